@@ -1,0 +1,1 @@
+"""Development: the embedded AWS and the commands around it. Nothing here is deployed."""

@@ -1,0 +1,143 @@
+"""Failures that a test or a user asks for, so that every bad day can be rehearsed.
+
+A rule is one JSON object and one of three kinds:
+
+* an API call is refused, or takes effect and its answer is lost: `{"operation": "rds:CopyDBClusterSnapshot",
+  "code": "Throttling", "times": 2}`, `{"operation": "rds:DeleteDBCluster", "answer": "lost"}`;
+* something long ends badly: `{"lifecycle": "copy-snapshot", "identifier": "nightly-*", "status": "failed", "at_percent": 40}`;
+* a function's process dies: `{"function": "aurora-restore-copy-snapshot", "die": "after"}` (its effects stay).
+
+Names may hold `*` and `?`. A rule strikes `times` times (once unless said otherwise) and is then spent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import threading
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+LIFECYCLES = ("copy-snapshot", "restore-cluster", "create-instance", "reset-master-password")
+
+
+@dataclasses.dataclass(frozen=True)
+class ApiFault:
+    """An API call that fails. `operation` is named as in IAM, but by the API's own operation: `lambda:Invoke`."""
+
+    operation: str
+    code: str = ""
+    message: str = ""
+    http_status: int = 400
+    answer: Literal["refused", "lost"] = "refused"
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        if self.answer not in ("refused", "lost"):
+            raise ValueError(f"answer must be 'refused' or 'lost', not {self.answer!r}")
+        if self.answer == "refused" and not self.code:
+            raise ValueError("a refused operation needs the error's code, such as 'Throttling'")
+
+
+@dataclasses.dataclass(frozen=True)
+class LifecycleFault:
+    """A copy, restore, creation or password reset that ends in `status` instead of `available`.
+
+    A password reset has no status of its own to fail with: it stays pending for ever.
+    """
+
+    lifecycle: str
+    identifier: str = "*"
+    status: str = "failed"
+    at_percent: int = 100
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        if self.lifecycle not in LIFECYCLES:
+            raise ValueError(f"lifecycle must be one of {', '.join(LIFECYCLES)}, not {self.lifecycle!r}")
+        if not 0 <= self.at_percent <= 100:
+            raise ValueError(f"at_percent must be between 0 and 100, not {self.at_percent}")
+
+
+@dataclasses.dataclass(frozen=True)
+class FunctionFault:
+    """A function whose process dies before its handler runs, or after it ran and before its answer arrived."""
+
+    function: str
+    die: Literal["before", "after"] = "before"
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        if self.die not in ("before", "after"):
+            raise ValueError(f"die must be 'before' or 'after', not {self.die!r}")
+
+
+Fault = ApiFault | LifecycleFault | FunctionFault
+_F = TypeVar("_F", ApiFault, LifecycleFault, FunctionFault)
+_KINDS: dict[str, type[ApiFault] | type[LifecycleFault] | type[FunctionFault]] = {
+    "operation": ApiFault,
+    "lifecycle": LifecycleFault,
+    "function": FunctionFault,
+}
+
+
+class Faults:
+    """The rules that have not been spent, oldest first. Safe to use from every thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rules: list[Fault] = []
+
+    def add(self, **rule: Any) -> Fault:
+        """Add one rule; ValueError names what is wrong with it."""
+        kind = next((_KINDS[key] for key in _KINDS if key in rule), None)
+        if kind is None:
+            raise ValueError(f"a fault names an 'operation', a 'lifecycle' or a 'function'; got {sorted(rule)}")
+        unknown = sorted(set(rule) - {field.name for field in dataclasses.fields(kind)})
+        if unknown:
+            raise ValueError(f"unknown field {unknown[0]!r} in a fault on {next(k for k in _KINDS if k in rule)!r}")
+        fault = kind(**rule)
+        if fault.times < 1:
+            raise ValueError(f"times must be at least 1, not {fault.times}")
+        with self._lock:
+            self._rules.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        with self._lock:
+            self._rules.clear()
+
+    def pending(self) -> list[dict[str, Any]]:
+        """The rules that may still strike."""
+        with self._lock:
+            return [dataclasses.asdict(rule) for rule in self._rules]
+
+    def api(self, operation: str) -> ApiFault | None:
+        """The fault that strikes this call, which is spent by asking."""
+        return self._strike(ApiFault, lambda rule: fnmatch.fnmatchcase(operation, rule.operation))
+
+    def lifecycle(self, lifecycle: str, identifier: str) -> LifecycleFault | None:
+        """The fault that strikes what is about to start, which is spent by asking."""
+        return self._strike(
+            LifecycleFault,
+            lambda rule: rule.lifecycle == lifecycle and fnmatch.fnmatchcase(identifier, rule.identifier),
+        )
+
+    def function(self, name: str) -> FunctionFault | None:
+        """The fault that strikes this invocation, which is spent by asking."""
+        return self._strike(FunctionFault, lambda rule: fnmatch.fnmatchcase(name, rule.function))
+
+    def _strike(self, kind: type[_F], strikes: Callable[[_F], bool]) -> _F | None:
+        with self._lock:
+            for rule in self._rules:
+                if isinstance(rule, kind) and strikes(rule):
+                    self._spend(rule)
+                    return rule
+        return None
+
+    def _spend(self, rule: Fault) -> None:
+        position = self._rules.index(rule)
+        if rule.times == 1:
+            del self._rules[position]
+        else:
+            self._rules[position] = dataclasses.replace(rule, times=rule.times - 1)
