@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Sourced by the other scripts: makes the project's own Python environment once and again whenever
+# its requirements change. Needs Python 3.11 or newer with venv, and a package index; nothing else.
+#
+#   .venv                 what development and the embedded AWS need
+#   .venv/lambda/layer    what the layer ships, alone, as a function sees it
+#   .venv/lambda/runtime  what the managed Lambda runtime brings (AWS's runtime client)
+#   .venv-linters         checkers whose own pins would hold ours back (only scripts/test.sh asks for it)
+
+PROJECT_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+
+fail() {
+  printf '%s\n' "$*" >&2
+  exit 1
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python3.14; do
+    if command -v "$candidate" >/dev/null 2>&1 &&
+      "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  fail "Python 3.11 or newer is needed and was not found. Install it, or name it: PYTHON=/path/to/python3 $0"
+}
+
+# make_venv DIRECTORY WHAT REQUIREMENTS: a virtual environment with the requirements, unless it is there already.
+make_venv() {
+  local directory="$PROJECT_ROOT/$1" what="$2" requirements="$PROJECT_ROOT/$3" python fingerprint
+  python="$(find_python)" || exit 1
+  fingerprint="$("$python" -c 'import hashlib, sys, pathlib
+print(sys.version.split()[0], hashlib.sha256(b"".join(pathlib.Path(p).read_bytes() for p in sys.argv[1:])).hexdigest())' \
+    "${BASH_SOURCE[0]}" "$PROJECT_ROOT/requirements.txt" "$requirements")"
+  [ -f "$directory/.complete" ] && [ "$(cat "$directory/.complete")" = "$fingerprint" ] && return
+  printf 'Installing %s into %s (once, about a minute) ...\n' "$what" "$(basename "$directory")" >&2
+  rm -rf "$directory"
+  "$python" -m venv "$directory" ||
+    fail "$python can't make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"
+  "$directory/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2 ||
+    fail "The packages could not be installed; the lines above say which. Check the network and the package index."
+  if [ "$directory" = "$PROJECT_ROOT/.venv" ]; then
+    install_for_lambda layer -r "$PROJECT_ROOT/requirements.txt"
+    install_for_lambda runtime "$(grep '^awslambdaric==' "$PROJECT_ROOT/requirements-dev.txt")"
+  fi
+  printf '%s' "$fingerprint" >"$directory/.complete"
+}
+
+install_for_lambda() {
+  local name="$1"
+  shift
+  "$PROJECT_ROOT/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --target "$PROJECT_ROOT/.venv/lambda/$name" "$@" >&2 || fail "The Lambda $name could not be installed (see above)."
+}
+
+make_venv .venv "the project's packages" requirements-dev.txt

@@ -1,0 +1,1 @@
+"""The layer: what the ten handlers share. Imports point one way: handlers, common, domain modules, errors."""

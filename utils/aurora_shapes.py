@@ -1,0 +1,180 @@
+"""Snapshots, clusters and instances as RDS describes them at one moment, and what each status means.
+
+Sources: Aurora User Guide, "Viewing DB cluster status" and "Viewing DB instance status"; the API's DBCluster,
+DBInstance and DBClusterSnapshot shapes. A status that is neither good nor broken is one to wait through.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import DBClusterSnapshotTypeDef, DBClusterTypeDef, DBInstanceTypeDef, TagTypeDef
+
+OPERATION_TAG = "aurora-restore:operation-id"
+
+BROKEN_CLUSTER = frozenset(
+    {
+        "cloning-failed",
+        "deleted",
+        "deleting",
+        "failed",
+        "inaccessible-encryption-credentials",
+        "inaccessible-encryption-credentials-recoverable",
+        "incompatible-parameters",
+        "incompatible-restore",
+        "migration-failed",
+        "stopped",
+        "stopping",
+        "upgrade_failed",
+    }
+)
+BROKEN_INSTANCE = BROKEN_CLUSTER | {
+    "incompatible-create",
+    "incompatible-network",
+    "incompatible-option-group",
+    "insufficient-capacity",
+    "restore-error",
+    "storage-full",
+}
+BROKEN_SNAPSHOT = frozenset({"deleted", "deleting", "failed", "incompatible-parameters", "incompatible-restore"})
+
+Encryption = Literal["none", "sse-rds", "sse-kms"]
+
+
+class Tagged(Struct, frozen=True, kw_only=True):
+    """Something that RDS keeps under a name and that carries tags."""
+
+    identifier: str
+    status: str
+    tags: dict[str, str]
+
+    @property
+    def is_available(self) -> bool:
+        return self.status == "available"
+
+    @property
+    def is_being_deleted(self) -> bool:
+        return self.status == "deleting"
+
+    def belongs_to(self, operation_id: str) -> bool:
+        """Whether it carries the tag that this operation gives to what it makes. Half of the proof of ownership."""
+        return self.tags.get(OPERATION_TAG) == operation_id
+
+
+class Snapshot(Tagged, frozen=True, kw_only=True):
+    """A cluster snapshot. `created_at` is missing while it is being created."""
+
+    arn: str
+    cluster_identifier: str
+    kind: str
+    percent: int
+    engine: str
+    engine_version: str
+    encryption: Encryption
+    kms_key_id: str | None
+    master_username: str
+    port: int
+    storage_type: str
+    allocated_gib: int
+    created_at: dt.datetime | None
+
+    @property
+    def is_broken(self) -> bool:
+        return self.status in BROKEN_SNAPSHOT
+
+
+class Cluster(Tagged, frozen=True, kw_only=True):
+    """A cluster."""
+
+    arn: str
+    resource_id: str
+    endpoint: str | None
+    port: int
+    engine: str
+    engine_version: str
+    master_username: str
+    allocated_gib: int
+    deletion_protection: bool
+    password_change_pending: bool
+    member_identifiers: list[str]
+
+    @property
+    def is_broken(self) -> bool:
+        return self.status in BROKEN_CLUSTER
+
+
+class Instance(Tagged, frozen=True, kw_only=True):
+    """A member of a cluster."""
+
+    cluster_identifier: str | None
+
+    @property
+    def is_broken(self) -> bool:
+        return self.status in BROKEN_INSTANCE
+
+
+def read_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
+    return Snapshot(
+        arn=raw["DBClusterSnapshotArn"],
+        identifier=raw["DBClusterSnapshotIdentifier"],
+        cluster_identifier=raw.get("DBClusterIdentifier", ""),
+        kind=raw.get("SnapshotType", "manual"),
+        status=raw["Status"].lower(),
+        percent=raw.get("PercentProgress", 0),
+        engine=raw["Engine"],
+        engine_version=raw.get("EngineVersion", ""),
+        encryption=_encryption(raw),
+        kms_key_id=raw.get("KmsKeyId") or None,
+        master_username=raw.get("MasterUsername", ""),
+        port=raw.get("Port") or 5432,
+        storage_type=raw.get("StorageType") or "aurora",
+        allocated_gib=raw.get("AllocatedStorage", 0),
+        created_at=raw.get("SnapshotCreateTime"),
+        tags=_tags(raw.get("TagList")),
+    )
+
+
+def _encryption(raw: DBClusterSnapshotTypeDef) -> Encryption:
+    """StorageEncrypted alone misleads: clusters under an AWS-owned key (the default since 2026) report it as false."""
+    kind = raw.get("StorageEncryptionType")
+    if kind in ("none", "sse-rds", "sse-kms"):
+        return kind
+    return "sse-kms" if raw.get("StorageEncrypted") else "none"
+
+
+def read_cluster(raw: DBClusterTypeDef) -> Cluster:
+    members = raw.get("DBClusterMembers", [])
+    return Cluster(
+        arn=raw["DBClusterArn"],
+        identifier=raw["DBClusterIdentifier"],
+        resource_id=raw["DbClusterResourceId"],
+        status=raw["Status"].lower(),
+        endpoint=raw.get("Endpoint"),
+        port=raw.get("Port") or 5432,
+        engine=raw["Engine"],
+        engine_version=raw.get("EngineVersion", ""),
+        master_username=raw.get("MasterUsername", ""),
+        allocated_gib=raw.get("AllocatedStorage", 0),
+        deletion_protection=raw.get("DeletionProtection", False),
+        password_change_pending=bool(raw.get("PendingModifiedValues", {}).get("MasterUserPassword")),
+        member_identifiers=[member["DBInstanceIdentifier"] for member in members],
+        tags=_tags(raw.get("TagList")),
+    )
+
+
+def read_instance(raw: DBInstanceTypeDef) -> Instance:
+    return Instance(
+        identifier=raw["DBInstanceIdentifier"],
+        status=raw["DBInstanceStatus"].lower(),
+        cluster_identifier=raw.get("DBClusterIdentifier"),
+        tags=_tags(raw.get("TagList")),
+    )
+
+
+def _tags(tag_list: Iterable[TagTypeDef] | None) -> dict[str, str]:
+    return {tag["Key"]: tag.get("Value", "") for tag in tag_list or ()}

@@ -1,0 +1,218 @@
+"""What we ask of Aurora: find, copy, restore, reset, delete.
+
+No RDS call has an idempotency token. So each call that makes something asks, after an "already exists", whether what
+exists is this operation's own; each call that deletes takes "already gone" for success. Error codes are those on the
+wire, which differ from the shapes' names (DBInstanceNotFound, but DBClusterNotFoundFault).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from utils.aurora_shapes import Cluster, Instance, Snapshot, read_cluster, read_instance, read_snapshot
+from utils.aws import client, error_code
+from utils.errors import StepFailed
+from utils.identifiers import instance_name
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_rds.type_defs import TagTypeDef
+
+    from utils.payloads import ClusterPlan, SnapshotCopy
+
+ENGINE = "aurora-postgresql"
+Answer = TypeVar("Answer")
+
+
+class Aurora:
+    """Aurora in one region. Reading answers None for what doesn't exist; everything else unexpected is raised."""
+
+    def __init__(self, region: str, rds: RDSClient | None = None) -> None:
+        self.region = region
+        self._rds = rds or client("rds", region)
+
+    # Reading
+
+    def snapshot(self, identifier: str) -> Snapshot | None:
+        """By name or, in this region, ARN. Automated snapshots must be asked for as such."""
+        name = identifier.split(":cluster-snapshot:")[-1]
+        kind: dict[str, Any] = {"SnapshotType": "automated"} if name.startswith("rds:") else {}
+        answer = _none_when(
+            "DBClusterSnapshotNotFoundFault",
+            lambda: self._rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name, **kind),
+        )
+        found = answer["DBClusterSnapshots"] if answer else []
+        return read_snapshot(found[0]) if found else None
+
+    def snapshots_of(self, cluster_identifier: str) -> list[Snapshot]:
+        """Manual and automated ones, newest first; those still being created have no time and come last."""
+        pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(
+            DBClusterIdentifier=cluster_identifier
+        )
+        found = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
+        beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
+        return sorted(found, key=lambda snapshot: snapshot.created_at or beginning, reverse=True)
+
+    def cluster(self, identifier: str) -> Cluster | None:
+        answer = _none_when(
+            "DBClusterNotFoundFault", lambda: self._rds.describe_db_clusters(DBClusterIdentifier=identifier)
+        )
+        return read_cluster(answer["DBClusters"][0]) if answer else None
+
+    def instance(self, identifier: str) -> Instance | None:
+        answer = _none_when(
+            "DBInstanceNotFound", lambda: self._rds.describe_db_instances(DBInstanceIdentifier=identifier)
+        )
+        return read_instance(answer["DBInstances"][0]) if answer else None
+
+    def instances_of(self, cluster_identifier: str) -> list[Instance]:
+        pages = self._rds.get_paginator("describe_db_instances").paginate(
+            Filters=[{"Name": "db-cluster-id", "Values": [cluster_identifier]}]
+        )
+        return [read_instance(each) for page in pages for each in page["DBInstances"]]
+
+    # Making: each call, repeated after its answer was lost, finds its own work and leaves it at that
+
+    def copy_snapshot(self, copy: SnapshotCopy, operation_id: str) -> Snapshot:
+        """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""
+        optional: dict[str, Any] = {"KmsKeyId": copy.kms_key_id} if copy.kms_key_id else {}
+        try:
+            answer = self._rds.copy_db_cluster_snapshot(
+                SourceDBClusterSnapshotIdentifier=copy.source_arn,
+                TargetDBClusterSnapshotIdentifier=copy.identifier,
+                SourceRegion=copy.source_region,
+                CopyTags=False,
+                Tags=_tag_list(copy.tags),
+                **optional,
+            )
+        except ClientError as error:
+            if error_code(error) != "DBClusterSnapshotAlreadyExistsFault":
+                raise
+            existing = self.snapshot(copy.identifier)
+            if existing is None or not existing.belongs_to(operation_id):
+                raise StepFailed(
+                    f"A snapshot named {copy.identifier} exists in {self.region} and isn't this operation's. "
+                    "Look at it, delete it if it isn't needed, and start again."
+                ) from error
+            return existing
+        return read_snapshot(answer["DBClusterSnapshot"])
+
+    def restore_cluster(self, plan: ClusterPlan, operation_id: str) -> Cluster:
+        """Create the cluster from its snapshot: the volume only, without any instance."""
+        optional: dict[str, Any] = {"KmsKeyId": plan.kms_key_id} if plan.kms_key_id else {}
+        if plan.serverless_v2_max_capacity is not None:
+            optional["ServerlessV2ScalingConfiguration"] = {
+                "MinCapacity": plan.serverless_v2_min_capacity,
+                "MaxCapacity": plan.serverless_v2_max_capacity,
+            }
+        try:
+            answer = self._rds.restore_db_cluster_from_snapshot(
+                DBClusterIdentifier=plan.identifier,
+                SnapshotIdentifier=plan.snapshot_arn,
+                Engine=ENGINE,
+                EngineVersion=plan.engine_version,
+                Port=plan.port,
+                DBSubnetGroupName=plan.db_subnet_group_name,
+                VpcSecurityGroupIds=plan.vpc_security_group_ids,
+                DBClusterParameterGroupName=plan.db_cluster_parameter_group_name,
+                StorageType=plan.storage_type,
+                EnableIAMDatabaseAuthentication=plan.iam_database_authentication,
+                EnableCloudwatchLogsExports=["postgresql"],
+                BackupRetentionPeriod=plan.backup_retention_days,
+                DeletionProtection=plan.deletion_protection,
+                CopyTagsToSnapshot=True,
+                # Left out, RDS enrols the cluster in paid Extended Support.
+                EngineLifecycleSupport="open-source-rds-extended-support-disabled",
+                Tags=_tag_list(plan.tags),
+                **optional,
+            )
+        except ClientError as error:
+            if error_code(error) != "DBClusterAlreadyExistsFault":
+                raise
+            existing = self.cluster(plan.identifier)
+            if existing is None or not existing.belongs_to(operation_id):
+                raise StepFailed(
+                    f"A cluster named {plan.identifier} exists in {self.region} and this operation didn't make it. "
+                    "It was left alone. Choose another target_cluster_id."
+                ) from error
+            return existing
+        return read_cluster(answer["DBCluster"])
+
+    def create_instance(self, plan: ClusterPlan, number: int, operation_id: str) -> None:
+        """Create the cluster's instance of that number; the first becomes the writer."""
+        identifier = instance_name(plan.identifier, number)
+        try:
+            self._rds.create_db_instance(
+                DBInstanceIdentifier=identifier,
+                DBClusterIdentifier=plan.identifier,
+                Engine=ENGINE,
+                DBInstanceClass=plan.db_instance_class,
+                DBParameterGroupName=plan.db_parameter_group_name,
+                DBSubnetGroupName=plan.db_subnet_group_name,
+                PromotionTier=min(number - 1, 15),
+                PubliclyAccessible=False,
+                AutoMinorVersionUpgrade=True,
+                Tags=_tag_list(plan.tags),
+            )
+        except ClientError as error:
+            if error_code(error) != "DBInstanceAlreadyExists":
+                raise
+            existing = self.instance(identifier)
+            if (
+                existing is None
+                or not existing.belongs_to(operation_id)
+                or existing.cluster_identifier != plan.identifier
+            ):
+                raise StepFailed(
+                    f"An instance named {identifier} exists in {self.region} and this operation didn't make it. "
+                    "It was left alone. Choose another target_cluster_id."
+                ) from error
+
+    def reset_master_password(self, cluster_identifier: str, password: str) -> None:
+        """Asynchronous: the status may read `available` for a while before it turns `resetting-master-credentials`."""
+        self._rds.modify_db_cluster(
+            DBClusterIdentifier=cluster_identifier, MasterUserPassword=password, ApplyImmediately=True
+        )
+
+    # Deleting: callers prove first that it is theirs to delete
+
+    def delete_instance(self, identifier: str) -> None:
+        """Start to delete a member. Already going or gone is as good."""
+        try:
+            self._rds.delete_db_instance(DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
+        except ClientError as error:
+            if error_code(error) not in ("DBInstanceNotFound", "InvalidDBInstanceState"):
+                raise
+
+    def delete_cluster(self, identifier: str, final_snapshot: str | None) -> None:
+        """Start to delete a cluster whose instances are all being deleted; its final snapshot comes first."""
+        arguments: dict[str, Any] = (
+            {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
+            if final_snapshot
+            else {"SkipFinalSnapshot": True}
+        )
+        self._rds.delete_db_cluster(DBClusterIdentifier=identifier, DeleteAutomatedBackups=True, **arguments)
+
+    def delete_snapshot(self, identifier: str) -> None:
+        """Gone already is as good."""
+        _none_when(
+            "DBClusterSnapshotNotFoundFault",
+            lambda: self._rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=identifier),
+        )
+
+
+def _none_when(code: str, call: Callable[[], Answer]) -> Answer | None:
+    try:
+        return call()
+    except ClientError as error:
+        if error_code(error) == code:
+            return None
+        raise
+
+
+def _tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

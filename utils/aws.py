@@ -1,0 +1,86 @@
+"""The one place that makes AWS clients, and what their errors mean for a step."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Literal, overload
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from utils.errors import StepFailed, TemporaryFailure
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+
+# Answers that AWS itself describes as passing. Everything else is an answer, and repeating it changes nothing.
+TEMPORARY_CODES = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServiceError",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "TransactionConflictException",
+        "500",
+        "502",
+        "503",
+        "504",
+    }
+)
+
+# Three attempts inside a call; longer pauses are the state machine's business, where waiting costs nothing.
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30)
+
+
+@functools.cache
+def _session() -> boto3.Session:
+    return boto3.Session()
+
+
+@overload
+def client(service: Literal["rds"], region: str | None = None) -> RDSClient: ...
+@overload
+def client(service: Literal["dynamodb"], region: str | None = None) -> DynamoDBClient: ...
+@overload
+def client(service: Literal["secretsmanager"], region: str | None = None) -> SecretsManagerClient: ...
+@overload
+def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
+@functools.cache
+def client(service: str, region: str | None = None) -> object:
+    """A client of the one session, made once; sharing the session halves what every further client costs."""
+    return _session().client(service, region_name=region, config=_CONFIG)  # type: ignore[call-overload]
+
+
+def error_code(error: ClientError) -> str:
+    """The code as it stands on the wire; it differs from the exception's class name for many RDS errors."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryFailure:
+    """The same failure in the words the state machine knows, naming call, code and what to do."""
+    if not isinstance(error, ClientError):
+        return TemporaryFailure(f"AWS could not be reached: {error}")
+    code, call = error_code(error), error.operation_name
+    message = error.response.get("Error", {}).get("Message", "")
+    if code in TEMPORARY_CODES or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
+        return TemporaryFailure(f"{call} answered {code}: {message}")
+    if code in ("AccessDenied", "AccessDeniedException", "AuthorizationError"):
+        return StepFailed(f"{call} is not allowed: {message} Extend the role's policy or correct the resource's name.")
+    return StepFailed(f"{call} answered {code}: {message}")

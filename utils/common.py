@@ -1,0 +1,154 @@
+"""How a step runs: read the task, hold the target's lock, do the work, write down what happened, count it.
+
+A handler states its step's name and task type and does its work with what `Work` offers. Waiting is a value that it
+returns; failure is one of the three errors, whose names the state machine matches.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from utils import metrics, settings
+from utils.aurora_utils import Aurora
+from utils.aws import as_step_error
+from utils.errors import StepFailed, TemporaryFailure
+from utils.lock import TargetLock
+from utils.payloads import Run
+from utils.state import OperationRecord, OperationState
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+log = Logger(service=metrics.SERVICE)
+logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
+class OperationTask(Protocol):
+    """A task of a step inside an operation."""
+
+    @property
+    def run(self) -> Run: ...
+
+
+Task = TypeVar("Task")
+TaskInOperation = TypeVar("TaskInOperation", bound=OperationTask)
+Handler = Callable[[Mapping[str, Any], "LambdaContext"], Any]
+
+
+class Work:
+    """What a step inside an operation works with."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.state = OperationState(run.operation_id, run.execution_id, run.now)
+        self.poll_seconds = settings.whole_number("POLL_SECONDS")
+
+    def aurora(self, region: str | None = None) -> Aurora:
+        """Aurora in the target region, or in another one."""
+        return Aurora(region or settings.region())
+
+    def record(self) -> OperationRecord:
+        """What the steps before this one have written down."""
+        record = self.state.recall()
+        if record is None:
+            raise StepFailed(
+                f"The state table has nothing on operation {self.run.operation_id}, so nothing proves what it made. "
+                "Nothing was touched. Check the stack's state table and what exists in RDS."
+            )
+        return record
+
+
+def step(name: str, task_type: type[TaskInOperation]) -> Callable[[Callable[[TaskInOperation, Work], Struct]], Handler]:
+    """A step inside an operation. It runs only while this execution holds the target's lock."""
+
+    def decorate(do: Callable[[TaskInOperation, Work], Struct]) -> Handler:
+        def in_operation(task: TaskInOperation) -> Struct:
+            work = Work(task.run)
+            log.append_keys(operation_id=task.run.operation_id)
+            _hold_lock(task.run)
+            work.state.enter(name)
+            try:
+                result = do(task, work)
+            except Exception as error:
+                _audit_failure(work.state, name, error)
+                raise
+            work.state.audit(name, _outcome(result), msgspec.to_builtins(result))
+            return result
+
+        return functools.wraps(do)(_reported(name, task_type, in_operation, lambda task: task.run.operation_id))
+
+    return decorate
+
+
+def edge_step(
+    name: str, task_type: type[Task], operation_of: Callable[[Task], str]
+) -> Callable[[Callable[[Task], Struct]], Handler]:
+    """A step at the edge of an operation, before it is known or after it is over: it looks after its state itself."""
+    return lambda do: functools.wraps(do)(_reported(name, task_type, do, operation_of))
+
+
+def _reported(
+    name: str, task_type: type[Task], do: Callable[[Task], Struct], operation_of: Callable[[Task], str]
+) -> Handler:
+    """Read the task, call, count and log. Errors leave under the names that the state machine knows."""
+
+    def lambda_handler(event: Mapping[str, Any], context: LambdaContext) -> Any:
+        log.append_keys(step=name, function_request_id=context.aws_request_id)
+        began = time.monotonic()
+        try:
+            task = msgspec.convert(event, task_type)
+        except msgspec.ValidationError as error:
+            raise StepFailed(
+                f"The state machine's input for {name} doesn't fit: {error}. Redeploy the stack."
+            ) from None
+        operation_id = operation_of(task)
+        try:
+            result = do(task)
+        except (ClientError, BotoCoreError) as error:
+            failure = as_step_error(error)
+            _report_failure(name, operation_id, failure)
+            raise failure from error
+        except Exception as error:
+            _report_failure(name, operation_id, error)
+            raise
+        metrics.count_success(name, operation_id, time.monotonic() - began)
+        log.info("step finished", extra={"outcome": _outcome(result)})
+        return msgspec.to_builtins(result)
+
+    return lambda_handler
+
+
+def _hold_lock(run: Run) -> None:
+    holder = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id).hold(run.now)
+    if holder is not None:
+        raise StepFailed(
+            f"This run no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has it. "
+            "It stopped before touching anything more. Let the other run end, then start again."
+        )
+
+
+def _outcome(result: Struct) -> str:
+    """`waiting` for a step that will be asked again, `done` for everything else."""
+    return "waiting" if getattr(result, "ready", True) is False or getattr(result, "answer", "") == "wait" else "done"
+
+
+def _audit_failure(state: OperationState, name: str, error: Exception) -> None:
+    """Write down what went wrong. If even that fails, the error itself matters more."""
+    status = "retrying" if isinstance(error, TemporaryFailure) else "failed"
+    with suppress(ClientError, BotoCoreError):
+        state.audit(name, status, {"error": type(error).__name__, "cause": str(error)})
+
+
+def _report_failure(name: str, operation_id: str, error: Exception) -> None:
+    metrics.count_failure(name, operation_id, type(error).__name__)
+    log.error("step failed", extra={"error": type(error).__name__, "cause": str(error)})

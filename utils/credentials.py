@@ -1,0 +1,149 @@
+"""The two secrets: the restored cluster's master login, and the roles of the application.
+
+The master password changes in an order that a crash can't break (Secrets Manager's rotation works the same way): the
+new password is stored as the secret's pending version, then RDS is told, then a login proves it, then the version
+becomes current. The pending version's id is derived from the operation, so that a repeated step finds its own password.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from utils.aws import client, error_code
+from utils.errors import StepFailed
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+# Within what RDS takes for a master password: printable ASCII without / ' " @ and space, at most 41 characters.
+PASSWORD_LENGTH = 36
+_PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-_.~"
+_NAMESPACE = uuid.UUID("6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a31")
+
+
+class MasterLogin(Struct, frozen=True, kw_only=True):
+    """The admin secret's content, with the keys that AWS's own rotation functions read."""
+
+    username: str
+    password: str
+    host: str
+    port: int
+    engine: str = "postgres"
+    dbClusterIdentifier: str = ""  # noqa: N815 - the key's name is AWS's
+
+    def __repr__(self) -> str:
+        return f"MasterLogin({self.username}@{self.host}:{self.port})"
+
+
+class ApplicationLogins(Struct, frozen=True, kw_only=True):
+    """The application secret's content."""
+
+    app_username: str
+    app_password: str = ""
+    readonly_user: str
+    readonly_pwd: str = ""
+
+    def __repr__(self) -> str:
+        return f"ApplicationLogins({self.app_username}, {self.readonly_user})"
+
+
+def new_password() -> str:
+    return "".join(secrets.choice(_PASSWORD_CHARACTERS) for _ in range(PASSWORD_LENGTH))
+
+
+class AdminSecret:
+    """Where the master login of the restored cluster is kept."""
+
+    def __init__(self, secret_arn: str) -> None:
+        self.arn = secret_arn
+        self._secrets: SecretsManagerClient = client("secretsmanager")
+
+    def stage(self, operation_id: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
+        """The operation's master login, stored as pending; the same one at every call of one operation."""
+        version = self.version_id(operation_id)
+        staged = self._read(version)
+        if staged is not None:
+            return staged
+        login = MasterLogin(
+            username=username, password=new_password(), host=host, port=port, dbClusterIdentifier=cluster_identifier
+        )
+        self._secrets.put_secret_value(
+            SecretId=self.arn,
+            ClientRequestToken=version,
+            SecretString=msgspec.json.encode(login).decode(),
+            VersionStages=["AWSPENDING"],
+        )
+        return login
+
+    def staged(self, operation_id: str) -> MasterLogin:
+        login = self._read(self.version_id(operation_id))
+        if login is None:
+            raise StepFailed(
+                f"The secret {self.arn} has no version of operation {operation_id}. "
+                "Reset the cluster's master password in RDS and store it in the secret."
+            )
+        return login
+
+    def promote(self, operation_id: str) -> None:
+        """Make the operation's login the secret's current value. Call it only after a login has worked."""
+        version = self.version_id(operation_id)
+        stages = self._secrets.describe_secret(SecretId=self.arn).get("VersionIdsToStages", {})
+        current = next((each for each, labels in stages.items() if "AWSCURRENT" in labels), None)
+        if current != version:
+            arguments = {"RemoveFromVersionId": current} if current else {}
+            self._secrets.update_secret_version_stage(
+                SecretId=self.arn, VersionStage="AWSCURRENT", MoveToVersionId=version, **arguments
+            )
+        if "AWSPENDING" in stages.get(version, []):
+            self._secrets.update_secret_version_stage(
+                SecretId=self.arn, VersionStage="AWSPENDING", RemoveFromVersionId=version
+            )
+
+    @staticmethod
+    def version_id(operation_id: str) -> str:
+        return str(uuid.uuid5(_NAMESPACE, operation_id))
+
+    def _read(self, version: str) -> MasterLogin | None:
+        try:
+            answer = self._secrets.get_secret_value(SecretId=self.arn, VersionId=version)
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return None
+            raise
+        return msgspec.json.decode(answer["SecretString"], type=MasterLogin)
+
+
+class ApplicationSecret:
+    """Names and passwords of the roles that the application uses."""
+
+    def __init__(self, secret_arn: str) -> None:
+        self.arn = secret_arn
+        self._secrets: SecretsManagerClient = client("secretsmanager")
+
+    def logins(self) -> ApplicationLogins:
+        """The roles to set up. A password that is missing is made and stored first, so that somebody can use it."""
+        text = self._secrets.get_secret_value(SecretId=self.arn)["SecretString"]
+        try:
+            logins = msgspec.json.decode(text, type=ApplicationLogins)
+        except msgspec.MsgspecError:
+            raise StepFailed(
+                f"The secret {self.arn} isn't what it should be: a JSON object with the texts app_username, "
+                "app_password, readonly_user and readonly_pwd. Correct the secret and start again."
+            ) from None
+        if logins.app_password and logins.readonly_pwd:
+            return logins
+        complete = msgspec.structs.replace(
+            logins,
+            app_password=logins.app_password or new_password(),
+            readonly_pwd=logins.readonly_pwd or new_password(),
+        )
+        everything = msgspec.json.decode(text) | msgspec.to_builtins(complete)
+        self._secrets.put_secret_value(SecretId=self.arn, SecretString=msgspec.json.encode(everything).decode())
+        return complete

@@ -1,0 +1,15 @@
+"""The three ways a step can end badly. The state machine matches these names exactly, so each has one meaning."""
+
+from __future__ import annotations
+
+
+class RequestRefused(Exception):
+    """The request can't be carried out as it stands; nothing was created, changed or deleted."""
+
+
+class StepFailed(Exception):
+    """Trying again won't help: a person has to act on what the message says."""
+
+
+class TemporaryFailure(Exception):
+    """The same call is expected to succeed soon; the state machine tries it again with growing pauses."""

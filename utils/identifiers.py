@@ -1,0 +1,64 @@
+"""Which names RDS, PostgreSQL and Step Functions accept, and the names this pipeline gives to what it makes.
+
+Sources: the API shapes of RDS (CreateDBClusterMessage, CopyDBClusterSnapshotMessage) and Step Functions (quotas).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+MAX_IDENTIFIER = 63
+MAX_INSTANCES = 16
+# Instances are named after their cluster: "-16" has to fit behind it.
+MAX_TARGET_IDENTIFIER = MAX_IDENTIFIER - len(f"-{MAX_INSTANCES}")
+MAX_SNAPSHOT_IDENTIFIER = 255
+
+_RDS_NAME = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*", re.ASCII)
+_OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
+_SNAPSHOT_ARN = re.compile(r"arn:(aws[a-z-]*):rds:([a-z0-9-]+):(\d{12}):cluster-snapshot:(.+)", re.ASCII)
+
+
+def why_not_rds_name(name: str, longest: int = MAX_IDENTIFIER) -> str | None:
+    """What is wrong with a cluster's, instance's or snapshot's name, or None when RDS takes it."""
+    if len(name) > longest:
+        return f"has {len(name)} characters where {longest} fit"
+    if not _RDS_NAME.fullmatch(name):
+        return "isn't a name that RDS takes (letters, digits and single hyphens; a letter first, no hyphen last)"
+    return None
+
+
+def why_not_snapshot_name(name: str) -> str | None:
+    """Automated snapshots (`rds:`) and AWS Backup's (`awsbackup:`) carry a prefix that no name of ours may have."""
+    prefix, _, rest = name.rpartition(":")
+    if prefix == "awsbackup:job" or prefix == "awsbackup":
+        return None if rest else "is empty behind its prefix"
+    if prefix not in ("", "rds"):
+        return f"has an unknown prefix {prefix!r}"
+    return why_not_rds_name(rest, MAX_SNAPSHOT_IDENTIFIER)
+
+
+def is_operation_id(name: str) -> bool:
+    """Usable as an execution's name, a tag's value and a table's key."""
+    return _OPERATION_ID.fullmatch(name) is not None
+
+
+def parse_snapshot_arn(arn: str) -> tuple[str, str, str, str] | None:
+    """Partition, region, account and name of a cluster snapshot's ARN; None when it is no such ARN."""
+    match = _SNAPSHOT_ARN.fullmatch(arn)
+    return (match[1], match[2], match[3], match[4]) if match else None
+
+
+def name_for(purpose: str, base: str, operation_id: str) -> str:
+    """A name that this operation, and no other, gives to something it makes: the same at every retry.
+
+    At most 63 characters; the base is shortened, the operation's fingerprint never.
+    """
+    fingerprint = hashlib.sha256(operation_id.encode()).hexdigest()[:12]
+    tail = f"-{purpose}-{fingerprint}"
+    return base[: MAX_IDENTIFIER - len(tail)].rstrip("-") + tail
+
+
+def instance_name(cluster_identifier: str, number: int) -> str:
+    """The cluster's first instance is the writer."""
+    return f"{cluster_identifier}-{number}"

@@ -1,0 +1,45 @@
+"""What we count, in CloudWatch's embedded metric format: written to the log, no API call.
+
+Dimensions stay few and of few values (each combination is a metric that costs money): the service and the step. An
+operation's id is a property of the log line, never a dimension.
+"""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+NAMESPACE = "AuroraRestore"
+SERVICE = "aurora-restore"
+
+
+def count_success(step: str, operation_id: str, seconds: float) -> None:
+    """A call of a step ended well. `seconds` is how long the call itself took."""
+    _put("StepSuccess", MetricUnit.Count, 1, step, operation_id)
+    _put("StepDuration", MetricUnit.Seconds, seconds, step, operation_id)
+
+
+def count_failure(step: str, operation_id: str, error: str) -> None:
+    """A call of a step failed. `error` is the class name that the state machine sees."""
+    _put("StepFailure", MetricUnit.Count, 1, step, operation_id, error=error)
+
+
+def record_phase(step: str, operation_id: str, seconds: float) -> None:
+    """How long the operation was in a step altogether, all its waiting included."""
+    _put("PhaseDuration", MetricUnit.Seconds, seconds, step, operation_id)
+
+
+def record_restore(operation_id: str, seconds: float, data_age_seconds: float, gib: int) -> None:
+    """What a finished operation achieved: its duration, how old the data in the target is, and how much it is."""
+    _put("RestoreDuration", MetricUnit.Seconds, seconds, "restore", operation_id)
+    _put("DataAge", MetricUnit.Seconds, data_age_seconds, "restore", operation_id)
+    _put("RestoredSize", MetricUnit.Gigabytes, gib, "restore", operation_id)
+
+
+def _put(name: str, unit: MetricUnit, value: float, step: str, operation_id: str, **properties: str) -> None:
+    with single_metric(
+        name=name, unit=unit, value=value, namespace=NAMESPACE, default_dimensions={"service": SERVICE}
+    ) as metric:
+        metric.add_dimension(name="Step", value=step)
+        metric.add_metadata(key="operation_id", value=operation_id)
+        for key, text in properties.items():
+            metric.add_metadata(key=key, value=text)

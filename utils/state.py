@@ -1,0 +1,181 @@
+"""What is known of an operation (state table) and everything that happened in it (audit table).
+
+The state item outlives the execution: it holds what proves ownership later (resource ids recorded when they were made)
+and how far the operation came. The audit table is append-only; its sort key is the time and a suffix that makes it
+unique. Secrets enter neither.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import uuid
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from utils.aws import client, error_code
+from utils.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Status = Literal["planned", "running", "succeeded", "failed"]
+STATE_DAYS = 400
+AUDIT_DAYS = 800
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+class OperationRecord(Struct, frozen=True, kw_only=True):
+    """The state item. The fields from `copied_snapshot_arn` on are facts, each recorded as soon as it became true."""
+
+    operation_id: str
+    execution_id: str
+    state: str
+    status: Status
+    started_at: str
+    last_updated: str
+    step_times: dict[str, str] = {}
+    parameters: dict[str, Any] = {}
+    plan: dict[str, Any] = {}
+    copied_snapshot_arn: str | None = None
+    copied_snapshot_created_at: str | None = None
+    cluster_arn: str | None = None
+    cluster_resource_id: str | None = None
+    password_version_id: str | None = None
+    password_reset_at: str | None = None
+    login_proven_at: str | None = None
+    source_deletion_at: str | None = None
+    notified_at: str | None = None
+
+
+class OperationState:
+    """One operation's item in the state table and its trail in the audit table."""
+
+    def __init__(self, operation_id: str, execution_id: str, now: dt.datetime) -> None:
+        self.operation_id = operation_id
+        self.execution_id = execution_id
+        self.now = now
+        self._tables: DynamoDBClient = client("dynamodb")
+        self._state_table = os.environ["STATE_TABLE"]
+        self._audit_table = os.environ["AUDIT_TABLE"]
+
+    def open(self, step: str, parameters: Mapping[str, Any], plan: Mapping[str, Any], status: Status) -> None:
+        """Write the operation's first state. An operation id belongs to one execution for good.
+
+        Raises RequestRefused when another execution has used the id.
+        """
+        item = {
+            "operation_id": self.operation_id,
+            "execution_id": self.execution_id,
+            "state": step,
+            "status": status,
+            "started_at": iso(self.now),
+            "last_updated": iso(self.now),
+            "step_times": {step: iso(self.now)},
+            "parameters": plain(parameters),
+            "plan": plain(plan),
+            "expires_at": epoch(self.now + dt.timedelta(days=STATE_DAYS)),
+        }
+        try:
+            self._tables.put_item(
+                TableName=self._state_table,
+                Item={name: _serialize(value) for name, value in item.items()},
+                ConditionExpression="attribute_not_exists(operation_id) OR execution_id = :mine",
+                ExpressionAttributeValues={":mine": {"S": self.execution_id}},
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            raise RequestRefused(
+                f"operation_id: {self.operation_id!r} was used before by another execution. "
+                "Choose a new one, or leave it out to use the execution's name."
+            ) from error
+
+    def enter(self, step: str) -> None:
+        """Note that a step is at work, and when it first was."""
+        self._update(
+            {"state": step, "status": "running"},
+            extra="step_times.#step = if_not_exists(step_times.#step, :now)",
+            names={"#step": step},
+        )
+
+    def remember(self, **facts: str | None) -> None:
+        """Record facts at once; a step that dies afterwards finds them when it is tried again."""
+        self._update(facts)
+
+    def close(self, status: Status, **facts: str | None) -> None:
+        self._update({"status": status, **facts})
+
+    def recall(self) -> OperationRecord | None:
+        """Read consistently: a step acts on what the step before it wrote."""
+        answer = self._tables.get_item(
+            TableName=self._state_table, Key={"operation_id": {"S": self.operation_id}}, ConsistentRead=True
+        )
+        item = answer.get("Item")
+        if item is None:
+            return None
+        return msgspec.convert(
+            {name: _deserialize(value) for name, value in item.items() if name != "expires_at"},
+            OperationRecord,
+        )
+
+    def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
+        """Append one event. The key's suffix keeps two events of one moment apart."""
+        item = {
+            "operation_id": self.operation_id,
+            "timestamp": f"{iso(self.now)}#{uuid.uuid4().hex[:12]}",
+            "event_type": event_type,
+            "event_details": plain(details),
+            "status": status,
+            "execution_id": self.execution_id,
+            "expires_at": epoch(self.now + dt.timedelta(days=AUDIT_DAYS)),
+        }
+        self._tables.put_item(
+            TableName=self._audit_table,
+            Item={name: _serialize(value) for name, value in item.items()},
+            ConditionExpression="attribute_not_exists(operation_id)",
+        )
+
+    def _update(self, values: Mapping[str, Any], extra: str = "", names: Mapping[str, str] | None = None) -> None:
+        assignments = [f"#{name} = :{name}" for name in values] + ["last_updated = :now"] + ([extra] if extra else [])
+        self._tables.update_item(
+            TableName=self._state_table,
+            Key={"operation_id": {"S": self.operation_id}},
+            UpdateExpression="SET " + ", ".join(assignments),
+            ConditionExpression="execution_id = :mine",
+            ExpressionAttributeNames={f"#{name}": name for name in values} | dict(names or {}),
+            ExpressionAttributeValues={f":{name}": _serialize(plain(value)) for name, value in values.items()}
+            | {":now": {"S": iso(self.now)}, ":mine": {"S": self.execution_id}},
+        )
+
+
+def iso(moment: dt.datetime) -> str:
+    """UTC with milliseconds, always of one width, so that texts sort like times."""
+    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def epoch(moment: dt.datetime) -> int:
+    return int(moment.timestamp())
+
+
+def plain(value: Any) -> Any:
+    """As DynamoDB takes it: structs become maps, times texts, floats decimals."""
+    return _without_floats(msgspec.to_builtins(value))
+
+
+def _without_floats(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, dict):
+        return {str(key): _without_floats(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_floats(each) for each in value]
+    return value
