@@ -1,0 +1,15 @@
+"""What the embedded AWS says when it can't do as asked. It never pretends."""
+
+from __future__ import annotations
+
+from moto.core.exceptions import ServiceException
+
+
+class CannotStart(Exception):
+    """Something on this machine is missing or taken; the message says what, and what to do about it."""
+
+
+class NotImplementedByLocalAws(ServiceException):
+    """AWS may know this; we don't. Raised inside a service it becomes an AWS-shaped error of this name."""
+
+    code = "NotImplementedByLocalAws"
