@@ -1,0 +1,217 @@
+"""One clock for everything that takes time here: real, or jumping over every moment in which nothing happens.
+
+The jumping clock is a discrete-event clock. It runs with real time, and when nothing is in flight and somebody
+sleeps, it skips to whatever comes first: a sleeper's deadline or a timer. Two kinds of future meet in it:
+
+* a sleeper (`sleep`) wants time to pass, so it makes the clock jump;
+* a timer (`call_at`) only happens when time passes, so it never makes the clock jump by itself.
+
+A cluster that is `creating` is a timer: it stays `creating` until somebody waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_EPSILON = 1e-4  # floating point: a jump to a deadline lands on its far side
+_WAKE_POLL_SECONDS = 0.02  # how late a sleeper notices its wake event (two events can't be awaited at once)
+
+logger = logging.getLogger(__name__)
+
+
+class Timer:
+    """A call that is due at a moment of the clock. A cancelled timer never calls."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class _Sleeper:
+    def __init__(self, holds: int) -> None:
+        self.holds = holds
+        self.woken = False
+
+
+class Clock:
+    """Virtual time as epoch seconds. Safe to use from every thread."""
+
+    def __init__(self, real_time: bool, quiet_seconds: float = 0.015) -> None:
+        """`quiet_seconds` of real time without any activity precede a jump: threads hand work to each other unseen."""
+        self.real_time = real_time
+        self.skipped_seconds = 0.0
+        self._quiet_seconds = quiet_seconds
+        self._changed = threading.Condition()
+        self._holds_of_thread = threading.local()
+        self._busy = 0
+        self._last_activity = time.monotonic()
+        self._sequence = itertools.count()
+        self._sleepers: list[tuple[float, int, _Sleeper]] = []
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        self._thread.start()
+
+    def time(self) -> float:
+        """Now, in epoch seconds."""
+        return time.time() + self.skipped_seconds
+
+    def now(self) -> datetime.datetime:
+        """Now, aware and in UTC."""
+        return datetime.datetime.fromtimestamp(self.time(), datetime.UTC)
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """While held, the clock doesn't jump, unless the holding thread itself sleeps on this clock."""
+        with self._changed:
+            self._busy += 1
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            self._release(1)
+
+    @contextlib.contextmanager
+    def idle(self) -> Iterator[None]:
+        """Let the clock jump although this thread is busy: it only waits for another thread, which is counted itself."""
+        holds, self._holds = self._holds, 0
+        self._release(holds)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy += holds
+            self._holds = holds
+
+    def start_thread(self, target: Callable[..., None], *args: Any, name: str) -> threading.Thread:
+        """Start a daemon thread that counts as busy from this call until it ends."""
+        with self._changed:
+            self._busy += 1
+
+        def run() -> None:
+            self._holds = 1
+            try:
+                target(*args)
+            finally:
+                self._release(1)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def sleep(self, seconds: float, wake: threading.Event | None = None) -> bool:
+        """Sleep until the time has passed. True if `wake` was set, or the clock was closed, before that."""
+        with self._changed:
+            if self._closed or (wake is not None and wake.is_set()):
+                return True
+            sleeper = _Sleeper(self._holds)
+            self._push(self._sleepers, self.time() + max(0.0, seconds), sleeper)
+            self._busy -= sleeper.holds
+            poll = None if wake is None else _WAKE_POLL_SECONDS
+            while not (sleeper.woken or self._closed or (wake is not None and wake.is_set())):
+                self._changed.wait(poll)
+            if sleeper.woken:
+                return False
+            self._busy += sleeper.holds
+            self._sleepers = [entry for entry in self._sleepers if entry[2] is not sleeper]
+            heapq.heapify(self._sleepers)
+            return True
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call back on the clock's own thread when time has come; what takes long belongs in `start_thread`."""
+        timer = Timer(callback)
+        with self._changed:
+            self._push(self._timers, when, timer)
+        return timer
+
+    def close(self) -> None:
+        """Wake every sleeper and forget every timer. A closed clock still tells the time."""
+        with self._changed:
+            self._closed = True
+            self._timers.clear()
+            self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    @property
+    def _holds(self) -> int:
+        return getattr(self._holds_of_thread, "count", 0)
+
+    @_holds.setter
+    def _holds(self, count: int) -> None:
+        self._holds_of_thread.count = count
+
+    def _release(self, holds: int) -> None:
+        with self._changed:
+            self._busy -= holds
+            self._last_activity = time.monotonic()
+            if not self._busy and self._sleepers:
+                self._changed.notify_all()
+
+    def _push(self, heap: list[Any], when: float, item: object) -> None:
+        heapq.heappush(heap, (when, next(self._sequence), item))
+        self._last_activity = time.monotonic()
+        self._changed.notify_all()
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._closed:
+                if timer := self._due(self._timers):
+                    self._call(timer)
+                elif sleeper := self._due(self._sleepers):
+                    self._busy += sleeper.holds
+                    sleeper.woken = True
+                    self._last_activity = time.monotonic()
+                    self._changed.notify_all()
+                elif (pause := self._pause()) is None:
+                    self._jump()
+                else:
+                    self._changed.wait(pause)
+
+    def _due(self, heap: list[tuple[float, int, Any]]) -> Any:
+        if heap and heap[0][0] <= self.time():
+            return heapq.heappop(heap)[2]
+        return None
+
+    def _call(self, timer: Timer) -> None:
+        callback, timer.callback = timer.callback, None
+        if callback is None:
+            return
+        self._busy += 1
+        self._changed.release()
+        try:
+            callback()
+        except Exception:
+            logger.exception("a timer's callback failed")
+        finally:
+            self._changed.acquire()
+            self._busy -= 1
+            self._last_activity = time.monotonic()
+
+    def _pause(self) -> float | None:
+        """Real seconds to wait for the next deadline or for quiet, None if the clock may jump now."""
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        until_next = min((heap[0][0] for heap in (self._sleepers, self._timers) if heap), default=None)
+        if until_next is None:
+            return threading.TIMEOUT_MAX
+        until_next -= self.time()
+        if self.real_time or not self._sleepers or self._busy:
+            return min(max(until_next, 0.0), threading.TIMEOUT_MAX)
+        quiet_in = self._last_activity + self._quiet_seconds - time.monotonic()
+        return min(quiet_in, max(until_next, 0.0)) if quiet_in > 0 else None
+
+    def _jump(self) -> None:
+        target = min(heap[0][0] for heap in (self._sleepers, self._timers) if heap)
+        self.skipped_seconds += max(0.0, target - self.time()) + _EPSILON
