@@ -1,0 +1,338 @@
+"""What a call needs: the IAM actions that AWS checks for one API operation, and the resources it checks them on.
+
+Drawn from the Service Authorization Reference, where the resources marked required for the RDS operations are the
+trap: a restore is checked on the new cluster, the snapshot, the subnet group, the parameter group *and* the option
+group, and tags in a request need rds:AddTagsToResource. Where AWS's rule is uncertain the stricter reading is taken:
+a policy that passes here passes there. An operation whose resources are unknown raises UnknownAccess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scripts.local_aws import stored_resources as stored
+from scripts.local_aws.policy_language import Context
+
+
+class UnknownAccess(Exception):
+    """Nobody wrote down which permissions this operation needs."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call as the service's model reads it. `service` is the IAM prefix (states, not stepfunctions)."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    region: str
+    account: str
+
+    def arn(self, rest: str, service: str | None = None) -> str:
+        return f"arn:aws:{service or self.service}:{self.region}:{self.account}:{rest}"
+
+
+@dataclass(frozen=True)
+class Need:
+    """One permission to check. `refusal` is the code and message by which the called service hides a KMS refusal."""
+
+    action: str
+    resource: str
+    context: Context = field(default_factory=dict)
+    refusal: tuple[str, str] | None = None
+
+
+def needs(call: Call) -> list[Need]:
+    """Everything that must be allowed before the call takes effect, in the order in which AWS names the refusal."""
+    if call.service not in _SERVICES:
+        raise UnknownAccess(f"{call.service}:{call.operation}")
+    context = _request_tags(call)
+    found = [
+        replace(need, context={**context, **need.context})
+        for need in [*_SERVICES[call.service](call), *_roles_passed(call)]
+    ]
+    return found + list(_keys_used(call))
+
+
+def _request_tags(call: Call) -> Context:
+    sent = call.parameters.get("Tags") or call.parameters.get("tags") or []
+    if isinstance(sent, Mapping):
+        tags = {str(key): str(value) for key, value in sent.items()}
+    else:
+        folded = [{name.lower(): value for name, value in tag.items()} for tag in sent]
+        tags = {tag.get("key", tag.get("tagkey", "")): tag.get("value", tag.get("tagvalue", "")) for tag in folded}
+    keys = tuple(tags) or tuple(call.parameters.get("TagKeys") or call.parameters.get("tagKeys") or ())
+    context: dict[str, str | tuple[str, ...]] = {f"aws:requesttag/{key.lower()}": tags[key] for key in tags}
+    if call.service == "rds":
+        context |= {f"rds:req-tag/{key.lower()}": tags[key] for key in tags}
+    return {**context, "aws:tagkeys": keys} if keys else context
+
+
+def _roles_passed(call: Call) -> Iterator[Need]:
+    target = call.parameters.get("Target") or {}
+    passed = {
+        "rds": ("MonitoringRoleArn", "monitoring.rds.amazonaws.com"),
+        "lambda": ("Role", "lambda.amazonaws.com"),
+        "states": ("roleArn", "states.amazonaws.com"),
+        "scheduler": ("Target", "scheduler.amazonaws.com"),
+    }
+    name, service = passed.get(call.service, ("", ""))
+    role = target.get("RoleArn") if name == "Target" else call.parameters.get(name)
+    if role:
+        yield Need("iam:PassRole", str(role), {"iam:passedtoservice": service})
+
+
+def _through_kms(call: Call, key: str | None, actions: tuple[str, ...], refusal: tuple[str, str]) -> Iterator[Need]:
+    """The calling service uses the caller's own right to a customer managed key; AWS managed keys need none."""
+    arn = stored.customer_key_arn(key, call.account, call.region) if key else None
+    if arn:
+        via = f"{call.service}.{arn.split(':')[3]}.amazonaws.com"
+        context = {"kms:viaservice": via, "kms:grantisforawsresource": "true", "aws:viaawsservice": "true"}
+        yield from (Need(f"kms:{action}", arn, context, refusal) for action in actions)
+
+
+def _keys_used(call: Call) -> Iterator[Need]:
+    parameters = call.parameters
+    if call.service == "rds" and call.operation.startswith(("Copy", "Restore", "Create")):
+        source = parameters.get("SourceDBClusterSnapshotIdentifier") or parameters.get("SnapshotIdentifier")
+        given = parameters.get("KmsKeyId")
+        for key in (given, stored.snapshot_key(str(source), call.account, call.region) if source else None):
+            why = "does not exist, is not enabled or you do not have permissions to access it."
+            refusal = ("KMSKeyNotAccessibleFault", f"The specified KMS key [{key}] {why}")
+            yield from _through_kms(call, key, ("DescribeKey", "CreateGrant"), refusal)
+    elif call.service == "secretsmanager" and call.operation in _SECRET_KEY_USE:
+        secret = stored.secret(str(parameters.get("SecretId", "")), call.account, call.region)
+        key = parameters.get("KmsKeyId") or (secret.kms_key_id if secret else None)
+        refusal = ("AccessDeniedException", "Access to KMS is not allowed")
+        yield from _through_kms(call, key, _SECRET_KEY_USE[call.operation], refusal)
+    elif call.service == "sns" and call.operation in ("Publish", "PublishBatch"):
+        key = stored.topic_key(str(parameters.get("TopicArn", "")))
+        refusal = ("KMSAccessDenied", "The ciphertext refers to a key that you are not allowed to use.")
+        yield from _through_kms(call, key, ("GenerateDataKey", "Decrypt"), refusal)
+    elif call.service == "dynamodb":
+        for table in _tables(call):
+            key = stored.table_key(table, call.account, call.region)
+            yield from _through_kms(call, key, ("Decrypt",), ("AccessDeniedException", ""))
+
+
+_SECRET_KEY_USE = {
+    "GetSecretValue": ("Decrypt",),
+    "PutSecretValue": ("GenerateDataKey", "Decrypt"),
+    "CreateSecret": ("GenerateDataKey", "Decrypt"),
+    "UpdateSecret": ("GenerateDataKey", "Decrypt"),
+}
+
+
+_RDS_TYPES = {
+    "DBClusterIdentifier": "cluster",
+    "NewDBClusterIdentifier": "cluster",
+    "SourceDBClusterIdentifier": "cluster",
+    "DBInstanceIdentifier": "db",
+    "DBClusterSnapshotIdentifier": "cluster-snapshot",
+    "SourceDBClusterSnapshotIdentifier": "cluster-snapshot",
+    "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
+    "SnapshotIdentifier": "cluster-snapshot",
+    "FinalDBSnapshotIdentifier": "cluster-snapshot",
+    "DBSubnetGroupName": "subgrp",
+    "DBClusterParameterGroupName": "cluster-pg",
+    "DBParameterGroupName": "pg",
+    "OptionGroupName": "og",
+    "ResourceName": "",
+}
+_RDS_LISTS = {
+    "DescribeDBClusters": "cluster",
+    "DescribeDBInstances": "db",
+    "DescribeDBClusterSnapshots": "cluster-snapshot",
+    "DescribeDBSubnetGroups": "subgrp",
+    "DescribeDBClusterParameterGroups": "cluster-pg",
+    "DescribeDBParameterGroups": "pg",
+}
+_RDS_TAGGED_ON_CREATION = {
+    "CopyDBClusterSnapshot": "TargetDBClusterSnapshotIdentifier",
+    "CreateDBClusterSnapshot": "DBClusterSnapshotIdentifier",
+    "CreateDBInstance": "DBInstanceIdentifier",
+    "CreateDBCluster": "DBClusterIdentifier",
+    "RestoreDBClusterFromSnapshot": "DBClusterIdentifier",
+}
+
+
+def _rds(call: Call) -> Iterator[Need]:
+    parameters = dict(call.parameters)
+    if call.operation == "RestoreDBClusterFromSnapshot":
+        major = str(parameters.get("EngineVersion", "*")).partition(".")[0]
+        engine = parameters.get("Engine", "*")
+        parameters.setdefault("DBSubnetGroupName", "default")
+        parameters.setdefault("DBClusterParameterGroupName", f"default.{engine}{major}")
+        parameters.setdefault("OptionGroupName", f"default:{engine}-{major}")
+    named = {
+        name: value if value.startswith("arn:") else call.arn(f"{_RDS_TYPES[name]}:{value.lower()}")
+        for name, value in parameters.items()
+        if name in _RDS_TYPES and value
+    }
+    listed = _RDS_LISTS.get(call.operation)
+    if listed and not any(arn.split(":")[5] == listed for arn in named.values()):
+        named[""] = call.arn(f"{listed}:*")
+    context = {
+        key: str(call.parameters[name])
+        for key, name in (("rds:databaseengine", "Engine"), ("rds:databaseclass", "DBInstanceClass"))
+        if name in call.parameters
+    }
+    for resource in named.values() or ["*"]:
+        yield Need(f"rds:{call.operation}", resource, context)
+    created = named.get(_RDS_TAGGED_ON_CREATION.get(call.operation, ""))
+    if created and call.parameters.get("Tags"):
+        yield Need("rds:AddTagsToResource", created)
+    final = named.get("FinalDBSnapshotIdentifier")
+    if final and call.operation == "DeleteDBCluster":
+        yield Need("rds:CreateDBClusterSnapshot", named["DBClusterIdentifier"])
+        yield Need("rds:CreateDBClusterSnapshot", final)
+
+
+_TRANSACTION_ACTIONS = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
+}
+
+
+def _tables(call: Call) -> list[str]:
+    if name := call.parameters.get("TableName"):
+        return [str(name).rpartition("/")[2]]
+    items = call.parameters.get("TransactItems") or []
+    return sorted(
+        {*(call.parameters.get("RequestItems") or {}), *(op["TableName"] for i in items for op in i.values())}
+    )
+
+
+def _dynamodb(call: Call) -> Iterator[Need]:
+    if call.operation in ("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction"):
+        raise UnknownAccess(f"dynamodb:{call.operation} (PartiQL)")
+    if call.operation.startswith("Transact"):
+        for item in call.parameters["TransactItems"]:
+            for kind, operation in item.items():
+                yield _item_need(call, _TRANSACTION_ACTIONS[kind], operation)
+        return
+    if call.operation in ("BatchGetItem", "BatchWriteItem"):
+        yield from (Need(f"dynamodb:{call.operation}", call.arn(f"table/{table}")) for table in _tables(call))
+    elif arn := call.parameters.get("ResourceArn"):
+        yield Need(f"dynamodb:{call.operation}", str(arn))
+    elif "TableName" in call.parameters:
+        yield _item_need(call, call.operation, call.parameters)
+    else:
+        yield Need(f"dynamodb:{call.operation}", "*")
+
+
+def _item_need(call: Call, action: str, parameters: Mapping[str, Any]) -> Need:
+    table = str(parameters["TableName"]).rpartition("/")[2]
+    hash_key = stored.table_hash_key(table, call.account, call.region)
+    item = parameters.get("Key") or parameters.get("Item")
+    context = {}
+    if hash_key and isinstance(item, Mapping) and hash_key in item:
+        context["dynamodb:leadingkeys"] = (str(next(iter(item[hash_key].values()))),)
+    index = f"/index/{parameters['IndexName']}" if parameters.get("IndexName") else ""
+    return Need(f"dynamodb:{action}", call.arn(f"table/{table}{index}"), context)
+
+
+def _secretsmanager(call: Call) -> Iterator[Need]:
+    context: dict[str, str | tuple[str, ...]] = {}
+    for key in ("VersionStage", "VersionId", "SecretId", "Name"):
+        if call.parameters.get(key):
+            context[f"secretsmanager:{key.lower()}"] = str(call.parameters[key])
+    identifier = call.parameters.get("SecretId") or call.parameters.get("Name")
+    resource = "*"
+    if identifier:
+        secret = stored.secret(identifier, call.account, call.region)
+        unknown = identifier if identifier.startswith("arn:") else call.arn(f"secret:{identifier}-XXXXXX")
+        resource = secret.arn if secret else unknown
+    yield Need(f"secretsmanager:{call.operation}", resource, context)
+
+
+def _lambda(call: Call) -> Iterator[Need]:
+    action = {"Invoke": "InvokeFunction", "InvokeAsync": "InvokeFunction"}.get(call.operation, call.operation)
+    resource = "*"
+    if name := call.parameters.get("FunctionName"):
+        name = str(name).split(":function:")[-1]
+        qualifier = call.parameters.get("Qualifier")
+        resource = call.arn(f"function:{name}{f':{qualifier}' if qualifier else ''}")
+    elif layer := call.parameters.get("LayerName"):
+        resource = call.arn(f"layer:{layer}")
+    yield Need(f"lambda:{action}", resource)
+
+
+def _states(call: Call) -> Iterator[Need]:
+    parameters = call.parameters
+    named = parameters.get("stateMachineArn") or parameters.get("executionArn") or parameters.get("resourceArn")
+    if not named and call.operation == "CreateStateMachine":
+        named = call.arn(f"stateMachine:{parameters['name']}")
+    yield Need(f"states:{call.operation}", str(named or "*"))
+
+
+def _logs(call: Call) -> Iterator[Need]:
+    group, stream = call.parameters.get("logGroupName"), call.parameters.get("logStreamName")
+    rest = f"log-group:{group}:log-stream:{stream or ''}" if group else ""
+    yield Need(f"logs:{call.operation}", call.arn(rest) if group else "*")
+
+
+def _sns(call: Call) -> Iterator[Need]:
+    parameters = call.parameters
+    named = parameters.get("TopicArn") or parameters.get("TargetArn") or parameters.get("ResourceArn")
+    if not named and (subscription := parameters.get("SubscriptionArn")):
+        named = str(subscription).rpartition(":")[0]
+    if not named and call.operation == "CreateTopic":
+        named = call.arn(str(parameters["Name"]))
+    action = "Publish" if call.operation == "PublishBatch" else call.operation
+    context = {f"sns:{key.lower()}": str(parameters[key]) for key in ("Protocol", "Endpoint") if key in parameters}
+    yield Need(f"sns:{action}", str(named or "*"), context)
+
+
+def _sqs(call: Call) -> Iterator[Need]:
+    queue = call.parameters.get("QueueUrl") or call.parameters.get("QueueName")
+    yield Need(f"sqs:{call.operation}", call.arn(str(queue).rpartition("/")[2]) if queue else "*")
+
+
+def _kms(call: Call) -> Iterator[Need]:
+    key = call.parameters.get("KeyId")
+    arn = stored.key_arn(str(key), call.account, call.region) if key else None
+    yield Need(f"kms:{call.operation}", arn or (str(key) if key else "*"))
+
+
+def _named(*parameters: tuple[str, str]) -> Callable[[Call], Iterator[Need]]:
+    """For services whose operations name one resource: `("RuleName", "rule/{}")`."""
+
+    def rule(call: Call) -> Iterator[Need]:
+        for name, shape in parameters:
+            if value := call.parameters.get(name):
+                arn = str(value) if str(value).startswith("arn:") else call.arn(shape.format(value))
+                yield Need(f"{call.service}:{call.operation}", arn)
+                return
+        yield Need(f"{call.service}:{call.operation}", "*")
+
+    return rule
+
+
+def _iam(call: Call) -> Iterator[Need]:
+    role = call.parameters.get("RoleName")
+    yield Need(f"iam:{call.operation}", f"arn:aws:iam::{call.account}:role/{role}" if role else "*")
+
+
+_SERVICES: dict[str, Callable[[Call], Iterator[Need]]] = {
+    "rds": _rds,
+    "dynamodb": _dynamodb,
+    "secretsmanager": _secretsmanager,
+    "lambda": _lambda,
+    "states": _states,
+    "logs": _logs,
+    "sns": _sns,
+    "sqs": _sqs,
+    "kms": _kms,
+    "iam": _iam,
+    "sts": _named(("RoleArn", "{}")),
+    "ec2": _named(),
+    "cloudwatch": _named(("AlarmName", "alarm:{}"), ("DashboardName", "dashboard/{}")),
+    "events": _named(("Rule", "rule/{}"), ("Name", "rule/{}"), ("EventBusName", "event-bus/{}")),
+    "scheduler": _named(("Name", "schedule/default/{}")),
+}

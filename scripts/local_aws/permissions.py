@@ -1,0 +1,373 @@
+"""IAM evaluated for every call that is made with a role's credentials.
+
+Installed over moto's own check, which passes "*" as the resource of nearly everything and ignores conditions. The
+operator (an IAM user) may do everything; unknown credentials nothing. Evaluated: inline and managed policies, the
+permissions boundary, policies of topics, queues, secrets and keys, trust policies, and the KMS permissions that a
+service uses in the caller's name. Not evaluated: signatures, session policies, organization policies.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.exceptions import ServiceException
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import determine_request_protocol
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import get_service_model
+from moto.iam.models import iam_backends
+from moto.sts.models import sts_backends
+
+from scripts.local_aws import stored_resources as stored
+from scripts.local_aws.access_rules import Call, Need, UnknownAccess, needs
+from scripts.local_aws.credentials import Credentials
+from scripts.local_aws.policy_language import Policy, PolicyError, Request, Verdict, evaluate
+
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_IAM_PREFIXES = {"monitoring": "cloudwatch"}
+_QUERY_SERVICES = {"rds", "iam", "sts", "cloudwatch", "sqs", "s3"}
+_REST_JSON_SERVICES = {"lambda", "scheduler"}
+_NOT_KNOWN_HERE = "NotImplementedByLocalAws"
+
+
+class NotAuthorized(ServiceException):
+    """The call is refused; code, status and message are what the called AWS service would answer."""
+
+    def __init__(self, code: str, message: str, status: int) -> None:
+        super().__init__(code, message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One need of one role, and the statement that decided it ("" when nothing allowed it)."""
+
+    role_arn: str
+    action: str
+    resource: str
+    statement: str
+
+
+@dataclass(frozen=True)
+class _Principal:
+    role_arn: str
+    session_arn: str
+
+    @property
+    def account(self) -> str:
+        return self.role_arn.split(":")[4]
+
+    @property
+    def itself(self) -> frozenset[str]:
+        return frozenset({self.role_arn, self.session_arn})
+
+    @property
+    def its_account(self) -> frozenset[str]:
+        """Naming the account in a key or trust policy delegates to the account's identity policies."""
+        return frozenset({self.account, f"arn:aws:iam::{self.account}:root"})
+
+
+class Permissions:
+    """The gate. `used` and `denied` let tests find grants that nothing uses and calls that nothing grants."""
+
+    def __init__(self) -> None:
+        self.used: set[Decision] = set()
+        self.denied: list[Decision] = []
+        self._moto_call_action = BaseResponse.call_action
+        self._moto_s3_check = ActionAuthenticatorMixin._authenticate_and_authorize_s3_action
+
+    def install(self) -> None:
+        """From now on every request that reaches a moto backend passes here first."""
+        permissions = self
+        # Service models don't list the codes that every service shares; moto warns of each.
+        warnings.filterwarnings("ignore", message=r"Exception\(NotAuthorized\).* does not match an error shape")
+
+        def call_action(response: BaseResponse) -> Any:
+            try:
+                permissions._check(response)
+            except NotAuthorized as refused:
+                _, headers, body = response.serialized(ActionResult(refused))
+                return refused.status, headers, body
+            return permissions._moto_call_action(response)
+
+        def s3_check(response: Any, bucket_name: str | None = None, key_name: str | None = None) -> None:
+            from moto.s3.exceptions import S3AccessDeniedError
+
+            resource = f"arn:aws:s3:::{bucket_name or '*'}{f'/{key_name}' if key_name else ''}"
+            try:
+                permissions._check_needs(response, [Need(f"s3:{response._get_action()}", resource)])
+            except NotAuthorized:
+                raise S3AccessDeniedError from None
+
+        # The operation is authorized in call_action above; moto's own check would deny what AWS allows.
+        BaseResponse.call_action = call_action  # type: ignore[method-assign,assignment]
+        ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = s3_check  # type: ignore[method-assign,assignment]
+
+    def uninstall(self) -> None:
+        BaseResponse.call_action = self._moto_call_action  # type: ignore[method-assign]
+        ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = self._moto_s3_check  # type: ignore[method-assign]
+
+    def assume(self, role_arn: str, *, service: str, session_name: str, region: str) -> Credentials:
+        """Credentials for a service that acts as the role, for example lambda.amazonaws.com for a function.
+
+        Raises NotAuthorized when the role doesn't exist or its trust policy doesn't name the service.
+        """
+        account = role_arn.split(":")[4]
+        if not self.trusts(role_arn, service):
+            message = f"{service} is not authorized to assume {role_arn}: it doesn't exist or doesn't trust the service"
+            raise NotAuthorized("AccessDenied", message, 403)
+        session = sts_backends[account]["aws"].assume_role(
+            region_name=region,
+            role_session_name=session_name,
+            role_arn=role_arn,
+            policy="",
+            duration=43_200,
+            external_id="",
+        )
+        return Credentials(session.access_key_id, session.secret_access_key, session.session_token)
+
+    def trusts(self, role_arn: str, service: str) -> bool:
+        role = _role(role_arn)
+        if role is None:
+            return False
+        account = role_arn.split(":")[4]
+        context = {"aws:sourceaccount": account, "aws:principalisawsservice": "true"}
+        request = Request("sts:AssumeRole", role_arn, context, frozenset({service}))
+        return evaluate([_trust_policy(role)], request).allowed
+
+    def require(
+        self,
+        role_arn: str,
+        action: str,
+        resource: str,
+        *,
+        session_name: str = "local",
+        region: str = "us-east-1",
+        context: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check what a role does without an API call of its own, for example Lambda writing a function's logs."""
+        account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
+        principal = _Principal(role_arn, f"arn:aws:sts::{account}:assumed-role/{name}/{session_name}")
+        self._decide(principal, Need(action, resource, context or {}), region)
+
+    def service_may(self, service: str, action: str, resource: str, *, source_arn: str = "") -> bool:
+        """Does the resource's own policy let an AWS service (events.amazonaws.com …) do this? Keys and topics."""
+        document = stored.resource_policy(resource)
+        account = source_arn.split(":")[4] if source_arn else resource.split(":")[4]
+        context = {"aws:sourceaccount": account, "aws:principalisawsservice": "true", "aws:securetransport": "true"}
+        if source_arn:
+            context |= {"aws:sourcearn": source_arn, "kms:encryptioncontext:aws:logs:arn": source_arn}
+        request = Request(action, resource, context, frozenset({service}))
+        return document is not None and evaluate([Policy.parse(resource, document)], request).allowed
+
+    def _check(self, response: BaseResponse) -> None:
+        credential = _credential(response)
+        service = _IAM_PREFIXES.get(credential["service"], credential["service"])
+        principal = self._principal(response, credential["key"], service)
+        operation = response._get_action()
+        if principal is None or operation == "GetCallerIdentity":
+            return
+        parameters = _parameters(response)
+        call = Call(service, operation, parameters, credential["region"], principal.account)
+        try:
+            if call.operation == "AssumeRole":
+                self._check_assume_role(principal, call)
+                return
+            for need in needs(call):
+                self._decide(principal, need, call.region)
+        except UnknownAccess as unknown:
+            message = f"The embedded AWS doesn't know which permissions {unknown} needs"
+            raise NotAuthorized(_NOT_KNOWN_HERE, message, 501) from None
+        except PolicyError as unclear:
+            raise NotAuthorized(_NOT_KNOWN_HERE, f"A policy can't be evaluated here: {unclear}", 501) from None
+
+    def _check_needs(self, response: BaseResponse, found: list[Need]) -> None:
+        credential = _credential(response)
+        principal = self._principal(response, credential["key"], credential["service"])
+        for need in found if principal else []:
+            assert principal is not None
+            self._decide(principal, need, credential["region"])
+
+    def _principal(self, response: BaseResponse, key: str, service: str) -> _Principal | None:
+        """None for the operator. The newest sessions are the likeliest callers."""
+        for account in list(sts_backends):
+            for session in reversed(sts_backends[account]["aws"].assumed_roles):
+                if session.access_key_id == key:
+                    if response.headers.get("X-Amz-Security-Token") != session.session_token:
+                        raise _invalid_token(service)
+                    return _Principal(session.role_arn, session.arn)
+        for account in list(iam_backends):
+            if any(key == k.access_key_id for u in iam_backends[account]["aws"].users.values() for k in u.access_keys):
+                return None
+        raise _invalid_token(service)
+
+    def _check_assume_role(self, principal: _Principal, call: Call) -> None:
+        """In one account the trust policy alone suffices if it names the role itself; across accounts both must allow."""
+        target = str(call.parameters["RoleArn"])
+        if call.parameters.get("Policy") or call.parameters.get("PolicyArns"):
+            raise NotAuthorized(_NOT_KNOWN_HERE, "Session policies are not evaluated here", 501)
+        role = _role(target)
+        context: dict[str, str | tuple[str, ...]] = {"sts:rolesessionname": str(call.parameters["RoleSessionName"])}
+        if external := call.parameters.get("ExternalId"):
+            context["sts:externalid"] = str(external)
+        context |= self._context(principal, Need("sts:AssumeRole", target), call.region)
+        named, delegated = (
+            evaluate([_trust_policy(role)], Request("sts:AssumeRole", target, context, who)) if role else Verdict(None)
+            for who in (principal.itself, principal.its_account)
+        )
+        if named.allowed and target.split(":")[4] == principal.account:
+            return
+        if not (named.allowed or delegated.allowed):
+            raise _refusal(principal, Need("sts:AssumeRole", target), "no trust policy allows")
+        self._decide(principal, Need("sts:AssumeRole", target, context), call.region)
+
+    def _decide(self, principal: _Principal, need: Need, region: str) -> None:
+        context = self._context(principal, need, region)
+        request = Request(need.action, need.resource, context, principal.itself)
+        role = _role(principal.role_arn)
+        identity = evaluate(_identity_policies(role), request) if role else Verdict(None)
+        document = stored.resource_policy(need.resource)
+        attached = [Policy.parse(need.resource, document)] if document else []
+        resource = evaluate(attached, request)
+        if identity.explicitly_denied or resource.explicitly_denied:
+            kind = "identity" if identity.explicitly_denied else "resource"
+            raise self._denied(principal, need, f"an explicit deny in a {kind}-based policy", identity, resource)
+        if role and role.permissions_boundary and not evaluate([_boundary(role)], request).allowed:
+            raise self._denied(principal, need, "no permissions boundary allows")
+        if not self._allowed(principal, need, identity, resource, attached, request):
+            lacking = "resource" if identity.allowed else "identity"
+            raise self._denied(principal, need, f"no {lacking}-based policy allows")
+        decided = identity.statement if identity.allowed else resource.statement
+        self.used.add(Decision(principal.role_arn, need.action, need.resource, decided.label if decided else ""))
+
+    def _allowed(
+        self,
+        principal: _Principal,
+        need: Need,
+        identity: Verdict,
+        resource: Verdict,
+        attached: list[Policy],
+        request: Request,
+    ) -> bool:
+        foreign = bool(attached) and need.resource.split(":")[4] != principal.account
+        delegated = Request(request.action, request.resource, request.context, principal.its_account)
+        if need.action.startswith("kms:") and attached:
+            opened = resource.allowed or evaluate(attached, delegated).allowed
+            return opened and identity.allowed if foreign else resource.allowed or (opened and identity.allowed)
+        if foreign:
+            return identity.allowed and (resource.allowed or evaluate(attached, delegated).allowed)
+        return identity.allowed or resource.allowed
+
+    def _context(self, principal: _Principal, need: Need, region: str) -> dict[str, str | tuple[str, ...]]:
+        parts = need.resource.split(":", 6)
+        context: dict[str, str | tuple[str, ...]] = {
+            "aws:requestedregion": region,
+            "aws:principalarn": principal.role_arn,
+            "aws:principalaccount": principal.account,
+            "aws:principaltype": "AssumedRole",
+            "aws:principalisawsservice": "false",
+            "aws:securetransport": "true",  # plain HTTP is this machine's own; on AWS the same client speaks TLS
+            "aws:viaawsservice": "false",
+            "kms:calleraccount": principal.account,
+        }
+        if _role(principal.role_arn):
+            context |= {f"aws:principaltag/{k.lower()}": v for k, v in stored.role_tags(principal.role_arn).items()}
+        if len(parts) > 5:
+            context["aws:resourceaccount"] = parts[4] or principal.account
+            for key, value in stored.tags(need.resource).items():
+                context[f"aws:resourcetag/{key.lower()}"] = value
+                if parts[2] == "rds":
+                    context[f"rds:{parts[5]}-tag/{key.lower()}"] = value
+                if parts[2] == "secretsmanager":
+                    context[f"secretsmanager:resourcetag/{key.lower()}"] = value
+        return {**context, **need.context}
+
+    def _denied(self, principal: _Principal, need: Need, why: str, *verdicts: Verdict) -> NotAuthorized:
+        statement = next((v.statement.label for v in verdicts if v.explicitly_denied and v.statement), "")
+        self.denied.append(Decision(principal.role_arn, need.action, need.resource, statement))
+        return _refusal(principal, need, why)
+
+
+def _refusal(principal: _Principal, need: Need, why: str) -> NotAuthorized:
+    service, _, operation = need.action.partition(":")
+    action = f"SNS:{operation}" if service == "sns" else need.action
+    text = f"User: {principal.session_arn} is not authorized to perform: {action} on resource: {need.resource} "
+    text += f"with {why}" if why.startswith("an explicit") else f"because {why} the {action} action"
+    if need.refusal:
+        return NotAuthorized(need.refusal[0], need.refusal[1] or text, 400)
+    code, status = _access_denied(service)
+    return NotAuthorized(code, text, status)
+
+
+def _access_denied(service: str) -> tuple[str, int]:
+    if service in _QUERY_SERVICES:
+        return "AccessDenied", 403
+    if service == "sns":
+        return "AuthorizationError", 403
+    if service == "ec2":
+        return "UnauthorizedOperation", 403
+    return "AccessDeniedException", 403 if service in _REST_JSON_SERVICES else 400
+
+
+def _invalid_token(service: str) -> NotAuthorized:
+    message = "The security token included in the request is invalid."
+    if service in _QUERY_SERVICES or service == "sns":
+        return NotAuthorized("InvalidClientTokenId", message, 403)
+    if service == "ec2":
+        return NotAuthorized("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
+    return NotAuthorized("UnrecognizedClientException", message, 403 if service in _REST_JSON_SERVICES else 400)
+
+
+def _credential(response: BaseResponse) -> dict[str, str]:
+    found = _CREDENTIAL.search(response.headers.get("Authorization", ""))
+    if not found:
+        raise NotAuthorized("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+    return found.groupdict()
+
+
+def _parameters(response: BaseResponse) -> dict[str, Any]:
+    """The call's parameters by the names of the service's model, whatever protocol it came in."""
+    request = response.normalized_request
+    model = get_service_model(response.boto3_service_name)
+    operation = model.operation_model(response._get_action())
+    protocol = determine_request_protocol(model, request.content_type)
+    parsed = PROTOCOL_PARSERS[protocol](operation, map_type=dict).parse(
+        {
+            "method": request.method,
+            "values": request.values,
+            "headers": request.headers,
+            "body": request.data,
+            "url_path": request.path,
+            "url_params": response.uri_match,
+        }
+    )
+    return {**response.uri_match, **parsed}
+
+
+def _role(arn: str) -> Any | None:
+    backend = iam_backends[arn.split(":")[4]]["aws"]
+    return next((role for role in backend.get_roles() if role.arn == arn), None)
+
+
+def _identity_policies(role: Any) -> list[Policy]:
+    inline = [Policy.parse(name, document) for name, document in role.policies.items()]
+    return inline + [_managed(policy) for policy in role.managed_policies.values()]
+
+
+def _managed(policy: Any) -> Policy:
+    document = next(version.document for version in policy.versions if version.is_default)
+    return Policy.parse(policy.name, document)
+
+
+def _trust_policy(role: Any) -> Policy:
+    return Policy.parse(f"{role.name} trust", role.assume_role_policy_document)
+
+
+def _boundary(role: Any) -> Policy:
+    backend = iam_backends[role.account_id]["aws"]
+    return _managed(backend.managed_policies[role.permissions_boundary])

@@ -1,0 +1,122 @@
+"""What the backends hold that access checks must know: tags, keys, resource policies, by ARN or name.
+
+An unknown resource has no tags, key or policy: whether it exists is for the called service to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from moto.dynamodb.models import dynamodb_backends
+from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
+from moto.rds.models import rds_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+
+_Found = TypeVar("_Found")
+
+
+def tags(arn: str) -> dict[str, str]:
+    """The resource's tags as they are now."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6 or parts[2] not in _TAGS:
+        return {}
+    found = _or_none(lambda: _TAGS[parts[2]](arn, parts[4], parts[3]))
+    if isinstance(found, Mapping):
+        return dict(found)
+    return {tag.get("Key", tag.get("TagKey")): tag.get("Value", tag.get("TagValue")) for tag in found or []}
+
+
+def role_tags(arn: str) -> dict[str, str]:
+    role = iam_backends[arn.split(":")[4]]["aws"].get_role_by_arn(arn)
+    return {tag["Key"]: tag["Value"] for tag in role.tags}
+
+
+def resource_policy(arn: str) -> str | None:
+    """The policy attached to a topic, queue, secret or key, which can refuse what the identity's policy allows."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6 or parts[2] not in _POLICIES:
+        return None
+    policy = _or_none(lambda: _POLICIES[parts[2]](arn, parts[4], parts[3]))
+    return policy if policy is None or isinstance(policy, str) else json.dumps(policy)
+
+
+def secret(identifier: str, account: str, region: str) -> Any | None:
+    """By name, ARN or partial ARN."""
+    return _or_none(lambda: secretsmanager_backends[account][region].secrets[identifier])
+
+
+def key_arn(identifier: str, account: str, region: str) -> str | None:
+    """By id, ARN or alias; a foreign ARN is looked up where it says."""
+    if identifier.startswith("arn:"):
+        region, account = identifier.split(":")[3:5]
+    return _or_none(lambda: str(kms_backends[account][region].describe_key(identifier).arn))
+
+
+def customer_key_arn(identifier: str, account: str, region: str) -> str | None:
+    """None for AWS managed keys: every principal of the account may use those through their service."""
+    if identifier.rpartition(":")[2].startswith("alias/aws/"):
+        return None
+    arn = key_arn(identifier, account, region)
+    if arn is None:
+        return None
+    key = kms_backends[arn.split(":")[4]][arn.split(":")[3]].describe_key(arn)
+    return None if any(alias.startswith("alias/aws/") for alias in key.aliases) else arn
+
+
+def snapshot_key(identifier: str, account: str, region: str) -> str | None:
+    if identifier.startswith("arn:"):
+        region, account = identifier.split(":")[3:5]
+        identifier = identifier.rpartition(":")[2]
+    snapshots = rds_backends[account][region].cluster_snapshots
+    return getattr(snapshots.get(identifier), "kms_key_id", None)
+
+
+def topic_key(arn: str) -> str | None:
+    topic = _or_none(lambda: sns_backends[arn.split(":")[4]][arn.split(":")[3]].topics[arn])
+    return topic.kms_master_key_id or None if topic else None
+
+
+def table_key(name: str, account: str, region: str) -> str | None:
+    table = _or_none(lambda: dynamodb_backends[account][region].get_table(name))
+    return (table.sse_specification or {}).get("KMSMasterKeyId") if table else None
+
+
+def table_hash_key(name: str, account: str, region: str) -> str | None:
+    table = _or_none(lambda: dynamodb_backends[account][region].get_table(name))
+    return table.hash_key_attr if table else None
+
+
+def _or_none(look_up: Callable[[], _Found]) -> _Found | None:
+    """Backends say "not there" with exceptions of their own, one kind each."""
+    try:
+        return look_up()
+    except Exception:  # noqa: BLE001 the kinds have no common ancestor
+        return None
+
+
+def _lambda_tags(arn: str, account: str, region: str) -> Mapping[str, str]:
+    from moto.awslambda.utils import get_backend
+
+    return get_backend(account, region).list_tags(arn)
+
+
+_TAGS: dict[str, Callable[[str, str, str], Any]] = {
+    "rds": lambda arn, account, region: rds_backends[account][region].list_tags_for_resource(arn),
+    "dynamodb": lambda arn, account, region: dynamodb_backends[account][region].list_tags_of_resource(arn),
+    "secretsmanager": lambda arn, account, region: secretsmanager_backends[account][region].secrets[arn].tags,
+    "sns": lambda arn, account, region: sns_backends[account][region].topics[arn]._tags,
+    "lambda": _lambda_tags,
+    "kms": lambda arn, account, region: kms_backends[account][region].list_resource_tags(arn)["Tags"],
+    "iam": lambda arn, account, region: role_tags(arn),
+}
+_POLICIES: dict[str, Callable[[str, str, str], str | dict[str, Any] | None]] = {
+    "sns": lambda arn, account, region: sns_backends[account][region].topics[arn].policy,
+    "sqs": lambda arn, account, region: sqs_backends[account][region].get_queue(arn.rpartition(":")[2]).policy,
+    "secretsmanager": lambda arn, account, region: getattr(secret(arn, account, region), "policy", None),
+    "kms": lambda arn, account, region: kms_backends[account][region].get_key_policy(arn),
+}
