@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from utils.aurora_shapes import Cluster, Instance, Snapshot, read_cluster, read_instance, read_snapshot
 from utils.aws import client, error_code
-from utils.errors import StepFailed
+from utils.errors import StepFailed, TemporaryFailure
 from utils.identifiers import instance_name
 
 if TYPE_CHECKING:
@@ -142,9 +142,8 @@ class Aurora:
             return existing
         return read_cluster(answer["DBCluster"])
 
-    def create_instance(self, plan: ClusterPlan, number: int, operation_id: str) -> None:
-        """Create the cluster's instance of that number; the first becomes the writer."""
-        identifier = instance_name(plan.identifier, number)
+    def create_instance(self, plan: ClusterPlan, identifier: str, operation_id: str) -> None:
+        """Create a member of the cluster; the first one created becomes the writer."""
         try:
             self._rds.create_db_instance(
                 DBInstanceIdentifier=identifier,
@@ -153,7 +152,7 @@ class Aurora:
                 DBInstanceClass=plan.db_instance_class,
                 DBParameterGroupName=plan.db_parameter_group_name,
                 DBSubnetGroupName=plan.db_subnet_group_name,
-                PromotionTier=min(number - 1, 15),
+                PromotionTier=0 if identifier == instance_name(plan.identifier, 1) else 1,
                 PubliclyAccessible=False,
                 AutoMinorVersionUpgrade=True,
                 Tags=_tag_list(plan.tags),
@@ -189,13 +188,21 @@ class Aurora:
                 raise
 
     def delete_cluster(self, identifier: str, final_snapshot: str | None) -> None:
-        """Start to delete a cluster whose instances are all being deleted; its final snapshot comes first."""
+        """Start to delete a cluster whose instances are all being deleted; its final snapshot comes first.
+
+        Raises TemporaryFailure while the cluster is in a state, or has members, that RDS wants to see the end of.
+        """
         arguments: dict[str, Any] = (
             {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
             if final_snapshot
             else {"SkipFinalSnapshot": True}
         )
-        self._rds.delete_db_cluster(DBClusterIdentifier=identifier, DeleteAutomatedBackups=True, **arguments)
+        try:
+            self._rds.delete_db_cluster(DBClusterIdentifier=identifier, DeleteAutomatedBackups=True, **arguments)
+        except ClientError as error:
+            if error_code(error) != "InvalidDBClusterStateFault":
+                raise
+            raise TemporaryFailure(f"Cluster {identifier} can't be deleted yet: {error}") from error
 
     def delete_snapshot(self, identifier: str) -> None:
         """Gone already is as good."""

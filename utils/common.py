@@ -42,7 +42,8 @@ class OperationTask(Protocol):
 
 Task = TypeVar("Task")
 TaskInOperation = TypeVar("TaskInOperation", bound=OperationTask)
-Handler = Callable[[Mapping[str, Any], "LambdaContext"], Any]
+Event = Mapping[str, Any]
+Handler = Callable[[Event, "LambdaContext"], Any]
 
 
 class Work:
@@ -85,28 +86,29 @@ def step(name: str, task_type: type[TaskInOperation]) -> Callable[[Callable[[Tas
             work.state.audit(name, _outcome(result), msgspec.to_builtins(result))
             return result
 
-        return functools.wraps(do)(_reported(name, task_type, in_operation, lambda task: task.run.operation_id))
+        read = functools.partial(msgspec.convert, type=task_type)
+        return functools.wraps(do)(_reported(name, read, in_operation, lambda task: task.run.operation_id))
 
     return decorate
 
 
 def edge_step(
-    name: str, task_type: type[Task], operation_of: Callable[[Task], str]
+    name: str, read: Callable[[Event], Task], operation_of: Callable[[Task], str]
 ) -> Callable[[Callable[[Task], Struct]], Handler]:
     """A step at the edge of an operation, before it is known or after it is over: it looks after its state itself."""
-    return lambda do: functools.wraps(do)(_reported(name, task_type, do, operation_of))
+    return lambda do: functools.wraps(do)(_reported(name, read, do, operation_of))
 
 
 def _reported(
-    name: str, task_type: type[Task], do: Callable[[Task], Struct], operation_of: Callable[[Task], str]
+    name: str, read: Callable[[Event], Task], do: Callable[[Task], Struct], operation_of: Callable[[Task], str]
 ) -> Handler:
     """Read the task, call, count and log. Errors leave under the names that the state machine knows."""
 
-    def lambda_handler(event: Mapping[str, Any], context: LambdaContext) -> Any:
+    def lambda_handler(event: Event, context: LambdaContext) -> Any:
         log.append_keys(step=name, function_request_id=context.aws_request_id)
         began = time.monotonic()
         try:
-            task = msgspec.convert(event, task_type)
+            task = read(event)
         except msgspec.ValidationError as error:
             raise StepFailed(
                 f"The state machine's input for {name} doesn't fit: {error}. Redeploy the stack."

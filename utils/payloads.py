@@ -21,7 +21,6 @@ class Run(Struct, frozen=True, kw_only=True):
     operation_id: str
     execution_id: str
     target_cluster_id: str
-    started_at: dt.datetime
     now: dt.datetime
 
 
@@ -240,6 +239,25 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
     clean_up: Any = None
 
 
+class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):
+    execution_arn: str
+    name: str
+    status: str
+    start_date: int
+    input: str | None = None
+    error: str | None = None
+    cause: str | None = None
+
+
+class ExecutionStatusChange(Struct, frozen=True, kw_only=True):
+    """EventBridge's word on an execution that no Catch could see end: timed out, aborted, or broken in itself."""
+
+    detail: ExecutionDetail
+    time: dt.datetime
+
+
 class Notified(Struct, frozen=True, kw_only=True):
+    """`message_id` is None when people had been told before."""
+
     message_id: str | None
     subject: str

@@ -46,12 +46,12 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     plan: dict[str, Any] = {}
     copied_snapshot_arn: str | None = None
-    copied_snapshot_created_at: str | None = None
     cluster_arn: str | None = None
     cluster_resource_id: str | None = None
     password_version_id: str | None = None
     password_reset_at: str | None = None
     login_proven_at: str | None = None
+    users_ready_at: str | None = None
     source_deletion_at: str | None = None
     notified_at: str | None = None
 
@@ -67,7 +67,7 @@ class OperationState:
         self._state_table = os.environ["STATE_TABLE"]
         self._audit_table = os.environ["AUDIT_TABLE"]
 
-    def open(self, step: str, parameters: Mapping[str, Any], plan: Mapping[str, Any], status: Status) -> None:
+    def open(self, step: str, parameters: object, plan: object, status: Status) -> None:
         """Write the operation's first state. An operation id belongs to one execution for good.
 
         Raises RequestRefused when another execution has used the id.
@@ -166,7 +166,7 @@ def epoch(moment: dt.datetime) -> int:
     return int(moment.timestamp())
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """As DynamoDB takes it: structs become maps, times texts, floats decimals."""
     return _without_floats(msgspec.to_builtins(value))
 

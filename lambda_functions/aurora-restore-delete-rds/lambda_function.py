@@ -1,0 +1,52 @@
+"""Delete the source cluster that the request named twice, or the cluster that a failed operation made itself."""
+
+from utils import settings
+from utils.common import Work, step
+from utils.deletion import delete_with_instances, prove_restored, prove_source, prove_unfinished
+from utils.errors import StepFailed
+from utils.payloads import DeleteProgress, DeleteTask
+from utils.state import iso
+
+
+@step("delete-rds", DeleteTask)
+def lambda_handler(task: DeleteTask, work: Work) -> DeleteProgress:
+    """Instances first, then the cluster. Nothing is deleted before everything is proved."""
+    return delete_source(task, work) if task.purpose == "delete_source" else clean_up(task, work)
+
+
+def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
+    deletion = task.deletion
+    if deletion is None:
+        raise StepFailed("The plan names no source cluster to delete. Nothing was deleted. Redeploy the stack.")
+    record, source = work.record(), work.aurora(deletion.region)
+    prove_restored(record, work.aurora(), task.run.target_cluster_id)
+    cluster = prove_source(deletion, record, source)
+    if cluster is not None:
+        # Before the first call: from here on the restored cluster may be the only one left, and is never cleaned up.
+        work.state.remember(source_deletion_at=record.source_deletion_at or iso(task.run.now))
+        delete_with_instances(source, cluster, deletion.final_snapshot_identifier)
+    return DeleteProgress(
+        cluster_identifier=deletion.cluster_identifier,
+        region=deletion.region,
+        cluster_resource_id=deletion.cluster_resource_id,
+        final_snapshot_identifier=deletion.final_snapshot_identifier,
+        started_at=task.run.now,
+        ready=cluster is None,
+        wait_seconds=2 * work.poll_seconds,
+    )
+
+
+def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
+    cluster, kept_because = prove_unfinished(work.record(), work.aurora(), task.run.target_cluster_id)
+    if cluster is not None:
+        delete_with_instances(work.aurora(), cluster, final_snapshot=None)
+    return DeleteProgress(
+        cluster_identifier=task.run.target_cluster_id,
+        region=settings.region(),
+        cluster_resource_id=cluster.resource_id if cluster else None,
+        final_snapshot_identifier=None,
+        started_at=task.run.now,
+        ready=cluster is None,
+        wait_seconds=2 * work.poll_seconds,
+        skipped=kept_because or None,
+    )

@@ -1,0 +1,39 @@
+"""Take the next action of the restore that is due: cluster, writer, readers, master password."""
+
+from utils import settings
+from utils.common import Work, step
+from utils.credentials import AdminSecret
+from utils.errors import TemporaryFailure
+from utils.payloads import ClusterPlan, RestoreProgress, RestoreTask
+from utils.restoration import Action, Situation, after_action, assess
+from utils.state import iso
+
+
+@step("restore-snapshot", RestoreTask)
+def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
+    """One action at each call; none when nothing is due. What exists decides, so a repeated call does no harm."""
+    record = work.record()
+    situation = assess(task.cluster, work.aurora(), record)
+    if situation.due is Action.CREATE_CLUSTER:
+        cluster = work.aurora().restore_cluster(task.cluster, task.run.operation_id)
+        work.state.remember(cluster_arn=cluster.arn, cluster_resource_id=cluster.resource_id)
+    elif situation.due in (Action.CREATE_WRITER, Action.CREATE_READERS):
+        for name in situation.missing_instances:
+            work.aurora().create_instance(task.cluster, name, task.run.operation_id)
+    elif situation.due is Action.RESET_MASTER_PASSWORD:
+        reset_master_password(task.cluster, situation, work)
+    return after_action(situation, record, task.run.now, work.poll_seconds)
+
+
+def reset_master_password(plan: ClusterPlan, situation: Situation, work: Work) -> None:
+    """Production's password must not open the copy. The new one is stored before RDS hears of it."""
+    cluster = situation.cluster
+    if cluster is None or cluster.endpoint is None:
+        raise TemporaryFailure(f"Cluster {plan.identifier} has no endpoint yet.")
+    login = AdminSecret(settings.text("ADMIN_SECRET_ARN")).stage(
+        work.run.operation_id, cluster.master_username, cluster.endpoint, cluster.port, plan.identifier
+    )
+    work.aurora().reset_master_password(plan.identifier, login.password)
+    work.state.remember(
+        password_version_id=AdminSecret.version_id(work.run.operation_id), password_reset_at=iso(work.run.now)
+    )

@@ -1,0 +1,34 @@
+"""Prove a login with the new master password, make it current, and set up the application's roles."""
+
+from utils import settings
+from utils.common import Work, step
+from utils.credentials import AdminSecret, ApplicationSecret
+from utils.payloads import SetupUsersTask, UsersReady
+from utils.postgres import Server
+from utils.postgres_roles import prove_login, set_up_roles
+from utils.state import iso
+
+
+@step("setup-db-users", SetupUsersTask)
+def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
+    """The only step in the VPC. A database that doesn't let us in yet raises TemporaryFailure and is asked again."""
+    admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
+    master = admin.staged(task.run.operation_id)
+    server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
+
+    prove_login(server, master)
+    admin.promote(task.run.operation_id)
+    work.state.remember(login_proven_at=iso(task.run.now))
+
+    logins = ApplicationSecret(settings.text("APP_SECRET_ARN")).logins()
+    report = set_up_roles(server, master, logins)
+    work.state.remember(users_ready_at=iso(task.run.now))
+    return UsersReady(
+        endpoint=master.host,
+        port=master.port,
+        databases=report.databases,
+        application_role=logins.app_username,
+        read_only_role=logins.readonly_user,
+        inherited_logins=report.inherited_logins,
+        warnings=report.warnings,
+    )

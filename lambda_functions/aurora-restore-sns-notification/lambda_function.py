@@ -1,0 +1,30 @@
+"""Close the operation and tell people how it ended: planned, succeeded or failed."""
+
+from utils import notifications, settings
+from utils.aws import client
+from utils.closing import OperationEnd, end_of_execution, read_task
+from utils.common import edge_step
+from utils.notifications import Message
+from utils.payloads import NotificationTask, Notified
+
+
+@edge_step("sns-notification", read_task, lambda task: task.run.execution_name)
+def lambda_handler(task: NotificationTask) -> Notified:
+    """Lock and state first, then the message: a topic that doesn't answer must not block the next run."""
+    end = end_of_execution(task)
+    if end.already_told:
+        return Notified(message_id=None, subject="")
+    end.close()
+    message = compose(task, end)
+    answer = client("sns").publish(TopicArn=settings.text("TOPIC_ARN"), Subject=message.subject, Message=message.body)
+    end.told(message.subject)
+    return Notified(message_id=answer["MessageId"], subject=message.subject)
+
+
+def compose(task: NotificationTask, end: OperationEnd) -> Message:
+    execution_id, now = task.run.execution_id, task.run.now
+    if task.outcome == "planned" and task.plan:
+        return notifications.planned(task.plan, execution_id)
+    if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:
+        return notifications.succeeded(task.plan, task.users, task.archive, end.record, execution_id, now)
+    return notifications.failed(end.error, end.record, task.request, end.remains(), end.clean_up, execution_id)

@@ -1,0 +1,131 @@
+"""The end of an operation: whose end it is, what is left of it, and closing its state exactly once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from utils import metrics, settings
+from utils.aurora_utils import Aurora
+from utils.aws import as_step_error
+from utils.identifiers import is_operation_id
+from utils.lock import TargetLock
+from utils.notifications import Remains, execution_name, phase_seconds, total_seconds
+from utils.payloads import Execution, ExecutionError, ExecutionStatusChange, NotificationTask, Plan
+from utils.state import OperationRecord, OperationState, Status, iso
+
+STATUS_OF: dict[str, Status] = {"planned": "planned", "succeeded": "succeeded", "failed": "failed"}
+
+
+def read_task(event: Mapping[str, Any]) -> NotificationTask:
+    """From the state machine, or from EventBridge when the execution ended where no Catch could see it."""
+    if "detail-type" not in event:
+        return msgspec.convert(event, NotificationTask)
+    change = msgspec.convert(event, ExecutionStatusChange)
+    detail = change.detail
+    return NotificationTask(
+        run=Execution(
+            execution_id=detail.execution_arn,
+            execution_name=detail.name,
+            started_at=dt.datetime.fromtimestamp(detail.start_date / 1000, dt.UTC),
+            now=change.time,
+        ),
+        outcome="failed",
+        request=_parsed(detail.input),
+        error=ExecutionError(
+            error=detail.error or f"Execution{detail.status.title().replace('_', '')}",
+            cause=detail.cause or f"The execution ended {detail.status} without a word from the step it was in.",
+        ),
+    )
+
+
+def _parsed(text: str | None) -> Any:
+    try:
+        return json.loads(text or "{}")
+    except ValueError:
+        return {}
+
+
+class OperationEnd:
+    """One execution at its end."""
+
+    def __init__(self, task: NotificationTask, state: OperationState, record: OperationRecord | None) -> None:
+        self.record = record
+        self.error = task.error or ExecutionError(error="Unknown", cause="The state machine handed on no error.")
+        self.clean_up: Mapping[str, Any] = task.clean_up if isinstance(task.clean_up, dict) else {}
+        self._task = task
+        self._state = state
+
+    @property
+    def already_told(self) -> bool:
+        return self.record is not None and self.record.notified_at is not None
+
+    def close(self) -> None:
+        """Write down how it ended and give the lock back. Doing it twice is as good as once."""
+        task, status = self._task, STATUS_OF[self._task.outcome]
+        if self.record is None:
+            self._state.open("snapshot-check", {"request": task.request}, {}, status)
+        else:
+            self._state.close(status)
+            target = self.record.plan.get("target_cluster_id")
+            if target:
+                TargetLock(target, self.record.operation_id, task.run.execution_id).release()
+        if task.outcome == "succeeded" and self.record and task.plan:
+            self._count(self.record, task.plan)
+
+    def told(self, subject: str) -> None:
+        details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject}
+        if self._task.outcome == "failed":
+            details |= {"error": self.error.error, "cause": self.error.cause[:2000]}
+        self._state.remember(notified_at=iso(self._task.run.now))
+        self._state.audit("sns-notification", self._task.outcome, details)
+
+    def remains(self) -> Remains:
+        """Ask RDS what this operation has left behind. That this fails must not hide why the operation did."""
+        record = self.record
+        if record is None or "target_cluster_id" not in record.plan:
+            return Remains()
+        try:
+            aurora = Aurora(settings.region())
+            cluster = aurora.cluster(record.plan["target_cluster_id"])
+            copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
+        except (ClientError, BotoCoreError) as error:
+            return Remains(unknown=str(as_step_error(error)))
+        return Remains(
+            cluster=cluster if cluster and cluster.belongs_to(record.operation_id) else None,
+            copy=copy if copy and copy.belongs_to(record.operation_id) else None,
+        )
+
+    def _count(self, record: OperationRecord, plan: Plan) -> None:
+        now = self._task.run.now
+        for name, seconds in phase_seconds(record, now).items():
+            metrics.record_phase(name, record.operation_id, seconds)
+        metrics.record_restore(
+            record.operation_id,
+            total_seconds(record, now),
+            (now - plan.snapshot.created_at).total_seconds(),
+            plan.snapshot.allocated_gib,
+        )
+
+
+def end_of_execution(task: NotificationTask) -> OperationEnd:
+    """The operation of this execution. Another execution's record of the same operation id isn't ours to close."""
+    run = task.run
+    own_name = execution_name(run.execution_id)
+    given = task.request.get("operation_id") if isinstance(task.request, dict) else None
+    names = [given] if isinstance(given, str) and is_operation_id(given) else []
+    for operation_id in [*names, own_name]:
+        state = OperationState(operation_id, run.execution_id, run.now)
+        record = state.recall()
+        if record is not None and record.execution_id == run.execution_id:
+            return OperationEnd(task, state, record)
+    # Refused before it became an operation. Another operation may bear this execution's name; none has a # in its id.
+    state = OperationState(own_name, run.execution_id, run.now)
+    if state.recall() is not None:
+        state = OperationState(f"execution#{own_name}", run.execution_id, run.now)
+    return OperationEnd(task, state, state.recall())

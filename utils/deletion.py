@@ -1,0 +1,88 @@
+"""What may be deleted, and the proof that comes before it.
+
+Two cases only: the source cluster, when the request asked for it twice and the restored cluster has proved itself; and
+what a failed operation made itself. Whatever isn't proved is left alone.
+"""
+
+from __future__ import annotations
+
+from utils.aurora_shapes import Cluster
+from utils.aurora_utils import Aurora
+from utils.errors import StepFailed, TemporaryFailure
+from utils.payloads import SourceDeletion
+from utils.state import OperationRecord
+
+
+def prove_restored(record: OperationRecord, target: Aurora, target_cluster_id: str) -> None:
+    """The restored cluster is there, is ours, is available and has let us in. Raises StepFailed otherwise."""
+    cluster = target.cluster(target_cluster_id)
+    if record.login_proven_at is None or record.cluster_resource_id is None:
+        raise StepFailed(
+            f"No login to {target_cluster_id} has worked yet, so nothing may be deleted for it. "
+            "Nothing was deleted. Check the steps before this one."
+        )
+    if cluster is None or cluster.resource_id != record.cluster_resource_id or not cluster.is_available:
+        state = "gone" if cluster is None else f"{cluster.status} as {cluster.resource_id}"
+        raise StepFailed(
+            f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {state}, so nothing may be "
+            "deleted for it. Nothing was deleted. Look at the restored cluster first."
+        )
+
+
+def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Aurora) -> Cluster | None:
+    """The source cluster, or None when it is gone. Raises StepFailed when another cluster has its name by now."""
+    cluster = source.cluster(deletion.cluster_identifier)
+    if cluster is None:
+        return None
+    if cluster.resource_id != deletion.cluster_resource_id:
+        raise StepFailed(
+            f"{deletion.cluster_identifier} is {cluster.resource_id} by now, not {deletion.cluster_resource_id} that "
+            "the request meant: somebody replaced or renamed it. It was left alone. Check which one is to go."
+        )
+    if cluster.resource_id == record.cluster_resource_id:
+        raise StepFailed(
+            f"{deletion.cluster_identifier} is the restored cluster itself. It was left alone. Nothing else is to do."
+        )
+    if cluster.deletion_protection:
+        raise StepFailed(
+            f"{deletion.cluster_identifier} has deletion protection by now, which this pipeline never switches off. "
+            "It was left alone. Switch it off yourself and delete the cluster, if that is still wanted."
+        )
+    return cluster
+
+
+def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id: str) -> tuple[Cluster | None, str]:
+    """The cluster that a failed operation made and may take away again; None, with the reason, when there is none.
+
+    A cluster that somebody may rely on stays: once its users are set up, and all the more once the source's deletion
+    began.
+    """
+    if record.source_deletion_at is not None:
+        return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"
+    if record.users_ready_at is not None:
+        return None, "the restored cluster is complete and its users can log in"
+    cluster = target.cluster(target_cluster_id)
+    if cluster is None:
+        return None, "no cluster was made"
+    if not cluster.belongs_to(record.operation_id):
+        return None, f"{target_cluster_id} isn't tagged as this operation's"
+    if record.cluster_resource_id not in (None, cluster.resource_id):
+        return None, f"{target_cluster_id} is {cluster.resource_id}, this operation made {record.cluster_resource_id}"
+    if cluster.deletion_protection:
+        return None, f"{target_cluster_id} was made with deletion protection, which is never switched off"
+    return cluster, ""
+
+
+def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None) -> None:
+    """Instances first, then the cluster. Called again, it goes on where it stopped."""
+    if cluster.is_being_deleted:
+        return
+    for instance in aurora.instances_of(cluster.identifier):
+        if not instance.is_being_deleted:
+            aurora.delete_instance(instance.identifier)
+    still_there = [each.identifier for each in aurora.instances_of(cluster.identifier) if not each.is_being_deleted]
+    if still_there:
+        raise TemporaryFailure(
+            f"{', '.join(still_there)} can't be deleted yet; cluster {cluster.identifier} goes once they are."
+        )
+    aurora.delete_cluster(cluster.identifier, final_snapshot)

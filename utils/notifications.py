@@ -1,0 +1,252 @@
+"""What people are told: what happened, what exists now, and which command comes next.
+
+SNS takes a subject of fewer than 100 characters without line breaks; a message may have 256 KiB.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from utils.aurora_shapes import Cluster, Snapshot
+from utils.payloads import Archived, ExecutionError, Plan, UsersReady
+from utils.state import OperationRecord
+
+MAX_SUBJECT = 99
+MAX_MESSAGE = 200_000
+
+# The steps at which a phase begins, in the order of the workflow, and what a person calls the phase.
+PHASES = {
+    "snapshot-check": "check and plan",
+    "copy-snapshot": "copy",
+    "restore-snapshot": "restore",
+    "setup-db-users": "users",
+    "delete-rds": "deletion",
+    "archive-snapshot": "archive",
+}
+_CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    subject: str
+    body: str
+
+
+class Remains(Struct, frozen=True, kw_only=True):
+    """What exists after a failure, as RDS describes it now."""
+
+    cluster: Cluster | None = None
+    copy: Snapshot | None = None
+    unknown: str | None = None
+
+
+def planned(plan: Plan, execution_id: str) -> Message:
+    """The message of a dry run."""
+    lines = [
+        "This was a dry run: nothing was created, changed or deleted. A real run would",
+        *(f"  {number}. {line}" for number, line in enumerate(_plan_lines(plan), start=1)),
+        "",
+        f"Execution  {console_link(execution_id)}",
+    ]
+    return _message(f"PLANNED: {plan.target_cluster_id} from {plan.snapshot.identifier}", lines)
+
+
+def succeeded(
+    plan: Plan, users: UsersReady, archive: Archived, record: OperationRecord, execution_id: str, now: dt.datetime
+) -> Message:
+    snapshot, cluster = plan.snapshot, plan.cluster
+    deletion = plan.source_deletion
+    lines = [
+        f"Restored   {cluster.identifier} ({record.cluster_resource_id})",
+        f"Endpoint   {users.endpoint}:{users.port}",
+        f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
+        f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
+        f"Settings   {cluster.instance_count} x {cluster.db_instance_class}, PostgreSQL {cluster.engine_version}",
+        f"Roles      {users.application_role} (read and write), {users.read_only_role} (read only)",
+        f"Databases  {', '.join(users.databases)}",
+        f"Took       {duration(total_seconds(record, now))}",
+        *(f"             {name:15} {duration(seconds)}" for name, seconds in phase_seconds(record, now).items()),
+        "Deleted    "
+        + (
+            f"{deletion.cluster_identifier} ({deletion.cluster_resource_id}) in {deletion.region}, "
+            + (
+                f"final snapshot {deletion.final_snapshot_identifier}"
+                if deletion.final_snapshot_identifier
+                else "without a final snapshot, as asked"
+            )
+            if deletion
+            else "no cluster"
+        ),
+        f"Copy       {archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}",
+    ]
+    if users.inherited_logins:
+        lines.append(f"Mind       logins that came with the data still work: {', '.join(users.inherited_logins)}")
+    lines += [f"Mind       {warning}" for warning in users.warnings]
+    lines += ["", f"Operation  {plan.operation_id}", f"Execution  {console_link(execution_id)}"]
+    return _message(
+        f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
+        f"data {age(now - snapshot.created_at)} old",
+        lines,
+    )
+
+
+def failed(
+    error: ExecutionError,
+    record: OperationRecord | None,
+    request: Any,
+    remains: Remains,
+    clean_up: Mapping[str, Any],
+    execution_id: str,
+) -> Message:
+    """Which step and why, what exists now, and the command that comes next."""
+    step = record.state if record and record.status != "planned" else "snapshot-check"
+    target = target_of(record, request)
+    lines = [
+        f"Step       {step}",
+        f"Error      {error.error}",
+        *(f"           {line}" for line in cause_lines(error)),
+        "",
+        "What exists now:",
+        *(f"  {line}" for line in _remains_lines(record, remains, clean_up)),
+        "",
+        "What to do next:",
+        *(f"  {line}" for line in _next_lines(error, request, remains, execution_id)),
+        "",
+        f"Operation  {record.operation_id if record else execution_name(execution_id)}",
+        f"Execution  {console_link(execution_id)}",
+    ]
+    return _message(f"FAILED: {target} at {step}: {error.error}", lines)
+
+
+def cause_lines(error: ExecutionError) -> list[str]:
+    """The message alone; a Lambda function's cause is a JSON text with a stack trace that helps nobody here."""
+    text = error.cause
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        parsed = None
+    if isinstance(parsed, dict) and isinstance(parsed.get("errorMessage"), str):
+        text = parsed["errorMessage"]
+    return text.splitlines() or ["(no cause was given)"]
+
+
+def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]:
+    """How long each phase took: until the next one began."""
+    begins = [
+        (name, dt.datetime.fromisoformat(record.step_times[step]))
+        for step, name in PHASES.items()
+        if step in record.step_times
+    ]
+    ends = [begin for _, begin in begins[1:]] + [now]
+    return {name: (end - begin).total_seconds() for (name, begin), end in zip(begins, ends, strict=True)}
+
+
+def total_seconds(record: OperationRecord, now: dt.datetime) -> float:
+    return (now - dt.datetime.fromisoformat(record.started_at)).total_seconds()
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def age(difference: dt.timedelta) -> str:
+    hours = difference.total_seconds() / 3600
+    return f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
+
+
+def console_link(execution_id: str) -> str:
+    _, partition, _, region, *_ = execution_id.split(":")
+    domain = _CONSOLES.get(partition, "console.aws.amazon.com")
+    return f"https://{region}.{domain}/states/home?region={region}#/v2/executions/details/{execution_id}"
+
+
+def execution_name(execution_id: str) -> str:
+    return execution_id.rsplit(":", 1)[-1]
+
+
+def target_of(record: OperationRecord | None, request: Any) -> str:
+    if record and "target_cluster_id" in record.plan:
+        return str(record.plan["target_cluster_id"])
+    given = request.get("target_cluster_id") if isinstance(request, dict) else None
+    return given if isinstance(given, str) else "restore"
+
+
+def _plan_lines(plan: Plan) -> Iterable[str]:
+    snapshot, cluster = plan.snapshot, plan.cluster
+    taken = f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {snapshot.age_hours:.1f} hours old"
+    yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken})"
+    if plan.copy:
+        key = f" under key {plan.copy.kms_key_id}" if plan.copy.kms_key_id else ""
+        yield f"copy it from {plan.copy.source_region} as {plan.copy.identifier}{key}"
+    yield (
+        f"create cluster {cluster.identifier}: PostgreSQL {cluster.engine_version}, port {cluster.port}, subnet group "
+        f"{cluster.db_subnet_group_name}, security groups {', '.join(cluster.vpc_security_group_ids)}, parameter group "
+        f"{cluster.db_cluster_parameter_group_name}, storage {cluster.storage_type}, "
+        f"key {cluster.kms_key_id or 'as the snapshot'}, backups kept {cluster.backup_retention_days} days, "
+        f"deletion protection {'on' if cluster.deletion_protection else 'off'}"
+    )
+    yield f"create {cluster.instance_count} instance(s) of {cluster.db_instance_class}"
+    yield "reset the master password, prove a login, set up the application's roles"
+    if plan.source_deletion:
+        final = plan.source_deletion.final_snapshot_identifier
+        yield (
+            f"DELETE the source cluster {plan.source_deletion.cluster_identifier} "
+            f"({plan.source_deletion.cluster_resource_id}) in {plan.source_deletion.region} with all its instances, "
+            + (f"after a final snapshot {final}" if final else "WITHOUT a final snapshot")
+        )
+    if plan.copy:
+        yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
+
+
+def _remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:
+    if remains.unknown:
+        yield f"RDS could not be asked ({remains.unknown}); look for yourself."
+    elif remains.cluster is None and remains.copy is None:
+        yield "Nothing of this operation's: no cluster, no copied snapshot."
+    if remains.cluster is not None:
+        yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
+    if remains.copy is not None:
+        yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}."
+    if record and record.source_deletion_at:
+        yield "The deletion of the source cluster has begun. Keep the restored cluster and the final snapshot."
+    if clean_up.get("error"):
+        yield "Cleaning up failed as well: " + " ".join(cause_lines(ExecutionError(**_lower(clean_up["error"]))))
+    elif clean_up.get("skipped"):
+        yield f"Nothing was cleaned up: {clean_up['skipped']}."
+
+
+def _lower(raw: Mapping[str, str]) -> dict[str, str]:
+    return {"error": raw.get("Error", ""), "cause": raw.get("Cause", "")}
+
+
+def _next_lines(error: ExecutionError, request: Any, remains: Remains, execution_id: str) -> Iterable[str]:
+    if error.error == "RequestRefused":
+        yield "Correct the input as said above. Nothing was created, changed or deleted. Then start again:"
+    elif remains.cluster is not None:
+        name = remains.cluster.identifier
+        yield f"aws rds describe-db-clusters --db-cluster-identifier {name}"
+        yield "Use the cluster as it is, or delete it and its instances to free its name:"
+        for member in remains.cluster.member_identifiers:
+            yield f"aws rds delete-db-instance --db-instance-identifier {member}"
+        yield f"aws rds delete-db-cluster --db-cluster-identifier {name} --skip-final-snapshot"
+        yield "Once the cause is mended, start again:"
+    else:
+        yield "Mend the cause, then start again:"
+    repeated = {k: v for k, v in request.items() if k != "operation_id"} if isinstance(request, dict) else {}
+    parts = execution_id.split(":")
+    machine = ":".join([*parts[:5], "stateMachine", parts[6]])
+    yield f"aws stepfunctions start-execution --state-machine-arn {machine} --input {shlex.quote(json.dumps(repeated))}"
+
+
+def _message(subject: str, lines: Iterable[str]) -> Message:
+    printable = "".join(c if " " <= c <= "~" else "?" for c in f"[aurora-restore] {subject}")
+    return Message(subject=printable[:MAX_SUBJECT], body="\n".join(lines)[:MAX_MESSAGE])

@@ -1,0 +1,115 @@
+"""Sessions with the restored cluster: over verified TLS, with limits, and with errors that give nothing away."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import psycopg2.errors
+from msgspec import Struct
+from psycopg2 import sql
+
+from utils.errors import StepFailed, TemporaryFailure
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection, cursor
+
+# A paused serverless instance takes up to half a minute to resume, and holds the first connection meanwhile.
+CONNECT_TIMEOUT_SECONDS = 35
+_OPTIONS = "-c statement_timeout=600000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=600000"
+# Serialization failure, deadlock, lock and statement timeout: the same work may succeed in a moment.
+_PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """Where the cluster answers, and the certificates that prove it."""
+
+    host: str
+    port: int
+    ca_bundle: str
+
+
+class Session:
+    """One transaction in one database."""
+
+    def __init__(self, connected: connection, open_cursor: cursor) -> None:
+        self.connection = connected
+        self._cursor = open_cursor
+
+    @property
+    def version(self) -> int:
+        """As PostgreSQL counts it: 170005 is 17.5."""
+        return self.connection.server_version
+
+    def run(self, statement: sql.Composable, values: Sequence[Any] = ()) -> None:
+        self._cursor.execute(statement, tuple(values) or None)
+
+    def rows(self, statement: sql.Composable, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        self._cursor.execute(statement, tuple(values) or None)
+        return self._cursor.fetchall()
+
+    def try_run(self, statement: sql.Composable) -> bool:
+        """Run a statement that may not be permitted; if it isn't, nothing has happened and the session goes on."""
+        self._cursor.execute(sql.SQL("SAVEPOINT attempt"))
+        try:
+            self._cursor.execute(statement)
+        except psycopg2.errors.InsufficientPrivilege:
+            self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt"))
+            return False
+        self._cursor.execute(sql.SQL("RELEASE SAVEPOINT attempt"))
+        return True
+
+
+@contextlib.contextmanager
+def session(server: Server, database: str, user: str, password: str) -> Iterator[Session]:
+    """A transaction that commits at the end of the block, or rolls back.
+
+    Raises TemporaryFailure while the server doesn't let us in, and StepFailed for what SQL refuses. Neither carries the
+    statement: its text could hold a password's verifier.
+    """
+    connected = _connect(server, database, user, password)
+    try:
+        with connected, connected.cursor() as open_cursor:
+            yield Session(connected, open_cursor)
+    except psycopg2.Error as error:
+        state, message = error.pgcode or "", error.diag.message_primary or type(error).__name__
+        text = (
+            f"PostgreSQL refused work in database {database!r} of {server.host}: {message} (SQLSTATE {state or '?'})."
+        )
+        if state in _PASSING_STATES or isinstance(error, psycopg2.OperationalError):
+            raise TemporaryFailure(text) from None
+        raise StepFailed(f"{text} Mend that in the database's snapshot or roles, then start again.") from None
+    finally:
+        connected.close()
+
+
+def can_log_in(server: Server, database: str, user: str, password: str) -> bool:
+    """Whether exactly this password opens the door."""
+    try:
+        with session(server, database, user, password) as opened:
+            return opened.rows(sql.SQL("SELECT current_user")) == [(user,)]
+    except TemporaryFailure:
+        return False
+
+
+def _connect(server: Server, database: str, user: str, password: str) -> connection:
+    try:
+        return psycopg2.connect(
+            host=server.host,
+            port=server.port,
+            dbname=database,
+            user=user,
+            password=password,
+            sslmode="verify-full",
+            sslrootcert=server.ca_bundle,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name="aurora-restore",
+            options=_OPTIONS,
+        )
+    except psycopg2.OperationalError as error:
+        reason = str(error).strip().replace("\n", " ")
+        raise TemporaryFailure(
+            f"No login as {user!r} to {server.host}:{server.port}/{database} yet: {reason}"
+        ) from None

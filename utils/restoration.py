@@ -1,0 +1,156 @@
+"""A restore, as a series of actions of which one at a time is due.
+
+RDS creates a cluster without instances and without a password of ours, and each of these takes minutes. So the state
+machine alternates: one step takes the action that is due, the other observes and says when the next one is. Both ask
+the same question here, and what answers it is only what exists: a step that died is simply asked again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import Enum
+from typing import Literal
+
+from msgspec import Struct
+
+from utils.aurora_shapes import Cluster, Instance
+from utils.aurora_utils import Aurora
+from utils.errors import StepFailed
+from utils.identifiers import instance_name
+from utils.payloads import ClusterPlan, RestoreProgress
+from utils.state import OperationRecord
+from utils.waiting import seconds_to_wait
+
+# Statuses repeat themselves while a cluster settles: two observations in a row have to agree that nothing is left.
+SETTLED_CHECKS = 2
+
+
+class Action(Enum):
+    """What is due next, with the pause after it in units of the stack's PollSeconds: none of these ends sooner."""
+
+    CREATE_CLUSTER = ("create-cluster", 4)
+    CREATE_WRITER = ("create-writer", 4)
+    CREATE_READERS = ("create-readers", 4)
+    RESET_MASTER_PASSWORD = ("reset-master-password", 1)
+    WAIT = ("wait", 1)
+    NOTHING = ("nothing", 1)
+
+    @property
+    def label(self) -> str:
+        return self.value[0]
+
+    @property
+    def first_pause_units(self) -> int:
+        return self.value[1]
+
+
+class Situation(Struct, frozen=True, kw_only=True):
+    """Which action is due, and what is being waited for, in words for a person."""
+
+    due: Action
+    waiting_for: str
+    cluster: Cluster | None = None
+    missing_instances: list[str] = []
+
+
+def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord) -> Situation:
+    """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
+    cluster = aurora.cluster(plan.identifier)
+    if cluster is None:
+        if record.cluster_resource_id is not None:
+            raise StepFailed(
+                f"Cluster {plan.identifier} ({record.cluster_resource_id}), which this operation made, was deleted by "
+                "somebody else. Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
+            )
+        return Situation(due=Action.CREATE_CLUSTER, waiting_for="the cluster")
+    prove_ownership(cluster, record)
+    if cluster.is_broken:
+        raise StepFailed(
+            f"Cluster {plan.identifier} is {cluster.status} and won't become available. Look at its events: "
+            f"aws rds describe-events --source-type db-cluster --source-identifier {plan.identifier} --duration 1440"
+        )
+    waiting = Situation(due=Action.WAIT, waiting_for=f"cluster {plan.identifier} ({cluster.status})", cluster=cluster)
+    if not cluster.is_available:
+        return waiting
+    instances = {each.identifier: each for each in aurora.instances_of(plan.identifier)}
+    return _assess_instances(plan, cluster, instances, record)
+
+
+def _assess_instances(
+    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord
+) -> Situation:
+    names = [instance_name(plan.identifier, number) for number in range(1, plan.instance_count + 1)]
+    for due, wanted in ((Action.CREATE_WRITER, names[:1]), (Action.CREATE_READERS, names[1:])):
+        missing = [name for name in wanted if name not in instances]
+        if missing:
+            return Situation(due=due, waiting_for=", ".join(missing), cluster=cluster, missing_instances=missing)
+        for name in wanted:
+            instance = instances[name]
+            if instance.is_broken:
+                raise StepFailed(
+                    f"Instance {name} is {instance.status} and won't become available. Look at its events: "
+                    f"aws rds describe-events --source-type db-instance --source-identifier {name} --duration 1440"
+                )
+            if not instance.is_available:
+                return Situation(due=Action.WAIT, waiting_for=f"instance {name} ({instance.status})", cluster=cluster)
+    if record.password_reset_at is None:
+        return Situation(due=Action.RESET_MASTER_PASSWORD, waiting_for="the master password", cluster=cluster)
+    if cluster.password_change_pending:
+        return Situation(due=Action.WAIT, waiting_for="the master password", cluster=cluster)
+    return Situation(due=Action.NOTHING, waiting_for="everything to settle", cluster=cluster)
+
+
+def prove_ownership(cluster: Cluster, record: OperationRecord) -> None:
+    """By our tag and by the resource id recorded at its creation: a name alone proves nothing.
+
+    The id is missing only when the step that created the cluster died before it could write it down.
+    """
+    same = record.cluster_resource_id in (None, cluster.resource_id)
+    if not same or not cluster.belongs_to(record.operation_id):
+        raise StepFailed(
+            f"Cluster {cluster.identifier} ({cluster.resource_id}) isn't the one that operation {record.operation_id} "
+            f"made ({record.cluster_resource_id or 'none recorded'}). It was left alone. "
+            "Find out who made it, then start again with another target_cluster_id."
+        )
+
+
+def after_action(situation: Situation, record: OperationRecord, now: dt.datetime, unit: int) -> RestoreProgress:
+    """What Restore Snapshot hands to the wait behind it."""
+    return RestoreProgress(
+        answer="wait",
+        action=situation.due.label,
+        waiting_for=situation.waiting_for,
+        started_at=dt.datetime.fromisoformat(record.step_times["restore-snapshot"]),
+        action_at=now,
+        settled_checks=0,
+        wait_seconds=situation.due.first_pause_units * unit,
+    )
+
+
+def after_check(
+    situation: Situation, before: RestoreProgress, now: dt.datetime, unit: int, deadline_hours: int
+) -> RestoreProgress:
+    """What Check Restore Status answers: advance, wait or done. Raises StepFailed once the deadline has passed."""
+    answer: Literal["advance", "wait", "done"]
+    settled = before.settled_checks + 1 if situation.due is Action.NOTHING else 0
+    elapsed = (now - before.action_at).total_seconds()
+    if settled >= SETTLED_CHECKS:
+        answer = "done"
+    elif situation.due not in (Action.WAIT, Action.NOTHING):
+        answer = "advance"
+    else:
+        answer = "wait"
+    if answer == "wait" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
+        raise StepFailed(
+            f"After {deadline_hours} hours the restore still waits for {situation.waiting_for}. "
+            "Look at the cluster's events in RDS; raise the stack's RestoreDeadlineHours if it is only slow."
+        )
+    return RestoreProgress(
+        answer=answer,
+        action=before.action,
+        waiting_for=situation.waiting_for,
+        started_at=before.started_at,
+        action_at=before.action_at,
+        settled_checks=settled,
+        wait_seconds=unit if settled else seconds_to_wait(elapsed, unit),
+    )
