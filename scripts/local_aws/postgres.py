@@ -1,0 +1,337 @@
+"""A real PostgreSQL for every Aurora cluster: one volume (data directory), one server, one address of its own.
+
+As on Aurora the superuser is `rdsadmin`, whose password only this process knows; the master user is a member of
+`rds_superuser`; and nothing but TLS is accepted. The server's version is this machine's, whatever version RDS reports.
+Deviations from Aurora: readers share the writer's server; `rds_superuser` can read password hashes; and nobody but
+`rdsadmin` can grant `rds_iam` (membership in it shuts out passwords, here and there).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import itertools
+import os
+import pathlib
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg2
+import psycopg2.extensions
+
+from scripts.local_aws.certificates import Authority
+from scripts.local_aws.postgres_binaries import PostgresBinaries
+
+_START_SECONDS = 30
+_STOP_SECONDS = 20
+_POLL_SECONDS = 0.01
+
+_ACCESS_RULES = """\
+hostssl all +rds_iam all reject
+hostssl all all all scram-sha-256
+"""
+
+_SETTINGS = {
+    "autovacuum": "off",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "jit": "off",
+    "log_line_prefix": "%t:%r:%u@%d:[%p]:",
+    "log_statement": "ddl",
+    "max_connections": "60",
+    "max_logical_replication_workers": "0",
+    "max_wal_senders": "0",
+    "max_wal_size": "64MB",
+    "min_wal_size": "32MB",
+    "password_encryption": "scram-sha-256",
+    "shared_buffers": "16MB",
+    "ssl": "on",
+    "synchronous_commit": "off",
+    "unix_socket_directories": "",
+    "wal_keep_size": "64MB",  # a volume is copied while its server writes
+    "wal_level": "replica",
+}
+
+_PREDEFINED_ROLES = {
+    "pg_monitor": 13,
+    "pg_signal_backend": 13,
+    "pg_read_all_data": 14,
+    "pg_write_all_data": 14,
+    "pg_checkpoint": 15,
+    "pg_create_subscription": 16,
+    "pg_use_reserved_connections": 16,
+    "pg_maintain": 17,
+}
+
+
+class Postgres:
+    """The server of one cluster. Every method may be called from any thread, one at a time takes effect."""
+
+    def __init__(self, servers: Servers, directory: pathlib.Path, address: str, port: int) -> None:
+        self.address = address
+        self.port = port
+        self.log = directory / "server.log"
+        self._servers = servers
+        self._directory = directory
+        self._volume = directory / "volume"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.RLock()
+        directory.mkdir()
+        directory.chmod(0o711)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def create(self, master_username: str, master_password: str, database: str | None) -> None:
+        """Make an empty volume with a master user who owns it all, as far as Aurora lets her."""
+        with self._lock:
+            copy_volume(self._servers.template(), self._volume)
+            master = _identifier(master_username)
+            statements = [
+                f"create role {master} login createdb createrole password '{scram_verifier(master_password)}'",
+                f"grant rds_superuser to {master} with admin option",
+                f"alter database postgres owner to {master}",
+                f"alter database template1 owner to {master}",
+            ]
+            if database and database != "postgres":
+                statements.append(f"create database {_identifier(database)} owner {master}")
+            self._servers.run_alone(self._volume, statements)
+
+    def create_from(self, volume: pathlib.Path) -> None:
+        """Take a snapshot's volume as it is: its data, its roles and their passwords."""
+        with self._lock:
+            copy_volume(volume, self._volume)
+
+    def copy_to(self, volume: pathlib.Path) -> None:
+        """Copy the volume as it is at this moment, whether or not the server is writing to it."""
+        with self._lock:
+            if not self._process:
+                copy_volume(self._volume, volume)
+                return
+            modern = self._servers.binaries.version >= 15
+            start = "pg_backup_start('copy', true)" if modern else "pg_start_backup('copy', true, false)"
+            stop = "pg_backup_stop(false)" if modern else "pg_stop_backup(false, false)"
+            with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+                cursor.execute(f"select {start}")
+                copy_volume(self._volume, volume, live=True)
+                cursor.execute(f"select labelfile from {stop}")
+                (label,) = cursor.fetchone() or ("",)
+            copy_volume(self._volume / "pg_wal", volume / "pg_wal", live=True)
+            (volume / "backup_label").write_text(label)
+            self._servers.binaries.give(volume / "backup_label")
+
+    def start(self) -> None:
+        """Start the server and return once it answers. Started already is as good."""
+        with self._lock:
+            if self._process:
+                return
+            certificate, key = self._directory / "server.crt", self._directory / "server.key"
+            if not key.exists():
+                self._servers.authority.issue(certificate, key, [self.address])
+                self._servers.binaries.give(certificate, key)
+            settings = _SETTINGS | {
+                "hba_file": str(self._servers.access_rules),
+                "listen_addresses": self.address,
+                "port": str(self.port),
+                "ssl_cert_file": str(certificate),
+                "ssl_key_file": str(key),
+            }
+            arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._servers.binaries.command("postgres", "-D", str(self._volume), *arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    **self._servers.binaries.process_options,
+                )
+            self._wait_until_it_answers(self._process)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop the server: connections are cut, transactions rolled back. `at_once` skips the final checkpoint."""
+        with self._lock:
+            process, self._process = self._process, None
+            if not process:
+                return
+            process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def destroy(self) -> None:
+        """Stop the server and delete the volume and everything else that was the cluster's."""
+        with self._lock:
+            self.stop(at_once=True)
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def set_password(self, role: str, password: str) -> None:
+        """Only the verifier travels: the password is in no log, not even if the statement fails."""
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(f"alter role {_identifier(role)} password '{scram_verifier(password)}'")
+
+    def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
+        """As the superuser that Aurora's customers never are. For this package, and for proofs."""
+        connection = psycopg2.connect(
+            host=self.address,
+            port=self.port,
+            dbname=database,
+            user="rdsadmin",
+            password=self._servers.password,
+            sslmode="require",
+            connect_timeout=10,
+        )
+        connection.autocommit = True
+        return connection
+
+    def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                return self.connect().close()
+            except psycopg2.OperationalError as error:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    self.stop(at_once=True)
+                    last_words = self.log.read_text(errors="replace")[-1000:]
+                    raise RuntimeError(f"PostgreSQL didn't start: {last_words}") from error
+            time.sleep(_POLL_SECONDS)
+
+
+class Servers:
+    """All servers of one run, below one directory."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        """Raises CannotStart. Nothing is started yet."""
+        self.directory = directory
+        self.directory.mkdir(exist_ok=True)
+        self.binaries = PostgresBinaries(directory)
+        self.password = secrets.token_hex(16)
+        self.authority = Authority(directory / "rds-ca.pem")
+        self.access_rules = directory / "pg_hba.conf"
+        self.access_rules.write_text(_ACCESS_RULES)
+        self._numbers = itertools.count(1)
+        self._servers: list[Postgres] = []
+        self._template_lock = threading.Lock()
+
+    def new(self, port: int) -> Postgres:
+        """A server with an address of its own on which `port` is free; on machines without such, a port of its own."""
+        address, port = _free_address(port)
+        server = Postgres(self, self.directory / f"cluster-{next(self._numbers)}", address, port)
+        self._servers.append(server)
+        return server
+
+    def new_volume(self) -> pathlib.Path:
+        """The place for a snapshot's volume; nothing is there yet."""
+        return self.directory / f"snapshot-{next(self._numbers)}"
+
+    def close(self) -> None:
+        """Stop every server. The directory is for its owner to delete."""
+        for server in self._servers:
+            server.stop(at_once=True)
+
+    def template(self) -> pathlib.Path:
+        """An empty volume with Aurora's own roles; every new cluster starts as its copy."""
+        template = self.directory / "template"
+        with self._template_lock:
+            if not template.exists():
+                draft = self.directory / "template-draft"
+                shutil.rmtree(draft, ignore_errors=True)
+                draft.mkdir(mode=0o700)
+                self.binaries.give(draft)
+                self._run(
+                    "initdb",
+                    *("-D", str(draft), "-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=4"),
+                    *("--auth=trust", "--no-sync", "--no-instructions"),  # its own pg_hba.conf is never used
+                )
+                self.run_alone(draft, self._aurora_roles())
+                draft.rename(template)
+        return template
+
+    def run_alone(self, volume: pathlib.Path, statements: list[str]) -> None:
+        """Run statements as the superuser on a volume that has no server, one per line."""
+        arguments = [part for name in ("fsync", "full_page_writes") for part in ("-c", f"{name}=off")]
+        self._run(
+            "postgres",
+            *("--single", "-D", str(volume), "-c", "exit_on_error=on", *arguments, "postgres"),
+            script="\n".join(statements) + "\n",
+        )
+
+    def _aurora_roles(self) -> list[str]:
+        version = self.binaries.version
+        granted = [name for name, since in _PREDEFINED_ROLES.items() if since <= version]
+        granted += ["rds_password", "rds_replication"]
+        return [
+            f"alter role rdsadmin password '{scram_verifier(self.password)}'",
+            *(f"create role {name}" for name in ("rds_superuser", "rds_iam", "rds_password", "rds_replication")),
+            *(f"grant {name} to rds_superuser with admin option" for name in granted),
+            "alter role rdsadmin set log_statement = 'none'",
+            "create database rdsadmin",
+            "revoke all on database rdsadmin from public",
+        ]
+
+    def _run(self, program: str, *arguments: str, script: str = "") -> None:
+        command = self.binaries.command(program, *arguments)
+        done = subprocess.run(
+            command, input=script, capture_output=True, text=True, check=False, **self.binaries.process_options
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr[-1000:] or done.stdout[-1000:]}")
+
+
+def copy_volume(source: pathlib.Path, target: pathlib.Path, *, live: bool = False) -> None:
+    """Copy a directory's content, as a clone where the file system can. `live`: files may vanish while we copy."""
+    target.mkdir(mode=0o700, exist_ok=True)
+    options = ["-a", "--reflink=auto"] if sys.platform == "linux" else ["-a"]
+    done = subprocess.run(
+        ["cp", *options, f"{source}/.", str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+    )
+    complaints = [line for line in done.stderr.splitlines() if not (live and "No such file" in line)]
+    if done.returncode and complaints:
+        raise RuntimeError(f"a volume could not be copied: {complaints[0]}")
+    (target / "postmaster.pid").unlink(missing_ok=True)
+
+
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL stores instead of a password of ASCII characters (RFC 5803, RFC 7677)."""
+    iterations, salt = 4096, secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    encoded = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]
+    return f"SCRAM-SHA-256${iterations}:{encoded[0]}${encoded[1]}:{encoded[2]}"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _free_address(port: int) -> tuple[str, int]:
+    """An address of 127.0.0.0/8 that nobody uses on this port. Linux answers on all of them, macOS on one only."""
+    for address in itertools.islice(_loopback_addresses(), 20):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((address, port))
+            return address, port
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return "127.0.0.1", int(probe.getsockname()[1])
+
+
+def _loopback_addresses() -> Iterator[str]:
+    while True:
+        yield f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
