@@ -161,7 +161,7 @@ def policy(document: Any) -> str:
     """The document as text. AWS takes one without Version; moto doesn't."""
     if isinstance(document, str):
         return document
-    return json.dumps({"Version": "2008-10-17", **document})
+    return json.dumps({"Version": "2012-10-17", **document})
 
 
 def refuse_unknown(value: Mapping[str, Any], known: Iterable[str], where: str) -> None:
@@ -188,7 +188,21 @@ def _shaped(value: Any, shape: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise TemplateError(f"property {where} must be an object")
         return {text(key): _shaped(item, shape.value, f"{where}.{key}") for key, item in value.items()}
-    return _scalar(value, shape.type_name, where)
+    scalar = _scalar(value, shape.type_name, where)
+    _check_range(scalar, shape, where)
+    return scalar
+
+
+def _check_range(value: Any, shape: Any, where: str) -> None:
+    """The constraints of the API's own model, which moto doesn't look at."""
+    if shape.type_name == "string" and (allowed := getattr(shape, "enum", None)) and value not in allowed:
+        raise TemplateError(f"property {where} must be one of {', '.join(allowed)}, not {value!r}")
+    measure = len(value) if shape.type_name in ("string", "blob") else value
+    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+    if not isinstance(measure, (int, float)) or isinstance(measure, bool):
+        return
+    if (least is not None and measure < least) or (most is not None and measure > most):
+        raise TemplateError(f"property {where} must be between {least} and {most}, not {value!r}")
 
 
 def _scalar(value: Any, kind: str, where: str) -> Any:

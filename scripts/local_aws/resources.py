@@ -1,0 +1,289 @@
+"""Deploy a SAM template: functions, layers, state machines and what starts them. The other resource types live next door.
+
+Each creator says what Ref and GetAtt give, as CloudFormation does. What AWS refuses only when it creates the resource,
+and moto doesn't, is refused here: roles that the service can't assume, reserved variables, code without the handler.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pathlib
+import re
+import shutil
+import zipfile
+from typing import Any
+
+from scripts.local_aws import resources_data, resources_identity, resources_monitoring, resources_network
+from scripts.local_aws.deployment import (
+    Cloud,
+    Deployment,
+    Properties,
+    Stack,
+    creates,
+    only,
+    refuse_unknown,
+    tag_map,
+    tags,
+)
+from scripts.local_aws.intrinsics import Created, TemplateError, text
+from scripts.local_aws.permissions import NotAuthorized
+from scripts.local_aws.template import LOCAL_BUCKET, Template
+
+__all__ = ["Stack", "TemplateError", "deploy"]
+
+_PROJECT = pathlib.Path(__file__).resolve().parents[2]
+_SIBLINGS = (resources_data, resources_identity, resources_monitoring, resources_network)  # they register themselves
+_NEVER_SHIPPED = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
+_VARIABLES_LIMIT = 4096
+_RESERVED_VARIABLES = {
+    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
+}  # fmt: skip
+_LOG_DELIVERY_ACTIONS = (
+    "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+    "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+)  # fmt: skip
+
+
+def deploy(cloud: Cloud, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
+    """Create everything in the template through the services' APIs. Raises TemplateError at the first thing wrong."""
+    pseudo = {
+        "AWS::AccountId": cloud.account_id,
+        "AWS::Region": region,
+        "AWS::Partition": "aws",
+        "AWS::URLSuffix": "amazonaws.com",
+        "AWS::StackName": stack_name,
+        "AWS::StackId": f"arn:aws:cloudformation:{region}:{cloud.account_id}:stack/{stack_name}/local",
+    }
+    return Deployment(cloud, stack_name, region).create(Template.load(template, parameters, pseudo))
+
+
+@creates(
+    "AWS::Lambda::Function",
+    "Architectures", "Code", "DeadLetterConfig", "Description", "Environment", "EphemeralStorage", "FunctionName",
+    "Handler", "KmsKeyArn", "Layers", "LoggingConfig", "MemorySize", "PackageType", "ReservedConcurrentExecutions",
+    "Role", "Runtime", "Tags", "Timeout", "TracingConfig", "VpcConfig",
+)  # fmt: skip
+def _function(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    name = properties.get("FunctionName") or deployment.name(logical_id, 64)
+    _check_variables((properties.get("Environment") or {}).get("Variables") or {})
+    passed = {
+        key: value
+        for key, value in properties.items()
+        if key not in ("Code", "FunctionName", "KmsKeyArn", "ReservedConcurrentExecutions", "Tags")
+    }
+    created = deployment.call(
+        "lambda",
+        "create_function",
+        passed,
+        FunctionName=name,
+        KMSKeyArn=properties.get("KmsKeyArn"),
+        Code={"ZipFile": _code(properties["Code"], text(properties["Handler"]))},
+        Tags=tag_map(properties),
+    )
+    if "ReservedConcurrentExecutions" in properties:
+        reserved = only(properties, "ReservedConcurrentExecutions")
+        deployment.call("lambda", "put_function_concurrency", reserved, FunctionName=name)
+    return Created("AWS::Lambda::Function", name, {"Arn": created["FunctionArn"]})
+
+
+def _check_variables(variables: dict[str, Any]) -> None:
+    if reserved := sorted(_RESERVED_VARIABLES & set(variables)):
+        raise TemplateError(f"Reserved keys used in this request: {', '.join(reserved)}")
+    if len(json.dumps({name: text(value) for name, value in variables.items()})) > _VARIABLES_LIMIT:
+        raise TemplateError("The environment variables you have provided exceeded the 4KB limit")
+
+
+def _code(code: Properties, handler: str) -> bytes:
+    """The function's zip file, made in memory of its directory; refused if the handler's module isn't in it."""
+    refuse_unknown(code, ("S3Bucket", "S3Key", "ZipFile"), "Code")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        if "ZipFile" in code:
+            archive.writestr("index.py", code["ZipFile"])
+        else:
+            directory = _local_path(code, "Code")
+            for path in sorted(directory.rglob("*")):
+                if path.is_file() and not set(path.parts) & set(_NEVER_SHIPPED):
+                    archive.write(path, path.relative_to(directory))
+        module = handler.rpartition(".")[0].replace(".", "/") + ".py"
+        if module not in archive.namelist():
+            raise TemplateError(f"Handler {handler} needs {module}, which the code doesn't have")
+    return content.getvalue()
+
+
+def _local_path(location: Properties, where: str) -> pathlib.Path:
+    bucket = location.get("S3Bucket") or location.get("Bucket")
+    path = pathlib.Path(location.get("S3Key") or location["Key"])
+    if bucket != LOCAL_BUCKET:
+        raise TemplateError(f"{where} must be a local path: nothing is in the bucket {bucket}")
+    if not path.exists():
+        raise TemplateError(f"{where}: {path} doesn't exist")
+    return path
+
+
+@creates(
+    "AWS::Lambda::LayerVersion",
+    "CompatibleArchitectures", "CompatibleRuntimes", "Content", "Description", "LayerName", "LicenseInfo",
+)  # fmt: skip
+def _layer(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    """The layer's content stays in directories: zipping 40 MB of packages at every start would cost seconds.
+
+    A layer that is built under build/ stands for what the build would put there: `utils` and the pinned packages.
+    """
+    content = properties["Content"]
+    refuse_unknown(content, ("S3Bucket", "S3Key"), "Content")
+    built = pathlib.Path(content["S3Key"]).is_relative_to(_PROJECT / "build")
+    directories = _project_layer(deployment) if built else [_local_path(content, "Content")]
+    nothing = io.BytesIO()
+    zipfile.ZipFile(nothing, "w").close()
+    passed = {key: value for key, value in properties.items() if key not in ("Content", "LayerName")}
+    version = deployment.call(
+        "lambda",
+        "publish_layer_version",
+        passed,
+        LayerName=properties.get("LayerName") or deployment.name(logical_id, 64),
+        Content={"ZipFile": nothing.getvalue()},
+    )
+    arn = version["LayerVersionArn"]
+    deployment.cloud.layers[arn] = directories
+    return Created("AWS::Lambda::LayerVersion", arn, {"LayerVersionArn": arn})
+
+
+def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
+    """A copy, so that an edit of utils/ during a run changes nothing that has been deployed."""
+    packages = _PROJECT / ".venv" / "lambda" / "layer"
+    if not packages.is_dir():
+        raise TemplateError(
+            f"{packages} doesn't exist: run scripts/environment.sh, which installs the layer's packages"
+        )
+    copy = deployment.cloud.scratch / f"{deployment.stack_name}-{deployment.region}-layer"
+    shutil.copytree(_PROJECT / "utils", copy / "python" / "utils", ignore=shutil.ignore_patterns(*_NEVER_SHIPPED))
+    return [copy, packages]
+
+
+@creates("AWS::Lambda::Version", "Description", "FunctionName")
+def _version(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    version = deployment.call("lambda", "publish_version", properties)
+    return Created("AWS::Lambda::Version", version["FunctionArn"], {"Version": version["Version"]})
+
+
+@creates("AWS::Lambda::Alias", "Description", "FunctionName", "FunctionVersion", "Name")
+def _alias(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    alias = deployment.call("lambda", "create_alias", properties)
+    return Created("AWS::Lambda::Alias", alias["AliasArn"], {"AliasArn": alias["AliasArn"]})
+
+
+@creates("AWS::Lambda::Permission", "Action", "FunctionName", "Principal", "SourceAccount", "SourceArn")
+def _permission(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    statement = deployment.name(logical_id, 100)
+    deployment.call("lambda", "add_permission", properties, StatementId=statement)
+    return Created("AWS::Lambda::Permission", statement, {"Id": statement})
+
+
+@creates(
+    "AWS::Lambda::EventInvokeConfig",
+    "DestinationConfig", "FunctionName", "MaximumEventAgeInSeconds", "MaximumRetryAttempts", "Qualifier",
+)  # fmt: skip
+def _event_invoke_config(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    deployment.call("lambda", "put_function_event_invoke_config", properties)
+    return Created("AWS::Lambda::EventInvokeConfig", deployment.name(logical_id), {})
+
+
+@creates(
+    "AWS::StepFunctions::StateMachine",
+    "Definition", "DefinitionS3Location", "DefinitionString", "DefinitionSubstitutions", "LoggingConfiguration",
+    "RoleArn", "StateMachineName", "StateMachineType", "Tags", "TracingConfiguration",
+)  # fmt: skip
+def _state_machine(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    _check_machine_role(deployment, properties)
+    name = properties.get("StateMachineName") or deployment.name(logical_id, 80)
+    created = deployment.call(
+        "stepfunctions",
+        "create_state_machine",
+        only(properties, "RoleArn", "LoggingConfiguration", "TracingConfiguration"),
+        name=name,
+        definition=_definition(properties),
+        type=properties.get("StateMachineType"),
+        tags=tags(properties),
+    )
+    arn = created["stateMachineArn"]
+    return Created("AWS::StepFunctions::StateMachine", arn, {"Arn": arn, "Name": name})
+
+
+def _definition(properties: Properties) -> str:
+    given = [key for key in ("Definition", "DefinitionS3Location", "DefinitionString") if key in properties]
+    if len(given) != 1:
+        raise TemplateError("exactly one of Definition, DefinitionString and DefinitionUri is needed")
+    value = properties[given[0]]
+    if given[0] == "DefinitionS3Location":
+        definition = _local_path(value, "DefinitionUri").read_text()
+    else:
+        definition = value if isinstance(value, str) else json.dumps(value)
+    for name, replacement in (properties.get("DefinitionSubstitutions") or {}).items():
+        if "${" + name + "}" not in definition:
+            raise TemplateError(f"DefinitionSubstitutions.{name} occurs nowhere in the definition")
+        definition = definition.replace("${" + name + "}", text(replacement))
+    if left := sorted(set(re.findall(r"\$\{[^}]*\}", definition))):
+        raise TemplateError(f"the definition has {', '.join(left)}, which DefinitionSubstitutions doesn't give")
+    try:
+        json.loads(definition)
+    except ValueError as error:
+        raise TemplateError(f"the definition is not JSON after substitution: {error}") from None
+    return definition
+
+
+def _check_machine_role(deployment: Deployment, properties: Properties) -> None:
+    permissions, role = deployment.cloud.permissions, text(properties["RoleArn"])
+    if not permissions.trusts(role, "states.amazonaws.com"):
+        raise TemplateError(f"states.amazonaws.com is not authorized to assume the provided role {role}")
+    for destination in (properties.get("LoggingConfiguration") or {}).get("Destinations") or []:
+        group = text(destination["CloudWatchLogsLogGroup"]["LogGroupArn"])
+        if not group.endswith(":*"):
+            raise TemplateError(f"Invalid Logging Configuration: the log group's ARN must end with :*, {group} doesn't")
+        for action in _LOG_DELIVERY_ACTIONS:
+            try:
+                permissions.require(role, f"logs:{action}", "*", region=deployment.region)
+            except NotAuthorized as denied:
+                message = "The state machine IAM Role is not authorized to access the Log Destination"
+                raise TemplateError(f"{message}: {denied.message}") from None
+
+
+@creates(
+    "AWS::Events::Rule",
+    "Description", "EventBusName", "EventPattern", "Name", "RoleArn", "ScheduleExpression", "State", "Tags", "Targets",
+)  # fmt: skip
+def _rule(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    name = properties.get("Name") or deployment.name(logical_id, 64)
+    passed = {key: value for key, value in properties.items() if key not in ("Name", "Tags", "Targets")}
+    created = deployment.call("events", "put_rule", passed, Name=name, Tags=tags(properties))
+    if properties.get("Targets"):
+        bus = properties.get("EventBusName")
+        put = deployment.call("events", "put_targets", only(properties, "Targets"), Rule=name, EventBusName=bus)
+        if put["FailedEntryCount"]:
+            raise TemplateError(f"targets refused: {put['FailedEntries']}")
+    return Created("AWS::Events::Rule", name, {"Arn": created["RuleArn"]})
+
+
+@creates(
+    "AWS::Scheduler::Schedule",
+    "Description", "EndDate", "FlexibleTimeWindow", "GroupName", "KmsKeyArn", "Name", "ScheduleExpression",
+    "ScheduleExpressionTimezone", "StartDate", "State", "Target",
+)  # fmt: skip
+def _schedule(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    role = text(properties["Target"]["RoleArn"])
+    if not deployment.cloud.permissions.trusts(role, "scheduler.amazonaws.com"):
+        raise TemplateError(f"The execution role must allow AWS EventBridge Scheduler to assume it: {role} doesn't")
+    name = properties.get("Name") or deployment.name(logical_id, 64)
+    created = deployment.call("scheduler", "create_schedule", properties, Name=name)
+    return Created("AWS::Scheduler::Schedule", name, {"Arn": created["ScheduleArn"]})
+
+
+@creates("AWS::Scheduler::ScheduleGroup", "Name", "Tags")
+def _schedule_group(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    name = properties.get("Name") or deployment.name(logical_id, 64)
+    created = deployment.call("scheduler", "create_schedule_group", {}, Name=name, Tags=tags(properties))
+    return Created("AWS::Scheduler::ScheduleGroup", name, {"Arn": created["ScheduleGroupArn"]})
