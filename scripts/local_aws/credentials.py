@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_session: Any = boto3.session.Session()
+_session_lock = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,3 +29,19 @@ class Credentials:
             "AWS_SESSION_TOKEN": self.session_token,
         }
         return {name: value for name, value in names.items() if value is not None}
+
+
+def aws_client(service: str, region: str, endpoint_url: str, credentials: Credentials, *, attempts: int) -> Any:
+    """A boto3 client of ours. One session serves all: each would read botocore's models again."""
+    with _session_lock:
+        return _session.client(
+            service,
+            region_name=region,
+            endpoint_url=endpoint_url,
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            aws_session_token=credentials.session_token,
+            config=Config(
+                retries={"mode": "standard", "total_max_attempts": attempts}, read_timeout=3600, max_pool_connections=20
+            ),
+        )

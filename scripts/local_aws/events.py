@@ -1,0 +1,197 @@
+"""EventBridge: what happens to executions, and what callers put on a bus, reaches the rules' targets.
+
+Targets: Lambda functions (by the function's own policy), SNS topics (by the topic's policy) and state machines (by
+the target's role). Any other target is refused when it is put. What can't be delivered goes to the target's
+dead-letter queue and is remembered in `undelivered`. A schedule doesn't fire here, so one that is enabled is refused;
+a disabled one is kept.
+See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html and
+https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from typing import Any, ClassVar
+
+import moto.awslambda.models as moto_lambda
+import moto.events.models as moto_events
+import moto.scheduler.models as moto_scheduler
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+from moto.stepfunctions.models import stepfunctions_backends
+
+from scripts.local_aws.asl import Scope, dumps
+from scripts.local_aws.clock import Clock
+from scripts.local_aws.errors import NotImplementedByLocalAws
+from scripts.local_aws.interpreter import Execution
+from scripts.local_aws.permissions import NotAuthorized, Permissions
+
+EVENTS = "events.amazonaws.com"
+
+_TARGET = re.compile(r"arn:aws:(lambda:.*:function|sns|states:.*:stateMachine):.+")
+_VARIABLE = re.compile(r"<([^<>]+)>")
+_TARGET_FIELDS = {"Id", "Arn", "RoleArn", "Input", "InputPath", "InputTransformer", "DeadLetterConfig", "RetryPolicy"}
+_NO_SCHEDULES = "Schedules don't fire locally. Create it DISABLED, and start the state machine yourself."
+
+
+class Events:
+    """The way from something that happened to those who asked to be told."""
+
+    def __init__(self, clock: Clock, permissions: Permissions) -> None:
+        self.undelivered: list[dict[str, Any]] = []
+        self._clock = clock
+        self._permissions = permissions
+        self._lock = threading.Lock()
+        self._deliveries: list[threading.Thread] = []
+
+    def install(self) -> None:
+        """From now on rules that moto creates deliver through us."""
+        DeliveringRule.events = self
+        moto_events.Rule = DeliveringRule  # type: ignore[misc]
+        moto_scheduler.Schedule = DormantSchedule  # type: ignore[misc]
+
+    def close(self) -> None:
+        with self._lock:
+            deliveries = list(self._deliveries)
+        for delivery in deliveries:
+            delivery.join()
+
+    def execution_status_changed(self, execution: Execution) -> None:
+        """Tell the default bus of the execution's region, as Step Functions does for every status."""
+        region, account = execution.execution_arn.split(":")[3:5]
+        stopped = execution.stop_date
+        detail = {
+            "executionArn": execution.execution_arn,
+            "stateMachineArn": execution.state_machine_arn,
+            "name": execution.name,
+            "status": execution.status,
+            "startDate": int(execution.start_date.timestamp() * 1000),
+            "stopDate": None if stopped is None else int(stopped.timestamp() * 1000),
+            "input": execution.execution_input,
+            "inputDetails": {"included": True},
+            "output": execution.output,
+            "outputDetails": None if execution.output is None else {"included": True},
+            "error": execution.error,
+            "cause": execution.cause,
+        }
+        event: Any = {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Step Functions Execution Status Change",
+            "source": "aws.states",
+            "account": account,
+            "time": f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}",
+            "region": region,
+            "resources": [execution.execution_arn],
+            "detail": detail,
+        }
+        for rule in list(moto_events.events_backends[account][region].event_buses["default"].rules.values()):
+            rule.send_to_targets(event)
+
+    def deliver(self, rule: DeliveringRule, event: dict[str, Any]) -> None:
+        with self._lock:
+            self._deliveries = [thread for thread in self._deliveries if thread.is_alive()]
+            for target in rule.targets:
+                thread = self._clock.start_thread(self._deliver, rule, target, event, name=f"event to {target['Id']}")
+                self._deliveries.append(thread)
+
+    def _deliver(self, rule: DeliveringRule, target: dict[str, Any], event: dict[str, Any]) -> None:
+        try:
+            self._send(rule, target, shape(target, event))
+        except Exception as error:  # noqa: BLE001 whatever the target's service says, the event is lost
+            failure = {"rule": rule.arn, "target": target["Arn"], "event": event, "error": str(error)}
+            self.undelivered.append(failure)
+            queue = target.get("DeadLetterConfig", {}).get("Arn")
+            if queue:
+                region, account, name = queue.split(":")[3:]
+                sqs_backends[account][region].send_message(name, dumps(event))
+
+    def _send(self, rule: DeliveringRule, target: dict[str, Any], text: str) -> None:
+        arn = target["Arn"]
+        service, region, account = arn.split(":")[2:5]
+        if service == "states":
+            role = target["RoleArn"]
+            self._permissions.assume(role, service=EVENTS, session_name="EventBridge", region=region)
+            self._permissions.require(role, "states:StartExecution", arn, session_name="EventBridge", region=region)
+            stepfunctions_backends[account][region].start_execution(arn, "", text)
+            return
+        action = {"lambda": "lambda:InvokeFunction", "sns": "sns:Publish"}[service]
+        if not self._permissions.service_may(EVENTS, action, arn, source_arn=rule.arn):
+            raise NotAuthorized("AccessDenied", f"The policy of {arn} doesn't let {EVENTS} do {action}", 403)
+        if service == "sns":
+            sns_backends[account][region].publish(text, arn=arn)
+        else:
+            function = moto_lambda.lambda_backends[account][region].get_function(arn)
+            function.invoke(text, {}, {})
+
+
+def shape(target: dict[str, Any], event: dict[str, Any]) -> str:
+    """What the target receives: the event, or what Input, InputPath or InputTransformer make of it."""
+    if "Input" in target:
+        return str(target["Input"])
+    if "InputPath" in target:
+        return dumps(Scope(event, {}).read(target["InputPath"]))
+    if "InputTransformer" not in target:
+        return dumps(event)
+    template: str = target["InputTransformer"]["InputTemplate"]
+    paths = target["InputTransformer"].get("InputPathsMap", {})
+    scope = Scope(event, {})
+    values = {name: scope.read(path) if scope.has(path) else None for name, path in paths.items()}
+    values["aws.events.event.json"] = event
+
+    def fill(match: re.Match[str]) -> str:
+        value = values.get(match[1])
+        quoted = len(re.findall(r'(?<!\\)"', template[: match.start()])) % 2 == 1
+        if not quoted:
+            return dumps(value)
+        return dumps(value if isinstance(value, str) else dumps(value))[1:-1]
+
+    return _VARIABLE.sub(fill, template)
+
+
+class DeliveringRule(moto_events.Rule):
+    """moto's rule, delivered by us."""
+
+    events: ClassVar[Events]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._refuse_schedule()
+
+    def enable(self) -> None:
+        super().enable()
+        self._refuse_schedule()
+
+    def _refuse_schedule(self) -> None:
+        if self.scheduled_expression and self.state == "ENABLED":
+            raise NotImplementedByLocalAws(_NO_SCHEDULES)
+
+    def put_targets(self, targets: list[dict[str, Any]]) -> None:
+        for target in targets:
+            if not _TARGET.fullmatch(target["Arn"]):
+                raise NotImplementedByLocalAws(f"Events can't be delivered locally to {target['Arn']}")
+            if unknown := set(target) - _TARGET_FIELDS:
+                raise NotImplementedByLocalAws(f"A target's {min(unknown)} isn't known locally")
+        super().put_targets(targets)
+
+    def send_to_targets(self, original_event: Any, transform_input: bool = True) -> None:
+        if self.state == "ENABLED" and self.event_pattern.matches_event(original_event):
+            self.events.deliver(self, original_event)
+
+
+class DormantSchedule(moto_scheduler.Schedule):
+    """EventBridge Scheduler's schedule, which may only be kept."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._refuse_enabled()
+
+    def update(self, *arguments: Any, **named: Any) -> None:
+        super().update(*arguments, **named)
+        self._refuse_enabled()
+
+    def _refuse_enabled(self) -> None:
+        if self.state != "DISABLED":
+            raise NotImplementedByLocalAws(_NO_SCHEDULES)

@@ -1,0 +1,283 @@
+"""What every request passes on its way to moto: it is named, logged, refused or made to fail as asked.
+
+moto answers for a hundred services, most of them half known. Only those that we stand behind are let through; the
+rest get an AWS-shaped `NotImplementedByLocalAws` that names the service and the operation.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import io
+import json
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from moto.core import errors as moto_errors
+from moto.core.exceptions import ServiceException
+from moto.core.model import OperationModel
+from moto.core.request import Request, determine_request_protocol
+from moto.core.routing import get_service_router
+from moto.core.serialize import get_serializer_class
+from moto.core.utils import get_service_model
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.sts.models import sts_backends
+from werkzeug.exceptions import NotFound
+
+from scripts.local_aws.clock import Clock
+from scripts.local_aws.faults import ApiFault, Faults
+from scripts.local_aws.state_machines import OPERATIONS as STATE_MACHINE_OPERATIONS
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+Answer = tuple[str, list[tuple[str, str]], bytes]
+
+CODE = "NotImplementedByLocalAws"
+MOST_LOGGED_CALLS = 10_000
+
+_SERVICES = {
+    # credential scope: (IAM prefix, botocore's name)
+    "dynamodb": ("dynamodb", "dynamodb"),
+    "ec2": ("ec2", "ec2"),
+    "events": ("events", "events"),
+    "iam": ("iam", "iam"),
+    "kms": ("kms", "kms"),
+    "lambda": ("lambda", "lambda"),
+    "logs": ("logs", "logs"),
+    "monitoring": ("cloudwatch", "cloudwatch"),
+    "rds": ("rds", "rds"),
+    "s3": ("s3", "s3"),
+    "scheduler": ("scheduler", "scheduler"),
+    "secretsmanager": ("secretsmanager", "secretsmanager"),
+    "sns": ("sns", "sns"),
+    "sqs": ("sqs", "sqs"),
+    "states": ("states", "stepfunctions"),
+    "sts": ("sts", "sts"),
+}
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
+_SECRET = re.compile(r"password|secretstring|secretbinary|token|zipfile|content$", re.IGNORECASE)
+_LONGEST_SUMMARY = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class ApiCall:
+    """One call as it is remembered: never with a secret. `error` is its code, or None."""
+
+    service: str
+    operation: str
+    region: str
+    principal: str
+    parameters: Mapping[str, str]
+    error: str | None
+
+
+class _EveryCode(list[str]):
+    """Codes such as Throttling are in no service's model. moto would print a warning whenever one is answered."""
+
+    def __contains__(self, code: object) -> bool:
+        return True
+
+
+moto_errors.COMMON_ERROR_CODES = _EveryCode()
+
+
+class _Refusal(ServiceException):
+    """An error of our own making. moto would look for its own kind's code in a service named after the module."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    service: str
+    model: str
+    operation: str
+    region: str
+    access_key: str
+    content_type: str
+    body: bytes
+
+    def parameters(self) -> dict[str, str]:
+        """What was sent, shortened, without anything that may be secret."""
+        sent: dict[str, Any] = {}
+        if self.content_type.startswith("application/x-www-form-urlencoded"):
+            sent = dict(parse_qsl(self.body.decode()))
+        elif "json" in self.content_type and self.body:
+            document = json.loads(self.body)
+            sent = document if isinstance(document, dict) else {}
+        texts = {
+            k: v if isinstance(v, str) else json.dumps(v) for k, v in sent.items() if k not in ("Action", "Version")
+        }
+        return {k: "***" if _SECRET.search(k) else v[:_LONGEST_SUMMARY] for k, v in texts.items()}
+
+
+class Front:
+    """The WSGI application. `operations` names the only operations known of a service, for those that need it."""
+
+    def __init__(self, clock: Clock, faults: Faults, control: Callable[[str, str, Any], Any]) -> None:
+        self.calls: collections.deque[ApiCall] = collections.deque(maxlen=MOST_LOGGED_CALLS)
+        self.operations: dict[str, frozenset[str]] = {"states": STATE_MACHINE_OPERATIONS}
+        self._clock = clock
+        self._faults = faults
+        self._control = control
+        self._moto: WsgiApp = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        with self._clock.busy():
+            path = environ.get("PATH_INFO", "")
+            if path.startswith("/_local/"):
+                status, headers, body = self._local(path.removeprefix("/_local/"), environ)
+            else:
+                status, headers, body = self._serve(environ)
+        start_response(status, headers)
+        return [body]
+
+    def _local(self, name: str, environ: Environ) -> Answer:
+        body = _body(environ)
+        try:
+            answer = self._control(environ["REQUEST_METHOD"], name, json.loads(body) if body else None)
+        except (ValueError, TypeError) as error:
+            return "400 Bad Request", [("Content-Type", "application/json")], _json({"error": str(error)})
+        except LookupError:
+            known = "GET stats, GET clock, POST faults, POST durations"
+            return "404 Not Found", [("Content-Type", "application/json")], _json({"error": f"Only {known} are here"})
+        return "200 OK", [("Content-Type", "application/json")], _json(answer)
+
+    def _serve(self, environ: Environ) -> Answer:
+        call = _identify(environ)
+        if isinstance(call, tuple):
+            return call
+        problem = self._unknown(call)
+        fault = None if problem else self._faults.api(f"{call.service}:{call.operation}")
+        if problem:
+            answer = _error(call, CODE, problem, 501)
+        elif fault is not None and fault.answer == "refused":
+            answer = _error(call, fault.code, fault.message or fault.code, fault.http_status)
+        else:
+            answer = self._dispatch(call, environ, fault)
+        self.calls.append(
+            ApiCall(
+                call.service,
+                call.operation,
+                call.region,
+                _principal(call.access_key),
+                call.parameters(),
+                _error_code(answer),
+            )
+        )
+        return answer
+
+    def _unknown(self, call: _Call) -> str | None:
+        if call.service in self.operations and call.operation not in self.operations[call.service]:
+            return f"{call.service}:{call.operation} is not implemented by the embedded AWS"
+        return None
+
+    def _dispatch(self, call: _Call, environ: Environ, fault: ApiFault | None) -> Answer:
+        taken: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+            taken.append((status, headers))
+
+        try:
+            body = b"".join(self._moto(environ, start_response))
+        except NotImplementedError:
+            return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
+        except Exception as error:  # noqa: BLE001 a client must get an answer, and a test must see what broke
+            if os.environ.get("LOCAL_AWS_VERBOSE"):
+                traceback.print_exc(file=sys.stderr)
+            return _error(call, "InternalFailure", f"The embedded AWS failed: {error!r}", 500)
+        if fault is not None:
+            return "500 Internal Server Error", [("Content-Length", "0")], b""
+        status, headers = taken[-1]
+        return status, headers, body
+
+
+def _body(environ: Environ) -> bytes:
+    """The request's body, which can still be read afterwards."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _identify(environ: Environ) -> _Call | Answer:
+    """Which call this is; or the answer to one that is none of ours."""
+    credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    if credential is None:
+        return _plain("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+    scope = credential["service"]
+    target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+    if scope not in _SERVICES:
+        return _plain(CODE, f"The service {scope} is not implemented by the embedded AWS ({target})", 501)
+    service, model = _SERVICES[scope]
+    body = _body(environ) if environ.get("CONTENT_LENGTH") else b""
+    content_type: str = environ.get("CONTENT_TYPE", "")
+    return _Call(
+        service=service,
+        model=model,
+        operation=_operation(environ, model, target, content_type, body),
+        region=credential["region"],
+        access_key=credential["key"],
+        content_type=content_type,
+        body=body,
+    )
+
+
+def _operation(environ: Environ, model: str, target: str, content_type: str, body: bytes) -> str:
+    if target:
+        return target.rsplit(".", 1)[1]
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        action = dict(parse_qsl(body.decode())).get("Action")
+        if action:
+            return action
+    try:
+        operation, _ = get_service_router(model).match(Request(environ, populate_request=False))
+    except (NotFound, NotImplementedError):
+        return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO')}"
+    return str(operation.name)
+
+
+def _principal(access_key: str) -> str:
+    for account in list(sts_backends):
+        for session in reversed(sts_backends[account]["aws"].assumed_roles):
+            if session.access_key_id == access_key:
+                return str(session.role_arn)
+    return "operator"
+
+
+def _error(call: _Call, code: str, message: str, status: int) -> Answer:
+    """An error in the shape of the called service's own protocol."""
+    model = get_service_model(call.model)
+    known = call.operation in model.operation_names
+    operation = model.operation_model(call.operation) if known else OperationModel({}, model)
+    serializer = get_serializer_class(call.model, determine_request_protocol(model, call.content_type))
+    answer = serializer(operation_model=operation).serialize(_Refusal(code, message))
+    body = answer["body"]
+    headers = [*answer["headers"].items(), ("x-amzn-errortype", code)]
+    return f"{status} Error", headers, body.encode() if isinstance(body, str) else body
+
+
+def _plain(code: str, message: str, status: int) -> Answer:
+    headers = [("Content-Type", "application/x-amz-json-1.0"), ("x-amzn-errortype", code)]
+    return f"{status} Error", headers, _json({"__type": code, "message": message, "Code": code})
+
+
+def _error_code(answer: Answer) -> str | None:
+    status, headers, body = answer
+    if int(status.split()[0]) < 400:
+        return None
+    named = {name.lower(): value for name, value in headers}.get("x-amzn-errortype")
+    found = _ERROR_CODE.search(body)
+    if found:
+        return found[1].decode()
+    if named is None and body.startswith(b"{"):
+        named = str(json.loads(body).get("__type", ""))
+    return named.rsplit("#", 1)[-1] if named else status.split()[0]
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, default=str).encode()

@@ -1,0 +1,492 @@
+"""Lambda functions in processes of their own, under AWS's own runtime client (awslambdaric).
+
+Each execution environment is one process with a Runtime API to itself, and it sees what Lambda would show it: the
+function's code, its layers, AWS's environment variables and its role's credentials. None of our own packages can be
+imported, so a dependency that was not packaged fails here as it would fail there.
+
+Deviations from Lambda, all on the generous side: this machine's Python runs the code whatever `Runtime` says, memory
+and /tmp are not limited, and time limits are stretched by SLOWNESS. An invocation is timed in real time even if the
+clock jumps. Asynchronous invocations are retried twice, one and two minutes later, as on AWS.
+See https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import http.server
+import io
+import json
+import os
+import pathlib
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+import zipfile
+from typing import Any, ClassVar, Literal
+
+import moto.awslambda.models as moto_lambda
+from moto.core.exceptions import ServiceException
+from moto.logs.models import logs_backends
+
+from scripts.local_aws.clock import Clock
+from scripts.local_aws.errors import NotImplementedByLocalAws
+from scripts.local_aws.faults import Faults
+from scripts.local_aws.logs import append
+from scripts.local_aws.permissions import NotAuthorized, Permissions
+
+SLOWNESS = 4
+"""How many times longer than on AWS something may take here before it counts as timed out."""
+
+MOST_IDLE = 4
+"""Execution environments that are kept without work, in all. Each holds about 60 MB."""
+
+_INIT_SECONDS = 30
+_ASYNCHRONOUS_RETRIES = 2
+_LAMBDA = "lambda.amazonaws.com"
+_NETWORK_ACTIONS = ("CreateNetworkInterface", "DescribeNetworkInterfaces", "DeleteNetworkInterface")
+_Kind = Literal["ready", "response", "error", "init error", "exit"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Invocation:
+    """One finished invocation, for the record."""
+
+    function: str
+    cold: bool
+    milliseconds: float
+    error: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    request_id: str
+    payload: bytes
+    function_arn: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+    payload: bytes
+    error_type: str | None = None
+    reusable: bool = True
+
+
+def _failure(request_id: str, error_type: str, message: str) -> _Outcome:
+    text = json.dumps({"errorType": error_type, "errorMessage": f"RequestId: {request_id} Error: {message}"})
+    return _Outcome(text.encode(), error_type, reusable=False)
+
+
+class _RuntimeServer(http.server.ThreadingHTTPServer):
+    """The Runtime API of one execution environment."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _RuntimeApi)
+        self.requests: queue.Queue[_Request | None] = queue.Queue()
+        self.events: queue.Queue[tuple[_Kind, bytes]] = queue.Queue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="runtime-api", daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+    def _serve(self) -> None:
+        while not self._closed:
+            self.handle_request()
+
+    def close(self) -> None:
+        self._closed = True
+        self.requests.put(None)
+        with socket.create_connection(("127.0.0.1", self.server_port)):
+            self._thread.join()
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A runtime that was killed hangs up in the middle of its request; nobody waits for that answer."""
+
+
+class _RuntimeApi(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Without this each invocation waits 80 ms for delayed acknowledgements.
+    disable_nagle_algorithm = True
+    server: _RuntimeServer
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Not on our terminal."""
+
+    def do_GET(self) -> None:
+        """/2018-06-01/runtime/invocation/next: the runtime is ready for work, and waits until there is some."""
+        self.server.events.put(("ready", b""))
+        request = self.server.requests.get()
+        if request is None:
+            self._answer(410, b"", {})
+            return
+        deadline = int((time.time() + request.seconds) * 1000)
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": request.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(deadline),
+            "Lambda-Runtime-Invoked-Function-Arn": request.function_arn,
+            "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=0",
+        }
+        self._answer(200, request.payload, headers)
+
+    def do_POST(self) -> None:
+        """…/invocation/<id>/response, …/invocation/<id>/error or …/init/error."""
+        body = self._body()
+        kinds: dict[str, _Kind] = {"response": "response", "error": "error"}
+        kind = "init error" if self.path.endswith("/init/error") else kinds[self.path.rsplit("/", 1)[1]]
+        self._answer(202, b'{"status":"OK"}', {})
+        self.server.events.put((kind, body))
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class _Environment:
+    """One execution environment: a process that serves one invocation at a time."""
+
+    def __init__(self, variables: dict[str, str], handler: str, task: pathlib.Path, log: pathlib.Path) -> None:
+        self.log_stream = variables["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self.cold = True
+        self._server = _RuntimeServer()
+        self._log = log.open("w+b", buffering=0)
+        # -S -s: what is installed for us must not be importable by the function.
+        self._process = subprocess.Popen(
+            [sys.executable, "-S", "-s", "-m", "awslambdaric", handler],
+            cwd=task,
+            env={**variables, "AWS_LAMBDA_RUNTIME_API": self._server.address},
+            stdin=subprocess.DEVNULL,
+            stdout=log.open("ab"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._watch, name="lambda-exit", daemon=True).start()
+
+    def _watch(self) -> None:
+        self._server.events.put(("exit", str(self._process.wait()).encode()))
+
+    def initialise(self, request_id: str) -> _Outcome | None:
+        """Wait until the function's module is loaded. The outcome is its failure, or None if it is ready."""
+        return self._until("ready", request_id, _INIT_SECONDS, _INIT_SECONDS)
+
+    def invoke(self, request: _Request, nominal_seconds: float) -> _Outcome:
+        self._server.requests.put(request)
+        outcome = self._until("response", request.request_id, request.seconds, nominal_seconds)
+        assert outcome is not None
+        return outcome
+
+    def _until(
+        self, wanted: Literal["ready", "response"], request_id: str, seconds: float, nominal_seconds: float
+    ) -> _Outcome | None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                kind, body = self._server.events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return _failure(request_id, "Sandbox.Timedout", f"Task timed out after {nominal_seconds:.2f} seconds")
+            if kind == wanted == "ready":
+                return None
+            if kind == "response":
+                return _Outcome(body)
+            if kind in ("error", "init error"):
+                return _Outcome(body, json.loads(body).get("errorType", "Error"), reusable=kind == "error")
+            if kind == "exit":
+                status = int(body)
+                how = f"exit status {status}" if status >= 0 else f"signal: {signal.strsignal(-status)}".lower()
+                return _failure(request_id, "Runtime.ExitError", f"Runtime exited with error: {how}")
+
+    def output(self) -> list[str]:
+        """The lines written since the last call."""
+        return self._log.read().decode(errors="replace").splitlines()
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._server.close()
+        self._log.close()
+
+
+class Functions:
+    """Every function's execution environments.
+
+    `layers` says which directories stand for a layer version instead of its zip file: 40 MB of packages need not
+    be zipped and unzipped at every start. Modules are looked for in a directory's `python`, or in itself if it has none.
+    """
+
+    def __init__(
+        self, clock: Clock, faults: Faults, permissions: Permissions, root: pathlib.Path, runtime: pathlib.Path
+    ) -> None:
+        self.endpoint_url = ""
+        self.layers: dict[str, list[pathlib.Path]] = {}
+        self.invocations: list[Invocation] = []
+        self._clock = clock
+        self._faults = faults
+        self.permissions = permissions
+        self._root = root
+        self._runtime = runtime
+        self._lock = threading.RLock()
+        self._environments: set[_Environment] = set()
+        self._idle: list[tuple[object, _Environment]] = []
+        self._unpacked: dict[str, pathlib.Path] = {}
+        self._closed = threading.Event()
+        self._asynchronous: list[threading.Thread] = []
+
+    def install(self) -> None:
+        """From now on every function that moto creates runs in processes of ours."""
+        ProcessFunction.functions = self
+        moto_lambda.LambdaFunction = ProcessFunction  # type: ignore[misc]
+
+    def invoke(self, function: ProcessFunction, payload: bytes) -> tuple[_Outcome, str]:
+        """Run the function once and wait for its answer. Returns the outcome and the invocation's log."""
+        request_id = str(uuid.uuid4())
+        fault = self._faults.function(function.function_name)
+        with self._clock.busy():
+            started = time.monotonic()
+            environment = self._take(function)
+            cold, init_seconds = environment.cold, 0.0
+            outcome: _Outcome | None = None
+            if cold:
+                outcome = environment.initialise(request_id)
+                environment.cold = False
+                init_seconds = time.monotonic() - started
+            called = time.monotonic()
+            died = _failure(request_id, "Runtime.ExitError", "Runtime exited with error: signal: killed")
+            if outcome is None and fault is not None and fault.die == "before":
+                outcome = died
+            if outcome is None:
+                seconds = float(function.timeout)
+                request = _Request(request_id, payload, function.function_arn, seconds * SLOWNESS)
+                outcome = environment.invoke(request, seconds)
+                if fault is not None:
+                    outcome = died
+            milliseconds = (time.monotonic() - called) * 1000
+            report = f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
+            report += f"Memory Size: {function.memory_size} MB"
+            if cold:
+                report += f"\tInit Duration: {init_seconds * 1000:.2f} ms"
+            lines = [f"START RequestId: {request_id} Version: {function.version}", *environment.output()]
+            lines += [f"END RequestId: {request_id}", report]
+            self._write_log(function, environment.log_stream, lines)
+            self._give_back(function, environment, outcome.reusable)
+            elapsed = (time.monotonic() - started) * 1000
+            self.invocations.append(Invocation(function.function_name, cold, elapsed, outcome.error_type))
+        return outcome, "\n".join(lines)
+
+    def invoke_later(self, function: ProcessFunction, payload: bytes) -> None:
+        """An asynchronous invocation. After its retries a failed event is dropped, unless the function has somewhere for it."""
+        with self._lock:
+            running = [thread for thread in self._asynchronous if thread.is_alive()]
+            new = self._clock.start_thread(self._retried, function, payload, name="lambda-async")
+            self._asynchronous = [*running, new]
+
+    def _retried(self, function: ProcessFunction, payload: bytes) -> None:
+        retries = function.asynchronous_retries
+        for attempt in range(retries + 1):
+            outcome, _ = self.invoke(function, payload)
+            if outcome.error_type is None or attempt == retries:
+                return
+            if self._clock.sleep(60 * (attempt + 1), self._closed):
+                return
+
+    def prewarm(self, function: ProcessFunction) -> None:
+        """Have an execution environment ready before it is needed."""
+        environment = self._take(function)
+        if environment.cold and environment.initialise("prewarm") is not None:
+            self._give_back(function, environment, reusable=False)
+            return
+        environment.cold = False
+        self._give_back(function, environment, reusable=True)
+
+    def close(self) -> None:
+        """End every process. What waits for an answer gets one: the runtime exited."""
+        self._closed.set()
+        with self._lock:
+            environments, self._environments, self._idle = self._environments, set(), []
+        for environment in environments:
+            environment.close()
+        for thread in self._asynchronous:
+            thread.join()
+
+    def _take(self, function: ProcessFunction) -> _Environment:
+        signature = function.signature()
+        with self._lock:
+            for position in reversed(range(len(self._idle))):
+                if self._idle[position][0] == signature:
+                    return self._idle.pop(position)[1]
+        variables = self._variables(function)
+        task = self._unpack(function.code_sha_256, function.code_bytes)
+        log = self._root / f"{uuid.uuid4().hex}.log"
+        with self._lock:
+            if self._closed.is_set():
+                raise NotImplementedByLocalAws("The embedded AWS is closing; no function runs any more.")
+            environment = _Environment(variables, function.handler or "", task, log)
+            self._environments.add(environment)
+        return environment
+
+    def _give_back(self, function: ProcessFunction, environment: _Environment, reusable: bool) -> None:
+        with self._lock:
+            if environment not in self._environments:
+                return
+            surplus = [] if reusable else [environment]
+            if reusable:
+                self._idle.append((function.signature(), environment))
+                while len(self._idle) > MOST_IDLE:
+                    surplus.append(self._idle.pop(0)[1])
+            self._environments.difference_update(surplus)
+        for each in surplus:
+            each.close()
+
+    def _write_log(self, function: ProcessFunction, stream: str, lines: list[str]) -> None:
+        """As the function's role, so a role that may not write logs leaves none, as on AWS."""
+        group = f"arn:aws:logs:{function.region}:{function.account_id}:log-group:{function.log_group}"
+        backend = logs_backends[function.account_id][function.region]
+        needed = [("logs:CreateLogStream", f"{group}:*"), ("logs:PutLogEvents", f"{group}:log-stream:{stream}")]
+        if function.log_group not in backend.groups:
+            needed.insert(0, ("logs:CreateLogGroup", group))
+        try:
+            for action, resource in needed:
+                session = function.function_name
+                self.permissions.require(function.role, action, resource, session_name=session, region=function.region)
+        except NotAuthorized:
+            return
+        append(backend, function.log_group, stream, lines, self._clock.time())
+
+    def _variables(self, function: ProcessFunction) -> dict[str, str]:
+        task = self._unpack(function.code_sha_256, function.code_bytes)
+        layers = [directory for arn in function.layer_arns for directory in self._layer(function, arn)]
+        role = self.permissions.assume(
+            function.role, service=_LAMBDA, session_name=function.function_name, region=function.region
+        )
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "PYTHONPATH": os.pathsep.join(str(path) for path in [task, *layers, self._runtime]),
+            "LAMBDA_TASK_ROOT": str(task),
+            "_HANDLER": function.handler or "",
+            "AWS_REGION": function.region,
+            "AWS_DEFAULT_REGION": function.region,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+            "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+            "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"{self._clock.now():%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}",
+            "AWS_LAMBDA_LOG_FORMAT": function.logging_config.get("LogFormat", "Text"),
+            "AWS_LAMBDA_LOG_LEVEL": function.logging_config.get("ApplicationLogLevel", ""),
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            **role.environment(),
+            **{name: str(value) for name, value in (function.environment_vars or {}).items()},
+        }
+
+    def _layer(self, function: ProcessFunction, arn: str) -> list[pathlib.Path]:
+        directories = self.layers.get(arn)
+        if directories is None:
+            version = moto_lambda.lambda_backends[function.account_id][function.region].layers_versions_by_arn(arn)
+            assert version is not None  # CreateFunction refuses a layer that doesn't exist.
+            directories = [self._unpack(version.code_sha_256, version.code_bytes)]
+        return [path / "python" if (path / "python").is_dir() else path for path in directories]
+
+    def _unpack(self, digest: str, content: bytes) -> pathlib.Path:
+        with self._lock:
+            if digest not in self._unpacked:
+                target = self._root / f"code-{len(self._unpacked)}"
+                with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                    archive.extractall(target)
+                self._unpacked[digest] = target
+            return self._unpacked[digest]
+
+
+class ProcessFunction(moto_lambda.LambdaFunction):
+    """moto's function, run by us. Every invocation passes here: the API's, and SNS's and EventBridge's deliveries."""
+
+    functions: ClassVar[Functions]
+
+    def __init__(self, account_id: str, spec: dict[str, Any], region: str, version: str | int = 1) -> None:
+        if not str(spec.get("Runtime")).startswith("python"):
+            raise NotImplementedByLocalAws(f"Only Python functions run locally; {spec['FunctionName']} is none.")
+        self._check_role(spec)
+        super().__init__(account_id, spec, region, version)
+        self.logging_config: dict[str, str] = spec.get("LoggingConfig") or {}
+
+    def _check_role(self, spec: dict[str, Any]) -> None:
+        permissions = self.functions.permissions
+        refused = "InvalidParameterValueException"
+        if not permissions.trusts(spec["Role"], _LAMBDA):
+            raise ServiceException(refused, "The role defined for the function cannot be assumed by Lambda.")
+        if (spec.get("VpcConfig") or {}).get("SubnetIds"):
+            for action in _NETWORK_ACTIONS:
+                try:
+                    permissions.require(spec["Role"], f"ec2:{action}", "*")
+                except NotAuthorized:
+                    message = f"The provided execution role does not have permissions to call {action} on EC2"
+                    raise ServiceException(refused, message) from None
+
+    @property
+    def log_group(self) -> str:
+        return self.logging_config.get("LogGroup") or f"/aws/lambda/{self.function_name}"
+
+    @property
+    def layer_arns(self) -> list[str]:
+        return [str(layer["Arn"]) for layer in self.layers]
+
+    @property
+    def asynchronous_retries(self) -> int:
+        configured = [config.config.get("MaximumRetryAttempts") for config in self.event_invoke_config]
+        return next((int(retries) for retries in configured if retries is not None), _ASYNCHRONOUS_RETRIES)
+
+    def signature(self) -> object:
+        """Two invocations may share an execution environment only if nothing of this changed between them."""
+        variables = json.dumps(self.environment_vars, sort_keys=True, default=str)
+        return self.function_arn, self.code_sha_256, self.handler, self.role, variables, *self.layer_arns
+
+    def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
+        logging_config = {"LogFormat": "Text", **self.logging_config, "LogGroup": self.log_group}
+        return {**super().get_configuration(on_create), "LoggingConfig": logging_config}
+
+    def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
+        self.logging_config = config_updates.get("LoggingConfig", self.logging_config)
+        return super().update_configuration(config_updates)
+
+    def invoke(self, body: str, request_headers: Any, response_headers: Any) -> str | bytes:
+        """Deliveries by other services come without headers and are asynchronous, as they are on AWS."""
+        payload = (body or "{}").encode() if isinstance(body, str) else body or b"{}"
+        kind = request_headers.get("X-Amz-Invocation-Type", "RequestResponse" if request_headers else "Event")
+        if kind == "DryRun":
+            return b""
+        if kind == "Event":
+            self.functions.invoke_later(self, payload)
+            return b""
+        outcome, log = self.functions.invoke(self, payload)
+        if outcome.error_type is not None:
+            response_headers["x-amz-function-error"] = "Unhandled"
+        response_headers["X-Amz-Executed-Version"] = str(self.version)
+        response_headers["x-amz-log-result"] = base64.b64encode(log.encode()[-4096:]).decode()
+        return outcome.payload

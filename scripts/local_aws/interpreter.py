@@ -1,0 +1,431 @@
+"""One execution of a Standard state machine, from its first event to its last.
+
+Written against the ASL specification and the Step Functions developer guide (concepts-error-handling,
+input-output-contextobject). What matters to a restore and is easily got wrong:
+
+* States.Runtime and States.DataLimitExceeded are never retried and never caught, not even by States.ALL;
+* a function's error is named after its exception class, and its cause is Lambda's error document as JSON text. A
+  process that died is `Runtime.ExitError` and one that ran out of time `Sandbox.Timedout`, as current runtimes report
+  them; `Lambda.Unknown` remains for an error document without a type. Match all three;
+* a machine's role that may not invoke the function gets `Lambda.AWSLambdaException`, a connection that breaks
+  `Lambda.SdkClientException`;
+* a machine's own TimeoutSeconds ends it TIMED_OUT, past every Catch.
+
+A task's TimeoutSeconds is stretched like a function's; everything else passes on the clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import random
+import threading
+from collections.abc import Callable
+from typing import Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scripts.local_aws.asl import RUNTIME, Scope, StatesError, dumps, holds, put, timestamp
+from scripts.local_aws.clock import Clock
+from scripts.local_aws.functions import SLOWNESS
+
+Status = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+Event = dict[str, Any]
+Output = tuple[str | None, Any]
+"""Where to go next (None: this is the end), and with what."""
+
+MOST_EVENTS = 25_000
+MOST_BYTES = 262_144
+
+_DATA_LIMIT = "States.DataLimitExceeded"
+_TIMEOUT = "States.Timeout"
+_UNCATCHABLE = {RUNTIME, _DATA_LIMIT}
+_ENDINGS: dict[Status, str] = {
+    "SUCCEEDED": "ExecutionSucceeded",
+    "FAILED": "ExecutionFailed",
+    "TIMED_OUT": "ExecutionTimedOut",
+    "ABORTED": "ExecutionAborted",
+}
+
+
+class _Over(Exception):
+    """The execution has ended while its thread was busy; there is nothing left to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """What an execution needs of the world around it. `invoke` calls Lambda as the machine's role."""
+
+    clock: Clock
+    invoke: Callable[[dict[str, Any]], dict[str, Any]]
+    log: Callable[[Execution, Event], None]
+    status_changed: Callable[[Execution], None]
+
+
+class Execution:
+    """A running or finished execution. Its thread counts as busy for the clock except while it waits."""
+
+    def __init__(
+        self,
+        *,
+        arn: str,
+        name: str,
+        machine_arn: str,
+        role_arn: str,
+        definition: dict[str, Any],
+        execution_input: str,
+        services: Services,
+    ) -> None:
+        self.execution_arn = arn
+        self.name = name
+        self.state_machine_arn = machine_arn
+        self.role_arn = role_arn
+        self.execution_input = execution_input
+        self.status: Status = "RUNNING"
+        self.start_date = services.clock.now()
+        self.stop_date: datetime.datetime | None = None
+        self.output: str | None = None
+        self.error: str | None = None
+        self.cause: str | None = None
+        self.events: list[Event] = []
+        self._definition = definition
+        self._services = services
+        self._clock = services.clock
+        self._changed = threading.Condition()
+        self._ended = threading.Event()
+        self._random = random.Random(arn)
+        self._thread: threading.Thread | None = None
+        seconds = definition.get("TimeoutSeconds")
+        self._deadline = None if seconds is None else self._clock.time() + seconds
+
+    def start(self) -> None:
+        self._services.status_changed(self)
+        self._thread = self._clock.start_thread(self._run, name=f"execution {self.name}")
+
+    def stop(self, error: str | None, cause: str | None) -> None:
+        """Abort. What a function is doing goes on, as on AWS; its answer is dropped. Nothing happens to a finished one."""
+        self._finish("ABORTED", error=error, cause=cause)
+
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        document = json.loads(self.execution_input)
+        details = {"input": self.execution_input, "inputDetails": {"truncated": False}, "roleArn": self.role_arn}
+        try:
+            self._record("ExecutionStarted", executionStartedEventDetails=details)
+            self._finish("SUCCEEDED", output=dumps(self._run_states(document)))
+        except StatesError as failure:
+            self._finish("FAILED", error=failure.error, cause=failure.cause)
+        except _Over:
+            return
+        except Exception as error:
+            self._finish("FAILED", error=RUNTIME, cause=f"The embedded AWS failed: {error!r}")
+            raise
+
+    def _finish(
+        self, status: Status, *, output: str | None = None, error: str | None = None, cause: str | None = None
+    ) -> None:
+        with self._changed:
+            if self.status != "RUNNING":
+                return
+            details: dict[str, Any] = {"error": error, "cause": cause}
+            if status == "SUCCEEDED":
+                details = {"output": output, "outputDetails": {"truncated": False}}
+            kind = _ENDINGS[status]
+            known = {key: value for key, value in details.items() if value is not None}
+            self._append(kind, {f"{kind[0].lower()}{kind[1:]}EventDetails": known})
+            self.output, self.error, self.cause = output, error, cause
+            self.stop_date = self._clock.now()
+            self.status = status
+            self._ended.set()
+            self._changed.notify_all()
+        self._services.status_changed(self)
+
+    def _record(self, kind: str, **details: Any) -> int:
+        """Add an event to the history and return its id."""
+        with self._changed:
+            if self.status != "RUNNING":
+                raise _Over
+            if len(self.events) + 1 >= MOST_EVENTS:
+                limit = f"The execution reached the maximum number of history events ({MOST_EVENTS})."
+                raise StatesError(RUNTIME, limit)
+            return self._append(kind, details)
+
+    def _append(self, kind: str, details: dict[str, Any]) -> int:
+        number = len(self.events) + 1
+        event = {"timestamp": self._clock.now(), "type": kind, "id": number}
+        event |= {"previousEventId": number - 1 if number > 2 else 0, **details}
+        self.events.append(event)
+        self._services.log(self, event)
+        return number
+
+    def _run_states(self, document: Any) -> Any:
+        name: str | None = self._definition["StartAt"]
+        while name is not None:
+            name, document = self._run_state(name, self._definition["States"][name], document)
+        return document
+
+    def _run_state(self, name: str, state: dict[str, Any], document: Any) -> Output:
+        kind = state["Type"]
+        details = {"name": name, "input": dumps(document), "inputDetails": {"truncated": False}}
+        entered = self._record(f"{kind}StateEntered", stateEnteredEventDetails=details)
+        context = self._context(name)
+        run = {
+            "Task": self._task,
+            "Pass": self._pass,
+            "Choice": self._choice,
+            "Wait": self._wait,
+            "Succeed": self._succeed,
+            "Fail": self._fail,
+        }[kind]
+        try:
+            following, output = run(name, state, document, context)
+            _check_size(name, output)
+        except StatesError as failure:
+            if failure.error == RUNTIME:
+                place = f"An error occurred while executing the state '{name}' (entered at the event id #{entered}). "
+                raise StatesError(RUNTIME, place + failure.cause) from failure
+            raise
+        details = {"name": name, "output": dumps(output), "outputDetails": {"truncated": False}}
+        self._record(f"{kind}StateExited", stateExitedEventDetails=details)
+        return following, output
+
+    def _context(self, state: str) -> dict[str, Any]:
+        return {
+            "Execution": {
+                "Id": self.execution_arn,
+                "Input": json.loads(self.execution_input),
+                "Name": self.name,
+                "RoleArn": self.role_arn,
+                "StartTime": _iso(self.start_date),
+                "RedriveCount": 0,
+            },
+            "State": {"EnteredTime": _iso(self._clock.now()), "Name": state, "RetryCount": 0},
+            "StateMachine": {"Id": self.state_machine_arn, "Name": self.state_machine_arn.rsplit(":", 1)[1]},
+        }
+
+    def _pass(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        effective = _effective_input(state, document, context)
+        result = state.get("Result", effective)
+        return _following(state), _effective_output(state, document, result, context)
+
+    def _succeed(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        effective = _effective_input(state, document, context)
+        return None, _select(state, "OutputPath", effective, context)
+
+    def _fail(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        scope = Scope(document, context)
+        texts = []
+        for field in ("Error", "Cause"):
+            path = state.get(f"{field}Path")
+            text = state.get(field, "") if path is None else scope.evaluate(path, f"{field}Path")
+            if not isinstance(text, str):
+                raise StatesError(RUNTIME, f"The {field}Path '{path}' doesn't point to a string")
+            texts.append(text)
+        raise StatesError(*texts)
+
+    def _choice(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        effective = _effective_input(state, document, context)
+        scope = Scope(effective, context)
+        following = next((rule["Next"] for rule in state["Choices"] if holds(rule, scope)), state.get("Default"))
+        if following is None:
+            raise StatesError("States.NoChoiceMatched", f"No choice rule of '{name}' matched and it has no Default")
+        return following, _select(state, "OutputPath", effective, context)
+
+    def _wait(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        effective = _effective_input(state, document, context)
+        scope = Scope(effective, context)
+        if "Timestamp" in state or "TimestampPath" in state:
+            text = state.get("Timestamp") or scope.read(state["TimestampPath"], "TimestampPath")
+            try:
+                seconds = timestamp(text).timestamp() - self._clock.time()
+            except ValueError as error:
+                raise StatesError(RUNTIME, f"The TimestampPath parameter is {error}") from None
+        else:
+            seconds = state["Seconds"] if "Seconds" in state else scope.read(state["SecondsPath"], "SecondsPath")
+            if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= 99_999_999:
+                text = f"The SecondsPath parameter does not reference a whole number of seconds: {dumps(seconds)}"
+                raise StatesError(RUNTIME, text)
+        self._sleep(seconds)
+        return _following(state), _select(state, "OutputPath", effective, context)
+
+    def _sleep(self, seconds: float) -> None:
+        remaining = None if self._deadline is None else self._deadline - self._clock.time()
+        if remaining is not None and remaining <= seconds:
+            if not self._clock.sleep(remaining, self._ended):
+                self._time_out()
+            raise _Over
+        if self._clock.sleep(seconds, self._ended):
+            raise _Over
+
+    def _time_out(self) -> None:
+        self._finish("TIMED_OUT")
+        raise _Over
+
+    def _task(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        attempts = [0] * len(state.get("Retry", []))
+        while True:
+            try:
+                return _following(state), self._attempt(name, state, document, context)
+            except StatesError as failure:
+                if failure.error in _UNCATCHABLE:
+                    raise
+                delay = self._retry_delay(state.get("Retry", []), attempts, failure.error)
+                if delay is None:
+                    return _catch(state, document, failure)
+            context["State"]["RetryCount"] += 1
+            self._sleep(delay)
+
+    def _retry_delay(self, retriers: list[dict[str, Any]], attempts: list[int], error: str) -> float | None:
+        """Seconds until the next attempt, or None if there is none. The first retrier that knows the error decides."""
+        for position, retrier in enumerate(retriers):
+            if _knows(retrier, error):
+                if attempts[position] >= retrier.get("MaxAttempts", 3):
+                    return None
+                backoff = float(retrier.get("BackoffRate", 2.0)) ** attempts[position]
+                delay = min(retrier.get("IntervalSeconds", 1) * backoff, retrier.get("MaxDelaySeconds", 31_622_400))
+                attempts[position] += 1
+                return self._random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay
+        return None
+
+    def _attempt(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Any:
+        parameters = _effective_input(state, document, context)
+        seconds = state.get("TimeoutSeconds", 99_999_999)
+        if "TimeoutSecondsPath" in state:
+            seconds = Scope(document, context).read(state["TimeoutSecondsPath"], "TimeoutSecondsPath")
+        common: dict[str, Any] = {"resourceType": "lambda", "resource": "invoke"}
+        region = self.execution_arn.split(":")[3]
+        scheduled = {**common, "region": region, "parameters": dumps(parameters), "timeoutInSeconds": seconds}
+        self._record("TaskScheduled", taskScheduledEventDetails=scheduled)
+        self._record("TaskStarted", taskStartedEventDetails=common)
+        try:
+            result = self._call(parameters, seconds)
+            _check_size(name, result)
+        except StatesError as failure:
+            details = {**common, "error": failure.error, "cause": failure.cause}
+            if failure.error == _TIMEOUT:
+                self._record("TaskTimedOut", taskTimedOutEventDetails=details)
+            else:
+                self._record("TaskFailed", taskFailedEventDetails=details)
+            raise
+        details = {**common, "output": dumps(result), "outputDetails": {"truncated": False}}
+        self._record("TaskSucceeded", taskSucceededEventDetails=details)
+        if "ResultSelector" in state:
+            result = Scope(result, context).fill(state["ResultSelector"])
+        return _effective_output(state, document, result, context)
+
+    def _call(self, parameters: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Invoke the function on a thread of its own, so that a timeout or StopExecution needn't wait for it."""
+        answers: list[dict[str, Any] | StatesError] = []
+
+        def call() -> None:
+            try:
+                answer: dict[str, Any] | StatesError = _invoke(self._services.invoke, parameters)
+            except StatesError as failure:
+                answer = failure
+            with self._changed:
+                answers.append(answer)
+                self._changed.notify_all()
+
+        self._clock.start_thread(call, name=f"task of {self.name}")
+        remaining = float("inf") if self._deadline is None else self._deadline - self._clock.time()
+        patience = min(seconds * SLOWNESS, remaining, threading.TIMEOUT_MAX)
+        with self._changed:
+            answered = self._changed.wait_for(lambda: answers or self.status != "RUNNING", max(0.0, patience))
+        if self.status != "RUNNING":
+            raise _Over
+        if not answered and remaining <= seconds * SLOWNESS:
+            self._time_out()
+        if not answered:
+            raise StatesError(_TIMEOUT, "")
+        if isinstance(answers[0], StatesError):
+            raise answers[0]
+        return answers[0]
+
+
+def _invoke(invoke: Callable[[dict[str, Any]], dict[str, Any]], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The result of `lambda:invoke`, or the error that Step Functions makes of Lambda's."""
+    request = dict(parameters)
+    if "Payload" in request:
+        request["Payload"] = dumps(request["Payload"]).encode()
+    try:
+        answer = invoke(request)
+        text = answer["Payload"].read().decode()
+    except ClientError as error:
+        raise _service_error(error) from error
+    except BotoCoreError as error:
+        raise StatesError("Lambda.SdkClientException", str(error)) from error
+    payload = json.loads(text) if text else ""
+    if "FunctionError" in answer:
+        name = payload.get("errorType") if isinstance(payload, dict) else None
+        raise StatesError(name or "Lambda.Unknown", text)
+    metadata = answer["ResponseMetadata"]
+    return {
+        "ExecutedVersion": answer.get("ExecutedVersion", "$LATEST"),
+        "Payload": payload,
+        "SdkHttpMetadata": {"HttpHeaders": metadata["HTTPHeaders"], "HttpStatusCode": metadata["HTTPStatusCode"]},
+        "SdkResponseMetadata": {"RequestId": metadata.get("RequestId", "")},
+        "StatusCode": answer["StatusCode"],
+    }
+
+
+def _service_error(error: ClientError) -> StatesError:
+    code = error.response["Error"]["Code"]
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    request = error.response["ResponseMetadata"].get("RequestId", "")
+    message = error.response["Error"].get("Message", "")
+    cause = f"{message} (Service: Lambda, Status Code: {status}, Request ID: {request})"
+    if code in ("AccessDeniedException", "AccessDenied"):
+        return StatesError("Lambda.AWSLambdaException", cause)
+    if not code.endswith("Exception"):
+        code = "ServiceException" if status >= 500 else "AWSLambdaException"
+    return StatesError(f"Lambda.{code}", cause)
+
+
+def _knows(rule: dict[str, Any], error: str) -> bool:
+    names = rule["ErrorEquals"]
+    return error in names or "States.ALL" in names or ("States.TaskFailed" in names and error != _TIMEOUT)
+
+
+def _catch(state: dict[str, Any], document: Any, failure: StatesError) -> Output:
+    """A caught error goes to the catcher's state with the state's own input; OutputPath has no part in it."""
+    for catcher in state.get("Catch", []):
+        if _knows(catcher, failure.error):
+            path = catcher.get("ResultPath", "$")
+            error = {"Error": failure.error, "Cause": failure.cause}
+            return catcher["Next"], document if path is None else put(document, path, error)
+    raise failure
+
+
+def _following(state: dict[str, Any]) -> str | None:
+    following: str | None = state.get("Next")
+    return following
+
+
+def _select(state: dict[str, Any], field: str, document: Any, context: dict[str, Any]) -> Any:
+    path = state.get(field, "$")
+    return {} if path is None else Scope(document, context).read(path, field)
+
+
+def _effective_input(state: dict[str, Any], document: Any, context: dict[str, Any]) -> Any:
+    selected = _select(state, "InputPath", document, context)
+    return Scope(selected, context).fill(state["Parameters"]) if "Parameters" in state else selected
+
+
+def _effective_output(state: dict[str, Any], document: Any, result: Any, context: dict[str, Any]) -> Any:
+    path = state.get("ResultPath", "$")
+    combined = document if path is None else put(document, path, result)
+    return _select(state, "OutputPath", combined, context)
+
+
+def _check_size(name: str, value: Any) -> None:
+    if len(dumps(value).encode()) > MOST_BYTES:
+        text = f"The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service limit."
+        raise StatesError(_DATA_LIMIT, text)
+
+
+def _iso(moment: datetime.datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

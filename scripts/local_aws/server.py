@@ -1,0 +1,220 @@
+"""The embedded AWS: one endpoint on this machine behind which a deployed template really runs.
+
+    with LocalAws() as aws:
+        stack = aws.deploy(template, stack_name="restore", region="us-east-1", parameters={})
+        aws.client("stepfunctions").start_execution(stateMachineArn=stack.outputs["StateMachineArn"])
+
+moto keeps the simple services and speaks every protocol; Aurora, Lambda, Step Functions, EventBridge delivery and
+IAM are ours. moto's state belongs to the process, so there is at most one LocalAws in a process at a time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.base_backend import BackendDict
+from moto.iam.models import iam_backends
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from scripts.local_aws.clock import Clock
+from scripts.local_aws.credentials import Credentials, aws_client
+from scripts.local_aws.deployment import Deployment, Stack
+from scripts.local_aws.errors import CannotStart
+from scripts.local_aws.events import Events
+from scripts.local_aws.faults import Faults
+from scripts.local_aws.front import ApiCall, Front
+from scripts.local_aws.functions import Functions, Invocation
+from scripts.local_aws.permissions import Permissions
+from scripts.local_aws.state_machines import StateMachines
+from scripts.local_aws.template import Template
+
+_LAMBDA = pathlib.Path(__file__).parents[2] / ".venv" / "lambda"
+_FULL_ACCESS = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+
+_only_one = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True)
+class Stats:
+    """What has happened so far: invocations of functions, and the latest API calls."""
+
+    invocations: Sequence[Invocation]
+    calls: Sequence[ApiCall]
+
+
+class LocalAws:
+    """A running AWS. Close it, or use it as a context manager: nothing that it started or wrote outlives it."""
+
+    def __init__(self, *, real_time: bool = False, port: int = 0) -> None:
+        """`port` 0 takes any free one. Raises CannotStart when something is missing."""
+        if not _only_one.acquire(blocking=False):
+            raise CannotStart("An embedded AWS is already running in this process; close it first.")
+        self._closing = contextlib.ExitStack()
+        self._closing.callback(_only_one.release)
+        try:
+            self._start(real_time, port)
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def _start(self, real_time: bool, port: int) -> None:
+        for name in ("layer", "runtime"):
+            if not (_LAMBDA / name).is_dir():
+                raise CannotStart(f"{_LAMBDA / name} is missing. Run scripts/environment.sh, which makes it.")
+        listener = self._closing.enter_context(_listen(port))
+        self.endpoint_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-"))
+        self._closing.callback(shutil.rmtree, self.scratch, ignore_errors=True)
+        self._closing.callback(BackendDict.reset)
+        self.account_id = DEFAULT_ACCOUNT_ID
+        self.faults = Faults()
+        # No quiet window: whoever works here holds the clock, and a client's polling must not keep it from jumping.
+        self.clock = Clock(real_time, quiet_seconds=0.0)
+        self.permissions = Permissions()
+        self.permissions.install()
+        self._closing.callback(self.permissions.uninstall)
+        self.events = Events(self.clock, self.permissions)
+        self.events.install()
+        self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _LAMBDA / "runtime")
+        self.functions.endpoint_url = self.endpoint_url
+        self.functions.install()
+        self.state_machines = StateMachines(self.clock, self.permissions, self.events)
+        self.state_machines.endpoint_url = self.endpoint_url
+        self.state_machines.install()
+        self.operator = _operator()
+        self._front = Front(self.clock, self.faults, self._control)
+        server = _serve(self._front, listener)
+        # Last in, first out: answers must stop being awaited before those who wait are joined.
+        self._closing.callback(_shut_down, server)
+        self._closing.callback(self.events.close)
+        self._closing.callback(self.state_machines.close)
+        self._closing.callback(self.functions.close)
+        self._closing.callback(self.clock.close)
+        self._closing.callback(_on_termination(self.close))
+        atexit.register(self.close)
+        self._closing.callback(atexit.unregister, self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything. A second call does nothing."""
+        self._closing.close()
+
+    @property
+    def stats(self) -> Stats:
+        return Stats(list(self.functions.invocations), list(self._front.calls))
+
+    @property
+    def layers(self) -> dict[str, list[pathlib.Path]]:
+        """Directories that stand for a layer version's content, by its ARN."""
+        return self.functions.layers
+
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        """A boto3 client of the operator's, who may do everything."""
+        return aws_client(service, region, self.endpoint_url, self.operator, attempts=3)
+
+    def deploy(self, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
+        """Create everything in a SAM template. Raises TemplateError, in CloudFormation's words where they are known."""
+        pseudo = {
+            "AWS::AccountId": self.account_id,
+            "AWS::Partition": "aws",
+            "AWS::Region": region,
+            "AWS::StackName": stack_name,
+            "AWS::URLSuffix": "amazonaws.com",
+        }
+        return Deployment(self, stack_name, region).create(Template.load(template, parameters, pseudo))
+
+    def _control(self, method: str, name: str, body: Any) -> Any:
+        """/_local/…: what the AWS API can't be asked. LookupError for anything else."""
+        if (method, name) == ("GET", "stats"):
+            return {
+                "invocations": [dataclasses.asdict(each) for each in self.functions.invocations],
+                "calls": [dataclasses.asdict(each) for each in self._front.calls],
+                "faults": self.faults.pending(),
+                "undelivered": self.events.undelivered,
+            }
+        if (method, name) == ("GET", "clock"):
+            clock = self.clock
+            return {"now": clock.now(), "skipped_seconds": clock.skipped_seconds, "real_time": clock.real_time}
+        if (method, name) == ("POST", "faults"):
+            return dataclasses.asdict(self.faults.add(**body))
+        raise LookupError(name)
+
+
+@contextlib.contextmanager
+def _listen(port: int) -> Any:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CannotStart(f"Port {port} can't be used ({error.strerror}). Choose another, or 0 for any.") from error
+        listener.listen(128)
+        yield listener
+
+
+class _Handler(MotoRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        if os.environ.get("LOCAL_AWS_VERBOSE"):
+            super().log(type, message, *args)
+
+
+def _serve(front: Front, listener: socket.socket) -> BaseWSGIServer:
+    server = make_server(
+        "127.0.0.1",
+        listener.getsockname()[1],
+        front,
+        threaded=True,
+        request_handler=_Handler,
+        fd=listener.fileno(),
+    )
+    threading.Thread(target=server.serve_forever, name="local-aws", daemon=True).start()
+    return server
+
+
+def _shut_down(server: BaseWSGIServer) -> None:
+    server.shutdown()
+    server.server_close()
+
+
+def _operator() -> Credentials:
+    """The person at the keyboard: an IAM user who may do everything."""
+    iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    iam.create_user("us-east-1", "operator")
+    iam.put_user_policy("operator", "full-access", _FULL_ACCESS)
+    key = iam.create_access_key("operator")
+    return Credentials(key.access_key_id, key.secret_access_key)
+
+
+def _on_termination(close: Any) -> Any:
+    """Make SIGTERM close everything, like Ctrl-C. Returns how to undo it. Only a main thread can receive signals."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        close()
+        sys.exit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    return lambda: signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,280 @@
+"""The Step Functions API: moto keeps state machines and speaks the protocol, our interpreter runs them.
+
+Standard workflows only. Versions, aliases, activities, redrive and Map runs are refused by name. See
+https://docs.aws.amazon.com/step-functions/latest/apireference/ for names, limits and idempotency.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+import types
+import uuid
+from typing import Any, ClassVar
+
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult
+from moto.logs.models import logs_backends
+from moto.stepfunctions.exceptions import ExecutionAlreadyExists, InvalidExecutionInput
+from moto.stepfunctions.models import StateMachine, StepFunctionBackend, stepfunctions_backends
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from scripts.local_aws import definition as asl_definition
+from scripts.local_aws import logs
+from scripts.local_aws.clock import Clock
+from scripts.local_aws.credentials import aws_client
+from scripts.local_aws.errors import NotImplementedByLocalAws
+from scripts.local_aws.events import Events
+from scripts.local_aws.interpreter import MOST_BYTES, Event, Execution, Services
+from scripts.local_aws.permissions import NotAuthorized, Permissions
+
+OPERATIONS = frozenset(
+    {
+        "CreateStateMachine",
+        "DeleteStateMachine",
+        "DescribeExecution",
+        "DescribeStateMachine",
+        "DescribeStateMachineForExecution",
+        "GetExecutionHistory",
+        "ListExecutions",
+        "ListStateMachines",
+        "ListTagsForResource",
+        "StartExecution",
+        "StopExecution",
+        "TagResource",
+        "UntagResource",
+        "UpdateStateMachine",
+    }
+)
+
+_STATES = "states.amazonaws.com"
+_LOG_DELIVERY = (
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+)
+_ERRORS = ("ExecutionAborted", "ExecutionFailed", "ExecutionTimedOut", "TaskFailed", "TaskTimedOut", "FailStateEntered")
+_LOGGED = {"ALL": ("",), "ERROR": _ERRORS, "FATAL": _ERRORS[:3], "OFF": ()}
+_EXECUTION_DATA = {"input", "output", "parameters", "inputDetails", "outputDetails"}
+
+
+class StateMachines:
+    """Every region's executions, and what they need to run."""
+
+    def __init__(self, clock: Clock, permissions: Permissions, events: Events) -> None:
+        self.endpoint_url = ""
+        self.permissions = permissions
+        self._clock = clock
+        self._events = events
+        self._lock = threading.Lock()
+        self._executions: list[Execution] = []
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def install(self) -> None:
+        """From now on moto's Step Functions backends are ours."""
+        StateMachinesBackend.machines = self
+        stepfunctions_backends.backend = StateMachinesBackend
+
+    def start(self, machine: StateMachine, name: str, execution_input: str) -> Execution:
+        region = machine.arn.split(":")[3]
+        services = Services(
+            clock=self._clock,
+            invoke=functools.partial(self._invoke, machine.roleArn, region),
+            log=functools.partial(self._log, dict(machine.loggingConfiguration)),
+            status_changed=self._events.execution_status_changed,
+        )
+        execution = Execution(
+            arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",
+            name=name,
+            machine_arn=machine.arn,
+            role_arn=machine.roleArn,
+            definition=asl_definition.parse(machine.definition),
+            execution_input=execution_input,
+            services=services,
+        )
+        with self._lock:
+            self._executions.append(execution)
+        execution.start()
+        return execution
+
+    def close(self) -> None:
+        """Abort what runs and wait for its threads. Functions must be closed before, so that no answer is awaited."""
+        with self._lock:
+            executions = list(self._executions)
+        for execution in executions:
+            execution.stop("LocalAws.Closed", "The embedded AWS was closed")
+        for execution in executions:
+            execution.join()
+
+    def _invoke(self, role_arn: str, region: str, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            client = self._clients.get((role_arn, region))
+            if client is None:
+                client = self._clients[role_arn, region] = self._client(role_arn, region)
+        answer: dict[str, Any] = client.invoke(**request)
+        return answer
+
+    def _client(self, role_arn: str, region: str) -> Any:
+        role = self.permissions.assume(role_arn, service=_STATES, session_name="StepFunctions", region=region)
+        return aws_client("lambda", region, self.endpoint_url, role, attempts=1)
+
+    def _log(self, configuration: dict[str, Any], execution: Execution, event: Event) -> None:
+        level = configuration.get("level", "OFF")
+        if not event["type"].startswith(_LOGGED[level]):
+            return
+        with_data = configuration.get("includeExecutionData", False)
+        details: dict[str, Any] = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
+        line = {
+            "id": str(event["id"]),
+            "type": event["type"],
+            "details": {key: value for key, value in details.items() if with_data or key not in _EXECUTION_DATA},
+            "previous_event_id": str(event["previousEventId"]),
+            "event_timestamp": str(int(event["timestamp"].timestamp() * 1000)),
+            "execution_arn": execution.execution_arn,
+            "redrive_count": "0",
+        }
+        region, account = execution.execution_arn.split(":")[3:5]
+        machine = execution.state_machine_arn.rsplit(":", 1)[1]
+        logs.append(
+            logs_backends[account][region],
+            _log_group(configuration),
+            f"states/{machine}/{execution.start_date:%Y-%m-%d-%H-%M}/{uuid.uuid5(uuid.NAMESPACE_URL, execution.name).hex[:8]}",
+            [json.dumps(line)],
+            event["timestamp"].timestamp(),
+        )
+
+
+def _log_group(configuration: dict[str, Any]) -> str:
+    arn: str = configuration["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
+    return arn.split(":log-group:")[1].removesuffix(":*")
+
+
+class StateMachinesBackend(StepFunctionBackend):
+    """One region's state machines."""
+
+    machines: ClassVar[StateMachines]
+
+    @property
+    def _url_module(self) -> Any:
+        return types.SimpleNamespace(
+            url_bases=[r"https?://states\.(.+)\.amazonaws.com"], url_paths={"{0}/$": StateMachinesResponse.dispatch}
+        )
+
+    def create_state_machine(self, **parameters: Any) -> StateMachine:  # type: ignore[override]  # moto's own names
+        asl_definition.parse(parameters["definition"])
+        if parameters.get("sm_type") == "EXPRESS" or parameters.get("publish"):
+            raise NotImplementedByLocalAws("Only Standard state machines without versions run locally.")
+        self._check_role(parameters["roleArn"], parameters.get("loggingConfiguration"))
+        existing = next((m for m in self.state_machines if m.name == parameters["name"]), None)
+        if existing is not None and (existing.definition, existing.roleArn) != (
+            parameters["definition"],
+            parameters["roleArn"],
+        ):
+            raise ServiceException("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
+        return super().create_state_machine(**parameters)
+
+    def update_state_machine(self, arn: str, **parameters: Any) -> StateMachine:  # type: ignore[override]
+        machine = self.describe_state_machine(arn)
+        if parameters.get("definition"):
+            asl_definition.parse(parameters["definition"])
+        if parameters.get("publish"):
+            raise NotImplementedByLocalAws("State machine versions aren't known locally.")
+        configuration = parameters.get("logging_configuration") or machine.loggingConfiguration
+        self._check_role(parameters.get("role_arn") or machine.roleArn, configuration)
+        return super().update_state_machine(arn, **parameters)
+
+    def _check_role(self, role_arn: str, configuration: dict[str, Any] | None) -> None:
+        permissions = self.machines.permissions
+        if not permissions.trusts(role_arn, _STATES):
+            message = f"Neither the global service principal {_STATES}, nor the regional one is authorized to assume "
+            raise ServiceException("AccessDeniedException", f"{message}the provided role.")
+        if (configuration or {}).get("level", "OFF") == "OFF":
+            return
+        for action in _LOG_DELIVERY:
+            try:
+                permissions.require(role_arn, action, "*", session_name="StepFunctions", region=self.region_name)
+            except NotAuthorized:
+                message = "The state machine IAM Role is not authorized to access the Log Destination"
+                raise ServiceException("AccessDeniedException", message) from None
+        if _log_group(configuration or {}) not in logs_backends[self.account_id][self.region_name].groups:
+            raise ServiceException("InvalidLoggingConfiguration", "Log Destination does not exist.")
+
+    def start_execution(self, state_machine_arn: str, name: str, execution_input: str) -> Execution:  # type: ignore[override]
+        """Idempotent only for the same name and input while that execution runs; names are used up for good."""
+        machine = self.describe_state_machine(state_machine_arn)
+        name = name or str(uuid.uuid4())
+        self._validate_name(name)
+        try:
+            json.loads(execution_input)
+        except ValueError as error:
+            raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from None
+        if len(execution_input.encode()) > MOST_BYTES:
+            raise ServiceException("ValidationException", f"The input has more than {MOST_BYTES} bytes")
+        for execution in self._executions(machine):
+            if execution.name == name:
+                if execution.status == "RUNNING" and execution.execution_input == execution_input:
+                    return execution
+                raise ExecutionAlreadyExists(f"Execution Already Exists: '{execution.execution_arn}'")
+        started = self.machines.start(machine, name, execution_input)
+        self._executions(machine).append(started)
+        return started
+
+    def _executions(self, machine: StateMachine) -> list[Execution]:
+        executions: list[Execution] = machine.executions  # type: ignore[assignment]  # moto's list, our executions
+        return executions
+
+
+class StateMachinesResponse(StepFunctionResponse):
+    """moto's answers, where they lack what AWS tells about an execution."""
+
+    def describe_execution(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        answer = {**_summary(execution), "input": execution.execution_input, "inputDetails": {"included": True}}
+        if execution.output is not None:
+            answer |= {"output": execution.output, "outputDetails": {"included": True}}
+        answer |= {"error": execution.error, "cause": execution.cause}
+        return ActionResult({key: value for key, value in answer.items() if value is not None})
+
+    def list_executions(self) -> ActionResult:
+        executions, token = self.stepfunction_backend.list_executions(
+            self._get_param("stateMachineArn"),
+            status_filter=self._get_param("statusFilter"),
+            max_results=self._get_int_param("maxResults"),
+            next_token=self._get_param("nextToken"),
+        )
+        return ActionResult({"executions": [_summary(execution) for execution in executions], "nextToken": token})
+
+    def stop_execution(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        execution.stop(self._get_param("error"), self._get_param("cause"))
+        return ActionResult({"stopDate": execution.stop_date})
+
+    def get_execution_history(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        events = execution.events[:]
+        if self._get_bool_param("reverseOrder", False):
+            events.reverse()
+        start = int(self._get_param("nextToken") or 0)
+        end = start + (self._get_int_param("maxResults") or 1000)
+        page: dict[str, Any] = {"events": events[start:end]}
+        if end < len(events):
+            page["nextToken"] = str(end)
+        return ActionResult(page)
+
+
+def _summary(execution: Any) -> dict[str, Any]:
+    summary = {
+        "executionArn": execution.execution_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "name": execution.name,
+        "status": execution.status,
+        "startDate": execution.start_date,
+        "redriveCount": 0,
+    }
+    return summary if execution.stop_date is None else {**summary, "stopDate": execution.stop_date}
