@@ -8,6 +8,7 @@ a policy that passes here passes there. An operation whose resources are unknown
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -111,7 +112,7 @@ def _keys_used(call: Call) -> Iterator[Need]:
         key = stored.topic_key(str(parameters.get("TopicArn", "")))
         refusal = ("KMSAccessDenied", "The ciphertext refers to a key that you are not allowed to use.")
         yield from _through_kms(call, key, ("GenerateDataKey", "Decrypt"), refusal)
-    elif call.service == "dynamodb":
+    elif call.service == "dynamodb" and re.search("Items?$|^Query$|^Scan$", call.operation):
         for table in _tables(call):
             key = stored.table_key(table, call.account, call.region)
             yield from _through_kms(call, key, ("Decrypt",), ("AccessDeniedException", ""))

@@ -235,8 +235,8 @@ class Permissions:
         attached = [Policy.parse(need.resource, document)] if document else []
         resource = evaluate(attached, request)
         if identity.explicitly_denied or resource.explicitly_denied:
-            kind = "identity" if identity.explicitly_denied else "resource"
-            raise self._denied(principal, need, f"an explicit deny in a {kind}-based policy", identity, resource)
+            where = "an identity-based policy" if identity.explicitly_denied else "a resource-based policy"
+            raise self._denied(principal, need, f"an explicit deny in {where}", identity, resource)
         if role and role.permissions_boundary and not evaluate([_boundary(role)], request).allowed:
             raise self._denied(principal, need, "no permissions boundary allows")
         if not self._allowed(principal, need, identity, resource, attached, request):
@@ -370,4 +370,4 @@ def _trust_policy(role: Any) -> Policy:
 
 def _boundary(role: Any) -> Policy:
     backend = iam_backends[role.account_id]["aws"]
-    return _managed(backend.managed_policies[role.permissions_boundary])
+    return _managed(backend.managed_policies[role.permissions_boundary_arn])
