@@ -1,12 +1,13 @@
 """What CreateStateMachine checks: a definition is refused here if AWS refuses it, or if it needs more than we run.
 
-Known: Task through `arn:aws:states:::lambda:invoke`, Pass, Choice, Wait, Succeed and Fail in JSONPath. A construct
+Known: Task through a function's ARN or `arn:aws:states:::lambda:invoke`, Pass, Choice, Wait, Succeed and Fail in JSONPath. A construct
 that AWS knows and we don't raises NotImplementedByLocalAws, a wrong one InvalidDefinition.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from scripts.local_aws import asl
 from scripts.local_aws.errors import NotImplementedByLocalAws
 
 LAMBDA_INVOKE = "arn:aws:states:::lambda:invoke"
+_FUNCTION_ARN = re.compile(r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?")
 
 _FLOW = {"Next", "End"}
 _DATA = {"InputPath", "OutputPath"}
@@ -118,11 +120,12 @@ def _check_state(state: Any, states: dict[str, Any], where: str) -> None:
 
 
 def _check_task(state: dict[str, Any], where: str) -> None:
-    if state.get("Resource") != LAMBDA_INVOKE:
-        message = f"Only {LAMBDA_INVOKE} runs locally, not {state.get('Resource')!r} ({where})."
+    resource = state.get("Resource")
+    if resource != LAMBDA_INVOKE and not _FUNCTION_ARN.fullmatch(str(resource)):
+        message = f"Only {LAMBDA_INVOKE} and the ARNs of functions run locally, not {resource!r} ({where})."
         raise NotImplementedByLocalAws(message)
     parameters = state.get("Parameters") or {}
-    if not {"FunctionName", "FunctionName.$"} & set(parameters):
+    if resource == LAMBDA_INVOKE and not {"FunctionName", "FunctionName.$"} & set(parameters):
         raise InvalidDefinition("The field 'FunctionName' is required", f"{where}/Parameters")
     _positive(state, "TimeoutSeconds", where)
     if {"TimeoutSeconds", "TimeoutSecondsPath"} <= set(state):

@@ -28,6 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.local_aws.asl import RUNTIME, Scope, StatesError, dumps, holds, put, timestamp
 from scripts.local_aws.clock import Clock
+from scripts.local_aws.definition import LAMBDA_INVOKE
 from scripts.local_aws.functions import SLOWNESS
 
 Status = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
@@ -296,34 +297,45 @@ class Execution:
         seconds = state.get("TimeoutSeconds", 99_999_999)
         if "TimeoutSecondsPath" in state:
             seconds = Scope(document, context).read(state["TimeoutSecondsPath"], "TimeoutSecondsPath")
-        common: dict[str, Any] = {"resourceType": "lambda", "resource": "invoke"}
-        region = self.execution_arn.split(":")[3]
-        scheduled = {**common, "region": region, "parameters": dumps(parameters), "timeoutInSeconds": seconds}
-        self._record("TaskScheduled", taskScheduledEventDetails=scheduled)
-        self._record("TaskStarted", taskStartedEventDetails=common)
+        direct = state["Resource"] != LAMBDA_INVOKE
+        if direct:
+            request = {"FunctionName": state["Resource"], "Payload": parameters}
+            scheduled = {"resource": state["Resource"], "input": dumps(parameters), "timeoutInSeconds": seconds}
+        else:
+            request = parameters
+            region = self.execution_arn.split(":")[3]
+            scheduled = {"region": region, "parameters": dumps(parameters), "timeoutInSeconds": seconds}
+        self._task_event(direct, "Scheduled", scheduled)
+        self._task_event(direct, "Started", {})
         try:
-            result = self._call(parameters, seconds)
+            result = self._call(request, seconds)
+            if direct:
+                result = result["Payload"]
             _check_size(name, result)
         except StatesError as failure:
-            details = {**common, "error": failure.error, "cause": failure.cause}
-            if failure.error == _TIMEOUT:
-                self._record("TaskTimedOut", taskTimedOutEventDetails=details)
-            else:
-                self._record("TaskFailed", taskFailedEventDetails=details)
+            step = "TimedOut" if failure.error == _TIMEOUT else "Failed"
+            self._task_event(direct, step, {"error": failure.error, "cause": failure.cause})
             raise
-        details = {**common, "output": dumps(result), "outputDetails": {"truncated": False}}
-        self._record("TaskSucceeded", taskSucceededEventDetails=details)
+        self._task_event(direct, "Succeeded", {"output": dumps(result), "outputDetails": {"truncated": False}})
         if "ResultSelector" in state:
             result = Scope(result, context).fill(state["ResultSelector"])
         return _effective_output(state, document, result, context)
 
-    def _call(self, parameters: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def _task_event(self, direct: bool, step: str, details: dict[str, Any]) -> None:
+        """A function named by its ARN leaves other events than one called through `lambda:invoke`."""
+        if direct:
+            self._record(f"LambdaFunction{step}", **({f"lambdaFunction{step}EventDetails": details} if details else {}))
+        else:
+            details = {"resourceType": "lambda", "resource": "invoke", **details}
+            self._record(f"Task{step}", **{f"task{step}EventDetails": details})
+
+    def _call(self, request: dict[str, Any], seconds: float) -> Any:
         """Invoke the function on a thread of its own, so that a timeout or StopExecution needn't wait for it."""
-        answers: list[dict[str, Any] | StatesError] = []
+        answers: list[Any] = []
 
         def call() -> None:
             try:
-                answer: dict[str, Any] | StatesError = _invoke(self._services.invoke, parameters)
+                answer: Any = _invoke(self._services.invoke, request)
             except StatesError as failure:
                 answer = failure
             with self._changed:

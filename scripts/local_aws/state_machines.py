@@ -59,7 +59,16 @@ _LOG_DELIVERY = (
     "logs:DescribeResourcePolicies",
     "logs:DescribeLogGroups",
 )
-_ERRORS = ("ExecutionAborted", "ExecutionFailed", "ExecutionTimedOut", "TaskFailed", "TaskTimedOut", "FailStateEntered")
+_ERRORS = (
+    "ExecutionAborted",
+    "ExecutionFailed",
+    "ExecutionTimedOut",
+    "TaskFailed",
+    "TaskTimedOut",
+    "LambdaFunctionFailed",
+    "LambdaFunctionTimedOut",
+    "FailStateEntered",
+)
 _LOGGED = {"ALL": ("",), "ERROR": _ERRORS, "FATAL": _ERRORS[:3], "OFF": ()}
 _EXECUTION_DATA = {"input", "output", "parameters", "inputDetails", "outputDetails"}
 
