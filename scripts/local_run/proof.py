@@ -1,0 +1,237 @@
+"""The proof that a restored cluster is what it should be: asked of the databases and of AWS, not of the pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+
+from scripts.local_run.following import Followed
+from scripts.local_run.production import MASTER, Production, count_rows, database_session
+from scripts.local_run.stage import Stage
+
+Check = Callable[[], bool]
+
+
+@dataclass
+class Server:
+    host: str
+    port: int
+
+
+class Proof:
+    """Checks by name, each true or false. A check that can't be made is false."""
+
+    def __init__(self, stage: Stage, production: Production, run: Followed, messages: list[dict[str, str]]) -> None:
+        self.stage, self.production, self.run, self.messages = stage, production, run, messages
+        self.admin = stage.secret("AdminSecretArn")
+        self.app = stage.secret("AppSecretArn")
+        self.server = Server(self.admin["host"], int(self.admin["port"]))
+        self.plan: dict[str, Any] = run.output["plan"]
+        self.rows: dict[str, int] = {}
+        self.failures: list[str] = []
+
+    def checks(self) -> dict[str, bool]:
+        results: dict[str, bool] = {}
+        for name, check in self._all().items():
+            try:
+                results[name] = check()
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong, the check hasn't held
+                self.failures.append(f"{name}: {type(error).__name__}: {error}".strip())
+                results[name] = False
+        return results
+
+    def _all(self) -> dict[str, Check]:
+        return {
+            "row_counts_equal": self._row_counts_equal,
+            "application_role_can_write": self._application_can_write,
+            "read_only_role_can_read": self._read_only_can_read,
+            "read_only_role_cannot_write": self._read_only_cannot_write,
+            "later_tables_are_covered": self._later_tables,
+            "production_master_password_refused": self._production_password_refused,
+            "master_secret_opens": lambda: self._opens(self.admin["username"], self.admin["password"]),
+            "settings_as_planned": self._settings_as_planned,
+            "source_as_asked": self._source_as_asked,
+            "found_snapshot_still_there": self._snapshot_still_there,
+            "copy_as_asked": self._copy_as_asked,
+            "notification_received": self._notification_received,
+            "audit_trail_complete": self._audit_trail,
+            "no_password_anywhere": self._no_password_anywhere,
+        }
+
+    def _open(self, database: str, user: str, password: str) -> Any:
+        return database_session(self.stage.aws, self.server, database, user, password)
+
+    def _opens(self, user: str, password: str) -> bool:
+        with self._open("postgres", user, password):
+            return True
+
+    def _as_application(self, database: str) -> Any:
+        return self._open(database, self.app["app_username"], self.app["app_password"])
+
+    def _as_read_only(self, database: str) -> Any:
+        return self._open(database, self.app["readonly_user"], self.app["readonly_pwd"])
+
+    def _databases(self) -> list[str]:
+        return sorted({name.split(".")[0] for name in self.production.rows})
+
+    def _row_counts_equal(self) -> bool:
+        for database in self._databases():
+            with self._as_read_only(database) as connection:
+                self.rows |= count_rows(connection, database)
+        return self.rows == self.production.rows
+
+    def _application_can_write(self) -> bool:
+        with self._as_application("orders") as connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO sales.customers (name) VALUES ('proof') RETURNING id")
+            (customer,) = cursor.fetchone()
+            cursor.execute("UPDATE sales.orders SET customer_id = %s WHERE id = 1", (customer,))
+            cursor.execute('DELETE FROM sales."Order Lines" WHERE "Order" = 1')
+            cursor.execute("SELECT nextval('sales.invoice_numbers'), sales.order_total(2)")
+            connection.rollback()
+        return True
+
+    def _read_only_can_read(self) -> bool:
+        with self._as_read_only("orders") as connection, connection.cursor() as cursor:
+            cursor.execute('SELECT count(*) FROM "Reporting"."Daily Totals"')
+            return bool(cursor.fetchone()[0])
+
+    def _read_only_cannot_write(self) -> bool:
+        statements = (
+            "INSERT INTO sales.customers (name) VALUES ('x')",
+            "UPDATE sales.orders SET total = 0 WHERE id = 1",
+            "DELETE FROM public.settings",
+            "SELECT nextval('sales.invoice_numbers')",
+            "CREATE TABLE sales.own (id int)",
+        )
+        return all(self._refused(statement) for statement in statements)
+
+    def _refused(self, statement: str) -> bool:
+        with self._as_read_only("orders") as connection, connection.cursor() as cursor:
+            try:
+                cursor.execute(statement)
+            except psycopg2.errors.InsufficientPrivilege:
+                return True
+        return False
+
+    def _later_tables(self) -> bool:
+        """What production's own owner creates from now on is open to both roles."""
+        with self._open("orders", self.admin["username"], self.admin["password"]) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute("GRANT orders_owner TO CURRENT_USER; SET ROLE orders_owner")
+                cursor.execute("CREATE TABLE sales.made_later (id int)")
+                cursor.execute(
+                    "SELECT has_table_privilege(%s, 'sales.made_later', 'INSERT'),"
+                    " has_table_privilege(%s, 'sales.made_later', 'SELECT')",
+                    (self.app["app_username"], self.app["readonly_user"]),
+                )
+                held = cursor.fetchone()
+            connection.rollback()
+        return bool(held == (True, True))
+
+    def _production_password_refused(self) -> bool:
+        try:
+            self._opens(MASTER, self.production.master_password)
+        except psycopg2.OperationalError as error:
+            return "password authentication failed" in str(error)
+        return False
+
+    def _settings_as_planned(self) -> bool:
+        plan = self.plan["cluster"]
+        rds = self.stage.aws.client("rds")
+        cluster = rds.describe_db_clusters(DBClusterIdentifier=plan["identifier"])["DBClusters"][0]
+        instances = [each["DBInstanceIdentifier"] for each in cluster["DBClusterMembers"]]
+        tags = {tag["Key"]: tag["Value"] for tag in cluster["TagList"]}
+        seen = {
+            "engine_version": cluster["EngineVersion"],
+            "port": cluster["Port"],
+            "db_subnet_group_name": cluster["DBSubnetGroup"],
+            "vpc_security_group_ids": [each["VpcSecurityGroupId"] for each in cluster["VpcSecurityGroups"]],
+            "db_cluster_parameter_group_name": cluster["DBClusterParameterGroup"],
+            "deletion_protection": cluster["DeletionProtection"],
+            "backup_retention_days": cluster["BackupRetentionPeriod"],
+            "iam_database_authentication": cluster["IAMDatabaseAuthenticationEnabled"],
+            "instance_count": len(instances),
+        }
+        wrong = {name: value for name, value in seen.items() if plan[name] != value}
+        if wrong:
+            self.failures.append(f"settings_as_planned: {wrong}")
+        return not wrong and plan["tags"].items() <= tags.items()
+
+    def _source_as_asked(self) -> bool:
+        rds = self.stage.aws.client("rds", self.production.region)
+        clusters = [each["DBClusterIdentifier"] for each in rds.describe_db_clusters()["DBClusters"]]
+        deletion = self.plan["source_deletion"]
+        if deletion is None:
+            return self.plan["snapshot"]["cluster_identifier"] in clusters
+        final = deletion["final_snapshot_identifier"]
+        return deletion["cluster_identifier"] not in clusters and (
+            final is None or self._snapshot_exists(final, self.production.region)
+        )
+
+    def _snapshot_still_there(self) -> bool:
+        return self._snapshot_exists(self.plan["snapshot"]["identifier"], self.production.region)
+
+    def _copy_as_asked(self) -> bool:
+        copy = self.plan["copy"]
+        if copy is None:
+            return True
+        exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region)
+        return exists == (self.plan["archive_snapshot"] == "keep")
+
+    def _snapshot_exists(self, identifier: str, region: str) -> bool:
+        rds = self.stage.aws.client("rds", region)
+        found = rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
+        return identifier in [each["DBClusterSnapshotIdentifier"] for each in found]
+
+    def _notification_received(self) -> bool:
+        return len(self.messages) == 1 and "SUCCEEDED" in self.messages[0]["subject"]
+
+    def audit_trail(self) -> list[dict[str, str]]:
+        """The operation's events in order: timestamp, event_type, status."""
+        answer = self.stage.aws.client("dynamodb").query(
+            TableName=self.stage.stack.outputs["AuditTableName"],
+            KeyConditionExpression="operation_id = :id",
+            ExpressionAttributeValues={":id": {"S": self.plan["operation_id"]}},
+        )
+        names = ("timestamp", "event_type", "status")
+        return [{name: item[name]["S"] for name in names} for item in answer["Items"]]
+
+    def _audit_trail(self) -> bool:
+        seen = {event["event_type"] for event in self.audit_trail()}
+        wanted = {"snapshot-check", "restore-snapshot", "check-restore-status", "setup-db-users", "archive-snapshot"}
+        wanted |= {"sns-notification"}
+        if self.plan["copy"]:
+            wanted |= {"copy-snapshot", "check-copy-status"}
+        if self.plan["source_deletion"]:
+            wanted |= {"delete-rds", "check-delete-status"}
+        return wanted == seen
+
+    def _no_password_anywhere(self) -> bool:
+        secrets = [
+            *self.production.passwords,
+            self.admin["password"],
+            self.app["app_password"],
+            self.app["readonly_pwd"],
+        ]
+        found = [place for place, text in self._texts() if any(secret in text for secret in secrets)]
+        if found:
+            self.failures.append(f"no_password_anywhere: {found}")
+        return not found
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        """Everything that the run has left behind for people to read."""
+        aws = self.stage.aws
+        yield "execution history", json.dumps(self.run.history, default=str)
+        yield "notification", json.dumps(self.messages)
+        tables = aws.client("dynamodb")
+        for output in ("StateTableName", "AuditTableName"):
+            yield output, json.dumps(tables.scan(TableName=self.stage.stack.outputs[output])["Items"])
+        logs = aws.client("logs")
+        for group in logs.describe_log_groups()["logGroups"]:
+            events = logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
+            yield group["logGroupName"], "\n".join(event["message"] for event in events)
+        yield "PostgreSQL's log", aws.postgres(self.plan["cluster"]["identifier"]).log.read_text(errors="replace")

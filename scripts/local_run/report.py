@@ -1,0 +1,49 @@
+"""The end of a run, for a person: what was restored, what was proved, what people were told, what was written down."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def show_summary(result: dict[str, object], console: Console) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for label, key in (
+        ("Status", "status"),
+        ("Operation", "operation_id"),
+        ("Execution", "execution_arn"),
+        ("Endpoint", "endpoint"),
+        ("Rows", "rows"),
+        ("Aurora's time", "virtual_time"),
+        ("Your time", "wall_time"),
+        ("State transitions", "state_transitions"),
+        ("Lambda invocations", "lambda_invocations"),
+    ):
+        if result.get(key) is not None:
+            table.add_row(f"[bold]{label}[/]", escape(str(result[key])))
+    console.print()
+    console.print(table)
+
+
+def show_checks(checks: dict[str, bool], failures: list[str], console: Console) -> None:
+    console.print("\n[bold]The proof[/]")
+    for name, held in checks.items():
+        console.print(f"  {'[green]held  [/]' if held else '[red]FAILED[/]'}  {name.replace('_', ' ')}")
+    for failure in failures:
+        console.print(f"  [red]{escape(failure)}[/]")
+
+
+def show_messages(messages: list[dict[str, str]], console: Console) -> None:
+    for message in messages:
+        console.print("\n[bold]The notification[/]")
+        console.print(f"  Subject: {escape(message['subject'])}\n", highlight=False)
+        for line in message["message"].splitlines():
+            console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def show_audit_trail(events: list[dict[str, str]], console: Console) -> None:
+    console.print("\n[bold]The audit trail[/]")
+    for event in events:
+        time = event["timestamp"].split("#")[0]
+        console.print(f"  {time}  {event['event_type']:22} {event['status']}", highlight=False)

@@ -1,0 +1,105 @@
+"""The embedded AWS with the real template deployed into it, ready for an execution."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.local_aws.aurora_region import Durations
+from scripts.local_aws.deployment import Stack
+from scripts.local_aws.server import LocalAws
+
+PROJECT = pathlib.Path(__file__).parents[2]
+TEMPLATE = PROJECT / "infrastructure" / "aurora-restore-pipeline.yaml"
+REGION = "us-east-1"
+OTHER_REGION = "us-west-2"
+SOURCE, TARGET = "prod-orders", "staging-orders"
+# In real time Aurora's twenty minutes take ten seconds, and the pipeline looks every half second.
+REAL_TIME_FACTOR = 1 / 120
+
+
+@dataclass
+class Stage:
+    """Where everything is."""
+
+    aws: LocalAws
+    stack: Stack
+    messages_queue: str
+
+    @property
+    def state_machine_arn(self) -> str:
+        return self.stack.outputs["StateMachineArn"]
+
+    def environment(self) -> dict[str, str]:
+        """What a person exports, and a program reads, to work with it."""
+        outputs = self.stack.outputs
+        return {
+            "AWS_ENDPOINT_URL": self.aws.endpoint_url,
+            "AWS_ACCESS_KEY_ID": self.aws.operator.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.aws.operator.secret_access_key,
+            "AWS_DEFAULT_REGION": REGION,
+            "STATE_MACHINE_ARN": self.state_machine_arn,
+            "TOPIC_ARN": outputs["TopicArn"],
+            "STATE_TABLE": outputs["StateTableName"],
+            "AUDIT_TABLE": outputs["AuditTableName"],
+            "ADMIN_SECRET_ARN": outputs["AdminSecretArn"],
+            "APP_SECRET_ARN": outputs["AppSecretArn"],
+            "RDS_CA_BUNDLE": str(self.aws.rds_ca_bundle),
+        }
+
+    def secret(self, output: str) -> dict[str, Any]:
+        """The current value of one of the stack's secrets."""
+        answer = self.aws.client("secretsmanager").get_secret_value(SecretId=self.stack.outputs[output])
+        return dict(json.loads(answer["SecretString"]))
+
+    def received_messages(self) -> list[dict[str, str]]:
+        """What the topic has delivered to a subscriber since the last call: subject and message."""
+        sqs, messages = self.aws.client("sqs"), []
+        while batch := sqs.receive_message(QueueUrl=self.messages_queue, MaxNumberOfMessages=10).get("Messages"):
+            for each in batch:
+                sqs.delete_message(QueueUrl=self.messages_queue, ReceiptHandle=each["ReceiptHandle"])
+                body = json.loads(each["Body"])
+                messages.append({"subject": body.get("Subject", ""), "message": body["Message"]})
+        return messages
+
+
+def start(*, real_time: bool) -> LocalAws:
+    return LocalAws(real_time=real_time, durations=Durations().scaled(REAL_TIME_FACTOR) if real_time else None)
+
+
+def deploy(aws: LocalAws, *, cross_region: bool, overrides: dict[str, str]) -> Stage:
+    """Deploy the template as a first user would, and subscribe to its topic."""
+    stack = aws.deploy(
+        TEMPLATE,
+        stack_name="aurora-restore",
+        region=REGION,
+        parameters=_parameters(aws, cross_region) | overrides,
+    )
+    sqs = aws.client("sqs")
+    queue = sqs.create_queue(QueueName="subscriber")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    aws.client("sns").subscribe(TopicArn=stack.outputs["TopicArn"], Protocol="sqs", Endpoint=attributes["QueueArn"])
+    return Stage(aws, stack, queue)
+
+
+def _parameters(aws: LocalAws, cross_region: bool) -> dict[str, str]:
+    ec2 = aws.client("ec2")
+    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+    parameters = {
+        "SourceClusterId": SOURCE,
+        "TargetClusterId": TARGET,
+        "VpcId": vpc,
+        "SubnetIds": ",".join(sorted(subnet["SubnetId"] for subnet in subnets)),
+        "InstanceCount": "2",
+        "Architecture": "x86_64",
+        "RdsCaBundlePath": str(aws.rds_ca_bundle),
+    }
+    if cross_region:
+        key = aws.client("kms").create_key(Description="Staging's data")["KeyMetadata"]["Arn"]
+        parameters |= {"SourceRegion": OTHER_REGION, "KmsKeyId": key}
+    if aws.clock.real_time:
+        parameters["PollSeconds"] = "1"
+    return parameters
