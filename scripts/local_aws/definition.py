@@ -1,7 +1,7 @@
 """What CreateStateMachine checks: a definition is refused here if AWS refuses it, or if it needs more than we run.
 
-Known: Task through a function's ARN or `arn:aws:states:::lambda:invoke`, Pass, Choice, Wait, Succeed and Fail in JSONPath. A construct
-that AWS knows and we don't raises NotImplementedByLocalAws, a wrong one InvalidDefinition.
+Known: Task through a function's ARN or `arn:aws:states:::lambda:invoke`, Pass, Choice, Wait, Succeed and Fail in
+JSONPath. A construct that AWS knows and we don't raises NotImplementedByLocalAws, a wrong one InvalidDefinition.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from moto.core.exceptions import ServiceException
-
 from scripts.local_aws import asl
-from scripts.local_aws.errors import NotImplementedByLocalAws
+from scripts.local_aws.errors import AwsError, NotImplementedByLocalAws
 
 LAMBDA_INVOKE = "arn:aws:states:::lambda:invoke"
 _FUNCTION_ARN = re.compile(r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?")
@@ -58,13 +56,11 @@ _WAITS = ("Seconds", "SecondsPath", "Timestamp", "TimestampPath")
 _PATHS = ("InputPath", "OutputPath", "ResultPath", "SecondsPath", "TimestampPath", "TimeoutSecondsPath")
 
 
-class InvalidDefinition(ServiceException):
+class InvalidDefinition(AwsError):
     """The definition breaks a rule of the language."""
 
-    code = "InvalidDefinition"
-
     def __init__(self, problem: str, where: str, kind: str = "SCHEMA_VALIDATION_FAILED") -> None:
-        super().__init__(f"Invalid State Machine Definition: '{kind}: {problem} at {where}'")
+        super().__init__("InvalidDefinition", f"Invalid State Machine Definition: '{kind}: {problem} at {where}'")
 
 
 def parse(text: str) -> dict[str, Any]:

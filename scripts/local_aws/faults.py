@@ -4,7 +4,8 @@ A rule is one JSON object and one of three kinds:
 
 * an API call is refused, or takes effect and its answer is lost: `{"operation": "rds:CopyDBClusterSnapshot",
   "code": "Throttling", "times": 2}`, `{"operation": "rds:DeleteDBCluster", "answer": "lost"}`;
-* something long ends badly: `{"lifecycle": "copy-snapshot", "identifier": "nightly-*", "status": "failed", "at_percent": 40}`;
+* something long ends badly: `{"lifecycle": "copy-snapshot", "identifier": "nightly-*", "status": "failed",
+  "at_percent": 40}`;
 * a function's process dies: `{"function": "aurora-restore-copy-snapshot", "die": "after"}` (its effects stay).
 
 Names may hold `*` and `?`. A rule strikes `times` times (once unless said otherwise) and is then spent.

@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from moto.core import errors as moto_errors
-from moto.core.exceptions import ServiceException
 from moto.core.model import OperationModel
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
@@ -30,6 +29,7 @@ from moto.sts.models import sts_backends
 from werkzeug.exceptions import NotFound
 
 from scripts.local_aws.clock import Clock
+from scripts.local_aws.errors import AwsError
 from scripts.local_aws.faults import ApiFault, Faults
 from scripts.local_aws.state_machines import OPERATIONS as STATE_MACHINE_OPERATIONS
 
@@ -86,10 +86,6 @@ class _EveryCode(list[str]):
 
 
 moto_errors.COMMON_ERROR_CODES = _EveryCode()
-
-
-class _Refusal(ServiceException):
-    """An error of our own making. moto would look for its own kind's code in a service named after the module."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,10 +251,10 @@ def _error(call: _Call, code: str, message: str, status: int) -> Answer:
     known = call.operation in model.operation_names
     operation = model.operation_model(call.operation) if known else OperationModel({}, model)
     serializer = get_serializer_class(call.model, determine_request_protocol(model, call.content_type))
-    answer = serializer(operation_model=operation).serialize(_Refusal(code, message))
+    answer = serializer(operation_model=operation).serialize(AwsError(code, message))
     body = answer["body"]
-    headers = [*answer["headers"].items(), ("x-amzn-errortype", code)]
-    return f"{status} Error", headers, body.encode() if isinstance(body, str) else body
+    headers = {name.lower(): value for name, value in answer["headers"].items()} | {"x-amzn-errortype": code}
+    return f"{status} Error", [*headers.items()], body.encode() if isinstance(body, str) else body
 
 
 def _plain(code: str, message: str, status: int) -> Answer:

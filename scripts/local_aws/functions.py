@@ -31,11 +31,10 @@ import zipfile
 from typing import Any, ClassVar, Literal
 
 import moto.awslambda.models as moto_lambda
-from moto.core.exceptions import ServiceException
 from moto.logs.models import logs_backends
 
 from scripts.local_aws.clock import Clock
-from scripts.local_aws.errors import NotImplementedByLocalAws
+from scripts.local_aws.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.faults import Faults
 from scripts.local_aws.logs import append
 from scripts.local_aws.permissions import NotAuthorized, Permissions
@@ -235,8 +234,8 @@ class _Environment:
 class Functions:
     """Every function's execution environments.
 
-    `layers` says which directories stand for a layer version instead of its zip file: 40 MB of packages need not
-    be zipped and unzipped at every start. Modules are looked for in a directory's `python`, or in itself if it has none.
+    `layers` says which directories stand for a layer version instead of its zip file: 40 MB of packages need not be
+    zipped and unzipped at every start. Modules are looked for in a directory's `python`, or in itself without one.
     """
 
     def __init__(
@@ -440,14 +439,14 @@ class ProcessFunction(moto_lambda.LambdaFunction):
         permissions = self.functions.permissions
         refused = "InvalidParameterValueException"
         if not permissions.trusts(spec["Role"], _LAMBDA):
-            raise ServiceException(refused, "The role defined for the function cannot be assumed by Lambda.")
+            raise AwsError(refused, "The role defined for the function cannot be assumed by Lambda.")
         if (spec.get("VpcConfig") or {}).get("SubnetIds"):
             for action in _NETWORK_ACTIONS:
                 try:
                     permissions.require(spec["Role"], f"ec2:{action}", "*")
                 except NotAuthorized:
                     message = f"The provided execution role does not have permissions to call {action} on EC2"
-                    raise ServiceException(refused, message) from None
+                    raise AwsError(refused, message) from None
 
     @property
     def log_group(self) -> str:

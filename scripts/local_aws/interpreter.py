@@ -105,7 +105,7 @@ class Execution:
         self._thread = self._clock.start_thread(self._run, name=f"execution {self.name}")
 
     def stop(self, error: str | None, cause: str | None) -> None:
-        """Abort. What a function is doing goes on, as on AWS; its answer is dropped. Nothing happens to a finished one."""
+        """Abort, unless it is over. What a function is doing goes on, as on AWS; its answer is dropped."""
         self._finish("ABORTED", error=error, cause=cause)
 
     def join(self) -> None:
@@ -247,9 +247,7 @@ class Execution:
                 raise StatesError(RUNTIME, f"The TimestampPath parameter is {error}") from None
         else:
             seconds = state["Seconds"] if "Seconds" in state else scope.read(state["SecondsPath"], "SecondsPath")
-            if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= 99_999_999:
-                text = f"The SecondsPath parameter does not reference a whole number of seconds: {dumps(seconds)}"
-                raise StatesError(RUNTIME, text)
+            _check_seconds(seconds, 0, "SecondsPath")
         self._sleep(seconds)
         return _following(state), _select(state, "OutputPath", effective, context)
 
@@ -297,6 +295,7 @@ class Execution:
         seconds = state.get("TimeoutSeconds", 99_999_999)
         if "TimeoutSecondsPath" in state:
             seconds = Scope(document, context).read(state["TimeoutSecondsPath"], "TimeoutSecondsPath")
+            _check_seconds(seconds, 1, "TimeoutSecondsPath")
         direct = state["Resource"] != LAMBDA_INVOKE
         if direct:
             request = {"FunctionName": state["Resource"], "Payload": parameters}
@@ -433,10 +432,16 @@ def _effective_output(state: dict[str, Any], document: Any, result: Any, context
     return _select(state, "OutputPath", combined, context)
 
 
+def _check_seconds(seconds: Any, least: int, field: str) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not least <= seconds <= 99_999_999:
+        text = f"The {field} parameter does not reference a whole number of seconds: {dumps(seconds)}"
+        raise StatesError(RUNTIME, text)
+
+
 def _check_size(name: str, value: Any) -> None:
     if len(dumps(value).encode()) > MOST_BYTES:
-        text = f"The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service limit."
-        raise StatesError(_DATA_LIMIT, text)
+        size = "a result with a size exceeding the maximum number of bytes service limit."
+        raise StatesError(_DATA_LIMIT, f"The state/task '{name}' returned {size}")
 
 
 def _iso(moment: datetime.datetime) -> str:

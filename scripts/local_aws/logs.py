@@ -8,7 +8,7 @@ from moto.logs.models import LogsBackend
 
 
 def append(backend: LogsBackend, group: str, stream: str, lines: Iterable[str], seconds: float) -> None:
-    """Append to a stream, made if need be. Past the API, which refuses times more than two hours ahead of the machine's."""
+    """Append to a stream, made if need be. Not through the API, which refuses times that are hours ahead of ours."""
     backend.ensure_log_group(group)
     log_group = backend.groups[group]
     if stream not in log_group.streams:

@@ -13,7 +13,6 @@ import types
 import uuid
 from typing import Any, ClassVar
 
-from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.logs.models import logs_backends
 from moto.stepfunctions.exceptions import ExecutionAlreadyExists, InvalidExecutionInput
@@ -24,7 +23,7 @@ from scripts.local_aws import definition as asl_definition
 from scripts.local_aws import logs
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.credentials import aws_client
-from scripts.local_aws.errors import NotImplementedByLocalAws
+from scripts.local_aws.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.events import Events
 from scripts.local_aws.interpreter import MOST_BYTES, Event, Execution, Services
 from scripts.local_aws.permissions import NotAuthorized, Permissions
@@ -150,10 +149,11 @@ class StateMachines:
         }
         region, account = execution.execution_arn.split(":")[3:5]
         machine = execution.state_machine_arn.rsplit(":", 1)[1]
+        unique = uuid.uuid5(uuid.NAMESPACE_URL, execution.execution_arn).hex[:8]
         logs.append(
             logs_backends[account][region],
             _log_group(configuration),
-            f"states/{machine}/{execution.start_date:%Y-%m-%d-%H-%M}/{uuid.uuid5(uuid.NAMESPACE_URL, execution.name).hex[:8]}",
+            f"states/{machine}/{execution.start_date:%Y-%m-%d-%H-%M}/{unique}",
             [json.dumps(line)],
             event["timestamp"].timestamp(),
         )
@@ -185,7 +185,7 @@ class StateMachinesBackend(StepFunctionBackend):
             parameters["definition"],
             parameters["roleArn"],
         ):
-            raise ServiceException("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
+            raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
         return super().create_state_machine(**parameters)
 
     def update_state_machine(self, arn: str, **parameters: Any) -> StateMachine:  # type: ignore[override]
@@ -202,7 +202,7 @@ class StateMachinesBackend(StepFunctionBackend):
         permissions = self.machines.permissions
         if not permissions.trusts(role_arn, _STATES):
             message = f"Neither the global service principal {_STATES}, nor the regional one is authorized to assume "
-            raise ServiceException("AccessDeniedException", f"{message}the provided role.")
+            raise AwsError("AccessDeniedException", f"{message}the provided role.")
         if (configuration or {}).get("level", "OFF") == "OFF":
             return
         for action in _LOG_DELIVERY:
@@ -210,9 +210,9 @@ class StateMachinesBackend(StepFunctionBackend):
                 permissions.require(role_arn, action, "*", session_name="StepFunctions", region=self.region_name)
             except NotAuthorized:
                 message = "The state machine IAM Role is not authorized to access the Log Destination"
-                raise ServiceException("AccessDeniedException", message) from None
+                raise AwsError("AccessDeniedException", message) from None
         if _log_group(configuration or {}) not in logs_backends[self.account_id][self.region_name].groups:
-            raise ServiceException("InvalidLoggingConfiguration", "Log Destination does not exist.")
+            raise AwsError("InvalidLoggingConfiguration", "Log Destination does not exist.")
 
     def start_execution(self, state_machine_arn: str, name: str, execution_input: str) -> Execution:  # type: ignore[override]
         """Idempotent only for the same name and input while that execution runs; names are used up for good."""
@@ -224,7 +224,7 @@ class StateMachinesBackend(StepFunctionBackend):
         except ValueError as error:
             raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from None
         if len(execution_input.encode()) > MOST_BYTES:
-            raise ServiceException("ValidationException", f"The input has more than {MOST_BYTES} bytes")
+            raise AwsError("ValidationException", f"The input has more than {MOST_BYTES} bytes")
         for execution in self._executions(machine):
             if execution.name == name:
                 if execution.status == "RUNNING" and execution.execution_input == execution_input:
