@@ -84,7 +84,7 @@ class Clock:
 
     @contextlib.contextmanager
     def idle(self) -> Iterator[None]:
-        """Let the clock jump although this thread is busy: it only waits for another thread, which is counted itself."""
+        """Let the clock jump although this thread is busy: it only waits for another, which is counted itself."""
         holds, self._holds = self._holds, 0
         self._release(holds)
         try:
@@ -94,7 +94,7 @@ class Clock:
                 self._busy += holds
             self._holds = holds
 
-    def start_thread(self, target: Callable[..., None], *args: Any, name: str) -> threading.Thread:
+    def start_thread(self, target: Callable[..., object], *args: Any, name: str) -> threading.Thread:
         """Start a daemon thread that counts as busy from this call until it ends."""
         with self._changed:
             self._busy += 1
@@ -112,15 +112,18 @@ class Clock:
 
     def sleep(self, seconds: float, wake: threading.Event | None = None) -> bool:
         """Sleep until the time has passed. True if `wake` was set, or the clock was closed, before that."""
+        sleeper = _Sleeper(self._holds)
+
+        def ends_early() -> bool:
+            return self._closed or (wake is not None and wake.is_set())
+
         with self._changed:
-            if self._closed or (wake is not None and wake.is_set()):
+            if ends_early():
                 return True
-            sleeper = _Sleeper(self._holds)
             self._push(self._sleepers, self.time() + max(0.0, seconds), sleeper)
             self._busy -= sleeper.holds
-            poll = None if wake is None else _WAKE_POLL_SECONDS
-            while not (sleeper.woken or self._closed or (wake is not None and wake.is_set())):
-                self._changed.wait(poll)
+            while not (sleeper.woken or ends_early()):
+                self._changed.wait(None if wake is None else _WAKE_POLL_SECONDS)
             if sleeper.woken:
                 return False
             self._busy += sleeper.holds
@@ -134,6 +137,14 @@ class Clock:
         with self._changed:
             self._push(self._timers, when, timer)
         return timer
+
+    def keep_moving(self, stop: threading.Event, pause_seconds: float = 0.2) -> None:
+        """Until `stop` is set, let timers come due by themselves, a moment apart: somebody outside is watching them."""
+        while not stop.wait(pause_seconds):
+            with self._changed:
+                due = min((when for when, _, timer in self._timers if timer.callback is not None), default=None)
+            if due is not None:
+                self.sleep(due - self.time(), stop)
 
     def close(self) -> None:
         """Wake every sleeper and forget every timer. A closed clock still tells the time."""

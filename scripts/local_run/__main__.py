@@ -116,7 +116,7 @@ def _serve(place: Stage) -> None:
     for name, value in place.environment().items():
         print(f"{name}={value}")
     print("READY", flush=True)
-    place.aws.keep_moving(threading.Event())
+    place.aws.clock.keep_moving(threading.Event())
 
 
 def _options() -> argparse.Namespace:

@@ -7,7 +7,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.local_aws.aurora_region import Durations
+from scripts.local_aws.aurora import Durations
 from scripts.local_aws.deployment import Stack
 from scripts.local_aws.server import LocalAws
 
