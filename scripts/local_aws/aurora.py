@@ -1,0 +1,106 @@
+"""The local Aurora: moto's RDS replaced by one that behaves like Aurora, on real PostgreSQL servers.
+
+moto keeps the protocol (requests, answers, errors); nothing of its RDS models is left. Every operation in OPERATIONS
+takes what AWS takes, refuses what AWS refuses, and lasts as long as on AWS, on the given clock. Operations and
+parameters beyond that are refused by name.
+
+Deviations: engine versions are labels (one PostgreSQL runs them all); readers share the writer's server, and a
+cluster's endpoints are an address instead of a name; maintenance windows and automated backups never come by
+themselves (`take_automated_snapshot` takes one); quotas are not counted.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import moto.rds.urls
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import camelcase_to_underscores
+from moto.rds.models import rds_backends
+
+# Each of these modules registers its operations.
+from scripts.local_aws import aurora_clusters, aurora_groups, aurora_instances
+from scripts.local_aws.aurora_records import Durations, World
+from scripts.local_aws.aurora_region import OPERATIONS, AuroraBackend, backend
+from scripts.local_aws.aurora_snapshots import snapshot_of
+from scripts.local_aws.clock import Clock
+from scripts.local_aws.faults import Faults
+from scripts.local_aws.postgres import Postgres, Servers
+
+__all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations"]
+
+_REGISTERED = (aurora_clusters, aurora_groups, aurora_instances)
+
+
+class Aurora:
+    """Takes RDS's place in moto from construction on. One at a time."""
+
+    def __init__(self, clock: Clock, faults: Faults, durations: Durations, directory: pathlib.Path, account_id: str):
+        """Raises CannotStart. Volumes and servers live below `directory`, which its owner deletes after `close`."""
+        self._account_id = account_id
+        self._servers = Servers(directory)
+        self._world = AuroraBackend.world = World(clock, faults, durations, self._servers)
+        self._replaced = rds_backends.backend, moto.rds.urls.url_paths
+        rds_backends.clear()
+        rds_backends.backend = AuroraBackend  # type: ignore[assignment]  # takes the place, not the type
+        moto.rds.urls.url_paths = {"{0}/$": _AuroraResponse.dispatch}
+
+    @property
+    def ca_bundle(self) -> pathlib.Path:
+        """What a client trusts, as it trusts RDS's global bundle on AWS."""
+        return self._servers.authority.bundle
+
+    @property
+    def durations(self) -> Durations:
+        return self._world.durations
+
+    @durations.setter
+    def durations(self, durations: Durations) -> None:
+        """For what begins from now on."""
+        self._world.durations = durations
+
+    def region(self, name: str) -> AuroraBackend:
+        """Raises KeyError for a region that doesn't exist."""
+        found = backend(self._account_id, name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def postgres(self, cluster_identifier: str, region: str = "us-east-1") -> Postgres:
+        """The cluster's server: its log, and a superuser's connection to prove things with."""
+        return self.region(region).cluster(cluster_identifier).postgres
+
+    def take_automated_snapshot(self, cluster_identifier: str, region: str = "us-east-1") -> str:
+        """Begin what RDS does once a day by itself, and return the snapshot's `rds:` identifier."""
+        with self._world.lock:
+            cluster = self.region(region).cluster(cluster_identifier)
+            moment = self._world.clock.now().strftime("%Y-%m-%d-%H-%M")
+            return snapshot_of(cluster, f"rds:{cluster.identifier}-{moment}", "automated", {}).identifier
+
+    def close(self) -> None:
+        """Stop all servers and give moto its RDS back. The clock must be closed before, so that nothing new begins."""
+        self._servers.close()
+        rds_backends.clear()
+        rds_backends.backend, moto.rds.urls.url_paths = self._replaced
+
+
+class _AuroraResponse(BaseResponse):
+    """Between moto's protocol handling and our operations."""
+
+    def __init__(self) -> None:
+        super().__init__(service_name="rds")
+        self.automated_parameter_parsing = True
+
+
+def _method(name: str) -> Callable[[_AuroraResponse], ActionResult]:
+    def call(self: _AuroraResponse) -> ActionResult:
+        region: Any = rds_backends[self.current_account][self.region]
+        return ActionResult(OPERATIONS[name](region, self.params))
+
+    return call
+
+
+for _name in OPERATIONS:
+    setattr(_AuroraResponse, camelcase_to_underscores(_name), _method(_name))

@@ -1,0 +1,295 @@
+"""Clusters: created, restored, modified, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.local_aws import aurora_rules as rules
+from scripts.local_aws.aurora_records import Cluster, Instance, Snapshot
+from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
+from scripts.local_aws.aurora_snapshots import find_snapshot, snapshot_of
+
+_SETTINGS = {
+    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
+    "BackupRetentionPeriod": "BackupRetentionPeriod",
+    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
+    "DatabaseInsightsMode": "DatabaseInsightsMode",
+    "DeletionProtection": "DeletionProtection",
+    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
+    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
+    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
+    "EngineLifecycleSupport": "EngineLifecycleSupport",
+    "MonitoringInterval": "MonitoringInterval",
+    "MonitoringRoleArn": "MonitoringRoleArn",
+    "NetworkType": "NetworkType",
+    "PerformanceInsightsKMSKeyId": "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
+    "PreferredBackupWindow": "PreferredBackupWindow",
+    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
+    "ServerlessV2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
+    "StorageType": "StorageType",
+}
+"""Parameters that are kept as they are given, and what a description calls them."""
+
+_DEFAULTS: dict[str, Any] = {
+    "AutoMinorVersionUpgrade": True,
+    "BackupRetentionPeriod": 1,
+    "CopyTagsToSnapshot": False,
+    "DeletionProtection": False,
+    "EngineLifecycleSupport": rules.LIFECYCLE_SUPPORT[0],
+    "IAMDatabaseAuthenticationEnabled": False,
+    "NetworkType": "IPV4",
+    "PreferredBackupWindow": "07:00-07:30",
+    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
+    "StorageType": "aurora",
+    "AllocatedStorage": 1,
+    "AssociatedRoles": [],
+    "CrossAccountClone": False,
+    "EngineMode": "provisioned",
+    "HostedZoneId": "Z0LOCAL",
+    "HttpEndpointEnabled": False,
+}
+_NOT_ON_RESTORE = {"AutoMinorVersionUpgrade", "DatabaseInsightsMode", "PreferredMaintenanceWindow"}
+_NOT_ON_MODIFY = {"EnableCloudwatchLogsExports", "EngineLifecycleSupport", "NetworkType", "StorageType"}
+_PLACE = ("DBSubnetGroupName", "VpcSecurityGroupIds", "DBClusterParameterGroupName", "EngineVersion", "Port", "Tags")
+_AT_ONCE = {"DeletionProtection", "CopyTagsToSnapshot"}
+_DELETABLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"}
+
+
+@operation(
+    "CreateDBCluster",
+    *("DBClusterIdentifier", "Engine", "EngineMode", "MasterUsername", "MasterUserPassword", "DatabaseName"),
+    *("StorageEncrypted", "KmsKeyId", *_PLACE, *_SETTINGS),
+)
+def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    username, password = rules.master_username(parameters), rules.master_password(parameters)
+    database = parameters.get("DatabaseName")
+    attributes = {
+        "MasterUsername": username,
+        "DatabaseName": database,
+        **_encryption(region, parameters),
+    }
+    cluster = _new_cluster(region, parameters, attributes)
+    cluster.enter(
+        "creating",
+        region.world.durations.create_cluster,
+        then=cluster.rest,
+        work=lambda: cluster.postgres.create(username, password, database),
+    )
+    return {"DBCluster": cluster.describe()}
+
+
+@operation(
+    "RestoreDBClusterFromSnapshot",
+    *("DBClusterIdentifier", "SnapshotIdentifier", "Engine", "EngineMode", "KmsKeyId", *_PLACE),
+    *(name for name in _SETTINGS if name not in _NOT_ON_RESTORE),
+)
+def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Of the old cluster nothing is inherited but the data, its users, the port, the key and the backups' settings.
+
+    That a lower version than the snapshot's is refused, and with which code, is not verified.
+    """
+    snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
+    if snapshot.status != "available":
+        message = f"DB cluster snapshot {snapshot.identifier} is in {snapshot.status} state, not available."
+        rules.refuse("InvalidDBClusterSnapshotStateFault", message)
+    old = snapshot.attributes
+    version = rules.engine_version(parameters)
+    if rules.parsed_version(version) < rules.parsed_version(old["EngineVersion"]):
+        message = f"Cannot restore a snapshot of version {old['EngineVersion']} to the lower version {version}."
+        rules.refuse("InvalidParameterCombination", message)
+    inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow", "AllocatedStorage")
+    attributes = {
+        **{name: old[name] for name in inherited},
+        **_encryption_on_restore(region, parameters, snapshot),
+    }
+    cluster = _new_cluster(region, {"Port": old["Port"], **parameters}, attributes)
+
+    def copy_volume() -> None:
+        with snapshot.in_use:
+            cluster.postgres.create_from(snapshot.volume)
+
+    seconds, ended = region.world.durations.restore_cluster, "available"
+    fault = region.world.faults.lifecycle("restore-cluster", cluster.identifier)
+    if fault:
+        seconds, ended = seconds * fault.at_percent / 100, fault.status
+    cluster.enter("creating", seconds, then=lambda: cluster.rest(ended), work=copy_volume)
+    return {"DBCluster": cluster.describe()}
+
+
+def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes: dict[str, Any]) -> Cluster:
+    """Check the rest of the parameters and register the cluster under its name."""
+    identifier = rules.identifier(parameters, "DBClusterIdentifier")
+    region.check_free(identifier, "DBClusterAlreadyExistsFault", "DB Cluster")
+    rules.check_cluster_settings(parameters)
+    if parameters.get("EngineMode", "provisioned") != "provisioned":
+        rules.refuse("InvalidParameterCombination", f"The engine mode {parameters['EngineMode']} is not available.")
+    version = rules.engine_version(parameters)
+    subnets = region.subnet_group(parameters.get("DBSubnetGroupName", "default"))
+    zones = sorted(subnet["SubnetAvailabilityZone"]["Name"] for subnet in subnets["Subnets"])
+    cluster = Cluster(
+        region,
+        identifier,
+        {
+            **_DEFAULTS,
+            **attributes,
+            **{_SETTINGS[name]: value for name, value in parameters.items() if name in _SETTINGS},
+            "AvailabilityZones": zones[:3],
+            "DBClusterParameterGroup": region.parameter_group(
+                "cluster-pg", parameters.get("DBClusterParameterGroupName"), version
+            ),
+            "DBSubnetGroup": subnets["DBSubnetGroupName"],
+            "DbClusterResourceId": resource_id("cluster"),
+            "Engine": rules.engine(parameters),
+            "EngineVersion": version,
+            "VpcSecurityGroups": region.security_groups(parameters.get("VpcSecurityGroupIds"), subnets["VpcId"]),
+        },
+        rules.tags(parameters),
+    )
+    cluster.postgres = region.world.servers.new(parameters.get("Port", 5432))
+    region.clusters[identifier] = cluster
+    return cluster
+
+
+def _encryption(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Without a wish of the caller's: an AWS-owned key, which is reported as not encrypted (since February 2026)."""
+    if parameters.get("KmsKeyId") and parameters.get("StorageEncrypted") is False:
+        message = "You cannot specify a KMS key for a DB cluster that is not encrypted."
+        rules.refuse("InvalidParameterCombination", message)
+    if parameters.get("KmsKeyId") or parameters.get("StorageEncrypted"):
+        key = region.key(parameters.get("KmsKeyId") or "alias/aws/rds")
+        return {"StorageEncrypted": True, "StorageEncryptionType": "sse-kms", "KmsKeyId": key}
+    return {"StorageEncrypted": False, "StorageEncryptionType": "sse-rds"}
+
+
+def _encryption_on_restore(region: AuroraBackend, parameters: rules.Parameters, snapshot: Snapshot) -> dict[str, Any]:
+    key = parameters.get("KmsKeyId") or snapshot.kms_key_id
+    return _encryption(region, {"KmsKeyId": key} if key else {})
+
+
+@operation("DescribeDBClusters", "DBClusterIdentifier", "Filters", "MaxRecords", "Marker", "IncludeShared")
+def describe_db_clusters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    name = parameters.get("DBClusterIdentifier")
+    clusters = [region.cluster(name)] if name else sorted(region.clusters.values(), key=lambda each: each.identifier)
+    filters = {
+        "db-cluster-id": lambda each: (each.identifier, each.arn),
+        "db-cluster-resource-id": lambda each: (each.attributes["DbClusterResourceId"],),
+        "engine": lambda each: (each.attributes["Engine"],),
+    }
+    found, marker = rules.page(rules.filtered(clusters, parameters, filters), parameters)
+    return {"DBClusters": [each.describe() for each in found], "Marker": marker}
+
+
+@operation(
+    "ModifyDBCluster",
+    *("DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword", "VpcSecurityGroupIds"),
+    *("DBClusterParameterGroupName", "CloudwatchLogsExportConfiguration"),
+    *(name for name in _SETTINGS if name not in _NOT_ON_MODIFY),
+)
+def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Everything is applied at once, whatever ApplyImmediately says; only a password takes its time."""
+    cluster = region.cluster(parameters["DBClusterIdentifier"])
+    rules.check_cluster_settings(parameters)
+    password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
+    changes = {name: value for name, value in parameters.items() if name in _SETTINGS}
+    attributes = {_SETTINGS[name]: value for name, value in changes.items()}
+    if "VpcSecurityGroupIds" in parameters:
+        vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
+        attributes["VpcSecurityGroups"] = region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
+    if "DBClusterParameterGroupName" in parameters:
+        attributes["DBClusterParameterGroup"] = region.parameter_group(
+            "cluster-pg", parameters["DBClusterParameterGroupName"], cluster.attributes["EngineVersion"]
+        )
+    if "CloudwatchLogsExportConfiguration" in parameters:
+        logs = set(cluster.attributes.get("EnabledCloudwatchLogsExports", []))
+        wanted = parameters["CloudwatchLogsExportConfiguration"]
+        logs = (logs | set(wanted.get("EnableLogTypes", []))) - set(wanted.get("DisableLogTypes", []))
+        attributes["EnabledCloudwatchLogsExports"] = sorted(logs)
+    slow = attributes.keys() - _AT_ONCE
+    if cluster.status != "available" and (slow or password or cluster.status == "deleting"):
+        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    cluster.attributes |= attributes
+    if password:
+        cluster.pending_password = password
+        reset_pending_password(cluster)
+    elif slow:
+        cluster.enter("modifying", region.world.durations.modify_cluster, then=cluster.rest)
+    return {"DBCluster": cluster.describe()}
+
+
+def reset_pending_password(cluster: Cluster) -> None:
+    """For a third of the time the status still reads `available`, then `resetting-master-credentials`.
+
+    Without an available instance the change stays pending until there is one. A fault lets it stay for ever.
+    """
+    if cluster.pending_password is None or not any(member.status == "available" for member in cluster.members):
+        return
+    seconds = cluster.region.world.durations.reset_master_password
+    never = cluster.region.world.faults.lifecycle("reset-master-password", cluster.identifier)
+
+    def apply() -> None:
+        if not never and cluster.pending_password:
+            cluster.postgres.set_password(cluster.attributes["MasterUsername"], cluster.pending_password)
+            cluster.pending_password = None
+        cluster.rest()
+
+    def reset() -> None:
+        cluster.enter("resetting-master-credentials", seconds * 2 / 3, then=apply)
+
+    cluster.enter("available", seconds / 3, then=reset)
+
+
+@operation(
+    "DeleteDBCluster",
+    *("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"),
+)
+def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The final snapshot is taken before anything is gone."""
+    cluster = region.cluster(parameters["DBClusterIdentifier"])
+    skip, final = parameters.get("SkipFinalSnapshot", False), parameters.get("FinalDBSnapshotIdentifier")
+    if skip and final:
+        message = "You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot"
+        rules.refuse("InvalidParameterCombination", message)
+    if not skip and not final:
+        message = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
+        rules.refuse("InvalidParameterCombination", message)
+    if cluster.attributes["DeletionProtection"]:
+        message = "Cannot delete protected Cluster, please disable deletion protection and try again."
+        rules.refuse("InvalidParameterCombination", message)
+    if cluster.status not in _DELETABLE:
+        rules.refuse("InvalidDBClusterStateFault", f"DB cluster {cluster.identifier} is {cluster.status}.")
+    if any(member.status != "deleting" for member in cluster.members):
+        message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    if final:
+        snapshot_of(cluster, rules.identifier(parameters, "FinalDBSnapshotIdentifier"), "manual", {})
+    now, world = region.world.clock.time(), region.world
+    last_member_gone = max((member.due for member in cluster.members), default=now)
+    seconds = max(world.durations.delete_cluster, last_member_gone - now + 1)
+    answer = cluster.describe()
+
+    def gone() -> None:
+        del region.clusters[cluster.identifier]
+        world.clock.start_thread(cluster.postgres.destroy, name=f"destroy {cluster.identifier}")
+        if parameters.get("DeleteAutomatedBackups", True):
+            _delete_automated_snapshots(region, cluster)
+
+    cluster.enter("deleting", seconds, then=gone)
+    return {"DBCluster": answer}
+
+
+def _delete_automated_snapshots(region: AuroraBackend, cluster: Cluster) -> None:
+    resource = cluster.attributes["DbClusterResourceId"]
+    for snapshot in list(region.cluster_snapshots.values()):
+        ours = snapshot.attributes["DbClusterResourceId"] == resource
+        if ours and snapshot.attributes["SnapshotType"] == "automated":
+            del region.cluster_snapshots[snapshot.identifier]
+            snapshot.discard()
+
+
+def member_available(instance: Instance) -> None:
+    """The first available instance brings a password change that waited for it."""
+    cluster = instance.cluster
+    if cluster.status == "available":
+        reset_pending_password(cluster)

@@ -1,0 +1,148 @@
+"""Subnet groups, parameter groups, engine versions and tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.local_aws import aurora_rules as rules
+from scripts.local_aws.aurora_region import AuroraBackend, operation
+
+_PAGE = ("Filters", "MaxRecords", "Marker")
+
+
+@operation("CreateDBSubnetGroup", "DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags")
+def create_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    name = parameters["DBSubnetGroupName"].lower()
+    if name == "default":
+        rules.refuse("InvalidParameterValue", "The DB subnet group name must not be default.")
+    if name in region.groups["subgrp"]:
+        rules.refuse("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
+    tags = rules.tags(parameters)
+    group = region.add_subnet_group(name, parameters["DBSubnetGroupDescription"], parameters["SubnetIds"])
+    region.group_tags[group["DBSubnetGroupArn"]] = tags
+    return {"DBSubnetGroup": group}
+
+
+@operation("DescribeDBSubnetGroups", "DBSubnetGroupName", *_PAGE)
+def describe_db_subnet_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    name = parameters.get("DBSubnetGroupName")
+    region.subnet_group("default")
+    groups = [region.subnet_group(name)] if name else [each for _, each in sorted(region.groups["subgrp"].items())]
+    found, marker = rules.page(rules.filtered(groups, parameters, {}), parameters)
+    return {"DBSubnetGroups": found, "Marker": marker}
+
+
+@operation(
+    "CreateDBClusterParameterGroup", "DBClusterParameterGroupName", "DBParameterGroupFamily", "Description", "Tags"
+)
+def create_db_cluster_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return {"DBClusterParameterGroup": _create(region, parameters, "cluster-pg", "DBClusterParameterGroup")}
+
+
+@operation("CreateDBParameterGroup", "DBParameterGroupName", "DBParameterGroupFamily", "Description", "Tags")
+def create_db_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return {"DBParameterGroup": _create(region, parameters, "pg", "DBParameterGroup")}
+
+
+@operation("DescribeDBClusterParameterGroups", "DBClusterParameterGroupName", *_PAGE)
+def describe_db_cluster_parameter_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return _describe(region, parameters, "cluster-pg", "DBClusterParameterGroup")
+
+
+@operation("DescribeDBParameterGroups", "DBParameterGroupName", *_PAGE)
+def describe_db_parameter_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return _describe(region, parameters, "pg", "DBParameterGroup")
+
+
+def _create(region: AuroraBackend, parameters: rules.Parameters, kind: str, shape: str) -> dict[str, Any]:
+    name = parameters[f"{shape}Name"].lower()
+    if not name[:1].isalpha() or name.startswith("default."):
+        rules.refuse("InvalidParameterValue", f"The parameter {shape}Name is not a valid identifier: {name}")
+    if name in region.groups[kind]:
+        rules.refuse("DBParameterGroupAlreadyExists", f"Parameter group {name} already exists")
+    family, tags = rules.known_family(parameters["DBParameterGroupFamily"]), rules.tags(parameters)
+    group = _group(region, kind, shape, name, family, parameters["Description"])
+    region.group_tags[group[f"{shape}Arn"]] = tags
+    region.groups[kind][name] = group
+    return group
+
+
+def _describe(region: AuroraBackend, parameters: rules.Parameters, kind: str, shape: str) -> dict[str, Any]:
+    families = sorted({rules.family(version) for version in rules.ENGINE_VERSIONS})
+    groups = {
+        f"default.{each}": _group(region, kind, shape, f"default.{each}", each, f"Default parameter group for {each}")
+        for each in families
+    } | region.groups[kind]
+    name = parameters.get(f"{shape}Name")
+    if name and name.lower() not in groups:
+        rules.refuse("DBParameterGroupNotFound", f"{shape} not found: {name}")
+    listed = [groups[name.lower()]] if name else [each for _, each in sorted(groups.items())]
+    found, marker = rules.page(rules.filtered(listed, parameters, {}), parameters)
+    return {f"{shape}s": found, "Marker": marker}
+
+
+def _group(region: AuroraBackend, kind: str, shape: str, name: str, family: str, description: str) -> dict[str, Any]:
+    return {
+        f"{shape}Name": name,
+        f"{shape}Arn": region.arn(kind, name),
+        "DBParameterGroupFamily": family,
+        "Description": description,
+    }
+
+
+@operation(
+    "DescribeDBEngineVersions", "Engine", "EngineVersion", "DBParameterGroupFamily", "DefaultOnly", "IncludeAll", *_PAGE
+)
+def describe_db_engine_versions(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    versions = [
+        {
+            "Engine": rules.ENGINE,
+            "EngineVersion": version,
+            "MajorEngineVersion": version.partition(".")[0],
+            "DBParameterGroupFamily": rules.family(version),
+            "DBEngineDescription": "Aurora PostgreSQL",
+            "DBEngineVersionDescription": f"Aurora PostgreSQL (compatible with PostgreSQL {version})",
+            "Status": "available",
+            "SupportedEngineModes": ["provisioned"],
+            "ExportableLogTypes": sorted(rules.LOG_TYPES),
+            "ValidUpgradeTarget": [
+                {"Engine": rules.ENGINE, "EngineVersion": later, "IsMajorVersionUpgrade": _major(later, version)}
+                for later in rules.ENGINE_VERSIONS
+                if rules.parsed_version(later) > rules.parsed_version(version)
+            ],
+        }
+        for version in rules.ENGINE_VERSIONS
+        if parameters.get("Engine", rules.ENGINE) == rules.ENGINE
+        and version.startswith(parameters.get("EngineVersion", ""))
+        and parameters.get("DBParameterGroupFamily", rules.family(version)) == rules.family(version)
+        and (not parameters.get("DefaultOnly") or version == rules.DEFAULT_ENGINE_VERSION)
+    ]
+    found, marker = rules.page(rules.filtered(versions, parameters, {}), parameters)
+    return {"DBEngineVersions": found, "Marker": marker}
+
+
+def _major(later: str, version: str) -> bool:
+    return rules.family(later) != rules.family(version)
+
+
+@operation("ListTagsForResource", "ResourceName")
+def list_tags_for_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return {"TagList": region.list_tags_for_resource(parameters["ResourceName"])}
+
+
+@operation("AddTagsToResource", "ResourceName", "Tags")
+def add_tags_to_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    tags = region.tags_of(parameters["ResourceName"])
+    added = rules.tags(parameters)
+    if len(tags | added) > 50:
+        rules.refuse("InvalidParameterValue", "A resource can have at most 50 tags.")
+    tags.update(added)
+    return {}
+
+
+@operation("RemoveTagsFromResource", "ResourceName", "TagKeys")
+def remove_tags_from_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    tags = region.tags_of(parameters["ResourceName"])
+    for key in parameters["TagKeys"]:
+        tags.pop(key, None)
+    return {}

@@ -1,0 +1,163 @@
+"""Instances: members of a cluster, which is reachable as long as it has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.local_aws import aurora_rules as rules
+from scripts.local_aws.aurora_clusters import member_available
+from scripts.local_aws.aurora_records import Instance
+from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
+
+_SETTINGS = {
+    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
+    "CACertificateIdentifier": "CACertificateIdentifier",
+    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
+    "MonitoringInterval": "MonitoringInterval",
+    "MonitoringRoleArn": "MonitoringRoleArn",
+    "PerformanceInsightsKMSKeyId": "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
+    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
+    "PromotionTier": "PromotionTier",
+    "PubliclyAccessible": "PubliclyAccessible",
+}
+_DEFAULTS: dict[str, Any] = {
+    "AllocatedStorage": 1,
+    "AutoMinorVersionUpgrade": True,
+    "CACertificateIdentifier": "rds-ca-rsa2048-g1",
+    "DbInstancePort": 0,
+    "LicenseModel": "postgresql-license",
+    "MonitoringInterval": 0,
+    "MultiAZ": False,
+    "PerformanceInsightsEnabled": False,
+    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
+    "PromotionTier": 1,
+    "PubliclyAccessible": False,
+}
+_THE_CLUSTER_S = (
+    *("MasterUsername", "MasterUserPassword", "AllocatedStorage", "StorageType", "StorageEncrypted", "KmsKeyId"),
+    *("BackupRetentionPeriod", "PreferredBackupWindow", "VpcSecurityGroupIds", "Port", "MultiAZ", "DBName"),
+    *("DeletionProtection", "EnableIAMDatabaseAuthentication", "EnableCloudwatchLogsExports", "CopyTagsToSnapshot"),
+)
+"""What a member can't have of its own."""
+
+
+@operation(
+    "CreateDBInstance",
+    *("DBInstanceIdentifier", "DBInstanceClass", "Engine", "EngineVersion", "DBClusterIdentifier", "AvailabilityZone"),
+    *("DBParameterGroupName", "DBSubnetGroupName", "Tags", *_SETTINGS, *_THE_CLUSTER_S),
+)
+def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The first one starts the cluster's server. Once available, an instance configures something for a while."""
+    for name in _THE_CLUSTER_S:
+        if name in parameters:
+            message = f"The requested DB Instance will be a member of a DB Cluster. Set {name} for the DB Cluster."
+            rules.refuse("InvalidParameterCombination", message)
+    identifier = rules.identifier(parameters, "DBInstanceIdentifier")
+    engine, instance_class = rules.engine(parameters), rules.instance_class(parameters)
+    if "DBClusterIdentifier" not in parameters:
+        rules.refuse("InvalidParameterCombination", f"The engine {engine} requires DBClusterIdentifier.")
+    region.check_free(identifier, "DBInstanceAlreadyExists", "DB instance")
+    cluster = region.cluster(parameters["DBClusterIdentifier"])
+    if cluster.status != "available":
+        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    version = cluster.attributes["EngineVersion"]
+    subnets = region.subnet_group(cluster.attributes["DBSubnetGroup"])
+    if parameters.get("EngineVersion", version) != version:
+        message = f"The engine version that you requested doesn't match the DB cluster's, which is {version}."
+        rules.refuse("InvalidParameterCombination", message)
+    if parameters.get("DBSubnetGroupName", subnets["DBSubnetGroupName"]).lower() != subnets["DBSubnetGroupName"]:
+        message = f"The DB subnet group must be the DB cluster's, which is {subnets['DBSubnetGroupName']}."
+        rules.refuse("InvalidParameterCombination", message)
+    if instance_class == "db.serverless" and "ServerlessV2ScalingConfiguration" not in cluster.attributes:
+        message = (
+            "Set the Serverless v2 scaling configuration on the DB cluster before creating a db.serverless instance."
+        )
+        rules.refuse("InvalidParameterCombination", message)
+    zones = sorted(subnet["SubnetAvailabilityZone"]["Name"] for subnet in subnets["Subnets"])
+    zone = parameters.get("AvailabilityZone", zones[len(cluster.members) % len(zones)])
+    if zone not in zones:
+        rules.refuse("InvalidParameterCombination", f"The DB subnet group doesn't cover the zone {zone}.")
+    parameter_group = region.parameter_group("pg", parameters.get("DBParameterGroupName"), version)
+    instance = Instance(
+        region,
+        identifier,
+        {
+            **_DEFAULTS,
+            **{_SETTINGS[name]: value for name, value in parameters.items() if name in _SETTINGS},
+            "AvailabilityZone": zone,
+            "DBInstanceClass": instance_class,
+            "DBParameterGroups": [{"DBParameterGroupName": parameter_group, "ParameterApplyStatus": "in-sync"}],
+            "DbiResourceId": resource_id("db"),
+        },
+        rules.tags(parameters),
+    )
+    instance.cluster = cluster
+    cluster.members.append(instance)
+    region.instances[identifier] = instance
+    durations = region.world.durations
+
+    def settle() -> None:
+        instance.enter(_settling(instance), durations.settle, then=available)
+
+    def available() -> None:
+        instance.rest()
+        member_available(instance)
+
+    def first_available() -> None:
+        instance.enter("available", durations.settle, then=settle)
+        member_available(instance)
+
+    fault = region.world.faults.lifecycle("create-instance", identifier)
+    if fault:
+        seconds = durations.create_instance * fault.at_percent / 100
+        instance.enter("creating", seconds, then=lambda: instance.rest(fault.status))
+    else:
+        instance.enter("creating", durations.create_instance, then=first_available, work=cluster.postgres.start)
+    return {"DBInstance": instance.describe()}
+
+
+def _settling(instance: Instance) -> str:
+    if instance.attributes["MonitoringInterval"]:
+        return "configuring-enhanced-monitoring"
+    exports = instance.cluster.attributes.get("EnabledCloudwatchLogsExports")
+    return "configuring-log-exports" if exports else "modifying"
+
+
+@operation("DescribeDBInstances", "DBInstanceIdentifier", "Filters", "MaxRecords", "Marker")
+def describe_db_instances(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    name = parameters.get("DBInstanceIdentifier")
+    found = [region.instance(name)] if name else sorted(region.instances.values(), key=lambda each: each.identifier)
+    filters = {
+        "db-cluster-id": lambda each: (each.cluster.identifier, each.cluster.arn),
+        "db-instance-id": lambda each: (each.identifier, each.arn),
+        "dbi-resource-id": lambda each: (each.attributes["DbiResourceId"],),
+        "engine": lambda each: (each.cluster.attributes["Engine"],),
+    }
+    found, marker = rules.page(rules.filtered(found, parameters, filters), parameters)
+    return {"DBInstances": [each.describe() for each in found], "Marker": marker}
+
+
+@operation(
+    "DeleteDBInstance",
+    *("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"),
+)
+def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The last member gone, the cluster can't be reached any more; its volume stays."""
+    instance = region.instance(parameters["DBInstanceIdentifier"])
+    cluster = instance.cluster
+    if "FinalDBSnapshotIdentifier" in parameters:
+        message = "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance"
+        rules.refuse("InvalidParameterCombination", message)
+    if instance.status == "deleting":
+        rules.refuse("InvalidDBInstanceState", f"Instance {instance.identifier} is already being deleted.")
+
+    def gone() -> None:
+        del region.instances[instance.identifier]
+        cluster.members.remove(instance)
+        if not cluster.members:
+            region.world.clock.start_thread(cluster.postgres.stop, name=f"stop {cluster.identifier}")
+
+    instance.enter("deleting", region.world.durations.delete_instance, then=gone)
+    return {"DBInstance": instance.describe()}

@@ -1,0 +1,230 @@
+"""The clusters, instances and snapshots of the local Aurora, and how they change with time.
+
+Whatever takes minutes on AWS takes them here on the clock: a resource has a status until its time has come, and real
+work (a PostgreSQL that starts, a volume that is copied) must have been done by then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import pathlib
+import shutil
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scripts.local_aws import aurora_rules as rules
+from scripts.local_aws.clock import Clock
+from scripts.local_aws.faults import Faults
+from scripts.local_aws.postgres import Postgres, Servers
+
+if TYPE_CHECKING:
+    from scripts.local_aws.aurora_region import AuroraBackend
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Durations:
+    """Seconds on the clock. The defaults are what one sees on AWS with a database of some size."""
+
+    restore_cluster: float = 1200
+    create_cluster: float = 300
+    create_instance: float = 540
+    reset_master_password: float = 45
+    modify_cluster: float = 60
+    create_snapshot: float = 180
+    copy_snapshot: float = 1500
+    delete_instance: float = 300
+    delete_cluster: float = 240
+    settle: float = 60
+
+    def scaled(self, factor: float) -> Durations:
+        return Durations(**{name: seconds * factor for name, seconds in dataclasses.asdict(self).items()})
+
+
+@dataclasses.dataclass
+class World:
+    """What all regions share."""
+
+    clock: Clock
+    faults: Faults
+    durations: Durations
+    servers: Servers
+    lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
+
+
+class Resource:
+    """Something with a name, an ARN, tags, and a status that lasts until its time has come."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
+        """`attributes` are members of the resource's shape in the API, and are described as they are."""
+        self.region = region
+        self.identifier = identifier
+        self.attributes = attributes
+        self.tags = tags
+        self.arn = region.arn(self.kind, identifier)
+        self.created_at = region.world.clock.now()
+        self.status = "available"
+        self.since = self.due = 0.0
+        self._generation = 0
+
+    def enter(
+        self, status: str, seconds: float, then: Callable[[], object], work: Callable[[], object] | None = None
+    ) -> None:
+        """Have `status` for so long, and until `work` is done, which starts now. Whatever was planned is off.
+
+        If the work fails, the resource ends as `failed`.
+        """
+        clock = self.region.world.clock
+        self.status = status
+        self.since, self.due = clock.time(), clock.time() + seconds
+        self._generation += 1
+        generation = self._generation
+
+        def finish(ended: Callable[[], object]) -> None:
+            with self.region.world.lock:
+                if generation == self._generation:
+                    ended()
+
+        def run(task: Callable[[], object]) -> None:
+            ended = then
+            try:
+                task()
+            except Exception:
+                logger.exception("%s failed while %s", self.arn, status)
+                ended = lambda: self.rest("failed")  # noqa: E731 it has the type of `then`
+            clock.call_at(self.since + seconds, lambda: finish(ended))
+
+        if work:
+            clock.start_thread(run, work, name=f"{status} {self.identifier}")
+        else:
+            clock.call_at(self.due, lambda: finish(then))
+
+    def rest(self, status: str = "available") -> None:
+        """Have `status` until somebody changes it."""
+        self.status = status
+        self._generation += 1
+
+    @property
+    def elapsed(self) -> float:
+        """How much of the current status is over, from 0 to 1."""
+        if self.due <= self.since:
+            return 1
+        return min(1, (self.region.world.clock.time() - self.since) / (self.due - self.since))
+
+
+class Snapshot(Resource):
+    """A cluster snapshot, with a volume of its own."""
+
+    kind = "cluster-snapshot"
+    volume: pathlib.Path
+
+    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
+        super().__init__(region, identifier, attributes, tags)
+        self.volume = region.world.servers.new_volume()
+        self.in_use = threading.Lock()
+        self.shared_with: set[str] = set()
+        self.reaches_percent = 100
+
+    @property
+    def kms_key_id(self) -> str | None:
+        return self.attributes.get("KmsKeyId")
+
+    def discard(self) -> None:
+        """Forget the volume, once nobody reads or writes it."""
+
+        def remove() -> None:
+            with self.in_use:
+                shutil.rmtree(self.volume, ignore_errors=True)
+
+        self.region.world.clock.start_thread(remove, name=f"discard {self.identifier}")
+
+    def describe(self) -> dict[str, Any]:
+        described = {
+            **self.attributes,
+            "DBClusterSnapshotIdentifier": self.identifier,
+            "DBClusterSnapshotArn": self.arn,
+            "Status": self.status,
+            "PercentProgress": int(self.elapsed * self.reaches_percent),
+            "TagList": rules.tag_list(self.tags),
+        }
+        return described if self.status == "creating" else described | {"SnapshotCreateTime": self.created_at}
+
+
+class Instance(Resource):
+    """A member of a cluster."""
+
+    kind = "db"
+    cluster: Cluster
+
+    def describe(self) -> dict[str, Any]:
+        cluster = self.cluster
+        inherited = (
+            *("Engine", "EngineVersion", "MasterUsername", "StorageType", "StorageEncrypted", "StorageEncryptionType"),
+            *("KmsKeyId", "VpcSecurityGroups", "BackupRetentionPeriod", "PreferredBackupWindow", "NetworkType"),
+            *("IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "CopyTagsToSnapshot"),
+            *("DeletionProtection", "EngineLifecycleSupport"),
+        )
+        described = {
+            **{name: cluster.attributes[name] for name in inherited if name in cluster.attributes},
+            **self.attributes,
+            "DBInstanceIdentifier": self.identifier,
+            "DBInstanceArn": self.arn,
+            "DBInstanceStatus": self.status,
+            "DBClusterIdentifier": cluster.identifier,
+            "DBName": cluster.attributes.get("DatabaseName"),
+            "DBSubnetGroup": self.region.subnet_group(cluster.attributes["DBSubnetGroup"]),
+            "TagList": rules.tag_list(self.tags),
+        }
+        if self.status == "creating":
+            return described
+        endpoint = {"Address": cluster.postgres.address, "Port": cluster.postgres.port, "HostedZoneId": "Z0LOCAL"}
+        return described | {"Endpoint": endpoint, "InstanceCreateTime": self.created_at}
+
+
+class Cluster(Resource):
+    """A cluster: a volume, and a server as long as it has members."""
+
+    kind = "cluster"
+    postgres: Postgres
+
+    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
+        super().__init__(region, identifier, attributes, tags)
+        self.members: list[Instance] = []
+        self.pending_password: str | None = None
+
+    @property
+    def writer(self) -> Instance | None:
+        return self.members[0] if self.members else None
+
+    def describe(self) -> dict[str, Any]:
+        """Both endpoints are the cluster's one server: it answers as soon as the first instance is available."""
+        pending = {"PendingModifiedValues": {"MasterUserPassword": "****"}} if self.pending_password else {}
+        restorable = {"EarliestRestorableTime": self.created_at, "LatestRestorableTime": self.region.world.clock.now()}
+        return {
+            **self.attributes,
+            **pending,
+            **(restorable if self.status == "available" else {}),
+            "DBClusterIdentifier": self.identifier,
+            "DBClusterArn": self.arn,
+            "Status": self.status,
+            "Endpoint": self.postgres.address,
+            "ReaderEndpoint": self.postgres.address,
+            "Port": self.postgres.port,
+            "MultiAZ": len(self.members) > 1,
+            "ClusterCreateTime": self.created_at,
+            "TagList": rules.tag_list(self.tags),
+            "DBClusterMembers": [
+                {
+                    "DBInstanceIdentifier": member.identifier,
+                    "IsClusterWriter": member is self.writer,
+                    "DBClusterParameterGroupStatus": "in-sync",
+                    "PromotionTier": member.attributes["PromotionTier"],
+                }
+                for member in self.members
+            ],
+        }

@@ -1,0 +1,209 @@
+"""What RDS accepts from a caller: names, passwords, versions, sizes, filters, pages.
+
+Codes are those on the wire. Texts are AWS's own where they are publicly known, and else say the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from moto.core.exceptions import ServiceException
+
+ENGINE = "aurora-postgresql"
+ENGINE_VERSIONS = (
+    *("13.18", "13.20", "14.15", "14.17", "15.10", "15.12", "16.4", "16.6", "16.8", "16.9", "17.4", "17.5"),
+)
+DEFAULT_ENGINE_VERSION = "17.4"
+"""What RDS takes when a call names no version, also when the snapshot has another one."""
+
+LOG_TYPES = frozenset({"postgresql", "instance", "iam-db-auth-error"})
+STORAGE_TYPES = frozenset({"aurora", "aurora-iopt1"})
+LIFECYCLE_SUPPORT = ("open-source-rds-extended-support", "open-source-rds-extended-support-disabled")
+
+_FAMILIES = ["r5", "r6g", "r6i", "r6gd", "r6id", "r7g", "r7i", "r8g", "x2g", "t3", "t4g"]
+_SIZES = [
+    "medium",
+    "large",
+    "xlarge",
+    "2xlarge",
+    "4xlarge",
+    "8xlarge",
+    "12xlarge",
+    "16xlarge",
+    "24xlarge",
+    "32xlarge",
+    "48xlarge",
+]
+_PASSWORD_CHARACTERS = frozenset(string.printable.strip()) - frozenset("/'\"@")
+_RESERVED_USERS = frozenset({"rdsadmin", "rds_superuser", "rds_iam", "rds_password", "rds_replication"})
+_Item = TypeVar("_Item")
+Parameters = Mapping[str, Any]
+
+
+class Refused(ServiceException):
+    """What RDS answers instead of doing it: a code on the wire and a text."""
+
+
+def refuse(code: str, message: str) -> NoReturn:
+    raise Refused(code, message)
+
+
+def identifier(parameters: Parameters, name: str) -> str:
+    """The parameter as RDS stores it: valid and in lower case."""
+    value = str(parameters.get(name) or "")
+    if not re.fullmatch(r"(?!.*--)[A-Za-z][A-Za-z0-9-]{0,62}(?<!-)", value):
+        refuse(
+            "InvalidParameterValue",
+            f"The parameter {name} is not a valid identifier. Identifiers must begin with a letter; must contain only "
+            "ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive hyphens.",
+        )
+    return value.lower()
+
+
+def master_username(parameters: Parameters) -> str:
+    value = str(parameters.get("MasterUsername") or "")
+    if not re.fullmatch(r"[A-Za-z]\w{0,62}", value, re.ASCII):
+        refuse("InvalidParameterValue", "The parameter MasterUsername must be provided and must not be blank.")
+    if value.lower() in _RESERVED_USERS or value.lower().startswith("pg_"):
+        message = f"MasterUsername {value} cannot be used as it is a reserved word used by the engine"
+        refuse("InvalidParameterValue", message)
+    return value
+
+
+def master_password(parameters: Parameters) -> str:
+    """8 to 41 characters, as the API reference says; the Aurora guide allows more to PostgreSQL."""
+    value = str(parameters.get("MasterUserPassword") or "")
+    unfit = "The parameter MasterUserPassword is not a valid password"
+    if len(value) < 8:
+        refuse("InvalidParameterValue", f"{unfit} because it is shorter than 8 characters.")
+    if len(value) > 41:
+        refuse("InvalidParameterValue", f"{unfit} because it is longer than 41 characters.")
+    if not _PASSWORD_CHARACTERS.issuperset(value):
+        message = f"{unfit}. Only printable ASCII characters besides '/', '@', '\"', ' ' may be used."
+        refuse("InvalidParameterValue", message)
+    return value
+
+
+def engine(parameters: Parameters) -> str:
+    value = str(parameters.get("Engine"))
+    if value != ENGINE:
+        refuse("InvalidParameterValue", f"Invalid DB engine: {value}")
+    return value
+
+
+def engine_version(parameters: Parameters) -> str:
+    version = str(parameters.get("EngineVersion") or DEFAULT_ENGINE_VERSION)
+    if version not in ENGINE_VERSIONS:
+        refuse("InvalidParameterCombination", f"Cannot find version {version} for {ENGINE}")
+    return version
+
+
+def parsed_version(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def family(version: str) -> str:
+    return ENGINE + version.partition(".")[0]
+
+
+def known_family(name: str) -> str:
+    if name not in {family(version) for version in ENGINE_VERSIONS}:
+        refuse("InvalidParameterValue", f"ParameterGroupFamily {name} is not a valid parameter group family")
+    return name
+
+
+def instance_class(parameters: Parameters) -> str:
+    value = str(parameters["DBInstanceClass"])
+    parts = value.split(".")
+    known = len(parts) == 3 and parts[0] == "db" and parts[1] in _FAMILIES and parts[2] in _SIZES
+    if not known and value != "db.serverless":
+        refuse("InvalidParameterValue", f"Invalid DB Instance class: {value}")
+    return value
+
+
+def check_cluster_settings(parameters: Parameters) -> None:
+    """Refuse what creation, restore and modification all refuse."""
+    retention = parameters.get("BackupRetentionPeriod", 1)
+    if not 1 <= retention <= 35:
+        message = f"Invalid backup retention period: {retention}. Retention period must be between 1 and 35 days."
+        refuse("InvalidParameterValue", message)
+    if not 1150 <= parameters.get("Port", 5432) <= 65535:
+        message = f"Invalid database endpoint port {parameters['Port']}. Port must be between 1150 and 65535."
+        refuse("InvalidParameterValue", message)
+    logs = parameters.get("CloudwatchLogsExportConfiguration", {})
+    for kind in [*parameters.get("EnableCloudwatchLogsExports", []), *logs.get("EnableLogTypes", [])]:
+        if kind not in LOG_TYPES:
+            refuse("InvalidParameterCombination", f"You cannot use the log types '{kind}' with engine {ENGINE}.")
+    if parameters.get("StorageType", "aurora") not in STORAGE_TYPES:
+        refuse("InvalidParameterCombination", f"Invalid storage type: {parameters['StorageType']}")
+    if parameters.get("EngineLifecycleSupport", LIFECYCLE_SUPPORT[0]) not in LIFECYCLE_SUPPORT:
+        refuse("InvalidParameterValue", f"Invalid EngineLifecycleSupport: {parameters['EngineLifecycleSupport']}")
+    if parameters.get("NetworkType", "IPV4") != "IPV4":
+        refuse("NetworkTypeNotSupported", "The DB subnet group doesn't support the network type DUAL.")
+    scaling = parameters.get("ServerlessV2ScalingConfiguration")
+    if scaling is not None:
+        _check_scaling(scaling)
+
+
+def _check_scaling(scaling: Parameters) -> None:
+    lowest, highest = scaling.get("MinCapacity"), scaling.get("MaxCapacity")
+    if lowest is None or highest is None:
+        refuse("InvalidParameterCombination", "Serverless v2 needs both MinCapacity and MaxCapacity.")
+    if not (0 <= lowest <= highest and 1 <= highest <= 256 and lowest * 2 % 1 == 0 and highest * 2 % 1 == 0):
+        refuse(
+            "InvalidParameterValue",
+            f"Invalid serverless v2 capacity {lowest} to {highest}: half steps from 0 to 256, at least 1 at most.",
+        )
+
+
+def tags(parameters: Parameters) -> dict[str, str]:
+    found = {tag["Key"]: tag.get("Value", "") for tag in parameters.get("Tags", [])}
+    check_tag_keys(found)
+    return found
+
+
+def check_tag_keys(keys: Iterable[str]) -> None:
+    for key in keys:
+        if not 1 <= len(key) <= 128:
+            refuse("InvalidParameterValue", "Tag keys must be from 1 to 128 characters long.")
+        if key.lower().startswith("aws:"):
+            refuse("InvalidParameterValue", "Tag keys cannot start with the reserved prefix aws:")
+
+
+def tag_list(found: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in found.items()]
+
+
+def filtered(
+    items: Iterable[_Item], parameters: Parameters, known: Mapping[str, Callable[[_Item], Iterable[str | None]]]
+) -> list[_Item]:
+    """Items that pass every filter. A filter without a match answers with nothing, not with an error."""
+    kept = list(items)
+    for each in parameters.get("Filters", []):
+        if each["Name"] not in known:
+            refuse("InvalidParameterValue", f"Unrecognized filter name: {each['Name']}")
+        wanted = {value.lower() for value in each.get("Values", [])}
+        if not wanted:
+            refuse("InvalidParameterCombination", f"Filter {each['Name']} has no values.")
+        values = known[each["Name"]]
+        kept = [item for item in kept if wanted & {value.lower() for value in values(item) if value}]
+    return kept
+
+
+def page(items: Sequence[_Item], parameters: Parameters) -> tuple[list[_Item], str | None]:
+    """The page that the marker asks for, and the next page's marker."""
+    size = parameters.get("MaxRecords", 100)
+    if not 20 <= size <= 100:
+        refuse("InvalidParameterValue", f"Invalid value {size} for MaxRecords. Must be between 20 and 100")
+    start = 0
+    if parameters.get("Marker"):
+        try:
+            start = int(base64.b64decode(parameters["Marker"], validate=True))
+        except ValueError:
+            refuse("InvalidParameterValue", "The parameter Marker is not valid.")
+    end = start + size
+    return list(items[start:end]), base64.b64encode(str(end).encode()).decode() if end < len(items) else None

@@ -1,0 +1,253 @@
+"""Cluster snapshots: taken, copied, shared, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.kms.models import kms_backends
+
+from scripts.local_aws import aurora_rules as rules
+from scripts.local_aws.aurora_records import Cluster, Snapshot
+from scripts.local_aws.aurora_region import AuroraBackend, backend, backends, operation
+from scripts.local_aws.postgres import copy_volume
+
+_TAKEN_FROM_CLUSTER = (
+    *("AllocatedStorage", "AvailabilityZones", "BackupRetentionPeriod", "DatabaseName", "DbClusterResourceId"),
+    *("Engine", "EngineMode", "EngineVersion", "IAMDatabaseAuthenticationEnabled", "KmsKeyId", "MasterUsername"),
+    *("PreferredBackupWindow", "StorageEncrypted", "StorageEncryptionType", "StorageType"),
+)
+_NOT_FOUND = "DBClusterSnapshotNotFoundFault"
+_EXISTS = "DBClusterSnapshotAlreadyExistsFault"
+_WRONG_STATE = "InvalidDBClusterSnapshotStateFault"
+
+
+def find_snapshot(region: AuroraBackend, name_or_arn: str, *, elsewhere: bool = False) -> Snapshot:
+    """One of this account, or shared with it; of this region, unless a copy asks `elsewhere`, which takes an ARN."""
+    found: Snapshot | None
+    if name_or_arn.startswith("arn:"):
+        parts = [*name_or_arn.split(":", 6), *[""] * 7]
+        there = backend(parts[4], parts[3]) if parts[5] == Snapshot.kind else None
+        found = there.cluster_snapshots.get(parts[6].lower()) if there else None
+    else:
+        found = region.cluster_snapshots.get(name_or_arn.lower())
+    if found is None or not _is_visible(found, region, elsewhere):
+        rules.refuse(_NOT_FOUND, f"DBClusterSnapshot not found: {name_or_arn}")
+    return found
+
+
+def _is_visible(snapshot: Snapshot, region: AuroraBackend, elsewhere: bool) -> bool:
+    ours = snapshot.region.account_id == region.account_id or bool({region.account_id, "all"} & snapshot.shared_with)
+    return ours and (elsewhere or snapshot.region.region_name == region.region_name)
+
+
+def own_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> Snapshot:
+    name = parameters["DBClusterSnapshotIdentifier"]
+    found = region.cluster_snapshots.get(region.local_name(name))
+    if found is None:
+        rules.refuse(_NOT_FOUND, f"DBClusterSnapshot not found: {name}")
+    return found
+
+
+def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, str]) -> Snapshot:
+    """Start to take a snapshot of what the cluster holds now."""
+    region = cluster.region
+    if identifier in region.cluster_snapshots:
+        message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
+        rules.refuse(_EXISTS, message)
+    attributes = {name: cluster.attributes[name] for name in _TAKEN_FROM_CLUSTER if name in cluster.attributes}
+    attributes |= {
+        "ClusterCreateTime": cluster.created_at,
+        "DBClusterIdentifier": cluster.identifier,
+        "LicenseModel": "postgresql-license",
+        "Port": cluster.postgres.port,
+        "SnapshotType": kind,
+        "VpcId": region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"],
+    }
+    inherited = cluster.tags if cluster.attributes["CopyTagsToSnapshot"] else {}
+    snapshot = Snapshot(region, identifier, attributes, {**inherited, **tags})
+    region.cluster_snapshots[identifier] = snapshot
+
+    def copy_data() -> None:
+        with snapshot.in_use:
+            cluster.postgres.copy_to(snapshot.volume)
+
+    snapshot.enter("creating", region.world.durations.create_snapshot, then=snapshot.rest, work=copy_data)
+    return snapshot
+
+
+@operation("CreateDBClusterSnapshot", "DBClusterSnapshotIdentifier", "DBClusterIdentifier", "Tags")
+def create_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    cluster = region.cluster(parameters["DBClusterIdentifier"])
+    identifier = rules.identifier(parameters, "DBClusterSnapshotIdentifier")
+    if cluster.status != "available":
+        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    return {"DBClusterSnapshot": snapshot_of(cluster, identifier, "manual", rules.tags(parameters)).describe()}
+
+
+@operation(
+    "DescribeDBClusterSnapshots",
+    *("DBClusterIdentifier", "DBClusterSnapshotIdentifier", "SnapshotType", "DbClusterResourceId", "Filters"),
+    *("IncludeShared", "IncludePublic", "MaxRecords", "Marker"),
+)
+def describe_db_cluster_snapshots(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """In no order of time. A snapshot that is asked for by name must exist; an automated one, be asked for as such."""
+    cluster, name = parameters.get("DBClusterIdentifier"), parameters.get("DBClusterSnapshotIdentifier")
+    if cluster and name:
+        message = "You cannot specify both DBClusterIdentifier and DBClusterSnapshotIdentifier."
+        rules.refuse("InvalidParameterCombination", message)
+    found = _by_type(region, parameters)
+    if name:
+        wanted = find_snapshot(region, name)
+        if wanted not in found:
+            rules.refuse(_NOT_FOUND, f"DBClusterSnapshot not found: {name}")
+        found = [wanted]
+    if cluster:
+        found = [each for each in found if each.attributes["DBClusterIdentifier"] == region.local_name(cluster)]
+    if "DbClusterResourceId" in parameters:
+        resource = parameters["DbClusterResourceId"]
+        found = [each for each in found if each.attributes["DbClusterResourceId"] == resource]
+    filters = {
+        "db-cluster-id": lambda each: (
+            each.attributes["DBClusterIdentifier"],
+            each.region.arn("cluster", each.attributes["DBClusterIdentifier"]),
+        ),
+        "db-cluster-snapshot-id": lambda each: (each.identifier, each.arn),
+        "snapshot-type": lambda each: (each.attributes["SnapshotType"],),
+        "engine": lambda each: (each.attributes["Engine"],),
+    }
+    found, marker = rules.page(rules.filtered(found, parameters, filters), parameters)
+    return {"DBClusterSnapshots": [each.describe() for each in found], "Marker": marker}
+
+
+def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapshot]:
+    kind, name = parameters.get("SnapshotType"), parameters.get("DBClusterSnapshotIdentifier", "")
+    own = sorted(region.cluster_snapshots.values(), key=lambda each: each.identifier)
+    if kind in ("manual", "automated"):
+        return [each for each in own if each.attributes["SnapshotType"] == kind]
+    others = [
+        snapshot
+        for other in backends(region.region_name)
+        if other is not region
+        for snapshot in other.cluster_snapshots.values()
+    ]
+    shared = [each for each in others if region.account_id in each.shared_with]
+    public = [each for each in others if "all" in each.shared_with]
+    if kind in ("shared", "public"):
+        return shared if kind == "shared" else public
+    if kind is not None:
+        rules.refuse("InvalidParameterValue", f"Unknown snapshot type: {kind}")
+    if name.lower().startswith("rds:"):
+        return [each for each in own if each.attributes["SnapshotType"] == "manual"]
+    own += shared if parameters.get("IncludeShared") else []
+    return own + (public if parameters.get("IncludePublic") else [])
+
+
+@operation(
+    "CopyDBClusterSnapshot",
+    *("SourceDBClusterSnapshotIdentifier", "TargetDBClusterSnapshotIdentifier", "KmsKeyId", "PreSignedUrl"),
+    *("CopyTags", "Tags"),
+)
+def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The answer comes at once, the data in time. A source that is deleted meanwhile lets the copy fail."""
+    source = find_snapshot(region, parameters["SourceDBClusterSnapshotIdentifier"], elsewhere=True)
+    identifier = rules.identifier(parameters, "TargetDBClusterSnapshotIdentifier")
+    if source.status != "available":
+        message = f"Cannot copy DB cluster snapshot {source.identifier}: it is {source.status}, not available."
+        rules.refuse(_WRONG_STATE, message)
+    if identifier in region.cluster_snapshots:
+        message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
+        rules.refuse(_EXISTS, message)
+    tags = rules.tags(parameters)
+    if parameters.get("CopyTags") and not tags:
+        tags = dict(source.tags)
+        rules.check_tag_keys(tags)
+    attributes = {
+        **source.attributes,
+        **_encryption_of_copy(region, parameters, source),
+        "SnapshotType": "manual",
+        "SourceDBClusterSnapshotArn": source.arn,
+    }
+    copy = Snapshot(region, identifier, attributes, tags)
+    region.cluster_snapshots[identifier] = copy
+
+    def copy_data() -> None:
+        with source.in_use, copy.in_use:
+            copy_volume(source.volume, copy.volume)
+
+    def ended() -> None:
+        complete = source.region.cluster_snapshots.get(source.identifier) is source
+        copy.rest("available" if complete else "failed")
+
+    seconds = region.world.durations.copy_snapshot
+    fault = region.world.faults.lifecycle("copy-snapshot", identifier)
+    if fault:
+        copy.reaches_percent = fault.at_percent
+        copy.enter("copying", seconds * fault.at_percent / 100, then=lambda: copy.rest(fault.status))
+    else:
+        copy.enter("copying", seconds, then=ended, work=copy_data)
+    return {"DBClusterSnapshot": copy.describe()}
+
+
+def _encryption_of_copy(region: AuroraBackend, parameters: rules.Parameters, source: Snapshot) -> dict[str, Any]:
+    """The codes of the refusals are not verified against AWS; that it refuses is documented."""
+    wanted, current = parameters.get("KmsKeyId"), source.kms_key_id
+    if current is None:
+        if wanted:
+            message = "You cannot specify a KMS key to copy a DB cluster snapshot that is not encrypted with one."
+            rules.refuse("InvalidParameterCombination", message)
+        return {}
+    if source.region is not region and not wanted:
+        message = f"DB cluster snapshot {source.arn} is encrypted: KmsKeyId must name a key of {region.region_name}."
+        rules.refuse("InvalidParameterCombination", message)
+    source.region.key(current)
+    return {"KmsKeyId": region.key(wanted or current)}
+
+
+@operation("DeleteDBClusterSnapshot", "DBClusterSnapshotIdentifier")
+def delete_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """To delete a copy in progress is to cancel it."""
+    snapshot = own_snapshot(region, parameters)
+    if snapshot.attributes["SnapshotType"] != "manual":
+        rules.refuse(_WRONG_STATE, "Automated DB cluster snapshots cannot be deleted by this operation.")
+    if snapshot.status == "creating":
+        rules.refuse(_WRONG_STATE, f"DB cluster snapshot {snapshot.identifier} is creating, not available.")
+    del region.cluster_snapshots[snapshot.identifier]
+    snapshot.rest("deleting")
+    snapshot.discard()
+    return {"DBClusterSnapshot": snapshot.describe()}
+
+
+@operation("DescribeDBClusterSnapshotAttributes", "DBClusterSnapshotIdentifier")
+def describe_db_cluster_snapshot_attributes(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    snapshot = own_snapshot(region, parameters)
+    restore = {"AttributeName": "restore", "AttributeValues": sorted(snapshot.shared_with)}
+    return {
+        "DBClusterSnapshotAttributesResult": {
+            "DBClusterSnapshotIdentifier": snapshot.identifier,
+            "DBClusterSnapshotAttributes": [restore],
+        }
+    }
+
+
+@operation(
+    "ModifyDBClusterSnapshotAttribute", "DBClusterSnapshotIdentifier", "AttributeName", "ValuesToAdd", "ValuesToRemove"
+)
+def modify_db_cluster_snapshot_attribute(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    snapshot = own_snapshot(region, parameters)
+    if parameters["AttributeName"] != "restore":
+        rules.refuse("InvalidParameterValue", f"Unknown attribute: {parameters['AttributeName']}")
+    added = set(parameters.get("ValuesToAdd", []))
+    if added and (snapshot.attributes["SnapshotType"] != "manual" or snapshot.status != "available"):
+        rules.refuse(_WRONG_STATE, "Only available manual DB cluster snapshots can be shared.")
+    key = snapshot.kms_key_id
+    if added and key:
+        aliases = kms_backends[region.account_id][region.region_name].describe_key(key).aliases
+        if "all" in added or "alias/aws/rds" in aliases:
+            message = "A DB cluster snapshot that is encrypted can't be public, nor shared with the default key."
+            rules.refuse("InvalidParameterCombination", message)
+    shared = (snapshot.shared_with | added) - set(parameters.get("ValuesToRemove", []))
+    if len(shared) > 20:
+        rules.refuse("SharedSnapshotQuotaExceeded", "A snapshot can be shared with at most 20 accounts.")
+    snapshot.shared_with = shared
+    return describe_db_cluster_snapshot_attributes(region, parameters)
