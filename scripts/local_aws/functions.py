@@ -298,7 +298,7 @@ class Functions:
         return outcome, "\n".join(lines)
 
     def invoke_later(self, function: ProcessFunction, payload: bytes) -> None:
-        """An asynchronous invocation. After its retries a failed event is dropped, unless the function has somewhere for it."""
+        """An asynchronous invocation. After its retries a failed event is dropped."""
         with self._lock:
             running = [thread for thread in self._asynchronous if thread.is_alive()]
             new = self._clock.start_thread(self._retried, function, payload, name="lambda-async")
@@ -476,7 +476,7 @@ class ProcessFunction(moto_lambda.LambdaFunction):
 
     def invoke(self, body: str, request_headers: Any, response_headers: Any) -> str | bytes:
         """Deliveries by other services come without headers and are asynchronous, as they are on AWS."""
-        payload = (body or "{}").encode() if isinstance(body, str) else body or b"{}"
+        payload = (body or "{}").encode()
         kind = request_headers.get("X-Amz-Invocation-Type", "RequestResponse" if request_headers else "Event")
         if kind == "DryRun":
             return b""

@@ -31,9 +31,11 @@ from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from scripts.local_aws import resources
+from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.credentials import Credentials, aws_client
-from scripts.local_aws.deployment import Deployment, Stack
+from scripts.local_aws.deployment import Stack
 from scripts.local_aws.errors import CannotStart
 from scripts.local_aws.events import Events
 from scripts.local_aws.faults import Faults
@@ -41,7 +43,6 @@ from scripts.local_aws.front import ApiCall, Front
 from scripts.local_aws.functions import Functions, Invocation
 from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.state_machines import StateMachines
-from scripts.local_aws.template import Template
 
 _LAMBDA = pathlib.Path(__file__).parents[2] / ".venv" / "lambda"
 _FULL_ACCESS = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
@@ -60,19 +61,19 @@ class Stats:
 class LocalAws:
     """A running AWS. Close it, or use it as a context manager: nothing that it started or wrote outlives it."""
 
-    def __init__(self, *, real_time: bool = False, port: int = 0) -> None:
-        """`port` 0 takes any free one. Raises CannotStart when something is missing."""
+    def __init__(self, *, real_time: bool = False, port: int = 0, durations: Durations | None = None) -> None:
+        """`port` 0 takes any free one; `durations` are AWS's unless given. Raises CannotStart."""
         if not _only_one.acquire(blocking=False):
             raise CannotStart("An embedded AWS is already running in this process; close it first.")
         self._closing = contextlib.ExitStack()
         self._closing.callback(_only_one.release)
         try:
-            self._start(real_time, port)
+            self._start(real_time, port, durations or Durations())
         except BaseException:
             self._closing.close()
             raise
 
-    def _start(self, real_time: bool, port: int) -> None:
+    def _start(self, real_time: bool, port: int, durations: Durations) -> None:
         for name in ("layer", "runtime"):
             if not (_LAMBDA / name).is_dir():
                 raise CannotStart(f"{_LAMBDA / name} is missing. Run scripts/environment.sh, which makes it.")
@@ -88,6 +89,8 @@ class LocalAws:
         self.permissions = Permissions()
         self.permissions.install()
         self._closing.callback(self.permissions.uninstall)
+        self.aurora = Aurora(self.clock, self.faults, durations, self.scratch / "aurora", self.account_id)
+        self._closing.callback(self.aurora.close)
         self.events = Events(self.clock, self.permissions)
         self.events.install()
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _LAMBDA / "runtime")
@@ -98,6 +101,7 @@ class LocalAws:
         self.state_machines.install()
         self.operator = _operator()
         self._front = Front(self.clock, self.faults, self._control)
+        self._front.operations["rds"] = frozenset(OPERATIONS)
         server = _serve(self._front, listener)
         # Last in, first out: answers must stop being awaited before those who wait are joined.
         self._closing.callback(_shut_down, server)
@@ -126,6 +130,11 @@ class LocalAws:
         return Stats(list(self.functions.invocations), list(self._front.calls))
 
     @property
+    def rds_ca_bundle(self) -> pathlib.Path:
+        """What a client of a local cluster trusts with sslmode=verify-full."""
+        return self.aurora.ca_bundle
+
+    @property
     def layers(self) -> dict[str, list[pathlib.Path]]:
         """Directories that stand for a layer version's content, by its ARN."""
         return self.functions.layers
@@ -136,14 +145,7 @@ class LocalAws:
 
     def deploy(self, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
         """Create everything in a SAM template. Raises TemplateError, in CloudFormation's words where they are known."""
-        pseudo = {
-            "AWS::AccountId": self.account_id,
-            "AWS::Partition": "aws",
-            "AWS::Region": region,
-            "AWS::StackName": stack_name,
-            "AWS::URLSuffix": "amazonaws.com",
-        }
-        return Deployment(self, stack_name, region).create(Template.load(template, parameters, pseudo))
+        return resources.deploy(self, template, stack_name=stack_name, region=region, parameters=parameters)
 
     def _control(self, method: str, name: str, body: Any) -> Any:
         """/_local/…: what the AWS API can't be asked. LookupError for anything else."""
@@ -159,6 +161,9 @@ class LocalAws:
             return {"now": clock.now(), "skipped_seconds": clock.skipped_seconds, "real_time": clock.real_time}
         if (method, name) == ("POST", "faults"):
             return dataclasses.asdict(self.faults.add(**body))
+        if (method, name) == ("POST", "durations"):
+            self.aurora.durations = dataclasses.replace(self.aurora.durations, **body)
+            return dataclasses.asdict(self.aurora.durations)
         raise LookupError(name)
 
 
