@@ -81,6 +81,7 @@ class Aurora:
 
     def close(self) -> None:
         """Stop all servers and give moto its RDS back. The clock must be closed before, so that nothing new begins."""
+        self._world.join()
         self._servers.close()
         rds_backends.clear()
         rds_backends.backend, moto.rds.urls.url_paths = self._replaced

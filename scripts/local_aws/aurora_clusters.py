@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
-from scripts.local_aws.aurora_records import Cluster, Instance, Snapshot
+from scripts.local_aws.aurora_records import Cluster, Snapshot
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
 from scripts.local_aws.aurora_snapshots import find_snapshot, snapshot_of
 
@@ -212,10 +212,18 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     cluster.attributes |= attributes
     if password:
         cluster.pending_password = password
+    if password or slow:
+        cluster.password_reset_begun = False
+    if slow:
+        cluster.enter("modifying", region.world.durations.modify_cluster, then=lambda: _modified(cluster))
+    else:
         reset_pending_password(cluster)
-    elif slow:
-        cluster.enter("modifying", region.world.durations.modify_cluster, then=cluster.rest)
     return {"DBCluster": cluster.describe()}
+
+
+def _modified(cluster: Cluster) -> None:
+    cluster.rest()
+    reset_pending_password(cluster)
 
 
 def reset_pending_password(cluster: Cluster) -> None:
@@ -223,16 +231,19 @@ def reset_pending_password(cluster: Cluster) -> None:
 
     Without an available instance the change stays pending until there is one. A fault lets it stay for ever.
     """
-    if cluster.pending_password is None or not any(member.status == "available" for member in cluster.members):
+    password = cluster.pending_password
+    reachable = cluster.status == "available" and any(member.status == "available" for member in cluster.members)
+    if password is None or cluster.password_reset_begun or not reachable:
         return
+    cluster.password_reset_begun = True
     seconds = cluster.region.world.durations.reset_master_password
     never = cluster.region.world.faults.lifecycle("reset-master-password", cluster.identifier)
 
     def apply() -> None:
-        if not never and cluster.pending_password:
-            cluster.postgres.set_password(cluster.attributes["MasterUsername"], cluster.pending_password)
-            cluster.pending_password = None
         cluster.rest()
+        if not never:
+            cluster.postgres.set_password(cluster.attributes["MasterUsername"], password)
+            cluster.pending_password = None
 
     def reset() -> None:
         cluster.enter("resetting-master-credentials", seconds * 2 / 3, then=apply)
@@ -262,6 +273,9 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     if any(member.status != "deleting" for member in cluster.members):
         message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
         rules.refuse("InvalidDBClusterStateFault", message)
+    if final and cluster.status != "available":
+        message = f"DB cluster {cluster.identifier} is {cluster.status}: no final snapshot can be taken of it."
+        rules.refuse("InvalidDBClusterStateFault", message)
     if final:
         snapshot_of(cluster, rules.identifier(parameters, "FinalDBSnapshotIdentifier"), "manual", {})
     now, world = region.world.clock.time(), region.world
@@ -271,7 +285,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
 
     def gone() -> None:
         del region.clusters[cluster.identifier]
-        world.clock.start_thread(cluster.postgres.destroy, name=f"destroy {cluster.identifier}")
+        world.work(cluster.postgres.destroy, f"destroy {cluster.identifier}")
         if parameters.get("DeleteAutomatedBackups", True):
             _delete_automated_snapshots(region, cluster)
 
@@ -286,10 +300,3 @@ def _delete_automated_snapshots(region: AuroraBackend, cluster: Cluster) -> None
         if ours and snapshot.attributes["SnapshotType"] == "automated":
             del region.cluster_snapshots[snapshot.identifier]
             snapshot.discard()
-
-
-def member_available(instance: Instance) -> None:
-    """The first available instance brings a password change that waited for it."""
-    cluster = instance.cluster
-    if cluster.status == "available":
-        reset_pending_password(cluster)

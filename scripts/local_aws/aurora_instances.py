@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
-from scripts.local_aws.aurora_clusters import member_available
+from scripts.local_aws.aurora_clusters import reset_pending_password
 from scripts.local_aws.aurora_records import Instance
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
 
@@ -103,18 +103,21 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
 
     def available() -> None:
         instance.rest()
-        member_available(instance)
+        reset_pending_password(cluster)
 
     def first_available() -> None:
         instance.enter("available", durations.settle, then=settle)
-        member_available(instance)
+        reset_pending_password(cluster)
+
+    def start() -> None:
+        instance.enter("creating", 0, then=first_available, work=cluster.postgres.start)
 
     fault = region.world.faults.lifecycle("create-instance", identifier)
     if fault:
         seconds = durations.create_instance * fault.at_percent / 100
         instance.enter("creating", seconds, then=lambda: instance.rest(fault.status))
     else:
-        instance.enter("creating", durations.create_instance, then=first_available, work=cluster.postgres.start)
+        instance.enter("creating", durations.create_instance, then=start)
     return {"DBInstance": instance.describe()}
 
 
@@ -157,7 +160,7 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
         del region.instances[instance.identifier]
         cluster.members.remove(instance)
         if not cluster.members:
-            region.world.clock.start_thread(cluster.postgres.stop, name=f"stop {cluster.identifier}")
+            region.world.work(cluster.postgres.stop, f"stop {cluster.identifier}")
 
     instance.enter("deleting", region.world.durations.delete_instance, then=gone)
     return {"DBInstance": instance.describe()}

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scripts.local_aws import aurora_rules as rules
-from scripts.local_aws.clock import Clock
+from scripts.local_aws.clock import Clock, Timer
 from scripts.local_aws.faults import Faults
 from scripts.local_aws.postgres import Postgres, Servers
 
@@ -53,6 +53,30 @@ class World:
     durations: Durations
     servers: Servers
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
+    _threads: list[threading.Thread] = dataclasses.field(default_factory=list)
+
+    def work(self, task: Callable[[], object], name: str) -> None:
+        """Do what takes real time in a thread of its own; the clock stands still meanwhile."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        self._threads.append(self.clock.start_thread(task, name=name))
+
+    def join(self) -> None:
+        """Wait for work that is still being done."""
+        for thread in self._threads:
+            thread.join()
+
+
+class _Plan:
+    """What a resource becomes when the time of its status is over, unless something else happens to it before."""
+
+    def __init__(self) -> None:
+        self.is_off = False
+        self.timer: Timer | None = None
+
+    def call_off(self) -> None:
+        self.is_off = True
+        if self.timer:
+            self.timer.cancel()
 
 
 class Resource:
@@ -70,7 +94,7 @@ class Resource:
         self.created_at = region.world.clock.now()
         self.status = "available"
         self.since = self.due = 0.0
-        self._generation = 0
+        self._plan = _Plan()
 
     def enter(
         self, status: str, seconds: float, then: Callable[[], object], work: Callable[[], object] | None = None
@@ -79,35 +103,40 @@ class Resource:
 
         If the work fails, the resource ends as `failed`.
         """
-        clock = self.region.world.clock
-        self.status = status
-        self.since, self.due = clock.time(), clock.time() + seconds
-        self._generation += 1
-        generation = self._generation
+        world = self.region.world
+        self.rest(status)
+        self.since = world.clock.time()
+        self.due = due = self.since + seconds
+        plan = self._plan = _Plan()
 
         def finish(ended: Callable[[], object]) -> None:
-            with self.region.world.lock:
-                if generation == self._generation:
+            with world.lock:
+                if not plan.is_off:
                     ended()
 
+        def schedule(ended: Callable[[], object]) -> None:
+            with world.lock:
+                if not plan.is_off:
+                    plan.timer = world.clock.call_at(due, lambda: finish(ended))
+
         def run(task: Callable[[], object]) -> None:
-            ended = then
             try:
                 task()
             except Exception:
                 logger.exception("%s failed while %s", self.arn, status)
-                ended = lambda: self.rest("failed")  # noqa: E731 it has the type of `then`
-            clock.call_at(self.since + seconds, lambda: finish(ended))
+                schedule(lambda: self.rest("failed"))
+            else:
+                schedule(then)
 
         if work:
-            clock.start_thread(run, work, name=f"{status} {self.identifier}")
+            world.work(lambda: run(work), f"{status} {self.identifier}")
         else:
-            clock.call_at(self.due, lambda: finish(then))
+            schedule(then)
 
     def rest(self, status: str = "available") -> None:
         """Have `status` until somebody changes it."""
         self.status = status
-        self._generation += 1
+        self._plan.call_off()
 
     @property
     def elapsed(self) -> float:
@@ -141,7 +170,7 @@ class Snapshot(Resource):
             with self.in_use:
                 shutil.rmtree(self.volume, ignore_errors=True)
 
-        self.region.world.clock.start_thread(remove, name=f"discard {self.identifier}")
+        self.region.world.work(remove, f"discard {self.identifier}")
 
     def describe(self) -> dict[str, Any]:
         described = {
@@ -196,6 +225,7 @@ class Cluster(Resource):
         super().__init__(region, identifier, attributes, tags)
         self.members: list[Instance] = []
         self.pending_password: str | None = None
+        self.password_reset_begun = False
 
     @property
     def writer(self) -> Instance | None:

@@ -172,6 +172,8 @@ class AuroraBackend(BaseBackend):
             return self.cluster_snapshots[name.lower()].tags
         if kind == Snapshot.kind:
             rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.")
+        if kind not in self.groups:
+            rules.refuse("InvalidParameterValue", f"Invalid resource name: {arn}")
         return self.group_tags.setdefault(arn, {})
 
     def list_tags_for_resource(self, arn: str) -> list[dict[str, str]]:
