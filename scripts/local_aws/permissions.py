@@ -207,7 +207,7 @@ class Permissions:
         raise _invalid_token(service)
 
     def _check_assume_role(self, principal: _Principal, call: Call) -> None:
-        """In one account the trust policy alone suffices if it names the role itself; across accounts both must allow."""
+        """In one account a trust policy that names the role suffices; else its identity policies must allow it too."""
         target = str(call.parameters["RoleArn"])
         if call.parameters.get("Policy") or call.parameters.get("PolicyArns"):
             raise NotAuthorized(_NOT_KNOWN_HERE, "Session policies are not evaluated here", 501)

@@ -1,4 +1,4 @@
-"""Deploy a SAM template: functions, layers, state machines and what starts them. The other resource types live next door.
+"""Deploy a SAM template: functions, layers, state machines and what starts them. Other types live next door.
 
 Each creator says what Ref and GetAtt give, as CloudFormation does. What AWS refuses only when it creates the resource,
 and moto doesn't, is refused here: roles that the service can't assume, reserved variables, code without the handler.
@@ -69,6 +69,9 @@ def deploy(cloud: Cloud, template: pathlib.Path, *, stack_name: str, region: str
 )  # fmt: skip
 def _function(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
     name = properties.get("FunctionName") or deployment.name(logical_id, 64)
+    for limited, most in (("Timeout", 900), ("MemorySize", 10_240)):
+        if int(properties.get(limited, 0)) > most:
+            raise TemplateError(f"property {limited} must be at most {most}, not {properties[limited]}")
     _check_variables((properties.get("Environment") or {}).get("Variables") or {})
     passed = {
         key: value

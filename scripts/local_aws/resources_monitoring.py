@@ -9,6 +9,7 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from scripts.local_aws.deployment import Deployment, Properties, creates, only, tag_map, tags
 from scripts.local_aws.intrinsics import Created, TemplateError, text
 
+_RETENTIONS = "1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653".split()
 _KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:GenerateDataKey", "kms:DescribeKey")
 
 # moto's PutMetricAlarm serves composite alarms too ("to re-use this method"), it only isn't reachable as such.
@@ -27,8 +28,9 @@ def _log_group(deployment: Deployment, logical_id: str, properties: Properties) 
     given = only(properties, "KmsKeyId", "LogGroupClass")
     deployment.call("logs", "create_log_group", given, logGroupName=name, tags=tag_map(properties) or None)
     if "RetentionInDays" in properties:
-        days = properties["RetentionInDays"]
-        deployment.call("logs", "put_retention_policy", {}, logGroupName=name, retentionInDays=days)
+        if text(properties["RetentionInDays"]) not in _RETENTIONS:
+            raise TemplateError(f"property RetentionInDays must be one of {', '.join(_RETENTIONS)}")
+        deployment.call("logs", "put_retention_policy", only(properties, "RetentionInDays"), logGroupName=name)
     return Created("AWS::Logs::LogGroup", name, {"Arn": f"{group}:*"})
 
 

@@ -37,7 +37,7 @@ def role_tags(arn: str) -> dict[str, str]:
 
 
 def resource_policy(arn: str) -> str | None:
-    """The policy attached to a topic, queue, secret or key, which can refuse what the identity's policy allows."""
+    """The policy attached to a topic, queue, secret, key or function, which can refuse what the identity's policy allows."""
     parts = arn.split(":", 5)
     if len(parts) < 6 or parts[2] not in _POLICIES:
         return None
@@ -105,6 +105,13 @@ def _lambda_tags(arn: str, account: str, region: str) -> Mapping[str, str]:
     return get_backend(account, region).list_tags(arn)
 
 
+def _lambda_policy(arn: str, account: str, region: str) -> dict[str, Any]:
+    from moto.awslambda.utils import get_backend
+
+    document: dict[str, Any] = get_backend(account, region).get_function(arn).policy.get_policy()["Policy"]
+    return document
+
+
 _TAGS: dict[str, Callable[[str, str, str], Any]] = {
     "rds": lambda arn, account, region: rds_backends[account][region].list_tags_for_resource(arn),
     "dynamodb": lambda arn, account, region: dynamodb_backends[account][region].list_tags_of_resource(arn),
@@ -119,4 +126,5 @@ _POLICIES: dict[str, Callable[[str, str, str], str | dict[str, Any] | None]] = {
     "sqs": lambda arn, account, region: sqs_backends[account][region].get_queue(arn.rpartition(":")[2]).policy,
     "secretsmanager": lambda arn, account, region: getattr(secret(arn, account, region), "policy", None),
     "kms": lambda arn, account, region: kms_backends[account][region].get_key_policy(arn),
+    "lambda": _lambda_policy,
 }

@@ -8,6 +8,7 @@ DefinitionUri) stay paths: they travel through the SAM transform as locations in
 from __future__ import annotations
 
 import graphlib
+import logging
 import pathlib
 import re
 from collections.abc import Mapping
@@ -61,7 +62,10 @@ class Template:
 
     @classmethod
     def load(cls, path: pathlib.Path, given: Mapping[str, str], pseudo: Mapping[str, str]) -> Template:
-        document = yaml.load(path.read_text(), _Loader)
+        try:
+            document = yaml.load(path.read_text(), _Loader)
+        except yaml.YAMLError as error:
+            raise TemplateError(f"{path}: the template is not YAML: {error}") from None
         if not isinstance(document, dict) or not document.get("Resources"):
             raise TemplateError(f"{path}: Template format error: At least one Resources member must be defined.")
         _resolve_paths(document, path.parent)
@@ -178,6 +182,7 @@ def _transformed(document: dict[str, Any], given: Mapping[str, str], region: str
     from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # no types
     from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # no types
 
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it complains of metrics that nobody collects
     session = boto3.session.Session(region_name=region)
     # Managed policies by bare name would need a list of all of AWS's; name them by ARN.
     translator = Translator({}, Parser(), None, session)

@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from scripts.local_aws.credentials import Credentials, aws_client
 from scripts.local_aws.permissions import NotAuthorized
 from scripts.local_aws.server import LocalAws
 
@@ -41,14 +41,7 @@ class Caller:
         credentials = self.aws.permissions.assume(
             self.arn, service="lambda.amazonaws.com", session_name="test", region=region
         )
-        return boto3.session.Session().client(
-            service,
-            region_name=region,
-            endpoint_url=self.aws.endpoint_url,
-            aws_access_key_id=credentials.access_key_id,
-            aws_secret_access_key=credentials.secret_access_key,
-            aws_session_token=credentials.session_token,
-        )
+        return aws_client(service, region, self.aws.endpoint_url, credentials, attempts=1)
 
 
 def policy(*statements: Statement) -> str:
@@ -117,13 +110,8 @@ def test_the_operator_may_do_everything_and_strangers_nothing(aws: LocalAws) -> 
         ("rds", "describe_db_clusters", "InvalidClientTokenId"),
         ("dynamodb", "list_tables", "UnrecognizedClientException"),
     ):
-        stranger = boto3.session.Session().client(
-            service,
-            region_name="us-east-1",
-            endpoint_url=aws.endpoint_url,
-            aws_access_key_id="AKIA" + "A" * 16,
-            aws_secret_access_key="wrong",
-        )
+        unknown = Credentials("AKIA" + "A" * 16, "wrong")
+        stranger = aws_client(service, "us-east-1", aws.endpoint_url, unknown, attempts=1)
         assert refusal(getattr(stranger, operation))[0] == code
 
 
@@ -331,15 +319,9 @@ class TestRoles:
             )
             for _ in range(2)
         )
-        mixed = boto3.session.Session().client(
-            "sns",
-            region_name="us-east-1",
-            endpoint_url=aws.endpoint_url,
-            aws_access_key_id=one.access_key_id,
-            aws_secret_access_key=one.secret_access_key,
-            aws_session_token=other.session_token,
-        )
-        assert refusal(mixed.list_topics)[0] == "InvalidClientTokenId"
+        mixed = Credentials(one.access_key_id, one.secret_access_key, other.session_token)
+        client = aws_client("sns", "us-east-1", aws.endpoint_url, mixed, attempts=1)
+        assert refusal(client.list_topics)[0] == "InvalidClientTokenId"
 
 
 def test_decisions_are_recorded_with_the_statement_that_made_them(aws: LocalAws) -> None:

@@ -6,26 +6,26 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.policy_language import Policy, PolicyError, Request, Verdict, arn_matches, evaluate
+from scripts.local_aws.policy_language import Context, Policy, PolicyError, Request, Verdict, arn_matches, evaluate
 
 CLUSTER = "arn:aws:rds:us-east-1:123456789012:cluster:staging"
 
 
 def verdict(
-    *statements: dict[str, Any], action: str = "rds:ModifyDBCluster", **context: str | tuple[str, ...]
+    *statements: dict[str, Any], action: str = "rds:ModifyDBCluster", context: Context | None = None
 ) -> Verdict:
-    keys = {name.replace("__", ":").replace("_", "-"): value for name, value in context.items()}
-    request = Request(action, CLUSTER, {key.lower(): value for key, value in keys.items()})
-    document = {"Version": "2012-10-17", "Statement": list(statements)}
-    return evaluate([Policy.parse("p", document)], request)
+    policy = Policy.parse("p", {"Version": "2012-10-17", "Statement": list(statements)})
+    return evaluate([policy], Request(action, CLUSTER, context or {}))
 
 
 def allow(**elements: Any) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": "rds:*", "Resource": "*", **elements}
 
 
-def conditioned(operator: str, key: str, *values: str, **context: str | tuple[str, ...]) -> bool:
-    return verdict(allow(Condition={operator: {key: list(values)}}), **context).allowed
+def conditioned(operator: str, key: str, *values: str, actual: str | tuple[str, ...] | None = None) -> bool:
+    """Whether a condition holds for a request in which the key has this actual value, or is absent."""
+    context = {} if actual is None else {key.lower(): actual}
+    return verdict(allow(Condition={operator: {key: list(values)}}), context=context).allowed
 
 
 def test_what_nothing_allows_is_denied() -> None:
@@ -81,13 +81,13 @@ def test_wildcards_stay_within_a_segment_of_an_arn_except_the_last(pattern: str,
     ],
 )
 def test_string_operators(operator: str, value: str, met: bool, met_without_the_key: bool) -> None:
-    assert conditioned(operator, "aws:RequestedRegion", value, aws__requestedregion="eu") is met
+    assert conditioned(operator, "aws:RequestedRegion", value, actual="eu") is met
     assert conditioned(operator, "aws:RequestedRegion", value) is met_without_the_key
 
 
 def test_several_values_are_alternatives_and_negated_ones_all_must_differ() -> None:
-    assert conditioned("StringEquals", "aws:RequestedRegion", "us", "eu", aws__requestedregion="eu")
-    assert not conditioned("StringNotEquals", "aws:RequestedRegion", "us", "eu", aws__requestedregion="eu")
+    assert conditioned("StringEquals", "aws:RequestedRegion", "us", "eu", actual="eu")
+    assert not conditioned("StringNotEquals", "aws:RequestedRegion", "us", "eu", actual="eu")
 
 
 def test_null_asks_whether_a_key_is_there() -> None:
@@ -96,30 +96,25 @@ def test_null_asks_whether_a_key_is_there() -> None:
 
 
 def test_multivalued_keys_need_a_set_operator() -> None:
-    keys = {"aws__tagkeys": ("owner", "cost")}
-    assert conditioned("ForAllValues:StringEquals", "aws:TagKeys", "owner", "cost", "team", **keys)
-    assert not conditioned("ForAllValues:StringEquals", "aws:TagKeys", "owner", **keys)
-    assert conditioned("ForAnyValue:StringEquals", "aws:TagKeys", "owner", **keys)
+    both = ("owner", "cost")
+    assert conditioned("ForAllValues:StringEquals", "aws:TagKeys", "owner", "cost", "team", actual=both)
+    assert not conditioned("ForAllValues:StringEquals", "aws:TagKeys", "owner", actual=both)
+    assert conditioned("ForAnyValue:StringEquals", "aws:TagKeys", "owner", actual=both)
     assert not conditioned("ForAnyValue:StringEquals", "aws:TagKeys", "owner")
     assert conditioned("ForAllValues:StringEquals", "aws:TagKeys", "owner")
     with pytest.raises(PolicyError, match="several values"):
-        conditioned("StringEquals", "aws:TagKeys", "owner", **keys)
+        conditioned("StringEquals", "aws:TagKeys", "owner", actual=both)
 
 
 def test_booleans_and_arns_are_compared_as_such() -> None:
-    assert conditioned("Bool", "aws:SecureTransport", "True", aws__securetransport="true")
-    assert conditioned(
-        "ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/r*", aws__principalarn="arn:aws:iam::1:role/r"
-    )
-    assert conditioned("ArnNotLike", "aws:PrincipalArn", "arn:aws:iam::2:*", aws__principalarn="arn:aws:iam::1:role/r")
+    assert conditioned("Bool", "aws:SecureTransport", "True", actual="true")
+    assert conditioned("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/r*", actual="arn:aws:iam::1:role/r")
+    assert conditioned("ArnNotLike", "aws:PrincipalArn", "arn:aws:iam::2:*", actual="arn:aws:iam::1:role/r")
 
 
 def test_policy_variables_are_filled_in_and_an_unknown_one_matches_nothing() -> None:
     own = allow(Resource="arn:aws:rds:*:*:cluster:${aws:PrincipalTag/cluster}")
-    assert evaluate(
-        [Policy.parse("p", {"Version": "2012-10-17", "Statement": own})],
-        Request("rds:ModifyDBCluster", CLUSTER, {"aws:principaltag/cluster": "staging"}),
-    ).allowed
+    assert verdict(own, context={"aws:principaltag/cluster": "staging"}).allowed
     assert not verdict(own).allowed
 
 
