@@ -23,6 +23,11 @@ from utils.identifiers import (
 )
 
 OWN_TAG_PREFIX = "aurora-restore:"
+# What deletes production's cluster is said by each request itself; no setting of the stack can say it for all of them.
+NEVER_BY_DEFAULT = frozenset({"delete_source", "confirm_delete_source", "final_snapshot"})
+# A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
+MAX_PROBLEMS = 15
+MAX_PROBLEM_LENGTH = 1000
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+", re.ASCII)
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
@@ -58,7 +63,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         float | None, Meta(description="Refuse a snapshot that is older than this many hours.")
     ] = None
     target_cluster_id: Annotated[
-        str | None, Meta(description="Name of the cluster to create. `{date}` in it becomes the start's UTC day.")
+        str | None, Meta(description="Name of the cluster to create. {date} in it becomes the start's UTC day.")
     ] = None
     kms_key_id: Annotated[
         str | None,
@@ -122,9 +127,12 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
             f"The execution's input must be a JSON object, not {type(raw).__name__}. "
             "Give {} to run with the stack's parameters."
         )
+    problems = list(_unknown_fields(raw))
     given = {name: value for name, value in raw.items() if value is not None}
-    problems = list(_unknown_fields(given))
     values = _stack_defaults(environment)
+    if str(given.get("snapshot_identifier", "")).startswith("arn:"):
+        # An ARN says its region itself; only the request's own source_region can contradict it.
+        values.pop("source_region", None)
     for name, field in FIELDS.items():
         if name in given:
             try:
@@ -138,10 +146,19 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
 
 
 def refuse_if_any(problems: list[str] | Iterator[str]) -> None:
-    """One refusal that names everything there is to mend."""
-    found = list(problems)
+    """One refusal that names everything there is to mend, within what a person can read."""
+    found = [_readable(problem) for problem in problems]
+    if len(found) > MAX_PROBLEMS:
+        found[MAX_PROBLEMS:] = [f"And {len(found) - MAX_PROBLEMS} more problems of this kind."]
     if found:
         raise RequestRefused("\n".join(found))
+
+
+def _readable(problem: str) -> str:
+    """Values may be as long as a payload: field and remedy, at the two ends of the sentence, are what has to stay."""
+    if len(problem) <= MAX_PROBLEM_LENGTH:
+        return problem
+    return f"{problem[:200]} … {problem[-(MAX_PROBLEM_LENGTH - 203) :]}"
 
 
 def _stack_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -149,7 +166,7 @@ def _stack_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
     defaults: dict[str, Any] = {}
     for name, field in FIELDS.items():
         text = environment.get(f"DEFAULT_{name.upper()}", "")
-        if text:
+        if text and name not in NEVER_BY_DEFAULT:
             value: object = text.split(",") if name == "vpc_security_group_ids" else text
             try:
                 defaults[name] = msgspec.convert(value, field.type, strict=False)
@@ -160,12 +177,12 @@ def _stack_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
     return defaults
 
 
-def _unknown_fields(given: Mapping[str, object]) -> Iterator[str]:
-    for name in given:
+def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
+    for name in raw:
         if name not in FIELDS:
-            close = difflib.get_close_matches(str(name), FIELDS, n=1)
+            close = difflib.get_close_matches(str(name)[:100], FIELDS, n=1)
             remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(FIELDS)}."
-            yield f"{name}: unknown field (value {given[name]!r}). {remedy}"
+            yield f"{name}: unknown field (value {raw[name]!r}). {remedy}"
 
 
 def _wrong_type(name: str, value: object, complaint: str) -> str:

@@ -1,0 +1,234 @@
+"""What the unit tests build on: one operation, its plan and record, its handlers, and the world that they meet."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ReadTimeoutError
+
+from utils.aurora_shapes import OPERATION_TAG
+from utils.payloads import (
+    Archived,
+    ClusterPlan,
+    Execution,
+    FoundSnapshot,
+    Plan,
+    Run,
+    SnapshotCopy,
+    SourceDeletion,
+    UsersReady,
+)
+from utils.state import OperationRecord
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+SOURCE_REGION = "us-west-2"
+NOW = dt.datetime(2026, 3, 10, 3, 0, tzinfo=dt.UTC)
+OPERATION = "nightly-2026-03-10"
+MACHINE = "aurora-restore"
+EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{MACHINE}:{OPERATION}"
+OTHER_EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{MACHINE}:somebody-elses"
+TARGET = "staging-orders"
+SOURCE = "prod-orders"
+OWN_TAGS = [{"Key": OPERATION_TAG, "Value": OPERATION}]
+
+STATE_TABLE, AUDIT_TABLE = "AuroraRestoreState", "AuroraRestoreAudit"
+ADMIN_SECRET, APP_SECRET = "aurora-restore/admin", "aurora-restore/application"
+STACK = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "STATE_TABLE": STATE_TABLE,
+    "AUDIT_TABLE": AUDIT_TABLE,
+    "POLL_SECONDS": "60",
+    "COPY_DEADLINE_HOURS": "60",
+    "RESTORE_DEADLINE_HOURS": "12",
+    "DELETE_DEADLINE_HOURS": "12",
+    "ADMIN_SECRET_ARN": ADMIN_SECRET,
+    "APP_SECRET_ARN": APP_SECRET,
+    "RDS_CA_BUNDLE": "/opt/rds-ca.pem",
+    "DEFAULT_TARGET_CLUSTER_ID": TARGET,
+    "DEFAULT_SOURCE_CLUSTER_ID": SOURCE,
+    "DEFAULT_SOURCE_REGION": REGION,
+    "DEFAULT_DB_SUBNET_GROUP_NAME": "databases",
+    "DEFAULT_VPC_SECURITY_GROUP_IDS": "sg-0123456789abcdef0",
+    "DEFAULT_DB_INSTANCE_CLASS": "db.r6g.large",
+}
+
+
+class Context:
+    """What Lambda hands to a handler beside the event."""
+
+    aws_request_id = "5f0c3a52-9f4c-4f0b-8f1e-1f6f7d1c2b3a"
+
+
+def handler(function: str) -> ModuleType:
+    """The module of a deployed function. Its folder is named as deployed, which no import statement can spell."""
+    path = ROOT / "lambda_functions" / function / "lambda_function.py"
+    spec = importlib.util.spec_from_file_location(function.replace("-", "_"), path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def calling(function: str) -> Callable[[object], Any]:
+    """The handler of a function, called as the state machine does: JSON in, JSON out."""
+    call = handler(f"aurora-restore-{function}").lambda_handler
+    return lambda event: json.loads(json.dumps(call(json.loads(msgspec.json.encode(event)), Context())))
+
+
+def a_run(now: dt.datetime = NOW, **changes: Any) -> Run:
+    return Run(
+        **{"operation_id": OPERATION, "execution_id": EXECUTION, "target_cluster_id": TARGET, "now": now} | changes
+    )
+
+
+def an_execution(now: dt.datetime = NOW, **changes: Any) -> Execution:
+    known = {"execution_id": EXECUTION, "execution_name": OPERATION, "started_at": NOW, "now": now}
+    return Execution(**known | changes)
+
+
+def a_snapshot_found(**changes: Any) -> FoundSnapshot:
+    known = {
+        "arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
+        "identifier": "prod-orders-tuesday",
+        "cluster_identifier": SOURCE,
+        "created_at": NOW - dt.timedelta(hours=3),
+        "age_hours": 3.0,
+        "engine_version": "16.4",
+        "encryption": "none",
+        "kms_key_id": None,
+        "master_username": "postgres",
+        "port": 5432,
+        "storage_type": "aurora",
+        "allocated_gib": 100,
+        "why": "named in the request",
+    }
+    return FoundSnapshot(**known | changes)
+
+
+def a_copy(**changes: Any) -> SnapshotCopy:
+    name = "prod-orders-copy-0123456789ab"
+    known = {
+        "source_arn": f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
+        "source_region": SOURCE_REGION,
+        "identifier": name,
+        "arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}",
+        "kms_key_id": None,
+        "tags": {OPERATION_TAG: OPERATION},
+    }
+    return SnapshotCopy(**known | changes)
+
+
+def a_cluster_plan(**changes: Any) -> ClusterPlan:
+    known = {
+        "identifier": TARGET,
+        "snapshot_arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
+        "engine_version": "16.4",
+        "port": 5432,
+        "db_subnet_group_name": "databases",
+        "vpc_security_group_ids": ["sg-0123456789abcdef0"],
+        "db_cluster_parameter_group_name": "default.aurora-postgresql16",
+        "db_parameter_group_name": "default.aurora-postgresql16",
+        "kms_key_id": None,
+        "storage_type": "aurora",
+        "db_instance_class": "db.r6g.large",
+        "instance_count": 2,
+        "serverless_v2_min_capacity": None,
+        "serverless_v2_max_capacity": None,
+        "deletion_protection": False,
+        "backup_retention_days": 1,
+        "iam_database_authentication": False,
+        "master_username": "postgres",
+        "tags": {OPERATION_TAG: OPERATION},
+    }
+    return ClusterPlan(**known | changes)
+
+
+def a_deletion(resource_id: str = "cluster-PROD", **changes: Any) -> SourceDeletion:
+    known = {
+        "cluster_identifier": SOURCE,
+        "cluster_resource_id": resource_id,
+        "region": REGION,
+        "final_snapshot_identifier": "prod-orders-final-0123456789ab",
+    }
+    return SourceDeletion(**known | changes)
+
+
+def a_plan(**changes: Any) -> Plan:
+    known = {
+        "operation_id": OPERATION,
+        "target_cluster_id": TARGET,
+        "snapshot": a_snapshot_found(),
+        "copy_needed": False,
+        "copy": None,
+        "cluster": a_cluster_plan(),
+        "delete_source": False,
+        "source_deletion": None,
+        "archive_snapshot": "delete",
+        "on_failure": "clean_up",
+        "dry_run": False,
+    }
+    return Plan(**known | changes)
+
+
+def a_record(**changes: Any) -> OperationRecord:
+    known = {
+        "operation_id": OPERATION,
+        "execution_id": EXECUTION,
+        "state": "restore-snapshot",
+        "status": "running",
+        "started_at": "2026-03-10T03:00:00.000Z",
+        "last_updated": "2026-03-10T03:00:00.000Z",
+        "step_times": {"snapshot-check": "2026-03-10T03:00:00.000Z", "restore-snapshot": "2026-03-10T03:00:05.000Z"},
+        "plan": {"target_cluster_id": TARGET},
+    }
+    return OperationRecord(**known | changes)
+
+
+def some_users(**changes: Any) -> UsersReady:
+    known = {
+        "endpoint": f"{TARGET}.cluster-c0ffee.{REGION}.rds.amazonaws.com",
+        "port": 5432,
+        "databases": ["orders", "postgres"],
+        "application_role": "orders_app",
+        "read_only_role": "orders_report",
+        "inherited_logins": [],
+        "warnings": [],
+    }
+    return UsersReady(**known | changes)
+
+
+def nothing_archived() -> Archived:
+    return Archived(deleted_snapshot_arn=None, why="the snapshot was restored directly, there is no copy")
+
+
+@contextmanager
+def lost_answer(client: Any, service: str, operation: str) -> Iterator[None]:
+    """Within the block the operation's first call takes effect, but the caller never hears of it."""
+    lost: list[str] = []
+
+    def cut(**_: Any) -> None:
+        if not lost:
+            lost.append(operation)
+            raise ReadTimeoutError(endpoint_url=f"https://{service}.{REGION}.amazonaws.com/")
+
+    event = f"after-call.{service}.{operation}"
+    client.meta.events.register(event, cut)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(event, cut)
+    assert lost, f"{operation} was never called"
