@@ -41,6 +41,15 @@ BROKEN_INSTANCE = BROKEN_CLUSTER | {
     "restore-error",
     "storage-full",
 }
+SETTLING_INSTANCE = frozenset(
+    {
+        "backing-up",
+        "configuring-enhanced-monitoring",
+        "configuring-iam-database-auth",
+        "configuring-log-exports",
+        "storage-optimization",
+    }
+)
 BROKEN_SNAPSHOT = frozenset({"deleted", "deleting", "failed", "incompatible-parameters", "incompatible-restore"})
 
 Encryption = Literal["none", "sse-rds", "sse-kms"]
@@ -112,6 +121,11 @@ class Instance(Tagged, frozen=True, kw_only=True):
     """A member of a cluster."""
 
     cluster_identifier: str | None
+
+    @property
+    def is_usable(self) -> bool:
+        """It answers, although it may still be settling."""
+        return self.is_available or self.status in SETTLING_INSTANCE
 
     @property
     def is_broken(self) -> bool:

@@ -77,7 +77,8 @@ def step(name: str, task_type: type[TaskInOperation]) -> Callable[[Callable[[Tas
             work = Work(task.run)
             log.append_keys(operation_id=task.run.operation_id)
             _hold_lock(task.run)
-            work.state.enter(name)
+            if not task.run.cleaning_up:
+                work.state.enter(name)
             try:
                 result = do(task, work)
             except Exception as error:

@@ -16,12 +16,14 @@ class Run(Struct, frozen=True, kw_only=True):
     """Which operation a step belongs to, and what time it is for the state machine.
 
     `now` is when the state was entered (`$$.State.EnteredTime`): a step that is tried again sees the same time.
+    `cleaning_up` marks the steps after a failure: they take away what the operation made and leave its state alone.
     """
 
     operation_id: str
     execution_id: str
     target_cluster_id: str
     now: dt.datetime
+    cleaning_up: bool = False
 
 
 class Execution(Struct, frozen=True, kw_only=True):
@@ -180,10 +182,9 @@ class UsersReady(Struct, frozen=True, kw_only=True):
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):
-    """Either the source cluster, asked for twice, or (`clean_up`) what a failed operation made itself."""
+    """The source cluster that was asked for twice; while cleaning up, whatever the failed operation made itself."""
 
     run: Run
-    purpose: Literal["delete_source", "clean_up"]
     deletion: SourceDeletion | None = None
 
 
@@ -209,7 +210,6 @@ class ArchiveTask(Struct, frozen=True, kw_only=True):
     """`copy` is None when the snapshot was restored directly."""
 
     run: Run
-    purpose: Literal["archive", "clean_up"]
     archive_snapshot: Literal["delete", "keep"]
     copy: SnapshotCopy | None = None
 

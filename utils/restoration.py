@@ -91,12 +91,15 @@ def _assess_instances(
                     f"Instance {name} is {instance.status} and won't become available. Look at its events: "
                     f"aws rds describe-events --source-type db-instance --source-identifier {name} --duration 1440"
                 )
-            if not instance.is_available:
+            if not instance.is_usable:
                 return Situation(due=Action.WAIT, waiting_for=f"instance {name} ({instance.status})", cluster=cluster)
     if record.password_reset_at is None:
         return Situation(due=Action.RESET_MASTER_PASSWORD, waiting_for="the master password", cluster=cluster)
     if cluster.password_change_pending:
         return Situation(due=Action.WAIT, waiting_for="the master password", cluster=cluster)
+    settling = [f"{name} ({instances[name].status})" for name in names if not instances[name].is_available]
+    if settling:
+        return Situation(due=Action.WAIT, waiting_for=", ".join(settling), cluster=cluster)
     return Situation(due=Action.NOTHING, waiting_for="everything to settle", cluster=cluster)
 
 

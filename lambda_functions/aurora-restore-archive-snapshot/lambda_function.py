@@ -14,7 +14,7 @@ def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     if task.archive_snapshot == "keep":
         return Archived(deleted_snapshot_arn=None, why=f"the copy {task.copy.identifier} is kept, as asked")
     record = work.record()
-    if task.purpose == "archive":
+    if not task.run.cleaning_up:
         prove_restored(record, work.aurora(), task.run.target_cluster_id)
     copied = work.aurora().snapshot(task.copy.identifier)
     if copied is None:

@@ -11,7 +11,7 @@ from utils.state import iso
 @step("delete-rds", DeleteTask)
 def lambda_handler(task: DeleteTask, work: Work) -> DeleteProgress:
     """Instances first, then the cluster. Nothing is deleted before everything is proved."""
-    return delete_source(task, work) if task.purpose == "delete_source" else clean_up(task, work)
+    return clean_up(task, work) if task.run.cleaning_up else delete_source(task, work)
 
 
 def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:

@@ -32,6 +32,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from scripts.local_aws import resources
+from scripts.local_aws import secret_versions
 from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.credentials import Credentials, aws_client
@@ -91,6 +92,7 @@ class LocalAws:
         self._closing.callback(self.permissions.uninstall)
         self.aurora = Aurora(self.clock, self.faults, durations, self.scratch / "aurora", self.account_id)
         self._closing.callback(self.aurora.close)
+        secret_versions.install()
         self.events = Events(self.clock, self.permissions)
         self.events.install()
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _LAMBDA / "runtime")
