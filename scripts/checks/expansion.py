@@ -1,0 +1,82 @@
+"""What CloudFormation makes of the SAM template: roles, policies, permissions, and the state machine as an object.
+
+Linters see next to nothing of a SAM state machine, and nothing of what SAM adds. So the template is translated by
+AWS's own translator, offline, and the states language document is put in where SAM leaves a text.
+
+As a program it writes both for the linters: python -m scripts.checks.expansion DIRECTORY
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # no types
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # no types
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]  # no types
+
+INFRASTRUCTURE = Path(__file__).parents[2] / "infrastructure"
+TEMPLATE = INFRASTRUCTURE / "aurora-restore-pipeline.yaml"
+DEFINITION = INFRASTRUCTURE / "state_machine.asl.json"
+_PLACES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+
+
+def source() -> dict[str, Any]:
+    """The template as it is written, short forms of functions spelled out."""
+    template: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
+    return template
+
+
+def definition() -> dict[str, Any]:
+    """The state machine as it is written, with its ${substitutions}."""
+    asl: dict[str, Any] = json.loads(DEFINITION.read_text())
+    return asl
+
+
+def filled_in(text: str) -> str:
+    """A states language document whose ${…FunctionArn} are ARNs of made-up functions."""
+    return re.sub(r"\$\{(\w+)\}", r"arn:aws:lambda:eu-central-1:111122223333:function:\1", text)
+
+
+@functools.cache
+def translated() -> dict[str, Any]:
+    """Plain CloudFormation, of which the state machine's definition is part as an object."""
+    template = source()
+    for resource in template["Resources"].values():
+        place = _PLACES.get(resource["Type"])
+        if place:
+            resource["Properties"][place] = "s3://bucket/package.zip"
+        elif resource["Type"] == "AWS::Serverless::StateMachine":
+            resource["Properties"]["Definition"] = definition()
+            del resource["Properties"]["DefinitionUri"]
+    # No managed policies' names to look up, and the region only chooses between partitions: nothing asks AWS.
+    translator = Translator({}, Parser(), None, boto3.Session(region_name="eu-central-1"))
+    result: dict[str, Any] = translator.translate(sam_template=template, parameter_values={})
+    for resource in result["Resources"].values():
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            del resource["Properties"]["DefinitionString"]
+            resource["Properties"]["Definition"] = _as_cfn_lint_knows_it(definition())
+    return result
+
+
+def _as_cfn_lint_knows_it(asl: dict[str, Any]) -> dict[str, Any]:
+    """Its schema (E3601) lacks the OutputPath of Succeed, which the states language allows: shown without it."""
+    for state in asl["States"].values():
+        if state["Type"] == "Succeed":
+            state.pop("OutputPath", None)
+    return asl
+
+
+def main(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "translated.json").write_text(json.dumps(translated(), indent=1))
+    (directory / "state_machine.asl.json").write_text(filled_in(DEFINITION.read_text()))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,38 @@
+"""parliament on every policy that scripts.checks.policies wrote: does each action exist, and fit its resources?
+
+Runs in .venv-linters: python -m scripts.checks.run_parliament DIRECTORY
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import parliament  # type: ignore[import-not-found]  # lives in .venv-linters and brings no types
+
+# Findings that don't apply, by issue and the end of the file's path (parliament's own list of exceptions takes none).
+ACCEPTED = {
+    # A call of RDS touches resources of several kinds, each with its own conditions and so its own statement. Whether
+    # every kind is granted is asked of what a role may do altogether, in roles/.
+    "RESOURCE_MISMATCH": r"policies/(RestoreSnapshot|DeleteRds)Role\..*",
+    # Lambda's documentation asks for exactly these for a function in a VPC: its network interfaces don't exist before.
+    "RESOURCE_STAR": r"(policies/SetupDbUsersRole\..*|roles/SetupDbUsersRole\.ec2\..*)",
+}
+
+
+def main(directory: Path) -> int:
+    files = [*sorted(directory.glob("policies/*.json")), *sorted(directory.glob("roles/*.json"))]
+    problems = 0
+    for path in files:
+        name = f"{path.parent.name}/{path.name}"
+        for finding in parliament.analyze_policy_string(path.read_text(), name, config=parliament.config).findings:
+            if not re.fullmatch(ACCEPTED.get(finding.issue, ""), name):
+                print(f"{name}: {finding.issue} {finding.detail} {finding.location}")
+                problems += 1
+    print(f"{len(files)} files, {problems} findings")
+    return 1 if problems or not files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

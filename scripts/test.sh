@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Every check that CI runs, quick ones first. All of them run, whatever fails; the exit status is red if any did.
+# Needs no AWS account, and no network once the packages are installed.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+source scripts/environment.sh
+make_venv .venv-linters "the linters" requirements-linters.txt
+
+bin=.venv/bin
+template=infrastructure/aurora-restore-pipeline.yaml
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+export PYTHONDONTWRITEBYTECODE=1
+failed=()
+
+# check NAME COMMAND...: one line for a check that passes, its whole output for one that doesn't.
+check() {
+  local name="$1" began=$SECONDS result=ok
+  shift
+  printf '%-48s ' "$name"
+  "$@" >"$work/output" 2>&1 || result=FAILED
+  printf '%-6s %4d s%s\n' "$result" $((SECONDS - began)) "$(closing_line "$@")"
+  if [ "$result" = FAILED ]; then
+    failed+=("$name")
+    sed 's/^/    /' "$work/output"
+  fi
+}
+
+# How many tests passed, in pytest's own words.
+closing_line() {
+  case "$*" in *pytest*) printf '  %s' "$(grep -v '^[[:space:]]*$' "$work/output" | tail -n 1 | sed 's/^=* *//; s/ *=*$//')" ;; esac
+}
+
+bash_syntax() {
+  local script
+  for script in scripts/*.sh .ci/run; do
+    bash -n "$script" || return 1
+  done
+}
+
+# The pinned translator fills parameters' defaults into the layer's name, whose Fn::Sub has nothing to do then (W1020).
+lint_translated() {
+  "$bin/cfn-lint" -c I --ignore-checks W1020 --template "$work/translated.json"
+}
+
+check "ruff: rules" "$bin/ruff" check --quiet .
+check "ruff: format" "$bin/ruff" format --check --quiet .
+check "bash: syntax" bash_syntax
+check "import-linter: who may import whom" "$bin/lint-imports"
+check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions
+# Tools are used without being imported (DEP002); parliament lives in .venv-linters; the rest are parts of moto and of
+# the translator, which bring them.
+check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements-dev.txt \
+  --per-rule-ignores 'DEP001=parliament,DEP003=cryptography|werkzeug|yaml' --ignore DEP002
+check "mypy: strict, tests and handlers included" "$bin/python" -m scripts.checks.type_check
+check "SAM template translated" "$bin/python" -m scripts.checks.expansion "$work"
+check "policies written out" "$bin/python" -m scripts.checks.policies "$work"
+check "statelint: state machine" "$bin/statelint" --ignore FLOAT,URI "$work/state_machine.asl.json"
+check "parliament: policies and roles" .venv-linters/bin/python -m scripts.checks.run_parliament "$work"
+check "cfn-lint: template" "$bin/cfn-lint" -c I --template "$template"
+check "cfn-lint: translated template" lint_translated
+check "checkov: template" .venv-linters/bin/python -m scripts.checks.run_checkov "$template"
+check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.run_checkov "$work/translated.json"
+check "pytest: unit" "$bin/python" -m pytest -q tests/unit
+check "cold start against bare boto3" "$bin/python" tests/benchmarks/cold_start.py
+check "pytest: integration" "$bin/python" -m pytest -q tests/integration
+
+if [ ${#failed[@]} -gt 0 ]; then
+  printf '\nFAILED: %s\n' "$(IFS=';' && echo "${failed[*]}")"
+  exit 1
+fi
+printf '\nAll checks passed in %d s.\n' "$SECONDS"
