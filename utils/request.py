@@ -128,6 +128,7 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
             "Give {} to run with the stack's parameters."
         )
     problems = list(_unknown_fields(raw))
+    unreadable: list[str] = []
     given = {name: value for name, value in raw.items() if value is not None}
     values = _stack_defaults(environment)
     if str(given.get("snapshot_identifier", "")).startswith("arn:"):
@@ -139,9 +140,9 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
                 values[name] = msgspec.convert(given[name], field.type)
             except msgspec.ValidationError as error:
                 problems.append(_wrong_type(name, given[name], str(error)))
-    refuse_if_any(problems)
+                unreadable.append(name)
     request = RestoreRequest(**values)
-    refuse_if_any(_problems(request))
+    refuse_if_any([*problems, *(each for each in _problems(request) if each.split(":")[0] not in unreadable)])
     return request
 
 
