@@ -8,41 +8,15 @@ a policy that passes here passes there. An operation whose resources are unknown
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from scripts.local_aws import stored_resources as stored
+from scripts.local_aws.access import Call, Need, UnknownAccess
+from scripts.local_aws.access_rules_kms import keys_used
+from scripts.local_aws.access_rules_rds import rds_needs
 from scripts.local_aws.policy_language import Context
-
-
-class UnknownAccess(Exception):
-    """Nobody wrote down which permissions this operation needs."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One API call as the service's model reads it. `service` is the IAM prefix (states, not stepfunctions)."""
-
-    service: str
-    operation: str
-    parameters: Mapping[str, Any]
-    region: str
-    account: str
-
-    def arn(self, rest: str, service: str | None = None) -> str:
-        return f"arn:aws:{service or self.service}:{self.region}:{self.account}:{rest}"
-
-
-@dataclass(frozen=True)
-class Need:
-    """One permission to check. `refusal` is the code and message by which the called service hides a KMS refusal."""
-
-    action: str
-    resource: str
-    context: Context = field(default_factory=dict)
-    refusal: tuple[str, str] | None = None
 
 
 def needs(call: Call) -> list[Need]:
@@ -54,7 +28,7 @@ def needs(call: Call) -> list[Need]:
         replace(need, context={**context, **need.context})
         for need in [*_SERVICES[call.service](call), *_roles_passed(call)]
     ]
-    return found + list(_keys_used(call))
+    return found + list(keys_used(call))
 
 
 def _request_tags(call: Call) -> Context:
@@ -85,112 +59,6 @@ def _roles_passed(call: Call) -> Iterator[Need]:
         yield Need("iam:PassRole", str(role), {"iam:passedtoservice": service})
 
 
-def _through_kms(call: Call, key: str | None, actions: tuple[str, ...], refusal: tuple[str, str]) -> Iterator[Need]:
-    """The calling service uses the caller's own right to a customer managed key; AWS managed keys need none."""
-    arn = stored.customer_key_arn(key, call.account, call.region) if key else None
-    if arn:
-        via = f"{call.service}.{arn.split(':')[3]}.amazonaws.com"
-        context = {"kms:viaservice": via, "kms:grantisforawsresource": "true", "aws:viaawsservice": "true"}
-        yield from (Need(f"kms:{action}", arn, context, refusal) for action in actions)
-
-
-def _keys_used(call: Call) -> Iterator[Need]:
-    parameters = call.parameters
-    if call.service == "rds" and call.operation.startswith(("Copy", "Restore", "Create")):
-        source = parameters.get("SourceDBClusterSnapshotIdentifier") or parameters.get("SnapshotIdentifier")
-        given = parameters.get("KmsKeyId")
-        for key in (given, stored.snapshot_key(str(source), call.account, call.region) if source else None):
-            why = "does not exist, is not enabled or you do not have permissions to access it."
-            refusal = ("KMSKeyNotAccessibleFault", f"The specified KMS key [{key}] {why}")
-            yield from _through_kms(call, key, ("DescribeKey", "CreateGrant"), refusal)
-    elif call.service == "secretsmanager" and call.operation in _SECRET_KEY_USE:
-        secret = stored.secret(str(parameters.get("SecretId", "")), call.account, call.region)
-        key = parameters.get("KmsKeyId") or (secret.kms_key_id if secret else None)
-        refusal = ("AccessDeniedException", "Access to KMS is not allowed")
-        yield from _through_kms(call, key, _SECRET_KEY_USE[call.operation], refusal)
-    elif call.service == "sns" and call.operation in ("Publish", "PublishBatch"):
-        key = stored.topic_key(str(parameters.get("TopicArn", "")))
-        refusal = ("KMSAccessDenied", "The ciphertext refers to a key that you are not allowed to use.")
-        yield from _through_kms(call, key, ("GenerateDataKey", "Decrypt"), refusal)
-    elif call.service == "dynamodb" and re.search("Items?$|^Query$|^Scan$", call.operation):
-        for table in _tables(call):
-            key = stored.table_key(table, call.account, call.region)
-            yield from _through_kms(call, key, ("Decrypt",), ("AccessDeniedException", ""))
-
-
-_SECRET_KEY_USE = {
-    "GetSecretValue": ("Decrypt",),
-    "PutSecretValue": ("GenerateDataKey", "Decrypt"),
-    "CreateSecret": ("GenerateDataKey", "Decrypt"),
-    "UpdateSecret": ("GenerateDataKey", "Decrypt"),
-}
-
-
-_RDS_TYPES = {
-    "DBClusterIdentifier": "cluster",
-    "NewDBClusterIdentifier": "cluster",
-    "SourceDBClusterIdentifier": "cluster",
-    "DBInstanceIdentifier": "db",
-    "DBClusterSnapshotIdentifier": "cluster-snapshot",
-    "SourceDBClusterSnapshotIdentifier": "cluster-snapshot",
-    "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
-    "SnapshotIdentifier": "cluster-snapshot",
-    "FinalDBSnapshotIdentifier": "cluster-snapshot",
-    "DBSubnetGroupName": "subgrp",
-    "DBClusterParameterGroupName": "cluster-pg",
-    "DBParameterGroupName": "pg",
-    "OptionGroupName": "og",
-    "ResourceName": "",
-}
-_RDS_LISTS = {
-    "DescribeDBClusters": "cluster",
-    "DescribeDBInstances": "db",
-    "DescribeDBClusterSnapshots": "cluster-snapshot",
-    "DescribeDBSubnetGroups": "subgrp",
-    "DescribeDBClusterParameterGroups": "cluster-pg",
-    "DescribeDBParameterGroups": "pg",
-}
-_RDS_TAGGED_ON_CREATION = {
-    "CopyDBClusterSnapshot": "TargetDBClusterSnapshotIdentifier",
-    "CreateDBClusterSnapshot": "DBClusterSnapshotIdentifier",
-    "CreateDBInstance": "DBInstanceIdentifier",
-    "CreateDBCluster": "DBClusterIdentifier",
-    "RestoreDBClusterFromSnapshot": "DBClusterIdentifier",
-}
-
-
-def _rds(call: Call) -> Iterator[Need]:
-    parameters = dict(call.parameters)
-    if call.operation == "RestoreDBClusterFromSnapshot":
-        major = str(parameters.get("EngineVersion", "*")).partition(".")[0]
-        engine = parameters.get("Engine", "*")
-        parameters.setdefault("DBSubnetGroupName", "default")
-        parameters.setdefault("DBClusterParameterGroupName", f"default.{engine}{major}")
-        parameters.setdefault("OptionGroupName", f"default:{engine}-{major}")
-    named = {
-        name: value if value.startswith("arn:") else call.arn(f"{_RDS_TYPES[name]}:{value.lower()}")
-        for name, value in parameters.items()
-        if name in _RDS_TYPES and value
-    }
-    listed = _RDS_LISTS.get(call.operation)
-    if listed and not any(arn.split(":")[5] == listed for arn in named.values()):
-        named[""] = call.arn(f"{listed}:*")
-    context = {
-        key: str(call.parameters[name])
-        for key, name in (("rds:databaseengine", "Engine"), ("rds:databaseclass", "DBInstanceClass"))
-        if name in call.parameters
-    }
-    for resource in named.values() or ["*"]:
-        yield Need(f"rds:{call.operation}", resource, context)
-    created = named.get(_RDS_TAGGED_ON_CREATION.get(call.operation, ""))
-    if created and call.parameters.get("Tags"):
-        yield Need("rds:AddTagsToResource", created)
-    final = named.get("FinalDBSnapshotIdentifier")
-    if final and call.operation == "DeleteDBCluster":
-        yield Need("rds:CreateDBClusterSnapshot", named["DBClusterIdentifier"])
-        yield Need("rds:CreateDBClusterSnapshot", final)
-
-
 _TRANSACTION_ACTIONS = {
     "Put": "PutItem",
     "Update": "UpdateItem",
@@ -198,15 +66,6 @@ _TRANSACTION_ACTIONS = {
     "ConditionCheck": "ConditionCheckItem",
     "Get": "GetItem",
 }
-
-
-def _tables(call: Call) -> list[str]:
-    if name := call.parameters.get("TableName"):
-        return [str(name).rpartition("/")[2]]
-    items = call.parameters.get("TransactItems") or []
-    return sorted(
-        {*(call.parameters.get("RequestItems") or {}), *(op["TableName"] for i in items for op in i.values())}
-    )
 
 
 def _dynamodb(call: Call) -> Iterator[Need]:
@@ -218,7 +77,7 @@ def _dynamodb(call: Call) -> Iterator[Need]:
                 yield _item_need(call, _TRANSACTION_ACTIONS[kind], operation)
         return
     if call.operation in ("BatchGetItem", "BatchWriteItem"):
-        yield from (Need(f"dynamodb:{call.operation}", call.arn(f"table/{table}")) for table in _tables(call))
+        yield from (Need(f"dynamodb:{call.operation}", call.arn(f"table/{table}")) for table in call.tables)
     elif arn := call.parameters.get("ResourceArn"):
         yield Need(f"dynamodb:{call.operation}", str(arn))
     elif "TableName" in call.parameters:
@@ -321,7 +180,7 @@ def _iam(call: Call) -> Iterator[Need]:
 
 
 _SERVICES: dict[str, Callable[[Call], Iterator[Need]]] = {
-    "rds": _rds,
+    "rds": rds_needs,
     "dynamodb": _dynamodb,
     "secretsmanager": _secretsmanager,
     "lambda": _lambda,

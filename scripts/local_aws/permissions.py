@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.core.exceptions import ServiceException
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import determine_request_protocol
 from moto.core.responses import ActionResult, BaseResponse
@@ -24,23 +23,17 @@ from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
 from scripts.local_aws import stored_resources as stored
-from scripts.local_aws.access_rules import Call, Need, UnknownAccess, needs
+from scripts.local_aws.access import Call, Need, UnknownAccess
+from scripts.local_aws.access_rules import needs
 from scripts.local_aws.credentials import Credentials
 from scripts.local_aws.policy_language import Policy, PolicyError, Request, Verdict, evaluate
+from scripts.local_aws.refusals import NotAuthorized, Principal, invalid_token, refusal
+
+__all__ = ["Decision", "NotAuthorized", "Permissions"]
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _IAM_PREFIXES = {"monitoring": "cloudwatch"}
-_QUERY_SERVICES = {"rds", "iam", "sts", "cloudwatch", "sqs", "s3"}
-_REST_JSON_SERVICES = {"lambda", "scheduler"}
 _NOT_KNOWN_HERE = "NotImplementedByLocalAws"
-
-
-class NotAuthorized(ServiceException):
-    """The call is refused; code, status and message are what the called AWS service would answer."""
-
-    def __init__(self, code: str, message: str, status: int) -> None:
-        super().__init__(code, message)
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -51,25 +44,6 @@ class Decision:
     action: str
     resource: str
     statement: str
-
-
-@dataclass(frozen=True)
-class _Principal:
-    role_arn: str
-    session_arn: str
-
-    @property
-    def account(self) -> str:
-        return self.role_arn.split(":")[4]
-
-    @property
-    def itself(self) -> frozenset[str]:
-        return frozenset({self.role_arn, self.session_arn})
-
-    @property
-    def its_account(self) -> frozenset[str]:
-        """Naming the account in a key or trust policy delegates to the account's identity policies."""
-        return frozenset({self.account, f"arn:aws:iam::{self.account}:root"})
 
 
 class Permissions:
@@ -152,7 +126,7 @@ class Permissions:
     ) -> None:
         """Check what a role does without an API call of its own, for example Lambda writing a function's logs."""
         account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
-        principal = _Principal(role_arn, f"arn:aws:sts::{account}:assumed-role/{name}/{session_name}")
+        principal = Principal(role_arn, f"arn:aws:sts::{account}:assumed-role/{name}/{session_name}")
         self._decide(principal, Need(action, resource, context or {}), region)
 
     def service_may(self, service: str, action: str, resource: str, *, source_arn: str = "") -> bool:
@@ -193,20 +167,21 @@ class Permissions:
             assert principal is not None
             self._decide(principal, need, credential["region"])
 
-    def _principal(self, response: BaseResponse, key: str, service: str) -> _Principal | None:
+    def _principal(self, response: BaseResponse, key: str, service: str) -> Principal | None:
         """None for the operator. The newest sessions are the likeliest callers."""
         for account in list(sts_backends):
             for session in reversed(sts_backends[account]["aws"].assumed_roles):
                 if session.access_key_id == key:
                     if response.headers.get("X-Amz-Security-Token") != session.session_token:
-                        raise _invalid_token(service)
-                    return _Principal(session.role_arn, session.arn)
+                        raise invalid_token(service)
+                    return Principal(session.role_arn, session.arn)
         for account in list(iam_backends):
-            if any(key == k.access_key_id for u in iam_backends[account]["aws"].users.values() for k in u.access_keys):
+            users = list(iam_backends[account]["aws"].users.values())
+            if any(key == own.access_key_id for user in users for own in user.access_keys):
                 return None
-        raise _invalid_token(service)
+        raise invalid_token(service)
 
-    def _check_assume_role(self, principal: _Principal, call: Call) -> None:
+    def _check_assume_role(self, principal: Principal, call: Call) -> None:
         """In one account a trust policy that names the role suffices; else its identity policies must allow it too."""
         target = str(call.parameters["RoleArn"])
         if call.parameters.get("Policy") or call.parameters.get("PolicyArns"):
@@ -223,10 +198,10 @@ class Permissions:
         if named.allowed and target.split(":")[4] == principal.account:
             return
         if not (named.allowed or delegated.allowed):
-            raise _refusal(principal, Need("sts:AssumeRole", target), "no trust policy allows")
+            raise refusal(principal, Need("sts:AssumeRole", target), "no trust policy allows")
         self._decide(principal, Need("sts:AssumeRole", target, context), call.region)
 
-    def _decide(self, principal: _Principal, need: Need, region: str) -> None:
+    def _decide(self, principal: Principal, need: Need, region: str) -> None:
         context = self._context(principal, need, region)
         request = Request(need.action, need.resource, context, principal.itself)
         role = _role(principal.role_arn)
@@ -247,7 +222,7 @@ class Permissions:
 
     def _allowed(
         self,
-        principal: _Principal,
+        principal: Principal,
         need: Need,
         identity: Verdict,
         resource: Verdict,
@@ -263,7 +238,7 @@ class Permissions:
             return identity.allowed and (resource.allowed or evaluate(attached, delegated).allowed)
         return identity.allowed or resource.allowed
 
-    def _context(self, principal: _Principal, need: Need, region: str) -> dict[str, str | tuple[str, ...]]:
+    def _context(self, principal: Principal, need: Need, region: str) -> dict[str, str | tuple[str, ...]]:
         parts = need.resource.split(":", 6)
         context: dict[str, str | tuple[str, ...]] = {
             "aws:requestedregion": region,
@@ -287,40 +262,10 @@ class Permissions:
                     context[f"secretsmanager:resourcetag/{key.lower()}"] = value
         return {**context, **need.context}
 
-    def _denied(self, principal: _Principal, need: Need, why: str, *verdicts: Verdict) -> NotAuthorized:
+    def _denied(self, principal: Principal, need: Need, why: str, *verdicts: Verdict) -> NotAuthorized:
         statement = next((v.statement.label for v in verdicts if v.explicitly_denied and v.statement), "")
         self.denied.append(Decision(principal.role_arn, need.action, need.resource, statement))
-        return _refusal(principal, need, why)
-
-
-def _refusal(principal: _Principal, need: Need, why: str) -> NotAuthorized:
-    service, _, operation = need.action.partition(":")
-    action = f"SNS:{operation}" if service == "sns" else need.action
-    text = f"User: {principal.session_arn} is not authorized to perform: {action} on resource: {need.resource} "
-    text += f"with {why}" if why.startswith("an explicit") else f"because {why} the {action} action"
-    if need.refusal:
-        return NotAuthorized(need.refusal[0], need.refusal[1] or text, 400)
-    code, status = _access_denied(service)
-    return NotAuthorized(code, text, status)
-
-
-def _access_denied(service: str) -> tuple[str, int]:
-    if service in _QUERY_SERVICES:
-        return "AccessDenied", 403
-    if service == "sns":
-        return "AuthorizationError", 403
-    if service == "ec2":
-        return "UnauthorizedOperation", 403
-    return "AccessDeniedException", 403 if service in _REST_JSON_SERVICES else 400
-
-
-def _invalid_token(service: str) -> NotAuthorized:
-    message = "The security token included in the request is invalid."
-    if service in _QUERY_SERVICES or service == "sns":
-        return NotAuthorized("InvalidClientTokenId", message, 403)
-    if service == "ec2":
-        return NotAuthorized("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
-    return NotAuthorized("UnrecognizedClientException", message, 403 if service in _REST_JSON_SERVICES else 400)
+        return refusal(principal, need, why)
 
 
 def _credential(response: BaseResponse) -> dict[str, str]:
@@ -351,7 +296,7 @@ def _parameters(response: BaseResponse) -> dict[str, Any]:
 
 def _role(arn: str) -> Any | None:
     backend = iam_backends[arn.split(":")[4]]["aws"]
-    return next((role for role in backend.get_roles() if role.arn == arn), None)
+    return next((role for role in list(backend.get_roles()) if role.arn == arn), None)
 
 
 def _identity_policies(role: Any) -> list[Policy]:

@@ -11,6 +11,7 @@ import json
 import pathlib
 import re
 import shutil
+import tempfile
 import zipfile
 from typing import Any
 
@@ -163,7 +164,7 @@ def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
         raise TemplateError(
             f"{packages} doesn't exist: run scripts/environment.sh, which installs the layer's packages"
         )
-    copy = deployment.cloud.scratch / f"{deployment.stack_name}-{deployment.region}-layer"
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch))
     shutil.copytree(_PROJECT / "utils", copy / "python" / "utils", ignore=shutil.ignore_patterns(*_NEVER_SHIPPED))
     return [copy, packages]
 

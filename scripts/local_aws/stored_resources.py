@@ -37,7 +37,7 @@ def role_tags(arn: str) -> dict[str, str]:
 
 
 def resource_policy(arn: str) -> str | None:
-    """The policy attached to a topic, queue, secret, key or function, which can refuse what the identity's policy allows."""
+    """The policy attached to a topic, queue, secret, key or function; it can refuse what the caller's allows."""
     parts = arn.split(":", 5)
     if len(parts) < 6 or parts[2] not in _POLICIES:
         return None
@@ -69,11 +69,10 @@ def customer_key_arn(identifier: str, account: str, region: str) -> str | None:
 
 
 def snapshot_key(identifier: str, account: str, region: str) -> str | None:
+    """The key of a cluster snapshot, by name or ARN; the name of an automated one has a colon itself."""
     if identifier.startswith("arn:"):
-        region, account = identifier.split(":")[3:5]
-        identifier = identifier.rpartition(":")[2]
-    snapshots = rds_backends[account][region].cluster_snapshots
-    return getattr(snapshots.get(identifier), "kms_key_id", None)
+        region, account, _, identifier = identifier.split(":", 6)[3:]
+    return _or_none(lambda: rds_backends[account][region].cluster_snapshots[identifier.lower()].kms_key_id)
 
 
 def topic_key(arn: str) -> str | None:

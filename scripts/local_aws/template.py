@@ -28,6 +28,8 @@ _SECTIONS = {
     "Rules", "Globals", "Resources", "Outputs",
 }  # fmt: skip
 _RESOURCE_KEYS = {"Type", "Properties", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"}
+_RETENTION_KEYS = {"DeletionPolicy", "UpdateReplacePolicy"}
+_RETENTIONS = {"Delete", "Retain", "RetainExceptOnCreate", "Snapshot"}
 _PARAMETER_KEYS = {
     "Type", "Default", "Description", "AllowedValues", "AllowedPattern", "ConstraintDescription", "MinValue",
     "MaxValue", "MinLength", "MaxLength", "NoEcho",
@@ -125,6 +127,9 @@ class Template:
             if "Type" not in resource:
                 raise TemplateError(f"Every Resources object must contain a Type member: {logical_id} has none")
             _refuse_unknown(resource, _RESOURCE_KEYS, logical_id)
+            for policy in _RETENTION_KEYS & set(resource):
+                if resource[policy] not in _RETENTIONS:
+                    raise TemplateError(f"{logical_id}: {policy} must be one of {', '.join(sorted(_RETENTIONS))}")
 
     def _check_rules(self, rules: Mapping[str, Any]) -> None:
         for name, rule in rules.items():

@@ -116,7 +116,7 @@ def test_the_operator_may_do_everything_and_strangers_nothing(aws: LocalAws) -> 
 
 
 def test_a_restore_needs_all_five_kinds_of_resource(aws: LocalAws) -> None:
-    """aws-facts §15: cluster, snapshot, subnet group, cluster parameter group and option group."""
+    """Cluster, snapshot, subnet group, cluster parameter group and option group (Service Authorization Reference)."""
     needed = {
         "cluster": f"{RDS}:cluster:staging",
         "cluster-snapshot": f"{RDS}:cluster-snapshot:nightly",
@@ -224,7 +224,7 @@ def test_a_secret_is_known_by_name_and_by_arn(aws: LocalAws) -> None:
 
 
 class TestKeys:
-    """What a service does with a customer managed key it does in the caller's name (aws-facts §1.3)."""
+    """What a service does with a customer managed key it does in the caller's name."""
 
     @staticmethod
     def key(aws: LocalAws, *statements: Statement) -> str:

@@ -1,0 +1,71 @@
+"""Which resources AWS checks for an RDS call: every one that the request names, and some that it doesn't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scripts.local_aws.access import Call, Need
+
+_RDS_TYPES = {
+    "DBClusterIdentifier": "cluster",
+    "NewDBClusterIdentifier": "cluster",
+    "SourceDBClusterIdentifier": "cluster",
+    "DBInstanceIdentifier": "db",
+    "DBClusterSnapshotIdentifier": "cluster-snapshot",
+    "SourceDBClusterSnapshotIdentifier": "cluster-snapshot",
+    "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
+    "SnapshotIdentifier": "cluster-snapshot",
+    "FinalDBSnapshotIdentifier": "cluster-snapshot",
+    "DBSubnetGroupName": "subgrp",
+    "DBClusterParameterGroupName": "cluster-pg",
+    "DBParameterGroupName": "pg",
+    "OptionGroupName": "og",
+    "ResourceName": "",
+}
+_RDS_LISTS = {
+    "DescribeDBClusters": "cluster",
+    "DescribeDBInstances": "db",
+    "DescribeDBClusterSnapshots": "cluster-snapshot",
+    "DescribeDBSubnetGroups": "subgrp",
+    "DescribeDBClusterParameterGroups": "cluster-pg",
+    "DescribeDBParameterGroups": "pg",
+}
+_RDS_TAGGED_ON_CREATION = {
+    "CopyDBClusterSnapshot": "TargetDBClusterSnapshotIdentifier",
+    "CreateDBClusterSnapshot": "DBClusterSnapshotIdentifier",
+    "CreateDBInstance": "DBInstanceIdentifier",
+    "CreateDBCluster": "DBClusterIdentifier",
+    "RestoreDBClusterFromSnapshot": "DBClusterIdentifier",
+}
+
+
+def rds_needs(call: Call) -> Iterator[Need]:
+    parameters = dict(call.parameters)
+    if call.operation == "RestoreDBClusterFromSnapshot":
+        major = str(parameters.get("EngineVersion", "*")).partition(".")[0]
+        engine = parameters.get("Engine", "*")
+        parameters.setdefault("DBSubnetGroupName", "default")
+        parameters.setdefault("DBClusterParameterGroupName", f"default.{engine}{major}")
+        parameters.setdefault("OptionGroupName", f"default:{engine}-{major}")
+    named = {
+        name: value if value.startswith("arn:") else call.arn(f"{_RDS_TYPES[name]}:{value.lower()}")
+        for name, value in parameters.items()
+        if name in _RDS_TYPES and value
+    }
+    listed = _RDS_LISTS.get(call.operation)
+    if listed and not any(arn.split(":")[5] == listed for arn in named.values()):
+        named[""] = call.arn(f"{listed}:*")
+    context = {
+        key: str(call.parameters[name])
+        for key, name in (("rds:databaseengine", "Engine"), ("rds:databaseclass", "DBInstanceClass"))
+        if name in call.parameters
+    }
+    for resource in named.values() or ["*"]:
+        yield Need(f"rds:{call.operation}", resource, context)
+    created = named.get(_RDS_TAGGED_ON_CREATION.get(call.operation, ""))
+    if created and call.parameters.get("Tags"):
+        yield Need("rds:AddTagsToResource", created)
+    final = named.get("FinalDBSnapshotIdentifier")
+    if final and call.operation == "DeleteDBCluster":
+        yield Need("rds:CreateDBClusterSnapshot", named["DBClusterIdentifier"])
+        yield Need("rds:CreateDBClusterSnapshot", final)
