@@ -1,4 +1,4 @@
-"""One embedded AWS for every test of it, with the clock that jumps, and the few things that most of them need."""
+"""The few things that most tests of the embedded AWS need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,19 +21,6 @@ MakeFunction = Callable[..., str]
 Run = Callable[..., Answer]
 
 FAR_TOO_LONG_SECONDS = 30
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[LocalAws]:
-    with LocalAws() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _no_faults_are_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    if "aws" in request.fixturenames:
-        request.getfixturevalue("aws").faults.clear()
 
 
 def allow(action: str | list[str], resource: str | list[str] = "*") -> Answer:
