@@ -1,0 +1,132 @@
+"""What each handler's cold start costs, beside the floor: boto3 and the same clients, nothing else.
+
+A cold start is what a fresh process does before it can work: import the handler's module and make its clients. Where
+valgrind is installed its instructions are counted, which is repeatable to the digit; else CPU time is measured,
+interleaved. The start of the interpreter itself is taken off both. Exit status 1 when a handler is over LIMIT.
+
+    .venv/bin/python tests/benchmarks/cold_start.py [HANDLER ...]
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from scripts.checks.expansion import translated  # noqa: E402 - needs the path that is set above
+from scripts.checks.policies import gathered  # noqa: E402
+
+LIMIT = 1.15
+LAYER = ROOT / ".venv/lambda/layer"
+CLIENTS = ("dynamodb", "rds", "secretsmanager", "sns")
+ROUNDS = 15
+
+NOTHING = "pass"
+FLOOR = "import boto3\nsession = boto3.Session()\nfor service in {services}: session.client(service)"
+HANDLER = "import lambda_function\nfrom utils.aws import client\nfor service in {services}: client(service)"
+
+
+def functions() -> dict[str, tuple[str, ...]]:
+    """Every handler's folder, with the clients that it makes: those of the services that its role may call."""
+    found = {}
+    for logical_id, resource_ in translated()["Resources"].items():
+        if resource_["Type"] == "AWS::Lambda::Function":
+            folder = resource_["Properties"]["FunctionName"]["Fn::Sub"].replace("${NamePrefix}", "aurora-restore")
+            may_call = gathered(logical_id.removesuffix("Function") + "Role")
+            found[folder] = tuple(service for service in CLIENTS if service in may_call)
+    return found
+
+
+class Bench:
+    """Fresh processes that see what a function sees: the layer's packages, utils and one handler, bytecode in place."""
+
+    def __init__(self, package: Path) -> None:
+        self._package = package
+        for name in ("utils", "lambda_functions"):
+            shutil.copytree(ROOT / name, package / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for directory in (package, LAYER):
+            compileall.compile_dir(directory, quiet=2)
+        self._valgrind = shutil.which("valgrind")
+        self.unit = "million instructions" if self._valgrind else "ms of CPU time"
+
+    def costs(self, programs: dict[str, tuple[str, str]]) -> dict[str, float]:
+        """By name: what a program, started in a handler's folder, costs beyond the start of the interpreter."""
+        every = {"": (NOTHING, ""), **programs}
+        if self._valgrind:
+            found = {name: self._instructions(*program) for name, program in every.items()}
+        else:
+            samples: dict[str, list[float]] = {name: [] for name in every}
+            for _ in range(ROUNDS):
+                for name, program in every.items():
+                    samples[name].append(self._cpu_milliseconds(*program))
+            found = {name: statistics.median(values) for name, values in samples.items()}
+        return {name: found[name] - found[""] for name in programs}
+
+    def _instructions(self, code: str, folder: str) -> float:
+        counter = [self._valgrind or "", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+        run = self._run([*counter, *self._python(code)], folder)
+        line = next(line for line in run.stderr.splitlines() if "refs:" in line)
+        return int(line.split()[-1].replace(",", "")) / 1e6
+
+    def _cpu_milliseconds(self, code: str, folder: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._run(self._python(code), folder)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+    @staticmethod
+    def _python(code: str) -> list[str]:
+        # Without site: no .pth file of this machine may import anything beforehand.
+        return [sys.executable, "-S", "-c", code]
+
+    def _run(self, command: list[str], folder: str) -> subprocess.CompletedProcess[str]:
+        path = [self._package / "lambda_functions" / folder, self._package, LAYER]
+        environment = {
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_LAMBDA_FUNCTION_NAME": folder,
+            "AWS_REGION": "eu-central-1",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "HOME": str(self._package),
+            "PATH": os.environ["PATH"],
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONHASHSEED": "0",
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
+        }
+        run = subprocess.run(command, env=environment, cwd=self._package, check=False, capture_output=True, text=True)
+        if run.returncode:
+            sys.exit(f"{folder or 'The floor'} can't be measured:\n{run.stderr}")
+        return run
+
+
+def main(only: list[str]) -> int:
+    wanted = {folder: services for folder, services in functions().items() if not only or folder in only}
+    programs = {"+".join(services): (FLOOR.format(services=services), "") for services in wanted.values()}
+    programs |= {folder: (HANDLER.format(services=services), folder) for folder, services in wanted.items()}
+    with tempfile.TemporaryDirectory() as package:
+        bench = Bench(Path(package))
+        costs = bench.costs(programs)
+    print(f"{'cold start in ' + bench.unit:44} {'handler':>9} {'floor':>9} {'ratio':>6}  clients")
+    over = []
+    for folder, services in wanted.items():
+        floor = costs["+".join(services)]
+        ratio = costs[folder] / floor
+        over += [folder] if ratio > LIMIT else []
+        print(f"{folder:44} {costs[folder]:9.1f} {floor:9.1f} {ratio:6.3f}  {', '.join(services)}")
+    if over:
+        print(f"Over {LIMIT}: {', '.join(over)}")
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
