@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as NoConnection
 
 from utils.errors import StepFailed, TemporaryFailure
 
@@ -75,8 +76,10 @@ def error_code(error: ClientError) -> str:
 
 def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryFailure:
     """The same failure in the words the state machine knows, naming call, code and what to do."""
-    if not isinstance(error, ClientError):
+    if isinstance(error, (NoConnection, HTTPClientError, IncompleteReadError)):
         return TemporaryFailure(f"AWS could not be reached: {error}")
+    if not isinstance(error, ClientError):
+        return StepFailed(f"AWS could not even be asked: {error}. Check the stack's version and the function's role.")
     code, call = error_code(error), error.operation_name
     message = error.response.get("Error", {}).get("Message", "")
     if code in TEMPORARY_CODES or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
