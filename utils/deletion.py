@@ -14,18 +14,26 @@ from utils.state import OperationRecord
 
 
 def prove_restored(record: OperationRecord, target: Aurora, target_cluster_id: str) -> None:
-    """The restored cluster is there, is ours, is available and has let us in. Raises StepFailed otherwise."""
+    """The restored cluster is there, is ours, is available and has let us in. Raises StepFailed otherwise.
+
+    Raises TemporaryFailure while Aurora is only at work on it (a backup, maintenance).
+    """
     cluster = target.cluster(target_cluster_id)
     if record.login_proven_at is None or record.cluster_resource_id is None:
         raise StepFailed(
             f"No login to {target_cluster_id} has worked yet, so nothing may be deleted for it. "
             "Nothing was deleted. Check the steps before this one."
         )
-    if cluster is None or cluster.resource_id != record.cluster_resource_id or not cluster.is_available:
+    if cluster is None or cluster.resource_id != record.cluster_resource_id or cluster.is_broken:
         state = "gone" if cluster is None else f"{cluster.status} as {cluster.resource_id}"
         raise StepFailed(
             f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {state}, so nothing may be "
             "deleted for it. Nothing was deleted. Look at the restored cluster first."
+        )
+    if not cluster.is_available:
+        raise TemporaryFailure(
+            f"The restored cluster {target_cluster_id} is {cluster.status} at the moment; only an available one proves "
+            "that the restore is complete. Nothing was deleted."
         )
 
 
