@@ -33,7 +33,7 @@ def why_not_snapshot_name(name: str) -> str | None:
     prefix, _, rest = name.rpartition(":")
     if prefix == "awsbackup:job" or prefix == "awsbackup":
         return None if rest else "is empty behind its prefix"
-    if prefix not in ("", "rds"):
+    if prefix not in ("", "rds") or name.startswith(":"):
         return f"has an unknown prefix {prefix!r}"
     return why_not_rds_name(rest, MAX_SNAPSHOT_IDENTIFIER)
 
