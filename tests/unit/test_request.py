@@ -368,9 +368,10 @@ anything = st.recursive(
 def test_any_object_is_either_read_or_refused_line_by_line(raw: dict[str, object]) -> None:
     try:
         read_request(raw, STACK)
-    except RequestRefused as refusal:
-        assert str(refusal)
-        assert len(str(refusal)) < 16_000
+        refusal = "none"
+    except RequestRefused as refused:
+        refusal = str(refused)
+    assert 0 < len(refusal) < 16_000
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,0 +1,230 @@
+"""What we ask of Aurora: every call once more is as good as once, and only our own things count as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from tests.unit.fake_rds import FakeRds
+from tests.unit.support import OPERATION, OWN_TAGS, REGION, SOURCE_REGION, TARGET, a_cluster_plan, a_copy
+from utils.aurora_shapes import BROKEN_CLUSTER, BROKEN_INSTANCE
+from utils.aurora_utils import Aurora
+from utils.errors import StepFailed
+from utils.payloads import ClusterPlan
+
+
+@pytest.fixture
+def aurora(rds: FakeRds) -> Aurora:
+    rds.add_snapshot("prod-orders-tuesday")
+    return Aurora(REGION)
+
+
+def make_cluster(aurora: Aurora) -> object:
+    return aurora.restore_cluster(a_cluster_plan(), OPERATION)
+
+
+def make_copy(aurora: Aurora) -> object:
+    return aurora.copy_snapshot(a_copy(), OPERATION)
+
+
+def make_instance(aurora: Aurora) -> object:
+    return aurora.create_instance(a_cluster_plan(), f"{TARGET}-1", OPERATION)
+
+
+MAKING: list[tuple[str, Callable[[Aurora], object]]] = [
+    ("RestoreDBClusterFromSnapshot", make_cluster),
+    ("CopyDBClusterSnapshot", make_copy),
+    ("CreateDBInstance", make_instance),
+]
+
+
+def everything(rds: FakeRds) -> list[dict[str, Any]]:
+    return [*rds.clusters.values(), *rds.snapshots.values(), *rds.instances.values()]
+
+
+@pytest.mark.parametrize(("operation", "make"), MAKING)
+def test_rule_5_making_something_twice_makes_it_once(
+    rds: FakeRds, aurora: Aurora, operation: str, make: Callable[[Aurora], object]
+) -> None:
+    if make is make_instance:
+        rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    assert make(aurora) == make(aurora)
+    assert [bool(each["TagList"] == OWN_TAGS) for each in everything(rds)].count(True) == (
+        2 if make is make_instance else 1
+    )
+
+
+@pytest.mark.parametrize(("operation", "make"), MAKING)
+def test_rule_5_making_something_again_after_a_lost_answer_finds_it(
+    rds: FakeRds, aurora: Aurora, operation: str, make: Callable[[Aurora], object]
+) -> None:
+    if make is make_instance:
+        rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    rds.lose_answer(operation)
+    with pytest.raises(ReadTimeoutError):
+        make(aurora)
+    before = len(everything(rds))
+    make(aurora)
+    assert len(everything(rds)) == before
+
+
+@pytest.mark.parametrize("tags", [[], [{"Key": "aurora-restore:operation-id", "Value": "another"}]])
+@pytest.mark.parametrize(("operation", "make"), MAKING)
+def test_rule_4_what_exists_and_isnt_ours_is_never_taken_over(
+    rds: FakeRds, aurora: Aurora, operation: str, make: Callable[[Aurora], object], tags: list[dict[str, str]]
+) -> None:
+    rds.add_cluster(TARGET, TagList=tags)
+    rds.add_snapshot(a_copy().identifier, TagList=tags)
+    rds.add_instance(f"{TARGET}-1", TARGET, TagList=tags)
+    with pytest.raises(StepFailed, match="isn't this operation's|didn't make it") as failed:
+        make(aurora)
+    assert "choose another" in str(failed.value).lower() or "start again" in str(failed.value)
+    assert rds.changes() == [operation]
+
+
+def test_an_instance_of_ours_in_another_cluster_is_not_taken_for_a_member(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    rds.add_instance(f"{TARGET}-1", "another-cluster", TagList=OWN_TAGS)
+    with pytest.raises(StepFailed, match="An instance named staging-orders-1 exists"):
+        make_instance(aurora)
+
+
+@pytest.mark.parametrize(("operation", "make"), MAKING)
+def test_another_refusal_is_handed_on_as_it_is(
+    rds: FakeRds, aurora: Aurora, operation: str, make: Callable[[Aurora], object]
+) -> None:
+    rds.refuse(operation, "KMSKeyNotAccessibleFault", "The key doesn't exist")
+    with pytest.raises(ClientError, match="KMSKeyNotAccessibleFault"):
+        make(aurora)
+
+
+def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, aurora: Aurora) -> None:
+    """Whatever is left out here falls back to RDS's own default, not to the source's setting."""
+    plan: ClusterPlan = a_cluster_plan(
+        kms_key_id="alias/staging",
+        port=6543,
+        deletion_protection=True,
+        iam_database_authentication=True,
+        serverless_v2_min_capacity=0.5,
+        serverless_v2_max_capacity=8.0,
+    )
+    aurora.restore_cluster(plan, OPERATION)
+    assert rds.asked("RestoreDBClusterFromSnapshot") == {
+        "DBClusterIdentifier": TARGET,
+        "SnapshotIdentifier": plan.snapshot_arn,
+        "Engine": "aurora-postgresql",
+        "EngineVersion": "16.4",
+        "Port": 6543,
+        "DBSubnetGroupName": "databases",
+        "VpcSecurityGroupIds": ["sg-0123456789abcdef0"],
+        "DBClusterParameterGroupName": "default.aurora-postgresql16",
+        "KmsKeyId": "alias/staging",
+        "StorageType": "aurora",
+        "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 8.0},
+        "EnableIAMDatabaseAuthentication": True,
+        "EnableCloudwatchLogsExports": ["postgresql"],
+        "BackupRetentionPeriod": 1,
+        "DeletionProtection": True,
+        "CopyTagsToSnapshot": True,
+        "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
+        "Tags": OWN_TAGS,
+    }
+
+
+def test_rule_8_instances_are_private_and_in_the_planned_groups(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    for number in (1, 2):
+        aurora.create_instance(a_cluster_plan(), f"{TARGET}-{number}", OPERATION)
+    writer, reader = (parameters for name, parameters in rds.calls if name == "CreateDBInstance")
+    assert writer["PromotionTier"] == 0
+    assert reader["PromotionTier"] == 1
+    for each in (writer, reader):
+        assert each["PubliclyAccessible"] is False
+        assert each["DBParameterGroupName"] == "default.aurora-postgresql16"
+        assert each["DBSubnetGroupName"] == "databases"
+        assert each["Tags"] == OWN_TAGS
+
+
+def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds, aurora: Aurora) -> None:
+    copy = a_copy(kms_key_id="alias/staging")
+    aurora.copy_snapshot(copy, OPERATION)
+    assert rds.asked("CopyDBClusterSnapshot") == {
+        "SourceDBClusterSnapshotIdentifier": copy.source_arn,
+        "TargetDBClusterSnapshotIdentifier": copy.identifier,
+        "SourceRegion": SOURCE_REGION,
+        "CopyTags": False,
+        "Tags": OWN_TAGS,
+        "KmsKeyId": "alias/staging",
+    }
+
+
+def test_a_copy_without_a_key_asks_for_none(rds: FakeRds, aurora: Aurora) -> None:
+    aurora.copy_snapshot(a_copy(), OPERATION)
+    assert "KmsKeyId" not in rds.asked("CopyDBClusterSnapshot")
+
+
+@pytest.mark.parametrize("question", ["cluster", "instance", "snapshot"])
+def test_what_doesnt_exist_is_none(aurora: Aurora, question: str) -> None:
+    assert getattr(aurora, question)("nothing") is None
+
+
+@pytest.mark.parametrize("question", ["cluster", "instance", "snapshot"])
+def test_a_question_that_failed_is_not_taken_for_nothing(rds: FakeRds, aurora: Aurora, question: str) -> None:
+    for operation in ("DescribeDBClusters", "DescribeDBInstances", "DescribeDBClusterSnapshots"):
+        rds.refuse(operation, "AccessDenied", status=403)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        getattr(aurora, question)("nothing")
+
+
+def test_members_are_found_behind_many_pages(rds: FakeRds, aurora: Aurora) -> None:
+    rds.page_size = 2
+    for number in range(5):
+        rds.add_instance(f"{TARGET}-{number}", TARGET)
+    rds.add_instance("bystander", "another-cluster")
+    assert [each.identifier for each in aurora.instances_of(TARGET)] == [f"{TARGET}-{number}" for number in range(5)]
+
+
+def test_deleting_what_is_gone_is_as_good(rds: FakeRds, aurora: Aurora) -> None:
+    aurora.delete_snapshot("nothing")
+    aurora.delete_instance("nothing")
+
+
+def test_a_deletion_that_is_refused_is_not_passed_over(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_instance("one", TARGET)
+    rds.add_cluster(TARGET, DeletionProtection=True)
+    rds.refuse("DeleteDBInstance", "AccessDenied", status=403)
+    rds.refuse("DeleteDBClusterSnapshot", "InvalidDBClusterSnapshotStateFault")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        aurora.delete_instance("one")
+    with pytest.raises(ClientError, match="InvalidDBClusterSnapshotStateFault"):
+        aurora.delete_snapshot("prod-orders-tuesday")
+    del rds.instances["one"]
+    with pytest.raises(ClientError, match="InvalidParameterCombination"):
+        aurora.delete_cluster(TARGET, None)
+
+
+@pytest.mark.parametrize(
+    "status", ["creating", "migrating", "modifying", "Resetting-Master-Credentials", "never-heard-of"]
+)
+def test_an_unknown_or_busy_status_is_one_to_wait_through(rds: FakeRds, aurora: Aurora, status: str) -> None:
+    rds.add_cluster(TARGET, Status=status)
+    rds.add_instance("one", TARGET, DBInstanceStatus=status)
+    cluster, instance = aurora.cluster(TARGET), aurora.instance("one")
+    assert cluster is not None
+    assert instance is not None
+    assert not (cluster.is_available or cluster.is_broken)
+    assert not (instance.is_available or instance.is_broken)
+
+
+@pytest.mark.parametrize("status", sorted(BROKEN_INSTANCE))
+def test_a_broken_status_is_never_one_to_wait_through(rds: FakeRds, aurora: Aurora, status: str) -> None:
+    rds.add_cluster(TARGET, Status=status.title())
+    rds.add_instance("one", TARGET, DBInstanceStatus=status)
+    cluster, instance = aurora.cluster(TARGET), aurora.instance("one")
+    assert cluster is not None
+    assert instance is not None
+    assert cluster.is_broken == (status in BROKEN_CLUSTER)
+    assert instance.is_broken

@@ -1,0 +1,195 @@
+"""What no linter says about the state machine: it is whole, it fails as it should, and it waits no longer than it may."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts.checks.expansion import definition, source
+from utils import errors
+from utils.lock import LOCK_SECONDS
+from utils.waiting import LONG_CAP_UNITS
+
+ASL = definition()
+STATES: dict[str, dict[str, Any]] = ASL["States"]
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+ENDS = {"Succeed", "Fail"}
+
+OWN_ERRORS = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
+# Step Functions: "Error handling" and "Handle transient Lambda service exceptions"; Lambda: error types of the runtime.
+AWS_ERRORS = {
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ServiceException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
+    "States.ALL",
+    "States.Timeout",
+}
+PERMANENT_ERRORS = {"RequestRefused", "StepFailed"}
+
+
+def caught(state: dict[str, Any]) -> list[str]:
+    return [catcher["Next"] for catcher in state.get("Catch", [])]
+
+
+def following(state: dict[str, Any]) -> list[str]:
+    """Where a state goes when nothing goes wrong."""
+    named = [state[key] for key in ("Next", "Default") if key in state]
+    return named + [choice["Next"] for choice in state.get("Choices", [])]
+
+
+def reachable(start: str) -> set[str]:
+    found, new = set[str](), [start]
+    while new:
+        name = new.pop()
+        if name not in found:
+            found.add(name)
+            new += following(STATES[name]) + caught(STATES[name])
+    return found
+
+
+def test_every_state_that_is_named_exists() -> None:
+    named = {name for state in STATES.values() for name in following(state) + caught(state)} | {ASL["StartAt"]}
+    assert named <= set(STATES)
+
+
+def test_every_state_can_be_reached() -> None:
+    assert reachable(ASL["StartAt"]) == set(STATES)
+
+
+def test_every_state_but_the_last_ones_goes_on() -> None:
+    assert {name for name, state in STATES.items() if not following(state)} == {
+        name for name, state in STATES.items() if state["Type"] in ENDS
+    }
+
+
+def test_every_choice_has_a_default_so_that_no_value_stops_the_machine() -> None:
+    assert [name for name, state in STATES.items() if state["Type"] == "Choice" and "Default" not in state] == []
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_caught_path_ends_in_fail(name: str) -> None:
+    for target in caught(TASKS[name]):
+        assert {STATES[end]["Type"] for end in reachable(target) if STATES[end]["Type"] in ENDS} == {"Fail"}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_catches_everything_and_has_a_time_limit(name: str) -> None:
+    task = TASKS[name]
+    assert task["TimeoutSeconds"] > 0
+    assert task["Retry"]
+    assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
+    assert all("States.ALL" not in catcher["ErrorEquals"] for catcher in task["Catch"][:-1])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_caught_error_never_overwrites_what_the_task_was_given(name: str) -> None:
+    for catcher in TASKS[name]["Catch"]:
+        assert catcher["ResultPath"] in ("$.error", "$.clean_up.error", "$.notification_error")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_errors_are_matched_by_names_that_exist(name: str) -> None:
+    rules = TASKS[name]["Retry"] + TASKS[name]["Catch"]
+    assert {error for rule in rules for error in rule["ErrorEquals"]} <= OWN_ERRORS | AWS_ERRORS
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_may_pass_is_retried_and_what_is_permanent_never_is(name: str) -> None:
+    retried = {error for rule in TASKS[name]["Retry"] for error in rule["ErrorEquals"]}
+    assert OWN_ERRORS & retried == OWN_ERRORS - PERMANENT_ERRORS
+    assert not retried & {"States.ALL", "States.TaskFailed"}
+    assert retried >= AWS_ERRORS - {"States.ALL"}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_retries_back_off_with_a_cap_and_full_jitter(name: str) -> None:
+    for rule in TASKS[name]["Retry"]:
+        assert rule["BackoffRate"] >= 1.5
+        assert 0 < rule["IntervalSeconds"] <= rule["MaxDelaySeconds"] <= 120
+        assert rule["MaxAttempts"] <= 12
+        assert rule["JitterStrategy"] == "FULL"
+
+
+def test_every_loop_waits() -> None:
+    """A loop without a Wait would call Lambda as fast as it can until the execution's 25,000 events are used up."""
+    seen = set[str]()
+
+    def walk(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, f"{' -> '.join(way)} -> {name} goes round without waiting"
+        if name not in seen and STATES[name]["Type"] != "Wait":
+            for each in following(STATES[name]) + caught(STATES[name]):
+                walk(each, (*way, name))
+            seen.add(name)
+
+    for name in STATES:
+        walk(name, ())
+
+
+def test_a_failing_notification_or_clean_up_never_hides_the_first_error() -> None:
+    after_failure = set().union(*(reachable(target) for task in TASKS.values() for target in caught(task)))
+    for name in after_failure:
+        assert STATES[name].get("ResultPath") not in ("$", "$.error")
+        assert STATES[name].get("OutputPath", "$") == "$"
+        first_error_kept = [catcher["ResultPath"] != "$.error" for catcher in STATES[name].get("Catch", [])]
+        assert all(first_error_kept), name
+
+
+def longest_delay(rule: dict[str, Any]) -> float:
+    """All pauses of a retry rule together, at their longest."""
+    pauses = [rule["IntervalSeconds"] * rule["BackoffRate"] ** number for number in range(rule["MaxAttempts"])]
+    return sum(min(pause, rule["MaxDelaySeconds"]) for pause in pauses)
+
+
+def longest_task(task: dict[str, Any]) -> float:
+    attempts = 1 + sum(rule["MaxAttempts"] for rule in task["Retry"])
+    return attempts * task["TimeoutSeconds"] + sum(map(longest_delay, task["Retry"]))
+
+
+def largest(parameter: str) -> int:
+    return int(source()["Parameters"][parameter]["MaxValue"])
+
+
+def longest_wait() -> int:
+    return LONG_CAP_UNITS * largest("PollSeconds")
+
+
+def simple_paths(name: str, way: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if name in way:
+        return
+    state = STATES[name]
+    if state["Type"] in ENDS:
+        yield (*way, name)
+    for each in dict.fromkeys(following(state) + caught(state)):
+        yield from simple_paths(each, (*way, name))
+
+
+def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
+    """A machine that times out can't clean up. So every deadline of a step has to come first, on every way."""
+    deadline_of = {
+        "Check Copy Status": largest("CopyDeadlineHours"),
+        "Check Restore Status": largest("RestoreDeadlineHours"),
+        "Check Delete Status": largest("DeleteDeadlineHours"),
+        "Check Clean-up Status": largest("DeleteDeadlineHours"),
+    }
+    waits = {name for name, state in STATES.items() if state["Type"] == "Wait"}
+    assert len(deadline_of) == len(waits), "a new loop needs a deadline here"
+
+    def longest(way: tuple[str, ...]) -> float:
+        tasks = sum(longest_task(TASKS[name]) for name in way if name in TASKS)
+        # A deadline is noticed at the first look after it: one wait late.
+        return tasks + sum(deadline_of[name] * 3600 + longest_wait() for name in way if name in deadline_of)
+
+    assert ASL["TimeoutSeconds"] > max(longest(way) for way in simple_paths(ASL["StartAt"]))
+
+
+def test_the_lock_outlives_every_pause_between_two_steps() -> None:
+    """Each call of a step renews it; a lock that expired while its run waits would let another run in."""
+    slowest_retries = max(sum(map(longest_delay, task["Retry"])) + task["TimeoutSeconds"] for task in TASKS.values())
+    assert longest_wait() + slowest_retries < LOCK_SECONDS
