@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from moto.core.authorization import ActionAuthenticatorMixin
@@ -74,7 +74,7 @@ class Permissions:
 
             resource = f"arn:aws:s3:::{bucket_name or '*'}{f'/{key_name}' if key_name else ''}"
             try:
-                permissions._check_needs(response, [Need(f"s3:{response._get_action()}", resource)])
+                permissions._check_one(response, Need(f"s3:{response._get_action()}", resource))
             except NotAuthorized:
                 raise S3AccessDeniedError from None
 
@@ -160,11 +160,10 @@ class Permissions:
         except PolicyError as unclear:
             raise NotAuthorized(_NOT_KNOWN_HERE, f"A policy can't be evaluated here: {unclear}", 501) from None
 
-    def _check_needs(self, response: BaseResponse, found: list[Need]) -> None:
+    def _check_one(self, response: BaseResponse, need: Need) -> None:
         credential = _credential(response)
         principal = self._principal(response, credential["key"], credential["service"])
-        for need in found if principal else []:
-            assert principal is not None
+        if principal is not None:
             self._decide(principal, need, credential["region"])
 
     def _principal(self, response: BaseResponse, key: str, service: str) -> Principal | None:
@@ -202,41 +201,31 @@ class Permissions:
         self._decide(principal, Need("sts:AssumeRole", target, context), call.region)
 
     def _decide(self, principal: Principal, need: Need, region: str) -> None:
-        context = self._context(principal, need, region)
-        request = Request(need.action, need.resource, context, principal.itself)
+        """Record the decision; raise NotAuthorized unless the need is allowed."""
+        request = Request(need.action, need.resource, self._context(principal, need, region), principal.itself)
         role = _role(principal.role_arn)
         identity = evaluate(_identity_policies(role), request) if role else Verdict(None)
         document = stored.resource_policy(need.resource)
         attached = [Policy.parse(need.resource, document)] if document else []
         resource = evaluate(attached, request)
-        if identity.explicitly_denied or resource.explicitly_denied:
-            where = "an identity-based policy" if identity.explicitly_denied else "a resource-based policy"
-            raise self._denied(principal, need, f"an explicit deny in {where}", identity, resource)
+        delegated = evaluate(attached, replace(request, principals=principal.its_account))
+        for verdict, kind in ((identity, "an identity"), (resource, "a resource"), (delegated, "a resource")):
+            if verdict.explicitly_denied:
+                raise self._denied(principal, need, f"an explicit deny in {kind}-based policy", verdict)
         if role and role.permissions_boundary and not evaluate([_boundary(role)], request).allowed:
             raise self._denied(principal, need, "no permissions boundary allows")
-        if not self._allowed(principal, need, identity, resource, attached, request):
+        opened = resource.allowed or delegated.allowed
+        if attached and need.resource.split(":")[4] != principal.account:
+            allowed = identity.allowed and opened
+        elif attached and need.action.startswith("kms:"):  # unlike other policies, a key's must open the way to IAM
+            allowed = resource.allowed or (opened and identity.allowed)
+        else:
+            allowed = identity.allowed or resource.allowed
+        if not allowed:
             lacking = "resource" if identity.allowed else "identity"
             raise self._denied(principal, need, f"no {lacking}-based policy allows")
-        decided = identity.statement if identity.allowed else resource.statement
-        self.used.add(Decision(principal.role_arn, need.action, need.resource, decided.label if decided else ""))
-
-    def _allowed(
-        self,
-        principal: Principal,
-        need: Need,
-        identity: Verdict,
-        resource: Verdict,
-        attached: list[Policy],
-        request: Request,
-    ) -> bool:
-        foreign = bool(attached) and need.resource.split(":")[4] != principal.account
-        delegated = Request(request.action, request.resource, request.context, principal.its_account)
-        if need.action.startswith("kms:") and attached:
-            opened = resource.allowed or evaluate(attached, delegated).allowed
-            return opened and identity.allowed if foreign else resource.allowed or (opened and identity.allowed)
-        if foreign:
-            return identity.allowed and (resource.allowed or evaluate(attached, delegated).allowed)
-        return identity.allowed or resource.allowed
+        statement = identity.statement or resource.statement
+        self.used.add(Decision(principal.role_arn, need.action, need.resource, statement.label if statement else ""))
 
     def _context(self, principal: Principal, need: Need, region: str) -> dict[str, str | tuple[str, ...]]:
         parts = need.resource.split(":", 6)
@@ -262,8 +251,8 @@ class Permissions:
                     context[f"secretsmanager:resourcetag/{key.lower()}"] = value
         return {**context, **need.context}
 
-    def _denied(self, principal: Principal, need: Need, why: str, *verdicts: Verdict) -> NotAuthorized:
-        statement = next((v.statement.label for v in verdicts if v.explicitly_denied and v.statement), "")
+    def _denied(self, principal: Principal, need: Need, why: str, verdict: Verdict | None = None) -> NotAuthorized:
+        statement = verdict.statement.label if verdict and verdict.statement else ""
         self.denied.append(Decision(principal.role_arn, need.action, need.resource, statement))
         return refusal(principal, need, why)
 

@@ -268,6 +268,26 @@ class TestKeys:
         code, _ = refusal(rds.copy_db_cluster_snapshot, **request, KmsKeyId=self.key(aws))
         assert code == "KMSKeyNotAccessibleFault"
 
+    def test_an_encrypted_copy_needs_four_rights_to_the_key_through_rds(self, aws: LocalAws) -> None:
+        key = self.key(aws)
+        through = {"StringEquals": {"kms:ViaService": "rds.us-east-1.amazonaws.com"}}
+        needed = ["kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"]
+        request = {"SourceDBClusterSnapshotIdentifier": "a", "TargetDBClusterSnapshotIdentifier": "b", "KmsKeyId": key}
+        for missing in (*needed, None):
+            granted = [action for action in needed if action != missing]
+            rds = Caller(aws, allow("rds:*"), allow(granted, key, Condition=through)).client("rds")
+            code, _ = refusal(rds.copy_db_cluster_snapshot, **request)
+            assert code == ("KMSKeyNotAccessibleFault" if missing else "DBClusterSnapshotNotFoundFault")
+
+    def test_a_key_policy_that_denies_the_account_denies_its_roles(self, aws: LocalAws) -> None:
+        root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        never = {**allow("kms:Decrypt", Principal=root), "Effect": "Deny"}
+        key = self.key(aws, allow("kms:*", Principal=root), never)
+        client = Caller(aws, allow("kms:*")).client("kms")
+        client.describe_key(KeyId=key)
+        _, message = refusal(client.decrypt, CiphertextBlob=b"x", KeyId=key)
+        assert message.endswith("with an explicit deny in a resource-based policy")
+
     def test_a_service_may_use_a_key_only_as_its_policy_says(self, aws: LocalAws) -> None:
         only_ours = {
             "ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:*:{ACCOUNT}:log-group:/aws/ours*"}
