@@ -1,0 +1,48 @@
+"""The ten handlers as the contract tests see them: their modules, task and result types."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import sys
+import typing
+from pathlib import Path
+from types import ModuleType
+
+from msgspec import Struct
+
+DIRECTORY = Path(__file__).parents[2] / "lambda_functions"
+FOLDERS = sorted(path.parent.name for path in DIRECTORY.glob("*/lambda_function.py"))
+"""Named as the functions are deployed with the default NamePrefix."""
+
+PREFIX = "aurora-restore-"
+
+
+def folder_of(logical_id: str) -> str:
+    """SnapshotCheckFunction lives in aurora-restore-snapshot-check."""
+    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in logical_id)
+    return PREFIX + words.removeprefix("-").removesuffix("-function")
+
+
+@functools.cache
+def load(folder: str) -> ModuleType:
+    """The handler's module, under a name of its own: all ten are called lambda_function."""
+    name = folder.replace("-", "_")
+    spec = importlib.util.spec_from_file_location(name, DIRECTORY / folder / "lambda_function.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(folder)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def task_type(folder: str) -> type[Struct]:
+    """What the state machine has to hand to the handler."""
+    hints = typing.get_type_hints(load(folder).lambda_handler.__wrapped__)
+    return typing.cast("type[Struct]", hints["task"])
+
+
+def result_type(folder: str) -> type[Struct]:
+    hints = typing.get_type_hints(load(folder).lambda_handler.__wrapped__)
+    return typing.cast("type[Struct]", hints["return"])
