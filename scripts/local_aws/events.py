@@ -53,6 +53,10 @@ class Events:
         moto_scheduler.Schedule = DormantSchedule  # type: ignore[misc]
 
     def close(self) -> None:
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until everything that has happened so far has been delivered."""
         with self._lock:
             deliveries = list(self._deliveries)
         for delivery in deliveries:
