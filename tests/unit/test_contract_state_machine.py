@@ -1,4 +1,4 @@
-"""What no linter says about the state machine: it is whole, it fails as it should, and it waits no longer than it may."""
+"""What no linter says about the state machine: it is whole, fails as it should, and waits no longer than it may."""
 
 from __future__ import annotations
 
