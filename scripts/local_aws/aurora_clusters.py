@@ -105,15 +105,16 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     }
     cluster = _new_cluster(region, {"Port": old["Port"], **parameters}, attributes)
 
-    def copy_volume() -> None:
-        with snapshot.in_use:
-            cluster.postgres.create_from(snapshot.volume)
-
     seconds, ended = region.world.durations.restore_cluster, "available"
     fault = region.world.faults.lifecycle("restore-cluster", cluster.identifier)
     if fault:
         seconds, ended = seconds * fault.at_percent / 100, fault.status
-    cluster.enter("creating", seconds, then=lambda: cluster.rest(ended), work=copy_volume)
+    cluster.enter(
+        "creating",
+        seconds,
+        then=lambda: cluster.rest(ended),
+        work=lambda: cluster.postgres.create_from(snapshot.volume),
+    )
     return {"DBCluster": cluster.describe()}
 
 
@@ -298,5 +299,4 @@ def _delete_automated_snapshots(region: AuroraBackend, cluster: Cluster) -> None
     for snapshot in list(region.cluster_snapshots.values()):
         ours = snapshot.attributes["DbClusterResourceId"] == resource
         if ours and snapshot.attributes["SnapshotType"] == "automated":
-            del region.cluster_snapshots[snapshot.identifier]
             snapshot.discard()

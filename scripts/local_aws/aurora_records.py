@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import pathlib
-import shutil
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.clock import Clock, Timer
 from scripts.local_aws.faults import Faults
-from scripts.local_aws.postgres import Postgres, Servers
+from scripts.local_aws.postgres import Postgres, Servers, Volume
 
 if TYPE_CHECKING:
     from scripts.local_aws.aurora_region import AuroraBackend
@@ -147,15 +145,13 @@ class Resource:
 
 
 class Snapshot(Resource):
-    """A cluster snapshot, with a volume of its own."""
+    """A cluster snapshot."""
 
     kind = "cluster-snapshot"
-    volume: pathlib.Path
+    volume: Volume
 
     def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
         super().__init__(region, identifier, attributes, tags)
-        self.volume = region.world.servers.new_volume()
-        self.in_use = threading.Lock()
         self.shared_with: set[str] = set()
         self.reaches_percent = 100
 
@@ -164,13 +160,10 @@ class Snapshot(Resource):
         return self.attributes.get("KmsKeyId")
 
     def discard(self) -> None:
-        """Forget the volume, once nobody reads or writes it."""
-
-        def remove() -> None:
-            with self.in_use:
-                shutil.rmtree(self.volume, ignore_errors=True)
-
-        self.region.world.work(remove, f"discard {self.identifier}")
+        """Be gone, with the volume if nobody else needs it."""
+        del self.region.cluster_snapshots[self.identifier]
+        self.rest("deleting")
+        self.region.world.work(self.volume.discard, f"discard {self.identifier}")
 
     def describe(self) -> dict[str, Any]:
         described = {

@@ -9,7 +9,6 @@ from moto.kms.models import kms_backends
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.aurora_records import Cluster, Snapshot
 from scripts.local_aws.aurora_region import AuroraBackend, backend, backends, operation
-from scripts.local_aws.postgres import copy_volume
 
 _TAKEN_FROM_CLUSTER = (
     *("AllocatedStorage", "AvailabilityZones", "BackupRetentionPeriod", "DatabaseName", "DbClusterResourceId"),
@@ -65,13 +64,14 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
     }
     inherited = cluster.tags if cluster.attributes["CopyTagsToSnapshot"] else {}
     snapshot = Snapshot(region, identifier, attributes, {**inherited, **tags})
+    snapshot.volume = region.world.servers.new_volume()
     region.cluster_snapshots[identifier] = snapshot
-
-    def copy_data() -> None:
-        with snapshot.in_use:
-            cluster.postgres.copy_to(snapshot.volume)
-
-    snapshot.enter("creating", region.world.durations.create_snapshot, then=snapshot.rest, work=copy_data)
+    snapshot.enter(
+        "creating",
+        region.world.durations.create_snapshot,
+        then=snapshot.rest,
+        work=lambda: cluster.postgres.copy_to(snapshot.volume),
+    )
     return snapshot
 
 
@@ -169,11 +169,8 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
         "SourceDBClusterSnapshotArn": source.arn,
     }
     copy = Snapshot(region, identifier, attributes, tags)
+    copy.volume = source.volume.share()
     region.cluster_snapshots[identifier] = copy
-
-    def copy_data() -> None:
-        with source.in_use, copy.in_use:
-            copy_volume(source.volume, copy.volume)
 
     def ended() -> None:
         complete = source.region.cluster_snapshots.get(source.identifier) is source
@@ -185,7 +182,7 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
         copy.reaches_percent = fault.at_percent
         copy.enter("copying", seconds * fault.at_percent / 100, then=lambda: copy.rest(fault.status))
     else:
-        copy.enter("copying", seconds, then=ended, work=copy_data)
+        copy.enter("copying", seconds, then=ended)
     return {"DBClusterSnapshot": copy.describe()}
 
 
@@ -212,8 +209,6 @@ def delete_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Paramete
         rules.refuse(_WRONG_STATE, "Automated DB cluster snapshots cannot be deleted by this operation.")
     if snapshot.status == "creating":
         rules.refuse(_WRONG_STATE, f"DB cluster snapshot {snapshot.identifier} is creating, not available.")
-    del region.cluster_snapshots[snapshot.identifier]
-    snapshot.rest("deleting")
     snapshot.discard()
     return {"DBClusterSnapshot": snapshot.describe()}
 

@@ -25,7 +25,8 @@ class Authority:
         """Write the authority's own certificate to `bundle`."""
         self.bundle = bundle
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Local Aurora root")])
+        # Of two authorities with one name OpenSSL tries the wrong key instead of saying that it doesn't know the other.
+        self._name = _named(f"Local Aurora root {x509.random_serial_number():x}")
         constraints = x509.BasicConstraints(ca=True, path_length=0)
         certificate = self._sign(self._name, self._key.public_key(), constraints)
         bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -33,10 +34,9 @@ class Authority:
     def issue(self, certificate: pathlib.Path, key: pathlib.Path, addresses: list[str]) -> None:
         """Write a certificate and its key (mode 0600) for these IP addresses and `localhost`."""
         private = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, addresses[0])])
         names = [x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(each)) for each in addresses)]
         signed = self._sign(
-            subject,
+            _named(addresses[0]),
             private.public_key(),
             x509.BasicConstraints(ca=False, path_length=None),
             x509.SubjectAlternativeName(names),
@@ -65,3 +65,7 @@ class Authority:
         for extension in extensions:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _named(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])

@@ -2,8 +2,8 @@
 
 As on Aurora the superuser is `rdsadmin`, whose password only this process knows; the master user is a member of
 `rds_superuser`; and nothing but TLS is accepted. The server's version is this machine's, whatever version RDS reports.
-Deviations from Aurora: readers share the writer's server; `rds_superuser` can read password hashes; and nobody but
-`rdsadmin` can grant `rds_iam` (membership in it shuts out passwords, here and there).
+Deviations from Aurora: readers share the writer's server; `rds_superuser` can read password hashes; membership in
+`rds_iam`, which only `rdsadmin` can grant here, doesn't shut out passwords.
 """
 
 from __future__ import annotations
@@ -36,10 +36,7 @@ _START_SECONDS = 30
 _STOP_SECONDS = 20
 _POLL_SECONDS = 0.01
 
-_ACCESS_RULES = """\
-hostssl all +rds_iam all reject
-hostssl all all all scram-sha-256
-"""
+_ACCESS_RULES = "hostssl all all all scram-sha-256\n"
 
 _SETTINGS = {
     "autovacuum": "off",
@@ -74,12 +71,34 @@ _PREDEFINED_ROLES = {
 }
 
 
+class Volume:
+    """A snapshot's data. Once made it never changes, so that a snapshot and its copies can share it."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        self.lock = threading.Lock()
+        self._holders = 1
+
+    def share(self) -> Volume:
+        with self.lock:
+            self._holders += 1
+        return self
+
+    def discard(self) -> None:
+        """Give it up; the last one to do so deletes it."""
+        with self.lock:
+            self._holders -= 1
+            if not self._holders:
+                shutil.rmtree(self.path, ignore_errors=True)
+
+
 class Postgres:
     """The server of one cluster. Every method may be called from any thread, one at a time takes effect."""
 
     def __init__(self, servers: Servers, directory: pathlib.Path, address: str, port: int) -> None:
         self.address = address
         self.port = port
+        self.ca_bundle = servers.authority.bundle
         self.log = directory / "server.log"
         self._servers = servers
         self._directory = directory
@@ -108,28 +127,28 @@ class Postgres:
                 statements.append(f"create database {_identifier(database)} owner {master}")
             self._servers.run_alone(self._volume, statements)
 
-    def create_from(self, volume: pathlib.Path) -> None:
+    def create_from(self, volume: Volume) -> None:
         """Take a snapshot's volume as it is: its data, its roles and their passwords."""
-        with self._lock:
-            copy_volume(volume, self._volume)
+        with self._lock, volume.lock:
+            copy_volume(volume.path, self._volume)
 
-    def copy_to(self, volume: pathlib.Path) -> None:
+    def copy_to(self, volume: Volume) -> None:
         """Copy the volume as it is at this moment, whether or not the server is writing to it."""
-        with self._lock:
+        with self._lock, volume.lock:
             if not self._process:
-                copy_volume(self._volume, volume)
+                copy_volume(self._volume, volume.path)
                 return
             modern = self._servers.binaries.version >= 15
             start = "pg_backup_start('copy', true)" if modern else "pg_start_backup('copy', true, false)"
             stop = "pg_backup_stop(false)" if modern else "pg_stop_backup(false, false)"
             with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
                 cursor.execute(f"select {start}")
-                copy_volume(self._volume, volume, live=True)
+                copy_volume(self._volume, volume.path, live=True)
                 cursor.execute(f"select labelfile from {stop}")
                 (label,) = cursor.fetchone() or ("",)
-            copy_volume(self._volume / "pg_wal", volume / "pg_wal", live=True)
-            (volume / "backup_label").write_text(label)
-            self._servers.binaries.give(volume / "backup_label")
+            copy_volume(self._volume / "pg_wal", volume.path / "pg_wal", live=True)
+            (volume.path / "backup_label").write_text(label)
+            self._servers.binaries.give(volume.path / "backup_label")
 
     def start(self) -> None:
         """Start the server and return once it answers. Started already is as good."""
@@ -232,9 +251,9 @@ class Servers:
         self._servers.append(server)
         return server
 
-    def new_volume(self) -> pathlib.Path:
+    def new_volume(self) -> Volume:
         """The place for a snapshot's volume; nothing is there yet."""
-        return self.directory / f"snapshot-{next(self._numbers)}"
+        return Volume(self.directory / f"snapshot-{next(self._numbers)}")
 
     def close(self) -> None:
         """Stop every server. The directory is for its owner to delete."""
@@ -252,7 +271,7 @@ class Servers:
                 self.binaries.give(draft)
                 self._run(
                     "initdb",
-                    *("-D", str(draft), "-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=4"),
+                    *("-D", str(draft), "-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=1"),
                     *("--auth=trust", "--no-sync", "--no-instructions"),  # its own pg_hba.conf is never used
                 )
                 self.run_alone(draft, self._aurora_roles())

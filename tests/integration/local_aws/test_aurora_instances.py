@@ -1,0 +1,187 @@
+"""Instances, and the groups, versions and tags around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.local_aws.server import LocalAws
+from tests.integration.local_aws.aurora_support import (
+    add_instance,
+    cluster,
+    create,
+    instance_status,
+    name,
+    new_cluster,
+    refused,
+)
+
+
+@pytest.fixture(scope="module")
+def home(aws: LocalAws) -> str:
+    """A cluster to have members."""
+    identifier: str = new_cluster(aws, name("home"))["DBClusterIdentifier"]
+    return identifier
+
+
+def test_an_instance_settles_after_it_was_first_available(aws: LocalAws) -> None:
+    """Who takes the first `available` for the end meets `configuring-log-exports` next."""
+    identifier = new_cluster(aws, name("settling"), EnableCloudwatchLogsExports=["postgresql"])["DBClusterIdentifier"]
+    member, durations = add_instance(aws, identifier), aws.aurora.durations
+    assert instance_status(aws, member) == "creating"
+    aws.clock.sleep(durations.create_instance + 1)
+    assert instance_status(aws, member) == "available"
+    aws.clock.sleep(durations.settle)
+    assert instance_status(aws, member) == "configuring-log-exports"
+    aws.clock.sleep(durations.settle)
+    assert instance_status(aws, member) == "available"
+    aws.clock.sleep(86_400)
+    assert instance_status(aws, member) == "available"
+
+
+def test_the_first_instance_is_the_writer_and_has_the_cluster_s_endpoint(aws: LocalAws, home: str) -> None:
+    rds = aws.client("rds")
+    first = add_instance(aws, home, PromotionTier=0)
+    add_instance(aws, home)
+    members = cluster(aws, home)["DBClusterMembers"]
+    assert [each["DBInstanceIdentifier"] for each in members if each["IsClusterWriter"]] == [first]
+    aws.clock.sleep(aws.aurora.durations.create_instance + 1)
+    found = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [home]}])["DBInstances"]
+    assert len(found) == len(members)
+    endpoint = {"Address": cluster(aws, home)["Endpoint"], "Port": cluster(aws, home)["Port"]}
+    assert all(endpoint.items() <= each["Endpoint"].items() for each in found)
+    aws.clock.sleep(3 * aws.aurora.durations.settle)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "status"),
+    [
+        ({"DBInstanceClass": "db.zz.bogus"}, "InvalidParameterValue", 400),
+        ({"DBInstanceClass": "db.serverless"}, "InvalidParameterCombination", 400),
+        ({"DBInstanceIdentifier": "1bad--"}, "InvalidParameterValue", 400),
+        ({"EngineVersion": "17.4"}, "InvalidParameterCombination", 400),
+        ({"MasterUserPassword": "Some-password1"}, "InvalidParameterCombination", 400),
+        ({"DeletionProtection": True}, "InvalidParameterCombination", 400),
+        ({"DBParameterGroupName": "unknown"}, "DBParameterGroupNotFound", 404),
+        ({"DBParameterGroupName": "default.aurora-postgresql15"}, "InvalidParameterCombination", 400),
+        ({"AvailabilityZone": "us-east-1z"}, "InvalidParameterCombination", 400),
+        ({"Domain": "d-123"}, "NotImplementedByLocalAws", 400),
+    ],
+)
+def test_what_a_member_can_not_be_is_refused(
+    aws: LocalAws, home: str, settings: dict[str, Any], code: str, status: int
+) -> None:
+    with refused(code, status=status):
+        add_instance(aws, home, **settings)
+
+
+def test_a_cluster_that_is_not_available_or_not_there_takes_no_members(aws: LocalAws) -> None:
+    young = create(aws, name("young"))["DBClusterIdentifier"]
+    with refused("InvalidDBClusterStateFault"):
+        add_instance(aws, young)
+    with refused("DBClusterNotFoundFault", status=404):
+        add_instance(aws, "nobody")
+
+
+def test_names_are_unique_among_clusters_and_instances(aws: LocalAws, home: str) -> None:
+    with refused("DBInstanceAlreadyExists"):
+        add_instance(aws, home, DBInstanceIdentifier=home)
+    member = add_instance(aws, home)
+    with refused("DBInstanceAlreadyExists"):
+        add_instance(aws, home, DBInstanceIdentifier=member.upper())
+    aws.clock.sleep(aws.aurora.durations.create_instance + 1)
+
+
+def test_a_serverless_instance_needs_the_cluster_s_scaling(aws: LocalAws) -> None:
+    scaling = {"MinCapacity": 0.5, "MaxCapacity": 8}
+    identifier = new_cluster(aws, name("elastic"), ServerlessV2ScalingConfiguration=scaling)["DBClusterIdentifier"]
+    member = add_instance(aws, identifier, DBInstanceClass="db.serverless")
+    assert instance_status(aws, member) == "creating"
+    aws.clock.sleep(aws.aurora.durations.create_instance + 1)
+
+
+def test_deleting_takes_its_time_and_happens_once(aws: LocalAws, home: str) -> None:
+    rds, member = aws.client("rds"), add_instance(aws, home)
+    with refused("InvalidParameterCombination", "FinalDBSnapshotIdentifier can not be specified"):
+        rds.delete_db_instance(DBInstanceIdentifier=member, FinalDBSnapshotIdentifier="final")
+    rds.delete_db_instance(DBInstanceIdentifier=member, SkipFinalSnapshot=True)
+    assert instance_status(aws, member) == "deleting"
+    with refused("InvalidDBInstanceState"):
+        rds.delete_db_instance(DBInstanceIdentifier=member)
+    aws.clock.sleep(aws.aurora.durations.delete_instance + 1)
+    with refused("DBInstanceNotFound", status=404):
+        rds.delete_db_instance(DBInstanceIdentifier=member)
+
+
+@pytest.mark.parametrize("status", ["failed", "incompatible-network"])
+def test_an_instance_can_be_made_to_end_badly(aws: LocalAws, home: str, status: str) -> None:
+    member = name("doomed")
+    aws.faults.add(lifecycle="create-instance", identifier=member, status=status, at_percent=10)
+    add_instance(aws, home, DBInstanceIdentifier=member)
+    aws.clock.sleep(aws.aurora.durations.create_instance * 0.2)
+    assert instance_status(aws, member) == status
+    aws.client("rds").delete_db_instance(DBInstanceIdentifier=member)
+    aws.clock.sleep(aws.aurora.durations.delete_instance + 1)
+
+
+def test_a_subnet_group_needs_two_zones_that_exist(aws: LocalAws) -> None:
+    rds, ec2 = aws.client("rds"), aws.client("ec2")
+    subnets = ec2.describe_subnets()["Subnets"]
+    first = subnets[0]
+    second = next(each for each in subnets if each["AvailabilityZone"] != first["AvailabilityZone"])
+    group = {"DBSubnetGroupName": name("Subnets"), "DBSubnetGroupDescription": "for databases"}
+    with refused("DBSubnetGroupDoesNotCoverEnoughAZs"):
+        rds.create_db_subnet_group(**group, SubnetIds=[first["SubnetId"]])
+    with refused("InvalidSubnet"):
+        rds.create_db_subnet_group(**group, SubnetIds=["subnet-unknown"])
+    made = rds.create_db_subnet_group(**group, SubnetIds=[first["SubnetId"], second["SubnetId"]])["DBSubnetGroup"]
+    assert made["DBSubnetGroupName"] == group["DBSubnetGroupName"].lower()
+    with refused("DBSubnetGroupAlreadyExists"):
+        rds.create_db_subnet_group(**group, SubnetIds=[first["SubnetId"], second["SubnetId"]])
+    listed = rds.describe_db_subnet_groups()["DBSubnetGroups"]
+    assert {"default", made["DBSubnetGroupName"]} <= {each["DBSubnetGroupName"] for each in listed}
+    with refused("DBSubnetGroupNotFoundFault", status=404):
+        rds.describe_db_subnet_groups(DBSubnetGroupName="nowhere")
+
+
+def test_default_parameter_groups_exist_for_every_version(aws: LocalAws) -> None:
+    rds = aws.client("rds")
+    versions = rds.describe_db_engine_versions(Engine="aurora-postgresql")["DBEngineVersions"]
+    families = {each["DBParameterGroupFamily"] for each in versions}
+    assert {f"aurora-postgresql{major}" for major in range(13, 18)} == families
+    clusters = rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]
+    instances = rds.describe_db_parameter_groups()["DBParameterGroups"]
+    defaults = {f"default.{family}" for family in families}
+    assert defaults <= {each["DBClusterParameterGroupName"] for each in clusters}
+    assert defaults <= {each["DBParameterGroupName"] for each in instances}
+    with refused("DBParameterGroupNotFound", status=404):
+        rds.describe_db_parameter_groups(DBParameterGroupName="nothing")
+    default = rds.describe_db_engine_versions(Engine="aurora-postgresql", DefaultOnly=True)["DBEngineVersions"]
+    assert [each["EngineVersion"] for each in default] == ["17.4"]
+
+
+def test_a_parameter_group_is_made_once_and_for_a_family_that_exists(aws: LocalAws) -> None:
+    rds, group = aws.client("rds"), {"DBParameterGroupName": name("parameters"), "Description": "own"}
+    with refused("InvalidParameterValue", "aurora-postgresql9"):
+        rds.create_db_parameter_group(**group, DBParameterGroupFamily="aurora-postgresql9")
+    rds.create_db_parameter_group(**group, DBParameterGroupFamily="aurora-postgresql16")
+    with refused("DBParameterGroupAlreadyExists"):
+        rds.create_db_parameter_group(**group, DBParameterGroupFamily="aurora-postgresql16")
+
+
+def test_tags_are_added_read_and_removed(aws: LocalAws, home: str) -> None:
+    rds, arn = aws.client("rds"), cluster(aws, home)["DBClusterArn"]
+    rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["a"])
+    assert rds.list_tags_for_resource(ResourceName=arn)["TagList"] == [{"Key": "b", "Value": "2"}]
+    assert cluster(aws, home)["TagList"] == [{"Key": "b", "Value": "2"}]
+    with refused("DBClusterNotFoundFault", status=404):
+        rds.list_tags_for_resource(ResourceName=arn.replace(home, "nobody"))
+    with refused("InvalidParameterValue"):
+        rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "aws:x", "Value": "1"}])
+
+
+def test_an_operation_that_is_not_modelled_is_refused_by_name(aws: LocalAws) -> None:
+    with pytest.raises(Exception, match=r"NotImplementedByLocalAws.*DescribeEvents"):
+        aws.client("rds").describe_events()
