@@ -143,7 +143,7 @@ def after_check(
         answer = "advance"
     else:
         answer = "wait"
-    if answer == "wait" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
+    if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
         raise StepFailed(
             f"After {deadline_hours} hours the restore still waits for {situation.waiting_for}. "
             "Look at the cluster's events in RDS; raise the stack's RestoreDeadlineHours if it is only slow."
