@@ -38,7 +38,7 @@ def account() -> Iterator[None]:
                 BillingMode="PAY_PER_REQUEST",
                 AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
                 KeySchema=[
-                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+                    {"AttributeName": key, "KeyType": "RANGE" if key == "timestamp" else "HASH"} for key in keys
                 ],
             )
         secrets = client("secretsmanager")

@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore import xform_name
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
 
 from tests.unit.support import ACCOUNT, NOW
@@ -161,7 +162,7 @@ class FakeRds:
             self._lost_answers.remove(operation)
             raise ReadTimeoutError(endpoint_url=f"https://rds.{self.region}.amazonaws.com/")
         parsed["ResponseMetadata"] = {"HTTPStatusCode": status}
-        return AWSResponse("https://rds.test/", status, {}, None), parsed
+        return AWSResponse("https://rds.test/", status, HTTPHeaders(), None), parsed
 
     def _let_time_pass(self) -> None:
         """What was due happens. Call it before looking at what exists."""

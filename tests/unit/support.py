@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from botocore.exceptions import ReadTimeoutError
+from msgspec.structs import replace
 
 from utils.aurora_shapes import OPERATION_TAG
 from utils.payloads import (
@@ -90,125 +91,136 @@ def calling(function: str) -> Callable[[object], Any]:
 
 
 def a_run(now: dt.datetime = NOW, **changes: Any) -> Run:
-    return Run(
-        **{"operation_id": OPERATION, "execution_id": EXECUTION, "target_cluster_id": TARGET, "now": now} | changes
-    )
+    return replace(Run(operation_id=OPERATION, execution_id=EXECUTION, target_cluster_id=TARGET, now=now), **changes)
 
 
 def an_execution(now: dt.datetime = NOW, **changes: Any) -> Execution:
-    known = {"execution_id": EXECUTION, "execution_name": OPERATION, "started_at": NOW, "now": now}
-    return Execution(**known | changes)
+    return replace(Execution(execution_id=EXECUTION, execution_name=OPERATION, started_at=NOW, now=now), **changes)
 
 
 def a_snapshot_found(**changes: Any) -> FoundSnapshot:
-    known = {
-        "arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
-        "identifier": "prod-orders-tuesday",
-        "cluster_identifier": SOURCE,
-        "created_at": NOW - dt.timedelta(hours=3),
-        "age_hours": 3.0,
-        "engine_version": "16.4",
-        "encryption": "none",
-        "kms_key_id": None,
-        "master_username": "postgres",
-        "port": 5432,
-        "storage_type": "aurora",
-        "allocated_gib": 100,
-        "why": "named in the request",
-    }
-    return FoundSnapshot(**known | changes)
+    return replace(
+        FoundSnapshot(
+            arn=f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
+            identifier="prod-orders-tuesday",
+            cluster_identifier=SOURCE,
+            created_at=NOW - dt.timedelta(hours=3),
+            age_hours=3.0,
+            engine_version="16.4",
+            encryption="none",
+            kms_key_id=None,
+            master_username="postgres",
+            port=5432,
+            storage_type="aurora",
+            allocated_gib=100,
+            why="named in the request",
+        ),
+        **changes,
+    )
 
 
 def a_copy(**changes: Any) -> SnapshotCopy:
     name = "prod-orders-copy-0123456789ab"
-    known = {
-        "source_arn": f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
-        "source_region": SOURCE_REGION,
-        "identifier": name,
-        "arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}",
-        "kms_key_id": None,
-        "tags": {OPERATION_TAG: OPERATION},
-    }
-    return SnapshotCopy(**known | changes)
+    return replace(
+        SnapshotCopy(
+            source_arn=f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
+            source_region=SOURCE_REGION,
+            identifier=name,
+            arn=f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}",
+            kms_key_id=None,
+            tags={OPERATION_TAG: OPERATION},
+        ),
+        **changes,
+    )
 
 
 def a_cluster_plan(**changes: Any) -> ClusterPlan:
-    known = {
-        "identifier": TARGET,
-        "snapshot_arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
-        "engine_version": "16.4",
-        "port": 5432,
-        "db_subnet_group_name": "databases",
-        "vpc_security_group_ids": ["sg-0123456789abcdef0"],
-        "db_cluster_parameter_group_name": "default.aurora-postgresql16",
-        "db_parameter_group_name": "default.aurora-postgresql16",
-        "kms_key_id": None,
-        "storage_type": "aurora",
-        "db_instance_class": "db.r6g.large",
-        "instance_count": 2,
-        "serverless_v2_min_capacity": None,
-        "serverless_v2_max_capacity": None,
-        "deletion_protection": False,
-        "backup_retention_days": 1,
-        "iam_database_authentication": False,
-        "master_username": "postgres",
-        "tags": {OPERATION_TAG: OPERATION},
-    }
-    return ClusterPlan(**known | changes)
+    return replace(
+        ClusterPlan(
+            identifier=TARGET,
+            snapshot_arn=f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
+            engine_version="16.4",
+            port=5432,
+            db_subnet_group_name="databases",
+            vpc_security_group_ids=["sg-0123456789abcdef0"],
+            db_cluster_parameter_group_name="default.aurora-postgresql16",
+            db_parameter_group_name="default.aurora-postgresql16",
+            kms_key_id=None,
+            storage_type="aurora",
+            db_instance_class="db.r6g.large",
+            instance_count=2,
+            serverless_v2_min_capacity=None,
+            serverless_v2_max_capacity=None,
+            deletion_protection=False,
+            backup_retention_days=1,
+            iam_database_authentication=False,
+            master_username="postgres",
+            tags={OPERATION_TAG: OPERATION},
+        ),
+        **changes,
+    )
 
 
 def a_deletion(resource_id: str = "cluster-PROD", **changes: Any) -> SourceDeletion:
-    known = {
-        "cluster_identifier": SOURCE,
-        "cluster_resource_id": resource_id,
-        "region": REGION,
-        "final_snapshot_identifier": "prod-orders-final-0123456789ab",
-    }
-    return SourceDeletion(**known | changes)
+    return replace(
+        SourceDeletion(
+            cluster_identifier=SOURCE,
+            cluster_resource_id=resource_id,
+            region=REGION,
+            final_snapshot_identifier="prod-orders-final-0123456789ab",
+        ),
+        **changes,
+    )
 
 
 def a_plan(**changes: Any) -> Plan:
-    known = {
-        "operation_id": OPERATION,
-        "target_cluster_id": TARGET,
-        "snapshot": a_snapshot_found(),
-        "copy_needed": False,
-        "copy": None,
-        "cluster": a_cluster_plan(),
-        "delete_source": False,
-        "source_deletion": None,
-        "archive_snapshot": "delete",
-        "on_failure": "clean_up",
-        "dry_run": False,
-    }
-    return Plan(**known | changes)
+    return replace(
+        Plan(
+            operation_id=OPERATION,
+            target_cluster_id=TARGET,
+            snapshot=a_snapshot_found(),
+            copy_needed=False,
+            copy=None,
+            cluster=a_cluster_plan(),
+            delete_source=False,
+            source_deletion=None,
+            archive_snapshot="delete",
+            on_failure="clean_up",
+            dry_run=False,
+        ),
+        **changes,
+    )
 
 
 def a_record(**changes: Any) -> OperationRecord:
-    known = {
-        "operation_id": OPERATION,
-        "execution_id": EXECUTION,
-        "state": "restore-snapshot",
-        "status": "running",
-        "started_at": "2026-03-10T03:00:00.000Z",
-        "last_updated": "2026-03-10T03:00:00.000Z",
-        "step_times": {"snapshot-check": "2026-03-10T03:00:00.000Z", "restore-snapshot": "2026-03-10T03:00:05.000Z"},
-        "plan": {"target_cluster_id": TARGET},
-    }
-    return OperationRecord(**known | changes)
+    return replace(
+        OperationRecord(
+            operation_id=OPERATION,
+            execution_id=EXECUTION,
+            state="restore-snapshot",
+            status="running",
+            started_at="2026-03-10T03:00:00.000Z",
+            last_updated="2026-03-10T03:00:00.000Z",
+            step_times={"snapshot-check": "2026-03-10T03:00:00.000Z", "restore-snapshot": "2026-03-10T03:00:05.000Z"},
+            plan={"target_cluster_id": TARGET},
+        ),
+        **changes,
+    )
 
 
 def some_users(**changes: Any) -> UsersReady:
-    known = {
-        "endpoint": f"{TARGET}.cluster-c0ffee.{REGION}.rds.amazonaws.com",
-        "port": 5432,
-        "databases": ["orders", "postgres"],
-        "application_role": "orders_app",
-        "read_only_role": "orders_report",
-        "inherited_logins": [],
-        "warnings": [],
-    }
-    return UsersReady(**known | changes)
+    return replace(
+        UsersReady(
+            endpoint=f"{TARGET}.cluster-c0ffee.{REGION}.rds.amazonaws.com",
+            port=5432,
+            databases=["orders", "postgres"],
+            application_role="orders_app",
+            read_only_role="orders_report",
+            inherited_logins=[],
+            warnings=[],
+        ),
+        **changes,
+    )
 
 
 def nothing_archived() -> Archived:

@@ -31,7 +31,8 @@ def make_copy(aurora: Aurora) -> object:
 
 
 def make_instance(aurora: Aurora) -> object:
-    return aurora.create_instance(a_cluster_plan(), f"{TARGET}-1", OPERATION)
+    aurora.create_instance(a_cluster_plan(), f"{TARGET}-1", OPERATION)
+    return aurora.instance(f"{TARGET}-1")
 
 
 MAKING: list[tuple[str, Callable[[Aurora], object]]] = [
@@ -79,7 +80,7 @@ def test_rule_4_what_exists_and_isnt_ours_is_never_taken_over(
     rds.add_cluster(TARGET, TagList=tags)
     rds.add_snapshot(a_copy().identifier, TagList=tags)
     rds.add_instance(f"{TARGET}-1", TARGET, TagList=tags)
-    with pytest.raises(StepFailed, match="isn't this operation's|didn't make it") as failed:
+    with pytest.raises(StepFailed, match=r"isn't this operation's|didn't make it") as failed:
         make(aurora)
     assert "choose another" in str(failed.value).lower() or "start again" in str(failed.value)
     assert rds.changes() == [operation]
@@ -215,8 +216,8 @@ def test_an_unknown_or_busy_status_is_one_to_wait_through(rds: FakeRds, aurora: 
     cluster, instance = aurora.cluster(TARGET), aurora.instance("one")
     assert cluster is not None
     assert instance is not None
-    assert not (cluster.is_available or cluster.is_broken)
-    assert not (instance.is_available or instance.is_broken)
+    assert (cluster.is_available, cluster.is_broken) == (False, False)
+    assert (instance.is_available, instance.is_broken) == (False, False)
 
 
 @pytest.mark.parametrize("status", sorted(BROKEN_INSTANCE))

@@ -44,7 +44,7 @@ def test_a_restored_cluster_that_let_us_in_is_proof(restored: dict[str, Any]) ->
 
 @pytest.mark.parametrize("missing", ["login_proven_at", "cluster_resource_id"])
 def test_rule_3_without_a_proven_login_nothing_may_be_deleted(restored: dict[str, Any], missing: str) -> None:
-    with pytest.raises(StepFailed, match="No login to staging-orders has worked yet.*Nothing was deleted"):
+    with pytest.raises(StepFailed, match=r"No login to staging-orders has worked yet.*Nothing was deleted"):
         prove_restored(proved(restored, **{missing: None}), Aurora(REGION), TARGET)
 
 
@@ -89,14 +89,14 @@ def test_a_source_that_is_gone_already_is_as_good(restored: dict[str, Any]) -> N
 def test_rule_1_another_cluster_under_the_sources_name_is_left_alone(
     restored: dict[str, Any], source: dict[str, Any]
 ) -> None:
-    with pytest.raises(StepFailed, match="by now, not cluster-RENAMED.*It was left alone"):
+    with pytest.raises(StepFailed, match=r"by now, not cluster-RENAMED.*It was left alone"):
         prove_source(a_deletion("cluster-RENAMED"), proved(restored), Aurora(REGION))
 
 
 def test_rule_3_the_restored_cluster_is_never_deleted_as_the_source(restored: dict[str, Any]) -> None:
     """Say, after somebody swapped the two names while the pipeline ran."""
     deletion = a_deletion(restored["DbClusterResourceId"], cluster_identifier=TARGET)
-    with pytest.raises(StepFailed, match="is the restored cluster itself. It was left alone"):
+    with pytest.raises(StepFailed, match=r"is the restored cluster itself. It was left alone"):
         prove_source(deletion, proved(restored), Aurora(REGION))
 
 
@@ -104,7 +104,7 @@ def test_deletion_protection_that_was_switched_on_meanwhile_is_respected(
     restored: dict[str, Any], source: dict[str, Any]
 ) -> None:
     source["DeletionProtection"] = True
-    with pytest.raises(StepFailed, match="has deletion protection by now.*It was left alone"):
+    with pytest.raises(StepFailed, match=r"has deletion protection by now.*It was left alone"):
         prove_source(a_deletion(source["DbClusterResourceId"]), proved(restored), Aurora(REGION))
 
 

@@ -21,14 +21,14 @@ KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0d1f3c5e-0000-4000-8000-000000000000"
 FOREIGN_KEY = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/0d1f3c5e-0000-4000-8000-000000000000"
 
 
-def plan_of(**given: Any) -> Plan:
-    request = read_request(given, STACK)
+def plan_of(**raw: Any) -> Plan:
+    request = read_request(raw, STACK)
     return plan_restore(request, OPERATION, an_execution(), Aurora(source_region_of(request, REGION)), Aurora(REGION))
 
 
-def refusal_of(**given: Any) -> str:
+def refusal_of(**raw: Any) -> str:
     with pytest.raises(RequestRefused) as refused:
-        plan_of(**given)
+        plan_of(**raw)
     return str(refused.value)
 
 
@@ -156,11 +156,11 @@ def test_a_snapshot_of_just_the_allowed_age_is_taken(rds: FakeRds) -> None:
 
 def test_a_snapshot_of_another_account_is_refused_with_a_way_out() -> None:
     arn = f"arn:aws:rds:{REGION}:999999999999:cluster-snapshot:prod-tuesday"
-    for given, field in (
+    for raw, field in (
         ({"snapshot_identifier": arn}, "snapshot_identifier"),
         ({"source_account_id": "999999999999"}, "source_account_id"),
     ):
-        message = refusal_of(**given)
+        message = refusal_of(**raw)
         assert message.startswith(f"{field}: account 999999999999 isn't the stack's own ({ACCOUNT})")
         assert f"Copy the snapshot into account {ACCOUNT} first" in message
 
@@ -199,13 +199,13 @@ def test_across_regions_an_own_copy_is_restored(source_rds: FakeRds) -> None:
     assert plan.cluster.snapshot_arn == plan.copy.arn
 
 
-ENCRYPTIONS = {
+ENCRYPTIONS: dict[str, dict[str, Any]] = {
     "none": {"StorageEncryptionType": "none", "StorageEncrypted": False},
     # Under an AWS-owned key, the default since 2026, StorageEncrypted says false.
     "sse-rds": {"StorageEncryptionType": "sse-rds", "StorageEncrypted": False},
     "sse-kms": {"StorageEncryptionType": "sse-kms", "StorageEncrypted": True, "KmsKeyId": FOREIGN_KEY},
 }
-BEFORE_2026 = {
+BEFORE_2026: dict[str, dict[str, Any]] = {
     "none": {"StorageEncryptionType": None, "StorageEncrypted": False},
     "sse-kms": {"StorageEncryptionType": None, "StorageEncrypted": True, "KmsKeyId": FOREIGN_KEY},
 }

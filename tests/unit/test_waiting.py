@@ -12,7 +12,7 @@ from utils.waiting import LONG_CAP_UNITS, seconds_to_wait
 
 HOUR = 3600
 DEFAULT_UNIT = 60
-# Wait: entered, exited. Check: entered, scheduled, started, succeeded, exited. Choice: entered, exited; and one to spare.
+# Wait: entered, exited. Check: entered, scheduled, started, succeeded, exited. Choice: entered, exited. One to spare.
 EVENTS_PER_POLL = 10
 
 elapsed = st.floats(0, 5 * 24 * HOUR)

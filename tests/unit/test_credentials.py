@@ -1,0 +1,189 @@
+"""The two secrets: a crash at any point leaves a password that somebody knows."""
+
+from __future__ import annotations
+
+import json
+import string
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from tests.unit.support import ADMIN_SECRET, APP_SECRET, OPERATION, lost_answer
+from utils.aws import client
+from utils.credentials import AdminSecret, ApplicationLogins, ApplicationSecret, MasterLogin, new_password
+from utils.errors import StepFailed
+
+pytestmark = pytest.mark.usefixtures("account")
+
+HOST = "staging-orders.cluster-c0ffee.us-east-1.rds.amazonaws.com"
+
+
+def stage(operation_id: str = OPERATION) -> MasterLogin:
+    return AdminSecret(ADMIN_SECRET).stage(operation_id, "postgres", HOST, 5432, "staging-orders")
+
+
+def secret(name: str = ADMIN_SECRET, stage: str = "AWSCURRENT") -> dict[str, Any]:
+    text = client("secretsmanager").get_secret_value(SecretId=name, VersionStage=stage)["SecretString"]
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def stages() -> dict[str, list[str]]:
+    return client("secretsmanager").describe_secret(SecretId=ADMIN_SECRET)["VersionIdsToStages"]
+
+
+def test_a_staged_login_is_pending_and_has_the_keys_of_aws() -> None:
+    login = stage()
+    assert secret(stage="AWSPENDING") == {
+        "username": "postgres",
+        "password": login.password,
+        "host": HOST,
+        "port": 5432,
+        "engine": "postgres",
+        "dbClusterIdentifier": "staging-orders",
+    }
+    assert secret() == {}, "nothing becomes current before a login has worked"
+
+
+def test_rule_5_staging_again_finds_the_same_password() -> None:
+    assert stage() == stage()
+
+
+def test_rule_5_staging_again_after_a_lost_answer_finds_the_same_password() -> None:
+    with lost_answer(client("secretsmanager"), "secrets-manager", "PutSecretValue"), pytest.raises(ReadTimeoutError):
+        stage()
+    stored = secret(stage="AWSPENDING")["password"]
+    assert stage().password == stored
+
+
+def test_two_operations_have_two_passwords() -> None:
+    assert stage("one").password != stage("other").password
+
+
+def test_what_was_staged_is_found_by_a_later_step() -> None:
+    login = stage()
+    assert AdminSecret.version_id(OPERATION) in stages()
+    assert AdminSecret(ADMIN_SECRET).staged(OPERATION) == login
+
+
+def test_a_login_that_was_never_staged_is_for_a_person() -> None:
+    with pytest.raises(StepFailed, match=f"has no version of operation {OPERATION}"):
+        AdminSecret(ADMIN_SECRET).staged(OPERATION)
+
+
+def test_promotion_makes_the_login_current_and_keeps_the_previous_one() -> None:
+    before = next(version for version, labels in stages().items() if "AWSCURRENT" in labels)
+    login = stage()
+    AdminSecret(ADMIN_SECRET).promote(OPERATION)
+    assert secret()["password"] == login.password
+    assert stages()[before] == ["AWSPREVIOUS"]
+    assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSCURRENT"]
+
+
+def test_rule_5_promoting_twice_is_as_good_as_once() -> None:
+    stage()
+    AdminSecret(ADMIN_SECRET).promote(OPERATION)
+    before = stages()
+    AdminSecret(ADMIN_SECRET).promote(OPERATION)
+    assert stages() == before
+
+
+def test_rule_5_a_promotion_that_died_half_way_is_completed() -> None:
+    stage()
+    secrets = client("secretsmanager")
+    with lost_answer(secrets, "secrets-manager", "UpdateSecretVersionStage"), pytest.raises(ReadTimeoutError):
+        AdminSecret(ADMIN_SECRET).promote(OPERATION)
+    assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSPENDING", "AWSCURRENT"]
+    AdminSecret(ADMIN_SECRET).promote(OPERATION)
+    assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSCURRENT"]
+
+
+def test_a_secret_that_cant_be_read_is_not_taken_for_an_empty_one() -> None:
+    secrets = client("secretsmanager")
+
+    def deny(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetSecretValue")
+
+    secrets.meta.events.register("before-call.secrets-manager.GetSecretValue", deny)
+    try:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            stage()
+    finally:
+        secrets.meta.events.unregister("before-call.secrets-manager.GetSecretValue", deny)
+    assert len(stages()) == 1, "no second password was stored"
+
+
+# The application's secret
+
+
+def put_app_secret(content: object) -> None:
+    text = content if isinstance(content, str) else json.dumps(content)
+    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString=text)
+
+
+def test_complete_logins_are_taken_as_they_are() -> None:
+    assert ApplicationSecret(APP_SECRET).logins() == ApplicationLogins(
+        app_username="orders_app",
+        app_password="an-application-password",
+        readonly_user="orders_report",
+        readonly_pwd="a-reporting-password",
+    )
+
+
+def test_a_missing_password_is_made_and_stored_so_that_somebody_can_use_it() -> None:
+    put_app_secret({"app_username": "app", "readonly_user": "report", "readonly_pwd": "kept", "team": "orders"})
+    logins = ApplicationSecret(APP_SECRET).logins()
+    assert len(logins.app_password) == 36
+    assert secret(APP_SECRET) == {
+        "app_username": "app",
+        "app_password": logins.app_password,
+        "readonly_user": "report",
+        "readonly_pwd": "kept",
+        "team": "orders",
+    }
+
+
+def test_rule_5_a_password_once_made_is_found_again() -> None:
+    put_app_secret({"app_username": "app", "readonly_user": "report"})
+    assert ApplicationSecret(APP_SECRET).logins() == ApplicationSecret(APP_SECRET).logins()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "p4ssw0rd-in-plain-text",
+        '["p4ssw0rd-in-a-list"]',
+        {"app_username": "p4ssw0rd-alone"},
+        {"app_username": "app", "app_password": 4444, "readonly_user": "report"},
+        {"app_username": "app", "app_password": {"p4ssw0rd": 1}, "readonly_user": "report"},
+    ],
+)
+def test_rule_9_an_unusable_secret_is_refused_without_showing_it(content: object) -> None:
+    put_app_secret(content)
+    with pytest.raises(StepFailed, match="a JSON object with the texts app_username") as failed:
+        ApplicationSecret(APP_SECRET).logins()
+    assert "p4ssw0rd" not in str(failed.value)
+    assert "4444" not in str(failed.value)
+    assert failed.value.__suppress_context__
+
+
+# Passwords
+
+
+def test_a_new_password_is_one_that_rds_takes_and_nobody_has() -> None:
+    """RDS: 8 to 41 printable ASCII characters without / ' " @ and space."""
+    passwords = {new_password() for _ in range(200)}
+    assert len(passwords) == 200
+    for password in passwords:
+        assert 8 <= len(password) <= 41
+        assert set(password) <= set(string.printable) - set("/'\"@ \t\n\r\x0b\x0c")
+
+
+def test_rule_9_a_login_shows_no_password_when_it_is_printed() -> None:
+    login = stage()
+    logins = ApplicationSecret(APP_SECRET).logins()
+    for shown in (repr(login), str(login), f"{login}", repr([login]), repr(logins), str(logins)):
+        assert login.password not in shown
+        assert logins.app_password not in shown
+        assert logins.readonly_pwd not in shown
