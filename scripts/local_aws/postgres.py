@@ -25,6 +25,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO
 
 import psycopg2
 import psycopg2.extensions
@@ -168,13 +170,7 @@ class Postgres:
             }
             arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
             with self.log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._servers.binaries.command("postgres", "-D", str(self._volume), *arguments),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    **self._servers.binaries.process_options,
-                )
+                self._process = self._servers.spawn(["-D", str(self._volume), *arguments], log)
             self._wait_until_it_answers(self._process)
 
     def stop(self, *, at_once: bool = False) -> None:
@@ -243,6 +239,7 @@ class Servers:
         self._numbers = itertools.count(1)
         self._servers: list[Postgres] = []
         self._template_lock = threading.Lock()
+        self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
 
     def new(self, port: int) -> Postgres:
         """A server with an address of its own on which `port` is free; on machines without such, a port of its own."""
@@ -255,10 +252,21 @@ class Servers:
         """The place for a snapshot's volume; nothing is there yet."""
         return Volume(self.directory / f"snapshot-{next(self._numbers)}")
 
+    def spawn(self, arguments: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a server from a thread that lives as long as we do: the server ends with it, even after a kill -9."""
+
+        def start() -> subprocess.Popen[bytes]:
+            command = self.binaries.command("postgres", *arguments)
+            options = self.binaries.process_options
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+
+        return self._spawner.submit(start).result()
+
     def close(self) -> None:
         """Stop every server. The directory is for its owner to delete."""
         for server in self._servers:
             server.stop(at_once=True)
+        self._spawner.shutdown()
 
     def template(self) -> pathlib.Path:
         """An empty volume with Aurora's own roles; every new cluster starts as its copy."""

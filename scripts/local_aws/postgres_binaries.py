@@ -23,18 +23,7 @@ from scripts.local_aws.errors import CannotStart
 
 OLDEST_VERSION = 13
 _DIRECTORY_VARIABLE = "LOCAL_AWS_POSTGRES_BIN"
-
-# Unsharing happens in a program of its own: code between fork and exec in a process with threads can deadlock.
-_ENTER_USER_NAMESPACE = """
-import ctypes, os, sys
-CLONE_NEWUSER = 0x10000000
-if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER):
-    sys.exit("the kernel refuses user namespaces")
-for name, mapping in (("setgroups", "deny"), ("uid_map", "1000 0 1"), ("gid_map", "1000 0 1")):
-    with open(f"/proc/self/{name}", "w") as file:
-        file.write(mapping)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
+_LAUNCHER = str(pathlib.Path(__file__).with_name("postgres_launcher.py"))
 
 
 class PostgresBinaries:
@@ -43,7 +32,7 @@ class PostgresBinaries:
     def __init__(self, scratch: pathlib.Path) -> None:
         """Raises CannotStart. `scratch` is this run's own directory; as `nobody`, it may receive a copy."""
         self._directory = _find()
-        self._prefix: list[str] = []
+        self._identity = "myself"
         self._user: int | None = None
         if os.geteuid() == 0:
             self._leave_root(scratch)
@@ -57,19 +46,18 @@ class PostgresBinaries:
         self.version = version
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        return [*self._prefix, str(self._directory / program), *arguments]
+        """What to start. On Linux it ends with the thread that starts it, however that ends."""
+        launcher = [sys.executable, "-I", "-S", _LAUNCHER, self._identity] if sys.platform == "linux" else []
+        return [*launcher, str(self._directory / program), *arguments]
 
     @property
     def process_options(self) -> dict[str, Any]:
         """For subprocess: a small environment, a session of its own (Ctrl-C is for us, not for the postmaster)."""
-        options: dict[str, Any] = {
+        return {
             "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
             "cwd": "/",
             "start_new_session": True,
         }
-        if self._user is not None:
-            options |= {"user": self._user, "group": self._user, "extra_groups": []}
-        return options
 
     def give(self, *paths: pathlib.Path) -> None:
         """Let the server's user own files that we wrote for it."""
@@ -77,10 +65,13 @@ class PostgresBinaries:
             os.chown(path, self._user, self._user)  # type: ignore[arg-type]  # not None: see the line above
 
     def _leave_root(self, scratch: pathlib.Path) -> None:
-        self._prefix = [sys.executable, "-I", "-S", "-c", _ENTER_USER_NAMESPACE]
-        if sys.platform == "linux" and self._version() is not None:
+        if sys.platform != "linux":
+            raise CannotStart("PostgreSQL refuses to run as root. Run this as an ordinary user.")
+        self._identity = "namespace"
+        if self._version() is not None:
             return
-        self._prefix, self._user = [], pwd.getpwnam("nobody").pw_uid
+        self._user = pwd.getpwnam("nobody").pw_uid
+        self._identity = str(self._user)
         _let_others_in(scratch)
         if self._version() is None:
             copy = scratch / "postgres"

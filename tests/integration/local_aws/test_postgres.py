@@ -7,8 +7,11 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg2
@@ -189,6 +192,33 @@ def test_stopping_leaves_no_process(servers: Servers) -> None:
         os.kill(pid, 0)
 
 
+_KILLED = """
+import os, pathlib, signal, sys
+from scripts.local_aws.postgres import Servers
+servers = Servers(pathlib.Path(sys.argv[1]))
+server = servers.new(5432)
+server.create("boss", "Killed-password1", None)
+server.start()
+print((pathlib.Path(sys.argv[1]) / "cluster-1" / "volume" / "postmaster.pid").read_text().split()[0], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_no_server_outlives_a_process_that_was_killed(tmp_path: pathlib.Path) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(tmp_path / "servers")], capture_output=True, text=True, check=False
+    )
+    command_line, pause = pathlib.Path(f"/proc/{int(killed.stdout)}/cmdline"), threading.Event()
+    for _ in range(500):
+        with suppress(FileNotFoundError):
+            if command_line.read_bytes():  # a zombie has none
+                pause.wait(0.01)
+                continue
+        return
+    pytest.fail(f"{command_line} is still there")
+
+
 def test_a_named_directory_without_postgresql_is_an_error_that_names_it(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,9 +250,11 @@ def test_an_old_postgresql_is_an_error_that_names_its_version(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 def test_root_without_user_namespaces_runs_it_as_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_binaries, "_ENTER_USER_NAMESPACE", "import sys; sys.exit('refused')")
-    made = subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True)
-    directory = pathlib.Path(made.stdout.strip())
+    launcher = pathlib.Path(postgres_binaries.__file__).with_name("postgres_launcher.py").read_text()
+    directory = pathlib.Path(tempfile.mkdtemp())
+    refusing = directory / "launcher.py"
+    refusing.write_text(launcher.replace("libc.unshare(_CLONE_NEWUSER)", "True"))
+    monkeypatch.setattr(postgres_binaries, "_LAUNCHER", str(refusing))
     servers = Servers(directory / "servers")
     try:
         server = servers.new(5432)
