@@ -178,7 +178,7 @@ def _target_problems(
             f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation didn't make it. "
             "It was left alone. Choose another name, or delete that cluster yourself if it isn't needed."
         )
-    for number in range(0, (request.instance_count or 1) + 1):
+    for number in range((request.instance_count or 1) + 1):
         name = instance_name(target_id, number) if number else target_id
         instance = target.instance(name)
         if instance is not None and not instance.belongs_to(operation_id):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
 import sys
 import threading
 import time
@@ -150,8 +151,7 @@ def _options() -> argparse.Namespace:
 def _input(text: str) -> Any:
     try:
         if text.startswith("@"):
-            with open(text[1:], encoding="utf-8") as file:
-                text = file.read()
+            text = pathlib.Path(text[1:]).read_text(encoding="utf-8")
         return json.loads(text)
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text[:60]!r} can't be read as JSON: {error}") from None

@@ -95,10 +95,8 @@ def _show(event: dict[str, Any], started_at: dt.datetime, real_seconds: float, c
 
 
 def _first_line(cause: str | None) -> str:
-    try:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         cause = json.loads(cause or "")["errorMessage"]
-    except (ValueError, KeyError, TypeError):
-        pass
     return (cause or "").split("\n")[0][:160].replace("[", "\\[")
 
 

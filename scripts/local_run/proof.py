@@ -234,4 +234,5 @@ class Proof:
         for group in logs.describe_log_groups()["logGroups"]:
             events = logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
             yield group["logGroupName"], "\n".join(event["message"] for event in events)
-        yield "PostgreSQL's log", aws.aurora.postgres(self.plan["cluster"]["identifier"]).log.read_text(errors="replace")
+        restored = aws.aurora.postgres(self.plan["cluster"]["identifier"])
+        yield "PostgreSQL's log", restored.log.read_text(errors="replace")

@@ -1,0 +1,49 @@
+"""The deployed pipeline in the embedded AWS, with a production cluster to restore from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.local_aws.server import LocalAws
+from scripts.local_run import stage
+from scripts.local_run.production import Production, make_production
+from scripts.local_run.stage import REGION, Stage
+from tests.integration.pipeline.support import Pipeline, numbers
+
+
+@pytest.fixture(scope="session")
+def place(aws: LocalAws) -> Stage:
+    return stage.deploy(aws, cross_region=False, overrides={"InstanceCount": "1"})
+
+
+@pytest.fixture(scope="session")
+def production(aws: LocalAws) -> Production:
+    return make_production(aws, REGION)
+
+
+@pytest.fixture(scope="session")
+def distant_production(aws: LocalAws) -> Production:
+    """The same in another region."""
+    return make_production(aws, stage.OTHER_REGION)
+
+
+@pytest.fixture(scope="session")
+def key(aws: LocalAws) -> str:
+    """A key of the target region."""
+    return str(aws.client("kms").create_key(Description="the copy's")["KeyMetadata"]["Arn"])
+
+
+@pytest.fixture
+def pipeline(place: Stage, production: Production) -> Pipeline:
+    return Pipeline(place)
+
+
+@pytest.fixture
+def target(pipeline: Pipeline) -> Iterator[str]:
+    """The name of a cluster that doesn't exist yet, and won't afterwards."""
+    name = f"target-{next(numbers)}"
+    yield name
+    pipeline.aws.faults.clear()
+    pipeline.remove(name)

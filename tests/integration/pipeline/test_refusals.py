@@ -1,0 +1,121 @@
+"""A request that can't work costs nothing: it is refused in the first step, in words that help."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
+from scripts.local_run.stage import OTHER_REGION
+from tests.integration.pipeline.support import Pipeline
+
+REFUSALS: list[tuple[str, Any, tuple[str, ...]]] = [
+    ("an unknown field", {"delete_sauce": True}, ("delete_sauce", "unknown field", "Did you mean delete_source?")),
+    ("a date that doesn't exist", {"snapshot_date": "2026-02-30"}, ("snapshot_date", "2026-02-30", "YYYY-MM-DD")),
+    (
+        "both a name and a date",
+        {"snapshot_identifier": SNAPSHOT, "snapshot_date": "2026-01-01"},
+        ("snapshot_identifier", "snapshot_date", "Keep one"),
+    ),
+    ("an illegal name", {"target_cluster_id": "1-bad--name-"}, ("target_cluster_id", "1-bad--name-", "Choose")),
+    ("too long a name", {"target_cluster_id": "a" * 64}, ("target_cluster_id", "64 characters")),
+    ("no such snapshot", {"snapshot_identifier": "no-such"}, ("snapshot_identifier", "no-such", "doesn't exist")),
+    ("no such cluster", {"source_cluster_id": "no-such"}, ("source_cluster_id", "no-such", "no available snapshot")),
+    ("a day without a snapshot", {"snapshot_date": "2020-01-01"}, ("snapshot_date", "2020-01-01", "Choose a day")),
+    (
+        "a snapshot that is too old",
+        {"snapshot_identifier": SNAPSHOT, "max_snapshot_age_hours": 0.001},
+        ("max_snapshot_age_hours", SNAPSHOT, "hours old"),
+    ),
+    ("the source as its own target", {"target_cluster_id": CLUSTER}, ("target_cluster_id", CLUSTER, "source cluster")),
+    (
+        "a deletion that isn't confirmed",
+        {"delete_source": True},
+        ("confirm_delete_source", "Repeat the source cluster's name"),
+    ),
+    (
+        "a deletion of another name",
+        {"delete_source": True, "confirm_delete_source": "prod-order"},
+        ("confirm_delete_source", "prod-order", CLUSTER),
+    ),
+    ("a wrong type", {"instance_count": "two"}, ("instance_count", "'two'", "expected int")),
+    ("another account", {"source_account_id": "999999999999"}, ("source_account_id", "999999999999", "own")),
+    ("a list", [1], ("JSON object",)),
+    ("a text", "text", ("JSON object",)),
+    ("an operation id with spaces", {"operation_id": "my run"}, ("operation_id", "my run")),
+    ("a group that isn't one", {"vpc_security_group_ids": ["default"]}, ("vpc_security_group_ids", "default")),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), [case[1:] for case in REFUSALS], ids=[case[0] for case in REFUSALS])
+def test_a_request_is_refused_for(given: Any, words: tuple[str, ...], pipeline: Pipeline) -> None:
+    run = pipeline.run(json.dumps(given))
+    assert run.status == "FAILED"
+    assert run.followed.error == "RequestRefused"
+    for word in words:
+        assert word in run.reason
+    assert run.changes == []
+    (message,) = run.messages
+    assert "FAILED" in message["subject"]
+    assert run.reason.removeprefix("RequestRefused: ").splitlines()[0] in message["message"]
+    assert "Nothing was created, changed or deleted" in message["message"]
+    state = pipeline.state(run.operation_id)
+    assert state is not None
+    assert state["status"]["S"] == "failed"
+
+
+def test_an_encrypted_snapshot_of_another_region_needs_a_key_of_this_one(
+    pipeline: Pipeline, distant_production: Production, target: str
+) -> None:
+    run = pipeline.run({"target_cluster_id": target, "source_region": OTHER_REGION})
+    assert run.followed.error == "RequestRefused"
+    assert "kms_key_id: missing" in run.reason
+    assert run.changes == []
+
+
+def test_a_cluster_that_exists_is_never_taken_over(pipeline: Pipeline) -> None:
+    rds = pipeline.rds()
+    rds.create_db_cluster(
+        DBClusterIdentifier="somebody-elses",
+        Engine="aurora-postgresql",
+        MasterUsername="boss",
+        MasterUserPassword="not-a-secret-1",
+    )
+    pipeline.aws.clock.sleep(600)
+    run = pipeline.run({"target_cluster_id": "somebody-elses"})
+    assert run.followed.error == "RequestRefused"
+    assert "somebody-elses" in run.reason
+    assert run.changes == []
+    pipeline.remove("somebody-elses")
+
+
+def test_everything_wrong_is_said_at_once(pipeline: Pipeline) -> None:
+    run = pipeline.run({"target_cluster_id": "-", "snapshot_date": "yesterday", "port": 1, "colour": "red"})
+    for field in ("target_cluster_id", "snapshot_date", "port", "colour"):
+        assert f"{field}: " in run.reason
+
+
+def test_an_operation_id_is_used_once(pipeline: Pipeline, target: str) -> None:
+    first = pipeline.run({"target_cluster_id": target, "operation_id": "only-once", "dry_run": True})
+    second = pipeline.run({"target_cluster_id": target, "operation_id": "only-once"})
+    assert first.status == "SUCCEEDED"
+    assert second.followed.error == "RequestRefused"
+    assert "only-once" in second.reason
+    assert second.changes == []
+    state = pipeline.state("only-once")
+    assert state is not None
+    assert state["execution_id"]["S"] == first.execution_arn
+
+
+def test_a_protected_source_is_not_deleted(pipeline: Pipeline, production: Production, target: str) -> None:
+    rds = pipeline.rds()
+    rds.modify_db_cluster(DBClusterIdentifier=CLUSTER, DeletionProtection=True, ApplyImmediately=True)
+    pipeline.aws.clock.sleep(300)
+    run = pipeline.run({"target_cluster_id": target, "delete_source": True, "confirm_delete_source": CLUSTER})
+    rds.modify_db_cluster(DBClusterIdentifier=CLUSTER, DeletionProtection=False, ApplyImmediately=True)
+    pipeline.aws.clock.sleep(300)
+    assert run.followed.error == "RequestRefused"
+    assert "deletion protection" in run.reason
+    assert run.changes == []
