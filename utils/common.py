@@ -75,14 +75,13 @@ def step(name: str, task_type: type[TaskInOperation]) -> Callable[[Callable[[Tas
     def decorate(do: Callable[[TaskInOperation, Work], Struct]) -> Handler:
         def in_operation(task: TaskInOperation) -> Struct:
             work = Work(task.run)
-            log.append_keys(operation_id=task.run.operation_id)
             _hold_lock(task.run)
             if not task.run.cleaning_up:
                 work.state.enter(name)
             try:
                 result = do(task, work)
             except Exception as error:
-                _audit_failure(work.state, name, error)
+                _audit_failure(work.state, name, _in_our_words(error))
                 raise
             work.state.audit(name, _outcome(result), msgspec.to_builtins(result))
             return result
@@ -106,29 +105,37 @@ def _reported(
     """Read the task, call, count and log. Errors leave under the names that the state machine knows."""
 
     def lambda_handler(event: Event, context: LambdaContext) -> Any:
-        log.append_keys(step=name, function_request_id=context.aws_request_id)
-        began = time.monotonic()
+        began, operation_id = time.monotonic(), "unknown"
+        # A warm function still has the keys of its last call.
+        log.append_keys(step=name, operation_id=operation_id, function_request_id=context.aws_request_id)
         try:
-            task = read(event)
-        except msgspec.ValidationError as error:
-            raise StepFailed(
-                f"The state machine's input for {name} doesn't fit: {error}. Redeploy the stack."
-            ) from None
-        operation_id = operation_of(task)
-        try:
+            task = _read_task(name, read, event)
+            operation_id = operation_of(task)
+            log.append_keys(operation_id=operation_id)
             result = do(task)
-        except (ClientError, BotoCoreError) as error:
-            failure = as_step_error(error)
-            _report_failure(name, operation_id, failure)
-            raise failure from error
         except Exception as error:
-            _report_failure(name, operation_id, error)
-            raise
+            failure = _in_our_words(error)
+            _report_failure(name, operation_id, failure)
+            if failure is error:
+                raise
+            raise failure from error
         metrics.count_success(name, operation_id, time.monotonic() - began)
         log.info("step finished", extra={"outcome": _outcome(result)})
         return msgspec.to_builtins(result)
 
     return lambda_handler
+
+
+def _read_task(name: str, read: Callable[[Event], Task], event: Event) -> Task:
+    try:
+        return read(event)
+    except msgspec.ValidationError as error:
+        raise StepFailed(f"The state machine's input for {name} doesn't fit: {error}. Redeploy the stack.") from None
+
+
+def _in_our_words(error: Exception) -> Exception:
+    """An error of AWS's as one of the three that the state machine knows; any other as it is."""
+    return as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error
 
 
 def _hold_lock(run: Run) -> None:

@@ -1,0 +1,253 @@
+"""How a step runs: under the lock, with errors that the state machine knows, and with everything written down."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from msgspec import Struct
+
+from tests.unit.conftest import LogLines
+from tests.unit.support import (
+    AUDIT_TABLE,
+    EXECUTION,
+    NOW,
+    OPERATION,
+    OTHER_EXECUTION,
+    TARGET,
+    Context,
+    a_plan,
+    a_run,
+)
+from utils.aws import client
+from utils.common import Work, edge_step, step
+from utils.errors import RequestRefused, StepFailed, TemporaryFailure
+from utils.lock import TargetLock
+from utils.payloads import Run
+from utils.state import OperationState
+
+pytestmark = pytest.mark.usefixtures("account")
+
+THROTTLED = ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, "DescribeDBClusters")
+DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, "DeleteDBCluster")
+CUT_OFF = EndpointConnectionError(endpoint_url="https://rds.us-east-1.amazonaws.com/")
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    run: Run
+    name: str = ""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    ready: bool
+    at: dt.datetime = NOW
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.to_builtins(Task(run=a_run(**changes)))
+    return answer
+
+
+def run(do: Any, given: dict[str, Any] | None = None) -> Any:
+    return step("check-copy-status", Task)(do)(given or event(), Context())  # type: ignore[arg-type] # only its id is read
+
+
+def failing(error: Exception) -> Any:
+    def do(task: Task, work: Work) -> Result:
+        raise error
+
+    return do
+
+
+def waiting(task: Task, work: Work) -> Result:
+    return Result(ready=False)
+
+
+@pytest.fixture(autouse=True)
+def operation(account: None) -> OperationState:
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    state.open("snapshot-check", {}, a_plan(), "running")
+    return state
+
+
+def trail() -> list[tuple[str, str, dict[str, Any]]]:
+    items = client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]
+    return [
+        (each["event_type"]["S"], each["status"]["S"], {k: v.get("S") for k, v in each["event_details"]["M"].items()})
+        for each in items
+    ]
+
+
+# What a step leaves behind
+
+
+def test_a_steps_result_goes_back_as_plain_json_and_into_the_audit() -> None:
+    answer = run(waiting)
+    assert answer == {"ready": False, "at": "2026-03-10T03:00:00Z"}
+    ((kind, status, details),) = trail()
+    assert (kind, status) == ("check-copy-status", "waiting")
+    assert details["at"] == "2026-03-10T03:00:00Z"
+
+
+def test_the_state_says_which_step_is_at_work(operation: OperationState) -> None:
+    def look(task: Task, work: Work) -> Result:
+        assert work.record().state == "check-copy-status"
+        return Result(ready=True)
+
+    run(look)
+    found = operation.recall()
+    assert found is not None
+    assert found.step_times["check-copy-status"] == "2026-03-10T03:00:00.000Z"
+
+
+def test_cleaning_up_leaves_the_state_of_the_failed_step_alone(operation: OperationState) -> None:
+    operation.enter("restore-snapshot")
+    run(waiting, event(cleaning_up=True))
+    found = operation.recall()
+    assert found is not None
+    assert found.state == "restore-snapshot"
+
+
+# Errors: three names
+
+
+@pytest.mark.parametrize(
+    ("raised", "leaves"),
+    [
+        (StepFailed("No."), StepFailed),
+        (RequestRefused("No."), RequestRefused),
+        (TemporaryFailure("Soon."), TemporaryFailure),
+        (THROTTLED, TemporaryFailure),
+        (CUT_OFF, TemporaryFailure),
+        (DENIED, StepFailed),
+    ],
+)
+def test_an_error_leaves_under_one_of_three_names_and_is_audited_under_it(
+    raised: Exception, leaves: type[Exception]
+) -> None:
+    """Step Functions matches a class's name exactly, whatever it inherits from."""
+    with pytest.raises(leaves) as failed:
+        run(failing(raised))
+    assert type(failed.value) is leaves
+    ((kind, status, details),) = trail()
+    assert kind == "check-copy-status"
+    assert status == ("retrying" if leaves is TemporaryFailure else "failed")
+    assert details == {"error": leaves.__name__, "cause": str(failed.value)}
+
+
+def test_a_mistake_of_our_own_is_not_disguised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(failing(ZeroDivisionError("division by zero")))
+    assert trail() == [("check-copy-status", "failed", {"error": "ZeroDivisionError", "cause": "division by zero"})]
+
+
+def test_rule_7_a_failing_audit_never_hides_the_error() -> None:
+    client("dynamodb").delete_table(TableName=AUDIT_TABLE)
+    with pytest.raises(StepFailed, match="The copy is gone"):
+        run(failing(StepFailed("The copy is gone.")))
+
+
+def test_a_failing_audit_of_a_success_is_tried_again() -> None:
+    """The audit is evidence; a step without it hasn't succeeded."""
+    client("dynamodb").delete_table(TableName=AUDIT_TABLE)
+    with pytest.raises(StepFailed, match="PutItem answered ResourceNotFoundException"):
+        run(waiting)
+
+
+@pytest.mark.parametrize("given", [{}, {"run": {"operation_id": 7}}, {"run": None}, []])
+def test_an_input_that_doesnt_fit_says_what_is_wrong_and_is_counted(
+    given: Any, logs: LogLines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lambda_handler = step("check-copy-status", Task)(waiting)
+    with pytest.raises(StepFailed, match="The state machine's input for check-copy-status doesn't fit"):
+        lambda_handler(given, Context())  # type: ignore[arg-type] # only its id is read
+    assert [entry["message"] for entry in logs.entries()] == ["step failed"]
+    assert '"StepFailure"' in capsys.readouterr().out
+
+
+# Rule 6: the lock
+
+
+def test_rule_6_a_run_that_lost_its_lock_stops_before_it_touches_anything(operation: OperationState) -> None:
+    later = NOW + dt.timedelta(hours=3)
+    assert TargetLock(TARGET, "another", OTHER_EXECUTION).hold(later) is None
+    touched = []
+
+    def touch(task: Task, work: Work) -> Result:
+        touched.append(task)
+        return Result(ready=True)
+
+    with pytest.raises(StepFailed, match=f"no longer holds the lock on {TARGET}: {OTHER_EXECUTION} has it"):
+        run(touch, event(now=later))
+    assert touched == []
+    found = operation.recall()
+    assert found is not None
+    assert found.state == "snapshot-check"
+
+
+def test_each_step_renews_the_lock() -> None:
+    run(waiting, event(now=NOW + dt.timedelta(hours=1)))
+    assert TargetLock(TARGET, "another", OTHER_EXECUTION).hold(NOW + dt.timedelta(hours=2)) is not None
+
+
+def test_a_step_without_a_record_of_its_operation_touches_nothing() -> None:
+    def look(task: Task, work: Work) -> Result:
+        return Result(ready=work.record() is not None)
+
+    with pytest.raises(StepFailed):
+        run(look, event(operation_id="never-opened", target_cluster_id="another-target"))
+    with pytest.raises(StepFailed, match=r"The state table has nothing on operation never-opened.*Nothing was touched"):
+        Work(a_run(operation_id="never-opened")).record()
+
+
+# Logs and metrics
+
+
+def test_every_line_of_the_log_bears_step_and_operation(logs: LogLines) -> None:
+    run(waiting)
+    (line,) = logs.entries()
+    assert line["message"] == "step finished"
+    assert line["outcome"] == "waiting"
+    assert (line["step"], line["operation_id"]) == ("check-copy-status", OPERATION)
+    assert line["function_request_id"] == Context.aws_request_id
+
+
+def test_a_failure_is_logged_and_counted_under_the_name_that_the_state_machine_sees(
+    logs: LogLines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(TemporaryFailure):
+        run(failing(THROTTLED))
+    (line,) = logs.entries()
+    assert (line["level"], line["message"]) == ("ERROR", "step failed")
+    assert line["error"] == "TemporaryFailure"
+    assert line["cause"] == "DescribeDBClusters answered Throttling: Rate exceeded"
+    (counted,) = (json.loads(each) for each in capsys.readouterr().out.splitlines())
+    assert counted["StepFailure"] == [1.0]
+    assert counted["error"] == "TemporaryFailure"
+
+
+def test_a_success_is_counted_with_its_duration(capsys: pytest.CaptureFixture[str]) -> None:
+    run(waiting)
+    counted = [json.loads(each) for each in capsys.readouterr().out.splitlines()]
+    assert [each["StepSuccess"] for each in counted if "StepSuccess" in each] == [[1.0]]
+    assert [each["StepDuration"][0] >= 0 for each in counted if "StepDuration" in each] == [True]
+
+
+def test_rule_9_neither_log_nor_metrics_show_the_event(logs: LogLines, capsys: pytest.CaptureFixture[str]) -> None:
+    given = event() | {"name": "p4ssw0rd"}
+    run(waiting, given)
+    with pytest.raises(StepFailed):
+        run(failing(StepFailed("No.")), given)
+    assert "p4ssw0rd" not in logs.text.getvalue()
+    assert "p4ssw0rd" not in capsys.readouterr().out
+
+
+def test_a_step_at_the_edge_logs_under_its_own_operation_also_in_a_warm_function(logs: LogLines) -> None:
+    run(waiting)
+    do = edge_step("sns-notification", lambda raw: str(raw["name"]), lambda name: name)
+    do(lambda name: Result(ready=True))({"name": "tonight"}, Context())  # type: ignore[arg-type] # only its id is read
+    assert [each["operation_id"] for each in logs.entries()] == [OPERATION, "tonight"]
