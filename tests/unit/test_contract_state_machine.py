@@ -144,12 +144,12 @@ def test_a_failing_notification_or_clean_up_never_hides_the_first_error() -> Non
 def longest_delay(rule: dict[str, Any]) -> float:
     """All pauses of a retry rule together, at their longest."""
     pauses = [rule["IntervalSeconds"] * rule["BackoffRate"] ** number for number in range(rule["MaxAttempts"])]
-    return sum(min(pause, rule["MaxDelaySeconds"]) for pause in pauses)
+    return float(sum(min(pause, rule["MaxDelaySeconds"]) for pause in pauses))
 
 
 def longest_task(task: dict[str, Any]) -> float:
     attempts = 1 + sum(rule["MaxAttempts"] for rule in task["Retry"])
-    return attempts * task["TimeoutSeconds"] + sum(map(longest_delay, task["Retry"]))
+    return float(attempts * task["TimeoutSeconds"]) + sum(map(longest_delay, task["Retry"]))
 
 
 def largest(parameter: str) -> int:

@@ -1,0 +1,169 @@
+"""What the code of a handler can reach: calls of AWS, and variables of its environment. Read from the source, not run.
+
+From the handler on, every function, class and method that is mentioned is followed through utils. Methods are known by
+name alone: `x.cluster()` reaches every method of that name in the modules that the handler imports, directly or not.
+So the answer may hold too much, never too little, as long as clients are made by `client("<service>")`.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import boto3
+
+from scripts.checks.handlers import DIRECTORY
+
+UTILS = Path(__file__).parents[2] / "utils"
+_SETTINGS_READERS = {"settings.text", "settings.whole_number", "text", "whole_number"}
+
+
+class Definition(NamedTuple):
+    """A function, method or class of a module."""
+
+    module: str
+    name: str
+    node: ast.AST
+    is_method: bool
+    is_property: bool
+
+
+class Reached(NamedTuple):
+    calls: frozenset[str]
+    """As IAM writes them: rds:DescribeDBClusters."""
+    variables: frozenset[str]
+
+
+@functools.cache
+def reached(folder: str) -> Reached:
+    """All that a handler's code mentions, and all that this mentions in turn."""
+    entry = ast.parse((DIRECTORY / folder / "lambda_function.py").read_text())
+    modules = _imported_modules(entry)
+    known = [definition for module in modules for definition in _definitions(module)]
+    calls, variables = set[str](), set[str]()
+    seen = set[int]()
+    # A module's own statements run when it is imported.
+    new: list[tuple[str, ast.AST]] = [("", entry), *((module, each) for module in modules for each in _loose(module))]
+    while new:
+        module, node = new.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        calls |= set(_aws_calls(node, _clients(entry if not module else _tree(module))))
+        variables |= set(_variables(node))
+        for each in known:
+            if _mentions(node, each):
+                new.append((each.module, each.node))
+    return Reached(frozenset(calls), frozenset(variables))
+
+
+@functools.cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse((UTILS / f"{module}.py").read_text())
+
+
+def _imported_modules(entry: ast.Module) -> list[str]:
+    found, new = [], [entry]
+    while new:
+        for module in _imports(new.pop()):
+            if module not in found:
+                found.append(module)
+                new.append(_tree(module))
+    return found
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Modules of utils, except those that only a type checker imports."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "utils":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("utils."):
+            yield (node.module or "").removeprefix("utils.")
+
+
+@functools.cache
+def _definitions(module: str) -> list[Definition]:
+    found = []
+    for node in _tree(module).body:
+        if isinstance(node, ast.FunctionDef):
+            found.append(Definition(module, node.name, node, is_method=False, is_property=False))
+        elif isinstance(node, ast.ClassDef):
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef):
+                    own = "property" in {each.id for each in method.decorator_list if isinstance(each, ast.Name)}
+                    # Making an object runs its __init__, so that stands under the class's name.
+                    name, is_method = (node.name, False) if method.name == "__init__" else (method.name, True)
+                    found.append(Definition(module, name, method, is_method, is_property=own))
+    return found
+
+
+def _loose(module: str) -> Iterator[ast.AST]:
+    kept = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.If)
+    return (node for node in _tree(module).body if not isinstance(node, kept))
+
+
+def _mentions(node: ast.AST, definition: Definition) -> bool:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute):
+            if each.func.attr == definition.name and not definition.is_property:
+                return True
+        elif isinstance(each, ast.Attribute):
+            if each.attr == definition.name and (definition.is_property or not definition.is_method):
+                return True
+        elif isinstance(each, ast.Name) and each.id == definition.name and not definition.is_method:
+            return True
+    return False
+
+
+def _service_of(node: ast.AST) -> str | None:
+    """The service of a `client("...")` anywhere in an expression."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "client" and each.args:
+            first = each.args[0]
+            if isinstance(first, ast.Constant):
+                return str(first.value)
+    return None
+
+
+def _clients(tree: ast.Module) -> dict[str, str]:
+    """The attributes of a module's classes that hold a client, with its service."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                service = _service_of(node.value)
+                if service and isinstance(target, ast.Attribute):
+                    found[target.attr] = service
+    return found
+
+
+def _aws_calls(node: ast.AST, clients: dict[str, str]) -> Iterator[str]:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute):
+            owner = each.func.value
+            service = clients.get(owner.attr) if isinstance(owner, ast.Attribute) else None
+            service = service or (_service_of(owner) if isinstance(owner, ast.Call) else None)
+            if service:
+                method = each.func.attr
+                if method == "get_paginator":
+                    (named,) = each.args
+                    method = str(named.value) if isinstance(named, ast.Constant) else method
+                yield f"{service}:{_operations(service)[method]}"
+
+
+@functools.cache
+def _operations(service: str) -> dict[str, str]:
+    made = boto3.Session(region_name="eu-central-1").client(service)  # type: ignore[call-overload]  # any service
+    return dict(made.meta.method_to_api_mapping)
+
+
+def _variables(node: ast.AST) -> Iterator[str]:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Subscript) and ast.unparse(each.value) == "os.environ":
+            yield str(ast.literal_eval(each.slice))
+        elif isinstance(each, ast.Call) and ast.unparse(each.func) in _SETTINGS_READERS:
+            # Inside utils.settings a reader passes its own argument on; that is no variable's name.
+            yield from (str(argument.value) for argument in each.args if isinstance(argument, ast.Constant))

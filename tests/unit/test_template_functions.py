@@ -1,0 +1,179 @@
+"""Each handler's folder is one function of the template, with what its code needs and nothing besides."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.checks.expansion import TEMPLATE, definition, source, translated
+from scripts.checks.handlers import DIRECTORY, FOLDERS, folder_of
+from scripts.checks.policies import as_list
+from scripts.checks.reach import reached
+from utils.request import FIELDS, NEVER_BY_DEFAULT
+
+RESOURCES: dict[str, dict[str, Any]] = source()["Resources"]
+FUNCTIONS = {
+    name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == "AWS::Serverless::Function"
+}
+PLAIN = translated()["Resources"]
+GLOBALS: dict[str, Any] = source()["Globals"]["Function"]
+GLOBAL_VARIABLES = set(GLOBALS["Environment"]["Variables"])
+# Read by what the layer ships: Powertools' own settings.
+READ_BY_PACKAGES = {"POWERTOOLS_LOG_LEVEL"}
+# Lambda sets it for every function.
+SET_BY_LAMBDA = {"AWS_REGION"}
+
+
+def own_variables(logical_id: str) -> set[str]:
+    return set(FUNCTIONS[logical_id].get("Environment", {}).get("Variables", {}))
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from (key, *strings(each))
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)
+
+
+def test_each_folder_is_a_function_and_each_function_a_folder() -> None:
+    assert len(FOLDERS) == 10
+    assert sorted(map(folder_of, FUNCTIONS)) == FOLDERS
+
+
+@pytest.mark.parametrize("logical_id", FUNCTIONS)
+def test_a_function_is_deployed_from_the_folder_of_its_name(logical_id: str) -> None:
+    folder = folder_of(logical_id)
+    assert (TEMPLATE.parent / FUNCTIONS[logical_id]["CodeUri"]).resolve() == DIRECTORY / folder
+    assert FUNCTIONS[logical_id]["FunctionName"]["Fn::Sub"].replace("${NamePrefix}", "aurora-restore") == folder
+    log_group = RESOURCES[FUNCTIONS[logical_id]["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
+    assert log_group["LogGroupName"]["Fn::Sub"] == "/aws/lambda/" + FUNCTIONS[logical_id]["FunctionName"]["Fn::Sub"]
+
+
+@pytest.mark.parametrize("logical_id", FUNCTIONS)
+def test_the_handler_that_the_template_names_is_there(logical_id: str) -> None:
+    module, _, function = FUNCTIONS[logical_id].get("Handler", GLOBALS["Handler"]).rpartition(".")
+    tree = ast.parse((DIRECTORY / folder_of(logical_id) / f"{module}.py").read_text())
+    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_each_function_has_a_role_of_its_own() -> None:
+    roles = {each["Role"]["Fn::GetAtt"][0] for each in FUNCTIONS.values()}
+    assert roles == {name.removesuffix("Function") + "Role" for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize("logical_id", FUNCTIONS)
+def test_a_functions_environment_is_what_its_code_reads(logical_id: str) -> None:
+    read = reached(folder_of(logical_id)).variables
+    assert read - SET_BY_LAMBDA <= own_variables(logical_id) | GLOBAL_VARIABLES
+    stack_defaults = {name for name in own_variables(logical_id) if name.startswith("DEFAULT_")}
+    assert own_variables(logical_id) - stack_defaults <= read
+
+
+def test_what_every_function_is_given_some_function_reads() -> None:
+    read = frozenset().union(*(reached(folder).variables for folder in FOLDERS))
+    assert read >= GLOBAL_VARIABLES - READ_BY_PACKAGES
+
+
+def test_the_stacks_defaults_are_fields_of_a_request_and_only_its_reader_has_them() -> None:
+    with_defaults = {name: {each for each in own_variables(name) if each.startswith("DEFAULT_")} for name in FUNCTIONS}
+    assert {name for name, defaults in with_defaults.items() if defaults} == {"SnapshotCheckFunction"}
+    fields = {each.removeprefix("DEFAULT_").lower() for each in with_defaults["SnapshotCheckFunction"]}
+    assert fields <= set(FIELDS) - NEVER_BY_DEFAULT
+
+
+def test_no_environment_holds_a_secret() -> None:
+    """Every value is a parameter's or a resource's, none of them secret, or one of a few plain words."""
+    environments = [GLOBALS["Environment"], *(each.get("Environment", {}) for each in FUNCTIONS.values())]
+    for environment in environments:
+        for name, value in environment.get("Variables", {}).items():
+            assert "{{resolve:" not in str(value)
+            if isinstance(value, str):
+                assert value in {"INFO"}, f"{name} has a literal value"
+    assert not any(parameter.get("NoEcho") for parameter in source()["Parameters"].values())
+
+
+def test_no_secret_has_a_value_in_the_template() -> None:
+    for each in RESOURCES.values():
+        if each["Type"] == "AWS::SecretsManager::Secret":
+            assert "SecretString" not in each["Properties"]
+            template = str(each["Properties"]["GenerateSecretString"]["SecretStringTemplate"])
+            assert re.findall(r'"\w*(?:password|pwd)\w*": "([^"]*)"', template) in ([], [""])
+
+
+def test_a_function_ends_before_its_state_gives_up_on_it() -> None:
+    for state in definition()["States"].values():
+        if state["Type"] == "Task":
+            logical_id = state["Resource"].removeprefix("${").removesuffix("Arn}")
+            assert PLAIN[logical_id]["Properties"]["Timeout"] < state["TimeoutSeconds"]
+
+
+def test_functions_and_layer_are_built_for_the_same_processor_and_runtime() -> None:
+    (layer,) = (each["Properties"] for each in PLAIN.values() if each["Type"] == "AWS::Lambda::LayerVersion")
+    for logical_id in FUNCTIONS:
+        properties = PLAIN[logical_id]["Properties"]
+        assert [properties["Runtime"]] == layer["CompatibleRuntimes"]
+        assert properties["Architectures"] == [{"Ref": "Architecture"}]
+    assert RESOURCES["Layer"]["Properties"]["CompatibleArchitectures"] == [{"Ref": "Architecture"}]
+
+
+def test_only_the_function_that_talks_sql_is_in_the_vpc() -> None:
+    assert {name for name in FUNCTIONS if "VpcConfig" in PLAIN[name]["Properties"]} == {"SetupDbUsersFunction"}
+
+
+def test_a_function_that_is_called_asynchronously_has_dead_letters() -> None:
+    """Whoever calls asynchronously never hears of a failure."""
+    called_by_rules = {
+        target["Arn"]["Fn::GetAtt"][0]
+        for each in PLAIN.values()
+        if each["Type"] == "AWS::Events::Rule"
+        for target in each["Properties"]["Targets"]
+    }
+    assert called_by_rules == {"SnsNotificationFunction"}
+    assert all("DeadLetterConfig" in PLAIN[name]["Properties"] for name in called_by_rules)
+
+
+def test_people_hear_of_every_way_in_which_an_execution_can_end_badly() -> None:
+    pattern = FUNCTIONS["SnsNotificationFunction"]["Events"]["ExecutionDied"]["Properties"]["Pattern"]
+    assert sorted(pattern["detail"]["status"]) == ["ABORTED", "FAILED", "TIMED_OUT"]
+    assert pattern["detail"]["stateMachineArn"] == [{"Ref": "StateMachine"}]
+
+
+def test_the_state_machine_is_told_exactly_the_functions_that_it_names() -> None:
+    machine = RESOURCES["StateMachine"]["Properties"]
+    assert (TEMPLATE.parent / machine["DefinitionUri"]).is_file()
+    used = {state["Resource"] for state in definition()["States"].values() if state["Type"] == "Task"}
+    given = machine["DefinitionSubstitutions"]
+    assert {f"${{{name}}}" for name in given} == used
+    assert given == {f"{name}Arn": {"Fn::GetAtt": [name, "Arn"]} for name in FUNCTIONS}
+
+
+def test_the_state_machine_may_call_every_function_that_it_names_and_no_other() -> None:
+    (policy,) = RESOURCES["StateMachineRole"]["Properties"]["Policies"]
+    allowed = [
+        resource["Fn::GetAtt"][0]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "lambda:InvokeFunction" in as_list(statement["Action"])
+        for resource in statement["Resource"]
+    ]
+    assert sorted(allowed) == sorted(FUNCTIONS)
+
+
+@pytest.mark.parametrize("document", [source(), definition()], ids=["template", "state machine"])
+def test_nothing_is_tied_to_an_account_a_region_or_a_partition(document: dict[str, Any]) -> None:
+    hard_coded = re.compile(r"\b\d{12}\b|\barn:aws|\b(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d\b")
+    descriptions = {each.get("Description") for each in document.get("Parameters", {}).values()}
+    assert [text for text in strings(document) if hard_coded.search(text) and text not in descriptions] == []
+
+
+def test_the_layer_brings_the_certificates_where_the_function_looks_for_them() -> None:
+    in_layer = Path(source()["Parameters"]["RdsCaBundlePath"]["Default"]).relative_to("/opt/python")
+    assert (TEMPLATE.parents[1] / in_layer).is_file()

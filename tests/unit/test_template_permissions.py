@@ -1,0 +1,140 @@
+"""Each role may do what its function's code calls, and nothing else. The code is read, not run (scripts.checks.reach).
+
+The linters know whether an action exists and fits its resource. Only we know whether anybody calls it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.checks.expansion import source, translated
+from scripts.checks.handlers import FOLDERS, folder_of
+from scripts.checks.policies import as_list, gathered, identity_policies, resolved
+from scripts.checks.reach import reached
+
+PLAIN: dict[str, dict[str, Any]] = translated()["Resources"]
+ROLE_OF = {
+    folder_of(name): each["Properties"]["Role"]["Fn::GetAtt"][0]
+    for name, each in PLAIN.items()
+    if each["Type"] == "AWS::Lambda::Function"
+}
+WRITE_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+# What the stack's own key needs where tables, secrets and topic are encrypted with it.
+USE_OWN_KEY = {"kms:Decrypt", "kms:GenerateDataKey"}
+KEY_OF_SNAPSHOT = {"kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}
+# Actions that a call needs beside its own (Service Authorization Reference, "Dependent actions"; Aurora User Guide on
+# encrypted snapshots): tags with what is made, keys of what is encrypted, the final snapshot of what is deleted.
+BROUGHT_ALONG = {
+    "rds:CopyDBClusterSnapshot": {"rds:AddTagsToResource", *KEY_OF_SNAPSHOT},
+    "rds:CreateDBInstance": {"rds:AddTagsToResource"},
+    "rds:DeleteDBCluster": {"rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"},
+    "rds:RestoreDBClusterFromSnapshot": {"rds:AddTagsToResource", *KEY_OF_SNAPSHOT},
+}
+# What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
+IN_A_VPC = {
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+}
+
+
+def needed(folder: str) -> set[str]:
+    calls = reached(folder).calls
+    found = set(calls) | WRITE_LOGS | USE_OWN_KEY
+    for call in calls:
+        found |= BROUGHT_ALONG.get(call, set())
+    return found | (IN_A_VPC if folder == "aurora-restore-setup-db-users" else set())
+
+
+def actions(document: dict[str, Any]) -> set[str]:
+    return {
+        action
+        for statement in document["Statement"]
+        if statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"])
+    }
+
+
+def own_actions(role: str) -> set[str]:
+    policies = PLAIN[role]["Properties"]["Policies"]
+    return set().union(*(actions(resolved(policy["PolicyDocument"])) for policy in policies))
+
+
+def test_every_handler_has_a_role() -> None:
+    assert sorted(ROLE_OF) == FOLDERS
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_role_allows_what_its_code_calls(folder: str) -> None:
+    allowed = set().union(*(actions(document) for document in gathered(ROLE_OF[folder]).values()))
+    assert needed(folder) - allowed == set()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_role_of_its_own_allows_nothing_that_its_code_does_not_call(folder: str) -> None:
+    assert own_actions(ROLE_OF[folder]) - needed(folder) == set()
+
+
+def test_what_all_roles_share_each_action_of_it_is_needed_by_some() -> None:
+    shared = actions(identity_policies()["StatePolicy"])
+    assert shared - set().union(*(needed(folder) for folder in FOLDERS)) == set()
+
+
+def test_only_the_step_that_deletes_may_delete() -> None:
+    deleting = {
+        folder: {action for action in own_actions(role) if action.startswith("rds:Delete")}
+        for folder, role in ROLE_OF.items()
+    }
+    assert {folder: found for folder, found in deleting.items() if found} == {
+        "aurora-restore-archive-snapshot": {"rds:DeleteDBClusterSnapshot"},
+        "aurora-restore-delete-rds": {"rds:DeleteDBCluster", "rds:DeleteDBInstance"},
+    }
+
+
+def test_a_snapshot_may_be_deleted_only_if_it_is_a_copy_that_the_pipeline_made() -> None:
+    """The policy asks for the tag as well as for the name; the code asks for the recorded ARN on top."""
+    (statement,) = [
+        each
+        for each in PLAIN["ArchiveSnapshotRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        if each["Action"] == "rds:DeleteDBClusterSnapshot"
+    ]
+    assert resolved(statement["Resource"]).endswith(":cluster-snapshot:*-copy-*")
+    assert statement["Condition"] == {"Null": {"aws:ResourceTag/aurora-restore:operation-id": "false"}}
+
+
+def test_what_carries_no_tag_of_ours_may_be_deleted_only_within_the_stacks_pattern() -> None:
+    statements = PLAIN["DeleteRdsRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    for statement in statements:
+        if statement["Effect"] == "Allow" and "rds:DeleteDBCluster" in as_list(statement["Action"]):
+            clusters = [each for each in statement["Resource"] if ":cluster:" in each["Fn::Sub"]]
+            narrowed = all(each["Fn::Sub"].endswith(":cluster:${DeletableClusterPattern}") for each in clusters)
+            tagged = statement.get("Condition") == {"Null": {"aws:ResourceTag/aurora-restore:operation-id": "false"}}
+            assert narrowed or tagged
+
+
+@pytest.mark.parametrize("name", [name for name, each in PLAIN.items() if each["Type"] == "AWS::IAM::Role"])
+def test_a_role_is_for_one_service_of_aws_alone(name: str) -> None:
+    for statement in PLAIN[name]["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+        assert list(statement["Principal"]) == ["Service"]
+        assert statement["Action"] == "sts:AssumeRole"
+        assert isinstance(statement["Principal"]["Service"], str)
+
+
+def test_nothing_is_open_to_everybody() -> None:
+    """Neither a key's or topic's own policy, nor a function's permission, nor a door into the database."""
+    for name, each in source()["Resources"].items():
+        properties = each.get("Properties", {})
+        for policy in (properties.get("KeyPolicy"), properties.get("PolicyDocument"), properties.get("ResourcePolicy")):
+            for statement in (policy or {}).get("Statement", []):
+                assert statement.get("Principal", {}) not in ("*", {"AWS": "*"}), name
+        for rule in properties.get("SecurityGroupIngress", []):
+            assert "CidrIp" not in rule, name
+            assert "CidrIpv6" not in rule, name
+        for rule in properties.get("SecurityGroupEgress", []):
+            assert rule["IpProtocol"] == "tcp", name
+            assert rule["FromPort"] == rule["ToPort"], name
