@@ -18,7 +18,8 @@ from utils.payloads import Archived, ExecutionError, Plan, UsersReady
 from utils.state import OperationRecord
 
 MAX_SUBJECT = 99
-MAX_MESSAGE = 200_000
+MAX_MESSAGE_BYTES = 200_000
+MAX_CAUSE = 8_000
 
 # The steps at which a phase begins, in the order of the workflow, and what a person calls the phase.
 PHASES = {
@@ -115,7 +116,7 @@ def failed(
         *(f"  {line}" for line in _remains_lines(record, remains, clean_up)),
         "",
         "What to do next:",
-        *(f"  {line}" for line in _next_lines(error, request, remains, execution_id)),
+        *(f"  {line}" for line in _next_lines(error, record, request, remains, execution_id)),
         "",
         f"Operation  {record.operation_id if record else execution_name(execution_id)}",
         f"Execution  {console_link(execution_id)}",
@@ -132,7 +133,8 @@ def cause_lines(error: ExecutionError) -> list[str]:
         parsed = None
     if isinstance(parsed, dict) and isinstance(parsed.get("errorMessage"), str):
         text = parsed["errorMessage"]
-    return text.splitlines() or ["(no cause was given)"]
+    # Whatever a cause may hold, the commands behind it must still fit into the message.
+    return text[:MAX_CAUSE].splitlines() or ["(no cause was given)"]
 
 
 def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]:
@@ -228,7 +230,15 @@ def _lower(raw: Mapping[str, str]) -> dict[str, str]:
     return {"error": raw.get("Error", ""), "cause": raw.get("Cause", "")}
 
 
-def _next_lines(error: ExecutionError, request: Any, remains: Remains, execution_id: str) -> Iterable[str]:
+def _next_lines(
+    error: ExecutionError, record: OperationRecord | None, request: Any, remains: Remains, execution_id: str
+) -> Iterable[str]:
+    if record and record.source_deletion_at:
+        yield "Mend the cause, then finish the deletion of the source cluster yourself. Don't start again: the restored"
+        yield "cluster may be the only one left, so nothing here tells you to delete it."
+        if remains.cluster is not None:
+            yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier}"
+        return
     if error.error == "RequestRefused":
         yield "Correct the input as said above. Nothing was created, changed or deleted. Then start again:"
     elif remains.cluster is not None:
@@ -249,4 +259,5 @@ def _next_lines(error: ExecutionError, request: Any, remains: Remains, execution
 
 def _message(subject: str, lines: Iterable[str]) -> Message:
     printable = "".join(c if " " <= c <= "~" else "?" for c in f"[aurora-restore] {subject}")
-    return Message(subject=printable[:MAX_SUBJECT], body="\n".join(lines)[:MAX_MESSAGE])
+    body = "\n".join(lines).encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+    return Message(subject=printable[:MAX_SUBJECT], body=body)

@@ -1,0 +1,343 @@
+"""What people are told: all that they need at three in the morning, and within what SNS takes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.fake_rds import FakeRds
+from tests.unit.support import (
+    ACCOUNT,
+    EXECUTION,
+    MACHINE,
+    NOW,
+    OPERATION,
+    OWN_TAGS,
+    REGION,
+    SOURCE_REGION,
+    TARGET,
+    a_cluster_plan,
+    a_copy,
+    a_deletion,
+    a_plan,
+    a_record,
+    nothing_archived,
+    some_users,
+)
+from utils import notifications
+from utils.aurora_utils import Aurora
+from utils.notifications import Message, Remains
+from utils.payloads import Archived, ExecutionError, Plan
+
+END = NOW + dt.timedelta(minutes=52, seconds=30)
+STEP_TIMES = {
+    "snapshot-check": "2026-03-10T03:00:00.000Z",
+    "copy-snapshot": "2026-03-10T03:00:10.000Z",
+    "check-copy-status": "2026-03-10T03:02:00.000Z",
+    "restore-snapshot": "2026-03-10T03:10:10.000Z",
+    "check-restore-status": "2026-03-10T03:14:00.000Z",
+    "setup-db-users": "2026-03-10T03:50:10.000Z",
+    "archive-snapshot": "2026-03-10T03:52:00.000Z",
+}
+
+
+def success(plan: Plan | None = None, archive: Archived | None = None, **users: Any) -> Message:
+    record = a_record(cluster_resource_id="cluster-OURS", step_times=STEP_TIMES)
+    return notifications.succeeded(
+        plan or a_plan(), some_users(**users), archive or nothing_archived(), record, EXECUTION, END
+    )
+
+
+def failure(
+    error: str = "StepFailed",
+    cause: str = "The copy is gone.",
+    request: Any = None,
+    remains: Remains | None = None,
+    clean_up: dict[str, Any] | None = None,
+    **record: Any,
+) -> Message:
+    return notifications.failed(
+        ExecutionError(error=error, cause=cause),
+        a_record(**record),
+        request if request is not None else {},
+        remains or Remains(),
+        clean_up or {},
+        EXECUTION,
+    )
+
+
+# Subjects, as SNS takes them
+
+subject_texts = st.text(max_size=200)
+
+
+@given(subject_texts, subject_texts)
+def test_a_subject_is_always_below_100_printable_ascii_characters(target: str, error: str) -> None:
+    messages = [
+        notifications.planned(a_plan(target_cluster_id=target), EXECUTION),
+        success(a_plan(cluster=a_cluster_plan(identifier=target))),
+        failure(error=error, plan={"target_cluster_id": target}),
+    ]
+    for message in messages:
+        assert 0 < len(message.subject) < 100
+        assert all(" " <= character <= "~" for character in message.subject)
+
+
+def test_subjects_say_how_it_ended_and_for_which_cluster() -> None:
+    assert success().subject == (
+        "[aurora-restore] SUCCEEDED: staging-orders restored from prod-orders, data 3.9 hours old"
+    )
+    assert failure().subject == "[aurora-restore] FAILED: staging-orders at restore-snapshot: StepFailed"
+    assert notifications.planned(a_plan(), EXECUTION).subject == (
+        "[aurora-restore] PLANNED: staging-orders from prod-orders-tuesday"
+    )
+
+
+def test_a_message_fits_into_sns() -> None:
+    body = failure(cause="x" * 1_000_000, request={"tags": {"k": "v" * 300_000}}).body
+    assert len(body.encode()) <= 256 * 1024
+
+
+def test_a_message_of_wide_characters_fits_into_sns_too() -> None:
+    assert len(success(warnings=["語" * 300_000]).body.encode()) <= 256 * 1024
+
+
+def test_however_long_the_cause_is_the_next_command_is_told() -> None:
+    assert "aws stepfunctions start-execution" in failure(cause="x" * 1_000_000).body
+
+
+# Success
+
+
+def test_success_says_what_from_where_how_old_how_long_and_what_was_deleted() -> None:
+    body = success().body
+    for line in (
+        "Restored   staging-orders (cluster-OURS)",
+        f"Endpoint   staging-orders.cluster-c0ffee.{REGION}.rds.amazonaws.com:5432",
+        "From       prod-orders-tuesday, named in the request, of prod-orders",
+        "Data of    2026-03-10 00:00 UTC, 3.9 hours old",
+        "Roles      orders_app (read and write), orders_report (read only)",
+        "Databases  orders, postgres",
+        "Took       52 min 30 s",
+        "Deleted    no cluster",
+        "Copy       nothing deleted: the snapshot was restored directly, there is no copy",
+        f"Operation  {OPERATION}",
+    ):
+        assert line in body.splitlines()
+
+
+def test_success_says_how_long_each_phase_took_waiting_included() -> None:
+    lines = [line.split() for line in success().body.splitlines() if line.startswith("     ")]
+    assert lines == [
+        ["check", "and", "plan", "10", "s"],
+        ["copy", "10", "min", "0", "s"],
+        ["restore", "40", "min", "0", "s"],
+        ["users", "1", "min", "50", "s"],
+        ["archive", "30", "s"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("final", "said"),
+    [("prod-final", "final snapshot prod-final"), (None, "without a final snapshot, as asked")],
+)
+def test_success_names_the_cluster_that_was_deleted(final: str | None, said: str) -> None:
+    deletion = a_deletion(final_snapshot_identifier=final)
+    body = success(a_plan(delete_source=True, source_deletion=deletion)).body
+    assert f"Deleted    prod-orders (cluster-PROD) in {REGION}, {said}" in body.splitlines()
+
+
+def test_success_names_the_copy_that_was_deleted() -> None:
+    body = success(archive=Archived(deleted_snapshot_arn=a_copy().arn, why="the copy had served its purpose")).body
+    assert f"Copy       {a_copy().arn}: the copy had served its purpose" in body.splitlines()
+
+
+def test_success_warns_of_productions_logins_and_of_missing_privileges() -> None:
+    body = success(inherited_logins=["alice", "etl"], warnings=["orders: no privileges on audit.log"]).body
+    assert "Mind       logins that came with the data still work: alice, etl" in body.splitlines()
+    assert "Mind       orders: no privileges on audit.log" in body.splitlines()
+
+
+# Plan
+
+
+def test_a_dry_run_says_what_a_real_run_would_do() -> None:
+    plan = a_plan(
+        copy=a_copy(kms_key_id="alias/staging"), copy_needed=True, source_deletion=a_deletion(), delete_source=True
+    )
+    body = notifications.planned(plan, EXECUTION).body
+    assert body.startswith("This was a dry run: nothing was created, changed or deleted.")
+    for part in (
+        "1. take snapshot prod-orders-tuesday of prod-orders (named in the request; 2026-03-10 00:00 UTC, 3.0",
+        f"2. copy it from {SOURCE_REGION} as prod-orders-copy-0123456789ab under key alias/staging",
+        "3. create cluster staging-orders: PostgreSQL 16.4, port 5432, subnet group databases",
+        "4. create 2 instance(s) of db.r6g.large",
+        "6. DELETE the source cluster prod-orders (cluster-PROD) in us-east-1 with all its instances, after a final "
+        "snapshot prod-orders-final-0123456789ab",
+        "7. delete the copy prod-orders-copy-0123456789ab",
+    ):
+        assert part in body
+
+
+def test_a_dry_run_shouts_when_no_final_snapshot_would_be_taken() -> None:
+    plan = a_plan(source_deletion=a_deletion(final_snapshot_identifier=None), delete_source=True)
+    assert "WITHOUT a final snapshot" in notifications.planned(plan, EXECUTION).body
+
+
+# Failure: rule 7
+
+
+def test_rule_7_a_failure_says_step_cause_remains_and_the_next_command() -> None:
+    body = failure(cause="The copy is gone.\nLook for it.", request={"operation_id": "x", "port": 5433}).body
+    assert "Step       restore-snapshot" in body
+    assert "Error      StepFailed\n           The copy is gone.\n           Look for it." in body
+    assert "Nothing of this operation's: no cluster, no copied snapshot." in body
+    machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{MACHINE}"
+    assert f"aws stepfunctions start-execution --state-machine-arn {machine} --input '{{\"port\": 5433}}'" in body
+
+
+def test_rule_7_what_exists_is_named_with_the_commands_that_delete_it(rds: FakeRds) -> None:
+    rds.add_cluster(TARGET, Status="failed", TagList=OWN_TAGS)
+    rds.add_instance("staging-orders-1", TARGET)
+    rds.add_snapshot("prod-orders-copy", TagList=OWN_TAGS)
+    remains = Remains(cluster=Aurora(REGION).cluster(TARGET), copy=Aurora(REGION).snapshot("prod-orders-copy"))
+    body = failure(remains=remains).body
+    assert f"Cluster staging-orders ({rds.clusters[TARGET]['DbClusterResourceId']}), failed." in body
+    assert f"Copied snapshot arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-copy, available." in body
+    commands = [line.strip() for line in body.splitlines() if line.strip().startswith("aws rds delete")]
+    assert commands == [
+        "aws rds delete-db-instance --db-instance-identifier staging-orders-1",
+        "aws rds delete-db-cluster --db-cluster-identifier staging-orders --skip-final-snapshot",
+    ]
+
+
+def test_no_failure_ever_suggests_to_delete_production(rds: FakeRds) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    body = failure(
+        remains=Remains(cluster=Aurora(REGION).cluster(TARGET)), source_deletion_at="2026-03-10T03:50:00.000Z"
+    ).body
+    assert "The deletion of the source cluster has begun. Keep the restored cluster" in body
+    assert "aws rds delete" not in body, "the restored cluster may be the only one left"
+
+
+def test_a_refused_request_says_that_nothing_happened() -> None:
+    body = failure(error="RequestRefused", cause="port: 80 is out of range.").body
+    assert "Correct the input as said above. Nothing was created, changed or deleted. Then start again:" in body
+
+
+def test_rule_7_a_failed_clean_up_is_told_beside_the_first_error() -> None:
+    cause = json.dumps({"errorMessage": "It can't be deleted yet.", "errorType": "TemporaryFailure"})
+    body = failure(clean_up={"error": {"Error": "TemporaryFailure", "Cause": cause}}).body
+    assert "The copy is gone." in body
+    assert "Cleaning up failed as well: It can't be deleted yet." in body
+
+
+def test_a_clean_up_that_kept_something_says_why() -> None:
+    assert "Nothing was cleaned up: its users can log in." in failure(clean_up={"skipped": "its users can log in"}).body
+
+
+def test_rule_7_what_cant_be_asked_is_said_to_be_unknown() -> None:
+    body = failure(remains=Remains(unknown="DescribeDBClusters answered Throttling: Rate exceeded")).body
+    assert "RDS could not be asked (DescribeDBClusters answered Throttling: Rate exceeded); look for yourself." in body
+    assert "Nothing of this operation's" not in body
+
+
+def test_a_failure_before_there_was_an_operation_has_a_name_too() -> None:
+    message = notifications.failed(
+        ExecutionError(error="RequestRefused", cause="No."),
+        None,
+        {"target_cluster_id": "drill"},
+        Remains(),
+        {},
+        EXECUTION,
+    )
+    assert message.subject == "[aurora-restore] FAILED: drill at snapshot-check: RequestRefused"
+    assert f"Operation  {OPERATION}" in message.body
+
+
+# Causes
+
+a_lambda_error = {"errorMessage": "Line one.\nLine two.", "errorType": "StepFailed", "stackTrace": ["File x"]}
+
+
+@pytest.mark.parametrize(
+    ("cause", "lines"),
+    [
+        (json.dumps(a_lambda_error), ["Line one.", "Line two."]),
+        ("The execution timed out.", ["The execution timed out."]),
+        ("", ["(no cause was given)"]),
+        ('{"cause": "not a function\'s"}', ['{"cause": "not a function\'s"}']),
+        ('{"errorMessage": 7}', ['{"errorMessage": 7}']),
+        ("[1, 2]", ["[1, 2]"]),
+        ('{"broken', ['{"broken']),
+    ],
+)
+def test_of_a_functions_cause_only_the_message_is_told(cause: str, lines: list[str]) -> None:
+    assert notifications.cause_lines(ExecutionError(error="StepFailed", cause=cause)) == lines
+
+
+# Links
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "host"),
+    [
+        ("aws", "eu-central-1", "eu-central-1.console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1", "cn-north-1.console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_the_link_leads_to_the_execution_in_its_partitions_console(partition: str, region: str, host: str) -> None:
+    execution = f"arn:{partition}:states:{region}:{ACCOUNT}:execution:{MACHINE}:tonight"
+    link = f"https://{host}/states/home?region={region}#/v2/executions/details/{execution}"
+    assert notifications.console_link(execution) == link
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.6, "1 min 0 s"),
+        (60, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (90_060, "25 h 1 min"),
+    ],
+)
+def test_durations_are_told_as_people_say_them(seconds: float, text: str) -> None:
+    assert notifications.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("hours", "text"), [(0.5, "0.5 hours"), (47.9, "47.9 hours"), (48, "2.0 days")])
+def test_ages_are_told_as_people_say_them(hours: float, text: str) -> None:
+    assert notifications.age(dt.timedelta(hours=hours)) == text
+
+
+# Whatever was asked for
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    json_values | st.dictionaries(st.sampled_from(["target_cluster_id", "operation_id", "tags"]), json_values),
+    st.text(),
+)
+def test_a_failure_is_told_whatever_the_request_and_the_cause_are(request: Any, cause: str) -> None:
+    error = ExecutionError(error="StepFailed", cause=cause)
+    for record in (None, a_record(plan={})):
+        assert notifications.failed(error, record, request, Remains(), {}, EXECUTION).body
+
+
+def test_the_command_to_start_again_is_safe_to_paste() -> None:
+    body = failure(request={"target_cluster_id": "x'; rm -rf / #"}).body
+    (command,) = [line for line in body.splitlines() if "start-execution" in line]
+    assert """--input '{"target_cluster_id": "x'"'"'; rm -rf / #"}'""" in command
