@@ -20,8 +20,7 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import camelcase_to_underscores
 from moto.rds.models import rds_backends
 
-# Each of these modules registers its operations.
-from scripts.local_aws import aurora_clusters, aurora_groups, aurora_instances
+from scripts.local_aws import aurora_clusters, aurora_groups, aurora_instances  # noqa: F401 they register operations
 from scripts.local_aws.aurora_records import Durations, World
 from scripts.local_aws.aurora_region import OPERATIONS, AuroraBackend, backend
 from scripts.local_aws.aurora_snapshots import snapshot_of
@@ -30,8 +29,6 @@ from scripts.local_aws.faults import Faults
 from scripts.local_aws.postgres import Postgres, Servers
 
 __all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations"]
-
-_REGISTERED = (aurora_clusters, aurora_groups, aurora_instances)
 
 
 class Aurora:

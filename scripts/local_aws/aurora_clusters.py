@@ -63,7 +63,7 @@ _DELETABLE = {"available", "failed", "incompatible-restore", "incompatible-param
 )
 def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     username, password = rules.master_username(parameters), rules.master_password(parameters)
-    database = parameters.get("DatabaseName")
+    database = rules.database_name(parameters)
     attributes = {
         "MasterUsername": username,
         "DatabaseName": database,
@@ -207,7 +207,7 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         logs = (logs | set(wanted.get("EnableLogTypes", []))) - set(wanted.get("DisableLogTypes", []))
         attributes["EnabledCloudwatchLogsExports"] = sorted(logs)
     slow = attributes.keys() - _AT_ONCE
-    if cluster.status != "available" and (slow or password or cluster.status == "deleting"):
+    if cluster.status != "available" and (slow or password or cluster.status not in _DELETABLE):
         message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
         rules.refuse("InvalidDBClusterStateFault", message)
     cluster.attributes |= attributes

@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.aurora_clusters import reset_pending_password
-from scripts.local_aws.aurora_records import Instance
+from scripts.local_aws.aurora_records import Cluster, Instance
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
 
 _SETTINGS = {
@@ -48,13 +48,13 @@ _THE_CLUSTER_S = (
     *("DBParameterGroupName", "DBSubnetGroupName", "Tags", *_SETTINGS, *_THE_CLUSTER_S),
 )
 def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The first one starts the cluster's server. Once available, an instance configures something for a while."""
+    """The first one starts the cluster's server."""
     for name in _THE_CLUSTER_S:
         if name in parameters:
             message = f"The requested DB Instance will be a member of a DB Cluster. Set {name} for the DB Cluster."
             rules.refuse("InvalidParameterCombination", message)
     identifier = rules.identifier(parameters, "DBInstanceIdentifier")
-    engine, instance_class = rules.engine(parameters), rules.instance_class(parameters)
+    engine = rules.engine(parameters)
     if "DBClusterIdentifier" not in parameters:
         rules.refuse("InvalidParameterCombination", f"The engine {engine} requires DBClusterIdentifier.")
     region.check_free(identifier, "DBInstanceAlreadyExists", "DB instance")
@@ -62,14 +62,24 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     if cluster.status != "available":
         message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
         rules.refuse("InvalidDBClusterStateFault", message)
-    version = cluster.attributes["EngineVersion"]
-    subnets = region.subnet_group(cluster.attributes["DBSubnetGroup"])
+    instance = Instance(region, identifier, _attributes(region, cluster, parameters), rules.tags(parameters))
+    instance.cluster = cluster
+    cluster.members.append(instance)
+    region.instances[identifier] = instance
+    _begin(instance)
+    return {"DBInstance": instance.describe()}
+
+
+def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
+    """What the instance is, if it fits its cluster."""
+    version, subnets = cluster.attributes["EngineVersion"], region.subnet_group(cluster.attributes["DBSubnetGroup"])
     if parameters.get("EngineVersion", version) != version:
         message = f"The engine version that you requested doesn't match the DB cluster's, which is {version}."
         rules.refuse("InvalidParameterCombination", message)
     if parameters.get("DBSubnetGroupName", subnets["DBSubnetGroupName"]).lower() != subnets["DBSubnetGroupName"]:
         message = f"The DB subnet group must be the DB cluster's, which is {subnets['DBSubnetGroupName']}."
         rules.refuse("InvalidParameterCombination", message)
+    instance_class = rules.instance_class(parameters)
     if instance_class == "db.serverless" and "ServerlessV2ScalingConfiguration" not in cluster.attributes:
         message = (
             "Set the Serverless v2 scaling configuration on the DB cluster before creating a db.serverless instance."
@@ -80,45 +90,41 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     if zone not in zones:
         rules.refuse("InvalidParameterCombination", f"The DB subnet group doesn't cover the zone {zone}.")
     parameter_group = region.parameter_group("pg", parameters.get("DBParameterGroupName"), version)
-    instance = Instance(
-        region,
-        identifier,
-        {
-            **_DEFAULTS,
-            **{_SETTINGS[name]: value for name, value in parameters.items() if name in _SETTINGS},
-            "AvailabilityZone": zone,
-            "DBInstanceClass": instance_class,
-            "DBParameterGroups": [{"DBParameterGroupName": parameter_group, "ParameterApplyStatus": "in-sync"}],
-            "DbiResourceId": resource_id("db"),
-        },
-        rules.tags(parameters),
-    )
-    instance.cluster = cluster
-    cluster.members.append(instance)
-    region.instances[identifier] = instance
-    durations = region.world.durations
+    return {
+        **_DEFAULTS,
+        **{_SETTINGS[name]: value for name, value in parameters.items() if name in _SETTINGS},
+        "AvailabilityZone": zone,
+        "DBInstanceClass": instance_class,
+        "DBParameterGroups": [{"DBParameterGroupName": parameter_group, "ParameterApplyStatus": "in-sync"}],
+        "DbiResourceId": resource_id("db"),
+    }
 
-    def settle() -> None:
-        instance.enter(_settling(instance), durations.settle, then=available)
+
+def _begin(instance: Instance) -> None:
+    """Creating, available, configuring something for a while, available for good."""
+    world, cluster = instance.region.world, instance.cluster
+    durations = world.durations
+
+    def start_server() -> None:
+        instance.enter("creating", 0, then=available, work=cluster.postgres.start)
 
     def available() -> None:
-        instance.rest()
-        reset_pending_password(cluster)
-
-    def first_available() -> None:
         instance.enter("available", durations.settle, then=settle)
         reset_pending_password(cluster)
 
-    def start() -> None:
-        instance.enter("creating", 0, then=first_available, work=cluster.postgres.start)
+    def settle() -> None:
+        instance.enter(_settling(instance), durations.settle, then=settled)
 
-    fault = region.world.faults.lifecycle("create-instance", identifier)
+    def settled() -> None:
+        instance.rest()
+        reset_pending_password(cluster)
+
+    fault = world.faults.lifecycle("create-instance", instance.identifier)
     if fault:
         seconds = durations.create_instance * fault.at_percent / 100
         instance.enter("creating", seconds, then=lambda: instance.rest(fault.status))
     else:
-        instance.enter("creating", durations.create_instance, then=start)
-    return {"DBInstance": instance.describe()}
+        instance.enter("creating", durations.create_instance, then=start_server)
 
 
 def _settling(instance: Instance) -> str:

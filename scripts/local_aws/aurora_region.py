@@ -66,7 +66,7 @@ class AuroraBackend(BaseBackend):
     def key(self, key_id: str) -> str:
         """The ARN of a key of this region that is enabled."""
         region, account = self.region_name, self.account_id
-        if key_id.startswith("arn:"):
+        if key_id.startswith("arn:") and key_id.count(":") == 5:
             region, account = key_id.split(":")[3:5]
         key = None
         with contextlib.suppress(KeyError, AttributeError):  # moto's ways to say that there is no such key or alias

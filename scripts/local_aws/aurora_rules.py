@@ -74,6 +74,14 @@ def master_username(parameters: Parameters) -> str:
     return value
 
 
+def database_name(parameters: Parameters) -> str | None:
+    value = parameters.get("DatabaseName")
+    if value is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", value):
+        message = "DatabaseName must begin with a letter and contain only alphanumeric characters."
+        refuse("InvalidParameterValue", message)
+    return value
+
+
 def master_password(parameters: Parameters) -> str:
     """8 to 41 characters, as the API reference says; the Aurora guide allows more to PostgreSQL."""
     value = str(parameters.get("MasterUserPassword") or "")

@@ -280,7 +280,7 @@ class Servers:
                 self._run(
                     "initdb",
                     *("-D", str(draft), "-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=1"),
-                    *("--auth=trust", "--no-sync", "--no-instructions"),  # its own pg_hba.conf is never used
+                    *("--auth=trust", "--no-sync"),  # its own pg_hba.conf is never used
                 )
                 self.run_alone(draft, self._aurora_roles())
                 draft.rename(template)

@@ -108,6 +108,8 @@ def test_identifiers_are_kept_in_lower_case(aws: LocalAws) -> None:
         ({"MasterUserPassword": "x" * 42}, "InvalidParameterValue", "longer than 41"),
         ({"MasterUserPassword": "with/slash"}, "InvalidParameterValue", "printable ASCII"),
         ({"MasterUsername": "rdsadmin"}, "InvalidParameterValue", "reserved"),
+        ({"DatabaseName": "two words"}, "InvalidParameterValue", "DatabaseName"),
+        ({"KmsKeyId": "arn:aws:kms"}, "KMSKeyNotAccessibleFault", "arn:aws:kms"),
         ({"BackupRetentionPeriod": 36}, "InvalidParameterValue", "retention"),
         ({"Port": 22}, "InvalidParameterValue", "port"),
         ({"EnableCloudwatchLogsExports": ["audit"]}, "InvalidParameterCombination", "audit"),
