@@ -19,6 +19,8 @@ from utils.notifications import Remains, execution_name, phase_seconds, total_se
 from utils.payloads import Execution, ExecutionError, ExecutionStatusChange, NotificationTask, Plan
 from utils.state import OperationRecord, OperationState, Status, iso
 
+# A table's item has 400 KiB, and a character up to four bytes.
+MAX_REQUEST = 50_000
 STATUS_OF: dict[str, Status] = {"planned": "planned", "succeeded": "succeeded", "failed": "failed"}
 
 
@@ -63,13 +65,17 @@ class OperationEnd:
 
     @property
     def already_told(self) -> bool:
-        return self.record is not None and self.record.notified_at is not None
+        """A run that was redriven after its end is told again: its steps have made it `running` once more."""
+        record = self.record
+        return record is not None and record.notified_at is not None and record.status == STATUS_OF[self._task.outcome]
 
     def close(self) -> None:
         """Write down how it ended and give the lock back. Doing it twice is as good as once."""
         task, status = self._task, STATUS_OF[self._task.outcome]
         if self.record is None:
-            self._state.open("snapshot-check", {"request": task.request}, {}, status)
+            # As a text: a request that was refused may hold what no table takes.
+            asked = json.dumps(task.request, ensure_ascii=False)[:MAX_REQUEST]
+            self._state.open("snapshot-check", {"request": asked}, {}, status)
         else:
             self._state.close(status)
             target = self.record.plan.get("target_cluster_id")

@@ -167,15 +167,22 @@ def epoch(moment: dt.datetime) -> int:
 
 
 def plain(value: object) -> Any:
-    """As DynamoDB takes it: structs become maps, times texts, floats decimals."""
-    return _without_floats(msgspec.to_builtins(value))
+    """As DynamoDB takes it: structs become maps, times texts, numbers decimals or, beyond its range, texts."""
+    return _storable(msgspec.to_builtins(value))
 
 
-def _without_floats(value: Any) -> Any:
-    if isinstance(value, float):
-        return Decimal(str(value))
+def _storable(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _number(Decimal(str(value)))
     if isinstance(value, dict):
-        return {str(key): _without_floats(each) for key, each in value.items()}
+        return {str(key): _storable(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_floats(each) for each in value]
+        return [_storable(each) for each in value]
     return value
+
+
+def _number(value: Decimal) -> Decimal | str:
+    """DynamoDB's numbers have 38 digits and magnitudes from 1E-130 to 9.9E+125."""
+    if value == 0 or (value.is_finite() and len(value.as_tuple().digits) <= 38 and -130 <= value.adjusted() <= 125):
+        return value
+    return str(value)
