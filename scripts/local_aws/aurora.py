@@ -20,7 +20,12 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import camelcase_to_underscores
 from moto.rds.models import rds_backends
 
-from scripts.local_aws import aurora_clusters, aurora_groups, aurora_instances  # noqa: F401 they register operations
+from scripts.local_aws import (  # noqa: F401 each of them registers its operations
+    aurora_clusters,
+    aurora_groups,
+    aurora_instances,
+    aurora_modifications,
+)
 from scripts.local_aws.aurora_records import Durations, World
 from scripts.local_aws.aurora_region import OPERATIONS, AuroraBackend, backend
 from scripts.local_aws.aurora_snapshots import snapshot_of

@@ -1,4 +1,4 @@
-"""Clusters: created, restored, modified, deleted."""
+"""Clusters: created, restored, described, deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scripts.local_aws.aurora_records import Cluster, Snapshot
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
 from scripts.local_aws.aurora_snapshots import find_snapshot, snapshot_of
 
-_SETTINGS = {
+SETTINGS = {
     "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
     "BackupRetentionPeriod": "BackupRetentionPeriod",
     "CopyTagsToSnapshot": "CopyTagsToSnapshot",
@@ -50,16 +50,15 @@ _DEFAULTS: dict[str, Any] = {
     "HttpEndpointEnabled": False,
 }
 _NOT_ON_RESTORE = {"AutoMinorVersionUpgrade", "DatabaseInsightsMode", "PreferredMaintenanceWindow"}
-_NOT_ON_MODIFY = {"EnableCloudwatchLogsExports", "EngineLifecycleSupport", "NetworkType", "StorageType"}
 _PLACE = ("DBSubnetGroupName", "VpcSecurityGroupIds", "DBClusterParameterGroupName", "EngineVersion", "Port", "Tags")
-_AT_ONCE = {"DeletionProtection", "CopyTagsToSnapshot"}
-_DELETABLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"}
+IDLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"}
+"""States in which nothing is under way."""
 
 
 @operation(
     "CreateDBCluster",
     *("DBClusterIdentifier", "Engine", "EngineMode", "MasterUsername", "MasterUserPassword", "DatabaseName"),
-    *("StorageEncrypted", "KmsKeyId", *_PLACE, *_SETTINGS),
+    *("StorageEncrypted", "KmsKeyId", *_PLACE, *SETTINGS),
 )
 def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     username, password = rules.master_username(parameters), rules.master_password(parameters)
@@ -82,7 +81,7 @@ def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
 @operation(
     "RestoreDBClusterFromSnapshot",
     *("DBClusterIdentifier", "SnapshotIdentifier", "Engine", "EngineMode", "KmsKeyId", *_PLACE),
-    *(name for name in _SETTINGS if name not in _NOT_ON_RESTORE),
+    *(name for name in SETTINGS if name not in _NOT_ON_RESTORE),
 )
 def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Of the old cluster nothing is inherited but the data, its users, the port, the key and the backups' settings.
@@ -134,7 +133,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
         {
             **_DEFAULTS,
             **attributes,
-            **{_SETTINGS[name]: value for name, value in parameters.items() if name in _SETTINGS},
+            **{SETTINGS[name]: value for name, value in parameters.items() if name in SETTINGS},
             "AvailabilityZones": zones[:3],
             "DBClusterParameterGroup": region.parameter_group(
                 "cluster-pg", parameters.get("DBClusterParameterGroupName"), version
@@ -182,77 +181,6 @@ def describe_db_clusters(region: AuroraBackend, parameters: rules.Parameters) ->
 
 
 @operation(
-    "ModifyDBCluster",
-    *("DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword", "VpcSecurityGroupIds"),
-    *("DBClusterParameterGroupName", "CloudwatchLogsExportConfiguration"),
-    *(name for name in _SETTINGS if name not in _NOT_ON_MODIFY),
-)
-def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Everything is applied at once, whatever ApplyImmediately says; only a password takes its time."""
-    cluster = region.cluster(parameters["DBClusterIdentifier"])
-    rules.check_cluster_settings(parameters)
-    password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
-    changes = {name: value for name, value in parameters.items() if name in _SETTINGS}
-    attributes = {_SETTINGS[name]: value for name, value in changes.items()}
-    if "VpcSecurityGroupIds" in parameters:
-        vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
-        attributes["VpcSecurityGroups"] = region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
-    if "DBClusterParameterGroupName" in parameters:
-        attributes["DBClusterParameterGroup"] = region.parameter_group(
-            "cluster-pg", parameters["DBClusterParameterGroupName"], cluster.attributes["EngineVersion"]
-        )
-    if "CloudwatchLogsExportConfiguration" in parameters:
-        logs = set(cluster.attributes.get("EnabledCloudwatchLogsExports", []))
-        wanted = parameters["CloudwatchLogsExportConfiguration"]
-        logs = (logs | set(wanted.get("EnableLogTypes", []))) - set(wanted.get("DisableLogTypes", []))
-        attributes["EnabledCloudwatchLogsExports"] = sorted(logs)
-    slow = attributes.keys() - _AT_ONCE
-    if cluster.status != "available" and (slow or password or cluster.status not in _DELETABLE):
-        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
-        rules.refuse("InvalidDBClusterStateFault", message)
-    cluster.attributes |= attributes
-    if password:
-        cluster.pending_password = password
-    if password or slow:
-        cluster.password_reset_begun = False
-    if slow:
-        cluster.enter("modifying", region.world.durations.modify_cluster, then=lambda: _modified(cluster))
-    else:
-        reset_pending_password(cluster)
-    return {"DBCluster": cluster.describe()}
-
-
-def _modified(cluster: Cluster) -> None:
-    cluster.rest()
-    reset_pending_password(cluster)
-
-
-def reset_pending_password(cluster: Cluster) -> None:
-    """For a third of the time the status still reads `available`, then `resetting-master-credentials`.
-
-    Without an available instance the change stays pending until there is one. A fault lets it stay for ever.
-    """
-    password = cluster.pending_password
-    reachable = cluster.status == "available" and any(member.status == "available" for member in cluster.members)
-    if password is None or cluster.password_reset_begun or not reachable:
-        return
-    cluster.password_reset_begun = True
-    seconds = cluster.region.world.durations.reset_master_password
-    never = cluster.region.world.faults.lifecycle("reset-master-password", cluster.identifier)
-
-    def apply() -> None:
-        cluster.rest()
-        if not never:
-            cluster.postgres.set_password(cluster.attributes["MasterUsername"], password)
-            cluster.pending_password = None
-
-    def reset() -> None:
-        cluster.enter("resetting-master-credentials", seconds * 2 / 3, then=apply)
-
-    cluster.enter("available", seconds / 3, then=reset)
-
-
-@operation(
     "DeleteDBCluster",
     *("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"),
 )
@@ -269,7 +197,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     if cluster.attributes["DeletionProtection"]:
         message = "Cannot delete protected Cluster, please disable deletion protection and try again."
         rules.refuse("InvalidParameterCombination", message)
-    if cluster.status not in _DELETABLE:
+    if cluster.status not in IDLE:
         rules.refuse("InvalidDBClusterStateFault", f"DB cluster {cluster.identifier} is {cluster.status}.")
     if any(member.status != "deleting" for member in cluster.members):
         message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
-from scripts.local_aws.aurora_clusters import reset_pending_password
+from scripts.local_aws.aurora_modifications import reset_pending_password
 from scripts.local_aws.aurora_records import Cluster, Instance
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.clock import Clock, Timer
 from scripts.local_aws.faults import Faults
-from scripts.local_aws.postgres import Postgres, Servers, Volume
+from scripts.local_aws.postgres import Postgres, Servers
+from scripts.local_aws.postgres_volumes import Volume
 
 if TYPE_CHECKING:
     from scripts.local_aws.aurora_region import AuroraBackend

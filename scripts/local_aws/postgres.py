@@ -8,12 +8,8 @@ Deviations from Aurora: readers share the writer's server; `rds_superuser` can r
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
-import hmac
 import itertools
-import os
 import pathlib
 import random
 import secrets
@@ -21,7 +17,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +28,8 @@ import psycopg2.extensions
 
 from scripts.local_aws.certificates import Authority
 from scripts.local_aws.postgres_binaries import PostgresBinaries
+from scripts.local_aws.postgres_setup import Setup, quoted, scram_verifier
+from scripts.local_aws.postgres_volumes import Volume, copy_volume
 
 _START_SECONDS = 30
 _STOP_SECONDS = 20
@@ -61,38 +58,6 @@ _SETTINGS = {
     "wal_level": "replica",
 }
 
-_PREDEFINED_ROLES = {
-    "pg_monitor": 13,
-    "pg_signal_backend": 13,
-    "pg_read_all_data": 14,
-    "pg_write_all_data": 14,
-    "pg_checkpoint": 15,
-    "pg_create_subscription": 16,
-    "pg_use_reserved_connections": 16,
-    "pg_maintain": 17,
-}
-
-
-class Volume:
-    """A snapshot's data. Once made it never changes, so that a snapshot and its copies can share it."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-        self.lock = threading.Lock()
-        self._holders = 1
-
-    def share(self) -> Volume:
-        with self.lock:
-            self._holders += 1
-        return self
-
-    def discard(self) -> None:
-        """Give it up; the last one to do so deletes it."""
-        with self.lock:
-            self._holders -= 1
-            if not self._holders:
-                shutil.rmtree(self.path, ignore_errors=True)
-
 
 class Postgres:
     """The server of one cluster. Every method may be called from any thread, one at a time takes effect."""
@@ -117,17 +82,7 @@ class Postgres:
     def create(self, master_username: str, master_password: str, database: str | None) -> None:
         """Make an empty volume with a master user who owns it all, as far as Aurora lets her."""
         with self._lock:
-            copy_volume(self._servers.template(), self._volume)
-            master = _identifier(master_username)
-            statements = [
-                f"create role {master} login createdb createrole password '{scram_verifier(master_password)}'",
-                f"grant rds_superuser to {master} with admin option",
-                f"alter database postgres owner to {master}",
-                f"alter database template1 owner to {master}",
-            ]
-            if database and database != "postgres":
-                statements.append(f"create database {_identifier(database)} owner {master}")
-            self._servers.run_alone(self._volume, statements)
+            self._servers.setup.create(self._volume, master_username, master_password, database)
 
     def create_from(self, volume: Volume) -> None:
         """Take a snapshot's volume as it is: its data, its roles and their passwords."""
@@ -195,7 +150,7 @@ class Postgres:
     def set_password(self, role: str, password: str) -> None:
         """Only the verifier travels: the password is in no log, not even if the statement fails."""
         with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(f"alter role {_identifier(role)} password '{scram_verifier(password)}'")
+            cursor.execute(f"alter role {quoted(role)} password '{scram_verifier(password)}'")
 
     def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
         """As the superuser that Aurora's customers never are. For this package, and for proofs."""
@@ -233,12 +188,12 @@ class Servers:
         self.directory.mkdir(exist_ok=True)
         self.binaries = PostgresBinaries(directory)
         self.password = secrets.token_hex(16)
+        self.setup = Setup(self.binaries, directory, self.password)
         self.authority = Authority(directory / "rds-ca.pem")
         self.access_rules = directory / "pg_hba.conf"
         self.access_rules.write_text(_ACCESS_RULES)
         self._numbers = itertools.count(1)
         self._servers: list[Postgres] = []
-        self._template_lock = threading.Lock()
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
 
     def new(self, port: int) -> Postgres:
@@ -267,85 +222,6 @@ class Servers:
         for server in self._servers:
             server.stop(at_once=True)
         self._spawner.shutdown()
-
-    def template(self) -> pathlib.Path:
-        """An empty volume with Aurora's own roles; every new cluster starts as its copy."""
-        template = self.directory / "template"
-        with self._template_lock:
-            if not template.exists():
-                draft = self.directory / "template-draft"
-                shutil.rmtree(draft, ignore_errors=True)
-                draft.mkdir(mode=0o700)
-                self.binaries.give(draft)
-                self._run(
-                    "initdb",
-                    *("-D", str(draft), "-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=1"),
-                    *("--auth=trust", "--no-sync"),  # its own pg_hba.conf is never used
-                )
-                self.run_alone(draft, self._aurora_roles())
-                draft.rename(template)
-        return template
-
-    def run_alone(self, volume: pathlib.Path, statements: list[str]) -> None:
-        """Run statements as the superuser on a volume that has no server, one per line."""
-        arguments = [part for name in ("fsync", "full_page_writes") for part in ("-c", f"{name}=off")]
-        self._run(
-            "postgres",
-            *("--single", "-D", str(volume), "-c", "exit_on_error=on", *arguments, "postgres"),
-            script="\n".join(statements) + "\n",
-        )
-
-    def _aurora_roles(self) -> list[str]:
-        version = self.binaries.version
-        granted = [name for name, since in _PREDEFINED_ROLES.items() if since <= version]
-        granted += ["rds_password", "rds_replication"]
-        return [
-            f"alter role rdsadmin password '{scram_verifier(self.password)}'",
-            *(f"create role {name}" for name in ("rds_superuser", "rds_iam", "rds_password", "rds_replication")),
-            *(f"grant {name} to rds_superuser with admin option" for name in granted),
-            "alter role rdsadmin set log_statement = 'none'",
-            "create database rdsadmin",
-            "revoke all on database rdsadmin from public",
-        ]
-
-    def _run(self, program: str, *arguments: str, script: str = "") -> None:
-        command = self.binaries.command(program, *arguments)
-        done = subprocess.run(
-            command, input=script, capture_output=True, text=True, check=False, **self.binaries.process_options
-        )
-        if done.returncode:
-            raise RuntimeError(f"{program} failed: {done.stderr[-1000:] or done.stdout[-1000:]}")
-
-
-def copy_volume(source: pathlib.Path, target: pathlib.Path, *, live: bool = False) -> None:
-    """Copy a directory's content, as a clone where the file system can. `live`: files may vanish while we copy."""
-    target.mkdir(mode=0o700, exist_ok=True)
-    options = ["-a", "--reflink=auto"] if sys.platform == "linux" else ["-a"]
-    done = subprocess.run(
-        ["cp", *options, f"{source}/.", str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-    )
-    complaints = [line for line in done.stderr.splitlines() if not (live and "No such file" in line)]
-    if done.returncode and complaints:
-        raise RuntimeError(f"a volume could not be copied: {complaints[0]}")
-    (target / "postmaster.pid").unlink(missing_ok=True)
-
-
-def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores instead of a password of ASCII characters (RFC 5803, RFC 7677)."""
-    iterations, salt = 4096, secrets.token_bytes(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations)
-    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    server_key = hmac.digest(salted, b"Server Key", "sha256")
-    encoded = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]
-    return f"SCRAM-SHA-256${iterations}:{encoded[0]}${encoded[1]}:{encoded[2]}"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _free_address(port: int) -> tuple[str, int]:

@@ -19,7 +19,8 @@ import pytest
 
 from scripts.local_aws import postgres, postgres_binaries
 from scripts.local_aws.errors import CannotStart
-from scripts.local_aws.postgres import Postgres, Servers, scram_verifier
+from scripts.local_aws.postgres import Postgres, Servers
+from scripts.local_aws.postgres_setup import scram_verifier
 
 PASSWORD = "First-password1"
 
