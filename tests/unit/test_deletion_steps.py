@@ -1,0 +1,367 @@
+"""aurora-restore-delete-rds, -check-delete-status and -archive-snapshot: only what is proved goes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.unit.fake_rds import Clock, FakeRds
+from tests.unit.support import (
+    EXECUTION,
+    NOW,
+    OPERATION,
+    OWN_TAGS,
+    REGION,
+    SOURCE,
+    SOURCE_REGION,
+    TARGET,
+    a_copy,
+    a_deletion,
+    a_plan,
+    a_run,
+    calling,
+)
+from utils.errors import StepFailed, TemporaryFailure
+from utils.payloads import ArchiveTask, DeleteTask
+from utils.state import OperationRecord, OperationState
+
+pytestmark = pytest.mark.usefixtures("account", "source_rds")
+
+delete, look, archive = calling("delete-rds"), calling("check-delete-status"), calling("archive-snapshot")
+COPY = a_copy()
+DELETION_SECONDS: dict[str, float] = {"DeleteDBInstance": 300, "DeleteDBCluster": 600}
+
+
+@pytest.fixture(autouse=True)
+def operation(account: None) -> OperationState:
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    state.open("snapshot-check", {}, a_plan(copy=COPY, copy_needed=True), "running")
+    return state
+
+
+def record() -> OperationRecord:
+    found = OperationState(OPERATION, EXECUTION, NOW).recall()
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def restored(rds: FakeRds, operation: OperationState) -> dict[str, Any]:
+    """The cluster that this operation restored, with a login that has worked."""
+    rds.add_instance("staging-orders-1", TARGET, TagList=OWN_TAGS)
+    cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    operation.remember(cluster_resource_id=cluster["DbClusterResourceId"], login_proven_at="2026-03-10T03:40:00.000Z")
+    return cluster
+
+
+@pytest.fixture
+def production(rds: FakeRds) -> dict[str, Any]:
+    rds.seconds = DELETION_SECONDS
+    for number in (1, 2):
+        rds.add_instance(f"prod-orders-{number}", SOURCE)
+    return rds.add_cluster(SOURCE)
+
+
+def deleting(cluster: dict[str, Any], now: dt.datetime = NOW, **changes: Any) -> DeleteTask:
+    return DeleteTask(run=a_run(now=now), deletion=a_deletion(cluster["DbClusterResourceId"], **changes))
+
+
+def cleaning_up() -> DeleteTask:
+    return DeleteTask(run=a_run(cleaning_up=True))
+
+
+# Rule 3: the source
+
+
+def test_the_source_goes_with_instances_first_and_a_final_snapshot(
+    rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    answer = delete(deleting(production))
+    assert (answer["ready"], answer["cluster_identifier"]) == (False, SOURCE)
+    assert rds.changes() == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
+    assert record().source_deletion_at == "2026-03-10T03:00:00.000Z"
+    while not answer["ready"]:
+        clock.pass_seconds(answer["wait_seconds"])
+        answer = look({"run": a_run(now=clock.now), "progress": answer})
+    assert SOURCE not in rds.clusters
+    assert TARGET in rds.clusters
+    assert rds.snapshots["prod-orders-final-0123456789ab"]["DBClusterIdentifier"] == SOURCE
+
+
+def test_the_source_of_another_region_goes_there_and_nowhere_else(
+    rds: FakeRds, source_rds: FakeRds, restored: dict[str, Any]
+) -> None:
+    rds.add_cluster(SOURCE)
+    production = source_rds.add_cluster(SOURCE)
+    delete(deleting(production, region=SOURCE_REGION))
+    assert SOURCE not in source_rds.clusters
+    assert rds.changes() == []
+
+
+def test_rule_3_without_a_proven_login_the_source_stays(
+    rds: FakeRds, operation: OperationState, production: dict[str, Any]
+) -> None:
+    cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    operation.remember(cluster_resource_id=cluster["DbClusterResourceId"])
+    with pytest.raises(StepFailed, match="No login to staging-orders has worked yet"):
+        delete(deleting(production))
+    assert rds.changes() == []
+    assert record().source_deletion_at is None
+
+
+@pytest.mark.parametrize(("status", "error"), [("failed", StepFailed), ("backing-up", TemporaryFailure)])
+def test_rule_3_without_an_available_restored_cluster_the_source_stays(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any], status: str, error: type[Exception]
+) -> None:
+    restored["Status"] = status
+    with pytest.raises(error, match="Nothing was deleted"):
+        delete(deleting(production))
+    assert rds.changes() == []
+
+
+def test_rule_3_a_plan_without_a_deletion_deletes_nothing(rds: FakeRds, restored: dict[str, Any]) -> None:
+    with pytest.raises(StepFailed, match=r"The plan names no source cluster to delete. Nothing was deleted"):
+        delete(DeleteTask(run=a_run()))
+    assert rds.changes() == []
+
+
+def test_rule_1_a_source_that_was_replaced_under_its_name_stays(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    production["DbClusterResourceId"] = "cluster-NEW"
+    with pytest.raises(StepFailed, match="is cluster-NEW by now, not cluster-OLD"):
+        delete(deleting({"DbClusterResourceId": "cluster-OLD"}))
+    assert rds.changes() == []
+
+
+def test_rule_1_without_a_record_nothing_is_deleted(rds: FakeRds, production: dict[str, Any]) -> None:
+    task = msgspec.structs.replace(deleting(production), run=a_run(operation_id="never-opened"))
+    with pytest.raises(StepFailed):
+        delete(task)
+    assert rds.changes() == []
+
+
+def test_rule_5_a_deletion_asked_for_twice_is_one(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    assert delete(deleting(production)) == delete(deleting(production))
+    assert rds.changes() == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
+
+
+@pytest.mark.parametrize("operation_lost", ["DeleteDBInstance", "DeleteDBCluster"])
+def test_rule_5_a_deletion_whose_answer_was_lost_goes_on(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any], operation_lost: str
+) -> None:
+    rds.lose_answer(operation_lost)
+    with pytest.raises(TemporaryFailure):
+        delete(deleting(production))
+    delete(deleting(production, now=NOW + dt.timedelta(minutes=1)))
+    assert rds.changes() == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
+    assert rds.clusters[SOURCE]["Status"] == "deleting"
+    assert record().source_deletion_at == "2026-03-10T03:00:00.000Z"
+
+
+def test_a_source_that_is_gone_is_as_good(restored: dict[str, Any]) -> None:
+    assert delete(deleting({"DbClusterResourceId": "cluster-GONE"}))["ready"] is True
+
+
+def test_a_deletion_that_rds_refuses_stops_the_run(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    rds.refuse("DeleteDBCluster", "SnapshotQuotaExceeded", "Because.")
+    with pytest.raises(StepFailed, match="DeleteDBCluster answered SnapshotQuotaExceeded"):
+        delete(deleting(production))
+
+
+# Watching
+
+
+def a_progress(cluster: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    known = {
+        "cluster_identifier": SOURCE,
+        "region": REGION,
+        "cluster_resource_id": cluster["DbClusterResourceId"],
+        "final_snapshot_identifier": None,
+        "started_at": NOW.isoformat(),
+        "ready": False,
+        "wait_seconds": 120,
+    }
+    return known | changes
+
+
+def looking(progress: dict[str, Any], hours: float = 0.5) -> dict[str, Any]:
+    return {"run": a_run(now=NOW + dt.timedelta(hours=hours)), "progress": progress}
+
+
+@pytest.mark.parametrize("status", ["deleting", "available", "backing-up", "modifying", "deleted"])
+def test_a_cluster_on_its_way_out_is_waited_for(production: dict[str, Any], status: str) -> None:
+    production["Status"] = status
+    answer = look(looking(a_progress(production)))
+    assert (answer["ready"], answer["wait_seconds"]) == (False, 300)
+
+
+def test_gone_is_gone_even_if_another_cluster_has_taken_the_name(production: dict[str, Any]) -> None:
+    progress = a_progress(production)
+    production["DbClusterResourceId"] = "cluster-SUCCESSOR"
+    assert look(looking(progress))["ready"] is True
+
+
+def test_a_deletion_that_was_skipped_needs_no_look(rds: FakeRds) -> None:
+    progress = a_progress({"DbClusterResourceId": None}, ready=True, skipped="no cluster was made")
+    assert look(looking(progress)) == {**progress, "started_at": "2026-03-10T03:00:00Z"}
+    assert rds.operations() == []
+
+
+@pytest.mark.parametrize("status", ["failed", "inaccessible-encryption-credentials"])
+def test_a_cluster_that_will_never_go_stops_the_run(production: dict[str, Any], status: str) -> None:
+    production["Status"] = status
+    with pytest.raises(StepFailed, match=f"Cluster prod-orders is {status} 0.5 hours after its deletion began"):
+        look(looking(a_progress(production)))
+
+
+def test_a_deletion_past_its_deadline_stops_the_run(production: dict[str, Any]) -> None:
+    production["Status"] = "deleting"
+    with pytest.raises(StepFailed, match=r"is deleting 12.0 hours after its deletion began.*--region us-east-1"):
+        look(looking(a_progress(production), hours=12))
+
+
+# Cleaning up
+
+
+def test_rule_1_cleaning_up_takes_away_what_this_operation_made(rds: FakeRds, restored: dict[str, Any]) -> None:
+    answer = delete(cleaning_up())
+    assert (answer["cluster_identifier"], answer["ready"], answer["skipped"]) == (TARGET, False, None)
+    assert rds.changes() == ["DeleteDBInstance", "DeleteDBCluster"]
+    assert rds.asked("DeleteDBCluster")["SkipFinalSnapshot"] is True
+
+
+def test_rule_1_cleaning_up_never_touches_the_source_even_if_the_plan_names_it(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    delete(DeleteTask(run=a_run(cleaning_up=True), deletion=a_deletion(production["DbClusterResourceId"])))
+    assert rds.clusters[SOURCE]["Status"] == "available"
+    assert rds.instances["prod-orders-1"]["DBInstanceStatus"] == "available"
+
+
+@pytest.mark.parametrize(
+    ("fact", "reason"),
+    [
+        ("users_ready_at", "its users can log in"),
+        ("source_deletion_at", "the only one left"),
+    ],
+)
+def test_a_cluster_that_somebody_may_rely_on_is_never_cleaned_up(
+    rds: FakeRds, operation: OperationState, restored: dict[str, Any], fact: str, reason: str
+) -> None:
+    operation.remember(**{fact: "2026-03-10T03:45:00.000Z"})
+    answer = delete(cleaning_up())
+    assert answer["ready"] is True
+    assert reason in answer["skipped"]
+    assert rds.changes() == []
+
+
+def test_rule_1_a_cluster_that_isnt_ours_is_never_cleaned_up(rds: FakeRds) -> None:
+    rds.add_cluster(TARGET)
+    assert "isn't tagged as this operation's" in delete(cleaning_up())["skipped"]
+    assert rds.changes() == []
+
+
+# Archiving: rule 2
+
+
+def archiving(**changes: Any) -> ArchiveTask:
+    known: dict[str, Any] = {"run": a_run(), "archive_snapshot": "delete", "copy": COPY}
+    return ArchiveTask(**known | changes)
+
+
+@pytest.fixture
+def copied(rds: FakeRds, operation: OperationState) -> dict[str, Any]:
+    rds.add_snapshot("prod-orders-tuesday")
+    operation.remember(copied_snapshot_arn=COPY.arn)
+    return rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
+
+
+def test_the_copy_that_this_operation_made_goes(rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]) -> None:
+    assert archive(archiving())["deleted_snapshot_arn"] == COPY.arn
+    assert list(rds.snapshots) == ["prod-orders-tuesday"]
+
+
+def test_rule_2_the_snapshot_that_was_found_is_never_deleted(rds: FakeRds, restored: dict[str, Any]) -> None:
+    rds.add_snapshot("prod-orders-tuesday")
+    answer = archive(archiving(copy=None))
+    assert answer == {
+        "deleted_snapshot_arn": None,
+        "why": "the snapshot was restored directly, there is no copy",
+    }
+    assert list(rds.snapshots) == ["prod-orders-tuesday"]
+
+
+def test_rule_2_not_even_if_the_plan_names_it_as_the_copy(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]
+) -> None:
+    found = rds.snapshots["prod-orders-tuesday"]
+    found["TagList"] = OWN_TAGS
+    plan = a_copy(identifier="prod-orders-tuesday", arn=found["DBClusterSnapshotArn"])
+    with pytest.raises(StepFailed, match=r"isn't the copy that operation .* made.*It was left alone"):
+        archive(archiving(copy=plan))
+    assert rds.changes() == []
+
+
+def test_rule_1_a_copy_without_our_tag_is_left_alone(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]
+) -> None:
+    copied["TagList"] = []
+    with pytest.raises(StepFailed, match="It was left alone"):
+        archive(archiving())
+    assert rds.changes() == []
+
+
+def test_a_copy_is_kept_if_asked(rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]) -> None:
+    assert "is kept, as asked" in archive(archiving(archive_snapshot="keep"))["why"]
+    assert rds.changes() == []
+
+
+@pytest.mark.parametrize(("status", "error"), [("failed", StepFailed), ("maintenance", TemporaryFailure)])
+def test_the_copy_stays_until_the_restored_cluster_has_proved_itself(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any], status: str, error: type[Exception]
+) -> None:
+    restored["Status"] = status
+    with pytest.raises(error):
+        archive(archiving())
+    assert rds.changes() == []
+
+
+def test_cleaning_up_takes_the_copy_without_a_restored_cluster(rds: FakeRds, copied: dict[str, Any]) -> None:
+    assert archive(archiving(run=a_run(cleaning_up=True)))["deleted_snapshot_arn"] == COPY.arn
+
+
+def test_cleaning_up_finds_a_copy_whose_arn_could_not_be_written_down(rds: FakeRds) -> None:
+    rds.add_snapshot(COPY.identifier, Status="copying", TagList=OWN_TAGS)
+    assert archive(archiving(run=a_run(cleaning_up=True)))["deleted_snapshot_arn"] == COPY.arn
+
+
+def test_rule_5_archiving_twice_is_as_good_as_once(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]
+) -> None:
+    archive(archiving())
+    assert "is gone already" in archive(archiving())["why"]
+
+
+def test_rule_5_archiving_again_after_a_lost_answer_succeeds(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]
+) -> None:
+    rds.lose_answer("DeleteDBClusterSnapshot")
+    with pytest.raises(TemporaryFailure):
+        archive(archiving())
+    assert "is gone already" in archive(archiving())["why"]
+
+
+def test_a_copy_that_rds_wont_delete_stops_the_run(
+    rds: FakeRds, restored: dict[str, Any], copied: dict[str, Any]
+) -> None:
+    rds.refuse("DeleteDBClusterSnapshot", "InvalidDBClusterSnapshotStateFault", "Because.")
+    with pytest.raises(StepFailed, match="DeleteDBClusterSnapshot answered InvalidDBClusterSnapshotStateFault"):
+        archive(archiving())
