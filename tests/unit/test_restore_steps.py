@@ -1,0 +1,221 @@
+"""aurora-restore-restore-snapshot and aurora-restore-check-restore-status: the next action, until all is settled."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import LogLines
+from tests.unit.fake_rds import Clock, FakeRds
+from tests.unit.support import (
+    ADMIN_SECRET,
+    AUDIT_TABLE,
+    EXECUTION,
+    NOW,
+    OPERATION,
+    OWN_TAGS,
+    STATE_TABLE,
+    TARGET,
+    a_cluster_plan,
+    a_plan,
+    a_run,
+    calling,
+)
+from utils.aws import client
+from utils.errors import StepFailed, TemporaryFailure
+from utils.state import OperationRecord, OperationState
+
+pytestmark = pytest.mark.usefixtures("account")
+
+advance, look = calling("restore-snapshot"), calling("check-restore-status")
+PLAN = a_cluster_plan()
+
+
+@pytest.fixture(autouse=True)
+def operation(account: None, rds: FakeRds) -> OperationState:
+    rds.add_snapshot("prod-orders-tuesday")
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    state.open("snapshot-check", {}, a_plan(), "running")
+    return state
+
+
+def record() -> OperationRecord:
+    found = OperationState(OPERATION, EXECUTION, NOW).recall()
+    assert found is not None
+    return found
+
+
+def act(clock: Clock) -> Any:
+    return advance({"run": a_run(now=clock.now), "cluster": PLAN})
+
+
+def observe(clock: Clock, progress: Any) -> Any:
+    return look({"run": a_run(now=clock.now), "cluster": PLAN, "progress": progress})
+
+
+def staged_password() -> str:
+    text = client("secretsmanager").get_secret_value(SecretId=ADMIN_SECRET, VersionStage="AWSPENDING")["SecretString"]
+    return str(json.loads(text)["password"])
+
+
+def restore(clock: Clock) -> list[str]:
+    """The state machine's loop, from the first action until everything is settled; the transitions that it took."""
+    transitions = []
+    progress = None
+    while progress is None or progress["answer"] != "done":
+        if progress is None or progress["answer"] == "advance":
+            progress = act(clock)
+            transitions.append("Restore Snapshot")
+        clock.pass_seconds(progress["wait_seconds"])
+        progress = observe(clock, progress)
+        transitions += ["Wait for Restore", "Check Restore Status", "Restore Done?"]
+    return transitions
+
+
+def test_a_restore_makes_cluster_writer_reader_and_password_in_this_order(rds: FakeRds, clock: Clock) -> None:
+    restore(clock)
+    assert rds.changes() == [
+        "RestoreDBClusterFromSnapshot",
+        "CreateDBInstance",
+        "CreateDBInstance",
+        "ModifyDBCluster",
+    ]
+    assert sorted(rds.instances) == ["staging-orders-1", "staging-orders-2"]
+
+
+def test_forty_minutes_of_aurora_work_need_fewer_than_sixty_transitions(rds: FakeRds, clock: Clock) -> None:
+    """The rest of a run without copy takes eleven: from Receive Request to Restored."""
+    rds.seconds = {"RestoreDBClusterFromSnapshot": 1200, "CreateDBInstance": 540, "ModifyDBCluster": 45}
+    transitions = restore(clock)
+    assert len(transitions) + 11 <= 60
+    minutes = (clock.now - NOW).total_seconds() / 60
+    assert minutes < 1.25 * (1200 + 2 * 540 + 45) / 60 + 5, "and little time is lost"
+
+
+def test_rule_9_the_new_password_is_stored_before_rds_hears_of_it(rds: FakeRds, clock: Clock) -> None:
+    rds.refuse("ModifyDBCluster", "InvalidParameterCombination", "No.")
+    with pytest.raises(StepFailed):
+        restore(clock)
+    assert len(staged_password()) == 36
+    assert rds.passwords == {}
+    assert record().password_reset_at is None
+
+
+def test_rule_9_rds_gets_the_stored_password_and_nobody_else_sees_it(
+    rds: FakeRds, clock: Clock, logs: LogLines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers: list[Any] = []
+    progress = act(clock)
+    while progress["answer"] != "done":
+        answers.append(progress)
+        clock.pass_seconds(progress["wait_seconds"])
+        progress = act(clock) if progress["answer"] == "advance" else observe(clock, progress)
+    password = rds.passwords[TARGET]
+    assert password == staged_password()
+    tables = [client("dynamodb").scan(TableName=table)["Items"] for table in (STATE_TABLE, AUDIT_TABLE)]
+    for place in (answers, tables, logs.text.getvalue(), capsys.readouterr().out):
+        assert password not in str(place)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_rule_5_an_action_taken_twice_is_taken_once(rds: FakeRds, clock: Clock, times: int) -> None:
+    rds.seconds = {"RestoreDBClusterFromSnapshot": 1200, "CreateDBInstance": 540, "ModifyDBCluster": 45}
+    for _ in range(16):
+        for _ in range(times):
+            act(clock)
+        clock.pass_seconds(200)
+    assert sorted(rds.instances) == ["staging-orders-1", "staging-orders-2"]
+    assert rds.changes().count("RestoreDBClusterFromSnapshot") == 1
+    assert rds.changes().count("ModifyDBCluster") == 1
+
+
+@pytest.mark.parametrize("operation_lost", ["RestoreDBClusterFromSnapshot", "CreateDBInstance", "ModifyDBCluster"])
+def test_rule_5_an_action_whose_answer_was_lost_is_found_done(rds: FakeRds, clock: Clock, operation_lost: str) -> None:
+    rds.lose_answer(operation_lost)
+    with pytest.raises(TemporaryFailure):
+        restore(clock)
+    restore(clock)
+    assert sorted(rds.clusters) == [TARGET]
+    assert sorted(rds.instances) == ["staging-orders-1", "staging-orders-2"]
+    assert rds.passwords[TARGET] == staged_password()
+    assert record().cluster_resource_id == rds.clusters[TARGET]["DbClusterResourceId"]
+    assert record().cluster_arn == rds.clusters[TARGET]["DBClusterArn"]
+
+
+def test_rule_4_an_existing_cluster_is_never_adopted(rds: FakeRds, clock: Clock) -> None:
+    rds.add_cluster(TARGET)
+    with pytest.raises(StepFailed, match="It was left alone"):
+        act(clock)
+    assert rds.changes() == []
+    assert record().cluster_resource_id is None
+
+
+def test_rule_4_a_cluster_that_appears_at_the_last_moment_is_never_adopted(rds: FakeRds, clock: Clock) -> None:
+    rds.refuse("DescribeDBClusters", "DBClusterNotFoundFault", status=404)
+    rds.add_cluster(TARGET)
+    with pytest.raises(StepFailed, match=r"this operation didn't make it. It was left alone"):
+        act(clock)
+    assert record().cluster_resource_id is None
+
+
+@pytest.mark.parametrize("step_taken", [act, lambda clock: observe(clock, a_progress())])
+def test_a_broken_cluster_stops_both_steps(rds: FakeRds, clock: Clock, step_taken: Any) -> None:
+    rds.add_cluster(TARGET, Status="incompatible-restore", TagList=OWN_TAGS)
+    with pytest.raises(StepFailed, match="is incompatible-restore and won't become available"):
+        step_taken(clock)
+
+
+def a_progress(**changes: Any) -> dict[str, Any]:
+    known = {
+        "answer": "wait",
+        "action": "create-cluster",
+        "waiting_for": "the cluster",
+        "started_at": NOW.isoformat(),
+        "action_at": NOW.isoformat(),
+        "settled_checks": 0,
+        "wait_seconds": 240,
+    }
+    return known | changes
+
+
+def test_a_restore_past_its_deadline_stops(rds: FakeRds, clock: Clock) -> None:
+    rds.add_cluster(TARGET, Status="creating", TagList=OWN_TAGS)
+    clock.pass_seconds(12 * 3600)
+    with pytest.raises(StepFailed, match="After 12 hours the restore still waits for cluster staging-orders"):
+        observe(clock, a_progress())
+
+
+@pytest.mark.parametrize("code", ["Throttling", "ServiceUnavailable"])
+def test_an_aurora_that_is_busy_is_asked_again(rds: FakeRds, clock: Clock, code: str) -> None:
+    rds.refuse("RestoreDBClusterFromSnapshot", code)
+    with pytest.raises(TemporaryFailure):
+        act(clock)
+    assert act(clock)["action"] == "create-cluster"
+
+
+@pytest.mark.parametrize(
+    ("operation_refused", "code"),
+    [
+        ("RestoreDBClusterFromSnapshot", "DBSubnetGroupNotFoundFault"),
+        ("CreateDBInstance", "InsufficientDBInstanceCapacity"),
+        ("ModifyDBCluster", "InvalidDBClusterStateFault"),
+    ],
+)
+def test_an_action_that_rds_refuses_stops_the_restore(
+    rds: FakeRds, clock: Clock, operation_refused: str, code: str
+) -> None:
+    rds.refuse(operation_refused, code, "Because.")
+    with pytest.raises(StepFailed, match=f"{operation_refused} answered {code}: Because."):
+        restore(clock)
+
+
+def test_a_cluster_without_an_endpoint_is_asked_again(rds: FakeRds, clock: Clock) -> None:
+    cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    for number in (1, 2):
+        rds.add_instance(f"{TARGET}-{number}", TARGET)
+    del cluster["Endpoint"]
+    with pytest.raises(TemporaryFailure, match="has no endpoint yet"):
+        act(clock)
+    assert rds.passwords == {}
