@@ -177,14 +177,17 @@ class Aurora:
             DBClusterIdentifier=cluster_identifier, MasterUserPassword=password, ApplyImmediately=True
         )
 
-    # Deleting: callers prove first that it is theirs to delete
+    # Deleting: callers prove first that it is theirs to delete. A call that is repeated because its answer was lost may
+    # be refused in many ways, also for lack of permission: what is gone has no tag that would permit it. So what counts
+    # after an error is whether it is gone, or going.
 
     def delete_instance(self, identifier: str) -> None:
         """Start to delete a member. Already going or gone is as good."""
         try:
             self._rds.delete_db_instance(DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
         except ClientError as error:
-            if error_code(error) not in ("DBInstanceNotFound", "InvalidDBInstanceState"):
+            instance = self.instance(identifier)
+            if error_code(error) != "InvalidDBInstanceState" and instance and not instance.is_being_deleted:
                 raise
 
     def delete_cluster(self, identifier: str, final_snapshot: str | None) -> None:
@@ -200,16 +203,20 @@ class Aurora:
         try:
             self._rds.delete_db_cluster(DBClusterIdentifier=identifier, DeleteAutomatedBackups=True, **arguments)
         except ClientError as error:
+            cluster = self.cluster(identifier)
+            if cluster is None or cluster.is_being_deleted:
+                return
             if error_code(error) != "InvalidDBClusterStateFault":
                 raise
             raise TemporaryFailure(f"Cluster {identifier} can't be deleted yet: {error}") from error
 
     def delete_snapshot(self, identifier: str) -> None:
         """Gone already is as good."""
-        _none_when(
-            "DBClusterSnapshotNotFoundFault",
-            lambda: self._rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=identifier),
-        )
+        try:
+            self._rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=identifier)
+        except ClientError:
+            if self.snapshot(identifier) is not None:
+                raise
 
 
 def _none_when(code: str, call: Callable[[], Answer]) -> Answer | None:

@@ -94,17 +94,24 @@ class AdminSecret:
     def promote(self, operation_id: str) -> None:
         """Make the operation's login the secret's current value. Call it only after a login has worked."""
         version = self.version_id(operation_id)
-        stages = self._secrets.describe_secret(SecretId=self.arn).get("VersionIdsToStages", {})
-        current = next((each for each, labels in stages.items() if "AWSCURRENT" in labels), None)
+        current = self._version_with("AWSCURRENT")
         if current != version:
             arguments = {"RemoveFromVersionId": current} if current else {}
-            self._secrets.update_secret_version_stage(
-                SecretId=self.arn, VersionStage="AWSCURRENT", MoveToVersionId=version, **arguments
-            )
-        if "AWSPENDING" in stages.get(version, []):
-            self._secrets.update_secret_version_stage(
-                SecretId=self.arn, VersionStage="AWSPENDING", RemoveFromVersionId=version
-            )
+            self._move_label("AWSCURRENT", to=version, MoveToVersionId=version, **arguments)
+        if self._version_with("AWSPENDING") == version:
+            self._move_label("AWSPENDING", to=None, RemoveFromVersionId=version)
+
+    def _version_with(self, label: str) -> str | None:
+        stages = self._secrets.describe_secret(SecretId=self.arn).get("VersionIdsToStages", {})
+        return next((version for version, labels in stages.items() if label in labels), None)
+
+    def _move_label(self, label: str, to: str | None, **arguments: str) -> None:
+        """A move repeated because its answer was lost is refused: the label isn't where it was. That is fine."""
+        try:
+            self._secrets.update_secret_version_stage(SecretId=self.arn, VersionStage=label, **arguments)
+        except ClientError as error:
+            if error_code(error) != "InvalidParameterException" or self._version_with(label) != to:
+                raise
 
     @staticmethod
     def version_id(operation_id: str) -> str:

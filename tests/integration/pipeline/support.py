@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
 
+from scripts.local_aws.credentials import aws_client
+from scripts.local_aws.front import ApiCall
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.stage import REGION, Stage
 
@@ -64,24 +67,50 @@ class Pipeline:
 
     def run(self, given: Any, name: str | None = None) -> Run:
         self.place.received_messages()
-        calls_before = len(self.aws.stats.calls)
-        return self.end(self.start(given, name), calls_before)
+        last = self.last_call()
+        return self.end(self.start(given, name), last)
 
-    def end(self, execution_arn: str, calls_before: int = 0) -> Run:
+    def last_call(self) -> ApiCall | None:
+        """A mark in the log of API calls, which forgets its oldest ones."""
+        calls = self.aws.stats.calls
+        return calls[-1] if calls else None
+
+    def calls_since(self, mark: ApiCall | None) -> list[ApiCall]:
+        return list(itertools.takewhile(lambda call: call is not mark, reversed(self.aws.stats.calls)))[::-1]
+
+    def end(self, execution_arn: str, mark: ApiCall | None = None) -> Run:
         """Wait for the execution's end, and for EventBridge's last word."""
         followed = follow(self.aws, execution_arn, Console(quiet=True))
-        self.aws.events.settle()
+        messages = self._messages()
         return Run(
             operation_id=execution_arn.rsplit(":", 1)[-1],
             execution_arn=execution_arn,
             followed=followed,
-            messages=self.place.received_messages(),
+            messages=messages,
             changes=[
                 call.operation
-                for call in self.aws.stats.calls[calls_before:]
+                for call in self.calls_since(mark)
                 if call.service == "rds" and not call.operation.startswith(READING)
             ],
         )
+
+    def _messages(self) -> list[dict[str, str]]:
+        """Everything that people were told. EventBridge's word on the execution may come a moment after its end."""
+        messages: list[dict[str, str]] = []
+        for _ in range(60):
+            messages += self.place.received_messages()
+            if messages:
+                break
+            time.sleep(0.05)
+        self.aws.events.settle()
+        return messages + self.place.received_messages()
+
+    def as_role(self, logical_id: str, service: str) -> Any:
+        """A client with the credentials of one of the stack's roles."""
+        role = self.place.stack.resources[logical_id]
+        arn = f"arn:aws:iam::{self.aws.account_id}:role/{role}"
+        session = self.aws.permissions.assume(arn, service="lambda.amazonaws.com", session_name="test", region=REGION)
+        return aws_client(service, REGION, self.aws.endpoint_url, session, attempts=1)
 
     def rds(self, region: str = REGION) -> Any:
         return self.aws.client("rds", region)
@@ -115,11 +144,13 @@ class Pipeline:
         return [(item["event_type"]["S"], item["status"]["S"]) for item in answer["Items"]]
 
     def remove(self, identifier: str) -> None:
-        """Delete a cluster that a test has made, and wait until its name is free."""
+        """Delete a cluster that a test has made, whatever state it is in, and wait until its name is free."""
         rds = self.rds()
-        for member in (self.cluster(identifier) or {"DBClusterMembers": []})["DBClusterMembers"]:
-            rds.delete_db_instance(DBInstanceIdentifier=member["DBInstanceIdentifier"], SkipFinalSnapshot=True)
-        if self.cluster(identifier):
-            rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
-        while self.cluster(identifier):
-            self.aws.clock.sleep(60)
+        while found := self.cluster(identifier):
+            members = [each["DBInstanceIdentifier"] for each in found["DBClusterMembers"]]
+            with contextlib.suppress(rds.exceptions.ClientError):
+                for member in members:
+                    rds.delete_db_instance(DBInstanceIdentifier=member, SkipFinalSnapshot=True)
+            with contextlib.suppress(rds.exceptions.ClientError):
+                rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
+            self.aws.clock.sleep(600)
