@@ -64,6 +64,7 @@ _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<s
 _ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 _SECRET = re.compile(r"password|secretstring|secretbinary|token|zipfile|content$", re.IGNORECASE)
 _LONGEST_SUMMARY = 200
+_FORM = "application/x-www-form-urlencoded"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ class _Call:
     def parameters(self) -> dict[str, str]:
         """What was sent, shortened, without anything that may be secret."""
         sent: dict[str, Any] = {}
-        if self.content_type.startswith("application/x-www-form-urlencoded"):
+        if self.content_type.startswith(_FORM):
             sent = dict(parse_qsl(self.body.decode()))
         elif "json" in self.content_type and self.body:
             document = json.loads(self.body)
@@ -190,6 +191,9 @@ class Front:
         if fault is not None:
             return "500 Internal Server Error", [("Content-Length", "0")], b""
         status, headers = taken[-1]
+        if status.startswith(("404", "405")) and dict(headers).get("Content-Type", "").startswith("text/html"):
+            # No AWS service answers in HTML: this is moto's web framework, which knows no such path.
+            return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
         return status, headers, body
 
 
@@ -203,15 +207,15 @@ def _body(environ: Environ) -> bytes:
 def _identify(environ: Environ) -> _Call | Answer:
     """Which call this is; or the answer to one that is none of ours."""
     credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    content_type: str = environ.get("CONTENT_TYPE", "")
     if credential is None:
-        return _plain("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+        return _plain(content_type, "MissingAuthenticationToken", "Request is missing Authentication Token", 403)
     scope = credential["service"]
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
     if scope not in _SERVICES:
-        return _plain(CODE, f"The service {scope} is not implemented by the embedded AWS ({target})", 501)
+        return _plain(content_type, CODE, f"The service {scope} is not implemented by the embedded AWS", 501)
     service, model = _SERVICES[scope]
     body = _body(environ) if environ.get("CONTENT_LENGTH") else b""
-    content_type: str = environ.get("CONTENT_TYPE", "")
     return _Call(
         service=service,
         model=model,
@@ -226,7 +230,7 @@ def _identify(environ: Environ) -> _Call | Answer:
 def _operation(environ: Environ, model: str, target: str, content_type: str, body: bytes) -> str:
     if target:
         return target.rsplit(".", 1)[1]
-    if content_type.startswith("application/x-www-form-urlencoded"):
+    if content_type.startswith(_FORM):
         action = dict(parse_qsl(body.decode())).get("Action")
         if action:
             return action
@@ -257,9 +261,13 @@ def _error(call: _Call, code: str, message: str, status: int) -> Answer:
     return f"{status} Error", [*headers.items()], body.encode() if isinstance(body, str) else body
 
 
-def _plain(code: str, message: str, status: int) -> Answer:
+def _plain(content_type: str, code: str, message: str, status: int) -> Answer:
+    """An error of a service that we know nothing of, not even its protocol."""
+    if content_type.startswith(_FORM):
+        text = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+        return f"{status} Error", [("Content-Type", "text/xml")], text.encode()
     headers = [("Content-Type", "application/x-amz-json-1.0"), ("x-amzn-errortype", code)]
-    return f"{status} Error", headers, _json({"__type": code, "message": message, "Code": code})
+    return f"{status} Error", headers, _json({"__type": code, "message": message})
 
 
 def _error_code(answer: Answer) -> str | None:

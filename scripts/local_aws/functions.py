@@ -435,6 +435,14 @@ class ProcessFunction(moto_lambda.LambdaFunction):
         super().__init__(account_id, spec, region, version)
         self.logging_config: dict[str, str] = spec.get("LoggingConfig") or {}
 
+    @classmethod
+    def named(cls, arn: str) -> ProcessFunction:
+        """The function with this ARN."""
+        region, account = arn.split(":")[3:5]
+        function = moto_lambda.lambda_backends[account][region].get_function(arn)
+        assert isinstance(function, cls)
+        return function
+
     def _check_role(self, spec: dict[str, Any]) -> None:
         permissions = self.functions.permissions
         refused = "InvalidParameterValueException"

@@ -1,0 +1,115 @@
+"""A failure that was asked for strikes as the real one would, as often as asked, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from scripts.local_aws.faults import Faults
+from scripts.local_aws.server import LocalAws
+
+
+def client_without_retries(aws: LocalAws, service: str) -> Any:
+    session: Any = boto3.session.Session()
+    return session.client(
+        service,
+        region_name="us-east-1",
+        endpoint_url=aws.endpoint_url,
+        aws_access_key_id=aws.operator.access_key_id,
+        aws_secret_access_key=aws.operator.secret_access_key,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "name", "arguments"),
+    [
+        ("sts", "sts:GetCallerIdentity", "get_caller_identity", {}),
+        ("dynamodb", "dynamodb:ListTables", "list_tables", {}),
+        ("secretsmanager", "secretsmanager:ListSecrets", "list_secrets", {}),
+        ("rds", "rds:DescribeDBClusters", "describe_db_clusters", {}),
+        ("sns", "sns:ListTopics", "list_topics", {}),
+        ("sqs", "sqs:ListQueues", "list_queues", {}),
+        ("lambda", "lambda:ListFunctions", "list_functions", {}),
+        ("ec2", "ec2:DescribeVpcs", "describe_vpcs", {}),
+        ("s3", "s3:ListBuckets", "list_buckets", {}),
+        ("cloudwatch", "cloudwatch:DescribeAlarms", "describe_alarms", {}),
+        ("logs", "logs:DescribeLogGroups", "describe_log_groups", {}),
+        ("stepfunctions", "states:ListStateMachines", "list_state_machines", {}),
+        ("scheduler", "scheduler:ListSchedules", "list_schedules", {}),
+    ],
+)
+def test_a_refused_call_has_its_protocol_s_own_error_shape(
+    aws: LocalAws, service: str, operation: str, name: str, arguments: dict[str, Any]
+) -> None:
+    client = client_without_retries(aws, service)
+    aws.faults.add(operation=operation, code="Throttling", message="Rate exceeded", http_status=400, times=1)
+    with pytest.raises(ClientError) as refused:
+        getattr(client, name)(**arguments)
+    assert refused.value.response["Error"]["Code"] == "Throttling"
+    assert refused.value.response["Error"]["Message"] == "Rate exceeded"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    getattr(client, name)(**arguments)
+
+
+def test_a_modelled_error_is_raised_as_its_own_class(aws: LocalAws) -> None:
+    client = client_without_retries(aws, "dynamodb")
+    aws.faults.add(operation="dynamodb:PutItem", code="ConditionalCheckFailedException")
+    with pytest.raises(client.exceptions.ConditionalCheckFailedException):
+        client.put_item(TableName="t", Item={"id": {"S": "1"}})
+
+
+def test_a_refused_call_has_no_effect_and_a_lost_answer_has(aws: LocalAws) -> None:
+    client = client_without_retries(aws, "sns")
+    topics = lambda: [t["TopicArn"].rsplit(":", 1)[1] for t in client.list_topics()["Topics"]]  # noqa: E731
+    aws.faults.add(operation="sns:CreateTopic", code="Throttling")
+    aws.faults.add(operation="sns:CreateTopic", answer="lost")
+    with pytest.raises(ClientError):
+        client.create_topic(Name="refused")
+    with pytest.raises(ClientError) as lost:
+        client.create_topic(Name="lost")
+    assert lost.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert "refused" not in topics()
+    assert "lost" in topics()
+
+
+def test_rules_strike_in_order_and_only_as_often_as_they_say() -> None:
+    faults = Faults()
+    faults.add(operation="rds:*", code="Throttling", times=2)
+    faults.add(operation="rds:CopyDBClusterSnapshot", code="InternalFailure")
+    struck = [faults.api("rds:CopyDBClusterSnapshot") for _ in range(4)]
+    assert [fault.code if fault else None for fault in struck] == ["Throttling", "Throttling", "InternalFailure", None]
+    assert faults.pending() == []
+
+
+def test_a_lifecycle_s_fault_waits_for_its_own_identifier() -> None:
+    faults = Faults()
+    faults.add(lifecycle="copy-snapshot", identifier="nightly-*", status="failed", at_percent=40)
+    assert faults.lifecycle("copy-snapshot", "weekly-1") is None
+    assert faults.lifecycle("restore-cluster", "nightly-1") is None
+    fault = faults.lifecycle("copy-snapshot", "nightly-1")
+    assert fault is not None
+    assert fault.at_percent == 40
+    assert faults.lifecycle("copy-snapshot", "nightly-1") is None
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {},
+        {"operation": "rds:X"},
+        {"operation": "rds:X", "code": "Y", "answer": "maybe"},
+        {"operation": "rds:X", "code": "Y", "tmes": 2},
+        {"operation": "rds:X", "code": "Y", "times": 0},
+        {"lifecycle": "copy"},
+        {"lifecycle": "copy-snapshot", "at_percent": 101},
+        {"function": "f", "die": "sometimes"},
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        Faults().add(**rule)
