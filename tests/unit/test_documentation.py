@@ -1,0 +1,53 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+
+import pytest
+
+from scripts.checks.documentation import with_fields_table
+
+PROJECT = pathlib.Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text()
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "documentation").rglob("*.md"))]
+
+
+def test_the_table_of_fields_is_made_from_the_request() -> None:
+    assert with_fields_table(README) == README, "run: python -m scripts.checks.documentation"
+
+
+def test_the_table_of_functions_names_every_folder() -> None:
+    folders = {path.name for path in (PROJECT / "lambda_functions").iterdir() if path.is_dir()}
+    assert set(re.findall(r"^\| `(aurora-restore-[a-z-]+)` \|", README, re.MULTILINE)) == folders
+
+
+def test_the_picture_has_only_states_of_the_machine() -> None:
+    states = set(json.loads((PROJECT / "infrastructure" / "state_machine.asl.json").read_text())["States"])
+    drawn = set(re.findall(r'state "([^"]+)" as', README))
+    assert {name.lower() for name in drawn} - {name.lower() for name in states} == {
+        "clean up what this run made",
+        "failed",
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(PROJECT)) for page in PAGES])
+def test_links_lead_somewhere(page: pathlib.Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, link
+
+
+def test_no_page_names_an_option_that_the_command_doesnt_have() -> None:
+    source = (PROJECT / "scripts" / "local_run" / "__main__.py").read_text()
+    known = set(re.findall(r'"(--[a-z-]+)"', source))
+    table = README.split("| Option | Effect |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(--[a-z-]+)", table)) == known
