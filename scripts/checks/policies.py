@@ -42,7 +42,9 @@ def resolved(value: Any) -> Any:
         case {"Fn::GetAtt": [str(logical_id), "Arn"]}:
             return arn_of(logical_id)
         case {"Fn::Sub": str(text)}:
-            return re.sub(r"\$\{([\w:]+)\}", lambda found: _reference(found[1]), text)
+            return _filled(text, {})
+        case {"Fn::Sub": [str(text), dict(names)]}:
+            return _filled(text, {name: resolved(each) for name, each in names.items()})
         case {"Fn::If": [_, then, _]}:
             return resolved(then)
         case dict():
@@ -71,6 +73,10 @@ def identity_policies() -> Mapping[str, dict[str, Any]]:
         elif resource["Type"] == "AWS::IAM::ManagedPolicy":
             found[logical_id] = resolved(resource["Properties"]["PolicyDocument"])
     return found
+
+
+def _filled(text: str, names: Mapping[str, str]) -> str:
+    return re.sub(r"\$\{([\w:]+)\}", lambda found: names.get(found[1]) or _reference(found[1]), text)
 
 
 def _reference(name: str) -> str:
