@@ -140,12 +140,12 @@ definition = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": funct
 states = aws.client("stepfunctions")
 machine = states.create_state_machine(name="m", definition=json.dumps(definition), roleArn=role)
 states.start_execution(stateMachineArn=machine["stateMachineArn"])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 print(aws.scratch)
 print(aws.endpoint_url, flush=True)
 if sys.argv[2] == "close":
     aws.close()
 elif sys.argv[2] == "interrupt":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
     with aws:
         signal.pause()
 elif sys.argv[2] == "terminate":
@@ -170,7 +170,7 @@ def test_however_it_ends_no_process_file_or_port_is_left(how: str) -> None:
             if how in ("close", "exit"):
                 assert (process.returncode, process.stderr.read()) == (0, "")
             if how == "terminate":
-                assert process.returncode == 128 + signal.SIGTERM
+                assert process.returncode == -signal.SIGTERM
         finally:
             process.kill()
     assert _processes_that_mention(scratch) == {}
