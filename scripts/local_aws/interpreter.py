@@ -29,6 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from scripts.local_aws.asl import RUNTIME, Scope, StatesError, dumps, holds, put, timestamp
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.definition import LAMBDA_INVOKE
+from scripts.local_aws.errors import AwsError
 from scripts.local_aws.functions import SLOWNESS
 
 Status = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
@@ -38,6 +39,7 @@ Output = tuple[str | None, Any]
 
 MOST_EVENTS = 25_000
 MOST_BYTES = 262_144
+REDRIVABLE = datetime.timedelta(days=14)
 
 _DATA_LIMIT = "States.DataLimitExceeded"
 _TIMEOUT = "States.Timeout"
@@ -90,34 +92,56 @@ class Execution:
         self.error: str | None = None
         self.cause: str | None = None
         self.events: list[Event] = []
+        self.redrive_count = 0
+        self.redrive_date: datetime.datetime | None = None
         self._definition = definition
         self._services = services
         self._clock = services.clock
         self._changed = threading.Condition()
         self._ended = threading.Event()
         self._random = random.Random(arn)
-        self._thread: threading.Thread | None = None
-        seconds = definition.get("TimeoutSeconds")
-        self._deadline = None if seconds is None else self._clock.time() + seconds
+        self._threads: list[threading.Thread] = []
+        self._deadline: float | None = None
+        self._position: tuple[str, Any] = (definition["StartAt"], json.loads(execution_input))
 
     def start(self) -> None:
+        details = {"input": self.execution_input, "inputDetails": {"truncated": False}, "roleArn": self.role_arn}
+        self._go("ExecutionStarted", {"executionStartedEventDetails": details})
+
+    def redrive(self) -> None:
+        """Go on from the state that didn't succeed, with the input it had; a time limit of the machine starts anew."""
+        if self.status in ("FAILED", "TIMED_OUT", "ABORTED"):
+            self.join()
+        with self._changed:
+            too_old = self.stop_date is None or self._clock.now() - self.stop_date > REDRIVABLE
+            if self.status in ("RUNNING", "SUCCEEDED") or too_old or len(self.events) >= MOST_EVENTS - 1:
+                why = f"Execution is not redrivable: {self.status}, {len(self.events)} events, ended {self.stop_date}"
+                raise AwsError("ExecutionNotRedrivable", why)
+            self.status, self.stop_date, self.error, self.cause = "RUNNING", None, None, None
+            self.redrive_count += 1
+            self.redrive_date = self._clock.now()
+            self._ended.clear()
+        self._go("ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": self.redrive_count}})
+
+    def _go(self, kind: str, details: dict[str, Any]) -> None:
+        seconds = self._definition.get("TimeoutSeconds")
+        self._deadline = None if seconds is None else self._clock.time() + seconds
+        with self._changed:
+            self._append(kind, details)
         self._services.status_changed(self)
-        self._thread = self._clock.start_thread(self._run, name=f"execution {self.name}")
+        self._threads.append(self._clock.start_thread(self._run, name=f"execution {self.name}"))
 
     def stop(self, error: str | None, cause: str | None) -> None:
         """Abort, unless it is over. What a function is doing goes on, as on AWS; its answer is dropped."""
         self._finish("ABORTED", error=error, cause=cause)
 
     def join(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
-        document = json.loads(self.execution_input)
-        details = {"input": self.execution_input, "inputDetails": {"truncated": False}, "roleArn": self.role_arn}
         try:
-            self._record("ExecutionStarted", executionStartedEventDetails=details)
-            self._finish("SUCCEEDED", output=dumps(self._run_states(document)))
+            self._finish("SUCCEEDED", output=dumps(self._run_states(*self._position)))
         except StatesError as failure:
             self._finish("FAILED", error=failure.error, cause=failure.cause)
         except _Over:
@@ -163,9 +187,9 @@ class Execution:
         self._services.log(self, event)
         return number
 
-    def _run_states(self, document: Any) -> Any:
-        name: str | None = self._definition["StartAt"]
+    def _run_states(self, name: str | None, document: Any) -> Any:
         while name is not None:
+            self._position = name, document
             name, document = self._run_state(name, self._definition["States"][name], document)
         return document
 
@@ -202,7 +226,7 @@ class Execution:
                 "Name": self.name,
                 "RoleArn": self.role_arn,
                 "StartTime": _iso(self.start_date),
-                "RedriveCount": 0,
+                "RedriveCount": self.redrive_count,
             },
             "State": {"EnteredTime": _iso(self._clock.now()), "Name": state, "RetryCount": 0},
             "StateMachine": {"Id": self.state_machine_arn, "Name": self.state_machine_arn.rsplit(":", 1)[1]},

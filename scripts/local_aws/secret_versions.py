@@ -5,14 +5,14 @@ moto answers with the version that was put last. See the API's GetSecretValue, V
 
 from __future__ import annotations
 
-from moto.secretsmanager.models import SecretsManagerBackend
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 
 _move_label = SecretsManagerBackend.update_secret_version_stage
 
 
 def install() -> None:
     """For this process, once and for all."""
-    SecretsManagerBackend.update_secret_version_stage = _update_secret_version_stage  # type: ignore[method-assign]
+    SecretsManagerBackend.update_secret_version_stage = _update_secret_version_stage  # type: ignore[assignment]
 
 
 def _update_secret_version_stage(
@@ -24,5 +24,7 @@ def _update_secret_version_stage(
 ) -> tuple[str, str]:
     answer = _move_label(backend, secret_id, version_stage, remove_from_version_id, move_to_version_id)
     if version_stage == "AWSCURRENT" and move_to_version_id:
-        backend.secrets[secret_id].set_default_version_id(move_to_version_id)
+        secret = backend.secrets[secret_id]
+        if isinstance(secret, FakeSecret):
+            secret.set_default_version_id(move_to_version_id)
     return answer

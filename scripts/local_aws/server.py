@@ -18,10 +18,9 @@ import pathlib
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -31,8 +30,7 @@ from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from scripts.local_aws import resources
-from scripts.local_aws import secret_versions
+from scripts.local_aws import resources, secret_versions
 from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.credentials import Credentials, aws_client
@@ -47,6 +45,8 @@ from scripts.local_aws.state_machines import StateMachines
 
 _LAMBDA = pathlib.Path(__file__).parents[2] / ".venv" / "lambda"
 _FULL_ACCESS = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+
+_CLOSING_SECONDS = 15
 
 _only_one = threading.Lock()
 
@@ -214,14 +214,22 @@ def _operator() -> Credentials:
     return Credentials(key.access_key_id, key.secret_access_key)
 
 
-def _on_termination(close: Any) -> Any:
-    """Make SIGTERM close everything, like Ctrl-C. Returns how to undo it. Only a main thread can receive signals."""
+def _on_termination(close: Callable[[], None]) -> Callable[[], None]:
+    """Close everything on SIGTERM, and then die of it. Returns how to undo this. Only a main thread gets signals."""
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        close()
-        sys.exit(128 + number)
+        # On another thread, and not for ever: this one may hold a lock that closing needs.
+        closing = threading.Thread(target=close, name="closing", daemon=True)
+        closing.start()
+        closing.join(_CLOSING_SECONDS)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def undo() -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, previous)
 
     previous = signal.signal(signal.SIGTERM, terminate)
-    return lambda: signal.signal(signal.SIGTERM, previous)
+    return undo

@@ -1,6 +1,6 @@
 """The Step Functions API: moto keeps state machines and speaks the protocol, our interpreter runs them.
 
-Standard workflows only. Versions, aliases, activities, redrive and Map runs are refused by name. See
+Standard workflows only. Versions, aliases, activities and Map runs are refused by name. See
 https://docs.aws.amazon.com/step-functions/latest/apireference/ for names, limits and idempotency.
 """
 
@@ -39,6 +39,7 @@ OPERATIONS = frozenset(
         "ListExecutions",
         "ListStateMachines",
         "ListTagsForResource",
+        "RedriveExecution",
         "StartExecution",
         "StopExecution",
         "TagResource",
@@ -145,7 +146,7 @@ class StateMachines:
             "previous_event_id": str(event["previousEventId"]),
             "event_timestamp": str(int(event["timestamp"].timestamp() * 1000)),
             "execution_arn": execution.execution_arn,
-            "redrive_count": "0",
+            "redrive_count": str(execution.redrive_count),
         }
         region, account = execution.execution_arn.split(":")[3:5]
         machine = execution.state_machine_arn.rsplit(":", 1)[1]
@@ -264,6 +265,11 @@ class StateMachinesResponse(StepFunctionResponse):
         execution.stop(self._get_param("error"), self._get_param("cause"))
         return ActionResult({"stopDate": execution.stop_date})
 
+    def redrive_execution(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        execution.redrive()
+        return ActionResult({"redriveDate": execution.redrive_date})
+
     def get_execution_history(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         events = execution.events[:]
@@ -284,6 +290,8 @@ def _summary(execution: Any) -> dict[str, Any]:
         "name": execution.name,
         "status": execution.status,
         "startDate": execution.start_date,
-        "redriveCount": 0,
+        "stopDate": execution.stop_date,
+        "redriveCount": execution.redrive_count,
+        "redriveDate": execution.redrive_date,
     }
-    return summary if execution.stop_date is None else {**summary, "stopDate": execution.stop_date}
+    return {key: value for key, value in summary.items() if value is not None}

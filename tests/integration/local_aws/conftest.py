@@ -91,7 +91,7 @@ def make_machine(aws: LocalAws, machine_role: str) -> Callable[..., str]:
     """make_machine({"A": {...}}): a state machine that starts with the first state; its ARN."""
 
     def make(states: Answer, **settings: Any) -> str:
-        fields = {key: settings.pop(key) for key in ("TimeoutSeconds", "StartAt") if key in settings}
+        fields: Answer = {key: settings.pop(key) for key in ("TimeoutSeconds", "StartAt") if key in settings}
         definition = {"StartAt": next(iter(states)), "States": states, **fields}
         parameters = {"name": f"m-{uuid.uuid4().hex[:8]}", "roleArn": machine_role, **settings}
         created = aws.client("stepfunctions").create_state_machine(definition=json.dumps(definition), **parameters)

@@ -18,6 +18,16 @@ FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
 TASK: Answer = {"Type": "Task", "Resource": FUNCTION, "End": True}
 
 
+FLAKY = """
+n = 0
+
+def handler(event, context):
+    global n
+    n += 1
+    return {"n": n, **event, "x": 1 / (n - 1)}
+"""
+
+
 def refusal(call: Callable[[], Any]) -> tuple[str, str]:
     with pytest.raises(ClientError) as refused:
         call()
@@ -191,7 +201,7 @@ def test_what_never_existed_isn_t_found(aws: LocalAws, make_machine: MakeMachine
 @pytest.mark.parametrize(
     ("operation", "arguments"),
     [
-        ("redrive_execution", {"executionArn": "arn:aws:states:us-east-1:123456789012:execution:m:e"}),
+        ("list_state_machine_versions", {"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:m"}),
         ("validate_state_machine_definition", {"definition": "{}"}),
         ("publish_state_machine_version", {"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:m"}),
     ],
@@ -200,6 +210,42 @@ def test_operations_that_we_don_t_have_are_refused_by_name(aws: LocalAws, operat
     code, message = refusal(lambda: getattr(aws.client("stepfunctions"), operation)(**arguments))
     assert code == "NotImplementedByLocalAws"
     assert operation.replace("_", "") in message.lower()
+
+
+def test_a_redriven_execution_goes_on_from_the_state_that_failed(
+    aws: LocalAws, make_machine: MakeMachine, make_function: MakeFunction
+) -> None:
+    """aws-facts, Operations: the same input from the failed state on; a finished one can't be redriven."""
+    flaky = make_function(FLAKY)
+    first: Answer = {"Type": "Pass", "Result": {"from": "first"}, "Next": "B"}
+    last: Answer = {
+        "Type": "Pass",
+        "Parameters": {"all.$": "$", "redriven.$": "$$.Execution.RedriveCount"},
+        "End": True,
+    }
+    arn = make_machine({"A": first, "B": {"Type": "Task", "Resource": flaky, "Next": "C"}, "C": last})
+    client = aws.client("stepfunctions")
+    execution = client.start_execution(stateMachineArn=arn)["executionArn"]
+    assert finished(aws, execution)["error"] == "ZeroDivisionError"
+    client.redrive_execution(executionArn=execution)
+    ended = finished(aws, execution)
+    assert ended["output"] == {"all": {"n": 2, "from": "first", "x": 1}, "redriven": 1}
+    assert (ended["redriveCount"], "error" in ended) == (1, False)
+    kinds = [event["type"] for event in history(aws, execution)]
+    assert kinds.count("PassStateEntered") == 2
+    assert "ExecutionRedriven" in kinds
+    assert refusal(lambda: client.redrive_execution(executionArn=execution))[0] == "ExecutionNotRedrivable"
+
+
+def test_a_machine_s_time_limit_starts_anew_when_it_is_redriven(aws: LocalAws, make_machine: MakeMachine) -> None:
+    arn = make_machine({"A": {"Type": "Wait", "SecondsPath": "$.s", "End": True}}, TimeoutSeconds=60)
+    client = aws.client("stepfunctions")
+    execution = client.start_execution(stateMachineArn=arn, input='{"s": 90}')["executionArn"]
+    assert finished(aws, execution)["status"] == "TIMED_OUT"
+    started = client.redrive_execution(executionArn=execution)["redriveDate"]
+    ended = finished(aws, execution)
+    assert ended["status"] == "TIMED_OUT"
+    assert 60 <= (ended["stopDate"] - started).total_seconds() < 65
 
 
 def test_tags_of_a_state_machine_can_be_read_back(
