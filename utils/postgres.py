@@ -51,11 +51,14 @@ class Session:
         return self._cursor.fetchall()
 
     def try_run(self, statement: sql.Composable) -> bool:
-        """Run a statement that may not be permitted; if it isn't, nothing has happened and the session goes on."""
+        """Run a statement that may not be permitted; if it isn't, nothing has happened and the session goes on.
+
+        A grant that would close a circle of memberships isn't permitted either.
+        """
         self._cursor.execute(sql.SQL("SAVEPOINT attempt"))
         try:
             self._cursor.execute(statement)
-        except psycopg2.errors.InsufficientPrivilege:
+        except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation):
             self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt"))
             return False
         self._cursor.execute(sql.SQL("RELEASE SAVEPOINT attempt"))

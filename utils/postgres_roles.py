@@ -65,7 +65,8 @@ def set_up_roles(server: Server, master: MasterLogin, logins: ApplicationLogins)
         if not can_log_in(server, databases[0], name, password):
             raise StepFailed(
                 f"Role {name!r} was set up, but can't log in to {databases[0]!r} with the application secret's "
-                "password. Look for a membership in rds_iam, which takes the password's place."
+                "password. Look at what came with the role: a membership in rds_iam, which takes the password's "
+                "place, or a connection limit."
             )
     return RolesReport(databases=databases, inherited_logins=inherited, warnings=warnings)
 
