@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import signal
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ from utils.notifications import duration
 
 def main() -> int:
     options = _options()
+    # A terminal that is closed is an interruption like Ctrl-C.
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
     console = Console(stderr=options.json, width=None if sys.stdout.isatty() else 120)
     try:
         with stage.start(real_time=options.real_time) as aws:

