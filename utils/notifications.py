@@ -233,28 +233,31 @@ def _lower(raw: Mapping[str, str]) -> dict[str, str]:
 def _next_lines(
     error: ExecutionError, record: OperationRecord | None, request: Any, remains: Remains, execution_id: str
 ) -> Iterable[str]:
+    # Always with the region: in another one, a cluster of the same name may be production's.
+    parts = execution_id.split(":")
+    here = f"--region {parts[3]}"
     if record and record.source_deletion_at:
         yield "Mend the cause, then finish the deletion of the source cluster yourself. Don't start again: the restored"
         yield "cluster may be the only one left, so nothing here tells you to delete it."
         if remains.cluster is not None:
-            yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier}"
+            yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier} {here}"
         return
     if error.error == "RequestRefused":
         yield "Correct the input as said above. Nothing was created, changed or deleted. Then start again:"
     elif remains.cluster is not None:
         name = remains.cluster.identifier
-        yield f"aws rds describe-db-clusters --db-cluster-identifier {name}"
+        yield f"aws rds describe-db-clusters --db-cluster-identifier {name} {here}"
         yield "Use the cluster as it is, or delete it and its instances to free its name:"
         for member in remains.cluster.member_identifiers:
-            yield f"aws rds delete-db-instance --db-instance-identifier {member}"
-        yield f"aws rds delete-db-cluster --db-cluster-identifier {name} --skip-final-snapshot"
+            yield f"aws rds delete-db-instance --db-instance-identifier {member} {here}"
+        yield f"aws rds delete-db-cluster --db-cluster-identifier {name} --skip-final-snapshot {here}"
         yield "Once the cause is mended, start again:"
     else:
         yield "Mend the cause, then start again:"
     repeated = {k: v for k, v in request.items() if k != "operation_id"} if isinstance(request, dict) else {}
-    parts = execution_id.split(":")
     machine = ":".join([*parts[:5], "stateMachine", parts[6]])
-    yield f"aws stepfunctions start-execution --state-machine-arn {machine} --input {shlex.quote(json.dumps(repeated))}"
+    given = shlex.quote(json.dumps(repeated))
+    yield f"aws stepfunctions start-execution --state-machine-arn {machine} --input {given} {here}"
 
 
 def _message(subject: str, lines: Iterable[str]) -> Message:

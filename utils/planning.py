@@ -32,7 +32,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             *_missing_settings(request),
             *_target_problems(request, target_id, snapshot, source, target, operation_id),
             *_key_problems(request, snapshot, source, target),
-            *_deletion_problems(request, snapshot, source_cluster),
+            *_deletion_problems(request, snapshot, source_cluster, source),
         ]
     )
     created_at = snapshot.created_at or run.now
@@ -202,7 +202,9 @@ def _key_problems(request: RestoreRequest, snapshot: Snapshot, source: Aurora, t
         )
 
 
-def _deletion_problems(request: RestoreRequest, snapshot: Snapshot, cluster: Cluster | None) -> Iterator[str]:
+def _deletion_problems(
+    request: RestoreRequest, snapshot: Snapshot, cluster: Cluster | None, source: Aurora
+) -> Iterator[str]:
     if not request.delete_source:
         return
     name = snapshot.cluster_identifier
@@ -216,7 +218,8 @@ def _deletion_problems(request: RestoreRequest, snapshot: Snapshot, cluster: Clu
     elif cluster.deletion_protection:
         yield (
             f"delete_source: {name!r} has deletion protection, which this pipeline never switches off. Do it yourself: "
-            f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately"
+            f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately "
+            f"--region {source.region}"
         )
     elif not cluster.is_available:
         yield f"delete_source: {name!r} is {cluster.status}, not available. Start again once it is."

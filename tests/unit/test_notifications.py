@@ -211,9 +211,19 @@ def test_rule_7_what_exists_is_named_with_the_commands_that_delete_it(rds: FakeR
     assert f"Copied snapshot arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-copy, available." in body
     commands = [line.strip() for line in body.splitlines() if line.strip().startswith("aws rds delete")]
     assert commands == [
-        "aws rds delete-db-instance --db-instance-identifier staging-orders-1",
-        "aws rds delete-db-cluster --db-cluster-identifier staging-orders --skip-final-snapshot",
+        "aws rds delete-db-instance --db-instance-identifier staging-orders-1 --region us-east-1",
+        "aws rds delete-db-cluster --db-cluster-identifier staging-orders --skip-final-snapshot --region us-east-1",
     ]
+
+
+def test_no_command_is_left_to_the_readers_own_region(rds: FakeRds) -> None:
+    """The source may bear the target's name in another region: a command without a region could hit production."""
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    remains = Remains(cluster=Aurora(REGION).cluster(TARGET))
+    for body in (failure(remains=remains).body, failure(remains=remains, source_deletion_at="2026-03-10T03:50Z").body):
+        commands = [line for line in body.splitlines() if line.startswith("  aws ")]
+        assert commands
+        assert all(line.endswith(f" --region {REGION}") for line in commands)
 
 
 def test_no_failure_ever_suggests_to_delete_production(rds: FakeRds) -> None:

@@ -391,6 +391,7 @@ def test_deletion_protection_is_never_switched_off(production: dict[str, Any]) -
     message = refusal_of(delete_source=True, confirm_delete_source="prod-orders")
     assert message.startswith("delete_source: 'prod-orders' has deletion protection")
     assert "aws rds modify-db-cluster --db-cluster-identifier prod-orders --no-deletion-protection" in message
+    assert message.endswith(f"--region {REGION}"), "in another region, the name may be another cluster's"
 
 
 def test_a_source_that_isnt_available_is_not_deleted(production: dict[str, Any]) -> None:
