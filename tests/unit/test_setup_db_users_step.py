@@ -1,0 +1,160 @@
+"""aurora-restore-setup-db-users: a login first, then the secret, then the roles; in a real PostgreSQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts.local_aws.postgres import Postgres, Servers
+from tests.unit.conftest import LogLines
+from tests.unit.support import (
+    ADMIN_SECRET,
+    APP_SECRET,
+    AUDIT_TABLE,
+    EXECUTION,
+    NOW,
+    OPERATION,
+    STATE_TABLE,
+    a_cluster_plan,
+    a_plan,
+    a_run,
+    calling,
+    lost_answer,
+)
+from utils.aws import client
+from utils.credentials import AdminSecret, MasterLogin
+from utils.errors import StepFailed, TemporaryFailure
+from utils.payloads import SetupUsersTask
+from utils.postgres import Server, can_log_in
+from utils.state import OperationRecord, OperationState
+
+pytestmark = pytest.mark.usefixtures("account")
+
+set_up = calling("setup-db-users")
+APP_PASSWORD, REPORT_PASSWORD = "an-application-password", "a-reporting-password"
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    running = Servers(tmp_path_factory.mktemp("servers"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def postgres(servers: Servers) -> Postgres:
+    server = servers.new(5432)
+    server.create("boss", "Productions-password-1", "orders")
+    server.start()
+    return server
+
+
+@pytest.fixture(autouse=True)
+def operation(account: None, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> OperationState:
+    monkeypatch.setenv("RDS_CA_BUNDLE", str(servers.authority.bundle))
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    state.open("snapshot-check", {}, a_plan(), "running")
+    return state
+
+
+@pytest.fixture
+def login(postgres: Postgres) -> MasterLogin:
+    """The operation's login, as the restore staged it and RDS has set it."""
+    secret = AdminSecret(ADMIN_SECRET)
+    staged = secret.stage(OPERATION, "boss", postgres.address, postgres.port, "staging-orders")
+    postgres.set_password("boss", staged.password)
+    return staged
+
+
+def task(**changes: Any) -> SetupUsersTask:
+    return SetupUsersTask(run=a_run(**changes), cluster=a_cluster_plan())
+
+
+def record() -> OperationRecord:
+    found = OperationState(OPERATION, EXECUTION, NOW).recall()
+    assert found is not None
+    return found
+
+
+def current_secret() -> Any:
+    answer = client("secretsmanager").get_secret_value(SecretId=ADMIN_SECRET, VersionStage="AWSCURRENT")
+    return json.loads(answer["SecretString"])
+
+
+def test_a_proven_login_becomes_current_and_both_roles_can_log_in(
+    servers: Servers, postgres: Postgres, login: MasterLogin
+) -> None:
+    answer = set_up(task())
+    assert answer == {
+        "endpoint": postgres.address,
+        "port": postgres.port,
+        "databases": ["orders", "postgres"],
+        "application_role": "orders_app",
+        "read_only_role": "orders_report",
+        "inherited_logins": [],
+        "warnings": [],
+    }
+    assert current_secret()["password"] == login.password
+    assert record().login_proven_at == record().users_ready_at == "2026-03-10T03:00:00.000Z"
+    server = Server(host=postgres.address, port=postgres.port, ca_bundle=str(servers.authority.bundle))
+    assert can_log_in(server, "orders", "orders_app", APP_PASSWORD)
+    assert can_log_in(server, "orders", "orders_report", REPORT_PASSWORD)
+    assert not can_log_in(server, "orders", "boss", "Productions-password-1")
+
+
+def test_rule_5_setting_up_twice_is_as_good_as_once(login: MasterLogin) -> None:
+    assert set_up(task()) == set_up(task())
+
+
+def test_rule_5_setting_up_again_after_a_lost_answer_succeeds(login: MasterLogin) -> None:
+    secrets = client("secretsmanager")
+    with lost_answer(secrets, "secrets-manager", "UpdateSecretVersionStage"), pytest.raises(TemporaryFailure):
+        set_up(task())
+    set_up(task())
+    assert current_secret()["password"] == login.password
+    assert record().users_ready_at is not None
+
+
+def test_rule_9_a_password_that_doesnt_work_yet_never_becomes_current(postgres: Postgres, login: MasterLogin) -> None:
+    postgres.set_password("boss", "Productions-password-1")
+    with pytest.raises(TemporaryFailure, match="No login as 'boss'"):
+        set_up(task())
+    assert current_secret() == {}
+    assert record().login_proven_at is None
+
+
+def test_a_password_that_was_never_staged_is_for_a_person() -> None:
+    with pytest.raises(StepFailed, match=f"has no version of operation {OPERATION}"):
+        set_up(task())
+
+
+def test_an_unusable_application_secret_stops_the_run_after_the_proof_of_the_login(login: MasterLogin) -> None:
+    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString='{"user": "x"}')
+    with pytest.raises(StepFailed, match="isn't what it should be"):
+        set_up(task())
+    assert record().login_proven_at is not None
+    assert record().users_ready_at is None
+
+
+def test_rule_9_no_password_leaves_the_step(
+    postgres: Postgres, login: MasterLogin, logs: LogLines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = set_up(task())
+    postgres.set_password("boss", "Productions-password-1")
+    with pytest.raises(TemporaryFailure) as failed:
+        set_up(task(now=NOW + dt.timedelta(minutes=1)))
+    tables = [client("dynamodb").scan(TableName=table)["Items"] for table in (STATE_TABLE, AUDIT_TABLE)]
+    for place in (
+        answer,
+        failed.value,
+        logs.text.getvalue(),
+        capsys.readouterr().out,
+        tables,
+        postgres.log.read_text(),
+    ):
+        for password in (login.password, APP_PASSWORD, REPORT_PASSWORD):
+            assert password not in str(place)
