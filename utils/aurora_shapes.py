@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterSnapshotTypeDef, DBClusterTypeDef, DBInstanceTypeDef, TagTypeDef
 
 OPERATION_TAG = "aurora-restore:operation-id"
+PROTECTED_TAG = "aurora-restore:protected"
 
 BROKEN_CLUSTER = frozenset(
     {
@@ -69,6 +70,11 @@ class Tagged(Struct, frozen=True, kw_only=True):
     @property
     def is_being_deleted(self) -> bool:
         return self.status == "deleting"
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether somebody said that nothing may delete it. The role's policy compares as exactly."""
+        return self.tags.get(PROTECTED_TAG) == "true"
 
     def belongs_to(self, operation_id: str) -> bool:
         """Whether it carries the tag that this operation gives to what it makes. Half of the proof of ownership."""

@@ -10,6 +10,7 @@ from utils.aurora_shapes import Cluster
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed, TemporaryFailure
 from utils.payloads import SourceDeletion
+from utils.protection import protecting_tag, why_not_deletable
 from utils.state import OperationRecord
 
 
@@ -56,6 +57,10 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
             f"{deletion.cluster_identifier} has deletion protection by now, which this pipeline never switches off. "
             "It was left alone. Switch it off yourself and delete the cluster, if that is still wanted."
         )
+    if (why := why_not_deletable(cluster, source)) is not None:
+        raise StepFailed(
+            f"{deletion.cluster_identifier} {why}. It was left alone. Delete it yourself, if that is still wanted."
+        )
     return cluster
 
 
@@ -78,6 +83,8 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
         return None, f"{target_cluster_id} is {cluster.resource_id}, this operation made {record.cluster_resource_id}"
     if cluster.deletion_protection:
         return None, f"{target_cluster_id} was made with deletion protection, which is never switched off"
+    if (why := protecting_tag(cluster, target)) is not None:
+        return None, f"{target_cluster_id} {why}"
     return cluster, ""
 
 

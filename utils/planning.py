@@ -13,6 +13,7 @@ from utils.aurora_utils import ENGINE, Aurora
 from utils.errors import RequestRefused
 from utils.identifiers import instance_name, name_for, parse_snapshot_arn
 from utils.payloads import ClusterPlan, Execution, FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
+from utils.protection import why_not_deletable
 from utils.request import RestoreRequest, refuse_if_any
 
 # The settings that have no sensible value of their own: the request or the stack must give them.
@@ -223,6 +224,8 @@ def _deletion_problems(
         )
     elif not cluster.is_available:
         yield f"delete_source: {name!r} is {cluster.status}, not available. Start again once it is."
+    elif (why := why_not_deletable(cluster, source)) is not None:
+        yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."
 
 
 def _copy(

@@ -1,0 +1,88 @@
+"""What is protected loses nothing at all: neither itself nor, before IAM could refuse, its instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.fake_rds import FakeRds
+from tests.unit.support import OPERATION, OWN_TAGS, REGION, SOURCE, STACK, TARGET, a_deletion, a_record, an_execution
+from utils.aurora_utils import Aurora
+from utils.deletion import prove_source, prove_unfinished
+from utils.errors import RequestRefused, StepFailed
+from utils.planning import plan_restore
+from utils.request import read_request
+
+PROTECTED = [{"Key": "aurora-restore:protected", "Value": "true"}]
+
+
+@pytest.fixture
+def production(rds: FakeRds) -> dict[str, Any]:
+    rds.add_snapshot("tuesday")
+    rds.add_instance("prod-orders-1", SOURCE)
+    rds.add_instance("prod-orders-2", SOURCE)
+    return rds.add_cluster(SOURCE)
+
+
+def protect(rds: FakeRds, protected: str) -> None:
+    (rds.clusters.get(protected) or rds.instances[protected])["TagList"] = PROTECTED
+
+
+def plan_its_deletion() -> None:
+    request = read_request({"delete_source": True, "confirm_delete_source": SOURCE}, STACK)
+    plan_restore(request, OPERATION, an_execution(), Aurora(REGION), Aurora(REGION))
+
+
+@pytest.mark.parametrize("protected", ["prod-orders", "prod-orders-2"])
+def test_a_request_to_delete_what_is_protected_is_refused(
+    rds: FakeRds, production: dict[str, Any], protected: str
+) -> None:
+    protect(rds, protected)
+    with pytest.raises(RequestRefused) as refused:
+        plan_its_deletion()
+    assert str(refused.value).startswith(
+        f"delete_source: 'prod-orders' is protected by the tag aurora-restore:protected = true on {protected}."
+    )
+
+
+@pytest.mark.parametrize("protected", ["prod-orders", "prod-orders-2"])
+def test_a_source_that_was_protected_meanwhile_is_left_alone(
+    rds: FakeRds, production: dict[str, Any], protected: str
+) -> None:
+    protect(rds, protected)
+    with pytest.raises(StepFailed, match=rf"= true on {protected}. It was left alone"):
+        prove_source(a_deletion(production["DbClusterResourceId"]), a_record(), Aurora(REGION))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "deletable"), [("*", True), ("prod-*", True), ("prod-order?", True), ("staging-*", False), ("p", False)]
+)
+def test_only_a_source_within_the_stacks_pattern_may_go(
+    production: dict[str, Any], monkeypatch: pytest.MonkeyPatch, pattern: str, deletable: bool
+) -> None:
+    monkeypatch.setenv("DELETABLE_CLUSTER_PATTERN", pattern)
+    deletion = a_deletion(production["DbClusterResourceId"])
+    if deletable:
+        plan_its_deletion()
+        assert prove_source(deletion, a_record(), Aurora(REGION)) is not None
+        return
+    with pytest.raises(RequestRefused, match="delete_source: 'prod-orders' isn't among the clusters that the stack's"):
+        plan_its_deletion()
+    with pytest.raises(StepFailed, match=r"DeletableClusterPattern.*It was left alone"):
+        prove_source(deletion, a_record(), Aurora(REGION))
+
+
+@pytest.mark.parametrize("protected", ["staging-orders", "staging-orders-1"])
+def test_a_clean_up_leaves_alone_what_somebody_protected(rds: FakeRds, protected: str) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    rds.add_instance("staging-orders-1", TARGET, TagList=OWN_TAGS)
+    (rds.clusters.get(protected) or rds.instances[protected])["TagList"] = OWN_TAGS + PROTECTED
+    cluster, reason = prove_unfinished(a_record(), Aurora(REGION), TARGET)
+    assert cluster is None
+    assert reason == f"staging-orders is protected by the tag aurora-restore:protected = true on {protected}"
+
+
+def test_a_tag_that_says_no_protects_nothing(rds: FakeRds, production: dict[str, Any]) -> None:
+    production["TagList"] = [{"Key": "aurora-restore:protected", "Value": "false"}]
+    plan_its_deletion()

@@ -1,0 +1,27 @@
+"""What no request may delete: what carries the protecting tag, and what the stack's pattern leaves out.
+
+The role's policy says the same. But IAM judges each call by itself, and instances go before their cluster: a protected
+cluster would have lost all its instances by the time that IAM refuses the cluster's own deletion.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from utils import settings
+from utils.aurora_shapes import PROTECTED_TAG, Cluster
+from utils.aurora_utils import Aurora
+
+
+def protecting_tag(cluster: Cluster, aurora: Aurora) -> str | None:
+    """Which of a cluster and its instances is tagged as protected, as a clause about the cluster; None when none is."""
+    protected = [each.identifier for each in (cluster, *aurora.instances_of(cluster.identifier)) if each.is_protected]
+    return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}" if protected else None
+
+
+def why_not_deletable(cluster: Cluster, aurora: Aurora) -> str | None:
+    """Why a source cluster has to stay, whatever the request says; None when it may go."""
+    pattern = settings.text("DELETABLE_CLUSTER_PATTERN")
+    if not fnmatchcase(cluster.identifier, pattern):
+        return f"isn't among the clusters that the stack's DeletableClusterPattern ({pattern}) lets go"
+    return protecting_tag(cluster, aurora)
