@@ -45,8 +45,8 @@ def resolved(value: Any) -> Any:
             return _filled(text, {})
         case {"Fn::Sub": [str(text), dict(names)]}:
             return _filled(text, {name: resolved(each) for name, each in names.items()})
-        case {"Fn::If": [_, then, _]}:
-            return resolved(then)
+        case {"Fn::If": [_, then, otherwise]}:
+            return resolved(then) or resolved(otherwise)
         case dict():
             return {key: resolved(each) for key, each in value.items()}
         case list():
@@ -76,7 +76,10 @@ def identity_policies() -> Mapping[str, dict[str, Any]]:
 
 
 def _filled(text: str, names: Mapping[str, str]) -> str:
-    return re.sub(r"\$\{([\w:]+)\}", lambda found: names.get(found[1]) or _reference(found[1]), text)
+    def value(found: re.Match[str]) -> str:
+        return names[found[1]] if found[1] in names else _reference(found[1])
+
+    return re.sub(r"\$\{([\w:]+)\}", value, text)
 
 
 def _reference(name: str) -> str:
