@@ -190,9 +190,10 @@ class Aurora:
             if error_code(error) != "InvalidDBInstanceState" and instance and not instance.is_being_deleted:
                 raise
 
-    def delete_cluster(self, identifier: str, final_snapshot: str | None) -> None:
+    def delete_cluster(self, identifier: str, final_snapshot: str | None, keep_backups: bool) -> None:
         """Start to delete a cluster whose instances are all being deleted; its final snapshot comes first.
 
+        `keep_backups` leaves its automated snapshots to their own retention; RDS deletes them with the cluster else.
         Raises TemporaryFailure while the cluster is in a state, or has members, that RDS wants to see the end of.
         """
         arguments: dict[str, Any] = (
@@ -201,7 +202,9 @@ class Aurora:
             else {"SkipFinalSnapshot": True}
         )
         try:
-            self._rds.delete_db_cluster(DBClusterIdentifier=identifier, DeleteAutomatedBackups=True, **arguments)
+            self._rds.delete_db_cluster(
+                DBClusterIdentifier=identifier, DeleteAutomatedBackups=not keep_backups, **arguments
+            )
         except ClientError as error:
             cluster = self.cluster(identifier)
             if cluster is None or cluster.is_being_deleted:

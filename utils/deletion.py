@@ -88,7 +88,7 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
     return cluster, ""
 
 
-def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None) -> None:
+def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None, keep_backups: bool) -> None:
     """Instances first, then the cluster. Called again, it goes on where it stopped."""
     if cluster.is_being_deleted:
         return
@@ -100,4 +100,4 @@ def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str 
         raise TemporaryFailure(
             f"{', '.join(still_there)} can't be deleted yet; cluster {cluster.identifier} goes once they are."
         )
-    aurora.delete_cluster(cluster.identifier, final_snapshot)
+    aurora.delete_cluster(cluster.identifier, final_snapshot, keep_backups)

@@ -24,7 +24,8 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     if cluster is not None:
         # Before the first call: from here on the restored cluster may be the only one left, and is never cleaned up.
         work.state.remember(source_deletion_at=record.source_deletion_at or iso(task.run.now))
-        delete_with_instances(source, cluster, deletion.final_snapshot_identifier)
+        # The snapshot that was found may be one of its automated ones.
+        delete_with_instances(source, cluster, deletion.final_snapshot_identifier, keep_backups=True)
     return DeleteProgress(
         cluster_identifier=deletion.cluster_identifier,
         region=deletion.region,
@@ -39,7 +40,7 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
 def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
     cluster, kept_because = prove_unfinished(work.record(), work.aurora(), task.run.target_cluster_id)
     if cluster is not None:
-        delete_with_instances(work.aurora(), cluster, final_snapshot=None)
+        delete_with_instances(work.aurora(), cluster, final_snapshot=None, keep_backups=False)
     return DeleteProgress(
         cluster_identifier=task.run.target_cluster_id,
         region=settings.region(),

@@ -285,6 +285,11 @@ class FakeRds:
             raise Refusal("InvalidParameterCombination", "Cannot delete protected Cluster")
         if final_snapshot:
             self.add_snapshot(final_snapshot, name, 0)
+        if given.get("DeleteAutomatedBackups", True):
+            automated = [each for each, found in self.snapshots.items() if found["SnapshotType"] == "automated"]
+            for each in automated:
+                if self.snapshots[each]["DBClusterIdentifier"] == name:
+                    del self.snapshots[each]
         cluster["Status"] = "deleting"
         self._after("DeleteDBCluster", lambda: self._forget(self.clusters, name))
         return {"DBCluster": dict(cluster)}

@@ -204,7 +204,7 @@ def test_a_deletion_that_is_refused_is_not_passed_over(rds: FakeRds, aurora: Aur
         aurora.delete_snapshot("prod-orders-tuesday")
     del rds.instances["one"]
     with pytest.raises(ClientError, match="InvalidParameterCombination"):
-        aurora.delete_cluster(TARGET, None)
+        aurora.delete_cluster(TARGET, None, keep_backups=False)
 
 
 @pytest.mark.parametrize(

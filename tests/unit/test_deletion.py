@@ -163,7 +163,7 @@ def test_where_no_cluster_was_made_there_is_nothing_to_clean_up(rds: FakeRds) ->
 def delete(name: str, final_snapshot: str | None = None) -> None:
     cluster = Aurora(REGION).cluster(name)
     assert cluster is not None
-    delete_with_instances(Aurora(REGION), cluster, final_snapshot)
+    delete_with_instances(Aurora(REGION), cluster, final_snapshot, keep_backups=True)
 
 
 def test_instances_go_first_then_the_cluster_with_its_final_snapshot(rds: FakeRds, source: dict[str, Any]) -> None:
@@ -175,7 +175,7 @@ def test_instances_go_first_then_the_cluster_with_its_final_snapshot(rds: FakeRd
         "DBClusterIdentifier": SOURCE,
         "SkipFinalSnapshot": False,
         "FinalDBSnapshotIdentifier": "prod-orders-final",
-        "DeleteAutomatedBackups": True,
+        "DeleteAutomatedBackups": False,
     }
     assert rds.snapshots["prod-orders-final"]["DBClusterIdentifier"] == SOURCE
     assert rds.instances["bystander-1"]["DBInstanceStatus"] == "available"

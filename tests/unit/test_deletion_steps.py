@@ -91,6 +91,16 @@ def test_the_source_goes_with_instances_first_and_a_final_snapshot(
     assert rds.snapshots["prod-orders-final-0123456789ab"]["DBClusterIdentifier"] == SOURCE
 
 
+def test_rule_2_the_automated_snapshot_that_was_restored_outlives_its_cluster(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    rds.add_snapshot("rds:prod-orders-2026-03-10")
+    rds.seconds = {}
+    delete(deleting(production))
+    assert SOURCE not in rds.clusters
+    assert "rds:prod-orders-2026-03-10" in rds.snapshots
+
+
 def test_the_source_of_another_region_goes_there_and_nowhere_else(
     rds: FakeRds, source_rds: FakeRds, restored: dict[str, Any]
 ) -> None:
