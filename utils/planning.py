@@ -31,7 +31,8 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         [
             *_snapshot_problems(request, snapshot, source, run),
             *_missing_settings(request),
-            *_target_problems(request, target_id, snapshot, source, target, operation_id),
+            *_target_problems(request, target_id, snapshot, source, target),
+            *_reused_name_problems(request, snapshot, operation_id, source, target),
             *_key_problems(request, snapshot, source, target),
             *_deletion_problems(request, snapshot, source_cluster, source),
         ]
@@ -165,27 +166,43 @@ def _missing_settings(request: RestoreRequest) -> Iterator[str]:
 
 
 def _target_problems(
-    request: RestoreRequest, target_id: str, snapshot: Snapshot, source: Aurora, target: Aurora, operation_id: str
+    request: RestoreRequest, target_id: str, snapshot: Snapshot, source: Aurora, target: Aurora
 ) -> Iterator[str]:
+    """The names have to be free, whatever tags stand on what bears them: this operation can't have made it yet."""
     if target_id == snapshot.cluster_identifier and source.region == target.region:
         yield (
             f"target_cluster_id: {target_id!r} is the source cluster itself. "
             "Choose another name: a restore always makes a new cluster."
         )
         return
-    existing = target.cluster(target_id)
-    if existing is not None and not existing.belongs_to(operation_id):
+    if target.cluster(target_id) is not None:
         yield (
             f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation didn't make it. "
             "It was left alone. Choose another name, or delete that cluster yourself if it isn't needed."
         )
     for number in range((request.instance_count or 1) + 1):
         name = instance_name(target_id, number) if number else target_id
-        instance = target.instance(name)
-        if instance is not None and not instance.belongs_to(operation_id):
+        if target.instance(name) is not None:
             yield (
                 f"target_cluster_id: an instance {name!r} exists in {target.region}, and the new cluster needs that "
                 "name. Choose another target_cluster_id."
+            )
+
+
+def _reused_name_problems(
+    request: RestoreRequest, snapshot: Snapshot, operation_id: str, source: Aurora, target: Aurora
+) -> Iterator[str]:
+    """An execution's name is free again after 90 days: what bears this operation's name then holds older data."""
+    own: list[tuple[str, Aurora]] = []
+    if source.region != target.region:
+        own.append((name_for("copy", snapshot.cluster_identifier, operation_id), target))
+    if request.delete_source and request.final_snapshot is not False:
+        own.append((name_for("final", snapshot.cluster_identifier, operation_id), source))
+    for name, where in own:
+        if where.snapshot(name) is not None:
+            yield (
+                f"operation_id: {operation_id!r} was used before: its snapshot {name!r} exists in {where.region}. "
+                "It was left alone. Start the execution under another name, or give another operation_id."
             )
 
 

@@ -274,10 +274,38 @@ def test_rule_4_an_existing_cluster_is_never_overwritten_or_adopted(rds: FakeRds
     assert "It was left alone. Choose another name, or delete that cluster yourself" in message
 
 
-def test_a_cluster_that_this_operation_made_already_is_no_obstacle(rds: FakeRds) -> None:
+def test_rule_4_a_cluster_of_an_earlier_operation_of_the_same_name_is_never_adopted(rds: FakeRds) -> None:
+    """An execution's name is free again after 90 days; the cluster with its tag holds the data of then."""
     rds.add_snapshot("tuesday")
     rds.add_cluster("staging-orders", TagList=OWN_TAGS)
-    assert plan_of().target_cluster_id == "staging-orders"
+    assert refusal_of().startswith("target_cluster_id: a cluster 'staging-orders' exists in us-east-1")
+    del rds.clusters["staging-orders"]
+    rds.add_instance("staging-orders-1", "staging-orders", TagList=OWN_TAGS)
+    assert refusal_of().startswith("target_cluster_id: an instance 'staging-orders-1' exists in us-east-1")
+
+
+def test_rule_4_a_copy_of_an_earlier_operation_of_the_same_name_is_never_restored(
+    rds: FakeRds, source_rds: FakeRds
+) -> None:
+    source_rds.add_snapshot("tuesday")
+    plan = plan_of(source_region=SOURCE_REGION)
+    assert plan.copy is not None
+    rds.add_snapshot(plan.copy.identifier, hours_old=2400, TagList=OWN_TAGS)
+    message = refusal_of(source_region=SOURCE_REGION)
+    assert message.startswith(f"operation_id: {OPERATION!r} was used before: its snapshot {plan.copy.identifier!r}")
+    assert "Start the execution under another name" in message
+
+
+def test_a_final_snapshot_whose_name_is_taken_is_found_before_anything_is_deleted(rds: FakeRds) -> None:
+    rds.add_snapshot("tuesday")
+    rds.add_cluster("prod-orders")
+    asked = {"delete_source": True, "confirm_delete_source": "prod-orders"}
+    deletion = plan_of(**asked).source_deletion
+    assert deletion is not None
+    assert deletion.final_snapshot_identifier is not None
+    rds.add_snapshot(deletion.final_snapshot_identifier, cluster="another")
+    assert f"its snapshot {deletion.final_snapshot_identifier!r} exists in us-east-1" in refusal_of(**asked)
+    assert plan_of(**asked, final_snapshot=False).delete_source
 
 
 @pytest.mark.parametrize("name", ["staging-orders", "staging-orders-1", "staging-orders-3"])
