@@ -86,6 +86,7 @@ class Snapshot(Tagged, frozen=True, kw_only=True):
 
     arn: str
     cluster_identifier: str
+    cluster_resource_id: str | None
     kind: str
     percent: int
     engine: str
@@ -143,6 +144,7 @@ def read_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
         arn=raw["DBClusterSnapshotArn"],
         identifier=raw["DBClusterSnapshotIdentifier"],
         cluster_identifier=raw.get("DBClusterIdentifier", ""),
+        cluster_resource_id=raw.get("DbClusterResourceId") or None,
         kind=raw.get("SnapshotType", "manual"),
         status=raw["Status"].lower(),
         percent=raw.get("PercentProgress", 0),

@@ -414,6 +414,18 @@ def test_a_source_that_is_gone_cant_be_deleted(rds: FakeRds) -> None:
     assert message.startswith("delete_source: the source cluster 'prod-orders' doesn't exist any more")
 
 
+def test_a_source_isnt_deleted_for_the_sake_of_an_earlier_cluster_of_its_name(
+    rds: FakeRds, production: dict[str, Any]
+) -> None:
+    asked = {"delete_source": True, "confirm_delete_source": "prod-orders"}
+    rds.snapshots["tuesday"]["DbClusterResourceId"] = "cluster-EARLIER"
+    message = refusal_of(**asked)
+    assert message.startswith("delete_source: 'tuesday' isn't of today's 'prod-orders'")
+    assert "an earlier cluster of that name (cluster-EARLIER)" in message
+    rds.snapshots["tuesday"]["DbClusterResourceId"] = production["DbClusterResourceId"]
+    assert plan_of(**asked).delete_source
+
+
 def test_deletion_protection_is_never_switched_off(production: dict[str, Any]) -> None:
     production["DeletionProtection"] = True
     message = refusal_of(delete_source=True, confirm_delete_source="prod-orders")
