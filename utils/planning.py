@@ -244,7 +244,8 @@ def _deletion_problems(
     elif snapshot.cluster_resource_id not in (None, cluster.resource_id):
         yield (
             f"delete_source: {snapshot.identifier!r} isn't of today's {name!r} ({cluster.resource_id}) but of an "
-            f"earlier cluster of that name ({snapshot.cluster_resource_id}): today's data would be nowhere. Drop delete_source."
+            f"earlier cluster of that name ({snapshot.cluster_resource_id}): today's data would be nowhere. "
+            "Drop delete_source."
         )
     elif (why := why_not_deletable(cluster, source)) is not None:
         yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."
