@@ -158,6 +158,7 @@ class Aurora:
                 Tags=_tag_list(plan.tags),
             )
         except ClientError as error:
+            _ask_again_if_busy(plan.identifier, error)
             if error_code(error) != "DBInstanceAlreadyExists":
                 raise
             existing = self.instance(identifier)
@@ -173,9 +174,13 @@ class Aurora:
 
     def reset_master_password(self, cluster_identifier: str, password: str) -> None:
         """Asynchronous: the status may read `available` for a while before it turns `resetting-master-credentials`."""
-        self._rds.modify_db_cluster(
-            DBClusterIdentifier=cluster_identifier, MasterUserPassword=password, ApplyImmediately=True
-        )
+        try:
+            self._rds.modify_db_cluster(
+                DBClusterIdentifier=cluster_identifier, MasterUserPassword=password, ApplyImmediately=True
+            )
+        except ClientError as error:
+            _ask_again_if_busy(cluster_identifier, error)
+            raise
 
     # Deleting: callers prove first that it is theirs to delete. A call that is repeated because its answer was lost may
     # be refused in many ways, also for lack of permission: what is gone has no tag that would permit it. So what counts
@@ -229,6 +234,12 @@ def _none_when(code: str, call: Callable[[], Answer]) -> Answer | None:
         if error_code(error) == code:
             return None
         raise
+
+
+def _ask_again_if_busy(cluster_identifier: str, error: ClientError) -> None:
+    """A cluster that was available a moment ago may be at work on something else by now, such as a backup."""
+    if error_code(error) == "InvalidDBClusterStateFault":
+        raise TemporaryFailure(f"Cluster {cluster_identifier} is busy: {error}") from error
 
 
 def _tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:

@@ -12,7 +12,7 @@ from tests.unit.fake_rds import FakeRds
 from tests.unit.support import OPERATION, OWN_TAGS, REGION, SOURCE_REGION, TARGET, a_cluster_plan, a_copy
 from utils.aurora_shapes import BROKEN_CLUSTER, BROKEN_INSTANCE
 from utils.aurora_utils import Aurora
-from utils.errors import StepFailed
+from utils.errors import StepFailed, TemporaryFailure
 from utils.payloads import ClusterPlan
 
 
@@ -186,6 +186,18 @@ def test_members_are_found_behind_many_pages(rds: FakeRds, aurora: Aurora) -> No
         rds.add_instance(f"{TARGET}-{number}", TARGET)
     rds.add_instance("bystander", "another-cluster")
     assert [each.identifier for each in aurora.instances_of(TARGET)] == [f"{TARGET}-{number}" for number in range(5)]
+
+
+def test_a_cluster_that_became_busy_a_moment_ago_is_asked_again(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_cluster(TARGET)
+    rds.refuse("CreateDBInstance", "InvalidDBClusterStateFault", "DBCluster is backing-up")
+    with pytest.raises(TemporaryFailure, match=r"staging-orders is busy.*backing-up"):
+        aurora.create_instance(a_cluster_plan(), f"{TARGET}-1", OPERATION)
+    rds.refuse("ModifyDBCluster", "InvalidDBClusterStateFault", "DBCluster is backing-up")
+    with pytest.raises(TemporaryFailure, match=r"staging-orders is busy.*backing-up"):
+        aurora.reset_master_password(TARGET, "a-new-password")
+    aurora.create_instance(a_cluster_plan(), f"{TARGET}-1", OPERATION)
+    aurora.reset_master_password(TARGET, "a-new-password")
 
 
 def test_deleting_what_is_gone_is_as_good(rds: FakeRds, aurora: Aurora) -> None:

@@ -200,7 +200,7 @@ def test_an_aurora_that_is_busy_is_asked_again(rds: FakeRds, clock: Clock, code:
     [
         ("RestoreDBClusterFromSnapshot", "DBSubnetGroupNotFoundFault"),
         ("CreateDBInstance", "InsufficientDBInstanceCapacity"),
-        ("ModifyDBCluster", "InvalidDBClusterStateFault"),
+        ("ModifyDBCluster", "InvalidParameterCombination"),
     ],
 )
 def test_an_action_that_rds_refuses_stops_the_restore(
