@@ -33,6 +33,7 @@ from tests.unit.support import (
     some_users,
 )
 from utils.aws import client
+from utils.closing import read_task
 from utils.errors import StepFailed, TemporaryFailure
 from utils.lock import TargetLock
 from utils.payloads import ExecutionError, NotificationTask, Plan
@@ -259,6 +260,12 @@ def test_an_execution_that_ended_without_a_word_is_closed_and_told(inbox: Inbox,
     assert f"The execution ended {status} without a word" in body
     assert record().status == "failed"
     assert lock_is_free()
+
+
+def test_eventbridges_milliseconds_are_the_executions_start() -> None:
+    run = read_task(an_event("ABORTED")).run
+    assert (run.started_at, run.now) == (NOW, END)
+    assert (run.execution_id, run.execution_name) == (EXECUTION, OPERATION)
 
 
 def test_an_execution_that_was_aborted_tells_the_reason_it_was_given(inbox: Inbox) -> None:

@@ -320,6 +320,8 @@ def test_an_instance_of_a_name_that_nobody_needs_is_no_obstacle(rds: FakeRds) ->
     rds.add_snapshot("tuesday")
     rds.add_instance("staging-orders-4", "another-cluster")
     assert plan_of(instance_count=3).cluster.instance_count == 3
+    rds.add_instance("staging-orders-2", "another-cluster")
+    assert plan_of().cluster.instance_count == 1
 
 
 @pytest.mark.parametrize("name", ["prod-orders", "Prod-Orders"])
@@ -366,6 +368,37 @@ def test_rule_8_a_setting_without_a_sensible_default_must_be_given(rds: FakeRds,
     stack = {name: value for name, value in STACK.items() if name != f"DEFAULT_{field.upper()}"}
     with pytest.raises(RequestRefused, match=f"^{field}: missing. RDS's own default is never used"):
         plan_restore(read_request({}, stack), OPERATION, an_execution(), Aurora(REGION), Aurora(REGION))
+
+
+def test_what_the_request_says_is_what_is_planned(rds: FakeRds) -> None:
+    rds.add_snapshot("tuesday")
+    plan = plan_of(
+        instance_count=3,
+        db_instance_class="db.r6g.xlarge",
+        port=6543,
+        deletion_protection=True,
+        backup_retention_days=7,
+        iam_database_authentication=True,
+        archive_snapshot="keep",
+        on_failure="keep",
+    )
+    cluster = plan.cluster
+    assert (cluster.instance_count, cluster.db_instance_class, cluster.port) == (3, "db.r6g.xlarge", 6543)
+    assert cluster.deletion_protection is True
+    assert cluster.iam_database_authentication is True
+    assert cluster.backup_retention_days == 7
+    assert (plan.archive_snapshot, plan.on_failure) == ("keep", "keep")
+
+
+def test_where_nothing_is_said_one_unprotected_instance_is_made_and_everything_of_ours_taken_away_again(
+    rds: FakeRds,
+) -> None:
+    rds.add_snapshot("tuesday")
+    plan = plan_of()
+    assert (plan.cluster.instance_count, plan.cluster.db_instance_class) == (1, "db.r6g.large")
+    assert plan.cluster.deletion_protection is False
+    assert plan.cluster.iam_database_authentication is False
+    assert (plan.archive_snapshot, plan.on_failure) == ("delete", "clean_up")
 
 
 def test_a_tag_of_the_request_cant_take_the_place_of_ours(rds: FakeRds) -> None:

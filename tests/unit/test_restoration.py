@@ -227,10 +227,12 @@ def test_the_deadline_counts_from_the_start_of_the_restore_not_from_its_last_act
 
 def test_the_pause_behind_an_action_suits_what_it_started() -> None:
     record = a_record()
-    for due, units in ((Action.CREATE_CLUSTER, 4), (Action.RESET_MASTER_PASSWORD, 1), (Action.WAIT, 1)):
+    work_of_minutes = (Action.CREATE_CLUSTER, Action.CREATE_WRITER, Action.CREATE_READERS)
+    for due in Action:
+        units = 4 if due in work_of_minutes else 1
         answer = after_action(Situation(due=due, waiting_for="it"), record, NOW, UNIT)
         assert (answer.answer, answer.action, answer.wait_seconds) == ("wait", due.label, units * UNIT)
-        assert answer.started_at == STARTED
+        assert (answer.started_at, answer.settled_checks) == (STARTED, 0)
         assert answer.action_at == NOW
 
 
