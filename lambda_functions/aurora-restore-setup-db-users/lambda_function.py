@@ -5,7 +5,7 @@ from utils.common import Work, step
 from utils.credentials import AdminSecret, ApplicationSecret
 from utils.payloads import SetupUsersTask, UsersReady
 from utils.postgres import Server
-from utils.postgres_roles import prove_login, set_up_roles
+from utils.postgres_roles import prove_login, set_up_roles, shortened
 from utils.state import iso
 
 
@@ -26,9 +26,9 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     return UsersReady(
         endpoint=master.host,
         port=master.port,
-        databases=report.databases,
+        databases=shortened(report.databases),
         application_role=logins.app_username,
         read_only_role=logins.readonly_user,
-        inherited_logins=report.inherited_logins,
-        warnings=report.warnings,
+        inherited_logins=shortened(report.inherited_logins),
+        warnings=shortened(report.warnings),
     )
