@@ -216,6 +216,8 @@ def _remains_lines(record: OperationRecord | None, remains: Remains, clean_up: M
         yield "Nothing of this operation's: no cluster, no copied snapshot."
     if remains.cluster is not None:
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
+        if record and record.login_proven_at is None:
+            yield "No login with a new master password has worked on it: the source's may still open it."
     if remains.copy is not None:
         yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}."
     if record and record.source_deletion_at:
@@ -251,13 +253,22 @@ def _next_lines(
         for member in remains.cluster.member_identifiers:
             yield f"aws rds delete-db-instance --db-instance-identifier {member} {here}"
         yield f"aws rds delete-db-cluster --db-cluster-identifier {name} --skip-final-snapshot {here}"
+        yield from _copy_command(remains, here)
         yield "Once the cause is mended, start again:"
     else:
+        yield from _copy_command(remains, here)
         yield "Mend the cause, then start again:"
     repeated = {k: v for k, v in request.items() if k != "operation_id"} if isinstance(request, dict) else {}
     machine = ":".join([*parts[:5], "stateMachine", parts[6]])
     given = shlex.quote(json.dumps(repeated))
     yield f"aws stepfunctions start-execution --state-machine-arn {machine} --input {given} {here}"
+
+
+def _copy_command(remains: Remains, here: str) -> Iterable[str]:
+    """The next run makes a copy of its own."""
+    if remains.copy is not None:
+        yield "Delete the copied snapshot if nobody needs it:"
+        yield f"aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {remains.copy.identifier} {here}"
 
 
 def _message(subject: str, lines: Iterable[str]) -> Message:

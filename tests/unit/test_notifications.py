@@ -213,7 +213,22 @@ def test_rule_7_what_exists_is_named_with_the_commands_that_delete_it(rds: FakeR
     assert commands == [
         "aws rds delete-db-instance --db-instance-identifier staging-orders-1 --region us-east-1",
         "aws rds delete-db-cluster --db-cluster-identifier staging-orders --skip-final-snapshot --region us-east-1",
+        "aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier prod-orders-copy --region us-east-1",
     ]
+
+
+def test_rule_9_a_cluster_that_productions_password_may_open_is_told_as_such(rds: FakeRds) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    remains = Remains(cluster=Aurora(REGION).cluster(TARGET))
+    warning = "No login with a new master password has worked on it: the source's may still open it."
+    assert warning in failure(remains=remains).body
+    assert warning not in failure(remains=remains, login_proven_at="2026-03-10T03:40:00.000Z").body
+
+
+def test_a_copy_that_is_left_comes_with_the_command_that_deletes_it(rds: FakeRds) -> None:
+    rds.add_snapshot("prod-orders-copy", TagList=OWN_TAGS)
+    body = failure(remains=Remains(copy=Aurora(REGION).snapshot("prod-orders-copy"))).body
+    assert "aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier prod-orders-copy" in body
 
 
 def test_no_command_is_left_to_the_readers_own_region(rds: FakeRds) -> None:
