@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pathlib
 import re
-import sys
 import typing
 
 from utils.request import FIELD_HELP, FIELDS
@@ -49,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

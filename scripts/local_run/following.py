@@ -37,9 +37,9 @@ class Followed:
     @property
     def state_transitions(self) -> int:
         """As AWS bills them: every state entered, and every retry."""
-        entered = sum(event["type"].endswith("StateEntered") for event in self.history)
-        tasks = sum(event["type"] == "TaskStateEntered" for event in self.history)
-        attempts = sum(event["type"] in ("LambdaFunctionScheduled", "TaskScheduled") for event in self.history)
+        entered: int = sum(event["type"].endswith("StateEntered") for event in self.history)
+        tasks: int = sum(event["type"] == "TaskStateEntered" for event in self.history)
+        attempts: int = sum(event["type"] in ("LambdaFunctionScheduled", "TaskScheduled") for event in self.history)
         return entered + max(0, attempts - tasks)
 
     def reason(self) -> str | None:
@@ -55,7 +55,8 @@ class Followed:
 
 def follow(aws: LocalAws, execution_arn: str, console: Console) -> Followed:
     """Show the execution until it has ended."""
-    states, history = aws.client("stepfunctions"), []
+    states = aws.client("stepfunctions")
+    history: list[dict[str, Any]] = []
     began = time.monotonic()
     with _bar(console) as bar:
         while True:

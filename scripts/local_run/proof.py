@@ -180,7 +180,8 @@ class Proof:
         if copy is None:
             return True
         exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region)
-        return exists == (self.plan["archive_snapshot"] == "keep")
+        wanted: bool = self.plan["archive_snapshot"] == "keep"
+        return exists == wanted
 
     def _snapshot_exists(self, identifier: str, region: str) -> bool:
         rds = self.stage.aws.client("rds", region)
