@@ -93,6 +93,26 @@ def test_a_steps_result_goes_back_as_plain_json_and_into_the_audit() -> None:
     assert details["at"] == "2026-03-10T03:00:00Z"
 
 
+class Answer(Struct, frozen=True, kw_only=True):
+    answer: str
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [
+        (Result(ready=True), "done"),
+        (Result(ready=False), "waiting"),
+        (Answer(answer="wait"), "waiting"),
+        (Answer(answer="advance"), "done"),
+        (Answer(answer="done"), "done"),
+    ],
+)
+def test_the_audit_tells_waiting_from_done(result: Struct, status: str) -> None:
+    run(lambda task, work: result)
+    ((_, audited, _),) = trail()
+    assert audited == status
+
+
 def test_the_state_says_which_step_is_at_work(operation: OperationState) -> None:
     def look(task: Task, work: Work) -> Result:
         assert work.record().state == "check-copy-status"

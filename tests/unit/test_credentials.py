@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -97,6 +99,38 @@ def test_rule_5_a_promotion_that_died_half_way_is_completed() -> None:
     assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSPENDING", "AWSCURRENT"]
     AdminSecret(ADMIN_SECRET).promote(OPERATION)
     assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSCURRENT"]
+
+
+@contextmanager
+def refused(event: str, code: str) -> Iterator[None]:
+    """Within the block Secrets Manager refuses to move a label; after it did so, or without (`before-call`)."""
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "The label isn't there."}}, "UpdateSecretVersionStage")
+
+    events = client("secretsmanager").meta.events
+    events.register(f"{event}.secrets-manager.UpdateSecretVersionStage", refuse)
+    try:
+        yield
+    finally:
+        events.unregister(f"{event}.secrets-manager.UpdateSecretVersionStage", refuse)
+
+
+def test_rule_5_a_label_that_a_first_attempt_has_moved_is_fine_where_it_is() -> None:
+    login = stage()
+    with refused("after-call", "InvalidParameterException"):
+        AdminSecret(ADMIN_SECRET).promote(OPERATION)
+    assert secret()["password"] == login.password
+    assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSCURRENT"]
+
+
+@pytest.mark.parametrize(
+    ("event", "code"), [("before-call", "InvalidParameterException"), ("after-call", "LimitExceededException")]
+)
+def test_a_label_that_wasnt_moved_or_another_refusal_is_an_error(event: str, code: str) -> None:
+    stage()
+    with refused(event, code), pytest.raises(ClientError, match=code):
+        AdminSecret(ADMIN_SECRET).promote(OPERATION)
 
 
 def test_a_secret_that_cant_be_read_is_not_taken_for_an_empty_one() -> None:
