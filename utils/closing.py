@@ -17,6 +17,7 @@ from utils.identifiers import is_operation_id
 from utils.lock import TargetLock
 from utils.notifications import Remains, execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionError, ExecutionStatusChange, NotificationTask, Plan
+from utils.redaction import without_secrets
 from utils.state import OperationRecord, OperationState, Status, iso
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -74,7 +75,7 @@ class OperationEnd:
         task, status = self._task, STATUS_OF[self._task.outcome]
         if self.record is None:
             # As a text: a request that was refused may hold what no table takes.
-            asked = json.dumps(task.request, ensure_ascii=False)[:MAX_REQUEST]
+            asked = json.dumps(without_secrets(task.request), ensure_ascii=False)[:MAX_REQUEST]
             self._state.open("snapshot-check", {"request": asked}, {}, status)
         else:
             self._state.close(status)
