@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS = 35
 _OPTIONS = "-c statement_timeout=600000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=600000"
 # What a server that is there, but not ready, says at the door. libpq has no SQLSTATE for a connection that failed.
-_BUSY_SERVER = ("starting up", "shutting down", "recovery", "too many", "remaining connection slots")
+_BUSY_SERVER = ("starting up", "shutting down", "recovery", "too many clients", "remaining connection slots")
 # Serialization failure, deadlock, lock and statement timeout: the same work may succeed in a moment.
 _PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
 
