@@ -23,6 +23,9 @@ check() {
   report "$1" "$status" $((SECONDS - began)) "$work/output"
 }
 
+# Half of all the time that the checks need; what else is in tests/integration is quicker.
+whole_runs=(tests/integration/commands tests/integration/pipeline)
+
 # The longest check runs beside the others, for machines with two processors; its line comes last. A job of its own
 # (set -m): in others the shell has interrupts ignored, and the tests send some.
 begin_beside() {
@@ -80,7 +83,7 @@ check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functio
 check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements-dev.txt \
   --per-rule-ignores 'DEP001=parliament,DEP003=cryptography|werkzeug|yaml' --ignore DEP002
 check "mypy: strict, tests and handlers included" "$bin/python" -m scripts.checks.type_check
-begin_beside "$bin/python" -m pytest -q tests/integration
+begin_beside "$bin/python" -m pytest -q "${whole_runs[@]}"
 check "SAM template translated" "$bin/python" -m scripts.checks.expansion "$work"
 check "policies written out" "$bin/python" -m scripts.checks.policies "$work"
 check "statelint: state machine" "$bin/statelint" --ignore FLOAT,URI "$work/state_machine.asl.json"
@@ -91,7 +94,8 @@ check "checkov: template" .venv-linters/bin/python -m scripts.checks.run_checkov
 check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.run_checkov "$work/translated.json"
 check "pytest: unit" "$bin/python" -m pytest -q tests/unit
 check "cold start against bare boto3" "$bin/python" tests/benchmarks/cold_start.py
-end_beside "pytest: integration (begun beside the others)"
+check "pytest: embedded AWS, database roles" "$bin/python" -m pytest -q tests/integration "${whole_runs[@]/#/--ignore=}"
+end_beside "pytest: whole runs (begun beside the others)"
 
 if [ ${#failed[@]} -gt 0 ]; then
   printf '\nFAILED: %s\n' "$(IFS=';' && echo "${failed[*]}")"
