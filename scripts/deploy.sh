@@ -3,8 +3,7 @@
 #
 #   ./scripts/deploy.sh --bucket BUCKET [--stack-name NAME] [--parameters FILE] [--yes]
 #
-# BUCKET holds the code on its way to Lambda. FILE is a JSON object of the template's parameters, as in
-# infrastructure/parameters.json. Without --yes the changes are shown and nothing is changed.
+# BUCKET holds the code on its way to Lambda. FILE has the template's parameters, as infrastructure/parameters.json has. Without --yes the changes are shown and nothing is changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -22,19 +21,15 @@ done
 [ -f "$parameters" ] || { echo "The parameter file $parameters doesn't exist. Copy infrastructure/parameters.json and fill it in." >&2 && exit 2; }
 
 source scripts/environment.sh
-overrides=()
-while IFS= read -r line; do overrides+=("$line"); done < <(
-  .venv/bin/python -c 'import json, sys
-for name, value in json.load(open(sys.argv[1])).items(): print(f"{name}={value}")' "$parameters"
-)
 architecture="$(.venv/bin/python -c 'import json, sys
-print(json.load(open(sys.argv[1])).get("Architecture", "arm64"))' "$parameters")"
+given = {each["ParameterKey"]: each["ParameterValue"] for each in json.load(open(sys.argv[1]))}
+print(given.get("Architecture", "arm64"))' "$parameters")"
 
 ./scripts/build_lambda_packages.sh "$architecture"
 aws cloudformation package --template-file infrastructure/aurora-restore-pipeline.yaml \
   --s3-bucket "$bucket" --s3-prefix "$stack" --output-template-file build/packaged.yaml >/dev/null
 aws cloudformation deploy --template-file build/packaged.yaml --stack-name "$stack" --s3-bucket "$bucket" \
   --s3-prefix "$stack" --capabilities CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
-  --parameter-overrides "${overrides[@]}" $execute
+  --parameter-overrides "file://$parameters" $execute
 [ -n "$execute" ] && echo "Nothing was changed. Look at the change set above, then add --yes." && exit 0
 aws cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Outputs' --output table

@@ -118,6 +118,9 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     deletion_protection: bool
     password_change_pending: bool
     member_identifiers: list[str]
+    writer_identifier: str | None
+    global_cluster: str | None
+    replicas: list[str]
 
     @property
     def is_broken(self) -> bool:
@@ -185,6 +188,9 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         deletion_protection=raw.get("DeletionProtection", False),
         password_change_pending=bool(raw.get("PendingModifiedValues", {}).get("MasterUserPassword")),
         member_identifiers=[member["DBInstanceIdentifier"] for member in members],
+        writer_identifier=next((each["DBInstanceIdentifier"] for each in members if each.get("IsClusterWriter")), None),
+        global_cluster=raw.get("GlobalClusterIdentifier") or None,
+        replicas=raw.get("ReadReplicaIdentifiers", []),
         tags=_tags(raw.get("TagList")),
     )
 

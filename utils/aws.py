@@ -81,6 +81,12 @@ def client(service: str, region: str | None = None) -> object:
     return _session().client(service, region_name=region, config=_CONFIG)  # type: ignore[call-overload]
 
 
+def knows_region(region: str, own_region: str) -> bool:
+    """Whether RDS has the region, in the partition where we are, as far as this version of the SDK knows."""
+    partition = _session().get_partition_for_region(own_region)
+    return region in _session().get_available_regions("rds", partition_name=partition)
+
+
 def error_code(error: ClientError) -> str:
     """The code as it stands on the wire; it differs from the exception's class name for many RDS errors."""
     return error.response.get("Error", {}).get("Code", "")

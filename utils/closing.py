@@ -16,7 +16,8 @@ from utils.aws import as_step_error
 from utils.identifiers import is_operation_id
 from utils.lock import TargetLock
 from utils.notifications import Remains, execution_name, phase_seconds, total_seconds
-from utils.payloads import Execution, ExecutionError, ExecutionStatusChange, NotificationTask, Plan
+from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask, Plan
+from utils.redaction import without_secrets
 from utils.state import OperationRecord, OperationState, Status, iso
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -41,9 +42,16 @@ def read_task(event: Mapping[str, Any]) -> NotificationTask:
         request=_parsed(detail.input),
         error=ExecutionError(
             error=detail.error or f"Execution{detail.status.title().replace('_', '')}",
-            cause=detail.cause or f"The execution ended {detail.status} without a word from the step it was in.",
+            cause=_cause(detail),
         ),
     )
+
+
+def _cause(detail: ExecutionDetail) -> str:
+    cause = detail.cause or f"The execution ended {detail.status} without a word from the step it was in."
+    if detail.status in ("ABORTED", "TIMED_OUT"):
+        cause += "\nA step that was at work may still be finishing: look at what exists again in a few minutes."
+    return cause
 
 
 def _parsed(text: str | None) -> Any:
@@ -74,7 +82,7 @@ class OperationEnd:
         task, status = self._task, STATUS_OF[self._task.outcome]
         if self.record is None:
             # As a text: a request that was refused may hold what no table takes.
-            asked = json.dumps(task.request, ensure_ascii=False)[:MAX_REQUEST]
+            asked = json.dumps(without_secrets(task.request), ensure_ascii=False)[:MAX_REQUEST]
             self._state.open("snapshot-check", {"request": asked}, {}, status)
         else:
             self._state.close(status)

@@ -2,7 +2,8 @@
 
 The master password changes in an order that a crash can't break (Secrets Manager's rotation works the same way): the
 new password is stored as the secret's pending version, then RDS is told, then a login proves it, then the version
-becomes current. The pending version's id is derived from the operation, so that a repeated step finds its own password.
+becomes current. The pending version's id is derived from the cluster's resource id: a repeated step finds its own
+password.
 """
 
 from __future__ import annotations
@@ -98,9 +99,8 @@ class AdminSecret:
             return f"doesn't exist. {_ANEW}"
         return _BEING_DELETED.format(self.arn) if "DeletedDate" in found else None
 
-    def stage(self, operation_id: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
-        """The operation's master login, stored as pending; the same one at every call of one operation."""
-        version = self.version_id(operation_id)
+    def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
+        """The cluster's new master login, stored as pending; the same one at every call for one version."""
         staged = self._read(version)
         if staged is not None:
             return staged
@@ -115,18 +115,17 @@ class AdminSecret:
         )
         return login
 
-    def staged(self, operation_id: str) -> MasterLogin:
-        login = self._read(self.version_id(operation_id))
+    def staged(self, version: str) -> MasterLogin:
+        login = self._read(version)
         if login is None:
             raise StepFailed(
-                f"The secret {self.arn} has no version of operation {operation_id}. "
+                f"The secret {self.arn} no longer has the version {version} with the new master password. "
                 "Reset the cluster's master password in RDS and store it in the secret."
             )
         return login
 
-    def promote(self, operation_id: str) -> None:
-        """Make the operation's login the secret's current value. Call it only after a login has worked."""
-        version = self.version_id(operation_id)
+    def promote(self, version: str) -> None:
+        """Make the version the secret's current value. Call it only after a login with it has worked."""
         current = self._version_with("AWSCURRENT")
         if current != version:
             arguments = {"RemoveFromVersionId": current} if current else {}
@@ -147,8 +146,9 @@ class AdminSecret:
                 raise
 
     @staticmethod
-    def version_id(operation_id: str) -> str:
-        return str(uuid.uuid5(_NAMESPACE, operation_id))
+    def version_for(cluster_resource_id: str) -> str:
+        """The version that belongs to one cluster, and to no other that ever bore its name or its operation's."""
+        return str(uuid.uuid5(_NAMESPACE, cluster_resource_id))
 
     def _read(self, version: str) -> MasterLogin | None:
         try:

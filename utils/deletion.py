@@ -89,10 +89,11 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
 
 
 def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None, keep_backups: bool) -> None:
-    """Instances first, then the cluster. Called again, it goes on where it stopped."""
+    """Readers first, then the writer, then the cluster. Called again, it goes on where it stopped."""
     if cluster.is_being_deleted:
         return
-    for instance in aurora.instances_of(cluster.identifier):
+    instances = aurora.instances_of(cluster.identifier)
+    for instance in sorted(instances, key=lambda each: each.identifier == cluster.writer_identifier):
         if not instance.is_being_deleted:
             aurora.delete_instance(instance.identifier)
     still_there = [each.identifier for each in aurora.instances_of(cluster.identifier) if not each.is_being_deleted]

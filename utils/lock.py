@@ -8,12 +8,12 @@ before it touches anything.
 from __future__ import annotations
 
 import datetime as dt
-import os
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from utils import settings
 from utils.aws import client, error_code
 from utils.state import epoch, iso
 
@@ -39,7 +39,7 @@ class TargetLock:
         self._operation_id = operation_id
         self._execution_id = execution_id
         self._tables: DynamoDBClient = client("dynamodb")
-        self._table = os.environ["STATE_TABLE"]
+        self._table = settings.text("STATE_TABLE")
 
     def hold(self, now: dt.datetime) -> LockHolder | None:
         """Take the lock, or renew it. Answers who holds it when that is somebody else, and None when it is ours.

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from utils.aurora_shapes import Cluster, Snapshot
 from utils.payloads import Archived, ExecutionError, Plan, UsersReady
+from utils.redaction import without_secrets
 from utils.state import OperationRecord
 
 MAX_SUBJECT = 99
@@ -258,7 +259,8 @@ def _next_lines(
     else:
         yield from _copy_command(remains, here)
         yield "Mend the cause, then start again:"
-    repeated = {k: v for k, v in request.items() if k != "operation_id"} if isinstance(request, dict) else {}
+    repeated = without_secrets(request) if isinstance(request, dict) else {}
+    repeated.pop("operation_id", None)
     machine = ":".join([*parts[:5], "stateMachine", parts[6]])
     given = shlex.quote(json.dumps(repeated))
     yield f"aws stepfunctions start-execution --state-machine-arn {machine} --input {given} {here}"

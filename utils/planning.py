@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from utils.aurora_shapes import OPERATION_TAG, Cluster, Snapshot
 from utils.aurora_utils import ENGINE, Aurora
+from utils.aws import knows_region
 from utils.errors import RequestRefused
 from utils.identifiers import instance_name, name_for, parse_snapshot_arn
 from utils.payloads import ClusterPlan, Execution, FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
@@ -71,10 +72,17 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     )
 
 
-def source_region_of(request: RestoreRequest, own_region: str) -> str:
-    """An ARN says its region itself."""
+def source_region(request: RestoreRequest, own_region: str) -> str:
+    """An ARN says its region itself. Raises RequestRefused for one that isn't there: calls to it would never end."""
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    return parsed[1] if parsed else request.source_region or own_region
+    region = parsed[1] if parsed else request.source_region or own_region
+    if region != own_region and not knows_region(region, own_region):
+        field = "snapshot_identifier" if parsed else "source_region"
+        raise RequestRefused(
+            f"{field}: RDS has no region {region!r} that can be reached from {own_region}. "
+            "Correct it, such as us-east-1; regions of other partitions can't be reached."
+        )
+    return region
 
 
 def target_identifier(request: RestoreRequest, run: Execution) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # A paused serverless instance takes up to half a minute to resume, and holds the first connection meanwhile.
 CONNECT_TIMEOUT_SECONDS = 35
 _OPTIONS = "-c statement_timeout=600000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=600000"
+# What a server that is there, but not ready, says at the door. libpq has no SQLSTATE for a connection that failed.
+_BUSY_SERVER = ("starting up", "shutting down", "recovery", "too many", "remaining connection slots")
 # Serialization failure, deadlock, lock and statement timeout: the same work may succeed in a moment.
 _PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
 
@@ -89,30 +91,38 @@ def session(server: Server, database: str, user: str, password: str) -> Iterator
 
 
 def can_log_in(server: Server, database: str, user: str, password: str) -> bool:
-    """Whether exactly this password opens the door."""
+    """Whether exactly this password opens the door. Raises TemporaryFailure when nobody answers to tell."""
     try:
-        with session(server, database, user, password) as opened:
-            return opened.rows(sql.SQL("SELECT current_user")) == [(user,)]
-    except TemporaryFailure:
-        return False
+        _open(server, database, user, password).close()
+    except psycopg2.OperationalError as error:
+        if "FATAL:" in str(error) and not any(busy in str(error) for busy in _BUSY_SERVER):
+            return False
+        raise _no_login(server, database, user, error) from None
+    return True
 
 
 def _connect(server: Server, database: str, user: str, password: str) -> connection:
     try:
-        return psycopg2.connect(
-            host=server.host,
-            port=server.port,
-            dbname=database,
-            user=user,
-            password=password,
-            sslmode="verify-full",
-            sslrootcert=server.ca_bundle,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            application_name="aurora-restore",
-            options=_OPTIONS,
-        )
+        return _open(server, database, user, password)
     except psycopg2.OperationalError as error:
-        reason = str(error).strip().replace("\n", " ")
-        raise TemporaryFailure(
-            f"No login as {user!r} to {server.host}:{server.port}/{database} yet: {reason}"
-        ) from None
+        raise _no_login(server, database, user, error) from None
+
+
+def _open(server: Server, database: str, user: str, password: str) -> connection:
+    return psycopg2.connect(
+        host=server.host,
+        port=server.port,
+        dbname=database,
+        user=user,
+        password=password,
+        sslmode="verify-full",
+        sslrootcert=server.ca_bundle,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        application_name="aurora-restore",
+        options=_OPTIONS,
+    )
+
+
+def _no_login(server: Server, database: str, user: str, error: psycopg2.OperationalError) -> TemporaryFailure:
+    reason = str(error).strip().replace("\n", " ")
+    return TemporaryFailure(f"No login as {user!r} to {server.host}:{server.port}/{database} yet: {reason}")

@@ -1,4 +1,4 @@
-"""What no request may delete: what carries the protecting tag, and what the stack's pattern leaves out.
+"""What no request may delete: what is tagged as protected, what the stack's pattern leaves out, what others depend on.
 
 The role's policy says the same. But IAM judges each call by itself, and instances go before their cluster: a protected
 cluster would have lost all its instances by the time that IAM refuses the cluster's own deletion.
@@ -24,4 +24,8 @@ def why_not_deletable(cluster: Cluster, aurora: Aurora) -> str | None:
     pattern = settings.text("DELETABLE_CLUSTER_PATTERN")
     if not fnmatchcase(cluster.identifier, pattern):
         return f"isn't among the clusters that the stack's DeletableClusterPattern ({pattern}) lets go"
+    if cluster.global_cluster:
+        return f"belongs to the global database {cluster.global_cluster}, which has to let it go first"
+    if cluster.replicas:
+        return f"feeds the replicas {', '.join(cluster.replicas)}, which have to be promoted or deleted first"
     return protecting_tag(cluster, aurora)

@@ -21,6 +21,7 @@ from utils.identifiers import (
     why_not_rds_name,
     why_not_snapshot_name,
 )
+from utils.redaction import without_secrets
 
 OWN_TAG_PREFIX = "aurora-restore:"
 # What deletes production's cluster is said by each request itself; no setting of the stack can say it for all of them.
@@ -183,7 +184,7 @@ def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
         if name not in FIELDS:
             close = difflib.get_close_matches(str(name)[:100], FIELDS, n=1)
             remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(FIELDS)}."
-            yield f"{name}: unknown field (value {raw[name]!r}). {remedy}"
+            yield f"{name}: unknown field (value {without_secrets(raw)[name]!r}). {remedy}"
 
 
 def _wrong_type(name: str, value: object, complaint: str) -> str:

@@ -67,17 +67,18 @@ def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord) -> Situat
     if cluster.is_broken:
         raise StepFailed(
             f"Cluster {plan.identifier} is {cluster.status} and won't become available. Look at its events: "
-            f"aws rds describe-events --source-type db-cluster --source-identifier {plan.identifier} --duration 1440"
+            f"aws rds describe-events --source-type db-cluster --source-identifier {plan.identifier} "
+            f"--duration 1440 --region {aurora.region}"
         )
     waiting = Situation(due=Action.WAIT, waiting_for=f"cluster {plan.identifier} ({cluster.status})", cluster=cluster)
     if not cluster.is_available:
         return waiting
     instances = {each.identifier: each for each in aurora.instances_of(plan.identifier)}
-    return _assess_instances(plan, cluster, instances, record)
+    return _assess_instances(plan, cluster, instances, record, aurora.region)
 
 
 def _assess_instances(
-    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord
+    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord, region: str
 ) -> Situation:
     names = [instance_name(plan.identifier, number) for number in range(1, plan.instance_count + 1)]
     for due, wanted in ((Action.CREATE_WRITER, names[:1]), (Action.CREATE_READERS, names[1:])):
@@ -89,7 +90,8 @@ def _assess_instances(
             if instance.is_broken:
                 raise StepFailed(
                     f"Instance {name} is {instance.status} and won't become available. Look at its events: "
-                    f"aws rds describe-events --source-type db-instance --source-identifier {name} --duration 1440"
+                    f"aws rds describe-events --source-type db-instance --source-identifier {name} "
+                    f"--duration 1440 --region {region}"
                 )
             if not instance.is_usable:
                 return Situation(due=Action.WAIT, waiting_for=f"instance {name} ({instance.status})", cluster=cluster)

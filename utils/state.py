@@ -8,7 +8,6 @@ unique. Secrets enter neither.
 from __future__ import annotations
 
 import datetime as dt
-import os
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
@@ -19,8 +18,9 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from utils import settings
 from utils.aws import client, error_code
-from utils.errors import RequestRefused
+from utils.errors import RequestRefused, StepFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -64,8 +64,8 @@ class OperationState:
         self.execution_id = execution_id
         self.now = now
         self._tables: DynamoDBClient = client("dynamodb")
-        self._state_table = os.environ["STATE_TABLE"]
-        self._audit_table = os.environ["AUDIT_TABLE"]
+        self._state_table = settings.text("STATE_TABLE")
+        self._audit_table = settings.text("AUDIT_TABLE")
 
     def open(self, step: str, parameters: object, plan: object, status: Status) -> None:
         """Write the operation's first state. An operation id belongs to one execution for good.
@@ -146,15 +146,23 @@ class OperationState:
 
     def _update(self, values: Mapping[str, Any], extra: str = "", names: Mapping[str, str] | None = None) -> None:
         assignments = [f"#{name} = :{name}" for name in values] + ["last_updated = :now"] + ([extra] if extra else [])
-        self._tables.update_item(
-            TableName=self._state_table,
-            Key={"operation_id": {"S": self.operation_id}},
-            UpdateExpression="SET " + ", ".join(assignments),
-            ConditionExpression="execution_id = :mine",
-            ExpressionAttributeNames={f"#{name}": name for name in values} | dict(names or {}),
-            ExpressionAttributeValues={f":{name}": _serialize(plain(value)) for name, value in values.items()}
-            | {":now": {"S": iso(self.now)}, ":mine": {"S": self.execution_id}},
-        )
+        try:
+            self._tables.update_item(
+                TableName=self._state_table,
+                Key={"operation_id": {"S": self.operation_id}},
+                UpdateExpression="SET " + ", ".join(assignments),
+                ConditionExpression="execution_id = :mine",
+                ExpressionAttributeNames={f"#{name}": name for name in values} | dict(names or {}),
+                ExpressionAttributeValues={f":{name}": _serialize(plain(value)) for name, value in values.items()}
+                | {":now": {"S": iso(self.now)}, ":mine": {"S": self.execution_id}},
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            raise StepFailed(
+                f"The state table has nothing of this execution on operation {self.operation_id}, so nothing proves "
+                "what it made. Check the stack's state table, and what exists in RDS, before you start again."
+            ) from error
 
 
 def iso(moment: dt.datetime) -> str:

@@ -37,10 +37,9 @@ def reset_master_password(plan: ClusterPlan, situation: Situation, work: Work) -
     cluster = situation.cluster
     if cluster is None or cluster.endpoint is None:
         raise TemporaryFailure(f"Cluster {plan.identifier} has no endpoint yet.")
+    version = AdminSecret.version_for(cluster.resource_id)
     login = AdminSecret(settings.text("ADMIN_SECRET_ARN")).stage(
-        work.run.operation_id, cluster.master_username, cluster.endpoint, cluster.port, plan.identifier
+        version, cluster.master_username, cluster.endpoint, cluster.port, plan.identifier
     )
     work.aurora().reset_master_password(plan.identifier, login.password)
-    work.state.remember(
-        password_version_id=AdminSecret.version_id(work.run.operation_id), password_reset_at=iso(work.run.now)
-    )
+    work.state.remember(password_version_id=version, password_reset_at=iso(work.run.now))

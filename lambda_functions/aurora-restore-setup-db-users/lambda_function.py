@@ -3,6 +3,7 @@
 from utils import settings
 from utils.common import Work, step
 from utils.credentials import AdminSecret, ApplicationSecret
+from utils.errors import StepFailed
 from utils.payloads import SetupUsersTask, UsersReady
 from utils.postgres import Server
 from utils.postgres_roles import prove_login, set_up_roles, shortened
@@ -13,11 +14,14 @@ from utils.state import iso
 def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     """The only step in the VPC. A database that doesn't let us in yet raises TemporaryFailure and is asked again."""
     admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
-    master = admin.staged(task.run.operation_id)
+    version = work.record().password_version_id
+    if version is None:
+        raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")
+    master = admin.staged(version)
     server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
 
     prove_login(server, master)
-    admin.promote(task.run.operation_id)
+    admin.promote(version)
     work.state.remember(login_proven_at=iso(task.run.now))
 
     logins = ApplicationSecret(settings.text("APP_SECRET_ARN")).logins()

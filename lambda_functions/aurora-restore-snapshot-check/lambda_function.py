@@ -10,7 +10,7 @@ from utils.common import edge_step
 from utils.errors import RequestRefused
 from utils.lock import TargetLock
 from utils.payloads import Plan, SnapshotCheckTask
-from utils.planning import plan_restore, source_region_of
+from utils.planning import plan_restore, source_region
 from utils.request import read_request
 from utils.state import OperationState, iso
 
@@ -21,7 +21,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     request = read_request(task.request)
     operation_id = request.operation_id or task.run.execution_name
     target = Aurora(settings.region())
-    source = Aurora(source_region_of(request, target.region))
+    source = Aurora(source_region(request, target.region))
     plan = plan_restore(request, operation_id, task.run, source, target)
 
     state = OperationState(operation_id, task.run.execution_id, task.run.now)

@@ -9,6 +9,8 @@ from rich.table import Table
 
 def show_summary(result: dict[str, object], console: Console) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for label, key in (
         ("Status", "status"),
         ("Operation", "operation_id"),

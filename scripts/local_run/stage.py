@@ -95,6 +95,7 @@ def _parameters(aws: LocalAws, cross_region: bool) -> dict[str, str]:
         "SubnetIds": ",".join(sorted(subnet["SubnetId"] for subnet in subnets)),
         "InstanceCount": "2",
         "Architecture": "x86_64",
+        "DeletableClusterPattern": "*",
         "RdsCaBundlePath": str(aws.rds_ca_bundle),
     }
     if cross_region:

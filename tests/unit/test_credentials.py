@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from tests.unit.support import ADMIN_SECRET, APP_SECRET, OPERATION, lost_answer
+from tests.unit.support import ADMIN_SECRET, APP_SECRET, lost_answer
 from utils.aws import client
 from utils.credentials import AdminSecret, ApplicationLogins, ApplicationSecret, MasterLogin, new_password
 from utils.errors import StepFailed
 
 pytestmark = pytest.mark.usefixtures("account")
 
+VERSION = AdminSecret.version_for("cluster-C0FFEE")
 HOST = "staging-orders.cluster-c0ffee.us-east-1.rds.amazonaws.com"
 
 
-def stage(operation_id: str = OPERATION) -> MasterLogin:
-    return AdminSecret(ADMIN_SECRET).stage(operation_id, "postgres", HOST, 5432, "staging-orders")
+def stage(version: str = VERSION) -> MasterLogin:
+    return AdminSecret(ADMIN_SECRET).stage(version, "postgres", HOST, 5432, "staging-orders")
 
 
 def secret(name: str = ADMIN_SECRET, stage: str = "AWSCURRENT") -> dict[str, Any]:
@@ -59,35 +60,36 @@ def test_rule_5_staging_again_after_a_lost_answer_finds_the_same_password() -> N
     assert stage().password == stored
 
 
-def test_two_operations_have_two_passwords() -> None:
-    assert stage("one").password != stage("other").password
+def test_two_clusters_have_two_passwords_whatever_their_names() -> None:
+    first, second = (AdminSecret.version_for(f"cluster-{number}") for number in (1, 2))
+    assert stage(first).password != stage(second).password
 
 
 def test_what_was_staged_is_found_by_a_later_step() -> None:
     login = stage()
-    assert AdminSecret.version_id(OPERATION) in stages()
-    assert AdminSecret(ADMIN_SECRET).staged(OPERATION) == login
+    assert VERSION in stages()
+    assert AdminSecret(ADMIN_SECRET).staged(VERSION) == login
 
 
 def test_a_login_that_was_never_staged_is_for_a_person() -> None:
-    with pytest.raises(StepFailed, match=f"has no version of operation {OPERATION}"):
-        AdminSecret(ADMIN_SECRET).staged(OPERATION)
+    with pytest.raises(StepFailed, match=f"no longer has the version {VERSION}"):
+        AdminSecret(ADMIN_SECRET).staged(VERSION)
 
 
 def test_promotion_makes_the_login_current_and_keeps_the_previous_one() -> None:
     before = next(version for version, labels in stages().items() if "AWSCURRENT" in labels)
     login = stage()
-    AdminSecret(ADMIN_SECRET).promote(OPERATION)
+    AdminSecret(ADMIN_SECRET).promote(VERSION)
     assert secret()["password"] == login.password
     assert stages()[before] == ["AWSPREVIOUS"]
-    assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSCURRENT"]
+    assert stages()[VERSION] == ["AWSCURRENT"]
 
 
 def test_rule_5_promoting_twice_is_as_good_as_once() -> None:
     stage()
-    AdminSecret(ADMIN_SECRET).promote(OPERATION)
+    AdminSecret(ADMIN_SECRET).promote(VERSION)
     before = stages()
-    AdminSecret(ADMIN_SECRET).promote(OPERATION)
+    AdminSecret(ADMIN_SECRET).promote(VERSION)
     assert stages() == before
 
 
@@ -95,10 +97,10 @@ def test_rule_5_a_promotion_that_died_half_way_is_completed() -> None:
     stage()
     secrets = client("secretsmanager")
     with lost_answer(secrets, "secrets-manager", "UpdateSecretVersionStage"), pytest.raises(ReadTimeoutError):
-        AdminSecret(ADMIN_SECRET).promote(OPERATION)
-    assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSPENDING", "AWSCURRENT"]
-    AdminSecret(ADMIN_SECRET).promote(OPERATION)
-    assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSCURRENT"]
+        AdminSecret(ADMIN_SECRET).promote(VERSION)
+    assert stages()[VERSION] == ["AWSPENDING", "AWSCURRENT"]
+    AdminSecret(ADMIN_SECRET).promote(VERSION)
+    assert stages()[VERSION] == ["AWSCURRENT"]
 
 
 @contextmanager
@@ -119,9 +121,9 @@ def refused(event: str, code: str) -> Iterator[None]:
 def test_rule_5_a_label_that_a_first_attempt_has_moved_is_fine_where_it_is() -> None:
     login = stage()
     with refused("after-call", "InvalidParameterException"):
-        AdminSecret(ADMIN_SECRET).promote(OPERATION)
+        AdminSecret(ADMIN_SECRET).promote(VERSION)
     assert secret()["password"] == login.password
-    assert stages()[AdminSecret.version_id(OPERATION)] == ["AWSCURRENT"]
+    assert stages()[VERSION] == ["AWSCURRENT"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_rule_5_a_label_that_a_first_attempt_has_moved_is_fine_where_it_is() -> 
 def test_a_label_that_wasnt_moved_or_another_refusal_is_an_error(event: str, code: str) -> None:
     stage()
     with refused(event, code), pytest.raises(ClientError, match=code):
-        AdminSecret(ADMIN_SECRET).promote(OPERATION)
+        AdminSecret(ADMIN_SECRET).promote(VERSION)
 
 
 def test_a_secret_that_cant_be_read_is_not_taken_for_an_empty_one() -> None:

@@ -14,7 +14,7 @@ from tests.unit.support import ACCOUNT, KEY_ID, NOW, OPERATION, OWN_TAGS, REGION
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.payloads import Plan
-from utils.planning import plan_restore, source_region_of
+from utils.planning import plan_restore, source_region
 from utils.request import OWN_TAG_PREFIX, read_request
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 def plan_of(**raw: Any) -> Plan:
     request = read_request(raw, STACK)
-    return plan_restore(request, OPERATION, an_execution(), Aurora(source_region_of(request, REGION)), Aurora(REGION))
+    return plan_restore(request, OPERATION, an_execution(), Aurora(source_region(request, REGION)), Aurora(REGION))
 
 
 def refusal_of(**raw: Any) -> str:
@@ -539,3 +539,9 @@ def test_rule_1_no_request_leads_to_the_deletion_of_anything_that_it_didnt_name_
     assert raw["confirm_delete_source"] == deleted == plan.snapshot.cluster_identifier
     assert (deleted, plan.source_deletion.region) != (plan.target_cluster_id, REGION)
     assert plan.source_deletion.final_snapshot_identifier or raw["final_snapshot"] is False
+
+
+@pytest.mark.parametrize("region", ["us-east-11", "cn-north-1"])
+def test_a_region_that_cant_be_reached_is_refused_before_it_is_called(region: str) -> None:
+    with pytest.raises(RequestRefused, match=f"source_region: RDS has no region '{region}'"):
+        source_region(read_request({"source_region": region}, STACK), REGION)

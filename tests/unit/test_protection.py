@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import OPERATION, OWN_TAGS, REGION, SOURCE, STACK, TARGET, a_deletion, a_record, an_execution
 from utils.aurora_utils import Aurora
-from utils.deletion import prove_source, prove_unfinished
+from utils.deletion import delete_with_instances, prove_source, prove_unfinished
 from utils.errors import RequestRefused, StepFailed
 from utils.planning import plan_restore
 from utils.request import read_request
@@ -89,3 +90,27 @@ def test_a_clean_up_leaves_alone_what_somebody_protected(rds: FakeRds, protected
 def test_a_tag_that_says_no_protects_nothing(rds: FakeRds, production: dict[str, Any]) -> None:
     production["TagList"] = [{"Key": "aurora-restore:protected", "Value": "false"}]
     plan_its_deletion()
+
+
+@pytest.mark.parametrize(
+    ("dependence", "why"),
+    [
+        ({"GlobalClusterIdentifier": "world"}, "belongs to the global database world"),
+        ({"ReadReplicaIdentifiers": ["arn:aws:rds:eu-west-1:1:cluster:replica"]}, "feeds the replicas"),
+    ],
+)
+def test_a_source_that_others_depend_on_keeps_its_instances_too(
+    production: dict[str, Any], dependence: dict[str, Any], why: str
+) -> None:
+    production.update(dependence)
+    with pytest.raises(RequestRefused, match=f"delete_source: 'prod-orders' {why}"):
+        plan_its_deletion()
+
+
+def test_the_writer_goes_last(rds: FakeRds, production: dict[str, Any]) -> None:
+    cluster = Aurora(REGION).cluster(SOURCE)
+    assert cluster is not None
+    last_writer = replace(cluster, writer_identifier="prod-orders-1")
+    delete_with_instances(Aurora(REGION), last_writer, final_snapshot=None, keep_backups=True)
+    deleted = [given["DBInstanceIdentifier"] for operation, given in rds.calls if operation == "DeleteDBInstance"]
+    assert deleted == ["prod-orders-2", "prod-orders-1"]

@@ -35,6 +35,7 @@ from utils.state import OperationRecord, OperationState
 pytestmark = pytest.mark.usefixtures("account")
 
 set_up = calling("setup-db-users")
+VERSION = AdminSecret.version_for("cluster-C0FFEE")
 APP_PASSWORD, REPORT_PASSWORD = "an-application-password", "a-reporting-password"
 
 
@@ -58,6 +59,7 @@ def operation(account: None, servers: Servers, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("RDS_CA_BUNDLE", str(servers.authority.bundle))
     state = OperationState(OPERATION, EXECUTION, NOW)
     state.open("snapshot-check", {}, a_plan(), "running")
+    state.remember(password_version_id=VERSION)
     return state
 
 
@@ -65,7 +67,7 @@ def operation(account: None, servers: Servers, monkeypatch: pytest.MonkeyPatch) 
 def login(postgres: Postgres) -> MasterLogin:
     """The operation's login, as the restore staged it and RDS has set it."""
     secret = AdminSecret(ADMIN_SECRET)
-    staged = secret.stage(OPERATION, "boss", postgres.address, postgres.port, "staging-orders")
+    staged = secret.stage(VERSION, "boss", postgres.address, postgres.port, "staging-orders")
     postgres.set_password("boss", staged.password)
     return staged
 
@@ -128,7 +130,7 @@ def test_rule_9_a_password_that_doesnt_work_yet_never_becomes_current(postgres: 
 
 
 def test_a_password_that_was_never_staged_is_for_a_person() -> None:
-    with pytest.raises(StepFailed, match=f"has no version of operation {OPERATION}"):
+    with pytest.raises(StepFailed, match=f"no longer has the version {VERSION}"):
         set_up(task())
 
 

@@ -24,7 +24,7 @@ from tests.unit.support import (
     lost_answer,
 )
 from utils.aws import client
-from utils.errors import RequestRefused
+from utils.errors import RequestRefused, StepFailed
 from utils.request import RestoreRequest
 from utils.state import OperationRecord, OperationState, iso, plain
 
@@ -109,13 +109,13 @@ def test_another_execution_can_change_nothing() -> None:
         lambda: other.close("failed"),
     ]
     for change in changes:
-        with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        with pytest.raises(StepFailed, match="nothing of this execution"):
             change()
     assert (record().state, record().status, record().cluster_arn) == ("snapshot-check", "running", None)
 
 
 def test_facts_of_an_operation_that_was_never_opened_are_not_stored() -> None:
-    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+    with pytest.raises(StepFailed, match="nothing of this execution"):
         state_at().remember(cluster_arn="x")
 
 

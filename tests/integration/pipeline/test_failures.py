@@ -113,6 +113,8 @@ def test_a_run_that_is_stopped_by_hand_is_reported_and_gives_back_its_lock(pipel
     (message,) = run.messages
     assert f"FAILED: {target} at" in message["subject"]
     assert f"Cluster {target}" in message["message"]
+    assert "my mind" in message["message"]
+    assert "may still be finishing" in message["message"]
     assert pipeline.state(f"lock#{target}") is None
     state = pipeline.state(run.operation_id)
     assert state is not None
