@@ -8,13 +8,13 @@ wire, which differ from the shapes' names (DBInstanceNotFound, but DBClusterNotF
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from utils.aurora_shapes import Cluster, Instance, Snapshot, read_cluster, read_instance, read_snapshot
-from utils.aws import client, error_code
+from utils.aws import client, error_code, none_when
 from utils.errors import StepFailed, TemporaryFailure
 from utils.identifiers import instance_name
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from utils.payloads import ClusterPlan, SnapshotCopy
 
 ENGINE = "aurora-postgresql"
-Answer = TypeVar("Answer")
 
 
 class Aurora:
@@ -41,7 +40,7 @@ class Aurora:
         """By name or, in this region, ARN. Automated snapshots must be asked for as such."""
         name = identifier.split(":cluster-snapshot:")[-1]
         kind: dict[str, Any] = {"SnapshotType": "automated"} if name.startswith("rds:") else {}
-        answer = _none_when(
+        answer = none_when(
             "DBClusterSnapshotNotFoundFault",
             lambda: self._rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name, **kind),
         )
@@ -58,13 +57,13 @@ class Aurora:
         return sorted(found, key=lambda snapshot: snapshot.created_at or beginning, reverse=True)
 
     def cluster(self, identifier: str) -> Cluster | None:
-        answer = _none_when(
+        answer = none_when(
             "DBClusterNotFoundFault", lambda: self._rds.describe_db_clusters(DBClusterIdentifier=identifier)
         )
         return read_cluster(answer["DBClusters"][0]) if answer else None
 
     def instance(self, identifier: str) -> Instance | None:
-        answer = _none_when(
+        answer = none_when(
             "DBInstanceNotFound", lambda: self._rds.describe_db_instances(DBInstanceIdentifier=identifier)
         )
         return read_instance(answer["DBInstances"][0]) if answer else None
@@ -225,15 +224,6 @@ class Aurora:
         except ClientError:
             if self.snapshot(identifier) is not None:
                 raise
-
-
-def _none_when(code: str, call: Callable[[], Answer]) -> Answer | None:
-    try:
-        return call()
-    except ClientError as error:
-        if error_code(error) == code:
-            return None
-        raise
 
 
 def _ask_again_if_busy(cluster_identifier: str, error: ClientError) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Literal, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 import boto3
 from botocore.config import Config
@@ -14,9 +15,13 @@ from utils.errors import StepFailed, TemporaryFailure
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
+
+Answer = TypeVar("Answer")
 
 # Answers that AWS itself describes as passing. Everything else is an answer, and repeating it changes nothing.
 TEMPORARY_CODES = frozenset(
@@ -46,6 +51,9 @@ TEMPORARY_CODES = frozenset(
     }
 )
 
+# One meaning, and each service's own word for it; EC2's is the last.
+DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
+
 # Three attempts inside a call; longer pauses are the state machine's business, where waiting costs nothing.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30)
 
@@ -59,6 +67,10 @@ def _session() -> boto3.Session:
 def client(service: Literal["rds"], region: str | None = None) -> RDSClient: ...
 @overload
 def client(service: Literal["dynamodb"], region: str | None = None) -> DynamoDBClient: ...
+@overload
+def client(service: Literal["ec2"], region: str | None = None) -> EC2Client: ...
+@overload
+def client(service: Literal["kms"], region: str | None = None) -> KMSClient: ...
 @overload
 def client(service: Literal["secretsmanager"], region: str | None = None) -> SecretsManagerClient: ...
 @overload
@@ -80,6 +92,16 @@ def error_code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
 
 
+def none_when(code: str, call: Callable[[], Answer]) -> Answer | None:
+    """The call's answer, or None where it is the error of this code: what was asked for doesn't exist."""
+    try:
+        return call()
+    except ClientError as error:
+        if error_code(error) == code:
+            return None
+        raise
+
+
 def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryFailure:
     """The same failure in the words the state machine knows, naming call, code and what to do."""
     if isinstance(error, (NoConnection, HTTPClientError, IncompleteReadError)):
@@ -90,6 +112,6 @@ def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryF
     message = error.response.get("Error", {}).get("Message", "")
     if code in TEMPORARY_CODES or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
         return TemporaryFailure(f"{call} answered {code}: {message}")
-    if code in ("AccessDenied", "AccessDeniedException", "AuthorizationError"):
+    if code in DENIED_CODES:
         return StepFailed(f"{call} is not allowed: {message} Extend the role's policy or correct the resource's name.")
     return StepFailed(f"{call} answered {code}: {message}")

@@ -13,6 +13,7 @@ MAX_INSTANCES = 16
 # Instances are named after their cluster: "-16" has to fit behind it.
 MAX_TARGET_IDENTIFIER = MAX_IDENTIFIER - len(f"-{MAX_INSTANCES}")
 MAX_SNAPSHOT_IDENTIFIER = 255
+MAX_ROLE_BYTES = 63
 
 _RDS_NAME = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*", re.ASCII)
 _OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
@@ -36,6 +37,12 @@ def why_not_snapshot_name(name: str) -> str | None:
     if prefix not in ("", "rds") or name.startswith(":"):
         return f"has an unknown prefix {prefix!r}"
     return why_not_rds_name(rest, MAX_SNAPSHOT_IDENTIFIER)
+
+
+def may_name_a_role(name: str, master: str) -> bool:
+    """Whether the application's role may be called so: PostgreSQL takes it, and it is neither master's nor system's."""
+    taken = name == master or name.startswith(("pg_", "rds")) or name in ("public", "none", "current_user")
+    return not taken and 1 <= len(name.encode()) <= MAX_ROLE_BYTES and "\0" not in name
 
 
 def is_operation_id(name: str) -> bool:

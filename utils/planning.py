@@ -14,8 +14,10 @@ from utils.aws import knows_region
 from utils.errors import RequestRefused
 from utils.identifiers import instance_name, name_for, parse_snapshot_arn
 from utils.payloads import ClusterPlan, Execution, FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
+from utils.preflight import preflight_problems
 from utils.protection import why_not_deletable
 from utils.request import RestoreRequest, refuse_if_any
+from utils.surroundings import family_of
 
 # The settings that have no sensible value of their own: the request or the stack must give them.
 REQUIRED = ("db_subnet_group_name", "vpc_security_group_ids", "db_instance_class")
@@ -28,18 +30,19 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     snapshot, why = find_snapshot(request, source, run.now)
     target_id = target_identifier(request, run)
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
+    copy = _copy(request, snapshot, operation_id, source, target) if source.region != target.region else None
+    cluster = _cluster(request, target_id, snapshot, copy, operation_id)
     refuse_if_any(
         [
             *_snapshot_problems(request, snapshot, source, run),
             *_missing_settings(request),
             *_target_problems(request, target_id, snapshot, source, target),
             *_reused_name_problems(request, snapshot, operation_id, source, target),
-            *_key_problems(request, snapshot, source, target),
+            *preflight_problems(cluster, copy, snapshot, target.region),
             *_deletion_problems(request, snapshot, source_cluster, source),
         ]
     )
     created_at = snapshot.created_at or run.now
-    copy = _copy(request, snapshot, operation_id, source, target) if source.region != target.region else None
     return Plan(
         operation_id=operation_id,
         target_cluster_id=target_id,
@@ -60,7 +63,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         ),
         copy_needed=copy is not None,
         copy=copy,
-        cluster=_cluster(request, target_id, snapshot, copy, operation_id),
+        cluster=cluster,
         delete_source=source_cluster is not None,
         source_deletion=_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
         archive_snapshot=request.archive_snapshot or "delete",
@@ -214,20 +217,6 @@ def _reused_name_problems(
             )
 
 
-def _key_problems(request: RestoreRequest, snapshot: Snapshot, source: Aurora, target: Aurora) -> Iterator[str]:
-    key = request.kms_key_id
-    if source.region != target.region and snapshot.encryption == "sse-kms" and key is None:
-        yield (
-            f"kms_key_id: missing. {snapshot.identifier!r} is encrypted with a key of {source.region}, which works "
-            f"only there. Give a key of {target.region} for the copy, or set the stack's KmsKeyId."
-        )
-    if key is not None and key.startswith("arn:") and key.split(":")[3] != target.region:
-        yield (
-            f"kms_key_id: {key!r} is a key of {key.split(':')[3]}; the new cluster is in {target.region}. "
-            f"Give a key of {target.region}."
-        )
-
-
 def _deletion_problems(
     request: RestoreRequest, snapshot: Snapshot, cluster: Cluster | None, source: Aurora
 ) -> Iterator[str]:
@@ -279,7 +268,7 @@ def _cluster(
     request: RestoreRequest, target_id: str, snapshot: Snapshot, copy: SnapshotCopy | None, operation_id: str
 ) -> ClusterPlan:
     version = request.engine_version or snapshot.engine_version
-    default_group = f"default.{ENGINE}{version.split('.')[0]}"
+    default_group = f"default.{family_of(version)}"
     return ClusterPlan(
         identifier=target_id,
         snapshot_arn=copy.arn if copy else snapshot.arn,

@@ -16,7 +16,6 @@ from utils.postgres import Server, Session, can_log_in, session
 from utils.postgres_grants import borrowed_owners, grant_in_database
 
 MAINTENANCE_DATABASE = "postgres"
-MAX_ROLE_BYTES = 63
 # An execution whose data outgrow 256 KiB dies where no Catch can see it; a cluster may hold a role for each customer.
 MAX_LISTED = 50
 
@@ -40,18 +39,9 @@ def prove_login(server: Server, master: MasterLogin) -> None:
 
 
 def check_names(logins: ApplicationLogins, master: str) -> None:
-    """Names that would hit a role of the system's, or each other, are refused before anything is changed."""
-    for key, name in (("app_username", logins.app_username), ("readonly_user", logins.readonly_user)):
-        taken = name == master or name.startswith(("pg_", "rds")) or name in ("public", "none", "current_user")
-        if taken or not 1 <= len(name.encode()) <= MAX_ROLE_BYTES or "\0" in name:
-            raise StepFailed(
-                f"The application secret's {key} is {name!r}, which can't be a role of the application's "
-                "(1 to 63 bytes, neither the master user nor one of the system's). Correct the secret, start again."
-            )
-    if logins.app_username == logins.readonly_user:
-        raise StepFailed(
-            f"The application secret names {logins.app_username!r} as both roles. Give readonly_user another name."
-        )
+    """The secret may have changed since the first step looked at it: refused before anything is changed."""
+    for wrong in logins.wrong_names(master):
+        raise StepFailed(f"The application secret's {wrong}. Correct the secret, start again.")
 
 
 def set_up_roles(server: Server, master: MasterLogin, logins: ApplicationLogins) -> RolesReport:

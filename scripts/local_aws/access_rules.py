@@ -155,9 +155,13 @@ def _sqs(call: Call) -> Iterator[Need]:
 
 
 def _kms(call: Call) -> Iterator[Need]:
-    key = call.parameters.get("KeyId")
-    arn = stored.key_arn(str(key), call.account, call.region) if key else None
-    yield Need(f"kms:{call.operation}", arn or (str(key) if key else "*"))
+    """An alias leads to its key before anything is checked: one that leads nowhere is KMS's to refuse."""
+    key = str(call.parameters.get("KeyId") or "")
+    arn = stored.key_arn(key, call.account, call.region) if key else "*"
+    if arn is None and "alias/" not in key:
+        arn = key if key.startswith("arn:") else call.arn(f"key/{key}")
+    if arn:
+        yield Need(f"kms:{call.operation}", arn)
 
 
 def _named(*parameters: tuple[str, str]) -> Callable[[Call], Iterator[Need]]:

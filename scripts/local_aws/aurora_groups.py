@@ -121,6 +121,32 @@ def describe_db_engine_versions(region: AuroraBackend, parameters: rules.Paramet
     return {"DBEngineVersions": found, "Marker": marker}
 
 
+@operation(
+    "DescribeOrderableDBInstanceOptions", "Engine", "EngineVersion", "DBInstanceClass", "Vpc", "MaxRecords", "Marker"
+)
+def describe_orderable_db_instance_options(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Every class with every version: which of them AWS sells together changes from region to region."""
+    options = [
+        {
+            "Engine": rules.ENGINE,
+            "EngineVersion": version,
+            "DBInstanceClass": instance_class,
+            "LicenseModel": "postgresql-license",
+            "StorageType": storage,
+            "Vpc": True,
+            "SupportsClusters": True,
+        }
+        for version in rules.ENGINE_VERSIONS
+        for instance_class in rules.INSTANCE_CLASSES
+        for storage in sorted(rules.STORAGE_TYPES)
+        if parameters["Engine"] == rules.ENGINE
+        and version == parameters.get("EngineVersion", version)
+        and instance_class == parameters.get("DBInstanceClass", instance_class)
+    ]
+    found, marker = rules.page(options, parameters)
+    return {"OrderableDBInstanceOptions": found, "Marker": marker}
+
+
 def _major(later: str, version: str) -> bool:
     return rules.family(later) != rules.family(version)
 

@@ -38,6 +38,7 @@ _SIZES = [
     "32xlarge",
     "48xlarge",
 ]
+INSTANCE_CLASSES = ("db.serverless", *(f"db.{family}.{size}" for family in _FAMILIES for size in _SIZES))
 _PASSWORD_CHARACTERS = frozenset(string.printable.strip()) - frozenset("/'\"@")
 _RESERVED_USERS = frozenset({"rdsadmin", "rds_superuser", "rds_iam", "rds_password", "rds_replication"})
 _Item = TypeVar("_Item")
@@ -126,9 +127,7 @@ def known_family(name: str) -> str:
 
 def instance_class(parameters: Parameters) -> str:
     value = str(parameters["DBInstanceClass"])
-    parts = value.split(".")
-    known = len(parts) == 3 and parts[0] == "db" and parts[1] in _FAMILIES and parts[2] in _SIZES
-    if not known and value != "db.serverless":
+    if value not in INSTANCE_CLASSES:
         refuse("InvalidParameterValue", f"Invalid DB Instance class: {value}")
     return value
 

@@ -22,12 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.checks.expansion import translated  # noqa: E402 - needs the path that is set above
-from scripts.checks.policies import gathered  # noqa: E402
+from scripts.checks.handlers import FOLDERS  # noqa: E402 - needs the path that is set above
+from scripts.checks.reach import reached  # noqa: E402
 
 LIMIT = 1.15
 LAYER = ROOT / ".venv/lambda/layer"
-CLIENTS = ("dynamodb", "rds", "secretsmanager", "sns")
 ROUNDS = 15
 
 NOTHING = "pass"
@@ -36,14 +35,8 @@ HANDLER = "import lambda_function\nfrom utils.aws import client\nfor service in 
 
 
 def functions() -> dict[str, tuple[str, ...]]:
-    """Every handler's folder, with the clients that it makes: those of the services that its role may call."""
-    found = {}
-    for logical_id, resource_ in translated()["Resources"].items():
-        if resource_["Type"] == "AWS::Lambda::Function":
-            folder = resource_["Properties"]["FunctionName"]["Fn::Sub"].replace("${NamePrefix}", "aurora-restore")
-            may_call = gathered(logical_id.removesuffix("Function") + "Role")
-            found[folder] = tuple(service for service in CLIENTS if service in may_call)
-    return found
+    """Every handler's folder, with the clients that it makes: those of the services that its code calls."""
+    return {folder: tuple(sorted({call.split(":")[0] for call in reached(folder).calls})) for folder in FOLDERS}
 
 
 class Bench:

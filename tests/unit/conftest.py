@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from tests.unit.fake_groups import FakeKeys, FakeNetwork
 from tests.unit.fake_rds import Clock, FakeRds
 from tests.unit.support import ADMIN_SECRET, APP_SECRET, AUDIT_TABLE, REGION, SOURCE_REGION, STACK, STATE_TABLE
 from utils.aws import client
@@ -79,6 +80,39 @@ def rds(clock: Clock, stack: None) -> Iterator[FakeRds]:
 def source_rds(clock: Clock, stack: None) -> Iterator[FakeRds]:
     """Aurora in another region."""
     yield from _aurora_in(SOURCE_REGION, clock)
+
+
+@pytest.fixture
+def network(stack: None) -> Iterator[FakeNetwork]:
+    """The security groups of the target region."""
+    fake, ec2 = FakeNetwork(REGION), client("ec2", REGION)
+    fake.connect(ec2)
+    yield fake
+    fake.disconnect(ec2)
+
+
+def _keys_in(region: str) -> Iterator[FakeKeys]:
+    fake, kms = FakeKeys(region), client("kms", region)
+    fake.connect(kms)
+    yield fake
+    fake.disconnect(kms)
+
+
+@pytest.fixture
+def keys(stack: None) -> Iterator[FakeKeys]:
+    """The keys of the target region."""
+    yield from _keys_in(REGION)
+
+
+@pytest.fixture
+def source_keys(stack: None) -> Iterator[FakeKeys]:
+    """The keys of another region."""
+    yield from _keys_in(SOURCE_REGION)
+
+
+@pytest.fixture
+def surroundings(account: None, network: FakeNetwork, keys: FakeKeys, source_keys: FakeKeys) -> None:
+    """All that a new cluster needs is there, as far as RDS itself doesn't have it."""
 
 
 class LogLines:

@@ -1,7 +1,6 @@
-"""RDS in one region, as far as the pipeline uses it: a real boto3 client whose calls end here instead of in a socket.
+"""RDS in one region, as far as the pipeline uses it.
 
-So botocore checks every parameter against its model, and errors arrive as they do from AWS. What exists is plain
-dictionaries in RDS's own words; a test that needs a special situation changes them.
+What exists is plain dictionaries in RDS's own words; a test that needs a special situation changes them.
 """
 
 from __future__ import annotations
@@ -10,14 +9,9 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from botocore import xform_name
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
-from botocore.exceptions import ReadTimeoutError
-
+from tests.unit.fake_groups import FakeGroups
+from tests.unit.fake_service import Refusal, Thing
 from tests.unit.support import ACCOUNT, NOW
-
-Thing = dict[str, Any]
 
 
 class Clock:
@@ -30,29 +24,18 @@ class Clock:
         self.now += dt.timedelta(seconds=seconds)
 
 
-class Refusal(Exception):
-    """An answer of RDS that is an error, with its code as it stands on the wire."""
-
-    def __init__(self, code: str, message: str = "no", status: int = 400) -> None:
-        super().__init__(code)
-        self.code, self.message, self.status = code, message, status
-
-
-class FakeRds:
+class FakeRds(FakeGroups):
     """Everything starts at once and is available after `seconds[operation]`, or at once where none are given."""
 
     def __init__(self, region: str, clock: Clock) -> None:
-        self.region = region
+        super().__init__(region)
         self.clock = clock
         self.snapshots: dict[str, Thing] = {}
         self.clusters: dict[str, Thing] = {}
         self.instances: dict[str, Thing] = {}
         self.passwords: dict[str, str] = {}
-        self.calls: list[tuple[str, Thing]] = []
         self.seconds: dict[str, float] = {}
         self.page_size = 100
-        self._refusals: dict[str, list[Refusal]] = {}
-        self._lost_answers: list[str] = []
         self._due: list[tuple[dt.datetime, Callable[[], None]]] = []
         self._made = 0
 
@@ -111,58 +94,6 @@ class FakeRds:
             **changes,
         }
         return self.instances[name]
-
-    def refuse(self, operation: str, code: str, message: str = "no", status: int = 400, times: int = 1) -> None:
-        """The operation's next calls are answered with an error and have no effect."""
-        self._refusals.setdefault(operation, []).extend([Refusal(code, message, status)] * times)
-
-    def lose_answer(self, operation: str) -> None:
-        """The operation's next call has its effect, but the caller never hears of it."""
-        self._lost_answers.append(operation)
-
-    def operations(self) -> list[str]:
-        return [operation for operation, _ in self.calls]
-
-    def changes(self) -> list[str]:
-        """The operations that were asked for and aren't mere questions."""
-        return [operation for operation in self.operations() if not operation.startswith("Describe")]
-
-    def asked(self, operation: str) -> Thing:
-        """The parameters of the one call of an operation."""
-        (parameters,) = [parameters for name, parameters in self.calls if name == operation]
-        return parameters
-
-    # Between botocore and the dictionaries
-
-    def connect(self, rds: Any) -> None:
-        rds.meta.events.register("before-parameter-build.rds", self._note_parameters, unique_id=f"note-{id(self)}")
-        rds.meta.events.register("before-call.rds", self._answer, unique_id=f"answer-{id(self)}")
-
-    def disconnect(self, rds: Any) -> None:
-        rds.meta.events.unregister("before-parameter-build.rds", unique_id=f"note-{id(self)}")
-        rds.meta.events.unregister("before-call.rds", unique_id=f"answer-{id(self)}")
-
-    def _note_parameters(self, params: Thing, context: Thing, **_: Any) -> None:
-        context["parameters"] = dict(params)
-
-    def _answer(self, model: Any, context: Thing, **_: Any) -> tuple[AWSResponse, Thing]:
-        operation, parameters = model.name, context["parameters"]
-        self.calls.append((operation, parameters))
-        self._let_time_pass()
-        status = 200
-        parsed: Thing
-        try:
-            if self._refusals.get(operation):
-                raise self._refusals[operation].pop(0)
-            parsed = getattr(self, f"_{xform_name(operation)}")(parameters)
-        except Refusal as refusal:
-            status = refusal.status
-            parsed = {"Error": {"Code": refusal.code, "Message": refusal.message}}
-        if operation in self._lost_answers:
-            self._lost_answers.remove(operation)
-            raise ReadTimeoutError(endpoint_url=f"https://rds.{self.region}.amazonaws.com/")
-        parsed["ResponseMetadata"] = {"HTTPStatusCode": status}
-        return AWSResponse("https://rds.test/", status, HTTPHeaders(), None), parsed
 
     def _let_time_pass(self) -> None:
         """What was due happens. Call it before looking at what exists."""

@@ -42,6 +42,9 @@ TARGET = "staging-orders"
 SOURCE = "prod-orders"
 OWN_TAGS = [{"Key": OPERATION_TAG, "Value": OPERATION}]
 
+KEY_ID = "0d1f3c5e-0000-4000-8000-000000000000"
+SECURITY_GROUP = "sg-0123456789abcdef0"
+
 STATE_TABLE, AUDIT_TABLE = "AuroraRestoreState", "AuroraRestoreAudit"
 ADMIN_SECRET, APP_SECRET = "aurora-restore/admin", "aurora-restore/application"
 STACK = {
@@ -63,7 +66,7 @@ STACK = {
     "DEFAULT_SOURCE_CLUSTER_ID": SOURCE,
     "DEFAULT_SOURCE_REGION": REGION,
     "DEFAULT_DB_SUBNET_GROUP_NAME": "databases",
-    "DEFAULT_VPC_SECURITY_GROUP_IDS": "sg-0123456789abcdef0",
+    "DEFAULT_VPC_SECURITY_GROUP_IDS": SECURITY_GROUP,
     "DEFAULT_DB_INSTANCE_CLASS": "db.r6g.large",
 }
 
@@ -143,7 +146,7 @@ def a_cluster_plan(**changes: Any) -> ClusterPlan:
             engine_version="16.4",
             port=5432,
             db_subnet_group_name="databases",
-            vpc_security_group_ids=["sg-0123456789abcdef0"],
+            vpc_security_group_ids=[SECURITY_GROUP],
             db_cluster_parameter_group_name="default.aurora-postgresql16",
             db_parameter_group_name="default.aurora-postgresql16",
             kms_key_id=None,

@@ -73,7 +73,9 @@ def test_what_wont_pass_by_itself_is_for_a_person(code: str) -> None:
     assert str(failure) == f"CopyDBClusterSnapshot answered {code}: Because."
 
 
-@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "AuthorizationError"])
+@pytest.mark.parametrize(
+    "code", ["AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"]
+)
 def test_a_missing_permission_says_what_to_extend(code: str) -> None:
     failure = as_step_error(an_error(code, 403, "User is not authorized."))
     assert isinstance(failure, StepFailed)

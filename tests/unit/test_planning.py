@@ -10,15 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import ACCOUNT, NOW, OPERATION, OWN_TAGS, REGION, SOURCE_REGION, STACK, an_execution
+from tests.unit.support import ACCOUNT, KEY_ID, NOW, OPERATION, OWN_TAGS, REGION, SOURCE_REGION, STACK, an_execution
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.payloads import Plan
 from utils.planning import plan_restore, source_region
 from utils.request import OWN_TAG_PREFIX, read_request
 
-KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0d1f3c5e-0000-4000-8000-000000000000"
-FOREIGN_KEY = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/0d1f3c5e-0000-4000-8000-000000000000"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
+FOREIGN_KEY = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/{KEY_ID}"
+
+
+pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 def plan_of(**raw: Any) -> Plan:

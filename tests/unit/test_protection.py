@@ -18,6 +18,9 @@ from utils.request import read_request
 PROTECTED = [{"Key": "aurora-restore:protected", "Value": "true"}]
 
 
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+
 @pytest.fixture
 def production(rds: FakeRds) -> dict[str, Any]:
     rds.add_snapshot("tuesday")

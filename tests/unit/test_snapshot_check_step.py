@@ -28,7 +28,7 @@ from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.lock import TargetLock
 from utils.state import OperationState
 
-pytestmark = pytest.mark.usefixtures("account")
+pytestmark = pytest.mark.usefixtures("surroundings")
 
 check = calling("snapshot-check")
 

@@ -161,6 +161,21 @@ def test_default_parameter_groups_exist_for_every_version(aws: LocalAws) -> None
     assert [each["EngineVersion"] for each in default] == ["17.4"]
 
 
+def test_a_class_can_be_ordered_with_every_version_if_both_exist(aws: LocalAws) -> None:
+    def orderable(**wanted: str) -> set[tuple[str, str]]:
+        rds = aws.client("rds")
+        pages = rds.get_paginator("describe_orderable_db_instance_options").paginate(
+            Engine="aurora-postgresql", **wanted
+        )
+        options = [each for page in pages for each in page["OrderableDBInstanceOptions"]]
+        return {(each["DBInstanceClass"], each["EngineVersion"]) for each in options}
+
+    assert orderable(DBInstanceClass="db.serverless", EngineVersion="16.4") == {("db.serverless", "16.4")}
+    assert orderable(DBInstanceClass="db.r9z.large") == set()
+    assert orderable(DBInstanceClass="db.r6g.large", EngineVersion="9.6") == set()
+    assert ("db.r6g.large", "17.5") in orderable(EngineVersion="17.5")
+
+
 def test_a_parameter_group_is_made_once_and_for_a_family_that_exists(aws: LocalAws) -> None:
     rds, group = aws.client("rds"), {"DBParameterGroupName": name("parameters"), "Description": "own"}
     with refused("InvalidParameterValue", "aurora-postgresql9"):

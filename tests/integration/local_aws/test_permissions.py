@@ -257,6 +257,16 @@ class TestKeys:
         _, message = refusal(client.describe_key, KeyId=key)
         assert "no resource-based policy allows" in message
 
+    def test_who_may_look_at_the_accounts_keys_hears_which_dont_exist(self, aws: LocalAws) -> None:
+        """An alias leads to a key, and the right to the key is what counts."""
+        aws.client("kms").create_alias(AliasName="alias/found", TargetKeyId=self.key(aws))
+        may = Caller(aws, allow("kms:DescribeKey", f"arn:aws:kms:us-east-1:{ACCOUNT}:key/*")).client("kms")
+        assert may.describe_key(KeyId="alias/found")["KeyMetadata"]["KeyState"] == "Enabled"
+        for missing in ("alias/lost", "00000000-0000-4000-8000-000000000000"):
+            assert refusal(may.describe_key, KeyId=missing)[0] == "NotFoundException"
+        for key in ("alias/found", "00000000-0000-4000-8000-000000000000"):
+            assert "kms:DescribeKey" in str(denied(Caller(aws).client("kms").describe_key, KeyId=key))
+
     def test_a_topic_hides_a_refused_key_behind_its_own_code(self, aws: LocalAws) -> None:
         topic = aws.client("sns").create_topic(Name="enc", Attributes={"KmsMasterKeyId": self.key(aws)})["TopicArn"]
         sns = Caller(aws, allow("sns:Publish")).client("sns")

@@ -85,7 +85,8 @@ def test_the_latest_snapshot_may_be_an_automated_one(pipeline: Pipeline, target:
     assert automated in pipeline.automated_snapshots()
 
 
-def test_a_dry_run_changes_nothing_and_says_everything(pipeline: Pipeline, target: str) -> None:
+def test_a_dry_run_changes_nothing_and_says_everything(pipeline: Pipeline, key: str, target: str) -> None:
+    pipeline.aws.client("kms").create_alias(AliasName="alias/staging", TargetKeyId=key)
     run = pipeline.run(
         {
             "target_cluster_id": target,
@@ -94,7 +95,7 @@ def test_a_dry_run_changes_nothing_and_says_everything(pipeline: Pipeline, targe
             "kms_key_id": "alias/staging",
         }
     )
-    assert run.status == "SUCCEEDED"
+    assert run.status == "SUCCEEDED", run.reason
     assert run.changes == []
     assert pipeline.state(f"lock#{target}") is None
     assert run.output["cluster"]["kms_key_id"] == "alias/staging"

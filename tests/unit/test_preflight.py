@@ -1,0 +1,405 @@
+"""Before anything is made, all that the new cluster needs is looked at, and what is wrong comes with its remedy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.unit.fake_groups import VPC, FakeKeys, FakeNetwork, a_subnet_group
+from tests.unit.fake_rds import FakeRds
+from tests.unit.fake_service import FakeService
+from tests.unit.support import (
+    ACCOUNT,
+    ADMIN_SECRET,
+    APP_SECRET,
+    KEY_ID,
+    REGION,
+    SECURITY_GROUP,
+    SOURCE_REGION,
+    a_cluster_plan,
+    a_copy,
+)
+from utils.aurora_utils import Aurora
+from utils.aws import as_step_error, client
+from utils.errors import StepFailed
+from utils.payloads import SnapshotCopy
+from utils.preflight import preflight_problems
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+OTHER_GROUP = "sg-0fedcba9876543210"
+SOURCE_KEY = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/{KEY_ID}"
+UNDER_CUSTOMERS_KEY = {"StorageEncryptionType": "sse-kms", "StorageEncrypted": True, "KmsKeyId": SOURCE_KEY}
+DEFAULT_GROUPS = {
+    "db_cluster_parameter_group_name": "default.aurora-postgresql{}",
+    "db_parameter_group_name": "default.aurora-postgresql{}",
+}
+
+
+@pytest.fixture(autouse=True)
+def snapshot(rds: FakeRds) -> dict[str, Any]:
+    return rds.add_snapshot("tuesday")
+
+
+def problems(copy: SnapshotCopy | None = None, /, **changes: Any) -> list[str]:
+    found = Aurora(REGION).snapshot("tuesday")
+    assert found is not None
+    if version := changes.get("engine_version"):
+        major = version.split(".")[0]
+        changes = {name: group.format(major) for name, group in DEFAULT_GROUPS.items()} | changes
+    return list(preflight_problems(a_cluster_plan(**changes), copy, found, REGION))
+
+
+def the_problem(copy: SnapshotCopy | None = None, /, **changes: Any) -> str:
+    (found,) = problems(copy, **changes)
+    return found
+
+
+def put_app_secret(content: object) -> None:
+    text = content if isinstance(content, str) else json.dumps(content)
+    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString=text)
+
+
+def test_where_everything_is_there_nothing_is_wrong_and_each_thing_was_asked_for_once(
+    rds: FakeRds, network: FakeNetwork, keys: FakeKeys
+) -> None:
+    rds.calls.clear()
+    assert problems(kms_key_id=KEY_ID) == []
+    asked = rds.operations() + network.operations() + keys.operations()
+    assert sorted(asked) == [
+        "DescribeDBClusterParameterGroups",
+        "DescribeDBClusterSnapshots",
+        "DescribeDBEngineVersions",
+        "DescribeDBParameterGroups",
+        "DescribeDBSubnetGroups",
+        "DescribeKey",
+        "DescribeOrderableDBInstanceOptions",
+        "DescribeSecurityGroups",
+    ]
+
+
+def test_settings_that_are_missing_are_no_reason_to_ask_for_them(rds: FakeRds, network: FakeNetwork) -> None:
+    assert problems(db_subnet_group_name="", vpc_security_group_ids=[], db_instance_class="") == []
+    assert "DescribeDBSubnetGroups" not in rds.operations()
+    assert "DescribeOrderableDBInstanceOptions" not in rds.operations()
+    assert network.calls == []
+
+
+# Subnets and security groups
+
+
+def test_a_subnet_group_has_to_exist() -> None:
+    message = the_problem(db_subnet_group_name="databses")
+    assert message.startswith(f"db_subnet_group_name: 'databses' doesn't exist in {REGION}.")
+    assert message.endswith(f"aws rds describe-db-subnet-groups --region {REGION}")
+
+
+@pytest.mark.parametrize(("zones", "named"), [(["a"], "us-east-1a"), (["a", "a"], "us-east-1a"), ([], "no zone")])
+def test_a_subnet_group_has_to_cover_two_zones(rds: FakeRds, zones: list[str], named: str) -> None:
+    rds.subnet_groups["databases"] = a_subnet_group("databases", *zones)
+    message = the_problem()
+    assert message.startswith(f"db_subnet_group_name: 'databases' covers only {named}, and Aurora needs two zones.")
+    assert "aws rds modify-db-subnet-group --db-subnet-group-name databases" in message
+
+
+def test_a_security_group_has_to_exist() -> None:
+    message = the_problem(vpc_security_group_ids=[OTHER_GROUP, SECURITY_GROUP, OTHER_GROUP])
+    assert message.startswith(f"vpc_security_group_ids: '{OTHER_GROUP}' doesn't exist in {REGION}.")
+    assert message.endswith(f"aws ec2 describe-security-groups --region {REGION} --filters Name=vpc-id,Values={VPC}")
+
+
+def test_a_security_group_has_to_be_in_the_subnet_groups_vpc(network: FakeNetwork) -> None:
+    network.groups[OTHER_GROUP] = "vpc-elsewhere"
+    message = the_problem(vpc_security_group_ids=[SECURITY_GROUP, OTHER_GROUP])
+    assert message.startswith(f"vpc_security_group_ids: '{OTHER_GROUP}' is in vpc-elsewhere, but the subnet group")
+    assert f"'databases' is in {VPC}" in message
+
+
+def test_every_security_group_that_is_wrong_is_named_also_without_a_subnet_group(network: FakeNetwork) -> None:
+    found = problems(db_subnet_group_name="databses", vpc_security_group_ids=[OTHER_GROUP, "sg-00000000"])
+    assert [each.split(" ")[1] for each in found] == ["'databses'", f"'{OTHER_GROUP}'", "'sg-00000000'"]
+    assert len(network.calls) == 1
+
+
+# Version, parameter groups, class
+
+
+@pytest.mark.parametrize("version", ["16.4", "16.6", "17.5"])
+def test_the_snapshots_version_and_those_that_it_can_be_upgraded_to_are_restored(version: str) -> None:
+    assert problems(engine_version=version) == []
+
+
+def test_a_lower_version_than_the_snapshots_is_refused() -> None:
+    message = the_problem(engine_version="15.7")
+    assert message.startswith("engine_version: '15.7' is lower than the snapshot's 16.4, and a restore never goes back")
+    assert "leave it out to restore as 16.4" in message
+
+
+@pytest.mark.parametrize("version", ["16.40", "18.1", "17", "16"])
+def test_a_version_that_isnt_an_upgrade_target_is_refused_with_those_that_are(version: str) -> None:
+    message = the_problem(engine_version=version)
+    assert message.startswith(f"engine_version: '{version}' isn't among what {REGION} restores a snapshot of 16.4 to.")
+    assert "Give one of 16.6, 17.5, or leave it out to restore as 16.4" in message
+
+
+def test_numbers_are_compared_as_numbers(rds: FakeRds, snapshot: dict[str, Any]) -> None:
+    snapshot["EngineVersion"] = "16.10"
+    rds.versions["16.10"] = {**rds.versions["16.6"], "EngineVersion": "16.10"}
+    assert the_problem(engine_version="16.9").startswith("engine_version: '16.9' is lower than the snapshot's 16.10")
+
+
+def test_a_version_that_is_no_longer_offered_must_be_upgraded(rds: FakeRds, snapshot: dict[str, Any]) -> None:
+    snapshot["EngineVersion"] = "11.9"
+    rds.versions["11.9"]["Status"] = "deprecated"
+    message = the_problem(engine_version="11.9")
+    assert message.startswith(f"engine_version: '11.9', the snapshot's own, isn't offered in {REGION} any more.")
+    assert message.endswith("Give one of 15.7, 16.4, 16.6, 17.5.")
+    assert problems(engine_version="16.4") == []
+
+
+def test_a_version_that_nobody_knows_any_more_cant_be_restored(snapshot: dict[str, Any]) -> None:
+    snapshot["EngineVersion"] = "9.6.3"
+    assert the_problem(engine_version="9.6.3").endswith("Choose another snapshot: this one can't be upgraded.")
+    assert "or leave it out" not in the_problem(engine_version="16.4")
+
+
+def test_a_version_is_not_mistaken_for_another_that_begins_like_it(rds: FakeRds, snapshot: dict[str, Any]) -> None:
+    snapshot["EngineVersion"] = "16.1"
+    rds.versions = {"16.10": {**rds.versions["16.6"], "EngineVersion": "16.10"}}
+    assert "isn't offered" in the_problem(engine_version="16.1")
+
+
+@pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
+def test_a_parameter_group_has_to_exist(kind: str) -> None:
+    message = the_problem(**{f"{kind}_name": "tuned"})
+    assert message.startswith(f"{kind}_name: 'tuned' doesn't exist in {REGION}. Give one that does, or make one:")
+    command = kind.replace("_", "-")
+    assert f"aws rds create-{command} --{command}-name NAME --db-parameter-group-family aurora-postgresql16" in message
+
+
+@pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
+def test_a_default_group_that_rds_hasnt_made_yet_is_missed_in_time(rds: FakeRds, kind: str) -> None:
+    groups = rds.parameter_groups if kind == "db_parameter_group" else rds.cluster_parameter_groups
+    del groups["default.aurora-postgresql16"]
+    message = the_problem()
+    assert message.startswith(f"{kind}_name: 'default.aurora-postgresql16' doesn't exist in {REGION} (RDS makes it")
+
+
+@pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
+@pytest.mark.parametrize("name", ["tuned", "default.aurora-postgresql15"])
+def test_a_parameter_group_has_to_fit_the_version(rds: FakeRds, kind: str, name: str) -> None:
+    rds.parameter_groups["tuned"] = rds.cluster_parameter_groups["tuned"] = "aurora-postgresql15"
+    message = the_problem(**{f"{kind}_name": name})
+    assert message.startswith(f"{kind}_name: '{name}' is of family aurora-postgresql15, and the restored version needs")
+    assert message.endswith("or leave it out for default.aurora-postgresql16.")
+
+
+def test_with_a_wrong_version_the_groups_that_were_named_are_still_looked_for(rds: FakeRds) -> None:
+    rds.parameter_groups["tuned"] = "aurora-postgresql15"
+    found = problems(
+        engine_version="18.1", db_cluster_parameter_group_name="forgotten", db_parameter_group_name="tuned"
+    )
+    assert [each.split(":")[0] for each in found] == ["engine_version", "db_cluster_parameter_group_name"]
+    assert "DescribeOrderableDBInstanceOptions" not in rds.operations()
+
+
+def test_a_class_that_the_version_cant_have_is_refused(rds: FakeRds) -> None:
+    message = the_problem(db_instance_class="db.r9z.large")
+    assert message.startswith(f"db_instance_class: 'db.r9z.large' can't be had with aurora-postgresql 16.4 in {REGION}")
+    assert "aws rds describe-orderable-db-instance-options --engine aurora-postgresql --engine-version 16.4" in message
+    rds.refuse("DescribeOrderableDBInstanceOptions", "InvalidParameterValue", "Invalid DB Instance class")
+    assert the_problem(db_instance_class="db.r6g.large").startswith("db_instance_class: 'db.r6g.large' can't be had")
+
+
+def test_of_another_engine_no_version_is_asked_for(rds: FakeRds, snapshot: dict[str, Any]) -> None:
+    snapshot["Engine"] = "aurora-mysql"
+    assert problems() == []
+    assert "DescribeDBEngineVersions" not in rds.operations()
+
+
+# Keys
+
+
+def test_a_key_may_be_given_in_every_way(keys: FakeKeys) -> None:
+    keys.aliases["alias/staging"] = KEY_ID
+    arn = f"arn:aws:kms:{REGION}:{ACCOUNT}"
+    for key in (KEY_ID, "alias/staging", f"{arn}:key/{KEY_ID}", f"{arn}:alias/staging", "alias/aws/rds"):
+        assert problems(kms_key_id=key) == []
+
+
+@pytest.mark.parametrize("key", ["alias/forgotten", "0d1f3c5e-ffff-4000-8000-000000000000"])
+def test_a_key_has_to_exist(key: str) -> None:
+    message = the_problem(kms_key_id=key)
+    assert message.startswith(f"kms_key_id: '{key}' doesn't exist in {REGION}. Give a customer managed key:")
+    assert message.endswith(f"aws kms list-aliases --region {REGION}")
+
+
+@pytest.mark.parametrize(
+    ("state", "remedy"),
+    [
+        ("Disabled", f"Enable it: aws kms enable-key --key-id {KEY_ID} --region {REGION}"),
+        (
+            "PendingDeletion",
+            f"Keep and enable it: aws kms cancel-key-deletion --key-id {KEY_ID} --region {REGION} && aws kms enable",
+        ),
+        ("PendingImport", f"Look at it in the KMS console of {REGION}"),
+    ],
+)
+def test_a_key_has_to_be_enabled(keys: FakeKeys, state: str, remedy: str) -> None:
+    keys.add(KEY_ID, KeyState=state)
+    message = the_problem(kms_key_id=KEY_ID)
+    assert message.startswith(f"kms_key_id: '{KEY_ID}' is {state}, not Enabled. {remedy}")
+
+
+def test_a_key_has_to_be_symmetric(keys: FakeKeys) -> None:
+    keys.add(KEY_ID, KeySpec="RSA_2048")
+    assert "isn't a symmetric key for encryption" in the_problem(kms_key_id=KEY_ID)
+
+
+def test_a_copy_under_a_key_needs_a_customers_key(keys: FakeKeys, snapshot: dict[str, Any]) -> None:
+    snapshot.update(UNDER_CUSTOMERS_KEY)
+    keys.add("managed", KeyManager="AWS")
+    for key in ("managed", "alias/aws/rds"):
+        message = the_problem(a_copy(kms_key_id=key), kms_key_id=key)
+        assert message.startswith(f"kms_key_id: '{key}' is a key that AWS manages, and no copy under it could ever")
+        assert "Give a customer managed key" in message
+
+
+@pytest.mark.parametrize("encryption", ["none", "sse-rds"])
+def test_a_copy_that_gets_no_key_may_be_restored_under_rdss_own(
+    keys: FakeKeys, snapshot: dict[str, Any], encryption: str
+) -> None:
+    snapshot["StorageEncryptionType"] = encryption
+    keys.add("managed", KeyManager="AWS")
+    for key in ("managed", "alias/aws/rds", KEY_ID):
+        assert problems(a_copy(), kms_key_id=key) == []
+
+
+def test_a_key_that_aws_manages_for_another_service_is_of_no_use() -> None:
+    assert "belongs to another service of AWS's" in the_problem(kms_key_id="alias/aws/ebs")
+
+
+def test_the_snapshots_own_key_has_to_be_enabled_where_it_is(source_keys: FakeKeys, snapshot: dict[str, Any]) -> None:
+    snapshot.update(UNDER_CUSTOMERS_KEY)
+    copy = a_copy(kms_key_id=KEY_ID)
+    assert problems(copy, kms_key_id=KEY_ID) == []
+    source_keys.add(KEY_ID, KeyState="Disabled")
+    message = the_problem(copy, kms_key_id=KEY_ID)
+    assert message.startswith(f"snapshot_identifier: the key of 'tuesday' ({SOURCE_KEY}) is Disabled, not Enabled.")
+    assert message.endswith(f"aws kms enable-key --key-id {KEY_ID} --region {SOURCE_REGION}")
+    del source_keys.keys[KEY_ID]
+    assert "doesn't exist any more, and with it its data is lost" in the_problem(copy, kms_key_id=KEY_ID)
+
+
+def test_a_key_that_is_the_snapshots_own_is_asked_for_once(keys: FakeKeys, snapshot: dict[str, Any]) -> None:
+    own = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
+    snapshot.update(UNDER_CUSTOMERS_KEY, KmsKeyId=own)
+    assert problems(kms_key_id=own) == []
+    assert keys.operations() == ["DescribeKey"]
+
+
+# Secrets
+
+
+def test_both_secrets_have_to_exist() -> None:
+    for name in (ADMIN_SECRET, APP_SECRET):
+        client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    admin, application = problems()
+    assert admin.startswith(f"admin_secret: '{ADMIN_SECRET}' doesn't exist. Deploy the stack under another NamePrefix")
+    assert application.startswith(f"application_secret: '{APP_SECRET}' has no value")
+    assert "Or it doesn't exist. Deploy the stack under another NamePrefix" in application
+
+
+def test_a_secret_that_is_about_to_be_deleted_can_still_be_kept() -> None:
+    for name in (ADMIN_SECRET, APP_SECRET):
+        client("secretsmanager").delete_secret(SecretId=name, RecoveryWindowInDays=7)
+    for found, name in zip(problems(), (ADMIN_SECRET, APP_SECRET), strict=True):
+        assert f"is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {name}" in found
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "p4ssw0rd",
+        {"app_username": "p4ssw0rd"},
+        {"app_username": "app", "app_password": 4444, "readonly_user": "report"},
+    ],
+)
+def test_rule_9_the_applications_secret_has_to_have_its_keys_and_isnt_shown(content: object) -> None:
+    put_app_secret(content)
+    message = the_problem()
+    assert message.startswith(f"application_secret: '{APP_SECRET}' isn't a JSON object with the texts app_username")
+    assert f"aws secretsmanager put-secret-value --secret-id {APP_SECRET}" in message
+    assert "p4ssw0rd" not in message
+    assert "4444" not in message
+
+
+def test_a_secret_in_binary_has_no_keys() -> None:
+    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretBinary=b"{}")
+    assert "isn't a JSON object" in the_problem()
+
+
+def test_passwords_may_be_missing_and_none_is_made_yet() -> None:
+    put_app_secret({"app_username": "app", "readonly_user": "report"})
+    assert problems() == []
+    value = client("secretsmanager").get_secret_value(SecretId=APP_SECRET)["SecretString"]
+    assert json.loads(value) == {"app_username": "app", "readonly_user": "report"}
+
+
+def test_roles_have_to_have_names_of_their_own() -> None:
+    put_app_secret({"app_username": "postgres", "readonly_user": "postgres"})
+    wrong = [each.split("can't be: ")[1] for each in problems()]
+    assert wrong[0].startswith("app_username is 'postgres', which can't be a role of the application's")
+    assert wrong[1].startswith("readonly_user is 'postgres', which can't be a role of the application's")
+    assert wrong[2].startswith("readonly_user is 'postgres' like its app_username; it needs a name of its own.")
+
+
+# Answers that are none
+
+
+@pytest.mark.parametrize(
+    ("where", "operation", "code"),
+    [
+        ("rds", "DescribeDBSubnetGroups", "AccessDenied"),
+        ("rds", "DescribeDBClusterParameterGroups", "AccessDenied"),
+        ("rds", "DescribeDBParameterGroups", "AccessDenied"),
+        ("rds", "DescribeDBEngineVersions", "AccessDenied"),
+        ("rds", "DescribeOrderableDBInstanceOptions", "AccessDenied"),
+        ("network", "DescribeSecurityGroups", "UnauthorizedOperation"),
+        ("keys", "DescribeKey", "AccessDeniedException"),
+    ],
+)
+def test_a_missing_permission_is_no_answer(
+    request: pytest.FixtureRequest, where: str, operation: str, code: str
+) -> None:
+    service: FakeService = request.getfixturevalue(where)
+    service.refuse(operation, code, f"not authorized to perform: {service.service}:{operation}", 403)
+    with pytest.raises(ClientError) as denied:
+        problems(kms_key_id=KEY_ID)
+    failure = as_step_error(denied.value)
+    assert isinstance(failure, StepFailed)
+    assert str(failure).startswith(f"{operation} is not allowed: not authorized to perform: {service.service}:")
+
+
+def test_all_that_is_wrong_is_found_at_once(rds: FakeRds, keys: FakeKeys) -> None:
+    keys.add(KEY_ID, KeyState="Disabled")
+    put_app_secret("nothing")
+    found = problems(
+        db_subnet_group_name="databses",
+        vpc_security_group_ids=[OTHER_GROUP],
+        db_cluster_parameter_group_name="tuned",
+        db_instance_class="db.r9z.large",
+        kms_key_id=KEY_ID,
+    )
+    assert [each.split(":")[0] for each in found] == [
+        "db_subnet_group_name",
+        "vpc_security_group_ids",
+        "db_cluster_parameter_group_name",
+        "db_instance_class",
+        "kms_key_id",
+        "application_secret",
+    ]
+    assert rds.changes() == []

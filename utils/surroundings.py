@@ -1,0 +1,119 @@
+"""What a new cluster needs around it, as AWS describes it in one region: groups, engine versions, classes, keys.
+
+Each method is one call. Reading answers None for what doesn't exist; everything else unexpected is raised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from utils.aurora_utils import ENGINE
+from utils.aws import client, error_code, none_when
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+
+
+ParameterGroup = Literal["db_cluster_parameter_group", "db_parameter_group"]
+
+
+class SubnetGroup(Struct, frozen=True, kw_only=True):
+    vpc_id: str
+    zones: list[str]
+
+
+class EngineVersion(Struct, frozen=True, kw_only=True):
+    """`is_offered`: clusters can be made with it. One that isn't may still be a snapshot's, and be upgraded."""
+
+    is_offered: bool
+    upgrade_targets: list[str]
+
+
+class EncryptionKey(Struct, frozen=True, kw_only=True):
+    """`is_customers`: not one that AWS manages for a service."""
+
+    key_id: str
+    state: str
+    is_customers: bool
+    is_symmetric: bool
+
+
+class Surroundings:
+    """Of the clusters in one region."""
+
+    def __init__(self, region: str) -> None:
+        self.region = region
+        self._rds: RDSClient = client("rds", region)
+
+    def subnet_group(self, name: str) -> SubnetGroup | None:
+        answer = none_when(
+            "DBSubnetGroupNotFoundFault", lambda: self._rds.describe_db_subnet_groups(DBSubnetGroupName=name)
+        )
+        if answer is None:
+            return None
+        (found,) = answer["DBSubnetGroups"]
+        zones = {subnet.get("SubnetAvailabilityZone", {}).get("Name", "") for subnet in found.get("Subnets", [])}
+        return SubnetGroup(vpc_id=found.get("VpcId", ""), zones=sorted(zones))
+
+    def vpcs_of(self, security_group_ids: list[str]) -> dict[str, str]:
+        """By the group's id. A filter, unlike a list of ids, answers with those that exist."""
+        answer = client("ec2", self.region).describe_security_groups(
+            Filters=[{"Name": "group-id", "Values": security_group_ids}]
+        )
+        return {group["GroupId"]: group.get("VpcId", "") for group in answer["SecurityGroups"]}
+
+    def parameter_group_family(self, kind: ParameterGroup, name: str) -> str | None:
+        """Which versions a group is for. Its absence has one code, whether it is a cluster's group or an instance's."""
+        absent = "DBParameterGroupNotFound"
+        if kind == "db_cluster_parameter_group":
+            of_cluster = none_when(
+                absent, lambda: self._rds.describe_db_cluster_parameter_groups(DBClusterParameterGroupName=name)
+            )
+            return of_cluster["DBClusterParameterGroups"][0].get("DBParameterGroupFamily", "") if of_cluster else None
+        answer = none_when(absent, lambda: self._rds.describe_db_parameter_groups(DBParameterGroupName=name))
+        return answer["DBParameterGroups"][0].get("DBParameterGroupFamily", "") if answer else None
+
+    def engine_version(self, version: str) -> EngineVersion | None:
+        """Also one that is no longer offered, for the sake of its upgrade targets."""
+        answer = self._rds.describe_db_engine_versions(Engine=ENGINE, EngineVersion=version, IncludeAll=True)
+        for found in answer["DBEngineVersions"]:
+            if found.get("EngineVersion") == version:
+                return EngineVersion(
+                    is_offered=found.get("Status", "available") == "available",
+                    upgrade_targets=[each.get("EngineVersion", "") for each in found.get("ValidUpgradeTarget", [])],
+                )
+        return None
+
+    def can_order(self, instance_class: str, version: str) -> bool:
+        """Whether instances of this class can be made with this version, which must be one that is offered."""
+        try:
+            answer = self._rds.describe_orderable_db_instance_options(
+                Engine=ENGINE, EngineVersion=version, DBInstanceClass=instance_class
+            )
+        except ClientError as error:
+            if error_code(error) == "InvalidParameterValue":
+                return False
+            raise
+        return bool(answer["OrderableDBInstanceOptions"])
+
+
+def encryption_key(identifier: str, region: str) -> EncryptionKey | None:
+    """By id, ARN or alias. Don't ask for an alias of AWS's own (alias/aws/...): asking makes KMS create its key."""
+    answer = none_when("NotFoundException", lambda: client("kms", region).describe_key(KeyId=identifier))
+    if answer is None:
+        return None
+    found = answer["KeyMetadata"]
+    return EncryptionKey(
+        key_id=found["KeyId"],
+        state=found.get("KeyState", "Enabled"),
+        is_customers=found.get("KeyManager", "CUSTOMER") == "CUSTOMER",
+        is_symmetric=found.get("KeySpec", "SYMMETRIC_DEFAULT") == "SYMMETRIC_DEFAULT",
+    )
+
+
+def family_of(version: str) -> str:
+    """The parameter groups' family that a version needs, such as aurora-postgresql17."""
+    return f"{ENGINE}{version.split('.')[0]}"
