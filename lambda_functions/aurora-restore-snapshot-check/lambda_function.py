@@ -8,9 +8,10 @@ from utils import settings
 from utils.aurora_utils import Aurora
 from utils.common import edge_step
 from utils.errors import RequestRefused
+from utils.finding import source_region
 from utils.lock import TargetLock
 from utils.payloads import Plan, SnapshotCheckTask
-from utils.planning import plan_restore, source_region
+from utils.planning import plan_restore
 from utils.request import read_request
 from utils.state import OperationState, iso
 

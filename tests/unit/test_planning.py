@@ -13,9 +13,11 @@ from tests.unit.fake_rds import FakeRds
 from tests.unit.support import ACCOUNT, KEY_ID, NOW, OPERATION, OWN_TAGS, REGION, SOURCE_REGION, STACK, an_execution
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
+from utils.finding import source_region
 from utils.payloads import Plan
-from utils.planning import plan_restore, source_region
-from utils.request import OWN_TAG_PREFIX, read_request
+from utils.planning import plan_restore
+from utils.request import read_request
+from utils.request_checks import OWN_TAG_PREFIX
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
 FOREIGN_KEY = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/{KEY_ID}"
