@@ -78,10 +78,9 @@ check "ruff: format" "$bin/ruff" format --check --quiet .
 check "bash: syntax" bash_syntax
 check "import-linter: who may import whom" "$bin/lint-imports"
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions
-# Tools are used without being imported (DEP002); parliament lives in .venv-linters; the rest are parts of moto and of
-# the translator, which bring them.
+# Tools are used without being imported (DEP002); parliament lives in .venv-linters.
 check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements-dev.txt \
-  --per-rule-ignores 'DEP001=parliament,DEP003=cryptography|werkzeug|yaml' --ignore DEP002
+  --per-rule-ignores DEP001=parliament --ignore DEP002
 check "mypy: strict, tests and handlers included" "$bin/python" -m scripts.checks.type_check
 begin_beside "$bin/python" -m pytest -q "${whole_runs[@]}"
 check "SAM template translated" "$bin/python" -m scripts.checks.expansion "$work"
