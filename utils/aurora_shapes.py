@@ -69,7 +69,7 @@ class Tagged(Struct, frozen=True, kw_only=True):
 
     @property
     def is_being_deleted(self) -> bool:
-        return self.status == "deleting"
+        return self.status in ("deleting", "deleted")
 
     @property
     def is_protected(self) -> bool:

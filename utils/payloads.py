@@ -84,7 +84,6 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     deletion_protection: bool
     backup_retention_days: int
     iam_database_authentication: bool
-    master_username: str
     tags: dict[str, str]
 
 
@@ -166,7 +165,6 @@ class CheckRestoreTask(Struct, frozen=True, kw_only=True):
 
 class SetupUsersTask(Struct, frozen=True, kw_only=True):
     run: Run
-    cluster: ClusterPlan
 
 
 class UsersReady(Struct, frozen=True, kw_only=True):

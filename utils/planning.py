@@ -193,7 +193,6 @@ def _cluster(
         deletion_protection=bool(request.deletion_protection),
         backup_retention_days=request.backup_retention_days or 1,
         iam_database_authentication=bool(request.iam_database_authentication),
-        master_username=snapshot.master_username,
         tags=_own_tags(request, operation_id),
     )
 

@@ -21,7 +21,7 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     elapsed_seconds = (task.run.now - progress.started_at).total_seconds()
     deadline_hours = settings.whole_number("DELETE_DEADLINE_HOURS")
     # RDS may go on saying `available`, or that it takes the final snapshot; only a broken cluster won't ever go.
-    hopeless = cluster.is_broken and cluster.status not in ("deleting", "deleted")
+    hopeless = cluster.is_broken and not cluster.is_being_deleted
     if hopeless or elapsed_seconds >= deadline_hours * 3600:
         raise StepFailed(
             f"Cluster {progress.cluster_identifier} is {cluster.status} {elapsed_seconds / 3600:.1f} hours after its "

@@ -158,7 +158,6 @@ def a_cluster_plan(**changes: Any) -> ClusterPlan:
             deletion_protection=False,
             backup_retention_days=1,
             iam_database_authentication=False,
-            master_username="postgres",
             tags={OPERATION_TAG: OPERATION},
         ),
         **changes,

@@ -350,11 +350,12 @@ def test_in_another_region_the_target_may_bear_the_sources_name(source_rds: Fake
 
 def test_rule_8_what_the_request_leaves_open_comes_from_the_snapshot_and_not_from_rdss_defaults(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday", EngineVersion="15.7", Port=6543, StorageType="aurora-iopt1", MasterUsername="boss")
-    cluster = plan_of().cluster
+    plan = plan_of()
+    cluster = plan.cluster
     assert cluster.engine_version == "15.7"
     assert cluster.port == 6543
     assert cluster.storage_type == "aurora-iopt1"
-    assert cluster.master_username == "boss"
+    assert plan.snapshot.master_username == "boss"
     assert cluster.db_cluster_parameter_group_name == "default.aurora-postgresql15"
     assert cluster.db_parameter_group_name == "default.aurora-postgresql15"
     assert cluster.vpc_security_group_ids == ["sg-0123456789abcdef0"]

@@ -19,7 +19,6 @@ from tests.unit.support import (
     NOW,
     OPERATION,
     STATE_TABLE,
-    a_cluster_plan,
     a_plan,
     a_run,
     calling,
@@ -73,7 +72,7 @@ def login(postgres: Postgres) -> MasterLogin:
 
 
 def task(**changes: Any) -> SetupUsersTask:
-    return SetupUsersTask(run=a_run(**changes), cluster=a_cluster_plan())
+    return SetupUsersTask(run=a_run(**changes))
 
 
 def record() -> OperationRecord:
