@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds.type_defs import TagTypeDef
 
-    from utils.payloads import ClusterPlan, SnapshotCopy
+    from utils.plans import ClusterPlan, SnapshotCopy
 
 ENGINE = "aurora-postgresql"
 

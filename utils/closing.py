@@ -16,7 +16,8 @@ from utils.aws import as_step_error
 from utils.identifiers import is_operation_id
 from utils.lock import TargetLock
 from utils.notifications import Remains, execution_name, phase_seconds, total_seconds
-from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask, Plan
+from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
+from utils.plans import Plan
 from utils.redaction import without_secrets
 from utils.state import OperationRecord, OperationState, Status, iso
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from utils.aurora_shapes import Cluster
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed, TemporaryFailure
-from utils.payloads import SourceDeletion
+from utils.plans import SourceDeletion
 from utils.protection import protecting_tag, why_not_deletable
 from utils.state import OperationRecord
 

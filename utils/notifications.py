@@ -14,7 +14,8 @@ from typing import Any
 from msgspec import Struct
 
 from utils.aurora_shapes import Cluster, Snapshot
-from utils.payloads import Archived, ExecutionError, Plan, UsersReady
+from utils.payloads import Archived, ExecutionError, UsersReady
+from utils.plans import Plan
 from utils.redaction import without_secrets
 from utils.state import OperationRecord
 

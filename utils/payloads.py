@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from utils.plans import ClusterPlan, Plan, SnapshotCopy, SourceDeletion
+
 
 class Run(Struct, frozen=True, kw_only=True):
     """Which operation a step belongs to, and what time it is for the state machine.
@@ -33,83 +35,6 @@ class Execution(Struct, frozen=True, kw_only=True):
     execution_name: str
     started_at: dt.datetime
     now: dt.datetime
-
-
-class FoundSnapshot(Struct, frozen=True, kw_only=True):
-    """The snapshot that the request means, as RDS describes it."""
-
-    arn: str
-    identifier: str
-    cluster_identifier: str
-    created_at: dt.datetime
-    age_hours: float
-    engine_version: str
-    encryption: Literal["none", "sse-rds", "sse-kms"]
-    kms_key_id: str | None
-    master_username: str
-    port: int
-    storage_type: str
-    allocated_gib: int
-    why: str
-
-
-class SnapshotCopy(Struct, frozen=True, kw_only=True):
-    """A copy to make in the target region."""
-
-    source_arn: str
-    source_region: str
-    identifier: str
-    arn: str
-    kms_key_id: str | None
-    tags: dict[str, str]
-
-
-class ClusterPlan(Struct, frozen=True, kw_only=True):
-    """The cluster to create: every setting explicit, so that nothing falls back to RDS's defaults."""
-
-    identifier: str
-    snapshot_arn: str
-    engine_version: str
-    port: int
-    db_subnet_group_name: str
-    vpc_security_group_ids: list[str]
-    db_cluster_parameter_group_name: str
-    db_parameter_group_name: str
-    kms_key_id: str | None
-    storage_type: str
-    db_instance_class: str
-    instance_count: int
-    serverless_v2_min_capacity: float | None
-    serverless_v2_max_capacity: float | None
-    deletion_protection: bool
-    backup_retention_days: int
-    iam_database_authentication: bool
-    tags: dict[str, str]
-
-
-class SourceDeletion(Struct, frozen=True, kw_only=True):
-    """The source cluster, by its name and by the id that no other cluster will ever have."""
-
-    cluster_identifier: str
-    cluster_resource_id: str
-    region: str
-    final_snapshot_identifier: str | None
-
-
-class Plan(Struct, frozen=True, kw_only=True):
-    """Everything this operation is going to do, decided before its first side effect."""
-
-    operation_id: str
-    target_cluster_id: str
-    snapshot: FoundSnapshot
-    copy_needed: bool
-    copy: SnapshotCopy | None
-    cluster: ClusterPlan
-    delete_source: bool
-    source_deletion: SourceDeletion | None
-    archive_snapshot: Literal["delete", "keep"]
-    on_failure: Literal["clean_up", "keep"]
-    dry_run: bool
 
 
 class SnapshotCheckTask(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from utils.aurora_shapes import OPERATION_TAG, Cluster, Snapshot
 from utils.aurora_utils import Aurora
 from utils.finding import account_of, age_hours, find_snapshot, place_problems, snapshot_problems
 from utils.identifiers import instance_name, name_for, parse_snapshot_arn
-from utils.payloads import ClusterPlan, Execution, FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
+from utils.payloads import Execution
+from utils.plans import ClusterPlan, FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
 from utils.preflight import preflight_problems
 from utils.protection import why_not_deletable
 from utils.request import RestoreRequest, refuse_if_any

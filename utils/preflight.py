@@ -13,7 +13,7 @@ from utils import settings
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE
 from utils.credentials import AdminSecret, ApplicationSecret
-from utils.payloads import ClusterPlan, SnapshotCopy
+from utils.plans import ClusterPlan, SnapshotCopy
 from utils.surroundings import EncryptionKey, ParameterGroup, SubnetGroup, Surroundings, encryption_key, family_of
 
 ZONES_NEEDED = 2

@@ -17,7 +17,8 @@ from utils.aurora_shapes import Cluster, Instance
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed
 from utils.identifiers import instance_name
-from utils.payloads import ClusterPlan, RestoreProgress
+from utils.payloads import RestoreProgress
+from utils.plans import ClusterPlan
 from utils.state import OperationRecord
 from utils.waiting import seconds_to_wait
 

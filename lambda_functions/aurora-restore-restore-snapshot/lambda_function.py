@@ -5,7 +5,8 @@ from utils.aurora_shapes import Cluster
 from utils.common import Work, step
 from utils.credentials import AdminSecret
 from utils.errors import TemporaryFailure
-from utils.payloads import ClusterPlan, RestoreProgress, RestoreTask
+from utils.payloads import RestoreProgress, RestoreTask
+from utils.plans import ClusterPlan
 from utils.restoration import Action, Situation, after_action, assess
 from utils.state import iso
 

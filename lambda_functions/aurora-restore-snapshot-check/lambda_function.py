@@ -10,8 +10,9 @@ from utils.common import edge_step
 from utils.errors import RequestRefused
 from utils.finding import source_region
 from utils.lock import TargetLock
-from utils.payloads import Plan, SnapshotCheckTask
+from utils.payloads import SnapshotCheckTask
 from utils.planning import plan_restore
+from utils.plans import Plan
 from utils.request import read_request
 from utils.state import OperationState, iso
 

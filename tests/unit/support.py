@@ -16,17 +16,8 @@ from botocore.exceptions import ReadTimeoutError
 from msgspec.structs import replace
 
 from utils.aurora_shapes import OPERATION_TAG
-from utils.payloads import (
-    Archived,
-    ClusterPlan,
-    Execution,
-    FoundSnapshot,
-    Plan,
-    Run,
-    SnapshotCopy,
-    SourceDeletion,
-    UsersReady,
-)
+from utils.payloads import Archived, Execution, Run, UsersReady
+from utils.plans import ClusterPlan, FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
 from utils.state import OperationRecord
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ from tests.unit.support import OPERATION, OWN_TAGS, REGION, SOURCE_REGION, TARGE
 from utils.aurora_shapes import BROKEN_CLUSTER, BROKEN_INSTANCE
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed, TemporaryFailure
-from utils.payloads import ClusterPlan
+from utils.plans import ClusterPlan
 
 
 @pytest.fixture

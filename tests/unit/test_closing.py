@@ -36,7 +36,8 @@ from utils.aws import client
 from utils.closing import read_task
 from utils.errors import StepFailed, TemporaryFailure
 from utils.lock import TargetLock
-from utils.payloads import ExecutionError, NotificationTask, Plan
+from utils.payloads import ExecutionError, NotificationTask
+from utils.plans import Plan
 from utils.state import OperationRecord, OperationState
 
 pytestmark = pytest.mark.usefixtures("account", "rds")

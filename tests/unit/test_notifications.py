@@ -32,7 +32,8 @@ from tests.unit.support import (
 from utils import notifications
 from utils.aurora_utils import Aurora
 from utils.notifications import Message, Remains
-from utils.payloads import Archived, ExecutionError, Plan
+from utils.payloads import Archived, ExecutionError
+from utils.plans import Plan
 
 END = NOW + dt.timedelta(minutes=52, seconds=30)
 STEP_TIMES = {

@@ -14,8 +14,8 @@ from tests.unit.support import ACCOUNT, KEY_ID, NOW, OPERATION, OWN_TAGS, REGION
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.finding import source_region
-from utils.payloads import Plan
 from utils.planning import plan_restore
+from utils.plans import Plan
 from utils.request import read_request
 from utils.request_checks import OWN_TAG_PREFIX
 

@@ -25,7 +25,7 @@ from tests.unit.support import (
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error, client
 from utils.errors import StepFailed
-from utils.payloads import SnapshotCopy
+from utils.plans import SnapshotCopy
 from utils.preflight import preflight_problems
 
 pytestmark = pytest.mark.usefixtures("surroundings")
