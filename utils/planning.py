@@ -8,19 +8,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from utils.aurora_shapes import OPERATION_TAG, Cluster, Snapshot
+from utils.aurora_shapes import Cluster, Snapshot
 from utils.aurora_utils import Aurora
+from utils.cluster_settings import cluster_plan, missing_settings
 from utils.finding import account_of, age_hours, find_snapshot, place_problems, snapshot_problems
 from utils.identifiers import instance_name, name_for, parse_snapshot_arn
 from utils.payloads import Execution
-from utils.plans import ClusterPlan, FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
+from utils.plans import FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
 from utils.preflight import preflight_problems
 from utils.protection import why_not_deletable
-from utils.request import RestoreRequest, refuse_if_any
-from utils.surroundings import family_of
-
-# The settings that have no sensible value of their own: the request or the stack must give them.
-REQUIRED = ("db_subnet_group_name", "vpc_security_group_ids", "db_instance_class")
+from utils.request import RestoreRequest, own_tags, refuse_if_any
 
 
 def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, source: Aurora, target: Aurora) -> Plan:
@@ -31,11 +28,11 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     target_id = target_identifier(request, run)
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
     copy = _copy(request, snapshot, operation_id, source, target) if source.region != target.region else None
-    cluster = _cluster(request, target_id, snapshot, copy, operation_id)
+    cluster = cluster_plan(request, target_id, snapshot, copy, operation_id)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, run),
-            *_missing_settings(request),
+            *missing_settings(request),
             *_target_problems(request, target_id, snapshot, source, target),
             *_reused_name_problems(request, snapshot, operation_id, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
@@ -75,12 +72,6 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
 def target_identifier(request: RestoreRequest, run: Execution) -> str:
     day = run.started_at.astimezone(dt.UTC).strftime("%Y%m%d")
     return (request.target_cluster_id or "").replace("{date}", day).lower()
-
-
-def _missing_settings(request: RestoreRequest) -> Iterator[str]:
-    for name in REQUIRED:
-        if not getattr(request, name):
-            yield f"{name}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."
 
 
 def _target_problems(
@@ -167,34 +158,7 @@ def _copy(
         arn=f"arn:{partition}:rds:{target.region}:{account}:cluster-snapshot:{name}",
         # RDS refuses a key for a snapshot that no customer key encrypts; such data is encrypted at the restore.
         kms_key_id=request.kms_key_id if snapshot.encryption == "sse-kms" else None,
-        tags=_own_tags(request, operation_id),
-    )
-
-
-def _cluster(
-    request: RestoreRequest, target_id: str, snapshot: Snapshot, copy: SnapshotCopy | None, operation_id: str
-) -> ClusterPlan:
-    version = request.engine_version or snapshot.engine_version
-    default_group = f"default.{family_of(version)}"
-    return ClusterPlan(
-        identifier=target_id,
-        snapshot_arn=copy.arn if copy else snapshot.arn,
-        engine_version=version,
-        port=request.port or snapshot.port,
-        db_subnet_group_name=request.db_subnet_group_name or "",
-        vpc_security_group_ids=request.vpc_security_group_ids or [],
-        db_cluster_parameter_group_name=request.db_cluster_parameter_group_name or default_group,
-        db_parameter_group_name=request.db_parameter_group_name or default_group,
-        kms_key_id=request.kms_key_id,
-        storage_type=snapshot.storage_type,
-        db_instance_class=request.db_instance_class or "",
-        instance_count=request.instance_count or 1,
-        serverless_v2_min_capacity=request.serverless_v2_min_capacity,
-        serverless_v2_max_capacity=request.serverless_v2_max_capacity,
-        deletion_protection=bool(request.deletion_protection),
-        backup_retention_days=request.backup_retention_days or 1,
-        iam_database_authentication=bool(request.iam_database_authentication),
-        tags=_own_tags(request, operation_id),
+        tags=own_tags(request, operation_id),
     )
 
 
@@ -207,7 +171,3 @@ def _deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, sour
             None if request.final_snapshot is False else name_for("final", cluster.identifier, operation_id)
         ),
     )
-
-
-def _own_tags(request: RestoreRequest, operation_id: str) -> dict[str, str]:
-    return {**(request.tags or {}), OPERATION_TAG: operation_id}

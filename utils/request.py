@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from utils.aurora_shapes import OPERATION_TAG
 from utils.errors import RequestRefused
 from utils.redaction import without_secrets
 from utils.request_checks import request_problems
@@ -137,6 +138,11 @@ def refuse_if_any(problems: list[str] | Iterator[str]) -> None:
         found[MAX_PROBLEMS:] = [f"And {len(found) - MAX_PROBLEMS} more problems of this kind."]
     if found:
         raise RequestRefused("\n".join(found))
+
+
+def own_tags(request: RestoreRequest, operation_id: str) -> dict[str, str]:
+    """What everything that the operation makes carries: the user's tags, and the one that says whose it is."""
+    return {**(request.tags or {}), OPERATION_TAG: operation_id}
 
 
 def _readable(problem: str) -> str:
