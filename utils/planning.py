@@ -8,15 +8,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from utils.aurora_shapes import OPERATION_TAG, Cluster, Snapshot
+from utils.aurora_shapes import OPERATION_TAG, Snapshot
 from utils.aurora_utils import Aurora
-from utils.finding import account_of, age_hours, find_snapshot, place_problems, snapshot_problems
+from utils.finding import account_of, age_hours, find_snapshot, place_problems, reused_name_problems, snapshot_problems
 from utils.identifiers import instance_name, name_for, parse_snapshot_arn
 from utils.payloads import Execution
-from utils.plans import ClusterPlan, FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
+from utils.plans import ClusterPlan, FoundSnapshot, Plan, SnapshotCopy
 from utils.preflight import preflight_problems
-from utils.protection import why_not_deletable
 from utils.request import RestoreRequest, refuse_if_any
+from utils.source_deletion import deletion_problems, plan_deletion
 from utils.surroundings import family_of
 
 # The settings that have no sensible value of their own: the request or the stack must give them.
@@ -37,9 +37,9 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             *snapshot_problems(request, snapshot, source, run),
             *_missing_settings(request),
             *_target_problems(request, target_id, snapshot, source, target),
-            *_reused_name_problems(request, snapshot, operation_id, source, target),
+            *_reused_name_problems(snapshot, operation_id, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
-            *_deletion_problems(request, snapshot, source_cluster, source),
+            *deletion_problems(request, snapshot, source_cluster, operation_id, source),
         ]
     )
     created_at = snapshot.created_at or run.now
@@ -65,7 +65,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         copy=copy,
         cluster=cluster,
         delete_source=source_cluster is not None,
-        source_deletion=_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
+        source_deletion=plan_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
         archive_snapshot=request.archive_snapshot or "delete",
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
@@ -107,52 +107,11 @@ def _target_problems(
             )
 
 
-def _reused_name_problems(
-    request: RestoreRequest, snapshot: Snapshot, operation_id: str, source: Aurora, target: Aurora
-) -> Iterator[str]:
-    """An execution's name is free again after 90 days: what bears this operation's name then holds older data."""
-    own: list[tuple[str, Aurora]] = []
+def _reused_name_problems(snapshot: Snapshot, operation_id: str, source: Aurora, target: Aurora) -> Iterator[str]:
     if source.region != target.region:
-        own.append((name_for("copy", snapshot.cluster_identifier, operation_id), target))
-    if request.delete_source and request.final_snapshot is not False:
-        own.append((name_for("final", snapshot.cluster_identifier, operation_id), source))
-    for name, where in own:
-        if where.snapshot(name) is not None:
-            yield (
-                f"operation_id: {operation_id!r} was used before: its snapshot {name!r} exists in {where.region}. "
-                "It was left alone. Start the execution under another name, or give another operation_id."
-            )
-
-
-def _deletion_problems(
-    request: RestoreRequest, snapshot: Snapshot, cluster: Cluster | None, source: Aurora
-) -> Iterator[str]:
-    if not request.delete_source:
-        return
-    name = snapshot.cluster_identifier
-    if request.confirm_delete_source != name:
-        yield (
-            f"confirm_delete_source: {request.confirm_delete_source!r} isn't the source cluster's name ({name}). "
-            f"To have {name} deleted after the restore, repeat its name exactly; else drop delete_source."
+        yield from reused_name_problems(
+            name_for("copy", snapshot.cluster_identifier, operation_id), operation_id, target
         )
-    if cluster is None:
-        yield f"delete_source: the source cluster {name!r} doesn't exist any more. Drop delete_source."
-    elif cluster.deletion_protection:
-        yield (
-            f"delete_source: {name!r} has deletion protection, which this pipeline never switches off. Do it yourself: "
-            f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately "
-            f"--region {source.region}"
-        )
-    elif not cluster.is_available:
-        yield f"delete_source: {name!r} is {cluster.status}, not available. Start again once it is."
-    elif snapshot.cluster_resource_id not in (None, cluster.resource_id):
-        yield (
-            f"delete_source: {snapshot.identifier!r} isn't of today's {name!r} ({cluster.resource_id}) but of an "
-            f"earlier cluster of that name ({snapshot.cluster_resource_id}): today's data would be nowhere. "
-            "Drop delete_source."
-        )
-    elif (why := why_not_deletable(cluster, source)) is not None:
-        yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."
 
 
 def _copy(
@@ -195,17 +154,6 @@ def _cluster(
         backup_retention_days=request.backup_retention_days or 1,
         iam_database_authentication=bool(request.iam_database_authentication),
         tags=_own_tags(request, operation_id),
-    )
-
-
-def _deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: Aurora) -> SourceDeletion:
-    return SourceDeletion(
-        cluster_identifier=cluster.identifier,
-        cluster_resource_id=cluster.resource_id,
-        region=source.region,
-        final_snapshot_identifier=(
-            None if request.final_snapshot is False else name_for("final", cluster.identifier, operation_id)
-        ),
     )
 
 
