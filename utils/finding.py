@@ -107,6 +107,15 @@ def snapshot_problems(request: RestoreRequest, snapshot: Snapshot, source: Auror
         )
 
 
+def reused_name_problems(name: str, operation_id: str, where: Aurora) -> Iterator[str]:
+    """An execution's name is free again after 90 days: what bears this operation's name then holds older data."""
+    if where.snapshot(name) is not None:
+        yield (
+            f"operation_id: {operation_id!r} was used before: its snapshot {name!r} exists in {where.region}. "
+            "It was left alone. Start the execution under another name, or give another operation_id."
+        )
+
+
 def age_hours(created_at: dt.datetime, now: dt.datetime) -> float:
     return round((now - created_at).total_seconds() / 3600, 3)
 

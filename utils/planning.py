@@ -8,16 +8,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from utils.aurora_shapes import Cluster, Snapshot
+from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
 from utils.cluster_settings import cluster_plan, missing_settings
-from utils.finding import account_of, age_hours, find_snapshot, place_problems, snapshot_problems
+from utils.finding import account_of, age_hours, find_snapshot, place_problems, reused_name_problems, snapshot_problems
 from utils.identifiers import instance_name, name_for, parse_snapshot_arn
 from utils.payloads import Execution
-from utils.plans import FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
+from utils.plans import FoundSnapshot, Plan, SnapshotCopy
 from utils.preflight import preflight_problems
-from utils.protection import why_not_deletable
 from utils.request import RestoreRequest, own_tags, refuse_if_any
+from utils.source_deletion import deletion_problems, plan_deletion
 
 
 def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, source: Aurora, target: Aurora) -> Plan:
@@ -34,9 +34,9 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             *snapshot_problems(request, snapshot, source, run),
             *missing_settings(request),
             *_target_problems(request, target_id, snapshot, source, target),
-            *_reused_name_problems(request, snapshot, operation_id, source, target),
+            *_reused_name_problems(snapshot, operation_id, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
-            *_deletion_problems(request, snapshot, source_cluster, source),
+            *deletion_problems(request, snapshot, source_cluster, operation_id, source),
         ]
     )
     created_at = snapshot.created_at or run.now
@@ -62,7 +62,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         copy=copy,
         cluster=cluster,
         delete_source=source_cluster is not None,
-        source_deletion=_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
+        source_deletion=plan_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
         archive_snapshot=request.archive_snapshot or "delete",
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
@@ -98,52 +98,11 @@ def _target_problems(
             )
 
 
-def _reused_name_problems(
-    request: RestoreRequest, snapshot: Snapshot, operation_id: str, source: Aurora, target: Aurora
-) -> Iterator[str]:
-    """An execution's name is free again after 90 days: what bears this operation's name then holds older data."""
-    own: list[tuple[str, Aurora]] = []
+def _reused_name_problems(snapshot: Snapshot, operation_id: str, source: Aurora, target: Aurora) -> Iterator[str]:
     if source.region != target.region:
-        own.append((name_for("copy", snapshot.cluster_identifier, operation_id), target))
-    if request.delete_source and request.final_snapshot is not False:
-        own.append((name_for("final", snapshot.cluster_identifier, operation_id), source))
-    for name, where in own:
-        if where.snapshot(name) is not None:
-            yield (
-                f"operation_id: {operation_id!r} was used before: its snapshot {name!r} exists in {where.region}. "
-                "It was left alone. Start the execution under another name, or give another operation_id."
-            )
-
-
-def _deletion_problems(
-    request: RestoreRequest, snapshot: Snapshot, cluster: Cluster | None, source: Aurora
-) -> Iterator[str]:
-    if not request.delete_source:
-        return
-    name = snapshot.cluster_identifier
-    if request.confirm_delete_source != name:
-        yield (
-            f"confirm_delete_source: {request.confirm_delete_source!r} isn't the source cluster's name ({name}). "
-            f"To have {name} deleted after the restore, repeat its name exactly; else drop delete_source."
+        yield from reused_name_problems(
+            name_for("copy", snapshot.cluster_identifier, operation_id), operation_id, target
         )
-    if cluster is None:
-        yield f"delete_source: the source cluster {name!r} doesn't exist any more. Drop delete_source."
-    elif cluster.deletion_protection:
-        yield (
-            f"delete_source: {name!r} has deletion protection, which this pipeline never switches off. Do it yourself: "
-            f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately "
-            f"--region {source.region}"
-        )
-    elif not cluster.is_available:
-        yield f"delete_source: {name!r} is {cluster.status}, not available. Start again once it is."
-    elif snapshot.cluster_resource_id not in (None, cluster.resource_id):
-        yield (
-            f"delete_source: {snapshot.identifier!r} isn't of today's {name!r} ({cluster.resource_id}) but of an "
-            f"earlier cluster of that name ({snapshot.cluster_resource_id}): today's data would be nowhere. "
-            "Drop delete_source."
-        )
-    elif (why := why_not_deletable(cluster, source)) is not None:
-        yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."
 
 
 def _copy(
@@ -159,15 +118,4 @@ def _copy(
         # RDS refuses a key for a snapshot that no customer key encrypts; such data is encrypted at the restore.
         kms_key_id=request.kms_key_id if snapshot.encryption == "sse-kms" else None,
         tags=own_tags(request, operation_id),
-    )
-
-
-def _deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: Aurora) -> SourceDeletion:
-    return SourceDeletion(
-        cluster_identifier=cluster.identifier,
-        cluster_resource_id=cluster.resource_id,
-        region=source.region,
-        final_snapshot_identifier=(
-            None if request.final_snapshot is False else name_for("final", cluster.identifier, operation_id)
-        ),
     )

@@ -1,0 +1,57 @@
+"""What a request says about the source cluster's end: why it won't do, and what exactly would be deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from utils.aurora_shapes import Cluster, Snapshot
+from utils.aurora_utils import Aurora
+from utils.finding import reused_name_problems
+from utils.identifiers import name_for
+from utils.plans import SourceDeletion
+from utils.protection import why_not_deletable
+from utils.request import RestoreRequest
+
+
+def deletion_problems(
+    request: RestoreRequest, snapshot: Snapshot, cluster: Cluster | None, operation_id: str, source: Aurora
+) -> Iterator[str]:
+    if not request.delete_source:
+        return
+    name = snapshot.cluster_identifier
+    if request.confirm_delete_source != name:
+        yield (
+            f"confirm_delete_source: {request.confirm_delete_source!r} isn't the source cluster's name ({name}). "
+            f"To have {name} deleted after the restore, repeat its name exactly; else drop delete_source."
+        )
+    if cluster is None:
+        yield f"delete_source: the source cluster {name!r} doesn't exist any more. Drop delete_source."
+    elif cluster.deletion_protection:
+        yield (
+            f"delete_source: {name!r} has deletion protection, which this pipeline never switches off. Do it yourself: "
+            f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately "
+            f"--region {source.region}"
+        )
+    elif not cluster.is_available:
+        yield f"delete_source: {name!r} is {cluster.status}, not available. Start again once it is."
+    elif snapshot.cluster_resource_id not in (None, cluster.resource_id):
+        yield (
+            f"delete_source: {snapshot.identifier!r} isn't of today's {name!r} ({cluster.resource_id}) but of an "
+            f"earlier cluster of that name ({snapshot.cluster_resource_id}): today's data would be nowhere. "
+            "Drop delete_source."
+        )
+    elif (why := why_not_deletable(cluster, source)) is not None:
+        yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."
+    if request.final_snapshot is not False:
+        yield from reused_name_problems(name_for("final", name, operation_id), operation_id, source)
+
+
+def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: Aurora) -> SourceDeletion:
+    return SourceDeletion(
+        cluster_identifier=cluster.identifier,
+        cluster_resource_id=cluster.resource_id,
+        region=source.region,
+        final_snapshot_identifier=(
+            None if request.final_snapshot is False else name_for("final", cluster.identifier, operation_id)
+        ),
+    )
