@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from utils.aurora_shapes import Snapshot
 from utils.plans import ClusterPlan, SnapshotCopy
-from utils.request import RestoreRequest, own_tags
+from utils.request import own_tags
+from utils.restore_request import RestoreRequest
 from utils.surroundings import family_of
 
 # The settings that have no sensible value of their own: the request or the stack must give them.

@@ -11,7 +11,7 @@ from utils.aws import knows_region
 from utils.errors import RequestRefused
 from utils.identifiers import parse_snapshot_arn
 from utils.payloads import Execution
-from utils.request import RestoreRequest
+from utils.restore_request import RestoreRequest
 
 
 def source_region(request: RestoreRequest, own_region: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from utils.plans import ClusterPlan, Plan, SnapshotCopy, SourceDeletion
+from utils.plans import Archive, ClusterPlan, Plan, SnapshotCopy, SourceDeletion
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -133,7 +133,7 @@ class ArchiveTask(Struct, frozen=True, kw_only=True):
     """`copy` is None when the snapshot was restored directly."""
 
     run: Run
-    archive_snapshot: Literal["delete", "keep"]
+    archive_snapshot: Archive
     copy: SnapshotCopy | None = None
 
 

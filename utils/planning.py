@@ -16,7 +16,8 @@ from utils.identifiers import instance_name, name_for, parse_snapshot_arn
 from utils.payloads import Execution
 from utils.plans import FoundSnapshot, Plan, SnapshotCopy
 from utils.preflight import preflight_problems
-from utils.request import RestoreRequest, own_tags, refuse_if_any
+from utils.request import own_tags, refuse_if_any
+from utils.restore_request import RestoreRequest
 from utils.source_deletion import deletion_problems, plan_deletion
 
 

@@ -10,6 +10,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+# What becomes of the copy that an operation made.
+Archive = Literal["delete", "keep", "export"]
+
 
 class FoundSnapshot(Struct, frozen=True, kw_only=True):
     """The snapshot that the request means, as RDS describes it."""
@@ -83,6 +86,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     cluster: ClusterPlan
     delete_source: bool
     source_deletion: SourceDeletion | None
-    archive_snapshot: Literal["delete", "keep"]
+    archive_snapshot: Archive
     on_failure: Literal["clean_up", "keep"]
     dry_run: bool

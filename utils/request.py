@@ -5,104 +5,19 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
 
 from utils.aurora_shapes import OPERATION_TAG
 from utils.errors import RequestRefused
 from utils.redaction import without_secrets
 from utils.request_checks import request_problems
+from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, NOT_YET, RestoreRequest
 
-# What deletes production's cluster is said by each request itself; no setting of the stack can say it for all of them.
-NEVER_BY_DEFAULT = frozenset({"delete_source", "confirm_delete_source", "final_snapshot"})
 # A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
 MAX_PROBLEMS = 15
 MAX_PROBLEM_LENGTH = 1000
-
-
-class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The execution's input. What is left out comes from the stack's parameters, then from the snapshot."""
-
-    operation_id: Annotated[
-        str | None,
-        Meta(description="Name of this operation in tags, state and audit. Default: the execution's name."),
-    ] = None
-    source_cluster_id: Annotated[
-        str | None, Meta(description="Cluster whose snapshot is wanted. Default: the stack's SourceClusterId.")
-    ] = None
-    source_region: Annotated[
-        str | None, Meta(description="Region of the snapshot. Default: the stack's SourceRegion, else its own region.")
-    ] = None
-    source_account_id: Annotated[
-        str | None, Meta(description="Account of the snapshot. Only the stack's own account works so far.")
-    ] = None
-    snapshot_identifier: Annotated[
-        str | None, Meta(description="Name or ARN of one snapshot. Without it and snapshot_date: the latest available.")
-    ] = None
-    snapshot_date: Annotated[
-        str | None, Meta(description="Day in UTC, YYYY-MM-DD: the last available snapshot of that day.")
-    ] = None
-    max_snapshot_age_hours: Annotated[
-        float | None, Meta(description="Refuse a snapshot that is older than this many hours.")
-    ] = None
-    target_cluster_id: Annotated[
-        str | None, Meta(description="Name of the cluster to create. {date} in it becomes the start's UTC day.")
-    ] = None
-    kms_key_id: Annotated[
-        str | None,
-        Meta(description="Key (id, ARN or alias) in the target region. Needed to copy an encrypted snapshot there."),
-    ] = None
-    engine_version: Annotated[str | None, Meta(description="Default: the snapshot's own version.")] = None
-    db_instance_class: Annotated[
-        str | None, Meta(description="Class of every instance, such as db.r6g.large or db.serverless.")
-    ] = None
-    instance_count: Annotated[int | None, Meta(description="Writer and readers together, 1 to 16.")] = None
-    serverless_v2_min_capacity: Annotated[
-        float | None, Meta(description="ACUs, in half steps. Goes with db.serverless.")
-    ] = None
-    serverless_v2_max_capacity: Annotated[
-        float | None, Meta(description="ACUs, in half steps. Goes with db.serverless.")
-    ] = None
-    db_subnet_group_name: Annotated[str | None, Meta(description="Subnet group of the new cluster.")] = None
-    vpc_security_group_ids: Annotated[
-        list[str] | None, Meta(description="Security groups of the new cluster; one must let the pipeline in.")
-    ] = None
-    db_cluster_parameter_group_name: Annotated[
-        str | None, Meta(description="Default: default.aurora-postgresql<major version>.")
-    ] = None
-    db_parameter_group_name: Annotated[
-        str | None, Meta(description="For the instances. Default: default.aurora-postgresql<major version>.")
-    ] = None
-    port: Annotated[int | None, Meta(description="1150 to 65535. Default: the snapshot's port.")] = None
-    deletion_protection: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
-    backup_retention_days: Annotated[int | None, Meta(description="Of the new cluster, 1 to 35.")] = None
-    iam_database_authentication: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
-    tags: Annotated[
-        dict[str, str] | None, Meta(description="Added to everything the operation makes, beside its own tags.")
-    ] = None
-    delete_source: Annotated[
-        bool | None, Meta(description="Delete the source cluster once the new one has proved itself.")
-    ] = None
-    confirm_delete_source: Annotated[
-        str | None, Meta(description="The source cluster's name once more. Nothing is deleted without it.")
-    ] = None
-    final_snapshot: Annotated[
-        bool | None, Meta(description="Take a final snapshot before the source cluster is deleted.")
-    ] = None
-    archive_snapshot: Annotated[
-        Literal["delete", "keep"] | None,
-        Meta(description="What becomes of the copy that this operation made. Found snapshots are never deleted."),
-    ] = None
-    on_failure: Annotated[
-        Literal["clean_up", "keep"] | None,
-        Meta(description="What becomes of a cluster that this operation made but could not finish."),
-    ] = None
-    dry_run: Annotated[bool | None, Meta(description="Only check and plan: create, change and delete nothing.")] = None
-
-
-FIELDS = {field.name: field for field in msgspec.structs.fields(RestoreRequest)}
 
 
 def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> RestoreRequest:
@@ -113,6 +28,7 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
             "Give {} to run with the stack's parameters."
         )
     problems = list(_unknown_fields(raw))
+    problems += [f"{name}: isn't supported yet. Leave it out." for name in sorted(NOT_YET & raw.keys())]
     unreadable: list[str] = []
     given = {name: value for name, value in raw.items() if value is not None}
     values = _stack_defaults(environment)
@@ -179,11 +95,3 @@ def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
 def _wrong_type(name: str, value: object, complaint: str) -> str:
     wanted = complaint.split(" - at ")[0].replace("`", "").replace(" | null", "").replace("Expected", "expected")
     return f"{name}: {value!r} doesn't fit, {wanted[0].lower()}{wanted[1:]}. {FIELD_HELP[name]}"
-
-
-def _help(name: str) -> str:
-    metadata = next(m for m in FIELDS[name].type.__metadata__ if isinstance(m, Meta))
-    return metadata.description or ""
-
-
-FIELD_HELP = {name: _help(name) for name in FIELDS}

@@ -17,7 +17,7 @@ from utils.identifiers import (
 )
 
 if TYPE_CHECKING:
-    from utils.request import RestoreRequest
+    from utils.restore_request import RestoreRequest
 
 OWN_TAG_PREFIX = "aurora-restore:"
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+", re.ASCII)
@@ -149,6 +149,8 @@ def _tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
 
 
 def _deletion_problems(request: RestoreRequest) -> Iterator[str]:
+    if request.archive_snapshot == "export":
+        yield "archive_snapshot: 'export' isn't supported yet. Give delete or keep."
     if not request.delete_source:
         if request.confirm_delete_source is not None:
             yield (

@@ -10,7 +10,7 @@ from utils.finding import reused_name_problems
 from utils.identifiers import name_for
 from utils.plans import SourceDeletion
 from utils.protection import why_not_deletable
-from utils.request import RestoreRequest
+from utils.restore_request import RestoreRequest
 
 
 def deletion_problems(

@@ -9,7 +9,7 @@ import pathlib
 import re
 import typing
 
-from utils.request import FIELD_HELP, FIELDS
+from utils.restore_request import FIELD_HELP, FIELDS
 
 README = pathlib.Path(__file__).parents[2] / "README.md"
 _FIELDS = re.compile(r"(<!-- fields -->\n).*?(<!-- /fields -->)", re.DOTALL)

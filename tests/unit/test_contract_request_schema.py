@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from scripts.request_schema import SCHEMA, schema
-from utils.request import FIELDS
+from utils.restore_request import FIELDS
 
 COMMITTED: dict[str, Any] = json.loads(SCHEMA.read_text())
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.errors import RequestRefused
-from utils.request import FIELDS, RestoreRequest, read_request
+from utils.request import read_request
+from utils.restore_request import FIELDS, RestoreRequest
 
 STACK = {"DEFAULT_SOURCE_CLUSTER_ID": "prod-orders", "DEFAULT_TARGET_CLUSTER_ID": "staging-orders"}
 

@@ -25,7 +25,7 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.errors import RequestRefused, StepFailed
-from utils.request import RestoreRequest
+from utils.restore_request import RestoreRequest
 from utils.state import OperationRecord, OperationState, iso, plain
 
 pytestmark = pytest.mark.usefixtures("account")

@@ -14,7 +14,7 @@ from scripts.checks.expansion import TEMPLATE, definition, source, translated
 from scripts.checks.handlers import DIRECTORY, FOLDERS, folder_of
 from scripts.checks.policies import as_list
 from scripts.checks.reach import reached
-from utils.request import FIELDS, NEVER_BY_DEFAULT
+from utils.restore_request import FIELDS, NEVER_BY_DEFAULT
 
 RESOURCES: dict[str, dict[str, Any]] = source()["Resources"]
 FUNCTIONS = {

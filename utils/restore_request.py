@@ -1,0 +1,208 @@
+"""Every field of a request, with what it means to the person who fills it in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+
+class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The execution's input. What is left out comes from the stack's parameters, then from the snapshot."""
+
+    operation_id: Annotated[
+        str | None,
+        Meta(description="Name of this operation in tags, state and audit. Default: the execution's name."),
+    ] = None
+    scheduled_at: Annotated[
+        str | None,
+        Meta(description="When the schedule fired, as EventBridge Scheduler fills it in. One moment is one run."),
+    ] = None
+    source_cluster_id: Annotated[
+        str | None, Meta(description="Cluster whose snapshot is wanted. Default: the stack's SourceClusterId.")
+    ] = None
+    source_region: Annotated[
+        str | None, Meta(description="Region of the snapshot. Default: the stack's SourceRegion, else its own region.")
+    ] = None
+    source_account_id: Annotated[
+        str | None, Meta(description="Account of the snapshot. Only the stack's own account works so far.")
+    ] = None
+    snapshot_identifier: Annotated[
+        str | None, Meta(description="Name or ARN of one snapshot. Without it and snapshot_date: the latest available.")
+    ] = None
+    snapshot_date: Annotated[
+        str | None, Meta(description="Day in UTC, YYYY-MM-DD: the last available snapshot of that day.")
+    ] = None
+    max_snapshot_age_hours: Annotated[
+        float | None, Meta(description="Refuse a snapshot that is older than this many hours.")
+    ] = None
+    cross_account_copy: Annotated[
+        Literal["one_step", "two_steps"] | None,
+        Meta(description="Into another account and region at once, or into the account first. Default: one_step."),
+    ] = None
+    source_kms_key_id: Annotated[
+        str | None,
+        Meta(description="Key of the source's account and region, for a snapshot that can't be shared as it is."),
+    ] = None
+    target_cluster_id: Annotated[
+        str | None, Meta(description="Name of the cluster to create. {date} in it becomes the start's UTC day.")
+    ] = None
+    kms_key_id: Annotated[
+        str | None,
+        Meta(description="Key (id, ARN or alias) in the target region. Needed to copy an encrypted snapshot there."),
+    ] = None
+    like_source: Annotated[
+        bool | None,
+        Meta(description="Take what neither request nor stack sets from the source cluster as it is now."),
+    ] = None
+    engine_version: Annotated[str | None, Meta(description="Default: the snapshot's own version.")] = None
+    db_instance_class: Annotated[
+        str | None, Meta(description="Class of every instance, such as db.r6g.large or db.serverless.")
+    ] = None
+    reader_instance_class: Annotated[
+        str | None, Meta(description="Class of the readers, where it isn't the writer's.")
+    ] = None
+    instance_count: Annotated[int | None, Meta(description="Writer and readers together, 1 to 16.")] = None
+    serverless_v2_min_capacity: Annotated[
+        float | None, Meta(description="ACUs, in half steps. Goes with db.serverless.")
+    ] = None
+    serverless_v2_max_capacity: Annotated[
+        float | None, Meta(description="ACUs, in half steps. Goes with db.serverless.")
+    ] = None
+    serverless_v2_seconds_until_auto_pause: Annotated[
+        int | None, Meta(description="300 to 86400. Goes with a minimum capacity of 0.")
+    ] = None
+    availability_zones: Annotated[
+        list[str] | None,
+        Meta(description="Zones of the instances in turn, the writer's first. Default: RDS chooses."),
+    ] = None
+    storage_type: Annotated[Literal["aurora", "aurora-iopt1"] | None, Meta(description="Default: the snapshot's.")] = (
+        None
+    )
+    db_subnet_group_name: Annotated[str | None, Meta(description="Subnet group of the new cluster.")] = None
+    vpc_security_group_ids: Annotated[
+        list[str] | None, Meta(description="Security groups of the new cluster; one must let the pipeline in.")
+    ] = None
+    db_cluster_parameter_group_name: Annotated[
+        str | None, Meta(description="Default: default.aurora-postgresql<major version>.")
+    ] = None
+    db_parameter_group_name: Annotated[
+        str | None, Meta(description="For the instances. Default: default.aurora-postgresql<major version>.")
+    ] = None
+    port: Annotated[int | None, Meta(description="1150 to 65535. Default: the snapshot's port.")] = None
+    network_type: Annotated[Literal["IPV4", "DUAL"] | None, Meta(description="Of the new cluster. Default: IPV4.")] = (
+        None
+    )
+    enabled_cloudwatch_logs_exports: Annotated[
+        list[str] | None, Meta(description="Among postgresql, instance and iam-db-auth-error. Default: postgresql.")
+    ] = None
+    performance_insights_retention_days: Annotated[
+        int | None, Meta(description="0 switches Performance Insights off. Default: 7, which costs nothing.")
+    ] = None
+    database_insights_mode: Annotated[
+        Literal["standard", "advanced"] | None,
+        Meta(description="Advanced needs 465 days of Performance Insights. Default: standard."),
+    ] = None
+    preferred_backup_window: Annotated[
+        str | None, Meta(description="In UTC, such as 02:00-02:30. Default: the snapshot's cluster's.")
+    ] = None
+    preferred_maintenance_window: Annotated[
+        str | None, Meta(description="In UTC, such as sun:05:00-sun:05:30. Default: RDS chooses.")
+    ] = None
+    auto_minor_version_upgrade: Annotated[bool | None, Meta(description="Of the instances. Default: true.")] = None
+    extended_support: Annotated[
+        bool | None, Meta(description="Enrol the cluster in RDS Extended Support, which is paid for. Default: false.")
+    ] = None
+    data_api: Annotated[bool | None, Meta(description="Switch the Data API on after the restore.")] = None
+    master_login: Annotated[
+        Literal["pipeline", "rds_managed"] | None,
+        Meta(description="Who keeps the new master password: the stack's admin secret, or a secret that RDS manages."),
+    ] = None
+    inherited_logins: Annotated[
+        Literal["report", "lock"] | None,
+        Meta(description="What becomes of production's own logins in the copy: reported, or set to NOLOGIN."),
+    ] = None
+    quarantine: Annotated[
+        bool | None,
+        Meta(description="Let no pg_cron job and no subscription of production's fire in the copy."),
+    ] = None
+    deletion_protection: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
+    backup_retention_days: Annotated[int | None, Meta(description="Of the new cluster, 1 to 35.")] = None
+    iam_database_authentication: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
+    tags: Annotated[
+        dict[str, str] | None, Meta(description="Added to everything the operation makes, beside its own tags.")
+    ] = None
+    delete_source: Annotated[
+        bool | None, Meta(description="Delete the source cluster once the new one has proved itself.")
+    ] = None
+    confirm_delete_source: Annotated[
+        str | None, Meta(description="The source cluster's name once more. Nothing is deleted without it.")
+    ] = None
+    final_snapshot: Annotated[
+        bool | None, Meta(description="Take a final snapshot before the source cluster is deleted.")
+    ] = None
+    delete_automated_backups: Annotated[
+        bool | None, Meta(description="Delete the source's automated backups with it. Default: they are kept.")
+    ] = None
+    override_deletion_protection: Annotated[
+        bool | None, Meta(description="Switch the source's deletion protection off, if it is on, and delete it.")
+    ] = None
+    archive_snapshot: Annotated[
+        Literal["delete", "keep", "export"] | None,
+        Meta(description="What becomes of the copy that this operation made. Found snapshots are never deleted."),
+    ] = None
+    on_failure: Annotated[
+        Literal["clean_up", "keep"] | None,
+        Meta(description="What becomes of a cluster that this operation made but could not finish."),
+    ] = None
+    dry_run: Annotated[bool | None, Meta(description="Only check and plan: create, change and delete nothing.")] = None
+
+
+def _help(name: str) -> str:
+    metadata = next(m for m in FIELDS[name].type.__metadata__ if isinstance(m, Meta))
+    return metadata.description or ""
+
+
+FIELDS = {field.name: field for field in msgspec.structs.fields(RestoreRequest)}
+FIELD_HELP = {name: _help(name) for name in FIELDS}
+
+# What deletes production's cluster, or names one moment, is said by each request itself; no setting of the stack can
+# say it for all of them.
+NEVER_BY_DEFAULT = frozenset(
+    {
+        "scheduled_at",
+        "delete_source",
+        "confirm_delete_source",
+        "final_snapshot",
+        "delete_automated_backups",
+        "override_deletion_protection",
+    }
+)
+# Fields that stand here for what is being built, and are refused until it is.
+NOT_YET = frozenset(
+    {
+        "scheduled_at",
+        "cross_account_copy",
+        "source_kms_key_id",
+        "like_source",
+        "reader_instance_class",
+        "serverless_v2_seconds_until_auto_pause",
+        "availability_zones",
+        "storage_type",
+        "network_type",
+        "enabled_cloudwatch_logs_exports",
+        "performance_insights_retention_days",
+        "database_insights_mode",
+        "preferred_backup_window",
+        "preferred_maintenance_window",
+        "auto_minor_version_upgrade",
+        "extended_support",
+        "data_api",
+        "master_login",
+        "inherited_logins",
+        "quarantine",
+        "delete_automated_backups",
+        "override_deletion_protection",
+    }
+)
