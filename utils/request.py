@@ -17,7 +17,7 @@ from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, NOT_YET,
 
 # A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
 MAX_PROBLEMS = 15
-MAX_PROBLEM_LENGTH = 1000
+MAX_PROBLEM_LENGTH = 1600
 
 
 def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> RestoreRequest:
