@@ -16,8 +16,8 @@ from utils.request_checks import request_problems
 from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, NOT_YET, RestoreRequest
 
 # A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
-MAX_PROBLEMS = 15
-MAX_PROBLEM_LENGTH = 1600
+MAX_PROBLEMS = 10
+MAX_PROBLEM_LENGTH = 1500
 
 
 def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> RestoreRequest:
