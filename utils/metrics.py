@@ -6,10 +6,13 @@ operation's id is a property of the log line, never a dimension.
 
 from __future__ import annotations
 
+import os
+
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 NAMESPACE = "AuroraRestore"
-SERVICE = "aurora-restore"
+# The stack's NamePrefix, by the name under which Powertools looks for it: each stack counts for itself.
+SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "aurora-restore")
 
 
 def count_success(step: str, operation_id: str, seconds: float) -> None:
