@@ -26,6 +26,11 @@ def count_failure(step: str, operation_id: str, error: str) -> None:
     _put("StepFailure", MetricUnit.Count, 1, step, operation_id, error=error)
 
 
+def count_failed_operation(operation_id: str, error: str) -> None:
+    """An operation has ended badly, however that was found out. The stack's alarm watches this."""
+    _put("OperationFailed", MetricUnit.Count, 1, "restore", operation_id, error=error)
+
+
 def record_phase(step: str, operation_id: str, seconds: float) -> None:
     """How long the operation was in a step altogether, all its waiting included."""
     _put("PhaseDuration", MetricUnit.Seconds, seconds, step, operation_id)
