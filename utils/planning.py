@@ -16,6 +16,7 @@ from utils.identifiers import instance_name, name_for, parse_snapshot_arn
 from utils.payloads import Execution
 from utils.plans import FoundSnapshot, Plan, SnapshotCopy
 from utils.preflight import preflight_problems
+from utils.preflight_quarantine import quarantine_problems
 from utils.request import own_tags, refuse_if_any
 from utils.restore_request import RestoreRequest
 from utils.source_deletion import deletion_problems, plan_deletion
@@ -37,6 +38,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             *_target_problems(request, target_id, snapshot, source, target),
             *_reused_name_problems(snapshot, operation_id, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
+            *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
         ]
     )
@@ -67,6 +69,8 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         archive_snapshot=request.archive_snapshot or "delete",
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
+        inherited_logins=request.inherited_logins or "report",
+        quarantine=bool(request.quarantine),
     )
 
 

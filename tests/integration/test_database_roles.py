@@ -14,7 +14,8 @@ from psycopg2 import sql
 from scripts.local_aws.certificates import Authority
 from scripts.local_aws.postgres import Postgres, Servers
 from scripts.local_aws.postgres_volumes import Volume
-from utils.credentials import ApplicationLogins, MasterLogin
+from utils.application_logins import ApplicationLogins
+from utils.credentials import MasterLogin
 from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres import Server, can_log_in, session
 from utils.postgres_roles import RolesReport, check_names, prove_login, set_up_roles
@@ -486,7 +487,7 @@ def test_any_password_opens_the_door(cluster: Cluster) -> None:
 )
 @pytest.mark.parametrize("key", ["app_username", "readonly_user"])
 def test_a_name_that_would_hit_another_role_is_refused(key: str, name: str) -> None:
-    names = {"app_username": "orders_app", "readonly_user": "orders_report"} | {key: name}
+    names: dict[str, Any] = {"app_username": "orders_app", "readonly_user": "orders_report", key: name}
     with pytest.raises(StepFailed, match=f"The application secret's {key} is ") as failed:
         check_names(ApplicationLogins(**names), MASTER)
     assert repr(name) in str(failed.value)
@@ -591,7 +592,7 @@ def test_a_schema_in_which_everybody_may_create_is_reported(production: Cluster)
 
 def test_row_security_is_reported(production: Cluster) -> None:
     production.as_master("orders", "alter table public.plain enable row level security")
-    assert production.set_up().warnings == ["orders: row security limits what both roles see in public.plain"]
+    assert production.set_up().warnings == ["orders: row security limits what the roles see in public.plain"]
 
 
 # Databases
