@@ -101,9 +101,7 @@ def _source(region: AuroraBackend, arn: str) -> Snapshot:
     if parts[5] == "snapshot":
         rules.refuse("DBSnapshotNotFound", f"DBSnapshot not found: {arn}")
     if parts[5] != Snapshot.kind:
-        rules.refuse(
-            "InvalidParameterValue", f"Invalid resource name: {arn}. Only cluster snapshots are exported here."
-        )
+        rules.refuse("InvalidParameterValue", f"Invalid resource name: {arn} is no cluster snapshot.")
     snapshot = region.cluster_snapshots.get(region.local_name(arn))
     if snapshot is None:
         rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot not found: {arn}")

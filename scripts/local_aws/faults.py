@@ -44,7 +44,8 @@ class ApiFault:
 class LifecycleFault:
     """A copy, restore, creation, export or password reset that ends in `status` instead of `available`.
 
-    An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with: it stays pending for ever.
+    An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
+    it stays pending for ever.
     """
 
     lifecycle: str
