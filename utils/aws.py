@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeVar, overload
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sts import STSClient
+    from mypy_boto3_sts.type_defs import CredentialsTypeDef
 
 Answer = TypeVar("Answer")
 
@@ -75,10 +78,56 @@ def client(service: Literal["kms"], region: str | None = None) -> KMSClient: ...
 def client(service: Literal["secretsmanager"], region: str | None = None) -> SecretsManagerClient: ...
 @overload
 def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
+@overload
+def client(service: Literal["sts"], region: str | None = None) -> STSClient: ...
 @functools.cache
 def client(service: str, region: str | None = None) -> object:
     """A client of the one session, made once; sharing the session halves what every further client costs."""
     return _session().client(service, region_name=region, config=_CONFIG)  # type: ignore[call-overload]
+
+
+class AssumedRole:
+    """A role of another account. What it signs with stays in this process, and is written nowhere.
+
+    Asking takes the time from the state machine, like everything here. That time may be the step's first attempt's,
+    so credentials count as spent well before they are.
+    """
+
+    SPARE = dt.timedelta(minutes=20)
+
+    def __init__(self, arn: str, external_id: str, session_name: str) -> None:
+        self.arn = arn
+        self._external_id = external_id
+        self._session_name = session_name
+        self._credentials: CredentialsTypeDef | None = None
+        self._clients: dict[tuple[str, str], object] = {}
+
+    @overload
+    def client(self, service: Literal["rds"], region: str, now: dt.datetime) -> RDSClient: ...
+    @overload
+    def client(self, service: Literal["kms"], region: str, now: dt.datetime) -> KMSClient: ...
+    def client(self, service: str, region: str, now: dt.datetime) -> object:
+        """Raises what STS answers when the role can't be assumed."""
+        credentials = self._credentials
+        if credentials is None or credentials["Expiration"] - now < self.SPARE:
+            credentials = self._credentials = self._assume()
+            self._clients.clear()
+        place = (service, region)
+        if place not in self._clients:
+            self._clients[place] = _session().client(  # type: ignore[call-overload]
+                service,
+                region_name=region,
+                config=_CONFIG,
+                aws_access_key_id=credentials["AccessKeyId"],
+                aws_secret_access_key=credentials["SecretAccessKey"],
+                aws_session_token=credentials["SessionToken"],
+            )
+        return self._clients[place]
+
+    def _assume(self) -> CredentialsTypeDef:
+        optional = {"ExternalId": self._external_id} if self._external_id else {}
+        answer = client("sts").assume_role(RoleArn=self.arn, RoleSessionName=self._session_name, **optional)
+        return answer["Credentials"]
 
 
 def knows_region(region: str, own_region: str) -> bool:
