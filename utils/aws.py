@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 import boto3
 from botocore.config import Config
@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
-    from mypy_boto3_sts import STSClient
-    from mypy_boto3_sts.type_defs import CredentialsTypeDef
 
 Answer = TypeVar("Answer")
+
+
+class TokenService(Protocol):
+    """STS, as far as it is needed here: its stubs would be a package for one call."""
+
+    def assume_role(self, **parameters: str) -> dict[str, Any]: ...
+
 
 # Answers that AWS itself describes as passing. Everything else is an answer, and repeating it changes nothing.
 TEMPORARY_CODES = frozenset(
@@ -79,7 +84,7 @@ def client(service: Literal["secretsmanager"], region: str | None = None) -> Sec
 @overload
 def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
 @overload
-def client(service: Literal["sts"], region: str | None = None) -> STSClient: ...
+def client(service: Literal["sts"], region: str | None = None) -> TokenService: ...
 @functools.cache
 def client(service: str, region: str | None = None) -> object:
     """A client of the one session, made once; sharing the session halves what every further client costs."""
@@ -99,14 +104,14 @@ class AssumedRole:
         self.arn = arn
         self._external_id = external_id
         self._session_name = session_name
-        self._credentials: CredentialsTypeDef | None = None
+        self._credentials: dict[str, Any] | None = None
         self._clients: dict[tuple[str, str], object] = {}
 
     @overload
-    def client(self, service: Literal["rds"], region: str, now: dt.datetime) -> RDSClient: ...
+    def client_of(self, service: Literal["rds"], region: str, now: dt.datetime) -> RDSClient: ...
     @overload
-    def client(self, service: Literal["kms"], region: str, now: dt.datetime) -> KMSClient: ...
-    def client(self, service: str, region: str, now: dt.datetime) -> object:
+    def client_of(self, service: Literal["kms"], region: str, now: dt.datetime) -> KMSClient: ...
+    def client_of(self, service: str, region: str, now: dt.datetime) -> object:
         """Raises what STS answers when the role can't be assumed."""
         credentials = self._credentials
         if credentials is None or credentials["Expiration"] - now < self.SPARE:
@@ -124,10 +129,10 @@ class AssumedRole:
             )
         return self._clients[place]
 
-    def _assume(self) -> CredentialsTypeDef:
+    def _assume(self) -> dict[str, Any]:
         optional = {"ExternalId": self._external_id} if self._external_id else {}
         answer = client("sts").assume_role(RoleArn=self.arn, RoleSessionName=self._session_name, **optional)
-        return answer["Credentials"]
+        return dict(answer["Credentials"])
 
 
 def knows_region(region: str, own_region: str) -> bool:

@@ -96,11 +96,12 @@ def prove_made_by_us(found: Snapshot, step: RouteStep, record: OperationRecord) 
 
     The record is missing only when the step that made it died before it could write it down.
     """
-    recorded = record.made_snapshots.get(step.name, found.arn)
-    if not found.belongs_to(record.operation_id) or not found.arn == recorded == step.snapshot_arn:
+    recorded = record.made_snapshots.get(step.name)
+    same = found.arn == step.snapshot_arn and recorded in (None, found.arn)
+    if not same or not found.belongs_to(record.operation_id):
         raise StepFailed(
-            f"Snapshot {found.arn} isn't the copy that operation {record.operation_id} made ({recorded}). "
-            "It was left alone. Look at it and delete it yourself if it isn't needed."
+            f"Snapshot {found.arn} isn't the copy that operation {record.operation_id} made "
+            f"({recorded or 'none recorded'}). It was left alone. Look at it and delete it yourself if it isn't needed."
         )
 
 

@@ -20,7 +20,8 @@ from utils.routes import COPIES, RouteFacts, needs_copy_at_owner, plan_route
 from utils.source_account import Source, SourceOfOtherAccount, admits_our_account
 
 MAX_SHARED_ACCOUNTS = 20
-ADMITTING = '"kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"'
+# Aurora User Guide, "Sharing encrypted snapshots": what the other account does with the key.
+ADMITTING = ("CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey*", "ReEncrypt*")
 
 
 class Crossing(Struct, frozen=True, kw_only=True):
@@ -81,7 +82,7 @@ class _Crosser:
         elif closed is not None:
             self.problems.append(f"snapshot_identifier: the key of {self._snapshot.identifier!r} {closed}")
         if isinstance(self._source, SourceOfOtherAccount) and not needs_copy_at_owner(facts):
-            shared = self._source.accounts_sharedreplace(self._snapshot.identifier)
+            shared = self._source.accounts_shared_with(self._snapshot.identifier)
             facts = replace(facts, already_shared=bool({self._account, "all"} & shared))
             if not facts.already_shared and len(shared) >= MAX_SHARED_ACCOUNTS:
                 self.problems.append(self._shared_too_often(shared))
@@ -94,8 +95,8 @@ class _Crosser:
             found = self._source.key(own)
             if found is None:
                 self.problems.append(
-                    f"snapshot_identifier: the key of {self._snapshot.identifier!r} ({own}) doesn't exist any more, and "
-                    "with it its data is lost. Choose another snapshot."
+                    f"snapshot_identifier: the key of {self._snapshot.identifier!r} ({own}) doesn't exist any more, "
+                    "and with it its data is lost. Choose another snapshot."
                 )
                 return None
             if found.state != "Enabled":
@@ -110,10 +111,11 @@ class _Crosser:
 
     def _how_to_admit(self, key: str) -> str:
         partition, owner = key.split(":")[1], key.split(":")[4]
+        actions = ", ".join(f'"kms:{action}"' for action in ADMITTING)
         return (
             f"doesn't admit account {self._account}. Add to its policy, in account {owner}: "
             f'{{"Sid": "AccountThatRestores", "Effect": "Allow", "Principal": {{"AWS": "arn:{partition}:iam::'
-            f'{self._account}:root"}}, "Action": [{ADMITTING}], "Resource": "*"}}'
+            f'{self._account}:root"}}, "Action": [{actions}], "Resource": "*"}}'
         )
 
     def _key_for_sharing(self, closed: str) -> str | None:
@@ -128,7 +130,7 @@ class _Crosser:
             )
             return None
         if given.startswith("arn:") and given.split(":")[3:5] != [region, owner]:
-            self.problems.append(f"source_kms_key_id: {given!r} isn't a key of {region} in account {owner}. {customers}")
+            self.problems.append(f"source_kms_key_id: {given!r} is a key of another place. {customers}")
             return None
         if given.rpartition(":")[2].startswith(MANAGED_ALIAS):
             self.problems.append(f"source_kms_key_id: {given!r} is managed by AWS and can't be shared. {customers}")
@@ -169,8 +171,8 @@ def quota_problems(
             owner = source.account_id if place is source else account
             yield (
                 f"snapshot_quota: {place.region} of account {owner} has room for {max(room, 0)} more manual snapshots, "
-                f"and this run makes {count} there. Delete some that nobody needs (aws rds describe-db-cluster-snapshots "
-                f"--snapshot-type manual --region {place.region}), or have the quota raised: aws service-quotas "
+                f"and this run makes {count} there. Delete some that nobody needs (aws rds "
+                f"describe-db-cluster-snapshots --snapshot-type manual --region {place.region}), or have the quota raised: aws service-quotas "
                 "request-service-quota-increase --service-code rds --quota-code L-9B510759 --desired-value NUMBER "
                 f"--region {place.region}"
             )

@@ -60,7 +60,9 @@ def plan_route(facts: RouteFacts) -> list[RouteStep]:
     if needs_copy_at_owner(facts):
         to_share = _copied(facts, region, account)
         key = facts.source_key_arn if facts.closed_key else None
-        steps.append(RouteStep(name="copy_at_owner", snapshot_arn=to_share, source_arn=facts.snapshot_arn, kms_key_id=key))
+        steps.append(
+            RouteStep(name="copy_at_owner", snapshot_arn=to_share, source_arn=facts.snapshot_arn, kms_key_id=key)
+        )
     shares = facts.access == "role" and not (facts.already_shared and to_share == facts.snapshot_arn)
     if shares:
         steps.append(RouteStep(name="share", snapshot_arn=to_share, shared_with=facts.target_account))
@@ -99,9 +101,9 @@ def outstanding(copy: SnapshotCopy, times: Mapping[str, str]) -> Iterator[RouteS
     whose answer was lost: then only RDS knows. Sharing is always written down first.
     """
     for step in copy.steps:
-        if step.name in TAKING_BACK and step.name not in times:
-            if step.name != "unshare" or "share_begun" in times:
-                yield step
+        may_stand = step.name != "unshare" or "share_begun" in times
+        if step.name in TAKING_BACK and step.name not in times and may_stand:
+            yield step
 
 
 def still_there(step: RouteStep) -> str:

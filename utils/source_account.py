@@ -141,7 +141,8 @@ def through_role(
     """Raises what STS answers when the role can't be assumed."""
     arn = f"arn:{partition}:iam::{account_id}:role/{settings.optional('SOURCE_ROLE_NAME')}"
     role = _role(arn, settings.optional("SOURCE_EXTERNAL_ID"), f"aurora-restore-{operation_id}"[:MAX_SESSION_NAME])
-    return SourceOfOtherAccount(account_id, region, role.client("rds", region, now), role.client("kms", region, now))
+    rds, kms = role.client_of("rds", region, now), role.client_of("kms", region, now)
+    return SourceOfOtherAccount(account_id, region, rds, kms)
 
 
 @functools.lru_cache(maxsize=4)

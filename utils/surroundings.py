@@ -15,6 +15,7 @@ from utils.aws import client, error_code, none_when
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
+    from mypy_boto3_kms.type_defs import DescribeKeyResponseTypeDef
     from mypy_boto3_rds import RDSClient
 
 
@@ -107,7 +108,11 @@ def encryption_key(identifier: str, region: str, keys: KMSClient | None = None) 
 
     `keys` looks at them with another account's eyes.
     """
-    answer = none_when("NotFoundException", lambda: (keys or client("kms", region)).describe_key(KeyId=identifier))
+
+    def look() -> DescribeKeyResponseTypeDef:
+        return keys.describe_key(KeyId=identifier) if keys else client("kms", region).describe_key(KeyId=identifier)
+
+    answer = none_when("NotFoundException", look)
     if answer is None:
         return None
     found = answer["KeyMetadata"]

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.unit.routes_table import Case, read_cases
-from tests.unit.support import ACCOUNT, REGION, SOURCE_REGION
+from tests.unit.support import ACCOUNT, OWNER, REGION, SOURCE_REGION
 from utils.identifiers import parse_snapshot_arn
 from utils.routes import COPIES, OWN_DEFAULT_KEY, RouteFacts, plan_route
 
-OWNER = "999999999999"
 CASES = read_cases()
 KEY, SOURCE_KEY = "alias/staging", f"arn:aws:kms:{REGION}:{OWNER}:key/shareable"
 
