@@ -172,9 +172,9 @@ def quota_problems(
             yield (
                 f"snapshot_quota: {place.region} of account {owner} has room for {max(room, 0)} more manual snapshots, "
                 f"and this run makes {count} there. Delete some that nobody needs (aws rds "
-                f"describe-db-cluster-snapshots --snapshot-type manual --region {place.region}), or have the quota raised: aws service-quotas "
-                "request-service-quota-increase --service-code rds --quota-code L-9B510759 --desired-value NUMBER "
-                f"--region {place.region}"
+                f"describe-db-cluster-snapshots --snapshot-type manual --region {place.region}), or have the quota "
+                "raised: aws service-quotas request-service-quota-increase --service-code rds "
+                f"--quota-code L-9B510759 --desired-value NUMBER --region {place.region}"
             )
 
 
