@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.kms.models import kms_backends
 
+from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.aurora_records import Cluster, Snapshot
 from scripts.local_aws.aurora_region import AuroraBackend, backend, backends, operation
@@ -14,6 +15,7 @@ from scripts.local_aws.aurora_region import AuroraBackend, backend, backends, op
 _TAKEN_FROM_CLUSTER = (
     *("AllocatedStorage", "AvailabilityZones", "BackupRetentionPeriod", "DatabaseName", "DbClusterResourceId"),
     *("Engine", "EngineMode", "EngineVersion", "IAMDatabaseAuthenticationEnabled", "KmsKeyId", "MasterUsername"),
+    "MasterUserSecret",  # isn't described with a snapshot, but comes back with a restore
     *("PreferredBackupWindow", "StorageEncrypted", "StorageEncryptionType", "StorageType"),
 )
 _TYPES = ("manual", "automated", "awsbackup")
@@ -61,6 +63,8 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
     if identifier in region.cluster_snapshots:
         message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
         rules.refuse(_EXISTS, message)
+    if kind == "manual":
+        quotas.check_manual_snapshots(region)
     attributes = {name: cluster.attributes[name] for name in _TAKEN_FROM_CLUSTER if name in cluster.attributes}
     attributes |= {
         "ClusterCreateTime": cluster.created_at,
@@ -181,6 +185,8 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
     if source.region is not region and region.partition == "aws-cn" and source.region.region_name != region.region_name:
         message = "Copying a DB cluster snapshot from one region to another is not available in the China regions."
         rules.refuse("InvalidParameterCombination", message)
+    quotas.check_manual_snapshots(region)
+    quotas.check_copies(region)
     tags = rules.tags(parameters)
     if parameters.get("CopyTags") and not tags and source.region.account_id == region.account_id:
         tags = dict(source.tags)
