@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from scripts.local_aws.server import LocalAws
@@ -79,6 +81,13 @@ def copy(aws: LocalAws, source: str, region: str = "us-east-1", **settings: obje
 def our_key(aws: LocalAws, region: str = "us-east-1") -> str:
     arn: str = aws.client("kms", region).create_key()["KeyMetadata"]["Arn"]
     return arn
+
+
+@pytest.fixture(autouse=True)
+def _no_copy_is_left_under_way(aws: LocalAws) -> Iterator[None]:
+    """Copies in progress are counted, and others have tests, too."""
+    yield
+    aws.clock.sleep(aws.aurora.durations.copy_snapshot + 1)
 
 
 @pytest.fixture(scope="module")
