@@ -45,6 +45,11 @@ class Cluster:
         self.server = Server(host=postgres.address, port=postgres.port, ca_bundle=ca_bundle)
         self.master = MasterLogin(username=MASTER, password=MASTER_PASSWORD, host=postgres.address, port=postgres.port)
 
+    @property
+    def version(self) -> int:
+        ((number,),) = self.superuser("postgres", "select current_setting('server_version_num')::int / 10000")
+        return int(number)
+
     def set_up(self, logins: ApplicationLogins = LOGINS) -> RolesReport:
         return set_up_roles(self.server, self.master, logins)
 
@@ -111,7 +116,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     running.close()
 
 
-def _started(servers: Servers, volume: Volume | None = None) -> Cluster:
+def started(servers: Servers, volume: Volume | None = None) -> Cluster:
     postgres = servers.new(5432)
     if volume is None:
         postgres.create(MASTER, MASTER_PASSWORD, "orders")
@@ -124,9 +129,9 @@ def _started(servers: Servers, volume: Volume | None = None) -> Cluster:
 @pytest.fixture
 def cluster(servers: Servers) -> Iterator[Cluster]:
     """With an empty database."""
-    started = _started(servers)
-    yield started
-    started.postgres.destroy()
+    running = started(servers)
+    yield running
+    running.postgres.destroy()
 
 
 PRODUCTION = (
@@ -139,7 +144,7 @@ PRODUCTION = (
 
 @pytest.fixture(scope="module")
 def production_volume(servers: Servers) -> Volume:
-    cluster, volume = _started(servers), servers.new_volume()
+    cluster, volume = started(servers), servers.new_volume()
     cluster.as_master("postgres", *PRODUCTION[:2], "create database archive")
     for database in ("orders", "archive"):
         cluster.as_master(
@@ -171,18 +176,18 @@ def production_volume(servers: Servers) -> Volume:
 @pytest.fixture
 def production(servers: Servers, production_volume: Volume) -> Iterator[Cluster]:
     """Two databases with schemas and tables of two roles that the master user is no member of."""
-    started = _started(servers, production_volume)
-    yield started
-    started.postgres.destroy()
+    running = started(servers, production_volume)
+    yield running
+    running.postgres.destroy()
 
 
 @pytest.fixture(scope="module")
 def finished(servers: Servers, production_volume: Volume) -> Iterator[Cluster]:
     """Production with both roles set up, for tests that leave no trace that another could stumble over."""
-    started = _started(servers, production_volume)
-    started.set_up()
-    yield started
-    started.postgres.destroy()
+    running = started(servers, production_volume)
+    running.set_up()
+    yield running
+    running.postgres.destroy()
 
 
 ALL_TABLES = ("public.plain", "owner.items", "owner.events", "owner.events_2026", '"Mixed Case"."Odd ""Table"""')
