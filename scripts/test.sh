@@ -79,7 +79,7 @@ check "bash: syntax" bash_syntax
 check "import-linter: who may import whom" "$bin/lint-imports"
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions
 # Tools are used without being imported (DEP002); parliament lives in .venv-linters.
-check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements-dev.txt \
+check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements.in,requirements-dev.txt \
   --per-rule-ignores DEP001=parliament --ignore DEP002
 check "mypy: strict, tests and handlers included" "$bin/python" -m scripts.checks.type_check
 begin_beside "$bin/python" -m pytest -q "${whole_runs[@]}"

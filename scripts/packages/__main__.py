@@ -17,7 +17,7 @@ from scripts.packages.wheels import HOST, ROOT, TARGETS, CannotBuild, Target, fe
 
 
 def build(target: Target, output: Path, python: str | None = None, *, bytecode: bool = True) -> list[Path]:
-    """Everything into `output`, whatever was there of an earlier build replaced. The answer is what a deploy uploads."""
+    """Everything into `output`, in place of an earlier build. The answer is what a deploy uploads."""
     interpreter = interpreters.chosen(python) if bytecode else interpreters.host()
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".packages-", dir=output) as name:

@@ -64,9 +64,9 @@ def chosen(python: str | None) -> Interpreter:
     if found and _version(found) == RUNTIME:
         return _python(found)
     raise CannotBuild(
-        "Lambda's bytecode needs Python 3.13, and there is none here. Install Node.js 18 or newer with npm (then a pinned "
-        "Python 3.13 is fetched once), or name a Python with --python /path/to/python3.13. --without-bytecode builds a "
-        "layer without it, whose cold starts take twice as long."
+        "Lambda's bytecode needs Python 3.13, and there is none here. Install Node.js 18 or newer with npm (a pinned "
+        "Python 3.13 is then fetched once), or name a Python: --python /path/to/python3.13. With --without-bytecode "
+        "there is none in the layer, and cold starts take twice as long."
     )
 
 

@@ -31,18 +31,15 @@ def code() -> sdk_calls.Mentioned:
     return sdk_calls.mentioned([*sorted(UTILS.glob("**/*.py")), *sorted(FUNCTIONS.glob("*/*.py"))])
 
 
-def lay_packages(found: Iterable[Path], into: Path, kept: dict[str, list[str]] | None = None) -> None:
-    """Unpack the wheels; of botocore's data only what is kept, or all of it where nothing is said."""
+def lay_packages(found: Iterable[Path], into: Path) -> None:
+    """Unpack the wheels; of botocore's data only what the code calls."""
     for wheel in found:
-        if kept is None:
-            wheels.unpack(wheel, into)
-        elif wheel.name.startswith("botocore-"):
+        if wheel.name.startswith("botocore-"):
             wheels.unpack(wheel, into, lambda name: not name.startswith(f"{sdk_data.DATA}/"))
             with zipfile.ZipFile(wheel) as archive:
-                sdk_data.trim(archive, into, kept)
+                sdk_data.trim(archive, into, sdk_data.called(archive, code()))
         else:
-            # boto3's own data describes resources, which the code doesn't use.
-            wheels.unpack(wheel, into, lambda name: not name.startswith(("boto3/data/", "boto3/examples/")))
+            wheels.unpack(wheel, into)
 
 
 def operations(found: Iterable[Path]) -> dict[str, list[str]]:
@@ -75,19 +72,15 @@ def finish(
 
 
 @functools.cache
-def host_packages(*, trimmed: bool = True) -> Path:
-    """The layer's packages for this machine, compiled; made once for each set of pins and of operations called.
-
-    Untrimmed they are what the trimmed ones are measured and checked against.
-    """
+def host_packages() -> Path:
+    """The layer's packages for this machine, compiled; made once for each set of pins and of operations called."""
     found = wheels.fetched(HOST)
-    kept = operations(found) if trimmed else None
-    made = wheels.CACHE / "packages" / _fingerprint(found, kept)
+    made = wheels.CACHE / "packages" / _fingerprint(found)
     if not made.is_dir():
         made.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".packages-", dir=made.parent) as work:
             built = Path(work, "python")
-            lay_packages(found, built, kept)
+            lay_packages(found, built)
             compile_here(built, DEPLOYED)
             # Another process may have been quicker.
             if not made.is_dir():
@@ -115,12 +108,12 @@ def lay_functions(into: Path) -> list[Path]:
 def lay_layer(target: Target, into: Path) -> list[Path]:
     """All but the bytecode. The answer is the wheels that are in it."""
     found = wheels.fetched(target)
-    lay_packages(found, into / "python", operations(found))
+    lay_packages(found, into / "python")
     lay_utils(into / "python")
     return found
 
 
-def _fingerprint(found: Iterable[Path], kept: dict[str, list[str]] | None) -> str:
-    parts = [json.dumps(kept), *(wheel.name for wheel in found)]
+def _fingerprint(found: Iterable[Path]) -> str:
+    parts = [json.dumps(operations(found)), *(wheel.name for wheel in found)]
     parts += [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -59,7 +59,8 @@ def bundled(wheel: Path) -> list[Mapping[str, Any]]:
     with zipfile.ZipFile(wheel) as archive:
         bills = [json.loads(archive.read(name)) for name in archive.namelist() if name.endswith(".cdx.json")]
     own = metadata_of(wheel)["Name"].replace("-", "_")
-    return [part for each in bills for part in each["components"] if part["name"].replace("-", "_") != own]
+    parts = {part["purl"]: part for each in bills for part in each["components"]}
+    return [part for part in parts.values() if part["name"].replace("-", "_") != own]
 
 
 def _components(wheel: Path) -> Iterable[dict[str, Any]]:

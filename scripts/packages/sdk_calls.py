@@ -1,9 +1,9 @@
 """Which services and operations of AWS the deployed code can call, read from its source.
 
 Generous on purpose: an operation counts as called when any name, attribute or text in the code is that of its method.
-So describe_db_clusters handed on as a function counts as well as get_paginator("describe_db_clusters"), and what is kept
-in vain costs some kilobytes. What can't be read from the source is refused: services are literals in `client("...")`,
-and waiters aren't used (a Lambda function that waits is paid for waiting).
+So describe_db_clusters handed on as a function counts as well as get_paginator("describe_db_clusters"), and what is
+kept in vain costs some kilobytes. What can't be read from the source is refused: services are literals in
+`client("...")`, and waiters aren't used (a Lambda function that waits is paid for waiting).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def method_name(operation: str) -> str:
 
 def _services(tree: ast.Module, path: Path) -> Iterator[str]:
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or _called(node) != "client":
+        if not isinstance(node, ast.Call) or not _called(node).startswith("client"):
             continue
         first = node.args[0] if node.args else None
         if isinstance(first, ast.Constant) and isinstance(first.value, str):

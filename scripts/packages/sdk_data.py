@@ -1,4 +1,4 @@
-"""botocore's data cut to what the code calls: 440 services are 20 MB and half of a client's start, ours a few hundred KB.
+"""botocore's data cut to what the code calls: 440 services are 20 MB and much of a cold start, ours some hundred KB.
 
 Of a service its newest API is kept: the operations called with every shape that these reach, unchanged but for the
 documentation; their paginators; the endpoint rules whole. The old table of endpoints keeps every partition and region

@@ -16,6 +16,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,7 +48,7 @@ class Bench:
         self._work = work
         layer.host_utils(work / "utils")
         self._layer = [work / "utils", layer.host_packages()]
-        self._plain = [layer.host_packages(trimmed=False)]
+        self._plain = [Path(sysconfig.get_path("purelib"))]
         self._valgrind = shutil.which("valgrind")
         self.unit = "million instructions" if self._valgrind else "ms of CPU time"
 
