@@ -11,11 +11,15 @@ import typing
 
 from scripts.checks.expansion import source
 from scripts.local_run.costs import idle_costs, total
+from scripts.packages import materials
+from scripts.packages.wheels import TARGETS, fetched
 from utils.restore_request import FIELD_HELP, FIELDS
 
 PROJECT = pathlib.Path(__file__).parents[2]
 README = PROJECT / "README.md"
 COSTS = PROJECT / "documentation" / "operations" / "costs.md"
+PACKAGES = PROJECT / "documentation" / "implementation_guide" / "packages.md"
+_LICENCES = re.compile(r"(<!-- licences -->\n).*?(<!-- /licences -->)", re.DOTALL)
 _IDLE = re.compile(r"(<!-- idle costs -->\n).*?(<!-- /idle costs -->)", re.DOTALL)
 _FIELDS = re.compile(r"(<!-- fields -->\n).*?(<!-- /fields -->)", re.DOTALL)
 
@@ -43,6 +47,11 @@ def with_idle_costs(page: str) -> str:
     return _IDLE.sub(lambda match: match[1] + idle_costs_table() + match[2], page)
 
 
+def with_licences(page: str) -> str:
+    wheels = [wheel for target in TARGETS.values() for wheel in fetched(target)]
+    return _LICENCES.sub(lambda match: match[1] + materials.licences_table(wheels) + match[2], page)
+
+
 def commands(readme: str, name: str) -> list[str]:
     """The commands of a marked console block, as a person would type them."""
     block = readme.split(f"<!-- commands: {name} -->\n```console\n")[1].split("```")[0]
@@ -63,6 +72,7 @@ def _type(annotated: object) -> str:
 def main() -> None:
     README.write_text(with_fields_table(README.read_text()))
     COSTS.write_text(with_idle_costs(COSTS.read_text()))
+    PACKAGES.write_text(with_licences(PACKAGES.read_text()))
 
 
 if __name__ == "__main__":

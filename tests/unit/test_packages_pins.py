@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from scripts.checks.documentation import PACKAGES, with_licences
 from scripts.packages import interpreters, materials, wheels
 from scripts.packages.wheels import ARM64, CannotBuild
 
@@ -53,3 +55,16 @@ def test_every_licence_is_one_that_lets_the_layer_be_shipped() -> None:
         "PSF-2.0",
     }
     assert {materials.licence(materials.metadata_of(wheel)) for wheel in wheels.fetched(ARM64)} <= known
+
+
+def test_the_page_lists_the_licence_of_all_that_is_shipped() -> None:
+    page = PACKAGES.read_text()
+    assert with_licences(page) == page, "run: python -m scripts.checks.documentation"
+
+
+def test_a_library_that_nobody_knows_the_licence_of_is_not_shipped(tmp_path: Path) -> None:
+    wheel = tmp_path / "new-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("new.libs/libnew-0123abcd.so.1", b"")
+    with pytest.raises(KeyError, match="libnew"):
+        materials.libraries(wheel)
