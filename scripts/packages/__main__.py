@@ -36,6 +36,7 @@ def build(target: Target, output: Path, python: str | None = None, *, bytecode: 
         (work / "SHA256SUMS").write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files))
         _without_times(work / "layer")
         for file in (*files, work / "SHA256SUMS"):
+            file.chmod(0o644)
             file.replace(output / file.name)
         shutil.rmtree(output / "layer", ignore_errors=True)
         (work / "layer").rename(output / "layer")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from scripts.checks.documentation import PACKAGES, with_licences
 from scripts.packages import interpreters, materials, wheels
 from scripts.packages.wheels import ARM64, CannotBuild
 
@@ -55,11 +54,6 @@ def test_every_licence_is_one_that_lets_the_layer_be_shipped() -> None:
         "PSF-2.0",
     }
     assert {materials.licence(materials.metadata_of(wheel)) for wheel in wheels.fetched(ARM64)} <= known
-
-
-def test_the_page_lists_the_licence_of_all_that_is_shipped() -> None:
-    page = PACKAGES.read_text()
-    assert with_licences(page) == page, "run: python -m scripts.checks.documentation"
 
 
 def test_a_library_that_nobody_knows_the_licence_of_is_not_shipped(tmp_path: Path) -> None:
