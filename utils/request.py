@@ -5,19 +5,25 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from utils.aurora_shapes import OPERATION_TAG
 from utils.errors import RequestRefused
 from utils.redaction import without_secrets
-from utils.request_checks import request_problems
+from utils.request_checks import request_problems, tag_problems
 from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, NOT_YET, RestoreRequest
 
 # A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
 MAX_PROBLEMS = 10
 MAX_PROBLEM_LENGTH = 1500
+
+# Fields that are lists: the stack gives them separated by commas, or says that there are to be none.
+LISTS = frozenset({"vpc_security_group_ids", "availability_zones", "enabled_cloudwatch_logs_exports"})
+EMPTY_LIST = "none"
+# RDS takes 50 tags; a request has 40 of them, and the operation's own is one.
+MAX_COST_TAGS = 9
 
 
 def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> RestoreRequest:
@@ -27,7 +33,7 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
             f"The execution's input must be a JSON object, not {type(raw).__name__}. "
             "Give {} to run with the stack's parameters."
         )
-    problems = list(_unknown_fields(raw))
+    problems = [*_unknown_fields(raw), *_cost_tag_problems(environment)]
     problems += [f"{name}: isn't supported yet. Leave it out." for name in sorted(NOT_YET & raw.keys())]
     unreadable: list[str] = []
     given = {name: value for name, value in raw.items() if value is not None}
@@ -56,9 +62,25 @@ def refuse_if_any(problems: list[str] | Iterator[str]) -> None:
         raise RequestRefused("\n".join(found))
 
 
-def own_tags(request: RestoreRequest, operation_id: str) -> dict[str, str]:
-    """What everything that the operation makes carries: the user's tags, and the one that says whose it is."""
-    return {**(request.tags or {}), OPERATION_TAG: operation_id}
+def own_tags(
+    request: RestoreRequest, operation_id: str, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """What everything that the operation makes carries: the stack's cost tags, the request's, and whose it is."""
+    return {**_cost_tags(environment), **(request.tags or {}), OPERATION_TAG: operation_id}
+
+
+def _cost_tags(environment: Mapping[str, str]) -> dict[str, str]:
+    """COST_TAGS of the function's environment, such as CostCenter=42,Team=data."""
+    pairs = [each.partition("=") for each in environment.get("COST_TAGS", "").split(",") if each.strip()]
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _cost_tag_problems(environment: Mapping[str, str]) -> Iterator[str]:
+    tags = _cost_tags(environment)
+    if len(tags) > MAX_COST_TAGS:
+        yield f"The stack's CostTags are {len(tags)} tags. Give at most {MAX_COST_TAGS}."
+    for problem in tag_problems(tags):
+        yield f"The stack's CostTags won't do. {problem}"
 
 
 def _readable(problem: str) -> str:
@@ -68,20 +90,32 @@ def _readable(problem: str) -> str:
     return f"{problem[:200]} … {problem[-(MAX_PROBLEM_LENGTH - 203) :]}"
 
 
+def said_by(
+    request: RestoreRequest, name: str, environment: Mapping[str, str] = os.environ
+) -> Literal["request", "stack"]:
+    """Who gave a field that has a value. A request that repeats the stack's value says nothing new."""
+    return "stack" if getattr(request, name) == _stack_default(name, environment) else "request"
+
+
 def _stack_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
+    found = {name: _stack_default(name, environment) for name in FIELDS if name not in NEVER_BY_DEFAULT}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _stack_default(name: str, environment: Mapping[str, str]) -> Any:
     """DEFAULT_<FIELD> of the function's environment; an empty value means that the stack has no default."""
-    defaults: dict[str, Any] = {}
-    for name, field in FIELDS.items():
-        text = environment.get(f"DEFAULT_{name.upper()}", "")
-        if text and name not in NEVER_BY_DEFAULT:
-            value: object = text.split(",") if name == "vpc_security_group_ids" else text
-            try:
-                defaults[name] = msgspec.convert(value, field.type, strict=False)
-            except msgspec.ValidationError as error:
-                raise RequestRefused(
-                    f"The stack's default for {name} is {text!r}: {error}. Correct the stack's parameter."
-                ) from None
-    return defaults
+    text = environment.get(f"DEFAULT_{name.upper()}", "")
+    if not text:
+        return None
+    value: object = text
+    if name in LISTS:
+        value = [] if text == EMPTY_LIST else text.split(",")
+    try:
+        return msgspec.convert(value, FIELDS[name].type, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestRefused(
+            f"The stack's default for {name} is {text!r}: {error}. Correct the stack's parameter."
+        ) from None
 
 
 def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
