@@ -22,6 +22,7 @@ from moto.rds.models import rds_backends
 
 from scripts.local_aws import (  # noqa: F401 each of them registers its operations
     aurora_clusters,
+    aurora_deletions,
     aurora_groups,
     aurora_instances,
     aurora_modifications,

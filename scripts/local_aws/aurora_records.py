@@ -190,7 +190,7 @@ class Instance(Resource):
             *("Engine", "EngineVersion", "MasterUsername", "StorageType", "StorageEncrypted", "StorageEncryptionType"),
             *("KmsKeyId", "VpcSecurityGroups", "BackupRetentionPeriod", "PreferredBackupWindow", "NetworkType"),
             *("IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "CopyTagsToSnapshot"),
-            *("DeletionProtection", "EngineLifecycleSupport"),
+            *("DeletionProtection", "EngineLifecycleSupport", "DatabaseInsightsMode"),
         )
         described = {
             **{name: cluster.attributes[name] for name in inherited if name in cluster.attributes},
@@ -201,6 +201,8 @@ class Instance(Resource):
             "DBClusterIdentifier": cluster.identifier,
             "DBName": cluster.attributes.get("DatabaseName"),
             "DBSubnetGroup": self.region.subnet_group(cluster.attributes["DBSubnetGroup"]),
+            "PendingModifiedValues": {},
+            "CertificateDetails": {"CAIdentifier": self.attributes["CACertificateIdentifier"]},
             "TagList": rules.tag_list(self.tags),
         }
         if self.status == "creating":
@@ -219,6 +221,8 @@ class Cluster(Resource):
         super().__init__(region, identifier, attributes, tags)
         self.members: list[Instance] = []
         self.pending_password: str | None = None
+        self.manages_password = False
+        self.global_cluster: str | None = None
         self.password_reset_begun = False
 
     @property

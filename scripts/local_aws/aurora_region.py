@@ -102,13 +102,14 @@ class AuroraBackend(BaseBackend):
                 "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover "
                 "at least 2 AZs.",
             )
+        dual = all(subnet.ipv6_cidr_block_associations for subnet in subnets)
         self.groups["subgrp"][name] = {
             "DBSubnetGroupName": name,
             "DBSubnetGroupDescription": description,
             "DBSubnetGroupArn": self.arn("subgrp", name),
             "VpcId": subnets[0].vpc_id,
             "SubnetGroupStatus": "Complete",
-            "SupportedNetworkTypes": ["IPV4"],
+            "SupportedNetworkTypes": ["IPV4", "DUAL"] if dual else ["IPV4"],
             "Subnets": [
                 {
                     "SubnetIdentifier": subnet.id,

@@ -13,6 +13,7 @@ from scripts.local_aws.aurora_region import AuroraBackend, backend, backends, op
 _TAKEN_FROM_CLUSTER = (
     *("AllocatedStorage", "AvailabilityZones", "BackupRetentionPeriod", "DatabaseName", "DbClusterResourceId"),
     *("Engine", "EngineMode", "EngineVersion", "IAMDatabaseAuthenticationEnabled", "KmsKeyId", "MasterUsername"),
+    "MasterUserSecret",  # isn't described with a snapshot, but comes back with a restore
     *("PreferredBackupWindow", "StorageEncrypted", "StorageEncryptionType", "StorageType"),
 )
 _NOT_FOUND = "DBClusterSnapshotNotFoundFault"
