@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from utils.cluster_text import instance_lines, later_lines, login_line, setting_lines
 from utils.plans import Plan
 
 
@@ -14,15 +15,11 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     if plan.copy:
         key = f" under key {plan.copy.kms_key_id}" if plan.copy.kms_key_id else ""
         yield f"copy it from {plan.copy.source_region} as {plan.copy.identifier}{key}"
-    yield (
-        f"create cluster {cluster.identifier}: PostgreSQL {cluster.engine_version}, port {cluster.port}, subnet group "
-        f"{cluster.db_subnet_group_name}, security groups {', '.join(cluster.vpc_security_group_ids)}, parameter group "
-        f"{cluster.db_cluster_parameter_group_name}, storage {cluster.storage_type}, "
-        f"key {cluster.kms_key_id or 'as the snapshot'}, backups kept {cluster.backup_retention_days} days, "
-        f"deletion protection {'on' if cluster.deletion_protection else 'off'}"
-    )
-    yield f"create {cluster.instance_count} instance(s) of {cluster.db_instance_class}"
-    yield "reset the master password, prove a login, set up the application's roles"
+    yield "\n".join([f"create cluster {cluster.identifier} with", *(f"     {line}" for line in setting_lines(cluster))])
+    yield from instance_lines(cluster)
+    yield login_line(cluster)
+    yield from later_lines(cluster)
+    yield "prove a login with the new master password, set up the application's roles"
     if plan.source_deletion:
         final = plan.source_deletion.final_snapshot_identifier
         yield (

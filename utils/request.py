@@ -62,9 +62,7 @@ def refuse_if_any(problems: list[str] | Iterator[str]) -> None:
         raise RequestRefused("\n".join(found))
 
 
-def own_tags(
-    request: RestoreRequest, operation_id: str, environment: Mapping[str, str] = os.environ
-) -> dict[str, str]:
+def own_tags(request: RestoreRequest, operation_id: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What everything that the operation makes carries: the stack's cost tags, the request's, and whose it is."""
     return {**_cost_tags(environment), **(request.tags or {}), OPERATION_TAG: operation_id}
 

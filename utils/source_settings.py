@@ -62,7 +62,9 @@ class UnreadableSource(Struct, frozen=True, kw_only=True):
     why: str
 
 
-def source_settings(request: RestoreRequest, source: Aurora, identifier: str) -> SourceSettings | UnreadableSource | None:
+def source_settings(
+    request: RestoreRequest, source: Aurora, identifier: str
+) -> SourceSettings | UnreadableSource | None:
     """None where the source isn't to be asked, or has nothing left to say."""
     if not request.like_source or not identifier or not open_settings(request):
         return None

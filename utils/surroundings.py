@@ -78,6 +78,7 @@ class Surroundings:
     def __init__(self, region: str) -> None:
         self.region = region
         self._rds: RDSClient = client("rds", region)
+        self._versions: dict[str, EngineVersion | None] = {}
 
     def subnet_group(self, name: str) -> SubnetGroup | None:
         answer = none_when(
@@ -112,7 +113,12 @@ class Surroundings:
         return answer["DBParameterGroups"][0].get("DBParameterGroupFamily", "") if answer else None
 
     def engine_version(self, version: str) -> EngineVersion | None:
-        """Also one that is no longer offered, for the sake of its upgrade targets."""
+        """Also one that is no longer offered, for the sake of its upgrade targets. Each is asked for once."""
+        if version not in self._versions:
+            self._versions[version] = self._engine_version(version)
+        return self._versions[version]
+
+    def _engine_version(self, version: str) -> EngineVersion | None:
         answer = self._rds.describe_db_engine_versions(Engine=ENGINE, EngineVersion=version, IncludeAll=True)
         for found in answer["DBEngineVersions"]:
             if found.get("EngineVersion") == version:
