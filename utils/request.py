@@ -12,7 +12,7 @@ import msgspec
 from utils.aurora_shapes import OPERATION_TAG
 from utils.errors import RequestRefused
 from utils.redaction import without_secrets
-from utils.request_checks import request_problems, tag_problems
+from utils.request_checks import request_problems
 from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, NOT_YET, RestoreRequest
 
 # A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
@@ -22,8 +22,6 @@ MAX_PROBLEM_LENGTH = 1500
 # Fields that are lists: the stack gives them separated by commas, or says that there are to be none.
 LISTS = frozenset({"vpc_security_group_ids", "availability_zones", "enabled_cloudwatch_logs_exports"})
 EMPTY_LIST = "none"
-# RDS takes 50 tags; a request has 40 of them, and the operation's own is one.
-MAX_COST_TAGS = 9
 
 
 def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> RestoreRequest:
@@ -33,7 +31,7 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
             f"The execution's input must be a JSON object, not {type(raw).__name__}. "
             "Give {} to run with the stack's parameters."
         )
-    problems = [*_unknown_fields(raw), *_cost_tag_problems(environment)]
+    problems = list(_unknown_fields(raw))
     problems += [f"{name}: isn't supported yet. Leave it out." for name in sorted(NOT_YET & raw.keys())]
     unreadable: list[str] = []
     given = {name: value for name, value in raw.items() if value is not None}
@@ -48,6 +46,9 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
             except msgspec.ValidationError as error:
                 problems.append(_wrong_type(name, given[name], str(error)))
                 unreadable.append(name)
+    if "tags" in given and "tags" not in unreadable:
+        # The stack's are for its costs: a request adds to them.
+        values["tags"] = {**(_stack_default("tags", environment) or {}), **values["tags"]}
     request = RestoreRequest(**values)
     refuse_if_any([*problems, *(each for each in request_problems(request) if each.split(":")[0] not in unreadable)])
     return request
@@ -62,23 +63,9 @@ def refuse_if_any(problems: list[str] | Iterator[str]) -> None:
         raise RequestRefused("\n".join(found))
 
 
-def own_tags(request: RestoreRequest, operation_id: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What everything that the operation makes carries: the stack's cost tags, the request's, and whose it is."""
-    return {**_cost_tags(environment), **(request.tags or {}), OPERATION_TAG: operation_id}
-
-
-def _cost_tags(environment: Mapping[str, str]) -> dict[str, str]:
-    """COST_TAGS of the function's environment, such as CostCenter=42,Team=data."""
-    pairs = [each.partition("=") for each in environment.get("COST_TAGS", "").split(",") if each.strip()]
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _cost_tag_problems(environment: Mapping[str, str]) -> Iterator[str]:
-    tags = _cost_tags(environment)
-    if len(tags) > MAX_COST_TAGS:
-        yield f"The stack's CostTags are {len(tags)} tags. Give at most {MAX_COST_TAGS}."
-    for problem in tag_problems(tags):
-        yield f"The stack's CostTags won't do. {problem}"
+def own_tags(request: RestoreRequest, operation_id: str) -> dict[str, str]:
+    """What everything that the operation makes carries: the user's tags, and the one that says whose it is."""
+    return {**(request.tags or {}), OPERATION_TAG: operation_id}
 
 
 def _readable(problem: str) -> str:
@@ -108,6 +95,9 @@ def _stack_default(name: str, environment: Mapping[str, str]) -> Any:
     value: object = text
     if name in LISTS:
         value = [] if text == EMPTY_LIST else text.split(",")
+    elif name == "tags":
+        pairs = (each.partition("=") for each in text.split(","))
+        value = {key.strip(): content.strip() for key, _, content in pairs}
     try:
         return msgspec.convert(value, FIELDS[name].type, strict=False)
     except msgspec.ValidationError as error:

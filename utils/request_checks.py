@@ -31,7 +31,7 @@ def request_problems(request: RestoreRequest) -> Iterator[str]:
     yield from _naming_problems(request)
     yield from _snapshot_choice_problems(request)
     yield from setting_problems(request)
-    yield from tag_problems(request.tags or {})
+    yield from _tag_problems(request.tags or {})
     yield from _deletion_problems(request)
 
 
@@ -90,7 +90,7 @@ def _is_day(text: str) -> bool:
         return False
 
 
-def tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
+def _tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
     if len(tags) > 40:
         yield f"tags: {len(tags)} tags are too many. Give at most 40, RDS takes 50 and the pipeline adds its own."
     for key, value in tags.items():

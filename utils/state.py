@@ -129,10 +129,10 @@ class OperationState:
         item = answer.get("Item")
         if item is None:
             return None
-        return msgspec.convert(
-            {name: _deserialize(value) for name, value in item.items() if name != "expires_at"},
-            OperationRecord,
-        )
+        facts = {name: _deserialize(value) for name, value in item.items() if name != "expires_at"}
+        # The table's numbers are decimals; an operation's are all whole.
+        whole = {name: int(value) if isinstance(value, Decimal) else value for name, value in facts.items()}
+        return msgspec.convert(whole, OperationRecord)
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
         """Append one event. The key's suffix keeps two events of one moment apart."""

@@ -25,10 +25,12 @@ WRITE_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 USE_OWN_KEY = {"kms:Decrypt", "kms:GenerateDataKey"}
 KEY_OF_SNAPSHOT = {"kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}
 # Actions that a call needs beside its own (Service Authorization Reference, "Dependent actions"; Aurora User Guide on
-# encrypted snapshots): tags with what is made, keys of what is encrypted, the final snapshot of what is deleted.
+# encrypted snapshots and managed secrets): tags with what is made, keys of what is encrypted, the final snapshot of
+# what is deleted, the secret of a master login that RDS keeps.
 BROUGHT_ALONG = {
     "rds:CopyDBClusterSnapshot": {"rds:AddTagsToResource", *KEY_OF_SNAPSHOT},
     "rds:CreateDBInstance": {"rds:AddTagsToResource"},
+    "rds:ModifyDBCluster": {"secretsmanager:CreateSecret", "secretsmanager:TagResource", *KEY_OF_SNAPSHOT},
     "rds:DeleteDBCluster": {"rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"},
     "rds:RestoreDBClusterFromSnapshot": {"rds:AddTagsToResource", *KEY_OF_SNAPSHOT},
 }
