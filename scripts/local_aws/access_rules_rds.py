@@ -21,6 +21,7 @@ _RDS_TYPES = {
     "DBParameterGroupName": "pg",
     "OptionGroupName": "og",
     "ResourceName": "",
+    "ResourceArn": "",
 }
 _RDS_LISTS = {
     "DescribeDBClusters": "cluster",

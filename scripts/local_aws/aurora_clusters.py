@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws import aurora_setting_rules as settings
 from scripts.local_aws.aurora_records import Cluster, Snapshot
@@ -152,6 +153,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
         },
         rules.tags(parameters),
     )
+    quotas.check_clusters(region)
     cluster.postgres = region.world.servers.new(parameters.get("Port", 5432))
     region.clusters[identifier] = cluster
     return cluster

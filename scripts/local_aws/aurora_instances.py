@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws import aurora_setting_rules as settings
 from scripts.local_aws.aurora_modifications import performance_insights_of, reset_pending_password
@@ -66,6 +67,7 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
         rules.refuse("InvalidDBClusterStateFault", message)
     instance = Instance(region, identifier, _attributes(region, cluster, parameters), rules.tags(parameters))
     instance.cluster = cluster
+    quotas.check_instances(region)
     cluster.members.append(instance)
     region.instances[identifier] = instance
     _begin(instance)

@@ -43,6 +43,19 @@ class Durations:
         return Durations(**{name: seconds * factor for name, seconds in dataclasses.asdict(self).items()})
 
 
+@dataclasses.dataclass(frozen=True)
+class Quotas:
+    """How many an account may have in a region. The defaults are AWS's; that of retained backups isn't verified."""
+
+    clusters: int = 40
+    instances: int = 40
+    manual_cluster_snapshots: int = 100
+    copies_in_progress: int = 5
+    export_tasks_in_progress: int = 5
+    retained_automated_backups: int = 40
+    global_clusters: int = 5
+
+
 @dataclasses.dataclass
 class World:
     """What all regions share."""
@@ -51,6 +64,7 @@ class World:
     faults: Faults
     durations: Durations
     servers: Servers
+    quotas: Quotas = dataclasses.field(default_factory=Quotas)
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
     _threads: list[threading.Thread] = dataclasses.field(default_factory=list)
 

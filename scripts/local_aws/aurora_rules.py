@@ -115,8 +115,11 @@ def family(version: str) -> str:
     return ENGINE + version.partition(".")[0]
 
 
+FAMILIES = frozenset(family(version) for version in ENGINE_VERSIONS)
+
+
 def known_family(name: str) -> str:
-    if name not in {family(version) for version in ENGINE_VERSIONS}:
+    if name not in FAMILIES:
         refuse("InvalidParameterValue", f"ParameterGroupFamily {name} is not a valid parameter group family")
     return name
 

@@ -33,7 +33,7 @@ def ours(cluster: dict[str, Any], **changes: Any) -> OperationRecord:
     return a_record(cluster_resource_id=cluster["DbClusterResourceId"], **changes)
 
 
-PASSWORD_RESET = {"password_reset_at": "2026-03-10T03:30:00.000Z"}
+PASSWORD_RESET: dict[str, Any] = {"password_reset_at": "2026-03-10T03:30:00.000Z"}
 
 
 # The table of due actions
@@ -114,10 +114,10 @@ def test_an_instance_that_settles_again_is_waited_for(rds: FakeRds, members: dic
 # Who keeps the master login
 
 
-MANAGED = {"master_login": "rds_managed"}
+MANAGED: dict[str, Any] = {"master_login": "rds_managed"}
 INHERITED = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-productions"
 OURS = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-ours"
-HANDED_OVER = {**PASSWORD_RESET, "inherited_secret_arn": INHERITED}
+HANDED_OVER: dict[str, Any] = {**PASSWORD_RESET, "inherited_secret_arn": INHERITED}
 
 
 def test_a_login_that_rds_is_to_keep_is_handed_over_to_it(members: dict[str, Any]) -> None:
@@ -152,7 +152,7 @@ def test_a_secret_that_rds_cant_make_is_for_a_person(members: dict[str, Any]) ->
 # What a restore doesn't take
 
 
-LATER = {"preferred_maintenance_window": "sun:05:00-sun:05:30"}
+LATER: dict[str, Any] = {"preferred_maintenance_window": "sun:05:00-sun:05:30"}
 JUST_NOW, LONG_AGO = "2026-03-10T02:58:00.000Z", "2026-03-10T02:30:00.000Z"
 
 
