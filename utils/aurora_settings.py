@@ -33,6 +33,7 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
     backup_retention_days: int | None
     preferred_backup_window: str | None
     preferred_maintenance_window: str | None
+    auto_minor_version_upgrade: bool | None
     copy_tags_to_snapshot: bool | None
     extended_support: bool | None
     serverless_v2_min_capacity: float | None
@@ -89,12 +90,13 @@ def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
         backup_retention_days=raw.get("BackupRetentionPeriod"),
         preferred_backup_window=raw.get("PreferredBackupWindow"),
         preferred_maintenance_window=_lower(raw.get("PreferredMaintenanceWindow")),
+        auto_minor_version_upgrade=raw.get("AutoMinorVersionUpgrade"),
         copy_tags_to_snapshot=raw.get("CopyTagsToSnapshot"),
         extended_support=None if support is None else support == EXTENDED_SUPPORT,
         serverless_v2_min_capacity=scaling.get("MinCapacity"),
         serverless_v2_max_capacity=scaling.get("MaxCapacity"),
         serverless_v2_seconds_until_auto_pause=scaling.get("SecondsUntilAutoPause"),
-        database_insights_mode=raw.get("DatabaseInsightsMode"),
+        database_insights_mode=raw.get("DatabaseInsightsMode") or "standard",
         performance_insights_retention_days=_insights_days(raw),
         data_api=raw.get("HttpEndpointEnabled"),
     )

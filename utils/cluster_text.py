@@ -61,7 +61,7 @@ def later_lines(plan: ClusterPlan) -> Iterator[str]:
     if plan.database_insights_mode == "advanced":
         later.append("advanced Database Insights")
     if later:
-        yield f"change the cluster, which a restore doesn't do by itself: {', '.join(later)}"
+        yield f"change what a restore leaves to RDS, where it chose otherwise: {', '.join(later)}"
     if plan.data_api:
         yield f"switch its Data API on [{plan.origins.get('data_api')}]"
 

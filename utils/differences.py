@@ -14,8 +14,8 @@ from utils.aurora_settings import ClusterSettings
 from utils.aurora_shapes import Cluster, Instance
 from utils.plans import ClusterPlan, PlannedInstance
 
-# Told where they can be mended; RDS takes them only once the cluster exists.
-LATER = ("preferred_maintenance_window", "database_insights_mode")
+# RDS takes them only once the cluster exists.
+LATER = ("preferred_maintenance_window", "database_insights_mode", "auto_minor_version_upgrade")
 
 
 def differences(plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], region: str) -> list[str]:
@@ -37,7 +37,7 @@ def unsafe_differences(plan: ClusterPlan, cluster: Cluster, instances: Sequence[
 
 
 def later_differences(plan: ClusterPlan, cluster: Cluster) -> list[str]:
-    """What a change of the cluster was sent for, and isn't there yet."""
+    """Of what a restore doesn't take: what is still to be changed."""
     return [text for name in LATER for text in _difference(name, getattr(plan, name), getattr(cluster.settings, name))]
 
 

@@ -93,15 +93,6 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
     origins: dict[str, Origin] = {}
 
-    @property
-    def changes_after_restore(self) -> bool:
-        """Whether there is something that RDS takes only once the cluster exists."""
-        return (
-            self.preferred_maintenance_window is not None
-            or self.database_insights_mode == "advanced"
-            or not self.auto_minor_version_upgrade
-        )
-
 
 class SourceDeletion(Struct, frozen=True, kw_only=True):
     """The source cluster, by its name and by the id that no other cluster will ever have."""

@@ -67,7 +67,7 @@ def instance_arguments(plan: ClusterPlan, instance: PlannedInstance) -> dict[str
 
 
 def later_arguments(plan: ClusterPlan) -> dict[str, Any]:
-    """Of the one ModifyDBCluster that follows where the plan's `changes_after_restore` says so."""
+    """Of the one ModifyDBCluster that follows where the new cluster isn't like this already."""
     arguments: dict[str, Any] = {"DBClusterIdentifier": plan.identifier, "ApplyImmediately": True}
     if plan.preferred_maintenance_window:
         arguments["PreferredMaintenanceWindow"] = plan.preferred_maintenance_window

@@ -148,11 +148,11 @@ def managed_secret(cluster: Cluster, record: OperationRecord) -> MasterSecret | 
 def _assess_later_settings(
     plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime
 ) -> Situation | None:
-    """Each is asked for once. RDS shows it a while later; what it never shows is told as a difference at the end."""
-    if plan.changes_after_restore:
+    """Each is asked for once, where RDS has it otherwise. What doesn't show even then is told at the end."""
+    if later_differences(plan, cluster):
         if record.settings_changed_at is None:
             return Situation(due=Action.CHANGE_SETTINGS, waiting_for="the cluster's settings", cluster=cluster)
-        if later_differences(plan, cluster) and _is_recent(record.settings_changed_at, now):
+        if _is_recent(record.settings_changed_at, now):
             return Situation(due=Action.WAIT, waiting_for="the cluster's settings", cluster=cluster)
     if plan.data_api and not cluster.settings.data_api:
         if record.data_api_enabled_at is None:

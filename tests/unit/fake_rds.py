@@ -213,6 +213,9 @@ class FakeRds(FakeGroups):
             Status="creating",
             MasterUsername=snapshot["MasterUsername"],
             TagList=given["Tags"],
+            # What RDS chooses by itself.
+            PreferredMaintenanceWindow="wed:06:00-wed:06:30",
+            AutoMinorVersionUpgrade=True,
             **reported(given, CLUSTER_SETTINGS),
             VpcSecurityGroups=[{"VpcSecurityGroupId": each} for each in given["VpcSecurityGroupIds"]],
         )

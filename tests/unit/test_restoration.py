@@ -156,7 +156,14 @@ LATER: dict[str, Any] = {"preferred_maintenance_window": "sun:05:00-sun:05:30"}
 JUST_NOW, LONG_AGO = "2026-03-10T02:58:00.000Z", "2026-03-10T02:30:00.000Z"
 
 
-def test_what_a_restore_doesnt_take_is_changed_once_the_login_is_ours(members: dict[str, Any]) -> None:
+@pytest.fixture
+def as_rds_chose(members: dict[str, Any]) -> dict[str, Any]:
+    members |= {"PreferredMaintenanceWindow": "tue:01:00-tue:01:30", "AutoMinorVersionUpgrade": True}
+    return members
+
+
+def test_what_a_restore_doesnt_take_is_changed_once_the_login_is_ours(as_rds_chose: dict[str, Any]) -> None:
+    members = as_rds_chose
     assert situation(ours(members), **LATER).due is Action.RESET_MASTER_PASSWORD
     assert situation(ours(members, **PASSWORD_RESET), **LATER).due is Action.CHANGE_SETTINGS
 
@@ -164,23 +171,27 @@ def test_what_a_restore_doesnt_take_is_changed_once_the_login_is_ours(members: d
 @pytest.mark.parametrize(
     "wanted", [LATER, {"database_insights_mode": "advanced"}, {"auto_minor_version_upgrade": False}]
 )
-def test_each_setting_that_a_restore_doesnt_take_leads_to_a_change(
-    members: dict[str, Any], wanted: dict[str, Any]
+def test_each_setting_that_rds_chose_otherwise_leads_to_a_change(
+    as_rds_chose: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
-    assert situation(ours(members, **PASSWORD_RESET), **wanted).due is Action.CHANGE_SETTINGS
+    assert situation(ours(as_rds_chose, **PASSWORD_RESET), **wanted).due is Action.CHANGE_SETTINGS
 
 
-def test_a_change_is_asked_for_once_and_waited_for_until_it_shows(members: dict[str, Any]) -> None:
-    members["PreferredMaintenanceWindow"] = "tue:01:00-tue:01:30"
+def test_what_rds_chose_as_it_was_asked_for_needs_no_change(as_rds_chose: dict[str, Any]) -> None:
+    as_chosen: dict[str, Any] = {"preferred_maintenance_window": "tue:01:00-tue:01:30"}
+    assert situation(ours(as_rds_chose, **PASSWORD_RESET), **as_chosen).due is Action.NOTHING
+
+
+def test_a_change_is_asked_for_once_and_waited_for_until_it_shows(as_rds_chose: dict[str, Any]) -> None:
+    members = as_rds_chose
     asked = ours(members, **PASSWORD_RESET, settings_changed_at=JUST_NOW)
     assert situation(asked, **LATER).waiting_for == "the cluster's settings"
     members["PreferredMaintenanceWindow"] = "Sun:05:00-Sun:05:30"
     assert situation(asked, **LATER).due is Action.NOTHING
 
 
-def test_a_change_that_never_shows_doesnt_hold_up_the_run(members: dict[str, Any]) -> None:
-    members["PreferredMaintenanceWindow"] = "tue:01:00-tue:01:30"
-    asked = ours(members, **PASSWORD_RESET, settings_changed_at=LONG_AGO)
+def test_a_change_that_never_shows_doesnt_hold_up_the_run(as_rds_chose: dict[str, Any]) -> None:
+    asked = ours(as_rds_chose, **PASSWORD_RESET, settings_changed_at=LONG_AGO)
     assert situation(asked, **LATER).due is Action.NOTHING
 
 
