@@ -192,7 +192,7 @@ def _parameter_group_problems(
         )
 
 
-def quota_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+def room_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
     """Of this account in this region. Somebody else may take what is left now; RDS refuses then."""
     quotas, region = around.quotas(), around.region
     for name, needed, things in (("DBClusters", 1, "cluster"), ("DBInstances", len(cluster.instances), "instance")):

@@ -8,9 +8,10 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils.aurora_settings import ClusterSettings, InstanceSettings
-from utils.aurora_utils import ENGINE, Aurora
+from utils.aurora_utils import ENGINE
 from utils.aws import DENIED_CODES, error_code
 from utils.restore_request import RestoreRequest
+from utils.source_account import Source
 
 # What a new cluster takes from its source. Deletion protection is not among it: a protected production would have
 # copies that nobody can take away. Neither is Extended Support, which costs, nor the Data API, which opens a door.
@@ -63,11 +64,13 @@ class UnreadableSource(Struct, frozen=True, kw_only=True):
 
 
 def source_settings(
-    request: RestoreRequest, source: Aurora, identifier: str
+    request: RestoreRequest, source: Source, identifier: str
 ) -> SourceSettings | UnreadableSource | None:
     """None where the source isn't to be asked, or has nothing left to say."""
     if not request.like_source or not identifier or not open_settings(request):
         return None
+    if source.access == "shared":
+        return UnreadableSource(why=f"of account {source.account_id} can't be seen ({source.why_no_role})")
     try:
         cluster = source.cluster(identifier)
         if cluster is None:

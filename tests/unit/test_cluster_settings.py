@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import OPERATION, REGION, SECURITY_GROUP, SOURCE, SOURCE_REGION, STACK, an_execution
+from tests.unit.support import ACCOUNT, OPERATION, REGION, SECURITY_GROUP, SOURCE, SOURCE_REGION, STACK, an_execution
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.planning import plan_restore
 from utils.plans import ClusterPlan, Plan
 from utils.request import read_request
+from utils.source_account import Source, SourceSharedByHand
+from utils.source_settings import UnreadableSource, source_settings
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -59,7 +61,7 @@ def production(rds: FakeRds) -> dict[str, Any]:
 
 
 def plan_of(stack: dict[str, str] = LIKE_SOURCE, /, **given: Any) -> Plan:
-    source = Aurora(given.get("source_region", REGION))
+    source = Source(ACCOUNT, given.get("source_region", REGION))
     return plan_restore(read_request(given, stack), OPERATION, an_execution(), source, Aurora(REGION))
 
 
@@ -194,6 +196,13 @@ def test_a_source_that_may_not_be_read_is_told_as_well(rds: FakeRds, production:
     assert "can't be read (DescribeDBClusters is not allowed)" in message
     assert "serverless" not in message, "capacity doesn't matter to this class"
     assert '"like_source": false, and what is still left out' in message
+
+
+def test_a_source_of_another_account_that_only_shares_a_snapshot_is_told_as_well() -> None:
+    shared = SourceSharedByHand("aws", "210987654321", REGION, "the stack's SourceRoleName is empty")
+    found = source_settings(read_request({}, LIKE_SOURCE), shared, SOURCE)
+    assert isinstance(found, UnreadableSource)
+    assert found.why == "of account 210987654321 can't be seen (the stack's SourceRoleName is empty)"
 
 
 def test_without_like_source_a_missing_class_is_refused_as_ever(rds: FakeRds) -> None:
