@@ -18,7 +18,10 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     yield from instance_lines(cluster)
     yield login_line(cluster)
     yield from later_lines(cluster)
-    yield "prove a login with the new master password, set up the application's roles"
+    quiet = ["disable production's pg_cron jobs and subscriptions"] if plan.quarantine else []
+    lock = ["lock production's own logins"] if plan.inherited_logins == "lock" else []
+    proof = "prove a login with the new master password"
+    yield ", ".join([proof, *quiet, *lock, "set up the application's roles"])
     if plan.source_deletion:
         final = plan.source_deletion.final_snapshot_identifier
         yield (

@@ -15,6 +15,9 @@ Archive = Literal["delete", "keep", "export"]
 # Who decided a setting of the cluster.
 Origin = Literal["request", "stack", "source", "snapshot", "default"]
 
+# What becomes of production's own logins in the copy.
+InheritedLogins = Literal["report", "lock"]
+
 
 class FoundSnapshot(Struct, frozen=True, kw_only=True):
     """The snapshot that the request means, as RDS describes it."""
@@ -136,3 +139,5 @@ class Plan(Struct, frozen=True, kw_only=True):
     archive_snapshot: Archive
     on_failure: Literal["clean_up", "keep"]
     dry_run: bool
+    inherited_logins: InheritedLogins = "report"
+    quarantine: bool = False

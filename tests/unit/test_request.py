@@ -66,6 +66,8 @@ def test_every_field_can_be_given() -> None:
         "extended_support": True,
         "data_api": True,
         "master_login": "rds_managed",
+        "inherited_logins": "lock",
+        "quarantine": True,
         "tags": {"team": "orders"},
         "delete_source": True,
         "confirm_delete_source": "prod-orders",
