@@ -17,7 +17,7 @@ UNUSUAL = "prod-unusual"
 SETTINGS: dict[str, Any] = {
     "Port": 5544,
     "StorageType": "aurora-iopt1",
-    "EnableCloudwatchLogsExports": ["postgresql", "instance"],
+    "EnableCloudwatchLogsExports": ["instance", "postgresql"],
     "EnableIAMDatabaseAuthentication": True,
     "BackupRetentionPeriod": 12,
     "PreferredBackupWindow": "01:15-01:45",
