@@ -115,6 +115,15 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
     origins: dict[str, Origin] = {}
 
+    @property
+    def has_later_settings(self) -> bool:
+        """Whether something is asked for that RDS takes only once the cluster exists."""
+        return bool(
+            self.preferred_maintenance_window
+            or self.database_insights_mode == "advanced"
+            or not self.auto_minor_version_upgrade
+        )
+
 
 class SourceDeletion(Struct, frozen=True, kw_only=True):
     """The source cluster, by its name and by the id that no other cluster will ever have."""
@@ -123,6 +132,16 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str
     region: str
     final_snapshot_identifier: str | None
+
+
+class PlannedCall(Struct, frozen=True, kw_only=True):
+    """One call that changes something. `on` names what it makes, changes or deletes; `only` says when it isn't needed."""
+
+    call: str
+    on: str
+    region: str
+    account: str
+    only: str | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
