@@ -73,9 +73,7 @@ def call_lines(calls: list[PlannedCall], account: str) -> Iterator[str]:
 
 def _on_the_route(step: RouteStep) -> PlannedCall:
     region, account = step.snapshot_arn.split(":")[3:5]
-    return PlannedCall(
-        call=_OF_A_ROUTE[step.name], on=snapshot_name(step.snapshot_arn), region=region, account=account
-    )
+    return PlannedCall(call=_OF_A_ROUTE[step.name], on=snapshot_name(step.snapshot_arn), region=region, account=account)
 
 
 def _of_the_source(deletion: SourceDeletion, account: str) -> Iterator[PlannedCall]:

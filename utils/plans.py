@@ -135,7 +135,7 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
 
 
 class PlannedCall(Struct, frozen=True, kw_only=True):
-    """One call that changes something. `on` names what it makes, changes or deletes; `only` says when it isn't needed."""
+    """One call that changes something. `on`: what it makes, changes or deletes. `only`: when it is needed at all."""
 
     call: str
     on: str
