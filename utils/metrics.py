@@ -23,6 +23,15 @@ def count_failure(step: str, operation_id: str, error: str) -> None:
     _put("StepFailure", MetricUnit.Count, 1, step, operation_id, error=error)
 
 
+def count_operation(outcome: str, operation_id: str, error: str = "") -> None:
+    """An operation has ended, however that was found out: Succeeded, Planned, Failed, Refused or Duplicate.
+
+    The stack's alarm watches OperationFailed, so that neither a request that can't be carried out nor a schedule's
+    second event wakes anybody.
+    """
+    _put(f"Operation{outcome}", MetricUnit.Count, 1, "restore", operation_id, error=error)
+
+
 def record_phase(step: str, operation_id: str, seconds: float) -> None:
     """How long the operation was in a step altogether, all its waiting included."""
     _put("PhaseDuration", MetricUnit.Seconds, seconds, step, operation_id)

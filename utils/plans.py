@@ -89,3 +89,5 @@ class Plan(Struct, frozen=True, kw_only=True):
     archive_snapshot: Archive
     on_failure: Literal["clean_up", "keep"]
     dry_run: bool
+    # What an earlier run of this operation has done, line by line, where this one goes on with it.
+    resumed: list[str] = []

@@ -182,7 +182,6 @@ NEVER_BY_DEFAULT = frozenset(
 # Fields that stand here for what is being built, and are refused until it is.
 NOT_YET = frozenset(
     {
-        "scheduled_at",
         "cross_account_copy",
         "source_kms_key_id",
         "like_source",

@@ -52,8 +52,18 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     password_reset_at: str | None = None
     login_proven_at: str | None = None
     users_ready_at: str | None = None
+    users: dict[str, Any] | None = None
+    clean_up_at: str | None = None
     source_deletion_at: str | None = None
+    resumed_from: str | None = None
+    earlier_executions: list[str] = []
     notified_at: str | None = None
+
+
+# What is forgotten of a cluster that this operation's own clean-up has deleted: a resumed run makes another.
+NO_CLUSTER: dict[str, None] = dict.fromkeys(
+    ("cluster_arn", "cluster_resource_id", "password_version_id", "password_reset_at", "login_proven_at", "clean_up_at")
+)
 
 
 class OperationState:
@@ -68,7 +78,7 @@ class OperationState:
         self._audit_table = settings.text("AUDIT_TABLE")
 
     def open(self, step: str, parameters: object, plan: object, status: Status) -> None:
-        """Write the operation's first state. An operation id belongs to one execution for good.
+        """Write the operation's first state. An operation id belongs to one execution until another one resumes it.
 
         Raises RequestRefused when another execution has used the id.
         """
@@ -99,6 +109,28 @@ class OperationState:
                 "Choose a new one, or leave it out to use the execution's name."
             ) from error
 
+    def hand_over(self, record: OperationRecord, plan: object, facts: Mapping[str, Any]) -> None:
+        """From now on this execution goes on with what another one, which has ended, began.
+
+        `facts` are what is to be recorded or forgotten with it. Times of steps begin anew: deadlines count from here.
+        Raises StepFailed when the operation isn't that execution's any more.
+        """
+        ended = record.execution_id if record.execution_id != self.execution_id else None
+        self._update(
+            {
+                "execution_id": self.execution_id,
+                "state": "snapshot-check",
+                "status": "running",
+                "plan": plan,
+                "step_times": {"snapshot-check": iso(self.now)},
+                "notified_at": None,
+                "resumed_from": ended or record.resumed_from,
+                "earlier_executions": [*record.earlier_executions, *([ended] if ended else [])],
+                **facts,
+            },
+            owner=record.execution_id,
+        )
+
     def enter(self, step: str) -> None:
         """Note that a step is at work, and when it first was."""
         self._update(
@@ -107,12 +139,12 @@ class OperationState:
             names={"#step": step},
         )
 
-    def remember(self, **facts: str | None) -> None:
-        """Record facts at once; a step that dies afterwards finds them when it is tried again."""
+    def remember(self, **facts: Any) -> None:
+        """Record facts at once; a step that dies afterwards finds them when it is tried again. None forgets one."""
         self._update(facts)
 
-    def close(self, status: Status, **facts: str | None) -> None:
-        self._update({"status": status, **facts})
+    def close(self, status: Status) -> None:
+        self._update({"status": status})
 
     def recall(self) -> OperationRecord | None:
         """Read consistently: a step acts on what the step before it wrote."""
@@ -123,7 +155,7 @@ class OperationState:
         if item is None:
             return None
         return msgspec.convert(
-            {name: _deserialize(value) for name, value in item.items() if name != "expires_at"},
+            {name: unstored(_deserialize(value)) for name, value in item.items() if name != "expires_at"},
             OperationRecord,
         )
 
@@ -144,7 +176,14 @@ class OperationState:
             ConditionExpression="attribute_not_exists(operation_id)",
         )
 
-    def _update(self, values: Mapping[str, Any], extra: str = "", names: Mapping[str, str] | None = None) -> None:
+    def _update(
+        self,
+        values: Mapping[str, Any],
+        extra: str = "",
+        names: Mapping[str, str] | None = None,
+        owner: str | None = None,
+    ) -> None:
+        """Only the execution that the item names may write, or, where that is handed over, its successor."""
         assignments = [f"#{name} = :{name}" for name in values] + ["last_updated = :now"] + ([extra] if extra else [])
         try:
             self._tables.update_item(
@@ -154,7 +193,7 @@ class OperationState:
                 ConditionExpression="execution_id = :mine",
                 ExpressionAttributeNames={f"#{name}": name for name in values} | dict(names or {}),
                 ExpressionAttributeValues={f":{name}": _serialize(plain(value)) for name, value in values.items()}
-                | {":now": {"S": iso(self.now)}, ":mine": {"S": self.execution_id}},
+                | {":now": {"S": iso(self.now)}, ":mine": {"S": owner or self.execution_id}},
             )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
@@ -177,6 +216,15 @@ def epoch(moment: dt.datetime) -> int:
 def plain(value: object) -> Any:
     """As DynamoDB takes it: structs become maps, times texts, numbers decimals or, beyond its range, texts."""
     return _storable(msgspec.to_builtins(value))
+
+
+def unstored(value: Any) -> Any:
+    """As it was before it was stored: DynamoDB gives every number as a decimal."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: unstored(each) for name, each in value.items()}
+    return [unstored(each) for each in value] if isinstance(value, list) else value
 
 
 def _storable(value: Any) -> Any:

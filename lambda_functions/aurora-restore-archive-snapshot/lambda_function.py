@@ -26,4 +26,5 @@ def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
             f"({record.copied_snapshot_arn}). It was left alone. Look at it and delete it yourself if it isn't needed."
         )
     work.aurora().delete_snapshot(copied.identifier)
+    work.state.remember(copied_snapshot_arn=None)
     return Archived(deleted_snapshot_arn=copied.arn, why="the copy had served its purpose")

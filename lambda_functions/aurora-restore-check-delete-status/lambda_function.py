@@ -6,6 +6,7 @@ from utils import settings
 from utils.common import Work, step
 from utils.errors import StepFailed
 from utils.payloads import CheckDeleteTask, DeleteProgress
+from utils.state import NO_CLUSTER
 from utils.waiting import seconds_to_wait
 
 
@@ -17,6 +18,8 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
         return progress
     cluster = work.aurora(progress.region).cluster(progress.cluster_identifier)
     if cluster is None or cluster.resource_id != progress.cluster_resource_id:
+        if task.run.cleaning_up:
+            work.state.remember(**NO_CLUSTER)
         return replace(progress, ready=True)
     elapsed_seconds = (task.run.now - progress.started_at).total_seconds()
     deadline_hours = settings.whole_number("DELETE_DEADLINE_HOURS")

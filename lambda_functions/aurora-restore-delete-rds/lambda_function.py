@@ -40,6 +40,8 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
 def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
     cluster, kept_because = prove_unfinished(work.record(), work.aurora(), task.run.target_cluster_id)
     if cluster is not None:
+        # From here on its absence is our doing: a resumed run makes another one.
+        work.state.remember(clean_up_at=iso(task.run.now))
         delete_with_instances(work.aurora(), cluster, final_snapshot=None, keep_backups=False)
     return DeleteProgress(
         cluster_identifier=task.run.target_cluster_id,

@@ -31,7 +31,7 @@ AWS_ERRORS = {
     "States.ALL",
     "States.Timeout",
 }
-PERMANENT_ERRORS = {"RequestRefused", "StepFailed"}
+PERMANENT_ERRORS = {"DuplicateRefused", "RequestRefused", "StepFailed"}
 
 
 def caught(state: dict[str, Any]) -> list[str]:
