@@ -136,7 +136,8 @@ class OperationEnd:
 
     def _outcome(self) -> str:
         refused = self._task.outcome == "failed" and self.error.error == RequestRefused.__name__
-        return "Refused" if refused else self._task.outcome.title()
+        by_a_person = not _named_operations(self._task.request)[0]
+        return "Refused" if refused and by_a_person else self._task.outcome.title()
 
     def _count(self, record: OperationRecord, plan: Plan) -> None:
         now = self._task.run.now

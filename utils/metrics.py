@@ -6,10 +6,13 @@ operation's id is a property of the log line, never a dimension.
 
 from __future__ import annotations
 
+import os
+
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 NAMESPACE = "AuroraRestore"
-SERVICE = "aurora-restore"
+# The stack's NamePrefix, by the name under which Powertools looks for it: each stack counts for itself.
+SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "aurora-restore")
 
 
 def count_success(step: str, operation_id: str, seconds: float) -> None:
@@ -26,8 +29,8 @@ def count_failure(step: str, operation_id: str, error: str) -> None:
 def count_operation(outcome: str, operation_id: str, error: str = "") -> None:
     """An operation has ended, however that was found out: Succeeded, Planned, Failed, Refused or Duplicate.
 
-    The stack's alarm watches OperationFailed, so that neither a request that can't be carried out nor a schedule's
-    second event wakes anybody.
+    The stack's alarm watches OperationFailed. Nobody is woken for what a person typed wrongly, nor for a schedule's
+    second event; a scheduled run that is refused has failed, though, since nobody sees it.
     """
     _put(f"Operation{outcome}", MetricUnit.Count, 1, "restore", operation_id, error=error)
 

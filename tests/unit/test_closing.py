@@ -127,6 +127,16 @@ def an_event(status: str, **detail: Any) -> dict[str, Any]:
     }
 
 
+def counted_in(capsys: pytest.CaptureFixture[str]) -> dict[tuple[str, str], float]:
+    """The metrics in the log, by name and step."""
+    counted = {}
+    for line in map(json.loads, capsys.readouterr().out.splitlines()):
+        if "_aws" in line:
+            name = line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"]
+            counted[name, line["Step"]] = line[name][0]
+    return counted
+
+
 # Success, plan, failure
 
 
@@ -141,14 +151,40 @@ def test_a_success_closes_the_operation_frees_the_lock_and_is_told(
     assert answer["subject"] == subject
     assert subject.startswith("[aurora-restore] SUCCEEDED: staging-orders")
     assert "Took       50 min 0 s" in body
-    counted = {}
-    for line in map(json.loads, capsys.readouterr().out.splitlines()):
-        if "_aws" in line:
-            name = line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"]
-            counted[name, line["Step"]] = line[name][0]
+    counted = counted_in(capsys)
     assert counted["RestoreDuration", "restore"] == 3000
     assert counted["DataAge", "restore"] == 3 * 3600 + 3000
     assert counted["RestoredSize", "restore"] == 100
+    assert ("OperationFailed", "restore") not in counted
+
+
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
+def test_every_bad_end_is_counted_for_the_alarm(status: str, inbox: Inbox, capsys: pytest.CaptureFixture[str]) -> None:
+    started()
+    notify(an_event(status))
+    assert counted_in(capsys)["OperationFailed", "restore"] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "counted"), [({}, "OperationRefused"), ({"scheduled_at": "2026-11-24T02:00:00Z"}, "OperationFailed")]
+)
+def test_a_refusal_wakes_somebody_only_where_nobody_sees_it(
+    asked: dict[str, Any], counted: str, inbox: Inbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refusal = ExecutionError(error="RequestRefused", cause="No.")
+    for _ in range(2):
+        notify(a_task("failed", error=refusal, request=asked))
+    ended = [name for name, _ in counted_in(capsys) if name.startswith("Operation")]
+    assert ended == [counted]
+
+
+def test_the_word_on_an_execution_whose_operation_another_has_resumed_changes_nothing(inbox: Inbox) -> None:
+    state = started()
+    state.close("failed")
+    OperationState(OPERATION, OTHER_EXECUTION, NOW).hand_over(record(), a_plan(), {})
+    notify(an_event("FAILED", error="StepFailed"))
+    assert inbox.messages() == []
+    assert (record().execution_id, record().status) == (OTHER_EXECUTION, "running")
 
 
 def test_a_dry_run_is_told_as_a_plan(inbox: Inbox) -> None:

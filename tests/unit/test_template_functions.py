@@ -24,7 +24,7 @@ PLAIN = translated()["Resources"]
 GLOBALS: dict[str, Any] = source()["Globals"]["Function"]
 GLOBAL_VARIABLES = set(GLOBALS["Environment"]["Variables"])
 # Read by what the layer ships: Powertools' own settings.
-READ_BY_PACKAGES = {"POWERTOOLS_LOG_LEVEL"}
+READ_BY_PACKAGES = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
 # Lambda sets it for every function.
 SET_BY_LAMBDA = {"AWS_REGION"}
 
