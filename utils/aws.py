@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import boto3
 from botocore.config import Config
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 Answer = TypeVar("Answer")
 
@@ -77,7 +76,7 @@ def client(service: Literal["secretsmanager"], region: str | None = None) -> Sec
 @overload
 def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
 @overload
-def client(service: Literal["stepfunctions"], region: str | None = None) -> SFNClient: ...
+def client(service: Literal["stepfunctions"], region: str | None = None) -> Any: ...
 @functools.cache
 def client(service: str, region: str | None = None) -> object:
     """A client of the one session, made once; sharing the session halves what every further client costs."""

@@ -256,7 +256,12 @@ def test_a_request_for_something_else_is_refused_by_the_field_that_differs(
 
 def test_the_same_request_is_the_same_however_it_is_said(machine: FakeMachine) -> None:
     failed(machine, port=5433, max_snapshot_age_hours=26.5, tags={"team": "orders"})
-    same = {"port": 5433, "max_snapshot_age_hours": 26.5, "tags": {"team": "orders"}, "target_cluster_id": TARGET}
+    same: dict[str, Any] = {
+        "port": 5433,
+        "max_snapshot_age_hours": 26.5,
+        "tags": {"team": "orders"},
+        "target_cluster_id": TARGET,
+    }
     assert check(again(**same, dry_run=False, final_snapshot=True))["operation_id"] == OPERATION
 
 
