@@ -49,6 +49,8 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
             yield "No login with a new master password has worked on it: the source's may still open it."
     if remains.copy is not None:
         yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}."
+    if record and record.protection_off_at and not record.source_deletion_at:
+        yield f"The source cluster's deletion protection was switched off at {record.protection_off_at}."
     if record and record.source_deletion_at:
         yield "The deletion of the source cluster has begun. Keep the restored cluster and the final snapshot."
     if clean_up.get("error"):

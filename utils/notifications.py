@@ -72,6 +72,7 @@ def succeeded(
                 if deletion.final_snapshot_identifier
                 else "without a final snapshot, as asked"
             )
+            + (", automated backups as well" if deletion.delete_automated_backups else ", automated backups kept")
             if deletion
             else "no cluster"
         ),

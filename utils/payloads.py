@@ -112,7 +112,10 @@ class DeleteTask(Struct, frozen=True, kw_only=True):
 
 
 class DeleteProgress(Struct, frozen=True, kw_only=True):
-    """`skipped` says why nothing was deleted; None otherwise."""
+    """`skipped` says why nothing was deleted; None otherwise.
+
+    `doing` is what RDS was asked to do last; `advance` says that it is done and the next thing is due.
+    """
 
     cluster_identifier: str
     region: str
@@ -122,11 +125,17 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     ready: bool
     wait_seconds: int
     skipped: str | None = None
+    doing: Literal["deleting", "switching-protection-off"] = "deleting"
+    advance: bool = False
+    final_snapshot_arn: str | None = None
 
 
 class CheckDeleteTask(Struct, frozen=True, kw_only=True):
+    """`deletion` as in DeleteTask."""
+
     run: Run
     progress: DeleteProgress
+    deletion: SourceDeletion | None = None
 
 
 class ArchiveTask(Struct, frozen=True, kw_only=True):

@@ -73,6 +73,11 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str
     region: str
     final_snapshot_identifier: str | None
+    # What the final snapshot is tagged with once it is there.
+    tags: dict[str, str] = {}
+    delete_automated_backups: bool = False
+    # Its deletion protection is on, and the request says to switch it off.
+    switches_protection_off: bool = False
 
 
 class Plan(Struct, frozen=True, kw_only=True):

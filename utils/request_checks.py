@@ -168,6 +168,9 @@ def _deletion_problems(request: RestoreRequest) -> Iterator[str]:
                 f"confirm_delete_source: {request.confirm_delete_source!r} is given, but delete_source isn't true. "
                 "Give both to delete the source cluster, or neither to keep it."
             )
+        for name in ("delete_automated_backups", "override_deletion_protection"):
+            if getattr(request, name):
+                yield f"{name}: True is given, but delete_source isn't true. Drop it: nothing is deleted."
     elif request.confirm_delete_source is None:
         yield (
             "confirm_delete_source: missing, and delete_source is true. "

@@ -201,7 +201,5 @@ NOT_YET = frozenset(
         "master_login",
         "inherited_logins",
         "quarantine",
-        "delete_automated_backups",
-        "override_deletion_protection",
     }
 )

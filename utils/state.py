@@ -54,7 +54,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     users_ready_at: str | None = None
     users: dict[str, Any] | None = None
     clean_up_at: str | None = None
+    protection_off_at: str | None = None
     source_deletion_at: str | None = None
+    final_snapshot_arn: str | None = None
     resumed_from: str | None = None
     earlier_executions: list[str] = []
     notified_at: str | None = None

@@ -1,6 +1,10 @@
 """Delete the source cluster that the request named twice, or the cluster that a failed operation made itself."""
 
+import datetime as dt
+from typing import Literal
+
 from utils import settings
+from utils.aurora_ending import SourceEnding
 from utils.common import Work, step
 from utils.deletion import delete_with_instances, prove_restored, prove_source, prove_unfinished
 from utils.errors import StepFailed
@@ -21,19 +25,28 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     record, source = work.record(), work.aurora(deletion.region)
     prove_restored(record, work.aurora(), task.run.target_cluster_id)
     cluster = prove_source(deletion, record, source)
-    if cluster is not None:
+    doing: Literal["deleting", "switching-protection-off"] = "deleting"
+    if cluster is not None and cluster.deletion_protection:
+        doing = "switching-protection-off"
+        work.state.remember(protection_off_at=iso(task.run.now))
+        work.state.audit("delete-rds", doing, {"cluster": cluster.arn, "why": "override_deletion_protection"})
+        SourceEnding(deletion.region).switch_deletion_protection_off(cluster.identifier)
+    elif cluster is not None:
         # Before the first call: from here on the restored cluster may be the only one left, and is never cleaned up.
         work.state.remember(source_deletion_at=record.source_deletion_at or iso(task.run.now))
         # The snapshot that was found may be one of its automated ones.
-        delete_with_instances(source, cluster, deletion.final_snapshot_identifier, keep_backups=True)
+        keep_backups = not deletion.delete_automated_backups
+        delete_with_instances(source, cluster, deletion.final_snapshot_identifier, keep_backups)
+    # Gone already or not: whether the final snapshot is there is looked at in the step behind this one.
     return DeleteProgress(
         cluster_identifier=deletion.cluster_identifier,
         region=deletion.region,
         cluster_resource_id=deletion.cluster_resource_id,
         final_snapshot_identifier=deletion.final_snapshot_identifier,
-        started_at=task.run.now,
-        ready=cluster is None,
-        wait_seconds=2 * work.poll_seconds,
+        started_at=dt.datetime.fromisoformat(record.step_times["delete-rds"]),
+        ready=False,
+        wait_seconds=work.poll_seconds * (1 if cluster is None or doing != "deleting" else 2),
+        doing=doing,
     )
 
 

@@ -128,9 +128,17 @@ class FakeRds(FakeGroups):
         return self._page("DBClusterSnapshots", [snapshot], given)
 
     def _describe_db_clusters(self, given: Thing) -> Thing:
-        cluster = self._existing_cluster(given["DBClusterIdentifier"])
-        members = [{"DBInstanceIdentifier": each} for each in self._members(cluster)]
-        return self._page("DBClusters", [{**cluster, "DBClusterMembers": members}], given)
+        if "DBClusterIdentifier" in given:
+            found = [self._existing_cluster(given["DBClusterIdentifier"])]
+        else:
+            (by_id,) = given["Filters"]
+            assert by_id["Name"] == "db-cluster-resource-id"
+            found = [each for each in self.clusters.values() if each["DbClusterResourceId"] in by_id["Values"]]
+        with_members = [
+            {**each, "DBClusterMembers": [{"DBInstanceIdentifier": name} for name in self._members(each)]}
+            for each in found
+        ]
+        return self._page("DBClusters", with_members, given)
 
     def _describe_db_instances(self, given: Thing) -> Thing:
         name = given.get("DBInstanceIdentifier")
@@ -192,6 +200,10 @@ class FakeRds(FakeGroups):
     def _modify_db_cluster(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         assert given["ApplyImmediately"]
+        if "DeletionProtection" in given:
+            change = {"DeletionProtection": given["DeletionProtection"]}
+            self._after("ModifyDBCluster", lambda: cluster.update(change))
+            return {"DBCluster": dict(cluster)}
         self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
         cluster["PendingModifiedValues"] = {"MasterUserPassword": "****"}
         self._after("ModifyDBCluster", lambda: cluster.update(PendingModifiedValues={}))
@@ -215,7 +227,7 @@ class FakeRds(FakeGroups):
         if cluster["DeletionProtection"]:
             raise Refusal("InvalidParameterCombination", "Cannot delete protected Cluster")
         if final_snapshot:
-            self.add_snapshot(final_snapshot, name, 0)
+            self.add_snapshot(final_snapshot, name, 0, DbClusterResourceId=cluster["DbClusterResourceId"])
         if given.get("DeleteAutomatedBackups", True):
             automated = [each for each, found in self.snapshots.items() if found["SnapshotType"] == "automated"]
             for each in automated:
@@ -224,6 +236,11 @@ class FakeRds(FakeGroups):
         cluster["Status"] = "deleting"
         self._after("DeleteDBCluster", lambda: self._forget(self.clusters, name))
         return {"DBCluster": dict(cluster)}
+
+    def _add_tags_to_resource(self, given: Thing) -> Thing:
+        (tagged,) = [each for each in self.snapshots.values() if each["DBClusterSnapshotArn"] == given["ResourceName"]]
+        tagged["TagList"] = [*tagged["TagList"], *given["Tags"]]
+        return {}
 
     def _delete_db_cluster_snapshot(self, given: Thing) -> Thing:
         snapshot = self.snapshots.pop(given["DBClusterSnapshotIdentifier"], None)

@@ -47,6 +47,7 @@ STACK = {
     "AUDIT_TABLE": AUDIT_TABLE,
     "POLL_SECONDS": "60",
     "DELETABLE_CLUSTER_PATTERN": "*",
+    "DELETABLE_INSTANCE_PATTERN": "*",
     "COPY_DEADLINE_HOURS": "60",
     "RESTORE_DEADLINE_HOURS": "12",
     "DELETE_DEADLINE_HOURS": "12",
@@ -162,6 +163,7 @@ def a_deletion(resource_id: str = "cluster-PROD", **changes: Any) -> SourceDelet
             cluster_resource_id=resource_id,
             region=REGION,
             final_snapshot_identifier="prod-orders-final-0123456789ab",
+            tags={OPERATION_TAG: OPERATION, "team": "orders"},
         ),
         **changes,
     )

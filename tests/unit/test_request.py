@@ -53,6 +53,8 @@ def test_every_field_can_be_given() -> None:
         "delete_source": True,
         "confirm_delete_source": "prod-orders",
         "final_snapshot": False,
+        "delete_automated_backups": True,
+        "override_deletion_protection": True,
         "archive_snapshot": "keep",
         "on_failure": "keep",
         "dry_run": True,

@@ -154,3 +154,19 @@ class Pipeline:
             with contextlib.suppress(rds.exceptions.ClientError):
                 rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
             self.aws.clock.sleep(600)
+
+
+def settle(pipeline: Pipeline) -> None:
+    """Twenty minutes, in which everything that has been begun is finished."""
+    pipeline.aws.clock.sleep(1200)
+
+
+def deletion_of(name: str, target: str, **more: Any) -> dict[str, Any]:
+    """A request that restores a cluster's snapshot and deletes the cluster."""
+    return {
+        "source_cluster_id": name,
+        "target_cluster_id": target,
+        "delete_source": True,
+        "confirm_delete_source": name,
+        **more,
+    }
