@@ -36,6 +36,9 @@ def keys_used(call: Call) -> Iterator[Need]:
         refusal = _key_not_accessible(key)
         for through in ("rds", "secretsmanager"):
             yield from _through_kms(call, key, _OWN_KEY, refusal, through)
+    elif call.operation == "StartExportTask":
+        key = str(parameters["KmsKeyId"])
+        yield from _through_kms(call, key, ("DescribeKey", "CreateGrant"), _key_not_accessible(key))
     elif call.service == "secretsmanager" and call.operation in _SECRET_KEY_USE:
         secret = stored.secret(str(parameters.get("SecretId", "")), call.account, call.region)
         key = parameters.get("KmsKeyId") or (secret.kms_key_id if secret else None)

@@ -23,6 +23,7 @@ from moto.rds.models import rds_backends
 from scripts.local_aws import (  # noqa: F401 each of them registers its operations
     aurora_clusters,
     aurora_deletions,
+    aurora_exports,
     aurora_groups,
     aurora_http_endpoint,
     aurora_instances,
@@ -35,6 +36,7 @@ from scripts.local_aws.aurora_region import OPERATIONS, AuroraBackend, backend
 from scripts.local_aws.aurora_snapshots import snapshot_of
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.faults import Faults
+from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.postgres import Postgres, Servers
 
 __all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "Quotas"]
@@ -43,11 +45,19 @@ __all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "Quotas"]
 class Aurora:
     """Takes RDS's place in moto from construction on. One at a time."""
 
-    def __init__(self, clock: Clock, faults: Faults, durations: Durations, directory: pathlib.Path, account_id: str):
+    def __init__(
+        self,
+        clock: Clock,
+        faults: Faults,
+        durations: Durations,
+        directory: pathlib.Path,
+        account_id: str,
+        permissions: Permissions,
+    ):
         """Raises CannotStart. Volumes and servers live below `directory`, which its owner deletes after `close`."""
         self._account_id = account_id
         self._servers = Servers(directory)
-        self._world = AuroraBackend.world = World(clock, faults, durations, self._servers)
+        self._world = AuroraBackend.world = World(clock, faults, durations, self._servers, permissions)
         self._replaced = rds_backends.backend, moto.rds.urls.url_paths
         rds_backends.clear()
         rds_backends.backend = AuroraBackend  # type: ignore[assignment]  # takes the place, not the type

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-LIFECYCLES = ("copy-snapshot", "restore-cluster", "create-instance", "reset-master-password")
+LIFECYCLES = ("copy-snapshot", "restore-cluster", "create-instance", "reset-master-password", "export-snapshot")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +42,10 @@ class ApiFault:
 
 @dataclasses.dataclass(frozen=True)
 class LifecycleFault:
-    """A copy, restore, creation or password reset that ends in `status` instead of `available`.
+    """A copy, restore, creation, export or password reset that ends in `status` instead of `available`.
 
-    A password reset has no status of its own to fail with: it stays pending for ever.
+    An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
+    it stays pending for ever.
     """
 
     lifecycle: str

@@ -90,7 +90,8 @@ class LocalAws:
         self.permissions = Permissions()
         self.permissions.install()
         self._closing.callback(self.permissions.uninstall)
-        self.aurora = Aurora(self.clock, self.faults, durations, self.scratch / "aurora", self.account_id)
+        place = self.scratch / "aurora"
+        self.aurora = Aurora(self.clock, self.faults, durations, place, self.account_id, self.permissions)
         self._closing.callback(self.aurora.close)
         secret_versions.install()
         self.events = Events(self.clock, self.permissions)
