@@ -76,7 +76,7 @@ def succeeded(
             if deletion
             else "no cluster"
         ),
-        f"Copy       {archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}",
+        _archive_line(archive),
     ]
     if users.inherited_logins:
         lines.append(f"Mind       logins that came with the data still work: {', '.join(users.inherited_logins)}")
@@ -115,6 +115,12 @@ def failed(
         f"Execution  {console_link(execution_id)}",
     ]
     return _message(f"FAILED: {target} at {step}: {error.error}", lines)
+
+
+def _archive_line(archive: Archived) -> str:
+    if archive.exported_to:
+        return f"Archive    {archive.why}"
+    return f"Copy       {archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}"
 
 
 def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from utils.plans import Archive, ClusterPlan, Plan, SnapshotCopy, SourceDeletion
+from utils.plans import Archive, ClusterPlan, Plan, SnapshotCopy, SnapshotExport, SourceDeletion
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -144,11 +144,18 @@ class ArchiveTask(Struct, frozen=True, kw_only=True):
     run: Run
     archive_snapshot: Archive
     copy: SnapshotCopy | None = None
+    export: SnapshotExport | None = None
 
 
 class Archived(Struct, frozen=True, kw_only=True):
+    """What became of the copy. Only an export is waited for; `percent` is RDS's estimate of how far it is."""
+
     deleted_snapshot_arn: str | None
     why: str
+    ready: bool = True
+    percent: int = 100
+    wait_seconds: int = 0
+    exported_to: str | None = None
 
 
 class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -33,5 +33,10 @@ def plan_lines(plan: Plan) -> Iterable[str]:
             + (f"after a final snapshot {final}" if final else "WITHOUT a final snapshot")
             + (", and its automated backups" if plan.source_deletion.delete_automated_backups else "")
         )
-    if plan.copy:
+    if plan.export:
+        yield (
+            f"export {plan.export.source_arn} to s3://{plan.export.bucket}/{plan.export.prefix}/"
+            f"{plan.export.identifier}/ as Parquet, and keep it: an export can't be restored"
+        )
+    elif plan.copy:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
 from utils.cluster_settings import cluster_plan, missing_settings
+from utils.exporting import export_problems, plan_export
 from utils.finding import account_of, age_hours, find_snapshot, place_problems, reused_name_problems, snapshot_problems
 from utils.identifiers import instance_name, name_for, parse_snapshot_arn
 from utils.payloads import Execution
@@ -30,6 +31,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
     copy = _copy(request, snapshot, operation_id, source, target) if source.region != target.region else None
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id)
+    export = plan_export(request, snapshot, copy, operation_id)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, run),
@@ -37,6 +39,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             *_target_problems(request, target_id, snapshot, source, target),
             *_reused_name_problems(snapshot, operation_id, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
+            *export_problems(export, target.region),
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
         ]
     )
@@ -65,6 +68,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         delete_source=source_cluster is not None,
         source_deletion=plan_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
         archive_snapshot=request.archive_snapshot or "delete",
+        export=export,
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
     )

@@ -80,6 +80,17 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     switches_protection_off: bool = False
 
 
+class SnapshotExport(Struct, frozen=True, kw_only=True):
+    """The snapshot's tables as Parquet files in S3, under a name of the operation's own."""
+
+    identifier: str
+    source_arn: str
+    bucket: str
+    prefix: str
+    role_arn: str
+    kms_key_id: str
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """Everything this operation is going to do, decided before its first side effect."""
 
@@ -94,5 +105,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     archive_snapshot: Archive
     on_failure: Literal["clean_up", "keep"]
     dry_run: bool
+    export: SnapshotExport | None = None
     # What an earlier run of this operation has done, line by line, where this one goes on with it.
     resumed: list[str] = []

@@ -160,8 +160,6 @@ def _tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
 
 
 def _deletion_problems(request: RestoreRequest) -> Iterator[str]:
-    if request.archive_snapshot == "export":
-        yield "archive_snapshot: 'export' isn't supported yet. Give delete or keep."
     if not request.delete_source:
         if request.confirm_delete_source is not None:
             yield (

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.executions import are_of_one_machine, has_ended
+from utils.exporting import renewed
 from utils.payloads import Execution
 from utils.plans import Plan
 from utils.request import refuse_if_any
@@ -46,7 +47,8 @@ def resume(request: RestoreRequest, given: Mapping[str, Any], record: OperationR
     if copy_needed:
         _refuse_broken_copy(record, target)
     resumed = [f"{record.operation_id} of {record.started_at} goes on", *_what_is_done(made, plan)]
-    return Resumption(plan=replace(plan, copy_needed=copy_needed, resumed=resumed), facts=facts)
+    export = renewed(plan.export, target.region) if plan.export else None
+    return Resumption(plan=replace(plan, copy_needed=copy_needed, export=export, resumed=resumed), facts=facts)
 
 
 def _refuse_unless_ended(record: OperationRecord, run: Execution) -> None:

@@ -1,14 +1,21 @@
-"""Delete or keep the copy that this operation made. The snapshot that was found is never touched."""
+"""Delete, keep or export the copy that this operation made. The snapshot that was found is never touched."""
 
+import datetime as dt
+
+from utils import settings
 from utils.common import Work, step
 from utils.deletion import prove_restored
 from utils.errors import StepFailed
+from utils.exporting import export_progress
 from utils.payloads import Archived, ArchiveTask
+from utils.plans import SnapshotExport
 
 
 @step("archive-snapshot", ArchiveTask)
 def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     """Only a copy with our tag and the ARN that was recorded when it was made is deleted."""
+    if task.export is not None and not task.run.cleaning_up:
+        return export(task, task.export, work)
     if task.copy is None:
         return Archived(deleted_snapshot_arn=None, why="the snapshot was restored directly, there is no copy")
     if task.archive_snapshot == "keep":
@@ -28,3 +35,12 @@ def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     work.aurora().delete_snapshot(copied.identifier)
     work.state.remember(copied_snapshot_arn=None)
     return Archived(deleted_snapshot_arn=copied.arn, why="the copy had served its purpose")
+
+
+def export(task: ArchiveTask, wanted: SnapshotExport, work: Work) -> Archived:
+    """RDS goes on with it by itself; the state machine waits and asks again."""
+    record = work.record()
+    prove_restored(record, work.aurora(), task.run.target_cluster_id)
+    kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
+    began = dt.datetime.fromisoformat(record.step_times["archive-snapshot"])
+    return export_progress(wanted, kept, settings.region(), began, task.run.now, work.poll_seconds)

@@ -22,6 +22,7 @@ BROUGHT_ALONG = {
     "rds:CopyDBClusterSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
     "rds:CreateDBInstance": ("rds:AddTagsToResource",),
     "rds:DeleteDBCluster": ("rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"),
+    "rds:StartExportTask": ("iam:PassRole", "kms:CreateGrant", "kms:DescribeKey"),
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").

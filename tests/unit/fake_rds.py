@@ -33,6 +33,7 @@ class FakeRds(FakeGroups):
         self.snapshots: dict[str, Thing] = {}
         self.clusters: dict[str, Thing] = {}
         self.instances: dict[str, Thing] = {}
+        self.exports: dict[str, Thing] = {}
         self.passwords: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.page_size = 100
@@ -241,6 +242,24 @@ class FakeRds(FakeGroups):
         (tagged,) = [each for each in self.snapshots.values() if each["DBClusterSnapshotArn"] == given["ResourceName"]]
         tagged["TagList"] = [*tagged["TagList"], *given["Tags"]]
         return {}
+
+    def _start_export_task(self, given: Thing) -> Thing:
+        name = given["ExportTaskIdentifier"]
+        if name in self.exports:
+            raise Refusal("ExportTaskAlreadyExists")
+        self.exports[name] = {
+            **{key: given[key] for key in ("ExportTaskIdentifier", "SourceArn", "S3Prefix", "IamRoleArn", "KmsKeyId")},
+            "S3Bucket": given["S3BucketName"],
+            "Status": "STARTING",
+            "PercentProgress": 0,
+        }
+        return dict(self.exports[name])
+
+    def _describe_export_tasks(self, given: Thing) -> Thing:
+        name = given["ExportTaskIdentifier"]
+        if name not in self.exports:
+            raise Refusal("ExportTaskNotFound", status=404)
+        return {"ExportTasks": [dict(self.exports[name])]}
 
     def _delete_db_cluster_snapshot(self, given: Thing) -> Thing:
         snapshot = self.snapshots.pop(given["DBClusterSnapshotIdentifier"], None)

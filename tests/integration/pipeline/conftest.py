@@ -15,7 +15,7 @@ from tests.integration.pipeline.support import Pipeline, numbers, settle
 
 @pytest.fixture(scope="session")
 def place(aws: LocalAws) -> Stage:
-    return stage.deploy(aws, cross_region=False, overrides={"InstanceCount": "1"})
+    return stage.deploy(aws, cross_region=False, overrides={"InstanceCount": "1", **for_exports(aws)})
 
 
 @pytest.fixture(scope="session")

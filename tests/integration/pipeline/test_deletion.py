@@ -91,22 +91,6 @@ def test_a_run_that_was_stopped_while_the_source_was_going_is_finished_too(
     assert tags_of(pipeline, final)["aurora-restore:operation-id"] == arn.rsplit(":", 1)[-1]
 
 
-def test_a_source_that_was_renamed_meanwhile_is_left_alone(pipeline: Pipeline, doomed: str, target: str) -> None:
-    arn = pipeline.start(deletion_of(doomed, target))
-    while pipeline.cluster(target) is None:
-        time.sleep(0.02)
-    pipeline.rds().modify_db_cluster(
-        DBClusterIdentifier=doomed, NewDBClusterIdentifier=f"{doomed}-saved", ApplyImmediately=True
-    )
-    run = pipeline.end(arn)
-    assert run.status == "FAILED"
-    assert f"is called {doomed}-saved by now" in run.reason
-    saved = pipeline.cluster(f"{doomed}-saved")
-    assert saved is not None
-    assert len(saved["DBClusterMembers"]) == 2
-    pipeline.remove(f"{doomed}-saved")
-
-
 @pytest.mark.parametrize(
     ("call", "arguments"),
     [
