@@ -65,6 +65,8 @@ def _through_kms(
     """AWS managed keys need nothing: they admit everyone of the account through their service."""
     arn = stored.customer_key_arn(key, call.account, call.region) if key else None
     if arn:
-        via = f"{through or call.service}.{arn.split(':')[3]}.amazonaws.com"
-        context = {"kms:viaservice": via, "kms:grantisforawsresource": "true", "aws:viaawsservice": "true"}
-        yield from (Need(f"kms:{action}", arn, context, refusal) for action in actions)
+        suffix = "amazonaws.com.cn" if call.partition == "aws-cn" else "amazonaws.com"
+        via = {"kms:viaservice": f"{through or call.service}.{arn.split(':')[3]}.{suffix}", "aws:viaawsservice": "true"}
+        for action in actions:
+            grant = {"kms:grantisforawsresource": "true"} if action == "CreateGrant" else {}
+            yield Need(f"kms:{action}", arn, via | grant, refusal)

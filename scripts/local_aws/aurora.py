@@ -12,6 +12,7 @@ themselves (`take_automated_snapshot` takes one); parameter groups don't reach t
 from __future__ import annotations
 
 import pathlib
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -86,23 +87,42 @@ class Aurora:
         """In every account and region. What is there already stays."""
         self._world.quotas = quotas
 
-    def region(self, name: str) -> AuroraBackend:
-        """Raises KeyError for a region that doesn't exist."""
-        found = backend(self._account_id, name)
+    def region(self, name: str, account: str | None = None) -> AuroraBackend:
+        """Of the main account unless another is named. Raises KeyError for a region that doesn't exist."""
+        found = backend(account or self._account_id, name)
         if found is None:
             raise KeyError(name)
         return found
 
-    def postgres(self, cluster_identifier: str, region: str = "us-east-1") -> Postgres:
+    def postgres(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> Postgres:
         """The cluster's server: its log, and a superuser's connection to prove things with."""
-        return self.region(region).cluster(cluster_identifier).postgres
+        return self.region(region, account).cluster(cluster_identifier).postgres
 
-    def take_automated_snapshot(self, cluster_identifier: str, region: str = "us-east-1") -> str:
+    def take_automated_snapshot(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> str:
         """Begin what RDS does once a day by itself, and return the snapshot's `rds:` identifier."""
         with self._world.lock:
-            cluster = self.region(region).cluster(cluster_identifier)
+            cluster = self.region(region, account).cluster(cluster_identifier)
             moment = self._world.clock.now().strftime("%Y-%m-%d-%H-%M")
             return snapshot_of(cluster, f"rds:{cluster.identifier}-{moment}", "automated", {}).identifier
+
+    def take_backup_snapshot(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> str:
+        """Begin what AWS Backup does by a plan, and return the snapshot's `awsbackup:` identifier."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            tags = {"aws:backup:source-resource": cluster.attributes["DbClusterResourceId"]}
+            return snapshot_of(cluster, f"awsbackup:job-{uuid.uuid4()}", "awsbackup", tags).identifier
+
+    def make_unencrypted(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> None:
+        """Let a cluster without a key be one from before February 2026, when there was no default encryption."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            if cluster.attributes["StorageEncrypted"]:
+                raise ValueError(f"{cluster.identifier} has a key; only a cluster without one can be unencrypted")
+            cluster.attributes["StorageEncryptionType"] = "none"
 
     def close(self) -> None:
         """Stop all servers and give moto its RDS back. The clock must be closed before, so that nothing new begins."""

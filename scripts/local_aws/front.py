@@ -25,12 +25,12 @@ from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from moto.sts.models import sts_backends
 from werkzeug.exceptions import NotFound
 
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import AwsError
 from scripts.local_aws.faults import ApiFault, Faults
+from scripts.local_aws.identities import session_of
 from scripts.local_aws.state_machines import OPERATIONS as STATE_MACHINE_OPERATIONS
 
 Environ = dict[str, Any]
@@ -150,7 +150,9 @@ class Front:
         if isinstance(call, tuple):
             return call
         problem = self._unknown(call)
-        fault = None if problem else self._faults.api(f"{call.service}:{call.operation}")
+        fault = (
+            None if problem else self._faults.api(f"{call.service}:{call.operation}", call.region, call.parameters())
+        )
         if problem:
             answer = _error(call, CODE, problem, 501)
         elif fault is not None and fault.answer == "refused":
@@ -242,11 +244,8 @@ def _operation(environ: Environ, model: str, target: str, content_type: str, bod
 
 
 def _principal(access_key: str) -> str:
-    for account in list(sts_backends):
-        for session in reversed(sts_backends[account]["aws"].assumed_roles):
-            if session.access_key_id == access_key:
-                return str(session.role_arn)
-    return "operator"
+    session = session_of(access_key)
+    return str(session.role_arn) if session else "operator"
 
 
 def _error(call: _Call, code: str, message: str, status: int) -> Answer:
