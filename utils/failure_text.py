@@ -11,7 +11,9 @@ from msgspec import Struct
 
 from utils.aurora_shapes import Cluster, Snapshot
 from utils.payloads import ExecutionError
+from utils.plans import RouteStep
 from utils.redaction import without_secrets
+from utils.routes import command_for, still_there
 from utils.state import OperationRecord
 
 MAX_CAUSE = 8_000
@@ -23,6 +25,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     cluster: Cluster | None = None
     copy: Snapshot | None = None
     unknown: str | None = None
+    # Calls that would take back what was opened on the snapshot's way.
+    on_the_way: list[RouteStep] = []
 
 
 def cause_lines(error: ExecutionError) -> list[str]:
@@ -41,7 +45,7 @@ def cause_lines(error: ExecutionError) -> list[str]:
 def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:
     if remains.unknown:
         yield f"RDS could not be asked ({remains.unknown}); look for yourself."
-    elif remains.cluster is None and remains.copy is None:
+    elif remains.cluster is None and remains.copy is None and not remains.on_the_way:
         yield "Nothing of this operation's: no cluster, no copied snapshot."
     if remains.cluster is not None:
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
@@ -49,6 +53,7 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
             yield "No login with a new master password has worked on it: the source's may still open it."
     if remains.copy is not None:
         yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}."
+    yield from (still_there(step) for step in remains.on_the_way)
     if record and record.protection_off_at and not record.source_deletion_at:
         yield f"The source cluster's deletion protection was switched off at {record.protection_off_at}."
     if record and record.source_deletion_at:
@@ -99,6 +104,10 @@ def _giving_up_lines(remains: Remains, here: str) -> Iterable[str]:
         for member in remains.cluster.member_identifiers:
             yield f"aws rds delete-db-instance --db-instance-identifier {member} {here}"
         yield f"aws rds delete-db-cluster --db-cluster-identifier {name} --skip-final-snapshot {here}"
+    if remains.on_the_way:
+        yield "Take back what was opened on the snapshot's way only if you don't resume:"
+    for step in remains.on_the_way:
+        yield f"In account {step.snapshot_arn.split(':')[4]}: {command_for(step)}"
     if remains.copy is not None:
         yield "Delete the copied snapshot only if you don't resume:"
         yield f"aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {remains.copy.identifier} {here}"

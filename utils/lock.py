@@ -51,7 +51,7 @@ class TargetLock:
         self._tables: DynamoDBClient = client("dynamodb")
         self._table = settings.text("STATE_TABLE")
 
-    def take(self, now: dt.datetime) -> Taking:
+    def claim(self, now: dt.datetime) -> Taking:
         """Take the lock if it is free, ours, or a dead run's. For a run's first step: only that may ask who is dead."""
         holder = self.hold(now)
         if holder is None:

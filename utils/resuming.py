@@ -111,6 +111,8 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         if cluster is not None and ours:
             _refuse_while_going([cluster, *target.instances_of(cluster.identifier)], plan, target)
         facts = {"clean_up_at": None} if ours else dict(NO_CLUSTER)
+    if record.copy_clean_up_at is not None:
+        facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
     if record.password_reset_at is not None and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set once more.
         facts["password_reset_at"] = None

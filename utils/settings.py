@@ -16,7 +16,7 @@ def text(name: str) -> str:
 
 
 def optional(name: str) -> str:
-    """A variable that stands for a parameter that the stack may leave empty."""
+    """A variable that may be empty."""
     return os.environ.get(name, "")
 
 

@@ -56,7 +56,7 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan) 
 def take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> None:
     """Hold the lock on the target. It is taken over from a run that has ended without giving it back."""
     target = plan.target_cluster_id
-    taking = TargetLock(target, plan.operation_id, state.execution_id).take(state.now)
+    taking = TargetLock(target, plan.operation_id, state.execution_id).claim(state.now)
     if (holder := taking.held_by) is not None:
         if request.scheduled_at is not None and holder.operation_id == plan.operation_id:
             raise _duplicate(request, holder.execution_id)

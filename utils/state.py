@@ -46,6 +46,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     plan: dict[str, Any] = {}
     copied_snapshot_arn: str | None = None
+    # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
+    made_snapshots: dict[str, str] = {}
+    route_times: dict[str, str] = {}
     cluster_arn: str | None = None
     cluster_resource_id: str | None = None
     password_version_id: str | None = None
@@ -55,6 +58,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     users: dict[str, Any] | None = None
     clean_up_at: str | None = None
     protection_off_at: str | None = None
+    copy_clean_up_at: str | None = None
     source_deletion_at: str | None = None
     final_snapshot_arn: str | None = None
     resumed_from: str | None = None

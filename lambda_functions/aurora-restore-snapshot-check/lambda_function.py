@@ -7,13 +7,14 @@ from msgspec import convert
 from utils import settings
 from utils.aurora_utils import Aurora
 from utils.common import edge_step
-from utils.finding import source_region
+from utils.finding import source_account, source_region
 from utils.payloads import SnapshotCheckTask
 from utils.planning import plan_restore
 from utils.plans import Plan
 from utils.request import read_request
 from utils.restore_request import RestoreRequest
 from utils.resuming import resume
+from utils.source_account import open_source
 from utils.starting import begin_operation, is_another_runs, operation_id_of, refuse_if_duplicate, take_target
 from utils.state import OperationRecord, OperationState
 
@@ -28,7 +29,9 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
         refuse_if_duplicate(request, known)
         return go_on(task, request, state, known)
     target = Aurora(settings.region())
-    source = Aurora(source_region(request, target.region))
+    account = source_account(request, task.run.execution_id.split(":")[4])
+    region = source_region(request, target.region)
+    source = open_source(account, region, task.run.execution_id, state.operation_id, task.run.now)
     plan = plan_restore(request, state.operation_id, task.run, source, target)
     begin_operation(request, state, plan)
     state.audit("snapshot-check", "done", {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed})

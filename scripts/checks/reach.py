@@ -20,7 +20,7 @@ from scripts.checks.handlers import DIRECTORY
 UTILS = Path(__file__).parents[2] / "utils"
 # Where IAM doesn't call a service as boto3 does.
 _IAM_PREFIXES = {"stepfunctions": "states"}
-_SETTINGS_READERS = {"settings.optional", "settings.text", "settings.whole_number", "text", "whole_number"}
+_SETTINGS_READERS = {f"{module}{name}" for module in ("settings.", "") for name in ("optional", "text", "whole_number")}
 
 
 class Definition(NamedTuple):

@@ -57,7 +57,7 @@ def test_rule_6_a_run_that_is_at_work_keeps_its_lock_even_when_it_has_expired(
 ) -> None:
     ours().hold(NOW)
     machine.statuses[EXECUTION] = status
-    taking = theirs().take(EXPIRED)
+    taking = theirs().claim(EXPIRED)
     assert taking.held_by is not None
     assert taking.held_by.execution_id == EXECUTION
     assert ours().hold(EXPIRED) is None
@@ -70,7 +70,7 @@ def test_a_dead_runs_lock_is_taken_over_at_once(machine: FakeMachine, status: st
     del machine.statuses[EXECUTION]
     if status:
         machine.statuses[EXECUTION] = status
-    taking = theirs().take(NOW)
+    taking = theirs().claim(NOW)
     assert taking.held_by is None
     assert taking.taken_from is not None
     assert taking.taken_from.execution_id == EXECUTION
@@ -85,10 +85,10 @@ def test_rule_6_of_two_that_find_a_dead_run_one_gets_its_lock(machine: FakeMachi
 
     def be_quicker(**_: object) -> None:
         client("stepfunctions").meta.events.unregister("before-call.sfn.DescribeExecution", be_quicker)
-        assert TargetLock(TARGET, "third", third).take(NOW).held_by is None
+        assert TargetLock(TARGET, "third", third).claim(NOW).held_by is None
 
     client("stepfunctions").meta.events.register_first("before-call.sfn.DescribeExecution", be_quicker)
-    taking = theirs().take(NOW)
+    taking = theirs().claim(NOW)
     assert taking.held_by is not None
     assert taking.held_by.execution_id == third
 
@@ -105,17 +105,17 @@ def test_the_lock_of_another_machines_run_is_respected_until_it_expires(machine:
     """Which of its executions are at work can't be asked."""
     foreign = EXECUTION.replace(":aurora-restore:", ":another-machine:")
     TargetLock(TARGET, "theirs", foreign).hold(NOW)
-    held_by = ours().take(LATER).held_by
+    held_by = ours().claim(LATER).held_by
     assert held_by is not None
     assert held_by.execution_id == foreign
-    assert ours().take(EXPIRED).held_by is None
+    assert ours().claim(EXPIRED).held_by is None
     assert machine.operations() == []
 
 
 def test_rule_6_a_run_that_lost_its_lock_doesnt_get_it_back(machine: FakeMachine) -> None:
     ours().hold(NOW)
     machine.statuses[EXECUTION] = "TIMED_OUT"
-    theirs().take(EXPIRED)
+    theirs().claim(EXPIRED)
     holder = ours().hold(EXPIRED)
     assert holder is not None
     assert holder.execution_id == OTHER_EXECUTION

@@ -10,7 +10,7 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import REGION, Stage
-from tests.integration.pipeline.support import Pipeline, numbers, settle
+from tests.integration.pipeline.support import Pipeline, for_exports, numbers, settle
 
 
 @pytest.fixture(scope="session")
