@@ -3,8 +3,9 @@
 from msgspec import convert
 
 from utils import settings
+from utils.application_secret import ApplicationSecret
 from utils.common import Work, step
-from utils.credentials import AdminSecret, ApplicationSecret
+from utils.credentials import AdminSecret
 from utils.errors import StepFailed
 from utils.payloads import SetupUsersTask, UsersReady
 from utils.postgres import Server
@@ -31,7 +32,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     work.state.remember(login_proven_at=iso(task.run.now))
 
     logins = ApplicationSecret(settings.text("APP_SECRET_ARN")).logins()
-    report = set_up_roles(server, master, logins)
+    report = set_up_roles(server, master, logins, lock=task.inherited_logins == "lock", quarantine=task.quarantine)
     users = UsersReady(
         endpoint=master.host,
         port=master.port,
@@ -40,6 +41,9 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         read_only_role=logins.readonly_user,
         inherited_logins=shortened(report.inherited_logins),
         warnings=shortened(report.warnings),
+        roles=shortened(report.roles),
+        locked_logins=shortened(report.locked_logins),
+        disabled=shortened(report.disabled),
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
     return users

@@ -33,6 +33,7 @@ from utils.payloads import ArchiveTask
 from utils.planning import plan_restore
 from utils.plans import SnapshotExport
 from utils.request import read_request
+from utils.source_account import Source
 from utils.state import OperationState
 
 archive = calling("archive-snapshot")
@@ -72,7 +73,7 @@ def configured(surroundings: None, rds: FakeRds, keys: FakeKeys, monkeypatch: py
 
 def planned() -> SnapshotExport | None:
     request = read_request({"archive_snapshot": "export"}, STACK)
-    return plan_restore(request, OPERATION, an_execution(), Aurora(REGION), Aurora(REGION)).export
+    return plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION)).export
 
 
 def refusal() -> str:
