@@ -6,10 +6,10 @@ what a failed operation made itself. Whatever isn't proved is left alone.
 
 from __future__ import annotations
 
-from utils.aurora_shapes import Cluster
+from utils.aurora_shapes import Cluster, Snapshot
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed, TemporaryFailure
-from utils.plans import SourceDeletion
+from utils.plans import SnapshotCopy, SourceDeletion
 from utils.protection import protecting_tag, why_not_deletable
 from utils.state import OperationRecord
 
@@ -92,6 +92,16 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
     if (why := protecting_tag(cluster, target)) is not None:
         return None, f"{target_cluster_id} {why}"
     return cluster, ""
+
+
+def prove_own_copy(found: Snapshot, copy: SnapshotCopy, record: OperationRecord) -> None:
+    """By the planned ARN, the one recorded when it was made, and our tag. Raises StepFailed for any other snapshot."""
+    recorded = record.copied_snapshot_arn in (None, found.arn) and found.arn == copy.arn
+    if not recorded or not found.belongs_to(record.operation_id):
+        raise StepFailed(
+            f"Snapshot {found.arn} isn't the copy that operation {record.operation_id} made "
+            f"({record.copied_snapshot_arn}). It was left alone. Look at it and delete it yourself if it isn't needed."
+        )
 
 
 def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None, keep_backups: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from utils.aurora_ending import SourceEnding
 from utils.aurora_shapes import Cluster, Snapshot
 from utils.aurora_utils import Aurora
@@ -11,6 +13,20 @@ from utils.plans import SourceDeletion
 
 # RDS's answers may lag behind what it was told: for so long a broken status, or a missing snapshot, proves nothing.
 LAG_SECONDS = 20 * 60
+
+
+def deletion_begun(deletion: SourceDeletion, began: dt.datetime, unit: int, *, switching: bool) -> DeleteProgress:
+    """Never ready at once: whether the cluster is gone, and its final snapshot there, is looked at by the next step."""
+    return DeleteProgress(
+        cluster_identifier=deletion.cluster_identifier,
+        region=deletion.region,
+        cluster_resource_id=deletion.cluster_resource_id,
+        final_snapshot_identifier=deletion.final_snapshot_identifier,
+        started_at=began,
+        ready=False,
+        wait_seconds=unit if switching else 2 * unit,
+        doing="switching-protection-off" if switching else "deleting",
+    )
 
 
 def raise_if_never_gone(

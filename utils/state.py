@@ -65,6 +65,10 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     earlier_executions: list[str] = []
     notified_at: str | None = None
 
+    def entered(self, step: str) -> dt.datetime:
+        """When this execution, or a redrive of it, first entered a step: its deadline counts from there."""
+        return dt.datetime.fromisoformat(self.step_times[step])
+
 
 # What is forgotten of a cluster that this operation's own clean-up has deleted: a resumed run makes another.
 NO_CLUSTER: dict[str, None] = dict.fromkeys(

@@ -3,15 +3,12 @@
 The snapshot that was found is never touched.
 """
 
-import datetime as dt
-
 from msgspec.structs import replace
 
 from utils import settings
 from utils.common import Work, step
 from utils.copying import Places
-from utils.deletion import prove_restored
-from utils.errors import StepFailed
+from utils.deletion import prove_own_copy, prove_restored
 from utils.exporting import export_progress
 from utils.payloads import Archived, ArchiveTask
 from utils.plans import SnapshotCopy, SnapshotExport
@@ -46,12 +43,7 @@ def archive(task: ArchiveTask, copy: SnapshotCopy, record: OperationRecord, work
     copied = work.aurora().snapshot(copy.identifier)
     if copied is None:
         return None, f"the copy {copy.identifier} is gone already"
-    recorded = record.copied_snapshot_arn in (None, copied.arn) and copied.arn == copy.arn
-    if not recorded or not copied.belongs_to(task.run.operation_id):
-        raise StepFailed(
-            f"Snapshot {copied.arn} isn't the copy that operation {task.run.operation_id} made "
-            f"({record.copied_snapshot_arn}). It was left alone. Look at it and delete it yourself if it isn't needed."
-        )
+    prove_own_copy(copied, copy, record)
     work.aurora().delete_snapshot(copied.identifier)
     return copied.arn, "the copy had served its purpose"
 
@@ -60,5 +52,5 @@ def export(task: ArchiveTask, wanted: SnapshotExport, record: OperationRecord, w
     """RDS goes on with it by itself; the state machine waits and asks again."""
     prove_restored(record, work.aurora(), task.run.target_cluster_id)
     kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
-    began = dt.datetime.fromisoformat(record.step_times["archive-snapshot"])
+    began = record.entered("archive-snapshot")
     return export_progress(wanted, kept, settings.region(), began, task.run.now, work.poll_seconds)

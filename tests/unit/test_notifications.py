@@ -151,7 +151,7 @@ def test_success_says_how_long_each_phase_took_waiting_included() -> None:
 def test_success_names_the_cluster_that_was_deleted(final: str | None, said: str) -> None:
     deletion = a_deletion(final_snapshot_identifier=final)
     body = success(a_plan(delete_source=True, source_deletion=deletion)).body
-    assert f"Deleted    prod-orders (cluster-PROD) in {REGION}, {said}" in body.splitlines()
+    assert f"Deleted    prod-orders (cluster-PROD) in {REGION}, {said}, automated backups kept" in body.splitlines()
 
 
 def test_success_names_the_copy_that_was_deleted() -> None:

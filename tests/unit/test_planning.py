@@ -467,7 +467,10 @@ def test_deletion_protection_is_switched_off_only_when_that_is_asked_for(product
     assert deletion.switches_protection_off is True
 
 
-def test_rule_2_the_automated_snapshot_that_is_restored_isnt_deleted_with_the_others(rds: FakeRds) -> None:
+def test_rule_2_the_automated_snapshot_that_is_restored_isnt_deleted_with_the_others(
+    rds: FakeRds, production: dict[str, Any]
+) -> None:
+    rds.add_snapshot("manual")
     asked = {"delete_source": True, "confirm_delete_source": "prod-orders", "delete_automated_backups": True}
     deletion = plan_of(**asked).source_deletion
     assert deletion is not None
