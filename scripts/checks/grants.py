@@ -25,6 +25,7 @@ BROUGHT_ALONG = {
     "rds:DeleteDBCluster": ("rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"),
     # The secret of a master login that RDS keeps is made with the caller's rights.
     "rds:ModifyDBCluster": ("secretsmanager:CreateSecret", "secretsmanager:TagResource", *_KEY_OF_SNAPSHOT),
+    "rds:StartExportTask": ("iam:PassRole", "kms:CreateGrant", "kms:DescribeKey"),
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
