@@ -84,7 +84,7 @@ def _of_the_source(deletion: SourceDeletion, account: str) -> Iterator[PlannedCa
 
     if deletion.switches_protection_off:
         yield there("rds:ModifyDBCluster", deletion.cluster_identifier)
-    yield from (there("rds:DeleteDBInstance", name) for name in deletion.instance_identifiers)
+    yield from (there("rds:DeleteDBInstance", name) for name in deletion.instance_identifiers or [])
     yield there("rds:DeleteDBCluster", deletion.cluster_identifier)
     if deletion.final_snapshot_identifier:
         yield there("rds:AddTagsToResource", deletion.final_snapshot_identifier)

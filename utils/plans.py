@@ -132,6 +132,8 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str
     region: str
     final_snapshot_identifier: str | None
+    # In the order in which they go, the writer last. None in plans of older versions, which didn't name them.
+    instance_identifiers: list[str] | None = None
     # What the final snapshot is tagged with once it is there.
     tags: dict[str, str] = {}
     delete_automated_backups: bool = False
@@ -177,5 +179,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     inherited_logins: InheritedLogins = "report"
     quarantine: bool = False
     export: SnapshotExport | None = None
+    calls: list[PlannedCall] = []
     # What an earlier run of this operation has done, line by line, where this one goes on with it.
     resumed: list[str] = []

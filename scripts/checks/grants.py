@@ -28,6 +28,8 @@ BROUGHT_ALONG = {
     "rds:StartExportTask": ("iam:PassRole", "kms:CreateGrant", "kms:DescribeKey"),
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
+# A call that needs nothing else when it is made there: no secret is handed over.
+ALONE = {"aurora_ending.switch_deletion_protection_off"}
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
 IN_A_VPC = (
     "ec2:AssignPrivateIpAddresses",
@@ -45,7 +47,7 @@ def reasons(folder: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for action, place in sorted(reached(folder).places):
         found.setdefault(action, []).append(f"`{place}`")
-        for other in BROUGHT_ALONG.get(action, ()):
+        for other in () if place in ALONE else BROUGHT_ALONG.get(action, ()):
             found.setdefault(other, []).append(f"comes with {action}")
     for action, reason in OF_EVERY_FUNCTION.items():
         found.setdefault(action, []).append(reason)

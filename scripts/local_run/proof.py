@@ -38,6 +38,7 @@ class Proof:
         """`calls` are those of the run, and may hold others' that only looked on."""
         self.stage, self.production, self.run, self.messages = stage, production, run, messages
         self.plan: dict[str, Any] = run.output["plan"]
+        self.calls = changes_of_run(calls)
         self.admin = self._master_login()
         self.app = stage.secret("AppSecretArn")
         self.server = Server(run.output["users"]["endpoint"], run.output["users"]["port"])
