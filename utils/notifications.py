@@ -11,7 +11,12 @@ from typing import Any
 
 from msgspec import Struct
 
+<<<<<<< HEAD
 from utils.failure_text import Remains, cause_lines, next_lines, remains_lines
+=======
+from utils.aurora_shapes import Cluster, Snapshot
+from utils.cluster_text import summary
+>>>>>>> main
 from utils.payloads import Archived, ExecutionError, UsersReady
 from utils.plan_text import plan_lines
 from utils.plans import Plan
@@ -59,7 +64,7 @@ def succeeded(
         f"Endpoint   {users.endpoint}:{users.port}",
         f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
         f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
-        f"Settings   {cluster.instance_count} x {cluster.db_instance_class}, PostgreSQL {cluster.engine_version}",
+        f"Settings   {summary(cluster)}, PostgreSQL {cluster.engine_version}",
         *_role_lines(users),
         f"Databases  {', '.join(users.databases)}",
         f"Took       {duration(total_seconds(record, now))}",
@@ -78,6 +83,9 @@ def succeeded(
         ),
         _archive_line(archive),
     ]
+    if record.master_secret_arn:
+        lines.append(f"Login      RDS keeps the master login in {record.master_secret_arn}")
+    lines += [f"Differs    {difference}" for difference in record.differences]
     if users.locked_logins:
         lines.append(f"Locked     logins that came with the data: {', '.join(users.locked_logins)}")
     lines += [f"Disabled   {text}" for text in users.disabled]
