@@ -11,12 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
-<<<<<<< HEAD
-from utils.failure_text import Remains, cause_lines, next_lines, remains_lines
-=======
-from utils.aurora_shapes import Cluster, Snapshot
 from utils.cluster_text import summary
->>>>>>> main
+from utils.failure_text import Remains, cause_lines, next_lines, remains_lines
 from utils.payloads import Archived, ExecutionError, UsersReady
 from utils.plan_text import plan_lines
 from utils.plans import Plan

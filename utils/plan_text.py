@@ -20,14 +20,10 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     yield from later_lines(cluster)
     quiet = ["disable production's pg_cron jobs and subscriptions"] if plan.quarantine else []
     lock = ["lock production's own logins"] if plan.inherited_logins == "lock" else []
-<<<<<<< HEAD
-    yield ", ".join(["reset the master password", "prove a login", *quiet, *lock, "set up the application's roles"])
-    if plan.source_deletion and plan.source_deletion.switches_protection_off:
-        yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"
-=======
     proof = "prove a login with the new master password"
     yield ", ".join([proof, *quiet, *lock, "set up the application's roles"])
->>>>>>> main
+    if plan.source_deletion and plan.source_deletion.switches_protection_off:
+        yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"
     if plan.source_deletion:
         final = plan.source_deletion.final_snapshot_identifier
         yield (

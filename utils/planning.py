@@ -35,13 +35,9 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     crossing = plan_crossing(request, snapshot, operation_id, account, source, target)
     copy = crossing.copy
     takes_final_snapshot = source_cluster is not None and request.final_snapshot is not False
-<<<<<<< HEAD
-    cluster = cluster_plan(request, target_id, snapshot, copy, operation_id)
-    export = plan_export(request, snapshot, copy, operation_id)
-=======
     like = source_settings(request, source, snapshot.cluster_identifier)
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
->>>>>>> main
+    export = plan_export(request, snapshot, copy, operation_id)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, run),

@@ -190,28 +190,4 @@ NEVER_BY_DEFAULT = frozenset(
     }
 )
 # Fields that stand here for what is being built, and are refused until it is.
-NOT_YET = frozenset(
-    {
-<<<<<<< HEAD
-        "like_source",
-        "reader_instance_class",
-        "serverless_v2_seconds_until_auto_pause",
-        "availability_zones",
-        "storage_type",
-        "network_type",
-        "enabled_cloudwatch_logs_exports",
-        "performance_insights_retention_days",
-        "database_insights_mode",
-        "preferred_backup_window",
-        "preferred_maintenance_window",
-        "auto_minor_version_upgrade",
-        "extended_support",
-        "data_api",
-        "master_login",
-=======
-        "scheduled_at",
-        "delete_automated_backups",
-        "override_deletion_protection",
->>>>>>> main
-    }
-)
+NOT_YET = frozenset({})

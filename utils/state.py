@@ -153,13 +153,8 @@ class OperationState:
             names={"#step": step},
         )
 
-<<<<<<< HEAD
     def remember(self, **facts: Any) -> None:
         """Record facts at once; a step that dies afterwards finds them when it is tried again. None forgets one."""
-=======
-    def remember(self, **facts: str | int | list[str] | dict[str, str] | None) -> None:
-        """Record facts at once; a step that dies afterwards finds them when it is tried again."""
->>>>>>> main
         self._update(facts)
 
     def close(self, status: Status) -> None:
@@ -173,17 +168,10 @@ class OperationState:
         item = answer.get("Item")
         if item is None:
             return None
-<<<<<<< HEAD
         return msgspec.convert(
             {name: unstored(value_of(value)) for name, value in item.items() if name != "expires_at"},
             OperationRecord,
         )
-=======
-        facts = {name: value_of(value) for name, value in item.items() if name != "expires_at"}
-        # The table's numbers are decimals; an operation's are all whole.
-        whole = {name: int(value) if isinstance(value, Decimal) else value for name, value in facts.items()}
-        return msgspec.convert(whole, OperationRecord)
->>>>>>> main
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
         """Append one event. The key's suffix keeps two events of one moment apart."""

@@ -16,20 +16,11 @@ from utils.state import OperationRecord, iso
 @step("setup-db-users", SetupUsersTask)
 def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     """The only step in the VPC. A database that doesn't let us in yet raises TemporaryFailure and is asked again."""
-<<<<<<< HEAD
-    admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
-    record = work.record()
+    admin, record = AdminSecret(settings.text("ADMIN_SECRET_ARN")), work.record()
     if record.users is not None:
         # An earlier run of this operation, or an attempt whose answer was lost: people may rely on the cluster by now.
         return convert(record.users, UsersReady, strict=False)
-    version = record.password_version_id
-    if version is None:
-        raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")
-    master = admin.staged(version)
-=======
-    admin, record = AdminSecret(settings.text("ADMIN_SECRET_ARN")), work.record()
     master = master_login(admin, record)
->>>>>>> main
     server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
 
     prove_login(server, master)
@@ -51,10 +42,8 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         locked_logins=shortened(report.locked_logins),
         disabled=shortened(report.disabled),
     )
-<<<<<<< HEAD
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
     return users
-=======
 
 
 def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:
@@ -64,4 +53,3 @@ def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:
     if record.master_secret_arn and record.cluster_arn and record.endpoint and record.port:
         return ManagedSecret(record.master_secret_arn).login(record.cluster_arn, record.endpoint, record.port)
     raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")
->>>>>>> main

@@ -224,26 +224,20 @@ class FakeRds(FakeGroups):
         }
 
     def _describe_db_clusters(self, given: Thing) -> Thing:
-<<<<<<< HEAD
         if "DBClusterIdentifier" in given:
             found = [self._existing_cluster(given["DBClusterIdentifier"])]
         else:
             (by_id,) = given["Filters"]
             assert by_id["Name"] == "db-cluster-resource-id"
             found = [each for each in self.clusters.values() if each["DbClusterResourceId"] in by_id["Values"]]
-        with_members = [
-            {**each, "DBClusterMembers": [{"DBInstanceIdentifier": name} for name in self._members(each)]}
-            for each in found
-        ]
+        with_members = []
+        for cluster in found:
+            members = [
+                {"DBInstanceIdentifier": each, "IsClusterWriter": not number}
+                for number, each in enumerate(self._members(cluster))
+            ]
+            with_members.append({**cluster, "DBClusterMembers": members})
         return self._page("DBClusters", with_members, given)
-=======
-        cluster = self._existing_cluster(given["DBClusterIdentifier"])
-        members = [
-            {"DBInstanceIdentifier": each, "IsClusterWriter": not number}
-            for number, each in enumerate(self._members(cluster))
-        ]
-        return self._page("DBClusters", [{**cluster, "DBClusterMembers": members}], given)
->>>>>>> main
 
     def _describe_db_instances(self, given: Thing) -> Thing:
         name = given.get("DBInstanceIdentifier")
@@ -325,15 +319,10 @@ class FakeRds(FakeGroups):
     def _modify_db_cluster(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         assert given["ApplyImmediately"]
-<<<<<<< HEAD
         if "DeletionProtection" in given:
             change = {"DeletionProtection": given["DeletionProtection"]}
             self._after("ModifyDBCluster", lambda: cluster.update(change))
             return {"DBCluster": dict(cluster)}
-        self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
-        cluster["PendingModifiedValues"] = {"MasterUserPassword": "****"}
-        self._after("ModifyDBCluster", lambda: cluster.update(PendingModifiedValues={}))
-=======
         assert given.get("ManageMasterUserPassword") is not False, "RDS refuses it for a cluster that isn't managed"
         if "MasterUserPassword" in given:
             self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
@@ -345,7 +334,6 @@ class FakeRds(FakeGroups):
             self._after("ModifyDBCluster", lambda: secret.update(SecretStatus="active"))
         else:
             self._after("ModifyDBCluster", lambda: cluster.update(reported(given, CLUSTER_SETTINGS)))
->>>>>>> main
         return {"DBCluster": dict(cluster)}
 
     def _enable_http_endpoint(self, given: Thing) -> Thing:

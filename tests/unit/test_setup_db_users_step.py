@@ -110,13 +110,6 @@ def test_a_proven_login_becomes_current_and_both_roles_can_log_in(
     assert not can_log_in(server, "orders", "boss", "Productions-password-1")
 
 
-<<<<<<< HEAD
-def test_rule_5_setting_up_twice_is_as_good_as_once(postgres: Postgres, login: MasterLogin) -> None:
-    """Also when somebody has changed the password since: what is set up is in use, and isn't touched again."""
-    first = set_up(task())
-    postgres.set_password("boss", "Somebodys-own-password-1")
-    assert set_up(task()) == first
-=======
 CLUSTER_ARN = "arn:aws:rds:us-east-1:123456789012:cluster:staging-orders"
 
 
@@ -161,9 +154,11 @@ def test_a_login_that_nobody_keeps_is_for_a_person(operation: OperationState) ->
         set_up(task())
 
 
-def test_rule_5_setting_up_twice_is_as_good_as_once(login: MasterLogin) -> None:
-    assert set_up(task()) == set_up(task())
->>>>>>> main
+def test_rule_5_setting_up_twice_is_as_good_as_once(postgres: Postgres, login: MasterLogin) -> None:
+    """Also when somebody has changed the password since: what is set up is in use, and isn't touched again."""
+    first = set_up(task())
+    postgres.set_password("boss", "Somebodys-own-password-1")
+    assert set_up(task()) == first
 
 
 def test_rule_5_setting_up_again_after_a_lost_answer_succeeds(login: MasterLogin) -> None:
