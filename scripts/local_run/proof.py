@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 
 from scripts.local_aws.front import ApiCall
-from scripts.local_run.calls import not_as_planned
+from scripts.local_run.calls import changes_of_run, not_as_planned
 from scripts.local_run.following import Followed
 from scripts.local_run.production import MASTER, Production, count_rows, database_session
 from scripts.local_run.stage import Stage
