@@ -190,4 +190,4 @@ NEVER_BY_DEFAULT = frozenset(
     }
 )
 # Fields that stand here for what is being built, and are refused until it is.
-NOT_YET = frozenset({})
+NOT_YET: frozenset[str] = frozenset()
