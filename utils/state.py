@@ -14,11 +14,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import settings
+from utils.attributes import attribute, value_of
 from utils.aws import client, error_code
 from utils.errors import RequestRefused, StepFailed
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 Status = Literal["planned", "running", "succeeded", "failed"]
 STATE_DAYS = 400
 AUDIT_DAYS = 800
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class OperationRecord(Struct, frozen=True, kw_only=True):
@@ -53,6 +50,13 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str | None = None
     password_version_id: str | None = None
     password_reset_at: str | None = None
+    inherited_secret_arn: str | None = None
+    master_secret_arn: str | None = None
+    endpoint: str | None = None
+    port: int | None = None
+    settings_changed_at: str | None = None
+    data_api_enabled_at: str | None = None
+    differences: list[str] = []
     login_proven_at: str | None = None
     users_ready_at: str | None = None
     source_deletion_at: str | None = None
@@ -90,7 +94,7 @@ class OperationState:
         try:
             self._tables.put_item(
                 TableName=self._state_table,
-                Item={name: _serialize(value) for name, value in item.items()},
+                Item={name: attribute(value) for name, value in item.items()},
                 ConditionExpression="attribute_not_exists(operation_id) OR execution_id = :mine",
                 ExpressionAttributeValues={":mine": {"S": self.execution_id}},
             )
@@ -110,7 +114,7 @@ class OperationState:
             names={"#step": step},
         )
 
-    def remember(self, **facts: str | dict[str, str] | None) -> None:
+    def remember(self, **facts: str | int | list[str] | dict[str, str] | None) -> None:
         """Record facts at once; a step that dies afterwards finds them when it is tried again."""
         self._update(facts)
 
@@ -125,10 +129,10 @@ class OperationState:
         item = answer.get("Item")
         if item is None:
             return None
-        return msgspec.convert(
-            {name: _deserialize(value) for name, value in item.items() if name != "expires_at"},
-            OperationRecord,
-        )
+        facts = {name: value_of(value) for name, value in item.items() if name != "expires_at"}
+        # The table's numbers are decimals; an operation's are all whole.
+        whole = {name: int(value) if isinstance(value, Decimal) else value for name, value in facts.items()}
+        return msgspec.convert(whole, OperationRecord)
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
         """Append one event. The key's suffix keeps two events of one moment apart."""
@@ -143,7 +147,7 @@ class OperationState:
         }
         self._tables.put_item(
             TableName=self._audit_table,
-            Item={name: _serialize(value) for name, value in item.items()},
+            Item={name: attribute(value) for name, value in item.items()},
             ConditionExpression="attribute_not_exists(operation_id)",
         )
 
@@ -156,7 +160,7 @@ class OperationState:
                 UpdateExpression="SET " + ", ".join(assignments),
                 ConditionExpression="execution_id = :mine",
                 ExpressionAttributeNames={f"#{name}": name for name in values} | dict(names or {}),
-                ExpressionAttributeValues={f":{name}": _serialize(plain(value)) for name, value in values.items()}
+                ExpressionAttributeValues={f":{name}": attribute(plain(value)) for name, value in values.items()}
                 | {":now": {"S": iso(self.now)}, ":mine": {"S": self.execution_id}},
             )
         except ClientError as error:

@@ -27,12 +27,21 @@ class Proof:
 
     def __init__(self, stage: Stage, production: Production, run: Followed, messages: list[dict[str, str]]) -> None:
         self.stage, self.production, self.run, self.messages = stage, production, run, messages
-        self.admin = stage.secret("AdminSecretArn")
-        self.app = stage.secret("AppSecretArn")
-        self.server = Server(self.admin["host"], int(self.admin["port"]))
         self.plan: dict[str, Any] = run.output["plan"]
+        self.admin = self._master_login()
+        self.app = stage.secret("AppSecretArn")
+        self.server = Server(run.output["users"]["endpoint"], run.output["users"]["port"])
         self.rows: dict[str, int] = {}
         self.failures: list[str] = []
+
+    def _master_login(self) -> dict[str, Any]:
+        """As the request wanted it kept: by the pipeline in the stack's secret, or by RDS in one of its own."""
+        if self.plan["cluster"]["master_login"] == "pipeline":
+            return self.stage.secret("AdminSecretArn")
+        rds, secrets = (self.stage.aws.client(service) for service in ("rds", "secretsmanager"))
+        (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=self.plan["cluster"]["identifier"])["DBClusters"]
+        kept = secrets.get_secret_value(SecretId=cluster["MasterUserSecret"]["SecretArn"])
+        return dict(json.loads(kept["SecretString"]))
 
     def checks(self) -> dict[str, bool]:
         results: dict[str, bool] = {}
@@ -151,40 +160,61 @@ class Proof:
             "db_subnet_group_name": cluster["DBSubnetGroup"],
             "vpc_security_group_ids": [each["VpcSecurityGroupId"] for each in cluster["VpcSecurityGroups"]],
             "db_cluster_parameter_group_name": cluster["DBClusterParameterGroup"],
+            "storage_type": cluster["StorageType"],
+            "network_type": cluster["NetworkType"],
+            "enabled_cloudwatch_logs_exports": sorted(cluster.get("EnabledCloudwatchLogsExports", [])),
             "deletion_protection": cluster["DeletionProtection"],
             "backup_retention_days": cluster["BackupRetentionPeriod"],
             "iam_database_authentication": cluster["IAMDatabaseAuthenticationEnabled"],
-            "instance_count": len(instances),
+            "data_api": cluster["HttpEndpointEnabled"],
+            "instances": sorted(instances),
         }
-        wrong = {name: value for name, value in seen.items() if plan[name] != value}
+        wanted = plan | {"instances": sorted(each["identifier"] for each in plan["instances"])}
+        wrong = {name: value for name, value in seen.items() if wanted[name] != value}
         if wrong:
             self.failures.append(f"settings_as_planned: {wrong}")
         return not wrong and plan["tags"].items() <= tags.items()
 
     def _source_as_asked(self) -> bool:
-        rds = self.stage.aws.client("rds", self.production.region)
+        rds = self.stage.aws.client("rds", self.production.region, self.production.account)
         clusters = [each["DBClusterIdentifier"] for each in rds.describe_db_clusters()["DBClusters"]]
         deletion = self.plan["source_deletion"]
         if deletion is None:
             return self.plan["snapshot"]["cluster_identifier"] in clusters
         final = deletion["final_snapshot_identifier"]
         return deletion["cluster_identifier"] not in clusters and (
-            final is None or self._snapshot_exists(final, self.production.region)
+            final is None or self._snapshot_exists(final, self.production.region, self.production.account)
         )
 
     def _snapshot_still_there(self) -> bool:
-        return self._snapshot_exists(self.plan["snapshot"]["identifier"], self.production.region)
+        return self._snapshot_exists(
+            self.plan["snapshot"]["identifier"], self.production.region, self.production.account
+        )
 
     def _copy_as_asked(self) -> bool:
         copy = self.plan["copy"]
         if copy is None:
             return True
-        exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region)
+        exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region, self.stage.aws.account_id)
         wanted: bool = self.plan["archive_snapshot"] == "keep"
-        return exists == wanted
+        return exists == wanted and self._nothing_left_on_the_way(copy)
 
-    def _snapshot_exists(self, identifier: str, region: str) -> bool:
-        rds = self.stage.aws.client("rds", region)
+    def _nothing_left_on_the_way(self, copy: dict[str, Any]) -> bool:
+        """Neither a copy in between nor a share is left anywhere."""
+        for step in copy["steps"]:
+            region, account, _, name = step["snapshot_arn"].split(":", 6)[3:]
+            rds = self.stage.aws.client("rds", region, account)
+            if step["name"].startswith("remove_") and self._snapshot_exists(name, region, account):
+                return False
+            if step["name"] == "unshare" and self._snapshot_exists(name, region, account):
+                answer = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=name)
+                attributes = answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
+                if any(step["shared_with"] in each["AttributeValues"] for each in attributes):
+                    return False
+        return True
+
+    def _snapshot_exists(self, identifier: str, region: str, account: str) -> bool:
+        rds = self.stage.aws.client("rds", region, account)
         found = rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
         return identifier in [each["DBClusterSnapshotIdentifier"] for each in found]
 

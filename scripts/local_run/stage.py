@@ -74,16 +74,18 @@ def start(*, real_time: bool) -> LocalAws:
     return LocalAws(real_time=real_time, durations=Durations().scaled(REAL_TIME_FACTOR) if real_time else None)
 
 
-def deploy(aws: LocalAws, *, cross_region: bool, overrides: dict[str, str]) -> Stage:
+def deploy(
+    aws: LocalAws, *, cross_region: bool, overrides: dict[str, str], stack_name: str = "aurora-restore"
+) -> Stage:
     """Deploy the template as a first user would, and subscribe to its topic."""
     stack = aws.deploy(
         TEMPLATE,
-        stack_name="aurora-restore",
+        stack_name=stack_name,
         region=REGION,
         parameters=_parameters(aws, cross_region) | overrides,
     )
     sqs = aws.client("sqs")
-    queue = sqs.create_queue(QueueName="subscriber")["QueueUrl"]
+    queue = sqs.create_queue(QueueName=f"{stack_name}-subscriber")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
     aws.client("sns").subscribe(TopicArn=stack.outputs["TopicArn"], Protocol="sqs", Endpoint=attributes["QueueArn"])
     return Stage(aws, stack, queue)
@@ -96,9 +98,10 @@ def _parameters(aws: LocalAws, cross_region: bool) -> dict[str, str]:
     parameters = {
         "SourceClusterId": SOURCE,
         "TargetClusterId": TARGET,
+        # One more than production has, so that readers are seen as well.
+        "InstanceCount": "2",
         "VpcId": vpc,
         "SubnetIds": ",".join(sorted(subnet["SubnetId"] for subnet in subnets)),
-        "InstanceCount": "2",
         "Architecture": "x86_64",
         "DeletableClusterPattern": "*",
         "RdsCaBundlePath": str(aws.rds_ca_bundle),
