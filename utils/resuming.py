@@ -113,7 +113,7 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         facts = {"clean_up_at": None} if ours else dict(NO_CLUSTER)
     if record.copy_clean_up_at is not None:
         facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
-    if record.password_reset_at is not None and record.login_proven_at is None:
+    if record.password_version_id is not None and record.password_reset_at and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set once more.
         facts["password_reset_at"] = None
     return facts

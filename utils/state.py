@@ -75,22 +75,21 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
 
 
 # What is forgotten of a cluster that this operation's own clean-up has deleted: a resumed run makes another.
-NO_CLUSTER: dict[str, None] = dict.fromkeys(
-    (
-        "cluster_arn",
-        "cluster_resource_id",
-        "password_version_id",
-        "password_reset_at",
-        "inherited_secret_arn",
-        "master_secret_arn",
-        "endpoint",
-        "port",
-        "settings_changed_at",
-        "data_api_enabled_at",
-        "login_proven_at",
-        "clean_up_at",
-    )
-)
+NO_CLUSTER: dict[str, Any] = {
+    "cluster_arn": None,
+    "cluster_resource_id": None,
+    "password_version_id": None,
+    "password_reset_at": None,
+    "inherited_secret_arn": None,
+    "master_secret_arn": None,
+    "endpoint": None,
+    "port": None,
+    "settings_changed_at": None,
+    "data_api_enabled_at": None,
+    "differences": [],
+    "login_proven_at": None,
+    "clean_up_at": None,
+}
 
 
 class OperationState:

@@ -18,8 +18,6 @@ import boto3
 from scripts.checks.handlers import DIRECTORY
 
 UTILS = Path(__file__).parents[2] / "utils"
-# Where IAM doesn't call a service as boto3 does.
-IAM_PREFIXES = {"stepfunctions": "states"}
 _SETTINGS_READERS = {f"{module}{name}" for module in ("settings.", "") for name in ("optional", "text", "whole_number")}
 
 
@@ -157,7 +155,7 @@ def _aws_calls(node: ast.AST, clients: dict[str, str]) -> Iterator[str]:
                 if method == "get_paginator":
                     (named,) = each.args
                     method = str(named.value) if isinstance(named, ast.Constant) else method
-                yield f"{IAM_PREFIXES.get(service, service)}:{_operations(service)[method]}"
+                yield f"{service}:{_operations(service)[method]}"
 
 
 @functools.cache

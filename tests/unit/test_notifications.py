@@ -176,6 +176,21 @@ def test_success_warns_of_productions_logins_and_of_missing_privileges() -> None
     assert "Mind       orders: no privileges on audit.log" in body.splitlines()
 
 
+def test_success_lists_further_roles_locked_logins_and_what_doesnt_run_any_more() -> None:
+    body = success(
+        roles=["orders_app (read and write)", "orders_report (read only)", "etl (owner, schemas sales)"],
+        locked_logins=["alice", "bob"],
+        disabled=["postgres: pg_cron job 1 of 'etl' in 'postgres'"],
+    ).body
+    for line in (
+        "Roles      orders_app (read and write), orders_report (read only)",
+        "           etl (owner, schemas sales)",
+        "Locked     logins that came with the data: alice, bob",
+        "Disabled   postgres: pg_cron job 1 of 'etl' in 'postgres'",
+    ):
+        assert line in body.splitlines()
+
+
 # Plan
 
 

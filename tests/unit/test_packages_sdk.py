@@ -12,7 +12,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 
 from scripts.checks.handlers import FOLDERS
-from scripts.checks.reach import IAM_PREFIXES, reached
+from scripts.checks.reach import reached
 from scripts.packages import layer
 from scripts.packages.sdk_calls import UnreadableCall, mentioned, method_name
 
@@ -21,16 +21,7 @@ SHIPPED = Loader(
     extra_search_paths=[str(layer.host_packages() / "botocore" / "data")], include_default_search_paths=False
 )
 SERVICES = sorted(layer.code().services)
-_SDK_NAMES = {prefix: service for service, prefix in IAM_PREFIXES.items()}
-
-
-def sdk_call(call: str) -> str:
-    """A call as the SDK names its service; IAM has names of its own."""
-    service, name = call.split(":")
-    return f"{_SDK_NAMES.get(service, service)}:{name}"
-
-
-CALLS = sorted({sdk_call(call) for folder in FOLDERS for call in reached(folder).calls})
+CALLS = sorted({call for folder in FOLDERS for call in reached(folder).calls})
 
 
 def model(loader: Loader, service: str) -> ServiceModel:

@@ -35,7 +35,8 @@ def test_the_copy_is_exported_as_parquet_and_stays(
 
 
 def test_a_snapshot_that_is_restored_directly_is_exported_itself(pipeline: Pipeline, target: str) -> None:
-    run = pipeline.run({"target_cluster_id": target, "archive_snapshot": "export"})
+    request = {"target_cluster_id": target, "archive_snapshot": "export", "snapshot_identifier": SNAPSHOT}
+    run = pipeline.run(request)
     assert run.status == "SUCCEEDED", run.reason
     assert run.output["plan"]["export"]["source_arn"].endswith(f":{SNAPSHOT}")
     assert exported(pipeline, run.output["archive"]["exported_to"])
