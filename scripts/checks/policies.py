@@ -30,6 +30,15 @@ _ARNS = {
 }
 
 
+# Parameters that are empty until somebody needs them, as somebody would fill them in.
+_EXAMPLES = {
+    "SourceAccountId": "444455556666",
+    "ExportBucketName": "exports",
+    "ExportRoleArn": "arn:aws:iam::111122223333:role/export",
+    "ExportKmsKeyId": "arn:aws:kms:eu-central-1:111122223333:key/example",
+}
+
+
 def arn_of(logical_id: str) -> str:
     return _ARNS[translated()["Resources"][logical_id]["Type"]].format(logical_id)
 
@@ -86,7 +95,7 @@ def _reference(name: str) -> str:
     if name in _PSEUDO:
         return _PSEUDO[name]
     if name in translated()["Parameters"]:
-        return str(translated()["Parameters"][name].get("Default", name))
+        return str(translated()["Parameters"][name].get("Default", name)) or _EXAMPLES.get(name, "")
     return arn_of(name)
 
 
