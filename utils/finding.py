@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from utils import settings
 from utils.aurora_shapes import Snapshot
@@ -14,6 +15,9 @@ from utils.identifiers import parse_snapshot_arn, snapshot_name
 from utils.payloads import Execution
 from utils.restore_request import RestoreRequest
 from utils.source_account import Source
+
+# How many of those that a snapshot was chosen from a plan names.
+OTHERS_SHOWN = 3
 
 
 def source_region(request: RestoreRequest, own_region: str) -> str:
@@ -35,8 +39,15 @@ def source_account(request: RestoreRequest, own_account: str) -> str:
     return parsed[2] if parsed else request.source_account_id or own_account
 
 
-def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> tuple[Snapshot, str]:
-    """The snapshot that the request means, and why it is that one."""
+class Found(NamedTuple):
+    """The snapshot that the request means, why it is that one, and the next ones that it was chosen from."""
+
+    snapshot: Snapshot
+    why: str
+    others: list[str]
+
+
+def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
     if request.snapshot_identifier is not None:
         named = source.snapshot(snapshot_name(request.snapshot_identifier).lower())
         if named is None and source.access == "shared":
@@ -46,7 +57,7 @@ def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> 
                 f"snapshot_identifier: {request.snapshot_identifier!r} doesn't exist in {_place(source)}. List what "
                 f"does: aws rds describe-db-cluster-snapshots --region {source.region}"
             )
-        return named, "named in the request"
+        return Found(named, "named in the request", [])
     return _newest(request, source, now)
 
 
@@ -65,7 +76,7 @@ def _not_shared(source: Source) -> str:
     )
 
 
-def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> tuple[Snapshot, str]:
+def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
     cluster = (request.source_cluster_id or "").lower()
     candidates = [each for each in source.snapshots_of(cluster) if each.is_available and each.created_at]
     listing = f"aws rds describe-db-cluster-snapshots --region {source.region} --db-cluster-identifier {cluster}"
@@ -77,7 +88,7 @@ def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> tuple[
             f"Take one, or correct the name or source_region. What exists: {listing}"
         )
     if request.snapshot_date is None:
-        return candidates[0], f"the latest of {len(candidates)} available"
+        return _first(candidates, f"the latest of {len(candidates)} available", now)
     day = dt.date.fromisoformat(request.snapshot_date)
     of_that_day = [each for each in candidates if each.created_at and each.created_at.astimezone(dt.UTC).date() == day]
     if not of_that_day:
@@ -86,7 +97,16 @@ def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> tuple[
             f"snapshot_date: {request.snapshot_date!r} has no available snapshot of {cluster} (days are UTC; the "
             f"newest of {len(candidates)} is of {newest:%Y-%m-%d}). Choose a day of this list: {listing}"
         )
-    return of_that_day[0], f"the last of {len(of_that_day)} available on {request.snapshot_date}"
+    return _first(of_that_day, f"the last of {len(of_that_day)} available on {request.snapshot_date}", now)
+
+
+def _first(candidates: list[Snapshot], why: str, now: dt.datetime) -> Found:
+    others = [
+        f"{each.identifier}, {age_hours(each.created_at, now):.1f} hours old"
+        for each in candidates[1 : 1 + OTHERS_SHOWN]
+        if each.created_at
+    ]
+    return Found(candidates[0], why, others)
 
 
 def place_problems(request: RestoreRequest, source: Source, run: Execution) -> Iterator[str]:

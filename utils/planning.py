@@ -32,7 +32,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     """The plan, or RequestRefused with everything that stands in its way. Only reads."""
     account = run.execution_id.split(":")[4]
     refuse_if_any(place_problems(request, source, run))
-    snapshot, why = find_snapshot(request, source, run.now)
+    snapshot, why, others = find_snapshot(request, source, run.now)
     target_id = target_identifier(request, run)
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
     crossing = plan_crossing(request, snapshot, operation_id, account, source, target)
@@ -72,6 +72,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             storage_type=snapshot.storage_type,
             allocated_gib=snapshot.allocated_gib,
             why=why,
+            others=others,
         ),
         copy_needed=copy is not None,
         copy=copy,

@@ -35,6 +35,8 @@ class FoundSnapshot(Struct, frozen=True, kw_only=True):
     storage_type: str
     allocated_gib: int
     why: str
+    # The next ones that it was chosen from, newest first.
+    others: list[str] = []
 
 
 StepName = Literal[

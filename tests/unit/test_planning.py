@@ -58,6 +58,7 @@ def test_without_name_or_date_the_latest_available_snapshot_is_taken(rds: FakeRd
     plan = plan_of()
     assert plan.snapshot.identifier == "rds:prod-orders-newest"
     assert plan.snapshot.why == "the latest of 3 available"
+    assert plan.snapshot.others == ["old, 20.0 hours old", "older, 30.0 hours old"]
     assert plan.snapshot.age_hours == 1.0
 
 
