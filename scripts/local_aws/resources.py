@@ -171,7 +171,14 @@ def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
 
 @creates("AWS::Lambda::Version", "Description", "FunctionName")
 def _version(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    """AWS publishes only what has changed since the last version, and CloudFormation makes an error of it."""
+    client = deployment.cloud.client("lambda", deployment.region)
+    function = text(properties["FunctionName"])
+    published = {each["Version"] for each in client.list_versions_by_function(FunctionName=function)["Versions"]}
     version = deployment.call("lambda", "publish_version", properties)
+    if version["Version"] in published:
+        message = f"A version for this Lambda function exists ( {version['Version']} ). "
+        raise TemplateError(message + "Modify the function to create a new version.")
     return Created("AWS::Lambda::Version", version["FunctionArn"], {"Version": version["Version"]})
 
 
@@ -215,7 +222,45 @@ def _state_machine(deployment: Deployment, logical_id: str, properties: Properti
         tags=tags(properties),
     )
     arn = created["stateMachineArn"]
-    return Created("AWS::StepFunctions::StateMachine", arn, {"Arn": arn, "Name": name})
+    return machine_created(deployment, arn, name)
+
+
+def machine_created(deployment: Deployment, arn: str, name: str) -> Created:
+    """The state machine as it is now; each update makes another revision."""
+    described = deployment.call("stepfunctions", "describe_state_machine", {}, stateMachineArn=arn)
+    attributes = {"Arn": arn, "Name": name, "StateMachineRevisionId": described["revisionId"]}
+    return Created("AWS::StepFunctions::StateMachine", arn, attributes)
+
+
+@creates("AWS::StepFunctions::StateMachineVersion", "Description", "StateMachineArn", "StateMachineRevisionId")
+def _machine_version(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    given = only(properties, "Description", "StateMachineArn")
+    revision = properties.get("StateMachineRevisionId")
+    version = deployment.call("stepfunctions", "publish_state_machine_version", given, revisionId=revision)
+    arn = version["stateMachineVersionArn"]
+    return Created("AWS::StepFunctions::StateMachineVersion", arn, {"Arn": arn})
+
+
+@creates("AWS::StepFunctions::StateMachineAlias", "DeploymentPreference", "Description", "Name", "RoutingConfiguration")
+def _machine_alias(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    routes = machine_routes(properties)
+    given = only(properties, "Description", "Name")
+    alias = deployment.call("stepfunctions", "create_state_machine_alias", given, routingConfiguration=routes)
+    arn = alias["stateMachineAliasArn"]
+    return Created("AWS::StepFunctions::StateMachineAlias", arn, {"Arn": arn})
+
+
+def machine_routes(properties: Properties) -> list[Properties]:
+    """Where the alias leads: all at once to the version that DeploymentPreference names, or as it says itself."""
+    preference = properties.get("DeploymentPreference")
+    if (preference is None) == ("RoutingConfiguration" not in properties):
+        raise TemplateError("exactly one of DeploymentPreference and RoutingConfiguration is needed")
+    if preference is None:
+        return list(properties["RoutingConfiguration"])
+    refuse_unknown(preference, ("StateMachineVersionArn", "Type"), "DeploymentPreference")
+    if preference["Type"] != "ALL_AT_ONCE":
+        raise TemplateError(f"DeploymentPreference.Type {preference['Type']} is not known to the embedded AWS")
+    return [{"StateMachineVersionArn": text(preference["StateMachineVersionArn"]), "Weight": 100}]
 
 
 def _definition(properties: Properties) -> str:
