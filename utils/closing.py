@@ -90,6 +90,8 @@ class OperationEnd:
             target = self.record.plan.get("target_cluster_id")
             if target:
                 TargetLock(target, self.record.operation_id, task.run.execution_id).release()
+        if task.outcome == "failed":
+            metrics.count_failed_operation(self._state.operation_id, self.error.error)
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
 

@@ -6,10 +6,13 @@ operation's id is a property of the log line, never a dimension.
 
 from __future__ import annotations
 
+import os
+
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 NAMESPACE = "AuroraRestore"
-SERVICE = "aurora-restore"
+# The stack's NamePrefix, by the name under which Powertools looks for it: each stack counts for itself.
+SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "aurora-restore")
 
 
 def count_success(step: str, operation_id: str, seconds: float) -> None:
@@ -21,6 +24,11 @@ def count_success(step: str, operation_id: str, seconds: float) -> None:
 def count_failure(step: str, operation_id: str, error: str) -> None:
     """A call of a step failed. `error` is the class name that the state machine sees."""
     _put("StepFailure", MetricUnit.Count, 1, step, operation_id, error=error)
+
+
+def count_failed_operation(operation_id: str, error: str) -> None:
+    """An operation has ended badly, however that was found out. The stack's alarm watches this."""
+    _put("OperationFailed", MetricUnit.Count, 1, "restore", operation_id, error=error)
 
 
 def record_phase(step: str, operation_id: str, seconds: float) -> None:

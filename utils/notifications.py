@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from utils.aurora_shapes import Cluster, Snapshot
 from utils.payloads import Archived, ExecutionError, UsersReady
+from utils.plan_text import plan_lines
 from utils.plans import Plan
 from utils.redaction import without_secrets
 from utils.state import OperationRecord
@@ -52,7 +53,7 @@ def planned(plan: Plan, execution_id: str) -> Message:
     """The message of a dry run."""
     lines = [
         "This was a dry run: nothing was created, changed or deleted. A real run would",
-        *(f"  {number}. {line}" for number, line in enumerate(_plan_lines(plan), start=1)),
+        *(f"  {number}. {line}" for number, line in enumerate(plan_lines(plan), start=1)),
         "",
         f"Execution  {console_link(execution_id)}",
     ]
@@ -182,33 +183,6 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
         return str(record.plan["target_cluster_id"])
     given = request.get("target_cluster_id") if isinstance(request, dict) else None
     return given if isinstance(given, str) else "restore"
-
-
-def _plan_lines(plan: Plan) -> Iterable[str]:
-    snapshot, cluster = plan.snapshot, plan.cluster
-    taken = f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {snapshot.age_hours:.1f} hours old"
-    yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken})"
-    if plan.copy:
-        key = f" under key {plan.copy.kms_key_id}" if plan.copy.kms_key_id else ""
-        yield f"copy it from {plan.copy.source_region} as {plan.copy.identifier}{key}"
-    yield (
-        f"create cluster {cluster.identifier}: PostgreSQL {cluster.engine_version}, port {cluster.port}, subnet group "
-        f"{cluster.db_subnet_group_name}, security groups {', '.join(cluster.vpc_security_group_ids)}, parameter group "
-        f"{cluster.db_cluster_parameter_group_name}, storage {cluster.storage_type}, "
-        f"key {cluster.kms_key_id or 'as the snapshot'}, backups kept {cluster.backup_retention_days} days, "
-        f"deletion protection {'on' if cluster.deletion_protection else 'off'}"
-    )
-    yield f"create {cluster.instance_count} instance(s) of {cluster.db_instance_class}"
-    yield "reset the master password, prove a login, set up the application's roles"
-    if plan.source_deletion:
-        final = plan.source_deletion.final_snapshot_identifier
-        yield (
-            f"DELETE the source cluster {plan.source_deletion.cluster_identifier} "
-            f"({plan.source_deletion.cluster_resource_id}) in {plan.source_deletion.region} with all its instances, "
-            + (f"after a final snapshot {final}" if final else "WITHOUT a final snapshot")
-        )
-    if plan.copy:
-        yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
 
 
 def _remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:

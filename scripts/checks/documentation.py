@@ -1,6 +1,6 @@
-"""What the README repeats from the code, made from the code: `python -m scripts.checks.documentation` writes it anew.
+"""What the pages repeat from code and template: `python -m scripts.checks.documentation` writes it anew.
 
-tests/unit/test_documentation.py fails when the README and the code have drifted apart.
+Tests fail when a page and its source have drifted apart.
 """
 
 from __future__ import annotations
@@ -9,9 +9,14 @@ import pathlib
 import re
 import typing
 
+from scripts.checks.expansion import source
+from scripts.local_run.costs import idle_costs, total
 from utils.restore_request import FIELD_HELP, FIELDS
 
-README = pathlib.Path(__file__).parents[2] / "README.md"
+PROJECT = pathlib.Path(__file__).parents[2]
+README = PROJECT / "README.md"
+COSTS = PROJECT / "documentation" / "operations" / "costs.md"
+_IDLE = re.compile(r"(<!-- idle costs -->\n).*?(<!-- /idle costs -->)", re.DOTALL)
 _FIELDS = re.compile(r"(<!-- fields -->\n).*?(<!-- /fields -->)", re.DOTALL)
 
 
@@ -24,6 +29,18 @@ def fields_table() -> str:
 
 def with_fields_table(readme: str) -> str:
     return _FIELDS.sub(lambda match: match[1] + fields_table() + match[2], readme)
+
+
+def idle_costs_table() -> str:
+    """What each kind of the template's resources costs in a month in which nothing runs, all options chosen."""
+    lines = idle_costs(source()["Resources"])
+    rows = ["| Resource | How many | US dollars a month |", "|---|---|---|"]
+    rows += [f"| {what.removeprefix('AWS::')} | {amount} | {dollars:.2f} |" for what, amount, dollars in lines]
+    return "\n".join([*rows, f"| together | | {total(lines):.2f} |"]) + "\n"
+
+
+def with_idle_costs(page: str) -> str:
+    return _IDLE.sub(lambda match: match[1] + idle_costs_table() + match[2], page)
 
 
 def commands(readme: str, name: str) -> list[str]:
@@ -45,6 +62,7 @@ def _type(annotated: object) -> str:
 
 def main() -> None:
     README.write_text(with_fields_table(README.read_text()))
+    COSTS.write_text(with_idle_costs(COSTS.read_text()))
 
 
 if __name__ == "__main__":

@@ -29,10 +29,13 @@ def keys_used(call: Call) -> Iterator[Need]:
         source = parameters.get("SourceDBClusterSnapshotIdentifier") or parameters.get("SnapshotIdentifier")
         snapshot_key = stored.snapshot_key(str(source), call.account, call.region) if source else None
         for key in (parameters.get("KmsKeyId"), snapshot_key):
-            why = "does not exist, is not enabled or you do not have permissions to access it."
-            refusal = ("KMSKeyNotAccessibleFault", f"The specified KMS key [{key}] {why}")
             foreign = str(key).startswith("arn:") and str(key).split(":")[4] != call.account
-            yield from _through_kms(call, key, _FOREIGN_KEY if foreign else _OWN_KEY, refusal)
+            yield from _through_kms(call, key, _FOREIGN_KEY if foreign else _OWN_KEY, _key_not_accessible(key))
+    elif call.operation == "ModifyDBCluster" and (key := parameters.get("MasterUserSecretKmsKeyId")):
+        # Whether KMS sees RDS or Secrets Manager as the service between is not verified: both must be allowed.
+        refusal = _key_not_accessible(key)
+        for through in ("rds", "secretsmanager"):
+            yield from _through_kms(call, key, _OWN_KEY, refusal, through)
     elif call.service == "secretsmanager" and call.operation in _SECRET_KEY_USE:
         secret = stored.secret(str(parameters.get("SecretId", "")), call.account, call.region)
         key = parameters.get("KmsKeyId") or (secret.kms_key_id if secret else None)
@@ -48,10 +51,17 @@ def keys_used(call: Call) -> Iterator[Need]:
             yield from _through_kms(call, key, ("Decrypt",), ("AccessDeniedException", ""))
 
 
-def _through_kms(call: Call, key: str | None, actions: tuple[str, ...], refusal: tuple[str, str]) -> Iterator[Need]:
+def _key_not_accessible(key: str | None) -> tuple[str, str]:
+    why = "does not exist, is not enabled or you do not have permissions to access it."
+    return "KMSKeyNotAccessibleFault", f"The specified KMS key [{key}] {why}"
+
+
+def _through_kms(
+    call: Call, key: str | None, actions: tuple[str, ...], refusal: tuple[str, str], through: str | None = None
+) -> Iterator[Need]:
     """AWS managed keys need nothing: they admit everyone of the account through their service."""
     arn = stored.customer_key_arn(key, call.account, call.region) if key else None
     if arn:
-        via = f"{call.service}.{arn.split(':')[3]}.amazonaws.com"
+        via = f"{through or call.service}.{arn.split(':')[3]}.amazonaws.com"
         context = {"kms:viaservice": via, "kms:grantisforawsresource": "true", "aws:viaawsservice": "true"}
         yield from (Need(f"kms:{action}", arn, context, refusal) for action in actions)

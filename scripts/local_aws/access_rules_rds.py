@@ -21,6 +21,7 @@ _RDS_TYPES = {
     "DBParameterGroupName": "pg",
     "OptionGroupName": "og",
     "ResourceName": "",
+    "ResourceArn": "",
 }
 _RDS_LISTS = {
     "DescribeDBClusters": "cluster",
@@ -65,7 +66,21 @@ def rds_needs(call: Call) -> Iterator[Need]:
     created = named.get(_RDS_TAGGED_ON_CREATION.get(call.operation, ""))
     if created and call.parameters.get("Tags"):
         yield Need("rds:AddTagsToResource", created)
+    if call.operation == "ModifyDBCluster" and call.parameters.get("ManageMasterUserPassword"):
+        yield from _managed_secret(call, named["DBClusterIdentifier"])
     final = named.get("FinalDBSnapshotIdentifier")
     if final and call.operation == "DeleteDBCluster":
         yield Need("rds:CreateDBClusterSnapshot", named["DBClusterIdentifier"])
         yield Need("rds:CreateDBClusterSnapshot", final)
+
+
+def _managed_secret(call: Call, cluster: str) -> Iterator[Need]:
+    """RDS makes the secret in the caller's name, whose own permissions must allow it."""
+    name = "rds!cluster-00000000-0000-0000-0000-000000000000"
+    context = {
+        "secretsmanager:name": name,
+        "aws:requesttag/aws:rds:primarydbclusterarn": cluster,
+        "aws:viaawsservice": "true",
+    }
+    for action in ("CreateSecret", "TagResource"):
+        yield Need(f"secretsmanager:{action}", call.arn(f"secret:{name}-XXXXXX", "secretsmanager"), context)

@@ -6,7 +6,7 @@ parameters beyond that are refused by name.
 
 Deviations: engine versions are labels (one PostgreSQL runs them all); readers share the writer's server, and a
 cluster's endpoints are an address instead of a name; maintenance windows and automated backups never come by
-themselves (`take_automated_snapshot` takes one); quotas are not counted.
+themselves (`take_automated_snapshot` takes one); parameter groups don't reach the servers; the Data API doesn't answer.
 """
 
 from __future__ import annotations
@@ -22,18 +22,22 @@ from moto.rds.models import rds_backends
 
 from scripts.local_aws import (  # noqa: F401 each of them registers its operations
     aurora_clusters,
+    aurora_deletions,
     aurora_groups,
+    aurora_http_endpoint,
     aurora_instances,
     aurora_modifications,
+    aurora_parameters,
+    aurora_quotas,
 )
-from scripts.local_aws.aurora_records import Durations, World
+from scripts.local_aws.aurora_records import Durations, Quotas, World
 from scripts.local_aws.aurora_region import OPERATIONS, AuroraBackend, backend
 from scripts.local_aws.aurora_snapshots import snapshot_of
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.faults import Faults
 from scripts.local_aws.postgres import Postgres, Servers
 
-__all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations"]
+__all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "Quotas"]
 
 
 class Aurora:
@@ -62,6 +66,15 @@ class Aurora:
     def durations(self, durations: Durations) -> None:
         """For what begins from now on."""
         self._world.durations = durations
+
+    @property
+    def quotas(self) -> Quotas:
+        return self._world.quotas
+
+    @quotas.setter
+    def quotas(self, quotas: Quotas) -> None:
+        """In every account and region. What is there already stays."""
+        self._world.quotas = quotas
 
     def region(self, name: str) -> AuroraBackend:
         """Raises KeyError for a region that doesn't exist."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
+from scripts.local_aws import aurora_setting_rules as settings
 from scripts.local_aws.aurora_records import Cluster, Snapshot
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
-from scripts.local_aws.aurora_snapshots import find_snapshot, snapshot_of
+from scripts.local_aws.aurora_snapshots import find_snapshot
 
 SETTINGS = {
     "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
@@ -35,10 +37,12 @@ _DEFAULTS: dict[str, Any] = {
     "AutoMinorVersionUpgrade": True,
     "BackupRetentionPeriod": 1,
     "CopyTagsToSnapshot": False,
+    "DatabaseInsightsMode": "standard",
     "DeletionProtection": False,
-    "EngineLifecycleSupport": rules.LIFECYCLE_SUPPORT[0],
+    "EngineLifecycleSupport": settings.LIFECYCLE_SUPPORT[0],
     "IAMDatabaseAuthenticationEnabled": False,
     "NetworkType": "IPV4",
+    "PerformanceInsightsEnabled": False,
     "PreferredBackupWindow": "07:00-07:30",
     "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
     "StorageType": "aurora",
@@ -50,7 +54,10 @@ _DEFAULTS: dict[str, Any] = {
     "HttpEndpointEnabled": False,
 }
 _NOT_ON_RESTORE = {"AutoMinorVersionUpgrade", "DatabaseInsightsMode", "PreferredMaintenanceWindow"}
-_PLACE = ("DBSubnetGroupName", "VpcSecurityGroupIds", "DBClusterParameterGroupName", "EngineVersion", "Port", "Tags")
+_PLACE = (
+    *("AvailabilityZones", "DBSubnetGroupName", "VpcSecurityGroupIds", "DBClusterParameterGroupName"),
+    *("EngineVersion", "Port", "Tags"),
+)
 IDLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"}
 """States in which nothing is under way."""
 
@@ -86,6 +93,7 @@ def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
 def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Of the old cluster nothing is inherited but the data, its users, the port, the key and the backups' settings.
 
+    A master secret that RDS kept for the old cluster is still shown, but it isn't the new one's: nobody manages that.
     That a lower version than the snapshot's is refused, and with which code, is not verified.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
@@ -99,7 +107,7 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
         rules.refuse("InvalidParameterCombination", message)
     inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow", "AllocatedStorage")
     attributes = {
-        **{name: old[name] for name in inherited},
+        **{name: old[name] for name in (*inherited, "MasterUserSecret") if name in old},
         **_encryption_on_restore(region, parameters, snapshot),
     }
     cluster = _new_cluster(region, {"Port": old["Port"], **parameters}, attributes)
@@ -121,20 +129,19 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     """Check the rest of the parameters and register the cluster under its name."""
     identifier = rules.identifier(parameters, "DBClusterIdentifier")
     region.check_free(identifier, "DBClusterAlreadyExistsFault", "DB Cluster")
-    rules.check_cluster_settings(parameters)
+    settings.check_cluster_settings(parameters)
     if parameters.get("EngineMode", "provisioned") != "provisioned":
         rules.refuse("InvalidParameterCombination", f"The engine mode {parameters['EngineMode']} is not available.")
     version = rules.engine_version(parameters)
     subnets = region.subnet_group(parameters.get("DBSubnetGroupName", "default"))
-    zones = sorted(subnet["SubnetAvailabilityZone"]["Name"] for subnet in subnets["Subnets"])
+    settings.check_network_type(parameters.get("NetworkType", "IPV4"), subnets)
+    zones = settings.cluster_zones(parameters.get("AvailabilityZones"), subnets)
     cluster = Cluster(
         region,
         identifier,
         {
-            **_DEFAULTS,
-            **attributes,
-            **{SETTINGS[name]: value for name, value in parameters.items() if name in SETTINGS},
-            "AvailabilityZones": zones[:3],
+            **with_settings({**_DEFAULTS, **attributes}, parameters),
+            "AvailabilityZones": zones,
             "DBClusterParameterGroup": region.parameter_group(
                 "cluster-pg", parameters.get("DBClusterParameterGroupName"), version
             ),
@@ -146,9 +153,23 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
         },
         rules.tags(parameters),
     )
+    quotas.check_clusters(region)
     cluster.postgres = region.world.servers.new(parameters.get("Port", 5432))
     region.clusters[identifier] = cluster
     return cluster
+
+
+def with_settings(described: dict[str, Any], parameters: rules.Parameters) -> dict[str, Any]:
+    """A cluster's members of the API's shape as they are after the call, if they go together."""
+    changes = {SETTINGS[name]: value for name, value in parameters.items() if name in SETTINGS}
+    if changes.get("PerformanceInsightsEnabled") is False:
+        described = {**described, "PerformanceInsightsRetentionPeriod": None}
+    changed = {name: value for name, value in {**described, **changes}.items() if value is not None}
+    settings.check_windows(changed)
+    settings.check_performance_insights(changed)
+    if scaling := changes.get("ServerlessV2ScalingConfiguration"):
+        changed["ServerlessV2ScalingConfiguration"] = settings.described_scaling(scaling)
+    return settings.with_insights_defaults(changed)
 
 
 def _encryption(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
@@ -178,53 +199,3 @@ def describe_db_clusters(region: AuroraBackend, parameters: rules.Parameters) ->
     }
     found, marker = rules.page(rules.filtered(clusters, parameters, filters), parameters)
     return {"DBClusters": [each.describe() for each in found], "Marker": marker}
-
-
-@operation(
-    "DeleteDBCluster",
-    *("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"),
-)
-def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The final snapshot is taken before anything is gone."""
-    cluster = region.cluster(parameters["DBClusterIdentifier"])
-    skip, final = parameters.get("SkipFinalSnapshot", False), parameters.get("FinalDBSnapshotIdentifier")
-    if skip and final:
-        message = "You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot"
-        rules.refuse("InvalidParameterCombination", message)
-    if not skip and not final:
-        message = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
-        rules.refuse("InvalidParameterCombination", message)
-    if cluster.attributes["DeletionProtection"]:
-        message = "Cannot delete protected Cluster, please disable deletion protection and try again."
-        rules.refuse("InvalidParameterCombination", message)
-    if cluster.status not in IDLE:
-        rules.refuse("InvalidDBClusterStateFault", f"DB cluster {cluster.identifier} is {cluster.status}.")
-    if any(member.status != "deleting" for member in cluster.members):
-        message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
-        rules.refuse("InvalidDBClusterStateFault", message)
-    if final and cluster.status != "available":
-        message = f"DB cluster {cluster.identifier} is {cluster.status}: no final snapshot can be taken of it."
-        rules.refuse("InvalidDBClusterStateFault", message)
-    if final:
-        snapshot_of(cluster, rules.identifier(parameters, "FinalDBSnapshotIdentifier"), "manual", {})
-    now, world = region.world.clock.time(), region.world
-    last_member_gone = max((member.due for member in cluster.members), default=now)
-    seconds = max(world.durations.delete_cluster, last_member_gone - now + 1)
-    answer = cluster.describe()
-
-    def gone() -> None:
-        del region.clusters[cluster.identifier]
-        world.work(cluster.postgres.destroy, f"destroy {cluster.identifier}")
-        if parameters.get("DeleteAutomatedBackups", True):
-            _delete_automated_snapshots(region, cluster)
-
-    cluster.enter("deleting", seconds, then=gone)
-    return {"DBCluster": answer}
-
-
-def _delete_automated_snapshots(region: AuroraBackend, cluster: Cluster) -> None:
-    resource = cluster.attributes["DbClusterResourceId"]
-    for snapshot in list(region.cluster_snapshots.values()):
-        ours = snapshot.attributes["DbClusterResourceId"] == resource
-        if ours and snapshot.attributes["SnapshotType"] == "automated":
-            snapshot.discard()

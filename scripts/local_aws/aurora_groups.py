@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.aurora_region import AuroraBackend, operation
+from scripts.local_aws.aurora_setting_rules import LOG_TYPES, STORAGE_TYPES
 
 _PAGE = ("Filters", "MaxRecords", "Marker")
 
@@ -104,7 +105,7 @@ def describe_db_engine_versions(region: AuroraBackend, parameters: rules.Paramet
             "DBEngineVersionDescription": f"Aurora PostgreSQL (compatible with PostgreSQL {version})",
             "Status": "available",
             "SupportedEngineModes": ["provisioned"],
-            "ExportableLogTypes": sorted(rules.LOG_TYPES),
+            "ExportableLogTypes": sorted(LOG_TYPES),
             "ValidUpgradeTarget": [
                 {"Engine": rules.ENGINE, "EngineVersion": later, "IsMajorVersionUpgrade": _major(later, version)}
                 for later in rules.ENGINE_VERSIONS
@@ -138,7 +139,7 @@ def describe_orderable_db_instance_options(region: AuroraBackend, parameters: ru
         }
         for version in rules.ENGINE_VERSIONS
         for instance_class in rules.INSTANCE_CLASSES
-        for storage in sorted(rules.STORAGE_TYPES)
+        for storage in sorted(STORAGE_TYPES)
         if parameters["Engine"] == rules.ENGINE
         and version == parameters.get("EngineVersion", version)
         and instance_class == parameters.get("DBInstanceClass", instance_class)

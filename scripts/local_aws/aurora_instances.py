@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
-from scripts.local_aws.aurora_modifications import reset_pending_password
+from scripts.local_aws import aurora_setting_rules as settings
+from scripts.local_aws.aurora_modifications import performance_insights_of, reset_pending_password
 from scripts.local_aws.aurora_records import Cluster, Instance
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
 
@@ -38,6 +40,7 @@ _THE_CLUSTER_S = (
     *("MasterUsername", "MasterUserPassword", "AllocatedStorage", "StorageType", "StorageEncrypted", "KmsKeyId"),
     *("BackupRetentionPeriod", "PreferredBackupWindow", "VpcSecurityGroupIds", "Port", "MultiAZ", "DBName"),
     *("DeletionProtection", "EnableIAMDatabaseAuthentication", "EnableCloudwatchLogsExports", "CopyTagsToSnapshot"),
+    "DatabaseInsightsMode",
 )
 """What a member can't have of its own."""
 
@@ -64,6 +67,7 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
         rules.refuse("InvalidDBClusterStateFault", message)
     instance = Instance(region, identifier, _attributes(region, cluster, parameters), rules.tags(parameters))
     instance.cluster = cluster
+    quotas.check_instances(region)
     cluster.members.append(instance)
     region.instances[identifier] = instance
     _begin(instance)
@@ -85,14 +89,18 @@ def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Param
             "Set the Serverless v2 scaling configuration on the DB cluster before creating a db.serverless instance."
         )
         rules.refuse("InvalidParameterCombination", message)
-    zones = sorted(subnet["SubnetAvailabilityZone"]["Name"] for subnet in subnets["Subnets"])
+    settings.check_instance_settings(parameters)
+    zones = cluster.attributes["AvailabilityZones"]
     zone = parameters.get("AvailabilityZone", zones[len(cluster.members) % len(zones)])
-    if zone not in zones:
-        rules.refuse("InvalidParameterCombination", f"The DB subnet group doesn't cover the zone {zone}.")
+    settings.check_zone(zone, settings.zones(subnets))
     parameter_group = region.parameter_group("pg", parameters.get("DBParameterGroupName"), version)
+    own = {_SETTINGS[name]: value for name, value in parameters.items() if name in _SETTINGS}
+    inherited = {} if own.get("PerformanceInsightsEnabled") is False else performance_insights_of(cluster.attributes)
+    described = {**_DEFAULTS, **inherited, **own}
+    mode = cluster.attributes["DatabaseInsightsMode"]
+    settings.check_performance_insights({**described, "DatabaseInsightsMode": mode})
     return {
-        **_DEFAULTS,
-        **{_SETTINGS[name]: value for name, value in parameters.items() if name in _SETTINGS},
+        **settings.with_insights_defaults(described),
         "AvailabilityZone": zone,
         "DBInstanceClass": instance_class,
         "DBParameterGroups": [{"DBParameterGroupName": parameter_group, "ParameterApplyStatus": "in-sync"}],

@@ -2,56 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
-from scripts.local_aws.aurora_clusters import IDLE, SETTINGS
-from scripts.local_aws.aurora_records import Cluster
+from scripts.local_aws import aurora_setting_rules as settings
+from scripts.local_aws.aurora_clusters import IDLE, SETTINGS, with_settings
+from scripts.local_aws.aurora_managed_password import (
+    begin_to_manage,
+    check_management,
+    managed_password_applied,
+    stop_managing,
+)
+from scripts.local_aws.aurora_records import Cluster, Instance
 from scripts.local_aws.aurora_region import AuroraBackend, operation
 
 _NOT_ON_MODIFY = {"EnableCloudwatchLogsExports", "EngineLifecycleSupport", "NetworkType", "StorageType"}
 _AT_ONCE = {"DeletionProtection", "CopyTagsToSnapshot"}
+_PERFORMANCE_INSIGHTS = (
+    *("PerformanceInsightsEnabled", "PerformanceInsightsRetentionPeriod", "PerformanceInsightsKMSKeyId"),
+)
 
 
 @operation(
     "ModifyDBCluster",
     *("DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword", "VpcSecurityGroupIds"),
+    *("ManageMasterUserPassword", "MasterUserSecretKmsKeyId"),
     *("DBClusterParameterGroupName", "CloudwatchLogsExportConfiguration"),
     *(name for name in SETTINGS if name not in _NOT_ON_MODIFY),
 )
 def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Everything is applied at once, whatever ApplyImmediately says; only a password takes its time."""
     cluster = region.cluster(parameters["DBClusterIdentifier"])
-    rules.check_cluster_settings(parameters)
+    settings.check_cluster_settings(parameters)
+    check_management(cluster, parameters)
     password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
-    changes = {name: value for name, value in parameters.items() if name in SETTINGS}
-    attributes = {SETTINGS[name]: value for name, value in changes.items()}
+    before = cluster.attributes
+    after = with_settings(before, parameters) | _elsewhere(region, cluster, parameters)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    asked = {SETTINGS.get(name, name) for name in parameters} - {"DBClusterIdentifier", "ApplyImmediately"}
+    slow = asked - _AT_ONCE - {"MasterUserPassword", "ManageMasterUserPassword", "MasterUserSecretKmsKeyId"}
+    managed = bool(parameters.get("ManageMasterUserPassword")) and not cluster.manages_password
+    if cluster.status != "available" and (slow or password or managed or cluster.status not in IDLE):
+        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    cluster.attributes = after
+    if parameters.get("ManageMasterUserPassword") is False:
+        stop_managing(cluster)
+    if managed:
+        password = begin_to_manage(cluster, parameters.get("MasterUserSecretKmsKeyId"))
+    if password:
+        cluster.pending_password = password
+    if password or slow:
+        cluster.password_reset_begun = False
+    if slow:
+        _pass_on_to_members(cluster, changed)
+        cluster.enter("modifying", region.world.durations.modify_cluster, then=lambda: _modified(cluster))
+    else:
+        reset_pending_password(cluster)
+    return {"DBCluster": cluster.describe()}
+
+
+def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
+    """The changes that name something outside the cluster, or change a list of it."""
+    changes: dict[str, Any] = {}
     if "VpcSecurityGroupIds" in parameters:
         vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
-        attributes["VpcSecurityGroups"] = region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
+        changes["VpcSecurityGroups"] = region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
     if "DBClusterParameterGroupName" in parameters:
-        attributes["DBClusterParameterGroup"] = region.parameter_group(
+        changes["DBClusterParameterGroup"] = region.parameter_group(
             "cluster-pg", parameters["DBClusterParameterGroupName"], cluster.attributes["EngineVersion"]
         )
     if "CloudwatchLogsExportConfiguration" in parameters:
         logs = set(cluster.attributes.get("EnabledCloudwatchLogsExports", []))
         wanted = parameters["CloudwatchLogsExportConfiguration"]
         logs = (logs | set(wanted.get("EnableLogTypes", []))) - set(wanted.get("DisableLogTypes", []))
-        attributes["EnabledCloudwatchLogsExports"] = sorted(logs)
-    slow = attributes.keys() - _AT_ONCE
-    if cluster.status != "available" and (slow or password or cluster.status not in IDLE):
-        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
-        rules.refuse("InvalidDBClusterStateFault", message)
-    cluster.attributes |= attributes
-    if password:
-        cluster.pending_password = password
-    if password or slow:
-        cluster.password_reset_begun = False
-    if slow:
-        cluster.enter("modifying", region.world.durations.modify_cluster, then=lambda: _modified(cluster))
-    else:
-        reset_pending_password(cluster)
-    return {"DBCluster": cluster.describe()}
+        changes["EnabledCloudwatchLogsExports"] = sorted(logs)
+    return changes
+
+
+def performance_insights_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: attributes[name] for name in _PERFORMANCE_INSIGHTS if name in attributes}
+
+
+def _pass_on_to_members(cluster: Cluster, changed: set[str]) -> None:
+    """Log exports and Performance Insights are the members' too, and keep each of them busy for a while."""
+    for member in cluster.members:
+        if changed & {*_PERFORMANCE_INSIGHTS, "DatabaseInsightsMode"}:
+            kept = {name: value for name, value in member.attributes.items() if name not in _PERFORMANCE_INSIGHTS}
+            member.attributes = {**kept, **performance_insights_of(cluster.attributes)}
+            _occupy(member, "modifying")
+        elif "EnabledCloudwatchLogsExports" in changed:
+            _occupy(member, "configuring-log-exports")
+
+
+def _occupy(member: Instance, status: str) -> None:
+    def done() -> None:
+        member.rest()
+        reset_pending_password(member.cluster)
+
+    if member.status == "available":
+        member.enter(status, member.region.world.durations.settle, then=done)
 
 
 def _modified(cluster: Cluster) -> None:
@@ -77,6 +128,7 @@ def reset_pending_password(cluster: Cluster) -> None:
         if not never:
             cluster.postgres.set_password(cluster.attributes["MasterUsername"], password)
             cluster.pending_password = None
+            managed_password_applied(cluster)
 
     def reset() -> None:
         cluster.enter("resetting-master-credentials", seconds * 2 / 3, then=apply)

@@ -43,6 +43,19 @@ class Durations:
         return Durations(**{name: seconds * factor for name, seconds in dataclasses.asdict(self).items()})
 
 
+@dataclasses.dataclass(frozen=True)
+class Quotas:
+    """How many an account may have in a region. The defaults are AWS's; that of retained backups isn't verified."""
+
+    clusters: int = 40
+    instances: int = 40
+    manual_cluster_snapshots: int = 100
+    copies_in_progress: int = 5
+    export_tasks_in_progress: int = 5
+    retained_automated_backups: int = 40
+    global_clusters: int = 5
+
+
 @dataclasses.dataclass
 class World:
     """What all regions share."""
@@ -51,6 +64,7 @@ class World:
     faults: Faults
     durations: Durations
     servers: Servers
+    quotas: Quotas = dataclasses.field(default_factory=Quotas)
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
     _threads: list[threading.Thread] = dataclasses.field(default_factory=list)
 
@@ -190,7 +204,7 @@ class Instance(Resource):
             *("Engine", "EngineVersion", "MasterUsername", "StorageType", "StorageEncrypted", "StorageEncryptionType"),
             *("KmsKeyId", "VpcSecurityGroups", "BackupRetentionPeriod", "PreferredBackupWindow", "NetworkType"),
             *("IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "CopyTagsToSnapshot"),
-            *("DeletionProtection", "EngineLifecycleSupport"),
+            *("DeletionProtection", "EngineLifecycleSupport", "DatabaseInsightsMode"),
         )
         described = {
             **{name: cluster.attributes[name] for name in inherited if name in cluster.attributes},
@@ -201,6 +215,8 @@ class Instance(Resource):
             "DBClusterIdentifier": cluster.identifier,
             "DBName": cluster.attributes.get("DatabaseName"),
             "DBSubnetGroup": self.region.subnet_group(cluster.attributes["DBSubnetGroup"]),
+            "PendingModifiedValues": {},
+            "CertificateDetails": {"CAIdentifier": self.attributes["CACertificateIdentifier"]},
             "TagList": rules.tag_list(self.tags),
         }
         if self.status == "creating":
@@ -219,6 +235,8 @@ class Cluster(Resource):
         super().__init__(region, identifier, attributes, tags)
         self.members: list[Instance] = []
         self.pending_password: str | None = None
+        self.manages_password = False
+        self.global_cluster: str | None = None
         self.password_reset_begun = False
 
     @property

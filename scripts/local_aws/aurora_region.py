@@ -31,6 +31,7 @@ class AuroraBackend(BaseBackend):
         self.instances: dict[str, Instance] = {}
         self.cluster_snapshots: dict[str, Snapshot] = {}
         self.groups: dict[str, dict[str, dict[str, Any]]] = {"subgrp": {}, "cluster-pg": {}, "pg": {}}
+        self.group_parameters: dict[str, dict[str, tuple[str, str]]] = {}
         self.group_tags: dict[str, dict[str, str]] = {}
 
     def arn(self, kind: str, identifier: str) -> str:
@@ -102,13 +103,14 @@ class AuroraBackend(BaseBackend):
                 "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover "
                 "at least 2 AZs.",
             )
+        dual = all(subnet.ipv6_cidr_block_associations for subnet in subnets)
         self.groups["subgrp"][name] = {
             "DBSubnetGroupName": name,
             "DBSubnetGroupDescription": description,
             "DBSubnetGroupArn": self.arn("subgrp", name),
             "VpcId": subnets[0].vpc_id,
             "SubnetGroupStatus": "Complete",
-            "SupportedNetworkTypes": ["IPV4"],
+            "SupportedNetworkTypes": ["IPV4", "DUAL"] if dual else ["IPV4"],
             "Subnets": [
                 {
                     "SubnetIdentifier": subnet.id,

@@ -20,10 +20,6 @@ ENGINE_VERSIONS = (
 DEFAULT_ENGINE_VERSION = "17.4"
 """What RDS takes when a call names no version, also when the snapshot has another one."""
 
-LOG_TYPES = frozenset({"postgresql", "instance", "iam-db-auth-error"})
-STORAGE_TYPES = frozenset({"aurora", "aurora-iopt1"})
-LIFECYCLE_SUPPORT = ("open-source-rds-extended-support", "open-source-rds-extended-support-disabled")
-
 _FAMILIES = ["r5", "r6g", "r6i", "r6gd", "r6id", "r7g", "r7i", "r8g", "x2g", "t3", "t4g"]
 _SIZES = [
     "medium",
@@ -119,8 +115,11 @@ def family(version: str) -> str:
     return ENGINE + version.partition(".")[0]
 
 
+FAMILIES = frozenset(family(version) for version in ENGINE_VERSIONS)
+
+
 def known_family(name: str) -> str:
-    if name not in {family(version) for version in ENGINE_VERSIONS}:
+    if name not in FAMILIES:
         refuse("InvalidParameterValue", f"ParameterGroupFamily {name} is not a valid parameter group family")
     return name
 
@@ -130,41 +129,6 @@ def instance_class(parameters: Parameters) -> str:
     if value not in INSTANCE_CLASSES:
         refuse("InvalidParameterValue", f"Invalid DB Instance class: {value}")
     return value
-
-
-def check_cluster_settings(parameters: Parameters) -> None:
-    """Refuse what creation, restore and modification all refuse."""
-    retention = parameters.get("BackupRetentionPeriod", 1)
-    if not 1 <= retention <= 35:
-        message = f"Invalid backup retention period: {retention}. Retention period must be between 1 and 35 days."
-        refuse("InvalidParameterValue", message)
-    if not 1150 <= parameters.get("Port", 5432) <= 65535:
-        message = f"Invalid database endpoint port {parameters['Port']}. Port must be between 1150 and 65535."
-        refuse("InvalidParameterValue", message)
-    logs = parameters.get("CloudwatchLogsExportConfiguration", {})
-    for kind in [*parameters.get("EnableCloudwatchLogsExports", []), *logs.get("EnableLogTypes", [])]:
-        if kind not in LOG_TYPES:
-            refuse("InvalidParameterCombination", f"You cannot use the log types '{kind}' with engine {ENGINE}.")
-    if parameters.get("StorageType", "aurora") not in STORAGE_TYPES:
-        refuse("InvalidParameterCombination", f"Invalid storage type: {parameters['StorageType']}")
-    if parameters.get("EngineLifecycleSupport", LIFECYCLE_SUPPORT[0]) not in LIFECYCLE_SUPPORT:
-        refuse("InvalidParameterValue", f"Invalid EngineLifecycleSupport: {parameters['EngineLifecycleSupport']}")
-    if parameters.get("NetworkType", "IPV4") != "IPV4":
-        refuse("NetworkTypeNotSupported", "The DB subnet group doesn't support the network type DUAL.")
-    scaling = parameters.get("ServerlessV2ScalingConfiguration")
-    if scaling is not None:
-        _check_scaling(scaling)
-
-
-def _check_scaling(scaling: Parameters) -> None:
-    lowest, highest = scaling.get("MinCapacity"), scaling.get("MaxCapacity")
-    if lowest is None or highest is None:
-        refuse("InvalidParameterCombination", "Serverless v2 needs both MinCapacity and MaxCapacity.")
-    if not (0 <= lowest <= highest and 1 <= highest <= 256 and lowest * 2 % 1 == 0 and highest * 2 % 1 == 0):
-        refuse(
-            "InvalidParameterValue",
-            f"Invalid serverless v2 capacity {lowest} to {highest}: half steps from 0 to 256, at least 1 at most.",
-        )
 
 
 def tags(parameters: Parameters) -> dict[str, str]:

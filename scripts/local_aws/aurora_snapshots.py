@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.kms.models import kms_backends
 
+from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.aurora_records import Cluster, Snapshot
 from scripts.local_aws.aurora_region import AuroraBackend, backend, backends, operation
@@ -13,6 +14,7 @@ from scripts.local_aws.aurora_region import AuroraBackend, backend, backends, op
 _TAKEN_FROM_CLUSTER = (
     *("AllocatedStorage", "AvailabilityZones", "BackupRetentionPeriod", "DatabaseName", "DbClusterResourceId"),
     *("Engine", "EngineMode", "EngineVersion", "IAMDatabaseAuthenticationEnabled", "KmsKeyId", "MasterUsername"),
+    "MasterUserSecret",  # isn't described with a snapshot, but comes back with a restore
     *("PreferredBackupWindow", "StorageEncrypted", "StorageEncryptionType", "StorageType"),
 )
 _NOT_FOUND = "DBClusterSnapshotNotFoundFault"
@@ -53,6 +55,8 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
     if identifier in region.cluster_snapshots:
         message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
         rules.refuse(_EXISTS, message)
+    if kind == "manual":
+        quotas.check_manual_snapshots(region)
     attributes = {name: cluster.attributes[name] for name in _TAKEN_FROM_CLUSTER if name in cluster.attributes}
     attributes |= {
         "ClusterCreateTime": cluster.created_at,
@@ -158,6 +162,8 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
     if identifier in region.cluster_snapshots:
         message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
         rules.refuse(_EXISTS, message)
+    quotas.check_manual_snapshots(region)
+    quotas.check_copies(region)
     tags = rules.tags(parameters)
     if parameters.get("CopyTags") and not tags:
         tags = dict(source.tags)

@@ -141,7 +141,7 @@ class Front:
         except (ValueError, TypeError) as error:
             return "400 Bad Request", [("Content-Type", "application/json")], _json({"error": str(error)})
         except LookupError:
-            known = "GET stats, GET clock, POST faults, POST durations"
+            known = "GET stats, GET clock, POST faults, POST durations, POST quotas"
             return "404 Not Found", [("Content-Type", "application/json")], _json({"error": f"Only {known} are here"})
         return "200 OK", [("Content-Type", "application/json")], _json(answer)
 

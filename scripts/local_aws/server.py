@@ -166,6 +166,9 @@ class LocalAws:
         if (method, name) == ("POST", "durations"):
             self.aurora.durations = dataclasses.replace(self.aurora.durations, **body)
             return dataclasses.asdict(self.aurora.durations)
+        if (method, name) == ("POST", "quotas"):
+            self.aurora.quotas = dataclasses.replace(self.aurora.quotas, **body)
+            return dataclasses.asdict(self.aurora.quotas)
         raise LookupError(name)
 
 

@@ -18,6 +18,7 @@ from scripts.local_aws.errors import CannotStart
 from scripts.local_aws.intrinsics import TemplateError
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import report, stage
+from scripts.local_run.costs import run_costs, total
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.proof import Proof
@@ -56,13 +57,17 @@ def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
         f"Production is {stage.SOURCE} in {region} with {sum(production.rows.values()):,} rows in "
         f"{len(production.rows)} tables; it has a snapshot. The pipeline starts.\n"
     )
-    invocations_before = len(aws.stats.invocations)
+    invocations_before, calls_before = len(aws.stats.invocations), len(aws.stats.calls)
     execution_arn = aws.client("stepfunctions").start_execution(
         stateMachineArn=place.state_machine_arn, input=json.dumps(options.input)
     )["executionArn"]
     followed = follow(aws, execution_arn, console)
     result, held = _conclude(place, production, followed, execution_arn, console)
-    result["lambda_invocations"] = len(aws.stats.invocations) - invocations_before
+    invocations = aws.stats.invocations[invocations_before:]
+    costs = run_costs(followed.state_transitions, invocations, place.function_memory(), aws.stats.calls[calls_before:])
+    result["lambda_invocations"] = len(invocations)
+    result["cost_dollars"] = round(total(costs), 6)
+    report.show_costs(costs, console)
     result["wall_seconds"] = round(time.monotonic() - began, 1)
     report.show_summary(_for_people(result), console)
     if options.json:

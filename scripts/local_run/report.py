@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from scripts.local_run.costs import Cost, total
+
 
 def show_summary(result: dict[str, object], console: Console) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -26,6 +28,15 @@ def show_summary(result: dict[str, object], console: Console) -> None:
             table.add_row(f"[bold]{label}[/]", escape(str(result[key])))
     console.print()
     console.print(table)
+
+
+def show_costs(lines: list[Cost], console: Console) -> None:
+    """Without Aurora's own costs, which depend on size and time."""
+    console.print("\n[bold]What the run itself would cost[/] (US dollars, us-east-1; Aurora's own costs not included)")
+    for what, amount, dollars in lines:
+        counted = f"{amount:,.0f}" if float(amount).is_integer() else f"{amount:,.1f}"
+        console.print(f"  {counted:>8}  {what:28} {dollars:.6f}", highlight=False)
+    console.print(f"  {'':8}  {'together':28} {total(lines):.6f}", highlight=False)
 
 
 def show_checks(checks: dict[str, bool], failures: list[str], console: Console) -> None:

@@ -49,6 +49,11 @@ class Stage:
             "RDS_CA_BUNDLE": str(self.aws.rds_ca_bundle),
         }
 
+    def function_memory(self) -> dict[str, int]:
+        """MiB by the function's name."""
+        functions = self.aws.client("lambda").list_functions()["Functions"]
+        return {each["FunctionName"]: each["MemorySize"] for each in functions}
+
     def secret(self, output: str) -> dict[str, Any]:
         """The current value of one of the stack's secrets."""
         answer = self.aws.client("secretsmanager").get_secret_value(SecretId=self.stack.outputs[output])

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from scripts.local_aws.aurora import Quotas
 from scripts.local_aws.server import LocalAws
 
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAws]:
+    """So many tests share it, and leave behind what they made, that they would meet its quotas."""
     with LocalAws() as running:
+        running.aurora.quotas = Quotas(clusters=10_000, instances=10_000, manual_cluster_snapshots=10_000)
         yield running
 
 

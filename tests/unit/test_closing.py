@@ -127,6 +127,16 @@ def an_event(status: str, **detail: Any) -> dict[str, Any]:
     }
 
 
+def counted_in(capsys: pytest.CaptureFixture[str]) -> dict[tuple[str, str], float]:
+    """The metrics in the log, by name and step."""
+    counted = {}
+    for line in map(json.loads, capsys.readouterr().out.splitlines()):
+        if "_aws" in line:
+            name = line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"]
+            counted[name, line["Step"]] = line[name][0]
+    return counted
+
+
 # Success, plan, failure
 
 
@@ -141,14 +151,18 @@ def test_a_success_closes_the_operation_frees_the_lock_and_is_told(
     assert answer["subject"] == subject
     assert subject.startswith("[aurora-restore] SUCCEEDED: staging-orders")
     assert "Took       50 min 0 s" in body
-    counted = {}
-    for line in map(json.loads, capsys.readouterr().out.splitlines()):
-        if "_aws" in line:
-            name = line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"]
-            counted[name, line["Step"]] = line[name][0]
+    counted = counted_in(capsys)
     assert counted["RestoreDuration", "restore"] == 3000
     assert counted["DataAge", "restore"] == 3 * 3600 + 3000
     assert counted["RestoredSize", "restore"] == 100
+    assert ("OperationFailed", "restore") not in counted
+
+
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
+def test_every_bad_end_is_counted_for_the_alarm(status: str, inbox: Inbox, capsys: pytest.CaptureFixture[str]) -> None:
+    started()
+    notify(an_event(status))
+    assert counted_in(capsys)["OperationFailed", "restore"] == 1
 
 
 def test_a_dry_run_is_told_as_a_plan(inbox: Inbox) -> None:

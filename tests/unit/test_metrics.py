@@ -20,6 +20,7 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def record_everything() -> None:
     metrics.count_success("copy-snapshot", OPERATION, 1.25)
     metrics.count_failure("copy-snapshot", OPERATION, "StepFailed")
+    metrics.count_failed_operation(OPERATION, "StepFailed")
     metrics.record_phase("restore", OPERATION, 2400.0)
     metrics.record_restore(OPERATION, 3000.0, 10_800.0, 100)
 
@@ -36,6 +37,7 @@ def test_every_number_is_in_the_embedded_metric_format(capsys: pytest.CaptureFix
         "StepSuccess": ("Count", [1.0]),
         "StepDuration": ("Seconds", [1.25]),
         "StepFailure": ("Count", [1.0]),
+        "OperationFailed": ("Count", [1.0]),
         "PhaseDuration": ("Seconds", [2400.0]),
         "RestoreDuration": ("Seconds", [3000.0]),
         "DataAge": ("Seconds", [10800.0]),

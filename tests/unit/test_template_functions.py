@@ -24,7 +24,7 @@ PLAIN = translated()["Resources"]
 GLOBALS: dict[str, Any] = source()["Globals"]["Function"]
 GLOBAL_VARIABLES = set(GLOBALS["Environment"]["Variables"])
 # Read by what the layer ships: Powertools' own settings.
-READ_BY_PACKAGES = {"POWERTOOLS_LOG_LEVEL"}
+READ_BY_PACKAGES = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
 # Lambda sets it for every function.
 SET_BY_LAMBDA = {"AWS_REGION"}
 
@@ -172,9 +172,11 @@ def test_a_changed_parameter_of_the_stack_publishes_a_version_of_each_function_t
 
 def test_what_all_functions_are_given_depends_on_no_other_parameter() -> None:
     used = {word for each in strings(GLOBALS) for word in re.findall(r"\w+", each)} & set(source()["Parameters"])
-    assert used == {"Architecture", "PollSeconds"}
-    tables = {RESOURCES[name]["Properties"]["TableName"]["Ref"] for name in ("StateTable", "AuditTable")}
-    assert tables == {"StateTableName", "AuditTableName"}
+    assert used == {"Architecture", "NamePrefix", "PollSeconds"}
+    tables = {
+        word for name in ("StateTable", "AuditTable") for word in strings(RESOURCES[name]["Properties"]["TableName"])
+    }
+    assert tables & set(source()["Parameters"]) == {"StateTableName", "AuditTableName"}
 
 
 def test_a_layer_that_changes_publishes_versions() -> None:
@@ -182,13 +184,12 @@ def test_a_layer_that_changes_publishes_versions() -> None:
 
 
 def test_what_holds_data_outlives_the_stack_and_its_own_replacement() -> None:
-    stateful = {
-        "AWS::DynamoDB::Table", "AWS::EC2::SecurityGroup", "AWS::KMS::Key", "AWS::RDS::DBSubnetGroup",
-        "AWS::SecretsManager::Secret",
-    }  # fmt: skip
-    kept = {name for name, each in RESOURCES.items() if each["Type"] in stateful} - {"FunctionSecurityGroup"}
-    for name in kept:
-        assert RESOURCES[name]["DeletionPolicy"] == "RetainExceptOnCreate", name
+    stateful = {"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::RDS::DBSubnetGroup", "AWS::SecretsManager::Secret"}
+    kept = {name for name, each in RESOURCES.items() if each["Type"] in stateful}
+    for name in kept | {"DatabaseSecurityGroup"}:
+        # A table that is protected can't be deleted in a rollback either.
+        protected = RESOURCES[name]["Properties"].get("DeletionProtectionEnabled", False)
+        assert RESOURCES[name]["DeletionPolicy"] == ("Retain" if protected else "RetainExceptOnCreate"), name
         assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain", name
 
 

@@ -32,6 +32,8 @@ BROUGHT_ALONG = {
     "rds:DeleteDBCluster": {"rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"},
     "rds:RestoreDBClusterFromSnapshot": {"rds:AddTagsToResource", *KEY_OF_SNAPSHOT},
 }
+# What Lambda does with the role of a function that is traced (X-Ray Developer Guide, "AWS Lambda and X-Ray").
+SEND_TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
 IN_A_VPC = {
     "ec2:AssignPrivateIpAddresses",
@@ -45,7 +47,7 @@ IN_A_VPC = {
 
 def needed(folder: str) -> set[str]:
     calls = reached(folder).calls
-    found = set(calls) | WRITE_LOGS | USE_OWN_KEY
+    found = set(calls) | WRITE_LOGS | USE_OWN_KEY | SEND_TRACES
     for call in calls:
         found |= BROUGHT_ALONG.get(call, set())
     return found | (IN_A_VPC if folder == "aurora-restore-setup-db-users" else set())

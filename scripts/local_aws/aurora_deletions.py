@@ -1,0 +1,63 @@
+"""How a cluster goes: what keeps it, what is taken from it last, and what goes with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.local_aws import aurora_rules as rules
+from scripts.local_aws.aurora_clusters import IDLE
+from scripts.local_aws.aurora_managed_password import stop_managing
+from scripts.local_aws.aurora_records import Cluster
+from scripts.local_aws.aurora_region import AuroraBackend, operation
+from scripts.local_aws.aurora_snapshots import snapshot_of
+
+
+@operation(
+    "DeleteDBCluster",
+    *("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"),
+)
+def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The final snapshot is taken before anything is gone."""
+    cluster = region.cluster(parameters["DBClusterIdentifier"])
+    skip, final = parameters.get("SkipFinalSnapshot", False), parameters.get("FinalDBSnapshotIdentifier")
+    if skip and final:
+        message = "You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot"
+        rules.refuse("InvalidParameterCombination", message)
+    if not skip and not final:
+        message = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
+        rules.refuse("InvalidParameterCombination", message)
+    if cluster.attributes["DeletionProtection"]:
+        message = "Cannot delete protected Cluster, please disable deletion protection and try again."
+        rules.refuse("InvalidParameterCombination", message)
+    if cluster.status not in IDLE:
+        rules.refuse("InvalidDBClusterStateFault", f"DB cluster {cluster.identifier} is {cluster.status}.")
+    if any(member.status != "deleting" for member in cluster.members):
+        message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    if final and cluster.status != "available":
+        message = f"DB cluster {cluster.identifier} is {cluster.status}: no final snapshot can be taken of it."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    if final:
+        snapshot_of(cluster, rules.identifier(parameters, "FinalDBSnapshotIdentifier"), "manual", {})
+    now, world = region.world.clock.time(), region.world
+    last_member_gone = max((member.due for member in cluster.members), default=now)
+    seconds = max(world.durations.delete_cluster, last_member_gone - now + 1)
+    answer = cluster.describe()
+
+    def gone() -> None:
+        del region.clusters[cluster.identifier]
+        stop_managing(cluster)
+        world.work(cluster.postgres.destroy, f"destroy {cluster.identifier}")
+        if parameters.get("DeleteAutomatedBackups", True):
+            _delete_automated_snapshots(region, cluster)
+
+    cluster.enter("deleting", seconds, then=gone)
+    return {"DBCluster": answer}
+
+
+def _delete_automated_snapshots(region: AuroraBackend, cluster: Cluster) -> None:
+    resource = cluster.attributes["DbClusterResourceId"]
+    for snapshot in list(region.cluster_snapshots.values()):
+        ours = snapshot.attributes["DbClusterResourceId"] == resource
+        if ours and snapshot.attributes["SnapshotType"] == "automated":
+            snapshot.discard()

@@ -1,0 +1,34 @@
+"""A plan as a person reads it before it happens: what is going to be made, changed and deleted, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from utils.plans import Plan
+
+
+def plan_lines(plan: Plan) -> Iterable[str]:
+    snapshot, cluster = plan.snapshot, plan.cluster
+    taken = f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {snapshot.age_hours:.1f} hours old"
+    yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken})"
+    if plan.copy:
+        key = f" under key {plan.copy.kms_key_id}" if plan.copy.kms_key_id else ""
+        yield f"copy it from {plan.copy.source_region} as {plan.copy.identifier}{key}"
+    yield (
+        f"create cluster {cluster.identifier}: PostgreSQL {cluster.engine_version}, port {cluster.port}, subnet group "
+        f"{cluster.db_subnet_group_name}, security groups {', '.join(cluster.vpc_security_group_ids)}, parameter group "
+        f"{cluster.db_cluster_parameter_group_name}, storage {cluster.storage_type}, "
+        f"key {cluster.kms_key_id or 'as the snapshot'}, backups kept {cluster.backup_retention_days} days, "
+        f"deletion protection {'on' if cluster.deletion_protection else 'off'}"
+    )
+    yield f"create {cluster.instance_count} instance(s) of {cluster.db_instance_class}"
+    yield "reset the master password, prove a login, set up the application's roles"
+    if plan.source_deletion:
+        final = plan.source_deletion.final_snapshot_identifier
+        yield (
+            f"DELETE the source cluster {plan.source_deletion.cluster_identifier} "
+            f"({plan.source_deletion.cluster_resource_id}) in {plan.source_deletion.region} with all its instances, "
+            + (f"after a final snapshot {final}" if final else "WITHOUT a final snapshot")
+        )
+    if plan.copy:
+        yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
