@@ -1,6 +1,6 @@
 """What the pages repeat from code and template: `python -m scripts.checks.documentation` writes it anew.
 
-Tests fail when a page and its source have drifted apart.
+Each part stands between `<!-- name -->` and `<!-- /name -->`. Tests fail when a page and its source have drifted apart.
 """
 
 from __future__ import annotations
@@ -8,16 +8,19 @@ from __future__ import annotations
 import pathlib
 import re
 import typing
+from collections.abc import Callable
 
 from scripts.checks.expansion import source
+from scripts.checks.machine_picture import main_picture, whole_picture
+from scripts.checks.permissions_table import permissions_table
 from scripts.local_run.costs import idle_costs, total
 from utils.restore_request import FIELD_HELP, FIELDS
 
 PROJECT = pathlib.Path(__file__).parents[2]
 README = PROJECT / "README.md"
-COSTS = PROJECT / "documentation" / "operations" / "costs.md"
-_IDLE = re.compile(r"(<!-- idle costs -->\n).*?(<!-- /idle costs -->)", re.DOTALL)
-_FIELDS = re.compile(r"(<!-- fields -->\n).*?(<!-- /fields -->)", re.DOTALL)
+ARCHITECTURE = PROJECT / "documentation" / "architecture"
+GUIDE = PROJECT / "documentation" / "implementation_guide"
+OPERATIONS = PROJECT / "documentation" / "operations"
 
 
 def fields_table() -> str:
@@ -27,8 +30,17 @@ def fields_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_fields_table(readme: str) -> str:
-    return _FIELDS.sub(lambda match: match[1] + fields_table() + match[2], readme)
+def parameters_table() -> str:
+    """Every parameter of the stack in the order and under the headings of the console's form."""
+    template = source()
+    lines = []
+    for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]:
+        lines += [f"**{group['Label']['default']}**", "", "| Parameter | Default | Meaning |", "|---|---|---|"]
+        for name in group["Parameters"]:
+            rules = template["Parameters"][name]
+            lines.append(f"| `{name}` | {_default(rules)} | {' '.join(rules['Description'].split())} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def idle_costs_table() -> str:
@@ -39,8 +51,39 @@ def idle_costs_table() -> str:
     return "\n".join([*rows, f"| together | | {total(lines):.2f} |"]) + "\n"
 
 
-def with_idle_costs(page: str) -> str:
-    return _IDLE.sub(lambda match: match[1] + idle_costs_table() + match[2], page)
+def alarms_table() -> str:
+    """The stack's alarms, in the words that a person on call reads."""
+    rows = ["| Alarm | Says |", "|---|---|"]
+    for each in source()["Resources"].values():
+        if each["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
+            properties = each["Properties"]
+            name = properties["AlarmName"]["Fn::Sub"].replace("${NamePrefix}", "aurora-restore")
+            rows.append(f"| `{name}` | {properties['AlarmDescription']} |")
+    return "\n".join(rows) + "\n"
+
+
+def _picture(draw: Callable[[], str]) -> Callable[[], str]:
+    return lambda: f"```mermaid\n{draw()}\n```\n"
+
+
+MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
+    (README, "fields"): fields_table,
+    (README, "main picture"): _picture(main_picture),
+    (ARCHITECTURE / "data_flow.md", "whole picture"): _picture(whole_picture),
+    (ARCHITECTURE / "monitoring.md", "alarms"): alarms_table,
+    (ARCHITECTURE / "security.md", "permissions"): permissions_table,
+    (GUIDE / "configuration.md", "parameters"): parameters_table,
+    (OPERATIONS / "costs.md", "idle costs"): idle_costs_table,
+}
+"""By page and by the name of the part in it."""
+
+
+def with_part(page: str, name: str, made: str) -> str:
+    """The page with this part as it is made now. Raises ValueError for a page that has no such part."""
+    part = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not part.search(page):
+        raise ValueError(f"the page has no part between <!-- {name} --> and <!-- /{name} -->")
+    return part.sub(lambda match: match[1] + made + match[2], page)
 
 
 def commands(readme: str, name: str) -> list[str]:
@@ -60,9 +103,15 @@ def _type(annotated: object) -> str:
     return "list of texts" if typing.get_origin(kind) is list else "object of texts"
 
 
+def _default(rules: dict[str, typing.Any]) -> str:
+    if "Default" not in rules:
+        return "must be given"
+    return f"`{rules['Default']}`" if rules["Default"] != "" else "empty"
+
+
 def main() -> None:
-    README.write_text(with_fields_table(README.read_text()))
-    COSTS.write_text(with_idle_costs(COSTS.read_text()))
+    for (page, name), make in MADE.items():
+        page.write_text(with_part(page.read_text(), name, make()))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ class Reached(NamedTuple):
     calls: frozenset[str]
     """As IAM writes them: rds:DescribeDBClusters."""
     variables: frozenset[str]
+    places: frozenset[tuple[str, str]]
+    """Each call with a function that makes it, such as ("rds:CopyDBClusterSnapshot", "aurora_utils.copy_snapshot")."""
 
 
 @functools.cache
@@ -43,7 +45,7 @@ def reached(folder: str) -> Reached:
     entry = ast.parse((DIRECTORY / folder / "lambda_function.py").read_text())
     modules = _imported_modules(entry)
     known = [definition for module in modules for definition in _definitions(module)]
-    calls, variables = set[str](), set[str]()
+    calls, variables, places = set[str](), set[str](), set[tuple[str, str]]()
     seen = set[int]()
     # A module's own statements run when it is imported.
     new: list[tuple[str, ast.AST]] = [("", entry), *((module, each) for module in modules for each in _loose(module))]
@@ -52,12 +54,14 @@ def reached(folder: str) -> Reached:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        calls |= set(_aws_calls(node, _clients(entry if not module else _tree(module))))
+        made = set(_aws_calls(node, _clients(entry if not module else _tree(module))))
+        calls |= made
+        places |= {(call, f"{module or 'lambda_function'}.{getattr(node, 'name', '')}") for call in made}
         variables |= set(_variables(node))
         for each in known:
             if _mentions(node, each):
                 new.append((each.module, each.node))
-    return Reached(frozenset(calls), frozenset(variables))
+    return Reached(frozenset(calls), frozenset(variables), frozenset(places))
 
 
 @functools.cache

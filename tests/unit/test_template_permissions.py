@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from scripts.checks.expansion import source, translated
+from scripts.checks.grants import reasons
 from scripts.checks.handlers import FOLDERS, folder_of
 from scripts.checks.policies import as_list, gathered, identity_policies, resolved
-from scripts.checks.reach import reached
 
 PLAIN: dict[str, dict[str, Any]] = translated()["Resources"]
 ROLE_OF = {
@@ -20,37 +20,10 @@ ROLE_OF = {
     for name, each in PLAIN.items()
     if each["Type"] == "AWS::Lambda::Function"
 }
-WRITE_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
-# What the stack's own key needs where tables, secrets and topic are encrypted with it.
-USE_OWN_KEY = {"kms:Decrypt", "kms:GenerateDataKey"}
-KEY_OF_SNAPSHOT = {"kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}
-# Actions that a call needs beside its own (Service Authorization Reference, "Dependent actions"; Aurora User Guide on
-# encrypted snapshots): tags with what is made, keys of what is encrypted, the final snapshot of what is deleted.
-BROUGHT_ALONG = {
-    "rds:CopyDBClusterSnapshot": {"rds:AddTagsToResource", *KEY_OF_SNAPSHOT},
-    "rds:CreateDBInstance": {"rds:AddTagsToResource"},
-    "rds:DeleteDBCluster": {"rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"},
-    "rds:RestoreDBClusterFromSnapshot": {"rds:AddTagsToResource", *KEY_OF_SNAPSHOT},
-}
-# What Lambda does with the role of a function that is traced (X-Ray Developer Guide, "AWS Lambda and X-Ray").
-SEND_TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
-# What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
-IN_A_VPC = {
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:UnassignPrivateIpAddresses",
-}
 
 
 def needed(folder: str) -> set[str]:
-    calls = reached(folder).calls
-    found = set(calls) | WRITE_LOGS | USE_OWN_KEY | SEND_TRACES
-    for call in calls:
-        found |= BROUGHT_ALONG.get(call, set())
-    return found | (IN_A_VPC if folder == "aurora-restore-setup-db-users" else set())
+    return set(reasons(folder))
 
 
 def actions(document: dict[str, Any]) -> set[str]:

@@ -1,0 +1,51 @@
+"""Why a role of the template may do what it may: each action with the code, or the rule of AWS's, that needs it."""
+
+from __future__ import annotations
+
+from scripts.checks.reach import reached
+
+# What the stack's own key needs where tables, secrets and topic are encrypted with it.
+_OWN_KEY = "tables, secrets and topic are encrypted with the stack's key"
+_KEY_OF_SNAPSHOT = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+OF_EVERY_FUNCTION = {
+    "logs:CreateLogStream": "Lambda writes the function's log",
+    "logs:PutLogEvents": "Lambda writes the function's log",
+    "kms:Decrypt": _OWN_KEY,
+    "kms:GenerateDataKey": _OWN_KEY,
+    # X-Ray Developer Guide, "AWS Lambda and X-Ray".
+    "xray:PutTelemetryRecords": "Lambda sends the function's traces",
+    "xray:PutTraceSegments": "Lambda sends the function's traces",
+}
+# Actions that a call needs beside its own (Service Authorization Reference, "Dependent actions"; Aurora User Guide on
+# encrypted snapshots): tags with what is made, keys of what is encrypted, the final snapshot of what is deleted.
+BROUGHT_ALONG = {
+    "rds:CopyDBClusterSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
+    "rds:CreateDBInstance": ("rds:AddTagsToResource",),
+    "rds:DeleteDBCluster": ("rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"),
+    "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
+}
+# What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
+IN_A_VPC = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+FUNCTION_IN_THE_VPC = "aurora-restore-setup-db-users"
+
+
+def reasons(folder: str) -> dict[str, list[str]]:
+    """By action, what needs it in this function: `utils` module and function, or AWS's own rule."""
+    found: dict[str, list[str]] = {}
+    for action, place in sorted(reached(folder).places):
+        found.setdefault(action, []).append(f"`{place}`")
+        for other in BROUGHT_ALONG.get(action, ()):
+            found.setdefault(other, []).append(f"comes with {action}")
+    for action, reason in OF_EVERY_FUNCTION.items():
+        found.setdefault(action, []).append(reason)
+    if folder == FUNCTION_IN_THE_VPC:
+        for action in IN_A_VPC:
+            found.setdefault(action, []).append("Lambda attaches the function to the VPC")
+    return {action: list(dict.fromkeys(each)) for action, each in found.items()}

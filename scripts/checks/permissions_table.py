@@ -1,0 +1,107 @@
+"""Every permission of every function, as a page for whoever has to approve the stack: what, on what, if, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from scripts.checks.expansion import source
+from scripts.checks.grants import reasons
+from scripts.checks.handlers import FOLDERS, folder_of
+from scripts.checks.policies import as_list
+
+_SHARED = "StatePolicy"
+
+
+def permissions_table() -> str:
+    """A table for each role. What all functions share stands in the first, once."""
+    resources: dict[str, Any] = source()["Resources"]
+    role_of = {
+        folder_of(name): each["Properties"]["Role"]["Fn::GetAtt"][0]
+        for name, each in resources.items()
+        if each["Type"] == "AWS::Serverless::Function"
+    }
+    lines = ["**All functions**", "", *_table(resources[_SHARED]["Properties"]["PolicyDocument"], _why_all()), ""]
+    for folder in FOLDERS:
+        lines += [f"**{folder}**", ""]
+        for policy in resources[role_of[folder]]["Properties"]["Policies"]:
+            lines += [*_table(policy["PolicyDocument"], reasons(folder)), ""]
+    for name, each in resources.items():
+        if each["Type"] == "AWS::IAM::Role" and name not in role_of.values():
+            lines += [f"**{name}**", ""]
+            for policy in each["Properties"]["Policies"]:
+                lines += [*_table(policy["PolicyDocument"], {}), ""]
+    return "\n".join(lines)
+
+
+def _why_all() -> dict[str, list[str]]:
+    """What the shared policy allows is needed by many; the reasons of all of them, each once."""
+    found: dict[str, list[str]] = {}
+    for folder in FOLDERS:
+        for action, why in reasons(folder).items():
+            found[action] = list(dict.fromkeys([*found.get(action, []), *why]))
+    return found
+
+
+def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]:
+    yield "| Statement | Actions | On | If | Needed by |"
+    yield "|---|---|---|---|---|"
+    for statement in document["Statement"]:
+        actions = as_list(statement["Action"])
+        needed = list(dict.fromkeys(reason for action in actions for reason in why.get(action, [])))
+        refused = "**may never** " if statement["Effect"] == "Deny" else ""
+        yield " | ".join(
+            (
+                f"| {statement['Sid']}",
+                refused + ", ".join(f"`{action}`" for action in actions),
+                ", ".join(_resource(each) for each in _each(statement["Resource"])),
+                "; ".join(_conditions(statement.get("Condition", {}))),
+                "" if refused else ", ".join(needed) + " |",
+            )
+        ) + (" |" if refused else "")
+
+
+def _conditions(conditions: dict[str, Any]) -> Iterator[str]:
+    for operator, tests in conditions.items():
+        for key, values in tests.items():
+            wanted = ", ".join(_text(value) for value in _each(values))
+            yield f"{key} is given" if (operator, wanted) == ("Null", "false") else f"{key} {operator} {wanted}"
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _resource(value: Any) -> str:
+    """Service and name, with the region where it isn't the stack's own; what the stack makes by its name in there."""
+    match value:
+        case {"Fn::GetAtt": [str(name), _]} | {"Ref": str(name)}:
+            return name
+        case {"Fn::If": [_, then, otherwise]}:
+            return f"{_resource(then)} or {_resource(otherwise)}"
+        case {"Fn::Sub": [str(text), _]} | {"Fn::Sub": str(text)}:
+            return _arn(text)
+    return "everything" if value == "*" else _arn(str(value))
+
+
+def _arn(text: str) -> str:
+    parts = text.split(":", 5) if "${AWS::" not in text else re.sub(r"\$\{AWS::(\w+)\}", r"<\1>", text).split(":", 5)
+    if len(parts) < 6 or parts[0] != "arn":
+        return f"`{text}`"
+    region = {"*": " of any region", "<Region>": "", "": ""}.get(parts[3], f" of {parts[3]}")
+    account = {"<AccountId>": "", "": ""}.get(parts[4], f" of account {parts[4]}")
+    return f"`{parts[2]} {parts[5]}`{region}{account}"
+
+
+def _text(value: Any) -> str:
+    match value:
+        case {"Ref": str(name)}:
+            return name
+        case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), _]}:
+            return f"`{text}`"
+        case {"Fn::GetAtt": [str(name), _]}:
+            return name
+        case {"Fn::If": [_, then, otherwise]}:
+            return f"{_text(then)} or {_text(otherwise)}"
+    return f"`{value}`" if value not in ("true", "false") else str(value)
