@@ -15,6 +15,8 @@ import tempfile
 import zipfile
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from scripts.local_aws import resources_data, resources_identity, resources_monitoring, resources_network
 from scripts.local_aws.deployment import (
     Cloud,
@@ -73,7 +75,7 @@ def _function(deployment: Deployment, logical_id: str, properties: Properties) -
     for limited, most in (("Timeout", 900), ("MemorySize", 10_240)):
         if int(properties.get(limited, 0)) > most:
             raise TemplateError(f"property {limited} must be at most {most}, not {properties[limited]}")
-    _check_variables((properties.get("Environment") or {}).get("Variables") or {})
+    check_variables((properties.get("Environment") or {}).get("Variables") or {})
     passed = {
         key: value
         for key, value in properties.items()
@@ -85,7 +87,7 @@ def _function(deployment: Deployment, logical_id: str, properties: Properties) -
         passed,
         FunctionName=name,
         KMSKeyArn=properties.get("KmsKeyArn"),
-        Code={"ZipFile": _code(properties["Code"], text(properties["Handler"]))},
+        Code={"ZipFile": function_code(deployment, properties["Code"], text(properties["Handler"]))},
         Tags=tag_map(properties),
     )
     if "ReservedConcurrentExecutions" in properties:
@@ -94,17 +96,22 @@ def _function(deployment: Deployment, logical_id: str, properties: Properties) -
     return Created("AWS::Lambda::Function", name, {"Arn": created["FunctionArn"]})
 
 
-def _check_variables(variables: dict[str, Any]) -> None:
+def check_variables(variables: dict[str, Any]) -> None:
     if reserved := sorted(_RESERVED_VARIABLES & set(variables)):
         raise TemplateError(f"Reserved keys used in this request: {', '.join(reserved)}")
     if len(json.dumps({name: text(value) for name, value in variables.items()})) > _VARIABLES_LIMIT:
         raise TemplateError("The environment variables you have provided exceeded the 4KB limit")
 
 
-def _code(code: Properties, handler: str) -> bytes:
-    """The function's zip file, made in memory of its directory; refused if the handler's module isn't in it."""
-    refuse_unknown(code, ("S3Bucket", "S3Key", "ZipFile"), "Code")
-    content = io.BytesIO()
+def function_code(deployment: Deployment, code: Properties, handler: str) -> bytes:
+    """The function's zip file, uploaded or made in memory of its directory; refused without the handler's module."""
+    refuse_unknown(code, ("S3Bucket", "S3Key", "S3ObjectVersion", "ZipFile"), "Code")
+    uploaded = _uploaded(deployment, code, "Code")
+    content = io.BytesIO(uploaded or b"")
+    if uploaded is not None:
+        with zipfile.ZipFile(content) as archive:
+            _check_handler(handler, archive)
+        return uploaded
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         if "ZipFile" in code:
             archive.writestr("index.py", code["ZipFile"])
@@ -113,10 +120,33 @@ def _code(code: Properties, handler: str) -> bytes:
             for path in sorted(directory.rglob("*")):
                 if path.is_file() and not set(path.parts) & set(_NEVER_SHIPPED):
                     archive.write(path, path.relative_to(directory))
-        module = handler.rpartition(".")[0].replace(".", "/") + ".py"
-        if module not in archive.namelist():
-            raise TemplateError(f"Handler {handler} needs {module}, which the code doesn't have")
+        _check_handler(handler, archive)
     return content.getvalue()
+
+
+def _check_handler(handler: str, archive: zipfile.ZipFile) -> None:
+    module = handler.rpartition(".")[0].replace(".", "/") + ".py"
+    if not {module, f"{module}c"} & set(archive.namelist()):
+        raise TemplateError(f"Handler {handler} needs {module}, which the code doesn't have")
+
+
+def _uploaded(deployment: Deployment, location: Properties, where: str) -> bytes | None:
+    """What lies in S3 there; None for code that is no object in a bucket."""
+    bucket = location.get("S3Bucket") or location.get("Bucket")
+    if bucket in (None, LOCAL_BUCKET):
+        return None
+    place = {"Bucket": text(bucket), "Key": text(location.get("S3Key") or location["Key"])}
+    if version := location.get("S3ObjectVersion") or location.get("Version"):
+        place["VersionId"] = text(version)
+    try:
+        content: bytes = deployment.cloud.client("s3", deployment.region).get_object(**place)["Body"].read()
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        message = (
+            f"Error occurred while GetObject. S3 Error Code: {code}. {where}: s3://{place['Bucket']}/{place['Key']}"
+        )
+        raise TemplateError(message) from None
+    return content
 
 
 def _local_path(location: Properties, where: str) -> pathlib.Path:
@@ -139,21 +169,26 @@ def _layer(deployment: Deployment, logical_id: str, properties: Properties) -> C
     A layer that is built under build/ stands for what the build would put there: `utils` and the pinned packages.
     """
     content = properties["Content"]
-    refuse_unknown(content, ("S3Bucket", "S3Key"), "Content")
-    built = pathlib.Path(content["S3Key"]).is_relative_to(_PROJECT / "build")
-    directories = _project_layer(deployment) if built else [_local_path(content, "Content")]
-    nothing = io.BytesIO()
-    zipfile.ZipFile(nothing, "w").close()
+    refuse_unknown(content, ("S3Bucket", "S3Key", "S3ObjectVersion"), "Content")
+    archive = _uploaded(deployment, content, "Content")
+    directories: list[pathlib.Path] = []
+    if archive is None:
+        built = pathlib.Path(content["S3Key"]).is_relative_to(_PROJECT / "build")
+        directories = _project_layer(deployment) if built else [_local_path(content, "Content")]
+        nothing = io.BytesIO()
+        zipfile.ZipFile(nothing, "w").close()
+        archive = nothing.getvalue()
     passed = {key: value for key, value in properties.items() if key not in ("Content", "LayerName")}
     version = deployment.call(
         "lambda",
         "publish_layer_version",
         passed,
         LayerName=properties.get("LayerName") or deployment.name(logical_id, 64),
-        Content={"ZipFile": nothing.getvalue()},
+        Content={"ZipFile": archive},
     )
     arn = version["LayerVersionArn"]
-    deployment.cloud.layers[arn] = directories
+    if directories:
+        deployment.cloud.layers[arn] = directories
     return Created("AWS::Lambda::LayerVersion", arn, {"LayerVersionArn": arn})
 
 
@@ -210,14 +245,14 @@ def _event_invoke_config(deployment: Deployment, logical_id: str, properties: Pr
     "RoleArn", "StateMachineName", "StateMachineType", "Tags", "TracingConfiguration",
 )  # fmt: skip
 def _state_machine(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    _check_machine_role(deployment, properties)
+    check_machine_role(deployment, properties)
     name = properties.get("StateMachineName") or deployment.name(logical_id, 80)
     created = deployment.call(
         "stepfunctions",
         "create_state_machine",
         only(properties, "RoleArn", "LoggingConfiguration", "TracingConfiguration"),
         name=name,
-        definition=_definition(properties),
+        definition=machine_definition(deployment, properties),
         type=properties.get("StateMachineType"),
         tags=tags(properties),
     )
@@ -263,13 +298,14 @@ def machine_routes(properties: Properties) -> list[Properties]:
     return [{"StateMachineVersionArn": text(preference["StateMachineVersionArn"]), "Weight": 100}]
 
 
-def _definition(properties: Properties) -> str:
+def machine_definition(deployment: Deployment, properties: Properties) -> str:
     given = [key for key in ("Definition", "DefinitionS3Location", "DefinitionString") if key in properties]
     if len(given) != 1:
         raise TemplateError("exactly one of Definition, DefinitionString and DefinitionUri is needed")
     value = properties[given[0]]
     if given[0] == "DefinitionS3Location":
-        definition = _local_path(value, "DefinitionUri").read_text()
+        uploaded = _uploaded(deployment, value, "DefinitionUri")
+        definition = _local_path(value, "DefinitionUri").read_text() if uploaded is None else uploaded.decode()
     else:
         definition = value if isinstance(value, str) else json.dumps(value)
     for name, replacement in (properties.get("DefinitionSubstitutions") or {}).items():
@@ -285,7 +321,7 @@ def _definition(properties: Properties) -> str:
     return definition
 
 
-def _check_machine_role(deployment: Deployment, properties: Properties) -> None:
+def check_machine_role(deployment: Deployment, properties: Properties) -> None:
     permissions, role = deployment.cloud.permissions, text(properties["RoleArn"])
     if not permissions.trusts(role, "states.amazonaws.com"):
         raise TemplateError(f"states.amazonaws.com is not authorized to assume the provided role {role}")

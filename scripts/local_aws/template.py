@@ -64,12 +64,11 @@ class Template:
 
     @classmethod
     def load(cls, path: pathlib.Path, given: Mapping[str, str], pseudo: Mapping[str, str]) -> Template:
+        """A file whose local paths stand for what `aws cloudformation package` would upload."""
         try:
-            document = yaml.load(path.read_text(), _Loader)
-        except yaml.YAMLError as error:
-            raise TemplateError(f"{path}: the template is not YAML: {error}") from None
-        if not isinstance(document, dict) or not document.get("Resources"):
-            raise TemplateError(f"{path}: Template format error: At least one Resources member must be defined.")
+            document = read(path.read_text())
+        except TemplateError as error:
+            raise TemplateError(f"{path}: {error}") from None
         _resolve_paths(document, path.parent)
         return cls(document, given, pseudo)
 
@@ -161,6 +160,17 @@ def _check_parameter(name: str, kind: str, value: str, rules: Mapping[str, Any])
             refuse(f"must be a number not less than {rules['MinValue']}")
         if "MaxValue" in rules and float(value) > float(rules["MaxValue"]):
             refuse(f"must be a number not greater than {rules['MaxValue']}")
+
+
+def read(source: str) -> dict[str, Any]:
+    """A template as it is written. Refused if it isn't YAML (or JSON), or has no resources."""
+    try:
+        document = yaml.load(source, _Loader)
+    except yaml.YAMLError as error:
+        raise TemplateError(f"the template is not YAML: {error}") from None
+    if not isinstance(document, dict) or not document.get("Resources"):
+        raise TemplateError("Template format error: At least one Resources member must be defined.")
+    return document
 
 
 def _refuse_unknown(mapping: Mapping[str, Any], known: set[str], where: str) -> None:
