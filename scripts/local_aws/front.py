@@ -213,10 +213,15 @@ class Front:
             return _error(call, "AccessDenied", message, 403)
         request = Request(environ)
         operation = get_service_model(call.model).operation_model(call.operation)
-        form = {"values": request.values, "method": request.method, "headers": request.headers, "body": call.body}
-        parsed = PROTOCOL_PARSERS["query"](operation, map_type=dict).parse(
-            {**form, "url_path": request.path, "url_params": {}}
-        )
+        sent: Any = {
+            "values": request.values,
+            "method": request.method,
+            "headers": request.headers,
+            "body": call.body,
+            "url_path": request.path,
+            "url_params": {},
+        }
+        parsed = PROTOCOL_PARSERS["query"](operation, map_type=dict).parse(sent)
         answer = self.served[call.service](call.operation, call.region, dict(parsed))
         serialized = get_serializer_class(call.model, "query")(operation_model=operation).serialize(answer)
         headers = [(name, str(value)) for name, value in serialized["headers"].items()]

@@ -216,11 +216,12 @@ def test_the_stock_cli_packages_and_deploys_a_sam_template(aws: LocalAws, tmp_pa
         "AWS_ACCESS_KEY_ID": aws.operator.access_key_id,
         "AWS_SECRET_ACCESS_KEY": aws.operator.secret_access_key,
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": aws.endpoint_url,
         "AWS_PAGER": "",
     }
 
     def run(*words: str) -> str:
-        command = [str(AWS), "--endpoint-url", aws.endpoint_url, "cloudformation", *words]
+        command = [str(AWS), "cloudformation", *words]
         done = subprocess.run(
             command, cwd=tmp_path, env=os.environ | operator, capture_output=True, text=True, check=False
         )
