@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ def machine(aws: LocalAws) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def deployed(deploy: Deploy) -> Iterator[str]:
+def deployed(deploy: Deploy) -> str:
     """What the first deployment said."""
     dry = deploy("--dry-run")
     assert dry.status == 0, dry.errors
@@ -37,7 +36,7 @@ def deployed(deploy: Deploy) -> Iterator[str]:
     assert (asked.status, "Say so with --yes" in asked.errors) == (1, True), asked.errors
     done = deploy("--yes")
     assert done.status == 0, done.output + done.errors
-    yield done.output
+    return done.output
 
 
 def test_the_first_deployment_makes_the_bucket_and_the_stack_and_says_what_comes_next(
