@@ -103,6 +103,11 @@ class Snapshot(Tagged, frozen=True, kw_only=True):
     def is_broken(self) -> bool:
         return self.status in BROKEN_SNAPSHOT
 
+    @property
+    def is_manual(self) -> bool:
+        """Neither RDS's own nor AWS Backup's, whose names carry a prefix that no manual one's may have."""
+        return self.kind not in ("automated", "awsbackup") and ":" not in self.identifier
+
 
 class Cluster(Tagged, frozen=True, kw_only=True):
     """A cluster."""

@@ -16,13 +16,13 @@ from botocore.exceptions import ClientError
 from utils.aurora_shapes import Cluster, Instance, Snapshot, read_cluster, read_instance, read_snapshot
 from utils.aws import client, error_code, none_when
 from utils.errors import StepFailed, TemporaryFailure
-from utils.identifiers import instance_name
+from utils.identifiers import instance_name, snapshot_name
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds.type_defs import TagTypeDef
 
-    from utils.plans import ClusterPlan, SnapshotCopy
+    from utils.plans import ClusterPlan, RouteStep
 
 ENGINE = "aurora-postgresql"
 
@@ -38,7 +38,7 @@ class Aurora:
 
     def snapshot(self, identifier: str) -> Snapshot | None:
         """By name or, in this region, ARN. Automated snapshots must be asked for as such."""
-        name = identifier.split(":cluster-snapshot:")[-1]
+        name = snapshot_name(identifier)
         kind: dict[str, Any] = {"SnapshotType": "automated"} if name.startswith("rds:") else {}
         answer = none_when(
             "DBClusterSnapshotNotFoundFault",
@@ -55,6 +55,18 @@ class Aurora:
         found = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
         beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
         return sorted(found, key=lambda snapshot: snapshot.created_at or beginning, reverse=True)
+
+    def copies_under_way(self) -> int:
+        """How many snapshots are being copied into this region."""
+        pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
+        return sum(each["Status"].lower() == "copying" for page in pages for each in page["DBClusterSnapshots"])
+
+    def room_for_snapshots(self) -> int | None:
+        """How many manual snapshots may still be made; None where RDS doesn't say."""
+        for quota in self._rds.describe_account_attributes()["AccountQuotas"]:
+            if quota.get("AccountQuotaName") == "ManualClusterSnapshots":
+                return quota["Max"] - quota["Used"]
+        return None
 
     def cluster(self, identifier: str) -> Cluster | None:
         answer = none_when(
@@ -76,25 +88,27 @@ class Aurora:
 
     # Making: each call, repeated after its answer was lost, finds its own work and leaves it at that
 
-    def copy_snapshot(self, copy: SnapshotCopy, operation_id: str) -> Snapshot:
+    def copy_snapshot(self, step: RouteStep, tags: Mapping[str, str], operation_id: str) -> Snapshot:
         """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""
-        optional: dict[str, Any] = {"KmsKeyId": copy.kms_key_id} if copy.kms_key_id else {}
+        optional: dict[str, Any] = {"KmsKeyId": step.kms_key_id} if step.kms_key_id else {}
+        name, source = snapshot_name(step.snapshot_arn), step.source_arn or ""
+        from_here = source.split(":")[3:5] == step.snapshot_arn.split(":")[3:5]
         try:
             answer = self._rds.copy_db_cluster_snapshot(
-                SourceDBClusterSnapshotIdentifier=copy.source_arn,
-                TargetDBClusterSnapshotIdentifier=copy.identifier,
-                SourceRegion=copy.source_region,
+                SourceDBClusterSnapshotIdentifier=snapshot_name(source) if from_here else source,
+                TargetDBClusterSnapshotIdentifier=name,
+                SourceRegion=source.split(":")[3],
                 CopyTags=False,
-                Tags=_tag_list(copy.tags),
+                Tags=_tag_list(tags),
                 **optional,
             )
         except ClientError as error:
             if error_code(error) != "DBClusterSnapshotAlreadyExistsFault":
                 raise
-            existing = self.snapshot(copy.identifier)
+            existing = self.snapshot(name)
             if existing is None or not existing.belongs_to(operation_id):
                 raise StepFailed(
-                    f"A snapshot named {copy.identifier} exists in {self.region} and isn't this operation's. "
+                    f"A snapshot named {name} exists in {self.region} and isn't this operation's. "
                     "Look at it, delete it if it isn't needed, and start again."
                 ) from error
             return existing

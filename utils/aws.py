@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 import boto3
 from botocore.config import Config
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 Answer = TypeVar("Answer")
+
+
+class TokenService(Protocol):
+    """STS, as far as it is needed here: its stubs would be a package for one call."""
+
+    def assume_role(self, **parameters: str) -> dict[str, Any]: ...
+
 
 # Answers that AWS itself describes as passing. Everything else is an answer, and repeating it changes nothing.
 TEMPORARY_CODES = frozenset(
@@ -75,10 +83,56 @@ def client(service: Literal["kms"], region: str | None = None) -> KMSClient: ...
 def client(service: Literal["secretsmanager"], region: str | None = None) -> SecretsManagerClient: ...
 @overload
 def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
+@overload
+def client(service: Literal["sts"], region: str | None = None) -> TokenService: ...
 @functools.cache
 def client(service: str, region: str | None = None) -> object:
     """A client of the one session, made once; sharing the session halves what every further client costs."""
     return _session().client(service, region_name=region, config=_CONFIG)  # type: ignore[call-overload]
+
+
+class AssumedRole:
+    """A role of another account. What it signs with stays in this process, and is written nowhere.
+
+    Asking takes the time from the state machine, like everything here. That time may be the step's first attempt's,
+    so credentials count as spent well before they are.
+    """
+
+    SPARE = dt.timedelta(minutes=20)
+
+    def __init__(self, arn: str, external_id: str, session_name: str) -> None:
+        self.arn = arn
+        self._external_id = external_id
+        self._session_name = session_name
+        self._credentials: dict[str, Any] | None = None
+        self._clients: dict[tuple[str, str], object] = {}
+
+    @overload
+    def client_of(self, service: Literal["rds"], region: str, now: dt.datetime) -> RDSClient: ...
+    @overload
+    def client_of(self, service: Literal["kms"], region: str, now: dt.datetime) -> KMSClient: ...
+    def client_of(self, service: str, region: str, now: dt.datetime) -> object:
+        """Raises what STS answers when the role can't be assumed."""
+        credentials = self._credentials
+        if credentials is None or credentials["Expiration"] - now < self.SPARE:
+            credentials = self._credentials = self._assume()
+            self._clients.clear()
+        place = (service, region)
+        if place not in self._clients:
+            self._clients[place] = _session().client(  # type: ignore[call-overload]
+                service,
+                region_name=region,
+                config=_CONFIG,
+                aws_access_key_id=credentials["AccessKeyId"],
+                aws_secret_access_key=credentials["SecretAccessKey"],
+                aws_session_token=credentials["SessionToken"],
+            )
+        return self._clients[place]
+
+    def _assume(self) -> dict[str, Any]:
+        optional = {"ExternalId": self._external_id} if self._external_id else {}
+        answer = client("sts").assume_role(RoleArn=self.arn, RoleSessionName=self._session_name, **optional)
+        return dict(answer["Credentials"])
 
 
 def knows_region(region: str, own_region: str) -> bool:

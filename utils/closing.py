@@ -17,8 +17,9 @@ from utils.identifiers import is_operation_id
 from utils.lock import TargetLock
 from utils.notifications import Remains, execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
-from utils.plans import Plan
+from utils.plans import Plan, RouteStep, SnapshotCopy
 from utils.redaction import without_secrets
+from utils.routes import maker_of, outstanding
 from utils.state import OperationRecord, OperationState, Status, iso
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -112,8 +113,9 @@ class OperationEnd:
             cluster = aurora.cluster(record.plan["target_cluster_id"])
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
         except (ClientError, BotoCoreError) as error:
-            return Remains(unknown=str(as_step_error(error)))
+            return Remains(unknown=str(as_step_error(error)), on_the_way=left_on_the_way(record))
         return Remains(
+            on_the_way=left_on_the_way(record),
             cluster=cluster if cluster and cluster.belongs_to(record.operation_id) else None,
             copy=copy if copy and copy.belongs_to(record.operation_id) else None,
         )
@@ -128,6 +130,15 @@ class OperationEnd:
             (now - plan.snapshot.created_at).total_seconds(),
             plan.snapshot.allocated_gib,
         )
+
+
+def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
+    """What of the snapshot's route was opened or made, as far as is known, and hasn't been taken back."""
+    if not record.plan.get("copy"):
+        return []
+    copy = msgspec.convert(record.plan["copy"], SnapshotCopy)
+    left = outstanding(copy, record.route_times)
+    return [step for step in left if step.name == "unshare" or maker_of(step, copy).name in record.made_snapshots]
 
 
 def end_of_execution(task: NotificationTask) -> OperationEnd:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
+from utils import settings
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE, Aurora
 from utils.aws import knows_region
 from utils.errors import RequestRefused
-from utils.identifiers import parse_snapshot_arn
+from utils.identifiers import parse_snapshot_arn, snapshot_name
 from utils.payloads import Execution
 from utils.restore_request import RestoreRequest
+from utils.source_account import Source
 
 
 def source_region(request: RestoreRequest, own_region: str) -> str:
@@ -27,27 +29,51 @@ def source_region(request: RestoreRequest, own_region: str) -> str:
     return region
 
 
-def find_snapshot(request: RestoreRequest, source: Aurora, now: dt.datetime) -> tuple[Snapshot, str]:
+def source_account(request: RestoreRequest, own_account: str) -> str:
+    """An ARN says its account itself."""
+    parsed = parse_snapshot_arn(request.snapshot_identifier or "")
+    return parsed[2] if parsed else request.source_account_id or own_account
+
+
+def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> tuple[Snapshot, str]:
     """The snapshot that the request means, and why it is that one."""
     if request.snapshot_identifier is not None:
-        name = request.snapshot_identifier.split(":cluster-snapshot:")[-1].lower()
-        named = source.snapshot(name)
+        named = source.snapshot(snapshot_name(request.snapshot_identifier).lower())
+        if named is None and source.access == "shared":
+            raise RequestRefused(f"snapshot_identifier: {request.snapshot_identifier!r} {_not_shared(source)}")
         if named is None:
             raise RequestRefused(
-                f"snapshot_identifier: {request.snapshot_identifier!r} doesn't exist in {source.region}. List what "
+                f"snapshot_identifier: {request.snapshot_identifier!r} doesn't exist in {_place(source)}. List what "
                 f"does: aws rds describe-db-cluster-snapshots --region {source.region}"
             )
         return named, "named in the request"
     return _newest(request, source, now)
 
 
-def _newest(request: RestoreRequest, source: Aurora, now: dt.datetime) -> tuple[Snapshot, str]:
+def _place(source: Source) -> str:
+    return source.region if source.access == "own" else f"{source.region} of account {source.account_id}"
+
+
+def _not_shared(source: Source) -> str:
+    """Two ways out: the role of that account, or its owner's own hand."""
+    return (
+        f"isn't shared with this account by {source.account_id} in {source.region}, and nothing more of that account "
+        f"can be seen: {source.why_no_role}. Deploy infrastructure/source-account-role.yaml there with this stack's "
+        "account, prefix and external id, and set SourceRoleName and SourceExternalId to it; or have the snapshot "
+        f"shared: aws rds modify-db-cluster-snapshot-attribute --region {source.region} --attribute-name restore "
+        "--db-cluster-snapshot-identifier SNAPSHOT --values-to-add THIS_ACCOUNT"
+    )
+
+
+def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> tuple[Snapshot, str]:
     cluster = (request.source_cluster_id or "").lower()
     candidates = [each for each in source.snapshots_of(cluster) if each.is_available and each.created_at]
     listing = f"aws rds describe-db-cluster-snapshots --region {source.region} --db-cluster-identifier {cluster}"
+    if not candidates and source.access == "shared":
+        raise RequestRefused(f"source_cluster_id: a snapshot of {cluster!r} {_not_shared(source)}")
     if not candidates:
         raise RequestRefused(
-            f"source_cluster_id: {cluster!r} has no available snapshot in {source.region}. "
+            f"source_cluster_id: {cluster!r} has no available snapshot in {_place(source)}. "
             f"Take one, or correct the name or source_region. What exists: {listing}"
         )
     if request.snapshot_date is None:
@@ -63,24 +89,42 @@ def _newest(request: RestoreRequest, source: Aurora, now: dt.datetime) -> tuple[
     return of_that_day[0], f"the last of {len(of_that_day)} available on {request.snapshot_date}"
 
 
-def place_problems(request: RestoreRequest, account: str, source: Aurora) -> Iterator[str]:
+def place_problems(request: RestoreRequest, source: Source, run: Execution) -> Iterator[str]:
+    """What is wrong with where the snapshot is said to be, before it is looked for there."""
+    _, partition, _, own_region, own_account, *_ = run.execution_id.split(":")
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    wanted = parsed[2] if parsed else request.source_account_id
+    field = "snapshot_identifier" if parsed else "source_account_id"
     if parsed and request.source_account_id not in (None, parsed[2]):
         yield (
             f"source_account_id: {request.source_account_id!r} isn't the account in snapshot_identifier's ARN "
             f"({parsed[2]}). Drop source_account_id, the ARN says it."
         )
-    elif wanted not in (None, account):
-        field = "snapshot_identifier" if parsed else "source_account_id"
-        yield (
-            f"{field}: account {wanted} isn't the stack's own ({account}), and other accounts aren't supported yet. "
-            f"Copy the snapshot into account {account} first, then name the copy."
-        )
     if parsed and request.source_region not in (None, source.region):
         yield (
             f"source_region: {request.source_region!r} isn't the region in snapshot_identifier's ARN "
             f"({source.region}). Drop source_region, the ARN says it."
+        )
+    if parsed and parsed[0] != partition:
+        yield (
+            f"snapshot_identifier: {request.snapshot_identifier!r} is of partition {parsed[0]}, and the stack is in "
+            f"{partition}, which can't reach it. Name a snapshot of {partition}."
+        )
+    if partition == "aws-cn" and source.region != own_region:
+        yield (
+            f"source_region: {source.region!r} isn't {own_region}, and RDS copies no snapshot to or from a region in "
+            f"China. Deploy the stack in {source.region}, or name a snapshot of {own_region}."
+        )
+    known = settings.optional("DEFAULT_SOURCE_ACCOUNT_ID")
+    if source.account_id not in (own_account, known):
+        yield (
+            f"{field}: account {source.account_id} is neither the stack's own ({own_account}) nor its SourceAccountId "
+            f"({known or 'none is set'}), so its roles can't reach it. Set the stack's SourceAccountId to "
+            f"{source.account_id}, or copy the snapshot into account {own_account} and name the copy."
+        )
+    if request.delete_source and source.account_id != own_account:
+        yield (
+            f"delete_source: the source is in account {source.account_id}, and this pipeline deletes clusters only in "
+            f"its own ({own_account}). Drop delete_source."
         )
 
 
@@ -118,8 +162,3 @@ def reused_name_problems(name: str, operation_id: str, where: Aurora) -> Iterato
 
 def age_hours(created_at: dt.datetime, now: dt.datetime) -> float:
     return round((now - created_at).total_seconds() / 3600, 3)
-
-
-def account_of(run: Execution) -> str:
-    """The stack's account: it is the execution's (arn:partition:states:region:account:execution:machine:name)."""
-    return run.execution_id.split(":")[4]

@@ -56,6 +56,15 @@ def parse_snapshot_arn(arn: str) -> tuple[str, str, str, str] | None:
     return (match[1], match[2], match[3], match[4]) if match else None
 
 
+def snapshot_name(name_or_arn: str) -> str:
+    return name_or_arn.split(":cluster-snapshot:")[-1]
+
+
+def snapshot_arn(like: str, region: str, account: str, name: str) -> str:
+    """The ARN of a cluster snapshot, in the partition of another ARN: no partition reaches another."""
+    return f"arn:{like.split(':')[1]}:rds:{region}:{account}:cluster-snapshot:{name}"
+
+
 def name_for(purpose: str, base: str, operation_id: str) -> str:
     """A name that this operation, and no other, gives to something it makes: the same at every retry.
 

@@ -16,8 +16,9 @@ from msgspec import Struct
 from utils.aurora_shapes import Cluster, Snapshot
 from utils.payloads import Archived, ExecutionError, UsersReady
 from utils.plan_text import plan_lines
-from utils.plans import Plan
+from utils.plans import Plan, RouteStep
 from utils.redaction import without_secrets
+from utils.routes import command_for, still_there
 from utils.state import OperationRecord
 
 MAX_SUBJECT = 99
@@ -47,6 +48,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     cluster: Cluster | None = None
     copy: Snapshot | None = None
     unknown: str | None = None
+    # Calls that would take back what was opened on the snapshot's way.
+    on_the_way: list[RouteStep] = []
 
 
 def planned(plan: Plan, execution_id: str) -> Message:
@@ -90,7 +93,7 @@ def succeeded(
     ]
     if users.inherited_logins:
         lines.append(f"Mind       logins that came with the data still work: {', '.join(users.inherited_logins)}")
-    lines += [f"Mind       {warning}" for warning in users.warnings]
+    lines += [f"Mind       {warning}" for warning in (*users.warnings, *archive.warnings)]
     lines += ["", f"Operation  {plan.operation_id}", f"Execution  {console_link(execution_id)}"]
     return _message(
         f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
@@ -188,7 +191,7 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
 def _remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:
     if remains.unknown:
         yield f"RDS could not be asked ({remains.unknown}); look for yourself."
-    elif remains.cluster is None and remains.copy is None:
+    elif remains.cluster is None and remains.copy is None and not remains.on_the_way:
         yield "Nothing of this operation's: no cluster, no copied snapshot."
     if remains.cluster is not None:
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
@@ -196,6 +199,7 @@ def _remains_lines(record: OperationRecord | None, remains: Remains, clean_up: M
             yield "No login with a new master password has worked on it: the source's may still open it."
     if remains.copy is not None:
         yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}."
+    yield from (still_there(step) for step in remains.on_the_way)
     if record and record.source_deletion_at:
         yield "The deletion of the source cluster has begun. Keep the restored cluster and the final snapshot."
     if clean_up.get("error"):
@@ -242,7 +246,9 @@ def _next_lines(
 
 
 def _copy_command(remains: Remains, here: str) -> Iterable[str]:
-    """The next run makes a copy of its own."""
+    """The next run makes a copy, and shares, of its own."""
+    for step in remains.on_the_way:
+        yield f"In account {step.snapshot_arn.split(':')[4]}: {command_for(step)}"
     if remains.copy is not None:
         yield "Delete the copied snapshot if nobody needs it:"
         yield f"aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {remains.copy.identifier} {here}"

@@ -48,10 +48,15 @@ class CopyTask(Struct, frozen=True, kw_only=True):
 
 
 class CopyProgress(Struct, frozen=True, kw_only=True):
-    """How far the copy is. `wait_seconds` is how long to wait before asking again."""
+    """What Copy Snapshot did last, and what Check Copy Status makes of it, as in a restore. `percent` is of the copy
+    that is under way.
+    """
 
+    answer: Literal["advance", "wait", "done"]
+    action: str
+    waiting_for: str
     started_at: dt.datetime
-    ready: bool
+    action_at: dt.datetime
     percent: int
     wait_seconds: int
 
@@ -138,8 +143,11 @@ class ArchiveTask(Struct, frozen=True, kw_only=True):
 
 
 class Archived(Struct, frozen=True, kw_only=True):
+    """`warnings`: what of the route couldn't be taken back, each with the command that does it."""
+
     deleted_snapshot_arn: str | None
     why: str
+    warnings: list[str] = []
 
 
 class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from utils.plans import Plan
+from utils.plans import Plan, RouteStep, SnapshotCopy
 
 
 def plan_lines(plan: Plan) -> Iterable[str]:
@@ -12,8 +12,7 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     taken = f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {snapshot.age_hours:.1f} hours old"
     yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken})"
     if plan.copy:
-        key = f" under key {plan.copy.kms_key_id}" if plan.copy.kms_key_id else ""
-        yield f"copy it from {plan.copy.source_region} as {plan.copy.identifier}{key}"
+        yield from (_step_in_words(step, plan.copy) for step in plan.copy.steps)
     yield (
         f"create cluster {cluster.identifier}: PostgreSQL {cluster.engine_version}, port {cluster.port}, subnet group "
         f"{cluster.db_subnet_group_name}, security groups {', '.join(cluster.vpc_security_group_ids)}, parameter group "
@@ -32,3 +31,19 @@ def plan_lines(plan: Plan) -> Iterable[str]:
         )
     if plan.copy:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
+
+
+def _step_in_words(step: RouteStep, copy: SnapshotCopy) -> str:
+    _, _, _, region, account, *_ = step.snapshot_arn.split(":")
+    key = f" under key {step.kms_key_id}" if step.kms_key_id else ""
+    shared = step.snapshot_arn.split(":cluster-snapshot:")[-1]
+    words = {
+        "copy_at_owner": f"copy it within {region} of account {account} as {copy.identifier}{key}",
+        "share": f"share {shared} in {region} of account {account} with account {step.shared_with}",
+        "copy_into_account": f"copy it into account {account}, still in {region}, as {copy.identifier}{key}",
+        "copy": f"copy it from {copy.source_region} as {copy.identifier}{key}",
+        "unshare": f"stop sharing {shared} in {region} of account {account} with account {step.shared_with}",
+        "remove_at_owner": f"delete that copy {shared} in {region} of account {account}",
+        "remove_in_account": f"delete that copy {shared} in {region} of account {account}",
+    }
+    return words[step.name]

@@ -11,31 +11,36 @@ from collections.abc import Iterator
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
 from utils.cluster_settings import cluster_plan, missing_settings
-from utils.finding import account_of, age_hours, find_snapshot, place_problems, reused_name_problems, snapshot_problems
-from utils.identifiers import instance_name, name_for, parse_snapshot_arn
+from utils.crossing import plan_crossing, quota_problems
+from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
+from utils.identifiers import instance_name
 from utils.payloads import Execution
-from utils.plans import FoundSnapshot, Plan, SnapshotCopy
+from utils.plans import FoundSnapshot, Plan
 from utils.preflight import preflight_problems
-from utils.request import own_tags, refuse_if_any
+from utils.request import refuse_if_any
 from utils.restore_request import RestoreRequest
+from utils.source_account import Source
 from utils.source_deletion import deletion_problems, plan_deletion
 
 
-def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, source: Aurora, target: Aurora) -> Plan:
+def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora) -> Plan:
     """The plan, or RequestRefused with everything that stands in its way. Only reads."""
-    account = account_of(run)
-    refuse_if_any(place_problems(request, account, source))
+    account = run.execution_id.split(":")[4]
+    refuse_if_any(place_problems(request, source, run))
     snapshot, why = find_snapshot(request, source, run.now)
     target_id = target_identifier(request, run)
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
-    copy = _copy(request, snapshot, operation_id, source, target) if source.region != target.region else None
+    crossing = plan_crossing(request, snapshot, operation_id, account, source, target)
+    copy = crossing.copy
+    takes_final_snapshot = source_cluster is not None and request.final_snapshot is not False
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, run),
             *missing_settings(request),
             *_target_problems(request, target_id, snapshot, source, target),
-            *_reused_name_problems(snapshot, operation_id, source, target),
+            *crossing.problems,
+            *quota_problems(copy, takes_final_snapshot, account, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
         ]
@@ -76,10 +81,10 @@ def target_identifier(request: RestoreRequest, run: Execution) -> str:
 
 
 def _target_problems(
-    request: RestoreRequest, target_id: str, snapshot: Snapshot, source: Aurora, target: Aurora
+    request: RestoreRequest, target_id: str, snapshot: Snapshot, source: Source, target: Aurora
 ) -> Iterator[str]:
     """The names have to be free, whatever tags stand on what bears them: this operation can't have made it yet."""
-    if target_id == snapshot.cluster_identifier and source.region == target.region:
+    if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
         yield (
             f"target_cluster_id: {target_id!r} is the source cluster itself. "
             "Choose another name: a restore always makes a new cluster."
@@ -97,26 +102,3 @@ def _target_problems(
                 f"target_cluster_id: an instance {name!r} exists in {target.region}, and the new cluster needs that "
                 "name. Choose another target_cluster_id."
             )
-
-
-def _reused_name_problems(snapshot: Snapshot, operation_id: str, source: Aurora, target: Aurora) -> Iterator[str]:
-    if source.region != target.region:
-        yield from reused_name_problems(
-            name_for("copy", snapshot.cluster_identifier, operation_id), operation_id, target
-        )
-
-
-def _copy(
-    request: RestoreRequest, snapshot: Snapshot, operation_id: str, source: Aurora, target: Aurora
-) -> SnapshotCopy:
-    name = name_for("copy", snapshot.cluster_identifier, operation_id)
-    partition, _, account, _ = parse_snapshot_arn(snapshot.arn) or ("aws", "", "", "")
-    return SnapshotCopy(
-        source_arn=snapshot.arn,
-        source_region=source.region,
-        identifier=name,
-        arn=f"arn:{partition}:rds:{target.region}:{account}:cluster-snapshot:{name}",
-        # RDS refuses a key for a snapshot that no customer key encrypts; such data is encrypted at the restore.
-        kms_key_id=request.kms_key_id if snapshot.encryption == "sse-kms" else None,
-        tags=own_tags(request, operation_id),
-    )

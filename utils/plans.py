@@ -32,8 +32,26 @@ class FoundSnapshot(Struct, frozen=True, kw_only=True):
     why: str
 
 
+StepName = Literal[
+    "copy_at_owner", "share", "copy_into_account", "copy", "unshare", "remove_at_owner", "remove_in_account"
+]
+
+
+class RouteStep(Struct, frozen=True, kw_only=True):
+    """One call on the snapshot's way. `snapshot_arn` is what it makes, shares or removes, and so says where it is made.
+
+    `source_arn` and `kms_key_id` belong to a copy, `shared_with` to sharing and un-sharing.
+    """
+
+    name: StepName
+    snapshot_arn: str
+    source_arn: str | None = None
+    kms_key_id: str | None = None
+    shared_with: str | None = None
+
+
 class SnapshotCopy(Struct, frozen=True, kw_only=True):
-    """A copy to make in the target region."""
+    """The way of the snapshot that was found into the target's account and region, and the copy at its end."""
 
     source_arn: str
     source_region: str
@@ -41,6 +59,7 @@ class SnapshotCopy(Struct, frozen=True, kw_only=True):
     arn: str
     kms_key_id: str | None
     tags: dict[str, str]
+    steps: list[RouteStep]
 
 
 class ClusterPlan(Struct, frozen=True, kw_only=True):

@@ -13,12 +13,11 @@ from utils import settings
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE
 from utils.credentials import AdminSecret, ApplicationSecret
+from utils.key_checks import key_problems
 from utils.plans import ClusterPlan, SnapshotCopy
-from utils.surroundings import EncryptionKey, ParameterGroup, SubnetGroup, Surroundings, encryption_key, family_of
+from utils.surroundings import ParameterGroup, SubnetGroup, Surroundings, family_of
 
 ZONES_NEEDED = 2
-MANAGED_ALIAS = "alias/aws/"
-RDS_MANAGED_ALIAS = "alias/aws/rds"
 
 
 def preflight_problems(
@@ -29,7 +28,7 @@ def preflight_problems(
     yield from _network_problems(cluster, around)
     if snapshot.engine == ENGINE:
         yield from _engine_problems(cluster, snapshot, around)
-    yield from _key_problems(cluster.kms_key_id, copy, snapshot, region)
+    yield from key_problems(cluster.kms_key_id, copy, snapshot, region)
     yield from _secret_problems(snapshot.master_username)
 
 
@@ -132,65 +131,6 @@ def _parameter_group_problems(
             f"{kind}_name: {name!r} is of family {actual}, and the restored version needs {family}. "
             f"Give one of that family, or leave it out for default.{family}."
         )
-
-
-def _key_problems(key: str | None, copy: SnapshotCopy | None, snapshot: Snapshot, region: str) -> Iterator[str]:
-    copied_under_key = copy is not None and snapshot.encryption == "sse-kms"
-    own = snapshot.kms_key_id
-    if key is not None:
-        yield from _given_key_problems(key, copied_under_key, region)
-    elif copy is not None and copied_under_key:
-        yield (
-            f"kms_key_id: missing. {snapshot.identifier!r} is encrypted with a key of {copy.source_region}, which "
-            f"works only there. Give a key of {region} for the copy, or set the stack's KmsKeyId."
-        )
-    if own is not None and own != key:
-        there = own.split(":")[3] if own.startswith("arn:") else copy.source_region if copy else region
-        found = encryption_key(own, there)
-        if found is None:
-            yield (
-                f"snapshot_identifier: the key of {snapshot.identifier!r} ({own}) doesn't exist any more, and with it "
-                "its data is lost. Choose another snapshot."
-            )
-        elif found.state != "Enabled":
-            yield f"snapshot_identifier: the key of {snapshot.identifier!r} ({own}) is {_how_to_enable(found, there)}"
-
-
-def _given_key_problems(key: str, copied_under_it: bool, region: str) -> Iterator[str]:
-    if key.startswith("arn:") and key.split(":")[3] != region:
-        yield (
-            f"kms_key_id: {key!r} is a key of {key.split(':')[3]}; the new cluster is in {region}. "
-            f"Give a key of {region}."
-        )
-        return
-    managed = f"kms_key_id: {key!r} is a key that AWS manages, and no copy under it could ever be shared or moved."
-    customers = f"Give a customer managed key: aws kms list-aliases --region {region}"
-    alias = key.rpartition(":")[2]
-    if alias.startswith(MANAGED_ALIAS):
-        if alias != RDS_MANAGED_ALIAS:
-            yield f"kms_key_id: {key!r} belongs to another service of AWS's. {customers}"
-        elif copied_under_it:
-            yield f"{managed} {customers}"
-        return
-    found = encryption_key(key, region)
-    if found is None:
-        yield f"kms_key_id: {key!r} doesn't exist in {region}. {customers}"
-    elif found.state != "Enabled":
-        yield f"kms_key_id: {key!r} is {_how_to_enable(found, region)}"
-    elif not found.is_symmetric:
-        yield f"kms_key_id: {key!r} isn't a symmetric key for encryption, as RDS needs. {customers}"
-    elif copied_under_it and not found.is_customers:
-        yield f"{managed} {customers}"
-
-
-def _how_to_enable(key: EncryptionKey, region: str) -> str:
-    enable = f"aws kms enable-key --key-id {key.key_id} --region {region}"
-    cancel = f"aws kms cancel-key-deletion --key-id {key.key_id} --region {region}"
-    remedy = {
-        "Disabled": f"Enable it: {enable}",
-        "PendingDeletion": f"Keep and enable it: {cancel} && {enable}",
-    }.get(key.state, f"Look at it in the KMS console of {region}, and start again when it is Enabled.")
-    return f"{key.state}, not Enabled. {remedy}"
 
 
 def _secret_problems(master_username: str) -> Iterator[str]:

@@ -33,8 +33,9 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
     given = {name: value for name, value in raw.items() if value is not None}
     values = _stack_defaults(environment)
     if str(given.get("snapshot_identifier", "")).startswith("arn:"):
-        # An ARN says its region itself; only the request's own source_region can contradict it.
+        # An ARN says its region and account itself; only the request's own fields can contradict it.
         values.pop("source_region", None)
+        values.pop("source_account_id", None)
     for name, field in FIELDS.items():
         if name in given:
             try:

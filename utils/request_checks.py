@@ -54,8 +54,10 @@ def _naming_problems(request: RestoreRequest) -> Iterator[str]:
         yield f"source_region: {request.source_region!r} is no region's name. Give one such as us-east-1."
     if request.source_account_id is not None and not _ACCOUNT.fullmatch(request.source_account_id):
         yield f"source_account_id: {request.source_account_id!r} is no account id. Give its 12 digits."
-    if request.kms_key_id is not None and not _KEY.fullmatch(request.kms_key_id):
-        yield f"kms_key_id: {request.kms_key_id!r} is no key. Give a key's id or ARN, or alias/<name>."
+    for name in ("kms_key_id", "source_kms_key_id"):
+        value = getattr(request, name)
+        if value is not None and not _KEY.fullmatch(value):
+            yield f"{name}: {value!r} is no key. Give a key's id or ARN, or alias/<name>."
     for name in ("db_subnet_group_name", "db_cluster_parameter_group_name", "db_parameter_group_name"):
         value = getattr(request, name)
         if value is not None and not _GROUP_NAME.fullmatch(value):

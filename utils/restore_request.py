@@ -26,7 +26,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None, Meta(description="Region of the snapshot. Default: the stack's SourceRegion, else its own region.")
     ] = None
     source_account_id: Annotated[
-        str | None, Meta(description="Account of the snapshot. Only the stack's own account works so far.")
+        str | None, Meta(description="Account of the snapshot. Default: the stack's SourceAccountId, else its own.")
     ] = None
     snapshot_identifier: Annotated[
         str | None, Meta(description="Name or ARN of one snapshot. Without it and snapshot_date: the latest available.")
@@ -43,7 +43,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     source_kms_key_id: Annotated[
         str | None,
-        Meta(description="Key of the source's account and region, for a snapshot that can't be shared as it is."),
+        Meta(description="Key of the source's account and region, for a snapshot whose own key can't be shared."),
     ] = None
     target_cluster_id: Annotated[
         str | None, Meta(description="Name of the cluster to create. {date} in it becomes the start's UTC day.")
@@ -183,8 +183,6 @@ NEVER_BY_DEFAULT = frozenset(
 NOT_YET = frozenset(
     {
         "scheduled_at",
-        "cross_account_copy",
-        "source_kms_key_id",
         "like_source",
         "reader_instance_class",
         "serverless_v2_seconds_until_auto_pause",

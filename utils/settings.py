@@ -15,6 +15,11 @@ def text(name: str) -> str:
     return value
 
 
+def optional(name: str) -> str:
+    """A variable that may be empty."""
+    return os.environ.get(name, "")
+
+
 def whole_number(name: str) -> int:
     value = text(name)
     if not value.isdecimal() or int(value) < 1:

@@ -46,6 +46,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     plan: dict[str, Any] = {}
     copied_snapshot_arn: str | None = None
+    # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
+    made_snapshots: dict[str, str] = {}
+    route_times: dict[str, str] = {}
     cluster_arn: str | None = None
     cluster_resource_id: str | None = None
     password_version_id: str | None = None
@@ -107,7 +110,7 @@ class OperationState:
             names={"#step": step},
         )
 
-    def remember(self, **facts: str | None) -> None:
+    def remember(self, **facts: str | dict[str, str] | None) -> None:
         """Record facts at once; a step that dies afterwards finds them when it is tried again."""
         self._update(facts)
 

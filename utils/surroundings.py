@@ -14,6 +14,8 @@ from utils.aurora_utils import ENGINE
 from utils.aws import client, error_code, none_when
 
 if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_kms.type_defs import DescribeKeyResponseTypeDef
     from mypy_boto3_rds import RDSClient
 
 
@@ -36,6 +38,7 @@ class EncryptionKey(Struct, frozen=True, kw_only=True):
     """`is_customers`: not one that AWS manages for a service."""
 
     key_id: str
+    arn: str
     state: str
     is_customers: bool
     is_symmetric: bool
@@ -100,14 +103,22 @@ class Surroundings:
         return bool(answer["OrderableDBInstanceOptions"])
 
 
-def encryption_key(identifier: str, region: str) -> EncryptionKey | None:
-    """By id, ARN or alias. Don't ask for an alias of AWS's own (alias/aws/...): asking makes KMS create its key."""
-    answer = none_when("NotFoundException", lambda: client("kms", region).describe_key(KeyId=identifier))
+def encryption_key(identifier: str, region: str, keys: KMSClient | None = None) -> EncryptionKey | None:
+    """By id, ARN or alias. Don't ask for an alias of AWS's own (alias/aws/...): asking makes KMS create its key.
+
+    `keys` looks at them with another account's eyes.
+    """
+
+    def look() -> DescribeKeyResponseTypeDef:
+        return keys.describe_key(KeyId=identifier) if keys else client("kms", region).describe_key(KeyId=identifier)
+
+    answer = none_when("NotFoundException", look)
     if answer is None:
         return None
     found = answer["KeyMetadata"]
     return EncryptionKey(
         key_id=found["KeyId"],
+        arn=found.get("Arn", ""),
         state=found.get("KeyState", "Enabled"),
         is_customers=found.get("KeyManager", "CUSTOMER") == "CUSTOMER",
         is_symmetric=found.get("KeySpec", "SYMMETRIC_DEFAULT") == "SYMMETRIC_DEFAULT",

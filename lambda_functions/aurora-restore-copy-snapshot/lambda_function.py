@@ -1,17 +1,20 @@
-"""Start the copy of the snapshot into the target region."""
+"""Take the next call of the snapshot's route that is due: copy, share, copy on, take back what was opened for it."""
+
+from msgspec.structs import replace
 
 from utils.common import Work, step
+from utils.copying import Places, a_free_copy, assess, copy_after_action
 from utils.payloads import CopyProgress, CopyTask
+from utils.route_calls import RouteCalls
 
 
 @step("copy-snapshot", CopyTask)
 def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
-    """Started twice, it is one copy: its name is the operation's own."""
-    snapshot = work.aurora().copy_snapshot(task.copy, task.run.operation_id)
-    work.state.remember(copied_snapshot_arn=snapshot.arn)
-    return CopyProgress(
-        started_at=task.run.now,
-        ready=snapshot.is_available,
-        percent=snapshot.percent,
-        wait_seconds=2 * work.poll_seconds,
-    )
+    """One call at a time; none when nothing is due. What exists decides, so a repeated call does no harm."""
+    record, places = work.record(), Places(task.run)
+    situation = assess(task.copy, places, record)
+    calls = RouteCalls(task.copy, places, work.state, record)
+    calls.remember_reached(situation)
+    if situation.due is not None and not calls.take(situation.due):
+        situation = replace(situation, waiting_for=a_free_copy(situation.due), due=None)
+    return copy_after_action(situation, record, task.run.now, work.poll_seconds)

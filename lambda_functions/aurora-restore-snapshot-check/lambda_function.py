@@ -8,12 +8,13 @@ from utils import settings
 from utils.aurora_utils import Aurora
 from utils.common import edge_step
 from utils.errors import RequestRefused
-from utils.finding import source_region
+from utils.finding import source_account, source_region
 from utils.lock import TargetLock
 from utils.payloads import SnapshotCheckTask
 from utils.planning import plan_restore
 from utils.plans import Plan
 from utils.request import read_request
+from utils.source_account import open_source
 from utils.state import OperationState, iso
 
 
@@ -23,7 +24,9 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     request = read_request(task.request)
     operation_id = request.operation_id or task.run.execution_name
     target = Aurora(settings.region())
-    source = Aurora(source_region(request, target.region))
+    account = source_account(request, task.run.execution_id.split(":")[4])
+    region = source_region(request, target.region)
+    source = open_source(account, region, task.run.execution_id, operation_id, task.run.now)
     plan = plan_restore(request, operation_id, task.run, source, target)
 
     state = OperationState(operation_id, task.run.execution_id, task.run.now)

@@ -7,6 +7,7 @@ from scripts.checks.reach import reached
 # What the stack's own key needs where tables, secrets and topic are encrypted with it.
 _OWN_KEY = "tables, secrets and topic are encrypted with the stack's key"
 _KEY_OF_SNAPSHOT = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+_KEY_OF_OTHER_ACCOUNT = ("kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo")
 OF_EVERY_FUNCTION = {
     "logs:CreateLogStream": "Lambda writes the function's log",
     "logs:PutLogEvents": "Lambda writes the function's log",
@@ -19,7 +20,7 @@ OF_EVERY_FUNCTION = {
 # Actions that a call needs beside its own (Service Authorization Reference, "Dependent actions"; Aurora User Guide on
 # encrypted snapshots): tags with what is made, keys of what is encrypted, the final snapshot of what is deleted.
 BROUGHT_ALONG = {
-    "rds:CopyDBClusterSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
+    "rds:CopyDBClusterSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT, *_KEY_OF_OTHER_ACCOUNT),
     "rds:CreateDBInstance": ("rds:AddTagsToResource",),
     "rds:DeleteDBCluster": ("rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"),
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),

@@ -12,6 +12,11 @@ from scripts.checks.handlers import FOLDERS, folder_of
 from scripts.checks.policies import as_list
 
 _SHARED = "StatePolicy"
+# The template's conditions on single statements, as what they say of the stack.
+_CONDITIONS = {
+    "HasSourceAccount": "has a SourceAccountId",
+    "AssumesSourceRole": "has a SourceAccountId and a SourceRoleName",
+}
 
 
 def permissions_table() -> str:
@@ -47,7 +52,8 @@ def _why_all() -> dict[str, list[str]]:
 def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]:
     yield "| Statement | Actions | On | If | Needed by |"
     yield "|---|---|---|---|---|"
-    for statement in document["Statement"]:
+    for each in document["Statement"]:
+        condition, statement, _ = each.get("Fn::If", ["", each, None])
         actions = as_list(statement["Action"])
         needed = list(dict.fromkeys(reason for action in actions for reason in why.get(action, [])))
         refused = "**may never** " if statement["Effect"] == "Deny" else ""
@@ -56,7 +62,12 @@ def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]
                 f"| {statement['Sid']}",
                 refused + ", ".join(f"`{action}`" for action in actions),
                 ", ".join(_resource(each) for each in _each(statement["Resource"])),
-                "; ".join(_conditions(statement.get("Condition", {}))),
+                "; ".join(
+                    [
+                        *([f"the stack {_CONDITIONS[condition]}"] if condition else []),
+                        *_conditions(statement.get("Condition", {})),
+                    ]
+                ),
                 "" if refused else ", ".join(needed) + " |",
             )
         ) + (" |" if refused else "")

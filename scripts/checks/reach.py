@@ -18,7 +18,7 @@ import boto3
 from scripts.checks.handlers import DIRECTORY
 
 UTILS = Path(__file__).parents[2] / "utils"
-_SETTINGS_READERS = {"settings.text", "settings.whole_number", "text", "whole_number"}
+_SETTINGS_READERS = {f"{module}{name}" for module in ("settings.", "") for name in ("optional", "text", "whole_number")}
 
 
 class Definition(NamedTuple):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.utilities.utils import get_partition
+
 from scripts.local_aws.policy_language import Context
 
 
@@ -31,8 +33,12 @@ class Call:
         written = [part["TableName"] for item in self.parameters.get("TransactItems") or [] for part in item.values()]
         return sorted({*(self.parameters.get("RequestItems") or {}), *written})
 
+    @property
+    def partition(self) -> str:
+        return get_partition(self.region)
+
     def arn(self, rest: str, service: str | None = None) -> str:
-        return f"arn:aws:{service or self.service}:{self.region}:{self.account}:{rest}"
+        return f"arn:{self.partition}:{service or self.service}:{self.region}:{self.account}:{rest}"
 
 
 @dataclass(frozen=True)

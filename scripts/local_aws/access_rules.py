@@ -184,7 +184,7 @@ def _named(*parameters: tuple[str, str]) -> Callable[[Call], Iterator[Need]]:
 
 def _iam(call: Call) -> Iterator[Need]:
     role = call.parameters.get("RoleName")
-    yield Need(f"iam:{call.operation}", f"arn:aws:iam::{call.account}:role/{role}" if role else "*")
+    yield Need(f"iam:{call.operation}", f"arn:{call.partition}:iam::{call.account}:role/{role}" if role else "*")
 
 
 _SERVICES: dict[str, Callable[[Call], Iterator[Need]]] = {

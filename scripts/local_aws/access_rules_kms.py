@@ -36,6 +36,9 @@ def keys_used(call: Call) -> Iterator[Need]:
         refusal = _key_not_accessible(key)
         for through in ("rds", "secretsmanager"):
             yield from _through_kms(call, key, _OWN_KEY, refusal, through)
+    elif call.operation == "StartExportTask":
+        key = str(parameters["KmsKeyId"])
+        yield from _through_kms(call, key, ("DescribeKey", "CreateGrant"), _key_not_accessible(key))
     elif call.service == "secretsmanager" and call.operation in _SECRET_KEY_USE:
         secret = stored.secret(str(parameters.get("SecretId", "")), call.account, call.region)
         key = parameters.get("KmsKeyId") or (secret.kms_key_id if secret else None)
@@ -62,6 +65,8 @@ def _through_kms(
     """AWS managed keys need nothing: they admit everyone of the account through their service."""
     arn = stored.customer_key_arn(key, call.account, call.region) if key else None
     if arn:
-        via = f"{through or call.service}.{arn.split(':')[3]}.amazonaws.com"
-        context = {"kms:viaservice": via, "kms:grantisforawsresource": "true", "aws:viaawsservice": "true"}
-        yield from (Need(f"kms:{action}", arn, context, refusal) for action in actions)
+        suffix = "amazonaws.com.cn" if call.partition == "aws-cn" else "amazonaws.com"
+        via = {"kms:viaservice": f"{through or call.service}.{arn.split(':')[3]}.{suffix}", "aws:viaawsservice": "true"}
+        for action in actions:
+            grant = {"kms:grantisforawsresource": "true"} if action == "CreateGrant" else {}
+            yield Need(f"kms:{action}", arn, via | grant, refusal)

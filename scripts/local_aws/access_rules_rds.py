@@ -22,6 +22,7 @@ _RDS_TYPES = {
     "OptionGroupName": "og",
     "ResourceName": "",
     "ResourceArn": "",
+    "SourceArn": "",
 }
 _RDS_LISTS = {
     "DescribeDBClusters": "cluster",
@@ -48,6 +49,8 @@ def rds_needs(call: Call) -> Iterator[Need]:
         parameters.setdefault("DBSubnetGroupName", "default")
         parameters.setdefault("DBClusterParameterGroupName", f"default.{engine}{major}")
         parameters.setdefault("OptionGroupName", f"default:{engine}-{major}")
+    elif call.operation == "DescribeExportTasks":
+        parameters.pop("SourceArn", None)  # selects, and isn't checked
     named = {
         name: value if value.startswith("arn:") else call.arn(f"{_RDS_TYPES[name]}:{value.lower()}")
         for name, value in parameters.items()
@@ -68,6 +71,9 @@ def rds_needs(call: Call) -> Iterator[Need]:
         yield Need("rds:AddTagsToResource", created)
     if call.operation == "ModifyDBCluster" and call.parameters.get("ManageMasterUserPassword"):
         yield from _managed_secret(call, named["DBClusterIdentifier"])
+    if call.operation == "StartExportTask":
+        passed = {"iam:passedtoservice": "export.rds.amazonaws.com"}
+        yield Need("iam:PassRole", str(parameters["IamRoleArn"]), passed)
     final = named.get("FinalDBSnapshotIdentifier")
     if final and call.operation == "DeleteDBCluster":
         yield Need("rds:CreateDBClusterSnapshot", named["DBClusterIdentifier"])

@@ -12,6 +12,7 @@ themselves (`take_automated_snapshot` takes one); parameter groups don't reach t
 from __future__ import annotations
 
 import pathlib
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from moto.rds.models import rds_backends
 from scripts.local_aws import (  # noqa: F401 each of them registers its operations
     aurora_clusters,
     aurora_deletions,
+    aurora_exports,
     aurora_groups,
     aurora_http_endpoint,
     aurora_instances,
@@ -35,6 +37,7 @@ from scripts.local_aws.aurora_region import OPERATIONS, AuroraBackend, backend
 from scripts.local_aws.aurora_snapshots import snapshot_of
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.faults import Faults
+from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.postgres import Postgres, Servers
 
 __all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "Quotas"]
@@ -43,11 +46,19 @@ __all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "Quotas"]
 class Aurora:
     """Takes RDS's place in moto from construction on. One at a time."""
 
-    def __init__(self, clock: Clock, faults: Faults, durations: Durations, directory: pathlib.Path, account_id: str):
+    def __init__(
+        self,
+        clock: Clock,
+        faults: Faults,
+        durations: Durations,
+        directory: pathlib.Path,
+        account_id: str,
+        permissions: Permissions,
+    ):
         """Raises CannotStart. Volumes and servers live below `directory`, which its owner deletes after `close`."""
         self._account_id = account_id
         self._servers = Servers(directory)
-        self._world = AuroraBackend.world = World(clock, faults, durations, self._servers)
+        self._world = AuroraBackend.world = World(clock, faults, durations, self._servers, permissions)
         self._replaced = rds_backends.backend, moto.rds.urls.url_paths
         rds_backends.clear()
         rds_backends.backend = AuroraBackend  # type: ignore[assignment]  # takes the place, not the type
@@ -76,23 +87,42 @@ class Aurora:
         """In every account and region. What is there already stays."""
         self._world.quotas = quotas
 
-    def region(self, name: str) -> AuroraBackend:
-        """Raises KeyError for a region that doesn't exist."""
-        found = backend(self._account_id, name)
+    def region(self, name: str, account: str | None = None) -> AuroraBackend:
+        """Of the main account unless another is named. Raises KeyError for a region that doesn't exist."""
+        found = backend(account or self._account_id, name)
         if found is None:
             raise KeyError(name)
         return found
 
-    def postgres(self, cluster_identifier: str, region: str = "us-east-1") -> Postgres:
+    def postgres(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> Postgres:
         """The cluster's server: its log, and a superuser's connection to prove things with."""
-        return self.region(region).cluster(cluster_identifier).postgres
+        return self.region(region, account).cluster(cluster_identifier).postgres
 
-    def take_automated_snapshot(self, cluster_identifier: str, region: str = "us-east-1") -> str:
+    def take_automated_snapshot(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> str:
         """Begin what RDS does once a day by itself, and return the snapshot's `rds:` identifier."""
         with self._world.lock:
-            cluster = self.region(region).cluster(cluster_identifier)
+            cluster = self.region(region, account).cluster(cluster_identifier)
             moment = self._world.clock.now().strftime("%Y-%m-%d-%H-%M")
             return snapshot_of(cluster, f"rds:{cluster.identifier}-{moment}", "automated", {}).identifier
+
+    def take_backup_snapshot(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> str:
+        """Begin what AWS Backup does by a plan, and return the snapshot's `awsbackup:` identifier."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            tags = {"aws:backup:source-resource": cluster.attributes["DbClusterResourceId"]}
+            return snapshot_of(cluster, f"awsbackup:job-{uuid.uuid4()}", "awsbackup", tags).identifier
+
+    def make_unencrypted(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> None:
+        """Let a cluster without a key be one from before February 2026, when there was no default encryption."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            if cluster.attributes["StorageEncrypted"]:
+                raise ValueError(f"{cluster.identifier} has a key; only a cluster without one can be unencrypted")
+            cluster.attributes["StorageEncryptionType"] = "none"
 
     def close(self) -> None:
         """Stop all servers and give moto its RDS back. The clock must be closed before, so that nothing new begins."""

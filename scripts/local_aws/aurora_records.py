@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.clock import Clock, Timer
 from scripts.local_aws.faults import Faults
+from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.postgres import Postgres, Servers
 from scripts.local_aws.postgres_volumes import Volume
 
@@ -35,6 +36,7 @@ class Durations:
     modify_cluster: float = 60
     create_snapshot: float = 180
     copy_snapshot: float = 1500
+    export_snapshot: float = 1800
     delete_instance: float = 300
     delete_cluster: float = 240
     settle: float = 60
@@ -64,6 +66,7 @@ class World:
     faults: Faults
     durations: Durations
     servers: Servers
+    permissions: Permissions
     quotas: Quotas = dataclasses.field(default_factory=Quotas)
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
     _threads: list[threading.Thread] = dataclasses.field(default_factory=list)

@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import string
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from moto.core.base_backend import BaseBackend
 from moto.ec2.exceptions import InvalidSubnetIdError
@@ -17,6 +17,9 @@ from moto.rds.models import rds_backends
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.aurora_records import Cluster, Instance, Snapshot, World
 from scripts.local_aws.errors import NotImplementedByLocalAws
+
+if TYPE_CHECKING:
+    from scripts.local_aws.aurora_exports import ExportTask
 
 
 class AuroraBackend(BaseBackend):
@@ -30,6 +33,7 @@ class AuroraBackend(BaseBackend):
         self.clusters: dict[str, Cluster] = {}
         self.instances: dict[str, Instance] = {}
         self.cluster_snapshots: dict[str, Snapshot] = {}
+        self.export_tasks: dict[str, ExportTask] = {}
         self.groups: dict[str, dict[str, dict[str, Any]]] = {"subgrp": {}, "cluster-pg": {}, "pg": {}}
         self.group_parameters: dict[str, dict[str, tuple[str, str]]] = {}
         self.group_tags: dict[str, dict[str, str]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from moto.kms.models import kms_backends
@@ -17,6 +18,8 @@ _TAKEN_FROM_CLUSTER = (
     "MasterUserSecret",  # isn't described with a snapshot, but comes back with a restore
     *("PreferredBackupWindow", "StorageEncrypted", "StorageEncryptionType", "StorageType"),
 )
+_TYPES = ("manual", "automated", "awsbackup")
+_MADE_BY_AWS = ("rds:", "awsbackup:")
 _NOT_FOUND = "DBClusterSnapshotNotFoundFault"
 _EXISTS = "DBClusterSnapshotAlreadyExistsFault"
 _WRONG_STATE = "InvalidDBClusterSnapshotStateFault"
@@ -37,8 +40,13 @@ def find_snapshot(region: AuroraBackend, name_or_arn: str, *, elsewhere: bool = 
 
 
 def _is_visible(snapshot: Snapshot, region: AuroraBackend, elsewhere: bool) -> bool:
-    ours = snapshot.region.account_id == region.account_id or bool({region.account_id, "all"} & snapshot.shared_with)
-    return ours and (elsewhere or snapshot.region.region_name == region.region_name)
+    same_place = snapshot.region.region_name == region.region_name
+    return _may_see(snapshot, region) and (same_place or (elsewhere and snapshot.region.partition == region.partition))
+
+
+def _may_see(snapshot: Snapshot, region: AuroraBackend) -> bool:
+    ours = snapshot.region.account_id == region.account_id
+    return ours or bool({region.account_id, "all"} & snapshot.shared_with)
 
 
 def own_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> Snapshot:
@@ -121,13 +129,21 @@ def describe_db_cluster_snapshots(region: AuroraBackend, parameters: rules.Param
         "engine": lambda each: (each.attributes["Engine"],),
     }
     found, marker = rules.page(rules.filtered(found, parameters, filters), parameters)
-    return {"DBClusterSnapshots": [each.describe() for each in found], "Marker": marker}
+    return {"DBClusterSnapshots": [_described(each, region) for each in found], "Marker": marker}
+
+
+def _described(snapshot: Snapshot, region: AuroraBackend) -> dict[str, Any]:
+    """The owner's tags are the owner's."""
+    described = snapshot.describe()
+    if snapshot.region.account_id != region.account_id:
+        del described["TagList"]
+    return described
 
 
 def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapshot]:
     kind, name = parameters.get("SnapshotType"), parameters.get("DBClusterSnapshotIdentifier", "")
     own = sorted(region.cluster_snapshots.values(), key=lambda each: each.identifier)
-    if kind in ("manual", "automated"):
+    if kind in _TYPES:
         return [each for each in own if each.attributes["SnapshotType"] == kind]
     others = [
         snapshot
@@ -141,7 +157,7 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
         return shared if kind == "shared" else public
     if kind is not None:
         rules.refuse("InvalidParameterValue", f"Unknown snapshot type: {kind}")
-    if name.lower().startswith("rds:"):
+    if name.lower().startswith(_MADE_BY_AWS):
         return [each for each in own if each.attributes["SnapshotType"] == "manual"]
     own += shared if parameters.get("IncludeShared") else []
     return own + (public if parameters.get("IncludePublic") else [])
@@ -153,7 +169,11 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
     *("CopyTags", "Tags"),
 )
 def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The answer comes at once, the data in time. A source that is deleted meanwhile lets the copy fail."""
+    """The answer comes at once, the data in time.
+
+    A source that is deleted meanwhile lets the copy fail, and so does one that isn't shared any more. (The latter isn't
+    verified against AWS.)
+    """
     source = find_snapshot(region, parameters["SourceDBClusterSnapshotIdentifier"], elsewhere=True)
     identifier = rules.identifier(parameters, "TargetDBClusterSnapshotIdentifier")
     if source.status != "available":
@@ -162,10 +182,13 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
     if identifier in region.cluster_snapshots:
         message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
         rules.refuse(_EXISTS, message)
+    if source.region is not region and region.partition == "aws-cn" and source.region.region_name != region.region_name:
+        message = "Copying a DB cluster snapshot from one region to another is not available in the China regions."
+        rules.refuse("InvalidParameterCombination", message)
     quotas.check_manual_snapshots(region)
     quotas.check_copies(region)
     tags = rules.tags(parameters)
-    if parameters.get("CopyTags") and not tags:
+    if parameters.get("CopyTags") and not tags and source.region.account_id == region.account_id:
         tags = dict(source.tags)
         rules.check_tag_keys(tags)
     attributes = {
@@ -179,7 +202,7 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
     region.cluster_snapshots[identifier] = copy
 
     def ended() -> None:
-        complete = source.region.cluster_snapshots.get(source.identifier) is source
+        complete = source.region.cluster_snapshots.get(source.identifier) is source and _may_see(source, region)
         copy.rest("available" if complete else "failed")
 
     seconds = region.world.durations.copy_snapshot
@@ -200,7 +223,7 @@ def _encryption_of_copy(region: AuroraBackend, parameters: rules.Parameters, sou
             message = "You cannot specify a KMS key to copy a DB cluster snapshot that is not encrypted with one."
             rules.refuse("InvalidParameterCombination", message)
         return {}
-    if source.region is not region and not wanted:
+    if source.region is not region and not wanted:  # another region, another account, or both
         message = f"DB cluster snapshot {source.arn} is encrypted: KmsKeyId must name a key of {region.region_name}."
         rules.refuse("InvalidParameterCombination", message)
     source.region.key(current)
@@ -212,7 +235,8 @@ def delete_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Paramete
     """To delete a copy in progress is to cancel it."""
     snapshot = own_snapshot(region, parameters)
     if snapshot.attributes["SnapshotType"] != "manual":
-        rules.refuse(_WRONG_STATE, "Automated DB cluster snapshots cannot be deleted by this operation.")
+        kind = snapshot.attributes["SnapshotType"]
+        rules.refuse(_WRONG_STATE, f"A DB cluster snapshot of type {kind} cannot be deleted by this operation.")
     if snapshot.status == "creating":
         rules.refuse(_WRONG_STATE, f"DB cluster snapshot {snapshot.identifier} is creating, not available.")
     snapshot.discard()
@@ -239,6 +263,9 @@ def modify_db_cluster_snapshot_attribute(region: AuroraBackend, parameters: rule
     if parameters["AttributeName"] != "restore":
         rules.refuse("InvalidParameterValue", f"Unknown attribute: {parameters['AttributeName']}")
     added = set(parameters.get("ValuesToAdd", []))
+    for each in added:
+        if each != "all" and not re.fullmatch(r"\d{12}", each):
+            rules.refuse("InvalidParameterValue", f"Invalid account: {each}")
     if added and (snapshot.attributes["SnapshotType"] != "manual" or snapshot.status != "available"):
         rules.refuse(_WRONG_STATE, "Only available manual DB cluster snapshots can be shared.")
     key = snapshot.kms_key_id

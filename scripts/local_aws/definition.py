@@ -14,8 +14,8 @@ from typing import Any
 from scripts.local_aws import asl
 from scripts.local_aws.errors import AwsError, NotImplementedByLocalAws
 
-LAMBDA_INVOKE = "arn:aws:states:::lambda:invoke"
-_FUNCTION_ARN = re.compile(r"arn:aws:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?")
+_LAMBDA_INVOKE = re.compile(r"arn:aws[a-z-]*:states:::lambda:invoke")
+_FUNCTION_ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?")
 
 _FLOW = {"Next", "End"}
 _DATA = {"InputPath", "OutputPath"}
@@ -117,11 +117,12 @@ def _check_state(state: Any, states: dict[str, Any], where: str) -> None:
 
 def _check_task(state: dict[str, Any], where: str) -> None:
     resource = state.get("Resource")
-    if resource != LAMBDA_INVOKE and not _FUNCTION_ARN.fullmatch(str(resource)):
-        message = f"Only {LAMBDA_INVOKE} and the ARNs of functions run locally, not {resource!r} ({where})."
+    if not is_lambda_invoke(resource) and not _FUNCTION_ARN.fullmatch(str(resource)):
+        known = "arn:aws:states:::lambda:invoke and the ARNs of functions"
+        message = f"Only {known} run locally, not {resource!r} ({where})."
         raise NotImplementedByLocalAws(message)
     parameters = state.get("Parameters") or {}
-    if resource == LAMBDA_INVOKE and not {"FunctionName", "FunctionName.$"} & set(parameters):
+    if is_lambda_invoke(resource) and not {"FunctionName", "FunctionName.$"} & set(parameters):
         raise InvalidDefinition("The field 'FunctionName' is required", f"{where}/Parameters")
     _positive(state, "TimeoutSeconds", where)
     if {"TimeoutSeconds", "TimeoutSecondsPath"} <= set(state):
@@ -247,3 +248,8 @@ def _template(template: Any, where: str) -> None:
     elif isinstance(template, list):
         for each in template:
             _template(each, where)
+
+
+def is_lambda_invoke(resource: object) -> bool:
+    """Whether a task calls Lambda's Invoke, in whichever partition."""
+    return _LAMBDA_INVOKE.fullmatch(str(resource)) is not None

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError, ParamValidationError
+from moto.utilities.utils import get_partition
 
 from scripts.local_aws.intrinsics import Created, TemplateError, text
 from scripts.local_aws.permissions import Permissions
@@ -130,7 +131,7 @@ class Deployment:
         return f"{prefix}{separator}{unique}"
 
     def arn(self, service: str, rest: str) -> str:
-        return f"arn:aws:{service}:{self.region}:{self.cloud.account_id}:{rest}"
+        return f"arn:{get_partition(self.region)}:{service}:{self.region}:{self.cloud.account_id}:{rest}"
 
     def call(self, service: str, operation: str, properties: Mapping[str, Any], **renamed: Any) -> Any:
         """Call the API with properties of the same names (its own capitals) and others given by name."""

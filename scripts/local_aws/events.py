@@ -30,7 +30,7 @@ from scripts.local_aws.permissions import NotAuthorized, Permissions
 
 EVENTS = "events.amazonaws.com"
 
-_TARGET = re.compile(r"arn:aws:(lambda:.*:function|sns|states:.*:stateMachine):.+")
+_TARGET = re.compile(r"arn:aws[a-z-]*:(lambda:.*:function|sns|states:.*:stateMachine):.+")
 _VARIABLE = re.compile(r"<([^<>]+)>")
 _TARGET_FIELDS = {"Id", "Arn", "RoleArn", "Input", "InputPath", "InputTransformer", "DeadLetterConfig", "RetryPolicy"}
 _NO_SCHEDULES = "Schedules don't fire locally. Create it DISABLED, and start the state machine yourself."

@@ -3,7 +3,8 @@
 A rule is one JSON object and one of three kinds:
 
 * an API call is refused, or takes effect and its answer is lost: `{"operation": "rds:CopyDBClusterSnapshot",
-  "code": "Throttling", "times": 2}`, `{"operation": "rds:DeleteDBCluster", "answer": "lost"}`;
+  "code": "Throttling", "times": 2}`, `{"operation": "rds:DeleteDBCluster", "answer": "lost"}`; a `region` and
+  `parameters` narrow it down, as in `"parameters": {"SourceDBClusterSnapshotIdentifier": "arn:*:210987654321:*"}`;
 * something long ends badly: `{"lifecycle": "copy-snapshot", "identifier": "nightly-*", "status": "failed",
   "at_percent": 40}`;
 * a function's process dies: `{"function": "aurora-restore-copy-snapshot", "die": "after"}` (its effects stay).
@@ -16,17 +17,22 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
-LIFECYCLES = ("copy-snapshot", "restore-cluster", "create-instance", "reset-master-password")
+LIFECYCLES = ("copy-snapshot", "restore-cluster", "create-instance", "reset-master-password", "export-snapshot")
 
 
 @dataclasses.dataclass(frozen=True)
 class ApiFault:
-    """An API call that fails. `operation` is named as in IAM, but by the API's own operation: `lambda:Invoke`."""
+    """An API call that fails. `operation` is named as in IAM, but by the API's own operation: `lambda:Invoke`.
+
+    `region` and `parameters` (patterns by top-level name) narrow it down to some of the operation's calls.
+    """
 
     operation: str
+    region: str = "*"
+    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
     code: str = ""
     message: str = ""
     http_status: int = 400
@@ -38,13 +44,23 @@ class ApiFault:
             raise ValueError(f"answer must be 'refused' or 'lost', not {self.answer!r}")
         if self.answer == "refused" and not self.code:
             raise ValueError("a refused operation needs the error's code, such as 'Throttling'")
+        if not isinstance(self.parameters, Mapping):
+            raise TypeError(f"parameters must be patterns by name, not {self.parameters!r}")
+
+    def strikes(self, operation: str, region: str, parameters: Mapping[str, str]) -> bool:
+        return (
+            fnmatch.fnmatchcase(operation, self.operation)
+            and fnmatch.fnmatchcase(region, self.region)
+            and all(fnmatch.fnmatchcase(parameters.get(name, ""), self.parameters[name]) for name in self.parameters)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class LifecycleFault:
-    """A copy, restore, creation or password reset that ends in `status` instead of `available`.
+    """A copy, restore, creation, export or password reset that ends in `status` instead of `available`.
 
-    A password reset has no status of its own to fail with: it stays pending for ever.
+    An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
+    it stays pending for ever.
     """
 
     lifecycle: str
@@ -113,9 +129,9 @@ class Faults:
         with self._lock:
             return [dataclasses.asdict(rule) for rule in self._rules]
 
-    def api(self, operation: str) -> ApiFault | None:
+    def api(self, operation: str, region: str, parameters: Mapping[str, str]) -> ApiFault | None:
         """The fault that strikes this call, which is spent by asking."""
-        return self._strike(ApiFault, lambda rule: fnmatch.fnmatchcase(operation, rule.operation))
+        return self._strike(ApiFault, lambda rule: rule.strikes(operation, region, parameters))
 
     def lifecycle(self, lifecycle: str, identifier: str) -> LifecycleFault | None:
         """The fault that strikes what is about to start, which is spent by asking."""

@@ -21,18 +21,20 @@ from urllib.parse import parse_qsl
 from moto.core import errors as moto_errors
 from moto.core.exceptions import ServiceException
 from moto.core.model import OperationModel
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
+from moto.iam.models import get_account_id_from
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from moto.sts.models import sts_backends
 from werkzeug.exceptions import NotFound
 
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import AwsError
 from scripts.local_aws.faults import ApiFault, Faults
+from scripts.local_aws.identities import session_of
 from scripts.local_aws.state_machines import OPERATIONS as STATE_MACHINE_OPERATIONS
 
 Environ = dict[str, Any]
@@ -157,7 +159,9 @@ class Front:
         if isinstance(call, tuple):
             return call
         problem = self._unknown(call)
-        fault = None if problem else self._faults.api(f"{call.service}:{call.operation}")
+        fault = (
+            None if problem else self._faults.api(f"{call.service}:{call.operation}", call.region, call.parameters())
+        )
         if problem:
             answer = _error(call, CODE, problem, 501)
         elif fault is not None and fault.answer == "refused":
@@ -211,6 +215,8 @@ class Front:
         if _principal(call.access_key) != "operator":
             message = f"A role may not call {call.service}:{call.operation} in the embedded AWS"
             return _error(call, "AccessDenied", message, 403)
+        if get_account_id_from(call.access_key) != DEFAULT_ACCOUNT_ID:
+            return _error(call, CODE, f"{call.service} is implemented for the account {DEFAULT_ACCOUNT_ID} alone", 501)
         request = Request(environ)
         operation = get_service_model(call.model).operation_model(call.operation)
         sent: Any = {
@@ -274,11 +280,8 @@ def _operation(environ: Environ, model: str, target: str, content_type: str, bod
 
 
 def _principal(access_key: str) -> str:
-    for account in list(sts_backends):
-        for session in reversed(sts_backends[account]["aws"].assumed_roles):
-            if session.access_key_id == access_key:
-                return str(session.role_arn)
-    return "operator"
+    session = session_of(access_key)
+    return str(session.role_arn) if session else "operator"
 
 
 def _error(call: _Call, code: str, message: str, status: int) -> Answer:

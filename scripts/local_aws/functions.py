@@ -32,6 +32,7 @@ from typing import Any, ClassVar, Literal
 
 import moto.awslambda.models as moto_lambda
 from moto.logs.models import logs_backends
+from moto.utilities.utils import get_partition
 
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import AwsError, NotImplementedByLocalAws
@@ -363,7 +364,8 @@ class Functions:
 
     def _write_log(self, function: ProcessFunction, stream: str, lines: list[str]) -> None:
         """As the function's role, so a role that may not write logs leaves none, as on AWS."""
-        group = f"arn:aws:logs:{function.region}:{function.account_id}:log-group:{function.log_group}"
+        partition = get_partition(function.region)
+        group = f"arn:{partition}:logs:{function.region}:{function.account_id}:log-group:{function.log_group}"
         backend = logs_backends[function.account_id][function.region]
         needed = [("logs:CreateLogStream", f"{group}:*"), ("logs:PutLogEvents", f"{group}:log-stream:{stream}")]
         if function.log_group not in backend.groups:

@@ -28,7 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.local_aws.asl import RUNTIME, Scope, StatesError, dumps, holds, put, timestamp
 from scripts.local_aws.clock import Clock
-from scripts.local_aws.definition import LAMBDA_INVOKE
+from scripts.local_aws.definition import is_lambda_invoke
 from scripts.local_aws.errors import AwsError
 from scripts.local_aws.functions import SLOWNESS
 
@@ -322,7 +322,7 @@ class Execution:
         if "TimeoutSecondsPath" in state:
             seconds = Scope(document, context).read(state["TimeoutSecondsPath"], "TimeoutSecondsPath")
             _check_seconds(seconds, 1, "TimeoutSecondsPath")
-        direct = state["Resource"] != LAMBDA_INVOKE
+        direct = not is_lambda_invoke(state["Resource"])
         if direct:
             request = {"FunctionName": state["Resource"], "Payload": parameters}
             scheduled = {"resource": state["Resource"], "input": dumps(parameters), "timeoutInSeconds": seconds}

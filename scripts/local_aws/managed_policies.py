@@ -37,7 +37,7 @@ _ACTIONS = {
 
 def provide(arn: str, account_id: str) -> None:
     """Make the policy attachable in the account."""
-    policies: dict[str, Any] = iam_backends[account_id]["aws"].managed_policies
+    policies: dict[str, Any] = iam_backends[account_id][arn.split(":")[1]].managed_policies
     name = arn.partition(":policy/")[2]
     if name not in _ACTIONS:
         known = ", ".join(sorted(_ACTIONS))
@@ -54,4 +54,4 @@ def provide(arn: str, account_id: str) -> None:
         "UpdateDate": "2015-04-09T15:03:43+00:00",
     }
     if arn not in policies:
-        policies[arn] = AWSManagedPolicy.from_data(bare, account_id, "us-east-1", data)
+        policies[arn] = AWSManagedPolicy.from_data(bare, account_id, arn.split(":")[1], data)

@@ -10,6 +10,11 @@ from scripts.local_aws.access import Need
 
 _QUERY_SERVICES = {"cloudformation", "rds", "iam", "sts", "cloudwatch", "sqs", "s3"}
 _REST_JSON_SERVICES = {"lambda", "scheduler"}
+_NO_RESOURCE_POLICY = "no resource-based policy allows"
+_LOST_OR_CLOSED = (
+    "the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy "
+    "explicitly denies access"
+)
 
 
 class NotAuthorized(ServiceException):
@@ -22,8 +27,11 @@ class NotAuthorized(ServiceException):
 
 @dataclass(frozen=True)
 class Principal:
+    """A role in one of its sessions, or an account's operator, whose own ARN stands for both."""
+
     role_arn: str
     session_arn: str
+    is_operator: bool = False
 
     @property
     def account(self) -> str:
@@ -36,14 +44,20 @@ class Principal:
     @property
     def its_account(self) -> frozenset[str]:
         """Naming the account in a key or trust policy delegates to the account's identity policies."""
-        return frozenset({self.account, f"arn:aws:iam::{self.account}:root"})
+        return frozenset({self.account, f"arn:{self.role_arn.split(':')[1]}:iam::{self.account}:root"})
 
 
 def refusal(principal: Principal, need: Need, why: str) -> NotAuthorized:
     service, _, operation = need.action.partition(":")
     action = f"SNS:{operation}" if service == "sns" else need.action
     text = f"User: {principal.session_arn} is not authorized to perform: {action} on resource: {need.resource} "
-    text += f"with {why}" if why.startswith("an explicit") else f"because {why} the {action} action"
+    foreign = need.resource.count(":") > 4 and need.resource.split(":")[4] not in ("", principal.account)
+    if service == "sts" and foreign:
+        text = text.rstrip()  # to strangers STS gives no reason
+    elif service == "kms" and foreign and why == _NO_RESOURCE_POLICY:
+        text += f"because {_LOST_OR_CLOSED}"
+    else:
+        text += f"with {why}" if why.startswith("an explicit") else f"because {why} the {action} action"
     if need.refusal:
         return NotAuthorized(need.refusal[0], need.refusal[1] or text, 400)
     code, status = _access_denied(service)

@@ -16,6 +16,7 @@ import zipfile
 from typing import Any
 
 from botocore.exceptions import ClientError
+from moto.utilities.utils import get_partition
 
 from scripts.local_aws import resources_data, resources_identity, resources_monitoring, resources_network
 from scripts.local_aws.deployment import (
@@ -53,13 +54,14 @@ _LOG_DELIVERY_ACTIONS = (
 
 def deploy(cloud: Cloud, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
     """Create everything in the template through the services' APIs. Raises TemplateError at the first thing wrong."""
+    partition = get_partition(region)
     pseudo = {
         "AWS::AccountId": cloud.account_id,
         "AWS::Region": region,
-        "AWS::Partition": "aws",
-        "AWS::URLSuffix": "amazonaws.com",
+        "AWS::Partition": partition,
+        "AWS::URLSuffix": "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
         "AWS::StackName": stack_name,
-        "AWS::StackId": f"arn:aws:cloudformation:{region}:{cloud.account_id}:stack/{stack_name}/local",
+        "AWS::StackId": f"arn:{partition}:cloudformation:{region}:{cloud.account_id}:stack/{stack_name}/local",
     }
     return Deployment(cloud, stack_name, region).create(Template.load(template, parameters, pseudo))
 

@@ -25,17 +25,16 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from moto.core.base_backend import BackendDict
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from scripts.local_aws import resources, secret_versions
+from scripts.local_aws import foreign_keys, secret_versions
+from scripts.local_aws.accounts import Account, Accounts
 from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.cloudformation import Stacks
 from scripts.local_aws.cloudformation_api import CloudFormationApi
-from scripts.local_aws.credentials import Credentials, aws_client
+from scripts.local_aws.credentials import Credentials
 from scripts.local_aws.deployment import Stack
 from scripts.local_aws.errors import CannotStart
 from scripts.local_aws.events import Events
@@ -46,7 +45,6 @@ from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.state_machines import StateMachines
 
 _LAMBDA = pathlib.Path(__file__).parents[2] / ".venv" / "lambda"
-_FULL_ACCESS = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 
 _CLOSING_SECONDS = 15
 
@@ -85,16 +83,19 @@ class LocalAws:
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-"))
         self._closing.callback(shutil.rmtree, self.scratch, ignore_errors=True)
         self._closing.callback(BackendDict.reset)
-        self.account_id = DEFAULT_ACCOUNT_ID
+        self.accounts = Accounts()
+        self.account_id = self.accounts.main
         self.faults = Faults()
         # No quiet window: whoever works here holds the clock, and a client's polling must not keep it from jumping.
         self.clock = Clock(real_time, quiet_seconds=0.0)
         self.permissions = Permissions()
         self.permissions.install()
         self._closing.callback(self.permissions.uninstall)
-        self.aurora = Aurora(self.clock, self.faults, durations, self.scratch / "aurora", self.account_id)
+        place = self.scratch / "aurora"
+        self.aurora = Aurora(self.clock, self.faults, durations, place, self.account_id, self.permissions)
         self._closing.callback(self.aurora.close)
         secret_versions.install()
+        foreign_keys.install()
         self.events = Events(self.clock, self.permissions)
         self.events.install()
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _LAMBDA / "runtime")
@@ -103,7 +104,6 @@ class LocalAws:
         self.state_machines = StateMachines(self.clock, self.permissions, self.events)
         self.state_machines.endpoint_url = self.endpoint_url
         self.state_machines.install()
-        self.operator = _operator()
         self._front = Front(self.clock, self.faults, self._control)
         self._front.operations["rds"] = frozenset(OPERATIONS)
         self.stacks = Stacks(self, self.clock.now, self.clock.start_thread)
@@ -148,13 +148,27 @@ class LocalAws:
         """Directories that stand for a layer version's content, by its ARN."""
         return self.functions.layers
 
-    def client(self, service: str, region: str = "us-east-1") -> Any:
-        """A boto3 client of the operator's, who may do everything."""
-        return aws_client(service, region, self.endpoint_url, self.operator, attempts=3)
+    @property
+    def operator(self) -> Credentials:
+        """The person at the keyboard."""
+        return self.accounts.operator()
+
+    def account(self, account_id: str) -> Account:
+        """This AWS as another account's operator sees it. ValueError for what is no account's number."""
+        self.accounts.operator(account_id)
+        return Account(
+            account_id, self.endpoint_url, self.accounts, self.permissions, self.functions.layers, self.scratch
+        )
+
+    def client(self, service: str, region: str = "us-east-1", account: str | None = None) -> Any:
+        """A boto3 client of an operator's, who may do everything in the account."""
+        return self.account(account or self.account_id).client(service, region)
 
     def deploy(self, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
         """Create everything in a SAM template. Raises TemplateError, in CloudFormation's words where they are known."""
-        return resources.deploy(self, template, stack_name=stack_name, region=region, parameters=parameters)
+        return self.account(self.account_id).deploy(
+            template, stack_name=stack_name, region=region, parameters=parameters
+        )
 
     def _control(self, method: str, name: str, body: Any) -> Any:
         """/_local/…: what the AWS API can't be asked. LookupError for anything else."""
@@ -213,15 +227,6 @@ def _serve(front: Front, listener: socket.socket) -> BaseWSGIServer:
 def _shut_down(server: BaseWSGIServer) -> None:
     server.shutdown()
     server.server_close()
-
-
-def _operator() -> Credentials:
-    """The person at the keyboard: an IAM user who may do everything."""
-    iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-    iam.create_user("us-east-1", "operator")
-    iam.put_user_policy("operator", "full-access", _FULL_ACCESS)
-    key = iam.create_access_key("operator")
-    return Credentials(key.access_key_id, key.secret_access_key)
 
 
 def _on_termination(close: Callable[[], None]) -> Callable[[], None]:

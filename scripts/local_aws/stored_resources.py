@@ -32,7 +32,7 @@ def tags(arn: str) -> dict[str, str]:
 
 
 def role_tags(arn: str) -> dict[str, str]:
-    role = iam_backends[arn.split(":")[4]]["aws"].get_role_by_arn(arn)
+    role = iam_backends[arn.split(":")[4]][arn.split(":")[1]].get_role_by_arn(arn)
     return {tag["Key"]: tag["Value"] for tag in role.tags}
 
 
@@ -58,14 +58,15 @@ def key_arn(identifier: str, account: str, region: str) -> str | None:
 
 
 def customer_key_arn(identifier: str, account: str, region: str) -> str | None:
-    """None for AWS managed keys: every principal of the account may use those through their service."""
+    """None for the account's AWS managed keys: each of its principals may use those through their service."""
     if identifier.rpartition(":")[2].startswith("alias/aws/"):
         return None
     arn = key_arn(identifier, account, region)
     if arn is None:
         return None
     key = kms_backends[arn.split(":")[4]][arn.split(":")[3]].describe_key(arn)
-    return None if any(alias.startswith("alias/aws/") for alias in key.aliases) else arn
+    managed = any(alias.startswith("alias/aws/") for alias in key.aliases)
+    return None if managed and key.account_id == account else arn
 
 
 def snapshot_key(identifier: str, account: str, region: str) -> str | None:

@@ -6,11 +6,13 @@ Everything is made through the RDS API and SQL, as people would.
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 import psycopg2
 from psycopg2 import sql
 
@@ -83,6 +85,7 @@ class Production:
     """The source cluster, as those who run it know it."""
 
     region: str
+    account: str
     host: str = ""
     port: int = 5432
     master_password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
@@ -95,11 +98,19 @@ class Production:
         return [self.master_password, self.app_password, self.reporting_password]
 
 
-def make_production(aws: LocalAws, region: str) -> Production:
-    """Create the cluster, fill it, and take the snapshot."""
-    production = Production(region)
-    rds = aws.client("rds", region)
-    key = aws.client("kms", region).create_key(Description="Production's data")["KeyMetadata"]["Arn"]
+def make_production(
+    aws: LocalAws, region: str, account: str | None = None, key_users: Sequence[str] = ()
+) -> Production:
+    """Create the cluster, fill it, and take the snapshot.
+
+    `key_users` are other accounts that may use production's key as it takes to copy a snapshot (Aurora user guide,
+    "Sharing encrypted snapshots").
+    """
+    production = Production(region, account or aws.account_id)
+    rds = aws.client("rds", region, account)
+    key = aws.client("kms", region, account).create_key(
+        Description="Production's data", Policy=key_policy(production.account, region, key_users)
+    )["KeyMetadata"]["Arn"]
     rds.create_db_cluster(
         DBClusterIdentifier=CLUSTER,
         Engine="aurora-postgresql",
@@ -125,6 +136,23 @@ def make_production(aws: LocalAws, region: str) -> Production:
     rds.create_db_cluster_snapshot(DBClusterIdentifier=CLUSTER, DBClusterSnapshotIdentifier=SNAPSHOT)
     wait_until(aws, lambda: _snapshot(rds)["Status"] == "available")
     return production
+
+
+def key_policy(account: str, region: str, users: Sequence[str]) -> str:
+    """The account's roles as their own policies say; other accounts as they need it to copy what the key encrypts."""
+    partition = boto3.session.Session().get_partition_for_region(region)
+
+    def allow(accounts: Sequence[str], actions: str | list[str], **condition: Any) -> dict[str, Any]:
+        roots = [f"arn:{partition}:iam::{each}:root" for each in accounts]
+        return {"Effect": "Allow", "Principal": {"AWS": roots}, "Action": actions, "Resource": "*", **condition}
+
+    statements = [allow([account], "kms:*")]
+    if users:
+        use = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+        for_aws = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+        statements.append(allow(users, use))
+        statements.append(allow(users, ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"], Condition=for_aws))
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def wait_until(aws: LocalAws, arrived: Any) -> None:

@@ -207,6 +207,8 @@ class Proof:
         wanted |= {"sns-notification"}
         if self.plan["copy"]:
             wanted |= {"copy-snapshot", "check-copy-status"}
+            steps = {step["name"] for step in self.plan["copy"]["steps"]}
+            wanted |= {f"{step}-snapshot" for step in steps & {"share", "unshare"}}
         if self.plan["source_deletion"]:
             wanted |= {"delete-rds", "check-delete-status"}
         return wanted == seen

@@ -14,7 +14,9 @@ from scripts.local_aws.server import LocalAws
 def aws() -> Iterator[LocalAws]:
     """So many tests share it, and leave behind what they made, that they would meet its quotas."""
     with LocalAws() as running:
-        running.aurora.quotas = Quotas(clusters=10_000, instances=10_000, manual_cluster_snapshots=10_000)
+        running.aurora.quotas = Quotas(
+            clusters=10_000, instances=10_000, manual_cluster_snapshots=10_000, copies_in_progress=10_000
+        )
         yield running
 
 

@@ -7,15 +7,31 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from moto import mock_aws
 
 from tests.unit.fake_groups import FakeKeys, FakeNetwork
 from tests.unit.fake_rds import Clock, FakeRds
-from tests.unit.support import ADMIN_SECRET, APP_SECRET, AUDIT_TABLE, REGION, SOURCE_REGION, STACK, STATE_TABLE
+from tests.unit.fake_service import FakeService
+from tests.unit.fake_sts import FakeSts
+from tests.unit.support import (
+    ADMIN_SECRET,
+    APP_SECRET,
+    AUDIT_TABLE,
+    EXTERNAL_ID,
+    NOW,
+    OPERATION,
+    OWNER,
+    REGION,
+    SOURCE_REGION,
+    SOURCE_ROLE,
+    STACK,
+    STATE_TABLE,
+)
 from utils.aws import client
+from utils.source_account import _role
 
 
 @pytest.fixture(autouse=True)
@@ -63,23 +79,65 @@ def clock() -> Clock:
     return Clock()
 
 
-def _aurora_in(region: str, clock: Clock) -> Iterator[FakeRds]:
-    fake, rds = FakeRds(region, clock), client("rds", region)
-    fake.connect(rds)
+@pytest.fixture
+def world() -> dict[tuple[str, str], FakeRds]:
+    """Aurora by account and region."""
+    return {}
+
+
+def _connected(fake: FakeService, made: Any) -> Iterator[Any]:
+    fake.connect(made)
     yield fake
-    fake.disconnect(rds)
+    fake.disconnect(made)
 
 
 @pytest.fixture
-def rds(clock: Clock, stack: None) -> Iterator[FakeRds]:
+def rds(clock: Clock, stack: None, world: dict[tuple[str, str], FakeRds]) -> Iterator[FakeRds]:
     """Aurora in the target region, where the stack lives."""
-    yield from _aurora_in(REGION, clock)
+    yield from _connected(FakeRds(REGION, clock, world=world), client("rds", REGION))
 
 
 @pytest.fixture
-def source_rds(clock: Clock, stack: None) -> Iterator[FakeRds]:
+def source_rds(clock: Clock, stack: None, world: dict[tuple[str, str], FakeRds]) -> Iterator[FakeRds]:
     """Aurora in another region."""
-    yield from _aurora_in(SOURCE_REGION, clock)
+    yield from _connected(FakeRds(SOURCE_REGION, clock, world=world), client("rds", SOURCE_REGION))
+
+
+@pytest.fixture
+def sts(stack: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSts]:
+    """The role of the source's account, which the stack knows."""
+    monkeypatch.setenv("DEFAULT_SOURCE_ACCOUNT_ID", OWNER)
+    monkeypatch.setenv("SOURCE_ROLE_NAME", SOURCE_ROLE)
+    monkeypatch.setenv("SOURCE_EXTERNAL_ID", EXTERNAL_ID)
+    _role.cache_clear()
+    yield from _connected(FakeSts(REGION), client("sts"))
+    _role.cache_clear()
+
+
+def _as_owner(service: Literal["rds", "kms"], region: str) -> Any:
+    """The very client that the pipeline will use."""
+    role = _role(f"arn:aws:iam::{OWNER}:role/{SOURCE_ROLE}", EXTERNAL_ID, f"aurora-restore-{OPERATION}")
+    return role.client_of(service, region, NOW)
+
+
+@pytest.fixture
+def their_rds(clock: Clock, sts: FakeSts, world: dict[tuple[str, str], FakeRds]) -> Iterator[FakeRds]:
+    """Aurora in the target region of the source's account."""
+    yield from _connected(FakeRds(REGION, clock, OWNER, world), _as_owner("rds", REGION))
+
+
+@pytest.fixture
+def their_distant_rds(clock: Clock, sts: FakeSts, world: dict[tuple[str, str], FakeRds]) -> Iterator[FakeRds]:
+    """Aurora in another region of the source's account."""
+    yield from _connected(FakeRds(SOURCE_REGION, clock, OWNER, world), _as_owner("rds", SOURCE_REGION))
+
+
+@pytest.fixture
+def their_keys(sts: FakeSts, keys: FakeKeys) -> Iterator[FakeKeys]:
+    """The keys of the target region of the source's account. Ours sees those that admit us."""
+    fake = FakeKeys(REGION, OWNER)
+    keys.foreign = fake
+    yield from _connected(fake, _as_owner("kms", REGION))
 
 
 @pytest.fixture

@@ -80,16 +80,20 @@ class FakeKeys(FakeService):
 
     service = "kms"
 
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, account: str = ACCOUNT) -> None:
         super().__init__(region)
+        self.account = account
         self.keys: dict[str, Thing] = {}
         self.aliases: dict[str, str] = {}
+        # Another account's, and which of them admit this one.
+        self.foreign: FakeKeys | None = None
+        self.admitted: set[str] = set()
         self.add(KEY_ID)
 
     def add(self, key_id: str, **changes: Any) -> Thing:
         self.keys[key_id] = {
             "KeyId": key_id,
-            "Arn": f"arn:aws:kms:{self.region}:{ACCOUNT}:key/{key_id}",
+            "Arn": f"arn:aws:kms:{self.region}:{self.account}:key/{key_id}",
             "KeyState": "Enabled",
             "KeyManager": "CUSTOMER",
             "KeySpec": "SYMMETRIC_DEFAULT",
@@ -101,6 +105,10 @@ class FakeKeys(FakeService):
         name = given["KeyId"]
         if name.startswith("arn:"):
             assert name.split(":")[3] == self.region, "KMS answers for its own region only"
+            if self.foreign is not None and name.split(":")[4] == self.foreign.account:
+                if name.split(":key/")[-1] not in self.admitted:
+                    raise Refusal("AccessDeniedException")
+                return self.foreign._describe_key(given)
             name = name.split(":")[5].removeprefix("key/")
         assert not name.startswith("alias/aws/"), "asking for it makes the key"
         key_id = self.aliases.get(name, name)

@@ -25,11 +25,21 @@ class Clock:
 
 
 class FakeRds(FakeGroups):
-    """Everything starts at once and is available after `seconds[operation]`, or at once where none are given."""
+    """Everything starts at once and is available after `seconds[operation]`, or at once where none are given.
 
-    def __init__(self, region: str, clock: Clock) -> None:
+    Those that are made with one `world` know each other: by account and region.
+    """
+
+    def __init__(
+        self, region: str, clock: Clock, account: str = ACCOUNT, world: dict[tuple[str, str], FakeRds] | None = None
+    ) -> None:
         super().__init__(region)
         self.clock = clock
+        self.account = account
+        self.world = {} if world is None else world
+        self.world[account, region] = self
+        self.shared_with: dict[str, set[str]] = {}
+        self.most_snapshots = 100
         self.snapshots: dict[str, Thing] = {}
         self.clusters: dict[str, Thing] = {}
         self.instances: dict[str, Thing] = {}
@@ -110,22 +120,68 @@ class FakeRds(FakeGroups):
             happen()
 
     def _arn(self, kind: str, name: str) -> str:
-        return f"arn:aws:rds:{self.region}:{ACCOUNT}:{kind}:{name}"
+        return f"arn:aws:rds:{self.region}:{self.account}:{kind}:{name}"
 
     # The operations
 
     def _describe_db_cluster_snapshots(self, given: Thing) -> Thing:
         name = given.get("DBClusterSnapshotIdentifier")
+        kind = given.get("SnapshotType")
         if name is None:
-            cluster = given["DBClusterIdentifier"]
-            found = [each for each in self.snapshots.values() if each["DBClusterIdentifier"] == cluster]
+            cluster = given.get("DBClusterIdentifier")
+            known = self._shared_with_us() if kind == "shared" else list(self.snapshots.values())
+            found = [each for each in known if cluster in (None, each["DBClusterIdentifier"])]
+            if kind in ("manual", "automated"):
+                found = [each for each in found if each["SnapshotType"] == kind]
+            return self._page("DBClusterSnapshots", found, given)
+        if name.startswith("arn:"):
+            assert given.get("IncludeShared"), "what is shared must be asked for"
+            found = [each for each in self._shared_with_us() if each["DBClusterSnapshotArn"] == name]
+            if not found:
+                raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
             return self._page("DBClusterSnapshots", found, given)
         snapshot = self.snapshots.get(name)
         # Automated snapshots must be asked for as such.
-        asked_for_automated = given.get("SnapshotType") == "automated"
+        asked_for_automated = kind == "automated"
         if snapshot is None or (snapshot["SnapshotType"] == "automated") != asked_for_automated:
             raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
         return self._page("DBClusterSnapshots", [snapshot], given)
+
+    def _shared_with_us(self) -> list[Thing]:
+        return [
+            snapshot
+            for (account, region), other in self.world.items()
+            if region == self.region and account != self.account
+            for name, snapshot in other.snapshots.items()
+            if self.account in other.shared_with.get(name, ())
+        ]
+
+    def _describe_db_cluster_snapshot_attributes(self, given: Thing) -> Thing:
+        name = given["DBClusterSnapshotIdentifier"]
+        if name not in self.snapshots:
+            raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
+        restore = {"AttributeName": "restore", "AttributeValues": sorted(self.shared_with.get(name, ()))}
+        return {"DBClusterSnapshotAttributesResult": {"DBClusterSnapshotAttributes": [restore]}}
+
+    def _modify_db_cluster_snapshot_attribute(self, given: Thing) -> Thing:
+        name, added = given["DBClusterSnapshotIdentifier"], set(given.get("ValuesToAdd", []))
+        if name not in self.snapshots:
+            raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
+        if added and (self.snapshots[name]["SnapshotType"] != "manual" or ":" in name):
+            raise Refusal("InvalidDBClusterSnapshotStateFault", "Only manual snapshots can be shared")
+        shared = self.shared_with.setdefault(name, set())
+        shared |= added
+        shared -= set(given.get("ValuesToRemove", []))
+        return self._describe_db_cluster_snapshot_attributes(given)
+
+    def _describe_account_attributes(self, given: Thing) -> Thing:
+        made = sum(each["SnapshotType"] == "manual" for each in self.snapshots.values())
+        return {
+            "AccountQuotas": [
+                {"AccountQuotaName": "DBClusters", "Used": 1, "Max": 40},
+                {"AccountQuotaName": "ManualClusterSnapshots", "Used": made, "Max": self.most_snapshots},
+            ]
+        }
 
     def _describe_db_clusters(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
@@ -145,6 +201,7 @@ class FakeRds(FakeGroups):
         name = given["TargetDBClusterSnapshotIdentifier"]
         if name in self.snapshots:
             raise Refusal("DBClusterSnapshotAlreadyExistsFault")
+        self._refuse_what_isnt_shared(given["SourceDBClusterSnapshotIdentifier"])
         copy = self.add_snapshot(
             name,
             Status="copying",
@@ -155,6 +212,15 @@ class FakeRds(FakeGroups):
         )
         self._after("CopyDBClusterSnapshot", lambda: copy.update(Status="available", PercentProgress=100))
         return {"DBClusterSnapshot": dict(copy)}
+
+    def _refuse_what_isnt_shared(self, source: str) -> None:
+        if not source.startswith("arn:"):
+            assert source in self.snapshots
+            return
+        region, account, _, name = source.split(":", 6)[3:]
+        other = self.world.get((account, region))
+        if other is not None and account != self.account and self.account not in other.shared_with.get(name, ()):
+            raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
 
     def _restore_db_cluster_from_snapshot(self, given: Thing) -> Thing:
         name = given["DBClusterIdentifier"]

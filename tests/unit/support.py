@@ -17,13 +17,15 @@ from msgspec.structs import replace
 
 from utils.aurora_shapes import OPERATION_TAG
 from utils.payloads import Archived, Execution, Run, UsersReady
-from utils.plans import ClusterPlan, FoundSnapshot, Plan, SnapshotCopy, SourceDeletion
+from utils.plans import ClusterPlan, FoundSnapshot, Plan, RouteStep, SnapshotCopy, SourceDeletion
 from utils.state import OperationRecord
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 SOURCE_REGION = "us-west-2"
+OWNER = "999999999999"
+SOURCE_ROLE, EXTERNAL_ID = "aurora-restore-source", "an-external-id"
 NOW = dt.datetime(2026, 3, 10, 3, 0, tzinfo=dt.UTC)
 OPERATION = "nightly-2026-03-10"
 MACHINE = "aurora-restore"
@@ -115,15 +117,20 @@ def a_snapshot_found(**changes: Any) -> FoundSnapshot:
 
 
 def a_copy(**changes: Any) -> SnapshotCopy:
+    """Within the stack's account, out of another region."""
     name = "prod-orders-copy-0123456789ab"
+    source = f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday"
+    arn = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}"
+    key = changes.get("kms_key_id")
     return replace(
         SnapshotCopy(
-            source_arn=f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
+            source_arn=source,
             source_region=SOURCE_REGION,
             identifier=name,
-            arn=f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}",
+            arn=arn,
             kms_key_id=None,
             tags={OPERATION_TAG: OPERATION},
+            steps=[RouteStep(name="copy", snapshot_arn=arn, source_arn=source, kms_key_id=key)],
         ),
         **changes,
     )

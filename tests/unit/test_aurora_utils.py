@@ -27,7 +27,7 @@ def make_cluster(aurora: Aurora) -> object:
 
 
 def make_copy(aurora: Aurora) -> object:
-    return aurora.copy_snapshot(a_copy(), OPERATION)
+    return aurora.copy_snapshot(a_copy().steps[0], a_copy().tags, OPERATION)
 
 
 def make_instance(aurora: Aurora) -> object:
@@ -151,7 +151,7 @@ def test_rule_8_instances_are_private_and_in_the_planned_groups(rds: FakeRds, au
 
 def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds, aurora: Aurora) -> None:
     copy = a_copy(kms_key_id="alias/staging")
-    aurora.copy_snapshot(copy, OPERATION)
+    aurora.copy_snapshot(copy.steps[0], copy.tags, OPERATION)
     assert rds.asked("CopyDBClusterSnapshot") == {
         "SourceDBClusterSnapshotIdentifier": copy.source_arn,
         "TargetDBClusterSnapshotIdentifier": copy.identifier,
@@ -163,7 +163,7 @@ def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds
 
 
 def test_a_copy_without_a_key_asks_for_none(rds: FakeRds, aurora: Aurora) -> None:
-    aurora.copy_snapshot(a_copy(), OPERATION)
+    aurora.copy_snapshot(a_copy().steps[0], a_copy().tags, OPERATION)
     assert "KmsKeyId" not in rds.asked("CopyDBClusterSnapshot")
 
 

@@ -305,6 +305,7 @@ def test_rule_2_the_snapshot_that_was_found_is_never_deleted(rds: FakeRds, resto
     assert answer == {
         "deleted_snapshot_arn": None,
         "why": "the snapshot was restored directly, there is no copy",
+        "warnings": [],
     }
     assert list(rds.snapshots) == ["prod-orders-tuesday"]
 

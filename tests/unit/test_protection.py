@@ -8,12 +8,24 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import OPERATION, OWN_TAGS, REGION, SOURCE, STACK, TARGET, a_deletion, a_record, an_execution
+from tests.unit.support import (
+    ACCOUNT,
+    OPERATION,
+    OWN_TAGS,
+    REGION,
+    SOURCE,
+    STACK,
+    TARGET,
+    a_deletion,
+    a_record,
+    an_execution,
+)
 from utils.aurora_utils import Aurora
 from utils.deletion import delete_with_instances, prove_source, prove_unfinished
 from utils.errors import RequestRefused, StepFailed
 from utils.planning import plan_restore
 from utils.request import read_request
+from utils.source_account import Source
 
 PROTECTED = [{"Key": "aurora-restore:protected", "Value": "true"}]
 
@@ -35,7 +47,7 @@ def protect(rds: FakeRds, protected: str) -> None:
 
 def plan_its_deletion() -> None:
     request = read_request({"delete_source": True, "confirm_delete_source": SOURCE}, STACK)
-    plan_restore(request, OPERATION, an_execution(), Aurora(REGION), Aurora(REGION))
+    plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION))
 
 
 @pytest.mark.parametrize("protected", ["prod-orders", "prod-orders-2"])

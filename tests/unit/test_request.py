@@ -34,6 +34,8 @@ def test_every_field_can_be_given() -> None:
         "source_account_id": "123456789012",
         "snapshot_date": "2026-02-28",
         "max_snapshot_age_hours": 26,
+        "cross_account_copy": "two_steps",
+        "source_kms_key_id": "alias/shareable",
         "target_cluster_id": "drill-{date}",
         "kms_key_id": "alias/staging",
         "engine_version": "16.4",

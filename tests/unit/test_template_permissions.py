@@ -67,18 +67,20 @@ def test_only_the_step_that_deletes_may_delete() -> None:
     }
     assert {folder: found for folder, found in deleting.items() if found} == {
         "aurora-restore-archive-snapshot": {"rds:DeleteDBClusterSnapshot"},
+        "aurora-restore-copy-snapshot": {"rds:DeleteDBClusterSnapshot"},
         "aurora-restore-delete-rds": {"rds:DeleteDBCluster", "rds:DeleteDBInstance"},
     }
 
 
-def test_a_snapshot_may_be_deleted_only_if_it_is_a_copy_that_the_pipeline_made() -> None:
+@pytest.mark.parametrize("role", ["ArchiveSnapshotRole", "CopySnapshotRole"])
+def test_a_snapshot_may_be_deleted_only_if_it_is_a_copy_that_the_pipeline_made(role: str) -> None:
     """The policy asks for the tag as well as for the name; the code asks for the recorded ARN on top."""
     (statement,) = [
         each
-        for each in PLAIN["ArchiveSnapshotRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        for each in resolved(PLAIN[role]["Properties"]["Policies"][0]["PolicyDocument"])["Statement"]
         if each["Action"] == "rds:DeleteDBClusterSnapshot"
     ]
-    assert resolved(statement["Resource"]).endswith(":cluster-snapshot:*-copy-*")
+    assert statement["Resource"].endswith(":cluster-snapshot:*-copy-*")
     assert statement["Condition"] == {"Null": {"aws:ResourceTag/aurora-restore:operation-id": "false"}}
 
 

@@ -33,14 +33,18 @@ def refused(code: str, text: str = "", status: int = 400) -> Iterator[None]:
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
-def new_cluster(aws: LocalAws, identifier: str, region: str = "us-east-1", **settings: Any) -> Answer:
+def new_cluster(
+    aws: LocalAws, identifier: str, region: str = "us-east-1", account: str | None = None, **settings: Any
+) -> Answer:
     """An available cluster without instances. No server runs for it, so it costs little."""
-    create(aws, identifier, region, **settings)
+    create(aws, identifier, region, account, **settings)
     aws.clock.sleep(aws.aurora.durations.create_cluster + 1)
-    return cluster(aws, identifier, region)
+    return cluster(aws, identifier, region, account)
 
 
-def create(aws: LocalAws, identifier: str, region: str = "us-east-1", **settings: Any) -> Answer:
+def create(
+    aws: LocalAws, identifier: str, region: str = "us-east-1", account: str | None = None, **settings: Any
+) -> Answer:
     parameters = {
         "DBClusterIdentifier": identifier,
         "Engine": ENGINE,
@@ -50,14 +54,16 @@ def create(aws: LocalAws, identifier: str, region: str = "us-east-1", **settings
         "DatabaseName": "app",
         **settings,
     }
-    answer: Answer = aws.client("rds", region).create_db_cluster(**parameters)["DBCluster"]
+    answer: Answer = aws.client("rds", region, account).create_db_cluster(**parameters)["DBCluster"]
     return answer
 
 
-def add_instance(aws: LocalAws, identifier: str, region: str = "us-east-1", **settings: Any) -> str:
+def add_instance(
+    aws: LocalAws, identifier: str, region: str = "us-east-1", account: str | None = None, **settings: Any
+) -> str:
     """Start to create a member of the cluster; its name."""
     member: str = settings.pop("DBInstanceIdentifier", name("member"))
-    aws.client("rds", region).create_db_instance(
+    aws.client("rds", region, account).create_db_instance(
         DBInstanceIdentifier=member,
         DBClusterIdentifier=identifier,
         Engine=ENGINE,
@@ -66,46 +72,54 @@ def add_instance(aws: LocalAws, identifier: str, region: str = "us-east-1", **se
     return member
 
 
-def running_cluster(aws: LocalAws, identifier: str, region: str = "us-east-1", **settings: Any) -> Answer:
+def running_cluster(
+    aws: LocalAws, identifier: str, region: str = "us-east-1", account: str | None = None, **settings: Any
+) -> Answer:
     """A cluster with one settled instance, to which one can connect."""
-    new_cluster(aws, identifier, region, **settings)
-    add_instance(aws, identifier, region)
+    new_cluster(aws, identifier, region, account, **settings)
+    add_instance(aws, identifier, region, account)
     aws.clock.sleep(aws.aurora.durations.create_instance + 3 * aws.aurora.durations.settle)
-    return cluster(aws, identifier, region)
+    return cluster(aws, identifier, region, account)
 
 
-def take_snapshot(aws: LocalAws, cluster_identifier: str, region: str = "us-east-1", **settings: Any) -> str:
+def take_snapshot(
+    aws: LocalAws, cluster_identifier: str, region: str = "us-east-1", account: str | None = None, **settings: Any
+) -> str:
     """An available manual snapshot; its name."""
     snapshot_identifier = name("snapshot")
-    aws.client("rds", region).create_db_cluster_snapshot(
+    aws.client("rds", region, account).create_db_cluster_snapshot(
         DBClusterIdentifier=cluster_identifier, DBClusterSnapshotIdentifier=snapshot_identifier, **settings
     )
     aws.clock.sleep(aws.aurora.durations.create_snapshot + 1)
-    assert snapshot(aws, snapshot_identifier, region)["Status"] == "available"
+    assert snapshot(aws, snapshot_identifier, region, account)["Status"] == "available"
     return snapshot_identifier
 
 
-def restore(aws: LocalAws, snapshot_identifier: str, region: str = "us-east-1", **settings: Any) -> Answer:
+def restore(
+    aws: LocalAws, snapshot_identifier: str, region: str = "us-east-1", account: str | None = None, **settings: Any
+) -> Answer:
     """Start to restore."""
     parameters = {"DBClusterIdentifier": name("restored"), "SnapshotIdentifier": snapshot_identifier, "Engine": ENGINE}
-    client = aws.client("rds", region)
+    client = aws.client("rds", region, account)
     answer: Answer = client.restore_db_cluster_from_snapshot(**{**parameters, **settings})["DBCluster"]
     return answer
 
 
-def cluster(aws: LocalAws, identifier: str, region: str = "us-east-1") -> Answer:
-    answer: Answer = aws.client("rds", region).describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
+def cluster(aws: LocalAws, identifier: str, region: str = "us-east-1", account: str | None = None) -> Answer:
+    answer: Answer = aws.client("rds", region, account).describe_db_clusters(DBClusterIdentifier=identifier)[
+        "DBClusters"
+    ][0]
     return answer
 
 
-def instance_status(aws: LocalAws, identifier: str, region: str = "us-east-1") -> str:
-    answer = aws.client("rds", region).describe_db_instances(DBInstanceIdentifier=identifier)
+def instance_status(aws: LocalAws, identifier: str, region: str = "us-east-1", account: str | None = None) -> str:
+    answer = aws.client("rds", region, account).describe_db_instances(DBInstanceIdentifier=identifier)
     status: str = answer["DBInstances"][0]["DBInstanceStatus"]
     return status
 
 
-def snapshot(aws: LocalAws, identifier: str, region: str = "us-east-1") -> Answer:
-    client = aws.client("rds", region)
+def snapshot(aws: LocalAws, identifier: str, region: str = "us-east-1", account: str | None = None) -> Answer:
+    client = aws.client("rds", region, account)
     answer: Answer = client.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=identifier)
     found: Answer = answer["DBClusterSnapshots"][0]
     return found

@@ -81,7 +81,7 @@ def test_rules_strike_in_order_and_only_as_often_as_they_say() -> None:
     faults = Faults()
     faults.add(operation="rds:*", code="Throttling", times=2)
     faults.add(operation="rds:CopyDBClusterSnapshot", code="InternalFailure")
-    struck = [faults.api("rds:CopyDBClusterSnapshot") for _ in range(4)]
+    struck = [faults.api("rds:CopyDBClusterSnapshot", "us-east-1", {}) for _ in range(4)]
     assert [fault.code if fault else None for fault in struck] == ["Throttling", "Throttling", "InternalFailure", None]
     assert faults.pending() == []
 
@@ -113,3 +113,14 @@ def test_a_lifecycle_s_fault_waits_for_its_own_identifier() -> None:
 def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         Faults().add(**rule)
+
+
+def test_a_rule_can_strike_only_some_calls_of_an_operation() -> None:
+    faults = Faults()
+    source = {"SourceDBClusterSnapshotIdentifier": "arn:aws:rds:us-east-1:210987654321:*"}
+    faults.add(operation="rds:CopyDBClusterSnapshot", region="us-west-2", parameters=source, code="Refused", times=9)
+    theirs = {"SourceDBClusterSnapshotIdentifier": "arn:aws:rds:us-east-1:210987654321:cluster-snapshot:a"}
+    ours = {"SourceDBClusterSnapshotIdentifier": "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:a"}
+    assert faults.api("rds:CopyDBClusterSnapshot", "us-west-2", theirs)
+    for region, parameters in (("us-east-1", theirs), ("us-west-2", ours), ("us-west-2", {})):
+        assert faults.api("rds:CopyDBClusterSnapshot", region, parameters) is None

@@ -1,0 +1,32 @@
+"""KMS: another account's key is found by its ARN. moto looks only among the caller's own.
+
+Whether the caller may use it is decided before (permissions.py). A key's ARN is good in the key's region only.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from moto.kms.models import KmsBackend, kms_backends
+from moto.kms.responses import KmsResponse
+
+OPERATIONS = frozenset({
+    "CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+    "GetPublicKey", "ListGrants", "ReEncrypt", "RetireGrant", "RevokeGrant", "Sign", "Verify",
+})  # fmt: skip
+"""What one may do with another account's key at all (KMS developer guide, "Allowing users in other accounts")."""
+
+
+def install() -> None:
+    """For this process, once and for all."""
+    KmsResponse.kms_backend = property(_backend)  # type: ignore[assignment,method-assign]
+
+
+def _backend(response: Any) -> KmsBackend:
+    key = json.loads(response.body or "{}").get("KeyId") or ""
+    parts = str(key).split(":")
+    account = response.current_account
+    if len(parts) == 6 and parts[3] == response.region and response._get_action() in OPERATIONS:
+        account = parts[4]
+    return kms_backends[account][response.region]
