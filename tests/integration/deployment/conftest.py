@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from scripts.checks.documentation import commands
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.production import Production, make_production
 
@@ -74,6 +76,20 @@ def parameters(aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> pathl
     path = tmp_path_factory.mktemp("parameters") / "parameters.json"
     write(path, values)
     return path
+
+
+def typed(page: str, name: str) -> list[list[str]]:
+    """The options of the guide's deploy commands, but for the parameter file, which is the reader's own."""
+    text = (PROJECT / "documentation" / "implementation_guide" / page).read_text()
+    found = []
+    for command in commands(text, name):
+        script, *options = shlex.split(command)
+        assert script == "./scripts/deploy.sh"
+        if "--parameters" in options:
+            at = options.index("--parameters")
+            del options[at : at + 2]
+        found.append(options)
+    return found
 
 
 def write(path: pathlib.Path, values: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.following import follow
 from scripts.local_run.production import Production
-from tests.integration.deployment.conftest import REGION, STACK, Deploy, pack, values, write
+from tests.integration.deployment.conftest import REGION, STACK, Deploy, pack, typed, values, write
 
 BUCKET = f"aurora-restore-deploy-123456789012-{REGION}"
 
@@ -29,12 +29,13 @@ def machine(aws: LocalAws) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def deployed(deploy: Deploy) -> str:
     """What the first deployment said."""
-    dry = deploy("--dry-run")
+    try_it, make_it = typed("deployment.md", "deploy")
+    dry = deploy(*try_it)
     assert dry.status == 0, dry.errors
     assert "Nothing was made or changed" in dry.output
     asked = deploy()
     assert (asked.status, "Say so with --yes" in asked.errors) == (1, True), asked.errors
-    done = deploy("--yes")
+    done = deploy(*make_it)
     assert done.status == 0, done.output + done.errors
     return done.output
 
@@ -98,12 +99,13 @@ def test_a_changed_parameter_reaches_the_functions_that_read_it(
     other = tmp_path / "parameters.json"
     write(other, values(parameters) | {"PollSeconds": "30", "LogRetentionDays": "14"})
     before = definition(aws)
-    dry = deploy("--dry-run", parameters=other)
+    try_it, make_it = typed("upgrade.md", "upgrade")
+    dry = deploy(*try_it, parameters=other)
     assert dry.status == 0, dry.errors
     assert "modified" in dry.output
     assert definition(aws) == before
     assert aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="dry-run/")["KeyCount"] == 0
-    done = deploy("--yes", parameters=other)
+    done = deploy(*make_it, parameters=other)
     assert done.status == 0, done.output + done.errors
     resource = next(
         each["Resource"] for each in definition(aws).values() if "copy-snapshot" in each.get("Resource", "")
@@ -161,7 +163,10 @@ def test_nothing_is_deleted_while_an_execution_runs(aws: LocalAws, deploy: Deplo
 
 
 def test_a_deleted_stack_leaves_what_holds_data_and_says_how_to_be_rid_of_it(aws: LocalAws, deploy: Deploy) -> None:
-    done = deploy("--delete", "--yes")
+    try_it, do_it = typed("removal.md", "removal")
+    dry = deploy(*try_it)
+    assert (dry.status, "Nothing was deleted" in dry.output) == (0, True), dry.errors
+    done = deploy(*do_it)
     assert done.status == 0, done.output + done.errors
     assert f"{STACK}-state" in done.output
     assert f"dynamodb delete-table --table-name {STACK}-state" in done.output
