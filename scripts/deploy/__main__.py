@@ -14,7 +14,7 @@ from rich.console import Console
 
 from scripts.deploy import bucket, changes, following, packages, parameters, removal
 from scripts.deploy.aws_cli import PROJECT, AwsCli, AwsError, Refused, default_region
-from scripts.deploy.leftovers import leftovers
+from scripts.deploy.leftovers import leftovers, values_of
 from scripts.local_aws.template import read
 
 _BUILD = PROJECT / "build"
@@ -62,6 +62,7 @@ class _Deployment:
             made = packages.gather(options.packages or _BUILD, architecture, Path(work) / "upload", address)
             say(f"Packages  {len(list(made.directory.iterdir()))} files, {made.megabytes:.1f} MB, for {address}")
             if account is None:
+                self._list_resources(document, given, "ACCOUNT")
                 self._explain(new=True)
                 return
             has_bucket = bucket.exists(self.aws, name, account)
@@ -101,7 +102,12 @@ class _Deployment:
 
     def _validate(self, document: dict[str, Any], given: dict[str, str], account: str | None, *, new: bool) -> None:
         found = parameters.problems(document, given, new=new)
-        if account and not found:
+        unfilled = parameters.still_the_examples(given)
+        if unfilled and self.options.dry_run:
+            self.console.print("Still to be filled in before a deployment:\n  " + "\n  ".join(unfilled))
+        elif unfilled:
+            found += unfilled
+        if account and not found and not unfilled:
             found = parameters.problems_in_the_account(self.aws, given)
             if new:
                 found += leftovers(self.aws, document, given, self.options.stack_name, account)
@@ -109,7 +115,7 @@ class _Deployment:
             listed = "\n".join(f"  {each}" for each in found)
             raise Refused(f"{self.options.parameters} can't be deployed:\n{listed}")
         linted = subprocess.run(
-            [sys.executable, "-m", "cfnlint", "--template", str(packages.TEMPLATE)],
+            [str(Path(sys.executable).parent / "cfn-lint"), "--template", str(packages.TEMPLATE)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if linted.returncode:
@@ -128,6 +134,21 @@ class _Deployment:
             "Nothing was made or changed."
         )
 
+    def _list_resources(self, document: dict[str, Any], given: dict[str, str], account: str) -> None:
+        """What a first deployment makes with these parameters, by type."""
+        counted: dict[str, int] = {}
+        kept = []
+        evaluator = values_of(self.aws, document, given, self.options.stack_name, account)
+        for logical_id, resource in document["Resources"].items():
+            if evaluator.exists(logical_id):
+                counted[resource["Type"]] = counted.get(resource["Type"], 0) + 1
+                if str(resource.get("DeletionPolicy", "")).startswith("Retain"):
+                    kept.append(logical_id)
+        self.console.print(f"\nA first deployment of {self.options.stack_name} makes")
+        for kind, count in sorted(counted.items()):
+            self.console.print(f"  {count:3}  {kind.removeprefix('AWS::')}")
+        self.console.print(f"These outlive the stack: {', '.join(sorted(kept))}", soft_wrap=True)
+
     def _dry_run(
         self, made: packages.Packages, given: dict[str, str], kept: set[str], work: Path, name: str, *, new: bool,
         has_bucket: bool,
@@ -135,10 +156,7 @@ class _Deployment:
         """The changes of a stack that exists, computed and thrown away again."""
         if new or not has_bucket:
             if new:
-                document = read(packages.TEMPLATE.read_text())
-                self.console.print(
-                    f"\nThe stack doesn't exist. The template has {len(document['Resources'])} resources."
-                )
+                self._list_resources(read(packages.TEMPLATE.read_text()), given, "ACCOUNT")
             self._explain(new=new)
             return
         key = f"dry-run/{made.template.name}"
@@ -230,7 +248,7 @@ class _Deployment:
 
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     region = options.region or default_region(options.profile)
     if not region:
         print("No region is set. Name it: --region eu-central-1", file=sys.stderr)

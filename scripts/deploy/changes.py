@@ -87,7 +87,7 @@ def show(console: Console, change_set: dict[str, Any]) -> None:
     for order, logical_id, kind, word, what in rows:
         style = {0: "bold red", 1: "red", 2: "yellow"}.get(order, "")
         table.add_row(word, logical_id, kind.removeprefix("AWS::"), what, style=style)
-    console.print(table)
+    console.print(table, soft_wrap=False)
     for order, logical_id, kind, word, _ in rows:
         if order == 0:
             console.print(f"Mind: {logical_id} is {word}: {_STATEFUL[kind]}.", style="bold red")

@@ -16,10 +16,7 @@ _NAMED = {
 
 def leftovers(aws: AwsCli, document: dict[str, Any], given: dict[str, str], stack: str, account: str) -> list[str]:
     """A sentence for each, with the way out."""
-    declared = document["Parameters"]
-    values = {name: given.get(name, str(rules.get("Default", ""))) for name, rules in declared.items()}
-    pseudo = {"AWS::Region": aws.region, "AWS::AccountId": account, "AWS::StackName": stack}
-    evaluator = Evaluator(document, values, pseudo)
+    evaluator = values_of(aws, document, given, stack, account)
     found = []
     for logical_id, resource in document["Resources"].items():
         if resource["Type"] in _NAMED and evaluator.exists(logical_id):
@@ -36,3 +33,11 @@ def leftovers(aws: AwsCli, document: dict[str, Any], given: dict[str, str], stac
                 f"it holds:\n    {ways}"
             )
     return found
+
+
+def values_of(aws: AwsCli, document: dict[str, Any], given: dict[str, str], stack: str, account: str) -> Evaluator:
+    """The template's conditions and names with these parameters, as far as they need no resource."""
+    declared = document["Parameters"]
+    values = {name: given.get(name, str(rules.get("Default", ""))) for name, rules in declared.items()}
+    pseudo = {"AWS::Region": aws.region, "AWS::AccountId": account, "AWS::StackName": stack}
+    return Evaluator(document, values, pseudo)
