@@ -173,24 +173,27 @@ def _layer(deployment: Deployment, logical_id: str, properties: Properties) -> C
     content = properties["Content"]
     refuse_unknown(content, ("S3Bucket", "S3Key", "S3ObjectVersion"), "Content")
     archive = _uploaded(deployment, content, "Content")
-    directories: list[pathlib.Path] = []
-    if archive is None:
+    nothing = io.BytesIO()
+    zipfile.ZipFile(nothing, "w").close()
+    if archive is not None:
+        unpacked = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch))
+        with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+            zipped.extractall(unpacked)
+        directories = [unpacked]
+    else:
         built = pathlib.Path(content["S3Key"]).is_relative_to(_PROJECT / "build")
         directories = _project_layer(deployment) if built else [_local_path(content, "Content")]
-        nothing = io.BytesIO()
-        zipfile.ZipFile(nothing, "w").close()
-        archive = nothing.getvalue()
     passed = {key: value for key, value in properties.items() if key not in ("Content", "LayerName")}
     version = deployment.call(
         "lambda",
         "publish_layer_version",
         passed,
         LayerName=properties.get("LayerName") or deployment.name(logical_id, 64),
-        Content={"ZipFile": archive},
+        Content={"ZipFile": nothing.getvalue()},
     )
     arn = version["LayerVersionArn"]
-    if directories:
-        deployment.cloud.layers[arn] = directories
+    # It stays when the version is deleted: functions that were published with it keep it, as on AWS.
+    deployment.cloud.layers[arn] = directories
     return Created("AWS::Lambda::LayerVersion", arn, {"LayerVersionArn": arn})
 
 

@@ -29,7 +29,7 @@ def machine(aws: LocalAws) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def deployed(deploy: Deploy) -> str:
     """What the first deployment said."""
-    try_it, make_it = typed("deployment.md", "deploy")
+    (try_it,), (make_it,) = typed("deployment.md", "deploy"), typed("deployment.md", "deploy for good")
     dry = deploy(*try_it)
     assert dry.status == 0, dry.errors
     assert "Nothing was made or changed" in dry.output
