@@ -3,7 +3,7 @@
 # its requirements change. Needs Python 3.11 or newer with venv, and a package index; nothing else.
 #
 #   .venv                 what development and the embedded AWS need
-#   .venv/lambda/layer    what the layer ships, alone, as a function sees it
+#   .venv/lambda          what scripts/packages builds and keeps: wheels, a compiler, the layer for this machine
 #   .venv/lambda/runtime  what the managed Lambda runtime brings (AWS's runtime client)
 #   .venv-linters         checkers whose own pins would hold ours back (only scripts/test.sh asks for it)
 
@@ -38,20 +38,24 @@ print(sys.version.split()[0], hashlib.sha256(b"".join(pathlib.Path(p).read_bytes
   rm -rf "$directory"
   "$python" -m venv "$directory" ||
     fail "$python can't make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"
-  "$directory/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2 ||
-    fail "The packages could not be installed; the lines above say which. Check the network and the package index."
   if [ "$directory" = "$PROJECT_ROOT/.venv" ]; then
-    install_for_lambda layer -r "$PROJECT_ROOT/requirements.txt"
-    install_for_lambda runtime "$(grep '^awslambdaric==' "$PROJECT_ROOT/requirements-dev.txt")"
+    # What is deployed comes first, each file by its hash; whatever development brings must get along with it. pip
+    # takes hashes for all packages or for none, so these two can't be one.
+    install_packages "$directory" --require-hashes -r "$PROJECT_ROOT/requirements.txt"
+    sed -n 's/^\([a-z0-9-]*==[^ ;]*\).*/\1/p' "$PROJECT_ROOT/requirements.txt" >"$directory/deployed.txt"
+    install_packages "$directory" -c "$directory/deployed.txt" -r "$requirements"
+    install_packages "$directory" --target "$directory/lambda/runtime" "$(grep '^awslambdaric==' "$requirements")"
+    # All that building needs from outside, so that tests and deployments need no network.
+    (cd "$PROJECT_ROOT" && "$directory/bin/python" -m scripts.packages --fetch >&2) || exit 1
+  else
+    install_packages "$directory" -r "$requirements"
   fi
   printf '%s' "$fingerprint" >"$directory/.complete"
 }
 
-install_for_lambda() {
-  local name="$1"
-  shift
-  "$PROJECT_ROOT/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --target "$PROJECT_ROOT/.venv/lambda/$name" "$@" >&2 || fail "The Lambda $name could not be installed (see above)."
+install_packages() {
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2 ||
+    fail "The packages could not be installed; the lines above say which. Check the network and the package index."
 }
 
 make_venv .venv "the project's packages" requirements-dev.txt

@@ -80,8 +80,8 @@ check "bash: syntax" bash_syntax
 check "import-linter: who may import whom" "$bin/lint-imports"
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions
 # Tools are used without being imported (DEP002); parliament lives in .venv-linters.
-check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements-dev.txt \
-  --per-rule-ignores DEP001=parliament --ignore DEP002
+check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements.in,requirements-dev.txt \
+  --per-rule-ignores "DEP001=detect_secrets|parliament" --ignore DEP002
 check "mypy: strict, tests and handlers included" "$bin/python" -m scripts.checks.type_check
 begin_beside "$bin/python" -m pytest -q "${whole_runs[@]}"
 check "SAM template translated" "$bin/python" -m scripts.checks.expansion "$work"
@@ -92,8 +92,9 @@ check "cfn-lint: template" "$bin/cfn-lint" -c I --template "$template"
 check "cfn-lint: translated template" lint_translated
 check "checkov: template" .venv-linters/bin/python -m scripts.checks.run_checkov "$template"
 check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.run_checkov "$work/translated.json"
+check "secrets: none in the repository" .venv-linters/bin/python -m scripts.checks.run_secrets
 check "pytest: unit" "$bin/python" -m pytest -q tests/unit
-check "cold start against bare boto3" "$bin/python" tests/benchmarks/cold_start.py
+check "cold start against plain boto3" "$bin/python" tests/benchmarks/cold_start.py
 check "pytest: embedded AWS, database roles" "$bin/python" -m pytest -q tests/integration "${whole_runs[@]/#/--ignore=}"
 end_beside "pytest: whole runs (begun beside the others)"
 

@@ -37,12 +37,21 @@ class Aurora:
     # Reading
 
     def snapshot(self, identifier: str) -> Snapshot | None:
-        """By name or, in this region, ARN. Automated snapshots must be asked for as such."""
+        """By name or, in this region, ARN. Automated snapshots must be asked for as such.
+
+        Whether AWS Backup's must be, too, RDS's documentation doesn't say: they are looked for both ways.
+        """
         name = snapshot_name(identifier)
-        kind: dict[str, Any] = {"SnapshotType": "automated"} if name.startswith("rds:") else {}
+        if name.startswith("awsbackup:"):
+            typed = none_when("InvalidParameterValue", lambda: self._snapshot_of_kind(name, "awsbackup"))
+            return typed or self._snapshot_of_kind(name, None)
+        return self._snapshot_of_kind(name, "automated" if name.startswith("rds:") else None)
+
+    def _snapshot_of_kind(self, name: str, kind: str | None) -> Snapshot | None:
+        typed: dict[str, Any] = {"SnapshotType": kind} if kind else {}
         answer = none_when(
             "DBClusterSnapshotNotFoundFault",
-            lambda: self._rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name, **kind),
+            lambda: self._rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name, **typed),
         )
         found = answer["DBClusterSnapshots"] if answer else []
         return read_snapshot(found[0]) if found else None

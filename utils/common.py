@@ -7,6 +7,7 @@ returns; failure is one of the three errors, whose names the state machine match
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -123,6 +124,9 @@ def _reported(
         log.info("step finished", extra={"outcome": _outcome(result)})
         return msgspec.to_builtins(result)
 
+    # The handler's module is complete: what it imported stays for good and needs no looking through (utils/__init__).
+    gc.freeze()
+    gc.enable()
     return lambda_handler
 
 

@@ -1,4 +1,4 @@
-"""The two secrets: the restored cluster's master login, and the roles of the application.
+"""The admin secret: the restored cluster's master login.
 
 The master password changes in an order that a crash can't break (Secrets Manager's rotation works the same way): the
 new password is stored as the secret's pending version, then RDS is told, then a login proves it, then the version
@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import string
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +20,6 @@ from msgspec import Struct
 
 from utils.aws import client, error_code, none_when
 from utils.errors import StepFailed
-from utils.identifiers import may_name_a_role
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -28,9 +27,8 @@ if TYPE_CHECKING:
 # Within what RDS takes for a master password: printable ASCII without / ' " @ and space, at most 41 characters.
 PASSWORD_LENGTH = 36
 _PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-_.~"
-_WANTED = "a JSON object with the texts app_username, app_password, readonly_user and readonly_pwd"
-_ANEW = "Deploy the stack under another NamePrefix, which makes a new one: this one was deleted outside the stack."
-_BEING_DELETED = "is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {}"
+ANEW = "Deploy the stack under another NamePrefix, which makes a new one: this one was deleted outside the stack."
+BEING_DELETED = "is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {}"
 _NAMESPACE = uuid.UUID("6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a31")
 
 
@@ -46,37 +44,6 @@ class MasterLogin(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"MasterLogin({self.username}@{self.host}:{self.port})"
-
-
-class ApplicationLogins(Struct, frozen=True, kw_only=True):
-    """The application secret's content."""
-
-    app_username: str
-    app_password: str = ""
-    readonly_user: str
-    readonly_pwd: str = ""
-
-    def __repr__(self) -> str:
-        return f"ApplicationLogins({self.app_username}, {self.readonly_user})"
-
-    def wrong_names(self, master: str) -> Iterator[str]:
-        """Names that would hit a role of the system's, or each other. What yields none can be set up."""
-        for key, name in (("app_username", self.app_username), ("readonly_user", self.readonly_user)):
-            if not may_name_a_role(name, master):
-                yield (
-                    f"{key} is {name!r}, which can't be a role of the application's "
-                    "(1 to 63 bytes, neither the master user nor one of the system's)"
-                )
-        if self.app_username == self.readonly_user:
-            yield f"readonly_user is {self.readonly_user!r} like its app_username; it needs a name of its own"
-
-
-def _read_logins(text: str) -> ApplicationLogins | None:
-    """None for anything else. The decoder's own complaint would show what is in the secret."""
-    try:
-        return msgspec.json.decode(text, type=ApplicationLogins)
-    except msgspec.MsgspecError:
-        return None
 
 
 def new_password() -> str:
@@ -96,8 +63,8 @@ class AdminSecret:
             "ResourceNotFoundException", lambda: self._secrets.describe_secret(SecretId=self.arn)
         )
         if found is None:
-            return f"doesn't exist. {_ANEW}"
-        return _BEING_DELETED.format(self.arn) if "DeletedDate" in found else None
+            return f"doesn't exist. {ANEW}"
+        return BEING_DELETED.format(self.arn) if "DeletedDate" in found else None
 
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
         """The cluster's new master login, stored as pending; the same one at every call for one version."""
@@ -158,51 +125,3 @@ class AdminSecret:
                 return None
             raise
         return msgspec.json.decode(answer["SecretString"], type=MasterLogin)
-
-
-class ApplicationSecret:
-    """Names and passwords of the roles that the application uses."""
-
-    def __init__(self, secret_arn: str) -> None:
-        self.arn = secret_arn
-        self._secrets: SecretsManagerClient = client("secretsmanager")
-
-    def whats_wrong(self, master: str) -> list[str]:
-        """Everything for which the roles couldn't be set up, without showing what is in the secret but names."""
-        try:
-            found = self._secrets.get_secret_value(SecretId=self.arn)
-        except ClientError as error:
-            if error_code(error) == "ResourceNotFoundException":
-                return [f"has no value: {self._remedy} . Or it doesn't exist. {_ANEW}"]
-            if error_code(error) == "InvalidRequestException":
-                return [_BEING_DELETED.format(self.arn)]
-            raise
-        logins = _read_logins(found.get("SecretString", ""))
-        if logins is None:
-            return [f"isn't {_WANTED}. Correct it: {self._remedy}"]
-        return [
-            f"has a name that can't be: {wrong}. Correct it: {self._remedy}" for wrong in logins.wrong_names(master)
-        ]
-
-    @property
-    def _remedy(self) -> str:
-        return f"aws secretsmanager put-secret-value --secret-id {self.arn} --secret-string file://FILE"
-
-    def logins(self) -> ApplicationLogins:
-        """The roles to set up. A password that is missing is made and stored first, so that somebody can use it."""
-        text = self._secrets.get_secret_value(SecretId=self.arn).get("SecretString", "")
-        logins = _read_logins(text)
-        if logins is None:
-            raise StepFailed(
-                f"The secret {self.arn} isn't what it should be: {_WANTED}. Correct the secret and start again."
-            )
-        if logins.app_password and logins.readonly_pwd:
-            return logins
-        complete = msgspec.structs.replace(
-            logins,
-            app_password=logins.app_password or new_password(),
-            readonly_pwd=logins.readonly_pwd or new_password(),
-        )
-        everything = msgspec.json.decode(text) | msgspec.to_builtins(complete)
-        self._secrets.put_secret_value(SecretId=self.arn, SecretString=msgspec.json.encode(everything).decode())
-        return complete

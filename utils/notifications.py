@@ -74,7 +74,7 @@ def succeeded(
         f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
         f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
         f"Settings   {cluster.instance_count} x {cluster.db_instance_class}, PostgreSQL {cluster.engine_version}",
-        f"Roles      {users.application_role} (read and write), {users.read_only_role} (read only)",
+        *_role_lines(users),
         f"Databases  {', '.join(users.databases)}",
         f"Took       {duration(total_seconds(record, now))}",
         *(f"             {name:15} {duration(seconds)}" for name, seconds in phase_seconds(record, now).items()),
@@ -91,6 +91,9 @@ def succeeded(
         ),
         f"Copy       {archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}",
     ]
+    if users.locked_logins:
+        lines.append(f"Locked     logins that came with the data: {', '.join(users.locked_logins)}")
+    lines += [f"Disabled   {text}" for text in users.disabled]
     if users.inherited_logins:
         lines.append(f"Mind       logins that came with the data still work: {', '.join(users.inherited_logins)}")
     lines += [f"Mind       {warning}" for warning in (*users.warnings, *archive.warnings)]
@@ -186,6 +189,13 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
         return str(record.plan["target_cluster_id"])
     given = request.get("target_cluster_id") if isinstance(request, dict) else None
     return given if isinstance(given, str) else "restore"
+
+
+def _role_lines(users: UsersReady) -> Iterable[str]:
+    """The application's two on one line, each further one on its own."""
+    two = [f"{users.application_role} (read and write)", f"{users.read_only_role} (read only)"]
+    yield f"Roles      {', '.join(two)}"
+    yield from (f"           {role}" for role in users.roles if role not in two)
 
 
 def _remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from utils.plans import Archive, ClusterPlan, Plan, SnapshotCopy, SourceDeletion
+from utils.plans import Archive, ClusterPlan, InheritedLogins, Plan, SnapshotCopy, SourceDeletion
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -95,10 +95,15 @@ class CheckRestoreTask(Struct, frozen=True, kw_only=True):
 
 class SetupUsersTask(Struct, frozen=True, kw_only=True):
     run: Run
+    inherited_logins: InheritedLogins = "report"
+    quarantine: bool = False
 
 
 class UsersReady(Struct, frozen=True, kw_only=True):
-    """Who can log in to what. `warnings` says what these roles can't reach or shouldn't, and why."""
+    """Who can log in to what. `warnings` says what these roles can't reach or shouldn't, and why.
+
+    `roles` are all of them with what they may do; `disabled` are the jobs and subscriptions that don't run any more.
+    """
 
     endpoint: str
     port: int
@@ -107,6 +112,9 @@ class UsersReady(Struct, frozen=True, kw_only=True):
     read_only_role: str
     inherited_logins: list[str]
     warnings: list[str]
+    roles: list[str] = []
+    locked_logins: list[str] = []
+    disabled: list[str] = []
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,9 @@ def plan_lines(plan: Plan) -> Iterable[str]:
         f"deletion protection {'on' if cluster.deletion_protection else 'off'}"
     )
     yield f"create {cluster.instance_count} instance(s) of {cluster.db_instance_class}"
-    yield "reset the master password, prove a login, set up the application's roles"
+    quiet = ["disable production's pg_cron jobs and subscriptions"] if plan.quarantine else []
+    lock = ["lock production's own logins"] if plan.inherited_logins == "lock" else []
+    yield ", ".join(["reset the master password", "prove a login", *quiet, *lock, "set up the application's roles"])
     if plan.source_deletion:
         final = plan.source_deletion.final_snapshot_identifier
         yield (

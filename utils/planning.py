@@ -17,6 +17,7 @@ from utils.identifiers import instance_name
 from utils.payloads import Execution
 from utils.plans import FoundSnapshot, Plan
 from utils.preflight import preflight_problems
+from utils.preflight_quarantine import quarantine_problems
 from utils.request import refuse_if_any
 from utils.restore_request import RestoreRequest
 from utils.source_account import Source
@@ -42,6 +43,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             *crossing.problems,
             *quota_problems(copy, takes_final_snapshot, account, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
+            *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
         ]
     )
@@ -72,6 +74,8 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         archive_snapshot=request.archive_snapshot or "delete",
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
+        inherited_logins=request.inherited_logins or "report",
+        quarantine=bool(request.quarantine),
     )
 
 

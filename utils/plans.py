@@ -13,6 +13,9 @@ from msgspec import Struct
 # What becomes of the copy that an operation made.
 Archive = Literal["delete", "keep", "export"]
 
+# What becomes of production's own logins in the copy.
+InheritedLogins = Literal["report", "lock"]
+
 
 class FoundSnapshot(Struct, frozen=True, kw_only=True):
     """The snapshot that the request means, as RDS describes it."""
@@ -108,3 +111,5 @@ class Plan(Struct, frozen=True, kw_only=True):
     archive_snapshot: Archive
     on_failure: Literal["clean_up", "keep"]
     dry_run: bool
+    inherited_logins: InheritedLogins = "report"
+    quarantine: bool = False

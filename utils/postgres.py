@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -23,6 +23,11 @@ _OPTIONS = "-c statement_timeout=600000 -c lock_timeout=30000 -c idle_in_transac
 _BUSY_SERVER = ("starting up", "shutting down", "recovery", "too many clients", "remaining connection slots")
 # Serialization failure, deadlock, lock and statement timeout: the same work may succeed in a moment.
 _PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
+_NOT_PERMITTED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation)
+
+
+# For the placeholders of one statement. Identifiers never are: they are composed into it.
+Values = Sequence[Any] | Mapping[str, Any]
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -45,11 +50,11 @@ class Session:
         """As PostgreSQL counts it: 170005 is 17.5."""
         return self.connection.server_version
 
-    def run(self, statement: sql.Composable, values: Sequence[Any] = ()) -> None:
-        self._cursor.execute(statement, tuple(values) or None)
+    def run(self, statement: sql.Composable, values: Values = ()) -> None:
+        self._cursor.execute(statement, values or None)
 
-    def rows(self, statement: sql.Composable, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        self._cursor.execute(statement, tuple(values) or None)
+    def rows(self, statement: sql.Composable, values: Values = ()) -> list[tuple[Any, ...]]:
+        self._cursor.execute(statement, values or None)
         return self._cursor.fetchall()
 
     def try_run(self, statement: sql.Composable) -> bool:
@@ -57,14 +62,25 @@ class Session:
 
         A grant that would close a circle of memberships isn't permitted either.
         """
+        return self._attempt(statement, (), _NOT_PERMITTED) is None
+
+    def why_not(self, statement: sql.Composable, values: Values = ()) -> str | None:
+        """Run a statement that may fail for any reason of its own: None when it is done, else PostgreSQL's reason."""
+        return self._attempt(statement, values, (psycopg2.Error,))
+
+    def _attempt(
+        self, statement: sql.Composable, values: Values, expected: tuple[type[psycopg2.Error], ...]
+    ) -> str | None:
         self._cursor.execute(sql.SQL("SAVEPOINT attempt"))
         try:
-            self._cursor.execute(statement)
-        except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation):
+            self._cursor.execute(statement, values or None)
+        except psycopg2.OperationalError:
+            raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
+        except expected as error:
             self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt"))
-            return False
+            return error.diag.message_primary or type(error).__name__
         self._cursor.execute(sql.SQL("RELEASE SAVEPOINT attempt"))
-        return True
+        return None
 
 
 @contextlib.contextmanager
@@ -119,6 +135,8 @@ def _open(server: Server, database: str, user: str, password: str) -> connection
         sslrootcert=server.ca_bundle,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         application_name="aurora-restore",
+        # Names and passwords are Unicode here, whatever a database's own encoding is.
+        client_encoding="UTF8",
         options=_OPTIONS,
     )
 

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 
 from utils import settings
+from utils.application_secret import ApplicationSecret
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE
-from utils.credentials import AdminSecret, ApplicationSecret
+from utils.credentials import AdminSecret
 from utils.key_checks import key_problems
 from utils.plans import ClusterPlan, SnapshotCopy
 from utils.surroundings import ParameterGroup, SubnetGroup, Surroundings, family_of

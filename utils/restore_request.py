@@ -121,11 +121,11 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     inherited_logins: Annotated[
         Literal["report", "lock"] | None,
-        Meta(description="What becomes of production's own logins in the copy: reported, or set to NOLOGIN."),
+        Meta(description="Production's own logins in the copy: only reported (the default), or set to NOLOGIN."),
     ] = None
     quarantine: Annotated[
         bool | None,
-        Meta(description="Let no pg_cron job and no subscription of production's fire in the copy."),
+        Meta(description="Let no pg_cron job and no subscription of production's run in the copy. Default: false."),
     ] = None
     deletion_protection: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
     backup_retention_days: Annotated[int | None, Meta(description="Of the new cluster, 1 to 35.")] = None
@@ -198,8 +198,6 @@ NOT_YET = frozenset(
         "extended_support",
         "data_api",
         "master_login",
-        "inherited_logins",
-        "quarantine",
         "delete_automated_backups",
         "override_deletion_protection",
     }

@@ -14,11 +14,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import settings
+from utils.attributes import attribute, value_of
 from utils.aws import client, error_code
 from utils.errors import RequestRefused, StepFailed
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 Status = Literal["planned", "running", "succeeded", "failed"]
 STATE_DAYS = 400
 AUDIT_DAYS = 800
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class OperationRecord(Struct, frozen=True, kw_only=True):
@@ -90,7 +87,7 @@ class OperationState:
         try:
             self._tables.put_item(
                 TableName=self._state_table,
-                Item={name: _serialize(value) for name, value in item.items()},
+                Item={name: attribute(value) for name, value in item.items()},
                 ConditionExpression="attribute_not_exists(operation_id) OR execution_id = :mine",
                 ExpressionAttributeValues={":mine": {"S": self.execution_id}},
             )
@@ -126,7 +123,7 @@ class OperationState:
         if item is None:
             return None
         return msgspec.convert(
-            {name: _deserialize(value) for name, value in item.items() if name != "expires_at"},
+            {name: value_of(value) for name, value in item.items() if name != "expires_at"},
             OperationRecord,
         )
 
@@ -143,7 +140,7 @@ class OperationState:
         }
         self._tables.put_item(
             TableName=self._audit_table,
-            Item={name: _serialize(value) for name, value in item.items()},
+            Item={name: attribute(value) for name, value in item.items()},
             ConditionExpression="attribute_not_exists(operation_id)",
         )
 
@@ -156,7 +153,7 @@ class OperationState:
                 UpdateExpression="SET " + ", ".join(assignments),
                 ConditionExpression="execution_id = :mine",
                 ExpressionAttributeNames={f"#{name}": name for name in values} | dict(names or {}),
-                ExpressionAttributeValues={f":{name}": _serialize(plain(value)) for name, value in values.items()}
+                ExpressionAttributeValues={f":{name}": attribute(plain(value)) for name, value in values.items()}
                 | {":now": {"S": iso(self.now)}, ":mine": {"S": self.execution_id}},
             )
         except ClientError as error:

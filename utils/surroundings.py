@@ -79,6 +79,23 @@ class Surroundings:
         answer = none_when(absent, lambda: self._rds.describe_db_parameter_groups(DBParameterGroupName=name))
         return answer["DBParameterGroups"][0].get("DBParameterGroupFamily", "") if answer else None
 
+    def parameters(self, kind: ParameterGroup, name: str) -> dict[str, str | None] | None:
+        """All that a group has, by name; None for a value that RDS leaves to the engine."""
+        absent, found = "DBParameterGroupNotFound", dict[str, str | None]()
+        of_cluster = self._rds.get_paginator("describe_db_cluster_parameters")
+        of_instance = self._rds.get_paginator("describe_db_parameters")
+        pages = none_when(
+            absent,
+            lambda: list(
+                of_cluster.paginate(DBClusterParameterGroupName=name)
+                if kind == "db_cluster_parameter_group"
+                else of_instance.paginate(DBParameterGroupName=name)
+            ),
+        )
+        for page in pages or ():
+            found |= {each.get("ParameterName", ""): each.get("ParameterValue") for each in page["Parameters"]}
+        return None if pages is None else found
+
     def engine_version(self, version: str) -> EngineVersion | None:
         """Also one that is no longer offered, for the sake of its upgrade targets."""
         answer = self._rds.describe_db_engine_versions(Engine=ENGINE, EngineVersion=version, IncludeAll=True)

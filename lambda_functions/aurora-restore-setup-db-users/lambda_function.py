@@ -1,8 +1,9 @@
 """Prove a login with the new master password, make it current, and set up the application's roles."""
 
 from utils import settings
+from utils.application_secret import ApplicationSecret
 from utils.common import Work, step
-from utils.credentials import AdminSecret, ApplicationSecret
+from utils.credentials import AdminSecret
 from utils.errors import StepFailed
 from utils.payloads import SetupUsersTask, UsersReady
 from utils.postgres import Server
@@ -25,7 +26,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     work.state.remember(login_proven_at=iso(task.run.now))
 
     logins = ApplicationSecret(settings.text("APP_SECRET_ARN")).logins()
-    report = set_up_roles(server, master, logins)
+    report = set_up_roles(server, master, logins, lock=task.inherited_logins == "lock", quarantine=task.quarantine)
     work.state.remember(users_ready_at=iso(task.run.now))
     return UsersReady(
         endpoint=master.host,
@@ -35,4 +36,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         read_only_role=logins.readonly_user,
         inherited_logins=shortened(report.inherited_logins),
         warnings=shortened(report.warnings),
+        roles=shortened(report.roles),
+        locked_logins=shortened(report.locked_logins),
+        disabled=shortened(report.disabled),
     )

@@ -14,6 +14,8 @@ from scripts.checks.expansion import source
 from scripts.checks.machine_picture import main_picture, whole_picture
 from scripts.checks.permissions_table import permissions_table
 from scripts.local_run.costs import idle_costs, total
+from scripts.packages import materials
+from scripts.packages.wheels import TARGETS, fetched
 from utils.restore_request import FIELD_HELP, FIELDS
 
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -62,6 +64,10 @@ def alarms_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def licences_table() -> str:
+    return materials.licences_table([wheel for target in TARGETS.values() for wheel in fetched(target)])
+
+
 def _picture(draw: Callable[[], str]) -> Callable[[], str]:
     return lambda: f"```mermaid\n{draw()}\n```\n"
 
@@ -73,6 +79,7 @@ MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
     (ARCHITECTURE / "monitoring.md", "alarms"): alarms_table,
     (ARCHITECTURE / "security.md", "permissions"): permissions_table,
     (GUIDE / "configuration.md", "parameters"): parameters_table,
+    (GUIDE / "packages.md", "licences"): licences_table,
     (OPERATIONS / "costs.md", "idle costs"): idle_costs_table,
 }
 """By page and by the name of the part in it."""

@@ -19,15 +19,16 @@ def main(template: str) -> int:
     run = subprocess.run(
         [checkov, "--config-file", SKIPPED, "--file", template, *options], check=False, capture_output=True, text=True
     )
-    report = json.loads(run.stdout)
-    summary = report["summary"]
+    report = json.loads(run.stdout or "{}")
+    # Where it recognises nothing the report is the summary alone.
+    summary = report.get("summary", report)
+    if not summary.get("resource_count") or summary["parsing_errors"]:
+        print(f"checkov could not read {template}, or found no resource in it:\n{run.stderr}")
+        return 1
     print(f"{summary['resource_count']} resources, {summary['passed']} checks passed, {summary['failed']} failed")
     for finding in report["results"]["failed_checks"]:
         lines = "-".join(map(str, finding["file_line_range"]))
         print(f"{template}:{lines} {finding['resource']}: {finding['check_id']} {finding['check_name']}")
-    if summary["parsing_errors"] or not summary["resource_count"]:
-        print(f"checkov could not read {template}:\n{run.stderr}")
-        return 1
     return 1 if summary["failed"] else 0
 
 

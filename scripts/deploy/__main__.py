@@ -187,8 +187,10 @@ class _Deployment:
             return
         try:
             self.agreed(f"Deploy these changes to {stack_name} in {self.aws.region}?")
-        except _Declined:
+        except (_Declined, Refused):
             changes.delete(self.aws, stack_name, change_set["ChangeSetName"])
+            if new:  # a stack that has never been more than a change set
+                self.aws("cloudformation", "delete-stack", "--stack-name", stack_name)
             raise
         since = following.last_event(self.aws, stack_name)
         words = ("--stack-name", stack_name, "--change-set-name", change_set["ChangeSetName"])

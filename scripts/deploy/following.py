@@ -35,9 +35,11 @@ def follow(console: Console, aws: AwsCli, stack_id: str, since: str, wanted: tup
     """Print what happens until the stack rests; raises Refused with the first reason if it isn't as wanted then."""
     began, told, failures = time.monotonic(), {since}, list[dict[str, Any]]()
     while True:
-        stack = status(aws, stack_id)
+        stack, rests = status(aws, stack_id), False
         assert stack is not None, stack_id
         for event in _since(_events(aws, stack_id), since):
+            # Its own event says that this is the end, and not the state before the beginning.
+            rests = event["ResourceType"] == _STACK and event["ResourceStatus"] == stack["StackStatus"]
             if event["EventId"] in told:
                 continue
             told.add(event["EventId"])
@@ -45,7 +47,7 @@ def follow(console: Console, aws: AwsCli, stack_id: str, since: str, wanted: tup
             if event["ResourceStatus"].endswith("_FAILED") and event["ResourceType"] != _STACK:
                 failures.append(event)
         state = stack["StackStatus"]
-        if not state.endswith("_IN_PROGRESS"):
+        if rests and not state.endswith("_IN_PROGRESS"):
             if state in wanted:
                 return stack
             raise Refused(_first_reason(stack, failures))

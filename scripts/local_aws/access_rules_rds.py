@@ -10,6 +10,7 @@ _RDS_TYPES = {
     "DBClusterIdentifier": "cluster",
     "NewDBClusterIdentifier": "cluster",
     "SourceDBClusterIdentifier": "cluster",
+    "DbClusterIdentifier": "cluster",
     "DBInstanceIdentifier": "db",
     "DBClusterSnapshotIdentifier": "cluster-snapshot",
     "SourceDBClusterSnapshotIdentifier": "cluster-snapshot",
@@ -38,6 +39,7 @@ _RDS_TAGGED_ON_CREATION = {
     "CreateDBInstance": "DBInstanceIdentifier",
     "CreateDBCluster": "DBClusterIdentifier",
     "RestoreDBClusterFromSnapshot": "DBClusterIdentifier",
+    "CreateGlobalCluster": "GlobalClusterIdentifier",
 }
 
 
@@ -56,6 +58,8 @@ def rds_needs(call: Call) -> Iterator[Need]:
         for name, value in parameters.items()
         if name in _RDS_TYPES and value
     }
+    if name := parameters.get("GlobalClusterIdentifier"):
+        named["GlobalClusterIdentifier"] = f"arn:aws:rds::{call.account}:global-cluster:{name.lower()}"
     listed = _RDS_LISTS.get(call.operation)
     if listed and not any(arn.split(":")[5] == listed for arn in named.values()):
         named[""] = call.arn(f"{listed}:*")

@@ -25,16 +25,18 @@ from scripts.local_aws import (  # noqa: F401 each of them registers its operati
     aurora_clusters,
     aurora_deletions,
     aurora_exports,
+    aurora_global,
     aurora_groups,
     aurora_http_endpoint,
     aurora_instances,
     aurora_modifications,
     aurora_parameters,
     aurora_quotas,
+    aurora_versions,
 )
-from scripts.local_aws.aurora_records import Durations, Quotas, World
 from scripts.local_aws.aurora_region import OPERATIONS, AuroraBackend, backend
 from scripts.local_aws.aurora_snapshots import snapshot_of
+from scripts.local_aws.aurora_world import Durations, Quotas, World
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.faults import Faults
 from scripts.local_aws.permissions import Permissions
@@ -106,6 +108,22 @@ class Aurora:
             cluster = self.region(region, account).cluster(cluster_identifier)
             moment = self._world.clock.now().strftime("%Y-%m-%d-%H-%M")
             return snapshot_of(cluster, f"rds:{cluster.identifier}-{moment}", "automated", {}).identifier
+
+    def retire_version(self, version: str) -> None:
+        """No cluster can be made or restored with this engine version any more; what has it keeps it."""
+        self._world.retired_versions.add(version)
+
+    def add_to_global_cluster(self, global_cluster: str, cluster_identifier: str, region: str = "us-east-1") -> None:
+        """Make a cluster a secondary of a global database that exists."""
+        with self._world.lock:
+            there = self.region(region)
+            aurora_global.join(there.global_clusters[global_cluster], there.cluster(cluster_identifier))
+
+    def replicate(self, source: tuple[str, str], replica: tuple[str, str]) -> None:
+        """Make a cluster look like another's read replica; each is (identifier, region)."""
+        with self._world.lock:
+            clusters = [self.region(region).cluster(identifier) for identifier, region in (source, replica)]
+            aurora_global.replicate(*clusters)
 
     def take_backup_snapshot(
         self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None

@@ -94,16 +94,16 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     """Of the old cluster nothing is inherited but the data, its users, the port, the key and the backups' settings.
 
     A master secret that RDS kept for the old cluster is still shown, but it isn't the new one's: nobody manages that.
-    That a lower version than the snapshot's is refused, and with which code, is not verified.
+    That a version that the snapshot can't be upgraded to is refused, and with which code, is not verified.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
     if snapshot.status != "available":
         message = f"DB cluster snapshot {snapshot.identifier} is in {snapshot.status} state, not available."
         rules.refuse("InvalidDBClusterSnapshotStateFault", message)
     old = snapshot.attributes
-    version = rules.engine_version(parameters)
-    if rules.parsed_version(version) < rules.parsed_version(old["EngineVersion"]):
-        message = f"Cannot restore a snapshot of version {old['EngineVersion']} to the lower version {version}."
+    version = rules.engine_version(parameters, region.world.retired_versions)
+    if version != old["EngineVersion"] and version not in rules.upgrade_targets(old["EngineVersion"]):
+        message = f"Cannot restore a snapshot of version {old['EngineVersion']} to version {version}."
         rules.refuse("InvalidParameterCombination", message)
     inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow", "AllocatedStorage")
     attributes = {
@@ -132,7 +132,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     settings.check_cluster_settings(parameters)
     if parameters.get("EngineMode", "provisioned") != "provisioned":
         rules.refuse("InvalidParameterCombination", f"The engine mode {parameters['EngineMode']} is not available.")
-    version = rules.engine_version(parameters)
+    version = rules.engine_version(parameters, region.world.retired_versions)
     subnets = region.subnet_group(parameters.get("DBSubnetGroupName", "default"))
     settings.check_network_type(parameters.get("NetworkType", "IPV4"), subnets)
     zones = settings.cluster_zones(parameters.get("AvailabilityZones"), subnets)

@@ -6,7 +6,9 @@ from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.aurora_clusters import IDLE
+from scripts.local_aws.aurora_global import stop_replicating
 from scripts.local_aws.aurora_managed_password import stop_managing
+from scripts.local_aws.aurora_quotas import check_retained_backups
 from scripts.local_aws.aurora_records import Cluster
 from scripts.local_aws.aurora_region import AuroraBackend, operation
 from scripts.local_aws.aurora_snapshots import snapshot_of
@@ -26,6 +28,12 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     if not skip and not final:
         message = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
         rules.refuse("InvalidParameterCombination", message)
+    if cluster.global_cluster:
+        message = f"DB cluster {cluster.identifier} is part of a global cluster: remove it from that first."
+        rules.refuse("InvalidGlobalClusterStateFault", message)
+    if cluster.attributes.get("ReadReplicaIdentifiers"):
+        message = f"DB cluster {cluster.identifier} still has read replicas: promote or delete them first."
+        rules.refuse("InvalidDBClusterStateFault", message)
     if cluster.attributes["DeletionProtection"]:
         message = "Cannot delete protected Cluster, please disable deletion protection and try again."
         rules.refuse("InvalidParameterCombination", message)
@@ -37,6 +45,8 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     if final and cluster.status != "available":
         message = f"DB cluster {cluster.identifier} is {cluster.status}: no final snapshot can be taken of it."
         rules.refuse("InvalidDBClusterStateFault", message)
+    if not parameters.get("DeleteAutomatedBackups", True):
+        check_retained_backups(region)
     if final:
         snapshot_of(cluster, rules.identifier(parameters, "FinalDBSnapshotIdentifier"), "manual", {})
     now, world = region.world.clock.time(), region.world
@@ -47,6 +57,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     def gone() -> None:
         del region.clusters[cluster.identifier]
         stop_managing(cluster)
+        stop_replicating(cluster)
         world.work(cluster.postgres.destroy, f"destroy {cluster.identifier}")
         if parameters.get("DeleteAutomatedBackups", True):
             _delete_automated_snapshots(region, cluster)

@@ -1,4 +1,4 @@
-"""Subnet groups, parameter groups, engine versions and tags."""
+"""Subnet groups, parameter groups and tags."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.aurora_region import AuroraBackend, operation
-from scripts.local_aws.aurora_setting_rules import LOG_TYPES, STORAGE_TYPES
 
 _PAGE = ("Filters", "MaxRecords", "Marker")
 
@@ -89,67 +88,6 @@ def _group(region: AuroraBackend, kind: str, shape: str, name: str, family: str,
         "DBParameterGroupFamily": family,
         "Description": description,
     }
-
-
-@operation(
-    "DescribeDBEngineVersions", "Engine", "EngineVersion", "DBParameterGroupFamily", "DefaultOnly", "IncludeAll", *_PAGE
-)
-def describe_db_engine_versions(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    versions = [
-        {
-            "Engine": rules.ENGINE,
-            "EngineVersion": version,
-            "MajorEngineVersion": version.partition(".")[0],
-            "DBParameterGroupFamily": rules.family(version),
-            "DBEngineDescription": "Aurora PostgreSQL",
-            "DBEngineVersionDescription": f"Aurora PostgreSQL (compatible with PostgreSQL {version})",
-            "Status": "available",
-            "SupportedEngineModes": ["provisioned"],
-            "ExportableLogTypes": sorted(LOG_TYPES),
-            "ValidUpgradeTarget": [
-                {"Engine": rules.ENGINE, "EngineVersion": later, "IsMajorVersionUpgrade": _major(later, version)}
-                for later in rules.ENGINE_VERSIONS
-                if rules.parsed_version(later) > rules.parsed_version(version)
-            ],
-        }
-        for version in rules.ENGINE_VERSIONS
-        if parameters.get("Engine", rules.ENGINE) == rules.ENGINE
-        and version.startswith(parameters.get("EngineVersion", ""))
-        and parameters.get("DBParameterGroupFamily", rules.family(version)) == rules.family(version)
-        and (not parameters.get("DefaultOnly") or version == rules.DEFAULT_ENGINE_VERSION)
-    ]
-    found, marker = rules.page(rules.filtered(versions, parameters, {}), parameters)
-    return {"DBEngineVersions": found, "Marker": marker}
-
-
-@operation(
-    "DescribeOrderableDBInstanceOptions", "Engine", "EngineVersion", "DBInstanceClass", "Vpc", "MaxRecords", "Marker"
-)
-def describe_orderable_db_instance_options(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Every class with every version: which of them AWS sells together changes from region to region."""
-    options = [
-        {
-            "Engine": rules.ENGINE,
-            "EngineVersion": version,
-            "DBInstanceClass": instance_class,
-            "LicenseModel": "postgresql-license",
-            "StorageType": storage,
-            "Vpc": True,
-            "SupportsClusters": True,
-        }
-        for version in rules.ENGINE_VERSIONS
-        for instance_class in rules.INSTANCE_CLASSES
-        for storage in sorted(STORAGE_TYPES)
-        if parameters["Engine"] == rules.ENGINE
-        and version == parameters.get("EngineVersion", version)
-        and instance_class == parameters.get("DBInstanceClass", instance_class)
-    ]
-    found, marker = rules.page(options, parameters)
-    return {"OrderableDBInstanceOptions": found, "Marker": marker}
-
-
-def _major(later: str, version: str) -> bool:
-    return rules.family(later) != rules.family(version)
 
 
 @operation("ListTagsForResource", "ResourceName")

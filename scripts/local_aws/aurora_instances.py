@@ -170,6 +170,11 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     if instance.status == "deleting":
         rules.refuse("InvalidDBInstanceState", f"Instance {instance.identifier} is already being deleted.")
 
+    staying = [each for each in cluster.members if each.status != "deleting"]
+    if "ReplicationSourceIdentifier" in cluster.attributes and staying == [instance]:
+        message = f"{instance.identifier} is the last instance of a read replica cluster: promote the cluster first."
+        rules.refuse("InvalidDBClusterStateFault", message)
+
     def gone() -> None:
         del region.instances[instance.identifier]
         cluster.members.remove(instance)

@@ -36,8 +36,8 @@ def check_management(cluster: Cluster, parameters: rules.Parameters) -> None:
     if password and wanted is None and cluster.manages_password:
         message = f"The master user password of DB cluster {cluster.identifier} is managed in Secrets Manager."
         rules.refuse("InvalidParameterCombination", message)
-    if wanted and cluster.global_cluster:
-        message = "ManageMasterUserPassword is not supported for members of a global database."
+    if wanted and (cluster.global_cluster or "ReplicationSourceIdentifier" in cluster.attributes):
+        message = "ManageMasterUserPassword is not supported for members of a global database and read replicas."
         rules.refuse("InvalidParameterCombination", message)
     if "MasterUserSecretKmsKeyId" in parameters:
         if not wanted:

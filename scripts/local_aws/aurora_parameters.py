@@ -81,6 +81,15 @@ def describe_db_cluster_parameters(region: AuroraBackend, parameters: rules.Para
     return {"Parameters": found, "Marker": marker}
 
 
+@operation("DescribeDBParameters", "DBParameterGroupName", "Source", "Filters", "MaxRecords", "Marker")
+def describe_db_parameters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Whatever is watched here is the cluster's; a group of instances that exists sets none of it."""
+    name = parameters["DBParameterGroupName"].lower()
+    if name not in region.groups["pg"] and name.removeprefix("default.") not in rules.FAMILIES:
+        rules.refuse("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}")
+    return {"Parameters": []}
+
+
 def _family(region: AuroraBackend, name: str) -> str:
     if name in region.groups["cluster-pg"]:
         return str(region.groups["cluster-pg"][name]["DBParameterGroupFamily"])

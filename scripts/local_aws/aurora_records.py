@@ -8,78 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scripts.local_aws import aurora_rules as rules
-from scripts.local_aws.clock import Clock, Timer
-from scripts.local_aws.faults import Faults
-from scripts.local_aws.permissions import Permissions
-from scripts.local_aws.postgres import Postgres, Servers
+from scripts.local_aws.clock import Timer
+from scripts.local_aws.postgres import Postgres
 from scripts.local_aws.postgres_volumes import Volume
 
 if TYPE_CHECKING:
     from scripts.local_aws.aurora_region import AuroraBackend
 
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Durations:
-    """Seconds on the clock. The defaults are what one sees on AWS with a database of some size."""
-
-    restore_cluster: float = 1200
-    create_cluster: float = 300
-    create_instance: float = 540
-    reset_master_password: float = 45
-    modify_cluster: float = 60
-    create_snapshot: float = 180
-    copy_snapshot: float = 1500
-    export_snapshot: float = 1800
-    delete_instance: float = 300
-    delete_cluster: float = 240
-    settle: float = 60
-
-    def scaled(self, factor: float) -> Durations:
-        return Durations(**{name: seconds * factor for name, seconds in dataclasses.asdict(self).items()})
-
-
-@dataclasses.dataclass(frozen=True)
-class Quotas:
-    """How many an account may have in a region. The defaults are AWS's; that of retained backups isn't verified."""
-
-    clusters: int = 40
-    instances: int = 40
-    manual_cluster_snapshots: int = 100
-    copies_in_progress: int = 5
-    export_tasks_in_progress: int = 5
-    retained_automated_backups: int = 40
-    global_clusters: int = 5
-
-
-@dataclasses.dataclass
-class World:
-    """What all regions share."""
-
-    clock: Clock
-    faults: Faults
-    durations: Durations
-    servers: Servers
-    permissions: Permissions
-    quotas: Quotas = dataclasses.field(default_factory=Quotas)
-    lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
-    _threads: list[threading.Thread] = dataclasses.field(default_factory=list)
-
-    def work(self, task: Callable[[], object], name: str) -> None:
-        """Do what takes real time in a thread of its own; the clock stands still meanwhile."""
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        self._threads.append(self.clock.start_thread(task, name=name))
-
-    def join(self) -> None:
-        """Wait for work that is still being done."""
-        for thread in self._threads:
-            thread.join()
 
 
 class _Plan:
@@ -253,6 +193,7 @@ class Cluster(Resource):
         return {
             **self.attributes,
             **pending,
+            **({"GlobalClusterIdentifier": self.global_cluster} if self.global_cluster else {}),
             **(restorable if self.status == "available" else {}),
             "DBClusterIdentifier": self.identifier,
             "DBClusterArn": self.arn,
@@ -269,6 +210,32 @@ class Cluster(Resource):
                     "IsClusterWriter": member is self.writer,
                     "DBClusterParameterGroupStatus": "in-sync",
                     "PromotionTier": member.attributes["PromotionTier"],
+                }
+                for member in self.members
+            ],
+        }
+
+
+@dataclasses.dataclass
+class GlobalCluster:
+    """A global database: of an account, in no region. Its first member is the primary."""
+
+    identifier: str
+    attributes: dict[str, Any]
+    members: list[Cluster] = dataclasses.field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        primary = self.members[0] if self.members else None
+        return {
+            **self.attributes,
+            "GlobalClusterIdentifier": self.identifier,
+            "Status": "available",
+            "GlobalClusterMembers": [
+                {
+                    "DBClusterArn": member.arn,
+                    "IsWriter": member is primary,
+                    "Readers": [other.arn for other in self.members[1:]] if member is primary else [],
+                    "GlobalWriteForwardingStatus": "disabled",
                 }
                 for member in self.members
             ],

@@ -15,7 +15,8 @@ from moto.kms.models import kms_backends
 from moto.rds.models import rds_backends
 
 from scripts.local_aws import aurora_rules as rules
-from scripts.local_aws.aurora_records import Cluster, Instance, Snapshot, World
+from scripts.local_aws.aurora_records import Cluster, GlobalCluster, Instance, Snapshot
+from scripts.local_aws.aurora_world import World
 from scripts.local_aws.errors import NotImplementedByLocalAws
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ class AuroraBackend(BaseBackend):
         self.groups: dict[str, dict[str, dict[str, Any]]] = {"subgrp": {}, "cluster-pg": {}, "pg": {}}
         self.group_parameters: dict[str, dict[str, tuple[str, str]]] = {}
         self.group_tags: dict[str, dict[str, str]] = {}
+
+    @property
+    def global_clusters(self) -> dict[str, GlobalCluster]:
+        """The account's, the same ones in every region."""
+        return self.world.global_clusters.setdefault(self.account_id, {})
 
     def arn(self, kind: str, identifier: str) -> str:
         return f"arn:{self.partition}:rds:{self.region_name}:{self.account_id}:{kind}:{identifier}"
@@ -221,6 +227,11 @@ def backends(region_name: str) -> list[AuroraBackend]:
     """One region, in every account that has been used."""
     found = [backend(account_id, region_name) for account_id in list(rds_backends)]
     return [each for each in found if each]
+
+
+def all_backends() -> list[AuroraBackend]:
+    """Every region of every account that has been used."""
+    return [cast("AuroraBackend", each) for account in list(rds_backends.values()) for each in list(account.values())]
 
 
 def resource_id(prefix: str) -> str:

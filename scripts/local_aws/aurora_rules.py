@@ -8,15 +8,35 @@ from __future__ import annotations
 import base64
 import re
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from moto.core.exceptions import ServiceException
 
 ENGINE = "aurora-postgresql"
-ENGINE_VERSIONS = (
-    *("13.18", "13.20", "14.15", "14.17", "15.10", "15.12", "16.4", "16.6", "16.8", "16.9", "17.4", "17.5"),
-)
+RELEASES = {
+    "13.9": 0,
+    "14.6": 0,
+    "15.2": 0,
+    "16.4": 1,
+    "13.18": 2,
+    "14.15": 2,
+    "15.10": 2,
+    "16.6": 2,
+    "13.20": 3,
+    "14.17": 3,
+    "15.12": 3,
+    "16.8": 3,
+    "17.4": 3,
+    "16.9": 4,
+    "17.5": 4,
+}
+"""Every version, and with which of AWS's releases it came: an upgrade never leads to what is older than itself."""
+
+RETIRED_VERSIONS = {"13.9", "14.6", "15.2"}
+"""Described as deprecated to those who ask for all; nothing can be made with them."""
+
+ENGINE_VERSIONS = tuple(version for version in RELEASES if version not in RETIRED_VERSIONS)
 DEFAULT_ENGINE_VERSION = "17.4"
 """What RDS takes when a call names no version, also when the snapshot has another one."""
 
@@ -100,15 +120,26 @@ def engine(parameters: Parameters) -> str:
     return value
 
 
-def engine_version(parameters: Parameters) -> str:
+def engine_version(parameters: Parameters, retired: Collection[str]) -> str:
     version = str(parameters.get("EngineVersion") or DEFAULT_ENGINE_VERSION)
-    if version not in ENGINE_VERSIONS:
+    if version not in ENGINE_VERSIONS or version in retired:
         refuse("InvalidParameterCombination", f"Cannot find version {version} for {ENGINE}")
     return version
 
 
 def parsed_version(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+def upgrade_targets(version: str) -> list[str]:
+    """Later minors of the same major, and majors above that are no older."""
+    own = parsed_version(version)
+    found = [
+        other
+        for other in ENGINE_VERSIONS
+        if parsed_version(other) > own and (parsed_version(other)[0] == own[0] or RELEASES[other] >= RELEASES[version])
+    ]
+    return sorted(found, key=parsed_version)
 
 
 def family(version: str) -> str:

@@ -57,7 +57,7 @@ class CloudFormationApi:
 
     def answer(self, operation: str, region: str, parameters: Answer) -> Answer:
         method, known = self._operations[operation]
-        given = {name: value for name, value in parameters.items() if value not in (None, [], {}, "")}
+        given = {name: value for name, value in parameters.items() if value not in (None, [], {}, "", False)}
         if unknown := set(given) - known:
             raise NotImplementedByLocalAws(f"{operation} with {', '.join(sorted(unknown))} isn't known locally.")
         try:

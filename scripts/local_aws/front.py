@@ -206,8 +206,10 @@ class Front:
         if fault is not None:
             return "500 Internal Server Error", [("Content-Length", "0")], b""
         status, headers = taken[-1]
-        if status.startswith(("404", "405")) and dict(headers).get("Content-Type", "").startswith("text/html"):
-            # No AWS service answers in HTML: this is moto's web framework, which knows no such path.
+        html = dict(headers).get("Content-Type", "").startswith("text/html")
+        if status.startswith(("404", "405")) and html and call.operation not in ("HeadBucket", "HeadObject"):
+            # No AWS service answers in HTML: this is moto's web framework, which knows no such path. (To a HEAD
+            # request nothing is answered, and moto gives that no type of its own.)
             return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
         return status, headers, body
 

@@ -23,6 +23,8 @@ from scripts.local_aws.errors import CannotStart
 
 OLDEST_VERSION = 13
 _DIRECTORY_VARIABLE = "LOCAL_AWS_POSTGRES_BIN"
+# Further ones that tests are to try, separated as in PATH.
+_MORE_VARIABLE = "LOCAL_AWS_MORE_POSTGRES_BINS"
 _LAUNCHER = str(pathlib.Path(__file__).with_name("postgres_launcher.py"))
 
 
@@ -88,6 +90,15 @@ class PostgresBinaries:
             return None
         found = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
         return int(found[1]) if found and answer.returncode == 0 else None
+
+
+def installations() -> list[pathlib.Path]:
+    """The programs' directories of all that this machine has, for tests of what differs from version to version."""
+    named = os.environ.get(_DIRECTORY_VARIABLE)
+    found = [pathlib.Path(each) for each in os.environ.get(_MORE_VARIABLE, "").split(os.pathsep) if each]
+    found += [pathlib.Path(named)] if named else [*_candidates()]
+    usable = [each.resolve() for each in found if all((each / name).exists() for name in ("postgres", "initdb"))]
+    return list(dict.fromkeys(usable))
 
 
 def _find() -> pathlib.Path:

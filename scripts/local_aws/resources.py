@@ -10,7 +10,6 @@ import io
 import json
 import pathlib
 import re
-import shutil
 import tempfile
 import zipfile
 from typing import Any
@@ -33,6 +32,8 @@ from scripts.local_aws.deployment import (
 from scripts.local_aws.intrinsics import Created, TemplateError, text
 from scripts.local_aws.permissions import NotAuthorized
 from scripts.local_aws.template import LOCAL_BUCKET, Template
+from scripts.packages import layer
+from scripts.packages.wheels import CannotBuild
 
 __all__ = ["Stack", "TemplateError", "deploy"]
 
@@ -165,10 +166,10 @@ def _local_path(location: Properties, where: str) -> pathlib.Path:
     "AWS::Lambda::LayerVersion",
     "CompatibleArchitectures", "CompatibleRuntimes", "Content", "Description", "LayerName", "LicenseInfo",
 )  # fmt: skip
-def _layer(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+def _layer_version(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
     """The layer's content stays in directories: zipping 40 MB of packages at every start would cost seconds.
 
-    A layer that is built under build/ stands for what the build would put there: `utils` and the pinned packages.
+    A layer that is built under build/ stands for what the build would put there, made by the same code.
     """
     content = properties["Content"]
     refuse_unknown(content, ("S3Bucket", "S3Key", "S3ObjectVersion"), "Content")
@@ -198,15 +199,17 @@ def _layer(deployment: Deployment, logical_id: str, properties: Properties) -> C
 
 
 def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
-    """A copy, so that an edit of utils/ during a run changes nothing that has been deployed."""
-    packages = _PROJECT / ".venv" / "lambda" / "layer"
-    if not packages.is_dir():
-        raise TemplateError(
-            f"{packages} doesn't exist: run scripts/environment.sh, which installs the layer's packages"
-        )
-    copy = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch))
-    shutil.copytree(_PROJECT / "utils", copy / "python" / "utils", ignore=shutil.ignore_patterns(*_NEVER_SHIPPED))
-    return [copy, packages]
+    """What the build would put into the layer, for this machine's Python.
+
+    utils is copied, so that an edit of it during a run changes nothing that has been deployed.
+    """
+    try:
+        packages = layer.host_packages()
+        utils = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch), "python")
+        layer.host_utils(utils)
+    except CannotBuild as error:
+        raise TemplateError(f"The layer can't be built: {error}") from error
+    return [utils, packages]
 
 
 @creates("AWS::Lambda::Version", "Description", "FunctionName")

@@ -44,7 +44,7 @@ from scripts.local_aws.functions import Functions, Invocation
 from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.state_machines import StateMachines
 
-_LAMBDA = pathlib.Path(__file__).parents[2] / ".venv" / "lambda"
+_RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
 
 _CLOSING_SECONDS = 15
 
@@ -75,9 +75,8 @@ class LocalAws:
             raise
 
     def _start(self, real_time: bool, port: int, durations: Durations) -> None:
-        for name in ("layer", "runtime"):
-            if not (_LAMBDA / name).is_dir():
-                raise CannotStart(f"{_LAMBDA / name} is missing. Run scripts/environment.sh, which makes it.")
+        if not _RUNTIME.is_dir():
+            raise CannotStart(f"{_RUNTIME} is missing. Run scripts/environment.sh, which makes it.")
         listener = self._closing.enter_context(_listen(port))
         self.endpoint_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-"))
@@ -98,7 +97,7 @@ class LocalAws:
         foreign_keys.install()
         self.events = Events(self.clock, self.permissions)
         self.events.install()
-        self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _LAMBDA / "runtime")
+        self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)
         self.functions.endpoint_url = self.endpoint_url
         self.functions.install()
         self.state_machines = StateMachines(self.clock, self.permissions, self.events)

@@ -17,11 +17,12 @@ from rich.console import Console
 from scripts.local_aws.errors import CannotStart
 from scripts.local_aws.intrinsics import TemplateError
 from scripts.local_aws.server import LocalAws
-from scripts.local_run import report, stage
+from scripts.local_run import report, routes, stage
 from scripts.local_run.costs import run_costs, total
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.proof import Proof
+from scripts.local_run.routes_table import Case, read_cases
 from scripts.local_run.stage import Stage
 from utils.notifications import duration
 
@@ -48,13 +49,10 @@ def main() -> int:
 def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
     began = time.monotonic()
     console.print("Starting the embedded AWS, production in it, and the deployed template ...", style="dim")
-    region = stage.OTHER_REGION if options.cross_region else stage.REGION
-    with ThreadPoolExecutor() as pool:
-        seeding = pool.submit(make_production, aws, region)
-        place = stage.deploy(aws, cross_region=options.cross_region, overrides=options.parameter)
-        production = seeding.result()
+    place, production = _prepare_route(aws, options, console) if options.route else _prepare(aws, options)
+    where = production.region + ("" if production.account == aws.account_id else f" of account {production.account}")
     console.print(
-        f"Production is {stage.SOURCE} in {region} with {sum(production.rows.values()):,} rows in "
+        f"Production is {stage.SOURCE} in {where} with {sum(production.rows.values()):,} rows in "
         f"{len(production.rows)} tables; it has a snapshot. The pipeline starts.\n"
     )
     invocations_before, calls_before = len(aws.stats.invocations), len(aws.stats.calls)
@@ -75,6 +73,29 @@ def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
     if options.keep:
         _serve(place)
     return 0 if held else 1
+
+
+def _prepare(aws: LocalAws, options: argparse.Namespace) -> tuple[Stage, Production]:
+    region = stage.OTHER_REGION if options.cross_region else stage.REGION
+    with ThreadPoolExecutor() as pool:
+        seeding = pool.submit(make_production, aws, region)
+        place = stage.deploy(aws, cross_region=options.cross_region, overrides=options.parameter)
+        return place, seeding.result()
+
+
+def _prepare_route(aws: LocalAws, options: argparse.Namespace, console: Console) -> tuple[Stage, Production]:
+    """The row of the documentation's table; what --input gives comes on top of the request that it needs."""
+    case = options.route
+    parameters = routes.stack_parameters(case) | options.parameter
+    with ThreadPoolExecutor() as pool:
+        seeding = pool.submit(routes.make_source, aws, case)
+        place = stage.deploy(aws, cross_region=False, overrides=parameters)
+        production = seeding.result()
+    if case.in_another_account and not case.is_shared_by_hand:
+        routes.deploy_role(aws, parameters.get("NamePrefix", "aurora-restore"))
+    options.input = routes.make_request(aws, case, production) | options.input
+    console.print(f"Route {case.name}: {', '.join(case.calls)}. The input is\n{json.dumps(options.input, indent=2)}\n")
+    return place, production
 
 
 def _conclude(
@@ -137,6 +158,12 @@ def _options() -> argparse.Namespace:
         "--input", type=_input, default={}, metavar="JSON|@FILE", help="the execution's input (README: The input)"
     )
     parser.add_argument("--cross-region", action="store_true", help="production lives in another region")
+    parser.add_argument(
+        "--route",
+        type=_route,
+        metavar="NAME",
+        help="a row of documentation/architecture/routes.md, such as cross-account",
+    )
     parser.add_argument("--real-time", action="store_true", help="don't jump over waiting; Aurora is 120 times faster")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
     parser.add_argument("--keep", action="store_true", help="stay up afterwards, as --serve does")
@@ -163,6 +190,13 @@ def _input(text: str) -> Any:
         return json.loads(text)
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text[:60]!r} can't be read as JSON: {error}") from None
+
+
+def _route(text: str) -> Case:
+    cases = {case.name: case for case in read_cases()}
+    if text not in cases:
+        raise argparse.ArgumentTypeError(f"{text!r} is no route. There are {', '.join(cases)}")
+    return cases[text]
 
 
 def _parameter(text: str) -> tuple[str, str]:

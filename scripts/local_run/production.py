@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import psycopg2
@@ -20,6 +20,7 @@ from scripts.local_aws.server import LocalAws
 
 CLUSTER = "prod-orders"
 SNAPSHOT = "prod-orders-nightly"
+Encryption = Literal["a customer's key", "the default key", "a key that AWS owns", "nothing"]
 MASTER = "prod_master"
 DATABASES = ("orders", "Billing & Tax")
 ORDERS = 50_000
@@ -86,6 +87,7 @@ class Production:
 
     region: str
     account: str
+    cluster: str = CLUSTER
     host: str = ""
     port: int = 5432
     master_password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
@@ -94,47 +96,60 @@ class Production:
     rows: dict[str, int] = field(default_factory=dict)
 
     @property
+    def snapshot(self) -> str:
+        return f"{self.cluster}-nightly"
+
+    @property
     def passwords(self) -> list[str]:
         return [self.master_password, self.app_password, self.reporting_password]
 
 
 def make_production(
-    aws: LocalAws, region: str, account: str | None = None, key_users: Sequence[str] = ()
+    aws: LocalAws,
+    region: str,
+    account: str | None = None,
+    key_users: Sequence[str] = (),
+    encryption: Encryption = "a customer's key",
+    cluster: str = CLUSTER,
 ) -> Production:
     """Create the cluster, fill it, and take the snapshot.
 
     `key_users` are other accounts that may use production's key as it takes to copy a snapshot (Aurora user guide,
     "Sharing encrypted snapshots").
     """
-    production = Production(region, account or aws.account_id)
+    production = Production(region, account or aws.account_id, cluster)
     rds = aws.client("rds", region, account)
-    key = aws.client("kms", region, account).create_key(
-        Description="Production's data", Policy=key_policy(production.account, region, key_users)
-    )["KeyMetadata"]["Arn"]
+    encrypted: dict[str, Any] = {"StorageEncrypted": True} if encryption == "the default key" else {}
+    if encryption == "a customer's key":
+        key = aws.client("kms", region, account).create_key(
+            Description="Production's data", Policy=key_policy(production.account, region, key_users)
+        )
+        encrypted = {"StorageEncrypted": True, "KmsKeyId": key["KeyMetadata"]["Arn"]}
     rds.create_db_cluster(
-        DBClusterIdentifier=CLUSTER,
+        DBClusterIdentifier=cluster,
         Engine="aurora-postgresql",
         EngineVersion="17.5",
         MasterUsername=MASTER,
         MasterUserPassword=production.master_password,
         DatabaseName=DATABASES[0],
-        StorageEncrypted=True,
-        KmsKeyId=key,
         Tags=[{"Key": "environment", "Value": "production"}],
+        **encrypted,
     )
-    wait_until(aws, lambda: _cluster(rds)["Status"] == "available")
+    if encryption == "nothing":
+        aws.aurora.make_unencrypted(cluster, region, account)
+    wait_until(aws, lambda: _cluster(rds, cluster)["Status"] == "available")
     rds.create_db_instance(
-        DBInstanceIdentifier=f"{CLUSTER}-writer",
-        DBClusterIdentifier=CLUSTER,
+        DBInstanceIdentifier=f"{cluster}-writer",
+        DBClusterIdentifier=cluster,
         Engine="aurora-postgresql",
         DBInstanceClass="db.r6g.large",
     )
-    wait_until(aws, lambda: _instance(rds)["DBInstanceStatus"] == "available")
-    cluster = _cluster(rds)
-    production.host, production.port = cluster["Endpoint"], cluster["Port"]
+    wait_until(aws, lambda: _instance(rds, cluster)["DBInstanceStatus"] == "available")
+    made = _cluster(rds, cluster)
+    production.host, production.port = made["Endpoint"], made["Port"]
     _fill(aws, production)
-    rds.create_db_cluster_snapshot(DBClusterIdentifier=CLUSTER, DBClusterSnapshotIdentifier=SNAPSHOT)
-    wait_until(aws, lambda: _snapshot(rds)["Status"] == "available")
+    rds.create_db_cluster_snapshot(DBClusterIdentifier=cluster, DBClusterSnapshotIdentifier=production.snapshot)
+    wait_until(aws, lambda: snapshot_status(aws, production, production.snapshot) == "available")
     return production
 
 
@@ -164,16 +179,20 @@ def wait_until(aws: LocalAws, arrived: Any) -> None:
     raise TimeoutError("production didn't come up")
 
 
-def _cluster(rds: Any) -> Any:
-    return rds.describe_db_clusters(DBClusterIdentifier=CLUSTER)["DBClusters"][0]
+def _cluster(rds: Any, cluster: str) -> Any:
+    return rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
 
 
-def _instance(rds: Any) -> Any:
-    return rds.describe_db_instances(DBInstanceIdentifier=f"{CLUSTER}-writer")["DBInstances"][0]
+def _instance(rds: Any, cluster: str) -> Any:
+    return rds.describe_db_instances(DBInstanceIdentifier=f"{cluster}-writer")["DBInstances"][0]
 
 
-def _snapshot(rds: Any) -> Any:
-    return rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=SNAPSHOT)["DBClusterSnapshots"][0]
+def snapshot_status(aws: LocalAws, production: Production, name: str) -> str:
+    """Of one of production's snapshots, whoever took it."""
+    rds = aws.client("rds", production.region, production.account)
+    found = rds.describe_db_cluster_snapshots(DBClusterIdentifier=production.cluster)["DBClusterSnapshots"]
+    (status,) = [each["Status"] for each in found if each["DBClusterSnapshotIdentifier"] == name]
+    return str(status)
 
 
 def _fill(aws: LocalAws, production: Production) -> None:

@@ -162,29 +162,45 @@ class Proof:
         return not wrong and plan["tags"].items() <= tags.items()
 
     def _source_as_asked(self) -> bool:
-        rds = self.stage.aws.client("rds", self.production.region)
+        rds = self.stage.aws.client("rds", self.production.region, self.production.account)
         clusters = [each["DBClusterIdentifier"] for each in rds.describe_db_clusters()["DBClusters"]]
         deletion = self.plan["source_deletion"]
         if deletion is None:
             return self.plan["snapshot"]["cluster_identifier"] in clusters
         final = deletion["final_snapshot_identifier"]
         return deletion["cluster_identifier"] not in clusters and (
-            final is None or self._snapshot_exists(final, self.production.region)
+            final is None or self._snapshot_exists(final, self.production.region, self.production.account)
         )
 
     def _snapshot_still_there(self) -> bool:
-        return self._snapshot_exists(self.plan["snapshot"]["identifier"], self.production.region)
+        return self._snapshot_exists(
+            self.plan["snapshot"]["identifier"], self.production.region, self.production.account
+        )
 
     def _copy_as_asked(self) -> bool:
         copy = self.plan["copy"]
         if copy is None:
             return True
-        exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region)
+        exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region, self.stage.aws.account_id)
         wanted: bool = self.plan["archive_snapshot"] == "keep"
-        return exists == wanted
+        return exists == wanted and self._nothing_left_on_the_way(copy)
 
-    def _snapshot_exists(self, identifier: str, region: str) -> bool:
-        rds = self.stage.aws.client("rds", region)
+    def _nothing_left_on_the_way(self, copy: dict[str, Any]) -> bool:
+        """Neither a copy in between nor a share is left anywhere."""
+        for step in copy["steps"]:
+            region, account, _, name = step["snapshot_arn"].split(":", 6)[3:]
+            rds = self.stage.aws.client("rds", region, account)
+            if step["name"].startswith("remove_") and self._snapshot_exists(name, region, account):
+                return False
+            if step["name"] == "unshare" and self._snapshot_exists(name, region, account):
+                answer = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=name)
+                attributes = answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
+                if any(step["shared_with"] in each["AttributeValues"] for each in attributes):
+                    return False
+        return True
+
+    def _snapshot_exists(self, identifier: str, region: str, account: str) -> bool:
+        rds = self.stage.aws.client("rds", region, account)
         found = rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
         return identifier in [each["DBClusterSnapshotIdentifier"] for each in found]
 

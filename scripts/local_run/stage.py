@@ -74,16 +74,18 @@ def start(*, real_time: bool) -> LocalAws:
     return LocalAws(real_time=real_time, durations=Durations().scaled(REAL_TIME_FACTOR) if real_time else None)
 
 
-def deploy(aws: LocalAws, *, cross_region: bool, overrides: dict[str, str]) -> Stage:
+def deploy(
+    aws: LocalAws, *, cross_region: bool, overrides: dict[str, str], stack_name: str = "aurora-restore"
+) -> Stage:
     """Deploy the template as a first user would, and subscribe to its topic."""
     stack = aws.deploy(
         TEMPLATE,
-        stack_name="aurora-restore",
+        stack_name=stack_name,
         region=REGION,
         parameters=_parameters(aws, cross_region) | overrides,
     )
     sqs = aws.client("sqs")
-    queue = sqs.create_queue(QueueName="subscriber")["QueueUrl"]
+    queue = sqs.create_queue(QueueName=f"{stack_name}-subscriber")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
     aws.client("sns").subscribe(TopicArn=stack.outputs["TopicArn"], Protocol="sqs", Endpoint=attributes["QueueArn"])
     return Stage(aws, stack, queue)

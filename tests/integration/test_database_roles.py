@@ -14,7 +14,8 @@ from psycopg2 import sql
 from scripts.local_aws.certificates import Authority
 from scripts.local_aws.postgres import Postgres, Servers
 from scripts.local_aws.postgres_volumes import Volume
-from utils.credentials import ApplicationLogins, MasterLogin
+from utils.application_logins import ApplicationLogins
+from utils.credentials import MasterLogin
 from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres import Server, can_log_in, session
 from utils.postgres_roles import RolesReport, check_names, prove_login, set_up_roles
@@ -43,6 +44,11 @@ class Cluster:
         self.postgres = postgres
         self.server = Server(host=postgres.address, port=postgres.port, ca_bundle=ca_bundle)
         self.master = MasterLogin(username=MASTER, password=MASTER_PASSWORD, host=postgres.address, port=postgres.port)
+
+    @property
+    def version(self) -> int:
+        ((number,),) = self.superuser("postgres", "select current_setting('server_version_num')::int / 10000")
+        return int(number)
 
     def set_up(self, logins: ApplicationLogins = LOGINS) -> RolesReport:
         return set_up_roles(self.server, self.master, logins)
@@ -110,7 +116,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     running.close()
 
 
-def _started(servers: Servers, volume: Volume | None = None) -> Cluster:
+def started(servers: Servers, volume: Volume | None = None) -> Cluster:
     postgres = servers.new(5432)
     if volume is None:
         postgres.create(MASTER, MASTER_PASSWORD, "orders")
@@ -123,9 +129,9 @@ def _started(servers: Servers, volume: Volume | None = None) -> Cluster:
 @pytest.fixture
 def cluster(servers: Servers) -> Iterator[Cluster]:
     """With an empty database."""
-    started = _started(servers)
-    yield started
-    started.postgres.destroy()
+    running = started(servers)
+    yield running
+    running.postgres.destroy()
 
 
 PRODUCTION = (
@@ -138,7 +144,7 @@ PRODUCTION = (
 
 @pytest.fixture(scope="module")
 def production_volume(servers: Servers) -> Volume:
-    cluster, volume = _started(servers), servers.new_volume()
+    cluster, volume = started(servers), servers.new_volume()
     cluster.as_master("postgres", *PRODUCTION[:2], "create database archive")
     for database in ("orders", "archive"):
         cluster.as_master(
@@ -170,18 +176,18 @@ def production_volume(servers: Servers) -> Volume:
 @pytest.fixture
 def production(servers: Servers, production_volume: Volume) -> Iterator[Cluster]:
     """Two databases with schemas and tables of two roles that the master user is no member of."""
-    started = _started(servers, production_volume)
-    yield started
-    started.postgres.destroy()
+    running = started(servers, production_volume)
+    yield running
+    running.postgres.destroy()
 
 
 @pytest.fixture(scope="module")
 def finished(servers: Servers, production_volume: Volume) -> Iterator[Cluster]:
     """Production with both roles set up, for tests that leave no trace that another could stumble over."""
-    started = _started(servers, production_volume)
-    started.set_up()
-    yield started
-    started.postgres.destroy()
+    running = started(servers, production_volume)
+    running.set_up()
+    yield running
+    running.postgres.destroy()
 
 
 ALL_TABLES = ("public.plain", "owner.items", "owner.events", "owner.events_2026", '"Mixed Case"."Odd ""Table"""')
@@ -486,7 +492,7 @@ def test_any_password_opens_the_door(cluster: Cluster) -> None:
 )
 @pytest.mark.parametrize("key", ["app_username", "readonly_user"])
 def test_a_name_that_would_hit_another_role_is_refused(key: str, name: str) -> None:
-    names = {"app_username": "orders_app", "readonly_user": "orders_report"} | {key: name}
+    names: dict[str, Any] = {"app_username": "orders_app", "readonly_user": "orders_report", key: name}
     with pytest.raises(StepFailed, match=f"The application secret's {key} is ") as failed:
         check_names(ApplicationLogins(**names), MASTER)
     assert repr(name) in str(failed.value)
@@ -591,7 +597,7 @@ def test_a_schema_in_which_everybody_may_create_is_reported(production: Cluster)
 
 def test_row_security_is_reported(production: Cluster) -> None:
     production.as_master("orders", "alter table public.plain enable row level security")
-    assert production.set_up().warnings == ["orders: row security limits what both roles see in public.plain"]
+    assert production.set_up().warnings == ["orders: row security limits what the roles see in public.plain"]
 
 
 # Databases

@@ -22,6 +22,7 @@ class FakeGroups(FakeService):
         families = {f"aurora-postgresql{version.split('.')[0]}" for version in VERSIONS}
         self.cluster_parameter_groups = {f"default.{family}": family for family in families}
         self.parameter_groups = dict(self.cluster_parameter_groups)
+        self.parameters: dict[str, dict[str, str | None]] = {}
         self.versions: dict[str, Thing] = {
             version: {
                 "Engine": "aurora-postgresql",
@@ -45,6 +46,23 @@ class FakeGroups(FakeService):
 
     def _describe_db_parameter_groups(self, given: Thing) -> Thing:
         return {"DBParameterGroups": [_group(self.parameter_groups, given["DBParameterGroupName"])]}
+
+    def _describe_db_cluster_parameters(self, given: Thing) -> Thing:
+        return self._parameters(self.cluster_parameter_groups, given["DBClusterParameterGroupName"], given)
+
+    def _describe_db_parameters(self, given: Thing) -> Thing:
+        return self._parameters(self.parameter_groups, given["DBParameterGroupName"], given)
+
+    def _parameters(self, groups: dict[str, str], name: str, given: Thing) -> Thing:
+        """One parameter on each page: hundreds of them fill several."""
+        _group(groups, name)
+        named = sorted(self.parameters.get(name, {}).items())
+        number = int(given.get("Marker", 0))
+        page = [
+            {"ParameterName": key, **({} if value is None else {"ParameterValue": value})}
+            for key, value in named[number : number + 1]
+        ]
+        return {"Parameters": page, **({"Marker": str(number + 1)} if number + 1 < len(named) else {})}
 
     def _describe_db_engine_versions(self, given: Thing) -> Thing:
         """A part of a version finds all that begin so; those that are no longer offered must be asked for."""

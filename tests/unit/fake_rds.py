@@ -142,8 +142,7 @@ class FakeRds(FakeGroups):
             return self._page("DBClusterSnapshots", found, given)
         snapshot = self.snapshots.get(name)
         # Automated snapshots must be asked for as such.
-        asked_for_automated = kind == "automated"
-        if snapshot is None or (snapshot["SnapshotType"] == "automated") != asked_for_automated:
+        if snapshot is None or kind != (snapshot["SnapshotType"] if ":" in name else None):
             raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
         return self._page("DBClusterSnapshots", [snapshot], given)
 

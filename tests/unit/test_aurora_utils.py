@@ -241,3 +241,14 @@ def test_a_broken_status_is_never_one_to_wait_through(rds: FakeRds, aurora: Auro
     assert instance is not None
     assert cluster.is_broken == (status in BROKEN_CLUSTER)
     assert instance.is_broken
+
+
+def test_a_snapshot_of_aws_backup_is_found_whether_or_not_rds_knows_its_type(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_snapshot("awsbackup:job-1", SnapshotType="awsbackup")
+    for refused in (False, True):
+        if refused:
+            rds.refuse("DescribeDBClusterSnapshots", "InvalidParameterValue")
+            rds.snapshots["awsbackup:job-1"]["SnapshotType"] = None
+        found = aurora.snapshot("awsbackup:job-1")
+        assert found is not None
+        assert not found.is_manual

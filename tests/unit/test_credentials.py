@@ -12,8 +12,10 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.unit.support import ADMIN_SECRET, APP_SECRET, lost_answer
+from utils.application_logins import ApplicationLogins
+from utils.application_secret import ApplicationSecret
 from utils.aws import client
-from utils.credentials import AdminSecret, ApplicationLogins, ApplicationSecret, MasterLogin, new_password
+from utils.credentials import AdminSecret, MasterLogin, new_password
 from utils.errors import StepFailed
 
 pytestmark = pytest.mark.usefixtures("account")

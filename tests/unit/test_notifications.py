@@ -33,7 +33,7 @@ from utils import notifications
 from utils.aurora_utils import Aurora
 from utils.notifications import Message, Remains
 from utils.payloads import Archived, ExecutionError
-from utils.plans import Plan
+from utils.plans import Plan, RouteStep
 
 END = NOW + dt.timedelta(minutes=52, seconds=30)
 STEP_TIMES = {
@@ -367,3 +367,19 @@ def test_the_command_to_start_again_is_safe_to_paste() -> None:
     body = failure(request={"target_cluster_id": "x'; rm -rf / #"}).body
     (command,) = [line for line in body.splitlines() if "start-execution" in line]
     assert """--input '{"target_cluster_id": "x'"'"'; rm -rf / #"}'""" in command
+
+
+def test_what_is_still_open_in_another_account_is_said_with_the_command_that_closes_it() -> None:
+    arn = f"arn:aws:rds:{REGION}:999999999999:cluster-snapshot:tuesday"
+    open_still = RouteStep(name="unshare", snapshot_arn=arn, shared_with=ACCOUNT)
+    body = failure(remains=Remains(on_the_way=[open_still])).body
+    assert f"Snapshot {arn} of account 999999999999 is still shared with {ACCOUNT}." in body
+    assert (
+        f"In account 999999999999: aws rds modify-db-cluster-snapshot-attribute --region {REGION} "
+        f"--db-cluster-snapshot-identifier tuesday --attribute-name restore --values-to-remove {ACCOUNT}" in body
+    )
+
+
+def test_what_could_not_be_taken_back_stands_in_the_message_of_success() -> None:
+    archive = Archived(deleted_snapshot_arn=None, why="kept", warnings=["Snapshot tuesday is still shared."])
+    assert "Mind       Snapshot tuesday is still shared." in success(archive=archive).body.splitlines()

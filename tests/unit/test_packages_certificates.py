@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from cryptography.x509.oid import NameOID
 import utils
 
 BUNDLE = Path(utils.__file__).with_name("rds-global-bundle.pem")
+PAGE = Path(utils.__file__).parents[1] / "documentation" / "implementation_guide" / "packages.md"
+YEARS = 5
+"""A stack runs for years after its last deployment: so long before the first certificate ends this test says so."""
 CERTIFICATES = x509.load_pem_x509_certificates(BUNDLE.read_bytes())
 
 
@@ -29,7 +33,7 @@ def test_a_certificate_is_a_root_of_amazon_rds_that_lasts(certificate: x509.Cert
     certificate.verify_directly_issued_by(certificate)
     now = dt.datetime.now(dt.UTC)
     assert certificate.not_valid_before_utc < now
-    assert certificate.not_valid_after_utc > now + dt.timedelta(days=365)
+    assert certificate.not_valid_after_utc > now + dt.timedelta(days=365 * YEARS)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,8 @@ def test_a_region_has_a_root_for_each_kind_of_key(region: str) -> None:
 
 def test_no_private_key_travels_with_them() -> None:
     assert set(re.findall("BEGIN ([A-Z ]+)-", BUNDLE.read_text())) == {"CERTIFICATE"}
+
+
+def test_the_page_that_says_where_they_come_from_speaks_of_this_very_file() -> None:
+    assert hashlib.sha256(BUNDLE.read_bytes()).hexdigest() in PAGE.read_text()
+    assert f"{len(CERTIFICATES)} certificates" in PAGE.read_text()

@@ -51,6 +51,8 @@ def test_every_field_can_be_given() -> None:
         "deletion_protection": True,
         "backup_retention_days": 7,
         "iam_database_authentication": True,
+        "inherited_logins": "lock",
+        "quarantine": True,
         "tags": {"team": "orders"},
         "delete_source": True,
         "confirm_delete_source": "prod-orders",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.unit.routes_table import Case, read_cases
+from scripts.local_run.routes_table import Case, read_cases
 from tests.unit.support import ACCOUNT, OWNER, REGION, SOURCE_REGION
 from utils.identifiers import parse_snapshot_arn
 from utils.routes import COPIES, OWN_DEFAULT_KEY, RouteFacts, plan_route

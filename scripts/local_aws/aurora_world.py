@@ -1,0 +1,75 @@
+"""What all regions of the local Aurora share: how long things take, how many there may be, who does the work."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from scripts.local_aws.clock import Clock
+from scripts.local_aws.faults import Faults
+from scripts.local_aws.permissions import Permissions
+from scripts.local_aws.postgres import Servers
+
+if TYPE_CHECKING:
+    from scripts.local_aws.aurora_records import GlobalCluster
+
+
+@dataclasses.dataclass(frozen=True)
+class Durations:
+    """Seconds on the clock. The defaults are what one sees on AWS with a database of some size."""
+
+    restore_cluster: float = 1200
+    create_cluster: float = 300
+    create_instance: float = 540
+    reset_master_password: float = 45
+    modify_cluster: float = 60
+    create_snapshot: float = 180
+    copy_snapshot: float = 1500
+    export_snapshot: float = 1800
+    delete_instance: float = 300
+    delete_cluster: float = 240
+    settle: float = 60
+
+    def scaled(self, factor: float) -> Durations:
+        return Durations(**{name: seconds * factor for name, seconds in dataclasses.asdict(self).items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Quotas:
+    """How many an account may have in a region. The defaults are AWS's; that of retained backups isn't verified."""
+
+    clusters: int = 40
+    instances: int = 40
+    manual_cluster_snapshots: int = 100
+    copies_in_progress: int = 5
+    export_tasks_in_progress: int = 5
+    retained_automated_backups: int = 40
+    global_clusters: int = 5
+
+
+@dataclasses.dataclass
+class World:
+    """What all regions share."""
+
+    clock: Clock
+    faults: Faults
+    durations: Durations
+    servers: Servers
+    permissions: Permissions
+    quotas: Quotas = dataclasses.field(default_factory=Quotas)
+    global_clusters: dict[str, dict[str, GlobalCluster]] = dataclasses.field(default_factory=dict)
+    retired_versions: set[str] = dataclasses.field(default_factory=set)
+    lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
+    _threads: list[threading.Thread] = dataclasses.field(default_factory=list)
+
+    def work(self, task: Callable[[], object], name: str) -> None:
+        """Do what takes real time in a thread of its own; the clock stands still meanwhile."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        self._threads.append(self.clock.start_thread(task, name=name))
+
+    def join(self) -> None:
+        """Wait for work that is still being done."""
+        for thread in self._threads:
+            thread.join()

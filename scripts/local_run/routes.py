@@ -1,0 +1,92 @@
+"""One row of the table of routes, made true: production where the row says, and the request that it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.local_aws.server import LocalAws
+from scripts.local_run.production import (
+    CLUSTER,
+    Encryption,
+    Production,
+    key_policy,
+    make_production,
+    snapshot_status,
+    wait_until,
+)
+from scripts.local_run.routes_table import Case
+from scripts.local_run.stage import OTHER_REGION, PROJECT, REGION
+
+OTHER_ACCOUNT = "210987654321"
+EXTERNAL_ID = "an-example-of-an-external-id"
+ROLE_TEMPLATE = PROJECT / "infrastructure" / "source-account-role.yaml"
+_ENCRYPTIONS: dict[str, Encryption] = {
+    "aws/rds": "the default key",
+    "nothing": "nothing",
+    "a key that AWS owns": "a key that AWS owns",
+}
+
+
+def place_of(case: Case, aws: LocalAws) -> tuple[str, str]:
+    """Region and account of the source."""
+    return (
+        OTHER_REGION if case.in_another_region else REGION,
+        OTHER_ACCOUNT if case.in_another_account else aws.account_id,
+    )
+
+
+def stack_parameters(case: Case) -> dict[str, str]:
+    """What the template's parameters say where the source is in another account."""
+    if not case.in_another_account:
+        return {}
+    role = {"SourceRoleName": ""} if case.is_shared_by_hand else {"SourceExternalId": EXTERNAL_ID}
+    return {"SourceAccountId": OTHER_ACCOUNT, **role}
+
+
+def deploy_role(aws: LocalAws, name_prefix: str = "aurora-restore") -> None:
+    """As the owner of the other account does."""
+    aws.account(OTHER_ACCOUNT).deploy(
+        ROLE_TEMPLATE,
+        stack_name="aurora-restore-source",
+        region=REGION,
+        parameters={"PipelineAccountId": aws.account_id, "PipelineNamePrefix": name_prefix, "ExternalId": EXTERNAL_ID},
+    )
+
+
+def make_source(aws: LocalAws, case: Case, cluster: str = CLUSTER) -> Production:
+    """Production in its account and region, encrypted as the row says."""
+    region, account = place_of(case, aws)
+    admitted = [aws.account_id] if case.in_another_account and case.encryption != "a key closed to us" else []
+    encryption = _ENCRYPTIONS.get(case.encryption, "a customer's key")
+    return make_production(aws, region, account, admitted, encryption, cluster)
+
+
+def make_request(aws: LocalAws, case: Case, production: Production) -> dict[str, Any]:
+    """Take the snapshot of the row's kind, make the keys that it names, and say what the execution's input is."""
+    region, account = production.region, production.account
+    snapshot = production.snapshot
+    if case.kind == "automated":
+        snapshot = aws.aurora.take_automated_snapshot(production.cluster, region, account)
+    elif case.kind == "AWS Backup's":
+        snapshot = aws.aurora.take_backup_snapshot(production.cluster, region, account)
+    wait_until(aws, lambda: snapshot_status(aws, production, snapshot) == "available")
+    if case.is_shared_by_hand:
+        aws.client("rds", region, account).modify_db_cluster_snapshot_attribute(
+            DBClusterSnapshotIdentifier=snapshot, AttributeName="restore", ValuesToAdd=[aws.account_id]
+        )
+    request: dict[str, Any] = {
+        "source_cluster_id": production.cluster,
+        "source_region": region,
+        "source_account_id": account,
+        "snapshot_identifier": snapshot,
+    }
+    if "kms_key_id" in case.given:
+        request["kms_key_id"] = aws.client("kms").create_key(Description="Staging's data")["KeyMetadata"]["Arn"]
+    if "source_kms_key_id" in case.given:
+        made = aws.client("kms", region, account).create_key(
+            Description="What production shares", Policy=key_policy(account, region, [aws.account_id])
+        )
+        request["source_kms_key_id"] = made["KeyMetadata"]["Arn"]
+    if "cross_account_copy" in case.given:
+        request["cross_account_copy"] = "two_steps"
+    return request

@@ -1,0 +1,81 @@
+"""Each row of the documented table of routes, run: production's data arrives, and nothing is left open behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.local_aws.server import LocalAws
+from scripts.local_run import stage
+from scripts.local_run.production import Production
+from scripts.local_run.proof import Proof
+from scripts.local_run.routes import EXTERNAL_ID, OTHER_ACCOUNT, deploy_role, make_request, make_source, place_of
+from scripts.local_run.routes_table import Case, read_cases
+from scripts.local_run.stage import Stage
+from tests.integration.pipeline.support import Pipeline, numbers
+
+CASES = read_cases()
+ROLE, PREFIX = "aurora-restore-source", "routes"
+
+
+@pytest.fixture(scope="module")
+def place(aws: LocalAws) -> Stage:
+    """A stack of its own, that knows the other account."""
+    names = {"NamePrefix": PREFIX, "StateTableName": "RoutesState", "AuditTableName": "RoutesAudit"}
+    other = {"SourceAccountId": OTHER_ACCOUNT, "SourceExternalId": EXTERNAL_ID, "InstanceCount": "1"}
+    return stage.deploy(aws, cross_region=False, overrides=names | other, stack_name=PREFIX)
+
+
+@pytest.fixture
+def pipeline(place: Stage) -> Pipeline:
+    return Pipeline(place)
+
+
+@pytest.fixture(scope="module")
+def role(aws: LocalAws) -> None:
+    deploy_role(aws, PREFIX)
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[tuple[str, ...], Production]:
+    """One production cluster for each place and encryption."""
+    return {}
+
+
+@pytest.fixture
+def source(case: Case, aws: LocalAws, sources: dict[tuple[str, ...], Production]) -> Production:
+    kind = (*place_of(case, aws), case.encryption)
+    if kind not in sources:
+        sources[kind] = make_source(aws, case, f"prod-{next(numbers)}")
+    return sources[kind]
+
+
+@pytest.fixture
+def without_role_where_shared(case: Case, aws: LocalAws, role: None) -> Iterator[None]:
+    """The owner trusts nobody for a while."""
+    iam = aws.client("iam", account=OTHER_ACCOUNT)
+    trust = iam.get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"]
+    nobody = {**trust, "Statement": [{**trust["Statement"][0], "Effect": "Deny"}]}
+    if case.is_shared_by_hand:
+        iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=json.dumps(nobody))
+    yield
+    iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=json.dumps(trust))
+
+
+@pytest.mark.usefixtures("without_role_where_shared")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_data_arrives(case: Case, pipeline: Pipeline, source: Production, target: str) -> None:
+    request = make_request(pipeline.aws, case, source)
+    run = pipeline.run({"target_cluster_id": target, **request})
+    assert run.status == "SUCCEEDED", run.reason
+    proof = Proof(pipeline.place, source, run.followed, run.messages)
+    checks = proof.checks()
+    assert all(checks.values()), (proof.failures, checks)
+    copy = run.output["plan"]["copy"]
+    assert ([step["name"] for step in copy["steps"]] if copy else []) == case.calls[:-1]
+    if "kms_key_id" in request:
+        cluster = pipeline.cluster(target)
+        assert cluster is not None
+        assert cluster["KmsKeyId"] == request["kms_key_id"]

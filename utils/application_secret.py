@@ -1,0 +1,73 @@
+"""The application's secret: which roles the restored cluster is to have, and their passwords."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from utils.application_logins import ApplicationLogins, read_logins, wrong_entries
+from utils.aws import client, error_code
+from utils.credentials import ANEW, BEING_DELETED, new_password
+from utils.errors import StepFailed
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+_WANTED = "a JSON object with the texts app_username, app_password, readonly_user and readonly_pwd"
+
+
+class ApplicationSecret:
+    """Names and passwords of the roles that the application uses."""
+
+    def __init__(self, secret_arn: str) -> None:
+        self.arn = secret_arn
+        self._secrets: SecretsManagerClient = client("secretsmanager")
+
+    def whats_wrong(self, master: str) -> list[str]:
+        """Everything for which the roles couldn't be set up, without showing what is in the secret but names."""
+        try:
+            found = self._secrets.get_secret_value(SecretId=self.arn)
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return [f"has no value: {self._remedy} . Or it doesn't exist. {ANEW}"]
+            if error_code(error) == "InvalidRequestException":
+                return [BEING_DELETED.format(self.arn)]
+            raise
+        text = found.get("SecretString", "")
+        if wrong := list(wrong_entries(text)):
+            return [f"has a role that can't be: {each}. Correct it: {self._remedy}" for each in wrong]
+        logins = read_logins(text)
+        if logins is None:
+            return [f"isn't {_WANTED}. Correct it: {self._remedy}"]
+        return [f"has a name that can't be: {each}. Correct it: {self._remedy}" for each in logins.wrong(master)]
+
+    @property
+    def _remedy(self) -> str:
+        return f"aws secretsmanager put-secret-value --secret-id {self.arn} --secret-string file://FILE"
+
+    def logins(self) -> ApplicationLogins:
+        """The roles to set up. A password that is missing is made and stored first, so that somebody can use it."""
+        text = self._secrets.get_secret_value(SecretId=self.arn).get("SecretString", "")
+        for wrong in wrong_entries(text):
+            raise StepFailed(f"The application secret's {wrong}. Correct the secret {self.arn}, start again.")
+        logins = read_logins(text)
+        if logins is None:
+            raise StepFailed(
+                f"The secret {self.arn} isn't what it should be: {_WANTED}. Correct the secret and start again."
+            )
+        complete = logins.with_passwords(new_password)
+        if complete != logins:
+            self._store(text, complete)
+        return complete
+
+    def _store(self, text: str, complete: ApplicationLogins) -> None:
+        """Whatever else somebody keeps in the secret stays in it."""
+        content = msgspec.json.decode(text)
+        passwords = {"app_password": complete.app_password, "readonly_pwd": complete.readonly_pwd}
+        for entry, role in zip(content.get("roles", []), complete.roles, strict=True):
+            entry["password"] = role.password
+        self._secrets.put_secret_value(
+            SecretId=self.arn, SecretString=msgspec.json.encode(content | passwords).decode()
+        )

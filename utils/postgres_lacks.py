@@ -1,0 +1,115 @@
+"""What each profile is given, and which roles lack something of it: one reading of the catalog for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+from psycopg2 import sql
+
+from utils.application_logins import Profile, RoleWanted
+from utils.postgres import Session
+from utils.postgres_catalog import query
+
+# By profile and kind of object. What a kind isn't named for isn't given: a reader executes what PUBLIC may.
+PRIVILEGES: dict[Profile, dict[str, str]] = {
+    "read_only": {"SCHEMA": "USAGE", "TABLE": "SELECT", "SEQUENCE": "SELECT"},
+    "read_write": {
+        "SCHEMA": "USAGE",
+        "TABLE": "SELECT, INSERT, UPDATE, DELETE",
+        "SEQUENCE": "USAGE, SELECT, UPDATE",
+        "ROUTINE": "EXECUTE",
+    },
+    "owner": {
+        "SCHEMA": "USAGE, CREATE",
+        "TABLE": "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER",
+        "SEQUENCE": "USAGE, SELECT, UPDATE",
+        "ROUTINE": "EXECUTE",
+    },
+}
+_ASKING = {
+    "SCHEMA": "has_schema_privilege",
+    "TABLE": "has_table_privilege",
+    "SEQUENCE": "has_sequence_privilege",
+    "ROUTINE": "has_function_privilege",
+}
+
+
+class Lack(Struct, frozen=True, kw_only=True):
+    """What a role hasn't got all privileges of its profile on. `name` is None for a schema or a routine's signature."""
+
+    kind: str
+    schema: str
+    name: str | None
+    owner: str
+    reachable: bool
+    profile: Profile
+    role: str
+
+
+def lacks_here(opened: Session, roles: Iterable[RoleWanted]) -> list[Lack]:
+    """Everything that somebody lacks in this database; empty when a run before this one has done it all."""
+    wanted = {"wanted": msgspec.json.encode([_as_wanted(role) for role in roles]).decode()}
+    found = [
+        *opened.rows(
+            _lacking(
+                "SELECT 'SCHEMA', nspname, NULL, owner, reachable, profile, role FROM ({schemas}) o JOIN wanted"
+                " ON named IS NULL OR nspname = ANY(named) WHERE NOT {has_schema}"
+            ),
+            wanted,
+        ),
+        *opened.rows(
+            _lacking(
+                # CASE keeps the planner from asking has_sequence_privilege about a table, which is an error.
+                "SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname, owner, reachable,"
+                " profile, role FROM ({relations}) o JOIN wanted ON named IS NULL OR nspname = ANY(named)"
+                " WHERE NOT CASE relkind WHEN 'S' THEN {has_sequence} ELSE {has_table} END"
+            ),
+            wanted,
+        ),
+        *opened.rows(
+            _lacking(
+                # A SECURITY DEFINER routine that is closed to PUBLIC was closed on purpose.
+                "SELECT 'ROUTINE', signature, NULL, owner, reachable, profile, role FROM ({routines}) o JOIN wanted"
+                " ON named IS NULL OR nspname = ANY(named) WHERE NOT prosecdef AND NOT {has_routine}"
+            ),
+            wanted,
+        ),
+    ]
+    return [
+        Lack(kind=kind, schema=schema, name=name, owner=owner, reachable=reachable, profile=profile, role=role)
+        for kind, schema, name, owner, reachable, profile, role in found
+    ]
+
+
+def _as_wanted(role: RoleWanted) -> dict[str, object]:
+    return {"name": role.name, "profile": role.profile, "named": role.schemas}
+
+
+def _lacking(text: str) -> sql.Composed:
+    wanted = sql.SQL(
+        "WITH wanted AS MATERIALIZED (SELECT r.oid AS role_oid, name AS role, profile, named"
+        " FROM jsonb_to_recordset(%(wanted)s) AS w(name text, profile text, named text[])"
+        " JOIN pg_roles r ON r.rolname = name) "
+    )
+    asked = {f"has_{kind.lower()}": _has_all(kind) for kind in _ASKING}
+    return wanted + query(text, **asked)
+
+
+def _has_all(kind: str) -> sql.Composable:
+    """PostgreSQL takes a list of privileges as any of them; here all are wanted."""
+    cases = [
+        sql.SQL("WHEN {} THEN {}").format(
+            sql.Literal(profile),
+            sql.SQL(" AND ").join(
+                sql.SQL("{}(role_oid, o.oid, {})").format(sql.SQL(_ASKING[kind]), sql.Literal(privilege))
+                for privilege in given.get(kind, "").split(", ")
+                if privilege
+            )
+            if kind in given
+            else sql.SQL("true"),
+        )
+        for profile, given in PRIVILEGES.items()
+    ]
+    return sql.SQL("CASE profile {} END").format(sql.SQL(" ").join(cases))

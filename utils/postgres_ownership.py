@@ -1,0 +1,151 @@
+"""The profile `owner`: schemas, and what is in them, get a new owner in the copy, who may create, alter and drop there.
+
+A membership in the old owners would be less work, and too much: they own other schemas too, and one of them may be the
+master user itself. The old owners keep every privilege on what was theirs, so whatever worked in production goes on
+working; only altering and dropping passes to the new owner. What runs with its owner's rights and would break or
+become something else keeps its owner: a view that reads beyond the schemas, a SECURITY DEFINER routine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from psycopg2 import sql
+
+from utils.application_logins import RoleWanted
+from utils.postgres import Session
+from utils.postgres_catalog import named, query
+
+Scope = dict[str, object]
+BATCH = 500
+
+_READS_BEYOND = sql.SQL("""(relkind IN ('v', 'm') AND EXISTS (
+    SELECT FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+      JOIN pg_class c ON d.refclassid = 'pg_class'::regclass AND c.oid = d.refobjid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE r.ev_class = o.oid AND c.oid <> o.oid AND NOT %(all)s AND n.nspname <> ALL(%(named)s)
+       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))""")
+
+
+def take_ownership(opened: Session, role: RoleWanted) -> list[str]:
+    """The role owns its schemas here, and what is in them, as far as that is possible. Answers what it doesn't own.
+
+    The caller is a member of the old owners and of the new one.
+    """
+    scope = {"all": role.schemas is None, "named": role.schemas or [], "role": role.name}
+    new_owner = sql.Identifier(role.name)
+    _take_schemas(opened, scope, new_owner)
+    _take_relations(opened, scope, new_owner)
+    _take_routines(opened, scope, new_owner)
+    _take_types(opened, scope, new_owner)
+    return list(_not_owned(opened, role, scope))
+
+
+def _take_schemas(opened: Session, scope: Scope, new_owner: sql.Identifier) -> None:
+    schemas = opened.rows(
+        query("SELECT nspname, owner FROM ({schemas}) s WHERE {in_scope} AND reachable AND owner <> %(role)s"), scope
+    )
+    for schema, owner in schemas:
+        moved = opened.try_run(sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(sql.Identifier(schema), new_owner))
+        # Without the schema itself its objects can still change hands: their new owner must be able to create here.
+        keeps = sql.Identifier(owner) if moved else new_owner
+        opened.run(sql.SQL("GRANT USAGE, CREATE ON SCHEMA {} TO {}").format(sql.Identifier(schema), keeps))
+
+
+def _take_relations(opened: Session, scope: Scope, new_owner: sql.Identifier) -> None:
+    """Sequences of serial and identity columns follow their table, and only have to be given back to its old owner."""
+    relations = opened.rows(
+        query(
+            "SELECT relkind = 'S' AND EXISTS ("
+            "  SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = o.oid"
+            "     AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) AS follows,"
+            " nspname, relname, owner FROM ({relations}) o"
+            " WHERE {in_scope} AND reachable AND owner <> %(role)s AND NOT {reads_beyond}",
+            reads_beyond=_READS_BEYOND,
+        ),
+        scope,
+    )
+    alone = [sql.Identifier(*name) for follows, *name, _ in relations if not follows]
+    # ALTER TABLE takes every kind of relation.
+    _in_batches(opened, "ALTER TABLE {} OWNER TO {}", alone, new_owner)
+    for owner, names in _by_owner([row[1:] for row in relations]).items():
+        _in_lists(opened, "GRANT ALL ON TABLE {} TO {}", [sql.Identifier(*each) for each in names], owner)
+
+
+def _take_routines(opened: Session, scope: Scope, new_owner: sql.Identifier) -> None:
+    routines = opened.rows(
+        query(
+            "SELECT signature, owner FROM ({routines}) r"
+            " WHERE {in_scope} AND reachable AND NOT prosecdef AND owner <> %(role)s"
+        ),
+        scope,
+    )
+    for owner, signatures in _by_owner(routines).items():
+        # PostgreSQL itself wrote the signatures, quoted where that is needed.
+        listed: list[sql.Composable] = [sql.SQL(signature) for (signature,) in signatures]
+        _in_batches(opened, "ALTER ROUTINE {} OWNER TO {}", listed, new_owner)
+        _in_lists(opened, "GRANT EXECUTE ON ROUTINE {} TO {}", listed, owner)
+
+
+def _take_types(opened: Session, scope: Scope, new_owner: sql.Identifier) -> None:
+    """Domains, enums, ranges and composite types; a table's row type, an array's and a multirange's follow theirs."""
+    types = opened.rows(
+        query(
+            "SELECT nspname, typname, pg_get_userbyid(typowner)"
+            "  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
+            " WHERE {in_scope} AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+            "   AND typtype IN ('c', 'd', 'e', 'r')"
+            "   AND (typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND c.relkind = 'c'))"
+            "   AND pg_has_role(typowner, 'USAGE') AND pg_get_userbyid(typowner) <> %(role)s"
+            "   AND NOT EXISTS (SELECT FROM pg_depend d"
+            "                    WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e')"
+        ),
+        scope,
+    )
+    for owner, names in _by_owner(types).items():
+        listed = [sql.Identifier(*name) for name in names]
+        _in_batches(opened, "ALTER TYPE {} OWNER TO {}", listed, new_owner)
+        _in_lists(opened, "GRANT USAGE ON TYPE {} TO {}", listed, owner)
+
+
+def _not_owned(opened: Session, role: RoleWanted, scope: Scope) -> Iterator[str]:
+    kept = opened.rows(
+        query(
+            "SELECT what, nspname, name FROM ("
+            " SELECT 'schema' AS what, nspname, '' AS name, owner FROM ({schemas}) s"
+            " UNION ALL SELECT CASE WHEN reachable AND relkind IN ('v', 'm') THEN 'view' ELSE 'relation' END,"
+            "                  nspname, relname, owner FROM ({relations}) o"
+            " UNION ALL SELECT CASE WHEN reachable THEN 'routine' ELSE 'relation' END,"
+            "                  nspname, signature, owner FROM ({routines}) r"
+            ") kept WHERE {in_scope} AND owner <> %(role)s ORDER BY 1, 2, 3"
+        ),
+        scope,
+    )
+    for what, text in (
+        ("schema", "{} doesn't own schema {}: the master user can't hand it over"),
+        ("relation", "{} doesn't own {}: the master user can't act for the owner"),
+        ("view", "{} doesn't own {}, which reads beyond its schemas with its owner's rights"),
+        ("routine", "{} doesn't own {}, which is SECURITY DEFINER: it would run with other rights"),
+    ):
+        if names := [row[2:] if what == "routine" else row[1:] for row in kept if row[0] == what]:
+            yield text.format(repr(role.name), named([tuple(filter(None, each)) for each in names]))
+
+
+def _by_owner(rows: list[tuple[Any, ...]]) -> dict[str, list[tuple[str, ...]]]:
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for *name, owner in rows:
+        found.setdefault(owner, []).append(tuple(name))
+    return found
+
+
+def _in_batches(opened: Session, form: str, objects: Sequence[sql.Composable], role: sql.Identifier) -> None:
+    """One statement each, as PostgreSQL alters one object at a time; many of them in one message."""
+    for start in range(0, len(objects), BATCH):
+        opened.run(sql.SQL("; ").join(sql.SQL(form).format(each, role) for each in objects[start : start + BATCH]))
+
+
+def _in_lists(opened: Session, form: str, objects: Sequence[sql.Composable], owner: str) -> None:
+    for start in range(0, len(objects), BATCH):
+        listed = sql.SQL(", ").join(objects[start : start + BATCH])
+        opened.run(sql.SQL(form).format(listed, sql.Identifier(owner)))
