@@ -16,6 +16,7 @@ import pytest
 from scripts.checks.documentation import commands
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.production import Production, make_production
+from scripts.packages import layer
 
 PROJECT = pathlib.Path(__file__).parents[3]
 REGION = "us-east-1"
@@ -43,12 +44,14 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     directory = tmp_path_factory.mktemp("packages")
     for folder in sorted((PROJECT / "lambda_functions").iterdir()):
         pack(directory / f"{folder.name}.zip", {"lambda_function.py": (folder / "lambda_function.py").read_text()})
-    layer = PROJECT / ".venv" / "lambda" / "layer"
+    utils = tmp_path_factory.mktemp("layer") / "python"
+    layer.host_utils(utils)
     with zipfile.ZipFile(directory / "layer-x86_64.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for root in (layer, PROJECT):
-            for path in sorted((root / "utils" if root == PROJECT else root).rglob("*")):
+        for root in (layer.host_packages(), utils):
+            inside = root / "python" if (root / "python").is_dir() else root
+            for path in sorted(inside.rglob("*")):
                 if path.is_file() and "__pycache__" not in path.parts:
-                    archive.write(path, f"python/{path.relative_to(root)}")
+                    archive.write(path, f"python/{path.relative_to(inside)}")
     return directory
 
 
