@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from utils.aurora_settings import (
+    IN_SYNC,
+    ClusterSettings,
+    InstanceSettings,
+    MasterSecret,
+    read_cluster_settings,
+    read_instance_settings,
+    read_master_secret,
+)
+
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterSnapshotTypeDef, DBClusterTypeDef, DBInstanceTypeDef, TagTypeDef
 
@@ -110,7 +120,7 @@ class Snapshot(Tagged, frozen=True, kw_only=True):
 
 
 class Cluster(Tagged, frozen=True, kw_only=True):
-    """A cluster."""
+    """A cluster. `unapplied_members`: those on which its static parameters wait for a reboot."""
 
     arn: str
     resource_id: str
@@ -122,6 +132,10 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     allocated_gib: int
     deletion_protection: bool
     password_change_pending: bool
+    master_secret: MasterSecret | None
+    encrypted_under: str | None
+    settings: ClusterSettings
+    unapplied_members: list[str]
     member_identifiers: list[str]
     writer_identifier: str | None
     global_cluster: str | None
@@ -136,6 +150,7 @@ class Instance(Tagged, frozen=True, kw_only=True):
     """A member of a cluster."""
 
     cluster_identifier: str | None
+    settings: InstanceSettings
 
     @property
     def is_usable(self) -> bool:
@@ -192,6 +207,14 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         allocated_gib=raw.get("AllocatedStorage", 0),
         deletion_protection=raw.get("DeletionProtection", False),
         password_change_pending=bool(raw.get("PendingModifiedValues", {}).get("MasterUserPassword")),
+        master_secret=read_master_secret(raw),
+        encrypted_under=raw.get("KmsKeyId") if raw.get("StorageEncrypted") else None,
+        settings=read_cluster_settings(raw),
+        unapplied_members=[
+            member["DBInstanceIdentifier"]
+            for member in members
+            if member.get("DBClusterParameterGroupStatus", IN_SYNC) not in (IN_SYNC, "applying")
+        ],
         member_identifiers=[member["DBInstanceIdentifier"] for member in members],
         writer_identifier=next((each["DBInstanceIdentifier"] for each in members if each.get("IsClusterWriter")), None),
         global_cluster=raw.get("GlobalClusterIdentifier") or None,
@@ -205,6 +228,7 @@ def read_instance(raw: DBInstanceTypeDef) -> Instance:
         identifier=raw["DBInstanceIdentifier"],
         status=raw["DBInstanceStatus"].lower(),
         cluster_identifier=raw.get("DBClusterIdentifier"),
+        settings=read_instance_settings(raw),
         tags=_tags(raw.get("TagList")),
     )
 

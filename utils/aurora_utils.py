@@ -16,13 +16,19 @@ from botocore.exceptions import ClientError
 from utils.aurora_shapes import Cluster, Instance, Snapshot, read_cluster, read_instance, read_snapshot
 from utils.aws import client, error_code, none_when
 from utils.errors import StepFailed, TemporaryFailure
-from utils.identifiers import instance_name, snapshot_name
+from utils.identifiers import snapshot_name
+from utils.rds_arguments import (
+    instance_arguments,
+    later_arguments,
+    managed_login_arguments,
+    restore_arguments,
+    tag_list,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
-    from mypy_boto3_rds.type_defs import TagTypeDef
 
-    from utils.plans import ClusterPlan, RouteStep
+    from utils.plans import ClusterPlan, PlannedInstance, RouteStep
 
 ENGINE = "aurora-postgresql"
 
@@ -108,7 +114,7 @@ class Aurora:
                 TargetDBClusterSnapshotIdentifier=name,
                 SourceRegion=source.split(":")[3],
                 CopyTags=False,
-                Tags=_tag_list(tags),
+                Tags=tag_list(tags),
                 **optional,
             )
         except ClientError as error:
@@ -125,33 +131,8 @@ class Aurora:
 
     def restore_cluster(self, plan: ClusterPlan, operation_id: str) -> Cluster:
         """Create the cluster from its snapshot: the volume only, without any instance."""
-        optional: dict[str, Any] = {"KmsKeyId": plan.kms_key_id} if plan.kms_key_id else {}
-        if plan.serverless_v2_max_capacity is not None:
-            optional["ServerlessV2ScalingConfiguration"] = {
-                "MinCapacity": plan.serverless_v2_min_capacity,
-                "MaxCapacity": plan.serverless_v2_max_capacity,
-            }
         try:
-            answer = self._rds.restore_db_cluster_from_snapshot(
-                DBClusterIdentifier=plan.identifier,
-                SnapshotIdentifier=plan.snapshot_arn,
-                Engine=ENGINE,
-                EngineVersion=plan.engine_version,
-                Port=plan.port,
-                DBSubnetGroupName=plan.db_subnet_group_name,
-                VpcSecurityGroupIds=plan.vpc_security_group_ids,
-                DBClusterParameterGroupName=plan.db_cluster_parameter_group_name,
-                StorageType=plan.storage_type,
-                EnableIAMDatabaseAuthentication=plan.iam_database_authentication,
-                EnableCloudwatchLogsExports=["postgresql"],
-                BackupRetentionPeriod=plan.backup_retention_days,
-                DeletionProtection=plan.deletion_protection,
-                CopyTagsToSnapshot=True,
-                # Left out, RDS enrols the cluster in paid Extended Support.
-                EngineLifecycleSupport="open-source-rds-extended-support-disabled",
-                Tags=_tag_list(plan.tags),
-                **optional,
-            )
+            answer = self._rds.restore_db_cluster_from_snapshot(Engine=ENGINE, **restore_arguments(plan))
         except ClientError as error:
             if error_code(error) != "DBClusterAlreadyExistsFault":
                 raise
@@ -164,21 +145,11 @@ class Aurora:
             return existing
         return read_cluster(answer["DBCluster"])
 
-    def create_instance(self, plan: ClusterPlan, identifier: str, operation_id: str) -> None:
+    def create_instance(self, plan: ClusterPlan, planned: PlannedInstance, operation_id: str) -> None:
         """Create a member of the cluster; the first one created becomes the writer."""
+        identifier = planned.identifier
         try:
-            self._rds.create_db_instance(
-                DBInstanceIdentifier=identifier,
-                DBClusterIdentifier=plan.identifier,
-                Engine=ENGINE,
-                DBInstanceClass=plan.db_instance_class,
-                DBParameterGroupName=plan.db_parameter_group_name,
-                DBSubnetGroupName=plan.db_subnet_group_name,
-                PromotionTier=0 if identifier == instance_name(plan.identifier, 1) else 1,
-                PubliclyAccessible=False,
-                AutoMinorVersionUpgrade=True,
-                Tags=_tag_list(plan.tags),
-            )
+            self._rds.create_db_instance(Engine=ENGINE, **instance_arguments(plan, planned))
         except ClientError as error:
             _ask_again_if_busy(plan.identifier, error)
             if error_code(error) != "DBInstanceAlreadyExists":
@@ -196,10 +167,28 @@ class Aurora:
 
     def reset_master_password(self, cluster_identifier: str, password: str) -> None:
         """Asynchronous: the status may read `available` for a while before it turns `resetting-master-credentials`."""
+        arguments = {"MasterUserPassword": password, "ApplyImmediately": True}
+        self._modify(cluster_identifier, {"DBClusterIdentifier": cluster_identifier, **arguments})
+
+    def manage_master_password(self, plan: ClusterPlan) -> None:
+        """Have RDS make a new master password and keep it in a secret of its own. Asynchronous as well."""
+        self._modify(plan.identifier, managed_login_arguments(plan))
+
+    def change_after_restore(self, plan: ClusterPlan) -> None:
+        """What a restore doesn't take. Said twice it is as good as once."""
+        self._modify(plan.identifier, later_arguments(plan))
+
+    def enable_data_api(self, cluster: Cluster) -> None:
+        """Already on is as good. (ModifyDBCluster's EnableHttpEndpoint is Serverless v1's only.)"""
         try:
-            self._rds.modify_db_cluster(
-                DBClusterIdentifier=cluster_identifier, MasterUserPassword=password, ApplyImmediately=True
-            )
+            self._rds.enable_http_endpoint(ResourceArn=cluster.arn)
+        except ClientError as error:
+            _ask_again_if_busy(cluster.identifier, error)
+            raise
+
+    def _modify(self, cluster_identifier: str, arguments: dict[str, Any]) -> None:
+        try:
+            self._rds.modify_db_cluster(**arguments)
         except ClientError as error:
             _ask_again_if_busy(cluster_identifier, error)
             raise
@@ -251,9 +240,5 @@ class Aurora:
 
 def _ask_again_if_busy(cluster_identifier: str, error: ClientError) -> None:
     """A cluster that was available a moment ago may be at work on something else by now, such as a backup."""
-    if error_code(error) == "InvalidDBClusterStateFault":
+    if error_code(error) in ("InvalidDBClusterStateFault", "InvalidResourceStateFault"):
         raise TemporaryFailure(f"Cluster {cluster_identifier} is busy: {error}") from error
-
-
-def _tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -29,6 +29,8 @@ PASSWORD_LENGTH = 36
 _PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-_.~"
 ANEW = "Deploy the stack under another NamePrefix, which makes a new one: this one was deleted outside the stack."
 BEING_DELETED = "is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {}"
+# RDS puts it on every secret that it manages.
+MANAGED_CLUSTER_TAG = "aws:rds:primaryDBClusterArn"
 _NAMESPACE = uuid.UUID("6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a31")
 
 
@@ -125,3 +127,34 @@ class AdminSecret:
                 return None
             raise
         return msgspec.json.decode(answer["SecretString"], type=MasterLogin)
+
+
+class ManagedSecret:
+    """Where RDS itself keeps a cluster's master login. Its content is RDS's: user name and password only."""
+
+    def __init__(self, secret_arn: str) -> None:
+        self.arn = secret_arn
+        self._secrets: SecretsManagerClient = client("secretsmanager")
+
+    def login(self, cluster_arn: str, host: str, port: int) -> MasterLogin:
+        """The login, if the secret says itself that it is of this cluster: another one's may be production's."""
+        tags = {tag.get("Key"): tag.get("Value") for tag in self._describe().get("Tags", [])}
+        if tags.get(MANAGED_CLUSTER_TAG) != cluster_arn:
+            raise StepFailed(
+                f"The secret {self.arn} is of {tags.get(MANAGED_CLUSTER_TAG)}, not of {cluster_arn}. It wasn't read. "
+                "Look at the cluster's master secret in RDS, then start again."
+            )
+        text = self._secrets.get_secret_value(SecretId=self.arn)["SecretString"]
+        kept = msgspec.json.decode(text, type=_KeptByRds)
+        return MasterLogin(username=kept.username, password=kept.password, host=host, port=port)
+
+    def _describe(self) -> Mapping[str, Any]:
+        return self._secrets.describe_secret(SecretId=self.arn)
+
+
+class _KeptByRds(Struct, frozen=True, kw_only=True):
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"_KeptByRds({self.username})"

@@ -78,3 +78,9 @@ def name_for(purpose: str, base: str, operation_id: str) -> str:
 def instance_name(cluster_identifier: str, number: int) -> str:
     """The cluster's first instance is the writer."""
     return f"{cluster_identifier}-{number}"
+
+
+def is_lower_version(version: str, than: str) -> bool:
+    """As far as it says: 17 isn't lower than 17.5."""
+    numbers, others = ([int(number) for number in re.findall(r"\d+", each)] for each in (version, than))
+    return numbers < others[: len(numbers)]

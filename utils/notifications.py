@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from utils.aurora_shapes import Cluster, Snapshot
+from utils.cluster_text import summary
 from utils.payloads import Archived, ExecutionError, UsersReady
 from utils.plan_text import plan_lines
 from utils.plans import Plan, RouteStep
@@ -73,7 +74,7 @@ def succeeded(
         f"Endpoint   {users.endpoint}:{users.port}",
         f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
         f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
-        f"Settings   {cluster.instance_count} x {cluster.db_instance_class}, PostgreSQL {cluster.engine_version}",
+        f"Settings   {summary(cluster)}, PostgreSQL {cluster.engine_version}",
         *_role_lines(users),
         f"Databases  {', '.join(users.databases)}",
         f"Took       {duration(total_seconds(record, now))}",
@@ -91,6 +92,9 @@ def succeeded(
         ),
         f"Copy       {archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}",
     ]
+    if record.master_secret_arn:
+        lines.append(f"Login      RDS keeps the master login in {record.master_secret_arn}")
+    lines += [f"Differs    {difference}" for difference in record.differences]
     if users.locked_logins:
         lines.append(f"Locked     logins that came with the data: {', '.join(users.locked_logins)}")
     lines += [f"Disabled   {text}" for text in users.disabled]

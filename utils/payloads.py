@@ -75,7 +75,8 @@ class RestoreTask(Struct, frozen=True, kw_only=True):
 class RestoreProgress(Struct, frozen=True, kw_only=True):
     """What Restore Snapshot did last, and what Check Restore Status makes of it.
 
-    `answer`: `advance` when the next action is due, `wait` while Aurora works, `done` when everything is settled.
+    `answer`: `advance` when the next action is due, `wait` while Aurora works, `done` when everything is settled. Then
+    `differences` says where RDS reports other settings than were asked for.
     """
 
     answer: Literal["advance", "wait", "done"]
@@ -85,6 +86,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     action_at: dt.datetime
     settled_checks: int
     wait_seconds: int
+    differences: list[str] = []
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from utils.cluster_text import instance_lines, later_lines, login_line, setting_lines
 from utils.plans import Plan, RouteStep, SnapshotCopy
 
 
@@ -13,17 +14,14 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken})"
     if plan.copy:
         yield from (_step_in_words(step, plan.copy) for step in plan.copy.steps)
-    yield (
-        f"create cluster {cluster.identifier}: PostgreSQL {cluster.engine_version}, port {cluster.port}, subnet group "
-        f"{cluster.db_subnet_group_name}, security groups {', '.join(cluster.vpc_security_group_ids)}, parameter group "
-        f"{cluster.db_cluster_parameter_group_name}, storage {cluster.storage_type}, "
-        f"key {cluster.kms_key_id or 'as the snapshot'}, backups kept {cluster.backup_retention_days} days, "
-        f"deletion protection {'on' if cluster.deletion_protection else 'off'}"
-    )
-    yield f"create {cluster.instance_count} instance(s) of {cluster.db_instance_class}"
+    yield "\n".join([f"create cluster {cluster.identifier} with", *(f"     {line}" for line in setting_lines(cluster))])
+    yield from instance_lines(cluster)
+    yield login_line(cluster)
+    yield from later_lines(cluster)
     quiet = ["disable production's pg_cron jobs and subscriptions"] if plan.quarantine else []
     lock = ["lock production's own logins"] if plan.inherited_logins == "lock" else []
-    yield ", ".join(["reset the master password", "prove a login", *quiet, *lock, "set up the application's roles"])
+    proof = "prove a login with the new master password"
+    yield ", ".join([proof, *quiet, *lock, "set up the application's roles"])
     if plan.source_deletion:
         final = plan.source_deletion.final_snapshot_identifier
         yield (

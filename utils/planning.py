@@ -10,18 +10,18 @@ from collections.abc import Iterator
 
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
-from utils.cluster_settings import cluster_plan, missing_settings
+from utils.cluster_settings import cluster_plan, plan_problems
 from utils.crossing import plan_crossing, quota_problems
 from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
-from utils.identifiers import instance_name
 from utils.payloads import Execution
-from utils.plans import FoundSnapshot, Plan
+from utils.plans import ClusterPlan, FoundSnapshot, Plan
 from utils.preflight import preflight_problems
 from utils.preflight_quarantine import quarantine_problems
 from utils.request import refuse_if_any
 from utils.restore_request import RestoreRequest
 from utils.source_account import Source
 from utils.source_deletion import deletion_problems, plan_deletion
+from utils.source_settings import source_settings
 
 
 def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora) -> Plan:
@@ -34,12 +34,13 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     crossing = plan_crossing(request, snapshot, operation_id, account, source, target)
     copy = crossing.copy
     takes_final_snapshot = source_cluster is not None and request.final_snapshot is not False
-    cluster = cluster_plan(request, target_id, snapshot, copy, operation_id)
+    like = source_settings(request, source, snapshot.cluster_identifier)
+    cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, run),
-            *missing_settings(request),
-            *_target_problems(request, target_id, snapshot, source, target),
+            *plan_problems(request, cluster, like, snapshot.cluster_identifier),
+            *_target_problems(cluster, snapshot, source, target),
             *crossing.problems,
             *quota_problems(copy, takes_final_snapshot, account, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
@@ -84,10 +85,9 @@ def target_identifier(request: RestoreRequest, run: Execution) -> str:
     return (request.target_cluster_id or "").replace("{date}", day).lower()
 
 
-def _target_problems(
-    request: RestoreRequest, target_id: str, snapshot: Snapshot, source: Source, target: Aurora
-) -> Iterator[str]:
+def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: Aurora) -> Iterator[str]:
     """The names have to be free, whatever tags stand on what bears them: this operation can't have made it yet."""
+    target_id = cluster.identifier
     if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
         yield (
             f"target_cluster_id: {target_id!r} is the source cluster itself. "
@@ -99,8 +99,7 @@ def _target_problems(
             f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation didn't make it. "
             "It was left alone. Choose another name, or delete that cluster yourself if it isn't needed."
         )
-    for number in range((request.instance_count or 1) + 1):
-        name = instance_name(target_id, number) if number else target_id
+    for name in (target_id, *(each.identifier for each in cluster.instances)):
         if target.instance(name) is not None:
             yield (
                 f"target_cluster_id: an instance {name!r} exists in {target.region}, and the new cluster needs that "

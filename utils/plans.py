@@ -12,6 +12,8 @@ from msgspec import Struct
 
 # What becomes of the copy that an operation made.
 Archive = Literal["delete", "keep", "export"]
+# Who decided a setting of the cluster.
+Origin = Literal["request", "stack", "source", "snapshot", "default"]
 
 # What becomes of production's own logins in the copy.
 InheritedLogins = Literal["report", "lock"]
@@ -65,8 +67,21 @@ class SnapshotCopy(Struct, frozen=True, kw_only=True):
     steps: list[RouteStep]
 
 
+class PlannedInstance(Struct, frozen=True, kw_only=True):
+    """A member of the cluster; RDS makes the first one the writer. No zone means that RDS chooses."""
+
+    identifier: str
+    db_instance_class: str
+    availability_zone: str | None
+    promotion_tier: int
+
+
 class ClusterPlan(Struct, frozen=True, kw_only=True):
-    """The cluster to create: every setting explicit, so that nothing falls back to RDS's defaults."""
+    """The cluster to create: every setting explicit, so that nothing falls back to RDS's defaults.
+
+    A window of None is one that RDS is left to choose. `origins` says of each setting who decided it: the request, the
+    stack, the source cluster, the snapshot, or a default of ours.
+    """
 
     identifier: str
     snapshot_arn: str
@@ -77,15 +92,28 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     db_cluster_parameter_group_name: str
     db_parameter_group_name: str
     kms_key_id: str | None
+    data_key_id: str | None
     storage_type: str
-    db_instance_class: str
-    instance_count: int
+    network_type: str
+    enabled_cloudwatch_logs_exports: list[str]
+    instances: list[PlannedInstance]
     serverless_v2_min_capacity: float | None
     serverless_v2_max_capacity: float | None
+    serverless_v2_seconds_until_auto_pause: int | None
     deletion_protection: bool
     backup_retention_days: int
+    preferred_backup_window: str | None
+    preferred_maintenance_window: str | None
+    auto_minor_version_upgrade: bool
+    extended_support: bool
     iam_database_authentication: bool
+    performance_insights_retention_days: int
+    database_insights_mode: str
+    data_api: bool
+    master_login: Literal["pipeline", "rds_managed"]
+    master_secret_kms_key_id: str | None
     tags: dict[str, str]
+    origins: dict[str, Origin] = {}
 
 
 class SourceDeletion(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,6 +18,10 @@ from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, NOT_YET,
 # A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
 MAX_PROBLEMS = 10
 MAX_PROBLEM_LENGTH = 1500
+
+# Fields that are lists: the stack gives them separated by commas, or says that there are to be none.
+LISTS = frozenset({"vpc_security_group_ids", "availability_zones", "enabled_cloudwatch_logs_exports"})
+EMPTY_LIST = "none"
 
 
 def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> RestoreRequest:
@@ -43,6 +47,9 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
             except msgspec.ValidationError as error:
                 problems.append(_wrong_type(name, given[name], str(error)))
                 unreadable.append(name)
+    if "tags" in given and "tags" not in unreadable:
+        # The stack's are for its costs: a request adds to them.
+        values["tags"] = {**(_stack_default("tags", environment) or {}), **values["tags"]}
     request = RestoreRequest(**values)
     refuse_if_any([*problems, *(each for each in request_problems(request) if each.split(":")[0] not in unreadable)])
     return request
@@ -69,20 +76,35 @@ def _readable(problem: str) -> str:
     return f"{problem[:200]} … {problem[-(MAX_PROBLEM_LENGTH - 203) :]}"
 
 
+def said_by(
+    request: RestoreRequest, name: str, environment: Mapping[str, str] = os.environ
+) -> Literal["request", "stack"]:
+    """Who gave a field that has a value. A request that repeats the stack's value says nothing new."""
+    return "stack" if getattr(request, name) == _stack_default(name, environment) else "request"
+
+
 def _stack_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
+    found = {name: _stack_default(name, environment) for name in FIELDS if name not in NEVER_BY_DEFAULT}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _stack_default(name: str, environment: Mapping[str, str]) -> Any:
     """DEFAULT_<FIELD> of the function's environment; an empty value means that the stack has no default."""
-    defaults: dict[str, Any] = {}
-    for name, field in FIELDS.items():
-        text = environment.get(f"DEFAULT_{name.upper()}", "")
-        if text and name not in NEVER_BY_DEFAULT:
-            value: object = text.split(",") if name == "vpc_security_group_ids" else text
-            try:
-                defaults[name] = msgspec.convert(value, field.type, strict=False)
-            except msgspec.ValidationError as error:
-                raise RequestRefused(
-                    f"The stack's default for {name} is {text!r}: {error}. Correct the stack's parameter."
-                ) from None
-    return defaults
+    text = environment.get(f"DEFAULT_{name.upper()}", "")
+    if not text:
+        return None
+    value: object = text
+    if name in LISTS:
+        value = [] if text == EMPTY_LIST else text.split(",")
+    elif name == "tags":
+        pairs = (each.partition("=") for each in text.split(","))
+        value = {key.strip(): content.strip() for key, _, content in pairs}
+    try:
+        return msgspec.convert(value, FIELDS[name].type, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestRefused(
+            f"The stack's default for {name} is {text!r}: {error}. Correct the stack's parameter."
+        ) from None
 
 
 def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from utils.identifiers import (
-    MAX_INSTANCES,
     MAX_TARGET_IDENTIFIER,
     is_operation_id,
     parse_snapshot_arn,
     why_not_rds_name,
     why_not_snapshot_name,
 )
+from utils.setting_checks import setting_problems
 
 if TYPE_CHECKING:
     from utils.restore_request import RestoreRequest
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 OWN_TAG_PREFIX = "aurora-restore:"
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+", re.ASCII)
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
-_VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
-_SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8,17}", re.ASCII)
-_INSTANCE_CLASS = re.compile(r"db\.[a-z0-9-]+(\.[a-z0-9]+)?", re.ASCII)
 _GROUP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,254}", re.ASCII)
 _KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/)?[A-Za-z0-9/_-]{1,256}", re.ASCII)
 
@@ -33,7 +30,7 @@ def request_problems(request: RestoreRequest) -> Iterator[str]:
     """Everything that is wrong with a request in itself: one sentence each with the field, the value and the remedy."""
     yield from _naming_problems(request)
     yield from _snapshot_choice_problems(request)
-    yield from _setting_problems(request)
+    yield from setting_problems(request)
     yield from _tag_problems(request.tags or {})
     yield from _deletion_problems(request)
 
@@ -93,48 +90,6 @@ def _is_day(text: str) -> bool:
         return dt.date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-
-
-def _setting_problems(request: RestoreRequest) -> Iterator[str]:
-    if request.engine_version is not None and not _VERSION.fullmatch(request.engine_version):
-        yield f"engine_version: {request.engine_version!r} is no version. Give one such as 17.5, or leave it out."
-    for name, lowest, highest in (
-        ("instance_count", 1, MAX_INSTANCES),
-        ("port", 1150, 65535),
-        ("backup_retention_days", 1, 35),
-    ):
-        value = getattr(request, name)
-        if value is not None and not lowest <= value <= highest:
-            yield f"{name}: {value} is out of range. Give a whole number from {lowest} to {highest}."
-    if request.db_instance_class is not None and not _INSTANCE_CLASS.fullmatch(request.db_instance_class):
-        yield (
-            f"db_instance_class: {request.db_instance_class!r} is no instance class. "
-            "Give one such as db.r6g.large or db.serverless."
-        )
-    yield from _capacity_problems(request)
-    for group in request.vpc_security_group_ids or ():
-        if not _SECURITY_GROUP.fullmatch(group):
-            yield f"vpc_security_group_ids: {group!r} is no security group's id. Give ids such as sg-0123456789abcdef0."
-
-
-def _capacity_problems(request: RestoreRequest) -> Iterator[str]:
-    low, high = request.serverless_v2_min_capacity, request.serverless_v2_max_capacity
-    for name, value in (("serverless_v2_min_capacity", low), ("serverless_v2_max_capacity", high)):
-        if value is not None and not (0 <= value <= 256 and value * 2 == int(value * 2)):
-            yield f"{name}: {value} is no capacity. Give 0 to 256 ACUs in steps of 0.5."
-            return
-    if (low is None) != (high is None):
-        yield "serverless_v2_min_capacity and serverless_v2_max_capacity go together. Give both or neither."
-    elif low is not None and high is not None and (low > high or high < 1):
-        yield (
-            f"serverless_v2_max_capacity: {high} doesn't go with a minimum of {low}. "
-            "Give a maximum of at least 1 that isn't below the minimum."
-        )
-    elif low is None and request.db_instance_class == "db.serverless":
-        yield (
-            "db_instance_class: db.serverless needs its capacity. "
-            "Give serverless_v2_min_capacity and serverless_v2_max_capacity."
-        )
 
 
 def _tag_problems(tags: Mapping[str, str]) -> Iterator[str]:

@@ -13,17 +13,20 @@ from typing import Literal
 
 from msgspec import Struct
 
+from utils.aurora_settings import MasterSecret
 from utils.aurora_shapes import Cluster, Instance
 from utils.aurora_utils import Aurora
+from utils.differences import differences, later_differences, unsafe_differences
 from utils.errors import StepFailed
-from utils.identifiers import instance_name
 from utils.payloads import RestoreProgress
-from utils.plans import ClusterPlan
+from utils.plans import ClusterPlan, PlannedInstance
 from utils.state import OperationRecord
 from utils.waiting import seconds_to_wait
 
 # Statuses repeat themselves while a cluster settles: two observations in a row have to agree that nothing is left.
 SETTLED_CHECKS = 2
+# How long a setting that was changed may take to show. Nothing can be done about one that never does but to tell.
+PATIENCE = dt.timedelta(minutes=15)
 
 
 class Action(Enum):
@@ -33,6 +36,9 @@ class Action(Enum):
     CREATE_WRITER = ("create-writer", 4)
     CREATE_READERS = ("create-readers", 4)
     RESET_MASTER_PASSWORD = ("reset-master-password", 1)
+    MANAGE_MASTER_PASSWORD = ("manage-master-password", 1)
+    CHANGE_SETTINGS = ("change-settings", 1)
+    ENABLE_DATA_API = ("enable-data-api", 1)
     WAIT = ("wait", 1)
     NOTHING = ("nothing", 1)
 
@@ -51,10 +57,11 @@ class Situation(Struct, frozen=True, kw_only=True):
     due: Action
     waiting_for: str
     cluster: Cluster | None = None
-    missing_instances: list[str] = []
+    instances: list[Instance] = []
+    missing_instances: list[PlannedInstance] = []
 
 
-def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord) -> Situation:
+def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord, now: dt.datetime) -> Situation:
     """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
     cluster = aurora.cluster(plan.identifier)
     if cluster is None:
@@ -75,18 +82,23 @@ def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord) -> Situat
     if not cluster.is_available:
         return waiting
     instances = {each.identifier: each for each in aurora.instances_of(plan.identifier)}
-    return _assess_instances(plan, cluster, instances, record, aurora.region)
+    return (
+        _assess_instances(plan, cluster, instances, aurora.region)
+        or _assess_login(plan, cluster, record)
+        or _assess_later_settings(plan, cluster, record, now)
+        or _assess_rest(plan, cluster, instances)
+    )
 
 
 def _assess_instances(
-    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord, region: str
-) -> Situation:
-    names = [instance_name(plan.identifier, number) for number in range(1, plan.instance_count + 1)]
-    for due, wanted in ((Action.CREATE_WRITER, names[:1]), (Action.CREATE_READERS, names[1:])):
-        missing = [name for name in wanted if name not in instances]
+    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], region: str
+) -> Situation | None:
+    for due, wanted in ((Action.CREATE_WRITER, plan.instances[:1]), (Action.CREATE_READERS, plan.instances[1:])):
+        missing = [each for each in wanted if each.identifier not in instances]
         if missing:
-            return Situation(due=due, waiting_for=", ".join(missing), cluster=cluster, missing_instances=missing)
-        for name in wanted:
+            names = ", ".join(each.identifier for each in missing)
+            return Situation(due=due, waiting_for=names, cluster=cluster, missing_instances=missing)
+        for name in (each.identifier for each in wanted):
             instance = instances[name]
             if instance.is_broken:
                 raise StepFailed(
@@ -96,14 +108,75 @@ def _assess_instances(
                 )
             if not instance.is_usable:
                 return Situation(due=Action.WAIT, waiting_for=f"instance {name} ({instance.status})", cluster=cluster)
+    unsafe = unsafe_differences(plan, cluster, list(instances.values()))
+    if unsafe:
+        raise StepFailed(
+            f"Nobody is let in to cluster {plan.identifier}, which isn't what was asked for: {'; '.join(unsafe)}. "
+            "Find out who changed it (CloudTrail), then start again."
+        )
+    return None
+
+
+def _assess_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -> Situation | None:
+    """Until somebody keeps a master password that isn't production's."""
+    managed = plan.master_login == "rds_managed"
     if record.password_reset_at is None:
-        return Situation(due=Action.RESET_MASTER_PASSWORD, waiting_for="the master password", cluster=cluster)
+        due = Action.MANAGE_MASTER_PASSWORD if managed else Action.RESET_MASTER_PASSWORD
+        return Situation(due=due, waiting_for="the master password", cluster=cluster)
     if cluster.password_change_pending:
         return Situation(due=Action.WAIT, waiting_for="the master password", cluster=cluster)
+    if not managed:
+        return None
+    secret = managed_secret(cluster, record)
+    if secret is not None and secret.is_broken:
+        raise StepFailed(
+            f"The secret {secret.arn}, in which RDS keeps the master login of {plan.identifier}, is {secret.status}. "
+            "Look at its key's policy, then start again."
+        )
+    if secret is None or not secret.is_ready:
+        status = secret.status if secret else "not there yet"
+        return Situation(due=Action.WAIT, waiting_for=f"the master login's secret ({status})", cluster=cluster)
+    return None
+
+
+def managed_secret(cluster: Cluster, record: OperationRecord) -> MasterSecret | None:
+    """The secret that RDS made for this cluster. What the cluster brought along from its source is not ours."""
+    secret = cluster.master_secret
+    return secret if secret is not None and secret.arn != record.inherited_secret_arn else None
+
+
+def _assess_later_settings(
+    plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime
+) -> Situation | None:
+    """Each is asked for once, where RDS has it otherwise. What doesn't show even then is told at the end."""
+    if later_differences(plan, cluster):
+        if record.settings_changed_at is None:
+            return Situation(due=Action.CHANGE_SETTINGS, waiting_for="the cluster's settings", cluster=cluster)
+        if _is_recent(record.settings_changed_at, now):
+            return Situation(due=Action.WAIT, waiting_for="the cluster's settings", cluster=cluster)
+    if plan.data_api and not cluster.settings.data_api:
+        if record.data_api_enabled_at is None:
+            return Situation(due=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)
+        if _is_recent(record.data_api_enabled_at, now):
+            return Situation(due=Action.WAIT, waiting_for="the Data API", cluster=cluster)
+    return None
+
+
+def _is_recent(moment: str, now: dt.datetime) -> bool:
+    return now - dt.datetime.fromisoformat(moment) < PATIENCE
+
+
+def _assess_rest(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation:
+    names = [each.identifier for each in plan.instances]
     settling = [f"{name} ({instances[name].status})" for name in names if not instances[name].is_available]
     if settling:
         return Situation(due=Action.WAIT, waiting_for=", ".join(settling), cluster=cluster)
-    return Situation(due=Action.NOTHING, waiting_for="everything to settle", cluster=cluster)
+    return Situation(
+        due=Action.NOTHING,
+        waiting_for="everything to settle",
+        cluster=cluster,
+        instances=list(instances.values()),
+    )
 
 
 def prove_ownership(cluster: Cluster, record: OperationRecord) -> None:
@@ -130,6 +203,24 @@ def after_action(situation: Situation, record: OperationRecord, now: dt.datetime
         action_at=now,
         settled_checks=0,
         wait_seconds=situation.due.first_pause_units * unit,
+    )
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What a finished restore leaves to the steps behind it."""
+
+    differences: list[str]
+    master_secret_arn: str | None
+
+
+def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord, region: str) -> Outcome:
+    cluster = situation.cluster
+    if cluster is None:
+        return Outcome(differences=[], master_secret_arn=None)
+    secret = managed_secret(cluster, record) if plan.master_login == "rds_managed" else None
+    return Outcome(
+        differences=differences(plan, cluster, situation.instances, region),
+        master_secret_arn=secret.arn if secret else None,
     )
 
 

@@ -54,16 +54,22 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     like_source: Annotated[
         bool | None,
-        Meta(description="Take what neither request nor stack sets from the source cluster as it is now."),
+        Meta(
+            description="Take what neither request nor stack sets from the source cluster. The stack's default: true."
+        ),
     ] = None
-    engine_version: Annotated[str | None, Meta(description="Default: the snapshot's own version.")] = None
+    engine_version: Annotated[
+        str | None, Meta(description="Default: the source's, never lower than the snapshot's.")
+    ] = None
     db_instance_class: Annotated[
-        str | None, Meta(description="Class of every instance, such as db.r6g.large or db.serverless.")
+        str | None, Meta(description="Class of every instance, such as db.r6g.large. Default: as the source.")
     ] = None
     reader_instance_class: Annotated[
         str | None, Meta(description="Class of the readers, where it isn't the writer's.")
     ] = None
-    instance_count: Annotated[int | None, Meta(description="Writer and readers together, 1 to 16.")] = None
+    instance_count: Annotated[
+        int | None, Meta(description="Writer and readers together, 1 to 16. Default: as the source.")
+    ] = None
     serverless_v2_min_capacity: Annotated[
         float | None, Meta(description="ACUs, in half steps. Goes with db.serverless.")
     ] = None
@@ -85,30 +91,32 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         list[str] | None, Meta(description="Security groups of the new cluster; one must let the pipeline in.")
     ] = None
     db_cluster_parameter_group_name: Annotated[
-        str | None, Meta(description="Default: default.aurora-postgresql<major version>.")
+        str | None, Meta(description="Default: the source's, else default.aurora-postgresql<major version>.")
     ] = None
     db_parameter_group_name: Annotated[
-        str | None, Meta(description="For the instances. Default: default.aurora-postgresql<major version>.")
+        str | None, Meta(description="For the instances. Default: as for the cluster.")
     ] = None
-    port: Annotated[int | None, Meta(description="1150 to 65535. Default: the snapshot's port.")] = None
+    port: Annotated[int | None, Meta(description="1150 to 65535. Default: the source's, else the snapshot's.")] = None
     network_type: Annotated[Literal["IPV4", "DUAL"] | None, Meta(description="Of the new cluster. Default: IPV4.")] = (
         None
     )
     enabled_cloudwatch_logs_exports: Annotated[
-        list[str] | None, Meta(description="Among postgresql, instance and iam-db-auth-error. Default: postgresql.")
+        list[str] | None,
+        Meta(description="Among postgresql, instance and iam-db-auth-error. Default: the source's, else postgresql."),
     ] = None
     performance_insights_retention_days: Annotated[
-        int | None, Meta(description="0 switches Performance Insights off. Default: 7, which costs nothing.")
+        int | None,
+        Meta(description="0 switches Performance Insights off. Default: the source's, else 7, which costs nothing."),
     ] = None
     database_insights_mode: Annotated[
         Literal["standard", "advanced"] | None,
         Meta(description="Advanced needs 465 days of Performance Insights. Default: standard."),
     ] = None
     preferred_backup_window: Annotated[
-        str | None, Meta(description="In UTC, such as 02:00-02:30. Default: the snapshot's cluster's.")
+        str | None, Meta(description="In UTC, such as 02:00-02:30. Default: the source's, else RDS chooses.")
     ] = None
     preferred_maintenance_window: Annotated[
-        str | None, Meta(description="In UTC, such as sun:05:00-sun:05:30. Default: RDS chooses.")
+        str | None, Meta(description="In UTC, such as sun:05:00-sun:05:30. Default: the source's, else RDS chooses.")
     ] = None
     auto_minor_version_upgrade: Annotated[bool | None, Meta(description="Of the instances. Default: true.")] = None
     extended_support: Annotated[
@@ -128,7 +136,9 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description="Let no pg_cron job and no subscription of production's run in the copy. Default: false."),
     ] = None
     deletion_protection: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
-    backup_retention_days: Annotated[int | None, Meta(description="Of the new cluster, 1 to 35.")] = None
+    backup_retention_days: Annotated[
+        int | None, Meta(description="Of the new cluster, 1 to 35. Default: the source's, else 1.")
+    ] = None
     iam_database_authentication: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
     tags: Annotated[
         dict[str, str] | None, Meta(description="Added to everything the operation makes, beside its own tags.")
@@ -183,21 +193,6 @@ NEVER_BY_DEFAULT = frozenset(
 NOT_YET = frozenset(
     {
         "scheduled_at",
-        "like_source",
-        "reader_instance_class",
-        "serverless_v2_seconds_until_auto_pause",
-        "availability_zones",
-        "storage_type",
-        "network_type",
-        "enabled_cloudwatch_logs_exports",
-        "performance_insights_retention_days",
-        "database_insights_mode",
-        "preferred_backup_window",
-        "preferred_maintenance_window",
-        "auto_minor_version_upgrade",
-        "extended_support",
-        "data_api",
-        "master_login",
         "delete_automated_backups",
         "override_deletion_protection",
     }

@@ -50,6 +50,13 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str | None = None
     password_version_id: str | None = None
     password_reset_at: str | None = None
+    inherited_secret_arn: str | None = None
+    master_secret_arn: str | None = None
+    endpoint: str | None = None
+    port: int | None = None
+    settings_changed_at: str | None = None
+    data_api_enabled_at: str | None = None
+    differences: list[str] = []
     login_proven_at: str | None = None
     users_ready_at: str | None = None
     source_deletion_at: str | None = None
@@ -107,7 +114,7 @@ class OperationState:
             names={"#step": step},
         )
 
-    def remember(self, **facts: str | dict[str, str] | None) -> None:
+    def remember(self, **facts: str | int | list[str] | dict[str, str] | None) -> None:
         """Record facts at once; a step that dies afterwards finds them when it is tried again."""
         self._update(facts)
 
@@ -122,10 +129,10 @@ class OperationState:
         item = answer.get("Item")
         if item is None:
             return None
-        return msgspec.convert(
-            {name: value_of(value) for name, value in item.items() if name != "expires_at"},
-            OperationRecord,
-        )
+        facts = {name: value_of(value) for name, value in item.items() if name != "expires_at"}
+        # The table's numbers are decimals; an operation's are all whole.
+        whole = {name: int(value) if isinstance(value, Decimal) else value for name, value in facts.items()}
+        return msgspec.convert(whole, OperationRecord)
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
         """Append one event. The key's suffix keeps two events of one moment apart."""

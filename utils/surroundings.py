@@ -23,15 +23,46 @@ ParameterGroup = Literal["db_cluster_parameter_group", "db_parameter_group"]
 
 
 class SubnetGroup(Struct, frozen=True, kw_only=True):
+    """`network_types` is empty where RDS doesn't say."""
+
     vpc_id: str
     zones: list[str]
+    network_types: list[str] = []
 
 
 class EngineVersion(Struct, frozen=True, kw_only=True):
-    """`is_offered`: clusters can be made with it. One that isn't may still be a snapshot's, and be upgraded."""
+    """`is_offered`: clusters can be made with it. One that isn't may still be a snapshot's, and be upgraded.
+
+    `capacities`: the least and the most that its serverless instances take, `log_types` what it exports, as far as RDS
+    says.
+    """
 
     is_offered: bool
     upgrade_targets: list[str]
+    capacities: tuple[float, float] | None = None
+    log_types: list[str] = []
+
+
+class InstanceOffer(Struct, frozen=True, kw_only=True):
+    """What instances of one class can do with one version. Empty or None where RDS doesn't say."""
+
+    storage_types: list[str]
+    zones: list[str]
+    network_types: list[str]
+    insights: bool | None
+    data_api: bool | None
+    iam_authentication: bool | None
+
+
+class Quota(Struct, frozen=True, kw_only=True):
+    """Of the account, in this region."""
+
+    used: int
+    most: int
+
+    @property
+    def left(self) -> int:
+        return max(0, self.most - self.used)
 
 
 class EncryptionKey(Struct, frozen=True, kw_only=True):
@@ -50,6 +81,7 @@ class Surroundings:
     def __init__(self, region: str) -> None:
         self.region = region
         self._rds: RDSClient = client("rds", region)
+        self._versions: dict[str, EngineVersion | None] = {}
 
     def subnet_group(self, name: str) -> SubnetGroup | None:
         answer = none_when(
@@ -59,7 +91,11 @@ class Surroundings:
             return None
         (found,) = answer["DBSubnetGroups"]
         zones = {subnet.get("SubnetAvailabilityZone", {}).get("Name", "") for subnet in found.get("Subnets", [])}
-        return SubnetGroup(vpc_id=found.get("VpcId", ""), zones=sorted(zones))
+        return SubnetGroup(
+            vpc_id=found.get("VpcId", ""),
+            zones=sorted(zones),
+            network_types=found.get("SupportedNetworkTypes", []),
+        )
 
     def vpcs_of(self, security_group_ids: list[str]) -> dict[str, str]:
         """By the group's id. A filter, unlike a list of ids, answers with those that exist."""
@@ -97,27 +133,61 @@ class Surroundings:
         return None if pages is None else found
 
     def engine_version(self, version: str) -> EngineVersion | None:
-        """Also one that is no longer offered, for the sake of its upgrade targets."""
+        """Also one that is no longer offered, for the sake of its upgrade targets. Each is asked for once."""
+        if version not in self._versions:
+            self._versions[version] = self._engine_version(version)
+        return self._versions[version]
+
+    def _engine_version(self, version: str) -> EngineVersion | None:
         answer = self._rds.describe_db_engine_versions(Engine=ENGINE, EngineVersion=version, IncludeAll=True)
         for found in answer["DBEngineVersions"]:
             if found.get("EngineVersion") == version:
+                limits = found.get("ServerlessV2FeaturesSupport") or {}
+                capacities = (limits.get("MinCapacity", 0.0), limits.get("MaxCapacity", 256.0)) if limits else None
                 return EngineVersion(
+                    capacities=capacities,
+                    log_types=found.get("ExportableLogTypes", []),
                     is_offered=found.get("Status", "available") == "available",
                     upgrade_targets=[each.get("EngineVersion", "") for each in found.get("ValidUpgradeTarget", [])],
                 )
         return None
 
-    def can_order(self, instance_class: str, version: str) -> bool:
-        """Whether instances of this class can be made with this version, which must be one that is offered."""
+    def offer(self, instance_class: str, version: str) -> InstanceOffer | None:
+        """What instances of this class can do with this version, which must be one that is offered. None: not made."""
         try:
             answer = self._rds.describe_orderable_db_instance_options(
                 Engine=ENGINE, EngineVersion=version, DBInstanceClass=instance_class
             )
         except ClientError as error:
             if error_code(error) == "InvalidParameterValue":
-                return False
+                return None
             raise
-        return bool(answer["OrderableDBInstanceOptions"])
+        options = answer["OrderableDBInstanceOptions"]
+        if not options:
+            return None
+        zones = {zone.get("Name", "") for each in options for zone in each.get("AvailabilityZones", [])}
+        return InstanceOffer(
+            storage_types=sorted({each["StorageType"] for each in options if each.get("StorageType")}),
+            zones=sorted(zones),
+            network_types=sorted({name for each in options for name in each.get("SupportedNetworkTypes", [])}),
+            insights=_any([each.get("SupportsPerformanceInsights") for each in options]),
+            data_api=_any([each.get("SupportsHttpEndpoint") for each in options]),
+            iam_authentication=_any([each.get("SupportsIAMDatabaseAuthentication") for each in options]),
+        )
+
+    def quotas(self) -> dict[str, Quota]:
+        """By RDS's names, such as DBClusters, DBInstances and ManualClusterSnapshots."""
+        answer = self._rds.describe_account_attributes()
+        return {
+            each.get("AccountQuotaName", ""): Quota(used=each.get("Used", 0), most=each.get("Max", 0))
+            for each in answer.get("AccountQuotas", [])
+        }
+
+
+def _any(answers: list[bool | None]) -> bool | None:
+    """Whether one says yes; None where none says anything."""
+    said = [each for each in answers if each is not None]
+    return any(said) if said else None
 
 
 def encryption_key(identifier: str, region: str, keys: KMSClient | None = None) -> EncryptionKey | None:

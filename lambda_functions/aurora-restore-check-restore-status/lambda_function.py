@@ -1,14 +1,22 @@
 """Observe the restore and say what comes next: advance, wait or done."""
 
+from msgspec.structs import replace
+
 from utils import settings
 from utils.common import Work, step
 from utils.payloads import CheckRestoreTask, RestoreProgress
-from utils.restoration import after_check, assess
+from utils.restoration import after_check, assess, outcome_of
 
 
 @step("check-restore-status", CheckRestoreTask)
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """`done` means settled: every status and every pending change said so twice in a row."""
-    situation = assess(task.cluster, work.aurora(), work.record())
+    record = work.record()
+    situation = assess(task.cluster, work.aurora(), record, task.run.now)
     deadline_hours = settings.whole_number("RESTORE_DEADLINE_HOURS")
-    return after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours)
+    progress = after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours)
+    if progress.answer != "done":
+        return progress
+    outcome = outcome_of(task.cluster, situation, record, settings.region())
+    work.state.remember(differences=outcome.differences, master_secret_arn=outcome.master_secret_arn)
+    return replace(progress, differences=outcome.differences)

@@ -3,26 +3,24 @@
 from utils import settings
 from utils.application_secret import ApplicationSecret
 from utils.common import Work, step
-from utils.credentials import AdminSecret
+from utils.credentials import AdminSecret, ManagedSecret, MasterLogin
 from utils.errors import StepFailed
 from utils.payloads import SetupUsersTask, UsersReady
 from utils.postgres import Server
 from utils.postgres_roles import prove_login, set_up_roles, shortened
-from utils.state import iso
+from utils.state import OperationRecord, iso
 
 
 @step("setup-db-users", SetupUsersTask)
 def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     """The only step in the VPC. A database that doesn't let us in yet raises TemporaryFailure and is asked again."""
-    admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
-    version = work.record().password_version_id
-    if version is None:
-        raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")
-    master = admin.staged(version)
+    admin, record = AdminSecret(settings.text("ADMIN_SECRET_ARN")), work.record()
+    master = master_login(admin, record)
     server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
 
     prove_login(server, master)
-    admin.promote(version)
+    if record.password_version_id is not None:
+        admin.promote(record.password_version_id)
     work.state.remember(login_proven_at=iso(task.run.now))
 
     logins = ApplicationSecret(settings.text("APP_SECRET_ARN")).logins()
@@ -40,3 +38,12 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         locked_logins=shortened(report.locked_logins),
         disabled=shortened(report.disabled),
     )
+
+
+def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:
+    """From the stack's secret or RDS's own. RDS can't be asked from within the VPC: the record says where."""
+    if record.password_version_id is not None:
+        return admin.staged(record.password_version_id)
+    if record.master_secret_arn and record.cluster_arn and record.endpoint and record.port:
+        return ManagedSecret(record.master_secret_arn).login(record.cluster_arn, record.endpoint, record.port)
+    raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")

@@ -23,6 +23,8 @@ BROUGHT_ALONG = {
     "rds:CopyDBClusterSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT, *_KEY_OF_OTHER_ACCOUNT),
     "rds:CreateDBInstance": ("rds:AddTagsToResource",),
     "rds:DeleteDBCluster": ("rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"),
+    # The secret of a master login that RDS keeps is made with the caller's rights.
+    "rds:ModifyDBCluster": ("secretsmanager:CreateSecret", "secretsmanager:TagResource", *_KEY_OF_SNAPSHOT),
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").

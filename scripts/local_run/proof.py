@@ -27,12 +27,21 @@ class Proof:
 
     def __init__(self, stage: Stage, production: Production, run: Followed, messages: list[dict[str, str]]) -> None:
         self.stage, self.production, self.run, self.messages = stage, production, run, messages
-        self.admin = stage.secret("AdminSecretArn")
-        self.app = stage.secret("AppSecretArn")
-        self.server = Server(self.admin["host"], int(self.admin["port"]))
         self.plan: dict[str, Any] = run.output["plan"]
+        self.admin = self._master_login()
+        self.app = stage.secret("AppSecretArn")
+        self.server = Server(run.output["users"]["endpoint"], run.output["users"]["port"])
         self.rows: dict[str, int] = {}
         self.failures: list[str] = []
+
+    def _master_login(self) -> dict[str, Any]:
+        """As the request wanted it kept: by the pipeline in the stack's secret, or by RDS in one of its own."""
+        if self.plan["cluster"]["master_login"] == "pipeline":
+            return self.stage.secret("AdminSecretArn")
+        rds, secrets = (self.stage.aws.client(service) for service in ("rds", "secretsmanager"))
+        (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=self.plan["cluster"]["identifier"])["DBClusters"]
+        kept = secrets.get_secret_value(SecretId=cluster["MasterUserSecret"]["SecretArn"])
+        return dict(json.loads(kept["SecretString"]))
 
     def checks(self) -> dict[str, bool]:
         results: dict[str, bool] = {}
@@ -151,12 +160,17 @@ class Proof:
             "db_subnet_group_name": cluster["DBSubnetGroup"],
             "vpc_security_group_ids": [each["VpcSecurityGroupId"] for each in cluster["VpcSecurityGroups"]],
             "db_cluster_parameter_group_name": cluster["DBClusterParameterGroup"],
+            "storage_type": cluster["StorageType"],
+            "network_type": cluster["NetworkType"],
+            "enabled_cloudwatch_logs_exports": sorted(cluster.get("EnabledCloudwatchLogsExports", [])),
             "deletion_protection": cluster["DeletionProtection"],
             "backup_retention_days": cluster["BackupRetentionPeriod"],
             "iam_database_authentication": cluster["IAMDatabaseAuthenticationEnabled"],
-            "instance_count": len(instances),
+            "data_api": cluster["HttpEndpointEnabled"],
+            "instances": sorted(instances),
         }
-        wrong = {name: value for name, value in seen.items() if plan[name] != value}
+        wanted = plan | {"instances": sorted(each["identifier"] for each in plan["instances"])}
+        wrong = {name: value for name, value in seen.items() if wanted[name] != value}
         if wrong:
             self.failures.append(f"settings_as_planned: {wrong}")
         return not wrong and plan["tags"].items() <= tags.items()

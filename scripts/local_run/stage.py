@@ -98,9 +98,10 @@ def _parameters(aws: LocalAws, cross_region: bool) -> dict[str, str]:
     parameters = {
         "SourceClusterId": SOURCE,
         "TargetClusterId": TARGET,
+        # One more than production has, so that readers are seen as well.
+        "InstanceCount": "2",
         "VpcId": vpc,
         "SubnetIds": ",".join(sorted(subnet["SubnetId"] for subnet in subnets)),
-        "InstanceCount": "2",
         "Architecture": "x86_64",
         "DeletableClusterPattern": "*",
         "RdsCaBundlePath": str(aws.rds_ca_bundle),

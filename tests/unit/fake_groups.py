@@ -32,6 +32,8 @@ class FakeGroups(FakeService):
             }
             for number, version in enumerate(VERSIONS)
         }
+        self.quotas = {"DBClusters": (3, 40), "DBInstances": (7, 40)}
+        self.offers: dict[str, Thing] = {}
         self.classes = {"db.r6g.large", "db.r6g.xlarge", "db.serverless"}
 
     def _describe_db_subnet_groups(self, given: Thing) -> Thing:
@@ -74,7 +76,8 @@ class FakeGroups(FakeService):
 
     def _describe_orderable_db_instance_options(self, given: Thing) -> Thing:
         found = self.classes & {given["DBInstanceClass"]} if given["EngineVersion"] in self.versions else set()
-        return {"OrderableDBInstanceOptions": [{"DBInstanceClass": each} for each in found]}
+        offers = [{"DBInstanceClass": each, **self.offers.get(each, {})} for each in found]
+        return {"OrderableDBInstanceOptions": offers}
 
 
 class FakeNetwork(FakeService):

@@ -13,6 +13,45 @@ from tests.unit.fake_groups import FakeGroups
 from tests.unit.fake_service import Refusal, Thing
 from tests.unit.support import ACCOUNT, NOW
 
+# What RDS is given, and what it calls that in its descriptions.
+CLUSTER_SETTINGS = {
+    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
+    "BackupRetentionPeriod": "BackupRetentionPeriod",
+    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
+    "DBClusterParameterGroupName": "DBClusterParameterGroup",
+    "DBSubnetGroupName": "DBSubnetGroup",
+    "DatabaseInsightsMode": "DatabaseInsightsMode",
+    "DeletionProtection": "DeletionProtection",
+    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
+    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
+    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
+    "EngineLifecycleSupport": "EngineLifecycleSupport",
+    "EngineVersion": "EngineVersion",
+    "NetworkType": "NetworkType",
+    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
+    "Port": "Port",
+    "PreferredBackupWindow": "PreferredBackupWindow",
+    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
+    "ServerlessV2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
+    "StorageType": "StorageType",
+}
+INSTANCE_SETTINGS = {
+    name: name
+    for name in (
+        "AutoMinorVersionUpgrade",
+        "AvailabilityZone",
+        "DBInstanceClass",
+        "PerformanceInsightsRetentionPeriod",
+        "PreferredMaintenanceWindow",
+        "PromotionTier",
+        "PubliclyAccessible",
+    )
+} | {"EnablePerformanceInsights": "PerformanceInsightsEnabled"}
+
+
+def reported(given: Thing, settings: dict[str, str]) -> Thing:
+    return {called: given[name] for name, called in settings.items() if name in given}
+
 
 class Clock:
     """The time for everybody in a test."""
@@ -46,6 +85,7 @@ class FakeRds(FakeGroups):
         self.passwords: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.page_size = 100
+        self.managed_secret = f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:rds!cluster-5a1e-XXXXXX"
         self._due: list[tuple[dt.datetime, Callable[[], None]]] = []
         self._made = 0
 
@@ -175,16 +215,19 @@ class FakeRds(FakeGroups):
 
     def _describe_account_attributes(self, given: Thing) -> Thing:
         made = sum(each["SnapshotType"] == "manual" for each in self.snapshots.values())
+        quotas = {**self.quotas, "ManualClusterSnapshots": (made, self.most_snapshots)}
         return {
             "AccountQuotas": [
-                {"AccountQuotaName": "DBClusters", "Used": 1, "Max": 40},
-                {"AccountQuotaName": "ManualClusterSnapshots", "Used": made, "Max": self.most_snapshots},
+                {"AccountQuotaName": name, "Used": used, "Max": most} for name, (used, most) in quotas.items()
             ]
         }
 
     def _describe_db_clusters(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
-        members = [{"DBInstanceIdentifier": each} for each in self._members(cluster)]
+        members = [
+            {"DBInstanceIdentifier": each, "IsClusterWriter": not number}
+            for number, each in enumerate(self._members(cluster))
+        ]
         return self._page("DBClusters", [{**cluster, "DBClusterMembers": members}], given)
 
     def _describe_db_instances(self, given: Thing) -> Thing:
@@ -233,10 +276,13 @@ class FakeRds(FakeGroups):
         cluster = self.add_cluster(
             name,
             Status="creating",
-            Port=given["Port"],
             MasterUsername=snapshot["MasterUsername"],
-            DeletionProtection=given["DeletionProtection"],
             TagList=given["Tags"],
+            # What RDS chooses by itself.
+            PreferredMaintenanceWindow="wed:06:00-wed:06:30",
+            AutoMinorVersionUpgrade=True,
+            **reported(given, CLUSTER_SETTINGS),
+            VpcSecurityGroups=[{"VpcSecurityGroupId": each} for each in given["VpcSecurityGroupIds"]],
         )
         self._after("RestoreDBClusterFromSnapshot", lambda: cluster.update(Status="available"))
         return {"DBCluster": dict(cluster)}
@@ -249,7 +295,14 @@ class FakeRds(FakeGroups):
         if cluster["Status"] != "available":
             raise Refusal("InvalidDBClusterStateFault")
         instance = self.add_instance(
-            name, cluster["DBClusterIdentifier"], DBInstanceStatus="creating", TagList=given["Tags"]
+            name,
+            cluster["DBClusterIdentifier"],
+            DBInstanceStatus="creating",
+            TagList=given["Tags"],
+            **reported(given, INSTANCE_SETTINGS),
+            DBParameterGroups=[
+                {"DBParameterGroupName": given["DBParameterGroupName"], "ParameterApplyStatus": "in-sync"}
+            ],
         )
         self._after("CreateDBInstance", lambda: instance.update(DBInstanceStatus="available"))
         return {"DBInstance": dict(instance)}
@@ -257,10 +310,23 @@ class FakeRds(FakeGroups):
     def _modify_db_cluster(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         assert given["ApplyImmediately"]
-        self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
-        cluster["PendingModifiedValues"] = {"MasterUserPassword": "****"}
-        self._after("ModifyDBCluster", lambda: cluster.update(PendingModifiedValues={}))
+        assert given.get("ManageMasterUserPassword") is not False, "RDS refuses it for a cluster that isn't managed"
+        if "MasterUserPassword" in given:
+            self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
+            cluster["PendingModifiedValues"] = {"MasterUserPassword": "****"}
+            self._after("ModifyDBCluster", lambda: cluster.update(PendingModifiedValues={}))
+        elif "ManageMasterUserPassword" in given:
+            secret = {"SecretArn": self.managed_secret, "SecretStatus": "creating"}
+            cluster["MasterUserSecret"] = secret
+            self._after("ModifyDBCluster", lambda: secret.update(SecretStatus="active"))
+        else:
+            self._after("ModifyDBCluster", lambda: cluster.update(reported(given, CLUSTER_SETTINGS)))
         return {"DBCluster": dict(cluster)}
+
+    def _enable_http_endpoint(self, given: Thing) -> Thing:
+        (cluster,) = [each for each in self.clusters.values() if each["DBClusterArn"] == given["ResourceArn"]]
+        self._after("EnableHttpEndpoint", lambda: cluster.update(HttpEndpointEnabled=True))
+        return {"ResourceArn": given["ResourceArn"], "HttpEndpointEnabled": True}
 
     def _delete_db_instance(self, given: Thing) -> Thing:
         assert given["SkipFinalSnapshot"], "RDS takes no final snapshot of a cluster's member"

@@ -50,6 +50,9 @@ class FakeService:
         """The operations that were asked for and aren't mere questions."""
         return [operation for operation in self.operations() if not operation.startswith("Describe")]
 
+    def calls_that_change(self) -> list[tuple[str, Thing]]:
+        return [(operation, given) for operation, given in self.calls if not operation.startswith("Describe")]
+
     def asked(self, operation: str) -> Thing:
         """The parameters of the one call of an operation."""
         (parameters,) = [parameters for name, parameters in self.calls if name == operation]

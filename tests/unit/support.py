@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from utils.aurora_shapes import OPERATION_TAG
 from utils.payloads import Archived, Execution, Run, UsersReady
-from utils.plans import ClusterPlan, FoundSnapshot, Plan, RouteStep, SnapshotCopy, SourceDeletion
+from utils.plans import ClusterPlan, FoundSnapshot, Plan, PlannedInstance, RouteStep, SnapshotCopy, SourceDeletion
 from utils.state import OperationRecord
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -53,6 +53,7 @@ STACK = {
     "RESTORE_DEADLINE_HOURS": "12",
     "DELETE_DEADLINE_HOURS": "12",
     "ADMIN_SECRET_ARN": ADMIN_SECRET,
+    "MASTER_SECRET_KEY": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}",
     "APP_SECRET_ARN": APP_SECRET,
     "RDS_CA_BUNDLE": "/opt/rds-ca.pem",
     "DEFAULT_TARGET_CLUSTER_ID": TARGET,
@@ -136,6 +137,18 @@ def a_copy(**changes: Any) -> SnapshotCopy:
     )
 
 
+def some_instances(count: int, instance_class: str = "db.r6g.large") -> list[PlannedInstance]:
+    return [
+        PlannedInstance(
+            identifier=f"{TARGET}-{number}",
+            db_instance_class=instance_class,
+            availability_zone=None,
+            promotion_tier=min(number - 1, 1),
+        )
+        for number in range(1, count + 1)
+    ]
+
+
 def a_cluster_plan(**changes: Any) -> ClusterPlan:
     return replace(
         ClusterPlan(
@@ -148,14 +161,26 @@ def a_cluster_plan(**changes: Any) -> ClusterPlan:
             db_cluster_parameter_group_name="default.aurora-postgresql16",
             db_parameter_group_name="default.aurora-postgresql16",
             kms_key_id=None,
+            data_key_id=None,
             storage_type="aurora",
-            db_instance_class="db.r6g.large",
-            instance_count=2,
+            network_type="IPV4",
+            enabled_cloudwatch_logs_exports=["postgresql"],
+            instances=some_instances(2),
             serverless_v2_min_capacity=None,
             serverless_v2_max_capacity=None,
+            serverless_v2_seconds_until_auto_pause=None,
             deletion_protection=False,
             backup_retention_days=1,
+            preferred_backup_window=None,
+            preferred_maintenance_window=None,
+            auto_minor_version_upgrade=True,
+            extended_support=False,
             iam_database_authentication=False,
+            performance_insights_retention_days=7,
+            database_insights_mode="standard",
+            data_api=False,
+            master_login="pipeline",
+            master_secret_kms_key_id=None,
             tags={OPERATION_TAG: OPERATION},
         ),
         **changes,

@@ -7,9 +7,19 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
+from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import OPERATION, OWN_TAGS, REGION, SOURCE_REGION, TARGET, a_cluster_plan, a_copy
+from tests.unit.support import (
+    OPERATION,
+    OWN_TAGS,
+    REGION,
+    SOURCE_REGION,
+    TARGET,
+    a_cluster_plan,
+    a_copy,
+    some_instances,
+)
 from utils.aurora_shapes import BROKEN_CLUSTER, BROKEN_INSTANCE
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed, TemporaryFailure
@@ -31,7 +41,7 @@ def make_copy(aurora: Aurora) -> object:
 
 
 def make_instance(aurora: Aurora) -> object:
-    aurora.create_instance(a_cluster_plan(), f"{TARGET}-1", OPERATION)
+    aurora.create_instance(a_cluster_plan(), some_instances(1)[0], OPERATION)
     return aurora.instance(f"{TARGET}-1")
 
 
@@ -109,8 +119,14 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
         port=6543,
         deletion_protection=True,
         iam_database_authentication=True,
-        serverless_v2_min_capacity=0.5,
+        serverless_v2_min_capacity=0.0,
         serverless_v2_max_capacity=8.0,
+        serverless_v2_seconds_until_auto_pause=600,
+        network_type="DUAL",
+        enabled_cloudwatch_logs_exports=["instance", "postgresql"],
+        preferred_backup_window="02:00-02:30",
+        extended_support=True,
+        performance_insights_retention_days=93,
     )
     aurora.restore_cluster(plan, OPERATION)
     assert rds.asked("RestoreDBClusterFromSnapshot") == {
@@ -124,25 +140,49 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
         "DBClusterParameterGroupName": "default.aurora-postgresql16",
         "KmsKeyId": "alias/staging",
         "StorageType": "aurora",
-        "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 8.0},
+        "NetworkType": "DUAL",
+        "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.0, "MaxCapacity": 8.0, "SecondsUntilAutoPause": 600},
         "EnableIAMDatabaseAuthentication": True,
-        "EnableCloudwatchLogsExports": ["postgresql"],
+        "EnableCloudwatchLogsExports": ["instance", "postgresql"],
         "BackupRetentionPeriod": 1,
         "DeletionProtection": True,
         "CopyTagsToSnapshot": True,
-        "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
+        "EngineLifecycleSupport": "open-source-rds-extended-support",
+        "EnablePerformanceInsights": True,
+        "PerformanceInsightsRetentionPeriod": 93,
+        "PreferredBackupWindow": "02:00-02:30",
         "Tags": OWN_TAGS,
     }
 
 
+def test_rule_8_what_costs_is_switched_off_aloud(rds: FakeRds, aurora: Aurora) -> None:
+    aurora.restore_cluster(a_cluster_plan(performance_insights_retention_days=0), OPERATION)
+    asked = rds.asked("RestoreDBClusterFromSnapshot")
+    assert asked["EngineLifecycleSupport"] == "open-source-rds-extended-support-disabled"
+    assert asked["EnablePerformanceInsights"] is False
+    assert "PerformanceInsightsRetentionPeriod" not in asked
+
+
 def test_rule_8_instances_are_private_and_in_the_planned_groups(rds: FakeRds, aurora: Aurora) -> None:
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
-    for number in (1, 2):
-        aurora.create_instance(a_cluster_plan(), f"{TARGET}-{number}", OPERATION)
+    first, second = some_instances(2)
+    plan = a_cluster_plan(
+        preferred_maintenance_window="sun:05:00-sun:05:30",
+        auto_minor_version_upgrade=False,
+        instances=[replace(first, availability_zone="us-east-1a"), replace(second, db_instance_class="db.serverless")],
+    )
+    for instance in plan.instances:
+        aurora.create_instance(plan, instance, OPERATION)
     writer, reader = (parameters for name, parameters in rds.calls if name == "CreateDBInstance")
-    assert writer["PromotionTier"] == 0
-    assert reader["PromotionTier"] == 1
+    assert (writer["PromotionTier"], reader["PromotionTier"]) == (0, 1)
+    assert (writer["DBInstanceClass"], reader["DBInstanceClass"]) == ("db.r6g.large", "db.serverless")
+    assert writer["AvailabilityZone"] == "us-east-1a"
+    assert "AvailabilityZone" not in reader
     for each in (writer, reader):
+        assert each["AutoMinorVersionUpgrade"] is False
+        assert each["PreferredMaintenanceWindow"] == "sun:05:00-sun:05:30"
+        assert each["EnablePerformanceInsights"] is True
+        assert each["PerformanceInsightsRetentionPeriod"] == 7
         assert each["PubliclyAccessible"] is False
         assert each["DBParameterGroupName"] == "default.aurora-postgresql16"
         assert each["DBSubnetGroupName"] == "databases"
@@ -192,11 +232,11 @@ def test_a_cluster_that_became_busy_a_moment_ago_is_asked_again(rds: FakeRds, au
     rds.add_cluster(TARGET)
     rds.refuse("CreateDBInstance", "InvalidDBClusterStateFault", "DBCluster is backing-up")
     with pytest.raises(TemporaryFailure, match=r"staging-orders is busy.*backing-up"):
-        aurora.create_instance(a_cluster_plan(), f"{TARGET}-1", OPERATION)
+        aurora.create_instance(a_cluster_plan(), some_instances(1)[0], OPERATION)
     rds.refuse("ModifyDBCluster", "InvalidDBClusterStateFault", "DBCluster is backing-up")
     with pytest.raises(TemporaryFailure, match=r"staging-orders is busy.*backing-up"):
         aurora.reset_master_password(TARGET, "a-new-password")
-    aurora.create_instance(a_cluster_plan(), f"{TARGET}-1", OPERATION)
+    aurora.create_instance(a_cluster_plan(), some_instances(1)[0], OPERATION)
     aurora.reset_master_password(TARGET, "a-new-password")
 
 

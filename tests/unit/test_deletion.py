@@ -192,7 +192,7 @@ def test_a_deletion_that_is_asked_for_again_goes_on_where_it_stopped(rds: FakeRd
 
 def test_an_instance_that_cant_be_deleted_yet_holds_back_the_cluster(rds: FakeRds, source: dict[str, Any]) -> None:
     rds.refuse("DeleteDBInstance", "InvalidDBInstanceState")
-    with pytest.raises(TemporaryFailure, match="prod-orders-1 can't be deleted yet"):
+    with pytest.raises(TemporaryFailure, match="prod-orders-2 can't be deleted yet"):
         delete(SOURCE)
     assert "DeleteDBCluster" not in rds.operations()
 

@@ -54,6 +54,17 @@ def success(plan: Plan | None = None, archive: Archived | None = None, **users: 
     )
 
 
+def test_what_differs_from_what_was_asked_for_and_where_rds_keeps_the_login_is_told() -> None:
+    record = a_record(
+        step_times=STEP_TIMES,
+        differences=["backup_retention_days: asked for 1, RDS reports 7"],
+        master_secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-5a1e",
+    )
+    body = notifications.succeeded(a_plan(), some_users(), nothing_archived(), record, EXECUTION, END).body
+    assert "Differs    backup_retention_days: asked for 1, RDS reports 7" in body
+    assert "Login      RDS keeps the master login in arn:aws:secretsmanager" in body
+
+
 def failure(
     error: str = "StepFailed",
     cause: str = "The copy is gone.",
@@ -176,11 +187,14 @@ def test_a_dry_run_says_what_a_real_run_would_do() -> None:
     for part in (
         "1. take snapshot prod-orders-tuesday of prod-orders (named in the request; 2026-03-10 00:00 UTC, 3.0",
         f"2. copy it from {SOURCE_REGION} as prod-orders-copy-0123456789ab under key alias/staging",
-        "3. create cluster staging-orders: PostgreSQL 16.4, port 5432, subnet group databases",
-        "4. create 2 instance(s) of db.r6g.large",
-        "6. DELETE the source cluster prod-orders (cluster-PROD) in us-east-1 with all its instances, after a final "
+        "3. create cluster staging-orders with\n",
+        "4. create the writer staging-orders-1, db.r6g.large, promotion tier 0",
+        "5. create 1 reader: staging-orders-2, db.r6g.large, promotion tier 1",
+        "6. set a new master password and keep it in the stack's admin secret",
+        "7. prove a login with the new master password",
+        "8. DELETE the source cluster prod-orders (cluster-PROD) in us-east-1 with all its instances, after a final "
         "snapshot prod-orders-final-0123456789ab",
-        "7. delete the copy prod-orders-copy-0123456789ab",
+        "9. delete the copy prod-orders-copy-0123456789ab",
     ):
         assert part in body
 

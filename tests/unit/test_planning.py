@@ -315,9 +315,9 @@ def test_a_foreign_instance_of_a_name_that_the_cluster_needs_is_an_obstacle(rds:
 def test_an_instance_of_a_name_that_nobody_needs_is_no_obstacle(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
     rds.add_instance("staging-orders-4", "another-cluster")
-    assert plan_of(instance_count=3).cluster.instance_count == 3
+    assert len(plan_of(instance_count=3).cluster.instances) == 3
     rds.add_instance("staging-orders-2", "another-cluster")
-    assert plan_of().cluster.instance_count == 1
+    assert len(plan_of().cluster.instances) == 1
 
 
 @pytest.mark.parametrize("name", ["prod-orders", "Prod-Orders"])
@@ -380,7 +380,8 @@ def test_what_the_request_says_is_what_is_planned(rds: FakeRds) -> None:
         on_failure="keep",
     )
     cluster = plan.cluster
-    assert (cluster.instance_count, cluster.db_instance_class, cluster.port) == (3, "db.r6g.xlarge", 6543)
+    assert [each.db_instance_class for each in cluster.instances] == ["db.r6g.xlarge"] * 3
+    assert cluster.port == 6543
     assert cluster.deletion_protection is True
     assert cluster.iam_database_authentication is True
     assert cluster.backup_retention_days == 7
@@ -392,7 +393,7 @@ def test_where_nothing_is_said_one_unprotected_instance_is_made_and_everything_o
 ) -> None:
     rds.add_snapshot("tuesday")
     plan = plan_of()
-    assert (plan.cluster.instance_count, plan.cluster.db_instance_class) == (1, "db.r6g.large")
+    assert [each.db_instance_class for each in plan.cluster.instances] == ["db.r6g.large"]
     assert plan.cluster.deletion_protection is False
     assert plan.cluster.iam_database_authentication is False
     assert (plan.archive_snapshot, plan.on_failure) == ("delete", "clean_up")

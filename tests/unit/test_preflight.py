@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 from tests.unit.fake_groups import VPC, FakeKeys, FakeNetwork, a_subnet_group
 from tests.unit.fake_rds import FakeRds
@@ -21,6 +22,7 @@ from tests.unit.support import (
     SOURCE_REGION,
     a_cluster_plan,
     a_copy,
+    some_instances,
 )
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error, client
@@ -50,6 +52,8 @@ def problems(copy: SnapshotCopy | None = None, /, **changes: Any) -> list[str]:
     if version := changes.get("engine_version"):
         major = version.split(".")[0]
         changes = {name: group.format(major) for name, group in DEFAULT_GROUPS.items()} | changes
+    if (instance_class := changes.pop("db_instance_class", None)) is not None:
+        changes["instances"] = some_instances(2, instance_class)
     return list(preflight_problems(a_cluster_plan(**changes), copy, found, REGION))
 
 
@@ -70,6 +74,7 @@ def test_where_everything_is_there_nothing_is_wrong_and_each_thing_was_asked_for
     assert problems(kms_key_id=KEY_ID) == []
     asked = rds.operations() + network.operations() + keys.operations()
     assert sorted(asked) == [
+        "DescribeAccountAttributes",
         "DescribeDBClusterParameterGroups",
         "DescribeDBClusterSnapshots",
         "DescribeDBEngineVersions",
@@ -135,14 +140,14 @@ def test_the_snapshots_version_and_those_that_it_can_be_upgraded_to_are_restored
 def test_a_lower_version_than_the_snapshots_is_refused() -> None:
     message = the_problem(engine_version="15.7")
     assert message.startswith("engine_version: '15.7' is lower than the snapshot's 16.4, and a restore never goes back")
-    assert "leave it out to restore as 16.4" in message
+    assert "16.4 to restore it as it is" in message
 
 
 @pytest.mark.parametrize("version", ["16.40", "18.1", "17", "16"])
 def test_a_version_that_isnt_an_upgrade_target_is_refused_with_those_that_are(version: str) -> None:
     message = the_problem(engine_version=version)
     assert message.startswith(f"engine_version: '{version}' isn't among what {REGION} restores a snapshot of 16.4 to.")
-    assert "Give one of 16.6, 17.5, or leave it out to restore as 16.4" in message
+    assert "Give one of 16.6, 17.5, or 16.4 to restore it as it is" in message
 
 
 def test_numbers_are_compared_as_numbers(rds: FakeRds, snapshot: dict[str, Any]) -> None:
@@ -177,7 +182,7 @@ def test_a_parameter_group_has_to_exist(kind: str) -> None:
     message = the_problem(**{f"{kind}_name": "tuned"})
     assert message.startswith(f"{kind}_name: 'tuned' doesn't exist in {REGION}. Give one that does, or make one:")
     command = kind.replace("_", "-")
-    assert f"aws rds create-{command} --{command}-name NAME --db-parameter-group-family aurora-postgresql16" in message
+    assert f"aws rds create-{command} --{command}-name tuned --db-parameter-group-family aurora-postgresql16" in message
 
 
 @pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
@@ -194,7 +199,7 @@ def test_a_parameter_group_has_to_fit_the_version(rds: FakeRds, kind: str, name:
     rds.parameter_groups["tuned"] = rds.cluster_parameter_groups["tuned"] = "aurora-postgresql15"
     message = the_problem(**{f"{kind}_name": name})
     assert message.startswith(f"{kind}_name: '{name}' is of family aurora-postgresql15, and the restored version needs")
-    assert message.endswith("or leave it out for default.aurora-postgresql16.")
+    assert message.endswith("such as default.aurora-postgresql16.")
 
 
 def test_with_a_wrong_version_the_groups_that_were_named_are_still_looked_for(rds: FakeRds) -> None:
@@ -403,3 +408,90 @@ def test_all_that_is_wrong_is_found_at_once(rds: FakeRds, keys: FakeKeys) -> Non
         "application_secret",
     ]
     assert rds.changes() == []
+
+
+# What RDS says of versions, classes and the account
+
+
+def offering(rds: FakeRds, **says: Any) -> None:
+    rds.offers = {"db.r6g.large": says}
+
+
+@pytest.mark.parametrize(
+    ("says", "wanted", "told"),
+    [
+        ({"StorageType": "aurora"}, {"storage_type": "aurora-iopt1"}, "storage_type: 'aurora-iopt1' can't be had with"),
+        (
+            {"SupportedNetworkTypes": ["IPV4"]},
+            {"network_type": "DUAL"},
+            "network_type: 'DUAL' can't be had with db.r6g.large",
+        ),
+        ({"SupportsPerformanceInsights": False}, {}, "performance_insights_retention_days: 7 days can't be had with"),
+        ({"SupportsHttpEndpoint": False}, {"data_api": True}, "data_api: can't be had with db.r6g.large"),
+        (
+            {"SupportsIAMDatabaseAuthentication": False},
+            {"iam_database_authentication": True},
+            "iam_database_authentication: can't be had with",
+        ),
+    ],
+)
+def test_what_a_class_cant_do_is_refused(rds: FakeRds, says: dict[str, Any], wanted: dict[str, Any], told: str) -> None:
+    offering(rds, **says)
+    assert the_problem(**wanted).startswith(told)
+    offering(rds)
+    assert problems(**wanted) == [], "what RDS doesn't say is no refusal"
+
+
+def test_a_zone_that_the_class_isnt_offered_in_is_refused(rds: FakeRds) -> None:
+    offering(rds, AvailabilityZones=[{"Name": "us-east-1a"}])
+    instances = [replace(each, availability_zone="us-east-1b") for each in some_instances(1)]
+    assert the_problem(instances=instances).startswith(
+        "availability_zones: staging-orders-1 can't be made in 'us-east-1b' with db.r6g.large"
+    )
+
+
+def test_each_class_is_asked_for_once_and_told_by_the_field_that_gives_it(rds: FakeRds) -> None:
+    writer, first, second = some_instances(3)
+    readers = [replace(each, db_instance_class="db.r9z.large") for each in (first, second)]
+    rds.calls.clear()
+    message = the_problem(instances=[writer, *readers])
+    assert message.startswith("reader_instance_class: 'db.r9z.large' can't be had")
+    assert rds.operations().count("DescribeOrderableDBInstanceOptions") == 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 8.0), (0.5, 256.0)])
+def test_a_capacity_that_the_version_cant_have_is_refused(rds: FakeRds, low: float, high: float) -> None:
+    rds.versions["16.4"]["ServerlessV2FeaturesSupport"] = {"MinCapacity": 0.5, "MaxCapacity": 128.0}
+    message = the_problem(serverless_v2_min_capacity=low, serverless_v2_max_capacity=high)
+    assert "can't be had with aurora-postgresql 16.4, which takes 0.5 to 128 ACUs" in message
+
+
+def test_a_log_that_the_version_doesnt_export_is_refused(rds: FakeRds) -> None:
+    rds.versions["16.4"]["ExportableLogTypes"] = ["postgresql"]
+    message = the_problem(enabled_cloudwatch_logs_exports=["instance", "postgresql"])
+    assert message.startswith("enabled_cloudwatch_logs_exports: 'instance' isn't exported by aurora-postgresql 16.4")
+
+
+def test_a_subnet_group_has_to_support_the_network_type(rds: FakeRds) -> None:
+    rds.subnet_groups["databases"]["SupportedNetworkTypes"] = ["IPV4"]
+    assert "isn't supported by the subnet group 'databases' (IPV4)" in the_problem(network_type="DUAL")
+
+
+@pytest.mark.parametrize(
+    ("quota", "used", "told"),
+    [
+        ("DBClusters", 40, "needs 1 cluster, and the account may make 0 more in us-east-1 (40 of 40 exist)"),
+        ("DBInstances", 39, "needs 2 instances, and the account may make 1 more in us-east-1 (39 of 40 exist)"),
+    ],
+)
+def test_an_account_that_is_full_is_told_before_anything_is_made(
+    rds: FakeRds, quota: str, used: int, told: str
+) -> None:
+    rds.quotas[quota] = (used, 40)
+    assert told in the_problem()
+
+
+def test_where_rds_keeps_the_login_the_stacks_secret_doesnt_matter() -> None:
+    client("secretsmanager").delete_secret(SecretId=ADMIN_SECRET, ForceDeleteWithoutRecovery=True)
+    assert problems(master_login="rds_managed") == []
+    assert the_problem().startswith("admin_secret: ")

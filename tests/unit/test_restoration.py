@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import NOW, OPERATION, OWN_TAGS, REGION, TARGET, a_cluster_plan, a_record
+from tests.unit.support import NOW, OPERATION, OWN_TAGS, REGION, TARGET, a_cluster_plan, a_record, some_instances
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed
 from utils.payloads import RestoreProgress
-from utils.restoration import Action, Situation, after_action, after_check, assess
+from utils.restoration import Action, Situation, after_action, after_check, assess, outcome_of
 from utils.state import OperationRecord
 
 UNIT = 60
@@ -24,15 +24,16 @@ def cluster(rds: FakeRds) -> dict[str, Any]:
     return rds.add_cluster(TARGET, TagList=OWN_TAGS)
 
 
-def situation(record: OperationRecord | None = None, instance_count: int = 3) -> Situation:
-    return assess(a_cluster_plan(instance_count=instance_count), Aurora(REGION), record or a_record())
+def situation(record: OperationRecord | None = None, instance_count: int = 3, **changes: Any) -> Situation:
+    plan = a_cluster_plan(instances=some_instances(instance_count), **changes)
+    return assess(plan, Aurora(REGION), record or a_record(), NOW)
 
 
 def ours(cluster: dict[str, Any], **changes: Any) -> OperationRecord:
     return a_record(cluster_resource_id=cluster["DbClusterResourceId"], **changes)
 
 
-PASSWORD_RESET = {"password_reset_at": "2026-03-10T03:30:00.000Z"}
+PASSWORD_RESET: dict[str, Any] = {"password_reset_at": "2026-03-10T03:30:00.000Z"}
 
 
 # The table of due actions
@@ -53,7 +54,7 @@ def test_while_the_cluster_isnt_available_nothing_is_due(cluster: dict[str, Any]
 def test_in_an_available_cluster_the_writer_is_due_alone(cluster: dict[str, Any]) -> None:
     now = situation(ours(cluster))
     assert now.due is Action.CREATE_WRITER
-    assert now.missing_instances == [WRITER]
+    assert [each.identifier for each in now.missing_instances] == [WRITER]
 
 
 def test_while_the_writer_isnt_available_no_reader_is_due(rds: FakeRds, cluster: dict[str, Any]) -> None:
@@ -65,11 +66,12 @@ def test_while_the_writer_isnt_available_no_reader_is_due(rds: FakeRds, cluster:
 
 def test_behind_the_writer_all_missing_readers_are_due_together(rds: FakeRds, cluster: dict[str, Any]) -> None:
     rds.add_instance(WRITER, TARGET)
-    assert situation(ours(cluster)).missing_instances == [FIRST_READER, SECOND_READER]
+    missing = situation(ours(cluster)).missing_instances
+    assert [each.identifier for each in missing] == [FIRST_READER, SECOND_READER]
     rds.add_instance(SECOND_READER, TARGET, DBInstanceStatus="creating")
     now = situation(ours(cluster))
     assert now.due is Action.CREATE_READERS
-    assert now.missing_instances == [FIRST_READER]
+    assert [each.identifier for each in now.missing_instances] == [FIRST_READER]
 
 
 def test_a_cluster_of_one_needs_no_reader(rds: FakeRds, cluster: dict[str, Any]) -> None:
@@ -107,6 +109,136 @@ def test_an_instance_that_settles_again_is_waited_for(rds: FakeRds, members: dic
     now = situation(ours(members, **PASSWORD_RESET))
     assert now.due is Action.WAIT
     assert name in now.waiting_for
+
+
+# Who keeps the master login
+
+
+MANAGED: dict[str, Any] = {"master_login": "rds_managed"}
+INHERITED = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-productions"
+OURS = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-ours"
+HANDED_OVER: dict[str, Any] = {**PASSWORD_RESET, "inherited_secret_arn": INHERITED}
+
+
+def test_a_login_that_rds_is_to_keep_is_handed_over_to_it(members: dict[str, Any]) -> None:
+    assert situation(ours(members), **MANAGED).due is Action.MANAGE_MASTER_PASSWORD
+
+
+def test_rule_9_a_secret_that_came_with_the_snapshot_is_never_taken_for_our_own(members: dict[str, Any]) -> None:
+    members["MasterUserSecret"] = {"SecretArn": INHERITED, "SecretStatus": "active"}
+    assert situation(ours(members), **MANAGED).due is Action.MANAGE_MASTER_PASSWORD
+    now = situation(ours(members, **HANDED_OVER), **MANAGED)
+    assert now.due is Action.WAIT
+    assert now.waiting_for == "the master login's secret (not there yet)"
+
+
+def test_a_secret_that_is_being_made_is_waited_for(members: dict[str, Any]) -> None:
+    members["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "creating"}
+    assert situation(ours(members, **HANDED_OVER), **MANAGED).waiting_for == "the master login's secret (creating)"
+    members["MasterUserSecret"]["SecretStatus"] = "active"
+    record = ours(members, **HANDED_OVER)
+    now = situation(record, **MANAGED)
+    assert now.due is Action.NOTHING
+    outcome = outcome_of(a_cluster_plan(instances=some_instances(3), **MANAGED), now, record, REGION)
+    assert outcome.master_secret_arn == OURS
+
+
+def test_a_secret_that_rds_cant_make_is_for_a_person(members: dict[str, Any]) -> None:
+    members["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "impaired"}
+    with pytest.raises(StepFailed, match=r"is impaired. Look at its key's policy"):
+        situation(ours(members, **HANDED_OVER), **MANAGED)
+
+
+# What a restore doesn't take
+
+
+LATER: dict[str, Any] = {"preferred_maintenance_window": "sun:05:00-sun:05:30"}
+JUST_NOW, LONG_AGO = "2026-03-10T02:58:00.000Z", "2026-03-10T02:30:00.000Z"
+
+
+@pytest.fixture
+def as_rds_chose(members: dict[str, Any]) -> dict[str, Any]:
+    members |= {"PreferredMaintenanceWindow": "tue:01:00-tue:01:30", "AutoMinorVersionUpgrade": True}
+    return members
+
+
+def test_what_a_restore_doesnt_take_is_changed_once_the_login_is_ours(as_rds_chose: dict[str, Any]) -> None:
+    members = as_rds_chose
+    assert situation(ours(members), **LATER).due is Action.RESET_MASTER_PASSWORD
+    assert situation(ours(members, **PASSWORD_RESET), **LATER).due is Action.CHANGE_SETTINGS
+
+
+@pytest.mark.parametrize(
+    "wanted", [LATER, {"database_insights_mode": "advanced"}, {"auto_minor_version_upgrade": False}]
+)
+def test_each_setting_that_rds_chose_otherwise_leads_to_a_change(
+    as_rds_chose: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    assert situation(ours(as_rds_chose, **PASSWORD_RESET), **wanted).due is Action.CHANGE_SETTINGS
+
+
+def test_what_rds_chose_as_it_was_asked_for_needs_no_change(as_rds_chose: dict[str, Any]) -> None:
+    as_chosen: dict[str, Any] = {"preferred_maintenance_window": "tue:01:00-tue:01:30"}
+    assert situation(ours(as_rds_chose, **PASSWORD_RESET), **as_chosen).due is Action.NOTHING
+
+
+def test_a_change_is_asked_for_once_and_waited_for_until_it_shows(as_rds_chose: dict[str, Any]) -> None:
+    members = as_rds_chose
+    asked = ours(members, **PASSWORD_RESET, settings_changed_at=JUST_NOW)
+    assert situation(asked, **LATER).waiting_for == "the cluster's settings"
+    members["PreferredMaintenanceWindow"] = "Sun:05:00-Sun:05:30"
+    assert situation(asked, **LATER).due is Action.NOTHING
+
+
+def test_a_change_that_never_shows_doesnt_hold_up_the_run(as_rds_chose: dict[str, Any]) -> None:
+    asked = ours(as_rds_chose, **PASSWORD_RESET, settings_changed_at=LONG_AGO)
+    assert situation(asked, **LATER).due is Action.NOTHING
+
+
+def test_the_data_api_is_switched_on_at_the_end_and_waited_for(members: dict[str, Any]) -> None:
+    members["HttpEndpointEnabled"] = False
+    assert situation(ours(members, **PASSWORD_RESET), data_api=True).due is Action.ENABLE_DATA_API
+    asked = ours(members, **PASSWORD_RESET, data_api_enabled_at=JUST_NOW)
+    assert situation(asked, data_api=True).waiting_for == "the Data API"
+    members["HttpEndpointEnabled"] = True
+    assert situation(asked, data_api=True).due is Action.NOTHING
+
+
+# What nobody may be let in with
+
+
+@pytest.mark.parametrize(
+    ("cluster_says", "instance_says", "told"),
+    [
+        (
+            {"VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-0000000000000dead"}]},
+            {},
+            "RDS reports sg-0000000000000dead",
+        ),
+        ({"StorageEncrypted": False}, {}, "RDS reports no key of the account"),
+        ({"StorageEncrypted": True, "KmsKeyId": "arn:aws:kms:us-east-1:1:key/other"}, {}, "RDS reports arn:aws:kms"),
+        ({}, {"PubliclyAccessible": True}, "instance staging-orders-1 is publicly accessible"),
+    ],
+)
+def test_before_anybody_gets_a_password_who_can_reach_the_data_and_its_key_have_to_be_as_asked(
+    rds: FakeRds,
+    members: dict[str, Any],
+    cluster_says: dict[str, Any],
+    instance_says: dict[str, Any],
+    told: str,
+) -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/0d1f"
+    members |= {"StorageEncrypted": True, "KmsKeyId": key} | cluster_says
+    rds.instances[WRITER] |= instance_says
+    with pytest.raises(StepFailed, match="Nobody is let in to cluster staging-orders") as failed:
+        situation(ours(members), data_key_id=key)
+    assert told in str(failed.value)
+
+
+def test_a_key_may_have_been_given_by_its_id_or_by_an_alias(members: dict[str, Any]) -> None:
+    members |= {"StorageEncrypted": True, "KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/0d1f"}
+    for given in ("0d1f", "alias/staging", "arn:aws:kms:us-east-1:123456789012:alias/staging"):
+        assert situation(ours(members), data_key_id=given).due is Action.RESET_MASTER_PASSWORD
 
 
 def test_with_everything_there_nothing_is_due(members: dict[str, Any]) -> None:

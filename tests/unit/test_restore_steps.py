@@ -25,6 +25,7 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.errors import StepFailed, TemporaryFailure
+from utils.plans import ClusterPlan
 from utils.state import OperationRecord, OperationState
 
 pytestmark = pytest.mark.usefixtures("account")
@@ -47,12 +48,12 @@ def record() -> OperationRecord:
     return found
 
 
-def act(clock: Clock) -> Any:
-    return advance({"run": a_run(now=clock.now), "cluster": PLAN})
+def act(clock: Clock, plan: ClusterPlan = PLAN) -> Any:
+    return advance({"run": a_run(now=clock.now), "cluster": plan})
 
 
-def observe(clock: Clock, progress: Any) -> Any:
-    return look({"run": a_run(now=clock.now), "cluster": PLAN, "progress": progress})
+def observe(clock: Clock, progress: Any, plan: ClusterPlan = PLAN) -> Any:
+    return look({"run": a_run(now=clock.now), "cluster": plan, "progress": progress})
 
 
 def staged_password() -> str:
@@ -60,16 +61,16 @@ def staged_password() -> str:
     return str(json.loads(text)["password"])
 
 
-def restore(clock: Clock) -> list[str]:
+def restore(clock: Clock, plan: ClusterPlan = PLAN) -> list[str]:
     """The state machine's loop, from the first action until everything is settled; the transitions that it took."""
     transitions = []
     progress = None
     while progress is None or progress["answer"] != "done":
         if progress is None or progress["answer"] == "advance":
-            progress = act(clock)
+            progress = act(clock, plan)
             transitions.append("Restore Snapshot")
         clock.pass_seconds(progress["wait_seconds"])
-        progress = observe(clock, progress)
+        progress = observe(clock, progress, plan)
         transitions += ["Wait for Restore", "Check Restore Status", "Restore Done?"]
     return transitions
 
@@ -83,6 +84,91 @@ def test_a_restore_makes_cluster_writer_reader_and_password_in_this_order(rds: F
         "ModifyDBCluster",
     ]
     assert sorted(rds.instances) == ["staging-orders-1", "staging-orders-2"]
+
+
+# What follows the instances
+
+LATER = a_cluster_plan(
+    master_login="rds_managed",
+    master_secret_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/stacks",
+    preferred_maintenance_window="sun:05:00-sun:05:30",
+    performance_insights_retention_days=465,
+    database_insights_mode="advanced",
+    auto_minor_version_upgrade=False,
+    data_api=True,
+)
+
+
+def test_what_rds_takes_only_later_follows_the_instances_one_call_each(rds: FakeRds, clock: Clock) -> None:
+    rds.seconds = {"ModifyDBCluster": 90, "EnableHttpEndpoint": 90}
+    restore(clock, LATER)
+    login, settings, data_api = rds.calls_that_change()[-3:]
+    assert login == (
+        "ModifyDBCluster",
+        {
+            "DBClusterIdentifier": TARGET,
+            "ManageMasterUserPassword": True,
+            "MasterUserSecretKmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/stacks",
+            "ApplyImmediately": True,
+        },
+    )
+    assert settings == (
+        "ModifyDBCluster",
+        {
+            "DBClusterIdentifier": TARGET,
+            "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
+            "AutoMinorVersionUpgrade": False,
+            "DatabaseInsightsMode": "advanced",
+            "EnablePerformanceInsights": True,
+            "PerformanceInsightsRetentionPeriod": 465,
+            "ApplyImmediately": True,
+        },
+    )
+    assert data_api == ("EnableHttpEndpoint", {"ResourceArn": rds.clusters[TARGET]["DBClusterArn"]})
+    assert record().differences == []
+
+
+def test_a_login_that_rds_keeps_leaves_the_stacks_secret_alone(rds: FakeRds, clock: Clock) -> None:
+    restore(clock, LATER)
+    found = record()
+    assert found.master_secret_arn == rds.managed_secret
+    assert (found.password_version_id, found.endpoint, found.port) == (None, rds.clusters[TARGET]["Endpoint"], 5432)
+    stages = client("secretsmanager").describe_secret(SecretId=ADMIN_SECRET)["VersionIdsToStages"]
+    assert list(stages.values()) == [["AWSCURRENT"]]
+
+
+def test_rule_9_the_sources_secret_on_a_new_cluster_is_waited_out(rds: FakeRds, clock: Clock) -> None:
+    """Restored clusters may report the secret of their source, although nobody manages it for them."""
+    rds.seconds = {"RestoreDBClusterFromSnapshot": 60}
+    act(clock, LATER)
+    productions = rds.managed_secret.replace("5a1e", "production")
+    rds.clusters[TARGET]["MasterUserSecret"] = {"SecretArn": productions, "SecretStatus": "active"}
+    clock.pass_seconds(60)
+    restore(clock, LATER)
+    assert record().inherited_secret_arn == productions
+    assert record().master_secret_arn == rds.managed_secret
+
+
+@pytest.mark.parametrize("operation_lost", ["ModifyDBCluster", "EnableHttpEndpoint"])
+def test_rule_5_what_follows_the_instances_is_found_done_after_a_lost_answer(
+    rds: FakeRds, clock: Clock, operation_lost: str
+) -> None:
+    rds.lose_answer(operation_lost)
+    with pytest.raises(TemporaryFailure):
+        restore(clock, LATER)
+    restore(clock, LATER)
+    assert record().master_secret_arn == rds.managed_secret
+    handed_over = [given for _, given in rds.calls_that_change() if "ManageMasterUserPassword" in given]
+    assert len(handed_over) == 1
+
+
+def test_what_differs_at_the_end_is_told_and_doesnt_fail_the_run(rds: FakeRds, clock: Clock) -> None:
+    act(clock)
+    rds.clusters[TARGET]["BackupRetentionPeriod"] = 7
+    restore(clock)
+    assert record().differences == ["backup_retention_days: asked for 1, RDS reports 7"]
+    audit = client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]
+    assert "backup_retention_days: asked for 1, RDS reports 7" in str(audit)
 
 
 def test_forty_minutes_of_aurora_work_need_fewer_than_sixty_transitions(rds: FakeRds, clock: Clock) -> None:

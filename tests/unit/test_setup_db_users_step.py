@@ -110,6 +110,50 @@ def test_a_proven_login_becomes_current_and_both_roles_can_log_in(
     assert not can_log_in(server, "orders", "boss", "Productions-password-1")
 
 
+CLUSTER_ARN = "arn:aws:rds:us-east-1:123456789012:cluster:staging-orders"
+
+
+@pytest.fixture
+def kept_by_rds(postgres: Postgres, operation: OperationState) -> str:
+    """The operation's login, as RDS has set it and keeps it; what the record says of it."""
+    postgres.set_password("boss", "What-RDS-made-up-1")
+    secret = client("secretsmanager").create_secret(
+        Name="rds!cluster-5a1e",
+        SecretString=json.dumps({"username": "boss", "password": "What-RDS-made-up-1"}),
+        Tags=[{"Key": "aws:rds:primaryDBClusterArn", "Value": CLUSTER_ARN}],
+    )["ARN"]
+    operation.remember(
+        password_version_id=None,
+        master_secret_arn=secret,
+        cluster_arn=CLUSTER_ARN,
+        endpoint=postgres.address,
+        port=postgres.port,
+    )
+    return secret
+
+
+def test_a_login_that_rds_keeps_is_proved_and_used_and_the_stacks_secret_left_alone(
+    postgres: Postgres, kept_by_rds: str
+) -> None:
+    answer = set_up(task())
+    assert (answer["endpoint"], answer["port"]) == (postgres.address, postgres.port)
+    assert record().login_proven_at is not None
+    assert current_secret() == {}
+
+
+def test_rule_9_a_secret_of_another_cluster_is_not_even_read(kept_by_rds: str, operation: OperationState) -> None:
+    operation.remember(cluster_arn=f"{CLUSTER_ARN}-other")
+    with pytest.raises(StepFailed, match="It wasn't read"):
+        set_up(task())
+    assert record().login_proven_at is None
+
+
+def test_a_login_that_nobody_keeps_is_for_a_person(operation: OperationState) -> None:
+    operation.remember(password_version_id=None)
+    with pytest.raises(StepFailed, match="The master password wasn't reset"):
+        set_up(task())
+
+
 def test_rule_5_setting_up_twice_is_as_good_as_once(login: MasterLogin) -> None:
     assert set_up(task()) == set_up(task())
 

@@ -62,7 +62,7 @@ def test_a_parameter_group_that_doesnt_exist_or_doesnt_fit(pipeline: Pipeline, t
     assert reason.startswith(f"{kind}_name: 'tuned-for-nothing' doesn't exist in {REGION}.")
     reason = refused(pipeline, target_cluster_id=target, **{f"{kind}_name": "default.aurora-postgresql16"})
     assert reason.startswith(f"{kind}_name: 'default.aurora-postgresql16' is of family aurora-postgresql16")
-    assert "leave it out for default.aurora-postgresql17" in reason
+    assert "such as default.aurora-postgresql17" in reason
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def test_nothing_falls_back_to_rds_defaults(pipeline: Pipeline, target: str) -> 
         "port": 5499,
         "backup_retention_days": 9,
         "iam_database_authentication": True,
+        "enabled_cloudwatch_logs_exports": ["postgresql"],
     }
     run = pipeline.run(asked)
     assert run.status == "SUCCEEDED", run.reason

@@ -1,0 +1,186 @@
+"""Where a new cluster's settings come from, that they arrive, and that it is told where they don't."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts.local_run.production import Production, database_session, wait_until
+from scripts.local_run.proof import Server
+from scripts.local_run.stage import REGION
+from tests.integration.pipeline.support import Pipeline, Run
+
+UNUSUAL = "prod-unusual"
+SETTINGS: dict[str, Any] = {
+    "Port": 5544,
+    "StorageType": "aurora-iopt1",
+    "EnableCloudwatchLogsExports": ["instance", "postgresql"],
+    "EnableIAMDatabaseAuthentication": True,
+    "BackupRetentionPeriod": 12,
+    "PreferredBackupWindow": "01:15-01:45",
+    "PreferredMaintenanceWindow": "tue:03:00-tue:03:30",
+    "DBClusterParameterGroupName": "tuned-cluster",
+    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0, "MaxCapacity": 8, "SecondsUntilAutoPause": 900},
+    "EnablePerformanceInsights": True,
+    "PerformanceInsightsRetentionPeriod": 465,
+    "DatabaseInsightsMode": "advanced",
+}
+SAME = (
+    *("EngineVersion", "Port", "StorageType", "EnabledCloudwatchLogsExports", "IAMDatabaseAuthenticationEnabled"),
+    *("BackupRetentionPeriod", "PreferredBackupWindow", "PreferredMaintenanceWindow", "DBClusterParameterGroup"),
+    *("ServerlessV2ScalingConfiguration", "PerformanceInsightsRetentionPeriod", "DatabaseInsightsMode", "NetworkType"),
+)
+SAME_OF_INSTANCES = ("DBInstanceClass", "PromotionTier", "AutoMinorVersionUpgrade", "PerformanceInsightsEnabled")
+
+
+@pytest.fixture(scope="module")
+def unusual(place: Any) -> Iterator[dict[str, Any]]:
+    """A source that is unlike RDS's defaults in everything, protected, and with a snapshot."""
+    pipeline = Pipeline(place)
+    rds = pipeline.rds()
+    for create, key, group in (
+        (rds.create_db_cluster_parameter_group, "DBClusterParameterGroupName", "tuned-cluster"),
+        (rds.create_db_parameter_group, "DBParameterGroupName", "tuned-instances"),
+    ):
+        create(**{key: group}, DBParameterGroupFamily="aurora-postgresql17", Description="tuned")
+    rds.create_db_cluster(
+        DBClusterIdentifier=UNUSUAL,
+        Engine="aurora-postgresql",
+        EngineVersion="17.5",
+        MasterUsername="boss",
+        MasterUserPassword="Productions-password-1",
+        DatabaseName="shop",
+        DeletionProtection=True,
+        **SETTINGS,
+    )
+    wait_until(pipeline.aws, lambda: (pipeline.cluster(UNUSUAL) or {}).get("Status") == "available")
+    for number, (instance_class, tier) in enumerate((("db.r6g.xlarge", 2), ("db.serverless", 9))):
+        rds.create_db_instance(
+            DBInstanceIdentifier=f"{UNUSUAL}-{number}",
+            DBClusterIdentifier=UNUSUAL,
+            Engine="aurora-postgresql",
+            DBInstanceClass=instance_class,
+            DBParameterGroupName="tuned-instances",
+            PromotionTier=tier,
+            AutoMinorVersionUpgrade=False,
+        )
+        wait_until(pipeline.aws, lambda: all_available(pipeline, UNUSUAL))
+    rds.create_db_cluster_snapshot(DBClusterIdentifier=UNUSUAL, DBClusterSnapshotIdentifier="unusual-nightly")
+    pipeline.aws.clock.sleep(1800)
+    yield pipeline.cluster(UNUSUAL) or {}
+    rds.modify_db_cluster(DBClusterIdentifier=UNUSUAL, DeletionProtection=False, ApplyImmediately=True)
+    pipeline.remove(UNUSUAL)
+
+
+def instances_of(pipeline: Pipeline, cluster: str) -> list[dict[str, Any]]:
+    filters = [{"Name": "db-cluster-id", "Values": [cluster]}]
+    found = pipeline.rds().describe_db_instances(Filters=filters)["DBInstances"]
+    return sorted(found, key=lambda each: str(each["DBInstanceIdentifier"]))
+
+
+def all_available(pipeline: Pipeline, cluster: str) -> bool:
+    return all(each["DBInstanceStatus"] == "available" for each in instances_of(pipeline, cluster))
+
+
+def opens(pipeline: Pipeline, run: Run, login: dict[str, Any], database: str) -> bool:
+    server = Server(run.output["users"]["endpoint"], run.output["users"]["port"])
+    with database_session(pipeline.aws, server, database, login["username"], login["password"]):
+        return True
+
+
+def test_a_copy_of_an_unusual_source_arrives_like_it_and_a_request_may_say_otherwise(
+    pipeline: Pipeline, unusual: dict[str, Any], target: str
+) -> None:
+    """`instance_count` is the stack's own parameter here, so the request says it."""
+    run = pipeline.run(
+        {
+            "target_cluster_id": target,
+            "source_cluster_id": UNUSUAL,
+            "instance_count": 2,
+            "backup_retention_days": 3,
+            "tags": {"purpose": "trial"},
+        }
+    )
+    assert run.status == "SUCCEEDED", run.reason
+    cluster = pipeline.cluster(target)
+    assert cluster is not None
+    differing = {name for name in SAME if cluster.get(name) != unusual.get(name)}
+    assert differing == {"BackupRetentionPeriod"}
+    assert cluster["BackupRetentionPeriod"] == 3
+    assert (cluster["DeletionProtection"], cluster["CopyTagsToSnapshot"]) == (False, True)
+    assert cluster["EngineLifecycleSupport"] == "open-source-rds-extended-support-disabled"
+    made, models = instances_of(pipeline, target), instances_of(pipeline, UNUSUAL)
+    for name in SAME_OF_INSTANCES:
+        assert [each.get(name) for each in made] == [each.get(name) for each in models], name
+    for each in made:
+        assert {tag["Key"]: tag["Value"] for tag in each["TagList"]}["purpose"] == "trial"
+        assert each["PubliclyAccessible"] is False
+        assert each["DBParameterGroups"][0]["DBParameterGroupName"] == "tuned-instances"
+    assert run.output["restore"]["differences"] == []
+    origins = run.output["plan"]["cluster"]["origins"]
+    assert (origins["port"], origins["backup_retention_days"]) == ("source", "request")
+
+
+def test_a_dry_run_says_every_setting_and_who_decided_it(
+    pipeline: Pipeline, unusual: dict[str, Any], target: str
+) -> None:
+    run = pipeline.run({"target_cluster_id": target, "source_cluster_id": UNUSUAL, "dry_run": True, "port": 6000})
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.changes == []
+    (message,) = run.messages
+    for part in (
+        "PostgreSQL 17.5 [source]",
+        "port 6000 [request]",
+        "aurora-iopt1 [source]",
+        "at least 0 ACUs [source], at most 8 [source], paused after 900 seconds [source]",
+        "deletion protection off [stack]",
+        "Extended Support off [stack]",
+        "maintenance window tue:03:00-tue:03:30",
+        "advanced Database Insights",
+    ):
+        assert part in message["message"], message["message"]
+
+
+def test_a_difference_that_aws_makes_is_told_and_doesnt_fail_the_run(
+    pipeline: Pipeline, production: Production, target: str
+) -> None:
+    clock, region = pipeline.aws.clock, pipeline.aws.aurora.region(REGION)
+    seconds = pipeline.aws.aurora.durations.restore_cluster + 60
+
+    def somebody_changes_it() -> None:
+        region.cluster(target).attributes["BackupRetentionPeriod"] = 7
+
+    clock.call_at(clock.time() + seconds, somebody_changes_it)
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "SUCCEEDED", run.reason
+    told = "backup_retention_days: asked for 1, RDS reports 7"
+    assert run.output["restore"]["differences"] == [told]
+    (message,) = run.messages
+    assert f"Differs    {told}" in message["message"]
+    item = pipeline.state(run.operation_id)
+    assert item is not None
+    assert item["differences"]["L"] == [{"S": told}]
+
+
+def test_a_login_that_rds_keeps_opens_and_the_data_api_is_on(
+    pipeline: Pipeline, production: Production, target: str
+) -> None:
+    secrets, admin = pipeline.aws.client("secretsmanager"), pipeline.place.stack.outputs["AdminSecretArn"]
+    before = secrets.describe_secret(SecretId=admin)["VersionIdsToStages"]
+    run = pipeline.run({"target_cluster_id": target, "master_login": "rds_managed", "data_api": True})
+    assert run.status == "SUCCEEDED", run.reason
+    cluster = pipeline.cluster(target)
+    assert cluster is not None
+    assert cluster["HttpEndpointEnabled"] is True
+    kept = cluster["MasterUserSecret"]
+    assert kept["SecretStatus"] == "active"
+    login = json.loads(secrets.get_secret_value(SecretId=kept["SecretArn"])["SecretString"])
+    assert opens(pipeline, run, login, "orders")
+    assert secrets.describe_secret(SecretId=admin)["VersionIdsToStages"] == before
+    (message,) = run.messages
+    assert f"Login      RDS keeps the master login in {kept['SecretArn']}" in message["message"]
+    for place in (run.output, run.messages, pipeline.state(run.operation_id), run.followed.history):
+        assert login["password"] not in str(place)

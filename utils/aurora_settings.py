@@ -1,0 +1,144 @@
+"""The settings of clusters and instances as RDS reports them, under the names that a plan has for them.
+
+None stands for what RDS doesn't report, which is no answer: it is neither taken over nor compared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
+
+IN_SYNC = "in-sync"
+EXTENDED_SUPPORT = "open-source-rds-extended-support"
+NO_EXTENDED_SUPPORT = f"{EXTENDED_SUPPORT}-disabled"
+
+
+class ClusterSettings(Struct, frozen=True, kw_only=True):
+    """Of a cluster. Lists are sorted: RDS promises no order."""
+
+    engine_version: str | None
+    port: int | None
+    db_subnet_group_name: str | None
+    vpc_security_group_ids: list[str]
+    db_cluster_parameter_group_name: str | None
+    storage_type: str
+    network_type: str | None
+    enabled_cloudwatch_logs_exports: list[str]
+    iam_database_authentication: bool | None
+    deletion_protection: bool | None
+    backup_retention_days: int | None
+    preferred_backup_window: str | None
+    preferred_maintenance_window: str | None
+    auto_minor_version_upgrade: bool | None
+    copy_tags_to_snapshot: bool | None
+    extended_support: bool | None
+    serverless_v2_min_capacity: float | None
+    serverless_v2_max_capacity: float | None
+    serverless_v2_seconds_until_auto_pause: int | None
+    database_insights_mode: str | None
+    performance_insights_retention_days: int | None
+    data_api: bool | None
+
+
+class InstanceSettings(Struct, frozen=True, kw_only=True):
+    """Of a member. `waiting_parameters`: groups whose static parameters wait for a reboot."""
+
+    db_instance_class: str | None
+    availability_zone: str | None
+    promotion_tier: int | None
+    db_parameter_group_name: str | None
+    auto_minor_version_upgrade: bool | None
+    publicly_accessible: bool | None
+    performance_insights_retention_days: int | None
+    preferred_maintenance_window: str | None
+    waiting_parameters: list[str]
+
+
+class MasterSecret(Struct, frozen=True, kw_only=True):
+    """The secret in which RDS keeps a master password. A restored cluster may report its source's for a while."""
+
+    arn: str
+    status: str
+
+    @property
+    def is_ready(self) -> bool:
+        return self.status in ("active", "rotating")
+
+    @property
+    def is_broken(self) -> bool:
+        return self.status == "impaired"
+
+
+def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
+    scaling = raw.get("ServerlessV2ScalingConfiguration") or {}
+    support = raw.get("EngineLifecycleSupport")
+    return ClusterSettings(
+        engine_version=raw.get("EngineVersion"),
+        port=raw.get("Port"),
+        db_subnet_group_name=raw.get("DBSubnetGroup"),
+        vpc_security_group_ids=sorted(each.get("VpcSecurityGroupId", "") for each in raw.get("VpcSecurityGroups", [])),
+        db_cluster_parameter_group_name=raw.get("DBClusterParameterGroup"),
+        storage_type=raw.get("StorageType") or "aurora",
+        network_type=raw.get("NetworkType"),
+        enabled_cloudwatch_logs_exports=sorted(raw.get("EnabledCloudwatchLogsExports", [])),
+        iam_database_authentication=raw.get("IAMDatabaseAuthenticationEnabled"),
+        deletion_protection=raw.get("DeletionProtection"),
+        backup_retention_days=raw.get("BackupRetentionPeriod"),
+        preferred_backup_window=raw.get("PreferredBackupWindow"),
+        preferred_maintenance_window=_lower(raw.get("PreferredMaintenanceWindow")),
+        auto_minor_version_upgrade=raw.get("AutoMinorVersionUpgrade"),
+        copy_tags_to_snapshot=raw.get("CopyTagsToSnapshot"),
+        extended_support=None if support is None else support == EXTENDED_SUPPORT,
+        serverless_v2_min_capacity=scaling.get("MinCapacity"),
+        serverless_v2_max_capacity=scaling.get("MaxCapacity"),
+        serverless_v2_seconds_until_auto_pause=scaling.get("SecondsUntilAutoPause"),
+        database_insights_mode=raw.get("DatabaseInsightsMode") or "standard",
+        performance_insights_retention_days=_insights_days(raw),
+        data_api=raw.get("HttpEndpointEnabled"),
+    )
+
+
+def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
+    groups = raw.get("DBParameterGroups", [])
+    return InstanceSettings(
+        db_instance_class=raw.get("DBInstanceClass"),
+        availability_zone=raw.get("AvailabilityZone"),
+        promotion_tier=raw.get("PromotionTier"),
+        db_parameter_group_name=groups[0].get("DBParameterGroupName") if groups else None,
+        auto_minor_version_upgrade=raw.get("AutoMinorVersionUpgrade"),
+        publicly_accessible=raw.get("PubliclyAccessible"),
+        performance_insights_retention_days=_insights_days(raw),
+        preferred_maintenance_window=_lower(raw.get("PreferredMaintenanceWindow")),
+        waiting_parameters=[
+            each.get("DBParameterGroupName", "")
+            for each in groups
+            if each.get("ParameterApplyStatus", IN_SYNC) not in (IN_SYNC, "applying")
+        ],
+    )
+
+
+def read_master_secret(raw: DBClusterTypeDef) -> MasterSecret | None:
+    secret = raw.get("MasterUserSecret") or {}
+    if not secret.get("SecretArn"):
+        return None
+    return MasterSecret(arn=secret.get("SecretArn", ""), status=secret.get("SecretStatus", "").lower())
+
+
+def lifecycle(extended_support: bool) -> str:
+    """RDS enrols a cluster in paid Extended Support unless it is told not to."""
+    return EXTENDED_SUPPORT if extended_support else NO_EXTENDED_SUPPORT
+
+
+def _insights_days(raw: DBClusterTypeDef | DBInstanceTypeDef) -> int | None:
+    enabled = raw.get("PerformanceInsightsEnabled")
+    if enabled is None:
+        return None
+    return raw.get("PerformanceInsightsRetentionPeriod", 7) if enabled else 0
+
+
+def _lower(text: str | None) -> str | None:
+    return text.lower() if text else None

@@ -1,0 +1,129 @@
+"""What RDS reports of the new cluster, held against what was asked for.
+
+A difference is told and doesn't fail the run: the cluster is there, and somebody can mend it. Two kinds do, before
+anybody gets a password: who can reach the cluster, and which key its data is under. The first may expose production's
+data, the second can never be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from utils.aurora_settings import ClusterSettings
+from utils.aurora_shapes import Cluster, Instance
+from utils.plans import ClusterPlan, PlannedInstance
+
+# RDS takes them only once the cluster exists.
+LATER = ("preferred_maintenance_window", "database_insights_mode", "auto_minor_version_upgrade")
+
+
+def differences(plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], region: str) -> list[str]:
+    """One sentence each, the cluster's first."""
+    return [*_of_cluster(plan, cluster, region), *_of_instances(plan, instances, region)]
+
+
+def unsafe_differences(plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance]) -> list[str]:
+    """Those for which nobody may be let in."""
+    return [
+        *_group_difference(plan, cluster),
+        *_key_difference(plan, cluster),
+        *(
+            f"instance {each.identifier} is publicly accessible"
+            for each in instances
+            if each.settings.publicly_accessible
+        ),
+    ]
+
+
+def later_differences(plan: ClusterPlan, cluster: Cluster) -> list[str]:
+    """Of what a restore doesn't take: what is still to be changed."""
+    return [text for name in LATER for text in _difference(name, getattr(plan, name), getattr(cluster.settings, name))]
+
+
+def _of_cluster(plan: ClusterPlan, cluster: Cluster, region: str) -> Iterator[str]:
+    for name in ClusterSettings.__struct_fields__:
+        wanted = True if name == "copy_tags_to_snapshot" else getattr(plan, name)
+        reported = getattr(cluster.settings, name)
+        if isinstance(wanted, list):
+            wanted = sorted(wanted)
+        yield from _difference(name, wanted, reported)
+    if plan.data_key_id is None and cluster.encrypted_under:
+        yield f"kms_key_id: asked for no key of the account's, RDS reports {cluster.encrypted_under}"
+    for key, value in plan.tags.items():
+        yield from _difference(f"tag {key}", value, cluster.tags.get(key, "none"))
+    first = plan.instances[0].identifier
+    if cluster.writer_identifier is not None:
+        yield from _difference("writer", first, cluster.writer_identifier)
+    for member in cluster.unapplied_members:
+        yield _waits_for_reboot(member, plan.db_cluster_parameter_group_name, region)
+
+
+def _of_instances(plan: ClusterPlan, instances: Sequence[Instance], region: str) -> Iterator[str]:
+    found = {each.identifier: each for each in instances}
+    for planned in plan.instances:
+        instance = found.pop(planned.identifier, None)
+        if instance is None:
+            yield f"instance {planned.identifier}: asked for, RDS reports none"
+            continue
+        for name, wanted in _wanted(plan, planned).items():
+            for text in _difference(name, wanted, getattr(instance.settings, name)):
+                yield f"instance {planned.identifier}: {text}"
+        for group in instance.settings.waiting_parameters:
+            yield _waits_for_reboot(planned.identifier, group, region)
+        for key, value in plan.tags.items():
+            for text in _difference(f"tag {key}", value, instance.tags.get(key, "none")):
+                yield f"instance {planned.identifier}: {text}"
+    for name in found:
+        yield f"instance {name}: not asked for"
+
+
+def _wanted(plan: ClusterPlan, planned: PlannedInstance) -> dict[str, Any]:
+    return {
+        "db_instance_class": planned.db_instance_class,
+        "availability_zone": planned.availability_zone,
+        "promotion_tier": planned.promotion_tier,
+        "db_parameter_group_name": plan.db_parameter_group_name,
+        "auto_minor_version_upgrade": plan.auto_minor_version_upgrade,
+        "performance_insights_retention_days": plan.performance_insights_retention_days,
+        "preferred_maintenance_window": plan.preferred_maintenance_window,
+    }
+
+
+def _difference(name: str, wanted: Any, reported: Any) -> Iterator[str]:
+    """None is no answer of RDS's, and no wish of the plan's."""
+    if name == "preferred_maintenance_window" and wanted is not None:
+        wanted = wanted.lower()
+    if wanted is not None and reported is not None and wanted != reported:
+        yield f"{name}: asked for {_spoken(wanted)}, RDS reports {_spoken(reported)}"
+
+
+def _spoken(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _waits_for_reboot(instance: str, group: str, region: str) -> str:
+    return (
+        f"instance {instance}: static parameters of {group} wait for a reboot: "
+        f"aws rds reboot-db-instance --db-instance-identifier {instance} --region {region}"
+    )
+
+
+def _group_difference(plan: ClusterPlan, cluster: Cluster) -> Iterator[str]:
+    wanted, reported = sorted(plan.vpc_security_group_ids), cluster.settings.vpc_security_group_ids
+    if reported and reported != wanted:
+        yield f"vpc_security_group_ids: asked for {', '.join(wanted)}, RDS reports {', '.join(reported)}"
+
+
+def _key_difference(plan: ClusterPlan, cluster: Cluster) -> Iterator[str]:
+    """An alias is only a name for a key: which one it was can't be told from here."""
+    wanted, reported = plan.data_key_id, cluster.encrypted_under
+    if wanted is None:
+        return
+    is_alias = "alias/" in wanted
+    if reported is None or (not is_alias and wanted.rpartition("/")[2] != reported.rpartition("/")[2]):
+        yield f"kms_key_id: asked for {wanted}, RDS reports {reported or 'no key of the account'}"

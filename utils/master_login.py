@@ -1,0 +1,49 @@
+"""Who keeps the new cluster's master password: the stack's secret, or RDS in one of its own.
+
+Either way a step that died is simply taken again: what was stored first is found again.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from utils import settings
+from utils.aurora_shapes import Cluster
+from utils.aurora_utils import Aurora
+from utils.credentials import AdminSecret
+from utils.errors import TemporaryFailure
+from utils.plans import ClusterPlan
+from utils.restoration import managed_secret
+from utils.state import OperationRecord, OperationState, iso
+
+NOTHING_INHERITED = "none"
+
+
+def reset_master_password(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState) -> None:
+    """Production's password must not open the copy. The new one is stored before RDS hears of it."""
+    version = AdminSecret.version_for(cluster.resource_id)
+    login = AdminSecret(settings.text("ADMIN_SECRET_ARN")).stage(
+        version, cluster.master_username, _endpoint_of(cluster), cluster.port, plan.identifier
+    )
+    aurora.reset_master_password(plan.identifier, login.password)
+    state.remember(password_version_id=version, password_reset_at=iso(state.now))
+
+
+def hand_over_master_password(
+    plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> None:
+    """Which secret the cluster shows now is written down first: it is its source's, and never taken for its own."""
+    endpoint = _endpoint_of(cluster)
+    if record.inherited_secret_arn is None:
+        inherited = cluster.master_secret.arn if cluster.master_secret else NOTHING_INHERITED
+        state.remember(inherited_secret_arn=inherited, endpoint=endpoint, port=cluster.port)
+        record = replace(record, inherited_secret_arn=inherited)
+    if managed_secret(cluster, record) is None:
+        aurora.manage_master_password(plan)
+    state.remember(password_reset_at=iso(state.now))
+
+
+def _endpoint_of(cluster: Cluster) -> str:
+    if cluster.endpoint is None:
+        raise TemporaryFailure(f"Cluster {cluster.identifier} has no endpoint yet.")
+    return cluster.endpoint

@@ -1,0 +1,211 @@
+"""Whether the settings of the new cluster can be had in its region: network, version, classes, groups, quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from utils.aurora_shapes import Snapshot
+from utils.aurora_utils import ENGINE
+from utils.identifiers import is_lower_version
+from utils.plans import ClusterPlan
+from utils.surroundings import InstanceOffer, ParameterGroup, SubnetGroup, Surroundings, family_of
+
+ZONES_NEEDED = 2
+CLUSTER_GROUP: ParameterGroup = "db_cluster_parameter_group"
+INSTANCE_GROUP: ParameterGroup = "db_parameter_group"
+
+
+def network_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    name, region = cluster.db_subnet_group_name, around.region
+    group = around.subnet_group(name) if name else None
+    if group is not None and len(group.zones) < ZONES_NEEDED:
+        yield (
+            f"db_subnet_group_name: {name!r} covers only {', '.join(group.zones) or 'no zone'}, and Aurora needs two "
+            "zones. Give it all its subnets, and one of another zone: aws rds modify-db-subnet-group "
+            f"--db-subnet-group-name {name} --subnet-ids IDS --region {region}"
+        )
+    elif group is not None and group.network_types and cluster.network_type not in group.network_types:
+        yield (
+            f"network_type: {cluster.network_type!r}{_whose(cluster, 'network_type')} isn't supported by the subnet "
+            f"group {name!r} ({', '.join(group.network_types)}). Give another network_type, or a db_subnet_group_name "
+            f"whose subnets have IPv6 blocks: aws rds describe-db-subnet-groups --region {region}"
+        )
+    elif group is None and name:
+        yield (
+            f"db_subnet_group_name: {name!r} doesn't exist in {region}. "
+            f"Give one that does: aws rds describe-db-subnet-groups --region {region}"
+        )
+    if group is not None:
+        for zone in dict.fromkeys(each.availability_zone for each in cluster.instances):
+            if zone is not None and zone not in group.zones:
+                yield (
+                    f"availability_zones: {zone!r} isn't covered by the subnet group {name!r} "
+                    f"({', '.join(group.zones)}). Give zones of it, or leave it out to let RDS choose."
+                )
+    if cluster.vpc_security_group_ids:
+        yield from _security_group_problems(cluster.vpc_security_group_ids, name, group, around)
+
+
+def _security_group_problems(
+    wanted: list[str], subnet_group_name: str, subnet_group: SubnetGroup | None, around: Surroundings
+) -> Iterator[str]:
+    vpcs = around.vpcs_of(wanted)
+    listing = f"aws ec2 describe-security-groups --region {around.region}"
+    if subnet_group is not None:
+        listing += f" --filters Name=vpc-id,Values={subnet_group.vpc_id}"
+    for each in dict.fromkeys(wanted):
+        if each not in vpcs:
+            yield f"vpc_security_group_ids: {each!r} doesn't exist in {around.region}. Give one that does: {listing}"
+        elif subnet_group is not None and vpcs[each] != subnet_group.vpc_id:
+            yield (
+                f"vpc_security_group_ids: {each!r} is in {vpcs[each]}, but the subnet group {subnet_group_name!r} is "
+                f"in {subnet_group.vpc_id}. Give groups of that VPC: {listing}"
+            )
+
+
+def engine_problems(cluster: ClusterPlan, snapshot: Snapshot, around: Surroundings) -> Iterator[str]:
+    """Without a version that can be restored, neither a family nor a class can be right or wrong."""
+    wrong_version = _version_problem(cluster.engine_version, snapshot, around)
+    family = None if wrong_version else family_of(cluster.engine_version)
+    if wrong_version:
+        yield wrong_version
+    for kind, name in (
+        (CLUSTER_GROUP, cluster.db_cluster_parameter_group_name),
+        (INSTANCE_GROUP, cluster.db_parameter_group_name),
+    ):
+        yield from _parameter_group_problems(kind, name, family, _whose(cluster, f"{kind}_name"), around)
+    if family:
+        yield from _feature_problems(cluster, around)
+        yield from _class_problems(cluster, around)
+
+
+def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """What the version can't do by itself, whatever the class."""
+    scaling = cluster.serverless_v2_max_capacity is not None
+    version = (
+        around.engine_version(cluster.engine_version) if scaling or cluster.enabled_cloudwatch_logs_exports else None
+    )
+    if version is None:
+        return
+    low, high = cluster.serverless_v2_min_capacity, cluster.serverless_v2_max_capacity
+    if version.capacities is not None and low is not None and high is not None:
+        least, most = version.capacities
+        for name, value in (("serverless_v2_min_capacity", low), ("serverless_v2_max_capacity", high)):
+            if not least <= value <= most:
+                yield (
+                    f"{name}: {value:g}{_whose(cluster, name)} can't be had with {ENGINE} {cluster.engine_version}, "
+                    f"which takes {least:g} to {most:g} ACUs. Give a capacity within that."
+                )
+    for log in cluster.enabled_cloudwatch_logs_exports:
+        if version.log_types and log not in version.log_types:
+            yield (
+                f"enabled_cloudwatch_logs_exports: {log!r} isn't exported by {ENGINE} {cluster.engine_version}. "
+                f"Give some of {', '.join(version.log_types)}."
+            )
+
+
+def _class_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """Each class is asked for once, whatever the number of its instances."""
+    version, region = cluster.engine_version, around.region
+    writers = cluster.instances[0].db_instance_class
+    for wanted in dict.fromkeys(each.db_instance_class for each in cluster.instances):
+        name = "db_instance_class" if wanted == writers else "reader_instance_class"
+        offer = around.offer(wanted, version) if wanted else None
+        if wanted and offer is None:
+            yield (
+                f"{name}: {wanted!r}{_whose(cluster, name)} can't be had with {ENGINE} {version} in {region}. Give one "
+                f"that can: aws rds describe-orderable-db-instance-options --engine {ENGINE} "
+                f"--engine-version {version} --region {region} --query 'OrderableDBInstanceOptions[].DBInstanceClass'"
+            )
+        elif offer is not None:
+            yield from _offer_problems(cluster, wanted, offer)
+
+
+def _offer_problems(cluster: ClusterPlan, wanted: str, offer: InstanceOffer) -> Iterator[str]:
+    """What instances of a class can't do. RDS doesn't say it of everything: silence is no refusal."""
+    of_class = f"with {wanted} and {ENGINE} {cluster.engine_version}"
+    if offer.storage_types and cluster.storage_type not in offer.storage_types:
+        yield (
+            f"storage_type: {cluster.storage_type!r}{_whose(cluster, 'storage_type')} can't be had {of_class}. "
+            f"Give one of {', '.join(offer.storage_types)}, or another class."
+        )
+    for instance in cluster.instances:
+        zone = instance.availability_zone
+        if zone and instance.db_instance_class == wanted and offer.zones and zone not in offer.zones:
+            yield (
+                f"availability_zones: {instance.identifier} can't be made in {zone!r} {of_class}. "
+                f"Give zones among {', '.join(offer.zones)}."
+            )
+    if cluster.network_type == "DUAL" and offer.network_types and "DUAL" not in offer.network_types:
+        yield f"network_type: 'DUAL' can't be had {of_class}. Give 'IPV4', or another class."
+    if cluster.performance_insights_retention_days and offer.insights is False:
+        yield (
+            f"performance_insights_retention_days: {cluster.performance_insights_retention_days} days can't be had "
+            f"{of_class}. Give 0, or another class."
+        )
+    if cluster.data_api and offer.data_api is False:
+        yield f"data_api: can't be had {of_class}. Drop it, or give another class or version."
+    if cluster.iam_database_authentication and offer.iam_authentication is False:
+        yield f"iam_database_authentication: can't be had {of_class}. Drop it, or give another class."
+
+
+def _version_problem(version: str, snapshot: Snapshot, around: Surroundings) -> str | None:
+    own, region = snapshot.engine_version, around.region
+    known = around.engine_version(own)
+    targets = known.upgrade_targets if known else []
+    if version in targets or (version == own and known and known.is_offered):
+        return None
+    or_own = f", or {own} to restore it as it is" if known and known.is_offered else ""
+    choice = f"Give one of {', '.join(targets)}" if targets else "Choose another snapshot: this one can't be upgraded"
+    if version == own:
+        return f"engine_version: {version!r}, the snapshot's own, isn't offered in {region} any more. {choice}."
+    if is_lower_version(version, own):
+        return (
+            f"engine_version: {version!r} is lower than the snapshot's {own}, and a restore never goes back. "
+            f"Choose an older snapshot{or_own}."
+        )
+    return f"engine_version: {version!r} isn't among what {region} restores a snapshot of {own} to. {choice}{or_own}."
+
+
+def _parameter_group_problems(
+    kind: ParameterGroup, name: str, family: str | None, whose: str, around: Surroundings
+) -> Iterator[str]:
+    """Without a family only what was named explicitly is looked for: default groups are named after the version."""
+    if family is None and name.startswith("default."):
+        return
+    actual, region, command = around.parameter_group_family(kind, name), around.region, kind.replace("_", "-")
+    if actual is None:
+        # One of this name can be made; RDS itself makes the default ones.
+        made = "NAME" if name.startswith("default.") else name
+        because = whose or (
+            " (RDS makes it with the first such cluster that names no group)" if name.startswith("default.") else ""
+        )
+        yield (
+            f"{kind}_name: {name!r} doesn't exist in {region}{because}. Give one that does, or make one: aws rds "
+            f"create-{command} --{command}-name {made} --db-parameter-group-family {family or 'FAMILY'} "
+            f"--description TEXT --region {region}"
+        )
+    elif family is not None and actual != family:
+        yield (
+            f"{kind}_name: {name!r}{whose} is of family {actual}, and the restored version needs {family}. "
+            f"Give one of that family, such as default.{family}."
+        )
+
+
+def room_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """Of this account in this region. Somebody else may take what is left now; RDS refuses then."""
+    quotas, region = around.quotas(), around.region
+    for name, needed, things in (("DBClusters", 1, "cluster"), ("DBInstances", len(cluster.instances), "instance")):
+        quota = quotas.get(name)
+        if quota is not None and quota.left < needed:
+            yield (
+                f"target_cluster_id: the restore needs {needed} {things}{'s' if needed > 1 else ''}, and the account "
+                f"may make {quota.left} more in {region} ({quota.used} of {quota.most} exist). Delete what isn't "
+                f"needed, or ask for more: aws service-quotas list-service-quotas --service-code rds --region {region}"
+            )
+
+
+def _whose(cluster: ClusterPlan, name: str) -> str:
+    """Whoever reads a refusal should know where the value is to be changed."""
+    origin = cluster.origins.get(name)
+    return {"source": " (the source cluster's)", "stack": " (the stack's)"}.get(origin or "", "")
