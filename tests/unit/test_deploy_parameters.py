@@ -36,7 +36,7 @@ def test_the_example_is_right_but_for_what_only_the_reader_knows() -> None:
     ("change", "words"),
     [
         ({"Nonsense": "1"}, "Nonsense is no parameter of the template"),
-        ({"InstanceCount": "17"}, "'InstanceCount' must be a number not greater than 16"),
+        ({"PollSeconds": "301"}, "'PollSeconds' must be a number not greater than 300"),
         ({"ScheduleState": "ON"}, "'ScheduleState' must be one of AllowedValues"),
         ({"TargetClusterId": "Staging Orders"}, "'TargetClusterId' failed to satisfy constraint"),
         ({"NotificationEmail": "nobody"}, "'NotificationEmail' must match pattern"),
@@ -49,7 +49,7 @@ def test_a_value_that_does_not_fit_is_told_with_its_name_and_itself(change: dict
 
 
 def test_everything_wrong_is_told_at_once() -> None:
-    assert len(problems(DOCUMENT, {"Nonsense": "1", "InstanceCount": "0"}, new=True)) == 2 + len(GOOD)
+    assert len(problems(DOCUMENT, {"Nonsense": "1", "PollSeconds": "0"}, new=True)) == 2 + len(GOOD)
 
 
 def test_an_update_may_leave_out_what_the_stack_has() -> None:
