@@ -140,6 +140,7 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     writer_identifier: str | None
     global_cluster: str | None
     replicas: list[str]
+    replication_source: str | None
 
     @property
     def is_broken(self) -> bool:
@@ -219,6 +220,7 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         writer_identifier=next((each["DBInstanceIdentifier"] for each in members if each.get("IsClusterWriter")), None),
         global_cluster=raw.get("GlobalClusterIdentifier") or None,
         replicas=raw.get("ReadReplicaIdentifiers", []),
+        replication_source=raw.get("ReplicationSourceIdentifier") or None,
         tags=_tags(raw.get("TagList")),
     )
 

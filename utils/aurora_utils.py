@@ -89,6 +89,11 @@ class Aurora:
         )
         return read_cluster(answer["DBClusters"][0]) if answer else None
 
+    def cluster_with_id(self, resource_id: str) -> Cluster | None:
+        """By the id that a cluster keeps whatever it is called. A filter answers with those that exist."""
+        answer = self._rds.describe_db_clusters(Filters=[{"Name": "db-cluster-resource-id", "Values": [resource_id]}])
+        return read_cluster(answer["DBClusters"][0]) if answer["DBClusters"] else None
+
     def instance(self, identifier: str) -> Instance | None:
         answer = none_when(
             "DBInstanceNotFound", lambda: self._rds.describe_db_instances(DBInstanceIdentifier=identifier)

@@ -13,9 +13,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from utils import metrics, settings
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
-from utils.identifiers import is_operation_id
+from utils.errors import DuplicateRefused, RequestRefused
+from utils.failure_text import Remains
+from utils.identifiers import is_operation_id, scheduled_operation_id
 from utils.lock import TargetLock
-from utils.notifications import Remains, execution_name, phase_seconds, total_seconds
+from utils.notifications import execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
 from utils.plans import Plan, RouteStep, SnapshotCopy
 from utils.redaction import without_secrets
@@ -75,13 +77,26 @@ class OperationEnd:
 
     @property
     def already_told(self) -> bool:
-        """A run that was redriven after its end is told again: its steps have made it `running` once more."""
+        """A run that was redriven after its end is told again: its steps have made it `running` once more.
+
+        One whose operation was resumed had been told before that; a duplicate start is nothing to tell of at all.
+        """
         record = self.record
-        return record is not None and record.notified_at is not None and record.status == STATUS_OF[self._task.outcome]
+        if self.is_duplicate or record is None:
+            return self.is_duplicate
+        resumed_by_another = record.execution_id != self._task.run.execution_id
+        told = record.notified_at is not None and record.status == STATUS_OF[self._task.outcome]
+        return resumed_by_another or told
+
+    @property
+    def is_duplicate(self) -> bool:
+        return self._task.outcome == "failed" and self.error.error == DuplicateRefused.__name__
 
     def close(self) -> None:
         """Write down how it ended and give the lock back. Doing it twice is as good as once."""
         task, status = self._task, STATUS_OF[self._task.outcome]
+        if self.record is None or self.record.status != status or status == "planned":
+            metrics.count_operation(self._outcome(), self._state.operation_id, self.error.error if task.error else "")
         if self.record is None:
             # As a text: a request that was refused may hold what no table takes.
             asked = json.dumps(without_secrets(task.request), ensure_ascii=False)[:MAX_REQUEST]
@@ -91,8 +106,6 @@ class OperationEnd:
             target = self.record.plan.get("target_cluster_id")
             if target:
                 TargetLock(target, self.record.operation_id, task.run.execution_id).release()
-        if task.outcome == "failed":
-            metrics.count_failed_operation(self._state.operation_id, self.error.error)
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
 
@@ -120,6 +133,14 @@ class OperationEnd:
             copy=copy if copy and copy.belongs_to(record.operation_id) else None,
         )
 
+    def count_duplicate(self) -> None:
+        metrics.count_operation("Duplicate", self._state.operation_id)
+
+    def _outcome(self) -> str:
+        refused = self._task.outcome == "failed" and self.error.error == RequestRefused.__name__
+        by_a_person = not _named_operations(self._task.request)[0]
+        return "Refused" if refused and by_a_person else self._task.outcome.title()
+
     def _count(self, record: OperationRecord, plan: Plan) -> None:
         now = self._task.run.now
         for name, seconds in phase_seconds(record, now).items():
@@ -145,15 +166,25 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
     """The operation of this execution. Another execution's record of the same operation id isn't ours to close."""
     run = task.run
     own_name = execution_name(run.execution_id)
-    given = task.request.get("operation_id") if isinstance(task.request, dict) else None
-    names = [given] if isinstance(given, str) and is_operation_id(given) else []
-    for operation_id in [*names, own_name]:
+    scheduled, given = _named_operations(task.request)
+    for operation_id in [*scheduled, *given, own_name]:
         state = OperationState(operation_id, run.execution_id, run.now)
         record = state.recall()
-        if record is not None and record.execution_id == run.execution_id:
+        if record is not None and run.execution_id in (record.execution_id, *record.earlier_executions):
             return OperationEnd(task, state, record)
-    # Refused before it became an operation. Another operation may bear this execution's name; none has a # in its id.
-    state = OperationState(own_name, run.execution_id, run.now)
+    # Refused before it became an operation. What was refused of a schedule's is known by its moment all the same.
+    state = OperationState([*scheduled, own_name][0], run.execution_id, run.now)
+    if scheduled and state.recall() is not None:
+        state = OperationState(own_name, run.execution_id, run.now)
+    # Another operation may bear this execution's name; none has a # in its id.
     if state.recall() is not None:
         state = OperationState(f"execution#{own_name}", run.execution_id, run.now)
     return OperationEnd(task, state, state.recall())
+
+
+def _named_operations(request: Any) -> tuple[list[str], list[str]]:
+    """The operation of the moment that a schedule has named in a request, and the one that the request names itself."""
+    asked = request if isinstance(request, dict) else {}
+    moment, given = asked.get("scheduled_at"), asked.get("operation_id")
+    scheduled = scheduled_operation_id(moment) if isinstance(moment, str) else None
+    return ([scheduled] if scheduled else []), ([given] if isinstance(given, str) and is_operation_id(given) else [])

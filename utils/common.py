@@ -1,7 +1,7 @@
 """How a step runs: read the task, hold the target's lock, do the work, write down what happened, count it.
 
 A handler states its step's name and task type and does its work with what `Work` offers. Waiting is a value that it
-returns; failure is one of the three errors, whose names the state machine matches.
+returns; failure is one of the errors, whose names the state machine matches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from msgspec import Struct
 from utils import metrics, settings
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
-from utils.errors import StepFailed, TemporaryFailure
+from utils.errors import DuplicateRefused, StepFailed, TemporaryFailure
 from utils.lock import TargetLock
 from utils.payloads import Run
 from utils.state import OperationRecord, OperationState
@@ -62,6 +62,11 @@ class Work:
     def record(self) -> OperationRecord:
         """What the steps before this one have written down."""
         record = self.state.recall()
+        if record is not None and record.execution_id != self.run.execution_id:
+            raise StepFailed(
+                f"Operation {self.run.operation_id} is {record.execution_id}'s by now, which has resumed it. "
+                "This run stopped before touching anything more. Nothing is to do here."
+            )
         if record is None:
             raise StepFailed(
                 f"The state table has nothing on operation {self.run.operation_id}, so nothing proves what it made. "
@@ -147,7 +152,7 @@ def _hold_lock(run: Run) -> None:
     if holder is not None:
         raise StepFailed(
             f"This run no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has it. "
-            "It stopped before touching anything more. Let the other run end, then start again."
+            "It stopped before touching anything more. Let the other run end, then resume this one."
         )
 
 
@@ -164,5 +169,8 @@ def _audit_failure(state: OperationState, name: str, error: Exception) -> None:
 
 
 def _report_failure(name: str, operation_id: str, error: Exception) -> None:
+    if isinstance(error, DuplicateRefused):
+        log.info("duplicate start", extra={"cause": str(error)})
+        return
     metrics.count_failure(name, operation_id, type(error).__name__)
     log.error("step failed", extra={"error": type(error).__name__, "cause": str(error)})

@@ -6,10 +6,10 @@ what a failed operation made itself. Whatever isn't proved is left alone.
 
 from __future__ import annotations
 
-from utils.aurora_shapes import Cluster
+from utils.aurora_shapes import Cluster, Snapshot
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed, TemporaryFailure
-from utils.plans import SourceDeletion
+from utils.plans import SnapshotCopy, SourceDeletion
 from utils.protection import protecting_tag, why_not_deletable
 from utils.state import OperationRecord
 
@@ -39,10 +39,16 @@ def prove_restored(record: OperationRecord, target: Aurora, target_cluster_id: s
 
 
 def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Aurora) -> Cluster | None:
-    """The source cluster, or None when it is gone. Raises StepFailed when another cluster has its name by now."""
+    """The source cluster, or None when it is gone. Raises StepFailed when it was replaced, renamed or protected."""
     cluster = source.cluster(deletion.cluster_identifier)
     if cluster is None:
-        return None
+        renamed = source.cluster_with_id(deletion.cluster_resource_id)
+        if renamed is None or renamed.is_being_deleted:
+            return renamed
+        raise StepFailed(
+            f"{deletion.cluster_identifier} ({deletion.cluster_resource_id}) is called {renamed.identifier} by now: "
+            "somebody renamed it. It was left alone. Delete it yourself, if that is still wanted."
+        )
     if cluster.resource_id != deletion.cluster_resource_id:
         raise StepFailed(
             f"{deletion.cluster_identifier} is {cluster.resource_id} by now, not {deletion.cluster_resource_id} that "
@@ -52,10 +58,10 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
         raise StepFailed(
             f"{deletion.cluster_identifier} is the restored cluster itself. It was left alone. Nothing else is to do."
         )
-    if cluster.deletion_protection:
+    if cluster.deletion_protection and not deletion.switches_protection_off:
         raise StepFailed(
-            f"{deletion.cluster_identifier} has deletion protection by now, which this pipeline never switches off. "
-            "It was left alone. Switch it off yourself and delete the cluster, if that is still wanted."
+            f"{deletion.cluster_identifier} has deletion protection by now, and the plan doesn't switch it off. "
+            "It was left alone. Switch it off yourself and resume, if the deletion is still wanted."
         )
     if (why := why_not_deletable(cluster, source)) is not None:
         raise StepFailed(
@@ -86,6 +92,16 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
     if (why := protecting_tag(cluster, target)) is not None:
         return None, f"{target_cluster_id} {why}"
     return cluster, ""
+
+
+def prove_own_copy(found: Snapshot, copy: SnapshotCopy, record: OperationRecord) -> None:
+    """By the planned ARN, the one recorded when it was made, and our tag. Raises StepFailed for any other snapshot."""
+    recorded = record.copied_snapshot_arn in (None, found.arn) and found.arn == copy.arn
+    if not recorded or not found.belongs_to(record.operation_id):
+        raise StepFailed(
+            f"Snapshot {found.arn} isn't the copy that operation {record.operation_id} made "
+            f"({record.copied_snapshot_arn}). It was left alone. Look at it and delete it yourself if it isn't needed."
+        )
 
 
 def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None, keep_backups: bool) -> None:

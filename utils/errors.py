@@ -1,10 +1,14 @@
-"""The three ways a step can end badly. The state machine matches these names exactly, so each has one meaning."""
+"""The ways a step can end badly. The state machine matches these names exactly, so each has one meaning."""
 
 from __future__ import annotations
 
 
 class RequestRefused(Exception):
     """The request can't be carried out as it stands; nothing was created, changed or deleted."""
+
+
+class DuplicateRefused(Exception):
+    """The same start has come twice, as a schedule's events may. The first run goes on; this one did nothing at all."""
 
 
 class StepFailed(Exception):

@@ -5,6 +5,7 @@ Sources: the API shapes of RDS (CreateDBClusterMessage, CopyDBClusterSnapshotMes
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 
@@ -48,6 +49,15 @@ def may_name_a_role(name: str, master: str) -> bool:
 def is_operation_id(name: str) -> bool:
     """Usable as an execution's name, a tag's value and a table's key."""
     return _OPERATION_ID.fullmatch(name) is not None
+
+
+def scheduled_operation_id(scheduled_at: str) -> str | None:
+    """The operation of one moment of a schedule, such as scheduled-20261124T020000Z; None when it is no moment."""
+    try:
+        moment = dt.datetime.fromisoformat(scheduled_at)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else f"scheduled-{moment.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}"
 
 
 def parse_snapshot_arn(arn: str) -> tuple[str, str, str, str] | None:

@@ -15,6 +15,11 @@ NAMESPACE = "AuroraRestore"
 SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "aurora-restore")
 
 
+ENDS_OF_OPERATIONS = frozenset(
+    {"OperationSucceeded", "OperationPlanned", "OperationFailed", "OperationRefused", "OperationDuplicate"}
+)
+
+
 def count_success(step: str, operation_id: str, seconds: float) -> None:
     """A call of a step ended well. `seconds` is how long the call itself took."""
     _put("StepSuccess", MetricUnit.Count, 1, step, operation_id)
@@ -26,9 +31,16 @@ def count_failure(step: str, operation_id: str, error: str) -> None:
     _put("StepFailure", MetricUnit.Count, 1, step, operation_id, error=error)
 
 
-def count_failed_operation(operation_id: str, error: str) -> None:
-    """An operation has ended badly, however that was found out. The stack's alarm watches this."""
-    _put("OperationFailed", MetricUnit.Count, 1, "restore", operation_id, error=error)
+def count_operation(outcome: str, operation_id: str, error: str = "") -> None:
+    """An operation has ended, however that was found out: Succeeded, Planned, Failed, Refused or Duplicate.
+
+    The stack's alarm watches OperationFailed. Nobody is woken for what a person typed wrongly, nor for a schedule's
+    second event; a scheduled run that is refused has failed, though, since nobody sees it.
+    """
+    name = f"Operation{outcome}"
+    if name not in ENDS_OF_OPERATIONS:
+        raise ValueError(f"no operation ends as {outcome}")
+    _put(name, MetricUnit.Count, 1, "restore", operation_id, error=error)
 
 
 def record_phase(step: str, operation_id: str, seconds: float) -> None:

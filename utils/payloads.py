@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from utils.plans import Archive, ClusterPlan, InheritedLogins, Plan, SnapshotCopy, SourceDeletion
+from utils.plans import Archive, ClusterPlan, InheritedLogins, Plan, SnapshotCopy, SnapshotExport, SourceDeletion
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -127,7 +127,10 @@ class DeleteTask(Struct, frozen=True, kw_only=True):
 
 
 class DeleteProgress(Struct, frozen=True, kw_only=True):
-    """`skipped` says why nothing was deleted; None otherwise."""
+    """`skipped` says why nothing was deleted; None otherwise.
+
+    `doing` is what RDS was asked to do last; `advance` says that it is done and the next thing is due.
+    """
 
     cluster_identifier: str
     region: str
@@ -137,11 +140,17 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     ready: bool
     wait_seconds: int
     skipped: str | None = None
+    doing: Literal["deleting", "switching-protection-off"] = "deleting"
+    advance: bool = False
+    final_snapshot_arn: str | None = None
 
 
 class CheckDeleteTask(Struct, frozen=True, kw_only=True):
+    """`deletion` as in DeleteTask."""
+
     run: Run
     progress: DeleteProgress
+    deletion: SourceDeletion | None = None
 
 
 class ArchiveTask(Struct, frozen=True, kw_only=True):
@@ -150,14 +159,22 @@ class ArchiveTask(Struct, frozen=True, kw_only=True):
     run: Run
     archive_snapshot: Archive
     copy: SnapshotCopy | None = None
+    export: SnapshotExport | None = None
 
 
 class Archived(Struct, frozen=True, kw_only=True):
-    """`warnings`: what of the route couldn't be taken back, each with the command that does it."""
+    """What became of the copy. Only an export is waited for; `percent` is RDS's estimate of how far it is.
+
+    `warnings`: what of the route couldn't be taken back, each with the command that does it.
+    """
 
     deleted_snapshot_arn: str | None
     why: str
     warnings: list[str] = []
+    ready: bool = True
+    percent: int = 100
+    wait_seconds: int = 0
+    exported_to: str | None = None
 
 
 class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -22,14 +22,22 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     lock = ["lock production's own logins"] if plan.inherited_logins == "lock" else []
     proof = "prove a login with the new master password"
     yield ", ".join([proof, *quiet, *lock, "set up the application's roles"])
+    if plan.source_deletion and plan.source_deletion.switches_protection_off:
+        yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"
     if plan.source_deletion:
         final = plan.source_deletion.final_snapshot_identifier
         yield (
             f"DELETE the source cluster {plan.source_deletion.cluster_identifier} "
             f"({plan.source_deletion.cluster_resource_id}) in {plan.source_deletion.region} with all its instances, "
             + (f"after a final snapshot {final}" if final else "WITHOUT a final snapshot")
+            + (", and its automated backups" if plan.source_deletion.delete_automated_backups else "")
         )
-    if plan.copy:
+    if plan.export:
+        yield (
+            f"export {plan.export.source_arn} to s3://{plan.export.bucket}/{plan.export.prefix}/"
+            f"{plan.export.identifier}/ as Parquet, and keep it: an export can't be restored"
+        )
+    elif plan.copy:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
 
 

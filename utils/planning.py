@@ -12,6 +12,7 @@ from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
 from utils.cluster_settings import cluster_plan, plan_problems
 from utils.crossing import plan_crossing, quota_problems
+from utils.exporting import export_problems, plan_export
 from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
 from utils.payloads import Execution
 from utils.plans import ClusterPlan, FoundSnapshot, Plan
@@ -36,6 +37,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     takes_final_snapshot = source_cluster is not None and request.final_snapshot is not False
     like = source_settings(request, source, snapshot.cluster_identifier)
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
+    export = plan_export(request, snapshot, copy, operation_id)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, run),
@@ -44,6 +46,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             *crossing.problems,
             *quota_problems(copy, takes_final_snapshot, account, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
+            *export_problems(export, target.region),
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
         ]
@@ -73,6 +76,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         delete_source=source_cluster is not None,
         source_deletion=plan_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
         archive_snapshot=request.archive_snapshot or "delete",
+        export=export,
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
         inherited_logins=request.inherited_logins or "report",

@@ -123,6 +123,22 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str
     region: str
     final_snapshot_identifier: str | None
+    # What the final snapshot is tagged with once it is there.
+    tags: dict[str, str] = {}
+    delete_automated_backups: bool = False
+    # Its deletion protection is on, and the request says to switch it off.
+    switches_protection_off: bool = False
+
+
+class SnapshotExport(Struct, frozen=True, kw_only=True):
+    """The snapshot's tables as Parquet files in S3, under a name of the operation's own."""
+
+    identifier: str
+    source_arn: str
+    bucket: str
+    prefix: str
+    role_arn: str
+    kms_key_id: str
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -141,3 +157,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     dry_run: bool
     inherited_logins: InheritedLogins = "report"
     quarantine: bool = False
+    export: SnapshotExport | None = None
+    # What an earlier run of this operation has done, line by line, where this one goes on with it.
+    resumed: list[str] = []

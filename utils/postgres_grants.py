@@ -17,11 +17,9 @@ from utils.errors import StepFailed
 from utils.postgres import Session
 from utils.postgres_catalog import named, owners_here, query, schemas_here
 from utils.postgres_future import grant_on_future_objects
-from utils.postgres_lacks import PRIVILEGES, Lack, lacks_here
+from utils.postgres_lacks import PRIVILEGES, Grantable, Lack, grantable_here, lacks_here
 from utils.postgres_owners import borrowed_owners
 from utils.postgres_ownership import take_ownership
-
-BATCH = 1000
 
 
 class Granted(Struct, frozen=True, kw_only=True):
@@ -38,42 +36,26 @@ def grant_in_database(opened: Session, roles: list[RoleWanted]) -> Granted:
     schemas = schemas_here(opened)
     with borrowed_owners(opened, owners) as unreachable:
         warnings = [warning for role in new_owners for warning in take_ownership(opened, role)]
+        _grant(opened, grantable_here(opened, roles))
         lacks = lacks_here(opened, roles)
-        if _grant(opened, lacks):
-            lacks = lacks_here(opened, roles)
-            _prove(lacks)
+        _prove(lacks)
         grant_on_future_objects(opened, owners - unreachable, roles, schemas)
         warnings += [*_unreached(lacks), *_left_closed(opened, roles), *_too_much(opened, roles)]
         return Granted(schemas=schemas, warnings=warnings)
 
 
-def _grant(opened: Session, lacks: list[Lack]) -> bool:
+def _grant(opened: Session, lacking: list[Grantable]) -> None:
     """One GRANT names many objects, and all roles that lack the same on them."""
-    by_object: dict[tuple[str, str, str, str | None], list[str]] = {}
-    for lack in lacks:
-        if lack.reachable:
-            by_object.setdefault((lack.kind, PRIVILEGES[lack.profile][lack.kind], lack.schema, lack.name), []).append(
-                lack.role
+    for each in lacking:
+        opened.run(
+            sql.SQL("GRANT {} ON {} {} TO {}").format(
+                sql.SQL(PRIVILEGES[each.profile][each.kind]),
+                sql.SQL(each.kind),
+                # PostgreSQL itself wrote the names, quoted where that is needed.
+                sql.SQL(each.objects),
+                sql.SQL(", ").join(map(sql.Identifier, each.roles)),
             )
-    together: dict[tuple[str, str, tuple[str, ...]], list[sql.Composable]] = {}
-    for (kind, privileges, schema, name), roles in by_object.items():
-        together.setdefault((kind, privileges, tuple(roles)), []).append(_object(kind, schema, name))
-    for (kind, privileges, grantees), objects in together.items():
-        for start in range(0, len(objects), BATCH):
-            opened.run(
-                sql.SQL("GRANT {} ON {} {} TO {}").format(
-                    sql.SQL(privileges),
-                    sql.SQL(kind),
-                    sql.SQL(", ").join(objects[start : start + BATCH]),
-                    sql.SQL(", ").join(map(sql.Identifier, grantees)),
-                )
-            )
-    return bool(together)
-
-
-def _object(kind: str, schema: str, name: str | None) -> sql.Composable:
-    # PostgreSQL itself wrote the signatures, quoted where that is needed.
-    return sql.SQL(schema) if kind == "ROUTINE" else sql.Identifier(*filter(None, (schema, name)))
+        )
 
 
 def _prove(lacks: list[Lack]) -> None:

@@ -28,6 +28,7 @@ PRIVILEGES: dict[Profile, dict[str, str]] = {
         "ROUTINE": "EXECUTE",
     },
 }
+BATCH = 1000
 _ASKING = {
     "SCHEMA": "has_schema_privilege",
     "TABLE": "has_table_privilege",
@@ -48,39 +49,64 @@ class Lack(Struct, frozen=True, kw_only=True):
     role: str
 
 
+class Grantable(Struct, frozen=True, kw_only=True):
+    """Up to BATCH objects on which the same roles lack something of their profile, in PostgreSQL's own quoting."""
+
+    kind: str
+    profile: Profile
+    roles: list[str]
+    objects: str
+
+
+# One row for each object and role. CASE keeps the planner from asking has_sequence_privilege about a table, which is an
+# error. A SECURITY DEFINER routine that is closed to PUBLIC was closed on purpose.
+_FOUND = """
+    SELECT 'SCHEMA' AS kind, nspname AS schema, NULL AS name, format('%%I', nspname) AS quoted,
+           owner, reachable, profile, role
+      FROM ({schemas}) o JOIN wanted ON named IS NULL OR nspname = ANY(named) WHERE NOT {has_schema}
+    UNION ALL
+    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname,
+           format('%%I.%%I', nspname, relname), owner, reachable, profile, role
+      FROM ({relations}) o JOIN wanted ON named IS NULL OR nspname = ANY(named)
+     WHERE NOT CASE relkind WHEN 'S' THEN {has_sequence} ELSE {has_table} END
+    UNION ALL
+    SELECT 'ROUTINE', signature, NULL, signature, owner, reachable, profile, role
+      FROM ({routines}) o JOIN wanted ON named IS NULL OR nspname = ANY(named)
+     WHERE NOT prosecdef AND NOT {has_routine}
+"""
+
+
 def lacks_here(opened: Session, roles: Iterable[RoleWanted]) -> list[Lack]:
-    """Everything that somebody lacks in this database; empty when a run before this one has done it all."""
-    wanted = {"wanted": msgspec.json.encode([_as_wanted(role) for role in roles]).decode()}
-    found = [
-        *opened.rows(
-            _lacking(
-                "SELECT 'SCHEMA', nspname, NULL, owner, reachable, profile, role FROM ({schemas}) o JOIN wanted"
-                " ON named IS NULL OR nspname = ANY(named) WHERE NOT {has_schema}"
-            ),
-            wanted,
-        ),
-        *opened.rows(
-            _lacking(
-                # CASE keeps the planner from asking has_sequence_privilege about a table, which is an error.
-                "SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname, owner, reachable,"
-                " profile, role FROM ({relations}) o JOIN wanted ON named IS NULL OR nspname = ANY(named)"
-                " WHERE NOT CASE relkind WHEN 'S' THEN {has_sequence} ELSE {has_table} END"
-            ),
-            wanted,
-        ),
-        *opened.rows(
-            _lacking(
-                # A SECURITY DEFINER routine that is closed to PUBLIC was closed on purpose.
-                "SELECT 'ROUTINE', signature, NULL, owner, reachable, profile, role FROM ({routines}) o JOIN wanted"
-                " ON named IS NULL OR nspname = ANY(named) WHERE NOT prosecdef AND NOT {has_routine}"
-            ),
-            wanted,
-        ),
-    ]
+    """Everything that somebody lacks in this database; empty when all that there is to do is done."""
+    found = opened.rows(
+        _lacking("SELECT kind, schema, name, owner, reachable, profile, role FROM found"), _wanted(roles)
+    )
     return [
         Lack(kind=kind, schema=schema, name=name, owner=owner, reachable=reachable, profile=profile, role=role)
         for kind, schema, name, owner, reachable, profile, role in found
     ]
+
+
+def grantable_here(opened: Session, roles: Iterable[RoleWanted]) -> list[Grantable]:
+    """What can be granted, put together by the server: ten thousand tables are a few long texts."""
+    found = opened.rows(
+        _lacking(
+            "SELECT kind, profile, roles, string_agg(quoted, ', ') FROM ("
+            " SELECT *, row_number() OVER (PARTITION BY kind, profile, roles) / %(batch)s AS batch FROM ("
+            "  SELECT kind, profile, quoted, array_agg(role ORDER BY role) AS roles FROM found WHERE reachable"
+            "  GROUP BY kind, profile, quoted) each) numbered"
+            " GROUP BY kind, profile, roles, batch"
+        ),
+        _wanted(roles) | {"batch": BATCH},
+    )
+    return [
+        Grantable(kind=kind, profile=profile, roles=grantees, objects=objects)
+        for kind, profile, grantees, objects in found
+    ]
+
+
+def _wanted(roles: Iterable[RoleWanted]) -> dict[str, object]:
+    return {"wanted": msgspec.json.encode([_as_wanted(role) for role in roles]).decode()}
 
 
 def _as_wanted(role: RoleWanted) -> dict[str, object]:
@@ -91,10 +117,10 @@ def _lacking(text: str) -> sql.Composed:
     wanted = sql.SQL(
         "WITH wanted AS MATERIALIZED (SELECT r.oid AS role_oid, name AS role, profile, named"
         " FROM jsonb_to_recordset(%(wanted)s) AS w(name text, profile text, named text[])"
-        " JOIN pg_roles r ON r.rolname = name) "
+        " JOIN pg_roles r ON r.rolname = name), found AS ({}) "
     )
     asked = {f"has_{kind.lower()}": _has_all(kind) for kind in _ASKING}
-    return wanted + query(text, **asked)
+    return wanted.format(query(_FOUND, **asked)) + sql.SQL(text)
 
 
 def _has_all(kind: str) -> sql.Composable:

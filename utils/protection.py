@@ -24,8 +24,13 @@ def why_not_deletable(cluster: Cluster, aurora: Aurora) -> str | None:
     pattern = settings.text("DELETABLE_CLUSTER_PATTERN")
     if not fnmatchcase(cluster.identifier, pattern):
         return f"isn't among the clusters that the stack's DeletableClusterPattern ({pattern}) lets go"
+    names = settings.text("DELETABLE_INSTANCE_PATTERN")
+    if others := [each for each in cluster.member_identifiers if not fnmatchcase(each, names)]:
+        return f"has instances ({', '.join(others)}) that the stack's DeletableInstancePattern ({names}) doesn't let go"
     if cluster.global_cluster:
         return f"belongs to the global database {cluster.global_cluster}, which has to let it go first"
     if cluster.replicas:
         return f"feeds the replicas {', '.join(cluster.replicas)}, which have to be promoted or deleted first"
+    if cluster.replication_source:
+        return f"is a replica of {cluster.replication_source}, and has to be promoted first"
     return protecting_tag(cluster, aurora)

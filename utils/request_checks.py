@@ -11,6 +11,7 @@ from utils.identifiers import (
     MAX_TARGET_IDENTIFIER,
     is_operation_id,
     parse_snapshot_arn,
+    scheduled_operation_id,
     why_not_rds_name,
     why_not_snapshot_name,
 )
@@ -40,6 +41,16 @@ def _naming_problems(request: RestoreRequest) -> Iterator[str]:
         yield (
             f"operation_id: {request.operation_id!r} can't name an operation. "
             "Use 1 to 80 letters, digits, hyphens and underscores, or leave it out to use the execution's name."
+        )
+    if request.scheduled_at is not None and scheduled_operation_id(request.scheduled_at) is None:
+        yield (
+            f"scheduled_at: {request.scheduled_at!r} is no moment. Let the schedule fill it in, as "
+            "<aws.scheduler.scheduled-time>, or leave it out when you start a run yourself."
+        )
+    elif request.scheduled_at is not None and request.operation_id is not None:
+        yield (
+            f"operation_id: {request.operation_id!r} is given with scheduled_at, which names the operation itself. "
+            "Keep one of them; a run that was scheduled is resumed by its operation_id alone."
         )
     if request.source_cluster_id is not None and (why := why_not_rds_name(request.source_cluster_id)):
         yield f"source_cluster_id: {request.source_cluster_id!r} {why}. Give the source cluster's name as RDS shows it."
@@ -106,14 +117,15 @@ def _tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
 
 
 def _deletion_problems(request: RestoreRequest) -> Iterator[str]:
-    if request.archive_snapshot == "export":
-        yield "archive_snapshot: 'export' isn't supported yet. Give delete or keep."
     if not request.delete_source:
         if request.confirm_delete_source is not None:
             yield (
                 f"confirm_delete_source: {request.confirm_delete_source!r} is given, but delete_source isn't true. "
                 "Give both to delete the source cluster, or neither to keep it."
             )
+        for name in ("delete_automated_backups", "override_deletion_protection"):
+            if getattr(request, name):
+                yield f"{name}: True is given, but delete_source isn't true. Drop it: nothing is deleted."
     elif request.confirm_delete_source is None:
         yield (
             "confirm_delete_source: missing, and delete_source is true. "

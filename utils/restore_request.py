@@ -13,7 +13,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     operation_id: Annotated[
         str | None,
-        Meta(description="Name of this operation in tags, state and audit. Default: the execution's name."),
+        Meta(description="Name of this operation; one that failed is resumed. Default: the execution's name."),
     ] = None
     scheduled_at: Annotated[
         str | None,
@@ -190,10 +190,4 @@ NEVER_BY_DEFAULT = frozenset(
     }
 )
 # Fields that stand here for what is being built, and are refused until it is.
-NOT_YET = frozenset(
-    {
-        "scheduled_at",
-        "delete_automated_backups",
-        "override_deletion_protection",
-    }
-)
+NOT_YET: frozenset[str] = frozenset()

@@ -10,11 +10,13 @@ from utils.finding import reused_name_problems
 from utils.identifiers import name_for
 from utils.plans import SourceDeletion
 from utils.protection import why_not_deletable
+from utils.request import own_tags
 from utils.restore_request import RestoreRequest
+from utils.source_account import Source
 
 
 def deletion_problems(
-    request: RestoreRequest, snapshot: Snapshot, cluster: Cluster | None, operation_id: str, source: Aurora
+    request: RestoreRequest, snapshot: Snapshot, cluster: Cluster | None, operation_id: str, source: Source
 ) -> Iterator[str]:
     if not request.delete_source:
         return
@@ -26,9 +28,10 @@ def deletion_problems(
         )
     if cluster is None:
         yield f"delete_source: the source cluster {name!r} doesn't exist any more. Drop delete_source."
-    elif cluster.deletion_protection:
+    elif cluster.deletion_protection and not request.override_deletion_protection:
         yield (
-            f"delete_source: {name!r} has deletion protection, which this pipeline never switches off. Do it yourself: "
+            f"delete_source: {name!r} has deletion protection, which is switched off only when "
+            "override_deletion_protection is true as well. Give that, or switch it off yourself: "
             f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately "
             f"--region {source.region}"
         )
@@ -42,6 +45,16 @@ def deletion_problems(
         )
     elif (why := why_not_deletable(cluster, source)) is not None:
         yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."
+    if source.access != "own":
+        yield (
+            f"delete_source: {name!r} is in account {source.account_id}, and only a source of the stack's own account "
+            "is ever deleted. Drop delete_source, and delete the cluster there."
+        )
+    if request.delete_automated_backups and snapshot.kind == "automated":
+        yield (
+            f"delete_automated_backups: the snapshot that is restored, {snapshot.identifier!r}, is one of them, and "
+            "what was found is never deleted. Leave it out, or restore from a manual snapshot."
+        )
     if request.final_snapshot is not False:
         yield from reused_name_problems(name_for("final", name, operation_id), operation_id, source)
 
@@ -54,4 +67,7 @@ def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, 
         final_snapshot_identifier=(
             None if request.final_snapshot is False else name_for("final", cluster.identifier, operation_id)
         ),
+        tags=own_tags(request, operation_id),
+        delete_automated_backups=bool(request.delete_automated_backups),
+        switches_protection_off=cluster.deletion_protection,
     )

@@ -59,8 +59,37 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     differences: list[str] = []
     login_proven_at: str | None = None
     users_ready_at: str | None = None
+    users: dict[str, Any] | None = None
+    clean_up_at: str | None = None
+    protection_off_at: str | None = None
+    copy_clean_up_at: str | None = None
     source_deletion_at: str | None = None
+    final_snapshot_arn: str | None = None
+    resumed_from: str | None = None
+    earlier_executions: list[str] = []
     notified_at: str | None = None
+
+    def entered(self, step: str) -> dt.datetime:
+        """When this execution, or a redrive of it, first entered a step: its deadline counts from there."""
+        return dt.datetime.fromisoformat(self.step_times[step])
+
+
+# What is forgotten of a cluster that this operation's own clean-up has deleted: a resumed run makes another.
+NO_CLUSTER: dict[str, Any] = {
+    "cluster_arn": None,
+    "cluster_resource_id": None,
+    "password_version_id": None,
+    "password_reset_at": None,
+    "inherited_secret_arn": None,
+    "master_secret_arn": None,
+    "endpoint": None,
+    "port": None,
+    "settings_changed_at": None,
+    "data_api_enabled_at": None,
+    "differences": [],
+    "login_proven_at": None,
+    "clean_up_at": None,
+}
 
 
 class OperationState:
@@ -75,7 +104,7 @@ class OperationState:
         self._audit_table = settings.text("AUDIT_TABLE")
 
     def open(self, step: str, parameters: object, plan: object, status: Status) -> None:
-        """Write the operation's first state. An operation id belongs to one execution for good.
+        """Write the operation's first state. An operation id belongs to one execution until another one resumes it.
 
         Raises RequestRefused when another execution has used the id.
         """
@@ -106,6 +135,28 @@ class OperationState:
                 "Choose a new one, or leave it out to use the execution's name."
             ) from error
 
+    def hand_over(self, record: OperationRecord, plan: object, facts: Mapping[str, Any]) -> None:
+        """From now on this execution goes on with what another one, which has ended, began.
+
+        `facts` are what is to be recorded or forgotten with it. Times of steps begin anew: deadlines count from here.
+        Raises StepFailed when the operation isn't that execution's any more.
+        """
+        ended = record.execution_id if record.execution_id != self.execution_id else None
+        self._update(
+            {
+                "execution_id": self.execution_id,
+                "state": "snapshot-check",
+                "status": "running",
+                "plan": plan,
+                "step_times": {"snapshot-check": iso(self.now)},
+                "notified_at": None,
+                "resumed_from": ended or record.resumed_from,
+                "earlier_executions": [*record.earlier_executions, *([ended] if ended else [])],
+                **facts,
+            },
+            owner=record.execution_id,
+        )
+
     def enter(self, step: str) -> None:
         """Note that a step is at work, and when it first was."""
         self._update(
@@ -114,12 +165,12 @@ class OperationState:
             names={"#step": step},
         )
 
-    def remember(self, **facts: str | int | list[str] | dict[str, str] | None) -> None:
-        """Record facts at once; a step that dies afterwards finds them when it is tried again."""
+    def remember(self, **facts: Any) -> None:
+        """Record facts at once; a step that dies afterwards finds them when it is tried again. None forgets one."""
         self._update(facts)
 
-    def close(self, status: Status, **facts: str | None) -> None:
-        self._update({"status": status, **facts})
+    def close(self, status: Status) -> None:
+        self._update({"status": status})
 
     def recall(self) -> OperationRecord | None:
         """Read consistently: a step acts on what the step before it wrote."""
@@ -129,10 +180,10 @@ class OperationState:
         item = answer.get("Item")
         if item is None:
             return None
-        facts = {name: value_of(value) for name, value in item.items() if name != "expires_at"}
-        # The table's numbers are decimals; an operation's are all whole.
-        whole = {name: int(value) if isinstance(value, Decimal) else value for name, value in facts.items()}
-        return msgspec.convert(whole, OperationRecord)
+        return msgspec.convert(
+            {name: unstored(value_of(value)) for name, value in item.items() if name != "expires_at"},
+            OperationRecord,
+        )
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
         """Append one event. The key's suffix keeps two events of one moment apart."""
@@ -151,7 +202,14 @@ class OperationState:
             ConditionExpression="attribute_not_exists(operation_id)",
         )
 
-    def _update(self, values: Mapping[str, Any], extra: str = "", names: Mapping[str, str] | None = None) -> None:
+    def _update(
+        self,
+        values: Mapping[str, Any],
+        extra: str = "",
+        names: Mapping[str, str] | None = None,
+        owner: str | None = None,
+    ) -> None:
+        """Only the execution that the item names may write, or, where that is handed over, its successor."""
         assignments = [f"#{name} = :{name}" for name in values] + ["last_updated = :now"] + ([extra] if extra else [])
         try:
             self._tables.update_item(
@@ -161,7 +219,7 @@ class OperationState:
                 ConditionExpression="execution_id = :mine",
                 ExpressionAttributeNames={f"#{name}": name for name in values} | dict(names or {}),
                 ExpressionAttributeValues={f":{name}": attribute(plain(value)) for name, value in values.items()}
-                | {":now": {"S": iso(self.now)}, ":mine": {"S": self.execution_id}},
+                | {":now": {"S": iso(self.now)}, ":mine": {"S": owner or self.execution_id}},
             )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
@@ -184,6 +242,15 @@ def epoch(moment: dt.datetime) -> int:
 def plain(value: object) -> Any:
     """As DynamoDB takes it: structs become maps, times texts, numbers decimals or, beyond its range, texts."""
     return _storable(msgspec.to_builtins(value))
+
+
+def unstored(value: Any) -> Any:
+    """As it was before it was stored: DynamoDB gives every number as a decimal."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: unstored(each) for name, each in value.items()}
+    return [unstored(each) for each in value] if isinstance(value, list) else value
 
 
 def _storable(value: Any) -> Any:

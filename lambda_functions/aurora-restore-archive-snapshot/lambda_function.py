@@ -1,25 +1,36 @@
-"""Take back what is still open on the snapshot's way, and delete or keep the copy that this operation made.
+"""Take back what is still open on the snapshot's way, and delete, keep or export the copy that this operation made.
 
 The snapshot that was found is never touched.
 """
 
+from msgspec.structs import replace
+
+from utils import settings
 from utils.common import Work, step
 from utils.copying import Places
-from utils.deletion import prove_restored
-from utils.errors import StepFailed
+from utils.deletion import prove_own_copy, prove_restored
+from utils.exporting import export_progress
 from utils.payloads import Archived, ArchiveTask
-from utils.plans import SnapshotCopy
+from utils.plans import SnapshotCopy, SnapshotExport
 from utils.route_calls import RouteCalls
-from utils.state import OperationRecord
+from utils.state import OperationRecord, iso
 
 
 @step("archive-snapshot", ArchiveTask)
 def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
+    record, warnings = work.record(), list[str]()
+    if task.copy is not None:
+        warnings = RouteCalls(task.copy, Places(task.run), work.state, record).take_everything_back()
+    if task.export is not None and not task.run.cleaning_up:
+        return replace(export(task, task.export, record, work), warnings=warnings)
     if task.copy is None:
         return Archived(deleted_snapshot_arn=None, why="the snapshot was restored directly, there is no copy")
-    record = work.record()
-    warnings = RouteCalls(task.copy, Places(task.run), work.state, record).take_everything_back()
     deleted, why = archive(task, task.copy, record, work)
+    if task.run.cleaning_up and task.archive_snapshot != "keep":
+        # A resumed run goes the snapshot's way anew.
+        work.state.remember(copied_snapshot_arn=None, copy_clean_up_at=iso(task.run.now))
+    elif deleted:
+        work.state.remember(copied_snapshot_arn=None)
     return Archived(deleted_snapshot_arn=deleted, why=why, warnings=warnings)
 
 
@@ -32,11 +43,14 @@ def archive(task: ArchiveTask, copy: SnapshotCopy, record: OperationRecord, work
     copied = work.aurora().snapshot(copy.identifier)
     if copied is None:
         return None, f"the copy {copy.identifier} is gone already"
-    recorded = record.copied_snapshot_arn in (None, copied.arn) and copied.arn == copy.arn
-    if not recorded or not copied.belongs_to(task.run.operation_id):
-        raise StepFailed(
-            f"Snapshot {copied.arn} isn't the copy that operation {task.run.operation_id} made "
-            f"({record.copied_snapshot_arn}). It was left alone. Look at it and delete it yourself if it isn't needed."
-        )
+    prove_own_copy(copied, copy, record)
     work.aurora().delete_snapshot(copied.identifier)
     return copied.arn, "the copy had served its purpose"
+
+
+def export(task: ArchiveTask, wanted: SnapshotExport, record: OperationRecord, work: Work) -> Archived:
+    """RDS goes on with it by itself; the state machine waits and asks again."""
+    prove_restored(record, work.aurora(), task.run.target_cluster_id)
+    kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
+    began = record.entered("archive-snapshot")
+    return export_progress(wanted, kept, settings.region(), began, task.run.now, work.poll_seconds)

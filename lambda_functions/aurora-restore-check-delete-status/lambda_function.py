@@ -1,31 +1,39 @@
-"""Ask Aurora whether the cluster that is being deleted is gone."""
+"""Ask Aurora whether the cluster that is being deleted is gone, and its final snapshot there."""
 
 from msgspec.structs import replace
 
 from utils import settings
 from utils.common import Work, step
-from utils.errors import StepFailed
+from utils.deletion_watch import raise_if_never_gone, settled_snapshot
 from utils.payloads import CheckDeleteTask, DeleteProgress
+from utils.state import NO_CLUSTER
 from utils.waiting import seconds_to_wait
 
 
 @step("check-delete-status", CheckDeleteTask)
 def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
-    """Gone is gone, also when another cluster has taken the name since."""
+    """Gone is gone, also when another cluster has taken the name; but not when it is only called otherwise by now."""
     progress = task.progress
-    if progress.ready:
+    if progress.ready or progress.cluster_resource_id is None:
         return progress
-    cluster = work.aurora(progress.region).cluster(progress.cluster_identifier)
-    if cluster is None or cluster.resource_id != progress.cluster_resource_id:
-        return replace(progress, ready=True)
+    work.record()
     elapsed_seconds = (task.run.now - progress.started_at).total_seconds()
     deadline_hours = settings.whole_number("DELETE_DEADLINE_HOURS")
-    # RDS may go on saying `available`, or that it takes the final snapshot; only a broken cluster won't ever go.
-    hopeless = cluster.is_broken and not cluster.is_being_deleted
-    if hopeless or elapsed_seconds >= deadline_hours * 3600:
-        raise StepFailed(
-            f"Cluster {progress.cluster_identifier} is {cluster.status} {elapsed_seconds / 3600:.1f} hours after its "
-            f"deletion began. Look at it: aws rds describe-db-clusters --region {progress.region} "
-            f"--db-cluster-identifier {progress.cluster_identifier}"
-        )
-    return replace(progress, wait_seconds=seconds_to_wait(elapsed_seconds, work.poll_seconds))
+    waiting = replace(progress, wait_seconds=seconds_to_wait(elapsed_seconds, work.poll_seconds))
+    aurora = work.aurora(progress.region)
+    cluster = aurora.cluster_with_id(progress.cluster_resource_id)
+    if cluster is not None:
+        if progress.doing == "switching-protection-off" and cluster.is_available and not cluster.deletion_protection:
+            return replace(progress, advance=True)
+        raise_if_never_gone(cluster, progress, elapsed_seconds, deadline_hours)
+        return waiting
+    if task.run.cleaning_up:
+        work.state.remember(**NO_CLUSTER)
+    if progress.final_snapshot_identifier is None:
+        return replace(progress, ready=True)
+    snapshot = settled_snapshot(progress, aurora, elapsed_seconds, deadline_hours, task.deletion)
+    if snapshot is None:
+        return waiting
+    work.state.remember(final_snapshot_arn=snapshot.arn)
+    work.state.audit("final-snapshot", "available", {"snapshot": snapshot.arn, "of": progress.cluster_resource_id})
+    return replace(progress, ready=True, final_snapshot_arn=snapshot.arn)

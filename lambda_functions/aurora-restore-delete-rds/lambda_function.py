@@ -1,8 +1,10 @@
 """Delete the source cluster that the request named twice, or the cluster that a failed operation made itself."""
 
 from utils import settings
+from utils.aurora_ending import SourceEnding
 from utils.common import Work, step
 from utils.deletion import delete_with_instances, prove_restored, prove_source, prove_unfinished
+from utils.deletion_watch import deletion_begun
 from utils.errors import StepFailed
 from utils.payloads import DeleteProgress, DeleteTask
 from utils.state import iso
@@ -21,25 +23,25 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     record, source = work.record(), work.aurora(deletion.region)
     prove_restored(record, work.aurora(), task.run.target_cluster_id)
     cluster = prove_source(deletion, record, source)
-    if cluster is not None:
+    switching = cluster is not None and cluster.deletion_protection
+    if cluster is not None and switching:
+        work.state.remember(protection_off_at=iso(task.run.now))
+        work.state.audit("delete-rds", "switching-protection-off", {"cluster": cluster.arn})
+        SourceEnding(deletion.region).switch_deletion_protection_off(cluster.identifier)
+    elif cluster is not None:
         # Before the first call: from here on the restored cluster may be the only one left, and is never cleaned up.
         work.state.remember(source_deletion_at=record.source_deletion_at or iso(task.run.now))
-        # The snapshot that was found may be one of its automated ones.
-        delete_with_instances(source, cluster, deletion.final_snapshot_identifier, keep_backups=True)
-    return DeleteProgress(
-        cluster_identifier=deletion.cluster_identifier,
-        region=deletion.region,
-        cluster_resource_id=deletion.cluster_resource_id,
-        final_snapshot_identifier=deletion.final_snapshot_identifier,
-        started_at=task.run.now,
-        ready=cluster is None,
-        wait_seconds=2 * work.poll_seconds,
-    )
+        delete_with_instances(
+            source, cluster, deletion.final_snapshot_identifier, keep_backups=not deletion.delete_automated_backups
+        )
+    return deletion_begun(deletion, record.entered("delete-rds"), work.poll_seconds, switching=switching)
 
 
 def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
     cluster, kept_because = prove_unfinished(work.record(), work.aurora(), task.run.target_cluster_id)
     if cluster is not None:
+        # From here on its absence is our doing: a resumed run makes another one.
+        work.state.remember(clean_up_at=iso(task.run.now))
         delete_with_instances(work.aurora(), cluster, final_snapshot=None, keep_backups=False)
     return DeleteProgress(
         cluster_identifier=task.run.target_cluster_id,

@@ -1,5 +1,7 @@
 """Prove a login with the new master password, make it current, and set up the application's roles."""
 
+from msgspec import convert
+
 from utils import settings
 from utils.application_secret import ApplicationSecret
 from utils.common import Work, step
@@ -15,6 +17,9 @@ from utils.state import OperationRecord, iso
 def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     """The only step in the VPC. A database that doesn't let us in yet raises TemporaryFailure and is asked again."""
     admin, record = AdminSecret(settings.text("ADMIN_SECRET_ARN")), work.record()
+    if record.users is not None:
+        # An earlier run of this operation, or an attempt whose answer was lost: people may rely on the cluster by now.
+        return convert(record.users, UsersReady, strict=False)
     master = master_login(admin, record)
     server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
 
@@ -25,8 +30,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
 
     logins = ApplicationSecret(settings.text("APP_SECRET_ARN")).logins()
     report = set_up_roles(server, master, logins, lock=task.inherited_logins == "lock", quarantine=task.quarantine)
-    work.state.remember(users_ready_at=iso(task.run.now))
-    return UsersReady(
+    users = UsersReady(
         endpoint=master.host,
         port=master.port,
         databases=shortened(report.databases),
@@ -38,6 +42,8 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         locked_logins=shortened(report.locked_logins),
         disabled=shortened(report.disabled),
     )
+    work.state.remember(users_ready_at=iso(task.run.now), users=users)
+    return users
 
 
 def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:

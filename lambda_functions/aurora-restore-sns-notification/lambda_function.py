@@ -12,6 +12,8 @@ from utils.payloads import NotificationTask, Notified
 def lambda_handler(task: NotificationTask) -> Notified:
     """Lock and state first, then the message: a topic that doesn't answer must not block the next run."""
     end = end_of_execution(task)
+    if end.is_duplicate:
+        end.count_duplicate()
     if end.already_told:
         return Notified(message_id=None, subject="")
     end.close()

@@ -23,10 +23,15 @@ BROUGHT_ALONG = {
     "rds:CopyDBClusterSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT, *_KEY_OF_OTHER_ACCOUNT),
     "rds:CreateDBInstance": ("rds:AddTagsToResource",),
     "rds:DeleteDBCluster": ("rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"),
+    "rds:StartExportTask": ("iam:PassRole", "kms:CreateGrant", "kms:DescribeKey"),
     # The secret of a master login that RDS keeps is made with the caller's rights.
     "rds:ModifyDBCluster": ("secretsmanager:CreateSecret", "secretsmanager:TagResource", *_KEY_OF_SNAPSHOT),
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
+# It only switches deletion protection off: no password, and so no secret and no key, comes with that.
+_ALONE = {("aurora-restore-delete-rds", "rds:ModifyDBCluster")}
+# Where IAM doesn't call a service as its SDK does.
+_IAM_PREFIXES = {"stepfunctions": "states"}
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
 IN_A_VPC = (
     "ec2:AssignPrivateIpAddresses",
@@ -42,9 +47,11 @@ FUNCTION_IN_THE_VPC = "aurora-restore-setup-db-users"
 def reasons(folder: str) -> dict[str, list[str]]:
     """By action, what needs it in this function: `utils` module and function, or AWS's own rule."""
     found: dict[str, list[str]] = {}
-    for action, place in sorted(reached(folder).places):
+    for call, place in sorted(reached(folder).places):
+        service, _, operation = call.partition(":")
+        action = f"{_IAM_PREFIXES.get(service, service)}:{operation}"
         found.setdefault(action, []).append(f"`{place}`")
-        for other in BROUGHT_ALONG.get(action, ()):
+        for other in () if (folder, action) in _ALONE else BROUGHT_ALONG.get(action, ()):
             found.setdefault(other, []).append(f"comes with {action}")
     for action, reason in OF_EVERY_FUNCTION.items():
         found.setdefault(action, []).append(reason)

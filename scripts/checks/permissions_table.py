@@ -14,6 +14,7 @@ from scripts.checks.policies import as_list
 _SHARED = "StatePolicy"
 # The template's conditions on single statements, as what they say of the stack.
 _CONDITIONS = {
+    "Exports": "names a bucket, a role and a key for exports",
     "HasSourceAccount": "has a SourceAccountId",
     "AssumesSourceRole": "has a SourceAccountId and a SourceRoleName",
 }

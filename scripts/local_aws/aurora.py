@@ -32,6 +32,8 @@ from scripts.local_aws import (  # noqa: F401 each of them registers its operati
     aurora_modifications,
     aurora_parameters,
     aurora_quotas,
+    aurora_snapshot_copies,
+    aurora_snapshot_sharing,
     aurora_versions,
 )
 from scripts.local_aws.aurora_region import OPERATIONS, AuroraBackend, backend

@@ -1,11 +1,8 @@
-"""Cluster snapshots: taken, copied, shared, deleted."""
+"""Cluster snapshots: taken, found, deleted. How they are copied and shared stands next door."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
-
-from moto.kms.models import kms_backends
 
 from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
@@ -21,8 +18,8 @@ _TAKEN_FROM_CLUSTER = (
 _TYPES = ("manual", "automated", "awsbackup")
 _MADE_BY_AWS = ("rds:", "awsbackup:")
 _NOT_FOUND = "DBClusterSnapshotNotFoundFault"
-_EXISTS = "DBClusterSnapshotAlreadyExistsFault"
-_WRONG_STATE = "InvalidDBClusterSnapshotStateFault"
+EXISTS = "DBClusterSnapshotAlreadyExistsFault"
+WRONG_STATE = "InvalidDBClusterSnapshotStateFault"
 
 
 def find_snapshot(region: AuroraBackend, name_or_arn: str, *, elsewhere: bool = False) -> Snapshot:
@@ -41,10 +38,11 @@ def find_snapshot(region: AuroraBackend, name_or_arn: str, *, elsewhere: bool = 
 
 def _is_visible(snapshot: Snapshot, region: AuroraBackend, elsewhere: bool) -> bool:
     same_place = snapshot.region.region_name == region.region_name
-    return _may_see(snapshot, region) and (same_place or (elsewhere and snapshot.region.partition == region.partition))
+    return may_see(snapshot, region) and (same_place or (elsewhere and snapshot.region.partition == region.partition))
 
 
-def _may_see(snapshot: Snapshot, region: AuroraBackend) -> bool:
+def may_see(snapshot: Snapshot, region: AuroraBackend) -> bool:
+    """Whether it is the account's own, or shared with it."""
     ours = snapshot.region.account_id == region.account_id
     return ours or bool({region.account_id, "all"} & snapshot.shared_with)
 
@@ -62,7 +60,7 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
     region = cluster.region
     if identifier in region.cluster_snapshots:
         message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
-        rules.refuse(_EXISTS, message)
+        rules.refuse(EXISTS, message)
     if kind == "manual":
         quotas.check_manual_snapshots(region)
     attributes = {name: cluster.attributes[name] for name in _TAKEN_FROM_CLUSTER if name in cluster.attributes}
@@ -163,119 +161,14 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
     return own + (public if parameters.get("IncludePublic") else [])
 
 
-@operation(
-    "CopyDBClusterSnapshot",
-    *("SourceDBClusterSnapshotIdentifier", "TargetDBClusterSnapshotIdentifier", "KmsKeyId", "PreSignedUrl"),
-    *("CopyTags", "Tags"),
-)
-def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The answer comes at once, the data in time.
-
-    A source that is deleted meanwhile lets the copy fail, and so does one that isn't shared any more. (The latter isn't
-    verified against AWS.)
-    """
-    source = find_snapshot(region, parameters["SourceDBClusterSnapshotIdentifier"], elsewhere=True)
-    identifier = rules.identifier(parameters, "TargetDBClusterSnapshotIdentifier")
-    if source.status != "available":
-        message = f"Cannot copy DB cluster snapshot {source.identifier}: it is {source.status}, not available."
-        rules.refuse(_WRONG_STATE, message)
-    if identifier in region.cluster_snapshots:
-        message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
-        rules.refuse(_EXISTS, message)
-    if source.region is not region and region.partition == "aws-cn" and source.region.region_name != region.region_name:
-        message = "Copying a DB cluster snapshot from one region to another is not available in the China regions."
-        rules.refuse("InvalidParameterCombination", message)
-    quotas.check_manual_snapshots(region)
-    quotas.check_copies(region)
-    tags = rules.tags(parameters)
-    if parameters.get("CopyTags") and not tags and source.region.account_id == region.account_id:
-        tags = dict(source.tags)
-        rules.check_tag_keys(tags)
-    attributes = {
-        **source.attributes,
-        **_encryption_of_copy(region, parameters, source),
-        "SnapshotType": "manual",
-        "SourceDBClusterSnapshotArn": source.arn,
-    }
-    copy = Snapshot(region, identifier, attributes, tags)
-    copy.volume = source.volume.share()
-    region.cluster_snapshots[identifier] = copy
-
-    def ended() -> None:
-        complete = source.region.cluster_snapshots.get(source.identifier) is source and _may_see(source, region)
-        copy.rest("available" if complete else "failed")
-
-    seconds = region.world.durations.copy_snapshot
-    fault = region.world.faults.lifecycle("copy-snapshot", identifier)
-    if fault:
-        copy.reaches_percent = fault.at_percent
-        copy.enter("copying", seconds * fault.at_percent / 100, then=lambda: copy.rest(fault.status))
-    else:
-        copy.enter("copying", seconds, then=ended)
-    return {"DBClusterSnapshot": copy.describe()}
-
-
-def _encryption_of_copy(region: AuroraBackend, parameters: rules.Parameters, source: Snapshot) -> dict[str, Any]:
-    """The codes of the refusals are not verified against AWS; that it refuses is documented."""
-    wanted, current = parameters.get("KmsKeyId"), source.kms_key_id
-    if current is None:
-        if wanted:
-            message = "You cannot specify a KMS key to copy a DB cluster snapshot that is not encrypted with one."
-            rules.refuse("InvalidParameterCombination", message)
-        return {}
-    if source.region is not region and not wanted:  # another region, another account, or both
-        message = f"DB cluster snapshot {source.arn} is encrypted: KmsKeyId must name a key of {region.region_name}."
-        rules.refuse("InvalidParameterCombination", message)
-    source.region.key(current)
-    return {"KmsKeyId": region.key(wanted or current)}
-
-
 @operation("DeleteDBClusterSnapshot", "DBClusterSnapshotIdentifier")
 def delete_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """To delete a copy in progress is to cancel it."""
     snapshot = own_snapshot(region, parameters)
     if snapshot.attributes["SnapshotType"] != "manual":
         kind = snapshot.attributes["SnapshotType"]
-        rules.refuse(_WRONG_STATE, f"A DB cluster snapshot of type {kind} cannot be deleted by this operation.")
+        rules.refuse(WRONG_STATE, f"A DB cluster snapshot of type {kind} cannot be deleted by this operation.")
     if snapshot.status == "creating":
-        rules.refuse(_WRONG_STATE, f"DB cluster snapshot {snapshot.identifier} is creating, not available.")
+        rules.refuse(WRONG_STATE, f"DB cluster snapshot {snapshot.identifier} is creating, not available.")
     snapshot.discard()
     return {"DBClusterSnapshot": snapshot.describe()}
-
-
-@operation("DescribeDBClusterSnapshotAttributes", "DBClusterSnapshotIdentifier")
-def describe_db_cluster_snapshot_attributes(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    snapshot = own_snapshot(region, parameters)
-    restore = {"AttributeName": "restore", "AttributeValues": sorted(snapshot.shared_with)}
-    return {
-        "DBClusterSnapshotAttributesResult": {
-            "DBClusterSnapshotIdentifier": snapshot.identifier,
-            "DBClusterSnapshotAttributes": [restore],
-        }
-    }
-
-
-@operation(
-    "ModifyDBClusterSnapshotAttribute", "DBClusterSnapshotIdentifier", "AttributeName", "ValuesToAdd", "ValuesToRemove"
-)
-def modify_db_cluster_snapshot_attribute(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    snapshot = own_snapshot(region, parameters)
-    if parameters["AttributeName"] != "restore":
-        rules.refuse("InvalidParameterValue", f"Unknown attribute: {parameters['AttributeName']}")
-    added = set(parameters.get("ValuesToAdd", []))
-    for each in added:
-        if each != "all" and not re.fullmatch(r"\d{12}", each):
-            rules.refuse("InvalidParameterValue", f"Invalid account: {each}")
-    if added and (snapshot.attributes["SnapshotType"] != "manual" or snapshot.status != "available"):
-        rules.refuse(_WRONG_STATE, "Only available manual DB cluster snapshots can be shared.")
-    key = snapshot.kms_key_id
-    if added and key:
-        aliases = kms_backends[region.account_id][region.region_name].describe_key(key).aliases
-        if "all" in added or "alias/aws/rds" in aliases:
-            message = "A DB cluster snapshot that is encrypted can't be public, nor shared with the default key."
-            rules.refuse("InvalidParameterCombination", message)
-    shared = (snapshot.shared_with | added) - set(parameters.get("ValuesToRemove", []))
-    if len(shared) > 20:
-        rules.refuse("SharedSnapshotQuotaExceeded", "A snapshot can be shared with at most 20 accounts.")
-    snapshot.shared_with = shared
-    return describe_db_cluster_snapshot_attributes(region, parameters)

@@ -71,7 +71,10 @@ def service_model(model: Model, operations: Iterable[str]) -> Model:
         reached |= new
         new = {name for each in new for name in _shapes_of(shapes[each])} - reached
     parts = {"operations": chosen, "shapes": _chosen(shapes, sorted(reached))}
-    return {key: _undocumented(parts.get(key, value)) for key, value in model.items() if key != "documentation"}
+    # botocore reads the texts of these, S3's, whenever it makes a client.
+    whole = {key: model[key] for key in ("clientContextParams",) if key in model}
+    rest = {key: _undocumented(parts.get(key, value)) for key, value in model.items() if key != "documentation"}
+    return rest | whole
 
 
 def endpoints(table: Model, prefixes: Iterable[str]) -> Model:

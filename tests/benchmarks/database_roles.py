@@ -3,8 +3,9 @@
 Both give the same roles the same privileges on the same copies of one volume, as the same master user, in transactions
 of their own; that they did the same is compared afterwards, access control list by access control list. The bare
 statements come in three ways to write them, and are held against ours in turn, round by round: ON ALL TABLES IN SCHEMA
-for each schema, for all schemas in one statement, and as lists of names that are known beforehand. They read nothing
-and prove nothing. Exit status 1 when the median ratio to the fastest of them is over LIMIT.
+for each schema, for all schemas in one statement, and as lists of names that are known beforehand. They prove nothing,
+and the last one doesn't even look for what there is: it is the floor, not a way that anybody could take. Exit status 1
+when the median ratio to the faster one of the first two is over LIMIT.
 
     .venv/bin/python tests/benchmarks/database_roles.py [--tables 10000] [--schemas 200] [--rounds 5]
 """
@@ -259,7 +260,10 @@ def main() -> None:
             version = servers.binaries.version
         finally:
             servers.close()
-    fastest = min(WAYS, key=lambda way: statistics.median(each[way] for each in taken))
+    fastest = min(
+        (way for way in WAYS if WAYS[way] is not by_name),
+        key=lambda way: statistics.median(each[way] for each in taken),
+    )
     print(f"{given.tables} tables in {given.schemas} schemas, PostgreSQL {version}, {given.rounds} rounds\n")
     print(f"{'':28}{'seconds (median, from - to)':>32}   {'ours / this (median, from - to)':>34}")
     for way in ("ours", "ours again", *WAYS):
@@ -267,7 +271,7 @@ def main() -> None:
         ratios = [each["ours"] / each[way] for each in taken]
         ratio = f"{statistics.median(ratios):.2f}   {min(ratios):.2f} - {max(ratios):.2f}" if way in WAYS else ""
         spread = f"{statistics.median(seconds):.2f}   {min(seconds):.2f} - {max(seconds):.2f}"
-        print(f"{way:28}{spread:>32}   {ratio:>34}{'   fastest' if way == fastest else ''}")
+        print(f"{way:28}{spread:>32}   {ratio:>34}{'   held against the limit' if way == fastest else ''}")
     worst = statistics.median(each["ours"] / each[fastest] for each in taken)
     sys.exit(f"{worst:.2f} is over the limit of {LIMIT}" if worst > LIMIT else 0)
 

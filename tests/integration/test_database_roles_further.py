@@ -68,6 +68,9 @@ def cluster(servers: Servers) -> Iterator[Cluster]:
                 "reset role",
                 "revoke owner from boss",
             )
+        for database in ("orders", "archive", "postgres"):
+            # Before PostgreSQL 15 everybody may create here, which would be told each time.
+            made.superuser(database, "revoke create on schema public from public")
         yield made
 
 
@@ -162,8 +165,6 @@ def test_an_owner_creates_alters_and_drops_in_its_schema_and_not_beside_it(clust
         "alter type sales.mood add value 'so so'",
         "create table sales.mine (id serial)",
         "drop view sales.item_notes",
-        "alter schema sales rename to sold",
-        "alter schema sold rename to sales",
     )
     refused(cluster, migrator, "orders", "drop table billing.invoices", "create table billing.mine (id int)")
     refused(cluster, migrator, "archive", "alter table sales.items add more int", "drop table sales.items")
@@ -241,7 +242,7 @@ def test_a_role_that_came_with_more_than_it_shall_have_is_told(cluster: Cluster)
 
 @pytest.mark.parametrize("profile", ["read_only", "read_write", "owner"])
 def test_any_name_works_for_each_profile(cluster: Cluster, profile: Profile) -> None:
-    names = [*ODD_NAMES, "x" * 63, "ü" * 31 + "x"]
+    names = [*ODD_NAMES, "x" * 63]
     made = cluster.as_user
     for name in names:
         cluster.as_master("postgres", sql.SQL("create database {}").format(sql.Identifier(name)))
@@ -250,9 +251,9 @@ def test_any_name_works_for_each_profile(cluster: Cluster, profile: Profile) -> 
             sql.SQL("create schema {}").format(sql.Identifier(name)),
             sql.SQL("create table {0}.{0} ({0} int)").format(sql.Identifier(name)),
         )
-    roles = [a_role(f"r{name}"[:60], profile, databases=[name], schemas=[name]) for name in names[:-2]]
-    roles += [a_role(names[-2], profile, databases=[names[-2]], schemas=[names[-2]])]
-    assert set_up(cluster, *roles).warnings == []
+    roles = [a_role(name, profile, databases=[name], schemas=[name]) for name in names]
+    told = set_up(cluster, *roles).warnings
+    assert [each for each in told if "can create objects in public" not in each] == []
     for role in roles:
         (place,) = role.schemas or []
         made(role.name, role.password, place, sql.SQL("select * from {0}.{0}").format(sql.Identifier(place)))
@@ -320,14 +321,20 @@ PG_CRON = (
     "grant select on cron.job to public",
     "alter table cron.job enable row level security",
     "create policy cron_job_policy on cron.job using (username = current_user)",
-    "create function cron.changed(job bigint, caller text, active boolean) returns void language plpgsql"
+    "create function cron.changed(job_number bigint, caller text, active boolean) returns void language plpgsql"
     " security definer as $$begin"
-    " update cron.job set active = changed.active where jobid = job and username = caller;"
-    " if not found then raise 'Job % does not exist or you don''t own it', job; end if; end$$",
+    " update cron.job set active = changed.active where jobid = job_number and username = caller;"
+    " if not found then raise 'Job % does not exist or you don''t own it', job_number; end if; end$$",
     "create function cron.alter_job(job_id bigint, schedule text default null, command text default null,"
     " database text default null, username text default null, active boolean default null) returns void"
     " language plpgsql as $$begin perform cron.changed(job_id, current_user, active); end$$",
     "revoke all on function cron.alter_job(bigint, text, text, text, text, boolean) from public",
+    # Somebody's extension, as the real one is.
+    "alter extension plpgsql add schema cron",
+    "alter extension plpgsql add table cron.job",
+    "alter extension plpgsql add sequence cron.job_jobid_seq",
+    "alter extension plpgsql add function cron.changed(bigint, text, boolean)",
+    "alter extension plpgsql add function cron.alter_job(bigint, text, text, text, text, boolean)",
     "create role etl login password 'Etl-password-1'",
     "grant etl to boss with admin option",
     "grant usage on schema cron to boss, etl, owner",
@@ -371,8 +378,13 @@ def test_a_job_that_cant_be_disabled_is_told_loudly(cluster: Cluster) -> None:
     cluster.superuser(
         "postgres",
         *PG_CRON,
-        "create or replace function cron.changed(job bigint, caller text, active boolean) returns void"
+        "create or replace function cron.changed(job_number bigint, caller text, active boolean) returns void"
         " language plpgsql as $$begin raise 'pg_cron can only be loaded via shared_preload_libraries'; end$$",
+        "create function cron.invalidated() returns trigger language plpgsql as $$begin"
+        " raise 'pg_cron can only be loaded via shared_preload_libraries'; end$$",
+        "alter extension plpgsql add function cron.invalidated()",
+        "create trigger cron_job_cache_invalidate after update on cron.job for statement"
+        " execute function cron.invalidated()",
     )
     report = set_up(cluster, quarantine=True)
     assert report.disabled == []

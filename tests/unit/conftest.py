@@ -13,6 +13,7 @@ import pytest
 from moto import mock_aws
 
 from tests.unit.fake_groups import FakeKeys, FakeNetwork
+from tests.unit.fake_machine import FakeMachine
 from tests.unit.fake_rds import Clock, FakeRds
 from tests.unit.fake_service import FakeService
 from tests.unit.fake_sts import FakeSts
@@ -149,6 +150,15 @@ def network(stack: None) -> Iterator[FakeNetwork]:
     fake.disconnect(ec2)
 
 
+@pytest.fixture
+def machine(stack: None) -> Iterator[FakeMachine]:
+    """The executions of the state machine."""
+    fake, executions = FakeMachine(REGION), client("stepfunctions")
+    fake.connect(executions)
+    yield fake
+    fake.disconnect(executions)
+
+
 def _keys_in(region: str) -> Iterator[FakeKeys]:
     fake, kms = FakeKeys(region), client("kms", region)
     fake.connect(kms)
@@ -169,7 +179,9 @@ def source_keys(stack: None) -> Iterator[FakeKeys]:
 
 
 @pytest.fixture
-def surroundings(account: None, network: FakeNetwork, keys: FakeKeys, source_keys: FakeKeys) -> None:
+def surroundings(
+    account: None, network: FakeNetwork, keys: FakeKeys, source_keys: FakeKeys, machine: FakeMachine
+) -> None:
     """All that a new cluster needs is there, as far as RDS itself doesn't have it."""
 
 

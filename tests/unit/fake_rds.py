@@ -82,6 +82,7 @@ class FakeRds(FakeGroups):
         self.snapshots: dict[str, Thing] = {}
         self.clusters: dict[str, Thing] = {}
         self.instances: dict[str, Thing] = {}
+        self.exports: dict[str, Thing] = {}
         self.passwords: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.page_size = 100
@@ -223,12 +224,20 @@ class FakeRds(FakeGroups):
         }
 
     def _describe_db_clusters(self, given: Thing) -> Thing:
-        cluster = self._existing_cluster(given["DBClusterIdentifier"])
-        members = [
-            {"DBInstanceIdentifier": each, "IsClusterWriter": not number}
-            for number, each in enumerate(self._members(cluster))
-        ]
-        return self._page("DBClusters", [{**cluster, "DBClusterMembers": members}], given)
+        if "DBClusterIdentifier" in given:
+            found = [self._existing_cluster(given["DBClusterIdentifier"])]
+        else:
+            (by_id,) = given["Filters"]
+            assert by_id["Name"] == "db-cluster-resource-id"
+            found = [each for each in self.clusters.values() if each["DbClusterResourceId"] in by_id["Values"]]
+        with_members = []
+        for cluster in found:
+            members = [
+                {"DBInstanceIdentifier": each, "IsClusterWriter": not number}
+                for number, each in enumerate(self._members(cluster))
+            ]
+            with_members.append({**cluster, "DBClusterMembers": members})
+        return self._page("DBClusters", with_members, given)
 
     def _describe_db_instances(self, given: Thing) -> Thing:
         name = given.get("DBInstanceIdentifier")
@@ -310,6 +319,10 @@ class FakeRds(FakeGroups):
     def _modify_db_cluster(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         assert given["ApplyImmediately"]
+        if "DeletionProtection" in given:
+            change = {"DeletionProtection": given["DeletionProtection"]}
+            self._after("ModifyDBCluster", lambda: cluster.update(change))
+            return {"DBCluster": dict(cluster)}
         assert given.get("ManageMasterUserPassword") is not False, "RDS refuses it for a cluster that isn't managed"
         if "MasterUserPassword" in given:
             self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
@@ -346,7 +359,7 @@ class FakeRds(FakeGroups):
         if cluster["DeletionProtection"]:
             raise Refusal("InvalidParameterCombination", "Cannot delete protected Cluster")
         if final_snapshot:
-            self.add_snapshot(final_snapshot, name, 0)
+            self.add_snapshot(final_snapshot, name, 0, DbClusterResourceId=cluster["DbClusterResourceId"])
         if given.get("DeleteAutomatedBackups", True):
             automated = [each for each, found in self.snapshots.items() if found["SnapshotType"] == "automated"]
             for each in automated:
@@ -355,6 +368,29 @@ class FakeRds(FakeGroups):
         cluster["Status"] = "deleting"
         self._after("DeleteDBCluster", lambda: self._forget(self.clusters, name))
         return {"DBCluster": dict(cluster)}
+
+    def _add_tags_to_resource(self, given: Thing) -> Thing:
+        (tagged,) = [each for each in self.snapshots.values() if each["DBClusterSnapshotArn"] == given["ResourceName"]]
+        tagged["TagList"] = [*tagged["TagList"], *given["Tags"]]
+        return {}
+
+    def _start_export_task(self, given: Thing) -> Thing:
+        name = given["ExportTaskIdentifier"]
+        if name in self.exports:
+            raise Refusal("ExportTaskAlreadyExists")
+        self.exports[name] = {
+            **{key: given[key] for key in ("ExportTaskIdentifier", "SourceArn", "S3Prefix", "IamRoleArn", "KmsKeyId")},
+            "S3Bucket": given["S3BucketName"],
+            "Status": "STARTING",
+            "PercentProgress": 0,
+        }
+        return dict(self.exports[name])
+
+    def _describe_export_tasks(self, given: Thing) -> Thing:
+        name = given["ExportTaskIdentifier"]
+        if name not in self.exports:
+            raise Refusal("ExportTaskNotFound", status=404)
+        return {"ExportTasks": [dict(self.exports[name])]}
 
     def _delete_db_cluster_snapshot(self, given: Thing) -> Thing:
         snapshot = self.snapshots.pop(given["DBClusterSnapshotIdentifier"], None)

@@ -165,6 +165,28 @@ def test_every_bad_end_is_counted_for_the_alarm(status: str, inbox: Inbox, capsy
     assert counted_in(capsys)["OperationFailed", "restore"] == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "counted"), [({}, "OperationRefused"), ({"scheduled_at": "2026-11-24T02:00:00Z"}, "OperationFailed")]
+)
+def test_a_refusal_wakes_somebody_only_where_nobody_sees_it(
+    asked: dict[str, Any], counted: str, inbox: Inbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refusal = ExecutionError(error="RequestRefused", cause="No.")
+    for _ in range(2):
+        notify(a_task("failed", error=refusal, request=asked))
+    ended = [name for name, _ in counted_in(capsys) if name.startswith("Operation")]
+    assert ended == [counted]
+
+
+def test_the_word_on_an_execution_whose_operation_another_has_resumed_changes_nothing(inbox: Inbox) -> None:
+    state = started()
+    state.close("failed")
+    OperationState(OPERATION, OTHER_EXECUTION, NOW).hand_over(record(), a_plan(), {})
+    notify(an_event("FAILED", error="StepFailed"))
+    assert inbox.messages() == []
+    assert (record().execution_id, record().status) == (OTHER_EXECUTION, "running")
+
+
 def test_a_dry_run_is_told_as_a_plan(inbox: Inbox) -> None:
     plan = a_plan(dry_run=True)
     state().open("snapshot-check", {}, plan, "planned")

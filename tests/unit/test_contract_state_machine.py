@@ -31,7 +31,7 @@ AWS_ERRORS = {
     "States.ALL",
     "States.Timeout",
 }
-PERMANENT_ERRORS = {"RequestRefused", "StepFailed"}
+PERMANENT_ERRORS = {"DuplicateRefused", "RequestRefused", "StepFailed"}
 
 
 def caught(state: dict[str, Any]) -> list[str]:
@@ -178,6 +178,7 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
         "Check Restore Status": largest("RestoreDeadlineHours"),
         "Check Delete Status": largest("DeleteDeadlineHours"),
         "Check Clean-up Status": largest("DeleteDeadlineHours"),
+        "Archive Snapshot": largest("ExportDeadlineHours"),
     }
     waits = {name for name, state in STATES.items() if state["Type"] == "Wait"}
     assert len(deadline_of) == len(waits), "a new loop needs a deadline here"

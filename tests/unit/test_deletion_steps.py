@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.fake_rds import Clock, FakeRds
 from tests.unit.support import (
+    AUDIT_TABLE,
     EXECUTION,
     NOW,
     OPERATION,
@@ -24,6 +25,7 @@ from tests.unit.support import (
     a_run,
     calling,
 )
+from utils.aws import client
 from utils.errors import StepFailed, TemporaryFailure
 from utils.payloads import ArchiveTask, DeleteTask
 from utils.state import OperationRecord, OperationState
@@ -39,6 +41,7 @@ DELETION_SECONDS: dict[str, float] = {"DeleteDBInstance": 300, "DeleteDBCluster"
 def operation(account: None) -> OperationState:
     state = OperationState(OPERATION, EXECUTION, NOW)
     state.open("snapshot-check", {}, a_plan(copy=COPY, copy_needed=True), "running")
+    state.enter("delete-rds")
     return state
 
 
@@ -83,12 +86,139 @@ def test_the_source_goes_with_instances_first_and_a_final_snapshot(
     assert (answer["ready"], answer["cluster_identifier"]) == (False, SOURCE)
     assert rds.changes() == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
     assert record().source_deletion_at == "2026-03-10T03:00:00.000Z"
-    while not answer["ready"]:
-        clock.pass_seconds(answer["wait_seconds"])
-        answer = look({"run": a_run(now=clock.now), "progress": answer})
+    answer = watched(clock, answer, production)
     assert SOURCE not in rds.clusters
     assert TARGET in rds.clusters
-    assert rds.snapshots["prod-orders-final-0123456789ab"]["DBClusterIdentifier"] == SOURCE
+    final = rds.snapshots["prod-orders-final-0123456789ab"]
+    assert final["DBClusterIdentifier"] == SOURCE
+    assert answer["final_snapshot_arn"] == record().final_snapshot_arn == final["DBClusterSnapshotArn"]
+
+
+def watched(clock: Clock, answer: dict[str, Any], production: dict[str, Any]) -> dict[str, Any]:
+    """The deletion, looked at until it is ready or something is due."""
+    deletion = a_deletion(production["DbClusterResourceId"])
+    while not answer["ready"] and not answer["advance"]:
+        clock.pass_seconds(answer["wait_seconds"])
+        answer = look({"run": a_run(now=clock.now), "progress": answer, "deletion": deletion})
+    return answer
+
+
+def test_the_final_snapshot_carries_the_operations_tags_and_stands_in_the_audit(
+    rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    watched(clock, delete(deleting(production)), production)
+    tags = {each["Key"]: each["Value"] for each in rds.snapshots["prod-orders-final-0123456789ab"]["TagList"]}
+    assert tags == {"aurora-restore:operation-id": OPERATION, "team": "orders"}
+    audited = [each["event_type"]["S"] for each in client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]]
+    assert "final-snapshot" in audited
+
+
+def gone_with(rds: FakeRds, clock: Clock, production: dict[str, Any], **snapshot: Any) -> dict[str, Any]:
+    """How the deletion looks once the cluster is gone, and half an hour has passed."""
+    progress = delete(deleting(production))
+    del rds.clusters[SOURCE]
+    rds.snapshots["prod-orders-final-0123456789ab"].update(snapshot)
+    deletion = a_deletion(production["DbClusterResourceId"])
+    run = a_run(now=NOW + dt.timedelta(minutes=30))
+    return dict(look({"run": run, "progress": progress, "deletion": deletion}))
+
+
+def test_a_deletion_isnt_done_before_its_final_snapshot_is(
+    rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    assert gone_with(rds, clock, production, Status="creating", PercentProgress=60)["ready"] is False
+    assert rds.changes()[-1] == "DeleteDBCluster"
+
+
+def test_a_final_snapshot_that_failed_stops_the_run(
+    rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    with pytest.raises(StepFailed, match=r"is failed at 60 %.*Keep the restored cluster"):
+        gone_with(rds, clock, production, Status="failed", PercentProgress=60)
+
+
+def test_rule_1_a_snapshot_of_another_cluster_under_its_name_isnt_tagged(
+    rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    with pytest.raises(StepFailed, match=r"is of cluster-OTHER.*It was left alone"):
+        gone_with(rds, clock, production, DbClusterResourceId="cluster-OTHER")
+    assert "AddTagsToResource" not in rds.changes()
+
+
+def test_a_source_that_somebody_else_deleted_without_our_final_snapshot_isnt_called_done(
+    rds: FakeRds, restored: dict[str, Any]
+) -> None:
+    progress = delete(deleting({"DbClusterResourceId": "cluster-GONE"}))
+    assert progress["ready"] is False
+    gone = a_deletion("cluster-GONE")
+    assert look({"run": a_run(), "progress": progress, "deletion": gone})["ready"] is False
+    with pytest.raises(StepFailed, match=r"is gone and its final snapshot .* doesn't exist: somebody else deleted"):
+        look({"run": a_run(now=NOW + dt.timedelta(hours=1)), "progress": progress, "deletion": gone})
+
+
+def test_a_source_that_is_renamed_while_it_is_deleted_isnt_called_gone(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    progress = delete(deleting(production))
+    rds.clusters["renamed"] = {**rds.clusters.pop(SOURCE), "DBClusterIdentifier": "renamed"}
+    late = a_run(now=NOW + dt.timedelta(hours=12))
+    assert look({"run": a_run(), "progress": progress})["ready"] is False
+    with pytest.raises(StepFailed, match=r"prod-orders \(called renamed by now\) is deleting 12.0 hours"):
+        look({"run": late, "progress": progress})
+
+
+# Deletion protection
+
+
+@pytest.fixture
+def protected(production: dict[str, Any]) -> dict[str, Any]:
+    production["DeletionProtection"] = True
+    return production
+
+
+def test_protection_is_switched_off_only_after_everything_is_proved_and_waited_for(
+    rds: FakeRds, clock: Clock, restored: dict[str, Any], protected: dict[str, Any]
+) -> None:
+    rds.seconds = {**DELETION_SECONDS, "ModifyDBCluster": 45}
+    answer = delete(deleting(protected, switches_protection_off=True))
+    assert rds.changes() == ["ModifyDBCluster"]
+    assert rds.asked("ModifyDBCluster") == {
+        "DBClusterIdentifier": SOURCE,
+        "DeletionProtection": False,
+        "ApplyImmediately": True,
+    }
+    assert (record().protection_off_at, record().source_deletion_at) == ("2026-03-10T03:00:00.000Z", None)
+    assert look({"run": a_run(), "progress": answer})["advance"] is False
+    answer = watched(clock, answer, protected)
+    assert (answer["advance"], answer["ready"]) == (True, False)
+    answer = watched(clock, delete(deleting(protected, now=clock.now, switches_protection_off=True)), protected)
+    assert answer["ready"] is True
+    assert rds.changes().count("ModifyDBCluster") == 1
+
+
+@pytest.mark.parametrize("why", ["no login", "renamed", "replica", "tag"])
+def test_rule_3_protection_stays_on_what_isnt_proved(
+    rds: FakeRds, operation: OperationState, restored: dict[str, Any], protected: dict[str, Any], why: str
+) -> None:
+    task = deleting(protected, switches_protection_off=True)
+    if why == "no login":
+        operation.remember(login_proven_at=None)
+    elif why == "renamed":
+        rds.clusters["renamed"] = {**rds.clusters.pop(SOURCE), "DBClusterIdentifier": "renamed"}
+    elif why == "replica":
+        protected["ReadReplicaIdentifiers"] = ["arn:aws:rds:eu-west-1:1:cluster:replica"]
+    else:
+        rds.instances["prod-orders-2"]["TagList"] = [{"Key": "aurora-restore:protected", "Value": "true"}]
+    with pytest.raises(StepFailed):
+        delete(task)
+    assert rds.changes() == []
+
+
+def test_automated_backups_go_only_when_the_plan_says_so(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    delete(deleting(production, delete_automated_backups=True))
+    assert rds.asked("DeleteDBCluster")["DeleteAutomatedBackups"] is True
 
 
 def test_rule_2_the_automated_snapshot_that_was_restored_outlives_its_cluster(
@@ -175,7 +305,8 @@ def test_rule_5_a_deletion_whose_answer_was_lost_goes_on(
 
 
 def test_a_source_that_is_gone_is_as_good(restored: dict[str, Any]) -> None:
-    assert delete(deleting({"DbClusterResourceId": "cluster-GONE"}))["ready"] is True
+    gone = deleting({"DbClusterResourceId": "cluster-GONE"}, final_snapshot_identifier=None)
+    assert look({"run": a_run(), "progress": delete(gone), "deletion": gone.deletion})["ready"] is True
 
 
 def test_a_deletion_that_rds_refuses_stops_the_run(
@@ -221,7 +352,13 @@ def test_gone_is_gone_even_if_another_cluster_has_taken_the_name(production: dic
 
 def test_a_deletion_that_was_skipped_needs_no_look(rds: FakeRds) -> None:
     progress = a_progress({"DbClusterResourceId": None}, ready=True, skipped="no cluster was made")
-    assert look(looking(progress)) == {**progress, "started_at": "2026-03-10T03:00:00Z"}
+    assert look(looking(progress)) == {
+        **progress,
+        "started_at": "2026-03-10T03:00:00Z",
+        "doing": "deleting",
+        "advance": False,
+        "final_snapshot_arn": None,
+    }
     assert rds.operations() == []
 
 
@@ -230,6 +367,12 @@ def test_a_cluster_that_will_never_go_stops_the_run(production: dict[str, Any], 
     production["Status"] = status
     with pytest.raises(StepFailed, match=f"Cluster prod-orders is {status} 0.5 hours after its deletion began"):
         look(looking(a_progress(production)))
+
+
+def test_a_broken_cluster_is_given_time_to_go(production: dict[str, Any]) -> None:
+    """RDS deletes clusters that failed, too; what it says of them may lag."""
+    production["Status"] = "failed"
+    assert look(looking(a_progress(production), hours=0.1))["ready"] is False
 
 
 def test_a_deletion_past_its_deadline_stops_the_run(production: dict[str, Any]) -> None:
@@ -302,11 +445,8 @@ def test_the_copy_that_this_operation_made_goes(rds: FakeRds, restored: dict[str
 def test_rule_2_the_snapshot_that_was_found_is_never_deleted(rds: FakeRds, restored: dict[str, Any]) -> None:
     rds.add_snapshot("prod-orders-tuesday")
     answer = archive(archiving(copy=None))
-    assert answer == {
-        "deleted_snapshot_arn": None,
-        "why": "the snapshot was restored directly, there is no copy",
-        "warnings": [],
-    }
+    assert answer["deleted_snapshot_arn"] is None
+    assert answer["why"] == "the snapshot was restored directly, there is no copy"
     assert list(rds.snapshots) == ["prod-orders-tuesday"]
 
 

@@ -7,11 +7,12 @@ import datetime as dt
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from tests.unit.fake_machine import FakeMachine
 from tests.unit.support import EXECUTION, NOW, OPERATION, OTHER_EXECUTION, STATE_TABLE, TARGET, lost_answer
 from utils.aws import client
 from utils.lock import LOCK_SECONDS, LockHolder, TargetLock
 
-pytestmark = pytest.mark.usefixtures("account")
+pytestmark = pytest.mark.usefixtures("account", "machine")
 
 LATER = NOW + dt.timedelta(hours=1)
 EXPIRED = NOW + dt.timedelta(seconds=LOCK_SECONDS + 1)
@@ -42,7 +43,6 @@ def test_each_step_renews_the_lock() -> None:
     holder = theirs().hold(LATER)
     assert holder is not None
     assert holder.expires_at == LATER + dt.timedelta(seconds=LOCK_SECONDS)
-    assert theirs().hold(EXPIRED) is not None
 
 
 def test_rule_5_taking_the_lock_again_after_a_lost_answer_succeeds() -> None:
@@ -51,15 +51,71 @@ def test_rule_5_taking_the_lock_again_after_a_lost_answer_succeeds() -> None:
     assert ours().hold(NOW) is None
 
 
-def test_a_dead_runs_lock_expires_by_itself() -> None:
-    """DynamoDB removes expired items days late; that must not matter."""
+@pytest.mark.parametrize("status", ["RUNNING", "PENDING_REDRIVE"])
+def test_rule_6_a_run_that_is_at_work_keeps_its_lock_even_when_it_has_expired(
+    machine: FakeMachine, status: str
+) -> None:
     ours().hold(NOW)
-    assert theirs().hold(EXPIRED) is None
+    machine.statuses[EXECUTION] = status
+    taking = theirs().claim(EXPIRED)
+    assert taking.held_by is not None
+    assert taking.held_by.execution_id == EXECUTION
+    assert ours().hold(EXPIRED) is None
 
 
-def test_rule_6_a_run_that_lost_its_lock_doesnt_get_it_back() -> None:
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED", None])
+def test_a_dead_runs_lock_is_taken_over_at_once(machine: FakeMachine, status: str | None) -> None:
+    """None: Step Functions doesn't know the execution any more."""
     ours().hold(NOW)
-    theirs().hold(EXPIRED)
+    del machine.statuses[EXECUTION]
+    if status:
+        machine.statuses[EXECUTION] = status
+    taking = theirs().claim(NOW)
+    assert taking.held_by is None
+    assert taking.taken_from is not None
+    assert taking.taken_from.execution_id == EXECUTION
+    assert theirs().hold(NOW) is None
+
+
+def test_rule_6_of_two_that_find_a_dead_run_one_gets_its_lock(machine: FakeMachine) -> None:
+    ours().hold(NOW)
+    machine.statuses[EXECUTION] = "FAILED"
+    third = EXECUTION.replace(OPERATION, "third")
+    machine.statuses[third] = "RUNNING"
+
+    def be_quicker(**_: object) -> None:
+        client("stepfunctions").meta.events.unregister("before-call.sfn.DescribeExecution", be_quicker)
+        assert TargetLock(TARGET, "third", third).claim(NOW).held_by is None
+
+    client("stepfunctions").meta.events.register_first("before-call.sfn.DescribeExecution", be_quicker)
+    taking = theirs().claim(NOW)
+    assert taking.held_by is not None
+    assert taking.held_by.execution_id == third
+
+
+def test_a_step_that_isnt_the_first_takes_over_nothing(machine: FakeMachine) -> None:
+    """Its role may not ask who is dead; and a run that lost its lock has nothing to go on with."""
+    ours().hold(NOW)
+    machine.statuses[EXECUTION] = "FAILED"
+    assert theirs().hold(EXPIRED) is not None
+    assert machine.operations() == []
+
+
+def test_the_lock_of_another_machines_run_is_respected_until_it_expires(machine: FakeMachine) -> None:
+    """Which of its executions are at work can't be asked."""
+    foreign = EXECUTION.replace(":aurora-restore:", ":another-machine:")
+    TargetLock(TARGET, "theirs", foreign).hold(NOW)
+    held_by = ours().claim(LATER).held_by
+    assert held_by is not None
+    assert held_by.execution_id == foreign
+    assert ours().claim(EXPIRED).held_by is None
+    assert machine.operations() == []
+
+
+def test_rule_6_a_run_that_lost_its_lock_doesnt_get_it_back(machine: FakeMachine) -> None:
+    ours().hold(NOW)
+    machine.statuses[EXECUTION] = "TIMED_OUT"
+    theirs().claim(EXPIRED)
     holder = ours().hold(EXPIRED)
     assert holder is not None
     assert holder.execution_id == OTHER_EXECUTION

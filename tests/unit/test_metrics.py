@@ -20,7 +20,7 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def record_everything() -> None:
     metrics.count_success("copy-snapshot", OPERATION, 1.25)
     metrics.count_failure("copy-snapshot", OPERATION, "StepFailed")
-    metrics.count_failed_operation(OPERATION, "StepFailed")
+    metrics.count_operation("Failed", OPERATION, "StepFailed")
     metrics.record_phase("restore", OPERATION, 2400.0)
     metrics.record_restore(OPERATION, 3000.0, 10_800.0, 100)
 

@@ -31,7 +31,8 @@ from tests.unit.support import (
 )
 from utils import notifications
 from utils.aurora_utils import Aurora
-from utils.notifications import Message, Remains
+from utils.failure_text import Remains, cause_lines
+from utils.notifications import Message
 from utils.payloads import Archived, ExecutionError
 from utils.plans import Plan, RouteStep
 
@@ -161,7 +162,7 @@ def test_success_says_how_long_each_phase_took_waiting_included() -> None:
 def test_success_names_the_cluster_that_was_deleted(final: str | None, said: str) -> None:
     deletion = a_deletion(final_snapshot_identifier=final)
     body = success(a_plan(delete_source=True, source_deletion=deletion)).body
-    assert f"Deleted    prod-orders (cluster-PROD) in {REGION}, {said}" in body.splitlines()
+    assert f"Deleted    prod-orders (cluster-PROD) in {REGION}, {said}, automated backups kept" in body.splitlines()
 
 
 def test_success_names_the_copy_that_was_deleted() -> None:
@@ -173,6 +174,21 @@ def test_success_warns_of_productions_logins_and_of_missing_privileges() -> None
     body = success(inherited_logins=["alice", "etl"], warnings=["orders: no privileges on audit.log"]).body
     assert "Mind       logins that came with the data still work: alice, etl" in body.splitlines()
     assert "Mind       orders: no privileges on audit.log" in body.splitlines()
+
+
+def test_success_lists_further_roles_locked_logins_and_what_doesnt_run_any_more() -> None:
+    body = success(
+        roles=["orders_app (read and write)", "orders_report (read only)", "etl (owner, schemas sales)"],
+        locked_logins=["alice", "bob"],
+        disabled=["postgres: pg_cron job 1 of 'etl' in 'postgres'"],
+    ).body
+    for line in (
+        "Roles      orders_app (read and write), orders_report (read only)",
+        "           etl (owner, schemas sales)",
+        "Locked     logins that came with the data: alice, bob",
+        "Disabled   postgres: pg_cron job 1 of 'etl' in 'postgres'",
+    ):
+        assert line in body.splitlines()
 
 
 # Plan
@@ -213,7 +229,9 @@ def test_rule_7_a_failure_says_step_cause_remains_and_the_next_command() -> None
     assert "Error      StepFailed\n           The copy is gone.\n           Look for it." in body
     assert "Nothing of this operation's: no cluster, no copied snapshot." in body
     machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{MACHINE}"
-    assert f"aws stepfunctions start-execution --state-machine-arn {machine} --input '{{\"port\": 5433}}'" in body
+    given = json.dumps({"operation_id": OPERATION, "port": 5433})
+    assert f"aws stepfunctions start-execution --state-machine-arn {machine} --input '{given}'" in body
+    assert "then resume this operation: it goes on with what it has made." in body
 
 
 def test_rule_7_what_exists_is_named_with_the_commands_that_delete_it(rds: FakeRds) -> None:
@@ -318,7 +336,7 @@ a_lambda_error = {"errorMessage": "Line one.\nLine two.", "errorType": "StepFail
     ],
 )
 def test_of_a_functions_cause_only_the_message_is_told(cause: str, lines: list[str]) -> None:
-    assert notifications.cause_lines(ExecutionError(error="StepFailed", cause=cause)) == lines
+    assert cause_lines(ExecutionError(error="StepFailed", cause=cause)) == lines
 
 
 # Links
@@ -380,7 +398,7 @@ def test_a_failure_is_told_whatever_the_request_and_the_cause_are(request: Any, 
 def test_the_command_to_start_again_is_safe_to_paste() -> None:
     body = failure(request={"target_cluster_id": "x'; rm -rf / #"}).body
     (command,) = [line for line in body.splitlines() if "start-execution" in line]
-    assert """--input '{"target_cluster_id": "x'"'"'; rm -rf / #"}'""" in command
+    assert """--input '{"target_cluster_id": "x'"'"'; rm -rf / #", """ in command
 
 
 def test_what_is_still_open_in_another_account_is_said_with_the_command_that_closes_it() -> None:

@@ -457,7 +457,38 @@ def test_a_source_isnt_deleted_for_the_sake_of_an_earlier_cluster_of_its_name(
     assert plan_of(**asked).delete_source
 
 
-def test_deletion_protection_is_never_switched_off(production: dict[str, Any]) -> None:
+def test_deletion_protection_is_switched_off_only_when_that_is_asked_for(production: dict[str, Any]) -> None:
+    asked = {"delete_source": True, "confirm_delete_source": "prod-orders", "override_deletion_protection": True}
+    deletion = plan_of(**asked).source_deletion
+    assert deletion is not None
+    assert deletion.switches_protection_off is False, "there is none to switch off"
+    production["DeletionProtection"] = True
+    deletion = plan_of(**asked).source_deletion
+    assert deletion is not None
+    assert deletion.switches_protection_off is True
+
+
+def test_rule_2_the_automated_snapshot_that_is_restored_isnt_deleted_with_the_others(
+    rds: FakeRds, production: dict[str, Any]
+) -> None:
+    rds.add_snapshot("manual")
+    asked = {"delete_source": True, "confirm_delete_source": "prod-orders", "delete_automated_backups": True}
+    deletion = plan_of(**asked).source_deletion
+    assert deletion is not None
+    assert deletion.delete_automated_backups is True
+    rds.add_snapshot("rds:prod-orders-newest", hours_old=0.1)
+    message = refusal_of(**asked)
+    assert message.startswith(
+        "delete_automated_backups: the snapshot that is restored, 'rds:prod-orders-newest', is one"
+    )
+
+
+@pytest.mark.parametrize("name", ["delete_automated_backups", "override_deletion_protection"])
+def test_what_belongs_to_a_deletion_without_one_is_refused(name: str) -> None:
+    assert refusal_of(**{name: True}).startswith(f"{name}: True is given, but delete_source isn't true")
+
+
+def test_deletion_protection_is_never_switched_off_otherwise(production: dict[str, Any]) -> None:
     production["DeletionProtection"] = True
     message = refusal_of(delete_source=True, confirm_delete_source="prod-orders")
     assert message.startswith("delete_source: 'prod-orders' has deletion protection")

@@ -89,6 +89,17 @@ def test_only_a_source_within_the_stacks_pattern_may_go(
         prove_source(deletion, a_record(), Aurora(REGION))
 
 
+def test_only_a_source_whose_instances_the_policy_lets_go_may_go(
+    rds: FakeRds, production: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else IAM would refuse one instance after others have gone."""
+    monkeypatch.setenv("DELETABLE_INSTANCE_PATTERN", "prod-*")
+    plan_its_deletion()
+    rds.add_instance("the-writer", SOURCE)
+    with pytest.raises(RequestRefused, match=r"'prod-orders' has instances \(the-writer\) that the stack's"):
+        plan_its_deletion()
+
+
 @pytest.mark.parametrize("protected", ["staging-orders", "staging-orders-1"])
 def test_a_clean_up_leaves_alone_what_somebody_protected(rds: FakeRds, protected: str) -> None:
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
@@ -109,6 +120,7 @@ def test_a_tag_that_says_no_protects_nothing(rds: FakeRds, production: dict[str,
     [
         ({"GlobalClusterIdentifier": "world"}, "belongs to the global database world"),
         ({"ReadReplicaIdentifiers": ["arn:aws:rds:eu-west-1:1:cluster:replica"]}, "feeds the replicas"),
+        ({"ReplicationSourceIdentifier": "arn:aws:rds:eu-west-1:1:cluster:first"}, "is a replica of arn:"),
     ],
 )
 def test_a_source_that_others_depend_on_keeps_its_instances_too(

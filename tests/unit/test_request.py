@@ -72,11 +72,13 @@ def test_every_field_can_be_given() -> None:
         "delete_source": True,
         "confirm_delete_source": "prod-orders",
         "final_snapshot": False,
+        "delete_automated_backups": True,
+        "override_deletion_protection": True,
         "archive_snapshot": "keep",
         "on_failure": "keep",
         "dry_run": True,
     }
-    assert set(raw) == set(FIELDS) - {"snapshot_identifier"} - NOT_YET, "a new field needs a value here"
+    assert set(raw) == set(FIELDS) - {"scheduled_at", "snapshot_identifier"} - NOT_YET, "a new field needs a value here"
     request = read_request(raw, {})
     assert {name: getattr(request, name) for name in raw} == raw
 

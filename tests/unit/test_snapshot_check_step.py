@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from tests.unit.conftest import LogLines
+from tests.unit.fake_machine import FakeMachine
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
@@ -136,13 +136,21 @@ def test_rule_6_a_second_run_for_the_same_target_is_refused_and_told_who_is_firs
         RequestRefused, match=f"target_cluster_id: another run works on '{TARGET}': {EXECUTION}"
     ) as refused:
         check(asking({}, OTHER_EXECUTION))
-    expiry = NOW + dt.timedelta(hours=2)
-    assert f"its lock expires at {expiry:%Y-%m-%dT%H:%M}" in str(refused.value)
+    assert f"aws stepfunctions stop-execution --execution-arn {EXECUTION} --region us-east-1" in str(refused.value)
+    assert OperationState("somebody-elses", OTHER_EXECUTION, NOW).recall() is None
 
 
-def test_an_operation_id_that_was_used_before_is_refused() -> None:
+def test_rule_6_the_lock_of_a_run_that_died_is_taken_over_and_that_is_in_the_audit(machine: FakeMachine) -> None:
+    check(asking({}))
+    machine.statuses[EXECUTION] = "ABORTED"
+    assert check(asking({}, OTHER_EXECUTION))["operation_id"] == "somebody-elses"
+    taken = [each for each in items(AUDIT_TABLE) if each["status"] == {"S": "taken-over"}]
+    assert [each["event_details"]["M"]["execution_id"]["S"] for each in taken] == [EXECUTION]
+
+
+def test_an_operation_id_whose_run_is_at_work_is_refused() -> None:
     check(asking({"operation_id": "drill-7"}))
-    with pytest.raises(RequestRefused, match="operation_id: 'drill-7' was used before by another execution"):
+    with pytest.raises(RequestRefused, match="operation_id: 'drill-7' was used before by another execution, which is"):
         check(asking({"operation_id": "drill-7", "target_cluster_id": "drill-orders"}, OTHER_EXECUTION))
     assert TargetLock("drill-orders", "x", "y").hold(NOW) is None, "the refused run holds no lock"
 

@@ -10,12 +10,12 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import REGION, Stage
-from tests.integration.pipeline.support import Pipeline, numbers
+from tests.integration.pipeline.support import Pipeline, for_exports, numbers, settle
 
 
 @pytest.fixture(scope="session")
 def place(aws: LocalAws) -> Stage:
-    return stage.deploy(aws, cross_region=False, overrides={"InstanceCount": "1"})
+    return stage.deploy(aws, cross_region=False, overrides={"InstanceCount": "1", **for_exports(aws)})
 
 
 @pytest.fixture(scope="session")
@@ -46,4 +46,34 @@ def target(pipeline: Pipeline) -> Iterator[str]:
     name = f"target-{next(numbers)}"
     yield name
     pipeline.aws.faults.clear()
+    pipeline.remove(name)
+
+
+@pytest.fixture
+def doomed(pipeline: Pipeline) -> Iterator[str]:
+    """A source cluster with data and a snapshot that may be deleted."""
+    name = f"doomed-{next(numbers)}"
+    rds = pipeline.rds()
+    rds.create_db_cluster(
+        DBClusterIdentifier=name,
+        Engine="aurora-postgresql",
+        MasterUsername="boss",
+        MasterUserPassword="not-a-secret-1",
+    )
+    settle(pipeline)
+    for number in (1, 2):
+        rds.create_db_instance(
+            DBInstanceIdentifier=f"{name}-{number}",
+            DBClusterIdentifier=name,
+            Engine="aurora-postgresql",
+            DBInstanceClass="db.r6g.large",
+        )
+    settle(pipeline)
+    rds.create_db_cluster_snapshot(DBClusterIdentifier=name, DBClusterSnapshotIdentifier=f"{name}-snapshot")
+    settle(pipeline)
+    yield name
+    pipeline.aws.faults.clear()
+    if pipeline.cluster(name):
+        rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
+        settle(pipeline)
     pipeline.remove(name)

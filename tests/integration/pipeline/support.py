@@ -13,6 +13,7 @@ from rich.console import Console
 
 from scripts.local_aws.credentials import aws_client
 from scripts.local_aws.front import ApiCall
+from scripts.local_aws.server import LocalAws
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.stage import REGION, Stage
 
@@ -154,3 +155,44 @@ class Pipeline:
             with contextlib.suppress(rds.exceptions.ClientError):
                 rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
             self.aws.clock.sleep(600)
+
+
+def settle(pipeline: Pipeline) -> None:
+    """Twenty minutes, in which everything that has been begun is finished."""
+    pipeline.aws.clock.sleep(1200)
+
+
+def deletion_of(name: str, target: str, **more: Any) -> dict[str, Any]:
+    """A request that restores a cluster's snapshot and deletes the cluster."""
+    return {
+        "source_cluster_id": name,
+        "target_cluster_id": target,
+        "delete_source": True,
+        "confirm_delete_source": name,
+        **more,
+    }
+
+
+EXPORT_BUCKET = "snapshot-exports"
+
+
+def for_exports(aws: LocalAws) -> dict[str, str]:
+    """What a stack that exports is given: a bucket, a role that RDS assumes to write into it, a key."""
+    aws.client("s3").create_bucket(Bucket=EXPORT_BUCKET)
+    service = {"Effect": "Allow", "Principal": {"Service": "export.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    bucket = f"arn:aws:s3:::{EXPORT_BUCKET}"
+    on_objects = {"Effect": "Allow", "Action": ["s3:PutObject*", "s3:GetObject*", "s3:DeleteObject*"]}
+    on_bucket = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": bucket}
+    allowed = [{**on_objects, "Resource": f"{bucket}/*"}, on_bucket]
+    iam = aws.client("iam")
+    role = iam.create_role(
+        RoleName="snapshot-export",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [service]}),
+    )["Role"]["Arn"]
+    iam.put_role_policy(
+        RoleName="snapshot-export",
+        PolicyName="write",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}),
+    )
+    key = aws.client("kms").create_key(Description="exports")["KeyMetadata"]["Arn"]
+    return {"ExportBucketName": EXPORT_BUCKET, "ExportRoleArn": role, "ExportKmsKeyId": key}

@@ -3,59 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
 from scripts.local_run.proof import Proof
 from scripts.local_run.stage import OTHER_REGION, REGION
-from tests.integration.pipeline.support import Pipeline, Run, numbers
-
-
-@pytest.fixture
-def doomed(pipeline: Pipeline) -> Iterator[str]:
-    """A source cluster with data and a snapshot that may be deleted."""
-    name = f"doomed-{next(numbers)}"
-    rds = pipeline.rds()
-    rds.create_db_cluster(
-        DBClusterIdentifier=name,
-        Engine="aurora-postgresql",
-        MasterUsername="boss",
-        MasterUserPassword="not-a-secret-1",
-    )
-    _settle(pipeline)
-    for number in (1, 2):
-        rds.create_db_instance(
-            DBInstanceIdentifier=f"{name}-{number}",
-            DBClusterIdentifier=name,
-            Engine="aurora-postgresql",
-            DBInstanceClass="db.r6g.large",
-        )
-    _settle(pipeline)
-    rds.create_db_cluster_snapshot(DBClusterIdentifier=name, DBClusterSnapshotIdentifier=f"{name}-snapshot")
-    _settle(pipeline)
-    yield name
-    pipeline.aws.faults.clear()
-    if pipeline.cluster(name):
-        rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-        _settle(pipeline)
-    pipeline.remove(name)
-
-
-def _settle(pipeline: Pipeline) -> None:
-    pipeline.aws.clock.sleep(1200)
-
-
-def _delete(name: str, target: str, **more: Any) -> dict[str, Any]:
-    return {
-        "source_cluster_id": name,
-        "target_cluster_id": target,
-        "delete_source": True,
-        "confirm_delete_source": name,
-        **more,
-    }
+from tests.integration.pipeline.support import Pipeline, Run, deletion_of
 
 
 def test_rule_1_nothing_is_deleted_that_wasnt_named_or_made(pipeline: Pipeline, target: str) -> None:
@@ -105,7 +59,7 @@ def test_rule_2_the_snapshot_that_was_found_is_never_deleted(
 def test_rule_3_the_source_goes_after_the_login_and_leaves_a_final_snapshot(
     pipeline: Pipeline, doomed: str, target: str
 ) -> None:
-    run = pipeline.run(_delete(doomed, target))
+    run = pipeline.run(deletion_of(doomed, target))
     assert run.status == "SUCCEEDED", run.reason
     assert pipeline.cluster(doomed) is None
     assert run.states().index("Setup DB Users") < run.states().index("Delete RDS")
@@ -119,7 +73,7 @@ def test_rule_3_the_source_goes_after_the_login_and_leaves_a_final_snapshot(
 
 def test_rule_3_without_a_final_snapshot_only_when_that_is_said(pipeline: Pipeline, doomed: str, target: str) -> None:
     before = pipeline.snapshots()
-    run = pipeline.run(_delete(doomed, target, final_snapshot=False))
+    run = pipeline.run(deletion_of(doomed, target, final_snapshot=False))
     assert run.status == "SUCCEEDED", run.reason
     assert pipeline.cluster(doomed) is None
     assert pipeline.snapshots() == before
@@ -127,7 +81,7 @@ def test_rule_3_without_a_final_snapshot_only_when_that_is_said(pipeline: Pipeli
 
 def test_rule_3_a_source_whose_copy_lets_nobody_in_is_kept(pipeline: Pipeline, doomed: str, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="reset-master-password")
-    run = pipeline.run(_delete(doomed, target))
+    run = pipeline.run(deletion_of(doomed, target))
     assert run.status == "FAILED"
     found = pipeline.cluster(doomed)
     assert found is not None
@@ -138,7 +92,7 @@ def test_rule_3_a_source_whose_copy_lets_nobody_in_is_kept(pipeline: Pipeline, d
 def test_rule_3_protection_switched_on_meanwhile_keeps_the_source_and_the_copy(
     pipeline: Pipeline, doomed: str, target: str
 ) -> None:
-    arn = pipeline.start(_delete(doomed, target))
+    arn = pipeline.start(deletion_of(doomed, target))
     while pipeline.cluster(target) is None:
         pass
     pipeline.rds().modify_db_cluster(DBClusterIdentifier=doomed, DeletionProtection=True, ApplyImmediately=True)
@@ -165,7 +119,7 @@ def test_rule_3_the_tag_of_protection_stops_even_the_role(pipeline: Pipeline, do
 
 def test_rule_3_once_the_source_is_going_nothing_is_cleaned_up(pipeline: Pipeline, doomed: str, target: str) -> None:
     pipeline.aws.faults.add(operation="rds:DeleteDBCluster", code="SnapshotQuotaExceeded", times=3)
-    run = pipeline.run(_delete(doomed, target))
+    run = pipeline.run(deletion_of(doomed, target))
     assert run.status == "FAILED"
     assert "SnapshotQuotaExceeded" in run.reason
     found = pipeline.cluster(target)
@@ -235,7 +189,7 @@ def test_rule_5_a_deletion_whose_answers_are_lost_has_worked_once(pipeline: Pipe
     for operation in ("rds:DeleteDBInstance", "rds:DeleteDBCluster"):
         pipeline.aws.faults.add(operation=operation, answer="lost")
     pipeline.aws.faults.add(function="aurora-restore-delete-rds", die="after")
-    run = pipeline.run(_delete(doomed, target))
+    run = pipeline.run(deletion_of(doomed, target))
     assert run.status == "SUCCEEDED", run.reason
     assert pipeline.cluster(doomed) is None
     finals = [name for name in pipeline.snapshots() if name.startswith(f"{doomed}-final-")]

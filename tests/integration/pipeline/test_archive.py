@@ -1,0 +1,56 @@
+"""archive_snapshot: export, end to end: the data arrives in S3, the copy stays, a failed export is made again."""
+
+from __future__ import annotations
+
+from scripts.local_run.production import SNAPSHOT, Production
+from scripts.local_run.stage import OTHER_REGION
+from tests.integration.pipeline.support import EXPORT_BUCKET, Pipeline
+
+
+def exported(pipeline: Pipeline, where: str) -> list[str]:
+    prefix = where.removeprefix(f"s3://{EXPORT_BUCKET}/")
+    found = pipeline.aws.client("s3").list_objects_v2(Bucket=EXPORT_BUCKET, Prefix=prefix)
+    return [each["Key"] for each in found.get("Contents", [])]
+
+
+def test_the_copy_is_exported_as_parquet_and_stays(
+    pipeline: Pipeline, distant_production: Production, key: str, target: str
+) -> None:
+    run = pipeline.run(
+        {
+            "target_cluster_id": target,
+            "source_region": OTHER_REGION,
+            "kms_key_id": key,
+            "archive_snapshot": "export",
+        }
+    )
+    assert run.status == "SUCCEEDED", run.reason
+    assert "Wait for Archive" in run.states()
+    files = exported(pipeline, run.output["archive"]["exported_to"])
+    assert any(name.endswith(".parquet") for name in files)
+    assert run.output["plan"]["copy"]["identifier"] in pipeline.snapshots()
+    (message,) = run.messages
+    assert "since an export can't be restored" in message["message"]
+    assert run.changes.count("StartExportTask") == 1
+
+
+def test_a_snapshot_that_is_restored_directly_is_exported_itself(pipeline: Pipeline, target: str) -> None:
+    request = {"target_cluster_id": target, "archive_snapshot": "export", "snapshot_identifier": SNAPSHOT}
+    run = pipeline.run(request)
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.output["plan"]["export"]["source_arn"].endswith(f":{SNAPSHOT}")
+    assert exported(pipeline, run.output["archive"]["exported_to"])
+    assert SNAPSHOT in pipeline.snapshots()
+
+
+def test_an_export_that_fails_fails_the_run_and_is_made_again_by_resuming(pipeline: Pipeline, target: str) -> None:
+    pipeline.aws.faults.add(lifecycle="export-snapshot", status="failed", at_percent=40)
+    first = pipeline.run({"target_cluster_id": target, "archive_snapshot": "export"})
+    assert first.status == "FAILED"
+    assert "The export failed because" in first.reason
+    assert pipeline.cluster(target) is not None, "people may rely on it"
+    second = pipeline.run({"operation_id": first.operation_id})
+    assert second.status == "SUCCEEDED", second.reason
+    assert second.changes == ["StartExportTask"]
+    assert second.output["plan"]["export"]["identifier"].endswith("-2")
+    assert exported(pipeline, second.output["archive"]["exported_to"])

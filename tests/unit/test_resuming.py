@@ -1,0 +1,316 @@
+"""Starting again with an ended run's operation id: when it goes on, with what, and when it is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from tests.unit.fake_machine import FakeMachine
+from tests.unit.fake_rds import FakeRds
+from tests.unit.support import (
+    AUDIT_TABLE,
+    EXECUTION,
+    NOW,
+    OPERATION,
+    OTHER_EXECUTION,
+    OWN_TAGS,
+    SOURCE,
+    TARGET,
+    a_copy,
+    a_plan,
+    a_run,
+    calling,
+    lost_answer,
+)
+from utils.aws import client
+from utils.errors import RequestRefused, StepFailed, TemporaryFailure
+from utils.lock import TargetLock
+from utils.payloads import DeleteTask, RestoreTask
+from utils.plans import Plan
+from utils.restore_request import RestoreRequest
+from utils.state import OperationRecord, OperationState
+
+pytestmark = pytest.mark.usefixtures("account", "rds")
+
+check, restore, delete = calling("snapshot-check"), calling("restore-snapshot"), calling("delete-rds")
+look, archive = calling("check-delete-status"), calling("archive-snapshot")
+COPY = a_copy()
+LATER = NOW + dt.timedelta(hours=30)
+
+
+def failed(machine: FakeMachine, plan: Plan | None = None, **asked: Any) -> OperationState:
+    """An operation of EXECUTION that has failed."""
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    request = RestoreRequest(target_cluster_id=TARGET, source_cluster_id=SOURCE, **asked)
+    state.open("snapshot-check", request, plan or a_plan(copy=COPY, copy_needed=True), "running")
+    state.enter("restore-snapshot")
+    state.close("failed")
+    machine.statuses[EXECUTION] = "FAILED"
+    return state
+
+
+def again(execution: str = OTHER_EXECUTION, **request: Any) -> dict[str, Any]:
+    run = {
+        "execution_id": execution,
+        "execution_name": execution.rsplit(":", 1)[-1],
+        "started_at": LATER.isoformat(),
+        "now": LATER.isoformat(),
+    }
+    return {"run": run, "request": {"operation_id": OPERATION, **request}}
+
+
+def record() -> OperationRecord:
+    found = OperationState(OPERATION, OTHER_EXECUTION, LATER).recall()
+    assert found is not None
+    return found
+
+
+def made(rds: FakeRds, state: OperationState, **facts: Any) -> dict[str, Any]:
+    """The cluster that the operation has made so far."""
+    cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    state.remember(cluster_arn=cluster["DBClusterArn"], cluster_resource_id=cluster["DbClusterResourceId"], **facts)
+    return cluster
+
+
+# It goes on
+
+
+def test_an_ended_runs_operation_goes_on_as_it_was_planned(machine: FakeMachine, rds: FakeRds) -> None:
+    state = failed(machine)
+    made(rds, state, copied_snapshot_arn=COPY.arn)
+    plan = check(again())
+    assert plan["operation_id"] == OPERATION
+    assert plan["cluster"]["identifier"] == TARGET
+    assert plan["copy_needed"] is False, "the cluster was made from the copy already"
+    assert f"copied already: {COPY.arn}" in plan["resumed"]
+    assert any(line.startswith(f"cluster made already: {TARGET}") for line in plan["resumed"])
+    assert rds.changes() == []
+
+
+def test_the_operation_is_the_new_runs_from_then_on(machine: FakeMachine) -> None:
+    state = failed(machine)
+    check(again())
+    assert (record().execution_id, record().status, record().resumed_from) == (OTHER_EXECUTION, "running", EXECUTION)
+    with pytest.raises(StepFailed, match="nothing of this execution"):
+        state.enter("restore-snapshot")
+    assert TargetLock(TARGET, OPERATION, EXECUTION).hold(LATER) is not None
+    audited = [each["status"]["S"] for each in client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]]
+    assert audited == ["resumed"]
+
+
+def test_deadlines_count_from_the_resumption(machine: FakeMachine) -> None:
+    failed(machine)
+    check(again())
+    assert record().step_times == {"snapshot-check": "2026-03-11T09:00:00.000Z"}
+    assert record().started_at == "2026-03-10T03:00:00.000Z"
+
+
+def test_a_copy_that_is_done_is_adopted_by_the_step_that_copies(machine: FakeMachine, rds: FakeRds) -> None:
+    failed(machine).remember(copied_snapshot_arn=COPY.arn)
+    rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
+    assert check(again())["copy_needed"] is True
+
+
+def test_a_run_that_died_before_it_could_say_so_is_resumed_too(machine: FakeMachine) -> None:
+    failed(machine).enter("restore-snapshot")
+    machine.statuses[EXECUTION] = "ABORTED"
+    assert check(again())["operation_id"] == OPERATION
+
+
+def test_rule_5_resuming_again_after_a_lost_answer_is_as_good_as_once(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine))
+    with lost_answer(client("dynamodb"), "dynamodb", "UpdateItem"), pytest.raises(TemporaryFailure):
+        check(again())
+    plan = check(again())
+    assert check(again()) == plan
+    assert (record().resumed_from, record().earlier_executions) == (EXECUTION, [EXECUTION])
+
+
+def test_an_operation_can_be_resumed_more_than_once(machine: FakeMachine) -> None:
+    failed(machine)
+    check(again())
+    machine.statuses[OTHER_EXECUTION] = "FAILED"
+    third = EXECUTION.replace(OPERATION, "third")
+    check(again(third))
+    assert record().earlier_executions == [EXECUTION, OTHER_EXECUTION]
+
+
+def test_a_password_that_never_let_anybody_in_is_set_once_more(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine), password_version_id="v", password_reset_at="2026-03-10T03:30:00.000Z")
+    check(again())
+    assert (record().password_reset_at, record().password_version_id) == (None, "v")
+
+
+def test_a_login_that_was_proved_stays_proved(machine: FakeMachine, rds: FakeRds) -> None:
+    times = {"password_reset_at": "2026-03-10T03:30:00.000Z", "login_proven_at": "2026-03-10T03:40:00.000Z"}
+    made(rds, failed(machine), **times)
+    check(again())
+    assert (record().password_reset_at, record().login_proven_at) == tuple(times.values())
+
+
+# What the clean-up has taken away
+
+
+def clean_up(clock_at: dt.datetime, progress: dict[str, Any] | None = None) -> dict[str, Any]:
+    run = a_run(cleaning_up=True, now=clock_at)
+    if progress is None:
+        return dict(delete(DeleteTask(run=run)))
+    return dict(look({"run": run, "progress": progress}))
+
+
+def test_what_the_clean_up_deleted_is_made_anew(machine: FakeMachine, rds: FakeRds) -> None:
+    state = failed(machine)
+    made(rds, state, password_reset_at="2026-03-10T03:30:00.000Z")
+    assert clean_up(NOW, clean_up(NOW))["ready"] is True
+    plan = check(again())
+    assert plan["copy_needed"] is True
+    assert (record().cluster_resource_id, record().password_reset_at) == (None, None)
+
+
+def test_so_it_is_when_the_clean_up_died_before_it_saw_the_end(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine))
+    clean_up(NOW)
+    check(again())
+    assert record().cluster_resource_id is None
+
+
+def test_a_clean_up_that_is_still_deleting_is_waited_for(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine))
+    rds.seconds = {"DeleteDBCluster": 600}
+    clean_up(NOW)
+    with pytest.raises(RequestRefused, match=r"is still deleting staging-orders\. Resume it once"):
+        check(again())
+    assert record().execution_id == EXECUTION
+
+
+def test_a_copy_that_the_clean_up_deleted_is_forgotten(machine: FakeMachine, rds: FakeRds) -> None:
+    failed(machine).remember(copied_snapshot_arn=COPY.arn)
+    rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
+    archive({"run": a_run(cleaning_up=True), "archive_snapshot": "delete", "copy": COPY})
+    assert record().copied_snapshot_arn is None
+
+
+def test_a_broken_copy_that_was_kept_has_to_go_first(machine: FakeMachine, rds: FakeRds) -> None:
+    failed(machine).remember(copied_snapshot_arn=COPY.arn)
+    rds.add_snapshot(COPY.identifier, Status="failed", TagList=OWN_TAGS)
+    with pytest.raises(RequestRefused, match=f"Delete it, then resume: .* {COPY.identifier} --region us-east-1"):
+        check(again())
+
+
+def test_a_cluster_that_somebody_else_deleted_fails_the_run(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine))
+    del rds.clusters[TARGET]
+    check(again())
+    run = a_run(execution_id=OTHER_EXECUTION, now=LATER)
+    with pytest.raises(StepFailed, match="was deleted by somebody else"):
+        restore(RestoreTask(run=run, cluster=a_plan().cluster))
+    assert rds.changes() == []
+
+
+# It is refused
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "PENDING_REDRIVE"])
+def test_rule_6_an_operation_whose_run_is_at_work_isnt_resumed(machine: FakeMachine, status: str) -> None:
+    failed(machine)
+    machine.statuses[EXECUTION] = status
+    with pytest.raises(RequestRefused, match=f"still at work: {EXECUTION}. Wait until it ends"):
+        check(again())
+
+
+@pytest.mark.parametrize(("status", "reason"), [("succeeded", "has succeeded"), ("planned", "a dry run")])
+def test_what_has_ended_well_isnt_resumed(machine: FakeMachine, status: Any, reason: str) -> None:
+    failed(machine).close(status)
+    with pytest.raises(RequestRefused, match=f"{reason}.*leave operation_id out"):
+        check(again())
+
+
+def test_what_was_refused_has_nothing_to_resume(machine: FakeMachine) -> None:
+    OperationState(OPERATION, EXECUTION, NOW).open("snapshot-check", {"request": "{}"}, {}, "failed")
+    with pytest.raises(RequestRefused, match="was refused and made nothing"):
+        check(again())
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"target_cluster_id": "another"},
+        {"port": 6000},
+        {"instance_count": 3},
+        {"dry_run": True},
+        {"serverless_v2_max_capacity": 1.5, "serverless_v2_min_capacity": 0.5},
+        {"on_failure": "keep"},
+    ],
+)
+def test_a_request_for_something_else_is_refused_by_the_field_that_differs(
+    machine: FakeMachine, different: dict[str, Any]
+) -> None:
+    failed(machine, port=5433, instance_count=2)
+    with pytest.raises(RequestRefused, match=f"{next(iter(different))}: .* isn't what operation {OPERATION} was asked"):
+        check(again(**different))
+    assert record().execution_id == EXECUTION
+    assert TargetLock(TARGET, "x", OTHER_EXECUTION).hold(LATER) is None, "a refused resumption holds no lock"
+
+
+def test_the_same_request_is_the_same_however_it_is_said(machine: FakeMachine) -> None:
+    failed(machine, port=5433, max_snapshot_age_hours=26.5, tags={"team": "orders"})
+    same: dict[str, Any] = {
+        "port": 5433,
+        "max_snapshot_age_hours": 26.5,
+        "tags": {"team": "orders"},
+        "target_cluster_id": TARGET,
+    }
+    assert check(again(**same, dry_run=False, final_snapshot=True))["operation_id"] == OPERATION
+
+
+def test_rule_3_what_deletes_has_to_be_asked_for_again(machine: FakeMachine) -> None:
+    failed(machine, delete_source=True, confirm_delete_source=SOURCE)
+    with pytest.raises(RequestRefused, match="delete_source: None isn't what operation"):
+        check(again())
+    assert check(again(delete_source=True, confirm_delete_source=SOURCE))["operation_id"] == OPERATION
+
+
+def test_rule_3_nor_can_a_deletion_be_added(machine: FakeMachine) -> None:
+    failed(machine)
+    with pytest.raises(RequestRefused, match="delete_source: True isn't what operation"):
+        check(again(delete_source=True, confirm_delete_source=SOURCE))
+
+
+def test_a_plan_of_another_version_of_the_stack_isnt_guessed_at(machine: FakeMachine) -> None:
+    failed(machine).remember(plan={"operation_id": OPERATION, "target_cluster_id": TARGET})
+    with pytest.raises(RequestRefused, match="planned by another version of this stack"):
+        check(again())
+
+
+def test_rule_6_a_target_that_another_operation_works_on_is_refused(machine: FakeMachine) -> None:
+    failed(machine)
+    third = EXECUTION.replace(OPERATION, "third")
+    machine.statuses[third] = "RUNNING"
+    TargetLock(TARGET, "third", third).hold(LATER)
+    with pytest.raises(RequestRefused, match=f"another run works on 'staging-orders': {third}"):
+        check(again())
+    assert record().execution_id == EXECUTION
+
+
+def test_a_run_whose_operation_was_resumed_touches_nothing_more(machine: FakeMachine, rds: FakeRds) -> None:
+    """It was redriven after another run had gone on with its operation, and that has ended too."""
+    made(rds, failed(machine))
+    check(again())
+    TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release()
+    with pytest.raises(StepFailed, match=f"is {OTHER_EXECUTION}'s by now"):
+        delete(DeleteTask(run=a_run(cleaning_up=True)))
+    assert rds.changes() == []
+
+
+def test_the_clean_up_of_a_run_that_isnt_the_operations_forgets_nothing(machine: FakeMachine, rds: FakeRds) -> None:
+    state = failed(machine)
+    made(rds, state)
+    progress = delete(DeleteTask(run=a_run(cleaning_up=True)))
+    check(again())
+    TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release()
+    with pytest.raises(StepFailed):
+        look({"run": a_run(cleaning_up=True), "progress": progress})
+    assert record().clean_up_at is None
+    assert record().execution_id == OTHER_EXECUTION

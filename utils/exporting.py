@@ -1,0 +1,158 @@
+"""The archive of a restored snapshot as Parquet files: what has to be there for it, what is planned, how far it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from utils import settings
+from utils.aurora_shapes import Snapshot
+from utils.aws import client, none_when
+from utils.errors import StepFailed
+from utils.exports import Exports
+from utils.identifiers import name_for
+from utils.payloads import Archived
+from utils.plans import SnapshotCopy, SnapshotExport
+from utils.restore_request import RestoreRequest
+from utils.surroundings import encryption_key
+from utils.waiting import seconds_to_wait
+
+# An export's name has at most 60 characters, and a resumed operation may have to number it.
+_LONGEST_BASE = 36
+_PREFIX = "aurora-restore"
+_SERVICE = "export.rds.amazonaws.com"
+_PARAMETERS = {
+    "EXPORT_BUCKET": "ExportBucketName",
+    "EXPORT_ROLE_ARN": "ExportRoleArn",
+    "EXPORT_KMS_KEY_ID": "ExportKmsKeyId",
+}
+
+
+def plan_export(
+    request: RestoreRequest, snapshot: Snapshot, copy: SnapshotCopy | None, operation_id: str
+) -> SnapshotExport | None:
+    """Of the copy, or of the snapshot that was found when it is restored directly."""
+    if request.archive_snapshot != "export":
+        return None
+    return SnapshotExport(
+        identifier=name_for("export", snapshot.cluster_identifier[:_LONGEST_BASE].rstrip("-"), operation_id),
+        source_arn=copy.arn if copy else snapshot.arn,
+        bucket=settings.optional("EXPORT_BUCKET"),
+        prefix=_PREFIX,
+        role_arn=settings.optional("EXPORT_ROLE_ARN"),
+        kms_key_id=settings.optional("EXPORT_KMS_KEY_ID"),
+    )
+
+
+def export_problems(export: SnapshotExport | None, region: str) -> Iterator[str]:
+    """What stands in the way of an export, before anything is made."""
+    if export is None:
+        return
+    missing = [parameter for name, parameter in _PARAMETERS.items() if not settings.optional(name)]
+    if missing:
+        yield (
+            f"archive_snapshot: 'export' needs the stack's {', '.join(missing)}. "
+            "Set them and update the stack, or give delete or keep."
+        )
+        return
+    yield from _bucket_problems(export.bucket, region)
+    yield from _role_problems(export.role_arn)
+    key = encryption_key(export.kms_key_id, region)
+    if key is None or key.state != "Enabled":
+        state = key.state if key else "not there"
+        yield (
+            f"archive_snapshot: the key of the stack's ExportKmsKeyId, {export.kms_key_id!r}, is {state} in {region}. "
+            f"Enable it, or set another: aws kms list-keys --region {region}"
+        )
+    if Exports(region).task(export.identifier) is not None:
+        yield (
+            f"operation_id: it was used before: its export {export.identifier!r} exists in {region}. "
+            "Start the execution under another name, or give another operation_id."
+        )
+
+
+def _bucket_problems(bucket: str, region: str) -> Iterator[str]:
+    answer = none_when("NoSuchBucket", lambda: client("s3", region).get_bucket_location(Bucket=bucket))
+    if answer is None:
+        yield (
+            f"archive_snapshot: the stack's ExportBucketName, {bucket!r}, doesn't exist. Make it: "
+            f"aws s3 mb s3://{bucket} --region {region}"
+        )
+    elif (found := _region_of(answer["LocationConstraint"])) != region:
+        yield (
+            f"archive_snapshot: the stack's ExportBucketName, {bucket!r}, is in {found}; RDS exports only within "
+            f"{region}. Set a bucket of {region}."
+        )
+
+
+def _region_of(constraint: str | None) -> str:
+    """S3's word for its two oldest regions is nothing, and EU."""
+    return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(constraint, constraint or "")
+
+
+def _role_problems(role_arn: str) -> Iterator[str]:
+    name = role_arn.rpartition("/")[2]
+    answer = none_when("NoSuchEntity", lambda: client("iam").get_role(RoleName=name))
+    if answer is None:
+        yield f"archive_snapshot: the stack's ExportRoleArn, {role_arn!r}, doesn't exist. Set one that does."
+    elif _SERVICE not in str(answer["Role"].get("AssumeRolePolicyDocument", "")):
+        yield (
+            f"archive_snapshot: the stack's ExportRoleArn, {role_arn!r}, doesn't let {_SERVICE} assume it. "
+            "Add that to its trust policy."
+        )
+
+
+def export_progress(
+    export: SnapshotExport, kept: str, region: str, began: dt.datetime, now: dt.datetime, unit: int
+) -> Archived:
+    """Begin the export, or say how far it is. `kept` is the snapshot that stays: an export can't be restored.
+
+    Raises StepFailed when it has failed, was cancelled, or takes longer than the stack allows.
+    """
+    exports = Exports(region)
+    where = f"s3://{export.bucket}/{export.prefix}/{export.identifier}/"
+    look = f"aws rds describe-export-tasks --export-task-identifier {export.identifier} --region {region}"
+    task = exports.task(export.identifier) or exports.start(export)
+    if not isinstance(task, str) and task.source_arn != export.source_arn:
+        raise StepFailed(
+            f"The export {export.identifier} isn't of {export.source_arn} but of {task.source_arn}. It was left alone. "
+            f"Find out who made it. {look}"
+        )
+    elapsed = (now - began).total_seconds()
+    why = task if isinstance(task, str) else f"export {export.identifier} is {task.status} at {task.percent} %"
+    if not isinstance(task, str):
+        if task.is_complete:
+            warning = f" (RDS warns: {task.warning})" if task.warning else ""
+            why = f"exported to {where} as Parquet{warning}; {kept} is kept, since an export can't be restored"
+            return Archived(deleted_snapshot_arn=None, why=why, exported_to=where)
+        if task.is_broken:
+            raise StepFailed(
+                f"The export {export.identifier} to {where} is {task.status}: {task.failure_cause}. "
+                f"{kept} is kept. Mend that, then resume, which exports under a new name. {look}"
+            )
+    hours = settings.whole_number("EXPORT_DEADLINE_HOURS")
+    if elapsed >= hours * 3600:
+        raise StepFailed(
+            f"After {hours} hours: {why}. {kept} is kept. RDS goes on by itself; resume to follow it, or raise the "
+            f"stack's ExportDeadlineHours. {look}"
+        )
+    percent = 0 if isinstance(task, str) else task.percent
+    return Archived(
+        deleted_snapshot_arn=None,
+        why=why,
+        ready=False,
+        percent=percent,
+        wait_seconds=seconds_to_wait(elapsed, unit, percent),
+    )
+
+
+def renewed(export: SnapshotExport, region: str) -> SnapshotExport:
+    """The export that a resumed operation goes on with: one that has failed keeps its name for good."""
+    name, number = export.identifier, 1
+    exports = Exports(region)
+    while (task := exports.task(name)) is not None and task.is_broken:
+        number += 1
+        name = f"{export.identifier}-{number}"
+    return replace(export, identifier=name)

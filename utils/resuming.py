@@ -1,0 +1,152 @@
+"""Going on with what an ended run of the same operation began: when that is allowed, and what is done already.
+
+What the operation has made is proved by each step itself, as always: by tag and recorded id. Here it is only decided
+which of it still counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from utils.aurora_utils import Aurora
+from utils.errors import RequestRefused
+from utils.executions import are_of_one_machine, has_ended
+from utils.exporting import renewed
+from utils.payloads import Execution
+from utils.plans import Plan
+from utils.request import refuse_if_any
+from utils.restore_request import FIELDS, NEVER_BY_DEFAULT, RestoreRequest
+from utils.state import NO_CLUSTER, OperationRecord, plain, unstored
+
+# They say which operation it is, not what it does.
+_NAMING = {"operation_id", "scheduled_at"}
+_ANEW = "To start a new operation instead, leave operation_id out."
+
+
+class Resumption(Struct, frozen=True, kw_only=True):
+    """The operation's own plan, with what is done in `plan.resumed`; `facts` to record, or to forget, with it."""
+
+    plan: Plan
+    facts: dict[str, Any]
+
+
+def resume(request: RestoreRequest, given: Mapping[str, Any], record: OperationRecord, run: Execution) -> Resumption:
+    """What is left to do. `given` is what the request says itself. Raises RequestRefused; changes nothing."""
+    _refuse_unless_ended(record, run)
+    plan = _recorded_plan(record)
+    refuse_if_any(_differences(request, given, record, plan))
+    target = Aurora(run.execution_id.split(":")[3])
+    facts = _outdated_facts(record, plan, target)
+    made = replace(record, **facts)
+    copy_needed = plan.copy_needed and made.cluster_resource_id is None
+    if copy_needed:
+        _refuse_broken_copy(record, target)
+    resumed = [f"{record.operation_id} of {record.started_at} goes on", *_what_is_done(made, plan)]
+    export = renewed(plan.export, target.region) if plan.export else None
+    return Resumption(plan=replace(plan, copy_needed=copy_needed, export=export, resumed=resumed), facts=facts)
+
+
+def _refuse_unless_ended(record: OperationRecord, run: Execution) -> None:
+    """A run that died before it could say so has failed as well."""
+    known = f"operation_id: {record.operation_id!r} was used before by another execution"
+    if record.status == "succeeded":
+        raise RequestRefused(f"{known} and has succeeded: there is nothing to resume. {_ANEW}")
+    if record.status == "planned":
+        raise RequestRefused(f"{known}, a dry run: there is nothing to resume. {_ANEW}")
+    if not record.plan:
+        raise RequestRefused(f"{known} that was refused and made nothing: there is nothing to resume. {_ANEW}")
+    if record.execution_id == run.execution_id:
+        return
+    if not are_of_one_machine(record.execution_id, run.execution_id):
+        raise RequestRefused(f"{known}, of another state machine ({record.execution_id}). {_ANEW}")
+    if not has_ended(record.execution_id):
+        raise RequestRefused(
+            f"{known}, which is still at work: {record.execution_id}. Wait until it ends. {_ANEW}",
+        )
+
+
+def _recorded_plan(record: OperationRecord) -> Plan:
+    try:
+        return msgspec.convert(record.plan, Plan)
+    except msgspec.ValidationError as error:
+        raise RequestRefused(
+            f"operation_id: {record.operation_id!r} was planned by another version of this stack ({error}), and can't "
+            f"be resumed. What it made carries its id as a tag. {_ANEW}"
+        ) from None
+
+
+def _differences(
+    request: RestoreRequest, given: Mapping[str, Any], record: OperationRecord, plan: Plan
+) -> Iterator[str]:
+    """What a request leaves out is the operation's; but what deletes has to be asked for again, by each request."""
+    for name in FIELDS:
+        if name in _NAMING or (given.get(name) is None and name not in NEVER_BY_DEFAULT):
+            continue
+        asked = unstored(plain(getattr(request, name))) if given.get(name) is not None else None
+        recorded = record.parameters.get(name)
+        if name == "target_cluster_id" and asked == plan.target_cluster_id:
+            continue
+        if _meaning(name, asked) != _meaning(name, recorded):
+            yield (
+                f"{name}: {asked!r} isn't what operation {record.operation_id} was asked for "
+                f"({recorded!r}), and it is resumed as it was planned. Ask for the same. {_ANEW}"
+            )
+
+
+def _meaning(name: str, value: Any) -> Any:
+    """Left out is as good as saying what would be done anyway."""
+    return None if value is (name == "final_snapshot") else value
+
+
+def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if record.clean_up_at is not None:
+        cluster = target.cluster(plan.target_cluster_id)
+        ours = cluster is not None and cluster.resource_id == record.cluster_resource_id
+        if cluster is not None and ours:
+            _refuse_while_going([cluster, *target.instances_of(cluster.identifier)], plan, target)
+        facts = {"clean_up_at": None} if ours else dict(NO_CLUSTER)
+    if record.copy_clean_up_at is not None:
+        facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
+    if record.password_version_id is not None and record.password_reset_at and record.login_proven_at is None:
+        # Perhaps RDS never carried it out: the same password is set once more.
+        facts["password_reset_at"] = None
+    return facts
+
+
+def _refuse_while_going(members: list[Any], plan: Plan, target: Aurora) -> None:
+    going = [each.identifier for each in members if each.is_being_deleted]
+    if going:
+        raise RequestRefused(
+            f"operation_id: the clean-up of {plan.operation_id!r} is still deleting {', '.join(going)}. Resume it once "
+            "nothing of it is left to see: aws rds describe-db-clusters --db-cluster-identifier "
+            f"{plan.target_cluster_id} --region {target.region}"
+        )
+
+
+def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
+    copy = target.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
+    if copy is not None and copy.is_broken:
+        raise RequestRefused(
+            f"operation_id: the copy of {record.operation_id!r}, {copy.identifier}, is {copy.status}. Delete it, then "
+            "resume: aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier "
+            f"{copy.identifier} --region {target.region}"
+        )
+
+
+def _what_is_done(record: OperationRecord, plan: Plan) -> Iterator[str]:
+    if record.copied_snapshot_arn is not None:
+        yield f"copied already: {record.copied_snapshot_arn}"
+    if record.cluster_resource_id is not None:
+        yield f"cluster made already: {plan.target_cluster_id} ({record.cluster_resource_id})"
+    if record.login_proven_at is not None:
+        yield f"new master password proved already, at {record.login_proven_at}"
+    if record.users_ready_at is not None:
+        yield f"users set up already, at {record.users_ready_at}"
+    if record.source_deletion_at is not None:
+        yield f"deletion of the source begun already, at {record.source_deletion_at}"
