@@ -163,6 +163,11 @@ class Instance(Tagged, frozen=True, kw_only=True):
         return self.status in BROKEN_INSTANCE
 
 
+def in_order_of_deletion(cluster: Cluster, instances: Iterable[Instance]) -> list[Instance]:
+    """Readers first, then the writer: the last one to go can't be a reader that RDS has just promoted."""
+    return sorted(instances, key=lambda each: each.identifier == cluster.writer_identifier)
+
+
 def read_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
     return Snapshot(
         arn=raw["DBClusterSnapshotArn"],

@@ -6,7 +6,7 @@ what a failed operation made itself. Whatever isn't proved is left alone.
 
 from __future__ import annotations
 
-from utils.aurora_shapes import Cluster, Snapshot
+from utils.aurora_shapes import Cluster, Snapshot, in_order_of_deletion
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed, TemporaryFailure
 from utils.plans import SnapshotCopy, SourceDeletion
@@ -67,7 +67,19 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
         raise StepFailed(
             f"{deletion.cluster_identifier} {why}. It was left alone. Delete it yourself, if that is still wanted."
         )
+    _refuse_unplanned_instances(deletion, source)
     return cluster
+
+
+def _refuse_unplanned_instances(deletion: SourceDeletion, source: Aurora) -> None:
+    """Whoever approved the plan has approved the deletion of the instances in it, and of no others."""
+    members = {each.identifier for each in source.instances_of(deletion.cluster_identifier)}
+    unplanned = members - set(deletion.instance_identifiers or members)
+    if unplanned:
+        raise StepFailed(
+            f"{deletion.cluster_identifier} has instances that the plan doesn't name: {', '.join(sorted(unplanned))}. "
+            "Somebody added them since; nothing was deleted. Delete the cluster yourself, if that is still wanted."
+        )
 
 
 def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id: str) -> tuple[Cluster | None, str]:
@@ -109,7 +121,7 @@ def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str 
     if cluster.is_being_deleted:
         return
     instances = aurora.instances_of(cluster.identifier)
-    for instance in sorted(instances, key=lambda each: each.identifier == cluster.writer_identifier):
+    for instance in in_order_of_deletion(cluster, instances):
         if not instance.is_being_deleted:
             aurora.delete_instance(instance.identifier)
     still_there = [each.identifier for each in aurora.instances_of(cluster.identifier) if not each.is_being_deleted]

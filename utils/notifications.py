@@ -15,6 +15,7 @@ from utils.cluster_text import summary
 from utils.failure_text import Remains, cause_lines, next_lines, remains_lines
 from utils.payloads import Archived, ExecutionError, UsersReady
 from utils.plan_text import plan_lines
+from utils.planned_calls import call_lines
 from utils.plans import Plan
 from utils.state import OperationRecord
 
@@ -43,6 +44,9 @@ def planned(plan: Plan, execution_id: str) -> Message:
     lines = [
         "This was a dry run: nothing was created, changed or deleted. A real run would",
         *(f"  {number}. {line}" for number, line in enumerate(plan_lines(plan), start=1)),
+        "",
+        "by these calls, in this order (beside its own state, audit and message):",
+        *(f"  {line}" for line in call_lines(plan.calls, execution_id.split(":")[4])),
         "",
         f"Execution  {console_link(execution_id)}",
     ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
 from utils.cluster_settings import cluster_plan, plan_problems
@@ -15,6 +17,7 @@ from utils.crossing import plan_crossing, quota_problems
 from utils.exporting import export_problems, plan_export
 from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
 from utils.payloads import Execution
+from utils.planned_calls import planned_calls
 from utils.plans import ClusterPlan, FoundSnapshot, Plan
 from utils.preflight import preflight_problems
 from utils.preflight_quarantine import quarantine_problems
@@ -52,7 +55,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         ]
     )
     created_at = snapshot.created_at or run.now
-    return Plan(
+    plan = Plan(
         operation_id=operation_id,
         target_cluster_id=target_id,
         snapshot=FoundSnapshot(
@@ -82,6 +85,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         inherited_logins=request.inherited_logins or "report",
         quarantine=bool(request.quarantine),
     )
+    return replace(plan, calls=planned_calls(plan, account, target.region))
 
 
 def target_identifier(request: RestoreRequest, run: Execution) -> str:

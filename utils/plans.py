@@ -115,6 +115,15 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     tags: dict[str, str]
     origins: dict[str, Origin] = {}
 
+    @property
+    def has_later_settings(self) -> bool:
+        """Whether something is asked for that RDS takes only once the cluster exists."""
+        return bool(
+            self.preferred_maintenance_window
+            or self.database_insights_mode == "advanced"
+            or not self.auto_minor_version_upgrade
+        )
+
 
 class SourceDeletion(Struct, frozen=True, kw_only=True):
     """The source cluster, by its name and by the id that no other cluster will ever have."""
@@ -123,6 +132,8 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str
     region: str
     final_snapshot_identifier: str | None
+    # In the order in which they go, the writer last. None in plans of older versions, which didn't name them.
+    instance_identifiers: list[str] | None = None
     # What the final snapshot is tagged with once it is there.
     tags: dict[str, str] = {}
     delete_automated_backups: bool = False
@@ -139,6 +150,16 @@ class SnapshotExport(Struct, frozen=True, kw_only=True):
     prefix: str
     role_arn: str
     kms_key_id: str
+
+
+class PlannedCall(Struct, frozen=True, kw_only=True):
+    """One call that changes something. `on`: what it makes, changes or deletes. `only`: when it is needed at all."""
+
+    call: str
+    on: str
+    region: str
+    account: str
+    only: str | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -158,5 +179,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     inherited_logins: InheritedLogins = "report"
     quarantine: bool = False
     export: SnapshotExport | None = None
+    calls: list[PlannedCall] = []
     # What an earlier run of this operation has done, line by line, where this one goes on with it.
     resumed: list[str] = []

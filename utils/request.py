@@ -13,7 +13,7 @@ from utils.aurora_shapes import OPERATION_TAG
 from utils.errors import RequestRefused
 from utils.redaction import without_secrets
 from utils.request_checks import request_problems
-from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, NOT_YET, RestoreRequest
+from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, RestoreRequest
 
 # A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
 MAX_PROBLEMS = 10
@@ -32,7 +32,6 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
             "Give {} to run with the stack's parameters."
         )
     problems = list(_unknown_fields(raw))
-    problems += [f"{name}: isn't supported yet. Leave it out." for name in sorted(NOT_YET & raw.keys())]
     unreadable: list[str] = []
     given = {name: value for name, value in raw.items() if value is not None}
     values = _stack_defaults(environment)

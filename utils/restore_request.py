@@ -189,5 +189,3 @@ NEVER_BY_DEFAULT = frozenset(
         "override_deletion_protection",
     }
 )
-# Fields that stand here for what is being built, and are refused until it is.
-NOT_YET: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from utils.aurora_shapes import Cluster, Snapshot
+from utils.aurora_shapes import Cluster, Snapshot, in_order_of_deletion
 from utils.aurora_utils import Aurora
 from utils.finding import reused_name_problems
 from utils.identifiers import name_for
@@ -67,6 +67,9 @@ def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, 
         final_snapshot_identifier=(
             None if request.final_snapshot is False else name_for("final", cluster.identifier, operation_id)
         ),
+        instance_identifiers=[
+            each.identifier for each in in_order_of_deletion(cluster, source.instances_of(cluster.identifier))
+        ],
         tags=own_tags(request, operation_id),
         delete_automated_backups=bool(request.delete_automated_backups),
         switches_protection_off=cluster.deletion_protection,

@@ -16,10 +16,11 @@ from utils.state import OperationRecord, iso
 @step("setup-db-users", SetupUsersTask)
 def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     """The only step in the VPC. A database that doesn't let us in yet raises TemporaryFailure and is asked again."""
-    admin, record = AdminSecret(settings.text("ADMIN_SECRET_ARN")), work.record()
+    record = work.record()
     if record.users is not None:
         # An earlier run of this operation, or an attempt whose answer was lost: people may rely on the cluster by now.
         return convert(record.users, UsersReady, strict=False)
+    admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
     master = master_login(admin, record)
     server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
 

@@ -23,9 +23,9 @@ BROUGHT_ALONG = {
     "rds:CopyDBClusterSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT, *_KEY_OF_OTHER_ACCOUNT),
     "rds:CreateDBInstance": ("rds:AddTagsToResource",),
     "rds:DeleteDBCluster": ("rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"),
-    "rds:StartExportTask": ("iam:PassRole", "kms:CreateGrant", "kms:DescribeKey"),
     # The secret of a master login that RDS keeps is made with the caller's rights.
     "rds:ModifyDBCluster": ("secretsmanager:CreateSecret", "secretsmanager:TagResource", *_KEY_OF_SNAPSHOT),
+    "rds:StartExportTask": ("iam:PassRole", "kms:CreateGrant", "kms:DescribeKey"),
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
 # It only switches deletion protection off: no password, and so no secret and no key, comes with that.

@@ -9,12 +9,14 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rich.console import Console
 
 from scripts.local_aws.errors import CannotStart
+from scripts.local_aws.front import ApiCall
 from scripts.local_aws.intrinsics import TemplateError
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import report, routes, stage
@@ -60,9 +62,10 @@ def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
         stateMachineArn=place.state_machine_arn, input=json.dumps(options.input)
     )["executionArn"]
     followed = follow(aws, execution_arn, console)
-    result, held = _conclude(place, production, followed, execution_arn, console)
+    calls = aws.stats.calls[calls_before:]
+    result, held = _conclude(place, production, followed, execution_arn, calls, console)
     invocations = aws.stats.invocations[invocations_before:]
-    costs = run_costs(followed.state_transitions, invocations, place.function_memory(), aws.stats.calls[calls_before:])
+    costs = run_costs(followed.state_transitions, invocations, place.function_memory(), calls)
     result["lambda_invocations"] = len(invocations)
     result["cost_dollars"] = round(total(costs), 6)
     report.show_costs(costs, console)
@@ -99,12 +102,17 @@ def _prepare_route(aws: LocalAws, options: argparse.Namespace, console: Console)
 
 
 def _conclude(
-    place: Stage, production: Production, followed: Followed, execution_arn: str, console: Console
+    place: Stage,
+    production: Production,
+    followed: Followed,
+    execution_arn: str,
+    calls: Sequence[ApiCall],
+    console: Console,
 ) -> tuple[dict[str, Any], bool]:
     messages = place.received_messages()
     restored = followed.status == "SUCCEEDED" and isinstance(followed.output, dict) and "users" in followed.output
     planned = followed.output if followed.status == "SUCCEEDED" and not restored else {}
-    proof = Proof(place, production, followed, messages) if restored else None
+    proof = Proof(place, production, followed, messages, calls) if restored else None
     checks = proof.checks() if proof else {}
     if proof:
         report.show_checks(checks, proof.failures, console)

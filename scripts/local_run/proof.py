@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 
+from scripts.local_aws.front import ApiCall
+from scripts.local_run.calls import changes_of_run, not_as_planned
 from scripts.local_run.following import Followed
 from scripts.local_run.production import MASTER, Production, count_rows, database_session
 from scripts.local_run.stage import Stage
@@ -25,9 +27,18 @@ class Server:
 class Proof:
     """Checks by name, each true or false. A check that can't be made is false."""
 
-    def __init__(self, stage: Stage, production: Production, run: Followed, messages: list[dict[str, str]]) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        production: Production,
+        run: Followed,
+        messages: list[dict[str, str]],
+        calls: Iterable[ApiCall],
+    ) -> None:
+        """`calls` are those of the run, and may hold others' that only looked on."""
         self.stage, self.production, self.run, self.messages = stage, production, run, messages
         self.plan: dict[str, Any] = run.output["plan"]
+        self.calls = changes_of_run(calls)
         self.admin = self._master_login()
         self.app = stage.secret("AppSecretArn")
         self.server = Server(run.output["users"]["endpoint"], run.output["users"]["port"])
@@ -63,6 +74,7 @@ class Proof:
             "production_master_password_refused": self._production_password_refused,
             "master_secret_opens": lambda: self._opens(self.admin["username"], self.admin["password"]),
             "settings_as_planned": self._settings_as_planned,
+            "calls_as_planned": self._calls_as_planned,
             "source_as_asked": self._source_as_asked,
             "found_snapshot_still_there": self._snapshot_still_there,
             "copy_as_asked": self._copy_as_asked,
@@ -174,6 +186,12 @@ class Proof:
         if wrong:
             self.failures.append(f"settings_as_planned: {wrong}")
         return not wrong and plan["tags"].items() <= tags.items()
+
+    def _calls_as_planned(self) -> bool:
+        """All that the run changed in AWS stood in its plan, in this order, and nothing of the plan was left out."""
+        wrong = not_as_planned(self.plan["calls"], self.calls, resumed=bool(self.plan.get("resumed")))
+        self.failures += [f"calls_as_planned: {each}" for each in wrong]
+        return not wrong
 
     def _source_as_asked(self) -> bool:
         rds = self.stage.aws.client("rds", self.production.region, self.production.account)

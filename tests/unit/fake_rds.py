@@ -230,14 +230,14 @@ class FakeRds(FakeGroups):
             (by_id,) = given["Filters"]
             assert by_id["Name"] == "db-cluster-resource-id"
             found = [each for each in self.clusters.values() if each["DbClusterResourceId"] in by_id["Values"]]
-        with_members = []
-        for cluster in found:
-            members = [
-                {"DBInstanceIdentifier": each, "IsClusterWriter": not number}
-                for number, each in enumerate(self._members(cluster))
-            ]
-            with_members.append({**cluster, "DBClusterMembers": members})
+        with_members = [{**each, "DBClusterMembers": self._described_members(each)} for each in found]
         return self._page("DBClusters", with_members, given)
+
+    def _described_members(self, cluster: Thing) -> list[Thing]:
+        return [
+            {"DBInstanceIdentifier": name, "IsClusterWriter": not number}
+            for number, name in enumerate(self._members(cluster))
+        ]
 
     def _describe_db_instances(self, given: Thing) -> Thing:
         name = given.get("DBInstanceIdentifier")
@@ -319,12 +319,11 @@ class FakeRds(FakeGroups):
     def _modify_db_cluster(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         assert given["ApplyImmediately"]
+        assert given.get("ManageMasterUserPassword") is not False, "RDS refuses it for a cluster that isn't managed"
         if "DeletionProtection" in given:
             change = {"DeletionProtection": given["DeletionProtection"]}
             self._after("ModifyDBCluster", lambda: cluster.update(change))
-            return {"DBCluster": dict(cluster)}
-        assert given.get("ManageMasterUserPassword") is not False, "RDS refuses it for a cluster that isn't managed"
-        if "MasterUserPassword" in given:
+        elif "MasterUserPassword" in given:
             self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
             cluster["PendingModifiedValues"] = {"MasterUserPassword": "****"}
             self._after("ModifyDBCluster", lambda: cluster.update(PendingModifiedValues={}))

@@ -14,10 +14,10 @@ from rich.console import Console
 from scripts.local_aws.credentials import aws_client
 from scripts.local_aws.front import ApiCall
 from scripts.local_aws.server import LocalAws
+from scripts.local_run.calls import READING
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.stage import REGION, Stage
 
-READING = ("Describe", "Get", "List")
 numbers = itertools.count(1)
 
 
@@ -29,7 +29,7 @@ class Run:
     execution_arn: str
     followed: Followed
     messages: list[dict[str, str]]
-    changes: list[str] = field(default_factory=list)
+    calls: list[ApiCall] = field(default_factory=list)
 
     @property
     def status(self) -> str:
@@ -42,6 +42,13 @@ class Run:
     @property
     def output(self) -> Any:
         return self.followed.output
+
+    @property
+    def changes(self) -> list[str]:
+        """What was asked of RDS, also in vain, that isn't just reading."""
+        return [
+            call.operation for call in self.calls if call.service == "rds" and not call.operation.startswith(READING)
+        ]
 
     def states(self) -> list[str]:
         return [
@@ -88,11 +95,7 @@ class Pipeline:
             execution_arn=execution_arn,
             followed=followed,
             messages=messages,
-            changes=[
-                call.operation
-                for call in self.calls_since(mark)
-                if call.service == "rds" and not call.operation.startswith(READING)
-            ],
+            calls=self.calls_since(mark),
         )
 
     def _messages(self) -> list[dict[str, str]]:

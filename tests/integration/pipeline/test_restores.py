@@ -12,7 +12,7 @@ from tests.integration.pipeline.support import Pipeline, Run
 
 def assert_proved(pipeline: Pipeline, production: Production, run: Run) -> None:
     assert run.status == "SUCCEEDED", run.reason
-    proof = Proof(pipeline.place, production, run.followed, run.messages)
+    proof = Proof(pipeline.place, production, run.followed, run.messages, run.calls)
     checks = proof.checks()
     assert all(checks.values()), proof.failures
 

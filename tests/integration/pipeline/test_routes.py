@@ -70,7 +70,7 @@ def test_the_data_arrives(case: Case, pipeline: Pipeline, source: Production, ta
     request = make_request(pipeline.aws, case, source)
     run = pipeline.run({"target_cluster_id": target, **request})
     assert run.status == "SUCCEEDED", run.reason
-    proof = Proof(pipeline.place, source, run.followed, run.messages)
+    proof = Proof(pipeline.place, source, run.followed, run.messages, run.calls)
     checks = proof.checks()
     assert all(checks.values()), (proof.failures, checks)
     copy = run.output["plan"]["copy"]

@@ -267,7 +267,7 @@ def test_rule_9_productions_password_doesnt_open_the_copy_and_none_is_written_an
     pipeline: Pipeline, production: Production, target: str
 ) -> None:
     run = pipeline.run({"target_cluster_id": target})
-    checks = Proof(pipeline.place, production, run.followed, run.messages).checks()
+    checks = Proof(pipeline.place, production, run.followed, run.messages, run.calls).checks()
     assert checks["production_master_password_refused"]
     assert checks["no_password_anywhere"]
 

@@ -1,0 +1,69 @@
+"""The calls that a run made and that changed something, held against those that its plan had named before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from scripts.local_aws.front import ApiCall
+
+READING = ("Describe", "Get", "List")
+# What a plan names: the operation's own books, its message and its logs are not in it.
+SERVICES = ("rds", "secretsmanager")
+_NAMED_BY = (
+    "TargetDBClusterSnapshotIdentifier",
+    "DBClusterSnapshotIdentifier",
+    "DBInstanceIdentifier",
+    "DBClusterIdentifier",
+    "ExportTaskIdentifier",
+    "ResourceArn",
+    "ResourceName",
+    "SecretId",
+)
+
+
+class Made(NamedTuple):
+    """One call as it was made: which, on what, in whose region."""
+
+    call: str
+    on: str
+    region: str
+    account: str
+
+
+def changes_of_run(calls: Iterable[ApiCall]) -> list[Made]:
+    """What roles of the pipeline changed; a person's own calls and those that were refused are left out."""
+    return [
+        Made(f"{call.service}:{call.operation}", _name(call.parameters), call.region, call.principal.split(":")[4])
+        for call in calls
+        if call.service in SERVICES
+        and call.principal.startswith("arn:")
+        and call.error is None
+        and not call.operation.startswith(READING)
+    ]
+
+
+def not_as_planned(planned: Sequence[dict[str, Any]], made: Sequence[Made], *, resumed: bool = False) -> list[str]:
+    """What is missing, too much or out of its order. A resumed run needn't do again what was done."""
+    wrong, rest = [], list(made)
+    for each in planned:
+        expected = Made(each["call"], each["on"], each["region"], each["account"])
+        if rest and _same(rest[0], expected):
+            rest.pop(0)
+        elif not each.get("only") and not resumed:
+            wrong.append(f"planned, but not made then: {' '.join(expected)}")
+    return [*wrong, *(f"made, but not planned then: {' '.join(each)}" for each in rest)]
+
+
+def _same(made: Made, planned: Made) -> bool:
+    return made._replace(on="") == planned._replace(on="") and _is_meant(made.on, planned.on)
+
+
+def _is_meant(made: str, planned: str) -> bool:
+    """A plan calls the stack's two secrets by what they are for; the stack names them so."""
+    return made == planned or (planned.endswith(" secret") and f"/{planned.removesuffix(' secret')}" in made)
+
+
+def _name(parameters: Any) -> str:
+    found = next((str(parameters[name]) for name in _NAMED_BY if name in parameters), "")
+    return found if ":secret:" in found or not found.startswith("arn:") else found.split(":", 6)[-1]
