@@ -19,7 +19,8 @@ find_python() {
   for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python3.14; do
     if command -v "$candidate" >/dev/null 2>&1 &&
       "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-      command -v "$candidate"
+      # Not a virtual environment's own, which may be the one that is about to be made anew.
+      "$candidate" -c 'import sys; print(sys._base_executable)'
       return
     fi
   done

@@ -8,6 +8,7 @@ a policy that passes here passes there. An operation whose resources are unknown
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -125,10 +126,13 @@ def _lambda(call: Call) -> Iterator[Need]:
 
 def _states(call: Call) -> Iterator[Need]:
     parameters = call.parameters
-    named = parameters.get("stateMachineArn") or parameters.get("executionArn") or parameters.get("resourceArn")
+    arns = ("stateMachineArn", "stateMachineVersionArn", "stateMachineAliasArn", "executionArn", "resourceArn")
+    named = next((parameters[name] for name in arns if parameters.get(name)), None)
     if not named and call.operation == "CreateStateMachine":
         named = call.arn(f"stateMachine:{parameters['name']}")
-    yield Need(f"states:{call.operation}", str(named or "*"))
+    # A version or an alias is authorized by its machine's ARN.
+    machine = re.sub(r"(:stateMachine:[^:]+):[^:]+$", r"\1", str(named or "*"))
+    yield Need(f"states:{call.operation}", machine)
 
 
 def _logs(call: Call) -> Iterator[Need]:

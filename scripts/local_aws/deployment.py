@@ -7,10 +7,11 @@ object) are turned into what the API's own model asks for.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -76,32 +77,32 @@ class Deployment:
         self.cloud = cloud
         self.stack_name = stack_name
         self.region = region
+        self.names: dict[str, str] = {}
+        """Names that aren't made up as usual, by logical id: of what exists already, or of what replaces it."""
 
     def create(self, template: Template) -> Stack:
         """Everything, in order. The first error ends it; what was made before stays, as nothing here is kept anyway."""
+        order = self.checked_order(template)
+        evaluator = template.evaluator
+        for logical_id in order:
+            resource = template.resources[logical_id]
+            with named(logical_id, resource["Type"]):
+                properties = evaluator.value(resource.get("Properties") or {})
+                evaluator.created[logical_id] = self.create_one(logical_id, resource["Type"], properties)
+        made = {logical_id: made.ref for logical_id, made in evaluator.created.items()}
+        return Stack(self.stack_name, self.region, template.outputs(), made)
+
+    def checked_order(self, template: Template) -> list[str]:
+        """The order in which the resources are created, once their types and the parameters are known to be right."""
         self._check_ec2_parameters(template)
         order = template.creation_order()
         unknown = sorted({template.resources[name]["Type"] for name in order} - set(_creators))
         if unknown:
             raise TemplateError(f"Resource types not known to the embedded AWS: {', '.join(unknown)}")
-        evaluator = template.evaluator
-        for logical_id in order:
-            resource = template.resources[logical_id]
-            where = f"{logical_id} ({resource['Type']})"
-            try:
-                properties = evaluator.value(resource.get("Properties") or {})
-                evaluator.created[logical_id] = self._create_one(logical_id, resource["Type"], properties)
-            except ClientError as error:
-                details = error.response["Error"]
-                raise TemplateError(f"{where}: {details.get('Code')}: {details.get('Message')}") from error
-            except (ParamValidationError, TemplateError) as error:
-                raise TemplateError(f"{where}: {error}") from error
-            except KeyError as missing:
-                raise TemplateError(f"{where}: property {missing} is needed") from missing
-        made = {logical_id: made.ref for logical_id, made in evaluator.created.items()}
-        return Stack(self.stack_name, self.region, template.outputs(), made)
+        return order
 
-    def _create_one(self, logical_id: str, resource_type: str, properties: Properties) -> Created:
+    def create_one(self, logical_id: str, resource_type: str, properties: Properties) -> Created:
+        """One resource, by the creator of its type."""
         known, creator = _creators[resource_type]
         if unknown := set(properties) - known:
             raise TemplateError(f"property {', '.join(sorted(unknown))} is not known to the embedded AWS")
@@ -123,6 +124,8 @@ class Deployment:
 
     def name(self, logical_id: str, longest: int = 255, separator: str = "-") -> str:
         """A name as CloudFormation makes it up; the same for the same stack, so that runs are comparable."""
+        if logical_id in self.names:
+            return self.names[logical_id][:longest]
         unique = hashlib.sha256(f"{self.stack_name}/{self.region}/{logical_id}".encode()).hexdigest()[:12].upper()
         prefix = f"{self.stack_name}{separator}{logical_id}"[: longest - 13]
         return f"{prefix}{separator}{unique}"
@@ -136,6 +139,21 @@ class Deployment:
         shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation]).input_shape
         given = {**properties, **{name: value for name, value in renamed.items() if value is not None}}
         return getattr(client, operation)(**_shaped(given, shape, ""))
+
+
+@contextlib.contextmanager
+def named(logical_id: str, resource_type: str) -> Iterator[None]:
+    """Whatever goes wrong with a resource becomes a TemplateError that names it."""
+    where = f"{logical_id} ({resource_type})"
+    try:
+        yield
+    except ClientError as error:
+        details = error.response["Error"]
+        raise TemplateError(f"{where}: {details.get('Code')}: {details.get('Message')}") from error
+    except (ParamValidationError, TemplateError) as error:
+        raise TemplateError(f"{where}: {error}") from error
+    except KeyError as missing:
+        raise TemplateError(f"{where}: property {missing} is needed") from missing
 
 
 def only(properties: Properties, *names: str) -> Properties:

@@ -69,6 +69,8 @@ class Events:
         detail = {
             "executionArn": execution.execution_arn,
             "stateMachineArn": execution.state_machine_arn,
+            "stateMachineVersionArn": execution.state_machine_version_arn,
+            "stateMachineAliasArn": execution.state_machine_alias_arn,
             "name": execution.name,
             "status": execution.status,
             "startDate": int(execution.start_date.timestamp() * 1000),

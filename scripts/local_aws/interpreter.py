@@ -83,6 +83,8 @@ class Execution:
         self.execution_arn = arn
         self.name = name
         self.state_machine_arn = machine_arn
+        self.state_machine_version_arn: str | None = None
+        self.state_machine_alias_arn: str | None = None
         self.role_arn = role_arn
         self.execution_input = execution_input
         self.status: Status = "RUNNING"

@@ -8,7 +8,7 @@ from moto.core.exceptions import ServiceException
 
 from scripts.local_aws.access import Need
 
-_QUERY_SERVICES = {"rds", "iam", "sts", "cloudwatch", "sqs", "s3"}
+_QUERY_SERVICES = {"cloudformation", "rds", "iam", "sts", "cloudwatch", "sqs", "s3"}
 _REST_JSON_SERVICES = {"lambda", "scheduler"}
 _NO_RESOURCE_POLICY = "no resource-based policy allows"
 _LOST_OR_CLOSED = (

@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.utilities.utils import get_partition
 
 from scripts.local_aws import resources_data, resources_identity, resources_monitoring, resources_network
@@ -77,7 +78,7 @@ def _function(deployment: Deployment, logical_id: str, properties: Properties) -
     for limited, most in (("Timeout", 900), ("MemorySize", 10_240)):
         if int(properties.get(limited, 0)) > most:
             raise TemplateError(f"property {limited} must be at most {most}, not {properties[limited]}")
-    _check_variables((properties.get("Environment") or {}).get("Variables") or {})
+    check_variables((properties.get("Environment") or {}).get("Variables") or {})
     passed = {
         key: value
         for key, value in properties.items()
@@ -89,7 +90,7 @@ def _function(deployment: Deployment, logical_id: str, properties: Properties) -
         passed,
         FunctionName=name,
         KMSKeyArn=properties.get("KmsKeyArn"),
-        Code={"ZipFile": _code(properties["Code"], text(properties["Handler"]))},
+        Code={"ZipFile": function_code(deployment, properties["Code"], text(properties["Handler"]))},
         Tags=tag_map(properties),
     )
     if "ReservedConcurrentExecutions" in properties:
@@ -98,17 +99,22 @@ def _function(deployment: Deployment, logical_id: str, properties: Properties) -
     return Created("AWS::Lambda::Function", name, {"Arn": created["FunctionArn"]})
 
 
-def _check_variables(variables: dict[str, Any]) -> None:
+def check_variables(variables: dict[str, Any]) -> None:
     if reserved := sorted(_RESERVED_VARIABLES & set(variables)):
         raise TemplateError(f"Reserved keys used in this request: {', '.join(reserved)}")
     if len(json.dumps({name: text(value) for name, value in variables.items()})) > _VARIABLES_LIMIT:
         raise TemplateError("The environment variables you have provided exceeded the 4KB limit")
 
 
-def _code(code: Properties, handler: str) -> bytes:
-    """The function's zip file, made in memory of its directory; refused if the handler's module isn't in it."""
-    refuse_unknown(code, ("S3Bucket", "S3Key", "ZipFile"), "Code")
-    content = io.BytesIO()
+def function_code(deployment: Deployment, code: Properties, handler: str) -> bytes:
+    """The function's zip file, uploaded or made in memory of its directory; refused without the handler's module."""
+    refuse_unknown(code, ("S3Bucket", "S3Key", "S3ObjectVersion", "ZipFile"), "Code")
+    uploaded = _uploaded(deployment, code, "Code")
+    content = io.BytesIO(uploaded or b"")
+    if uploaded is not None:
+        with zipfile.ZipFile(content) as archive:
+            _check_handler(handler, archive)
+        return uploaded
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         if "ZipFile" in code:
             archive.writestr("index.py", code["ZipFile"])
@@ -117,10 +123,33 @@ def _code(code: Properties, handler: str) -> bytes:
             for path in sorted(directory.rglob("*")):
                 if path.is_file() and not set(path.parts) & set(_NEVER_SHIPPED):
                     archive.write(path, path.relative_to(directory))
-        module = handler.rpartition(".")[0].replace(".", "/") + ".py"
-        if module not in archive.namelist():
-            raise TemplateError(f"Handler {handler} needs {module}, which the code doesn't have")
+        _check_handler(handler, archive)
     return content.getvalue()
+
+
+def _check_handler(handler: str, archive: zipfile.ZipFile) -> None:
+    module = handler.rpartition(".")[0].replace(".", "/") + ".py"
+    if not {module, f"{module}c"} & set(archive.namelist()):
+        raise TemplateError(f"Handler {handler} needs {module}, which the code doesn't have")
+
+
+def _uploaded(deployment: Deployment, location: Properties, where: str) -> bytes | None:
+    """What lies in S3 there; None for code that is no object in a bucket."""
+    bucket = location.get("S3Bucket") or location.get("Bucket")
+    if bucket in (None, LOCAL_BUCKET):
+        return None
+    place = {"Bucket": text(bucket), "Key": text(location.get("S3Key") or location["Key"])}
+    if version := location.get("S3ObjectVersion") or location.get("Version"):
+        place["VersionId"] = text(version)
+    try:
+        content: bytes = deployment.cloud.client("s3", deployment.region).get_object(**place)["Body"].read()
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        message = (
+            f"Error occurred while GetObject. S3 Error Code: {code}. {where}: s3://{place['Bucket']}/{place['Key']}"
+        )
+        raise TemplateError(message) from None
+    return content
 
 
 def _local_path(location: Properties, where: str) -> pathlib.Path:
@@ -143,11 +172,18 @@ def _layer_version(deployment: Deployment, logical_id: str, properties: Properti
     A layer that is built under build/ stands for what the build would put there, made by the same code.
     """
     content = properties["Content"]
-    refuse_unknown(content, ("S3Bucket", "S3Key"), "Content")
-    built = pathlib.Path(content["S3Key"]).is_relative_to(_PROJECT / "build")
-    directories = _project_layer(deployment) if built else [_local_path(content, "Content")]
+    refuse_unknown(content, ("S3Bucket", "S3Key", "S3ObjectVersion"), "Content")
+    archive = _uploaded(deployment, content, "Content")
     nothing = io.BytesIO()
     zipfile.ZipFile(nothing, "w").close()
+    if archive is not None:
+        unpacked = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch))
+        with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+            zipped.extractall(unpacked)
+        directories = [unpacked]
+    else:
+        built = pathlib.Path(content["S3Key"]).is_relative_to(_PROJECT / "build")
+        directories = _project_layer(deployment) if built else [_local_path(content, "Content")]
     passed = {key: value for key, value in properties.items() if key not in ("Content", "LayerName")}
     version = deployment.call(
         "lambda",
@@ -157,6 +193,7 @@ def _layer_version(deployment: Deployment, logical_id: str, properties: Properti
         Content={"ZipFile": nothing.getvalue()},
     )
     arn = version["LayerVersionArn"]
+    # It stays when the version is deleted: functions that were published with it keep it, as on AWS.
     deployment.cloud.layers[arn] = directories
     return Created("AWS::Lambda::LayerVersion", arn, {"LayerVersionArn": arn})
 
@@ -177,7 +214,14 @@ def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
 
 @creates("AWS::Lambda::Version", "Description", "FunctionName")
 def _version(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    """AWS publishes only what has changed since the last version, and CloudFormation makes an error of it."""
+    client = deployment.cloud.client("lambda", deployment.region)
+    function = text(properties["FunctionName"])
+    published = {each["Version"] for each in client.list_versions_by_function(FunctionName=function)["Versions"]}
     version = deployment.call("lambda", "publish_version", properties)
+    if version["Version"] in published:
+        message = f"A version for this Lambda function exists ( {version['Version']} ). "
+        raise TemplateError(message + "Modify the function to create a new version.")
     return Created("AWS::Lambda::Version", version["FunctionArn"], {"Version": version["Version"]})
 
 
@@ -209,28 +253,67 @@ def _event_invoke_config(deployment: Deployment, logical_id: str, properties: Pr
     "RoleArn", "StateMachineName", "StateMachineType", "Tags", "TracingConfiguration",
 )  # fmt: skip
 def _state_machine(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    _check_machine_role(deployment, properties)
+    check_machine_role(deployment, properties)
     name = properties.get("StateMachineName") or deployment.name(logical_id, 80)
     created = deployment.call(
         "stepfunctions",
         "create_state_machine",
         only(properties, "RoleArn", "LoggingConfiguration", "TracingConfiguration"),
         name=name,
-        definition=_definition(properties),
+        definition=machine_definition(deployment, properties),
         type=properties.get("StateMachineType"),
         tags=tags(properties),
     )
     arn = created["stateMachineArn"]
-    return Created("AWS::StepFunctions::StateMachine", arn, {"Arn": arn, "Name": name})
+    return machine_created(deployment, arn, name)
 
 
-def _definition(properties: Properties) -> str:
+def machine_created(deployment: Deployment, arn: str, name: str) -> Created:
+    """The state machine as it is now; each update makes another revision."""
+    described = deployment.call("stepfunctions", "describe_state_machine", {}, stateMachineArn=arn)
+    attributes = {"Arn": arn, "Name": name, "StateMachineRevisionId": described["revisionId"]}
+    return Created("AWS::StepFunctions::StateMachine", arn, attributes)
+
+
+@creates("AWS::StepFunctions::StateMachineVersion", "Description", "StateMachineArn", "StateMachineRevisionId")
+def _machine_version(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    given = only(properties, "Description", "StateMachineArn")
+    revision = properties.get("StateMachineRevisionId")
+    version = deployment.call("stepfunctions", "publish_state_machine_version", given, revisionId=revision)
+    arn = version["stateMachineVersionArn"]
+    return Created("AWS::StepFunctions::StateMachineVersion", arn, {"Arn": arn})
+
+
+@creates("AWS::StepFunctions::StateMachineAlias", "DeploymentPreference", "Description", "Name", "RoutingConfiguration")
+def _machine_alias(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    routes = machine_routes(properties)
+    given = only(properties, "Description", "Name")
+    alias = deployment.call("stepfunctions", "create_state_machine_alias", given, routingConfiguration=routes)
+    arn = alias["stateMachineAliasArn"]
+    return Created("AWS::StepFunctions::StateMachineAlias", arn, {"Arn": arn})
+
+
+def machine_routes(properties: Properties) -> list[Properties]:
+    """Where the alias leads: all at once to the version that DeploymentPreference names, or as it says itself."""
+    preference = properties.get("DeploymentPreference")
+    if (preference is None) == ("RoutingConfiguration" not in properties):
+        raise TemplateError("exactly one of DeploymentPreference and RoutingConfiguration is needed")
+    if preference is None:
+        return list(properties["RoutingConfiguration"])
+    refuse_unknown(preference, ("StateMachineVersionArn", "Type"), "DeploymentPreference")
+    if preference["Type"] != "ALL_AT_ONCE":
+        raise TemplateError(f"DeploymentPreference.Type {preference['Type']} is not known to the embedded AWS")
+    return [{"StateMachineVersionArn": text(preference["StateMachineVersionArn"]), "Weight": 100}]
+
+
+def machine_definition(deployment: Deployment, properties: Properties) -> str:
     given = [key for key in ("Definition", "DefinitionS3Location", "DefinitionString") if key in properties]
     if len(given) != 1:
         raise TemplateError("exactly one of Definition, DefinitionString and DefinitionUri is needed")
     value = properties[given[0]]
     if given[0] == "DefinitionS3Location":
-        definition = _local_path(value, "DefinitionUri").read_text()
+        uploaded = _uploaded(deployment, value, "DefinitionUri")
+        definition = _local_path(value, "DefinitionUri").read_text() if uploaded is None else uploaded.decode()
     else:
         definition = value if isinstance(value, str) else json.dumps(value)
     for name, replacement in (properties.get("DefinitionSubstitutions") or {}).items():
@@ -246,7 +329,7 @@ def _definition(properties: Properties) -> str:
     return definition
 
 
-def _check_machine_role(deployment: Deployment, properties: Properties) -> None:
+def check_machine_role(deployment: Deployment, properties: Properties) -> None:
     permissions, role = deployment.cloud.permissions, text(properties["RoleArn"])
     if not permissions.trusts(role, "states.amazonaws.com"):
         raise TemplateError(f"states.amazonaws.com is not authorized to assume the provided role {role}")

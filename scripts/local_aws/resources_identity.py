@@ -29,6 +29,12 @@ def _role(deployment: Deployment, logical_id: str, properties: Properties) -> Cr
         AssumeRolePolicyDocument=_checked(f"{name} trust", properties["AssumeRolePolicyDocument"]),
         Tags=tags(properties),
     )["Role"]
+    give(deployment, name, properties)
+    return Created("AWS::IAM::Role", name, {"Arn": created["Arn"], "RoleId": created["RoleId"]})
+
+
+def give(deployment: Deployment, name: str, properties: Properties) -> None:
+    """Give the role the policies that its properties name; those that it has of the same names are overwritten."""
     size = 0
     for inline in properties.get("Policies") or []:
         refuse_unknown(inline, ("PolicyName", "PolicyDocument"), "Policies")
@@ -38,7 +44,6 @@ def _role(deployment: Deployment, logical_id: str, properties: Properties) -> Cr
         raise TemplateError(f"Maximum policy size of {_INLINE_LIMIT} bytes exceeded for role {name}")
     for arn in properties.get("ManagedPolicyArns") or []:
         _attach(deployment, name, text(arn))
-    return Created("AWS::IAM::Role", name, {"Arn": created["Arn"], "RoleId": created["RoleId"]})
 
 
 @creates("AWS::IAM::Policy", "PolicyDocument", "PolicyName", "Roles")

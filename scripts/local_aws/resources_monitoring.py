@@ -18,6 +18,8 @@ CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm  # 
 
 @creates("AWS::Logs::LogGroup", "KmsKeyId", "LogGroupClass", "LogGroupName", "RetentionInDays", "Tags")
 def _log_group(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    if text(properties.get("RetentionInDays", _RETENTIONS[0])) not in _RETENTIONS:
+        raise TemplateError(f"property RetentionInDays must be one of {', '.join(_RETENTIONS)}")
     name = properties.get("LogGroupName") or deployment.name(logical_id)
     group = deployment.arn("logs", f"log-group:{name}")
     if key := properties.get("KmsKeyId"):
@@ -28,8 +30,6 @@ def _log_group(deployment: Deployment, logical_id: str, properties: Properties) 
     given = only(properties, "KmsKeyId", "LogGroupClass")
     deployment.call("logs", "create_log_group", given, logGroupName=name, tags=tag_map(properties) or None)
     if "RetentionInDays" in properties:
-        if text(properties["RetentionInDays"]) not in _RETENTIONS:
-            raise TemplateError(f"property RetentionInDays must be one of {', '.join(_RETENTIONS)}")
         deployment.call("logs", "put_retention_policy", only(properties, "RetentionInDays"), logGroupName=name)
     return Created("AWS::Logs::LogGroup", name, {"Arn": f"{group}:*"})
 

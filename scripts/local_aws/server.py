@@ -32,6 +32,8 @@ from scripts.local_aws import foreign_keys, secret_versions
 from scripts.local_aws.accounts import Account, Accounts
 from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
 from scripts.local_aws.clock import Clock
+from scripts.local_aws.cloudformation import Stacks
+from scripts.local_aws.cloudformation_api import CloudFormationApi
 from scripts.local_aws.credentials import Credentials
 from scripts.local_aws.deployment import Stack
 from scripts.local_aws.errors import CannotStart
@@ -103,12 +105,17 @@ class LocalAws:
         self.state_machines.install()
         self._front = Front(self.clock, self.faults, self._control)
         self._front.operations["rds"] = frozenset(OPERATIONS)
+        self.stacks = Stacks(self, self.clock.now, self.clock.start_thread)
+        cloudformation = CloudFormationApi(self.stacks, self)
+        self._front.operations["cloudformation"] = cloudformation.operations
+        self._front.served["cloudformation"] = cloudformation.answer
         server = _serve(self._front, listener)
         # Last in, first out: answers must stop being awaited before those who wait are joined.
         self._closing.callback(_shut_down, server)
         self._closing.callback(self.events.close)
         self._closing.callback(self.state_machines.close)
         self._closing.callback(self.functions.close)
+        self._closing.callback(self.stacks.close)
         self._closing.callback(self.clock.close)
         self._closing.callback(_on_termination(self.close))
         atexit.register(self.close)

@@ -1,6 +1,6 @@
 """The Step Functions API: moto keeps state machines and speaks the protocol, our interpreter runs them.
 
-Standard workflows only. Versions, aliases, activities and Map runs are refused by name. See
+Standard workflows only. Activities and Map runs are refused by name. See
 https://docs.aws.amazon.com/step-functions/latest/apireference/ for names, limits and idempotency.
 """
 
@@ -21,6 +21,7 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 from scripts.local_aws import definition as asl_definition
 from scripts.local_aws import logs
+from scripts.local_aws import state_machine_versions as versions
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.credentials import aws_client
 from scripts.local_aws.errors import AwsError, NotImplementedByLocalAws
@@ -31,20 +32,28 @@ from scripts.local_aws.permissions import NotAuthorized, Permissions
 OPERATIONS = frozenset(
     {
         "CreateStateMachine",
+        "CreateStateMachineAlias",
         "DeleteStateMachine",
+        "DeleteStateMachineAlias",
+        "DeleteStateMachineVersion",
         "DescribeExecution",
         "DescribeStateMachine",
+        "DescribeStateMachineAlias",
         "DescribeStateMachineForExecution",
         "GetExecutionHistory",
         "ListExecutions",
+        "ListStateMachineAliases",
+        "ListStateMachineVersions",
         "ListStateMachines",
         "ListTagsForResource",
+        "PublishStateMachineVersion",
         "RedriveExecution",
         "StartExecution",
         "StopExecution",
         "TagResource",
         "UntagResource",
         "UpdateStateMachine",
+        "UpdateStateMachineAlias",
     }
 )
 
@@ -90,23 +99,26 @@ class StateMachines:
         StateMachinesBackend.machines = self
         stepfunctions_backends.backend = StateMachinesBackend
 
-    def start(self, machine: StateMachine, name: str, execution_input: str) -> Execution:
+    def start(self, chosen: versions.Chosen, name: str, execution_input: str) -> Execution:
+        machine, revision = chosen.machine, chosen.revision
         region = machine.arn.split(":")[3]
         services = Services(
             clock=self._clock,
-            invoke=functools.partial(self._invoke, machine.roleArn, region),
-            log=functools.partial(self._log, dict(machine.loggingConfiguration)),
+            invoke=functools.partial(self._invoke, revision.roleArn, region),
+            log=functools.partial(self._log, dict(revision.loggingConfiguration)),
             status_changed=self._events.execution_status_changed,
         )
         execution = Execution(
             arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",
             name=name,
             machine_arn=machine.arn,
-            role_arn=machine.roleArn,
-            definition=asl_definition.parse(machine.definition),
+            role_arn=revision.roleArn,
+            definition=asl_definition.parse(revision.definition),
             execution_input=execution_input,
             services=services,
         )
+        execution.state_machine_version_arn = chosen.version_arn
+        execution.state_machine_alias_arn = chosen.alias_arn
         with self._lock:
             self._executions.append(execution)
         execution.start()
@@ -179,7 +191,7 @@ class StateMachinesBackend(StepFunctionBackend):
     def create_state_machine(self, **parameters: Any) -> StateMachine:  # type: ignore[override]  # moto's own names
         asl_definition.parse(parameters["definition"])
         if parameters.get("sm_type") == "EXPRESS" or parameters.get("publish"):
-            raise NotImplementedByLocalAws("Only Standard state machines without versions run locally.")
+            raise NotImplementedByLocalAws("Only Standard state machines run locally; publish their versions apart.")
         self._check_role(parameters["roleArn"], parameters.get("loggingConfiguration"))
         existing = next((m for m in self.state_machines if m.name == parameters["name"]), None)
         if existing is not None and (existing.definition, existing.roleArn) != (
@@ -191,13 +203,18 @@ class StateMachinesBackend(StepFunctionBackend):
 
     def update_state_machine(self, arn: str, **parameters: Any) -> StateMachine:  # type: ignore[override]
         machine = self.describe_state_machine(arn)
+        before = machine.definition, machine.roleArn, machine.loggingConfiguration, machine.tracingConfiguration
         if parameters.get("definition"):
             asl_definition.parse(parameters["definition"])
         if parameters.get("publish"):
-            raise NotImplementedByLocalAws("State machine versions aren't known locally.")
+            raise NotImplementedByLocalAws("Locally a version is published apart from an update.")
         configuration = parameters.get("logging_configuration") or machine.loggingConfiguration
         self._check_role(parameters.get("role_arn") or machine.roleArn, configuration)
-        return super().update_state_machine(arn, **parameters)
+        updated = super().update_state_machine(arn, **parameters)
+        after = updated.definition, updated.roleArn, updated.loggingConfiguration, updated.tracingConfiguration
+        if after != before:
+            versions.revised(updated)
+        return updated
 
     def _check_role(self, role_arn: str, configuration: dict[str, Any] | None) -> None:
         permissions = self.machines.permissions
@@ -217,7 +234,8 @@ class StateMachinesBackend(StepFunctionBackend):
 
     def start_execution(self, state_machine_arn: str, name: str, execution_input: str) -> Execution:  # type: ignore[override]
         """Idempotent only for the same name and input while that execution runs; names are used up for good."""
-        machine = self.describe_state_machine(state_machine_arn)
+        chosen = versions.choose(self, state_machine_arn)
+        machine = chosen.machine
         name = name or str(uuid.uuid4())
         self._validate_name(name)
         try:
@@ -231,7 +249,7 @@ class StateMachinesBackend(StepFunctionBackend):
                 if execution.status == "RUNNING" and execution.execution_input == execution_input:
                     return execution
                 raise ExecutionAlreadyExists(f"Execution Already Exists: '{execution.execution_arn}'")
-        started = self.machines.start(machine, name, execution_input)
+        started = self.machines.start(chosen, name, execution_input)
         self._executions(machine).append(started)
         return started
 
@@ -250,6 +268,27 @@ class StateMachinesResponse(StepFunctionResponse):
             answer |= {"output": execution.output, "outputDetails": {"included": True}}
         answer |= {"error": execution.error, "cause": execution.cause}
         return ActionResult({key: value for key, value in answer.items() if value is not None})
+
+    def describe_state_machine(self) -> ActionResult:
+        machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
+        answer: dict[str, Any] = super().describe_state_machine().result  # type: ignore[assignment]
+        return ActionResult({**answer, "revisionId": versions.revision_id(machine)})
+
+    def publish_state_machine_version(self) -> ActionResult:
+        given = (self._get_param(name) for name in ("stateMachineArn", "revisionId", "description"))
+        arn = versions.publish(self.stepfunction_backend, *given)
+        machine = self.stepfunction_backend.describe_state_machine(arn)
+        return ActionResult({"stateMachineVersionArn": arn, "creationDate": machine.creation_date})
+
+    def delete_state_machine_version(self) -> ActionResult:
+        versions.delete(self.stepfunction_backend, self._get_param("stateMachineVersionArn"))
+        return ActionResult({})
+
+    def list_state_machine_versions(self) -> ActionResult:
+        machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
+        newest_first = sorted(machine.versions.values(), key=lambda version: version.version, reverse=True)
+        found = [{"stateMachineVersionArn": each.arn, "creationDate": each.creation_date} for each in newest_first]
+        return ActionResult({"stateMachineVersions": found})
 
     def list_executions(self) -> ActionResult:
         executions, token = self.stepfunction_backend.list_executions(
@@ -287,6 +326,8 @@ def _summary(execution: Any) -> dict[str, Any]:
     summary = {
         "executionArn": execution.execution_arn,
         "stateMachineArn": execution.state_machine_arn,
+        "stateMachineVersionArn": execution.state_machine_version_arn,
+        "stateMachineAliasArn": execution.state_machine_alias_arn,
         "name": execution.name,
         "status": execution.status,
         "startDate": execution.start_date,

@@ -35,8 +35,8 @@ _PARAMETER_KEYS = {
     "MaxValue", "MinLength", "MaxLength", "NoEcho",
 }  # fmt: skip
 _EC2_TYPES = {"AWS::EC2::VPC::Id", "AWS::EC2::Subnet::Id", "AWS::EC2::SecurityGroup::Id"}
-_LIST_TYPES = {"CommaDelimitedList", "List<Number>", *(f"List<{name}>" for name in _EC2_TYPES)}
-_PARAMETER_TYPES = {"String", "Number", *_EC2_TYPES, *_LIST_TYPES}
+LIST_TYPES = {"CommaDelimitedList", "List<Number>", *(f"List<{name}>" for name in _EC2_TYPES)}
+_PARAMETER_TYPES = {"String", "Number", *_EC2_TYPES, *LIST_TYPES}
 _SAM = "AWS::Serverless-2016-10-31"
 _LOCAL_PATHS = {
     "AWS::Serverless::Function": "CodeUri",
@@ -64,12 +64,11 @@ class Template:
 
     @classmethod
     def load(cls, path: pathlib.Path, given: Mapping[str, str], pseudo: Mapping[str, str]) -> Template:
+        """A file whose local paths stand for what `aws cloudformation package` would upload."""
         try:
-            document = yaml.load(path.read_text(), _Loader)
-        except yaml.YAMLError as error:
-            raise TemplateError(f"{path}: the template is not YAML: {error}") from None
-        if not isinstance(document, dict) or not document.get("Resources"):
-            raise TemplateError(f"{path}: Template format error: At least one Resources member must be defined.")
+            document = read(path.read_text())
+        except TemplateError as error:
+            raise TemplateError(f"{path}: {error}") from None
         _resolve_paths(document, path.parent)
         return cls(document, given, pseudo)
 
@@ -112,13 +111,13 @@ class Template:
         if kind not in _PARAMETER_TYPES:
             raise TemplateError(f"Parameter '{name}': type {kind} is not known to the embedded AWS")
         value = text(given.get(name, rules.get("Default")))
-        items = [item.strip() for item in value.split(",")] if kind in _LIST_TYPES else [value]
+        items = [item.strip() for item in value.split(",")] if kind in LIST_TYPES else [value]
         for item in items:
-            _check_parameter(name, kind, item, rules)
+            check_parameter(name, kind, item, rules)
         for ec2_type in _EC2_TYPES:
             if ec2_type in kind:
                 self.ec2_parameters.append((name, ec2_type, items))
-        return items if kind in _LIST_TYPES else value
+        return items if kind in LIST_TYPES else value
 
     def _check_resources(self) -> None:
         for logical_id, resource in self.resources.items():
@@ -140,7 +139,9 @@ class Template:
                         raise TemplateError(assertion.get("AssertDescription", f"Rule {name} is not satisfied"))
 
 
-def _check_parameter(name: str, kind: str, value: str, rules: Mapping[str, Any]) -> None:
+def check_parameter(name: str, kind: str, value: str, rules: Mapping[str, Any]) -> None:
+    """One value, or one item of a list, against the parameter's rules. Raises TemplateError."""
+
     def refuse(message: str) -> None:
         if explanation := rules.get("ConstraintDescription"):
             message = f"failed to satisfy constraint: {explanation}"
@@ -161,6 +162,17 @@ def _check_parameter(name: str, kind: str, value: str, rules: Mapping[str, Any])
             refuse(f"must be a number not less than {rules['MinValue']}")
         if "MaxValue" in rules and float(value) > float(rules["MaxValue"]):
             refuse(f"must be a number not greater than {rules['MaxValue']}")
+
+
+def read(source: str) -> dict[str, Any]:
+    """A template as it is written. Refused if it isn't YAML (or JSON), or has no resources."""
+    try:
+        document = yaml.load(source, _Loader)
+    except yaml.YAMLError as error:
+        raise TemplateError(f"the template is not YAML: {error}") from None
+    if not isinstance(document, dict) or not document.get("Resources"):
+        raise TemplateError("Template format error: At least one Resources member must be defined.")
+    return document
 
 
 def _refuse_unknown(mapping: Mapping[str, Any], known: set[str], where: str) -> None:

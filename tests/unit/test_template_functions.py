@@ -132,7 +132,7 @@ def test_only_the_function_that_talks_sql_is_in_the_vpc() -> None:
 def test_a_function_that_is_called_asynchronously_has_dead_letters() -> None:
     """Whoever calls asynchronously never hears of a failure."""
     called_by_rules = {
-        target["Arn"]["Fn::GetAtt"][0]
+        PLAIN[target["Arn"]["Ref"]]["Properties"]["FunctionName"]["Ref"]
         for each in PLAIN.values()
         if each["Type"] == "AWS::Events::Rule"
         for target in each["Properties"]["Targets"]
@@ -153,13 +153,50 @@ def test_the_state_machine_is_told_exactly_the_functions_that_it_names() -> None
     used = {state["Resource"] for state in definition()["States"].values() if state["Type"] == "Task"}
     given = machine["DefinitionSubstitutions"]
     assert {f"${{{name}}}" for name in given} == used
-    assert given == {f"{name}Arn": {"Fn::GetAtt": [name, "Arn"]} for name in FUNCTIONS}
+    assert given.pop("SnapshotCheckFunctionArn") == {"Fn::GetAtt": ["SnapshotCheckFunction", "Arn"]}
+    assert given == {f"{name}Arn": {"Ref": f"{name}.Version"} for name in set(FUNCTIONS) - {"SnapshotCheckFunction"}}
+
+
+@pytest.mark.parametrize("logical_id", sorted(set(FUNCTIONS) - {"SnapshotCheckFunction"}))
+def test_a_changed_parameter_of_the_stack_publishes_a_version_of_each_function_that_reads_it(logical_id: str) -> None:
+    """SAM publishes one when the template or the code changes. A parameter's value must change the description."""
+    parameters = set(source()["Parameters"]) - {"NamePrefix"}  # a function of another name is another function
+    read = {GLOBALS["Architectures"][0]["Ref"], "StateTableName", "AuditTableName", "PollSeconds"}
+    read |= {word for word in strings(FUNCTIONS[logical_id]) for word in re.findall(r"\w+", word)} & parameters
+    description = set(re.findall(r"\w+", str(FUNCTIONS[logical_id]["VersionDescription"])))
+    assert read <= description | {"Ref"}
+    assert FUNCTIONS[logical_id]["AutoPublishAliasAllProperties"] is True
+    version = next(each for name, each in PLAIN.items() if name.startswith(f"{logical_id}Version"))
+    assert (version["DeletionPolicy"], version["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_what_all_functions_are_given_depends_on_no_other_parameter() -> None:
+    used = {word for each in strings(GLOBALS) for word in re.findall(r"\w+", each)} & set(source()["Parameters"])
+    assert used == {"Architecture", "NamePrefix", "PollSeconds"}
+    tables = {
+        word for name in ("StateTable", "AuditTable") for word in strings(RESOURCES[name]["Properties"]["TableName"])
+    }
+    assert tables & set(source()["Parameters"]) == {"StateTableName", "AuditTableName"}
+
+
+def test_a_layer_that_changes_publishes_versions() -> None:
+    assert RESOURCES["Layer"]["Properties"]["PublishLambdaVersion"] is True
+
+
+def test_what_holds_data_outlives_the_stack_and_its_own_replacement() -> None:
+    stateful = {"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::RDS::DBSubnetGroup", "AWS::SecretsManager::Secret"}
+    kept = {name for name, each in RESOURCES.items() if each["Type"] in stateful}
+    for name in kept | {"DatabaseSecurityGroup"}:
+        # A table that is protected can't be deleted in a rollback either.
+        protected = RESOURCES[name]["Properties"].get("DeletionProtectionEnabled", False)
+        assert RESOURCES[name]["DeletionPolicy"] == ("Retain" if protected else "RetainExceptOnCreate"), name
+        assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain", name
 
 
 def test_the_state_machine_may_call_every_function_that_it_names_and_no_other() -> None:
     (policy,) = RESOURCES["StateMachineRole"]["Properties"]["Policies"]
     allowed = [
-        resource["Fn::GetAtt"][0]
+        resource["Fn::GetAtt"][0] if "Fn::GetAtt" in resource else resource["Fn::Sub"].removesuffix(".Arn}:*")[2:]
         for statement in policy["PolicyDocument"]["Statement"]
         if "lambda:InvokeFunction" in as_list(statement["Action"])
         for resource in statement["Resource"]

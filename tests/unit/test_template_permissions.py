@@ -118,7 +118,8 @@ def test_nothing_is_open_to_everybody() -> None:
         for policy in (properties.get("KeyPolicy"), properties.get("PolicyDocument"), properties.get("ResourcePolicy")):
             for statement in (policy or {}).get("Statement", []):
                 assert statement.get("Principal", {}) not in ("*", {"AWS": "*"}), name
-        for rule in properties.get("SecurityGroupIngress", []):
+        own = [properties] if each["Type"] == "AWS::EC2::SecurityGroupIngress" else []
+        for rule in properties.get("SecurityGroupIngress", own):
             assert "CidrIp" not in rule, name
             assert "CidrIpv6" not in rule, name
         for rule in properties.get("SecurityGroupEgress", []):

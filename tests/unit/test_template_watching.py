@@ -22,6 +22,7 @@ BODY: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][0]
 WITHOUT_TAGS = {
     "AWS::CloudWatch::Dashboard",
     "AWS::EC2::SecurityGroupEgress",
+    "AWS::EC2::SecurityGroupIngress",
     "AWS::Events::Rule",  # made by SAM, which takes no tags for it
     "AWS::IAM::ManagedPolicy",
     "AWS::Lambda::Alias",

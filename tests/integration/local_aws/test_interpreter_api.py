@@ -201,9 +201,8 @@ def test_what_never_existed_isn_t_found(aws: LocalAws, make_machine: MakeMachine
 @pytest.mark.parametrize(
     ("operation", "arguments"),
     [
-        ("list_state_machine_versions", {"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:m"}),
         ("validate_state_machine_definition", {"definition": "{}"}),
-        ("publish_state_machine_version", {"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:m"}),
+        ("create_activity", {"name": "a"}),
     ],
 )
 def test_operations_that_we_don_t_have_are_refused_by_name(aws: LocalAws, operation: str, arguments: Answer) -> None:
