@@ -8,6 +8,7 @@ make_venv .venv-linters "the linters" requirements-linters.txt
 
 bin=.venv/bin
 template=infrastructure/aurora-restore-pipeline.yaml
+source_role=infrastructure/source-account-role.yaml
 work="$(mktemp -d)"
 beside=""
 trap 'stop_beside; rm -rf "$work"' EXIT
@@ -88,9 +89,10 @@ check "SAM template translated" "$bin/python" -m scripts.checks.expansion "$work
 check "policies written out" "$bin/python" -m scripts.checks.policies "$work"
 check "statelint: state machine" "$bin/statelint" --ignore FLOAT,URI "$work/state_machine.asl.json"
 check "parliament: policies and roles" .venv-linters/bin/python -m scripts.checks.run_parliament "$work"
-check "cfn-lint: template" "$bin/cfn-lint" -c I --template "$template"
+check "cfn-lint: templates" "$bin/cfn-lint" -c I --template "$template" "$source_role"
 check "cfn-lint: translated template" lint_translated
 check "checkov: template" .venv-linters/bin/python -m scripts.checks.run_checkov "$template"
+check "checkov: template of the source's role" .venv-linters/bin/python -m scripts.checks.run_checkov "$source_role"
 check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.run_checkov "$work/translated.json"
 check "secrets: none in the repository" .venv-linters/bin/python -m scripts.checks.run_secrets
 check "pytest: unit" "$bin/python" -m pytest -q tests/unit

@@ -88,10 +88,12 @@ def _filled(text: str, names: Mapping[str, str]) -> str:
     def value(found: re.Match[str]) -> str:
         return names[found[1]] if found[1] in names else _reference(found[1])
 
-    return re.sub(r"\$\{([\w:]+)\}", value, text)
+    return re.sub(r"\$\{([\w:.]+)\}", value, text)
 
 
 def _reference(name: str) -> str:
+    if name.endswith(".Arn"):
+        return arn_of(name.removesuffix(".Arn"))
     if name in _PSEUDO:
         return _PSEUDO[name]
     if name in translated()["Parameters"]:
