@@ -20,6 +20,7 @@ import json
 import os
 import pathlib
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -61,6 +62,8 @@ class Invocation:
     cold: bool
     milliseconds: float
     error: str | None
+    peak_mib: float | None = None
+    """The most memory that the function's process has had so far; None where the system doesn't tell."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,6 +197,15 @@ class _Environment:
         """Wait until the function's module is loaded. The outcome is its failure, or None if it is ready."""
         return self._until("ready", request_id, _INIT_SECONDS, _INIT_SECONDS)
 
+    def peak_mib(self) -> float | None:
+        """What the process has had in memory at most, as Linux counts it."""
+        try:
+            status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
+        except OSError:
+            return None
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        return int(found[1]) / 1024 if found else None
+
     def invoke(self, request: _Request, nominal_seconds: float) -> _Outcome:
         self._server.requests.put(request)
         outcome = self._until("response", request.request_id, request.seconds, nominal_seconds)
@@ -288,6 +300,8 @@ class Functions:
             milliseconds = (time.monotonic() - called) * 1000
             report = f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
             report += f"Memory Size: {function.memory_size} MB"
+            if (peak := environment.peak_mib()) is not None:
+                report += f"\tMax Memory Used: {peak:.0f} MB"
             if cold:
                 report += f"\tInit Duration: {init_seconds * 1000:.2f} ms"
             lines = [f"START RequestId: {request_id} Version: {function.version}", *environment.output()]
@@ -295,7 +309,7 @@ class Functions:
             self._write_log(function, environment.log_stream, lines)
             self._give_back(function, environment, outcome.reusable)
             elapsed = (time.monotonic() - started) * 1000
-            self.invocations.append(Invocation(function.function_name, cold, elapsed, outcome.error_type))
+            self.invocations.append(Invocation(function.function_name, cold, elapsed, outcome.error_type, peak))
         return outcome, "\n".join(lines)
 
     def invoke_later(self, function: ProcessFunction, payload: bytes) -> None:
