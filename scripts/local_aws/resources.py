@@ -233,8 +233,11 @@ def _alias(deployment: Deployment, logical_id: str, properties: Properties) -> C
 
 @creates("AWS::Lambda::Permission", "Action", "FunctionName", "Principal", "SourceAccount", "SourceArn")
 def _permission(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    """A permission on an alias or a version is one for that alone."""
     statement = deployment.name(logical_id, 100)
-    deployment.call("lambda", "add_permission", properties, StatementId=statement)
+    function, _, qualifier = text(properties["FunctionName"]).partition(":function:")[2].partition(":")
+    of_alias = {"FunctionName": function, "Qualifier": qualifier} if qualifier else {}
+    deployment.call("lambda", "add_permission", {**properties, **of_alias}, StatementId=statement)
     return Created("AWS::Lambda::Permission", statement, {"Id": statement})
 
 
