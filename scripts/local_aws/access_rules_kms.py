@@ -29,7 +29,8 @@ def keys_used(call: Call) -> Iterator[Need]:
         source = parameters.get("SourceDBClusterSnapshotIdentifier") or parameters.get("SnapshotIdentifier")
         snapshot_key = stored.snapshot_key(str(source), call.account, call.region) if source else None
         for key in (parameters.get("KmsKeyId"), snapshot_key):
-            foreign = str(key).startswith("arn:") and str(key).split(":")[4] != call.account
+            # What is no whole ARN is RDS's to refuse.
+            foreign = str(key).startswith("arn:") and str(key).split(":")[4:5] not in ([], [call.account])
             yield from _through_kms(call, key, _FOREIGN_KEY if foreign else _OWN_KEY, _key_not_accessible(key))
     elif call.operation == "ModifyDBCluster" and (key := parameters.get("MasterUserSecretKmsKeyId")):
         # Whether KMS sees RDS or Secrets Manager as the service between is not verified: both must be allowed.

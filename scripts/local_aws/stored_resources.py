@@ -52,7 +52,7 @@ def secret(identifier: str, account: str, region: str) -> Any | None:
 
 def key_arn(identifier: str, account: str, region: str) -> str | None:
     """By id, ARN or alias; a foreign ARN is looked up where it says."""
-    if identifier.startswith("arn:"):
+    if identifier.startswith("arn:") and identifier.count(":") >= 5:
         region, account = identifier.split(":")[3:5]
     return _or_none(lambda: str(kms_backends[account][region].describe_key(identifier).arn))
 

@@ -80,6 +80,9 @@ def make_request(aws: LocalAws, case: Case, production: Production) -> dict[str,
         "source_account_id": account,
         "snapshot_identifier": snapshot,
     }
+    if case.is_shared_by_hand:
+        # Nobody lets us look at the source cluster, so nothing can be like it.
+        request |= {"like_source": False, "db_instance_class": "db.r6g.large"}
     if "kms_key_id" in case.given:
         request["kms_key_id"] = aws.client("kms").create_key(Description="Staging's data")["KeyMetadata"]["Arn"]
     if "source_kms_key_id" in case.given:

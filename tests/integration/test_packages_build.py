@@ -85,7 +85,7 @@ def test_the_layer_ships_utils_and_the_pinned_packages_and_nothing_of_developmen
     assert {path.name for path in (python / "utils").iterdir()} == {
         path.name for path in layer.UTILS.iterdir() if path.name != "__pycache__"
     } | {"__pycache__"}
-    assert not {"bin", "boto3", "moto", "pip", "scripts", "tests"} & {path.name for path in python.iterdir()}
+    assert not {"bin", "moto", "pip", "scripts", "tests"} & {path.name for path in python.iterdir()}
 
 
 def test_every_module_has_bytecode_of_lambdas_python_that_is_taken_whatever_the_files_times(built: Path) -> None:

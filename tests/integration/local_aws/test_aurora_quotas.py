@@ -99,7 +99,8 @@ def test_no_snapshot_beyond_the_quota_however_it_would_be_made(
     assert used(aws)["ManualClusterSnapshots"] == (1, 1)
 
 
-def test_at_most_five_copies_at_a_time_into_one_region(aws: LocalAws, monday: str) -> None:
+def test_at_most_five_copies_at_a_time_into_one_region(aws: LocalAws, monday: str, set_quotas: SetQuotas) -> None:
+    set_quotas(copies_in_progress=Quotas().copies_in_progress)
     copies = [copy(aws, monday) for _ in range(5)]
     with refused("SnapshotQuotaExceeded", "copies in progress"):
         copy(aws, monday)

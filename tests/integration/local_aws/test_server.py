@@ -166,7 +166,7 @@ def test_however_it_ends_no_process_file_or_port_is_left(how: str) -> None:
             if how in ("interrupt", "terminate"):
                 wait_until(lambda: _running(scratch, "awslambdaric") and _running(scratch, "postgres"), "its processes")
                 process.send_signal(signal.SIGINT if how == "interrupt" else signal.SIGTERM)
-            process.wait(timeout=20)
+            process.wait(timeout=120)
             if how in ("close", "exit"):
                 assert (process.returncode, process.stderr.read()) == (0, "")
             if how == "terminate":
@@ -203,7 +203,7 @@ def test_a_port_that_is_taken_is_named(aws: LocalAws) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         run = [sys.executable, "-c", RUN, port, "exit"]
-        ended = subprocess.run(run, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60)
+        ended = subprocess.run(run, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=180)
     assert ended.returncode == 1
     assert f"cannot start: Port {port} can't be used" in ended.stderr
 
@@ -212,6 +212,6 @@ def test_the_stock_command_line_works_against_it(aws: LocalAws) -> None:
     command = pathlib.Path(sys.executable).with_name("aws")
     environment = {**os.environ, **aws.operator.environment(), "AWS_DEFAULT_REGION": "us-east-1"}
     run = [str(command), "--endpoint-url", aws.endpoint_url, "stepfunctions", "list-state-machines"]
-    ended = subprocess.run(run, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(run, env=environment, capture_output=True, text=True, check=False, timeout=180)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "stateMachines" in json.loads(ended.stdout)
