@@ -28,10 +28,12 @@ def test_the_copy_is_exported_as_parquet_and_stays(
     assert "Wait for Archive" in run.states()
     files = exported(pipeline, run.output["archive"]["exported_to"])
     assert any(name.endswith(".parquet") for name in files)
-    assert run.output["plan"]["copy"]["identifier"] in pipeline.snapshots()
+    copy = run.output["plan"]["copy"]["identifier"]
+    assert copy in pipeline.snapshots()
     (message,) = run.messages
     assert "since an export can't be restored" in message["message"]
     assert run.changes.count("StartExportTask") == 1
+    pipeline.rds().delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy)
 
 
 def test_a_snapshot_that_is_restored_directly_is_exported_itself(pipeline: Pipeline, target: str) -> None:
