@@ -10,7 +10,7 @@ import pytest
 
 from scripts.local_run.production import SNAPSHOT, Production
 from scripts.local_run.stage import OTHER_REGION, REGION
-from tests.integration.pipeline.support import Pipeline, Run
+from tests.integration.pipeline.support import Pipeline, Run, settle
 
 
 def refused(pipeline: Pipeline, **given: Any) -> str:
@@ -158,6 +158,8 @@ def test_a_secret_that_is_about_to_be_deleted(pipeline: Pipeline, target: str, o
 
 
 def test_all_of_it_is_said_at_once(pipeline: Pipeline, target: str, disabled_key: str) -> None:
+    # Production is at rest, whatever the tests before have begun.
+    settle(pipeline)
     reason = refused(
         pipeline,
         target_cluster_id=target,
