@@ -73,12 +73,13 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
 
 def _refuse_unplanned_instances(deletion: SourceDeletion, source: Aurora) -> None:
     """Whoever approved the plan has approved the deletion of the instances in it, and of no others."""
+    if deletion.instance_identifiers is None:
+        return
     members = {each.identifier for each in source.instances_of(deletion.cluster_identifier)}
-    unplanned = members - set(deletion.instance_identifiers or members)
-    if unplanned:
+    if unplanned := members - set(deletion.instance_identifiers):
         raise StepFailed(
             f"{deletion.cluster_identifier} has instances that the plan doesn't name: {', '.join(sorted(unplanned))}. "
-            "Somebody added them since; nothing was deleted. Delete the cluster yourself, if that is still wanted."
+            "Somebody added them since. It was left alone. Delete the cluster yourself, if that is still wanted."
         )
 
 

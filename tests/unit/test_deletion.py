@@ -82,6 +82,25 @@ def test_the_source_that_the_plan_recorded_may_go(restored: dict[str, Any], sour
     assert cluster.resource_id == source["DbClusterResourceId"]
 
 
+@pytest.mark.parametrize(("planned", "unplanned"), [(["prod-orders-1"], "prod-orders-2"), ([], "prod-orders-1")])
+def test_rule_1_an_instance_that_the_plan_doesnt_name_keeps_its_cluster_from_being_deleted(
+    restored: dict[str, Any], source: dict[str, Any], planned: list[str], unplanned: str
+) -> None:
+    deletion = a_deletion(source["DbClusterResourceId"], instance_identifiers=planned)
+    with pytest.raises(StepFailed, match=rf"the plan doesn't name: {unplanned}.*It was left alone"):
+        prove_source(deletion, proved(restored), Aurora(REGION))
+
+
+@pytest.mark.parametrize(
+    "planned", [None, ["prod-orders-2", "prod-orders-1"], ["gone-since", "prod-orders-2", "prod-orders-1"]]
+)
+def test_a_source_with_no_more_than_its_planned_instances_may_go(
+    restored: dict[str, Any], source: dict[str, Any], planned: list[str] | None
+) -> None:
+    deletion = a_deletion(source["DbClusterResourceId"], instance_identifiers=planned)
+    assert prove_source(deletion, proved(restored), Aurora(REGION)) is not None
+
+
 def test_a_source_that_is_gone_already_is_as_good(restored: dict[str, Any]) -> None:
     assert prove_source(a_deletion(), proved(restored), Aurora(REGION)) is None
 
