@@ -312,13 +312,19 @@ class StateMachinesResponse(StepFunctionResponse):
     def get_execution_history(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         events = execution.events[:]
+        size = self._get_int_param("maxResults") or 1000
+        # A token says where to go on counted from the first event: new events don't move it.
         if self._get_bool_param("reverseOrder", False):
-            events.reverse()
-        start = int(self._get_param("nextToken") or 0)
-        end = start + (self._get_int_param("maxResults") or 1000)
-        page: dict[str, Any] = {"events": events[start:end]}
-        if end < len(events):
-            page["nextToken"] = str(end)
+            end = int(self._get_param("nextToken") or len(events))
+            start = max(0, end - size)
+            page: dict[str, Any] = {"events": events[start:end][::-1]}
+            if start > 0:
+                page["nextToken"] = str(start)
+        else:
+            start = int(self._get_param("nextToken") or 0)
+            page = {"events": events[start : start + size]}
+            if start + size < len(events):
+                page["nextToken"] = str(start + size)
         return ActionResult(page)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from scripts.local_aws.server import LocalAws
 
 LOOK_EVERY_SECONDS = 0.1
+EVENTS_A_PAGE = 20
 
 
 @dataclass
@@ -61,7 +63,7 @@ def follow(aws: LocalAws, execution_arn: str, console: Console) -> Followed:
     with _bar(console) as bar:
         while True:
             description = states.describe_execution(executionArn=execution_arn)
-            fresh = _history(states, execution_arn)[len(history) :]
+            fresh = _events_after(states, execution_arn, known=len(history))
             for event in fresh:
                 _show(event, description["startDate"], time.monotonic() - began, console)
             history += fresh
@@ -80,9 +82,13 @@ def follow(aws: LocalAws, execution_arn: str, console: Console) -> Followed:
     )
 
 
-def _history(states: Any, execution_arn: str) -> list[dict[str, Any]]:
-    pages = states.get_paginator("get_execution_history").paginate(executionArn=execution_arn)
-    return [event for page in pages for event in page["events"]]
+def _events_after(states: Any, execution_arn: str, known: int) -> list[dict[str, Any]]:
+    """The events that aren't known yet, read from the newest back: whole, a long history costs seconds at every look."""
+    pages = states.get_paginator("get_execution_history").paginate(
+        executionArn=execution_arn, reverseOrder=True, PaginationConfig={"PageSize": EVENTS_A_PAGE}
+    )
+    newest_first = (event for page in pages for event in page["events"])
+    return list(itertools.takewhile(lambda event: event["id"] > known, newest_first))[::-1]
 
 
 def _show(event: dict[str, Any], started_at: dt.datetime, real_seconds: float, console: Console) -> None:
