@@ -50,6 +50,10 @@ class Cluster:
         ((number,),) = self.superuser("postgres", "select current_setting('server_version_num')::int / 10000")
         return int(number)
 
+    def joining(self, role: str) -> str:
+        """The statement that makes the master user a member with a member's rights; they are options since 16."""
+        return f"grant {role} to {MASTER}" + (" with inherit true, set true" if self.version >= 16 else "")
+
     def set_up(self, logins: ApplicationLogins = LOGINS) -> RolesReport:
         return set_up_roles(self.server, self.master, logins)
 
@@ -123,7 +127,13 @@ def started(servers: Servers, volume: Volume | None = None) -> Cluster:
     else:
         postgres.create_from(volume)
     postgres.start()
-    return Cluster(postgres, str(servers.authority.bundle))
+    cluster = Cluster(postgres, str(servers.authority.bundle))
+    if volume is None and cluster.version < 15:
+        # As it is since: until then everybody may create in it, which would be told by every test.
+        as_since = "revoke create on schema public from public", f"alter schema public owner to {MASTER}"
+        for database in ("template1", "orders", "postgres"):
+            cluster.superuser(database, *as_since)
+    return cluster
 
 
 @pytest.fixture
@@ -149,8 +159,8 @@ def production_volume(servers: Servers) -> Volume:
     for database in ("orders", "archive"):
         cluster.as_master(
             database,
-            "grant owner to boss with inherit true, set true",
-            'grant "Other ""Owner""" to boss with inherit true, set true',
+            cluster.joining("owner"),
+            cluster.joining('"Other ""Owner"""'),
             *PRODUCTION[2:],
             "create table public.plain (id serial primary key, note text)",
             "set role owner",
@@ -349,7 +359,7 @@ def test_memberships_are_given_back_when_a_grant_fails(production: Cluster) -> N
 
 
 def test_a_membership_that_the_master_had_before_is_kept(production: Cluster) -> None:
-    production.as_master("postgres", "grant owner to boss with inherit true")
+    production.as_master("postgres", production.joining("owner"))
     before = production.memberships()
     production.set_up()
     assert production.memberships() == before
@@ -364,7 +374,7 @@ def test_a_grant_that_would_close_a_circle_is_not_taken_for_a_failure(cluster: C
 
 
 def test_objects_whose_owner_cant_be_joined_are_reported_and_the_rest_is_done(production: Cluster) -> None:
-    production.superuser("postgres", "create role stranger")
+    production.superuser("postgres", "create role stranger superuser")
     production.superuser(
         "orders",
         "create schema hidden authorization stranger",
@@ -454,7 +464,7 @@ def test_any_name_that_postgresql_takes_works(cluster: Cluster, name: str) -> No
     cluster.as_master("postgres", sql.SQL("create role owner"), sql.SQL("create database {}").format(quoted))
     cluster.as_master(
         name,
-        "grant owner to boss with inherit true, set true",
+        cluster.joining("owner"),
         sql.SQL("create schema {0} authorization owner").format(quoted),
         "set role owner",
         sql.SQL("create table {0}.{0} ({0} int)").format(quoted),
@@ -553,7 +563,7 @@ def test_an_application_role_that_owns_its_tables_keeps_them(cluster: Cluster) -
     cluster.as_master("postgres", "create role orders_app login")
     cluster.as_master(
         "orders",
-        "grant orders_app to boss with inherit true, set true",
+        cluster.joining("orders_app"),
         "grant create on schema public to orders_app",
         "create table own (id int)",
         "alter table own owner to orders_app",
@@ -613,7 +623,7 @@ def test_a_closed_database_of_the_masters_is_opened_to_both_roles_and_to_nobody_
 
 
 def test_a_closed_database_of_another_owner_is_opened_too(production: Cluster) -> None:
-    production.as_master("postgres", "grant owner to boss with inherit true, set true")
+    production.as_master("postgres", production.joining("owner"))
     production.as_master(
         "postgres",
         "alter database archive owner to owner",
@@ -629,7 +639,7 @@ def test_a_closed_database_of_another_owner_is_opened_too(production: Cluster) -
 def test_a_database_that_cant_be_entered_is_reported_and_the_others_are_done(production: Cluster) -> None:
     production.superuser(
         "postgres",
-        "create role stranger",
+        "create role stranger superuser",
         "alter database archive owner to stranger",
         "revoke all on database archive from public",
     )
