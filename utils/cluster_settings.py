@@ -19,8 +19,8 @@ from utils.setting_checks import ADVANCED_INSIGHTS_DAYS, combination_problems, m
 from utils.source_settings import SourceSettings, UnreadableSource, open_settings
 from utils.surroundings import family_of
 
-# The settings that have no sensible value of their own: the request, the stack or the source must give them.
-REQUIRED = ("db_subnet_group_name", "vpc_security_group_ids", "db_instance_class")
+# Of settings that have no sensible value of their own: the request, the stack or the source must give them.
+_MISSING = "{}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."
 DEFAULT_INSIGHTS_DAYS = 7
 DEFAULT_PAUSE_SECONDS = 300
 
@@ -119,12 +119,9 @@ def plan_problems(
     """What is missing, and what doesn't go together, once everybody has been asked."""
     unreadable = isinstance(source, UnreadableSource)
     classes = [each.db_instance_class for each in plan.instances]
-    missing = {"db_subnet_group_name": not plan.db_subnet_group_name}
-    missing |= {"vpc_security_group_ids": not plan.vpc_security_group_ids}
-    missing |= {"db_instance_class": not classes[0] and not unreadable}
-    for name in REQUIRED:
-        if missing[name]:
-            yield f"{name}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."
+    yield from missing_places(plan)
+    if not classes[0] and not unreadable:
+        yield _MISSING.format("db_instance_class")
     if isinstance(source, UnreadableSource):
         needed = "" if request.db_instance_class else " and a db_instance_class"
         yield (
@@ -140,6 +137,14 @@ def plan_problems(
             f"instance_count is 1 ({plan.origins.get('instance_count')}). Give an instance_count, or drop it."
         )
     yield from combination_problems(plan)
+
+
+def missing_places(plan: ClusterPlan) -> Iterator[str]:
+    """Where the cluster is to be: it can't come from the source."""
+    if not plan.db_subnet_group_name:
+        yield _MISSING.format("db_subnet_group_name")
+    if not plan.vpc_security_group_ids:
+        yield _MISSING.format("vpc_security_group_ids")
 
 
 def _engine_version(choice: Choice, snapshot: Snapshot) -> str:

@@ -50,6 +50,18 @@ def export_problems(export: SnapshotExport | None, region: str) -> Iterator[str]
     """What stands in the way of an export, before anything is made."""
     if export is None:
         return
+    if wrong := list(destination_problems(region)):
+        yield from wrong
+        return
+    if Exports(region).task(export.identifier) is not None:
+        yield (
+            f"operation_id: it was used before: its export {export.identifier!r} exists in {region}. "
+            "Start the execution under another name, or give another operation_id."
+        )
+
+
+def destination_problems(region: str) -> Iterator[str]:
+    """Of bucket, role and key, which are the stack's."""
     missing = [parameter for name, parameter in _PARAMETERS.items() if not settings.optional(name)]
     if missing:
         yield (
@@ -57,19 +69,15 @@ def export_problems(export: SnapshotExport | None, region: str) -> Iterator[str]
             "Set them and update the stack, or give delete or keep."
         )
         return
-    yield from _bucket_problems(export.bucket, region)
-    yield from _role_problems(export.role_arn)
-    key = encryption_key(export.kms_key_id, region)
+    yield from _bucket_problems(settings.optional("EXPORT_BUCKET"), region)
+    yield from _role_problems(settings.optional("EXPORT_ROLE_ARN"))
+    key_id = settings.optional("EXPORT_KMS_KEY_ID")
+    key = encryption_key(key_id, region)
     if key is None or key.state != "Enabled":
         state = key.state if key else "not there"
         yield (
-            f"archive_snapshot: the key of the stack's ExportKmsKeyId, {export.kms_key_id!r}, is {state} in {region}. "
+            f"archive_snapshot: the key of the stack's ExportKmsKeyId, {key_id!r}, is {state} in {region}. "
             f"Enable it, or set another: aws kms list-keys --region {region}"
-        )
-    if Exports(region).task(export.identifier) is not None:
-        yield (
-            f"operation_id: it was used before: its export {export.identifier!r} exists in {region}. "
-            "Start the execution under another name, or give another operation_id."
         )
 
 

@@ -21,16 +21,9 @@ OTHERS_SHOWN = 3
 
 
 def source_region(request: RestoreRequest, own_region: str) -> str:
-    """An ARN says its region itself. Raises RequestRefused for one that isn't there: calls to it would never end."""
+    """An ARN says its region itself. Whether there is such a region is for `place_problems`."""
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    region = parsed[1] if parsed else request.source_region or own_region
-    if region != own_region and not knows_region(region, own_region):
-        field = "snapshot_identifier" if parsed else "source_region"
-        raise RequestRefused(
-            f"{field}: RDS has no region {region!r} that can be reached from {own_region}. "
-            "Correct it, such as us-east-1; regions of other partitions can't be reached."
-        )
-    return region
+    return parsed[1] if parsed else request.source_region or own_region
 
 
 def source_account(request: RestoreRequest, own_account: str) -> str:
@@ -128,6 +121,12 @@ def place_problems(request: RestoreRequest, source: Source, run: Execution) -> I
         yield (
             f"snapshot_identifier: {request.snapshot_identifier!r} is of partition {parsed[0]}, and the stack is in "
             f"{partition}, which can't reach it. Name a snapshot of {partition}."
+        )
+    if source.region != own_region and not knows_region(source.region, own_region):
+        # Calls to it would never end.
+        yield (
+            f"{'snapshot_identifier' if parsed else 'source_region'}: RDS has no region {source.region!r} that can be "
+            f"reached from {own_region}. Correct it, such as us-east-1; regions of other partitions can't be reached."
         )
     if partition == "aws-cn" and source.region != own_region:
         yield (

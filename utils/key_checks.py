@@ -18,7 +18,7 @@ def key_problems(key: str | None, copy: SnapshotCopy | None, snapshot: Snapshot,
     own = snapshot.kms_key_id
     foreign = copy is not None and _account(copy.arn) != _account(snapshot.arn)
     if key is not None:
-        yield from _given_key_problems(key, copied_under_key, region)
+        yield from given_key_problems(key, copied_under_key, region)
     elif copy is not None and copied_under_key:
         where = f"account {_account(snapshot.arn)}" if foreign else copy.source_region
         yield (
@@ -37,7 +37,7 @@ def key_problems(key: str | None, copy: SnapshotCopy | None, snapshot: Snapshot,
             yield f"snapshot_identifier: the key of {snapshot.identifier!r} ({own}) is {how_to_enable(found, there)}"
 
 
-def _given_key_problems(key: str, copied_under_it: bool, region: str) -> Iterator[str]:
+def given_key_problems(key: str, copied_under_it: bool, region: str) -> Iterator[str]:
     if key.startswith("arn:") and key.split(":")[3] != region:
         yield (
             f"kms_key_id: {key!r} is a key of {key.split(':')[3]}; the new cluster is in {region}. "

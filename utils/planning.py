@@ -14,12 +14,14 @@ from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
 from utils.cluster_settings import cluster_plan, plan_problems
 from utils.crossing import plan_crossing, quota_problems
+from utils.errors import RequestRefused
 from utils.exporting import export_problems, plan_export
 from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
 from utils.payloads import Execution
 from utils.planned_calls import planned_calls
 from utils.plans import ClusterPlan, FoundSnapshot, Plan
 from utils.preflight import preflight_problems
+from utils.preflight_early import early_problems, name_problems
 from utils.preflight_quarantine import quarantine_problems
 from utils.request import refuse_if_any
 from utils.restore_request import RestoreRequest
@@ -31,9 +33,13 @@ from utils.source_settings import source_settings
 def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora) -> Plan:
     """The plan, or RequestRefused with everything that stands in its way. Only reads."""
     account = run.execution_id.split(":")[4]
-    refuse_if_any(place_problems(request, source, run))
-    snapshot, why, others = find_snapshot(request, source, run.now)
     target_id = target_identifier(request, run)
+    try:
+        refuse_if_any(place_problems(request, source, run))
+        snapshot, why, others = find_snapshot(request, source, run.now)
+    except RequestRefused as refused:
+        refuse_if_any([*str(refused).splitlines(), *early_problems(request, target_id, operation_id, target)])
+        raise
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
     crossing = plan_crossing(request, snapshot, operation_id, account, source, target)
     copy = crossing.copy
@@ -95,7 +101,6 @@ def target_identifier(request: RestoreRequest, run: Execution) -> str:
 
 
 def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: Aurora) -> Iterator[str]:
-    """The names have to be free, whatever tags stand on what bears them: this operation can't have made it yet."""
     target_id = cluster.identifier
     if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
         yield (
@@ -103,14 +108,4 @@ def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, t
             "Choose another name: a restore always makes a new cluster."
         )
         return
-    if target.cluster(target_id) is not None:
-        yield (
-            f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation didn't make it. "
-            "It was left alone. Choose another name, or delete that cluster yourself if it isn't needed."
-        )
-    for name in (target_id, *(each.identifier for each in cluster.instances)):
-        if target.instance(name) is not None:
-            yield (
-                f"target_cluster_id: an instance {name!r} exists in {target.region}, and the new cluster needs that "
-                "name. Choose another target_cluster_id."
-            )
+    yield from name_problems(cluster, target)

@@ -29,10 +29,10 @@ def preflight_problems(
         yield from engine_problems(cluster, snapshot, around)
     yield from room_problems(cluster, around)
     yield from key_problems(cluster.kms_key_id, copy, snapshot, region)
-    yield from _secret_problems(snapshot.master_username, cluster.master_login)
+    yield from secret_problems(snapshot.master_username, cluster.master_login)
 
 
-def _secret_problems(master_username: str, master_login: str) -> Iterator[str]:
+def secret_problems(master_username: str, master_login: str) -> Iterator[str]:
     """The admin secret isn't touched where RDS keeps the login."""
     admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
     application = ApplicationSecret(settings.text("APP_SECRET_ARN"))

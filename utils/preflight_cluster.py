@@ -69,14 +69,37 @@ def engine_problems(cluster: ClusterPlan, snapshot: Snapshot, around: Surroundin
     family = None if wrong_version else family_of(cluster.engine_version)
     if wrong_version:
         yield wrong_version
+    yield from _group_problems(cluster, family, around)
+    if family:
+        yield from _feature_problems(cluster, around)
+        yield from _class_problems(cluster, around)
+
+
+def named_group_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """Whether the parameter groups that somebody named are there at all."""
+    yield from _group_problems(cluster, None, around)
+
+
+def version_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """Of a version that the request names itself, whatever snapshot is to be restored to it."""
+    version = cluster.engine_version
+    if around.engine_version(version) is None:
+        yield (
+            f"engine_version: {version!r} doesn't exist in {around.region}. Give one that does: aws rds "
+            f"describe-db-engine-versions --engine {ENGINE} --region {around.region} "
+            "--query 'DBEngineVersions[].EngineVersion'"
+        )
+        return
+    yield from _feature_problems(cluster, around)
+    yield from _class_problems(cluster, around)
+
+
+def _group_problems(cluster: ClusterPlan, family: str | None, around: Surroundings) -> Iterator[str]:
     for kind, name in (
         (CLUSTER_GROUP, cluster.db_cluster_parameter_group_name),
         (INSTANCE_GROUP, cluster.db_parameter_group_name),
     ):
         yield from _parameter_group_problems(kind, name, family, _whose(cluster, f"{kind}_name"), around)
-    if family:
-        yield from _feature_problems(cluster, around)
-        yield from _class_problems(cluster, around)
 
 
 def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 from typing import Any
 
@@ -31,8 +32,9 @@ class Credentials:
         return {name: value for name, value in names.items() if value is not None}
 
 
+@functools.lru_cache(maxsize=64)
 def aws_client(service: str, region: str, endpoint_url: str, credentials: Credentials, *, attempts: int) -> Any:
-    """A boto3 client of ours. One session serves all: each would read botocore's models again."""
+    """A boto3 client of ours. One session serves all, each would read botocore's models again; and clients are kept."""
     with _session_lock:
         return _session.client(
             service,

@@ -16,8 +16,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from scripts.local_aws.server import LocalAws
 
-LOOK_EVERY_SECONDS = 0.1
+LOOK_EVERY_SECONDS = 0.2
 EVENTS_A_PAGE = 20
+ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
 
 
 @dataclass
@@ -58,19 +59,19 @@ class Followed:
 def follow(aws: LocalAws, execution_arn: str, console: Console) -> Followed:
     """Show the execution until it has ended."""
     states = aws.client("stepfunctions")
+    description = states.describe_execution(executionArn=execution_arn)
     history: list[dict[str, Any]] = []
     began = time.monotonic()
     with _bar(console) as bar:
-        while True:
-            description = states.describe_execution(executionArn=execution_arn)
+        while not history or history[-1]["type"] not in ENDS:
             fresh = _events_after(states, execution_arn, known=len(history))
             for event in fresh:
                 _show(event, description["startDate"], time.monotonic() - began, console)
             history += fresh
             bar(history, aws.clock.now())
-            if description["status"] != "RUNNING":
-                break
             time.sleep(LOOK_EVERY_SECONDS)
+    while description["status"] == "RUNNING":
+        description = states.describe_execution(executionArn=execution_arn)
     return Followed(
         status=description["status"],
         started_at=description["startDate"],
@@ -83,7 +84,7 @@ def follow(aws: LocalAws, execution_arn: str, console: Console) -> Followed:
 
 
 def _events_after(states: Any, execution_arn: str, known: int) -> list[dict[str, Any]]:
-    """The events that aren't known yet, read from the newest back: whole, a long history costs seconds at every look."""
+    """Those that aren't known yet, read from the newest back: all of a long history would cost seconds each time."""
     pages = states.get_paginator("get_execution_history").paginate(
         executionArn=execution_arn, reverseOrder=True, PaginationConfig={"PageSize": EVENTS_A_PAGE}
     )

@@ -570,5 +570,37 @@ def test_rule_1_no_request_leads_to_the_deletion_of_anything_that_it_didnt_name_
 
 @pytest.mark.parametrize("region", ["us-east-11", "cn-north-1"])
 def test_a_region_that_cant_be_reached_is_refused_before_it_is_called(region: str) -> None:
-    with pytest.raises(RequestRefused, match=f"source_region: RDS has no region '{region}'"):
-        source_region(read_request({"source_region": region}, STACK), REGION)
+    assert f"source_region: RDS has no region '{region}'" in refusal_of(source_region=region)
+
+
+# Without a snapshot, all else that can be known is told with it
+
+
+def test_what_is_wrong_whichever_snapshot_is_meant_is_told_at_once(rds: FakeRds) -> None:
+    rds.add_cluster("staging-orders")
+    lines = refusal_of(
+        snapshot_identifier="wednesday",
+        target_cluster_id="staging-orders",
+        db_subnet_group_name="databses",
+        db_cluster_parameter_group_name="our-group",
+        kms_key_id="alias/no-such-key",
+        engine_version="17.99",
+    ).splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "snapshot_identifier",
+        "target_cluster_id",
+        "db_subnet_group_name",
+        "db_cluster_parameter_group_name",
+        "engine_version",
+        "kms_key_id",
+    ]
+
+
+def test_what_the_source_would_have_said_is_nobodys_mistake(rds: FakeRds) -> None:
+    message = refusal_of(source_cluster_id="prod-ordres", db_instance_class=None, like_source=True)
+    assert [line.split(":")[0] for line in message.splitlines()] == ["source_cluster_id"]
+
+
+def test_a_region_that_isnt_there_is_told_with_the_rest(rds: FakeRds) -> None:
+    message = refusal_of(source_region="us-east-11", db_subnet_group_name="databses")
+    assert [line.split(":")[0] for line in message.splitlines()] == ["source_region", "db_subnet_group_name"]

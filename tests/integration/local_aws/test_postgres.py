@@ -93,7 +93,7 @@ def test_another_authority_is_not_trusted(server: Postgres, tmp_path: pathlib.Pa
 
 
 def test_a_connection_without_tls_is_refused(server: Postgres) -> None:
-    with pytest.raises(psycopg2.OperationalError, match="no encryption|SSL off"):
+    with pytest.raises(psycopg2.OperationalError, match=r"no encryption|SSL off"):
         log_in(server, sslmode="disable")
 
 

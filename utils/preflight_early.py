@@ -1,0 +1,71 @@
+"""What is wrong whichever snapshot is meant: told together with why none was found, so that one round mends both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from utils.aurora_shapes import Snapshot
+from utils.aurora_utils import Aurora
+from utils.cluster_settings import cluster_plan, missing_places
+from utils.exporting import destination_problems
+from utils.key_checks import given_key_problems
+from utils.plans import ClusterPlan
+from utils.preflight import secret_problems
+from utils.preflight_cluster import named_group_problems, network_problems, room_problems, version_problems
+from utils.restore_request import RestoreRequest
+from utils.surroundings import Surroundings
+
+# Where a plan would go on with what the snapshot says, it says nothing.
+_UNKNOWN = Snapshot(
+    identifier="",
+    status="",
+    tags={},
+    arn="",
+    cluster_identifier="",
+    cluster_resource_id=None,
+    kind="manual",
+    percent=0,
+    engine="",
+    engine_version="",
+    encryption="none",
+    kms_key_id=None,
+    master_username="",
+    port=0,
+    storage_type="",
+    allocated_gib=0,
+    created_at=None,
+)
+
+
+def early_problems(request: RestoreRequest, target_id: str, operation_id: str, target: Aurora) -> Iterator[str]:
+    """Of what request and stack say themselves. Only reads. What the source would add isn't held against anybody."""
+    cluster = cluster_plan(request, target_id, _UNKNOWN, None, operation_id)
+    around = Surroundings(target.region)
+    yield from missing_places(cluster)
+    yield from name_problems(cluster, target)
+    yield from network_problems(cluster, around)
+    yield from named_group_problems(cluster, around)
+    if request.engine_version is not None:
+        yield from version_problems(cluster, around)
+    yield from room_problems(cluster, around)
+    if request.kms_key_id is not None:
+        yield from given_key_problems(request.kms_key_id, copied_under_it=False, region=target.region)
+    if request.archive_snapshot == "export":
+        yield from destination_problems(target.region)
+    yield from secret_problems(_UNKNOWN.master_username, cluster.master_login)
+
+
+def name_problems(cluster: ClusterPlan, target: Aurora) -> Iterator[str]:
+    """The names have to be free, whatever tags stand on what bears them: this operation can't have made it yet."""
+    target_id = cluster.identifier
+    if target.cluster(target_id) is not None:
+        yield (
+            f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation didn't make it. "
+            "It was left alone. Choose another name, or delete that cluster yourself if it isn't needed."
+        )
+    for name in (target_id, *(each.identifier for each in cluster.instances)):
+        if target.instance(name) is not None:
+            yield (
+                f"target_cluster_id: an instance {name!r} exists in {target.region}, and the new cluster needs that "
+                "name. Choose another target_cluster_id."
+            )
