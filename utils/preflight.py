@@ -23,13 +23,20 @@ def preflight_problems(
     cluster: ClusterPlan, copy: SnapshotCopy | None, snapshot: Snapshot, region: str
 ) -> Iterator[str]:
     """What stands in the way of this cluster in its region. A setting that is missing is reported elsewhere."""
+    yield from place_and_key_problems(cluster, copy, snapshot, region)
+    yield from secret_problems(snapshot.master_username, cluster.master_login)
+
+
+def place_and_key_problems(
+    cluster: ClusterPlan, copy: SnapshotCopy | None, snapshot: Snapshot, region: str
+) -> Iterator[str]:
+    """All of it that counts only until the cluster is made."""
     around = Surroundings(region)
     yield from network_problems(cluster, around)
     if snapshot.engine == ENGINE:
         yield from engine_problems(cluster, snapshot, around)
     yield from room_problems(cluster, around)
     yield from key_problems(cluster.kms_key_id, copy, snapshot, region)
-    yield from secret_problems(snapshot.master_username, cluster.master_login)
 
 
 def secret_problems(master_username: str, master_login: str) -> Iterator[str]:

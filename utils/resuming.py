@@ -16,11 +16,14 @@ from msgspec.structs import replace
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.executions import are_of_one_machine, has_ended
-from utils.exporting import renewed
+from utils.exporting import destination_problems, renewed
 from utils.payloads import Execution
 from utils.plans import Plan
+from utils.preflight import place_and_key_problems, secret_problems
+from utils.preflight_quarantine import quarantine_problems
 from utils.request import refuse_if_any
 from utils.restore_request import FIELDS, NEVER_BY_DEFAULT, RestoreRequest
+from utils.source_account import Source, open_source
 from utils.state import NO_CLUSTER, OperationRecord, plain, unstored
 
 # They say which operation it is, not what it does.
@@ -46,6 +49,7 @@ def resume(request: RestoreRequest, given: Mapping[str, Any], record: OperationR
     copy_needed = plan.copy_needed and made.cluster_resource_id is None
     if copy_needed:
         _refuse_broken_copy(record, target)
+    refuse_if_any(_problems_since(made, plan, target, run))
     resumed = [f"{record.operation_id} of {record.started_at} goes on", *_what_is_done(made, plan)]
     export = renewed(plan.export, target.region) if plan.export else None
     return Resumption(plan=replace(plan, copy_needed=copy_needed, export=export, resumed=resumed), facts=facts)
@@ -137,6 +141,34 @@ def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
             "resume: aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier "
             f"{copy.identifier} --region {target.region}"
         )
+
+
+def _problems_since(record: OperationRecord, plan: Plan, target: Aurora, run: Execution) -> Iterator[str]:
+    """What is in the way of all that is still to do: the world may have changed since the plan was made."""
+    if record.users_ready_at is None:
+        yield from secret_problems(plan.snapshot.master_username, plan.cluster.master_login)
+    if plan.export is not None:
+        yield from destination_problems(target.region)
+    made = target.cluster(plan.target_cluster_id)
+    if record.cluster_resource_id is not None or (made is not None and made.belongs_to(plan.operation_id)):
+        return
+    copied = record.copied_snapshot_arn
+    snapshot = target.snapshot(copied) if copied else _source_of(plan, run).snapshot(plan.snapshot.identifier)
+    if snapshot is None:
+        yield (
+            f"operation_id: the snapshot that {plan.operation_id!r} restores, {copied or plan.snapshot.arn}, doesn't "
+            f"exist any more. {_ANEW}"
+        )
+        return
+    yield from place_and_key_problems(plan.cluster, None if copied else plan.copy, snapshot, target.region)
+    if plan.quarantine:
+        yield from quarantine_problems(plan.cluster, target.region)
+
+
+def _source_of(plan: Plan, run: Execution) -> Source:
+    """Where the snapshot was found."""
+    region, account = plan.snapshot.arn.split(":")[3:5]
+    return open_source(account, region, run.execution_id, plan.operation_id, run.now)
 
 
 def _what_is_done(record: OperationRecord, plan: Plan) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.fake_machine import FakeMachine
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import (
+    APP_SECRET,
     AUDIT_TABLE,
     EXECUTION,
     NOW,
@@ -32,12 +33,18 @@ from utils.plans import Plan
 from utils.restore_request import RestoreRequest
 from utils.state import OperationRecord, OperationState
 
-pytestmark = pytest.mark.usefixtures("account", "rds")
+pytestmark = pytest.mark.usefixtures("surroundings", "rds", "found")
 
 check, restore, delete = calling("snapshot-check"), calling("restore-snapshot"), calling("delete-rds")
 look, archive = calling("check-delete-status"), calling("archive-snapshot")
 COPY = a_copy()
 LATER = NOW + dt.timedelta(hours=30)
+
+
+@pytest.fixture
+def found(rds: FakeRds) -> None:
+    """What the plan restores is still there."""
+    rds.add_snapshot("prod-orders-tuesday")
 
 
 def failed(machine: FakeMachine, plan: Plan | None = None, **asked: Any) -> OperationState:
@@ -110,7 +117,50 @@ def test_deadlines_count_from_the_resumption(machine: FakeMachine) -> None:
 def test_a_copy_that_is_done_is_adopted_by_the_step_that_copies(machine: FakeMachine, rds: FakeRds) -> None:
     failed(machine).remember(copied_snapshot_arn=COPY.arn)
     rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
-    assert check(again())["copy_needed"] is True
+    del rds.snapshots["prod-orders-tuesday"]
+    assert check(again())["copy_needed"] is True, "and the source's snapshot isn't needed any more"
+
+
+# What is in its way by now is told before it goes on
+
+
+def test_what_was_to_be_restored_has_to_be_there_still(machine: FakeMachine, rds: FakeRds) -> None:
+    failed(machine)
+    del rds.snapshots["prod-orders-tuesday"]
+    with pytest.raises(RequestRefused, match=r"the snapshot that '.*' restores, .*prod-orders-tuesday, doesn't exist"):
+        check(again())
+    assert record().status == "failed"
+
+
+def test_a_subnet_group_and_a_secret_that_are_gone_since_are_told_together(machine: FakeMachine, rds: FakeRds) -> None:
+    failed(machine)
+    rds.subnet_groups.clear()
+    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString="{}")
+    with pytest.raises(RequestRefused) as refused:
+        check(again())
+    told = [line.split(":")[0] for line in str(refused.value).splitlines()]
+    assert told == ["application_secret", "db_subnet_group_name"]
+    assert record().status == "failed"
+
+
+def test_where_the_cluster_is_made_its_place_doesnt_matter_any_more(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine))
+    rds.subnet_groups.clear()
+    del rds.snapshots["prod-orders-tuesday"]
+    assert check(again())["operation_id"] == OPERATION
+
+
+def test_nor_where_it_was_made_and_nobody_wrote_it_down(machine: FakeMachine, rds: FakeRds) -> None:
+    failed(machine)
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    rds.subnet_groups.clear()
+    assert check(again())["operation_id"] == OPERATION
+
+
+def test_users_that_are_set_up_need_no_secret(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine), users_ready_at=NOW)
+    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString="{}")
+    assert check(again())["operation_id"] == OPERATION
 
 
 def test_a_run_that_died_before_it_could_say_so_is_resumed_too(machine: FakeMachine) -> None:
