@@ -12,8 +12,10 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 import utils
+from scripts.local_aws.template import read
 
 BUNDLE = Path(utils.__file__).with_name("rds-global-bundle.pem")
+TEMPLATE = Path(utils.__file__).parents[1] / "infrastructure" / "aurora-restore-pipeline.yaml"
 PAGE = Path(utils.__file__).parents[1] / "documentation" / "implementation_guide" / "packages.md"
 YEARS = 5
 """A stack runs for years after its last deployment: so long before the first certificate ends this test says so."""
@@ -47,6 +49,15 @@ def test_a_region_has_a_root_for_each_kind_of_key(region: str) -> None:
         if (found := re.fullmatch(rf"Amazon RDS {region} Root CA (.*)", name_of(each)))
     }
     assert kinds == {"RSA2048 G1", "RSA4096 G1", "ECC384 G1"}
+
+
+def test_the_template_admits_the_regions_that_have_a_root_and_no_other() -> None:
+    """Where the layer's file is used. A stack elsewhere would fail at its first login."""
+    (assertion,) = read(TEMPLATE.read_text())["Rules"]["RootsOfTheRegion"]["Assertions"]
+    admitted, region = assertion["Assert"]["Fn::Contains"]
+    roots = (re.fullmatch(r"Amazon RDS ([a-z]+(?:-[a-z]+)+-\d) Root CA .*", name_of(each)) for each in CERTIFICATES)
+    assert region == {"Ref": "AWS::Region"}
+    assert admitted == sorted({found[1] for found in roots if found})
 
 
 def test_no_private_key_travels_with_them() -> None:
