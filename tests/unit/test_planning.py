@@ -10,10 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import ACCOUNT, KEY_ID, NOW, OPERATION, OWN_TAGS, REGION, SOURCE_REGION, STACK, an_execution
+from tests.unit.support import (
+    ACCOUNT,
+    EXECUTION,
+    KEY_ID,
+    NOW,
+    OPERATION,
+    OWN_TAGS,
+    REGION,
+    SOURCE_REGION,
+    STACK,
+    an_execution,
+)
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
-from utils.finding import source_region
+from utils.finding import place_problems, source_region
 from utils.planning import plan_restore
 from utils.plans import Plan
 from utils.request import read_request
@@ -604,3 +615,12 @@ def test_what_the_source_would_have_said_is_nobodys_mistake(rds: FakeRds) -> Non
 def test_a_region_that_isnt_there_is_told_with_the_rest(rds: FakeRds) -> None:
     message = refusal_of(source_region="us-east-11", db_subnet_group_name="databses")
     assert [line.split(":")[0] for line in message.splitlines()] == ["source_region", "db_subnet_group_name"]
+
+
+def test_no_snapshot_leaves_or_reaches_a_region_in_china() -> None:
+    execution = EXECUTION.replace("arn:aws:", "arn:aws-cn:").replace(REGION, "cn-north-1")
+    run = an_execution(execution_id=execution)
+    request = read_request({"source_region": "cn-northwest-1"}, STACK)
+    (told,) = place_problems(request, Source(ACCOUNT, "cn-northwest-1"), run)
+    assert told.startswith("source_region: 'cn-northwest-1' isn't cn-north-1")
+    assert list(place_problems(read_request({}, STACK), Source(ACCOUNT, "cn-north-1"), run)) == []

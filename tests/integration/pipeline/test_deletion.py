@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.local_run.production import CLUSTER
+from scripts.local_run.stage import REGION
 from tests.integration.pipeline.support import Pipeline, deletion_of, settle
 
 
@@ -49,6 +50,35 @@ def test_protection_that_isnt_to_be_overridden_refuses_the_request(
     run = pipeline.run(deletion_of(doomed, target))
     assert run.followed.error == "RequestRefused"
     assert "override_deletion_protection" in run.reason
+    assert run.changes == []
+
+
+def test_a_member_of_a_global_database_isnt_deleted(pipeline: Pipeline, doomed: str, target: str) -> None:
+    rds = pipeline.rds()
+    arn = rds.describe_db_clusters(DBClusterIdentifier=doomed)["DBClusters"][0]["DBClusterArn"]
+    rds.create_global_cluster(GlobalClusterIdentifier="world", SourceDBClusterIdentifier=arn)
+    run = pipeline.run(deletion_of(doomed, target))
+    rds.remove_from_global_cluster(GlobalClusterIdentifier="world", DbClusterIdentifier=arn)
+    settle(pipeline)
+    rds.delete_global_cluster(GlobalClusterIdentifier="world")
+    assert run.followed.error == "RequestRefused"
+    assert "belongs to the global database world" in run.reason
+    assert run.changes == []
+
+
+def test_a_source_that_others_replicate_isnt_deleted(pipeline: Pipeline, doomed: str, target: str) -> None:
+    """Another cluster's replication ends with it."""
+    rds, replica = pipeline.rds(), f"{doomed}-replica"
+    login = {"MasterUsername": "boss", "MasterUserPassword": "not-a-secret-1"}
+    rds.create_db_cluster(DBClusterIdentifier=replica, Engine="aurora-postgresql", **login)
+    settle(pipeline)
+    pipeline.aws.aurora.replicate((doomed, REGION), (replica, REGION))
+    run = pipeline.run(deletion_of(doomed, target))
+    rds.promote_read_replica_db_cluster(DBClusterIdentifier=replica)
+    settle(pipeline)
+    pipeline.remove(replica)
+    assert run.followed.error == "RequestRefused"
+    assert f"{doomed}-replica" in run.reason
     assert run.changes == []
 
 

@@ -79,3 +79,27 @@ def test_the_data_arrives(case: Case, pipeline: Pipeline, source: Production, ta
         cluster = pipeline.cluster(target)
         assert cluster is not None
         assert cluster["KmsKeyId"] == request["kms_key_id"]
+
+
+ACROSS = next(case for case in CASES if case.name == "cross-account-automated")
+
+
+@pytest.mark.parametrize("case", [ACROSS], ids=lambda case: case.name)
+@pytest.mark.usefixtures("role")
+def test_a_failed_run_is_resumed_across_accounts(
+    case: Case, pipeline: Pipeline, source: Production, target: str
+) -> None:
+    """Its clean-up has taken back the share and removed every copy, in both accounts: all of it is made anew."""
+    pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
+    request = make_request(pipeline.aws, case, source)
+    first = pipeline.run({"target_cluster_id": target, **request})
+    assert first.status == "FAILED"
+    assert pipeline.cluster(target) is None
+    again = pipeline.run({"operation_id": first.operation_id})
+    assert again.status == "SUCCEEDED", again.reason
+    for run in (first, again):
+        assert run.changes.count("CopyDBClusterSnapshot") == 2
+        assert run.changes.count("ModifyDBClusterSnapshotAttribute") == 2, "shared, and no longer"
+    proof = Proof(pipeline.place, source, again.followed, again.messages, again.calls)
+    # The audit trail tells of the first run's clean-up as well.
+    assert [name for name, held in proof.checks().items() if not held] == ["audit_trail_complete"], proof.failures
