@@ -68,6 +68,8 @@ class _Deployment:
             has_bucket = bucket.exists(self.aws, name, account)
             if options.bucket and not has_bucket:
                 raise Refused(f"There is no bucket {name}. Make it, or leave --bucket out to have one made.")
+            if options.bucket:
+                bucket.refuse_another_region(self.aws, name)
             kept = set(previous) & set(document["Parameters"]) - set(given)
             if options.dry_run:
                 self._dry_run(made, given, kept, Path(work), name, new=new, has_bucket=has_bucket)
