@@ -18,6 +18,7 @@ from scripts.deploy.leftovers import leftovers, values_of
 from scripts.local_aws.template import read
 
 _BUILD = PROJECT / "build"
+_LOG_WIDTH = 160  # where output goes to no terminal: as wide as the table of changes gets
 _STEPS = {
     "ROLLBACK_COMPLETE": "Its first deployment failed, and CloudFormation lets such a stack only be deleted: {delete}",
     "ROLLBACK_FAILED": "Its first deployment failed and could not be taken back: {delete}",
@@ -68,6 +69,8 @@ class _Deployment:
             has_bucket = bucket.exists(self.aws, name, account)
             if options.bucket and not has_bucket:
                 raise Refused(f"There is no bucket {name}. Make it, or leave --bucket out to have one made.")
+            if options.bucket:
+                bucket.refuse_another_region(self.aws, name)
             kept = set(previous) & set(document["Parameters"]) - set(given)
             if options.dry_run:
                 self._dry_run(made, given, kept, Path(work), name, new=new, has_bucket=has_bucket)
@@ -250,14 +253,16 @@ class _Deployment:
 
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    region = options.region or default_region(options.profile)
-    if not region:
-        print("No region is set. Name it: --region eu-central-1", file=sys.stderr)
-        return 2
-    aws = AwsCli(region, options.profile, options.endpoint_url)
-    deployment = _Deployment(console, aws, options)
+    # No emoji: there is one called :secret:, and every secret's ARN has that in it.
+    width = None if sys.stdout.isatty() else _LOG_WIDTH
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
     try:
+        region = options.region or default_region(options.profile)
+        if not region:
+            print("No region is set. Name it: --region eu-central-1", file=sys.stderr)
+            return 2
+        aws = AwsCli(region, options.profile, options.endpoint_url)
+        deployment = _Deployment(console, aws, options)
         if options.delete:
             removal.remove(console, aws, options.stack_name, deployment.agreed, dry_run=options.dry_run)
         else:

@@ -16,7 +16,10 @@ _OURS = PROJECT / ".venv" / "bin" / "aws"
 _ERROR = re.compile(
     r"An error occurred \((?P<code>[^)]+)\) when calling the \w+ operation(?: \([^)]*\))?: (?P<message>.*)", re.S
 )
-_NO_CREDENTIALS = ("Unable to locate credentials", "NoCredentials", "could not be found", "Token has expired", "SSO")
+_NO_CREDENTIALS = ("Unable to locate credentials", "NoCredentials", "Token has expired", "SSO")
+# Version 2 can page, ask, and print errors in the form that a profile names; version 1 knows none of these.
+_PLAIN = {"AWS_PAGER": "", "AWS_CLI_AUTO_PROMPT": "off", "AWS_CLI_ERROR_FORMAT": "legacy"}
+_UNSET = 1  # what `aws configure get` ends with for a setting that nobody made
 
 
 class Refused(Exception):
@@ -47,7 +50,7 @@ class AwsCli:
         """The answer as a document. Raises AwsError."""
         done = subprocess.run(
             [*self._command(), *words, *self.options(), "--output", "json"],
-            env=os.environ | {"AWS_PAGER": "", "AWS_CLI_AUTO_PROMPT": "off"},
+            env=os.environ | _PLAIN,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -76,7 +79,7 @@ class AwsCli:
 
 
 def default_region(profile: str | None) -> str | None:
-    """The region that the AWS CLI would use by itself."""
+    """The region that the AWS CLI would use by itself. Raises Refused for a profile that it doesn't know."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         if os.environ.get(name):
             return os.environ[name]
@@ -88,4 +91,6 @@ def default_region(profile: str | None) -> str | None:
         *(["--profile", profile] if profile else []),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode > _UNSET:
+        raise Refused(done.stderr.strip())
     return done.stdout.strip() or None

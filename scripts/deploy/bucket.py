@@ -27,6 +27,17 @@ def exists(aws: AwsCli, name: str, account: str) -> bool:
     return True
 
 
+def refuse_another_region(aws: AwsCli, name: str) -> None:
+    """Lambda takes code from a bucket of its own region alone, and would say so after everything is uploaded."""
+    try:
+        place = aws("s3api", "get-bucket-location", "--bucket", name)["LocationConstraint"]
+    except AwsError:
+        return  # whoever may not look is told by the deployment itself
+    region = {None: "us-east-1", "EU": "eu-west-1"}.get(place, place)  # as S3 calls its two oldest
+    if region != aws.region:
+        raise Refused(f"The bucket {name} is in {region}, the stack in {aws.region}. Name a bucket of {aws.region}.")
+
+
 def make(aws: AwsCli, name: str) -> None:
     """Encrypted, private, versioned."""
     # S3 knows its oldest region by no name.

@@ -83,7 +83,9 @@ def delete(aws: AwsCli, stack: str, name: str) -> None:
 def show(console: Console, change_set: dict[str, Any]) -> None:
     """What is added, modified, replaced and removed; and a warning for what holds something that would be lost."""
     rows = sorted(map(_row, change_set["Changes"]))
-    table = Table("Change", "Resource", "Type", "What", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for heading in ("Change", "Resource", "Type", "What"):
+        table.add_column(heading, overflow="fold")  # names often differ in their last letters alone
     for order, logical_id, kind, word, what in rows:
         style = {0: "bold red", 1: "red", 2: "yellow"}.get(order, "")
         table.add_row(word, logical_id, kind.removeprefix("AWS::"), what, style=style)

@@ -10,7 +10,6 @@ import hashlib
 import re
 import shutil
 import subprocess
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from scripts.deploy.aws_cli import PROJECT, Refused
 
 TEMPLATE = PROJECT / "infrastructure" / "aurora-restore-pipeline.yaml"
 _LOCAL = re.compile(r"^(?P<indent> +)(?P<key>CodeUri|ContentUri|DefinitionUri): (?P<path>[^\s{]+)$", re.MULTILINE)
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-_NEVER = ("__pycache__", ".pyc")
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,6 @@ def build(architecture: str, output: Path) -> None:
     )
     if done.returncode:
         raise Refused("The packages could not be built: see above.")
-    if not (output / "layer").is_dir():
-        raise Refused(f"{output / 'layer'} was not built. Run ./scripts/build_lambda_packages.sh {architecture}.")
 
 
 def gather(built: Path, architecture: str, staged: Path, address: str) -> Packages:
@@ -62,27 +57,11 @@ def gather(built: Path, architecture: str, staged: Path, address: str) -> Packag
 
 
 def _content(key: str, source: Path, built: Path, architecture: str) -> bytes:
+    """The layer is taken by its architecture's name alone: the one unpacked beside it may be the other's."""
     if key == "DefinitionUri":
         return source.read_bytes()
     archive = built / (f"layer-{architecture}.zip" if key == "ContentUri" else f"{source.name}.zip")
-    if archive.is_file():
-        return archive.read_bytes()
-    return _zipped(built / "layer" if key == "ContentUri" else source)
-
-
-def _zipped(directory: Path) -> bytes:
-    """The same bytes for the same files, whenever and wherever."""
-    if not directory.is_dir():
-        raise Refused(f"{directory} doesn't exist. Build the packages: ./scripts/build_lambda_packages.sh")
-    archive = directory.parent / f".{directory.name}.deploy.zip"
-    try:
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as zipped:
-            for path in sorted(directory.rglob("*")):
-                own = directory.name != "layer" and any(part.endswith(_NEVER) for part in path.parts)
-                if path.is_file() and not own:
-                    entry = zipfile.ZipInfo(str(path.relative_to(directory)), _EPOCH)
-                    entry.external_attr, entry.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
-                    zipped.writestr(entry, path.read_bytes())
-        return archive.read_bytes()
-    finally:
-        archive.unlink(missing_ok=True)
+    if not archive.is_file():
+        build_it = f"./scripts/build_lambda_packages.sh --arch {architecture} --output {built}"
+        raise Refused(f"{archive} doesn't exist. Build it: {build_it}")
+    return archive.read_bytes()

@@ -32,7 +32,7 @@ def remove(console: Console, aws: AwsCli, name: str, agreed: Callable[[str], Non
         return
     if stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != "REVIEW_IN_PROGRESS":
         raise Refused(f"The stack {name} is {stack['StackStatus']}. Wait until that is over.")
-    resources = aws("cloudformation", "describe-stack-resources", "--stack-name", name)["StackResources"]
+    resources = _resources(aws, name)
     _refuse_while_executions_run(aws, resources)
     kept = _kept(aws, name, resources)
     console.print(f"The stack {name} in {aws.region} will be deleted: {len(resources)} resources, of which stay")
@@ -62,6 +62,12 @@ def commands(aws: AwsCli, kept: list[dict[str, Any]]) -> list[str]:
         for each in kept
         for words in _COMMANDS.get(each["ResourceType"], ())
     ]
+
+
+def _resources(aws: AwsCli, name: str) -> list[dict[str, Any]]:
+    """Those that exist. CloudFormation lists what a failed deployment has taken back as well."""
+    listed = aws("cloudformation", "list-stack-resources", "--stack-name", name)["StackResourceSummaries"]
+    return [each for each in listed if each["ResourceStatus"] != "DELETE_COMPLETE"]
 
 
 def _refuse_while_executions_run(aws: AwsCli, resources: list[dict[str, Any]]) -> None:

@@ -10,10 +10,10 @@ from rich.console import Console
 from scripts.deploy.changes import show
 
 
-def shown(*changes: dict[str, Any]) -> str:
+def shown(*changes: dict[str, Any], width: int = 200) -> str:
     output = io.StringIO()
     wrapped = [{"ResourceChange": each} for each in changes]
-    show(Console(file=output, width=200, highlight=False, markup=False), {"Changes": wrapped})
+    show(Console(file=output, width=width, highlight=False, markup=False), {"Changes": wrapped})
     return output.getvalue()
 
 
@@ -47,3 +47,10 @@ def test_versions_are_published_anew_with_every_change_and_alarm_nobody() -> Non
     assert "REPLACED" not in text
     assert "published anew" in text
     assert "no longer used" in text
+
+
+def test_a_narrow_terminal_cuts_no_name() -> None:
+    """Those of a function, its version and its alias differ in their ends alone."""
+    text = shown(change("SnsNotificationFunctionAliaslive", "StepFunctions::StateMachineVersion"), width=60)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert "live" in text

@@ -1,4 +1,7 @@
-"""deploy.sh against the embedded AWS, as a user types it, with the stock AWS CLI."""
+"""deploy.sh against the embedded AWS, as a user types it, with the stock AWS CLI.
+
+It is .venv's, version 1. AWS_CLI_DIRECTORY=/a/directory with an `aws` of version 2 in it, and nothing else, tries that.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from scripts.packages import layer
 PROJECT = pathlib.Path(__file__).parents[3]
 REGION = "us-east-1"
 STACK = "deployed"
+AWS_CLI = os.environ.get("AWS_CLI_DIRECTORY", str(PROJECT / ".venv" / "bin"))
 Deploy = Callable[..., "Done"]
 
 
@@ -114,7 +118,7 @@ def deploy(aws: LocalAws, packages: pathlib.Path, parameters: pathlib.Path) -> D
         credentials = {
             "AWS_ACCESS_KEY_ID": aws.operator.access_key_id,
             "AWS_SECRET_ACCESS_KEY": aws.operator.secret_access_key,
-            "PATH": f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{AWS_CLI}:{os.environ['PATH']}",
         }
         done = subprocess.run(
             command, cwd="/", env=os.environ | credentials, stdin=subprocess.DEVNULL,

@@ -48,6 +48,8 @@ def test_the_first_deployment_makes_the_bucket_and_the_stack_and_says_what_comes
     assert "added" in deployed
     assert machine(aws) in deployed
     assert "stepfunctions start-execution" in deployed
+    for each in stack(aws)["Outputs"]:
+        assert each["OutputValue"] in deployed, each
     s3 = aws.client("s3")
     assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
     blocked = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
@@ -103,6 +105,7 @@ def test_a_changed_parameter_reaches_the_functions_that_read_it(
     dry = deploy(*try_it, parameters=other)
     assert dry.status == 0, dry.errors
     assert "modified" in dry.output
+    assert "SnsNotificationFunctionAliaslive" in dry.output  # nobody's terminal, and no name cut to a terminal's width
     assert definition(aws) == before
     assert aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="dry-run/")["KeyCount"] == 0
     done = deploy(*make_it, parameters=other)
@@ -118,6 +121,24 @@ def test_a_changed_parameter_reaches_the_functions_that_read_it(
 def definition(aws: LocalAws) -> dict[str, Any]:
     described = aws.client("stepfunctions").describe_state_machine(stateMachineArn=machine(aws))
     return dict(json.loads(described["definition"])["States"])
+
+
+def test_another_architecture_wants_the_layer_of_that_architecture(
+    aws: LocalAws, deploy: Deploy, packages: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """And a bucket of one's own is taken as it is."""
+    refused = deploy("--arch", "arm64", "--yes")
+    assert refused.status == 1
+    assert "layer-arm64.zip doesn't exist" in refused.errors
+    assert "build_lambda_packages.sh --arch arm64" in refused.errors
+    both = tmp_path / "both"
+    shutil.copytree(packages, both)
+    shutil.copy(both / "layer-x86_64.zip", both / "layer-arm64.zip")
+    aws.client("s3").create_bucket(Bucket="ones-own")
+    dry = deploy("--arch", "arm64", "--bucket", "ones-own", "--dry-run", packages=both)
+    assert dry.status == 0, dry.errors
+    assert f"s3://ones-own/{STACK}/arm64" in dry.output
+    assert "Architectures" in dry.output
 
 
 def test_all_that_is_wrong_with_the_parameters_is_told_at_once(

@@ -1,0 +1,68 @@
+"""A stack that can't be deployed to is refused by its state, with the command that helps on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.local_aws.cloudformation import StackRecord
+from scripts.local_aws.server import LocalAws
+from tests.integration.deployment.conftest import Deploy
+from tests.integration.local_aws.conftest import wait_until
+
+BROKEN = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/broken", "RetentionInDays": 8}}
+
+
+@pytest.fixture
+def failed(aws: LocalAws) -> Iterator[StackRecord]:
+    """A stack whose first deployment has failed."""
+    client = aws.client("cloudformation")
+    named = {"StackName": "failed", "ChangeSetName": "first"}
+    client.create_change_set(
+        **named, ChangeSetType="CREATE", TemplateBody=json.dumps({"Resources": {"Broken": BROKEN}})
+    )
+    client.execute_change_set(**named)
+    record = next(each for each in aws.stacks.records if each.name == "failed" and each.status != "DELETE_COMPLETE")
+    wait_until(lambda: record.status == "ROLLBACK_COMPLETE", "failed")
+    yield record
+    if record.status != "DELETE_COMPLETE":
+        aws.stacks.say(record, "DELETE_COMPLETE")
+
+
+def test_a_first_deployment_that_failed_is_refused_until_it_is_deleted(deploy: Deploy, failed: StackRecord) -> None:
+    for how in ("--dry-run", "--yes"):
+        done = deploy("--stack-name", "failed", how)
+        assert done.status == 1
+        assert "The stack failed is ROLLBACK_COMPLETE" in done.errors
+        assert "./scripts/deploy.sh --delete --stack-name failed" in done.errors
+    gone = deploy("--stack-name", "failed", "--delete", "--yes")
+    assert gone.status == 0, gone.errors
+    assert failed.status == "DELETE_COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("ROLLBACK_FAILED", "./scripts/deploy.sh --delete --stack-name failed"),
+        ("DELETE_FAILED", "look at its events, then again: ./scripts/deploy.sh --delete --stack-name failed"),
+        ("UPDATE_ROLLBACK_FAILED", "aws cloudformation continue-update-rollback --stack-name failed"),
+        ("CREATE_IN_PROGRESS", "Wait until that is over"),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "Wait until that is over"),
+        ("DELETE_IN_PROGRESS", "Wait until that is over"),
+    ],
+)
+def test_a_state_that_takes_no_deployment_is_told_with_what_comes_next(
+    aws: LocalAws, deploy: Deploy, failed: StackRecord, state: str, words: str
+) -> None:
+    """The embedded AWS comes to these by itself only for moments, or never."""
+    aws.stacks.say(failed, state)
+    done = deploy("--stack-name", "failed", "--yes")
+    assert done.status == 1
+    assert f"The stack failed is {state}" in done.errors
+    assert words in done.errors
+    if state.endswith("_IN_PROGRESS"):
+        deletion = deploy("--stack-name", "failed", "--delete", "--yes")
+        assert deletion.status == 1
+        assert f"The stack failed is {state}. Wait until that is over." in deletion.errors
