@@ -5,7 +5,7 @@ would have failed. Here is asked of every grant whether a run needed it, and whe
 a second one allows as well can be taken away unnoticed. It stands last, since it looks back on all tests before it.
 
 A run whose refused call is caught (an account that doesn't trust us, a thing that can't be taken back) doesn't fail by
-itself. Their tests look at what the run says of it: test_routes.py, test_settings.py, test_failures.py.
+itself. Their tests look at what the run leaves and says: test_routes.py, test_failures.py, test_resume.py.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 
 from scripts.checks.expansion import translated
+from scripts.checks.handlers import FOLDERS
 from scripts.checks.policies import as_list
 from scripts.local_aws import template
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.routes import ROLE_TEMPLATE
+from scripts.local_run.stage import Stage
 
 Grant = tuple[str, str, str]
 """Role's logical id, statement's label, action."""
@@ -126,3 +128,12 @@ def test_without_any_single_grant_some_run_would_have_failed(needed: set[Grant])
 def test_the_exceptions_are_of_what_is_granted_and_no_run_needed_them(needed: set[Grant]) -> None:
     used = {each: {grant for grant in granted() if each in exceptions_for(grant)} for each in NOT_ASKED_HERE}
     assert {each: grants for each, grants in used.items() if not grants or grants & needed} == {}
+
+
+@pytest.mark.usefixtures("needed")
+def test_every_function_has_written_its_log(aws: LocalAws, place: Stage) -> None:
+    """Lambda says nothing of a log that it may not write: no run fails for it."""
+    logs = aws.client("logs")
+    groups = [name for name in place.stack.resources.values() if name.startswith("/aws/lambda/")]
+    assert len(groups) == len(FOLDERS)
+    assert [name for name in groups if not logs.filter_log_events(logGroupName=name)["events"]] == []
