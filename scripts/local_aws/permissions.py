@@ -44,12 +44,17 @@ _SHARED_BY_RDS = frozenset({
 
 @dataclass(frozen=True)
 class Decision:
-    """One need of one role, and the statement that decided it ("" when nothing allowed it)."""
+    """One need of one role, and the statement that decided it ("" when nothing allowed it).
+
+    `alone`: without that statement of the role's the need would have been refused. Else another one, or the policy of
+    the resource, allows the same.
+    """
 
     role_arn: str
     action: str
     resource: str
     statement: str
+    alone: bool = False
 
 
 class Permissions:
@@ -201,16 +206,17 @@ class Permissions:
             raise self._denied(principal, need, "no permissions boundary allows")
         opened = resource.allowed or delegated.allowed or need.action in _SHARED_BY_RDS
         if need.action != "sts:AssumeRole" and _is_foreign(principal, need):
-            allowed = identity.allowed and opened
+            enough, both = False, opened
         elif attached and need.action.startswith("kms:"):  # unlike other policies, a key's must open the way to IAM
-            allowed = resource.allowed or (opened and identity.allowed)
+            enough, both = resource.allowed, opened
         else:
-            allowed = identity.allowed or resource.allowed
-        if not allowed:
+            enough, both = resource.allowed, True
+        if not (enough or (both and identity.allowed)):
             lacking = "resource" if identity.allowed else "identity"
             raise self._denied(principal, need, f"no {lacking}-based policy allows")
         statement = identity.statement or resource.statement
-        self.used.add(Decision(principal.role_arn, need.action, need.resource, statement.label if statement else ""))
+        label, alone = statement.label if statement else "", identity.alone and not enough
+        self.used.add(Decision(principal.role_arn, need.action, need.resource, label, alone))
 
     def _context(self, principal: Principal, need: Need, region: str) -> dict[str, str | tuple[str, ...]]:
         parts = need.resource.split(":", 6)

@@ -142,9 +142,13 @@ def _parse(name: str, document: str) -> Policy:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The statement that decided, or none: then nothing allows the request (an implicit deny)."""
+    """The statement that decided, or none: then nothing allows the request (an implicit deny).
+
+    `alone`: no other statement decides the same, so that without this one the request would be another case.
+    """
 
     statement: Statement | None
+    alone: bool = False
 
     @property
     def allowed(self) -> bool:
@@ -158,8 +162,8 @@ class Verdict:
 def evaluate(policies: Iterable[Policy], request: Request) -> Verdict:
     """A Deny wins over every Allow; the first Allow is named as the one used."""
     applying = [s for policy in policies for s in policy.statements if s.applies_to(request)]
-    denial = next((statement for statement in applying if not statement.allows), None)
-    return Verdict(denial or next(iter(applying), None))
+    deciding = [statement for statement in applying if not statement.allows] or applying
+    return Verdict(next(iter(deciding), None), alone=len(deciding) == 1)
 
 
 def arn_matches(pattern: str, arn: str) -> bool:

@@ -43,13 +43,18 @@ def stack_parameters(case: Case) -> dict[str, str]:
     return {"SourceAccountId": OTHER_ACCOUNT, **role}
 
 
-def deploy_role(aws: LocalAws, name_prefix: str = "aurora-restore") -> None:
-    """As the owner of the other account does."""
+def deploy_role(aws: LocalAws, name_prefix: str = "aurora-restore", **more: str) -> None:
+    """As the owner of the other account does. `more`: further parameters of the role's template."""
     aws.account(OTHER_ACCOUNT).deploy(
         ROLE_TEMPLATE,
         stack_name="aurora-restore-source",
         region=REGION,
-        parameters={"PipelineAccountId": aws.account_id, "PipelineNamePrefix": name_prefix, "ExternalId": EXTERNAL_ID},
+        parameters={
+            "PipelineAccountId": aws.account_id,
+            "PipelineNamePrefix": name_prefix,
+            "ExternalId": EXTERNAL_ID,
+            **more,
+        },
     )
 
 

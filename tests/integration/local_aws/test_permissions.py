@@ -364,6 +364,40 @@ def test_decisions_are_recorded_with_the_statement_that_made_them(aws: LocalAws)
     assert refused == [("sns:ListTopics", "")]
 
 
+class TestWhetherARightRestsOnOneStatementAlone:
+    """Only such a use shows that without the statement something fails."""
+
+    @staticmethod
+    def alone(caller: Caller) -> set[bool]:
+        return {decision.alone for decision in caller.aws.permissions.used if decision.role_arn == caller.arn}
+
+    def test_a_second_statement_that_allows_the_same(self, aws: LocalAws) -> None:
+        look = allow("rds:DescribeDBClusters", Sid="Look")
+        for statements, expected in (((look,), True), ((look, allow("rds:*", f"{RDS}:cluster:*")), False)):
+            caller = Caller(aws, *statements)
+            caller.client("rds").describe_db_clusters()
+            assert self.alone(caller) == {expected}
+
+    def test_a_resource_whose_own_policy_allows_it_by_itself(self, aws: LocalAws) -> None:
+        caller, sqs = Caller(aws, allow("sqs:SendMessage")), aws.client("sqs")
+        url = sqs.create_queue(QueueName=caller.name)["QueueUrl"]
+        caller.client("sqs").send_message(QueueUrl=url, MessageBody="x")
+        assert self.alone(caller) == {True}
+        arn = f"arn:aws:sqs:us-east-1:{ACCOUNT}:{caller.name}"
+        admits = allow("sqs:SendMessage", arn, Principal={"AWS": caller.arn})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy(admits)})
+        caller.client("sqs").send_message(QueueUrl=url, MessageBody="x")
+        assert self.alone(caller) == {True, False}
+
+    def test_a_key_that_only_opens_the_way_to_iam(self, aws: LocalAws) -> None:
+        root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        for opened, expected in ((root, True), ("*", False)):
+            key = aws.client("kms").create_key(Policy=policy(allow("kms:*", Principal=opened)))["KeyMetadata"]["Arn"]
+            caller = Caller(aws, allow("kms:DescribeKey", key))
+            caller.client("kms").describe_key(KeyId=key)
+            assert self.alone(caller) == {expected}
+
+
 def test_an_unknown_condition_stops_the_call_loudly(aws: LocalAws) -> None:
     strange = allow("rds:*", Condition={"StringEquals": {"rds:Vpc": "true"}})
     code, message = refusal(Caller(aws, strange).client("rds").describe_db_clusters)

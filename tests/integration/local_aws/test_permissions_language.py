@@ -42,6 +42,15 @@ def test_a_deny_wins_whatever_comes_first() -> None:
         assert answer.statement.label == "p#Never"
 
 
+def test_a_statement_is_alone_where_no_other_decides_the_same() -> None:
+    deny = allow(Effect="Deny", Sid="Never", Action="rds:Modify*")
+    elsewhere = allow(Action="rds:DescribeDBClusters")
+    assert verdict(allow(), elsewhere).alone
+    assert not verdict(allow(), allow(Sid="Again")).alone
+    assert verdict(allow(), allow(Sid="Again"), deny).alone
+    assert not verdict(elsewhere).alone
+
+
 def test_actions_ignore_case_and_resources_do_not() -> None:
     assert verdict(allow(Action="RDS:modifydb*")).allowed
     assert not verdict(allow(Resource=CLUSTER.upper())).allowed

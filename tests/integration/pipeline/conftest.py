@@ -15,7 +15,9 @@ from tests.integration.pipeline.support import Pipeline, for_exports, numbers, s
 
 @pytest.fixture(scope="session")
 def place(aws: LocalAws) -> Stage:
-    return stage.deploy(aws, cross_region=False, overrides={"InstanceCount": "1", **for_exports(aws)})
+    """What a run has made is beside what may be deleted by its name, so that each right to delete shows its need."""
+    overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*", **for_exports(aws)}
+    return stage.deploy(aws, cross_region=False, overrides=overrides)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +54,7 @@ def target(pipeline: Pipeline) -> Iterator[str]:
 @pytest.fixture
 def doomed(pipeline: Pipeline) -> Iterator[str]:
     """A source cluster with data and a snapshot that may be deleted."""
-    name = f"doomed-{next(numbers)}"
+    name = f"prod-doomed-{next(numbers)}"
     rds = pipeline.rds()
     rds.create_db_cluster(
         DBClusterIdentifier=name,

@@ -28,6 +28,16 @@ def test_a_failed_copy_stops_the_restore_and_is_taken_away(
     assert "at check-copy-status" in message["subject"]
 
 
+def test_a_copy_that_rds_has_no_room_for_yet_is_waited_for(
+    pipeline: Pipeline, distant_production: Production, key: str, target: str
+) -> None:
+    """RDS has one code for too many copies at a time and for too many snapshots: only the account's quotas can tell."""
+    pipeline.aws.faults.add(operation="rds:CopyDBClusterSnapshot", code="SnapshotQuotaExceeded", times=2)
+    run = pipeline.run({"target_cluster_id": target, "source_region": OTHER_REGION, "kms_key_id": key})
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.changes.count("CopyDBClusterSnapshot") == 3
+
+
 @pytest.mark.parametrize(
     ("lifecycle", "status"),
     [

@@ -28,7 +28,12 @@ def test_a_parameter_group_that_lets_jobs_start_is_refused_and_the_one_from_the_
     parameters: list[Any] = [dict(part.split("=") for part in each.split(",")) for each in changed["parameters"]]
     pipeline.rds().modify_db_cluster_parameter_group(DBClusterParameterGroupName=group, Parameters=parameters)
 
-    run = pipeline.run({"target_cluster_id": target, "db_cluster_parameter_group_name": group, **ASKED})
+    # What an instance's own group sets counts for more than its cluster's, so that is looked at as well.
+    own = {"DBParameterGroupName": "quiet-instances", "DBParameterGroupFamily": "aurora-postgresql17"}
+    pipeline.rds().create_db_parameter_group(**own, Description="quiet")
+
+    groups = {"db_cluster_parameter_group_name": group, "db_parameter_group_name": "quiet-instances"}
+    run = pipeline.run({"target_cluster_id": target, **groups, **ASKED})
     assert run.status == "SUCCEEDED", run.reason
     users = run.output["users"]
     assert users["inherited_logins"] == []

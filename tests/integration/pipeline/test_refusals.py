@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from scripts.local_aws.faults import ApiFault
 from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
 from scripts.local_run.stage import OTHER_REGION
 from tests.integration.pipeline.support import Pipeline
@@ -107,6 +109,27 @@ def test_an_operation_id_is_used_once(pipeline: Pipeline, target: str) -> None:
     state = pipeline.state("only-once")
     assert state is not None
     assert state["execution_id"]["S"] == first.execution_arn
+
+
+def test_an_operation_id_that_is_taken_meanwhile_leaves_no_lock(
+    pipeline: Pipeline, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another execution writes the operation's first state while this one still looks at what it is going to need."""
+    faults, table = pipeline.aws.faults, pipeline.place.stack.outputs["StateTableName"]
+    item = {"operation_id": {"S": "taken-meanwhile"}, "execution_id": {"S": "another"}}
+    strike = faults.api
+
+    def another_is_faster(operation: str, region: str, parameters: Mapping[str, str]) -> ApiFault | None:
+        if operation == "rds:DescribeDBSubnetGroups":
+            pipeline.aws.client("dynamodb").put_item(TableName=table, Item=item)
+        return strike(operation, region, parameters)
+
+    monkeypatch.setattr(faults, "api", another_is_faster)
+    run = pipeline.run({"target_cluster_id": target, "operation_id": "taken-meanwhile"})
+    assert run.followed.error == "RequestRefused", run.reason
+    assert "'taken-meanwhile' was used before by another execution" in run.reason
+    assert run.changes == []
+    assert pipeline.state(f"lock#{target}") is None
 
 
 def test_a_protected_source_is_not_deleted(pipeline: Pipeline, production: Production, target: str) -> None:

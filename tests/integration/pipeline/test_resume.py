@@ -52,6 +52,8 @@ def test_a_run_that_failed_is_resumed_with_what_it_has_made(
     first = ended(pipeline.run(request))
     (message,) = first.messages
     assert f'"operation_id": "{first.operation_id}"' in message["message"]
+    # A look that is refused is told as well, instead of what it would have found.
+    assert "Copied snapshot " in message["message"]
 
     second = ended(pipeline.run({**request, "operation_id": first.operation_id}), "SUCCEEDED")
     assert [change for change in second.changes if change in MADE_ONCE] == []
