@@ -45,9 +45,8 @@ def test_a_profile_says_whose_account_it_is(
     (tmp_path / "credentials").write_text(f"[other]\n{keys}")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    done = deploy("--profile", "other", "--yes")
-    assert f"Account   210987654321, {REGION}" in done.output, done.errors
-    assert (done.status, "--profile other" in done.errors) == (1, True), done.errors  # it has no such VPC
+    # No further than to the account's name: the embedded AWS is a CloudFormation for its main account alone.
+    assert f"Account   210987654321, {REGION}" in deploy("--profile", "other", "--dry-run").output
     nobody = deploy("--profile", "nobody", "--dry-run")
     assert nobody.status == 1
     assert "profile (nobody) could not be found" in nobody.errors
