@@ -45,7 +45,7 @@ def test_a_profile_says_whose_account_it_is(
     (tmp_path / "credentials").write_text(f"[other]\n{keys}")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    # It comes no further than to the account: the embedded AWS is a CloudFormation for its main one alone.
+    # No further than to the account's name: the embedded AWS is a CloudFormation for its main account alone.
     assert f"Account   210987654321, {REGION}" in deploy("--profile", "other", "--dry-run").output
     nobody = deploy("--profile", "nobody", "--dry-run")
     assert nobody.status == 1
