@@ -47,10 +47,6 @@ def sources() -> dict[tuple[str, ...], Production]:
 
 @pytest.fixture
 def source(case: Case, aws: LocalAws, sources: dict[tuple[str, ...], Production]) -> Production:
-    return source_of(case, aws, sources)
-
-
-def source_of(case: Case, aws: LocalAws, sources: dict[tuple[str, ...], Production]) -> Production:
     kind = (*place_of(case, aws), case.encryption)
     if kind not in sources:
         sources[kind] = make_source(aws, case, f"prod-{next(numbers)}")
@@ -114,10 +110,11 @@ def test_a_failed_run_is_resumed_across_accounts(
 
 
 def test_a_snapshot_that_was_shared_for_a_copy_that_failed_is_shared_no_longer(
-    aws: LocalAws, pipeline: Pipeline, role: None, sources: dict[tuple[str, ...], Production], target: str
+    aws: LocalAws, pipeline: Pipeline, role: None, target: str
 ) -> None:
+    """Its source is its own: one that was shared by hand before would stay so."""
     (case,) = [each for each in CASES if each.name == "cross-account"]
-    source = source_of(case, aws, sources)
+    source = make_source(aws, case, f"prod-{next(numbers)}")
     aws.faults.add(lifecycle="copy-snapshot", status="failed", at_percent=40)
     run = pipeline.run({"target_cluster_id": target, **make_request(aws, case, source)})
     assert run.status == "FAILED"
