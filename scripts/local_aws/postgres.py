@@ -141,6 +141,12 @@ class Postgres:
                 process.kill()
                 process.wait()
 
+    def interrupt(self) -> None:
+        """Tell the server to stop at once, and don't wait: so that many do it side by side."""
+        with self._lock:
+            if self._process:
+                self._process.send_signal(signal.SIGQUIT)
+
     def destroy(self) -> None:
         """Stop the server and delete the volume and everything else that was the cluster's."""
         with self._lock:
@@ -219,6 +225,8 @@ class Servers:
 
     def close(self) -> None:
         """Stop every server. The directory is for its owner to delete."""
+        for server in self._servers:
+            server.interrupt()
         for server in self._servers:
             server.stop(at_once=True)
         self._spawner.shutdown()

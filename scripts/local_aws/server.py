@@ -46,7 +46,7 @@ from scripts.local_aws.state_machines import StateMachines
 
 _RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
 
-_CLOSING_SECONDS = 15
+_CLOSING_SECONDS = 60
 
 _only_one = threading.Lock()
 

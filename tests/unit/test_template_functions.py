@@ -208,7 +208,9 @@ def test_the_state_machine_may_call_every_function_that_it_names_and_no_other() 
 def test_nothing_is_tied_to_an_account_a_region_or_a_partition(document: dict[str, Any]) -> None:
     hard_coded = re.compile(r"\b\d{12}\b|\barn:aws|\b(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d\b")
     descriptions = {each.get("Description") for each in document.get("Parameters", {}).values()}
-    assert [text for text in strings(document) if hard_coded.search(text) and text not in descriptions] == []
+    # Which regions the layer has certificates of is told where a stack is refused.
+    built = {section: each for section, each in document.items() if section != "Rules"}
+    assert [text for text in strings(built) if hard_coded.search(text) and text not in descriptions] == []
 
 
 def test_the_layer_brings_the_certificates_where_the_function_looks_for_them() -> None:
