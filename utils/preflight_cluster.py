@@ -91,7 +91,9 @@ def version_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str
         )
         return
     yield from _feature_problems(cluster, around)
-    yield from _class_problems(cluster, around)
+    for wanted, offer in _offers(cluster, around).items():
+        if offer is None:
+            yield _not_offered(cluster, wanted, around.region)
 
 
 def _group_problems(cluster: ClusterPlan, family: str | None, around: Surroundings) -> Iterator[str]:
@@ -128,20 +130,27 @@ def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[st
 
 
 def _class_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
-    """Each class is asked for once, whatever the number of its instances."""
-    version, region = cluster.engine_version, around.region
-    writers = cluster.instances[0].db_instance_class
-    for wanted in dict.fromkeys(each.db_instance_class for each in cluster.instances):
-        name = "db_instance_class" if wanted == writers else "reader_instance_class"
-        offer = around.offer(wanted, version) if wanted else None
-        if wanted and offer is None:
-            yield (
-                f"{name}: {wanted!r}{_whose(cluster, name)} can't be had with {ENGINE} {version} in {region}. Give one "
-                f"that can: aws rds describe-orderable-db-instance-options --engine {ENGINE} "
-                f"--engine-version {version} --region {region} --query 'OrderableDBInstanceOptions[].DBInstanceClass'"
-            )
-        elif offer is not None:
+    for wanted, offer in _offers(cluster, around).items():
+        if offer is None:
+            yield _not_offered(cluster, wanted, around.region)
+        else:
             yield from _offer_problems(cluster, wanted, offer)
+
+
+def _offers(cluster: ClusterPlan, around: Surroundings) -> dict[str, InstanceOffer | None]:
+    """Each class is asked for once, whatever the number of its instances. One that is missing is reported elsewhere."""
+    wanted = dict.fromkeys(each.db_instance_class for each in cluster.instances if each.db_instance_class)
+    return {each: around.offer(each, cluster.engine_version) for each in wanted}
+
+
+def _not_offered(cluster: ClusterPlan, wanted: str, region: str) -> str:
+    version = cluster.engine_version
+    name = "db_instance_class" if wanted == cluster.instances[0].db_instance_class else "reader_instance_class"
+    return (
+        f"{name}: {wanted!r}{_whose(cluster, name)} can't be had with {ENGINE} {version} in {region}. Give one "
+        f"that can: aws rds describe-orderable-db-instance-options --engine {ENGINE} "
+        f"--engine-version {version} --region {region} --query 'OrderableDBInstanceOptions[].DBInstanceClass'"
+    )
 
 
 def _offer_problems(cluster: ClusterPlan, wanted: str, offer: InstanceOffer) -> Iterator[str]:

@@ -607,6 +607,13 @@ def test_what_is_wrong_whichever_snapshot_is_meant_is_told_at_once(rds: FakeRds)
     ]
 
 
+def test_a_version_that_the_request_names_is_asked_for_its_classes(rds: FakeRds) -> None:
+    message = refusal_of(snapshot_identifier="wednesday", engine_version="16.4", db_instance_class="db.r5.tiny")
+    assert [line.split(":")[0] for line in message.splitlines()] == ["snapshot_identifier", "db_instance_class"]
+    message = refusal_of(snapshot_identifier="wednesday", engine_version="16.4")
+    assert [line.split(":")[0] for line in message.splitlines()] == ["snapshot_identifier"]
+
+
 def test_what_the_source_would_have_said_is_nobodys_mistake(rds: FakeRds) -> None:
     message = refusal_of(source_cluster_id="prod-ordres", db_instance_class=None, like_source=True)
     assert [line.split(":")[0] for line in message.splitlines()] == ["source_cluster_id"]
