@@ -72,6 +72,7 @@ in_memory() {
   [ -r /proc/meminfo ] && free="$(awk '/^MemAvailable/ { print int($2 / 1024 / 1024) }' /proc/meminfo)"
   if [ "$room" -ge "$MEMORY_GIB" ] && [ "$free" -ge "$MEMORY_GIB" ]; then
     memory="$(mktemp -d -p /dev/shm)"
+    chmod 711 "$memory" # as for /tmp: PostgreSQL may have to run as somebody else
     TMPDIR="$memory" "$@"
   else
     "$@"
