@@ -153,14 +153,16 @@ def _problems_since(record: OperationRecord, plan: Plan, target: Aurora, run: Ex
     if record.cluster_resource_id is not None or (made is not None and made.belongs_to(plan.operation_id)):
         return
     copied = record.copied_snapshot_arn
-    snapshot = target.snapshot(copied) if copied else _source_of(plan, run).snapshot(plan.snapshot.identifier)
-    if snapshot is None:
+    source = None if copied else _source_of(plan, run)
+    snapshot = source.snapshot(plan.snapshot.identifier) if source else target.snapshot(copied or "")
+    if snapshot is not None:
+        yield from place_and_key_problems(plan.cluster, None if copied else plan.copy, snapshot, target.region)
+    elif copied or not record.made_snapshots:  # else the route goes on from what it has made on its way
+        why = f" ({source.why_no_role})" if source and source.why_no_role else ""
         yield (
-            f"operation_id: the snapshot that {plan.operation_id!r} restores, {copied or plan.snapshot.arn}, doesn't "
-            f"exist any more. {_ANEW}"
+            f"operation_id: the snapshot that {plan.operation_id!r} restores, {copied or plan.snapshot.arn}, isn't to "
+            f"be found any more{why}. {_ANEW}"
         )
-        return
-    yield from place_and_key_problems(plan.cluster, None if copied else plan.copy, snapshot, target.region)
     if plan.quarantine:
         yield from quarantine_problems(plan.cluster, target.region)
 

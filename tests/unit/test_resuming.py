@@ -127,9 +127,18 @@ def test_a_copy_that_is_done_is_adopted_by_the_step_that_copies(machine: FakeMac
 def test_what_was_to_be_restored_has_to_be_there_still(machine: FakeMachine, rds: FakeRds) -> None:
     failed(machine)
     del rds.snapshots["prod-orders-tuesday"]
-    with pytest.raises(RequestRefused, match=r"the snapshot that '.*' restores, .*prod-orders-tuesday, doesn't exist"):
+    with pytest.raises(
+        RequestRefused, match=r"the snapshot that '.*' restores, .*prod-orders-tuesday, isn't to be found"
+    ):
         check(again())
     assert record().status == "failed"
+
+
+def test_unless_the_route_has_something_to_go_on_from(machine: FakeMachine, rds: FakeRds) -> None:
+    """An automated snapshot may be gone by then; its copy at the owner's isn't."""
+    failed(machine).remember(made_snapshots={"copy_at_owner": COPY.arn})
+    del rds.snapshots["prod-orders-tuesday"]
+    assert check(again())["operation_id"] == OPERATION
 
 
 def test_a_subnet_group_and_a_secret_that_are_gone_since_are_told_together(machine: FakeMachine, rds: FakeRds) -> None:
