@@ -23,11 +23,7 @@ from utils.waiting import seconds_to_wait
 _LONGEST_BASE = 36
 _PREFIX = "aurora-restore"
 _SERVICE = "export.rds.amazonaws.com"
-_PARAMETERS = {
-    "EXPORT_BUCKET": "ExportBucketName",
-    "EXPORT_ROLE_ARN": "ExportRoleArn",
-    "EXPORT_KMS_KEY_ID": "ExportKmsKeyId",
-}
+_PARAMETERS = ("ExportBucketName", "ExportRoleArn", "ExportKmsKeyId")
 
 
 def plan_export(
@@ -50,7 +46,7 @@ def export_problems(export: SnapshotExport | None, region: str) -> Iterator[str]
     """What stands in the way of an export, before anything is made."""
     if export is None:
         return
-    if wrong := list(destination_problems(region)):
+    if wrong := list(destination_problems(export, region)):
         yield from wrong
         return
     if Exports(region).task(export.identifier) is not None:
@@ -60,23 +56,23 @@ def export_problems(export: SnapshotExport | None, region: str) -> Iterator[str]
         )
 
 
-def destination_problems(region: str) -> Iterator[str]:
-    """Of bucket, role and key, which are the stack's."""
-    missing = [parameter for name, parameter in _PARAMETERS.items() if not settings.optional(name)]
+def destination_problems(export: SnapshotExport, region: str) -> Iterator[str]:
+    """Of bucket, role and key: the stack's as they were when the export was planned."""
+    given = dict(zip(_PARAMETERS, (export.bucket, export.role_arn, export.kms_key_id), strict=True))
+    missing = [parameter for parameter in _PARAMETERS if not given[parameter]]
     if missing:
         yield (
             f"archive_snapshot: 'export' needs the stack's {', '.join(missing)}. "
             "Set them and update the stack, or give delete or keep."
         )
         return
-    yield from _bucket_problems(settings.optional("EXPORT_BUCKET"), region)
-    yield from _role_problems(settings.optional("EXPORT_ROLE_ARN"))
-    key_id = settings.optional("EXPORT_KMS_KEY_ID")
-    key = encryption_key(key_id, region)
+    yield from _bucket_problems(export.bucket, region)
+    yield from _role_problems(export.role_arn)
+    key = encryption_key(export.kms_key_id, region)
     if key is None or key.state != "Enabled":
         state = key.state if key else "not there"
         yield (
-            f"archive_snapshot: the key of the stack's ExportKmsKeyId, {key_id!r}, is {state} in {region}. "
+            f"archive_snapshot: the key of the stack's ExportKmsKeyId, {export.kms_key_id!r}, is {state} in {region}. "
             f"Enable it, or set another: aws kms list-keys --region {region}"
         )
 

@@ -23,7 +23,7 @@ from utils.plans import ClusterPlan, FoundSnapshot, Plan
 from utils.preflight import preflight_problems
 from utils.preflight_early import early_problems, name_problems
 from utils.preflight_quarantine import quarantine_problems
-from utils.request import refuse_if_any
+from utils.request import refusal, refuse_if_any
 from utils.restore_request import RestoreRequest
 from utils.source_account import Source
 from utils.source_deletion import deletion_problems, plan_deletion
@@ -38,8 +38,8 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         refuse_if_any(place_problems(request, source, run))
         snapshot, why, others = find_snapshot(request, source, run.now)
     except RequestRefused as refused:
-        refuse_if_any([*str(refused).splitlines(), *early_problems(request, target_id, operation_id, target)])
-        raise
+        early = early_problems(request, target_id, operation_id, target)
+        raise refusal([*str(refused).splitlines(), *early]) from None
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
     crossing = plan_crossing(request, snapshot, operation_id, account, source, target)
     copy = crossing.copy

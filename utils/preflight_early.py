@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
 from utils.cluster_settings import cluster_plan, missing_places
-from utils.exporting import destination_problems
+from utils.exporting import destination_problems, plan_export
 from utils.key_checks import given_key_problems
 from utils.plans import ClusterPlan
 from utils.preflight import secret_problems
@@ -50,8 +50,8 @@ def early_problems(request: RestoreRequest, target_id: str, operation_id: str, t
     yield from room_problems(cluster, around)
     if request.kms_key_id is not None:
         yield from given_key_problems(request.kms_key_id, copied_under_it=False, region=target.region)
-    if request.archive_snapshot == "export":
-        yield from destination_problems(target.region)
+    if (export := plan_export(request, _UNKNOWN, None, operation_id)) is not None:
+        yield from destination_problems(export, target.region)
     yield from secret_problems(_UNKNOWN.master_username, cluster.master_login)
 
 

@@ -55,12 +55,16 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
 
 
 def refuse_if_any(problems: list[str] | Iterator[str]) -> None:
+    if found := list(problems):
+        raise refusal(found)
+
+
+def refusal(problems: list[str]) -> RequestRefused:
     """One refusal that names everything there is to mend, within what a person can read."""
-    found = [_readable(problem) for problem in problems]
-    if len(found) > MAX_PROBLEMS:
-        found[MAX_PROBLEMS:] = [f"And {len(found) - MAX_PROBLEMS} more problems of this kind."]
-    if found:
-        raise RequestRefused("\n".join(found))
+    told = [_readable(problem) for problem in problems]
+    if len(told) > MAX_PROBLEMS:
+        told[MAX_PROBLEMS:] = [f"And {len(told) - MAX_PROBLEMS} more problems of this kind."]
+    return RequestRefused("\n".join(told))
 
 
 def own_tags(request: RestoreRequest, operation_id: str) -> dict[str, str]:

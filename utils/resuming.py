@@ -148,7 +148,7 @@ def _problems_since(record: OperationRecord, plan: Plan, target: Aurora, run: Ex
     if record.users_ready_at is None:
         yield from secret_problems(plan.snapshot.master_username, plan.cluster.master_login)
     if plan.export is not None:
-        yield from destination_problems(target.region)
+        yield from destination_problems(plan.export, target.region)
     made = target.cluster(plan.target_cluster_id)
     if record.cluster_resource_id is not None or (made is not None and made.belongs_to(plan.operation_id)):
         return

@@ -107,6 +107,7 @@ def _secretsmanager(call: Call) -> Iterator[Need]:
     resource = "*"
     if identifier:
         secret = stored.secret(identifier, call.account, call.region)
+        # Six characters that Secrets Manager chooses end every secret's ARN; one that isn't there has none yet.
         unknown = identifier if identifier.startswith("arn:") else call.arn(f"secret:{identifier}-XXXXXX")
         resource = secret.arn if secret else unknown
     yield Need(f"secretsmanager:{call.operation}", resource, context)

@@ -92,5 +92,5 @@ def _managed_secret(call: Call, cluster: str) -> Iterator[Need]:
         "aws:requesttag/aws:rds:primarydbclusterarn": cluster,
         "aws:viaawsservice": "true",
     }
-    for action in ("CreateSecret", "TagResource"):
+    for action in ("CreateSecret", "TagResource"):  # six characters end a secret's ARN, which nobody knows yet
         yield Need(f"secretsmanager:{action}", call.arn(f"secret:{name}-XXXXXX", "secretsmanager"), context)

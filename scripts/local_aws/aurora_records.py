@@ -78,7 +78,7 @@ class Resource:
         def run(task: Callable[[], object]) -> None:
             try:
                 task()
-            except Exception:
+            except Exception:  # whatever it was, waiting for it must end: RDS would say failed as well
                 logger.exception("%s failed while %s", self.arn, status)
                 schedule(lambda: self.rest("failed"))
             else:

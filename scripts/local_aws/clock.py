@@ -203,7 +203,7 @@ class Clock:
         self._changed.release()
         try:
             callback()
-        except Exception:
+        except Exception:  # the clock goes on for everybody else; what broke is in the log
             logger.exception("a timer's callback failed")
         finally:
             self._changed.acquire()

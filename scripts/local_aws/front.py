@@ -197,7 +197,7 @@ class Front:
             body = b"".join(self._moto(environ, start_response))
         except ServiceException as error:
             return _error(call, error.code, error.message, 400)
-        except NotImplementedError:
+        except NotImplementedError:  # by moto, which then has said nothing to the client
             return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
         except Exception as error:  # noqa: BLE001 a client must get an answer, and a test must see what broke
             if os.environ.get("LOCAL_AWS_VERBOSE"):
@@ -276,7 +276,7 @@ def _operation(environ: Environ, model: str, target: str, content_type: str, bod
             return action
     try:
         operation, _ = get_service_router(model).match(Request(environ, populate_request=False))
-    except (NotFound, NotImplementedError):
+    except (NotFound, NotImplementedError):  # no operation of the service: told by its path
         return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO')}"
     return str(operation.name)
 

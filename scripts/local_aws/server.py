@@ -70,7 +70,7 @@ class LocalAws:
         self._closing.callback(_only_one.release)
         try:
             self._start(real_time, port, durations or Durations())
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: what has begun by then is ended
             self._closing.close()
             raise
 

@@ -70,7 +70,8 @@ def follow(aws: LocalAws, execution_arn: str, console: Console) -> Followed:
             history += fresh
             bar(history, aws.clock.now())
             time.sleep(LOOK_EVERY_SECONDS)
-    while description["status"] == "RUNNING":
+    while description["status"] == "RUNNING":  # still, for a moment after the last event
+        time.sleep(LOOK_EVERY_SECONDS / 10)
         description = states.describe_execution(executionArn=execution_arn)
     return Followed(
         status=description["status"],
