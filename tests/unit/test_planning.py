@@ -614,6 +614,11 @@ def test_a_version_that_the_request_names_is_asked_for_its_classes(rds: FakeRds)
     assert [line.split(":")[0] for line in message.splitlines()] == ["snapshot_identifier"]
 
 
+def test_where_an_export_would_go_is_looked_at_too(rds: FakeRds) -> None:
+    message = refusal_of(snapshot_identifier="wednesday", archive_snapshot="export")
+    assert [line.split(":")[0] for line in message.splitlines()] == ["snapshot_identifier", "archive_snapshot"]
+
+
 def test_what_the_source_would_have_said_is_nobodys_mistake(rds: FakeRds) -> None:
     message = refusal_of(source_cluster_id="prod-ordres", db_instance_class=None, like_source=True)
     assert [line.split(":")[0] for line in message.splitlines()] == ["source_cluster_id"]
