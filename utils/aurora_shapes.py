@@ -36,22 +36,37 @@ BROKEN_CLUSTER = frozenset(
         "failed",
         "inaccessible-encryption-credentials",
         "inaccessible-encryption-credentials-recoverable",
+        "incompatible-network",
         "incompatible-parameters",
         "incompatible-restore",
         "migration-failed",
+        "restore-failed",
         "stopped",
         "stopping",
+        "upgrade-failed",
         "upgrade_failed",
     }
 )
 BROKEN_INSTANCE = BROKEN_CLUSTER | {
     "incompatible-create",
-    "incompatible-network",
+    "incompatible-credentials",
     "incompatible-option-group",
     "insufficient-capacity",
+    "modify-failed",
     "restore-error",
     "storage-full",
 }
+CREATING_CLUSTER = frozenset({"creating", "migrating", "preparing-data-migration"})
+# Pending changes of a cluster that its usability hangs on: those that CloudFormation's handler waits for
+# (BaseHandlerStd of AWS::RDS::DBCluster, isNoPendingChanges). What else is pending shows as a difference at the end.
+AWAITED_CHANGES = (
+    "MasterUserPassword",
+    "IAMDatabaseAuthenticationEnabled",
+    "EngineVersion",
+    "StorageType",
+    "AllocatedStorage",
+    "Iops",
+)
 SETTLING_INSTANCE = frozenset(
     {
         "backing-up",
@@ -120,7 +135,10 @@ class Snapshot(Tagged, frozen=True, kw_only=True):
 
 
 class Cluster(Tagged, frozen=True, kw_only=True):
-    """A cluster. `unapplied_members`: those on which its static parameters wait for a reboot."""
+    """A cluster. `unapplied_members`: those on which its static parameters wait for a reboot.
+
+    `pending_changes`: what RDS has accepted and not applied yet, as far as it is waited for.
+    """
 
     arn: str
     resource_id: str
@@ -131,7 +149,8 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     master_username: str
     allocated_gib: int
     deletion_protection: bool
-    password_change_pending: bool
+    pending_changes: list[str]
+    availability_zones: list[str]
     master_secret: MasterSecret | None
     encrypted_under: str | None
     settings: ClusterSettings
@@ -146,6 +165,11 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     def is_broken(self) -> bool:
         return self.status in BROKEN_CLUSTER
 
+    @property
+    def is_being_created(self) -> bool:
+        """It has never been available yet, and takes neither changes nor instances."""
+        return self.status in CREATING_CLUSTER
+
 
 class Instance(Tagged, frozen=True, kw_only=True):
     """A member of a cluster."""
@@ -157,6 +181,11 @@ class Instance(Tagged, frozen=True, kw_only=True):
     def is_usable(self) -> bool:
         """It answers, although it may still be settling."""
         return self.is_available or self.status in SETTLING_INSTANCE
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is under way any more, neither in its status nor in its parameter groups."""
+        return self.is_available and not self.settings.parameters_applying
 
     @property
     def is_broken(self) -> bool:
@@ -212,7 +241,10 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         master_username=raw.get("MasterUsername", ""),
         allocated_gib=raw.get("AllocatedStorage", 0),
         deletion_protection=raw.get("DeletionProtection", False),
-        password_change_pending=bool(raw.get("PendingModifiedValues", {}).get("MasterUserPassword")),
+        pending_changes=[
+            name for name in AWAITED_CHANGES if raw.get("PendingModifiedValues", {}).get(name) is not None
+        ],
+        availability_zones=sorted(raw.get("AvailabilityZones", [])),
         master_secret=read_master_secret(raw),
         encrypted_under=raw.get("KmsKeyId") if raw.get("StorageEncrypted") else None,
         settings=read_cluster_settings(raw),

@@ -59,6 +59,11 @@ TEMPORARY_CODES = frozenset(
     }
 )
 
+# AWS has no room for it now: "Please try the request again at a later time".
+CAPACITY_CODES = frozenset(
+    {"InsufficientDBInstanceCapacity", "InsufficientDBClusterCapacityFault", "InsufficientStorageClusterCapacity"}
+)
+
 # One meaning, and each service's own word for it; EC2's is the last.
 DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 

@@ -23,6 +23,8 @@ from utils.surroundings import family_of
 _MISSING = "{}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."
 DEFAULT_INSIGHTS_DAYS = 7
 DEFAULT_PAUSE_SECONDS = 300
+# RDS's own default (API reference, CreateDBInstance).
+RDS_PROMOTION_TIER = 1
 
 
 class Choice:
@@ -73,7 +75,7 @@ def cluster_plan(
 ) -> ClusterPlan:
     choice = Choice(request, source if isinstance(source, SourceSettings) else None)
     version = _engine_version(choice, snapshot)
-    instances = _instances(choice, target_id)
+    instances = _instances(choice, target_id, operation_id)
     low, high, pause = _capacity(choice)
     mode, days = _insights(choice)
     login: Literal["pipeline", "rds_managed"] = choice.ours("master_login", "pipeline")
@@ -169,7 +171,7 @@ def _group(choice: Choice, name: str, version: str) -> str:
     return group
 
 
-def _instances(choice: Choice, target_id: str) -> list[PlannedInstance]:
+def _instances(choice: Choice, target_id: str, operation_id: str) -> list[PlannedInstance]:
     """As many and such as the source has, its writer's first, unless somebody says otherwise."""
     of_source = choice.source.instances if choice.source else []
     writer_class = str(choice.of("db_instance_class", ""))
@@ -183,10 +185,10 @@ def _instances(choice: Choice, target_id: str) -> list[PlannedInstance]:
         model = of_source[number - 1] if number <= len(of_source) else (of_source[-1] if of_source else None)
         planned.append(
             PlannedInstance(
-                identifier=instance_name(target_id, number),
+                identifier=instance_name(target_id, number, operation_id),
                 db_instance_class=writer_class if number == 1 else reader_class or _class(model) or writer_class,
                 availability_zone=zones[(number - 1) % len(zones)],
-                promotion_tier=_tier(model, number),
+                promotion_tier=_tier(model),
             )
         )
     return planned
@@ -196,10 +198,8 @@ def _class(model: InstanceSettings | None) -> str | None:
     return model.db_instance_class if model else None
 
 
-def _tier(model: InstanceSettings | None, number: int) -> int:
-    if model and model.promotion_tier is not None:
-        return model.promotion_tier
-    return 0 if number == 1 else 1
+def _tier(model: InstanceSettings | None) -> int:
+    return model.promotion_tier if model and model.promotion_tier is not None else RDS_PROMOTION_TIER
 
 
 def _capacity(choice: Choice) -> tuple[float | None, float | None, int | None]:

@@ -51,17 +51,20 @@ def login_line(plan: ClusterPlan) -> str:
     return f"set a new master password and keep it in the stack's admin secret [{whose}]"
 
 
-def later_lines(plan: ClusterPlan) -> Iterator[str]:
-    """What RDS takes only once the cluster exists."""
-    later = []
+def first_change_line(plan: ClusterPlan) -> str:
+    """The master login, and what else a restore doesn't take: changed while the cluster has no instance."""
+    also = [f"{plan.backup_retention_days} days of backups"]
+    if plan.preferred_backup_window:
+        also.append("the backup window")
     if plan.preferred_maintenance_window:
-        later.append(f"maintenance window {plan.preferred_maintenance_window}")
-    if not plan.auto_minor_version_upgrade:
-        later.append("no automatic minor upgrades")
+        also.append("the maintenance window")
     if plan.database_insights_mode == "advanced":
-        later.append("advanced Database Insights")
-    if later:
-        yield f"change what a restore leaves to RDS, where it chose otherwise: {', '.join(later)}"
+        also.append("advanced Database Insights")
+    return f"before it has an instance: {login_line(plan)}; {', '.join(also)}"
+
+
+def data_api_lines(plan: ClusterPlan) -> Iterator[str]:
+    """The Data API is switched on last, by a call of its own."""
     if plan.data_api:
         yield f"switch its Data API on [{plan.origins.get('data_api')}]"
 

@@ -70,7 +70,7 @@ class SnapshotCopy(Struct, frozen=True, kw_only=True):
 
 
 class PlannedInstance(Struct, frozen=True, kw_only=True):
-    """A member of the cluster; RDS makes the first one the writer. No zone means that RDS chooses."""
+    """A member of the cluster; the first one is to be the writer. No zone means that RDS chooses."""
 
     identifier: str
     db_instance_class: str
@@ -115,16 +115,14 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     master_login: Literal["pipeline", "rds_managed"]
     master_secret_kms_key_id: str | None
     tags: dict[str, str]
+    # Tried in turn, in each zone, where AWS has no room for an instance of the planned class.
+    alternative_instance_classes: list[str] = []
     origins: dict[str, Origin] = {}
 
     @property
-    def has_later_settings(self) -> bool:
-        """Whether something is asked for that RDS takes only once the cluster exists."""
-        return bool(
-            self.preferred_maintenance_window
-            or self.database_insights_mode == "advanced"
-            or not self.auto_minor_version_upgrade
-        )
+    def has_unlike_instances(self) -> bool:
+        """Whether it matters which instance is the writer."""
+        return len({(each.db_instance_class, each.promotion_tier) for each in self.instances}) > 1
 
 
 class SourceDeletion(Struct, frozen=True, kw_only=True):

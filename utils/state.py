@@ -54,7 +54,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     master_secret_arn: str | None = None
     endpoint: str | None = None
     port: int | None = None
-    settings_changed_at: str | None = None
+    writer_changed_at: str | None = None
     data_api_enabled_at: str | None = None
     differences: list[str] = []
     login_proven_at: str | None = None
@@ -84,7 +84,7 @@ NO_CLUSTER: dict[str, Any] = {
     "master_secret_arn": None,
     "endpoint": None,
     "port": None,
-    "settings_changed_at": None,
+    "writer_changed_at": None,
     "data_api_enabled_at": None,
     "differences": [],
     "login_proven_at": None,

@@ -24,7 +24,9 @@ from moto.rds.models import rds_backends
 from scripts.local_aws import (  # noqa: F401 each of them registers its operations
     aurora_clusters,
     aurora_deletions,
+    aurora_events,
     aurora_exports,
+    aurora_failover,
     aurora_global,
     aurora_groups,
     aurora_http_endpoint,
@@ -91,6 +93,10 @@ class Aurora:
         """In every account and region. What is there already stays."""
         self._world.quotas = quotas
 
+    def accept_instances_while_modifying(self, accepted: bool) -> None:
+        """Let CreateDBInstance succeed, or not, in a cluster that is being modified."""
+        self._world.accepts_instances_while_modifying = accepted
+
     def region(self, name: str, account: str | None = None) -> AuroraBackend:
         """Of the main account unless another is named. Raises KeyError for a region that doesn't exist."""
         found = backend(account or self._account_id, name)
@@ -110,6 +116,11 @@ class Aurora:
             cluster = self.region(region, account).cluster(cluster_identifier)
             moment = self._world.clock.now().strftime("%Y-%m-%d-%H-%M")
             return snapshot_of(cluster, f"rds:{cluster.identifier}-{moment}", "automated", {}).identifier
+
+    def report_event(self, cluster_identifier: str, message: str, category: str = "notification") -> None:
+        """Have RDS say of a cluster what it says of changes that it accepted and couldn't carry out."""
+        with self._world.lock:
+            aurora_events.report(self.region("us-east-1").cluster(cluster_identifier), message, category)
 
     def retire_version(self, version: str) -> None:
         """No cluster can be made or restored with this engine version any more; what has it keeps it."""

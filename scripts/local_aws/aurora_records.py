@@ -181,10 +181,16 @@ class Cluster(Resource):
         self.manages_password = False
         self.global_cluster: str | None = None
         self.password_reset_begun = False
+        self.writer: Instance | None = None
 
-    @property
-    def writer(self) -> Instance | None:
-        return self.members[0] if self.members else None
+    def elect_writer(self) -> None:
+        """Keep the writer, or have the first available member become it.
+
+        Which one becomes the first writer isn't documented; it is whichever is ready first, whatever its promotion
+        tier (hashicorp/terraform-provider-aws#11324, terraform-aws-modules/terraform-aws-rds-aurora#333).
+        """
+        if self.writer not in self.members:
+            self.writer = next((each for each in self.members if each.status == "available"), None)
 
     def describe(self) -> dict[str, Any]:
         """Both endpoints are the cluster's one server: it answers as soon as the first instance is available."""

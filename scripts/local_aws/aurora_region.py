@@ -34,6 +34,7 @@ class AuroraBackend(BaseBackend):
         self.clusters: dict[str, Cluster] = {}
         self.instances: dict[str, Instance] = {}
         self.cluster_snapshots: dict[str, Snapshot] = {}
+        self.events: list[dict[str, Any]] = []
         self.export_tasks: dict[str, ExportTask] = {}
         self.groups: dict[str, dict[str, dict[str, Any]]] = {"subgrp": {}, "cluster-pg": {}, "pg": {}}
         self.group_parameters: dict[str, dict[str, tuple[str, str]]] = {}

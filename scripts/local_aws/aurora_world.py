@@ -24,7 +24,9 @@ class Durations:
     create_cluster: float = 300
     create_instance: float = 540
     reset_master_password: float = 45
+    reset_without_instances: float = 180
     modify_cluster: float = 60
+    failover: float = 30
     create_snapshot: float = 180
     copy_snapshot: float = 1500
     export_snapshot: float = 1800
@@ -51,7 +53,11 @@ class Quotas:
 
 @dataclasses.dataclass
 class World:
-    """What all regions share."""
+    """What all regions share.
+
+    Whether RDS creates an instance in a cluster that is being modified isn't known: CloudFormation and Terraform wait
+    before they ask. It is refused here unless `accepts_instances_while_modifying` says otherwise.
+    """
 
     clock: Clock
     faults: Faults
@@ -61,6 +67,7 @@ class World:
     quotas: Quotas = dataclasses.field(default_factory=Quotas)
     global_clusters: dict[str, dict[str, GlobalCluster]] = dataclasses.field(default_factory=dict)
     retired_versions: set[str] = dataclasses.field(default_factory=set)
+    accepts_instances_while_modifying: bool = False
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
     _threads: list[threading.Thread] = dataclasses.field(default_factory=list)
 

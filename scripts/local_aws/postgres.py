@@ -154,9 +154,19 @@ class Postgres:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def set_password(self, role: str, password: str) -> None:
-        """Only the verifier travels: the password is in no log, not even if the statement fails."""
-        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(f"alter role {quoted(role)} password '{scram_verifier(password)}'")
+        """Only the verifier travels: the password is in no log, not even if the statement fails.
+
+        A server that nobody has started yet is started for it alone.
+        """
+        with self._lock:
+            was_running = self.is_running
+            self.start()
+            try:
+                with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+                    cursor.execute(f"alter role {quoted(role)} password '{scram_verifier(password)}'")
+            finally:
+                if not was_running:
+                    self.stop()
 
     def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
         """As the superuser that Aurora's customers never are. For this package, and for proofs."""

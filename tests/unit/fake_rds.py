@@ -15,7 +15,6 @@ from tests.unit.support import ACCOUNT, NOW
 
 # What RDS is given, and what it calls that in its descriptions.
 CLUSTER_SETTINGS = {
-    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
     "BackupRetentionPeriod": "BackupRetentionPeriod",
     "CopyTagsToSnapshot": "CopyTagsToSnapshot",
     "DBClusterParameterGroupName": "DBClusterParameterGroup",
@@ -47,6 +46,9 @@ INSTANCE_SETTINGS = {
         "PubliclyAccessible",
     )
 } | {"EnablePerformanceInsights": "PerformanceInsightsEnabled"}
+# What a restore refuses unless the source is Limitless (boto/boto3#4634), and a cluster doesn't take without the
+# advanced mode of Database Insights.
+INSIGHTS = {"EnablePerformanceInsights", "PerformanceInsightsRetentionPeriod", "MonitoringInterval"}
 
 
 def reported(given: Thing, settings: dict[str, str]) -> Thing:
@@ -83,6 +85,8 @@ class FakeRds(FakeGroups):
         self.clusters: dict[str, Thing] = {}
         self.instances: dict[str, Thing] = {}
         self.exports: dict[str, Thing] = {}
+        self.events: list[Thing] = []
+        self.writers: dict[str, str] = {}
         self.passwords: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.page_size = 100
@@ -234,10 +238,9 @@ class FakeRds(FakeGroups):
         return self._page("DBClusters", with_members, given)
 
     def _described_members(self, cluster: Thing) -> list[Thing]:
-        return [
-            {"DBInstanceIdentifier": name, "IsClusterWriter": not number}
-            for number, name in enumerate(self._members(cluster))
-        ]
+        members = self._members(cluster)
+        writer = self.writers.get(cluster["DBClusterIdentifier"], members[0] if members else None)
+        return [{"DBInstanceIdentifier": name, "IsClusterWriter": name == writer} for name in members]
 
     def _describe_db_instances(self, given: Thing) -> Thing:
         name = given.get("DBInstanceIdentifier")
@@ -282,6 +285,8 @@ class FakeRds(FakeGroups):
             raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
         if snapshot["Status"] != "available":
             raise Refusal("InvalidDBClusterSnapshotStateFault")
+        if INSIGHTS & given.keys():
+            raise Refusal("InvalidParameterCombination", "You can enable Performance Insights only when ... Limitless")
         cluster = self.add_cluster(
             name,
             Status="creating",
@@ -289,7 +294,7 @@ class FakeRds(FakeGroups):
             TagList=given["Tags"],
             # What RDS chooses by itself.
             PreferredMaintenanceWindow="wed:06:00-wed:06:30",
-            AutoMinorVersionUpgrade=True,
+            BackupRetentionPeriod=1,
             **reported(given, CLUSTER_SETTINGS),
             VpcSecurityGroups=[{"VpcSecurityGroupId": each} for each in given["VpcSecurityGroupIds"]],
         )
@@ -314,26 +319,45 @@ class FakeRds(FakeGroups):
             ],
         )
         self._after("CreateDBInstance", lambda: instance.update(DBInstanceStatus="available"))
+        self._activate_secret(cluster)
         return {"DBInstance": dict(instance)}
 
     def _modify_db_cluster(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         assert given["ApplyImmediately"]
         assert given.get("ManageMasterUserPassword") is not False, "RDS refuses it for a cluster that isn't managed"
-        if "DeletionProtection" in given:
-            change = {"DeletionProtection": given["DeletionProtection"]}
-            self._after("ModifyDBCluster", lambda: cluster.update(change))
-        elif "MasterUserPassword" in given:
+        if INSIGHTS & given.keys() and given.get("DatabaseInsightsMode") != "advanced":
+            raise Refusal("InvalidParameterCombination", "An Aurora cluster's instances have it")
+        if cluster["Status"] != "available":
+            raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
+        change = reported(given, CLUSTER_SETTINGS)
+        if "MasterUserPassword" in given:
             self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
             cluster["PendingModifiedValues"] = {"MasterUserPassword": "****"}
-            self._after("ModifyDBCluster", lambda: cluster.update(PendingModifiedValues={}))
+            change["PendingModifiedValues"] = {}
         elif "ManageMasterUserPassword" in given:
-            secret = {"SecretArn": self.managed_secret, "SecretStatus": "creating"}
-            cluster["MasterUserSecret"] = secret
-            self._after("ModifyDBCluster", lambda: secret.update(SecretStatus="active"))
-        else:
-            self._after("ModifyDBCluster", lambda: cluster.update(reported(given, CLUSTER_SETTINGS)))
+            cluster["MasterUserSecret"] = {"SecretArn": self.managed_secret, "SecretStatus": "creating"}
+            self._activate_secret(cluster)
+        self._after("ModifyDBCluster", lambda: cluster.update(change))
         return {"DBCluster": dict(cluster)}
+
+    def _activate_secret(self, cluster: Thing) -> None:
+        """The secret that RDS keeps stays `creating` until the cluster has an instance."""
+        secret = cluster.get("MasterUserSecret", {})
+        if secret.get("SecretArn") == self.managed_secret and self._members(cluster):
+            self._after("ModifyDBCluster", lambda: secret.update(SecretStatus="active"))
+
+    def _failover_db_cluster(self, given: Thing) -> Thing:
+        cluster = self._existing_cluster(given["DBClusterIdentifier"])
+        target = given["TargetDBInstanceIdentifier"]
+        if target not in self._members(cluster):
+            raise Refusal("InvalidDBInstanceState")
+        self._after("FailoverDBCluster", lambda: self.writers.update({given["DBClusterIdentifier"]: target}))
+        return {"DBCluster": dict(cluster)}
+
+    def _describe_events(self, given: Thing) -> Thing:
+        found = [each for each in self.events if each["SourceIdentifier"] == given["SourceIdentifier"]]
+        return self._page("Events", found, given)
 
     def _enable_http_endpoint(self, given: Thing) -> Thing:
         (cluster,) = [each for each in self.clusters.values() if each["DBClusterArn"] == given["ResourceArn"]]

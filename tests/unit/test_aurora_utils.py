@@ -21,8 +21,8 @@ from tests.unit.support import (
     some_instances,
 )
 from utils.aurora_shapes import BROKEN_CLUSTER, BROKEN_INSTANCE
-from utils.aurora_utils import Aurora
-from utils.errors import StepFailed, TemporaryFailure
+from utils.aurora_utils import Aurora, ClusterBusy, NoRoom
+from utils.errors import StepFailed
 from utils.plans import ClusterPlan
 
 
@@ -89,7 +89,7 @@ def test_rule_4_what_exists_and_isnt_ours_is_never_taken_over(
 ) -> None:
     rds.add_cluster(TARGET, TagList=tags)
     rds.add_snapshot(a_copy().identifier, TagList=tags)
-    rds.add_instance(f"{TARGET}-1", TARGET, TagList=tags)
+    rds.add_instance(some_instances(1)[0].identifier, TARGET, TagList=tags)
     with pytest.raises(StepFailed, match=r"isn't this operation's|didn't make it") as failed:
         make(aurora)
     assert "choose another" in str(failed.value).lower() or "start again" in str(failed.value)
@@ -98,8 +98,9 @@ def test_rule_4_what_exists_and_isnt_ours_is_never_taken_over(
 
 def test_an_instance_of_ours_in_another_cluster_is_not_taken_for_a_member(rds: FakeRds, aurora: Aurora) -> None:
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
-    rds.add_instance(f"{TARGET}-1", "another-cluster", TagList=OWN_TAGS)
-    with pytest.raises(StepFailed, match="An instance named staging-orders-1 exists"):
+    name = some_instances(1)[0].identifier
+    rds.add_instance(name, "another-cluster", TagList=OWN_TAGS)
+    with pytest.raises(StepFailed, match=f"An instance named {name} exists"):
         make_instance(aurora)
 
 
@@ -124,9 +125,7 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
         serverless_v2_seconds_until_auto_pause=600,
         network_type="DUAL",
         enabled_cloudwatch_logs_exports=["instance", "postgresql"],
-        preferred_backup_window="02:00-02:30",
         extended_support=True,
-        performance_insights_retention_days=93,
     )
     aurora.restore_cluster(plan, OPERATION)
     assert rds.asked("RestoreDBClusterFromSnapshot") == {
@@ -144,21 +143,43 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
         "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.0, "MaxCapacity": 8.0, "SecondsUntilAutoPause": 600},
         "EnableIAMDatabaseAuthentication": True,
         "EnableCloudwatchLogsExports": ["instance", "postgresql"],
-        "BackupRetentionPeriod": 1,
         "DeletionProtection": True,
         "CopyTagsToSnapshot": True,
         "EngineLifecycleSupport": "open-source-rds-extended-support",
-        "EnablePerformanceInsights": True,
-        "PerformanceInsightsRetentionPeriod": 93,
-        "PreferredBackupWindow": "02:00-02:30",
         "Tags": OWN_TAGS,
     }
 
 
+def test_rule_8_what_a_restore_doesnt_take_is_said_in_one_change(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    plan = a_cluster_plan(
+        backup_retention_days=7,
+        preferred_backup_window="02:00-02:30",
+        preferred_maintenance_window="sun:05:00-sun:05:30",
+        database_insights_mode="advanced",
+        performance_insights_retention_days=465,
+    )
+    aurora.modify_restored_cluster(plan, "a-new-password")
+    assert rds.asked("ModifyDBCluster") == {
+        "DBClusterIdentifier": TARGET,
+        "MasterUserPassword": "a-new-password",
+        "BackupRetentionPeriod": 7,
+        "PreferredBackupWindow": "02:00-02:30",
+        "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
+        "DatabaseInsightsMode": "advanced",
+        "EnablePerformanceInsights": True,
+        "PerformanceInsightsRetentionPeriod": 465,
+        "ApplyImmediately": True,
+    }
+
+
 def test_rule_8_what_costs_is_switched_off_aloud(rds: FakeRds, aurora: Aurora) -> None:
-    aurora.restore_cluster(a_cluster_plan(performance_insights_retention_days=0), OPERATION)
+    plan = a_cluster_plan(performance_insights_retention_days=0)
+    aurora.restore_cluster(plan, OPERATION)
     asked = rds.asked("RestoreDBClusterFromSnapshot")
     assert asked["EngineLifecycleSupport"] == "open-source-rds-extended-support-disabled"
+    aurora.create_instance(plan, plan.instances[0], OPERATION)
+    asked = rds.asked("CreateDBInstance")
     assert asked["EnablePerformanceInsights"] is False
     assert "PerformanceInsightsRetentionPeriod" not in asked
 
@@ -169,7 +190,10 @@ def test_rule_8_instances_are_private_and_in_the_planned_groups(rds: FakeRds, au
     plan = a_cluster_plan(
         preferred_maintenance_window="sun:05:00-sun:05:30",
         auto_minor_version_upgrade=False,
-        instances=[replace(first, availability_zone="us-east-1a"), replace(second, db_instance_class="db.serverless")],
+        instances=[
+            replace(first, availability_zone="us-east-1a", promotion_tier=0),
+            replace(second, db_instance_class="db.serverless"),
+        ],
     )
     for instance in plan.instances:
         aurora.create_instance(plan, instance, OPERATION)
@@ -228,16 +252,32 @@ def test_members_are_found_behind_many_pages(rds: FakeRds, aurora: Aurora) -> No
     assert [each.identifier for each in aurora.instances_of(TARGET)] == [f"{TARGET}-{number}" for number in range(5)]
 
 
-def test_a_cluster_that_became_busy_a_moment_ago_is_asked_again(rds: FakeRds, aurora: Aurora) -> None:
+BUSY = [
+    ("CreateDBInstance", lambda aurora: aurora.create_instance(a_cluster_plan(), some_instances(1)[0], OPERATION)),
+    ("ModifyDBCluster", lambda aurora: aurora.modify_restored_cluster(a_cluster_plan(), "a-new-password")),
+    ("FailoverDBCluster", lambda aurora: aurora.change_writer(aurora.cluster(TARGET), some_instances(2)[1].identifier)),
+    ("EnableHttpEndpoint", lambda aurora: aurora.enable_data_api(aurora.cluster(TARGET))),
+]
+
+
+@pytest.mark.parametrize(("operation", "call"), BUSY)
+def test_a_cluster_that_became_busy_a_moment_ago_is_told_from_one_that_refuses(
+    rds: FakeRds, aurora: Aurora, operation: str, call: Callable[[Aurora], object]
+) -> None:
     rds.add_cluster(TARGET)
-    rds.refuse("CreateDBInstance", "InvalidDBClusterStateFault", "DBCluster is backing-up")
-    with pytest.raises(TemporaryFailure, match=r"staging-orders is busy.*backing-up"):
+    rds.add_instance(some_instances(2)[1].identifier, TARGET)
+    rds.refuse(operation, "InvalidDBClusterStateFault", "DBCluster is backing-up")
+    with pytest.raises(ClusterBusy, match=r"staging-orders, which is busy.*backing-up"):
+        call(aurora)
+    call(aurora)
+
+
+@pytest.mark.parametrize("code", ["InsufficientDBInstanceCapacity", "InsufficientDBClusterCapacityFault"])
+def test_a_lack_of_room_is_told_from_a_refusal(rds: FakeRds, aurora: Aurora, code: str) -> None:
+    rds.add_cluster(TARGET)
+    rds.refuse("CreateDBInstance", code, "Please try the request again at a later time.")
+    with pytest.raises(NoRoom, match="Please try the request again at a later time"):
         aurora.create_instance(a_cluster_plan(), some_instances(1)[0], OPERATION)
-    rds.refuse("ModifyDBCluster", "InvalidDBClusterStateFault", "DBCluster is backing-up")
-    with pytest.raises(TemporaryFailure, match=r"staging-orders is busy.*backing-up"):
-        aurora.reset_master_password(TARGET, "a-new-password")
-    aurora.create_instance(a_cluster_plan(), some_instances(1)[0], OPERATION)
-    aurora.reset_master_password(TARGET, "a-new-password")
 
 
 def test_deleting_what_is_gone_is_as_good(rds: FakeRds, aurora: Aurora) -> None:

@@ -10,6 +10,7 @@ from tests.unit.fake_rds import FakeRds
 from tests.unit.support import ACCOUNT, OPERATION, REGION, SECURITY_GROUP, SOURCE, SOURCE_REGION, STACK, an_execution
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
+from utils.identifiers import instance_name
 from utils.planning import plan_restore
 from utils.plans import ClusterPlan, Plan
 from utils.request import read_request
@@ -89,9 +90,9 @@ def test_a_first_run_needs_no_class_the_source_says_everything(production: dict[
     assert cluster.auto_minor_version_upgrade is False
     made = [(each.identifier, each.db_instance_class, each.promotion_tier) for each in cluster.instances]
     assert made == [
-        ("staging-orders-1", "db.r6g.xlarge", 1),
-        ("staging-orders-2", "db.serverless", 3),
-        ("staging-orders-3", "db.r6g.large", 15),
+        (instance_name("staging-orders", 1, OPERATION), "db.r6g.xlarge", 1),
+        (instance_name("staging-orders", 2, OPERATION), "db.serverless", 3),
+        (instance_name("staging-orders", 3, OPERATION), "db.r6g.large", 15),
     ]
     assert cluster.origins["port"] == cluster.origins["db_instance_class"] == "source"
 

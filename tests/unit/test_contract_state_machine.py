@@ -31,7 +31,7 @@ AWS_ERRORS = {
     "States.ALL",
     "States.Timeout",
 }
-PERMANENT_ERRORS = {"DuplicateRefused", "RequestRefused", "StepFailed"}
+PERMANENT_ERRORS = {"CapacityShortage", "DuplicateRefused", "RequestRefused", "StepFailed"}
 
 
 def caught(state: dict[str, Any]) -> list[str]:
@@ -86,6 +86,14 @@ def test_every_task_catches_everything_and_has_a_time_limit(name: str) -> None:
     assert task["Retry"]
     assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
     assert all("States.ALL" not in catcher["ErrorEquals"] for catcher in task["Catch"][:-1])
+
+
+@pytest.mark.parametrize("name", ["Restore Snapshot", "Check Restore Status"])
+def test_a_lack_of_capacity_cleans_nothing_up(name: str) -> None:
+    (edge,) = [each for each in TASKS[name]["Catch"] if "CapacityShortage" in each["ErrorEquals"]]
+    assert edge["ErrorEquals"] == ["CapacityShortage"]
+    assert edge["Next"] == "Send Failure Notification"
+    assert not {each for each in reachable(edge["Next"]) if "Clean" in each}
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -446,7 +446,7 @@ def test_a_zone_that_the_class_isnt_offered_in_is_refused(rds: FakeRds) -> None:
     offering(rds, AvailabilityZones=[{"Name": "us-east-1a"}])
     instances = [replace(each, availability_zone="us-east-1b") for each in some_instances(1)]
     assert the_problem(instances=instances).startswith(
-        "availability_zones: staging-orders-1 can't be made in 'us-east-1b' with db.r6g.large"
+        f"availability_zones: {some_instances(1)[0].identifier} can't be made in 'us-east-1b' with db.r6g.large"
     )
 
 
