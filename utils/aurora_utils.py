@@ -11,10 +11,10 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from utils.aurora_shapes import Cluster, Instance, Snapshot, read_cluster, read_instance, read_snapshot
-from utils.aws import CAPACITY_CODES, DENIED_CODES, client, error_code, none_when
+from utils.aws import CAPACITY_CODES, client, error_code, none_when
 from utils.errors import StepFailed, TemporaryFailure
 from utils.identifiers import snapshot_name
 from utils.rds_arguments import first_modify_arguments, instance_arguments, restore_arguments, tag_list
@@ -135,8 +135,8 @@ class Aurora:
     def reported_failures(self, cluster: Cluster, since: dt.datetime) -> list[str]:
         """Return what RDS's events say of changes that failed, of the cluster and its members; each once.
 
-        A change can fail although its call succeeded and the cluster is available. Not being allowed to read events is
-        no failure of the restore: there is nothing to report then.
+        A change can fail although its call succeeded and the cluster is available. That events can't be read is no
+        failure of the restore: there is nothing to report then.
         """
         sources = [("db-cluster", cluster.identifier), *(("db-instance", each) for each in cluster.member_identifiers)]
         found = [
@@ -154,10 +154,8 @@ class Aurora:
         )
         try:
             return [event for page in pages for event in page["Events"]]
-        except ClientError as error:
-            if error_code(error) in DENIED_CODES:
-                return []
-            raise
+        except (ClientError, BotoCoreError):
+            return []
 
     # Making: each call, repeated after its answer was lost, finds its own work and leaves it at that
 

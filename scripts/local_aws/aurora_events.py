@@ -42,9 +42,9 @@ def describe_events(region: AuroraBackend, parameters: rules.Parameters) -> dict
         rules.refuse("InvalidParameterCombination", message)
     now = region.world.clock.now()
     minutes = int(parameters.get("Duration", _DEFAULT_MINUTES))
-    start = parameters.get("StartTime") or now - dt.timedelta(minutes=minutes)
+    start = _in_utc(parameters.get("StartTime")) or now - dt.timedelta(minutes=minutes)
     earliest = max(start, now - dt.timedelta(days=_KEPT_DAYS))
-    latest = parameters.get("EndTime") or now
+    latest = _in_utc(parameters.get("EndTime")) or now
     wanted = set(parameters.get("EventCategories", []))
     found = [
         each
@@ -56,3 +56,8 @@ def describe_events(region: AuroraBackend, parameters: rules.Parameters) -> dict
     ]
     found, marker = rules.page(found, parameters)
     return {"Events": found, "Marker": marker}
+
+
+def _in_utc(moment: dt.datetime | None) -> dt.datetime | None:
+    """The protocol's times are UTC, whether or not they say so."""
+    return moment.replace(tzinfo=dt.UTC) if moment and moment.tzinfo is None else moment

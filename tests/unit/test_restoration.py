@@ -240,8 +240,9 @@ def test_what_rds_accepted_and_couldnt_do_is_reported_although_the_cluster_is_av
     ]
 
 
-def test_a_role_that_may_not_read_events_restores_all_the_same(rds: FakeRds, members: dict[str, Any]) -> None:
-    rds.refuse("DescribeEvents", "AccessDenied", times=9)
+@pytest.mark.parametrize("code", ["AccessDenied", "InternalFailure", "Throttling"])
+def test_events_that_cant_be_read_fail_no_restore(rds: FakeRds, members: dict[str, Any], code: str) -> None:
+    rds.refuse("DescribeEvents", code, times=9)
     record = ours(members, **PASSWORD_RESET)
     outcome = outcome_of(a_cluster_plan(instances=some_instances(3)), situation(record), record, Aurora(REGION))
     assert not [each for each in outcome.differences if "failure" in each]
