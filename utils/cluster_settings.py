@@ -111,6 +111,7 @@ def cluster_plan(
         master_login=login,
         master_secret_kms_key_id=settings.text("MASTER_SECRET_KEY") if login == "rds_managed" else None,
         tags=own_tags(request, operation_id),
+        alternative_instance_classes=choice.ours("alternative_instance_classes", []),
         origins=choice.origins,
     )
 
@@ -120,7 +121,7 @@ def plan_problems(
 ) -> Iterator[str]:
     """What is missing, and what doesn't go together, once everybody has been asked."""
     unreadable = isinstance(source, UnreadableSource)
-    classes = [each.db_instance_class for each in plan.instances]
+    classes = [*(each.db_instance_class for each in plan.instances), *plan.alternative_instance_classes]
     yield from missing_places(plan)
     if not classes[0] and not unreadable:
         yield _MISSING.format("db_instance_class")

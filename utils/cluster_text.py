@@ -41,6 +41,14 @@ def instance_lines(plan: ClusterPlan) -> Iterator[str]:
         yield f"create {_count(len(plan.instances) - 1, 'reader')}: {readers} [class: {class_origin}, number: {count}]"
 
 
+def alternative_lines(plan: ClusterPlan) -> Iterator[str]:
+    """What is taken where AWS has no capacity for an instance as planned."""
+    if plan.alternative_instance_classes:
+        classes = ", ".join(plan.alternative_instance_classes)
+        whose = plan.origins.get("alternative_instance_classes")
+        yield f"where AWS has no capacity for them in any of the cluster's zones, take {classes} instead [{whose}]"
+
+
 def login_line(plan: ClusterPlan) -> str:
     whose = plan.origins.get("master_login")
     if plan.master_login == "rds_managed":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from utils.cluster_text import data_api_lines, first_change_line, instance_lines, setting_lines
+from utils.cluster_text import alternative_lines, data_api_lines, first_change_line, instance_lines, setting_lines
 from utils.plans import Plan, RouteStep, SnapshotCopy
 
 
@@ -18,6 +18,7 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     yield "\n".join([f"create cluster {cluster.identifier} with", *(f"     {line}" for line in setting_lines(cluster))])
     yield first_change_line(cluster)
     yield from instance_lines(cluster)
+    yield from alternative_lines(cluster)
     yield from data_api_lines(cluster)
     quiet = ["disable production's pg_cron jobs and subscriptions"] if plan.quarantine else []
     lock = ["lock production's own logins"] if plan.inherited_logins == "lock" else []

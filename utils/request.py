@@ -20,7 +20,9 @@ MAX_PROBLEMS = 10
 MAX_PROBLEM_LENGTH = 1500
 
 # Fields that are lists: the stack gives them separated by commas, or says that there are to be none.
-LISTS = frozenset({"vpc_security_group_ids", "availability_zones", "enabled_cloudwatch_logs_exports"})
+LISTS = frozenset(
+    {"alternative_instance_classes", "availability_zones", "enabled_cloudwatch_logs_exports", "vpc_security_group_ids"}
+)
 EMPTY_LIST = "none"
 
 

@@ -67,6 +67,10 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reader_instance_class: Annotated[
         str | None, Meta(description="Class of the readers, where it isn't the writer's.")
     ] = None
+    alternative_instance_classes: Annotated[
+        list[str] | None,
+        Meta(description="Classes to take in turn where AWS has no capacity for the wanted one. Default: none."),
+    ] = None
     instance_count: Annotated[
         int | None, Meta(description="Writer and readers together, 1 to 16. Default: as the source.")
     ] = None

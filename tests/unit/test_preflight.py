@@ -450,6 +450,14 @@ def test_a_zone_that_the_class_isnt_offered_in_is_refused(rds: FakeRds) -> None:
     )
 
 
+def test_an_alternative_class_that_isnt_offered_is_refused_like_the_wanted_one(rds: FakeRds) -> None:
+    offering(rds)
+    assert problems(alternative_instance_classes=["db.r6g.large"]) == []
+    assert the_problem(alternative_instance_classes=["db.r9z.large"]).startswith(
+        "alternative_instance_classes: 'db.r9z.large' can't be had with aurora-postgresql 16.4 in us-east-1"
+    )
+
+
 def test_each_class_is_asked_for_once_and_told_by_the_field_that_gives_it(rds: FakeRds) -> None:
     writer, first, second = some_instances(3)
     readers = [replace(each, db_instance_class="db.r9z.large") for each in (first, second)]

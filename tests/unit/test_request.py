@@ -54,6 +54,7 @@ def test_every_field_can_be_given() -> None:
         "like_source": True,
         "reader_instance_class": "db.r6g.large",
         "serverless_v2_seconds_until_auto_pause": 600,
+        "alternative_instance_classes": ["db.r7g.large"],
         "availability_zones": ["us-east-1a", "us-east-1b"],
         "storage_type": "aurora-iopt1",
         "network_type": "DUAL",
