@@ -323,19 +323,6 @@ def test_a_password_reset_reads_available_before_it_begins_and_pends_until_it_is
     assert "Second-password2" not in server_log
 
 
-def test_without_an_instance_the_new_password_stays_pending(aws: LocalAws) -> None:
-    described = new_cluster(aws, name("empty"))
-    identifier = described["DBClusterIdentifier"]
-    rds = aws.client("rds")
-    rds.modify_db_cluster(DBClusterIdentifier=identifier, MasterUserPassword="Second-password2", ApplyImmediately=True)
-    aws.clock.sleep(10 * aws.aurora.durations.reset_master_password)
-    assert cluster(aws, identifier)["PendingModifiedValues"] == {"MasterUserPassword": "****"}
-    add_instance(aws, identifier)
-    aws.clock.sleep(aws.aurora.durations.create_instance + aws.aurora.durations.reset_master_password + 1)
-    assert "PendingModifiedValues" not in cluster(aws, identifier)
-    log_in(aws, described, "Second-password2").close()
-
-
 def test_a_password_reset_can_be_made_to_never_happen(aws: LocalAws) -> None:
     described = running_cluster(aws, name("stuck"))
     identifier = described["DBClusterIdentifier"]

@@ -61,6 +61,37 @@ def test_what_can_never_become_usable_fails_the_run_and_is_cleaned_up(
     assert "no cluster, no copied snapshot" in message["message"]
 
 
+def test_scarce_capacity_leads_to_other_zones_and_classes(pipeline: Pipeline, target: str) -> None:
+    """AWS's own words: "Please try the request again at a later time"."""
+    pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="InsufficientDBInstanceCapacity", times=4)
+    run = pipeline.run({"target_cluster_id": target, "alternative_instance_classes": ["db.r7g.large"]})
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.changes.count("CreateDBInstance") == 6
+    (message,) = run.messages
+    assert "db_instance_class: asked for db.r6g.large, RDS reports db.r7g.large" in message["message"]
+
+
+def test_capacity_that_never_comes_keeps_what_exists_for_a_resume(pipeline: Pipeline, target: str) -> None:
+    pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="InsufficientDBInstanceCapacity", times=100_000)
+    run = pipeline.run({"target_cluster_id": target})
+    pipeline.aws.faults.clear()
+    assert (run.status, run.followed.error) == ("FAILED", "CapacityShortage")
+    assert "What exists is kept" in run.reason
+    assert "Clean Up Cluster" not in run.states()
+    assert pipeline.cluster(target) is not None
+    resumed = pipeline.run({"operation_id": run.operation_id})
+    assert resumed.status == "SUCCEEDED", resumed.reason
+    assert "RestoreDBClusterFromSnapshot" not in resumed.changes
+
+
+def test_the_planned_writer_leads_where_the_instances_differ(pipeline: Pipeline, target: str) -> None:
+    pipeline.aws.faults.add(lifecycle="create-instance", identifier=f"{target}-*-1", status="available", at_percent=200)
+    run = pipeline.run({"target_cluster_id": target, "instance_count": 2, "reader_instance_class": "db.t4g.medium"})
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.changes.count("FailoverDBCluster") == 1
+    assert "Differs" not in run.messages[0]["message"]
+
+
 def test_what_was_made_is_kept_when_that_is_asked_for(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
     run = pipeline.run({"target_cluster_id": target, "on_failure": "keep"})
