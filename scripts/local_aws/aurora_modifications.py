@@ -72,9 +72,9 @@ def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
     """The Aurora guide ("Modifying an Amazon Aurora DB cluster") has these among what doesn't apply to its clusters,
     and sends Performance Insights together with the advanced mode of Database Insights. The code isn't verified.
     """
-    mode = parameters.get("DatabaseInsightsMode", cluster.attributes["DatabaseInsightsMode"])
+    modes = (parameters.get("DatabaseInsightsMode"), cluster.attributes["DatabaseInsightsMode"])
     asked = [name for name in OF_THE_INSTANCES if name in parameters]
-    if asked and mode != "advanced":
+    if asked and "advanced" not in modes:
         message = f"{', '.join(asked)} can't be set for an Aurora DB cluster. Set it for its DB instances."
         rules.refuse("InvalidParameterCombination", message)
 
