@@ -285,7 +285,7 @@ def test_an_aurora_that_is_busy_is_asked_again(rds: FakeRds, clock: Clock, code:
     ("operation_refused", "code"),
     [
         ("RestoreDBClusterFromSnapshot", "DBSubnetGroupNotFoundFault"),
-        ("CreateDBInstance", "InsufficientDBInstanceCapacity"),
+        ("CreateDBInstance", "InstanceQuotaExceeded"),
         ("ModifyDBCluster", "InvalidParameterCombination"),
     ],
 )
