@@ -160,14 +160,16 @@ class Faults:
     def _strike(self, kind: type[_F], strikes: Callable[[_F], bool]) -> _F | None:
         with self._lock:
             for rule in self._rules[:]:
-                if isinstance(rule, kind) and strikes(rule):
-                    if isinstance(rule, ApiFault) and rule.seconds:
-                        if self._is_over(rule):
-                            continue
-                    else:
-                        self._spend(rule)
+                if isinstance(rule, kind) and strikes(rule) and self._take(rule):
                     return rule
         return None
+
+    def _take(self, rule: Fault) -> bool:
+        """Whether the rule still strikes, which spends it unless it strikes for a time."""
+        if isinstance(rule, ApiFault) and rule.seconds:
+            return not self._is_over(rule)
+        self._spend(rule)
+        return True
 
     def _is_over(self, rule: ApiFault) -> bool:
         """Whether a rule with an end has reached it, counted from its first strike. Then it is forgotten."""

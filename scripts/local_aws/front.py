@@ -200,7 +200,7 @@ class Front:
                 return self._serve_without_moto(call, environ)
             body = b"".join(self._moto(environ, start_response))
         except ServiceException as error:
-            return _error(call, error.code, error.message, 400)
+            return _error(call, error.code, error.message, _modelled_status(call, error.code))
         except NotImplementedError:  # by moto, which then has said nothing to the client
             return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
         except Exception as error:  # noqa: BLE001 a client must get an answer, and a test must see what broke

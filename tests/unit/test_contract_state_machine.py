@@ -9,7 +9,7 @@ from typing import Any
 
 import botocore.session
 import pytest
-from awslambdaric.lambda_runtime_exception import FaultException
+from awslambdaric.lambda_runtime_exception import FaultException  # type: ignore[import-untyped]  # no types
 
 from scripts.checks.expansion import definition, source
 from scripts.checks.invocation_errors import INVOCATION_ERRORS, SLOWEST_WAKING_SECONDS, UNDECLARED, names

@@ -162,7 +162,7 @@ def work(server: Server, *steps: Step) -> None:
     with session(server, "orders", BOSS, PASSWORD) as opened:
         for step in steps:
             if isinstance(step, str):
-                opened.run(sql.SQL(step))  # type: ignore[arg-type]  # the tests' own texts
+                opened.run(sql.SQL(step))
             else:
                 step(opened)
 
