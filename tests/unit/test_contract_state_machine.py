@@ -14,6 +14,7 @@ from awslambdaric.lambda_runtime_exception import FaultException  # type: ignore
 from scripts.checks.expansion import definition, source
 from scripts.checks.invocation_errors import INVOCATION_ERRORS, SLOWEST_WAKING_SECONDS, UNDECLARED, names
 from utils import errors
+from utils.aws import AssumedRole
 from utils.lock import LOCK_SECONDS
 from utils.waiting import LONG_CAP_UNITS
 
@@ -263,3 +264,10 @@ def test_the_lock_outlives_every_pause_between_two_steps() -> None:
     """Each call of a step renews it; a lock that expired while its run waits would let another run in."""
     slowest_retries = max(sum(map(longest_delay, task["Retry"])) + task["TimeoutSeconds"] for task in TASKS.values())
     assert longest_wait() + slowest_retries < LOCK_SECONDS
+
+
+def test_credentials_of_another_account_outlive_a_step_that_is_retried_to_the_end() -> None:
+    """They are measured against the time at which the state was entered, which no retry changes."""
+    calling_other_accounts = set(TASKS) - {"Setup DB Users"}
+    longest = max(longest_task(TASKS[name]) for name in calling_other_accounts)
+    assert AssumedRole.SPARE.total_seconds() > longest
