@@ -157,5 +157,5 @@ def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryF
 
 def _sentence(message: str) -> str:
     """Return a message so that another sentence can follow it."""
-    ended = message.rstrip()
+    ended = message.rstrip() or "AWS gave no text"
     return ended if ended.endswith((".", "!", "?")) else f"{ended}."

@@ -246,10 +246,9 @@ TEXTS_THAT_DECIDE: tuple[tuple[str, str, Kind], ...] = (
     ),
     # https://github.com/awslabs/amazon-documentdb-tools/issues/126 and Terraform's resourceClusterInstanceDelete
     ("InvalidDBClusterStateFault", "Cannot delete the last instance of", "final"),
-    ("InvalidDBClusterStateFault", "cluster is a part of a global cluster", "final"),
 )
 
-_STATE_ADVICE = "Look at the cluster that replicates from this one, or at its global cluster, and remove that first."
+_STATE_ADVICE = "Delete the cluster that replicates from this one first, or keep this one."
 
 
 def kind_of(code: str, message: str = "", http_status: int = 400) -> Kind:

@@ -209,3 +209,9 @@ def test_a_state_that_a_person_has_to_end_says_so_as_well() -> None:
 
 def test_an_answer_that_nobody_has_thought_of_is_told_as_it_is() -> None:
     assert str(as_step_error(an_error("Unheard", "Of."))) == "CreateDBInstance answered Unheard: Of."
+
+
+def test_an_answer_without_a_text_says_that() -> None:
+    assert "CreateDBInstance answered StorageQuotaExceeded: AWS gave no text. " in str(
+        as_step_error(an_error("StorageQuotaExceeded", ""))
+    )
