@@ -33,9 +33,9 @@ def denial_advice(call: str, message: str, request_id: str) -> str:
     service = action.partition(":")[0].lower()
     role = _role_of(principal)
     if "service control policy" in message or "service control policies" in message:
-        return _ask_the_organization("service control policy", message, "the function's account")
+        return _ask_the_organization("service control policy", message, _account(principal, "the function's account"))
     if "resource control policy" in message or "resource control policies" in message:
-        return _ask_the_organization("resource control policy", message, "the resource's account")
+        return _ask_the_organization("resource control policy", message, _account(resource, "the resource's account"))
     if "permissions boundary" in message:
         return f"Whoever owns the permissions boundary of {role} has to allow {action} in it."
     if "session policy" in message:
@@ -81,6 +81,11 @@ def _role_of(principal: str | None) -> str:
     return f"the role {found['name']} of account {found['account']}" if found else "the function's role"
 
 
+def _account(arn: str | None, otherwise: str) -> str:
+    parts = (arn or "").split(":")
+    return f"account {parts[4]}" if len(parts) > 5 and parts[4] else otherwise
+
+
 def _ask_the_organization(kind: str, message: str, whose: str) -> str:
     policy = _POLICY.search(message)
     return (
@@ -91,8 +96,8 @@ def _ask_the_organization(kind: str, message: str, whose: str) -> str:
 
 def _open_the_resource(service: str, action: str, resource: str | None, principal: str | None, message: str) -> str:
     policy = _RESOURCE_POLICIES.get(service, "policy")
-    parts = (resource or "").split(":")
-    owner = f", which account {parts[4]} owns," if len(parts) > 4 and parts[4] else ""
+    account = _account(resource, "")
+    owner = f", which {account} owns," if account else ""
     what = f"The {policy} of {resource or 'the resource'}{owner}"
     if "explicit deny" in message or "explicitly denies" not in message:
         verb = f"denies {action}" if "explicit deny" in message else f"must allow {action}"
