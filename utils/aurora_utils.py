@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from utils.aurora_shapes import Cluster, Instance, Snapshot, read_cluster, read_instance, read_snapshot
-from utils.aws import CAPACITY_CODES, client, error_code, none_when
+from utils.aws import client, error_code, is_capacity_shortage, none_when
 from utils.errors import StepFailed, TemporaryFailure
 from utils.identifiers import snapshot_name
 from utils.rds_arguments import first_modify_arguments, instance_arguments, restore_arguments, tag_list
@@ -308,5 +308,5 @@ def _raise_if_busy(cluster_identifier: str, error: ClientError) -> None:
 
 
 def _raise_if_no_room(error: ClientError) -> None:
-    if error_code(error) in CAPACITY_CODES:
+    if is_capacity_shortage(error):
         raise NoRoom(error.response.get("Error", {}).get("Message", "")) from error

@@ -12,6 +12,7 @@ from msgspec import Struct
 from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
+from utils.sqlstates import passes, refuses_the_login
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 # A paused serverless instance takes up to half a minute to resume, and holds the first connection meanwhile.
 CONNECT_TIMEOUT_SECONDS = 35
 _OPTIONS = "-c statement_timeout=600000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=600000"
-# What a server that is there, but not ready, says at the door. libpq has no SQLSTATE for a connection that failed.
-_BUSY_SERVER = ("starting up", "shutting down", "recovery", "too many clients", "remaining connection slots")
-# Serialization failure, deadlock, lock and statement timeout: the same work may succeed in a moment.
-_PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
 _NOT_PERMITTED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation)
 
 
@@ -74,9 +71,9 @@ class Session:
         self._cursor.execute(sql.SQL("SAVEPOINT attempt"))
         try:
             self._cursor.execute(statement, values or None)
-        except psycopg2.OperationalError:
-            raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
         except expected as error:
+            if _may_pass(error):
+                raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
             self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt"))
             return error.diag.message_primary or type(error).__name__
         self._cursor.execute(sql.SQL("RELEASE SAVEPOINT attempt"))
@@ -99,11 +96,18 @@ def session(server: Server, database: str, user: str, password: str) -> Iterator
         text = (
             f"PostgreSQL refused work in database {database!r} of {server.host}: {message} (SQLSTATE {state or '?'})."
         )
-        if state in _PASSING_STATES or isinstance(error, psycopg2.OperationalError):
+        if _may_pass(error):
             raise TemporaryFailure(text) from None
         raise StepFailed(f"{text} Mend that in the database's snapshot or roles, then start again.") from None
     finally:
         connected.close()
+
+
+def _may_pass(error: psycopg2.Error) -> bool:
+    """Return whether the same work may succeed in a moment. A connection that broke leaves no SQLSTATE."""
+    if error.pgcode is None:
+        return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    return passes(error.pgcode, error.diag.message_primary or "")
 
 
 def can_log_in(server: Server, database: str, user: str, password: str) -> bool:
@@ -111,7 +115,7 @@ def can_log_in(server: Server, database: str, user: str, password: str) -> bool:
     try:
         _open(server, database, user, password).close()
     except psycopg2.OperationalError as error:
-        if "FATAL:" in str(error) and not any(busy in str(error) for busy in _BUSY_SERVER):
+        if refuses_the_login(str(error)):
             return False
         raise _no_login(server, database, user, error) from None
     return True

@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 from utils import settings
 from utils.aurora_shapes import Cluster, Instance, Snapshot, read_snapshot
 from utils.aurora_utils import Aurora
-from utils.aws import DENIED_CODES, AssumedRole, error_code, none_when
+from utils.aws import AssumedRole, error_code, none_when
+from utils.error_codes import DENIED_CODES
 from utils.identifiers import snapshot_arn, snapshot_name
 from utils.routes import Access
 from utils.surroundings import EncryptionKey, encryption_key

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from utils.aurora_settings import ClusterSettings, InstanceSettings
 from utils.aurora_utils import ENGINE
-from utils.aws import DENIED_CODES, error_code
+from utils.aws import error_code
+from utils.error_codes import DENIED_CODES
 from utils.restore_request import RestoreRequest
 from utils.source_account import Source
 

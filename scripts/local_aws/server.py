@@ -84,9 +84,9 @@ class LocalAws:
         self._closing.callback(BackendDict.reset)
         self.accounts = Accounts()
         self.account_id = self.accounts.main
-        self.faults = Faults()
         # No quiet window: whoever works here holds the clock, and a client's polling must not keep it from jumping.
         self.clock = Clock(real_time, quiet_seconds=0.0)
+        self.faults = Faults(self.clock.time)
         self.permissions = Permissions()
         self.permissions.install()
         self._closing.callback(self.permissions.uninstall)

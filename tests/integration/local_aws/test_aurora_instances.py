@@ -40,7 +40,9 @@ def test_an_instance_settles_after_it_was_first_available(aws: LocalAws) -> None
     assert instance_status(aws, member) == "available"
 
 
-def test_the_instance_that_is_ready_first_is_the_writer_and_has_the_cluster_s_endpoint(aws: LocalAws, home: str) -> None:
+def test_the_instance_that_is_ready_first_is_the_writer_and_has_the_cluster_s_endpoint(
+    aws: LocalAws, home: str
+) -> None:
     rds = aws.client("rds")
     first = add_instance(aws, home, PromotionTier=0)
     add_instance(aws, home)

@@ -200,6 +200,43 @@ def test_an_asynchronous_invocation_is_retried_twice_a_minute_and_two_later(
     assert [round((later - first) / 60_000) for first, later in itertools.pairwise(starts)] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("settings", "code", "status"),
+    [
+        ({}, "CodeArtifactUserPendingException", 409),
+        ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}, "ResourceNotReadyException", 502),
+    ],
+)
+def test_a_function_that_nobody_called_for_weeks_fails_its_calls_until_it_is_back(
+    aws: LocalAws, make_function: MakeFunction, make_role: MakeRole, settings: dict[str, Any], code: str, status: int
+) -> None:
+    client: Any = aws.client("lambda")
+    role = make_role("lambda", allow("ec2:*"))
+    arn = make_function("def handler(event, context): return 'awake'", Role=role, **settings)
+    aws.clock.sleep(13 * 86_400)
+    assert invoke(aws, arn)[1] == "awake"
+    aws.clock.sleep(15 * 86_400)
+    described = client.get_function_configuration(FunctionName=arn)
+    assert (described["State"], described["StateReasonCode"]) == ("Inactive", "Idle")
+    for _ in range(2):
+        with pytest.raises(client.exceptions.from_code(code)) as refused:
+            invoke(aws, arn)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+        aws.clock.sleep(50)
+    aws.clock.sleep(10)
+    assert invoke(aws, arn)[1] == "awake"
+    assert client.get_function_configuration(FunctionName=arn)["State"] == "Active"
+
+
+def test_an_event_for_a_function_that_is_asleep_is_not_lost(
+    aws: LocalAws, make_function: MakeFunction, tmp_path: pathlib.Path
+) -> None:
+    arn = make_function(f"def handler(event, context): open('{tmp_path}/arrived', 'w').close()")
+    aws.clock.sleep(15 * 86_400)
+    aws.client("lambda").invoke(FunctionName=arn, InvocationType="Event")
+    wait_until((tmp_path / "arrived").exists, "the event")
+
+
 def test_functions_are_listed_and_described_as_they_were_made(aws: LocalAws, make_function: MakeFunction) -> None:
     arn = make_function("def handler(event, context): return 1", LoggingConfig={"LogGroup": "/my/group"}, Timeout=77)
     client = aws.client("lambda")

@@ -170,6 +170,85 @@ def test_throttling_is_waited_out(pipeline: Pipeline, target: str) -> None:
     assert run.status == "SUCCEEDED", run.reason
 
 
+def test_rds_that_throttles_for_a_quarter_of_an_hour_costs_nobody_the_restored_cluster(
+    pipeline: Pipeline, target: str
+) -> None:
+    """The pauses of a step's retries add up to more than that, whatever chance would make of them."""
+    pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="Throttling", message="Rate exceeded", seconds=900)
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.changes.count("CreateDBInstance") > 9
+    assert not any(change.startswith("Delete") for change in run.changes)
+
+
+# What people have seen on the first call of a function that nobody had called for weeks. It takes up to 106 seconds:
+# https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801,
+# https://github.com/boto/boto3/issues/3788. For a function in a VPC, Invoke's reference names the other two.
+IDLE = "CodeArtifactUserPendingException"
+
+
+def fall_asleep(pipeline: Pipeline, function: str, code: str = IDLE) -> None:
+    """The function's next calls fail until 106 seconds after the first."""
+    pipeline.aws.faults.add(
+        operation="lambda:Invoke", parameters={"FunctionName": f"*-{function}*"}, code=code, seconds=106
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "code"),
+    [
+        ("snapshot-check", IDLE),
+        ("setup-db-users", "ResourceNotReadyException"),
+        ("setup-db-users", "ENINotReadyException"),
+        ("sns-notification", IDLE),
+    ],
+)
+def test_a_function_that_was_idle_for_weeks_is_woken(pipeline: Pipeline, target: str, function: str, code: str) -> None:
+    fall_asleep(pipeline, function, code)
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "SUCCEEDED", run.reason
+    assert pipeline.cluster(target) is not None
+    assert len([call for call in run.calls if call.operation == "Invoke" and call.error == code]) > 1
+    (message,) = run.messages
+    assert "SUCCEEDED" in message["subject"]
+
+
+def test_a_pipeline_that_was_idle_for_weeks_wakes_function_by_function(pipeline: Pipeline, target: str) -> None:
+    """As the embedded AWS's functions do by themselves after two weeks without a call."""
+    pipeline.aws.clock.sleep(15 * 86_400)
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "SUCCEEDED", run.reason
+    woken = {
+        call.parameters["FunctionName"].split(":")[6]
+        for call in run.calls
+        if call.operation == "Invoke" and call.error in (IDLE, "ResourceNotReadyException")
+    }
+    assert {name.removeprefix("aurora-restore-") for name in woken} >= {
+        "snapshot-check",
+        "restore-snapshot",
+        "check-restore-status",
+        "setup-db-users",
+        "archive-snapshot",
+        "sns-notification",
+    }
+
+
+def test_a_failure_is_cleaned_up_and_reported_though_the_functions_for_it_were_idle(
+    pipeline: Pipeline, target: str
+) -> None:
+    for function in ("delete-rds", "check-delete-status", "archive-snapshot", "sns-notification"):
+        fall_asleep(pipeline, function)
+    pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "FAILED"
+    assert "incompatible-network" in run.reason
+    assert pipeline.cluster(target) is None
+    assert pipeline.state(f"lock#{target}") is None
+    (message,) = run.messages
+    assert "at check-restore-status" in message["subject"]
+    assert "Cleaning up failed" not in message["message"]
+
+
 def test_a_missing_permission_is_named_and_never_tried_again(pipeline: Pipeline, target: str) -> None:
     iam, role = pipeline.aws.client("iam"), pipeline.place.stack.resources["RestoreSnapshotRole"]
     document = iam.get_role_policy(RoleName=role, PolicyName="restore-snapshot")["PolicyDocument"]
