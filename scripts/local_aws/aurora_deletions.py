@@ -19,7 +19,11 @@ from scripts.local_aws.aurora_snapshots import snapshot_of
     *("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"),
 )
 def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The final snapshot is taken before anything is gone."""
+    """The final snapshot is taken before anything is gone.
+
+    The answer says `deleting`, or `available` where a final snapshot is taken first: as recorded (Cloud Custodian,
+    test_rdscluster_delete and test_rdscluster_delete_with_instances) and as the AWS CLI's delete-db-cluster.rst has it.
+    """
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     skip, final = parameters.get("SkipFinalSnapshot", False), parameters.get("FinalDBSnapshotIdentifier")
     if skip and final:
@@ -52,7 +56,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     now, world = region.world.clock.time(), region.world
     last_member_gone = max((member.due for member in cluster.members), default=now)
     seconds = max(world.durations.delete_cluster, last_member_gone - now + 1)
-    answer = cluster.describe()
+    before = cluster.describe()
 
     def gone() -> None:
         del region.clusters[cluster.identifier]
@@ -63,12 +67,12 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
             _delete_automated_snapshots(region, cluster)
 
     cluster.enter("deleting", seconds, then=gone)
-    return {"DBCluster": answer}
+    return {"DBCluster": before if final else cluster.describe()}
 
 
 def _delete_automated_snapshots(region: AuroraBackend, cluster: Cluster) -> None:
     resource = cluster.attributes["DbClusterResourceId"]
     for snapshot in list(region.cluster_snapshots.values()):
-        ours = snapshot.attributes["DbClusterResourceId"] == resource
+        ours = snapshot.attributes.get("DbClusterResourceId") == resource
         if ours and snapshot.attributes["SnapshotType"] == "automated":
             snapshot.discard()

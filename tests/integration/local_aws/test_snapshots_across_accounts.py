@@ -252,6 +252,11 @@ def test_a_key_is_used_from_elsewhere_only_if_its_policy_admits_us(aws: LocalAws
             False,
         ),
         ((stranger,), False),
+        *(((allow([each for each in USE if each != missing], Principal=main), complete[1]), False) for missing in USE),
+        *(
+            ((allow([*(each for each in USE if each != "kms:ReEncrypt*"), half], Principal=main), complete[1]), False)
+            for half in ("kms:ReEncryptFrom", "kms:ReEncryptTo")
+        ),
     ):
         lent = shared_snapshot(aws, open_key(aws, *statements))
         request = {
