@@ -238,6 +238,11 @@ class Aurora:
             cluster = self.cluster(identifier)
             if cluster is None or cluster.is_being_deleted:
                 return
+            if final_snapshot and error_code(error) == "DBClusterSnapshotAlreadyExistsFault":
+                # While RDS takes the final snapshot it goes on to call the cluster `available` (AWS CLI's
+                # delete-db-cluster.rst). The name is the operation's own, so an earlier call has begun the deletion.
+                # Whether the snapshot is of this cluster is looked at once the cluster is gone.
+                return
             if error_code(error) != "InvalidDBClusterStateFault":
                 raise
             raise TemporaryFailure(f"Cluster {identifier} can't be deleted yet: {error}") from error

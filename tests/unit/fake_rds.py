@@ -377,6 +377,8 @@ class FakeRds(FakeGroups):
             raise Refusal("InvalidDBClusterStateFault", "it still contains DB instances in non-deleting state")
         if cluster["DeletionProtection"]:
             raise Refusal("InvalidParameterCombination", "Cannot delete protected Cluster")
+        if final_snapshot in self.snapshots:
+            raise Refusal("DBClusterSnapshotAlreadyExistsFault")
         if final_snapshot:
             self.add_snapshot(final_snapshot, name, 0, DbClusterResourceId=cluster["DbClusterResourceId"])
         if given.get("DeleteAutomatedBackups", True):
@@ -385,7 +387,10 @@ class FakeRds(FakeGroups):
                 if self.snapshots[each]["DBClusterIdentifier"] == name:
                     del self.snapshots[each]
         before = dict(cluster)
-        cluster["Status"] = "deleting"
+        if final_snapshot:  # until it is taken, the cluster is called available
+            self._after("TakeFinalSnapshot", lambda: cluster.update(Status="deleting"))
+        else:
+            cluster["Status"] = "deleting"
         self._after("DeleteDBCluster", lambda: self._forget(self.clusters, name))
         return {"DBCluster": before if final_snapshot else dict(cluster)}
 

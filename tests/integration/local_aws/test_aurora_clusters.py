@@ -401,6 +401,11 @@ def test_a_deletion_answers_deleting_unless_a_final_snapshot_comes_first(aws: Lo
     ):
         identifier = new_cluster(aws, name("going"))["DBClusterIdentifier"]
         assert rds.delete_db_cluster(DBClusterIdentifier=identifier, **final)["DBCluster"]["Status"] == status
+        assert cluster(aws, identifier)["Status"] == status
+        with refused("InvalidDBClusterStateFault" if status == "deleting" else "DBClusterSnapshotAlreadyExistsFault"):
+            rds.delete_db_cluster(DBClusterIdentifier=identifier, **final)
+        aws.clock.sleep(aws.aurora.durations.create_snapshot + 1)
+        assert cluster(aws, identifier)["Status"] == "deleting"
         aws.clock.sleep(aws.aurora.durations.delete_cluster + 1)
         with refused("DBClusterNotFoundFault", status=404):
             cluster(aws, identifier)
