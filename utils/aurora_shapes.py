@@ -107,7 +107,15 @@ class Tagged(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Tagged, frozen=True, kw_only=True):
-    """A cluster snapshot. `created_at` is missing while it is being created."""
+    """A cluster snapshot.
+
+    `created_at`: when its data was taken, so a copy says its original's time (recorded: Cloud Custodian's repository,
+    tests/data/placebo/test_rds_cluster_snapshot_cross_account_everyone_only). It may be missing while a snapshot is
+    being created. `port`: None where RDS doesn't say it, which is the rule with Aurora's (it says 0), and a restore
+    keeps the cluster's. `allocated_gib`: 0 where RDS doesn't say how much it is. `copied_from`: the ARN of what it is a
+    copy of. `cluster_resource_id` is missing in copies, `cluster_created_at` isn't. `vpc_id`: missing where the cluster
+    was in none.
+    """
 
     arn: str
     cluster_identifier: str
@@ -119,10 +127,14 @@ class Snapshot(Tagged, frozen=True, kw_only=True):
     encryption: Encryption
     kms_key_id: str | None
     master_username: str
-    port: int
+    port: int | None
     storage_type: str
     allocated_gib: int
     created_at: dt.datetime | None
+    cluster_created_at: dt.datetime | None = None
+    copied_from: str | None = None
+    vpc_id: str | None = None
+    iam_authentication: bool = False
 
     @property
     def is_broken(self) -> bool:
@@ -133,15 +145,28 @@ class Snapshot(Tagged, frozen=True, kw_only=True):
         """Neither RDS's own nor AWS Backup's, whose names carry a prefix that no manual one's may have."""
         return self.kind not in ("automated", "awsbackup") and ":" not in self.identifier
 
+    def is_of(self, cluster: Cluster) -> bool | None:
+        """Whether it was taken of this very cluster, whoever else had its name; None where RDS doesn't tell.
+
+        A copy doesn't say its cluster's id, but when that cluster was created.
+        """
+        if self.cluster_resource_id is not None:
+            return self.cluster_resource_id == cluster.resource_id
+        if self.cluster_created_at is None or cluster.created_at is None:
+            return None
+        return abs(self.cluster_created_at - cluster.created_at) < dt.timedelta(seconds=1)
+
 
 class Cluster(Tagged, frozen=True, kw_only=True):
     """A cluster. `unapplied_members`: those on which its static parameters wait for a reboot.
 
     `pending_changes`: what RDS has accepted and not applied yet, as far as it is waited for.
+    `is_limitless`: it has a DB shard group instead of instances. `is_outside_vpc`: express configuration made it.
     """
 
     arn: str
     resource_id: str
+    created_at: dt.datetime | None
     endpoint: str | None
     port: int
     engine: str
@@ -160,6 +185,8 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     global_cluster: str | None
     replicas: list[str]
     replication_source: str | None
+    is_limitless: bool
+    is_outside_vpc: bool
 
     @property
     def is_broken(self) -> bool:
@@ -197,6 +224,16 @@ def in_order_of_deletion(cluster: Cluster, instances: Iterable[Instance]) -> lis
     return sorted(instances, key=lambda each: each.identifier == cluster.writer_identifier)
 
 
+def newest_first(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+    """By the time of their data. A copy has its original's: the original comes first, and names decide the rest."""
+    beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
+    return sorted(
+        snapshots,
+        key=lambda each: (each.created_at or beginning, each.copied_from is None, each.identifier),
+        reverse=True,
+    )
+
+
 def read_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
     return Snapshot(
         arn=raw["DBClusterSnapshotArn"],
@@ -211,10 +248,14 @@ def read_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
         encryption=_encryption(raw),
         kms_key_id=raw.get("KmsKeyId") or None,
         master_username=raw.get("MasterUsername", ""),
-        port=raw.get("Port") or 5432,
+        port=raw.get("Port") or None,
         storage_type=raw.get("StorageType") or "aurora",
         allocated_gib=raw.get("AllocatedStorage", 0),
         created_at=raw.get("SnapshotCreateTime"),
+        cluster_created_at=raw.get("ClusterCreateTime"),
+        copied_from=raw.get("SourceDBClusterSnapshotArn") or None,
+        vpc_id=raw.get("VpcId") or None,
+        iam_authentication=raw.get("IAMDatabaseAuthenticationEnabled", False),
         tags=_tags(raw.get("TagList")),
     )
 
@@ -233,6 +274,7 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         arn=raw["DBClusterArn"],
         identifier=raw["DBClusterIdentifier"],
         resource_id=raw["DbClusterResourceId"],
+        created_at=raw.get("ClusterCreateTime"),
         status=raw["Status"].lower(),
         endpoint=raw.get("Endpoint"),
         port=raw.get("Port") or 5432,
@@ -258,6 +300,8 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         global_cluster=raw.get("GlobalClusterIdentifier") or None,
         replicas=raw.get("ReadReplicaIdentifiers", []),
         replication_source=raw.get("ReplicationSourceIdentifier") or None,
+        is_limitless=raw.get("ClusterScalabilityType") == "limitless",
+        is_outside_vpc=raw.get("VPCNetworkingEnabled") is False or raw.get("InternetAccessGatewayEnabled", False),
         tags=_tags(raw.get("TagList")),
     )
 

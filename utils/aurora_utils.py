@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from utils.aurora_shapes import Cluster, Instance, Snapshot, read_cluster, read_instance, read_snapshot
+from utils.aurora_shapes import (
+    Cluster,
+    Instance,
+    Snapshot,
+    newest_first,
+    read_cluster,
+    read_instance,
+    read_snapshot,
+)
 from utils.aws import client, error_code, is_capacity_shortage, none_when
 from utils.errors import StepFailed, TemporaryFailure
 from utils.identifiers import snapshot_name
@@ -89,13 +97,11 @@ class Aurora:
         return read_snapshot(found[0]) if found else None
 
     def snapshots_of(self, cluster_identifier: str) -> list[Snapshot]:
-        """Manual and automated ones, newest first; those still being created have no time and come last."""
+        """Manual and automated ones, newest first. Those still being created may have no time, and come last then."""
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(
             DBClusterIdentifier=cluster_identifier
         )
-        found = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
-        beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
-        return sorted(found, key=lambda snapshot: snapshot.created_at or beginning, reverse=True)
+        return newest_first(read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"])
 
     def copies_under_way(self) -> int:
         """How many snapshots are being copied into this region."""
@@ -163,12 +169,15 @@ class Aurora:
         """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""
         optional: dict[str, Any] = {"KmsKeyId": step.kms_key_id} if step.kms_key_id else {}
         name, source = snapshot_name(step.snapshot_arn), step.source_arn or ""
-        from_here = source.split(":")[3:5] == step.snapshot_arn.split(":")[3:5]
+        place, target_place = source.split(":")[3:5], step.snapshot_arn.split(":")[3:5]
+        if place[0] != target_place[0]:
+            # The SDK signs a URL wherever it is given a region. The API's reference says not to send one within a
+            # region, and GovCloud refuses it.
+            optional["SourceRegion"] = place[0]
         try:
             answer = self._rds.copy_db_cluster_snapshot(
-                SourceDBClusterSnapshotIdentifier=snapshot_name(source) if from_here else source,
+                SourceDBClusterSnapshotIdentifier=snapshot_name(source) if place == target_place else source,
                 TargetDBClusterSnapshotIdentifier=name,
-                SourceRegion=source.split(":")[3],
                 CopyTags=False,
                 Tags=tag_list(tags),
                 **optional,
@@ -287,6 +296,11 @@ class Aurora:
         except ClientError as error:
             cluster = self.cluster(identifier)
             if cluster is None or cluster.is_being_deleted:
+                return
+            if final_snapshot and error_code(error) == "DBClusterSnapshotAlreadyExistsFault":
+                # While RDS takes the final snapshot it goes on to call the cluster `available` (AWS CLI's
+                # delete-db-cluster.rst). The name is the operation's own, so an earlier call has begun the deletion.
+                # Whether the snapshot is of this cluster is looked at once the cluster is gone.
                 return
             if error_code(error) != "InvalidDBClusterStateFault":
                 raise

@@ -106,7 +106,7 @@ def _network(plan: ClusterPlan) -> list[str]:
     return [
         _said(plan, "db_subnet_group_name", f"subnet group {plan.db_subnet_group_name}"),
         _said(plan, "vpc_security_group_ids", f"security groups {groups}"),
-        _said(plan, "port", f"port {plan.port}"),
+        _said(plan, "port", "the port that its source had" if plan.port is None else f"port {plan.port}"),
         _said(plan, "network_type", plan.network_type),
         "not publicly accessible",
     ]

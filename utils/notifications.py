@@ -91,7 +91,7 @@ def succeeded(
     lines += [f"Disabled   {text}" for text in users.disabled]
     if users.inherited_logins:
         lines.append(f"Mind       logins that came with the data still work: {', '.join(users.inherited_logins)}")
-    lines += [f"Mind       {warning}" for warning in (*users.warnings, *archive.warnings)]
+    lines += [f"Mind       {warning}" for warning in (*snapshot.notes, *users.warnings, *archive.warnings)]
     lines += ["", f"Operation  {plan.operation_id}", f"Execution  {console_link(execution_id)}"]
     return _message(
         f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "

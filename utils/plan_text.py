@@ -13,6 +13,7 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     taken = f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {snapshot.age_hours:.1f} hours old"
     rather = f"; rather than {'; '.join(snapshot.others)}" if snapshot.others else ""
     yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken}{rather})"
+    yield from (f"mind that {note}" for note in snapshot.notes)
     if plan.copy:
         yield from (_step_in_words(step, plan.copy) for step in plan.copy.steps)
     yield "\n".join([f"create cluster {cluster.identifier} with", *(f"     {line}" for line in setting_lines(cluster))])

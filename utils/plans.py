@@ -31,10 +31,13 @@ class FoundSnapshot(Struct, frozen=True, kw_only=True):
     encryption: Literal["none", "sse-rds", "sse-kms"]
     kms_key_id: str | None
     master_username: str
-    port: int
+    # None and 0 where RDS doesn't say it of the snapshot, as it seldom does of Aurora's.
+    port: int | None
     storage_type: str
     allocated_gib: int
     why: str
+    # What whoever reads the plan should know of how it was chosen: what was passed over, or isn't of today's cluster.
+    notes: list[str] = []
     # The next ones that it was chosen from, newest first.
     others: list[str] = []
 
@@ -81,14 +84,15 @@ class PlannedInstance(Struct, frozen=True, kw_only=True):
 class ClusterPlan(Struct, frozen=True, kw_only=True):
     """The cluster to create: every setting explicit, so that nothing falls back to RDS's defaults.
 
-    A window of None is one that RDS is left to choose. `origins` says of each setting who decided it: the request, the
+    A window of None is one that RDS is left to choose; a port of None, the one that the snapshot's cluster had, which
+    RDS keeps where none is named. `origins` says of each setting who decided it: the request, the
     stack, the source cluster, the snapshot, or a default of ours.
     """
 
     identifier: str
     snapshot_arn: str
     engine_version: str
-    port: int
+    port: int | None
     db_subnet_group_name: str
     vpc_security_group_ids: list[str]
     db_cluster_parameter_group_name: str

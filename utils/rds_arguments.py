@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 def restore_arguments(plan: ClusterPlan) -> dict[str, Any]:
     """Of RestoreDBClusterFromSnapshot, which makes the cluster's volume and no instance."""
     optional: dict[str, Any] = {"KmsKeyId": plan.kms_key_id} if plan.kms_key_id else {}
+    if plan.port is not None:
+        optional["Port"] = plan.port
     if plan.serverless_v2_max_capacity is not None:
         optional["ServerlessV2ScalingConfiguration"] = _scaling(plan)
     return {
         "DBClusterIdentifier": plan.identifier,
         "SnapshotIdentifier": plan.snapshot_arn,
         "EngineVersion": plan.engine_version,
-        "Port": plan.port,
         "DBSubnetGroupName": plan.db_subnet_group_name,
         "VpcSecurityGroupIds": plan.vpc_security_group_ids,
         "DBClusterParameterGroupName": plan.db_cluster_parameter_group_name,

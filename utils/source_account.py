@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from utils import settings
-from utils.aurora_shapes import Cluster, Instance, Snapshot, read_snapshot
+from utils.aurora_shapes import Cluster, Instance, Snapshot, newest_first, read_snapshot
 from utils.aurora_utils import Aurora
 from utils.aws import AssumedRole, error_code, none_when
 from utils.error_codes import DENIED_CODES
@@ -107,11 +107,8 @@ class SourceSharedByHand(Source):
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="shared")
         shared = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
         of_account = f":{self.region}:{self.account_id}:cluster-snapshot:"
-        beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
-        return sorted(
-            (each for each in shared if of_account in each.arn and each.cluster_identifier == cluster_identifier),
-            key=lambda snapshot: snapshot.created_at or beginning,
-            reverse=True,
+        return newest_first(
+            each for each in shared if of_account in each.arn and each.cluster_identifier == cluster_identifier
         )
 
     def cluster(self, identifier: str) -> Cluster | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from utils.aurora_shapes import Cluster, Snapshot, in_order_of_deletion
 from utils.aurora_utils import Aurora
-from utils.finding import reused_name_problems
+from utils.finding import other_cluster, reused_name_problems
 from utils.identifiers import name_for
 from utils.plans import SourceDeletion
 from utils.protection import why_not_deletable
@@ -37,11 +37,10 @@ def deletion_problems(
         )
     elif not cluster.is_available:
         yield f"delete_source: {name!r} is {cluster.status}, not available. Start again once it is."
-    elif snapshot.cluster_resource_id not in (None, cluster.resource_id):
+    elif snapshot.is_of(cluster) is False:
         yield (
-            f"delete_source: {snapshot.identifier!r} isn't of today's {name!r} ({cluster.resource_id}) but of an "
-            f"earlier cluster of that name ({snapshot.cluster_resource_id}): today's data would be nowhere. "
-            "Drop delete_source."
+            f"delete_source: {snapshot.identifier!r} isn't of today's {name!r} ({cluster.resource_id}) but of "
+            f"{other_cluster(snapshot)}: today's data would be nowhere. Drop delete_source."
         )
     elif (why := why_not_deletable(cluster, source)) is not None:
         yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."

@@ -114,12 +114,12 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     if version != old["EngineVersion"] and version not in rules.upgrade_targets(old["EngineVersion"]):
         message = f"Cannot restore a snapshot of version {old['EngineVersion']} to version {version}."
         rules.refuse("InvalidParameterCombination", message)
-    inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow", "AllocatedStorage")
+    inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow")
     attributes = {
         **{name: old[name] for name in (*inherited, "MasterUserSecret") if name in old},
         **_encryption_on_restore(region, parameters, snapshot),
     }
-    cluster = _new_cluster(region, {"Port": old["Port"], **parameters}, attributes)
+    cluster = _new_cluster(region, {"Port": snapshot.port, **parameters}, attributes)
 
     seconds, ended = region.world.durations.restore_cluster, "available"
     fault = region.world.faults.lifecycle("restore-cluster", cluster.identifier)

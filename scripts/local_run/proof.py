@@ -172,7 +172,7 @@ class Proof:
             "db_subnet_group_name": cluster["DBSubnetGroup"],
             "vpc_security_group_ids": [each["VpcSecurityGroupId"] for each in cluster["VpcSecurityGroups"]],
             "db_cluster_parameter_group_name": cluster["DBClusterParameterGroup"],
-            "storage_type": cluster["StorageType"],
+            "storage_type": cluster.get("StorageType", "aurora"),
             "network_type": cluster["NetworkType"],
             "enabled_cloudwatch_logs_exports": sorted(cluster.get("EnabledCloudwatchLogsExports", [])),
             "deletion_protection": cluster["DeletionProtection"],
@@ -182,6 +182,8 @@ class Proof:
             "instances": sorted(instances),
         }
         wanted = plan | {"instances": sorted(each["identifier"] for each in plan["instances"])}
+        if plan["port"] is None:  # RDS keeps the source's
+            del seen["port"]
         wrong = {name: value for name, value in seen.items() if wanted[name] != value}
         if wrong:
             self.failures.append(f"settings_as_planned: {wrong}")

@@ -51,6 +51,12 @@ INSTANCE_SETTINGS = {
 INSIGHTS = {"EnablePerformanceInsights", "PerformanceInsightsRetentionPeriod", "MonitoringInterval"}
 
 
+# As long ago as no snapshot of a test.
+CLUSTERS_CREATED = NOW - dt.timedelta(days=400)
+# Not the cluster's resource id.
+KEPT_BY_COPIES = ("DBClusterIdentifier", "SnapshotCreateTime", "ClusterCreateTime", "EngineVersion", "MasterUsername")
+
+
 def reported(given: Thing, settings: dict[str, str]) -> Thing:
     return {called: given[name] for name, called in settings.items() if name in given}
 
@@ -97,12 +103,16 @@ class FakeRds(FakeGroups):
     # What a test arranges and asks
 
     def add_snapshot(self, name: str, cluster: str = "prod-orders", hours_old: float = 3.0, **changes: Any) -> Thing:
+        """As RDS describes Aurora's: port and size are 0, the standard storage type isn't told (the sources stand in
+        scripts/local_aws/aurora_snapshots.py).
+        """
         snapshot = {
             "DBClusterSnapshotIdentifier": name,
             "DBClusterSnapshotArn": self._arn("cluster-snapshot", name),
             "DBClusterIdentifier": cluster,
             "SnapshotType": "automated" if name.startswith("rds:") else "manual",
             "SnapshotCreateTime": self.clock.now - dt.timedelta(hours=hours_old),
+            "ClusterCreateTime": CLUSTERS_CREATED,
             "Status": "available",
             "PercentProgress": 100,
             "Engine": "aurora-postgresql",
@@ -110,10 +120,10 @@ class FakeRds(FakeGroups):
             "StorageEncrypted": False,
             "StorageEncryptionType": "none",
             "MasterUsername": "postgres",
-            "Port": 5432,
-            "StorageType": "aurora",
-            "AllocatedStorage": 100,
+            "Port": 0,
+            "AllocatedStorage": 0,
             "TagList": [],
+            "VpcId": "vpc-0123456789abcdef0",
             **changes,
         }
         self.snapshots[name] = {key: value for key, value in snapshot.items() if value is not None}
@@ -124,6 +134,7 @@ class FakeRds(FakeGroups):
         self.clusters[name] = {
             "DBClusterIdentifier": name,
             "DBClusterArn": self._arn("cluster", name),
+            "ClusterCreateTime": CLUSTERS_CREATED,
             "DbClusterResourceId": f"cluster-{self.region.upper().replace('-', '')}{self._made:04}",
             "Status": "available",
             "Endpoint": f"{name}.cluster-c0ffee.{self.region}.rds.amazonaws.com",
@@ -131,7 +142,7 @@ class FakeRds(FakeGroups):
             "Engine": "aurora-postgresql",
             "EngineVersion": "16.4",
             "MasterUsername": "postgres",
-            "AllocatedStorage": 100,
+            "AllocatedStorage": 1,
             "DeletionProtection": False,
             "DBClusterMembers": [],
             "TagList": [],
@@ -256,8 +267,10 @@ class FakeRds(FakeGroups):
         if name in self.snapshots:
             raise Refusal("DBClusterSnapshotAlreadyExistsFault")
         self._refuse_what_isnt_shared(given["SourceDBClusterSnapshotIdentifier"])
+        original = self._original(given["SourceDBClusterSnapshotIdentifier"])
         copy = self.add_snapshot(
             name,
+            **{member: original[member] for member in KEPT_BY_COPIES if member in original},
             Status="copying",
             PercentProgress=0,
             SourceDBClusterSnapshotArn=given["SourceDBClusterSnapshotIdentifier"],
@@ -266,6 +279,13 @@ class FakeRds(FakeGroups):
         )
         self._after("CopyDBClusterSnapshot", lambda: copy.update(Status="available", PercentProgress=100))
         return {"DBClusterSnapshot": dict(copy)}
+
+    def _original(self, source: str) -> Thing:
+        """What is copied, where a test has made it."""
+        place, _, name = source.rpartition(":cluster-snapshot:")
+        region, account = place.split(":")[3:5] if place else (self.region, self.account)
+        there = self.world.get((account, region))
+        return there.snapshots.get(name, {}) if there else {}
 
     def _refuse_what_isnt_shared(self, source: str) -> None:
         if not source.startswith("arn:"):
@@ -381,6 +401,8 @@ class FakeRds(FakeGroups):
             raise Refusal("InvalidDBClusterStateFault", "it still contains DB instances in non-deleting state")
         if cluster["DeletionProtection"]:
             raise Refusal("InvalidParameterCombination", "Cannot delete protected Cluster")
+        if final_snapshot in self.snapshots:
+            raise Refusal("DBClusterSnapshotAlreadyExistsFault")
         if final_snapshot:
             self.add_snapshot(final_snapshot, name, 0, DbClusterResourceId=cluster["DbClusterResourceId"])
         if given.get("DeleteAutomatedBackups", True):
@@ -388,9 +410,13 @@ class FakeRds(FakeGroups):
             for each in automated:
                 if self.snapshots[each]["DBClusterIdentifier"] == name:
                     del self.snapshots[each]
-        cluster["Status"] = "deleting"
+        before = dict(cluster)
+        if final_snapshot:  # until it is taken, the cluster is called available
+            self._after("TakeFinalSnapshot", lambda: cluster.update(Status="deleting"))
+        else:
+            cluster["Status"] = "deleting"
         self._after("DeleteDBCluster", lambda: self._forget(self.clusters, name))
-        return {"DBCluster": dict(cluster)}
+        return {"DBCluster": before if final_snapshot else dict(cluster)}
 
     def _add_tags_to_resource(self, given: Thing) -> Thing:
         (tagged,) = [each for each in self.snapshots.values() if each["DBClusterSnapshotArn"] == given["ResourceName"]]

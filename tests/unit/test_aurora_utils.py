@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import (
+    ACCOUNT,
     OPERATION,
     OWN_TAGS,
     REGION,
@@ -22,6 +23,8 @@ from tests.unit.support import (
 )
 from utils.aurora_shapes import BROKEN_CLUSTER, BROKEN_INSTANCE
 from utils.aurora_utils import Aurora, ClusterBusy, NoRoom
+from utils.cluster_text import setting_lines
+from utils.differences import differences
 from utils.errors import StepFailed
 from utils.plans import ClusterPlan
 
@@ -173,6 +176,18 @@ def test_rule_8_what_a_restore_doesnt_take_is_said_in_one_change(rds: FakeRds, a
     }
 
 
+def test_a_port_that_rds_doesnt_tell_is_left_to_it_and_planned_in_words(rds: FakeRds, aurora: Aurora) -> None:
+    """It keeps the port of the snapshot's cluster, whichever that is (API reference, RestoreDBClusterFromSnapshot)."""
+    plan = a_cluster_plan(port=None, origins={"port": "snapshot"})
+    aurora.restore_cluster(plan, OPERATION)
+    assert "Port" not in rds.asked("RestoreDBClusterFromSnapshot")
+    assert any("the port that its source had [snapshot]" in line for line in setting_lines(plan))
+    rds.clusters[TARGET]["Port"] = 5433
+    made = aurora.cluster(TARGET)
+    assert made is not None
+    assert not [text for text in differences(plan, made, [], REGION) if text.startswith("port")]
+
+
 def test_rule_8_what_costs_is_switched_off_aloud(rds: FakeRds, aurora: Aurora) -> None:
     plan = a_cluster_plan(performance_insights_retention_days=0)
     aurora.restore_cluster(plan, OPERATION)
@@ -224,6 +239,16 @@ def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds
         "Tags": OWN_TAGS,
         "KmsKeyId": "alias/staging",
     }
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, "210987654321"])
+def test_a_copy_within_a_region_names_no_region(rds: FakeRds, aurora: Aurora, account: str) -> None:
+    """The SDK would sign a URL for it, which isn't to be sent within a region (API reference, PreSignedUrl)."""
+    source = f"arn:aws:rds:{REGION}:{account}:cluster-snapshot:prod-orders-tuesday"
+    aurora.copy_snapshot(replace(a_copy().steps[0], source_arn=source), a_copy().tags, OPERATION)
+    asked = rds.asked("CopyDBClusterSnapshot")
+    assert "SourceRegion" not in asked
+    assert asked["SourceDBClusterSnapshotIdentifier"] == ("prod-orders-tuesday" if account == ACCOUNT else source)
 
 
 def test_a_copy_without_a_key_asks_for_none(rds: FakeRds, aurora: Aurora) -> None:

@@ -117,12 +117,17 @@ def test_the_request_comes_before_the_stack_and_the_stack_before_the_source(
     assert (cluster.data_api, cluster.origins["data_api"]) == (False, "default")
 
 
-def test_without_like_source_the_source_isnt_even_looked_at(rds: FakeRds, production: dict[str, Any]) -> None:
+def test_without_like_source_the_source_is_only_asked_which_cluster_it_is(
+    rds: FakeRds, production: dict[str, Any]
+) -> None:
     rds.calls.clear()
     cluster = cluster_of(LIKE_SOURCE, like_source=False, db_instance_class="db.r6g.large")
-    assert (cluster.port, cluster.origins["port"]) == (5432, "snapshot")
+    assert (cluster.port, cluster.origins["port"]) == (None, "snapshot"), "RDS keeps the snapshot's own"
     assert cluster.backup_retention_days == 1
-    assert ("DescribeDBClusters", {"DBClusterIdentifier": SOURCE}) not in rds.calls
+    assert rds.calls.count(("DescribeDBClusters", {"DBClusterIdentifier": SOURCE})) == 1
+    assert "DescribeDBInstances" not in [operation for operation, given in rds.calls if "Filters" in given], (
+        "its members are nobody's model"
+    )
 
 
 def test_a_class_of_the_request_is_every_instances_and_the_number_the_sources(production: dict[str, Any]) -> None:
@@ -192,7 +197,7 @@ def test_a_source_that_is_gone_is_told_with_what_is_missing_now(rds: FakeRds) ->
 
 
 def test_a_source_that_may_not_be_read_is_told_as_well(rds: FakeRds, production: dict[str, Any]) -> None:
-    rds.refuse("DescribeDBClusters", "AccessDenied", "No.", status=403)
+    rds.refuse("DescribeDBClusters", "AccessDenied", "No.", status=403, times=2)
     message = refusal_of(db_instance_class="db.r6g.large")
     assert "can't be read (DescribeDBClusters is not allowed)" in message
     assert "serverless" not in message, "capacity doesn't matter to this class"

@@ -130,6 +130,21 @@ def test_a_deletion_isnt_done_before_its_final_snapshot_is(
     assert rds.changes()[-1] == "DeleteDBCluster"
 
 
+def test_rule_5_a_deletion_whose_answer_was_lost_isnt_begun_twice_while_rds_takes_the_final_snapshot(
+    rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    """RDS calls the cluster `available` until it has the snapshot, whose name is taken then."""
+    rds.seconds = {**DELETION_SECONDS, "TakeFinalSnapshot": 180}
+    rds.lose_answer("DeleteDBCluster")
+    with pytest.raises(TemporaryFailure):
+        delete(deleting(production))
+    assert rds.clusters[SOURCE]["Status"] == "available"
+    answer = watched(clock, delete(deleting(production, now=clock.now)), production)
+    assert answer["ready"] is True
+    assert rds.changes().count("DeleteDBCluster") == 2
+    assert answer["final_snapshot_arn"] == rds.snapshots["prod-orders-final-0123456789ab"]["DBClusterSnapshotArn"]
+
+
 def test_a_final_snapshot_that_failed_stops_the_run(
     rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
 ) -> None:

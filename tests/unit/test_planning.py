@@ -466,11 +466,18 @@ def test_a_source_isnt_deleted_for_the_sake_of_an_earlier_cluster_of_its_name(
 ) -> None:
     asked = {"delete_source": True, "confirm_delete_source": "prod-orders"}
     rds.snapshots["tuesday"]["DbClusterResourceId"] = "cluster-EARLIER"
-    message = refusal_of(**asked)
+    message = refusal_of(snapshot_identifier="tuesday", **asked)
     assert message.startswith("delete_source: 'tuesday' isn't of today's 'prod-orders'")
-    assert "an earlier cluster of that name (cluster-EARLIER)" in message
+    assert "another cluster of that name (cluster-EARLIER)" in message
     rds.snapshots["tuesday"]["DbClusterResourceId"] = production["DbClusterResourceId"]
     assert plan_of(**asked).delete_source
+    del rds.snapshots["tuesday"]["DbClusterResourceId"]  # as a copy's description
+    assert plan_of(snapshot_identifier="tuesday", **asked).delete_source
+    rds.snapshots["tuesday"]["ClusterCreateTime"] = dt.datetime(2024, 5, 6, 7, 8, tzinfo=dt.UTC)
+    message = refusal_of(snapshot_identifier="tuesday", **asked)
+    assert (
+        "but of another cluster of that name (created 2024-05-06 07:08 UTC): today's data would be nowhere" in message
+    )
 
 
 def test_deletion_protection_is_switched_off_only_when_that_is_asked_for(production: dict[str, Any]) -> None:

@@ -299,11 +299,19 @@ def test_a_tag_that_could_pass_for_a_systems_is_refused(key: str) -> None:
     assert message.startswith(f"tags: {key!r} starts with a reserved prefix.")
 
 
-@pytest.mark.parametrize("tags", [{"": "x"}, {"k" * 129: "x"}, {"k": "v" * 257}, {"k!": "x"}, {"k": "a,b"}])
+@pytest.mark.parametrize(
+    "tags", [{"": "x"}, {"k" * 129: "x"}, {"k": "v" * 257}, {"k!": "x"}, {"k": "a,b"}, {"k": "a\tb"}]
+)
 def test_a_tag_that_rds_doesnt_take_is_refused(tags: dict[str, str]) -> None:
     message = refusal_of({"tags": tags})
     assert message.startswith("tags: ")
     assert "1 to 128 characters" in message
+
+
+@pytest.mark.parametrize("value", ["aws:backup", "rds:prod-orders-2026-03-10", "RDS:x"])
+def test_a_value_that_begins_as_aws_own_is_refused(value: str) -> None:
+    message = refusal_of({"tags": {"snapshot": value}})
+    assert message.startswith(f"tags: the value {value!r} of 'snapshot' starts with a prefix that RDS reserves.")
 
 
 def test_too_many_tags_are_refused() -> None:

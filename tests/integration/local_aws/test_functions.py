@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import pathlib
+import uuid
 from typing import Any
 
 import pytest
@@ -151,6 +152,24 @@ def test_output_and_reports_reach_the_log_group_that_the_function_names(
     assert messages[0].split()[2] == messages[1].split()[2]
     assert abs(events[0]["timestamp"] / 1000 - aws.clock.time()) < 60
     assert "hello from" in base64.b64decode(answer["LogResult"]).decode()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_log_group_that_isnt_there_is_made_only_by_a_role_that_may(
+    aws: LocalAws, make_function: MakeFunction, make_role: MakeRole, is_there: bool
+) -> None:
+    """As Lambda does it: streams and events alone are enough for a group that exists."""
+    group = f"/mine/{uuid.uuid4()}"
+    if is_there:
+        aws.client("logs").create_log_group(logGroupName=group)
+    writes = {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"}
+    role, logging = make_role("lambda", writes), {"LogGroup": group}
+    arn = make_function("def handler(event, context): return 1", Role=role, LoggingConfig=logging)
+    assert invoke(aws, arn)[1] == 1
+    groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert [each["logGroupName"] for each in groups] == ([group] if is_there else [])
+    if is_there:
+        assert aws.client("logs").filter_log_events(logGroupName=group)["events"]
 
 
 def test_a_role_that_may_not_write_logs_leaves_none(
