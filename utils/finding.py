@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from utils import settings
 from utils.aurora_shapes import Snapshot
-from utils.aurora_utils import ENGINE, Aurora
+from utils.aurora_utils import ENGINE, AuroraReader
 from utils.aws import knows_region
 from utils.errors import RequestRefused
 from utils.identifiers import parse_snapshot_arn, snapshot_name
@@ -147,7 +147,9 @@ def place_problems(request: RestoreRequest, source: Source, run: Execution) -> I
         )
 
 
-def snapshot_problems(request: RestoreRequest, snapshot: Snapshot, source: Aurora, run: Execution) -> Iterator[str]:
+def snapshot_problems(
+    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, run: Execution
+) -> Iterator[str]:
     name = snapshot.identifier
     wanted = (request.source_cluster_id or "").lower()
     if wanted and snapshot.cluster_identifier != wanted:
@@ -170,7 +172,7 @@ def snapshot_problems(request: RestoreRequest, snapshot: Snapshot, source: Auror
         )
 
 
-def reused_name_problems(name: str, operation_id: str, where: Aurora) -> Iterator[str]:
+def reused_name_problems(name: str, operation_id: str, where: AuroraReader) -> Iterator[str]:
     """An execution's name is free again after 90 days: what bears this operation's name then holds older data."""
     if where.snapshot(name) is not None:
         yield (
