@@ -67,14 +67,12 @@ class NoRoom(Exception):
     """AWS has no capacity for this now, in the zone and class that were asked for."""
 
 
-class Aurora:
-    """Aurora in one region. Reading answers None for what doesn't exist; everything else unexpected is raised."""
+class AuroraReader:
+    """Look at Aurora in one region. None stands for what doesn't exist; everything else unexpected is raised."""
 
     def __init__(self, region: str, rds: RDSClient | None = None) -> None:
         self.region = region
         self._rds = rds or client("rds", region)
-
-    # Reading
 
     def snapshot(self, identifier: str) -> Snapshot | None:
         """By name or, in this region, ARN. Automated snapshots must be asked for as such.
@@ -163,7 +161,9 @@ class Aurora:
         except (ClientError, BotoCoreError):
             return []
 
-    # Making: each call, repeated after its answer was lost, finds its own work and leaves it at that
+
+class Aurora(AuroraReader):
+    """Change Aurora in one region. Each call, repeated after its answer was lost, finds its own work done."""
 
     def copy_snapshot(self, step: RouteStep, tags: Mapping[str, str], operation_id: str) -> Snapshot:
         """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from utils import settings
 from utils.aurora_shapes import Cluster, Snapshot
-from utils.aurora_utils import ENGINE, Aurora
+from utils.aurora_utils import ENGINE, AuroraReader
 from utils.aws import error_code, knows_region
 from utils.error_codes import DENIED_CODES
 from utils.errors import RequestRefused
@@ -239,7 +239,9 @@ def place_problems(request: RestoreRequest, source: Source, run: Execution) -> I
         )
 
 
-def snapshot_problems(request: RestoreRequest, snapshot: Snapshot, source: Aurora, run: Execution) -> Iterator[str]:
+def snapshot_problems(
+    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, run: Execution
+) -> Iterator[str]:
     name = snapshot.identifier
     wanted = (request.source_cluster_id or "").lower()
     if wanted and snapshot.cluster_identifier != wanted:
@@ -262,7 +264,7 @@ def snapshot_problems(request: RestoreRequest, snapshot: Snapshot, source: Auror
         )
 
 
-def reused_name_problems(name: str, operation_id: str, where: Aurora) -> Iterator[str]:
+def reused_name_problems(name: str, operation_id: str, where: AuroraReader) -> Iterator[str]:
     """An execution's name is free again after 90 days: what bears this operation's name then holds older data."""
     if where.snapshot(name) is not None:
         yield (

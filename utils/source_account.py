@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from utils import settings
 from utils.aurora_shapes import Cluster, Instance, Snapshot, newest_first, read_snapshot
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import Aurora, AuroraReader
 from utils.aws import AssumedRole, error_code, none_when
 from utils.error_codes import DENIED_CODES
 from utils.identifiers import snapshot_arn, snapshot_name
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 MAX_SESSION_NAME = 64
 
 
-class Source(Aurora):
-    """Of our own account, in any region."""
+class Source(AuroraReader):
+    """Look at Aurora in our own account, in any region. Nothing of a source can be changed through this."""
 
     access: Access = "own"
     why_no_role = ""
@@ -43,8 +43,8 @@ class Source(Aurora):
         return encryption_key(identifier, self.region)
 
 
-class SourceOfOtherAccount(Source):
-    """Through a role of that account."""
+class SourceOfOtherAccount(Source, Aurora):
+    """Look at another account's Aurora through a role there, and make, share and remove what a route needs."""
 
     access: Access = "role"
 
@@ -112,6 +112,12 @@ class SourceSharedByHand(Source):
         )
 
     def cluster(self, identifier: str) -> Cluster | None:
+        return None
+
+    def cluster_with_id(self, resource_id: str) -> Cluster | None:
+        return None
+
+    def instance(self, identifier: str) -> Instance | None:
         return None
 
     def instances_of(self, cluster_identifier: str) -> list[Instance]:

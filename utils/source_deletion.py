@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from utils.aurora_shapes import Cluster, Snapshot, in_order_of_deletion
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 from utils.finding import other_cluster, reused_name_problems
 from utils.identifiers import name_for
 from utils.plans import SourceDeletion
@@ -58,7 +58,7 @@ def deletion_problems(
         yield from reused_name_problems(name_for("final", name, operation_id), operation_id, source)
 
 
-def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: Aurora) -> SourceDeletion:
+def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: AuroraReader) -> SourceDeletion:
     return SourceDeletion(
         cluster_identifier=cluster.identifier,
         cluster_resource_id=cluster.resource_id,

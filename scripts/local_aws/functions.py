@@ -208,6 +208,7 @@ class _Environment:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        log.unlink()  # both have it open; without a name it goes with them
         threading.Thread(target=self._watch, name="lambda-exit", daemon=True).start()
 
     def _watch(self) -> None:
@@ -362,7 +363,12 @@ class Functions:
     def _retried(self, function: ProcessFunction, payload: bytes) -> None:
         retries = function.asynchronous_retries
         for attempt in range(retries + 1):
-            outcome, _ = self.invoke(function, payload)
+            try:
+                outcome, _ = self.invoke(function, payload)
+            except NotImplementedByLocalAws:
+                if self._closed.is_set():
+                    return
+                raise
             if outcome.error_type is None or attempt == retries:
                 return
             if self._clock.sleep(60 * (attempt + 1), self._closed):
@@ -441,6 +447,8 @@ class Functions:
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "en_US.UTF-8",
+            # Nobody's: else libraries would find the certificates and settings of whoever runs this.
+            "HOME": "/dev/null",
             "TZ": ":UTC",
             "PYTHONPATH": os.pathsep.join(str(path) for path in [task, *layers, self._runtime]),
             "LAMBDA_TASK_ROOT": str(task),

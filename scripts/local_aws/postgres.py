@@ -151,6 +151,7 @@ class Postgres:
         """Stop the server and delete the volume and everything else that was the cluster's."""
         with self._lock:
             self.stop(at_once=True)
+            self._servers.forget(self)
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def set_password(self, role: str, password: str) -> None:
@@ -219,6 +220,11 @@ class Servers:
         self._servers.append(server)
         return server
 
+    def forget(self, server: Postgres) -> None:
+        """It is destroyed, and needn't be stopped at the end."""
+        with contextlib.suppress(ValueError):
+            self._servers.remove(server)
+
     def new_volume(self) -> Volume:
         """The place for a snapshot's volume; nothing is there yet."""
         return Volume(self.directory / f"snapshot-{next(self._numbers)}")
@@ -235,9 +241,10 @@ class Servers:
 
     def close(self) -> None:
         """Stop every server. The directory is for its owner to delete."""
-        for server in self._servers:
+        servers = list(self._servers)
+        for server in servers:
             server.interrupt()
-        for server in self._servers:
+        for server in servers:
             server.stop(at_once=True)
         self._spawner.shutdown()
 

@@ -23,6 +23,7 @@ from tests.unit.support import (
     OTHER_EXECUTION,
     OWN_TAGS,
     REGION,
+    STATE_TABLE,
     TARGET,
     a_copy,
     a_plan,
@@ -360,6 +361,27 @@ def test_a_refused_request_leaves_a_record_with_what_was_asked(inbox: Inbox) -> 
     notify(a_task("failed", error=ExecutionError(error="RequestRefused", cause="No."), request={"prot": 1}))
     assert record().status == "failed"
     assert record().parameters == {"request": '{"prot": 1}'}
+
+
+WITH_PASSWORDS = {
+    "target_cluster_id": TARGET,
+    "master_password": "not-a-secret-1",
+    "tags": {"db_token": "not-a-secret-2", "team": "orders"},
+    "roles": [{"name": "etl", "pwd": "not-a-secret-3"}],
+}
+
+
+def test_a_password_in_a_refused_request_is_neither_stored_nor_told(inbox: Inbox) -> None:
+    """There is no field for one, so it is refused; and what was asked is repeated to people and kept in the table."""
+    refusal = ExecutionError(error="RequestRefused", cause="master_password: unknown field (value '***').")
+    notify(a_task("failed", error=refusal, request=WITH_PASSWORDS))
+    tables = client("dynamodb")
+    stored = json.dumps([tables.scan(TableName=name)["Items"] for name in (STATE_TABLE, AUDIT_TABLE)])
+    ((_, body),) = inbox.messages()
+    for where in (stored, body):
+        assert "not-a-secret" not in where
+        assert where.count("***") >= 3, "that something was there is said"
+        assert "orders" in where, "and what is no secret is repeated"
 
 
 def test_a_refused_request_of_any_size_fits_into_the_table(inbox: Inbox) -> None:

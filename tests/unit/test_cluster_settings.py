@@ -264,3 +264,18 @@ def test_only_a_login_that_rds_keeps_is_put_under_a_key(rds: FakeRds) -> None:
     assert cluster_of(STACK).master_secret_kms_key_id is None
     key = cluster_of(STACK, master_login="rds_managed").master_secret_kms_key_id
     assert key == STACK["MASTER_SECRET_KEY"]
+
+
+def test_what_was_only_shared_can_be_looked_at_and_not_changed() -> None:
+    """Its calls would go to our own account, where other clusters and snapshots may have the same names."""
+    changing = {name for name in vars(Aurora) if not name.startswith("_")}
+    assert {"delete_cluster", "delete_instance", "delete_snapshot", "copy_snapshot", "restore_cluster"} <= changing
+    assert [name for name in sorted(changing) if hasattr(SourceSharedByHand, name) or hasattr(Source, name)] == []
+
+
+def test_a_cluster_of_ours_is_not_taken_for_one_of_those_who_shared(production: dict[str, Any]) -> None:
+    shared = SourceSharedByHand("aws", "210987654321", REGION, "the stack's SourceRoleName is empty")
+    assert shared.cluster(SOURCE) is None
+    assert shared.cluster_with_id(production["DbClusterResourceId"]) is None
+    assert shared.instances_of(SOURCE) == []
+    assert all(shared.instance(each["DBInstanceIdentifier"]) is None for each in production["DBClusterMembers"])

@@ -174,3 +174,24 @@ def test_a_snapshot_is_not_restored_to_a_version_older_than_its_own(aws: LocalAw
     snapshot = take_snapshot(aws, new_cluster(aws, name("new"), EngineVersion="16.9")["DBClusterIdentifier"])
     with refused("InvalidParameterCombination", "16.9 to version 17.4"):
         restore(aws, snapshot, EngineVersion="17.4")
+
+
+# What it leaves on disk
+
+
+def test_what_is_deleted_leaves_no_file_however_much_there_was(aws: LocalAws) -> None:
+    """Embedded AWSs are used for hours: the disk holds what there is, not what there was."""
+
+    def volumes() -> set[str]:
+        return {each.name for each in aws.aurora.ca_bundle.parent.glob("*-*") if each.name[-1].isdigit()}
+
+    before = volumes()
+    for _ in range(5):
+        made = [new_cluster(aws, name("passing"))["DBClusterIdentifier"] for _ in range(3)]
+        taken = [take_snapshot(aws, each) for each in made]
+        assert len(volumes() - before) == 6
+        for snapshot, identifier in zip(taken, made, strict=True):
+            aws.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot)
+            delete(aws, identifier)
+        aws.clock.sleep(3600)
+        assert volumes() - before == set()

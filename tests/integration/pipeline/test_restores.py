@@ -7,7 +7,7 @@ import pytest
 from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
 from scripts.local_run.proof import Proof
 from scripts.local_run.stage import OTHER_REGION, REGION
-from tests.integration.pipeline.support import Pipeline, Run
+from tests.integration.pipeline.support import Pipeline, Run, until
 
 
 def assert_proved(pipeline: Pipeline, production: Production, run: Run) -> None:
@@ -198,8 +198,7 @@ def test_a_copy_of_two_days_stays_far_below_the_limit_of_events(
     pipeline.aws.aurora.durations = durations.scaled(172_800 / durations.copy_snapshot)
     try:
         arn = pipeline.start({"target_cluster_id": target, "source_region": OTHER_REGION, "kms_key_id": key})
-        while (copy := pipeline.state(arn.rsplit(":", 1)[-1])) is None or "copied_snapshot_arn" not in copy:
-            pass
+        until(lambda: "copied_snapshot_arn" in (pipeline.state(arn.rsplit(":", 1)[-1]) or {}), "the copy")
     finally:
         pipeline.aws.aurora.durations = durations
     run = pipeline.end(arn)
