@@ -181,6 +181,8 @@ class Cluster(Resource):
         self.manages_password = False
         self.global_cluster: str | None = None
         self.password_reset_begun = False
+        # What it was made from is all there, so that it can be backed up itself.
+        self.is_restorable = True
 
     @property
     def writer(self) -> Instance | None:
@@ -194,7 +196,7 @@ class Cluster(Resource):
             **self.attributes,
             **pending,
             **({"GlobalClusterIdentifier": self.global_cluster} if self.global_cluster else {}),
-            **(restorable if self.status == "available" else {}),
+            **(restorable if self.is_restorable and self.status != "creating" else {}),
             "DBClusterIdentifier": self.identifier,
             "DBClusterArn": self.arn,
             "Status": self.status,
