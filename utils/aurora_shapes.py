@@ -120,7 +120,11 @@ class Snapshot(Tagged, frozen=True, kw_only=True):
 
 
 class Cluster(Tagged, frozen=True, kw_only=True):
-    """A cluster. `unapplied_members`: those on which its static parameters wait for a reboot."""
+    """A cluster. `unapplied_members`: those on which its static parameters wait for a reboot.
+
+    `is_restorable`: RDS takes no backup of a cluster, not even a final snapshot, while it reports no time to which it
+    could be restored (Aurora User Guide, "Backup storage and restore"). `backup_recovery_point` is AWS Backup's.
+    """
 
     arn: str
     resource_id: str
@@ -141,6 +145,8 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     global_cluster: str | None
     replicas: list[str]
     replication_source: str | None
+    is_restorable: bool
+    backup_recovery_point: str | None
 
     @property
     def is_broken(self) -> bool:
@@ -226,6 +232,8 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         global_cluster=raw.get("GlobalClusterIdentifier") or None,
         replicas=raw.get("ReadReplicaIdentifiers", []),
         replication_source=raw.get("ReplicationSourceIdentifier") or None,
+        is_restorable=bool(raw.get("EarliestRestorableTime") and raw.get("LatestRestorableTime")),
+        backup_recovery_point=raw.get("AwsBackupRecoveryPointArn") or None,
         tags=_tags(raw.get("TagList")),
     )
 

@@ -143,9 +143,9 @@ class Aurora:
         """Let a rule of AWS Backup keep a cluster's continuous backup, and return the recovery point's ARN."""
         with self._world.lock:
             cluster = self.region(region, account).cluster(cluster_identifier)
-            point = f"recovery-point:continuous:{cluster.attributes['DbClusterResourceId'].lower()}-{uuid.uuid4().hex[:8]}"
-            there = cluster.region
-            arn = f"arn:{there.partition}:backup:{there.region_name}:{there.account_id}:{point}"
+            place = f"{cluster.region.partition}:backup:{cluster.region.region_name}:{cluster.region.account_id}"
+            of_it = cluster.attributes["DbClusterResourceId"].lower()
+            arn = f"arn:{place}:recovery-point:continuous:{of_it}-{uuid.uuid4().hex[:8]}"
             cluster.attributes["AwsBackupRecoveryPointArn"] = arn
             return arn
 

@@ -83,6 +83,7 @@ class FakeRds(FakeGroups):
         self.clusters: dict[str, Thing] = {}
         self.instances: dict[str, Thing] = {}
         self.exports: dict[str, Thing] = {}
+        self.retained_backups: list[Thing] = []
         self.passwords: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.page_size = 100
@@ -129,6 +130,8 @@ class FakeRds(FakeGroups):
             "MasterUsername": "postgres",
             "AllocatedStorage": 100,
             "DeletionProtection": False,
+            "EarliestRestorableTime": self.clock.now - dt.timedelta(days=1),
+            "LatestRestorableTime": self.clock.now,
             "DBClusterMembers": [],
             "TagList": [],
             **changes,
@@ -222,6 +225,10 @@ class FakeRds(FakeGroups):
                 {"AccountQuotaName": name, "Used": used, "Max": most} for name, (used, most) in quotas.items()
             ]
         }
+
+    def _describe_db_cluster_automated_backups(self, given: Thing) -> Thing:
+        assert given["Filters"] == [{"Name": "status", "Values": ["retained"]}]
+        return self._page("DBClusterAutomatedBackups", self.retained_backups, given)
 
     def _describe_db_clusters(self, given: Thing) -> Thing:
         if "DBClusterIdentifier" in given:
