@@ -12,7 +12,8 @@ from typing import Any
 from msgspec import Struct
 
 from utils.cluster_text import summary
-from utils.failure_text import Remains, cause_lines, next_lines, remains_lines
+from utils.failure_text import Remains, cause_lines, next_lines, production_lines, remains_lines
+from utils.foreign_text import one_line
 from utils.payloads import Archived, ExecutionError, UsersReady
 from utils.plan_text import plan_lines
 from utils.planned_calls import call_lines
@@ -54,11 +55,19 @@ def planned(plan: Plan, execution_id: str) -> Message:
 
 
 def succeeded(
-    plan: Plan, users: UsersReady, archive: Archived, record: OperationRecord, execution_id: str, now: dt.datetime
+    plan: Plan,
+    users: UsersReady,
+    archive: Archived,
+    record: OperationRecord,
+    execution_id: str,
+    now: dt.datetime,
+    corrects: str | None = None,
 ) -> Message:
+    """Say what was restored, from what, and what was deleted. `corrects`: when it was said to have failed."""
     snapshot, cluster = plan.snapshot, plan.cluster
     deletion = plan.source_deletion
     lines = [
+        *([f"Corrects   the message FAILED of {corrects}: everything was done after all"] if corrects else []),
         f"Restored   {cluster.identifier} ({record.cluster_resource_id})",
         *(f"Resumed    {line}" for line in plan.resumed),
         f"Endpoint   {users.endpoint}:{users.port}",
@@ -107,20 +116,22 @@ def failed(
     remains: Remains,
     clean_up: Mapping[str, Any],
     execution_id: str,
+    asked_before: Mapping[str, Any] | None = None,
 ) -> Message:
-    """Which step and why, what exists now, and the command that comes next."""
+    """Say how production stands, which step failed and why, what exists now, and the command that comes next."""
     step = record.state if record and record.status != "planned" else "snapshot-check"
     target = target_of(record, request)
     lines = [
+        *production_lines(remains),
         f"Step       {step}",
-        f"Error      {error.error}",
+        f"Error      {one_line(error.error)}",
         *(f"           {line}" for line in cause_lines(error)),
         "",
         "What exists now:",
         *(f"  {line}" for line in remains_lines(record, remains, clean_up)),
         "",
         "What to do next:",
-        *(f"  {line}" for line in next_lines(error, record, request, remains, execution_id)),
+        *(f"  {line}" for line in next_lines(error, record, request, remains, execution_id, asked_before or {})),
         "",
         f"Operation  {record.operation_id if record else execution_name(execution_id)}",
         f"Execution  {console_link(execution_id)}",
