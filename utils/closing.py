@@ -160,7 +160,7 @@ class OperationEnd:
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
             if copy is not None and copy.belongs_to(record.operation_id):
                 known = replace(known, copy=copy)
-            if known.cluster is None and known.copy is None:
+            if known.cluster is None and known.copy is None and deletion is None:
                 known = replace(known, snapshot_is_gone=_snapshot_is_gone(record))
         except (ClientError, BotoCoreError) as error:
             return replace(known, unknown=str(as_step_error(error)))
