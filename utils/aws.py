@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, Inc
 from botocore.exceptions import ConnectionError as NoConnection
 
 from utils.errors import StepFailed, TemporaryFailure
+from utils.foreign_text import MAX_SENTENCE, one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -162,11 +163,11 @@ def none_when(code: str, call: Callable[[], Answer]) -> Answer | None:
 def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryFailure:
     """The same failure in the words the state machine knows, naming call, code and what to do."""
     if isinstance(error, (NoConnection, HTTPClientError, IncompleteReadError)):
-        return TemporaryFailure(f"AWS could not be reached: {error}")
+        return TemporaryFailure(f"AWS could not be reached: {one_line(error, MAX_SENTENCE)}")
     if not isinstance(error, ClientError):
         return StepFailed(f"AWS could not even be asked: {error}. Check the stack's version and the function's role.")
     code, call = error_code(error), error.operation_name
-    message = error.response.get("Error", {}).get("Message", "")
+    message = one_line(error.response.get("Error", {}).get("Message", ""), MAX_SENTENCE)
     if code in TEMPORARY_CODES or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
         return TemporaryFailure(f"{call} answered {code}: {message}")
     if code in DENIED_CODES:

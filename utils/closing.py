@@ -15,7 +15,7 @@ from utils import metrics, settings
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
 from utils.errors import DuplicateRefused, RequestRefused
-from utils.failure_text import MAX_CAUSE, Remains, as_asked
+from utils.failure_text import MAX_CAUSE, Remains, as_asked, cause_lines
 from utils.foreign_text import one_line
 from utils.identifiers import is_operation_id, scheduled_operation_id
 from utils.lock import TargetLock
@@ -139,7 +139,7 @@ class OperationEnd:
     def told(self, subject: str) -> None:
         details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject}
         if self._task.outcome == "failed":
-            details |= {"error": self.error.error, "cause": self.error.cause[:2000]}
+            details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
         self._state.remember(notified_at=iso(self._task.run.now))
         self._state.audit("sns-notification", self._task.outcome, details)
 

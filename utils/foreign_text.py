@@ -11,8 +11,10 @@ from collections.abc import Iterable
 
 # PostgreSQL's names have 63 bytes, RDS's 255 characters: a whole name fits.
 MAX_NAME = 255
-# What another service says of an error: its first sentences.
-MAX_SENTENCE = 1_000
+# What another service says of an error: its first sentences, and IAM's whole explanation of a refusal.
+MAX_SENTENCE = 2_000
+# All that an error of ours says. Step Functions takes no cause beyond 32,768 characters.
+MAX_CAUSE = 20_000
 # How many names a sentence lists.
 MAX_LISTED = 50
 
