@@ -162,6 +162,8 @@ class Cluster(Tagged, frozen=True, kw_only=True):
 
     `pending_changes`: what RDS has accepted and not applied yet, as far as it is waited for.
     `is_limitless`: it has a DB shard group instead of instances. `is_outside_vpc`: express configuration made it.
+    `is_restorable`: RDS takes no backup of a cluster, not even a final snapshot, while it reports no time to which it
+    could be restored (Aurora User Guide, "Backup storage and restore"). `backup_recovery_point` is AWS Backup's.
     """
 
     arn: str
@@ -187,6 +189,8 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     replication_source: str | None
     is_limitless: bool
     is_outside_vpc: bool
+    is_restorable: bool
+    backup_recovery_point: str | None
 
     @property
     def is_broken(self) -> bool:
@@ -302,6 +306,8 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         replication_source=raw.get("ReplicationSourceIdentifier") or None,
         is_limitless=raw.get("ClusterScalabilityType") == "limitless",
         is_outside_vpc=raw.get("VPCNetworkingEnabled") is False or raw.get("InternetAccessGatewayEnabled", False),
+        is_restorable=bool(raw.get("EarliestRestorableTime") and raw.get("LatestRestorableTime")),
+        backup_recovery_point=raw.get("AwsBackupRecoveryPointArn") or None,
         tags=_tags(raw.get("TagList")),
     )
 

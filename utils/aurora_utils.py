@@ -29,7 +29,7 @@ from utils.rds_arguments import first_modify_arguments, instance_arguments, rest
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
-    from mypy_boto3_rds.type_defs import EventTypeDef
+    from mypy_boto3_rds.type_defs import AccountQuotaTypeDef, EventTypeDef
 
     from utils.plans import ClusterPlan, PlannedInstance, RouteStep
 
@@ -108,10 +108,25 @@ class AuroraReader:
 
     def room_for_snapshots(self) -> int | None:
         """How many manual snapshots may still be made; None where RDS doesn't say."""
-        for quota in self._rds.describe_account_attributes()["AccountQuotas"]:
-            if quota.get("AccountQuotaName") == "ManualClusterSnapshots":
-                return quota["Max"] - quota["Used"]
-        return None
+        quota = self._quota("ManualClusterSnapshots")
+        return quota["Max"] - quota["Used"] if quota else None
+
+    def room_for_retained_backups(self) -> int | None:
+        """How many deleted clusters' automated backups may still be retained; None where RDS doesn't say.
+
+        Their quota is the clusters' own (botocore's model, DBClusterAutomatedBackupQuotaExceededFault).
+        """
+        quota = self._quota("DBClusters")
+        if quota is None:
+            return None
+        pages = self._rds.get_paginator("describe_db_cluster_automated_backups").paginate(
+            Filters=[{"Name": "status", "Values": ["retained"]}]
+        )
+        return quota["Max"] - sum(len(page["DBClusterAutomatedBackups"]) for page in pages)
+
+    def _quota(self, name: str) -> AccountQuotaTypeDef | None:
+        quotas = self._rds.describe_account_attributes()["AccountQuotas"]
+        return next((each for each in quotas if each.get("AccountQuotaName") == name), None)
 
     def cluster(self, identifier: str) -> Cluster | None:
         answer = none_when(

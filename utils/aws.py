@@ -15,6 +15,7 @@ from botocore.exceptions import ConnectionError as NoConnection
 from utils.denials import denial_advice, key_advice
 from utils.error_codes import CAPACITY_CODES, advice_for, kind_of
 from utils.errors import StepFailed, TemporaryFailure
+from utils.foreign_text import MAX_SENTENCE, one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -139,11 +140,11 @@ def is_capacity_shortage(error: ClientError) -> bool:
 def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryFailure:
     """Return the same failure in the words the state machine knows, naming call, code and what to do."""
     if isinstance(error, (NoConnection, HTTPClientError, IncompleteReadError)):
-        return TemporaryFailure(f"AWS could not be reached: {error}")
+        return TemporaryFailure(f"AWS could not be reached: {one_line(error, MAX_SENTENCE)}")
     if not isinstance(error, ClientError):
         return StepFailed(f"AWS could not even be asked: {error}. Check the stack's version and the function's role.")
     code, call = error_code(error), error.operation_name
-    message = error.response.get("Error", {}).get("Message", "")
+    message = one_line(error.response.get("Error", {}).get("Message", ""), MAX_SENTENCE)
     about = error.response.get("ResponseMetadata", {})
     kind = kind_of(code, message, about.get("HTTPStatusCode", 400))
     if kind in ("temporary", "capacity"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.plans import ClusterPlan, PlannedInstance
 
 _LABEL_WIDTH = 12
@@ -23,7 +24,7 @@ def setting_lines(plan: ClusterPlan) -> Iterator[str]:
         ("maintenance", _maintenance(plan)),
         ("insights", _insights(plan)),
         ("logs", _logs(plan)),
-        ("tags", [", ".join(f"{key}={value}" for key, value in plan.tags.items())]),
+        ("tags", [", ".join(one_line(f"{key}={value}", MAX_SENTENCE) for key, value in plan.tags.items())]),
     ):
         text = ", ".join(parts)
         if text:

@@ -187,7 +187,10 @@ class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 class NotificationTask(Struct, frozen=True, kw_only=True):
-    """`planned` and `succeeded` carry the plan, `failed` the error and what became of the clean-up."""
+    """`planned` and `succeeded` carry the plan, `failed` the error and what became of the clean-up.
+
+    `stopped`: the execution ended while a step may have been at work, which nobody waited for.
+    """
 
     run: Execution
     outcome: Literal["planned", "succeeded", "failed"]
@@ -197,6 +200,7 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
     archive: Archived | None = None
     error: ExecutionError | None = None
     clean_up: Any = None
+    stopped: bool = False
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -129,6 +129,16 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
         return len({(each.db_instance_class, each.promotion_tier) for each in self.instances}) > 1
 
 
+class SourceInstance(Struct, frozen=True, kw_only=True):
+    """A member of the source cluster as it was: what it takes to create it again, should its cluster have to stay."""
+
+    identifier: str
+    db_instance_class: str
+    db_parameter_group_name: str | None = None
+    availability_zone: str | None = None
+    promotion_tier: int | None = None
+
+
 class SourceDeletion(Struct, frozen=True, kw_only=True):
     """The source cluster, by its name and by the id that no other cluster will ever have."""
 
@@ -138,6 +148,7 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     final_snapshot_identifier: str | None
     # In the order in which they go, the writer last. None in plans of older versions, which didn't name them.
     instance_identifiers: list[str] | None = None
+    instances: list[SourceInstance] = []
     # What the final snapshot is tagged with once it is there.
     tags: dict[str, str] = {}
     delete_automated_backups: bool = False

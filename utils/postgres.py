@@ -12,6 +12,7 @@ from msgspec import Struct
 from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
+from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.sqlstates import passes, refuses_the_login
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Session:
             if _may_pass(error):
                 raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
             self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt"))
-            return error.diag.message_primary or type(error).__name__
+            return one_line(error.diag.message_primary or type(error).__name__, MAX_SENTENCE)
         self._cursor.execute(sql.SQL("RELEASE SAVEPOINT attempt"))
         return None
 
@@ -92,7 +93,8 @@ def session(server: Server, database: str, user: str, password: str) -> Iterator
         with connected, connected.cursor() as open_cursor:
             yield Session(connected, open_cursor)
     except psycopg2.Error as error:
-        state, message = error.pgcode or "", error.diag.message_primary or type(error).__name__
+        state = error.pgcode or ""
+        message = one_line(error.diag.message_primary or type(error).__name__, MAX_SENTENCE)
         text = (
             f"PostgreSQL refused work in database {database!r} of {server.host}: {message} (SQLSTATE {state or '?'})."
         )
@@ -146,5 +148,6 @@ def _open(server: Server, database: str, user: str, password: str) -> connection
 
 
 def _no_login(server: Server, database: str, user: str, error: psycopg2.OperationalError) -> TemporaryFailure:
-    reason = str(error).strip().replace("\n", " ")
-    return TemporaryFailure(f"No login as {user!r} to {server.host}:{server.port}/{database} yet: {reason}")
+    reason = one_line(str(error).strip().replace("\n", " "), MAX_SENTENCE)
+    where = f"{server.host}:{server.port}/{one_line(database)}"
+    return TemporaryFailure(f"No login as {user!r} to {where} yet: {reason}")

@@ -43,6 +43,11 @@ def _naming_problems(request: RestoreRequest) -> Iterator[str]:
             f"operation_id: {request.operation_id!r} can't name an operation. "
             "Use 1 to 80 letters, digits, hyphens and underscores, or leave it out to use the execution's name."
         )
+    if request.resume and request.operation_id is None:
+        yield (
+            "resume: True says nothing without operation_id. Give the operation_id of the operation that is to be "
+            "resumed, as its message names it."
+        )
     if request.scheduled_at is not None and scheduled_operation_id(request.scheduled_at) is None:
         yield (
             f"scheduled_at: {request.scheduled_at!r} is no moment. Let the schedule fill it in, as "

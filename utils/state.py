@@ -69,6 +69,11 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     earlier_executions: list[str] = []
     notified_at: str | None = None
 
+    @property
+    def planned_instances(self) -> list[str]:
+        """The members of the cluster that the operation makes, as its plan names them."""
+        return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
+
     def entered(self, step: str) -> dt.datetime:
         """When this execution, or a redrive of it, first entered a step: its deadline counts from there."""
         return dt.datetime.fromisoformat(self.step_times[step])

@@ -22,6 +22,7 @@ from moto.core.utils import camelcase_to_underscores
 from moto.rds.models import rds_backends
 
 from scripts.local_aws import (  # noqa: F401 each of them registers its operations
+    aurora_automated_backups,
     aurora_clusters,
     aurora_deletions,
     aurora_events,
@@ -146,6 +147,25 @@ class Aurora:
             cluster = self.region(region, account).cluster(cluster_identifier)
             tags = {"aws:backup:source-resource": cluster.attributes["DbClusterResourceId"]}
             return snapshot_of(cluster, f"awsbackup:job-{uuid.uuid4()}", "awsbackup", tags).identifier
+
+    def back_up_continuously(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> str:
+        """Let a rule of AWS Backup keep a cluster's continuous backup, and return the recovery point's ARN."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            place = f"{cluster.region.partition}:backup:{cluster.region.region_name}:{cluster.region.account_id}"
+            of_it = cluster.attributes["DbClusterResourceId"].lower()
+            arn = f"arn:{place}:recovery-point:continuous:{of_it}-{uuid.uuid4().hex[:8]}"
+            cluster.attributes["AwsBackupRecoveryPointArn"] = arn
+            return arn
+
+    def hold_back_restorable_times(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> None:
+        """Let a cluster that is available be one whose restore isn't complete, as a large volume's."""
+        with self._world.lock:
+            self.region(region, account).cluster(cluster_identifier).is_restorable = False
 
     def make_unencrypted(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> None:
         """Let a cluster without a key be one from before February 2026, when there was no default encryption."""

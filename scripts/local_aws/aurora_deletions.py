@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
+from scripts.local_aws.aurora_automated_backups import (
+    check_retained_backups,
+    delete_automated_snapshots,
+    deletes_backups,
+    retain,
+)
 from scripts.local_aws.aurora_clusters import IDLE
 from scripts.local_aws.aurora_global import stop_replicating
 from scripts.local_aws.aurora_managed_password import stop_managing
-from scripts.local_aws.aurora_quotas import check_retained_backups
-from scripts.local_aws.aurora_records import Cluster
 from scripts.local_aws.aurora_region import AuroraBackend, operation
 from scripts.local_aws.aurora_snapshots import snapshot_of
 
@@ -50,8 +54,12 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     if final and cluster.status != "available":
         message = f"DB cluster {cluster.identifier} is {cluster.status}: no final snapshot can be taken of it."
         rules.refuse("InvalidDBClusterStateFault", message)
-    if not parameters.get("DeleteAutomatedBackups", True):
+    takes_backups = deletes_backups(cluster, parameters)
+    if not takes_backups:
         check_retained_backups(region)
+    if final and cluster.attributes.get("KmsKeyId"):
+        # KMSKeyNotAccessibleFault is among the operation's errors (botocore's model): the snapshot needs the key.
+        region.key(cluster.attributes["KmsKeyId"])
     if final:
         snapshot_of(cluster, rules.identifier(parameters, "FinalDBSnapshotIdentifier"), "manual", {})
     now, world = region.world.clock.time(), region.world
@@ -63,8 +71,10 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         stop_managing(cluster)
         stop_replicating(cluster)
         world.work(cluster.postgres.destroy, f"destroy {cluster.identifier}")
-        if parameters.get("DeleteAutomatedBackups", True):
-            _delete_automated_snapshots(region, cluster)
+        if takes_backups:
+            delete_automated_snapshots(region, cluster.attributes["DbClusterResourceId"])
+        else:
+            retain(region, cluster)
 
     if not final:
         cluster.enter("deleting", seconds, then=gone)
@@ -74,11 +84,3 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         "available", snapshot_taken, then=lambda: cluster.enter("deleting", seconds - snapshot_taken, then=gone)
     )
     return {"DBCluster": cluster.describe()}
-
-
-def _delete_automated_snapshots(region: AuroraBackend, cluster: Cluster) -> None:
-    resource = cluster.attributes["DbClusterResourceId"]
-    for snapshot in list(region.cluster_snapshots.values()):
-        ours = snapshot.attributes.get("DbClusterResourceId") == resource
-        if ours and snapshot.attributes["SnapshotType"] == "automated":
-            snapshot.discard()

@@ -190,6 +190,8 @@ class Cluster(Resource):
         self.global_cluster: str | None = None
         self.password_reset_begun = False
         self.writer: Instance | None = None
+        # What it was made from is all there, so that it can be backed up itself.
+        self.is_restorable = True
 
     def elect_writer(self) -> None:
         """Keep the writer, or have the first available member become it.
@@ -208,7 +210,7 @@ class Cluster(Resource):
             **without_standard_storage(self.attributes),
             **pending,
             **({"GlobalClusterIdentifier": self.global_cluster} if self.global_cluster else {}),
-            **(restorable if self.status == "available" else {}),
+            **(restorable if self.is_restorable and self.status != "creating" else {}),
             "DBClusterIdentifier": self.identifier,
             "DBClusterArn": self.arn,
             "Status": self.status,

@@ -36,6 +36,7 @@ class AuroraBackend(BaseBackend):
         self.cluster_snapshots: dict[str, Snapshot] = {}
         self.events: list[dict[str, Any]] = []
         self.export_tasks: dict[str, ExportTask] = {}
+        self.retained_backups: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, dict[str, dict[str, Any]]] = {"subgrp": {}, "cluster-pg": {}, "pg": {}}
         self.group_parameters: dict[str, dict[str, tuple[str, str]]] = {}
         self.group_tags: dict[str, dict[str, str]] = {}

@@ -73,6 +73,10 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
     if identifier in region.cluster_snapshots:
         message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
         rules.refuse(EXISTS, message)
+    if not cluster.is_restorable:
+        # Aurora user guide, "Backup storage and restore": no backup while either time is NULL. The code isn't verified.
+        message = f"DB cluster {cluster.identifier} can't be backed up yet: its LatestRestorableTime is null."
+        rules.refuse("InvalidDBClusterStateFault", message)
     if kind == "manual":
         quotas.check_manual_snapshots(region)
     attributes = {name: cluster.attributes[name] for name in _TAKEN_FROM_CLUSTER if name in cluster.attributes}

@@ -40,14 +40,13 @@ class Durations:
 
 @dataclasses.dataclass(frozen=True)
 class Quotas:
-    """How many an account may have in a region. The defaults are AWS's; that of retained backups isn't verified."""
+    """How many an account may have in a region. The defaults are AWS's. Backups of as many clusters can be retained."""
 
     clusters: int = 40
     instances: int = 40
     manual_cluster_snapshots: int = 100
     copies_in_progress: int = 5
     export_tasks_in_progress: int = 5
-    retained_automated_backups: int = 40
     global_clusters: int = 5
 
 

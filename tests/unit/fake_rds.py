@@ -93,6 +93,7 @@ class FakeRds(FakeGroups):
         self.exports: dict[str, Thing] = {}
         self.events: list[Thing] = []
         self.writers: dict[str, str] = {}
+        self.retained_backups: list[Thing] = []
         self.passwords: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.page_size = 100
@@ -144,6 +145,8 @@ class FakeRds(FakeGroups):
             "MasterUsername": "postgres",
             "AllocatedStorage": 1,
             "DeletionProtection": False,
+            "EarliestRestorableTime": self.clock.now - dt.timedelta(days=1),
+            "LatestRestorableTime": self.clock.now,
             "DBClusterMembers": [],
             "TagList": [],
             **changes,
@@ -237,6 +240,10 @@ class FakeRds(FakeGroups):
                 {"AccountQuotaName": name, "Used": used, "Max": most} for name, (used, most) in quotas.items()
             ]
         }
+
+    def _describe_db_cluster_automated_backups(self, given: Thing) -> Thing:
+        assert given["Filters"] == [{"Name": "status", "Values": ["retained"]}]
+        return self._page("DBClusterAutomatedBackups", self.retained_backups, given)
 
     def _describe_db_clusters(self, given: Thing) -> Thing:
         if "DBClusterIdentifier" in given:

@@ -230,7 +230,7 @@ def test_rule_7_a_failure_says_step_cause_remains_and_the_next_command() -> None
     assert "Error      StepFailed\n           The copy is gone.\n           Look for it." in body
     assert "Nothing of this operation's: no cluster, no copied snapshot." in body
     machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{MACHINE}"
-    given = json.dumps({"operation_id": OPERATION, "port": 5433})
+    given = json.dumps({"operation_id": OPERATION, "port": 5433, "resume": True})
     assert f"aws stepfunctions start-execution --state-machine-arn {machine} --input '{given}'" in body
     assert "then resume this operation: it goes on with what it has made." in body
 
@@ -297,7 +297,22 @@ def test_rule_7_a_failed_clean_up_is_told_beside_the_first_error() -> None:
 
 
 def test_a_clean_up_that_kept_something_says_why() -> None:
-    assert "Nothing was cleaned up: its users can log in." in failure(clean_up={"skipped": "its users can log in"}).body
+    assert "No cluster was deleted: its users can log in." in failure(clean_up={"skipped": "its users can log in"}).body
+
+
+def test_a_clean_up_says_what_it_took_away_also_where_it_kept_the_other() -> None:
+    """Cluster and copy are two things."""
+    copied = "Cleaned up: the copied snapshot was deleted"
+    body = failure(
+        clean_up={"skipped": "no cluster was made"},
+        copy_clean_up_at="2026-03-10T03:50:00.000Z",
+        plan={"target_cluster_id": TARGET, "copy": {"identifier": "prod-orders-copy"}},
+    ).body
+    assert copied in body
+    assert "No cluster was deleted: no cluster was made." in body
+    done = {"cluster_identifier": TARGET, "cluster_resource_id": "cluster-OURS", "ready": True}
+    assert f"Cleaned up: cluster {TARGET} (cluster-OURS) was deleted." in failure(clean_up=done).body
+    assert copied not in failure(clean_up=done).body
 
 
 def test_rule_7_what_cant_be_asked_is_said_to_be_unknown() -> None:
