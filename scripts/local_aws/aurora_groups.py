@@ -60,6 +60,19 @@ def modify_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) 
     return {"DBSubnetGroup": after}
 
 
+@operation("DeleteDBSubnetGroup", "DBSubnetGroupName")
+def delete_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    group = region.subnet_group(parameters["DBSubnetGroupName"].lower())
+    name = group["DBSubnetGroupName"]
+    if any(cluster.attributes["DBSubnetGroup"] == name for cluster in region.clusters.values()):
+        rules.refuse(
+            "InvalidDBSubnetGroupStateFault",
+            f"Cannot delete the subnet group '{name}' because at least one database cluster is still using it.",
+        )
+    del region.groups["subgrp"][name]
+    return {}
+
+
 @operation("DescribeDBSubnetGroups", "DBSubnetGroupName", *_PAGE)
 def describe_db_subnet_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters.get("DBSubnetGroupName")

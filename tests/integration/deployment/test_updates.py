@@ -240,7 +240,6 @@ PLAIN: Changes = {
     "InheritedLogins": "lock",
     "Quarantine": "true",
     "NotificationEmail": "team@example.com",
-    "ScheduleState": "ENABLED",
     "ScheduleExpression": "rate(1 day)",
     "ScheduleTimezone": "Europe/Berlin",
     "ArchiveSnapshot": "keep",
@@ -256,6 +255,10 @@ PLAIN: Changes = {
     "FreshnessHours": "24",
     "LogRetentionDays": "30",
 }
+
+
+NOT_HERE = {"ScheduleState"}
+"""The embedded AWS fires no schedules, and refuses one that is switched on."""
 
 
 def every(place: Place) -> dict[str, list[Changes]]:
@@ -327,7 +330,7 @@ def test_a_path_of_roles_that_keep_their_names_is_refused_and_the_stack_goes_on(
 
 def test_every_parameter_has_its_update(place: Place) -> None:
     """A new parameter needs an entry above."""
-    assert set(every(place)) == set(document()["Parameters"])
+    assert set(every(place)) | NOT_HERE == set(document()["Parameters"])
 
 
 @pytest.mark.series
