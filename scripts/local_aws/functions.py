@@ -431,8 +431,8 @@ class Functions:
         if not name.startswith("AWS_ENDPOINT_URL_"):
             return value
         network = ec2_backends[function.account_id][function.region]
-        endpoints = [each for each in network.vpc_end_points.values() if each.state != "deleted" and each.dns_entries]
-        names = {each.dns_entries["dns_name"] for each in endpoints}
+        endpoints = [each for each in network.vpc_end_points.values() if each.state != "deleted"]
+        names = {entry["dns_name"] for each in endpoints for entry in each.dns_entries or []}
         return self.endpoint_url if urlsplit(value).hostname in names else value
 
     def _layer(self, function: ProcessFunction, arn: str) -> list[pathlib.Path]:
