@@ -65,7 +65,7 @@ def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
     calls = aws.stats.calls[calls_before:]
     result, held = _conclude(place, production, followed, execution_arn, calls, console)
     invocations = aws.stats.invocations[invocations_before:]
-    costs = run_costs(followed.state_transitions, invocations, place.function_memory(), calls)
+    costs = run_costs(followed.state_transitions, invocations, place.function_memory(), calls, place.logged())
     result["lambda_invocations"] = len(invocations)
     result["cost_dollars"] = round(total(costs), 6)
     report.show_costs(costs, console)
