@@ -275,7 +275,7 @@ def a_role(name: str, path: str) -> dict[str, Any]:
 
 
 def test_what_has_to_be_replaced_but_keeps_its_name_is_refused(stack: Stack) -> None:
-    named = {"Capabilities": ["CAPABILITY_NAMED_IAM"]}
+    named: dict[str, Any] = {"Capabilities": ["CAPABILITY_NAMED_IAM"]}
     stack.go({"R": a_role(stack.name, "/")}, "CREATE", **named)
     assert stack.go({"R": a_role(stack.name, "/a/")}, **named) == "UPDATE_ROLLBACK_COMPLETE"
     events = stack.client.describe_stack_events(StackName=stack.name)["StackEvents"]
