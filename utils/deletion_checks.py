@@ -17,7 +17,9 @@ from utils.protection import why_not_deletable
 from utils.surroundings import encryption_key
 
 
-def deletion_obstacles(deletion: SourceDeletion, cluster: Cluster, source: AuroraReader, *, has_begun: bool) -> Iterator[str]:
+def deletion_obstacles(
+    deletion: SourceDeletion, cluster: Cluster, source: AuroraReader, *, has_begun: bool
+) -> Iterator[str]:
     """Say all that stands in the way of the planned deletion now, each with its remedy."""
     name, region = cluster.identifier, source.region
     if (why := why_not_deletable(cluster, source)) is not None:

@@ -98,7 +98,11 @@ class CheckRestoreTask(Struct, frozen=True, kw_only=True):
 
 
 class SetupUsersTask(Struct, frozen=True, kw_only=True):
+    """The roles are what the stack calls them; the application secret may call them otherwise."""
+
     run: Run
+    application_role: str
+    read_only_role: str
     inherited_logins: InheritedLogins = "report"
     quarantine: bool = False
 

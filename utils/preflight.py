@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from utils import settings
+from utils.application_logins import RoleNames
 from utils.application_secret import ApplicationSecret
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE
@@ -42,7 +43,8 @@ def place_and_key_problems(
 def secret_problems(master_username: str, master_login: str) -> Iterator[str]:
     """The admin secret isn't touched where RDS keeps the login."""
     admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
-    application = ApplicationSecret(settings.text("APP_SECRET_ARN"))
+    names = RoleNames(settings.optional("APPLICATION_USERNAME"), settings.optional("READ_ONLY_USERNAME"))
+    application = ApplicationSecret(settings.text("APP_SECRET_ARN"), names)
     if master_login == "pipeline" and (why := admin.why_unusable()) is not None:
         yield f"admin_secret: {admin.arn!r} {why}"
     for wrong in application.whats_wrong(master_username):

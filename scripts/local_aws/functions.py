@@ -35,8 +35,10 @@ import time
 import uuid
 import zipfile
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import moto.awslambda.models as moto_lambda
+from moto.ec2.models import ec2_backends
 from moto.logs.models import logs_backends
 from moto.utilities.utils import get_partition
 
@@ -466,8 +468,20 @@ class Functions:
             "AWS_LAMBDA_LOG_LEVEL": function.logging_config.get("ApplicationLogLevel", ""),
             "AWS_ENDPOINT_URL": self.endpoint_url,
             **role.environment(),
-            **{name: str(value) for name, value in (function.environment_vars or {}).items()},
+            **{
+                name: self._reached(function, name, str(value))
+                for name, value in (function.environment_vars or {}).items()
+            },
         }
+
+    def _reached(self, function: ProcessFunction, name: str, value: str) -> str:
+        """Return where a service's own endpoint leads: a host name of a VPC endpoint that exists leads to this AWS."""
+        if not name.startswith("AWS_ENDPOINT_URL_"):
+            return value
+        network = ec2_backends[function.account_id][function.region]
+        endpoints = [each for each in network.vpc_end_points.values() if each.state != "deleted"]
+        names = {entry["dns_name"] for each in endpoints for entry in each.dns_entries or []}
+        return self.endpoint_url if urlsplit(value).hostname in names else value
 
     def _layer(self, function: ProcessFunction, arn: str) -> list[pathlib.Path]:
         directories = self.layers.get(arn)

@@ -73,7 +73,7 @@ def attempt(place: Stage, production: Production, request: Any, console: Console
     calls = aws.stats.calls_since(last_call)
     result, held = _conclude(place, production, followed, execution_arn, calls, console)
     invocations = aws.stats.invocations[invocations_before:]
-    costs = run_costs(followed.state_transitions, invocations, place.function_memory(), calls)
+    costs = run_costs(followed.state_transitions, invocations, place.function_memory(), calls, place.logged())
     result["lambda_invocations"] = len(invocations)
     result["cost_dollars"] = round(total(costs), 6)
     report.show_costs(costs, console)

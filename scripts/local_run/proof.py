@@ -40,7 +40,9 @@ class Proof:
         self.plan: dict[str, Any] = run.output["plan"]
         self.calls = changes_of_run(calls)
         self.admin = self._master_login()
-        self.app = stage.secret("AppSecretArn")
+        users = run.output["users"]
+        names = {"app_username": users["application_role"], "readonly_user": users["read_only_role"]}
+        self.app = {**stage.secret("AppSecretArn"), **names}
         self.server = Server(run.output["users"]["endpoint"], run.output["users"]["port"])
         self.rows: dict[str, int] = {}
         self.failures: list[str] = []

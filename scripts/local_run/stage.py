@@ -54,6 +54,18 @@ class Stage:
         functions = self.aws.client("lambda").list_functions()["Functions"]
         return {each["FunctionName"]: each["MemorySize"] for each in functions}
 
+    def logged(self) -> list[str]:
+        """Return every line that the stack's functions have logged."""
+        logs = self.aws.client("logs")
+        groups = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+        pages = logs.get_paginator("filter_log_events")
+        return [
+            event["message"]
+            for group in groups
+            for page in pages.paginate(logGroupName=group["logGroupName"])
+            for event in page["events"]
+        ]
+
     def secret(self, output: str) -> dict[str, Any]:
         """The current value of one of the stack's secrets."""
         answer = self.aws.client("secretsmanager").get_secret_value(SecretId=self.stack.outputs[output])

@@ -72,7 +72,7 @@ def login(postgres: Postgres) -> MasterLogin:
 
 
 def task(**changes: Any) -> SetupUsersTask:
-    return SetupUsersTask(run=a_run(**changes))
+    return SetupUsersTask(run=a_run(**changes), application_role="app_user", read_only_role="app_readonly")
 
 
 def record() -> OperationRecord:
@@ -184,7 +184,7 @@ def test_a_password_that_was_never_staged_is_for_a_person() -> None:
 
 
 def test_an_unusable_application_secret_stops_the_run_after_the_proof_of_the_login(login: MasterLogin) -> None:
-    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString='{"user": "x"}')
+    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString='["x"]')
     with pytest.raises(StepFailed, match="isn't what it should be"):
         set_up(task())
     assert record().login_proven_at is not None

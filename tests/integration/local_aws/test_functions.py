@@ -263,3 +263,20 @@ def test_functions_are_listed_and_described_as_they_were_made(aws: LocalAws, mak
     assert configuration["Timeout"] == 77
     assert configuration["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/my/group"}
     assert arn in [function["FunctionArn"] for function in client.list_functions()["Functions"]]
+
+
+def test_a_services_own_endpoint_leads_here_if_there_is_one_of_that_name(
+    aws: LocalAws, make_function: MakeFunction
+) -> None:
+    """Else it leads where its name says, which is nowhere."""
+    ec2 = aws.client("ec2")
+    vpc, subnet = (ec2.describe_subnets()["Subnets"][0][key] for key in ("VpcId", "SubnetId"))
+    endpoint = ec2.create_vpc_endpoint(
+        VpcId=vpc, VpcEndpointType="Interface", ServiceName="com.amazonaws.us-east-1.secretsmanager", SubnetIds=[subnet]
+    )["VpcEndpoint"]
+    source = "import os\ndef handler(event, context):\n    return os.environ['AWS_ENDPOINT_URL_SECRETS_MANAGER']\n"
+    there, gone = f"https://{endpoint['DnsEntries'][0]['DnsName']}", "https://vpce-0.secretsmanager.example"
+    for url, leads_to in ((there, aws.endpoint_url), (gone, gone)):
+        arn = make_function(source, Environment={"Variables": {"AWS_ENDPOINT_URL_SECRETS_MANAGER": url}})
+        assert json.load(aws.client("lambda").invoke(FunctionName=arn)["Payload"]) == leads_to
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"]])

@@ -114,7 +114,7 @@ def test_a_secret_that_is_no_use_fails_with_its_remedy(pipeline: Pipeline, targe
     secrets = pipeline.aws.client("secretsmanager")
     arn = pipeline.place.stack.outputs["AppSecretArn"]
     before = secrets.get_secret_value(SecretId=arn)["SecretString"]
-    secrets.put_secret_value(SecretId=arn, SecretString='{"user": "x"}')
+    secrets.put_secret_value(SecretId=arn, SecretString='{"app_username": ["x"]}')
     try:
         run = pipeline.run({"target_cluster_id": target})
     finally:

@@ -129,14 +129,14 @@ def application_secret(pipeline: Pipeline) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"user": "app"}, "isn't a JSON object with the texts app_username"),
+        ({"app_username": ["app"]}, "isn't a JSON object with the texts app_username"),
         ({"app_username": "rdsadmin", "readonly_user": "report"}, "app_username is 'rdsadmin', which can't be a role"),
         ({"app_username": "prod_master", "readonly_user": "report"}, "app_username is 'prod_master', which can't be"),
         ({"app_username": "app", "readonly_user": "app"}, "readonly_user is 'app' like its app_username"),
     ],
 )
 def test_an_application_secret_that_cant_be_used(
-    pipeline: Pipeline, target: str, application_secret: str, content: dict[str, str], words: str
+    pipeline: Pipeline, target: str, application_secret: str, content: dict[str, object], words: str
 ) -> None:
     secrets = pipeline.aws.client("secretsmanager")
     secrets.put_secret_value(SecretId=application_secret, SecretString=json.dumps(content))
