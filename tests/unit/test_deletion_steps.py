@@ -168,7 +168,7 @@ def test_a_source_that_is_renamed_while_it_is_deleted_isnt_called_gone(
     rds.clusters["renamed"] = {**rds.clusters.pop(SOURCE), "DBClusterIdentifier": "renamed"}
     late = a_run(now=NOW + dt.timedelta(hours=12))
     assert look({"run": a_run(), "progress": progress})["ready"] is False
-    with pytest.raises(StepFailed, match=r"prod-orders \(called renamed by now\) is deleting 12.0 hours"):
+    with pytest.raises(StepFailed, match=r"prod-orders \(renamed to renamed\) is deleting 12.0 hours"):
         look({"run": late, "progress": progress})
 
 
