@@ -401,6 +401,15 @@ def test_a_source_that_is_busy_is_asked_again_before_anything_goes(
     assert rds.changes() == []
 
 
+def test_a_source_that_is_broken_loses_nothing_and_is_said_to_be(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    production["Status"] = "inaccessible-encryption-credentials-recoverable"
+    with pytest.raises(StepFailed, match=r"nothing of it was deleted\.\nprod-orders is inaccessible-encryption"):
+        delete(deleting(production))
+    assert rds.changes() == []
+
+
 @pytest.mark.parametrize(
     ("members", "error", "said"),
     [
