@@ -65,8 +65,8 @@ class Work:
         record = self.state.recall()
         if record is not None and record.execution_id != self.run.execution_id:
             raise StepFailed(
-                f"Operation {self.run.operation_id} is {record.execution_id}'s by now, which has resumed it. "
-                "This run stopped before touching anything more. Nothing is to do here."
+                f"Execution {record.execution_id} has resumed operation {self.run.operation_id}. "
+                "This execution stopped without further changes. No action is needed."
             )
         if record is None:
             raise StepFailed(

@@ -120,6 +120,13 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
         deletion_obstacles(deletion, cluster, source, has_begun=record.source_deletion_at is not None)
     ):
         raise _not_to_go("\n".join(obstacles), deletion, source)
+    if cluster.is_broken:
+        raise _not_to_go(
+            f"{cluster.identifier} is {cluster.status}, and only an available cluster is deleted. Look at it: "
+            f"{_look_at(cluster.identifier, source)}",
+            deletion,
+            source,
+        )
     if not cluster.is_available:
         raise TemporaryFailure(
             f"{state_of_source(look_at_source(deletion, source))} It is {cluster.status} at the moment, and only an "
@@ -196,6 +203,12 @@ def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Au
         raise type(failure)(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from error
     except TemporaryFailure as failure:
         raise TemporaryFailure(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from failure
+
+
+def delete_unfinished(cluster: Cluster, target: Aurora) -> None:
+    """Delete what a failed operation made, with all its backups but AWS Backup's, which RDS doesn't delete."""
+    keeps = cluster.backup_recovery_point is not None
+    delete_with_instances(target, cluster, final_snapshot=None, keep_backups=keeps)
 
 
 def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None, keep_backups: bool) -> None:

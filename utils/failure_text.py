@@ -187,7 +187,9 @@ def next_lines(
         yield "cluster may be the only one left, so nothing here tells you to delete it."
     else:
         yield "Fix the cause, then resume this operation: it goes on with what it has made."
-    yield from _resume(execution_id, repeated, record, here)
+    # What may not be shown is left out: it is the operation's own then, and *** would be refused as another value.
+    shown_whole = {name: value for name, value in repeated.items() if value == request[name]}
+    yield from _resume(execution_id, shown_whole, record, here)
     if remains.cluster is not None:
         yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier} {here}"
     elif remains.may_appear:

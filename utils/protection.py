@@ -23,12 +23,15 @@ def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
     """Why a source cluster has to stay, whatever the request says; None when it may go."""
     pattern = settings.text("DELETABLE_CLUSTER_PATTERN")
     if not fnmatchcase(cluster.identifier, pattern):
-        return f"isn't among the clusters that the stack's DeletableClusterPattern ({pattern}) lets go"
+        return f"does not match the stack's DeletableClusterPattern ({pattern}), so it must not be deleted"
     names = settings.text("DELETABLE_INSTANCE_PATTERN")
     if others := [each for each in cluster.member_identifiers if not fnmatchcase(each, names)]:
-        return f"has instances ({', '.join(others)}) that the stack's DeletableInstancePattern ({names}) doesn't let go"
+        return (
+            f"has instances ({', '.join(others)}) that do not match the stack's DeletableInstancePattern ({names}), so "
+            "they must not be deleted"
+        )
     if cluster.global_cluster:
-        return f"belongs to the global database {cluster.global_cluster}, which has to let it go first"
+        return f"belongs to the global database {cluster.global_cluster}, and has to be removed from it first"
     if cluster.replicas:
         return f"feeds the replicas {', '.join(cluster.replicas)}, which have to be promoted or deleted first"
     if cluster.replication_source:

@@ -5,7 +5,7 @@ from utils.aurora_ending import SourceEnding
 from utils.common import Work, step
 from utils.deletion import (
     delete_source_cluster,
-    delete_with_instances,
+    delete_unfinished,
     prove_restored,
     prove_source,
     prove_unfinished,
@@ -46,9 +46,7 @@ def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
     if cluster is not None:
         # From here on its absence is our doing: a resumed run makes another one.
         work.state.remember(clean_up_at=iso(task.run.now))
-        # RDS doesn't delete a continuous backup of AWS Backup's.
-        keeps = cluster.backup_recovery_point is not None
-        delete_with_instances(work.aurora(), cluster, final_snapshot=None, keep_backups=keeps)
+        delete_unfinished(cluster, work.aurora())
     return DeleteProgress(
         cluster_identifier=task.run.target_cluster_id,
         region=settings.region(),

@@ -185,7 +185,7 @@ def test_a_source_that_is_renamed_while_it_is_deleted_isnt_called_gone(
     rds.clusters["renamed"] = {**rds.clusters.pop(SOURCE), "DBClusterIdentifier": "renamed"}
     late = a_run(now=NOW + dt.timedelta(hours=12))
     assert look({"run": a_run(), "progress": progress})["ready"] is False
-    with pytest.raises(StepFailed, match=r"prod-orders \(called renamed by now\) is deleting 12.0 hours"):
+    with pytest.raises(StepFailed, match=r"prod-orders \(renamed to renamed\) is deleting 12.0 hours"):
         look({"run": late, "progress": progress})
 
 
@@ -414,6 +414,15 @@ def test_a_source_that_is_busy_is_asked_again_before_anything_goes(
 ) -> None:
     production["Status"] = "backing-up"
     with pytest.raises(TemporaryFailure, match="It is backing-up at the moment"):
+        delete(deleting(production))
+    assert rds.changes() == []
+
+
+def test_a_source_that_is_broken_loses_nothing_and_is_said_to_be(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    production["Status"] = "inaccessible-encryption-credentials-recoverable"
+    with pytest.raises(StepFailed, match=r"nothing of it was deleted\.\nprod-orders is inaccessible-encryption"):
         delete(deleting(production))
     assert rds.changes() == []
 

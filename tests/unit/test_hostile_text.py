@@ -148,12 +148,13 @@ def test_no_request_forges_a_line_of_its_refusal(
     text: str, where: str, logs: LogLines, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOPIC_ARN", client("sns").create_topic(Name="aurora-restore")["TopicArn"])
-    request: dict[str, Any] = {
+    requests: dict[str, dict[str, Any]] = {
         "field": {text: 1},
         "value": {"port": text},
         "key": {"target_cluster_id": {text: text}},
         "tags": {"tags": {text: text}},
-    }.get(where, {where: text})
+    }
+    request = requests.get(where, {where: text})
     run = an_execution()
     with pytest.raises(RequestRefused) as refused:
         check({"run": run, "request": request})

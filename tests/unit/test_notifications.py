@@ -296,6 +296,13 @@ def test_rule_7_a_failed_clean_up_is_told_beside_the_first_error() -> None:
     assert "Cleaning up failed as well: It can't be deleted yet." in body
 
 
+def test_a_resumption_leaves_out_what_may_not_be_shown() -> None:
+    body = failure(request={"port": 5433, "tags": {"token-owner": "orders"}}).body
+    (start,) = [line for line in body.splitlines() if "start-execution" in line]
+    assert "tags" not in start
+    assert '"port": 5433' in start
+
+
 def test_a_clean_up_that_kept_something_says_why() -> None:
     assert "No cluster was deleted: its users can log in." in failure(clean_up={"skipped": "its users can log in"}).body
 

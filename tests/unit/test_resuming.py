@@ -412,13 +412,13 @@ def test_what_was_switched_off_on_request_stays_off(machine: FakeMachine) -> Non
     [("override_deletion_protection", True), ("delete_automated_backups", True), ("final_snapshot", False)],
 )
 def test_rule_3_so_has_each_thing_that_makes_a_deletion_worse(machine: FakeMachine, field: str, value: bool) -> None:
-    deletion = {"delete_source": True, "confirm_delete_source": SOURCE}
-    failed(machine, **deletion, **{field: value})
+    deletion: dict[str, Any] = {"delete_source": True, "confirm_delete_source": SOURCE}
+    failed(machine, **deletion | {field: value})
     with pytest.raises(RequestRefused, match=f"{field}: None isn't what operation"):
         check(again(**deletion))
     with pytest.raises(RequestRefused, match=f"{field}: {not value} isn't what operation"):
-        check(again(**deletion, **{field: not value}))
-    assert check(again(**deletion, **{field: value}))["operation_id"] == OPERATION
+        check(again(**deletion | {field: not value}))
+    assert check(again(**deletion | {field: value}))["operation_id"] == OPERATION
 
 
 @pytest.mark.parametrize(
@@ -426,11 +426,11 @@ def test_rule_3_so_has_each_thing_that_makes_a_deletion_worse(machine: FakeMachi
     [("override_deletion_protection", True), ("delete_automated_backups", True), ("final_snapshot", False)],
 )
 def test_rule_3_nor_can_it_be_added(machine: FakeMachine, field: str, value: bool) -> None:
-    deletion = {"delete_source": True, "confirm_delete_source": SOURCE}
+    deletion: dict[str, Any] = {"delete_source": True, "confirm_delete_source": SOURCE}
     failed(machine, **deletion)
     with pytest.raises(RequestRefused, match=f"{field}: {value} isn't what operation"):
-        check(again(**deletion, **{field: value}))
-    assert check(again(**deletion, **{field: not value}))["operation_id"] == OPERATION
+        check(again(**deletion | {field: value}))
+    assert check(again(**deletion | {field: not value}))["operation_id"] == OPERATION
 
 
 # A mistyped id
@@ -493,7 +493,7 @@ def test_a_run_whose_operation_was_resumed_touches_nothing_more(machine: FakeMac
     made(rds, failed(machine))
     check(again())
     TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release()
-    with pytest.raises(StepFailed, match=f"is {OTHER_EXECUTION}'s by now"):
+    with pytest.raises(StepFailed, match=f"Execution {OTHER_EXECUTION} has resumed operation"):
         delete(DeleteTask(run=a_run(cleaning_up=True)))
     assert rds.changes() == []
 

@@ -52,8 +52,8 @@ def target(pipeline: Pipeline) -> Iterator[str]:
 
 
 @pytest.fixture
-def doomed(pipeline: Pipeline) -> Iterator[str]:
-    """A source cluster with data and a snapshot that may be deleted."""
+def doomed(pipeline: Pipeline, key: str) -> Iterator[str]:
+    """A source cluster with data, a key and a snapshot that may be deleted."""
     name = f"prod-doomed-{next(numbers)}"
     rds = pipeline.rds()
     rds.create_db_cluster(
@@ -61,6 +61,8 @@ def doomed(pipeline: Pipeline) -> Iterator[str]:
         Engine="aurora-postgresql",
         MasterUsername="boss",
         MasterUserPassword="not-a-secret-1",
+        StorageEncrypted=True,
+        KmsKeyId=key,
     )
     settle(pipeline)
     for number in (1, 2):
