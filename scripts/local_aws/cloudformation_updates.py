@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.local_aws import resources, resources_data, resources_identity, resources_monitoring, resources_network
-from scripts.local_aws.deployment import Deployment, Properties, only, policy, tags
+from scripts.local_aws.deployment import Deployment, Properties, only, policy, tag_map, tags
 from scripts.local_aws.intrinsics import Created, TemplateError, text
 
 Apply = Callable[[Deployment, Created, Properties, Properties], Created]
@@ -65,7 +65,14 @@ def _machine(deployment: Deployment, made: Created, old: Properties, new: Proper
 
 
 def _machine_alias(deployment: Deployment, made: Created, old: Properties, new: Properties) -> Created:
+    """An alias is one state machine's: its ARN has the machine's name, and its versions are that machine's.
+
+    What AWS answers to another machine's version isn't verified; the stricter reading is taken.
+    """
     routes = resources.machine_routes(new)
+    for route in routes:
+        if text(route["StateMachineVersionArn"]).rpartition(":")[0] != made.ref.rpartition(":")[0]:
+            raise TemplateError(f"{route['StateMachineVersionArn']} is no version of the alias's state machine")
     given = only(new, "Description")
     deployment.call(
         "stepfunctions", "update_state_machine_alias", given, stateMachineAliasArn=made.ref, routingConfiguration=routes
@@ -114,6 +121,9 @@ def _log_group(deployment: Deployment, made: Created, old: Properties, new: Prop
     if "KmsKeyId" in changed_properties(old, new):
         resources_monitoring.check_log_key(deployment, text(new["KmsKeyId"]), made.ref)
         deployment.call("logs", "associate_kms_key", only(new, "KmsKeyId"), logGroupName=made.ref)
+    if "Tags" in changed_properties(old, new):
+        arn = made.attributes["Arn"].removesuffix(":*")
+        deployment.call("logs", "tag_resource", {}, resourceArn=arn, tags=tag_map(new))
     return made
 
 
@@ -264,7 +274,7 @@ UPDATES: dict[str, Update] = {
     "AWS::IAM::ManagedPolicy": Update(
         _words("PolicyDocument"), _words("Description ManagedPolicyName Path"), _managed_policy
     ),
-    "AWS::Logs::LogGroup": Update(_words("KmsKeyId RetentionInDays"), _words("LogGroupName"), _log_group),
+    "AWS::Logs::LogGroup": Update(_words("KmsKeyId RetentionInDays Tags"), _words("LogGroupName"), _log_group),
     "AWS::Logs::MetricFilter": Update(
         _words("FilterPattern MetricTransformations"), _words("FilterName LogGroupName"), again=True
     ),
@@ -297,9 +307,9 @@ UPDATES: dict[str, Update] = {
         _schedule,
     ),
     "AWS::SNS::Subscription": Update(replacing=_words("Endpoint Protocol TopicArn")),
-    "AWS::SNS::TopicPolicy": Update(_words("PolicyDocument"), again=True),
+    "AWS::SNS::TopicPolicy": Update(_words("PolicyDocument Topics"), again=True),
     "AWS::SNS::Topic": Update(_words("KmsMasterKeyId"), _words("TopicName"), _topic),
-    "AWS::SQS::QueuePolicy": Update(_words("PolicyDocument"), again=True),
+    "AWS::SQS::QueuePolicy": Update(_words("PolicyDocument Queues"), again=True),
     "AWS::SQS::Queue": Update(replacing=_words("QueueName")),
     "AWS::DynamoDB::Table": Update(
         _words(
