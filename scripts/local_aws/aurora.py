@@ -24,6 +24,7 @@ from moto.rds.models import rds_backends
 from scripts.local_aws import (  # noqa: F401 each of them registers its operations
     aurora_clusters,
     aurora_deletions,
+    aurora_endpoints,
     aurora_exports,
     aurora_global,
     aurora_groups,
