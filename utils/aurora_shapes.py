@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from utils import left_behind
 from utils.aurora_settings import (
     IN_SYNC,
     ClusterSettings,
@@ -141,6 +142,7 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     global_cluster: str | None
     replicas: list[str]
     replication_source: str | None
+    left_behind: list[str] = []
 
     @property
     def is_broken(self) -> bool:
@@ -152,6 +154,7 @@ class Instance(Tagged, frozen=True, kw_only=True):
 
     cluster_identifier: str | None
     settings: InstanceSettings
+    left_behind: list[str] = []
 
     @property
     def is_usable(self) -> bool:
@@ -226,6 +229,7 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         global_cluster=raw.get("GlobalClusterIdentifier") or None,
         replicas=raw.get("ReadReplicaIdentifiers", []),
         replication_source=raw.get("ReplicationSourceIdentifier") or None,
+        left_behind=left_behind.of_cluster(raw),
         tags=_tags(raw.get("TagList")),
     )
 
@@ -236,6 +240,7 @@ def read_instance(raw: DBInstanceTypeDef) -> Instance:
         status=raw["DBInstanceStatus"].lower(),
         cluster_identifier=raw.get("DBClusterIdentifier"),
         settings=read_instance_settings(raw),
+        left_behind=left_behind.of_instance(raw),
         tags=_tags(raw.get("TagList")),
     )
 

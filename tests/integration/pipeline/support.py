@@ -176,6 +176,16 @@ def deletion_of(name: str, target: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def for_monitoring(aws: LocalAws) -> dict[str, str]:
+    """What a stack whose clusters have Enhanced Monitoring is given: the role that RDS assumes for it."""
+    service = {"Effect": "Allow", "Principal": {"Service": "monitoring.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = aws.client("iam").create_role(
+        RoleName="rds-monitoring-role",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [service]}),
+    )
+    return {"MonitoringRoleArn": str(role["Role"]["Arn"])}
+
+
 EXPORT_BUCKET = "snapshot-exports"
 
 
