@@ -121,6 +121,7 @@ check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.
 check "secrets: none in the repository" .venv-linters/bin/python -m scripts.checks.run_secrets
 check "pytest: unit" "$bin/python" -m pytest -q tests/unit
 check "cold start against plain boto3" "$bin/python" tests/benchmarks/cold_start.py
+"$bin/python" -m scripts.checks.postgres_servers
 check "pytest: embedded AWS, database roles" in_memory "$bin/python" -m pytest -q tests/integration "${whole_runs[@]/#/--ignore=}"
 end_beside "pytest: whole runs (begun beside the others)"
 

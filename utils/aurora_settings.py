@@ -33,7 +33,6 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
     backup_retention_days: int | None
     preferred_backup_window: str | None
     preferred_maintenance_window: str | None
-    auto_minor_version_upgrade: bool | None
     copy_tags_to_snapshot: bool | None
     extended_support: bool | None
     serverless_v2_min_capacity: float | None
@@ -46,6 +45,8 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
 
 class InstanceSettings(Struct, frozen=True, kw_only=True):
     """Of a member. `waiting_parameters`: groups whose static parameters wait for a reboot."""
+
+    parameters_applying: bool
 
     db_instance_class: str | None
     availability_zone: str | None
@@ -94,7 +95,6 @@ def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
         backup_retention_days=raw.get("BackupRetentionPeriod"),
         preferred_backup_window=raw.get("PreferredBackupWindow"),
         preferred_maintenance_window=_lower(raw.get("PreferredMaintenanceWindow")),
-        auto_minor_version_upgrade=raw.get("AutoMinorVersionUpgrade"),
         copy_tags_to_snapshot=raw.get("CopyTagsToSnapshot"),
         extended_support=None if support is None else support == EXTENDED_SUPPORT,
         serverless_v2_min_capacity=scaling.get("MinCapacity"),
@@ -109,6 +109,7 @@ def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
 def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
     groups = raw.get("DBParameterGroups", [])
     return InstanceSettings(
+        parameters_applying=any(each.get("ParameterApplyStatus") == "applying" for each in groups),
         db_instance_class=raw.get("DBInstanceClass"),
         availability_zone=raw.get("AvailabilityZone"),
         promotion_tier=raw.get("PromotionTier"),

@@ -22,6 +22,8 @@ from utils.source_settings import SourceSettings, UnreadableSource, open_setting
 _MISSING = "{}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."
 DEFAULT_INSIGHTS_DAYS = 7
 DEFAULT_PAUSE_SECONDS = 300
+# RDS's own default (API reference, CreateDBInstance).
+RDS_PROMOTION_TIER = 1
 
 
 class Choice:
@@ -72,7 +74,7 @@ def cluster_plan(
 ) -> ClusterPlan:
     choice = Choice(request, source if isinstance(source, SourceSettings) else None)
     version = _engine_version(choice, snapshot)
-    instances = _instances(choice, target_id)
+    instances = _instances(choice, target_id, operation_id)
     low, high, pause = _capacity(choice)
     mode, days = _insights(choice)
     interval, monitoring_role = _monitoring(choice)
@@ -114,6 +116,7 @@ def cluster_plan(
         performance_insights_kms_key_id=choice.of("performance_insights_kms_key_id", None) if days else None,
         monitoring_interval_seconds=interval,
         monitoring_role_arn=monitoring_role,
+        alternative_instance_classes=choice.ours("alternative_instance_classes", []),
         origins=choice.origins,
     )
 
@@ -123,7 +126,7 @@ def plan_problems(
 ) -> Iterator[str]:
     """What is missing, and what doesn't go together, once everybody has been asked."""
     silent = source.why if isinstance(source, UnreadableSource) and open_settings(request) else None
-    classes = [each.db_instance_class for each in plan.instances]
+    classes = [*(each.db_instance_class for each in plan.instances), *plan.alternative_instance_classes]
     yield from missing_places(plan)
     if not classes[0] and silent is None:
         yield _MISSING.format("db_instance_class")
@@ -179,7 +182,7 @@ def _group(choice: Choice, name: str, version: str) -> str:
     return group
 
 
-def _instances(choice: Choice, target_id: str) -> list[PlannedInstance]:
+def _instances(choice: Choice, target_id: str, operation_id: str) -> list[PlannedInstance]:
     """As many and such as the source has, its writer's first, unless somebody says otherwise."""
     of_source = choice.source.instances if choice.source else []
     writer_class = str(choice.of("db_instance_class", ""))
@@ -193,10 +196,10 @@ def _instances(choice: Choice, target_id: str) -> list[PlannedInstance]:
         model = of_source[number - 1] if number <= len(of_source) else (of_source[-1] if of_source else None)
         planned.append(
             PlannedInstance(
-                identifier=instance_name(target_id, number),
+                identifier=instance_name(target_id, number, operation_id),
                 db_instance_class=writer_class if number == 1 else reader_class or _class(model) or writer_class,
                 availability_zone=zones[(number - 1) % len(zones)],
-                promotion_tier=_tier(model, number),
+                promotion_tier=_tier(model),
             )
         )
     return planned
@@ -206,10 +209,8 @@ def _class(model: InstanceSettings | None) -> str | None:
     return model.db_instance_class if model else None
 
 
-def _tier(model: InstanceSettings | None, number: int) -> int:
-    if model and model.promotion_tier is not None:
-        return model.promotion_tier
-    return 0 if number == 1 else 1
+def _tier(model: InstanceSettings | None) -> int:
+    return model.promotion_tier if model and model.promotion_tier is not None else RDS_PROMOTION_TIER
 
 
 def _capacity(choice: Choice) -> tuple[float | None, float | None, int | None]:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from utils import foreign_text
+from utils.foreign_text import one_line
+
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
 
@@ -68,10 +71,8 @@ def _first(structure: Mapping[str, Any], keys: tuple[str, ...]) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return the names in one line, of which many are only counted."""
-    found = [" ".join(name.split()) for name in names]
-    more = f" and {len(found) - MAX_NAMES} more" if len(found) > MAX_NAMES else ""
-    return ", ".join(found[:MAX_NAMES]) + more
+    """Return the names, which are production's own, in one line; many are only counted."""
+    return foreign_text.listed(names, MAX_NAMES)
 
 
 def _roles(roles: Iterable[Mapping[str, str]]) -> str:
@@ -309,4 +310,5 @@ def _left(table: Mapping[str, Carried | Decided | Kept | Left], raw: Mapping[str
 
 
 def shortened(text: str) -> str:
-    return text if len(text) <= MAX_SENTENCE else f"{text[: MAX_SENTENCE - 2]} …"
+    """Return a sentence that is fit for a message: a value may be anything."""
+    return one_line(text if len(text) <= MAX_SENTENCE else f"{text[: MAX_SENTENCE - 2]} …", MAX_SENTENCE)

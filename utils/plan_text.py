@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from utils.cluster_text import instance_lines, later_lines, login_line, setting_lines
+from utils.cluster_text import alternative_lines, data_api_lines, first_change_line, instance_lines, setting_lines
 from utils.plans import Plan, RouteStep, SnapshotCopy
 
 # A message is read by people; the plan has them all.
@@ -16,12 +16,14 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     taken = f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {snapshot.age_hours:.1f} hours old"
     rather = f"; rather than {'; '.join(snapshot.others)}" if snapshot.others else ""
     yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken}{rather})"
+    yield from (f"mind that {note}" for note in snapshot.notes)
     if plan.copy:
         yield from (_step_in_words(step, plan.copy) for step in plan.copy.steps)
     yield "\n".join([f"create cluster {cluster.identifier} with", *(f"     {line}" for line in setting_lines(cluster))])
+    yield first_change_line(cluster)
     yield from instance_lines(cluster)
-    yield login_line(cluster)
-    yield from later_lines(cluster)
+    yield from alternative_lines(cluster)
+    yield from data_api_lines(cluster)
     quiet = ["disable production's pg_cron jobs and subscriptions"] if plan.quarantine else []
     lock = ["lock production's own logins"] if plan.inherited_logins == "lock" else []
     proof = "prove a login with the new master password"

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
+from utils.cluster_kinds import babelfish_problems, kind_problems
 from utils.cluster_settings import cluster_plan, plan_problems
 from utils.crossing import plan_crossing, quota_problems
 from utils.errors import RequestRefused
@@ -39,10 +40,12 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     target_id = target_identifier(request, run)
     try:
         refuse_if_any(place_problems(request, source, run))
-        snapshot, why, others = find_snapshot(request, source, run.now)
+        found = find_snapshot(request, source, run.now)
+        refuse_if_any(kind_problems(found.snapshot, found.living, target.region))
     except RequestRefused as refused:
         early = early_problems(request, target_id, operation_id, target)
         raise refusal([*str(refused).splitlines(), *early]) from None
+    snapshot = found.snapshot
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
     crossing = plan_crossing(request, snapshot, operation_id, account, source, target)
     copy = crossing.copy
@@ -55,6 +58,12 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             *snapshot_problems(request, snapshot, source, run),
             *plan_problems(request, cluster, like, snapshot.cluster_identifier),
             *_target_problems(cluster, snapshot, source, target),
+            *babelfish_problems(
+                cluster,
+                found.living,
+                Surroundings(target.region),
+                is_here=source.access == "own" and source.region == target.region,
+            ),
             *crossing.problems,
             *quota_problems(copy, takes_final_snapshot, account, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
@@ -80,8 +89,9 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             port=snapshot.port,
             storage_type=snapshot.storage_type,
             allocated_gib=snapshot.allocated_gib,
-            why=why,
-            others=others,
+            why=found.why,
+            notes=found.notes,
+            others=found.others,
         ),
         copy_needed=copy is not None,
         copy=copy,

@@ -12,6 +12,8 @@ from msgspec import Struct
 from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.sqlstates import passes, refuses_the_login
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
@@ -19,10 +21,6 @@ if TYPE_CHECKING:
 # A paused serverless instance takes up to half a minute to resume, and holds the first connection meanwhile.
 CONNECT_TIMEOUT_SECONDS = 35
 _OPTIONS = "-c statement_timeout=600000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=600000"
-# What a server that is there, but not ready, says at the door. libpq has no SQLSTATE for a connection that failed.
-_BUSY_SERVER = ("starting up", "shutting down", "recovery", "too many clients", "remaining connection slots")
-# Serialization failure, deadlock, lock and statement timeout: the same work may succeed in a moment.
-_PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
 _NOT_PERMITTED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation)
 
 
@@ -74,11 +72,11 @@ class Session:
         self._cursor.execute(sql.SQL("SAVEPOINT attempt"))
         try:
             self._cursor.execute(statement, values or None)
-        except psycopg2.OperationalError:
-            raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
         except expected as error:
+            if _may_pass(error):
+                raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
             self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt"))
-            return error.diag.message_primary or type(error).__name__
+            return one_line(error.diag.message_primary or type(error).__name__, MAX_SENTENCE)
         self._cursor.execute(sql.SQL("RELEASE SAVEPOINT attempt"))
         return None
 
@@ -95,15 +93,23 @@ def session(server: Server, database: str, user: str, password: str) -> Iterator
         with connected, connected.cursor() as open_cursor:
             yield Session(connected, open_cursor)
     except psycopg2.Error as error:
-        state, message = error.pgcode or "", error.diag.message_primary or type(error).__name__
+        state = error.pgcode or ""
+        message = one_line(error.diag.message_primary or type(error).__name__, MAX_SENTENCE)
         text = (
             f"PostgreSQL refused work in database {database!r} of {server.host}: {message} (SQLSTATE {state or '?'})."
         )
-        if state in _PASSING_STATES or isinstance(error, psycopg2.OperationalError):
+        if _may_pass(error):
             raise TemporaryFailure(text) from None
         raise StepFailed(f"{text} Mend that in the database's snapshot or roles, then start again.") from None
     finally:
         connected.close()
+
+
+def _may_pass(error: psycopg2.Error) -> bool:
+    """Return whether the same work may succeed in a moment. A connection that broke leaves no SQLSTATE."""
+    if error.pgcode is None:
+        return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    return passes(error.pgcode, error.diag.message_primary or "")
 
 
 def can_log_in(server: Server, database: str, user: str, password: str) -> bool:
@@ -111,7 +117,7 @@ def can_log_in(server: Server, database: str, user: str, password: str) -> bool:
     try:
         _open(server, database, user, password).close()
     except psycopg2.OperationalError as error:
-        if "FATAL:" in str(error) and not any(busy in str(error) for busy in _BUSY_SERVER):
+        if refuses_the_login(str(error)):
             return False
         raise _no_login(server, database, user, error) from None
     return True
@@ -142,5 +148,6 @@ def _open(server: Server, database: str, user: str, password: str) -> connection
 
 
 def _no_login(server: Server, database: str, user: str, error: psycopg2.OperationalError) -> TemporaryFailure:
-    reason = str(error).strip().replace("\n", " ")
-    return TemporaryFailure(f"No login as {user!r} to {server.host}:{server.port}/{database} yet: {reason}")
+    reason = one_line(str(error).strip().replace("\n", " "), MAX_SENTENCE)
+    where = f"{server.host}:{server.port}/{one_line(database)}"
+    return TemporaryFailure(f"No login as {user!r} to {where} yet: {reason}")

@@ -16,6 +16,7 @@ from psycopg2.extensions import encrypt_password
 from utils.application_logins import ApplicationLogins, RoleWanted
 from utils.credentials import MasterLogin
 from utils.errors import StepFailed
+from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.postgres import Server, Session, can_log_in, session
 from utils.postgres_background import Background, background_work
 from utils.postgres_catalog import named
@@ -39,7 +40,8 @@ class RolesReport(Struct, frozen=True, kw_only=True):
 
 
 def shortened(texts: list[str]) -> list[str]:
-    """The first ones, and how many more there are. Bytes count as they travel: escaped."""
+    """The first ones, and how many more there are, each on one line. Bytes count as they travel: escaped."""
+    texts = [one_line(text, MAX_SENTENCE) for text in texts]
     room, kept = MAX_LISTED_BYTES, 0
     for text in texts[:MAX_LISTED]:
         room -= len(msgspec.json.encode(text))

@@ -171,13 +171,16 @@ def _class_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]
 
 def _offers(cluster: ClusterPlan, around: Surroundings) -> dict[str, InstanceOffer | None]:
     """Each class is asked for once, whatever the number of its instances. One that is missing is reported elsewhere."""
-    wanted = dict.fromkeys(each.db_instance_class for each in cluster.instances if each.db_instance_class)
+    planned = (each.db_instance_class for each in cluster.instances if each.db_instance_class)
+    wanted = dict.fromkeys([*planned, *cluster.alternative_instance_classes])
     return {each: around.offer(each, cluster.engine_version) for each in wanted}
 
 
 def _not_offered(cluster: ClusterPlan, wanted: str, region: str) -> str:
     version = cluster.engine_version
     name = "db_instance_class" if wanted == cluster.instances[0].db_instance_class else "reader_instance_class"
+    if wanted not in {each.db_instance_class for each in cluster.instances}:
+        name = "alternative_instance_classes"
     return (
         f"{name}: {wanted!r}{_whose(cluster, name)} can't be had with {ENGINE} {version} in {region}. Give one "
         f"that can: aws rds describe-orderable-db-instance-options --engine {ENGINE} "

@@ -10,16 +10,16 @@ from fnmatch import fnmatchcase
 
 from utils import settings
 from utils.aurora_shapes import PROTECTED_TAG, Cluster
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 
 
-def protecting_tag(cluster: Cluster, aurora: Aurora) -> str | None:
+def protecting_tag(cluster: Cluster, aurora: AuroraReader) -> str | None:
     """Which of a cluster and its instances is tagged as protected, as a clause about the cluster; None when none is."""
     protected = [each.identifier for each in (cluster, *aurora.instances_of(cluster.identifier)) if each.is_protected]
     return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}" if protected else None
 
 
-def why_not_deletable(cluster: Cluster, aurora: Aurora) -> str | None:
+def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
     """Why a source cluster has to stay, whatever the request says; None when it may go."""
     pattern = settings.text("DELETABLE_CLUSTER_PATTERN")
     if not fnmatchcase(cluster.identifier, pattern):

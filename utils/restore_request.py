@@ -15,6 +15,12 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None,
         Meta(description="Name of this operation; one that failed is resumed. Default: the execution's name."),
     ] = None
+    resume: Annotated[
+        bool | None,
+        Meta(
+            description="Resume operation_id, and refuse an id that isn't known: without this, it begins an operation."
+        ),
+    ] = None
     scheduled_at: Annotated[
         str | None,
         Meta(description="When the schedule fired, as EventBridge Scheduler fills it in. One moment is one run."),
@@ -66,6 +72,10 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     reader_instance_class: Annotated[
         str | None, Meta(description="Class of the readers, where it isn't the writer's.")
+    ] = None
+    alternative_instance_classes: Annotated[
+        list[str] | None,
+        Meta(description="Classes to take in turn where AWS has no capacity for the wanted one. Default: none."),
     ] = None
     instance_count: Annotated[
         int | None, Meta(description="Writer and readers together, 1 to 16. Default: as the source.")
@@ -194,6 +204,7 @@ FIELD_HELP = {name: _help(name) for name in FIELDS}
 NEVER_BY_DEFAULT = frozenset(
     {
         "scheduled_at",
+        "resume",
         "delete_source",
         "confirm_delete_source",
         "final_snapshot",

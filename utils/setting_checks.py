@@ -123,6 +123,12 @@ def missing_capacity(settings: Settings, classes: list[str]) -> Iterator[str]:
 
 
 def _list_problems(request: RestoreRequest) -> Iterator[str]:
+    for alternative in request.alternative_instance_classes or ():
+        if not _INSTANCE_CLASS.fullmatch(alternative):
+            yield (
+                f"alternative_instance_classes: {alternative!r} is no instance class. Give classes such as "
+                "db.r7g.large, or leave it out."
+            )
     for group in request.vpc_security_group_ids or ():
         if not _SECURITY_GROUP.fullmatch(group):
             yield f"vpc_security_group_ids: {group!r} is no security group's id. Give ids such as sg-0123456789abcdef0."

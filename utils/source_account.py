@@ -15,9 +15,10 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import settings
-from utils.aurora_shapes import Cluster, Instance, Snapshot, read_snapshot
-from utils.aurora_utils import Aurora
-from utils.aws import DENIED_CODES, AssumedRole, client, error_code, none_when
+from utils.aurora_shapes import Cluster, Instance, Snapshot, newest_first, read_snapshot
+from utils.aurora_utils import Aurora, AuroraReader
+from utils.aws import AssumedRole, client, error_code, none_when
+from utils.error_codes import DENIED_CODES
 from utils.identifiers import snapshot_arn, snapshot_name
 from utils.routes import Access
 from utils.surroundings import EncryptionKey, encryption_key
@@ -36,8 +37,8 @@ class ReaderScaling(Struct, frozen=True, kw_only=True):
     most: int
 
 
-class Source(Aurora):
-    """Of our own account, in any region."""
+class Source(AuroraReader):
+    """Look at Aurora in our own account, in any region. Nothing of a source can be changed through this."""
 
     access: Access = "own"
     why_no_role = ""
@@ -61,8 +62,8 @@ class Source(Aurora):
         return _read_scaling(answer)
 
 
-class SourceOfOtherAccount(Source):
-    """Through a role of that account."""
+class SourceOfOtherAccount(Source, Aurora):
+    """Look at another account's Aurora through a role there, and make, share and remove what a route needs."""
 
     access: Access = "role"
 
@@ -132,14 +133,17 @@ class SourceSharedByHand(Source):
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="shared")
         shared = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
         of_account = f":{self.region}:{self.account_id}:cluster-snapshot:"
-        beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
-        return sorted(
-            (each for each in shared if of_account in each.arn and each.cluster_identifier == cluster_identifier),
-            key=lambda snapshot: snapshot.created_at or beginning,
-            reverse=True,
+        return newest_first(
+            each for each in shared if of_account in each.arn and each.cluster_identifier == cluster_identifier
         )
 
     def cluster(self, identifier: str) -> Cluster | None:
+        return None
+
+    def cluster_with_id(self, resource_id: str) -> Cluster | None:
+        return None
+
+    def instance(self, identifier: str) -> Instance | None:
         return None
 
     def instances_of(self, cluster_identifier: str) -> list[Instance]:

@@ -11,7 +11,8 @@ from utils import settings
 from utils.aurora_settings import ClusterSettings, InstanceSettings
 from utils.aurora_shapes import Cluster, Instance
 from utils.aurora_utils import ENGINE
-from utils.aws import DENIED_CODES, error_code
+from utils.aws import error_code
+from utils.error_codes import DENIED_CODES
 from utils.left_behind import listed, shortened
 from utils.restore_request import RestoreRequest
 from utils.source_account import ReaderScaling, Source

@@ -34,7 +34,9 @@ class AuroraBackend(BaseBackend):
         self.clusters: dict[str, Cluster] = {}
         self.instances: dict[str, Instance] = {}
         self.cluster_snapshots: dict[str, Snapshot] = {}
+        self.events: list[dict[str, Any]] = []
         self.export_tasks: dict[str, ExportTask] = {}
+        self.retained_backups: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, dict[str, dict[str, Any]]] = {"subgrp": {}, "cluster-pg": {}, "pg": {}}
         # The families of which RDS has made its default groups here: each with the first that named no group.
         self.default_groups: dict[str, set[str]] = {"cluster-pg": set(), "pg": set()}

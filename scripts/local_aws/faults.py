@@ -4,7 +4,9 @@ A rule is one JSON object and one of three kinds:
 
 * an API call is refused, or takes effect and its answer is lost: `{"operation": "rds:CopyDBClusterSnapshot",
   "code": "Throttling", "times": 2}`, `{"operation": "rds:DeleteDBCluster", "answer": "lost"}`; a `region` and
-  `parameters` narrow it down, as in `"parameters": {"SourceDBClusterSnapshotIdentifier": "arn:*:210987654321:*"}`;
+  `parameters` narrow it down, as in `"parameters": {"SourceDBClusterSnapshotIdentifier": "arn:*:210987654321:*"}`.
+  With `seconds` every such call is refused for so long, from the first one on: `{"operation": "lambda:Invoke",
+  "parameters": {"FunctionName": "*-snapshot-check*"}, "code": "ResourceNotReadyException", "seconds": 106}`;
 * something long ends badly: `{"lifecycle": "copy-snapshot", "identifier": "nightly-*", "status": "failed",
   "at_percent": 40}`;
 * a function's process dies: `{"function": "aurora-restore-copy-snapshot", "die": "after"}` (its effects stay).
@@ -17,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
@@ -27,7 +30,8 @@ LIFECYCLES = ("copy-snapshot", "restore-cluster", "create-instance", "reset-mast
 class ApiFault:
     """An API call that fails. `operation` is named as in IAM, but by the API's own operation: `lambda:Invoke`.
 
-    `region` and `parameters` (patterns by top-level name) narrow it down to some of the operation's calls.
+    `region` and `parameters` (patterns by top-level name) narrow it down to some of the operation's calls. Without an
+    `http_status` it is the one that the API's model has for the code, else 400. `seconds` replaces `times`.
     """
 
     operation: str
@@ -35,9 +39,10 @@ class ApiFault:
     parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
     code: str = ""
     message: str = ""
-    http_status: int = 400
+    http_status: int | None = None
     answer: Literal["refused", "lost"] = "refused"
     times: int = 1
+    seconds: float = 0
 
     def __post_init__(self) -> None:
         if self.answer not in ("refused", "lost"):
@@ -46,6 +51,8 @@ class ApiFault:
             raise ValueError("a refused operation needs the error's code, such as 'Throttling'")
         if not isinstance(self.parameters, Mapping):
             raise TypeError(f"parameters must be patterns by name, not {self.parameters!r}")
+        if self.seconds < 0 or (self.seconds and self.times != 1):
+            raise ValueError(f"a fault strikes `times` times or for `seconds`, not {self.times} and {self.seconds}")
 
     def strikes(self, operation: str, region: str, parameters: Mapping[str, str]) -> bool:
         return (
@@ -60,7 +67,7 @@ class LifecycleFault:
     """A copy, restore, creation, export or password reset that ends in `status` instead of `available`.
 
     An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
-    it stays pending for ever.
+    it stays pending for ever. An instance that becomes `available` is only quicker or slower (up to 1000 percent).
     """
 
     lifecycle: str
@@ -72,8 +79,9 @@ class LifecycleFault:
     def __post_init__(self) -> None:
         if self.lifecycle not in LIFECYCLES:
             raise ValueError(f"lifecycle must be one of {', '.join(LIFECYCLES)}, not {self.lifecycle!r}")
-        if not 0 <= self.at_percent <= 100:
-            raise ValueError(f"at_percent must be between 0 and 100, not {self.at_percent}")
+        most = 1000 if self.lifecycle == "create-instance" and self.status == "available" else 100
+        if not 0 <= self.at_percent <= most:
+            raise ValueError(f"at_percent must be between 0 and {most}, not {self.at_percent}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,11 +107,16 @@ _KINDS: dict[str, type[ApiFault] | type[LifecycleFault] | type[FunctionFault]] =
 
 
 class Faults:
-    """The rules that have not been spent, oldest first. Safe to use from every thread."""
+    """The rules that have not been spent, oldest first. Safe to use from every thread.
 
-    def __init__(self) -> None:
+    `now` gives the time in seconds, for rules that strike for so long.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
         self._rules: list[Fault] = []
+        self._now = now
+        self._ends: dict[int, float] = {}
 
     def add(self, **rule: Any) -> Fault:
         """Add one rule; ValueError names what is wrong with it."""
@@ -123,6 +136,7 @@ class Faults:
     def clear(self) -> None:
         with self._lock:
             self._rules.clear()
+            self._ends.clear()
 
     def pending(self) -> list[dict[str, Any]]:
         """The rules that may still strike."""
@@ -146,11 +160,27 @@ class Faults:
 
     def _strike(self, kind: type[_F], strikes: Callable[[_F], bool]) -> _F | None:
         with self._lock:
-            for rule in self._rules:
-                if isinstance(rule, kind) and strikes(rule):
-                    self._spend(rule)
+            for rule in self._rules[:]:
+                if isinstance(rule, kind) and strikes(rule) and self._take(rule):
                     return rule
         return None
+
+    def _take(self, rule: Fault) -> bool:
+        """Whether the rule still strikes, which spends it unless it strikes for a time."""
+        if isinstance(rule, ApiFault) and rule.seconds:
+            return not self._is_over(rule)
+        self._spend(rule)
+        return True
+
+    def _is_over(self, rule: ApiFault) -> bool:
+        """Whether a rule with an end has reached it, counted from its first strike. Then it is forgotten."""
+        now = self._now()
+        if now < self._ends.setdefault(id(rule), now + rule.seconds):
+            return False
+        # By identity: an equal rule may have been added for later.
+        self._rules = [each for each in self._rules if each is not rule]
+        del self._ends[id(rule)]
+        return True
 
     def _spend(self, rule: Fault) -> None:
         position = self._rules.index(rule)

@@ -106,6 +106,7 @@ class _Call:
     access_key: str
     content_type: str
     body: bytes
+    in_path: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def parameters(self) -> dict[str, str]:
         """What was sent, shortened, without anything that may be secret."""
@@ -116,7 +117,9 @@ class _Call:
             document = json.loads(self.body)
             sent = document if isinstance(document, dict) else {}
         texts = {
-            k: v if isinstance(v, str) else json.dumps(v) for k, v in sent.items() if k not in ("Action", "Version")
+            k: v if isinstance(v, str) else json.dumps(v)
+            for k, v in {**sent, **self.in_path}.items()
+            if k not in ("Action", "Version")
         }
         return {k: "***" if _SECRET.search(k) else v[:_LONGEST_SUMMARY] for k, v in texts.items()}
 
@@ -166,7 +169,8 @@ class Front:
         if problem:
             answer = _error(call, CODE, problem, 501)
         elif fault is not None and fault.answer == "refused":
-            answer = _error(call, fault.code, fault.message or fault.code, fault.http_status)
+            status = fault.http_status or _modelled_status(call, fault.code)
+            answer = _error(call, fault.code, fault.message or fault.code, status)
         else:
             answer = self._dispatch(call, environ, fault)
         self.calls.append(
@@ -197,7 +201,7 @@ class Front:
                 return self._serve_without_moto(call, environ)
             body = b"".join(self._moto(environ, start_response))
         except ServiceException as error:
-            return _error(call, error.code, error.message, 400)
+            return _error(call, error.code, error.message, _modelled_status(call, error.code))
         except NotImplementedError:  # by moto, which then has said nothing to the client
             return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
         except Exception as error:  # noqa: BLE001 a client must get an answer, and a test must see what broke
@@ -257,29 +261,34 @@ def _identify(environ: Environ) -> _Call | Answer:
         return _plain(content_type, CODE, f"The service {scope} is not implemented by the embedded AWS", 501)
     service, model = _SERVICES[scope]
     body = _body(environ) if environ.get("CONTENT_LENGTH") else b""
+    operation, in_path = _operation(environ, model, target, content_type, body)
     return _Call(
         service=service,
         model=model,
-        operation=_operation(environ, model, target, content_type, body),
+        operation=operation,
         region=credential["region"],
         access_key=credential["key"],
         content_type=content_type,
         body=body,
+        in_path=in_path,
     )
 
 
-def _operation(environ: Environ, model: str, target: str, content_type: str, body: bytes) -> str:
+def _operation(
+    environ: Environ, model: str, target: str, content_type: str, body: bytes
+) -> tuple[str, Mapping[str, Any]]:
+    """The operation's name, and those of its parameters that stand in the path, as a function's name does."""
     if target:
-        return target.rsplit(".", 1)[1]
+        return target.rsplit(".", 1)[1], {}
     if content_type.startswith(_FORM):
         action = dict(parse_qsl(body.decode())).get("Action")
         if action:
-            return action
+            return action, {}
     try:
-        operation, _ = get_service_router(model).match(Request(environ, populate_request=False))
+        operation, in_path = get_service_router(model).match(Request(environ, populate_request=False))
     except (NotFound, NotImplementedError):  # no operation of the service: told by its path
-        return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO')}"
-    return str(operation.name)
+        return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO')}", {}
+    return str(operation.name), in_path
 
 
 def _principal(access_key: str) -> str:
@@ -297,6 +306,15 @@ def _error(call: _Call, code: str, message: str, status: int) -> Answer:
     body = answer["body"]
     headers = {name.lower(): value for name, value in answer["headers"].items()} | {"x-amzn-errortype": code}
     return f"{status} Error", [*headers.items()], body.encode() if isinstance(body, str) else body
+
+
+def _modelled_status(call: _Call, code: str) -> int:
+    """The HTTP status with which the API answers this error, as its model says; 400 where it says none."""
+    for shape in get_service_model(call.model).error_shapes:
+        described = shape.metadata.get("error", {})
+        if described.get("code", shape.name) == code and "httpStatusCode" in described:
+            return int(described["httpStatusCode"])
+    return 400
 
 
 def _plain(content_type: str, code: str, message: str, status: int) -> Answer:

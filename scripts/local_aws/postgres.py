@@ -151,12 +151,23 @@ class Postgres:
         """Stop the server and delete the volume and everything else that was the cluster's."""
         with self._lock:
             self.stop(at_once=True)
+            self._servers.forget(self)
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def set_password(self, role: str, password: str) -> None:
-        """Only the verifier travels: the password is in no log, not even if the statement fails."""
-        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(f"alter role {quoted(role)} password '{scram_verifier(password)}'")
+        """Only the verifier travels: the password is in no log, not even if the statement fails.
+
+        A server that nobody has started yet is started for it alone.
+        """
+        with self._lock:
+            was_running = self.is_running
+            self.start()
+            try:
+                with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+                    cursor.execute(f"alter role {quoted(role)} password '{scram_verifier(password)}'")
+            finally:
+                if not was_running:
+                    self.stop()
 
     def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
         """As the superuser that Aurora's customers never are. For this package, and for proofs."""
@@ -209,6 +220,11 @@ class Servers:
         self._servers.append(server)
         return server
 
+    def forget(self, server: Postgres) -> None:
+        """It is destroyed, and needn't be stopped at the end."""
+        with contextlib.suppress(ValueError):
+            self._servers.remove(server)
+
     def new_volume(self) -> Volume:
         """The place for a snapshot's volume; nothing is there yet."""
         return Volume(self.directory / f"snapshot-{next(self._numbers)}")
@@ -225,9 +241,10 @@ class Servers:
 
     def close(self) -> None:
         """Stop every server. The directory is for its owner to delete."""
-        for server in self._servers:
+        servers = list(self._servers)
+        for server in servers:
             server.interrupt()
-        for server in self._servers:
+        for server in servers:
             server.stop(at_once=True)
         self._spawner.shutdown()
 

@@ -82,7 +82,7 @@ def deploy(
         TEMPLATE,
         stack_name=stack_name,
         region=REGION,
-        parameters=_parameters(aws, cross_region) | overrides,
+        parameters=_parameters(aws, cross_region) | _for_exports(aws, stack_name) | overrides,
     )
     sqs = aws.client("sqs")
     queue = sqs.create_queue(QueueName=f"{stack_name}-subscriber")["QueueUrl"]
@@ -112,3 +112,26 @@ def _parameters(aws: LocalAws, cross_region: bool) -> dict[str, str]:
     if aws.clock.real_time:
         parameters["PollSeconds"] = "1"
     return parameters
+
+
+def _for_exports(aws: LocalAws, stack_name: str) -> dict[str, str]:
+    """What a stack that exports is given: a bucket, a role that RDS assumes to write into it, a key.
+
+    As the Aurora user guide has it ("Exporting DB cluster snapshot data to Amazon S3", "Setting up access").
+    """
+    name = f"{stack_name}-exports"
+    bucket = f"arn:aws:s3:::{name}"
+    aws.client("s3").create_bucket(Bucket=name)
+    service = {"Effect": "Allow", "Principal": {"Service": "export.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    on_objects = {"Effect": "Allow", "Action": ["s3:PutObject*", "s3:GetObject*", "s3:DeleteObject*"]}
+    on_bucket = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": bucket}
+    iam = aws.client("iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(service))["Role"]["Arn"]
+    allowed = _policy({**on_objects, "Resource": f"{bucket}/*"}, on_bucket)
+    iam.put_role_policy(RoleName=name, PolicyName="write", PolicyDocument=allowed)
+    key = aws.client("kms").create_key(Description="Exports")["KeyMetadata"]["Arn"]
+    return {"ExportBucketName": name, "ExportRoleArn": role, "ExportKmsKeyId": key}
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})

@@ -113,13 +113,6 @@ def _run(connected: psycopg2.extensions.connection, statements: Sequence[str | s
     return rows
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    running = Servers(tmp_path_factory.mktemp("servers"))
-    yield running
-    running.close()
-
-
 def started(servers: Servers, volume: Volume | None = None) -> Cluster:
     postgres = servers.new(5432)
     if volume is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 from psycopg2 import sql
 
 from scripts.local_aws.postgres import Servers
-from scripts.local_aws.postgres_binaries import installations
 from tests.integration.test_database_roles import (
     ACCESS_CONTROL_LISTS,
     LOGINS,
@@ -26,17 +24,6 @@ from tests.integration.test_database_roles import (
 from utils.application_logins import ApplicationLogins, Profile, RoleWanted
 from utils.postgres import can_log_in
 from utils.postgres_roles import RolesReport, set_up_roles
-
-INSTALLED = installations()
-
-
-@pytest.fixture(scope="module", params=INSTALLED, ids=lambda path: f"PostgreSQL in {path.parent}")
-def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCAL_AWS_POSTGRES_BIN", str(request.param))
-        running = Servers(tmp_path_factory.mktemp("servers"))
-        yield running
-        running.close()
 
 
 @pytest.fixture
@@ -430,8 +417,3 @@ def test_subscriptions_are_told_and_disabled_in_quarantine(cluster: Cluster) -> 
         assert cluster.superuser("orders", "select subenabled from pg_subscription") == [(False,)]
     else:
         assert any(each.startswith(f"orders: NOT DISABLED: {text} (must be owner of") for each in quiet.warnings)
-
-
-def test_each_version_that_is_installed_is_tried() -> None:
-    assert all(isinstance(each, pathlib.Path) for each in INSTALLED)
-    assert INSTALLED

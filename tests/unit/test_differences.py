@@ -26,6 +26,8 @@ PLAN = a_cluster_plan(
     serverless_v2_max_capacity=8.0,
 )
 
+FIRST, SECOND, THIRD = (each.identifier for each in some_instances(3))
+
 
 @pytest.fixture
 def made(rds: FakeRds) -> FakeRds:
@@ -33,9 +35,9 @@ def made(rds: FakeRds) -> FakeRds:
     rds.add_snapshot("prod-orders-tuesday")
     aurora = Aurora(REGION)
     aurora.restore_cluster(PLAN, OPERATION)
+    aurora.modify_restored_cluster(PLAN, "a-new-password")
     for each in PLAN.instances:
         aurora.create_instance(PLAN, each, OPERATION)
-    aurora.change_after_restore(PLAN)
     return rds
 
 
@@ -103,26 +105,26 @@ def test_whatever_differs_in_the_cluster_is_told(made: FakeRds, reported: dict[s
 def test_whatever_differs_in_an_instance_is_told_with_its_name(
     made: FakeRds, reported: dict[str, Any], told: str
 ) -> None:
-    made.instances[f"{TARGET}-2"] |= reported
+    made.instances[SECOND] |= reported
     (text,) = found()
-    assert text.startswith(f"instance {TARGET}-2: {told}")
+    assert text.startswith(f"instance {SECOND}: {told}")
 
 
 def test_static_parameters_that_wait_for_a_reboot_are_told_with_the_command(made: FakeRds) -> None:
-    made.instances[f"{TARGET}-1"]["DBParameterGroups"][0]["ParameterApplyStatus"] = "pending-reboot"
+    made.instances[FIRST]["DBParameterGroups"][0]["ParameterApplyStatus"] = "pending-reboot"
     (text,) = found()
     assert "static parameters of default.aurora-postgresql16 wait for a reboot: aws rds reboot-db-instance" in text
 
 
 def test_an_instance_too_few_or_too_many_is_told(made: FakeRds) -> None:
     assert found(replace(PLAN, instances=some_instances(3))) == [
-        f"instance {TARGET}-3: asked for, RDS reports none",
+        f"instance {THIRD}: asked for, RDS reports none",
     ]
     made.add_instance(f"{TARGET}-9", TARGET, TagList=OWN_TAGS)
     assert found() == [f"instance {TARGET}-9: not asked for"]
 
 
 def test_what_rds_doesnt_say_and_what_nobody_asked_for_is_no_difference(made: FakeRds) -> None:
-    for name in ("NetworkType", "EngineLifecycleSupport", "PreferredBackupWindow", "PerformanceInsightsEnabled"):
+    for name in ("NetworkType", "EngineLifecycleSupport", "PreferredBackupWindow"):
         del made.clusters[TARGET][name]
     assert found() == []

@@ -456,7 +456,15 @@ def test_a_zone_that_the_class_isnt_offered_in_is_refused(rds: FakeRds) -> None:
     offering(rds, AvailabilityZones=[{"Name": "us-east-1a"}])
     instances = [replace(each, availability_zone="us-east-1b") for each in some_instances(1)]
     assert the_problem(instances=instances).startswith(
-        "availability_zones: staging-orders-1 can't be made in 'us-east-1b' with db.r6g.large"
+        f"availability_zones: {some_instances(1)[0].identifier} can't be made in 'us-east-1b' with db.r6g.large"
+    )
+
+
+def test_an_alternative_class_that_isnt_offered_is_refused_like_the_wanted_one(rds: FakeRds) -> None:
+    offering(rds)
+    assert problems(alternative_instance_classes=["db.r6g.large"]) == []
+    assert the_problem(alternative_instance_classes=["db.r9z.large"]).startswith(
+        "alternative_instance_classes: 'db.r9z.large' can't be had with aurora-postgresql 16.4 in us-east-1"
     )
 
 

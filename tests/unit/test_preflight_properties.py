@@ -24,6 +24,7 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.errors import RequestRefused
+from utils.identifiers import instance_name
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -94,7 +95,7 @@ def _target_is_there(world: World) -> None:
 
 
 def _name_of_an_instance_is_taken(world: World) -> None:
-    world.rds.add_instance(f"{TARGET}-1", "somebody-elses")
+    world.rds.add_instance(instance_name(TARGET, 1, OPERATION), "somebody-elses")
 
 
 def _secret_is_going(world: World) -> None:
@@ -110,7 +111,7 @@ BROKEN: dict[Callable[[World], None], str] = {
     _no_class: "db_instance_class:",
     _disabled_key: "kms_key_id:",
     _target_is_there: f"target_cluster_id: a cluster '{TARGET}' exists",
-    _name_of_an_instance_is_taken: f"target_cluster_id: an instance '{TARGET}-1' exists",
+    _name_of_an_instance_is_taken: f"target_cluster_id: an instance {instance_name(TARGET, 1, OPERATION)!r} exists",
     _secret_is_going: "admin_secret:",
 }
 

@@ -40,13 +40,15 @@ def test_an_instance_settles_after_it_was_first_available(aws: LocalAws) -> None
     assert instance_status(aws, member) == "available"
 
 
-def test_the_first_instance_is_the_writer_and_has_the_cluster_s_endpoint(aws: LocalAws, home: str) -> None:
+def test_the_instance_that_is_ready_first_is_the_writer_and_has_the_cluster_s_endpoint(
+    aws: LocalAws, home: str
+) -> None:
     rds = aws.client("rds")
     first = add_instance(aws, home, PromotionTier=0)
     add_instance(aws, home)
+    aws.clock.sleep(aws.aurora.durations.create_instance + 1)
     members = cluster(aws, home)["DBClusterMembers"]
     assert [each["DBInstanceIdentifier"] for each in members if each["IsClusterWriter"]] == [first]
-    aws.clock.sleep(aws.aurora.durations.create_instance + 1)
     found = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [home]}])["DBInstances"]
     assert len(found) == len(members)
     endpoint = {"Address": cluster(aws, home)["Endpoint"], "Port": cluster(aws, home)["Port"]}
@@ -251,5 +253,5 @@ def test_tags_are_added_read_and_removed(aws: LocalAws, home: str) -> None:
 
 
 def test_an_operation_that_is_not_modelled_is_refused_by_name(aws: LocalAws) -> None:
-    with pytest.raises(Exception, match=r"NotImplementedByLocalAws.*DescribeEvents"):
-        aws.client("rds").describe_events()
+    with pytest.raises(Exception, match=r"NotImplementedByLocalAws.*DescribeDBLogFiles"):
+        aws.client("rds").describe_db_log_files(DBInstanceIdentifier="any")

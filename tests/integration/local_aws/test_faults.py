@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from scripts.local_aws.faults import Faults
 from scripts.local_aws.server import LocalAws
+from tests.integration.local_aws.conftest import MakeFunction
 
 
 def client_without_retries(aws: LocalAws, service: str) -> Any:
@@ -108,6 +109,8 @@ def test_a_lifecycle_s_fault_waits_for_its_own_identifier() -> None:
         {"lifecycle": "copy"},
         {"lifecycle": "copy-snapshot", "at_percent": 101},
         {"function": "f", "die": "sometimes"},
+        {"operation": "rds:X", "code": "Y", "seconds": -1},
+        {"operation": "rds:X", "code": "Y", "seconds": 9, "times": 2},
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, Any]) -> None:
@@ -124,3 +127,37 @@ def test_a_rule_can_strike_only_some_calls_of_an_operation() -> None:
     assert faults.api("rds:CopyDBClusterSnapshot", "us-west-2", theirs)
     for region, parameters in (("us-east-1", theirs), ("us-west-2", ours), ("us-west-2", {})):
         assert faults.api("rds:CopyDBClusterSnapshot", region, parameters) is None
+
+
+def test_a_rule_with_seconds_strikes_every_call_until_they_are_over() -> None:
+    now = 1_000.0
+    faults = Faults(lambda: now)
+    faults.add(operation="lambda:Invoke", code="ENINotReadyException", seconds=106)
+    faults.add(operation="lambda:Invoke", code="ENINotReadyException", seconds=106)
+    now += 500  # they are counted from the first strike
+    assert faults.api("lambda:Invoke", "us-east-1", {})
+    now += 105
+    assert faults.api("lambda:Invoke", "us-east-1", {})
+    assert len(faults.pending()) == 2
+    now += 1
+    assert faults.api("lambda:Invoke", "us-east-1", {}), "the second rule begins where the first ends"
+    assert len(faults.pending()) == 1
+    now += 106
+    assert faults.api("lambda:Invoke", "us-east-1", {}) is None
+    assert faults.pending() == []
+
+
+def test_an_invocation_is_refused_by_the_function_s_name_with_the_status_that_lambda_has_for_it(
+    aws: LocalAws, make_function: MakeFunction
+) -> None:
+    """Every error that Invoke declares can be asked for, and arrives as itself."""
+    client = client_without_retries(aws, "lambda")
+    asleep, awake = (make_function("def handler(event, context): return 1").rsplit(":", 1)[1] for _ in range(2))
+    for shape in client.meta.service_model.operation_model("Invoke").error_shapes:
+        aws.faults.add(operation="lambda:Invoke", parameters={"FunctionName": f"*{asleep}"}, code=shape.name)
+        assert client.invoke(FunctionName=awake)["StatusCode"] == 200
+        with pytest.raises(client.exceptions.from_code(shape.name)) as refused:
+            client.invoke(FunctionName=asleep)
+        answer = refused.value.response
+        assert answer["Error"]["Code"] == shape.name
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == shape.metadata["error"]["httpStatusCode"]

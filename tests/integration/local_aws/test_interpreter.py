@@ -375,7 +375,29 @@ def test_what_happens_is_logged_when_the_machine_asks_for_it(
     ):
         make_machine({"A": passing()}, loggingConfiguration=configuration)
     role = make_role("states", {"Effect": "Allow", "Action": ["logs:*", "lambda:InvokeFunction"], "Resource": "*"})
+    missing = {"cloudWatchLogsLogGroup": {"logGroupArn": group.replace("logged", "missing")}}
+    nowhere = {**configuration, "destinations": [missing]}
+    with pytest.raises(
+        aws.client("stepfunctions").exceptions.ClientError, match=r"InvalidLoggingConfiguration.*does not exist"
+    ):
+        make_machine({"A": passing()}, loggingConfiguration=nowhere, roleArn=role)
     run({"A": task(function)}, {"answer": "confidential"}, loggingConfiguration=configuration, roleArn=role)
     lines = [event["message"] for event in logs.filter_log_events(logGroupName="/aws/states/logged")["events"]]
     assert any('"LambdaFunctionSucceeded"' in line for line in lines)
     assert not any("confidential" in line for line in lines)
+
+
+@pytest.mark.parametrize("answer", ["b'not JSON'", "b'\\xff\\xfe'", "float('nan')"])
+def test_an_answer_that_is_no_json_fails_the_execution(make_function: MakeFunction, run: Run, answer: str) -> None:
+    """It must not leave the execution running for ever: Python's runtime hands bytes on as they are."""
+    arn = make_function(f"def handler(event, context): return {answer}")
+    catching = {"Retry": [{"ErrorEquals": ["States.ALL"]}], "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}]}
+    ended = run({"A": task(arn, **catching), "B": passing()}, {})
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
+    assert "is not JSON" in ended["cause"]
+
+
+def test_bytes_that_are_json_are_handed_on(make_function: MakeFunction, run: Run) -> None:
+    """As recorded of AWS: a function that returns b'"HelloWorld!"' has the output "HelloWorld!"."""
+    arn = make_function("def handler(event, context): return b'\"HelloWorld!\"'")
+    assert run({"A": task(arn)}, {})["output"] == "HelloWorld!"

@@ -247,3 +247,25 @@ def test_a_login_that_rds_keeps_opens_and_the_data_api_is_on(
     assert f"Login      RDS keeps the master login in {kept['SecretArn']}" in message["message"]
     for place in (run.output, run.messages, pipeline.state(run.operation_id), run.followed.history):
         assert login["password"] not in str(place)
+
+
+def test_the_port_of_a_source_that_isnt_asked_is_kept_although_its_snapshot_doesnt_tell_it(
+    pipeline: Pipeline, unusual: dict[str, Any], target: str
+) -> None:
+    """RDS says port 0 of Aurora's snapshots; the login of the run itself proves where the cluster listens."""
+    snapshot = pipeline.rds().describe_db_cluster_snapshots(DBClusterSnapshotIdentifier="unusual-nightly")
+    assert snapshot["DBClusterSnapshots"][0]["Port"] == 0
+    run = pipeline.run(
+        {
+            "snapshot_identifier": "unusual-nightly",
+            "source_cluster_id": UNUSUAL,
+            "target_cluster_id": target,
+            "like_source": False,
+            "db_instance_class": "db.r6g.large",
+        }
+    )
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.output["plan"]["cluster"]["port"] is None
+    assert (pipeline.cluster(target) or {})["Port"] == unusual["Port"] == 5544
+    (message,) = run.messages
+    assert ":5544\n" in message["message"]
