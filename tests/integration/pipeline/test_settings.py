@@ -180,7 +180,7 @@ def test_a_dry_run_says_every_setting_and_who_decided_it(
         "at least 0 ACUs [source], at most 8 [source], paused after 900 seconds [source]",
         "deletion protection off [stack]",
         "Extended Support off [stack]",
-        "maintenance window tue:03:00-tue:03:30",
+        "maintenance  tue:03:00-tue:03:30 [source]",
         "advanced Database Insights",
         "Enhanced Monitoring every 30 seconds with role",
         "CA rds-ca-ecc384-g1 [source]",
