@@ -56,6 +56,10 @@ class InstanceSettings(Struct, frozen=True, kw_only=True):
     publicly_accessible: bool | None
     performance_insights_retention_days: int | None
     preferred_maintenance_window: str | None
+    ca_certificate_identifier: str | None
+    monitoring_interval_seconds: int | None
+    monitoring_role_arn: str | None
+    performance_insights_kms_key_id: str | None
     waiting_parameters: list[str]
 
 
@@ -114,6 +118,10 @@ def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
         publicly_accessible=raw.get("PubliclyAccessible"),
         performance_insights_retention_days=_insights_days(raw),
         preferred_maintenance_window=_lower(raw.get("PreferredMaintenanceWindow")),
+        ca_certificate_identifier=raw.get("CACertificateIdentifier"),
+        monitoring_interval_seconds=raw.get("MonitoringInterval"),
+        monitoring_role_arn=raw.get("MonitoringRoleArn"),
+        performance_insights_kms_key_id=raw.get("PerformanceInsightsKMSKeyId"),
         waiting_parameters=[
             each.get("DBParameterGroupName", "")
             for each in groups
@@ -127,6 +135,16 @@ def read_master_secret(raw: DBClusterTypeDef) -> MasterSecret | None:
     if not secret.get("SecretArn"):
         return None
     return MasterSecret(arn=secret.get("SecretArn", ""), status=secret.get("SecretStatus", "").lower())
+
+
+def family_of(version: str) -> str:
+    """Return the parameter groups' family that a version needs, such as aurora-postgresql17."""
+    return f"aurora-postgresql{version.split('.')[0]}"
+
+
+def default_group_of(version: str) -> str:
+    """Return the name of RDS's own parameter groups for a version, a cluster's and an instance's alike."""
+    return f"default.{family_of(version)}"
 
 
 def lifecycle(extended_support: bool) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from utils import left_behind
 from utils.aurora_settings import (
     IN_SYNC,
     ClusterSettings,
@@ -191,6 +192,7 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     is_outside_vpc: bool
     is_restorable: bool
     backup_recovery_point: str | None
+    left_behind: list[str] = []
 
     @property
     def is_broken(self) -> bool:
@@ -207,6 +209,7 @@ class Instance(Tagged, frozen=True, kw_only=True):
 
     cluster_identifier: str | None
     settings: InstanceSettings
+    left_behind: list[str] = []
 
     @property
     def is_usable(self) -> bool:
@@ -304,6 +307,7 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         global_cluster=raw.get("GlobalClusterIdentifier") or None,
         replicas=raw.get("ReadReplicaIdentifiers", []),
         replication_source=raw.get("ReplicationSourceIdentifier") or None,
+        left_behind=left_behind.of_cluster(raw),
         is_limitless=raw.get("ClusterScalabilityType") == "limitless",
         is_outside_vpc=raw.get("VPCNetworkingEnabled") is False or raw.get("InternetAccessGatewayEnabled", False),
         is_restorable=bool(raw.get("EarliestRestorableTime") and raw.get("LatestRestorableTime")),
@@ -318,6 +322,7 @@ def read_instance(raw: DBInstanceTypeDef) -> Instance:
         status=raw["DBInstanceStatus"].lower(),
         cluster_identifier=raw.get("DBClusterIdentifier"),
         settings=read_instance_settings(raw),
+        left_behind=left_behind.of_instance(raw),
         tags=_tags(raw.get("TagList")),
     )
 

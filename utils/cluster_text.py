@@ -110,6 +110,7 @@ def _network(plan: ClusterPlan) -> list[str]:
         _said(plan, "port", "the port that its source had" if plan.port is None else f"port {plan.port}"),
         _said(plan, "network_type", plan.network_type),
         "not publicly accessible",
+        _said(plan, "ca_certificate_identifier", f"CA {plan.ca_certificate_identifier or 'as RDS chooses'}"),
     ]
 
 
@@ -167,13 +168,22 @@ def _maintenance(plan: ClusterPlan) -> list[str]:
 
 
 def _insights(plan: ClusterPlan) -> list[str]:
-    days = plan.performance_insights_retention_days
+    days, interval = plan.performance_insights_retention_days, plan.monitoring_interval_seconds
+    key = plan.performance_insights_kms_key_id
     return [
         _said(plan, "database_insights_mode", f"Database Insights {plan.database_insights_mode}"),
         _said(
             plan,
             "performance_insights_retention_days",
             f"Performance Insights kept {_count(days, 'day')}" if days else "Performance Insights off",
+        ),
+        *([_said(plan, "performance_insights_kms_key_id", f"under key {key}")] if key else []),
+        _said(
+            plan,
+            "monitoring_interval_seconds",
+            f"Enhanced Monitoring every {_count(interval, 'second')} with role {plan.monitoring_role_arn}"
+            if interval
+            else "Enhanced Monitoring off",
         ),
     ]
 

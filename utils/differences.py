@@ -88,6 +88,10 @@ def _wanted(plan: ClusterPlan, planned: PlannedInstance) -> dict[str, Any]:
         "auto_minor_version_upgrade": plan.auto_minor_version_upgrade,
         "performance_insights_retention_days": plan.performance_insights_retention_days,
         "preferred_maintenance_window": plan.preferred_maintenance_window,
+        "ca_certificate_identifier": plan.ca_certificate_identifier,
+        "monitoring_interval_seconds": plan.monitoring_interval_seconds,
+        "monitoring_role_arn": plan.monitoring_role_arn,
+        "performance_insights_kms_key_id": plan.performance_insights_kms_key_id,
     }
 
 

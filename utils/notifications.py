@@ -15,7 +15,7 @@ from utils.cluster_text import summary
 from utils.failure_text import Remains, cause_lines, next_lines, production_lines, remains_lines
 from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
 from utils.payloads import Archived, ExecutionError, UsersReady
-from utils.plan_text import plan_lines
+from utils.plan_text import not_taken_over_lines, plan_lines
 from utils.planned_calls import call_lines
 from utils.plans import Plan
 from utils.state import OperationRecord
@@ -49,6 +49,7 @@ def planned(plan: Plan, execution_id: str) -> Message:
         "by these calls, in this order (beside its own state, audit and message):",
         *(f"  {line}" for line in call_lines(plan.calls, execution_id.split(":")[4])),
         "",
+        *_beside_the_plan(plan),
         f"Execution  {console_link(execution_id)}",
     ]
     return _message(f"PLANNED: {plan.target_cluster_id} from {plan.snapshot.identifier}", lines)
@@ -100,7 +101,9 @@ def succeeded(
     lines += [f"Disabled   {_told(text)}" for text in users.disabled]
     if users.inherited_logins:
         lines.append(f"Mind       logins that came with the data still work: {listed(users.inherited_logins)}")
-    lines += [f"Mind       {_told(warning)}" for warning in (*snapshot.notes, *users.warnings, *archive.warnings)]
+    minds = (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
+    lines += [f"Mind       {_told(warning)}" for warning in minds]
+    lines += [*not_taken_over_lines(plan)]
     lines += ["", f"Operation  {plan.operation_id}", f"Execution  {console_link(execution_id)}"]
     return _message(
         f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
@@ -137,6 +140,12 @@ def failed(
         f"Execution  {console_link(execution_id)}",
     ]
     return _message(f"FAILED: {target} at {step}: {error.error}", lines)
+
+
+def _beside_the_plan(plan: Plan) -> list[str]:
+    """What somebody should know before approving it, with an empty line behind it."""
+    lines = [*(f"Mind       {warning}" for warning in plan.warnings), *not_taken_over_lines(plan)]
+    return [*lines, ""] if lines else []
 
 
 def _archive_line(archive: Archived) -> str:

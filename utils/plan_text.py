@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from utils.cluster_text import alternative_lines, data_api_lines, first_change_line, instance_lines, setting_lines
 from utils.plans import Plan, RouteStep, SnapshotCopy
+
+# A message is read by people; the plan has them all.
+MAX_NOT_TAKEN_OVER = 20
 
 
 def plan_lines(plan: Plan) -> Iterable[str]:
@@ -42,6 +45,16 @@ def plan_lines(plan: Plan) -> Iterable[str]:
         )
     elif plan.copy:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
+
+
+def not_taken_over_lines(plan: Plan) -> Iterator[str]:
+    """What the source cluster has and the new one doesn't get; nothing where there is nothing to say."""
+    if not plan.not_taken_over:
+        return
+    yield f"Not taken over from {plan.snapshot.cluster_identifier}:"
+    yield from (f"  {sentence}" for sentence in plan.not_taken_over[:MAX_NOT_TAKEN_OVER])
+    if (more := len(plan.not_taken_over) - MAX_NOT_TAKEN_OVER) > 0:
+        yield f"  and {more} more: see plan.not_taken_over in the execution's output"
 
 
 def _step_in_words(step: RouteStep, copy: SnapshotCopy) -> str:

@@ -18,10 +18,12 @@ from utils.crossing import plan_crossing, quota_problems
 from utils.errors import RequestRefused
 from utils.exporting import export_problems, plan_export
 from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
+from utils.not_taken_over import not_taken_over
 from utils.payloads import Execution
 from utils.planned_calls import planned_calls
 from utils.plans import ClusterPlan, FoundSnapshot, Plan
 from utils.preflight import preflight_problems
+from utils.preflight_cluster import support_warnings
 from utils.preflight_early import early_problems, name_problems
 from utils.preflight_quarantine import quarantine_problems
 from utils.request import refusal, refuse_if_any
@@ -102,6 +104,8 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         dry_run=bool(request.dry_run),
         inherited_logins=request.inherited_logins or "report",
         quarantine=bool(request.quarantine),
+        not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
+        warnings=list(support_warnings(cluster, Surroundings(target.region), run.now)),
     )
     return replace(plan, calls=planned_calls(plan, account, target.region))
 

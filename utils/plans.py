@@ -119,6 +119,12 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     master_login: Literal["pipeline", "rds_managed"]
     master_secret_kms_key_id: str | None
     tags: dict[str, str]
+    # None: RDS's own of the region.
+    ca_certificate_identifier: str | None = None
+    performance_insights_kms_key_id: str | None = None
+    # 0: no Enhanced Monitoring, and no role for it.
+    monitoring_interval_seconds: int = 0
+    monitoring_role_arn: str | None = None
     # Tried in turn, in each zone, where AWS has no room for an instance of the planned class.
     alternative_instance_classes: list[str] = []
     origins: dict[str, Origin] = {}
@@ -197,3 +203,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     calls: list[PlannedCall] = []
     # What an earlier run of this operation has done, line by line, where this one goes on with it.
     resumed: list[str] = []
+    # What the source cluster has and the new one doesn't get, a sentence each.
+    not_taken_over: list[str] = []
+    # What whoever reads the plan should mind, although nothing stands in its way.
+    warnings: list[str] = []

@@ -14,9 +14,10 @@ from utils.application_secret import ApplicationSecret
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE
 from utils.credentials import AdminSecret
-from utils.key_checks import key_problems
+from utils.key_checks import insights_key_problems, key_problems
 from utils.plans import ClusterPlan, SnapshotCopy
 from utils.preflight_cluster import engine_problems, network_problems, room_problems
+from utils.role_checks import MONITORING, role_problems
 from utils.surroundings import Surroundings
 
 
@@ -38,6 +39,18 @@ def place_and_key_problems(
         yield from engine_problems(cluster, snapshot, around)
     yield from room_problems(cluster, around)
     yield from key_problems(cluster.kms_key_id, copy, snapshot, region)
+    yield from watching_problems(cluster, region)
+
+
+def watching_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
+    """Of what watches the instances: Performance Insights' key, and the role of Enhanced Monitoring."""
+    key_origin = cluster.origins.get("performance_insights_kms_key_id")
+    whose = {"source": " (the source cluster's)", "stack": " (the stack's)"}.get(key_origin or "", "")
+    yield from insights_key_problems(cluster.performance_insights_kms_key_id, whose, region)
+    if cluster.monitoring_role_arn is not None:
+        yield from role_problems(
+            cluster.monitoring_role_arn, MONITORING, "monitoring_interval_seconds", "MonitoringRoleArn"
+        )
 
 
 def secret_problems(master_username: str, master_login: str) -> Iterator[str]:

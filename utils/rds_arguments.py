@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from utils.aurora_settings import lifecycle
+from utils.aurora_settings import default_group_of, lifecycle
 
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import TagTypeDef
@@ -31,7 +31,7 @@ def restore_arguments(plan: ClusterPlan) -> dict[str, Any]:
         "EngineVersion": plan.engine_version,
         "DBSubnetGroupName": plan.db_subnet_group_name,
         "VpcSecurityGroupIds": plan.vpc_security_group_ids,
-        "DBClusterParameterGroupName": plan.db_cluster_parameter_group_name,
+        **_group(plan, "DBClusterParameterGroupName", plan.db_cluster_parameter_group_name),
         "StorageType": plan.storage_type,
         "NetworkType": plan.network_type,
         "EnableIAMDatabaseAuthentication": plan.iam_database_authentication,
@@ -78,15 +78,18 @@ def instance_arguments(plan: ClusterPlan, instance: PlannedInstance) -> dict[str
         optional["AvailabilityZone"] = instance.availability_zone
     if plan.preferred_maintenance_window:
         optional["PreferredMaintenanceWindow"] = plan.preferred_maintenance_window
+    if plan.ca_certificate_identifier:
+        optional["CACertificateIdentifier"] = plan.ca_certificate_identifier
     return {
         "DBInstanceIdentifier": instance.identifier,
         "DBClusterIdentifier": plan.identifier,
         "DBInstanceClass": instance.db_instance_class,
-        "DBParameterGroupName": plan.db_parameter_group_name,
+        **_group(plan, "DBParameterGroupName", plan.db_parameter_group_name),
         "DBSubnetGroupName": plan.db_subnet_group_name,
         "PromotionTier": instance.promotion_tier,
         "PubliclyAccessible": False,
         "AutoMinorVersionUpgrade": plan.auto_minor_version_upgrade,
+        **_monitoring(plan),
         **_insights(plan),
         "Tags": tag_list(plan.tags),
         **optional,
@@ -108,4 +111,23 @@ def _insights(plan: ClusterPlan) -> dict[str, Any]:
     days = plan.performance_insights_retention_days
     if not days:
         return {"EnablePerformanceInsights": False}
-    return {"EnablePerformanceInsights": True, "PerformanceInsightsRetentionPeriod": days}
+    key = plan.performance_insights_kms_key_id
+    return {
+        "EnablePerformanceInsights": True,
+        "PerformanceInsightsRetentionPeriod": days,
+        **({"PerformanceInsightsKMSKeyId": key} if key else {}),
+    }
+
+
+def _monitoring(plan: ClusterPlan) -> dict[str, Any]:
+    """RDS takes an interval only with a role, and a role only with an interval (CreateDBInstance, API reference)."""
+    interval, role = plan.monitoring_interval_seconds, plan.monitoring_role_arn
+    return {"MonitoringInterval": interval, **({"MonitoringRoleArn": role} if interval and role else {})}
+
+
+def _group(plan: ClusterPlan, name: str, group: str) -> dict[str, str]:
+    """Leave the default group of the version's family unnamed: RDS takes its own where none is named, and makes it with
+    the first such cluster of a region, where the name alone would be refused (DBClusterParameterGroupNotFound, as in
+    aws/aws-cdk#719).
+    """
+    return {} if group == default_group_of(plan.engine_version) else {name: group}

@@ -122,6 +122,18 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["standard", "advanced"] | None,
         Meta(description="Advanced needs 465 days of Performance Insights. Default: standard."),
     ] = None
+    performance_insights_kms_key_id: Annotated[
+        str | None,
+        Meta(description="ARN of a key of the target region. Default: the source's where it works, else RDS's own."),
+    ] = None
+    monitoring_interval_seconds: Annotated[
+        int | None,
+        Meta(description="Enhanced Monitoring: 0 (off), 1, 5, 10, 15, 30 or 60. Default: the source's, else 0."),
+    ] = None
+    ca_certificate_identifier: Annotated[
+        str | None,
+        Meta(description="CA of the instances' certificates, such as rds-ca-rsa2048-g1. Default: the source's."),
+    ] = None
     preferred_backup_window: Annotated[
         str | None, Meta(description="In UTC, such as 02:00-02:30. Default: the source's, else RDS chooses.")
     ] = None

@@ -25,6 +25,7 @@ from scripts.local_aws import (  # noqa: F401 each of them registers its operati
     aurora_automated_backups,
     aurora_clusters,
     aurora_deletions,
+    aurora_endpoints,
     aurora_events,
     aurora_exports,
     aurora_failover,

@@ -118,7 +118,7 @@ def _create(region: AuroraBackend, parameters: rules.Parameters, kind: str, shap
 
 
 def _describe(region: AuroraBackend, parameters: rules.Parameters, kind: str, shape: str) -> dict[str, Any]:
-    families = sorted({rules.family(version) for version in rules.ENGINE_VERSIONS})
+    families = sorted(region.default_groups[kind])
     groups = {
         f"default.{each}": _group(region, kind, shape, f"default.{each}", each, f"Default parameter group for {each}")
         for each in families

@@ -50,6 +50,7 @@ MOST_LOGGED_CALLS = 10_000
 
 _SERVICES = {
     # credential scope: (IAM prefix, botocore's name)
+    "application-autoscaling": ("application-autoscaling", "application-autoscaling"),
     "cloudformation": ("cloudformation", "cloudformation"),
     "dynamodb": ("dynamodb", "dynamodb"),
     "ec2": ("ec2", "ec2"),

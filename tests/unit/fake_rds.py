@@ -39,7 +39,11 @@ INSTANCE_SETTINGS = {
     for name in (
         "AutoMinorVersionUpgrade",
         "AvailabilityZone",
+        "CACertificateIdentifier",
         "DBInstanceClass",
+        "MonitoringInterval",
+        "MonitoringRoleArn",
+        "PerformanceInsightsKMSKeyId",
         "PerformanceInsightsRetentionPeriod",
         "PreferredMaintenanceWindow",
         "PromotionTier",
@@ -314,6 +318,8 @@ class FakeRds(FakeGroups):
             raise Refusal("InvalidDBClusterSnapshotStateFault")
         if INSIGHTS & given.keys():
             raise Refusal("InvalidParameterCombination", "You can enable Performance Insights only when ... Limitless")
+        named = given.get("DBClusterParameterGroupName")
+        group = self.group_for(self.cluster_parameter_groups, given["EngineVersion"], named)
         cluster = self.add_cluster(
             name,
             Status="creating",
@@ -322,7 +328,7 @@ class FakeRds(FakeGroups):
             # What RDS chooses by itself.
             PreferredMaintenanceWindow="wed:06:00-wed:06:30",
             BackupRetentionPeriod=1,
-            **reported(given, CLUSTER_SETTINGS),
+            **(reported(given, CLUSTER_SETTINGS) | {"DBClusterParameterGroup": group}),
             VpcSecurityGroups=[{"VpcSecurityGroupId": each} for each in given["VpcSecurityGroupIds"]],
         )
         self._after("RestoreDBClusterFromSnapshot", lambda: cluster.update(Status="available"))
@@ -335,15 +341,14 @@ class FakeRds(FakeGroups):
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         if cluster["Status"] != "available":
             raise Refusal("InvalidDBClusterStateFault")
+        group = self.group_for(self.parameter_groups, cluster["EngineVersion"], given.get("DBParameterGroupName"))
         instance = self.add_instance(
             name,
             cluster["DBClusterIdentifier"],
             DBInstanceStatus="creating",
             TagList=given["Tags"],
             **reported(given, INSTANCE_SETTINGS),
-            DBParameterGroups=[
-                {"DBParameterGroupName": given["DBParameterGroupName"], "ParameterApplyStatus": "in-sync"}
-            ],
+            DBParameterGroups=[{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}],
         )
         self._after("CreateDBInstance", lambda: instance.update(DBInstanceStatus="available"))
         self._activate_secret(cluster)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    KEY_ID,
     OPERATION,
     OWN_TAGS,
     REGION,
@@ -27,6 +28,9 @@ from utils.cluster_text import setting_lines
 from utils.differences import differences
 from utils.errors import StepFailed
 from utils.plans import ClusterPlan
+
+MONITORING_ROLE = f"arn:aws:iam::{ACCOUNT}:role/rds-monitoring-role"
+INSIGHTS_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
 
 
 @pytest.fixture
@@ -121,6 +125,7 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
     plan: ClusterPlan = a_cluster_plan(
         kms_key_id="alias/staging",
         port=6543,
+        db_cluster_parameter_group_name="tuned-cluster",
         deletion_protection=True,
         iam_database_authentication=True,
         serverless_v2_min_capacity=0.0,
@@ -130,6 +135,7 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
         enabled_cloudwatch_logs_exports=["instance", "postgresql"],
         extended_support=True,
     )
+    rds.cluster_parameter_groups["tuned-cluster"] = "aurora-postgresql16"
     aurora.restore_cluster(plan, OPERATION)
     assert rds.asked("RestoreDBClusterFromSnapshot") == {
         "DBClusterIdentifier": TARGET,
@@ -139,7 +145,7 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
         "Port": 6543,
         "DBSubnetGroupName": "databases",
         "VpcSecurityGroupIds": ["sg-0123456789abcdef0"],
-        "DBClusterParameterGroupName": "default.aurora-postgresql16",
+        "DBClusterParameterGroupName": "tuned-cluster",
         "KmsKeyId": "alias/staging",
         "StorageType": "aurora",
         "NetworkType": "DUAL",
@@ -202,7 +208,13 @@ def test_rule_8_what_costs_is_switched_off_aloud(rds: FakeRds, aurora: Aurora) -
 def test_rule_8_instances_are_private_and_in_the_planned_groups(rds: FakeRds, aurora: Aurora) -> None:
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
     first, second = some_instances(2)
+    rds.parameter_groups["tuned"] = "aurora-postgresql16"
     plan = a_cluster_plan(
+        db_parameter_group_name="tuned",
+        ca_certificate_identifier="rds-ca-ecc384-g1",
+        monitoring_interval_seconds=30,
+        monitoring_role_arn=MONITORING_ROLE,
+        performance_insights_kms_key_id=INSIGHTS_KEY,
         preferred_maintenance_window="sun:05:00-sun:05:30",
         auto_minor_version_upgrade=False,
         instances=[
@@ -223,9 +235,34 @@ def test_rule_8_instances_are_private_and_in_the_planned_groups(rds: FakeRds, au
         assert each["EnablePerformanceInsights"] is True
         assert each["PerformanceInsightsRetentionPeriod"] == 7
         assert each["PubliclyAccessible"] is False
-        assert each["DBParameterGroupName"] == "default.aurora-postgresql16"
+        assert each["DBParameterGroupName"] == "tuned"
+        assert each["CACertificateIdentifier"] == "rds-ca-ecc384-g1"
+        assert (each["MonitoringInterval"], each["MonitoringRoleArn"]) == (30, MONITORING_ROLE)
+        assert each["PerformanceInsightsKMSKeyId"] == INSIGHTS_KEY
         assert each["DBSubnetGroupName"] == "databases"
         assert each["Tags"] == OWN_TAGS
+
+
+def test_a_default_group_isnt_named_so_that_rds_makes_it(rds: FakeRds, aurora: Aurora) -> None:
+    """Named before RDS has made it in a region, it is refused there."""
+    plan = a_cluster_plan()
+    aurora.restore_cluster(plan, OPERATION)
+    aurora.create_instance(plan, plan.instances[0], OPERATION)
+    assert "DBClusterParameterGroupName" not in rds.asked("RestoreDBClusterFromSnapshot")
+    assert "DBParameterGroupName" not in rds.asked("CreateDBInstance")
+    cluster, (instance,) = aurora.cluster(TARGET), aurora.instances_of(TARGET)
+    assert cluster is not None
+    assert cluster.settings.db_cluster_parameter_group_name == plan.db_cluster_parameter_group_name
+    assert instance.settings.db_parameter_group_name == plan.db_parameter_group_name
+
+
+def test_without_enhanced_monitoring_no_role_is_passed(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    aurora.create_instance(a_cluster_plan(monitoring_role_arn=MONITORING_ROLE), some_instances(1)[0], OPERATION)
+    asked = rds.asked("CreateDBInstance")
+    assert asked["MonitoringInterval"] == 0
+    assert "MonitoringRoleArn" not in asked
+    assert "CACertificateIdentifier" not in asked
 
 
 def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds, aurora: Aurora) -> None:

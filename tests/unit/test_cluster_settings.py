@@ -249,6 +249,32 @@ def test_a_window_of_the_request_that_overlaps_the_sources_is_refused(production
     assert message.startswith("preferred_maintenance_window: 'tue:03:00-tue:04:00' overlaps the backup window")
 
 
+@pytest.mark.parametrize(
+    ("given", "backup", "maintenance"),
+    [
+        ({"preferred_maintenance_window": "sun:05:00-sun:06:00"}, "07:00-07:30", "sun:05:00-sun:06:00"),
+        ({"preferred_backup_window": "05:00-06:00"}, "05:00-06:00", "sun:07:00-sun:07:30"),
+        ({}, None, None),
+    ],
+)
+def test_a_window_alone_gets_the_other_one_beside_it(
+    rds: FakeRds, given: dict[str, str], backup: str | None, maintenance: str | None
+) -> None:
+    """RDS would pick the other one at random, and refuse it an hour later where the two overlap."""
+    rds.add_snapshot("tuesday")
+    cluster = cluster_of(STACK, **given)
+    assert (cluster.preferred_backup_window, cluster.preferred_maintenance_window) == (backup, maintenance)
+    for name in {"preferred_backup_window", "preferred_maintenance_window"} - given.keys():
+        assert cluster.origins[name] == "default"
+
+
+def test_a_window_that_leaves_no_room_for_the_other_is_refused(rds: FakeRds) -> None:
+    rds.add_snapshot("tuesday")
+    for given in ({"preferred_backup_window": "00:00-23:45"}, {"preferred_maintenance_window": "sun:01:00-mon:00:45"}):
+        ((name, window),) = given.items()
+        assert refusal_of(STACK, **given).startswith(f"{name}: {window!r} leaves no 30 minutes of the day for a")
+
+
 def test_serverless_instances_of_a_source_without_capacity_are_refused(production: dict[str, Any]) -> None:
     del production["ServerlessV2ScalingConfiguration"]
     assert "db.serverless needs its capacity" in refusal_of()

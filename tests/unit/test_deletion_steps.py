@@ -28,6 +28,7 @@ from tests.unit.support import (
     a_plan,
     a_run,
     calling,
+    some_instances,
 )
 from utils.aws import client
 from utils.errors import StepFailed, TemporaryFailure
@@ -38,6 +39,7 @@ pytestmark = pytest.mark.usefixtures("account", "source_rds")
 
 delete, look, archive = calling("delete-rds"), calling("check-delete-status"), calling("archive-snapshot")
 COPY = a_copy()
+FIRST, SECOND = (each.identifier for each in some_instances(2))
 DELETION_SECONDS: dict[str, float] = {"DeleteDBInstance": 300, "DeleteDBCluster": 600}
 
 
@@ -58,8 +60,8 @@ def record() -> OperationRecord:
 @pytest.fixture
 def restored(rds: FakeRds, operation: OperationState) -> dict[str, Any]:
     """The cluster that this operation restored, with a login that has worked."""
-    for number in (1, 2):
-        rds.add_instance(f"staging-orders-{number}", TARGET, TagList=OWN_TAGS)
+    for name in (FIRST, SECOND):
+        rds.add_instance(name, TARGET, TagList=OWN_TAGS)
     cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
     operation.remember(cluster_resource_id=cluster["DbClusterResourceId"], login_proven_at="2026-03-10T03:40:00.000Z")
     return cluster
@@ -430,10 +432,10 @@ def test_a_source_that_is_broken_loses_nothing_and_is_said_to_be(
 @pytest.mark.parametrize(
     ("members", "error", "said"),
     [
-        ({"staging-orders-2": None}, StepFailed, r"lacks instances \(staging-orders-2 is gone\).*Nothing was deleted"),
-        ({"staging-orders-1": None, "staging-orders-2": None}, StepFailed, "lacks instances"),
-        ({"staging-orders-1": "failed"}, StepFailed, r"\(staging-orders-1 is failed\)"),
-        ({"staging-orders-1": "rebooting"}, TemporaryFailure, "staging-orders-1 is rebooting at the moment"),
+        ({SECOND: None}, StepFailed, rf"lacks instances \({SECOND} is gone\).*Nothing was deleted"),
+        ({FIRST: None, SECOND: None}, StepFailed, "lacks instances"),
+        ({FIRST: "failed"}, StepFailed, rf"\({FIRST} is failed\)"),
+        ({FIRST: "rebooting"}, TemporaryFailure, f"{FIRST} is rebooting at the moment"),
     ],
 )
 def test_rule_3_a_restored_cluster_without_its_instances_proves_nothing(

@@ -37,6 +37,8 @@ class World:
     def __init__(self, rds: FakeRds, network: FakeNetwork, keys: FakeKeys) -> None:
         self.rds, self.network, self.keys = rds, network, keys
         fresh = FakeRds(rds.region, rds.clock)
+        # RDS makes its default groups itself; one that is named has to be there.
+        fresh.cluster_parameter_groups["tuned"] = fresh.parameter_groups["tuned"] = "aurora-postgresql16"
         self._whole = {
             name: getattr(fresh, name)
             for name in (
@@ -126,7 +128,8 @@ def asked(request: dict[str, Any]) -> Any:
         "started_at": NOW.isoformat(),
         "now": NOW.isoformat(),
     }
-    return check({"run": run, "request": request})
+    groups = {"db_cluster_parameter_group_name": "tuned", "db_parameter_group_name": "tuned"}
+    return check({"run": run, "request": groups | request})
 
 
 def test_with_everything_in_place_there_is_a_plan(world: World) -> None:

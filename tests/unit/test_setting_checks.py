@@ -24,6 +24,9 @@ from utils.request import read_request
         ("performance_insights_retention_days", 8, "Give 0 (off), 7, a multiple of 31"),
         ("performance_insights_retention_days", 744, "or 731"),
         ("performance_insights_retention_days", -31, "or 731"),
+        ("ca_certificate_identifier", "RDS CA", "such as rds-ca-rsa2048-g1"),
+        ("monitoring_interval_seconds", 20, "Give one of 0, 1, 5, 10, 15, 30, 60"),
+        ("performance_insights_kms_key_id", "alias/insights", "isn't the ARN of a key"),
         ("preferred_backup_window", "2:00-2:30", "such as 02:00-02:30"),
         ("preferred_backup_window", "02:00-24:30", "such as 02:00-02:30"),
         ("preferred_backup_window", "02:00-02:29", "has 29 minutes"),
@@ -74,6 +77,14 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
         {"reader_instance_class": "db.r6g.large", "instance_count": 1},
         "reader_instance_class: 'db.r6g.large' is for readers",
         "at least 2",
+    ),
+    (
+        {
+            "performance_insights_kms_key_id": "arn:aws:kms:us-east-1:123456789012:key/x",
+            "performance_insights_retention_days": 0,
+        },
+        "performance_insights_kms_key_id: 'arn:aws:kms:us-east-1:123456789012:key/x' is given, and",
+        "Give days, or drop the key",
     ),
     (
         {"preferred_backup_window": "05:00-06:00", "preferred_maintenance_window": "sun:05:30-sun:06:30"},

@@ -101,7 +101,7 @@ def test_identifiers_are_kept_in_lower_case(aws: LocalAws) -> None:
         ({"EngineVersion": "99.9"}, "InvalidParameterCombination", "Cannot find version 99.9"),
         ({"DBSubnetGroupName": "nowhere"}, "DBSubnetGroupNotFoundFault", "nowhere"),
         ({"DBClusterParameterGroupName": "unknown"}, "DBClusterParameterGroupNotFound", "unknown"),
-        ({"DBClusterParameterGroupName": "default.aurora-postgresql15"}, "InvalidParameterCombination", "postgresql16"),
+        ({"DBClusterParameterGroupName": "default.aurora-postgresql13"}, "DBClusterParameterGroupNotFound", "sql13"),
         ({"VpcSecurityGroupIds": ["sg-unknown"]}, "InvalidParameterValue", "sg-unknown"),
         ({"KmsKeyId": "alias/unknown"}, "KMSKeyNotAccessibleFault", "alias/unknown"),
         ({"MasterUserPassword": "short"}, "InvalidParameterValue", "shorter than 8"),

@@ -10,13 +10,13 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import REGION, Stage
-from tests.integration.pipeline.support import Pipeline, numbers, settle
+from tests.integration.pipeline.support import Pipeline, for_monitoring, numbers, settle
 
 
 @pytest.fixture(scope="session")
 def place(aws: LocalAws) -> Stage:
     """What a run has made is beside what may be deleted by its name, so that each right to delete shows its need."""
-    overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*"}
+    overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*", **for_monitoring(aws)}
     return stage.deploy(aws, cross_region=False, overrides=overrides)
 
 

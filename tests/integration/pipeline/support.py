@@ -14,6 +14,7 @@ from rich.console import Console
 
 from scripts.local_aws.credentials import aws_client
 from scripts.local_aws.front import ApiCall
+from scripts.local_aws.server import LocalAws
 from scripts.local_run.calls import READING
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production
@@ -186,6 +187,16 @@ def deletion_of(name: str, target: str, **more: Any) -> dict[str, Any]:
         "confirm_delete_source": name,
         **more,
     }
+
+
+def for_monitoring(aws: LocalAws) -> dict[str, str]:
+    """What a stack whose clusters have Enhanced Monitoring is given: the role that RDS assumes for it."""
+    service = {"Effect": "Allow", "Principal": {"Service": "monitoring.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = aws.client("iam").create_role(
+        RoleName="rds-monitoring-role",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [service]}),
+    )
+    return {"MonitoringRoleArn": str(role["Role"]["Arn"])}
 
 
 def request_for(source: Production, target: str, key: str, archive: str) -> dict[str, Any]:

@@ -190,6 +190,7 @@ def test_all_of_it_is_said_at_once(pipeline: Pipeline, target: str, disabled_key
         ("rds:DescribeDBClusterParameterGroups", "AccessDenied"),
         ("rds:DescribeDBParameterGroups", "AccessDenied"),
         ("rds:DescribeDBEngineVersions", "AccessDenied"),
+        ("rds:DescribeDBMajorEngineVersions", "AccessDenied"),
         ("rds:DescribeOrderableDBInstanceOptions", "AccessDenied"),
         ("ec2:DescribeSecurityGroups", "UnauthorizedOperation"),
         ("kms:DescribeKey", "AccessDeniedException"),
@@ -198,7 +199,9 @@ def test_all_of_it_is_said_at_once(pipeline: Pipeline, target: str, disabled_key
 )
 def test_a_permission_that_is_missing_is_named(pipeline: Pipeline, target: str, operation: str, code: str) -> None:
     pipeline.aws.faults.add(operation=operation, code=code, message=f"not authorized to perform: {operation}")
-    run: Run = pipeline.run({"target_cluster_id": target})
+    # RDS's default groups aren't looked for.
+    named = {"db_cluster_parameter_group_name": "tuned", "db_parameter_group_name": "tuned"}
+    run: Run = pipeline.run({"target_cluster_id": target, **(named if "ParameterGroups" in operation else {})})
     assert run.followed.error == "StepFailed"
     call = operation.split(":")[1]
     assert f"{call} is not allowed: not authorized to perform: {operation}" in run.reason
