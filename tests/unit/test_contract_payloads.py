@@ -187,12 +187,12 @@ MEANT: dict[str, set[str]] = {
     "Delete RDS": BEFORE_A_CLEAN_UP,
     "Check Delete Status": BEFORE_A_CLEAN_UP,
     "Archive Snapshot": BEFORE_A_CLEAN_UP,
-    "Send Success Notification": {"error", "clean_up"},
-    "Send Plan Notification": {"users", "archive", "error", "clean_up"},
+    "Send Success Notification": {"error", "clean_up", "stopped"},
+    "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped"},
     "Clean Up Cluster": {"deletion"},
     "Check Clean-up Status": {"deletion"},
     "Clean Up Snapshot": {"export"},
-    "Send Failure Notification": {"plan", "users", "archive"},
+    "Send Failure Notification": {"plan", "users", "archive", "stopped"},
 }
 
 

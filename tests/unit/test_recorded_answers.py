@@ -79,7 +79,7 @@ SNAPSHOTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 CLUSTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "test_rdscluster_pending_maintenance: no storage type is the standard one": (
         {"AutoMinorVersionUpgrade": True},
-        {"settings.storage_type": "aurora", "settings.auto_minor_version_upgrade": True, "port": 5432},
+        {"settings.storage_type": "aurora", "port": 5432},
     ),
     "create-db-shard-group: a Limitless database": (
         {"StorageType": "aurora-iopt1", "ClusterScalabilityType": "limitless", "EngineVersion": "16.4-limitless"},
