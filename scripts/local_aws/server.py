@@ -30,7 +30,7 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from scripts.local_aws import foreign_keys, response_keys, secret_versions
+from scripts.local_aws import bucket_policies, foreign_keys, response_keys, secret_versions
 from scripts.local_aws.accounts import Account, Accounts
 from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
 from scripts.local_aws.clock import Clock
@@ -106,6 +106,7 @@ class LocalAws:
         self._closing.callback(self.aurora.close)
         secret_versions.install()
         foreign_keys.install()
+        bucket_policies.install()
         response_keys.install()
         self.events = Events(self.clock, self.permissions)
         self.events.install()
