@@ -15,7 +15,7 @@ from utils.state import OperationRecord
 
 
 def prove_restored(record: OperationRecord, target: Aurora, target_cluster_id: str) -> None:
-    """The restored cluster is there, is ours, is available and has let us in. Raises StepFailed otherwise.
+    """Raise StepFailed unless the restored cluster is ours, is available, has let us in and has its roles.
 
     Raises TemporaryFailure while Aurora is only at work on it (a backup, maintenance).
     """
@@ -30,6 +30,11 @@ def prove_restored(record: OperationRecord, target: Aurora, target_cluster_id: s
         raise StepFailed(
             f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {state}, so nothing may be "
             "deleted for it. Nothing was deleted. Look at the restored cluster first."
+        )
+    if unfinished := (record.users or {}).get("unfinished"):
+        raise StepFailed(
+            f"The restored cluster {target_cluster_id} isn't as the application needs it: {unfinished[0]}. So nothing "
+            "may be deleted for it. Nothing was deleted. Mend that in the restored cluster, then delete the source."
         )
     if not cluster.is_available:
         raise TemporaryFailure(

@@ -90,7 +90,10 @@ def succeeded(
         lines.append(f"Locked     logins that came with the data: {', '.join(users.locked_logins)}")
     lines += [f"Disabled   {text}" for text in users.disabled]
     if users.inherited_logins:
-        lines.append(f"Mind       logins that came with the data still work: {', '.join(users.inherited_logins)}")
+        asked = ", as asked (inherited_logins: report)" if plan.inherited_logins == "report" else ""
+        lines.append(
+            f"Mind       logins that came with the data still work{asked}: {', '.join(users.inherited_logins)}"
+        )
     lines += [f"Mind       {warning}" for warning in (*users.warnings, *archive.warnings)]
     lines += ["", f"Operation  {plan.operation_id}", f"Execution  {console_link(execution_id)}"]
     return _message(

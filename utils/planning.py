@@ -89,7 +89,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         export=export,
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
-        inherited_logins=request.inherited_logins or "report",
+        inherited_logins=request.inherited_logins or "lock",
         quarantine=bool(request.quarantine),
     )
     return replace(plan, calls=planned_calls(plan, account, target.region))

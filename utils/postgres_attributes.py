@@ -17,6 +17,8 @@ from utils.postgres import Session
 from utils.postgres_catalog import AWS_ROLES, is_systems, named
 
 GRANTED_BY_OTHERS_FROM = 160000
+MAX_VALUE = 200
+MAX_ROLES = 5
 # Column of pg_roles, what it means, and how it is taken away. Each on its own: naming one that the master user may not
 # change is an error even where nothing changes.
 _ATTRIBUTES = (
@@ -123,3 +125,30 @@ def _members(maintenance: Session, role: str) -> Iterator[str]:
     )
     if found:
         yield f"{role!r} can be acted for, as in production, by {named([(repr(name),) for (name,) in found])}"
+
+
+def settings_left_behind(maintenance: Session, known: list[str]) -> list[str]:
+    """Return what production's own logins begin with (`ALTER ROLE ... SET`), and the pipeline's roles don't.
+
+    Mostly a search path, without which an application doesn't find its tables.
+    """
+    found = maintenance.rows(
+        sql.SQL(
+            "SELECT r.rolname, coalesce(d.datname, ''), setting FROM pg_db_role_setting s"
+            " JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase,"
+            " unnest(s.setconfig) AS setting WHERE r.rolname <> ALL(%s) AND NOT r.rolsuper AND r.rolname !~ '^pg_'"
+            " ORDER BY 1, 2, 3"
+        ),
+        ([*known, *AWS_ROLES],),
+    )
+    theirs: dict[str, list[tuple[str, ...]]] = {}
+    for role, database, setting in found:
+        name, _, value = setting.partition("=")
+        shown = f"{name} = {value[:MAX_VALUE]!r}" if name == "search_path" else name
+        theirs.setdefault(role, []).append((f"{shown} in {database}" if database else shown,))
+    told = [
+        f"{role!r} has settings of its own in production, which the roles don't have: {named(settings)}"
+        for role, settings in list(theirs.items())[:MAX_ROLES]
+    ]
+    more = len(theirs) - len(told)
+    return [*told, f"{more} more logins of production's have settings of their own"] if more else told

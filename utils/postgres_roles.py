@@ -18,7 +18,7 @@ from utils.application_logins import ApplicationLogins, RoleWanted
 from utils.credentials import MasterLogin
 from utils.errors import StepFailed
 from utils.postgres import Server, Session, can_log_in
-from utils.postgres_attributes import reset_what_came_along
+from utils.postgres_attributes import reset_what_came_along, settings_left_behind
 from utils.postgres_background import Background, background_work
 from utils.postgres_catalog import named
 from utils.postgres_cluster import Cluster, DatabaseLeftOut, databases_to_enter, open_cluster
@@ -102,10 +102,18 @@ def set_up_roles(
             warnings += [f"{database}: {warning}" for warning in granted.warnings]
     admitted = {database: present for database, present in admitted.items() if database in schemas}
     roles, closed = _proved(cluster, roles, admitted)
-    warnings += [*_background_warnings(background, quarantine), *(f"{name}: {why}" for name, why in left_out.items())]
-    warnings += [*failed, *closed, *(each for role in roles for each in _missing_places(role, schemas))]
     inherited = _inherited(cluster, roles, locked, lock)
-    warnings += _lock_warnings(background, inherited)
+    with cluster.maintenance() as maintenance:
+        warnings += settings_left_behind(maintenance, _known(cluster, roles))
+    unfinished = [*failed, *closed, *(f"{name}: {why}" for name, why in left_out.items())]
+    # What matters most stands first: only so many are handed on.
+    warnings = [
+        *unfinished,
+        *_lock_warnings(background, inherited),
+        *_background_warnings(background, quarantine),
+        *warnings,
+        *(each for role in roles for each in _missing_places(role, schemas)),
+    ]
     if not any(admitted.values()) or not roles:
         raise StepFailed(
             "The master user and the application's roles can connect to no database of the restored cluster. Check its "
@@ -118,7 +126,7 @@ def set_up_roles(
         locked_logins=inherited.locked,
         disabled=[f"{database}: {text}" for database, each in background.items() for text in each.disabled],
         warnings=warnings,
-        unfinished=[*(f"{name}: {why}" for name, why in left_out.items()), *failed, *closed],
+        unfinished=unfinished,
     )
 
 

@@ -129,7 +129,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     inherited_logins: Annotated[
         Literal["report", "lock"] | None,
-        Meta(description="Production's own logins in the copy: only reported (the default), or set to NOLOGIN."),
+        Meta(description="Production's own logins in the copy: set to NOLOGIN (the default), or only reported."),
     ] = None
     quarantine: Annotated[
         bool | None,

@@ -272,7 +272,7 @@ def test_an_owner_gets_no_relation_that_runs_somebodys_code(cluster: Cluster) ->
     )
     report = set_up(cluster, a_role("migrator", "owner", databases=["orders"], schemas=["sales"]))
     assert report.unfinished == []
-    owners = dict(
+    owners: dict[str, str] = dict(
         cluster.superuser(
             "orders", "select relname, relowner::regrole::text from pg_class where relnamespace = 'sales'::regnamespace"
         )
