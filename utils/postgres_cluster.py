@@ -16,7 +16,7 @@ from psycopg2 import sql
 from utils.credentials import MasterLogin
 from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres import EVENT_TRIGGERS, EVENT_TRIGGERS_SINCE, Server, Session, SqlRefused, refusable_session, session
-from utils.postgres_catalog import RAW_DATABASE_NAME, decoded
+from utils.postgres_catalog import RAW_DATABASE_NAME, RAW_ROLE_NAME, decoded
 from utils.postgres_owners import borrowed_owners
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
     """Return the databases that the master user can enter, and what is wrong with the others."""
     warnings: list[str] = []
     candidates = []
-    for raw, owner_oid, enters, limit, allowed, login_trigger in _databases(maintenance):
+    for raw, enters, limit, allowed, login_trigger in _databases(maintenance):
         database = decoded(raw)
         if database is None:
             warnings.append(f"{bytes(raw)!r}: left out: this database's name is no UTF-8 text; rename it")
@@ -104,37 +104,44 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
                 "rights, and this server doesn't let the master user set event_triggers to off"
             )
         else:
-            candidates.append((database, owner_oid, enters))
-    closed = [
-        (database, maintenance.rows(sql.SQL("SELECT pg_get_userbyid(%s)"), (owner_oid,))[0][0])
-        for database, owner_oid, enters in candidates
-        if not enters
-    ]
-    with borrowed_owners(maintenance, {owner for _, owner in closed}):
-        for database, _ in closed:
+            candidates.append((database, enters))
+    closed = {database: owner_of(maintenance, database) for database, enters in candidates if not enters}
+    with borrowed_owners(maintenance, {owner for owner in closed.values() if owner is not None}):
+        for database in closed:
             connect = sql.SQL("GRANT CONNECT ON DATABASE {} TO CURRENT_USER").format(sql.Identifier(database))
             maintenance.try_run(connect)
     # Asked once the owners' rights are given back: a GRANT that nobody may make only warns.
     still_closed = {
         database: owner
-        for database, owner in closed
+        for database, owner in closed.items()
         if not maintenance.rows(sql.SQL("SELECT 1 WHERE has_database_privilege(%s, 'CONNECT')"), (database,))
     }
     warnings += [
         f"{database}: its owner {owner!r} admits neither the master user nor the new roles"
         for database, owner in still_closed.items()
     ]
-    entered = [database for database, *_ in candidates if database not in still_closed]
+    entered = [database for database, _ in candidates if database not in still_closed]
     if not entered:
         raise StepFailed("The master user can connect to no database of the restored cluster. Check its roles.")
     return entered, warnings
+
+
+def owner_of(maintenance: Session, database: str) -> str | None:
+    """Return the owner's name, or None when it is no UTF-8 text, so that nobody can act for it."""
+    ((raw,),) = maintenance.rows(
+        sql.SQL("SELECT {} FROM pg_roles r WHERE oid = (SELECT datdba FROM pg_database WHERE datname = %s)").format(
+            RAW_ROLE_NAME
+        ),
+        (database,),
+    )
+    return decoded(raw)
 
 
 def _databases(maintenance: Session) -> list[tuple[Any, ...]]:
     login_trigger = sql.SQL("dathasloginevt" if maintenance.version >= EVENT_TRIGGERS_SINCE else "false")
     return maintenance.rows(
         sql.SQL(
-            "SELECT {}, datdba, has_database_privilege(oid, 'CONNECT'), datconnlimit, datallowconn, {}"
+            "SELECT {}, has_database_privilege(oid, 'CONNECT'), datconnlimit, datallowconn, {}"
             " FROM pg_database WHERE NOT datistemplate AND datname <> 'rdsadmin' ORDER BY datname"
         ).format(RAW_DATABASE_NAME, login_trigger)
     )

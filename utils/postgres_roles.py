@@ -21,7 +21,7 @@ from utils.postgres import Server, Session, can_log_in
 from utils.postgres_attributes import reset_what_came_along, settings_left_behind
 from utils.postgres_background import Background, background_work
 from utils.postgres_catalog import named
-from utils.postgres_cluster import Cluster, DatabaseLeftOut, databases_to_enter, open_cluster
+from utils.postgres_cluster import Cluster, DatabaseLeftOut, databases_to_enter, open_cluster, owner_of
 from utils.postgres_grants import grant_in_database
 from utils.postgres_inherited import InheritedLogins, inherited_logins, lock_inherited_logins
 from utils.postgres_owners import borrowed_owners
@@ -103,8 +103,7 @@ def set_up_roles(
     admitted = {database: present for database, present in admitted.items() if database in schemas}
     roles, closed = _proved(cluster, roles, admitted)
     inherited = _inherited(cluster, roles, locked, lock)
-    with cluster.maintenance() as maintenance:
-        warnings += settings_left_behind(maintenance, _known(cluster, roles))
+    warnings += _settings_left_behind(cluster, roles)
     unfinished = [*failed, *closed, *(f"{name}: {why}" for name, why in left_out.items())]
     # What matters most stands first: only so many are handed on.
     warnings = [
@@ -144,6 +143,14 @@ def _inherited(cluster: Cluster, roles: list[RoleWanted], locked: list[str], loc
     return InheritedLogins(open=last.open, locked=sorted({*locked, *last.locked}), refused=last.refused)
 
 
+def _settings_left_behind(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
+    try:
+        with cluster.maintenance() as maintenance:
+            return settings_left_behind(maintenance, _known(cluster, roles))
+    except StepFailed as error:
+        return [f"nobody could look at the settings of production's logins: {error}"]
+
+
 def _known(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
     return [*(role.name for role in roles), cluster.master.username]
 
@@ -152,8 +159,11 @@ def _made(cluster: Cluster, wanted: list[RoleWanted], warnings: list[str]) -> tu
     """Return the roles that exist with the secret's passwords, and what is wrong with the others."""
     made, failed = [], []
     for role in wanted:
-        with cluster.maintenance() as maintenance:
-            why = _ensure_role(maintenance, cluster, role, warnings)
+        try:
+            with cluster.maintenance() as maintenance:
+                why = _ensure_role(maintenance, cluster, role, warnings)
+        except StepFailed as error:
+            why = str(error)
         if why is None:
             made.append(role)
         else:
@@ -188,13 +198,11 @@ def _admitted(maintenance: Session, database: str, roles: list[RoleWanted], warn
     wanting = [role for role in roles if role.wants(database)]
     if not wanting:
         return []
-    ((owner,),) = maintenance.rows(
-        sql.SQL("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"), (database,)
-    )
+    owner = owner_of(maintenance, database)
     grants = [("CONNECT, TEMPORARY", wanting)]
     # Who owns all schemas makes new ones too.
     grants += [("CREATE", [role for role in wanting if role.profile == "owner" and role.schemas is None])]
-    with borrowed_owners(maintenance, {owner}):
+    with borrowed_owners(maintenance, [owner] if owner else []):
         for privileges, grantees in grants:
             if grantees:
                 maintenance.try_run(
