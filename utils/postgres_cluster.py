@@ -84,9 +84,13 @@ def open_cluster(server: Server, master: MasterLogin) -> Cluster:
     raise refusals[0]
 
 
-def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str], list[str]]:
-    """Return the databases that the master user can enter, and what is wrong with the others."""
+def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str], dict[str, str], list[str]]:
+    """Return the databases to enter, those that are left out for our own sake and why, and what is wrong with others.
+
+    The others let nobody in, as in production, or not the master user.
+    """
     warnings: list[str] = []
+    left_out: dict[str, str] = {}
     candidates = []
     for raw, enters, limit, allowed, login_trigger in _databases(maintenance):
         database = decoded(raw)
@@ -99,9 +103,9 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
         elif limit == 0:
             warnings.append(f"{database}: left out: it lets nobody in (CONNECTION LIMIT is 0)")
         elif login_trigger and EVENT_TRIGGERS in cluster.server.refused_options:
-            warnings.append(
-                f"{database}: left out: it has an event trigger on login, which would run with the master user's "
-                "rights, and this server doesn't let the master user set event_triggers to off"
+            left_out[database] = (
+                "left out: it has an event trigger on login, which would run with the master user's rights, and this "
+                "server doesn't let the master user set event_triggers to off"
             )
         else:
             candidates.append((database, enters))
@@ -123,7 +127,7 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
     entered = [database for database, _ in candidates if database not in still_closed]
     if not entered:
         raise StepFailed("The master user can connect to no database of the restored cluster. Check its roles.")
-    return entered, warnings
+    return entered, left_out, warnings
 
 
 def owner_of(maintenance: Session, database: str) -> str | None:

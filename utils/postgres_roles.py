@@ -79,18 +79,17 @@ def set_up_roles(
     cluster = open_cluster(server, master)
     roles = logins.everyone()
     with cluster.maintenance() as maintenance:
-        entered, warnings = databases_to_enter(cluster, maintenance)
+        entered, left_out, warnings = databases_to_enter(cluster, maintenance)
     locked = _locked(cluster, roles) if lock else []
     background: dict[str, Background] = {}
-    left_out: dict[str, str] = {}
     for database in entered:
         try:
             background[database] = cluster.within(database, partial(background_work, quarantine=quarantine))
         except DatabaseLeftOut as error:
             left_out[database] = f"{error}" + (" Nobody could look at what runs in it." if quarantine else "")
-    roles, failed = _made(cluster, roles, warnings)
+    made, failed = _made(cluster, roles, warnings)
     with cluster.maintenance() as maintenance:
-        admitted = {database: _admitted(maintenance, database, roles, warnings) for database in background}
+        admitted = {database: _admitted(maintenance, database, made, warnings) for database in background}
     schemas: dict[str, set[str]] = {}
     for database, present in admitted.items():
         try:
@@ -101,9 +100,9 @@ def set_up_roles(
             schemas[database] = granted.schemas
             warnings += [f"{database}: {warning}" for warning in granted.warnings]
     admitted = {database: present for database, present in admitted.items() if database in schemas}
-    roles, closed = _proved(cluster, roles, admitted)
-    inherited = _inherited(cluster, roles, locked, lock)
-    warnings += _settings_left_behind(cluster, roles)
+    roles, closed = _proved(cluster, made, admitted)
+    inherited = _inherited(cluster, made, locked, lock)
+    warnings += _settings_left_behind(cluster, made)
     unfinished = [*failed, *closed, *(f"{name}: {why}" for name, why in left_out.items())]
     # What matters most stands first: only so many are handed on.
     warnings = [

@@ -192,6 +192,23 @@ def test_a_role_that_the_master_may_not_alter_is_named_and_the_others_are_done(c
     assert cluster.as_reader("orders", "select current_user") == [("orders_report",)]
 
 
+def test_a_role_of_ours_that_cant_log_in_yet_is_not_locked(cluster: Cluster) -> None:
+    """Whoever mends what is in its way finds it with its login and the secret's password."""
+    if cluster.version < 17:
+        pytest.skip("there are no event triggers on login before PostgreSQL 17")
+    cluster.superuser(
+        "orders",
+        "create function refuse() returns event_trigger language plpgsql as $$begin"
+        " if session_user = 'orders_app' then raise 'Not you'; end if; end$$",
+        "create event trigger refuse on login execute function refuse()",
+    )
+    report = set_up(cluster, lock=True)
+    (closed,) = report.unfinished
+    assert closed.startswith("'orders_app' was set up, but can't log in to 'orders'")
+    assert report.locked_logins == []
+    assert cluster.as_application("postgres", "select current_user") == [("orders_app",)]
+
+
 # The master user's own settings
 
 
