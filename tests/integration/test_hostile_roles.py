@@ -16,7 +16,8 @@ from scripts.local_aws import postgres as local_postgres
 from scripts.local_aws.postgres import Servers
 from tests.integration.test_database_roles import MASTER, Cluster, started
 from tests.integration.test_database_roles_further import a_role, servers, set_up
-from utils.errors import TemporaryFailure
+from utils import postgres, postgres_cluster
+from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres import can_log_in
 from utils.postgres_roles import prove_login
 
@@ -212,28 +213,42 @@ def test_a_role_of_ours_that_cant_log_in_yet_is_not_locked(cluster: Cluster) -> 
 # The master user's own settings
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
+WAYS_TO_DECIDE = {
+    "the master's": (
         "alter role boss set role = 'nobody'",
         "alter role boss set default_transaction_read_only = on",
-        "alter database orders set default_transaction_read_only = on",
         "alter role boss set statement_timeout = 1",
         "alter role boss in database orders set lock_timeout = 1",
+        "alter role boss set client_encoding = latin1",
+        "alter role boss set datestyle = 'German, DMY'",
+    ),
+    "the database's": (
+        "alter database orders set default_transaction_read_only = on",
         "alter database orders set row_security = off",
         "alter database orders set quote_all_identifiers = on",
         "alter database orders set standard_conforming_strings = off",
         "alter database orders set default_transaction_isolation = serializable",
-        "alter role boss set client_encoding = latin1",
-        "alter role boss set datestyle = 'German, DMY'",
         "alter database orders set bytea_output = escape",
-    ],
-)
-def test_settings_of_the_data_decide_nothing(cluster: Cluster, setting: str) -> None:
+    ),
+}
+
+
+@pytest.mark.parametrize("whose", WAYS_TO_DECIDE)
+def test_settings_of_the_data_decide_nothing(cluster: Cluster, whose: str) -> None:
     cluster.as_master("orders", "create role nobody", "create table items (id int)")
-    cluster.superuser("orders", setting)
+    cluster.superuser("orders", *WAYS_TO_DECIDE[whose])
     assert set_up(cluster, lock=True).unfinished == []
     assert cluster.as_reader("orders", "select count(*) from items") == [(0,)]
+
+
+@pytest.mark.parametrize("whose", WAYS_TO_DECIDE)
+def test_they_decide_where_nothing_is_pinned(cluster: Cluster, whose: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the test above could never fail."""
+    monkeypatch.setattr(postgres, "PINNED", {"client_min_messages": "error"})
+    cluster.as_master("orders", "create role nobody", "create table items (id int)")
+    cluster.superuser("orders", *WAYS_TO_DECIDE[whose])
+    with suppress(StepFailed, TemporaryFailure):
+        assert set_up(cluster, lock=True).unfinished != []
 
 
 def test_settings_that_only_newer_servers_know_decide_nothing_either(cluster: Cluster) -> None:
@@ -337,8 +352,6 @@ def _run_bytes(cluster: Cluster, *statements: bytes) -> None:
 
 
 def test_a_lock_that_nobody_gives_back_costs_one_database(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    from utils import postgres, postgres_cluster
-
     monkeypatch.setitem(postgres.PINNED, "lock_timeout", "200")
     monkeypatch.setattr(postgres_cluster, "PAUSE_SECONDS", 0)
     cluster.as_master("postgres", "create database archive")
