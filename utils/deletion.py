@@ -24,7 +24,7 @@ from utils.state import OperationRecord
 def prove_restored(
     record: OperationRecord, target: Aurora, target_cluster_id: str, instances: Sequence[str] = ()
 ) -> None:
-    """Prove that the restored cluster is there, is ours, works, and has let us in. Raises StepFailed otherwise.
+    """Raise StepFailed unless the restored cluster is ours, is available, has let us in and has its roles.
 
     `instances` are those that the plan names: a cluster is `available` without any. Raises TemporaryFailure while
     Aurora is only at work on something (a backup, maintenance).
@@ -41,6 +41,11 @@ def prove_restored(
         raise StepFailed(
             f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {state}, so nothing may be "
             f"deleted for it. {so_far} Look at the restored cluster first: {_look_at(target_cluster_id, target)}"
+        )
+    if unfinished := (record.users or {}).get("unfinished"):
+        raise StepFailed(
+            f"The restored cluster {target_cluster_id} isn't as the application needs it: {unfinished[0]}. So nothing "
+            "may be deleted for it. Nothing was deleted. Mend that in the restored cluster, then delete the source."
         )
     if not cluster.is_available:
         raise TemporaryFailure(

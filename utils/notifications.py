@@ -100,7 +100,9 @@ def succeeded(
         lines.append(f"Locked     logins that came with the data: {listed(users.locked_logins)}")
     lines += [f"Disabled   {_told(text)}" for text in users.disabled]
     if users.inherited_logins:
-        lines.append(f"Mind       logins that came with the data still work: {listed(users.inherited_logins)}")
+        asked = ", as asked (inherited_logins: report)" if plan.inherited_logins == "report" else ""
+        still_open = listed(users.inherited_logins)
+        lines.append(f"Mind       logins that came with the data still work{asked}: {still_open}")
     minds = (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
     lines += [f"Mind       {_told(warning)}" for warning in minds]
     lines += [*not_taken_over_lines(plan)]

@@ -103,12 +103,13 @@ class SetupUsersTask(Struct, frozen=True, kw_only=True):
     run: Run
     application_role: str
     read_only_role: str
-    inherited_logins: InheritedLogins = "report"
+    inherited_logins: InheritedLogins = "lock"
     quarantine: bool = False
 
 
 class UsersReady(Struct, frozen=True, kw_only=True):
-    """Who can log in to what. `warnings` says what these roles can't reach or shouldn't, and why.
+    """Who can log in to what. `warnings` says what these roles can't reach or shouldn't, and why; `unfinished` are
+    those that say that a role or a database isn't as the application needs it.
 
     `roles` are all of them with what they may do; `disabled` are the jobs and subscriptions that don't run any more.
     """
@@ -123,6 +124,7 @@ class UsersReady(Struct, frozen=True, kw_only=True):
     roles: list[str] = []
     locked_logins: list[str] = []
     disabled: list[str] = []
+    unfinished: list[str] = []
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):

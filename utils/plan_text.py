@@ -24,10 +24,12 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     yield from instance_lines(cluster)
     yield from alternative_lines(cluster)
     yield from data_api_lines(cluster)
-    quiet = ["disable production's pg_cron jobs and subscriptions"] if plan.quarantine else []
-    lock = ["lock production's own logins"] if plan.inherited_logins == "lock" else []
+    quiet = (
+        ["disable production's pg_cron jobs, subscriptions and logins to foreign servers"] if plan.quarantine else []
+    )
+    left = "lock" if plan.inherited_logins == "lock" else "LEAVE OPEN, as asked,"
     proof = "prove a login with the new master password"
-    yield ", ".join([proof, *quiet, *lock, "set up the application's roles"])
+    yield ", ".join([proof, f"{left} production's own logins", *quiet, "set up the application's roles"])
     if plan.source_deletion and plan.source_deletion.switches_protection_off:
         yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"
     if plan.source_deletion:

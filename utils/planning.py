@@ -102,7 +102,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         export=export,
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
-        inherited_logins=request.inherited_logins or "report",
+        inherited_logins=request.inherited_logins or "lock",
         quarantine=bool(request.quarantine),
         not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
         warnings=list(support_warnings(cluster, Surroundings(target.region), run.now)),

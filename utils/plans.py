@@ -197,7 +197,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     archive_snapshot: Archive
     on_failure: Literal["clean_up", "keep"]
     dry_run: bool
-    inherited_logins: InheritedLogins = "report"
+    inherited_logins: InheritedLogins = "lock"
     quarantine: bool = False
     export: SnapshotExport | None = None
     calls: list[PlannedCall] = []

@@ -151,11 +151,11 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     inherited_logins: Annotated[
         Literal["report", "lock"] | None,
-        Meta(description="Production's own logins in the copy: only reported (the default), or set to NOLOGIN."),
+        Meta(description="Production's own logins in the copy: set to NOLOGIN (the default), or only reported."),
     ] = None
     quarantine: Annotated[
         bool | None,
-        Meta(description="Let no pg_cron job and no subscription of production's run in the copy. Default: false."),
+        Meta(description="Let no job, subscription or foreign login of production's work in the copy. Default: false."),
     ] = None
     deletion_protection: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
     backup_retention_days: Annotated[

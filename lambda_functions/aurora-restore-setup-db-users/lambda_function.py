@@ -44,6 +44,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         roles=shortened(report.roles),
         locked_logins=shortened(report.locked_logins),
         disabled=shortened(report.disabled),
+        unfinished=shortened(report.unfinished),
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
     return users

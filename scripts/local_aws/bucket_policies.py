@@ -13,7 +13,7 @@ from scripts.local_aws.policy_language import Policy, Request, evaluate
 
 def install() -> None:
     """For this process, once and for all."""
-    FakeBucket.get_permission = _get_permission  # type: ignore[method-assign]
+    FakeBucket.get_permission = _get_permission  # type: ignore[method-assign,assignment]
 
 
 def _get_permission(bucket: FakeBucket, action: str, resource: str) -> PermissionResult:

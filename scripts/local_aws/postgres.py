@@ -2,8 +2,8 @@
 
 As on Aurora the superuser is `rdsadmin`, whose password only this process knows; the master user is a member of
 `rds_superuser`; and nothing but TLS is accepted. The server's version is this machine's, whatever version RDS reports.
-Deviations from Aurora: readers share the writer's server; `rds_superuser` can read password hashes; membership in
-`rds_iam`, which only `rdsadmin` can grant here, doesn't shut out passwords.
+Deviations from Aurora: readers share the writer's server; `rds_superuser` can read password hashes; since PostgreSQL 16
+only `rdsadmin` can grant `rds_iam` here, which doesn't shut out passwords; before 15 nobody can silence event triggers.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ _STOP_SECONDS = 20
 _POLL_SECONDS = 0.01
 
 _ACCESS_RULES = "hostssl all all all scram-sha-256\n"
+# On Aurora PAM asks a member for a token, and refuses a password (AWS's documentation, "IAM database authentication").
+# Since 16 whoever makes a role counts as its member here, though without its rights, and so would the master user.
+_TOKEN_RULES, _TOKEN_RULES_UNTIL = "hostssl all +rds_iam all reject\n", 15
 
 _SETTINGS = {
     "autovacuum": "off",
@@ -208,7 +211,8 @@ class Servers:
         self.setup = Setup(self.binaries, directory, self.password)
         self.authority = Authority(directory / "rds-ca.pem")
         self.access_rules = directory / "pg_hba.conf"
-        self.access_rules.write_text(_ACCESS_RULES)
+        refused = _TOKEN_RULES if self.binaries.version <= _TOKEN_RULES_UNTIL else ""
+        self.access_rules.write_text(refused + _ACCESS_RULES)
         self._numbers = itertools.count(1)
         self._servers: list[Postgres] = []
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")

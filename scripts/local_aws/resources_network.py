@@ -20,7 +20,7 @@ def _names_of_an_endpoint(service_name: str, vpc_endpoint_id: str) -> dict[str, 
 
 
 # moto makes up names of another form.
-vpcs.create_dns_entries = _names_of_an_endpoint  # type: ignore[attr-defined,assignment]  # imported there
+vpcs.create_dns_entries = _names_of_an_endpoint  # type: ignore[attr-defined]  # imported there
 
 
 @creates(

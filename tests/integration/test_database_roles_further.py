@@ -316,12 +316,14 @@ PG_CRON = (
     " database text default null, username text default null, active boolean default null) returns void"
     " language plpgsql as $$begin perform cron.changed(job_id, current_user, active); end$$",
     "revoke all on function cron.alter_job(bigint, text, text, text, text, boolean) from public",
-    # Somebody's extension, as the real one is.
-    "alter extension plpgsql add schema cron",
-    "alter extension plpgsql add table cron.job",
-    "alter extension plpgsql add sequence cron.job_jobid_seq",
-    "alter extension plpgsql add function cron.changed(bigint, text, boolean)",
-    "alter extension plpgsql add function cron.alter_job(bigint, text, text, text, text, boolean)",
+    # An extension's, as the real one; its control file isn't on this machine.
+    "insert into pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)"
+    " values (99999, 'pg_cron', 10, 11, false, '1.6')",
+    "alter extension pg_cron add schema cron",
+    "alter extension pg_cron add table cron.job",
+    "alter extension pg_cron add sequence cron.job_jobid_seq",
+    "alter extension pg_cron add function cron.changed(bigint, text, boolean)",
+    "alter extension pg_cron add function cron.alter_job(bigint, text, text, text, text, boolean)",
     "create role etl login password 'Etl-password-1'",
     "grant etl to boss with admin option",
     "grant usage on schema cron to boss, etl, owner",
@@ -369,7 +371,7 @@ def test_a_job_that_cant_be_disabled_is_told_loudly(cluster: Cluster) -> None:
         " language plpgsql as $$begin raise 'pg_cron can only be loaded via shared_preload_libraries'; end$$",
         "create function cron.invalidated() returns trigger language plpgsql as $$begin"
         " raise 'pg_cron can only be loaded via shared_preload_libraries'; end$$",
-        "alter extension plpgsql add function cron.invalidated()",
+        "alter extension pg_cron add function cron.invalidated()",
         "create trigger cron_job_cache_invalidate after update on cron.job for statement"
         " execute function cron.invalidated()",
     )

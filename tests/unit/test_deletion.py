@@ -48,6 +48,12 @@ def test_rule_3_without_a_proven_login_nothing_may_be_deleted(restored: dict[str
         prove_restored(proved(restored, **{missing: None}), Aurora(REGION), TARGET)
 
 
+def test_rule_3_a_copy_that_lacks_a_role_or_a_database_proves_nothing(restored: dict[str, Any]) -> None:
+    users = {"unfinished": ["'orders_app' was not set up: the master user may not alter it (permission denied)"]}
+    with pytest.raises(StepFailed, match=r"'orders_app' was not set up.*Nothing was deleted"):
+        prove_restored(proved(restored, users=users), Aurora(REGION), TARGET)
+
+
 def test_rule_3_without_a_restored_cluster_nothing_may_be_deleted(rds: FakeRds, restored: dict[str, Any]) -> None:
     del rds.clusters[TARGET]
     with pytest.raises(StepFailed, match="is gone, so nothing may be deleted for it"):

@@ -177,6 +177,22 @@ def test_success_warns_of_productions_logins_and_of_missing_privileges() -> None
     assert "Mind       orders: no privileges on audit.log" in body.splitlines()
 
 
+def test_success_says_so_where_productions_logins_were_left_open_on_purpose() -> None:
+    body = success(a_plan(inherited_logins="report"), inherited_logins=["alice"]).body
+    assert (
+        "Mind       logins that came with the data still work, as asked (inherited_logins: report): alice"
+        in body.splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [("lock", ", lock production's own logins,"), ("report", ", LEAVE OPEN, as asked, production's own logins,")],
+)
+def test_a_plan_says_what_becomes_of_productions_logins(choice: Any, words: str) -> None:
+    assert words in notifications.planned(a_plan(inherited_logins=choice), EXECUTION).body
+
+
 def test_success_lists_further_roles_locked_logins_and_what_doesnt_run_any_more() -> None:
     body = success(
         roles=["orders_app (read and write)", "orders_report (read only)", "etl (owner, schemas sales)"],

@@ -101,6 +101,7 @@ def test_a_proven_login_becomes_current_and_both_roles_can_log_in(
         "roles": ["orders_app (read and write)", "orders_report (read only)"],
         "locked_logins": [],
         "disabled": [],
+        "unfinished": [],
     }
     assert current_secret()["password"] == login.password
     assert record().login_proven_at == record().users_ready_at == "2026-03-10T03:00:00.000Z"

@@ -20,7 +20,7 @@ OURS = {
     ("postgres_ownership.py", "signature"): "a routine's signature, written and quoted by PostgreSQL (regprocedure)",
     ("postgres_grants.py", "each.objects"): "a list of names and signatures, written and quoted by PostgreSQL",
     ("postgres_grants.py", "PRIVILEGES[each.profile][each.kind]"): "from the table PRIVILEGES",
-    ("postgres_grants.py", "each.kind"): "from the literals of the reading",
+    ("postgres_grants.py", "'TABLE' if each.kind == 'FOREIGN' else each.kind"): "from the literals of the reading",
     ("postgres_lacks.py", "text"): "_lacking(): its callers' literals, held by TAKING_TEXT",
     ("postgres_future.py", "privileges"): "from the table PRIVILEGES",
     ("postgres_future.py", "_TYPES[kind][1]"): "from the table _TYPES",
