@@ -51,7 +51,7 @@ from scripts.local_aws.permissions import NotAuthorized, Permissions
 SLOWNESS = 4
 """How many times longer than on AWS something may take here before it counts as timed out."""
 
-MOST_IDLE = 4
+MOST_IDLE = 16
 """Execution environments that are kept without work, in all. Each holds about 60 MB."""
 
 IDLE_SECONDS = 14 * 86_400
