@@ -32,9 +32,12 @@ import zipfile
 from typing import Any, ClassVar, Literal
 
 import moto.awslambda.models as moto_lambda
+import moto.awslambda.urls as moto_lambda_urls
+from moto.awslambda.exceptions import UnknownFunctionException
 from moto.logs.models import logs_backends
 from moto.utilities.utils import get_partition
 
+from scripts.local_aws.asl import loads
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.faults import Faults
@@ -273,6 +276,7 @@ class Functions:
         """From now on every function that moto creates runs in processes of ours."""
         ProcessFunction.functions = self
         moto_lambda.LambdaFunction = ProcessFunction  # type: ignore[misc]
+        moto_lambda.lambda_backends.backend = FunctionsBackend
 
     def invoke(self, function: ProcessFunction, payload: bytes) -> tuple[_Outcome, str]:
         """Run the function once and wait for its answer. Returns the outcome and the invocation's log."""
@@ -439,6 +443,26 @@ class Functions:
             return self._unpacked[digest]
 
 
+class FunctionsBackend(moto_lambda.LambdaBackend):
+    """One region's functions."""
+
+    @property
+    def _url_module(self) -> Any:
+        return moto_lambda_urls
+
+    def invoke(self, function_name: str, qualifier: str | None, *rest: Any) -> str | bytes | None:
+        """Invoke a function. What is missing is called by its full name, version included, as recorded on AWS.
+
+        LocalStack's validated snapshots, tests/aws/services/lambda_, test_function_name_and_qualifier_validation.
+        """
+        try:
+            return super().invoke(function_name, qualifier, *rest)
+        except UnknownFunctionException as error:
+            arn = str(error.message).removeprefix("Function not found: ")
+            qualified = arn if arn.count(":") > 6 else f"{arn}:{qualifier or '$LATEST'}"
+            raise UnknownFunctionException(qualified) from None
+
+
 class ProcessFunction(moto_lambda.LambdaFunction):
     """moto's function, run by us. Every invocation passes here: the API's, and SNS's and EventBridge's deliveries."""
 
@@ -501,6 +525,11 @@ class ProcessFunction(moto_lambda.LambdaFunction):
     def invoke(self, body: str, request_headers: Any, response_headers: Any) -> str | bytes:
         """Deliveries by other services come without headers and are asynchronous, as they are on AWS."""
         payload = (body or "{}").encode()
+        try:
+            loads(payload)
+        except ValueError as error:  # tests/aws/services/lambda_: test_lambda_invoke_payload_encoding_error
+            message = f"Could not parse request body into json: Could not parse payload into json: {error}"
+            raise AwsError("InvalidRequestContentException", message) from None
         kind = request_headers.get("X-Amz-Invocation-Type", "RequestResponse" if request_headers else "Event")
         if kind == "DryRun":
             return b""
