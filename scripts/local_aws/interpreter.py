@@ -121,7 +121,7 @@ class Execution:
         if self.status in ("FAILED", "TIMED_OUT", "ABORTED"):
             self.join()
         with self._changed:
-            if (reason := self.not_redrivable()) is not None:
+            if (reason := self._not_redrivable()) is not None:
                 raise AwsError("ExecutionNotRedrivable", reason)
             self.status, self.stop_date, self.error, self.cause = "RUNNING", None, None, None
             self.redrive_count += 1
@@ -129,8 +129,14 @@ class Execution:
             self._ended.clear()
         self._go("ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": self.redrive_count}})
 
-    def not_redrivable(self) -> str | None:
-        """Return why a redrive is refused, as DescribeExecution words it, or None."""
+    def redrive_status(self) -> dict[str, str]:
+        """Return whether RedriveExecution would be accepted, and why not, as DescribeExecution says it."""
+        reason = self._not_redrivable()
+        if reason is None:
+            return {"redriveStatus": "REDRIVABLE"}
+        return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
+
+    def _not_redrivable(self) -> str | None:
         if self.status in ("RUNNING", "SUCCEEDED"):
             return f"Execution is {self.status} and cannot be redriven"
         if len(self.events) >= MOST_EVENTS - 1:
@@ -198,7 +204,8 @@ class Execution:
     def _append(self, kind: str, details: dict[str, Any]) -> int:
         number = len(self.events) + 1
         event = {"timestamp": self._clock.now(), "type": kind, "id": number}
-        event |= {"previousEventId": number - 1 if number > 2 else 0, **details}
+        follows = number > 2 and kind != "ExecutionAborted"  # test_sfn_api.py test_stop_execution
+        event |= {"previousEventId": number - 1 if follows else 0, **details}
         self.events.append(event)
         self._services.log(self, event)
         return number

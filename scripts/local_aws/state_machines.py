@@ -374,7 +374,7 @@ class StateMachinesResponse(StepFunctionResponse):
     def describe_execution(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         answer = {**_summary(execution), "input": execution.execution_input, "inputDetails": {"included": True}}
-        answer |= _redrive_status(execution)
+        answer |= execution.redrive_status()
         if execution.output is not None:
             answer |= {"output": execution.output, "outputDetails": {"included": True}}
         answer |= {"error": execution.error, "cause": execution.cause}
@@ -456,14 +456,6 @@ class StateMachinesResponse(StepFunctionResponse):
 def _complete(configuration: dict[str, Any] | None) -> dict[str, Any]:
     """Return a logging configuration with what AWS adds to it (test_incomplete_logging_configuration)."""
     return {"includeExecutionData": False, "level": "OFF", **(configuration or {})}
-
-
-def _redrive_status(execution: Execution) -> dict[str, str]:
-    """Return whether RedriveExecution would be accepted, and why not, in the words of DescribeExecution's reference."""
-    reason = execution.not_redrivable()
-    if reason is None:
-        return {"redriveStatus": "REDRIVABLE"}
-    return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
 
 
 def _summary(execution: Any) -> dict[str, Any]:
