@@ -314,7 +314,16 @@ class Functions:
             self._give_back(function, environment, outcome.reusable)
             elapsed = (time.monotonic() - started) * 1000
             self.invocations.append(Invocation(function.function_name, cold, elapsed, outcome.error_type, peak))
+        if outcome.error_type is not None:
+            outcome = dataclasses.replace(outcome, payload=self._as_on_lambda(function, outcome.payload))
         return outcome, "\n".join(lines)
+
+    def _as_on_lambda(self, function: ProcessFunction, document: bytes) -> bytes:
+        """Return an error document whose stack trace names files where Lambda has them."""
+        layers = [(directory, "/opt/python") for arn in function.layer_arns for directory in self._layer(function, arn)]
+        for directory, place in [(self._unpack(function.code_sha_256, function.code_bytes), "/var/task"), *layers]:
+            document = document.replace(f"{directory}/".encode(), f"{place}/".encode())
+        return document
 
     def invoke_later(self, function: ProcessFunction, payload: bytes) -> None:
         """An asynchronous invocation. After its retries a failed event is dropped."""

@@ -125,6 +125,12 @@ def test_a_function_that_doesn_t_exist_is_named_in_full(run: Run, function: str)
     assert end.endswith("; Proxy: null)")
 
 
+def test_a_stack_trace_names_files_where_lambda_has_them(run: Run, make_function: MakeFunction) -> None:
+    """error_handling/test_task_lambda.py test_raise_exception: /var/task, as Lambda's guide says."""
+    ended = run({"A": {"Type": "Task", "Resource": make_function("def handler(event, context): 1 / 0"), "End": True}})
+    assert json.loads(ended["cause"])["stackTrace"][0].startswith('  File "/var/task/app.py", line 1, in handler\n')
+
+
 def test_a_timeout_has_no_cause(aws: LocalAws, run: Run, function: str) -> None:
     """timeouts/test_timeouts.py, and error_handling/test_task_service_lambda.py test_invoke_timeout for the catcher."""
     task = {"Type": "Task", "Resource": function, "TimeoutSeconds": 1, "End": True}
