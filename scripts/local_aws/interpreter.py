@@ -46,6 +46,8 @@ MOST_BYTES = 262_144
 REDRIVABLE = datetime.timedelta(days=14)
 
 _NO_TIMEOUT_SECONDS = 99_999_999
+_SERVICE = "lambda"
+"""What a result that is too large is said to come from after `lambda:invoke`; otherwise it is the function's ARN."""
 _DATA_LIMIT = "States.DataLimitExceeded"
 _TIMEOUT = "States.Timeout"
 _ENDINGS: dict[Status, str] = {
@@ -354,7 +356,7 @@ class Execution:
             named, request = resource, {"FunctionName": resource, "Payload": dumps(parameters).encode()}
             scheduled = {"resource": resource, "input": dumps(parameters), "inputDetails": {"truncated": False}}
         else:
-            named, request = "lambda", _lambda_request(parameters)
+            named, request = _SERVICE, _lambda_request(parameters)
             scheduled = {"region": self.execution_arn.split(":")[3], "parameters": dumps(parameters)}
         if seconds is not None:
             scheduled["timeoutInSeconds"] = seconds
@@ -437,7 +439,8 @@ def _invoke(invoke: Callable[[dict[str, Any]], dict[str, Any]], named: str, requ
     payload = _parsed(body)
     if "FunctionError" in answer:
         name = payload.get("errorType") if isinstance(payload, dict) else None
-        raise StatesError(name or "Lambda.Unknown", body.decode())
+        # lambda:invoke writes the document anew, a function's own task hands it on: error_handling/test_task_lambda.py.
+        raise StatesError(name or "Lambda.Unknown", dumps(payload) if named == _SERVICE else body.decode())
     return _invocation_result(answer, payload)
 
 

@@ -131,6 +131,15 @@ def test_a_stack_trace_names_files_where_lambda_has_them(run: Run, make_function
     assert json.loads(ended["cause"])["stackTrace"][0].startswith('  File "/var/task/app.py", line 1, in handler\n')
 
 
+def test_an_error_document_is_written_anew_by_lambda_invoke_alone(run: Run, make_function: MakeFunction) -> None:
+    """error_handling/test_task_lambda.py and test_task_service_lambda.py, test_raise_custom_exception."""
+    broken = make_function("def handler(event, context): 1 / 0")
+    direct = run({"A": {"Type": "Task", "Resource": broken, "End": True}})
+    invoked = run({"A": {**INVOKE, "Parameters": invocation(broken, {}), "End": True}})
+    assert direct["cause"].startswith('{"errorMessage": "division by zero", "errorType": "ZeroDivisionError", ')
+    assert invoked["cause"].startswith('{"errorMessage":"division by zero","errorType":"ZeroDivisionError",')
+
+
 def test_a_timeout_has_no_cause(aws: LocalAws, run: Run, function: str) -> None:
     """timeouts/test_timeouts.py, and error_handling/test_task_service_lambda.py test_invoke_timeout for the catcher."""
     task = {"Type": "Task", "Resource": function, "TimeoutSeconds": 1, "End": True}
