@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check that CI runs, quick ones first. All of them run, whatever fails; the exit status is red if any did.
+# Every check that CI runs, quick ones first; with "series", the tests that repeat at length. All of them run, whatever fails; the exit status is red if any did.
 # Needs no AWS account, and no network once the packages are installed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -7,6 +7,11 @@ source scripts/environment.sh
 make_venv .venv-linters "the linters" requirements-linters.txt
 
 bin=.venv/bin
+
+# What only repeats at length: the last of its kind is quick, and runs below.
+if [ "${1:-}" = series ]; then
+  exec "$bin/python" -m pytest -q -m series tests/integration
+fi
 template=infrastructure/aurora-restore-pipeline.yaml
 source_role=infrastructure/source-account-role.yaml
 work="$(mktemp -d)"
@@ -121,6 +126,7 @@ check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.
 check "secrets: none in the repository" .venv-linters/bin/python -m scripts.checks.run_secrets
 check "pytest: unit" "$bin/python" -m pytest -q tests/unit
 check "cold start against plain boto3" "$bin/python" tests/benchmarks/cold_start.py
+"$bin/python" -m scripts.checks.postgres_servers
 check "pytest: embedded AWS, database roles" in_memory "$bin/python" -m pytest -q tests/integration "${whole_runs[@]/#/--ignore=}"
 end_beside "pytest: whole runs (begun beside the others)"
 

@@ -1,8 +1,13 @@
-"""No test reaches a real AWS account, whatever the person at the keyboard is logged in to."""
+"""No test reaches a real AWS account, whatever the person at the keyboard is logged in to, and none goes by a proxy."""
 
 import os
+import re
 
-for variable in [name for name in os.environ if name.startswith("AWS_")]:
+_OF_THE_PERSON = re.compile(
+    r"AWS_|PG|MOTO_|(?:.*_)?(?:NO_)?PROXY$|SSL_CERT_|REQUESTS_CA_BUNDLE$|CURL_CA_BUNDLE$", re.IGNORECASE
+)
+
+for variable in [name for name in os.environ if _OF_THE_PERSON.match(name)]:
     del os.environ[variable]
 os.environ.update(
     AWS_ACCESS_KEY_ID="testing",

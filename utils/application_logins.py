@@ -6,7 +6,7 @@ What is said about them names roles, keys, databases and schemas, and never a pa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,16 @@ from utils.identifiers import MAX_ROLE_BYTES, may_name_a_role
 Profile = Literal["read_only", "read_write", "owner"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 SYSTEM_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
+
+
+class RoleNames(NamedTuple):
+    """What the stack calls its two roles. Empty: only the application secret can say."""
+
+    application: str = ""
+    read_only: str = ""
+
+
+UNNAMED = RoleNames()
 
 
 class RoleWanted(Struct, frozen=True, kw_only=True):
@@ -92,10 +102,18 @@ class ApplicationLogins(Struct, frozen=True, kw_only=True):
                     )
 
 
-def read_logins(text: str) -> ApplicationLogins | None:
-    """None for anything else. The decoder's own complaint would show what is in the secret."""
+def read_logins(text: str, names: RoleNames = UNNAMED) -> ApplicationLogins | None:
+    """Return what the secret says; a role that it doesn't name, or names "", has the stack's name.
+
+    None for anything else. The decoder's own complaint would show what is in the secret.
+    """
     try:
-        return msgspec.json.decode(text, type=ApplicationLogins)
+        content = msgspec.json.decode(text)
+        if isinstance(content, dict):
+            for key, name in (("app_username", names.application), ("readonly_user", names.read_only)):
+                if name and content.get(key, "") == "":
+                    content[key] = name
+        return msgspec.convert(content, ApplicationLogins)
     except (msgspec.MsgspecError, UnicodeError):
         return None
 

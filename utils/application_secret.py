@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from botocore.exceptions import ClientError
 
-from utils.application_logins import ApplicationLogins, read_logins, wrong_entries
+from utils.application_logins import UNNAMED, ApplicationLogins, RoleNames, read_logins, wrong_entries
 from utils.aws import client, error_code
 from utils.credentials import ANEW, BEING_DELETED, new_password
 from utils.errors import StepFailed
@@ -19,10 +19,15 @@ _WANTED = "a JSON object with the texts app_username, app_password, readonly_use
 
 
 class ApplicationSecret:
-    """Names and passwords of the roles that the application uses."""
+    """Names and passwords of the roles that the application uses.
 
-    def __init__(self, secret_arn: str) -> None:
+    The stack's `names` are for a secret that doesn't say: what people have written into it goes before them. They
+    aren't stored in it, so that a changed parameter counts from the next run on.
+    """
+
+    def __init__(self, secret_arn: str, names: RoleNames = UNNAMED) -> None:
         self.arn = secret_arn
+        self._names = names
         self._secrets: SecretsManagerClient = client("secretsmanager")
 
     def whats_wrong(self, master: str) -> list[str]:
@@ -38,7 +43,7 @@ class ApplicationSecret:
         text = found.get("SecretString", "")
         if wrong := list(wrong_entries(text)):
             return [f"has a role that can't be: {each}. Correct it: {self._remedy}" for each in wrong]
-        logins = read_logins(text)
+        logins = read_logins(text, self._names)
         if logins is None:
             return [f"isn't {_WANTED}. Correct it: {self._remedy}"]
         return [f"has a name that can't be: {each}. Correct it: {self._remedy}" for each in logins.wrong(master)]
@@ -52,7 +57,7 @@ class ApplicationSecret:
         text = self._secrets.get_secret_value(SecretId=self.arn).get("SecretString", "")
         for wrong in wrong_entries(text):
             raise StepFailed(f"The application secret's {wrong}. Correct the secret {self.arn}, start again.")
-        logins = read_logins(text)
+        logins = read_logins(text, self._names)
         if logins is None:
             raise StepFailed(
                 f"The secret {self.arn} isn't what it should be: {_WANTED}. Correct the secret and start again."

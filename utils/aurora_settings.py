@@ -33,7 +33,6 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
     backup_retention_days: int | None
     preferred_backup_window: str | None
     preferred_maintenance_window: str | None
-    auto_minor_version_upgrade: bool | None
     copy_tags_to_snapshot: bool | None
     extended_support: bool | None
     serverless_v2_min_capacity: float | None
@@ -47,6 +46,8 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
 class InstanceSettings(Struct, frozen=True, kw_only=True):
     """Of a member. `waiting_parameters`: groups whose static parameters wait for a reboot."""
 
+    parameters_applying: bool
+
     db_instance_class: str | None
     availability_zone: str | None
     promotion_tier: int | None
@@ -55,6 +56,10 @@ class InstanceSettings(Struct, frozen=True, kw_only=True):
     publicly_accessible: bool | None
     performance_insights_retention_days: int | None
     preferred_maintenance_window: str | None
+    ca_certificate_identifier: str | None
+    monitoring_interval_seconds: int | None
+    monitoring_role_arn: str | None
+    performance_insights_kms_key_id: str | None
     waiting_parameters: list[str]
 
 
@@ -90,7 +95,6 @@ def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
         backup_retention_days=raw.get("BackupRetentionPeriod"),
         preferred_backup_window=raw.get("PreferredBackupWindow"),
         preferred_maintenance_window=_lower(raw.get("PreferredMaintenanceWindow")),
-        auto_minor_version_upgrade=raw.get("AutoMinorVersionUpgrade"),
         copy_tags_to_snapshot=raw.get("CopyTagsToSnapshot"),
         extended_support=None if support is None else support == EXTENDED_SUPPORT,
         serverless_v2_min_capacity=scaling.get("MinCapacity"),
@@ -105,6 +109,7 @@ def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
 def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
     groups = raw.get("DBParameterGroups", [])
     return InstanceSettings(
+        parameters_applying=any(each.get("ParameterApplyStatus") == "applying" for each in groups),
         db_instance_class=raw.get("DBInstanceClass"),
         availability_zone=raw.get("AvailabilityZone"),
         promotion_tier=raw.get("PromotionTier"),
@@ -113,6 +118,10 @@ def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
         publicly_accessible=raw.get("PubliclyAccessible"),
         performance_insights_retention_days=_insights_days(raw),
         preferred_maintenance_window=_lower(raw.get("PreferredMaintenanceWindow")),
+        ca_certificate_identifier=raw.get("CACertificateIdentifier"),
+        monitoring_interval_seconds=raw.get("MonitoringInterval"),
+        monitoring_role_arn=raw.get("MonitoringRoleArn"),
+        performance_insights_kms_key_id=raw.get("PerformanceInsightsKMSKeyId"),
         waiting_parameters=[
             each.get("DBParameterGroupName", "")
             for each in groups
@@ -126,6 +135,16 @@ def read_master_secret(raw: DBClusterTypeDef) -> MasterSecret | None:
     if not secret.get("SecretArn"):
         return None
     return MasterSecret(arn=secret.get("SecretArn", ""), status=secret.get("SecretStatus", "").lower())
+
+
+def family_of(version: str) -> str:
+    """Return the parameter groups' family that a version needs, such as aurora-postgresql17."""
+    return f"aurora-postgresql{version.split('.')[0]}"
+
+
+def default_group_of(version: str) -> str:
+    """Return the name of RDS's own parameter groups for a version, a cluster's and an instance's alike."""
+    return f"default.{family_of(version)}"
 
 
 def lifecycle(extended_support: bool) -> str:

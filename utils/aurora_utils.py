@@ -11,36 +11,68 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from utils.aurora_shapes import Cluster, Instance, Snapshot, read_cluster, read_instance, read_snapshot
-from utils.aws import client, error_code, none_when
+from utils.aurora_shapes import (
+    Cluster,
+    Instance,
+    Snapshot,
+    newest_first,
+    read_cluster,
+    read_instance,
+    read_snapshot,
+)
+from utils.aws import client, error_code, is_capacity_shortage, none_when
 from utils.errors import StepFailed, TemporaryFailure
 from utils.identifiers import snapshot_name
-from utils.rds_arguments import (
-    instance_arguments,
-    later_arguments,
-    managed_login_arguments,
-    restore_arguments,
-    tag_list,
-)
+from utils.rds_arguments import first_modify_arguments, instance_arguments, restore_arguments, tag_list
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
+    from mypy_boto3_rds.type_defs import AccountQuotaTypeDef, EventTypeDef
 
     from utils.plans import ClusterPlan, PlannedInstance, RouteStep
 
 ENGINE = "aurora-postgresql"
+# What CloudFormation's handlers take for the failure of a change that RDS had accepted: an event is its only trace
+# (aws-cloudformation-resource-providers-rds, BaseHandlerStd of DBCluster and DBInstance).
+FAILURES_IN_EVENTS = (
+    "database cluster is in a state that cannot be upgraded",
+    "cluster failover failed",
+    "cluster reboot failed",
+    "amazon rds can't access the kms encryption key",
+    "failed to join",
+    "amazon rds isn't able to associate the iam role",
+    "could not be removed from global cluster",
+    "unable to upgrade db cluster",
+    "unable to perform a major version upgrade",
+    "unable to patch the primary db cluster",
+    "insufficient instance capacity",
+    "unable to modify the db instance class",
+    "you can't create the db instance",
+    "the storage volume limitation was exceeded",
+    "the db engine version upgrade failed",
+    "instance is in a state that cannot be upgraded",
+)
 
 
-class Aurora:
-    """Aurora in one region. Reading answers None for what doesn't exist; everything else unexpected is raised."""
+BUSY_CODES = frozenset({"InvalidDBClusterStateFault", "InvalidDBInstanceState", "InvalidResourceStateFault"})
+
+
+class ClusterBusy(Exception):
+    """RDS doesn't take this call while the cluster is at work on something else. It takes it afterwards."""
+
+
+class NoRoom(Exception):
+    """AWS has no capacity for this now, in the zone and class that were asked for."""
+
+
+class AuroraReader:
+    """Look at Aurora in one region. None stands for what doesn't exist; everything else unexpected is raised."""
 
     def __init__(self, region: str, rds: RDSClient | None = None) -> None:
         self.region = region
         self._rds = rds or client("rds", region)
-
-    # Reading
 
     def snapshot(self, identifier: str) -> Snapshot | None:
         """By name or, in this region, ARN. Automated snapshots must be asked for as such.
@@ -63,13 +95,11 @@ class Aurora:
         return read_snapshot(found[0]) if found else None
 
     def snapshots_of(self, cluster_identifier: str) -> list[Snapshot]:
-        """Manual and automated ones, newest first; those still being created have no time and come last."""
+        """Manual and automated ones, newest first. Those still being created may have no time, and come last then."""
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(
             DBClusterIdentifier=cluster_identifier
         )
-        found = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
-        beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
-        return sorted(found, key=lambda snapshot: snapshot.created_at or beginning, reverse=True)
+        return newest_first(read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"])
 
     def copies_under_way(self) -> int:
         """How many snapshots are being copied into this region."""
@@ -78,10 +108,25 @@ class Aurora:
 
     def room_for_snapshots(self) -> int | None:
         """How many manual snapshots may still be made; None where RDS doesn't say."""
-        for quota in self._rds.describe_account_attributes()["AccountQuotas"]:
-            if quota.get("AccountQuotaName") == "ManualClusterSnapshots":
-                return quota["Max"] - quota["Used"]
-        return None
+        quota = self._quota("ManualClusterSnapshots")
+        return quota["Max"] - quota["Used"] if quota else None
+
+    def room_for_retained_backups(self) -> int | None:
+        """How many deleted clusters' automated backups may still be retained; None where RDS doesn't say.
+
+        Their quota is the clusters' own (botocore's model, DBClusterAutomatedBackupQuotaExceededFault).
+        """
+        quota = self._quota("DBClusters")
+        if quota is None:
+            return None
+        pages = self._rds.get_paginator("describe_db_cluster_automated_backups").paginate(
+            Filters=[{"Name": "status", "Values": ["retained"]}]
+        )
+        return quota["Max"] - sum(len(page["DBClusterAutomatedBackups"]) for page in pages)
+
+    def _quota(self, name: str) -> AccountQuotaTypeDef | None:
+        quotas = self._rds.describe_account_attributes()["AccountQuotas"]
+        return next((each for each in quotas if each.get("AccountQuotaName") == name), None)
 
     def cluster(self, identifier: str) -> Cluster | None:
         answer = none_when(
@@ -106,18 +151,48 @@ class Aurora:
         )
         return [read_instance(each) for page in pages for each in page["DBInstances"]]
 
-    # Making: each call, repeated after its answer was lost, finds its own work and leaves it at that
+    def reported_failures(self, cluster: Cluster, since: dt.datetime) -> list[str]:
+        """Return what RDS's events say of changes that failed, of the cluster and its members; each once.
+
+        A change can fail although its call succeeded and the cluster is available. That events can't be read is no
+        failure of the restore: there is nothing to report then.
+        """
+        sources = [("db-cluster", cluster.identifier), *(("db-instance", each) for each in cluster.member_identifiers)]
+        found = [
+            f"{identifier}: {event.get('Message', '')}"
+            for kind, identifier in sources
+            for event in self._events(kind, identifier, since)
+            if "failure" in event.get("EventCategories", [])
+            or any(each in event.get("Message", "").lower() for each in FAILURES_IN_EVENTS)
+        ]
+        return list(dict.fromkeys(found))
+
+    def _events(self, kind: Any, identifier: str, since: dt.datetime) -> list[EventTypeDef]:
+        pages = self._rds.get_paginator("describe_events").paginate(
+            SourceType=kind, SourceIdentifier=identifier, StartTime=since
+        )
+        try:
+            return [event for page in pages for event in page["Events"]]
+        except (ClientError, BotoCoreError):
+            return []
+
+
+class Aurora(AuroraReader):
+    """Change Aurora in one region. Each call, repeated after its answer was lost, finds its own work done."""
 
     def copy_snapshot(self, step: RouteStep, tags: Mapping[str, str], operation_id: str) -> Snapshot:
         """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""
         optional: dict[str, Any] = {"KmsKeyId": step.kms_key_id} if step.kms_key_id else {}
         name, source = snapshot_name(step.snapshot_arn), step.source_arn or ""
-        from_here = source.split(":")[3:5] == step.snapshot_arn.split(":")[3:5]
+        place, target_place = source.split(":")[3:5], step.snapshot_arn.split(":")[3:5]
+        if place[0] != target_place[0]:
+            # The SDK signs a URL wherever it is given a region. The API's reference says not to send one within a
+            # region, and GovCloud refuses it.
+            optional["SourceRegion"] = place[0]
         try:
             answer = self._rds.copy_db_cluster_snapshot(
-                SourceDBClusterSnapshotIdentifier=snapshot_name(source) if from_here else source,
+                SourceDBClusterSnapshotIdentifier=snapshot_name(source) if place == target_place else source,
                 TargetDBClusterSnapshotIdentifier=name,
-                SourceRegion=source.split(":")[3],
                 CopyTags=False,
                 Tags=tag_list(tags),
                 **optional,
@@ -135,10 +210,11 @@ class Aurora:
         return read_snapshot(answer["DBClusterSnapshot"])
 
     def restore_cluster(self, plan: ClusterPlan, operation_id: str) -> Cluster:
-        """Create the cluster from its snapshot: the volume only, without any instance."""
+        """Create the cluster from its snapshot: the volume only, without any instance. Raises NoRoom."""
         try:
             answer = self._rds.restore_db_cluster_from_snapshot(Engine=ENGINE, **restore_arguments(plan))
         except ClientError as error:
+            _raise_if_no_room(error)
             if error_code(error) != "DBClusterAlreadyExistsFault":
                 raise
             existing = self.cluster(plan.identifier)
@@ -151,12 +227,13 @@ class Aurora:
         return read_cluster(answer["DBCluster"])
 
     def create_instance(self, plan: ClusterPlan, planned: PlannedInstance, operation_id: str) -> None:
-        """Create a member of the cluster; the first one created becomes the writer."""
+        """Create a member of the cluster. Raises ClusterBusy and NoRoom."""
         identifier = planned.identifier
         try:
             self._rds.create_db_instance(Engine=ENGINE, **instance_arguments(plan, planned))
         except ClientError as error:
-            _ask_again_if_busy(plan.identifier, error)
+            _raise_if_busy(plan.identifier, error)
+            _raise_if_no_room(error)
             if error_code(error) != "DBInstanceAlreadyExists":
                 raise
             existing = self.instance(identifier)
@@ -170,32 +247,37 @@ class Aurora:
                     "It was left alone. Choose another target_cluster_id."
                 ) from error
 
-    def reset_master_password(self, cluster_identifier: str, password: str) -> None:
-        """Asynchronous: the status may read `available` for a while before it turns `resetting-master-credentials`."""
-        arguments = {"MasterUserPassword": password, "ApplyImmediately": True}
-        self._modify(cluster_identifier, {"DBClusterIdentifier": cluster_identifier, **arguments})
+    def modify_restored_cluster(self, plan: ClusterPlan, password: str | None) -> None:
+        """Set the master password, and what else a restore doesn't take; None has RDS make and keep a password.
 
-    def manage_master_password(self, plan: ClusterPlan) -> None:
-        """Have RDS make a new master password and keep it in a secret of its own. Asynchronous as well."""
-        self._modify(plan.identifier, managed_login_arguments(plan))
+        Asynchronous: the status may read `available` for a while before it turns `resetting-master-credentials`. Said
+        twice it is as good as once. Raises ClusterBusy.
+        """
+        try:
+            self._rds.modify_db_cluster(**first_modify_arguments(plan, password))
+        except ClientError as error:
+            _raise_if_busy(plan.identifier, error)
+            raise
 
-    def change_after_restore(self, plan: ClusterPlan) -> None:
-        """What a restore doesn't take. Said twice it is as good as once."""
-        self._modify(plan.identifier, later_arguments(plan))
+    def change_writer(self, cluster: Cluster, instance_identifier: str) -> None:
+        """Have another member become the writer, which interrupts both for a moment. Raises ClusterBusy."""
+        try:
+            self._rds.failover_db_cluster(
+                DBClusterIdentifier=cluster.identifier, TargetDBInstanceIdentifier=instance_identifier
+            )
+        except ClientError as error:
+            _raise_if_busy(cluster.identifier, error)
+            raise
 
     def enable_data_api(self, cluster: Cluster) -> None:
-        """Already on is as good. (ModifyDBCluster's EnableHttpEndpoint is Serverless v1's only.)"""
+        """Switch the Data API on; already on is as good. Raises ClusterBusy.
+
+        ModifyDBCluster's EnableHttpEndpoint is Serverless v1's only.
+        """
         try:
             self._rds.enable_http_endpoint(ResourceArn=cluster.arn)
         except ClientError as error:
-            _ask_again_if_busy(cluster.identifier, error)
-            raise
-
-    def _modify(self, cluster_identifier: str, arguments: dict[str, Any]) -> None:
-        try:
-            self._rds.modify_db_cluster(**arguments)
-        except ClientError as error:
-            _ask_again_if_busy(cluster_identifier, error)
+            _raise_if_busy(cluster.identifier, error)
             raise
 
     # Deleting: callers prove first that it is theirs to delete. A call that is repeated because its answer was lost may
@@ -230,6 +312,11 @@ class Aurora:
             cluster = self.cluster(identifier)
             if cluster is None or cluster.is_being_deleted:
                 return
+            if final_snapshot and error_code(error) == "DBClusterSnapshotAlreadyExistsFault":
+                # While RDS takes the final snapshot it goes on to call the cluster `available` (AWS CLI's
+                # delete-db-cluster.rst). The name is the operation's own, so an earlier call has begun the deletion.
+                # Whether the snapshot is of this cluster is looked at once the cluster is gone.
+                return
             if error_code(error) != "InvalidDBClusterStateFault":
                 raise
             raise TemporaryFailure(f"Cluster {identifier} can't be deleted yet: {error}") from error
@@ -243,7 +330,12 @@ class Aurora:
                 raise
 
 
-def _ask_again_if_busy(cluster_identifier: str, error: ClientError) -> None:
+def _raise_if_busy(cluster_identifier: str, error: ClientError) -> None:
     """A cluster that was available a moment ago may be at work on something else by now, such as a backup."""
-    if error_code(error) in ("InvalidDBClusterStateFault", "InvalidResourceStateFault"):
-        raise TemporaryFailure(f"Cluster {cluster_identifier} is busy: {error}") from error
+    if error_code(error) in BUSY_CODES:
+        raise ClusterBusy(f"cluster {cluster_identifier}, which is busy: {error}") from error
+
+
+def _raise_if_no_room(error: ClientError) -> None:
+    if is_capacity_shortage(error):
+        raise NoRoom(error.response.get("Error", {}).get("Message", "")) from error

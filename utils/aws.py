@@ -12,7 +12,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnection
 
+from utils.denials import denial_advice, key_advice
+from utils.error_codes import CAPACITY_CODES, advice_for, kind_of
 from utils.errors import StepFailed, TemporaryFailure
+from utils.foreign_text import MAX_SENTENCE, one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,37 +33,6 @@ class TokenService(Protocol):
 
     def assume_role(self, **parameters: str) -> dict[str, Any]: ...
 
-
-# Answers that AWS itself describes as passing. Everything else is an answer, and repeating it changes nothing.
-TEMPORARY_CODES = frozenset(
-    {
-        "InternalError",
-        "InternalFailure",
-        "InternalServerError",
-        "InternalServiceError",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "TooManyRequestsException",
-        "TransactionConflictException",
-        "500",
-        "502",
-        "503",
-        "504",
-    }
-)
-
-# One meaning, and each service's own word for it; EC2's is the last.
-DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 
 # Three attempts inside a call; longer pauses are the state machine's business, where waiting costs nothing.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30)
@@ -85,7 +57,9 @@ def client(service: Literal["secretsmanager"], region: str | None = None) -> Sec
 @overload
 def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
 @overload
-def client(service: Literal["iam", "s3", "stepfunctions"], region: str | None = None) -> Any: ...
+def client(
+    service: Literal["application-autoscaling", "iam", "s3", "stepfunctions"], region: str | None = None
+) -> Any: ...
 @overload
 def client(service: Literal["sts"], region: str | None = None) -> TokenService: ...
 @functools.cache
@@ -101,7 +75,8 @@ class AssumedRole:
     so credentials count as spent well before they are.
     """
 
-    SPARE = dt.timedelta(minutes=20)
+    # Longer than a step and all its retries take together, which the tests of the state machine hold it against.
+    SPARE = dt.timedelta(minutes=45)
 
     def __init__(self, arn: str, external_id: str, session_name: str) -> None:
         self.arn = arn
@@ -114,6 +89,8 @@ class AssumedRole:
     def client_of(self, service: Literal["rds"], region: str, now: dt.datetime) -> RDSClient: ...
     @overload
     def client_of(self, service: Literal["kms"], region: str, now: dt.datetime) -> KMSClient: ...
+    @overload
+    def client_of(self, service: Literal["application-autoscaling"], region: str, now: dt.datetime) -> Any: ...
     def client_of(self, service: str, region: str, now: dt.datetime) -> object:
         """Raises what STS answers when the role can't be assumed."""
         credentials = self._credentials
@@ -159,16 +136,31 @@ def none_when(code: str, call: Callable[[], Answer]) -> Answer | None:
         raise
 
 
+def is_capacity_shortage(error: ClientError) -> bool:
+    """Return whether AWS has no room at the moment, which may last for hours: for instances, clusters or storage."""
+    return error_code(error) in CAPACITY_CODES
+
+
 def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryFailure:
-    """The same failure in the words the state machine knows, naming call, code and what to do."""
+    """Return the same failure in the words the state machine knows, naming call, code and what to do."""
     if isinstance(error, (NoConnection, HTTPClientError, IncompleteReadError)):
-        return TemporaryFailure(f"AWS could not be reached: {error}")
+        return TemporaryFailure(f"AWS could not be reached: {one_line(error, MAX_SENTENCE)}")
     if not isinstance(error, ClientError):
         return StepFailed(f"AWS could not even be asked: {error}. Check the stack's version and the function's role.")
     code, call = error_code(error), error.operation_name
-    message = error.response.get("Error", {}).get("Message", "")
-    if code in TEMPORARY_CODES or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500:
+    message = one_line(error.response.get("Error", {}).get("Message", ""), MAX_SENTENCE)
+    about = error.response.get("ResponseMetadata", {})
+    kind = kind_of(code, message, about.get("HTTPStatusCode", 400))
+    if kind in ("temporary", "capacity"):
         return TemporaryFailure(f"{call} answered {code}: {message}")
-    if code in DENIED_CODES:
-        return StepFailed(f"{call} is not allowed: {message} Extend the role's policy or correct the resource's name.")
-    return StepFailed(f"{call} answered {code}: {message}")
+    if kind == "denied":
+        advice = denial_advice(call, message, about.get("RequestId", ""))
+        return StepFailed(f"{call} is not allowed: {_sentence(message)} {advice}")
+    advice = key_advice(message) if code == "KMSKeyNotAccessibleFault" else advice_for(code)
+    return StepFailed(f"{call} answered {code}: {_sentence(message)} {advice}".rstrip())
+
+
+def _sentence(message: str) -> str:
+    """Return a message so that another sentence can follow it."""
+    ended = message.rstrip() or "AWS gave no text"
+    return ended if ended.endswith((".", "!", "?")) else f"{ended}."

@@ -9,23 +9,28 @@ from typing import Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec.structs import replace
 
 from utils import metrics, settings
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
 from utils.errors import DuplicateRefused, RequestRefused
-from utils.failure_text import Remains
+from utils.failure_text import MAX_CAUSE, Remains, as_asked, cause_lines
+from utils.foreign_text import one_line
 from utils.identifiers import is_operation_id, scheduled_operation_id
 from utils.lock import TargetLock
 from utils.notifications import execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
-from utils.plans import Plan, RouteStep, SnapshotCopy
+from utils.plans import Plan, RouteStep, SnapshotCopy, SourceDeletion
 from utils.redaction import without_secrets
 from utils.routes import maker_of, outstanding
+from utils.source_left import look_at_source
 from utils.state import OperationRecord, OperationState, Status, iso
 
 # A table's item has 400 KiB, and a character up to four bytes.
 MAX_REQUEST = 50_000
+# Ends at which a step may have been at work, which nobody waited for.
+STOPPED = frozenset({"ABORTED", "TIMED_OUT"})
 STATUS_OF: dict[str, Status] = {"planned": "planned", "succeeded": "succeeded", "failed": "failed"}
 
 
@@ -44,18 +49,20 @@ def read_task(event: Mapping[str, Any]) -> NotificationTask:
         ),
         outcome="failed",
         request=_parsed(detail.input),
-        error=ExecutionError(
-            error=detail.error or f"Execution{detail.status.title().replace('_', '')}",
-            cause=_cause(detail),
-        ),
+        error=ExecutionError(error=_error_name(detail), cause=_cause(detail)),
+        stopped=detail.status in STOPPED,
     )
 
 
+def _error_name(detail: ExecutionDetail) -> str:
+    return one_line(detail.error or f"Execution{detail.status.title().replace('_', '')}")
+
+
 def _cause(detail: ExecutionDetail) -> str:
-    cause = detail.cause or f"The execution ended {detail.status} without a word from the step it was in."
-    if detail.status in ("ABORTED", "TIMED_OUT"):
-        cause += "\nA step that was at work may still be finishing: look at what exists again in a few minutes."
-    return cause
+    """What somebody says who stops an execution is theirs: on one line, so that it can't be taken for ours."""
+    if not detail.cause:
+        return f"The execution ended {detail.status} without a word from the step it was in."
+    return one_line(detail.cause, MAX_CAUSE) if detail.status == "ABORTED" else detail.cause
 
 
 def _parsed(text: str | None) -> Any:
@@ -68,8 +75,16 @@ def _parsed(text: str | None) -> Any:
 class OperationEnd:
     """One execution at its end."""
 
-    def __init__(self, task: NotificationTask, state: OperationState, record: OperationRecord | None) -> None:
+    def __init__(
+        self,
+        task: NotificationTask,
+        state: OperationState,
+        record: OperationRecord | None,
+        named: OperationRecord | None = None,
+    ) -> None:
+        """`named` is another execution's operation, which the request named and which wasn't resumed."""
         self.record = record
+        self.asked_before = as_asked(named) if named is not None and named.plan else {}
         self.error = task.error or ExecutionError(error="Unknown", cause="The state machine handed on no error.")
         self.clean_up: Mapping[str, Any] = task.clean_up if isinstance(task.clean_up, dict) else {}
         self._task = task
@@ -77,16 +92,28 @@ class OperationEnd:
 
     @property
     def already_told(self) -> bool:
-        """A run that was redriven after its end is told again: its steps have made it `running` once more.
+        """Whether people have been told of this end.
 
-        One whose operation was resumed had been told before that; a duplicate start is nothing to tell of at all.
+        A run that was redriven after its end is told again: its steps have made it `running` once more. One whose
+        operation was resumed had been told before that; a duplicate start is nothing to tell of at all. An operation
+        that was told as succeeded stays so: then the execution was stopped in its last state, with everything done.
         """
         record = self.record
         if self.is_duplicate or record is None:
             return self.is_duplicate
         resumed_by_another = record.execution_id != self._task.run.execution_id
-        told = record.notified_at is not None and record.status == STATUS_OF[self._task.outcome]
+        told = record.notified_at is not None and record.status in (STATUS_OF[self._task.outcome], "succeeded")
         return resumed_by_another or told
+
+    @property
+    def corrects(self) -> str | None:
+        """When people were told, too early, that what has succeeded had failed; None where they weren't.
+
+        It was stopped in its last state: EventBridge's word on it may be heard before that state's own.
+        """
+        record = self.record
+        wrong = record is not None and self._task.outcome == "succeeded" and record.status == "failed"
+        return record.notified_at if record is not None and wrong else None
 
     @property
     def is_duplicate(self) -> bool:
@@ -112,7 +139,7 @@ class OperationEnd:
     def told(self, subject: str) -> None:
         details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject}
         if self._task.outcome == "failed":
-            details |= {"error": self.error.error, "cause": self.error.cause[:2000]}
+            details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
         self._state.remember(notified_at=iso(self._task.run.now))
         self._state.audit("sns-notification", self._task.outcome, details)
 
@@ -121,17 +148,23 @@ class OperationEnd:
         record = self.record
         if record is None or "target_cluster_id" not in record.plan:
             return Remains()
+        deletion = _begun_deletion(record)
+        known = Remains(on_the_way=left_on_the_way(record), deletion=deletion, may_appear=self._task.stopped)
         try:
+            if deletion is not None:
+                known = replace(known, source=look_at_source(deletion, Aurora(deletion.region)))
             aurora = Aurora(settings.region())
             cluster = aurora.cluster(record.plan["target_cluster_id"])
+            if cluster is not None and cluster.belongs_to(record.operation_id):
+                known = replace(known, cluster=cluster, members=aurora.instances_of(cluster.identifier))
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
+            if copy is not None and copy.belongs_to(record.operation_id):
+                known = replace(known, copy=copy)
+            if known.cluster is None and known.copy is None and deletion is None:
+                known = replace(known, snapshot_is_gone=_snapshot_is_gone(record))
         except (ClientError, BotoCoreError) as error:
-            return Remains(unknown=str(as_step_error(error)), on_the_way=left_on_the_way(record))
-        return Remains(
-            on_the_way=left_on_the_way(record),
-            cluster=cluster if cluster and cluster.belongs_to(record.operation_id) else None,
-            copy=copy if copy and copy.belongs_to(record.operation_id) else None,
-        )
+            return replace(known, unknown=str(as_step_error(error)))
+        return known
 
     def count_duplicate(self) -> None:
         metrics.count_operation("Duplicate", self._state.operation_id)
@@ -153,6 +186,25 @@ class OperationEnd:
         )
 
 
+def _begun_deletion(record: OperationRecord) -> SourceDeletion | None:
+    """The source's deletion, once anything was done to the source."""
+    if record.source_deletion_at is None and record.protection_off_at is None:
+        return None
+    planned = record.plan.get("source_deletion")
+    return msgspec.convert(planned, SourceDeletion) if planned else None
+
+
+def _snapshot_is_gone(record: OperationRecord) -> bool:
+    """Whether a resumed run would find nothing to go on from. Another account's can't be asked for from here."""
+    snapshot = record.plan.get("snapshot")
+    made = record.made_snapshots if record.copy_clean_up_at is None else {}
+    if not snapshot or made:
+        return False
+    region, account = snapshot["arn"].split(":")[3:5]
+    ours = account == record.execution_id.split(":")[4]
+    return ours and Aurora(region).snapshot(snapshot["identifier"]) is None
+
+
 def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
     """What of the snapshot's route was opened or made, as far as is known, and hasn't been taken back."""
     if not record.plan.get("copy"):
@@ -167,11 +219,13 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
     run = task.run
     own_name = execution_name(run.execution_id)
     scheduled, given = _named_operations(task.request)
+    named = None
     for operation_id in [*scheduled, *given, own_name]:
         state = OperationState(operation_id, run.execution_id, run.now)
         record = state.recall()
         if record is not None and run.execution_id in (record.execution_id, *record.earlier_executions):
             return OperationEnd(task, state, record)
+        named = named or record
     # Refused before it became an operation. What was refused of a schedule's is known by its moment all the same.
     state = OperationState([*scheduled, own_name][0], run.execution_id, run.now)
     if scheduled and state.recall() is not None:
@@ -179,7 +233,7 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
     # Another operation may bear this execution's name; none has a # in its id.
     if state.recall() is not None:
         state = OperationState(f"execution#{own_name}", run.execution_id, run.now)
-    return OperationEnd(task, state, state.recall())
+    return OperationEnd(task, state, state.recall(), named)
 
 
 def _named_operations(request: Any) -> tuple[list[str], list[str]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from utils import settings
-from utils.aurora_settings import InstanceSettings
+from utils import settings, windows
+from utils.aurora_settings import InstanceSettings, default_group_of
 from utils.aurora_shapes import Snapshot
 from utils.identifiers import instance_name, is_lower_version
 from utils.plans import ClusterPlan, Origin, PlannedInstance, SnapshotCopy
@@ -17,12 +17,13 @@ from utils.request import own_tags, said_by
 from utils.restore_request import RestoreRequest
 from utils.setting_checks import ADVANCED_INSIGHTS_DAYS, combination_problems, missing_capacity
 from utils.source_settings import SourceSettings, UnreadableSource, open_settings
-from utils.surroundings import family_of
 
 # Of settings that have no sensible value of their own: the request, the stack or the source must give them.
 _MISSING = "{}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."
 DEFAULT_INSIGHTS_DAYS = 7
 DEFAULT_PAUSE_SECONDS = 300
+# RDS's own default (API reference, CreateDBInstance).
+RDS_PROMOTION_TIER = 1
 
 
 class Choice:
@@ -73,9 +74,11 @@ def cluster_plan(
 ) -> ClusterPlan:
     choice = Choice(request, source if isinstance(source, SourceSettings) else None)
     version = _engine_version(choice, snapshot)
-    instances = _instances(choice, target_id)
+    instances = _instances(choice, target_id, operation_id)
     low, high, pause = _capacity(choice)
     mode, days = _insights(choice)
+    interval, monitoring_role = _monitoring(choice)
+    backup_window, maintenance_window = _windows(choice)
     login: Literal["pipeline", "rds_managed"] = choice.ours("master_login", "pipeline")
     own_key = copy.kms_key_id if copy else snapshot.kms_key_id
     return ClusterPlan(
@@ -98,8 +101,8 @@ def cluster_plan(
         serverless_v2_seconds_until_auto_pause=pause,
         deletion_protection=choice.ours("deletion_protection", False),
         backup_retention_days=choice.of("backup_retention_days", 1),
-        preferred_backup_window=choice.of("preferred_backup_window", None),
-        preferred_maintenance_window=choice.of("preferred_maintenance_window", None),
+        preferred_backup_window=backup_window,
+        preferred_maintenance_window=maintenance_window,
         auto_minor_version_upgrade=choice.of("auto_minor_version_upgrade", True),
         extended_support=choice.ours("extended_support", False),
         iam_database_authentication=choice.of("iam_database_authentication", False),
@@ -109,6 +112,11 @@ def cluster_plan(
         master_login=login,
         master_secret_kms_key_id=settings.text("MASTER_SECRET_KEY") if login == "rds_managed" else None,
         tags=own_tags(request, operation_id),
+        ca_certificate_identifier=choice.of("ca_certificate_identifier", None),
+        performance_insights_kms_key_id=choice.of("performance_insights_kms_key_id", None) if days else None,
+        monitoring_interval_seconds=interval,
+        monitoring_role_arn=monitoring_role,
+        alternative_instance_classes=choice.ours("alternative_instance_classes", []),
         origins=choice.origins,
     )
 
@@ -117,21 +125,26 @@ def plan_problems(
     request: RestoreRequest, plan: ClusterPlan, source: SourceSettings | UnreadableSource | None, source_id: str
 ) -> Iterator[str]:
     """What is missing, and what doesn't go together, once everybody has been asked."""
-    unreadable = isinstance(source, UnreadableSource)
-    classes = [each.db_instance_class for each in plan.instances]
+    silent = source.why if isinstance(source, UnreadableSource) and open_settings(request) else None
+    classes = [*(each.db_instance_class for each in plan.instances), *plan.alternative_instance_classes]
     yield from missing_places(plan)
-    if not classes[0] and not unreadable:
+    if not classes[0] and silent is None:
         yield _MISSING.format("db_instance_class")
-    if isinstance(source, UnreadableSource):
+    if plan.monitoring_interval_seconds and not plan.monitoring_role_arn:
+        yield (
+            f"monitoring_interval_seconds: {plan.monitoring_interval_seconds} needs a role that lets RDS write its "
+            "metrics, and the stack names none. Set the stack's MonitoringRoleArn, or give 0."
+        )
+    if silent is not None:
         needed = "" if request.db_instance_class else " and a db_instance_class"
         yield (
-            f"like_source: the source cluster {source_id!r} {source.why}, so nobody says "
+            f"like_source: the source cluster {source_id!r} {silent}, so nobody says "
             f'{", ".join(open_settings(request))}. Give them; or give "like_source": false{needed}, and what is still '
             "left out comes from the snapshot and the pipeline's defaults."
         )
     else:
         yield from missing_capacity(plan, classes)
-    if request.reader_instance_class is not None and len(plan.instances) == 1 and not unreadable:
+    if request.reader_instance_class is not None and len(plan.instances) == 1 and silent is None:
         yield (
             f"reader_instance_class: {request.reader_instance_class!r} is for readers, and there are none: "
             f"instance_count is 1 ({plan.origins.get('instance_count')}). Give an instance_count, or drop it."
@@ -161,7 +174,7 @@ def _engine_version(choice: Choice, snapshot: Snapshot) -> str:
 
 def _group(choice: Choice, name: str, version: str) -> str:
     """RDS's default groups are named after their version: the source's may be of another one."""
-    default = f"default.{family_of(version)}"
+    default = default_group_of(version)
     group = str(choice.of(name, default))
     if choice.origins[name] == "source" and group.startswith("default.") and group != default:
         choice.origins[name] = "default"
@@ -169,7 +182,7 @@ def _group(choice: Choice, name: str, version: str) -> str:
     return group
 
 
-def _instances(choice: Choice, target_id: str) -> list[PlannedInstance]:
+def _instances(choice: Choice, target_id: str, operation_id: str) -> list[PlannedInstance]:
     """As many and such as the source has, its writer's first, unless somebody says otherwise."""
     of_source = choice.source.instances if choice.source else []
     writer_class = str(choice.of("db_instance_class", ""))
@@ -183,10 +196,10 @@ def _instances(choice: Choice, target_id: str) -> list[PlannedInstance]:
         model = of_source[number - 1] if number <= len(of_source) else (of_source[-1] if of_source else None)
         planned.append(
             PlannedInstance(
-                identifier=instance_name(target_id, number),
+                identifier=instance_name(target_id, number, operation_id),
                 db_instance_class=writer_class if number == 1 else reader_class or _class(model) or writer_class,
                 availability_zone=zones[(number - 1) % len(zones)],
-                promotion_tier=_tier(model, number),
+                promotion_tier=_tier(model),
             )
         )
     return planned
@@ -196,10 +209,8 @@ def _class(model: InstanceSettings | None) -> str | None:
     return model.db_instance_class if model else None
 
 
-def _tier(model: InstanceSettings | None, number: int) -> int:
-    if model and model.promotion_tier is not None:
-        return model.promotion_tier
-    return 0 if number == 1 else 1
+def _tier(model: InstanceSettings | None) -> int:
+    return model.promotion_tier if model and model.promotion_tier is not None else RDS_PROMOTION_TIER
 
 
 def _capacity(choice: Choice) -> tuple[float | None, float | None, int | None]:
@@ -211,6 +222,31 @@ def _capacity(choice: Choice) -> tuple[float | None, float | None, int | None]:
     if pause is None and low == 0:
         pause = choice.of("serverless_v2_seconds_until_auto_pause", DEFAULT_PAUSE_SECONDS)
     return low, high, pause
+
+
+def _windows(choice: Choice) -> tuple[str | None, str | None]:
+    """Both windows or none: RDS picks the one that isn't named at random, and refuses it where the two overlap."""
+    backup = choice.of("preferred_backup_window", None)
+    maintenance = choice.of("preferred_maintenance_window", None)
+    if backup is None and maintenance is not None:
+        backup = windows.backup_window_beside(maintenance)
+    elif maintenance is None and backup is not None:
+        maintenance = windows.maintenance_window_beside(backup)
+    return backup, maintenance
+
+
+def _monitoring(choice: Choice) -> tuple[int, str | None]:
+    """The role is the stack's to name: it is passed on, and what may be passed on isn't the request's to say.
+
+    Without one the source's Enhanced Monitoring can't be taken over, which the plan says.
+    """
+    role = settings.optional("MONITORING_ROLE_ARN") or None
+    interval = choice.given("monitoring_interval_seconds")
+    if interval is None and role is not None:
+        interval = choice.of_source("monitoring_interval_seconds")
+    if interval is None:
+        interval, choice.origins["monitoring_interval_seconds"] = 0, "default"
+    return int(interval), role if interval else None
 
 
 def _insights(choice: Choice) -> tuple[str, int]:

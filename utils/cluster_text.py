@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.plans import ClusterPlan, PlannedInstance
 
 _LABEL_WIDTH = 12
@@ -23,7 +24,7 @@ def setting_lines(plan: ClusterPlan) -> Iterator[str]:
         ("maintenance", _maintenance(plan)),
         ("insights", _insights(plan)),
         ("logs", _logs(plan)),
-        ("tags", [", ".join(f"{key}={value}" for key, value in plan.tags.items())]),
+        ("tags", [", ".join(one_line(f"{key}={value}", MAX_SENTENCE) for key, value in plan.tags.items())]),
     ):
         text = ", ".join(parts)
         if text:
@@ -41,6 +42,14 @@ def instance_lines(plan: ClusterPlan) -> Iterator[str]:
         yield f"create {_count(len(plan.instances) - 1, 'reader')}: {readers} [class: {class_origin}, number: {count}]"
 
 
+def alternative_lines(plan: ClusterPlan) -> Iterator[str]:
+    """What is taken where AWS has no capacity for an instance as planned."""
+    if plan.alternative_instance_classes:
+        classes = ", ".join(plan.alternative_instance_classes)
+        whose = plan.origins.get("alternative_instance_classes")
+        yield f"where AWS has no capacity for them in any of the cluster's zones, take {classes} instead [{whose}]"
+
+
 def login_line(plan: ClusterPlan) -> str:
     whose = plan.origins.get("master_login")
     if plan.master_login == "rds_managed":
@@ -51,17 +60,20 @@ def login_line(plan: ClusterPlan) -> str:
     return f"set a new master password and keep it in the stack's admin secret [{whose}]"
 
 
-def later_lines(plan: ClusterPlan) -> Iterator[str]:
-    """What RDS takes only once the cluster exists."""
-    later = []
+def first_change_line(plan: ClusterPlan) -> str:
+    """The master login, and what else a restore doesn't take: changed while the cluster has no instance."""
+    also = [f"{plan.backup_retention_days} days of backups"]
+    if plan.preferred_backup_window:
+        also.append("the backup window")
     if plan.preferred_maintenance_window:
-        later.append(f"maintenance window {plan.preferred_maintenance_window}")
-    if not plan.auto_minor_version_upgrade:
-        later.append("no automatic minor upgrades")
+        also.append("the maintenance window")
     if plan.database_insights_mode == "advanced":
-        later.append("advanced Database Insights")
-    if later:
-        yield f"change what a restore leaves to RDS, where it chose otherwise: {', '.join(later)}"
+        also.append("advanced Database Insights")
+    return f"before it has an instance: {login_line(plan)}; {', '.join(also)}"
+
+
+def data_api_lines(plan: ClusterPlan) -> Iterator[str]:
+    """The Data API is switched on last, by a call of its own."""
     if plan.data_api:
         yield f"switch its Data API on [{plan.origins.get('data_api')}]"
 
@@ -95,9 +107,10 @@ def _network(plan: ClusterPlan) -> list[str]:
     return [
         _said(plan, "db_subnet_group_name", f"subnet group {plan.db_subnet_group_name}"),
         _said(plan, "vpc_security_group_ids", f"security groups {groups}"),
-        _said(plan, "port", f"port {plan.port}"),
+        _said(plan, "port", "the port that its source had" if plan.port is None else f"port {plan.port}"),
         _said(plan, "network_type", plan.network_type),
         "not publicly accessible",
+        _said(plan, "ca_certificate_identifier", f"CA {plan.ca_certificate_identifier or 'as RDS chooses'}"),
     ]
 
 
@@ -155,13 +168,22 @@ def _maintenance(plan: ClusterPlan) -> list[str]:
 
 
 def _insights(plan: ClusterPlan) -> list[str]:
-    days = plan.performance_insights_retention_days
+    days, interval = plan.performance_insights_retention_days, plan.monitoring_interval_seconds
+    key = plan.performance_insights_kms_key_id
     return [
         _said(plan, "database_insights_mode", f"Database Insights {plan.database_insights_mode}"),
         _said(
             plan,
             "performance_insights_retention_days",
             f"Performance Insights kept {_count(days, 'day')}" if days else "Performance Insights off",
+        ),
+        *([_said(plan, "performance_insights_kms_key_id", f"under key {key}")] if key else []),
+        _said(
+            plan,
+            "monitoring_interval_seconds",
+            f"Enhanced Monitoring every {_count(interval, 'second')} with role {plan.monitoring_role_arn}"
+            if interval
+            else "Enhanced Monitoring off",
         ),
     ]
 

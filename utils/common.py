@@ -22,7 +22,8 @@ from msgspec import Struct
 from utils import metrics, settings
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
-from utils.errors import DuplicateRefused, StepFailed, TemporaryFailure
+from utils.errors import DuplicateRefused, RequestRefused, StepFailed, TemporaryFailure
+from utils.foreign_text import MAX_CAUSE, one_line, own_lines
 from utils.lock import TargetLock
 from utils.payloads import Run
 from utils.state import OperationRecord, OperationState
@@ -64,8 +65,8 @@ class Work:
         record = self.state.recall()
         if record is not None and record.execution_id != self.run.execution_id:
             raise StepFailed(
-                f"Operation {self.run.operation_id} is {record.execution_id}'s by now, which has resumed it. "
-                "This run stopped before touching anything more. Nothing is to do here."
+                f"Execution {record.execution_id} has resumed operation {self.run.operation_id}. "
+                "This execution stopped without further changes. No action is needed."
             )
         if record is None:
             raise StepFailed(
@@ -143,8 +144,11 @@ def _read_task(name: str, read: Callable[[Event], Task], event: Event) -> Task:
 
 
 def _in_our_words(error: Exception) -> Exception:
-    """An error of AWS's as one of the three that the state machine knows; any other as it is."""
-    return as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error
+    """An error of AWS's as one of the three that the state machine knows; one of ours no longer than it takes."""
+    if isinstance(error, (ClientError, BotoCoreError)):
+        return as_step_error(error)
+    ours = isinstance(error, (RequestRefused, DuplicateRefused, StepFailed, TemporaryFailure))
+    return type(error)(_cause(error)) if ours and _cause(error) != str(error) else error
 
 
 def _hold_lock(run: Run) -> None:
@@ -165,12 +169,19 @@ def _audit_failure(state: OperationState, name: str, error: Exception) -> None:
     """Write down what went wrong. If even that fails, the error itself matters more."""
     status = "retrying" if isinstance(error, TemporaryFailure) else "failed"
     with suppress(ClientError, BotoCoreError):
-        state.audit(name, status, {"error": type(error).__name__, "cause": str(error)})
+        state.audit(name, status, {"error": type(error).__name__, "cause": _cause(error)})
 
 
 def _report_failure(name: str, operation_id: str, error: Exception) -> None:
     if isinstance(error, DuplicateRefused):
-        log.info("duplicate start", extra={"cause": str(error)})
+        log.info("duplicate start", extra={"cause": _cause(error)})
         return
     metrics.count_failure(name, operation_id, type(error).__name__)
-    log.error("step failed", extra={"error": type(error).__name__, "cause": str(error)})
+    log.error("step failed", extra={"error": type(error).__name__, "cause": _cause(error)})
+
+
+def _cause(error: Exception) -> str:
+    """Our own errors have lines, in which foreign texts are escaped already; any other's text is foreign itself."""
+    if isinstance(error, (RequestRefused, DuplicateRefused, StepFailed, TemporaryFailure)):
+        return "\n".join(own_lines(str(error), MAX_CAUSE))
+    return one_line(error, MAX_CAUSE)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.aurora_shapes import Snapshot
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import Aurora, AuroraReader
 from utils.finding import reused_name_problems
 from utils.identifiers import name_for
 from utils.key_checks import MANAGED_ALIAS, how_to_enable
@@ -162,7 +162,7 @@ def quota_problems(
     copy: SnapshotCopy | None, final_snapshot: bool, account: str, source: Source, target: Aurora
 ) -> Iterator[str]:
     """Whether what is going to be made fits into the quota of manual snapshots, where each is made."""
-    needed: Counter[Aurora] = Counter(_places_of_copies(copy, account, source, target) if copy else [])
+    needed: Counter[AuroraReader] = Counter(_places_of_copies(copy, account, source, target) if copy else [])
     if final_snapshot:
         needed[source] += 1
     for place, count in needed.items():
@@ -178,8 +178,8 @@ def quota_problems(
             )
 
 
-def _places_of_copies(copy: SnapshotCopy, account: str, source: Source, target: Aurora) -> list[Aurora]:
-    places: list[Aurora] = []
+def _places_of_copies(copy: SnapshotCopy, account: str, source: Source, target: AuroraReader) -> list[AuroraReader]:
+    places: list[AuroraReader] = []
     for step in copy.steps:
         if step.name in COPIES:
             region, owner = step.snapshot_arn.split(":")[3:5]

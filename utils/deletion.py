@@ -6,69 +6,143 @@ what a failed operation made itself. Whatever isn't proved is left alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from botocore.exceptions import ClientError
+
 from utils.aurora_shapes import Cluster, Snapshot, in_order_of_deletion
 from utils.aurora_utils import Aurora
+from utils.aws import as_step_error
+from utils.deletion_checks import deletion_obstacles
 from utils.errors import StepFailed, TemporaryFailure
 from utils.plans import SnapshotCopy, SourceDeletion
-from utils.protection import protecting_tag, why_not_deletable
+from utils.protection import protecting_tag
+from utils.source_left import look_at_source, state_of_source
 from utils.state import OperationRecord
 
 
-def prove_restored(record: OperationRecord, target: Aurora, target_cluster_id: str) -> None:
-    """The restored cluster is there, is ours, is available and has let us in. Raises StepFailed otherwise.
+def prove_restored(
+    record: OperationRecord, target: Aurora, target_cluster_id: str, instances: Sequence[str] = ()
+) -> None:
+    """Raise StepFailed unless the restored cluster is ours, is available, has let us in and has its roles.
 
-    Raises TemporaryFailure while Aurora is only at work on it (a backup, maintenance).
+    `instances` are those that the plan names: a cluster is `available` without any. Raises TemporaryFailure while
+    Aurora is only at work on something (a backup, maintenance).
     """
     cluster = target.cluster(target_cluster_id)
+    so_far = _deleted_so_far(record)
     if record.login_proven_at is None or record.cluster_resource_id is None:
         raise StepFailed(
             f"No login to {target_cluster_id} has worked yet, so nothing may be deleted for it. "
-            "Nothing was deleted. Check the steps before this one."
+            f"{so_far} Check the steps before this one."
         )
     if cluster is None or cluster.resource_id != record.cluster_resource_id or cluster.is_broken:
         state = "gone" if cluster is None else f"{cluster.status} as {cluster.resource_id}"
         raise StepFailed(
             f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {state}, so nothing may be "
-            "deleted for it. Nothing was deleted. Look at the restored cluster first."
+            f"deleted for it. {so_far} Look at the restored cluster first: {_look_at(target_cluster_id, target)}"
+        )
+    if unfinished := (record.users or {}).get("unfinished"):
+        raise StepFailed(
+            f"The restored cluster {target_cluster_id} isn't as the application needs it: {unfinished[0]}. So nothing "
+            "may be deleted for it. Nothing was deleted. Mend that in the restored cluster, then delete the source."
         )
     if not cluster.is_available:
         raise TemporaryFailure(
             f"The restored cluster {target_cluster_id} is {cluster.status} at the moment; only an available one proves "
-            "that the restore is complete. Nothing was deleted."
+            f"that the restore is complete. {so_far}"
+        )
+    _prove_instances(target_cluster_id, instances, target, so_far)
+
+
+def _prove_instances(target_cluster_id: str, planned: Sequence[str], target: Aurora, so_far: str) -> None:
+    statuses = {each.identifier: each for each in target.instances_of(target_cluster_id)}
+    missing = [name for name in planned if name not in statuses]
+    broken = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and each.is_broken]
+    if missing or broken or not statuses:
+        lacking = [*(f"{name} is gone" for name in missing), *broken] or ["it has none"]
+        raise StepFailed(
+            f"The restored cluster {target_cluster_id} lacks instances ({', '.join(lacking)}), so nothing may be "
+            f"deleted for it. {so_far} Look at it first: {_look_at(target_cluster_id, target)}"
+        )
+    busy = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and not each.is_usable]
+    if busy:
+        raise TemporaryFailure(
+            f"Of the restored cluster {target_cluster_id}, {', '.join(busy)} at the moment; only available instances "
+            f"prove that the restore is complete. {so_far}"
         )
 
 
+def _deleted_so_far(record: OperationRecord) -> str:
+    return "Nothing was deleted." if record.source_deletion_at is None else "Nothing more was deleted."
+
+
+def _look_at(cluster_identifier: str, where: Aurora) -> str:
+    return f"aws rds describe-db-clusters --db-cluster-identifier {cluster_identifier} --region {where.region}"
+
+
 def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Aurora) -> Cluster | None:
-    """The source cluster, or None when it is gone. Raises StepFailed when it was replaced, renamed or protected."""
+    """Return the source cluster, or None when it is gone. Raises StepFailed where it may not, or could not, go on.
+
+    Called right before the first call that changes something, and whenever the step is tried again or resumed. Each
+    refusal begins with what is left of production by then.
+    """
     cluster = source.cluster(deletion.cluster_identifier)
     if cluster is None:
         renamed = source.cluster_with_id(deletion.cluster_resource_id)
         if renamed is None or renamed.is_being_deleted:
             return renamed
-        raise StepFailed(
-            f"{deletion.cluster_identifier} ({deletion.cluster_resource_id}) is called {renamed.identifier} by now: "
-            "somebody renamed it. It was left alone. Delete it yourself, if that is still wanted."
+        raise _not_to_go(
+            f"{deletion.cluster_identifier} ({deletion.cluster_resource_id}) has been renamed to {renamed.identifier}, "
+            "so it is not deleted. If it is still to be deleted, give it its name back and resume: aws rds "
+            f"modify-db-cluster --db-cluster-identifier {renamed.identifier} --new-db-cluster-identifier "
+            f"{deletion.cluster_identifier} --apply-immediately --region {source.region}",
+            deletion,
+            source,
         )
     if cluster.resource_id != deletion.cluster_resource_id:
         raise StepFailed(
-            f"{deletion.cluster_identifier} is {cluster.resource_id} by now, not {deletion.cluster_resource_id} that "
-            "the request meant: somebody replaced or renamed it. It was left alone. Check which one is to go."
+            f"{deletion.cluster_identifier} is now {cluster.resource_id}, and the plan deletes "
+            f"{deletion.cluster_resource_id}: the cluster was replaced or renamed. Cluster {cluster.resource_id} was "
+            f"left alone. Look at it: {_look_at(cluster.identifier, source)}"
         )
     if cluster.resource_id == record.cluster_resource_id:
         raise StepFailed(
-            f"{deletion.cluster_identifier} is the restored cluster itself. It was left alone. Nothing else is to do."
+            f"{deletion.cluster_identifier} is the restored cluster itself. It was left alone. No action is needed."
         )
+    if cluster.is_being_deleted:
+        return cluster
     if cluster.deletion_protection and not deletion.switches_protection_off:
-        raise StepFailed(
-            f"{deletion.cluster_identifier} has deletion protection by now, and the plan doesn't switch it off. "
-            "It was left alone. Switch it off yourself and resume, if the deletion is still wanted."
-        )
-    if (why := why_not_deletable(cluster, source)) is not None:
-        raise StepFailed(
-            f"{deletion.cluster_identifier} {why}. It was left alone. Delete it yourself, if that is still wanted."
+        raise _not_to_go(
+            f"{deletion.cluster_identifier} has deletion protection now, and the plan doesn't switch it off. If it is "
+            "still to be deleted, switch it off and resume: aws rds modify-db-cluster --db-cluster-identifier "
+            f"{cluster.identifier} --no-deletion-protection --apply-immediately --region {source.region}",
+            deletion,
+            source,
         )
     _refuse_unplanned_instances(deletion, source)
+    if obstacles := list(
+        deletion_obstacles(deletion, cluster, source, has_begun=record.source_deletion_at is not None)
+    ):
+        raise _not_to_go("\n".join(obstacles), deletion, source)
+    if cluster.is_broken:
+        raise _not_to_go(
+            f"{cluster.identifier} is {cluster.status}, and only an available cluster is deleted. Look at it: "
+            f"{_look_at(cluster.identifier, source)}",
+            deletion,
+            source,
+        )
+    if not cluster.is_available:
+        raise TemporaryFailure(
+            f"{state_of_source(look_at_source(deletion, source))} It is {cluster.status} at the moment, and only an "
+            "available cluster is deleted."
+        )
     return cluster
+
+
+def _not_to_go(why: str, deletion: SourceDeletion, source: Aurora) -> StepFailed:
+    """Production's state first: somebody may read no further."""
+    return StepFailed(f"{state_of_source(look_at_source(deletion, source))}\n{why}")
 
 
 def _refuse_unplanned_instances(deletion: SourceDeletion, source: Aurora) -> None:
@@ -76,10 +150,14 @@ def _refuse_unplanned_instances(deletion: SourceDeletion, source: Aurora) -> Non
     if deletion.instance_identifiers is None:
         return
     members = {each.identifier for each in source.instances_of(deletion.cluster_identifier)}
-    if unplanned := members - set(deletion.instance_identifiers):
-        raise StepFailed(
-            f"{deletion.cluster_identifier} has instances that the plan doesn't name: {', '.join(sorted(unplanned))}. "
-            "Somebody added them since. It was left alone. Delete the cluster yourself, if that is still wanted."
+    if unplanned := sorted(members - set(deletion.instance_identifiers)):
+        commands = [f"aws rds delete-db-instance --db-instance-identifier {each}" for each in unplanned]
+        raise _not_to_go(
+            f"{deletion.cluster_identifier} has instances that the plan doesn't name: {', '.join(unplanned)}. They "
+            "were added since, and nothing was deleted after they were seen. If the cluster is still to be deleted, "
+            "delete them and resume: " + " && ".join(f"{command} --region {source.region}" for command in commands),
+            deletion,
+            source,
         )
 
 
@@ -112,13 +190,34 @@ def prove_own_copy(found: Snapshot, copy: SnapshotCopy, record: OperationRecord)
     recorded = record.copied_snapshot_arn in (None, found.arn) and found.arn == copy.arn
     if not recorded or not found.belongs_to(record.operation_id):
         raise StepFailed(
-            f"Snapshot {found.arn} isn't the copy that operation {record.operation_id} made "
-            f"({record.copied_snapshot_arn}). It was left alone. Look at it and delete it yourself if it isn't needed."
+            f"Snapshot {found.arn} is not the copy that operation {record.operation_id} made "
+            f"({record.copied_snapshot_arn}). It was left alone. Look at it, and delete it if nobody needs it: "
+            f"aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {found.identifier} "
+            f"--region {found.arn.split(':')[3]}"
         )
 
 
+def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Aurora) -> None:
+    """Delete the source. What RDS refuses all the same is reported with what is left of production by then."""
+    try:
+        delete_with_instances(
+            source, cluster, deletion.final_snapshot_identifier, keep_backups=not deletion.delete_automated_backups
+        )
+    except ClientError as error:
+        failure = as_step_error(error)
+        raise type(failure)(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from error
+    except TemporaryFailure as failure:
+        raise TemporaryFailure(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from failure
+
+
+def delete_unfinished(cluster: Cluster, target: Aurora) -> None:
+    """Delete what a failed operation made, with all its backups but AWS Backup's, which RDS doesn't delete."""
+    keeps = cluster.backup_recovery_point is not None
+    delete_with_instances(target, cluster, final_snapshot=None, keep_backups=keeps)
+
+
 def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None, keep_backups: bool) -> None:
-    """Readers first, then the writer, then the cluster. Called again, it goes on where it stopped."""
+    """Delete readers first, then the writer, then the cluster. Called again, it goes on where it stopped."""
     if cluster.is_being_deleted:
         return
     instances = aurora.instances_of(cluster.identifier)

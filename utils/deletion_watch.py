@@ -37,7 +37,7 @@ def raise_if_never_gone(
     if not broken and elapsed_seconds < deadline_hours * 3600:
         return
     renamed = cluster.identifier != progress.cluster_identifier
-    called = f" (called {cluster.identifier} by now)" if renamed else ""
+    called = f" (renamed to {cluster.identifier})" if renamed else ""
     began = "its deletion" if progress.doing == "deleting" else "the end of its deletion protection"
     raise StepFailed(
         f"Cluster {progress.cluster_identifier}{called} is {cluster.status} {elapsed_seconds / 3600:.1f} hours after "
@@ -71,12 +71,15 @@ def settled_snapshot(
     if snapshot.cluster_resource_id not in (None, progress.cluster_resource_id):
         raise StepFailed(
             f"Snapshot {name} is of {snapshot.cluster_resource_id}, not of {progress.cluster_identifier} "
-            f"({progress.cluster_resource_id}), which is gone. It was left alone. Find out who made it."
+            f"({progress.cluster_resource_id}), which is gone. It was left alone. Look at it: aws rds "
+            f"describe-db-cluster-snapshots --db-cluster-snapshot-identifier {name} --region {aurora.region}"
         )
     if snapshot.is_broken or (not snapshot.is_available and elapsed_seconds >= deadline_hours * 3600):
         raise StepFailed(
             f"The final snapshot {name} is {snapshot.status} at {snapshot.percent} %, and cluster "
-            f"{progress.cluster_identifier} is gone. Keep the restored cluster; ask AWS Support about the snapshot."
+            f"{progress.cluster_identifier} is gone. Keep the restored cluster, and ask AWS Support about "
+            f"the snapshot: aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {name} "
+            f"--region {aurora.region}"
         )
     if not snapshot.is_available:
         return None

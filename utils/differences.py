@@ -14,9 +14,6 @@ from utils.aurora_settings import ClusterSettings
 from utils.aurora_shapes import Cluster, Instance
 from utils.plans import ClusterPlan, PlannedInstance
 
-# RDS takes them only once the cluster exists.
-LATER = ("preferred_maintenance_window", "database_insights_mode", "auto_minor_version_upgrade")
-
 
 def differences(plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], region: str) -> list[str]:
     """One sentence each, the cluster's first."""
@@ -36,9 +33,14 @@ def unsafe_differences(plan: ClusterPlan, cluster: Cluster, instances: Sequence[
     ]
 
 
-def later_differences(plan: ClusterPlan, cluster: Cluster) -> list[str]:
-    """Of what a restore doesn't take: what is still to be changed."""
-    return [text for name in LATER for text in _difference(name, getattr(plan, name), getattr(cluster.settings, name))]
+def writer_differs(plan: ClusterPlan, cluster: Cluster) -> bool:
+    """Whether another instance than the first one planned is the writer, and that makes a difference.
+
+    Instances of one class and one promotion tier are as good as each other.
+    """
+    first = plan.instances[0]
+    writer = next((each for each in plan.instances if each.identifier == cluster.writer_identifier), first)
+    return (writer.db_instance_class, writer.promotion_tier) != (first.db_instance_class, first.promotion_tier)
 
 
 def _of_cluster(plan: ClusterPlan, cluster: Cluster, region: str) -> Iterator[str]:
@@ -52,9 +54,8 @@ def _of_cluster(plan: ClusterPlan, cluster: Cluster, region: str) -> Iterator[st
         yield f"kms_key_id: asked for no key of the account's, RDS reports {cluster.encrypted_under}"
     for key, value in plan.tags.items():
         yield from _difference(f"tag {key}", value, cluster.tags.get(key, "none"))
-    first = plan.instances[0].identifier
-    if cluster.writer_identifier is not None:
-        yield from _difference("writer", first, cluster.writer_identifier)
+    if writer_differs(plan, cluster):
+        yield from _difference("writer", plan.instances[0].identifier, cluster.writer_identifier)
     for member in cluster.unapplied_members:
         yield _waits_for_reboot(member, plan.db_cluster_parameter_group_name, region)
 
@@ -87,6 +88,10 @@ def _wanted(plan: ClusterPlan, planned: PlannedInstance) -> dict[str, Any]:
         "auto_minor_version_upgrade": plan.auto_minor_version_upgrade,
         "performance_insights_retention_days": plan.performance_insights_retention_days,
         "preferred_maintenance_window": plan.preferred_maintenance_window,
+        "ca_certificate_identifier": plan.ca_certificate_identifier,
+        "monitoring_interval_seconds": plan.monitoring_interval_seconds,
+        "monitoring_role_arn": plan.monitoring_role_arn,
+        "performance_insights_kms_key_id": plan.performance_insights_kms_key_id,
     }
 
 

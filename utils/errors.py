@@ -15,5 +15,9 @@ class StepFailed(Exception):
     """Trying again won't help: a person has to act on what the message says."""
 
 
+class CapacityShortage(Exception):
+    """AWS had no room for the cluster or its instances until the deadline; what exists is kept for a resume."""
+
+
 class TemporaryFailure(Exception):
     """The same call is expected to succeed soon; the state machine tries it again with growing pauses."""

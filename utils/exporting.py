@@ -16,13 +16,13 @@ from utils.identifiers import name_for
 from utils.payloads import Archived
 from utils.plans import SnapshotCopy, SnapshotExport
 from utils.restore_request import RestoreRequest
+from utils.role_checks import EXPORTS, role_problems
 from utils.surroundings import encryption_key
 from utils.waiting import seconds_to_wait
 
 # An export's name has at most 60 characters, and a resumed operation may have to number it.
 _LONGEST_BASE = 36
 _PREFIX = "aurora-restore"
-_SERVICE = "export.rds.amazonaws.com"
 _PARAMETERS = ("ExportBucketName", "ExportRoleArn", "ExportKmsKeyId")
 
 
@@ -67,7 +67,7 @@ def destination_problems(export: SnapshotExport, region: str) -> Iterator[str]:
         )
         return
     yield from _bucket_problems(export.bucket, region)
-    yield from _role_problems(export.role_arn)
+    yield from role_problems(export.role_arn, EXPORTS, "archive_snapshot", "ExportRoleArn")
     key = encryption_key(export.kms_key_id, region)
     if key is None or key.state != "Enabled":
         state = key.state if key else "not there"
@@ -94,18 +94,6 @@ def _bucket_problems(bucket: str, region: str) -> Iterator[str]:
 def _region_of(constraint: str | None) -> str:
     """S3's word for its two oldest regions is nothing, and EU."""
     return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(constraint, constraint or "")
-
-
-def _role_problems(role_arn: str) -> Iterator[str]:
-    name = role_arn.rpartition("/")[2]
-    answer = none_when("NoSuchEntity", lambda: client("iam").get_role(RoleName=name))
-    if answer is None:
-        yield f"archive_snapshot: the stack's ExportRoleArn, {role_arn!r}, doesn't exist. Set one that does."
-    elif _SERVICE not in str(answer["Role"].get("AssumeRolePolicyDocument", "")):
-        yield (
-            f"archive_snapshot: the stack's ExportRoleArn, {role_arn!r}, doesn't let {_SERVICE} assume it. "
-            "Add that to its trust policy."
-        )
 
 
 def export_progress(

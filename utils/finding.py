@@ -6,10 +6,13 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from botocore.exceptions import ClientError
+
 from utils import settings
-from utils.aurora_shapes import Snapshot
-from utils.aurora_utils import ENGINE, Aurora
-from utils.aws import knows_region
+from utils.aurora_shapes import Cluster, Snapshot
+from utils.aurora_utils import ENGINE, AuroraReader
+from utils.aws import error_code, knows_region
+from utils.error_codes import DENIED_CODES
 from utils.errors import RequestRefused
 from utils.identifiers import parse_snapshot_arn, snapshot_name
 from utils.payloads import Execution
@@ -33,11 +36,17 @@ def source_account(request: RestoreRequest, own_account: str) -> str:
 
 
 class Found(NamedTuple):
-    """The snapshot that the request means, why it is that one, and the next ones that it was chosen from."""
+    """The snapshot that the request means, why it is that one, and the next ones that it was chosen from.
+
+    `notes`: what was passed over, and of which cluster of that name it is. `living`: the cluster that has the name of
+    the snapshot's today, as far as it can be looked at.
+    """
 
     snapshot: Snapshot
     why: str
     others: list[str]
+    notes: list[str]
+    living: Cluster | None
 
 
 def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
@@ -50,8 +59,37 @@ def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> 
                 f"snapshot_identifier: {request.snapshot_identifier!r} doesn't exist in {_place(source)}. List what "
                 f"does: aws rds describe-db-cluster-snapshots --region {source.region}"
             )
-        return Found(named, "named in the request", [])
+        living = _living_cluster(source, named.cluster_identifier)
+        notes = [_is_of_another(named, living)] if living and named.is_of(living) is False else []
+        return Found(named, "named in the request", [], notes, living)
     return _newest(request, source, now)
+
+
+def _living_cluster(source: Source, identifier: str) -> Cluster | None:
+    """The cluster that has this name today. One that can't be looked at is none: nothing can be said of it."""
+    if not identifier:
+        return None
+    try:
+        return source.cluster(identifier)
+    except ClientError as error:
+        if error_code(error) not in DENIED_CODES:
+            raise
+        return None
+
+
+def other_cluster(snapshot: Snapshot) -> str:
+    """Which cluster of the same name a snapshot is of, as far as RDS says: a copy doesn't say the id."""
+    if snapshot.cluster_resource_id is not None:
+        return f"another cluster of that name ({snapshot.cluster_resource_id})"
+    created = snapshot.cluster_created_at
+    return f"another cluster of that name (created {created:%Y-%m-%d %H:%M} UTC)" if created else "another cluster"
+
+
+def _is_of_another(snapshot: Snapshot, living: Cluster) -> str:
+    return (
+        f"{snapshot.identifier} is of {other_cluster(snapshot)}, not of today's {living.identifier} "
+        f"({living.resource_id})"
+    )
 
 
 def _place(source: Source) -> str:
@@ -70,20 +108,40 @@ def _not_shared(source: Source) -> str:
 
 
 def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
+    """Of the cluster that has the name today, where there is one: another that had it is never taken for it."""
     cluster = (request.source_cluster_id or "").lower()
-    candidates = [each for each in source.snapshots_of(cluster) if each.is_available and each.created_at]
+    listed = source.snapshots_of(cluster)
+    candidates = [each for each in listed if each.is_available and each.created_at]
     listing = f"aws rds describe-db-cluster-snapshots --region {source.region} --db-cluster-identifier {cluster}"
     if not candidates and source.access == "shared":
         raise RequestRefused(f"source_cluster_id: a snapshot of {cluster!r} {_not_shared(source)}")
     if not candidates:
+        under_way = "".join(f"{each.identifier} is still {each.status}. " for each in listed if _is_under_way(each))
         raise RequestRefused(
-            f"source_cluster_id: {cluster!r} has no available snapshot in {_place(source)}. "
+            f"source_cluster_id: {cluster!r} has no available snapshot in {_place(source)}. {under_way}"
             f"Take one, or correct the name or source_region. What exists: {listing}"
         )
+    living = _living_cluster(source, cluster)
+    others = [each for each in candidates if living and each.is_of(living) is False]
+    candidates = [each for each in candidates if each not in others]
+    if living and not candidates:
+        raise RequestRefused(
+            f"source_cluster_id: today's {cluster!r} ({living.resource_id}) has no available snapshot in "
+            f"{_place(source)}. The newest that bears its name, {others[0].identifier!r}, is of "
+            f"{other_cluster(others[0])}. Take one of today's: aws rds create-db-cluster-snapshot --region "
+            f"{source.region} --db-cluster-identifier {cluster} --db-cluster-snapshot-identifier NAME. To restore the "
+            f'other cluster\'s data, name its snapshot: "snapshot_identifier": "{others[0].identifier}"'
+        )
+    found = _of_day_or_latest(request, candidates, cluster, listing, now)
+    return found._replace(notes=list(_notes(request, found.snapshot, listed, living)), living=living)
+
+
+def _of_day_or_latest(
+    request: RestoreRequest, candidates: list[Snapshot], cluster: str, listing: str, now: dt.datetime
+) -> Found:
     if request.snapshot_date is None:
         return _first(candidates, f"the latest of {len(candidates)} available", now)
-    day = dt.date.fromisoformat(request.snapshot_date)
-    of_that_day = [each for each in candidates if each.created_at and each.created_at.astimezone(dt.UTC).date() == day]
+    of_that_day = [each for each in candidates if _is_of_day(each, request.snapshot_date)]
     if not of_that_day:
         newest = candidates[0].created_at
         raise RequestRefused(
@@ -99,7 +157,41 @@ def _first(candidates: list[Snapshot], why: str, now: dt.datetime) -> Found:
         for each in candidates[1 : 1 + OTHERS_SHOWN]
         if each.created_at
     ]
-    return Found(candidates[0], why, others)
+    return Found(candidates[0], why, others, [], None)
+
+
+def _notes(request: RestoreRequest, chosen: Snapshot, listed: list[Snapshot], living: Cluster | None) -> Iterator[str]:
+    """What a person would want to know before this one is restored. With a date, only that day's are looked at."""
+    name = chosen.cluster_identifier
+    for each in listed:
+        if request.snapshot_date is not None and not _is_of_day(each, request.snapshot_date):
+            continue
+        is_newer = each.created_at is None or chosen.created_at is None or each.created_at > chosen.created_at
+        is_living_ones = living is None or each.is_of(living) is not False
+        if is_newer and _is_under_way(each) and is_living_ones:
+            yield f"{each.identifier} is newer and still {each.status}: it isn't waited for"
+        elif is_newer and each.is_available and living and not is_living_ones:
+            yield f"{_is_of_another(each, living)}: it is newer, and was passed over"
+    if chosen.copied_from is not None:
+        yield f"{chosen.identifier} is a copy of {chosen.copied_from}"
+    if living is None:
+        clusters = {each.cluster_created_at for each in listed if each.is_available and each.cluster_created_at}
+        created = chosen.cluster_created_at
+        if len(clusters) > 1 and created is not None:
+            yield (
+                f"these are snapshots of {len(clusters)} clusters that were all called {name}, and none is to be seen "
+                f"under that name today: {chosen.identifier} is of the one created {created:%Y-%m-%d %H:%M} UTC"
+            )
+    elif chosen.is_of(living) is None:
+        yield f"RDS doesn't say whether {chosen.identifier} is of today's {name} ({living.resource_id})"
+
+
+def _is_under_way(snapshot: Snapshot) -> bool:
+    return not snapshot.is_available and not snapshot.is_broken
+
+
+def _is_of_day(snapshot: Snapshot, day: str) -> bool:
+    return snapshot.created_at is not None and snapshot.created_at.astimezone(dt.UTC).date().isoformat() == day
 
 
 def place_problems(request: RestoreRequest, source: Source, run: Execution) -> Iterator[str]:
@@ -147,7 +239,9 @@ def place_problems(request: RestoreRequest, source: Source, run: Execution) -> I
         )
 
 
-def snapshot_problems(request: RestoreRequest, snapshot: Snapshot, source: Aurora, run: Execution) -> Iterator[str]:
+def snapshot_problems(
+    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, run: Execution
+) -> Iterator[str]:
     name = snapshot.identifier
     wanted = (request.source_cluster_id or "").lower()
     if wanted and snapshot.cluster_identifier != wanted:
@@ -170,7 +264,7 @@ def snapshot_problems(request: RestoreRequest, snapshot: Snapshot, source: Auror
         )
 
 
-def reused_name_problems(name: str, operation_id: str, where: Aurora) -> Iterator[str]:
+def reused_name_problems(name: str, operation_id: str, where: AuroraReader) -> Iterator[str]:
     """An execution's name is free again after 90 days: what bears this operation's name then holds older data."""
     if where.snapshot(name) is not None:
         yield (

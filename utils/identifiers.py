@@ -75,19 +75,23 @@ def snapshot_arn(like: str, region: str, account: str, name: str) -> str:
     return f"arn:{like.split(':')[1]}:rds:{region}:{account}:cluster-snapshot:{name}"
 
 
-def name_for(purpose: str, base: str, operation_id: str) -> str:
+def name_for(purpose: str | None, base: str, operation_id: str, end: str = "") -> str:
     """A name that this operation, and no other, gives to something it makes: the same at every retry.
 
     At most 63 characters; the base is shortened, the operation's fingerprint never.
     """
     fingerprint = hashlib.sha256(operation_id.encode()).hexdigest()[:12]
-    tail = f"-{purpose}-{fingerprint}"
+    tail = f"{f'-{purpose}' if purpose else ''}-{fingerprint}{end}"
     return base[: MAX_IDENTIFIER - len(tail)].rstrip("-") + tail
 
 
-def instance_name(cluster_identifier: str, number: int) -> str:
-    """The cluster's first instance is the writer."""
-    return f"{cluster_identifier}-{number}"
+def instance_name(cluster_identifier: str, number: int, operation_id: str) -> str:
+    """Return the name of a member: of its cluster, this operation and its number, counted from 1.
+
+    Another operation that restores under the same name later can't meet it: a renamed cluster keeps its instances'
+    names. At most 63 characters; the cluster's name is shortened, the operation's fingerprint never.
+    """
+    return name_for(None, cluster_identifier, operation_id, f"-{number}")
 
 
 def is_lower_version(version: str, than: str) -> bool:

@@ -64,6 +64,21 @@ def given_key_problems(key: str, copied_under_it: bool, region: str) -> Iterator
         yield f"{managed} {customers}"
 
 
+def insights_key_problems(key: str | None, whose: str, region: str) -> Iterator[str]:
+    """Whether Performance Insights can be encrypted under a key. Without one, RDS takes its own of the region."""
+    if key is None:
+        return
+    field, listing = "performance_insights_kms_key_id", f"aws kms list-keys --region {region}"
+    if key.split(":")[3] != region:
+        yield f"{field}: {key!r}{whose} is a key of {key.split(':')[3]}. Give one of {region}: {listing}"
+        return
+    found = encryption_key(key, region)
+    if found is None:
+        yield f"{field}: {key!r}{whose} doesn't exist in {region}. Give one that does: {listing}"
+    elif found.state != "Enabled":
+        yield f"{field}: {key!r}{whose} is {how_to_enable(found, region)}"
+
+
 def how_to_enable(key: EncryptionKey, region: str) -> str:
     enable = f"aws kms enable-key --key-id {key.key_id} --region {region}"
     cancel = f"aws kms cancel-key-deletion --key-id {key.key_id} --region {region}"

@@ -20,26 +20,32 @@ NOTHING_INHERITED = "none"
 
 
 def reset_master_password(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState) -> None:
-    """Production's password must not open the copy. The new one is stored before RDS hears of it."""
+    """Set a master password of the copy's own, with the settings that a restore doesn't take.
+
+    Production's must not open the copy. The new one is stored before RDS hears of it.
+    """
     version = AdminSecret.version_for(cluster.resource_id)
     login = AdminSecret(settings.text("ADMIN_SECRET_ARN")).stage(
         version, cluster.master_username, _endpoint_of(cluster), cluster.port, plan.identifier
     )
-    aurora.reset_master_password(plan.identifier, login.password)
+    aurora.modify_restored_cluster(plan, login.password)
     state.remember(password_version_id=version, password_reset_at=iso(state.now))
 
 
 def hand_over_master_password(
     plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
 ) -> None:
-    """Which secret the cluster shows now is written down first: it is its source's, and never taken for its own."""
+    """Have RDS keep the master login, with the settings that a restore doesn't take.
+
+    Which secret the cluster shows now is written down first: it is its source's, and never taken for its own.
+    """
     endpoint = _endpoint_of(cluster)
     if record.inherited_secret_arn is None:
         inherited = cluster.master_secret.arn if cluster.master_secret else NOTHING_INHERITED
         state.remember(inherited_secret_arn=inherited, endpoint=endpoint, port=cluster.port)
         record = replace(record, inherited_secret_arn=inherited)
     if managed_secret(cluster, record) is None:
-        aurora.manage_master_password(plan)
+        aurora.modify_restored_cluster(plan, None)
     state.remember(password_reset_at=iso(state.now))
 
 

@@ -49,10 +49,14 @@ def record_phase(step: str, operation_id: str, seconds: float) -> None:
 
 
 def record_restore(operation_id: str, seconds: float, data_age_seconds: float, gib: int) -> None:
-    """What a finished operation achieved: its duration, how old the data in the target is, and how much it is."""
+    """What a finished operation achieved: its duration, how old the data in the target is, and how much it is.
+
+    RDS says of most of Aurora's snapshots that they have 0 GiB, which isn't a size: it isn't counted.
+    """
     _put("RestoreDuration", MetricUnit.Seconds, seconds, "restore", operation_id)
     _put("DataAge", MetricUnit.Seconds, data_age_seconds, "restore", operation_id)
-    _put("RestoredSize", MetricUnit.Gigabytes, gib, "restore", operation_id)
+    if gib:
+        _put("RestoredSize", MetricUnit.Gigabytes, gib, "restore", operation_id)
 
 
 def _put(name: str, unit: MetricUnit, value: float, step: str, operation_id: str, **properties: str) -> None:

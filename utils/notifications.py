@@ -12,9 +12,10 @@ from typing import Any
 from msgspec import Struct
 
 from utils.cluster_text import summary
-from utils.failure_text import Remains, cause_lines, next_lines, remains_lines
+from utils.failure_text import Remains, cause_lines, next_lines, production_lines, remains_lines
+from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
 from utils.payloads import Archived, ExecutionError, UsersReady
-from utils.plan_text import plan_lines
+from utils.plan_text import not_taken_over_lines, plan_lines
 from utils.planned_calls import call_lines
 from utils.plans import Plan
 from utils.state import OperationRecord
@@ -48,17 +49,26 @@ def planned(plan: Plan, execution_id: str) -> Message:
         "by these calls, in this order (beside its own state, audit and message):",
         *(f"  {line}" for line in call_lines(plan.calls, execution_id.split(":")[4])),
         "",
+        *_beside_the_plan(plan),
         f"Execution  {console_link(execution_id)}",
     ]
     return _message(f"PLANNED: {plan.target_cluster_id} from {plan.snapshot.identifier}", lines)
 
 
 def succeeded(
-    plan: Plan, users: UsersReady, archive: Archived, record: OperationRecord, execution_id: str, now: dt.datetime
+    plan: Plan,
+    users: UsersReady,
+    archive: Archived,
+    record: OperationRecord,
+    execution_id: str,
+    now: dt.datetime,
+    corrects: str | None = None,
 ) -> Message:
+    """Say what was restored, from what, and what was deleted. `corrects`: when it was said to have failed."""
     snapshot, cluster = plan.snapshot, plan.cluster
     deletion = plan.source_deletion
     lines = [
+        *([f"Corrects   the message FAILED of {corrects}: everything was done after all"] if corrects else []),
         f"Restored   {cluster.identifier} ({record.cluster_resource_id})",
         *(f"Resumed    {line}" for line in plan.resumed),
         f"Endpoint   {users.endpoint}:{users.port}",
@@ -66,7 +76,7 @@ def succeeded(
         f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
         f"Settings   {summary(cluster)}, PostgreSQL {cluster.engine_version}",
         *_role_lines(users),
-        f"Databases  {', '.join(users.databases)}",
+        f"Databases  {listed(users.databases)}",
         f"Took       {duration(total_seconds(record, now))}",
         *(f"             {name:15} {duration(seconds)}" for name, seconds in phase_seconds(record, now).items()),
         "Deleted    "
@@ -85,13 +95,17 @@ def succeeded(
     ]
     if record.master_secret_arn:
         lines.append(f"Login      RDS keeps the master login in {record.master_secret_arn}")
-    lines += [f"Differs    {difference}" for difference in record.differences]
+    lines += [f"Differs    {_told(difference)}" for difference in record.differences]
     if users.locked_logins:
-        lines.append(f"Locked     logins that came with the data: {', '.join(users.locked_logins)}")
-    lines += [f"Disabled   {text}" for text in users.disabled]
+        lines.append(f"Locked     logins that came with the data: {listed(users.locked_logins)}")
+    lines += [f"Disabled   {_told(text)}" for text in users.disabled]
     if users.inherited_logins:
-        lines.append(f"Mind       logins that came with the data still work: {', '.join(users.inherited_logins)}")
-    lines += [f"Mind       {warning}" for warning in (*users.warnings, *archive.warnings)]
+        asked = ", as asked (inherited_logins: report)" if plan.inherited_logins == "report" else ""
+        still_open = listed(users.inherited_logins)
+        lines.append(f"Mind       logins that came with the data still work{asked}: {still_open}")
+    minds = (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
+    lines += [f"Mind       {_told(warning)}" for warning in minds]
+    lines += [*not_taken_over_lines(plan)]
     lines += ["", f"Operation  {plan.operation_id}", f"Execution  {console_link(execution_id)}"]
     return _message(
         f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
@@ -107,25 +121,33 @@ def failed(
     remains: Remains,
     clean_up: Mapping[str, Any],
     execution_id: str,
+    asked_before: Mapping[str, Any] | None = None,
 ) -> Message:
-    """Which step and why, what exists now, and the command that comes next."""
+    """Say how production stands, which step failed and why, what exists now, and the command that comes next."""
     step = record.state if record and record.status != "planned" else "snapshot-check"
     target = target_of(record, request)
     lines = [
+        *production_lines(remains),
         f"Step       {step}",
-        f"Error      {error.error}",
+        f"Error      {one_line(error.error)}",
         *(f"           {line}" for line in cause_lines(error)),
         "",
         "What exists now:",
         *(f"  {line}" for line in remains_lines(record, remains, clean_up)),
         "",
         "What to do next:",
-        *(f"  {line}" for line in next_lines(error, record, request, remains, execution_id)),
+        *(f"  {line}" for line in next_lines(error, record, request, remains, execution_id, asked_before or {})),
         "",
         f"Operation  {record.operation_id if record else execution_name(execution_id)}",
         f"Execution  {console_link(execution_id)}",
     ]
     return _message(f"FAILED: {target} at {step}: {error.error}", lines)
+
+
+def _beside_the_plan(plan: Plan) -> list[str]:
+    """What somebody should know before approving it, with an empty line behind it."""
+    lines = [*(f"Mind       {warning}" for warning in plan.warnings), *not_taken_over_lines(plan)]
+    return [*lines, ""] if lines else []
 
 
 def _archive_line(archive: Archived) -> str:
@@ -182,11 +204,18 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
 def _role_lines(users: UsersReady) -> Iterable[str]:
     """The application's two on one line, each further one on its own."""
     two = [f"{users.application_role} (read and write)", f"{users.read_only_role} (read only)"]
-    yield f"Roles      {', '.join(two)}"
-    yield from (f"           {role}" for role in users.roles if role not in two)
+    yield f"Roles      {listed(two)}"
+    yield from (f"           {_told(role)}" for role in users.roles if role not in two)
+
+
+def _told(text: str) -> str:
+    """A sentence with names of the data in it."""
+    return one_line(text, MAX_SENTENCE)
 
 
 def _message(subject: str, lines: Iterable[str]) -> Message:
     printable = "".join(c if " " <= c <= "~" else "?" for c in f"[aurora-restore] {subject}")
-    body = "\n".join(lines).encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+    # Foreign texts are escaped where they enter; what came by another way must not steer a terminal either.
+    printable_lines = own_lines("\n".join(lines), MAX_MESSAGE_BYTES)
+    body = "\n".join(printable_lines).encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
     return Message(subject=printable[:MAX_SUBJECT], body=body)

@@ -76,7 +76,8 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     """What Restore Snapshot did last, and what Check Restore Status makes of it.
 
     `answer`: `advance` when the next action is due, `wait` while Aurora works, `done` when everything is settled. Then
-    `differences` says where RDS reports other settings than were asked for.
+    `differences` says where RDS reports other settings than were asked for. `shortage` says what AWS had no room for
+    when it was last asked.
     """
 
     answer: Literal["advance", "wait", "done"]
@@ -87,6 +88,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     settled_checks: int
     wait_seconds: int
     differences: list[str] = []
+    shortage: str | None = None
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):
@@ -96,13 +98,18 @@ class CheckRestoreTask(Struct, frozen=True, kw_only=True):
 
 
 class SetupUsersTask(Struct, frozen=True, kw_only=True):
+    """The roles are what the stack calls them; the application secret may call them otherwise."""
+
     run: Run
-    inherited_logins: InheritedLogins = "report"
+    application_role: str
+    read_only_role: str
+    inherited_logins: InheritedLogins = "lock"
     quarantine: bool = False
 
 
 class UsersReady(Struct, frozen=True, kw_only=True):
-    """Who can log in to what. `warnings` says what these roles can't reach or shouldn't, and why.
+    """Who can log in to what. `warnings` says what these roles can't reach or shouldn't, and why; `unfinished` are
+    those that say that a role or a database isn't as the application needs it.
 
     `roles` are all of them with what they may do; `disabled` are the jobs and subscriptions that don't run any more.
     """
@@ -117,6 +124,7 @@ class UsersReady(Struct, frozen=True, kw_only=True):
     roles: list[str] = []
     locked_logins: list[str] = []
     disabled: list[str] = []
+    unfinished: list[str] = []
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):
@@ -185,7 +193,10 @@ class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 class NotificationTask(Struct, frozen=True, kw_only=True):
-    """`planned` and `succeeded` carry the plan, `failed` the error and what became of the clean-up."""
+    """`planned` and `succeeded` carry the plan, `failed` the error and what became of the clean-up.
+
+    `stopped`: the execution ended while a step may have been at work, which nobody waited for.
+    """
 
     run: Execution
     outcome: Literal["planned", "succeeded", "failed"]
@@ -195,6 +206,7 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
     archive: Archived | None = None
     error: ExecutionError | None = None
     clean_up: Any = None
+    stopped: bool = False
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):

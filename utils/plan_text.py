@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from utils.cluster_text import instance_lines, later_lines, login_line, setting_lines
+from utils.cluster_text import alternative_lines, data_api_lines, first_change_line, instance_lines, setting_lines
 from utils.plans import Plan, RouteStep, SnapshotCopy
+
+# A message is read by people; the plan has them all.
+MAX_NOT_TAKEN_OVER = 20
 
 
 def plan_lines(plan: Plan) -> Iterable[str]:
@@ -13,16 +16,20 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     taken = f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {snapshot.age_hours:.1f} hours old"
     rather = f"; rather than {'; '.join(snapshot.others)}" if snapshot.others else ""
     yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken}{rather})"
+    yield from (f"mind that {note}" for note in snapshot.notes)
     if plan.copy:
         yield from (_step_in_words(step, plan.copy) for step in plan.copy.steps)
     yield "\n".join([f"create cluster {cluster.identifier} with", *(f"     {line}" for line in setting_lines(cluster))])
+    yield first_change_line(cluster)
     yield from instance_lines(cluster)
-    yield login_line(cluster)
-    yield from later_lines(cluster)
-    quiet = ["disable production's pg_cron jobs and subscriptions"] if plan.quarantine else []
-    lock = ["lock production's own logins"] if plan.inherited_logins == "lock" else []
+    yield from alternative_lines(cluster)
+    yield from data_api_lines(cluster)
+    quiet = (
+        ["disable production's pg_cron jobs, subscriptions and logins to foreign servers"] if plan.quarantine else []
+    )
+    left = "lock" if plan.inherited_logins == "lock" else "LEAVE OPEN, as asked,"
     proof = "prove a login with the new master password"
-    yield ", ".join([proof, *quiet, *lock, "set up the application's roles"])
+    yield ", ".join([proof, f"{left} production's own logins", *quiet, "set up the application's roles"])
     if plan.source_deletion and plan.source_deletion.switches_protection_off:
         yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"
     if plan.source_deletion:
@@ -40,6 +47,16 @@ def plan_lines(plan: Plan) -> Iterable[str]:
         )
     elif plan.copy:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
+
+
+def not_taken_over_lines(plan: Plan) -> Iterator[str]:
+    """What the source cluster has and the new one doesn't get; nothing where there is nothing to say."""
+    if not plan.not_taken_over:
+        return
+    yield f"Not taken over from {plan.snapshot.cluster_identifier}:"
+    yield from (f"  {sentence}" for sentence in plan.not_taken_over[:MAX_NOT_TAKEN_OVER])
+    if (more := len(plan.not_taken_over) - MAX_NOT_TAKEN_OVER) > 0:
+        yield f"  and {more} more: see plan.not_taken_over in the execution's output"
 
 
 def _step_in_words(step: RouteStep, copy: SnapshotCopy) -> str:

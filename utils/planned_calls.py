@@ -24,7 +24,7 @@ _OF_A_ROUTE = {
 _STORE = "secretsmanager:PutSecretValue"
 _MOVE_LABEL = "secretsmanager:UpdateSecretVersionStage"
 ADMIN, APPLICATION = "admin secret", "application secret"
-IF_DIFFERENT = "where RDS chose otherwise"
+IF_ANOTHER_LEADS = "where another instance is ready first"
 IF_MISSING = "where the secret lacks a password"
 
 
@@ -40,12 +40,12 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
         cluster = plan.cluster
         managed = cluster.master_login == "rds_managed"
         yield here("rds:RestoreDBClusterFromSnapshot", cluster.identifier)
-        yield from (here("rds:CreateDBInstance", instance.identifier) for instance in cluster.instances)
         if not managed:
             yield here(_STORE, ADMIN)
         yield here("rds:ModifyDBCluster", cluster.identifier)
-        if cluster.has_later_settings:
-            yield here("rds:ModifyDBCluster", cluster.identifier, IF_DIFFERENT)
+        yield from (here("rds:CreateDBInstance", instance.identifier) for instance in cluster.instances)
+        if cluster.has_unlike_instances:
+            yield here("rds:FailoverDBCluster", cluster.identifier, IF_ANOTHER_LEADS)
         if cluster.data_api:
             yield here("rds:EnableHttpEndpoint", cluster.identifier)
         if not managed:

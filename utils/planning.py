@@ -12,15 +12,18 @@ from msgspec.structs import replace
 
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import Aurora
+from utils.cluster_kinds import babelfish_problems, kind_problems
 from utils.cluster_settings import cluster_plan, plan_problems
 from utils.crossing import plan_crossing, quota_problems
 from utils.errors import RequestRefused
 from utils.exporting import export_problems, plan_export
 from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
+from utils.not_taken_over import not_taken_over
 from utils.payloads import Execution
 from utils.planned_calls import planned_calls
 from utils.plans import ClusterPlan, FoundSnapshot, Plan
 from utils.preflight import preflight_problems
+from utils.preflight_cluster import support_warnings
 from utils.preflight_early import early_problems, name_problems
 from utils.preflight_quarantine import quarantine_problems
 from utils.request import refusal, refuse_if_any
@@ -28,6 +31,7 @@ from utils.restore_request import RestoreRequest
 from utils.source_account import Source
 from utils.source_deletion import deletion_problems, plan_deletion
 from utils.source_settings import source_settings
+from utils.surroundings import Surroundings
 
 
 def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora) -> Plan:
@@ -36,10 +40,12 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
     target_id = target_identifier(request, run)
     try:
         refuse_if_any(place_problems(request, source, run))
-        snapshot, why, others = find_snapshot(request, source, run.now)
+        found = find_snapshot(request, source, run.now)
+        refuse_if_any(kind_problems(found.snapshot, found.living, target.region))
     except RequestRefused as refused:
         early = early_problems(request, target_id, operation_id, target)
         raise refusal([*str(refused).splitlines(), *early]) from None
+    snapshot = found.snapshot
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
     crossing = plan_crossing(request, snapshot, operation_id, account, source, target)
     copy = crossing.copy
@@ -52,6 +58,12 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             *snapshot_problems(request, snapshot, source, run),
             *plan_problems(request, cluster, like, snapshot.cluster_identifier),
             *_target_problems(cluster, snapshot, source, target),
+            *babelfish_problems(
+                cluster,
+                found.living,
+                Surroundings(target.region),
+                is_here=source.access == "own" and source.region == target.region,
+            ),
             *crossing.problems,
             *quota_problems(copy, takes_final_snapshot, account, source, target),
             *preflight_problems(cluster, copy, snapshot, target.region),
@@ -77,8 +89,9 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
             port=snapshot.port,
             storage_type=snapshot.storage_type,
             allocated_gib=snapshot.allocated_gib,
-            why=why,
-            others=others,
+            why=found.why,
+            notes=found.notes,
+            others=found.others,
         ),
         copy_needed=copy is not None,
         copy=copy,
@@ -89,8 +102,10 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         export=export,
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
-        inherited_logins=request.inherited_logins or "report",
+        inherited_logins=request.inherited_logins or "lock",
         quarantine=bool(request.quarantine),
+        not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
+        warnings=list(support_warnings(cluster, Surroundings(target.region), run.now)),
     )
     return replace(plan, calls=planned_calls(plan, account, target.region))
 

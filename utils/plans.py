@@ -31,10 +31,13 @@ class FoundSnapshot(Struct, frozen=True, kw_only=True):
     encryption: Literal["none", "sse-rds", "sse-kms"]
     kms_key_id: str | None
     master_username: str
-    port: int
+    # None and 0 where RDS doesn't say it of the snapshot, as it seldom does of Aurora's.
+    port: int | None
     storage_type: str
     allocated_gib: int
     why: str
+    # What whoever reads the plan should know of how it was chosen: what was passed over, or isn't of today's cluster.
+    notes: list[str] = []
     # The next ones that it was chosen from, newest first.
     others: list[str] = []
 
@@ -70,7 +73,7 @@ class SnapshotCopy(Struct, frozen=True, kw_only=True):
 
 
 class PlannedInstance(Struct, frozen=True, kw_only=True):
-    """A member of the cluster; RDS makes the first one the writer. No zone means that RDS chooses."""
+    """A member of the cluster; the first one is to be the writer. No zone means that RDS chooses."""
 
     identifier: str
     db_instance_class: str
@@ -81,14 +84,15 @@ class PlannedInstance(Struct, frozen=True, kw_only=True):
 class ClusterPlan(Struct, frozen=True, kw_only=True):
     """The cluster to create: every setting explicit, so that nothing falls back to RDS's defaults.
 
-    A window of None is one that RDS is left to choose. `origins` says of each setting who decided it: the request, the
+    A window of None is one that RDS is left to choose; a port of None, the one that the snapshot's cluster had, which
+    RDS keeps where none is named. `origins` says of each setting who decided it: the request, the
     stack, the source cluster, the snapshot, or a default of ours.
     """
 
     identifier: str
     snapshot_arn: str
     engine_version: str
-    port: int
+    port: int | None
     db_subnet_group_name: str
     vpc_security_group_ids: list[str]
     db_cluster_parameter_group_name: str
@@ -115,16 +119,30 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     master_login: Literal["pipeline", "rds_managed"]
     master_secret_kms_key_id: str | None
     tags: dict[str, str]
+    # None: RDS's own of the region.
+    ca_certificate_identifier: str | None = None
+    performance_insights_kms_key_id: str | None = None
+    # 0: no Enhanced Monitoring, and no role for it.
+    monitoring_interval_seconds: int = 0
+    monitoring_role_arn: str | None = None
+    # Tried in turn, in each zone, where AWS has no room for an instance of the planned class.
+    alternative_instance_classes: list[str] = []
     origins: dict[str, Origin] = {}
 
     @property
-    def has_later_settings(self) -> bool:
-        """Whether something is asked for that RDS takes only once the cluster exists."""
-        return bool(
-            self.preferred_maintenance_window
-            or self.database_insights_mode == "advanced"
-            or not self.auto_minor_version_upgrade
-        )
+    def has_unlike_instances(self) -> bool:
+        """Whether it matters which instance is the writer."""
+        return len({(each.db_instance_class, each.promotion_tier) for each in self.instances}) > 1
+
+
+class SourceInstance(Struct, frozen=True, kw_only=True):
+    """A member of the source cluster as it was: what it takes to create it again, should its cluster have to stay."""
+
+    identifier: str
+    db_instance_class: str
+    db_parameter_group_name: str | None = None
+    availability_zone: str | None = None
+    promotion_tier: int | None = None
 
 
 class SourceDeletion(Struct, frozen=True, kw_only=True):
@@ -136,6 +154,7 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     final_snapshot_identifier: str | None
     # In the order in which they go, the writer last. None in plans of older versions, which didn't name them.
     instance_identifiers: list[str] | None = None
+    instances: list[SourceInstance] = []
     # What the final snapshot is tagged with once it is there.
     tags: dict[str, str] = {}
     delete_automated_backups: bool = False
@@ -178,9 +197,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     archive_snapshot: Archive
     on_failure: Literal["clean_up", "keep"]
     dry_run: bool
-    inherited_logins: InheritedLogins = "report"
+    inherited_logins: InheritedLogins = "lock"
     quarantine: bool = False
     export: SnapshotExport | None = None
     calls: list[PlannedCall] = []
     # What an earlier run of this operation has done, line by line, where this one goes on with it.
     resumed: list[str] = []
+    # What the source cluster has and the new one doesn't get, a sentence each.
+    not_taken_over: list[str] = []
+    # What whoever reads the plan should mind, although nothing stands in its way.
+    warnings: list[str] = []

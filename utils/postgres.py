@@ -1,28 +1,61 @@
-"""Sessions with the restored cluster: over verified TLS, with limits, and with errors that give nothing away."""
+"""Sessions with the restored cluster: over verified TLS, with limits, and with errors that give nothing away.
+
+Whoever could change production's roles and databases also chose what a session there begins with: its search path, its
+role, whether it may write. So each session of the master user's states all of that itself, as start options, which
+count for more than `ALTER DATABASE`, `ALTER ROLE` and `ALTER SYSTEM` (PostgreSQL's documentation, "Setting
+Parameters"): no function, operator or type of the data's is ever found by its name.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import psycopg2.errors
-from msgspec import Struct
+from msgspec import Struct, field
 from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.sqlstates import passes, refuses_the_login
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
 
 # A paused serverless instance takes up to half a minute to resume, and holds the first connection meanwhile.
 CONNECT_TIMEOUT_SECONDS = 35
-_OPTIONS = "-c statement_timeout=600000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=600000"
-# What a server that is there, but not ready, says at the door. libpq has no SQLSTATE for a connection that failed.
-_BUSY_SERVER = ("starting up", "shutting down", "recovery", "too many clients", "remaining connection slots")
-# Serialization failure, deadlock, lock and statement timeout: the same work may succeed in a moment.
-_PASSING_STATES = frozenset({"40001", "40P01", "55P03", "57014"})
+# What a session of the master user's begins with, whatever the data says. Every version since 13 knows these.
+PINNED = {
+    "search_path": "pg_catalog",
+    "role": "none",
+    "default_transaction_read_only": "off",
+    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_deferrable": "off",
+    "row_security": "on",
+    "client_min_messages": "error",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+    "statement_timeout": "600000",
+    "lock_timeout": "30000",
+    "idle_in_transaction_session_timeout": "600000",
+}
+# What not every server knows, or lets its master user set. One that it refuses is left out from then on: an unknown or
+# forbidden start option means no login at all. The first two silence event triggers; RDS lets a member of rds_superuser
+# set both (github.com/neondatabase/neon/pull/10624, github.com/dotCMS/core/issues/21065), PostgreSQL only superusers.
+EVENT_TRIGGERS, REPLICATION_ROLE = "event_triggers", "session_replication_role"
+EVENT_TRIGGERS_SINCE = 170000
+TRIED = {
+    EVENT_TRIGGERS: "off",  # since 17
+    REPLICATION_ROLE: "replica",
+    "idle_session_timeout": "0",  # since 14
+    "createrole_self_grant": "",  # since 16
+    "transaction_timeout": "0",  # since 17
+}
+# What a member of rds_iam is told on RDS, and what any server's own access rules say.
+_PASSWORD_DOESNT_COUNT = ("PAM authentication failed", "pg_hba.conf rejects")
 _NOT_PERMITTED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation)
 
 
@@ -36,6 +69,8 @@ class Server(Struct, frozen=True, kw_only=True):
     host: str
     port: int
     ca_bundle: str
+    # Those of TRIED that the server has refused to the master user.
+    refused_options: set[str] = field(default_factory=set)
 
 
 class Session:
@@ -49,6 +84,36 @@ class Session:
     def version(self) -> int:
         """As PostgreSQL counts it: 170005 is 17.5."""
         return self.connection.server_version
+
+    @property
+    def user(self) -> str:
+        return str(self.connection.info.user)
+
+    @property
+    def silenced(self) -> str:
+        """The values of `evtenabled` with which event triggers don't run in this session, although they are enabled."""
+        ((off, role),) = self.rows(
+            sql.SQL("SELECT current_setting(%s, true), current_setting(%s)"), (EVENT_TRIGGERS, REPLICATION_ROLE)
+        )
+        if off == "off":
+            return "OAR"
+        return "O" if role == "replica" else "R"
+
+    def silence_event_triggers(self, refused_options: set[str]) -> None:
+        """Try again within the session what was refused as a start option. It comes after triggers on login."""
+        for name in refused_options.intersection((EVENT_TRIGGERS, REPLICATION_ROLE)):
+            if name != EVENT_TRIGGERS or self.version >= EVENT_TRIGGERS_SINCE:
+                self.try_run(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(TRIED[name])))
+
+    @contextlib.contextmanager
+    def triggers(self) -> Iterator[None]:
+        """Let ordinary triggers fire within the block, also where they are silenced together with event triggers."""
+        silenced = "O" in self.silenced
+        if silenced:
+            self.try_run(sql.SQL("SET LOCAL session_replication_role = origin"))
+        yield
+        if silenced:
+            self.try_run(sql.SQL("SET LOCAL session_replication_role = replica"))
 
     def run(self, statement: sql.Composable, values: Values = ()) -> None:
         self._cursor.execute(statement, values or None)
@@ -74,57 +139,96 @@ class Session:
         self._cursor.execute(sql.SQL("SAVEPOINT attempt"))
         try:
             self._cursor.execute(statement, values or None)
-        except psycopg2.OperationalError:
-            raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
         except expected as error:
+            if _may_pass(error):
+                raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
             self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt"))
-            return error.diag.message_primary or type(error).__name__
+            return one_line(error.diag.message_primary or type(error).__name__, MAX_SENTENCE)
         self._cursor.execute(sql.SQL("RELEASE SAVEPOINT attempt"))
         return None
 
 
+class SqlRefused(Exception):
+    """What PostgreSQL refuses for good, with a reason that gives nothing of the statement away. Never leaves a step."""
+
+
 @contextlib.contextmanager
 def session(server: Server, database: str, user: str, password: str) -> Iterator[Session]:
-    """A transaction that commits at the end of the block, or rolls back.
+    """Yield a transaction that commits at the end of the block, or rolls back.
 
     Raises TemporaryFailure while the server doesn't let us in, and StepFailed for what SQL refuses. Neither carries the
     statement: its text could hold a password's verifier.
     """
+    try:
+        with refusable_session(server, database, user, password) as opened:
+            yield opened
+    except SqlRefused as error:
+        raise StepFailed(f"{error} Mend that in the database's snapshot or roles, then start again.") from None
+
+
+@contextlib.contextmanager
+def refusable_session(server: Server, database: str, user: str, password: str) -> Iterator[Session]:
+    """Yield the same as `session`, for who goes on after a refusal: raises SqlRefused instead of StepFailed."""
     connected = _connect(server, database, user, password)
     try:
         with connected, connected.cursor() as open_cursor:
-            yield Session(connected, open_cursor)
+            opened = Session(connected, open_cursor)
+            opened.silence_event_triggers(server.refused_options)
+            yield opened
     except psycopg2.Error as error:
-        state, message = error.pgcode or "", error.diag.message_primary or type(error).__name__
+        state = error.pgcode or ""
+        message = one_line(error.diag.message_primary or type(error).__name__, MAX_SENTENCE)
         text = (
             f"PostgreSQL refused work in database {database!r} of {server.host}: {message} (SQLSTATE {state or '?'})."
         )
-        if state in _PASSING_STATES or isinstance(error, psycopg2.OperationalError):
+        if _may_pass(error):
             raise TemporaryFailure(text) from None
-        raise StepFailed(f"{text} Mend that in the database's snapshot or roles, then start again.") from None
+        raise SqlRefused(text) from None
+    except UnicodeError:
+        raise SqlRefused(
+            f"Database {database!r} of {server.host} has names that are no UTF-8 text, and couldn't be read."
+        ) from None
     finally:
         connected.close()
 
 
+def _may_pass(error: psycopg2.Error) -> bool:
+    """Return whether the same work may succeed in a moment. A connection that broke leaves no SQLSTATE."""
+    if error.pgcode is None:
+        return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    return passes(error.pgcode, error.diag.message_primary or "")
+
+
 def can_log_in(server: Server, database: str, user: str, password: str) -> bool:
-    """Whether exactly this password opens the door. Raises TemporaryFailure when nobody answers to tell."""
+    """Whether exactly this password opens the door. Raises TemporaryFailure when nobody answers to tell.
+
+    With no options of ours: as whoever uses the role will log in.
+    """
     try:
         _open(server, database, user, password).close()
     except psycopg2.OperationalError as error:
-        if "FATAL:" in str(error) and not any(busy in str(error) for busy in _BUSY_SERVER):
+        if refuses_the_login(str(error)):
             return False
         raise _no_login(server, database, user, error) from None
     return True
 
 
 def _connect(server: Server, database: str, user: str, password: str) -> connection:
-    try:
-        return _open(server, database, user, password)
-    except psycopg2.OperationalError as error:
-        raise _no_login(server, database, user, error) from None
+    while True:
+        tried = {name: value for name, value in TRIED.items() if name not in server.refused_options}
+        try:
+            return _open(server, database, user, password, PINNED | tried)
+        except psycopg2.OperationalError as error:
+            # The database's own name is the data's to choose, and stands in the message as well.
+            refused = {name for name in tried if name in str(error) and name not in database}
+            if not refused:
+                raise _no_login(server, database, user, error) from None
+            server.refused_options.update(refused)
 
 
-def _open(server: Server, database: str, user: str, password: str) -> connection:
+def _open(
+    server: Server, database: str, user: str, password: str, options: Mapping[str, str] = MappingProxyType({})
+) -> connection:
     return psycopg2.connect(
         host=server.host,
         port=server.port,
@@ -137,10 +241,15 @@ def _open(server: Server, database: str, user: str, password: str) -> connection
         application_name="aurora-restore",
         # Names and passwords are Unicode here, whatever a database's own encoding is.
         client_encoding="UTF8",
-        options=_OPTIONS,
+        options=" ".join(f"-c {name}={value}" for name, value in options.items()),
     )
 
 
 def _no_login(server: Server, database: str, user: str, error: psycopg2.OperationalError) -> TemporaryFailure:
-    reason = str(error).strip().replace("\n", " ")
-    return TemporaryFailure(f"No login as {user!r} to {server.host}:{server.port}/{database} yet: {reason}")
+    reason = one_line(str(error).strip().replace("\n", " "), MAX_SENTENCE)
+    if any(refusal in reason for refusal in _PASSWORD_DOESNT_COUNT):
+        reason += (
+            f". If {user!r} is a member of rds_iam, no password opens it: REVOKE rds_iam FROM it where it came from"
+        )
+    where = f"{server.host}:{server.port}/{one_line(database)}"
+    return TemporaryFailure(f"No login as {user!r} to {where} yet: {reason}")

@@ -1,5 +1,6 @@
 """What runs in the copy without anybody's login: pg_cron's jobs and logical subscriptions, which came with the data.
 
+Only the extension's own table and functions are pg_cron: anybody who may create a schema can make others of that name.
 Jobs show only to those whom they run as (row security), so they are looked for as each role that may have any; those
 that can't be joined are named. In pg_cron's source: only the owner's role or a superuser may alter a job, and nobody
 can while the library isn't preloaded.
@@ -13,18 +14,40 @@ from msgspec import Struct
 from psycopg2 import sql
 
 from utils.postgres import Session
+from utils.postgres_catalog import AWS_ROLES
+from utils.postgres_foreign import drop_user_mappings, foreign_servers
 from utils.postgres_owners import borrowed_owners
+from utils.postgres_triggers import event_triggers, refuse_dangerous_triggers
 
+# Of the extension, of an owner with no lesser rights than ours, with no trigger or policy that isn't the extension's.
 _PROBED = sql.SQL("""
+    WITH extensions AS (
+        SELECT e.oid FROM pg_extension e JOIN pg_roles o ON o.oid = e.extowner
+         WHERE extname = 'pg_cron' AND (o.rolsuper OR o.rolname = ANY(%(trusted)s))
+    ), members AS (
+        SELECT d.classid, d.objid FROM pg_depend d JOIN extensions e ON e.oid = d.refobjid
+         WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+    )
     SELECT row_security_active(c.oid),
-           has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = 'cron' AND c.relname = 'job' AND c.relkind = 'r'
+           has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
+           (c.tableoid, c.oid) IN (SELECT classid, objid FROM members)
+           AND (o.rolsuper OR o.rolname = ANY(%(trusted)s))
+           AND NOT EXISTS (
+               SELECT FROM pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'alter_job'
+                  AND (p.tableoid, p.oid) NOT IN (SELECT classid, objid FROM members))
+           AND NOT EXISTS (
+               SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+                  AND ('pg_proc'::regclass, t.tgfoid) NOT IN (SELECT classid, objid FROM members))
+           AND NOT EXISTS (
+               SELECT FROM pg_depend d JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+                WHERE p.polrelid = c.oid AND (d.refclassid, d.refobjid) <> (c.tableoid, c.oid))
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
+     WHERE n.nspname = 'cron' AND c.relname = 'job'
 """)
 _MAY_HAVE_JOBS = sql.SQL("""
     SELECT rolname FROM pg_roles
      WHERE has_schema_privilege(oid, 'cron', 'USAGE') AND rolname <> current_user
-       AND rolname <> 'rdsadmin' AND rolname !~ '^(pg_|rds_)' ORDER BY rolname
+       AND rolname <> ALL(%s) AND rolname !~ '^pg_' ORDER BY rolname
 """)
 # Columns that an old pg_cron doesn't have yet are missing in the row, not in the statement.
 _JOBS = sql.SQL("""
@@ -43,6 +66,8 @@ class Background(Struct, frozen=True, kw_only=True):
     disabled: list[str] = []
     unknown: list[str] = []
     runs_as: list[str] = []
+    # What the copy reaches, or does by itself at every change, in whole sentences.
+    reaches: list[str] = []
 
 
 class _Found(Struct, frozen=True, kw_only=True):
@@ -52,14 +77,25 @@ class _Found(Struct, frozen=True, kw_only=True):
 
 
 def background_work(opened: Session, quarantine: bool) -> Background:
-    """Look at this database's jobs and subscriptions, and disable them in quarantine. Repeatable."""
+    """Look at this database's jobs, subscriptions, foreign servers and event triggers, and disable them in quarantine.
+
+    Event triggers stay as they are: they are the application's. Repeatable. Raises SqlRefused where one of them makes
+    it dangerous to change anything.
+    """
+    refuse_dangerous_triggers(opened)
     unknown: list[str] = []
     found = [*_jobs(opened, quarantine, unknown), *_subscriptions(opened, quarantine)]
+    dropped, kept = drop_user_mappings(opened) if quarantine else ([], [])
     return Background(
         active=[f"{each.text}{each.why_active}" for each in found if each.why_active is not None],
-        disabled=[each.text for each in found if each.why_active is None],
+        disabled=[*(each.text for each in found if each.why_active is None), *dropped],
         unknown=unknown,
         runs_as=sorted({each.runs_as for each in found}),
+        reaches=[
+            *(f"{text}, came with the data" for text in event_triggers(opened).found),
+            *foreign_servers(opened),
+            *(f"NOT DROPPED: {text}" for text in kept),
+        ],
     )
 
 
@@ -83,14 +119,17 @@ def _subscriptions(opened: Session, quarantine: bool) -> Iterator[_Found]:
 
 
 def _jobs(opened: Session, quarantine: bool, unknown: list[str]) -> Iterator[_Found]:
-    probed = opened.rows(_PROBED)
+    probed = opened.rows(_PROBED, {"trusted": [*AWS_ROLES, opened.user]})
     if not probed:
         return
-    ((hidden, readable),) = probed
+    ((hidden, readable, genuine),) = probed
+    if not genuine:
+        unknown.append("cron.job: it isn't the extension pg_cron's, or somebody has added to it, and wasn't read")
+        return
     if not readable:
         unknown.append("pg_cron's jobs: the master user may not read cron.job")
         return
-    others = [name for (name,) in opened.rows(_MAY_HAVE_JOBS)] if hidden else []
+    others = [name for (name,) in opened.rows(_MAY_HAVE_JOBS, (list(AWS_ROLES),))] if hidden else []
     with borrowed_owners(opened, others) as unreachable:
         unknown += [f"pg_cron's jobs of {name!r}: the master user can't act for it" for name in sorted(unreachable)]
         jobs = {row[0]: row for row in opened.rows(_JOBS)}
@@ -98,7 +137,8 @@ def _jobs(opened: Session, quarantine: bool, unknown: list[str]) -> Iterator[_Fo
             if role not in unreachable:
                 jobs |= {row[0]: row for row in _as(opened, role, _JOBS)}
         for job, name, username, database in sorted(jobs.values()):
-            why = _why_not_disabled(opened, job, username) if quarantine else ""
+            with opened.triggers():
+                why = _why_not_disabled(opened, job, username) if quarantine else ""
             yield _Found(
                 text=f"pg_cron job {job}{f' {name!r}' if name else ''} of {username!r} in {database!r}",
                 runs_as=username,

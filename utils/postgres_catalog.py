@@ -10,6 +10,14 @@ from utils.postgres import Session
 
 NAMED_IN_WARNING = 5
 
+# AWS's own roles, each by its exact name: a prefix would take in whatever production calls rds..., and let it through.
+# The logins: pg_dumpall of a database on RDS (15.3: rdsadmin, rdstopmgr), Aurora's write forwarding
+# (rdswriteforwarduser, as in Amazon's own pg_dump for Babelfish), RDS Proxy's documentation (rdsproxyadmin).
+AWS_LOGINS = ("rdsadmin", "rdstopmgr", "rdswriteforwarduser", "rdsproxyadmin")
+# Those of that dump which can't log in, and rds_extension (Aurora's documentation, "delegated extension support").
+AWS_GROUPS = ("rds_superuser", "rds_replication", "rds_iam", "rds_password", "rds_ad", "rds_extension", "rdsrepladmin")
+AWS_ROLES = (*AWS_LOGINS, *AWS_GROUPS)
+
 RELATIONS = sql.SQL("""
     SELECT c.oid, n.oid AS schema_oid, n.nspname, c.relname, c.relkind, c.relrowsecurity, c.relowner,
            pg_get_userbyid(c.relowner) AS owner, pg_has_role(c.relowner, 'USAGE') AS reachable
@@ -56,7 +64,26 @@ def owners_here(opened: Session) -> set[str]:
             " UNION SELECT current_user"
         )
     )
-    return {owner for (owner,) in found if owner != "rdsadmin" and not owner.startswith("pg_")}
+    return {owner for (owner,) in found if not is_systems(owner)}
+
+
+# A role's or a database's name as bytes: all databases share them, in whatever encoding they were written, and a text
+# that isn't UTF-8 couldn't even be read.
+RAW_ROLE_NAME = sql.SQL(r"replace(rolname::text, '\', '\\')::bytea")
+RAW_DATABASE_NAME = sql.SQL(r"replace(datname::text, '\', '\\')::bytea")
+
+
+def decoded(raw: bytes | memoryview) -> str | None:
+    """Return the name, or None when it is no UTF-8 text."""
+    try:
+        return bytes(raw).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def is_systems(role: str) -> bool:
+    """Decide whether a role is PostgreSQL's, which lets nobody make a role called pg_..., or AWS's."""
+    return role in AWS_ROLES or role.startswith("pg_")
 
 
 def named(rows: Sequence[tuple[str, ...]]) -> str:

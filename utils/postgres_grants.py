@@ -13,13 +13,14 @@ from msgspec import Struct
 from psycopg2 import sql
 
 from utils.application_logins import RoleWanted
-from utils.errors import StepFailed
-from utils.postgres import Session
+from utils.postgres import Session, SqlRefused
 from utils.postgres_catalog import named, owners_here, query, schemas_here
 from utils.postgres_future import grant_on_future_objects
 from utils.postgres_lacks import PRIVILEGES, Grantable, Lack, grantable_here, lacks_here
+from utils.postgres_not_given import not_given
 from utils.postgres_owners import borrowed_owners
 from utils.postgres_ownership import take_ownership
+from utils.postgres_triggers import refuse_dangerous_triggers
 
 
 class Granted(Struct, frozen=True, kw_only=True):
@@ -30,7 +31,8 @@ class Granted(Struct, frozen=True, kw_only=True):
 
 
 def grant_in_database(opened: Session, roles: list[RoleWanted]) -> Granted:
-    """Give the roles their privileges in this database. Raises StepFailed when one that was granted doesn't show."""
+    """Give the roles their privileges in this database. Raises SqlRefused when one that was granted doesn't show."""
+    refuse_dangerous_triggers(opened)
     new_owners = [role for role in roles if role.profile == "owner"]
     owners = owners_here(opened) | {role.name for role in new_owners}
     schemas = schemas_here(opened)
@@ -41,6 +43,7 @@ def grant_in_database(opened: Session, roles: list[RoleWanted]) -> Granted:
         _prove(lacks)
         grant_on_future_objects(opened, owners - unreachable, roles, schemas)
         warnings += [*_unreached(lacks), *_left_closed(opened, roles), *_too_much(opened, roles)]
+        warnings += not_given(opened, roles)
         return Granted(schemas=schemas, warnings=warnings)
 
 
@@ -50,7 +53,7 @@ def _grant(opened: Session, lacking: list[Grantable]) -> None:
         opened.run(
             sql.SQL("GRANT {} ON {} {} TO {}").format(
                 sql.SQL(PRIVILEGES[each.profile][each.kind]),
-                sql.SQL(each.kind),
+                sql.SQL("TABLE" if each.kind == "FOREIGN" else each.kind),
                 # PostgreSQL itself wrote the names, quoted where that is needed.
                 sql.SQL(each.objects),
                 sql.SQL(", ").join(map(sql.Identifier, each.roles)),
@@ -63,9 +66,9 @@ def _prove(lacks: list[Lack]) -> None:
     failed = [lack for lack in lacks if lack.reachable]
     if failed:
         roles = ", ".join(repr(role) for role in sorted({lack.role for lack in failed})[:5])
-        raise StepFailed(
+        raise SqlRefused(
             f"Privileges on {named(_names(failed))} were granted to {roles}, but don't show. "
-            "Look for event triggers that undo grants, then start again."
+            "Look for event triggers that undo grants."
         )
 
 

@@ -12,18 +12,21 @@ from utils.application_logins import Profile, RoleWanted
 from utils.postgres import Session
 from utils.postgres_catalog import query
 
-# By profile and kind of object. What a kind isn't named for isn't given: a reader executes what PUBLIC may.
+# By profile and kind of object. What a kind isn't named for isn't given: a reader executes what PUBLIC may. A foreign
+# table lies elsewhere, mostly in production, and production's user mappings came with the data: nobody writes there.
 PRIVILEGES: dict[Profile, dict[str, str]] = {
-    "read_only": {"SCHEMA": "USAGE", "TABLE": "SELECT", "SEQUENCE": "SELECT"},
+    "read_only": {"SCHEMA": "USAGE", "TABLE": "SELECT", "FOREIGN": "SELECT", "SEQUENCE": "SELECT"},
     "read_write": {
         "SCHEMA": "USAGE",
         "TABLE": "SELECT, INSERT, UPDATE, DELETE",
+        "FOREIGN": "SELECT",
         "SEQUENCE": "USAGE, SELECT, UPDATE",
         "ROUTINE": "EXECUTE",
     },
     "owner": {
         "SCHEMA": "USAGE, CREATE",
         "TABLE": "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER",
+        "FOREIGN": "SELECT",
         "SEQUENCE": "USAGE, SELECT, UPDATE",
         "ROUTINE": "EXECUTE",
     },
@@ -32,6 +35,7 @@ BATCH = 1000
 _ASKING = {
     "SCHEMA": "has_schema_privilege",
     "TABLE": "has_table_privilege",
+    "FOREIGN": "has_table_privilege",
     "SEQUENCE": "has_sequence_privilege",
     "ROUTINE": "has_function_privilege",
 }
@@ -65,10 +69,10 @@ _FOUND = """
            owner, reachable, profile, role
       FROM ({schemas}) o JOIN wanted ON named IS NULL OR nspname = ANY(named) WHERE NOT {has_schema}
     UNION ALL
-    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname,
+    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN' ELSE 'TABLE' END, nspname, relname,
            format('%%I.%%I', nspname, relname), owner, reachable, profile, role
       FROM ({relations}) o JOIN wanted ON named IS NULL OR nspname = ANY(named)
-     WHERE NOT CASE relkind WHEN 'S' THEN {has_sequence} ELSE {has_table} END
+     WHERE NOT CASE relkind WHEN 'S' THEN {has_sequence} WHEN 'f' THEN {has_foreign} ELSE {has_table} END
     UNION ALL
     SELECT 'ROUTINE', signature, NULL, signature, owner, reachable, profile, role
       FROM ({routines}) o JOIN wanted ON named IS NULL OR nspname = ANY(named)

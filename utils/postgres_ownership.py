@@ -3,7 +3,9 @@
 A membership in the old owners would be less work, and too much: they own other schemas too, and one of them may be the
 master user itself. The old owners keep every privilege on what was theirs, so whatever worked in production goes on
 working; only altering and dropping passes to the new owner. What runs with its owner's rights and would break or
-become something else keeps its owner: a view that reads beyond the schemas, a SECURITY DEFINER routine.
+become something else keeps its owner: a view that reads beyond the schemas, a SECURITY DEFINER routine, and a relation
+whose index, statistics, generated column or partition key calls somebody's function, which ANALYZE and REINDEX run as
+the relation's owner (as CVE-2020-25695 tells). A foreign table keeps it too: its owner may write where it lies.
 """
 
 from __future__ import annotations
@@ -26,6 +28,21 @@ _READS_BEYOND = sql.SQL("""(relkind IN ('v', 'm') AND EXISTS (
       JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE r.ev_class = o.oid AND c.oid <> o.oid AND NOT %(all)s AND n.nspname <> ALL(%(named)s)
        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))""")
+
+# What isn't PostgreSQL's own, and no extension's: PostgreSQL's own has no row as a dependency, being pinned.
+_RUNS_CODE = sql.SQL("""(o.relkind IN ('r', 'p', 'm') AND EXISTS (
+    SELECT FROM pg_depend d
+     WHERE (d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass)
+            OR d.objid <> o.oid AND d.refclassid = 'pg_type'::regclass)
+       AND (d.classid, d.objid) IN (
+            SELECT 'pg_class'::regclass, o.oid
+            UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index i WHERE i.indrelid = o.oid
+            UNION ALL SELECT 'pg_statistic_ext'::regclass, t.oid FROM pg_statistic_ext t WHERE t.stxrelid = o.oid
+            UNION ALL SELECT 'pg_attrdef'::regclass, f.oid FROM pg_attrdef f
+                        JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+                       WHERE f.adrelid = o.oid AND a.attgenerated <> '')
+       AND NOT EXISTS (SELECT FROM pg_depend e
+                        WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e')))""")
 
 
 def take_ownership(opened: Session, role: RoleWanted) -> list[str]:
@@ -61,8 +78,10 @@ def _take_relations(opened: Session, scope: Scope, new_owner: sql.Identifier) ->
             "  SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = o.oid"
             "     AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) AS follows,"
             " nspname, relname, owner FROM ({relations}) o"
-            " WHERE {in_scope} AND reachable AND owner <> %(role)s AND NOT {reads_beyond}",
+            " WHERE {in_scope} AND reachable AND owner <> %(role)s AND relkind <> 'f'"
+            " AND NOT {reads_beyond} AND NOT {runs_code}",
             reads_beyond=_READS_BEYOND,
+            runs_code=_RUNS_CODE,
         ),
         scope,
     )
@@ -114,11 +133,14 @@ def _not_owned(opened: Session, role: RoleWanted, scope: Scope) -> Iterator[str]
         query(
             "SELECT what, nspname, name FROM ("
             " SELECT 'schema' AS what, nspname, '' AS name, owner FROM ({schemas}) s"
-            " UNION ALL SELECT CASE WHEN reachable AND relkind IN ('v', 'm') THEN 'view' ELSE 'relation' END,"
+            " UNION ALL SELECT CASE WHEN NOT reachable THEN 'relation' WHEN relkind = 'f' THEN 'foreign'"
+            "                  WHEN relkind = 'S' THEN 'with its table'"
+            "                  WHEN {runs_code} THEN 'code' WHEN relkind IN ('v', 'm') THEN 'view' ELSE 'relation' END,"
             "                  nspname, relname, owner FROM ({relations}) o"
             " UNION ALL SELECT CASE WHEN reachable THEN 'routine' ELSE 'relation' END,"
             "                  nspname, signature, owner FROM ({routines}) r"
-            ") kept WHERE {in_scope} AND owner <> %(role)s ORDER BY 1, 2, 3"
+            ") kept WHERE {in_scope} AND owner <> %(role)s ORDER BY 1, 2, 3",
+            runs_code=_RUNS_CODE,
         ),
         scope,
     )
@@ -126,6 +148,12 @@ def _not_owned(opened: Session, role: RoleWanted, scope: Scope) -> Iterator[str]
         ("schema", "{} doesn't own schema {}: the master user can't hand it over"),
         ("relation", "{} doesn't own {}: the master user can't act for the owner"),
         ("view", "{} doesn't own {}, which reads beyond its schemas with its owner's rights"),
+        ("foreign", "{} doesn't own {}, a foreign table: its owner may write where it lies"),
+        (
+            "code",
+            "{} doesn't own {}, whose index, statistics, generated column or partition key calls somebody's function:"
+            " it would run with the new owner's rights",
+        ),
         ("routine", "{} doesn't own {}, which is SECURITY DEFINER: it would run with other rights"),
     ):
         if names := [row[2:] if what == "routine" else row[1:] for row in kept if row[0] == what]:

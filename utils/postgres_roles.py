@@ -7,6 +7,7 @@ nothing. Passwords reach PostgreSQL as SCRAM verifiers only, so that no server l
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -16,14 +17,17 @@ from psycopg2.extensions import encrypt_password
 from utils.application_logins import ApplicationLogins, RoleWanted
 from utils.credentials import MasterLogin
 from utils.errors import StepFailed
-from utils.postgres import Server, Session, can_log_in, session
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.postgres import Server, Session, can_log_in
+from utils.postgres_attributes import reset_what_came_along, settings_left_behind
 from utils.postgres_background import Background, background_work
 from utils.postgres_catalog import named
+from utils.postgres_cluster import Cluster, DatabaseLeftOut, databases_to_enter, open_cluster, owner_of
 from utils.postgres_grants import grant_in_database
-from utils.postgres_inherited import InheritedLogins, end_their_sessions, inherited_logins
+from utils.postgres_inherited import InheritedLogins, inherited_logins, lock_inherited_logins
 from utils.postgres_owners import borrowed_owners
 
-MAINTENANCE_DATABASE = "postgres"
+MAX_IN_FAILURE = 5
 # An execution whose data outgrow 256 KiB dies where no Catch can see it; a cluster may hold a role for each customer.
 MAX_LISTED = 50
 MAX_LISTED_BYTES = 16 * 1024
@@ -36,10 +40,13 @@ class RolesReport(Struct, frozen=True, kw_only=True):
     locked_logins: list[str] = []
     disabled: list[str] = []
     warnings: list[str]
+    # Of the warnings those that say that a role or a database isn't as the application needs it.
+    unfinished: list[str] = []
 
 
 def shortened(texts: list[str]) -> list[str]:
-    """The first ones, and how many more there are. Bytes count as they travel: escaped."""
+    """The first ones, and how many more there are, each on one line. Bytes count as they travel: escaped."""
+    texts = [one_line(text, MAX_SENTENCE) for text in texts]
     room, kept = MAX_LISTED_BYTES, 0
     for text in texts[:MAX_LISTED]:
         room -= len(msgspec.json.encode(text))
@@ -52,8 +59,7 @@ def shortened(texts: list[str]) -> list[str]:
 
 def prove_login(server: Server, master: MasterLogin) -> None:
     """The master's new password opens the cluster. Raises TemporaryFailure while it doesn't."""
-    with session(server, MAINTENANCE_DATABASE, master.username, master.password) as opened:
-        opened.rows(sql.SQL("SELECT 1"))
+    open_cluster(server, master)
 
 
 def check_names(logins: ApplicationLogins, master: str) -> None:
@@ -67,42 +73,52 @@ def set_up_roles(
 ) -> RolesReport:
     """The roles exist, can log in with the secret's passwords, and have their privileges wherever that is possible.
 
-    What runs by itself is disabled first (`quarantine`), then production's own logins are locked (`lock`); without
-    them both are only reported. Raises StepFailed when a role can't be made or a privilege that was granted doesn't
-    show.
+    Production's own logins are locked first, and looked for again at the end (`lock`); then what runs by itself is
+    disabled (`quarantine`); without them both are only reported. What is wrong with one database or role is reported,
+    and the rest is done. Raises StepFailed when no role can log in to any database.
     """
     check_names(logins, master.username)
+    cluster = open_cluster(server, master)
     roles = logins.everyone()
-    known = [*(role.name for role in roles), master.username]
-    with session(server, MAINTENANCE_DATABASE, master.username, master.password) as maintenance:
-        entered, warnings = _entered(maintenance)
+    with cluster.maintenance() as maintenance:
+        entered, left_out, warnings = databases_to_enter(cluster, maintenance)
+    locked = _locked(cluster, roles) if lock else []
     background: dict[str, Background] = {}
     for database in entered:
-        with session(server, database, master.username, master.password) as opened:
-            background[database] = background_work(opened, quarantine)
-    with session(server, MAINTENANCE_DATABASE, master.username, master.password) as maintenance:
-        for role in roles:
-            _ensure_role(maintenance, server, role)
-        inherited = inherited_logins(maintenance, known, lock)
-        admitted = {database: _admitted(maintenance, database, roles, warnings) for database in entered}
-    warnings += [*_background_warnings(background, quarantine), *_lock_warnings(background, inherited)]
-    if lock:
-        with session(server, MAINTENANCE_DATABASE, master.username, master.password) as maintenance:
-            warnings += end_their_sessions(maintenance, known)
-    if not any(roles[0] in present for present in admitted.values()):
-        raise StepFailed(
-            "The master user and the application's role can connect to no database of the restored cluster. "
-            "Check its roles, and who owns its databases."
-        )
+        try:
+            background[database] = cluster.within(database, partial(background_work, quarantine=quarantine))
+        except DatabaseLeftOut as error:
+            left_out[database] = f"{error}" + (" Nobody could look at what runs in it." if quarantine else "")
+    made, failed = _made(cluster, roles, warnings)
+    with cluster.maintenance() as maintenance:
+        admitted = {database: _admitted(maintenance, database, made, warnings) for database in background}
     schemas: dict[str, set[str]] = {}
     for database, present in admitted.items():
-        with session(server, database, master.username, master.password) as opened:
-            granted = grant_in_database(opened, present)
-        schemas[database] = granted.schemas
-        warnings += [f"{database}: {warning}" for warning in granted.warnings]
-    for role in roles:
-        _prove_login(server, role, [database for database, present in admitted.items() if role in present])
-        warnings += _missing_places(role, schemas)
+        try:
+            granted = cluster.within(database, partial(grant_in_database, roles=present))
+        except DatabaseLeftOut as error:
+            left_out[database] = str(error)
+        else:
+            schemas[database] = granted.schemas
+            warnings += [f"{database}: {warning}" for warning in granted.warnings]
+    admitted = {database: present for database, present in admitted.items() if database in schemas}
+    roles, closed = _proved(cluster, made, admitted)
+    inherited = _inherited(cluster, made, locked, lock)
+    warnings += _settings_left_behind(cluster, made)
+    unfinished = [*failed, *closed, *(f"{name}: {why}" for name, why in left_out.items())]
+    # What matters most stands first: only so many are handed on.
+    warnings = [
+        *unfinished,
+        *_lock_warnings(background, inherited),
+        *_background_warnings(background, quarantine),
+        *warnings,
+        *(each for role in roles for each in _missing_places(role, schemas)),
+    ]
+    if not any(admitted.values()) or not roles:
+        raise StepFailed(
+            "The master user and the application's roles can connect to no database of the restored cluster. Check its "
+            f"roles, and who owns its databases: {'; '.join(warnings[:MAX_IN_FAILURE])}"
+        )
     return RolesReport(
         databases=[database for database, present in admitted.items() if present],
         roles=[_described(role) for role in roles],
@@ -110,51 +126,72 @@ def set_up_roles(
         locked_logins=inherited.locked,
         disabled=[f"{database}: {text}" for database, each in background.items() for text in each.disabled],
         warnings=warnings,
+        unfinished=unfinished,
     )
 
 
-def _ensure_role(maintenance: Session, server: Server, role: RoleWanted) -> None:
-    """Create the role, or take over the one of that name that came with the snapshot, with our password."""
+def _locked(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
+    """Lock before anything else is done: nobody of production's looks on or adds to what is about to be looked at."""
+    return lock_inherited_logins(cluster, _known(cluster, roles)).locked
+
+
+def _inherited(cluster: Cluster, roles: list[RoleWanted], locked: list[str], lock: bool) -> InheritedLogins:
+    """Look once more at the end, also at those of our own roles that couldn't be made ours."""
+    if not lock:
+        with cluster.maintenance() as maintenance:
+            return inherited_logins(maintenance, _known(cluster, roles))
+    last = lock_inherited_logins(cluster, _known(cluster, roles))
+    return InheritedLogins(open=last.open, locked=sorted({*locked, *last.locked}), refused=last.refused)
+
+
+def _settings_left_behind(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
+    try:
+        with cluster.maintenance() as maintenance:
+            return settings_left_behind(maintenance, _known(cluster, roles))
+    except StepFailed as error:
+        return [f"nobody could look at the settings of production's logins: {error}"]
+
+
+def _known(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
+    return [*(role.name for role in roles), cluster.master.username]
+
+
+def _made(cluster: Cluster, wanted: list[RoleWanted], warnings: list[str]) -> tuple[list[RoleWanted], list[str]]:
+    """Return the roles that exist with the secret's passwords, and what is wrong with the others."""
+    made, failed = [], []
+    for role in wanted:
+        try:
+            with cluster.maintenance() as maintenance:
+                why = _ensure_role(maintenance, cluster, role, warnings)
+        except StepFailed as error:
+            why = str(error)
+        if why is None:
+            made.append(role)
+        else:
+            failed.append(f"{role.name!r} was not set up: {why}")
+    return made, failed
+
+
+def _ensure_role(maintenance: Session, cluster: Cluster, role: RoleWanted, warnings: list[str]) -> str | None:
+    """Create the role, or take over the one of that name that came with the snapshot, with our password.
+
+    Returns why not, where it can't be.
+    """
     exists = maintenance.rows(sql.SQL("SELECT 1 FROM pg_roles WHERE rolname = %s"), (role.name,))
-    if exists and can_log_in(server, MAINTENANCE_DATABASE, role.name, role.password):
-        return
-    verifier = encrypt_password(role.password, role.name, scope=maintenance.connection, algorithm="scram-sha-256")
-    maintenance.run(
-        sql.SQL("{verb} ROLE {name} LOGIN PASSWORD {verifier} VALID UNTIL 'infinity'").format(
-            verb=sql.SQL("ALTER" if exists else "CREATE"),
-            name=sql.Identifier(role.name),
-            verifier=sql.Literal(verifier),
+    if not exists or not can_log_in(cluster.server, cluster.maintenance_database, role.name, role.password):
+        verifier = encrypt_password(role.password, role.name, scope=maintenance.connection, algorithm="scram-sha-256")
+        why = maintenance.why_not(
+            sql.SQL("{verb} ROLE {name} LOGIN PASSWORD {verifier} VALID UNTIL 'infinity'").format(
+                verb=sql.SQL("ALTER" if exists else "CREATE"),
+                name=sql.Identifier(role.name),
+                verifier=sql.Literal(verifier),
+            )
         )
-    )
-
-
-def _entered(maintenance: Session) -> tuple[list[str], list[str]]:
-    """The databases that the master user can enter, and what is wrong with the others."""
-    found = maintenance.rows(
-        sql.SQL(
-            "SELECT datname, pg_get_userbyid(datdba), has_database_privilege(oid, 'CONNECT') FROM pg_database"
-            " WHERE datallowconn AND NOT datistemplate AND datname <> 'rdsadmin' ORDER BY datname"
-        )
-    )
-    closed = [(database, owner) for database, owner, enters in found if not enters]
-    with borrowed_owners(maintenance, {owner for _, owner in closed}):
-        for database, _ in closed:
-            connect = sql.SQL("GRANT CONNECT ON DATABASE {} TO CURRENT_USER").format(sql.Identifier(database))
-            maintenance.try_run(connect)
-    # Asked once the owners' rights are given back: a GRANT that nobody may make only warns.
-    still_closed = {
-        database: owner
-        for database, owner in closed
-        if not maintenance.rows(sql.SQL("SELECT 1 WHERE has_database_privilege(%s, 'CONNECT')"), (database,))
-    }
-    warnings = [
-        f"{database}: its owner {owner!r} admits neither the master user nor the new roles"
-        for database, owner in still_closed.items()
-    ]
-    entered = [database for database, *_ in found if database not in still_closed]
-    if not entered:
-        raise StepFailed("The master user can connect to no database of the restored cluster. Check its roles.")
-    return entered, warnings
+        if why is not None:
+            return f"the master user may not {'alter' if exists else 'create'} it ({why})"
+    if exists:
+        warnings += reset_what_came_along(maintenance, role)
+    return None
 
 
 def _admitted(maintenance: Session, database: str, roles: list[RoleWanted], warnings: list[str]) -> list[RoleWanted]:
@@ -162,13 +199,11 @@ def _admitted(maintenance: Session, database: str, roles: list[RoleWanted], warn
     wanting = [role for role in roles if role.wants(database)]
     if not wanting:
         return []
-    ((owner,),) = maintenance.rows(
-        sql.SQL("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"), (database,)
-    )
+    owner = owner_of(maintenance, database)
     grants = [("CONNECT, TEMPORARY", wanting)]
     # Who owns all schemas makes new ones too.
     grants += [("CREATE", [role for role in wanting if role.profile == "owner" and role.schemas is None])]
-    with borrowed_owners(maintenance, {owner}):
+    with borrowed_owners(maintenance, [owner] if owner else []):
         for privileges, grantees in grants:
             if grantees:
                 maintenance.try_run(
@@ -189,14 +224,25 @@ def _admitted(maintenance: Session, database: str, roles: list[RoleWanted], warn
     return [role for role in wanting if role not in outside]
 
 
-def _prove_login(server: Server, role: RoleWanted, databases: list[str]) -> None:
-    """A role for databases that don't exist has nowhere to log in to."""
-    if databases and not can_log_in(server, databases[0], role.name, role.password):
-        raise StepFailed(
-            f"Role {role.name!r} was set up, but can't log in to {databases[0]!r} with the application secret's "
-            "password. Look at what came with the role: a membership in rds_iam, which takes the password's "
-            "place, or a connection limit."
-        )
+def _proved(
+    cluster: Cluster, roles: list[RoleWanted], admitted: dict[str, list[RoleWanted]]
+) -> tuple[list[RoleWanted], list[str]]:
+    """Return the roles that can log in where they are admitted, and what is wrong with the others.
+
+    A role for databases that don't exist has nowhere to log in to.
+    """
+    proved, closed = [], []
+    for role in roles:
+        places = [database for database, present in admitted.items() if role in present]
+        if places and not can_log_in(cluster.server, places[0], role.name, role.password):
+            closed.append(
+                f"{role.name!r} was set up, but can't log in to {places[0]!r} with the application secret's password. "
+                "Look at what came with the role: a membership in rds_iam, which takes the password's place, or a "
+                "connection limit"
+            )
+        else:
+            proved.append(role)
+    return proved, closed
 
 
 def _missing_places(role: RoleWanted, schemas: dict[str, set[str]]) -> Iterator[str]:
@@ -218,6 +264,7 @@ def _background_warnings(background: dict[str, Background], quarantine: bool) ->
                 else f"{database}: {text} came with the data and may run in the copy"
             )
         yield from (f"{database}: nobody could look at {text}" for text in each.unknown)
+        yield from (f"{database}: {text}" for text in each.reaches)
 
 
 def _lock_warnings(background: dict[str, Background], inherited: InheritedLogins) -> Iterator[str]:

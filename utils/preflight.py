@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from utils import settings
+from utils.application_logins import RoleNames
 from utils.application_secret import ApplicationSecret
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE
 from utils.credentials import AdminSecret
-from utils.key_checks import key_problems
+from utils.key_checks import insights_key_problems, key_problems
 from utils.plans import ClusterPlan, SnapshotCopy
 from utils.preflight_cluster import engine_problems, network_problems, room_problems
+from utils.role_checks import MONITORING, role_problems
 from utils.surroundings import Surroundings
 
 
@@ -37,12 +39,25 @@ def place_and_key_problems(
         yield from engine_problems(cluster, snapshot, around)
     yield from room_problems(cluster, around)
     yield from key_problems(cluster.kms_key_id, copy, snapshot, region)
+    yield from watching_problems(cluster, region)
+
+
+def watching_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
+    """Of what watches the instances: Performance Insights' key, and the role of Enhanced Monitoring."""
+    key_origin = cluster.origins.get("performance_insights_kms_key_id")
+    whose = {"source": " (the source cluster's)", "stack": " (the stack's)"}.get(key_origin or "", "")
+    yield from insights_key_problems(cluster.performance_insights_kms_key_id, whose, region)
+    if cluster.monitoring_role_arn is not None:
+        yield from role_problems(
+            cluster.monitoring_role_arn, MONITORING, "monitoring_interval_seconds", "MonitoringRoleArn"
+        )
 
 
 def secret_problems(master_username: str, master_login: str) -> Iterator[str]:
     """The admin secret isn't touched where RDS keeps the login."""
     admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
-    application = ApplicationSecret(settings.text("APP_SECRET_ARN"))
+    names = RoleNames(settings.optional("APPLICATION_USERNAME"), settings.optional("READ_ONLY_USERNAME"))
+    application = ApplicationSecret(settings.text("APP_SECRET_ARN"), names)
     if master_login == "pipeline" and (why := admin.why_unusable()) is not None:
         yield f"admin_secret: {admin.arn!r} {why}"
     for wrong in application.whats_wrong(master_username):

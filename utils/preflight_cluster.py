@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
+from utils.aurora_settings import family_of
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE
 from utils.identifiers import is_lower_version
 from utils.plans import ClusterPlan
-from utils.surroundings import InstanceOffer, ParameterGroup, SubnetGroup, Surroundings, family_of
+from utils.surroundings import InstanceOffer, ParameterGroup, SubnetGroup, Surroundings
 
 ZONES_NEEDED = 2
 CLUSTER_GROUP: ParameterGroup = "db_cluster_parameter_group"
@@ -106,10 +108,12 @@ def _group_problems(cluster: ClusterPlan, family: str | None, around: Surroundin
 
 def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
     """What the version can't do by itself, whatever the class."""
-    scaling = cluster.serverless_v2_max_capacity is not None
-    version = (
-        around.engine_version(cluster.engine_version) if scaling or cluster.enabled_cloudwatch_logs_exports else None
+    depends = (
+        cluster.serverless_v2_max_capacity is not None
+        or cluster.enabled_cloudwatch_logs_exports
+        or cluster.ca_certificate_identifier
     )
+    version = around.engine_version(cluster.engine_version) if depends else None
     if version is None:
         return
     low, high = cluster.serverless_v2_min_capacity, cluster.serverless_v2_max_capacity
@@ -127,6 +131,34 @@ def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[st
                 f"enabled_cloudwatch_logs_exports: {log!r} isn't exported by {ENGINE} {cluster.engine_version}. "
                 f"Give some of {', '.join(version.log_types)}."
             )
+    certificate = cluster.ca_certificate_identifier
+    if certificate and version.certificates and certificate not in version.certificates:
+        yield (
+            f"ca_certificate_identifier: {certificate!r}{_whose(cluster, 'ca_certificate_identifier')} can't be had "
+            f"with {ENGINE} {cluster.engine_version} in {around.region}. Give one of {', '.join(version.certificates)}."
+        )
+
+
+def support_warnings(cluster: ClusterPlan, around: Surroundings, now: dt.datetime) -> Iterator[str]:
+    """What becomes of a cluster whose major version is past its standard support, and what it costs.
+
+    Source: Aurora User Guide, "Overview of Amazon RDS Extended Support", and EngineLifecycleSupport of
+    RestoreDBClusterFromSnapshot in the API reference. The dates are RDS's own.
+    """
+    support = around.support(cluster.engine_version)
+    if support is None or support.standard_ends is None or now <= support.standard_ends:
+        return
+    major, whose = cluster.engine_version.partition(".")[0], cluster.origins.get("extended_support", "default")
+    past = f"PostgreSQL {major} has been past its standard support since {support.standard_ends:%d %b %Y}"
+    until = f" until {support.extended_ends:%d %b %Y}" if support.extended_ends else ""
+    if cluster.extended_support:
+        yield f"{past}: the new cluster is enrolled in Extended Support [{whose}], which is paid for{until}"
+    else:
+        yield (
+            f"{past}, and Extended Support is off [{whose}]: RDS upgrades the new cluster to a later major version by "
+            "itself, and enrols it in paid Extended Support where it can't. Give an engine_version that is still "
+            f'supported; or "extended_support": true to keep PostgreSQL {major} for a price{until}'
+        )
 
 
 def _class_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
@@ -139,13 +171,16 @@ def _class_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]
 
 def _offers(cluster: ClusterPlan, around: Surroundings) -> dict[str, InstanceOffer | None]:
     """Each class is asked for once, whatever the number of its instances. One that is missing is reported elsewhere."""
-    wanted = dict.fromkeys(each.db_instance_class for each in cluster.instances if each.db_instance_class)
+    planned = (each.db_instance_class for each in cluster.instances if each.db_instance_class)
+    wanted = dict.fromkeys([*planned, *cluster.alternative_instance_classes])
     return {each: around.offer(each, cluster.engine_version) for each in wanted}
 
 
 def _not_offered(cluster: ClusterPlan, wanted: str, region: str) -> str:
     version = cluster.engine_version
     name = "db_instance_class" if wanted == cluster.instances[0].db_instance_class else "reader_instance_class"
+    if wanted not in {each.db_instance_class for each in cluster.instances}:
+        name = "alternative_instance_classes"
     return (
         f"{name}: {wanted!r}{_whose(cluster, name)} can't be had with {ENGINE} {version} in {region}. Give one "
         f"that can: aws rds describe-orderable-db-instance-options --engine {ENGINE} "
@@ -202,19 +237,15 @@ def _version_problem(version: str, snapshot: Snapshot, around: Surroundings) -> 
 def _parameter_group_problems(
     kind: ParameterGroup, name: str, family: str | None, whose: str, around: Surroundings
 ) -> Iterator[str]:
-    """Without a family only what was named explicitly is looked for: default groups are named after the version."""
-    if family is None and name.startswith("default."):
-        return
-    actual, region, command = around.parameter_group_family(kind, name), around.region, kind.replace("_", "-")
+    """RDS's default groups aren't looked for: they bear their family's name, and the one that the version needs is made
+    by RDS where it isn't there yet.
+    """
+    is_default, region, command = name.startswith("default."), around.region, kind.replace("_", "-")
+    actual = name.removeprefix("default.") if is_default else around.parameter_group_family(kind, name)
     if actual is None:
-        # One of this name can be made; RDS itself makes the default ones.
-        made = "NAME" if name.startswith("default.") else name
-        because = whose or (
-            " (RDS makes it with the first such cluster that names no group)" if name.startswith("default.") else ""
-        )
         yield (
-            f"{kind}_name: {name!r} doesn't exist in {region}{because}. Give one that does, or make one: aws rds "
-            f"create-{command} --{command}-name {made} --db-parameter-group-family {family or 'FAMILY'} "
+            f"{kind}_name: {name!r} doesn't exist in {region}{whose}. Give one that does, or make one: aws rds "
+            f"create-{command} --{command}-name {name} --db-parameter-group-family {family or 'FAMILY'} "
             f"--description TEXT --region {region}"
         )
     elif family is not None and actual != family:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from utils.aurora_settings import family_of
 from utils.plans import ClusterPlan
-from utils.surroundings import Surroundings, family_of
+from utils.surroundings import Surroundings
 
 WORKERS = "max_logical_replication_workers"
 LIBRARIES = "shared_preload_libraries"
@@ -21,9 +22,11 @@ MAX_GROUP_NAME = 255
 
 
 def quarantine_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
-    """A group that doesn't exist is reported elsewhere."""
+    """A group that doesn't exist is reported elsewhere; a default group that RDS has yet to make sets nothing."""
     around = Surroundings(region)
     of_cluster = around.parameters("db_cluster_parameter_group", cluster.db_cluster_parameter_group_name)
+    if of_cluster is None and cluster.db_cluster_parameter_group_name.startswith("default."):
+        of_cluster = {}
     if of_cluster is not None and (why := list(_what_would_start(of_cluster))):
         yield (
             f"quarantine: the cluster parameter group {cluster.db_cluster_parameter_group_name!r} lets "

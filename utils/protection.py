@@ -10,25 +10,28 @@ from fnmatch import fnmatchcase
 
 from utils import settings
 from utils.aurora_shapes import PROTECTED_TAG, Cluster
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 
 
-def protecting_tag(cluster: Cluster, aurora: Aurora) -> str | None:
+def protecting_tag(cluster: Cluster, aurora: AuroraReader) -> str | None:
     """Which of a cluster and its instances is tagged as protected, as a clause about the cluster; None when none is."""
     protected = [each.identifier for each in (cluster, *aurora.instances_of(cluster.identifier)) if each.is_protected]
     return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}" if protected else None
 
 
-def why_not_deletable(cluster: Cluster, aurora: Aurora) -> str | None:
+def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
     """Why a source cluster has to stay, whatever the request says; None when it may go."""
     pattern = settings.text("DELETABLE_CLUSTER_PATTERN")
     if not fnmatchcase(cluster.identifier, pattern):
-        return f"isn't among the clusters that the stack's DeletableClusterPattern ({pattern}) lets go"
+        return f"does not match the stack's DeletableClusterPattern ({pattern}), so it must not be deleted"
     names = settings.text("DELETABLE_INSTANCE_PATTERN")
     if others := [each for each in cluster.member_identifiers if not fnmatchcase(each, names)]:
-        return f"has instances ({', '.join(others)}) that the stack's DeletableInstancePattern ({names}) doesn't let go"
+        return (
+            f"has instances ({', '.join(others)}) that do not match the stack's DeletableInstancePattern ({names}), so "
+            "they must not be deleted"
+        )
     if cluster.global_cluster:
-        return f"belongs to the global database {cluster.global_cluster}, which has to let it go first"
+        return f"belongs to the global database {cluster.global_cluster}, and has to be removed from it first"
     if cluster.replicas:
         return f"feeds the replicas {', '.join(cluster.replicas)}, which have to be promoted or deleted first"
     if cluster.replication_source:

@@ -11,6 +11,7 @@ import msgspec
 
 from utils.aurora_shapes import OPERATION_TAG
 from utils.errors import RequestRefused
+from utils.foreign_text import one_line
 from utils.redaction import without_secrets
 from utils.request_checks import request_problems
 from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, RestoreRequest
@@ -18,9 +19,14 @@ from utils.restore_request import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, RestoreR
 # A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
 MAX_PROBLEMS = 10
 MAX_PROBLEM_LENGTH = 1500
+# What is shown of a field that nobody knows, and of a value that doesn't fit.
+MAX_FIELD = 60
+MAX_VALUE = 300
 
 # Fields that are lists: the stack gives them separated by commas, or says that there are to be none.
-LISTS = frozenset({"vpc_security_group_ids", "availability_zones", "enabled_cloudwatch_logs_exports"})
+LISTS = frozenset(
+    {"alternative_instance_classes", "availability_zones", "enabled_cloudwatch_logs_exports", "vpc_security_group_ids"}
+)
 EMPTY_LIST = "none"
 
 
@@ -73,10 +79,10 @@ def own_tags(request: RestoreRequest, operation_id: str) -> dict[str, str]:
 
 
 def _readable(problem: str) -> str:
-    """Values may be as long as a payload: field and remedy, at the two ends of the sentence, are what has to stay."""
-    if len(problem) <= MAX_PROBLEM_LENGTH:
-        return problem
-    return f"{problem[:200]} … {problem[-(MAX_PROBLEM_LENGTH - 203) :]}"
+    """Return it on one line. Values may be as long as a payload: field and remedy, at the ends, have to stay."""
+    if len(problem) > MAX_PROBLEM_LENGTH:
+        problem = f"{problem[:200]} … {problem[-(MAX_PROBLEM_LENGTH - 203) :]}"
+    return one_line(problem, MAX_PROBLEM_LENGTH)
 
 
 def said_by(
@@ -115,9 +121,12 @@ def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
         if name not in FIELDS:
             close = difflib.get_close_matches(str(name)[:100], FIELDS, n=1)
             remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(FIELDS)}."
-            yield f"{name}: unknown field (value {without_secrets(raw)[name]!r}). {remedy}"
+            value = one_line(repr(without_secrets(raw)[name]), MAX_VALUE)
+            yield f"{one_line(name, MAX_FIELD)}: unknown field (value {value}). {remedy}"
 
 
 def _wrong_type(name: str, value: object, complaint: str) -> str:
     wanted = complaint.split(" - at ")[0].replace("`", "").replace(" | null", "").replace("Expected", "expected")
-    return f"{name}: {value!r} doesn't fit, {wanted[0].lower()}{wanted[1:]}. {FIELD_HELP[name]}"
+    return (
+        f"{name}: {one_line(repr(value), MAX_VALUE)} doesn't fit, {wanted[0].lower()}{wanted[1:]}. {FIELD_HELP[name]}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,11 @@ def _naming_problems(request: RestoreRequest) -> Iterator[str]:
         yield (
             f"operation_id: {request.operation_id!r} can't name an operation. "
             "Use 1 to 80 letters, digits, hyphens and underscores, or leave it out to use the execution's name."
+        )
+    if request.resume and request.operation_id is None:
+        yield (
+            "resume: True says nothing without operation_id. Give the operation_id of the operation that is to be "
+            "resumed, as its message names it."
         )
     if request.scheduled_at is not None and scheduled_operation_id(request.scheduled_at) is None:
         yield (
@@ -107,13 +113,22 @@ def _tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
     if len(tags) > 40:
         yield f"tags: {len(tags)} tags are too many. Give at most 40, RDS takes 50 and the pipeline adds its own."
     for key, value in tags.items():
-        if not 1 <= len(key) <= 128 or len(value) > 256 or not re.fullmatch(r"[\w\s.:/=+@-]*", key + value):
+        if not 1 <= len(key) <= 128 or len(value) > 256 or not _is_tag_text(key + value):
             yield (
                 f"tags: {key!r} = {value!r} is no tag. Keys have 1 to 128 characters, values up to 256: "
                 "letters, digits, spaces and . : / = + @ - _"
             )
         elif key.lower().startswith(("aws:", "rds:", OWN_TAG_PREFIX)):
             yield f"tags: {key!r} starts with a reserved prefix. Choose a key without aws:, rds: and {OWN_TAG_PREFIX}"
+        elif value.lower().startswith(("aws:", "rds:")):
+            yield f"tags: the value {value!r} of {key!r} starts with a prefix that RDS reserves. Give one without it."
+
+
+def _is_tag_text(text: str) -> bool:
+    """RDS takes Unicode's letters, numbers and separators beside some symbols (API reference, Tag): no tab, no line
+    break.
+    """
+    return all(each in "_.:/=+-@" or unicodedata.category(each)[0] in "LNZ" for each in text)
 
 
 def _deletion_problems(request: RestoreRequest) -> Iterator[str]:

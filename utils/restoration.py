@@ -2,7 +2,7 @@
 
 RDS creates a cluster without instances and without a password of ours, and each of these takes minutes. So the state
 machine alternates: one step takes the action that is due, the other observes and says when the next one is. Both ask
-the same question here, and what answers it is only what exists: a step that died is simply asked again.
+the same question here, `due_action`, and what answers it is only what exists: a step that died is simply asked again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from msgspec import Struct
 from utils.aurora_settings import MasterSecret
 from utils.aurora_shapes import Cluster, Instance
 from utils.aurora_utils import Aurora
-from utils.differences import differences, later_differences, unsafe_differences
-from utils.errors import StepFailed
+from utils.differences import differences, unsafe_differences, writer_differs
+from utils.errors import CapacityShortage, StepFailed
 from utils.payloads import RestoreProgress
 from utils.plans import ClusterPlan, PlannedInstance
 from utils.state import OperationRecord
@@ -25,19 +25,20 @@ from utils.waiting import seconds_to_wait
 
 # Statuses repeat themselves while a cluster settles: two observations in a row have to agree that nothing is left.
 SETTLED_CHECKS = 2
-# How long a setting that was changed may take to show. Nothing can be done about one that never does but to tell.
+# How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
+NO_ROOM_STATUS = "insufficient-capacity"
+# In units: capacity comes back when somebody else gives some up, which is nothing to ask about every minute.
+PAUSE_FOR_ROOM = 5
 
 
 class Action(Enum):
     """What is due next, with the pause after it in units of the stack's PollSeconds: none of these ends sooner."""
 
     CREATE_CLUSTER = ("create-cluster", 4)
-    CREATE_WRITER = ("create-writer", 4)
-    CREATE_READERS = ("create-readers", 4)
-    RESET_MASTER_PASSWORD = ("reset-master-password", 1)
-    MANAGE_MASTER_PASSWORD = ("manage-master-password", 1)
-    CHANGE_SETTINGS = ("change-settings", 1)
+    MODIFY_CLUSTER = ("modify-cluster", 1)
+    CREATE_INSTANCES = ("create-instances", 4)
+    CHANGE_WRITER = ("change-writer", 1)
     ENABLE_DATA_API = ("enable-data-api", 1)
     WAIT = ("wait", 1)
     NOTHING = ("nothing", 1)
@@ -49,6 +50,14 @@ class Action(Enum):
     @property
     def first_pause_units(self) -> int:
         return self.value[1]
+
+
+class Observed(Struct, frozen=True, kw_only=True):
+    """What exists of the plan's cluster at one moment, as RDS describes it."""
+
+    region: str
+    cluster: Cluster | None = None
+    instances: list[Instance] = []
 
 
 class Situation(Struct, frozen=True, kw_only=True):
@@ -63,7 +72,25 @@ class Situation(Struct, frozen=True, kw_only=True):
 
 def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord, now: dt.datetime) -> Situation:
     """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
+    return due_action(plan, observe(plan, aurora), record, now)
+
+
+def observe(plan: ClusterPlan, aurora: Aurora) -> Observed:
+    """Ask RDS what exists under the plan's name."""
     cluster = aurora.cluster(plan.identifier)
+    instances = [] if cluster is None or cluster.is_being_created else aurora.instances_of(plan.identifier)
+    return Observed(region=aurora.region, cluster=cluster, instances=instances)
+
+
+def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
+    """Decide what is due from what exists and what was asked for already. Calls nothing.
+
+    The order is that of AWS's own CloudFormation handler: the cluster; one change of it while it has no instance,
+    which also replaces production's master password; then its instances. They are asked for without waiting for that
+    change to end; RDS may refuse while it modifies the cluster, and is asked again then. Raises StepFailed for what
+    can never become usable.
+    """
+    cluster = observed.cluster
     if cluster is None:
         if record.cluster_resource_id is not None:
             raise StepFailed(
@@ -72,60 +99,70 @@ def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord, now: dt.d
             )
         return Situation(due=Action.CREATE_CLUSTER, waiting_for="the cluster")
     prove_ownership(cluster, record)
-    if cluster.is_broken:
-        raise StepFailed(
-            f"Cluster {plan.identifier} is {cluster.status} and won't become available. Look at its events: "
-            f"aws rds describe-events --source-type db-cluster --source-identifier {plan.identifier} "
-            f"--duration 1440 --region {aurora.region}"
-        )
-    waiting = Situation(due=Action.WAIT, waiting_for=f"cluster {plan.identifier} ({cluster.status})", cluster=cluster)
-    if not cluster.is_available:
-        return waiting
-    instances = {each.identifier: each for each in aurora.instances_of(plan.identifier)}
+    _refuse_broken(plan, cluster, observed)
+    if record.password_reset_at is None:
+        if not cluster.is_available:
+            return _wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
+        return Situation(due=Action.MODIFY_CLUSTER, waiting_for="the cluster's own settings", cluster=cluster)
+    instances = {each.identifier: each for each in observed.instances}
+    missing = [each for each in plan.instances if each.identifier not in instances]
+    if missing:
+        names = ", ".join(each.identifier for each in missing)
+        return Situation(due=Action.CREATE_INSTANCES, waiting_for=names, cluster=cluster, missing_instances=missing)
     return (
-        _assess_instances(plan, cluster, instances, aurora.region)
-        or _assess_login(plan, cluster, record)
-        or _assess_later_settings(plan, cluster, record, now)
-        or _assess_rest(plan, cluster, instances)
+        _until_usable(plan, cluster, instances)
+        or _until_login(plan, cluster, record)
+        or _until_led(plan, cluster, record, now)
+        or _until_data_api(plan, cluster, record, now)
+        or _until_settled(plan, cluster, instances)
     )
 
 
-def _assess_instances(
-    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], region: str
-) -> Situation | None:
-    for due, wanted in ((Action.CREATE_WRITER, plan.instances[:1]), (Action.CREATE_READERS, plan.instances[1:])):
-        missing = [each for each in wanted if each.identifier not in instances]
-        if missing:
-            names = ", ".join(each.identifier for each in missing)
-            return Situation(due=due, waiting_for=names, cluster=cluster, missing_instances=missing)
-        for name in (each.identifier for each in wanted):
-            instance = instances[name]
-            if instance.is_broken:
-                raise StepFailed(
-                    f"Instance {name} is {instance.status} and won't become available. Look at its events: "
-                    f"aws rds describe-events --source-type db-instance --source-identifier {name} "
-                    f"--duration 1440 --region {region}"
-                )
-            if not instance.is_usable:
-                return Situation(due=Action.WAIT, waiting_for=f"instance {name} ({instance.status})", cluster=cluster)
-    unsafe = unsafe_differences(plan, cluster, list(instances.values()))
+def _wait(cluster: Cluster, waiting_for: str) -> Situation:
+    return Situation(due=Action.WAIT, waiting_for=waiting_for, cluster=cluster)
+
+
+def _refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed) -> None:
+    found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster)]
+    found += [("instance", each) for each in observed.instances]
+    for kind, each in found:
+        name = each.identifier
+        if each.status == NO_ROOM_STATUS:
+            raise CapacityShortage(
+                f"AWS had no room for {kind} {name} ({each.status}). What exists is kept. Delete it, then resume this "
+                f"operation, which makes it anew: aws rds delete-db-instance --db-instance-identifier {name} "
+                f"--region {observed.region}"
+            )
+        if each.is_broken:
+            raise StepFailed(
+                f"{kind.capitalize()} {name} is {each.status} and won't become available. Look at its events: "
+                f"aws rds describe-events --source-type db-{kind} --source-identifier {name} "
+                f"--duration 1440 --region {observed.region}"
+            )
+    unsafe = unsafe_differences(plan, cluster, observed.instances) if cluster.is_available else []
     if unsafe:
         raise StepFailed(
             f"Nobody is let in to cluster {plan.identifier}, which isn't what was asked for: {'; '.join(unsafe)}. "
             "Find out who changed it (CloudTrail), then start again."
         )
-    return None
 
 
-def _assess_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -> Situation | None:
-    """Until somebody keeps a master password that isn't production's."""
-    managed = plan.master_login == "rds_managed"
-    if record.password_reset_at is None:
-        due = Action.MANAGE_MASTER_PASSWORD if managed else Action.RESET_MASTER_PASSWORD
-        return Situation(due=due, waiting_for="the master password", cluster=cluster)
-    if cluster.password_change_pending:
-        return Situation(due=Action.WAIT, waiting_for="the master password", cluster=cluster)
-    if not managed:
+def _until_usable(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation | None:
+    busy = [
+        f"instance {each.identifier} ({instances[each.identifier].status})"
+        for each in plan.instances
+        if not instances[each.identifier].is_usable
+    ]
+    if busy:
+        return _wait(cluster, ", ".join(busy))
+    return None if cluster.is_available else _wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
+
+
+def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -> Situation | None:
+    """Until a master password that isn't production's is in force, and kept by whoever is to keep it."""
+    if cluster.pending_changes:
+        return _wait(cluster, f"changes of the cluster ({', '.join(cluster.pending_changes)})")
+    if plan.master_login != "rds_managed":
         return None
     secret = managed_secret(cluster, record)
     if secret is not None and secret.is_broken:
@@ -134,8 +171,7 @@ def _assess_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) 
             "Look at its key's policy, then start again."
         )
     if secret is None or not secret.is_ready:
-        status = secret.status if secret else "not there yet"
-        return Situation(due=Action.WAIT, waiting_for=f"the master login's secret ({status})", cluster=cluster)
+        return _wait(cluster, f"the master login's secret ({secret.status if secret else 'not there yet'})")
     return None
 
 
@@ -145,32 +181,34 @@ def managed_secret(cluster: Cluster, record: OperationRecord) -> MasterSecret | 
     return secret if secret is not None and secret.arn != record.inherited_secret_arn else None
 
 
-def _assess_later_settings(
-    plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime
-) -> Situation | None:
-    """Each is asked for once, where RDS has it otherwise. What doesn't show even then is told at the end."""
-    if later_differences(plan, cluster):
-        if record.settings_changed_at is None:
-            return Situation(due=Action.CHANGE_SETTINGS, waiting_for="the cluster's settings", cluster=cluster)
-        if _is_recent(record.settings_changed_at, now):
-            return Situation(due=Action.WAIT, waiting_for="the cluster's settings", cluster=cluster)
-    if plan.data_api and not cluster.settings.data_api:
-        if record.data_api_enabled_at is None:
-            return Situation(due=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)
-        if _is_recent(record.data_api_enabled_at, now):
-            return Situation(due=Action.WAIT, waiting_for="the Data API", cluster=cluster)
-    return None
+def _until_led(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
+    """RDS makes the instance that is ready first the writer. It is changed once, and only where that matters."""
+    if not writer_differs(plan, cluster):
+        return None
+    waiting_for = f"{plan.instances[0].identifier} as the writer (it is {cluster.writer_identifier})"
+    if record.writer_changed_at is None:
+        return Situation(due=Action.CHANGE_WRITER, waiting_for=waiting_for, cluster=cluster)
+    return _wait(cluster, waiting_for) if _is_recent(record.writer_changed_at, now) else None
+
+
+def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
+    """It is asked for once. What doesn't show even then is reported at the end."""
+    if not plan.data_api or cluster.settings.data_api:
+        return None
+    if record.data_api_enabled_at is None:
+        return Situation(due=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)
+    return _wait(cluster, "the Data API") if _is_recent(record.data_api_enabled_at, now) else None
 
 
 def _is_recent(moment: str, now: dt.datetime) -> bool:
     return now - dt.datetime.fromisoformat(moment) < PATIENCE
 
 
-def _assess_rest(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation:
+def _until_settled(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation:
     names = [each.identifier for each in plan.instances]
-    settling = [f"{name} ({instances[name].status})" for name in names if not instances[name].is_available]
+    settling = [f"{name} ({instances[name].status})" for name in names if not instances[name].is_settled]
     if settling:
-        return Situation(due=Action.WAIT, waiting_for=", ".join(settling), cluster=cluster)
+        return _wait(cluster, ", ".join(settling))
     return Situation(
         due=Action.NOTHING,
         waiting_for="everything to settle",
@@ -193,16 +231,29 @@ def prove_ownership(cluster: Cluster, record: OperationRecord) -> None:
         )
 
 
-def after_action(situation: Situation, record: OperationRecord, now: dt.datetime, unit: int) -> RestoreProgress:
-    """What Restore Snapshot hands to the wait behind it."""
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Why RDS didn't take an action for now, in words for a person. `shortage`: AWS has no room for it."""
+
+    why: str
+    shortage: bool = False
+
+
+def after_action(
+    situation: Situation, record: OperationRecord, now: dt.datetime, unit: int, refusal: Refusal | None = None
+) -> RestoreProgress:
+    """What Restore Snapshot hands to the wait behind it. What was refused for now is due again after it."""
+    pause = situation.due.first_pause_units
+    if refusal is not None:
+        pause = PAUSE_FOR_ROOM if refusal.shortage else 1
     return RestoreProgress(
         answer="wait",
         action=situation.due.label,
-        waiting_for=situation.waiting_for,
-        started_at=dt.datetime.fromisoformat(record.step_times["restore-snapshot"]),
+        waiting_for=refusal.why if refusal else situation.waiting_for,
+        started_at=record.entered("restore-snapshot"),
         action_at=now,
         settled_checks=0,
-        wait_seconds=situation.due.first_pause_units * unit,
+        wait_seconds=pause * unit,
+        shortage=refusal.why if refusal and refusal.shortage else None,
     )
 
 
@@ -213,13 +264,18 @@ class Outcome(Struct, frozen=True, kw_only=True):
     master_secret_arn: str | None
 
 
-def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord, region: str) -> Outcome:
+def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord, aurora: Aurora) -> Outcome:
+    """Return where RDS reports other settings than were asked for, and what its events say of changes that failed."""
     cluster = situation.cluster
     if cluster is None:
         return Outcome(differences=[], master_secret_arn=None)
     secret = managed_secret(cluster, record) if plan.master_login == "rds_managed" else None
+    failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
     return Outcome(
-        differences=differences(plan, cluster, situation.instances, region),
+        differences=[
+            *differences(plan, cluster, situation.instances, aurora.region),
+            *(f"RDS reports a failure: {each}" for each in failures),
+        ],
         master_secret_arn=secret.arn if secret else None,
     )
 
@@ -238,6 +294,11 @@ def after_check(
     else:
         answer = "wait"
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
+        if before.shortage:
+            raise CapacityShortage(
+                f"After {deadline_hours} hours AWS still has no room: {before.shortage} What exists is kept, so that "
+                "this operation can be resumed. Resume it later, or start again with another class or other zones."
+            )
         raise StepFailed(
             f"After {deadline_hours} hours the restore still waits for {situation.waiting_for}. "
             "Look at the cluster's events in RDS; raise the stack's RestoreDeadlineHours if it is only slow."
@@ -250,4 +311,5 @@ def after_check(
         action_at=before.action_at,
         settled_checks=settled,
         wait_seconds=unit if settled else seconds_to_wait(elapsed, unit),
+        shortage=before.shortage if situation.due in (Action.CREATE_CLUSTER, Action.CREATE_INSTANCES) else None,
     )

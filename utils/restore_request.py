@@ -15,6 +15,12 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None,
         Meta(description="Name of this operation; one that failed is resumed. Default: the execution's name."),
     ] = None
+    resume: Annotated[
+        bool | None,
+        Meta(
+            description="Resume operation_id, and refuse an id that isn't known: without this, it begins an operation."
+        ),
+    ] = None
     scheduled_at: Annotated[
         str | None,
         Meta(description="When the schedule fired, as EventBridge Scheduler fills it in. One moment is one run."),
@@ -67,6 +73,10 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reader_instance_class: Annotated[
         str | None, Meta(description="Class of the readers, where it isn't the writer's.")
     ] = None
+    alternative_instance_classes: Annotated[
+        list[str] | None,
+        Meta(description="Classes to take in turn where AWS has no capacity for the wanted one. Default: none."),
+    ] = None
     instance_count: Annotated[
         int | None, Meta(description="Writer and readers together, 1 to 16. Default: as the source.")
     ] = None
@@ -112,6 +122,18 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["standard", "advanced"] | None,
         Meta(description="Advanced needs 465 days of Performance Insights. Default: standard."),
     ] = None
+    performance_insights_kms_key_id: Annotated[
+        str | None,
+        Meta(description="ARN of a key of the target region. Default: the source's where it works, else RDS's own."),
+    ] = None
+    monitoring_interval_seconds: Annotated[
+        int | None,
+        Meta(description="Enhanced Monitoring: 0 (off), 1, 5, 10, 15, 30 or 60. Default: the source's, else 0."),
+    ] = None
+    ca_certificate_identifier: Annotated[
+        str | None,
+        Meta(description="CA of the instances' certificates, such as rds-ca-rsa2048-g1. Default: the source's."),
+    ] = None
     preferred_backup_window: Annotated[
         str | None, Meta(description="In UTC, such as 02:00-02:30. Default: the source's, else RDS chooses.")
     ] = None
@@ -129,11 +151,11 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     inherited_logins: Annotated[
         Literal["report", "lock"] | None,
-        Meta(description="Production's own logins in the copy: only reported (the default), or set to NOLOGIN."),
+        Meta(description="Production's own logins in the copy: set to NOLOGIN (the default), or only reported."),
     ] = None
     quarantine: Annotated[
         bool | None,
-        Meta(description="Let no pg_cron job and no subscription of production's run in the copy. Default: false."),
+        Meta(description="Let no job, subscription or foreign login of production's work in the copy. Default: false."),
     ] = None
     deletion_protection: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
     backup_retention_days: Annotated[
@@ -182,6 +204,7 @@ FIELD_HELP = {name: _help(name) for name in FIELDS}
 NEVER_BY_DEFAULT = frozenset(
     {
         "scheduled_at",
+        "resume",
         "delete_source",
         "confirm_delete_source",
         "final_snapshot",

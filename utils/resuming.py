@@ -1,4 +1,4 @@
-"""Going on with what an ended run of the same operation began: when that is allowed, and what is done already.
+"""Resuming an operation whose execution has ended: when that is allowed, and what is done already.
 
 What the operation has made is proved by each step itself, as always: by tag and recorded id. Here it is only decided
 which of it still counts.
@@ -17,6 +17,7 @@ from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.executions import are_of_one_machine, has_ended
 from utils.exporting import destination_problems, renewed
+from utils.failure_text import START_ANEW, TAKE_ANOTHER
 from utils.payloads import Execution
 from utils.plans import Plan
 from utils.preflight import place_and_key_problems, secret_problems
@@ -27,8 +28,17 @@ from utils.source_account import Source, open_source
 from utils.state import NO_CLUSTER, OperationRecord, plain, unstored
 
 # They say which operation it is, not what it does.
-_NAMING = {"operation_id", "scheduled_at"}
-_ANEW = "To start a new operation instead, leave operation_id out."
+_NAMING = {"operation_id", "resume", "scheduled_at"}
+# What is done where a request doesn't mention it, of the fields that no plan shows or that each request repeats.
+_WITHOUT_A_WORD = {
+    "delete_source": False,
+    "confirm_delete_source": None,
+    "final_snapshot": True,
+    "delete_automated_backups": False,
+    "override_deletion_protection": False,
+    "like_source": False,
+    "cross_account_copy": "one_step",
+}
 
 
 class Resumption(Struct, frozen=True, kw_only=True):
@@ -55,22 +65,37 @@ def resume(request: RestoreRequest, given: Mapping[str, Any], record: OperationR
     return Resumption(plan=replace(plan, copy_needed=copy_needed, export=export, resumed=resumed), facts=facts)
 
 
+def refuse_if_unknown(request: RestoreRequest, operation_id: str, run: Execution) -> None:
+    """Raise RequestRefused where `resume` asks for an operation that isn't known: its id was mistyped, or it is old."""
+    if request.resume:
+        parts = run.execution_id.split(":")
+        machine = ":".join([*parts[:5], "stateMachine", parts[6]])
+        raise RequestRefused(
+            f"operation_id: no operation {operation_id!r} is known, so there is nothing to resume. Correct it, or "
+            "leave resume out to begin a new operation of that name. An operation bears its first execution's name, "
+            f"unless it was given another: aws stepfunctions list-executions --state-machine-arn {machine} "
+            f"--status-filter FAILED --region {parts[3]}"
+        )
+
+
 def _refuse_unless_ended(record: OperationRecord, run: Execution) -> None:
     """A run that died before it could say so has failed as well."""
     known = f"operation_id: {record.operation_id!r} was used before by another execution"
     if record.status == "succeeded":
-        raise RequestRefused(f"{known} and has succeeded: there is nothing to resume. {_ANEW}")
+        raise RequestRefused(f"{known} and has succeeded: there is nothing to resume. {START_ANEW}")
     if record.status == "planned":
-        raise RequestRefused(f"{known}, a dry run: there is nothing to resume. {_ANEW}")
+        raise RequestRefused(f"{known}, a dry run: there is nothing to resume. {START_ANEW}")
     if not record.plan:
-        raise RequestRefused(f"{known} that was refused and made nothing: there is nothing to resume. {_ANEW}")
+        raise RequestRefused(f"{known} that was refused and made nothing: there is nothing to resume. {START_ANEW}")
     if record.execution_id == run.execution_id:
         return
     if not are_of_one_machine(record.execution_id, run.execution_id):
-        raise RequestRefused(f"{known}, of another state machine ({record.execution_id}). {_ANEW}")
+        raise RequestRefused(f"{known}, of another state machine ({record.execution_id}). {START_ANEW}")
     if not has_ended(record.execution_id):
         raise RequestRefused(
-            f"{known}, which is still at work: {record.execution_id}. Wait until it ends. {_ANEW}",
+            f"{known}, which is still at work: {record.execution_id}. Wait until it ends, or stop it: aws "
+            f"stepfunctions stop-execution --execution-arn {record.execution_id} "
+            f"--region {record.execution_id.split(':')[3]}"
         )
 
 
@@ -80,31 +105,58 @@ def _recorded_plan(record: OperationRecord) -> Plan:
     except msgspec.ValidationError as error:
         raise RequestRefused(
             f"operation_id: {record.operation_id!r} was planned by another version of this stack ({error}), and can't "
-            f"be resumed. What it made carries its id as a tag. {_ANEW}"
+            f"be resumed. What it made carries its id as a tag. {START_ANEW}"
         ) from None
 
 
 def _differences(
     request: RestoreRequest, given: Mapping[str, Any], record: OperationRecord, plan: Plan
 ) -> Iterator[str]:
-    """What a request leaves out is the operation's; but what deletes has to be asked for again, by each request."""
+    """What a request leaves out is the operation's; but what deletes has to be asked for again, by each request.
+
+    What it says must be what the operation was asked for, or what its plan has where nobody asked.
+    """
+    planned = _planned(plan)
     for name in FIELDS:
-        if name in _NAMING or (given.get(name) is None and name not in NEVER_BY_DEFAULT):
+        is_given = given.get(name) is not None
+        if name in _NAMING or not (is_given or name in NEVER_BY_DEFAULT):
             continue
-        asked = unstored(plain(getattr(request, name))) if given.get(name) is not None else None
+        asked = unstored(plain(getattr(request, name))) if is_given else None
         recorded = record.parameters.get(name)
-        if name == "target_cluster_id" and asked == plan.target_cluster_id:
-            continue
-        if _meaning(name, asked) != _meaning(name, recorded):
+        if name in _WITHOUT_A_WORD:
+            same = _meaning(name, asked) == _meaning(name, recorded)
+        else:
+            same = asked in (recorded, planned.get(name, recorded))
+        if not same:
+            had = recorded if recorded is not None else planned.get(name)
             yield (
-                f"{name}: {asked!r} isn't what operation {record.operation_id} was asked for "
-                f"({recorded!r}), and it is resumed as it was planned. Ask for the same. {_ANEW}"
+                f"{name}: {asked!r} isn't what operation {record.operation_id} was asked for ({had!r}), and it is "
+                f"resumed as it was planned. Ask for the same. {START_ANEW}"
             )
 
 
 def _meaning(name: str, value: Any) -> Any:
-    """Left out is as good as saying what would be done anyway."""
-    return None if value is (name == "final_snapshot") else value
+    """Treat an omitted field as its default, so that a resume may repeat the default explicitly."""
+    return _WITHOUT_A_WORD[name] if value is None else value
+
+
+def _planned(plan: Plan) -> dict[str, Any]:
+    """The plan's own value of each field of a request that stands in it, whoever decided it."""
+    cluster: dict[str, Any] = unstored(plain(plan.cluster))
+    instances, without = plan.cluster.instances, ("tags", "kms_key_id")
+    found = {name: value for name, value in cluster.items() if name in FIELDS and name not in without}
+    return found | {
+        "target_cluster_id": plan.target_cluster_id,
+        "source_cluster_id": plan.snapshot.cluster_identifier,
+        "snapshot_identifier": plan.snapshot.identifier,
+        "instance_count": len(instances),
+        "db_instance_class": instances[0].db_instance_class if instances else None,
+        "quarantine": plan.quarantine,
+        "inherited_logins": plan.inherited_logins,
+        "archive_snapshot": plan.archive_snapshot,
+        "on_failure": plan.on_failure,
+        "dry_run": plan.dry_run,
+    }
 
 
 def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict[str, Any]:
@@ -161,7 +213,7 @@ def _problems_since(record: OperationRecord, plan: Plan, target: Aurora, run: Ex
         why = f" ({source.why_no_role})" if source and source.why_no_role else ""
         yield (
             f"operation_id: the snapshot that {plan.operation_id!r} restores, {copied or plan.snapshot.arn}, isn't to "
-            f"be found any more{why}. {_ANEW}"
+            f"be found any more{why}. {TAKE_ANOTHER}"
         )
     if plan.quarantine:
         yield from quarantine_problems(plan.cluster, target.region)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from utils import windows
 from utils.identifiers import MAX_INSTANCES
 
 if TYPE_CHECKING:
@@ -20,16 +21,11 @@ LOG_TYPES = ("postgresql", "instance", "iam-db-auth-error")
 ADVANCED_INSIGHTS_DAYS = 465
 _VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8,17}", re.ASCII)
+MONITORING_INTERVALS = (0, 1, 5, 10, 15, 30, 60)
+_CERTIFICATE_AUTHORITY = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
+_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]{1,256}", re.ASCII)
 _INSTANCE_CLASS = re.compile(r"db\.[a-z0-9-]+(\.[a-z0-9]+)?", re.ASCII)
 _ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+[a-z]|[a-z]{2}(-[a-z]+)+-\d+(-[a-z]+)+-\d+[a-z]", re.ASCII)
-_CLOCK = r"([01]\d|2[0-3]):([0-5]\d)"
-_BACKUP_WINDOW = re.compile(rf"{_CLOCK}-{_CLOCK}", re.ASCII)
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAY = f"({'|'.join(_DAYS)})"
-_MAINTENANCE_WINDOW = re.compile(rf"{_DAY}:{_CLOCK}-{_DAY}:{_CLOCK}", re.ASCII | re.IGNORECASE)
-_DAY_MINUTES = 24 * 60
-_WEEK_MINUTES = 7 * _DAY_MINUTES
-_SHORTEST_WINDOW = 30
 
 
 class Settings(Protocol):
@@ -75,6 +71,7 @@ def setting_problems(request: RestoreRequest) -> Iterator[str]:
         )
     yield from _list_problems(request)
     yield from _insights_problems(request.performance_insights_retention_days)
+    yield from _watching_problems(request)
     yield from _window_problems(request)
     yield from _capacity_problems(request)
     yield from combination_problems(request)
@@ -101,7 +98,7 @@ def combination_problems(settings: Settings) -> Iterator[str]:
             f"{days}. Give a performance_insights_retention_days of {ADVANCED_INSIGHTS_DAYS}, or the mode 'standard'."
         )
     backup, maintenance = settings.preferred_backup_window, settings.preferred_maintenance_window
-    if backup and maintenance and _overlap(backup, maintenance):
+    if backup and maintenance and windows.overlap(backup, maintenance):
         yield (
             f"preferred_maintenance_window: {maintenance!r} overlaps the backup window {backup!r}, which RDS refuses. "
             "Move one of them: give preferred_maintenance_window or preferred_backup_window."
@@ -126,6 +123,12 @@ def missing_capacity(settings: Settings, classes: list[str]) -> Iterator[str]:
 
 
 def _list_problems(request: RestoreRequest) -> Iterator[str]:
+    for alternative in request.alternative_instance_classes or ():
+        if not _INSTANCE_CLASS.fullmatch(alternative):
+            yield (
+                f"alternative_instance_classes: {alternative!r} is no instance class. Give classes such as "
+                "db.r7g.large, or leave it out."
+            )
     for group in request.vpc_security_group_ids or ():
         if not _SECURITY_GROUP.fullmatch(group):
             yield f"vpc_security_group_ids: {group!r} is no security group's id. Give ids such as sg-0123456789abcdef0."
@@ -153,24 +156,57 @@ def _insights_problems(days: int | None) -> Iterator[str]:
         )
 
 
+def _watching_problems(request: RestoreRequest) -> Iterator[str]:
+    """Of the instances' certificate, Enhanced Monitoring, and Performance Insights' key."""
+    authority = request.ca_certificate_identifier
+    if authority is not None and not _CERTIFICATE_AUTHORITY.fullmatch(authority):
+        yield (
+            f"ca_certificate_identifier: {authority!r} is no CA's identifier. Give one such as rds-ca-rsa2048-g1: "
+            "aws rds describe-certificates"
+        )
+    interval = request.monitoring_interval_seconds
+    if interval is not None and interval not in MONITORING_INTERVALS:
+        yield (
+            f"monitoring_interval_seconds: {interval} is no interval that RDS has. "
+            f"Give one of {', '.join(map(str, MONITORING_INTERVALS))}; 0 switches Enhanced Monitoring off."
+        )
+    key = request.performance_insights_kms_key_id
+    if key is not None and not _KEY_ARN.fullmatch(key):
+        yield (
+            f"performance_insights_kms_key_id: {key!r} isn't the ARN of a key. Give it as RDS reports it: "
+            "arn:aws:kms:REGION:ACCOUNT:key/ID"
+        )
+    elif key is not None and request.performance_insights_retention_days == 0:
+        yield (
+            f"performance_insights_kms_key_id: {key!r} is given, and performance_insights_retention_days is 0. "
+            "Give days, or drop the key."
+        )
+
+
 def _window_problems(request: RestoreRequest) -> Iterator[str]:
-    for name, window, pattern, example in (
-        ("preferred_backup_window", request.preferred_backup_window, _BACKUP_WINDOW, "02:00-02:30"),
+    for name, window, is_window, example in (
+        ("preferred_backup_window", request.preferred_backup_window, windows.is_backup_window, "02:00-02:30"),
         (
             "preferred_maintenance_window",
             request.preferred_maintenance_window,
-            _MAINTENANCE_WINDOW,
+            windows.is_maintenance_window,
             "sun:05:00-sun:05:30",
         ),
     ):
         if window is None:
             continue
-        if not pattern.fullmatch(window):
+        if not is_window(window):
             yield f"{name}: {window!r} is no window. Write it in UTC, such as {example}."
-        elif _length(window) < _SHORTEST_WINDOW:
+        elif windows.length_minutes(window) < windows.SHORTEST_MINUTES:
             yield (
-                f"{name}: {window!r} has {_length(window)} minutes. "
-                f"Give at least {_SHORTEST_WINDOW} minutes, such as {example}."
+                f"{name}: {window!r} has {windows.length_minutes(window)} minutes. "
+                f"Give at least {windows.SHORTEST_MINUTES} minutes, such as {example}."
+            )
+        elif windows.leaves_no_room(window):
+            other = "maintenance" if name == "preferred_backup_window" else "backup"
+            yield (
+                f"{name}: {window!r} leaves no {windows.SHORTEST_MINUTES} minutes of the day for a {other} window, "
+                f"and RDS refuses two that overlap. Give a shorter one, such as {example}."
             )
 
 
@@ -188,30 +224,3 @@ def _capacity_problems(request: RestoreRequest) -> Iterator[str]:
 
 def _are_capacities(*values: float) -> bool:
     return all(0 <= value <= 256 and value * 2 == int(value * 2) for value in values)
-
-
-def _minutes(window: str) -> tuple[int, int]:
-    """Begin and end, counted from the day's or the week's beginning."""
-    begin, end = (_minute(each) for each in window.lower().split("-"))
-    return begin, end
-
-
-def _minute(moment: str) -> int:
-    *day, hour, minute = moment.split(":")
-    return (_DAYS.index(day[0]) if day else 0) * _DAY_MINUTES + int(hour) * 60 + int(minute)
-
-
-def _length(window: str) -> int:
-    begin, end = _minutes(window)
-    return (end - begin) % (_DAY_MINUTES if window[0].isdigit() else _WEEK_MINUTES)
-
-
-def _overlap(backup: str, maintenance: str) -> bool:
-    """A backup window comes every day, a maintenance window once a week; both may run past midnight."""
-    if not (_BACKUP_WINDOW.fullmatch(backup) and _MAINTENANCE_WINDOW.fullmatch(maintenance)):
-        return False
-    every_day, _ = _minutes(backup)
-    begin, _ = _minutes(maintenance)
-    # From where the week's window begins: does a day's window begin within it, or still run when it begins?
-    until_backup = (every_day - begin) % _DAY_MINUTES
-    return until_backup < _length(maintenance) or until_backup + _length(backup) > _DAY_MINUTES

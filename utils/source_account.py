@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from msgspec import Struct
 
 from utils import settings
-from utils.aurora_shapes import Cluster, Instance, Snapshot, read_snapshot
-from utils.aurora_utils import Aurora
-from utils.aws import DENIED_CODES, AssumedRole, error_code, none_when
+from utils.aurora_shapes import Cluster, Instance, Snapshot, newest_first, read_snapshot
+from utils.aurora_utils import Aurora, AuroraReader
+from utils.aws import AssumedRole, client, error_code, none_when
+from utils.error_codes import DENIED_CODES
 from utils.identifiers import snapshot_arn, snapshot_name
 from utils.routes import Access
 from utils.surroundings import EncryptionKey, encryption_key
@@ -27,8 +30,15 @@ if TYPE_CHECKING:
 MAX_SESSION_NAME = 64
 
 
-class Source(Aurora):
-    """Of our own account, in any region."""
+class ReaderScaling(Struct, frozen=True, kw_only=True):
+    """Between which numbers Aurora Auto Scaling keeps a cluster's readers."""
+
+    least: int
+    most: int
+
+
+class Source(AuroraReader):
+    """Look at Aurora in our own account, in any region. Nothing of a source can be changed through this."""
 
     access: Access = "own"
     why_no_role = ""
@@ -41,15 +51,32 @@ class Source(Aurora):
         """As its own account sees it."""
         return encryption_key(identifier, self.region)
 
+    def reader_scaling(self, cluster_identifier: str) -> ReaderScaling | None:
+        """None for a cluster whose readers nothing adds to. RDS itself doesn't report it.
 
-class SourceOfOtherAccount(Source):
-    """Through a role of that account."""
+        Source: Aurora User Guide, "Amazon Aurora Auto Scaling with Aurora Replicas".
+        """
+        answer = client("application-autoscaling", self.region).describe_scalable_targets(
+            **_readers_of(cluster_identifier)
+        )
+        return _read_scaling(answer)
+
+
+class SourceOfOtherAccount(Source, Aurora):
+    """Look at another account's Aurora through a role there, and make, share and remove what a route needs."""
 
     access: Access = "role"
 
-    def __init__(self, account_id: str, region: str, rds: RDSClient, kms: KMSClient) -> None:
+    def __init__(
+        self, account_id: str, region: str, rds: RDSClient, kms: KMSClient, scaling: Callable[[], Any]
+    ) -> None:
         super().__init__(account_id, region, rds)
         self._keys = kms
+        self._scaling = scaling
+
+    def reader_scaling(self, cluster_identifier: str) -> ReaderScaling | None:
+        """Its client is made only here: most steps need none."""
+        return _read_scaling(self._scaling().describe_scalable_targets(**_readers_of(cluster_identifier)))
 
     def key(self, identifier: str) -> EncryptionKey | None:
         return encryption_key(identifier, self.region, self._keys)
@@ -106,18 +133,36 @@ class SourceSharedByHand(Source):
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="shared")
         shared = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
         of_account = f":{self.region}:{self.account_id}:cluster-snapshot:"
-        beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
-        return sorted(
-            (each for each in shared if of_account in each.arn and each.cluster_identifier == cluster_identifier),
-            key=lambda snapshot: snapshot.created_at or beginning,
-            reverse=True,
+        return newest_first(
+            each for each in shared if of_account in each.arn and each.cluster_identifier == cluster_identifier
         )
 
     def cluster(self, identifier: str) -> Cluster | None:
         return None
 
+    def cluster_with_id(self, resource_id: str) -> Cluster | None:
+        return None
+
+    def instance(self, identifier: str) -> Instance | None:
+        return None
+
     def instances_of(self, cluster_identifier: str) -> list[Instance]:
         return []
+
+
+def _readers_of(cluster_identifier: str) -> dict[str, Any]:
+    return {
+        "ServiceNamespace": "rds",
+        "ResourceIds": [f"cluster:{cluster_identifier}"],
+        "ScalableDimension": "rds:cluster:ReadReplicaCount",
+    }
+
+
+def _read_scaling(answer: Any) -> ReaderScaling | None:
+    """Of one cluster and one dimension there is one target at most."""
+    for target in answer["ScalableTargets"]:
+        return ReaderScaling(least=target["MinCapacity"], most=target["MaxCapacity"])
+    return None
 
 
 def open_source(account_id: str, region: str, execution_id: str, operation_id: str, now: dt.datetime) -> Source:
@@ -142,7 +187,9 @@ def through_role(
     arn = f"arn:{partition}:iam::{account_id}:role/{settings.optional('SOURCE_ROLE_NAME')}"
     role = _role(arn, settings.optional("SOURCE_EXTERNAL_ID"), f"aurora-restore-{operation_id}"[:MAX_SESSION_NAME])
     rds, kms = role.client_of("rds", region, now), role.client_of("kms", region, now)
-    return SourceOfOtherAccount(account_id, region, rds, kms)
+    return SourceOfOtherAccount(
+        account_id, region, rds, kms, lambda: role.client_of("application-autoscaling", region, now)
+    )
 
 
 @functools.lru_cache(maxsize=4)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from utils.aurora_shapes import Cluster, Snapshot, in_order_of_deletion
-from utils.aurora_utils import Aurora
-from utils.finding import reused_name_problems
+from utils.aurora_utils import AuroraReader
+from utils.deletion_checks import backup_obstacles, final_snapshot_obstacles
+from utils.finding import other_cluster, reused_name_problems
 from utils.identifiers import name_for
-from utils.plans import SourceDeletion
+from utils.plans import SourceDeletion, SourceInstance
 from utils.protection import why_not_deletable
 from utils.request import own_tags
 from utils.restore_request import RestoreRequest
@@ -35,13 +36,17 @@ def deletion_problems(
             f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately "
             f"--region {source.region}"
         )
+    elif cluster.status == "stopped":
+        yield (
+            f"delete_source: {name!r} is stopped, and RDS deletes no stopped cluster. Drop delete_source, or start it: "
+            f"aws rds start-db-cluster --db-cluster-identifier {name} --region {source.region}"
+        )
     elif not cluster.is_available:
         yield f"delete_source: {name!r} is {cluster.status}, not available. Start again once it is."
-    elif snapshot.cluster_resource_id not in (None, cluster.resource_id):
+    elif snapshot.is_of(cluster) is False:
         yield (
-            f"delete_source: {snapshot.identifier!r} isn't of today's {name!r} ({cluster.resource_id}) but of an "
-            f"earlier cluster of that name ({snapshot.cluster_resource_id}): today's data would be nowhere. "
-            "Drop delete_source."
+            f"delete_source: {snapshot.identifier!r} isn't of today's {name!r} ({cluster.resource_id}) but of "
+            f"{other_cluster(snapshot)}: today's data would be nowhere. Drop delete_source."
         )
     elif (why := why_not_deletable(cluster, source)) is not None:
         yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."
@@ -55,11 +60,19 @@ def deletion_problems(
             f"delete_automated_backups: the snapshot that is restored, {snapshot.identifier!r}, is one of them, and "
             "what was found is never deleted. Leave it out, or restore from a manual snapshot."
         )
+    if cluster is not None:
+        if request.final_snapshot is not False:
+            yield from (f"final_snapshot: {why}" for why in final_snapshot_obstacles(cluster, source.region))
+        deletes_backups = bool(request.delete_automated_backups)
+        for why in backup_obstacles(cluster, source, deletes_them=deletes_backups):
+            yield f"delete_automated_backups: {why}"
     if request.final_snapshot is not False:
         yield from reused_name_problems(name_for("final", name, operation_id), operation_id, source)
 
 
-def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: Aurora) -> SourceDeletion:
+def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: AuroraReader) -> SourceDeletion:
+    """Return what is going to be deleted, with what it takes to bring its instances back."""
+    members = in_order_of_deletion(cluster, source.instances_of(cluster.identifier))
     return SourceDeletion(
         cluster_identifier=cluster.identifier,
         cluster_resource_id=cluster.resource_id,
@@ -67,8 +80,16 @@ def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, 
         final_snapshot_identifier=(
             None if request.final_snapshot is False else name_for("final", cluster.identifier, operation_id)
         ),
-        instance_identifiers=[
-            each.identifier for each in in_order_of_deletion(cluster, source.instances_of(cluster.identifier))
+        instance_identifiers=[each.identifier for each in members],
+        instances=[
+            SourceInstance(
+                identifier=each.identifier,
+                db_instance_class=each.settings.db_instance_class or "",
+                db_parameter_group_name=each.settings.db_parameter_group_name,
+                availability_zone=each.settings.availability_zone,
+                promotion_tier=each.settings.promotion_tier,
+            )
+            for each in members
         ],
         tags=own_tags(request, operation_id),
         delete_automated_backups=bool(request.delete_automated_backups),

@@ -7,11 +7,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from utils import settings
 from utils.aurora_settings import ClusterSettings, InstanceSettings
+from utils.aurora_shapes import Cluster, Instance
 from utils.aurora_utils import ENGINE
-from utils.aws import DENIED_CODES, error_code
+from utils.aws import error_code
+from utils.error_codes import DENIED_CODES
+from utils.left_behind import listed, shortened
 from utils.restore_request import RestoreRequest
-from utils.source_account import Source
+from utils.source_account import ReaderScaling, Source
 
 # What a new cluster takes from its source. Deletion protection is not among it: a protected production would have
 # copies that nobody can take away. Neither is Extended Support, which costs, nor the Data API, which opens a door.
@@ -38,19 +42,45 @@ LIKE_SOURCE = (
 )
 
 
+# What the writer says for all instances. The last two, and Performance Insights' key, are missed by nobody where the
+# source can't be read: RDS's own defaults are harmless.
+_OF_WRITER = (
+    *("auto_minor_version_upgrade", "db_parameter_group_name", "db_instance_class"),
+    *("ca_certificate_identifier", "monitoring_interval_seconds"),
+)
+# How the names begin that Application Auto Scaling gives to the readers that it adds. AWS's guide doesn't say it; RDS's
+# own events do ("RDS detected deletion of DB instance application-autoscaling-...").
+AUTOSCALED_PREFIX = "application-autoscaling-"
+
+
 class SourceSettings(Struct, frozen=True, kw_only=True):
-    """`instances`: the writer first."""
+    """`instances`: the writer first, without the readers that Aurora Auto Scaling added, which are `autoscaled`.
+
+    `own_keys`: how the ARNs of keys go on that work for the new cluster as well, empty for a source that is in another
+    account or region. `scaling` is None where the number of readers is fixed; `unknown` says what nobody could look at.
+    """
 
     cluster: ClusterSettings
     instances: list[InstanceSettings]
+    names: list[str] = []
+    tags: dict[str, str] = {}
+    left_behind: list[str] = []
+    autoscaled: list[str] = []
+    scaling: ReaderScaling | None = None
+    own_keys: str = ""
+    unknown: list[str] = []
 
     def value(self, name: str) -> Any:
         """Of a setting under the name that a request has for it; None where the source says nothing."""
         writer = self.instances[0] if self.instances else None
         if name == "performance_insights_retention_days":
+            # Those of an older cluster are its instances' alone, and the cluster reports that it has none.
             of_cluster = self.cluster.performance_insights_retention_days
-            return of_cluster if of_cluster is not None or writer is None else getattr(writer, name)
-        if name in ("auto_minor_version_upgrade", "db_parameter_group_name", "db_instance_class"):
+            return of_cluster or (getattr(writer, name) if writer else None) or of_cluster
+        if name == "performance_insights_kms_key_id":
+            key = writer.performance_insights_kms_key_id if writer else None
+            return key if key and self.own_keys and self.own_keys in key else None
+        if name in _OF_WRITER:
             return getattr(writer, name) if writer else None
         if name == "instance_count":
             return len(self.instances) or None
@@ -66,8 +96,10 @@ class UnreadableSource(Struct, frozen=True, kw_only=True):
 def source_settings(
     request: RestoreRequest, source: Source, identifier: str
 ) -> SourceSettings | UnreadableSource | None:
-    """None where the source isn't to be asked, or has nothing left to say."""
-    if not request.like_source or not identifier or not open_settings(request):
+    """None where the source isn't to be asked. It is also asked where request and stack say everything that a new
+    cluster can take from it: what it has beyond that isn't dropped in silence.
+    """
+    if not request.like_source or not identifier:
         return None
     if source.access == "shared":
         return UnreadableSource(why=f"of account {source.account_id} can't be seen ({source.why_no_role})")
@@ -83,7 +115,50 @@ def source_settings(
             raise
         return UnreadableSource(why=f"can't be read ({error.operation_name} is not allowed)")
     writer_first = sorted(members, key=lambda each: each.identifier != cluster.writer_identifier)
-    return SourceSettings(cluster=cluster.settings, instances=[each.settings for each in writer_first])
+    added = [
+        each
+        for each in writer_first
+        if each.identifier.startswith(AUTOSCALED_PREFIX) and each.identifier != cluster.writer_identifier
+    ]
+    fixed = [each for each in writer_first if each not in added] or writer_first[:1]
+    scaling, unknown = _scaling(source, identifier)
+    is_here = source.access == "own" and source.region == settings.region()
+    return SourceSettings(
+        cluster=cluster.settings,
+        instances=[each.settings for each in fixed],
+        names=[each.identifier for each in fixed],
+        tags=cluster.tags,
+        left_behind=[*cluster.left_behind, *_of_instances(cluster, fixed)],
+        autoscaled=[each.identifier for each in added],
+        scaling=scaling,
+        own_keys=f":kms:{source.region}:{source.account_id}:key/" if is_here else "",
+        unknown=unknown,
+    )
+
+
+def _scaling(source: Source, identifier: str) -> tuple[ReaderScaling | None, list[str]]:
+    """Return how the readers scale, and what isn't known about it."""
+    try:
+        return source.reader_scaling(identifier), []
+    except ClientError as error:
+        if error_code(error) not in DENIED_CODES:
+            raise
+        return None, [
+            "whether Aurora Auto Scaling changes the number of its readers isn't known: "
+            f"application-autoscaling:{error.operation_name} is not allowed"
+        ]
+
+
+def _of_instances(cluster: Cluster, instances: list[Instance]) -> list[str]:
+    """Return what no new instance gets, once for all that have it. What is the cluster's is its members' as well."""
+    owners: dict[str, list[str]] = {}
+    for each in instances:
+        keys = sorted(key for key in each.tags.keys() - cluster.tags.keys() if not key.startswith("aws:"))
+        tags = [f"tags: {listed(keys)}"] if keys else []
+        for text in (*each.left_behind, *tags):
+            if text not in cluster.left_behind:
+                owners.setdefault(text, []).append(each.identifier)
+    return [shortened(f"{text} (of {listed(names)})") for text, names in owners.items()]
 
 
 def open_settings(request: RestoreRequest) -> list[str]:

@@ -54,7 +54,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     master_secret_arn: str | None = None
     endpoint: str | None = None
     port: int | None = None
-    settings_changed_at: str | None = None
+    writer_changed_at: str | None = None
     data_api_enabled_at: str | None = None
     differences: list[str] = []
     login_proven_at: str | None = None
@@ -68,6 +68,11 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     resumed_from: str | None = None
     earlier_executions: list[str] = []
     notified_at: str | None = None
+
+    @property
+    def planned_instances(self) -> list[str]:
+        """The members of the cluster that the operation makes, as its plan names them."""
+        return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
 
     def entered(self, step: str) -> dt.datetime:
         """When this execution, or a redrive of it, first entered a step: its deadline counts from there."""
@@ -84,7 +89,7 @@ NO_CLUSTER: dict[str, Any] = {
     "master_secret_arn": None,
     "endpoint": None,
     "port": None,
-    "settings_changed_at": None,
+    "writer_changed_at": None,
     "data_api_enabled_at": None,
     "differences": [],
     "login_proven_at": None,

@@ -5,7 +5,9 @@ Each method is one call. Reading answers None for what doesn't exist; everything
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import datetime as dt
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
 
 
+Answer = TypeVar("Answer")
 ParameterGroup = Literal["db_cluster_parameter_group", "db_parameter_group"]
 
 
@@ -34,13 +37,21 @@ class EngineVersion(Struct, frozen=True, kw_only=True):
     """`is_offered`: clusters can be made with it. One that isn't may still be a snapshot's, and be upgraded.
 
     `capacities`: the least and the most that its serverless instances take, `log_types` what it exports, as far as RDS
-    says.
+    says; `certificates`: the CA certificates that its instances can have.
     """
 
     is_offered: bool
     upgrade_targets: list[str]
     capacities: tuple[float, float] | None = None
     log_types: list[str] = []
+    certificates: list[str] = []
+
+
+class Support(Struct, frozen=True, kw_only=True):
+    """Until when AWS supports a major version: for nothing, and for a price (RDS Extended Support)."""
+
+    standard_ends: dt.datetime | None
+    extended_ends: dt.datetime | None
 
 
 class InstanceOffer(Struct, frozen=True, kw_only=True):
@@ -105,28 +116,26 @@ class Surroundings:
         return {group["GroupId"]: group.get("VpcId", "") for group in answer["SecurityGroups"]}
 
     def parameter_group_family(self, kind: ParameterGroup, name: str) -> str | None:
-        """Which versions a group is for. Its absence has one code, whether it is a cluster's group or an instance's."""
-        absent = "DBParameterGroupNotFound"
+        """Return which versions a group is for."""
         if kind == "db_cluster_parameter_group":
-            of_cluster = none_when(
-                absent, lambda: self._rds.describe_db_cluster_parameter_groups(DBClusterParameterGroupName=name)
+            of_cluster = _none_without_group(
+                lambda: self._rds.describe_db_cluster_parameter_groups(DBClusterParameterGroupName=name)
             )
             return of_cluster["DBClusterParameterGroups"][0].get("DBParameterGroupFamily", "") if of_cluster else None
-        answer = none_when(absent, lambda: self._rds.describe_db_parameter_groups(DBParameterGroupName=name))
+        answer = _none_without_group(lambda: self._rds.describe_db_parameter_groups(DBParameterGroupName=name))
         return answer["DBParameterGroups"][0].get("DBParameterGroupFamily", "") if answer else None
 
     def parameters(self, kind: ParameterGroup, name: str) -> dict[str, str | None] | None:
         """All that a group has, by name; None for a value that RDS leaves to the engine."""
-        absent, found = "DBParameterGroupNotFound", dict[str, str | None]()
+        found: dict[str, str | None] = {}
         of_cluster = self._rds.get_paginator("describe_db_cluster_parameters")
         of_instance = self._rds.get_paginator("describe_db_parameters")
-        pages = none_when(
-            absent,
+        pages = _none_without_group(
             lambda: list(
                 of_cluster.paginate(DBClusterParameterGroupName=name)
                 if kind == "db_cluster_parameter_group"
                 else of_instance.paginate(DBParameterGroupName=name)
-            ),
+            )
         )
         for page in pages or ():
             found |= {each.get("ParameterName", ""): each.get("ParameterValue") for each in page["Parameters"]}
@@ -147,8 +156,25 @@ class Surroundings:
                 return EngineVersion(
                     capacities=capacities,
                     log_types=found.get("ExportableLogTypes", []),
+                    certificates=found.get("SupportedCACertificateIdentifiers", []),
                     is_offered=found.get("Status", "available") == "available",
                     upgrade_targets=[each.get("EngineVersion", "") for each in found.get("ValidUpgradeTarget", [])],
+                )
+        return None
+
+    def support(self, version: str) -> Support | None:
+        """Return until when a version's major is supported; None where RDS doesn't know it."""
+        major = version.partition(".")[0]
+        answer = self._rds.describe_db_major_engine_versions(Engine=ENGINE, MajorEngineVersion=major)
+        for found in answer["DBMajorEngineVersions"]:
+            if found.get("MajorEngineVersion") == major:
+                ends = {
+                    each["LifecycleSupportName"]: each["LifecycleSupportEndDate"]
+                    for each in found.get("SupportedEngineLifecycles", [])
+                }
+                return Support(
+                    standard_ends=ends.get("open-source-rds-standard-support"),
+                    extended_ends=ends.get("open-source-rds-extended-support"),
                 )
         return None
 
@@ -184,6 +210,14 @@ class Surroundings:
         }
 
 
+def _none_without_group(call: Callable[[], Answer]) -> Answer | None:
+    """Return None where the parameter group doesn't exist. A cluster's may be told by either code: its model has
+    DBClusterParameterGroupNotFound, and describing an absent one answers DBParameterGroupNotFound (CloudFormation's
+    handler of AWS::RDS::DBClusterParameterGroup, which catches both).
+    """
+    return none_when("DBClusterParameterGroupNotFound", lambda: none_when("DBParameterGroupNotFound", call))
+
+
 def _any(answers: list[bool | None]) -> bool | None:
     """Whether one says yes; None where none says anything."""
     said = [each for each in answers if each is not None]
@@ -210,8 +244,3 @@ def encryption_key(identifier: str, region: str, keys: KMSClient | None = None) 
         is_customers=found.get("KeyManager", "CUSTOMER") == "CUSTOMER",
         is_symmetric=found.get("KeySpec", "SYMMETRIC_DEFAULT") == "SYMMETRIC_DEFAULT",
     )
-
-
-def family_of(version: str) -> str:
-    """The parameter groups' family that a version needs, such as aurora-postgresql17."""
-    return f"{ENGINE}{version.split('.')[0]}"

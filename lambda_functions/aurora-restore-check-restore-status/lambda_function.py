@@ -12,11 +12,12 @@ from utils.restoration import after_check, assess, outcome_of
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """`done` means settled: every status and every pending change said so twice in a row."""
     record = work.record()
-    situation = assess(task.cluster, work.aurora(), record, task.run.now)
+    aurora = work.aurora()
+    situation = assess(task.cluster, aurora, record, task.run.now)
     deadline_hours = settings.whole_number("RESTORE_DEADLINE_HOURS")
     progress = after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours)
     if progress.answer != "done":
         return progress
-    outcome = outcome_of(task.cluster, situation, record, settings.region())
+    outcome = outcome_of(task.cluster, situation, record, aurora)
     work.state.remember(differences=outcome.differences, master_secret_arn=outcome.master_secret_arn)
     return replace(progress, differences=outcome.differences)

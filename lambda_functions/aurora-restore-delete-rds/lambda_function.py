@@ -3,7 +3,13 @@
 from utils import settings
 from utils.aurora_ending import SourceEnding
 from utils.common import Work, step
-from utils.deletion import delete_with_instances, prove_restored, prove_source, prove_unfinished
+from utils.deletion import (
+    delete_source_cluster,
+    delete_unfinished,
+    prove_restored,
+    prove_source,
+    prove_unfinished,
+)
 from utils.deletion_watch import deletion_begun
 from utils.errors import StepFailed
 from utils.payloads import DeleteProgress, DeleteTask
@@ -12,7 +18,7 @@ from utils.state import iso
 
 @step("delete-rds", DeleteTask)
 def lambda_handler(task: DeleteTask, work: Work) -> DeleteProgress:
-    """Instances first, then the cluster. Nothing is deleted before everything is proved."""
+    """Delete instances first, then the cluster. Nothing is deleted before everything is proved."""
     return clean_up(task, work) if task.run.cleaning_up else delete_source(task, work)
 
 
@@ -21,7 +27,7 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     if deletion is None:
         raise StepFailed("The plan names no source cluster to delete. Nothing was deleted. Redeploy the stack.")
     record, source = work.record(), work.aurora(deletion.region)
-    prove_restored(record, work.aurora(), task.run.target_cluster_id)
+    prove_restored(record, work.aurora(), task.run.target_cluster_id, record.planned_instances)
     cluster = prove_source(deletion, record, source)
     switching = cluster is not None and cluster.deletion_protection
     if cluster is not None and switching:
@@ -31,9 +37,7 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     elif cluster is not None:
         # Before the first call: from here on the restored cluster may be the only one left, and is never cleaned up.
         work.state.remember(source_deletion_at=record.source_deletion_at or iso(task.run.now))
-        delete_with_instances(
-            source, cluster, deletion.final_snapshot_identifier, keep_backups=not deletion.delete_automated_backups
-        )
+        delete_source_cluster(deletion, cluster, source)
     return deletion_begun(deletion, record.entered("delete-rds"), work.poll_seconds, switching=switching)
 
 
@@ -42,7 +46,7 @@ def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
     if cluster is not None:
         # From here on its absence is our doing: a resumed run makes another one.
         work.state.remember(clean_up_at=iso(task.run.now))
-        delete_with_instances(work.aurora(), cluster, final_snapshot=None, keep_backups=False)
+        delete_unfinished(cluster, work.aurora())
     return DeleteProgress(
         cluster_identifier=task.run.target_cluster_id,
         region=settings.region(),

@@ -3,6 +3,7 @@
 from msgspec import convert
 
 from utils import settings
+from utils.application_logins import RoleNames
 from utils.application_secret import ApplicationSecret
 from utils.common import Work, step
 from utils.credentials import AdminSecret, ManagedSecret, MasterLogin
@@ -29,7 +30,8 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         admin.promote(record.password_version_id)
     work.state.remember(login_proven_at=iso(task.run.now))
 
-    logins = ApplicationSecret(settings.text("APP_SECRET_ARN")).logins()
+    names = RoleNames(task.application_role, task.read_only_role)
+    logins = ApplicationSecret(settings.text("APP_SECRET_ARN"), names).logins()
     report = set_up_roles(server, master, logins, lock=task.inherited_logins == "lock", quarantine=task.quarantine)
     users = UsersReady(
         endpoint=master.host,
@@ -42,6 +44,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         roles=shortened(report.roles),
         locked_logins=shortened(report.locked_logins),
         disabled=shortened(report.disabled),
+        unfinished=shortened(report.unfinished),
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
     return users

@@ -13,7 +13,7 @@ from utils.planning import plan_restore
 from utils.plans import Plan
 from utils.request import read_request
 from utils.restore_request import RestoreRequest
-from utils.resuming import resume
+from utils.resuming import refuse_if_unknown, resume
 from utils.source_account import open_source
 from utils.starting import begin_operation, is_another_runs, operation_id_of, refuse_if_duplicate, take_target
 from utils.state import OperationRecord, OperationState
@@ -28,6 +28,8 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     if known is not None and is_another_runs(known, task.run):
         refuse_if_duplicate(request, known)
         return go_on(task, request, state, known)
+    if known is None:
+        refuse_if_unknown(request, state.operation_id, task.run)
     target = Aurora(settings.region())
     account = source_account(request, task.run.execution_id.split(":")[4])
     region = source_region(request, target.region)

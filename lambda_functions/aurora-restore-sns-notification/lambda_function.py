@@ -28,5 +28,8 @@ def compose(task: NotificationTask, end: OperationEnd) -> Message:
     if task.outcome == "planned" and task.plan:
         return notifications.planned(task.plan, execution_id)
     if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:
-        return notifications.succeeded(task.plan, task.users, task.archive, end.record, execution_id, now)
-    return notifications.failed(end.error, end.record, task.request, end.remains(), end.clean_up, execution_id)
+        known = (task.plan, task.users, task.archive, end.record)
+        return notifications.succeeded(*known, execution_id, now, end.corrects)
+    return notifications.failed(
+        end.error, end.record, task.request, end.remains(), end.clean_up, execution_id, end.asked_before
+    )

@@ -11,11 +11,13 @@ import typing
 from collections.abc import Callable
 
 from scripts.checks.expansion import source
+from scripts.checks.invocation_errors import invocation_errors_table
 from scripts.checks.machine_picture import main_picture, whole_picture
 from scripts.checks.permissions_table import permissions_table
 from scripts.local_run.costs import idle_costs, total
 from scripts.packages import materials
 from scripts.packages.wheels import TARGETS, fetched
+from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES
 from utils.restore_request import FIELD_HELP, FIELDS
 
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -23,6 +25,7 @@ README = PROJECT / "README.md"
 ARCHITECTURE = PROJECT / "documentation" / "architecture"
 GUIDE = PROJECT / "documentation" / "implementation_guide"
 OPERATIONS = PROJECT / "documentation" / "operations"
+TROUBLESHOOTING = PROJECT / "documentation" / "troubleshooting"
 
 
 def fields_table() -> str:
@@ -64,6 +67,17 @@ def alarms_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def error_codes_table() -> str:
+    """Every error code that the steps know, and what a step does about it."""
+    asked_again, waits = "asked again", "no room at the moment: asked again"
+    rows = ["| Code | What the step does, or what a person has to do |", "|---|---|"]
+    rows += [f"| `{code}` | {asked_again} |" for code in sorted(TEMPORARY_CODES)]
+    rows += [f"| `{code}` | {waits} |" for code in sorted(CAPACITY_CODES)]
+    rows += [f"| `{code}` | the message says who has to change which policy |" for code in sorted(DENIED_CODES)]
+    rows += [f"| `{code}` | {advice or 'the message says which key'} |" for code, advice in sorted(FINAL_CODES.items())]
+    return "\n".join(rows) + "\n"
+
+
 def licences_table() -> str:
     return materials.licences_table([wheel for target in TARGETS.values() for wheel in fetched(target)])
 
@@ -81,6 +95,8 @@ MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
     (GUIDE / "configuration.md", "parameters"): parameters_table,
     (GUIDE / "packages.md", "licences"): licences_table,
     (OPERATIONS / "costs.md", "idle costs"): idle_costs_table,
+    (TROUBLESHOOTING / "errors.md", "invocation errors"): invocation_errors_table,
+    (TROUBLESHOOTING / "errors.md", "error codes"): error_codes_table,
 }
 """By page and by the name of the part in it."""
 

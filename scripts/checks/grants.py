@@ -21,7 +21,7 @@ OF_EVERY_FUNCTION = {
 # encrypted snapshots): tags with what is made, keys of what is encrypted, the final snapshot of what is deleted.
 BROUGHT_ALONG = {
     "rds:CopyDBClusterSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT, *_KEY_OF_OTHER_ACCOUNT),
-    "rds:CreateDBInstance": ("rds:AddTagsToResource",),
+    "rds:CreateDBInstance": ("rds:AddTagsToResource", "iam:PassRole"),
     "rds:DeleteDBCluster": ("rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"),
     # The secret of a master login that RDS keeps is made with the caller's rights.
     "rds:ModifyDBCluster": ("secretsmanager:CreateSecret", "secretsmanager:TagResource", *_KEY_OF_SNAPSHOT),

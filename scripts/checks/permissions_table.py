@@ -16,6 +16,7 @@ _SHARED = "StatePolicy"
 _CONDITIONS = {
     "Exports": "names a bucket, a role and a key for exports",
     "HasSourceAccount": "has a SourceAccountId",
+    "Monitors": "has a MonitoringRoleArn",
     "AssumesSourceRole": "has a SourceAccountId and a SourceRoleName",
 }
 

@@ -35,6 +35,7 @@ _EXAMPLES = {
     "SourceAccountId": "444455556666",
     "ExportBucketName": "exports",
     "ExportRoleArn": "arn:aws:iam::111122223333:role/export",
+    "MonitoringRoleArn": "arn:aws:iam::111122223333:role/rds-monitoring-role",
     "ExportKmsKeyId": "arn:aws:kms:eu-central-1:111122223333:key/example",
 }
 

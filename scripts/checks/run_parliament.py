@@ -23,6 +23,8 @@ ACCEPTED = {
     # Lambda's documentation asks for exactly these for a function in a VPC: its network interfaces don't exist before.
     "RESOURCE_STAR": r"(policies/SetupDbUsersRole\..*|roles/SetupDbUsersRole\.ec2\..*)",
 }
+# Actions that are newer than parliament's own list of them; botocore's model has the calls.
+NEWER_THAN_ITS_LIST = frozenset({"rds:DescribeDBMajorEngineVersions"})
 
 
 def main(directory: Path) -> int:
@@ -31,7 +33,8 @@ def main(directory: Path) -> int:
     for path in files:
         name = f"{path.parent.name}/{path.name}"
         for finding in parliament.analyze_policy_string(path.read_text(), name, config=parliament.config).findings:
-            if not re.fullmatch(ACCEPTED.get(finding.issue, ""), name):
+            newer = finding.issue == "UNKNOWN_ACTION" and finding.detail.split()[-1] in NEWER_THAN_ITS_LIST
+            if not newer and not re.fullmatch(ACCEPTED.get(finding.issue, ""), name):
                 print(f"{name}: {finding.issue} {finding.detail} {finding.location}")
                 problems += 1
     print(f"{len(files)} files, {problems} findings")

@@ -111,7 +111,7 @@ class _Deployment:
         elif unfilled:
             found += unfilled
         if account and not found and not unfilled:
-            found = parameters.problems_in_the_account(self.aws, given)
+            found = parameters.problems_in_the_account(self.aws, given, new=new)
             if new:
                 found += leftovers(self.aws, document, given, self.options.stack_name, account)
         if found:

@@ -39,7 +39,7 @@ def refuse_another_region(aws: AwsCli, name: str) -> None:
 
 
 def make(aws: AwsCli, name: str) -> None:
-    """Encrypted, private, versioned."""
+    """Encrypted, private, versioned, reached by TLS alone; what a deployment has replaced goes after 90 days."""
     # S3 knows its oldest region by no name.
     place = [] if aws.region == "us-east-1" else ["--create-bucket-configuration", f"LocationConstraint={aws.region}"]
     aws("s3api", "create-bucket", "--bucket", name, *place)
@@ -49,6 +49,28 @@ def make(aws: AwsCli, name: str) -> None:
     encryption = ["--server-side-encryption-configuration", json.dumps(rule)]
     aws("s3api", "put-bucket-encryption", "--bucket", name, *encryption)
     aws("s3api", "put-bucket-versioning", "--bucket", name, "--versioning-configuration", "Status=Enabled")
+    partition = "aws-cn" if aws.region.startswith("cn-") else "aws-us-gov" if "-gov-" in aws.region else "aws"
+    arn = f"arn:{partition}:s3:::{name}"
+    refused = {
+        "Sid": "OnlyByTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    policy = {"Version": "2012-10-17", "Statement": [refused]}
+    aws("s3api", "put-bucket-policy", "--bucket", name, "--policy", json.dumps(policy))
+    # The stack's own template and code are current versions: they stay.
+    old = {
+        "ID": "replaced-packages",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 90},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    }
+    lifecycle = ["--lifecycle-configuration", json.dumps({"Rules": [old]})]
+    aws("s3api", "put-bucket-lifecycle-configuration", "--bucket", name, *lifecycle)
 
 
 def template_url(aws: AwsCli, bucket: str, key: str) -> str:

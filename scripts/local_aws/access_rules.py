@@ -200,6 +200,7 @@ _SERVICES: dict[str, Callable[[Call], Iterator[Need]]] = {
     "kms": _kms,
     "iam": _iam,
     "sts": _named(("RoleArn", "{}")),
+    "application-autoscaling": _named(),
     "ec2": _named(),
     "cloudwatch": _named(("AlarmName", "alarm:{}"), ("DashboardName", "dashboard/{}")),
     "events": _named(("Rule", "rule/{}"), ("Name", "rule/{}"), ("EventBusName", "event-bus/{}")),

@@ -28,7 +28,7 @@ def keys_used(call: Call) -> Iterator[Need]:
     if call.service == "rds" and call.operation.startswith(("Copy", "Restore", "Create")):
         source = parameters.get("SourceDBClusterSnapshotIdentifier") or parameters.get("SnapshotIdentifier")
         snapshot_key = stored.snapshot_key(str(source), call.account, call.region) if source else None
-        for key in (parameters.get("KmsKeyId"), snapshot_key):
+        for key in (parameters.get("KmsKeyId"), parameters.get("PerformanceInsightsKMSKeyId"), snapshot_key):
             # What is no whole ARN is RDS's to refuse.
             foreign = str(key).startswith("arn:") and str(key).split(":")[4:5] not in ([], [call.account])
             yield from _through_kms(call, key, _FOREIGN_KEY if foreign else _OWN_KEY, _key_not_accessible(key))

@@ -27,6 +27,7 @@ _RDS_TYPES = {
 }
 _RDS_LISTS = {
     "DescribeDBClusters": "cluster",
+    "DescribeDBClusterAutomatedBackups": "cluster-auto-backup",
     "DescribeDBInstances": "db",
     "DescribeDBClusterSnapshots": "cluster-snapshot",
     "DescribeDBSubnetGroups": "subgrp",

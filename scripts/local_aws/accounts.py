@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.iam.models import iam_backends
+from moto.iam.models import SERVICE_NAME_CONVERSION, iam_backends
 from moto.utilities.utils import get_partition
 
 from scripts.local_aws.credentials import Credentials, aws_client
@@ -22,6 +22,8 @@ from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.resources import deploy
 
 OPERATOR = "operator"
+# moto would call it AWSServiceRoleForrds.
+SERVICE_NAME_CONVERSION["rds"] = "RDS"
 _FULL_ACCESS = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 
 
@@ -49,6 +51,8 @@ def _new_operator(account_id: str, partition: str) -> Credentials:
     iam = iam_backends[account_id][partition]
     iam.create_user("us-east-1" if partition == "aws" else partition, OPERATOR)
     iam.put_user_policy(OPERATOR, "full-access", _FULL_ACCESS)
+    # An account in which RDS has been used. `aws iam delete-service-linked-role` makes a fresh one of it.
+    iam.create_service_linked_role("rds.amazonaws.com", "", "")
     key = iam.create_access_key(OPERATOR)
     return Credentials(key.access_key_id, key.secret_access_key)
 

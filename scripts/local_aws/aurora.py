@@ -22,9 +22,13 @@ from moto.core.utils import camelcase_to_underscores
 from moto.rds.models import rds_backends
 
 from scripts.local_aws import (  # noqa: F401 each of them registers its operations
+    aurora_automated_backups,
     aurora_clusters,
     aurora_deletions,
+    aurora_endpoints,
+    aurora_events,
     aurora_exports,
+    aurora_failover,
     aurora_global,
     aurora_groups,
     aurora_http_endpoint,
@@ -91,6 +95,10 @@ class Aurora:
         """In every account and region. What is there already stays."""
         self._world.quotas = quotas
 
+    def accept_instances_while_modifying(self, accepted: bool) -> None:
+        """Let CreateDBInstance succeed, or not, in a cluster that is being modified."""
+        self._world.accepts_instances_while_modifying = accepted
+
     def region(self, name: str, account: str | None = None) -> AuroraBackend:
         """Of the main account unless another is named. Raises KeyError for a region that doesn't exist."""
         found = backend(account or self._account_id, name)
@@ -110,6 +118,11 @@ class Aurora:
             cluster = self.region(region, account).cluster(cluster_identifier)
             moment = self._world.clock.now().strftime("%Y-%m-%d-%H-%M")
             return snapshot_of(cluster, f"rds:{cluster.identifier}-{moment}", "automated", {}).identifier
+
+    def report_event(self, cluster_identifier: str, message: str, category: str = "notification") -> None:
+        """Have RDS say of a cluster what it says of changes that it accepted and couldn't carry out."""
+        with self._world.lock:
+            aurora_events.report(self.region("us-east-1").cluster(cluster_identifier), message, category)
 
     def retire_version(self, version: str) -> None:
         """No cluster can be made or restored with this engine version any more; what has it keeps it."""
@@ -135,6 +148,25 @@ class Aurora:
             cluster = self.region(region, account).cluster(cluster_identifier)
             tags = {"aws:backup:source-resource": cluster.attributes["DbClusterResourceId"]}
             return snapshot_of(cluster, f"awsbackup:job-{uuid.uuid4()}", "awsbackup", tags).identifier
+
+    def back_up_continuously(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> str:
+        """Let a rule of AWS Backup keep a cluster's continuous backup, and return the recovery point's ARN."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            place = f"{cluster.region.partition}:backup:{cluster.region.region_name}:{cluster.region.account_id}"
+            of_it = cluster.attributes["DbClusterResourceId"].lower()
+            arn = f"arn:{place}:recovery-point:continuous:{of_it}-{uuid.uuid4().hex[:8]}"
+            cluster.attributes["AwsBackupRecoveryPointArn"] = arn
+            return arn
+
+    def hold_back_restorable_times(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> None:
+        """Let a cluster that is available be one whose restore isn't complete, as a large volume's."""
+        with self._world.lock:
+            self.region(region, account).cluster(cluster_identifier).is_restorable = False
 
     def make_unencrypted(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> None:
         """Let a cluster without a key be one from before February 2026, when there was no default encryption."""

@@ -12,7 +12,6 @@ from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_i
 from scripts.local_aws.aurora_snapshots import find_snapshot
 
 SETTINGS = {
-    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
     "BackupRetentionPeriod": "BackupRetentionPeriod",
     "CopyTagsToSnapshot": "CopyTagsToSnapshot",
     "DatabaseInsightsMode": "DatabaseInsightsMode",
@@ -34,7 +33,6 @@ SETTINGS = {
 """Parameters that are kept as they are given, and what a description calls them."""
 
 _DEFAULTS: dict[str, Any] = {
-    "AutoMinorVersionUpgrade": True,
     "BackupRetentionPeriod": 1,
     "CopyTagsToSnapshot": False,
     "DatabaseInsightsMode": "standard",
@@ -42,7 +40,6 @@ _DEFAULTS: dict[str, Any] = {
     "EngineLifecycleSupport": settings.LIFECYCLE_SUPPORT[0],
     "IAMDatabaseAuthenticationEnabled": False,
     "NetworkType": "IPV4",
-    "PerformanceInsightsEnabled": False,
     "PreferredBackupWindow": "07:00-07:30",
     "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
     "StorageType": "aurora",
@@ -53,7 +50,12 @@ _DEFAULTS: dict[str, Any] = {
     "HostedZoneId": "Z0LOCAL",
     "HttpEndpointEnabled": False,
 }
-_NOT_ON_RESTORE = {"AutoMinorVersionUpgrade", "DatabaseInsightsMode", "PreferredMaintenanceWindow"}
+_NOT_ON_RESTORE = {"DatabaseInsightsMode", "PreferredMaintenanceWindow"}
+OF_THE_INSTANCES = (
+    *("EnablePerformanceInsights", "PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod"),
+    *("MonitoringInterval", "MonitoringRoleArn"),
+)
+"""What the API's shape has for clusters, and Aurora's standard clusters leave to their instances."""
 _PLACE = (
     *("AvailabilityZones", "DBSubnetGroupName", "VpcSecurityGroupIds", "DBClusterParameterGroupName"),
     *("EngineVersion", "Port", "Tags"),
@@ -97,6 +99,13 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     That a version that the snapshot can't be upgraded to is refused, and with which code, is not verified.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
+    if any(name in parameters for name in OF_THE_INSTANCES):
+        # Whatever their values: AWS's answer to the sibling call, RestoreDBClusterToPointInTime (boto/boto3#4634).
+        message = (
+            "You can enable Performance Insights or set the Enhanced Monitoring interval only when restoring from a "
+            "source Aurora Limitless DB cluster."
+        )
+        rules.refuse("InvalidParameterCombination", message)
     if snapshot.status != "available":
         message = f"DB cluster snapshot {snapshot.identifier} is in {snapshot.status} state, not available."
         rules.refuse("InvalidDBClusterSnapshotStateFault", message)
@@ -105,12 +114,12 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     if version != old["EngineVersion"] and version not in rules.upgrade_targets(old["EngineVersion"]):
         message = f"Cannot restore a snapshot of version {old['EngineVersion']} to version {version}."
         rules.refuse("InvalidParameterCombination", message)
-    inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow", "AllocatedStorage")
+    inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow")
     attributes = {
         **{name: old[name] for name in (*inherited, "MasterUserSecret") if name in old},
         **_encryption_on_restore(region, parameters, snapshot),
     }
-    cluster = _new_cluster(region, {"Port": old["Port"], **parameters}, attributes)
+    cluster = _new_cluster(region, {"Port": snapshot.port, **parameters}, attributes)
 
     seconds, ended = region.world.durations.restore_cluster, "available"
     fault = region.world.faults.lifecycle("restore-cluster", cluster.identifier)

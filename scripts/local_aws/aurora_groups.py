@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.iam.models import iam_backends
+from moto.utilities.utils import get_partition
+
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws.aurora_region import AuroraBackend, operation
 
@@ -18,9 +21,56 @@ def create_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) 
     if name in region.groups["subgrp"]:
         rules.refuse("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
     tags = rules.tags(parameters)
+    _require_service_linked_role(region)
     group = region.add_subnet_group(name, parameters["DBSubnetGroupDescription"], parameters["SubnetIds"])
     region.group_tags[group["DBSubnetGroupArn"]] = tags
     return {"DBSubnetGroup": group}
+
+
+def _require_service_linked_role(region: AuroraBackend) -> None:
+    """RDS works with a role of its own, which a fresh account doesn't have.
+
+    The answer is AWS's as people report it (terraform-aws-modules/terraform-aws-rds#364,
+    crossplane-contrib/provider-aws#479).
+    """
+    roles = iam_backends[region.account_id][get_partition(region.region_name)].get_roles()
+    if "AWSServiceRoleForRDS" not in {role.name for role in roles}:
+        rules.refuse(
+            "InvalidParameterValue",
+            "Missing necessary credentials. Please check "
+            "http://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAM.ServiceLinkedRoles.html",
+        )
+
+
+@operation("ModifyDBSubnetGroup", "DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds")
+def modify_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The subnets are replaced by others of the same VPC (the refusal: hashicorp/terraform-provider-aws#27459)."""
+    name = parameters["DBSubnetGroupName"].lower()
+    before = region.subnet_group(name)
+    description = parameters.get("DBSubnetGroupDescription", before["DBSubnetGroupDescription"])
+    try:
+        after = region.add_subnet_group(name, description, parameters["SubnetIds"])
+        if after["VpcId"] != before["VpcId"]:
+            rules.refuse(
+                "InvalidParameterValue", "The new Subnets are not in the same Vpc as the existing subnet group"
+            )
+    except BaseException:
+        region.groups["subgrp"][name] = before
+        raise
+    return {"DBSubnetGroup": after}
+
+
+@operation("DeleteDBSubnetGroup", "DBSubnetGroupName")
+def delete_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    group = region.subnet_group(parameters["DBSubnetGroupName"].lower())
+    name = group["DBSubnetGroupName"]
+    if any(cluster.attributes["DBSubnetGroup"] == name for cluster in region.clusters.values()):
+        rules.refuse(
+            "InvalidDBSubnetGroupStateFault",
+            f"Cannot delete the subnet group '{name}' because at least one database cluster is still using it.",
+        )
+    del region.groups["subgrp"][name]
+    return {}
 
 
 @operation("DescribeDBSubnetGroups", "DBSubnetGroupName", *_PAGE)
@@ -68,7 +118,7 @@ def _create(region: AuroraBackend, parameters: rules.Parameters, kind: str, shap
 
 
 def _describe(region: AuroraBackend, parameters: rules.Parameters, kind: str, shape: str) -> dict[str, Any]:
-    families = sorted({rules.family(version) for version in rules.ENGINE_VERSIONS})
+    families = sorted(region.default_groups[kind])
     groups = {
         f"default.{each}": _group(region, kind, shape, f"default.{each}", each, f"Default parameter group for {each}")
         for each in families

@@ -7,6 +7,7 @@ from typing import Any
 from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws import aurora_setting_rules as settings
+from scripts.local_aws.aurora_managed_password import managed_password_applied
 from scripts.local_aws.aurora_modifications import performance_insights_of, reset_pending_password
 from scripts.local_aws.aurora_records import Cluster, Instance
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
@@ -43,6 +44,7 @@ _THE_CLUSTER_S = (
     "DatabaseInsightsMode",
 )
 """What a member can't have of its own."""
+_BEING_CHANGED = ("modifying", "resetting-master-credentials")
 
 
 @operation(
@@ -51,7 +53,7 @@ _THE_CLUSTER_S = (
     *("DBParameterGroupName", "DBSubnetGroupName", "Tags", *_SETTINGS, *_THE_CLUSTER_S),
 )
 def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The first one starts the cluster's server."""
+    """The first one that is available starts the cluster's server, and is its writer."""
     for name in _THE_CLUSTER_S:
         if name in parameters:
             message = f"The requested DB Instance will be a member of a DB Cluster. Set {name} for the DB Cluster."
@@ -62,7 +64,8 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
         rules.refuse("InvalidParameterCombination", f"The engine {engine} requires DBClusterIdentifier.")
     region.check_free(identifier, "DBInstanceAlreadyExists", "DB instance")
     cluster = region.cluster(parameters["DBClusterIdentifier"])
-    if cluster.status != "available":
+    accepted = {"available", *(_BEING_CHANGED if region.world.accepts_instances_while_modifying else ())}
+    if cluster.status not in accepted:
         message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
         rules.refuse("InvalidDBClusterStateFault", message)
     instance = Instance(region, identifier, _attributes(region, cluster, parameters), rules.tags(parameters))
@@ -118,7 +121,9 @@ def _begin(instance: Instance) -> None:
 
     def available() -> None:
         instance.enter("available", durations.settle, then=settle)
+        cluster.elect_writer()
         reset_pending_password(cluster)
+        managed_password_applied(cluster)
 
     def settle() -> None:
         instance.enter(_settling(instance), durations.settle, then=settled)
@@ -128,11 +133,11 @@ def _begin(instance: Instance) -> None:
         reset_pending_password(cluster)
 
     fault = world.faults.lifecycle("create-instance", instance.identifier)
-    if fault:
-        seconds = durations.create_instance * fault.at_percent / 100
+    seconds = durations.create_instance * (fault.at_percent / 100 if fault else 1)
+    if fault and fault.status != "available":
         instance.enter("creating", seconds, then=lambda: instance.rest(fault.status))
     else:
-        instance.enter("creating", durations.create_instance, then=start_server)
+        instance.enter("creating", seconds, then=start_server)
 
 
 def _settling(instance: Instance) -> str:
@@ -178,6 +183,7 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     def gone() -> None:
         del region.instances[instance.identifier]
         cluster.members.remove(instance)
+        cluster.elect_writer()
         if not cluster.members:
             region.world.work(cluster.postgres.stop, f"stop {cluster.identifier}")
 

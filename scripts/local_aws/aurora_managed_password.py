@@ -68,7 +68,13 @@ def begin_to_manage(cluster: Cluster, key_id: str | None) -> str:
 
 
 def managed_password_applied(cluster: Cluster) -> None:
-    if cluster.manages_password:
+    """Have the secret become active once PostgreSQL has its password and there is an instance to log in to.
+
+    Without a member it stays `creating`: CloudFormation's handler doesn't wait for it then (BaseHandlerStd of
+    AWS::RDS::DBCluster, isMasterUserSecretStabilized).
+    """
+    reachable = any(member.status not in ("creating", "deleting") for member in cluster.members)
+    if cluster.manages_password and cluster.pending_password is None and reachable:
         cluster.attributes["MasterUserSecret"] = {**cluster.attributes["MasterUserSecret"], "SecretStatus": "active"}
 
 

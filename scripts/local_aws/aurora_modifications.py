@@ -7,7 +7,8 @@ from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws import aurora_setting_rules as settings
-from scripts.local_aws.aurora_clusters import IDLE, SETTINGS, with_settings
+from scripts.local_aws.aurora_clusters import IDLE, OF_THE_INSTANCES, SETTINGS, with_settings
+from scripts.local_aws.aurora_events import report
 from scripts.local_aws.aurora_managed_password import (
     begin_to_manage,
     check_management,
@@ -32,9 +33,13 @@ _PERFORMANCE_INSIGHTS = (
     *(name for name in SETTINGS if name not in _NOT_ON_MODIFY),
 )
 def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Everything is applied at once, whatever ApplyImmediately says; only a password takes its time."""
+    """Everything is applied at once, whatever ApplyImmediately says; only a password takes its time.
+
+    An EngineVersion isn't known here: without an instance RDS refuses it (hashicorp/terraform-provider-aws#30131).
+    """
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     settings.check_cluster_settings(parameters)
+    _check_insights(cluster, parameters)
     check_management(cluster, parameters)
     password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
     before = cluster.attributes
@@ -61,6 +66,17 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     else:
         reset_pending_password(cluster)
     return {"DBCluster": cluster.describe()}
+
+
+def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
+    """The Aurora guide ("Modifying an Amazon Aurora DB cluster") has these among what doesn't apply to its clusters,
+    and sends Performance Insights together with the advanced mode of Database Insights. The code isn't verified.
+    """
+    modes = (parameters.get("DatabaseInsightsMode"), cluster.attributes["DatabaseInsightsMode"])
+    asked = [name for name in OF_THE_INSTANCES if name in parameters]
+    if asked and "advanced" not in modes:
+        message = f"{', '.join(asked)} can't be set for an Aurora DB cluster. Set it for its DB instances."
+        rules.refuse("InvalidParameterCombination", message)
 
 
 def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
@@ -113,24 +129,35 @@ def _modified(cluster: Cluster) -> None:
 def reset_pending_password(cluster: Cluster) -> None:
     """For a third of the time the status still reads `available`, then `resetting-master-credentials`.
 
-    Without an available instance the change stays pending until there is one. A fault lets it stay for ever.
+    It is applied without any instance, too: CloudFormation's handler resets the password of each cluster that it has
+    restored, before there is one, and waits until nothing is pending. With instances it waits until one is available.
+    A fault lets it stay pending for ever.
     """
     password = cluster.pending_password
-    reachable = cluster.status == "available" and any(member.status == "available" for member in cluster.members)
+    members = cluster.members
+    reachable = cluster.status == "available" and (
+        not members or any(member.status in ("available", "creating") for member in members)
+    )
     if password is None or cluster.password_reset_begun or not reachable:
         return
     cluster.password_reset_begun = True
-    seconds = cluster.region.world.durations.reset_master_password
+    durations = cluster.region.world.durations
+    seconds = durations.reset_master_password if members else durations.reset_without_instances
     never = cluster.region.world.faults.lifecycle("reset-master-password", cluster.identifier)
 
-    def apply() -> None:
+    def change() -> None:
+        if never:
+            report(cluster, "An attempt to reset the master password for the DB cluster has failed.", "failure")
+        else:
+            cluster.postgres.set_password(cluster.attributes["MasterUsername"], password)
+
+    def applied() -> None:
         cluster.rest()
         if not never:
-            cluster.postgres.set_password(cluster.attributes["MasterUsername"], password)
             cluster.pending_password = None
             managed_password_applied(cluster)
 
     def reset() -> None:
-        cluster.enter("resetting-master-credentials", seconds * 2 / 3, then=apply)
+        cluster.enter("resetting-master-credentials", seconds * 2 / 3, then=applied, work=change)
 
     cluster.enter("available", seconds / 3, then=reset)

@@ -55,6 +55,7 @@ _PARAMETERS = {
         _Parameter("max_wal_senders", "20", allowed="5-262143"),
         _Parameter("max_worker_processes", "GREATEST({DBInstanceVCPU*2},8)", allowed="0-262143"),
         _Parameter("password_encryption", None, "string", "md5,scram-sha-256", static=False),
+        _Parameter("rds.babelfish_status", "off", "string", "on,off,datatypesonly"),
         _Parameter("rds.extensions", "aws_lambda,aws_s3,pg_cron", "list", source="system", modifiable=False),
         _Parameter("rds.force_ssl", "0", "boolean", "0,1", static=False),
         _Parameter("rds.log_retention_period", "4320", allowed="1440-10080", static=False),
@@ -85,16 +86,14 @@ def describe_db_cluster_parameters(region: AuroraBackend, parameters: rules.Para
 def describe_db_parameters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Whatever is watched here is the cluster's; a group of instances that exists sets none of it."""
     name = parameters["DBParameterGroupName"].lower()
-    if name not in region.groups["pg"] and name.removeprefix("default.") not in rules.FAMILIES:
+    if region.group_family("pg", name) is None:
         rules.refuse("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}")
     return {"Parameters": []}
 
 
 def _family(region: AuroraBackend, name: str) -> str:
-    if name in region.groups["cluster-pg"]:
-        return str(region.groups["cluster-pg"][name]["DBParameterGroupFamily"])
-    family = name.removeprefix("default.")
-    if not name.startswith("default.") or family not in rules.FAMILIES:
+    family = region.group_family("cluster-pg", name)
+    if family is None:
         rules.refuse("DBParameterGroupNotFound", f"DBClusterParameterGroup not found: {name}")
     return family
 

@@ -39,20 +39,6 @@ def check_copies(region: AuroraBackend) -> None:
         rules.refuse("SnapshotQuotaExceeded", message)
 
 
-def check_retained_backups(region: AuroraBackend) -> None:
-    """Automated backups that outlive their cluster, one set of each."""
-    most = region.world.quotas.retained_automated_backups
-    living = {each.attributes["DbClusterResourceId"] for each in region.clusters.values()}
-    retained = {
-        each.attributes["DbClusterResourceId"]
-        for each in region.cluster_snapshots.values()
-        if each.attributes["SnapshotType"] == "automated" and each.attributes["DbClusterResourceId"] not in living
-    }
-    if len(retained) >= most:
-        message = f"You can't retain the automated backups of more than {most} deleted DB clusters."
-        rules.refuse("DBClusterAutomatedBackupQuotaExceededFault", message)
-
-
 def _manual_snapshots(region: AuroraBackend) -> int:
     """Neither automated ones count nor AWS Backup's."""
     return sum(each.attributes["SnapshotType"] == "manual" for each in region.cluster_snapshots.values())

@@ -102,11 +102,19 @@ class Resource:
         return min(1, (self.region.world.clock.time() - self.since) / (self.due - self.since))
 
 
+def without_standard_storage(attributes: dict[str, Any]) -> dict[str, Any]:
+    """As clusters and snapshots are described: "The storage type isn't returned when you set it to aurora." (API
+    reference of CreateDBCluster; so do all of Cloud Custodian's recordings of clusters.) Instances do say it.
+    """
+    return {name: value for name, value in attributes.items() if (name, value) != ("StorageType", "aurora")}
+
+
 class Snapshot(Resource):
-    """A cluster snapshot."""
+    """A cluster snapshot. `port`: the cluster's, which a restore keeps and no description tells."""
 
     kind = "cluster-snapshot"
     volume: Volume
+    port: int
 
     def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
         super().__init__(region, identifier, attributes, tags)
@@ -124,15 +132,15 @@ class Snapshot(Resource):
         self.region.world.work(self.volume.discard, f"discard {self.identifier}")
 
     def describe(self) -> dict[str, Any]:
-        described = {
-            **self.attributes,
+        return {
+            **without_standard_storage(self.attributes),
             "DBClusterSnapshotIdentifier": self.identifier,
             "DBClusterSnapshotArn": self.arn,
             "Status": self.status,
             "PercentProgress": int(self.elapsed * self.reaches_percent),
+            "SnapshotCreateTime": self.created_at,
             "TagList": rules.tag_list(self.tags),
         }
-        return described if self.status == "creating" else described | {"SnapshotCreateTime": self.created_at}
 
 
 class Instance(Resource):
@@ -181,20 +189,28 @@ class Cluster(Resource):
         self.manages_password = False
         self.global_cluster: str | None = None
         self.password_reset_begun = False
+        self.writer: Instance | None = None
+        # What it was made from is all there, so that it can be backed up itself.
+        self.is_restorable = True
 
-    @property
-    def writer(self) -> Instance | None:
-        return self.members[0] if self.members else None
+    def elect_writer(self) -> None:
+        """Keep the writer, or have the first available member become it.
+
+        Which one becomes the first writer isn't documented; it is whichever is ready first, whatever its promotion
+        tier (hashicorp/terraform-provider-aws#11324, terraform-aws-modules/terraform-aws-rds-aurora#333).
+        """
+        if self.writer not in self.members:
+            self.writer = next((each for each in self.members if each.status == "available"), None)
 
     def describe(self) -> dict[str, Any]:
         """Both endpoints are the cluster's one server: it answers as soon as the first instance is available."""
         pending = {"PendingModifiedValues": {"MasterUserPassword": "****"}} if self.pending_password else {}
         restorable = {"EarliestRestorableTime": self.created_at, "LatestRestorableTime": self.region.world.clock.now()}
         return {
-            **self.attributes,
+            **without_standard_storage(self.attributes),
             **pending,
             **({"GlobalClusterIdentifier": self.global_cluster} if self.global_cluster else {}),
-            **(restorable if self.status == "available" else {}),
+            **(restorable if self.is_restorable and self.status != "creating" else {}),
             "DBClusterIdentifier": self.identifier,
             "DBClusterArn": self.arn,
             "Status": self.status,

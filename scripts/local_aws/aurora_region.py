@@ -34,8 +34,12 @@ class AuroraBackend(BaseBackend):
         self.clusters: dict[str, Cluster] = {}
         self.instances: dict[str, Instance] = {}
         self.cluster_snapshots: dict[str, Snapshot] = {}
+        self.events: list[dict[str, Any]] = []
         self.export_tasks: dict[str, ExportTask] = {}
+        self.retained_backups: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, dict[str, dict[str, Any]]] = {"subgrp": {}, "cluster-pg": {}, "pg": {}}
+        # The families of which RDS has made its default groups here: each with the first that named no group.
+        self.default_groups: dict[str, set[str]] = {"cluster-pg": set(), "pg": set()}
         self.group_parameters: dict[str, dict[str, tuple[str, str]]] = {}
         self.group_tags: dict[str, dict[str, str]] = {}
 
@@ -150,16 +154,20 @@ class AuroraBackend(BaseBackend):
         return [{"VpcSecurityGroupId": each, "Status": "active"} for each in found]
 
     def parameter_group(self, kind: str, name: str | None, engine_version: str) -> str:
-        """The name of a parameter group that fits the version; the version's default group if none is named."""
+        """The name of a parameter group that fits the version; the version's default group if none is named.
+
+        That one is made with the first cluster or instance that names none, and can't be named before: RDS answers
+        "DBClusterParameterGroup not found: default.aurora5.6" (aws/aws-cdk#719, #2512).
+        """
         family = rules.family(engine_version)
-        if name is None or name == f"default.{family}":
+        if name is None:
+            self.default_groups[kind].add(family)
             return f"default.{family}"
-        group = self.groups[kind].get(name.lower())
-        if group is None and not name.startswith("default."):
+        actual = self.group_family(kind, name)
+        if actual is None:
             what = "DBClusterParameterGroup" if kind == "cluster-pg" else "DBParameterGroup"
             code = "DBClusterParameterGroupNotFound" if kind == "cluster-pg" else "DBParameterGroupNotFound"
             rules.refuse(code, f"{what} not found: {name}")
-        actual = group["DBParameterGroupFamily"] if group else name.removeprefix("default.")
         if actual != family:
             rules.refuse(
                 "InvalidParameterCombination",
@@ -167,6 +175,14 @@ class AuroraBackend(BaseBackend):
                 f"Please use a Parameter Group with DBParameterGroupFamily {family}",
             )
         return name.lower()
+
+    def group_family(self, kind: str, name: str) -> str | None:
+        """None for a group that isn't there."""
+        default = name.lower().removeprefix("default.")
+        if name.lower().startswith("default."):
+            return default if default in self.default_groups[kind] else None
+        group = self.groups[kind].get(name.lower())
+        return str(group["DBParameterGroupFamily"]) if group else None
 
     # Tags; permissions are checked against them
 

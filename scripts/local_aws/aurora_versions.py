@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from scripts.local_aws import aurora_rules as rules
@@ -59,6 +60,44 @@ def _described(version: str, retired: set[str]) -> dict[str, Any]:
             if later not in retired
         ],
     }
+
+
+# The last days of each major version's standard support, and of its paid Extended Support. The answer's form, and the
+# days of 17, are those of AWS's example in the CLI's reference (describe-db-major-engine-versions); the days of the
+# others, a year before each, are those of the release calendar in the Release Notes for Aurora PostgreSQL.
+_SUPPORT_ENDS = {
+    "13": (dt.date(2026, 2, 28), dt.date(2029, 2, 28)),
+    "14": (dt.date(2027, 2, 28), dt.date(2030, 2, 28)),
+    "15": (dt.date(2028, 2, 29), dt.date(2031, 2, 28)),
+    "16": (dt.date(2029, 2, 28), dt.date(2032, 2, 29)),
+    "17": (dt.date(2030, 2, 28), dt.date(2033, 2, 28)),
+}
+
+
+@operation("DescribeDBMajorEngineVersions", "Engine", "MajorEngineVersion", "MaxRecords", "Marker")
+def describe_db_major_engine_versions(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    majors = [
+        {
+            "Engine": rules.ENGINE,
+            "MajorEngineVersion": major,
+            "SupportedEngineLifecycles": [
+                _lifecycle("open-source-rds-standard-support", standard),
+                _lifecycle("open-source-rds-extended-support", extended, standard + dt.timedelta(days=1)),
+            ],
+        }
+        for major, (standard, extended) in _SUPPORT_ENDS.items()
+        if parameters.get("Engine", rules.ENGINE) == rules.ENGINE
+        and parameters.get("MajorEngineVersion", major) == major
+    ]
+    found, marker = rules.page(majors, parameters)
+    return {"DBMajorEngineVersions": found, "Marker": marker}
+
+
+def _lifecycle(name: str, last: dt.date, first: dt.date | None = None) -> dict[str, Any]:
+    """Deviation: when standard support began isn't said."""
+    ends = {"LifecycleSupportEndDate": dt.datetime.combine(last, dt.time(23, 59, 59, 999_000), dt.UTC)}
+    begins = {"LifecycleSupportStartDate": dt.datetime.combine(first, dt.time(), dt.UTC)} if first else {}
+    return {"LifecycleSupportName": name, **begins, **ends}
 
 
 @operation(

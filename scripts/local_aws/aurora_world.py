@@ -24,7 +24,9 @@ class Durations:
     create_cluster: float = 300
     create_instance: float = 540
     reset_master_password: float = 45
+    reset_without_instances: float = 180
     modify_cluster: float = 60
+    failover: float = 30
     create_snapshot: float = 180
     copy_snapshot: float = 1500
     export_snapshot: float = 1800
@@ -38,20 +40,23 @@ class Durations:
 
 @dataclasses.dataclass(frozen=True)
 class Quotas:
-    """How many an account may have in a region. The defaults are AWS's; that of retained backups isn't verified."""
+    """How many an account may have in a region. The defaults are AWS's. Backups of as many clusters can be retained."""
 
     clusters: int = 40
     instances: int = 40
     manual_cluster_snapshots: int = 100
     copies_in_progress: int = 5
     export_tasks_in_progress: int = 5
-    retained_automated_backups: int = 40
     global_clusters: int = 5
 
 
 @dataclasses.dataclass
 class World:
-    """What all regions share."""
+    """What all regions share.
+
+    Whether RDS creates an instance in a cluster that is being modified isn't known: CloudFormation and Terraform wait
+    before they ask. It is refused here unless `accepts_instances_while_modifying` says otherwise.
+    """
 
     clock: Clock
     faults: Faults
@@ -61,6 +66,7 @@ class World:
     quotas: Quotas = dataclasses.field(default_factory=Quotas)
     global_clusters: dict[str, dict[str, GlobalCluster]] = dataclasses.field(default_factory=dict)
     retired_versions: set[str] = dataclasses.field(default_factory=set)
+    accepts_instances_while_modifying: bool = False
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
     _threads: list[threading.Thread] = dataclasses.field(default_factory=list)
 

@@ -25,17 +25,19 @@ from scripts.local_aws.template import Template, read
 
 _UNKNOWN = "{{known after apply}}"
 _STACK = "AWS::CloudFormation::Stack"
+# Attributes that are lists: an endpoint's are pairs of a hosted zone and a name.
+_LISTS = ("DnsEntries",)
 UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 
 
-class _Unknown(Mapping[str, str]):
+class _Unknown(Mapping[str, Any]):
     """The attributes of a resource that doesn't exist yet: each has some value."""
 
-    def __init__(self, known: Mapping[str, str] | None = None) -> None:
+    def __init__(self, known: Mapping[str, Any] | None = None) -> None:
         self._known = known or {}
 
-    def __getitem__(self, name: str) -> str:
-        return self._known.get(name, _UNKNOWN)
+    def __getitem__(self, name: str) -> Any:
+        return self._known.get(name, [f"{_UNKNOWN}:{_UNKNOWN}"] if name in _LISTS else _UNKNOWN)
 
     def __contains__(self, name: object) -> bool:
         return True
@@ -274,6 +276,8 @@ class Stacks:
         if kept is not None and not changed:
             return kept.made, None
         replaces = kept is not None and updates.replaces(kind, changed)
+        if kept is not None and replaces:
+            updates.refuse_same_name(kind, kept.properties, properties)
         verb = "CREATE" if kept is None else "UPDATE"
         reason = "Requested update requires the creation of a new physical resource; hence creating one."
         physical = "" if kept is None else kept.made.ref

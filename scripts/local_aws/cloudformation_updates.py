@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.local_aws import resources, resources_identity
-from scripts.local_aws.deployment import Deployment, Properties, only, policy
+from scripts.local_aws import resources, resources_data, resources_identity, resources_monitoring, resources_network
+from scripts.local_aws.deployment import Deployment, Properties, only, policy, tag_map, tags
 from scripts.local_aws.intrinsics import Created, TemplateError, text
 
 Apply = Callable[[Deployment, Created, Properties, Properties], Created]
@@ -65,7 +65,14 @@ def _machine(deployment: Deployment, made: Created, old: Properties, new: Proper
 
 
 def _machine_alias(deployment: Deployment, made: Created, old: Properties, new: Properties) -> Created:
+    """An alias is one state machine's: its ARN has the machine's name, and its versions are that machine's.
+
+    What AWS answers to another machine's version isn't verified; the stricter reading is taken.
+    """
     routes = resources.machine_routes(new)
+    for route in routes:
+        if text(route["StateMachineVersionArn"]).rpartition(":")[0] != made.ref.rpartition(":")[0]:
+            raise TemplateError(f"{route['StateMachineVersionArn']} is no version of the alias's state machine")
     given = only(new, "Description")
     deployment.call(
         "stepfunctions", "update_state_machine_alias", given, stateMachineAliasArn=made.ref, routingConfiguration=routes
@@ -84,6 +91,12 @@ def _role(deployment: Deployment, made: Created, old: Properties, new: Propertie
     attached = set(map(text, new.get("ManagedPolicyArns") or []))
     for arn in set(map(text, old.get("ManagedPolicyArns") or [])) - attached:
         deployment.call("iam", "detach_role_policy", {}, RoleName=made.ref, PolicyArn=arn)
+    if "PermissionsBoundary" in changed_properties(old, new):
+        if boundary := new.get("PermissionsBoundary"):
+            given = {"PermissionsBoundary": boundary}
+            deployment.call("iam", "put_role_permissions_boundary", given, RoleName=made.ref)
+        else:
+            deployment.call("iam", "delete_role_permissions_boundary", {}, RoleName=made.ref)
     resources_identity.give(deployment, made.ref, new)
     return made
 
@@ -105,6 +118,12 @@ def _log_group(deployment: Deployment, made: Created, old: Properties, new: Prop
         deployment.call("logs", "put_retention_policy", only(new, "RetentionInDays"), logGroupName=made.ref)
     else:
         deployment.call("logs", "delete_retention_policy", {}, logGroupName=made.ref)
+    if "KmsKeyId" in changed_properties(old, new):
+        resources_monitoring.check_log_key(deployment, text(new["KmsKeyId"]), made.ref)
+        deployment.call("logs", "associate_kms_key", only(new, "KmsKeyId"), logGroupName=made.ref)
+    if "Tags" in changed_properties(old, new):
+        arn = made.attributes["Arn"].removesuffix(":*")
+        deployment.call("logs", "tag_resource", {}, resourceArn=arn, tags=tag_map(new))
     return made
 
 
@@ -122,11 +141,33 @@ def _table(deployment: Deployment, made: Created, old: Properties, new: Properti
     ):
         if key in changed:
             deployment.call("dynamodb", operation, only(new, key), TableName=made.ref)
+    if "SSESpecification" in changed:
+        encryption = resources_data.table_encryption(new)
+        deployment.call("dynamodb", "update_table", {}, TableName=made.ref, SSESpecification=encryption)
+    if "Tags" in changed:
+        deployment.call("dynamodb", "tag_resource", {}, ResourceArn=made.attributes["Arn"], Tags=tags(new))
+    return made
+
+
+def _topic(deployment: Deployment, made: Created, old: Properties, new: Properties) -> Created:
+    value = text(new.get("KmsMasterKeyId", ""))
+    given = {"AttributeName": "KmsMasterKeyId", "AttributeValue": value}
+    deployment.call("sns", "set_topic_attributes", given, TopicArn=made.ref)
     return made
 
 
 def _secret(deployment: Deployment, made: Created, old: Properties, new: Properties) -> Created:
-    deployment.call("secretsmanager", "update_secret", only(new, "Description", "KmsKeyId"), SecretId=made.ref)
+    """A change of how the value is made makes another, whatever people have written into the secret since.
+
+    So also one of SecretStringTemplate alone: aws-cloudformation/cloudformation-coverage-roadmap#1161 and #2210. The
+    value until then stays as the version AWSPREVIOUS.
+    """
+    changed = changed_properties(old, new)
+    given = only(new, *({"Description", "KmsKeyId"} & changed))
+    if changed & {"GenerateSecretString", "SecretString"}:
+        given["SecretString"] = resources_data.secret_value(deployment, new)
+    if given:
+        deployment.call("secretsmanager", "update_secret", given, SecretId=made.ref)
     return made
 
 
@@ -137,13 +178,52 @@ def _key(deployment: Deployment, made: Created, old: Properties, new: Properties
         deployment.call("kms", "put_key_policy", {}, KeyId=made.ref, PolicyName="default", Policy=document)
     if "Description" in changed:
         deployment.call("kms", "update_key_description", {}, KeyId=made.ref, Description=text(new["Description"]))
+    if "Tags" in changed:
+        labels = [{"TagKey": each["Key"], "TagValue": each["Value"]} for each in tags(new)]
+        deployment.call("kms", "tag_resource", {}, KeyId=made.ref, Tags=labels)
     return made
 
 
 def _subnet_group(deployment: Deployment, made: Created, old: Properties, new: Properties) -> Created:
-    given = only(new, "DBSubnetGroupDescription", "SubnetIds")
-    deployment.call("rds", "modify_db_subnet_group", given, DBSubnetGroupName=made.ref)
+    if changed_properties(old, new) - {"Tags"}:
+        given = only(new, "DBSubnetGroupDescription", "SubnetIds")
+        deployment.call("rds", "modify_db_subnet_group", given, DBSubnetGroupName=made.ref)
+    if "Tags" in changed_properties(old, new):
+        arn = deployment.arn("rds", f"subgrp:{made.ref}")
+        deployment.call("rds", "add_tags_to_resource", {}, ResourceName=arn, Tags=tags(new))
     return made
+
+
+def _security_group(deployment: Deployment, made: Created, old: Properties, new: Properties) -> Created:
+    for direction in ("Ingress", "Egress"):
+        before, after = (each.get(f"SecurityGroup{direction}") or [] for each in (old, new))
+        for rule in before:
+            if rule not in after:
+                resources_network.change_rule(deployment, "revoke", direction, made.ref, rule)
+        for rule in after:
+            if rule not in before:
+                resources_network.change_rule(deployment, "authorize", direction, made.ref, rule)
+    _tag_in_ec2(deployment, made, new)
+    return made
+
+
+def _vpc_endpoint(deployment: Deployment, made: Created, old: Properties, new: Properties) -> Created:
+    """What is listed is replaced: what is new is added, what is gone is taken away."""
+    resources_network.check_endpoint(deployment, new, made.ref)
+    given: Properties = only(new, *({"PrivateDnsEnabled", "PolicyDocument"} & changed_properties(old, new)))
+    for name in ("RouteTableIds", "SecurityGroupIds", "SubnetIds"):
+        before, after = (list(map(text, each.get(name) or [])) for each in (old, new))
+        added, removed = [each for each in after if each not in before], [each for each in before if each not in after]
+        given |= ({f"Add{name}": added} if added else {}) | ({f"Remove{name}": removed} if removed else {})
+    if given:
+        deployment.call("ec2", "modify_vpc_endpoint", given, VpcEndpointId=made.ref)
+    _tag_in_ec2(deployment, made, new)
+    return made
+
+
+def _tag_in_ec2(deployment: Deployment, made: Created, new: Properties) -> None:
+    if labels := tags(new):
+        deployment.call("ec2", "create_tags", {}, Resources=[made.ref], Tags=labels)
 
 
 def changed_properties(old: Properties, new: Properties) -> set[str]:
@@ -153,7 +233,10 @@ def changed_properties(old: Properties, new: Properties) -> set[str]:
 
 UPDATES: dict[str, Update] = {
     "AWS::Lambda::Function": Update(
-        _words("Architectures Code Description Environment Handler Layers MemorySize Role Runtime Timeout VpcConfig"),
+        _words(
+            "Architectures Code DeadLetterConfig Description Environment Handler Layers MemorySize Role Runtime "
+            "Timeout VpcConfig"
+        ),
         _words("FunctionName PackageType"),
         _function,
     ),
@@ -184,12 +267,14 @@ UPDATES: dict[str, Update] = {
         _words("DeploymentPreference Description RoutingConfiguration"), _words("Name"), _machine_alias
     ),
     "AWS::IAM::Role": Update(
-        _words("AssumeRolePolicyDocument ManagedPolicyArns Policies"), _words("Path RoleName"), _role
+        _words("AssumeRolePolicyDocument ManagedPolicyArns PermissionsBoundary Policies"),
+        _words("Path RoleName"),
+        _role,
     ),
     "AWS::IAM::ManagedPolicy": Update(
         _words("PolicyDocument"), _words("Description ManagedPolicyName Path"), _managed_policy
     ),
-    "AWS::Logs::LogGroup": Update(_words("RetentionInDays"), _words("LogGroupName"), _log_group),
+    "AWS::Logs::LogGroup": Update(_words("KmsKeyId RetentionInDays Tags"), _words("LogGroupName"), _log_group),
     "AWS::Logs::MetricFilter": Update(
         _words("FilterPattern MetricTransformations"), _words("FilterName LogGroupName"), again=True
     ),
@@ -222,29 +307,69 @@ UPDATES: dict[str, Update] = {
         _schedule,
     ),
     "AWS::SNS::Subscription": Update(replacing=_words("Endpoint Protocol TopicArn")),
-    "AWS::SNS::TopicPolicy": Update(_words("PolicyDocument"), again=True),
-    "AWS::SNS::Topic": Update(replacing=_words("TopicName")),
-    "AWS::SQS::QueuePolicy": Update(_words("PolicyDocument"), again=True),
+    "AWS::SNS::TopicPolicy": Update(_words("PolicyDocument Topics"), again=True),
+    "AWS::SNS::Topic": Update(_words("KmsMasterKeyId"), _words("TopicName"), _topic),
+    "AWS::SQS::QueuePolicy": Update(_words("PolicyDocument Queues"), again=True),
     "AWS::SQS::Queue": Update(replacing=_words("QueueName")),
     "AWS::DynamoDB::Table": Update(
-        _words("DeletionProtectionEnabled PointInTimeRecoverySpecification TimeToLiveSpecification"),
+        _words(
+            "DeletionProtectionEnabled PointInTimeRecoverySpecification SSESpecification Tags TimeToLiveSpecification"
+        ),
         _words("AttributeDefinitions KeySchema TableName"),
         _table,
     ),
-    "AWS::SecretsManager::Secret": Update(_words("Description KmsKeyId"), _words("Name"), _secret),
-    "AWS::KMS::Key": Update(_words("Description KeyPolicy"), _words("KeySpec KeyUsage MultiRegion"), _key),
-    "AWS::RDS::DBSubnetGroup": Update(
-        _words("DBSubnetGroupDescription SubnetIds"), _words("DBSubnetGroupName"), _subnet_group
+    "AWS::SecretsManager::Secret": Update(
+        _words("Description GenerateSecretString KmsKeyId SecretString"), _words("Name"), _secret
     ),
-    "AWS::EC2::SecurityGroup": Update(replacing=_words("GroupDescription GroupName VpcId")),
+    "AWS::KMS::Key": Update(_words("Description KeyPolicy Tags"), _words("KeySpec KeyUsage MultiRegion"), _key),
+    "AWS::RDS::DBSubnetGroup": Update(
+        _words("DBSubnetGroupDescription SubnetIds Tags"), _words("DBSubnetGroupName"), _subnet_group
+    ),
+    "AWS::EC2::SecurityGroup": Update(
+        _words("SecurityGroupEgress SecurityGroupIngress Tags"),
+        _words("GroupDescription GroupName VpcId"),
+        _security_group,
+    ),
     "AWS::EC2::SecurityGroupEgress": Update(
         replacing=_words("CidrIp CidrIpv6 DestinationSecurityGroupId FromPort GroupId IpProtocol ToPort")
     ),
     "AWS::EC2::SecurityGroupIngress": Update(
         replacing=_words("CidrIp CidrIpv6 FromPort GroupId IpProtocol SourceSecurityGroupId ToPort")
     ),
-    "AWS::EC2::VPCEndpoint": Update(replacing=_words("ServiceName VpcEndpointType VpcId")),
+    "AWS::EC2::VPCEndpoint": Update(
+        _words("PolicyDocument PrivateDnsEnabled RouteTableIds SecurityGroupIds SubnetIds Tags"),
+        _words("ServiceName VpcEndpointType VpcId"),
+        _vpc_endpoint,
+    ),
 }
+
+
+_CUSTOM_NAMES = {
+    "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::CompositeAlarm": "AlarmName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SecretsManager::Secret": "Name",
+    "AWS::StepFunctions::StateMachine": "StateMachineName",
+}
+
+
+def refuse_same_name(resource_type: str, old: Properties, new: Properties) -> None:
+    """Refuse to replace what keeps the name that the template gives it: the old one still has it.
+
+    See "Name type" in CloudFormation's user guide, and the answer that people report (aws/aws-cdk#5814).
+    """
+    named = _CUSTOM_NAMES.get(resource_type)
+    if named and new.get(named) and old.get(named) == new[named]:
+        raise TemplateError(
+            "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
+            f"Rename {text(new[named])} and update the stack again."
+        )
 
 
 def rule_of(resource_type: str, changed: set[str]) -> Update:
@@ -252,7 +377,8 @@ def rule_of(resource_type: str, changed: set[str]) -> Update:
     rule = UPDATES.get(resource_type)
     if rule is None:
         raise TemplateError(f"The embedded AWS can't update {resource_type}")
-    if unknown := changed - rule.in_place - rule.replacing:
+    replaced = bool(changed & rule.replacing)
+    if unknown := set() if replaced else changed - rule.in_place:
         raise TemplateError(f"The embedded AWS can't update {', '.join(sorted(unknown))} of {resource_type}")
     return rule
 

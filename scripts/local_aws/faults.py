@@ -67,7 +67,7 @@ class LifecycleFault:
     """A copy, restore, creation, export or password reset that ends in `status` instead of `available`.
 
     An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
-    it stays pending for ever.
+    it stays pending for ever. An instance that becomes `available` is only quicker or slower (up to 1000 percent).
     """
 
     lifecycle: str
@@ -79,8 +79,9 @@ class LifecycleFault:
     def __post_init__(self) -> None:
         if self.lifecycle not in LIFECYCLES:
             raise ValueError(f"lifecycle must be one of {', '.join(LIFECYCLES)}, not {self.lifecycle!r}")
-        if not 0 <= self.at_percent <= 100:
-            raise ValueError(f"at_percent must be between 0 and 100, not {self.at_percent}")
+        most = 1000 if self.lifecycle == "create-instance" and self.status == "available" else 100
+        if not 0 <= self.at_percent <= most:
+            raise ValueError(f"at_percent must be between 0 and {most}, not {self.at_percent}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,14 +161,16 @@ class Faults:
     def _strike(self, kind: type[_F], strikes: Callable[[_F], bool]) -> _F | None:
         with self._lock:
             for rule in self._rules[:]:
-                if isinstance(rule, kind) and strikes(rule):
-                    if isinstance(rule, ApiFault) and rule.seconds:
-                        if self._is_over(rule):
-                            continue
-                    else:
-                        self._spend(rule)
+                if isinstance(rule, kind) and strikes(rule) and self._take(rule):
                     return rule
         return None
+
+    def _take(self, rule: Fault) -> bool:
+        """Whether the rule still strikes, which spends it unless it strikes for a time."""
+        if isinstance(rule, ApiFault) and rule.seconds:
+            return not self._is_over(rule)
+        self._spend(rule)
+        return True
 
     def _is_over(self, rule: ApiFault) -> bool:
         """Whether a rule with an end has reached it, counted from its first strike. Then it is forgotten."""

@@ -31,6 +31,7 @@ from moto.iam.models import get_account_id_from
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.exceptions import NotFound
 
+from scripts.local_aws import table_units
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import AwsError
 from scripts.local_aws.faults import ApiFault, Faults
@@ -49,6 +50,7 @@ MOST_LOGGED_CALLS = 10_000
 
 _SERVICES = {
     # credential scope: (IAM prefix, botocore's name)
+    "application-autoscaling": ("application-autoscaling", "application-autoscaling"),
     "cloudformation": ("cloudformation", "cloudformation"),
     "dynamodb": ("dynamodb", "dynamodb"),
     "ec2": ("ec2", "ec2"),
@@ -76,7 +78,10 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclasses.dataclass(frozen=True)
 class ApiCall:
-    """One call as it is remembered: never with a secret. `error` is its code, or None."""
+    """One call as it is remembered: never with a secret. `error` is its code, or None.
+
+    `units` are DynamoDB's request units of a call about one item, and 0 of any other.
+    """
 
     service: str
     operation: str
@@ -84,6 +89,7 @@ class ApiCall:
     principal: str
     parameters: Mapping[str, str]
     error: str | None
+    units: float = 0.0
 
 
 class _EveryCode(list[str]):
@@ -162,6 +168,7 @@ class Front:
         if isinstance(call, tuple):
             return call
         problem = self._unknown(call)
+        size = _item_size(call)
         fault = (
             None if problem else self._faults.api(f"{call.service}:{call.operation}", call.region, call.parameters())
         )
@@ -180,6 +187,9 @@ class Front:
                 _principal(call.access_key),
                 call.parameters(),
                 _error_code(answer),
+                table_units.units(call.operation, call.body, max(size, _item_size(call)))
+                if _about_a_table(call)
+                else 0.0,
             )
         )
         return answer
@@ -200,7 +210,7 @@ class Front:
                 return self._serve_without_moto(call, environ)
             body = b"".join(self._moto(environ, start_response))
         except ServiceException as error:
-            return _error(call, error.code, error.message, 400)
+            return _error(call, error.code, error.message, _modelled_status(call, error.code))
         except NotImplementedError:  # by moto, which then has said nothing to the client
             return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
         except Exception as error:  # noqa: BLE001 a client must get an answer, and a test must see what broke
@@ -293,6 +303,18 @@ def _operation(
 def _principal(access_key: str) -> str:
     session = session_of(access_key)
     return str(session.role_arn) if session else "operator"
+
+
+def _about_a_table(call: _Call) -> bool:
+    return call.service == "dynamodb" and session_of(call.access_key) is not None
+
+
+def _item_size(call: _Call) -> int:
+    """Return the size of the item that a role's call is about. What an operator does is on no run's bill."""
+    session = session_of(call.access_key) if call.service == "dynamodb" else None
+    if session is None:
+        return 0
+    return table_units.stored_bytes(call.operation, call.body, session.role_arn.split(":")[4], call.region)
 
 
 def _error(call: _Call, code: str, message: str, status: int) -> Answer:

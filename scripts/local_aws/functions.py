@@ -7,6 +7,11 @@ imported, so a dependency that was not packaged fails here as it would fail ther
 Deviations from Lambda, all on the generous side: this machine's Python runs the code whatever `Runtime` says, memory
 and /tmp are not limited, and time limits are stretched by SLOWNESS. An invocation is timed in real time even if the
 clock jumps. Asynchronous invocations are retried twice, one and two minutes later, as on AWS.
+
+A function that nobody has called for two weeks is inactive: the call that wakes it fails, and so does every other until
+it is back (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html; what it says is from
+https://github.com/boto/boto3/issues/3788, how long it takes from
+https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801).
 See https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 """
 
@@ -30,10 +35,12 @@ import time
 import uuid
 import zipfile
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import moto.awslambda.models as moto_lambda
 import moto.awslambda.urls as moto_lambda_urls
 from moto.awslambda.exceptions import UnknownFunctionException
+from moto.ec2.models import ec2_backends
 from moto.logs.models import logs_backends
 from moto.utilities.utils import get_partition
 
@@ -50,10 +57,25 @@ SLOWNESS = 4
 MOST_IDLE = 4
 """Execution environments that are kept without work, in all. Each holds about 60 MB."""
 
+IDLE_SECONDS = 14 * 86_400
+"""After so long without a call a function is inactive. The guide says so of functions in a VPC; of others people do."""
+
+WAKING_SECONDS = 106
+"""How long an inactive function's calls fail, from the first on."""
+
 _INIT_SECONDS = 30
 _ASYNCHRONOUS_RETRIES = 2
 _LAMBDA = "lambda.amazonaws.com"
 _NETWORK_ACTIONS = ("CreateNetworkInterface", "DescribeNetworkInterfaces", "DeleteNetworkInterface")
+_BEING_INITIALISED = (
+    "CodeArtifactUserPendingException",
+    "Lambda is initializing your function. It will be ready to invoke shortly.",
+)
+_NO_NETWORK = (
+    "ResourceNotReadyException",
+    "The function is inactive and its VPC connection is no longer available. "
+    "Wait for the VPC connection to reestablish and try again.",
+)
 _Kind = Literal["ready", "response", "error", "init error", "exit"]
 
 
@@ -191,6 +213,7 @@ class _Environment:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        log.unlink()  # both have it open; without a name it goes with them
         threading.Thread(target=self._watch, name="lambda-exit", daemon=True).start()
 
     def _watch(self) -> None:
@@ -278,6 +301,26 @@ class Functions:
         moto_lambda.LambdaFunction = ProcessFunction  # type: ignore[misc]
         moto_lambda.lambda_backends.backend = FunctionsBackend
 
+    def wake(self, function: ProcessFunction) -> None:
+        """Raise what Lambda answers while a function is inactive or on its way back; the first call sets it going."""
+        now = self._clock.time()
+        with self._lock:
+            if function.awake_at is None and now - function.called_at > IDLE_SECONDS:
+                function.awake_at = now + WAKING_SECONDS
+            if function.awake_at is not None and now < function.awake_at:
+                raise AwsError(*(_NO_NETWORK if function.is_in_a_vpc else _BEING_INITIALISED))
+            function.awake_at = None
+            function.called_at = now
+
+    def called_now(self, function: ProcessFunction) -> None:
+        """Note that the function is in use. An event waits in Lambda's queue until the function is awake."""
+        with self._lock:
+            function.awake_at = None
+            function.called_at = self._clock.time()
+
+    def is_idle(self, function: ProcessFunction) -> bool:
+        return self._clock.time() - function.called_at > IDLE_SECONDS
+
     def invoke(self, function: ProcessFunction, payload: bytes) -> tuple[_Outcome, str]:
         """Run the function once and wait for its answer. Returns the outcome and the invocation's log."""
         request_id = str(uuid.uuid4())
@@ -335,7 +378,12 @@ class Functions:
     def _retried(self, function: ProcessFunction, payload: bytes) -> None:
         retries = function.asynchronous_retries
         for attempt in range(retries + 1):
-            outcome, _ = self.invoke(function, payload)
+            try:
+                outcome, _ = self.invoke(function, payload)
+            except NotImplementedByLocalAws:
+                if self._closed.is_set():
+                    return
+                raise
             if outcome.error_type is None or attempt == retries:
                 return
             if self._clock.sleep(60 * (attempt + 1), self._closed):
@@ -414,6 +462,8 @@ class Functions:
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "en_US.UTF-8",
+            # Nobody's: else libraries would find the certificates and settings of whoever runs this.
+            "HOME": "/dev/null",
             "TZ": ":UTC",
             "PYTHONPATH": os.pathsep.join(str(path) for path in [task, *layers, self._runtime]),
             "LAMBDA_TASK_ROOT": str(task),
@@ -431,8 +481,20 @@ class Functions:
             "AWS_LAMBDA_LOG_LEVEL": function.logging_config.get("ApplicationLogLevel", ""),
             "AWS_ENDPOINT_URL": self.endpoint_url,
             **role.environment(),
-            **{name: str(value) for name, value in (function.environment_vars or {}).items()},
+            **{
+                name: self._reached(function, name, str(value))
+                for name, value in (function.environment_vars or {}).items()
+            },
         }
+
+    def _reached(self, function: ProcessFunction, name: str, value: str) -> str:
+        """Return where a service's own endpoint leads: a host name of a VPC endpoint that exists leads to this AWS."""
+        if not name.startswith("AWS_ENDPOINT_URL_"):
+            return value
+        network = ec2_backends[function.account_id][function.region]
+        endpoints = [each for each in network.vpc_end_points.values() if each.state != "deleted"]
+        names = {entry["dns_name"] for each in endpoints for entry in each.dns_entries or []}
+        return self.endpoint_url if urlsplit(value).hostname in names else value
 
     def _layer(self, function: ProcessFunction, arn: str) -> list[pathlib.Path]:
         directories = self.layers.get(arn)
@@ -483,6 +545,9 @@ class ProcessFunction(moto_lambda.LambdaFunction):
         self._check_role(spec)
         super().__init__(account_id, spec, region, version)
         self.logging_config: dict[str, str] = spec.get("LoggingConfig") or {}
+        self.called_at = 0.0
+        self.awake_at: float | None = None
+        self.functions.called_now(self)
 
     @classmethod
     def named(cls, arn: str) -> ProcessFunction:
@@ -506,6 +571,10 @@ class ProcessFunction(moto_lambda.LambdaFunction):
                     raise AwsError(refused, message) from None
 
     @property
+    def is_in_a_vpc(self) -> bool:
+        return bool((self.vpc_config or {}).get("SubnetIds"))
+
+    @property
     def log_group(self) -> str:
         return self.logging_config.get("LogGroup") or f"/aws/lambda/{self.function_name}"
 
@@ -525,7 +594,8 @@ class ProcessFunction(moto_lambda.LambdaFunction):
 
     def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
         logging_config = {"LogFormat": "Text", **self.logging_config, "LogGroup": self.log_group}
-        return {**super().get_configuration(on_create), "LoggingConfig": logging_config}
+        asleep = {"State": "Inactive", "StateReasonCode": "Idle"} if self.functions.is_idle(self) else {}
+        return {**super().get_configuration(on_create), "LoggingConfig": logging_config, **asleep}
 
     def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
         self.logging_config = config_updates.get("LoggingConfig", self.logging_config)
@@ -536,15 +606,17 @@ class ProcessFunction(moto_lambda.LambdaFunction):
         payload = (body or "{}").encode()
         try:
             loads(payload)
-        except ValueError as error:  # tests/aws/services/lambda_: test_lambda_invoke_payload_encoding_error
+        except ValueError as error:  # LocalStack's snapshots: test_lambda_invoke_payload_encoding_error
             message = f"Could not parse request body into json: Could not parse payload into json: {error}"
             raise AwsError("InvalidRequestContentException", message) from None
         kind = request_headers.get("X-Amz-Invocation-Type", "RequestResponse" if request_headers else "Event")
         if kind == "DryRun":
             return b""
         if kind == "Event":
+            self.functions.called_now(self)
             self.functions.invoke_later(self, payload)
             return b""
+        self.functions.wake(self)
         outcome, log = self.functions.invoke(self, payload)
         if outcome.error_type is not None:
             response_headers["x-amz-function-error"] = "Unhandled"

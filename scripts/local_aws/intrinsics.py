@@ -31,7 +31,7 @@ class Created:
 
     type: str
     ref: str
-    attributes: Mapping[str, str]
+    attributes: Mapping[str, Any]
 
 
 class Evaluator:
@@ -151,7 +151,7 @@ class Evaluator:
             raise TemplateError(f"Template format error: Unresolved resource dependencies [{logical_id}]")
         return self.created[logical_id]
 
-    def _get_att(self, operand: Any) -> str:
+    def _get_att(self, operand: Any) -> Any:
         logical_id, attribute = _attribute(operand)
         made = self._made(logical_id)
         if attribute not in made.attributes:

@@ -2,8 +2,8 @@
 
 As on Aurora the superuser is `rdsadmin`, whose password only this process knows; the master user is a member of
 `rds_superuser`; and nothing but TLS is accepted. The server's version is this machine's, whatever version RDS reports.
-Deviations from Aurora: readers share the writer's server; `rds_superuser` can read password hashes; membership in
-`rds_iam`, which only `rdsadmin` can grant here, doesn't shut out passwords.
+Deviations from Aurora: readers share the writer's server; `rds_superuser` can read password hashes; since PostgreSQL 16
+only `rdsadmin` can grant `rds_iam` here, which doesn't shut out passwords; before 15 nobody can silence event triggers.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ _STOP_SECONDS = 20
 _POLL_SECONDS = 0.01
 
 _ACCESS_RULES = "hostssl all all all scram-sha-256\n"
+# On Aurora PAM asks a member for a token, and refuses a password (AWS's documentation, "IAM database authentication").
+# Since 16 whoever makes a role counts as its member here, though without its rights, and so would the master user.
+_TOKEN_RULES, _TOKEN_RULES_UNTIL = "hostssl all +rds_iam all reject\n", 15
 
 _SETTINGS = {
     "autovacuum": "off",
@@ -151,12 +154,23 @@ class Postgres:
         """Stop the server and delete the volume and everything else that was the cluster's."""
         with self._lock:
             self.stop(at_once=True)
+            self._servers.forget(self)
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def set_password(self, role: str, password: str) -> None:
-        """Only the verifier travels: the password is in no log, not even if the statement fails."""
-        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(f"alter role {quoted(role)} password '{scram_verifier(password)}'")
+        """Only the verifier travels: the password is in no log, not even if the statement fails.
+
+        A server that nobody has started yet is started for it alone.
+        """
+        with self._lock:
+            was_running = self.is_running
+            self.start()
+            try:
+                with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+                    cursor.execute(f"alter role {quoted(role)} password '{scram_verifier(password)}'")
+            finally:
+                if not was_running:
+                    self.stop()
 
     def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
         """As the superuser that Aurora's customers never are. For this package, and for proofs."""
@@ -197,7 +211,8 @@ class Servers:
         self.setup = Setup(self.binaries, directory, self.password)
         self.authority = Authority(directory / "rds-ca.pem")
         self.access_rules = directory / "pg_hba.conf"
-        self.access_rules.write_text(_ACCESS_RULES)
+        refused = _TOKEN_RULES if self.binaries.version <= _TOKEN_RULES_UNTIL else ""
+        self.access_rules.write_text(refused + _ACCESS_RULES)
         self._numbers = itertools.count(1)
         self._servers: list[Postgres] = []
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
@@ -208,6 +223,11 @@ class Servers:
         server = Postgres(self, self.directory / f"cluster-{next(self._numbers)}", address, port)
         self._servers.append(server)
         return server
+
+    def forget(self, server: Postgres) -> None:
+        """It is destroyed, and needn't be stopped at the end."""
+        with contextlib.suppress(ValueError):
+            self._servers.remove(server)
 
     def new_volume(self) -> Volume:
         """The place for a snapshot's volume; nothing is there yet."""
@@ -225,9 +245,10 @@ class Servers:
 
     def close(self) -> None:
         """Stop every server. The directory is for its owner to delete."""
-        for server in self._servers:
+        servers = list(self._servers)
+        for server in servers:
             server.interrupt()
-        for server in self._servers:
+        for server in servers:
             server.stop(at_once=True)
         self._spawner.shutdown()
 

@@ -81,24 +81,32 @@ class PostgresBinaries:
             self._directory = copy / self._directory.name
 
     def _version(self) -> int | None:
-        try:
-            command = self.command("postgres", "--version")
-            answer = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=30, **self.process_options
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        found = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
-        return int(found[1]) if found and answer.returncode == 0 else None
+        return _version_of(self.command("postgres"), self.process_options)
 
 
-def installations() -> list[pathlib.Path]:
-    """The programs' directories of all that this machine has, for tests of what differs from version to version."""
-    named = os.environ.get(_DIRECTORY_VARIABLE)
-    found = [pathlib.Path(each) for each in os.environ.get(_MORE_VARIABLE, "").split(os.pathsep) if each]
-    found += [pathlib.Path(named)] if named else [*_candidates()]
+def installations() -> dict[pathlib.Path, int]:
+    """All of this machine that can be used, with their versions: for tests of what differs between those.
+
+    The one that everything else runs on comes first, then those that LOCAL_AWS_MORE_POSTGRES_BINS names.
+    """
+    named = [os.environ.get(_DIRECTORY_VARIABLE, ""), *os.environ.get(_MORE_VARIABLE, "").split(os.pathsep)]
+    candidates = list(_candidates())
+    first = [pathlib.Path(named[0])] if named[0] else candidates[:1]
+    found = [*first, *(pathlib.Path(each) for each in named[1:] if each), *candidates]
     usable = [each.resolve() for each in found if all((each / name).exists() for name in ("postgres", "initdb"))]
-    return list(dict.fromkeys(usable))
+    versions = {each: _version_of([str(each / "postgres")], {}) for each in dict.fromkeys(usable)}
+    return {each: version for each, version in versions.items() if version and version >= OLDEST_VERSION}
+
+
+def _version_of(program: list[str], options: dict[str, Any]) -> int | None:
+    """The major version; None for what can't be run."""
+    try:
+        command = [*program, "--version"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, **options)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
+    return int(found[1]) if found and answer.returncode == 0 else None
 
 
 def _find() -> pathlib.Path:

@@ -14,6 +14,20 @@ import threading
 from scripts.local_aws.postgres_binaries import PostgresBinaries
 from scripts.local_aws.postgres_volumes import copy_volume
 
+# As pg_dumpall of a database on RDS shows them (15.3), and rds_extension of Aurora's documentation.
+_AWS_ROLES = (
+    "rds_superuser",
+    "rds_ad",
+    "rds_extension",
+    "rds_iam",
+    "rds_password",
+    "rds_replication",
+    "rdsrepladmin noinherit replication",
+    "rdstopmgr login",
+)
+# What only superusers may set in PostgreSQL, and members of rds_superuser on RDS (github.com/dotCMS/core/issues/21065,
+# github.com/neondatabase/neon/pull/10624), with the version since which it can be granted.
+_PARAMETERS = {"session_replication_role": 15, "event_triggers": 17}
 _PREDEFINED_ROLES = {
     "pg_monitor": 13,
     "pg_signal_backend": 13,
@@ -83,8 +97,14 @@ class Setup:
         granted += ["rds_password", "rds_replication"]
         return [
             f"alter role rdsadmin password '{scram_verifier(self._password)}'",
-            *(f"create role {name}" for name in ("rds_superuser", "rds_iam", "rds_password", "rds_replication")),
+            *(f"create role {role}" for role in _AWS_ROLES),
             *(f"grant {name} to rds_superuser with admin option" for name in granted),
+            *(
+                f"grant set on parameter {name} to rds_superuser"
+                for name, since in _PARAMETERS.items()
+                if since <= version
+            ),
+            *(f"grant {name} to rdstopmgr" for name in ("pg_monitor", *(["pg_checkpoint"] if version >= 15 else []))),
             "alter role rdsadmin set log_statement = 'none'",
             "create database rdsadmin",
             "revoke all on database rdsadmin from public",

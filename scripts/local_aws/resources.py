@@ -42,6 +42,7 @@ _PROJECT = pathlib.Path(__file__).resolve().parents[2]
 _SIBLINGS = (resources_data, resources_identity, resources_monitoring, resources_network)  # they register themselves
 _NEVER_SHIPPED = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 _VARIABLES_LIMIT = 4096
+_LOG_POLICY_LIMIT = 5120
 _RESERVED_VARIABLES = {
     "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
@@ -215,15 +216,24 @@ def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
 
 @creates("AWS::Lambda::Version", "Description", "FunctionName")
 def _version(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    """AWS publishes only what has changed since the last version, and CloudFormation makes an error of it."""
+    """AWS publishes only what has changed since the last version, and CloudFormation makes an error of it.
+
+    A description is no change. moto takes every update for one, also one that leaves everything as it was.
+    """
     client = deployment.cloud.client("lambda", deployment.region)
     function = text(properties["FunctionName"])
-    published = {each["Version"] for each in client.list_versions_by_function(FunctionName=function)["Versions"]}
-    version = deployment.call("lambda", "publish_version", properties)
-    if version["Version"] in published:
-        message = f"A version for this Lambda function exists ( {version['Version']} ). "
+    latest, *published = client.list_versions_by_function(FunctionName=function)["Versions"]
+    if published and _as_published(published[-1]) == _as_published(latest):
+        message = f"A version for this Lambda function exists ( {published[-1]['Version']} ). "
         raise TemplateError(message + "Modify the function to create a new version.")
+    version = deployment.call("lambda", "publish_version", properties)
     return Created("AWS::Lambda::Version", version["FunctionArn"], {"Version": version["Version"]})
+
+
+def _as_published(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a function counts when a version is published."""
+    apart = ("Description", "FunctionArn", "LastModified", "LastUpdateStatus", "RevisionId", "State", "Version")
+    return {key: value for key, value in configuration.items() if key not in apart}
 
 
 @creates("AWS::Lambda::Alias", "Description", "FunctionName", "FunctionVersion", "Name")
@@ -347,6 +357,32 @@ def check_machine_role(deployment: Deployment, properties: Properties) -> None:
             except NotAuthorized as denied:
                 message = "The state machine IAM Role is not authorized to access the Log Destination"
                 raise TemplateError(f"{message}: {denied.message}") from None
+        _let_logs_be_delivered(deployment, group.removesuffix(":*"))
+
+
+def _let_logs_be_delivered(deployment: Deployment, group: str) -> None:
+    """Write the log group into the policy by which services deliver logs; refuse what makes it too long.
+
+    All of /aws/vendedlogs/ is one entry. See the Step Functions developer guide, "Avoiding CloudWatch Logs resource
+    policy size restrictions", and the answer in aws-samples/aws-batch-runtime-monitoring#23.
+    """
+    name = "AWSLogDeliveryWrite20150319"
+    vended = ":log-group:/aws/vendedlogs/" in group
+    resource = deployment.arn("logs", "log-group:/aws/vendedlogs/*") if vended else f"{group}:log-stream:*"
+    policies = deployment.call("logs", "describe_resource_policies", {})["resourcePolicies"]
+    document = next((each["policyDocument"] for each in policies if each["policyName"] == name), '{"Statement": []}')
+    statements = json.loads(document)["Statement"]
+    if any(resource in statement["Resource"] for statement in statements):
+        return
+    actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    statements.append({"Effect": "Allow", "Action": actions, "Resource": [resource]})
+    longer = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    if len(longer) > _LOG_POLICY_LIMIT:
+        raise TemplateError(
+            "Invalid Logging Configuration: The CloudWatch Logs Resource Policy size was exceeded. We suggest "
+            "prefixing your CloudWatch log group name with /aws/vendedlogs/states/."
+        )
+    deployment.call("logs", "put_resource_policy", {}, policyName=name, policyDocument=longer)
 
 
 @creates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from scripts.local_aws.deployment import Deployment, Properties, creates, only, policy, refuse_unknown, tag_map, tags
 from scripts.local_aws.intrinsics import Created, TemplateError, text
@@ -16,10 +17,6 @@ from scripts.local_aws.intrinsics import Created, TemplateError, text
 )  # fmt: skip
 def _table(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
     name = properties.get("TableName") or deployment.name(logical_id)
-    encryption = dict(properties.get("SSESpecification") or {})
-    refuse_unknown(encryption, ("SSEEnabled", "SSEType", "KMSMasterKeyId"), "SSESpecification")
-    if "SSEEnabled" in encryption:
-        encryption["Enabled"] = encryption.pop("SSEEnabled")
     apart = (
         "PointInTimeRecoverySpecification", "SSESpecification", "TableName", "Tags", "TimeToLiveSpecification",
     )  # fmt: skip
@@ -28,7 +25,7 @@ def _table(deployment: Deployment, logical_id: str, properties: Properties) -> C
         "create_table",
         {key: value for key, value in properties.items() if key not in apart},
         TableName=name,
-        SSESpecification=encryption or None,
+        SSESpecification=table_encryption(properties) or None,
         Tags=tags(properties),
     )["TableDescription"]
     for operation, key in (
@@ -43,11 +40,33 @@ def _table(deployment: Deployment, logical_id: str, properties: Properties) -> C
     return Created("AWS::DynamoDB::Table", name, attributes)
 
 
+def table_encryption(properties: Properties) -> Properties:
+    """Return the table's encryption in the words of DynamoDB's API."""
+    encryption = dict(properties.get("SSESpecification") or {})
+    refuse_unknown(encryption, ("SSEEnabled", "SSEType", "KMSMasterKeyId"), "SSESpecification")
+    if "SSEEnabled" in encryption:
+        encryption["Enabled"] = encryption.pop("SSEEnabled")
+    return encryption
+
+
 @creates(
     "AWS::SecretsManager::Secret",
     "Description", "GenerateSecretString", "KmsKeyId", "Name", "SecretString", "Tags",
 )  # fmt: skip
 def _secret(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    created = deployment.call(
+        "secretsmanager",
+        "create_secret",
+        only(properties, "Description", "KmsKeyId"),
+        Name=properties.get("Name") or deployment.name(logical_id),
+        SecretString=secret_value(deployment, properties),
+        Tags=tags(properties),
+    )
+    return Created("AWS::SecretsManager::Secret", created["ARN"], {"Id": created["ARN"]})
+
+
+def secret_value(deployment: Deployment, properties: Properties) -> Any:
+    """Return the value that the properties give the secret, generated anew at each call if they say how."""
     if "GenerateSecretString" in properties and "SecretString" in properties:
         raise TemplateError("You can't specify both GenerateSecretString and SecretString")
     value = properties.get("SecretString")
@@ -59,15 +78,7 @@ def _secret(deployment: Deployment, logical_id: str, properties: Properties) -> 
         value = deployment.call("secretsmanager", "get_random_password", wanted)["RandomPassword"]
         if parts[0] in rules:
             value = json.dumps({**json.loads(rules[parts[0]]), text(rules[parts[1]]): value})
-    created = deployment.call(
-        "secretsmanager",
-        "create_secret",
-        only(properties, "Description", "KmsKeyId"),
-        Name=properties.get("Name") or deployment.name(logical_id),
-        SecretString=value,
-        Tags=tags(properties),
-    )
-    return Created("AWS::SecretsManager::Secret", created["ARN"], {"Id": created["ARN"]})
+    return value
 
 
 @creates("AWS::SecretsManager::ResourcePolicy", "BlockPublicPolicy", "ResourcePolicy", "SecretId")

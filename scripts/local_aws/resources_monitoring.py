@@ -23,15 +23,20 @@ def _log_group(deployment: Deployment, logical_id: str, properties: Properties) 
     name = properties.get("LogGroupName") or deployment.name(logical_id)
     group = deployment.arn("logs", f"log-group:{name}")
     if key := properties.get("KmsKeyId"):
-        service = f"logs.{deployment.region}.amazonaws.com"
-        may = deployment.cloud.permissions.service_may
-        if not all(may(service, action, text(key), source_arn=group) for action in _KEY_USE):
-            raise TemplateError(f"The specified KMS key does not exist or is not allowed to be used with {group}")
+        check_log_key(deployment, text(key), text(name))
     given = only(properties, "KmsKeyId", "LogGroupClass")
     deployment.call("logs", "create_log_group", given, logGroupName=name, tags=tag_map(properties) or None)
     if "RetentionInDays" in properties:
         deployment.call("logs", "put_retention_policy", only(properties, "RetentionInDays"), logGroupName=name)
     return Created("AWS::Logs::LogGroup", name, {"Arn": f"{group}:*"})
+
+
+def check_log_key(deployment: Deployment, key: str, log_group: str) -> None:
+    """Refuse a key whose policy doesn't admit CloudWatch Logs for this group."""
+    service, group = f"logs.{deployment.region}.amazonaws.com", deployment.arn("logs", f"log-group:{log_group}")
+    may = deployment.cloud.permissions.service_may
+    if not all(may(service, action, key, source_arn=group) for action in _KEY_USE):
+        raise TemplateError(f"The specified KMS key does not exist or is not allowed to be used with {group}")
 
 
 @creates("AWS::Logs::MetricFilter", "FilterName", "FilterPattern", "LogGroupName", "MetricTransformations")

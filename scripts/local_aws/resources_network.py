@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from moto.ec2.models import vpcs
+from moto.ec2.utils import random_resource_id
+
 from scripts.local_aws.deployment import Deployment, Properties, creates, only, refuse_unknown, tags
-from scripts.local_aws.intrinsics import Created, text
+from scripts.local_aws.intrinsics import Created, TemplateError, text
 
 _PEERS = ("CidrIp", "CidrIpv6", "SourceSecurityGroupId", "DestinationSecurityGroupId", "SourcePrefixListId")
 _PORTS = ("IpProtocol", "FromPort", "ToPort")
+
+
+def _names_of_an_endpoint(service_name: str, vpc_endpoint_id: str) -> dict[str, str]:
+    """Return the name that EC2 gives: vpce-ID-XXXXXXXX.SERVICE.REGION.vpce.amazonaws.com (AWS PrivateLink's guide)."""
+    region, service = service_name.split(".")[2:4]
+    zone, unique = random_resource_id(13).upper(), random_resource_id(8)
+    return {"dns_name": f"{vpc_endpoint_id}-{unique}.{service}.{region}.vpce.amazonaws.com", "hosted_zone_id": zone}
+
+
+# moto makes up names of another form.
+vpcs.create_dns_entries = _names_of_an_endpoint  # type: ignore[attr-defined]  # imported there
 
 
 @creates(
@@ -49,10 +63,47 @@ def _egress(deployment: Deployment, logical_id: str, properties: Properties) -> 
     "VpcEndpointType", "VpcId",
 )  # fmt: skip
 def _vpc_endpoint(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+    check_endpoint(deployment, properties)
     given = {key: value for key, value in properties.items() if key != "Tags"}
     labels = _tag_specifications("vpc-endpoint", properties)
     endpoint = deployment.call("ec2", "create_vpc_endpoint", given, TagSpecifications=labels)["VpcEndpoint"]
-    return Created("AWS::EC2::VPCEndpoint", endpoint["VpcEndpointId"], {"Id": endpoint["VpcEndpointId"]})
+    names = [f"{each['HostedZoneId']}:{each['DnsName']}" for each in endpoint.get("DnsEntries") or []]
+    attributes = {"Id": endpoint["VpcEndpointId"], "DnsEntries": names}
+    return Created("AWS::EC2::VPCEndpoint", endpoint["VpcEndpointId"], attributes)
+
+
+def check_endpoint(deployment: Deployment, properties: Properties, own: str = "") -> None:
+    """Refuse what EC2 refuses of an interface endpoint, and moto doesn't. `own` is the endpoint that is changed.
+
+    Two subnets of one zone, as people report it (terraform-aws-modules/terraform-aws-vpc#451 and #583), and private DNS
+    where another endpoint of the VPC has the service's host name already (hashicorp/terraform-provider-aws#17535).
+    """
+    zones: set[str] = set()
+    if subnets := list(map(text, properties.get("SubnetIds") or [])):
+        for each in deployment.call("ec2", "describe_subnets", {}, SubnetIds=subnets)["Subnets"]:
+            if each["AvailabilityZone"] in zones:
+                raise TemplateError(
+                    "DuplicateSubnetsInSameZone: Found another VPC endpoint subnet in the availability zone of "
+                    f"{each['SubnetId']}. VPC endpoint subnets should be in different availability zones supported by "
+                    "the VPC endpoint service."
+                )
+            zones.add(each["AvailabilityZone"])
+    if text(properties.get("PrivateDnsEnabled", "false")) == "true":
+        vpc, service = text(properties["VpcId"]), text(properties["ServiceName"])
+        for each in deployment.call("ec2", "describe_vpc_endpoints", {})["VpcEndpoints"]:
+            alike = (each["VpcId"], each["ServiceName"], each.get("PrivateDnsEnabled")) == (vpc, service, True)
+            if alike and each["VpcEndpointId"] != own and each["State"] == "available":
+                domain = ".".join(reversed(service.split(".")))
+                raise TemplateError(
+                    "InvalidParameter: private-dns-enabled cannot be set because there is already a conflicting DNS "
+                    f"domain for {domain} in the VPC {vpc}"
+                )
+
+
+def change_rule(deployment: Deployment, verb: str, direction: str, group: str, rule: Properties) -> None:
+    """Authorize or revoke one rule of a group."""
+    operation = f"{verb}_security_group_{direction.lower()}"
+    deployment.call("ec2", operation, {}, GroupId=group, IpPermissions=[_permission(direction, rule)])
 
 
 def _rule(deployment: Deployment, logical_id: str, direction: str, properties: Properties) -> Created:
@@ -62,6 +113,10 @@ def _rule(deployment: Deployment, logical_id: str, direction: str, properties: P
 
 
 def _authorize(deployment: Deployment, direction: str, group: str, rule: Properties) -> None:
+    change_rule(deployment, "authorize", direction, group, rule)
+
+
+def _permission(direction: str, rule: Properties) -> Properties:
     refuse_unknown(rule, ("Description", *_PORTS, *_PEERS), f"SecurityGroup{direction}")
     note = only(rule, "Description")
     permission = only(rule, *_PORTS)
@@ -73,8 +128,7 @@ def _authorize(deployment: Deployment, direction: str, group: str, rule: Propert
         permission["PrefixListIds"] = [{"PrefixListId": rule["SourcePrefixListId"], **note}]
     if other := rule.get("SourceSecurityGroupId") or rule.get("DestinationSecurityGroupId"):
         permission["UserIdGroupPairs"] = [{"GroupId": other, **note}]
-    operation = f"authorize_security_group_{direction.lower()}"
-    deployment.call("ec2", operation, {}, GroupId=group, IpPermissions=[permission])
+    return permission
 
 
 def _tag_specifications(kind: str, properties: Properties) -> list[Properties] | None:

@@ -13,22 +13,24 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
-import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from scripts.local_aws import foreign_keys, response_keys, secret_versions
+from scripts.local_aws import bucket_policies, foreign_keys, response_keys, secret_versions
 from scripts.local_aws.accounts import Account, Accounts
 from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
 from scripts.local_aws.clock import Clock
@@ -46,7 +48,9 @@ from scripts.local_aws.state_machines import StateMachines
 
 _RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
 
-_CLOSING_SECONDS = 60
+_CLOSING_SECONDS = 20
+_REMOVAL_SECONDS = 5
+_HEIR = str(pathlib.Path(__file__).with_name("heir.py"))
 
 _only_one = threading.Lock()
 
@@ -57,6 +61,14 @@ class Stats:
 
     invocations: Sequence[Invocation]
     calls: Sequence[ApiCall]
+
+    @property
+    def last_call(self) -> ApiCall | None:
+        """A mark in the log of API calls, which forgets its oldest ones."""
+        return self.calls[-1] if self.calls else None
+
+    def calls_since(self, mark: ApiCall | None) -> list[ApiCall]:
+        return list(itertools.takewhile(lambda call: call is not mark, reversed(self.calls)))[::-1]
 
 
 class LocalAws:
@@ -79,8 +91,7 @@ class LocalAws:
             raise CannotStart(f"{_RUNTIME} is missing. Run scripts/environment.sh, which makes it.")
         listener = self._closing.enter_context(_listen(port))
         self.endpoint_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-"))
-        self._closing.callback(shutil.rmtree, self.scratch, ignore_errors=True)
+        self.scratch = self._closing.enter_context(_scratch_directory())
         self._closing.callback(BackendDict.reset)
         self.accounts = Accounts()
         self.account_id = self.accounts.main
@@ -95,6 +106,7 @@ class LocalAws:
         self._closing.callback(self.aurora.close)
         secret_versions.install()
         foreign_keys.install()
+        bucket_policies.install()
         response_keys.install()
         self.events = Events(self.clock, self.permissions)
         self.events.install()
@@ -229,22 +241,55 @@ def _shut_down(server: BaseWSGIServer) -> None:
     server.server_close()
 
 
+@contextlib.contextmanager
+def _scratch_directory() -> Iterator[pathlib.Path]:
+    """A directory that is removed at the end, by a process that outlives this one if this one is killed."""
+    try:
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-"))
+    except OSError as error:
+        raise CannotStart(f"No temporary directory can be made ({error}). Name another place with TMPDIR.") from error
+    heir = subprocess.Popen(
+        [sys.executable, "-I", "-S", _HEIR, str(directory)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        env={},
+    )
+    try:
+        yield directory
+    finally:
+        assert heir.stdin is not None
+        heir.stdin.close()
+        # Where freeing what has reached a disk is slow, it goes on with that by itself.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            heir.wait(_REMOVAL_SECONDS)
+
+
 def _on_termination(close: Callable[[], None]) -> Callable[[], None]:
-    """Close everything on SIGTERM, and then die of it. Returns how to undo this. Only a main thread gets signals."""
-    if threading.current_thread() is not threading.main_thread():
+    """Let SIGTERM close everything, and the process die of it; a second one at once. Returns how to undo this.
+
+    It ends the main thread as Ctrl-C does, by an exception: a handler that waited for the closing would keep the locks
+    that this thread holds at that moment, and the closing needs them. Only a main thread gets signals; where somebody
+    has a handler already, closing is theirs.
+    """
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    if not on_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return lambda: None
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        # On another thread, and not for ever: this one may hold a lock that closing needs.
-        closing = threading.Thread(target=close, name="closing", daemon=True)
-        closing.start()
-        closing.join(_CLOSING_SECONDS)
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
+        limit = threading.Timer(_CLOSING_SECONDS, os.kill, (os.getpid(), number))
+        limit.daemon = True
+        limit.start()
+        atexit.register(end, number)
+        raise SystemExit(128 + number)
+
+    def end(number: int) -> None:
+        close()
         os.kill(os.getpid(), number)
 
     def undo() -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, previous)
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    previous = signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGTERM, terminate)
     return undo

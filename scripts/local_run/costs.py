@@ -1,18 +1,21 @@
 """What a run costs on AWS, from what was counted here and AWS's public prices; and what the stack costs while it rests.
 
-Counted are the state machine's transitions, the functions' calls and times, and the calls that they made. The
-functions' times are this machine's, so their share is an estimate. Aurora itself (instances, storage, the copy's
+Counted are the state machine's transitions, the functions' calls and times, the calls that they made (DynamoDB's by
+the size of the items), what they logged and the metrics in it, and the run's trace. The functions' times are this
+machine's, so their share is an estimate. Aurora itself (instances, storage, the copy's
 transfer between regions) costs by size and time and is not in here.
 """
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from scripts.local_aws.front import ApiCall
 from scripts.local_aws.functions import Invocation
+from scripts.local_aws.table_units import WRITES
 
 # US dollars in us-east-1, as published in November 2026, without free tiers and discounts.
 PRICES = {
@@ -24,6 +27,10 @@ PRICES = {
     "Secrets Manager call": 0.05 / 10_000,
     "SNS publish": 0.50 / 1_000_000,
     "KMS request": 0.03 / 10_000,
+    "log GB": 0.50,
+    # 0.30 for a month of 730 hours; only the hours in which there is a data point are paid for.
+    "custom metric's hour": 0.30 / 730,
+    "X-Ray trace": 5.00 / 1_000_000,
 }
 PER_MONTH = {
     "AWS::KMS::Key": 1.00,
@@ -34,7 +41,6 @@ PER_MONTH = {
 }
 # An interface endpoint costs 0.01 an hour in each zone; two zones, 730 hours.
 ENDPOINT_PER_MONTH = 0.01 * 730 * 2
-_WRITES = ("PutItem", "UpdateItem", "DeleteItem")
 
 
 class Cost(NamedTuple):
@@ -46,10 +52,14 @@ class Cost(NamedTuple):
 
 
 def run_costs(
-    transitions: int, invocations: Iterable[Invocation], memory_mib: Mapping[str, int], calls: Iterable[ApiCall]
+    transitions: int,
+    invocations: Iterable[Invocation],
+    memory_mib: Mapping[str, int],
+    calls: Iterable[ApiCall],
+    logged: Iterable[str] = (),
 ) -> list[Cost]:
-    """The lines of one run. `memory_mib` is each function's memory."""
-    counted: collections.Counter[str] = collections.Counter({"state transition": transitions})
+    """Return the lines of one run. `memory_mib` is each function's memory, `logged` what the functions logged."""
+    counted: dict[str, float] = collections.defaultdict(float, {"state transition": transitions})
     seconds = 0.0
     for each in invocations:
         counted["Lambda request"] += 1
@@ -58,7 +68,7 @@ def run_costs(
         if call.principal == "operator":
             continue
         if call.service == "dynamodb":
-            counted[f"DynamoDB {'write' if call.operation in _WRITES else 'read'} request unit"] += 1
+            counted[f"DynamoDB {'write' if call.operation in WRITES else 'read'} request unit"] += call.units
         elif call.service == "secretsmanager":
             counted["Secrets Manager call"] += 1
             # The secrets are encrypted with a key of the stack's.
@@ -67,9 +77,27 @@ def run_costs(
             counted["SNS publish"] += 1
         elif call.service == "kms":
             counted["KMS request"] += 1
+    messages = list(logged)
+    if messages:
+        # CloudWatch Logs counts 26 bytes of its own with each event.
+        counted["log GB"] = sum(len(each.encode()) + 26 for each in messages) / 1e9
+        counted["custom metric's hour"] = len({each for message in messages for each in _metric_hours(message)})
+        counted["X-Ray trace"] = 1
     lines = [Cost(what, amount, amount * PRICES[what]) for what, amount in counted.items()]
     lines.insert(2, Cost("Lambda GB-second, arm64", seconds, seconds * PRICES["Lambda GB-second, arm64"]))
     return lines
+
+
+def _metric_hours(message: str) -> Iterator[tuple[Any, ...]]:
+    """Each metric with a data point in the line (embedded metric format), by its name, its dimensions and the hour."""
+    if '"_aws"' not in message:
+        return
+    document = json.loads(message)
+    hour = document["_aws"]["Timestamp"] // 3_600_000
+    for directive in document["_aws"]["CloudWatchMetrics"]:
+        for names in directive["Dimensions"]:
+            dimensions = tuple(sorted((name, document[name]) for name in names))
+            yield from ((directive["Namespace"], each["Name"], dimensions, hour) for each in directive["Metrics"])
 
 
 def idle_costs(resources: Mapping[str, Mapping[str, Any]]) -> list[Cost]:

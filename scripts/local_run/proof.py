@@ -40,7 +40,9 @@ class Proof:
         self.plan: dict[str, Any] = run.output["plan"]
         self.calls = changes_of_run(calls)
         self.admin = self._master_login()
-        self.app = stage.secret("AppSecretArn")
+        users = run.output["users"]
+        names = {"app_username": users["application_role"], "readonly_user": users["read_only_role"]}
+        self.app = {**stage.secret("AppSecretArn"), **names}
         self.server = Server(run.output["users"]["endpoint"], run.output["users"]["port"])
         self.rows: dict[str, int] = {}
         self.failures: list[str] = []
@@ -78,6 +80,7 @@ class Proof:
             "source_as_asked": self._source_as_asked,
             "found_snapshot_still_there": self._snapshot_still_there,
             "copy_as_asked": self._copy_as_asked,
+            "export_as_asked": self._export_as_asked,
             "notification_received": self._notification_received,
             "audit_trail_complete": self._audit_trail,
             "no_password_anywhere": self._no_password_anywhere,
@@ -172,7 +175,7 @@ class Proof:
             "db_subnet_group_name": cluster["DBSubnetGroup"],
             "vpc_security_group_ids": [each["VpcSecurityGroupId"] for each in cluster["VpcSecurityGroups"]],
             "db_cluster_parameter_group_name": cluster["DBClusterParameterGroup"],
-            "storage_type": cluster["StorageType"],
+            "storage_type": cluster.get("StorageType", "aurora"),
             "network_type": cluster["NetworkType"],
             "enabled_cloudwatch_logs_exports": sorted(cluster.get("EnabledCloudwatchLogsExports", [])),
             "deletion_protection": cluster["DeletionProtection"],
@@ -182,6 +185,8 @@ class Proof:
             "instances": sorted(instances),
         }
         wanted = plan | {"instances": sorted(each["identifier"] for each in plan["instances"])}
+        if plan["port"] is None:  # RDS keeps the source's
+            del seen["port"]
         wrong = {name: value for name, value in seen.items() if wanted[name] != value}
         if wrong:
             self.failures.append(f"settings_as_planned: {wrong}")
@@ -214,8 +219,22 @@ class Proof:
         if copy is None:
             return True
         exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region, self.stage.aws.account_id)
-        wanted: bool = self.plan["archive_snapshot"] == "keep"
+        # An export can't be restored, so the copy that it was made of stays (utils/exporting.py).
+        wanted: bool = self.plan["archive_snapshot"] in ("keep", "export")
         return exists == wanted and self._nothing_left_on_the_way(copy)
+
+    def _export_as_asked(self) -> bool:
+        """Either nobody asked for one and none is planned, or it is complete and every database has tables in S3."""
+        rds, s3 = self.stage.aws.client("rds", self.stage.stack.region), self.stage.aws.client("s3")
+        export = self.plan["export"]
+        if export is None:
+            return bool(self.plan["archive_snapshot"] != "export")
+        (task,) = rds.describe_export_tasks(ExportTaskIdentifier=export["identifier"])["ExportTasks"]
+        folder = "/".join(part for part in (task.get("S3Prefix", ""), export["identifier"]) if part)
+        objects = s3.list_objects_v2(Bucket=export["bucket"], Prefix=f"{folder}/").get("Contents", [])
+        files = [each["Key"].removeprefix(f"{folder}/") for each in objects if each["Key"].endswith(".parquet")]
+        arrived: bool = {name.split("/")[0] for name in files} == set(self._databases())
+        return arrived and bool(task["Status"] == "COMPLETE")
 
     def _nothing_left_on_the_way(self, copy: dict[str, Any]) -> bool:
         """Neither a copy in between nor a share is left anywhere."""
@@ -250,16 +269,15 @@ class Proof:
         return [{name: item[name]["S"] for name in names} for item in answer["Items"]]
 
     def _audit_trail(self) -> bool:
+        """Every step that the plan asked for is there, and no other; a resumed operation has its earlier runs' too."""
         seen = {event["event_type"] for event in self.audit_trail()}
-        wanted = {"snapshot-check", "restore-snapshot", "check-restore-status", "setup-db-users", "archive-snapshot"}
-        wanted |= {"sns-notification"}
-        if self.plan["copy"]:
-            wanted |= {"copy-snapshot", "check-copy-status"}
-            steps = {step["name"] for step in self.plan["copy"]["steps"]}
-            wanted |= {f"{step}-snapshot" for step in steps & {"share", "unshare"}}
-        if self.plan["source_deletion"]:
-            wanted |= {"delete-rds", "check-delete-status"}
-        return wanted == seen
+        wanted = _events_of(self.plan)
+        missing, unasked = wanted - seen, seen - wanted
+        if self.plan["resumed"]:
+            unasked = set()
+        if missing or unasked:
+            self.failures.append(f"audit_trail_complete: missing {sorted(missing)}, not asked for {sorted(unasked)}")
+        return not missing and not unasked
 
     def _no_password_anywhere(self) -> bool:
         secrets = [
@@ -287,3 +305,33 @@ class Proof:
             yield group["logGroupName"], "\n".join(event["message"] for event in events)
         restored = aws.aurora.postgres(self.plan["cluster"]["identifier"])
         yield "PostgreSQL's log", restored.log.read_text(errors="replace")
+
+
+class PlanProof:
+    """The proof of a dry run: people got the plan, and nothing else happened."""
+
+    def __init__(self, run: Followed, messages: list[dict[str, str]], calls: Iterable[ApiCall]) -> None:
+        self.plan: dict[str, Any] = run.output
+        self.messages, self.calls = messages, changes_of_run(calls)
+        self.failures: list[str] = []
+
+    def checks(self) -> dict[str, bool]:
+        self.failures = [f"nothing_changed: {' '.join(call)}" for call in self.calls]
+        return {
+            "planned_only": self.plan.get("dry_run") is True,
+            "nothing_changed": not self.calls,
+            "notification_received": len(self.messages) == 1 and "PLANNED" in self.messages[0]["subject"],
+        }
+
+
+def _events_of(plan: dict[str, Any]) -> set[str]:
+    """The audit trail's kinds of events of an operation that carries out its plan without trouble."""
+    events = {"snapshot-check", "restore-snapshot", "check-restore-status", "setup-db-users", "archive-snapshot"}
+    events |= {"sns-notification"}
+    if plan["copy"]:
+        steps = {step["name"] for step in plan["copy"]["steps"]}
+        events |= {"copy-snapshot", "check-copy-status"} | {f"{step}-snapshot" for step in steps & {"share", "unshare"}}
+    if deletion := plan["source_deletion"]:
+        events |= {"delete-rds", "check-delete-status"}
+        events |= {"final-snapshot"} if deletion["final_snapshot_identifier"] else set()
+    return events

@@ -34,7 +34,9 @@ def show_costs(lines: list[Cost], console: Console) -> None:
     """Without Aurora's own costs, which depend on size and time."""
     console.print("\n[bold]What the run itself would cost[/] (US dollars, us-east-1; Aurora's own costs not included)")
     for what, amount, dollars in lines:
-        counted = f"{amount:,.0f}" if float(amount).is_integer() else f"{amount:,.1f}"
+        counted = (
+            f"{amount:,.0f}" if float(amount).is_integer() else f"{amount:,.1f}" if amount >= 0.1 else f"{amount:.1g}"
+        )
         console.print(f"  {counted:>8}  {what:28} {dollars:.6f}", highlight=False)
     console.print(f"  {'':8}  {'together':28} {total(lines):.6f}", highlight=False)
 

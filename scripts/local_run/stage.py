@@ -54,6 +54,18 @@ class Stage:
         functions = self.aws.client("lambda").list_functions()["Functions"]
         return {each["FunctionName"]: each["MemorySize"] for each in functions}
 
+    def logged(self) -> list[str]:
+        """Return every line that the stack's functions have logged."""
+        logs = self.aws.client("logs")
+        groups = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+        pages = logs.get_paginator("filter_log_events")
+        return [
+            event["message"]
+            for group in groups
+            for page in pages.paginate(logGroupName=group["logGroupName"])
+            for event in page["events"]
+        ]
+
     def secret(self, output: str) -> dict[str, Any]:
         """The current value of one of the stack's secrets."""
         answer = self.aws.client("secretsmanager").get_secret_value(SecretId=self.stack.outputs[output])
@@ -82,7 +94,7 @@ def deploy(
         TEMPLATE,
         stack_name=stack_name,
         region=REGION,
-        parameters=_parameters(aws, cross_region) | overrides,
+        parameters=_parameters(aws, cross_region) | _for_exports(aws, stack_name) | overrides,
     )
     sqs = aws.client("sqs")
     queue = sqs.create_queue(QueueName=f"{stack_name}-subscriber")["QueueUrl"]
@@ -112,3 +124,26 @@ def _parameters(aws: LocalAws, cross_region: bool) -> dict[str, str]:
     if aws.clock.real_time:
         parameters["PollSeconds"] = "1"
     return parameters
+
+
+def _for_exports(aws: LocalAws, stack_name: str) -> dict[str, str]:
+    """What a stack that exports is given: a bucket, a role that RDS assumes to write into it, a key.
+
+    As the Aurora user guide has it ("Exporting DB cluster snapshot data to Amazon S3", "Setting up access").
+    """
+    name = f"{stack_name}-exports"
+    bucket = f"arn:aws:s3:::{name}"
+    aws.client("s3").create_bucket(Bucket=name)
+    service = {"Effect": "Allow", "Principal": {"Service": "export.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    on_objects = {"Effect": "Allow", "Action": ["s3:PutObject*", "s3:GetObject*", "s3:DeleteObject*"]}
+    on_bucket = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": bucket}
+    iam = aws.client("iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(service))["Role"]["Arn"]
+    allowed = _policy({**on_objects, "Resource": f"{bucket}/*"}, on_bucket)
+    iam.put_role_policy(RoleName=name, PolicyName="write", PolicyDocument=allowed)
+    key = aws.client("kms").create_key(Description="Exports")["KeyMetadata"]["Arn"]
+    return {"ExportBucketName": name, "ExportRoleArn": role, "ExportKmsKeyId": key}
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})

@@ -1,4 +1,4 @@
-"""One embedded AWS, with the clock that jumps, for every test that needs one: a process can have only one."""
+"""What tests share: one embedded AWS with the clock that jumps (a process can have only one); PostgreSQL servers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.local_aws.aurora import Quotas
+from scripts.local_aws.postgres import Servers
+from scripts.local_aws.postgres_binaries import installations
 from scripts.local_aws.server import LocalAws
 
 
@@ -25,3 +27,13 @@ def _no_faults_are_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "aws" in request.fixturenames:
         request.getfixturevalue("aws").faults.clear()
+
+
+@pytest.fixture(scope="module", params=installations(), ids=lambda path: f"PostgreSQL in {path.parent}")
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Those of each PostgreSQL that this machine has, one after the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_AWS_POSTGRES_BIN", str(request.param))
+        running = Servers(tmp_path_factory.mktemp("servers"))
+        yield running
+        running.close()

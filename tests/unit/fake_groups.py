@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, ClassVar
 
 from tests.unit.fake_service import FakeService, Refusal, Thing
@@ -19,9 +20,9 @@ class FakeGroups(FakeService):
     def __init__(self, region: str) -> None:
         super().__init__(region)
         self.subnet_groups = {"databases": a_subnet_group("databases", "a", "b")}
-        families = {f"aurora-postgresql{version.split('.')[0]}" for version in VERSIONS}
-        self.cluster_parameter_groups = {f"default.{family}": family for family in families}
-        self.parameter_groups = dict(self.cluster_parameter_groups)
+        # RDS's default groups are made with the first cluster of their family.
+        self.cluster_parameter_groups: dict[str, str] = {}
+        self.parameter_groups: dict[str, str] = {}
         self.parameters: dict[str, dict[str, str | None]] = {}
         self.versions: dict[str, Thing] = {
             version: {
@@ -31,6 +32,14 @@ class FakeGroups(FakeService):
                 "ValidUpgradeTarget": [{"EngineVersion": later} for later in VERSIONS[number + 1 :]],
             }
             for number, version in enumerate(VERSIONS)
+        }
+        # Until when each major version is supported: for nothing, and for a price.
+        self.support = {
+            version.partition(".")[0]: (
+                dt.datetime(2030, 2, 28, tzinfo=dt.UTC),
+                dt.datetime(2033, 2, 28, tzinfo=dt.UTC),
+            )
+            for version in VERSIONS
         }
         self.quotas = {"DBClusters": (3, 40), "DBInstances": (7, 40)}
         self.offers: dict[str, Thing] = {}
@@ -65,6 +74,29 @@ class FakeGroups(FakeService):
             for key, value in named[number : number + 1]
         ]
         return {"Parameters": page, **({"Marker": str(number + 1)} if number + 1 < len(named) else {})}
+
+    def group_for(self, groups: dict[str, str], version: str, named: str | None = None) -> str:
+        """RDS makes its default group of a family when none is named; one that is named has to be there."""
+        if named is not None:
+            _group(groups, named)
+            return named
+        family = f"aurora-postgresql{version.partition('.')[0]}"
+        groups.setdefault(f"default.{family}", family)
+        return f"default.{family}"
+
+    def _describe_db_major_engine_versions(self, given: Thing) -> Thing:
+        assert given["Engine"] == "aurora-postgresql"
+        found = self.support.get(given["MajorEngineVersion"])
+        if found is None:
+            return {"DBMajorEngineVersions": []}
+        names = ("open-source-rds-standard-support", "open-source-rds-extended-support")
+        lifecycles = [
+            {"LifecycleSupportName": name, "LifecycleSupportStartDate": dt.datetime(2020, 1, 1, tzinfo=dt.UTC)}
+            | {"LifecycleSupportEndDate": end}
+            for name, end in zip(names, found, strict=True)
+        ]
+        major = {"Engine": given["Engine"], "MajorEngineVersion": given["MajorEngineVersion"]}
+        return {"DBMajorEngineVersions": [{**major, "SupportedEngineLifecycles": lifecycles}]}
 
     def _describe_db_engine_versions(self, given: Thing) -> Thing:
         """A part of a version finds all that begin so; those that are no longer offered must be asked for."""

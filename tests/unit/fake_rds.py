@@ -15,7 +15,6 @@ from tests.unit.support import ACCOUNT, NOW
 
 # What RDS is given, and what it calls that in its descriptions.
 CLUSTER_SETTINGS = {
-    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
     "BackupRetentionPeriod": "BackupRetentionPeriod",
     "CopyTagsToSnapshot": "CopyTagsToSnapshot",
     "DBClusterParameterGroupName": "DBClusterParameterGroup",
@@ -40,13 +39,26 @@ INSTANCE_SETTINGS = {
     for name in (
         "AutoMinorVersionUpgrade",
         "AvailabilityZone",
+        "CACertificateIdentifier",
         "DBInstanceClass",
+        "MonitoringInterval",
+        "MonitoringRoleArn",
+        "PerformanceInsightsKMSKeyId",
         "PerformanceInsightsRetentionPeriod",
         "PreferredMaintenanceWindow",
         "PromotionTier",
         "PubliclyAccessible",
     )
 } | {"EnablePerformanceInsights": "PerformanceInsightsEnabled"}
+# What a restore refuses unless the source is Limitless (boto/boto3#4634), and a cluster doesn't take without the
+# advanced mode of Database Insights.
+INSIGHTS = {"EnablePerformanceInsights", "PerformanceInsightsRetentionPeriod", "MonitoringInterval"}
+
+
+# As long ago as no snapshot of a test.
+CLUSTERS_CREATED = NOW - dt.timedelta(days=400)
+# Not the cluster's resource id.
+KEPT_BY_COPIES = ("DBClusterIdentifier", "SnapshotCreateTime", "ClusterCreateTime", "EngineVersion", "MasterUsername")
 
 
 def reported(given: Thing, settings: dict[str, str]) -> Thing:
@@ -83,6 +95,9 @@ class FakeRds(FakeGroups):
         self.clusters: dict[str, Thing] = {}
         self.instances: dict[str, Thing] = {}
         self.exports: dict[str, Thing] = {}
+        self.events: list[Thing] = []
+        self.writers: dict[str, str] = {}
+        self.retained_backups: list[Thing] = []
         self.passwords: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.page_size = 100
@@ -93,12 +108,16 @@ class FakeRds(FakeGroups):
     # What a test arranges and asks
 
     def add_snapshot(self, name: str, cluster: str = "prod-orders", hours_old: float = 3.0, **changes: Any) -> Thing:
+        """As RDS describes Aurora's: port and size are 0, the standard storage type isn't told (the sources stand in
+        scripts/local_aws/aurora_snapshots.py).
+        """
         snapshot = {
             "DBClusterSnapshotIdentifier": name,
             "DBClusterSnapshotArn": self._arn("cluster-snapshot", name),
             "DBClusterIdentifier": cluster,
             "SnapshotType": "automated" if name.startswith("rds:") else "manual",
             "SnapshotCreateTime": self.clock.now - dt.timedelta(hours=hours_old),
+            "ClusterCreateTime": CLUSTERS_CREATED,
             "Status": "available",
             "PercentProgress": 100,
             "Engine": "aurora-postgresql",
@@ -106,10 +125,10 @@ class FakeRds(FakeGroups):
             "StorageEncrypted": False,
             "StorageEncryptionType": "none",
             "MasterUsername": "postgres",
-            "Port": 5432,
-            "StorageType": "aurora",
-            "AllocatedStorage": 100,
+            "Port": 0,
+            "AllocatedStorage": 0,
             "TagList": [],
+            "VpcId": "vpc-0123456789abcdef0",
             **changes,
         }
         self.snapshots[name] = {key: value for key, value in snapshot.items() if value is not None}
@@ -120,6 +139,7 @@ class FakeRds(FakeGroups):
         self.clusters[name] = {
             "DBClusterIdentifier": name,
             "DBClusterArn": self._arn("cluster", name),
+            "ClusterCreateTime": CLUSTERS_CREATED,
             "DbClusterResourceId": f"cluster-{self.region.upper().replace('-', '')}{self._made:04}",
             "Status": "available",
             "Endpoint": f"{name}.cluster-c0ffee.{self.region}.rds.amazonaws.com",
@@ -127,8 +147,10 @@ class FakeRds(FakeGroups):
             "Engine": "aurora-postgresql",
             "EngineVersion": "16.4",
             "MasterUsername": "postgres",
-            "AllocatedStorage": 100,
+            "AllocatedStorage": 1,
             "DeletionProtection": False,
+            "EarliestRestorableTime": self.clock.now - dt.timedelta(days=1),
+            "LatestRestorableTime": self.clock.now,
             "DBClusterMembers": [],
             "TagList": [],
             **changes,
@@ -223,6 +245,10 @@ class FakeRds(FakeGroups):
             ]
         }
 
+    def _describe_db_cluster_automated_backups(self, given: Thing) -> Thing:
+        assert given["Filters"] == [{"Name": "status", "Values": ["retained"]}]
+        return self._page("DBClusterAutomatedBackups", self.retained_backups, given)
+
     def _describe_db_clusters(self, given: Thing) -> Thing:
         if "DBClusterIdentifier" in given:
             found = [self._existing_cluster(given["DBClusterIdentifier"])]
@@ -234,10 +260,9 @@ class FakeRds(FakeGroups):
         return self._page("DBClusters", with_members, given)
 
     def _described_members(self, cluster: Thing) -> list[Thing]:
-        return [
-            {"DBInstanceIdentifier": name, "IsClusterWriter": not number}
-            for number, name in enumerate(self._members(cluster))
-        ]
+        members = self._members(cluster)
+        writer = self.writers.get(cluster["DBClusterIdentifier"], members[0] if members else None)
+        return [{"DBInstanceIdentifier": name, "IsClusterWriter": name == writer} for name in members]
 
     def _describe_db_instances(self, given: Thing) -> Thing:
         name = given.get("DBInstanceIdentifier")
@@ -253,8 +278,10 @@ class FakeRds(FakeGroups):
         if name in self.snapshots:
             raise Refusal("DBClusterSnapshotAlreadyExistsFault")
         self._refuse_what_isnt_shared(given["SourceDBClusterSnapshotIdentifier"])
+        original = self._original(given["SourceDBClusterSnapshotIdentifier"])
         copy = self.add_snapshot(
             name,
+            **{member: original[member] for member in KEPT_BY_COPIES if member in original},
             Status="copying",
             PercentProgress=0,
             SourceDBClusterSnapshotArn=given["SourceDBClusterSnapshotIdentifier"],
@@ -263,6 +290,13 @@ class FakeRds(FakeGroups):
         )
         self._after("CopyDBClusterSnapshot", lambda: copy.update(Status="available", PercentProgress=100))
         return {"DBClusterSnapshot": dict(copy)}
+
+    def _original(self, source: str) -> Thing:
+        """What is copied, where a test has made it."""
+        place, _, name = source.rpartition(":cluster-snapshot:")
+        region, account = place.split(":")[3:5] if place else (self.region, self.account)
+        there = self.world.get((account, region))
+        return there.snapshots.get(name, {}) if there else {}
 
     def _refuse_what_isnt_shared(self, source: str) -> None:
         if not source.startswith("arn:"):
@@ -282,6 +316,10 @@ class FakeRds(FakeGroups):
             raise Refusal("DBClusterSnapshotNotFoundFault", status=404)
         if snapshot["Status"] != "available":
             raise Refusal("InvalidDBClusterSnapshotStateFault")
+        if INSIGHTS & given.keys():
+            raise Refusal("InvalidParameterCombination", "You can enable Performance Insights only when ... Limitless")
+        named = given.get("DBClusterParameterGroupName")
+        group = self.group_for(self.cluster_parameter_groups, given["EngineVersion"], named)
         cluster = self.add_cluster(
             name,
             Status="creating",
@@ -289,8 +327,8 @@ class FakeRds(FakeGroups):
             TagList=given["Tags"],
             # What RDS chooses by itself.
             PreferredMaintenanceWindow="wed:06:00-wed:06:30",
-            AutoMinorVersionUpgrade=True,
-            **reported(given, CLUSTER_SETTINGS),
+            BackupRetentionPeriod=1,
+            **(reported(given, CLUSTER_SETTINGS) | {"DBClusterParameterGroup": group}),
             VpcSecurityGroups=[{"VpcSecurityGroupId": each} for each in given["VpcSecurityGroupIds"]],
         )
         self._after("RestoreDBClusterFromSnapshot", lambda: cluster.update(Status="available"))
@@ -303,37 +341,55 @@ class FakeRds(FakeGroups):
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         if cluster["Status"] != "available":
             raise Refusal("InvalidDBClusterStateFault")
+        group = self.group_for(self.parameter_groups, cluster["EngineVersion"], given.get("DBParameterGroupName"))
         instance = self.add_instance(
             name,
             cluster["DBClusterIdentifier"],
             DBInstanceStatus="creating",
             TagList=given["Tags"],
             **reported(given, INSTANCE_SETTINGS),
-            DBParameterGroups=[
-                {"DBParameterGroupName": given["DBParameterGroupName"], "ParameterApplyStatus": "in-sync"}
-            ],
+            DBParameterGroups=[{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}],
         )
         self._after("CreateDBInstance", lambda: instance.update(DBInstanceStatus="available"))
+        self._activate_secret(cluster)
         return {"DBInstance": dict(instance)}
 
     def _modify_db_cluster(self, given: Thing) -> Thing:
         cluster = self._existing_cluster(given["DBClusterIdentifier"])
         assert given["ApplyImmediately"]
         assert given.get("ManageMasterUserPassword") is not False, "RDS refuses it for a cluster that isn't managed"
-        if "DeletionProtection" in given:
-            change = {"DeletionProtection": given["DeletionProtection"]}
-            self._after("ModifyDBCluster", lambda: cluster.update(change))
-        elif "MasterUserPassword" in given:
+        if INSIGHTS & given.keys() and given.get("DatabaseInsightsMode") != "advanced":
+            raise Refusal("InvalidParameterCombination", "An Aurora cluster's instances have it")
+        if cluster["Status"] != "available":
+            raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
+        change = reported(given, CLUSTER_SETTINGS)
+        if "MasterUserPassword" in given:
             self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
             cluster["PendingModifiedValues"] = {"MasterUserPassword": "****"}
-            self._after("ModifyDBCluster", lambda: cluster.update(PendingModifiedValues={}))
+            change["PendingModifiedValues"] = {}
         elif "ManageMasterUserPassword" in given:
-            secret = {"SecretArn": self.managed_secret, "SecretStatus": "creating"}
-            cluster["MasterUserSecret"] = secret
-            self._after("ModifyDBCluster", lambda: secret.update(SecretStatus="active"))
-        else:
-            self._after("ModifyDBCluster", lambda: cluster.update(reported(given, CLUSTER_SETTINGS)))
+            cluster["MasterUserSecret"] = {"SecretArn": self.managed_secret, "SecretStatus": "creating"}
+            self._activate_secret(cluster)
+        self._after("ModifyDBCluster", lambda: cluster.update(change))
         return {"DBCluster": dict(cluster)}
+
+    def _activate_secret(self, cluster: Thing) -> None:
+        """The secret that RDS keeps stays `creating` until the cluster has an instance."""
+        secret = cluster.get("MasterUserSecret", {})
+        if secret.get("SecretArn") == self.managed_secret and self._members(cluster):
+            self._after("ModifyDBCluster", lambda: secret.update(SecretStatus="active"))
+
+    def _failover_db_cluster(self, given: Thing) -> Thing:
+        cluster = self._existing_cluster(given["DBClusterIdentifier"])
+        target = given["TargetDBInstanceIdentifier"]
+        if target not in self._members(cluster):
+            raise Refusal("InvalidDBInstanceState")
+        self._after("FailoverDBCluster", lambda: self.writers.update({given["DBClusterIdentifier"]: target}))
+        return {"DBCluster": dict(cluster)}
+
+    def _describe_events(self, given: Thing) -> Thing:
+        found = [each for each in self.events if each["SourceIdentifier"] == given["SourceIdentifier"]]
+        return self._page("Events", found, given)
 
     def _enable_http_endpoint(self, given: Thing) -> Thing:
         (cluster,) = [each for each in self.clusters.values() if each["DBClusterArn"] == given["ResourceArn"]]
@@ -357,6 +413,8 @@ class FakeRds(FakeGroups):
             raise Refusal("InvalidDBClusterStateFault", "it still contains DB instances in non-deleting state")
         if cluster["DeletionProtection"]:
             raise Refusal("InvalidParameterCombination", "Cannot delete protected Cluster")
+        if final_snapshot in self.snapshots:
+            raise Refusal("DBClusterSnapshotAlreadyExistsFault")
         if final_snapshot:
             self.add_snapshot(final_snapshot, name, 0, DbClusterResourceId=cluster["DbClusterResourceId"])
         if given.get("DeleteAutomatedBackups", True):
@@ -364,9 +422,13 @@ class FakeRds(FakeGroups):
             for each in automated:
                 if self.snapshots[each]["DBClusterIdentifier"] == name:
                     del self.snapshots[each]
-        cluster["Status"] = "deleting"
+        before = dict(cluster)
+        if final_snapshot:  # until it is taken, the cluster is called available
+            self._after("TakeFinalSnapshot", lambda: cluster.update(Status="deleting"))
+        else:
+            cluster["Status"] = "deleting"
         self._after("DeleteDBCluster", lambda: self._forget(self.clusters, name))
-        return {"DBCluster": dict(cluster)}
+        return {"DBCluster": before if final_snapshot else dict(cluster)}
 
     def _add_tags_to_resource(self, given: Thing) -> Thing:
         (tagged,) = [each for each in self.snapshots.values() if each["DBClusterSnapshotArn"] == given["ResourceName"]]

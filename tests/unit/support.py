@@ -16,6 +16,7 @@ from botocore.exceptions import ReadTimeoutError
 from msgspec.structs import replace
 
 from utils.aurora_shapes import OPERATION_TAG
+from utils.identifiers import instance_name
 from utils.payloads import Archived, Execution, Run, UsersReady
 from utils.plans import ClusterPlan, FoundSnapshot, Plan, PlannedInstance, RouteStep, SnapshotCopy, SourceDeletion
 from utils.state import OperationRecord
@@ -142,10 +143,10 @@ def a_copy(**changes: Any) -> SnapshotCopy:
 def some_instances(count: int, instance_class: str = "db.r6g.large") -> list[PlannedInstance]:
     return [
         PlannedInstance(
-            identifier=f"{TARGET}-{number}",
+            identifier=instance_name(TARGET, number, OPERATION),
             db_instance_class=instance_class,
             availability_zone=None,
-            promotion_tier=min(number - 1, 1),
+            promotion_tier=1,
         )
         for number in range(1, count + 1)
     ]

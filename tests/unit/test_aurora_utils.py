@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import (
+    ACCOUNT,
+    KEY_ID,
     OPERATION,
     OWN_TAGS,
     REGION,
@@ -21,9 +23,14 @@ from tests.unit.support import (
     some_instances,
 )
 from utils.aurora_shapes import BROKEN_CLUSTER, BROKEN_INSTANCE
-from utils.aurora_utils import Aurora
-from utils.errors import StepFailed, TemporaryFailure
+from utils.aurora_utils import Aurora, ClusterBusy, NoRoom
+from utils.cluster_text import setting_lines
+from utils.differences import differences
+from utils.errors import StepFailed
 from utils.plans import ClusterPlan
+
+MONITORING_ROLE = f"arn:aws:iam::{ACCOUNT}:role/rds-monitoring-role"
+INSIGHTS_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
 
 
 @pytest.fixture
@@ -89,7 +96,7 @@ def test_rule_4_what_exists_and_isnt_ours_is_never_taken_over(
 ) -> None:
     rds.add_cluster(TARGET, TagList=tags)
     rds.add_snapshot(a_copy().identifier, TagList=tags)
-    rds.add_instance(f"{TARGET}-1", TARGET, TagList=tags)
+    rds.add_instance(some_instances(1)[0].identifier, TARGET, TagList=tags)
     with pytest.raises(StepFailed, match=r"isn't this operation's|didn't make it") as failed:
         make(aurora)
     assert "choose another" in str(failed.value).lower() or "start again" in str(failed.value)
@@ -98,8 +105,9 @@ def test_rule_4_what_exists_and_isnt_ours_is_never_taken_over(
 
 def test_an_instance_of_ours_in_another_cluster_is_not_taken_for_a_member(rds: FakeRds, aurora: Aurora) -> None:
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
-    rds.add_instance(f"{TARGET}-1", "another-cluster", TagList=OWN_TAGS)
-    with pytest.raises(StepFailed, match="An instance named staging-orders-1 exists"):
+    name = some_instances(1)[0].identifier
+    rds.add_instance(name, "another-cluster", TagList=OWN_TAGS)
+    with pytest.raises(StepFailed, match=f"An instance named {name} exists"):
         make_instance(aurora)
 
 
@@ -117,6 +125,7 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
     plan: ClusterPlan = a_cluster_plan(
         kms_key_id="alias/staging",
         port=6543,
+        db_cluster_parameter_group_name="tuned-cluster",
         deletion_protection=True,
         iam_database_authentication=True,
         serverless_v2_min_capacity=0.0,
@@ -124,10 +133,9 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
         serverless_v2_seconds_until_auto_pause=600,
         network_type="DUAL",
         enabled_cloudwatch_logs_exports=["instance", "postgresql"],
-        preferred_backup_window="02:00-02:30",
         extended_support=True,
-        performance_insights_retention_days=93,
     )
+    rds.cluster_parameter_groups["tuned-cluster"] = "aurora-postgresql16"
     aurora.restore_cluster(plan, OPERATION)
     assert rds.asked("RestoreDBClusterFromSnapshot") == {
         "DBClusterIdentifier": TARGET,
@@ -137,28 +145,62 @@ def test_rule_8_every_setting_of_a_restored_cluster_is_said_aloud(rds: FakeRds, 
         "Port": 6543,
         "DBSubnetGroupName": "databases",
         "VpcSecurityGroupIds": ["sg-0123456789abcdef0"],
-        "DBClusterParameterGroupName": "default.aurora-postgresql16",
+        "DBClusterParameterGroupName": "tuned-cluster",
         "KmsKeyId": "alias/staging",
         "StorageType": "aurora",
         "NetworkType": "DUAL",
         "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.0, "MaxCapacity": 8.0, "SecondsUntilAutoPause": 600},
         "EnableIAMDatabaseAuthentication": True,
         "EnableCloudwatchLogsExports": ["instance", "postgresql"],
-        "BackupRetentionPeriod": 1,
         "DeletionProtection": True,
         "CopyTagsToSnapshot": True,
         "EngineLifecycleSupport": "open-source-rds-extended-support",
-        "EnablePerformanceInsights": True,
-        "PerformanceInsightsRetentionPeriod": 93,
-        "PreferredBackupWindow": "02:00-02:30",
         "Tags": OWN_TAGS,
     }
 
 
+def test_rule_8_what_a_restore_doesnt_take_is_said_in_one_change(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    plan = a_cluster_plan(
+        backup_retention_days=7,
+        preferred_backup_window="02:00-02:30",
+        preferred_maintenance_window="sun:05:00-sun:05:30",
+        database_insights_mode="advanced",
+        performance_insights_retention_days=465,
+    )
+    aurora.modify_restored_cluster(plan, "a-new-password")
+    assert rds.asked("ModifyDBCluster") == {
+        "DBClusterIdentifier": TARGET,
+        "MasterUserPassword": "a-new-password",
+        "BackupRetentionPeriod": 7,
+        "PreferredBackupWindow": "02:00-02:30",
+        "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
+        "DatabaseInsightsMode": "advanced",
+        "EnablePerformanceInsights": True,
+        "PerformanceInsightsRetentionPeriod": 465,
+        "ApplyImmediately": True,
+    }
+
+
+def test_a_port_that_rds_doesnt_tell_is_left_to_it_and_planned_in_words(rds: FakeRds, aurora: Aurora) -> None:
+    """It keeps the port of the snapshot's cluster, whichever that is (API reference, RestoreDBClusterFromSnapshot)."""
+    plan = a_cluster_plan(port=None, origins={"port": "snapshot"})
+    aurora.restore_cluster(plan, OPERATION)
+    assert "Port" not in rds.asked("RestoreDBClusterFromSnapshot")
+    assert any("the port that its source had [snapshot]" in line for line in setting_lines(plan))
+    rds.clusters[TARGET]["Port"] = 5433
+    made = aurora.cluster(TARGET)
+    assert made is not None
+    assert not [text for text in differences(plan, made, [], REGION) if text.startswith("port")]
+
+
 def test_rule_8_what_costs_is_switched_off_aloud(rds: FakeRds, aurora: Aurora) -> None:
-    aurora.restore_cluster(a_cluster_plan(performance_insights_retention_days=0), OPERATION)
+    plan = a_cluster_plan(performance_insights_retention_days=0)
+    aurora.restore_cluster(plan, OPERATION)
     asked = rds.asked("RestoreDBClusterFromSnapshot")
     assert asked["EngineLifecycleSupport"] == "open-source-rds-extended-support-disabled"
+    aurora.create_instance(plan, plan.instances[0], OPERATION)
+    asked = rds.asked("CreateDBInstance")
     assert asked["EnablePerformanceInsights"] is False
     assert "PerformanceInsightsRetentionPeriod" not in asked
 
@@ -166,10 +208,19 @@ def test_rule_8_what_costs_is_switched_off_aloud(rds: FakeRds, aurora: Aurora) -
 def test_rule_8_instances_are_private_and_in_the_planned_groups(rds: FakeRds, aurora: Aurora) -> None:
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
     first, second = some_instances(2)
+    rds.parameter_groups["tuned"] = "aurora-postgresql16"
     plan = a_cluster_plan(
+        db_parameter_group_name="tuned",
+        ca_certificate_identifier="rds-ca-ecc384-g1",
+        monitoring_interval_seconds=30,
+        monitoring_role_arn=MONITORING_ROLE,
+        performance_insights_kms_key_id=INSIGHTS_KEY,
         preferred_maintenance_window="sun:05:00-sun:05:30",
         auto_minor_version_upgrade=False,
-        instances=[replace(first, availability_zone="us-east-1a"), replace(second, db_instance_class="db.serverless")],
+        instances=[
+            replace(first, availability_zone="us-east-1a", promotion_tier=0),
+            replace(second, db_instance_class="db.serverless"),
+        ],
     )
     for instance in plan.instances:
         aurora.create_instance(plan, instance, OPERATION)
@@ -184,9 +235,34 @@ def test_rule_8_instances_are_private_and_in_the_planned_groups(rds: FakeRds, au
         assert each["EnablePerformanceInsights"] is True
         assert each["PerformanceInsightsRetentionPeriod"] == 7
         assert each["PubliclyAccessible"] is False
-        assert each["DBParameterGroupName"] == "default.aurora-postgresql16"
+        assert each["DBParameterGroupName"] == "tuned"
+        assert each["CACertificateIdentifier"] == "rds-ca-ecc384-g1"
+        assert (each["MonitoringInterval"], each["MonitoringRoleArn"]) == (30, MONITORING_ROLE)
+        assert each["PerformanceInsightsKMSKeyId"] == INSIGHTS_KEY
         assert each["DBSubnetGroupName"] == "databases"
         assert each["Tags"] == OWN_TAGS
+
+
+def test_a_default_group_isnt_named_so_that_rds_makes_it(rds: FakeRds, aurora: Aurora) -> None:
+    """Named before RDS has made it in a region, it is refused there."""
+    plan = a_cluster_plan()
+    aurora.restore_cluster(plan, OPERATION)
+    aurora.create_instance(plan, plan.instances[0], OPERATION)
+    assert "DBClusterParameterGroupName" not in rds.asked("RestoreDBClusterFromSnapshot")
+    assert "DBParameterGroupName" not in rds.asked("CreateDBInstance")
+    cluster, (instance,) = aurora.cluster(TARGET), aurora.instances_of(TARGET)
+    assert cluster is not None
+    assert cluster.settings.db_cluster_parameter_group_name == plan.db_cluster_parameter_group_name
+    assert instance.settings.db_parameter_group_name == plan.db_parameter_group_name
+
+
+def test_without_enhanced_monitoring_no_role_is_passed(rds: FakeRds, aurora: Aurora) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    aurora.create_instance(a_cluster_plan(monitoring_role_arn=MONITORING_ROLE), some_instances(1)[0], OPERATION)
+    asked = rds.asked("CreateDBInstance")
+    assert asked["MonitoringInterval"] == 0
+    assert "MonitoringRoleArn" not in asked
+    assert "CACertificateIdentifier" not in asked
 
 
 def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds, aurora: Aurora) -> None:
@@ -200,6 +276,16 @@ def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds
         "Tags": OWN_TAGS,
         "KmsKeyId": "alias/staging",
     }
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, "210987654321"])
+def test_a_copy_within_a_region_names_no_region(rds: FakeRds, aurora: Aurora, account: str) -> None:
+    """The SDK would sign a URL for it, which isn't to be sent within a region (API reference, PreSignedUrl)."""
+    source = f"arn:aws:rds:{REGION}:{account}:cluster-snapshot:prod-orders-tuesday"
+    aurora.copy_snapshot(replace(a_copy().steps[0], source_arn=source), a_copy().tags, OPERATION)
+    asked = rds.asked("CopyDBClusterSnapshot")
+    assert "SourceRegion" not in asked
+    assert asked["SourceDBClusterSnapshotIdentifier"] == ("prod-orders-tuesday" if account == ACCOUNT else source)
 
 
 def test_a_copy_without_a_key_asks_for_none(rds: FakeRds, aurora: Aurora) -> None:
@@ -228,16 +314,32 @@ def test_members_are_found_behind_many_pages(rds: FakeRds, aurora: Aurora) -> No
     assert [each.identifier for each in aurora.instances_of(TARGET)] == [f"{TARGET}-{number}" for number in range(5)]
 
 
-def test_a_cluster_that_became_busy_a_moment_ago_is_asked_again(rds: FakeRds, aurora: Aurora) -> None:
+BUSY = [
+    ("CreateDBInstance", lambda aurora: aurora.create_instance(a_cluster_plan(), some_instances(1)[0], OPERATION)),
+    ("ModifyDBCluster", lambda aurora: aurora.modify_restored_cluster(a_cluster_plan(), "a-new-password")),
+    ("FailoverDBCluster", lambda aurora: aurora.change_writer(aurora.cluster(TARGET), some_instances(2)[1].identifier)),
+    ("EnableHttpEndpoint", lambda aurora: aurora.enable_data_api(aurora.cluster(TARGET))),
+]
+
+
+@pytest.mark.parametrize(("operation", "call"), BUSY)
+def test_a_cluster_that_became_busy_a_moment_ago_is_told_from_one_that_refuses(
+    rds: FakeRds, aurora: Aurora, operation: str, call: Callable[[Aurora], object]
+) -> None:
     rds.add_cluster(TARGET)
-    rds.refuse("CreateDBInstance", "InvalidDBClusterStateFault", "DBCluster is backing-up")
-    with pytest.raises(TemporaryFailure, match=r"staging-orders is busy.*backing-up"):
+    rds.add_instance(some_instances(2)[1].identifier, TARGET)
+    rds.refuse(operation, "InvalidDBClusterStateFault", "DBCluster is backing-up")
+    with pytest.raises(ClusterBusy, match=r"staging-orders, which is busy.*backing-up"):
+        call(aurora)
+    call(aurora)
+
+
+@pytest.mark.parametrize("code", ["InsufficientDBInstanceCapacity", "InsufficientDBClusterCapacityFault"])
+def test_a_lack_of_room_is_told_from_a_refusal(rds: FakeRds, aurora: Aurora, code: str) -> None:
+    rds.add_cluster(TARGET)
+    rds.refuse("CreateDBInstance", code, "Please try the request again at a later time.")
+    with pytest.raises(NoRoom, match="Please try the request again at a later time"):
         aurora.create_instance(a_cluster_plan(), some_instances(1)[0], OPERATION)
-    rds.refuse("ModifyDBCluster", "InvalidDBClusterStateFault", "DBCluster is backing-up")
-    with pytest.raises(TemporaryFailure, match=r"staging-orders is busy.*backing-up"):
-        aurora.reset_master_password(TARGET, "a-new-password")
-    aurora.create_instance(a_cluster_plan(), some_instances(1)[0], OPERATION)
-    aurora.reset_master_password(TARGET, "a-new-password")
 
 
 def test_deleting_what_is_gone_is_as_good(rds: FakeRds, aurora: Aurora) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.sns.models import sns_backends
+from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import (
@@ -23,8 +24,11 @@ from tests.unit.support import (
     OTHER_EXECUTION,
     OWN_TAGS,
     REGION,
+    SOURCE,
+    STATE_TABLE,
     TARGET,
     a_copy,
+    a_deletion,
     a_plan,
     an_execution,
     calling,
@@ -35,9 +39,10 @@ from tests.unit.support import (
 from utils.aws import client
 from utils.closing import read_task
 from utils.errors import StepFailed, TemporaryFailure
+from utils.failure_text import START_ANEW
 from utils.lock import TargetLock
 from utils.payloads import ExecutionError, NotificationTask
-from utils.plans import Plan
+from utils.plans import Plan, SourceInstance
 from utils.state import OperationRecord, OperationState
 
 pytestmark = pytest.mark.usefixtures("account", "rds")
@@ -362,6 +367,27 @@ def test_a_refused_request_leaves_a_record_with_what_was_asked(inbox: Inbox) -> 
     assert record().parameters == {"request": '{"prot": 1}'}
 
 
+WITH_PASSWORDS = {
+    "target_cluster_id": TARGET,
+    "master_password": "not-a-secret-1",
+    "tags": {"db_token": "not-a-secret-2", "team": "orders"},
+    "roles": [{"name": "etl", "pwd": "not-a-secret-3"}],
+}
+
+
+def test_a_password_in_a_refused_request_is_neither_stored_nor_told(inbox: Inbox) -> None:
+    """There is no field for one, so it is refused; and what was asked is repeated to people and kept in the table."""
+    refusal = ExecutionError(error="RequestRefused", cause="master_password: unknown field (value '***').")
+    notify(a_task("failed", error=refusal, request=WITH_PASSWORDS))
+    tables = client("dynamodb")
+    stored = json.dumps([tables.scan(TableName=name)["Items"] for name in (STATE_TABLE, AUDIT_TABLE)])
+    ((_, body),) = inbox.messages()
+    for where in (stored, body):
+        assert "not-a-secret" not in where
+        assert where.count("***") >= 3, "that something was there is said"
+        assert "orders" in where, "and what is no secret is repeated"
+
+
 def test_a_refused_request_of_any_size_fits_into_the_table(inbox: Inbox) -> None:
     notify(a_task("failed", error=FAILURE, request={"tags": "語" * 80_000}))
     assert len(inbox.messages()) == 1
@@ -382,3 +408,190 @@ def test_people_are_told_however_odd_the_request_was(inbox: Inbox, request_given
     run = msgspec.structs.replace(an_execution(), execution_id=execution, execution_name=str(name))
     notify(NotificationTask(run=run, outcome="failed", request=request_given, error=FAILURE))
     assert len(inbox.messages()) == before + 1
+
+
+# Stopped in its last state: one operation, one word
+
+
+def test_what_was_told_as_succeeded_is_never_told_as_failed(inbox: Inbox) -> None:
+    """The execution was stopped after its message had gone out: everything was done."""
+    started()
+    notify(a_success())
+    notify(an_event("ABORTED", error="Stopped"))
+    assert [subject.split()[1] for subject in inbox.subjects()] == ["SUCCEEDED:"]
+    assert record().status == "succeeded"
+
+
+def test_a_success_that_was_told_as_failed_too_early_says_so(inbox: Inbox) -> None:
+    """EventBridge's word on the stop was heard before the last state's own."""
+    started()
+    notify(an_event("ABORTED", error="Stopped"))
+    notify(a_success())
+    (_, (subject, body)) = inbox.messages()
+    assert subject.split()[1] == "SUCCEEDED:"
+    assert body.splitlines()[0] == (
+        "Corrects   the message FAILED of 2026-03-10T03:50:00.000Z: everything was done after all"
+    )
+    assert record().status == "succeeded"
+
+
+# What production is told of first
+
+
+def deleting(rds: FakeRds, **changes: Any) -> OperationState:
+    """An operation that has begun to delete its source."""
+    source = rds.add_cluster(SOURCE)
+    deletion = a_deletion(source["DbClusterResourceId"], instance_identifiers=["prod-orders-2", "prod-orders-1"])
+    deletion = replace(
+        deletion,
+        instances=[
+            SourceInstance(identifier=each, db_instance_class="db.r6g.large")
+            for each in ("prod-orders-2", "prod-orders-1")
+        ],
+        **changes,
+    )
+    operation = started(a_plan(delete_source=True, source_deletion=deletion))
+    operation.remember(source_deletion_at="2026-03-10T03:40:00.000Z")
+    return operation
+
+
+def body_of_failure(inbox: Inbox) -> str:
+    notify(a_task("failed", error=FAILURE, request={}))
+    ((_, body),) = inbox.messages()
+    return body
+
+
+def test_rule_3_production_without_instances_is_the_first_line(inbox: Inbox, rds: FakeRds) -> None:
+    deleting(rds)
+    body = body_of_failure(inbox)
+    assert body.splitlines()[0].startswith("Source cluster prod-orders stands WITHOUT INSTANCES")
+    creations = [line.split()[4] for line in body.splitlines() if "aws rds create-db-instance" in line]
+    assert creations == ["prod-orders-1", "prod-orders-2"], "the writer, which was the last to go, comes first"
+
+
+def test_rule_3_so_is_one_that_has_lost_a_part(inbox: Inbox, rds: FakeRds) -> None:
+    deleting(rds)
+    rds.add_instance("prod-orders-1", SOURCE, DBInstanceStatus="deleting")
+    rds.add_instance("prod-orders-9", SOURCE)
+    assert body_of_failure(inbox).splitlines()[0] == (
+        "Source cluster prod-orders is PARTLY deleted. Instances deleted: prod-orders-2; being deleted: prod-orders-1. "
+        "Still there: prod-orders-9. Nothing of its data is lost: the cluster's volume is there."
+    )
+
+
+def test_a_source_that_is_gone_or_going_is_said_so_and_isnt_brought_back(inbox: Inbox, rds: FakeRds) -> None:
+    deleting(rds)
+    rds.clusters[SOURCE]["Status"] = "deleting"
+    body = body_of_failure(inbox)
+    assert body.splitlines()[0] == "Source cluster prod-orders is being deleted by RDS, and nothing can stop that."
+    assert "create-db-instance" not in body
+
+
+def test_protection_that_was_switched_off_is_given_back(inbox: Inbox, rds: FakeRds) -> None:
+    operation = deleting(rds, switches_protection_off=True)
+    operation.remember(source_deletion_at=None, protection_off_at="2026-03-10T03:39:00.000Z")
+    for name in ("prod-orders-1", "prod-orders-2"):
+        rds.add_instance(name, SOURCE)
+    body = body_of_failure(inbox)
+    assert body.splitlines()[0] == (
+        "Source cluster prod-orders is there with all its instances: nothing of it was deleted."
+    )
+    assert (
+        "aws rds modify-db-cluster --db-cluster-identifier prod-orders --deletion-protection --apply-immediately "
+        "--region us-east-1" in body
+    )
+
+
+def test_where_rds_doesnt_answer_the_first_line_says_that_too(inbox: Inbox, rds: FakeRds) -> None:
+    deleting(rds)
+    rds.refuse("DescribeDBClusters", "AccessDenied", times=10)
+    assert body_of_failure(inbox).startswith("The deletion of source cluster prod-orders has begun, and RDS could not")
+
+
+def test_a_run_without_a_deletion_says_nothing_of_production(inbox: Inbox, rds: FakeRds) -> None:
+    started()
+    assert body_of_failure(inbox).startswith("Step       restore-snapshot")
+
+
+# What there is to go on from
+
+
+def test_an_operation_whose_snapshot_is_gone_isnt_to_be_resumed(inbox: Inbox, rds: FakeRds) -> None:
+    started()
+    body = body_of_failure(inbox)
+    assert "doesn't exist any more, so this operation can't be resumed." in body
+    (start,) = [line for line in body.splitlines() if "start-execution" in line]
+    assert "operation_id" not in start
+    assert "snapshot_identifier" not in start
+    assert '"source_cluster_id": "prod-orders"' in start
+
+
+@pytest.mark.parametrize("left", ["snapshot", "cluster", "copy", "on its way", "deletion"])
+def test_with_anything_to_go_on_from_it_is(inbox: Inbox, rds: FakeRds, left: str) -> None:
+    operation = started()
+    if left == "snapshot":
+        rds.add_snapshot("prod-orders-tuesday")
+    elif left == "cluster":
+        rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    elif left == "copy":
+        rds.add_snapshot(a_copy().identifier, TagList=OWN_TAGS)
+        operation.remember(copied_snapshot_arn=a_copy().arn)
+    elif left == "on its way":
+        operation.remember(made_snapshots={"copy": a_copy().arn})
+    else:
+        operation.remember(plan=a_plan(source_deletion=a_deletion()), source_deletion_at="2026-03-10T03:40:00.000Z")
+    body = body_of_failure(inbox)
+    assert "then resume this operation" in body
+    assert f'"operation_id": "{OPERATION}", "resume": true' in body
+
+
+def test_a_broken_copy_is_to_be_deleted_before_it_is_resumed(inbox: Inbox, rds: FakeRds) -> None:
+    rds.add_snapshot(a_copy().identifier, Status="failed", TagList=OWN_TAGS)
+    started().remember(copied_snapshot_arn=a_copy().arn)
+    body = body_of_failure(inbox)
+    commands = [line.split()[2] for line in body.splitlines() if line.startswith("  aws ")]
+    assert commands == ["delete-db-cluster-snapshot", "start-execution"]
+
+
+@pytest.mark.parametrize(("status", "usable"), [("available", True), ("incompatible-parameters", False)])
+def test_only_a_cluster_that_answers_is_offered_for_use(inbox: Inbox, rds: FakeRds, status: str, usable: bool) -> None:
+    rds.add_cluster(TARGET, Status=status, TagList=OWN_TAGS)
+    rds.add_instance(f"{TARGET}-1", TARGET)
+    started().remember(users_ready_at="2026-03-10T03:40:00.000Z")
+    assert ("Or use the cluster as it is" in body_of_failure(inbox)) is usable
+
+
+def test_without_its_users_nor(inbox: Inbox, rds: FakeRds) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    rds.add_instance(f"{TARGET}-1", TARGET)
+    started()
+    assert "Or use the cluster as it is" not in body_of_failure(inbox)
+
+
+def test_a_resumption_that_was_refused_for_good_begins_anew_with_all_that_was_asked(inbox: Inbox) -> None:
+    """A request to resume may leave out everything but the id."""
+    state().open("snapshot-check", {"target_cluster_id": TARGET, "port": 5544}, a_plan(), "failed")
+    refusal = ExecutionError(error="RequestRefused", cause=f"operation_id: It has succeeded. {START_ANEW}")
+    run = an_execution(execution_id=OTHER_EXECUTION, execution_name="somebody-elses")
+    request = {"operation_id": OPERATION, "resume": True}
+    notify(NotificationTask(run=run, outcome="failed", error=refusal, request=request))
+    ((_, body),) = inbox.messages()
+    assert f"""--input '{{"target_cluster_id": "{TARGET}", "port": 5544}}'""" in body
+
+
+# What a stop leaves open
+
+
+def test_what_a_stopped_step_may_still_make_is_named(inbox: Inbox, rds: FakeRds) -> None:
+    rds.add_snapshot("prod-orders-tuesday")
+    started()
+    notify(an_event("ABORTED", error="Stopped", cause="me\nDeleted    prod-orders"))
+    ((_, body),) = inbox.messages()
+    assert f"these may appear within minutes: cluster {TARGET}." in body
+    assert f"aws rds describe-db-clusters --filters Name=db-cluster-id,Values={TARGET} --region {REGION}" in body
+    assert "me\\nDeleted    prod-orders" in body, "somebody else's line isn't one of ours"
+
+
+def test_a_step_that_was_caught_makes_nothing_any_more(inbox: Inbox, rds: FakeRds) -> None:
+    started()
+    assert "may appear" not in body_of_failure(inbox)

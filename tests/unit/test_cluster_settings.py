@@ -10,6 +10,7 @@ from tests.unit.fake_rds import FakeRds
 from tests.unit.support import ACCOUNT, OPERATION, REGION, SECURITY_GROUP, SOURCE, SOURCE_REGION, STACK, an_execution
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
+from utils.identifiers import instance_name
 from utils.planning import plan_restore
 from utils.plans import ClusterPlan, Plan
 from utils.request import read_request
@@ -89,9 +90,9 @@ def test_a_first_run_needs_no_class_the_source_says_everything(production: dict[
     assert cluster.auto_minor_version_upgrade is False
     made = [(each.identifier, each.db_instance_class, each.promotion_tier) for each in cluster.instances]
     assert made == [
-        ("staging-orders-1", "db.r6g.xlarge", 1),
-        ("staging-orders-2", "db.serverless", 3),
-        ("staging-orders-3", "db.r6g.large", 15),
+        (instance_name("staging-orders", 1, OPERATION), "db.r6g.xlarge", 1),
+        (instance_name("staging-orders", 2, OPERATION), "db.serverless", 3),
+        (instance_name("staging-orders", 3, OPERATION), "db.r6g.large", 15),
     ]
     assert cluster.origins["port"] == cluster.origins["db_instance_class"] == "source"
 
@@ -116,12 +117,17 @@ def test_the_request_comes_before_the_stack_and_the_stack_before_the_source(
     assert (cluster.data_api, cluster.origins["data_api"]) == (False, "default")
 
 
-def test_without_like_source_the_source_isnt_even_looked_at(rds: FakeRds, production: dict[str, Any]) -> None:
+def test_without_like_source_the_source_is_only_asked_which_cluster_it_is(
+    rds: FakeRds, production: dict[str, Any]
+) -> None:
     rds.calls.clear()
     cluster = cluster_of(LIKE_SOURCE, like_source=False, db_instance_class="db.r6g.large")
-    assert (cluster.port, cluster.origins["port"]) == (5432, "snapshot")
+    assert (cluster.port, cluster.origins["port"]) == (None, "snapshot"), "RDS keeps the snapshot's own"
     assert cluster.backup_retention_days == 1
-    assert ("DescribeDBClusters", {"DBClusterIdentifier": SOURCE}) not in rds.calls
+    assert rds.calls.count(("DescribeDBClusters", {"DBClusterIdentifier": SOURCE})) == 1
+    assert "DescribeDBInstances" not in [operation for operation, given in rds.calls if "Filters" in given], (
+        "its members are nobody's model"
+    )
 
 
 def test_a_class_of_the_request_is_every_instances_and_the_number_the_sources(production: dict[str, Any]) -> None:
@@ -191,7 +197,7 @@ def test_a_source_that_is_gone_is_told_with_what_is_missing_now(rds: FakeRds) ->
 
 
 def test_a_source_that_may_not_be_read_is_told_as_well(rds: FakeRds, production: dict[str, Any]) -> None:
-    rds.refuse("DescribeDBClusters", "AccessDenied", "No.", status=403)
+    rds.refuse("DescribeDBClusters", "AccessDenied", "No.", status=403, times=2)
     message = refusal_of(db_instance_class="db.r6g.large")
     assert "can't be read (DescribeDBClusters is not allowed)" in message
     assert "serverless" not in message, "capacity doesn't matter to this class"
@@ -243,6 +249,32 @@ def test_a_window_of_the_request_that_overlaps_the_sources_is_refused(production
     assert message.startswith("preferred_maintenance_window: 'tue:03:00-tue:04:00' overlaps the backup window")
 
 
+@pytest.mark.parametrize(
+    ("given", "backup", "maintenance"),
+    [
+        ({"preferred_maintenance_window": "sun:05:00-sun:06:00"}, "07:00-07:30", "sun:05:00-sun:06:00"),
+        ({"preferred_backup_window": "05:00-06:00"}, "05:00-06:00", "sun:07:00-sun:07:30"),
+        ({}, None, None),
+    ],
+)
+def test_a_window_alone_gets_the_other_one_beside_it(
+    rds: FakeRds, given: dict[str, str], backup: str | None, maintenance: str | None
+) -> None:
+    """RDS would pick the other one at random, and refuse it an hour later where the two overlap."""
+    rds.add_snapshot("tuesday")
+    cluster = cluster_of(STACK, **given)
+    assert (cluster.preferred_backup_window, cluster.preferred_maintenance_window) == (backup, maintenance)
+    for name in {"preferred_backup_window", "preferred_maintenance_window"} - given.keys():
+        assert cluster.origins[name] == "default"
+
+
+def test_a_window_that_leaves_no_room_for_the_other_is_refused(rds: FakeRds) -> None:
+    rds.add_snapshot("tuesday")
+    for given in ({"preferred_backup_window": "00:00-23:45"}, {"preferred_maintenance_window": "sun:01:00-mon:00:45"}):
+        ((name, window),) = given.items()
+        assert refusal_of(STACK, **given).startswith(f"{name}: {window!r} leaves no 30 minutes of the day for a")
+
+
 def test_serverless_instances_of_a_source_without_capacity_are_refused(production: dict[str, Any]) -> None:
     del production["ServerlessV2ScalingConfiguration"]
     assert "db.serverless needs its capacity" in refusal_of()
@@ -258,3 +290,18 @@ def test_only_a_login_that_rds_keeps_is_put_under_a_key(rds: FakeRds) -> None:
     assert cluster_of(STACK).master_secret_kms_key_id is None
     key = cluster_of(STACK, master_login="rds_managed").master_secret_kms_key_id
     assert key == STACK["MASTER_SECRET_KEY"]
+
+
+def test_what_was_only_shared_can_be_looked_at_and_not_changed() -> None:
+    """Its calls would go to our own account, where other clusters and snapshots may have the same names."""
+    changing = {name for name in vars(Aurora) if not name.startswith("_")}
+    assert {"delete_cluster", "delete_instance", "delete_snapshot", "copy_snapshot", "restore_cluster"} <= changing
+    assert [name for name in sorted(changing) if hasattr(SourceSharedByHand, name) or hasattr(Source, name)] == []
+
+
+def test_a_cluster_of_ours_is_not_taken_for_one_of_those_who_shared(production: dict[str, Any]) -> None:
+    shared = SourceSharedByHand("aws", "210987654321", REGION, "the stack's SourceRoleName is empty")
+    assert shared.cluster(SOURCE) is None
+    assert shared.cluster_with_id(production["DbClusterResourceId"]) is None
+    assert shared.instances_of(SOURCE) == []
+    assert all(shared.instance(each["DBInstanceIdentifier"]) is None for each in production["DBClusterMembers"])

@@ -163,6 +163,54 @@ def test_a_task_is_handed_what_its_handler_reads(name: str) -> None:
     check_parameters(name, TASKS[name]["Parameters"], task_type(folder), name)
 
 
+def left_out(given: Mapping[str, Any], struct: type[Struct], where: str = "") -> set[str]:
+    """The fields that a state doesn't hand on, so that the handler goes by their defaults."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    names = {key.removesuffix(".$"): value for key, value in given.items()}
+    found = {f"{where}{name}" for name in fields.keys() - names.keys()}
+    for name, value in names.items():
+        if isinstance(value, dict):
+            (nested,) = without_none(members(fields[name].type))
+            found |= left_out(value, nested, f"{where}{name}.")
+    return found
+
+
+# Why a default is meant: what a step is before the clean-up, what isn't known on this way, what a clean-up never does.
+BEFORE_A_CLEAN_UP = {"run.cleaning_up"}
+MEANT: dict[str, set[str]] = {
+    "Check Snapshot Exists": set(),
+    "Copy Snapshot": BEFORE_A_CLEAN_UP,
+    "Check Copy Status": BEFORE_A_CLEAN_UP,
+    "Restore Snapshot": BEFORE_A_CLEAN_UP,
+    "Check Restore Status": BEFORE_A_CLEAN_UP,
+    "Setup DB Users": BEFORE_A_CLEAN_UP,
+    "Delete RDS": BEFORE_A_CLEAN_UP,
+    "Check Delete Status": BEFORE_A_CLEAN_UP,
+    "Archive Snapshot": BEFORE_A_CLEAN_UP,
+    "Send Success Notification": {"error", "clean_up", "stopped"},
+    "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped"},
+    "Clean Up Cluster": {"deletion"},
+    "Check Clean-up Status": {"deletion"},
+    "Clean Up Snapshot": {"export"},
+    "Send Failure Notification": {"plan", "users", "archive", "stopped"},
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_field_of_a_task_is_left_to_its_default_unless_that_is_meant(name: str) -> None:
+    """Else what a request switches on (`quarantine`, `inherited_logins`, `export`) would be switched off silently."""
+    reads = task_type(function_of(TASKS[name]))
+    assert left_out(TASKS[name]["Parameters"], reads) == MEANT[name]
+
+
+def test_a_field_that_is_no_longer_handed_on_is_seen() -> None:
+    for name in TASKS:
+        reads, given = task_type(function_of(TASKS[name])), TASKS[name]["Parameters"]
+        for key in given:
+            without = {each: value for each, value in given.items() if each != key}
+            assert left_out(without, reads) != MEANT[name], (name, key)
+
+
 @pytest.mark.parametrize("name", [name for name, state in STATES.items() if state["Type"] == "Choice"])
 def test_a_choice_compares_what_is_there_with_what_it_can_be(name: str) -> None:
     for choice in STATES[name]["Choices"]:

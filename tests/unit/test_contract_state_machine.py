@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import botocore.session
 import pytest
+from awslambdaric.lambda_runtime_exception import FaultException  # type: ignore[import-untyped]  # no types
 
 from scripts.checks.expansion import definition, source
+from scripts.checks.invocation_errors import INVOCATION_ERRORS, SLOWEST_WAKING_SECONDS, UNDECLARED, names
 from utils import errors
+from utils.aws import AssumedRole
 from utils.lock import LOCK_SECONDS
 from utils.waiting import LONG_CAP_UNITS
 
@@ -19,19 +24,7 @@ TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task
 ENDS = {"Succeed", "Fail"}
 
 OWN_ERRORS = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
-# Step Functions: "Error handling" and "Handle transient Lambda service exceptions"; Lambda: error types of the runtime.
-AWS_ERRORS = {
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.ServiceException",
-    "Lambda.TooManyRequestsException",
-    "Lambda.Unknown",
-    "Runtime.ExitError",
-    "Sandbox.Timedout",
-    "States.ALL",
-    "States.Timeout",
-}
-PERMANENT_ERRORS = {"DuplicateRefused", "RequestRefused", "StepFailed"}
+PASSING, DIED, STAYING = (set(names(kind)) for kind in ("passes", "died", "stays"))
 
 
 def caught(state: dict[str, Any]) -> list[str]:
@@ -42,6 +35,12 @@ def following(state: dict[str, Any]) -> list[str]:
     """Where a state goes when nothing goes wrong."""
     named = [state[key] for key in ("Next", "Default") if key in state]
     return named + [choice["Next"] for choice in state.get("Choices", [])]
+
+
+def pauses(rule: dict[str, Any]) -> list[float]:
+    """The pauses before the attempts of a retry rule, in seconds."""
+    grown = [rule["IntervalSeconds"] * rule["BackoffRate"] ** number for number in range(rule["MaxAttempts"])]
+    return [float(min(pause, rule["MaxDelaySeconds"])) for pause in grown]
 
 
 def reachable(start: str) -> set[str]:
@@ -88,6 +87,14 @@ def test_every_task_catches_everything_and_has_a_time_limit(name: str) -> None:
     assert all("States.ALL" not in catcher["ErrorEquals"] for catcher in task["Catch"][:-1])
 
 
+@pytest.mark.parametrize("name", ["Restore Snapshot", "Check Restore Status"])
+def test_a_lack_of_capacity_cleans_nothing_up(name: str) -> None:
+    (edge,) = [each for each in TASKS[name]["Catch"] if "CapacityShortage" in each["ErrorEquals"]]
+    assert edge["ErrorEquals"] == ["CapacityShortage"]
+    assert edge["Next"] == "Send Failure Notification"
+    assert not {each for each in reachable(edge["Next"]) if "Clean" in each}
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_a_caught_error_never_overwrites_what_the_task_was_given(name: str) -> None:
     for catcher in TASKS[name]["Catch"]:
@@ -95,26 +102,96 @@ def test_a_caught_error_never_overwrites_what_the_task_was_given(name: str) -> N
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_errors_are_matched_by_names_that_exist(name: str) -> None:
-    rules = TASKS[name]["Retry"] + TASKS[name]["Catch"]
-    assert {error for rule in rules for error in rule["ErrorEquals"]} <= OWN_ERRORS | AWS_ERRORS
+def test_errors_are_caught_by_names_that_exist(name: str) -> None:
+    assert {error for rule in TASKS[name]["Catch"] for error in rule["ErrorEquals"]} <= OWN_ERRORS | {"States.ALL"}
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_what_may_pass_is_retried_and_what_is_permanent_never_is(name: str) -> None:
-    retried = {error for rule in TASKS[name]["Retry"] for error in rule["ErrorEquals"]}
-    assert OWN_ERRORS & retried == OWN_ERRORS - PERMANENT_ERRORS
-    assert not retried & {"States.ALL", "States.TaskFailed"}
-    assert retried >= AWS_ERRORS - {"States.ALL"}
+def test_what_may_pass_is_retried_and_what_stays_never_is(name: str) -> None:
+    """Neither is left to a wildcard: States.ALL and States.TaskFailed would also retry what a person has to act on."""
+    passing, died = TASKS[name]["Retry"]
+    assert set(passing["ErrorEquals"]) == PASSING
+    assert set(died["ErrorEquals"]) == DIED
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_retries_back_off_with_a_cap_and_full_jitter(name: str) -> None:
+def test_no_chance_shortens_the_time_that_a_task_is_retried(name: str) -> None:
+    """JitterStrategy FULL draws each pause between nothing and its length, so that all of them may be nothing."""
     for rule in TASKS[name]["Retry"]:
+        assert rule["JitterStrategy"] == "NONE"
         assert rule["BackoffRate"] >= 1.5
         assert 0 < rule["IntervalSeconds"] <= rule["MaxDelaySeconds"] <= 120
         assert rule["MaxAttempts"] <= 12
-        assert rule["JitterStrategy"] == "FULL"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_passes_is_retried_for_a_quarter_of_an_hour_and_soon_after_it_has_passed(name: str) -> None:
+    """An idle function is back after two minutes at most; a database or a throttled API may need longer."""
+    attempts = list(itertools.accumulate(pauses(TASKS[name]["Retry"][0]), initial=0.0))
+    assert attempts[-1] > 900 > SLOWEST_WAKING_SECONDS
+    woken = next(moment for moment in attempts if moment >= SLOWEST_WAKING_SECONDS)
+    assert woken < 2 * SLOWEST_WAKING_SECONDS
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_function_that_died_is_called_again_for_a_minute(name: str) -> None:
+    assert sum(pauses(TASKS[name]["Retry"][1])) >= 60
+
+
+def declared_by_invoke() -> set[str]:
+    invoke = botocore.session.get_session().get_service_model("lambda").operation_model("Invoke")
+    return {f"Lambda.{shape.metadata.get('error', {}).get('code', shape.name)}" for shape in invoke.error_shapes}
+
+
+def test_every_error_that_invoke_declares_has_its_line_and_no_line_is_invented() -> None:
+    known = {row.name for row in INVOCATION_ERRORS}
+    assert declared_by_invoke() <= known, "classify what Lambda has declared anew in scripts/checks/invocation_errors"
+    assert {name for name in known if name.startswith("Lambda.")} == declared_by_invoke() | UNDECLARED
+
+
+def test_every_error_of_the_runtime_and_of_the_pipeline_has_its_line() -> None:
+    known = {row.name for row in INVOCATION_ERRORS}
+    runtime = {value for key, value in vars(FaultException).items() if key.isupper()}
+    assert runtime
+    assert runtime <= STAYING
+    assert known >= OWN_ERRORS
+    assert {"TemporaryFailure"} == OWN_ERRORS & PASSING
+
+
+def test_each_error_stands_in_the_table_once_with_a_source() -> None:
+    listed = [row.name for row in INVOCATION_ERRORS]
+    assert len(listed) == len(set(listed))
+    assert all(row.why and row.source.startswith(("https://", "utils/")) for row in INVOCATION_ERRORS)
+
+
+# What the guides and people's reports say of single errors, so that a mistake in the table shows.
+@pytest.mark.parametrize(
+    ("error", "becomes"),
+    [
+        ("Lambda.CodeArtifactUserPendingException", PASSING),
+        ("Lambda.ENINotReadyException", PASSING),
+        ("Lambda.ResourceNotReadyException", PASSING),
+        ("Lambda.ResourceConflictException", PASSING),
+        ("Lambda.EC2ThrottledException", PASSING),
+        ("Lambda.TooManyRequestsException", PASSING),
+        ("Lambda.ClientExecutionTimeoutException", PASSING),
+        ("Lambda.ServiceException", PASSING),
+        ("Lambda.AWSLambdaException", PASSING),
+        ("Lambda.SdkClientException", PASSING),
+        ("TemporaryFailure", PASSING),
+        ("Lambda.Unknown", DIED),
+        ("Sandbox.Timedout", DIED),
+        ("States.Timeout", DIED),
+        ("Lambda.CodeArtifactUserFailedException", STAYING),
+        ("Lambda.ResourceNotFoundException", STAYING),
+        ("Lambda.KMSDisabledException", STAYING),
+        ("RequestRefused", STAYING),
+        ("DuplicateRefused", STAYING),
+        ("StepFailed", STAYING),
+    ],
+)
+def test_single_errors_are_classified_as_their_sources_say(error: str, becomes: set[str]) -> None:
+    assert error in becomes
 
 
 def test_every_loop_waits() -> None:
@@ -142,9 +219,8 @@ def test_a_failing_notification_or_clean_up_never_hides_the_first_error() -> Non
 
 
 def longest_delay(rule: dict[str, Any]) -> float:
-    """All pauses of a retry rule together, at their longest."""
-    pauses = [rule["IntervalSeconds"] * rule["BackoffRate"] ** number for number in range(rule["MaxAttempts"])]
-    return float(sum(min(pause, rule["MaxDelaySeconds"]) for pause in pauses))
+    """All pauses of a retry rule together."""
+    return sum(pauses(rule))
 
 
 def longest_task(task: dict[str, Any]) -> float:
@@ -196,3 +272,10 @@ def test_the_lock_outlives_every_pause_between_two_steps() -> None:
     """Each call of a step renews it; a lock that expired while its run waits would let another run in."""
     slowest_retries = max(sum(map(longest_delay, task["Retry"])) + task["TimeoutSeconds"] for task in TASKS.values())
     assert longest_wait() + slowest_retries < LOCK_SECONDS
+
+
+def test_credentials_of_another_account_outlive_a_step_that_is_retried_to_the_end() -> None:
+    """They are measured against the time at which the state was entered, which no retry changes."""
+    calling_other_accounts = set(TASKS) - {"Setup DB Users"}
+    longest = max(longest_task(TASKS[name]) for name in calling_other_accounts)
+    assert AssumedRole.SPARE.total_seconds() > longest

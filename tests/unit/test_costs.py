@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from scripts.checks.documentation import idle_costs_table
@@ -9,16 +11,17 @@ from scripts.checks.expansion import source
 from scripts.local_aws.front import ApiCall
 from scripts.local_aws.functions import Invocation
 from scripts.local_run.costs import idle_costs, run_costs, total
+from utils import metrics
 
 
-def a_call(service: str, operation: str, principal: str = "a-role") -> ApiCall:
-    return ApiCall(service, operation, "us-east-1", principal, {}, None)
+def a_call(service: str, operation: str, principal: str = "a-role", units: float = 0.0) -> ApiCall:
+    return ApiCall(service, operation, "us-east-1", principal, {}, None, units)
 
 
 def test_a_run_costs_what_was_counted_times_its_price() -> None:
     calls = [
-        a_call("dynamodb", "PutItem"),
-        a_call("dynamodb", "GetItem"),
+        a_call("dynamodb", "PutItem", units=6.0),
+        a_call("dynamodb", "GetItem", units=2.0),
         a_call("secretsmanager", "GetSecretValue"),
         a_call("sns", "Publish"),
         a_call("rds", "DescribeDBClusters"),
@@ -28,13 +31,26 @@ def test_a_run_costs_what_was_counted_times_its_price() -> None:
         "state transition": 1000,
         "Lambda request": 3,
         "Lambda GB-second, arm64": 3.0,
-        "DynamoDB write request unit": 1,
-        "DynamoDB read request unit": 1,
+        "DynamoDB write request unit": 6,
+        "DynamoDB read request unit": 2,
         "Secrets Manager call": 1,
         "KMS request": 1,
         "SNS publish": 1,
     }
-    assert total(lines) == pytest.approx(0.025 + 3 * 0.2e-6 + 3 * 0.0000133334 + 0.75e-6 + 5e-6 + 3e-6 + 0.5e-6)
+    assert total(lines) == pytest.approx(0.025 + 3 * 0.2e-6 + 3 * 0.0000133334 + 4e-6 + 5e-6 + 3e-6 + 0.5e-6)
+    assert {line.what: line.amount for line in run_costs(0, [], {}, [], ["x" * 974] * 1000)}["log GB"] == 0.001
+
+
+def test_a_metric_costs_for_each_hour_in_which_it_has_a_data_point(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        metrics.count_success("copy-snapshot", "an-operation", 1.0)
+    emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    later = [
+        {**each, "_aws": {**each["_aws"], "Timestamp": each["_aws"]["Timestamp"] + 3_600_000}} for each in emitted[:1]
+    ]
+    lines = {each.what: each for each in run_costs(0, [], {}, [], map(json.dumps, [*emitted, *later]))}
+    assert lines["custom metric's hour"].amount == 3  # two of the first hour, one of the second
+    assert lines["custom metric's hour"].dollars == pytest.approx(3 * 0.30 / 730)
 
 
 def test_what_a_person_asks_isnt_on_the_bill_of_the_run() -> None:

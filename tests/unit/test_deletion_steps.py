@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests.unit.fake_groups import FakeKeys
 from tests.unit.fake_rds import Clock, FakeRds
 from tests.unit.support import (
+    ACCOUNT,
     AUDIT_TABLE,
     EXECUTION,
+    KEY_ID,
     NOW,
     OPERATION,
     OWN_TAGS,
@@ -24,6 +28,7 @@ from tests.unit.support import (
     a_plan,
     a_run,
     calling,
+    some_instances,
 )
 from utils.aws import client
 from utils.errors import StepFailed, TemporaryFailure
@@ -34,6 +39,7 @@ pytestmark = pytest.mark.usefixtures("account", "source_rds")
 
 delete, look, archive = calling("delete-rds"), calling("check-delete-status"), calling("archive-snapshot")
 COPY = a_copy()
+FIRST, SECOND = (each.identifier for each in some_instances(2))
 DELETION_SECONDS: dict[str, float] = {"DeleteDBInstance": 300, "DeleteDBCluster": 600}
 
 
@@ -54,7 +60,8 @@ def record() -> OperationRecord:
 @pytest.fixture
 def restored(rds: FakeRds, operation: OperationState) -> dict[str, Any]:
     """The cluster that this operation restored, with a login that has worked."""
-    rds.add_instance("staging-orders-1", TARGET, TagList=OWN_TAGS)
+    for name in (FIRST, SECOND):
+        rds.add_instance(name, TARGET, TagList=OWN_TAGS)
     cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
     operation.remember(cluster_resource_id=cluster["DbClusterResourceId"], login_proven_at="2026-03-10T03:40:00.000Z")
     return cluster
@@ -97,10 +104,12 @@ def test_the_source_goes_with_instances_first_and_a_final_snapshot(
 def watched(clock: Clock, answer: dict[str, Any], production: dict[str, Any]) -> dict[str, Any]:
     """The deletion, looked at until it is ready or something is due."""
     deletion = a_deletion(production["DbClusterResourceId"])
-    while not answer["ready"] and not answer["advance"]:
+    for _ in range(1000):
+        if answer["ready"] or answer["advance"]:
+            return answer
         clock.pass_seconds(answer["wait_seconds"])
         answer = look({"run": a_run(now=clock.now), "progress": answer, "deletion": deletion})
-    return answer
+    raise AssertionError(f"it is looked at for ever: {answer}")
 
 
 def test_the_final_snapshot_carries_the_operations_tags_and_stands_in_the_audit(
@@ -128,6 +137,21 @@ def test_a_deletion_isnt_done_before_its_final_snapshot_is(
 ) -> None:
     assert gone_with(rds, clock, production, Status="creating", PercentProgress=60)["ready"] is False
     assert rds.changes()[-1] == "DeleteDBCluster"
+
+
+def test_rule_5_a_deletion_whose_answer_was_lost_isnt_begun_twice_while_rds_takes_the_final_snapshot(
+    rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    """RDS calls the cluster `available` until it has the snapshot, whose name is taken then."""
+    rds.seconds = {**DELETION_SECONDS, "TakeFinalSnapshot": 180}
+    rds.lose_answer("DeleteDBCluster")
+    with pytest.raises(TemporaryFailure):
+        delete(deleting(production))
+    assert rds.clusters[SOURCE]["Status"] == "available"
+    answer = watched(clock, delete(deleting(production, now=clock.now)), production)
+    assert answer["ready"] is True
+    assert rds.changes().count("DeleteDBCluster") == 2
+    assert answer["final_snapshot_arn"] == rds.snapshots["prod-orders-final-0123456789ab"]["DBClusterSnapshotArn"]
 
 
 def test_a_final_snapshot_that_failed_stops_the_run(
@@ -163,7 +187,7 @@ def test_a_source_that_is_renamed_while_it_is_deleted_isnt_called_gone(
     rds.clusters["renamed"] = {**rds.clusters.pop(SOURCE), "DBClusterIdentifier": "renamed"}
     late = a_run(now=NOW + dt.timedelta(hours=12))
     assert look({"run": a_run(), "progress": progress})["ready"] is False
-    with pytest.raises(StepFailed, match=r"prod-orders \(called renamed by now\) is deleting 12.0 hours"):
+    with pytest.raises(StepFailed, match=r"prod-orders \(renamed to renamed\) is deleting 12.0 hours"):
         look({"run": late, "progress": progress})
 
 
@@ -272,7 +296,7 @@ def test_rule_1_a_source_that_was_replaced_under_its_name_stays(
     rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
 ) -> None:
     production["DbClusterResourceId"] = "cluster-NEW"
-    with pytest.raises(StepFailed, match="is cluster-NEW by now, not cluster-OLD"):
+    with pytest.raises(StepFailed, match="is now cluster-NEW, and the plan deletes cluster-OLD"):
         delete(deleting({"DbClusterResourceId": "cluster-OLD"}))
     assert rds.changes() == []
 
@@ -315,6 +339,152 @@ def test_a_deletion_that_rds_refuses_stops_the_run(
     rds.refuse("DeleteDBCluster", "SnapshotQuotaExceeded", "Because.")
     with pytest.raises(StepFailed, match="DeleteDBCluster answered SnapshotQuotaExceeded"):
         delete(deleting(production))
+
+
+def closed_key(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
+    production |= {"StorageEncrypted": True, "KmsKeyId": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"}
+    keys.keys[KEY_ID]["KeyState"] = "Disabled"
+
+
+def taken_name(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
+    rds.add_snapshot("prod-orders-final-0123456789ab", SOURCE)
+
+
+def no_room(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
+    rds.most_snapshots = len(rds.snapshots)
+
+
+def no_restorable_time(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
+    del production["LatestRestorableTime"]
+
+
+def too_many_retained(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
+    rds.quotas["DBClusters"] = (1, 3)
+    rds.retained_backups = [{"DbClusterResourceId": f"cluster-{number}"} for number in range(3)]
+
+
+def continuous_backup(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
+    production["AwsBackupRecoveryPointArn"] = "arn:aws:backup:us-east-1:123456789012:recovery-point:continuous:x"
+
+
+def stopped(rds: FakeRds, keys: FakeKeys, production: dict[str, Any]) -> None:
+    production["Status"] = "stopped"
+
+
+OBSTACLES: list[tuple[Callable[[FakeRds, FakeKeys, dict[str, Any]], None], str]] = [
+    (closed_key, r"no final snapshot can be taken: the key .* is Disabled, not Enabled.*aws kms enable-key"),
+    (
+        taken_name,
+        r"'prod-orders-final-0123456789ab' exists in us-east-1 already.*aws rds describe-db-cluster-snapshots",
+    ),
+    (no_room, r"no room for one more manual snapshot.*aws rds describe-db-cluster-snapshots"),
+    (no_restorable_time, r"can't take a final snapshot of 'prod-orders' yet.*aws rds describe-db-clusters"),
+    (too_many_retained, r"couldn't be kept.*aws rds describe-db-cluster-automated-backups"),
+    (continuous_backup, r"has a continuous backup of AWS Backup's .*Leave delete_automated_backups out"),
+    (stopped, r"is stopped, and RDS deletes no stopped cluster.*aws rds start-db-cluster"),
+]
+
+
+@pytest.mark.parametrize(("arises", "said"), OBSTACLES)
+def test_rule_3_what_rds_would_refuse_half_way_is_found_before_the_first_call(
+    rds: FakeRds, keys: FakeKeys, restored: dict[str, Any], production: dict[str, Any], arises: Any, said: str
+) -> None:
+    """Else production would stand without instances by then."""
+    arises(rds, keys, production)
+    deletes_backups = arises is continuous_backup
+    with pytest.raises(StepFailed, match=said) as refused:
+        delete(deleting(production, delete_automated_backups=deletes_backups))
+    assert str(refused.value).splitlines()[0] == (
+        "Source cluster prod-orders is there with all its instances: nothing of it was deleted."
+    )
+    assert rds.changes() == []
+    assert record().source_deletion_at is None
+
+
+def test_all_that_is_in_the_way_is_told_at_once(
+    rds: FakeRds, keys: FakeKeys, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    for arises in (closed_key, taken_name, no_room, too_many_retained):
+        arises(rds, keys, production)
+    with pytest.raises(StepFailed) as refused:
+        delete(deleting(production))
+    assert len(str(refused.value).splitlines()) == 5
+
+
+def test_a_source_that_is_busy_is_asked_again_before_anything_goes(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    production["Status"] = "backing-up"
+    with pytest.raises(TemporaryFailure, match="It is backing-up at the moment"):
+        delete(deleting(production))
+    assert rds.changes() == []
+
+
+def test_a_source_that_is_broken_loses_nothing_and_is_said_to_be(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    production["Status"] = "inaccessible-encryption-credentials-recoverable"
+    with pytest.raises(StepFailed, match=r"nothing of it was deleted\.\nprod-orders is inaccessible-encryption"):
+        delete(deleting(production))
+    assert rds.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("members", "error", "said"),
+    [
+        ({SECOND: None}, StepFailed, rf"lacks instances \({SECOND} is gone\).*Nothing was deleted"),
+        ({FIRST: None, SECOND: None}, StepFailed, "lacks instances"),
+        ({FIRST: "failed"}, StepFailed, rf"\({FIRST} is failed\)"),
+        ({FIRST: "rebooting"}, TemporaryFailure, f"{FIRST} is rebooting at the moment"),
+    ],
+)
+def test_rule_3_a_restored_cluster_without_its_instances_proves_nothing(
+    rds: FakeRds,
+    restored: dict[str, Any],
+    production: dict[str, Any],
+    members: dict[str, str | None],
+    error: type[Exception],
+    said: str,
+) -> None:
+    """A cluster is available without any."""
+    for name, status in members.items():
+        if status is None:
+            del rds.instances[name]
+        else:
+            rds.instances[name]["DBInstanceStatus"] = status
+    with pytest.raises(error, match=said):
+        delete(deleting(production))
+    assert rds.changes() == []
+
+
+def test_a_reader_that_appears_while_the_source_is_going_is_told_with_what_is_gone(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    """RDS takes the instances' deletion, then not the cluster's; meanwhile somebody adds a reader."""
+    planned = ["prod-orders-2", "prod-orders-1"]
+    rds.refuse("DeleteDBCluster", "InvalidDBClusterStateFault")
+    with pytest.raises(TemporaryFailure, match="stands WITHOUT INSTANCES"):
+        delete(deleting(production, instance_identifiers=planned))
+    del rds.instances["prod-orders-2"]
+    rds.add_instance("prod-orders-9", SOURCE)
+    with pytest.raises(StepFailed) as refused:
+        delete(deleting(production, instance_identifiers=planned))
+    first, second = str(refused.value).splitlines()
+    assert first == (
+        "Source cluster prod-orders is PARTLY deleted. Instances deleted: prod-orders-2; being deleted: prod-orders-1. "
+        "Still there: prod-orders-9. Nothing of its data is lost: the cluster's volume is there."
+    )
+    assert second.endswith("aws rds delete-db-instance --db-instance-identifier prod-orders-9 --region us-east-1")
+
+
+def test_a_deletion_that_rds_refuses_after_the_instances_says_how_production_stands(
+    rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
+) -> None:
+    rds.refuse("DeleteDBCluster", "SnapshotQuotaExceeded", "Because.")
+    with pytest.raises(
+        StepFailed, match=r"^Source cluster prod-orders stands WITHOUT INSTANCES.*\nDeleteDBCluster answ"
+    ):
+        delete(deleting(production, instance_identifiers=["prod-orders-2", "prod-orders-1"]))
 
 
 # Watching
@@ -387,8 +557,16 @@ def test_a_deletion_past_its_deadline_stops_the_run(production: dict[str, Any]) 
 def test_rule_1_cleaning_up_takes_away_what_this_operation_made(rds: FakeRds, restored: dict[str, Any]) -> None:
     answer = delete(cleaning_up())
     assert (answer["cluster_identifier"], answer["ready"], answer["skipped"]) == (TARGET, False, None)
-    assert rds.changes() == ["DeleteDBInstance", "DeleteDBCluster"]
-    assert rds.asked("DeleteDBCluster")["SkipFinalSnapshot"] is True
+    assert rds.changes() == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
+    asked = rds.asked("DeleteDBCluster")
+    assert (asked["SkipFinalSnapshot"], asked["DeleteAutomatedBackups"]) == (True, True)
+
+
+def test_a_clean_up_leaves_aws_backup_its_continuous_backup(rds: FakeRds, restored: dict[str, Any]) -> None:
+    """RDS would refuse to delete it, after the instances are gone."""
+    restored["AwsBackupRecoveryPointArn"] = "arn:aws:backup:us-east-1:123456789012:recovery-point:continuous:x"
+    delete(cleaning_up())
+    assert rds.asked("DeleteDBCluster")["DeleteAutomatedBackups"] is False
 
 
 def test_rule_1_cleaning_up_never_touches_the_source_even_if_the_plan_names_it(
@@ -456,7 +634,7 @@ def test_rule_2_not_even_if_the_plan_names_it_as_the_copy(
     found = rds.snapshots["prod-orders-tuesday"]
     found["TagList"] = OWN_TAGS
     plan = a_copy(identifier="prod-orders-tuesday", arn=found["DBClusterSnapshotArn"])
-    with pytest.raises(StepFailed, match=r"isn't the copy that operation .* made.*It was left alone"):
+    with pytest.raises(StepFailed, match=r"is not the copy that operation .* made.*It was left alone"):
         archive(archiving(copy=plan))
     assert rds.changes() == []
 

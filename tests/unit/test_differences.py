@@ -5,19 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import OPERATION, OWN_TAGS, REGION, TARGET, a_cluster_plan, some_instances
+from tests.unit.support import ACCOUNT, KEY_ID, OPERATION, OWN_TAGS, REGION, TARGET, a_cluster_plan, some_instances
 from utils.aurora_utils import Aurora
 from utils.differences import differences
 from utils.plans import ClusterPlan
 
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/rds-monitoring-role"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
 PLAN = a_cluster_plan(
+    ca_certificate_identifier="rds-ca-ecc384-g1",
+    monitoring_interval_seconds=30,
+    monitoring_role_arn=ROLE,
+    performance_insights_kms_key_id=KEY,
     preferred_backup_window="02:00-02:30",
     preferred_maintenance_window="sun:05:00-sun:05:30",
     serverless_v2_min_capacity=0.5,
     serverless_v2_max_capacity=8.0,
 )
+
+FIRST, SECOND, THIRD = (each.identifier for each in some_instances(3))
 
 
 @pytest.fixture
@@ -26,9 +35,9 @@ def made(rds: FakeRds) -> FakeRds:
     rds.add_snapshot("prod-orders-tuesday")
     aurora = Aurora(REGION)
     aurora.restore_cluster(PLAN, OPERATION)
+    aurora.modify_restored_cluster(PLAN, "a-new-password")
     for each in PLAN.instances:
         aurora.create_instance(PLAN, each, OPERATION)
-    aurora.change_after_restore(PLAN)
     return rds
 
 
@@ -86,32 +95,36 @@ def test_whatever_differs_in_the_cluster_is_told(made: FakeRds, reported: dict[s
         ({"DBParameterGroups": [{"DBParameterGroupName": "x"}]}, "db_parameter_group_name: asked for default"),
         ({"PerformanceInsightsEnabled": False}, "performance_insights_retention_days: asked for 7, RDS reports 0"),
         ({"PreferredMaintenanceWindow": "mon:03:00-mon:03:30"}, "preferred_maintenance_window: asked for sun:05:00"),
+        ({"CACertificateIdentifier": "rds-ca-x"}, "ca_certificate_identifier: asked for rds-ca-ecc384-g1, RDS reports"),
+        ({"MonitoringInterval": 0}, "monitoring_interval_seconds: asked for 30, RDS reports 0"),
+        ({"MonitoringRoleArn": "arn:aws:iam::1:role/x"}, f"monitoring_role_arn: asked for {ROLE}, RDS reports"),
+        ({"PerformanceInsightsKMSKeyId": "arn:x"}, f"performance_insights_kms_key_id: asked for {KEY}, RDS reports"),
         ({"TagList": []}, "tag aurora-restore:operation-id: asked for"),
     ],
 )
 def test_whatever_differs_in_an_instance_is_told_with_its_name(
     made: FakeRds, reported: dict[str, Any], told: str
 ) -> None:
-    made.instances[f"{TARGET}-2"] |= reported
+    made.instances[SECOND] |= reported
     (text,) = found()
-    assert text.startswith(f"instance {TARGET}-2: {told}")
+    assert text.startswith(f"instance {SECOND}: {told}")
 
 
 def test_static_parameters_that_wait_for_a_reboot_are_told_with_the_command(made: FakeRds) -> None:
-    made.instances[f"{TARGET}-1"]["DBParameterGroups"][0]["ParameterApplyStatus"] = "pending-reboot"
+    made.instances[FIRST]["DBParameterGroups"][0]["ParameterApplyStatus"] = "pending-reboot"
     (text,) = found()
     assert "static parameters of default.aurora-postgresql16 wait for a reboot: aws rds reboot-db-instance" in text
 
 
 def test_an_instance_too_few_or_too_many_is_told(made: FakeRds) -> None:
-    assert found(a_cluster_plan(instances=some_instances(3))) == [
-        f"instance {TARGET}-3: asked for, RDS reports none",
+    assert found(replace(PLAN, instances=some_instances(3))) == [
+        f"instance {THIRD}: asked for, RDS reports none",
     ]
     made.add_instance(f"{TARGET}-9", TARGET, TagList=OWN_TAGS)
     assert found() == [f"instance {TARGET}-9: not asked for"]
 
 
 def test_what_rds_doesnt_say_and_what_nobody_asked_for_is_no_difference(made: FakeRds) -> None:
-    for name in ("NetworkType", "EngineLifecycleSupport", "PreferredBackupWindow", "PerformanceInsightsEnabled"):
+    for name in ("NetworkType", "EngineLifecycleSupport", "PreferredBackupWindow"):
         del made.clusters[TARGET][name]
     assert found() == []

@@ -24,6 +24,7 @@ from tests.unit.support import (
     a_run,
     an_execution,
     calling,
+    some_instances,
 )
 from utils.aurora_utils import Aurora
 from utils.aws import client
@@ -143,6 +144,8 @@ def test_an_export_of_its_name_refuses_the_operations_id(rds: FakeRds) -> None:
 def restored(account: None, rds: FakeRds) -> OperationState:
     state = OperationState(OPERATION, EXECUTION, NOW)
     state.open("snapshot-check", {}, a_plan(copy=COPY, copy_needed=True, export=EXPORT), "running")
+    for each in some_instances(2):
+        rds.add_instance(each.identifier, TARGET, TagList=OWN_TAGS)
     cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
     rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
     state.remember(cluster_resource_id=cluster["DbClusterResourceId"], login_proven_at="2026-03-10T03:40:00.000Z")

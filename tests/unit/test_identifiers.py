@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from utils.identifiers import (
@@ -54,11 +54,21 @@ def test_a_name_against_rdss_rule_is_explained(name: str) -> None:
     assert "letters, digits and single hyphens" in (why_not_rds_name(name) or "")
 
 
-@given(valid_names.filter(lambda name: len(name) <= MAX_TARGET_IDENTIFIER), st.integers(1, MAX_INSTANCES))
-def test_every_instance_of_a_target_gets_a_name_that_rds_takes(cluster: str, number: int) -> None:
-    name = instance_name(cluster, number)
+@given(
+    valid_names.filter(lambda name: len(name) <= MAX_TARGET_IDENTIFIER), st.integers(1, MAX_INSTANCES), operation_ids
+)
+def test_every_instance_of_a_target_gets_a_name_that_rds_takes(cluster: str, number: int, operation_id: str) -> None:
+    name = instance_name(cluster, number, operation_id)
     assert why_not_rds_name(name) is None
     assert name != cluster
+    assert re.search(rf"-[0-9a-f]{{12}}-{number}$", name)
+    assert name == instance_name(cluster, number, operation_id)
+
+
+@given(valid_names, st.integers(1, MAX_INSTANCES), operation_ids, operation_ids)
+def test_instances_of_two_operations_never_meet(cluster: str, number: int, one: str, other: str) -> None:
+    assume(one != other)
+    assert instance_name(cluster, number, one) != instance_name(cluster, number, other)
 
 
 @given(st.sampled_from(["copy", "final"]), valid_names, operation_ids)

@@ -45,6 +45,13 @@ def test_every_number_is_in_the_embedded_metric_format(capsys: pytest.CaptureFix
     }
 
 
+def test_a_size_that_rds_doesnt_tell_isnt_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of most of Aurora's snapshots it says 0 GiB."""
+    metrics.record_restore(OPERATION, 3000.0, 10_800.0, 0)
+    counted = [line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in lines_of(capsys)]
+    assert counted == ["RestoreDuration", "DataAge"]
+
+
 def test_dimensions_are_few_and_an_operations_id_is_none_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     """Each combination of dimensions is a metric of its own and costs money every month."""
     record_everything()

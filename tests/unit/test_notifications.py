@@ -27,6 +27,7 @@ from tests.unit.support import (
     a_plan,
     a_record,
     nothing_archived,
+    some_instances,
     some_users,
 )
 from utils import notifications
@@ -176,6 +177,22 @@ def test_success_warns_of_productions_logins_and_of_missing_privileges() -> None
     assert "Mind       orders: no privileges on audit.log" in body.splitlines()
 
 
+def test_success_says_so_where_productions_logins_were_left_open_on_purpose() -> None:
+    body = success(a_plan(inherited_logins="report"), inherited_logins=["alice"]).body
+    assert (
+        "Mind       logins that came with the data still work, as asked (inherited_logins: report): alice"
+        in body.splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [("lock", ", lock production's own logins,"), ("report", ", LEAVE OPEN, as asked, production's own logins,")],
+)
+def test_a_plan_says_what_becomes_of_productions_logins(choice: Any, words: str) -> None:
+    assert words in notifications.planned(a_plan(inherited_logins=choice), EXECUTION).body
+
+
 def test_success_lists_further_roles_locked_logins_and_what_doesnt_run_any_more() -> None:
     body = success(
         roles=["orders_app (read and write)", "orders_report (read only)", "etl (owner, schemas sales)"],
@@ -204,9 +221,9 @@ def test_a_dry_run_says_what_a_real_run_would_do() -> None:
         "1. take snapshot prod-orders-tuesday of prod-orders (named in the request; 2026-03-10 00:00 UTC, 3.0",
         f"2. copy it from {SOURCE_REGION} as prod-orders-copy-0123456789ab under key alias/staging",
         "3. create cluster staging-orders with\n",
-        "4. create the writer staging-orders-1, db.r6g.large, promotion tier 0",
-        "5. create 1 reader: staging-orders-2, db.r6g.large, promotion tier 1",
-        "6. set a new master password and keep it in the stack's admin secret",
+        "4. before it has an instance: set a new master password and keep it in the stack's admin secret",
+        f"5. create the writer {some_instances(1)[0].identifier}, db.r6g.large, promotion tier 1",
+        f"6. create 1 reader: {some_instances(2)[1].identifier}, db.r6g.large, promotion tier 1",
         "7. prove a login with the new master password",
         "8. DELETE the source cluster prod-orders (cluster-PROD) in us-east-1 with all its instances, after a final "
         "snapshot prod-orders-final-0123456789ab",
@@ -229,7 +246,7 @@ def test_rule_7_a_failure_says_step_cause_remains_and_the_next_command() -> None
     assert "Error      StepFailed\n           The copy is gone.\n           Look for it." in body
     assert "Nothing of this operation's: no cluster, no copied snapshot." in body
     machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{MACHINE}"
-    given = json.dumps({"operation_id": OPERATION, "port": 5433})
+    given = json.dumps({"operation_id": OPERATION, "port": 5433, "resume": True})
     assert f"aws stepfunctions start-execution --state-machine-arn {machine} --input '{given}'" in body
     assert "then resume this operation: it goes on with what it has made." in body
 
@@ -295,8 +312,30 @@ def test_rule_7_a_failed_clean_up_is_told_beside_the_first_error() -> None:
     assert "Cleaning up failed as well: It can't be deleted yet." in body
 
 
+def test_a_resumption_leaves_out_what_may_not_be_shown() -> None:
+    body = failure(request={"port": 5433, "tags": {"token-owner": "orders"}}).body
+    (start,) = [line for line in body.splitlines() if "start-execution" in line]
+    assert "tags" not in start
+    assert '"port": 5433' in start
+
+
 def test_a_clean_up_that_kept_something_says_why() -> None:
-    assert "Nothing was cleaned up: its users can log in." in failure(clean_up={"skipped": "its users can log in"}).body
+    assert "No cluster was deleted: its users can log in." in failure(clean_up={"skipped": "its users can log in"}).body
+
+
+def test_a_clean_up_says_what_it_took_away_also_where_it_kept_the_other() -> None:
+    """Cluster and copy are two things."""
+    copied = "Cleaned up: the copied snapshot was deleted"
+    body = failure(
+        clean_up={"skipped": "no cluster was made"},
+        copy_clean_up_at="2026-03-10T03:50:00.000Z",
+        plan={"target_cluster_id": TARGET, "copy": {"identifier": "prod-orders-copy"}},
+    ).body
+    assert copied in body
+    assert "No cluster was deleted: no cluster was made." in body
+    done = {"cluster_identifier": TARGET, "cluster_resource_id": "cluster-OURS", "ready": True}
+    assert f"Cleaned up: cluster {TARGET} (cluster-OURS) was deleted." in failure(clean_up=done).body
+    assert copied not in failure(clean_up=done).body
 
 
 def test_rule_7_what_cant_be_asked_is_said_to_be_unknown() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from scripts.local_aws.front import ApiCall
 from scripts.local_run.calls import Made, changes_of_run, not_as_planned
 from tests.unit.support import (
@@ -31,10 +33,9 @@ def test_a_direct_restore_makes_the_cluster_its_instances_and_a_new_password() -
     plan = a_plan(cluster=a_cluster_plan(instances=some_instances(2)))
     assert calls_of(plan) == [
         f"RestoreDBClusterFromSnapshot {TARGET}",
-        f"CreateDBInstance {TARGET}-1",
-        f"CreateDBInstance {TARGET}-2",
         "PutSecretValue admin secret",
         f"ModifyDBCluster {TARGET}",
+        *(f"CreateDBInstance {each.identifier}" for each in some_instances(2)),
         "UpdateSecretVersionStage admin secret",
         "UpdateSecretVersionStage admin secret",
         "PutSecretValue application secret",
@@ -50,12 +51,19 @@ def test_what_is_asked_for_beyond_that_is_named_as_well() -> None:
     )
     assert calls_of(a_plan(cluster=cluster)) == [
         f"RestoreDBClusterFromSnapshot {TARGET}",
-        f"CreateDBInstance {TARGET}-1",
         f"ModifyDBCluster {TARGET}",
-        f"ModifyDBCluster {TARGET}",
+        f"CreateDBInstance {some_instances(1)[0].identifier}",
         f"EnableHttpEndpoint {TARGET}",
         "PutSecretValue application secret",
     ]
+
+
+def test_another_writer_is_a_call_only_where_it_makes_a_difference() -> None:
+    first, second = some_instances(2)
+    unlike = a_plan(cluster=a_cluster_plan(instances=[replace(first, db_instance_class="db.r6g.4xlarge"), second]))
+    (failover,) = [each for each in planned_calls(unlike, ACCOUNT, REGION) if each.call == "rds:FailoverDBCluster"]
+    assert failover.only == "where another instance is ready first"
+    assert not [each for each in calls_of(a_plan()) if each.startswith("Failover")]
 
 
 def test_every_call_that_deletes_stands_in_the_plan_with_what_it_deletes() -> None:

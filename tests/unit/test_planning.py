@@ -25,6 +25,7 @@ from tests.unit.support import (
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.finding import place_problems, source_region
+from utils.identifiers import instance_name
 from utils.planning import plan_restore
 from utils.plans import Plan
 from utils.request import read_request
@@ -288,8 +289,9 @@ def test_rule_4_a_cluster_of_an_earlier_operation_of_the_same_name_is_never_adop
     rds.add_cluster("staging-orders", TagList=OWN_TAGS)
     assert refusal_of().startswith("target_cluster_id: a cluster 'staging-orders' exists in us-east-1")
     del rds.clusters["staging-orders"]
-    rds.add_instance("staging-orders-1", "staging-orders", TagList=OWN_TAGS)
-    assert refusal_of().startswith("target_cluster_id: an instance 'staging-orders-1' exists in us-east-1")
+    name = instance_name("staging-orders", 1, OPERATION)
+    rds.add_instance(name, "staging-orders", TagList=OWN_TAGS)
+    assert refusal_of().startswith(f"target_cluster_id: an instance {name!r} exists in us-east-1")
 
 
 def test_rule_4_a_copy_of_an_earlier_operation_of_the_same_name_is_never_restored(
@@ -316,7 +318,9 @@ def test_a_final_snapshot_whose_name_is_taken_is_found_before_anything_is_delete
     assert plan_of(**asked, final_snapshot=False).delete_source
 
 
-@pytest.mark.parametrize("name", ["staging-orders", "staging-orders-1", "staging-orders-3"])
+@pytest.mark.parametrize(
+    "name", ["staging-orders", *(instance_name("staging-orders", number, OPERATION) for number in (1, 3))]
+)
 def test_a_foreign_instance_of_a_name_that_the_cluster_needs_is_an_obstacle(rds: FakeRds, name: str) -> None:
     rds.add_snapshot("tuesday")
     rds.add_instance(name, "another-cluster")
@@ -326,9 +330,9 @@ def test_a_foreign_instance_of_a_name_that_the_cluster_needs_is_an_obstacle(rds:
 
 def test_an_instance_of_a_name_that_nobody_needs_is_no_obstacle(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
-    rds.add_instance("staging-orders-4", "another-cluster")
+    rds.add_instance(instance_name("staging-orders", 4, OPERATION), "another-cluster")
     assert len(plan_of(instance_count=3).cluster.instances) == 3
-    rds.add_instance("staging-orders-2", "another-cluster")
+    rds.add_instance(instance_name("staging-orders", 2, OPERATION), "another-cluster")
     assert len(plan_of().cluster.instances) == 1
 
 
@@ -462,11 +466,18 @@ def test_a_source_isnt_deleted_for_the_sake_of_an_earlier_cluster_of_its_name(
 ) -> None:
     asked = {"delete_source": True, "confirm_delete_source": "prod-orders"}
     rds.snapshots["tuesday"]["DbClusterResourceId"] = "cluster-EARLIER"
-    message = refusal_of(**asked)
+    message = refusal_of(snapshot_identifier="tuesday", **asked)
     assert message.startswith("delete_source: 'tuesday' isn't of today's 'prod-orders'")
-    assert "an earlier cluster of that name (cluster-EARLIER)" in message
+    assert "another cluster of that name (cluster-EARLIER)" in message
     rds.snapshots["tuesday"]["DbClusterResourceId"] = production["DbClusterResourceId"]
     assert plan_of(**asked).delete_source
+    del rds.snapshots["tuesday"]["DbClusterResourceId"]  # as a copy's description
+    assert plan_of(snapshot_identifier="tuesday", **asked).delete_source
+    rds.snapshots["tuesday"]["ClusterCreateTime"] = dt.datetime(2024, 5, 6, 7, 8, tzinfo=dt.UTC)
+    message = refusal_of(snapshot_identifier="tuesday", **asked)
+    assert (
+        "but of another cluster of that name (created 2024-05-06 07:08 UTC): today's data would be nowhere" in message
+    )
 
 
 def test_deletion_protection_is_switched_off_only_when_that_is_asked_for(production: dict[str, Any]) -> None:

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 OTHER_GROUP = "sg-0fedcba9876543210"
 SOURCE_KEY = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/{KEY_ID}"
 UNDER_CUSTOMERS_KEY = {"StorageEncryptionType": "sse-kms", "StorageEncrypted": True, "KmsKeyId": SOURCE_KEY}
+TUNED = {"db_cluster_parameter_group_name": "tuned", "db_parameter_group_name": "tuned"}
 DEFAULT_GROUPS = {
     "db_cluster_parameter_group_name": "default.aurora-postgresql{}",
     "db_parameter_group_name": "default.aurora-postgresql{}",
@@ -71,7 +72,8 @@ def test_where_everything_is_there_nothing_is_wrong_and_each_thing_was_asked_for
     rds: FakeRds, network: FakeNetwork, keys: FakeKeys
 ) -> None:
     rds.calls.clear()
-    assert problems(kms_key_id=KEY_ID) == []
+    rds.cluster_parameter_groups["tuned"] = rds.parameter_groups["tuned"] = "aurora-postgresql16"
+    assert problems(kms_key_id=KEY_ID, **TUNED) == []
     asked = rds.operations() + network.operations() + keys.operations()
     assert sorted(asked) == [
         "DescribeAccountAttributes",
@@ -186,11 +188,19 @@ def test_a_parameter_group_has_to_exist(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
-def test_a_default_group_that_rds_hasnt_made_yet_is_missed_in_time(rds: FakeRds, kind: str) -> None:
-    groups = rds.parameter_groups if kind == "db_parameter_group" else rds.cluster_parameter_groups
-    del groups["default.aurora-postgresql16"]
-    message = the_problem()
-    assert message.startswith(f"{kind}_name: 'default.aurora-postgresql16' doesn't exist in {REGION} (RDS makes it")
+def test_a_default_group_is_rdss_to_make_and_isnt_looked_for(rds: FakeRds, kind: str) -> None:
+    """In a region that has never had such a cluster there is none yet."""
+    assert rds.cluster_parameter_groups == rds.parameter_groups == {}
+    assert problems(**{f"{kind}_name": "default.aurora-postgresql16"}) == []
+    assert "DescribeDBClusterParameterGroups" not in rds.operations()
+    assert "DescribeDBParameterGroups" not in rds.operations()
+
+
+def test_a_missing_group_of_a_cluster_may_be_told_by_either_code(rds: FakeRds) -> None:
+    for code in ("DBParameterGroupNotFound", "DBClusterParameterGroupNotFound"):
+        rds.refuse("DescribeDBClusterParameterGroups", code, "Not found.", 404)
+        message = the_problem(db_cluster_parameter_group_name="tuned")
+        assert message.startswith(f"db_cluster_parameter_group_name: 'tuned' doesn't exist in {REGION}.")
 
 
 @pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
@@ -383,7 +393,7 @@ def test_a_missing_permission_is_no_answer(
     service: FakeService = request.getfixturevalue(where)
     service.refuse(operation, code, f"not authorized to perform: {service.service}:{operation}", 403)
     with pytest.raises(ClientError) as denied:
-        problems(kms_key_id=KEY_ID)
+        problems(kms_key_id=KEY_ID, **TUNED)
     failure = as_step_error(denied.value)
     assert isinstance(failure, StepFailed)
     assert str(failure).startswith(f"{operation} is not allowed: not authorized to perform: {service.service}:")
@@ -446,7 +456,15 @@ def test_a_zone_that_the_class_isnt_offered_in_is_refused(rds: FakeRds) -> None:
     offering(rds, AvailabilityZones=[{"Name": "us-east-1a"}])
     instances = [replace(each, availability_zone="us-east-1b") for each in some_instances(1)]
     assert the_problem(instances=instances).startswith(
-        "availability_zones: staging-orders-1 can't be made in 'us-east-1b' with db.r6g.large"
+        f"availability_zones: {some_instances(1)[0].identifier} can't be made in 'us-east-1b' with db.r6g.large"
+    )
+
+
+def test_an_alternative_class_that_isnt_offered_is_refused_like_the_wanted_one(rds: FakeRds) -> None:
+    offering(rds)
+    assert problems(alternative_instance_classes=["db.r6g.large"]) == []
+    assert the_problem(alternative_instance_classes=["db.r9z.large"]).startswith(
+        "alternative_instance_classes: 'db.r9z.large' can't be had with aurora-postgresql 16.4 in us-east-1"
     )
 
 

@@ -24,6 +24,7 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.errors import RequestRefused
+from utils.identifiers import instance_name
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -36,6 +37,8 @@ class World:
     def __init__(self, rds: FakeRds, network: FakeNetwork, keys: FakeKeys) -> None:
         self.rds, self.network, self.keys = rds, network, keys
         fresh = FakeRds(rds.region, rds.clock)
+        # RDS makes its default groups itself; one that is named has to be there.
+        fresh.cluster_parameter_groups["tuned"] = fresh.parameter_groups["tuned"] = "aurora-postgresql16"
         self._whole = {
             name: getattr(fresh, name)
             for name in (
@@ -92,7 +95,7 @@ def _target_is_there(world: World) -> None:
 
 
 def _name_of_an_instance_is_taken(world: World) -> None:
-    world.rds.add_instance(f"{TARGET}-1", "somebody-elses")
+    world.rds.add_instance(instance_name(TARGET, 1, OPERATION), "somebody-elses")
 
 
 def _secret_is_going(world: World) -> None:
@@ -108,7 +111,7 @@ BROKEN: dict[Callable[[World], None], str] = {
     _no_class: "db_instance_class:",
     _disabled_key: "kms_key_id:",
     _target_is_there: f"target_cluster_id: a cluster '{TARGET}' exists",
-    _name_of_an_instance_is_taken: f"target_cluster_id: an instance '{TARGET}-1' exists",
+    _name_of_an_instance_is_taken: f"target_cluster_id: an instance {instance_name(TARGET, 1, OPERATION)!r} exists",
     _secret_is_going: "admin_secret:",
 }
 
@@ -125,7 +128,8 @@ def asked(request: dict[str, Any]) -> Any:
         "started_at": NOW.isoformat(),
         "now": NOW.isoformat(),
     }
-    return check({"run": run, "request": request})
+    groups = {"db_cluster_parameter_group_name": "tuned", "db_parameter_group_name": "tuned"}
+    return check({"run": run, "request": groups | request})
 
 
 def test_with_everything_in_place_there_is_a_plan(world: World) -> None:

@@ -67,7 +67,7 @@ def test_a_source_that_was_protected_meanwhile_is_left_alone(
     rds: FakeRds, production: dict[str, Any], protected: str
 ) -> None:
     protect(rds, protected)
-    with pytest.raises(StepFailed, match=rf"= true on {protected}. It was left alone"):
+    with pytest.raises(StepFailed, match=rf"nothing of it was deleted\.\n.*= true on {protected}\."):
         prove_source(a_deletion(production["DbClusterResourceId"]), a_record(), Aurora(REGION))
 
 
@@ -83,9 +83,9 @@ def test_only_a_source_within_the_stacks_pattern_may_go(
         plan_its_deletion()
         assert prove_source(deletion, a_record(), Aurora(REGION)) is not None
         return
-    with pytest.raises(RequestRefused, match="delete_source: 'prod-orders' isn't among the clusters that the stack's"):
+    with pytest.raises(RequestRefused, match="delete_source: 'prod-orders' does not match the stack's"):
         plan_its_deletion()
-    with pytest.raises(StepFailed, match=r"DeletableClusterPattern.*It was left alone"):
+    with pytest.raises(StepFailed, match=r"nothing of it was deleted\.\n.*DeletableClusterPattern"):
         prove_source(deletion, a_record(), Aurora(REGION))
 
 
@@ -96,7 +96,7 @@ def test_only_a_source_whose_instances_the_policy_lets_go_may_go(
     monkeypatch.setenv("DELETABLE_INSTANCE_PATTERN", "prod-*")
     plan_its_deletion()
     rds.add_instance("the-writer", SOURCE)
-    with pytest.raises(RequestRefused, match=r"'prod-orders' has instances \(the-writer\) that the stack's"):
+    with pytest.raises(RequestRefused, match=r"'prod-orders' has instances \(the-writer\) that do not match"):
         plan_its_deletion()
 
 

@@ -29,6 +29,7 @@ def test_an_empty_request_runs_the_stacks_configured_refresh() -> None:
 def test_every_field_can_be_given() -> None:
     raw = {
         "operation_id": "drill-7",
+        "resume": True,
         "source_cluster_id": "prod-orders",
         "source_region": "eu-west-1",
         "source_account_id": "123456789012",
@@ -54,12 +55,16 @@ def test_every_field_can_be_given() -> None:
         "like_source": True,
         "reader_instance_class": "db.r6g.large",
         "serverless_v2_seconds_until_auto_pause": 600,
+        "alternative_instance_classes": ["db.r7g.large"],
         "availability_zones": ["us-east-1a", "us-east-1b"],
         "storage_type": "aurora-iopt1",
         "network_type": "DUAL",
         "enabled_cloudwatch_logs_exports": ["postgresql", "instance"],
         "performance_insights_retention_days": 465,
         "database_insights_mode": "advanced",
+        "performance_insights_kms_key_id": "arn:aws:kms:us-east-1:123456789012:key/insights",
+        "monitoring_interval_seconds": 30,
+        "ca_certificate_identifier": "rds-ca-ecc384-g1",
         "preferred_backup_window": "23:45-00:15",
         "preferred_maintenance_window": "sun:05:00-sun:05:30",
         "auto_minor_version_upgrade": False,
@@ -298,11 +303,19 @@ def test_a_tag_that_could_pass_for_a_systems_is_refused(key: str) -> None:
     assert message.startswith(f"tags: {key!r} starts with a reserved prefix.")
 
 
-@pytest.mark.parametrize("tags", [{"": "x"}, {"k" * 129: "x"}, {"k": "v" * 257}, {"k!": "x"}, {"k": "a,b"}])
+@pytest.mark.parametrize(
+    "tags", [{"": "x"}, {"k" * 129: "x"}, {"k": "v" * 257}, {"k!": "x"}, {"k": "a,b"}, {"k": "a\tb"}]
+)
 def test_a_tag_that_rds_doesnt_take_is_refused(tags: dict[str, str]) -> None:
     message = refusal_of({"tags": tags})
     assert message.startswith("tags: ")
     assert "1 to 128 characters" in message
+
+
+@pytest.mark.parametrize("value", ["aws:backup", "rds:prod-orders-2026-03-10", "RDS:x"])
+def test_a_value_that_begins_as_aws_own_is_refused(value: str) -> None:
+    message = refusal_of({"tags": {"snapshot": value}})
+    assert message.startswith(f"tags: the value {value!r} of 'snapshot' starts with a prefix that RDS reserves.")
 
 
 def test_too_many_tags_are_refused() -> None:

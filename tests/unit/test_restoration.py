@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from tests.unit.fake_rds import FakeRds
+from tests.unit.fake_rds import Clock, FakeRds
 from tests.unit.support import NOW, OPERATION, OWN_TAGS, REGION, TARGET, a_cluster_plan, a_record, some_instances
+from utils.aurora_shapes import read_cluster, read_instance
 from utils.aurora_utils import Aurora
-from utils.errors import StepFailed
+from utils.errors import CapacityShortage, StepFailed
 from utils.payloads import RestoreProgress
-from utils.restoration import Action, Situation, after_action, after_check, assess, outcome_of
+from utils.plans import PlannedInstance
+from utils.restoration import (
+    Action,
+    Observed,
+    Refusal,
+    Situation,
+    after_action,
+    after_check,
+    assess,
+    due_action,
+    outcome_of,
+)
 from utils.state import OperationRecord
 
 UNIT = 60
-WRITER, FIRST_READER, SECOND_READER = "staging-orders-1", "staging-orders-2", "staging-orders-3"
+WRITER, FIRST_READER, SECOND_READER = (each.identifier for each in some_instances(3))
+ALL = f"{WRITER}, {FIRST_READER}, {SECOND_READER}"
 
 
 @pytest.fixture
@@ -39,44 +52,83 @@ PASSWORD_RESET: dict[str, Any] = {"password_reset_at": "2026-03-10T03:30:00.000Z
 # The table of due actions
 
 
-def test_without_a_cluster_the_cluster_is_due(rds: FakeRds) -> None:
-    assert situation().due is Action.CREATE_CLUSTER
+def observed(cluster_status: str | None, *statuses: str, **cluster_says: Any) -> Observed:
+    """A cluster of this status with the planned instances of these, in their order; "-" for one that isn't there."""
+    if cluster_status is None:
+        return Observed(region=REGION)
+    names = [WRITER, FIRST_READER, SECOND_READER]
+    members = [(name, status) for name, status in zip(names, statuses, strict=False) if status != "-"]
+    writer = cluster_says.pop("writer", members[0][0] if members else None)
+    raw: dict[str, Any] = {
+        **FakeRds(REGION, Clock()).add_cluster(TARGET, TagList=OWN_TAGS, Status=cluster_status),
+        "DBClusterMembers": [{"DBInstanceIdentifier": name, "IsClusterWriter": name == writer} for name, _ in members],
+        **cluster_says,
+    }
+    described = [FakeRds(REGION, Clock()).add_instance(name, TARGET, DBInstanceStatus=each) for name, each in members]
+    return Observed(
+        region=REGION,
+        cluster=read_cluster(cast("Any", raw)),
+        instances=[read_instance(cast("Any", each)) for each in described],
+    )
 
 
-@pytest.mark.parametrize("status", ["creating", "migrating", "modifying", "backing-up"])
-def test_while_the_cluster_isnt_available_nothing_is_due(cluster: dict[str, Any], status: str) -> None:
-    cluster["Status"] = status
-    now = situation(ours(cluster))
-    assert now.due is Action.WAIT
-    assert now.waiting_for == f"cluster staging-orders ({status})"
+ASKED = PASSWORD_RESET
+PENDING: dict[str, Any] = {"PendingModifiedValues": {"MasterUserPassword": "****"}}
+OK = "available"
 
 
-def test_in_an_available_cluster_the_writer_is_due_alone(cluster: dict[str, Any]) -> None:
-    now = situation(ours(cluster))
-    assert now.due is Action.CREATE_WRITER
-    assert [each.identifier for each in now.missing_instances] == [WRITER]
+@pytest.mark.parametrize(
+    ("what_exists", "known", "due", "waiting_for"),
+    [
+        (observed(None), {}, Action.CREATE_CLUSTER, "the cluster"),
+        (observed("creating"), {}, Action.WAIT, "cluster staging-orders (creating)"),
+        (observed("migrating"), {}, Action.WAIT, "cluster staging-orders (migrating)"),
+        (observed("backing-up"), {}, Action.WAIT, "cluster staging-orders (backing-up)"),
+        (observed(OK), {}, Action.MODIFY_CLUSTER, "the cluster's own settings"),
+        # Asked for all at once, while the cluster is still being changed.
+        (observed(OK, **PENDING), ASKED, Action.CREATE_INSTANCES, ALL),
+        (observed("modifying"), ASKED, Action.CREATE_INSTANCES, ALL),
+        (observed("resetting-master-credentials"), ASKED, Action.CREATE_INSTANCES, ALL),
+        (observed(OK, "creating", "-", "creating"), ASKED, Action.CREATE_INSTANCES, FIRST_READER),
+        (observed(OK, "creating", OK, OK), ASKED, Action.WAIT, f"instance {WRITER} (creating)"),
+        (
+            observed(OK, "creating", "creating", OK),
+            ASKED,
+            Action.WAIT,
+            f"instance {WRITER} (creating), instance {FIRST_READER} (creating)",
+        ),
+        (observed("resetting-master-credentials", OK, OK, OK), ASKED, Action.WAIT, "cluster staging-orders (resetting"),
+        (observed(OK, OK, OK, OK, **PENDING), ASKED, Action.WAIT, "changes of the cluster (MasterUserPassword)"),
+        (
+            observed(OK, OK, OK, OK, PendingModifiedValues={"IAMDatabaseAuthenticationEnabled": False}),
+            ASKED,
+            Action.WAIT,
+            "changes of the cluster (IAMDatabaseAuthenticationEnabled)",
+        ),
+        (observed(OK, OK, OK, "configuring-log-exports"), ASKED, Action.WAIT, f"{SECOND_READER} (configuring-log-exp"),
+        (observed(OK, OK, OK, OK), ASKED, Action.NOTHING, "everything to settle"),
+        # One class and one tier: whoever leads is as good as the first one planned.
+        (observed(OK, OK, OK, OK, writer=SECOND_READER), ASKED, Action.NOTHING, "everything to settle"),
+        # A resumed run whose login was never proved sets the password again, instances or not.
+        (observed(OK, OK, OK, OK), {}, Action.MODIFY_CLUSTER, "the cluster's own settings"),
+        (observed("modifying", OK, OK, OK), {}, Action.WAIT, "cluster staging-orders (modifying)"),
+    ],
+)
+def test_what_exists_decides_which_action_is_due(
+    what_exists: Observed, known: dict[str, Any], due: Action, waiting_for: str
+) -> None:
+    plan = a_cluster_plan(instances=some_instances(3))
+    now = due_action(plan, what_exists, a_record(**known), NOW)
+    assert now.due is due
+    assert now.waiting_for.startswith(waiting_for)
 
 
-def test_while_the_writer_isnt_available_no_reader_is_due(rds: FakeRds, cluster: dict[str, Any]) -> None:
-    rds.add_instance(WRITER, TARGET, DBInstanceStatus="creating")
-    now = situation(ours(cluster))
-    assert now.due is Action.WAIT
-    assert now.waiting_for == "instance staging-orders-1 (creating)"
-
-
-def test_behind_the_writer_all_missing_readers_are_due_together(rds: FakeRds, cluster: dict[str, Any]) -> None:
-    rds.add_instance(WRITER, TARGET)
-    missing = situation(ours(cluster)).missing_instances
-    assert [each.identifier for each in missing] == [FIRST_READER, SECOND_READER]
+def test_all_missing_instances_are_due_together_and_only_those(rds: FakeRds, cluster: dict[str, Any]) -> None:
+    missing = situation(ours(cluster, **ASKED)).missing_instances
+    assert [each.identifier for each in missing] == [WRITER, FIRST_READER, SECOND_READER]
     rds.add_instance(SECOND_READER, TARGET, DBInstanceStatus="creating")
-    now = situation(ours(cluster))
-    assert now.due is Action.CREATE_READERS
-    assert [each.identifier for each in now.missing_instances] == [FIRST_READER]
-
-
-def test_a_cluster_of_one_needs_no_reader(rds: FakeRds, cluster: dict[str, Any]) -> None:
-    rds.add_instance(WRITER, TARGET)
-    assert situation(ours(cluster), instance_count=1).due is Action.RESET_MASTER_PASSWORD
+    missing = situation(ours(cluster, **ASKED)).missing_instances
+    assert [each.identifier for each in missing] == [WRITER, FIRST_READER]
 
 
 @pytest.fixture
@@ -87,28 +139,46 @@ def members(rds: FakeRds, cluster: dict[str, Any]) -> dict[str, Any]:
     return cluster
 
 
-def test_rule_9_with_all_instances_there_the_master_password_is_due(members: dict[str, Any]) -> None:
-    assert situation(ours(members)).due is Action.RESET_MASTER_PASSWORD
+def test_rule_9_no_instance_is_due_before_the_master_password_was_replaced(cluster: dict[str, Any]) -> None:
+    assert situation(ours(cluster)).due is Action.MODIFY_CLUSTER
 
 
-def test_a_password_that_is_still_pending_is_waited_for(members: dict[str, Any]) -> None:
-    members["PendingModifiedValues"] = {"MasterUserPassword": "****"}
-    now = situation(ours(members, **PASSWORD_RESET))
-    assert now.due is Action.WAIT
-    assert now.waiting_for == "the master password"
+# Who leads
 
 
-def test_a_status_that_follows_the_password_is_waited_for(members: dict[str, Any]) -> None:
-    members["Status"] = "resetting-master-credentials"
-    assert situation(ours(members, **PASSWORD_RESET)).due is Action.WAIT
+UNLIKE = [
+    PlannedInstance(identifier=WRITER, db_instance_class="db.r6g.4xlarge", availability_zone=None, promotion_tier=1),
+    PlannedInstance(
+        identifier=FIRST_READER, db_instance_class="db.r6g.large", availability_zone=None, promotion_tier=1
+    ),
+]
+OF_OTHER_TIERS = [
+    PlannedInstance(identifier=WRITER, db_instance_class="db.r6g.large", availability_zone=None, promotion_tier=0),
+    PlannedInstance(
+        identifier=FIRST_READER, db_instance_class="db.r6g.large", availability_zone=None, promotion_tier=9
+    ),
+]
+JUST_NOW, LONG_AGO = "2026-03-10T02:58:00.000Z", "2026-03-10T02:30:00.000Z"
 
 
-@pytest.mark.parametrize("name", [WRITER, SECOND_READER])
-def test_an_instance_that_settles_again_is_waited_for(rds: FakeRds, members: dict[str, Any], name: str) -> None:
-    rds.instances[name]["DBInstanceStatus"] = "configuring-log-exports"
-    now = situation(ours(members, **PASSWORD_RESET))
-    assert now.due is Action.WAIT
-    assert name in now.waiting_for
+@pytest.mark.parametrize("instances", [UNLIKE, OF_OTHER_TIERS])
+@pytest.mark.parametrize(
+    ("writer", "known", "due"),
+    [
+        (WRITER, {}, Action.NOTHING),
+        (FIRST_READER, {}, Action.CHANGE_WRITER),
+        (FIRST_READER, {"writer_changed_at": JUST_NOW}, Action.WAIT),
+        (FIRST_READER, {"writer_changed_at": LONG_AGO}, Action.NOTHING),
+    ],
+)
+def test_another_writer_than_planned_is_changed_once_where_class_or_tier_differ(
+    instances: list[PlannedInstance], writer: str, known: dict[str, Any], due: Action
+) -> None:
+    plan = a_cluster_plan(instances=instances)
+    now = due_action(plan, observed(OK, OK, OK, writer=writer), a_record(**ASKED, **known), NOW)
+    assert now.due is due
+    if due is not Action.NOTHING:
+        assert now.waiting_for == f"{WRITER} as the writer (it is {FIRST_READER})"
 
 
 # Who keeps the master login
@@ -120,13 +190,14 @@ OURS = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-ours"
 HANDED_OVER: dict[str, Any] = {**PASSWORD_RESET, "inherited_secret_arn": INHERITED}
 
 
-def test_a_login_that_rds_is_to_keep_is_handed_over_to_it(members: dict[str, Any]) -> None:
-    assert situation(ours(members), **MANAGED).due is Action.MANAGE_MASTER_PASSWORD
+def test_a_secret_that_rds_keeps_isnt_waited_for_before_there_is_an_instance(cluster: dict[str, Any]) -> None:
+    cluster["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "creating"}
+    assert situation(ours(cluster, **HANDED_OVER), **MANAGED).due is Action.CREATE_INSTANCES
 
 
 def test_rule_9_a_secret_that_came_with_the_snapshot_is_never_taken_for_our_own(members: dict[str, Any]) -> None:
     members["MasterUserSecret"] = {"SecretArn": INHERITED, "SecretStatus": "active"}
-    assert situation(ours(members), **MANAGED).due is Action.MANAGE_MASTER_PASSWORD
+    assert situation(ours(members), **MANAGED).due is Action.MODIFY_CLUSTER
     now = situation(ours(members, **HANDED_OVER), **MANAGED)
     assert now.due is Action.WAIT
     assert now.waiting_for == "the master login's secret (not there yet)"
@@ -139,7 +210,7 @@ def test_a_secret_that_is_being_made_is_waited_for(members: dict[str, Any]) -> N
     record = ours(members, **HANDED_OVER)
     now = situation(record, **MANAGED)
     assert now.due is Action.NOTHING
-    outcome = outcome_of(a_cluster_plan(instances=some_instances(3), **MANAGED), now, record, REGION)
+    outcome = outcome_of(a_cluster_plan(instances=some_instances(3), **MANAGED), now, record, Aurora(REGION))
     assert outcome.master_secret_arn == OURS
 
 
@@ -149,50 +220,32 @@ def test_a_secret_that_rds_cant_make_is_for_a_person(members: dict[str, Any]) ->
         situation(ours(members, **HANDED_OVER), **MANAGED)
 
 
-# What a restore doesn't take
+# What is reported at the end
 
 
-LATER: dict[str, Any] = {"preferred_maintenance_window": "sun:05:00-sun:05:30"}
-JUST_NOW, LONG_AGO = "2026-03-10T02:58:00.000Z", "2026-03-10T02:30:00.000Z"
-
-
-@pytest.fixture
-def as_rds_chose(members: dict[str, Any]) -> dict[str, Any]:
-    members |= {"PreferredMaintenanceWindow": "tue:01:00-tue:01:30", "AutoMinorVersionUpgrade": True}
-    return members
-
-
-def test_what_a_restore_doesnt_take_is_changed_once_the_login_is_ours(as_rds_chose: dict[str, Any]) -> None:
-    members = as_rds_chose
-    assert situation(ours(members), **LATER).due is Action.RESET_MASTER_PASSWORD
-    assert situation(ours(members, **PASSWORD_RESET), **LATER).due is Action.CHANGE_SETTINGS
-
-
-@pytest.mark.parametrize(
-    "wanted", [LATER, {"database_insights_mode": "advanced"}, {"auto_minor_version_upgrade": False}]
-)
-def test_each_setting_that_rds_chose_otherwise_leads_to_a_change(
-    as_rds_chose: dict[str, Any], wanted: dict[str, Any]
+def test_what_rds_accepted_and_couldnt_do_is_reported_although_the_cluster_is_available(
+    rds: FakeRds, members: dict[str, Any]
 ) -> None:
-    assert situation(ours(as_rds_chose, **PASSWORD_RESET), **wanted).due is Action.CHANGE_SETTINGS
+    rds.events = [
+        {"SourceIdentifier": TARGET, "Message": "Cluster failover failed: no reason", "EventCategories": []},
+        {"SourceIdentifier": WRITER, "Message": "No space", "EventCategories": ["failure"]},
+        {"SourceIdentifier": WRITER, "Message": "DB instance created", "EventCategories": ["creation"]},
+        {"SourceIdentifier": "another", "Message": "failed", "EventCategories": ["failure"]},
+    ]
+    plan, record = a_cluster_plan(instances=some_instances(3)), ours(members, **PASSWORD_RESET)
+    reported = outcome_of(plan, situation(record), record, Aurora(REGION)).differences
+    assert [each for each in reported if "failure" in each] == [
+        f"RDS reports a failure: {TARGET}: Cluster failover failed: no reason",
+        f"RDS reports a failure: {WRITER}: No space",
+    ]
 
 
-def test_what_rds_chose_as_it_was_asked_for_needs_no_change(as_rds_chose: dict[str, Any]) -> None:
-    as_chosen: dict[str, Any] = {"preferred_maintenance_window": "tue:01:00-tue:01:30"}
-    assert situation(ours(as_rds_chose, **PASSWORD_RESET), **as_chosen).due is Action.NOTHING
-
-
-def test_a_change_is_asked_for_once_and_waited_for_until_it_shows(as_rds_chose: dict[str, Any]) -> None:
-    members = as_rds_chose
-    asked = ours(members, **PASSWORD_RESET, settings_changed_at=JUST_NOW)
-    assert situation(asked, **LATER).waiting_for == "the cluster's settings"
-    members["PreferredMaintenanceWindow"] = "Sun:05:00-Sun:05:30"
-    assert situation(asked, **LATER).due is Action.NOTHING
-
-
-def test_a_change_that_never_shows_doesnt_hold_up_the_run(as_rds_chose: dict[str, Any]) -> None:
-    asked = ours(as_rds_chose, **PASSWORD_RESET, settings_changed_at=LONG_AGO)
-    assert situation(asked, **LATER).due is Action.NOTHING
+@pytest.mark.parametrize("code", ["AccessDenied", "InternalFailure", "Throttling"])
+def test_events_that_cant_be_read_fail_no_restore(rds: FakeRds, members: dict[str, Any], code: str) -> None:
+    rds.refuse("DescribeEvents", code, times=9)
+    record = ours(members, **PASSWORD_RESET)
+    outcome = outcome_of(a_cluster_plan(instances=some_instances(3)), situation(record), record, Aurora(REGION))
+    assert not [each for each in outcome.differences if "failure" in each]
 
 
 def test_the_data_api_is_switched_on_at_the_end_and_waited_for(members: dict[str, Any]) -> None:
@@ -217,7 +270,7 @@ def test_the_data_api_is_switched_on_at_the_end_and_waited_for(members: dict[str
         ),
         ({"StorageEncrypted": False}, {}, "RDS reports no key of the account"),
         ({"StorageEncrypted": True, "KmsKeyId": "arn:aws:kms:us-east-1:1:key/other"}, {}, "RDS reports arn:aws:kms"),
-        ({}, {"PubliclyAccessible": True}, "instance staging-orders-1 is publicly accessible"),
+        ({}, {"PubliclyAccessible": True}, f"instance {WRITER} is publicly accessible"),
     ],
 )
 def test_before_anybody_gets_a_password_who_can_reach_the_data_and_its_key_have_to_be_as_asked(
@@ -238,7 +291,7 @@ def test_before_anybody_gets_a_password_who_can_reach_the_data_and_its_key_have_
 def test_a_key_may_have_been_given_by_its_id_or_by_an_alias(members: dict[str, Any]) -> None:
     members |= {"StorageEncrypted": True, "KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/0d1f"}
     for given in ("0d1f", "alias/staging", "arn:aws:kms:us-east-1:123456789012:alias/staging"):
-        assert situation(ours(members), data_key_id=given).due is Action.RESET_MASTER_PASSWORD
+        assert situation(ours(members), data_key_id=given).due is Action.MODIFY_CLUSTER
 
 
 def test_with_everything_there_nothing_is_due(members: dict[str, Any]) -> None:
@@ -249,7 +302,11 @@ def test_with_everything_there_nothing_is_due(members: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "status", ["failed", "incompatible-restore", "deleting", "inaccessible-encryption-credentials-recoverable"]
+    "status",
+    [
+        *("failed", "incompatible-restore", "restore-failed", "incompatible-network", "deleting", "upgrade-failed"),
+        "inaccessible-encryption-credentials-recoverable",
+    ],
 )
 def test_a_broken_cluster_stops_the_restore(cluster: dict[str, Any], status: str) -> None:
     cluster["Status"] = status
@@ -259,11 +316,20 @@ def test_a_broken_cluster_stops_the_restore(cluster: dict[str, Any], status: str
 
 
 @pytest.mark.parametrize("name", [WRITER, FIRST_READER])
-@pytest.mark.parametrize("status", ["failed", "incompatible-network", "insufficient-capacity", "storage-full"])
+@pytest.mark.parametrize(
+    "status",
+    ["failed", "incompatible-network", "incompatible-credentials", "modify-failed", "upgrade-failed", "storage-full"],
+)
 def test_a_broken_instance_stops_the_restore(rds: FakeRds, members: dict[str, Any], name: str, status: str) -> None:
     rds.instances[name]["DBInstanceStatus"] = status
     with pytest.raises(StepFailed, match=f"Instance {name} is {status} and won't become available"):
         situation(ours(members))
+
+
+def test_an_instance_that_found_no_room_keeps_what_exists(rds: FakeRds, members: dict[str, Any]) -> None:
+    rds.instances[FIRST_READER]["DBInstanceStatus"] = "insufficient-capacity"
+    with pytest.raises(CapacityShortage, match=rf"no room for instance {FIRST_READER}.* What exists is kept"):
+        situation(ours(members, **PASSWORD_RESET))
 
 
 def test_a_cluster_that_somebody_deleted_is_not_restored_again(rds: FakeRds) -> None:
@@ -287,7 +353,7 @@ def test_rule_1_a_cluster_with_our_tag_but_another_id_is_left_alone(cluster: dic
 
 
 def test_rule_5_a_cluster_whose_id_could_not_be_written_down_is_ours_by_its_tag(cluster: dict[str, Any]) -> None:
-    assert situation(a_record()).due is Action.CREATE_WRITER
+    assert situation(a_record()).due is Action.MODIFY_CLUSTER
 
 
 # What the two steps answer
@@ -298,7 +364,7 @@ STARTED = dt.datetime(2026, 3, 10, 3, 0, 5, tzinfo=dt.UTC)
 def progress(**changes: Any) -> RestoreProgress:
     known: dict[str, Any] = {
         "answer": "wait",
-        "action": "create-writer",
+        "action": "create-instances",
         "waiting_for": "",
         "started_at": STARTED,
         "action_at": NOW,
@@ -314,7 +380,7 @@ def check(due: Action, before: RestoreProgress, minutes: float = 10, deadline_ho
 
 
 @pytest.mark.parametrize(
-    "due", [Action.CREATE_CLUSTER, Action.CREATE_WRITER, Action.CREATE_READERS, Action.RESET_MASTER_PASSWORD]
+    "due", [Action.CREATE_CLUSTER, Action.MODIFY_CLUSTER, Action.CREATE_INSTANCES, Action.CHANGE_WRITER]
 )
 def test_a_due_action_is_answered_with_advance(due: Action) -> None:
     assert check(due, progress()).answer == "advance"
@@ -341,11 +407,32 @@ def test_settling_starts_anew_when_something_changes_in_between() -> None:
     assert check(Action.NOTHING, disturbed).answer == "wait"
 
 
-@pytest.mark.parametrize("due", [Action.WAIT, Action.CREATE_WRITER])
+@pytest.mark.parametrize("due", [Action.WAIT, Action.CREATE_INSTANCES])
 def test_past_its_deadline_a_restore_fails_and_says_what_it_waited_for(due: Action) -> None:
     with pytest.raises(StepFailed, match="After 1 hours the restore still waits for something") as failed:
         check(due, progress(), minutes=61, deadline_hours=1)
     assert "RestoreDeadlineHours" in str(failed.value)
+
+
+def test_past_its_deadline_a_shortage_keeps_what_exists() -> None:
+    short = progress(shortage="room for staging-orders-1 (db.r6g.large in us-east-1a: none)")
+    with pytest.raises(CapacityShortage, match=r"no room: room for staging-orders-1 .* What exists is kept"):
+        check(Action.CREATE_INSTANCES, short, minutes=61, deadline_hours=1)
+
+
+def test_a_shortage_is_over_once_the_instances_are_there() -> None:
+    short = progress(shortage="room for staging-orders-1")
+    assert check(Action.CREATE_INSTANCES, short).shortage == "room for staging-orders-1"
+    assert check(Action.WAIT, short).shortage is None
+
+
+def test_what_rds_refuses_for_now_is_waited_for_and_due_again() -> None:
+    due = Situation(due=Action.CREATE_INSTANCES, waiting_for="it")
+    busy = after_action(due, a_record(), NOW, UNIT, Refusal(why="cluster staging-orders, which is busy"))
+    assert (busy.answer, busy.waiting_for, busy.wait_seconds) == ("wait", "cluster staging-orders, which is busy", UNIT)
+    assert busy.shortage is None
+    short = after_action(due, a_record(), NOW, UNIT, Refusal(why="room for it", shortage=True))
+    assert (short.waiting_for, short.wait_seconds, short.shortage) == ("room for it", 5 * UNIT, "room for it")
 
 
 def test_a_restore_that_is_done_has_no_deadline() -> None:
@@ -359,7 +446,7 @@ def test_the_deadline_counts_from_the_start_of_the_restore_not_from_its_last_act
 
 def test_the_pause_behind_an_action_suits_what_it_started() -> None:
     record = a_record()
-    work_of_minutes = (Action.CREATE_CLUSTER, Action.CREATE_WRITER, Action.CREATE_READERS)
+    work_of_minutes = (Action.CREATE_CLUSTER, Action.CREATE_INSTANCES)
     for due in Action:
         units = 4 if due in work_of_minutes else 1
         answer = after_action(Situation(due=due, waiting_for="it"), record, NOW, UNIT)

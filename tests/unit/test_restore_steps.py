@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.conftest import LogLines
 from tests.unit.fake_rds import Clock, FakeRds
@@ -24,7 +25,7 @@ from tests.unit.support import (
     calling,
 )
 from utils.aws import client
-from utils.errors import StepFailed, TemporaryFailure
+from utils.errors import CapacityShortage, StepFailed, TemporaryFailure
 from utils.plans import ClusterPlan
 from utils.state import OperationRecord, OperationState
 
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("account")
 
 advance, look = calling("restore-snapshot"), calling("check-restore-status")
 PLAN = a_cluster_plan()
+MEMBERS = sorted(each.identifier for each in PLAN.instances)
 
 
 @pytest.fixture(autouse=True)
@@ -75,18 +77,18 @@ def restore(clock: Clock, plan: ClusterPlan = PLAN) -> list[str]:
     return transitions
 
 
-def test_a_restore_makes_cluster_writer_reader_and_password_in_this_order(rds: FakeRds, clock: Clock) -> None:
+def test_a_restore_makes_the_cluster_then_its_password_then_all_instances(rds: FakeRds, clock: Clock) -> None:
     restore(clock)
     assert rds.changes() == [
         "RestoreDBClusterFromSnapshot",
-        "CreateDBInstance",
-        "CreateDBInstance",
         "ModifyDBCluster",
+        "CreateDBInstance",
+        "CreateDBInstance",
     ]
-    assert sorted(rds.instances) == ["staging-orders-1", "staging-orders-2"]
+    assert sorted(rds.instances) == MEMBERS
 
 
-# What follows the instances
+# What a restore doesn't take
 
 LATER = a_cluster_plan(
     master_login="rds_managed",
@@ -99,31 +101,25 @@ LATER = a_cluster_plan(
 )
 
 
-def test_what_rds_takes_only_later_follows_the_instances_one_call_each(rds: FakeRds, clock: Clock) -> None:
+def test_what_a_restore_doesnt_take_follows_in_one_change_before_the_instances(rds: FakeRds, clock: Clock) -> None:
     rds.seconds = {"ModifyDBCluster": 90, "EnableHttpEndpoint": 90}
     restore(clock, LATER)
-    login, settings, data_api = rds.calls_that_change()[-3:]
-    assert login == (
+    _, changed, *instances, data_api = rds.calls_that_change()
+    assert changed == (
         "ModifyDBCluster",
         {
             "DBClusterIdentifier": TARGET,
             "ManageMasterUserPassword": True,
             "MasterUserSecretKmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/stacks",
-            "ApplyImmediately": True,
-        },
-    )
-    assert settings == (
-        "ModifyDBCluster",
-        {
-            "DBClusterIdentifier": TARGET,
+            "BackupRetentionPeriod": 1,
             "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
-            "AutoMinorVersionUpgrade": False,
             "DatabaseInsightsMode": "advanced",
             "EnablePerformanceInsights": True,
             "PerformanceInsightsRetentionPeriod": 465,
             "ApplyImmediately": True,
         },
     )
+    assert [given["AutoMinorVersionUpgrade"] for _, given in instances] == [False, False]
     assert data_api == ("EnableHttpEndpoint", {"ResourceArn": rds.clusters[TARGET]["DBClusterArn"]})
     assert record().differences == []
 
@@ -150,7 +146,7 @@ def test_rule_9_the_sources_secret_on_a_new_cluster_is_waited_out(rds: FakeRds, 
 
 
 @pytest.mark.parametrize("operation_lost", ["ModifyDBCluster", "EnableHttpEndpoint"])
-def test_rule_5_what_follows_the_instances_is_found_done_after_a_lost_answer(
+def test_rule_5_what_a_restore_doesnt_take_is_found_done_after_a_lost_answer(
     rds: FakeRds, clock: Clock, operation_lost: str
 ) -> None:
     rds.lose_answer(operation_lost)
@@ -164,11 +160,11 @@ def test_rule_5_what_follows_the_instances_is_found_done_after_a_lost_answer(
 
 def test_what_differs_at_the_end_is_told_and_doesnt_fail_the_run(rds: FakeRds, clock: Clock) -> None:
     act(clock)
-    rds.clusters[TARGET]["BackupRetentionPeriod"] = 7
+    rds.clusters[TARGET]["NetworkType"] = "DUAL"
     restore(clock)
-    assert record().differences == ["backup_retention_days: asked for 1, RDS reports 7"]
+    assert record().differences == ["network_type: asked for IPV4, RDS reports DUAL"]
     audit = client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]
-    assert "backup_retention_days: asked for 1, RDS reports 7" in str(audit)
+    assert "network_type: asked for IPV4, RDS reports DUAL" in str(audit)
 
 
 def test_forty_minutes_of_aurora_work_need_fewer_than_sixty_transitions(rds: FakeRds, clock: Clock) -> None:
@@ -177,7 +173,70 @@ def test_forty_minutes_of_aurora_work_need_fewer_than_sixty_transitions(rds: Fak
     transitions = restore(clock)
     assert len(transitions) + 11 <= 60
     minutes = (clock.now - NOW).total_seconds() / 60
-    assert minutes < 1.25 * (1200 + 2 * 540 + 45) / 60 + 5, "and little time is lost"
+    assert minutes < 1.25 * (1200 + 45 + 540) / 60 + 5, "and little time is lost"
+
+
+# What RDS refuses for now
+
+
+def test_instances_that_rds_refuses_while_it_modifies_the_cluster_are_asked_for_again(
+    rds: FakeRds, clock: Clock
+) -> None:
+    rds.seconds = {"ModifyDBCluster": 240}
+    rds.refuse("CreateDBInstance", "InvalidDBClusterStateFault", "it is modifying", times=5)
+    restore(clock)
+    assert sorted(rds.instances) == MEMBERS
+
+
+def test_a_change_that_a_busy_cluster_refuses_is_asked_for_again(rds: FakeRds, clock: Clock) -> None:
+    rds.refuse("ModifyDBCluster", "InvalidDBClusterStateFault", "it is backing-up", times=3)
+    restore(clock)
+    assert rds.passwords[TARGET] == staged_password()
+
+
+def test_without_room_in_a_zone_the_others_are_tried_then_the_other_classes(rds: FakeRds, clock: Clock) -> None:
+    plan = replace(PLAN, alternative_instance_classes=["db.r7g.large"], instances=PLAN.instances[:1])
+    act(clock, plan)
+    rds.clusters[TARGET]["AvailabilityZones"] = ["us-east-1a", "us-east-1b"]
+    rds.refuse("CreateDBInstance", "InsufficientDBInstanceCapacity", "Please try again later.", times=4)
+    restore(clock, plan)
+    tried = [
+        (given["DBInstanceClass"], given.get("AvailabilityZone"))
+        for name, given in rds.calls
+        if name == "CreateDBInstance"
+    ]
+    assert tried == [
+        ("db.r6g.large", None),
+        ("db.r6g.large", "us-east-1a"),
+        ("db.r6g.large", "us-east-1b"),
+        ("db.r7g.large", None),
+        ("db.r7g.large", "us-east-1a"),
+    ]
+    assert "db_instance_class: asked for db.r6g.large, RDS reports db.r7g.large" in record().differences[0]
+
+
+def test_without_any_room_the_restore_waits_and_at_its_deadline_keeps_what_exists(rds: FakeRds, clock: Clock) -> None:
+    rds.refuse("CreateDBInstance", "InsufficientDBInstanceCapacity", "Please try again later.", times=10_000)
+    with pytest.raises(CapacityShortage, match=r"no room: room for .*db.r6g.large.*Please try again later.*is kept"):
+        restore(clock)
+    assert list(rds.clusters) == [TARGET]
+
+
+@pytest.mark.parametrize("code", ["InsufficientDBClusterCapacityFault", "InsufficientStorageClusterCapacity"])
+def test_room_for_the_cluster_itself_is_waited_for_as_well(rds: FakeRds, clock: Clock, code: str) -> None:
+    rds.refuse("RestoreDBClusterFromSnapshot", code, "Please try again later.", times=4)
+    restore(clock)
+    assert rds.changes().count("RestoreDBClusterFromSnapshot") == 5
+
+
+def test_the_planned_writer_takes_over_where_instances_are_unlike(rds: FakeRds, clock: Clock) -> None:
+    first, second = PLAN.instances
+    plan = replace(PLAN, instances=[replace(first, db_instance_class="db.r6g.4xlarge"), second])
+    act(clock, plan)
+    rds.writers[TARGET] = second.identifier
+    restore(clock, plan)
+    assert rds.writers[TARGET] == first.identifier
+    assert rds.changes()[-1] == "FailoverDBCluster"
 
 
 def test_rule_9_the_new_password_is_stored_before_rds_hears_of_it(rds: FakeRds, clock: Clock) -> None:
@@ -212,7 +271,7 @@ def test_rule_5_an_action_taken_twice_is_taken_once(rds: FakeRds, clock: Clock, 
         for _ in range(times):
             act(clock)
         clock.pass_seconds(200)
-    assert sorted(rds.instances) == ["staging-orders-1", "staging-orders-2"]
+    assert sorted(rds.instances) == MEMBERS
     assert rds.changes().count("RestoreDBClusterFromSnapshot") == 1
     assert rds.changes().count("ModifyDBCluster") == 1
 
@@ -224,7 +283,7 @@ def test_rule_5_an_action_whose_answer_was_lost_is_found_done(rds: FakeRds, cloc
         restore(clock)
     restore(clock)
     assert sorted(rds.clusters) == [TARGET]
-    assert sorted(rds.instances) == ["staging-orders-1", "staging-orders-2"]
+    assert sorted(rds.instances) == MEMBERS
     assert rds.passwords[TARGET] == staged_password()
     assert record().cluster_resource_id == rds.clusters[TARGET]["DbClusterResourceId"]
     assert record().cluster_arn == rds.clusters[TARGET]["DBClusterArn"]
@@ -285,7 +344,7 @@ def test_an_aurora_that_is_busy_is_asked_again(rds: FakeRds, clock: Clock, code:
     ("operation_refused", "code"),
     [
         ("RestoreDBClusterFromSnapshot", "DBSubnetGroupNotFoundFault"),
-        ("CreateDBInstance", "InsufficientDBInstanceCapacity"),
+        ("CreateDBInstance", "InstanceQuotaExceeded"),
         ("ModifyDBCluster", "InvalidParameterCombination"),
     ],
 )

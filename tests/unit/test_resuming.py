@@ -19,6 +19,7 @@ from tests.unit.support import (
     OWN_TAGS,
     SOURCE,
     TARGET,
+    a_cluster_plan,
     a_copy,
     a_plan,
     a_run,
@@ -249,6 +250,19 @@ def test_a_copy_that_the_clean_up_deleted_is_forgotten(machine: FakeMachine, rds
     rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
     archive({"run": a_run(cleaning_up=True), "archive_snapshot": "delete", "copy": COPY})
     assert record().copied_snapshot_arn is None
+    plan = check(again())
+    assert plan["copy_needed"] is True
+    assert not any(line.startswith("copied already") for line in plan["resumed"])
+    assert record().copy_clean_up_at is None
+
+
+def test_nor_is_what_was_made_on_its_way_taken_for_there(machine: FakeMachine, rds: FakeRds) -> None:
+    """The clean-up has removed it: a resumed run that counted on it would copy from nothing."""
+    state = failed(machine)
+    state.remember(made_snapshots={"copy": COPY.arn}, route_times={"copy": "2026-03-10T03:10:00.000Z"})
+    archive({"run": a_run(cleaning_up=True), "archive_snapshot": "delete", "copy": COPY})
+    check(again())
+    assert (record().made_snapshots, record().route_times) == ({}, {})
 
 
 def test_a_broken_copy_that_was_kept_has_to_go_first(machine: FakeMachine, rds: FakeRds) -> None:
@@ -266,6 +280,39 @@ def test_a_cluster_that_somebody_else_deleted_fails_the_run(machine: FakeMachine
     with pytest.raises(StepFailed, match="was deleted by somebody else"):
         restore(RestoreTask(run=run, cluster=a_plan().cluster))
     assert rds.changes() == []
+
+
+# What is known of it is written down at once, and read as it is
+
+
+def test_rule_1_a_cluster_is_known_by_its_id_from_the_moment_it_is_made(machine: FakeMachine, rds: FakeRds) -> None:
+    """Else another one under its name, tagged like it, would be taken for it and cleaned up."""
+    state = failed(machine, a_plan())
+    state.enter("restore-snapshot")
+    restore(RestoreTask(run=a_run(), cluster=a_plan().cluster))
+    assert record().cluster_resource_id == rds.clusters[TARGET]["DbClusterResourceId"]
+    rds.clusters[TARGET]["DbClusterResourceId"] = "cluster-SOMEBODY-ELSES"
+    assert "this operation made" in clean_up(NOW)["skipped"]
+    assert "DeleteDBCluster" not in rds.changes()
+
+
+def test_what_a_step_wrote_is_what_the_next_one_reads(machine: FakeMachine) -> None:
+    """A read that isn't consistent may answer with what stood there before."""
+    events, read = client("dynamodb").meta.events, list[bool]()
+
+    def note(params: dict[str, Any], **_: object) -> None:
+        read.append(params.get("ConsistentRead", False))
+
+    failed(machine)
+    TargetLock(TARGET, "another", OTHER_EXECUTION).hold(LATER)
+    events.register("provide-client-params.dynamodb.GetItem", note)
+    try:
+        TargetLock(TARGET, "third", EXECUTION).hold(LATER)
+        check(again())
+    finally:
+        events.unregister("provide-client-params.dynamodb.GetItem", note)
+    assert len(read) >= 2
+    assert set(read) == {True}
 
 
 # It is refused
@@ -324,6 +371,94 @@ def test_the_same_request_is_the_same_however_it_is_said(machine: FakeMachine) -
     assert check(again(**same, dry_run=False, final_snapshot=True))["operation_id"] == OPERATION
 
 
+@pytest.mark.parametrize(
+    ("settings", "field", "value", "other"),
+    [
+        # Nobody asked, and the source or a default of ours decided.
+        ({"deletion_protection": True}, "deletion_protection", True, False),
+        ({"deletion_protection": False}, "deletion_protection", False, True),
+        ({"auto_minor_version_upgrade": True}, "auto_minor_version_upgrade", True, False),
+        ({"data_api": True}, "data_api", True, False),
+        ({"port": 5544}, "port", 5544, 5432),
+        ({"backup_retention_days": 7}, "backup_retention_days", 7, 1),
+    ],
+)
+def test_what_is_asked_is_held_against_the_plan_where_nobody_asked_at_first(
+    machine: FakeMachine, settings: dict[str, Any], field: str, value: Any, other: Any
+) -> None:
+    failed(machine, a_plan(cluster=a_cluster_plan(**settings)))
+    with pytest.raises(RequestRefused, match=rf"{field}: {other} isn't what operation .* was asked for \({value}\)"):
+        check(again(**{field: other}))
+    assert check(again(**{field: value}))["operation_id"] == OPERATION
+
+
+def test_a_default_of_the_stacks_counts_as_asked(machine: FakeMachine) -> None:
+    """The stack says it for all of them: the plan has it, whoever says so again, and nobody can take it back."""
+    failed(machine, a_plan(cluster=a_cluster_plan(deletion_protection=True)), deletion_protection=True)
+    with pytest.raises(RequestRefused, match="deletion_protection: False isn't what operation"):
+        check(again(deletion_protection=False))
+    assert check(again(deletion_protection=True))["operation_id"] == OPERATION
+
+
+def test_what_was_switched_off_on_request_stays_off(machine: FakeMachine) -> None:
+    failed(machine, a_plan(cluster=a_cluster_plan(auto_minor_version_upgrade=False)), auto_minor_version_upgrade=False)
+    with pytest.raises(RequestRefused, match="auto_minor_version_upgrade: True isn't what operation"):
+        check(again(auto_minor_version_upgrade=True))
+    assert check(again(auto_minor_version_upgrade=False))["operation_id"] == OPERATION
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("override_deletion_protection", True), ("delete_automated_backups", True), ("final_snapshot", False)],
+)
+def test_rule_3_so_has_each_thing_that_makes_a_deletion_worse(machine: FakeMachine, field: str, value: bool) -> None:
+    deletion: dict[str, Any] = {"delete_source": True, "confirm_delete_source": SOURCE}
+    failed(machine, **deletion | {field: value})
+    with pytest.raises(RequestRefused, match=f"{field}: None isn't what operation"):
+        check(again(**deletion))
+    with pytest.raises(RequestRefused, match=f"{field}: {not value} isn't what operation"):
+        check(again(**deletion | {field: not value}))
+    assert check(again(**deletion | {field: value}))["operation_id"] == OPERATION
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("override_deletion_protection", True), ("delete_automated_backups", True), ("final_snapshot", False)],
+)
+def test_rule_3_nor_can_it_be_added(machine: FakeMachine, field: str, value: bool) -> None:
+    deletion: dict[str, Any] = {"delete_source": True, "confirm_delete_source": SOURCE}
+    failed(machine, **deletion)
+    with pytest.raises(RequestRefused, match=f"{field}: {value} isn't what operation"):
+        check(again(**deletion | {field: value}))
+    assert check(again(**deletion | {field: not value}))["operation_id"] == OPERATION
+
+
+# A mistyped id
+
+
+def test_a_mistyped_operation_id_doesnt_begin_a_restore(machine: FakeMachine, rds: FakeRds) -> None:
+    failed(machine)
+    mistyped = again(resume=True)
+    mistyped["request"]["operation_id"] = "nightly-2026-03-01"
+    with pytest.raises(RequestRefused, match=r"no operation 'nightly-2026-03-01' is known.*aws stepfunctions list"):
+        check(mistyped)
+    assert OperationState("nightly-2026-03-01", OTHER_EXECUTION, LATER).recall() is None
+    assert rds.changes() == []
+
+
+def test_a_known_one_is_resumed_with_the_word_and_without(machine: FakeMachine) -> None:
+    failed(machine)
+    assert check(again(resume=True))["resumed"]
+    assert check(again())["resumed"]
+
+
+def test_the_word_alone_says_nothing(machine: FakeMachine) -> None:
+    nameless = again(resume=True)
+    del nameless["request"]["operation_id"]
+    with pytest.raises(RequestRefused, match="resume: True says nothing without operation_id"):
+        check(nameless)
+
+
 def test_rule_3_what_deletes_has_to_be_asked_for_again(machine: FakeMachine) -> None:
     failed(machine, delete_source=True, confirm_delete_source=SOURCE)
     with pytest.raises(RequestRefused, match="delete_source: None isn't what operation"):
@@ -358,7 +493,7 @@ def test_a_run_whose_operation_was_resumed_touches_nothing_more(machine: FakeMac
     made(rds, failed(machine))
     check(again())
     TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release()
-    with pytest.raises(StepFailed, match=f"is {OTHER_EXECUTION}'s by now"):
+    with pytest.raises(StepFailed, match=f"Execution {OTHER_EXECUTION} has resumed operation"):
         delete(DeleteTask(run=a_run(cleaning_up=True)))
     assert rds.changes() == []
 

@@ -72,7 +72,7 @@ def login(postgres: Postgres) -> MasterLogin:
 
 
 def task(**changes: Any) -> SetupUsersTask:
-    return SetupUsersTask(run=a_run(**changes))
+    return SetupUsersTask(run=a_run(**changes), application_role="app_user", read_only_role="app_readonly")
 
 
 def record() -> OperationRecord:
@@ -101,6 +101,7 @@ def test_a_proven_login_becomes_current_and_both_roles_can_log_in(
         "roles": ["orders_app (read and write)", "orders_report (read only)"],
         "locked_logins": [],
         "disabled": [],
+        "unfinished": [],
     }
     assert current_secret()["password"] == login.password
     assert record().login_proven_at == record().users_ready_at == "2026-03-10T03:00:00.000Z"
@@ -184,7 +185,7 @@ def test_a_password_that_was_never_staged_is_for_a_person() -> None:
 
 
 def test_an_unusable_application_secret_stops_the_run_after_the_proof_of_the_login(login: MasterLogin) -> None:
-    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString='{"user": "x"}')
+    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString='["x"]')
     with pytest.raises(StepFailed, match="isn't what it should be"):
         set_up(task())
     assert record().login_proven_at is not None

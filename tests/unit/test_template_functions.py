@@ -23,8 +23,8 @@ FUNCTIONS = {
 PLAIN = translated()["Resources"]
 GLOBALS: dict[str, Any] = source()["Globals"]["Function"]
 GLOBAL_VARIABLES = set(GLOBALS["Environment"]["Variables"])
-# Read by what the layer ships: Powertools' own settings.
-READ_BY_PACKAGES = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
+# Read by what the layer ships: Powertools' own settings, and botocore's.
+READ_BY_PACKAGES = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "AWS_ENDPOINT_URL_SECRETS_MANAGER"}
 # Lambda sets it for every function.
 SET_BY_LAMBDA = {"AWS_REGION"}
 
@@ -75,7 +75,7 @@ def test_a_functions_environment_is_what_its_code_reads(logical_id: str) -> None
     read = reached(folder_of(logical_id)).variables
     assert read - SET_BY_LAMBDA <= own_variables(logical_id) | GLOBAL_VARIABLES
     stack_defaults = {name for name in own_variables(logical_id) if name.startswith("DEFAULT_")}
-    assert own_variables(logical_id) - stack_defaults <= read
+    assert own_variables(logical_id) - stack_defaults - READ_BY_PACKAGES <= read
 
 
 def test_what_every_function_is_given_some_function_reads() -> None:
@@ -152,22 +152,74 @@ def test_the_state_machine_is_told_exactly_the_functions_that_it_names() -> None
     assert (TEMPLATE.parent / machine["DefinitionUri"]).is_file()
     used = {state["Resource"] for state in definition()["States"].values() if state["Type"] == "Task"}
     given = machine["DefinitionSubstitutions"]
+    text = (TEMPLATE.parent / machine["DefinitionUri"]).read_text()
+    assert set(given) == set(re.findall(r"\$\{(\w+)\}", text))
+    names = {name: given.pop(name) for name in ("ApplicationUsername", "ReadOnlyUsername")}
+    assert names == {name: {"Ref": name} for name in names}
     assert {f"${{{name}}}" for name in given} == used
     assert given.pop("SnapshotCheckFunctionArn") == {"Fn::GetAtt": ["SnapshotCheckFunction", "Arn"]}
     assert given == {f"{name}Arn": {"Ref": f"{name}.Version"} for name in set(FUNCTIONS) - {"SnapshotCheckFunction"}}
 
 
-@pytest.mark.parametrize("logical_id", sorted(set(FUNCTIONS) - {"SnapshotCheckFunction"}))
+def parameters_in(value: Any) -> set[str]:
+    """The parameters on which a value depends, through conditions and through names of resources."""
+    template = source()
+    words = {word for each in strings(value) for word in re.findall(r"\w+", each)}
+    found = words & set(template["Parameters"])
+    for name in words & set(template["Conditions"]):
+        found |= parameters_in(template["Conditions"][name])
+    for name in words & {"StateTable", "AuditTable"}:
+        found |= parameters_in(RESOURCES[name]["Properties"]["TableName"])
+    return found
+
+
+VERSIONED = sorted(set(FUNCTIONS) - {"SnapshotCheckFunction"})
+
+
+@pytest.mark.parametrize("logical_id", VERSIONED)
 def test_a_changed_parameter_of_the_stack_publishes_a_version_of_each_function_that_reads_it(logical_id: str) -> None:
-    """SAM publishes one when the template or the code changes. A parameter's value must change the description."""
-    parameters = set(source()["Parameters"]) - {"NamePrefix"}  # a function of another name is another function
-    read = {GLOBALS["Architectures"][0]["Ref"], "StateTableName", "AuditTableName", "PollSeconds"}
-    read |= {word for word in strings(FUNCTIONS[logical_id]) for word in re.findall(r"\w+", word)} & parameters
-    description = set(re.findall(r"\w+", str(FUNCTIONS[logical_id]["VersionDescription"])))
-    assert read <= description | {"Ref"}
+    """SAM publishes one when the template or the code changes. A parameter's value must change the description.
+
+    It is made of what the function gets, not of what the parameters say: a version of what hasn't changed is refused
+    ("A version for this Lambda function exists", aws/serverless-application-model#1375 and #3281).
+    """
+    # A function of another name is another function.
+    read = parameters_in([GLOBALS, FUNCTIONS[logical_id]]) - {"NamePrefix"}
+    description = FUNCTIONS[logical_id]["VersionDescription"]
+    assert read <= parameters_in(description)
+    assert "StateTableName" not in str(description)
     assert FUNCTIONS[logical_id]["AutoPublishAliasAllProperties"] is True
     version = next(each for name, each in PLAIN.items() if name.startswith(f"{logical_id}Version"))
     assert (version["DeletionPolicy"], version["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+# The longest that each piece of a description can be; PublishVersion takes 256 characters of it together.
+LONGEST = {
+    "StateTable": 40, "AuditTable": 40, "PollSeconds": 3, "Architecture": len("x86_64"), "CreateVpcEndpoints": 5,
+    "Instances": 64, "Group": len("sg-") + 17, "First": 17, "Second": 17,
+    "TopicArn": len("arn:aws-us-gov:sns:us-gov-west-1:123456789012:") + 100,
+}  # fmt: skip
+
+
+def test_no_description_of_a_version_gets_too_long() -> None:
+    parameters = source()["Parameters"]
+    for name in ("StateTableName", "AuditTableName"):
+        assert parameters[name]["AllowedPattern"].endswith("{3,40}")
+    assert parameters["NotificationTopicArn"]["AllowedPattern"].endswith("{1,100}")
+    assert parameters["SourceExternalId"]["AllowedPattern"].endswith("{2,80}")
+    prefix = int(parameters["NamePrefix"]["AllowedPattern"].split(",")[1].rstrip("}")) + 1
+    assert prefix + len("-audit") <= LONGEST["AuditTable"]
+    for logical_id in VERSIONED:
+        sub = FUNCTIONS[logical_id]["VersionDescription"]["Fn::Sub"]
+        pieces = re.findall(r"\$\{(\w+)\}", sub if isinstance(sub, str) else sub[0])
+        lengths = [
+            LONGEST.get(piece)
+            or {"SourceExternalId": 80}.get(piece)
+            or parameters[piece].get("MaxLength")
+            or len(str(parameters[piece]["MaxValue"]))
+            for piece in pieces
+        ]
+        assert sum(lengths) + len(lengths) - 1 <= 256, logical_id
 
 
 def test_what_all_functions_are_given_depends_on_no_other_parameter() -> None:

@@ -125,3 +125,13 @@ def test_nothing_is_open_to_everybody() -> None:
         for rule in properties.get("SecurityGroupEgress", []):
             assert rule["IpProtocol"] == "tcp", name
             assert rule["FromPort"] == rule["ToPort"], name
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_who_looks_for_snapshots_may_look_for_those_of_a_cluster_too(folder: str) -> None:
+    """The Service Authorization Reference lists both types for it; which one RDS asks for depends on the call."""
+    for policy in PLAIN[ROLE_OF[folder]]["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement.get("Action") == "rds:DescribeDBClusterSnapshots":  # with no condition of the stack's on it
+                kinds = {each.split(":")[5] for each in as_list(resolved(statement["Resource"]))}
+                assert kinds == {"cluster", "cluster-snapshot"}, statement["Sid"]

@@ -40,7 +40,8 @@ WITHOUT_TAGS = {
 
 def dashboard() -> list[dict[str, Any]]:
     """The widgets, with references filled in by names of their own."""
-    widgets: list[dict[str, Any]] = json.loads(re.sub(r"\$\{([\w:.]+)\}", "name", BODY))["widgets"]
+    body = BODY.replace("${FreshnessHours}", "24")
+    widgets: list[dict[str, Any]] = json.loads(re.sub(r"\$\{([\w:.]+)\}", "name", body))["widgets"]
     return widgets
 
 
@@ -92,6 +93,19 @@ def test_the_dashboard_and_the_alarms_ask_only_for_metrics_that_the_code_counts(
         if RESOURCES[name]["Properties"]["Namespace"] == metrics.NAMESPACE
     }
     assert ours | watched <= counted()
+
+
+def test_every_expression_of_the_dashboard_makes_time_series() -> None:
+    """A widget whose expression gives a number shows an error in its place.
+
+    "The end result of a metric math expression must be a time series or an array of them" (Using math expressions with
+    CloudWatch metrics, in CloudWatch's user guide): it searches, or is made of another line of the widget.
+    """
+    for widget in dashboard():
+        metrics_shown = widget["properties"].get("metrics", [])
+        ids = {each[-1]["id"] for each in metrics_shown if isinstance(each[-1], dict) and "id" in each[-1]}
+        for expression in (each[0]["expression"] for each in metrics_shown if isinstance(each[0], dict)):
+            assert expression.startswith("SEARCH(") or set(re.findall(r"\b[a-z]\w*", expression)) & ids, expression
 
 
 def test_the_dashboard_shows_every_phase_of_a_run() -> None:

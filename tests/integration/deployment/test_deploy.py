@@ -52,6 +52,13 @@ def test_the_first_deployment_makes_the_bucket_and_the_stack_and_says_what_comes
         assert each["OutputValue"] in deployed, each
     s3 = aws.client("s3")
     assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    (refused,) = json.loads(s3.get_bucket_policy(Bucket=BUCKET)["Policy"])["Statement"]
+    assert (refused["Effect"], refused["Principal"], refused["Action"]) == ("Deny", "*", "s3:*")
+    assert refused["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert refused["Resource"] == [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"]
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    assert (rule["Status"], rule["NoncurrentVersionExpiration"]) == ("Enabled", {"NoncurrentDays": 90})
+    assert "Expiration" not in rule
     blocked = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
     assert set(blocked.values()) == {True}
 
@@ -153,7 +160,7 @@ def test_all_that_is_wrong_with_the_parameters_is_told_at_once(
 
 
 def test_a_vpc_or_a_subnet_that_is_not_there_is_told_before_anything_is_built(
-    deploy: Deploy, parameters: pathlib.Path, tmp_path: pathlib.Path
+    aws: LocalAws, deploy: Deploy, parameters: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     wrong = tmp_path / "parameters.json"
     write(wrong, values(parameters) | {"VpcId": "vpc-00000000000000001"})
@@ -165,6 +172,34 @@ def test_a_vpc_or_a_subnet_that_is_not_there_is_told_before_anything_is_built(
     done = deploy("--yes", parameters=wrong)
     assert done.status == 1
     assert "two zones" in done.errors
+    described = aws.client("ec2").describe_subnets(SubnetIds=values(parameters)["SubnetIds"].split(","))["Subnets"]
+    twin = aws.client("ec2").create_subnet(
+        VpcId=described[0]["VpcId"], CidrBlock="172.31.240.0/24", AvailabilityZone=described[0]["AvailabilityZone"]
+    )["Subnet"]["SubnetId"]
+    alike = [described[0]["SubnetId"], twin, described[1]["SubnetId"]]
+    write(wrong, values(parameters) | {"SubnetIds": ",".join(alike)})
+    done = deploy("--yes", parameters=wrong)
+    assert done.status == 1
+    assert "Put two of different zones first" in done.errors
+
+
+def test_what_a_fresh_or_a_crowded_account_lacks_is_told_before_anything_is_made(
+    aws: LocalAws, deploy: Deploy, parameters: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    other = tmp_path / "parameters.json"
+    write(other, values(parameters) | {"NamePrefix": "fresh"})
+    iam, logs = aws.client("iam"), aws.client("logs")
+    iam.delete_service_linked_role(RoleName="AWSServiceRoleForRDS")
+    crowd = json.dumps({"Version": "2012-10-17", "Statement": [{"Resource": "x" * 5_000}]})
+    logs.put_resource_policy(policyName="AWSLogDeliveryWrite20150319", policyDocument=crowd)
+    try:
+        done = deploy("--stack-name", "fresh", "--yes", parameters=other)
+    finally:
+        logs.delete_resource_policy(policyName="AWSLogDeliveryWrite20150319")
+        iam.create_service_linked_role(AWSServiceName="rds.amazonaws.com")
+    assert done.status == 1
+    assert "iam create-service-linked-role --aws-service-name rds.amazonaws.com" in done.errors
+    assert "StateMachineLogGroupName=/aws/vendedlogs/states/fresh" in done.errors
 
 
 def test_nothing_is_deleted_while_an_execution_runs(aws: LocalAws, deploy: Deploy, production: Production) -> None:

@@ -127,15 +127,15 @@ def finished(aws: LocalAws, execution_arn: str) -> Answer:
     return {**answer, "output": json.loads(answer["output"])} if "output" in answer else answer
 
 
-def wait_until(true: Callable[[], Any], what: str) -> Any:
+def wait_until(true: Callable[[], Any], what: str, seconds: float = FAR_TOO_LONG_SECONDS) -> Any:
     """Whatever `true` returns once it is true; a test that waits too long fails and says for what."""
-    deadline = time.monotonic() + FAR_TOO_LONG_SECONDS
+    deadline = time.monotonic() + seconds
     pause = threading.Event()
     while time.monotonic() < deadline:
         if value := true():
             return value
         pause.wait(0.005)
-    pytest.fail(f"waited {FAR_TOO_LONG_SECONDS} s for {what}")
+    pytest.fail(f"waited {seconds} s for {what}")
 
 
 def history(aws: LocalAws, execution_arn: str) -> list[Answer]:

@@ -101,7 +101,7 @@ def test_identifiers_are_kept_in_lower_case(aws: LocalAws) -> None:
         ({"EngineVersion": "99.9"}, "InvalidParameterCombination", "Cannot find version 99.9"),
         ({"DBSubnetGroupName": "nowhere"}, "DBSubnetGroupNotFoundFault", "nowhere"),
         ({"DBClusterParameterGroupName": "unknown"}, "DBClusterParameterGroupNotFound", "unknown"),
-        ({"DBClusterParameterGroupName": "default.aurora-postgresql15"}, "InvalidParameterCombination", "postgresql16"),
+        ({"DBClusterParameterGroupName": "default.aurora-postgresql13"}, "DBClusterParameterGroupNotFound", "sql13"),
         ({"VpcSecurityGroupIds": ["sg-unknown"]}, "InvalidParameterValue", "sg-unknown"),
         ({"KmsKeyId": "alias/unknown"}, "KMSKeyNotAccessibleFault", "alias/unknown"),
         ({"MasterUserPassword": "short"}, "InvalidParameterValue", "shorter than 8"),
@@ -115,6 +115,14 @@ def test_identifiers_are_kept_in_lower_case(aws: LocalAws) -> None:
         ({"EnableCloudwatchLogsExports": ["audit"]}, "InvalidParameterCombination", "audit"),
         ({"ServerlessV2ScalingConfiguration": {"MinCapacity": 0.3, "MaxCapacity": 2}}, "InvalidParameterValue", "0.3"),
         ({"Tags": [{"Key": "aws:mine", "Value": ""}]}, "InvalidParameterValue", "reserved prefix"),
+        ({"Tags": [{"Key": "RDS:mine", "Value": ""}]}, "InvalidParameterValue", "reserved prefix"),
+        ({"Tags": [{"Key": "mine", "Value": "rds:x"}]}, "InvalidParameterValue", "reserved prefix"),
+        ({"Tags": [{"Key": "", "Value": "x"}]}, "InvalidParameterValue", "from 1 to 128"),
+        ({"Tags": [{"Key": "k" * 129, "Value": "x"}]}, "InvalidParameterValue", "from 1 to 128"),
+        ({"Tags": [{"Key": "k", "Value": "v" * 257}]}, "InvalidParameterValue", "up to 256"),
+        ({"Tags": [{"Key": "off", "Value": "(M-F,18)"}]}, "InvalidParameterValue", "Tag values may only contain"),
+        ({"Tags": [{"Key": "a;b", "Value": ""}]}, "InvalidParameterValue", "Tag keys may only contain"),
+        ({"Tags": [{"Key": f"k{n}", "Value": ""} for n in range(51)]}, "InvalidParameterValue", "at most 50"),
     ],
 )
 def test_a_setting_that_can_not_be_is_refused_and_nothing_is_made(
@@ -323,19 +331,6 @@ def test_a_password_reset_reads_available_before_it_begins_and_pends_until_it_is
     assert "Second-password2" not in server_log
 
 
-def test_without_an_instance_the_new_password_stays_pending(aws: LocalAws) -> None:
-    described = new_cluster(aws, name("empty"))
-    identifier = described["DBClusterIdentifier"]
-    rds = aws.client("rds")
-    rds.modify_db_cluster(DBClusterIdentifier=identifier, MasterUserPassword="Second-password2", ApplyImmediately=True)
-    aws.clock.sleep(10 * aws.aurora.durations.reset_master_password)
-    assert cluster(aws, identifier)["PendingModifiedValues"] == {"MasterUserPassword": "****"}
-    add_instance(aws, identifier)
-    aws.clock.sleep(aws.aurora.durations.create_instance + aws.aurora.durations.reset_master_password + 1)
-    assert "PendingModifiedValues" not in cluster(aws, identifier)
-    log_in(aws, described, "Second-password2").close()
-
-
 def test_a_password_reset_can_be_made_to_never_happen(aws: LocalAws) -> None:
     described = running_cluster(aws, name("stuck"))
     identifier = described["DBClusterIdentifier"]
@@ -373,6 +368,34 @@ def test_a_modification_that_is_refused_changes_nothing(aws: LocalAws, productio
 def test_a_protected_cluster_is_not_deleted(aws: LocalAws, production: str) -> None:
     with refused("InvalidParameterCombination", "Cannot delete protected Cluster"):
         aws.client("rds").delete_db_cluster(DBClusterIdentifier=production, SkipFinalSnapshot=True)
+
+
+def test_a_cluster_says_whether_it_follows_minor_versions_as_it_was_told(aws: LocalAws) -> None:
+    told = create(aws, name("as-told"), AutoMinorVersionUpgrade=False)
+    assert (told["AutoMinorVersionUpgrade"], create(aws, name("untold"))["AutoMinorVersionUpgrade"]) == (False, True)
+
+
+def test_every_letter_and_number_and_the_symbols_may_be_in_a_tag(aws: LocalAws) -> None:
+    tags = [{"Key": "k" * 128, "Value": "ü日本 Ⅷ_.:/=+-@" + "v" * 240}, {"Key": "empty", "Value": ""}]
+    assert create(aws, name("tagged"), Tags=tags)["TagList"] == tags
+
+
+def test_a_deletion_answers_deleting_unless_a_final_snapshot_comes_first(aws: LocalAws) -> None:
+    rds = aws.client("rds")
+    for final, status in (
+        ({"SkipFinalSnapshot": True}, "deleting"),
+        ({"FinalDBSnapshotIdentifier": name("f")}, "available"),
+    ):
+        identifier = new_cluster(aws, name("going"))["DBClusterIdentifier"]
+        assert rds.delete_db_cluster(DBClusterIdentifier=identifier, **final)["DBCluster"]["Status"] == status
+        assert cluster(aws, identifier)["Status"] == status
+        with refused("InvalidDBClusterStateFault" if status == "deleting" else "DBClusterSnapshotAlreadyExistsFault"):
+            rds.delete_db_cluster(DBClusterIdentifier=identifier, **final)
+        aws.clock.sleep(aws.aurora.durations.create_snapshot + 1)
+        assert cluster(aws, identifier)["Status"] == "deleting"
+        aws.clock.sleep(aws.aurora.durations.delete_cluster + 1)
+        with refused("DBClusterNotFoundFault", status=404):
+            cluster(aws, identifier)
 
 
 def test_a_final_snapshot_is_named_or_skipped_never_both_or_neither(aws: LocalAws) -> None:

@@ -124,9 +124,10 @@ def test_automated_backups_go_unless_they_are_to_stay(aws: LocalAws, settings: d
 
 
 def test_too_many_backups_of_deleted_clusters_stop_a_deletion_that_would_keep_more(aws: LocalAws) -> None:
+    """As many as there may be clusters (botocore, DBClusterAutomatedBackupQuotaExceededFault)."""
     identifier = new_cluster(aws, name("one-too-many"))["DBClusterIdentifier"]
     before = aws.aurora.quotas
-    aws.aurora.quotas = dataclasses.replace(before, retained_automated_backups=0)
+    aws.aurora.quotas = dataclasses.replace(before, clusters=0)
     try:
         with refused("DBClusterAutomatedBackupQuotaExceededFault"):
             delete(aws, identifier, DeleteAutomatedBackups=False)
@@ -134,6 +135,72 @@ def test_too_many_backups_of_deleted_clusters_stop_a_deletion_that_would_keep_mo
         delete(aws, identifier)
     finally:
         aws.aurora.quotas = before
+
+
+def automated_backups(aws: LocalAws, **status: str) -> dict[str, str]:
+    """By the resource id of their cluster, with their status."""
+    filters = [{"Name": key, "Values": [value]} for key, value in status.items()]
+    found = aws.client("rds").describe_db_cluster_automated_backups(Filters=filters)["DBClusterAutomatedBackups"]
+    return {each["DbClusterResourceId"]: each["Status"] for each in found}
+
+
+def test_backups_of_a_deleted_cluster_are_retained_until_somebody_deletes_them(aws: LocalAws) -> None:
+    described, rds = new_cluster(aws, name("retained")), aws.client("rds")
+    identifier, resource = described["DBClusterIdentifier"], described["DbClusterResourceId"]
+    aws.aurora.take_automated_snapshot(identifier)
+    aws.clock.sleep(aws.aurora.durations.create_snapshot + 1)
+    assert automated_backups(aws)[resource] == "active"
+    with refused("InvalidDBClusterAutomatedBackupStateFault", "active"):
+        rds.delete_db_cluster_automated_backup(DbClusterResourceId=resource)
+    delete(aws, identifier, DeleteAutomatedBackups=False)
+    aws.clock.sleep(aws.aurora.durations.delete_cluster + 1)
+    assert automated_backups(aws, status="retained")[resource] == "retained"
+    rds.delete_db_cluster_automated_backup(DbClusterResourceId=resource)
+    assert resource not in automated_backups(aws)
+    assert snapshots(aws, resource) == []
+    with refused("DBClusterAutomatedBackupNotFoundFault", status=404):
+        rds.delete_db_cluster_automated_backup(DbClusterResourceId=resource)
+
+
+def test_continuous_backups_of_aws_backup_are_never_deleted_with_their_cluster(aws: LocalAws) -> None:
+    """RDS's answer as in cloudposse/terraform-aws-rds-cluster, pull request 283."""
+    described = new_cluster(aws, name("continuous"))
+    identifier, resource = described["DBClusterIdentifier"], described["DbClusterResourceId"]
+    arn = aws.aurora.back_up_continuously(identifier)
+    assert cluster(aws, identifier)["AwsBackupRecoveryPointArn"] == arn
+    with refused("InvalidParameterCombination", f"AwsBackupRecoveryPointArn: {arn}. NoDeleteAutomatedBackups must be"):
+        delete(aws, identifier, DeleteAutomatedBackups=True)
+    assert cluster(aws, identifier)["Status"] == "available"
+    delete(aws, identifier)
+    aws.clock.sleep(aws.aurora.durations.delete_cluster + 1)
+    assert automated_backups(aws, status="retained")[resource] == "retained", "unless a rule of AWS Backup's says so"
+
+
+def test_without_restorable_times_no_snapshot_is_taken_not_even_a_final_one(aws: LocalAws) -> None:
+    """Aurora user guide, "Backup storage and restore": both are NULL until a restore is complete."""
+    identifier, rds = new_cluster(aws, name("restoring"))["DBClusterIdentifier"], aws.client("rds")
+    assert {"EarliestRestorableTime", "LatestRestorableTime"} <= cluster(aws, identifier).keys()
+    aws.aurora.hold_back_restorable_times(identifier)
+    assert not {"EarliestRestorableTime", "LatestRestorableTime"} & cluster(aws, identifier).keys()
+    with refused("InvalidDBClusterStateFault", "LatestRestorableTime"):
+        take_snapshot(aws, identifier)
+    with refused("InvalidDBClusterStateFault", "LatestRestorableTime"):
+        rds.delete_db_cluster(DBClusterIdentifier=identifier, FinalDBSnapshotIdentifier=name("final"))
+    assert cluster(aws, identifier)["Status"] == "available"
+    delete(aws, identifier)
+
+
+def test_a_final_snapshot_needs_the_clusters_key(aws: LocalAws) -> None:
+    """KMSKeyNotAccessibleFault is among DeleteDBCluster's errors (botocore)."""
+    kms = aws.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    identifier = new_cluster(aws, name("locked"), StorageEncrypted=True, KmsKeyId=key)["DBClusterIdentifier"]
+    kms.disable_key(KeyId=key.rpartition("/")[2])
+    with refused("KMSKeyNotAccessibleFault"):
+        aws.client("rds").delete_db_cluster(DBClusterIdentifier=identifier, FinalDBSnapshotIdentifier=name("final"))
+    assert cluster(aws, identifier)["Status"] == "available"
+    kms.enable_key(KeyId=key.rpartition("/")[2])
+    delete(aws, identifier)
 
 
 # Versions
@@ -174,3 +241,24 @@ def test_a_snapshot_is_not_restored_to_a_version_older_than_its_own(aws: LocalAw
     snapshot = take_snapshot(aws, new_cluster(aws, name("new"), EngineVersion="16.9")["DBClusterIdentifier"])
     with refused("InvalidParameterCombination", "16.9 to version 17.4"):
         restore(aws, snapshot, EngineVersion="17.4")
+
+
+# What it leaves on disk
+
+
+def test_what_is_deleted_leaves_no_file_however_much_there_was(aws: LocalAws) -> None:
+    """Embedded AWSs are used for hours: the disk holds what there is, not what there was."""
+
+    def volumes() -> set[str]:
+        return {each.name for each in aws.aurora.ca_bundle.parent.glob("*-*") if each.name[-1].isdigit()}
+
+    before = volumes()
+    for _ in range(5):
+        made = [new_cluster(aws, name("passing"))["DBClusterIdentifier"] for _ in range(3)]
+        taken = [take_snapshot(aws, each) for each in made]
+        assert len(volumes() - before) == 6
+        for snapshot, identifier in zip(taken, made, strict=True):
+            aws.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot)
+            delete(aws, identifier)
+        aws.clock.sleep(3600)
+        assert volumes() - before == set()

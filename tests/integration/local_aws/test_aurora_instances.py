@@ -40,13 +40,15 @@ def test_an_instance_settles_after_it_was_first_available(aws: LocalAws) -> None
     assert instance_status(aws, member) == "available"
 
 
-def test_the_first_instance_is_the_writer_and_has_the_cluster_s_endpoint(aws: LocalAws, home: str) -> None:
+def test_the_instance_that_is_ready_first_is_the_writer_and_has_the_cluster_s_endpoint(
+    aws: LocalAws, home: str
+) -> None:
     rds = aws.client("rds")
     first = add_instance(aws, home, PromotionTier=0)
     add_instance(aws, home)
+    aws.clock.sleep(aws.aurora.durations.create_instance + 1)
     members = cluster(aws, home)["DBClusterMembers"]
     assert [each["DBInstanceIdentifier"] for each in members if each["IsClusterWriter"]] == [first]
-    aws.clock.sleep(aws.aurora.durations.create_instance + 1)
     found = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [home]}])["DBInstances"]
     assert len(found) == len(members)
     endpoint = {"Address": cluster(aws, home)["Endpoint"], "Port": cluster(aws, home)["Port"]}
@@ -64,7 +66,7 @@ def test_the_first_instance_is_the_writer_and_has_the_cluster_s_endpoint(aws: Lo
         ({"MasterUserPassword": "Some-password1"}, "InvalidParameterCombination", 400),
         ({"DeletionProtection": True}, "InvalidParameterCombination", 400),
         ({"DBParameterGroupName": "unknown"}, "DBParameterGroupNotFound", 404),
-        ({"DBParameterGroupName": "default.aurora-postgresql15"}, "InvalidParameterCombination", 400),
+        ({"DBParameterGroupName": "default.aurora-postgresql13"}, "DBParameterGroupNotFound", 404),
         ({"AvailabilityZone": "us-east-1z"}, "InvalidParameterCombination", 400),
         ({"Domain": "d-123"}, "NotImplementedByLocalAws", 400),
     ],
@@ -145,16 +147,69 @@ def test_a_subnet_group_needs_two_zones_that_exist(aws: LocalAws) -> None:
         rds.describe_db_subnet_groups(DBSubnetGroupName="nowhere")
 
 
-def test_default_parameter_groups_exist_for_every_version(aws: LocalAws) -> None:
+def test_a_default_parameter_group_is_made_with_the_first_that_names_none(aws: LocalAws) -> None:
+    """In a region of its own, which no other test has clusters in."""
+    region, default = "ap-northeast-3", "default.aurora-postgresql16"
+    rds = aws.client("rds", region)
+    with refused("DBParameterGroupNotFound", status=404):
+        rds.describe_db_cluster_parameter_groups(DBClusterParameterGroupName=default)
+    with refused("DBParameterGroupNotFound", status=404):
+        rds.describe_db_cluster_parameters(DBClusterParameterGroupName=default)
+    with refused("DBClusterParameterGroupNotFound", default, 404):
+        create(aws, name("named"), region, DBClusterParameterGroupName=default)
+    identifier = name("unnamed")
+    assert new_cluster(aws, identifier, region)["DBClusterParameterGroup"] == default
+    (made,) = rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]
+    assert made["DBClusterParameterGroupName"] == default
+    assert new_cluster(aws, name("named"), region, DBClusterParameterGroupName=default)
+    with refused("InvalidParameterCombination", "aurora-postgresql15"):
+        create(aws, name("other"), region, EngineVersion="15.10", DBClusterParameterGroupName=default)
+    instance = {
+        "DBClusterIdentifier": identifier,
+        "Engine": "aurora-postgresql",
+        "DBInstanceClass": "db.r6g.large",
+    }
+    with refused("DBParameterGroupNotFound", default, 404):
+        rds.create_db_instance(DBInstanceIdentifier=name("i"), DBParameterGroupName=default, **instance)
+    rds.create_db_instance(DBInstanceIdentifier=name("i"), **instance)
+    (made,) = rds.describe_db_parameter_groups()["DBParameterGroups"]
+    assert made["DBParameterGroupName"] == default
+
+
+def test_a_major_version_says_until_when_it_is_supported(aws: LocalAws) -> None:
+    """As AWS's own example of the call answers for 17."""
+    rds = aws.client("rds")
+    wanted = {"Engine": "aurora-postgresql", "MajorEngineVersion": "17"}
+    (found,) = rds.describe_db_major_engine_versions(**wanted)["DBMajorEngineVersions"]
+    standard, extended = found["SupportedEngineLifecycles"]
+    assert standard["LifecycleSupportName"] == "open-source-rds-standard-support"
+    assert standard["LifecycleSupportEndDate"].isoformat() == "2030-02-28T23:59:59.999000+00:00"
+    assert extended["LifecycleSupportName"] == "open-source-rds-extended-support"
+    assert extended["LifecycleSupportStartDate"].isoformat() == "2030-03-01T00:00:00+00:00"
+    assert extended["LifecycleSupportEndDate"].isoformat() == "2033-02-28T23:59:59.999000+00:00"
+    assert len(rds.describe_db_major_engine_versions()["DBMajorEngineVersions"]) == 5
+
+
+def test_a_custom_endpoint_is_its_clusters_and_has_a_name_of_its_own(aws: LocalAws) -> None:
+    rds, identifier, endpoint = aws.client("rds"), name("with-endpoint"), name("reports")
+    new_cluster(aws, identifier)
+    asked = {"DBClusterIdentifier": identifier, "DBClusterEndpointIdentifier": endpoint, "EndpointType": "READER"}
+    made = rds.create_db_cluster_endpoint(**asked)
+    assert (made["EndpointType"], made["CustomEndpointType"]) == ("CUSTOM", "READER")
+    assert cluster(aws, identifier)["CustomEndpoints"] == [made["Endpoint"]]
+    with refused("DBClusterEndpointAlreadyExistsFault"):
+        rds.create_db_cluster_endpoint(**asked)
+
+
+def test_default_parameter_groups_are_of_the_versions_families(aws: LocalAws) -> None:
     rds = aws.client("rds")
     versions = rds.describe_db_engine_versions(Engine="aurora-postgresql")["DBEngineVersions"]
     families = {each["DBParameterGroupFamily"] for each in versions}
     assert {f"aurora-postgresql{major}" for major in range(13, 18)} == families
-    clusters = rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]
-    instances = rds.describe_db_parameter_groups()["DBParameterGroups"]
     defaults = {f"default.{family}" for family in families}
-    assert defaults <= {each["DBClusterParameterGroupName"] for each in clusters}
-    assert defaults <= {each["DBParameterGroupName"] for each in instances}
+    for each in rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]:
+        group = each["DBClusterParameterGroupName"]
+        assert group in defaults or not group.startswith("default.")
     with refused("DBParameterGroupNotFound", status=404):
         rds.describe_db_parameter_groups(DBParameterGroupName="nothing")
     default = rds.describe_db_engine_versions(Engine="aurora-postgresql", DefaultOnly=True)["DBEngineVersions"]
@@ -198,5 +253,5 @@ def test_tags_are_added_read_and_removed(aws: LocalAws, home: str) -> None:
 
 
 def test_an_operation_that_is_not_modelled_is_refused_by_name(aws: LocalAws) -> None:
-    with pytest.raises(Exception, match=r"NotImplementedByLocalAws.*DescribeEvents"):
-        aws.client("rds").describe_events()
+    with pytest.raises(Exception, match=r"NotImplementedByLocalAws.*DescribeDBLogFiles"):
+        aws.client("rds").describe_db_log_files(DBInstanceIdentifier="any")

@@ -45,6 +45,7 @@ def test_a_new_group_has_the_engine_s_defaults_and_nothing_of_a_user_s(aws: Loca
 
 def test_tls_is_forced_from_version_17_on(aws: LocalAws) -> None:
     for major, forced in ((16, "0"), (17, "1")):
+        new_cluster(aws, name("first"), EngineVersion={16: "16.6", 17: "17.5"}[major])
         assert parameters(aws, f"default.aurora-postgresql{major}")["rds.force_ssl"]["ParameterValue"] == forced
 
 
@@ -82,6 +83,7 @@ def test_a_value_that_can_not_be_changes_nothing(
 
 
 def test_default_groups_can_not_be_modified_and_unknown_ones_not_be_found(aws: LocalAws) -> None:
+    new_cluster(aws, name("first"))
     with refused("InvalidParameterValue", "can't be modified"):
         change(aws, "default.aurora-postgresql16", "work_mem", "4096", "immediate")
     with refused("DBParameterGroupNotFound", status=404):

@@ -57,20 +57,40 @@ def copy(aws: LocalAws, source: str, region: str = "us-east-1", **settings: Any)
     return answer
 
 
-def test_a_snapshot_has_no_time_while_it_is_being_created(aws: LocalAws, plain: str) -> None:
+def test_a_snapshot_says_when_it_was_taken_from_its_beginning(aws: LocalAws, plain: str) -> None:
     identifier = name("young")
     rds = aws.client("rds")
     answer = rds.create_db_cluster_snapshot(DBClusterIdentifier=plain, DBClusterSnapshotIdentifier=identifier)
     assert answer["DBClusterSnapshot"]["Status"] == "creating"
-    assert "SnapshotCreateTime" not in answer["DBClusterSnapshot"]
+    began = answer["DBClusterSnapshot"]["SnapshotCreateTime"]
     with refused("InvalidDBClusterSnapshotStateFault"):
         rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=identifier)
     aws.clock.sleep(aws.aurora.durations.create_snapshot + 1)
     done = snapshot(aws, identifier)
     assert (done["Status"], done["PercentProgress"], done["SnapshotType"]) == ("available", 100, "manual")
-    assert "SnapshotCreateTime" in done
+    assert done["SnapshotCreateTime"] == began
     with refused("DBClusterSnapshotAlreadyExistsFault"):
         rds.create_db_cluster_snapshot(DBClusterIdentifier=plain, DBClusterSnapshotIdentifier=identifier)
+
+
+def test_a_snapshot_tells_neither_port_nor_size_nor_the_standard_storage_type_and_a_restore_keeps_the_port(
+    aws: LocalAws,
+) -> None:
+    source = new_cluster(aws, name("elsewhere"), Port=5433)
+    assert (source["Port"], "StorageType" in source) == (5433, False)
+    taken = snapshot(aws, take_snapshot(aws, source["DBClusterIdentifier"]))
+    assert (taken["Port"], taken["AllocatedStorage"], "StorageType" in taken) == (0, 0, False)
+    copied = copy(aws, taken["DBClusterSnapshotIdentifier"])
+    aws.clock.sleep(aws.aurora.durations.copy_snapshot + 1)
+    for each in (taken, copied):
+        restored = restore(aws, each["DBClusterSnapshotIdentifier"])
+        assert (restored["Port"], restored["AllocatedStorage"], "StorageType" in restored) == (5433, 1, False)
+
+
+def test_the_storage_type_that_costs_more_is_told(aws: LocalAws) -> None:
+    source = new_cluster(aws, name("optimized"), StorageType="aurora-iopt1")
+    assert source["StorageType"] == "aurora-iopt1"
+    assert snapshot(aws, take_snapshot(aws, source["DBClusterIdentifier"]))["StorageType"] == "aurora-iopt1"
 
 
 def test_a_cluster_that_is_not_available_is_not_photographed(aws: LocalAws, taken: str) -> None:
@@ -170,6 +190,26 @@ def test_a_copy_shows_its_progress_and_arrives_with_the_data(aws: LocalAws) -> N
     assert query(log_in(aws, restored, PASSWORD), "select crate from cargo") == [(42,)]
 
 
+@pytest.mark.parametrize("region", ["us-east-1", WEST])
+def test_a_copy_has_its_originals_times_and_doesnt_say_which_clusters_it_is(
+    aws: LocalAws, plain: str, region: str
+) -> None:
+    original = snapshot(aws, take_snapshot(aws, plain))
+    aws.clock.sleep(3600)
+    started = copy(aws, original["DBClusterSnapshotArn"], region)
+    aws.clock.sleep(aws.aurora.durations.copy_snapshot + 1)
+    finished = snapshot(aws, started["DBClusterSnapshotIdentifier"], region)
+    for each in (started, finished):
+        for same in ("SnapshotCreateTime", "ClusterCreateTime", "DBClusterIdentifier"):
+            assert each[same] == original[same]
+        assert "DbClusterResourceId" not in each
+        assert each["SourceDBClusterSnapshotArn"] == original["DBClusterSnapshotArn"]
+    resource = original["DbClusterResourceId"]
+    rds = aws.client("rds", region)
+    found = rds.describe_db_cluster_snapshots(DbClusterResourceId=resource)["DBClusterSnapshots"]
+    assert started["DBClusterSnapshotIdentifier"] not in [each["DBClusterSnapshotIdentifier"] for each in found]
+
+
 def test_another_region_s_snapshot_is_known_by_arn_only_and_must_be_copied_first(aws: LocalAws, taken: str) -> None:
     with refused("DBClusterSnapshotNotFoundFault", status=404):
         copy(aws, taken, WEST)
@@ -228,6 +268,14 @@ def test_deleting_a_copy_in_progress_cancels_it(aws: LocalAws, taken: str) -> No
         rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=identifier)
 
 
+def test_a_deletion_answers_with_the_status_that_the_snapshot_had(aws: LocalAws, plain: str) -> None:
+    doomed = take_snapshot(aws, plain)
+    answer = aws.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=doomed)
+    assert answer["DBClusterSnapshot"]["Status"] == "available"
+    with refused("DBClusterSnapshotNotFoundFault", status=404):
+        snapshot(aws, doomed)
+
+
 def test_a_source_that_is_deleted_too_early_lets_the_copy_fail(aws: LocalAws, plain: str) -> None:
     source = take_snapshot(aws, plain)
     identifier = copy(aws, source)["DBClusterSnapshotIdentifier"]
@@ -270,6 +318,26 @@ def test_a_snapshot_is_seen_by_the_accounts_it_is_shared_with(aws: LocalAws, enc
         DBClusterSnapshotIdentifier=lent, AttributeName="restore", ValuesToRemove=[OTHER_ACCOUNT]
     )
     assert describe(other, {"SnapshotType": "shared"})["DBClusterSnapshots"] == []
+
+
+def test_twenty_accounts_can_be_given_a_snapshot_and_no_more(aws: LocalAws, plain: str) -> None:
+    """Aurora User Guide, "Sharing a DB cluster snapshot"."""
+    rds, lent = aws.client("rds"), take_snapshot(aws, plain)
+    accounts = [str(300000000000 + number) for number in range(21)]
+
+    def share(**values: list[str]) -> list[str]:
+        answer = rds.modify_db_cluster_snapshot_attribute(
+            DBClusterSnapshotIdentifier=lent, AttributeName="restore", **values
+        )["DBClusterSnapshotAttributesResult"]
+        shared: list[str] = answer["DBClusterSnapshotAttributes"][0]["AttributeValues"]
+        return shared
+
+    assert share(ValuesToAdd=accounts[:19]) == accounts[:19]
+    assert share(ValuesToAdd=accounts[19:20]) == accounts[:20]
+    with refused("SharedSnapshotQuotaExceeded"):
+        share(ValuesToAdd=accounts[20:])
+    assert share(ValuesToAdd=accounts[:1]) == accounts[:20]
+    assert share(ValuesToAdd=accounts[20:], ValuesToRemove=accounts[:1]) == accounts[1:]
 
 
 def test_the_default_key_and_automated_snapshots_are_not_shared(aws: LocalAws) -> None:

@@ -60,6 +60,12 @@ class Stack:
     def describe(self) -> dict[str, Any]:
         return dict(self.client.describe_stacks(StackName=self.name)["Stacks"][0])
 
+    def why(self) -> str:
+        """What has failed last."""
+        events = self.client.describe_stack_events(StackName=self.name)["StackEvents"]
+        failed = [each for each in events if each["ResourceStatus"].endswith("_FAILED")]
+        return str(failed[0]["ResourceStatusReason"]) if failed else ""
+
     def delete(self) -> str:
         identifier = self.describe()["StackId"]
         self.client.delete_stack(StackName=self.name)
@@ -236,3 +242,156 @@ def test_the_stock_cli_packages_and_deploys_a_sam_template(aws: LocalAws, tmp_pa
     run(*deploy, "--parameter-overrides", "Seconds=5")
     assert aws.client("lambda").get_function_configuration(FunctionName="packaged")["Timeout"] == 5
     assert "No changes to deploy" in run(*deploy, "--no-fail-on-empty-changeset")
+
+
+def a_secret(name: str, template: str, **more: Any) -> dict[str, Any]:
+    generated = {"SecretStringTemplate": template, "GenerateStringKey": "password"}
+    return {
+        "Type": "AWS::SecretsManager::Secret",
+        "Properties": {"Name": name, "GenerateSecretString": generated, **more},
+    }
+
+
+def test_a_change_of_how_a_secret_is_generated_writes_all_of_it_anew(stack: Stack) -> None:
+    """Also one of the template alone: aws-cloudformation/cloudformation-coverage-roadmap#1161 and #2210."""
+    secrets, name = stack.aws.client("secretsmanager"), f"{stack.name}/secret"
+    stack.go({"S": a_secret(name, '{"username": "one"}')}, "CREATE")
+    secrets.put_secret_value(SecretId=name, SecretString='{"username": "one", "password": "of people"}')
+    assert stack.go({"S": a_secret(name, '{"username": "one"}', Description="else")}) == "UPDATE_COMPLETE"
+    assert json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])["password"] == "of people"
+    assert stack.go({"S": a_secret(name, '{"username": "two"}')}) == "UPDATE_COMPLETE"
+    value = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
+    assert value["username"] == "two"
+    assert value["password"] != "of people"
+    before = secrets.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS")["SecretString"]
+    assert json.loads(before)["password"] == "of people"
+
+
+def a_role(name: str, path: str) -> dict[str, Any]:
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = {"Version": "2012-10-17", "Statement": [trust]}
+    properties = {"RoleName": name, "Path": path, "AssumeRolePolicyDocument": document}
+    return {"Type": "AWS::IAM::Role", "Properties": properties}
+
+
+def test_what_has_to_be_replaced_but_keeps_its_name_is_refused(stack: Stack) -> None:
+    named: dict[str, Any] = {"Capabilities": ["CAPABILITY_NAMED_IAM"]}
+    stack.go({"R": a_role(stack.name, "/")}, "CREATE", **named)
+    assert stack.go({"R": a_role(stack.name, "/a/")}, **named) == "UPDATE_ROLLBACK_COMPLETE"
+    events = stack.client.describe_stack_events(StackName=stack.name)["StackEvents"]
+    (failed,) = [each for each in events if each["ResourceStatus"] == "UPDATE_FAILED"]
+    assert "cannot update a stack when a custom-named resource requires replacing" in failed["ResourceStatusReason"]
+    assert f"Rename {stack.name} and update the stack again" in failed["ResourceStatusReason"]
+    assert stack.go({"R": a_role(f"{stack.name}-2", "/a/")}, **named) == "UPDATE_COMPLETE"
+
+
+def a_function(role: str, description: str, seconds: int = 3) -> Resources:
+    function = {
+        "FunctionName": role.rpartition("/")[2], "Handler": "index.handler", "Runtime": "python3.13", "Role": role,
+        "Timeout": seconds, "Code": {"ZipFile": "def handler(event, context):\n    return 1\n"},
+    }  # fmt: skip
+    version = {"FunctionName": {"Ref": "F"}, "Description": description}
+    return {
+        "F": {"Type": "AWS::Lambda::Function", "Properties": function},
+        "V": {"Type": "AWS::Lambda::Version", "Properties": version},
+    }
+
+
+def test_a_version_of_a_function_that_has_not_changed_is_refused(stack: Stack, function_role: str) -> None:
+    """Whatever it is described as: aws/serverless-application-model#1375 and #3281, aws/aws-cdk#28252."""
+    assert stack.go(a_function(function_role, "one"), "CREATE") == "CREATE_COMPLETE", stack.why()
+    assert stack.go(a_function(function_role, "two")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "A version for this Lambda function exists ( 1 ). Modify the function" in stack.why()
+    assert stack.go(a_function(function_role, "three", seconds=4)) == "UPDATE_COMPLETE", stack.why()
+    assert stack.go(a_function(function_role, "d" * 257, seconds=5)) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "Description must be between 0 and 256" in stack.why()
+
+
+def test_a_fresh_account_lacks_the_role_of_rds(stack: Stack) -> None:
+    iam, ec2 = stack.aws.client("iam"), stack.aws.client("ec2")
+    subnets = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]]
+    group = {"DBSubnetGroupDescription": "x", "SubnetIds": subnets}
+    resources = {"G": {"Type": "AWS::RDS::DBSubnetGroup", "Properties": group}, "T": topic(stack.name)}
+    iam.delete_service_linked_role(RoleName="AWSServiceRoleForRDS")
+    try:
+        assert stack.go(resources, "CREATE") == "ROLLBACK_COMPLETE"
+        assert "InvalidParameterValue: Missing necessary credentials" in stack.why()
+        stack.delete()
+    finally:
+        iam.create_service_linked_role(AWSServiceName="rds.amazonaws.com")
+    assert stack.go(resources, "CREATE") == "CREATE_COMPLETE"
+
+
+def test_a_subnet_group_takes_other_subnets_of_its_vpc_alone(stack: Stack) -> None:
+    ec2 = stack.aws.client("ec2")
+    own = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]]
+    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    others = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.8.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][
+            "SubnetId"
+        ]
+        for n, zone in enumerate("ab")
+    ]
+
+    def group(subnets: list[str]) -> Resources:
+        given = {"DBSubnetGroupDescription": "x", "SubnetIds": subnets}
+        return {"G": {"Type": "AWS::RDS::DBSubnetGroup", "Properties": given}}
+
+    stack.go(group(own), "CREATE")
+    assert stack.go(group(own[:2])) == "UPDATE_COMPLETE", stack.why()
+    assert stack.go(group(others)) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "The new Subnets are not in the same Vpc as the existing subnet group" in stack.why()
+    assert stack.delete() == "DELETE_COMPLETE", stack.why()
+
+
+def test_an_interface_endpoint_has_one_subnet_in_a_zone_and_one_owner_of_the_services_name(stack: Stack) -> None:
+    ec2 = stack.aws.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    zones = {"1": "a", "2": "a", "3": "b"}
+    subnets = {
+        n: ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.7.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][
+            "SubnetId"
+        ]
+        for n, zone in zones.items()
+    }
+
+    def endpoint(*numbers: str, private_dns: bool = False) -> dict[str, Any]:
+        given = {
+            "VpcId": vpc, "VpcEndpointType": "Interface", "ServiceName": "com.amazonaws.us-east-1.secretsmanager",
+            "SubnetIds": [subnets[n] for n in numbers], "PrivateDnsEnabled": private_dns,
+        }  # fmt: skip
+        return {"Type": "AWS::EC2::VPCEndpoint", "Properties": given}
+
+    assert stack.go({"E": endpoint("1", "2")}, "CREATE") == "ROLLBACK_COMPLETE"
+    assert "DuplicateSubnetsInSameZone: Found another VPC endpoint subnet in the availability zone" in stack.why()
+    stack.delete()
+    outputs = {"Outputs": {"Host": {"Value": {"Fn::Select": [0, {"Fn::GetAtt": ["E", "DnsEntries"]}]}}}}
+    assert stack.go({"E": endpoint("1", private_dns=True)}, "CREATE", sections=outputs) == "CREATE_COMPLETE"
+    host = stack.describe()["Outputs"][0]["OutputValue"].partition(":")[2]
+    assert host.startswith("vpce-")
+    assert host.endswith(".secretsmanager.us-east-1.vpce.amazonaws.com")
+    assert stack.go({"E": endpoint("1", "3", private_dns=True)}, sections=outputs) == "UPDATE_COMPLETE", stack.why()
+    both = {"E": endpoint("1", "3", private_dns=True), "Other": endpoint("1", private_dns=True)}
+    assert stack.go(both, sections=outputs) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "private-dns-enabled cannot be set because there is already a conflicting DNS domain" in stack.why()
+    both["Other"] = endpoint("1")
+    assert stack.go(both, sections=outputs) == "UPDATE_COMPLETE", stack.why()
+
+
+def test_a_key_of_logs_can_be_another_one_that_admits_logs(stack: Stack) -> None:
+    def a_key(service: str) -> str:
+        allowed = [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "kms:*", "Resource": "*"}]
+        document = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+        return str(stack.aws.client("kms").create_key(Policy=document)["KeyMetadata"]["Arn"])
+
+    def encrypted(key: str) -> Resources:
+        properties = {"LogGroupName": f"/{stack.name}", "KmsKeyId": key}
+        return {"L": {"Type": "AWS::Logs::LogGroup", "Properties": properties}}
+
+    first, second = (a_key("logs.us-east-1.amazonaws.com") for _ in range(2))
+    stack.go(encrypted(first), "CREATE")
+    assert stack.go(encrypted(second)) == "UPDATE_COMPLETE", stack.why()
+    found = stack.aws.client("logs").describe_log_groups(logGroupNamePrefix=f"/{stack.name}")["logGroups"]
+    assert found[0]["kmsKeyId"] == second
+    assert stack.go(encrypted(a_key("sns.amazonaws.com"))) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "is not allowed to be used with" in stack.why()

@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import pathlib
+import uuid
 from typing import Any
 
 import pytest
@@ -153,6 +154,24 @@ def test_output_and_reports_reach_the_log_group_that_the_function_names(
     assert "hello from" in base64.b64decode(answer["LogResult"]).decode()
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_log_group_that_isnt_there_is_made_only_by_a_role_that_may(
+    aws: LocalAws, make_function: MakeFunction, make_role: MakeRole, is_there: bool
+) -> None:
+    """As Lambda does it: streams and events alone are enough for a group that exists."""
+    group = f"/mine/{uuid.uuid4()}"
+    if is_there:
+        aws.client("logs").create_log_group(logGroupName=group)
+    writes = {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"}
+    role, logging = make_role("lambda", writes), {"LogGroup": group}
+    arn = make_function("def handler(event, context): return 1", Role=role, LoggingConfig=logging)
+    assert invoke(aws, arn)[1] == 1
+    groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert [each["logGroupName"] for each in groups] == ([group] if is_there else [])
+    if is_there:
+        assert aws.client("logs").filter_log_events(logGroupName=group)["events"]
+
+
 def test_a_role_that_may_not_write_logs_leaves_none(
     aws: LocalAws, make_function: MakeFunction, make_role: MakeRole
 ) -> None:
@@ -200,6 +219,43 @@ def test_an_asynchronous_invocation_is_retried_twice_a_minute_and_two_later(
     assert [round((later - first) / 60_000) for first, later in itertools.pairwise(starts)] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("settings", "code", "status"),
+    [
+        ({}, "CodeArtifactUserPendingException", 409),
+        ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}, "ResourceNotReadyException", 502),
+    ],
+)
+def test_a_function_that_nobody_called_for_weeks_fails_its_calls_until_it_is_back(
+    aws: LocalAws, make_function: MakeFunction, make_role: MakeRole, settings: dict[str, Any], code: str, status: int
+) -> None:
+    client: Any = aws.client("lambda")
+    role = make_role("lambda", allow("ec2:*"))
+    arn = make_function("def handler(event, context): return 'awake'", Role=role, **settings)
+    aws.clock.sleep(13 * 86_400)
+    assert invoke(aws, arn)[1] == "awake"
+    aws.clock.sleep(15 * 86_400)
+    described = client.get_function_configuration(FunctionName=arn)
+    assert (described["State"], described["StateReasonCode"]) == ("Inactive", "Idle")
+    for _ in range(2):
+        with pytest.raises(client.exceptions.from_code(code)) as refused:
+            invoke(aws, arn)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+        aws.clock.sleep(50)
+    aws.clock.sleep(10)
+    assert invoke(aws, arn)[1] == "awake"
+    assert client.get_function_configuration(FunctionName=arn)["State"] == "Active"
+
+
+def test_an_event_for_a_function_that_is_asleep_is_not_lost(
+    aws: LocalAws, make_function: MakeFunction, tmp_path: pathlib.Path
+) -> None:
+    arn = make_function(f"def handler(event, context): open('{tmp_path}/arrived', 'w').close()")
+    aws.clock.sleep(15 * 86_400)
+    aws.client("lambda").invoke(FunctionName=arn, InvocationType="Event")
+    wait_until((tmp_path / "arrived").exists, "the event")
+
+
 def test_functions_are_listed_and_described_as_they_were_made(aws: LocalAws, make_function: MakeFunction) -> None:
     arn = make_function("def handler(event, context): return 1", LoggingConfig={"LogGroup": "/my/group"}, Timeout=77)
     client = aws.client("lambda")
@@ -207,3 +263,20 @@ def test_functions_are_listed_and_described_as_they_were_made(aws: LocalAws, mak
     assert configuration["Timeout"] == 77
     assert configuration["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/my/group"}
     assert arn in [function["FunctionArn"] for function in client.list_functions()["Functions"]]
+
+
+def test_a_services_own_endpoint_leads_here_if_there_is_one_of_that_name(
+    aws: LocalAws, make_function: MakeFunction
+) -> None:
+    """Else it leads where its name says, which is nowhere."""
+    ec2 = aws.client("ec2")
+    vpc, subnet = (ec2.describe_subnets()["Subnets"][0][key] for key in ("VpcId", "SubnetId"))
+    endpoint = ec2.create_vpc_endpoint(
+        VpcId=vpc, VpcEndpointType="Interface", ServiceName="com.amazonaws.us-east-1.secretsmanager", SubnetIds=[subnet]
+    )["VpcEndpoint"]
+    source = "import os\ndef handler(event, context):\n    return os.environ['AWS_ENDPOINT_URL_SECRETS_MANAGER']\n"
+    there, gone = f"https://{endpoint['DnsEntries'][0]['DnsName']}", "https://vpce-0.secretsmanager.example"
+    for url, leads_to in ((there, aws.endpoint_url), (gone, gone)):
+        arn = make_function(source, Environment={"Variables": {"AWS_ENDPOINT_URL_SECRETS_MANAGER": url}})
+        assert json.load(aws.client("lambda").invoke(FunctionName=arn)["Payload"]) == leads_to
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"]])

@@ -376,6 +376,12 @@ def test_what_happens_is_logged_when_the_machine_asks_for_it(
     ):
         make_machine({"A": passing()}, loggingConfiguration=configuration)
     role = make_role("states", {"Effect": "Allow", "Action": ["logs:*", "lambda:InvokeFunction"], "Resource": "*"})
+    missing = {"cloudWatchLogsLogGroup": {"logGroupArn": group.replace("logged", "missing")}}
+    nowhere = {**configuration, "destinations": [missing]}
+    with pytest.raises(
+        aws.client("stepfunctions").exceptions.ClientError, match=r"InvalidLoggingConfiguration.*does not exist"
+    ):
+        make_machine({"A": passing()}, loggingConfiguration=nowhere, roleArn=role)
     run({"A": task(function)}, {"answer": "confidential"}, loggingConfiguration=configuration, roleArn=role)
     lines = [event["message"] for event in logs.filter_log_events(logGroupName="/aws/states/logged")["events"]]
     assert any('"LambdaFunctionSucceeded"' in line for line in lines)

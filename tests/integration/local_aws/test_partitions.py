@@ -49,6 +49,26 @@ def test_every_arn_names_its_partition(aws: LocalAws, region: str, partition: st
     assert aws.client("sts", region).get_caller_identity()["Arn"] == f"arn:{partition}:iam::{MAIN}:user/operator"
 
 
+def test_govcloud_wants_a_signed_url_only_from_one_region_to_another(aws: LocalAws) -> None:
+    """Elsewhere it is ignored (API reference of CopyDBClusterSnapshot). The SDK makes one wherever SourceRegion is."""
+    for region, far, is_refused in (("us-gov-west-1", "us-gov-east-1", True), ("us-east-1", "us-west-2", False)):
+        source = take_snapshot(aws, new_cluster(aws, name("signed"), region)["DBClusterIdentifier"], region)
+        arn = snapshot(aws, source, region)["DBClusterSnapshotArn"]
+        request = {"SourceDBClusterSnapshotIdentifier": arn, "SourceRegion": region}
+        if is_refused:
+            with refused("InvalidParameterCombination", "does not require the preSignedUrl"):
+                copy(aws, region, **request)
+        else:
+            copy(aws, region, **request)
+        copy(aws, far, **request)
+        copy(aws, region, SourceDBClusterSnapshotIdentifier=source)
+        aws.clock.sleep(aws.aurora.durations.copy_snapshot + 1)
+
+
+def copy(aws: LocalAws, region: str, **request: str) -> None:
+    aws.client("rds", region).copy_db_cluster_snapshot(TargetDBClusterSnapshotIdentifier=name("copy"), **request)
+
+
 @pytest.mark.parametrize(("region", "partition"), PARTITIONS)
 def test_a_role_of_a_template_works_in_its_partition(
     aws: LocalAws, tmp_path: pathlib.Path, region: str, partition: str

@@ -158,6 +158,17 @@ def test_a_deletion_needs_the_cluster_and_its_final_snapshot(aws: LocalAws) -> N
     assert denied(client.delete_db_cluster, DBClusterIdentifier="old", SkipFinalSnapshot=True) is None
 
 
+def test_a_final_snapshot_needs_the_right_to_take_one_of_the_cluster_and_under_its_name(aws: LocalAws) -> None:
+    cluster, final = f"{RDS}:cluster:old", f"{RDS}:cluster-snapshot:old-final"
+    request = {"DBClusterIdentifier": "old", "FinalDBSnapshotIdentifier": "old-final"}
+    deletes = allow("rds:DeleteDBCluster", [cluster, final])
+    for may_take_of, missing in (([], cluster), ([cluster], final), ([final], cluster), ([cluster, final], None)):
+        takes = [allow("rds:CreateDBClusterSnapshot", may_take_of)] if may_take_of else []
+        delete = Caller(aws, deletes, *takes).client("rds").delete_db_cluster
+        refusal = missing and f"rds:CreateDBClusterSnapshot on resource: {missing}"
+        assert denied(delete, **request) == refusal
+
+
 def test_a_policy_can_ask_for_tags_of_the_request_and_of_the_resource(aws: LocalAws) -> None:
     topics = aws.client("sns")
     ours = topics.create_topic(Name="ours", Tags=[{"Key": "Owner", "Value": "pipeline"}])["TopicArn"]

@@ -273,3 +273,37 @@ def test_root_without_user_namespaces_runs_it_as_nobody(monkeypatch: pytest.Monk
     finally:
         servers.close()
         shutil.rmtree(directory)
+
+
+def test_awss_own_roles_and_their_memberships_are_those_of_rds(server: Postgres) -> None:
+    """As pg_dumpall of a database on RDS 15.3 shows them; later versions have predefined roles beside them."""
+    roles = ask(server.connect(), "select rolname, rolcanlogin from pg_roles where rolname ~ '^rds' order by 1")
+    assert roles == [
+        ("rds_ad", False),
+        ("rds_extension", False),
+        ("rds_iam", False),
+        ("rds_password", False),
+        ("rds_replication", False),
+        ("rds_superuser", False),
+        ("rdsadmin", True),
+        ("rdsrepladmin", False),
+        ("rdstopmgr", True),
+    ]
+    members = ask(
+        server.connect(),
+        "select roleid::regrole::text || ' to ' || member::regrole::text from pg_auth_members"
+        " where admin_option and member = 'rds_superuser'::regrole or member = 'rdstopmgr'::regrole",
+    )
+    recorded = {"pg_monitor to rds_superuser", "rds_password to rds_superuser", "rds_replication to rds_superuser"}
+    assert recorded | {"pg_monitor to rdstopmgr"} <= {member for (member,) in members}
+
+
+def test_a_member_of_rds_superuser_silences_event_triggers_as_on_rds(servers: Servers, server: Postgres) -> None:
+    since = {"session_replication_role = replica": 15, "event_triggers = off": 17}
+    for setting, version in since.items():
+        if servers.binaries.version >= version:
+            ask(log_in(server, options=f"-c {setting.replace(' ', '')}"), "select 1")
+    ask(server.connect(), "create role simple login; select 1")
+    server.set_password("simple", PASSWORD)
+    with pytest.raises(psycopg2.OperationalError, match="permission denied to set parameter"):
+        log_in(server, user="simple", options="-c session_replication_role=replica")

@@ -407,6 +407,35 @@ def test_what_aws_would_refuse_or_ignore_is_refused_by_name(
         deploy(template)
 
 
+def test_a_state_machine_too_many_in_the_policy_of_logs_is_refused(
+    aws: LocalAws, deploy: Callable[[str], Stack]
+) -> None:
+    """But for one whose group lies under /aws/vendedlogs/, which is one entry for all."""
+    logs = aws.client("logs", REGION)
+    before = {
+        each["policyName"]: each["policyDocument"] for each in logs.describe_resource_policies()["resourcePolicies"]
+    }
+    name = "AWSLogDeliveryWrite20150319"
+    vended = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/vendedlogs/*"
+    crowd = [{"Effect": "Allow", "Resource": [vended, "x" * 4_900]}]
+    logs.put_resource_policy(policyName=name, policyDocument=json.dumps({"Version": "2012-10-17", "Statement": crowd}))
+
+    def logged(group: str) -> str:
+        policy = "{Version: 2012-10-17, Statement: [{Effect: Allow, Action: 'logs:*', Resource: '*'}]}"
+        destination = "{CloudWatchLogsLogGroup: {LogGroupArn: !GetAtt L.Arn}}"
+        text = machine(more=f"LoggingConfiguration: {{Level: ERROR, Destinations: [{destination}]}}").replace(
+            "TRUST_STATES}", "TRUST_STATES, Policies: [{PolicyName: p, PolicyDocument: " + policy + "}]}"
+        )
+        return text.rstrip() + f"\n          L: {{Type: AWS::Logs::LogGroup, Properties: {{LogGroupName: {group}}}}}\n"
+
+    try:
+        with pytest.raises(TemplateError, match="The CloudWatch Logs Resource Policy size was exceeded"):
+            deploy(logged("/aws/states/one-too-many"))
+        deploy(logged("/aws/vendedlogs/states/one-more"))
+    finally:
+        logs.put_resource_policy(policyName=name, policyDocument=before.get(name, '{"Statement": []}'))
+
+
 def test_a_log_group_needs_a_key_that_admits_cloudwatch_logs(deploy: Callable[[str], Stack]) -> None:
     with pytest.raises(TemplateError, match="not allowed to be used with"):
         deploy("""

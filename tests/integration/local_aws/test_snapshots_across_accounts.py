@@ -266,6 +266,31 @@ def test_a_key_is_used_from_elsewhere_only_if_its_policy_admits_us(aws: LocalAws
                 may.client("rds").copy_db_cluster_snapshot(**request)
 
 
+def test_a_key_that_admits_us_to_all_but_one_use_is_refused(aws: LocalAws) -> None:
+    """Aurora User Guide, "Sharing encrypted snapshots": what the key's policy has to allow the other account."""
+    key = open_key(aws)
+    lent, ours = shared_snapshot(aws, key), our_key(aws)
+    rds, kms = Caller(aws, allow(["rds:*", "kms:*"])).client("rds"), aws.client("kms", account=OTHER)
+    main = {"AWS": root(MAIN)}
+    grant, own = allow(GRANT, Principal=main, Condition=FOR_AWS), allow("kms:*", Principal={"AWS": root(OTHER)})
+
+    def copied_with(actions: list[str]) -> None:
+        kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy(own, allow(actions, Principal=main), grant))
+        rds.copy_db_cluster_snapshot(
+            SourceDBClusterSnapshotIdentifier=lent["DBClusterSnapshotArn"],
+            TargetDBClusterSnapshotIdentifier=name("copy"),
+            KmsKeyId=ours,
+        )
+
+    for missing in USE:
+        with refused("KMSKeyNotAccessibleFault", key):
+            copied_with([each for each in USE if each != missing])
+    for half in ("kms:ReEncryptFrom", "kms:ReEncryptTo"):
+        with refused("KMSKeyNotAccessibleFault", key):
+            copied_with([*(each for each in USE if each != "kms:ReEncrypt*"), half])
+    copied_with(USE)
+
+
 def test_a_shared_snapshot_is_restored_under_a_key_that_both_sides_allow(aws: LocalAws, shared: Answer) -> None:
     closed = shared_snapshot(aws, open_key(aws, allow("kms:DescribeKey", Principal={"AWS": root(MAIN)})))
     with refused("KMSKeyNotAccessibleFault"):

@@ -10,13 +10,13 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import REGION, Stage
-from tests.integration.pipeline.support import Pipeline, for_exports, numbers, settle
+from tests.integration.pipeline.support import Pipeline, for_monitoring, numbers, settle
 
 
 @pytest.fixture(scope="session")
 def place(aws: LocalAws) -> Stage:
     """What a run has made is beside what may be deleted by its name, so that each right to delete shows its need."""
-    overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*", **for_exports(aws)}
+    overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*", **for_monitoring(aws)}
     return stage.deploy(aws, cross_region=False, overrides=overrides)
 
 
@@ -52,8 +52,8 @@ def target(pipeline: Pipeline) -> Iterator[str]:
 
 
 @pytest.fixture
-def doomed(pipeline: Pipeline) -> Iterator[str]:
-    """A source cluster with data and a snapshot that may be deleted."""
+def doomed(pipeline: Pipeline, key: str) -> Iterator[str]:
+    """A source cluster with data, a key and a snapshot that may be deleted."""
     name = f"prod-doomed-{next(numbers)}"
     rds = pipeline.rds()
     rds.create_db_cluster(
@@ -61,6 +61,8 @@ def doomed(pipeline: Pipeline) -> Iterator[str]:
         Engine="aurora-postgresql",
         MasterUsername="boss",
         MasterUserPassword="not-a-secret-1",
+        StorageEncrypted=True,
+        KmsKeyId=key,
     )
     settle(pipeline)
     for number in (1, 2):

@@ -6,8 +6,9 @@ import contextlib
 import itertools
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -16,9 +17,11 @@ from scripts.local_aws.front import ApiCall
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.calls import READING
 from scripts.local_run.following import Followed, follow
+from scripts.local_run.production import Production
 from scripts.local_run.stage import REGION, Stage
 
 numbers = itertools.count(1)
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -79,12 +82,10 @@ class Pipeline:
         return self.end(self.start(given, name), last)
 
     def last_call(self) -> ApiCall | None:
-        """A mark in the log of API calls, which forgets its oldest ones."""
-        calls = self.aws.stats.calls
-        return calls[-1] if calls else None
+        return self.aws.stats.last_call
 
     def calls_since(self, mark: ApiCall | None) -> list[ApiCall]:
-        return list(itertools.takewhile(lambda call: call is not mark, reversed(self.aws.stats.calls)))[::-1]
+        return self.aws.stats.calls_since(mark)
 
     def end(self, execution_arn: str, mark: ApiCall | None = None) -> Run:
         """Wait for the execution's end, and for EventBridge's last word."""
@@ -160,6 +161,18 @@ class Pipeline:
             self.aws.clock.sleep(600)
 
 
+WAITING_SECONDS = 120
+
+
+def until(found: Callable[[], Found | None], what: str) -> Found:
+    """Look again and again until there is something, for so long as anything may take here."""
+    deadline = time.monotonic() + WAITING_SECONDS
+    while not (answer := found()):
+        assert time.monotonic() < deadline, f"it never happened: {what}"
+        time.sleep(0.01)
+    return answer
+
+
 def settle(pipeline: Pipeline) -> None:
     """Twenty minutes, in which everything that has been begun is finished."""
     pipeline.aws.clock.sleep(1200)
@@ -176,26 +189,22 @@ def deletion_of(name: str, target: str, **more: Any) -> dict[str, Any]:
     }
 
 
-EXPORT_BUCKET = "snapshot-exports"
-
-
-def for_exports(aws: LocalAws) -> dict[str, str]:
-    """What a stack that exports is given: a bucket, a role that RDS assumes to write into it, a key."""
-    aws.client("s3").create_bucket(Bucket=EXPORT_BUCKET)
-    service = {"Effect": "Allow", "Principal": {"Service": "export.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    bucket = f"arn:aws:s3:::{EXPORT_BUCKET}"
-    on_objects = {"Effect": "Allow", "Action": ["s3:PutObject*", "s3:GetObject*", "s3:DeleteObject*"]}
-    on_bucket = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": bucket}
-    allowed = [{**on_objects, "Resource": f"{bucket}/*"}, on_bucket]
-    iam = aws.client("iam")
-    role = iam.create_role(
-        RoleName="snapshot-export",
+def for_monitoring(aws: LocalAws) -> dict[str, str]:
+    """What a stack whose clusters have Enhanced Monitoring is given: the role that RDS assumes for it."""
+    service = {"Effect": "Allow", "Principal": {"Service": "monitoring.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = aws.client("iam").create_role(
+        RoleName="rds-monitoring-role",
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [service]}),
-    )["Role"]["Arn"]
-    iam.put_role_policy(
-        RoleName="snapshot-export",
-        PolicyName="write",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}),
     )
-    key = aws.client("kms").create_key(Description="exports")["KeyMetadata"]["Arn"]
-    return {"ExportBucketName": EXPORT_BUCKET, "ExportRoleArn": role, "ExportKmsKeyId": key}
+    return {"MonitoringRoleArn": str(role["Role"]["Arn"])}
+
+
+def request_for(source: Production, target: str, key: str, archive: str) -> dict[str, Any]:
+    """A request for a restore of a source's snapshot, wherever in our account that is."""
+    return {
+        "source_cluster_id": source.cluster,
+        "source_region": source.region,
+        "target_cluster_id": target,
+        "archive_snapshot": archive,
+        **({"kms_key_id": key} if source.region != REGION else {}),
+    }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from scripts.local_run.production import SNAPSHOT, Production
 from scripts.local_run.stage import OTHER_REGION
-from tests.integration.pipeline.support import EXPORT_BUCKET, Pipeline
+from tests.integration.pipeline.support import Pipeline
+
+EXPORT_BUCKET = "aurora-restore-exports"
 
 
 def exported(pipeline: Pipeline, where: str) -> list[str]:

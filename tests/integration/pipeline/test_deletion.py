@@ -9,7 +9,7 @@ import pytest
 
 from scripts.local_run.production import CLUSTER
 from scripts.local_run.stage import REGION
-from tests.integration.pipeline.support import Pipeline, deletion_of, settle
+from tests.integration.pipeline.support import Pipeline, deletion_of, settle, until
 
 
 def tags_of(pipeline: Pipeline, snapshot: str) -> dict[str, str]:
@@ -108,8 +108,7 @@ def test_a_run_that_was_stopped_while_the_source_was_going_is_finished_too(
 ) -> None:
     request = deletion_of(doomed, target)
     arn = pipeline.start(request)
-    while not (found := pipeline.state(arn.rsplit(":", 1)[-1])) or "source_deletion_at" not in found:
-        time.sleep(0.02)
+    until(lambda: "source_deletion_at" in (pipeline.state(arn.rsplit(":", 1)[-1]) or {}), "the source's deletion")
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=arn, error="Stopped", cause="by a test")
     assert pipeline.end(arn).status == "ABORTED"
     time.sleep(1)

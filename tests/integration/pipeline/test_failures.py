@@ -61,6 +61,37 @@ def test_what_can_never_become_usable_fails_the_run_and_is_cleaned_up(
     assert "no cluster, no copied snapshot" in message["message"]
 
 
+def test_scarce_capacity_leads_to_other_zones_and_classes(pipeline: Pipeline, target: str) -> None:
+    """AWS's own words: "Please try the request again at a later time"."""
+    pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="InsufficientDBInstanceCapacity", times=4)
+    run = pipeline.run({"target_cluster_id": target, "alternative_instance_classes": ["db.r7g.large"]})
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.changes.count("CreateDBInstance") == 6
+    (message,) = run.messages
+    assert "db_instance_class: asked for db.r6g.large, RDS reports db.r7g.large" in message["message"]
+
+
+def test_capacity_that_never_comes_keeps_what_exists_for_a_resume(pipeline: Pipeline, target: str) -> None:
+    pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="InsufficientDBInstanceCapacity", times=100_000)
+    run = pipeline.run({"target_cluster_id": target})
+    pipeline.aws.faults.clear()
+    assert (run.status, run.followed.error) == ("FAILED", "CapacityShortage")
+    assert "What exists is kept" in run.reason
+    assert "Clean Up Cluster" not in run.states()
+    assert pipeline.cluster(target) is not None
+    resumed = pipeline.run({"operation_id": run.operation_id})
+    assert resumed.status == "SUCCEEDED", resumed.reason
+    assert "RestoreDBClusterFromSnapshot" not in resumed.changes
+
+
+def test_the_planned_writer_leads_where_the_instances_differ(pipeline: Pipeline, target: str) -> None:
+    pipeline.aws.faults.add(lifecycle="create-instance", identifier=f"{target}-*-1", status="available", at_percent=200)
+    run = pipeline.run({"target_cluster_id": target, "instance_count": 2, "reader_instance_class": "db.t4g.medium"})
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.changes.count("FailoverDBCluster") == 1
+    assert "Differs" not in run.messages[0]["message"]
+
+
 def test_what_was_made_is_kept_when_that_is_asked_for(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
     run = pipeline.run({"target_cluster_id": target, "on_failure": "keep"})
@@ -83,7 +114,7 @@ def test_a_secret_that_is_no_use_fails_with_its_remedy(pipeline: Pipeline, targe
     secrets = pipeline.aws.client("secretsmanager")
     arn = pipeline.place.stack.outputs["AppSecretArn"]
     before = secrets.get_secret_value(SecretId=arn)["SecretString"]
-    secrets.put_secret_value(SecretId=arn, SecretString='{"user": "x"}')
+    secrets.put_secret_value(SecretId=arn, SecretString='{"app_username": ["x"]}')
     try:
         run = pipeline.run({"target_cluster_id": target})
     finally:
@@ -137,6 +168,85 @@ def test_throttling_is_waited_out(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(operation="lambda:Invoke", code="TooManyRequestsException", http_status=429, times=2)
     run = pipeline.run({"target_cluster_id": target})
     assert run.status == "SUCCEEDED", run.reason
+
+
+def test_rds_that_throttles_for_a_quarter_of_an_hour_costs_nobody_the_restored_cluster(
+    pipeline: Pipeline, target: str
+) -> None:
+    """The pauses of a step's retries add up to more than that, whatever chance would make of them."""
+    pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="Throttling", message="Rate exceeded", seconds=900)
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.changes.count("CreateDBInstance") > 9
+    assert not any(change.startswith("Delete") for change in run.changes)
+
+
+# What people have seen on the first call of a function that nobody had called for weeks. It takes up to 106 seconds:
+# https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801,
+# https://github.com/boto/boto3/issues/3788. For a function in a VPC, Invoke's reference names the other two.
+IDLE = "CodeArtifactUserPendingException"
+
+
+def fall_asleep(pipeline: Pipeline, function: str, code: str = IDLE) -> None:
+    """The function's next calls fail until 106 seconds after the first."""
+    pipeline.aws.faults.add(
+        operation="lambda:Invoke", parameters={"FunctionName": f"*-{function}*"}, code=code, seconds=106
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "code"),
+    [
+        ("snapshot-check", IDLE),
+        ("setup-db-users", "ResourceNotReadyException"),
+        ("setup-db-users", "ENINotReadyException"),
+        ("sns-notification", IDLE),
+    ],
+)
+def test_a_function_that_was_idle_for_weeks_is_woken(pipeline: Pipeline, target: str, function: str, code: str) -> None:
+    fall_asleep(pipeline, function, code)
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "SUCCEEDED", run.reason
+    assert pipeline.cluster(target) is not None
+    assert len([call for call in run.calls if call.operation == "Invoke" and call.error == code]) > 1
+    (message,) = run.messages
+    assert "SUCCEEDED" in message["subject"]
+
+
+def test_a_pipeline_that_was_idle_for_weeks_wakes_function_by_function(pipeline: Pipeline, target: str) -> None:
+    """As the embedded AWS's functions do by themselves after two weeks without a call."""
+    pipeline.aws.clock.sleep(15 * 86_400)
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "SUCCEEDED", run.reason
+    woken = {
+        call.parameters["FunctionName"].split(":")[6]
+        for call in run.calls
+        if call.operation == "Invoke" and call.error in (IDLE, "ResourceNotReadyException")
+    }
+    assert {name.removeprefix("aurora-restore-") for name in woken} >= {
+        "snapshot-check",
+        "restore-snapshot",
+        "check-restore-status",
+        "setup-db-users",
+        "archive-snapshot",
+        "sns-notification",
+    }
+
+
+def test_a_failure_is_cleaned_up_and_reported_though_the_functions_for_it_were_idle(
+    pipeline: Pipeline, target: str
+) -> None:
+    for function in ("delete-rds", "check-delete-status", "archive-snapshot", "sns-notification"):
+        fall_asleep(pipeline, function)
+    pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "FAILED"
+    assert "incompatible-network" in run.reason
+    assert pipeline.cluster(target) is None
+    assert pipeline.state(f"lock#{target}") is None
+    (message,) = run.messages
+    assert "at check-restore-status" in message["subject"]
+    assert "Cleaning up failed" not in message["message"]
 
 
 def test_a_missing_permission_is_named_and_never_tried_again(pipeline: Pipeline, target: str) -> None:

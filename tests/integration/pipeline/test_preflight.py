@@ -129,14 +129,14 @@ def application_secret(pipeline: Pipeline) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"user": "app"}, "isn't a JSON object with the texts app_username"),
+        ({"app_username": ["app"]}, "isn't a JSON object with the texts app_username"),
         ({"app_username": "rdsadmin", "readonly_user": "report"}, "app_username is 'rdsadmin', which can't be a role"),
         ({"app_username": "prod_master", "readonly_user": "report"}, "app_username is 'prod_master', which can't be"),
         ({"app_username": "app", "readonly_user": "app"}, "readonly_user is 'app' like its app_username"),
     ],
 )
 def test_an_application_secret_that_cant_be_used(
-    pipeline: Pipeline, target: str, application_secret: str, content: dict[str, str], words: str
+    pipeline: Pipeline, target: str, application_secret: str, content: dict[str, object], words: str
 ) -> None:
     secrets = pipeline.aws.client("secretsmanager")
     secrets.put_secret_value(SecretId=application_secret, SecretString=json.dumps(content))
@@ -190,6 +190,7 @@ def test_all_of_it_is_said_at_once(pipeline: Pipeline, target: str, disabled_key
         ("rds:DescribeDBClusterParameterGroups", "AccessDenied"),
         ("rds:DescribeDBParameterGroups", "AccessDenied"),
         ("rds:DescribeDBEngineVersions", "AccessDenied"),
+        ("rds:DescribeDBMajorEngineVersions", "AccessDenied"),
         ("rds:DescribeOrderableDBInstanceOptions", "AccessDenied"),
         ("ec2:DescribeSecurityGroups", "UnauthorizedOperation"),
         ("kms:DescribeKey", "AccessDeniedException"),
@@ -198,7 +199,9 @@ def test_all_of_it_is_said_at_once(pipeline: Pipeline, target: str, disabled_key
 )
 def test_a_permission_that_is_missing_is_named(pipeline: Pipeline, target: str, operation: str, code: str) -> None:
     pipeline.aws.faults.add(operation=operation, code=code, message=f"not authorized to perform: {operation}")
-    run: Run = pipeline.run({"target_cluster_id": target})
+    # RDS's default groups aren't looked for.
+    named = {"db_cluster_parameter_group_name": "tuned", "db_parameter_group_name": "tuned"}
+    run: Run = pipeline.run({"target_cluster_id": target, **(named if "ParameterGroups" in operation else {})})
     assert run.followed.error == "StepFailed"
     call = operation.split(":")[1]
     assert f"{call} is not allowed: not authorized to perform: {operation}" in run.reason

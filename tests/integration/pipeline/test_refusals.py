@@ -77,6 +77,31 @@ def test_an_encrypted_snapshot_of_another_region_needs_a_key_of_this_one(
     assert run.changes == []
 
 
+def test_a_cluster_group_that_switches_babelfish_on_is_refused_by_name(pipeline: Pipeline, target: str) -> None:
+    rds, group = pipeline.rds(), "speaks-tds"
+    rds.create_db_cluster_parameter_group(
+        DBClusterParameterGroupName=group, DBParameterGroupFamily="aurora-postgresql17", Description="for a test"
+    )
+    on = {"ParameterName": "rds.babelfish_status", "ParameterValue": "on", "ApplyMethod": "pending-reboot"}
+    rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=group, Parameters=[on])
+    run = pipeline.run({"target_cluster_id": target, "db_cluster_parameter_group_name": group})
+    assert run.followed.error == "RequestRefused"
+    assert "'speaks-tds' switches Babelfish on" in run.reason
+    assert run.changes == []
+
+
+def test_a_snapshot_of_a_limitless_database_is_refused_by_name(
+    pipeline: Pipeline, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its version is all that the local Aurora has of one."""
+    snapshot = pipeline.aws.aurora.region("us-east-1").cluster_snapshots[SNAPSHOT]
+    monkeypatch.setitem(snapshot.attributes, "EngineVersion", "16.4-limitless")
+    run = pipeline.run({"target_cluster_id": target, "snapshot_identifier": SNAPSHOT})
+    assert run.followed.error == "RequestRefused"
+    assert "(16.4-limitless) is of an Aurora Limitless Database" in run.reason
+    assert run.changes == []
+
+
 def test_a_cluster_that_exists_is_never_taken_over(pipeline: Pipeline) -> None:
     rds = pipeline.rds()
     rds.create_db_cluster(

@@ -7,7 +7,7 @@ import pytest
 from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
 from scripts.local_run.proof import Proof
 from scripts.local_run.stage import OTHER_REGION, REGION
-from tests.integration.pipeline.support import Pipeline, Run
+from tests.integration.pipeline.support import Pipeline, Run, until
 
 
 def assert_proved(pipeline: Pipeline, production: Production, run: Run) -> None:
@@ -74,6 +74,36 @@ def test_a_snapshot_is_found_by(way: str, pipeline: Pipeline, target: str) -> No
         assert run.output["snapshot"]["created_at"].startswith(day)
     else:
         assert run.output["snapshot"]["identifier"] == SNAPSHOT
+
+
+def test_a_newer_copy_of_another_clusters_snapshot_is_passed_over_and_told(pipeline: Pipeline, target: str) -> None:
+    """A cluster of another account bears the same name, and so does what is copied from there."""
+    aws, theirs = pipeline.aws, pipeline.aws.client("rds", account="333333333333")
+    theirs.create_db_cluster(
+        DBClusterIdentifier=CLUSTER,
+        Engine="aurora-postgresql",
+        MasterUsername="boss",
+        MasterUserPassword="Somebody-elses-1",
+    )
+    aws.clock.sleep(aws.aurora.durations.create_cluster + 1)
+    taken = theirs.create_db_cluster_snapshot(DBClusterIdentifier=CLUSTER, DBClusterSnapshotIdentifier="theirs")
+    aws.clock.sleep(aws.aurora.durations.create_snapshot + 1)
+    theirs.modify_db_cluster_snapshot_attribute(
+        DBClusterSnapshotIdentifier="theirs", AttributeName="restore", ValuesToAdd=["123456789012"]
+    )
+    pipeline.rds().copy_db_cluster_snapshot(
+        SourceDBClusterSnapshotIdentifier=taken["DBClusterSnapshot"]["DBClusterSnapshotArn"],
+        TargetDBClusterSnapshotIdentifier="borrowed",
+    )
+    aws.clock.sleep(aws.aurora.durations.copy_snapshot + 1)
+    run = pipeline.run({"target_cluster_id": target, "dry_run": True})
+    pipeline.rds().delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="borrowed")
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.output["snapshot"]["identifier"] != "borrowed"
+    assert run.output["snapshot"]["cluster_identifier"] == CLUSTER
+    (message,) = run.messages
+    assert "mind that borrowed is of another cluster of that name (created" in message["message"]
+    assert "it is newer, and was passed over" in message["message"]
 
 
 def test_the_latest_snapshot_may_be_an_automated_one(pipeline: Pipeline, target: str) -> None:
@@ -168,8 +198,7 @@ def test_a_copy_of_two_days_stays_far_below_the_limit_of_events(
     pipeline.aws.aurora.durations = durations.scaled(172_800 / durations.copy_snapshot)
     try:
         arn = pipeline.start({"target_cluster_id": target, "source_region": OTHER_REGION, "kms_key_id": key})
-        while (copy := pipeline.state(arn.rsplit(":", 1)[-1])) is None or "copied_snapshot_arn" not in copy:
-            pass
+        until(lambda: "copied_snapshot_arn" in (pipeline.state(arn.rsplit(":", 1)[-1]) or {}), "the copy")
     finally:
         pipeline.aws.aurora.durations = durations
     run = pipeline.end(arn)

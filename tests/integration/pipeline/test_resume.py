@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
 
 from scripts.local_run.production import Production
 from scripts.local_run.stage import OTHER_REGION
-from tests.integration.pipeline.support import Pipeline, Run
+from tests.integration.pipeline.support import Pipeline, Run, until
 
 MADE_ONCE = ("RestoreDBClusterFromSnapshot", "CreateDBInstance", "CopyDBClusterSnapshot")
 
@@ -23,8 +22,10 @@ def ended(run: Run, status: str = "FAILED") -> Run:
 def stop_when(pipeline: Pipeline, arn: str, state: str) -> Run:
     """Stop the execution by hand once it is in the state, as somebody on call would."""
     states = pipeline.aws.client("stepfunctions")
-    while f'"{state}"' not in json.dumps(states.get_execution_history(executionArn=arn)["events"], default=str):
-        pass
+    until(
+        lambda: f'"{state}"' in json.dumps(states.get_execution_history(executionArn=arn)["events"], default=str),
+        f"that the execution comes to {state}",
+    )
     states.stop_execution(executionArn=arn, error="Stopped", cause="by a test")
     return pipeline.end(arn)
 
@@ -32,15 +33,13 @@ def stop_when(pipeline: Pipeline, arn: str, state: str) -> Run:
 def final_word(pipeline: Pipeline, arn: str) -> dict[str, Any]:
     """How an execution ended of which nobody is told."""
     states = pipeline.aws.client("stepfunctions")
-    while (found := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
-        time.sleep(0.05)
+    until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", "the execution's end")
     pipeline.aws.events.settle()
-    return dict(found)
+    return dict(states.describe_execution(executionArn=arn))
 
 
 def await_item(pipeline: Pipeline, key: str) -> None:
-    while pipeline.state(key) is None:
-        time.sleep(0.01)
+    until(lambda: pipeline.state(key), f"the state table's item {key}")
 
 
 def test_a_run_that_failed_is_resumed_with_what_it_has_made(

@@ -9,7 +9,7 @@ import pytest
 from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
 from scripts.local_run.proof import Proof
 from scripts.local_run.stage import OTHER_REGION, REGION
-from tests.integration.pipeline.support import Pipeline, Run, deletion_of
+from tests.integration.pipeline.support import Pipeline, Run, deletion_of, until
 
 
 def test_rule_1_nothing_is_deleted_that_wasnt_named_or_made(pipeline: Pipeline, target: str) -> None:
@@ -23,8 +23,7 @@ def test_rule_1_a_cluster_that_lost_our_tag_is_not_cleaned_up(pipeline: Pipeline
     """Somebody took the cluster over while it was being restored."""
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
     arn = pipeline.start({"target_cluster_id": target})
-    while not (found := pipeline.cluster(target)):
-        pass
+    found = until(lambda: pipeline.cluster(target), "the restored cluster")
     pipeline.rds().remove_tags_from_resource(
         ResourceName=found["DBClusterArn"], TagKeys=["aurora-restore:operation-id"]
     )
@@ -134,8 +133,7 @@ def test_rule_4_a_cluster_that_appears_meanwhile_isnt_adopted(
 ) -> None:
     """Somebody makes a cluster of the target's name while the snapshot is being copied."""
     arn = pipeline.start({"target_cluster_id": target, "source_region": OTHER_REGION, "kms_key_id": key})
-    while not any("-copy-" in name for name in pipeline.snapshots()):
-        pass
+    until(lambda: any("-copy-" in name for name in pipeline.snapshots()), "the copy")
     pipeline.rds().create_db_cluster(
         DBClusterIdentifier=target,
         Engine="aurora-postgresql",

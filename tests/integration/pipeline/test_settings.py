@@ -14,6 +14,7 @@ from scripts.local_run.stage import REGION
 from tests.integration.pipeline.support import Pipeline, Run
 
 UNUSUAL = "prod-unusual"
+ADDED_READER = "application-autoscaling-4c2d5b7e-0000-4000-8000-000000000000"
 SETTINGS: dict[str, Any] = {
     "Port": 5544,
     "StorageType": "aurora-iopt1",
@@ -33,7 +34,15 @@ SAME = (
     *("BackupRetentionPeriod", "PreferredBackupWindow", "PreferredMaintenanceWindow", "DBClusterParameterGroup"),
     *("ServerlessV2ScalingConfiguration", "PerformanceInsightsRetentionPeriod", "DatabaseInsightsMode", "NetworkType"),
 )
-SAME_OF_INSTANCES = ("DBInstanceClass", "PromotionTier", "AutoMinorVersionUpgrade", "PerformanceInsightsEnabled")
+SAME_OF_INSTANCES = (
+    *("DBInstanceClass", "PromotionTier", "AutoMinorVersionUpgrade", "PerformanceInsightsEnabled"),
+    *("CACertificateIdentifier", "MonitoringInterval", "PerformanceInsightsKMSKeyId"),
+)
+WATCHED: dict[str, Any] = {
+    "AutoMinorVersionUpgrade": False,
+    "CACertificateIdentifier": "rds-ca-ecc384-g1",
+    "MonitoringInterval": 30,
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +50,7 @@ def unusual(place: Any) -> Iterator[dict[str, Any]]:
     """A source that is unlike RDS's defaults in everything, protected, and with a snapshot."""
     pipeline = Pipeline(place)
     rds = pipeline.rds()
+    insights_key = pipeline.aws.client("kms").create_key(Description="Insights")["KeyMetadata"]["Arn"]
     for create, key, group in (
         (rds.create_db_cluster_parameter_group, "DBClusterParameterGroupName", "tuned-cluster"),
         (rds.create_db_parameter_group, "DBParameterGroupName", "tuned-instances"),
@@ -54,6 +64,8 @@ def unusual(place: Any) -> Iterator[dict[str, Any]]:
         MasterUserPassword="Productions-password-1",
         DatabaseName="shop",
         DeletionProtection=True,
+        PerformanceInsightsKMSKeyId=insights_key,
+        Tags=[{"Key": "CostCenter", "Value": "42"}],
         **SETTINGS,
     )
     wait_until(pipeline.aws, lambda: (pipeline.cluster(UNUSUAL) or {}).get("Status") == "available")
@@ -65,14 +77,38 @@ def unusual(place: Any) -> Iterator[dict[str, Any]]:
             DBInstanceClass=instance_class,
             DBParameterGroupName="tuned-instances",
             PromotionTier=tier,
-            AutoMinorVersionUpgrade=False,
+            MonitoringRoleArn=f"arn:aws:iam::{pipeline.aws.account_id}:role/rds-monitoring-role",
+            **WATCHED,
         )
         wait_until(pipeline.aws, lambda: all_available(pipeline, UNUSUAL))
+    scale_readers(pipeline)
+    rds.create_db_cluster_endpoint(
+        DBClusterIdentifier=UNUSUAL, DBClusterEndpointIdentifier="reports", EndpointType="READER"
+    )
     rds.create_db_cluster_snapshot(DBClusterIdentifier=UNUSUAL, DBClusterSnapshotIdentifier="unusual-nightly")
     pipeline.aws.clock.sleep(1800)
     yield pipeline.cluster(UNUSUAL) or {}
     rds.modify_db_cluster(DBClusterIdentifier=UNUSUAL, DeletionProtection=False, ApplyImmediately=True)
     pipeline.remove(UNUSUAL)
+
+
+def scale_readers(pipeline: Pipeline) -> None:
+    """Let Aurora Auto Scaling keep up to five readers, and have added one."""
+    pipeline.aws.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="rds",
+        ResourceId=f"cluster:{UNUSUAL}",
+        ScalableDimension="rds:cluster:ReadReplicaCount",
+        MinCapacity=1,
+        MaxCapacity=5,
+    )
+    pipeline.rds().create_db_instance(
+        DBInstanceIdentifier=ADDED_READER,
+        DBClusterIdentifier=UNUSUAL,
+        Engine="aurora-postgresql",
+        DBInstanceClass="db.r6g.xlarge",
+        PromotionTier=15,
+    )
+    wait_until(pipeline.aws, lambda: all_available(pipeline, UNUSUAL))
 
 
 def instances_of(pipeline: Pipeline, cluster: str) -> list[dict[str, Any]]:
@@ -113,13 +149,19 @@ def test_a_copy_of_an_unusual_source_arrives_like_it_and_a_request_may_say_other
     assert (cluster["DeletionProtection"], cluster["CopyTagsToSnapshot"]) == (False, True)
     assert cluster["EngineLifecycleSupport"] == "open-source-rds-extended-support-disabled"
     made, models = instances_of(pipeline, target), instances_of(pipeline, UNUSUAL)
+    models = [each for each in models if each["DBInstanceIdentifier"] != ADDED_READER]
     for name in SAME_OF_INSTANCES:
         assert [each.get(name) for each in made] == [each.get(name) for each in models], name
     for each in made:
         assert {tag["Key"]: tag["Value"] for tag in each["TagList"]}["purpose"] == "trial"
         assert each["PubliclyAccessible"] is False
         assert each["DBParameterGroups"][0]["DBParameterGroupName"] == "tuned-instances"
+        assert each["MonitoringRoleArn"] == f"arn:aws:iam::{pipeline.aws.account_id}:role/rds-monitoring-role"
     assert run.output["restore"]["differences"] == []
+    said = ["Aurora Auto Scaling of 1 to 5 readers, with its policies", "tags: CostCenter", "custom endpoints: reports"]
+    assert run.output["plan"]["not_taken_over"][:3] == said
+    (message,) = run.messages
+    assert f"Not taken over from {UNUSUAL}:\n  {said[0]}\n  {said[1]}\n  {said[2]}" in message["message"]
     origins = run.output["plan"]["cluster"]["origins"]
     assert (origins["port"], origins["backup_retention_days"]) == ("source", "request")
 
@@ -138,10 +180,31 @@ def test_a_dry_run_says_every_setting_and_who_decided_it(
         "at least 0 ACUs [source], at most 8 [source], paused after 900 seconds [source]",
         "deletion protection off [stack]",
         "Extended Support off [stack]",
-        "maintenance window tue:03:00-tue:03:30",
+        "maintenance  tue:03:00-tue:03:30 [source]",
         "advanced Database Insights",
+        "Enhanced Monitoring every 30 seconds with role",
+        "CA rds-ca-ecc384-g1 [source]",
+        f"Not taken over from {UNUSUAL}:",
     ):
         assert part in message["message"], message["message"]
+
+
+def test_a_version_past_its_standard_support_is_warned_of(pipeline: Pipeline, target: str) -> None:
+    """With a default group that RDS has to make, and a maintenance window alone."""
+    rds, name = pipeline.rds(), f"old-{target}"
+    login = {"MasterUsername": "boss", "MasterUserPassword": "Productions-password-1"}
+    rds.create_db_cluster(DBClusterIdentifier=name, Engine="aurora-postgresql", EngineVersion="13.18", **login)
+    wait_until(pipeline.aws, lambda: (pipeline.cluster(name) or {}).get("Status") == "available")
+    rds.create_db_cluster_snapshot(DBClusterIdentifier=name, DBClusterSnapshotIdentifier=f"{name}-nightly")
+    pipeline.aws.clock.sleep(1800)
+    request = {"target_cluster_id": target, "source_cluster_id": name, "like_source": False, "dry_run": True}
+    window = {"preferred_maintenance_window": "sun:07:00-sun:07:30"}
+    run = pipeline.run(request | window | {"db_instance_class": "db.r6g.large"})
+    pipeline.remove(name)
+    assert run.status == "SUCCEEDED", run.reason
+    (message,) = run.messages
+    assert "PostgreSQL 13 has been past its standard support since 28 Feb 2026" in message["message"]
+    assert "at 08:30-09:00 [default]" in message["message"]
 
 
 def test_a_difference_that_aws_makes_is_told_and_doesnt_fail_the_run(
@@ -184,3 +247,25 @@ def test_a_login_that_rds_keeps_opens_and_the_data_api_is_on(
     assert f"Login      RDS keeps the master login in {kept['SecretArn']}" in message["message"]
     for place in (run.output, run.messages, pipeline.state(run.operation_id), run.followed.history):
         assert login["password"] not in str(place)
+
+
+def test_the_port_of_a_source_that_isnt_asked_is_kept_although_its_snapshot_doesnt_tell_it(
+    pipeline: Pipeline, unusual: dict[str, Any], target: str
+) -> None:
+    """RDS says port 0 of Aurora's snapshots; the login of the run itself proves where the cluster listens."""
+    snapshot = pipeline.rds().describe_db_cluster_snapshots(DBClusterSnapshotIdentifier="unusual-nightly")
+    assert snapshot["DBClusterSnapshots"][0]["Port"] == 0
+    run = pipeline.run(
+        {
+            "snapshot_identifier": "unusual-nightly",
+            "source_cluster_id": UNUSUAL,
+            "target_cluster_id": target,
+            "like_source": False,
+            "db_instance_class": "db.r6g.large",
+        }
+    )
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.output["plan"]["cluster"]["port"] is None
+    assert (pipeline.cluster(target) or {})["Port"] == unusual["Port"] == 5544
+    (message,) = run.messages
+    assert ":5544\n" in message["message"]

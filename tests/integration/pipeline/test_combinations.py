@@ -1,0 +1,72 @@
+"""Each combination of what becomes of the source, of the copy, and of the route, held to its proof as run_local.sh is.
+
+Its exit status is 0 exactly if the run did what the request says (test_proof.py: what isn't so is missed).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from scripts.local_aws.server import LocalAws
+from scripts.local_run.command import attempt
+from scripts.local_run.production import Production, make_production
+from scripts.local_run.stage import OTHER_REGION, REGION, Stage
+from tests.integration.pipeline.support import deletion_of, numbers, request_for
+
+# What is asked for of the source's end; None: it stays.
+ENDS: dict[str, dict[str, Any] | None] = {
+    "the source stays": None,
+    "the source goes": {},
+    "the source goes without a final snapshot": {"final_snapshot": False, "delete_automated_backups": True},
+    "a protected source goes": {"override_deletion_protection": True},
+}
+CASES = [(end, archive) for end in list(ENDS)[:2] for archive in ("delete", "keep", "export")]
+# How a source goes and what becomes of the copy have nothing to do with each other beyond that.
+CASES += [("the source goes without a final snapshot", "export"), ("a protected source goes", "keep")]
+
+
+@pytest.fixture(params=[REGION, OTHER_REGION], ids=["direct", "copied"])
+def region(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def lasting(aws: LocalAws) -> dict[str, Production]:
+    """Sources that stay, by their region."""
+    return {where: make_production(aws, where, cluster=f"prod-{next(numbers)}") for where in (REGION, OTHER_REGION)}
+
+
+def run(place: Stage, source: Production, request: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    place.received_messages()
+    return attempt(place, source, request, Console(quiet=True))
+
+
+@pytest.mark.parametrize(("end", "archive"), CASES)
+def test_what_was_done_is_what_was_asked_for(
+    end: str, archive: str, region: str, lasting: dict[str, Production], place: Stage, key: str, target: str
+) -> None:
+    asked, source = ENDS[end], lasting[region]
+    if asked is not None:
+        source = make_production(place.aws, region, cluster=f"prod-doomed-{next(numbers)}")
+        asked = deletion_of(source.cluster, target, **asked)
+    if end == "a protected source goes":
+        place.aws.client("rds", region).modify_db_cluster(
+            DBClusterIdentifier=source.cluster, DeletionProtection=True, ApplyImmediately=True
+        )
+        place.aws.clock.sleep(1200)
+    request = request_for(source, target, key, archive) | (asked or {})
+    planned, as_it_should = run(place, source, request | {"dry_run": True})
+    assert as_it_should, planned
+    assert set(planned["checks"]) == {"planned_only", "nothing_changed", "notification_received"}
+    result, as_it_should = run(place, source, request)
+    assert as_it_should, result["error"] or result["checks"]
+    assert set(result["checks"]) >= {"copy_as_asked", "export_as_asked", "source_as_asked", "audit_trail_complete"}
+
+
+def test_a_request_that_is_refused_is_not_as_it_should_be(place: Stage, lasting: dict[str, Production]) -> None:
+    request = {"source_cluster_id": lasting[REGION].cluster, "delete_source": True}
+    result, as_it_should = run(place, lasting[REGION], request)
+    assert (result["status"], as_it_should) == ("FAILED", False)

@@ -1,0 +1,224 @@
+"""The role in the source's account means what its statements say: asked request by request, as IAM would decide.
+
+Each statement allows something that the pipeline needs, each condition and each name in a resource refuses something
+that it must not do; and whatever is loosened shows here.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts.checks.expansion import INFRASTRUCTURE
+from scripts.local_aws.policy_language import Policy, Request, evaluate
+from scripts.local_aws.template import Template
+
+OWNER, PIPELINE, STRANGER = "210987654321", "123456789012", "999999999999"
+EXTERNAL_ID = "an-external-id"
+PSEUDO = {
+    "AWS::AccountId": OWNER,
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-central-1",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+GIVEN = {"PipelineAccountId": PIPELINE, "ExternalId": EXTERNAL_ID, "ShareableSnapshotPattern": "prod-orders-*"}
+MARKED = {"aws:requesttag/aurora-restore:operation-id": "op-1"}
+OURS = {"aws:resourcetag/aurora-restore:operation-id": "op-1"}
+BY_RDS = {"kms:viaservice": "rds.eu-west-1.amazonaws.com"}
+
+
+@functools.cache
+def role(path: str = "/") -> dict[str, Any]:
+    """The role's properties, for a stack under the path."""
+    given = GIVEN | {"PipelineRolePath": path}
+    template = Template.load(INFRASTRUCTURE / "source-account-role.yaml", given, PSEUDO)
+    properties: dict[str, Any] = template.evaluator.value(template.resources["Role"]["Properties"])
+    return properties
+
+
+def policy() -> dict[str, Any]:
+    (found,) = role()["Policies"]
+    document: dict[str, Any] = found["PolicyDocument"]
+    return document
+
+
+def snapshot(name: str, account: str = OWNER) -> str:
+    return f"arn:aws:rds:eu-west-1:{account}:cluster-snapshot:{name}"
+
+
+CLUSTER = f"arn:aws:rds:eu-west-1:{OWNER}:cluster:prod-orders"
+INSTANCE = f"arn:aws:rds:eu-west-1:{OWNER}:db:prod-orders-1"
+KEY = f"arn:aws:kms:eu-west-1:{OWNER}:key/1234"
+THEIR_KEY = f"arn:aws:kms:eu-west-1:{STRANGER}:key/1234"
+COPY = snapshot("prod-orders-x-copy-0123456789ab")
+FOUND = snapshot("rds:prod-orders-2026-11-27")
+# A copy whose name the pattern of what may be shared doesn't cover.
+OTHER_COPY = snapshot("billing-copy-0123456789ab")
+
+ALLOWED: list[tuple[str, str, dict[str, str]]] = [
+    ("rds:DescribeDBClusterSnapshots", FOUND, {}),
+    ("rds:DescribeDBClusterSnapshots", CLUSTER, {}),
+    ("rds:DescribeDBClusterSnapshotAttributes", FOUND, {}),
+    ("rds:DescribeDBClusters", CLUSTER, {}),
+    ("rds:DescribeDBInstances", INSTANCE, {}),
+    ("rds:DescribeAccountAttributes", "*", {}),
+    ("rds:CopyDBClusterSnapshot", FOUND, MARKED),
+    ("rds:CopyDBClusterSnapshot", COPY, MARKED),
+    ("rds:AddTagsToResource", COPY, MARKED),
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("prod-orders-monthly"), {}),
+    ("rds:ModifyDBClusterSnapshotAttribute", OTHER_COPY, OURS),
+    ("rds:DeleteDBClusterSnapshot", COPY, OURS),
+    ("kms:DescribeKey", KEY, {}),
+    *((action, KEY, BY_RDS) for action in ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey")),
+]
+
+REFUSED: list[tuple[str, str, dict[str, str]]] = [
+    # What isn't of this account.
+    ("rds:DescribeDBClusterSnapshots", snapshot("x", STRANGER), {}),
+    ("rds:DescribeDBClusterSnapshotAttributes", snapshot("x", STRANGER), {}),
+    ("rds:DescribeDBClusters", CLUSTER.replace(OWNER, STRANGER), {}),
+    ("rds:DescribeDBInstances", INSTANCE.replace(OWNER, STRANGER), {}),
+    ("rds:CopyDBClusterSnapshot", snapshot("x", STRANGER), MARKED),
+    ("rds:AddTagsToResource", snapshot("x-copy-1", STRANGER), MARKED),
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("prod-orders-monthly", STRANGER), {}),
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("x-copy-1", STRANGER), OURS),
+    ("rds:DeleteDBClusterSnapshot", snapshot("x-copy-1", STRANGER), OURS),
+    ("kms:DescribeKey", THEIR_KEY, {}),
+    ("kms:CreateGrant", THEIR_KEY, BY_RDS),
+    # A copy is marked at once, or not made.
+    ("rds:CopyDBClusterSnapshot", FOUND, {}),
+    ("rds:CopyDBClusterSnapshot", CLUSTER, MARKED),
+    # Nothing but copies is marked, and with the operation's id.
+    ("rds:AddTagsToResource", COPY, {}),
+    ("rds:AddTagsToResource", FOUND, MARKED),
+    ("rds:AddTagsToResource", snapshot("prod-orders-monthly"), MARKED),
+    ("rds:AddTagsToResource", CLUSTER, MARKED),
+    ("rds:AddTagsToResource", INSTANCE, MARKED),
+    # What is shared is named so, or a copy of ours.
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("billing-monthly"), {}),
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("billing-monthly"), OURS),
+    ("rds:ModifyDBClusterSnapshotAttribute", OTHER_COPY, {}),
+    # What is deleted is named as a copy, and one of ours.
+    ("rds:DeleteDBClusterSnapshot", COPY, {}),
+    ("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-monthly"), OURS),
+    ("rds:DeleteDBClusterSnapshot", FOUND, OURS),
+    # Keys are used by RDS alone.
+    *((action, KEY, {}) for action in ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey")),
+    ("kms:Decrypt", KEY, {"kms:viaservice": "secretsmanager.eu-west-1.amazonaws.com"}),
+    ("kms:Decrypt", KEY, {"kms:viaservice": "s3.eu-west-1.amazonaws.com"}),
+    # And all that nobody has asked for.
+    ("rds:DeleteDBCluster", CLUSTER, OURS),
+    ("rds:DeleteDBInstance", INSTANCE, OURS),
+    ("rds:ModifyDBCluster", CLUSTER, OURS),
+    ("rds:RemoveTagsFromResource", COPY, OURS),
+    ("rds:RestoreDBClusterFromSnapshot", FOUND, MARKED),
+    ("rds:StartExportTask", FOUND, {}),
+    ("kms:PutKeyPolicy", KEY, BY_RDS),
+    ("kms:ScheduleKeyDeletion", KEY, BY_RDS),
+    ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:eu-west-1:{OWNER}:secret:x-abcdef", {}),
+    ("iam:PutRolePolicy", f"arn:aws:iam::{OWNER}:role/aurora-restore-source", {}),
+    ("sts:AssumeRole", f"arn:aws:iam::{OWNER}:role/admin", {}),
+]
+
+
+def allows(document: dict[str, Any], action: str, resource: str, context: dict[str, str]) -> bool:
+    return evaluate([Policy.parse("source", document)], Request(action, resource, context)).allowed
+
+
+@pytest.mark.parametrize(("action", "resource", "context"), ALLOWED)
+def test_what_the_pipeline_does_is_allowed(action: str, resource: str, context: dict[str, str]) -> None:
+    assert allows(policy(), action, resource, context)
+
+
+@pytest.mark.parametrize(("action", "resource", "context"), REFUSED)
+def test_what_it_must_not_do_is_refused(action: str, resource: str, context: dict[str, str]) -> None:
+    assert not allows(policy(), action, resource, context)
+
+
+def loosened() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The policy with one thing less in it: a condition, or all but the kind of a resource."""
+    for number, statement in enumerate(policy()["Statement"]):
+        if "Condition" in statement:
+            changed = copy.deepcopy(policy())
+            del changed["Statement"][number]["Condition"]
+            yield f"{statement['Sid']} without its condition", changed
+        if statement["Resource"] == "*":
+            continue
+        changed = copy.deepcopy(policy())
+        changed["Statement"][number]["Resource"] = "*"
+        yield f"{statement['Sid']} for everything", changed
+
+
+@pytest.mark.parametrize(("what", "document"), list(loosened()), ids=lambda each: each if isinstance(each, str) else "")
+def test_nothing_can_be_loosened_unnoticed(what: str, document: dict[str, Any]) -> None:
+    assert any(allows(document, *request) for request in REFUSED), what
+
+
+def lessened() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The policy without one of its actions."""
+    for number, statement in enumerate(policy()["Statement"]):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        for action in actions:
+            changed = copy.deepcopy(policy())
+            changed["Statement"][number]["Action"] = [each for each in actions if each != action] or "none:None"
+            yield f"{statement['Sid']} without {action}", changed
+
+
+@pytest.mark.parametrize(("what", "document"), list(lessened()), ids=lambda each: each if isinstance(each, str) else "")
+def test_nothing_is_allowed_that_nothing_needs(what: str, document: dict[str, Any]) -> None:
+    assert not all(allows(document, *request) for request in ALLOWED), what
+
+
+def may_assume(
+    function: str, *, account: str = PIPELINE, external_id: str | None = EXTERNAL_ID, path: str = "/"
+) -> bool:
+    """Whether the role of that name may become this one. IAM asks the trust for the caller's account."""
+    context = {"aws:principalarn": f"arn:aws:iam::{account}:role{path}{function}"}
+    context |= {"sts:externalid": external_id} if external_id is not None else {}
+    principals = frozenset({f"arn:aws:iam::{account}:root"})
+    trust = Policy.parse("trust", role(path)["AssumeRolePolicyDocument"])
+    request = Request("sts:AssumeRole", f"arn:aws:iam::{OWNER}:role/aurora-restore-source", context, principals)
+    return evaluate([trust], request).allowed
+
+
+STEPS = ["snapshot-check", "copy-snapshot", "check-copy-status", "archive-snapshot"]
+
+
+@pytest.mark.parametrize(("step", "path"), list(itertools.product(STEPS, ["/", "/teams/data/"])))
+def test_the_steps_that_need_it_may_assume_it_with_the_external_id_alone(step: str, path: str) -> None:
+    name = f"aurora-restore-{step}-eu-central-1"
+    assert may_assume(name, path=path)
+    assert not may_assume(name, path=path, external_id=None)
+    assert not may_assume(name, path=path, external_id="another")
+    assert not may_assume(name, path=path, account=STRANGER)
+    assert not may_assume(f"other-{name}", path=path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "admin",
+        "aurora-restore-delete-rds-eu-central-1",
+        "aurora-restore-restore-snapshot-eu-central-1",
+        "aurora-restore-setup-db-users-eu-central-1",
+        "aurora-restore-sns-notification-eu-central-1",
+        "aurora-restore-pipeline-eu-central-1",
+        "elsewhere/aurora-restore-copy-snapshot-eu-central-1",
+    ],
+)
+def test_nobody_else_of_the_pipelines_account_may(name: str) -> None:
+    assert not may_assume(name)
+
+
+def test_a_boundary_and_a_path_are_the_accounts_to_choose() -> None:
+    assert "PermissionsBoundary" not in role()
+    given = GIVEN | {"PermissionsBoundaryArn": f"arn:aws:iam::{OWNER}:policy/bounds", "RolePath": "/platform/"}
+    template = Template.load(INFRASTRUCTURE / "source-account-role.yaml", given, PSEUDO)
+    properties = template.evaluator.value(template.resources["Role"]["Properties"])
+    assert properties["PermissionsBoundary"] == f"arn:aws:iam::{OWNER}:policy/bounds"
+    assert properties["Path"] == "/platform/"
