@@ -379,7 +379,7 @@ def test_what_happens_is_logged_when_the_machine_asks_for_it(
     missing = {"cloudWatchLogsLogGroup": {"logGroupArn": group.replace("logged", "missing")}}
     nowhere = {**configuration, "destinations": [missing]}
     with pytest.raises(
-        aws.client("stepfunctions").exceptions.ClientError, match=r"InvalidLoggingConfiguration.*Log Destination not found"
+        aws.client("stepfunctions").exceptions.ClientError, match=r"InvalidLoggingConfiguration.*Destination not found"
     ):
         make_machine({"A": passing()}, loggingConfiguration=nowhere, roleArn=role)
     run({"A": task(function)}, {"answer": "confidential"}, loggingConfiguration=configuration, roleArn=role)
