@@ -2,7 +2,8 @@
 
 JSONPath only, and only its reference paths (`$.a['b'][0]`, `$$.Execution.Id`): a path with a wildcard, a slice or a
 filter is refused when the state machine is created. See https://states-language.net/spec.html and
-https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html.
+https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html. Values and wordings beyond those are as
+recorded on AWS: LocalStack's validated snapshots, tests/aws/services/stepfunctions/v2, by file and test.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import base64
 import copy
 import datetime
+import functools
 import hashlib
 import json
+import math
 import operator
 import random
 import re
@@ -23,6 +26,8 @@ from scripts.local_aws.errors import NotImplementedByLocalAws
 
 RUNTIME = "States.Runtime"
 
+_WAIT_PATHS = ("SecondsPath", "TimestampPath")
+_JSON_PATHS = ("InputPath", "OutputPath", "TimeoutSecondsPath")
 _STEP = re.compile(
     r"""\.(?P<name>[^.\[\]'"*?@()\s,]+)|\['(?P<quoted>[^']*)'\]|\["(?P<double>[^"]*)"\]|\[(?P<index>\d+)\]"""
 )
@@ -43,6 +48,15 @@ def dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def loads(text: str | bytes) -> Any:
+    """Return the document that a JSON text stands for. Raise ValueError also for NaN, which RFC 8259 doesn't have."""
+    return json.loads(text, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
 def steps(path: str) -> list[str | int]:
     """The keys and indexes of a reference path. Raises NotImplementedByLocalAws for anything more."""
     rest = path.removeprefix("$$").removeprefix("$")
@@ -60,6 +74,19 @@ def steps(path: str) -> list[str | int]:
     return found
 
 
+_NOWHERE = (KeyError, IndexError, TypeError)
+
+
+def _child(value: Any, step: str | int) -> Any:
+    if isinstance(step, int) != isinstance(value, list):
+        raise KeyError(step)
+    return value[step]
+
+
+def _written(step: str | int) -> str:
+    return f"[{step}]" if isinstance(step, int) else f"['{step}']"
+
+
 class Scope:
     """What paths are read from: the state's input (or result), and the context object behind `$$`."""
 
@@ -67,27 +94,47 @@ class Scope:
         self.data, self.context = data, context
 
     def read(self, path: str, field: str = "") -> Any:
-        """The value at a reference path. Raises States.Runtime if there is none."""
+        """Return the value at a reference path. Raise States.Runtime, worded for the field, if there is none."""
         if not self.has(path):
-            where = f" specified for the field '{field}'" if field else ""
-            text = f"The JSONPath '{path}'{where} could not be found in the input '{dumps(self.data)}'"
-            raise StatesError(RUNTIME, text)
+            raise StatesError(RUNTIME, self._missing(path, field))
         return copy.deepcopy(self._find(path))
+
+    def _missing(self, path: str, field: str) -> str:
+        """Return what AWS says of a path that leads nowhere; it depends on the field.
+
+        logs/test_logs.py test_base (SecondsPath), scenarios/test_base_scenarios.py test_invalid_jsonpath (InputPath,
+        OutputPath, ErrorPath) and test_catch_states_runtime (a step before the last), test_state (TimeoutSecondsPath).
+        """
+        if field in _WAIT_PATHS:
+            return f"The {field} parameter does not reference an input value: {path}"
+        if field in _JSON_PATHS:
+            return f"Invalid path '{path}' : {self._first_gap(path)}"
+        where = f" specified for the field '{field}'" if field else ""
+        return f"The JSONPath '{path}'{where} could not be found in the input '{dumps(self.data)}'"
+
+    def _first_gap(self, path: str) -> str:
+        value, gone = self._root(path), "$"
+        *before, _ = found = steps(path)
+        for step in before:
+            gone += _written(step)
+            try:
+                value = _child(value, step)
+            except _NOWHERE:
+                return f"Missing property in path {gone}"
+        return f"No results for path: {gone}{_written(found[-1])}"
 
     def has(self, path: str) -> bool:
         try:
             self._find(path)
-        except (KeyError, IndexError, TypeError):
+        except _NOWHERE:
             return False
         return True
 
+    def _root(self, path: str) -> Any:
+        return self.context if path.startswith("$$") else self.data
+
     def _find(self, path: str) -> Any:
-        value: Any = self.context if path.startswith("$$") else self.data
-        for step in steps(path):
-            if isinstance(step, int) != isinstance(value, list):
-                raise KeyError(step)
-            value = value[step]
-        return value
+        return functools.reduce(_child, steps(path), self._root(path))
 
     def evaluate(self, expression: str, field: str = "") -> Any:
         """A path or a call of an intrinsic function."""
@@ -162,11 +209,42 @@ def _format(template: str, *values: Any) -> str:
     parts = re.split(r"(?<!\\)\{\}", escaped)
     if len(parts) != len(values) + 1:
         raise ValueError(f"{len(parts) - 1} placeholders and {len(values)} values")
-    texts = [value if isinstance(value, str) else dumps(value) for value in values]
+    texts = [_java_text(value) for value in values]
     filled = [re.sub(r"\\(.)", r"\1", parts[0])]
     for text, part in zip(texts, parts[1:], strict=True):
         filled += [text, re.sub(r"\\(.)", r"\1", part)]
     return "".join(filled)
+
+
+def _java_text(value: Any) -> str:
+    """Return a value as States.Format writes it: as Java writes maps and lists, strings without quotes.
+
+    intrinsic_functions/test_generic.py test_format_2: {"Arg1": 1, "Arg2": []} becomes {Arg1=1, Arg2=[]}.
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}={_java_text(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_java_text(each) for each in value) + "]"
+    return value if isinstance(value, str) else dumps(value)
+
+
+def _whole(number: float) -> int:
+    """Return the number rounded as Java rounds: a half upwards.
+
+    intrinsic_functions/test_math_operations.py test_math_add: 1.5 becomes 2, 2.5 becomes 3, -1.5 becomes -1.
+    """
+    if not _is_number(number):
+        raise ValueError(f"not a number: {dumps(number)}")
+    return math.floor(number + 0.5)
+
+
+def _random(first: float, end: float, *seed: float) -> int:
+    return random.Random(*seed).randrange(_whole(first), _whole(end))
+
+
+def _string_to_json(text: str) -> Any:
+    """Return what the text stands for; a blank one for null (test_json_manipulation.py test_string_to_json)."""
+    return loads(text) if text.strip() else None
 
 
 def _unique(values: list[Any]) -> list[Any]:
@@ -199,12 +277,12 @@ _INTRINSICS: dict[str, Callable[..., Any]] = {
     "States.Hash": lambda text, name: hashlib.new(name.replace("-", ""), text.encode()).hexdigest(),
     "States.JsonMerge": _merge,
     "States.JsonToString": dumps,
-    "States.MathAdd": operator.add,
-    "States.MathRandom": lambda first, end, *seed: random.Random(*seed).randrange(first, end),
+    "States.MathAdd": lambda first, second: _whole(first) + _whole(second),
+    "States.MathRandom": _random,
     "States.StringSplit": lambda text, characters: [
         part for part in re.split(f"[{re.escape(characters)}]", text) if part
     ],
-    "States.StringToJson": json.loads,
+    "States.StringToJson": _string_to_json,
     "States.UUID": lambda: str(uuid.uuid4()),
 }
 

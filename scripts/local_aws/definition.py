@@ -1,12 +1,13 @@
 """What CreateStateMachine checks: a definition is refused here if AWS refuses it, or if it needs more than we run.
 
 Known: Task through a function's ARN or `arn:aws:states:::lambda:invoke`, Pass, Choice, Wait, Succeed and Fail in
-JSONPath. A construct that AWS knows and we don't raises NotImplementedByLocalAws, a wrong one InvalidDefinition.
+JSONPath. A construct that AWS knows and we don't raises NotImplementedByLocalAws, a wrong one InvalidDefinition, whose
+wording is AWS's where it is recorded (LocalStack's validated snapshots, tests/aws/services/stepfunctions/v2:
+test_sfn_api.py test_create_delete_invalid_sm, scenarios/test_base_scenarios.py test_wait_timestamp_invalid).
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -66,7 +67,7 @@ class InvalidDefinition(AwsError):
 def parse(text: str) -> dict[str, Any]:
     """The definition as a document, once nothing is wrong with it."""
     try:
-        machine = json.loads(text)
+        machine = asl.loads(text)
     except ValueError as error:
         raise InvalidDefinition(f"{error}", "/", "INVALID_JSON_DESCRIPTION") from None
     if not isinstance(machine, dict):
@@ -74,9 +75,11 @@ def parse(text: str) -> dict[str, Any]:
     if machine.get("QueryLanguage", "JSONPath") != "JSONPath":
         raise NotImplementedByLocalAws("Only JSONPath state machines run locally, not JSONata.")
     _known(machine, _MACHINE_FIELDS, "")
-    states = machine.get("States")
+    if missing := [field for field in ("States", "StartAt") if field not in machine]:
+        raise InvalidDefinition(f"These fields are required: [{', '.join(missing)}]", "/")
+    states = machine["States"]
     if not isinstance(states, dict) or not states:
-        raise InvalidDefinition("The field 'States' is required", "/")
+        raise InvalidDefinition("The field 'States' is an object with at least one state", "/")
     _positive(machine, "TimeoutSeconds", "")
     _target(states, machine.get("StartAt"), "/StartAt")
     for name, state in states.items():
@@ -161,8 +164,9 @@ def _check_wait(state: dict[str, Any], where: str) -> None:
     if "Timestamp" in state:
         try:
             asl.timestamp(state["Timestamp"])
-        except ValueError as error:
-            raise InvalidDefinition(str(error), where) from None
+        except ValueError:
+            problem = "String does not match RFC3339 timestamp"
+            raise InvalidDefinition(problem, f"{where}/Timestamp") from None
 
 
 def _check_choice(state: dict[str, Any], where: str) -> None:
@@ -171,11 +175,12 @@ def _check_choice(state: dict[str, Any], where: str) -> None:
     for position, rule in enumerate(state["Choices"]):
         if "Next" not in rule:
             raise InvalidDefinition("A choice needs a 'Next'", f"{where}/Choices[{position}]")
-        rule = {key: value for key, value in rule.items() if key not in ("Next", "Comment")}
+        rule = {key: value for key, value in rule.items() if key != "Next"}
         _check_choice_rule(rule, f"{where}/Choices[{position}]")
 
 
 def _check_choice_rule(rule: dict[str, Any], where: str) -> None:
+    rule = {key: value for key, value in rule.items() if key != "Comment"}
     if "Condition" in rule or "Assign" in rule:
         raise NotImplementedByLocalAws(f"Only JSONPath choices without variables are known locally ({where}).")
     combined = [key for key in ("And", "Or", "Not") if key in rule]

@@ -65,7 +65,7 @@ class Events:
     def execution_status_changed(self, execution: Execution) -> None:
         """Tell the default bus of the execution's region, as Step Functions does for every status."""
         region, account = execution.execution_arn.split(":")[3:5]
-        stopped = execution.stop_date
+        stopped, redriven = execution.stop_date, execution.redrive_date
         detail = {
             "executionArn": execution.execution_arn,
             "stateMachineArn": execution.state_machine_arn,
@@ -81,6 +81,11 @@ class Events:
             "outputDetails": None if execution.output is None else {"included": True},
             "error": execution.error,
             "cause": execution.cause,
+            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
+            "redriveCount": execution.redrive_count,
+            "redriveDate": None if redriven is None else int(redriven.timestamp() * 1000),
+            "redriveStatusReason": None,
+            **execution.redrive_status(),
         }
         event: Any = {
             "version": "0",

@@ -38,10 +38,13 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import moto.awslambda.models as moto_lambda
+import moto.awslambda.urls as moto_lambda_urls
+from moto.awslambda.exceptions import UnknownFunctionException
 from moto.ec2.models import ec2_backends
 from moto.logs.models import logs_backends
 from moto.utilities.utils import get_partition
 
+from scripts.local_aws.asl import loads
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.faults import Faults
@@ -296,6 +299,7 @@ class Functions:
         """From now on every function that moto creates runs in processes of ours."""
         ProcessFunction.functions = self
         moto_lambda.LambdaFunction = ProcessFunction  # type: ignore[misc]
+        moto_lambda.lambda_backends.backend = FunctionsBackend
 
     def wake(self, function: ProcessFunction) -> None:
         """Raise what Lambda answers while a function is inactive or on its way back; the first call sets it going."""
@@ -353,7 +357,16 @@ class Functions:
             self._give_back(function, environment, outcome.reusable)
             elapsed = (time.monotonic() - started) * 1000
             self.invocations.append(Invocation(function.function_name, cold, elapsed, outcome.error_type, peak))
+        if outcome.error_type is not None:
+            outcome = dataclasses.replace(outcome, payload=self._as_on_lambda(function, outcome.payload))
         return outcome, "\n".join(lines)
+
+    def _as_on_lambda(self, function: ProcessFunction, document: bytes) -> bytes:
+        """Return an error document whose stack trace names files where Lambda has them."""
+        layers = [(directory, "/opt/python") for arn in function.layer_arns for directory in self._layer(function, arn)]
+        for directory, place in [(self._unpack(function.code_sha_256, function.code_bytes), "/var/task"), *layers]:
+            document = document.replace(f"{directory}/".encode(), f"{place}/".encode())
+        return document
 
     def invoke_later(self, function: ProcessFunction, payload: bytes) -> None:
         """An asynchronous invocation. After its retries a failed event is dropped."""
@@ -501,6 +514,26 @@ class Functions:
             return self._unpacked[digest]
 
 
+class FunctionsBackend(moto_lambda.LambdaBackend):
+    """One region's functions."""
+
+    @property
+    def _url_module(self) -> Any:
+        return moto_lambda_urls
+
+    def invoke(self, function_name: str, qualifier: str | None, *rest: Any) -> str | bytes | None:
+        """Invoke a function. What is missing is called by its full name, version included, as recorded on AWS.
+
+        LocalStack's validated snapshots, tests/aws/services/lambda_, test_function_name_and_qualifier_validation.
+        """
+        try:
+            return super().invoke(function_name, qualifier, *rest)
+        except UnknownFunctionException as error:
+            arn = str(error.message).removeprefix("Function not found: ")
+            qualified = arn if arn.count(":") > 6 else f"{arn}:{qualifier or '$LATEST'}"
+            raise UnknownFunctionException(qualified) from None
+
+
 class ProcessFunction(moto_lambda.LambdaFunction):
     """moto's function, run by us. Every invocation passes here: the API's, and SNS's and EventBridge's deliveries."""
 
@@ -571,6 +604,11 @@ class ProcessFunction(moto_lambda.LambdaFunction):
     def invoke(self, body: str, request_headers: Any, response_headers: Any) -> str | bytes:
         """Deliveries by other services come without headers and are asynchronous, as they are on AWS."""
         payload = (body or "{}").encode()
+        try:
+            loads(payload)
+        except ValueError as error:  # LocalStack's snapshots: test_lambda_invoke_payload_encoding_error
+            message = f"Could not parse request body into json: Could not parse payload into json: {error}"
+            raise AwsError("InvalidRequestContentException", message) from None
         kind = request_headers.get("X-Amz-Invocation-Type", "RequestResponse" if request_headers else "Event")
         if kind == "DryRun":
             return b""

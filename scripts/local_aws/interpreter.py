@@ -3,7 +3,10 @@
 Written against the ASL specification and the Step Functions developer guide (concepts-error-handling,
 input-output-contextobject). What matters to a restore and is easily got wrong:
 
-* States.Runtime and States.DataLimitExceeded are never retried and never caught, not even by States.ALL;
+* States.Runtime is never retried and never caught, not even by States.ALL;
+* a task's result that is too large is States.DataLimitExceeded, which its own name and States.ALL catch (recorded on
+  AWS: LocalStack's validated snapshots, error_handling/test_states_errors.py); what exceeds the limit afterwards, as a
+  state's output, ends the execution past every Catch (github.com/cdklabs/construct-hub/pull/1885);
 * a function's error is named after its exception class, and its cause is Lambda's error document as JSON text. A
   process that died is `Runtime.ExitError` and one that ran out of time `Sandbox.Timedout`, as current runtimes report
   them; `Lambda.Unknown` remains for an error document without a type. Match all three;
@@ -11,7 +14,8 @@ input-output-contextobject). What matters to a restore and is easily got wrong:
   `Lambda.SdkClientException`;
 * a machine's own TimeoutSeconds ends it TIMED_OUT, past every Catch.
 
-A task's TimeoutSeconds is stretched like a function's; everything else passes on the clock.
+A task's TimeoutSeconds is stretched like a function's; everything else passes on the clock. Where a file and a test are
+named as a source, they are among the snapshots in LocalStack's repository, under tests/aws/services/stepfunctions/v2.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.local_aws.asl import RUNTIME, Scope, StatesError, dumps, holds, put, timestamp
+from scripts.local_aws.asl import RUNTIME, Scope, StatesError, dumps, holds, loads, put, timestamp
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.definition import is_lambda_invoke
 from scripts.local_aws.errors import AwsError
@@ -41,9 +45,11 @@ MOST_EVENTS = 25_000
 MOST_BYTES = 262_144
 REDRIVABLE = datetime.timedelta(days=14)
 
+_NO_TIMEOUT_SECONDS = 99_999_999
+_SERVICE = "lambda"
+"""What a result that is too large is said to come from after `lambda:invoke`; otherwise it is the function's ARN."""
 _DATA_LIMIT = "States.DataLimitExceeded"
 _TIMEOUT = "States.Timeout"
-_UNCATCHABLE = {RUNTIME, _DATA_LIMIT}
 _ENDINGS: dict[Status, str] = {
     "SUCCEEDED": "ExecutionSucceeded",
     "FAILED": "ExecutionFailed",
@@ -83,6 +89,8 @@ class Execution:
         self.execution_arn = arn
         self.name = name
         self.state_machine_arn = machine_arn
+        self.revision: dict[str, Any] = {}
+        """What DescribeStateMachineForExecution tells: the machine as it was when the execution was started."""
         self.state_machine_version_arn: str | None = None
         self.state_machine_alias_arn: str | None = None
         self.role_arn = role_arn
@@ -115,15 +123,28 @@ class Execution:
         if self.status in ("FAILED", "TIMED_OUT", "ABORTED"):
             self.join()
         with self._changed:
-            too_old = self.stop_date is None or self._clock.now() - self.stop_date > REDRIVABLE
-            if self.status in ("RUNNING", "SUCCEEDED") or too_old or len(self.events) >= MOST_EVENTS - 1:
-                why = f"Execution is not redrivable: {self.status}, {len(self.events)} events, ended {self.stop_date}"
-                raise AwsError("ExecutionNotRedrivable", why)
+            if (reason := self._not_redrivable()) is not None:
+                raise AwsError("ExecutionNotRedrivable", reason)
             self.status, self.stop_date, self.error, self.cause = "RUNNING", None, None, None
             self.redrive_count += 1
             self.redrive_date = self._clock.now()
             self._ended.clear()
         self._go("ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": self.redrive_count}})
+
+    def redrive_status(self) -> dict[str, str]:
+        """Return whether RedriveExecution would be accepted, and why not, as DescribeExecution says it."""
+        reason = self._not_redrivable()
+        if reason is None:
+            return {"redriveStatus": "REDRIVABLE"}
+        return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
+
+    def _not_redrivable(self) -> str | None:
+        if self.status in ("RUNNING", "SUCCEEDED"):
+            return f"Execution is {self.status} and cannot be redriven"
+        if len(self.events) >= MOST_EVENTS - 1:
+            return "Execution history event limit exceeded"
+        too_old = self.stop_date is None or self._clock.now() - self.stop_date > REDRIVABLE
+        return "Execution redrivable period exceeded" if too_old else None
 
     def _go(self, kind: str, details: dict[str, Any]) -> None:
         seconds = self._definition.get("TimeoutSeconds")
@@ -162,9 +183,10 @@ class Execution:
             if status == "SUCCEEDED":
                 details = {"output": output, "outputDetails": {"truncated": False}}
             kind = _ENDINGS[status]
-            known = {key: value for key, value in details.items() if value is not None}
+            known = {key: value for key, value in details.items() if value}
             self._append(kind, {f"{kind[0].lower()}{kind[1:]}EventDetails": known})
-            self.output, self.error, self.cause = output, error, cause
+            # An error or a cause without a text is left out (base/test_base.py test_state_fail_empty).
+            self.output, self.error, self.cause = output, error or None, cause or None
             self.stop_date = self._clock.now()
             self.status = status
             self._ended.set()
@@ -184,7 +206,8 @@ class Execution:
     def _append(self, kind: str, details: dict[str, Any]) -> int:
         number = len(self.events) + 1
         event = {"timestamp": self._clock.now(), "type": kind, "id": number}
-        event |= {"previousEventId": number - 1 if number > 2 else 0, **details}
+        follows = number > 2 and kind != "ExecutionAborted"  # test_sfn_api.py test_stop_execution
+        event |= {"previousEventId": number - 1 if follows else 0, **details}
         self.events.append(event)
         self._services.log(self, event)
         return number
@@ -210,7 +233,7 @@ class Execution:
         }[kind]
         try:
             following, output = run(name, state, document, context)
-            _check_size(name, output)
+            _check_size(name, dumps(output).encode())
         except StatesError as failure:
             if failure.error == RUNTIME:
                 place = f"An error occurred while executing the state '{name}' (entered at the event id #{entered}). "
@@ -230,7 +253,7 @@ class Execution:
                 "StartTime": _iso(self.start_date),
                 "RedriveCount": self.redrive_count,
             },
-            "State": {"EnteredTime": _iso(self._clock.now()), "Name": state, "RetryCount": 0},
+            "State": {"EnteredTime": _iso(self._clock.now()), "Name": state},
             "StateMachine": {"Id": self.state_machine_arn, "Name": self.state_machine_arn.rsplit(":", 1)[1]},
         }
 
@@ -269,11 +292,14 @@ class Execution:
             text = state.get("Timestamp") or scope.read(state["TimestampPath"], "TimestampPath")
             try:
                 seconds = timestamp(text).timestamp() - self._clock.time()
-            except ValueError as error:
-                raise StatesError(RUNTIME, f"The TimestampPath parameter is {error}") from None
+            except ValueError:
+                # scenarios/test_base_scenarios.py test_wait_timestamp_path
+                problem = "does not reference a valid ISO-8601 extended offset date-time format string"
+                path = state.get("TimestampPath")
+                raise StatesError(RUNTIME, f"The TimestampPath parameter {problem}: {path} == {_bare(text)}") from None
         else:
             seconds = state["Seconds"] if "Seconds" in state else scope.read(state["SecondsPath"], "SecondsPath")
-            _check_seconds(seconds, 0, "SecondsPath")
+            _check_seconds(seconds, "SecondsPath", state.get("SecondsPath"))
         self._sleep(seconds)
         return _following(state), _select(state, "OutputPath", effective, context)
 
@@ -292,11 +318,12 @@ class Execution:
 
     def _task(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
         attempts = [0] * len(state.get("Retry", []))
+        context["State"]["RetryCount"] = 0
         while True:
             try:
                 return _following(state), self._attempt(name, state, document, context)
             except StatesError as failure:
-                if failure.error in _UNCATCHABLE:
+                if failure.error == RUNTIME:
                     raise
                 delay = self._retry_delay(state.get("Retry", []), attempts, failure.error)
                 if delay is None:
@@ -318,28 +345,31 @@ class Execution:
 
     def _attempt(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Any:
         parameters = _effective_input(state, document, context)
-        seconds = state.get("TimeoutSeconds", 99_999_999)
+        seconds = state.get("TimeoutSeconds")
         if "TimeoutSecondsPath" in state:
-            seconds = Scope(document, context).read(state["TimeoutSecondsPath"], "TimeoutSecondsPath")
-            _check_seconds(seconds, 1, "TimeoutSecondsPath")
-        direct = not is_lambda_invoke(state["Resource"])
+            path = state["TimeoutSecondsPath"]
+            seconds = Scope(document, context).read(path, "TimeoutSecondsPath")
+            _check_seconds(seconds, "TimeoutSecondsPath", path, least=1)
+        resource = state["Resource"]
+        direct = not is_lambda_invoke(resource)
         if direct:
-            request = {"FunctionName": state["Resource"], "Payload": parameters}
-            scheduled = {"resource": state["Resource"], "input": dumps(parameters), "timeoutInSeconds": seconds}
+            named, request = resource, {"FunctionName": resource, "Payload": dumps(parameters).encode()}
+            scheduled = {"resource": resource, "input": dumps(parameters), "inputDetails": {"truncated": False}}
         else:
-            request = parameters
-            region = self.execution_arn.split(":")[3]
-            scheduled = {"region": region, "parameters": dumps(parameters), "timeoutInSeconds": seconds}
+            named, request = _SERVICE, _lambda_request(parameters)
+            scheduled = {"region": self.execution_arn.split(":")[3], "parameters": dumps(parameters)}
+        if seconds is not None:
+            scheduled["timeoutInSeconds"] = seconds
         self._task_event(direct, "Scheduled", scheduled)
         self._task_event(direct, "Started", {})
         try:
-            result = self._call(request, seconds)
+            result = self._call(named, request, _NO_TIMEOUT_SECONDS if seconds is None else seconds)
             if direct:
                 result = result["Payload"]
-            _check_size(name, result)
         except StatesError as failure:
             step = "TimedOut" if failure.error == _TIMEOUT else "Failed"
-            self._task_event(direct, step, {"error": failure.error, "cause": failure.cause})
+            details = {"error": failure.error, "cause": failure.cause}
+            self._task_event(direct, step, {key: text for key, text in details.items() if text})
             raise
         self._task_event(direct, "Succeeded", {"output": dumps(result), "outputDetails": {"truncated": False}})
         if "ResultSelector" in state:
@@ -354,13 +384,13 @@ class Execution:
             details = {"resourceType": "lambda", "resource": "invoke", **details}
             self._record(f"Task{step}", **{f"task{step}EventDetails": details})
 
-    def _call(self, request: dict[str, Any], seconds: float) -> Any:
+    def _call(self, named: str, request: dict[str, Any], seconds: float) -> Any:
         """Invoke the function on a thread of its own, so that a timeout or StopExecution needn't wait for it."""
         answers: list[Any] = []
 
         def call() -> None:
             try:
-                answer: Any = _invoke(self._services.invoke, request)
+                answer: Any = _invoke(self._services.invoke, named, request)
             except Exception as failure:  # noqa: BLE001 whoever waits must hear of it, whatever it is
                 answer = failure
             with self._changed:
@@ -383,11 +413,20 @@ class Execution:
         return answers[0]
 
 
-def _invoke(invoke: Callable[[dict[str, Any]], dict[str, Any]], parameters: dict[str, Any]) -> dict[str, Any]:
-    """The result of `lambda:invoke`, or the error that Step Functions makes of Lambda's."""
-    request = dict(parameters)
-    if "Payload" in request:
-        request["Payload"] = dumps(request["Payload"]).encode()
+def _lambda_request(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what `lambda:invoke` sends. A text is sent as it is, and null is an empty object.
+
+    services/test_lambda_task_service.py test_invoke_json_values and test_invoke.
+    """
+    if "Payload" not in parameters:
+        return parameters
+    payload = parameters["Payload"]
+    text = payload if isinstance(payload, str) else dumps({} if payload is None else payload)
+    return {**parameters, "Payload": text.encode()}
+
+
+def _invoke(invoke: Callable[[dict[str, Any]], dict[str, Any]], named: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of `lambda:invoke`, or raise the error that Step Functions makes of Lambda's."""
     try:
         answer = invoke(request)
         body: bytes = answer["Payload"].read()
@@ -395,18 +434,45 @@ def _invoke(invoke: Callable[[dict[str, Any]], dict[str, Any]], parameters: dict
         raise _service_error(error) from error
     except BotoCoreError as error:
         raise StatesError("Lambda.SdkClientException", str(error)) from error
+    if "FunctionError" not in answer:
+        _check_size(named, body)  # before it is read as JSON: error_handling/test_states_errors.py
     payload = _parsed(body)
     if "FunctionError" in answer:
         name = payload.get("errorType") if isinstance(payload, dict) else None
-        raise StatesError(name or "Lambda.Unknown", body.decode())
+        # lambda:invoke writes the document anew, a function's own task hands it on: error_handling/test_task_lambda.py.
+        raise StatesError(name or "Lambda.Unknown", dumps(payload) if named == _SERVICE else body.decode())
+    return _invocation_result(answer, payload)
+
+
+def _invocation_result(answer: dict[str, Any], payload: Any) -> dict[str, Any]:
+    """Return an invocation's answer with the members and headers that AWS gives it (test_lambda_task_service.py)."""
     metadata = answer["ResponseMetadata"]
-    return {
-        "ExecutedVersion": answer.get("ExecutedVersion", "$LATEST"),
+    received, request_id = metadata["HTTPHeaders"], metadata.get("RequestId", "")
+    version = answer.get("ExecutedVersion", "$LATEST")
+    log = {"X-Amz-Log-Result": answer["LogResult"]} if "LogResult" in answer else {}
+    headers = {
+        **log,
+        "X-Amz-Executed-Version": version,
+        "x-amzn-Remapped-Content-Length": "0",
+        "Connection": "keep-alive",
+        "x-amzn-RequestId": request_id,
+        "Content-Length": received.get("content-length", "0"),
+        "Date": received.get("date", ""),
+        "X-Amzn-Trace-Id": "root=1-00000000-000000000000000000000000;parent=0000000000000000;sampled=0",
+        "Content-Type": "application/json",
+    }
+    result = {
+        "ExecutedVersion": version,
         "Payload": payload,
-        "SdkHttpMetadata": {"HttpHeaders": metadata["HTTPHeaders"], "HttpStatusCode": metadata["HTTPStatusCode"]},
-        "SdkResponseMetadata": {"RequestId": metadata.get("RequestId", "")},
+        "SdkHttpMetadata": {
+            "AllHttpHeaders": {name: [value] for name, value in headers.items()},
+            "HttpHeaders": headers,
+            "HttpStatusCode": metadata["HTTPStatusCode"],
+        },
+        "SdkResponseMetadata": {"RequestId": request_id},
         "StatusCode": answer["StatusCode"],
     }
+    return {**result, "LogResult": answer["LogResult"]} if log else result
 
 
 def _parsed(body: bytes) -> Any:
@@ -416,13 +482,9 @@ def _parsed(body: bytes) -> Any:
     catches it.
     """
     try:
-        return json.loads(body, parse_constant=_no_constant) if body else ""
+        return loads(body) if body else ""
     except ValueError as error:
         raise StatesError(RUNTIME, f"The function's answer is not JSON: {error}") from None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
 
 
 def _service_error(error: ClientError) -> StatesError:
@@ -430,7 +492,9 @@ def _service_error(error: ClientError) -> StatesError:
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     request = error.response["ResponseMetadata"].get("RequestId", "")
     message = error.response["Error"].get("Message", "")
-    cause = f"{message} (Service: Lambda, Status Code: {status}, Request ID: {request})"
+    # error_handling/test_task_service_lambda.py test_no_such_function
+    details = f"Service: AWSLambda; Status Code: {status}; Error Code: {code}; Request ID: {request}; Proxy: null"
+    cause = f"{message} ({details})"
     if code in ("AccessDeniedException", "AccessDenied"):
         return StatesError("Lambda.AWSLambdaException", cause)
     if not code.endswith("Exception"):
@@ -474,14 +538,25 @@ def _effective_output(state: dict[str, Any], document: Any, result: Any, context
     return _select(state, "OutputPath", combined, context)
 
 
-def _check_seconds(seconds: Any, least: int, field: str) -> None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int) or not least <= seconds <= 99_999_999:
-        text = f"The {field} parameter does not reference a whole number of seconds: {dumps(seconds)}"
-        raise StatesError(RUNTIME, text)
+def _check_seconds(seconds: Any, field: str, path: str | None, least: int = 0) -> None:
+    """Raise States.Runtime unless it is a number of seconds (base/test_wait.py test_base_wait_seconds_path)."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        problem = "cannot be parsed as a long value"
+    elif seconds < 0:
+        problem = "references a negative value"
+    elif not least <= seconds <= _NO_TIMEOUT_SECONDS:
+        problem = f"references a value that is not between {least} and {_NO_TIMEOUT_SECONDS}"
+    else:
+        return
+    raise StatesError(RUNTIME, f"The {field} parameter {problem}: {path} == {_bare(seconds)}")
 
 
-def _check_size(name: str, value: Any) -> None:
-    if len(dumps(value).encode()) > MOST_BYTES:
+def _bare(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value)
+
+
+def _check_size(name: str, result: bytes) -> None:
+    if len(result) > MOST_BYTES:
         size = "a result with a size exceeding the maximum number of bytes service limit."
         raise StatesError(_DATA_LIMIT, f"The state/task '{name}' returned {size}")
 

@@ -31,6 +31,7 @@ from scripts.local_aws.deployment import (
 )
 from scripts.local_aws.intrinsics import Created, TemplateError, text
 from scripts.local_aws.permissions import NotAuthorized
+from scripts.local_aws.state_machine_versions import INITIAL
 from scripts.local_aws.template import LOCAL_BUCKET, Template
 from scripts.packages import layer
 from scripts.packages.wheels import CannotBuild
@@ -284,7 +285,7 @@ def _state_machine(deployment: Deployment, logical_id: str, properties: Properti
 def machine_created(deployment: Deployment, arn: str, name: str) -> Created:
     """The state machine as it is now; each update makes another revision."""
     described = deployment.call("stepfunctions", "describe_state_machine", {}, stateMachineArn=arn)
-    attributes = {"Arn": arn, "Name": name, "StateMachineRevisionId": described["revisionId"]}
+    attributes = {"Arn": arn, "Name": name, "StateMachineRevisionId": described.get("revisionId", INITIAL)}
     return Created("AWS::StepFunctions::StateMachine", arn, attributes)
 
 

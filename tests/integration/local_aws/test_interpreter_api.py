@@ -148,7 +148,9 @@ def test_a_stopped_execution_keeps_error_and_cause_and_drops_the_function_s_answ
     ended = client.describe_execution(executionArn=execution)
     assert (ended["status"], ended["error"], ended["cause"]) == ("ABORTED", "Changed", "my mind")
     assert ended["stopDate"] >= ended["startDate"]
-    assert history(aws, execution)[-1]["type"] == "ExecutionAborted"
+    last = history(aws, execution)[-1]
+    assert last["type"] == "ExecutionAborted"
+    assert last["previousEventId"] == 0  # recorded: LocalStack, test_sfn_api.py test_stop_execution
 
 
 def test_a_wait_in_real_time_is_cut_short_by_a_stop(aws: LocalAws, make_machine: MakeMachine) -> None:

@@ -97,3 +97,75 @@ def test_a_start_through_an_alias_is_authorized_by_the_machines_arn(
     start(machine)
     with pytest.raises(ClientError, match="AccessDeniedException"):
         start(alias)
+
+
+def test_a_version_can_be_published_with_its_machine(aws: LocalAws, make_machine: MakeMachine) -> None:
+    """As recorded on AWS: LocalStack's validated snapshots, test_sfn_api_versioning.py (localstack/localstack).
+
+    test_create_with_publish, test_update_state_machine, test_empty_revision_with_publish_and_publish_on_creation,
+    test_version_ids_between_deletions.
+    """
+    client = aws.client("stepfunctions")
+    machine = make_machine(says("first"), publish=True, versionDescription="the first")
+    first = client.describe_state_machine(stateMachineArn=f"{machine}:1")
+    assert (first["stateMachineArn"], first["description"]) == (f"{machine}:1", "the first")
+
+    def update(word: str) -> str:
+        changed = client.update_state_machine(stateMachineArn=machine, definition=definition(word), publish=True)
+        return str(changed["stateMachineVersionArn"])
+
+    assert update("first") == f"{machine}:1"
+    assert update("second") == f"{machine}:2"
+    client.delete_state_machine_version(stateMachineVersionArn=f"{machine}:2")
+    assert published(aws, machine) == f"{machine}:3"
+
+
+def test_executions_are_listed_by_version_and_by_alias(aws: LocalAws, machine: str) -> None:
+    """As recorded on AWS: test_sfn_api.py test_list_executions_versions_pagination, test_sfn_api_aliasing.py."""
+    client = aws.client("stepfunctions")
+    version = published(aws, machine)
+    routes = [{"stateMachineVersionArn": version, "weight": 100}]
+    alias = client.create_state_machine_alias(name="live", routingConfiguration=routes)["stateMachineAliasArn"]
+    runs = {arn: started(aws, arn)["executionArn"] for arn in (machine, version, alias)}
+    listed = {
+        arn: {each["executionArn"] for each in client.list_executions(stateMachineArn=arn)["executions"]}
+        for arn in runs
+    }
+    assert listed == {
+        machine: set(runs.values()),
+        version: {runs[version], runs[alias]},
+        alias: {runs[alias]},
+    }
+
+
+def test_an_alias_is_created_once_and_its_routes_must_be_right(aws: LocalAws, machine: str) -> None:
+    """As recorded on AWS: test_sfn_api_aliasing.py test_idempotent_create_alias, test_error_create_alias_…."""
+    client = aws.client("stepfunctions")
+    first = published(aws, machine)
+    client.update_state_machine(stateMachineArn=machine, definition=definition("second"))
+    second = published(aws, machine)
+
+    def create(*routes: tuple[str, int], **more: str) -> str:
+        configuration = [{"stateMachineVersionArn": arn, "weight": weight} for arn, weight in routes]
+        alias = client.create_state_machine_alias(name="live", routingConfiguration=configuration, **more)
+        return str(alias["stateMachineAliasArn"])
+
+    assert create((first, 100)) == create((first, 100))
+    for routes, more, problem in [
+        ([(second, 100)], {}, "an alias with the same name and a different routing configuration already exists."),
+        ([(first, 100)], {"description": "d"}, "an alias with the same name and a different routing configuration"),
+        ([(first, 50), (first, 50)], {}, "must contain distinct state machine version ARNs. Received: "),
+        ([(machine, 50), (first, 50)], {}, "must contain state machine version ARNs. Received: "),
+        ([(first, 70), (second, 29)], {}, r"Sum of routing configuration weights must equal 100. Received: \[70, 29\]"),
+        ([(first, 101)], {}, "Value '101' at 'routingConfiguration.1.member.weight' failed to satisfy constraint: "),
+    ]:
+        with pytest.raises(ClientError, match=problem):
+            create(*routes, **more)
+    with pytest.raises(ClientError, match=r"Current list of aliases referencing this version: \[live\]"):
+        client.delete_state_machine_version(stateMachineVersionArn=first)
+    client.delete_state_machine_alias(stateMachineAliasArn=f"{machine}:live")
+    client.delete_state_machine_alias(stateMachineAliasArn=f"{machine}:live")
+    with pytest.raises(ClientError, match="Request references a resource that does not exist"):
+        client.update_state_machine_alias(stateMachineAliasArn=f"{machine}:live", description="d")
+    with pytest.raises(ClientError, match="Invalid Token: 'Invalid token'"):
+        client.list_state_machine_aliases(stateMachineArn=machine, nextToken="x")
