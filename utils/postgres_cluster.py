@@ -92,7 +92,7 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
     warnings: list[str] = []
     left_out: dict[str, str] = {}
     candidates = []
-    for raw, enters, limit, allowed, login_trigger in _databases(maintenance):
+    for raw, enters, limit, allowed, prepared, login_trigger in _databases(maintenance):
         database = decoded(raw)
         if database is None:
             warnings.append(f"{bytes(raw)!r}: left out: this database's name is no UTF-8 text; rename it")
@@ -109,6 +109,11 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
             )
         else:
             candidates.append((database, enters))
+        if database is not None and prepared:
+            warnings.append(
+                f"{database}: {prepared} prepared transactions came with the data and hold their locks: look at "
+                "pg_prepared_xacts, and ROLLBACK PREPARED what nobody will finish"
+            )
     closed = {database: owner_of(maintenance, database) for database, enters in candidates if not enters}
     with borrowed_owners(maintenance, {owner for owner in closed.values() if owner is not None}):
         for database in closed:
@@ -145,7 +150,8 @@ def _databases(maintenance: Session) -> list[tuple[Any, ...]]:
     login_trigger = sql.SQL("dathasloginevt" if maintenance.version >= EVENT_TRIGGERS_SINCE else "false")
     return maintenance.rows(
         sql.SQL(
-            "SELECT {}, has_database_privilege(oid, 'CONNECT'), datconnlimit, datallowconn, {}"
+            "SELECT {}, has_database_privilege(oid, 'CONNECT'), datconnlimit, datallowconn,"
+            " (SELECT count(*) FROM pg_prepared_xacts WHERE database = datname), {}"
             " FROM pg_database WHERE NOT datistemplate AND datname <> 'rdsadmin' ORDER BY datname"
         ).format(RAW_DATABASE_NAME, login_trigger)
     )

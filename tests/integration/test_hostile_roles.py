@@ -368,6 +368,30 @@ def test_a_lock_that_nobody_gives_back_costs_one_database(cluster: Cluster, monk
     assert "orders" in report.databases
 
 
+def test_what_a_prepared_transaction_holds_costs_one_database(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came with the data, and nobody is left to finish it."""
+    monkeypatch.setitem(local_postgres._SETTINGS, "max_prepared_transactions", "4")
+    monkeypatch.setitem(postgres.PINNED, "lock_timeout", "200")
+    monkeypatch.setattr(postgres_cluster, "PAUSE_SECONDS", 0)
+    cluster = started(servers)
+    try:
+        cluster.as_master("postgres", "create database archive")
+        with closing(connected(cluster, MASTER, cluster.master.password, dbname="archive")) as inside:
+            inside.cursor().execute("create table held (id int)")
+            inside.commit()
+            inside.tpc_begin("left behind")
+            inside.cursor().execute("lock table held in access exclusive mode")
+            inside.tpc_prepare()
+        report = set_up(cluster, a_role("migrator", "owner", databases=["archive"]))
+        (archive,) = report.unfinished
+        assert archive.startswith("archive: PostgreSQL refused work in database 'archive'")
+        assert any(each.startswith("archive: 1 prepared transactions came with the data") for each in report.warnings)
+    finally:
+        cluster.postgres.destroy()
+
+
 # What no profile gives
 
 
