@@ -40,6 +40,7 @@ TEMPORARY_CODES = frozenset(
         "InternalFailure",
         "InternalServerError",
         "InternalServiceError",
+        "InternalServiceException",
         "KMSInternalException",
         "RequestTimeout",
         "RequestTimeoutException",
@@ -51,7 +52,8 @@ TEMPORARY_CODES = frozenset(
         "502",
         "503",
         "504",
-        # Another write to the same item of the state table is on its way.
+        # Another write to the same thing is on its way.
+        "ConcurrentUpdateException",
         "ReplicatedWriteConflictException",
         "TransactionConflictException",
         "TransactionInProgressException",
@@ -97,6 +99,7 @@ _QUOTA = "Delete what nobody needs, or have the quota raised in Service Quotas."
 FINAL_CODES: Mapping[str, str] = {
     # RDS: names
     "CertificateNotFound": _GONE,
+    "DBClusterAutomatedBackupNotFoundFault": _GONE,
     "DBClusterNotFoundFault": _GONE,
     "DBClusterParameterGroupNotFound": _GONE,
     "DBClusterSnapshotNotFoundFault": _GONE,
@@ -224,6 +227,7 @@ FINAL_CODES: Mapping[str, str] = {
     "operation.",
     "OptInRequired": "Enable the region or the service for the account.",
     "InvalidAction": _OUTDATED,
+    "InvalidNextTokenException": _WRONG_CALL,
     "InvalidQueryParameter": _WRONG_CALL,
     "MalformedQueryString": _WRONG_CALL,
     "MissingAction": _WRONG_CALL,

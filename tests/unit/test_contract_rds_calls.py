@@ -21,6 +21,12 @@ from utils.plans import ClusterPlan
 
 EVERYTHING = a_cluster_plan(
     kms_key_id="alias/staging",
+    db_cluster_parameter_group_name="tuned-cluster",
+    db_parameter_group_name="tuned",
+    ca_certificate_identifier="rds-ca-ecc384-g1",
+    monitoring_interval_seconds=30,
+    monitoring_role_arn="arn:aws:iam::123456789012:role/rds-monitoring",
+    performance_insights_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/insights",
     serverless_v2_min_capacity=0.0,
     serverless_v2_max_capacity=8.0,
     serverless_v2_seconds_until_auto_pause=600,
@@ -63,6 +69,7 @@ FIRST_CHANGE = {
     "DatabaseInsightsMode": "CFN: in the change; RestoreDBClusterFromSnapshot doesn't know it",
     "EnablePerformanceInsights": "CFN: in the change. Aurora takes it with DatabaseInsightsMode=advanced only",
     "PerformanceInsightsRetentionPeriod": "CFN: in the change, as EnablePerformanceInsights",
+    "PerformanceInsightsKMSKeyId": "CFN: in the change, only with EnablePerformanceInsights=true",
 }
 MANAGED_LOGIN = {
     "ManageMasterUserPassword": "CFN: in the change, only when true: false is refused for what was never managed",
@@ -82,6 +89,10 @@ INSTANCE = {
     "PreferredMaintenanceWindow": "CFN and TF",
     "EnablePerformanceInsights": "CFN and TF: the instance's",
     "PerformanceInsightsRetentionPeriod": "CFN and TF: the instance's, with EnablePerformanceInsights",
+    "PerformanceInsightsKMSKeyId": "CFN: the instance's, only with EnablePerformanceInsights=true",
+    "CACertificateIdentifier": "CFN and TF: the instance's",
+    "MonitoringInterval": "CFN and TF: the instance's",
+    "MonitoringRoleArn": "CFN and TF: the instance's, with an interval",
     "Tags": "CFN and TF",
 }
 COPY = {
@@ -153,6 +164,7 @@ def test_every_parameter_is_sent_as_awss_own_handlers_send_it(
     rds: FakeRds, operation: str, call: Callable[[Aurora, ClusterPlan], None], known: dict[str, str]
 ) -> None:
     rds.add_snapshot("prod-orders-tuesday")
+    rds.cluster_parameter_groups["tuned-cluster"] = rds.parameter_groups["tuned"] = "aurora-postgresql16"
     if operation != "RestoreDBClusterFromSnapshot":
         rds.add_cluster(TARGET, TagList=OWN_TAGS)
         rds.add_instance(some_instances(1)[0].identifier, TARGET)

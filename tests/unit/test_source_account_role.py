@@ -67,6 +67,7 @@ ALLOWED: list[tuple[str, str, dict[str, str]]] = [
     ("rds:DescribeDBClusters", CLUSTER, {}),
     ("rds:DescribeDBInstances", INSTANCE, {}),
     ("rds:DescribeAccountAttributes", "*", {}),
+    ("application-autoscaling:DescribeScalableTargets", "*", {}),
     ("rds:CopyDBClusterSnapshot", FOUND, MARKED),
     ("rds:CopyDBClusterSnapshot", COPY, MARKED),
     ("rds:AddTagsToResource", COPY, MARKED),
