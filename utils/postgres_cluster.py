@@ -15,7 +15,16 @@ from psycopg2 import sql
 
 from utils.credentials import MasterLogin
 from utils.errors import StepFailed, TemporaryFailure
-from utils.postgres import EVENT_TRIGGERS, EVENT_TRIGGERS_SINCE, Server, Session, SqlRefused, refusable_session, session
+from utils.postgres import (
+    EVENT_TRIGGERS,
+    EVENT_TRIGGERS_SINCE,
+    UNICODE,
+    Server,
+    Session,
+    SqlRefused,
+    refusable_session,
+    session,
+)
 from utils.postgres_catalog import RAW_DATABASE_NAME, RAW_ROLE_NAME, decoded
 from utils.postgres_owners import borrowed_owners
 
@@ -27,6 +36,8 @@ ATTEMPTS = 3
 PAUSE_SECONDS = 2
 # A second attempt isn't begun after so long: the function has a quarter of an hour for all databases.
 ATTEMPTS_UNTIL_SECONDS = 120
+# Of a database without an encoding (SQL_ASCII) any bytes are text in this one, and go back as they came.
+ANY_BYTES = "LATIN1"
 # What pg_database says of a database whose DROP was interrupted (PostgreSQL's source, DATCONNLIMIT_INVALID_DB).
 INVALID = -2
 
@@ -53,13 +64,19 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
         Raises DatabaseLeftOut for what is this database's fault alone, and TemporaryFailure when the server is away.
         """
-        began, reason = time.monotonic(), ""
+        began, reason, encoding = time.monotonic(), "", UNICODE
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with refusable_session(self.server, database, self.master.username, self.master.password) as opened:
+                with refusable_session(
+                    self.server, database, self.master.username, self.master.password, encoding
+                ) as opened:
                     return work(opened)
             except SqlRefused as error:
-                raise DatabaseLeftOut(str(error)) from None
+                reason = str(error)
+                if not error.unreadable or encoding != UNICODE:
+                    raise DatabaseLeftOut(reason) from None
+                encoding = ANY_BYTES
+                continue
             except TemporaryFailure as error:
                 reason = str(error)
             if attempt == ATTEMPTS or time.monotonic() - began > ATTEMPTS_UNTIL_SECONDS:

@@ -327,17 +327,33 @@ def test_names_that_are_no_utf8_text_cost_only_what_they_name(cluster: Cluster) 
         b'create role orders_report in role "caf\xe9"',
     )
     report = set_up(cluster, lock=True)
-    assert report.databases == ["orders", "postgres"]
+    assert report.databases == ["old", "orders", "postgres"]
     assert report.locked_logins == ["b'caf\\xe9'"]
     assert "b'caf\\xe9': left out: this database's name is no UTF-8 text; rename it" in report.warnings
-    member, old = report.unfinished
+    (member,) = report.unfinished
     assert member.startswith("'orders_report' was not set up: ")
-    assert old.startswith("old: ")
+    may = "select has_table_privilege('orders_app', oid, 'insert') from pg_class where relname ~ '^caf'"
+    assert cluster.superuser("old", may) == [(True,)]
     assert any(
         each.startswith("nobody could look at the settings of production's logins: ") for each in report.warnings
     )
     can = "select count(*) from pg_roles where rolcanlogin and rolname !~ '^[a-z_]*$'"
     assert cluster.superuser("old", can) == [(0,)]
+
+
+def test_a_database_that_cant_be_read_is_left_out(cluster: Cluster) -> None:
+    """One with an encoding, in which a role owns something whose name was written in another."""
+    cluster.as_master("postgres", "create database old encoding 'SQL_ASCII' template template0")
+    _run_bytes(cluster, b'create role "caf\xe9"')
+    cluster.superuser("orders", "create table items (id int)")
+    cluster.superuser(
+        "orders",
+        "update pg_class set relowner = (select max(oid) from pg_roles) where relname = 'items'",
+    )
+    report = set_up(cluster)
+    (left_out,) = report.unfinished
+    assert left_out.startswith("orders: ")
+    assert report.databases == ["old", "postgres"]
 
 
 def _run_bytes(cluster: Cluster, *statements: bytes) -> None:
