@@ -54,6 +54,8 @@ TRIED = {
     "createrole_self_grant": "",  # since 16
     "transaction_timeout": "0",  # since 17
 }
+UNICODE = "UTF8"
+_NOT_IN_REPERTOIRE = "22021"
 # What a member of rds_iam is told on RDS, and what any server's own access rules say.
 _PASSWORD_DOESNT_COUNT = ("PAM authentication failed", "pg_hba.conf rejects")
 _NOT_PERMITTED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation)
@@ -149,7 +151,14 @@ class Session:
 
 
 class SqlRefused(Exception):
-    """What PostgreSQL refuses for good, with a reason that gives nothing of the statement away. Never leaves a step."""
+    """What PostgreSQL refuses for good, with a reason that gives nothing of the statement away. Never leaves a step.
+
+    `unreadable`: a name isn't text in the encoding that was asked for.
+    """
+
+    def __init__(self, reason: str, *, unreadable: bool = False) -> None:
+        super().__init__(reason)
+        self.unreadable = unreadable
 
 
 @contextlib.contextmanager
@@ -167,10 +176,14 @@ def session(server: Server, database: str, user: str, password: str) -> Iterator
 
 
 @contextlib.contextmanager
-def refusable_session(server: Server, database: str, user: str, password: str) -> Iterator[Session]:
+def refusable_session(
+    server: Server, database: str, user: str, password: str, encoding: str = UNICODE
+) -> Iterator[Session]:
     """Yield the same as `session`, for who goes on after a refusal: raises SqlRefused instead of StepFailed."""
     connected = _connect(server, database, user, password)
     try:
+        if encoding != UNICODE:
+            connected.set_client_encoding(encoding)
         with connected, connected.cursor() as open_cursor:
             opened = Session(connected, open_cursor)
             opened.silence_event_triggers(server.refused_options)
@@ -183,11 +196,10 @@ def refusable_session(server: Server, database: str, user: str, password: str) -
         )
         if _may_pass(error):
             raise TemporaryFailure(text) from None
-        raise SqlRefused(text) from None
+        raise SqlRefused(text, unreadable=state == _NOT_IN_REPERTOIRE) from None
     except UnicodeError:
-        raise SqlRefused(
-            f"Database {database!r} of {server.host} has names that are no UTF-8 text, and couldn't be read."
-        ) from None
+        text = f"Database {database!r} of {server.host} has names that are no UTF-8 text, and couldn't be read."
+        raise SqlRefused(text, unreadable=True) from None
     finally:
         connected.close()
 
@@ -240,7 +252,7 @@ def _open(
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         application_name="aurora-restore",
         # Names and passwords are Unicode here, whatever a database's own encoding is.
-        client_encoding="UTF8",
+        client_encoding=UNICODE,
         options=" ".join(f"-c {name}={value}" for name, value in options.items()),
     )
 

@@ -15,7 +15,16 @@ from psycopg2 import sql
 
 from utils.credentials import MasterLogin
 from utils.errors import StepFailed, TemporaryFailure
-from utils.postgres import EVENT_TRIGGERS, EVENT_TRIGGERS_SINCE, Server, Session, SqlRefused, refusable_session, session
+from utils.postgres import (
+    EVENT_TRIGGERS,
+    EVENT_TRIGGERS_SINCE,
+    UNICODE,
+    Server,
+    Session,
+    SqlRefused,
+    refusable_session,
+    session,
+)
 from utils.postgres_catalog import RAW_DATABASE_NAME, RAW_ROLE_NAME, decoded
 from utils.postgres_owners import borrowed_owners
 
@@ -27,6 +36,8 @@ ATTEMPTS = 3
 PAUSE_SECONDS = 2
 # A second attempt isn't begun after so long: the function has a quarter of an hour for all databases.
 ATTEMPTS_UNTIL_SECONDS = 120
+# Of a database without an encoding (SQL_ASCII) any bytes are text in this one, and go back as they came.
+ANY_BYTES = "LATIN1"
 # What pg_database says of a database whose DROP was interrupted (PostgreSQL's source, DATCONNLIMIT_INVALID_DB).
 INVALID = -2
 
@@ -53,13 +64,19 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
         Raises DatabaseLeftOut for what is this database's fault alone, and TemporaryFailure when the server is away.
         """
-        began, reason = time.monotonic(), ""
+        began, reason, encoding = time.monotonic(), "", UNICODE
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with refusable_session(self.server, database, self.master.username, self.master.password) as opened:
+                with refusable_session(
+                    self.server, database, self.master.username, self.master.password, encoding
+                ) as opened:
                     return work(opened)
             except SqlRefused as error:
-                raise DatabaseLeftOut(str(error)) from None
+                reason = str(error)
+                if not error.unreadable or encoding != UNICODE:
+                    raise DatabaseLeftOut(reason) from None
+                encoding = ANY_BYTES
+                continue
             except TemporaryFailure as error:
                 reason = str(error)
             if attempt == ATTEMPTS or time.monotonic() - began > ATTEMPTS_UNTIL_SECONDS:
@@ -92,7 +109,7 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
     warnings: list[str] = []
     left_out: dict[str, str] = {}
     candidates = []
-    for raw, enters, limit, allowed, login_trigger in _databases(maintenance):
+    for raw, enters, limit, allowed, prepared, login_trigger in _databases(maintenance):
         database = decoded(raw)
         if database is None:
             warnings.append(f"{bytes(raw)!r}: left out: this database's name is no UTF-8 text; rename it")
@@ -109,6 +126,11 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
             )
         else:
             candidates.append((database, enters))
+        if database is not None and prepared:
+            warnings.append(
+                f"{database}: {prepared} prepared transactions came with the data and hold their locks: look at "
+                "pg_prepared_xacts, and ROLLBACK PREPARED what nobody will finish"
+            )
     closed = {database: owner_of(maintenance, database) for database, enters in candidates if not enters}
     with borrowed_owners(maintenance, {owner for owner in closed.values() if owner is not None}):
         for database in closed:
@@ -145,7 +167,8 @@ def _databases(maintenance: Session) -> list[tuple[Any, ...]]:
     login_trigger = sql.SQL("dathasloginevt" if maintenance.version >= EVENT_TRIGGERS_SINCE else "false")
     return maintenance.rows(
         sql.SQL(
-            "SELECT {}, has_database_privilege(oid, 'CONNECT'), datconnlimit, datallowconn, {}"
+            "SELECT {}, has_database_privilege(oid, 'CONNECT'), datconnlimit, datallowconn,"
+            " (SELECT count(*) FROM pg_prepared_xacts WHERE database = datname), {}"
             " FROM pg_database WHERE NOT datistemplate AND datname <> 'rdsadmin' ORDER BY datname"
         ).format(RAW_DATABASE_NAME, login_trigger)
     )

@@ -6,7 +6,7 @@ nothing. Passwords reach PostgreSQL as SCRAM verifiers only, so that no server l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -69,20 +69,31 @@ def check_names(logins: ApplicationLogins, master: str) -> None:
 
 
 def set_up_roles(
-    server: Server, master: MasterLogin, logins: ApplicationLogins, *, lock: bool = False, quarantine: bool = False
+    server: Server,
+    master: MasterLogin,
+    logins: ApplicationLogins,
+    *,
+    lock: bool = False,
+    quarantine: bool = False,
+    locked_before: Sequence[str] = (),
+    on_locked: Callable[[list[str]], None] = lambda names: None,
 ) -> RolesReport:
     """The roles exist, can log in with the secret's passwords, and have their privileges wherever that is possible.
 
     Production's own logins are locked first, and looked for again at the end (`lock`); then what runs by itself is
     disabled (`quarantine`); without them both are only reported. What is wrong with one database or role is reported,
     and the rest is done. Raises StepFailed when no role can log in to any database.
+
+    A locked login doesn't show any more: `on_locked` keeps their names for the next attempt's `locked_before`.
     """
     check_names(logins, master.username)
     cluster = open_cluster(server, master)
     roles = logins.everyone()
     with cluster.maintenance() as maintenance:
         entered, left_out, warnings = databases_to_enter(cluster, maintenance)
-    locked = _locked(cluster, roles) if lock else []
+    locked = sorted({*locked_before, *(_locked(cluster, roles) if lock else [])})
+    if locked:
+        on_locked(locked)
     background: dict[str, Background] = {}
     for database in entered:
         try:

@@ -58,6 +58,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     data_api_enabled_at: str | None = None
     differences: list[str] = []
     login_proven_at: str | None = None
+    # Those of production that were locked, also by an attempt that didn't come to its end.
+    locked_logins: list[str] = []
     users_ready_at: str | None = None
     users: dict[str, Any] | None = None
     clean_up_at: str | None = None

@@ -32,7 +32,15 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
 
     names = RoleNames(task.application_role, task.read_only_role)
     logins = ApplicationSecret(settings.text("APP_SECRET_ARN"), names).logins()
-    report = set_up_roles(server, master, logins, lock=task.inherited_logins == "lock", quarantine=task.quarantine)
+    report = set_up_roles(
+        server,
+        master,
+        logins,
+        lock=task.inherited_logins == "lock",
+        quarantine=task.quarantine,
+        locked_before=record.locked_logins,
+        on_locked=lambda names: work.state.remember(locked_logins=shortened(names)),
+    )
     users = UsersReady(
         endpoint=master.host,
         port=master.port,

@@ -83,7 +83,7 @@ def with_roles(*roles: RoleWanted) -> ApplicationLogins:
     )
 
 
-def set_up(cluster: Cluster, *roles: RoleWanted, **how: bool) -> RolesReport:
+def set_up(cluster: Cluster, *roles: RoleWanted, **how: Any) -> RolesReport:
     return set_up_roles(cluster.server, cluster.master, with_roles(*roles), **how)
 
 

@@ -327,17 +327,33 @@ def test_names_that_are_no_utf8_text_cost_only_what_they_name(cluster: Cluster) 
         b'create role orders_report in role "caf\xe9"',
     )
     report = set_up(cluster, lock=True)
-    assert report.databases == ["orders", "postgres"]
+    assert report.databases == ["old", "orders", "postgres"]
     assert report.locked_logins == ["b'caf\\xe9'"]
     assert "b'caf\\xe9': left out: this database's name is no UTF-8 text; rename it" in report.warnings
-    member, old = report.unfinished
+    (member,) = report.unfinished
     assert member.startswith("'orders_report' was not set up: ")
-    assert old.startswith("old: ")
+    may = "select has_table_privilege('orders_app', oid, 'insert') from pg_class where relname ~ '^caf'"
+    assert cluster.superuser("old", may) == [(True,)]
     assert any(
         each.startswith("nobody could look at the settings of production's logins: ") for each in report.warnings
     )
     can = "select count(*) from pg_roles where rolcanlogin and rolname !~ '^[a-z_]*$'"
     assert cluster.superuser("old", can) == [(0,)]
+
+
+def test_a_database_that_cant_be_read_is_left_out(cluster: Cluster) -> None:
+    """One with an encoding, in which a role owns something whose name was written in another."""
+    cluster.as_master("postgres", "create database old encoding 'SQL_ASCII' template template0")
+    _run_bytes(cluster, b'create role "caf\xe9"')
+    cluster.superuser("orders", "create table items (id int)")
+    cluster.superuser(
+        "orders",
+        "update pg_class set relowner = (select max(oid) from pg_roles) where relname = 'items'",
+    )
+    report = set_up(cluster)
+    (left_out,) = report.unfinished
+    assert left_out.startswith("orders: ")
+    assert report.databases == ["old", "postgres"]
 
 
 def _run_bytes(cluster: Cluster, *statements: bytes) -> None:
@@ -366,6 +382,30 @@ def test_a_lock_that_nobody_gives_back_costs_one_database(cluster: Cluster, monk
     assert archive.startswith("archive: PostgreSQL refused work in database 'archive'")
     assert "55P03" in archive
     assert "orders" in report.databases
+
+
+def test_what_a_prepared_transaction_holds_costs_one_database(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came with the data, and nobody is left to finish it."""
+    monkeypatch.setitem(local_postgres._SETTINGS, "max_prepared_transactions", "4")
+    monkeypatch.setitem(postgres.PINNED, "lock_timeout", "200")
+    monkeypatch.setattr(postgres_cluster, "PAUSE_SECONDS", 0)
+    cluster = started(servers)
+    try:
+        cluster.as_master("postgres", "create database archive")
+        with closing(connected(cluster, MASTER, cluster.master.password, dbname="archive")) as inside:
+            inside.cursor().execute("create table held (id int)")
+            inside.commit()
+            inside.tpc_begin("left behind")
+            inside.cursor().execute("lock table held in access exclusive mode")
+            inside.tpc_prepare()
+        report = set_up(cluster, a_role("migrator", "owner", databases=["archive"]))
+        (archive,) = report.unfinished
+        assert archive.startswith("archive: PostgreSQL refused work in database 'archive'")
+        assert any(each.startswith("archive: 1 prepared transactions came with the data") for each in report.warnings)
+    finally:
+        cluster.postgres.destroy()
 
 
 # What no profile gives

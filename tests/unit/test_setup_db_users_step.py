@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -109,6 +110,16 @@ def test_a_proven_login_becomes_current_and_both_roles_can_log_in(
     assert can_log_in(server, "orders", "orders_app", APP_PASSWORD)
     assert can_log_in(server, "orders", "orders_report", REPORT_PASSWORD)
     assert not can_log_in(server, "orders", "boss", "Productions-password-1")
+
+
+def test_logins_that_an_earlier_attempt_locked_are_still_reported(
+    postgres: Postgres, login: MasterLogin, operation: OperationState
+) -> None:
+    with closing(postgres.connect()) as connected, connected.cursor() as cursor:
+        cursor.execute("create role alice login; grant alice to boss with admin option")
+    operation.remember(locked_logins=["bob"])
+    assert set_up(task())["locked_logins"] == ["alice", "bob"]
+    assert record().locked_logins == ["alice", "bob"]
 
 
 CLUSTER_ARN = "arn:aws:rds:us-east-1:123456789012:cluster:staging-orders"
