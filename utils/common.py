@@ -22,7 +22,7 @@ from msgspec import Struct
 from utils import metrics, settings
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
-from utils.errors import DuplicateRefused, RequestRefused, StepFailed, TemporaryFailure
+from utils.errors import DuplicateRefused, MasterLoginRefused, RequestRefused, StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_CAUSE, one_line, own_lines
 from utils.lock import TargetLock
 from utils.payloads import Run
@@ -167,7 +167,7 @@ def _outcome(result: Struct) -> str:
 
 def _audit_failure(state: OperationState, name: str, error: Exception) -> None:
     """Write down what went wrong. If even that fails, the error itself matters more."""
-    status = "retrying" if isinstance(error, TemporaryFailure) else "failed"
+    status = "retrying" if isinstance(error, (TemporaryFailure, MasterLoginRefused)) else "failed"
     with suppress(ClientError, BotoCoreError):
         state.audit(name, status, {"error": type(error).__name__, "cause": _cause(error)})
 

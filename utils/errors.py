@@ -19,5 +19,9 @@ class CapacityShortage(Exception):
     """AWS had no room for the cluster or its instances until the deadline; what exists is kept for a resume."""
 
 
+class MasterLoginRefused(Exception):
+    """The new master password doesn't open the restored cluster; RDS is asked once more to set it."""
+
+
 class TemporaryFailure(Exception):
     """The same call is expected to succeed soon; the state machine tries it again with growing pauses."""

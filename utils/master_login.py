@@ -19,7 +19,9 @@ from utils.state import OperationRecord, OperationState, iso
 NOTHING_INHERITED = "none"
 
 
-def reset_master_password(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState) -> None:
+def reset_master_password(
+    plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> None:
     """Set a master password of the copy's own, with the settings that a restore doesn't take.
 
     Production's must not open the copy. The new one is stored before RDS hears of it.
@@ -29,7 +31,9 @@ def reset_master_password(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, s
         version, cluster.master_username, _endpoint_of(cluster), cluster.port, plan.identifier
     )
     aurora.modify_restored_cluster(plan, login.password)
-    state.remember(password_version_id=version, password_reset_at=iso(state.now))
+    state.remember(
+        password_version_id=version, password_reset_at=iso(state.now), password_resets=record.password_resets + 1
+    )
 
 
 def hand_over_master_password(

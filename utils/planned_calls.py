@@ -24,6 +24,7 @@ _OF_A_ROUTE = {
 _STORE = "secretsmanager:PutSecretValue"
 _MOVE_LABEL = "secretsmanager:UpdateSecretVersionStage"
 ADMIN, APPLICATION = "admin secret", "application secret"
+IF_REFUSED = "where the new password is refused"
 IF_ANOTHER_LEADS = "where another instance is ready first"
 IF_MISSING = "where the secret lacks a password"
 
@@ -44,6 +45,8 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
             yield here(_STORE, ADMIN)
         yield here("rds:ModifyDBCluster", cluster.identifier)
         yield from (here("rds:CreateDBInstance", instance.identifier) for instance in cluster.instances)
+        if not managed:
+            yield here("rds:ModifyDBCluster", cluster.identifier, IF_REFUSED)
         if cluster.has_unlike_instances:
             yield here("rds:FailoverDBCluster", cluster.identifier, IF_ANOTHER_LEADS)
         if cluster.data_api:

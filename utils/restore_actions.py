@@ -43,7 +43,7 @@ def _change(
     if due is Action.MODIFY_CLUSTER and plan.master_login == "rds_managed":
         hand_over_master_password(plan, cluster, aurora, state, record)
     elif due is Action.MODIFY_CLUSTER:
-        reset_master_password(plan, cluster, aurora, state)
+        reset_master_password(plan, cluster, aurora, state, record)
     elif due is Action.CHANGE_WRITER:
         state.remember(writer_changed_at=iso(state.now))
         aurora.change_writer(cluster, plan.instances[0].identifier)

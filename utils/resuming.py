@@ -171,7 +171,7 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
     if record.password_version_id is not None and record.password_reset_at and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set once more.
-        facts["password_reset_at"] = None
+        facts |= {"password_reset_at": None, "password_resets": 0}
     return facts
 
 

@@ -67,6 +67,11 @@ def passes(state: str, message: str) -> bool:
     return state in PASSING_STATES or state[:2] in PASSING_CLASSES
 
 
+def refuses_the_password(text: str) -> bool:
+    """Return whether the server knows the user and doesn't take this password. `text` is what libpq reports."""
+    return "password authentication failed" in re.sub(r'"[^"]*"', '""', text)
+
+
 def refuses_the_login(text: str) -> bool:
     """Return whether the server itself turned this user away, rather than everybody. `text` is what libpq reports."""
     said = re.sub(r'"[^"]*"', '""', text)  # names are the data's, and might be any of those words

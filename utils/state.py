@@ -50,6 +50,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str | None = None
     password_version_id: str | None = None
     password_reset_at: str | None = None
+    password_resets: int = 0
     inherited_secret_arn: str | None = None
     master_secret_arn: str | None = None
     endpoint: str | None = None
@@ -87,6 +88,7 @@ NO_CLUSTER: dict[str, Any] = {
     "cluster_resource_id": None,
     "password_version_id": None,
     "password_reset_at": None,
+    "password_resets": 0,
     "inherited_secret_arn": None,
     "master_secret_arn": None,
     "endpoint": None,

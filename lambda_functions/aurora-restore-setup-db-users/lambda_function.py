@@ -7,10 +7,11 @@ from utils.application_logins import RoleNames
 from utils.application_secret import ApplicationSecret
 from utils.common import Work, step
 from utils.credentials import AdminSecret, ManagedSecret, MasterLogin
-from utils.errors import StepFailed
+from utils.errors import MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.payloads import SetupUsersTask, UsersReady
 from utils.postgres import Server
 from utils.postgres_roles import prove_login, set_up_roles, shortened
+from utils.sqlstates import refuses_the_password
 from utils.state import OperationRecord, iso
 
 
@@ -25,7 +26,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     master = master_login(admin, record)
     server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
 
-    prove_login(server, master)
+    prove_or_reset(server, master, record, work)
     if record.password_version_id is not None:
         admin.promote(record.password_version_id)
     work.state.remember(login_proven_at=iso(task.run.now))
@@ -56,6 +57,20 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
     return users
+
+
+def prove_or_reset(server: Server, master: MasterLogin, record: OperationRecord, work: Work) -> None:
+    """Prove the login. Where the server refuses the password, have RDS asked once more to set it.
+
+    RDS reports a change as applied that people have found not to be (aws/aws-cdk#20434).
+    """
+    try:
+        prove_login(server, master)
+    except TemporaryFailure as error:
+        if not refuses_the_password(str(error)) or record.password_resets != 1:
+            raise
+        work.state.remember(password_reset_at=None)
+        raise MasterLoginRefused(f"{error}. RDS is asked once more to set the master password.") from error
 
 
 def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:

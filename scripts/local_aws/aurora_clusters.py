@@ -12,6 +12,7 @@ from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_i
 from scripts.local_aws.aurora_snapshots import find_snapshot
 
 SETTINGS = {
+    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
     "BackupRetentionPeriod": "BackupRetentionPeriod",
     "CopyTagsToSnapshot": "CopyTagsToSnapshot",
     "DatabaseInsightsMode": "DatabaseInsightsMode",
@@ -33,6 +34,7 @@ SETTINGS = {
 """Parameters that are kept as they are given, and what a description calls them."""
 
 _DEFAULTS: dict[str, Any] = {
+    "AutoMinorVersionUpgrade": True,
     "BackupRetentionPeriod": 1,
     "CopyTagsToSnapshot": False,
     "DatabaseInsightsMode": "standard",
@@ -50,7 +52,7 @@ _DEFAULTS: dict[str, Any] = {
     "HostedZoneId": "Z0LOCAL",
     "HttpEndpointEnabled": False,
 }
-_NOT_ON_RESTORE = {"DatabaseInsightsMode", "PreferredMaintenanceWindow"}
+_NOT_ON_RESTORE = {"AutoMinorVersionUpgrade", "DatabaseInsightsMode", "PreferredMaintenanceWindow"}
 OF_THE_INSTANCES = (
     *("EnablePerformanceInsights", "PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod"),
     *("MonitoringInterval", "MonitoringRoleArn"),

@@ -131,7 +131,7 @@ def reset_pending_password(cluster: Cluster) -> None:
 
     It is applied without any instance, too: CloudFormation's handler resets the password of each cluster that it has
     restored, before there is one, and waits until nothing is pending. With instances it waits until one is available.
-    A fault lets it stay pending for ever.
+    A fault lets it stay pending for ever or, with the status `lost`, be called applied when it isn't.
     """
     password = cluster.pending_password
     members = cluster.members
@@ -143,9 +143,12 @@ def reset_pending_password(cluster: Cluster) -> None:
     cluster.password_reset_begun = True
     durations = cluster.region.world.durations
     seconds = durations.reset_master_password if members else durations.reset_without_instances
-    never = cluster.region.world.faults.lifecycle("reset-master-password", cluster.identifier)
+    fault = cluster.region.world.faults.lifecycle("reset-master-password", cluster.identifier)
+    never = fault is not None and fault.status != "lost"
 
     def change() -> None:
+        if fault and not never:
+            return
         if never:
             report(cluster, "An attempt to reset the master password for the DB cluster has failed.", "failure")
         else:

@@ -67,7 +67,8 @@ class LifecycleFault:
     """A copy, restore, creation, export or password reset that ends in `status` instead of `available`.
 
     An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
-    it stays pending for ever. An instance that becomes `available` is only quicker or slower (up to 1000 percent).
+    it stays pending for ever or, with the status `lost`, is called applied and isn't. An instance that becomes
+    `available` is only quicker or slower (up to 1000 percent).
     """
 
     lifecycle: str

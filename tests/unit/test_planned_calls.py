@@ -36,6 +36,7 @@ def test_a_direct_restore_makes_the_cluster_its_instances_and_a_new_password() -
         "PutSecretValue admin secret",
         f"ModifyDBCluster {TARGET}",
         *(f"CreateDBInstance {each.identifier}" for each in some_instances(2)),
+        f"ModifyDBCluster {TARGET}",
         "UpdateSecretVersionStage admin secret",
         "UpdateSecretVersionStage admin secret",
         "PutSecretValue application secret",

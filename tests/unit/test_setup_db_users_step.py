@@ -27,7 +27,7 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.credentials import AdminSecret, MasterLogin
-from utils.errors import StepFailed, TemporaryFailure
+from utils.errors import MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.payloads import SetupUsersTask
 from utils.postgres import Server, can_log_in
 from utils.state import OperationRecord, OperationState
@@ -85,6 +85,22 @@ def record() -> OperationRecord:
 def current_secret() -> Any:
     answer = client("secretsmanager").get_secret_value(SecretId=ADMIN_SECRET, VersionStage="AWSCURRENT")
     return json.loads(answer["SecretString"])
+
+
+def test_a_password_that_the_server_refuses_is_set_once_more_and_then_only_waited_for(
+    operation: OperationState, postgres: Postgres, login: MasterLogin
+) -> None:
+    """RDS may call a password set that isn't; with the second one no more is asked of it."""
+    postgres.set_password("boss", "Productions-password-1")
+    operation.remember(password_reset_at="2026-03-10T03:00:00.000Z", password_resets=1)
+    with pytest.raises(MasterLoginRefused, match="RDS is asked once more to set the master password"):
+        set_up(task())
+    assert record().password_reset_at is None
+    operation.remember(password_reset_at="2026-03-10T03:10:00.000Z", password_resets=2)
+    with pytest.raises(TemporaryFailure, match="password authentication failed"):
+        set_up(task())
+    assert record().password_reset_at is not None
+    assert record().login_proven_at is None
 
 
 def test_a_proven_login_becomes_current_and_both_roles_can_log_in(

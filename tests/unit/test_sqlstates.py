@@ -14,7 +14,14 @@ from psycopg2 import sql
 from scripts.local_aws.postgres import Postgres, Servers
 from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres import Server, Session, can_log_in, session
-from utils.sqlstates import BUSY_SERVER_TEXTS, PASSING_CLASSES, PASSING_STATES, passes, refuses_the_login
+from utils.sqlstates import (
+    BUSY_SERVER_TEXTS,
+    PASSING_CLASSES,
+    PASSING_STATES,
+    passes,
+    refuses_the_login,
+    refuses_the_password,
+)
 
 BOSS, PASSWORD = "boss", "Productions-password-1"
 
@@ -126,6 +133,17 @@ def test_a_login_that_is_turned_away_is_one(text: str) -> None:
 )
 def test_a_server_that_says_nothing_refuses_nobody(text: str) -> None:
     assert not refuses_the_login(text)
+    assert not refuses_the_password(text)
+
+
+def test_a_wrong_password_is_told_from_everything_else_at_the_door() -> None:
+    assert refuses_the_password(FAILED + 'password authentication failed for user "boss"')
+    for other in (
+        'role "boss" is not permitted to log in',
+        'PAM authentication failed for user "boss"',
+        'database "password authentication failed" does not exist',
+    ):
+        assert not refuses_the_password(FAILED + other)
 
 
 @pytest.fixture(scope="module")

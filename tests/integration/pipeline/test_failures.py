@@ -102,6 +102,15 @@ def test_what_was_made_is_kept_when_that_is_asked_for(pipeline: Pipeline, target
     assert f"aws rds delete-db-cluster --db-cluster-identifier {target}" in message["message"]
 
 
+def test_a_password_that_rds_lost_is_set_once_more(pipeline: Pipeline, target: str) -> None:
+    """It was called applied before there was an instance, and wasn't (aws/aws-cdk#20434)."""
+    pipeline.aws.faults.add(lifecycle="reset-master-password", status="lost")
+    run = pipeline.run({"target_cluster_id": target})
+    assert run.status == "SUCCEEDED", run.reason
+    assert run.changes.count("ModifyDBCluster") == 2
+    assert run.states().count("Setup DB Users") == 2
+
+
 def test_a_password_reset_that_never_happens_ends_at_the_login(pipeline: Pipeline, target: str) -> None:
     """RDS says that everything is settled; only the login can tell."""
     pipeline.aws.faults.add(lifecycle="reset-master-password")
