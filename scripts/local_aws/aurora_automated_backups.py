@@ -50,7 +50,7 @@ def retain(region: AuroraBackend, cluster: Cluster) -> None:
 
 def delete_automated_snapshots(region: AuroraBackend, resource_id: str) -> None:
     for snapshot in list(region.cluster_snapshots.values()):
-        ours = snapshot.attributes["DbClusterResourceId"] == resource_id
+        ours = snapshot.attributes.get("DbClusterResourceId") == resource_id  # a copy says no id
         if ours and snapshot.attributes["SnapshotType"] == "automated":
             snapshot.discard()
 

@@ -309,7 +309,10 @@ def test_a_version_of_a_function_that_has_not_changed_is_refused(stack: Stack, f
 
 def test_a_fresh_account_lacks_the_role_of_rds(stack: Stack) -> None:
     iam, ec2 = stack.aws.client("iam"), stack.aws.client("ec2")
-    subnets = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]]
+    subnets = [
+        each["SubnetId"]
+        for each in ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+    ]
     group = {"DBSubnetGroupDescription": "x", "SubnetIds": subnets}
     resources = {"G": {"Type": "AWS::RDS::DBSubnetGroup", "Properties": group}, "T": topic(stack.name)}
     iam.delete_service_linked_role(RoleName="AWSServiceRoleForRDS")
@@ -324,7 +327,10 @@ def test_a_fresh_account_lacks_the_role_of_rds(stack: Stack) -> None:
 
 def test_a_subnet_group_takes_other_subnets_of_its_vpc_alone(stack: Stack) -> None:
     ec2 = stack.aws.client("ec2")
-    own = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]]
+    own = [
+        each["SubnetId"]
+        for each in ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+    ]
     vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
     others = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.8.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][

@@ -182,8 +182,10 @@ def test_however_it_ends_no_process_file_or_port_is_left(how: str) -> None:
                 assert time.monotonic() - began < 15, "it waited for what it kept from happening itself"
         finally:
             process.kill()
-    # What is removed behind a process that has ended takes a moment more.
-    wait_until(lambda: not pathlib.Path(scratch).exists() and not _processes_that_mention(scratch), "the end of it all")
+    # What is removed behind a process that has ended takes a moment more, and on a slow disk minutes.
+    wait_until(
+        lambda: not pathlib.Path(scratch).exists() and not _processes_that_mention(scratch), "the end of it all", 300
+    )
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(endpoint)  # noqa: S310 our own endpoint
 
