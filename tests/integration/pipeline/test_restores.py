@@ -23,7 +23,7 @@ def test_a_restore_within_a_region_makes_a_cluster_that_people_can_use(
     run = pipeline.run({"target_cluster_id": target, "instance_count": 2})
     assert_proved(pipeline, production, run)
     assert "Copy Snapshot" not in run.states()
-    assert run.followed.virtual_seconds > 40 * 60
+    assert run.followed.virtual_seconds > 30 * 60
     assert run.followed.state_transitions <= 60
 
 
