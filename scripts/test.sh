@@ -32,7 +32,7 @@ check() {
 }
 
 # Half of all the time that the checks need; what else is in tests/integration is quicker.
-whole_runs=(tests/integration/commands tests/integration/pipeline)
+whole_runs=(tests/integration/pipeline)
 
 # The longest check runs beside the others, for machines with two processors; its line comes last. A job of its own
 # (set -m): in others the shell has interrupts ignored, and the tests send some.
@@ -127,7 +127,9 @@ check "secrets: none in the repository" .venv-linters/bin/python -m scripts.chec
 check "pytest: unit" "$bin/python" -m pytest -q tests/unit
 check "cold start against plain boto3" "$bin/python" tests/benchmarks/cold_start.py
 "$bin/python" -m scripts.checks.postgres_servers
-check "pytest: embedded AWS, database roles" in_memory "$bin/python" -m pytest -q tests/integration "${whole_runs[@]/#/--ignore=}"
+check "pytest: embedded AWS, database roles" in_memory "$bin/python" -m pytest -q tests/integration \
+  "${whole_runs[@]/#/--ignore=}" --ignore=tests/integration/commands
+check "pytest: commands" "$bin/python" -m pytest -q tests/integration/commands
 end_beside "pytest: whole runs (begun beside the others)"
 
 if [ ${#failed[@]} -gt 0 ]; then

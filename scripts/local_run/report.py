@@ -35,7 +35,7 @@ def show_costs(lines: list[Cost], console: Console) -> None:
     console.print("\n[bold]What the run itself would cost[/] (US dollars, us-east-1; Aurora's own costs not included)")
     for what, amount, dollars in lines:
         counted = (
-            f"{amount:,.0f}" if float(amount).is_integer() else f"{amount:,.1f}" if amount >= 0.1 else f"{amount:.1g}"
+            f"{amount:,.0f}" if float(amount).is_integer() else f"{amount:,.1f}" if amount >= 0.1 else f"{amount:.6f}"
         )
         console.print(f"  {counted:>8}  {what:28} {dollars:.6f}", highlight=False)
     console.print(f"  {'':8}  {'together':28} {total(lines):.6f}", highlight=False)
