@@ -555,13 +555,13 @@ def test_what_is_called_redundant_is() -> None:
 # The source may be in another region, and then it is the cluster there that is meant.
 
 
-@pytest.mark.parametrize("action", DENIES["RestoreSnapshotRole", "NeverTouchTheSource"]["Action"])
-def test_a_source_of_another_region_is_meant_there(action: str) -> None:
+def test_a_source_of_another_region_is_meant_there() -> None:
     own = statements("RestoreSnapshotRole", SourceRegion=THERE)
-    both = MARKED | OURS
-    assert asked_of("RestoreSnapshotRole", own, (action, cluster(SOURCE, region=THERE), both)).explicitly_denied
-    # A copy may be called as its source is.
-    assert asked_of("RestoreSnapshotRole", own, (action, cluster(SOURCE), both)).allowed
+    for action in DENIES["RestoreSnapshotRole", "NeverTouchTheSource"]["Action"]:
+        both = MARKED | OURS
+        assert asked_of("RestoreSnapshotRole", own, (action, cluster(SOURCE, region=THERE), both)).explicitly_denied
+        # A copy may be called as its source is.
+        assert asked_of("RestoreSnapshotRole", own, (action, cluster(SOURCE), both)).allowed
 
 
 def test_a_login_of_a_source_of_another_region_is_meant_there() -> None:
