@@ -138,12 +138,10 @@ DELETED_MEMBER = {
     "DBInstanceIdentifier": "API: required",
     "SkipFinalSnapshot": "CFN: true for a member of a cluster (DeleteHandler.java of aws-rds-dbinstance): it has none",
 }
-# DeleteDBCluster. DeleteAutomatedBackups: API, "By default, automated backups are removed immediately"; CFN leaves it
-# to that default, TF always says it.
 DELETED_WITHOUT = {
     "DBClusterIdentifier": "API: required",
     "SkipFinalSnapshot": "CFN and TF: true, and no name beside it; the API refuses one with the other",
-    "DeleteAutomatedBackups": "TF: always said. API: left out, RDS deletes them",
+    "DeleteAutomatedBackups": "TF: always said; CFN: never. API: left out, RDS removes them with the cluster",
 }
 DELETED_WITH = DELETED_WITHOUT | {
     "SkipFinalSnapshot": "CFN and TF: false, with the name of the snapshot; it is the API's default",
