@@ -392,6 +392,21 @@ def test_nothing_that_failed_goes_on_to_delete_the_source() -> None:
                 assert "Delete RDS" not in reached_from(target), (name, edge)
 
 
+def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
+    """Whatever else it answers, also what nobody has thought of, is waited for and asked again."""
+    assert into("Setup DB Users") == [
+        ("Restore Done?", when("$.restore.answer", "StringEquals", "done", "Setup DB Users"))
+    ]
+    over = [each for each in into("Restore Snapshot") if each[0] == "Copy Ready?"]
+    assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"))]
+    assert into("Send Success Notification") == [
+        ("Archive Done?", when("$.archive.ready", "BooleanEquals", True, "Send Success Notification"))
+    ]
+    asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
+    waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
+    assert asking - waiting == {"Copy Needed?", "Delete Source RDS?", "Clean Up?"}
+
+
 def test_the_snapshot_is_put_away_only_after_the_deletion_is_over() -> None:
     """A copy that goes before, while the source is going too, would be the last one."""
     assert {name for name, _ in into("Archive Snapshot")} == {

@@ -66,6 +66,10 @@ def table(name: str) -> str:
     return f"arn:aws:dynamodb:{HERE}:{OWN}:table/{name}"
 
 
+def function(name: str) -> str:
+    return f"arn:aws:lambda:{HERE}:{OWN}:function:{name}"
+
+
 def iam_role(name: str, account: str = OWN) -> str:
     return f"arn:aws:iam::{account}:role/{name}"
 
@@ -153,6 +157,17 @@ ADMIN, APPLICATION, OTHER_SECRET = secret("AdminSecret"), secret("AppSecret"), s
 RDS_SECRET = secret("rds!cluster-0d1f3c5e")
 TOUCHING = "rds:CreateDBInstance EnableHttpEndpoint FailoverDBCluster ModifyDBCluster"
 DELETING = "rds:DeleteDBCluster DeleteDBInstance"
+STEPS = (
+    "CopySnapshotFunction",
+    "CheckCopyStatusFunction",
+    "RestoreSnapshotFunction",
+    "CheckRestoreStatusFunction",
+    "SetupDbUsersFunction",
+    "DeleteRdsFunction",
+    "CheckDeleteStatusFunction",
+    "ArchiveSnapshotFunction",
+    "SnsNotificationFunction",
+)
 
 ALLOWED: dict[str, list[Asked]] = {
     "SnapshotCheckRole": [
@@ -255,6 +270,17 @@ ALLOWED: dict[str, list[Asked]] = {
             for service in ("dynamodb", "secretsmanager", "sns")
             for asked in each("kms:Decrypt GenerateDataKey", key("Key"), via(service))
         ),
+    ],
+    "StateMachineRole": [
+        *each("lambda:InvokeFunction", function("SnapshotCheckFunction")),
+        *(asked for name in STEPS for asked in each("lambda:InvokeFunction", f"{function(name)}:live")),
+        *each("logs:CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies", "*"),
+        *each("logs:GetLogDelivery ListLogDeliveries PutResourcePolicy UpdateLogDelivery", "*"),
+        *each("xray:GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments", "*"),
+    ],
+    "ScheduleRole": [
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"),
+        *each("sqs:SendMessage", f"arn:aws:sqs:{HERE}:{OWN}:DeadLetters"),
     ],
 }
 
@@ -387,8 +413,15 @@ REFUSED: dict[str, list[Asked]] = {
         *each("kms:Decrypt GenerateDataKey", key("Key"), via("s3")),
         *each("kms:Decrypt GenerateDataKey", key("another"), via("secretsmanager")),
     ],
+    "StateMachineRole": each("lambda:InvokeFunction", f"{function('payroll')}:live"),
+    "ScheduleRole": [
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:payroll"),
+        *each("states:StopExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"),
+        *each("sqs:SendMessage", f"arn:aws:sqs:{HERE}:{OWN}:payroll"),
+    ],
 }
-for name in ALLOWED.keys() - {"StatePolicy"}:
+OF_FUNCTIONS = ALLOWED.keys() - {"StatePolicy", "StateMachineRole", "ScheduleRole"}
+for name in OF_FUNCTIONS:
     written, refused = log_writing(name)
     ALLOWED[name] += written
     REFUSED[name] = [*REFUSED[name], *refused]
@@ -425,7 +458,7 @@ def statements(name: str, **given: str) -> list[dict[str, Any]]:
 
 def asked_of(name: str, own: list[dict[str, Any]], asked: Asked) -> Verdict:
     """Of the role with what all steps share, as IAM does."""
-    documents = {name: own} if name == "StatePolicy" else {name: own, "StatePolicy": statements("StatePolicy")}
+    documents = {name: own} | ({"StatePolicy": statements("StatePolicy")} if name in OF_FUNCTIONS else {})
     policies = [Policy.parse(each, {"Version": "2012-10-17", "Statement": documents[each]}) for each in documents]
     return evaluate(policies, Request(*asked))
 
@@ -434,13 +467,12 @@ def flattened(table: dict[str, list[Asked]]) -> list[tuple[str, Asked]]:
     return [(name, asked) for name in table for asked in table[name]]
 
 
-def test_every_role_of_a_function_is_asked() -> None:
-    roles = {
-        resource["Properties"]["Role"]["Fn::GetAtt"][0]
-        for resource in translated()["Resources"].values()
-        if resource["Type"] == "AWS::Lambda::Function"
-    }
-    assert set(ALLOWED) == set(REFUSED) == roles | {"StatePolicy"}
+def test_every_role_and_policy_of_the_stack_is_asked() -> None:
+    found = translated()["Resources"].items()
+    kinds = ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy")
+    assert set(ALLOWED) == set(REFUSED) == {name for name, resource in found if resource["Type"] in kinds}
+    shared = {name for name, resource in found if "ManagedPolicyArns" in resource.get("Properties", {})}
+    assert shared == OF_FUNCTIONS
 
 
 @pytest.mark.parametrize(("name", "asked"), flattened(ALLOWED))
