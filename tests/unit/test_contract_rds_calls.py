@@ -1,9 +1,10 @@
-"""Every parameter that we send to RDS while we copy and restore, with how AWS's own handlers and HashiCorp's send it.
+"""Every parameter of every call of RDS's that changes something, with how AWS's own handlers and HashiCorp's send it.
 
 A parameter that is added to a call needs its line here, with a source from outside. "CFN" is AWS's own CloudFormation
 handler (aws-cloudformation/aws-cloudformation-resource-providers-rds at 5a410e84: Translator.java of aws-rds-dbcluster
 and aws-rds-dbinstance), "TF" is HashiCorp's provider (hashicorp/terraform-provider-aws, internal/service/rds/cluster.go
-at 0168cf6 and cluster_instance.go at 0160692), "API" is RDS's model in botocore 1.44.
+at 0168cf6 and cluster_instance.go at 0160692; cluster_snapshot.go and export_task.go beside them), "API" is RDS's
+model in botocore 1.44.
 """
 
 from __future__ import annotations
@@ -14,10 +15,28 @@ from typing import Any
 import botocore.session
 import pytest
 
+from scripts.packages.sdk_calls import mentioned, method_name
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import OPERATION, OWN_TAGS, REGION, TARGET, a_cluster_plan, a_copy, some_instances
+from tests.unit.support import (
+    ACCOUNT,
+    KEY_ID,
+    OPERATION,
+    OWN_TAGS,
+    OWNER,
+    REGION,
+    ROOT,
+    TARGET,
+    a_cluster_plan,
+    a_copy,
+    a_snapshot_found,
+    some_instances,
+)
+from utils.aurora_ending import SourceEnding
 from utils.aurora_utils import Aurora
-from utils.plans import ClusterPlan
+from utils.aws import client
+from utils.exports import Exports
+from utils.plans import ClusterPlan, SnapshotExport
+from utils.source_account import SourceOfOtherAccount
 
 EVERYTHING = a_cluster_plan(
     kms_key_id="alias/staging",
@@ -103,8 +122,57 @@ COPY = {
     "CopyTags": "API: false is its default; tags of another account can't be read, `aws:` tags make it fail",
     "Tags": "API",
 }
+SNAPSHOT = a_snapshot_found()
+FINAL = "staging-orders-final-0123456789ab"
+EXPORT = SnapshotExport(
+    identifier="staging-orders-export-0123456789ab",
+    source_arn=SNAPSHOT.arn,
+    bucket="exports",
+    prefix="aurora-restore",
+    role_arn=f"arn:aws:iam::{ACCOUNT}:role/export",
+    kms_key_id=f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}",
+)
 WRITER = {"DBClusterIdentifier": "API: required", "TargetDBInstanceIdentifier": "API: who takes over"}
 DATA_API = {"ResourceArn": "CFN and TF: EnableHttpEndpoint after the change; ModifyDBCluster's is Serverless v1's"}
+DELETED_MEMBER = {
+    "DBInstanceIdentifier": "API: required",
+    "SkipFinalSnapshot": "CFN: true for a member of a cluster (DeleteHandler.java of aws-rds-dbinstance): it has none",
+}
+DELETED_WITHOUT = {
+    "DBClusterIdentifier": "API: required",
+    "SkipFinalSnapshot": "CFN and TF: true, and no name beside it; the API refuses one with the other",
+    "DeleteAutomatedBackups": "TF: always said; CFN: never. API: left out, RDS removes them with the cluster",
+}
+DELETED_WITH = DELETED_WITHOUT | {
+    "SkipFinalSnapshot": "CFN and TF: false, with the name of the snapshot; it is the API's default",
+    "FinalDBSnapshotIdentifier": "CFN and TF: only with SkipFinalSnapshot=false, where the API requires it",
+}
+UNPROTECTED = {
+    "DBClusterIdentifier": "API: required",
+    "DeletionProtection": "TF: false in a ModifyDBCluster of its own, when DeleteDBCluster has refused for it",
+    "ApplyImmediately": "CFN: always true; else a change waits for the maintenance window",
+}
+DELETED_SNAPSHOT = {"DBClusterSnapshotIdentifier": "API: required"}
+SHARED = {
+    "DBClusterSnapshotIdentifier": "TF, and API: required",
+    "AttributeName": "TF: restore. API: that lets the accounts copy or restore it",
+    "ValuesToAdd": "TF: the accounts",
+}
+UNSHARED = {name: why for name, why in SHARED.items() if name != "ValuesToAdd"} | {
+    "ValuesToRemove": "API: the accounts",
+}
+TAGGED = {
+    "ResourceName": "API: required, and an ARN",
+    "Tags": "API: required. CFN adds them so after each creation (Tagging.java)",
+}
+EXPORTED = {
+    "ExportTaskIdentifier": "TF, and API: required",
+    "SourceArn": "TF, and API: required",
+    "S3BucketName": "TF, and API: required",
+    "IamRoleArn": "TF, and API: required",
+    "KmsKeyId": "TF, and API: required. It encrypts what is exported",
+    "S3Prefix": "TF: where there is one",
+}
 
 
 def restore(aurora: Aurora, plan: ClusterPlan) -> None:
@@ -144,6 +212,60 @@ def data_api(aurora: Aurora, plan: ClusterPlan) -> None:
     aurora.enable_data_api(cluster)
 
 
+def member_deletion(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.delete_instance(some_instances(1)[0].identifier)
+
+
+def deletion(aurora: Aurora, final_snapshot: str | None, keep_backups: bool) -> None:
+    # RDS refuses while a member isn't being deleted.
+    aurora.delete_instance(some_instances(1)[0].identifier)
+    aurora.delete_cluster(TARGET, final_snapshot, keep_backups)
+
+
+def deletion_without_final_snapshot(aurora: Aurora, plan: ClusterPlan) -> None:
+    deletion(aurora, None, keep_backups=False)
+
+
+def deletion_with_final_snapshot(aurora: Aurora, plan: ClusterPlan) -> None:
+    deletion(aurora, FINAL, keep_backups=False)
+
+
+def deletion_that_keeps_backups(aurora: Aurora, plan: ClusterPlan) -> None:
+    deletion(aurora, None, keep_backups=True)
+
+
+def deletion_with_final_snapshot_that_keeps_backups(aurora: Aurora, plan: ClusterPlan) -> None:
+    deletion(aurora, FINAL, keep_backups=True)
+
+
+def protection_off(aurora: Aurora, plan: ClusterPlan) -> None:
+    SourceEnding(REGION).switch_deletion_protection_off(TARGET)
+
+
+def snapshot_deletion(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.delete_snapshot(SNAPSHOT.identifier)
+
+
+def owner() -> SourceOfOtherAccount:
+    return SourceOfOtherAccount(OWNER, REGION, client("rds", REGION), client("kms", REGION), lambda: None)
+
+
+def share(aurora: Aurora, plan: ClusterPlan) -> None:
+    owner().share(SNAPSHOT.arn, ACCOUNT)
+
+
+def unshare(aurora: Aurora, plan: ClusterPlan) -> None:
+    owner().unshare(SNAPSHOT.arn, ACCOUNT)
+
+
+def tagging(aurora: Aurora, plan: ClusterPlan) -> None:
+    SourceEnding(REGION).tag(SNAPSHOT.arn, {"team": "orders"})
+
+
+def export(aurora: Aurora, plan: ClusterPlan) -> None:
+    Exports(REGION).start(EXPORT)
+
+
 CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] = [
     ("RestoreDBClusterFromSnapshot", restore, RESTORE),
     ("ModifyDBCluster", first_change, FIRST_CHANGE),
@@ -156,6 +278,17 @@ CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] =
     ("CopyDBClusterSnapshot", copy, COPY),
     ("FailoverDBCluster", writer, WRITER),
     ("EnableHttpEndpoint", data_api, DATA_API),
+    ("DeleteDBInstance", member_deletion, DELETED_MEMBER),
+    ("DeleteDBCluster", deletion_without_final_snapshot, DELETED_WITHOUT),
+    ("DeleteDBCluster", deletion_with_final_snapshot, DELETED_WITH),
+    ("DeleteDBCluster", deletion_that_keeps_backups, DELETED_WITHOUT),
+    ("DeleteDBCluster", deletion_with_final_snapshot_that_keeps_backups, DELETED_WITH),
+    ("ModifyDBCluster", protection_off, UNPROTECTED),
+    ("DeleteDBClusterSnapshot", snapshot_deletion, DELETED_SNAPSHOT),
+    ("ModifyDBClusterSnapshotAttribute", share, SHARED),
+    ("ModifyDBClusterSnapshotAttribute", unshare, UNSHARED),
+    ("AddTagsToResource", tagging, TAGGED),
+    ("StartExportTask", export, EXPORTED),
 ]
 
 
@@ -163,7 +296,7 @@ CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] =
 def test_every_parameter_is_sent_as_awss_own_handlers_send_it(
     rds: FakeRds, operation: str, call: Callable[[Aurora, ClusterPlan], None], known: dict[str, str]
 ) -> None:
-    rds.add_snapshot("prod-orders-tuesday")
+    rds.add_snapshot(SNAPSHOT.identifier)
     rds.cluster_parameter_groups["tuned-cluster"] = rds.parameter_groups["tuned"] = "aurora-postgresql16"
     if operation != "RestoreDBClusterFromSnapshot":
         rds.add_cluster(TARGET, TagList=OWN_TAGS)
@@ -177,6 +310,96 @@ def test_what_is_sent_exists_in_the_api(rds: FakeRds) -> None:
     for operation, _, known in CALLS:
         members: Any = model.operation_model(operation).input_shape
         assert set(known) - {"SourceRegion"} <= set(members.members), operation
+
+
+# Where the value decides, and not only that there is one: what is gone, kept, or seen by others afterwards.
+VALUES: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, Any]]] = [
+    (
+        "DeleteDBInstance",
+        member_deletion,
+        {"DBInstanceIdentifier": some_instances(1)[0].identifier, "SkipFinalSnapshot": True},
+    ),
+    (
+        "DeleteDBCluster",
+        deletion_without_final_snapshot,
+        {"DBClusterIdentifier": TARGET, "SkipFinalSnapshot": True, "DeleteAutomatedBackups": True},
+    ),
+    (
+        "DeleteDBCluster",
+        deletion_with_final_snapshot,
+        {
+            "DBClusterIdentifier": TARGET,
+            "SkipFinalSnapshot": False,
+            "FinalDBSnapshotIdentifier": FINAL,
+            "DeleteAutomatedBackups": True,
+        },
+    ),
+    (
+        "DeleteDBCluster",
+        deletion_that_keeps_backups,
+        {"DBClusterIdentifier": TARGET, "SkipFinalSnapshot": True, "DeleteAutomatedBackups": False},
+    ),
+    (
+        "DeleteDBCluster",
+        deletion_with_final_snapshot_that_keeps_backups,
+        {
+            "DBClusterIdentifier": TARGET,
+            "SkipFinalSnapshot": False,
+            "FinalDBSnapshotIdentifier": FINAL,
+            "DeleteAutomatedBackups": False,
+        },
+    ),
+    (
+        "ModifyDBCluster",
+        protection_off,
+        {"DBClusterIdentifier": TARGET, "DeletionProtection": False, "ApplyImmediately": True},
+    ),
+    ("DeleteDBClusterSnapshot", snapshot_deletion, {"DBClusterSnapshotIdentifier": SNAPSHOT.identifier}),
+    (
+        "ModifyDBClusterSnapshotAttribute",
+        share,
+        {"DBClusterSnapshotIdentifier": SNAPSHOT.identifier, "AttributeName": "restore", "ValuesToAdd": [ACCOUNT]},
+    ),
+    (
+        "ModifyDBClusterSnapshotAttribute",
+        unshare,
+        {"DBClusterSnapshotIdentifier": SNAPSHOT.identifier, "AttributeName": "restore", "ValuesToRemove": [ACCOUNT]},
+    ),
+    ("AddTagsToResource", tagging, {"ResourceName": SNAPSHOT.arn, "Tags": [{"Key": "team", "Value": "orders"}]}),
+    (
+        "StartExportTask",
+        export,
+        {
+            "ExportTaskIdentifier": EXPORT.identifier,
+            "SourceArn": SNAPSHOT.arn,
+            "S3BucketName": "exports",
+            "S3Prefix": "aurora-restore",
+            "IamRoleArn": EXPORT.role_arn,
+            "KmsKeyId": EXPORT.kms_key_id,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("operation", "call", "sent"), VALUES, ids=[call.__name__ for _, call, _ in VALUES])
+def test_what_deletes_shares_and_exports_says_exactly_this(
+    rds: FakeRds, operation: str, call: Callable[[Aurora, ClusterPlan], None], sent: dict[str, Any]
+) -> None:
+    rds.add_snapshot(SNAPSHOT.identifier)
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    rds.add_instance(some_instances(1)[0].identifier, TARGET)
+    call(Aurora(REGION), EVERYTHING)
+    assert rds.asked(operation) == sent
+
+
+def test_every_call_that_changes_something_has_its_lines() -> None:
+    """Read from the code as the layer is: generously, so that a new call can't be overlooked."""
+    words = mentioned([*ROOT.glob("utils/**/*.py"), *ROOT.glob("lambda_functions/*/*.py")]).words
+    operations = botocore.session.get_session().get_service_model("rds").operation_names
+    called = {name for name in operations if method_name(name) in words}
+    assert called > {"DescribeDBClusters", "DescribeDBInstances"}
+    changing = {name for name in called if not name.startswith(("Describe", "List", "Download"))}
+    assert changing == {operation for operation, _, _ in CALLS}
 
 
 NEVER_AT_RESTORE = {
