@@ -125,7 +125,6 @@ check "checkov: template of the source's role" .venv-linters/bin/python -m scrip
 check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.run_checkov "$work/translated.json"
 check "secrets: none in the repository" .venv-linters/bin/python -m scripts.checks.run_secrets
 check "pytest: unit" "$bin/python" -m pytest -q tests/unit
-check "cold start against plain boto3" "$bin/python" tests/benchmarks/cold_start.py
 "$bin/python" -m scripts.checks.postgres_servers
 check "pytest: embedded AWS, database roles" in_memory "$bin/python" -m pytest -q tests/integration \
   "${whole_runs[@]/#/--ignore=}" --ignore=tests/integration/commands

@@ -62,7 +62,7 @@ def login_line(plan: ClusterPlan) -> str:
 
 def first_change_line(plan: ClusterPlan) -> str:
     """The master login, and what else a restore doesn't take: changed while the cluster has no instance."""
-    also = [f"{plan.backup_retention_days} days of backups"]
+    also = [f"{_count(plan.backup_retention_days, 'day')} of backups"]
     if plan.preferred_backup_window:
         also.append("the backup window")
     if plan.preferred_maintenance_window:

@@ -22,7 +22,14 @@ from msgspec import Struct
 from utils import metrics, settings
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
-from utils.errors import DuplicateRefused, MasterLoginRefused, RequestRefused, StepFailed, TemporaryFailure
+from utils.errors import (
+    CapacityShortage,
+    DuplicateRefused,
+    MasterLoginRefused,
+    RequestRefused,
+    StepFailed,
+    TemporaryFailure,
+)
 from utils.foreign_text import MAX_CAUSE, one_line, own_lines
 from utils.lock import TargetLock
 from utils.payloads import Run
@@ -31,6 +38,7 @@ from utils.state import OperationRecord, OperationState
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+OURS = (CapacityShortage, DuplicateRefused, MasterLoginRefused, RequestRefused, StepFailed, TemporaryFailure)
 log = Logger(service=metrics.SERVICE)
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
@@ -147,7 +155,7 @@ def _in_our_words(error: Exception) -> Exception:
     """An error of AWS's as one of the three that the state machine knows; one of ours no longer than it takes."""
     if isinstance(error, (ClientError, BotoCoreError)):
         return as_step_error(error)
-    ours = isinstance(error, (RequestRefused, DuplicateRefused, StepFailed, TemporaryFailure))
+    ours = isinstance(error, OURS)
     return type(error)(_cause(error)) if ours and _cause(error) != str(error) else error
 
 

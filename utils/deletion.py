@@ -24,7 +24,7 @@ from utils.state import OperationRecord
 def prove_restored(
     record: OperationRecord, target: Aurora, target_cluster_id: str, instances: Sequence[str] = ()
 ) -> None:
-    """Raise StepFailed unless the restored cluster is ours, is available, has let us in and has its roles.
+    """Raise StepFailed unless the restored cluster is ours, is available and has let us in.
 
     `instances` are those that the plan names: a cluster is `available` without any. Raises TemporaryFailure while
     Aurora is only at work on something (a backup, maintenance).
@@ -42,17 +42,22 @@ def prove_restored(
             f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {state}, so nothing may be "
             f"deleted for it. {so_far} Look at the restored cluster first: {_look_at(target_cluster_id, target)}"
         )
-    if unfinished := (record.users or {}).get("unfinished"):
-        raise StepFailed(
-            f"The restored cluster {target_cluster_id} isn't as the application needs it: {unfinished[0]}. So nothing "
-            "may be deleted for it. Nothing was deleted. Mend that in the restored cluster, then delete the source."
-        )
     if not cluster.is_available:
         raise TemporaryFailure(
             f"The restored cluster {target_cluster_id} is {cluster.status} at the moment; only an available one proves "
             f"that the restore is complete. {so_far}"
         )
     _prove_instances(target_cluster_id, instances, target, so_far)
+
+
+def _prove_complete(record: OperationRecord) -> None:
+    """Raise StepFailed where a database or a role was left out: the source may be the only place that still has it."""
+    if unfinished := (record.users or {}).get("unfinished"):
+        raise StepFailed(
+            f"The restored cluster lacks what its application needs: {unfinished[0].rstrip('.')}. "
+            f"So its source isn't deleted. {_deleted_so_far(record)} Fix that in the restored cluster, then resume: "
+            "its users are set up once more."
+        )
 
 
 def _prove_instances(target_cluster_id: str, planned: Sequence[str], target: Aurora, so_far: str) -> None:
@@ -87,6 +92,7 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
     Called right before the first call that changes something, and whenever the step is tried again or resumed. Each
     refusal begins with what is left of production by then.
     """
+    _prove_complete(record)
     cluster = source.cluster(deletion.cluster_identifier)
     if cluster is None:
         renamed = source.cluster_with_id(deletion.cluster_resource_id)
@@ -167,13 +173,13 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
     A cluster that somebody may rely on stays: once its users are set up, and all the more once the source's deletion
     began.
     """
+    cluster = target.cluster(target_cluster_id)
+    if cluster is None:
+        return None, "no cluster was made" if record.cluster_resource_id is None else f"{target_cluster_id} is gone"
     if record.source_deletion_at is not None:
         return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"
     if record.users_ready_at is not None:
         return None, "the restored cluster is complete and its users can log in"
-    cluster = target.cluster(target_cluster_id)
-    if cluster is None:
-        return None, "no cluster was made"
     if not cluster.belongs_to(record.operation_id):
         return None, f"{target_cluster_id} isn't tagged as this operation's"
     if record.cluster_resource_id not in (None, cluster.resource_id):

@@ -24,7 +24,9 @@ from utils.state import OperationRecord
 
 MAX_CAUSE = 8_000
 # The names under which steps of ours fail: their causes are our own sentences, line by line.
-OWN_ERRORS = frozenset({"RequestRefused", "StepFailed", "TemporaryFailure", "DuplicateRefused"})
+OWN_ERRORS = frozenset(
+    {"CapacityShortage", "DuplicateRefused", "MasterLoginRefused", "RequestRefused", "StepFailed", "TemporaryFailure"}
+)
 # A longer input is taken from the execution itself, so that the command stays whole.
 MAX_INPUT = 6_000
 

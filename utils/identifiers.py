@@ -11,8 +11,6 @@ import re
 
 MAX_IDENTIFIER = 63
 MAX_INSTANCES = 16
-# Instances are named after their cluster: "-16" has to fit behind it.
-MAX_TARGET_IDENTIFIER = MAX_IDENTIFIER - len(f"-{MAX_INSTANCES}")
 MAX_SNAPSHOT_IDENTIFIER = 255
 MAX_ROLE_BYTES = 63
 

@@ -76,8 +76,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     """What Restore Snapshot did last, and what Check Restore Status makes of it.
 
     `answer`: `advance` when the next action is due, `wait` while Aurora works, `done` when everything is settled. Then
-    `differences` says where RDS reports other settings than were asked for. `shortage` says what AWS had no room for
-    when it was last asked.
+    `differences` says where RDS reports other settings than were asked for.
     """
 
     answer: Literal["advance", "wait", "done"]
@@ -88,7 +87,6 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     settled_checks: int
     wait_seconds: int
     differences: list[str] = []
-    shortage: str | None = None
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):

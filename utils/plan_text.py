@@ -56,7 +56,7 @@ def not_taken_over_lines(plan: Plan) -> Iterator[str]:
     yield f"Not taken over from {plan.snapshot.cluster_identifier}:"
     yield from (f"  {sentence}" for sentence in plan.not_taken_over[:MAX_NOT_TAKEN_OVER])
     if (more := len(plan.not_taken_over) - MAX_NOT_TAKEN_OVER) > 0:
-        yield f"  and {more} more: see plan.not_taken_over in the execution's output"
+        yield f"  and {more} more: the plan in the execution's output lists them as not_taken_over"
 
 
 def _step_in_words(step: RouteStep, copy: SnapshotCopy) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from utils.identifiers import (
-    MAX_TARGET_IDENTIFIER,
+    MAX_IDENTIFIER,
     is_operation_id,
     parse_snapshot_arn,
     scheduled_operation_id,
@@ -62,7 +62,7 @@ def _naming_problems(request: RestoreRequest) -> Iterator[str]:
         yield f"source_cluster_id: {request.source_cluster_id!r} {why}. Give the source cluster's name as RDS shows it."
     if request.target_cluster_id is None:
         yield "target_cluster_id: missing. Name the cluster to create, or set the stack's TargetClusterId."
-    elif why := why_not_rds_name(request.target_cluster_id.replace("{date}", "20260101"), MAX_TARGET_IDENTIFIER):
+    elif why := why_not_rds_name(request.target_cluster_id.replace("{date}", "20260101"), MAX_IDENTIFIER):
         yield f"target_cluster_id: {request.target_cluster_id!r} {why}. Choose another name for the new cluster."
     if request.source_region is not None and not _REGION.fullmatch(request.source_region):
         yield f"source_region: {request.source_region!r} is no region's name. Give one such as us-east-1."

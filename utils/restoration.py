@@ -127,12 +127,14 @@ def _refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed) -> N
     found += [("instance", each) for each in observed.instances]
     for kind, each in found:
         name = each.identifier
-        if each.status == NO_ROOM_STATUS:
+        if kind == "instance" and each.status == NO_ROOM_STATUS:
             raise CapacityShortage(
-                f"AWS had no room for {kind} {name} ({each.status}). What exists is kept. Delete it, then resume this "
-                f"operation, which makes it anew: aws rds delete-db-instance --db-instance-identifier {name} "
-                f"--region {observed.region}"
+                f"AWS had no capacity for instance {name} ({each.status}). What exists is kept. Delete the instance, "
+                f"then resume this operation, which makes it anew: aws rds delete-db-instance --db-instance-identifier "
+                f"{name} --region {observed.region}"
             )
+        if kind == "instance" and each.is_being_deleted:
+            continue  # once it is gone it is missing, and made anew
         if each.is_broken:
             raise StepFailed(
                 f"{kind.capitalize()} {name} is {each.status} and won't become available. Look at its events: "
@@ -253,7 +255,6 @@ def after_action(
         action_at=now,
         settled_checks=0,
         wait_seconds=pause * unit,
-        shortage=refusal.why if refusal and refusal.shortage else None,
     )
 
 
@@ -281,9 +282,18 @@ def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord,
 
 
 def after_check(
-    situation: Situation, before: RestoreProgress, now: dt.datetime, unit: int, deadline_hours: int
+    situation: Situation,
+    before: RestoreProgress,
+    now: dt.datetime,
+    unit: int,
+    deadline_hours: int,
+    shortage: str | None = None,
 ) -> RestoreProgress:
-    """What Check Restore Status answers: advance, wait or done. Raises StepFailed once the deadline has passed."""
+    """Return what Check Restore Status answers: advance, wait or done.
+
+    Once the deadline has passed it raises CapacityShortage where AWS lacked capacity on the way (`shortage`), even if
+    it has some by now, and StepFailed otherwise.
+    """
     answer: Literal["advance", "wait", "done"]
     settled = before.settled_checks + 1 if situation.due is Action.NOTHING else 0
     elapsed = (now - before.action_at).total_seconds()
@@ -294,10 +304,10 @@ def after_check(
     else:
         answer = "wait"
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
-        if before.shortage:
+        if shortage:
             raise CapacityShortage(
-                f"After {deadline_hours} hours AWS still has no room: {before.shortage} What exists is kept, so that "
-                "this operation can be resumed. Resume it later, or start again with another class or other zones."
+                f"After {deadline_hours} hours the restore isn't done, for want of {shortage}. What exists is kept. "
+                "Resume this operation later, or start again with another class or other zones."
             )
         raise StepFailed(
             f"After {deadline_hours} hours the restore still waits for {situation.waiting_for}. "
@@ -311,5 +321,4 @@ def after_check(
         action_at=before.action_at,
         settled_checks=settled,
         wait_seconds=unit if settled else seconds_to_wait(elapsed, unit),
-        shortage=before.shortage if situation.due in (Action.CREATE_CLUSTER, Action.CREATE_INSTANCES) else None,
     )

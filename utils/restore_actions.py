@@ -4,32 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from utils.aurora_shapes import Cluster
 from utils.aurora_utils import Aurora, ClusterBusy, NoRoom
+from utils.aws import error_code
+from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.master_login import hand_over_master_password, reset_master_password
 from utils.plans import ClusterPlan, PlannedInstance
 from utils.restoration import Action, Refusal, Situation
 from utils.state import OperationRecord, OperationState, iso
+
+# What RDS answers where a zone or a class can't be had for the cluster, whatever its capacity.
+NOT_TO_BE_HAD_HERE = frozenset(
+    {"DBSubnetGroupDoesNotCoverEnoughAZs", "InvalidParameterCombination", "InvalidParameterValue", "InvalidSubnet"}
+)
 
 
 def take(
     situation: Situation, plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
 ) -> Refusal | None:
     """Take the action that is due. Return why RDS doesn't take it for now; None where it does, or nothing is due."""
+    lacking: str | None = None
     try:
         if situation.due is Action.CREATE_CLUSTER:
             remember_cluster(aurora.restore_cluster(plan, record.operation_id), state)
         elif situation.due is Action.CREATE_INSTANCES and situation.cluster is not None:
-            return _create_instances(situation, plan, situation.cluster, aurora, record)
+            lacking = _create_instances(situation, plan, situation.cluster, aurora, record)
         elif situation.cluster is not None:
             _change(situation.due, plan, situation.cluster, aurora, state, record)
     except ClusterBusy as busy:
-        return Refusal(why=str(busy))
-    except NoRoom as lacking:
-        return Refusal(why=f"room for cluster {plan.identifier} in {aurora.region} ({lacking})", shortage=True)
-    return None
+        return Refusal(why=one_line(str(busy), MAX_SENTENCE))
+    except NoRoom as refused:
+        lacking = f"capacity for cluster {plan.identifier} in {aurora.region} ({_said(refused)})"
+    if lacking is None:
+        return None
+    state.remember(shortage=lacking)
+    return Refusal(why=lacking, shortage=True)
 
 
 def remember_cluster(cluster: Cluster, state: OperationState) -> None:
@@ -45,8 +57,9 @@ def _change(
     elif due is Action.MODIFY_CLUSTER:
         reset_master_password(plan, cluster, aurora, state, record)
     elif due is Action.CHANGE_WRITER:
-        state.remember(writer_changed_at=iso(state.now))
+        # Asked for twice it is refused as busy: the instance leads by then, or is about to.
         aurora.change_writer(cluster, plan.instances[0].identifier)
+        state.remember(writer_changed_at=iso(state.now))
     elif due is Action.ENABLE_DATA_API:
         aurora.enable_data_api(cluster)
         state.remember(data_api_enabled_at=iso(state.now))
@@ -54,31 +67,55 @@ def _change(
 
 def _create_instances(
     situation: Situation, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, record: OperationRecord
-) -> Refusal | None:
-    """Ask for all that are missing. One that finds no room doesn't keep the others from being made."""
+) -> str | None:
+    """Ask for all that are missing. One that finds no capacity doesn't keep the others from being made."""
+    without_capacity: dict[tuple[str, str | None], str] = {}
     lacking = [
-        refused
+        instance.identifier
         for instance in situation.missing_instances
-        if (refused := _create_somewhere(instance, plan, cluster, aurora, record)) is not None
+        if not _create_somewhere(instance, plan, cluster, aurora, record, without_capacity)
     ]
-    return Refusal(why=" ".join(lacking), shortage=True) if lacking else None
+    if not lacking:
+        return None
+    classes = " or ".join(dict.fromkeys(db_instance_class for db_instance_class, _ in without_capacity))
+    zones = ", ".join(cluster.availability_zones) or aurora.region
+    why = "; ".join(dict.fromkeys(without_capacity.values()))
+    return one_line(f"capacity for {', '.join(lacking)} ({classes} in {zones}: {why})", MAX_SENTENCE)
 
 
 def _create_somewhere(
-    instance: PlannedInstance, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, record: OperationRecord
-) -> str | None:
-    """Create an instance as planned, else in another zone, else of another class. Return what there is no room for."""
-    refusals: dict[str, str] = {}
+    instance: PlannedInstance,
+    plan: ClusterPlan,
+    cluster: Cluster,
+    aurora: Aurora,
+    record: OperationRecord,
+    without_capacity: dict[tuple[str, str | None], str],
+) -> bool:
+    """Create an instance as planned, else in another zone, else of another class; return whether one was created.
+
+    What this call was refused already isn't asked for again. That another zone or class can't be had at all (it isn't
+    offered there, or the subnet group doesn't cover it) is no failure: only the planned one has to be possible.
+    """
     for candidate in candidates(instance, plan.alternative_instance_classes, cluster.availability_zones):
+        wanted = (candidate.db_instance_class, candidate.availability_zone)
+        if wanted in without_capacity:
+            continue
         try:
             aurora.create_instance(plan, candidate, record.operation_id)
-        except NoRoom as lacking:
-            refusals.setdefault(candidate.db_instance_class, str(lacking))
+        except NoRoom as refused:
+            without_capacity[wanted] = _said(refused)
+        except ClientError as refused:
+            if candidate == instance or error_code(refused) not in NOT_TO_BE_HAD_HERE:
+                raise
+            without_capacity[wanted] = _said(refused)
         else:
-            return None
-    zones = ", ".join(cluster.availability_zones) or aurora.region
-    why = " ".join(dict.fromkeys(refusals.values()))
-    return f"room for {instance.identifier} ({' or '.join(refusals)} in {zones}: {why})"
+            return True
+    return False
+
+
+def _said(refused: Exception) -> str:
+    """What AWS said, so that a text can go on after it."""
+    return one_line(str(refused), MAX_SENTENCE).rstrip(". ")
 
 
 def candidates(

@@ -56,7 +56,7 @@ def resume(request: RestoreRequest, given: Mapping[str, Any], record: OperationR
     target = Aurora(run.execution_id.split(":")[3])
     facts = _outdated_facts(record, plan, target)
     made = replace(record, **facts)
-    copy_needed = plan.copy_needed and made.cluster_resource_id is None
+    copy_needed = plan.copy is not None and made.cluster_resource_id is None
     if copy_needed:
         _refuse_broken_copy(record, target)
     refuse_if_any(_problems_since(made, plan, target, run))
@@ -169,10 +169,14 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         facts = {"clean_up_at": None} if ours else dict(NO_CLUSTER)
     if record.copy_clean_up_at is not None:
         facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
-    if record.password_version_id is not None and record.password_reset_at and record.login_proven_at is None:
+    if record.password_reset_at and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set once more.
         facts |= {"password_reset_at": None, "password_resets": 0}
-    return facts
+    if (record.users or {}).get("unfinished") and record.source_deletion_at is None:
+        # Somebody has fixed by now what was left out: the users are set up once more. They stay ready meanwhile, so
+        # that nothing cleans up a cluster on which people may rely.
+        facts["users"] = None
+    return facts | {"shortage": None}
 
 
 def _refuse_while_going(members: list[Any], plan: Plan, target: Aurora) -> None:
@@ -202,6 +206,11 @@ def _problems_since(record: OperationRecord, plan: Plan, target: Aurora, run: Ex
     if plan.export is not None:
         yield from destination_problems(plan.export, target.region)
     made = target.cluster(plan.target_cluster_id)
+    if record.cluster_resource_id is not None and (made is None or made.resource_id != record.cluster_resource_id):
+        yield (
+            f"operation_id: cluster {plan.target_cluster_id} ({record.cluster_resource_id}), which "
+            f"{plan.operation_id!r} made, was deleted or renamed since. {START_ANEW}"
+        )
     if record.cluster_resource_id is not None or (made is not None and made.belongs_to(plan.operation_id)):
         return
     copied = record.copied_snapshot_arn

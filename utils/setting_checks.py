@@ -24,6 +24,8 @@ _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8,17}", re.ASCII)
 MONITORING_INTERVALS = (0, 1, 5, 10, 15, 30, 60)
 _CERTIFICATE_AUTHORITY = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]{1,256}", re.ASCII)
+# With the wanted class and three zones that is sixteen calls of RDS in one step.
+MAX_ALTERNATIVES = 3
 _INSTANCE_CLASS = re.compile(r"db\.[a-z0-9-]+(\.[a-z0-9]+)?", re.ASCII)
 _ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+[a-z]|[a-z]{2}(-[a-z]+)+-\d+(-[a-z]+)+-\d+[a-z]", re.ASCII)
 
@@ -123,6 +125,12 @@ def missing_capacity(settings: Settings, classes: list[str]) -> Iterator[str]:
 
 
 def _list_problems(request: RestoreRequest) -> Iterator[str]:
+    alternatives = len(request.alternative_instance_classes or ())
+    if alternatives > MAX_ALTERNATIVES:
+        yield (
+            f"alternative_instance_classes: {alternatives} classes are more than one step can try in every zone. "
+            f"Give at most {MAX_ALTERNATIVES}."
+        )
     for alternative in request.alternative_instance_classes or ():
         if not _INSTANCE_CLASS.fullmatch(alternative):
             yield (

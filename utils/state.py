@@ -56,6 +56,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     port: int | None = None
     writer_changed_at: str | None = None
+    # What AWS had no capacity for when it was last asked.
+    shortage: str | None = None
     data_api_enabled_at: str | None = None
     differences: list[str] = []
     login_proven_at: str | None = None
@@ -94,6 +96,8 @@ NO_CLUSTER: dict[str, Any] = {
     "endpoint": None,
     "port": None,
     "writer_changed_at": None,
+    "shortage": None,
+    "locked_logins": [],
     "data_api_enabled_at": None,
     "differences": [],
     "login_proven_at": None,

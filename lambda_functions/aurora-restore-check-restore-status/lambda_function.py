@@ -15,7 +15,7 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     aurora = work.aurora()
     situation = assess(task.cluster, aurora, record, task.run.now)
     deadline_hours = settings.whole_number("RESTORE_DEADLINE_HOURS")
-    progress = after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours)
+    progress = after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours, record.shortage)
     if progress.answer != "done":
         return progress
     outcome = outcome_of(task.cluster, situation, record, aurora)

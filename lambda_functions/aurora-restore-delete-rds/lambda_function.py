@@ -3,13 +3,7 @@
 from utils import settings
 from utils.aurora_ending import SourceEnding
 from utils.common import Work, step
-from utils.deletion import (
-    delete_source_cluster,
-    delete_unfinished,
-    prove_restored,
-    prove_source,
-    prove_unfinished,
-)
+from utils.deletion import delete_source_cluster, delete_unfinished, prove_restored, prove_source, prove_unfinished
 from utils.deletion_watch import deletion_begun
 from utils.errors import StepFailed
 from utils.payloads import DeleteProgress, DeleteTask

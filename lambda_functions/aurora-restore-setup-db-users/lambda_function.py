@@ -6,13 +6,14 @@ from utils import settings
 from utils.application_logins import RoleNames
 from utils.application_secret import ApplicationSecret
 from utils.common import Work, step
-from utils.credentials import AdminSecret, ManagedSecret, MasterLogin
-from utils.errors import MasterLoginRefused, StepFailed, TemporaryFailure
+from utils.credentials import AdminSecret
+from utils.login_proof import master_login, prove_or_reset
 from utils.payloads import SetupUsersTask, UsersReady
 from utils.postgres import Server
-from utils.postgres_roles import prove_login, set_up_roles, shortened
-from utils.sqlstates import refuses_the_password
-from utils.state import OperationRecord, iso
+from utils.postgres_roles import set_up_roles, shortened
+from utils.state import iso
+
+MAX_REMEMBERED = 500  # names fit into the operation's state beside everything else
 
 
 @step("setup-db-users", SetupUsersTask)
@@ -26,7 +27,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     master = master_login(admin, record)
     server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
 
-    prove_or_reset(server, master, record, work)
+    prove_or_reset(server, master, record, work.state)
     if record.password_version_id is not None:
         admin.promote(record.password_version_id)
     work.state.remember(login_proven_at=iso(task.run.now))
@@ -40,7 +41,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         lock=task.inherited_logins == "lock",
         quarantine=task.quarantine,
         locked_before=record.locked_logins,
-        on_locked=lambda names: work.state.remember(locked_logins=shortened(names)),
+        on_locked=lambda names: work.state.remember(locked_logins=names[:MAX_REMEMBERED]),
     )
     users = UsersReady(
         endpoint=master.host,
@@ -57,26 +58,3 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
     return users
-
-
-def prove_or_reset(server: Server, master: MasterLogin, record: OperationRecord, work: Work) -> None:
-    """Prove the login. Where the server refuses the password, have RDS asked once more to set it.
-
-    RDS reports a change as applied that people have found not to be (aws/aws-cdk#20434).
-    """
-    try:
-        prove_login(server, master)
-    except TemporaryFailure as error:
-        if not refuses_the_password(str(error)) or record.password_resets != 1:
-            raise
-        work.state.remember(password_reset_at=None)
-        raise MasterLoginRefused(f"{error}. RDS is asked once more to set the master password.") from error
-
-
-def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:
-    """From the stack's secret or RDS's own. RDS can't be asked from within the VPC: the record says where."""
-    if record.password_version_id is not None:
-        return admin.staged(record.password_version_id)
-    if record.master_secret_arn and record.cluster_arn and record.endpoint and record.port:
-        return ManagedSecret(record.master_secret_arn).login(record.cluster_arn, record.endpoint, record.port)
-    raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")

@@ -21,7 +21,11 @@ ACCEPTED = {
         r"|(policies|roles)/SnapshotCheckRole\.(snapshot-check|states)\..*"
     ),
     # Lambda's documentation asks for exactly these for a function in a VPC: its network interfaces don't exist before.
-    "RESOURCE_STAR": r"(policies/SetupDbUsersRole\..*|roles/SetupDbUsersRole\.ec2\..*)",
+    # Which resource RDS checks for DescribeDBClusterAutomatedBackups isn't verified; it only reads.
+    "RESOURCE_STAR": (
+        r"(policies/SetupDbUsersRole\..*|roles/SetupDbUsersRole\.ec2\..*"
+        r"|policies/DeleteRdsRole\..*|roles/(DeleteRds|SnapshotCheck)Role\.rds\..*)"
+    ),
 }
 # Actions that are newer than parliament's own list of them; botocore's model has the calls.
 NEWER_THAN_ITS_LIST = frozenset({"rds:DescribeDBMajorEngineVersions"})

@@ -71,6 +71,9 @@ class Stats:
         return list(itertools.takewhile(lambda call: call is not mark, reversed(self.calls)))[::-1]
 
 
+LONGEST_TEMPORARY_PATH = 60
+
+
 class LocalAws:
     """A running AWS. Close it, or use it as a context manager: nothing that it started or wrote outlives it."""
 
@@ -245,7 +248,9 @@ def _shut_down(server: BaseWSGIServer) -> None:
 def _scratch_directory() -> Iterator[pathlib.Path]:
     """A directory that is removed at the end, by a process that outlives this one if this one is killed."""
     try:
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-"))
+        # What lives here has limits of its own: RdsCaBundlePath is part of a version's description.
+        too_long = len(tempfile.gettempdir()) > LONGEST_TEMPORARY_PATH and pathlib.Path("/tmp").is_dir()  # noqa: S108
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-", dir="/tmp" if too_long else None))  # noqa: S108
     except OSError as error:
         raise CannotStart(f"No temporary directory can be made ({error}). Name another place with TMPDIR.") from error
     heir = subprocess.Popen(

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from utils.identifiers import (
     MAX_IDENTIFIER,
     MAX_INSTANCES,
-    MAX_TARGET_IDENTIFIER,
     instance_name,
     is_operation_id,
     name_for,
@@ -54,9 +53,7 @@ def test_a_name_against_rdss_rule_is_explained(name: str) -> None:
     assert "letters, digits and single hyphens" in (why_not_rds_name(name) or "")
 
 
-@given(
-    valid_names.filter(lambda name: len(name) <= MAX_TARGET_IDENTIFIER), st.integers(1, MAX_INSTANCES), operation_ids
-)
+@given(valid_names.filter(lambda name: len(name) <= MAX_IDENTIFIER), st.integers(1, MAX_INSTANCES), operation_ids)
 def test_every_instance_of_a_target_gets_a_name_that_rds_takes(cluster: str, number: int, operation_id: str) -> None:
     name = instance_name(cluster, number, operation_id)
     assert why_not_rds_name(name) is None

@@ -338,7 +338,7 @@ def test_a_message_lists_a_score_and_counts_the_rest() -> None:
     lines = list(not_taken_over_lines(plan))
     assert len(lines) == MAX_NOT_TAKEN_OVER + 2
     assert lines[0] == f"Not taken over from {SOURCE}:"
-    assert lines[-1] == "  and 10 more: see plan.not_taken_over in the execution's output"
+    assert lines[-1] == "  and 10 more: the plan in the execution's output lists them as not_taken_over"
     assert list(not_taken_over_lines(a_plan())) == []
 
 

@@ -328,8 +328,17 @@ def test_a_broken_instance_stops_the_restore(rds: FakeRds, members: dict[str, An
 
 def test_an_instance_that_found_no_room_keeps_what_exists(rds: FakeRds, members: dict[str, Any]) -> None:
     rds.instances[FIRST_READER]["DBInstanceStatus"] = "insufficient-capacity"
-    with pytest.raises(CapacityShortage, match=rf"no room for instance {FIRST_READER}.* What exists is kept"):
+    with pytest.raises(CapacityShortage, match=rf"no capacity for instance {FIRST_READER}.* What exists is kept"):
         situation(ours(members, **PASSWORD_RESET))
+
+
+def test_an_instance_that_is_going_is_waited_for_and_made_anew(rds: FakeRds, members: dict[str, Any]) -> None:
+    """Such as one that found no capacity: a resumed run may begin before it is gone."""
+    rds.instances[FIRST_READER]["DBInstanceStatus"] = "deleting"
+    record = ours(members, **PASSWORD_RESET)
+    assert situation(record).waiting_for == f"instance {FIRST_READER} (deleting)"
+    del rds.instances[FIRST_READER]
+    assert situation(record).due is Action.CREATE_INSTANCES
 
 
 def test_a_cluster_that_somebody_deleted_is_not_restored_again(rds: FakeRds) -> None:
@@ -414,25 +423,20 @@ def test_past_its_deadline_a_restore_fails_and_says_what_it_waited_for(due: Acti
     assert "RestoreDeadlineHours" in str(failed.value)
 
 
-def test_past_its_deadline_a_shortage_keeps_what_exists() -> None:
-    short = progress(shortage="room for staging-orders-1 (db.r6g.large in us-east-1a: none)")
-    with pytest.raises(CapacityShortage, match=r"no room: room for staging-orders-1 .* What exists is kept"):
-        check(Action.CREATE_INSTANCES, short, minutes=61, deadline_hours=1)
-
-
-def test_a_shortage_is_over_once_the_instances_are_there() -> None:
-    short = progress(shortage="room for staging-orders-1")
-    assert check(Action.CREATE_INSTANCES, short).shortage == "room for staging-orders-1"
-    assert check(Action.WAIT, short).shortage is None
+@pytest.mark.parametrize("due", [Action.CREATE_INSTANCES, Action.WAIT])
+def test_past_its_deadline_a_shortage_keeps_what_exists_even_once_it_is_over(due: Action) -> None:
+    now = Situation(due=due, waiting_for="something")
+    late = NOW + dt.timedelta(minutes=61)
+    with pytest.raises(CapacityShortage, match=r"for want of capacity for staging-orders-1\. What exists is kept\."):
+        after_check(now, progress(), late, UNIT, 1, "capacity for staging-orders-1")
 
 
 def test_what_rds_refuses_for_now_is_waited_for_and_due_again() -> None:
     due = Situation(due=Action.CREATE_INSTANCES, waiting_for="it")
     busy = after_action(due, a_record(), NOW, UNIT, Refusal(why="cluster staging-orders, which is busy"))
     assert (busy.answer, busy.waiting_for, busy.wait_seconds) == ("wait", "cluster staging-orders, which is busy", UNIT)
-    assert busy.shortage is None
-    short = after_action(due, a_record(), NOW, UNIT, Refusal(why="room for it", shortage=True))
-    assert (short.waiting_for, short.wait_seconds, short.shortage) == ("room for it", 5 * UNIT, "room for it")
+    short = after_action(due, a_record(), NOW, UNIT, Refusal(why="capacity for it", shortage=True))
+    assert (short.waiting_for, short.wait_seconds) == ("capacity for it", 5 * UNIT)
 
 
 def test_a_restore_that_is_done_has_no_deadline() -> None:

@@ -215,9 +215,28 @@ def test_without_room_in_a_zone_the_others_are_tried_then_the_other_classes(rds:
     assert "db_instance_class: asked for db.r6g.large, RDS reports db.r7g.large" in record().differences[0]
 
 
+def test_another_zone_or_class_that_cant_be_had_is_passed_over(rds: FakeRds, clock: Clock) -> None:
+    plan = replace(PLAN, alternative_instance_classes=["db.r7g.large"], instances=PLAN.instances[:1])
+    act(clock, plan)
+    rds.clusters[TARGET]["AvailabilityZones"] = ["us-east-1e"]
+    rds.refuse("CreateDBInstance", "InsufficientDBInstanceCapacity", "Please try again later.")
+    rds.refuse("CreateDBInstance", "InvalidParameterCombination", "The subnet group doesn't cover it.")
+    restore(clock, plan)
+    assert rds.instances[plan.instances[0].identifier]["DBInstanceClass"] == "db.r7g.large"
+
+
+def test_the_planned_class_that_cant_be_had_at_all_stops_the_restore(rds: FakeRds, clock: Clock) -> None:
+    rds.refuse("CreateDBInstance", "InvalidParameterCombination", "No such class.")
+    with pytest.raises(StepFailed, match="No such class"):
+        restore(clock)
+
+
 def test_without_any_room_the_restore_waits_and_at_its_deadline_keeps_what_exists(rds: FakeRds, clock: Clock) -> None:
     rds.refuse("CreateDBInstance", "InsufficientDBInstanceCapacity", "Please try again later.", times=10_000)
-    with pytest.raises(CapacityShortage, match=r"no room: room for .*db.r6g.large.*Please try again later.*is kept"):
+    with pytest.raises(
+        CapacityShortage,
+        match=r"for want of capacity for .*db.r6g.large.*Please try again later\). What exists is kept",
+    ):
         restore(clock)
     assert list(rds.clusters) == [TARGET]
 

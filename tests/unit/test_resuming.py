@@ -272,14 +272,31 @@ def test_a_broken_copy_that_was_kept_has_to_go_first(machine: FakeMachine, rds: 
         check(again())
 
 
-def test_a_cluster_that_somebody_else_deleted_fails_the_run(machine: FakeMachine, rds: FakeRds) -> None:
+def test_a_cluster_that_somebody_else_deleted_is_no_reason_to_go_on(machine: FakeMachine, rds: FakeRds) -> None:
     made(rds, failed(machine))
     del rds.clusters[TARGET]
-    check(again())
-    run = a_run(execution_id=OTHER_EXECUTION, now=LATER)
-    with pytest.raises(StepFailed, match="was deleted by somebody else"):
-        restore(RestoreTask(run=run, cluster=a_plan().cluster))
+    with pytest.raises(RequestRefused, match=r"was deleted or renamed since.*leave operation_id out"):
+        check(again())
     assert rds.changes() == []
+
+
+def test_users_of_which_one_was_left_out_are_set_up_once_more(machine: FakeMachine, rds: FakeRds) -> None:
+    """And nothing cleans the cluster up meanwhile: people may rely on it."""
+    state = failed(machine)
+    made(rds, state)
+    state.remember(users={"unfinished": ["'orders_app' was not set up"]}, users_ready_at="2026-03-10T04:00:00.000Z")
+    check(again())
+    found = state.recall()
+    assert found is not None
+    assert found.users is None
+    assert found.users_ready_at is not None
+
+
+def test_a_copy_that_a_resumed_runs_clean_up_took_is_made_anew(machine: FakeMachine, rds: FakeRds) -> None:
+    """The resumed run needed none, since its cluster was there; the next one does."""
+    failed(machine, a_plan(copy=a_copy(), copy_needed=False))
+    plan = check(again())
+    assert plan["copy_needed"] is True
 
 
 # What is known of it is written down at once, and read as it is

@@ -18,6 +18,7 @@ from utils.request import read_request
         ("serverless_v2_seconds_until_auto_pause", 86401, "from 300 to 86400"),
         ("availability_zones", ["us-east-1"], "Give zones such as us-east-1a"),
         ("alternative_instance_classes", ["r7g.large"], "Give classes such as db.r7g.large"),
+        ("alternative_instance_classes", [f"db.r{n}g.large" for n in range(4)], "Give at most 3"),
         ("availability_zones", [], "leave it out to let RDS choose"),
         ("enabled_cloudwatch_logs_exports", ["audit"], "Give some of postgresql, instance, iam-db-auth-error"),
         ("enabled_cloudwatch_logs_exports", ["instance", "instance"], "Name each once"),

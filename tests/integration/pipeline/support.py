@@ -19,6 +19,7 @@ from scripts.local_run.calls import READING
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production
 from scripts.local_run.stage import REGION, Stage
+from utils.identifiers import name_for
 
 numbers = itertools.count(1)
 Found = TypeVar("Found")
@@ -129,6 +130,11 @@ class Pipeline:
     def snapshots(self, region: str = REGION) -> set[str]:
         found = self.rds(region).describe_db_cluster_snapshots()["DBClusterSnapshots"]
         return {each["DBClusterSnapshotIdentifier"] for each in found}
+
+    def copies_of(self, operation_id: str) -> list[str]:
+        """The copies that an operation has made here; other operations may have been told to keep theirs."""
+        ending = name_for("copy", "x", operation_id).removeprefix("x")
+        return [name for name in self.snapshots() if name.endswith(ending)]
 
     def automated_snapshots(self) -> set[str]:
         found = self.rds().describe_db_cluster_snapshots(SnapshotType="automated")["DBClusterSnapshots"]

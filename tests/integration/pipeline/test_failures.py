@@ -23,7 +23,7 @@ def test_a_failed_copy_stops_the_restore_and_is_taken_away(
     assert "failed and won't become available" in run.reason
     assert "Restore Snapshot" not in run.states()
     assert pipeline.cluster(target) is None
-    assert not any("-copy-" in name for name in pipeline.snapshots())
+    assert pipeline.copies_of(run.operation_id) == []
     (message,) = run.messages
     assert "at check-copy-status" in message["subject"]
 

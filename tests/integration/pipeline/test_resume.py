@@ -62,7 +62,7 @@ def test_a_run_that_failed_is_resumed_with_what_it_has_made(
     (message,) = second.messages
     assert "Resumed    " in message["message"]
     assert ("snapshot-check", "resumed") in pipeline.audit(first.operation_id)
-    assert not any("-copy-" in name for name in pipeline.snapshots())
+    assert pipeline.copies_of(first.operation_id) == []
     found = pipeline.state(first.operation_id)
     assert found is not None
     assert (found["status"]["S"], found["execution_id"]["S"]) == ("succeeded", second.execution_arn)
@@ -94,7 +94,7 @@ def test_a_run_that_was_stopped_by_hand_is_resumed_where_it_was(
     second = ended(pipeline.run({**request, "operation_id": first.operation_id}), "SUCCEEDED")
     assert second.changes.count("RestoreDBClusterFromSnapshot") <= 1
     assert pipeline.cluster(target) is not None
-    assert not any("-copy-" in name for name in pipeline.snapshots())
+    assert pipeline.copies_of(first.operation_id) == []
 
 
 def test_a_run_that_fails_again_can_be_resumed_again(pipeline: Pipeline, target: str) -> None:

@@ -1,0 +1,37 @@
+"""The master login of the restored cluster, and the proof that it opens it."""
+
+from __future__ import annotations
+
+from utils.credentials import AdminSecret, ManagedSecret, MasterLogin
+from utils.errors import MasterLoginRefused, StepFailed, TemporaryFailure
+from utils.postgres import Server
+from utils.postgres_roles import prove_login
+from utils.sqlstates import refuses_the_password
+from utils.state import OperationRecord, OperationState
+
+
+def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:
+    """Return the login from the stack's secret or RDS's own.
+
+    RDS can't be asked from within the VPC: the record says where the cluster is.
+    """
+    if record.password_version_id is not None:
+        return admin.staged(record.password_version_id)
+    if record.master_secret_arn and record.cluster_arn and record.endpoint and record.port:
+        return ManagedSecret(record.master_secret_arn).login(record.cluster_arn, record.endpoint, record.port)
+    raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")
+
+
+def prove_or_reset(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
+    """Prove the login. Where the server refuses the password, have RDS asked once more to set it.
+
+    RDS reports a change as applied that people have found not to be (aws/aws-cdk#20434). Raises MasterLoginRefused the
+    first time, and TemporaryFailure while the server lets nobody in or has refused the second one as well.
+    """
+    try:
+        prove_login(server, master)
+    except TemporaryFailure as error:
+        if not refuses_the_password(str(error)) or record.password_resets != 1:
+            raise
+        state.remember(password_reset_at=None)
+        raise MasterLoginRefused(f"{error}. RDS is asked once more to set the master password.") from error
