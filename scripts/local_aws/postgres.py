@@ -209,7 +209,7 @@ class Servers:
         self.binaries = PostgresBinaries(directory)
         self.password = secrets.token_hex(16)
         self.setup = Setup(self.binaries, directory, self.password)
-        self.authority = Authority(directory / "rds-ca.pem")
+        self.authority = Authority(directory / "ca.pem")
         self.access_rules = directory / "pg_hba.conf"
         refused = _TOKEN_RULES if self.binaries.version <= _TOKEN_RULES_UNTIL else ""
         self.access_rules.write_text(refused + _ACCESS_RULES)

@@ -71,7 +71,8 @@ class Stats:
         return list(itertools.takewhile(lambda call: call is not mark, reversed(self.calls)))[::-1]
 
 
-LONGEST_TEMPORARY_PATH = 60
+LONGEST_TEMPORARY_PATH = 66
+"""The path of the certificates in it has to fit into the template's RdsCaBundlePath, which takes 100 characters."""
 
 
 class LocalAws:
@@ -247,10 +248,14 @@ def _shut_down(server: BaseWSGIServer) -> None:
 @contextlib.contextmanager
 def _scratch_directory() -> Iterator[pathlib.Path]:
     """A directory that is removed at the end, by a process that outlives this one if this one is killed."""
+    place = tempfile.gettempdir()
+    if len(place) > LONGEST_TEMPORARY_PATH:
+        raise CannotStart(
+            f"The path of the temporary directory {place} has {len(place)} characters, and {LONGEST_TEMPORARY_PATH} fit. "
+            "Name a shorter one with TMPDIR."
+        )
     try:
-        # What lives here has limits of its own: RdsCaBundlePath is part of a version's description.
-        too_long = len(tempfile.gettempdir()) > LONGEST_TEMPORARY_PATH and pathlib.Path("/tmp").is_dir()  # noqa: S108
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-", dir="/tmp" if too_long else None))  # noqa: S108
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-"))
     except OSError as error:
         raise CannotStart(f"No temporary directory can be made ({error}). Name another place with TMPDIR.") from error
     heir = subprocess.Popen(

@@ -132,6 +132,16 @@ def test_a_disk_that_becomes_full_in_the_middle_is_named(tmp_path: pathlib.Path)
     assert f"It can't start: {tmp_path} is full (0 MiB free). Make room there" in done.stderr.splitlines()[-1]
 
 
+def test_a_temporary_directory_with_too_long_a_path_is_named(tmp_path: pathlib.Path) -> None:
+    far = tmp_path / ("far" * 20)
+    far.mkdir()
+    with running(far) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"The path of the temporary directory {far} has {len(str(far))} characters" in errors
+    assert list(far.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -71,7 +71,7 @@ def home(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_nothing_that_is_set_for_other_work_stops_a_restore(home: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    scratch = tmp_path / "scratch"
+    scratch = tmp_path / "s"
     scratch.mkdir()
     everything = {name: value.format(home=home) for each in SETTINGS.values() for name, value in each.items()}
     with running(scratch, "--json", more={"HOME": str(home)} | everything) as process:

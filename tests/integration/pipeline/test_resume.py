@@ -138,7 +138,7 @@ def test_a_cluster_that_somebody_deleted_in_between_isnt_made_again(pipeline: Pi
     first = ended(pipeline.run({"target_cluster_id": target, "on_failure": "keep"}))
     pipeline.remove(target)
     second = ended(pipeline.run({"operation_id": first.operation_id}))
-    assert "was deleted by somebody else" in second.reason
+    assert "was deleted or renamed since" in second.reason
     assert second.changes == []
 
 
