@@ -251,7 +251,7 @@ def _scratch_directory() -> Iterator[pathlib.Path]:
     place = tempfile.gettempdir()
     if len(place) > LONGEST_TEMPORARY_PATH:
         raise CannotStart(
-            f"The path of the temporary directory {place} has {len(place)} characters, and {LONGEST_TEMPORARY_PATH} fit. "
+            f"The path of the temporary directory {place} has {len(place)} characters; {LONGEST_TEMPORARY_PATH} fit. "
             "Name a shorter one with TMPDIR."
         )
     try:
