@@ -50,11 +50,6 @@ def deletion_problems(
         )
     elif (why := why_not_deletable(cluster, source)) is not None:
         yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."
-    if source.access != "own":
-        yield (
-            f"delete_source: {name!r} is in account {source.account_id}, and only a source of the stack's own account "
-            "is ever deleted. Drop delete_source, and delete the cluster there."
-        )
     if request.delete_automated_backups and snapshot.kind == "automated":
         yield (
             f"delete_automated_backups: the snapshot that is restored, {snapshot.identifier!r}, is one of them, and "
