@@ -217,6 +217,11 @@ class Instance(Tagged, frozen=True, kw_only=True):
         return self.is_available or self.status in SETTLING_INSTANCE
 
     @property
+    def lacks_capacity(self) -> bool:
+        """AWS had no capacity for it when it was to be made (Aurora User Guide, "Viewing DB instance status")."""
+        return self.status == "insufficient-capacity"
+
+    @property
     def is_settled(self) -> bool:
         """Nothing is under way any more, neither in its status nor in its parameter groups."""
         return self.is_available and not self.settings.parameters_applying

@@ -252,7 +252,9 @@ def _giving_up_lines(
         if remains.cluster.deletion_protection:
             unprotected = f"--db-cluster-identifier {name} --no-deletion-protection --apply-immediately"
             yield f"aws rds modify-db-cluster {unprotected} {here}"
-        for member in remains.cluster.member_identifiers:
+        # RDS refuses to delete what is being deleted (InvalidDBInstanceState).
+        going = {each.identifier for each in remains.members if each.is_being_deleted}
+        for member in (each for each in remains.cluster.member_identifiers if each not in going):
             yield f"aws rds delete-db-instance --db-instance-identifier {member} {here}"
         yield f"aws rds delete-db-cluster --db-cluster-identifier {name} --skip-final-snapshot {here}"
         yield f"aws rds wait db-cluster-deleted --db-cluster-identifier {name} {here}"

@@ -25,8 +25,9 @@ def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:
 def prove_or_reset(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
     """Prove the login. Where the server refuses the password, have RDS asked once more to set it.
 
-    RDS reports a change as applied that people have found not to be (aws/aws-cdk#20434). Raises MasterLoginRefused the
-    first time, and TemporaryFailure while the server lets nobody in or has refused the second one as well.
+    That a password set without an instance is in force rests on CloudFormation's handler; an older report saw one that
+    wasn't (aws/aws-cdk#20434), so it is asked for twice before the run fails. Raises MasterLoginRefused the first time,
+    and TemporaryFailure while the server lets nobody in or has refused the second one as well.
     """
     try:
         prove_login(server, master)

@@ -27,7 +27,6 @@ from utils.waiting import seconds_to_wait
 SETTLED_CHECKS = 2
 # How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
-NO_ROOM_STATUS = "insufficient-capacity"
 # In units: capacity comes back when somebody else gives some up, which is nothing to ask about every minute.
 PAUSE_FOR_ROOM = 5
 
@@ -123,18 +122,18 @@ def _wait(cluster: Cluster, waiting_for: str) -> Situation:
 
 
 def _refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed) -> None:
-    found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster)]
-    found += [("instance", each) for each in observed.instances]
+    for instance in observed.instances:
+        if instance.lacks_capacity:
+            raise CapacityShortage(
+                f"AWS had no capacity for instance {instance.identifier} ({instance.status}). What exists is kept. "
+                "Delete the instance, then resume this operation, which makes it anew: aws rds delete-db-instance "
+                f"--db-instance-identifier {instance.identifier} --region {observed.region}"
+            )
+    # An instance that is being deleted isn't broken for good: once it is gone it is missing, and made anew.
+    staying = [each for each in observed.instances if not each.is_being_deleted]
+    found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in staying)]
     for kind, each in found:
         name = each.identifier
-        if kind == "instance" and each.status == NO_ROOM_STATUS:
-            raise CapacityShortage(
-                f"AWS had no capacity for instance {name} ({each.status}). What exists is kept. Delete the instance, "
-                f"then resume this operation, which makes it anew: aws rds delete-db-instance --db-instance-identifier "
-                f"{name} --region {observed.region}"
-            )
-        if kind == "instance" and each.is_being_deleted:
-            continue  # once it is gone it is missing, and made anew
         if each.is_broken:
             raise StepFailed(
                 f"{kind.capitalize()} {name} is {each.status} and won't become available. Look at its events: "

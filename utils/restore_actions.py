@@ -16,7 +16,8 @@ from utils.plans import ClusterPlan, PlannedInstance
 from utils.restoration import Action, Refusal, Situation
 from utils.state import OperationRecord, OperationState, iso
 
-# What RDS answers where a zone or a class can't be had for the cluster, whatever its capacity.
+# What RDS answers where a zone or a class can't be had for the cluster, whatever its capacity: two are declared for
+# CreateDBInstance (botocore's model), the others are what it says of combinations and values that it doesn't take.
 NOT_TO_BE_HAD_HERE = frozenset(
     {"DBSubnetGroupDoesNotCoverEnoughAZs", "InvalidParameterCombination", "InvalidParameterValue", "InvalidSubnet"}
 )

@@ -267,6 +267,17 @@ def test_rule_7_what_exists_is_named_with_the_commands_that_delete_it(rds: FakeR
     ]
 
 
+def test_rule_7_no_command_deletes_an_instance_that_is_being_deleted_already(rds: FakeRds) -> None:
+    """RDS refuses that."""
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    rds.add_instance("going", TARGET, DBInstanceStatus="deleting")
+    rds.add_instance("staying", TARGET)
+    aurora = Aurora(REGION)
+    body = failure(remains=Remains(cluster=aurora.cluster(TARGET), members=aurora.instances_of(TARGET))).body
+    assert "delete-db-instance --db-instance-identifier staying" in body
+    assert "delete-db-instance --db-instance-identifier going" not in body
+
+
 def test_rule_9_a_cluster_that_productions_password_may_open_is_told_as_such(rds: FakeRds) -> None:
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
     remains = Remains(cluster=Aurora(REGION).cluster(TARGET))

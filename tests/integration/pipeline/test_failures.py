@@ -103,7 +103,7 @@ def test_what_was_made_is_kept_when_that_is_asked_for(pipeline: Pipeline, target
 
 
 def test_a_password_that_rds_lost_is_set_once_more(pipeline: Pipeline, target: str) -> None:
-    """It was called applied before there was an instance, and wasn't (aws/aws-cdk#20434)."""
+    """Nobody has seen RDS call one applied that isn't; one that didn't come into force has been (aws/aws-cdk#20434)."""
     pipeline.aws.faults.add(lifecycle="reset-master-password", status="lost")
     run = pipeline.run({"target_cluster_id": target})
     assert run.status == "SUCCEEDED", run.reason
