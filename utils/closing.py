@@ -17,7 +17,7 @@ from utils.aws import as_step_error
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.failure_text import MAX_CAUSE, Remains, as_asked, cause_lines
 from utils.foreign_text import one_line
-from utils.identifiers import is_operation_id, scheduled_operation_id
+from utils.identifiers import SCHEDULED_PREFIX, is_operation_id, scheduled_operation_id
 from utils.lock import TargetLock
 from utils.notifications import execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
@@ -226,12 +226,10 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
         if record is not None and run.execution_id in (record.execution_id, *record.earlier_executions):
             return OperationEnd(task, state, record)
         named = named or record
-    # Refused before it became an operation. What was refused of a schedule's is known by its moment all the same.
-    state = OperationState([*scheduled, own_name][0], run.execution_id, run.now)
-    if scheduled and state.recall() is not None:
-        state = OperationState(own_name, run.execution_id, run.now)
-    # Another operation may bear this execution's name; none has a # in its id.
-    if state.recall() is not None:
+    # Refused before it became an operation: that takes neither a schedule's moment nor another operation's name. No
+    # operation has a # in its id.
+    state = OperationState(own_name, run.execution_id, run.now)
+    if own_name.startswith(SCHEDULED_PREFIX) or state.recall() is not None:
         state = OperationState(f"execution#{own_name}", run.execution_id, run.now)
     return OperationEnd(task, state, state.recall(), named)
 

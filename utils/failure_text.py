@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from utils.aurora_shapes import Cluster, Instance, Snapshot
 from utils.foreign_text import listed, one_line, own_lines
+from utils.identifiers import scheduled_operation_id
 from utils.payloads import ExecutionError
 from utils.plans import RouteStep, SourceDeletion
 from utils.redaction import without_secrets
@@ -34,6 +35,8 @@ MAX_INPUT = 6_000
 START_ANEW = "To start a new operation instead, leave operation_id out."
 # Said by one whose snapshot is gone. Then the next command takes another one.
 TAKE_ANOTHER = "Start a new operation from another snapshot."
+# Said of a schedule's second event when the first one's run hasn't done its work. Then the next command resumes that.
+RESUME_THE_EARLIER = "Resume that operation, or start a new one without scheduled_at."
 
 
 class Remains(Struct, frozen=True, kw_only=True):
@@ -163,10 +166,16 @@ def next_lines(
     """Return what to do next. `asked_before` is what an operation was asked for that this request could not resume."""
     here = f"--region {execution_id.split(':')[3]}"
     repeated = without_secrets(request) if isinstance(request, dict) else {}
-    # A start by hand isn't the schedule's, and its id is still free.
-    repeated.pop("scheduled_at", None)
+    # A start by hand isn't the schedule's.
+    moment = repeated.pop("scheduled_at", None)
     if error.error == "RequestRefused":
         said = " ".join(cause_lines(error))
+        if RESUME_THE_EARLIER in said and isinstance(moment, str):
+            yield "Nothing was created, changed or deleted by this execution. Fix what the message of the earlier one"
+            yield "says, then resume the operation, unless somebody has done so by now:"
+            earlier = str(scheduled_operation_id(moment))
+            yield from _resume(execution_id, _shown_whole(repeated, request), earlier, here)
+            return
         yield "Correct the input as said above. Nothing was created, changed or deleted. Then start again:"
         if START_ANEW in said or TAKE_ANOTHER in said:
             repeated = _anew({**asked_before, **repeated})
@@ -189,9 +198,7 @@ def next_lines(
         yield "cluster may be the only one left, so nothing here tells you to delete it."
     else:
         yield "Fix the cause, then resume this operation: it goes on with what it has made."
-    # What may not be shown is left out: it is the operation's own then, and *** would be refused as another value.
-    shown_whole = {name: value for name, value in repeated.items() if value == request[name]}
-    yield from _resume(execution_id, shown_whole, record, here)
+    yield from _resume(execution_id, _shown_whole(repeated, request), record.operation_id, here)
     if remains.cluster is not None:
         yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier} {here}"
     elif remains.may_appear:
@@ -272,9 +279,14 @@ def _delete_copy(copy: Snapshot, here: str) -> str:
     return f"aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {copy.identifier} {here}"
 
 
-def _resume(execution_id: str, request: Mapping[str, Any], record: OperationRecord, here: str) -> Iterator[str]:
+def _shown_whole(repeated: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what may not be shown: it is the operation's own then, and *** would be refused as another value."""
+    return {name: value for name, value in repeated.items() if value == request[name]}
+
+
+def _resume(execution_id: str, request: Mapping[str, Any], operation_id: str, here: str) -> Iterator[str]:
     """What a request to resume leaves out is the operation's; only what deletes the source is asked for each time."""
-    named = {"operation_id": record.operation_id, "resume": True}
+    named = {"operation_id": operation_id, "resume": True}
     whole = {**request, **named}
     if len(json.dumps(whole)) > MAX_INPUT:
         whole = {name: value for name, value in request.items() if name in NEVER_BY_DEFAULT} | named

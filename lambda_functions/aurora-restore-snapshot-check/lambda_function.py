@@ -15,7 +15,14 @@ from utils.request import read_request
 from utils.restore_request import RestoreRequest
 from utils.resuming import refuse_if_unknown, resume
 from utils.source_account import open_source
-from utils.starting import begin_operation, is_another_runs, operation_id_of, refuse_if_duplicate, take_target
+from utils.starting import (
+    begin_operation,
+    is_another_runs,
+    operation_id_of,
+    refuse_if_repeated,
+    refuse_if_reserved,
+    take_target,
+)
 from utils.state import OperationRecord, OperationState
 
 
@@ -26,16 +33,17 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     state = OperationState(operation_id_of(request, task.run), task.run.execution_id, task.run.now)
     known = state.recall()
     if known is not None and is_another_runs(known, task.run):
-        refuse_if_duplicate(request, known)
+        refuse_if_repeated(request, known, task.run)
         return go_on(task, request, state, known)
     if known is None:
         refuse_if_unknown(request, state.operation_id, task.run)
+        refuse_if_reserved(request, state.operation_id)
     target = Aurora(settings.region())
     account = source_account(request, task.run.execution_id.split(":")[4])
     region = source_region(request, target.region)
     source = open_source(account, region, task.run.execution_id, state.operation_id, task.run.now)
     plan = plan_restore(request, state.operation_id, task.run, source, target)
-    begin_operation(request, state, plan)
+    begin_operation(request, state, plan, task.run)
     state.audit("snapshot-check", "done", {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed})
     return plan
 
