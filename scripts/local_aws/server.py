@@ -44,6 +44,7 @@ from scripts.local_aws.faults import Faults
 from scripts.local_aws.front import ApiCall, Front
 from scripts.local_aws.functions import Functions, Invocation
 from scripts.local_aws.permissions import Permissions
+from scripts.local_aws.schedules import Schedules
 from scripts.local_aws.state_machines import StateMachines
 
 _RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
@@ -114,6 +115,8 @@ class LocalAws:
         response_keys.install()
         self.events = Events(self.clock, self.permissions)
         self.events.install()
+        self.schedules = Schedules(self.clock, self.faults, self.permissions, self.endpoint_url)
+        self.schedules.install()
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)
         self.functions.endpoint_url = self.endpoint_url
         self.functions.install()
@@ -130,6 +133,7 @@ class LocalAws:
         # Last in, first out: answers must stop being awaited before those who wait are joined.
         self._closing.callback(_shut_down, server)
         self._closing.callback(self.events.close)
+        self._closing.callback(self.schedules.close)
         self._closing.callback(self.state_machines.close)
         self._closing.callback(self.functions.close)
         self._closing.callback(self.stacks.close)
@@ -193,7 +197,7 @@ class LocalAws:
                 "invocations": [dataclasses.asdict(each) for each in self.functions.invocations],
                 "calls": [dataclasses.asdict(each) for each in self._front.calls],
                 "faults": self.faults.pending(),
-                "undelivered": self.events.undelivered,
+                "undelivered": [*self.events.undelivered, *self.schedules.undelivered],
             }
         if (method, name) == ("GET", "clock"):
             clock = self.clock
