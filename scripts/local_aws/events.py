@@ -167,15 +167,13 @@ class DeliveringRule(moto_events.Rule):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._refuse_schedule()
-
-    def enable(self) -> None:
-        super().enable()
-        self._refuse_schedule()
-
-    def _refuse_schedule(self) -> None:
         if self.scheduled_expression and self.state == "ENABLED":
             raise NotImplementedByLocalAws(_NO_SCHEDULES)
+
+    def enable(self) -> None:
+        if self.scheduled_expression:
+            raise NotImplementedByLocalAws(_NO_SCHEDULES)
+        super().enable()
 
     def put_targets(self, targets: list[dict[str, Any]]) -> None:
         for target in targets:
