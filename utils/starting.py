@@ -9,6 +9,7 @@ from utils.payloads import Execution
 from utils.plans import Plan
 from utils.restore_request import RestoreRequest
 from utils.state import OperationRecord, OperationState
+from utils.target_secrets import make_secrets
 
 
 def operation_id_of(request: RestoreRequest, run: Execution) -> str:
@@ -39,7 +40,10 @@ def refuse_if_duplicate(request: RestoreRequest, record: OperationRecord) -> Non
 
 
 def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan) -> None:
-    """Take the target's lock and write the operation's first state. A dry run takes no lock; refused, it keeps none."""
+    """Take the target's lock, write the operation's first state, make the target's secrets: the first side effects.
+
+    A dry run takes no lock and makes nothing; refused, it keeps none.
+    """
     if plan.dry_run:
         state.open("snapshot-check", request, plan, "planned")
         return
@@ -51,6 +55,7 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan) 
         if request.scheduled_at is None:
             raise
         raise _duplicate(request, "another execution") from None
+    make_secrets(plan, state)
 
 
 def take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> None:

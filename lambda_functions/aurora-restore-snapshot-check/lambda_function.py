@@ -17,6 +17,7 @@ from utils.resuming import refuse_if_unknown, resume
 from utils.source_account import open_source
 from utils.starting import begin_operation, is_another_runs, operation_id_of, refuse_if_duplicate, take_target
 from utils.state import OperationRecord, OperationState
+from utils.target_secrets import make_secrets
 
 
 @edge_step("snapshot-check", partial(convert, type=SnapshotCheckTask), lambda task: task.run.execution_name)
@@ -45,5 +46,7 @@ def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationStat
     resumption = resume(request, task.request, known, task.run)
     take_target(request, state, resumption.plan)
     state.hand_over(known, resumption.plan, resumption.facts)
+    if known.users_ready_at is None:
+        make_secrets(resumption.plan, state)
     state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": resumption.plan.resumed})
     return resumption.plan
