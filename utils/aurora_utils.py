@@ -134,6 +134,10 @@ class AuroraReader:
         )
         return read_cluster(answer["DBClusters"][0]) if answer else None
 
+    def clusters(self) -> list[Cluster]:
+        pages = self._rds.get_paginator("describe_db_clusters").paginate()
+        return [read_cluster(each) for page in pages for each in page["DBClusters"]]
+
     def cluster_with_id(self, resource_id: str) -> Cluster | None:
         """By the id that a cluster keeps whatever it is called. A filter answers with those that exist."""
         answer = self._rds.describe_db_clusters(Filters=[{"Name": "db-cluster-resource-id", "Values": [resource_id]}])

@@ -24,6 +24,7 @@ from utils.payloads import Execution, ExecutionDetail, ExecutionError, Execution
 from utils.plans import Plan, RouteStep, SnapshotCopy, SourceDeletion
 from utils.redaction import without_secrets
 from utils.routes import maker_of, outstanding
+from utils.secret_endings import settle_secrets
 from utils.source_left import look_at_source
 from utils.state import OperationRecord, OperationState, Status, iso
 
@@ -87,6 +88,8 @@ class OperationEnd:
         self.asked_before = as_asked(named) if named is not None and named.plan else {}
         self.error = task.error or ExecutionError(error="Unknown", cause="The state machine handed on no error.")
         self.clean_up: Mapping[str, Any] = task.clean_up if isinstance(task.clean_up, dict) else {}
+        # What became of the operation's secrets when it was closed.
+        self.about_secrets: list[str] = []
         self._task = task
         self._state = state
 
@@ -120,7 +123,7 @@ class OperationEnd:
         return self._task.outcome == "failed" and self.error.error == DuplicateRefused.__name__
 
     def close(self) -> None:
-        """Write down how it ended and give the lock back. Doing it twice is as good as once."""
+        """Write down how it ended, settle its secrets, give the lock back. Doing it twice is as good as once."""
         task, status = self._task, STATUS_OF[self._task.outcome]
         if self.record is None or self.record.status != status or status == "planned":
             metrics.count_operation(self._outcome(), self._state.operation_id, self.error.error if task.error else "")
@@ -132,7 +135,10 @@ class OperationEnd:
             self._state.close(status)
             target = self.record.plan.get("target_cluster_id")
             if target:
-                TargetLock(target, self.record.operation_id, task.run.execution_id).release()
+                lock = TargetLock(target, self.record.operation_id, task.run.execution_id)
+                # While it is held: the next run for the target may go on with the same secrets.
+                self.about_secrets = settle_secrets(self.record, self._state, lock, failed=task.outcome == "failed")
+                lock.release()
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
 
@@ -149,7 +155,12 @@ class OperationEnd:
         if record is None or "target_cluster_id" not in record.plan:
             return Remains()
         deletion = _begun_deletion(record)
-        known = Remains(on_the_way=left_on_the_way(record), deletion=deletion, may_appear=self._task.stopped)
+        known = Remains(
+            on_the_way=left_on_the_way(record),
+            deletion=deletion,
+            may_appear=self._task.stopped,
+            about_secrets=self.about_secrets,
+        )
         try:
             if deletion is not None:
                 known = replace(known, source=look_at_source(deletion, Aurora(deletion.region)))

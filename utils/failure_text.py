@@ -57,6 +57,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     # Nothing is left to go on from: the snapshot is gone, and no copy or cluster was made of it.
     snapshot_is_gone: bool = False
     may_appear: bool = False
+    # What became of the operation's secrets, a sentence or a command each.
+    about_secrets: list[str] = []
 
     @property
     def is_usable(self) -> bool:
@@ -118,6 +120,7 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
     if record and record.source_deletion_at:
         yield "The deletion of the source cluster has begun. Keep the restored cluster and the final snapshot."
     yield from _clean_up_lines(record, clean_up)
+    yield from remains.about_secrets
     if remains.may_appear and record is not None:
         yield from _may_appear_lines(record, remains)
 

@@ -100,6 +100,11 @@ def instance_name(cluster_identifier: str, number: int, operation_id: str) -> st
     return name_for(None, cluster_identifier, operation_id, f"-{number}")
 
 
+def dated(name: str, moment: dt.datetime) -> str:
+    """Return a cluster's name with `{date}` as a day in UTC, as RDS stores it."""
+    return name.replace("{date}", moment.astimezone(dt.UTC).strftime("%Y%m%d")).lower()
+
+
 def is_lower_version(version: str, than: str) -> bool:
     """As far as it says: 17 isn't lower than 17.5."""
     numbers, others = ([int(number) for number in re.findall(r"\d+", each)] for each in (version, than))

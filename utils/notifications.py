@@ -63,6 +63,7 @@ def succeeded(
     execution_id: str,
     now: dt.datetime,
     corrects: str | None = None,
+    about_secrets: Iterable[str] = (),
 ) -> Message:
     """Say what was restored, from what, and what was deleted. `corrects`: when it was said to have failed."""
     snapshot, cluster = plan.snapshot, plan.cluster
@@ -95,6 +96,11 @@ def succeeded(
     ]
     if record.master_secret_arn:
         lines.append(f"Login      RDS keeps the master login in {record.master_secret_arn}")
+    elif users.master_secret:
+        lines.append(f"Login      the master login is in secret {users.master_secret}")
+    if users.application_secret:
+        lines.append(f"           the application's logins are in secret {users.application_secret}")
+    lines += [f"Secrets    {line}" for line in about_secrets]
     lines += [f"Differs    {_told(difference)}" for difference in record.differences]
     if users.locked_logins:
         lines.append(f"Locked     logins that came with the data: {listed(users.locked_logins)}")

@@ -123,6 +123,9 @@ class UsersReady(Struct, frozen=True, kw_only=True):
     locked_logins: list[str] = []
     disabled: list[str] = []
     unfinished: list[str] = []
+    # ARNs of the secrets that hold the logins.
+    master_secret: str = ""
+    application_secret: str = ""
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):

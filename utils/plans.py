@@ -160,6 +160,8 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     delete_automated_backups: bool = False
     # Its deletion protection is on, and the request says to switch it off.
     switches_protection_off: bool = False
+    # Those that this stack made for it as a target, by name: they go when it is gone.
+    secrets: list[str] = []
 
 
 class SnapshotExport(Struct, frozen=True, kw_only=True):
@@ -183,6 +185,13 @@ class PlannedCall(Struct, frozen=True, kw_only=True):
     only: str | None = None
 
 
+class TargetSecrets(Struct, frozen=True, kw_only=True):
+    """The secrets of a target that isn't the stack's own, by name. `admin` is None where RDS keeps the master login."""
+
+    admin: str | None
+    application: str
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """Everything this operation is going to do, decided before its first side effect."""
 
@@ -199,6 +208,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     dry_run: bool
     inherited_logins: InheritedLogins = "lock"
     quarantine: bool = False
+    # None: the stack's own two.
+    target_secrets: TargetSecrets | None = None
     export: SnapshotExport | None = None
     calls: list[PlannedCall] = []
     # What an earlier run of this operation has done, line by line, where this one goes on with it.

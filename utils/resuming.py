@@ -202,7 +202,7 @@ def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
 def _problems_since(record: OperationRecord, plan: Plan, target: Aurora, run: Execution) -> Iterator[str]:
     """What is in the way of all that is still to do: the world may have changed since the plan was made."""
     if record.users_ready_at is None:
-        yield from secret_problems(plan.snapshot.master_username, plan.cluster.master_login)
+        yield from secret_problems(plan.snapshot.master_username, plan.cluster, plan.target_secrets, run.now)
     if plan.export is not None:
         yield from destination_problems(plan.export, target.region)
     made = target.cluster(plan.target_cluster_id)

@@ -20,6 +20,7 @@ from utils.plans import Plan
 from utils.request import refuse_if_any
 from utils.restore_request import RestoreRequest
 from utils.state import OperationRecord, OperationState, plain, unstored
+from utils.target_secrets import make_secrets
 
 # EventBridge Scheduler never starts before the moment (User Guide, "Schedule types": within the minute after it); the
 # clocks of two services may differ. It gives an event up after MaximumEventAgeInSeconds, a day at most (API Reference,
@@ -95,7 +96,10 @@ def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, run: Ex
 
 
 def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, run: Execution) -> None:
-    """Take the target's lock and write the operation's first state. A dry run takes no lock; refused, it keeps none."""
+    """Take the target's lock, write the operation's first state, make the target's secrets: the first side effects.
+
+    A dry run takes no lock and makes nothing; refused, it keeps none.
+    """
     if plan.dry_run:
         state.open("snapshot-check", request, plan, "planned")
         return
@@ -108,6 +112,7 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
         if (known := state.recall()) is not None:
             refuse_if_repeated(request, known, run)
         raise
+    make_secrets(plan, state)
 
 
 def take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> None:

@@ -46,6 +46,14 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
     made_snapshots: dict[str, str] = {}
     route_times: dict[str, str] = {}
+    # None: the stack's own two. Forgotten again where a failed run has removed them.
+    admin_secret_arn: str | None = None
+    application_secret_arn: str | None = None
+    secrets_removed: list[str] = []
+    # The version of the admin secret that has the new master login, and which version bore each label before it. They
+    # are known until another is stored: the labels go back after the cluster is forgotten.
+    staged_version_id: str | None = None
+    labels_before: dict[str, str] = {}
     cluster_arn: str | None = None
     cluster_resource_id: str | None = None
     password_version_id: str | None = None

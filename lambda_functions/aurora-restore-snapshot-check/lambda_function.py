@@ -24,6 +24,7 @@ from utils.starting import (
     take_target,
 )
 from utils.state import OperationRecord, OperationState
+from utils.target_secrets import make_secrets
 
 
 @edge_step("snapshot-check", partial(convert, type=SnapshotCheckTask), lambda task: task.run.execution_name)
@@ -53,5 +54,7 @@ def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationStat
     resumption = resume(request, task.request, known, task.run)
     take_target(request, state, resumption.plan)
     state.hand_over(known, resumption.plan, resumption.facts)
+    if known.users_ready_at is None:
+        make_secrets(resumption.plan, state)
     state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": resumption.plan.resumed})
     return resumption.plan

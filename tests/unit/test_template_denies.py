@@ -155,6 +155,26 @@ NO_KEYS = [
 ]
 ADMIN, APPLICATION, OTHER_SECRET = secret("AdminSecret"), secret("AppSecret"), secret("production/orders")
 RDS_SECRET = secret("rds!cluster-0d1f3c5e")
+TARGETS_ADMIN = secret("aurora-restore/targets/drill-orders/admin")
+TARGETS_APPLICATION = secret("aurora-restore/targets/drill-orders/application")
+NOT_MADE_YET = TARGETS_ADMIN.removesuffix("-a1b2c3")
+OTHERS_ADMIN = secret("another-stack/targets/drill-orders/admin")
+OTHERS_APPLICATION = secret("another-stack/targets/drill-orders/application")
+TARGET_TAGS = {"application": "aurora-restore", "aurora-restore:operation-id": "op-1", "aurora-restore:target": "drill"}
+
+
+def tagged(kind: str, *without: str) -> Context:
+    """The tags that a stack gives to the secrets of a target, in the request or on the resource."""
+    return {f"aws:{kind}/{name}": value for name, value in TARGET_TAGS.items() if name not in without}
+
+
+def lacking_one(actions: str, resource: str, kind: str) -> list[Asked]:
+    """The same with one of the tags missing, or those of another stack."""
+    fewer = [tagged(kind, name) for name in TARGET_TAGS]
+    others = [dict(tagged(kind)) | {f"aws:{kind}/application": "another-stack"}]
+    return [asked for context in [*fewer, *others] for asked in each(actions, resource, context)]
+
+
 TOUCHING = "rds:CreateDBInstance EnableHttpEndpoint FailoverDBCluster ModifyDBCluster"
 DELETING = "rds:DeleteDBCluster DeleteDBInstance"
 STEPS = (
@@ -191,6 +211,11 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("states:DescribeExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-pipeline:op-1"),
         *each("secretsmanager:DescribeSecret", ADMIN),
         *each("secretsmanager:GetSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue", TARGETS_APPLICATION),
+        *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
+        *each("secretsmanager:DescribeSecret", TARGETS_APPLICATION),
+        *each("secretsmanager:CreateSecret TagResource", TARGETS_ADMIN, tagged("requesttag")),
+        *each("secretsmanager:CreateSecret TagResource", TARGETS_APPLICATION, tagged("requesttag")),
     ],
     "CopySnapshotRole": [
         *SNAPSHOTS,
@@ -219,13 +244,16 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:CreateSecret TagResource", RDS_SECRET),
         *each("kms:CreateGrant DescribeKey", key("Key"), via("secretsmanager")),
         *each("secretsmanager:GetSecretValue PutSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN),
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("monitoring.rds")),
     ],
     "CheckRestoreStatusRole": [*reading(HERE), *each("rds:DescribeEvents", "*")],
     "SetupDbUsersRole": [
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", TARGETS_ADMIN),
         *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("staging-orders"))),
         *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
         *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*"),
         *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*"),
     ],
@@ -260,6 +288,11 @@ ALLOWED: dict[str, list[Asked]] = {
         *reading(),
         LOCK,
         *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:Topic"),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
+        *each("secretsmanager:DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", TARGETS_APPLICATION, tagged("resourcetag")),
     ],
     "StatePolicy": [
         *each("dynamodb:GetItem PutItem UpdateItem", table("StateTable")),
@@ -300,6 +333,12 @@ REFUSED: dict[str, list[Asked]] = {
         *each("secretsmanager:GetSecretValue", OTHER_SECRET),
         # Whether a master login is staged is all that it has to know.
         *each("secretsmanager:GetSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret GetSecretValue", OTHERS_APPLICATION),
+        # What isn't marked as this stack's, for a target, isn't made; nor is anything else.
+        *lacking_one("secretsmanager:CreateSecret TagResource", TARGETS_ADMIN, "requesttag"),
+        *each("secretsmanager:CreateSecret TagResource", OTHERS_ADMIN, tagged("requesttag")),
+        *each("secretsmanager:PutSecretValue UpdateSecret DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
     ],
     "CopySnapshotRole": [
         *STRANGERS_THINGS,
@@ -339,6 +378,8 @@ REFUSED: dict[str, list[Asked]] = {
         *each("kms:CreateGrant DescribeKey", key("another"), via("secretsmanager")),
         *each("secretsmanager:GetSecretValue PutSecretValue", OTHER_SECRET),
         *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", OTHERS_ADMIN),
         *each("iam:PassRole", iam_role("admin"), passed_to("monitoring.rds")),
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("ec2")),
     ],
@@ -346,6 +387,9 @@ REFUSED: dict[str, list[Asked]] = {
     "SetupDbUsersRole": [
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", OTHER_SECRET),
         *each("secretsmanager:PutSecretValue", ADMIN),
+        *each("secretsmanager:PutSecretValue", TARGETS_ADMIN),
+        *each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", OTHERS_APPLICATION),
         # Only RDS's own secrets, of clusters of this region and account, and never the source's.
         *each(
             "secretsmanager:DescribeSecret GetSecretValue",
@@ -404,6 +448,14 @@ REFUSED: dict[str, list[Asked]] = {
         *STRANGERS_THINGS,
         *NO_OTHER_ITEMS,
         *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:payroll"),
+        # It never reads what is in a secret, and removes only what carries all the tags of a target's.
+        *each("secretsmanager:GetSecretValue PutSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", OTHERS_ADMIN),
+        *each("secretsmanager:UpdateSecretVersionStage", TARGETS_APPLICATION),
+        *each("secretsmanager:DeleteSecret", ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", OTHERS_ADMIN, tagged("resourcetag")),
+        *lacking_one("secretsmanager:DeleteSecret", TARGETS_ADMIN, "resourcetag"),
     ],
     "StatePolicy": [
         *each("dynamodb:GetItem PutItem UpdateItem", table("payroll")),
