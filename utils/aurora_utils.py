@@ -25,7 +25,13 @@ from utils.aurora_shapes import (
 from utils.aws import client, error_code, is_capacity_shortage, none_when
 from utils.errors import StepFailed, TemporaryFailure
 from utils.identifiers import snapshot_name
-from utils.rds_arguments import first_modify_arguments, instance_arguments, restore_arguments, tag_list
+from utils.rds_arguments import (
+    first_modify_arguments,
+    instance_arguments,
+    restore_arguments,
+    security_group_arguments,
+    tag_list,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -259,6 +265,17 @@ class Aurora(AuroraReader):
         """
         try:
             self._rds.modify_db_cluster(**first_modify_arguments(plan, password))
+        except ClientError as error:
+            _raise_if_busy(plan.identifier, error)
+            raise
+
+    def change_security_groups(self, plan: ClusterPlan, groups: list[str]) -> None:
+        """Have the cluster and its members in these groups and no others. Said twice it is as good as once.
+
+        Asynchronous: the members follow the cluster. Raises ClusterBusy.
+        """
+        try:
+            self._rds.modify_db_cluster(**security_group_arguments(plan, groups))
         except ClientError as error:
             _raise_if_busy(plan.identifier, error)
             raise

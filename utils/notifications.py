@@ -29,6 +29,7 @@ PHASES = {
     "copy-snapshot": "copy",
     "restore-snapshot": "restore",
     "setup-db-users": "users",
+    "open-cluster": "opening",
     "delete-rds": "deletion",
     "archive-snapshot": "archive",
 }
@@ -73,6 +74,8 @@ def succeeded(
         f"Restored   {cluster.identifier} ({record.cluster_resource_id})",
         *(f"Resumed    {line}" for line in plan.resumed),
         f"Endpoint   {users.endpoint}:{users.port}",
+        f"Door       shut until {record.door_opening_at}: only the pipeline got into {cluster.door_security_group_id}",
+        f"           open since {record.door_open_at}: {', '.join(cluster.vpc_security_group_ids)}",
         f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
         f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
         f"Settings   {summary(cluster)}, PostgreSQL {cluster.engine_version}",

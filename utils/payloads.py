@@ -128,6 +128,19 @@ class UsersReady(Struct, frozen=True, kw_only=True):
     application_secret: str = ""
 
 
+class OpenTask(Struct, frozen=True, kw_only=True):
+    run: Run
+    cluster: ClusterPlan
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """How far the restored cluster's door is: `ready` once it is open, and the cluster as planned."""
+
+    ready: bool
+    waiting_for: str
+    wait_seconds: int
+
+
 class DeleteTask(Struct, frozen=True, kw_only=True):
     """The source cluster that was asked for twice; while cleaning up, whatever the failed operation made itself."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from utils.cluster_text import alternative_lines, data_api_lines, first_change_line, instance_lines, setting_lines
+from utils.cluster_text import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
 from utils.plans import Plan, RouteStep, SnapshotCopy, TargetSecrets
 
 # A message is read by people; the plan has them all.
@@ -25,13 +25,13 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     yield first_change_line(cluster)
     yield from instance_lines(cluster)
     yield from alternative_lines(cluster)
-    yield from data_api_lines(cluster)
     quiet = (
         ["disable production's pg_cron jobs, subscriptions and logins to foreign servers"] if plan.quarantine else []
     )
     left = "lock" if plan.inherited_logins == "lock" else "LEAVE OPEN, as asked,"
     proof = "prove a login with the new master password"
     yield ", ".join([proof, f"{left} production's own logins", *quiet, "set up the application's roles"])
+    yield from opening_lines(cluster)
     if plan.source_deletion and plan.source_deletion.switches_protection_off:
         yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"
     if plan.source_deletion:

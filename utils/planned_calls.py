@@ -58,12 +58,14 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
             yield here("rds:ModifyDBCluster", cluster.identifier, IF_REFUSED)
         if cluster.has_unlike_instances:
             yield here("rds:FailoverDBCluster", cluster.identifier, IF_ANOTHER_LEADS)
-        if cluster.data_api:
-            yield here("rds:EnableHttpEndpoint", cluster.identifier)
         if not managed:
             # It becomes the current version, unless it is the secret's first, and is pending no more.
             yield from (here(_MOVE_LABEL, admin), here(_MOVE_LABEL, admin, IF_ANOTHER_IS_CURRENT if own else None))
         yield here(_STORE, application, IF_MISSING)
+        # The door opens.
+        yield here("rds:ModifyDBCluster", cluster.identifier)
+        if cluster.data_api:
+            yield here("rds:EnableHttpEndpoint", cluster.identifier)
         if plan.source_deletion:
             yield from _of_the_source(plan.source_deletion, account)
         if plan.export:

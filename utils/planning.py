@@ -14,6 +14,7 @@ from utils.aurora_utils import Aurora
 from utils.cluster_kinds import babelfish_problems, kind_problems
 from utils.cluster_settings import cluster_plan, plan_problems
 from utils.crossing import plan_crossing, quota_problems
+from utils.door_checks import door_warnings
 from utils.errors import RequestRefused
 from utils.exporting import export_problems, plan_export
 from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
@@ -109,9 +110,13 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
         quarantine=bool(request.quarantine),
         target_secrets=secrets,
         not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
-        warnings=list(support_warnings(cluster, Surroundings(target.region), run.now)),
+        warnings=_warnings(cluster, Surroundings(target.region), run.now),
     )
     return replace(plan, calls=planned_calls(plan, account, target.region))
+
+
+def _warnings(cluster: ClusterPlan, around: Surroundings, now: dt.datetime) -> list[str]:
+    return [*support_warnings(cluster, around, now), *door_warnings(cluster, around)]
 
 
 def target_identifier(request: RestoreRequest, run: Execution) -> str:

@@ -18,6 +18,9 @@ Origin = Literal["request", "stack", "source", "snapshot", "default"]
 # What becomes of production's own logins in the copy.
 InheritedLogins = Literal["report", "lock"]
 
+# `shut` until the users are set up, `opening` until every member has the wanted security groups.
+DoorPhase = Literal["shut", "opening", "open"]
+
 
 class FoundSnapshot(Struct, frozen=True, kw_only=True):
     """The snapshot that the request means, as RDS describes it."""
@@ -95,6 +98,8 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     port: int | None
     db_subnet_group_name: str
     vpc_security_group_ids: list[str]
+    # The stack's own, which admits only the pipeline: the cluster's one group until its door opens.
+    door_security_group_id: str
     db_cluster_parameter_group_name: str
     db_parameter_group_name: str
     kms_key_id: str | None

@@ -21,6 +21,7 @@ from utils import settings
 from utils.attributes import attribute, value_of
 from utils.aws import client, error_code
 from utils.errors import RequestRefused, StepFailed
+from utils.plans import DoorPhase
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -73,6 +74,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     locked_logins: list[str] = []
     users_ready_at: str | None = None
     users: dict[str, Any] | None = None
+    # From when on the cluster may have been open, and since when it is.
+    door_opening_at: str | None = None
+    door_open_at: str | None = None
     clean_up_at: str | None = None
     protection_off_at: str | None = None
     copy_clean_up_at: str | None = None
@@ -86,6 +90,13 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     def planned_instances(self) -> list[str]:
         """The members of the cluster that the operation makes, as its plan names them."""
         return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
+
+    @property
+    def door(self) -> DoorPhase:
+        """How far the cluster's door is. Only the pipeline is let in before the users are set up."""
+        if self.users_ready_at is None:
+            return "shut"
+        return "opening" if self.door_open_at is None else "open"
 
     def entered(self, step: str) -> dt.datetime:
         """When this execution, or a redrive of it, first entered a step: its deadline counts from there."""
@@ -109,6 +120,8 @@ NO_CLUSTER: dict[str, Any] = {
     "data_api_enabled_at": None,
     "differences": [],
     "login_proven_at": None,
+    "door_opening_at": None,
+    "door_open_at": None,
     "clean_up_at": None,
 }
 

@@ -175,7 +175,8 @@ def lacking_one(actions: str, resource: str, kind: str) -> list[Asked]:
     return [asked for context in [*fewer, *others] for asked in each(actions, resource, context)]
 
 
-TOUCHING = "rds:CreateDBInstance EnableHttpEndpoint FailoverDBCluster ModifyDBCluster"
+TOUCHING = "rds:CreateDBInstance FailoverDBCluster ModifyDBCluster"
+OPENING = "rds:EnableHttpEndpoint ModifyDBCluster"
 DELETING = "rds:DeleteDBCluster DeleteDBInstance"
 STEPS = (
     "CopySnapshotFunction",
@@ -183,6 +184,7 @@ STEPS = (
     "RestoreSnapshotFunction",
     "CheckRestoreStatusFunction",
     "SetupDbUsersFunction",
+    "OpenClusterFunction",
     "DeleteRdsFunction",
     "CheckDeleteStatusFunction",
     "ArchiveSnapshotFunction",
@@ -248,6 +250,11 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("monitoring.rds")),
     ],
     "CheckRestoreStatusRole": [*reading(HERE), *each("rds:DescribeEvents", "*")],
+    "OpenClusterRole": [
+        *reading(HERE),
+        *each(OPENING, cluster("staging-orders"), OURS),
+        *each(OPENING, cluster("staging-orders"), OURS | UNPROTECTED),
+    ],
     "SetupDbUsersRole": [
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", ADMIN),
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", TARGETS_ADMIN),
@@ -363,6 +370,8 @@ REFUSED: dict[str, list[Asked]] = {
         *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders", region=THERE), MARKED),
         *each("rds:CreateDBInstance AddTagsToResource", instance("staging-orders-1", region=THERE), MARKED),
         *each("rds:AddTagsToResource", snapshot("prod-orders-tuesday"), MARKED),
+        # Nobody is let in before the users are set up.
+        *each("rds:EnableHttpEndpoint", cluster("staging-orders"), OURS),
         # What isn't ours isn't changed, wherever it is.
         *each(TOUCHING, cluster("billing")),
         *each(TOUCHING, cluster("staging-orders", region=THERE), OURS),
@@ -384,6 +393,17 @@ REFUSED: dict[str, list[Asked]] = {
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("ec2")),
     ],
     "CheckRestoreStatusRole": STRANGERS_THINGS,
+    "OpenClusterRole": [
+        *STRANGERS_THINGS,
+        # What isn't ours isn't opened, the source not even with our tag on it, and what is protected neither.
+        *each(OPENING, cluster("billing")),
+        *each(OPENING, cluster("staging-orders", region=THERE), OURS),
+        *each(OPENING, cluster(SOURCE), OURS),
+        *each(OPENING, cluster("staging-orders"), OURS | PROTECTED),
+        *each("rds:CreateDBInstance FailoverDBCluster DeleteDBCluster", cluster("staging-orders"), OURS),
+        *each("rds:AddTagsToResource", cluster("staging-orders"), MARKED),
+        *each("secretsmanager:GetSecretValue", ADMIN),
+    ],
     "SetupDbUsersRole": [
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", OTHER_SECRET),
         *each("secretsmanager:PutSecretValue", ADMIN),
@@ -550,17 +570,17 @@ def test_these_are_the_denies() -> None:
         ("RestoreSnapshotRole", "NeverTouchTheSource"): {
             "rds:AddTagsToResource",
             "rds:CreateDBInstance",
-            "rds:EnableHttpEndpoint",
             "rds:FailoverDBCluster",
             "rds:ModifyDBCluster",
         },
         ("RestoreSnapshotRole", "NeverTouchProtected"): {
             "rds:AddTagsToResource",
             "rds:CreateDBInstance",
-            "rds:EnableHttpEndpoint",
             "rds:FailoverDBCluster",
             "rds:ModifyDBCluster",
         },
+        ("OpenClusterRole", "NeverTouchTheSource"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
+        ("OpenClusterRole", "NeverTouchProtected"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
         ("SetupDbUsersRole", "NeverReadTheSourcesLogin"): {"secretsmanager:GetSecretValue"},
         ("DeleteRdsRole", "NeverTouchProtected"): {
             "rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:ModifyDBCluster",
