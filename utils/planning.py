@@ -5,6 +5,7 @@ Everything that can be known before the first side effect is checked here; all t
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
 from msgspec.structs import replace
