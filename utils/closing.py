@@ -47,6 +47,7 @@ def read_task(event: Mapping[str, Any]) -> NotificationTask:
             execution_name=detail.name,
             started_at=dt.datetime.fromtimestamp(detail.start_date / 1000, dt.UTC),
             now=change.time,
+            redrive_count=detail.redrive_count,
         ),
         outcome="failed",
         request=_parsed(detail.input),
@@ -97,16 +98,18 @@ class OperationEnd:
     def already_told(self) -> bool:
         """Whether people have been told of this end.
 
-        A run that was redriven after its end is told again: its steps have made it `running` once more. One whose
-        operation was resumed had been told before that; a duplicate start is nothing to tell of at all. An operation
-        that was told as succeeded stays so: then the execution was stopped in its last state, with everything done.
+        A run that was redriven after its end is told again: its steps have made it `running` once more. One that goes
+        on, in a later attempt or resumed by another execution, had been told before that; a duplicate start is nothing
+        to tell of at all. An operation that was told as succeeded stays so: then the execution was stopped in its last
+        state, with everything done.
         """
         record = self.record
         if self.is_duplicate or record is None:
             return self.is_duplicate
-        resumed_by_another = record.execution_id != self._task.run.execution_id
+        run = self._task.run
+        goes_on = record.execution_id != run.execution_id or record.redrive_count > run.redrive_count
         told = record.notified_at is not None and record.status in (STATUS_OF[self._task.outcome], "succeeded")
-        return resumed_by_another or told
+        return goes_on or told
 
     @property
     def corrects(self) -> str | None:
@@ -130,15 +133,16 @@ class OperationEnd:
         if self.record is None:
             # As a text: a request that was refused may hold what no table takes.
             asked = json.dumps(without_secrets(task.request), ensure_ascii=False)[:MAX_REQUEST]
-            self._state.open("snapshot-check", {"request": asked}, {}, status)
+            self._state.open("snapshot-check", {"request": asked}, {}, status, closed=True)
         else:
             self._state.close(status)
             target = self.record.plan.get("target_cluster_id")
             if target:
-                lock = TargetLock(target, self.record.operation_id, task.run.execution_id)
+                run = task.run
+                lock = TargetLock(target, self.record.operation_id, run.execution_id, run.redrive_count)
                 # While it is held: the next run for the target may go on with the same secrets.
                 self.about_secrets = settle_secrets(self.record, self._state, lock, failed=task.outcome == "failed")
-                lock.release()
+                lock.release(run.now)
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
 
@@ -146,7 +150,7 @@ class OperationEnd:
         details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject}
         if self._task.outcome == "failed":
             details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
-        self._state.remember(notified_at=iso(self._task.run.now))
+        self._state.remember_at_end(notified_at=iso(self._task.run.now))
         self._state.audit("sns-notification", self._task.outcome, details)
 
     def remains(self) -> Remains:
@@ -232,17 +236,27 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
     scheduled, given = _named_operations(task.request)
     named = None
     for operation_id in [*scheduled, *given, own_name]:
-        state = OperationState(operation_id, run.execution_id, run.now)
+        state = _state_of(operation_id, run)
         record = state.recall()
-        if record is not None and run.execution_id in (record.execution_id, *record.earlier_executions):
+        if record is not None and task.stopped and not _is_of(record, run) and not state.shut_out(record.execution_id):
+            record = state.recall()
+        if record is not None and _is_of(record, run):
             return OperationEnd(task, state, record)
         named = named or record
     # Refused before it became an operation: that takes neither a schedule's moment nor another operation's name. No
     # operation has a # in its id.
-    state = OperationState(own_name, run.execution_id, run.now)
+    state = _state_of(own_name, run)
     if own_name.startswith(SCHEDULED_PREFIX) or state.recall() is not None:
-        state = OperationState(f"execution#{own_name}", run.execution_id, run.now)
+        state = _state_of(f"execution#{own_name}", run)
     return OperationEnd(task, state, state.recall(), named)
+
+
+def _state_of(operation_id: str, run: Execution) -> OperationState:
+    return OperationState(operation_id, run.execution_id, run.now, run.redrive_count)
+
+
+def _is_of(record: OperationRecord, run: Execution) -> bool:
+    return run.execution_id in (record.execution_id, *record.earlier_executions)
 
 
 def _named_operations(request: Any) -> tuple[list[str], list[str]]:

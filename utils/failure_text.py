@@ -189,8 +189,7 @@ def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str
     if names:
         yield (
             f"The step that was at work may still be finishing, so these may appear within minutes: {listed(names)}. "
-            "They carry this operation's tag, and resuming it takes them up. The lock on the target may come back with "
-            "them, and the next run takes it over."
+            "They carry this operation's tag, and resuming it takes them up."
         )
 
 

@@ -58,7 +58,10 @@ def _after_failure(record: OperationRecord, state: OperationState, lock: TargetL
     labelled = look_at_secret(admin) if admin and admin not in [each.arn for each in made] else None
     is_ours = labelled is not None and record.staged_version_id in labelled.labels.values()
     if (made or is_ours) and (holder := lock.hold(state.now)) is not None:
-        yield f"The operation's secrets were left alone, because {holder.execution_id} works on its target now."
+        # Its own lock stays closed to this execution once it was released: another run may take it at any moment.
+        given_back = holder.execution_id == state.execution_id
+        why = "its lock was given back" if given_back else f"{holder.execution_id} works on its target now"
+        yield f"The operation's secrets were left alone, because {why}."
         return
     yield from _remove_made(made, record, state)
     if labelled is not None and labelled.deleted_at is None:
@@ -71,7 +74,7 @@ def _remove_made(made: list[SecretSeen], record: OperationRecord, state: Operati
     for each in made:
         remove_secret(each.arn, at_once=True)
     if made:
-        state.remember(admin_secret_arn=None, application_secret_arn=None, secrets_removed=names)
+        state.remember_at_end(admin_secret_arn=None, application_secret_arn=None, secrets_removed=names)
     if names or record.secrets_removed:
         removed = ", ".join(names or record.secrets_removed)
         yield f"Removed: the secrets that this operation had made for that cluster: {removed}."
@@ -144,8 +147,8 @@ def _of_deleted_source(record: OperationRecord, state: OperationState) -> Iterat
     aurora = Aurora(str(deletion["region"]))
     if aurora.cluster_with_id(str(deletion["cluster_resource_id"])) is not None:
         return
-    lock = TargetLock(cluster, record.operation_id, state.execution_id)
-    if lock.hold(state.now) is not None:
+    lock = TargetLock(cluster, record.operation_id, state.execution_id, state.redrive_count)
+    if lock.take(state.now) is not None:
         yield f"The secrets of {cluster} were left alone, because a run works on a new cluster of that name."
         return
     try:
@@ -155,7 +158,7 @@ def _of_deleted_source(record: OperationRecord, state: OperationState) -> Iterat
         for name in names:
             yield from _remove_of_source(name, cluster)
     finally:
-        lock.release()
+        lock.give_back(state.now)
 
 
 def _remove_of_source(name: str, cluster: str) -> Iterator[str]:

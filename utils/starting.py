@@ -8,9 +8,10 @@ around the time at which a schedule may bring it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from utils.errors import DuplicateRefused, RequestRefused
+from utils.errors import DuplicateRefused, RequestRefused, StepFailed
 from utils.executions import are_of_one_machine, has_ended
 from utils.failure_text import RESUME_THE_EARLIER
 from utils.identifiers import SCHEDULED_PREFIX, moment_of, scheduled_operation_id
@@ -103,11 +104,14 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
     if plan.dry_run:
         state.open("snapshot-check", request, plan, "planned")
         return
-    take_target(request, state, plan)
+    lock = _take_target(request, state, plan)
     try:
         state.open("snapshot-check", request, plan, "running")
+    except StepFailed:
+        lock.give_back(state.now)
+        raise
     except RequestRefused:
-        TargetLock(plan.target_cluster_id, plan.operation_id, state.execution_id).release()
+        lock.give_back(state.now)
         # Another execution was quicker.
         if (known := state.recall()) is not None:
             refuse_if_repeated(request, known, run)
@@ -115,10 +119,23 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
     make_secrets(plan, state)
 
 
-def take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> None:
+def take_over(
+    request: RestoreRequest, state: OperationState, known: OperationRecord, plan: Plan, facts: Mapping[str, Any]
+) -> None:
+    """Take the target's lock, and the operation from the execution that has ended. Refused, keep neither."""
+    lock = _take_target(request, state, plan)
+    try:
+        state.hand_over(known, plan, facts)
+    except StepFailed:
+        lock.give_back(state.now)
+        raise
+
+
+def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> TargetLock:
     """Hold the lock on the target. It is taken over from a run that has ended without giving it back."""
     target = plan.target_cluster_id
-    taking = TargetLock(target, plan.operation_id, state.execution_id).claim(state.now)
+    lock = TargetLock(target, plan.operation_id, state.execution_id, state.redrive_count)
+    taking = lock.claim(state.now)
     if (holder := taking.held_by) is not None:
         if request.scheduled_at is not None and holder.operation_id == plan.operation_id:
             raise _duplicate(request, holder.execution_id)
@@ -130,6 +147,7 @@ def take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> N
     if (dead := taking.taken_from) is not None:
         details = {"lock_of": target, "execution_id": dead.execution_id, "operation_id": dead.operation_id}
         state.audit("lock", "taken-over", details)
+    return lock
 
 
 def _moment_problems(scheduled_at: str, started_at: dt.datetime) -> Iterator[str]:

@@ -136,6 +136,7 @@ STEP = {
     "run.execution_id.$": "$$.Execution.Id",
     "run.target_cluster_id.$": "$.plan.target_cluster_id",
     "run.now.$": "$$.State.EnteredTime",
+    "run.redrive_count.$": "$$.Execution.RedriveCount",
 }
 CLEANING_UP = STEP | {"run.cleaning_up": True}
 EXECUTION = {
@@ -143,6 +144,7 @@ EXECUTION = {
     "run.execution_name.$": "$$.Execution.Name",
     "run.started_at.$": "$$.Execution.StartTime",
     "run.now.$": "$$.State.EnteredTime",
+    "run.redrive_count.$": "$$.Execution.RedriveCount",
     "request.$": "$.request",
 }
 # For each function that is called: by which state, with what, and where its answer goes.

@@ -135,11 +135,8 @@ NOT_ASSUMED = [
     *each("sts:AssumeRole", iam_role("aurora-restore-source", STRANGER)),
     *each("sts:AssumeRole", iam_role("aurora-restore-source", OWN)),
 ]
-LOCK: Asked = ("dynamodb:DeleteItem", table("StateTable"), {"dynamodb:leadingkeys": ("lock#staging-orders",)})
-NO_OTHER_ITEMS: list[Asked] = [
-    ("dynamodb:DeleteItem", table("StateTable"), {"dynamodb:leadingkeys": ("nightly-2026-03-10",)}),
-    ("dynamodb:DeleteItem", table("AuditTable"), {"dynamodb:leadingkeys": ("lock#staging-orders",)}),
-]
+# A released lock stays as an item, and so does all that is known of an operation.
+NO_ITEMS_DELETED = each("dynamodb:DeleteItem", table("StateTable"))
 REMOVED_COPIES = each("rds:DeleteDBClusterSnapshot", COPY, OURS)
 NOT_REMOVED = [
     *each("rds:DeleteDBClusterSnapshot", COPY),
@@ -196,7 +193,6 @@ ALLOWED: dict[str, list[Asked]] = {
         *SNAPSHOTS,
         *reading(),
         *ASSUMED,
-        LOCK,
         *each("rds:DescribeDBClusterSnapshots", snapshot("shared", OWNER)),
         *each("kms:DescribeKey", key("any", OWNER)),
         *each("kms:DescribeKey", key("any", region=THERE)),
@@ -293,7 +289,6 @@ ALLOWED: dict[str, list[Asked]] = {
     "SnsNotificationRole": [
         *SNAPSHOTS,
         *reading(),
-        LOCK,
         *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:Topic"),
         *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", ADMIN),
         *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", TARGETS_ADMIN),
@@ -328,7 +323,7 @@ REFUSED: dict[str, list[Asked]] = {
     "SnapshotCheckRole": [
         *STRANGERS_THINGS,
         *NOT_ASSUMED,
-        *NO_OTHER_ITEMS,
+        *NO_ITEMS_DELETED,
         *each("kms:DescribeKey", key("any", STRANGER)),
         *each("rds:DescribeDBSubnetGroups", rds("subgrp", "any", region=THERE)),
         *each("rds:DescribeDBClusterParameterGroups DescribeDBClusterParameters", rds("cluster-pg", "any", STRANGER)),
@@ -466,7 +461,7 @@ REFUSED: dict[str, list[Asked]] = {
     ],
     "SnsNotificationRole": [
         *STRANGERS_THINGS,
-        *NO_OTHER_ITEMS,
+        *NO_ITEMS_DELETED,
         *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:payroll"),
         # It never reads what is in a secret, and removes only what carries all the tags of a target's.
         *each("secretsmanager:GetSecretValue PutSecretValue", ADMIN),
@@ -479,6 +474,7 @@ REFUSED: dict[str, list[Asked]] = {
     ],
     "StatePolicy": [
         *each("dynamodb:GetItem PutItem UpdateItem", table("payroll")),
+        *NO_ITEMS_DELETED,
         # What was written into the audit is neither changed nor read again.
         *each("dynamodb:GetItem UpdateItem DeleteItem", table("AuditTable")),
         *each("kms:Decrypt GenerateDataKey", key("Key")),
