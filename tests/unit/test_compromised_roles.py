@@ -18,8 +18,11 @@ from tests.unit.test_template_denies import (
     GIVEN,
     HERE,
     MARKED,
+    NOT_MADE_YET,
     OF_FUNCTIONS,
     OTHER_SECRET,
+    OTHERS_ADMIN,
+    OTHERS_APPLICATION,
     OURS,
     OWN,
     OWNER,
@@ -27,6 +30,8 @@ from tests.unit.test_template_denies import (
     RDS_SECRET,
     SOURCE,
     STRANGER,
+    TARGETS_ADMIN,
+    TARGETS_APPLICATION,
     THERE,
     Asked,
     asked_of,
@@ -43,6 +48,7 @@ from tests.unit.test_template_denies import (
     snapshot,
     statements,
     table,
+    tagged,
     via,
 )
 
@@ -84,10 +90,21 @@ ATTACKS: dict[str, list[Asked]] = {
         *each("rds:AddTagsToResource", cluster(FOREIGN), MARKED),
         *each("rds:ModifyDBCluster", cluster(FOREIGN), OURS),
     ],
-    "mark a foreign cluster as ours, then add an instance or open the Data API": [
+    "mark a foreign cluster as ours, then add an instance, also a public one": [
         *each("rds:AddTagsToResource", cluster(FOREIGN), MARKED),
-        *each("rds:CreateDBInstance EnableHttpEndpoint", cluster(FOREIGN), OURS),
+        *each("rds:CreateDBInstance", cluster(FOREIGN), OURS),
+        *each("rds:CreateDBInstance", instance("billing-2"), MARKED),
     ],
+    "mark a foreign cluster as ours, then open the Data API": [
+        *each("rds:AddTagsToResource", cluster(FOREIGN), MARKED),
+        *each("rds:EnableHttpEndpoint", cluster(FOREIGN), OURS),
+    ],
+    "open the Data API of a cluster that somebody has marked as ours": each(
+        "rds:EnableHttpEndpoint", cluster(FOREIGN), OURS
+    ),
+    "change what somebody has marked as ours: master password, groups, protection": each(
+        "rds:ModifyDBCluster", cluster(FOREIGN), OURS
+    ),
     "mark the source as ours, then reset its master password": [
         *each("rds:AddTagsToResource", cluster(SOURCE), MARKED),
         *each("rds:ModifyDBCluster", cluster(SOURCE), OURS),
@@ -137,6 +154,18 @@ ATTACKS: dict[str, list[Asked]] = {
     "stage another master login": each("secretsmanager:PutSecretValue", ADMIN),
     "read the applications' passwords": each("secretsmanager:GetSecretValue", APPLICATION),
     "set the applications' passwords": each("secretsmanager:PutSecretValue", APPLICATION),
+    "read the master login of another target of the stack": each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
+    "stage another master login for another target": each("secretsmanager:PutSecretValue", TARGETS_ADMIN),
+    "read the applications' passwords of another target": each("secretsmanager:GetSecretValue", TARGETS_APPLICATION),
+    "set the applications' passwords of another target": each("secretsmanager:PutSecretValue", TARGETS_APPLICATION),
+    "move a master login's label to another version": each("secretsmanager:UpdateSecretVersionStage", ADMIN),
+    "make secrets for another target": each("secretsmanager:CreateSecret", NOT_MADE_YET, tagged("requesttag")),
+    "delete the secrets of another target": each("secretsmanager:DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
+    "read the secrets of another stack's target": each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
+    "write to the secrets of another stack's target": each("secretsmanager:PutSecretValue", OTHERS_APPLICATION),
+    "delete the secrets of another stack's target": each(
+        "secretsmanager:DeleteSecret", OTHERS_ADMIN, tagged("resourcetag")
+    ),
     "read the master login that RDS keeps of a foreign cluster": each(
         "secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(FOREIGN))
     ),
@@ -144,7 +173,7 @@ ATTACKS: dict[str, list[Asked]] = {
         "secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(SOURCE))
     ),
     "make a secret named like those that RDS keeps": each("secretsmanager:CreateSecret", RDS_SECRET),
-    "delete a secret": each("secretsmanager:DeleteSecret", ADMIN),
+    "delete the secrets of the stack's own target": each("secretsmanager:DeleteSecret", ADMIN),
     # Keys
     "decrypt with any key itself": each("kms:Decrypt", key("another")),
     "use any key of the account through RDS": through("rds", "kms:Decrypt CreateGrant", "another"),
@@ -153,8 +182,11 @@ ATTACKS: dict[str, list[Asked]] = {
     # State, locks, audit
     "read and rewrite the state of other runs": [*item("another-run", "GetItem"), *item("another-run", "PutItem")],
     "delete the state of other runs": item("another-run", "DeleteItem"),
-    "take another target's lock": item(f"lock#{OTHER_TARGET}", "PutItem"),
-    "release another target's lock": item(f"lock#{OTHER_TARGET}", "DeleteItem"),
+    "take another target's lock, or free it": [
+        *item(f"lock#{OTHER_TARGET}", "PutItem"),
+        *item(f"lock#{OTHER_TARGET}", "UpdateItem"),
+    ],
+    "delete another target's lock": item(f"lock#{OTHER_TARGET}", "DeleteItem"),
     "write a false audit item, or write over one": item("another-run", "PutItem", "AuditTable"),
     "change an audit item in part": item("another-run", "UpdateItem", "AuditTable"),
     "delete an audit item": item("another-run", "DeleteItem", "AuditTable"),
