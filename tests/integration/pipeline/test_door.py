@@ -285,7 +285,18 @@ def test_rule_5_an_opening_whose_answer_is_lost_has_worked_once(pipeline: Pipeli
     pipeline.aws.faults.add(function="aurora-restore-open-cluster", die="after")
     run = pipeline.run({"target_cluster_id": target})
     assert run.status == "SUCCEEDED", run.reason
-    assert run.changes.count("ModifyDBCluster") == 2
+    seen = [each.groups for each in pipeline.aws.aurora.groups_on_record(target)]
+    shut, wanted = door_of(pipeline), run.output["plan"]["cluster"]["vpc_security_group_ids"]
+    on_the_way = dict.fromkeys(wanted, "adding") | {shut: "removing"}
+    assert [each for number, each in enumerate(seen) if seen[number - 1 : number] != [each]] == [
+        {shut: "active"},
+        on_the_way,
+        dict.fromkeys(wanted, "active"),
+    ]
+    assert [each for each in pipeline.audit(run.operation_id) if each[0] == "door"] == [
+        ("door", "opening"),
+        ("door", "open"),
+    ]
 
 
 def test_users_that_are_set_up_once_more_are_so_with_the_pipeline_let_in_beside(
@@ -305,7 +316,8 @@ def test_users_that_are_set_up_once_more_are_so_with_the_pipeline_let_in_beside(
     tables.update_item(
         TableName=pipeline.place.stack.outputs["StateTableName"],
         Key={"operation_id": {"S": first.operation_id}},
-        UpdateExpression="SET users.unfinished = :one",
+        UpdateExpression="SET #users.unfinished = :one",
+        ExpressionAttributeNames={"#users": "users"},
         ExpressionAttributeValues={":one": {"L": [{"S": "somebody was left out"}]}},
     )
     second = ended(pipeline.run({**given, "operation_id": first.operation_id}), "SUCCEEDED")
