@@ -54,7 +54,7 @@ def _refuse_another_door(plan: ClusterPlan) -> None:
     if plan.door_security_group_id != door:
         raise StepFailed(
             f"The plan puts the new cluster behind security group {plan.door_security_group_id}, and the stack's door "
-            f"is {door}: it was deployed anew in between. Nothing was created. Start again."
+            f"is {door}: it was deployed anew in between. Nothing was made or changed. Start again."
         )
 
 
@@ -75,6 +75,7 @@ def _change(
         aurora.change_writer(cluster, plan.instances[0].identifier)
         state.remember(writer_changed_at=iso(state.now))
     elif due is Action.ADMIT_PIPELINE:
+        _refuse_another_door(plan)
         aurora.change_security_groups(plan, [*plan.vpc_security_group_ids, plan.door_security_group_id])
 
 

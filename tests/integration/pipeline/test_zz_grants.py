@@ -36,6 +36,7 @@ TABLES_ALONE = (
     "CheckRestoreStatusRole",
     "CopySnapshotRole",
     "DeleteRdsRole",
+    "OpenClusterRole",
     "SnapshotCheckRole",
 )
 # Grants that no run here needs, and why they stand: by action, or with the role, or with role and statement before it.
