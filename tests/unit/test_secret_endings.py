@@ -215,7 +215,7 @@ def test_of_a_cluster_that_is_kept_they_stay_and_are_named(rds: FakeRds) -> None
 def test_those_of_an_earlier_operation_stay_and_their_labels_go_back() -> None:
     tags = {"application": "aurora-restore", OPERATION_TAG: "last-week", "aurora-restore:target": DRILL}
     client("secretsmanager").create_secret(
-        Name=NAMES.admin, SecretString="{}", Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
+        Name=NAMES.admin or "", SecretString="{}", Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
     )
     state = opened(A_DRILL)
     before = labels(NAMES.admin or "")
@@ -230,7 +230,7 @@ def test_a_foreign_secret_of_that_name_stays() -> None:
     plan = json.loads(
         json.dumps({"target_cluster_id": DRILL, "target_secrets": {"admin": NAMES.admin, "application": None}})
     )
-    client("secretsmanager").create_secret(Name=NAMES.admin, SecretString="x")
+    client("secretsmanager").create_secret(Name=NAMES.admin or "", SecretString="x")
     state._update({"plan": plan})
     settle()
     assert exists(NAMES.admin)
