@@ -14,7 +14,7 @@ import pytest
 from psycopg2 import sql
 
 from scripts.local_aws.postgres import Servers
-from tests.integration.hostile_support import ATTACKER, ATTACKER_PASSWORD, body, plant, sprung
+from tests.integration.hostile_support import ATTACKER, ATTACKER_PASSWORD, body, one_and_the_rest, plant, sprung
 from tests.integration.test_database_roles import MASTER, Cluster, started
 from tests.integration.test_database_roles_further import PG_CRON, a_role, set_up
 from utils import postgres, postgres_roles
@@ -55,9 +55,10 @@ def as_attacker(cluster: Cluster, *statements: str | sql.Composable) -> Any:
 
 # The search path
 
+PUBLIC_FIRST = "the database's has public first"
 PATHS = {
     "as PostgreSQL has it": (),
-    "the database's has public first": ("alter database orders set search_path = public, pg_catalog",),
+    PUBLIC_FIRST: ("alter database orders set search_path = public, pg_catalog",),
     "the master's has public first": (
         f"alter role {MASTER} in database orders set search_path = public, pg_catalog",
         f"alter role {MASTER} set search_path = public, pg_catalog",
@@ -65,7 +66,7 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", one_and_the_rest(PATHS, PUBLIC_FIRST))
 def test_no_shadow_of_anything_that_our_sql_names_is_ever_used(cluster: Cluster, path: str) -> None:
     planted = plant(cluster)
     assert planted["functions"] > 5000
@@ -78,7 +79,7 @@ def test_no_shadow_of_anything_that_our_sql_names_is_ever_used(cluster: Cluster,
     assert sprung(cluster) == []
 
 
-@pytest.mark.parametrize("path", list(PATHS)[1:])
+@pytest.mark.parametrize("path", one_and_the_rest(list(PATHS)[1:], PUBLIC_FIRST))
 def test_the_shadows_are_used_where_the_path_is_not_pinned(
     cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,10 +117,20 @@ def test_a_login_that_may_create_in_public_gets_no_right_by_it(cluster: Cluster)
         as_attacker(cluster, "select * from finance.salaries")
 
 
+def test_hints_arent_read_from_a_table_of_the_datas(cluster: Cluster) -> None:
+    """Older versions of pg_hint_plan take any relation of that name; without the library the setting is nobody's."""
+    cluster.superuser("orders", "alter database orders set pg_hint_plan.enable_hint_table = on")
+    with postgres.session(cluster.server, "orders", MASTER, cluster.master.password) as opened:
+        setting = opened.rows(sql.SQL("SELECT current_setting('pg_hint_plan.enable_hint_table')"))
+    assert setting == [("off",)]
+
+
 # Event triggers
 
+SAYING = "raise 'the database system is starting up'"
 
-@pytest.mark.parametrize("enabled", ["enable", "enable always"])
+
+@pytest.mark.parametrize("enabled", one_and_the_rest(["enable", "enable always"], "enable"))
 def test_event_triggers_are_silenced_and_reported(cluster: Cluster, enabled: str) -> None:
     """Where the server lets the master user do that, as RDS does; those of replication too, from PostgreSQL 17 on."""
     _plant_event_trigger(cluster, "ddl_command_end", enabled)
@@ -140,6 +151,7 @@ def test_where_event_triggers_cant_be_silenced_somebody_elses_leave_a_database_o
     _left_out(cluster, set_up(cluster, **EVERYTHING))
 
 
+@pytest.mark.full
 def test_an_event_trigger_of_the_masters_own_is_only_reported(cluster: Cluster) -> None:
     cluster.forbid_silence()
     cluster.superuser(
@@ -196,7 +208,7 @@ def test_an_option_that_the_server_has_taken_is_never_left_out(
     assert (postgres.REPLICATION_ROLE in cluster.server.refused_options) == (cluster.version < 15)
 
 
-@pytest.mark.parametrize("how", ["raise 'the database system is starting up'", "perform pg_sleep(600)"])
+@pytest.mark.parametrize("how", one_and_the_rest([SAYING, "perform pg_sleep(600)"], SAYING))
 def test_what_a_trigger_on_login_says_costs_its_database(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -250,7 +262,7 @@ FAKE_CRON = (
 NOT_GENUINE = "orders: nobody could look at cron.job: it isn't the extension pg_cron's, or somebody has added to it"
 
 
-@pytest.mark.parametrize("quarantine", [True, False])
+@pytest.mark.parametrize("quarantine", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_a_schema_of_that_name_is_not_pg_cron(cluster: Cluster, quarantine: bool) -> None:
     cluster.superuser("orders", f"grant create on database orders to {ATTACKER}")
     as_attacker(cluster, *FAKE_CRON)
@@ -260,6 +272,7 @@ def test_a_schema_of_that_name_is_not_pg_cron(cluster: Cluster, quarantine: bool
     assert sprung(cluster) == []
 
 
+@pytest.mark.full
 def test_a_relation_of_that_name_with_other_columns_costs_nothing(cluster: Cluster) -> None:
     cluster.as_master("orders", "create schema cron", "create view cron.job as select 1 as number")
     report = set_up(cluster, **EVERYTHING)
@@ -281,7 +294,7 @@ ADDITIONS = {
 }
 
 
-@pytest.mark.parametrize("addition", ADDITIONS)
+@pytest.mark.parametrize("addition", one_and_the_rest(ADDITIONS, "a trigger"))
 def test_what_somebody_added_to_pg_cron_is_not_run(cluster: Cluster, addition: str) -> None:
     cluster.superuser("orders", *PG_CRON)
     permission, *statements = ADDITIONS[addition]

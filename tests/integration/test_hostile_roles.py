@@ -14,6 +14,7 @@ import pytest
 
 from scripts.local_aws import postgres as local_postgres
 from scripts.local_aws.postgres import Servers
+from tests.integration.hostile_support import one_and_the_rest
 from tests.integration.test_database_roles import MASTER, Cluster, started
 from tests.integration.test_database_roles_further import a_role, set_up
 from utils import postgres, postgres_cluster
@@ -214,6 +215,7 @@ def test_a_reader_that_may_create_or_will_write_is_told(cluster: Cluster) -> Non
     ]
 
 
+@pytest.mark.full
 def test_an_application_role_with_a_superusers_attributes_is_named(cluster: Cluster) -> None:
     cluster.superuser("postgres", "create role orders_report login bypassrls replication")
     cluster.superuser("postgres", "grant orders_report to boss with admin option")
@@ -281,7 +283,7 @@ WAYS_TO_DECIDE = {
 }
 
 
-@pytest.mark.parametrize("whose", WAYS_TO_DECIDE)
+@pytest.mark.parametrize("whose", one_and_the_rest(WAYS_TO_DECIDE, "the master's"))
 def test_settings_of_the_data_decide_nothing(cluster: Cluster, whose: str) -> None:
     cluster.as_master("orders", "create role nobody", "create table items (id int)")
     cluster.superuser("orders", *WAYS_TO_DECIDE[whose])
@@ -289,7 +291,7 @@ def test_settings_of_the_data_decide_nothing(cluster: Cluster, whose: str) -> No
     assert cluster.as_reader("orders", "select count(*) from items") == [(0,)]
 
 
-@pytest.mark.parametrize("whose", WAYS_TO_DECIDE)
+@pytest.mark.parametrize("whose", one_and_the_rest(WAYS_TO_DECIDE, "the master's"))
 def test_they_decide_where_nothing_is_pinned(cluster: Cluster, whose: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the test above could never fail."""
     monkeypatch.setattr(postgres, "PINNED", {"client_min_messages": "error"})
@@ -330,6 +332,8 @@ def test_a_master_user_in_rds_iam_is_told_what_to_do(cluster: Cluster) -> None:
 
 # Databases
 
+DROPPED = "drop database postgres"
+
 
 def test_databases_that_let_nobody_in_are_reported_and_the_rest_is_done(cluster: Cluster) -> None:
     cluster.as_master(
@@ -353,7 +357,7 @@ def test_databases_that_let_nobody_in_are_reported_and_the_rest_is_done(cluster:
     assert report.warnings[0] == crowded
 
 
-@pytest.mark.parametrize("change", ["drop database postgres", "alter database postgres rename to main"])
+@pytest.mark.parametrize("change", one_and_the_rest([DROPPED, "alter database postgres rename to main"], DROPPED))
 def test_without_the_database_postgres_another_serves(cluster: Cluster, change: str) -> None:
     cluster.superuser("orders", change)
     prove_login(cluster.server, cluster.master)
@@ -367,7 +371,7 @@ def test_a_database_that_was_declared_a_template_is_set_up_all_the_same(cluster:
     assert set_up(cluster).databases == ["orders", "postgres"]
 
 
-@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+@pytest.mark.parametrize("encoding", one_and_the_rest(["SQL_ASCII", "LATIN1"], "LATIN1"))
 def test_a_database_of_another_encoding_is_set_up(cluster: Cluster, encoding: str) -> None:
     cluster.as_master("postgres", f"create database old encoding '{encoding}' template template0")
     with closing(connected(cluster, MASTER, cluster.master.password, dbname="old", client_encoding="UTF8")) as inside:
@@ -403,6 +407,7 @@ def test_names_that_are_no_utf8_text_cost_only_what_they_name(cluster: Cluster) 
     assert cluster.superuser("old", can) == [(0,)]
 
 
+@pytest.mark.full
 def test_a_database_that_cant_be_read_is_left_out(cluster: Cluster) -> None:
     """One with an encoding, in which a role owns something whose name was written in another."""
     cluster.as_master("postgres", "create database old encoding 'SQL_ASCII' template template0")
@@ -446,6 +451,7 @@ def test_a_lock_that_nobody_gives_back_costs_one_database(cluster: Cluster, monk
     assert "orders" in report.databases
 
 
+@pytest.mark.full
 def test_what_a_prepared_transaction_holds_costs_one_database(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
