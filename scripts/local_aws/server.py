@@ -45,6 +45,7 @@ from scripts.local_aws.front import ApiCall, Front
 from scripts.local_aws.functions import Functions, Invocation
 from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.state_machines import StateMachines
+from scripts.local_aws.trail import Trail
 
 _RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
 
@@ -112,7 +113,9 @@ class LocalAws:
         foreign_keys.install()
         bucket_policies.install()
         response_keys.install()
-        self.events = Events(self.clock, self.permissions)
+        self.trail = Trail(self.clock)
+        self.trail.install()
+        self.events = Events(self.clock, self.permissions, self.trail)
         self.events.install()
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)
         self.functions.endpoint_url = self.endpoint_url
@@ -120,7 +123,7 @@ class LocalAws:
         self.state_machines = StateMachines(self.clock, self.permissions, self.events)
         self.state_machines.endpoint_url = self.endpoint_url
         self.state_machines.install()
-        self._front = Front(self.clock, self.faults, self._control)
+        self._front = Front(self.clock, self.faults, self.trail, self._control)
         self._front.operations["rds"] = frozenset(OPERATIONS)
         self.stacks = Stacks(self, self.clock.now, self.clock.start_thread)
         cloudformation = CloudFormationApi(self.stacks, self)

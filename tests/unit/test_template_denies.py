@@ -254,6 +254,7 @@ ALLOWED: dict[str, list[Asked]] = {
     "SnsNotificationRole": [
         *SNAPSHOTS,
         *reading(),
+        *each("cloudtrail:LookupEvents", "*"),
         *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:Topic"),
     ],
     "StatePolicy": [
