@@ -17,13 +17,14 @@ from utils.aws import as_step_error
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.failure_text import MAX_CAUSE, Remains, as_asked, cause_lines
 from utils.foreign_text import one_line
-from utils.identifiers import is_operation_id, scheduled_operation_id
+from utils.identifiers import SCHEDULED_PREFIX, is_operation_id, scheduled_operation_id
 from utils.lock import TargetLock
 from utils.notifications import execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
 from utils.plans import Plan, RouteStep, SnapshotCopy, SourceDeletion
 from utils.redaction import without_secrets
 from utils.routes import maker_of, outstanding
+from utils.secret_endings import settle_secrets
 from utils.source_left import look_at_source
 from utils.starter import Starter
 from utils.state import OperationRecord, OperationState, Status, iso
@@ -89,6 +90,8 @@ class OperationEnd:
         self.asked_before = as_asked(named) if named is not None and named.plan else {}
         self.error = task.error or ExecutionError(error="Unknown", cause="The state machine handed on no error.")
         self.clean_up: Mapping[str, Any] = task.clean_up if isinstance(task.clean_up, dict) else {}
+        # What became of the operation's secrets when it was closed.
+        self.about_secrets: list[str] = []
         self._task = task
         self._state = state
 
@@ -124,7 +127,7 @@ class OperationEnd:
         return self._task.outcome == "failed" and self.error.error == DuplicateRefused.__name__
 
     def close(self) -> None:
-        """Write down how it ended and give the lock back. Doing it twice is as good as once."""
+        """Write down how it ended, settle its secrets, give the lock back. Doing it twice is as good as once."""
         task, status = self._task, STATUS_OF[self._task.outcome]
         if self.record is None or self.record.status != status or status == "planned":
             metrics.count_operation(self._outcome(), self._state.operation_id, self.error.error if task.error else "")
@@ -137,7 +140,10 @@ class OperationEnd:
             target = self.record.plan.get("target_cluster_id")
             if target:
                 run = task.run
-                TargetLock(target, self.record.operation_id, run.execution_id, run.redrive_count).release(run.now)
+                lock = TargetLock(target, self.record.operation_id, run.execution_id, run.redrive_count)
+                # While it is held: the next run for the target may go on with the same secrets.
+                self.about_secrets = settle_secrets(self.record, self._state, lock, failed=task.outcome == "failed")
+                lock.release(run.now)
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
 
@@ -154,7 +160,12 @@ class OperationEnd:
         if record is None or "target_cluster_id" not in record.plan:
             return Remains()
         deletion = _begun_deletion(record)
-        known = Remains(on_the_way=left_on_the_way(record), deletion=deletion, may_appear=self._task.stopped)
+        known = Remains(
+            on_the_way=left_on_the_way(record),
+            deletion=deletion,
+            may_appear=self._task.stopped,
+            about_secrets=self.about_secrets,
+        )
         try:
             if deletion is not None:
                 known = replace(known, source=look_at_source(deletion, Aurora(deletion.region)))
@@ -233,12 +244,10 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
         if record is not None and _is_of(record, run):
             return OperationEnd(task, state, record)
         named = named or record
-    # Refused before it became an operation. What was refused of a schedule's is known by its moment all the same.
-    state = _state_of([*scheduled, own_name][0], run)
-    if scheduled and state.recall() is not None:
-        state = _state_of(own_name, run)
-    # Another operation may bear this execution's name; none has a # in its id.
-    if state.recall() is not None:
+    # Refused before it became an operation: that takes neither a schedule's moment nor another operation's name. No
+    # operation has a # in its id.
+    state = _state_of(own_name, run)
+    if own_name.startswith(SCHEDULED_PREFIX) or state.recall() is not None:
         state = _state_of(f"execution#{own_name}", run)
     return OperationEnd(task, state, state.recall(), named)
 

@@ -126,6 +126,22 @@ class UsersReady(Struct, frozen=True, kw_only=True):
     locked_logins: list[str] = []
     disabled: list[str] = []
     unfinished: list[str] = []
+    # ARNs of the secrets that hold the logins.
+    master_secret: str = ""
+    application_secret: str = ""
+
+
+class OpenTask(Struct, frozen=True, kw_only=True):
+    run: Run
+    cluster: ClusterPlan
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """How far the restored cluster's door is: `ready` once it is open, and the cluster as planned."""
+
+    ready: bool
+    waiting_for: str
+    wait_seconds: int
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):

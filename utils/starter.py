@@ -82,9 +82,9 @@ def look_up(run: Execution) -> str:
 def _starts(run: Execution) -> Iterator[Mapping[str, Any]]:
     """Yield the calls of StartExecution that answered with this execution. The newest events come first."""
     start, end = _window(run)
-    trail, more = client("cloudtrail"), {}
+    more: dict[str, str] = {}
     for _ in range(MOST_PAGES):
-        answer = trail.lookup_events(
+        answer = client("cloudtrail").lookup_events(
             LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "StartExecution"}],
             StartTime=start,
             EndTime=end,

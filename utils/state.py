@@ -22,6 +22,7 @@ from utils.attempts import AT_WORK, NONE_ENDED, OWN, ended
 from utils.attributes import attribute, value_of
 from utils.aws import client, error_code
 from utils.errors import RequestRefused, StepFailed
+from utils.plans import DoorPhase
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,6 +51,14 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
     made_snapshots: dict[str, str] = {}
     route_times: dict[str, str] = {}
+    # None: the stack's own two. Forgotten again where a failed run has removed them.
+    admin_secret_arn: str | None = None
+    application_secret_arn: str | None = None
+    secrets_removed: list[str] = []
+    # The version of the admin secret that has the new master login, and which version bore each label before it. They
+    # are known until another is stored: the labels go back after the cluster is forgotten.
+    staged_version_id: str | None = None
+    labels_before: dict[str, str] = {}
     cluster_arn: str | None = None
     cluster_resource_id: str | None = None
     password_version_id: str | None = None
@@ -69,6 +78,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     locked_logins: list[str] = []
     users_ready_at: str | None = None
     users: dict[str, Any] | None = None
+    # From when on the cluster may have been open, and since when it is.
+    door_opening_at: str | None = None
+    door_open_at: str | None = None
     clean_up_at: str | None = None
     protection_off_at: str | None = None
     copy_clean_up_at: str | None = None
@@ -84,6 +96,13 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     def planned_instances(self) -> list[str]:
         """The members of the cluster that the operation makes, as its plan names them."""
         return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
+
+    @property
+    def door(self) -> DoorPhase:
+        """How far the cluster's door is. Only the pipeline is let in before the users are set up."""
+        if self.users_ready_at is None:
+            return "shut"
+        return "opening" if self.door_open_at is None else "open"
 
     def entered(self, step: str) -> dt.datetime:
         """When this execution, or a redrive of it, first entered a step: its deadline counts from there."""
@@ -107,6 +126,8 @@ NO_CLUSTER: dict[str, Any] = {
     "data_api_enabled_at": None,
     "differences": [],
     "login_proven_at": None,
+    "door_opening_at": None,
+    "door_open_at": None,
     "clean_up_at": None,
 }
 

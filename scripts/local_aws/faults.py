@@ -1,6 +1,6 @@
 """Failures that a test or a user asks for, so that every bad day can be rehearsed.
 
-A rule is one JSON object and one of three kinds:
+A rule is one JSON object and one of four kinds:
 
 * an API call is refused, or takes effect and its answer is lost: `{"operation": "rds:CopyDBClusterSnapshot",
   "code": "Throttling", "times": 2}`, `{"operation": "rds:DeleteDBCluster", "answer": "lost"}`; a `region` and
@@ -11,7 +11,9 @@ A rule is one JSON object and one of three kinds:
   "parameters": {"FunctionName": "*-snapshot-check*"}, "code": "ResourceNotReadyException", "seconds": 106}`;
 * something long ends badly: `{"lifecycle": "copy-snapshot", "identifier": "nightly-*", "status": "failed",
   "at_percent": 40}`;
-* a function's process dies: `{"function": "aurora-restore-copy-snapshot", "die": "after"}` (its effects stay).
+* a function's process dies: `{"function": "aurora-restore-copy-snapshot", "die": "after"}` (its effects stay);
+* a schedule's event comes twice, the second time so many seconds after the first one: `{"schedule": "aurora-restore-*",
+  "seconds": 30}`.
 
 Names may hold `*` and `?`. A rule strikes `times` times (once unless said otherwise) and is then spent.
 """
@@ -100,12 +102,26 @@ class FunctionFault:
             raise ValueError(f"die must be 'before' or 'after', not {self.die!r}")
 
 
-Fault = ApiFault | LifecycleFault | FunctionFault
-_F = TypeVar("_F", ApiFault, LifecycleFault, FunctionFault)
-_KINDS: dict[str, type[ApiFault] | type[LifecycleFault] | type[FunctionFault]] = {
+@dataclasses.dataclass(frozen=True)
+class ScheduleFault:
+    """A schedule's event that is delivered a second time: EventBridge Scheduler promises at least one delivery."""
+
+    schedule: str
+    seconds: float = 0
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        if self.seconds < 0:
+            raise ValueError(f"seconds must be 0 or more, not {self.seconds}")
+
+
+Fault = ApiFault | LifecycleFault | FunctionFault | ScheduleFault
+_F = TypeVar("_F", ApiFault, LifecycleFault, FunctionFault, ScheduleFault)
+_KINDS: dict[str, type[ApiFault] | type[LifecycleFault] | type[FunctionFault] | type[ScheduleFault]] = {
     "operation": ApiFault,
     "lifecycle": LifecycleFault,
     "function": FunctionFault,
+    "schedule": ScheduleFault,
 }
 
 
@@ -127,7 +143,9 @@ class Faults:
         """Add one rule; ValueError names what is wrong with it."""
         kind = next((_KINDS[key] for key in _KINDS if key in rule), None)
         if kind is None:
-            raise ValueError(f"a fault names an 'operation', a 'lifecycle' or a 'function'; got {sorted(rule)}")
+            raise ValueError(
+                f"a fault names an 'operation', a 'lifecycle', a 'function' or a 'schedule'; got {sorted(rule)}"
+            )
         unknown = sorted(set(rule) - {field.name for field in dataclasses.fields(kind)})
         if unknown:
             raise ValueError(f"unknown field {unknown[0]!r} in a fault on {next(k for k in _KINDS if k in rule)!r}")
@@ -180,6 +198,10 @@ class Faults:
     def function(self, name: str) -> FunctionFault | None:
         """The fault that strikes this invocation, which is spent by asking."""
         return self._strike(FunctionFault, lambda rule: fnmatch.fnmatchcase(name, rule.function))
+
+    def schedule(self, name: str) -> ScheduleFault | None:
+        """The fault that strikes this moment of a schedule, which is spent by asking."""
+        return self._strike(ScheduleFault, lambda rule: fnmatch.fnmatchcase(name, rule.schedule))
 
     def _strike(self, kind: type[_F], strikes: Callable[[_F], bool]) -> _F | None:
         with self._lock:

@@ -347,3 +347,41 @@ def test_the_endpoint_is_the_functions_own_and_leaves_the_vpcs_names_alone() -> 
         ]
     }
     assert rule["SourceSecurityGroupId"] == group
+
+
+def test_the_door_admits_the_function_alone_and_lets_nothing_out() -> None:
+    """Whatever else refers to the group would let somebody through it, so every resource that does is named here."""
+    group = {"Fn::GetAtt": ["DoorSecurityGroup", "GroupId"]}
+    function = {
+        "Fn::If": [
+            "MakesFunctionSecurityGroup",
+            {"Fn::GetAtt": ["FunctionSecurityGroup", "GroupId"]},
+            {"Ref": "FunctionSecurityGroupId"},
+        ]
+    }
+    ports = {"IpProtocol": "tcp", "FromPort": 1150, "ToPort": 65535}
+    door = properties("DoorSecurityGroup")
+    assert "SecurityGroupIngress" not in door
+    (out,) = door["SecurityGroupEgress"]
+    assert (out["IpProtocol"], out["CidrIp"]) == ("-1", "127.0.0.1/32")
+    assert door["VpcId"] == {"Ref": "VpcId"}
+    rules = {name: each for name, each in RESOURCES.items() if each["Type"].startswith("AWS::EC2::SecurityGroup")}
+    naming = {name for name, each in rules.items() if "DoorSecurityGroup" in json.dumps(each)}
+    assert naming == {"DoorFromFunction", "FunctionToDoor"}
+    entry = {key: value for key, value in properties("DoorFromFunction").items() if key != "Description"}
+    assert entry == {"GroupId": group, "SourceSecurityGroupId": function, **ports}
+    way = {key: value for key, value in properties("FunctionToDoor").items() if key != "Description"}
+    own = {"Fn::GetAtt": ["FunctionSecurityGroup", "GroupId"]}
+    assert way == {"GroupId": own, "DestinationSecurityGroupId": group, **ports}
+
+
+def test_the_functions_that_plan_and_make_a_cluster_know_the_door() -> None:
+    group = {"Fn::GetAtt": ["DoorSecurityGroup", "GroupId"]}
+    for function in ("SnapshotCheckFunction", "RestoreSnapshotFunction"):
+        assert properties(function)["Environment"]["Variables"]["DOOR_SECURITY_GROUP_ID"] == group
+
+
+def test_no_group_of_open_clusters_admits_anybody_by_the_stacks_doing() -> None:
+    rules = [each for each in RESOURCES.values() if each["Type"].startswith("AWS::EC2::SecurityGroupI")]
+    assert [each for each in rules if "DatabaseSecurityGroup" in json.dumps(each)] == []
+    assert "SecurityGroupIngress" not in properties("DatabaseSecurityGroup")
