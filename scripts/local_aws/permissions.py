@@ -111,7 +111,7 @@ class Permissions:
         if not self.trusts(role_arn, service):
             message = f"{service} is not authorized to assume {role_arn}: it doesn't exist or doesn't trust the service"
             raise NotAuthorized("AccessDenied", message, 403)
-        session = sts_backends[account][role_arn.split(":")[1]].assume_role(
+        session: Any = sts_backends[account][role_arn.split(":")[1]].assume_role(
             region_name=region,
             role_session_name=session_name,
             role_arn=role_arn,
@@ -119,7 +119,7 @@ class Permissions:
             duration=43_200,
             external_id="",
         )
-        session.function_arn = function_arn
+        session.function_arn = function_arn  # moto's record of the session has no place of its own for it
         return Credentials(session.access_key_id, session.secret_access_key, session.session_token)
 
     def trusts(self, role_arn: str, service: str) -> bool:

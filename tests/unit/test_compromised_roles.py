@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.checks.policies import as_list
 from tests.unit.test_template_denies import (
     ADMIN,
     APPLICATION,
@@ -44,6 +45,7 @@ from tests.unit.test_template_denies import (
     key,
     log_stream,
     passed_to,
+    rds,
     secret,
     snapshot,
     statements,
@@ -192,6 +194,11 @@ ATTACKS: dict[str, list[Asked]] = {
     "delete an audit item": item("another-run", "DeleteItem", "AuditTable"),
     "read the audit": item("another-run", "GetItem", "AuditTable"),
     "write to a table that isn't the stack's": item("another-run", "PutItem", "payroll"),
+    "retag the secrets of another target": each("secretsmanager:TagResource", TARGETS_ADMIN, tagged("requesttag")),
+    "fail over a cluster that another run restored": each("rds:FailoverDBCluster", cluster("staging-orders"), OURS),
+    "take a snapshot of what `DeletableClusterPattern` matches, named as a final one": each(
+        "rds:CreateDBClusterSnapshot", cluster("retired-1")
+    ),
     "switch off a table's point-in-time recovery": each("dynamodb:UpdateContinuousBackups", table("AuditTable")),
     # Executions, functions, roles
     "start a run": each("states:StartExecution", MACHINE),
@@ -207,6 +214,21 @@ ATTACKS: dict[str, list[Asked]] = {
     "change a role's policy": each("iam:PutRolePolicy", iam_role("DeleteRdsRole")),
     "become the role in the source's account": each("sts:AssumeRole", iam_role("aurora-restore-source", OWNER)),
     "become any other role": each("sts:AssumeRole", iam_role("admin", OWNER)),
+    # Looking around
+    "list the clusters and instances of the account": [
+        *each("rds:DescribeDBClusters", cluster(FOREIGN)),
+        *each("rds:DescribeDBInstances", instance(f"{FOREIGN}-1")),
+    ],
+    "list the snapshots of the account": each("rds:DescribeDBClusterSnapshots", snapshot("payroll-monthly")),
+    "look at parameters, groups, quotas and roles of the account": [
+        *each("rds:DescribeDBClusterParameters", rds("cluster-pg", "any")),
+        *each("ec2:DescribeSecurityGroups", "*"),
+        *each("iam:GetRole", GIVEN["ExportRoleArn"]),
+    ],
+    "look at what any key is": each("kms:DescribeKey", key("another"), via("rds")),
+    "read RDS's events": each("rds:DescribeEvents", "*"),
+    "read who called what in the account": each("cloudtrail:LookupEvents", "*"),
+    "look at any role": each("iam:GetRole", iam_role("admin")),
     # Messages, logs, network
     "write a message to the topic": each("sns:Publish", TOPIC),
     "subscribe to the topic": each("sns:Subscribe", TOPIC),
@@ -218,6 +240,32 @@ ATTACKS: dict[str, list[Asked]] = {
     "stop CloudTrail": each("cloudtrail:StopLogging", f"arn:aws:cloudtrail:{HERE}:{OWN}:trail/main"),
     "send false traces": each("xray:PutTraceSegments", "*"),
 }
+
+
+# What the roles allow and no attack asks for, because it is a part of what one does, or tells nothing.
+PARTS = {
+    "ec2:": "refused to the function's own code",
+    "kms:": "through RDS, or the stack's key through its services: it comes with the calls",
+    "logs:": "the function's own log",
+    "rds:Describe": "as the listings above",
+    "secretsmanager:DescribeSecret": "no value, and of the stack's secrets alone",
+    "application-autoscaling:Describe": "a number of readers",
+    "s3:GetBucketLocation": "of the bucket for exports",
+    "xray:": "as false traces",
+}
+
+
+def test_no_right_of_a_function_is_forgotten() -> None:
+    """A statement that is added to a role needs an attack that uses it, or its reason above."""
+    asked = {action for chain in ATTACKS.values() for action, _, _ in chain}
+    allowed = {
+        action
+        for role in OF_FUNCTIONS
+        for statement in [*statements(role), *statements("StatePolicy")]
+        if statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"])
+    }
+    assert sorted(action for action in allowed - asked if not action.startswith(tuple(PARTS))) == []
 
 
 def name_of(role: str) -> str:
