@@ -28,6 +28,9 @@ from utils.target_secrets import make_secrets
 # "RetryPolicy"); the last attempt may be under way by then.
 EARLIEST = dt.timedelta(minutes=5)
 LATEST = dt.timedelta(hours=25)
+# Step Functions may not know an execution yet that has just begun: DescribeExecution is eventually consistent (its API
+# reference). Events that come twice come close together.
+KNOWN_AFTER = dt.timedelta(minutes=1)
 
 
 def operation_id_of(request: RestoreRequest, run: Execution) -> str:
@@ -169,8 +172,10 @@ def _asks_for_the_same(request: RestoreRequest, record: OperationRecord) -> bool
 
 def _is_at_work(record: OperationRecord, run: Execution) -> bool:
     """Whether its execution still runs. A run that died before it could say so has ended as well."""
-    is_asked_here = are_of_one_machine(record.execution_id, run.execution_id)
-    return record.status == "running" and is_asked_here and not has_ended(record.execution_id)
+    if record.status != "running" or not are_of_one_machine(record.execution_id, run.execution_id):
+        return False
+    has_just_begun = run.now - dt.datetime.fromisoformat(record.last_updated) < KNOWN_AFTER
+    return has_just_begun or not has_ended(record.execution_id)
 
 
 def _duplicate(request: RestoreRequest, execution: str) -> DuplicateRefused:

@@ -82,7 +82,7 @@ class Schedules:
     def install(self) -> None:
         """From now on schedules that moto keeps are fired by us."""
         FiringSchedule.schedules = self
-        moto_scheduler.Schedule = FiringSchedule  # type: ignore[misc]
+        moto_scheduler.Schedule = FiringSchedule  # type: ignore[misc,assignment]
         moto_scheduler.ScheduleGroup = FiringGroup  # type: ignore[misc]
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class FiringSchedule(moto_scheduler.Schedule):
         self._timer: Timer | None = None
         super().__init__(**named)
 
-    def update(self, **named: Any) -> None:
+    def update(self, **named: Any) -> None:  # type: ignore[override]  # moto names every argument
         """What an update leaves out gets its default (API reference, "UpdateSchedule"); moto forgets that of State."""
         self._due = self._checked(named)
         super().update(**{**named, "state": named["state"] or "ENABLED"})
@@ -189,7 +189,8 @@ class FiringSchedule(moto_scheduler.Schedule):
         begin = _date(self.start_date)
         now = after or self.schedules.clock.now()
         moment = self._due(now if begin is None else max(now, begin - _SECOND))
-        if self.state != "ENABLED" or moment is None or (self.end_date and moment > _date(self.end_date)):
+        end = _date(self.end_date)
+        if self.state != "ENABLED" or moment is None or (end is not None and moment > end):
             return
         self._timer = self.schedules.clock.call_at(moment.timestamp(), lambda: self._fire(moment), recurring=True)
 

@@ -14,7 +14,8 @@ NOW = dt.datetime(2026, 11, 27, 20, 0, tzinfo=dt.UTC)  # a Friday
 
 def following(expression: str, zone: str = "UTC", after: dt.datetime = NOW, count: int = 3) -> list[str]:
     """Return the next moments, in UTC."""
-    due, found = schedule_of(expression, zone, after.replace(microsecond=0)), []
+    due = schedule_of(expression, zone, after.replace(microsecond=0))
+    found: list[str] = []
     moment: dt.datetime | None = after
     while len(found) < count and moment is not None and (moment := due(moment)) is not None:
         found.append(f"{moment:%Y-%m-%d %H:%M}")

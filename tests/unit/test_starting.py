@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shlex
@@ -48,12 +49,12 @@ def event(execution: str = EXECUTION, **request: Any) -> dict[str, Any]:
     return started(execution, {"scheduled_at": MOMENT, **request})
 
 
-def started(execution: str, request: dict[str, Any]) -> dict[str, Any]:
+def started(execution: str, request: dict[str, Any], now: dt.datetime = NOW) -> dict[str, Any]:
     run = {
         "execution_id": execution,
         "execution_name": execution.rsplit(":", 1)[-1],
-        "started_at": NOW.isoformat(),
-        "now": NOW.isoformat(),
+        "started_at": now.isoformat(),
+        "now": now.isoformat(),
     }
     return {"run": run, "request": request}
 
@@ -138,17 +139,25 @@ def test_what_an_event_does_after_what_came_before(
 ) -> None:
     if earlier is not None:
         leave(machine, monkeypatch, earlier, status)
-    before = everything()
+    before, later = everything(), NOW + dt.timedelta(minutes=10)
     if outcome in (SILENT, TOLD):
         with pytest.raises(DuplicateRefused if outcome == SILENT else RequestRefused):
-            check(started(OTHER_EXECUTION, now))
+            check(started(OTHER_EXECUTION, now, later))
         assert everything() == before
         return
-    plan = check(started(OTHER_EXECUTION, now))
+    plan = check(started(OTHER_EXECUTION, now, later))
     assert bool(plan["resumed"]) is (outcome == RESUMES)
     of_the_moment = "scheduled_at" in now and not now.get("dry_run")
     own_name = OTHER_EXECUTION.rsplit(":", 1)[-1]
     assert plan["operation_id"] == (SCHEDULED if of_the_moment or outcome == RESUMES else own_name)
+
+
+def test_an_execution_that_step_functions_doesnt_know_yet_is_at_work(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(machine, monkeypatch, a_request(), "forgotten")
+    with pytest.raises(DuplicateRefused):
+        check(started(OTHER_EXECUTION, a_request(), NOW + dt.timedelta(seconds=2)))
 
 
 def leave(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, request: dict[str, Any], status: str) -> None:
