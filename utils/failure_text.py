@@ -57,6 +57,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     # Nothing is left to go on from: the snapshot is gone, and no copy or cluster was made of it.
     snapshot_is_gone: bool = False
     may_appear: bool = False
+    # What became of the operation's secrets, a sentence or a command each.
+    about_secrets: list[str] = []
 
     @property
     def is_usable(self) -> bool:
@@ -108,6 +110,8 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
         yield "Nothing of this operation's: no cluster, no copied snapshot."
     if remains.cluster is not None:
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
+        if record:
+            yield from _door_lines(record, remains.cluster)
         if record and record.login_proven_at is None:
             yield "No login with a new master password has worked on it: the source's may still open it."
     if remains.copy is not None:
@@ -118,8 +122,43 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
     if record and record.source_deletion_at:
         yield "The deletion of the source cluster has begun. Keep the restored cluster and the final snapshot."
     yield from _clean_up_lines(record, clean_up)
+    yield from remains.about_secrets
     if remains.may_appear and record is not None:
         yield from _may_appear_lines(record, remains)
+
+
+def _door_of(record: OperationRecord) -> tuple[str, list[str]]:
+    """Return the security group of the planned cluster's door, and those that open it."""
+    planned = record.plan.get("cluster", {})
+    return planned.get("door_security_group_id", ""), planned.get("vpc_security_group_ids", [])
+
+
+def _is_shut(record: OperationRecord, cluster: Cluster) -> bool:
+    return cluster.security_groups.ids == [_door_of(record)[0]]
+
+
+def _door_lines(record: OperationRecord, cluster: Cluster) -> Iterator[str]:
+    """Who can reach the cluster, as RDS has it on record."""
+    door, _ = _door_of(record)
+    groups = ", ".join(cluster.security_groups.ids)
+    if _is_shut(record, cluster):
+        yield f"Its door is shut: its one security group, {door}, admits only the pipeline."
+    elif groups and record.door_open_at is None:
+        yield f"Its door isn't shut any more, or not yet open on all its instances: it is in security groups {groups}."
+
+
+def _open_door_lines(record: OperationRecord, cluster: Cluster, here: str) -> Iterator[str]:
+    """The command that opens it, and what that means before the users are set up."""
+    if record.users_ready_at is None:
+        yield "Its door can be opened by hand. Whoever knows a password of production's may get in then: nobody has"
+        yield "locked production's logins, and perhaps the master password wasn't replaced either."
+    else:
+        yield "Or use the cluster as it is. Its users can log in once you open its door:"
+    groups = " ".join(_door_of(record)[1])
+    yield (
+        f"aws rds modify-db-cluster --db-cluster-identifier {cluster.identifier} --vpc-security-group-ids {groups} "
+        f"--apply-immediately {here}"
+    )
 
 
 def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any]) -> Iterator[str]:
@@ -150,8 +189,7 @@ def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str
     if names:
         yield (
             f"The step that was at work may still be finishing, so these may appear within minutes: {listed(names)}. "
-            "They carry this operation's tag, and resuming it takes them up. The lock on the target may come back with "
-            "them, and the next run takes it over."
+            "They carry this operation's tag, and resuming it takes them up."
         )
 
 
@@ -253,7 +291,9 @@ def _giving_up_lines(
 ) -> Iterator[str]:
     if remains.cluster is not None:
         name = remains.cluster.identifier
-        if remains.is_usable and record.users_ready_at:
+        if remains.cluster.is_available and _is_shut(record, remains.cluster):
+            yield from _open_door_lines(record, remains.cluster, here)
+        elif remains.is_usable and record.users_ready_at:
             yield "Or use the cluster as it is: its users can log in."
         yield "Or give it up: delete it with its instances, which frees its name, and start a new operation:"
         if remains.cluster.deletion_protection:

@@ -8,24 +8,21 @@ around the time at which a schedule may bring it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from utils.errors import DuplicateRefused, RequestRefused
+from utils.errors import DuplicateRefused, RequestRefused, StepFailed
 from utils.executions import are_of_one_machine, has_ended
 from utils.failure_text import RESUME_THE_EARLIER
-from utils.identifiers import SCHEDULED_PREFIX, moment_of, scheduled_operation_id
+from utils.identifiers import EARLIEST, LATEST, SCHEDULED_PREFIX, is_brought_at, scheduled_operation_id
 from utils.lock import TargetLock
 from utils.payloads import Execution
 from utils.plans import Plan
 from utils.request import refuse_if_any
 from utils.restore_request import RestoreRequest
 from utils.state import OperationRecord, OperationState, plain, unstored
+from utils.target_secrets import make_secrets
 
-# EventBridge Scheduler never starts before the moment (User Guide, "Schedule types": within the minute after it); the
-# clocks of two services may differ. It gives an event up after MaximumEventAgeInSeconds, a day at most (API Reference,
-# "RetryPolicy"); the last attempt may be under way by then.
-EARLIEST = dt.timedelta(minutes=5)
-LATEST = dt.timedelta(hours=25)
 # Step Functions may not know an execution yet that has just begun: DescribeExecution is eventually consistent (its API
 # reference). Events that come twice come close together.
 KNOWN_AFTER = dt.timedelta(minutes=1)
@@ -80,6 +77,11 @@ def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, run: Ex
         return
     target, asked = record.parameters.get("target_cluster_id"), request.target_cluster_id
     moment = f"scheduled_at: {request.scheduled_at!r} is the moment of operation {record.operation_id}"
+    if not record.plan:
+        raise RequestRefused(
+            f"{moment}, whose execution {record.execution_id} was stopped before it had begun anything. The schedule's "
+            "event came again, and nothing was done. Leave scheduled_at out to start the run yourself."
+        )
     if target != asked:
         raise RequestRefused(
             f"{moment} too, whose target is {target!r}, not {asked!r}. Let the two schedules start a minute apart."
@@ -98,25 +100,45 @@ def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, run: Ex
 
 
 def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, run: Execution) -> None:
-    """Take the target's lock and write the operation's first state. A dry run takes no lock; refused, it keeps none."""
+    """Take the target's lock, write the operation's first state, make the target's secrets: the first side effects.
+
+    A dry run takes no lock and makes nothing; refused, it keeps none.
+    """
     if plan.dry_run:
         state.open("snapshot-check", request, plan, "planned")
         return
-    take_target(request, state, plan)
+    lock = _take_target(request, state, plan)
     try:
         state.open("snapshot-check", request, plan, "running")
+    except StepFailed:
+        lock.give_back(state.now)
+        raise
     except RequestRefused:
-        TargetLock(plan.target_cluster_id, plan.operation_id, state.execution_id).release()
+        lock.give_back(state.now)
         # Another execution was quicker.
         if (known := state.recall()) is not None:
             refuse_if_repeated(request, known, run)
         raise
+    make_secrets(plan, state)
 
 
-def take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> None:
+def take_over(
+    request: RestoreRequest, state: OperationState, known: OperationRecord, plan: Plan, facts: Mapping[str, Any]
+) -> None:
+    """Take the target's lock, and the operation from the execution that has ended. Refused, keep neither."""
+    lock = _take_target(request, state, plan)
+    try:
+        state.hand_over(known, plan, facts)
+    except StepFailed:
+        lock.give_back(state.now)
+        raise
+
+
+def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> TargetLock:
     """Hold the lock on the target. It is taken over from a run that has ended without giving it back."""
     target = plan.target_cluster_id
-    taking = TargetLock(target, plan.operation_id, state.execution_id).claim(state.now)
+    lock = TargetLock(target, plan.operation_id, state.execution_id, state.redrive_count)
+    taking = lock.claim(state.now)
     if (holder := taking.held_by) is not None:
         if request.scheduled_at is not None and holder.operation_id == plan.operation_id:
             raise _duplicate(request, holder.execution_id)
@@ -128,11 +150,11 @@ def take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> N
     if (dead := taking.taken_from) is not None:
         details = {"lock_of": target, "execution_id": dead.execution_id, "operation_id": dead.operation_id}
         state.audit("lock", "taken-over", details)
+    return lock
 
 
 def _moment_problems(scheduled_at: str, started_at: dt.datetime) -> Iterator[str]:
-    moment = moment_of(scheduled_at)
-    if moment is not None and not started_at - LATEST <= moment <= started_at + EARLIEST:
+    if scheduled_operation_id(scheduled_at) is not None and not is_brought_at(scheduled_at, started_at):
         yield (
             f"scheduled_at: {scheduled_at!r} is no moment of which a schedule may bring word at {started_at:%FT%TZ}: "
             f"from {LATEST.total_seconds() / 3600:.0f} hours before to {EARLIEST.total_seconds() / 60:.0f} minutes "

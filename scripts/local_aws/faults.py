@@ -5,6 +5,8 @@ A rule is one JSON object and one of four kinds:
 * an API call is refused, or takes effect and its answer is lost: `{"operation": "rds:CopyDBClusterSnapshot",
   "code": "Throttling", "times": 2}`, `{"operation": "rds:DeleteDBCluster", "answer": "lost"}`; a `region` and
   `parameters` narrow it down, as in `"parameters": {"SourceDBClusterSnapshotIdentifier": "arn:*:210987654321:*"}`.
+  With the answer `held` a call waits, and nothing passes the time, until the rules are cleared or `release` is called;
+  then it is carried out: a function that is at work while its execution is stopped.
   With `seconds` every such call is refused for so long, from the first one on: `{"operation": "lambda:Invoke",
   "parameters": {"FunctionName": "*-snapshot-check*"}, "code": "ResourceNotReadyException", "seconds": 106}`;
 * something long ends badly: `{"lifecycle": "copy-snapshot", "identifier": "nightly-*", "status": "failed",
@@ -42,13 +44,13 @@ class ApiFault:
     code: str = ""
     message: str = ""
     http_status: int | None = None
-    answer: Literal["refused", "lost"] = "refused"
+    answer: Literal["refused", "lost", "held"] = "refused"
     times: int = 1
     seconds: float = 0
 
     def __post_init__(self) -> None:
-        if self.answer not in ("refused", "lost"):
-            raise ValueError(f"answer must be 'refused' or 'lost', not {self.answer!r}")
+        if self.answer not in ("refused", "lost", "held"):
+            raise ValueError(f"answer must be 'refused', 'lost' or 'held', not {self.answer!r}")
         if self.answer == "refused" and not self.code:
             raise ValueError("a refused operation needs the error's code, such as 'Throttling'")
         if not isinstance(self.parameters, Mapping):
@@ -134,6 +136,8 @@ class Faults:
         self._rules: list[Fault] = []
         self._now = now
         self._ends: dict[int, float] = {}
+        self._released = threading.Condition()
+        self._held = 0
 
     def add(self, **rule: Any) -> Fault:
         """Add one rule; ValueError names what is wrong with it."""
@@ -156,6 +160,24 @@ class Faults:
         with self._lock:
             self._rules.clear()
             self._ends.clear()
+        self.release()
+
+    @property
+    def held(self) -> int:
+        """How many calls are being held."""
+        return self._held
+
+    def hold(self) -> None:
+        """Wait until the calls that are held are released."""
+        with self._released:
+            self._held += 1
+            self._released.wait()
+
+    def release(self) -> None:
+        """Let the calls go on that are held."""
+        with self._released:
+            self._held = 0
+            self._released.notify_all()
 
     def pending(self) -> list[dict[str, Any]]:
         """The rules that may still strike."""

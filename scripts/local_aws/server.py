@@ -30,7 +30,7 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from scripts.local_aws import bucket_policies, foreign_keys, response_keys, secret_versions
+from scripts.local_aws import bucket_policies, foreign_keys, response_keys, secret_deletions, secret_versions
 from scripts.local_aws.accounts import Account, Accounts
 from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
 from scripts.local_aws.clock import Clock
@@ -110,6 +110,7 @@ class LocalAws:
         self.aurora = Aurora(self.clock, self.faults, durations, place, self.account_id, self.permissions)
         self._closing.callback(self.aurora.close)
         secret_versions.install()
+        secret_deletions.install(self.clock)
         foreign_keys.install()
         bucket_policies.install()
         response_keys.install()

@@ -29,6 +29,8 @@ CONTEXT = {
     "$$.Execution.Name": str,
     "$$.Execution.StartTime": dt.datetime,
     "$$.State.EnteredTime": dt.datetime,
+    # 0 before the first redrive; of the fields about redrives only RedriveTime is missing then.
+    "$$.Execution.RedriveCount": int,
 }
 # Fields that may be missing in the plan where the state machine goes to these states only if they aren't.
 GUARDED = {("Copy Snapshot", "copy"), ("Check Copy Status", "copy")}

@@ -17,6 +17,7 @@ from tests.unit.support import (
     ADMIN_SECRET,
     APP_SECRET,
     KEY_ID,
+    NOW,
     REGION,
     SECURITY_GROUP,
     SOURCE_REGION,
@@ -28,7 +29,7 @@ from utils.aurora_utils import Aurora
 from utils.aws import as_step_error, client
 from utils.errors import StepFailed
 from utils.plans import SnapshotCopy
-from utils.preflight import preflight_problems
+from utils.preflight import place_and_key_problems, secret_problems
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -55,7 +56,9 @@ def problems(copy: SnapshotCopy | None = None, /, **changes: Any) -> list[str]:
         changes = {name: group.format(major) for name, group in DEFAULT_GROUPS.items()} | changes
     if (instance_class := changes.pop("db_instance_class", None)) is not None:
         changes["instances"] = some_instances(2, instance_class)
-    return list(preflight_problems(a_cluster_plan(**changes), copy, found, REGION))
+    cluster = a_cluster_plan(**changes)
+    secrets = secret_problems(found.master_username, cluster, None, NOW)
+    return [*place_and_key_problems(cluster, copy, found, REGION), *secrets]
 
 
 def the_problem(copy: SnapshotCopy | None = None, /, **changes: Any) -> str:

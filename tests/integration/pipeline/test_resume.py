@@ -66,7 +66,7 @@ def test_a_run_that_failed_is_resumed_with_what_it_has_made(
     found = pipeline.state(first.operation_id)
     assert found is not None
     assert (found["status"]["S"], found["execution_id"]["S"]) == ("succeeded", second.execution_arn)
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
 
 
 def test_what_the_clean_up_took_away_is_made_anew(
@@ -162,7 +162,7 @@ def test_a_dead_runs_lock_is_taken_over_at_once(pipeline: Pipeline, target: str)
 
     second = ended(pipeline.run({"target_cluster_id": target}), "SUCCEEDED")
     assert ("lock", "taken-over") in pipeline.audit(second.operation_id)
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
 
 
 def test_the_lock_of_a_run_that_is_at_work_is_kept_even_when_it_has_expired(pipeline: Pipeline, target: str) -> None:

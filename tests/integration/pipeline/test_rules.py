@@ -219,7 +219,7 @@ def test_rule_6_two_runs_for_one_target_dont_overlap(pipeline: Pipeline, target:
     assert second.changes.count("RestoreDBClusterFromSnapshot") <= 1
     assert target in second.reason
     assert pipeline.end(first).status == "SUCCEEDED"
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
 
 
 def test_rule_7_a_failed_run_says_step_reason_remains_and_next_command(pipeline: Pipeline, target: str) -> None:
