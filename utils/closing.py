@@ -17,7 +17,7 @@ from utils.aws import as_step_error
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.failure_text import MAX_CAUSE, Remains, as_asked, cause_lines
 from utils.foreign_text import one_line
-from utils.identifiers import SCHEDULED_PREFIX, is_operation_id, scheduled_operation_id
+from utils.identifiers import SCHEDULED_PREFIX, is_brought_at, is_operation_id, scheduled_operation_id
 from utils.lock import TargetLock
 from utils.notifications import execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
@@ -244,8 +244,11 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
         if record is not None and _is_of(record, run):
             return OperationEnd(task, state, record)
         named = named or record
-    # Refused before it became an operation: that takes neither a schedule's moment nor another operation's name. No
+    # Ended before it became an operation: that takes neither a schedule's moment nor another operation's name. But the
+    # first step of a schedule's execution that was stopped may outlive it, and has to find the moment closed. No
     # operation has a # in its id.
+    if task.stopped and named is None and _took_a_moment(task.request, run):
+        return OperationEnd(task, _state_of(scheduled[0], run), None)
     state = _state_of(own_name, run)
     if own_name.startswith(SCHEDULED_PREFIX) or state.recall() is not None:
         state = _state_of(f"execution#{own_name}", run)
@@ -258,6 +261,13 @@ def _state_of(operation_id: str, run: Execution) -> OperationState:
 
 def _is_of(record: OperationRecord, run: Execution) -> bool:
     return run.execution_id in (record.execution_id, *record.earlier_executions)
+
+
+def _took_a_moment(request: Any, run: Execution) -> bool:
+    """Whether the first step, had it come so far, would have begun the operation of a schedule's moment."""
+    asked = request if isinstance(request, dict) else {}
+    moment = asked.get("scheduled_at")
+    return isinstance(moment, str) and not asked.get("dry_run") and is_brought_at(moment, run.started_at)
 
 
 def _named_operations(request: Any) -> tuple[list[str], list[str]]:

@@ -290,7 +290,7 @@ def test_a_busy_cluster_isnt_opened_by_hand_since_rds_would_refuse(rds: FakeRds)
 
 @pytest.mark.parametrize("groups", [[DOOR, SECURITY_GROUP], [SECURITY_GROUP]])
 def test_a_door_that_is_opening_isnt_called_shut(rds: FakeRds, groups: list[str]) -> None:
-    known = {"users_ready_at": USERS_READY, "door_opening_at": USERS_READY}
+    known: dict[str, Any] = {"users_ready_at": USERS_READY, "door_opening_at": USERS_READY}
     body = failure(remains=remaining(rds, groups), plan=DOOR_PLAN, **known).body
     assert "Its door isn't shut any more" in body
     assert "--vpc-security-group-ids" not in body
@@ -298,7 +298,11 @@ def test_a_door_that_is_opening_isnt_called_shut(rds: FakeRds, groups: list[str]
 
 
 def test_of_an_open_door_nothing_is_told(rds: FakeRds) -> None:
-    known = {"users_ready_at": USERS_READY, "door_opening_at": USERS_READY, "door_open_at": USERS_READY}
+    known: dict[str, Any] = {
+        "users_ready_at": USERS_READY,
+        "door_opening_at": USERS_READY,
+        "door_open_at": USERS_READY,
+    }
     assert "door" not in failure(remains=remaining(rds, [SECURITY_GROUP]), plan=DOOR_PLAN, **known).body
 
 
