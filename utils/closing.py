@@ -26,6 +26,7 @@ from utils.redaction import without_secrets
 from utils.routes import maker_of, outstanding
 from utils.secret_endings import settle_secrets
 from utils.source_left import look_at_source
+from utils.starter import Starter
 from utils.state import OperationRecord, OperationState, Status, iso
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -146,11 +147,11 @@ class OperationEnd:
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
 
-    def told(self, subject: str) -> None:
-        details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject}
+    def told(self, subject: str, starter: Starter) -> None:
+        details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject, "started_by": starter}
         if self._task.outcome == "failed":
             details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
-        self._state.remember_at_end(notified_at=iso(self._task.run.now))
+        self._state.remember_at_end(notified_at=iso(self._task.run.now), started_by=starter)
         self._state.audit("sns-notification", self._task.outcome, details)
 
     def remains(self) -> Remains:

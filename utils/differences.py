@@ -139,7 +139,7 @@ def _door_differences(
 ) -> Iterator[str]:
     """Shut, the cluster is in the door's group alone; opening, it may be in the wanted ones too, and in no others."""
     admitted = {plan.door_security_group_id} | (set() if door == "shut" else set(plan.vpc_security_group_ids))
-    found = [("cluster", cluster), *(("instance", each) for each in instances)]
+    found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in instances)]
     for kind, each in found:
         strangers = sorted(set(each.security_groups.ids) - admitted)
         if strangers or (door == "shut" and kind == "cluster" and not each.security_groups.ids):

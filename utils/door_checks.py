@@ -10,7 +10,7 @@ from utils.plans import ClusterPlan
 from utils.surroundings import SecurityGroup, SubnetGroup, Surroundings
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import IpPermissionTypeDef
+    from mypy_boto3_ec2.type_defs import IpPermissionOutputTypeDef
 
 # What RDS allows a cluster's port to be (API reference, CreateDBCluster).
 LOWEST_PORT, HIGHEST_PORT = 1150, 65535
@@ -85,7 +85,7 @@ def _function_group() -> str:
     return settings.optional("FUNCTION_SECURITY_GROUP_ID")
 
 
-def reaches(egress: list[IpPermissionTypeDef], group: str, port: int | None) -> bool | None:
+def reaches(egress: list[IpPermissionOutputTypeDef], group: str, port: int | None) -> bool | None:
     """Whether rules let traffic out to a group on a port; None where they don't tell. No port: any that RDS allows."""
     answers = [_lets_out(rule, group, port) for rule in egress]
     if True in answers:
@@ -93,14 +93,15 @@ def reaches(egress: list[IpPermissionTypeDef], group: str, port: int | None) -> 
     return None if None in answers else False
 
 
-def _lets_out(rule: IpPermissionTypeDef, group: str, port: int | None) -> bool | None:
+def _lets_out(rule: IpPermissionOutputTypeDef, group: str, port: int | None) -> bool | None:
     """A rule for all protocols names no ports (EC2 API reference, IpPermission)."""
     low, high = rule.get("FromPort", 0), rule.get("ToPort", HIGHEST_PORT)
-    if rule.get("IpProtocol") not in ("-1", "tcp", "6") or (port is not None and not low <= port <= high):
+    wanted = (port, port) if port is not None else (LOWEST_PORT, HIGHEST_PORT)
+    if rule.get("IpProtocol") not in ("-1", "tcp", "6") or high < wanted[0] or low > wanted[1]:
         return False
     to_group = group in (pair.get("GroupId") for pair in rule.get("UserIdGroupPairs", []))
     to_everywhere = "0.0.0.0/0" in (each.get("CidrIp") for each in rule.get("IpRanges", []))
     if to_group or to_everywhere:
-        return True if port is not None or (low <= LOWEST_PORT and high >= HIGHEST_PORT) else None
+        return True if low <= wanted[0] and high >= wanted[1] else None
     ranges = rule.get("IpRanges") or rule.get("Ipv6Ranges") or rule.get("PrefixListIds")
     return None if ranges else False

@@ -208,7 +208,7 @@ def _until_admitted(
     door = plan.door_security_group_id
     if door not in cluster.security_groups.ids:
         return Situation(due=Action.ADMIT_PIPELINE, waiting_for=f"security group {door}", cluster=cluster)
-    members = [cluster, *instances.values()]
+    members: list[Cluster | Instance] = [cluster, *instances.values()]
     unsettled = [each.identifier for each in members if not door_admits(door, each.security_groups)]
     return wait(cluster, f"security group {door} of {', '.join(unsettled)}") if unsettled else None
 

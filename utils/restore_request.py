@@ -98,7 +98,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     db_subnet_group_name: Annotated[str | None, Meta(description="Subnet group of the new cluster.")] = None
     vpc_security_group_ids: Annotated[
-        list[str] | None, Meta(description="Security groups of the new cluster; one must let the pipeline in.")
+        list[str] | None, Meta(description="Security groups of the new cluster once its users are set up.")
     ] = None
     db_cluster_parameter_group_name: Annotated[
         str | None, Meta(description="Default: the source's, else default.aurora-postgresql<major version>.")
@@ -147,7 +147,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data_api: Annotated[bool | None, Meta(description="Switch the Data API on after the restore.")] = None
     master_login: Annotated[
         Literal["pipeline", "rds_managed"] | None,
-        Meta(description="Who keeps the new master password: the stack's admin secret, or a secret that RDS manages."),
+        Meta(description="Who keeps the new master password: the target's admin secret, or a secret that RDS manages."),
     ] = None
     inherited_logins: Annotated[
         Literal["report", "lock"] | None,

@@ -16,7 +16,7 @@ from utils.aurora_utils import ENGINE
 from utils.aws import client, error_code, none_when
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import IpPermissionTypeDef
+    from mypy_boto3_ec2.type_defs import IpPermissionOutputTypeDef
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_kms.type_defs import DescribeKeyResponseTypeDef
     from mypy_boto3_rds import RDSClient
@@ -38,7 +38,7 @@ class SecurityGroup(Struct, frozen=True, kw_only=True):
     """`egress`: its rules for what goes out, as EC2 describes them."""
 
     vpc_id: str
-    egress: list[IpPermissionTypeDef] = []
+    egress: list[IpPermissionOutputTypeDef] = []
 
 
 class EngineVersion(Struct, frozen=True, kw_only=True):

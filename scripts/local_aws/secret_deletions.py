@@ -58,7 +58,7 @@ def install(clock: Clock) -> None:
         return _put(backend, secret_id, *rest, **given)
 
     SecretsManagerBackend.create_secret = create_secret  # type: ignore[method-assign,assignment]
-    SecretsManagerBackend.delete_secret = delete_secret  # type: ignore[method-assign]
+    SecretsManagerBackend.delete_secret = delete_secret  # type: ignore[method-assign,assignment]
     SecretsManagerBackend.put_secret_value = put_secret_value  # type: ignore[method-assign,assignment]
 
 

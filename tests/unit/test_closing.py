@@ -15,6 +15,7 @@ from moto.sns.models import sns_backends
 from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
+from tests.unit.fake_trail import ALICE, FakeTrail, a_start
 from tests.unit.support import (
     ACCOUNT,
     AUDIT_TABLE,
@@ -41,6 +42,7 @@ from utils.closing import read_task
 from utils.errors import StepFailed, TemporaryFailure
 from utils.failure_text import START_ANEW
 from utils.lock import TargetLock
+from utils.notifications import MAX_MESSAGE_BYTES, Message, with_lines
 from utils.payloads import ExecutionError, NotificationTask
 from utils.plans import Plan, SourceInstance
 from utils.state import OperationRecord, OperationState
@@ -351,6 +353,48 @@ def test_a_run_that_was_stopped_doesnt_resume_an_operation_any_more(inbox: Inbox
     assert (record("nightly-7").execution_id, record("nightly-7").status) == (OTHER_EXECUTION, "failed")
     OperationState("nightly-7", EXECUTION, NOW, redrive_count=1).hand_over(known, a_plan(), {})
     assert record("nightly-7").status == "running"
+
+
+# Who started it
+
+
+@pytest.mark.parametrize("ended", [a_success(), an_event("ABORTED"), a_task("failed", error=FAILURE, request={})])
+def test_who_started_it_is_told_recorded_and_audited(inbox: Inbox, trail: FakeTrail, ended: Any) -> None:
+    started()
+    trail.events = [a_start()]
+    notify(ended)
+    ((_, body),) = inbox.messages()
+    assert body.splitlines()[-1] == f"Started by {ALICE['arn']} (IAMUser), from 203.0.113.7"
+    assert record().started_by["arn"] == ALICE["arn"]
+    (event,) = client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]
+    assert event["event_details"]["M"]["started_by"]["M"]["arn"] == {"S": ALICE["arn"]}
+
+
+def test_that_it_is_unknown_is_told_and_recorded_too(inbox: Inbox, trail: FakeTrail) -> None:
+    started()
+    trail.refuse("LookupEvents", "ThrottlingException", times=9)
+    notify(a_success())
+    ((_, body),) = inbox.messages()
+    said = "CloudTrail could not be asked (LookupEvents: ThrottlingException)"
+    told, command = body.splitlines()[-2:]
+    assert told == f"Started by unknown: {said}. Look it up later:"
+    assert command.startswith("  aws cloudtrail lookup-events ")
+    assert record().started_by["unknown"] == said
+
+
+def test_a_long_message_keeps_who_started_it() -> None:
+    long = Message(subject="s", body="x" * MAX_MESSAGE_BYTES)
+    body = with_lines(long, "Started by alice").body
+    assert len(body.encode()) == MAX_MESSAGE_BYTES
+    assert body.endswith("\nStarted by alice")
+
+
+def test_who_resumes_an_operation_is_its_starter_from_then_on(trail: FakeTrail) -> None:
+    started()
+    trail.events = [a_start()]
+    notify(an_event("ABORTED"))
+    OperationState(OPERATION, OTHER_EXECUTION, END).hand_over(record(), a_plan(), {})
+    assert record().started_by == {}
 
 
 # What no Catch could see

@@ -186,6 +186,7 @@ MEANT: dict[str, set[str]] = {
     "Restore Snapshot": BEFORE_A_CLEAN_UP,
     "Check Restore Status": BEFORE_A_CLEAN_UP,
     "Setup DB Users": BEFORE_A_CLEAN_UP,
+    "Open Cluster": BEFORE_A_CLEAN_UP,
     "Delete RDS": BEFORE_A_CLEAN_UP,
     "Check Delete Status": BEFORE_A_CLEAN_UP,
     "Archive Snapshot": BEFORE_A_CLEAN_UP,

@@ -89,7 +89,9 @@ def test_a_restore_makes_the_cluster_then_its_password_then_all_instances(rds: F
 
 
 def test_a_plan_with_another_door_than_the_stacks_makes_nothing(rds: FakeRds, clock: Clock) -> None:
-    with pytest.raises(StepFailed, match=r"the stack's door is sg-0d00d00d00d00d000.*Nothing was created. Start again"):
+    with pytest.raises(
+        StepFailed, match=r"the stack's door is sg-0d00d00d00d00d000.*Nothing was made or changed. Start"
+    ):
         act(clock, a_cluster_plan(door_security_group_id="sg-0000000000000dead"))
     assert rds.changes() == []
 

@@ -289,6 +289,7 @@ ALLOWED: dict[str, list[Asked]] = {
     "SnsNotificationRole": [
         *SNAPSHOTS,
         *reading(),
+        *each("cloudtrail:LookupEvents", "*"),
         *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:Topic"),
         *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", ADMIN),
         *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", TARGETS_ADMIN),

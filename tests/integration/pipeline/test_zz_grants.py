@@ -36,7 +36,7 @@ TABLES_ALONE = (
     "CheckRestoreStatusRole",
     "CopySnapshotRole",
     "DeleteRdsRole",
-    "SnapshotCheckRole",
+    "OpenClusterRole",
 )
 # Grants that no run here needs, and why they stand: by action, or with the role, or with role and statement before it.
 NOT_ASKED_HERE = {
