@@ -18,6 +18,7 @@ import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from utils import settings
 from utils.aws import client, error_code, none_when
 from utils.errors import StepFailed
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 PASSWORD_LENGTH = 36
 _PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-_.~"
 ANEW = "Deploy the stack under another NamePrefix, which makes a new one: this one was deleted outside the stack."
-BEING_DELETED = "is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {}"
 # RDS puts it on every secret that it manages.
 MANAGED_CLUSTER_TAG = "aws:rds:primaryDBClusterArn"
 _NAMESPACE = uuid.UUID("6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a31")
@@ -46,6 +46,12 @@ class MasterLogin(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"MasterLogin({self.username}@{self.host}:{self.port})"
+
+
+def being_deleted(arn: str) -> str:
+    """Return what is wrong with a secret in its recovery window."""
+    keep = f"aws secretsmanager restore-secret --secret-id {arn} --region {settings.region()}"
+    return f"is about to be deleted. Keep it: {keep}"
 
 
 def new_password() -> str:
@@ -66,7 +72,7 @@ class AdminSecret:
         )
         if found is None:
             return f"doesn't exist. {ANEW}"
-        return BEING_DELETED.format(self.arn) if "DeletedDate" in found else None
+        return being_deleted(self.arn) if "DeletedDate" in found else None
 
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
         """The cluster's new master login, stored as pending; the same one at every call for one version."""

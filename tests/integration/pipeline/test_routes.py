@@ -14,7 +14,8 @@ from scripts.local_run.proof import Proof
 from scripts.local_run.routes import EXTERNAL_ID, OTHER_ACCOUNT, deploy_role, make_request, make_source, place_of
 from scripts.local_run.routes_table import Case, read_cases
 from scripts.local_run.stage import Stage
-from tests.integration.pipeline.support import Pipeline, numbers
+from tests.integration.pipeline.reader import Reader, inline, reading
+from tests.integration.pipeline.support import Pipeline, numbers, settle
 
 CASES = read_cases()
 ARCHIVES = ("keep", "export", "delete")
@@ -32,6 +33,11 @@ def place(aws: LocalAws) -> Stage:
 @pytest.fixture
 def pipeline(place: Stage) -> Pipeline:
     return Pipeline(place)
+
+
+@pytest.fixture
+def reader(pipeline: Pipeline, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    yield from reading(pipeline, request)
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +134,59 @@ def test_a_snapshot_that_was_shared_for_a_copy_that_failed_is_shared_no_longer(
     (restore,) = answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
     assert restore["AttributeValues"] == []
     assert ("unshare-snapshot", "done") in pipeline.audit(run.operation_id)
+
+
+# What the messages say
+
+
+def sharing(aws: LocalAws, source: Production) -> list[str]:
+    """With whom a source's snapshot is shared."""
+    rds = aws.client("rds", source.region, source.account)
+    answer = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=source.snapshot)
+    (restore,) = answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
+    return list(restore["AttributeValues"])
+
+
+def test_what_was_opened_is_taken_back_as_the_message_says(
+    aws: LocalAws, pipeline: Pipeline, reader: Reader, role: None, target: str
+) -> None:
+    """The copy into this account fails, and what was made and shared for it is kept for a resume."""
+    (case,) = [each for each in CASES if each.name == "cross-account-automated"]
+    source = make_source(aws, case, f"prod-{next(numbers)}")
+    aws.faults.add(
+        operation="rds:CopyDBClusterSnapshot",
+        parameters={"SourceDBClusterSnapshotIdentifier": f"arn:*:{OTHER_ACCOUNT}:cluster-snapshot:*-copy-*"},
+        code="InvalidParameterValue",
+        message="No.",
+    )
+    run = pipeline.run({"target_cluster_id": target, "on_failure": "keep", **make_request(aws, case, source)})
+    assert run.status == "FAILED"
+    (message,) = [each["message"] for each in run.messages]
+    back = [line.strip() for line in message.splitlines() if f"In account {OTHER_ACCOUNT}: aws " in line]
+    for line in back:
+        reader.type(line.partition(": ")[2], account=OTHER_ACCOUNT)
+    settle(pipeline)
+    left = aws.client("rds", source.region, source.account).describe_db_cluster_snapshots(SnapshotType="manual")
+    assert not [each for each in left["DBClusterSnapshots"] if run.operation_id in json.dumps(each.get("TagList", []))]
+
+
+@pytest.mark.parametrize("case", [next(each for each in CASES if each.name == "cross-account")], ids=["cross-account"])
+@pytest.mark.usefixtures("without_role_where_shared")
+def test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says(
+    case: Case, aws: LocalAws, pipeline: Pipeline, reader: Reader, target: str
+) -> None:
+    """And one that is gone later can't be seen from here: the message has both commands, and the second works."""
+    source = make_source(aws, case, f"prod-{next(numbers)}")
+    iam = aws.client("iam", account=OTHER_ACCOUNT)
+    trust = iam.get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"]
+    nobody = {**trust, "Statement": [{**trust["Statement"][0], "Effect": "Deny"}]}
+    iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=json.dumps(nobody))
+    request = {"target_cluster_id": target, "dry_run": True, **make_request(aws, case, source)}
+    run = pipeline.run(request)
+    (message,) = [each["message"] for each in run.messages]
+    share = inline(message, "aws rds modify-db-cluster-snapshot-attribute")
+    filled_in = {"SNAPSHOT": source.snapshot, "THIS_ACCOUNT": aws.account_id}
+    reader.type(share, account=OTHER_ACCOUNT, **filled_in)
+    assert sharing(aws, source) == [aws.account_id]
+    again = reader.start(message.splitlines()[-1].strip())
+    assert again.status == "SUCCEEDED", again.reason
