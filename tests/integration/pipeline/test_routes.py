@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from scripts.local_run.routes import EXTERNAL_ID, OTHER_ACCOUNT, deploy_role, ma
 from scripts.local_run.routes_table import Case, read_cases
 from scripts.local_run.stage import Stage
 from tests.integration.pipeline.reader import Reader, inline, reading
-from tests.integration.pipeline.support import Pipeline, numbers, settle
+from tests.integration.pipeline.support import Pipeline, Run, numbers, settle
 
 CASES = read_cases()
 ARCHIVES = ("keep", "export", "delete")
@@ -139,14 +140,6 @@ def test_a_snapshot_that_was_shared_for_a_copy_that_failed_is_shared_no_longer(
 # What the messages say
 
 
-def sharing(aws: LocalAws, source: Production) -> list[str]:
-    """With whom a source's snapshot is shared."""
-    rds = aws.client("rds", source.region, source.account)
-    answer = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=source.snapshot)
-    (restore,) = answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
-    return list(restore["AttributeValues"])
-
-
 def test_what_was_opened_is_taken_back_as_the_message_says(
     aws: LocalAws, pipeline: Pipeline, reader: Reader, role: None, target: str
 ) -> None:
@@ -170,23 +163,35 @@ def test_what_was_opened_is_taken_back_as_the_message_says(
     assert not [each for each in left["DBClusterSnapshots"] if run.operation_id in json.dumps(each.get("TagList", []))]
 
 
-@pytest.mark.parametrize("case", [next(each for each in CASES if each.name == "cross-account")], ids=["cross-account"])
+@pytest.mark.parametrize("case", [next(each for each in CASES if each.is_shared_by_hand)], ids=lambda case: case.name)
 @pytest.mark.usefixtures("without_role_where_shared")
 def test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says(
     case: Case, aws: LocalAws, pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
     """And one that is gone later can't be seen from here: the message has both commands, and the second works."""
     source = make_source(aws, case, f"prod-{next(numbers)}")
-    iam = aws.client("iam", account=OTHER_ACCOUNT)
-    trust = iam.get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"]
-    nobody = {**trust, "Statement": [{**trust["Statement"][0], "Effect": "Deny"}]}
-    iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=json.dumps(nobody))
-    request = {"target_cluster_id": target, "dry_run": True, **make_request(aws, case, source)}
-    run = pipeline.run(request)
-    (message,) = [each["message"] for each in run.messages]
-    share = inline(message, "aws rds modify-db-cluster-snapshot-attribute")
-    filled_in = {"SNAPSHOT": source.snapshot, "THIS_ACCOUNT": aws.account_id}
-    reader.type(share, account=OTHER_ACCOUNT, **filled_in)
-    assert sharing(aws, source) == [aws.account_id]
-    again = reader.start(message.splitlines()[-1].strip())
-    assert again.status == "SUCCEEDED", again.reason
+    owner = aws.client("rds", source.region, source.account)
+    here: dict[str, Any] = {"AttributeName": "restore", "DBClusterSnapshotIdentifier": source.snapshot}
+    request = {"target_cluster_id": target, **make_request(aws, case, source)}
+    owner.modify_db_cluster_snapshot_attribute(**here, ValuesToRemove=[aws.account_id])
+    refusal = message_of(pipeline.run({**request, "dry_run": True}))
+    share = inline(refusal, "aws rds modify-db-cluster-snapshot-attribute")
+    reader.type(share, account=OTHER_ACCOUNT, SNAPSHOT=source.snapshot, THIS_ACCOUNT=aws.account_id)
+    plan = message_of(reader.start(refusal.splitlines()[-1].strip()))
+
+    aws.faults.add(operation="rds:CopyDBClusterSnapshot", code="InvalidParameterValue", message="No.")
+    failure = message_of(reader.start(plan.splitlines()[-1].strip()))
+    assert "is gone, or isn't shared any more, resuming is refused" in failure
+    owner.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=source.snapshot)
+    another = f"{source.snapshot}-2"
+    owner.create_db_cluster_snapshot(DBClusterIdentifier=source.cluster, DBClusterSnapshotIdentifier=another)
+    settle(pipeline)
+    reader.type(share, account=OTHER_ACCOUNT, SNAPSHOT=another, THIS_ACCOUNT=aws.account_id)
+    last = reader.start(failure.splitlines()[-1].strip())
+    assert last.status == "SUCCEEDED", last.reason
+    assert last.output["plan"]["snapshot"]["identifier"] == another
+
+
+def message_of(run: Run) -> str:
+    (message,) = run.messages
+    return message["message"]
