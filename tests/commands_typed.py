@@ -57,6 +57,7 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
 }
 
 _NO_STOPPED = "The embedded AWS stops and starts no cluster."
+_REFUSED = "It is said where Secrets Manager has just refused the function the same call."
 _PROGRAM = "It starts the program itself, which the tests of the program do."
 BY_HAND: dict[tuple[str, str], str] = {
     ("scripts/deploy/__main__.py", "./scripts/deploy.sh"): _PROGRAM,
@@ -69,6 +70,14 @@ BY_HAND: dict[tuple[str, str], str] = {
     "share a snapshot, which only its owner can name.",
     ("utils/crossing.py", "aws service-quotas request-service-quota-increase"): "The embedded AWS has no such service.",
     ("utils/deletion_checks.py", "aws rds start-db-cluster"): _NO_STOPPED,
+    (
+        "utils/door_checks.py",
+        "aws ec2 authorize-security-group-egress",
+    ): "These tests let the stack make its group.",
+    ("utils/secret_endings.py", "aws secretsmanager delete-secret"): _REFUSED,
+    ("utils/secret_endings.py", "aws secretsmanager restore-secret"): "The call is that of credentials.py.",
+    ("utils/secret_endings.py", "aws secretsmanager update-secret-version-stage"): _REFUSED,
+    ("utils/target_secrets.py", "aws secretsmanager restore-secret"): "The call is that of credentials.py.",
     ("utils/differences.py", "aws rds reboot-db-instance"): "The embedded AWS reboots no instance.",
     (
         "utils/error_codes.py",

@@ -78,10 +78,11 @@ class AssumedRole:
     # Longer than a step and all its retries take together, which the tests of the state machine hold it against.
     SPARE = dt.timedelta(minutes=45)
 
-    def __init__(self, arn: str, external_id: str, session_name: str) -> None:
+    def __init__(self, arn: str, external_id: str, session_name: str, session_policy: str) -> None:
         self.arn = arn
         self._external_id = external_id
         self._session_name = session_name
+        self._session_policy = session_policy
         self._credentials: dict[str, Any] | None = None
         self._clients: dict[tuple[str, str], object] = {}
 
@@ -111,7 +112,9 @@ class AssumedRole:
 
     def _assume(self) -> dict[str, Any]:
         optional = {"ExternalId": self._external_id} if self._external_id else {}
-        answer = client("sts").assume_role(RoleArn=self.arn, RoleSessionName=self._session_name, **optional)
+        answer = client("sts").assume_role(
+            RoleArn=self.arn, RoleSessionName=self._session_name, Policy=self._session_policy, **optional
+        )
         return dict(answer["Credentials"])
 
 

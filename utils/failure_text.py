@@ -46,6 +46,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     # Nothing was made yet, and the snapshot is another account's, which can't be looked at from here.
     snapshot_is_out_of_sight: bool = False
     may_appear: bool = False
+    # What became of the operation's secrets, a sentence or a command each.
+    about_secrets: list[str] = []
 
     @property
     def is_usable(self) -> bool:
@@ -105,6 +107,8 @@ def _state_of_target(target: str, record: OperationRecord | None, remains: Remai
         return f"Cluster {target} is not ready for use: {why}."
     if record is None or record.users_ready_at is None:
         return f"Cluster {target} is not ready for use: its users are not set up."
+    if is_shut(record, remains.cluster):
+        return f"Cluster {target} is complete, and its door is shut: nobody but the pipeline can reach it."
     return f"Cluster {target} is complete, and its users can log in."
 
 
@@ -115,6 +119,8 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
         yield "Nothing of this operation's: no cluster, no copied snapshot."
     if remains.cluster is not None:
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
+        if record:
+            yield from _door_lines(record, remains.cluster)
         if record and record.login_proven_at is None:
             yield "No login with a new master password has worked on it: the source's may still open it."
         yield f"It costs what its storage and its instances cost, while it exists: {_instances(remains.members)}."
@@ -127,6 +133,7 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
     if record and record.source_deletion_at:
         yield "The deletion of the source cluster has begun. Keep the restored cluster and the final snapshot."
     yield from _clean_up_lines(record, clean_up)
+    yield from remains.about_secrets
     if remains.may_appear and record is not None:
         yield from _may_appear_lines(record, remains)
 
@@ -134,6 +141,26 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
 def _instances(members: list[Instance]) -> str:
     classes = sorted(each.settings.db_instance_class or "unknown" for each in members)
     return ", ".join(f"{len(list(group))} x {name}" for name, group in groupby(classes)) or "no instance"
+
+
+def door_of(record: OperationRecord) -> tuple[str, list[str]]:
+    """Return the security group of the planned cluster's door, and those that open it."""
+    planned = record.plan.get("cluster", {})
+    return planned.get("door_security_group_id", ""), planned.get("vpc_security_group_ids", [])
+
+
+def is_shut(record: OperationRecord, cluster: Cluster) -> bool:
+    return cluster.security_groups.ids == [door_of(record)[0]]
+
+
+def _door_lines(record: OperationRecord, cluster: Cluster) -> Iterator[str]:
+    """Who can reach the cluster, as RDS has it on record."""
+    door, _ = door_of(record)
+    groups = ", ".join(cluster.security_groups.ids)
+    if is_shut(record, cluster):
+        yield f"Its door is shut: its one security group, {door}, admits only the pipeline."
+    elif groups and record.door_open_at is None:
+        yield f"Its door isn't shut any more, or not yet open on all its instances: it is in security groups {groups}."
 
 
 def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any]) -> Iterator[str]:
@@ -164,6 +191,5 @@ def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str
     if names:
         yield (
             f"The step that was at work may still be finishing, so these may appear within minutes: {listed(names)}. "
-            "They carry this operation's tag, and resuming it takes them up. The lock on the target may come back with "
-            "them, and the next run takes it over."
+            "They carry this operation's tag, and resuming it takes them up."
         )

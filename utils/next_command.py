@@ -24,6 +24,8 @@ MAX_INPUT = 6_000
 START_ANEW = "To start a new operation instead, leave operation_id out."
 # Said by one whose snapshot is gone. Then the next command takes another one.
 TAKE_ANOTHER = "Start a new operation from another snapshot."
+# Said of a schedule's second event when the first one's run hasn't done its work. Then the next command resumes that.
+RESUME_THE_EARLIER = "Resume that operation, or start a new one without scheduled_at."
 # Said where RDS would refuse to delete the backups with their cluster. Then the next command keeps them.
 KEEP_BACKUPS = "Leave delete_automated_backups out, so that they are kept."
 

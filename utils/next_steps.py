@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from utils.aurora_shapes import Snapshot
-from utils.failure_text import Remains, cause_lines
+from utils.aurora_shapes import Cluster, Snapshot
+from utils.failure_text import Remains, cause_lines, door_of, is_shut
 from utils.foreign_text import one_line
+from utils.identifiers import scheduled_operation_id
 from utils.next_command import (
     KEEP_BACKUPS,
+    RESUME_THE_EARLIER,
     START_ANEW,
     TAKE_ANOTHER,
     anew,
@@ -41,9 +43,14 @@ def next_lines(
 ) -> Iterable[str]:
     """Return what to do next. `asked_before` is what an operation was asked for that this request could not resume."""
     repeated = without_secrets(request) if isinstance(request, dict) else {}
-    # A start by hand isn't the schedule's, and its id is still free.
-    repeated.pop("scheduled_at", None)
+    # A start by hand isn't the schedule's.
+    moment = repeated.pop("scheduled_at", None)
     if error.error == "RequestRefused":
+        if RESUME_THE_EARLIER in " ".join(cause_lines(error)) and isinstance(moment, str):
+            yield "Fix what the message of the earlier run says, then resume it, unless somebody has done so:"
+            earlier = str(scheduled_operation_id(moment))
+            yield from resume_command(execution_id, _shown_whole(repeated, request), earlier)
+            return
         yield from _after_refusal(cause_lines(error), repeated, execution_id, asked_before)
         return
     if record is None or not record.plan:
@@ -106,9 +113,7 @@ def _resume_lines(
         yield "cluster may be the only one left, so nothing here tells you to delete it."
     else:
         yield f"{first} resume this operation: it goes on with what it has made."
-    # What may not be shown is left out: it is the operation's own then, and *** would be refused as another value.
-    shown_whole = {name: value for name, value in repeated.items() if value == request[name]}
-    yield from resume_command(execution_id, shown_whole, record.operation_id)
+    yield from resume_command(execution_id, _shown_whole(repeated, request), record.operation_id)
     if remains.cluster is not None:
         yield "How the cluster is meanwhile:"
         yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier} {here}"
@@ -116,6 +121,11 @@ def _resume_lines(
         target = record.plan.get("target_cluster_id")
         yield "What has appeared meanwhile:"
         yield f"aws rds describe-db-clusters --filters Name=db-cluster-id,Values={target} {here}"
+
+
+def _shown_whole(repeated: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what may not be shown: it is the operation's own then, and *** would be refused as another value."""
+    return {name: value for name, value in repeated.items() if value == request[name]}
 
 
 def _lost_lines(
@@ -170,7 +180,9 @@ def _giving_up_lines(
     here = f"--region {execution_id.split(':')[3]}"
     if remains.cluster is not None:
         name = remains.cluster.identifier
-        if remains.is_usable and record.users_ready_at:
+        if remains.cluster.is_available and is_shut(record, remains.cluster):
+            yield from _open_door_lines(record, remains.cluster, here)
+        elif remains.is_usable and record.users_ready_at:
             yield "Or use the cluster as it is: its users can log in."
         yield "Or give it up: delete it with its instances, which frees its name, and start a new operation:"
         if remains.cluster.deletion_protection:
@@ -195,6 +207,20 @@ def _giving_up_lines(
         yield f"If snapshot {one_line(snapshot)} is gone, or isn't shared any more, resuming is refused: it"
         yield "can't be seen from here."
         yield from _another_snapshot_lines(record, anew(asked), execution_id)
+
+
+def _open_door_lines(record: OperationRecord, cluster: Cluster, here: str) -> Iterator[str]:
+    """The command that opens it, and what that means before the users are set up."""
+    if record.users_ready_at is None:
+        yield "Its door can be opened by hand. Whoever knows a password of production's may get in then: nobody has"
+        yield "locked production's logins, and perhaps the master password wasn't replaced either."
+    else:
+        yield "Or use the cluster as it is. Its users can log in once you open its door:"
+    groups = " ".join(door_of(record)[1])
+    yield (
+        f"aws rds modify-db-cluster --db-cluster-identifier {cluster.identifier} --vpc-security-group-ids {groups} "
+        f"--apply-immediately {here}"
+    )
 
 
 def _delete_copy(copy: Snapshot, here: str) -> str:

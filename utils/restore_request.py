@@ -98,7 +98,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
     db_subnet_group_name: Annotated[str | None, Meta(description="Subnet group of the new cluster.")] = None
     vpc_security_group_ids: Annotated[
-        list[str] | None, Meta(description="Security groups of the new cluster; one must let the pipeline in.")
+        list[str] | None, Meta(description="Security groups of the new cluster once its users are set up.")
     ] = None
     db_cluster_parameter_group_name: Annotated[
         str | None, Meta(description="Default: the source's, else default.aurora-postgresql<major version>.")

@@ -29,7 +29,7 @@ def compose(task: NotificationTask, end: OperationEnd) -> Message:
         return notifications.planned(task.plan, execution_id, task.request)
     if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:
         known = (task.plan, task.users, task.archive, end.record)
-        return notifications.succeeded(*known, execution_id, now, end.corrects)
+        return notifications.succeeded(*known, execution_id, now, end.corrects, end.about_secrets)
     return notifications.failed(
         end.error, end.record, task.request, end.remains(), end.clean_up, execution_id, end.asked_before
     )

@@ -34,7 +34,7 @@ from werkzeug.exceptions import NotFound
 from scripts.local_aws import table_units
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import AwsError
-from scripts.local_aws.faults import ApiFault, Faults
+from scripts.local_aws.faults import Faults
 from scripts.local_aws.identities import session_of
 from scripts.local_aws.state_machines import OPERATIONS as STATE_MACHINE_OPERATIONS
 
@@ -178,7 +178,9 @@ class Front:
             status = fault.http_status or _modelled_status(call, fault.code)
             answer = _error(call, fault.code, fault.message or fault.code, status)
         else:
-            answer = self._dispatch(call, environ, fault)
+            if fault is not None and fault.answer == "held":
+                self._faults.hold()
+            answer = self._dispatch(call, environ, is_lost=fault is not None and fault.answer == "lost")
         self.calls.append(
             ApiCall(
                 call.service,
@@ -199,7 +201,7 @@ class Front:
             return f"{call.service}:{call.operation} is not implemented by the embedded AWS"
         return None
 
-    def _dispatch(self, call: _Call, environ: Environ, fault: ApiFault | None) -> Answer:
+    def _dispatch(self, call: _Call, environ: Environ, *, is_lost: bool) -> Answer:
         taken: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
@@ -217,7 +219,7 @@ class Front:
             if os.environ.get("LOCAL_AWS_VERBOSE"):
                 traceback.print_exc(file=sys.stderr)
             return _error(call, "InternalFailure", f"The embedded AWS failed: {error!r}", 500)
-        if fault is not None:
+        if is_lost:
             return "500 Internal Server Error", [("Content-Length", "0")], b""
         status, headers = taken[-1]
         html = dict(headers).get("Content-Type", "").startswith("text/html")

@@ -17,7 +17,7 @@ def caller(access_key: str, session_token: str | None, service: str) -> Principa
     if session is not None:
         if session_token != session.session_token:
             raise invalid_token(service)
-        return Principal(session.role_arn, session.arn)
+        return Principal(session.role_arn, session.arn, user_id=session.user_id, session_policy=session.policy or "")
     for account in list(iam_backends):
         for backend in list(iam_backends[account].values()):
             for user in list(backend.users.values()):
@@ -60,6 +60,11 @@ def boundary(principal: Principal) -> Policy | None:
     if found is None or not found.permissions_boundary:
         return None
     return _managed(iam_backends[found.account_id][found.partition].managed_policies[found.permissions_boundary_arn])
+
+
+def session_policy(principal: Principal) -> Policy | None:
+    """Return the policy that this session was given beside the role's own, or None."""
+    return Policy.parse("session", principal.session_policy) if principal.session_policy else None
 
 
 def trust_policy(found: Any) -> Policy:

@@ -83,17 +83,21 @@ def record(operation_id: str = OPERATION) -> OperationRecord:
     return found
 
 
+def redriven() -> OperationState:
+    return OperationState(OPERATION, EXECUTION, NOW, redrive_count=1)
+
+
 def started(plan: Plan | None = None, operation_id: str = OPERATION) -> OperationState:
     """An operation that holds its lock and restores."""
     opened = state(operation_id)
     opened.open("snapshot-check", {}, plan or a_plan(), "running")
     opened.enter("restore-snapshot")
-    assert TargetLock(TARGET, operation_id, EXECUTION).hold(NOW) is None
+    assert TargetLock(TARGET, operation_id, EXECUTION).take(NOW) is None
     return opened
 
 
 def lock_is_free() -> bool:
-    return TargetLock(TARGET, "the-next", OTHER_EXECUTION).hold(END) is None
+    return TargetLock(TARGET, "the-next", OTHER_EXECUTION).take(END) is None
 
 
 def a_task(outcome: Any, **known: Any) -> NotificationTask:
@@ -279,12 +283,74 @@ def test_a_failure_told_by_the_machine_is_not_told_again_by_eventbridge(inbox: I
 def test_a_run_that_was_redriven_after_a_failure_is_told_and_closed_again(inbox: Inbox) -> None:
     started()
     notify(an_event("TIMED_OUT"))
-    state().enter("restore-snapshot")
-    assert TargetLock(TARGET, OPERATION, EXECUTION).hold(NOW) is None
-    notify(a_success())
+    redriven().enter("restore-snapshot")
+    assert TargetLock(TARGET, OPERATION, EXECUTION, redrive_count=1).hold(NOW) is None
+    notify(replace(a_success(), run=an_execution(now=END, redrive_count=1)))
     assert [subject.split()[1] for subject in inbox.subjects()] == ["FAILED:", "SUCCEEDED:"]
     assert record().status == "succeeded"
     assert lock_is_free()
+
+
+def test_a_late_word_on_the_end_before_the_redrive_closes_nothing(inbox: Inbox) -> None:
+    """EventBridge delivers at least once."""
+    started()
+    notify(an_event("ABORTED"))
+    redriven().enter("restore-snapshot")
+    lock = TargetLock(TARGET, OPERATION, EXECUTION, redrive_count=1)
+    assert lock.hold(NOW) is None
+    notify(an_event("ABORTED"))
+    assert len(inbox.messages()) == 1
+    assert record().status == "running"
+    assert lock.hold(END) is None
+    with pytest.raises(StepFailed, match="was closed while this step was at work"):
+        state().close("failed")
+
+
+def test_a_redriven_run_that_is_stopped_again_is_told_and_closed_again(inbox: Inbox) -> None:
+    started()
+    notify(an_event("ABORTED"))
+    redriven().enter("restore-snapshot")
+    notify(an_event("ABORTED", redriveCount=1))
+    assert len(inbox.messages()) == 2
+    assert record().status == "failed"
+    assert lock_is_free()
+
+
+# The step that was at work when the execution was stopped
+
+
+def test_a_step_that_outlives_its_execution_writes_nothing() -> None:
+    started()
+    notify(an_event("ABORTED"))
+    for write in (
+        lambda: state().enter("restore-snapshot"),
+        lambda: state().remember(cluster_arn="arn"),
+        lambda: state().open("snapshot-check", {}, a_plan(), "running"),
+    ):
+        with pytest.raises(StepFailed, match=f"{EXECUTION} was stopped"):
+            write()
+    assert (record().status, record().cluster_arn) == ("failed", None)
+    assert lock_is_free()
+
+
+def test_a_step_that_was_stopped_before_its_operation_was_known_begins_none() -> None:
+    notify(an_event("ABORTED"))
+    with pytest.raises(StepFailed, match=f"{EXECUTION} was stopped"):
+        state().open("snapshot-check", {}, a_plan(), "running")
+    assert (record().status, record().plan) == ("failed", {})
+
+
+def test_a_run_that_was_stopped_doesnt_resume_an_operation_any_more(inbox: Inbox) -> None:
+    other = OperationState("nightly-7", OTHER_EXECUTION, NOW)
+    other.open("snapshot-check", {}, a_plan(), "running")
+    other.close("failed")
+    known = record("nightly-7")
+    notify(an_event("ABORTED", input='{"operation_id": "nightly-7"}'))
+    with pytest.raises(StepFailed):
+        state("nightly-7").hand_over(known, a_plan(), {})
+    assert (record("nightly-7").execution_id, record("nightly-7").status) == (OTHER_EXECUTION, "failed")
+    OperationState("nightly-7", EXECUTION, NOW, redrive_count=1).hand_over(known, a_plan(), {})
+    assert record("nightly-7").status == "running"
 
 
 # What no Catch could see
@@ -338,12 +404,12 @@ def test_an_operation_with_an_id_of_its_own_is_found(inbox: Inbox) -> None:
 def test_rule_6_a_refused_run_closes_nothing_of_the_operation_whose_id_it_tried_to_use(inbox: Inbox) -> None:
     other = OperationState("drill-7", OTHER_EXECUTION, NOW)
     other.open("snapshot-check", {}, a_plan(), "running")
-    assert TargetLock(TARGET, "drill-7", OTHER_EXECUTION).hold(NOW) is None
+    assert TargetLock(TARGET, "drill-7", OTHER_EXECUTION).take(NOW) is None
     notify(a_task("failed", error=FAILURE, request={"operation_id": "drill-7"}))
     found = other.recall()
     assert found is not None
     assert (found.status, found.notified_at) == ("running", None)
-    assert TargetLock(TARGET, "mine", EXECUTION).hold(NOW) is not None
+    assert TargetLock(TARGET, "mine", EXECUTION).take(NOW) is not None
     assert record().status == "failed"
     assert len(inbox.messages()) == 1
 

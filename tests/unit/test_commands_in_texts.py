@@ -29,6 +29,8 @@ SAMPLES = {
     "whole": "aws stepfunctions describe-execution --execution-arn sample --query input --output text",
     "listed": '"ParameterName=max_logical_replication_workers,ParameterValue=0,ApplyMethod=pending-reboot"',
     "kind": "cluster",
+    "pair": "UserIdGroupPairs=[{GroupId=sg-0123}]",
+    "ports": "FromPort=5432,ToPort=5432",
     "parts[3]": "us-east-1",
     "execution_id.split(':')[3]": "us-east-1",
     "record.execution_id.split(':')[3]": "us-east-1",

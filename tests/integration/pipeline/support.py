@@ -146,6 +146,11 @@ class Pipeline:
         answer = self.aws.client("dynamodb").get_item(TableName=table, Key={"operation_id": {"S": key}})
         return dict(answer["Item"]) if "Item" in answer else None
 
+    def holder(self, target: str) -> str | None:
+        """The execution that holds the lock on a target; None when nobody does."""
+        item = self.state(f"lock#{target}")
+        return None if item is None or "released_at" in item else str(item["execution_id"]["S"])
+
     def audit(self, operation_id: str) -> list[tuple[str, str]]:
         answer = self.aws.client("dynamodb").query(
             TableName=self.place.stack.outputs["AuditTableName"],

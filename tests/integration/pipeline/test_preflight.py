@@ -22,7 +22,7 @@ def refused(pipeline: Pipeline, **given: Any) -> str:
     assert "Nothing was created, changed or deleted" in message["message"]
     reason = run.reason.removeprefix("RequestRefused: ")
     assert reason.splitlines()[0] in message["message"]
-    assert pipeline.state(f"lock#{given.get('target_cluster_id')}") is None
+    assert pipeline.holder(str(given.get("target_cluster_id"))) is None
     return reason
 
 
