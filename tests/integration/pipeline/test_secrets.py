@@ -203,7 +203,7 @@ def each_has_a_login_of_its_own(pipeline: Pipeline, runs: list[Run]) -> None:
     for position, run in enumerate(runs):
         assert master_opens(pipeline, run, admins[position])
         assert not master_opens(pipeline, run, admins[position - 1])
-        assert pipeline.state(f"lock#{run.output['plan']['target_cluster_id']}") is None
+        assert pipeline.holder(run.output["plan"]["target_cluster_id"]) is None
 
 
 @pytest.mark.full
