@@ -34,6 +34,10 @@ class TokenService(Protocol):
     def assume_role(self, **parameters: str) -> dict[str, Any]: ...
 
 
+# What a message can do without must not use up the function's time.
+_HASTY = {
+    "cloudtrail": Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=8),
+}
 # Three attempts inside a call; longer pauses are the state machine's business, where waiting costs nothing.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30)
 
@@ -58,14 +62,14 @@ def client(service: Literal["secretsmanager"], region: str | None = None) -> Sec
 def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
 @overload
 def client(
-    service: Literal["application-autoscaling", "iam", "s3", "stepfunctions"], region: str | None = None
+    service: Literal["application-autoscaling", "cloudtrail", "iam", "s3", "stepfunctions"], region: str | None = None
 ) -> Any: ...
 @overload
 def client(service: Literal["sts"], region: str | None = None) -> TokenService: ...
 @functools.cache
 def client(service: str, region: str | None = None) -> object:
     """A client of the one session, made once; sharing the session halves what every further client costs."""
-    return _session().create_client(service, region_name=region, config=_CONFIG)
+    return _session().create_client(service, region_name=region, config=_HASTY.get(service, _CONFIG))
 
 
 class AssumedRole:

@@ -17,7 +17,7 @@ from utils.aws import as_step_error
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.failure_text import MAX_CAUSE, Remains, as_asked, cause_lines
 from utils.foreign_text import one_line
-from utils.identifiers import SCHEDULED_PREFIX, is_operation_id, scheduled_operation_id
+from utils.identifiers import SCHEDULED_PREFIX, is_brought_at, is_operation_id, scheduled_operation_id
 from utils.lock import TargetLock
 from utils.notifications import execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
@@ -26,6 +26,7 @@ from utils.redaction import without_secrets
 from utils.routes import maker_of, outstanding
 from utils.secret_endings import settle_secrets
 from utils.source_left import look_at_source
+from utils.starter import Starter
 from utils.state import OperationRecord, OperationState, Status, iso
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -146,11 +147,11 @@ class OperationEnd:
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
 
-    def told(self, subject: str) -> None:
-        details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject}
+    def told(self, subject: str, starter: Starter) -> None:
+        details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject, "started_by": starter}
         if self._task.outcome == "failed":
             details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
-        self._state.remember_at_end(notified_at=iso(self._task.run.now))
+        self._state.remember_at_end(notified_at=iso(self._task.run.now), started_by=starter)
         self._state.audit("sns-notification", self._task.outcome, details)
 
     def remains(self) -> Remains:
@@ -243,8 +244,11 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
         if record is not None and _is_of(record, run):
             return OperationEnd(task, state, record)
         named = named or record
-    # Refused before it became an operation: that takes neither a schedule's moment nor another operation's name. No
+    # Ended before it became an operation: that takes neither a schedule's moment nor another operation's name. But the
+    # first step of a schedule's execution that was stopped may outlive it, and has to find the moment closed. No
     # operation has a # in its id.
+    if task.stopped and named is None and _took_a_moment(task.request, run):
+        return OperationEnd(task, _state_of(scheduled[0], run), None)
     state = _state_of(own_name, run)
     if own_name.startswith(SCHEDULED_PREFIX) or state.recall() is not None:
         state = _state_of(f"execution#{own_name}", run)
@@ -257,6 +261,13 @@ def _state_of(operation_id: str, run: Execution) -> OperationState:
 
 def _is_of(record: OperationRecord, run: Execution) -> bool:
     return run.execution_id in (record.execution_id, *record.earlier_executions)
+
+
+def _took_a_moment(request: Any, run: Execution) -> bool:
+    """Whether the first step, had it come so far, would have begun the operation of a schedule's moment."""
+    asked = request if isinstance(request, dict) else {}
+    moment = asked.get("scheduled_at")
+    return isinstance(moment, str) and not asked.get("dry_run") and is_brought_at(moment, run.started_at)
 
 
 def _named_operations(request: Any) -> tuple[list[str], list[str]]:

@@ -41,6 +41,12 @@ class Message(Struct, frozen=True, kw_only=True):
     body: str
 
 
+def with_lines(message: Message, lines: str) -> Message:
+    """Return the message with more lines at its end, which a long message doesn't lose."""
+    kept = message.body.encode()[: MAX_MESSAGE_BYTES - len(lines.encode()) - 1].decode(errors="ignore")
+    return Message(subject=message.subject, body=f"{kept}\n{lines}")
+
+
 def planned(plan: Plan, execution_id: str) -> Message:
     """The message of a dry run."""
     lines = [

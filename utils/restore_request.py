@@ -147,7 +147,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data_api: Annotated[bool | None, Meta(description="Switch the Data API on after the restore.")] = None
     master_login: Annotated[
         Literal["pipeline", "rds_managed"] | None,
-        Meta(description="Who keeps the new master password: the stack's admin secret, or a secret that RDS manages."),
+        Meta(description="Who keeps the new master password: the target's admin secret, or a secret that RDS manages."),
     ] = None
     inherited_logins: Annotated[
         Literal["report", "lock"] | None,

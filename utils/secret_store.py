@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from typing import Any
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -60,7 +61,7 @@ def make_secret(name: str, description: str, key: str, tags: Mapping[str, str], 
     """Create a secret; return its ARN. Without content it has no version (CloudFormation User Guide,
     AWS::SecretsManager::Secret: "To create an empty secret, omit both"). Raises what Secrets Manager answers.
     """
-    value = {} if content is None else {"SecretString": content}
+    value: dict[str, Any] = {} if content is None else {"SecretString": content}
     answer = client("secretsmanager").create_secret(
         Name=name,
         Description=description,

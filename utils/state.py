@@ -89,6 +89,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     resumed_from: str | None = None
     earlier_executions: list[str] = []
     notified_at: str | None = None
+    # Who started the execution that the item names, or why that is unknown (utils/starter.py).
+    started_by: dict[str, Any] = {}
 
     @property
     def planned_instances(self) -> list[str]:
@@ -198,6 +200,7 @@ class OperationState:
                 "plan": plan,
                 "step_times": {"snapshot-check": iso(self.now)},
                 "notified_at": None,
+                "started_by": {},
                 "ended_redrive_count": NONE_ENDED,
                 "resumed_from": former or record.resumed_from,
                 "earlier_executions": [*record.earlier_executions, *([former] if former else [])],

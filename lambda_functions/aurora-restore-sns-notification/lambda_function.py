@@ -6,6 +6,7 @@ from utils.closing import OperationEnd, end_of_execution, read_task
 from utils.common import edge_step
 from utils.notifications import Message
 from utils.payloads import NotificationTask, Notified
+from utils.starter import find_starter, starter_lines
 
 
 @edge_step("sns-notification", read_task, lambda task: task.run.execution_name)
@@ -17,9 +18,10 @@ def lambda_handler(task: NotificationTask) -> Notified:
     if end.already_told:
         return Notified(message_id=None, subject="")
     end.close()
-    message = compose(task, end)
+    starter = find_starter(task.run)
+    message = notifications.with_lines(compose(task, end), starter_lines(starter, task.run, task.request))
     answer = client("sns").publish(TopicArn=settings.text("TOPIC_ARN"), Subject=message.subject, Message=message.body)
-    end.told(message.subject)
+    end.told(message.subject, starter)
     return Notified(message_id=answer["MessageId"], subject=message.subject)
 
 

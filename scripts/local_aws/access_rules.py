@@ -204,6 +204,7 @@ _SERVICES: dict[str, Callable[[Call], Iterator[Need]]] = {
     "iam": _iam,
     "sts": _named(("RoleArn", "{}")),
     "application-autoscaling": _named(),
+    "cloudtrail": _named(),
     "ec2": _named(),
     "cloudwatch": _named(("AlarmName", "alarm:{}"), ("DashboardName", "dashboard/{}")),
     "events": _named(("Rule", "rule/{}"), ("Name", "rule/{}"), ("EventBusName", "event-bus/{}")),

@@ -26,6 +26,7 @@ from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import NotImplementedByLocalAws
 from scripts.local_aws.interpreter import Execution
 from scripts.local_aws.permissions import NotAuthorized, Permissions
+from scripts.local_aws.trail import Trail
 
 EVENTS = "events.amazonaws.com"
 
@@ -38,10 +39,11 @@ _NO_SCHEDULES = "A rule's schedule doesn't fire locally. Use EventBridge Schedul
 class Events:
     """The way from something that happened to those who asked to be told."""
 
-    def __init__(self, clock: Clock, permissions: Permissions) -> None:
+    def __init__(self, clock: Clock, permissions: Permissions, trail: Trail) -> None:
         self.undelivered: list[dict[str, Any]] = []
         self._clock = clock
         self._permissions = permissions
+        self._trail = trail
         self._lock = threading.Lock()
         self._deliveries: list[threading.Thread] = []
 
@@ -122,9 +124,18 @@ class Events:
         service, region, account = arn.split(":")[2:5]
         if service == "states":
             role = target["RoleArn"]
-            self._permissions.assume(role, service=EVENTS, session_name="EventBridge", region=region)
+            session = self._permissions.assume(role, service=EVENTS, session_name="EventBridge", region=region)
             self._permissions.require(role, "states:StartExecution", arn, session_name="EventBridge", region=region)
-            stepfunctions_backends[account][region].start_execution(arn, "", text)
+            started = stepfunctions_backends[account][region].start_execution(arn, "", text)
+            self._trail.record(
+                "states",
+                "StartExecution",
+                region,
+                session.access_key_id,
+                {"stateMachineArn": arn, "name": started.name, "input": text},
+                {"executionArn": started.execution_arn},
+                invoked_by=EVENTS,
+            )
             return
         action = {"lambda": "lambda:InvokeFunction", "sns": "sns:Publish"}[service]
         if not self._permissions.service_may(EVENTS, action, arn, source_arn=rule.arn):

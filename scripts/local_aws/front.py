@@ -37,6 +37,8 @@ from scripts.local_aws.errors import AwsError
 from scripts.local_aws.faults import Faults
 from scripts.local_aws.identities import session_of
 from scripts.local_aws.state_machines import OPERATIONS as STATE_MACHINE_OPERATIONS
+from scripts.local_aws.trail import OPERATIONS as TRAIL_OPERATIONS
+from scripts.local_aws.trail import Trail
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -52,6 +54,7 @@ _SERVICES = {
     # credential scope: (IAM prefix, botocore's name)
     "application-autoscaling": ("application-autoscaling", "application-autoscaling"),
     "cloudformation": ("cloudformation", "cloudformation"),
+    "cloudtrail": ("cloudtrail", "cloudtrail"),
     "dynamodb": ("dynamodb", "dynamodb"),
     "ec2": ("ec2", "ec2"),
     "events": ("events", "events"),
@@ -132,13 +135,17 @@ class _Call:
 class Front:
     """The WSGI application. `operations` names the only operations known of a service, for those that need it."""
 
-    def __init__(self, clock: Clock, faults: Faults, control: Callable[[str, str, Any], Any]) -> None:
+    def __init__(self, clock: Clock, faults: Faults, trail: Trail, control: Callable[[str, str, Any], Any]) -> None:
         self.calls: collections.deque[ApiCall] = collections.deque(maxlen=MOST_LOGGED_CALLS)
-        self.operations: dict[str, frozenset[str]] = {"states": STATE_MACHINE_OPERATIONS}
+        self.operations: dict[str, frozenset[str]] = {
+            "cloudtrail": TRAIL_OPERATIONS,
+            "states": STATE_MACHINE_OPERATIONS,
+        }
         self.served: dict[str, Served] = {}
         """Services that moto has no part in."""
         self._clock = clock
         self._faults = faults
+        self._trail = trail
         self._control = control
         self._moto: WsgiApp = DomainDispatcherApplication(create_backend_app)
 
@@ -181,6 +188,15 @@ class Front:
             if fault is not None and fault.answer == "held":
                 self._faults.hold()
             answer = self._dispatch(call, environ, is_lost=fault is not None and fault.answer == "lost")
+        self._trail.record(
+            call.service,
+            call.operation,
+            call.region,
+            call.access_key,
+            call.parameters(),
+            _answered(call, answer),
+            _error_code(answer),
+        )
         self.calls.append(
             ApiCall(
                 call.service,
@@ -300,6 +316,14 @@ def _operation(
     except (NotFound, NotImplementedError):  # no operation of the service: told by its path
         return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO')}", {}
     return str(operation.name), in_path
+
+
+def _answered(call: _Call, answer: Answer) -> Mapping[str, Any] | None:
+    """What a call of Step Functions was answered, which CloudTrail has of calls that change something."""
+    if call.service != "states" or not answer[0].startswith("200"):
+        return None
+    document = json.loads(answer[2] or b"{}")
+    return document if isinstance(document, dict) else None
 
 
 def _principal(access_key: str) -> str:

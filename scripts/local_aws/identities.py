@@ -17,13 +17,27 @@ def caller(access_key: str, session_token: str | None, service: str) -> Principa
     if session is not None:
         if session_token != session.session_token:
             raise invalid_token(service)
-        return Principal(session.role_arn, session.arn, user_id=session.user_id, session_policy=session.policy or "")
+        return Principal(
+            session.role_arn,
+            session.arn,
+            user_id=session.user_id,
+            session_policy=session.policy or "",
+            function_arn=getattr(session, "function_arn", ""),
+        )
+    user = user_of(access_key)
+    if user is None:
+        raise invalid_token(service)
+    return Principal(user.arn, user.arn, is_operator=True)
+
+
+def user_of(access_key: str) -> Any | None:
+    """IAM's record of the user that the key belongs to."""
     for account in list(iam_backends):
         for backend in list(iam_backends[account].values()):
             for user in list(backend.users.values()):
                 if any(access_key == own.access_key_id for own in user.access_keys):
-                    return Principal(user.arn, user.arn, is_operator=True)
-    raise invalid_token(service)
+                    return user
+    return None
 
 
 def session_of(access_key: str) -> Any | None:

@@ -46,6 +46,7 @@ from scripts.local_aws.functions import Functions, Invocation
 from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.schedules import Schedules
 from scripts.local_aws.state_machines import StateMachines
+from scripts.local_aws.trail import Trail
 
 _RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
 
@@ -114,7 +115,9 @@ class LocalAws:
         foreign_keys.install()
         bucket_policies.install()
         response_keys.install()
-        self.events = Events(self.clock, self.permissions)
+        self.trail = Trail(self.clock)
+        self.trail.install()
+        self.events = Events(self.clock, self.permissions, self.trail)
         self.events.install()
         self.schedules = Schedules(self.clock, self.faults, self.permissions, self.endpoint_url)
         self.schedules.install()
@@ -124,7 +127,7 @@ class LocalAws:
         self.state_machines = StateMachines(self.clock, self.permissions, self.events)
         self.state_machines.endpoint_url = self.endpoint_url
         self.state_machines.install()
-        self._front = Front(self.clock, self.faults, self._control)
+        self._front = Front(self.clock, self.faults, self.trail, self._control)
         self._front.operations["rds"] = frozenset(OPERATIONS)
         self.stacks = Stacks(self, self.clock.now, self.clock.start_thread)
         cloudformation = CloudFormationApi(self.stacks, self)

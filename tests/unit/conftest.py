@@ -18,6 +18,7 @@ from tests.unit.fake_machine import FakeMachine
 from tests.unit.fake_rds import Clock, FakeRds
 from tests.unit.fake_service import FakeService
 from tests.unit.fake_sts import FakeSts
+from tests.unit.fake_trail import FakeTrail
 from tests.unit.support import (
     ADMIN_SECRET,
     APP_SECRET,
@@ -47,7 +48,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def account() -> Iterator[None]:
+def account(trail: FakeTrail) -> Iterator[None]:
     """The stack's tables, secrets and topic."""
     with mock_aws():
         tables = client("dynamodb")
@@ -74,6 +75,12 @@ def account() -> Iterator[None]:
             ),
         )
         yield
+
+
+@pytest.fixture
+def trail(stack: None) -> Iterator[FakeTrail]:
+    """CloudTrail's event history, in which there is nothing yet."""
+    yield from _connected(FakeTrail(REGION), client("cloudtrail"))
 
 
 @pytest.fixture

@@ -259,6 +259,8 @@ class FakeRds(FakeGroups):
     def _describe_db_clusters(self, given: Thing) -> Thing:
         if "DBClusterIdentifier" in given:
             found = [self._existing_cluster(given["DBClusterIdentifier"])]
+        elif "Filters" not in given:
+            found = list(self.clusters.values())
         else:
             (by_id,) = given["Filters"]
             assert by_id["Name"] == "db-cluster-resource-id"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from moto.sns.models import sns_backends
 from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
+from tests.unit.fake_trail import ALICE, FakeTrail, a_start
 from tests.unit.support import (
     ACCOUNT,
     AUDIT_TABLE,
@@ -41,6 +43,7 @@ from utils.closing import read_task
 from utils.errors import StepFailed, TemporaryFailure
 from utils.failure_text import START_ANEW
 from utils.lock import TargetLock
+from utils.notifications import MAX_MESSAGE_BYTES, Message, with_lines
 from utils.payloads import ExecutionError, NotificationTask
 from utils.plans import Plan, SourceInstance
 from utils.state import OperationRecord, OperationState
@@ -322,11 +325,12 @@ def test_a_redriven_run_that_is_stopped_again_is_told_and_closed_again(inbox: In
 def test_a_step_that_outlives_its_execution_writes_nothing() -> None:
     started()
     notify(an_event("ABORTED"))
-    for write in (
+    writes: list[Callable[[], None]] = [
         lambda: state().enter("restore-snapshot"),
         lambda: state().remember(cluster_arn="arn"),
         lambda: state().open("snapshot-check", {}, a_plan(), "running"),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(StepFailed, match=f"{EXECUTION} was stopped"):
             write()
     assert (record().status, record().cluster_arn) == ("failed", None)
@@ -351,6 +355,48 @@ def test_a_run_that_was_stopped_doesnt_resume_an_operation_any_more(inbox: Inbox
     assert (record("nightly-7").execution_id, record("nightly-7").status) == (OTHER_EXECUTION, "failed")
     OperationState("nightly-7", EXECUTION, NOW, redrive_count=1).hand_over(known, a_plan(), {})
     assert record("nightly-7").status == "running"
+
+
+# Who started it
+
+
+@pytest.mark.parametrize("ended", [a_success(), an_event("ABORTED"), a_task("failed", error=FAILURE, request={})])
+def test_who_started_it_is_told_recorded_and_audited(inbox: Inbox, trail: FakeTrail, ended: Any) -> None:
+    started()
+    trail.events = [a_start()]
+    notify(ended)
+    ((_, body),) = inbox.messages()
+    assert body.splitlines()[-1] == f"Started by {ALICE['arn']} (IAMUser), from 203.0.113.7"
+    assert record().started_by["arn"] == ALICE["arn"]
+    (event,) = client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]
+    assert event["event_details"]["M"]["started_by"]["M"]["arn"] == {"S": ALICE["arn"]}
+
+
+def test_that_it_is_unknown_is_told_and_recorded_too(inbox: Inbox, trail: FakeTrail) -> None:
+    started()
+    trail.refuse("LookupEvents", "ThrottlingException", times=9)
+    notify(a_success())
+    ((_, body),) = inbox.messages()
+    said = "CloudTrail could not be asked (LookupEvents: ThrottlingException)"
+    told, command = body.splitlines()[-2:]
+    assert told == f"Started by unknown: {said}. Look it up later:"
+    assert command.startswith("  aws cloudtrail lookup-events ")
+    assert record().started_by["unknown"] == said
+
+
+def test_a_long_message_keeps_who_started_it() -> None:
+    long = Message(subject="s", body="x" * MAX_MESSAGE_BYTES)
+    body = with_lines(long, "Started by alice").body
+    assert len(body.encode()) == MAX_MESSAGE_BYTES
+    assert body.endswith("\nStarted by alice")
+
+
+def test_who_resumes_an_operation_is_its_starter_from_then_on(trail: FakeTrail) -> None:
+    started()
+    trail.events = [a_start()]
+    notify(an_event("ABORTED"))
+    OperationState(OPERATION, OTHER_EXECUTION, END).hand_over(record(), a_plan(), {})
+    assert record().started_by == {}
 
 
 # What no Catch could see
@@ -614,8 +660,8 @@ def test_with_anything_to_go_on_from_it_is(inbox: Inbox, rds: FakeRds, left: str
 def test_a_broken_copy_is_to_be_deleted_before_it_is_resumed(inbox: Inbox, rds: FakeRds) -> None:
     rds.add_snapshot(a_copy().identifier, Status="failed", TagList=OWN_TAGS)
     started().remember(copied_snapshot_arn=a_copy().arn)
-    body = body_of_failure(inbox)
-    commands = [line.split()[2] for line in body.splitlines() if line.startswith("  aws ")]
+    what_to_do, _, _ = body_of_failure(inbox).partition("Started by ")
+    commands = [line.split()[2] for line in what_to_do.splitlines() if line.startswith("  aws ")]
     assert commands == ["delete-db-cluster-snapshot", "start-execution"]
 
 

@@ -80,7 +80,7 @@ def exists(name: str) -> bool:
 
 
 def make(name: str, value: str = "{}", **tags: str) -> str:
-    kept = [{"Key": key, "Value": each} for key, each in (TAGS | tags).items() if each]
+    kept: list[Any] = [{"Key": key, "Value": each} for key, each in (TAGS | tags).items() if each]
     return str(client("secretsmanager").create_secret(Name=name, SecretString=value, Tags=kept)["ARN"])
 
 

@@ -202,9 +202,9 @@ def _assert_made_once(pipeline: Pipeline, run: Run, target: str) -> None:
     members = [each["DBInstanceIdentifier"] for each in found["DBClusterMembers"]]
     assert sorted(members) == [instance_name(target, number, run.operation_id) for number in (1, 2)]
     assert pipeline.copies_of(run.operation_id) == []
-    versions = pipeline.aws.client("secretsmanager").describe_secret(
-        SecretId=pipeline.place.stack.outputs["AdminSecretArn"]
-    )["VersionIdsToStages"]
+    versions = pipeline.aws.client("secretsmanager").describe_secret(SecretId=run.output["users"]["master_secret"])[
+        "VersionIdsToStages"
+    ]
     assert sum("AWSCURRENT" in labels for labels in versions.values()) == 1
     assert not any("AWSPENDING" in labels for labels in versions.values())
     assert len(run.messages) == 1

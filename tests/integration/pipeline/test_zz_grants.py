@@ -37,7 +37,6 @@ TABLES_ALONE = (
     "CopySnapshotRole",
     "DeleteRdsRole",
     "OpenClusterRole",
-    "SnapshotCheckRole",
 )
 # Grants that no run here needs, and why they stand: by action, or with the role, or with role and statement before it.
 NOT_ASKED_HERE = {
