@@ -174,8 +174,8 @@ FINAL_CODES: Mapping[str, str] = {
     "DecryptionFailure": "The secret's key must exist, be enabled and let the stack's roles decrypt with it.",
     "EncryptionFailure": "The secret's key must exist, be enabled and let the stack's roles encrypt with it.",
     "InvalidParameterException": _WRONG_CALL,
-    "InvalidRequestException": "Look at the secret: if it is about to be deleted, restore it with "
-    "`aws secretsmanager restore-secret --secret-id <its name>`.",
+    "InvalidRequestException": "Look at the secret: if it is about to be deleted, keep it with "
+    "`aws secretsmanager restore-secret --secret-id NAME --region REGION`.",
     "MalformedPolicyDocumentException": _NOT_USED,
     "PreconditionNotMetException": _NOT_USED,
     "ResourceExistsException": _TAKEN,
