@@ -27,7 +27,7 @@ from utils.notifications import duration
 
 def run(options: argparse.Namespace) -> int:
     """Return the exit status: 0 only if the run ended as it should and every line of its proof held."""
-    console = _Console(stderr=options.json, width=None if sys.stdout.isatty() else 120)
+    console = _Console(stderr=options.json, emoji=False, width=None if sys.stdout.isatty() else 120)
     trouble.require_room()
     trouble.log_in_sentences()
     with stage.start(real_time=options.real_time) as aws, trouble.room_watched():

@@ -119,7 +119,12 @@ def _waiting_for(kind: str, details: dict[str, Any]) -> str:
 
 def _progress(details: dict[str, Any]) -> dict[str, Any]:
     """What the wait is for: the part of the state's input that the step before it wrote."""
-    key = {"Wait for Copy": "copy", "Wait for Restore": "restore", "Wait for Deletion": "deletion"}
+    key = {
+        "Wait for Copy": "copy",
+        "Wait for Restore": "restore",
+        "Wait for Opening": "opening",
+        "Wait for Deletion": "deletion",
+    }
     return dict(json.loads(details["input"]).get(key.get(details["name"], "clean_up"), {}))
 
 

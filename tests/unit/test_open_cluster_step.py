@@ -134,6 +134,7 @@ def test_rule_5_a_call_whose_answer_is_lost_has_worked_once(rds: FakeRds, clock:
     rds.lose_answer(lost)
     with pytest.raises(TemporaryFailure):
         until_open(clock, WITH_DATA_API)
+    clock.pass_seconds(60)
     until_open(clock, WITH_DATA_API)
     assert rds.changes() == ["ModifyDBCluster", "EnableHttpEndpoint"]
     assert door_events() == ["opening", "open"]
