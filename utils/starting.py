@@ -13,9 +13,9 @@ from typing import Any
 
 from utils.errors import DuplicateRefused, RequestRefused, StepFailed
 from utils.executions import are_of_one_machine, has_ended
-from utils.failure_text import RESUME_THE_EARLIER
 from utils.identifiers import EARLIEST, LATEST, SCHEDULED_PREFIX, is_brought_at, scheduled_operation_id
 from utils.lock import TargetLock
+from utils.next_command import RESUME_THE_EARLIER
 from utils.payloads import Execution
 from utils.plans import Plan
 from utils.request import refuse_if_any

@@ -299,7 +299,7 @@ def test_another_targets_schedule_of_the_same_moment_isnt_called_a_duplicate() -
     [
         ({"scheduled_at": "<aws.scheduler.scheduled-time>"}, "Let the schedule fill it in"),
         ({"scheduled_at": "tonight"}, "Let the schedule fill it in"),
-        ({"operation_id": "mine"}, "Keep one of them"),
+        ({"operation_id": "mine"}, "Drop one of them"),
     ],
 )
 def test_a_moment_that_is_none_or_not_alone_is_refused(request_given: dict[str, Any], remedy: str) -> None:
