@@ -31,6 +31,7 @@ WITHOUT_TAGS = {
     "AWS::Lambda::Permission",
     "AWS::Lambda::Version",
     "AWS::SNS::Subscription",
+    "AWS::SNS::TopicPolicy",
     "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::Schedule",
     "AWS::StepFunctions::StateMachineAlias",
