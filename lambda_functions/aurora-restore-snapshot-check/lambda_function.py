@@ -34,7 +34,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     account = source_account(request, task.run.execution_id.split(":")[4])
     region = source_region(request, target.region)
     source = open_source(account, region, task.run.execution_id, state.operation_id, task.run.now)
-    plan = plan_restore(request, state.operation_id, task.run, source, target)
+    plan = plan_restore(request, state.operation_id, task.run, source, target, task.limits)
     begin_operation(request, state, plan)
     state.audit("snapshot-check", "done", {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed})
     return plan
@@ -42,7 +42,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
 
 def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationState, known: OperationRecord) -> Plan:
     """Resume: the plan is the operation's own, and the steps find what it has made."""
-    resumption = resume(request, task.request, known, task.run)
+    resumption = resume(request, task.request, known, task.run, task.limits)
     take_target(request, state, resumption.plan)
     state.hand_over(known, resumption.plan, resumption.facts)
     state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": resumption.plan.resumed})

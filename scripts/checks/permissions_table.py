@@ -16,6 +16,8 @@ _SHARED = "StatePolicy"
 _CONDITIONS = {
     "Exports": "names a bucket, a role and a key for exports",
     "HasSourceAccount": "has a SourceAccountId",
+    "HasSubnetGroupPattern": "has an AllowedSubnetGroupPattern",
+    "RdsKeepsLogins": "has a MasterLogin of rds_managed",
     "Monitors": "has a MonitoringRoleArn",
     "AssumesSourceRole": "has a SourceAccountId and a SourceRoleName",
 }

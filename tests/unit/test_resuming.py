@@ -13,6 +13,7 @@ from tests.unit.support import (
     APP_SECRET,
     AUDIT_TABLE,
     EXECUTION,
+    LIMITS,
     NOW,
     OPERATION,
     OTHER_EXECUTION,
@@ -216,7 +217,7 @@ def test_a_login_that_was_proved_stays_proved(machine: FakeMachine, rds: FakeRds
 def clean_up(clock_at: dt.datetime, progress: dict[str, Any] | None = None) -> dict[str, Any]:
     run = a_run(cleaning_up=True, now=clock_at)
     if progress is None:
-        return dict(delete(DeleteTask(run=run)))
+        return dict(delete(DeleteTask(limits=LIMITS, run=run)))
     return dict(look({"run": run, "progress": progress}))
 
 
@@ -306,7 +307,7 @@ def test_rule_1_a_cluster_is_known_by_its_id_from_the_moment_it_is_made(machine:
     """Else another one under its name, tagged like it, would be taken for it and cleaned up."""
     state = failed(machine, a_plan())
     state.enter("restore-snapshot")
-    restore(RestoreTask(run=a_run(), cluster=a_plan().cluster))
+    restore(RestoreTask(limits=LIMITS, run=a_run(), cluster=a_plan().cluster))
     assert record().cluster_resource_id == rds.clusters[TARGET]["DbClusterResourceId"]
     rds.clusters[TARGET]["DbClusterResourceId"] = "cluster-SOMEBODY-ELSES"
     assert "this operation made" in clean_up(NOW)["skipped"]
@@ -511,14 +512,14 @@ def test_a_run_whose_operation_was_resumed_touches_nothing_more(machine: FakeMac
     check(again())
     TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release()
     with pytest.raises(StepFailed, match=f"Execution {OTHER_EXECUTION} has resumed operation"):
-        delete(DeleteTask(run=a_run(cleaning_up=True)))
+        delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True)))
     assert rds.changes() == []
 
 
 def test_the_clean_up_of_a_run_that_isnt_the_operations_forgets_nothing(machine: FakeMachine, rds: FakeRds) -> None:
     state = failed(machine)
     made(rds, state)
-    progress = delete(DeleteTask(run=a_run(cleaning_up=True)))
+    progress = delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True)))
     check(again())
     TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release()
     with pytest.raises(StepFailed):

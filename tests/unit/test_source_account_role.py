@@ -85,10 +85,10 @@ REFUSED: list[tuple[str, str, dict[str, str]]] = [
     ("rds:DescribeDBClusters", CLUSTER.replace(OWNER, STRANGER), {}),
     ("rds:DescribeDBInstances", INSTANCE.replace(OWNER, STRANGER), {}),
     ("rds:CopyDBClusterSnapshot", snapshot("x", STRANGER), MARKED),
-    ("rds:AddTagsToResource", snapshot("x-copy-1", STRANGER), MARKED),
+    ("rds:AddTagsToResource", snapshot("x-copy-0123456789ab", STRANGER), MARKED),
     ("rds:ModifyDBClusterSnapshotAttribute", snapshot("prod-orders-monthly", STRANGER), {}),
-    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("x-copy-1", STRANGER), OURS),
-    ("rds:DeleteDBClusterSnapshot", snapshot("x-copy-1", STRANGER), OURS),
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("x-copy-0123456789ab", STRANGER), OURS),
+    ("rds:DeleteDBClusterSnapshot", snapshot("x-copy-0123456789ab", STRANGER), OURS),
     ("kms:DescribeKey", THEIR_KEY, {}),
     ("kms:CreateGrant", THEIR_KEY, BY_RDS),
     # A copy is marked at once, or not made.
@@ -97,6 +97,7 @@ REFUSED: list[tuple[str, str, dict[str, str]]] = [
     # Nothing but copies is marked, and with the operation's id.
     ("rds:AddTagsToResource", COPY, {}),
     ("rds:AddTagsToResource", FOUND, MARKED),
+    ("rds:AddTagsToResource", snapshot("prod-orders-copy-1"), MARKED),
     ("rds:AddTagsToResource", snapshot("prod-orders-monthly"), MARKED),
     ("rds:AddTagsToResource", CLUSTER, MARKED),
     ("rds:AddTagsToResource", INSTANCE, MARKED),
@@ -107,6 +108,8 @@ REFUSED: list[tuple[str, str, dict[str, str]]] = [
     # What is deleted is named as a copy, and one of ours.
     ("rds:DeleteDBClusterSnapshot", COPY, {}),
     ("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-monthly"), OURS),
+    ("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-copy-1"), OURS),
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("billing-copy-1"), OURS),
     ("rds:DeleteDBClusterSnapshot", FOUND, OURS),
     # Keys are used by RDS alone.
     *((action, KEY, {}) for action in ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey")),
