@@ -16,6 +16,7 @@ from tests.integration.pipeline.support import Pipeline, for_monitoring, numbers
 LIMITS = {
     "RestorableClusterPattern": "prod-*",
     "RestorableRegionPattern": stage.OTHER_REGION,
+    "TargetClusterId": "target-orders",
     "TargetClusterPattern": "target-*",
     "AllowedSecurityGroupPattern": "sg-*",
     "AllowedSubnetGroupPattern": "other-*",
