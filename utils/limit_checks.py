@@ -14,6 +14,7 @@ from utils.errors import StepFailed
 from utils.key_checks import MANAGED_ALIAS
 from utils.plans import ClusterPlan, Plan, RouteStep, SourceDeletion
 from utils.restore_request import RestoreRequest
+from utils.routes import OWN_DEFAULT_KEY
 from utils.source_account import Source
 from utils.stack_limits import (
     StackLimits,
@@ -99,7 +100,8 @@ def prove_copy_allowed(
             f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which isn't the stack's own "
             f"({own_account}). Start again."
         )
-    if step.kms_key_id is not None:
+    in_between = step.name == "copy_into_account" and step.kms_key_id == OWN_DEFAULT_KEY
+    if step.kms_key_id is not None and not in_between:
         region, account = step.snapshot_arn.split(":")[3:5]
         here = account == own_account
         field, own = ("kms_key_id", limits.kms_key) if here else ("source_kms_key_id", limits.source_kms_key)

@@ -37,9 +37,11 @@ from tests.unit.support import (
 )
 from tests.unit.test_stack_limits import OWN
 from utils.errors import RequestRefused, StepFailed
+from utils.limit_checks import prove_copy_allowed
 from utils.payloads import CopyTask, DeleteTask, RestoreTask
 from utils.plans import ClusterPlan, RouteStep, SnapshotCopy
 from utils.restore_request import RestoreRequest
+from utils.source_account import Source
 from utils.stack_limits import StackLimits
 from utils.state import OperationState
 
@@ -260,10 +262,17 @@ def test_what_the_stack_may_copy_is_copied(rds: FakeRds) -> None:
     assert rds.changes() == ["CopyDBClusterSnapshot"]
 
 
+def test_a_copy_in_between_is_under_rdss_own_key_and_no_other_copy_is() -> None:
+    """Nobody chooses it: two steps lead through it."""
+    (step,) = a_copy_of("prod-orders-tuesday", kms_key_id="alias/aws/rds").steps
+    source = Source(ACCOUNT, REGION)
+    prove_copy_allowed(replace(step, name="copy_into_account"), {}, source, ACCOUNT, LIMITS)
+    with pytest.raises(StepFailed, match="'alias/aws/rds' is not among the keys"):
+        prove_copy_allowed(step, {}, source, ACCOUNT, LIMITS)
+
+
 @pytest.mark.usefixtures("operation")
-def test_nothing_is_shared_with_another_account_whatever_a_plan_says(
-    their_rds: FakeRds, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_shared_with_another_account_whatever_a_plan_says(their_rds: FakeRds) -> None:
     their_rds.add_snapshot("prod-orders-tuesday")
     arn = their_rds.snapshots["prod-orders-tuesday"]["DBClusterSnapshotArn"]
     step = RouteStep(name="share", snapshot_arn=arn, shared_with="111111111111")
