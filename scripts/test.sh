@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check that CI runs, quick ones first; with "series", the tests that repeat at length. All of them run, whatever fails; the exit status is red if any did.
+# Every check that CI runs, quick ones first; with "series", only the tests that repeat at length, with "full", only many runs at once. All of them run, whatever fails; the exit status is red if any did.
 # Needs no AWS account, and no network once the packages are installed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -8,9 +8,10 @@ make_venv .venv-linters "the linters" requirements-linters.txt
 
 bin=.venv/bin
 
-# What only repeats at length: the last of its kind is quick, and runs below.
-if [ "${1:-}" = series ]; then
-  exec "$bin/python" -m pytest -q -m series tests/integration
+# What only repeats at length (the last of its kind is quick, and runs below), and what is long because there is much of
+# it at once.
+if [ "${1:-}" = series ] || [ "${1:-}" = full ]; then
+  exec "$bin/python" -m pytest -q --durations=0 -m "$1" tests/integration
 fi
 template=infrastructure/aurora-restore-pipeline.yaml
 source_role=infrastructure/source-account-role.yaml

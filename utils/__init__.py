@@ -1,4 +1,4 @@
-"""The layer: what the ten handlers share. Imports point one way: handlers, common, domain modules, errors."""
+"""The layer: what the eleven handlers share. Imports point one way: handlers, common, domain modules, errors."""
 
 import gc
 import os

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from utils.application_logins import UNNAMED, ApplicationLogins, RoleNames, read_logins, wrong_entries
 from utils.aws import client, error_code
-from utils.credentials import ANEW, BEING_DELETED, new_password
+from utils.credentials import ANEW, being_deleted, new_password
 from utils.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ApplicationSecret:
             if error_code(error) == "ResourceNotFoundException":
                 return [f"has no value: {self._remedy} . Or it doesn't exist. {ANEW}"]
             if error_code(error) == "InvalidRequestException":
-                return [BEING_DELETED.format(self.arn)]
+                return [being_deleted(f"aws secretsmanager restore-secret --secret-id {self.arn}")]
             raise
         text = found.get("SecretString", "")
         if wrong := list(wrong_entries(text)):

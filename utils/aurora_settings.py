@@ -5,6 +5,7 @@ None stands for what RDS doesn't report, which is no answer: it is neither taken
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -61,6 +62,33 @@ class InstanceSettings(Struct, frozen=True, kw_only=True):
     monitoring_role_arn: str | None
     performance_insights_kms_key_id: str | None
     waiting_parameters: list[str]
+
+
+class SecurityGroups(Struct, frozen=True, kw_only=True):
+    """All that RDS has on record for a cluster or a member: each group's status by its id.
+
+    The API's reference knows no other status than `active` (VpcSecurityGroupMembership); CloudFormation's handler waits
+    for it on every group of an instance all the same (DBInstancePredicates.isVpcSecurityGroupsActive).
+    """
+
+    statuses: dict[str, str]
+
+    @property
+    def ids(self) -> list[str]:
+        """Sorted, with those that are being added or removed."""
+        return sorted(self.statuses)
+
+    @property
+    def unsettled(self) -> list[str]:
+        return [f"{group} ({status})" for group, status in sorted(self.statuses.items()) if status != "active"]
+
+    def are_to_be(self, wanted: Iterable[str]) -> bool:
+        """Whether a change to these groups has been accepted, or made."""
+        return {group for group, status in self.statuses.items() if status != "removing"} == set(wanted)
+
+    def are(self, wanted: Iterable[str]) -> bool:
+        """Whether it has these groups and no others, each of them active."""
+        return set(self.statuses) == set(wanted) and not self.unsettled
 
 
 class MasterSecret(Struct, frozen=True, kw_only=True):
@@ -127,6 +155,13 @@ def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
             for each in groups
             if each.get("ParameterApplyStatus", IN_SYNC) not in (IN_SYNC, "applying")
         ],
+    )
+
+
+def read_security_groups(raw: DBClusterTypeDef | DBInstanceTypeDef) -> SecurityGroups:
+    found = raw.get("VpcSecurityGroups", [])
+    return SecurityGroups(
+        statuses={each.get("VpcSecurityGroupId", ""): each.get("Status", "no status") for each in found}
     )
 
 

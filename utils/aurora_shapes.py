@@ -18,9 +18,11 @@ from utils.aurora_settings import (
     ClusterSettings,
     InstanceSettings,
     MasterSecret,
+    SecurityGroups,
     read_cluster_settings,
     read_instance_settings,
     read_master_secret,
+    read_security_groups,
 )
 
 if TYPE_CHECKING:
@@ -182,6 +184,7 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     master_secret: MasterSecret | None
     encrypted_under: str | None
     settings: ClusterSettings
+    security_groups: SecurityGroups
     unapplied_members: list[str]
     member_identifiers: list[str]
     writer_identifier: str | None
@@ -209,6 +212,7 @@ class Instance(Tagged, frozen=True, kw_only=True):
 
     cluster_identifier: str | None
     settings: InstanceSettings
+    security_groups: SecurityGroups
     left_behind: list[str] = []
 
     @property
@@ -302,6 +306,7 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         master_secret=read_master_secret(raw),
         encrypted_under=raw.get("KmsKeyId") if raw.get("StorageEncrypted") else None,
         settings=read_cluster_settings(raw),
+        security_groups=read_security_groups(raw),
         unapplied_members=[
             member["DBInstanceIdentifier"]
             for member in members
@@ -327,6 +332,7 @@ def read_instance(raw: DBInstanceTypeDef) -> Instance:
         status=raw["DBInstanceStatus"].lower(),
         cluster_identifier=raw.get("DBClusterIdentifier"),
         settings=read_instance_settings(raw),
+        security_groups=read_security_groups(raw),
         left_behind=left_behind.of_instance(raw),
         tags=_tags(raw.get("TagList")),
     )

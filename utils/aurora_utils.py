@@ -25,7 +25,13 @@ from utils.aurora_shapes import (
 from utils.aws import client, error_code, is_capacity_shortage, none_when
 from utils.errors import StepFailed, TemporaryFailure
 from utils.identifiers import snapshot_name
-from utils.rds_arguments import first_modify_arguments, instance_arguments, restore_arguments, tag_list
+from utils.rds_arguments import (
+    first_modify_arguments,
+    instance_arguments,
+    restore_arguments,
+    security_group_arguments,
+    tag_list,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -133,6 +139,10 @@ class AuroraReader:
             "DBClusterNotFoundFault", lambda: self._rds.describe_db_clusters(DBClusterIdentifier=identifier)
         )
         return read_cluster(answer["DBClusters"][0]) if answer else None
+
+    def clusters(self) -> list[Cluster]:
+        pages = self._rds.get_paginator("describe_db_clusters").paginate()
+        return [read_cluster(each) for page in pages for each in page["DBClusters"]]
 
     def cluster_with_id(self, resource_id: str) -> Cluster | None:
         """By the id that a cluster keeps whatever it is called. A filter answers with those that exist."""
@@ -255,6 +265,17 @@ class Aurora(AuroraReader):
         """
         try:
             self._rds.modify_db_cluster(**first_modify_arguments(plan, password))
+        except ClientError as error:
+            _raise_if_busy(plan.identifier, error)
+            raise
+
+    def change_security_groups(self, plan: ClusterPlan, groups: list[str]) -> None:
+        """Have the cluster and its members in these groups and no others. Said twice it is as good as once.
+
+        Asynchronous: the members follow the cluster. Raises ClusterBusy.
+        """
+        try:
+            self._rds.modify_db_cluster(**security_group_arguments(plan, groups))
         except ClientError as error:
             _raise_if_busy(plan.identifier, error)
             raise

@@ -34,6 +34,9 @@ class TokenService(Protocol):
     def assume_role(self, **parameters: str) -> dict[str, Any]: ...
 
 
+# What a message can do without must not use up the function's time.
+_TWO_ATTEMPTS = {"mode": "standard", "total_max_attempts": 2}
+_HASTY = {"cloudtrail": Config(retries=_TWO_ATTEMPTS, connect_timeout=3, read_timeout=8)}
 # Three attempts inside a call; longer pauses are the state machine's business, where waiting costs nothing.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30)
 
@@ -58,14 +61,14 @@ def client(service: Literal["secretsmanager"], region: str | None = None) -> Sec
 def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
 @overload
 def client(
-    service: Literal["application-autoscaling", "iam", "s3", "stepfunctions"], region: str | None = None
+    service: Literal["application-autoscaling", "cloudtrail", "iam", "s3", "stepfunctions"], region: str | None = None
 ) -> Any: ...
 @overload
 def client(service: Literal["sts"], region: str | None = None) -> TokenService: ...
 @functools.cache
 def client(service: str, region: str | None = None) -> object:
     """A client of the one session, made once; sharing the session halves what every further client costs."""
-    return _session().create_client(service, region_name=region, config=_CONFIG)
+    return _session().create_client(service, region_name=region, config=_HASTY.get(service, _CONFIG))
 
 
 class AssumedRole:
@@ -78,10 +81,11 @@ class AssumedRole:
     # Longer than a step and all its retries take together, which the tests of the state machine hold it against.
     SPARE = dt.timedelta(minutes=45)
 
-    def __init__(self, arn: str, external_id: str, session_name: str) -> None:
+    def __init__(self, arn: str, external_id: str, session_name: str, session_policy: str) -> None:
         self.arn = arn
         self._external_id = external_id
         self._session_name = session_name
+        self._session_policy = session_policy
         self._credentials: dict[str, Any] | None = None
         self._clients: dict[tuple[str, str], object] = {}
 
@@ -111,7 +115,9 @@ class AssumedRole:
 
     def _assume(self) -> dict[str, Any]:
         optional = {"ExternalId": self._external_id} if self._external_id else {}
-        answer = client("sts").assume_role(RoleArn=self.arn, RoleSessionName=self._session_name, **optional)
+        answer = client("sts").assume_role(
+            RoleArn=self.arn, RoleSessionName=self._session_name, Policy=self._session_policy, **optional
+        )
         return dict(answer["Credentials"])
 
 

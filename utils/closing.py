@@ -17,14 +17,16 @@ from utils.aws import as_step_error
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.failure_text import MAX_CAUSE, Remains, as_asked, cause_lines
 from utils.foreign_text import one_line
-from utils.identifiers import is_operation_id, scheduled_operation_id
+from utils.identifiers import SCHEDULED_PREFIX, is_operation_id, scheduled_operation_id
 from utils.lock import TargetLock
 from utils.notifications import execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
 from utils.plans import Plan, RouteStep, SnapshotCopy, SourceDeletion
 from utils.redaction import without_secrets
 from utils.routes import maker_of, outstanding
+from utils.secret_endings import settle_secrets
 from utils.source_left import look_at_source
+from utils.starter import Starter
 from utils.state import OperationRecord, OperationState, Status, iso
 
 # A table's item has 400 KiB, and a character up to four bytes.
@@ -46,6 +48,7 @@ def read_task(event: Mapping[str, Any]) -> NotificationTask:
             execution_name=detail.name,
             started_at=dt.datetime.fromtimestamp(detail.start_date / 1000, dt.UTC),
             now=change.time,
+            redrive_count=detail.redrive_count,
         ),
         outcome="failed",
         request=_parsed(detail.input),
@@ -87,6 +90,8 @@ class OperationEnd:
         self.asked_before = as_asked(named) if named is not None and named.plan else {}
         self.error = task.error or ExecutionError(error="Unknown", cause="The state machine handed on no error.")
         self.clean_up: Mapping[str, Any] = task.clean_up if isinstance(task.clean_up, dict) else {}
+        # What became of the operation's secrets when it was closed.
+        self.about_secrets: list[str] = []
         self._task = task
         self._state = state
 
@@ -94,16 +99,18 @@ class OperationEnd:
     def already_told(self) -> bool:
         """Whether people have been told of this end.
 
-        A run that was redriven after its end is told again: its steps have made it `running` once more. One whose
-        operation was resumed had been told before that; a duplicate start is nothing to tell of at all. An operation
-        that was told as succeeded stays so: then the execution was stopped in its last state, with everything done.
+        A run that was redriven after its end is told again: its steps have made it `running` once more. One that goes
+        on, in a later attempt or resumed by another execution, had been told before that; a duplicate start is nothing
+        to tell of at all. An operation that was told as succeeded stays so: then the execution was stopped in its last
+        state, with everything done.
         """
         record = self.record
         if self.is_duplicate or record is None:
             return self.is_duplicate
-        resumed_by_another = record.execution_id != self._task.run.execution_id
+        run = self._task.run
+        goes_on = record.execution_id != run.execution_id or record.redrive_count > run.redrive_count
         told = record.notified_at is not None and record.status in (STATUS_OF[self._task.outcome], "succeeded")
-        return resumed_by_another or told
+        return goes_on or told
 
     @property
     def corrects(self) -> str | None:
@@ -120,27 +127,31 @@ class OperationEnd:
         return self._task.outcome == "failed" and self.error.error == DuplicateRefused.__name__
 
     def close(self) -> None:
-        """Write down how it ended and give the lock back. Doing it twice is as good as once."""
+        """Write down how it ended, settle its secrets, give the lock back. Doing it twice is as good as once."""
         task, status = self._task, STATUS_OF[self._task.outcome]
         if self.record is None or self.record.status != status or status == "planned":
             metrics.count_operation(self._outcome(), self._state.operation_id, self.error.error if task.error else "")
         if self.record is None:
             # As a text: a request that was refused may hold what no table takes.
             asked = json.dumps(without_secrets(task.request), ensure_ascii=False)[:MAX_REQUEST]
-            self._state.open("snapshot-check", {"request": asked}, {}, status)
+            self._state.open("snapshot-check", {"request": asked}, {}, status, closed=True)
         else:
             self._state.close(status)
             target = self.record.plan.get("target_cluster_id")
             if target:
-                TargetLock(target, self.record.operation_id, task.run.execution_id).release()
+                run = task.run
+                lock = TargetLock(target, self.record.operation_id, run.execution_id, run.redrive_count)
+                # While it is held: the next run for the target may go on with the same secrets.
+                self.about_secrets = settle_secrets(self.record, self._state, lock, failed=task.outcome == "failed")
+                lock.release(run.now)
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
 
-    def told(self, subject: str) -> None:
-        details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject}
+    def told(self, subject: str, starter: Starter) -> None:
+        details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject, "started_by": starter}
         if self._task.outcome == "failed":
             details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
-        self._state.remember(notified_at=iso(self._task.run.now))
+        self._state.remember_at_end(notified_at=iso(self._task.run.now), started_by=starter)
         self._state.audit("sns-notification", self._task.outcome, details)
 
     def remains(self) -> Remains:
@@ -149,7 +160,12 @@ class OperationEnd:
         if record is None or "target_cluster_id" not in record.plan:
             return Remains()
         deletion = _begun_deletion(record)
-        known = Remains(on_the_way=left_on_the_way(record), deletion=deletion, may_appear=self._task.stopped)
+        known = Remains(
+            on_the_way=left_on_the_way(record),
+            deletion=deletion,
+            may_appear=self._task.stopped,
+            about_secrets=self.about_secrets,
+        )
         try:
             if deletion is not None:
                 known = replace(known, source=look_at_source(deletion, Aurora(deletion.region)))
@@ -221,19 +237,27 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
     scheduled, given = _named_operations(task.request)
     named = None
     for operation_id in [*scheduled, *given, own_name]:
-        state = OperationState(operation_id, run.execution_id, run.now)
+        state = _state_of(operation_id, run)
         record = state.recall()
-        if record is not None and run.execution_id in (record.execution_id, *record.earlier_executions):
+        if record is not None and task.stopped and not _is_of(record, run) and not state.shut_out(record.execution_id):
+            record = state.recall()
+        if record is not None and _is_of(record, run):
             return OperationEnd(task, state, record)
         named = named or record
-    # Refused before it became an operation. What was refused of a schedule's is known by its moment all the same.
-    state = OperationState([*scheduled, own_name][0], run.execution_id, run.now)
-    if scheduled and state.recall() is not None:
-        state = OperationState(own_name, run.execution_id, run.now)
-    # Another operation may bear this execution's name; none has a # in its id.
-    if state.recall() is not None:
-        state = OperationState(f"execution#{own_name}", run.execution_id, run.now)
+    # Refused before it became an operation: that takes neither a schedule's moment nor another operation's name. No
+    # operation has a # in its id.
+    state = _state_of(own_name, run)
+    if own_name.startswith(SCHEDULED_PREFIX) or state.recall() is not None:
+        state = _state_of(f"execution#{own_name}", run)
     return OperationEnd(task, state, state.recall(), named)
+
+
+def _state_of(operation_id: str, run: Execution) -> OperationState:
+    return OperationState(operation_id, run.execution_id, run.now, run.redrive_count)
+
+
+def _is_of(record: OperationRecord, run: Execution) -> bool:
+    return run.execution_id in (record.execution_id, *record.earlier_executions)
 
 
 def _named_operations(request: Any) -> tuple[list[str], list[str]]:

@@ -88,6 +88,7 @@ def cluster_plan(
         port=choice.of("port", snapshot.port, "snapshot"),
         db_subnet_group_name=choice.ours("db_subnet_group_name", ""),
         vpc_security_group_ids=choice.ours("vpc_security_group_ids", []),
+        door_security_group_id=settings.text("DOOR_SECURITY_GROUP_ID"),
         db_cluster_parameter_group_name=_group(choice, "db_cluster_parameter_group_name", version),
         db_parameter_group_name=_group(choice, "db_parameter_group_name", version),
         kms_key_id=choice.given("kms_key_id"),

@@ -72,8 +72,10 @@ def first_change_line(plan: ClusterPlan) -> str:
     return f"before it has an instance: {login_line(plan)}; {', '.join(also)}"
 
 
-def data_api_lines(plan: ClusterPlan) -> Iterator[str]:
-    """The Data API is switched on last, by a call of its own."""
+def opening_lines(plan: ClusterPlan) -> Iterator[str]:
+    """The last change of the cluster; the Data API, which no security group holds off, is switched on after it."""
+    groups = _said(plan, "vpc_security_group_ids", f"security groups {', '.join(plan.vpc_security_group_ids)}")
+    yield f"open its door: {groups} instead of {plan.door_security_group_id}"
     if plan.data_api:
         yield f"switch its Data API on [{plan.origins.get('data_api')}]"
 
@@ -103,10 +105,9 @@ def _version(plan: ClusterPlan) -> list[str]:
 
 
 def _network(plan: ClusterPlan) -> list[str]:
-    groups = ", ".join(plan.vpc_security_group_ids)
     return [
         _said(plan, "db_subnet_group_name", f"subnet group {plan.db_subnet_group_name}"),
-        _said(plan, "vpc_security_group_ids", f"security groups {groups}"),
+        f"behind its door: security group {plan.door_security_group_id}, which admits only the pipeline",
         _said(plan, "port", "the port that its source had" if plan.port is None else f"port {plan.port}"),
         _said(plan, "network_type", plan.network_type),
         "not publicly accessible",

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from utils import metrics, settings
+from utils.attempts import ended
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
 from utils.errors import (
@@ -61,7 +62,7 @@ class Work:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.state = OperationState(run.operation_id, run.execution_id, run.now)
+        self.state = OperationState(run.operation_id, run.execution_id, run.now, run.redrive_count)
         self.poll_seconds = settings.whole_number("POLL_SECONDS")
 
     def aurora(self, region: str | None = None) -> Aurora:
@@ -81,6 +82,8 @@ class Work:
                 f"The state table has nothing on operation {self.run.operation_id}, so nothing proves what it made. "
                 "Nothing was touched. Check the stack's state table and what exists in RDS."
             )
+        if record.ended_redrive_count >= self.run.redrive_count:
+            raise ended(self.run.operation_id, self.run.execution_id)
         return record
 
 
@@ -160,10 +163,12 @@ def _in_our_words(error: Exception) -> Exception:
 
 
 def _hold_lock(run: Run) -> None:
-    holder = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id).hold(run.now)
+    holder = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id, run.redrive_count).hold(run.now)
+    if holder is not None and holder.execution_id == run.execution_id:
+        raise ended(run.operation_id, run.execution_id)
     if holder is not None:
         raise StepFailed(
-            f"This run no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has it. "
+            f"This run no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has taken it. "
             "It stopped before touching anything more. Let the other run end, then resume this one."
         )
 

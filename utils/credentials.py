@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import string
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,16 +19,17 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils.aws import client, error_code, none_when
-from utils.errors import StepFailed
+from utils.errors import StepFailed, TemporaryFailure
+from utils.secret_store import CURRENT, PENDING, labels_of, move_label
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 # Within what RDS takes for a master password: printable ASCII without / ' " @ and space, at most 41 characters.
 PASSWORD_LENGTH = 36
+MAX_LOST_RACES = 5
 _PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-_.~"
 ANEW = "Deploy the stack under another NamePrefix, which makes a new one: this one was deleted outside the stack."
-BEING_DELETED = "is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {}"
 # RDS puts it on every secret that it manages.
 MANAGED_CLUSTER_TAG = "aws:rds:primaryDBClusterArn"
 _NAMESPACE = uuid.UUID("6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a31")
@@ -46,6 +47,10 @@ class MasterLogin(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"MasterLogin({self.username}@{self.host}:{self.port})"
+
+
+def being_deleted(command: str) -> str:
+    return f"is about to be deleted. Keep it: {command}"
 
 
 def new_password() -> str:
@@ -66,7 +71,8 @@ class AdminSecret:
         )
         if found is None:
             return f"doesn't exist. {ANEW}"
-        return BEING_DELETED.format(self.arn) if "DeletedDate" in found else None
+        keep = f"aws secretsmanager restore-secret --secret-id {self.arn}"
+        return being_deleted(keep) if "DeletedDate" in found else None
 
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
         """The cluster's new master login, stored as pending; the same one at every call for one version."""
@@ -93,26 +99,23 @@ class AdminSecret:
             )
         return login
 
-    def promote(self, version: str) -> None:
-        """Make the version the secret's current value. Call it only after a login with it has worked."""
-        current = self._version_with("AWSCURRENT")
-        if current != version:
-            arguments = {"RemoveFromVersionId": current} if current else {}
-            self._move_label("AWSCURRENT", to=version, MoveToVersionId=version, **arguments)
-        if self._version_with("AWSPENDING") == version:
-            self._move_label("AWSPENDING", to=None, RemoveFromVersionId=version)
+    def promote(self, version: str, before_moving: Callable[[Mapping[str, str]], None] = lambda labels: None) -> None:
+        """Make the version the secret's current value. Call it only after a login with it has worked.
 
-    def _version_with(self, label: str) -> str | None:
-        stages = self._secrets.describe_secret(SecretId=self.arn).get("VersionIdsToStages", {})
-        return next((version for version, labels in stages.items() if label in labels), None)
-
-    def _move_label(self, label: str, to: str | None, **arguments: str) -> None:
-        """A move repeated because its answer was lost is refused: the label isn't where it was. That is fine."""
-        try:
-            self._secrets.update_secret_version_stage(SecretId=self.arn, VersionStage=label, **arguments)
-        except ClientError as error:
-            if error_code(error) != "InvalidParameterException" or self._version_with(label) != to:
-                raise
+        `before_moving` hears where the labels are before they are moved. Where another run is quicker, the label is
+        moved from where that has put it.
+        """
+        for _ in range(MAX_LOST_RACES):
+            labels = labels_of(self.arn)
+            if labels.get(CURRENT) == version:
+                break
+            before_moving(labels)
+            if move_label(self.arn, CURRENT, where=labels.get(CURRENT), to=version):
+                break
+        else:
+            raise TemporaryFailure(f"Other runs keep moving {CURRENT} of the secret {self.arn}.")
+        if labels_of(self.arn).get(PENDING) == version:
+            move_label(self.arn, PENDING, where=version, to=None)
 
     @staticmethod
     def version_for(cluster_resource_id: str) -> str:

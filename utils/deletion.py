@@ -24,7 +24,7 @@ from utils.state import OperationRecord
 def prove_restored(
     record: OperationRecord, target: Aurora, target_cluster_id: str, instances: Sequence[str] = ()
 ) -> None:
-    """Raise StepFailed unless the restored cluster is ours, is available and has let us in.
+    """Raise StepFailed unless the restored cluster is ours, is available, has let us in and is open.
 
     `instances` are those that the plan names: a cluster is `available` without any. Raises TemporaryFailure while
     Aurora is only at work on something (a backup, maintenance).
@@ -34,6 +34,11 @@ def prove_restored(
     if record.login_proven_at is None or record.cluster_resource_id is None:
         raise StepFailed(
             f"No login to {target_cluster_id} has worked yet, so nothing may be deleted for it. "
+            f"{so_far} Check the steps before this one."
+        )
+    if record.door_open_at is None:
+        raise StepFailed(
+            f"The door of the restored cluster {target_cluster_id} isn't open yet, so nothing may be deleted for it. "
             f"{so_far} Check the steps before this one."
         )
     if cluster is None or cluster.resource_id != record.cluster_resource_id or cluster.is_broken:
@@ -179,7 +184,7 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
     if record.source_deletion_at is not None:
         return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"
     if record.users_ready_at is not None:
-        return None, "the restored cluster is complete and its users can log in"
+        return None, "the restored cluster is complete and its users are set up"
     if not cluster.belongs_to(record.operation_id):
         return None, f"{target_cluster_id} isn't tagged as this operation's"
     if record.cluster_resource_id not in (None, cluster.resource_id):

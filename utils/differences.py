@@ -1,8 +1,8 @@
 """What RDS reports of the new cluster, held against what was asked for.
 
-A difference is told and doesn't fail the run: the cluster is there, and somebody can mend it. Two kinds do, before
-anybody gets a password: who can reach the cluster, and which key its data is under. The first may expose production's
-data, the second can never be changed.
+A difference is told and doesn't fail the run: the cluster is there, and somebody can mend it. Two kinds do, until the
+door is open: who can reach the cluster, and which key its data is under. The first may expose production's data, the
+second can never be changed.
 """
 
 from __future__ import annotations
@@ -12,18 +12,30 @@ from typing import Any
 
 from utils.aurora_settings import ClusterSettings
 from utils.aurora_shapes import Cluster, Instance
-from utils.plans import ClusterPlan, PlannedInstance
+from utils.plans import ClusterPlan, DoorPhase, PlannedInstance
+
+# As planned only once the door is open.
+_BEHIND_THE_DOOR = ("vpc_security_group_ids", "data_api")
 
 
-def differences(plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], region: str) -> list[str]:
+def differences(
+    plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], region: str, door: DoorPhase
+) -> list[str]:
     """One sentence each, the cluster's first."""
-    return [*_of_cluster(plan, cluster, region), *_of_instances(plan, instances, region)]
+    return [*_of_cluster(plan, cluster, region, door), *_of_instances(plan, instances, region)]
 
 
-def unsafe_differences(plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance]) -> list[str]:
-    """Those for which nobody may be let in."""
+def opened_differences(plan: ClusterPlan, cluster: Cluster) -> list[str]:
+    """What can be told only once the door is open."""
+    return [text for name in _BEHIND_THE_DOOR for text in _of_setting(plan, cluster, name)]
+
+
+def unsafe_differences(
+    plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], door: DoorPhase
+) -> list[str]:
+    """Those for which nobody may be let in. Of an open cluster, who has been let in is its owner's to say."""
     return [
-        *_group_difference(plan, cluster),
+        *(() if door == "open" else _door_differences(plan, cluster, instances, door)),
         *_key_difference(plan, cluster),
         *(
             f"instance {each.identifier} is publicly accessible"
@@ -43,13 +55,17 @@ def writer_differs(plan: ClusterPlan, cluster: Cluster) -> bool:
     return (writer.db_instance_class, writer.promotion_tier) != (first.db_instance_class, first.promotion_tier)
 
 
-def _of_cluster(plan: ClusterPlan, cluster: Cluster, region: str) -> Iterator[str]:
+def _of_setting(plan: ClusterPlan, cluster: Cluster, name: str) -> Iterator[str]:
+    wanted = True if name == "copy_tags_to_snapshot" else getattr(plan, name)
+    if isinstance(wanted, list):
+        wanted = sorted(wanted)
+    yield from _difference(name, wanted, getattr(cluster.settings, name))
+
+
+def _of_cluster(plan: ClusterPlan, cluster: Cluster, region: str, door: DoorPhase) -> Iterator[str]:
     for name in ClusterSettings.__struct_fields__:
-        wanted = True if name == "copy_tags_to_snapshot" else getattr(plan, name)
-        reported = getattr(cluster.settings, name)
-        if isinstance(wanted, list):
-            wanted = sorted(wanted)
-        yield from _difference(name, wanted, reported)
+        if door == "open" or name not in _BEHIND_THE_DOOR:
+            yield from _of_setting(plan, cluster, name)
     if plan.data_key_id is None and cluster.encrypted_under:
         yield f"kms_key_id: asked for no key of the account's, RDS reports {cluster.encrypted_under}"
     for key, value in plan.tags.items():
@@ -118,10 +134,19 @@ def _waits_for_reboot(instance: str, group: str, region: str) -> str:
     )
 
 
-def _group_difference(plan: ClusterPlan, cluster: Cluster) -> Iterator[str]:
-    wanted, reported = sorted(plan.vpc_security_group_ids), cluster.settings.vpc_security_group_ids
-    if reported and reported != wanted:
-        yield f"vpc_security_group_ids: asked for {', '.join(wanted)}, RDS reports {', '.join(reported)}"
+def _door_differences(
+    plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], door: DoorPhase
+) -> Iterator[str]:
+    """Shut, the cluster is in the door's group alone; opening, it may be in the wanted ones too, and in no others."""
+    admitted = {plan.door_security_group_id} | (set() if door == "shut" else set(plan.vpc_security_group_ids))
+    found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in instances)]
+    for kind, each in found:
+        strangers = sorted(set(each.security_groups.ids) - admitted)
+        if strangers or (door == "shut" and kind == "cluster" and not each.security_groups.ids):
+            yield (
+                f"{kind} {each.identifier} is to be in security group {', '.join(sorted(admitted))} alone, and RDS "
+                f"reports {', '.join(each.security_groups.ids) or 'none'}"
+            )
 
 
 def _key_difference(plan: ClusterPlan, cluster: Cluster) -> Iterator[str]:

@@ -176,6 +176,8 @@ FINAL_CODES: Mapping[str, str] = {
     "InvalidParameterException": _WRONG_CALL,
     "InvalidRequestException": "Look at the secret: if it is about to be deleted, restore it with "
     "`aws secretsmanager restore-secret --secret-id <its name>`.",
+    "MalformedPolicyDocumentException": _NOT_USED,
+    "PreconditionNotMetException": _NOT_USED,
     "ResourceExistsException": _TAKEN,
     # Secrets Manager and DynamoDB
     "ResourceNotFoundException": "A table or secret of the stack was deleted. Deploy the stack again, or restore it.",

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from utils.aurora_shapes import Cluster, Instance, Snapshot
 from utils.foreign_text import listed, one_line, own_lines
+from utils.identifiers import scheduled_operation_id
 from utils.payloads import ExecutionError
 from utils.plans import RouteStep, SourceDeletion
 from utils.redaction import without_secrets
@@ -34,6 +35,8 @@ MAX_INPUT = 6_000
 START_ANEW = "To start a new operation instead, leave operation_id out."
 # Said by one whose snapshot is gone. Then the next command takes another one.
 TAKE_ANOTHER = "Start a new operation from another snapshot."
+# Said of a schedule's second event when the first one's run hasn't done its work. Then the next command resumes that.
+RESUME_THE_EARLIER = "Resume that operation, or start a new one without scheduled_at."
 
 
 class Remains(Struct, frozen=True, kw_only=True):
@@ -54,6 +57,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     # Nothing is left to go on from: the snapshot is gone, and no copy or cluster was made of it.
     snapshot_is_gone: bool = False
     may_appear: bool = False
+    # What became of the operation's secrets, a sentence or a command each.
+    about_secrets: list[str] = []
 
     @property
     def is_usable(self) -> bool:
@@ -105,6 +110,8 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
         yield "Nothing of this operation's: no cluster, no copied snapshot."
     if remains.cluster is not None:
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
+        if record:
+            yield from _door_lines(record, remains.cluster)
         if record and record.login_proven_at is None:
             yield "No login with a new master password has worked on it: the source's may still open it."
     if remains.copy is not None:
@@ -115,8 +122,43 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
     if record and record.source_deletion_at:
         yield "The deletion of the source cluster has begun. Keep the restored cluster and the final snapshot."
     yield from _clean_up_lines(record, clean_up)
+    yield from remains.about_secrets
     if remains.may_appear and record is not None:
         yield from _may_appear_lines(record, remains)
+
+
+def _door_of(record: OperationRecord) -> tuple[str, list[str]]:
+    """Return the security group of the planned cluster's door, and those that open it."""
+    planned = record.plan.get("cluster", {})
+    return planned.get("door_security_group_id", ""), planned.get("vpc_security_group_ids", [])
+
+
+def _is_shut(record: OperationRecord, cluster: Cluster) -> bool:
+    return cluster.security_groups.ids == [_door_of(record)[0]]
+
+
+def _door_lines(record: OperationRecord, cluster: Cluster) -> Iterator[str]:
+    """Who can reach the cluster, as RDS has it on record."""
+    door, _ = _door_of(record)
+    groups = ", ".join(cluster.security_groups.ids)
+    if _is_shut(record, cluster):
+        yield f"Its door is shut: its one security group, {door}, admits only the pipeline."
+    elif groups and record.door_open_at is None:
+        yield f"Its door isn't shut any more, or not yet open on all its instances: it is in security groups {groups}."
+
+
+def _open_door_lines(record: OperationRecord, cluster: Cluster, here: str) -> Iterator[str]:
+    """The command that opens it, and what that means before the users are set up."""
+    if record.users_ready_at is None:
+        yield "Its door can be opened by hand. Whoever knows a password of production's may get in then: nobody has"
+        yield "locked production's logins, and perhaps the master password wasn't replaced either."
+    else:
+        yield "Or use the cluster as it is. Its users can log in once you open its door:"
+    groups = " ".join(_door_of(record)[1])
+    yield (
+        f"aws rds modify-db-cluster --db-cluster-identifier {cluster.identifier} --vpc-security-group-ids {groups} "
+        f"--apply-immediately {here}"
+    )
 
 
 def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any]) -> Iterator[str]:
@@ -147,8 +189,7 @@ def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str
     if names:
         yield (
             f"The step that was at work may still be finishing, so these may appear within minutes: {listed(names)}. "
-            "They carry this operation's tag, and resuming it takes them up. The lock on the target may come back with "
-            "them, and the next run takes it over."
+            "They carry this operation's tag, and resuming it takes them up."
         )
 
 
@@ -163,10 +204,16 @@ def next_lines(
     """Return what to do next. `asked_before` is what an operation was asked for that this request could not resume."""
     here = f"--region {execution_id.split(':')[3]}"
     repeated = without_secrets(request) if isinstance(request, dict) else {}
-    # A start by hand isn't the schedule's, and its id is still free.
-    repeated.pop("scheduled_at", None)
+    # A start by hand isn't the schedule's.
+    moment = repeated.pop("scheduled_at", None)
     if error.error == "RequestRefused":
         said = " ".join(cause_lines(error))
+        if RESUME_THE_EARLIER in said and isinstance(moment, str):
+            yield "Nothing was created, changed or deleted by this execution. Fix what the message of the earlier one"
+            yield "says, then resume the operation, unless somebody has done so by now:"
+            earlier = str(scheduled_operation_id(moment))
+            yield from _resume(execution_id, _shown_whole(repeated, request), earlier, here)
+            return
         yield "Correct the input as said above. Nothing was created, changed or deleted. Then start again:"
         if START_ANEW in said or TAKE_ANOTHER in said:
             repeated = _anew({**asked_before, **repeated})
@@ -189,9 +236,7 @@ def next_lines(
         yield "cluster may be the only one left, so nothing here tells you to delete it."
     else:
         yield "Fix the cause, then resume this operation: it goes on with what it has made."
-    # What may not be shown is left out: it is the operation's own then, and *** would be refused as another value.
-    shown_whole = {name: value for name, value in repeated.items() if value == request[name]}
-    yield from _resume(execution_id, shown_whole, record, here)
+    yield from _resume(execution_id, _shown_whole(repeated, request), record.operation_id, here)
     if remains.cluster is not None:
         yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier} {here}"
     elif remains.may_appear:
@@ -246,7 +291,9 @@ def _giving_up_lines(
 ) -> Iterator[str]:
     if remains.cluster is not None:
         name = remains.cluster.identifier
-        if remains.is_usable and record.users_ready_at:
+        if remains.cluster.is_available and _is_shut(record, remains.cluster):
+            yield from _open_door_lines(record, remains.cluster, here)
+        elif remains.is_usable and record.users_ready_at:
             yield "Or use the cluster as it is: its users can log in."
         yield "Or give it up: delete it with its instances, which frees its name, and start a new operation:"
         if remains.cluster.deletion_protection:
@@ -272,9 +319,14 @@ def _delete_copy(copy: Snapshot, here: str) -> str:
     return f"aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {copy.identifier} {here}"
 
 
-def _resume(execution_id: str, request: Mapping[str, Any], record: OperationRecord, here: str) -> Iterator[str]:
+def _shown_whole(repeated: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what may not be shown: it is the operation's own then, and *** would be refused as another value."""
+    return {name: value for name, value in repeated.items() if value == request[name]}
+
+
+def _resume(execution_id: str, request: Mapping[str, Any], operation_id: str, here: str) -> Iterator[str]:
     """What a request to resume leaves out is the operation's; only what deletes the source is asked for each time."""
-    named = {"operation_id": record.operation_id, "resume": True}
+    named = {"operation_id": operation_id, "resume": True}
     whole = {**request, **named}
     if len(json.dumps(whole)) > MAX_INPUT:
         whole = {name: value for name, value in request.items() if name in NEVER_BY_DEFAULT} | named

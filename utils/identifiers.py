@@ -13,6 +13,8 @@ MAX_IDENTIFIER = 63
 MAX_INSTANCES = 16
 MAX_SNAPSHOT_IDENTIFIER = 255
 MAX_ROLE_BYTES = 63
+# Of an operation that a schedule began; no other may begin so.
+SCHEDULED_PREFIX = "scheduled-"
 
 _RDS_NAME = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*", re.ASCII)
 _OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
@@ -49,13 +51,19 @@ def is_operation_id(name: str) -> bool:
     return _OPERATION_ID.fullmatch(name) is not None
 
 
-def scheduled_operation_id(scheduled_at: str) -> str | None:
-    """The operation of one moment of a schedule, such as scheduled-20261124T020000Z; None when it is no moment."""
+def moment_of(scheduled_at: str) -> dt.datetime | None:
+    """Return the moment that a schedule has named, in UTC; None when the text is no moment."""
     try:
         moment = dt.datetime.fromisoformat(scheduled_at)
-    except ValueError:
+        return None if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         return None
-    return None if moment.tzinfo is None else f"scheduled-{moment.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}"
+
+
+def scheduled_operation_id(scheduled_at: str) -> str | None:
+    """The operation of one moment of a schedule, such as scheduled-20261124T020000Z; None when it is no moment."""
+    moment = moment_of(scheduled_at)
+    return None if moment is None else f"{SCHEDULED_PREFIX}{moment:%Y%m%dT%H%M%SZ}"
 
 
 def parse_snapshot_arn(arn: str) -> tuple[str, str, str, str] | None:
@@ -90,6 +98,11 @@ def instance_name(cluster_identifier: str, number: int, operation_id: str) -> st
     names. At most 63 characters; the cluster's name is shortened, the operation's fingerprint never.
     """
     return name_for(None, cluster_identifier, operation_id, f"-{number}")
+
+
+def dated(name: str, moment: dt.datetime) -> str:
+    """Return a cluster's name with `{date}` as a day in UTC, as RDS stores it."""
+    return name.replace("{date}", moment.astimezone(dt.UTC).strftime("%Y%m%d")).lower()
 
 
 def is_lower_version(version: str, than: str) -> bool:

@@ -100,10 +100,12 @@ def prove_copy_allowed(
             f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which isn't the stack's own "
             f"({own_account}). Start again."
         )
+    region, account = step.snapshot_arn.split(":")[3:5]
+    here = account == own_account
     in_between = step.name == "copy_into_account" and step.kms_key_id == OWN_DEFAULT_KEY
-    if step.kms_key_id is not None and not in_between:
-        region, account = step.snapshot_arn.split(":")[3:5]
-        here = account == own_account
+    # An alias in another account can't be looked at from here: there the first step alone has asked.
+    unknown = not here and not limits.allowed_kms_keys and "alias/" in limits.source_kms_key
+    if step.kms_key_id is not None and not in_between and not unknown:
         field, own = ("kms_key_id", limits.kms_key) if here else ("source_kms_key_id", limits.source_kms_key)
         look, own_key = _look_in(region) if here else source.key, (snapshot.kms_key_id if snapshot else None) or ""
         problems += _key_problems(field, step.kms_key_id, own, account, look, limits, own_key)
@@ -123,6 +125,15 @@ def prove_restore_allowed(cluster: ClusterPlan, target: Aurora, limits: StackLim
         ),
     ]
     _refuse_if_any(problems, "No cluster was created.")
+
+
+def prove_opening_allowed(cluster: ClusterPlan, limits: StackLimits) -> None:
+    """Raise StepFailed where the stack may not open its door to these groups, which IAM can't say at all."""
+    problems = [
+        *target_problems(limits, cluster.identifier),
+        *security_group_problems(limits, cluster.vpc_security_group_ids),
+    ]
+    _refuse_if_any(problems, "The cluster stays behind its door.")
 
 
 def prove_deletion_allowed(deletion: SourceDeletion, limits: StackLimits) -> None:

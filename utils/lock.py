@@ -1,30 +1,43 @@
 """One run for a target cluster at a time.
 
-The lock is an item of the state table, held by an execution, renewed by each of its steps and released at its end. A
-run that died without releasing it is looked up in Step Functions: only of an execution that has ended is the lock taken
-over. The item's own expiry decides where that can't be asked, for an execution of another state machine; DynamoDB's TTL
-removes items days late, so it only tidies up. A run that lost its lock stops at its next step, before it touches
-anything.
+The lock is an item of the state table, taken by an execution's first step, renewed by each further one and released at
+its end. A run that died without releasing it is looked up in Step Functions: only of an execution that has ended is the
+lock taken over. The item's own expiry decides where that can't be asked, for an execution of another state machine;
+DynamoDB's TTL removes items days late, so it only tidies up. A run that lost its lock stops at its next step, before it
+touches anything.
+
+A released lock stays as an item that every other execution may take, and a redrive of its own one: the step that was at
+work when its execution was stopped may not (utils/attempts.py).
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import settings
+from utils.attempts import AT_WORK, OWN, ended
 from utils.aws import client, error_code
 from utils.executions import are_of_one_machine, has_ended
 from utils.state import epoch, iso
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+    Values = Mapping[str, AttributeValueTypeDef]
 
 # Longer than any pause between two steps with all their retries; short enough that a dead run blocks nobody for long.
 LOCK_SECONDS = 2 * 3600
+# Longer than an execution can be redriven after its end (RedriveExecution: 14 days).
+KEPT_SECONDS = 15 * 24 * 3600
+_NEVER_TAKEN, _LEFT = "attribute_not_exists(operation_id)", "execution_id <> :mine AND attribute_exists(released_at)"
+_OURS = f"{_NEVER_TAKEN} OR ({AT_WORK})"
+_FREE = f"{_OURS} OR ({_LEFT})"
 
 
 class LockHolder(Struct, frozen=True, kw_only=True):
@@ -43,49 +56,61 @@ class Taking(Struct, frozen=True, kw_only=True):
 class TargetLock:
     """The lock on one target cluster, as seen by one execution."""
 
-    def __init__(self, target_cluster_id: str, operation_id: str, execution_id: str) -> None:
+    def __init__(self, target_cluster_id: str, operation_id: str, execution_id: str, redrive_count: int = 0) -> None:
         self.target_cluster_id = target_cluster_id
         self._key = {"operation_id": {"S": f"lock#{target_cluster_id}"}}
         self._operation_id = operation_id
         self._execution_id = execution_id
+        self._redrive_count = redrive_count
         self._tables: DynamoDBClient = client("dynamodb")
         self._table = settings.text("STATE_TABLE")
 
     def claim(self, now: dt.datetime) -> Taking:
-        """Take the lock if it is free, ours, or a dead run's. For a run's first step: only that may ask who is dead."""
-        holder = self.hold(now)
+        """Take the lock if it is free, ours, or a dead run's. For a run's first step: only that may ask who is dead.
+
+        Raises StepFailed when this execution was closed meanwhile.
+        """
+        holder = self.take(now)
         if holder is None:
             return Taking()
+        if holder.execution_id == self._execution_id:
+            raise ended(self._operation_id, self._execution_id)
         if not self._is_dead(holder, now):
             return Taking(held_by=holder)
         # Somebody else may have found the same dead run: the condition lets one of us in.
-        if self._put(now, or_from=holder.execution_id):
+        if self._renew(now, f"{_FREE} OR execution_id = :dead", dead={":dead": {"S": holder.execution_id}}):
             return Taking(taken_from=holder)
         return Taking(held_by=self._holder())
 
-    def hold(self, now: dt.datetime) -> LockHolder | None:
+    def take(self, now: dt.datetime) -> LockHolder | None:
         """Take the lock if it is free, or renew it. Answers who holds it when that is somebody else, else None.
 
         The condition admits our own earlier call, so that a call whose answer was lost doesn't lock us out.
         """
-        return None if self._put(now) else self._holder()
+        return None if self._renew(now, _FREE) else self._holder()
 
-    def release(self) -> None:
-        """Give the lock back, if it is still ours."""
-        try:
-            self._tables.delete_item(
-                TableName=self._table,
-                Key=self._key,
-                ConditionExpression="execution_id = :mine",
-                ExpressionAttributeValues={":mine": {"S": self._execution_id}},
-            )
-        except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                raise
+    def hold(self, now: dt.datetime) -> LockHolder | None:
+        """Renew the lock that the first step has taken. Answers whose it is when that is no longer ours, else None.
 
-    def _put(self, now: dt.datetime, or_from: str | None = None) -> bool:
-        """Whether the lock is ours now. `or_from`: an execution that it may be taken from."""
-        expires = epoch(now) + LOCK_SECONDS
+        It may answer this execution itself: then its operation was closed, and the step is one that outlived it.
+        """
+        return None if self._renew(now, _OURS) else self._holder()
+
+    def give_back(self, now: dt.datetime) -> None:
+        """Release the lock, if it is still ours, of an execution that goes on: it may take it again."""
+        self._put(now, OWN, {"released_at": {"S": iso(now)}})
+
+    def release(self, now: dt.datetime) -> None:
+        """Release the lock, if it is still ours, at the end of this execution."""
+        ending = {"ended_redrive_count": {"N": str(self._redrive_count)}}
+        self._put(now, OWN, {"released_at": {"S": iso(now)}, **ending})
+
+    def _renew(self, now: dt.datetime, condition: str, dead: Values | None = None) -> bool:
+        return self._put(now, condition, {"lock_expires_at": {"N": str(epoch(now) + LOCK_SECONDS)}}, dead)
+
+    def _put(self, now: dt.datetime, condition: str, attributes: Values, values: Values | None = None) -> bool:
+        """Write the lock's item, and return whether the condition let us."""
+        own = {":mine": {"S": self._execution_id}, ":redrive": {"N": str(self._redrive_count)}}
         try:
             self._tables.put_item(
                 TableName=self._table,
@@ -93,15 +118,13 @@ class TargetLock:
                     **self._key,
                     "execution_id": {"S": self._execution_id},
                     "owner_operation_id": {"S": self._operation_id},
+                    "redrive_count": {"N": str(self._redrive_count)},
                     "last_updated": {"S": iso(now)},
-                    "lock_expires_at": {"N": str(expires)},
-                    "expires_at": {"N": str(expires + 7 * 24 * 3600)},
+                    "expires_at": {"N": str(epoch(now) + KEPT_SECONDS)},
+                    **attributes,
                 },
-                ConditionExpression="attribute_not_exists(operation_id) OR execution_id IN (:mine, :dead)",
-                ExpressionAttributeValues={
-                    ":mine": {"S": self._execution_id},
-                    ":dead": {"S": or_from or self._execution_id},
-                },
+                ConditionExpression=condition,
+                ExpressionAttributeValues={**own, **(values or {})},
             )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":

@@ -7,7 +7,7 @@ from utils.errors import MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.postgres import Server
 from utils.postgres_roles import prove_login
 from utils.sqlstates import refuses_the_password
-from utils.state import OperationRecord, OperationState
+from utils.state import OperationRecord, OperationState, iso
 
 
 def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:
@@ -20,6 +20,16 @@ def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:
     if record.master_secret_arn and record.cluster_arn and record.endpoint and record.port:
         return ManagedSecret(record.master_secret_arn).login(record.cluster_arn, record.endpoint, record.port)
     raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")
+
+
+def prove_and_promote(
+    server: Server, admin: AdminSecret, master: MasterLogin, record: OperationRecord, state: OperationState
+) -> None:
+    """Prove the login and make it the secret's current version. Where the labels were before is written down first."""
+    prove_or_reset(server, master, record, state)
+    if record.password_version_id is not None:
+        admin.promote(record.password_version_id, lambda labels: state.remember(labels_before=dict(labels)))
+    state.remember(login_proven_at=iso(state.now))
 
 
 def prove_or_reset(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from utils import settings
 from utils.aurora_shapes import Cluster
 from utils.aurora_utils import Aurora
 from utils.credentials import AdminSecret
 from utils.errors import TemporaryFailure
 from utils.plans import ClusterPlan
 from utils.restoration import managed_secret
+from utils.secret_choice import admin_secret_of
 from utils.state import OperationRecord, OperationState, iso
 
 NOTHING_INHERITED = "none"
@@ -27,7 +27,10 @@ def reset_master_password(
     Production's must not open the copy. The new one is stored before RDS hears of it.
     """
     version = AdminSecret.version_for(cluster.resource_id)
-    login = AdminSecret(settings.text("ADMIN_SECRET_ARN")).stage(
+    if record.staged_version_id != version:
+        # Written down before it bears a label, which is taken from it again should the run fail.
+        state.remember(staged_version_id=version, labels_before={})
+    login = AdminSecret(admin_secret_of(record)).stage(
         version, cluster.master_username, _endpoint_of(cluster), cluster.port, plan.identifier
     )
     aurora.modify_restored_cluster(plan, login.password)

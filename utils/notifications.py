@@ -29,6 +29,7 @@ PHASES = {
     "copy-snapshot": "copy",
     "restore-snapshot": "restore",
     "setup-db-users": "users",
+    "open-cluster": "opening",
     "delete-rds": "deletion",
     "archive-snapshot": "archive",
 }
@@ -38,6 +39,12 @@ _CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-
 class Message(Struct, frozen=True, kw_only=True):
     subject: str
     body: str
+
+
+def with_lines(message: Message, lines: str) -> Message:
+    """Return the message with more lines at its end, which a long message doesn't lose."""
+    kept = message.body.encode()[: MAX_MESSAGE_BYTES - len(lines.encode()) - 1].decode(errors="ignore")
+    return Message(subject=message.subject, body=f"{kept}\n{lines}")
 
 
 def planned(plan: Plan, execution_id: str) -> Message:
@@ -63,6 +70,7 @@ def succeeded(
     execution_id: str,
     now: dt.datetime,
     corrects: str | None = None,
+    about_secrets: Iterable[str] = (),
 ) -> Message:
     """Say what was restored, from what, and what was deleted. `corrects`: when it was said to have failed."""
     snapshot, cluster = plan.snapshot, plan.cluster
@@ -72,6 +80,8 @@ def succeeded(
         f"Restored   {cluster.identifier} ({record.cluster_resource_id})",
         *(f"Resumed    {line}" for line in plan.resumed),
         f"Endpoint   {users.endpoint}:{users.port}",
+        f"Door       shut until {record.door_opening_at}: only the pipeline got into {cluster.door_security_group_id}",
+        f"           open since {record.door_open_at}: {', '.join(cluster.vpc_security_group_ids)}",
         f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
         f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
         f"Settings   {summary(cluster)}, PostgreSQL {cluster.engine_version}",
@@ -95,6 +105,11 @@ def succeeded(
     ]
     if record.master_secret_arn:
         lines.append(f"Login      RDS keeps the master login in {record.master_secret_arn}")
+    elif users.master_secret:
+        lines.append(f"Login      the master login is in secret {users.master_secret}")
+    if users.application_secret:
+        lines.append(f"           the application's logins are in secret {users.application_secret}")
+    lines += [f"Secrets    {line}" for line in about_secrets]
     lines += [f"Differs    {_told(difference)}" for difference in record.differences]
     if users.locked_logins:
         lines.append(f"Locked     logins that came with the data: {listed(users.locked_logins)}")

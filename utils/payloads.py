@@ -19,6 +19,7 @@ class Run(Struct, frozen=True, kw_only=True):
     """Which operation a step belongs to, and what time it is for the state machine.
 
     `now` is when the state was entered (`$$.State.EnteredTime`): a step that is tried again sees the same time.
+    `redrive_count` tells the attempts of an execution apart that was redriven (utils/attempts.py).
     `cleaning_up` marks the steps after a failure: they take away what the operation made and leave its state alone.
     """
 
@@ -26,6 +27,7 @@ class Run(Struct, frozen=True, kw_only=True):
     execution_id: str
     target_cluster_id: str
     now: dt.datetime
+    redrive_count: int = 0
     cleaning_up: bool = False
 
 
@@ -36,6 +38,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     execution_name: str
     started_at: dt.datetime
     now: dt.datetime
+    redrive_count: int = 0
 
 
 class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
@@ -127,6 +130,23 @@ class UsersReady(Struct, frozen=True, kw_only=True):
     locked_logins: list[str] = []
     disabled: list[str] = []
     unfinished: list[str] = []
+    # ARNs of the secrets that hold the logins.
+    master_secret: str = ""
+    application_secret: str = ""
+
+
+class OpenTask(Struct, frozen=True, kw_only=True):
+    run: Run
+    cluster: ClusterPlan
+    limits: StackLimits
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """How far the restored cluster's door is: `ready` once it is open, and the cluster as planned."""
+
+    ready: bool
+    waiting_for: str
+    wait_seconds: int
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):
@@ -217,6 +237,7 @@ class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):
     name: str
     status: str
     start_date: int
+    redrive_count: int = 0
     input: str | None = None
     error: str | None = None
     cause: str | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from utils.cluster_text import alternative_lines, data_api_lines, first_change_line, instance_lines, setting_lines
-from utils.plans import Plan, RouteStep, SnapshotCopy
+from utils.cluster_text import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
+from utils.plans import Plan, RouteStep, SnapshotCopy, TargetSecrets
 
 # A message is read by people; the plan has them all.
 MAX_NOT_TAKEN_OVER = 20
@@ -17,19 +17,21 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     rather = f"; rather than {'; '.join(snapshot.others)}" if snapshot.others else ""
     yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken}{rather})"
     yield from (f"mind that {note}" for note in snapshot.notes)
+    if plan.target_secrets:
+        yield f"make the secrets {_secrets_in_words(plan.target_secrets)}, or use them where this target has them"
     if plan.copy:
         yield from (_step_in_words(step, plan.copy) for step in plan.copy.steps)
     yield "\n".join([f"create cluster {cluster.identifier} with", *(f"     {line}" for line in setting_lines(cluster))])
     yield first_change_line(cluster)
     yield from instance_lines(cluster)
     yield from alternative_lines(cluster)
-    yield from data_api_lines(cluster)
     quiet = (
         ["disable production's pg_cron jobs, subscriptions and logins to foreign servers"] if plan.quarantine else []
     )
     left = "lock" if plan.inherited_logins == "lock" else "LEAVE OPEN, as asked,"
     proof = "prove a login with the new master password"
     yield ", ".join([proof, f"{left} production's own logins", *quiet, "set up the application's roles"])
+    yield from opening_lines(cluster)
     if plan.source_deletion and plan.source_deletion.switches_protection_off:
         yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"
     if plan.source_deletion:
@@ -40,6 +42,8 @@ def plan_lines(plan: Plan) -> Iterable[str]:
             + (f"after a final snapshot {final}" if final else "WITHOUT a final snapshot")
             + (", and its automated backups" if plan.source_deletion.delete_automated_backups else "")
         )
+        if plan.source_deletion.secrets:
+            yield f"delete its secrets {', '.join(plan.source_deletion.secrets)}, which can be kept for 30 days"
     if plan.export:
         yield (
             f"export {plan.export.source_arn} to s3://{plan.export.bucket}/{plan.export.prefix}/"
@@ -47,6 +51,10 @@ def plan_lines(plan: Plan) -> Iterable[str]:
         )
     elif plan.copy:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
+
+
+def _secrets_in_words(secrets: TargetSecrets) -> str:
+    return " and ".join(name for name in (secrets.admin, secrets.application) if name)
 
 
 def not_taken_over_lines(plan: Plan) -> Iterator[str]:

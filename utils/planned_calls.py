@@ -21,11 +21,14 @@ _OF_A_ROUTE = {
     "remove_at_owner": "rds:DeleteDBClusterSnapshot",
     "remove_in_account": "rds:DeleteDBClusterSnapshot",
 }
+_CREATE = "secretsmanager:CreateSecret"
 _STORE = "secretsmanager:PutSecretValue"
 _MOVE_LABEL = "secretsmanager:UpdateSecretVersionStage"
 ADMIN, APPLICATION = "admin secret", "application secret"
 IF_REFUSED = "where the new password is refused"
 IF_ANOTHER_LEADS = "where another instance is ready first"
+IF_NOT_THERE = "where the target has none yet"
+IF_ANOTHER_IS_CURRENT = "where an earlier version is current"
 IF_MISSING = "where the secret lacks a password"
 
 
@@ -36,31 +39,41 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
         return PlannedCall(call=call, on=on, region=region, account=account, only=only)
 
     def calls() -> Iterator[PlannedCall]:
+        if plan.target_secrets:
+            yield here(_CREATE, plan.target_secrets.application, IF_NOT_THERE)
+            if plan.target_secrets.admin:
+                yield here(_CREATE, plan.target_secrets.admin, IF_NOT_THERE)
         if plan.copy:
             yield from map(_on_the_route, plan.copy.steps)
         cluster = plan.cluster
         managed = cluster.master_login == "rds_managed"
+        own = plan.target_secrets
+        admin, application = (own.admin or ADMIN, own.application) if own else (ADMIN, APPLICATION)
         yield here("rds:RestoreDBClusterFromSnapshot", cluster.identifier)
         if not managed:
-            yield here(_STORE, ADMIN)
+            yield here(_STORE, admin)
         yield here("rds:ModifyDBCluster", cluster.identifier)
         yield from (here("rds:CreateDBInstance", instance.identifier) for instance in cluster.instances)
         if not managed:
             yield here("rds:ModifyDBCluster", cluster.identifier, IF_REFUSED)
         if cluster.has_unlike_instances:
             yield here("rds:FailoverDBCluster", cluster.identifier, IF_ANOTHER_LEADS)
+        if not managed:
+            # It becomes the current version, unless it is the secret's first, and is pending no more.
+            yield from (here(_MOVE_LABEL, admin), here(_MOVE_LABEL, admin, IF_ANOTHER_IS_CURRENT if own else None))
+        yield here(_STORE, application, IF_MISSING)
+        # The door opens.
+        yield here("rds:ModifyDBCluster", cluster.identifier)
         if cluster.data_api:
             yield here("rds:EnableHttpEndpoint", cluster.identifier)
-        if not managed:
-            # It becomes the current version, and is pending no more.
-            yield from (here(_MOVE_LABEL, ADMIN), here(_MOVE_LABEL, ADMIN))
-        yield here(_STORE, APPLICATION, IF_MISSING)
         if plan.source_deletion:
             yield from _of_the_source(plan.source_deletion, account)
         if plan.export:
             yield here("rds:StartExportTask", plan.export.identifier)
         if plan.copy and plan.archive_snapshot == "delete":
             yield here("rds:DeleteDBClusterSnapshot", plan.copy.identifier)
+        if plan.source_deletion:
+            yield from (here("secretsmanager:DeleteSecret", name) for name in plan.source_deletion.secrets)
 
     return list(calls())
 

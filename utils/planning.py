@@ -15,15 +15,17 @@ from utils.aurora_utils import Aurora
 from utils.cluster_kinds import babelfish_problems, kind_problems
 from utils.cluster_settings import cluster_plan, plan_problems
 from utils.crossing import plan_crossing, quota_problems
+from utils.door_checks import door_warnings
 from utils.errors import RequestRefused
 from utils.exporting import export_problems, plan_export
 from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
+from utils.identifiers import dated
 from utils.limit_checks import found_limit_problems, key_limit_problems, request_limit_problems
 from utils.not_taken_over import not_taken_over
 from utils.payloads import Execution
 from utils.planned_calls import planned_calls
 from utils.plans import ClusterPlan, FoundSnapshot, Plan
-from utils.preflight import preflight_problems
+from utils.preflight import place_and_key_problems, secret_problems
 from utils.preflight_cluster import support_warnings
 from utils.preflight_early import early_problems, name_problems
 from utils.preflight_quarantine import quarantine_problems
@@ -34,6 +36,7 @@ from utils.source_deletion import deletion_problems, plan_deletion
 from utils.source_settings import source_settings
 from utils.stack_limits import StackLimits
 from utils.surroundings import Surroundings
+from utils.target_secrets import plan_secrets
 
 
 def plan_restore(
@@ -49,7 +52,7 @@ def plan_restore(
         refuse_if_any(found_limit_problems(found.snapshot, limits))
         refuse_if_any(kind_problems(found.snapshot, found.living, target.region))
     except RequestRefused as refused:
-        early = early_problems(request, target_id, operation_id, target)
+        early = early_problems(request, target_id, operation_id, target, run)
         raise refusal([*str(refused).splitlines(), *early]) from None
     snapshot = found.snapshot
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
@@ -59,6 +62,7 @@ def plan_restore(
     like = source_settings(request, source, snapshot.cluster_identifier)
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
     export = plan_export(request, snapshot, copy, operation_id)
+    secrets = plan_secrets(target_id, run, cluster.master_login)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, run),
@@ -73,7 +77,8 @@ def plan_restore(
             *crossing.problems,
             *key_limit_problems(cluster, request.source_kms_key_id, snapshot, source, target.region, limits),
             *quota_problems(copy, takes_final_snapshot, account, source, target),
-            *preflight_problems(cluster, copy, snapshot, target.region),
+            *place_and_key_problems(cluster, copy, snapshot, target.region),
+            *secret_problems(snapshot.master_username, cluster, secrets, run.now),
             *export_problems(export, target.region),
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
@@ -111,15 +116,19 @@ def plan_restore(
         dry_run=bool(request.dry_run),
         inherited_logins=request.inherited_logins or "lock",
         quarantine=bool(request.quarantine),
+        target_secrets=secrets,
         not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
-        warnings=list(support_warnings(cluster, Surroundings(target.region), run.now)),
+        warnings=_warnings(cluster, Surroundings(target.region), run.now),
     )
     return replace(plan, calls=planned_calls(plan, account, target.region))
 
 
+def _warnings(cluster: ClusterPlan, around: Surroundings, now: dt.datetime) -> list[str]:
+    return [*support_warnings(cluster, around, now), *door_warnings(cluster, around)]
+
+
 def target_identifier(request: RestoreRequest, run: Execution) -> str:
-    day = run.started_at.astimezone(dt.UTC).strftime("%Y%m%d")
-    return (request.target_cluster_id or "").replace("{date}", day).lower()
+    return dated(request.target_cluster_id or "", run.started_at)
 
 
 def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: Aurora) -> Iterator[str]:

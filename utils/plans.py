@@ -18,6 +18,9 @@ Origin = Literal["request", "stack", "source", "snapshot", "default"]
 # What becomes of production's own logins in the copy.
 InheritedLogins = Literal["report", "lock"]
 
+# `shut` until the users are set up, `opening` until every member has the wanted security groups.
+DoorPhase = Literal["shut", "opening", "open"]
+
 
 class FoundSnapshot(Struct, frozen=True, kw_only=True):
     """The snapshot that the request means, as RDS describes it."""
@@ -95,6 +98,8 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     port: int | None
     db_subnet_group_name: str
     vpc_security_group_ids: list[str]
+    # The stack's own, which admits only the pipeline: the cluster's one group until its door opens.
+    door_security_group_id: str
     db_cluster_parameter_group_name: str
     db_parameter_group_name: str
     kms_key_id: str | None
@@ -160,6 +165,8 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     delete_automated_backups: bool = False
     # Its deletion protection is on, and the request says to switch it off.
     switches_protection_off: bool = False
+    # Those that this stack made for it as a target, by name: they go when it is gone.
+    secrets: list[str] = []
 
 
 class SnapshotExport(Struct, frozen=True, kw_only=True):
@@ -183,6 +190,13 @@ class PlannedCall(Struct, frozen=True, kw_only=True):
     only: str | None = None
 
 
+class TargetSecrets(Struct, frozen=True, kw_only=True):
+    """The secrets of a target that isn't the stack's own, by name. `admin` is None where RDS keeps the master login."""
+
+    admin: str | None
+    application: str
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """Everything this operation is going to do, decided before its first side effect."""
 
@@ -199,6 +213,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     dry_run: bool
     inherited_logins: InheritedLogins = "lock"
     quarantine: bool = False
+    # None: the stack's own two.
+    target_secrets: TargetSecrets | None = None
     export: SnapshotExport | None = None
     calls: list[PlannedCall] = []
     # What an earlier run of this operation has done, line by line, where this one goes on with it.

@@ -38,6 +38,10 @@ PINNED = {
     "client_min_messages": "error",
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
+    # Neither may a database's owner end every login there with a library that doesn't exist, and choose a part of what
+    # the refusal says (PostgreSQL's documentation, "Client Connection Defaults"); nor have any error end the session.
+    "local_preload_libraries": "",
+    "exit_on_error": "off",
     "statement_timeout": "600000",
     "lock_timeout": "30000",
     "idle_in_transaction_session_timeout": "600000",
@@ -52,10 +56,15 @@ TRIED = {
     REPLICATION_ROLE: "replica",
     "idle_session_timeout": "0",  # since 14
     "createrole_self_grant": "",  # since 16
+    # Older versions, where loaded, read `hint_plan.hints` without asking whose it is, and a view runs what it calls
+    # (pg_hint_plan 1.3 to 1.5, get_hints_from_table). Where it isn't, PostgreSQL takes it for anybody's setting.
+    "pg_hint_plan.enable_hint_table": "off",
     "transaction_timeout": "0",  # since 17
 }
 UNICODE = "UTF8"
 _NOT_IN_REPERTOIRE = "22021"
+_LOCK_NOT_AVAILABLE = "55P03"
+HELD = "another transaction, perhaps a prepared one, is changing it and doesn't end"
 # What a member of rds_iam is told on RDS, and what any server's own access rules say.
 _PASSWORD_DOESNT_COUNT = ("PAM authentication failed", "pg_hba.conf rejects")
 _NOT_PERMITTED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation)
@@ -71,8 +80,9 @@ class Server(Struct, frozen=True, kw_only=True):
     host: str
     port: int
     ca_bundle: str
-    # Those of TRIED that the server has refused to the master user.
+    # Those of TRIED that the server has refused to the master user, and those that it has taken once.
     refused_options: set[str] = field(default_factory=set)
+    accepted_options: set[str] = field(default_factory=set)
 
 
 class Session:
@@ -131,20 +141,31 @@ class Session:
         """
         return self._attempt(statement, (), _NOT_PERMITTED) is None
 
-    def why_not(self, statement: sql.Composable, values: Values = ()) -> str | None:
-        """Run a statement that may fail for any reason of its own: None when it is done, else PostgreSQL's reason."""
-        return self._attempt(statement, values, (psycopg2.Error,))
+    def why_not(self, statement: sql.Composable, values: Values = (), *, waiting: bool = True) -> str | None:
+        """Run a statement that may fail for any reason of its own: None when it is done, else PostgreSQL's reason.
+
+        A lock that wasn't given is a reason as well where nobody has to wait for it (`waiting`).
+        """
+        return self._attempt(statement, values, (psycopg2.Error,), waiting=waiting)
 
     def _attempt(
-        self, statement: sql.Composable, values: Values, expected: tuple[type[psycopg2.Error], ...]
+        self,
+        statement: sql.Composable,
+        values: Values,
+        expected: tuple[type[psycopg2.Error], ...],
+        *,
+        waiting: bool = True,
     ) -> str | None:
         self._cursor.execute(sql.SQL("SAVEPOINT attempt"))
         try:
             self._cursor.execute(statement, values or None)
         except expected as error:
-            if _may_pass(error):
+            held = error.pgcode == _LOCK_NOT_AVAILABLE
+            if _may_pass(error) and (waiting or not held):
                 raise  # a lock, a timeout, a lost connection: the whole work may succeed in a moment
             self._cursor.execute(sql.SQL("ROLLBACK TO SAVEPOINT attempt"))
+            if held:
+                return HELD
             return one_line(error.diag.message_primary or type(error).__name__, MAX_SENTENCE)
         self._cursor.execute(sql.SQL("RELEASE SAVEPOINT attempt"))
         return None
@@ -229,13 +250,18 @@ def _connect(server: Server, database: str, user: str, password: str) -> connect
     while True:
         tried = {name: value for name, value in TRIED.items() if name not in server.refused_options}
         try:
-            return _open(server, database, user, password, PINNED | tried)
+            opened = _open(server, database, user, password, PINNED | tried)
         except psycopg2.OperationalError as error:
-            # The database's own name is the data's to choose, and stands in the message as well.
-            refused = {name for name in tried if name in str(error) and name not in database}
+            # What the message says beside that is the data's to choose, the database's name at least. So an option that
+            # was taken once is never left out: event triggers on login would run with the master user's rights.
+            named = {name for name in tried if name in str(error) and name not in database}
+            refused = named - server.accepted_options
             if not refused:
                 raise _no_login(server, database, user, error) from None
             server.refused_options.update(refused)
+        else:
+            server.accepted_options.update(tried)
+            return opened
 
 
 def _open(

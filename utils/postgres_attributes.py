@@ -87,29 +87,39 @@ def _reset(maintenance: Session, role: str, database: str, setting: str) -> str 
 
 
 def _memberships(maintenance: Session, role: RoleWanted) -> Iterator[str]:
-    for group, grantor in _groups(maintenance, role.name):
-        if role.profile == "read_only" or is_systems(group) or group == maintenance.user:
+    for group, grantor, through in _groups(maintenance, role.name):
+        if role.profile == "read_only" or is_systems(group) or group == maintenance.user or through:
             by: sql.Composable = sql.SQL("")
             if maintenance.version >= GRANTED_BY_OTHERS_FROM:
                 by = sql.SQL(" GRANTED BY {}").format(sql.Identifier(grantor))
             maintenance.try_run(
                 sql.SQL("REVOKE {} FROM {}{}").format(sql.Identifier(group), sql.Identifier(role.name), by)
             )
-            if (group, grantor) in _groups(maintenance, role.name):
-                yield f"{role.name!r} belongs to {group!r}, with all its rights, and the master user can't end that"
+            own = is_systems(group) or group == maintenance.user or not through
+            whose = repr(group) if own else f"{group!r} and through it {through!r}"
+            if (group, grantor, through) in _groups(maintenance, role.name):
+                yield f"{role.name!r} belongs to {whose}, with all its rights, and the master user can't end that"
             else:
-                yield f"{role.name!r} came as a member of {group!r}, which it is no more"
+                yield f"{role.name!r} came as a member of {whose}, which it is no more"
         else:
             yield f"{role.name!r} belongs to {group!r}, with all its rights, as in production"
 
 
 def _groups(maintenance: Session, role: str) -> list[tuple[Any, ...]]:
+    """Return the groups that the role is in, who put it there, and one of the system's, or the master, beyond it.
+
+    Who belongs to a role that belongs to another may become that one as well (PostgreSQL's documentation, "Role
+    Membership").
+    """
     return maintenance.rows(
         sql.SQL(
-            "SELECT pg_get_userbyid(roleid), pg_get_userbyid(grantor) FROM pg_auth_members"
-            " WHERE member = (SELECT oid FROM pg_roles WHERE rolname = %s) ORDER BY 1, 2"
+            "SELECT pg_get_userbyid(roleid), pg_get_userbyid(grantor), ("
+            "  SELECT min(rolname) FROM pg_roles s WHERE s.oid <> m.roleid AND rolname <> 'pg_database_owner'"
+            "     AND (rolname = ANY(%(aws)s) OR rolname ~ '^pg_' OR rolname = current_user)"
+            "     AND pg_has_role(m.roleid, s.oid, 'MEMBER'))"
+            " FROM pg_auth_members m WHERE member = (SELECT oid FROM pg_roles WHERE rolname = %(role)s) ORDER BY 1, 2"
         ),
-        (role,),
+        {"role": role, "aws": list(AWS_ROLES)},
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from psycopg2 import sql
 
+from utils.application_logins import SYSTEM_DATABASES
 from utils.credentials import MasterLogin
 from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres import (
@@ -58,6 +59,10 @@ class Cluster(Struct, frozen=True, kw_only=True):
         """Yield a transaction in the maintenance database. Raises as `session` does."""
         with session(self.server, self.maintenance_database, self.master.username, self.master.password) as opened:
             yield opened
+
+    def maintain(self, work: Callable[[Session], T]) -> T:
+        """Do the work in one transaction of the maintenance database, as `within`: it may concern one role alone."""
+        return self.within(self.maintenance_database, work)
 
     def within(self, database: str, work: Callable[[Session], T]) -> T:
         """Do the work in one transaction of this database. Repeats what may pass.
@@ -135,7 +140,7 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
     with borrowed_owners(maintenance, {owner for owner in closed.values() if owner is not None}):
         for database in closed:
             connect = sql.SQL("GRANT CONNECT ON DATABASE {} TO CURRENT_USER").format(sql.Identifier(database))
-            maintenance.try_run(connect)
+            maintenance.why_not(connect, waiting=False)
     # Asked once the owners' rights are given back: a GRANT that nobody may make only warns.
     still_closed = {
         database: owner
@@ -169,6 +174,8 @@ def _databases(maintenance: Session) -> list[tuple[Any, ...]]:
         sql.SQL(
             "SELECT {}, has_database_privilege(oid, 'CONNECT'), datconnlimit, datallowconn,"
             " (SELECT count(*) FROM pg_prepared_xacts WHERE database = datname), {}"
-            " FROM pg_database WHERE NOT datistemplate AND datname <> 'rdsadmin' ORDER BY datname"
-        ).format(RAW_DATABASE_NAME, login_trigger)
+            " FROM pg_database WHERE datname <> ALL(%s) ORDER BY datname"
+        ).format(RAW_DATABASE_NAME, login_trigger),
+        # By name: an owner may declare any database a template (ALTER DATABASE ... IS_TEMPLATE).
+        (sorted(SYSTEM_DATABASES),),
     )

@@ -120,6 +120,26 @@ def _too_much(opened: Session, roles: list[RoleWanted]) -> Iterator[str]:
     )
     for role, names in _by_role(creatable):
         yield f"{role!r} can create objects in {named(names)}, through PUBLIC or a role it belongs to"
+    for (role,) in opened.rows(
+        sql.SQL(
+            "SELECT role FROM jsonb_to_recordset(%(wanted)s) AS w(role text)"
+            " WHERE has_database_privilege(role, current_database(), 'CREATE') ORDER BY 1"
+        ),
+        readers,
+    ):
+        yield f"{role!r} can create schemas in the database, through PUBLIC or a role it belongs to"
+    later = opened.rows(
+        sql.SQL(
+            "SELECT DISTINCT role, pg_get_userbyid(defaclrole)"
+            " FROM pg_default_acl d CROSS JOIN aclexplode(defaclacl) a"
+            " JOIN jsonb_to_recordset(%(wanted)s) AS w(role text)"
+            " ON a.grantee = 0 OR pg_has_role(role, a.grantee, 'USAGE')"
+            " WHERE defaclobjtype = 'r' AND privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') ORDER BY 1, 2"
+        ),
+        readers,
+    )
+    for role, names in _by_role(later):
+        yield f"{role!r} will be able to write to tables that {named(names)} makes later, by default privileges"
     beyond = opened.rows(
         query(
             "SELECT role, nspname, relname FROM ({relations}) o"

@@ -7,18 +7,22 @@ until a look finds neither.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 from msgspec import Struct
 from psycopg2 import sql
 
-from utils.postgres import Session
+from utils.postgres import HELD, Session
 from utils.postgres_catalog import AWS_LOGINS, AWS_ROLES, RAW_ROLE_NAME, decoded
 from utils.postgres_cluster import Cluster
 
 BATCH = 200
 ROUNDS = 20
 PAUSE_SECONDS = 0.5
+# A role that somebody else is changing (its password, say) stays locked against us until that transaction ends. With
+# the sessions ended only a prepared one is left, which came with the data: nobody will end it.
+HELD_ROUNDS, HELD_TIMEOUT = 3, "1s"
 # AWS's own logins, unless somebody else administers one: since PostgreSQL 16 whoever makes a role does, and AWS makes
 # its own as the superuser.
 _NOT_AWSS = sql.SQL("""(rolname <> ALL(%(aws_logins)s) OR EXISTS (
@@ -50,12 +54,17 @@ def lock_inherited_logins(cluster: Cluster, known: Iterable[str]) -> InheritedLo
     """Take the login from all of them, and end every session but the master user's and the system's."""
     locked: dict[int, str] = {}
     refused: dict[int, tuple[str, str]] = {}
+    busy: Counter[int] = Counter()
     sessions: list[str] = []
     for _ in range(ROUNDS):
         with cluster.maintenance() as maintenance:
+            # Who is in the middle of changing a role holds it, and keeps it from being locked.
+            _end_sessions(maintenance, cluster.master.username, list(refused))
             found = [login for login in _logins(maintenance, known) if login.oid not in refused]
             refusals = _lock(maintenance, found)
-        refused |= {login.oid: (login.shown, refusals[login.oid]) for login in found if login.oid in refusals}
+        busy.update(oid for oid, why in refusals.items() if why == HELD)
+        final = {oid: why for oid, why in refusals.items() if why != HELD or busy[oid] == HELD_ROUNDS}
+        refused |= {login.oid: (login.shown, final[login.oid]) for login in found if login.oid in final}
         locked |= {login.oid: login.shown for login in found if login.oid not in refusals}
         # In a transaction of its own: a session that ends sees the lock.
         with cluster.maintenance() as maintenance:
@@ -87,12 +96,13 @@ def _logins(maintenance: Session, known: Iterable[str]) -> list[_Login]:
 def _lock(maintenance: Session, logins: list[_Login]) -> dict[int, str]:
     """Many in one message; one by one where one of them can't be altered. Only the option that changes is named."""
     refusals: dict[int, str] = {}
+    maintenance.run(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(HELD_TIMEOUT)))
     for start in range(0, len(logins), BATCH):
         batch = logins[start : start + BATCH]
-        if maintenance.why_not(sql.SQL("; ").join(map(_locking, batch))) is None:
+        if maintenance.why_not(sql.SQL("; ").join(map(_locking, batch)), waiting=False) is None:
             continue
         for login in batch:
-            if (why := maintenance.why_not(_locking(login))) is not None:
+            if (why := maintenance.why_not(_locking(login), waiting=False)) is not None:
                 refusals[login.oid] = why
     return refusals
 
@@ -109,15 +119,16 @@ def _locking(login: _Login) -> sql.Composed:
 def _end_sessions(maintenance: Session, master: str, spared: list[int]) -> list[str]:
     """Ask everybody's sessions to end but ours, AWS's and those of logins that can't be locked: they'd be back.
 
-    Returns whose there were. An application role's is ended as well: the password that opened it may be production's.
+    Returns whose there were. A role can be dropped while it is logged in, and stays so. An application role's is ended
+    as well: the password that opened it may be production's.
     Replication is a kind of its own (`walsender`); jobs and subscriptions are looked at elsewhere.
     """
     found = maintenance.rows(
         sql.SQL(
-            "SELECT a.pid, {} FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid"
+            "SELECT a.pid, {} FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid"
             " WHERE coalesce(a.backend_type, 'client backend') IN ('client backend', 'walsender')"
-            " AND a.pid <> pg_backend_pid() AND r.rolname <> %(master)s AND NOT r.oid = ANY(%(spared)s::oid[])"
-            " AND {} ORDER BY 2, 1"
+            " AND a.pid <> pg_backend_pid() AND a.usesysid IS NOT NULL AND (r.oid IS NULL"
+            " OR r.rolname <> %(master)s AND NOT r.oid = ANY(%(spared)s::oid[]) AND {}) ORDER BY 2, 1"
         ).format(RAW_ROLE_NAME, _NOT_AWSS),
         {
             "master": master,
@@ -129,5 +140,6 @@ def _end_sessions(maintenance: Session, master: str, spared: list[int]) -> list[
     named = []
     for pid, raw in found:
         why = maintenance.why_not(sql.SQL("SELECT pg_terminate_backend(%s)"), (pid,))
-        named.append(f"{decoded(raw) or bytes(raw)!r}" + (f" ({why})" if why else ""))
+        shown = "a role that was dropped meanwhile" if raw is None else decoded(raw) or repr(bytes(raw))
+        named.append(shown + (f" ({why})" if why else ""))
     return sorted(set(named))

@@ -3,9 +3,14 @@
 A membership in the old owners would be less work, and too much: they own other schemas too, and one of them may be the
 master user itself. The old owners keep every privilege on what was theirs, so whatever worked in production goes on
 working; only altering and dropping passes to the new owner. What runs with its owner's rights and would break or
-become something else keeps its owner: a view that reads beyond the schemas, a SECURITY DEFINER routine, and a relation
-whose index, statistics, generated column or partition key calls somebody's function, which ANALYZE and REINDEX run as
-the relation's owner (as CVE-2020-25695 tells). A foreign table keeps it too: its owner may write where it lies.
+become something else keeps its owner:
+- a view, or a table with a rule, that reaches beyond the schemas, or what is somebody else's: its owner's rights say
+  what it may read and write (PostgreSQL's documentation, "Rules and Privileges"), and whoever has none may make one;
+- a SECURITY DEFINER routine;
+- a relation whose index, statistics, generated column, partition key or range type calls somebody's function, which
+  ANALYZE and REINDEX run as the relation's owner (as CVE-2020-25695 tells), or a materialized view that does, which
+  whoever has MAINTAIN may refresh, since 17;
+- a foreign table: its owner may write where it lies.
 """
 
 from __future__ import annotations
@@ -22,25 +27,42 @@ from utils.postgres_catalog import named, query
 Scope = dict[str, object]
 BATCH = 500
 
-_READS_BEYOND = sql.SQL("""(relkind IN ('v', 'm') AND EXISTS (
+_REACHES_BEYOND = sql.SQL("""(EXISTS (
     SELECT FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
       JOIN pg_class c ON d.refclassid = 'pg_class'::regclass AND c.oid = d.refobjid
       JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE r.ev_class = o.oid AND c.oid <> o.oid AND NOT %(all)s AND n.nspname <> ALL(%(named)s)
-       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))""")
+     WHERE r.ev_class = o.oid AND c.oid <> o.oid AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND (c.relowner <> o.relowner OR NOT %(all)s AND n.nspname <> ALL(%(named)s))
+       AND NOT EXISTS (SELECT FROM pg_depend e
+                        WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e'
+                          AND (%(all)s OR n.nspname = ANY(%(named)s)))))""")
 
-# What isn't PostgreSQL's own, and no extension's: PostgreSQL's own has no row as a dependency, being pinned.
-_RUNS_CODE = sql.SQL("""(o.relkind IN ('r', 'p', 'm') AND EXISTS (
-    SELECT FROM pg_depend d
+# What isn't PostgreSQL's own, and no extension's: PostgreSQL's own has no row as a dependency, being pinned. Of a
+# materialized view, the queries of all views that it reads; of a column, the range types that its type is made of.
+_RUNS_CODE = sql.SQL("""(o.relkind IN ('r', 'p', 'm') AND o.oid IN (
+    WITH RECURSIVE viewed(relation, oid) AS (
+        SELECT oid, oid FROM pg_class WHERE relkind = 'm'
+        UNION SELECT viewed.relation, v.refobjid FROM viewed JOIN pg_rewrite w ON w.ev_class = viewed.oid
+                JOIN pg_depend v ON v.classid = 'pg_rewrite'::regclass AND v.objid = w.oid
+                 AND v.refclassid = 'pg_class'::regclass
+    ), typed(relation, oid) AS (
+        SELECT objid, refobjid FROM pg_depend
+         WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_type'::regclass
+        UNION SELECT typed.relation, y.refobjid FROM typed JOIN pg_depend y
+                  ON y.classid = 'pg_type'::regclass AND y.objid = typed.oid AND y.refclassid = 'pg_type'::regclass
+    ), parts(relation, classid, objid, types) AS (
+        SELECT oid, 'pg_class'::regclass, oid, false FROM pg_class
+        UNION ALL SELECT indrelid, 'pg_class'::regclass, indexrelid, true FROM pg_index
+        UNION ALL SELECT stxrelid, 'pg_statistic_ext'::regclass, oid, true FROM pg_statistic_ext
+        UNION ALL SELECT f.adrelid, 'pg_attrdef'::regclass, f.oid, true FROM pg_attrdef f
+                    JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum WHERE a.attgenerated <> ''
+        UNION ALL SELECT relation, 'pg_rewrite'::regclass, w.oid, true
+                    FROM viewed JOIN pg_rewrite w ON w.ev_class = viewed.oid
+        UNION ALL SELECT relation, 'pg_type'::regclass, rngtypid, false FROM typed JOIN pg_range ON rngtypid = typed.oid
+    )
+    SELECT relation FROM parts p JOIN pg_depend d ON d.classid = p.classid AND d.objid = p.objid
      WHERE (d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass)
-            OR d.objid <> o.oid AND d.refclassid = 'pg_type'::regclass)
-       AND (d.classid, d.objid) IN (
-            SELECT 'pg_class'::regclass, o.oid
-            UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index i WHERE i.indrelid = o.oid
-            UNION ALL SELECT 'pg_statistic_ext'::regclass, t.oid FROM pg_statistic_ext t WHERE t.stxrelid = o.oid
-            UNION ALL SELECT 'pg_attrdef'::regclass, f.oid FROM pg_attrdef f
-                        JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
-                       WHERE f.adrelid = o.oid AND a.attgenerated <> '')
+            OR p.types AND d.refclassid = 'pg_type'::regclass)
        AND NOT EXISTS (SELECT FROM pg_depend e
                         WHERE e.classid = d.refclassid AND e.objid = d.refobjid AND e.deptype = 'e')))""")
 
@@ -79,8 +101,8 @@ def _take_relations(opened: Session, scope: Scope, new_owner: sql.Identifier) ->
             "     AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) AS follows,"
             " nspname, relname, owner FROM ({relations}) o"
             " WHERE {in_scope} AND reachable AND owner <> %(role)s AND relkind <> 'f'"
-            " AND NOT {reads_beyond} AND NOT {runs_code}",
-            reads_beyond=_READS_BEYOND,
+            " AND NOT {reaches_beyond} AND NOT {runs_code}",
+            reaches_beyond=_REACHES_BEYOND,
             runs_code=_RUNS_CODE,
         ),
         scope,
@@ -135,11 +157,12 @@ def _not_owned(opened: Session, role: RoleWanted, scope: Scope) -> Iterator[str]
             " SELECT 'schema' AS what, nspname, '' AS name, owner FROM ({schemas}) s"
             " UNION ALL SELECT CASE WHEN NOT reachable THEN 'relation' WHEN relkind = 'f' THEN 'foreign'"
             "                  WHEN relkind = 'S' THEN 'with its table'"
-            "                  WHEN {runs_code} THEN 'code' WHEN relkind IN ('v', 'm') THEN 'view' ELSE 'relation' END,"
+            "                  WHEN {runs_code} THEN 'code' WHEN {reaches_beyond} THEN 'beyond' ELSE 'relation' END,"
             "                  nspname, relname, owner FROM ({relations}) o"
             " UNION ALL SELECT CASE WHEN reachable THEN 'routine' ELSE 'relation' END,"
             "                  nspname, signature, owner FROM ({routines}) r"
             ") kept WHERE {in_scope} AND owner <> %(role)s ORDER BY 1, 2, 3",
+            reaches_beyond=_REACHES_BEYOND,
             runs_code=_RUNS_CODE,
         ),
         scope,
@@ -147,12 +170,15 @@ def _not_owned(opened: Session, role: RoleWanted, scope: Scope) -> Iterator[str]
     for what, text in (
         ("schema", "{} doesn't own schema {}: the master user can't hand it over"),
         ("relation", "{} doesn't own {}: the master user can't act for the owner"),
-        ("view", "{} doesn't own {}, which reads beyond its schemas with its owner's rights"),
+        (
+            "beyond",
+            "{} doesn't own {}, which reaches, with its owner's rights, beyond the schemas or what is somebody else's",
+        ),
         ("foreign", "{} doesn't own {}, a foreign table: its owner may write where it lies"),
         (
             "code",
-            "{} doesn't own {}, whose index, statistics, generated column or partition key calls somebody's function:"
-            " it would run with the new owner's rights",
+            "{} doesn't own {}, whose index, statistics, generated column, partition key, range type or query calls"
+            " somebody's function: it would run with the new owner's rights",
         ),
         ("routine", "{} doesn't own {}, which is SECURITY DEFINER: it would run with other rights"),
     ):

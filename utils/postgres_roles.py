@@ -6,6 +6,7 @@ nothing. Passwords reach PostgreSQL as SCRAM verifiers only, so that no server l
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -16,13 +17,21 @@ from psycopg2.extensions import encrypt_password
 
 from utils.application_logins import ApplicationLogins, RoleWanted
 from utils.credentials import MasterLogin
-from utils.errors import StepFailed
+from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_SENTENCE, one_line
-from utils.postgres import Server, Session, can_log_in
+from utils.postgres import CONNECT_TIMEOUT_SECONDS, Server, Session, can_log_in
 from utils.postgres_attributes import reset_what_came_along, settings_left_behind
 from utils.postgres_background import Background, background_work
 from utils.postgres_catalog import named
-from utils.postgres_cluster import Cluster, DatabaseLeftOut, databases_to_enter, open_cluster, owner_of
+from utils.postgres_cluster import (
+    ATTEMPTS,
+    PAUSE_SECONDS,
+    Cluster,
+    DatabaseLeftOut,
+    databases_to_enter,
+    open_cluster,
+    owner_of,
+)
 from utils.postgres_grants import grant_in_database
 from utils.postgres_inherited import InheritedLogins, inherited_logins, lock_inherited_logins
 from utils.postgres_owners import borrowed_owners
@@ -101,8 +110,13 @@ def set_up_roles(
         except DatabaseLeftOut as error:
             left_out[database] = f"{error}" + (" Nobody could look at what runs in it." if quarantine else "")
     made, failed = _made(cluster, roles, warnings)
-    with cluster.maintenance() as maintenance:
-        admitted = {database: _admitted(maintenance, database, made, warnings) for database in background}
+    admitted: dict[str, list[RoleWanted]] = {}
+    for database in background:
+        try:
+            admitted[database], told = cluster.maintain(partial(_admitted, database=database, roles=made))
+            warnings += told
+        except DatabaseLeftOut as error:
+            left_out[database] = str(error)
     schemas: dict[str, set[str]] = {}
     for database, present in admitted.items():
         try:
@@ -172,9 +186,9 @@ def _made(cluster: Cluster, wanted: list[RoleWanted], warnings: list[str]) -> tu
     made, failed = [], []
     for role in wanted:
         try:
-            with cluster.maintenance() as maintenance:
-                why = _ensure_role(maintenance, cluster, role, warnings)
-        except StepFailed as error:
+            why, told = cluster.maintain(partial(_ensure_role, cluster=cluster, role=role))
+            warnings += told
+        except DatabaseLeftOut as error:
             why = str(error)
         if why is None:
             made.append(role)
@@ -183,13 +197,13 @@ def _made(cluster: Cluster, wanted: list[RoleWanted], warnings: list[str]) -> tu
     return made, failed
 
 
-def _ensure_role(maintenance: Session, cluster: Cluster, role: RoleWanted, warnings: list[str]) -> str | None:
+def _ensure_role(maintenance: Session, cluster: Cluster, role: RoleWanted) -> tuple[str | None, list[str]]:
     """Create the role, or take over the one of that name that came with the snapshot, with our password.
 
-    Returns why not, where it can't be.
+    Returns why not, where it can't be, and what the role brought along.
     """
     exists = maintenance.rows(sql.SQL("SELECT 1 FROM pg_roles WHERE rolname = %s"), (role.name,))
-    if not exists or not can_log_in(cluster.server, cluster.maintenance_database, role.name, role.password):
+    if not exists or not _has_our_password(cluster, role):
         verifier = encrypt_password(role.password, role.name, scope=maintenance.connection, algorithm="scram-sha-256")
         why = maintenance.why_not(
             sql.SQL("{verb} ROLE {name} LOGIN PASSWORD {verifier} VALID UNTIL 'infinity'").format(
@@ -199,17 +213,23 @@ def _ensure_role(maintenance: Session, cluster: Cluster, role: RoleWanted, warni
             )
         )
         if why is not None:
-            return f"the master user may not {'alter' if exists else 'create'} it ({why})"
-    if exists:
-        warnings += reset_what_came_along(maintenance, role)
-    return None
+            return f"the master user may not {'alter' if exists else 'create'} it ({why})", []
+    return None, list(reset_what_came_along(maintenance, role)) if exists else []
 
 
-def _admitted(maintenance: Session, database: str, roles: list[RoleWanted], warnings: list[str]) -> list[RoleWanted]:
-    """Those of the roles that are for this database and may enter it."""
+def _has_our_password(cluster: Cluster, role: RoleWanted) -> bool:
+    """Return whether that is certain. An event trigger on login may say whatever it likes, or nothing for ever."""
+    try:
+        return can_log_in(cluster.server, cluster.maintenance_database, role.name, role.password)
+    except TemporaryFailure:
+        return False
+
+
+def _admitted(maintenance: Session, database: str, roles: list[RoleWanted]) -> tuple[list[RoleWanted], list[str]]:
+    """Return those of the roles that are for this database and may enter it, and who doesn't."""
     wanting = [role for role in roles if role.wants(database)]
     if not wanting:
-        return []
+        return [], []
     owner = owner_of(maintenance, database)
     grants = [("CONNECT, TEMPORARY", wanting)]
     # Who owns all schemas makes new ones too.
@@ -229,10 +249,9 @@ def _admitted(maintenance: Session, database: str, roles: list[RoleWanted], warn
         ([role.name for role in wanting], database),
     )
     outside = [role for role in wanting if (role.name,) not in inside]
-    if outside:
-        names = named([(repr(role.name),) for role in outside])
-        warnings.append(f"{database}: its owner {owner!r} doesn't admit {names}")
-    return [role for role in wanting if role not in outside]
+    names = named([(repr(role.name),) for role in outside])
+    warnings = [f"{database}: its owner {owner!r} doesn't admit {names}"] if outside else []
+    return [role for role in wanting if role not in outside], warnings
 
 
 def _proved(
@@ -245,15 +264,39 @@ def _proved(
     proved, closed = [], []
     for role in roles:
         places = [database for database, present in admitted.items() if role in present]
-        if places and not can_log_in(cluster.server, places[0], role.name, role.password):
-            closed.append(
-                f"{role.name!r} was set up, but can't log in to {places[0]!r} with the application secret's password. "
-                "Look at what came with the role: a membership in rds_iam, which takes the password's place, or a "
-                "connection limit"
-            )
-        else:
+        shut = list(_shut(cluster, role, places[:MAX_IN_FAILURE]))
+        closed += shut
+        if len(shut) < len(places[:MAX_IN_FAILURE]) or not places:
             proved.append(role)
     return proved, closed
+
+
+def _shut(cluster: Cluster, role: RoleWanted, places: list[str]) -> Iterator[str]:
+    """Yield where the role can't log in, until it can: a database's owner may have shut that one alone."""
+    for place in places:
+        why = _why_no_login(cluster, place, role)
+        if why is None:
+            return
+        yield (
+            f"{role.name!r} was set up, but can't log in to {place!r} with the application secret's password{why}. "
+            "Look at what came with it: a membership in rds_iam, which takes the password's place, a connection limit, "
+            "an event trigger on login, or a setting of the database"
+        )
+
+
+def _why_no_login(cluster: Cluster, database: str, role: RoleWanted) -> str | None:
+    """Return None when the role can log in. Raises TemporaryFailure where the server answers nobody."""
+    began = time.monotonic()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return None if can_log_in(cluster.server, database, role.name, role.password) else ""
+        except TemporaryFailure as error:
+            # What a trigger on login says may sound like the server's own words, and it may say nothing for ever.
+            if attempt == ATTEMPTS or time.monotonic() - began > CONNECT_TIMEOUT_SECONDS:
+                with cluster.maintenance():
+                    return f" ({error})"
+            time.sleep(PAUSE_SECONDS)
+    return None
 
 
 def _missing_places(role: RoleWanted, schemas: dict[str, set[str]]) -> Iterator[str]:

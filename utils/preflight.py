@@ -6,6 +6,7 @@ answer: it is raised. Nothing here changes anything, and no call is made whose a
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
 from utils import settings
@@ -15,24 +16,17 @@ from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE
 from utils.credentials import AdminSecret
 from utils.key_checks import insights_key_problems, key_problems
-from utils.plans import ClusterPlan, SnapshotCopy
+from utils.plans import ClusterPlan, SnapshotCopy, TargetSecrets
 from utils.preflight_cluster import engine_problems, network_problems, room_problems
 from utils.role_checks import MONITORING, role_problems
 from utils.surroundings import Surroundings
-
-
-def preflight_problems(
-    cluster: ClusterPlan, copy: SnapshotCopy | None, snapshot: Snapshot, region: str
-) -> Iterator[str]:
-    """What stands in the way of this cluster in its region. A setting that is missing is reported elsewhere."""
-    yield from place_and_key_problems(cluster, copy, snapshot, region)
-    yield from secret_problems(snapshot.master_username, cluster.master_login)
+from utils.target_secrets import secret_with_roles, target_secret_problems
 
 
 def place_and_key_problems(
     cluster: ClusterPlan, copy: SnapshotCopy | None, snapshot: Snapshot, region: str
 ) -> Iterator[str]:
-    """All of it that counts only until the cluster is made."""
+    """What stands in the way of this cluster until it is made. A setting that is missing is reported elsewhere."""
     around = Surroundings(region)
     yield from network_problems(cluster, around)
     if snapshot.engine == ENGINE:
@@ -53,12 +47,21 @@ def watching_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
         )
 
 
-def secret_problems(master_username: str, master_login: str) -> Iterator[str]:
-    """The admin secret isn't touched where RDS keeps the login."""
+def secret_problems(
+    master_username: str, cluster: ClusterPlan, secrets: TargetSecrets | None, now: dt.datetime
+) -> Iterator[str]:
+    """What is wrong with the two secrets. The admin secret isn't touched where RDS keeps the login.
+
+    A target that isn't the stack's own has secrets of its own, or gets them: `secrets` names them.
+    """
     admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
     names = RoleNames(settings.optional("APPLICATION_USERNAME"), settings.optional("READ_ONLY_USERNAME"))
-    application = ApplicationSecret(settings.text("APP_SECRET_ARN"), names)
-    if master_login == "pipeline" and (why := admin.why_unusable()) is not None:
-        yield f"admin_secret: {admin.arn!r} {why}"
+    if secrets is not None:
+        yield from target_secret_problems(secrets, cluster.identifier, now)
+        application = ApplicationSecret(secret_with_roles(secrets, cluster.identifier), names)
+    else:
+        application = ApplicationSecret(settings.text("APP_SECRET_ARN"), names)
+        if cluster.master_login == "pipeline" and (why := admin.why_unusable()) is not None:
+            yield f"admin_secret: {admin.arn!r} {why}"
     for wrong in application.whats_wrong(master_username):
         yield f"application_secret: {application.arn!r} {wrong}"

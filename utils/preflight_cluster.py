@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from utils.aurora_settings import family_of
 from utils.aurora_shapes import Snapshot
 from utils.aurora_utils import ENGINE
+from utils.door_checks import door_problems, groups_of_the_door
 from utils.identifiers import is_lower_version
 from utils.plans import ClusterPlan
-from utils.surroundings import InstanceOffer, ParameterGroup, SubnetGroup, Surroundings
+from utils.surroundings import InstanceOffer, ParameterGroup, SecurityGroup, SubnetGroup, Surroundings
 
 ZONES_NEEDED = 2
 CLUSTER_GROUP: ParameterGroup = "db_cluster_parameter_group"
@@ -44,24 +45,28 @@ def network_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str
                     f"availability_zones: {zone!r} isn't covered by the subnet group {name!r} "
                     f"({', '.join(group.zones)}). Give zones of it, or leave it out to let RDS choose."
                 )
-    if cluster.vpc_security_group_ids:
-        yield from _security_group_problems(cluster.vpc_security_group_ids, name, group, around)
+    groups = around.security_groups([*cluster.vpc_security_group_ids, *groups_of_the_door(cluster)])
+    yield from _security_group_problems(cluster.vpc_security_group_ids, groups, name, group, around)
+    yield from door_problems(cluster, groups, group, region)
 
 
 def _security_group_problems(
-    wanted: list[str], subnet_group_name: str, subnet_group: SubnetGroup | None, around: Surroundings
+    wanted: list[str],
+    groups: Mapping[str, SecurityGroup],
+    subnet_group_name: str,
+    subnet_group: SubnetGroup | None,
+    around: Surroundings,
 ) -> Iterator[str]:
-    vpcs = around.vpcs_of(wanted)
     listing = f"aws ec2 describe-security-groups --region {around.region}"
     if subnet_group is not None:
         listing += f" --filters Name=vpc-id,Values={subnet_group.vpc_id}"
     for each in dict.fromkeys(wanted):
-        if each not in vpcs:
+        if each not in groups:
             yield f"vpc_security_group_ids: {each!r} doesn't exist in {around.region}. Give one that does: {listing}"
-        elif subnet_group is not None and vpcs[each] != subnet_group.vpc_id:
+        elif subnet_group is not None and groups[each].vpc_id != subnet_group.vpc_id:
             yield (
-                f"vpc_security_group_ids: {each!r} is in {vpcs[each]}, but the subnet group {subnet_group_name!r} is "
-                f"in {subnet_group.vpc_id}. Give groups of that VPC: {listing}"
+                f"vpc_security_group_ids: {each!r} is in {groups[each].vpc_id}, but the subnet group "
+                f"{subnet_group_name!r} is in {subnet_group.vpc_id}. Give groups of that VPC: {listing}"
             )
 
 

@@ -9,11 +9,13 @@ from utils.aurora_utils import Aurora
 from utils.cluster_settings import cluster_plan, missing_places
 from utils.exporting import destination_problems, plan_export
 from utils.key_checks import given_key_problems
+from utils.payloads import Execution
 from utils.plans import ClusterPlan
 from utils.preflight import secret_problems
 from utils.preflight_cluster import named_group_problems, network_problems, room_problems, version_problems
 from utils.restore_request import RestoreRequest
 from utils.surroundings import Surroundings
+from utils.target_secrets import plan_secrets
 
 # Where a plan would go on with what the snapshot says, it says nothing.
 _UNKNOWN = Snapshot(
@@ -37,7 +39,9 @@ _UNKNOWN = Snapshot(
 )
 
 
-def early_problems(request: RestoreRequest, target_id: str, operation_id: str, target: Aurora) -> Iterator[str]:
+def early_problems(
+    request: RestoreRequest, target_id: str, operation_id: str, target: Aurora, run: Execution
+) -> Iterator[str]:
     """Of what request and stack say themselves. Only reads. What the source would add isn't held against anybody."""
     cluster = cluster_plan(request, target_id, _UNKNOWN, None, operation_id)
     around = Surroundings(target.region)
@@ -52,7 +56,8 @@ def early_problems(request: RestoreRequest, target_id: str, operation_id: str, t
         yield from given_key_problems(request.kms_key_id, copied_under_it=False, region=target.region)
     if (export := plan_export(request, _UNKNOWN, None, operation_id)) is not None:
         yield from destination_problems(export, target.region)
-    yield from secret_problems(_UNKNOWN.master_username, cluster.master_login)
+    secrets = plan_secrets(target_id, run, cluster.master_login)
+    yield from secret_problems(_UNKNOWN.master_username, cluster, secrets, run.now)
 
 
 def name_problems(cluster: ClusterPlan, target: Aurora) -> Iterator[str]:

@@ -30,7 +30,8 @@ def restore_arguments(plan: ClusterPlan) -> dict[str, Any]:
         "SnapshotIdentifier": plan.snapshot_arn,
         "EngineVersion": plan.engine_version,
         "DBSubnetGroupName": plan.db_subnet_group_name,
-        "VpcSecurityGroupIds": plan.vpc_security_group_ids,
+        # Behind the door: the wanted groups follow in a change of their own, once the users are set up.
+        "VpcSecurityGroupIds": [plan.door_security_group_id],
         **_group(plan, "DBClusterParameterGroupName", plan.db_cluster_parameter_group_name),
         "StorageType": plan.storage_type,
         "NetworkType": plan.network_type,
@@ -69,6 +70,11 @@ def first_modify_arguments(plan: ClusterPlan, password: str | None) -> dict[str,
         **login,
         **optional,
     }
+
+
+def security_group_arguments(plan: ClusterPlan, groups: list[str]) -> dict[str, Any]:
+    """Of the ModifyDBCluster that opens the door: the groups, and nothing else."""
+    return {"DBClusterIdentifier": plan.identifier, "VpcSecurityGroupIds": groups, "ApplyImmediately": True}
 
 
 def instance_arguments(plan: ClusterPlan, instance: PlannedInstance) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from utils.aurora_settings import MasterSecret
+from utils.aurora_settings import MasterSecret, SecurityGroups
 from utils.aurora_shapes import Cluster, Instance
 from utils.aurora_utils import Aurora
 from utils.differences import differences, unsafe_differences, writer_differs
@@ -38,6 +38,9 @@ class Action(Enum):
     MODIFY_CLUSTER = ("modify-cluster", 1)
     CREATE_INSTANCES = ("create-instances", 4)
     CHANGE_WRITER = ("change-writer", 1)
+    ADMIT_PIPELINE = ("admit-pipeline", 1)
+    OPEN_DOOR = ("open-door", 1)
+    RECORD_OPEN_DOOR = ("record-open-door", 1)
     ENABLE_DATA_API = ("enable-data-api", 1)
     WAIT = ("wait", 1)
     NOTHING = ("nothing", 1)
@@ -82,7 +85,7 @@ def observe(plan: ClusterPlan, aurora: Aurora) -> Observed:
 
 
 def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
-    """Decide what is due from what exists and what was asked for already. Calls nothing.
+    """Decide what is due from what exists and what was asked for already, until users can be set up. Calls nothing.
 
     The order is that of AWS's own CloudFormation handler: the cluster; one change of it while it has no instance,
     which also replaces production's master password; then its instances. They are asked for without waiting for that
@@ -98,10 +101,10 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
             )
         return Situation(due=Action.CREATE_CLUSTER, waiting_for="the cluster")
     prove_ownership(cluster, record)
-    _refuse_broken(plan, cluster, observed)
+    refuse_broken(plan, cluster, observed, record)
     if record.password_reset_at is None:
         if not cluster.is_available:
-            return _wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
+            return wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
         return Situation(due=Action.MODIFY_CLUSTER, waiting_for="the cluster's own settings", cluster=cluster)
     instances = {each.identifier: each for each in observed.instances}
     missing = [each for each in plan.instances if each.identifier not in instances]
@@ -109,19 +112,20 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
         names = ", ".join(each.identifier for each in missing)
         return Situation(due=Action.CREATE_INSTANCES, waiting_for=names, cluster=cluster, missing_instances=missing)
     return (
-        _until_usable(plan, cluster, instances)
+        until_usable(plan, cluster, instances)
         or _until_login(plan, cluster, record)
         or _until_led(plan, cluster, record, now)
-        or _until_data_api(plan, cluster, record, now)
+        or _until_admitted(plan, cluster, instances, record)
         or _until_settled(plan, cluster, instances)
     )
 
 
-def _wait(cluster: Cluster, waiting_for: str) -> Situation:
+def wait(cluster: Cluster, waiting_for: str) -> Situation:
     return Situation(due=Action.WAIT, waiting_for=waiting_for, cluster=cluster)
 
 
-def _refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed) -> None:
+def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
+    """Raise StepFailed or CapacityShortage for what can never become usable, or isn't safe to be used."""
     for instance in observed.instances:
         if instance.lacks_capacity:
             raise CapacityShortage(
@@ -140,7 +144,7 @@ def _refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed) -> N
                 f"aws rds describe-events --source-type db-{kind} --source-identifier {name} "
                 f"--duration 1440 --region {observed.region}"
             )
-    unsafe = unsafe_differences(plan, cluster, observed.instances) if cluster.is_available else []
+    unsafe = unsafe_differences(plan, cluster, observed.instances, record.door) if cluster.is_available else []
     if unsafe:
         raise StepFailed(
             f"Nobody is let in to cluster {plan.identifier}, which isn't what was asked for: {'; '.join(unsafe)}. "
@@ -148,21 +152,21 @@ def _refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed) -> N
         )
 
 
-def _until_usable(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation | None:
+def until_usable(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation | None:
     busy = [
         f"instance {each.identifier} ({instances[each.identifier].status})"
         for each in plan.instances
         if not instances[each.identifier].is_usable
     ]
     if busy:
-        return _wait(cluster, ", ".join(busy))
-    return None if cluster.is_available else _wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
+        return wait(cluster, ", ".join(busy))
+    return None if cluster.is_available else wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
 
 
 def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -> Situation | None:
     """Until a master password that isn't production's is in force, and kept by whoever is to keep it."""
     if cluster.pending_changes:
-        return _wait(cluster, f"changes of the cluster ({', '.join(cluster.pending_changes)})")
+        return wait(cluster, f"changes of the cluster ({', '.join(cluster.pending_changes)})")
     if plan.master_login != "rds_managed":
         return None
     secret = managed_secret(cluster, record)
@@ -172,7 +176,7 @@ def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -
             "Look at its key's policy, then start again."
         )
     if secret is None or not secret.is_ready:
-        return _wait(cluster, f"the master login's secret ({secret.status if secret else 'not there yet'})")
+        return wait(cluster, f"the master login's secret ({secret.status if secret else 'not there yet'})")
     return None
 
 
@@ -189,19 +193,31 @@ def _until_led(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now
     waiting_for = f"{plan.instances[0].identifier} as the writer (it is {cluster.writer_identifier})"
     if record.writer_changed_at is None:
         return Situation(due=Action.CHANGE_WRITER, waiting_for=waiting_for, cluster=cluster)
-    return _wait(cluster, waiting_for) if _is_recent(record.writer_changed_at, now) else None
+    return wait(cluster, waiting_for) if is_recent(record.writer_changed_at, now) else None
 
 
-def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
-    """It is asked for once. What doesn't show even then is reported at the end."""
-    if not plan.data_api or cluster.settings.data_api:
+def _until_admitted(
+    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord
+) -> Situation | None:
+    """Users that are set up once more, in a cluster whose door has been opened since, need the pipeline let in again.
+
+    Beside whoever is in: people may rely on the cluster by then. Opening it again takes the door's group away.
+    """
+    if record.users_ready_at is None or record.users is not None:
         return None
-    if record.data_api_enabled_at is None:
-        return Situation(due=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)
-    return _wait(cluster, "the Data API") if _is_recent(record.data_api_enabled_at, now) else None
+    door = plan.door_security_group_id
+    if door not in cluster.security_groups.ids:
+        return Situation(due=Action.ADMIT_PIPELINE, waiting_for=f"security group {door}", cluster=cluster)
+    members: list[Cluster | Instance] = [cluster, *instances.values()]
+    unsettled = [each.identifier for each in members if not door_admits(door, each.security_groups)]
+    return wait(cluster, f"security group {door} of {', '.join(unsettled)}") if unsettled else None
 
 
-def _is_recent(moment: str, now: dt.datetime) -> bool:
+def door_admits(door: str, groups: SecurityGroups) -> bool:
+    return door in groups.ids and not groups.unsettled
+
+
+def is_recent(moment: str, now: dt.datetime) -> bool:
     return now - dt.datetime.fromisoformat(moment) < PATIENCE
 
 
@@ -209,7 +225,7 @@ def _until_settled(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Ins
     names = [each.identifier for each in plan.instances]
     settling = [f"{name} ({instances[name].status})" for name in names if not instances[name].is_settled]
     if settling:
-        return _wait(cluster, ", ".join(settling))
+        return wait(cluster, ", ".join(settling))
     return Situation(
         due=Action.NOTHING,
         waiting_for="everything to settle",
@@ -273,7 +289,7 @@ def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord,
     failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
     return Outcome(
         differences=[
-            *differences(plan, cluster, situation.instances, aurora.region),
+            *differences(plan, cluster, situation.instances, aurora.region, record.door),
             *(f"RDS reports a failure: {each}" for each in failures),
         ],
         master_secret_arn=secret.arn if secret else None,

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
+from utils import settings
 from utils.aurora_shapes import Cluster
 from utils.aurora_utils import Aurora, ClusterBusy, NoRoom
 from utils.aws import error_code
+from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.master_login import hand_over_master_password, reset_master_password
 from utils.plans import ClusterPlan, PlannedInstance
 from utils.restoration import Action, Refusal, Situation
+from utils.secret_choice import admin_secret_of
 from utils.state import OperationRecord, OperationState, iso
 
 # What RDS answers where a zone or a class can't be had for the cluster, whatever its capacity: two are declared for
@@ -30,6 +33,9 @@ def take(
     lacking: str | None = None
     try:
         if situation.due is Action.CREATE_CLUSTER:
+            _refuse_another_door(plan)
+            if plan.master_login == "pipeline":
+                admin_secret_of(record)  # no cluster is made whose login could not be kept
             remember_cluster(aurora.restore_cluster(plan, record.operation_id), state)
         elif situation.due is Action.CREATE_INSTANCES and situation.cluster is not None:
             lacking = _create_instances(situation, plan, situation.cluster, aurora, record)
@@ -43,6 +49,16 @@ def take(
         return None
     state.remember(shortage=lacking)
     return Refusal(why=lacking, shortage=True)
+
+
+def _refuse_another_door(plan: ClusterPlan) -> None:
+    """A plan is data that came by another way: the stack alone says which group admits nobody but the pipeline."""
+    door = settings.text("DOOR_SECURITY_GROUP_ID")
+    if plan.door_security_group_id != door:
+        raise StepFailed(
+            f"The plan puts the new cluster behind security group {plan.door_security_group_id}, and the stack's door "
+            f"is {door}: it was deployed anew in between. Nothing was made or changed. Start again."
+        )
 
 
 def remember_cluster(cluster: Cluster, state: OperationState) -> None:
@@ -61,9 +77,9 @@ def _change(
         # Asked for twice it is refused as busy: the instance leads by then, or is about to.
         aurora.change_writer(cluster, plan.instances[0].identifier)
         state.remember(writer_changed_at=iso(state.now))
-    elif due is Action.ENABLE_DATA_API:
-        aurora.enable_data_api(cluster)
-        state.remember(data_api_enabled_at=iso(state.now))
+    elif due is Action.ADMIT_PIPELINE:
+        _refuse_another_door(plan)
+        aurora.change_security_groups(plan, [*plan.vpc_security_group_ids, plan.door_security_group_id])
 
 
 def _create_instances(

@@ -60,9 +60,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     kms_key_id: Annotated[
         str | None,
-        Meta(
-            description="Key (id, ARN or alias) here, within AllowedKmsKeyPattern. Needed to copy an encrypted snapshot."
-        ),
+        Meta(description="Key (id, ARN or alias), within AllowedKmsKeyPattern. Needed to copy an encrypted snapshot."),
     ] = None
     like_source: Annotated[
         bool | None,
@@ -107,7 +105,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     vpc_security_group_ids: Annotated[
         list[str] | None,
-        Meta(description="Of the new cluster, within AllowedSecurityGroupPattern; one must let the pipeline in."),
+        Meta(description="Of the new cluster once its users are set up, within AllowedSecurityGroupPattern."),
     ] = None
     db_cluster_parameter_group_name: Annotated[
         str | None, Meta(description="Default: the source's, else default.aurora-postgresql<major version>.")
@@ -156,7 +154,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data_api: Annotated[bool | None, Meta(description="Switch the Data API on after the restore.")] = None
     master_login: Annotated[
         Literal["pipeline", "rds_managed"] | None,
-        Meta(description="Who keeps the master password: the stack's admin secret, or RDS if its MasterLogin says so."),
+        Meta(description="Who keeps the master password: the target's admin secret, or RDS if MasterLogin says so."),
     ] = None
     inherited_logins: Annotated[
         Literal["report", "lock"] | None,

@@ -182,8 +182,8 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         facts |= {"password_reset_at": None, "password_resets": 0}
     if (record.users or {}).get("unfinished") and record.source_deletion_at is None:
         # Somebody has fixed by now what was left out: the users are set up once more. They stay ready meanwhile, so
-        # that nothing cleans up a cluster on which people may rely.
-        facts["users"] = None
+        # that nothing cleans up a cluster on which people may rely. Its door is opened once more then, too.
+        facts |= {"users": None, "door_opening_at": None, "door_open_at": None}
     return facts | {"shortage": None}
 
 
@@ -212,7 +212,7 @@ def _problems_since(
 ) -> Iterator[str]:
     """What is in the way of all that is still to do: the world may have changed since the plan was made."""
     if record.users_ready_at is None:
-        yield from secret_problems(plan.snapshot.master_username, plan.cluster.master_login)
+        yield from secret_problems(plan.snapshot.master_username, plan.cluster, plan.target_secrets, run.now)
     if plan.export is not None:
         yield from destination_problems(plan.export, target.region)
     made = target.cluster(plan.target_cluster_id)
@@ -254,5 +254,7 @@ def _what_is_done(record: OperationRecord, plan: Plan) -> Iterator[str]:
         yield f"new master password proved already, at {record.login_proven_at}"
     if record.users_ready_at is not None:
         yield f"users set up already, at {record.users_ready_at}"
+    if record.door_open_at is not None:
+        yield f"door opened already, at {record.door_open_at}"
     if record.source_deletion_at is not None:
         yield f"deletion of the source begun already, at {record.source_deletion_at}"

@@ -1,7 +1,7 @@
 """Aurora where the snapshot is: our own account's, another one's through a role there, or what was shared with us.
 
 The role is the one of infrastructure/source-account-role.yaml. Without it only shared snapshots are seen, and nothing
-of that account can be changed.
+of that account can be changed. What a step may do with it says `source_sessions`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from utils.aws import AssumedRole, client, error_code, none_when
 from utils.error_codes import DENIED_CODES
 from utils.identifiers import snapshot_arn, snapshot_name
 from utils.routes import Access
+from utils.source_sessions import SourceSession, planning_session
 from utils.surroundings import EncryptionKey, encryption_key
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_rds import RDSClient
-
-MAX_SESSION_NAME = 64
 
 
 class ReaderScaling(Struct, frozen=True, kw_only=True):
@@ -165,15 +164,25 @@ def _read_scaling(answer: Any) -> ReaderScaling | None:
     return None
 
 
-def open_source(account_id: str, region: str, execution_id: str, operation_id: str, now: dt.datetime) -> Source:
-    """Whatever of that account can be looked at: through the role, or where it can't be assumed, what is shared."""
+def open_source(
+    account_id: str,
+    region: str,
+    execution_id: str,
+    operation_id: str,
+    now: dt.datetime,
+    session: SourceSession | None = None,
+) -> Source:
+    """Whatever of that account can be looked at: through the role, or where it can't be assumed, what is shared.
+
+    `session`: the step's own; the first step's otherwise.
+    """
     _, partition, _, _, own_account, *_ = execution_id.split(":")
     if account_id == own_account:
         return Source(account_id, region)
     if not settings.optional("SOURCE_ROLE_NAME"):
         return SourceSharedByHand(partition, account_id, region, "the stack's SourceRoleName is empty")
     try:
-        return through_role(account_id, region, partition, operation_id, now)
+        return through_role(account_id, region, partition, session or planning_session(operation_id), now)
     except ClientError as error:
         if error.operation_name != "AssumeRole" or error_code(error) not in DENIED_CODES:
             raise
@@ -181,11 +190,11 @@ def open_source(account_id: str, region: str, execution_id: str, operation_id: s
 
 
 def through_role(
-    account_id: str, region: str, partition: str, operation_id: str, now: dt.datetime
+    account_id: str, region: str, partition: str, session: SourceSession, now: dt.datetime
 ) -> SourceOfOtherAccount:
     """Raises what STS answers when the role can't be assumed."""
     arn = f"arn:{partition}:iam::{account_id}:role/{settings.optional('SOURCE_ROLE_NAME')}"
-    role = _role(arn, settings.optional("SOURCE_EXTERNAL_ID"), f"aurora-restore-{operation_id}"[:MAX_SESSION_NAME])
+    role = _role(arn, settings.optional("SOURCE_EXTERNAL_ID"), session)
     rds, kms = role.client_of("rds", region, now), role.client_of("kms", region, now)
     return SourceOfOtherAccount(
         account_id, region, rds, kms, lambda: role.client_of("application-autoscaling", region, now)
@@ -193,9 +202,9 @@ def through_role(
 
 
 @functools.lru_cache(maxsize=4)
-def _role(arn: str, external_id: str, session_name: str) -> AssumedRole:
-    """One for each operation: its name stands in that account's CloudTrail."""
-    return AssumedRole(arn, external_id, session_name)
+def _role(arn: str, external_id: str, session: SourceSession) -> AssumedRole:
+    """One for each step of an operation: both names stand in that account's CloudTrail."""
+    return AssumedRole(arn, external_id, session.name, session.policy)
 
 
 def admits_our_account(key_arn: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from utils import settings
 from utils.aurora_shapes import Cluster, Snapshot, in_order_of_deletion
 from utils.aurora_utils import AuroraReader
 from utils.deletion_checks import backup_obstacles, final_snapshot_obstacles
@@ -14,6 +15,7 @@ from utils.protection import why_not_deletable
 from utils.request import own_tags
 from utils.restore_request import RestoreRequest
 from utils.source_account import Source
+from utils.target_secrets import secrets_of_source
 
 
 def deletion_problems(
@@ -89,4 +91,5 @@ def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, 
         tags=own_tags(request, operation_id),
         delete_automated_backups=bool(request.delete_automated_backups),
         switches_protection_off=cluster.deletion_protection,
+        secrets=secrets_of_source(cluster.identifier) if source.region == settings.region() else [],
     )

@@ -1,20 +1,48 @@
-"""The beginning of an operation: its id, the lock on its target, and starts that came twice."""
+"""The beginning of an operation: its id, the lock on its target, and what a schedule has started before.
+
+A schedule's moment belongs to the run that does the schedule's work. Nothing else may take it: a dry run and a refused
+request are no earlier run, nobody else may choose an operation id that looks like a moment's, and a moment counts only
+around the time at which a schedule may bring it.
+"""
 
 from __future__ import annotations
 
-from utils.errors import DuplicateRefused, RequestRefused
-from utils.identifiers import scheduled_operation_id
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from utils.errors import DuplicateRefused, RequestRefused, StepFailed
+from utils.executions import are_of_one_machine, has_ended
+from utils.failure_text import RESUME_THE_EARLIER
+from utils.identifiers import SCHEDULED_PREFIX, moment_of, scheduled_operation_id
 from utils.lock import TargetLock
 from utils.payloads import Execution
 from utils.plans import Plan
+from utils.request import refuse_if_any
 from utils.restore_request import RestoreRequest
-from utils.state import OperationRecord, OperationState
+from utils.state import OperationRecord, OperationState, plain, unstored
+from utils.target_secrets import make_secrets
+
+# EventBridge Scheduler never starts before the moment (User Guide, "Schedule types": within the minute after it); the
+# clocks of two services may differ. It gives an event up after MaximumEventAgeInSeconds, a day at most (API Reference,
+# "RetryPolicy"); the last attempt may be under way by then.
+EARLIEST = dt.timedelta(minutes=5)
+LATEST = dt.timedelta(hours=25)
+# Step Functions may not know an execution yet that has just begun: DescribeExecution is eventually consistent (its API
+# reference). Events that come twice come close together.
+KNOWN_AFTER = dt.timedelta(minutes=1)
 
 
 def operation_id_of(request: RestoreRequest, run: Execution) -> str:
-    """A schedule names one operation for one moment, so that its second event of that moment is recognised."""
-    scheduled = scheduled_operation_id(request.scheduled_at) if request.scheduled_at else None
-    return scheduled or request.operation_id or run.execution_name
+    """Return the operation's id: one moment of a schedule is one operation, so that its second event is recognised.
+
+    Raises RequestRefused for a moment that no schedule can have brought now. A dry run takes no moment.
+    """
+    if request.scheduled_at is not None and not request.dry_run:
+        refuse_if_any(_moment_problems(request.scheduled_at, run.started_at))
+        if (scheduled := scheduled_operation_id(request.scheduled_at)) is not None:
+            return scheduled
+    return request.operation_id or run.execution_name
 
 
 def is_another_runs(record: OperationRecord, run: Execution) -> bool:
@@ -25,38 +53,92 @@ def is_another_runs(record: OperationRecord, run: Execution) -> bool:
     return record.execution_id != run.execution_id or record.resumed_from is not None
 
 
-def refuse_if_duplicate(request: RestoreRequest, record: OperationRecord) -> None:
-    """A schedule never resumes. Another target's run at the same moment isn't the same start, though."""
+def refuse_if_reserved(request: RestoreRequest, operation_id: str) -> None:
+    """Raise RequestRefused where a new operation would bear a name that only a schedule's moment gives.
+
+    A scheduled operation that is known is resumed by its id, so this is asked only where none is known.
+    """
+    scheduled = request.scheduled_at is not None and not request.dry_run
+    if scheduled or not operation_id.startswith(SCHEDULED_PREFIX):
+        return
+    if request.operation_id is not None:
+        raise RequestRefused(
+            f"operation_id: no operation {operation_id!r} is known, and names that begin with {SCHEDULED_PREFIX} are "
+            "kept for schedules. Correct it to resume such an operation, or choose another name for a new one."
+        )
+    raise RequestRefused(
+        f"The execution's name, {operation_id!r}, would be the operation's, and names that begin with "
+        f"{SCHEDULED_PREFIX} are kept for schedules. Start it under another name, or give an operation_id."
+    )
+
+
+def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, run: Execution) -> None:
+    """A schedule never resumes, and its second event is nothing as long as the first one's run does the work.
+
+    Raises DuplicateRefused, of which nobody is told, while that run is at work or when it has succeeded. Raises
+    RequestRefused, which people are told, where the work isn't being done, or is other work than this event asks for.
+    """
     if request.scheduled_at is None:
         return
     target, asked = record.parameters.get("target_cluster_id"), request.target_cluster_id
-    if record.plan and target != asked:
+    moment = f"scheduled_at: {request.scheduled_at!r} is the moment of operation {record.operation_id}"
+    if target != asked:
         raise RequestRefused(
-            f"scheduled_at: {request.scheduled_at!r} is the moment of operation {record.operation_id} too, whose "
-            f"target is {target!r}, not {asked!r}. Let the two schedules start a minute apart."
+            f"{moment} too, whose target is {target!r}, not {asked!r}. Let the two schedules start a minute apart."
         )
-    raise _duplicate(request, record.execution_id)
+    if not _asks_for_the_same(request, record):
+        raise RequestRefused(
+            f"{moment} too, which was asked for something else by {record.execution_id}. Let two schedules start a "
+            "minute apart, and leave scheduled_at out when you start a run yourself."
+        )
+    if record.status == "succeeded" or _is_at_work(record, run):
+        raise _duplicate(request, record.execution_id)
+    raise RequestRefused(
+        f"{moment}, whose execution {record.execution_id} has ended without success. The schedule's event came again, "
+        f"and a schedule never resumes: nothing was done. {RESUME_THE_EARLIER}"
+    )
 
 
-def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan) -> None:
-    """Take the target's lock and write the operation's first state. A dry run takes no lock; refused, it keeps none."""
+def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, run: Execution) -> None:
+    """Take the target's lock, write the operation's first state, make the target's secrets: the first side effects.
+
+    A dry run takes no lock and makes nothing; refused, it keeps none.
+    """
     if plan.dry_run:
         state.open("snapshot-check", request, plan, "planned")
         return
-    take_target(request, state, plan)
+    lock = _take_target(request, state, plan)
     try:
         state.open("snapshot-check", request, plan, "running")
+    except StepFailed:
+        lock.give_back(state.now)
+        raise
     except RequestRefused:
-        TargetLock(plan.target_cluster_id, plan.operation_id, state.execution_id).release()
-        if request.scheduled_at is None:
-            raise
-        raise _duplicate(request, "another execution") from None
+        lock.give_back(state.now)
+        # Another execution was quicker.
+        if (known := state.recall()) is not None:
+            refuse_if_repeated(request, known, run)
+        raise
+    make_secrets(plan, state)
 
 
-def take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> None:
+def take_over(
+    request: RestoreRequest, state: OperationState, known: OperationRecord, plan: Plan, facts: Mapping[str, Any]
+) -> None:
+    """Take the target's lock, and the operation from the execution that has ended. Refused, keep neither."""
+    lock = _take_target(request, state, plan)
+    try:
+        state.hand_over(known, plan, facts)
+    except StepFailed:
+        lock.give_back(state.now)
+        raise
+
+
+def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> TargetLock:
     """Hold the lock on the target. It is taken over from a run that has ended without giving it back."""
     target = plan.target_cluster_id
-    taking = TargetLock(target, plan.operation_id, state.execution_id).claim(state.now)
+    lock = TargetLock(target, plan.operation_id, state.execution_id, state.redrive_count)
+    taking = lock.claim(state.now)
     if (holder := taking.held_by) is not None:
         if request.scheduled_at is not None and holder.operation_id == plan.operation_id:
             raise _duplicate(request, holder.execution_id)
@@ -68,6 +150,32 @@ def take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> N
     if (dead := taking.taken_from) is not None:
         details = {"lock_of": target, "execution_id": dead.execution_id, "operation_id": dead.operation_id}
         state.audit("lock", "taken-over", details)
+    return lock
+
+
+def _moment_problems(scheduled_at: str, started_at: dt.datetime) -> Iterator[str]:
+    moment = moment_of(scheduled_at)
+    if moment is not None and not started_at - LATEST <= moment <= started_at + EARLIEST:
+        yield (
+            f"scheduled_at: {scheduled_at!r} is no moment of which a schedule may bring word at {started_at:%FT%TZ}: "
+            f"from {LATEST.total_seconds() / 3600:.0f} hours before to {EARLIEST.total_seconds() / 60:.0f} minutes "
+            "after. Let the schedule fill it in, as <aws.scheduler.scheduled-time>, or leave it out when you start a "
+            "run yourself."
+        )
+
+
+def _asks_for_the_same(request: RestoreRequest, record: OperationRecord) -> bool:
+    """Compare all but the moment, which has several spellings."""
+    asked: dict[str, object] = unstored(plain(request))
+    return {**asked, "scheduled_at": None} == {**record.parameters, "scheduled_at": None}
+
+
+def _is_at_work(record: OperationRecord, run: Execution) -> bool:
+    """Whether its execution still runs. A run that died before it could say so has ended as well."""
+    if record.status != "running" or not are_of_one_machine(record.execution_id, run.execution_id):
+        return False
+    has_just_begun = run.now - dt.datetime.fromisoformat(record.last_updated) < KNOWN_AFTER
+    return has_just_begun or not has_ended(record.execution_id)
 
 
 def _duplicate(request: RestoreRequest, execution: str) -> DuplicateRefused:

@@ -18,9 +18,11 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import settings
+from utils.attempts import AT_WORK, NONE_ENDED, OWN, ended
 from utils.attributes import attribute, value_of
 from utils.aws import client, error_code
 from utils.errors import RequestRefused, StepFailed
+from utils.plans import DoorPhase
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,6 +41,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     status: Status
     started_at: str
     last_updated: str
+    # Of the attempt that wrote last, and of the one at which the operation was closed.
+    redrive_count: int = 0
+    ended_redrive_count: int = NONE_ENDED
     step_times: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     plan: dict[str, Any] = {}
@@ -46,6 +51,14 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
     made_snapshots: dict[str, str] = {}
     route_times: dict[str, str] = {}
+    # None: the stack's own two. Forgotten again where a failed run has removed them.
+    admin_secret_arn: str | None = None
+    application_secret_arn: str | None = None
+    secrets_removed: list[str] = []
+    # The version of the admin secret that has the new master login, and which version bore each label before it. They
+    # are known until another is stored: the labels go back after the cluster is forgotten.
+    staged_version_id: str | None = None
+    labels_before: dict[str, str] = {}
     cluster_arn: str | None = None
     cluster_resource_id: str | None = None
     password_version_id: str | None = None
@@ -65,6 +78,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     locked_logins: list[str] = []
     users_ready_at: str | None = None
     users: dict[str, Any] | None = None
+    # From when on the cluster may have been open, and since when it is.
+    door_opening_at: str | None = None
+    door_open_at: str | None = None
     clean_up_at: str | None = None
     protection_off_at: str | None = None
     copy_clean_up_at: str | None = None
@@ -73,11 +89,20 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     resumed_from: str | None = None
     earlier_executions: list[str] = []
     notified_at: str | None = None
+    # Who started the execution that the item names, or why that is unknown (utils/starter.py).
+    started_by: dict[str, Any] = {}
 
     @property
     def planned_instances(self) -> list[str]:
         """The members of the cluster that the operation makes, as its plan names them."""
         return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
+
+    @property
+    def door(self) -> DoorPhase:
+        """How far the cluster's door is. Only the pipeline is let in before the users are set up."""
+        if self.users_ready_at is None:
+            return "shut"
+        return "opening" if self.door_open_at is None else "open"
 
     def entered(self, step: str) -> dt.datetime:
         """When this execution, or a redrive of it, first entered a step: its deadline counts from there."""
@@ -101,25 +126,33 @@ NO_CLUSTER: dict[str, Any] = {
     "data_api_enabled_at": None,
     "differences": [],
     "login_proven_at": None,
+    "door_opening_at": None,
+    "door_open_at": None,
     "clean_up_at": None,
 }
+
+
+# A stopped execution's first step may still be at work on taking the operation over.
+_HANDED_OVER = "execution_id = :former AND (attribute_not_exists(shut_out) OR shut_out <> :successor)"
 
 
 class OperationState:
     """One operation's item in the state table and its trail in the audit table."""
 
-    def __init__(self, operation_id: str, execution_id: str, now: dt.datetime) -> None:
+    def __init__(self, operation_id: str, execution_id: str, now: dt.datetime, redrive_count: int = 0) -> None:
         self.operation_id = operation_id
         self.execution_id = execution_id
         self.now = now
+        self.redrive_count = redrive_count
         self._tables: DynamoDBClient = client("dynamodb")
         self._state_table = settings.text("STATE_TABLE")
         self._audit_table = settings.text("AUDIT_TABLE")
 
-    def open(self, step: str, parameters: object, plan: object, status: Status) -> None:
+    def open(self, step: str, parameters: object, plan: object, status: Status, *, closed: bool = False) -> None:
         """Write the operation's first state. An operation id belongs to one execution until another one resumes it.
 
-        Raises RequestRefused when another execution has used the id.
+        `closed`: it is the last state as well, of an execution that ended before it had one. Raises RequestRefused when
+        another execution has used the id, StepFailed when this one's operation was closed meanwhile.
         """
         item = {
             "operation_id": self.operation_id,
@@ -131,18 +164,22 @@ class OperationState:
             "step_times": {step: iso(self.now)},
             "parameters": plain(parameters),
             "plan": plain(plan),
+            "redrive_count": self.redrive_count,
+            "ended_redrive_count": self.redrive_count if closed else NONE_ENDED,
             "expires_at": epoch(self.now + dt.timedelta(days=STATE_DAYS)),
         }
         try:
             self._tables.put_item(
                 TableName=self._state_table,
                 Item={name: attribute(value) for name, value in item.items()},
-                ConditionExpression="attribute_not_exists(operation_id) OR execution_id = :mine",
-                ExpressionAttributeValues={":mine": {"S": self.execution_id}},
+                ConditionExpression=f"attribute_not_exists(operation_id) OR ({OWN if closed else AT_WORK})",
+                ExpressionAttributeValues=self._attempt,
             )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
+            if self._is_own():
+                raise ended(self.operation_id, self.execution_id) from error
             raise RequestRefused(
                 f"operation_id: {self.operation_id!r} was used before by another execution. "
                 "Choose a new one, or leave it out to use the execution's name."
@@ -152,10 +189,10 @@ class OperationState:
         """From now on this execution goes on with what another one, which has ended, began.
 
         `facts` are what is to be recorded or forgotten with it. Times of steps begin anew: deadlines count from here.
-        Raises StepFailed when the operation isn't that execution's any more.
+        Raises StepFailed when the operation isn't that execution's any more, or when this one was stopped meanwhile.
         """
-        ended = record.execution_id if record.execution_id != self.execution_id else None
-        self._update(
+        former = record.execution_id if record.execution_id != self.execution_id else None
+        self._write(
             {
                 "execution_id": self.execution_id,
                 "state": "snapshot-check",
@@ -163,27 +200,62 @@ class OperationState:
                 "plan": plan,
                 "step_times": {"snapshot-check": iso(self.now)},
                 "notified_at": None,
-                "resumed_from": ended or record.resumed_from,
-                "earlier_executions": [*record.earlier_executions, *([ended] if ended else [])],
+                "started_by": {},
+                "ended_redrive_count": NONE_ENDED,
+                "resumed_from": former or record.resumed_from,
+                "earlier_executions": [*record.earlier_executions, *([former] if former else [])],
                 **facts,
             },
-            owner=record.execution_id,
+            _HANDED_OVER if former else AT_WORK,
+            {":former": {"S": former}, ":successor": {"S": self._successor}} if former else self._attempt,
         )
 
+    def shut_out(self, owner: str) -> bool:
+        """Keep this execution, which was stopped, from taking over the operation that `owner` has.
+
+        Its first step may still be at work on that. Returns False when the operation isn't the owner's any more.
+        """
+        try:
+            self._tables.update_item(
+                TableName=self._state_table,
+                Key={"operation_id": {"S": self.operation_id}},
+                UpdateExpression="SET shut_out = :successor",
+                ConditionExpression="execution_id = :owner",
+                ExpressionAttributeValues={":owner": {"S": owner}, ":successor": {"S": self._successor}},
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
     def enter(self, step: str) -> None:
-        """Note that a step is at work, and when it first was."""
-        self._update(
+        """Note that a step is at work, and when it first was. Raises StepFailed once the operation was closed."""
+        self._write(
             {"state": step, "status": "running"},
+            AT_WORK,
+            self._attempt,
             extra="step_times.#step = if_not_exists(step_times.#step, :now)",
             names={"#step": step},
         )
 
     def remember(self, **facts: Any) -> None:
-        """Record facts at once; a step that dies afterwards finds them when it is tried again. None forgets one."""
-        self._update(facts)
+        """Record facts at once; a step that dies afterwards finds them when it is tried again. None forgets one.
+
+        Raises StepFailed once the operation was closed.
+        """
+        self._write(facts, AT_WORK, self._attempt)
 
     def close(self, status: Status) -> None:
-        self._update({"status": status})
+        """Write how it ended; a step that is still at work can't write any more. Closing twice is as good as once.
+
+        Raises StepFailed when the execution was redriven since.
+        """
+        self.remember_at_end(status=status, ended_redrive_count=self.redrive_count)
+
+    def remember_at_end(self, **facts: Any) -> None:
+        """Record what the closing step knows, which alone may write once the operation is closed."""
+        self._write(facts, OWN, self._attempt)
 
     def recall(self) -> OperationRecord | None:
         """Read consistently: a step acts on what the step before it wrote."""
@@ -215,28 +287,44 @@ class OperationState:
             ConditionExpression="attribute_not_exists(operation_id)",
         )
 
-    def _update(
+    @property
+    def _attempt(self) -> dict[str, Any]:
+        return {":mine": {"S": self.execution_id}, ":redrive": {"N": str(self.redrive_count)}}
+
+    @property
+    def _successor(self) -> str:
+        return f"{self.execution_id} {self.redrive_count}"
+
+    def _is_own(self) -> bool:
+        found = self.recall()
+        return found is not None and found.execution_id == self.execution_id
+
+    def _write(
         self,
         values: Mapping[str, Any],
+        condition: str,
+        condition_values: Mapping[str, Any],
         extra: str = "",
         names: Mapping[str, str] | None = None,
-        owner: str | None = None,
     ) -> None:
-        """Only the execution that the item names may write, or, where that is handed over, its successor."""
-        assignments = [f"#{name} = :{name}" for name in values] + ["last_updated = :now"] + ([extra] if extra else [])
+        """Change the item where the condition lets this attempt of this execution do so."""
+        written = {**values, "redrive_count": self.redrive_count}
+        assignments = [f"#{name} = :{name}" for name in written] + ["last_updated = :now"] + ([extra] if extra else [])
         try:
             self._tables.update_item(
                 TableName=self._state_table,
                 Key={"operation_id": {"S": self.operation_id}},
                 UpdateExpression="SET " + ", ".join(assignments),
-                ConditionExpression="execution_id = :mine",
-                ExpressionAttributeNames={f"#{name}": name for name in values} | dict(names or {}),
-                ExpressionAttributeValues={f":{name}": attribute(plain(value)) for name, value in values.items()}
-                | {":now": {"S": iso(self.now)}, ":mine": {"S": owner or self.execution_id}},
+                ConditionExpression=condition,
+                ExpressionAttributeNames={f"#{name}": name for name in written} | dict(names or {}),
+                ExpressionAttributeValues={f":{name}": attribute(plain(value)) for name, value in written.items()}
+                | {":now": {"S": iso(self.now)}, **condition_values},
             )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
+            if self._is_own():
+                raise ended(self.operation_id, self.execution_id) from error
             raise StepFailed(
                 f"The state table has nothing of this execution on operation {self.operation_id}, so nothing proves "
                 "what it made. Check the stack's state table, and what exists in RDS, before you start again."

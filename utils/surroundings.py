@@ -16,6 +16,7 @@ from utils.aurora_utils import ENGINE
 from utils.aws import client, error_code, none_when
 
 if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import IpPermissionOutputTypeDef
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_kms.type_defs import DescribeKeyResponseTypeDef
     from mypy_boto3_rds import RDSClient
@@ -31,6 +32,13 @@ class SubnetGroup(Struct, frozen=True, kw_only=True):
     vpc_id: str
     zones: list[str]
     network_types: list[str] = []
+
+
+class SecurityGroup(Struct, frozen=True, kw_only=True):
+    """`egress`: its rules for what goes out, as EC2 describes them."""
+
+    vpc_id: str
+    egress: list[IpPermissionOutputTypeDef] = []
 
 
 class EngineVersion(Struct, frozen=True, kw_only=True):
@@ -108,12 +116,15 @@ class Surroundings:
             network_types=found.get("SupportedNetworkTypes", []),
         )
 
-    def vpcs_of(self, security_group_ids: list[str]) -> dict[str, str]:
+    def security_groups(self, security_group_ids: list[str]) -> dict[str, SecurityGroup]:
         """By the group's id. A filter, unlike a list of ids, answers with those that exist."""
         answer = client("ec2", self.region).describe_security_groups(
             Filters=[{"Name": "group-id", "Values": security_group_ids}]
         )
-        return {group["GroupId"]: group.get("VpcId", "") for group in answer["SecurityGroups"]}
+        return {
+            group["GroupId"]: SecurityGroup(vpc_id=group.get("VpcId", ""), egress=group.get("IpPermissionsEgress", []))
+            for group in answer["SecurityGroups"]
+        }
 
     def parameter_group_family(self, kind: ParameterGroup, name: str) -> str | None:
         """Return which versions a group is for."""

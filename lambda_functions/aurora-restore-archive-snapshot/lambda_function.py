@@ -20,7 +20,8 @@ from utils.state import OperationRecord, iso
 def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     record, warnings = work.record(), list[str]()
     if task.copy is not None:
-        warnings = RouteCalls(task.copy, Places(task.run), work.state, record).take_everything_back()
+        places = Places(task.run, "archive-snapshot", task.copy)
+        warnings = RouteCalls(task.copy, places, work.state, record).take_everything_back()
     if task.export is not None and not task.run.cleaning_up:
         return replace(export(task, task.export, record, work), warnings=warnings)
     if task.copy is None:

@@ -1,4 +1,4 @@
-"""Take the next action of the restore that is due: cluster, its own settings, instances, writer, Data API."""
+"""Take the next action of the restore that is due: cluster, its own settings, instances, writer."""
 
 from utils.common import Work, step
 from utils.limit_checks import prove_restore_allowed

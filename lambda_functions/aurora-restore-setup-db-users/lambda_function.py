@@ -7,10 +7,11 @@ from utils.application_logins import RoleNames
 from utils.application_secret import ApplicationSecret
 from utils.common import Work, step
 from utils.credentials import AdminSecret
-from utils.login_proof import master_login, prove_or_reset
+from utils.login_proof import master_login, prove_and_promote
 from utils.payloads import SetupUsersTask, UsersReady
 from utils.postgres import Server
 from utils.postgres_roles import set_up_roles, shortened
+from utils.secret_choice import admin_secret_of, application_secret_of
 from utils.state import iso
 
 MAX_REMEMBERED = 500  # names fit into the operation's state beside everything else
@@ -23,17 +24,13 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     if record.users is not None:
         # An earlier run of this operation, or an attempt whose answer was lost: people may rely on the cluster by now.
         return convert(record.users, UsersReady, strict=False)
-    admin = AdminSecret(settings.text("ADMIN_SECRET_ARN"))
+    admin = AdminSecret(admin_secret_of(record))
     master = master_login(admin, record)
     server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
-
-    prove_or_reset(server, master, record, work.state)
-    if record.password_version_id is not None:
-        admin.promote(record.password_version_id)
-    work.state.remember(login_proven_at=iso(task.run.now))
+    prove_and_promote(server, admin, master, record, work.state)
 
     names = RoleNames(task.application_role, task.read_only_role)
-    logins = ApplicationSecret(settings.text("APP_SECRET_ARN"), names).logins()
+    logins = ApplicationSecret(application_secret_of(record), names).logins()
     report = set_up_roles(
         server,
         master,
@@ -55,6 +52,8 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         locked_logins=shortened(report.locked_logins),
         disabled=shortened(report.disabled),
         unfinished=shortened(report.unfinished),
+        master_secret=record.master_secret_arn or admin.arn,
+        application_secret=application_secret_of(record),
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
     return users

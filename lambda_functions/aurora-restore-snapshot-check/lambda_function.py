@@ -15,27 +15,37 @@ from utils.request import read_request
 from utils.restore_request import RestoreRequest
 from utils.resuming import refuse_if_unknown, resume
 from utils.source_account import open_source
-from utils.starting import begin_operation, is_another_runs, operation_id_of, refuse_if_duplicate, take_target
+from utils.starting import (
+    begin_operation,
+    is_another_runs,
+    operation_id_of,
+    refuse_if_repeated,
+    refuse_if_reserved,
+    take_over,
+)
 from utils.state import OperationRecord, OperationState
+from utils.target_secrets import make_secrets
 
 
 @edge_step("snapshot-check", partial(convert, type=SnapshotCheckTask), lambda task: task.run.execution_name)
 def lambda_handler(task: SnapshotCheckTask) -> Plan:
     """The plan of the whole operation. A refused request has changed nothing but this operation's own state."""
     request = read_request(task.request)
-    state = OperationState(operation_id_of(request, task.run), task.run.execution_id, task.run.now)
+    run = task.run
+    state = OperationState(operation_id_of(request, run), run.execution_id, run.now, run.redrive_count)
     known = state.recall()
-    if known is not None and is_another_runs(known, task.run):
-        refuse_if_duplicate(request, known)
+    if known is not None and is_another_runs(known, run):
+        refuse_if_repeated(request, known, run)
         return go_on(task, request, state, known)
     if known is None:
-        refuse_if_unknown(request, state.operation_id, task.run)
+        refuse_if_unknown(request, state.operation_id, run)
+        refuse_if_reserved(request, state.operation_id)
     target = Aurora(settings.region())
-    account = source_account(request, task.run.execution_id.split(":")[4])
+    account = source_account(request, run.execution_id.split(":")[4])
     region = source_region(request, target.region)
-    source = open_source(account, region, task.run.execution_id, state.operation_id, task.run.now)
-    plan = plan_restore(request, state.operation_id, task.run, source, target, task.limits)
-    begin_operation(request, state, plan)
+    source = open_source(account, region, run.execution_id, state.operation_id, run.now)
+    plan = plan_restore(request, state.operation_id, run, source, target, task.limits)
+    begin_operation(request, state, plan, run)
     state.audit("snapshot-check", "done", {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed})
     return plan
 
@@ -43,7 +53,8 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
 def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationState, known: OperationRecord) -> Plan:
     """Resume: the plan is the operation's own, and the steps find what it has made."""
     resumption = resume(request, task.request, known, task.run, task.limits)
-    take_target(request, state, resumption.plan)
-    state.hand_over(known, resumption.plan, resumption.facts)
+    take_over(request, state, known, resumption.plan, resumption.facts)
+    if known.users_ready_at is None:
+        make_secrets(resumption.plan, state)
     state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": resumption.plan.resumed})
     return resumption.plan

@@ -6,6 +6,7 @@ from utils.closing import OperationEnd, end_of_execution, read_task
 from utils.common import edge_step
 from utils.notifications import Message
 from utils.payloads import NotificationTask, Notified
+from utils.starter import find_starter, starter_lines
 
 
 @edge_step("sns-notification", read_task, lambda task: task.run.execution_name)
@@ -17,9 +18,10 @@ def lambda_handler(task: NotificationTask) -> Notified:
     if end.already_told:
         return Notified(message_id=None, subject="")
     end.close()
-    message = compose(task, end)
+    starter = find_starter(task.run)
+    message = notifications.with_lines(compose(task, end), starter_lines(starter, task.run, task.request))
     answer = client("sns").publish(TopicArn=settings.text("TOPIC_ARN"), Subject=message.subject, Message=message.body)
-    end.told(message.subject)
+    end.told(message.subject, starter)
     return Notified(message_id=answer["MessageId"], subject=message.subject)
 
 
@@ -29,7 +31,7 @@ def compose(task: NotificationTask, end: OperationEnd) -> Message:
         return notifications.planned(task.plan, execution_id)
     if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:
         known = (task.plan, task.users, task.archive, end.record)
-        return notifications.succeeded(*known, execution_id, now, end.corrects)
+        return notifications.succeeded(*known, execution_id, now, end.corrects, end.about_secrets)
     return notifications.failed(
         end.error, end.record, task.request, end.remains(), end.clean_up, execution_id, end.asked_before
     )

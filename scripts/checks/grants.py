@@ -25,11 +25,13 @@ BROUGHT_ALONG = {
     "rds:DeleteDBCluster": ("rds:CreateDBClusterSnapshot", "rds:AddTagsToResource"),
     # The secret of a master login that RDS keeps is made with the caller's rights.
     "rds:ModifyDBCluster": ("secretsmanager:CreateSecret", "secretsmanager:TagResource", *_KEY_OF_SNAPSHOT),
+    # Its tags come with it (Secrets Manager API reference, CreateSecret).
+    "secretsmanager:CreateSecret": ("secretsmanager:TagResource",),
     "rds:StartExportTask": ("iam:PassRole", "kms:CreateGrant", "kms:DescribeKey"),
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
-# It only switches deletion protection off: no password, and so no secret and no key, comes with that.
-_ALONE = {("aurora-restore-delete-rds", "rds:ModifyDBCluster")}
+# They switch deletion protection off, or change security groups: no password, and so no secret and no key, comes along.
+_ALONE = {("aurora-restore-delete-rds", "rds:ModifyDBCluster"), ("aurora-restore-open-cluster", "rds:ModifyDBCluster")}
 # Where IAM doesn't call a service as its SDK does.
 _IAM_PREFIXES = {"stepfunctions": "states"}
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").

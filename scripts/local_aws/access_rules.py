@@ -111,6 +111,9 @@ def _secretsmanager(call: Call) -> Iterator[Need]:
         unknown = identifier if identifier.startswith("arn:") else call.arn(f"secret:{identifier}-XXXXXX")
         resource = secret.arn if secret else unknown
     yield Need(f"secretsmanager:{call.operation}", resource, context)
+    if call.operation == "CreateSecret" and call.parameters.get("Tags"):
+        # "If you include tags in the secret, you also need secretsmanager:TagResource" (API reference, CreateSecret).
+        yield Need("secretsmanager:TagResource", resource, context)
 
 
 def _lambda(call: Call) -> Iterator[Need]:
@@ -201,6 +204,7 @@ _SERVICES: dict[str, Callable[[Call], Iterator[Need]]] = {
     "iam": _iam,
     "sts": _named(("RoleArn", "{}")),
     "application-autoscaling": _named(),
+    "cloudtrail": _named(),
     "ec2": _named(),
     "cloudwatch": _named(("AlarmName", "alarm:{}"), ("DashboardName", "dashboard/{}")),
     "events": _named(("Rule", "rule/{}"), ("Name", "rule/{}"), ("EventBusName", "event-bus/{}")),

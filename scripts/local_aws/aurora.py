@@ -40,6 +40,7 @@ from scripts.local_aws import (  # noqa: F401 each of them registers its operati
     aurora_snapshot_sharing,
     aurora_versions,
 )
+from scripts.local_aws.aurora_memberships import GroupsOnRecord
 from scripts.local_aws.aurora_region import OPERATIONS, AuroraBackend, backend
 from scripts.local_aws.aurora_snapshots import snapshot_of
 from scripts.local_aws.aurora_world import Durations, Quotas, World
@@ -94,6 +95,10 @@ class Aurora:
     def quotas(self, quotas: Quotas) -> None:
         """In every account and region. What is there already stays."""
         self._world.quotas = quotas
+
+    def groups_on_record(self, identifier: str) -> list[GroupsOnRecord]:
+        """Every change of the security groups of a cluster, or an instance, of this name; the earliest first."""
+        return [each for each in self._world.groups_on_record if each.identifier == identifier]
 
     def accept_instances_while_modifying(self, accepted: bool) -> None:
         """Let CreateDBInstance succeed, or not, in a cluster that is being modified."""

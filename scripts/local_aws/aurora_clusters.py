@@ -7,6 +7,7 @@ from typing import Any
 from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws import aurora_setting_rules as settings
+from scripts.local_aws.aurora_memberships import put_into, settled
 from scripts.local_aws.aurora_records import Cluster, Snapshot
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
 from scripts.local_aws.aurora_snapshots import find_snapshot
@@ -160,10 +161,10 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
             "DbClusterResourceId": resource_id("cluster"),
             "Engine": rules.engine(parameters),
             "EngineVersion": version,
-            "VpcSecurityGroups": region.security_groups(parameters.get("VpcSecurityGroupIds"), subnets["VpcId"]),
         },
         rules.tags(parameters),
     )
+    put_into(cluster, settled(region.security_groups(parameters.get("VpcSecurityGroupIds"), subnets["VpcId"])))
     quotas.check_clusters(region)
     cluster.postgres = region.world.servers.new(parameters.get("Port", 5432))
     region.clusters[identifier] = cluster

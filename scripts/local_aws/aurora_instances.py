@@ -8,6 +8,7 @@ from scripts.local_aws import aurora_quotas as quotas
 from scripts.local_aws import aurora_rules as rules
 from scripts.local_aws import aurora_setting_rules as settings
 from scripts.local_aws.aurora_managed_password import managed_password_applied
+from scripts.local_aws.aurora_memberships import put_into, settled
 from scripts.local_aws.aurora_modifications import performance_insights_of, reset_pending_password
 from scripts.local_aws.aurora_records import Cluster, Instance
 from scripts.local_aws.aurora_region import AuroraBackend, operation, resource_id
@@ -71,6 +72,7 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     instance = Instance(region, identifier, _attributes(region, cluster, parameters), rules.tags(parameters))
     instance.cluster = cluster
     quotas.check_instances(region)
+    put_into(instance, settled([each["VpcSecurityGroupId"] for each in cluster.attributes["VpcSecurityGroups"]]))
     cluster.members.append(instance)
     region.instances[identifier] = instance
     _begin(instance)

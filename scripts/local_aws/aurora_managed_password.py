@@ -85,6 +85,4 @@ def stop_managing(cluster: Cluster) -> None:
     region, secret = cluster.region, cluster.attributes["MasterUserSecret"]
     cluster.attributes = {name: value for name, value in cluster.attributes.items() if name != "MasterUserSecret"}
     cluster.manages_password = False
-    secretsmanager_backends[region.account_id][region.region_name].delete_secret(
-        secret["SecretArn"], recovery_window_in_days=None, force_delete_without_recovery=True
-    )
+    secretsmanager_backends[region.account_id][region.region_name].secrets.pop(secret["SecretArn"])

@@ -15,6 +15,7 @@ from scripts.local_aws.aurora_managed_password import (
     managed_password_applied,
     stop_managing,
 )
+from scripts.local_aws.aurora_memberships import change_groups
 from scripts.local_aws.aurora_records import Cluster, Instance
 from scripts.local_aws.aurora_region import AuroraBackend, operation
 
@@ -44,6 +45,7 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
     before = cluster.attributes
     after = with_settings(before, parameters) | _elsewhere(region, cluster, parameters)
+    groups = _security_groups(region, cluster, parameters)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     asked = {SETTINGS.get(name, name) for name in parameters} - {"DBClusterIdentifier", "ApplyImmediately"}
     slow = asked - _AT_ONCE - {"MasterUserPassword", "ManageMasterUserPassword", "MasterUserSecretKmsKeyId"}
@@ -52,6 +54,8 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
         rules.refuse("InvalidDBClusterStateFault", message)
     cluster.attributes = after
+    if groups is not None:
+        change_groups(cluster, groups)
     if parameters.get("ManageMasterUserPassword") is False:
         stop_managing(cluster)
     if managed:
@@ -82,9 +86,6 @@ def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
 def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
     """The changes that name something outside the cluster, or change a list of it."""
     changes: dict[str, Any] = {}
-    if "VpcSecurityGroupIds" in parameters:
-        vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
-        changes["VpcSecurityGroups"] = region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
     if "DBClusterParameterGroupName" in parameters:
         changes["DBClusterParameterGroup"] = region.parameter_group(
             "cluster-pg", parameters["DBClusterParameterGroupName"], cluster.attributes["EngineVersion"]
@@ -95,6 +96,14 @@ def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parame
         logs = (logs | set(wanted.get("EnableLogTypes", []))) - set(wanted.get("DisableLogTypes", []))
         changes["EnabledCloudwatchLogsExports"] = sorted(logs)
     return changes
+
+
+def _security_groups(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> list[str] | None:
+    """None where the call says nothing of them."""
+    if "VpcSecurityGroupIds" not in parameters:
+        return None
+    vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
+    return region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
 
 
 def performance_insights_of(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -153,7 +153,7 @@ class Instance(Resource):
         cluster = self.cluster
         inherited = (
             *("Engine", "EngineVersion", "MasterUsername", "StorageType", "StorageEncrypted", "StorageEncryptionType"),
-            *("KmsKeyId", "VpcSecurityGroups", "BackupRetentionPeriod", "PreferredBackupWindow", "NetworkType"),
+            *("KmsKeyId", "BackupRetentionPeriod", "PreferredBackupWindow", "NetworkType"),
             *("IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "CopyTagsToSnapshot"),
             *("DeletionProtection", "EngineLifecycleSupport", "DatabaseInsightsMode"),
         )
@@ -190,6 +190,8 @@ class Cluster(Resource):
         self.global_cluster: str | None = None
         self.password_reset_begun = False
         self.writer: Instance | None = None
+        # What the last change of its security groups asked for.
+        self.wanted_groups: list[str] = []
         # What it was made from is all there, so that it can be backed up itself.
         self.is_restorable = True
 

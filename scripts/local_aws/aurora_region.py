@@ -136,9 +136,14 @@ class AuroraBackend(BaseBackend):
         }
         return self.groups["subgrp"][name]
 
-    def security_groups(self, ids: list[str] | None, vpc_id: str) -> list[dict[str, str]]:
-        """The groups, or the VPC's default one."""
+    def security_groups(self, ids: list[str] | None, vpc_id: str) -> list[str]:
+        """The groups, or the VPC's default one where none is spoken of.
+
+        That RDS refuses an empty list, and with which code, is not verified: nothing can be in no group at all.
+        """
         network = ec2_backends[self.account_id][self.region_name]
+        if ids is not None and not [each for each in ids if each]:
+            rules.refuse("InvalidParameterValue", "The parameter VpcSecurityGroupIds must contain a security group.")
         for each in ids or []:
             group = network.get_security_group_from_id(each)
             if group is None:
@@ -150,8 +155,7 @@ class AuroraBackend(BaseBackend):
                     f"{vpc_id} and the EC2 security group is in {group.vpc_id}",
                 )
         default = network.get_default_security_group(vpc_id)
-        found = ids or ([default.id] if default else [])
-        return [{"VpcSecurityGroupId": each, "Status": "active"} for each in found]
+        return list(dict.fromkeys(ids or ([default.id] if default else [])))
 
     def parameter_group(self, kind: str, name: str | None, engine_version: str) -> str:
         """The name of a parameter group that fits the version; the version's default group if none is named.

@@ -13,6 +13,7 @@ from scripts.local_aws.permissions import Permissions
 from scripts.local_aws.postgres import Servers
 
 if TYPE_CHECKING:
+    from scripts.local_aws.aurora_memberships import GroupsOnRecord
     from scripts.local_aws.aurora_records import GlobalCluster
 
 
@@ -26,6 +27,7 @@ class Durations:
     reset_master_password: float = 45
     reset_without_instances: float = 180
     modify_cluster: float = 60
+    change_groups: float = 40
     failover: float = 30
     create_snapshot: float = 180
     copy_snapshot: float = 1500
@@ -67,6 +69,8 @@ class World:
     global_clusters: dict[str, dict[str, GlobalCluster]] = dataclasses.field(default_factory=dict)
     retired_versions: set[str] = dataclasses.field(default_factory=set)
     accepts_instances_while_modifying: bool = False
+    # Every change of the security groups that clusters and instances are in.
+    groups_on_record: list[GroupsOnRecord] = dataclasses.field(default_factory=list)
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
     _threads: list[threading.Thread] = dataclasses.field(default_factory=list)
 

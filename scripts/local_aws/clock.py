@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 class Timer:
     """A call that is due at a moment of the clock. A cancelled timer never calls."""
 
-    def __init__(self, callback: Callable[[], object]) -> None:
+    def __init__(self, callback: Callable[[], object], recurring: bool = False) -> None:
         self.callback: Callable[[], object] | None = callback
+        self.recurring = recurring
 
     def cancel(self) -> None:
         self.callback = None
@@ -131,18 +132,25 @@ class Clock:
             heapq.heapify(self._sleepers)
             return True
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call back on the clock's own thread when time has come; what takes long belongs in `start_thread`."""
-        timer = Timer(callback)
+    def call_at(self, when: float, callback: Callable[[], object], *, recurring: bool = False) -> Timer:
+        """Call back on the clock's own thread when time has come; what takes long belongs in `start_thread`.
+
+        `recurring`: it comes again and again, so that a clock that moves from one timer to the next would never rest.
+        """
+        timer = Timer(callback, recurring)
         with self._changed:
             self._push(self._timers, when, timer)
         return timer
 
     def keep_moving(self, stop: threading.Event, pause_seconds: float = 0.2) -> None:
-        """Until `stop` is set, let timers come due by themselves, a moment apart: somebody outside is watching them."""
+        """Until `stop` is set, let timers come due by themselves, a moment apart: somebody outside is watching them.
+
+        Those that recur wait until time has come for them otherwise: nights would pass within seconds.
+        """
         while not stop.wait(pause_seconds):
             with self._changed:
-                due = min((when for when, _, timer in self._timers if timer.callback is not None), default=None)
+                awaited = [when for when, _, timer in self._timers if timer.callback and not timer.recurring]
+            due = min(awaited, default=None)
             if due is not None:
                 self.sleep(due - self.time(), stop)
 

@@ -2,8 +2,8 @@
 
 Targets: Lambda functions (by the function's own policy), SNS topics (by the topic's policy) and state machines (by
 the target's role). Any other target is refused when it is put. What can't be delivered goes to the target's
-dead-letter queue and is remembered in `undelivered`. A schedule doesn't fire here, so one that is enabled is refused;
-a disabled one is kept.
+dead-letter queue and is remembered in `undelivered`. A rule with a schedule doesn't fire here, so one that is enabled
+is refused; a disabled one is kept. EventBridge Scheduler's schedules fire: schedules.py.
 See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html and
 https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html.
 """
@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 
 import moto.awslambda.models as moto_lambda
 import moto.events.models as moto_events
-import moto.scheduler.models as moto_scheduler
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
@@ -27,22 +26,24 @@ from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import NotImplementedByLocalAws
 from scripts.local_aws.interpreter import Execution
 from scripts.local_aws.permissions import NotAuthorized, Permissions
+from scripts.local_aws.trail import Trail
 
 EVENTS = "events.amazonaws.com"
 
 _TARGET = re.compile(r"arn:aws[a-z-]*:(lambda:.*:function|sns|states:.*:stateMachine):.+")
 _VARIABLE = re.compile(r"<([^<>]+)>")
 _TARGET_FIELDS = {"Id", "Arn", "RoleArn", "Input", "InputPath", "InputTransformer", "DeadLetterConfig", "RetryPolicy"}
-_NO_SCHEDULES = "Schedules don't fire locally. Create it DISABLED, and start the state machine yourself."
+_NO_SCHEDULES = "A rule's schedule doesn't fire locally. Use EventBridge Scheduler's, or create the rule DISABLED."
 
 
 class Events:
     """The way from something that happened to those who asked to be told."""
 
-    def __init__(self, clock: Clock, permissions: Permissions) -> None:
+    def __init__(self, clock: Clock, permissions: Permissions, trail: Trail) -> None:
         self.undelivered: list[dict[str, Any]] = []
         self._clock = clock
         self._permissions = permissions
+        self._trail = trail
         self._lock = threading.Lock()
         self._deliveries: list[threading.Thread] = []
 
@@ -50,7 +51,6 @@ class Events:
         """From now on rules that moto creates deliver through us."""
         DeliveringRule.events = self
         moto_events.Rule = DeliveringRule  # type: ignore[misc]
-        moto_scheduler.Schedule = DormantSchedule  # type: ignore[misc]
 
     def close(self) -> None:
         self.settle()
@@ -124,9 +124,18 @@ class Events:
         service, region, account = arn.split(":")[2:5]
         if service == "states":
             role = target["RoleArn"]
-            self._permissions.assume(role, service=EVENTS, session_name="EventBridge", region=region)
+            session = self._permissions.assume(role, service=EVENTS, session_name="EventBridge", region=region)
             self._permissions.require(role, "states:StartExecution", arn, session_name="EventBridge", region=region)
-            stepfunctions_backends[account][region].start_execution(arn, "", text)
+            started = stepfunctions_backends[account][region].start_execution(arn, "", text)
+            self._trail.record(
+                "states",
+                "StartExecution",
+                region,
+                session.access_key_id,
+                {"stateMachineArn": arn, "name": started.name, "input": text},
+                {"executionArn": started.execution_arn},
+                invoked_by=EVENTS,
+            )
             return
         action = {"lambda": "lambda:InvokeFunction", "sns": "sns:Publish"}[service]
         if not self._permissions.service_may(EVENTS, action, arn, source_arn=rule.arn):
@@ -169,15 +178,13 @@ class DeliveringRule(moto_events.Rule):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._refuse_schedule()
-
-    def enable(self) -> None:
-        super().enable()
-        self._refuse_schedule()
-
-    def _refuse_schedule(self) -> None:
         if self.scheduled_expression and self.state == "ENABLED":
             raise NotImplementedByLocalAws(_NO_SCHEDULES)
+
+    def enable(self) -> None:
+        if self.scheduled_expression:
+            raise NotImplementedByLocalAws(_NO_SCHEDULES)
+        super().enable()
 
     def put_targets(self, targets: list[dict[str, Any]]) -> None:
         for target in targets:
@@ -190,19 +197,3 @@ class DeliveringRule(moto_events.Rule):
     def send_to_targets(self, original_event: Any, transform_input: bool = True) -> None:
         if self.state == "ENABLED" and self.event_pattern.matches_event(original_event):
             self.events.deliver(self, original_event)
-
-
-class DormantSchedule(moto_scheduler.Schedule):
-    """EventBridge Scheduler's schedule, which may only be kept."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._refuse_enabled()
-
-    def update(self, *arguments: Any, **named: Any) -> None:
-        super().update(*arguments, **named)
-        self._refuse_enabled()
-
-    def _refuse_enabled(self) -> None:
-        if self.state != "DISABLED":
-            raise NotImplementedByLocalAws(_NO_SCHEDULES)

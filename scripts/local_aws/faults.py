@@ -1,15 +1,19 @@
 """Failures that a test or a user asks for, so that every bad day can be rehearsed.
 
-A rule is one JSON object and one of three kinds:
+A rule is one JSON object and one of four kinds:
 
 * an API call is refused, or takes effect and its answer is lost: `{"operation": "rds:CopyDBClusterSnapshot",
   "code": "Throttling", "times": 2}`, `{"operation": "rds:DeleteDBCluster", "answer": "lost"}`; a `region` and
   `parameters` narrow it down, as in `"parameters": {"SourceDBClusterSnapshotIdentifier": "arn:*:210987654321:*"}`.
+  With the answer `held` a call waits, and nothing passes the time, until the rules are cleared or `release` is called;
+  then it is carried out: a function that is at work while its execution is stopped.
   With `seconds` every such call is refused for so long, from the first one on: `{"operation": "lambda:Invoke",
   "parameters": {"FunctionName": "*-snapshot-check*"}, "code": "ResourceNotReadyException", "seconds": 106}`;
 * something long ends badly: `{"lifecycle": "copy-snapshot", "identifier": "nightly-*", "status": "failed",
   "at_percent": 40}`;
-* a function's process dies: `{"function": "aurora-restore-copy-snapshot", "die": "after"}` (its effects stay).
+* a function's process dies: `{"function": "aurora-restore-copy-snapshot", "die": "after"}` (its effects stay);
+* a schedule's event comes twice, the second time so many seconds after the first one: `{"schedule": "aurora-restore-*",
+  "seconds": 30}`.
 
 Names may hold `*` and `?`. A rule strikes `times` times (once unless said otherwise) and is then spent.
 """
@@ -40,13 +44,13 @@ class ApiFault:
     code: str = ""
     message: str = ""
     http_status: int | None = None
-    answer: Literal["refused", "lost"] = "refused"
+    answer: Literal["refused", "lost", "held"] = "refused"
     times: int = 1
     seconds: float = 0
 
     def __post_init__(self) -> None:
-        if self.answer not in ("refused", "lost"):
-            raise ValueError(f"answer must be 'refused' or 'lost', not {self.answer!r}")
+        if self.answer not in ("refused", "lost", "held"):
+            raise ValueError(f"answer must be 'refused', 'lost' or 'held', not {self.answer!r}")
         if self.answer == "refused" and not self.code:
             raise ValueError("a refused operation needs the error's code, such as 'Throttling'")
         if not isinstance(self.parameters, Mapping):
@@ -98,12 +102,26 @@ class FunctionFault:
             raise ValueError(f"die must be 'before' or 'after', not {self.die!r}")
 
 
-Fault = ApiFault | LifecycleFault | FunctionFault
-_F = TypeVar("_F", ApiFault, LifecycleFault, FunctionFault)
-_KINDS: dict[str, type[ApiFault] | type[LifecycleFault] | type[FunctionFault]] = {
+@dataclasses.dataclass(frozen=True)
+class ScheduleFault:
+    """A schedule's event that is delivered a second time: EventBridge Scheduler promises at least one delivery."""
+
+    schedule: str
+    seconds: float = 0
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        if self.seconds < 0:
+            raise ValueError(f"seconds must be 0 or more, not {self.seconds}")
+
+
+Fault = ApiFault | LifecycleFault | FunctionFault | ScheduleFault
+_F = TypeVar("_F", ApiFault, LifecycleFault, FunctionFault, ScheduleFault)
+_KINDS: dict[str, type[ApiFault] | type[LifecycleFault] | type[FunctionFault] | type[ScheduleFault]] = {
     "operation": ApiFault,
     "lifecycle": LifecycleFault,
     "function": FunctionFault,
+    "schedule": ScheduleFault,
 }
 
 
@@ -118,12 +136,16 @@ class Faults:
         self._rules: list[Fault] = []
         self._now = now
         self._ends: dict[int, float] = {}
+        self._released = threading.Condition()
+        self._held = 0
 
     def add(self, **rule: Any) -> Fault:
         """Add one rule; ValueError names what is wrong with it."""
         kind = next((_KINDS[key] for key in _KINDS if key in rule), None)
         if kind is None:
-            raise ValueError(f"a fault names an 'operation', a 'lifecycle' or a 'function'; got {sorted(rule)}")
+            raise ValueError(
+                f"a fault names an 'operation', a 'lifecycle', a 'function' or a 'schedule'; got {sorted(rule)}"
+            )
         unknown = sorted(set(rule) - {field.name for field in dataclasses.fields(kind)})
         if unknown:
             raise ValueError(f"unknown field {unknown[0]!r} in a fault on {next(k for k in _KINDS if k in rule)!r}")
@@ -138,6 +160,24 @@ class Faults:
         with self._lock:
             self._rules.clear()
             self._ends.clear()
+        self.release()
+
+    @property
+    def held(self) -> int:
+        """How many calls are being held."""
+        return self._held
+
+    def hold(self) -> None:
+        """Wait until the calls that are held are released."""
+        with self._released:
+            self._held += 1
+            self._released.wait()
+
+    def release(self) -> None:
+        """Let the calls go on that are held."""
+        with self._released:
+            self._held = 0
+            self._released.notify_all()
 
     def pending(self) -> list[dict[str, Any]]:
         """The rules that may still strike."""
@@ -158,6 +198,10 @@ class Faults:
     def function(self, name: str) -> FunctionFault | None:
         """The fault that strikes this invocation, which is spent by asking."""
         return self._strike(FunctionFault, lambda rule: fnmatch.fnmatchcase(name, rule.function))
+
+    def schedule(self, name: str) -> ScheduleFault | None:
+        """The fault that strikes this moment of a schedule, which is spent by asking."""
+        return self._strike(ScheduleFault, lambda rule: fnmatch.fnmatchcase(name, rule.schedule))
 
     def _strike(self, kind: type[_F], strikes: Callable[[_F], bool]) -> _F | None:
         with self._lock:

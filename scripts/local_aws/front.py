@@ -34,9 +34,11 @@ from werkzeug.exceptions import NotFound
 from scripts.local_aws import table_units
 from scripts.local_aws.clock import Clock
 from scripts.local_aws.errors import AwsError
-from scripts.local_aws.faults import ApiFault, Faults
+from scripts.local_aws.faults import Faults
 from scripts.local_aws.identities import session_of
 from scripts.local_aws.state_machines import OPERATIONS as STATE_MACHINE_OPERATIONS
+from scripts.local_aws.trail import OPERATIONS as TRAIL_OPERATIONS
+from scripts.local_aws.trail import Trail
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -52,6 +54,7 @@ _SERVICES = {
     # credential scope: (IAM prefix, botocore's name)
     "application-autoscaling": ("application-autoscaling", "application-autoscaling"),
     "cloudformation": ("cloudformation", "cloudformation"),
+    "cloudtrail": ("cloudtrail", "cloudtrail"),
     "dynamodb": ("dynamodb", "dynamodb"),
     "ec2": ("ec2", "ec2"),
     "events": ("events", "events"),
@@ -132,13 +135,17 @@ class _Call:
 class Front:
     """The WSGI application. `operations` names the only operations known of a service, for those that need it."""
 
-    def __init__(self, clock: Clock, faults: Faults, control: Callable[[str, str, Any], Any]) -> None:
+    def __init__(self, clock: Clock, faults: Faults, trail: Trail, control: Callable[[str, str, Any], Any]) -> None:
         self.calls: collections.deque[ApiCall] = collections.deque(maxlen=MOST_LOGGED_CALLS)
-        self.operations: dict[str, frozenset[str]] = {"states": STATE_MACHINE_OPERATIONS}
+        self.operations: dict[str, frozenset[str]] = {
+            "cloudtrail": TRAIL_OPERATIONS,
+            "states": STATE_MACHINE_OPERATIONS,
+        }
         self.served: dict[str, Served] = {}
         """Services that moto has no part in."""
         self._clock = clock
         self._faults = faults
+        self._trail = trail
         self._control = control
         self._moto: WsgiApp = DomainDispatcherApplication(create_backend_app)
 
@@ -178,7 +185,18 @@ class Front:
             status = fault.http_status or _modelled_status(call, fault.code)
             answer = _error(call, fault.code, fault.message or fault.code, status)
         else:
-            answer = self._dispatch(call, environ, fault)
+            if fault is not None and fault.answer == "held":
+                self._faults.hold()
+            answer = self._dispatch(call, environ, is_lost=fault is not None and fault.answer == "lost")
+        self._trail.record(
+            call.service,
+            call.operation,
+            call.region,
+            call.access_key,
+            call.parameters(),
+            _answered(call, answer),
+            _error_code(answer),
+        )
         self.calls.append(
             ApiCall(
                 call.service,
@@ -199,7 +217,7 @@ class Front:
             return f"{call.service}:{call.operation} is not implemented by the embedded AWS"
         return None
 
-    def _dispatch(self, call: _Call, environ: Environ, fault: ApiFault | None) -> Answer:
+    def _dispatch(self, call: _Call, environ: Environ, *, is_lost: bool) -> Answer:
         taken: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
@@ -217,7 +235,7 @@ class Front:
             if os.environ.get("LOCAL_AWS_VERBOSE"):
                 traceback.print_exc(file=sys.stderr)
             return _error(call, "InternalFailure", f"The embedded AWS failed: {error!r}", 500)
-        if fault is not None:
+        if is_lost:
             return "500 Internal Server Error", [("Content-Length", "0")], b""
         status, headers = taken[-1]
         html = dict(headers).get("Content-Type", "").startswith("text/html")
@@ -298,6 +316,14 @@ def _operation(
     except (NotFound, NotImplementedError):  # no operation of the service: told by its path
         return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO')}", {}
     return str(operation.name), in_path
+
+
+def _answered(call: _Call, answer: Answer) -> Mapping[str, Any] | None:
+    """What a call of Step Functions was answered, which CloudTrail has of calls that change something."""
+    if call.service != "states" or not answer[0].startswith("200"):
+        return None
+    document = json.loads(answer[2] or b"{}")
+    return document if isinstance(document, dict) else None
 
 
 def _principal(access_key: str) -> str:

@@ -25,6 +25,7 @@ def main() -> None:
     sys.stdin.buffer.read()
     deadline = time.monotonic() + _GIVING_UP_SECONDS
     while os.path.lexists(directory) and time.monotonic() < deadline:
+        end_those_at_work_in(directory)
         shutil.rmtree(directory, ignore_errors=True)
         time.sleep(_PAUSE_SECONDS if os.path.lexists(directory) else 0)
 

@@ -17,13 +17,21 @@ def caller(access_key: str, session_token: str | None, service: str) -> Principa
     if session is not None:
         if session_token != session.session_token:
             raise invalid_token(service)
-        return Principal(session.role_arn, session.arn)
+        return Principal(session.role_arn, session.arn, user_id=session.user_id, session_policy=session.policy or "")
+    user = user_of(access_key)
+    if user is None:
+        raise invalid_token(service)
+    return Principal(user.arn, user.arn, is_operator=True)
+
+
+def user_of(access_key: str) -> Any | None:
+    """IAM's record of the user that the key belongs to."""
     for account in list(iam_backends):
         for backend in list(iam_backends[account].values()):
             for user in list(backend.users.values()):
                 if any(access_key == own.access_key_id for own in user.access_keys):
-                    return Principal(user.arn, user.arn, is_operator=True)
-    raise invalid_token(service)
+                    return user
+    return None
 
 
 def session_of(access_key: str) -> Any | None:
@@ -60,6 +68,11 @@ def boundary(principal: Principal) -> Policy | None:
     if found is None or not found.permissions_boundary:
         return None
     return _managed(iam_backends[found.account_id][found.partition].managed_policies[found.permissions_boundary_arn])
+
+
+def session_policy(principal: Principal) -> Policy | None:
+    """Return the policy that this session was given beside the role's own, or None."""
+    return Policy.parse("session", principal.session_policy) if principal.session_policy else None
 
 
 def trust_policy(found: Any) -> Policy:

@@ -2,9 +2,9 @@
 
 Installed over moto's own check, which passes "*" as the resource of nearly everything and ignores conditions. An
 operator (an IAM user) may do everything in an account and nothing beyond that the other account doesn't allow;
-unknown credentials nothing. Evaluated: inline and managed policies, the permissions boundary, policies of topics,
-queues, secrets and keys, trust policies, and the KMS permissions that a service uses in the caller's name. Not
-evaluated: signatures, session policies, organization policies.
+unknown credentials nothing. Evaluated: inline and managed policies, the permissions boundary, inline session policies,
+policies of topics, queues, secrets and keys, trust policies, and the KMS permissions that a service uses in the
+caller's name. Not evaluated: signatures, organization policies.
 """
 
 from __future__ import annotations
@@ -204,6 +204,7 @@ class Permissions:
         boundary = identities.boundary(principal)
         if boundary and not evaluate([boundary], request).allowed:
             raise self._denied(principal, need, "no permissions boundary allows")
+        self._check_session(principal, need, request)
         opened = resource.allowed or delegated.allowed or need.action in _SHARED_BY_RDS
         if need.action != "sts:AssumeRole" and _is_foreign(principal, need):
             enough, both = False, opened
@@ -218,6 +219,15 @@ class Permissions:
         label, alone = statement.label if statement else "", identity.alone and not enough
         self.used.add(Decision(principal.role_arn, need.action, need.resource, label, alone))
 
+    def _check_session(self, principal: Principal, need: Need, request: Request) -> None:
+        """Stricter than AWS, where a resource's policy that names the session itself isn't bound by its policy."""
+        policy = identities.session_policy(principal)
+        verdict = evaluate([policy], request) if policy else None
+        if verdict and verdict.explicitly_denied:
+            raise self._denied(principal, need, "an explicit deny in a session policy", verdict)
+        if verdict and not verdict.allowed:
+            raise self._denied(principal, need, "no session policy allows")
+
     def _context(self, principal: Principal, need: Need, region: str) -> dict[str, str | tuple[str, ...]]:
         parts = need.resource.split(":", 6)
         context: dict[str, str | tuple[str, ...]] = {
@@ -230,6 +240,8 @@ class Permissions:
             "aws:viaawsservice": "false",
             "kms:calleraccount": principal.account,
         }
+        if principal.user_id:
+            context["aws:userid"] = principal.user_id
         if identities.role(principal.role_arn):
             context |= {f"aws:principaltag/{k.lower()}": v for k, v in stored.role_tags(principal.role_arn).items()}
         if len(parts) > 5:

@@ -27,11 +27,16 @@ class NotAuthorized(ServiceException):
 
 @dataclass(frozen=True)
 class Principal:
-    """A role in one of its sessions, or an account's operator, whose own ARN stands for both."""
+    """A role in one of its sessions, or an account's operator, whose own ARN stands for both.
+
+    `user_id` is what policies know as aws:userid, `session_policy` the document that bounds this session alone.
+    """
 
     role_arn: str
     session_arn: str
     is_operator: bool = False
+    user_id: str = ""
+    session_policy: str = ""
 
     @property
     def account(self) -> str:

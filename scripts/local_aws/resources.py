@@ -407,9 +407,6 @@ def _rule(deployment: Deployment, logical_id: str, properties: Properties) -> Cr
     "ScheduleExpressionTimezone", "StartDate", "State", "Target",
 )  # fmt: skip
 def _schedule(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    role = text(properties["Target"]["RoleArn"])
-    if not deployment.cloud.permissions.trusts(role, "scheduler.amazonaws.com"):
-        raise TemplateError(f"The execution role must allow AWS EventBridge Scheduler to assume it: {role} doesn't")
     name = properties.get("Name") or deployment.name(logical_id, 64)
     created = deployment.call("scheduler", "create_schedule", properties, Name=name)
     return Created("AWS::Scheduler::Schedule", name, {"Arn": created["ScheduleArn"]})

@@ -1,7 +1,9 @@
 """sts:AssumeRole: what STS asks for besides the caller's own policies.
 
-Sources: STS API reference, "AssumeRole"; IAM user guide, "Troubleshoot access denied error messages" and "Roles terms
-and concepts" (role chaining).
+Sources: STS API reference, "AssumeRole" (2,048 characters of session policy; MalformedPolicyDocument); IAM user guide,
+"Troubleshoot access denied error messages", "Roles terms and concepts" (role chaining) and "IAM JSON policy elements:
+Principal" (none in a policy that isn't a resource's). Not verified: STS's words about a policy that is too long or
+malformed, and how much of its packed limit a policy takes.
 """
 
 from __future__ import annotations
@@ -10,18 +12,20 @@ import re
 
 from scripts.local_aws import identities
 from scripts.local_aws.access import Call, Need
-from scripts.local_aws.policy_language import Context, Request, evaluate
+from scripts.local_aws.policy_language import Context, Policy, PolicyError, Request, evaluate
 from scripts.local_aws.refusals import NotAuthorized, Principal, refusal
 
 _NOT_KNOWN_HERE = "NotImplementedByLocalAws"
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _LONGEST_IN_A_CHAIN = 3600
+_LONGEST_POLICY = 2048
+_POLICY_TEXT = re.compile(r"[\u0009\u000A\u000D\u0020-\u00FF]+")
 
 
 def check_request(principal: Principal, call: Call) -> None:
     """What is wrong with the request, whoever makes it. Raises NotAuthorized with STS's ValidationError."""
     parameters = call.parameters
-    for unknown in ("Policy", "PolicyArns", "Tags", "TransitiveTagKeys", "SerialNumber", "ProvidedContexts"):
+    for unknown in ("PolicyArns", "Tags", "TransitiveTagKeys", "SerialNumber", "ProvidedContexts"):
         if parameters.get(unknown):
             raise NotAuthorized(_NOT_KNOWN_HERE, f"AssumeRole with {unknown} isn't evaluated here", 501)
     if not _SESSION_NAME.fullmatch(str(parameters["RoleSessionName"])):
@@ -33,6 +37,8 @@ def check_request(principal: Principal, call: Call) -> None:
     if not principal.is_operator and seconds > _LONGEST_IN_A_CHAIN:
         message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
         raise _invalid(message)
+    if (policy := parameters.get("Policy")) is not None:
+        _check_session_policy(str(policy))
     role = identities.role(str(parameters["RoleArn"]))
     if role is not None and seconds > int(role.max_session_duration or 3600):
         message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
@@ -64,6 +70,26 @@ def check_trust(principal: Principal, need: Need, context: Context) -> bool:
     if not (named.allowed or delegated.allowed):
         raise refusal(principal, need, "no role trust policy allows")
     return named.allowed and need.resource.split(":")[4] == principal.account
+
+
+def _check_session_policy(text: str) -> None:
+    constraint = ""
+    if len(text) > _LONGEST_POLICY:
+        constraint = f"Member must have length less than or equal to {_LONGEST_POLICY}"
+    elif not _POLICY_TEXT.fullmatch(text):
+        constraint = f"Member must satisfy regular expression pattern: {_POLICY_TEXT.pattern}"
+    if constraint:
+        raise _invalid(
+            f"1 validation error detected: Value '{text}' at 'policy' failed to satisfy constraint: {constraint}"
+        )
+    try:
+        policy = Policy.parse("session", text)
+    except (ValueError, PolicyError, TypeError, AttributeError, KeyError) as error:
+        raise NotAuthorized("MalformedPolicyDocument", f"Syntax errors in policy. ({error})", 400) from None
+    if not policy.statements:
+        raise NotAuthorized("MalformedPolicyDocument", "Syntax errors in policy.", 400)
+    if any("Principal" in statement.body for statement in policy.statements):
+        raise NotAuthorized("MalformedPolicyDocument", "Policy document should not specify a principal.", 400)
 
 
 def _invalid(message: str) -> NotAuthorized:

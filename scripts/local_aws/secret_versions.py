@@ -1,11 +1,16 @@
-"""Secrets Manager: a secret read without naming a version is its AWSCURRENT one, also after that label has moved.
+"""Secrets Manager's labels: a secret read without naming a version is its AWSCURRENT one, also after that has moved.
 
-moto answers with the version that was put last. See the API's GetSecretValue, VersionStage.
+moto answers with the version that was put last. See the API's GetSecretValue, VersionStage. Nor does it refuse a label
+that is attached to another version than RemoveFromVersionId says ("If the label is attached and you either do not
+specify this parameter, or the version ID does not match, then the operation fails": UpdateSecretVersionStage).
 """
 
 from __future__ import annotations
 
+from moto.secretsmanager.exceptions import InvalidParameterException, InvalidRequestException
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
+
+from scripts.local_aws.secret_deletions import IS_GOING
 
 _move_label = SecretsManagerBackend.update_secret_version_stage
 
@@ -22,9 +27,21 @@ def _update_secret_version_stage(
     remove_from_version_id: str,
     move_to_version_id: str,
 ) -> tuple[str, str]:
+    secret = backend.secrets.get(secret_id)
+    if isinstance(secret, FakeSecret):
+        if secret.is_deleted():
+            raise InvalidRequestException(IS_GOING)
+        _check_where_it_is(secret, version_stage, remove_from_version_id, move_to_version_id)
     answer = _move_label(backend, secret_id, version_stage, remove_from_version_id, move_to_version_id)
-    if version_stage == "AWSCURRENT" and move_to_version_id:
-        secret = backend.secrets[secret_id]
-        if isinstance(secret, FakeSecret):
-            secret.set_default_version_id(move_to_version_id)
+    if version_stage == "AWSCURRENT" and move_to_version_id and isinstance(secret, FakeSecret):
+        secret.set_default_version_id(move_to_version_id)
     return answer
+
+
+def _check_where_it_is(secret: FakeSecret, label: str, removed_from: str | None, moved_to: str | None) -> None:
+    attached = next((name for name, each in secret.versions.items() if label in each["version_stages"]), None)
+    if attached is not None and attached not in (removed_from, moved_to):
+        raise InvalidParameterException(
+            f"Staging label {label} is currently attached to version {attached}, so you must explicitly reference "
+            "that version in RemoveFromVersionId."
+        )

@@ -30,7 +30,7 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from scripts.local_aws import bucket_policies, foreign_keys, response_keys, secret_versions
+from scripts.local_aws import bucket_policies, foreign_keys, response_keys, secret_deletions, secret_versions
 from scripts.local_aws.accounts import Account, Accounts
 from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
 from scripts.local_aws.clock import Clock
@@ -44,7 +44,9 @@ from scripts.local_aws.faults import Faults
 from scripts.local_aws.front import ApiCall, Front
 from scripts.local_aws.functions import Functions, Invocation
 from scripts.local_aws.permissions import Permissions
+from scripts.local_aws.schedules import Schedules
 from scripts.local_aws.state_machines import StateMachines
+from scripts.local_aws.trail import Trail
 
 _RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
 
@@ -109,18 +111,23 @@ class LocalAws:
         self.aurora = Aurora(self.clock, self.faults, durations, place, self.account_id, self.permissions)
         self._closing.callback(self.aurora.close)
         secret_versions.install()
+        secret_deletions.install(self.clock)
         foreign_keys.install()
         bucket_policies.install()
         response_keys.install()
-        self.events = Events(self.clock, self.permissions)
+        self.trail = Trail(self.clock)
+        self.trail.install()
+        self.events = Events(self.clock, self.permissions, self.trail)
         self.events.install()
+        self.schedules = Schedules(self.clock, self.faults, self.permissions, self.endpoint_url)
+        self.schedules.install()
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)
         self.functions.endpoint_url = self.endpoint_url
         self.functions.install()
         self.state_machines = StateMachines(self.clock, self.permissions, self.events)
         self.state_machines.endpoint_url = self.endpoint_url
         self.state_machines.install()
-        self._front = Front(self.clock, self.faults, self._control)
+        self._front = Front(self.clock, self.faults, self.trail, self._control)
         self._front.operations["rds"] = frozenset(OPERATIONS)
         self.stacks = Stacks(self, self.clock.now, self.clock.start_thread)
         cloudformation = CloudFormationApi(self.stacks, self)
@@ -130,6 +137,7 @@ class LocalAws:
         # Last in, first out: answers must stop being awaited before those who wait are joined.
         self._closing.callback(_shut_down, server)
         self._closing.callback(self.events.close)
+        self._closing.callback(self.schedules.close)
         self._closing.callback(self.state_machines.close)
         self._closing.callback(self.functions.close)
         self._closing.callback(self.stacks.close)
@@ -193,7 +201,7 @@ class LocalAws:
                 "invocations": [dataclasses.asdict(each) for each in self.functions.invocations],
                 "calls": [dataclasses.asdict(each) for each in self._front.calls],
                 "faults": self.faults.pending(),
-                "undelivered": self.events.undelivered,
+                "undelivered": [*self.events.undelivered, *self.schedules.undelivered],
             }
         if (method, name) == ("GET", "clock"):
             clock = self.clock

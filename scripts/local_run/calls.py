@@ -19,6 +19,7 @@ _NAMED_BY = (
     "ResourceArn",
     "ResourceName",
     "SecretId",
+    "Name",
 )
 
 
@@ -60,8 +61,9 @@ def _same(made: Made, planned: Made) -> bool:
 
 
 def _is_meant(made: str, planned: str) -> bool:
-    """A plan calls the stack's two secrets by what they are for; the stack names them so."""
-    return made == planned or (planned.endswith(" secret") and f"/{planned.removesuffix(' secret')}" in made)
+    """A plan calls the stack's two secrets by what they are for; the stack names them so. A target's own have names."""
+    of_stack = planned.endswith(" secret") and f"/{planned.removesuffix(' secret')}" in made
+    return made == planned or f":secret:{planned}-" in made or of_stack
 
 
 def _name(parameters: Any) -> str:

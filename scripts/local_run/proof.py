@@ -42,15 +42,15 @@ class Proof:
         self.admin = self._master_login()
         users = run.output["users"]
         names = {"app_username": users["application_role"], "readonly_user": users["read_only_role"]}
-        self.app = {**stage.secret("AppSecretArn"), **names}
+        self.app = {**stage.secret(users["application_secret"]), **names}
         self.server = Server(run.output["users"]["endpoint"], run.output["users"]["port"])
         self.rows: dict[str, int] = {}
         self.failures: list[str] = []
 
     def _master_login(self) -> dict[str, Any]:
-        """As the request wanted it kept: by the pipeline in the stack's secret, or by RDS in one of its own."""
+        """As the request wanted it kept: by the pipeline in a secret of the stack's, or by RDS in one of its own."""
         if self.plan["cluster"]["master_login"] == "pipeline":
-            return self.stage.secret("AdminSecretArn")
+            return self.stage.secret(self.run.output["users"]["master_secret"])
         rds, secrets = (self.stage.aws.client(service) for service in ("rds", "secretsmanager"))
         (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=self.plan["cluster"]["identifier"])["DBClusters"]
         kept = secrets.get_secret_value(SecretId=cluster["MasterUserSecret"]["SecretArn"])
@@ -327,7 +327,7 @@ class PlanProof:
 def _events_of(plan: dict[str, Any]) -> set[str]:
     """The audit trail's kinds of events of an operation that carries out its plan without trouble."""
     events = {"snapshot-check", "restore-snapshot", "check-restore-status", "setup-db-users", "archive-snapshot"}
-    events |= {"sns-notification"}
+    events |= {"open-cluster", "door", "sns-notification"}
     if plan["copy"]:
         steps = {step["name"] for step in plan["copy"]["steps"]}
         events |= {"copy-snapshot", "check-copy-status"} | {f"{step}-snapshot" for step in steps & {"share", "unshare"}}

@@ -66,9 +66,9 @@ class Stage:
             for event in page["events"]
         ]
 
-    def secret(self, output: str) -> dict[str, Any]:
-        """The current value of one of the stack's secrets."""
-        answer = self.aws.client("secretsmanager").get_secret_value(SecretId=self.stack.outputs[output])
+    def secret(self, arn: str) -> dict[str, Any]:
+        """The current value of a secret."""
+        answer = self.aws.client("secretsmanager").get_secret_value(SecretId=arn)
         return dict(json.loads(answer["SecretString"]))
 
     def received_messages(self) -> list[dict[str, str]]:

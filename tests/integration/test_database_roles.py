@@ -108,6 +108,8 @@ class Cluster:
         names = ["session_replication_role"] * (self.version >= 15) + ["event_triggers"] * (self.version >= 17)
         for name in names:
             self.superuser("postgres", f"revoke set on parameter {name} from rds_superuser")
+        # A server that has once taken an option of a session isn't believed to refuse it later.
+        self.server = Server(host=self.server.host, port=self.server.port, ca_bundle=self.server.ca_bundle)
 
 
 NO_GRANTS_TODAY = (

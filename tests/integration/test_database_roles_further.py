@@ -137,7 +137,8 @@ def test_an_owner_creates_alters_and_drops_in_its_schema_and_not_beside_it(clust
     migrator = a_role("migrator", "owner", databases=["orders"], schemas=["sales"])
     report = set_up(cluster, migrator)
     assert report.warnings == [
-        "orders: 'migrator' doesn't own sales.invoice_count, which reads beyond its schemas with its owner's rights",
+        "orders: 'migrator' doesn't own sales.invoice_count, which reaches, with its owner's rights, beyond the "
+        "schemas or what is somebody else's",
         "orders: 'migrator' doesn't own sales.secret(), which is SECURITY DEFINER: it would run with other rights",
     ]
     as_role(

@@ -14,10 +14,10 @@ import pytest
 from psycopg2 import sql
 
 from scripts.local_aws.postgres import Servers
-from tests.integration.hostile_support import ATTACKER, ATTACKER_PASSWORD, body, plant, sprung
+from tests.integration.hostile_support import ATTACKER, ATTACKER_PASSWORD, body, one_and_the_rest, plant, sprung
 from tests.integration.test_database_roles import MASTER, Cluster, started
 from tests.integration.test_database_roles_further import PG_CRON, a_role, set_up
-from utils import postgres
+from utils import postgres, postgres_roles
 from utils.postgres_roles import RolesReport
 
 EVERYTHING: dict[str, Any] = {"lock": True, "quarantine": True}
@@ -55,9 +55,10 @@ def as_attacker(cluster: Cluster, *statements: str | sql.Composable) -> Any:
 
 # The search path
 
+PUBLIC_FIRST = "the database's has public first"
 PATHS = {
     "as PostgreSQL has it": (),
-    "the database's has public first": ("alter database orders set search_path = public, pg_catalog",),
+    PUBLIC_FIRST: ("alter database orders set search_path = public, pg_catalog",),
     "the master's has public first": (
         f"alter role {MASTER} in database orders set search_path = public, pg_catalog",
         f"alter role {MASTER} set search_path = public, pg_catalog",
@@ -65,7 +66,7 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", one_and_the_rest(PATHS, PUBLIC_FIRST))
 def test_no_shadow_of_anything_that_our_sql_names_is_ever_used(cluster: Cluster, path: str) -> None:
     planted = plant(cluster)
     assert planted["functions"] > 5000
@@ -78,7 +79,7 @@ def test_no_shadow_of_anything_that_our_sql_names_is_ever_used(cluster: Cluster,
     assert sprung(cluster) == []
 
 
-@pytest.mark.parametrize("path", list(PATHS)[1:])
+@pytest.mark.parametrize("path", one_and_the_rest(list(PATHS)[1:], PUBLIC_FIRST))
 def test_the_shadows_are_used_where_the_path_is_not_pinned(
     cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,10 +117,20 @@ def test_a_login_that_may_create_in_public_gets_no_right_by_it(cluster: Cluster)
         as_attacker(cluster, "select * from finance.salaries")
 
 
+def test_hints_arent_read_from_a_table_of_the_datas(cluster: Cluster) -> None:
+    """Older versions of pg_hint_plan take any relation of that name; without the library the setting is nobody's."""
+    cluster.superuser("orders", "alter database orders set pg_hint_plan.enable_hint_table = on")
+    with postgres.session(cluster.server, "orders", MASTER, cluster.master.password) as opened:
+        setting = opened.rows(sql.SQL("SELECT current_setting('pg_hint_plan.enable_hint_table')"))
+    assert setting == [("off",)]
+
+
 # Event triggers
 
+SAYING = "raise 'the database system is starting up'"
 
-@pytest.mark.parametrize("enabled", ["enable", "enable always"])
+
+@pytest.mark.parametrize("enabled", one_and_the_rest(["enable", "enable always"], "enable"))
 def test_event_triggers_are_silenced_and_reported(cluster: Cluster, enabled: str) -> None:
     """Where the server lets the master user do that, as RDS does; those of replication too, from PostgreSQL 17 on."""
     _plant_event_trigger(cluster, "ddl_command_end", enabled)
@@ -140,6 +151,7 @@ def test_where_event_triggers_cant_be_silenced_somebody_elses_leave_a_database_o
     _left_out(cluster, set_up(cluster, **EVERYTHING))
 
 
+@pytest.mark.full
 def test_an_event_trigger_of_the_masters_own_is_only_reported(cluster: Cluster) -> None:
     cluster.forbid_silence()
     cluster.superuser(
@@ -166,6 +178,54 @@ def test_an_event_trigger_on_login_is_silenced_or_its_database_not_entered(clust
     assert left_out.startswith("orders: left out: it has an event trigger on login")
     assert "orders" not in report.databases
     assert not any(line.endswith(f"by {MASTER}") for line in sprung(cluster))
+
+
+def test_nobody_talks_us_out_of_silencing_event_triggers_on_login(cluster: Cluster) -> None:
+    """The owner of one database chose a library by the name of our option, and the server's refusal has that name."""
+    if cluster.version < 17:
+        pytest.skip("there are none before PostgreSQL 17")
+    cluster.as_master("postgres", "create database archive")
+    cluster.superuser(
+        "postgres",
+        f"alter database archive owner to {ATTACKER}",
+        "alter database archive set local_preload_libraries = 'event_triggers'",
+    )
+    _plant_event_trigger(cluster, "login", "enable always")
+    report = set_up(cluster, **EVERYTHING)
+    assert not any(line.endswith(f"by {MASTER}") for line in sprung(cluster))
+    # The roles can't log in where its owner shut it; the rest is done.
+    assert all("can't log in to 'archive'" in each for each in report.unfinished)
+    assert report.databases == ["archive", "orders", "postgres"]
+
+
+def test_an_option_that_the_server_has_taken_is_never_left_out(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else may come to stand in a refusal."""
+    monkeypatch.delitem(postgres.PINNED, "local_preload_libraries")
+    cluster.superuser("postgres", "alter database orders set local_preload_libraries = 'session_replication_role'")
+    set_up(cluster)
+    assert (postgres.REPLICATION_ROLE in cluster.server.refused_options) == (cluster.version < 15)
+
+
+@pytest.mark.parametrize("how", one_and_the_rest([SAYING, "perform pg_sleep(600)"], SAYING))
+def test_what_a_trigger_on_login_says_costs_its_database(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if cluster.version < 17:
+        pytest.skip("there are none before PostgreSQL 17")
+    monkeypatch.setattr(postgres, "CONNECT_TIMEOUT_SECONDS", 2)
+    monkeypatch.setattr(postgres_roles, "CONNECT_TIMEOUT_SECONDS", 0)
+    cluster.superuser(
+        "orders",
+        "create function public.no() returns event_trigger language plpgsql as $$begin"
+        f" if session_user = 'orders_app' then {how}; end if; end$$",
+        "create event trigger no on login execute function public.no()",
+    )
+    report = set_up(cluster)
+    (shut,) = report.unfinished
+    assert shut.startswith("'orders_app' was set up, but can't log in to 'orders'")
+    assert cluster.as_application("postgres", "select current_user") == [("orders_app",)]
 
 
 def _plant_event_trigger(cluster: Cluster, event: str, enabled: str) -> None:
@@ -202,7 +262,7 @@ FAKE_CRON = (
 NOT_GENUINE = "orders: nobody could look at cron.job: it isn't the extension pg_cron's, or somebody has added to it"
 
 
-@pytest.mark.parametrize("quarantine", [True, False])
+@pytest.mark.parametrize("quarantine", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_a_schema_of_that_name_is_not_pg_cron(cluster: Cluster, quarantine: bool) -> None:
     cluster.superuser("orders", f"grant create on database orders to {ATTACKER}")
     as_attacker(cluster, *FAKE_CRON)
@@ -212,6 +272,7 @@ def test_a_schema_of_that_name_is_not_pg_cron(cluster: Cluster, quarantine: bool
     assert sprung(cluster) == []
 
 
+@pytest.mark.full
 def test_a_relation_of_that_name_with_other_columns_costs_nothing(cluster: Cluster) -> None:
     cluster.as_master("orders", "create schema cron", "create view cron.job as select 1 as number")
     report = set_up(cluster, **EVERYTHING)
@@ -233,7 +294,7 @@ ADDITIONS = {
 }
 
 
-@pytest.mark.parametrize("addition", ADDITIONS)
+@pytest.mark.parametrize("addition", one_and_the_rest(ADDITIONS, "a trigger"))
 def test_what_somebody_added_to_pg_cron_is_not_run(cluster: Cluster, addition: str) -> None:
     cluster.superuser("orders", *PG_CRON)
     permission, *statements = ADDITIONS[addition]
@@ -271,11 +332,7 @@ def test_an_owner_gets_no_relation_that_runs_somebodys_code(cluster: Cluster) ->
     )
     report = set_up(cluster, a_role("migrator", "owner", databases=["orders"], schemas=["sales"]))
     assert report.unfinished == []
-    owners: dict[str, str] = dict(
-        cluster.superuser(
-            "orders", "select relname, relowner::regrole::text from pg_class where relnamespace = 'sales'::regnamespace"
-        )
-    )
+    owners = _owners(cluster)
     assert {name: owners[name] for name in RUNNING_CODE} == dict.fromkeys(RUNNING_CODE, "owner")
     assert owners["honest"] == owners["items"] == "migrator"
     (warning,) = [each for each in report.warnings if "calls somebody's function" in each]
@@ -283,6 +340,64 @@ def test_an_owner_gets_no_relation_that_runs_somebodys_code(cluster: Cluster) ->
 
 
 RUNNING_CODE = ("cast_to_it", "divided", "generated", "indexed", "measured", "partial")
+
+
+def test_a_relation_whose_range_type_or_query_calls_somebodys_function_keeps_its_owner(cluster: Cluster) -> None:
+    """ANALYZE calls a range type's subtype_diff; since 17 who was the owner may REFRESH, by MAINTAIN (GRANT ALL)."""
+    cluster.superuser("orders", f"grant usage, create on schema sales to {ATTACKER}")
+    as_attacker(
+        cluster,
+        f"create function sales.difference(int, int) returns float8 language plpgsql as {body('a range', '1.0')}",
+        "alter function sales.difference(int, int) immutable",
+        "create type sales.span as range (subtype = int, subtype_diff = sales.difference)",
+        "create domain sales.narrow as sales.span",
+        "create table sales.spans (during sales.narrow)",
+        "insert into sales.spans select sales.span(n, n + 1) from generate_series(1, 50) n",
+        f"create function sales.called() returns int language plpgsql as {body('a query', '1')}",
+        "create view sales.calling as select sales.called() as number",
+        "create materialized view sales.kept as select number from sales.calling",
+        "create materialized view sales.honest as select 1 as number",
+    )
+    report = set_up(cluster, a_role("migrator", "owner", databases=["orders"], schemas=["sales"]))
+    owners = _owners(cluster)
+    assert (owners["spans"], owners["kept"], owners["honest"]) == (ATTACKER, ATTACKER, "migrator")
+    assert any("sales.kept, sales.spans, whose index, statistics" in each for each in report.warnings)
+    cluster.superuser("orders", "analyze sales.spans")
+    as_attacker(cluster, "refresh materialized view sales.kept")
+    assert sprung(cluster) == []
+
+
+def test_a_view_or_rule_gives_nobody_what_its_new_owner_may_read(cluster: Cluster) -> None:
+    cluster.superuser(
+        "orders",
+        f"grant usage, create on schema sales to {ATTACKER}",
+        "create table sales.salaries (amount int)",
+        "alter table sales.salaries owner to owner",
+    )
+    as_attacker(
+        cluster,
+        "create view sales.peek as select * from sales.salaries",
+        "create table sales.stolen (amount int)",
+        "create table sales.lever (id int)",
+        "create rule pull as on insert to sales.lever do also insert into sales.stolen select * from sales.salaries",
+    )
+    report = set_up(cluster, a_role("migrator", "owner", databases=["orders"], schemas=["sales"]))
+    owners = _owners(cluster)
+    assert {name: owners[name] for name in ("peek", "lever", "stolen", "notes")} == {
+        "peek": ATTACKER,
+        "lever": ATTACKER,
+        "stolen": "migrator",
+        "notes": "migrator",
+    }
+    for statement in ("select * from sales.peek", "insert into sales.lever values (1)"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            as_attacker(cluster, statement)
+    assert any("'migrator' doesn't own sales.lever, sales.peek, which reaches" in each for each in report.warnings)
+
+
+def _owners(cluster: Cluster) -> dict[str, str]:
+    question = "select relname, relowner::regrole::text from pg_class where relnamespace = 'sales'::regnamespace"
+    return dict(cluster.superuser("orders", question))
 
 
 # Foreign servers

@@ -14,6 +14,7 @@ import pytest
 
 from scripts.local_aws import postgres as local_postgres
 from scripts.local_aws.postgres import Servers
+from tests.integration.hostile_support import one_and_the_rest
 from tests.integration.test_database_roles import MASTER, Cluster, started
 from tests.integration.test_database_roles_further import a_role, set_up
 from utils import postgres, postgres_cluster
@@ -122,6 +123,25 @@ def test_replication_ends_with_its_login(servers: Servers, monkeypatch: pytest.M
         cluster.postgres.destroy()
 
 
+def test_a_session_whose_role_was_dropped_ends(cluster: Cluster) -> None:
+    cluster.as_master("postgres", "create role gone login password 'Gone-1'")
+    with closing(connected(cluster, "gone", "Gone-1")) as inside, inside.cursor() as cursor:
+        cluster.as_master("postgres", "drop role gone")
+        cursor.execute("select 1")  # it goes on
+        assert set_up(cluster, lock=True).inherited_logins == []
+        with pytest.raises(psycopg2.OperationalError):
+            cursor.execute("select 1")
+
+
+def test_a_login_that_is_being_changed_is_locked_when_its_session_has_ended(cluster: Cluster) -> None:
+    cluster.as_master("postgres", "create role shop_app login password 'Prod-1'")
+    with closing(connected(cluster, "shop_app", "Prod-1")) as inside, inside.cursor() as cursor:
+        cursor.execute("alter role shop_app password 'Prod-2'")
+        report = set_up(cluster, lock=True)
+    assert report.locked_logins == ["shop_app"]
+    assert report.warnings == []
+
+
 def test_a_session_of_the_applications_role_that_productions_password_opened_ends(cluster: Cluster) -> None:
     cluster.as_master("postgres", "create role orders_app login password 'Productions-1'")
     with closing(connected(cluster, "orders_app", "Productions-1")) as inside, inside.cursor() as cursor:
@@ -166,6 +186,36 @@ def test_an_application_role_loses_what_would_make_its_profile_untrue(cluster: C
     assert cluster.as_application("orders", "select current_user") == [("orders_app",)]
 
 
+def test_an_application_role_loses_the_group_through_which_it_is_the_systems(cluster: Cluster) -> None:
+    cluster.as_master(
+        "postgres",
+        "create role dba",
+        "create role shop_owner",
+        "create role orders_app login password 'Prod-1'",
+        "grant rds_superuser to dba",
+        "grant dba, shop_owner to orders_app",
+    )
+    report = set_up(cluster)
+    (warning,) = [each for each in report.warnings if "'dba'" in each]
+    assert warning.startswith("'orders_app' came as a member of 'dba' and through it '")
+    may = "select pg_has_role('rds_superuser', 'member'), pg_has_role('shop_owner', 'member')"
+    assert cluster.as_application("orders", may) == [(False, True)]
+
+
+def test_a_reader_that_may_create_or_will_write_is_told(cluster: Cluster) -> None:
+    cluster.as_master("orders", "create role shop_owner", cluster.joining("shop_owner"))
+    cluster.as_master(
+        "orders",
+        "grant create on database orders to public",
+        "alter default privileges for role shop_owner grant insert on tables to public",
+    )
+    assert set_up(cluster).warnings == [
+        "orders: 'orders_report' can create schemas in the database, through PUBLIC or a role it belongs to",
+        "orders: 'orders_report' will be able to write to tables that shop_owner makes later, by default privileges",
+    ]
+
+
+@pytest.mark.full
 def test_an_application_role_with_a_superusers_attributes_is_named(cluster: Cluster) -> None:
     cluster.superuser("postgres", "create role orders_report login bypassrls replication")
     cluster.superuser("postgres", "grant orders_report to boss with admin option")
@@ -219,6 +269,8 @@ WAYS_TO_DECIDE = {
         "alter role boss in database orders set lock_timeout = 1",
         "alter role boss set client_encoding = latin1",
         "alter role boss set datestyle = 'German, DMY'",
+        "alter role boss set exit_on_error = on",
+        "alter role boss set local_preload_libraries = 'missing'",
     ),
     "the database's": (
         "alter database orders set default_transaction_read_only = on",
@@ -231,7 +283,7 @@ WAYS_TO_DECIDE = {
 }
 
 
-@pytest.mark.parametrize("whose", WAYS_TO_DECIDE)
+@pytest.mark.parametrize("whose", one_and_the_rest(WAYS_TO_DECIDE, "the master's"))
 def test_settings_of_the_data_decide_nothing(cluster: Cluster, whose: str) -> None:
     cluster.as_master("orders", "create role nobody", "create table items (id int)")
     cluster.superuser("orders", *WAYS_TO_DECIDE[whose])
@@ -239,7 +291,7 @@ def test_settings_of_the_data_decide_nothing(cluster: Cluster, whose: str) -> No
     assert cluster.as_reader("orders", "select count(*) from items") == [(0,)]
 
 
-@pytest.mark.parametrize("whose", WAYS_TO_DECIDE)
+@pytest.mark.parametrize("whose", one_and_the_rest(WAYS_TO_DECIDE, "the master's"))
 def test_they_decide_where_nothing_is_pinned(cluster: Cluster, whose: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the test above could never fail."""
     monkeypatch.setattr(postgres, "PINNED", {"client_min_messages": "error"})
@@ -263,6 +315,13 @@ def test_settings_that_only_newer_servers_know_decide_nothing_either(cluster: Cl
     assert cluster.memberships() == before
 
 
+def test_an_error_doesnt_end_the_session_whoever_wishes_it(cluster: Cluster) -> None:
+    """exit_on_error is anybody's to set, and a refusal of one role would be the end of all work."""
+    cluster.superuser("postgres", "create role reporting superuser", "alter role boss set exit_on_error = on")
+    (unfinished,) = set_up(cluster, a_role("reporting", "read_only")).unfinished
+    assert unfinished.startswith("'reporting' was not set up: the master user may not alter it (")
+
+
 def test_a_master_user_in_rds_iam_is_told_what_to_do(cluster: Cluster) -> None:
     if cluster.version >= 16:
         pytest.skip("the embedded server takes a member's password there")
@@ -272,6 +331,8 @@ def test_a_master_user_in_rds_iam_is_told_what_to_do(cluster: Cluster) -> None:
 
 
 # Databases
+
+DROPPED = "drop database postgres"
 
 
 def test_databases_that_let_nobody_in_are_reported_and_the_rest_is_done(cluster: Cluster) -> None:
@@ -296,7 +357,7 @@ def test_databases_that_let_nobody_in_are_reported_and_the_rest_is_done(cluster:
     assert report.warnings[0] == crowded
 
 
-@pytest.mark.parametrize("change", ["drop database postgres", "alter database postgres rename to main"])
+@pytest.mark.parametrize("change", one_and_the_rest([DROPPED, "alter database postgres rename to main"], DROPPED))
 def test_without_the_database_postgres_another_serves(cluster: Cluster, change: str) -> None:
     cluster.superuser("orders", change)
     prove_login(cluster.server, cluster.master)
@@ -305,7 +366,12 @@ def test_without_the_database_postgres_another_serves(cluster: Cluster, change: 
     assert "orders" in report.databases
 
 
-@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_was_declared_a_template_is_set_up_all_the_same(cluster: Cluster) -> None:
+    cluster.superuser("postgres", "alter database orders is_template true")
+    assert set_up(cluster).databases == ["orders", "postgres"]
+
+
+@pytest.mark.parametrize("encoding", one_and_the_rest(["SQL_ASCII", "LATIN1"], "LATIN1"))
 def test_a_database_of_another_encoding_is_set_up(cluster: Cluster, encoding: str) -> None:
     cluster.as_master("postgres", f"create database old encoding '{encoding}' template template0")
     with closing(connected(cluster, MASTER, cluster.master.password, dbname="old", client_encoding="UTF8")) as inside:
@@ -341,6 +407,7 @@ def test_names_that_are_no_utf8_text_cost_only_what_they_name(cluster: Cluster) 
     assert cluster.superuser("old", can) == [(0,)]
 
 
+@pytest.mark.full
 def test_a_database_that_cant_be_read_is_left_out(cluster: Cluster) -> None:
     """One with an encoding, in which a role owns something whose name was written in another."""
     cluster.as_master("postgres", "create database old encoding 'SQL_ASCII' template template0")
@@ -384,6 +451,7 @@ def test_a_lock_that_nobody_gives_back_costs_one_database(cluster: Cluster, monk
     assert "orders" in report.databases
 
 
+@pytest.mark.full
 def test_what_a_prepared_transaction_holds_costs_one_database(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,6 +472,43 @@ def test_what_a_prepared_transaction_holds_costs_one_database(
         (archive,) = report.unfinished
         assert archive.startswith("archive: PostgreSQL refused work in database 'archive'")
         assert any(each.startswith("archive: 1 prepared transactions came with the data") for each in report.warnings)
+    finally:
+        cluster.postgres.destroy()
+
+
+def test_what_a_prepared_transaction_holds_of_roles_and_databases_costs_these(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are the whole cluster's: a login that changed its password, a database that somebody was let into."""
+    monkeypatch.setitem(local_postgres._SETTINGS, "max_prepared_transactions", "4")
+    monkeypatch.setitem(postgres.PINNED, "lock_timeout", "200")
+    monkeypatch.setattr(postgres_cluster, "PAUSE_SECONDS", 0)
+    cluster = started(servers)
+    try:
+        cluster.as_master(
+            "postgres",
+            "create database archive",
+            "create role shop_app login password 'Prod-1'",
+            "create role reporting login password 'Prod-1'",
+        )
+        for database, user, password, statement in (
+            ("orders", MASTER, cluster.master.password, "grant connect on database archive to shop_app"),
+            ("orders", "shop_app", "Prod-1", "alter role shop_app password 'Prod-2'"),
+            ("orders", "reporting", "Prod-1", "alter role reporting password 'Prod-2'"),
+        ):
+            with closing(connected(cluster, user, password, dbname=database)) as inside:
+                inside.tpc_begin(f"{user} left behind")
+                inside.cursor().execute(statement)
+                inside.tpc_prepare()
+        report = set_up(cluster, a_role("reporting", "read_only"), lock=True)
+        reporting, archive = report.unfinished
+        assert reporting.startswith("'reporting' was not set up: PostgreSQL refused work in database 'postgres'")
+        assert archive.startswith("archive: PostgreSQL refused work in database 'postgres'")
+        assert report.databases == ["orders", "postgres"]
+        assert report.inherited_logins == ["reporting", "shop_app"]
+        assert any(
+            "'shop_app' can still log in, it couldn't be locked: another tran" in each for each in report.warnings
+        )
     finally:
         cluster.postgres.destroy()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import logging
 import os
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -17,13 +18,12 @@ from tests.unit.fake_machine import FakeMachine
 from tests.unit.fake_rds import Clock, FakeRds
 from tests.unit.fake_service import FakeService
 from tests.unit.fake_sts import FakeSts
+from tests.unit.fake_trail import FakeTrail
 from tests.unit.support import (
     ADMIN_SECRET,
     APP_SECRET,
     AUDIT_TABLE,
     EXTERNAL_ID,
-    NOW,
-    OPERATION,
     OWNER,
     REGION,
     SOURCE_REGION,
@@ -31,8 +31,10 @@ from tests.unit.support import (
     STACK,
     STATE_TABLE,
 )
-from utils.aws import client
+from utils.aws import AssumedRole, client
 from utils.source_account import _role
+
+Answering = dict[tuple[str, str], FakeService]
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +48,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def account() -> Iterator[None]:
+def account(trail: FakeTrail) -> Iterator[None]:
     """The stack's tables, secrets and topic."""
     with mock_aws():
         tables = client("dynamodb")
@@ -73,6 +75,12 @@ def account() -> Iterator[None]:
             ),
         )
         yield
+
+
+@pytest.fixture
+def trail(stack: None) -> Iterator[FakeTrail]:
+    """CloudTrail's event history, in which there is nothing yet."""
+    yield from _connected(FakeTrail(REGION), client("cloudtrail"))
 
 
 @pytest.fixture
@@ -115,30 +123,41 @@ def sts(stack: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSts]:
     _role.cache_clear()
 
 
-def _as_owner(service: Literal["rds", "kms"], region: str) -> Any:
-    """The very client that the pipeline will use."""
-    role = _role(f"arn:aws:iam::{OWNER}:role/{SOURCE_ROLE}", EXTERNAL_ID, f"aurora-restore-{OPERATION}")
-    return role.client_of(service, region, NOW)
+@pytest.fixture
+def answering(sts: FakeSts, monkeypatch: pytest.MonkeyPatch) -> Answering:
+    """Who answers in the source's account, by service and region, whichever session asks."""
+    fakes: Answering = {}
+    made_by_session = AssumedRole.client_of
+
+    def client_of(session: AssumedRole, service: Any, region: str, now: dt.datetime) -> Any:
+        made = made_by_session(session, service, region, now)
+        if (service, region) in fakes:
+            fakes[service, region].connect(made)
+        return made
+
+    monkeypatch.setattr(AssumedRole, "client_of", client_of)
+    return fakes
 
 
 @pytest.fixture
-def their_rds(clock: Clock, sts: FakeSts, world: dict[tuple[str, str], FakeRds]) -> Iterator[FakeRds]:
+def their_rds(clock: Clock, answering: Answering, world: dict[tuple[str, str], FakeRds]) -> FakeRds:
     """Aurora in the target region of the source's account."""
-    yield from _connected(FakeRds(REGION, clock, OWNER, world), _as_owner("rds", REGION))
+    answering["rds", REGION] = fake = FakeRds(REGION, clock, OWNER, world)
+    return fake
 
 
 @pytest.fixture
-def their_distant_rds(clock: Clock, sts: FakeSts, world: dict[tuple[str, str], FakeRds]) -> Iterator[FakeRds]:
+def their_distant_rds(clock: Clock, answering: Answering, world: dict[tuple[str, str], FakeRds]) -> FakeRds:
     """Aurora in another region of the source's account."""
-    yield from _connected(FakeRds(SOURCE_REGION, clock, OWNER, world), _as_owner("rds", SOURCE_REGION))
+    answering["rds", SOURCE_REGION] = fake = FakeRds(SOURCE_REGION, clock, OWNER, world)
+    return fake
 
 
 @pytest.fixture
-def their_keys(sts: FakeSts, keys: FakeKeys) -> Iterator[FakeKeys]:
+def their_keys(answering: Answering, keys: FakeKeys) -> FakeKeys:
     """The keys of the target region of the source's account. Ours sees those that admit us."""
-    fake = FakeKeys(REGION, OWNER)
-    keys.foreign = fake
-    yield from _connected(fake, _as_owner("kms", REGION))
+    answering["kms", REGION] = keys.foreign = fake = FakeKeys(REGION, OWNER)
+    return fake
 
 
 @pytest.fixture

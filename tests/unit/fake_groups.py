@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any, ClassVar
 
 from tests.unit.fake_service import FakeService, Refusal, Thing
-from tests.unit.support import ACCOUNT, KEY_ID, SECURITY_GROUP
+from tests.unit.support import ACCOUNT, DOOR, KEY_ID, SECURITY_GROUP
 
 VPC = "vpc-0aaaaaaaaaaaaaaa1"
 VERSIONS = ("11.9", "15.7", "16.4", "16.6", "17.5")
@@ -119,13 +119,20 @@ class FakeNetwork(FakeService):
 
     def __init__(self, region: str) -> None:
         super().__init__(region)
-        self.groups = {SECURITY_GROUP: VPC}
+        self.groups = {SECURITY_GROUP: VPC, DOOR: VPC}
+        # What they let out, by the group's id.
+        self.egress: dict[str, list[Thing]] = {}
 
     def _describe_security_groups(self, given: Thing) -> Thing:
         (wanted,) = given["Filters"]
         assert wanted["Name"] == "group-id"
         found = [each for each in self.groups if each in wanted["Values"]]
-        return {"SecurityGroups": [{"GroupId": each, "VpcId": self.groups[each]} for each in found]}
+        return {
+            "SecurityGroups": [
+                {"GroupId": each, "VpcId": self.groups[each], "IpPermissionsEgress": self.egress.get(each, [])}
+                for each in found
+            ]
+        }
 
 
 class FakeKeys(FakeService):

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.unit.fake_groups import FakeGroups
 from tests.unit.fake_service import Refusal, Thing
-from tests.unit.support import ACCOUNT, NOW
+from tests.unit.support import ACCOUNT, DOOR, NOW
 
 # What RDS is given, and what it calls that in its descriptions.
 CLUSTER_SETTINGS = {
@@ -63,6 +63,11 @@ KEPT_BY_COPIES = ("DBClusterIdentifier", "SnapshotCreateTime", "ClusterCreateTim
 
 def reported(given: Thing, settings: dict[str, str]) -> Thing:
     return {called: given[name] for name, called in settings.items() if name in given}
+
+
+def in_groups(groups: list[str], status: str = "active") -> list[Thing]:
+    """As RDS says in which security groups a cluster or an instance is."""
+    return [{"VpcSecurityGroupId": each, "Status": status} for each in groups]
 
 
 class Clock:
@@ -152,6 +157,7 @@ class FakeRds(FakeGroups):
             "EarliestRestorableTime": self.clock.now - dt.timedelta(days=1),
             "LatestRestorableTime": self.clock.now,
             "DBClusterMembers": [],
+            "VpcSecurityGroups": in_groups([DOOR]),
             "TagList": [],
             **changes,
         }
@@ -163,6 +169,7 @@ class FakeRds(FakeGroups):
             "DBInstanceStatus": "available",
             "DBClusterIdentifier": cluster,
             "Engine": "aurora-postgresql",
+            "VpcSecurityGroups": self.clusters.get(cluster, {}).get("VpcSecurityGroups", in_groups([DOOR])),
             "TagList": [],
             **changes,
         }
@@ -252,6 +259,8 @@ class FakeRds(FakeGroups):
     def _describe_db_clusters(self, given: Thing) -> Thing:
         if "DBClusterIdentifier" in given:
             found = [self._existing_cluster(given["DBClusterIdentifier"])]
+        elif "Filters" not in given:
+            found = list(self.clusters.values())
         else:
             (by_id,) = given["Filters"]
             assert by_id["Name"] == "db-cluster-resource-id"
@@ -329,7 +338,7 @@ class FakeRds(FakeGroups):
             PreferredMaintenanceWindow="wed:06:00-wed:06:30",
             BackupRetentionPeriod=1,
             **(reported(given, CLUSTER_SETTINGS) | {"DBClusterParameterGroup": group}),
-            VpcSecurityGroups=[{"VpcSecurityGroupId": each} for each in given["VpcSecurityGroupIds"]],
+            VpcSecurityGroups=in_groups(given["VpcSecurityGroupIds"]),
         )
         self._after("RestoreDBClusterFromSnapshot", lambda: cluster.update(Status="available"))
         return {"DBCluster": dict(cluster)}
@@ -362,6 +371,8 @@ class FakeRds(FakeGroups):
             raise Refusal("InvalidParameterCombination", "An Aurora cluster's instances have it")
         if cluster["Status"] != "available":
             raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
+        if "VpcSecurityGroupIds" in given:
+            self._change_groups(cluster, given["VpcSecurityGroupIds"])
         change = reported(given, CLUSTER_SETTINGS)
         if "MasterUserPassword" in given:
             self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
@@ -372,6 +383,16 @@ class FakeRds(FakeGroups):
             self._activate_secret(cluster)
         self._after("ModifyDBCluster", lambda: cluster.update(change))
         return {"DBCluster": dict(cluster)}
+
+    def _change_groups(self, cluster: Thing, groups: list[str]) -> None:
+        """The members follow."""
+        cluster["VpcSecurityGroups"] = in_groups(groups, "adding")
+
+        def settle() -> None:
+            for each in [cluster, *(self.instances[name] for name in self._members(cluster))]:
+                each["VpcSecurityGroups"] = in_groups(groups)
+
+        self._after("ModifyDBCluster", settle)
 
     def _activate_secret(self, cluster: Thing) -> None:
         """The secret that RDS keeps stays `creating` until the cluster has an instance."""

@@ -39,6 +39,8 @@ OWN_TAGS = [{"Key": OPERATION_TAG, "Value": OPERATION}]
 
 KEY_ID = "0d1f3c5e-0000-4000-8000-000000000000"
 SECURITY_GROUP = "sg-0123456789abcdef0"
+# The stack's door.
+DOOR = "sg-0d00d00d00d00d000"
 
 STATE_TABLE, AUDIT_TABLE = "AuroraRestoreState", "AuroraRestoreAudit"
 ADMIN_SECRET, APP_SECRET = "aurora-restore/admin", "aurora-restore/application"
@@ -56,6 +58,7 @@ STACK = {
     "RESTORE_DEADLINE_HOURS": "12",
     "DELETE_DEADLINE_HOURS": "12",
     "EXPORT_DEADLINE_HOURS": "12",
+    "NAME_PREFIX": "aurora-restore",
     "ADMIN_SECRET_ARN": ADMIN_SECRET,
     "MASTER_SECRET_KEY": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}",
     "APP_SECRET_ARN": APP_SECRET,
@@ -65,6 +68,7 @@ STACK = {
     "DEFAULT_SOURCE_REGION": REGION,
     "DEFAULT_DB_SUBNET_GROUP_NAME": "databases",
     "DEFAULT_VPC_SECURITY_GROUP_IDS": SECURITY_GROUP,
+    "DOOR_SECURITY_GROUP_ID": DOOR,
     "DEFAULT_DB_INSTANCE_CLASS": "db.r6g.large",
 }
 
@@ -193,6 +197,7 @@ def a_cluster_plan(**changes: Any) -> ClusterPlan:
             port=5432,
             db_subnet_group_name="databases",
             vpc_security_group_ids=[SECURITY_GROUP],
+            door_security_group_id=DOOR,
             db_cluster_parameter_group_name="default.aurora-postgresql16",
             db_parameter_group_name="default.aurora-postgresql16",
             kms_key_id=None,

@@ -15,6 +15,7 @@ from moto.sns.models import sns_backends
 from msgspec.structs import replace
 
 from tests.unit.fake_rds import FakeRds
+from tests.unit.fake_trail import ALICE, FakeTrail, a_start
 from tests.unit.support import (
     ACCOUNT,
     AUDIT_TABLE,
@@ -41,6 +42,7 @@ from utils.closing import read_task
 from utils.errors import StepFailed, TemporaryFailure
 from utils.failure_text import START_ANEW
 from utils.lock import TargetLock
+from utils.notifications import MAX_MESSAGE_BYTES, Message, with_lines
 from utils.payloads import ExecutionError, NotificationTask
 from utils.plans import Plan, SourceInstance
 from utils.state import OperationRecord, OperationState
@@ -83,17 +85,21 @@ def record(operation_id: str = OPERATION) -> OperationRecord:
     return found
 
 
+def redriven() -> OperationState:
+    return OperationState(OPERATION, EXECUTION, NOW, redrive_count=1)
+
+
 def started(plan: Plan | None = None, operation_id: str = OPERATION) -> OperationState:
     """An operation that holds its lock and restores."""
     opened = state(operation_id)
     opened.open("snapshot-check", {}, plan or a_plan(), "running")
     opened.enter("restore-snapshot")
-    assert TargetLock(TARGET, operation_id, EXECUTION).hold(NOW) is None
+    assert TargetLock(TARGET, operation_id, EXECUTION).take(NOW) is None
     return opened
 
 
 def lock_is_free() -> bool:
-    return TargetLock(TARGET, "the-next", OTHER_EXECUTION).hold(END) is None
+    return TargetLock(TARGET, "the-next", OTHER_EXECUTION).take(END) is None
 
 
 def a_task(outcome: Any, **known: Any) -> NotificationTask:
@@ -279,12 +285,116 @@ def test_a_failure_told_by_the_machine_is_not_told_again_by_eventbridge(inbox: I
 def test_a_run_that_was_redriven_after_a_failure_is_told_and_closed_again(inbox: Inbox) -> None:
     started()
     notify(an_event("TIMED_OUT"))
-    state().enter("restore-snapshot")
-    assert TargetLock(TARGET, OPERATION, EXECUTION).hold(NOW) is None
-    notify(a_success())
+    redriven().enter("restore-snapshot")
+    assert TargetLock(TARGET, OPERATION, EXECUTION, redrive_count=1).hold(NOW) is None
+    notify(replace(a_success(), run=an_execution(now=END, redrive_count=1)))
     assert [subject.split()[1] for subject in inbox.subjects()] == ["FAILED:", "SUCCEEDED:"]
     assert record().status == "succeeded"
     assert lock_is_free()
+
+
+def test_a_late_word_on_the_end_before_the_redrive_closes_nothing(inbox: Inbox) -> None:
+    """EventBridge delivers at least once."""
+    started()
+    notify(an_event("ABORTED"))
+    redriven().enter("restore-snapshot")
+    lock = TargetLock(TARGET, OPERATION, EXECUTION, redrive_count=1)
+    assert lock.hold(NOW) is None
+    notify(an_event("ABORTED"))
+    assert len(inbox.messages()) == 1
+    assert record().status == "running"
+    assert lock.hold(END) is None
+    with pytest.raises(StepFailed, match="was closed while this step was at work"):
+        state().close("failed")
+
+
+def test_a_redriven_run_that_is_stopped_again_is_told_and_closed_again(inbox: Inbox) -> None:
+    started()
+    notify(an_event("ABORTED"))
+    redriven().enter("restore-snapshot")
+    notify(an_event("ABORTED", redriveCount=1))
+    assert len(inbox.messages()) == 2
+    assert record().status == "failed"
+    assert lock_is_free()
+
+
+# The step that was at work when the execution was stopped
+
+
+def test_a_step_that_outlives_its_execution_writes_nothing() -> None:
+    started()
+    notify(an_event("ABORTED"))
+    for write in (
+        lambda: state().enter("restore-snapshot"),
+        lambda: state().remember(cluster_arn="arn"),
+        lambda: state().open("snapshot-check", {}, a_plan(), "running"),
+    ):
+        with pytest.raises(StepFailed, match=f"{EXECUTION} was stopped"):
+            write()
+    assert (record().status, record().cluster_arn) == ("failed", None)
+    assert lock_is_free()
+
+
+def test_a_step_that_was_stopped_before_its_operation_was_known_begins_none() -> None:
+    notify(an_event("ABORTED"))
+    with pytest.raises(StepFailed, match=f"{EXECUTION} was stopped"):
+        state().open("snapshot-check", {}, a_plan(), "running")
+    assert (record().status, record().plan) == ("failed", {})
+
+
+def test_a_run_that_was_stopped_doesnt_resume_an_operation_any_more(inbox: Inbox) -> None:
+    other = OperationState("nightly-7", OTHER_EXECUTION, NOW)
+    other.open("snapshot-check", {}, a_plan(), "running")
+    other.close("failed")
+    known = record("nightly-7")
+    notify(an_event("ABORTED", input='{"operation_id": "nightly-7"}'))
+    with pytest.raises(StepFailed):
+        state("nightly-7").hand_over(known, a_plan(), {})
+    assert (record("nightly-7").execution_id, record("nightly-7").status) == (OTHER_EXECUTION, "failed")
+    OperationState("nightly-7", EXECUTION, NOW, redrive_count=1).hand_over(known, a_plan(), {})
+    assert record("nightly-7").status == "running"
+
+
+# Who started it
+
+
+@pytest.mark.parametrize("ended", [a_success(), an_event("ABORTED"), a_task("failed", error=FAILURE, request={})])
+def test_who_started_it_is_told_recorded_and_audited(inbox: Inbox, trail: FakeTrail, ended: Any) -> None:
+    started()
+    trail.events = [a_start()]
+    notify(ended)
+    ((_, body),) = inbox.messages()
+    assert body.splitlines()[-1] == f"Started by {ALICE['arn']} (IAMUser), from 203.0.113.7"
+    assert record().started_by["arn"] == ALICE["arn"]
+    (event,) = client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]
+    assert event["event_details"]["M"]["started_by"]["M"]["arn"] == {"S": ALICE["arn"]}
+
+
+def test_that_it_is_unknown_is_told_and_recorded_too(inbox: Inbox, trail: FakeTrail) -> None:
+    started()
+    trail.refuse("LookupEvents", "ThrottlingException", times=9)
+    notify(a_success())
+    ((_, body),) = inbox.messages()
+    said = "CloudTrail could not be asked (LookupEvents: ThrottlingException)"
+    told, command = body.splitlines()[-2:]
+    assert told == f"Started by unknown: {said}. Look it up later:"
+    assert command.startswith("  aws cloudtrail lookup-events ")
+    assert record().started_by["unknown"] == said
+
+
+def test_a_long_message_keeps_who_started_it() -> None:
+    long = Message(subject="s", body="x" * MAX_MESSAGE_BYTES)
+    body = with_lines(long, "Started by alice").body
+    assert len(body.encode()) == MAX_MESSAGE_BYTES
+    assert body.endswith("\nStarted by alice")
+
+
+def test_who_resumes_an_operation_is_its_starter_from_then_on(trail: FakeTrail) -> None:
+    started()
+    trail.events = [a_start()]
+    notify(an_event("ABORTED"))
+    OperationState(OPERATION, OTHER_EXECUTION, END).hand_over(record(), a_plan(), {})
+    assert record().started_by == {}
 
 
 # What no Catch could see
@@ -338,12 +448,12 @@ def test_an_operation_with_an_id_of_its_own_is_found(inbox: Inbox) -> None:
 def test_rule_6_a_refused_run_closes_nothing_of_the_operation_whose_id_it_tried_to_use(inbox: Inbox) -> None:
     other = OperationState("drill-7", OTHER_EXECUTION, NOW)
     other.open("snapshot-check", {}, a_plan(), "running")
-    assert TargetLock(TARGET, "drill-7", OTHER_EXECUTION).hold(NOW) is None
+    assert TargetLock(TARGET, "drill-7", OTHER_EXECUTION).take(NOW) is None
     notify(a_task("failed", error=FAILURE, request={"operation_id": "drill-7"}))
     found = other.recall()
     assert found is not None
     assert (found.status, found.notified_at) == ("running", None)
-    assert TargetLock(TARGET, "mine", EXECUTION).hold(NOW) is not None
+    assert TargetLock(TARGET, "mine", EXECUTION).take(NOW) is not None
     assert record().status == "failed"
     assert len(inbox.messages()) == 1
 

@@ -194,14 +194,14 @@ def test_an_input_that_doesnt_fit_says_what_is_wrong_and_is_counted(
 
 def test_rule_6_a_run_that_lost_its_lock_stops_before_it_touches_anything(operation: OperationState) -> None:
     later = NOW + dt.timedelta(hours=3)
-    assert TargetLock(TARGET, "another", OTHER_EXECUTION).hold(later) is None
+    assert TargetLock(TARGET, "another", OTHER_EXECUTION).take(later) is None
     touched = []
 
     def touch(task: Task, work: Work) -> Result:
         touched.append(task)
         return Result(ready=True)
 
-    with pytest.raises(StepFailed, match=f"no longer holds the lock on {TARGET}: {OTHER_EXECUTION} has it"):
+    with pytest.raises(StepFailed, match=f"no longer holds the lock on {TARGET}: {OTHER_EXECUTION} has taken it"):
         run(touch, event(now=later))
     assert touched == []
     found = operation.recall()
@@ -211,7 +211,7 @@ def test_rule_6_a_run_that_lost_its_lock_stops_before_it_touches_anything(operat
 
 def test_each_step_renews_the_lock() -> None:
     run(waiting, event(now=NOW + dt.timedelta(hours=1)))
-    assert TargetLock(TARGET, "another", OTHER_EXECUTION).hold(NOW + dt.timedelta(hours=2)) is not None
+    assert TargetLock(TARGET, "another", OTHER_EXECUTION).take(NOW + dt.timedelta(hours=2)) is not None
 
 
 def test_a_step_without_a_record_of_its_operation_touches_nothing() -> None:

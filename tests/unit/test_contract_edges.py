@@ -80,10 +80,16 @@ EDGES: dict[str, list[Edge]] = {
         otherwise("Wait for Restore"),
     ],
     "Setup DB Users": [
-        goes("Delete Source RDS?"),
+        goes("Open Cluster"),
         catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
         fails_into("Clean Up?"),
     ],
+    "Open Cluster": [goes("Cluster Open?"), fails_into("Send Failure Notification")],
+    "Cluster Open?": [
+        when("$.opening.ready", "BooleanEquals", True, "Delete Source RDS?"),
+        otherwise("Wait for Opening"),
+    ],
+    "Wait for Opening": [goes("Open Cluster")],
     "Delete Source RDS?": [
         when("$.plan.delete_source", "BooleanEquals", True, "Delete RDS"),
         otherwise("Archive Snapshot"),
@@ -130,6 +136,7 @@ STEP = {
     "run.execution_id.$": "$$.Execution.Id",
     "run.target_cluster_id.$": "$.plan.target_cluster_id",
     "run.now.$": "$$.State.EnteredTime",
+    "run.redrive_count.$": "$$.Execution.RedriveCount",
 }
 CLEANING_UP = STEP | {"run.cleaning_up": True}
 EXECUTION = {
@@ -137,6 +144,7 @@ EXECUTION = {
     "run.execution_name.$": "$$.Execution.Name",
     "run.started_at.$": "$$.Execution.StartTime",
     "run.now.$": "$$.State.EnteredTime",
+    "run.redrive_count.$": "$$.Execution.RedriveCount",
     "request.$": "$.request",
 }
 ASKED = {"limits.$": "$.limits"}
@@ -162,6 +170,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         },
         "$.users",
     ),
+    "Open Cluster": ("OpenCluster", STEP | ASKED | {"cluster.$": "$.plan.cluster"}, "$.opening"),
     "Delete RDS": ("DeleteRds", STEP | ASKED | {"deletion.$": "$.plan.source_deletion"}, "$.deletion"),
     "Check Delete Status": (
         "CheckDeleteStatus",
@@ -221,6 +230,7 @@ REST: dict[str, dict[str, Any]] = {
     "Receive Request": {"Type": "Pass", "Parameters": {"request.$": "$", "limits": LIMITS, "clean_up": {}}},
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
+    "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},
     "Wait for Deletion": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
     "Wait for Archive": {"Type": "Wait", "SecondsPath": "$.archive.wait_seconds"},
     "Wait for Clean-up": {"Type": "Wait", "SecondsPath": "$.clean_up.wait_seconds"},
@@ -342,7 +352,7 @@ CLEAN_UP = {"Clean Up?", "Clean Up Cluster", "Cleaned Up?", "Wait for Clean-up",
     "Clean Up Snapshot"
 }
 FAILING = CLEAN_UP | {"Send Failure Notification", "Restore Failed"}
-CHANGING_FUNCTIONS = {"CopySnapshot", "RestoreSnapshot", "SetupDbUsers", "DeleteRds", "ArchiveSnapshot"}
+CHANGING_FUNCTIONS = {"CopySnapshot", "RestoreSnapshot", "SetupDbUsers", "OpenCluster", "DeleteRds", "ArchiveSnapshot"}
 
 
 def function(name: str) -> str:
@@ -374,9 +384,9 @@ def into(target: str) -> list[tuple[str, Edge]]:
     return [(name, edge) for name in STATES for edge, end in leads(name) if end == target]
 
 
-@pytest.mark.parametrize("start", ["Delete RDS", "Check Delete Status", "Archive Snapshot"])
-def test_nothing_is_cleaned_up_once_the_source_may_be_gone(start: str) -> None:
-    """The copy may then be the only one that is left."""
+@pytest.mark.parametrize("start", ["Open Cluster", "Delete RDS", "Check Delete Status", "Archive Snapshot"])
+def test_nothing_is_cleaned_up_once_people_may_rely_on_the_cluster(start: str) -> None:
+    """It is open to them, or the source is going and the copy may be the only one that is left."""
     assert not CLEAN_UP & reached_from(start)
 
 
@@ -401,7 +411,21 @@ def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
     assert "deletion.$" not in STATES["Clean Up Cluster"]["Parameters"]
 
 
-@pytest.mark.parametrize("before", ["Check Snapshot Exists", "Check Restore Status", "Restore Done?", "Setup DB Users"])
+@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?"])
+def test_nobody_is_let_in_before_users_and_locks_are_done(before: str) -> None:
+    opening = {name for name in STATES if function(name) == "OpenCluster"}
+    assert opening == {"Open Cluster"}
+    assert not opening & reached_from("Receive Request", without=before)
+    assert {name for name, _ in into("Open Cluster")} == {"Setup DB Users", "Wait for Opening"}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        *("Check Snapshot Exists", "Check Restore Status", "Restore Done?", "Setup DB Users"),
+        *("Open Cluster", "Cluster Open?"),
+    ],
+)
 def test_a_source_is_deleted_only_after_its_copy_was_proved_usable(before: str) -> None:
     assert "Delete RDS" not in reached_from("Receive Request", without=before)
 

@@ -29,6 +29,8 @@ CONTEXT = {
     "$$.Execution.Name": str,
     "$$.Execution.StartTime": dt.datetime,
     "$$.State.EnteredTime": dt.datetime,
+    # 0 before the first redrive; of the fields about redrives only RedriveTime is missing then.
+    "$$.Execution.RedriveCount": int,
 }
 # Fields that may be missing in the plan where the state machine goes to these states only if they aren't.
 GUARDED = {("Copy Snapshot", "copy"), ("Check Copy Status", "copy")}
@@ -184,6 +186,7 @@ MEANT: dict[str, set[str]] = {
     "Restore Snapshot": BEFORE_A_CLEAN_UP,
     "Check Restore Status": BEFORE_A_CLEAN_UP,
     "Setup DB Users": BEFORE_A_CLEAN_UP,
+    "Open Cluster": BEFORE_A_CLEAN_UP,
     "Delete RDS": BEFORE_A_CLEAN_UP,
     "Check Delete Status": BEFORE_A_CLEAN_UP,
     "Archive Snapshot": BEFORE_A_CLEAN_UP,

@@ -19,12 +19,14 @@ from scripts.packages.sdk_calls import mentioned, method_name
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    DOOR,
     KEY_ID,
     OPERATION,
     OWN_TAGS,
     OWNER,
     REGION,
     ROOT,
+    SECURITY_GROUP,
     TARGET,
     a_cluster_plan,
     a_copy,
@@ -65,7 +67,7 @@ RESTORE = {
     "EngineVersion": "CFN and TF: at restore. Left out, RDS takes the region's default version, not the snapshot's",
     "Port": "CFN and TF: at restore",
     "DBSubnetGroupName": "CFN and TF: at restore",
-    "VpcSecurityGroupIds": "CFN and TF: at restore",
+    "VpcSecurityGroupIds": "CFN and TF: at restore. Left out, RDS takes the VPC's default group. Here: the door's",
     "DBClusterParameterGroupName": "CFN: at restore since its PR 309, it was ignored before; TF: at restore",
     "KmsKeyId": "CFN and TF: at restore; it can't be changed later",
     "StorageType": "CFN and TF: at restore",
@@ -93,6 +95,11 @@ FIRST_CHANGE = {
 MANAGED_LOGIN = {
     "ManageMasterUserPassword": "CFN: in the change, only when true: false is refused for what was never managed",
     "MasterUserSecretKmsKeyId": "CFN: in the change, with ManageMasterUserPassword",
+}
+OPENED = {
+    "DBClusterIdentifier": "API: required",
+    "VpcSecurityGroupIds": "CFN and TF: in a change of the cluster; a member's own are refused (CFN's PR 262)",
+    "ApplyImmediately": "CFN: always true; else a change waits for the maintenance window",
 }
 INSTANCE = {
     "DBInstanceIdentifier": "API: required",
@@ -187,6 +194,10 @@ def managed_login(aurora: Aurora, plan: ClusterPlan) -> None:
     aurora.modify_restored_cluster(plan, None)
 
 
+def opening(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.change_security_groups(plan, plan.vpc_security_group_ids)
+
+
 def instance(aurora: Aurora, plan: ClusterPlan) -> None:
     (planned,) = some_instances(1)
     in_a_zone = type(planned)(
@@ -274,6 +285,7 @@ CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] =
         managed_login,
         {name: why for name, why in FIRST_CHANGE.items() if name != "MasterUserPassword"} | MANAGED_LOGIN,
     ),
+    ("ModifyDBCluster", opening, OPENED),
     ("CreateDBInstance", instance, INSTANCE),
     ("CopyDBClusterSnapshot", copy, COPY),
     ("FailoverDBCluster", writer, WRITER),
@@ -314,6 +326,11 @@ def test_what_is_sent_exists_in_the_api(rds: FakeRds) -> None:
 
 # Where the value decides, and not only that there is one: what is gone, kept, or seen by others afterwards.
 VALUES: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, Any]]] = [
+    (
+        "ModifyDBCluster",
+        opening,
+        {"DBClusterIdentifier": TARGET, "VpcSecurityGroupIds": [SECURITY_GROUP], "ApplyImmediately": True},
+    ),
     (
         "DeleteDBInstance",
         member_deletion,
@@ -419,6 +436,13 @@ def test_a_restore_says_nothing_of_insights_and_monitoring_whatever_is_wanted(rd
     plan = a_cluster_plan(performance_insights_retention_days=days, database_insights_mode=mode)
     Aurora(REGION).restore_cluster(plan, OPERATION)
     assert not NEVER_AT_RESTORE & set(rds.asked("RestoreDBClusterFromSnapshot"))
+
+
+def test_a_restored_cluster_is_behind_its_door(rds: FakeRds) -> None:
+    """In no group beside it, whatever was asked for: through a wanted one, whoever may could use what came along."""
+    rds.add_snapshot("prod-orders-tuesday")
+    Aurora(REGION).restore_cluster(a_cluster_plan(), OPERATION)
+    assert rds.asked("RestoreDBClusterFromSnapshot")["VpcSecurityGroupIds"] == [DOOR]
 
 
 def test_a_change_of_a_cluster_without_instances_never_has_a_version(rds: FakeRds) -> None:

@@ -16,6 +16,7 @@ from scripts.checks.invocation_errors import INVOCATION_ERRORS, SLOWEST_WAKING_S
 from utils import errors
 from utils.aws import AssumedRole
 from utils.lock import LOCK_SECONDS
+from utils.opening import DEADLINE as OPENING_DEADLINE
 from utils.waiting import LONG_CAP_UNITS
 
 ASL = definition()
@@ -266,6 +267,7 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
     deadline_of = {
         "Check Copy Status": largest("CopyDeadlineHours"),
         "Check Restore Status": largest("RestoreDeadlineHours"),
+        "Open Cluster": round(OPENING_DEADLINE.total_seconds() / 3600),
         "Check Delete Status": largest("DeleteDeadlineHours"),
         "Check Clean-up Status": largest("DeleteDeadlineHours"),
         "Archive Snapshot": largest("ExportDeadlineHours"),

@@ -31,7 +31,11 @@ def source(rds: FakeRds) -> dict[str, Any]:
 
 def proved(cluster: dict[str, Any], **changes: Any) -> OperationRecord:
     """The record of an operation whose restored cluster has let us in."""
-    known = {"cluster_resource_id": cluster["DbClusterResourceId"], "login_proven_at": "2026-03-10T03:40:00.000Z"}
+    known = {
+        "cluster_resource_id": cluster["DbClusterResourceId"],
+        "login_proven_at": "2026-03-10T03:40:00.000Z",
+        "door_open_at": "2026-03-10T03:50:00.000Z",
+    }
     return a_record(**known | changes)
 
 
@@ -46,6 +50,13 @@ def test_a_restored_cluster_that_let_us_in_is_proof(restored: dict[str, Any]) ->
 def test_rule_3_without_a_proven_login_nothing_may_be_deleted(restored: dict[str, Any], missing: str) -> None:
     with pytest.raises(StepFailed, match=r"No login to staging-orders has worked yet.*Nothing was deleted"):
         prove_restored(proved(restored, **{missing: None}), Aurora(REGION), TARGET)
+
+
+def test_rule_3_while_the_door_is_shut_nothing_may_be_deleted(restored: dict[str, Any]) -> None:
+    with pytest.raises(
+        StepFailed, match=r"The door of the restored cluster staging-orders isn't open.*Nothing was del"
+    ):
+        prove_restored(proved(restored, door_open_at=None), Aurora(REGION), TARGET)
 
 
 def test_rule_3_for_a_copy_that_lacks_a_role_or_a_database_no_source_goes(restored: dict[str, Any]) -> None:
@@ -169,7 +180,7 @@ def test_rule_1_a_cluster_with_our_tag_but_another_id_is_left_alone(restored: di
 
 
 def test_a_complete_cluster_is_kept(restored: dict[str, Any]) -> None:
-    assert "its users can log in" in reason_to_keep(proved(restored, users_ready_at="2026-03-10T03:45:00.000Z"))
+    assert "its users are set up" in reason_to_keep(proved(restored, users_ready_at="2026-03-10T03:45:00.000Z"))
 
 
 def test_once_the_sources_deletion_began_the_restored_cluster_is_kept(restored: dict[str, Any]) -> None:

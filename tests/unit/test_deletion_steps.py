@@ -64,7 +64,11 @@ def restored(rds: FakeRds, operation: OperationState) -> dict[str, Any]:
     for name in (FIRST, SECOND):
         rds.add_instance(name, TARGET, TagList=OWN_TAGS)
     cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
-    operation.remember(cluster_resource_id=cluster["DbClusterResourceId"], login_proven_at="2026-03-10T03:40:00.000Z")
+    operation.remember(
+        cluster_resource_id=cluster["DbClusterResourceId"],
+        login_proven_at="2026-03-10T03:40:00.000Z",
+        door_open_at="2026-03-10T03:50:00.000Z",
+    )
     return cluster
 
 
@@ -583,7 +587,7 @@ def test_rule_1_cleaning_up_never_touches_the_source_even_if_the_plan_names_it(
 @pytest.mark.parametrize(
     ("fact", "reason"),
     [
-        ("users_ready_at", "its users can log in"),
+        ("users_ready_at", "its users are set up"),
         ("source_deletion_at", "the only one left"),
     ],
 )

@@ -38,6 +38,7 @@ def made(rds: FakeRds) -> FakeRds:
     aurora.modify_restored_cluster(PLAN, "a-new-password")
     for each in PLAN.instances:
         aurora.create_instance(PLAN, each, OPERATION)
+    aurora.change_security_groups(PLAN, PLAN.vpc_security_group_ids)
     return rds
 
 
@@ -45,7 +46,7 @@ def found(plan: ClusterPlan = PLAN) -> list[str]:
     aurora = Aurora(REGION)
     cluster = aurora.cluster(TARGET)
     assert cluster is not None
-    return differences(plan, cluster, aurora.instances_of(TARGET), REGION)
+    return differences(plan, cluster, aurora.instances_of(TARGET), REGION, "open")
 
 
 def test_a_cluster_that_is_as_asked_differs_in_nothing(made: FakeRds) -> None:

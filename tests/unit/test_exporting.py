@@ -149,7 +149,11 @@ def restored(account: None, rds: FakeRds) -> OperationState:
         rds.add_instance(each.identifier, TARGET, TagList=OWN_TAGS)
     cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
     rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
-    state.remember(cluster_resource_id=cluster["DbClusterResourceId"], login_proven_at="2026-03-10T03:40:00.000Z")
+    state.remember(
+        cluster_resource_id=cluster["DbClusterResourceId"],
+        login_proven_at="2026-03-10T03:40:00.000Z",
+        door_open_at="2026-03-10T03:50:00.000Z",
+    )
     return state
 
 

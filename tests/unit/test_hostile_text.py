@@ -179,7 +179,11 @@ def test_a_step_that_fails_writes_nothing_forged_into_log_and_audit(text: str, l
     state.open("snapshot-check", {}, a_plan(), "running")
     rds.add_cluster(TARGET)
     rds.refuse("DescribeDBClusters", "InvalidParameterValue", text, times=3)
-    state.remember(cluster_resource_id="cluster-OURS", login_proven_at="2026-03-10T03:40:00.000Z")
+    state.remember(
+        cluster_resource_id="cluster-OURS",
+        login_proven_at="2026-03-10T03:40:00.000Z",
+        door_open_at="2026-03-10T03:50:00.000Z",
+    )
     with pytest.raises(StepFailed) as failed:
         delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True)))
     assert_fit(str(failed.value), 32_768)

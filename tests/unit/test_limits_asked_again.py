@@ -25,6 +25,7 @@ from tests.unit.support import (
     OTHER_EXECUTION,
     OWN_TAGS,
     REGION,
+    SECURITY_GROUP,
     SOURCE,
     SOURCE_REGION,
     TARGET,
@@ -38,7 +39,7 @@ from tests.unit.support import (
 from tests.unit.test_stack_limits import OWN
 from utils.errors import RequestRefused, StepFailed
 from utils.limit_checks import prove_copy_allowed
-from utils.payloads import CopyTask, DeleteTask, RestoreTask
+from utils.payloads import CopyTask, DeleteTask, OpenTask, RestoreTask
 from utils.plans import ClusterPlan, RouteStep, SnapshotCopy
 from utils.restore_request import RestoreRequest
 from utils.source_account import Source
@@ -49,6 +50,7 @@ pytestmark = pytest.mark.usefixtures("surroundings", "source_rds")
 
 check, copy = calling("snapshot-check"), calling("copy-snapshot")
 restore, delete = calling("restore-snapshot"), calling("delete-rds")
+open_cluster = calling("open-cluster")
 LIMITS = replace(OWN, source_region=REGION, cost_tags="")
 OTHER_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0d1f3c5e-1111-4000-8000-000000000000"
 OWN_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
@@ -220,6 +222,26 @@ def test_nothing_is_restored_that_a_plan_says_and_the_stack_doesnt(
 def test_what_the_stack_may_restore_is_restored(rds: FakeRds) -> None:
     restore(restoring(a_cluster_plan()))
     assert rds.changes() == ["RestoreDBClusterFromSnapshot"]
+
+
+# Open Cluster
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameter"),
+    [
+        ({"identifier": "billing-copy"}, "TargetClusterPattern"),
+        ({"vpc_security_group_ids": [SECURITY_GROUP, "sg-0fedcba987654321"]}, "AllowedSecurityGroupPattern"),
+    ],
+)
+def test_no_door_is_opened_to_groups_that_a_plan_says_and_the_stack_doesnt(
+    rds: FakeRds, operation: OperationState, changes: dict[str, Any], parameter: str
+) -> None:
+    operation.remember(users_ready_at=NOW.isoformat())
+    told = failure(open_cluster, OpenTask(run=a_run(), cluster=a_cluster_plan(**changes), limits=LIMITS))
+    assert f"{parameter} is " in told
+    assert told.endswith("The cluster stays behind its door.")
+    assert rds.changes() == []
 
 
 # Copy Snapshot

@@ -41,6 +41,7 @@ from utils.planning import plan_restore
 from utils.plans import Plan
 from utils.request import read_request
 from utils.source_account import ReaderScaling, Source, _role, open_source
+from utils.source_sessions import planning_session
 from utils.source_settings import SourceSettings, UnreadableSource, source_settings
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -263,7 +264,7 @@ def test_a_source_in_another_account_is_looked_at_through_its_role(
     their_rds: FakeRds, rds: FakeRds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its key and its account's scaling are asked for there. The key works nowhere else."""
-    role = _role(f"arn:aws:iam::{OWNER}:role/{SOURCE_ROLE}", EXTERNAL_ID, f"aurora-restore-{OPERATION}")
+    role = _role(f"arn:aws:iam::{OWNER}:role/{SOURCE_ROLE}", EXTERNAL_ID, planning_session(OPERATION))
     theirs, there = FakeScaling(REGION), role.client_of("application-autoscaling", REGION, NOW)
     theirs.connect(there)
     theirs.targets[SOURCE] = (2, 4)

@@ -10,15 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.fake_rds import FakeRds
+from tests.unit.fake_rds import FakeRds, in_groups
 from tests.unit.support import (
     ACCOUNT,
+    DOOR,
     EXECUTION,
     MACHINE,
     NOW,
     OPERATION,
     OWN_TAGS,
     REGION,
+    SECURITY_GROUP,
     SOURCE_REGION,
     TARGET,
     a_cluster_plan,
@@ -50,7 +52,12 @@ STEP_TIMES = {
 
 
 def success(plan: Plan | None = None, archive: Archived | None = None, **users: Any) -> Message:
-    record = a_record(cluster_resource_id="cluster-OURS", step_times=STEP_TIMES)
+    record = a_record(
+        cluster_resource_id="cluster-OURS",
+        step_times=STEP_TIMES,
+        door_opening_at="2026-03-10T03:50:00.000Z",
+        door_open_at="2026-03-10T03:51:00.000Z",
+    )
     return notifications.succeeded(
         plan or a_plan(), some_users(**users), archive or nothing_archived(), record, EXECUTION, END
     )
@@ -133,6 +140,8 @@ def test_success_says_what_from_where_how_old_how_long_and_what_was_deleted() ->
     for line in (
         "Restored   staging-orders (cluster-OURS)",
         f"Endpoint   staging-orders.cluster-c0ffee.{REGION}.rds.amazonaws.com:5432",
+        f"Door       shut until 2026-03-10T03:50:00.000Z: only the pipeline got into {DOOR}",
+        f"           open since 2026-03-10T03:51:00.000Z: {SECURITY_GROUP}",
         "From       prod-orders-tuesday, named in the request, of prod-orders",
         "Data of    2026-03-10 00:00 UTC, 3.9 hours old",
         "Roles      orders_app (read and write), orders_report (read only)",
@@ -146,7 +155,7 @@ def test_success_says_what_from_where_how_old_how_long_and_what_was_deleted() ->
 
 
 def test_success_says_how_long_each_phase_took_waiting_included() -> None:
-    lines = [line.split() for line in success().body.splitlines() if line.startswith("     ")]
+    lines = [line.split() for line in success().body.splitlines() if line.startswith("             ")]
     assert lines == [
         ["check", "and", "plan", "10", "s"],
         ["copy", "10", "min", "0", "s"],
@@ -225,9 +234,10 @@ def test_a_dry_run_says_what_a_real_run_would_do() -> None:
         f"5. create the writer {some_instances(1)[0].identifier}, db.r6g.large, promotion tier 1",
         f"6. create 1 reader: {some_instances(2)[1].identifier}, db.r6g.large, promotion tier 1",
         "7. prove a login with the new master password",
-        "8. DELETE the source cluster prod-orders (cluster-PROD) in us-east-1 with all its instances, after a final "
+        f"8. open its door: security groups {SECURITY_GROUP} [default] instead of {DOOR}",
+        "9. DELETE the source cluster prod-orders (cluster-PROD) in us-east-1 with all its instances, after a final "
         "snapshot prod-orders-final-0123456789ab",
-        "9. delete the copy prod-orders-copy-0123456789ab",
+        "10. delete the copy prod-orders-copy-0123456789ab",
     ):
         assert part in body
 
@@ -235,6 +245,61 @@ def test_a_dry_run_says_what_a_real_run_would_do() -> None:
 def test_a_dry_run_shouts_when_no_final_snapshot_would_be_taken() -> None:
     plan = a_plan(source_deletion=a_deletion(final_snapshot_identifier=None), delete_source=True)
     assert "WITHOUT a final snapshot" in notifications.planned(plan, EXECUTION).body
+
+
+# Failure: the door
+
+
+def remaining(rds: FakeRds, groups: list[str], status: str = "available") -> Remains:
+    rds.add_cluster(TARGET, Status=status, TagList=OWN_TAGS, VpcSecurityGroups=in_groups(groups))
+    rds.add_instance("staging-orders-1", TARGET)
+    aurora = Aurora(REGION)
+    return Remains(cluster=aurora.cluster(TARGET), members=aurora.instances_of(TARGET))
+
+
+DOOR_PLAN = {
+    "target_cluster_id": TARGET,
+    "cluster": {"door_security_group_id": DOOR, "vpc_security_group_ids": [SECURITY_GROUP, "sg-2"]},
+}
+OPEN_COMMAND = (
+    f"aws rds modify-db-cluster --db-cluster-identifier {TARGET} --vpc-security-group-ids {SECURITY_GROUP} sg-2 "
+    f"--apply-immediately --region {REGION}"
+)
+USERS_READY = "2026-03-10T03:51:00.000Z"
+
+
+def test_a_shut_door_is_told_with_the_command_that_opens_it(rds: FakeRds) -> None:
+    body = failure(remains=remaining(rds, [DOOR]), plan=DOOR_PLAN, users_ready_at=USERS_READY).body
+    assert f"Its door is shut: its one security group, {DOOR}, admits only the pipeline." in body
+    assert "Its users can log in once you open its door:" in body
+    assert OPEN_COMMAND in [line.strip() for line in body.splitlines()]
+
+
+def test_before_the_users_are_ready_whoever_opens_the_door_is_warned(rds: FakeRds) -> None:
+    body = failure(remains=remaining(rds, [DOOR]), plan=DOOR_PLAN).body
+    assert "Its door can be opened by hand. Whoever knows a password of production's may get in then" in body
+    assert OPEN_COMMAND in [line.strip() for line in body.splitlines()]
+    assert "Its users can log in" not in body
+
+
+def test_a_busy_cluster_isnt_opened_by_hand_since_rds_would_refuse(rds: FakeRds) -> None:
+    body = failure(remains=remaining(rds, [DOOR], "modifying"), plan=DOOR_PLAN, users_ready_at=USERS_READY).body
+    assert "Its door is shut" in body
+    assert "--vpc-security-group-ids" not in body
+
+
+@pytest.mark.parametrize("groups", [[DOOR, SECURITY_GROUP], [SECURITY_GROUP]])
+def test_a_door_that_is_opening_isnt_called_shut(rds: FakeRds, groups: list[str]) -> None:
+    known = {"users_ready_at": USERS_READY, "door_opening_at": USERS_READY}
+    body = failure(remains=remaining(rds, groups), plan=DOOR_PLAN, **known).body
+    assert "Its door isn't shut any more" in body
+    assert "--vpc-security-group-ids" not in body
+    assert "Or use the cluster as it is: its users can log in." in body
+
+
+def test_of_an_open_door_nothing_is_told(rds: FakeRds) -> None:
+    known = {"users_ready_at": USERS_READY, "door_opening_at": USERS_READY, "door_open_at": USERS_READY}
+    assert "door" not in failure(remains=remaining(rds, [SECURITY_GROUP]), plan=DOOR_PLAN, **known).body
 
 
 # Failure: rule 7

@@ -40,6 +40,8 @@ def test_a_direct_restore_makes_the_cluster_its_instances_and_a_new_password() -
         "UpdateSecretVersionStage admin secret",
         "UpdateSecretVersionStage admin secret",
         "PutSecretValue application secret",
+        # The door opens.
+        f"ModifyDBCluster {TARGET}",
     ]
 
 
@@ -54,8 +56,9 @@ def test_what_is_asked_for_beyond_that_is_named_as_well() -> None:
         f"RestoreDBClusterFromSnapshot {TARGET}",
         f"ModifyDBCluster {TARGET}",
         f"CreateDBInstance {some_instances(1)[0].identifier}",
-        f"EnableHttpEndpoint {TARGET}",
         "PutSecretValue application secret",
+        f"ModifyDBCluster {TARGET}",
+        f"EnableHttpEndpoint {TARGET}",
     ]
 
 

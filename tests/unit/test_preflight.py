@@ -16,7 +16,9 @@ from tests.unit.support import (
     ACCOUNT,
     ADMIN_SECRET,
     APP_SECRET,
+    DOOR,
     KEY_ID,
+    NOW,
     REGION,
     SECURITY_GROUP,
     SOURCE_REGION,
@@ -26,9 +28,11 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error, client
+from utils.door_checks import door_warnings
 from utils.errors import StepFailed
 from utils.plans import SnapshotCopy
-from utils.preflight import preflight_problems
+from utils.preflight import place_and_key_problems, secret_problems
+from utils.surroundings import Surroundings
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -55,7 +59,9 @@ def problems(copy: SnapshotCopy | None = None, /, **changes: Any) -> list[str]:
         changes = {name: group.format(major) for name, group in DEFAULT_GROUPS.items()} | changes
     if (instance_class := changes.pop("db_instance_class", None)) is not None:
         changes["instances"] = some_instances(2, instance_class)
-    return list(preflight_problems(a_cluster_plan(**changes), copy, found, REGION))
+    cluster = a_cluster_plan(**changes)
+    secrets = secret_problems(found.master_username, cluster, None, NOW)
+    return [*place_and_key_problems(cluster, copy, found, REGION), *secrets]
 
 
 def the_problem(copy: SnapshotCopy | None = None, /, **changes: Any) -> str:
@@ -92,7 +98,87 @@ def test_settings_that_are_missing_are_no_reason_to_ask_for_them(rds: FakeRds, n
     assert problems(db_subnet_group_name="", vpc_security_group_ids=[], db_instance_class="") == []
     assert "DescribeDBSubnetGroups" not in rds.operations()
     assert "DescribeOrderableDBInstanceOptions" not in rds.operations()
-    assert network.calls == []
+    assert [call for call in network.calls if SECURITY_GROUP in str(call)] == []
+
+
+# The door
+
+OWN_GROUP = "sg-0000000000000f00d"
+
+
+def rule(protocol: str = "tcp", ports: tuple[int, int] | None = (5432, 5432), **peers: Any) -> dict[str, Any]:
+    return {"IpProtocol": protocol, **({"FromPort": ports[0], "ToPort": ports[1]} if ports else {}), **peers}
+
+
+TO_DOOR: dict[str, Any] = {"UserIdGroupPairs": [{"GroupId": DOOR}]}
+ANYWHERE: dict[str, Any] = {"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+RANGE: dict[str, Any] = {"IpRanges": [{"CidrIp": "10.0.0.0/16"}]}
+PREFIXES: dict[str, Any] = {"PrefixListIds": [{"PrefixListId": "pl-1"}]}
+
+
+@pytest.mark.parametrize(
+    ("egress", "port", "reaches"),
+    [
+        ([], 5432, False),
+        ([rule(**TO_DOOR)], 5432, True),
+        ([rule(**TO_DOOR)], 5433, False),
+        ([rule(ports=(1150, 65535), **TO_DOOR)], 5433, True),
+        ([rule("udp", **TO_DOOR)], 5432, False),
+        ([rule("-1", None, **ANYWHERE)], 5432, True),
+        ([rule("-1", None, **ANYWHERE)], None, True),
+        ([rule(**ANYWHERE)], 5432, True),
+        ([rule(**ANYWHERE)], None, None),
+        ([rule(ports=(1150, 65535), **TO_DOOR)], None, True),
+        ([rule(UserIdGroupPairs=[{"GroupId": OTHER_GROUP}])], 5432, False),
+        ([rule(ports=(443, 443), **ANYWHERE)], 5432, False),
+        ([rule(ports=(443, 443), **ANYWHERE)], None, False),
+        ([rule(**RANGE)], 5432, None),
+        ([rule(**PREFIXES)], 5432, None),
+        ([rule(Ipv6Ranges=[{"CidrIpv6": "::/0"}])], 5432, None),
+        ([rule(**RANGE), rule(**TO_DOOR)], 5432, True),
+        ([rule(ports=(443, 443), **RANGE)], 5432, False),
+    ],
+)
+def test_a_functions_group_of_the_users_own_has_to_let_it_out_to_the_door(
+    network: FakeNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    egress: list[dict[str, Any]],
+    port: int | None,
+    reaches: bool | None,
+) -> None:
+    monkeypatch.setenv("FUNCTION_SECURITY_GROUP_ID", OWN_GROUP)
+    network.groups[OWN_GROUP] = VPC
+    network.egress[OWN_GROUP] = egress
+    cluster = a_cluster_plan(port=port)
+    found = [each for each in problems(port=port) if each.startswith("function:")]
+    warned = list(door_warnings(cluster, Surroundings(REGION)))
+    assert (bool(found), bool(warned)) == (reaches is False, reaches is None)
+    for each in found:
+        assert "aws ec2 authorize-security-group-egress --group-id sg-0000000000000f00d --ip-permissions" in each
+
+
+def test_the_stacks_own_group_of_the_function_isnt_looked_at(network: FakeNetwork) -> None:
+    assert problems() == []
+    assert list(door_warnings(a_cluster_plan(), Surroundings(REGION))) == []
+
+
+def test_a_functions_group_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUNCTION_SECURITY_GROUP_ID", OWN_GROUP)
+    assert the_problem().startswith(f"function: the stack's FunctionSecurityGroupId '{OWN_GROUP}' doesn't exist")
+
+
+def test_the_door_has_to_exist_in_the_vpc_of_the_cluster(network: FakeNetwork) -> None:
+    network.groups[DOOR] = "vpc-0bbbbbbbbbbbbbbb2"
+    message = the_problem()
+    assert message.startswith(f"db_subnet_group_name: 'databases' is in {VPC}, but the security group in which")
+    assert "vpc-0bbbbbbbbbbbbbbb2, the stack's VpcId" in message
+    del network.groups[DOOR]
+    assert the_problem().startswith(f"door: the stack's security group '{DOOR}'")
+
+
+def test_the_door_is_no_group_to_ask_for() -> None:
+    message = the_problem(vpc_security_group_ids=[SECURITY_GROUP, DOOR])
+    assert message.startswith(f"vpc_security_group_ids: '{DOOR}' is the stack's door")
 
 
 # Subnets and security groups

@@ -6,12 +6,25 @@ import datetime as dt
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
-from tests.unit.fake_rds import Clock, FakeRds
-from tests.unit.support import NOW, OPERATION, OWN_TAGS, REGION, TARGET, a_cluster_plan, a_record, some_instances
+from tests.unit.fake_rds import Clock, FakeRds, in_groups
+from tests.unit.support import (
+    DOOR,
+    NOW,
+    OPERATION,
+    OWN_TAGS,
+    REGION,
+    SECURITY_GROUP,
+    TARGET,
+    a_cluster_plan,
+    a_record,
+    some_instances,
+)
 from utils.aurora_shapes import read_cluster, read_instance
 from utils.aurora_utils import Aurora
 from utils.errors import CapacityShortage, StepFailed
+from utils.opening import DEADLINE, after_opening, due_opening
 from utils.payloads import RestoreProgress
 from utils.plans import PlannedInstance
 from utils.restoration import (
@@ -248,13 +261,178 @@ def test_events_that_cant_be_read_fail_no_restore(rds: FakeRds, members: dict[st
     assert not [each for each in outcome.differences if "failure" in each]
 
 
-def test_the_data_api_is_switched_on_at_the_end_and_waited_for(members: dict[str, Any]) -> None:
+@pytest.mark.parametrize("users", [{}, {"users_ready_at": JUST_NOW, "users": {}}])
+def test_a_restore_neither_opens_the_door_nor_enables_the_data_api(
+    members: dict[str, Any], users: dict[str, Any]
+) -> None:
+    """Not in a resumed run either, whose users are set up already."""
     members["HttpEndpointEnabled"] = False
-    assert situation(ours(members, **PASSWORD_RESET), data_api=True).due is Action.ENABLE_DATA_API
-    asked = ours(members, **PASSWORD_RESET, data_api_enabled_at=JUST_NOW)
-    assert situation(asked, data_api=True).waiting_for == "the Data API"
-    members["HttpEndpointEnabled"] = True
-    assert situation(asked, data_api=True).due is Action.NOTHING
+    assert situation(ours(members, **PASSWORD_RESET, **users), data_api=True).due is Action.NOTHING
+
+
+def test_what_only_an_open_cluster_has_is_no_difference_of_a_restored_one(members: dict[str, Any]) -> None:
+    members["HttpEndpointEnabled"] = False
+    plan, record = a_cluster_plan(instances=some_instances(3), data_api=True), ours(members, **PASSWORD_RESET)
+    told = outcome_of(plan, situation(record), record, Aurora(REGION)).differences
+    assert not [each for each in told if "data_api" in each or "security_group" in each]
+    open_since = ours(members, **PASSWORD_RESET, users_ready_at=JUST_NOW, users={}, door_open_at=JUST_NOW)
+    told = outcome_of(plan, situation(open_since), open_since, Aurora(REGION)).differences
+    assert [each.partition(":")[0] for each in told if "data_api" in each or "security_group" in each] == [
+        "vpc_security_group_ids",
+        "data_api",
+    ]
+
+
+# The door
+
+
+STRANGER = "sg-0000000000000dead"
+USERS: dict[str, Any] = {**PASSWORD_RESET, "users_ready_at": JUST_NOW, "users": {"endpoint": "e"}}
+OPENING: dict[str, Any] = {**USERS, "door_opening_at": JUST_NOW}
+OPEN: dict[str, Any] = {**OPENING, "door_open_at": JUST_NOW}
+API: dict[str, Any] = {**OPEN, "data_api_enabled_at": JUST_NOW}
+LONG_SINCE: dict[str, Any] = {**OPEN, "data_api_enabled_at": LONG_AGO}
+WANTED = [SECURITY_GROUP]
+
+
+def behind(cluster: list[dict[str, Any]], *members: list[dict[str, Any]], data_api: bool = False) -> Observed:
+    """An available cluster in these groups, with two members in those."""
+    seen = observed(OK, OK, OK, VpcSecurityGroups=cluster, HttpEndpointEnabled=data_api)
+    instances = [
+        FakeRds(REGION, Clock()).add_instance(name, TARGET, VpcSecurityGroups=groups)
+        for name, groups in zip((WRITER, FIRST_READER), members, strict=True)
+    ]
+    return replace(seen, instances=[read_instance(cast("Any", each)) for each in instances])
+
+
+SHUT = in_groups([DOOR])
+ADDING = [*in_groups(WANTED, "adding"), *in_groups([DOOR], "removing")]
+DONE = in_groups(WANTED)
+ADMITTED = in_groups([*WANTED, DOOR])
+
+
+@pytest.mark.parametrize(
+    ("what_exists", "known", "due", "waiting_for"),
+    [
+        (behind(SHUT, SHUT, SHUT), USERS, Action.OPEN_DOOR, f"security groups {SECURITY_GROUP}"),
+        # The answer was lost, or the step died before or after its call: what exists decides.
+        (behind(SHUT, SHUT, SHUT), OPENING, Action.OPEN_DOOR, f"security groups {SECURITY_GROUP}"),
+        (behind(ADDING, SHUT, SHUT), OPENING, Action.WAIT, "the security groups of staging-orders (sg-01"),
+        (behind(in_groups(WANTED, "adding"), SHUT, SHUT), USERS, Action.WAIT, "the security groups of staging-or"),
+        (behind(DONE, SHUT, SHUT), OPENING, Action.WAIT, f"the security groups of {WRITER} ({DOOR}), {FIRST_READER} ("),
+        (
+            behind(DONE, DONE, ADDING),
+            OPENING,
+            Action.WAIT,
+            f"the security groups of {FIRST_READER} ({SECURITY_GROUP}",
+        ),
+        (behind(DONE, DONE, in_groups(WANTED, "adding")), USERS, Action.WAIT, f"the security groups of {FIRST_READER}"),
+        (behind(DONE, DONE, DONE), USERS, Action.RECORD_OPEN_DOOR, "the door"),
+        # Beside the wanted groups the door's own is one too many.
+        (behind(ADMITTED, ADMITTED, ADMITTED), USERS, Action.OPEN_DOOR, f"security groups {SECURITY_GROUP}"),
+        (behind(DONE, DONE, DONE), OPEN, Action.ENABLE_DATA_API, "the Data API"),
+        (behind(DONE, DONE, DONE), API, Action.WAIT, "the Data API"),
+        (behind(DONE, DONE, DONE), LONG_SINCE, Action.NOTHING, "nothing"),
+        (behind(DONE, DONE, DONE, data_api=True), API, Action.NOTHING, "nothing"),
+        # Whom an open cluster's owner lets in beside is the owner's to say.
+        (behind(in_groups([STRANGER]), DONE, DONE, data_api=True), OPEN, Action.NOTHING, "nothing"),
+    ],
+)
+def test_what_exists_decides_how_far_the_door_is(
+    what_exists: Observed, known: dict[str, Any], due: Action, waiting_for: str
+) -> None:
+    plan = a_cluster_plan(instances=some_instances(2), data_api=True)
+    now = due_opening(plan, what_exists, a_record(**known), NOW)
+    assert now.due is due
+    assert now.waiting_for.startswith(waiting_for)
+
+
+@pytest.mark.parametrize("status", ["modifying", "backing-up", "upgrading"])
+def test_a_busy_cluster_is_opened_later(status: str) -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    now = due_opening(plan, observed(status, OK, OK), a_record(**USERS), NOW)
+    assert (now.due, now.waiting_for) == (Action.WAIT, f"cluster staging-orders ({status})")
+    now = due_opening(plan, observed(OK, OK, "rebooting"), a_record(**USERS), NOW)
+    assert (now.due, now.waiting_for) == (Action.WAIT, f"instance {FIRST_READER} (rebooting)")
+
+
+def test_without_the_data_api_an_open_cluster_is_done() -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    assert due_opening(plan, behind(DONE, DONE, DONE), a_record(**OPEN), NOW).due is Action.NOTHING
+
+
+def test_a_cluster_that_is_gone_or_lost_an_instance_isnt_opened() -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match="was deleted before its door was open"):
+        due_opening(plan, observed(None), a_record(**USERS), NOW)
+    with pytest.raises(StepFailed, match=f"has lost {FIRST_READER}.*resume this operation"):
+        due_opening(plan, observed(OK, OK, "-"), a_record(**USERS), NOW)
+
+
+def test_rule_4_a_cluster_that_isnt_ours_isnt_opened() -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match="It was left alone"):
+        due_opening(plan, behind(SHUT, SHUT, SHUT), a_record(**USERS, cluster_resource_id="cluster-OURS"), NOW)
+
+
+@pytest.mark.parametrize("what_exists", [behind(in_groups([STRANGER, DOOR]), SHUT, SHUT), behind(SHUT, SHUT, ADDING)])
+def test_before_users_are_set_up_any_other_group_lets_nobody_in(what_exists: Observed) -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match=f"Nobody is let in to cluster staging-orders.*security group {DOOR} alone"):
+        due_action(plan, what_exists, a_record(**PASSWORD_RESET), NOW)
+
+
+def test_without_any_group_on_record_nobody_is_let_in() -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match="RDS reports none"):
+        due_action(plan, behind([], SHUT, SHUT), a_record(**PASSWORD_RESET), NOW)
+
+
+@pytest.mark.parametrize("due", [due_action, due_opening])
+def test_a_stranger_beside_the_door_stops_the_opening(due: Any) -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match=f"RDS reports {STRANGER}, {DOOR}"):
+        due(plan, behind(in_groups([STRANGER, DOOR]), SHUT, SHUT), a_record(**USERS), NOW)
+
+
+# Users that are to be set up once more, in a cluster that was open
+AGAIN: dict[str, Any] = {**PASSWORD_RESET, "users_ready_at": JUST_NOW}
+
+
+@pytest.mark.parametrize(
+    ("what_exists", "known", "due"),
+    [
+        (behind(DONE, DONE, DONE), AGAIN, Action.ADMIT_PIPELINE),
+        (behind(ADMITTED, DONE, DONE), AGAIN, Action.WAIT),
+        (behind(ADMITTED, ADMITTED, in_groups([*WANTED, DOOR], "adding")), AGAIN, Action.WAIT),
+        (behind(ADMITTED, ADMITTED, ADMITTED), AGAIN, Action.NOTHING),
+        # Never opened, or nothing to set up: the pipeline is in already, or isn't needed.
+        (behind(SHUT, SHUT, SHUT), AGAIN, Action.NOTHING),
+        (behind(DONE, DONE, DONE), OPEN, Action.NOTHING),
+    ],
+)
+def test_a_resumed_run_that_sets_up_users_again_is_let_in_beside_whoever_is(
+    what_exists: Observed, known: dict[str, Any], due: Action
+) -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    assert due_action(plan, what_exists, a_record(**known), NOW).due is due
+
+
+@pytest.mark.parametrize(
+    ("known", "door"),
+    [({}, "shut"), (PASSWORD_RESET, "shut"), (USERS, "opening"), (OPENING, "opening"), (OPEN, "open")],
+)
+def test_how_far_the_door_is_follows_from_what_is_recorded(known: dict[str, Any], door: str) -> None:
+    assert a_record(**known).door == door
+
+
+def test_past_its_deadline_an_opening_fails_and_says_what_it_waits_for() -> None:
+    plan, now = a_cluster_plan(), Situation(due=Action.WAIT, waiting_for="something")
+    late = NOW + DEADLINE
+    assert not after_opening(plan, now, NOW, late - dt.timedelta(seconds=1), UNIT).ready
+    with pytest.raises(StepFailed, match="After 4 hours the opening of cluster staging-orders still waits for somethi"):
+        after_opening(plan, now, NOW, late, UNIT)
+    assert after_opening(plan, Situation(due=Action.NOTHING, waiting_for=""), NOW, late, UNIT).ready
 
 
 # What nobody may be let in with
@@ -264,7 +442,7 @@ def test_the_data_api_is_switched_on_at_the_end_and_waited_for(members: dict[str
     ("cluster_says", "instance_says", "told"),
     [
         (
-            {"VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-0000000000000dead"}]},
+            {"VpcSecurityGroups": in_groups(["sg-0000000000000dead"])},
             {},
             "RDS reports sg-0000000000000dead",
         ),

@@ -88,6 +88,14 @@ def test_a_restore_makes_the_cluster_then_its_password_then_all_instances(rds: F
     assert sorted(rds.instances) == MEMBERS
 
 
+def test_a_plan_with_another_door_than_the_stacks_makes_nothing(rds: FakeRds, clock: Clock) -> None:
+    with pytest.raises(
+        StepFailed, match=r"the stack's door is sg-0d00d00d00d00d000.*Nothing was made or changed. Start"
+    ):
+        act(clock, a_cluster_plan(door_security_group_id="sg-0000000000000dead"))
+    assert rds.changes() == []
+
+
 # What a restore doesn't take
 
 LATER = a_cluster_plan(
@@ -97,14 +105,13 @@ LATER = a_cluster_plan(
     performance_insights_retention_days=465,
     database_insights_mode="advanced",
     auto_minor_version_upgrade=False,
-    data_api=True,
 )
 
 
 def test_what_a_restore_doesnt_take_follows_in_one_change_before_the_instances(rds: FakeRds, clock: Clock) -> None:
-    rds.seconds = {"ModifyDBCluster": 90, "EnableHttpEndpoint": 90}
+    rds.seconds = {"ModifyDBCluster": 90}
     restore(clock, LATER)
-    _, changed, *instances, data_api = rds.calls_that_change()
+    _, changed, *instances = rds.calls_that_change()
     assert changed == (
         "ModifyDBCluster",
         {
@@ -120,7 +127,6 @@ def test_what_a_restore_doesnt_take_follows_in_one_change_before_the_instances(r
         },
     )
     assert [given["AutoMinorVersionUpgrade"] for _, given in instances] == [False, False]
-    assert data_api == ("EnableHttpEndpoint", {"ResourceArn": rds.clusters[TARGET]["DBClusterArn"]})
     assert record().differences == []
 
 
@@ -145,11 +151,8 @@ def test_rule_9_the_sources_secret_on_a_new_cluster_is_waited_out(rds: FakeRds, 
     assert record().master_secret_arn == rds.managed_secret
 
 
-@pytest.mark.parametrize("operation_lost", ["ModifyDBCluster", "EnableHttpEndpoint"])
-def test_rule_5_what_a_restore_doesnt_take_is_found_done_after_a_lost_answer(
-    rds: FakeRds, clock: Clock, operation_lost: str
-) -> None:
-    rds.lose_answer(operation_lost)
+def test_rule_5_what_a_restore_doesnt_take_is_found_done_after_a_lost_answer(rds: FakeRds, clock: Clock) -> None:
+    rds.lose_answer("ModifyDBCluster")
     with pytest.raises(TemporaryFailure):
         restore(clock, LATER)
     restore(clock, LATER)

@@ -19,6 +19,7 @@ from tests.unit.support import (
     OTHER_EXECUTION,
     OWN_TAGS,
     SOURCE,
+    STATE_TABLE,
     TARGET,
     a_cluster_plan,
     a_copy,
@@ -50,12 +51,11 @@ def found(rds: FakeRds) -> None:
 
 
 def failed(machine: FakeMachine, plan: Plan | None = None, **asked: Any) -> OperationState:
-    """An operation of EXECUTION that has failed."""
+    """An operation of EXECUTION, which has ended. Nothing has closed it yet: a test may go on with its state."""
     state = OperationState(OPERATION, EXECUTION, NOW)
     request = RestoreRequest(target_cluster_id=TARGET, source_cluster_id=SOURCE, **asked)
     state.open("snapshot-check", request, plan or a_plan(copy=COPY, copy_needed=True), "running")
     state.enter("restore-snapshot")
-    state.close("failed")
     machine.statuses[EXECUTION] = "FAILED"
     return state
 
@@ -89,6 +89,7 @@ def made(rds: FakeRds, state: OperationState, **facts: Any) -> dict[str, Any]:
 def test_an_ended_runs_operation_goes_on_as_it_was_planned(machine: FakeMachine, rds: FakeRds) -> None:
     state = failed(machine)
     made(rds, state, copied_snapshot_arn=COPY.arn)
+    state.close("failed")
     plan = check(again())
     assert plan["operation_id"] == OPERATION
     assert plan["cluster"]["identifier"] == TARGET
@@ -100,11 +101,12 @@ def test_an_ended_runs_operation_goes_on_as_it_was_planned(machine: FakeMachine,
 
 def test_the_operation_is_the_new_runs_from_then_on(machine: FakeMachine) -> None:
     state = failed(machine)
+    state.close("failed")
     check(again())
     assert (record().execution_id, record().status, record().resumed_from) == (OTHER_EXECUTION, "running", EXECUTION)
     with pytest.raises(StepFailed, match="nothing of this execution"):
         state.enter("restore-snapshot")
-    assert TargetLock(TARGET, OPERATION, EXECUTION).hold(LATER) is not None
+    assert TargetLock(TARGET, OPERATION, EXECUTION).take(LATER) is not None
     audited = [each["status"]["S"] for each in client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]]
     assert audited == ["resumed"]
 
@@ -127,7 +129,7 @@ def test_a_copy_that_is_done_is_adopted_by_the_step_that_copies(machine: FakeMac
 
 
 def test_what_was_to_be_restored_has_to_be_there_still(machine: FakeMachine, rds: FakeRds) -> None:
-    failed(machine)
+    failed(machine).close("failed")
     del rds.snapshots["prod-orders-tuesday"]
     with pytest.raises(
         RequestRefused, match=r"the snapshot that '.*' restores, .*prod-orders-tuesday, isn't to be found"
@@ -144,7 +146,7 @@ def test_unless_the_route_has_something_to_go_on_from(machine: FakeMachine, rds:
 
 
 def test_a_subnet_group_and_a_secret_that_are_gone_since_are_told_together(machine: FakeMachine, rds: FakeRds) -> None:
-    failed(machine)
+    failed(machine).close("failed")
     rds.subnet_groups.clear()
     client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString="{}")
     with pytest.raises(RequestRefused) as refused:
@@ -175,7 +177,7 @@ def test_users_that_are_set_up_need_no_secret(machine: FakeMachine, rds: FakeRds
 
 
 def test_a_run_that_died_before_it_could_say_so_is_resumed_too(machine: FakeMachine) -> None:
-    failed(machine).enter("restore-snapshot")
+    failed(machine)
     machine.statuses[EXECUTION] = "ABORTED"
     assert check(again())["operation_id"] == OPERATION
 
@@ -322,10 +324,10 @@ def test_what_a_step_wrote_is_what_the_next_one_reads(machine: FakeMachine) -> N
         read.append(params.get("ConsistentRead", False))
 
     failed(machine)
-    TargetLock(TARGET, "another", OTHER_EXECUTION).hold(LATER)
+    TargetLock(TARGET, "another", OTHER_EXECUTION).take(LATER)
     events.register("provide-client-params.dynamodb.GetItem", note)
     try:
-        TargetLock(TARGET, "third", EXECUTION).hold(LATER)
+        TargetLock(TARGET, "third", EXECUTION).take(LATER)
         check(again())
     finally:
         events.unregister("provide-client-params.dynamodb.GetItem", note)
@@ -375,7 +377,7 @@ def test_a_request_for_something_else_is_refused_by_the_field_that_differs(
     with pytest.raises(RequestRefused, match=f"{next(iter(different))}: .* isn't what operation {OPERATION} was asked"):
         check(again(**different))
     assert record().execution_id == EXECUTION
-    assert TargetLock(TARGET, "x", OTHER_EXECUTION).hold(LATER) is None, "a refused resumption holds no lock"
+    assert TargetLock(TARGET, "x", OTHER_EXECUTION).take(LATER) is None, "a refused resumption holds no lock"
 
 
 def test_the_same_request_is_the_same_however_it_is_said(machine: FakeMachine) -> None:
@@ -500,7 +502,7 @@ def test_rule_6_a_target_that_another_operation_works_on_is_refused(machine: Fak
     failed(machine)
     third = EXECUTION.replace(OPERATION, "third")
     machine.statuses[third] = "RUNNING"
-    TargetLock(TARGET, "third", third).hold(LATER)
+    TargetLock(TARGET, "third", third).take(LATER)
     with pytest.raises(RequestRefused, match=f"another run works on 'staging-orders': {third}"):
         check(again())
     assert record().execution_id == EXECUTION
@@ -510,9 +512,18 @@ def test_a_run_whose_operation_was_resumed_touches_nothing_more(machine: FakeMac
     """It was redriven after another run had gone on with its operation, and that has ended too."""
     made(rds, failed(machine))
     check(again())
-    TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release()
+    TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release(LATER)
+    with pytest.raises(StepFailed, match=f"no longer holds the lock on {TARGET}: {OTHER_EXECUTION} has taken it"):
+        delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True, redrive_count=1)))
+    assert rds.changes() == []
+
+
+def test_nor_does_it_when_the_lock_was_forgotten(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine))
+    check(again())
+    client("dynamodb").delete_item(TableName=STATE_TABLE, Key={"operation_id": {"S": f"lock#{TARGET}"}})
     with pytest.raises(StepFailed, match=f"Execution {OTHER_EXECUTION} has resumed operation"):
-        delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True)))
+        delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True, redrive_count=1)))
     assert rds.changes() == []
 
 
@@ -521,7 +532,7 @@ def test_the_clean_up_of_a_run_that_isnt_the_operations_forgets_nothing(machine:
     made(rds, state)
     progress = delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True)))
     check(again())
-    TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release()
+    TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release(LATER)
     with pytest.raises(StepFailed):
         look({"run": a_run(cleaning_up=True), "progress": progress})
     assert record().clean_up_at is None

@@ -38,6 +38,7 @@ from utils.planning import plan_restore
 from utils.plans import Plan, SnapshotCopy
 from utils.request import read_request
 from utils.source_account import _role, open_source, through_role
+from utils.source_sessions import planning_session
 from utils.state import OperationState
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -384,11 +385,12 @@ def test_credentials_are_used_until_shortly_before_they_end(sts: FakeSts) -> Non
     sts.lasting = dt.timedelta(hours=1)
     for minutes, assumed in ((0, 1), (14, 1), (16, 2), (29, 2)):
         sts.now = NOW + dt.timedelta(minutes=minutes)
-        through_role(OWNER, REGION, "aws", OPERATION, sts.now)
+        through_role(OWNER, REGION, "aws", planning_session(OPERATION), sts.now)
         assert len(sts.calls) == assumed
     assert sts.calls[-1][1] == {
         "RoleArn": f"arn:aws:iam::{OWNER}:role/aurora-restore-source",
-        "RoleSessionName": f"aurora-restore-{OPERATION}",
+        "RoleSessionName": f"snapshot-check-{OPERATION}",
+        "Policy": planning_session(OPERATION).policy,
         "ExternalId": "an-external-id",
     }
 
@@ -410,5 +412,5 @@ def test_a_secret_of_the_role_is_in_nothing_that_is_written(
     ("partition", "region"), [("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-north-1"), ("aws", REGION)]
 )
 def test_the_role_is_of_the_stacks_own_partition(partition: str, region: str, sts: FakeSts) -> None:
-    through_role(OWNER, region, partition, "another-operation", NOW)
+    through_role(OWNER, region, partition, planning_session("another-operation"), NOW)
     assert sts.calls[-1][1]["RoleArn"] == f"arn:{partition}:iam::{OWNER}:role/aurora-restore-source"

@@ -119,6 +119,8 @@ def test_a_proven_login_becomes_current_and_both_roles_can_log_in(
         "locked_logins": [],
         "disabled": [],
         "unfinished": [],
+        "master_secret": ADMIN_SECRET,
+        "application_secret": APP_SECRET,
     }
     assert current_secret()["password"] == login.password
     assert record().login_proven_at == record().users_ready_at == "2026-03-10T03:00:00.000Z"

@@ -52,7 +52,7 @@ def production(rds: FakeRds) -> None:
 
 
 def lock_is_free() -> bool:
-    return TargetLock(TARGET, "another", OTHER_EXECUTION).hold(NOW) is None
+    return TargetLock(TARGET, "another", OTHER_EXECUTION).take(NOW) is None
 
 
 def items(table: str) -> list[Any]:
@@ -152,7 +152,7 @@ def test_an_operation_id_whose_run_is_at_work_is_refused() -> None:
     check(asking({"operation_id": "drill-7"}))
     with pytest.raises(RequestRefused, match="operation_id: 'drill-7' was used before by another execution, which is"):
         check(asking({"operation_id": "drill-7", "target_cluster_id": "drill-orders"}, OTHER_EXECUTION))
-    assert TargetLock("drill-orders", "x", "y").hold(NOW) is None, "the refused run holds no lock"
+    assert TargetLock("drill-orders", "x", "y").take(NOW) is None, "the refused run holds no lock"
 
 
 def test_rule_5_checking_again_is_as_good_as_once() -> None:

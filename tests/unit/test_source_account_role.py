@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,10 @@ PSEUDO = {
 GIVEN = {"PipelineAccountId": PIPELINE, "ExternalId": EXTERNAL_ID, "ShareableSnapshotPattern": "prod-orders-*"}
 MARKED = {"aws:requesttag/aurora-restore:operation-id": "op-1"}
 OURS = {"aws:resourcetag/aurora-restore:operation-id": "op-1"}
+READER = {"aws:userid": "AROAEXAMPLE:snapshot-check-op-1"}
+OBSERVER = {"aws:userid": "AROAEXAMPLE:check-copy-status-op-1"}
+COPIER = {"aws:userid": "AROAEXAMPLE:copy-snapshot-op-1"}
+ARCHIVER = {"aws:userid": "AROAEXAMPLE:archive-snapshot-op-1"}
 BY_RDS = {"kms:viaservice": "rds.eu-west-1.amazonaws.com"}
 
 
@@ -60,7 +65,26 @@ FOUND = snapshot("rds:prod-orders-2026-11-27")
 # A copy whose name the pattern of what may be shared doesn't cover.
 OTHER_COPY = snapshot("billing-copy-0123456789ab")
 
-ALLOWED: list[tuple[str, str, dict[str, str]]] = [
+Asked = tuple[str, str, dict[str, str]]
+
+COPYING: list[Asked] = [
+    ("rds:CopyDBClusterSnapshot", FOUND, MARKED),
+    ("rds:CopyDBClusterSnapshot", COPY, MARKED),
+    ("rds:AddTagsToResource", COPY, MARKED),
+]
+SHARING_AND_TAKING_BACK: list[Asked] = [
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("prod-orders-monthly"), {}),
+    ("rds:ModifyDBClusterSnapshotAttribute", OTHER_COPY, OURS),
+    ("rds:DeleteDBClusterSnapshot", COPY, OURS),
+]
+
+
+def under(names: list[dict[str, str]], asked: list[Asked]) -> list[Asked]:
+    """The same requests in sessions of these names."""
+    return [(action, resource, context | name) for name in names for action, resource, context in asked]
+
+
+ALLOWED: list[Asked] = [
     ("rds:DescribeDBClusterSnapshots", FOUND, {}),
     ("rds:DescribeDBClusterSnapshots", CLUSTER, {}),
     ("rds:DescribeDBClusterSnapshotAttributes", FOUND, {}),
@@ -68,17 +92,13 @@ ALLOWED: list[tuple[str, str, dict[str, str]]] = [
     ("rds:DescribeDBInstances", INSTANCE, {}),
     ("rds:DescribeAccountAttributes", "*", {}),
     ("application-autoscaling:DescribeScalableTargets", "*", {}),
-    ("rds:CopyDBClusterSnapshot", FOUND, MARKED),
-    ("rds:CopyDBClusterSnapshot", COPY, MARKED),
-    ("rds:AddTagsToResource", COPY, MARKED),
-    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("prod-orders-monthly"), {}),
-    ("rds:ModifyDBClusterSnapshotAttribute", OTHER_COPY, OURS),
-    ("rds:DeleteDBClusterSnapshot", COPY, OURS),
+    *under([COPIER], COPYING),
+    *under([COPIER, ARCHIVER], SHARING_AND_TAKING_BACK),
     ("kms:DescribeKey", KEY, {}),
     *((action, KEY, BY_RDS) for action in ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey")),
 ]
 
-REFUSED: list[tuple[str, str, dict[str, str]]] = [
+REFUSED_TO_THE_COPIER: list[Asked] = [
     # What isn't of this account.
     ("rds:DescribeDBClusterSnapshots", snapshot("x", STRANGER), {}),
     ("rds:DescribeDBClusterSnapshotAttributes", snapshot("x", STRANGER), {}),
@@ -129,6 +149,14 @@ REFUSED: list[tuple[str, str, dict[str, str]]] = [
     ("sts:AssumeRole", f"arn:aws:iam::{OWNER}:role/admin", {}),
 ]
 
+REFUSED = [
+    *under([COPIER], REFUSED_TO_THE_COPIER),
+    # Who reads changes nothing, whatever its session policy says or whether there is one.
+    *under([READER, OBSERVER, {}], COPYING + SHARING_AND_TAKING_BACK),
+    # Who takes back copies nothing.
+    *under([ARCHIVER], [COPYING[0], COPYING[2]]),
+]
+
 
 def allows(document: dict[str, Any], action: str, resource: str, context: dict[str, str]) -> bool:
     return evaluate([Policy.parse("source", document)], Request(action, resource, context)).allowed
@@ -147,10 +175,10 @@ def test_what_it_must_not_do_is_refused(action: str, resource: str, context: dic
 def loosened() -> Iterator[tuple[str, dict[str, Any]]]:
     """The policy with one thing less in it: a condition, or all but the kind of a resource."""
     for number, statement in enumerate(policy()["Statement"]):
-        if "Condition" in statement:
+        for operator in statement.get("Condition", {}):
             changed = copy.deepcopy(policy())
-            del changed["Statement"][number]["Condition"]
-            yield f"{statement['Sid']} without its condition", changed
+            del changed["Statement"][number]["Condition"][operator]
+            yield f"{statement['Sid']} without {operator}", changed
         if statement["Resource"] == "*":
             continue
         changed = copy.deepcopy(policy())
@@ -179,10 +207,15 @@ def test_nothing_is_allowed_that_nothing_needs(what: str, document: dict[str, An
 
 
 def may_assume(
-    function: str, *, account: str = PIPELINE, external_id: str | None = EXTERNAL_ID, path: str = "/"
+    function: str,
+    session: str = "snapshot-check-op-1",
+    *,
+    account: str = PIPELINE,
+    external_id: str | None = EXTERNAL_ID,
+    path: str = "/",
 ) -> bool:
     """Whether the role of that name may become this one. IAM asks the trust for the caller's account."""
-    context = {"aws:principalarn": f"arn:aws:iam::{account}:role{path}{function}"}
+    context = {"aws:principalarn": f"arn:aws:iam::{account}:role{path}{function}", "sts:rolesessionname": session}
     context |= {"sts:externalid": external_id} if external_id is not None else {}
     principals = frozenset({f"arn:aws:iam::{account}:root"})
     trust = Policy.parse("trust", role(path)["AssumeRolePolicyDocument"])
@@ -195,12 +228,32 @@ STEPS = ["snapshot-check", "copy-snapshot", "check-copy-status", "archive-snapsh
 
 @pytest.mark.parametrize(("step", "path"), list(itertools.product(STEPS, ["/", "/teams/data/"])))
 def test_the_steps_that_need_it_may_assume_it_with_the_external_id_alone(step: str, path: str) -> None:
-    name = f"aurora-restore-{step}-eu-central-1"
-    assert may_assume(name, path=path)
-    assert not may_assume(name, path=path, external_id=None)
-    assert not may_assume(name, path=path, external_id="another")
-    assert not may_assume(name, path=path, account=STRANGER)
-    assert not may_assume(f"other-{name}", path=path)
+    name, session = f"aurora-restore-{step}-eu-central-1", f"{step}-op-1"
+    assert may_assume(name, session, path=path)
+    assert not may_assume(name, session, path=path, external_id=None)
+    assert not may_assume(name, session, path=path, external_id="another")
+    assert not may_assume(name, session, path=path, account=STRANGER)
+    assert not may_assume(f"other-{name}", session, path=path)
+
+
+@pytest.mark.parametrize(("step", "other"), [pair for pair in itertools.product(STEPS, STEPS) if len(set(pair)) == 2])
+def test_no_function_takes_anothers_name(step: str, other: str) -> None:
+    """The role's own policies go by the session's name: an attacker in one function stays what this function is."""
+    assert not may_assume(f"aurora-restore-{step}-eu-central-1", f"{other}-op-1")
+    assert not may_assume(f"aurora-restore-{step}-eu-central-1", "any")
+
+
+def test_the_longest_trust_policy_fits() -> None:
+    """IAM user guide, "IAM and AWS STS quotas": 2,048 characters of trust policy, spaces left out."""
+    given = {
+        "ExternalId": "e" * 80,
+        "PipelineNamePrefix": "p" * 27,
+        "PipelineRolePath": f"/{'t' * 62}/",
+    }
+    partition = PSEUDO | {"AWS::Partition": "aws-us-gov"}
+    template = Template.load(INFRASTRUCTURE / "source-account-role.yaml", GIVEN | given, partition)
+    trust = template.evaluator.value(template.resources["Role"]["Properties"]["AssumeRolePolicyDocument"])
+    assert len(json.dumps(trust, separators=(",", ":"))) <= 2048
 
 
 @pytest.mark.parametrize(
@@ -216,7 +269,7 @@ def test_the_steps_that_need_it_may_assume_it_with_the_external_id_alone(step: s
     ],
 )
 def test_nobody_else_of_the_pipelines_account_may(name: str) -> None:
-    assert not may_assume(name)
+    assert not any(may_assume(name, f"{step}-op-1") for step in STEPS)
 
 
 def test_a_boundary_and_a_path_are_the_accounts_to_choose() -> None:

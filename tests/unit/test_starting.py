@@ -1,20 +1,26 @@
-"""A schedule's events may come twice: the second one is nothing but refused."""
+"""A schedule's moment belongs to the run that does its work, and the second event of a moment is recognised."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import os
+import shlex
 from typing import Any
 
 import pytest
+from moto.sns.models import sns_backends
 
 from tests.unit.fake_machine import FakeMachine
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import (
+    ACCOUNT,
     AUDIT_TABLE,
     EXECUTION,
     NOW,
     OPERATION,
     OTHER_EXECUTION,
+    REGION,
     STATE_TABLE,
     TARGET,
     an_execution,
@@ -29,8 +35,8 @@ from utils.state import OperationState
 pytestmark = pytest.mark.usefixtures("surroundings", "production")
 
 check, notify = calling("snapshot-check"), calling("sns-notification")
-MOMENT = "2026-11-24T02:00:00Z"
-SCHEDULED = "scheduled-20261124T020000Z"
+MOMENT = "2026-03-10T03:00:00Z"
+SCHEDULED = "scheduled-20260310T030000Z"
 
 
 @pytest.fixture
@@ -40,13 +46,17 @@ def production(rds: FakeRds) -> None:
 
 
 def event(execution: str = EXECUTION, **request: Any) -> dict[str, Any]:
+    return started(execution, {"scheduled_at": MOMENT, **request})
+
+
+def started(execution: str, request: dict[str, Any], now: dt.datetime = NOW) -> dict[str, Any]:
     run = {
         "execution_id": execution,
         "execution_name": execution.rsplit(":", 1)[-1],
-        "started_at": NOW.isoformat(),
-        "now": NOW.isoformat(),
+        "started_at": now.isoformat(),
+        "now": now.isoformat(),
     }
-    return {"run": run, "request": {"scheduled_at": MOMENT, **request}}
+    return {"run": run, "request": request}
 
 
 def everything() -> list[Any]:
@@ -57,8 +67,9 @@ def everything() -> list[Any]:
     ("text", "name"),
     [
         (MOMENT, SCHEDULED),
-        ("2026-11-24T03:00:00+01:00", SCHEDULED),
-        ("2026-11-24", None),
+        ("2026-03-10T04:00:00+01:00", SCHEDULED),
+        ("2026-03-10", None),
+        ("0001-01-01T00:00:00+14:00", None),
         ("<aws.scheduler.scheduled-time>", None),
         ("", None),
     ],
@@ -79,15 +90,152 @@ def test_a_second_event_is_refused_while_the_first_run_is_at_work_and_leaves_no_
     assert everything() == before
 
 
-@pytest.mark.parametrize("status", ["succeeded", "failed"])
-def test_so_it_is_after_the_first_run_has_ended_and_it_never_resumes(machine: FakeMachine, status: Any) -> None:
-    check(event())
-    OperationState(SCHEDULED, EXECUTION, NOW).close(status)
-    machine.statuses[EXECUTION] = "FAILED"
-    before = everything()
+def a_request(**fields: Any) -> dict[str, Any]:
+    return {"scheduled_at": MOMENT, **fields}
+
+
+BY_ITS_NAME = {"operation_id": SCHEDULED}
+SILENT, TOLD, BEGINS, RESUMES = "DuplicateRefused", "RequestRefused", "a run of its own", "resumed"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "status", "now", "outcome"),
+    [
+        # The schedule's run is at work, has succeeded, has failed, or died without a word (its execution has ended).
+        (a_request(), "running", a_request(), SILENT),
+        (a_request(), "succeeded", a_request(), SILENT),
+        (a_request(), "failed", a_request(), TOLD),
+        (a_request(), "died", a_request(), TOLD),
+        (a_request(), "forgotten", a_request(), TOLD),
+        # One that took the moment for other work doesn't silence it.
+        (a_request(port=5544), "running", a_request(), TOLD),
+        (a_request(port=5544), "succeeded", a_request(), TOLD),
+        (a_request(target_cluster_id="drill-orders"), "running", a_request(), TOLD),
+        # A dry run is no earlier run, whatever its moment, and finds none.
+        (a_request(dry_run=True), "planned", a_request(), BEGINS),
+        (a_request(), "running", a_request(dry_run=True), BEGINS),
+        (a_request(), "failed", a_request(dry_run=True), BEGINS),
+        # By its name a person resumes what has failed, and nothing else.
+        (a_request(), "running", BY_ITS_NAME, TOLD),
+        (a_request(), "succeeded", BY_ITS_NAME, TOLD),
+        (a_request(), "failed", BY_ITS_NAME, RESUMES),
+        (a_request(), "died", BY_ITS_NAME, RESUMES),
+        (a_request(dry_run=True), "planned", BY_ITS_NAME, TOLD),
+        # After a refusal, and with nothing before it, an event begins its run.
+        (a_request(port=80), "refused", a_request(), BEGINS),
+        (None, "nothing", a_request(), BEGINS),
+        (None, "nothing", BY_ITS_NAME, TOLD),
+        (None, "nothing", {**BY_ITS_NAME, "dry_run": True}, TOLD),
+        (None, "nothing", {**BY_ITS_NAME, "resume": True}, TOLD),
+    ],
+)
+def test_what_an_event_does_after_what_came_before(
+    machine: FakeMachine,
+    monkeypatch: pytest.MonkeyPatch,
+    earlier: dict[str, Any] | None,
+    status: str,
+    now: dict[str, Any],
+    outcome: str,
+) -> None:
+    if earlier is not None:
+        leave(machine, monkeypatch, earlier, status)
+    before, later = everything(), NOW + dt.timedelta(minutes=10)
+    if outcome in (SILENT, TOLD):
+        with pytest.raises(DuplicateRefused if outcome == SILENT else RequestRefused):
+            check(started(OTHER_EXECUTION, now, later))
+        assert everything() == before
+        return
+    plan = check(started(OTHER_EXECUTION, now, later))
+    assert bool(plan["resumed"]) is (outcome == RESUMES)
+    of_the_moment = "scheduled_at" in now and not now.get("dry_run")
+    own_name = OTHER_EXECUTION.rsplit(":", 1)[-1]
+    assert plan["operation_id"] == (SCHEDULED if of_the_moment or outcome == RESUMES else own_name)
+
+
+def test_an_execution_that_step_functions_doesnt_know_yet_is_at_work(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(machine, monkeypatch, a_request(), "forgotten")
     with pytest.raises(DuplicateRefused):
-        check(event(OTHER_EXECUTION))
-    assert everything() == before
+        check(started(OTHER_EXECUTION, a_request(), NOW + dt.timedelta(seconds=2)))
+
+
+def leave(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, request: dict[str, Any], status: str) -> None:
+    """Bring about what an earlier execution leaves behind."""
+    if status == "refused":
+        refuse(monkeypatch, EXECUTION, request)
+        return
+    check(started(EXECUTION, request))
+    if status in ("succeeded", "failed"):
+        OperationState(SCHEDULED, EXECUTION, NOW).close(status)  # type: ignore[arg-type]
+    if status == "forgotten":
+        del machine.statuses[EXECUTION]
+    elif status != "running":
+        machine.statuses[EXECUTION] = "FAILED"
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, execution: str, request: dict[str, Any]) -> None:
+    """Have an execution refused, and closed as such."""
+    monkeypatch.setenv("TOPIC_ARN", client("sns").create_topic(Name="aurora-restore")["TopicArn"])
+    with pytest.raises(RequestRefused) as refused:
+        check(started(execution, request))
+    error = ExecutionError(error="RequestRefused", cause=str(refused.value))
+    run = an_execution(execution_id=execution, execution_name=execution.rsplit(":", 1)[-1])
+    notify(NotificationTask(run=run, outcome="failed", request=request, error=error))
+
+
+@pytest.mark.parametrize("request_given", [{}, {"port": 80}, {"dry_run": True}])
+def test_an_executions_name_takes_no_moment_either(
+    monkeypatch: pytest.MonkeyPatch, request_given: dict[str, Any]
+) -> None:
+    """Neither as an operation's id nor as the name under which a refusal is remembered."""
+    refuse(monkeypatch, f"{EXECUTION.rpartition(':')[0]}:{SCHEDULED}", request_given)
+    assert OperationState(SCHEDULED, EXECUTION, NOW).recall() is None
+    assert check(event())["operation_id"] == SCHEDULED
+
+
+def test_an_execution_of_such_a_name_may_carry_an_operation_of_another() -> None:
+    named = started(f"{EXECUTION.rpartition(':')[0]}:{SCHEDULED}", {"operation_id": "mine"})
+    assert check(named)["operation_id"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("moment", "taken"),
+    [
+        ("2026-03-10T03:05:00Z", True),
+        ("2026-03-10T03:05:01Z", False),
+        ("2026-03-11T03:00:00Z", False),
+        ("2026-03-09T02:00:00Z", True),
+        ("2026-03-09T01:59:59Z", False),
+    ],
+)
+def test_only_a_moment_that_a_schedule_may_bring_now_is_taken(moment: str, taken: bool) -> None:
+    if taken:
+        assert check(event(scheduled_at=moment))["operation_id"] == scheduled_operation_id(moment)
+        return
+    with pytest.raises(RequestRefused, match="leave it out when you start a run yourself"):
+        check(event(scheduled_at=moment))
+    assert check(event(scheduled_at=moment, dry_run=True))["operation_id"] == OPERATION, "a plan takes none"
+
+
+def test_people_are_told_of_a_second_event_where_the_first_ones_run_has_failed(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a command that resumes it, and for the alarm."""
+    deletion = {"delete_source": True, "confirm_delete_source": "prod-orders"}
+    leave(machine, monkeypatch, a_request(**deletion), "failed")
+    capsys.readouterr()
+    refuse(monkeypatch, OTHER_EXECUTION, a_request(**deletion))
+    ((_, body, subject, *_),) = sns_backends[ACCOUNT][REGION].topics[os.environ["TOPIC_ARN"]].sent_notifications
+    assert "FAILED: " in str(subject)
+    assert f"whose execution {EXECUTION} has ended without success" in body
+    (command,) = [line for line in body.splitlines() if "start-execution" in line]
+    words = shlex.split(command)
+    request = words[words.index("--input") + 1]
+    assert json.loads(request) == {**deletion, **BY_ITS_NAME, "resume": True}
+    counted = [name for line in capsys.readouterr().out.splitlines() for name in json.loads(line)]
+    assert "OperationFailed" in counted
+    assert check(started(OTHER_EXECUTION, json.loads(request)))["resumed"], "the command works as it is typed"
 
 
 def test_so_it_is_when_both_arrive_at_once() -> None:
@@ -104,20 +252,6 @@ def test_so_it_is_when_both_arrive_at_once() -> None:
     found = OperationState(SCHEDULED, EXECUTION, NOW).recall()
     assert found is not None
     assert (found.execution_id, found.status) == (EXECUTION, "running")
-
-
-def test_a_scheduled_run_that_was_refused_is_remembered_by_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOPIC_ARN", client("sns").create_topic(Name="aurora-restore")["TopicArn"])
-    request = {"scheduled_at": MOMENT, "port": 80}
-    with pytest.raises(RequestRefused):
-        check(event(port=80))
-    refusal = ExecutionError(error="RequestRefused", cause="port: 80 is out of range.")
-    notify(NotificationTask(run=an_execution(), outcome="failed", request=request, error=refusal))
-    found = OperationState(SCHEDULED, EXECUTION, NOW).recall()
-    assert found is not None
-    assert found.status == "failed"
-    with pytest.raises(DuplicateRefused):
-        check(event(OTHER_EXECUTION))
 
 
 def test_another_targets_schedule_of_the_same_moment_isnt_called_a_duplicate() -> None:

@@ -152,11 +152,8 @@ NOT_ASSUMED = [
     *each("sts:AssumeRole", iam_role("aurora-restore-source", STRANGER)),
     *each("sts:AssumeRole", iam_role("aurora-restore-source", OWN)),
 ]
-LOCK: Asked = ("dynamodb:DeleteItem", table("StateTable"), {"dynamodb:leadingkeys": ("lock#staging-orders",)})
-NO_OTHER_ITEMS: list[Asked] = [
-    ("dynamodb:DeleteItem", table("StateTable"), {"dynamodb:leadingkeys": ("nightly-2026-03-10",)}),
-    ("dynamodb:DeleteItem", table("AuditTable"), {"dynamodb:leadingkeys": ("lock#staging-orders",)}),
-]
+# A released lock stays as an item, and so does all that is known of an operation.
+NO_ITEMS_DELETED = each("dynamodb:DeleteItem", table("StateTable"))
 REMOVED_COPIES = each("rds:DeleteDBClusterSnapshot", COPY, OURS)
 NOT_REMOVED = [
     *each("rds:DeleteDBClusterSnapshot", COPY),
@@ -164,7 +161,10 @@ NOT_REMOVED = [
     *each("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-copy-1"), OURS),
     *each("rds:DeleteDBClusterSnapshot", snapshot("x-copy-0123456789ab", STRANGER), OURS),
 ]
-THROUGH_RDS = "kms:CreateGrant Decrypt DescribeKey GenerateDataKey"
+THROUGH_RDS = "kms:CreateGrant Decrypt GenerateDataKey"
+OF_OTHERS = f"{THROUGH_RDS} DescribeKey Encrypt ReEncryptFrom ReEncryptTo"
+LOOKED_AT = each("kms:DescribeKey", key("any", region=THERE))
+NOT_LOOKED_AT = each("kms:DescribeKey", key("any", STRANGER))
 KEYS = each(THROUGH_RDS, key("data-1", region=THERE), via("rds", THERE))
 NO_KEYS = [
     *each(THROUGH_RDS, key("data-1", region=THERE)),
@@ -174,7 +174,28 @@ NO_KEYS = [
 ]
 ADMIN, APPLICATION, OTHER_SECRET = secret("AdminSecret"), secret("AppSecret"), secret("production/orders")
 RDS_SECRET = secret("rds!cluster-0d1f3c5e")
-TOUCHING = "rds:CreateDBInstance EnableHttpEndpoint FailoverDBCluster ModifyDBCluster"
+TARGETS_ADMIN = secret("aurora-restore/targets/drill-orders/admin")
+TARGETS_APPLICATION = secret("aurora-restore/targets/drill-orders/application")
+NOT_MADE_YET = TARGETS_ADMIN.removesuffix("-a1b2c3")
+OTHERS_ADMIN = secret("another-stack/targets/drill-orders/admin")
+OTHERS_APPLICATION = secret("another-stack/targets/drill-orders/application")
+TARGET_TAGS = {"application": "aurora-restore", "aurora-restore:operation-id": "op-1", "aurora-restore:target": "drill"}
+
+
+def tagged(kind: str, *without: str) -> Context:
+    """The tags that a stack gives to the secrets of a target, in the request or on the resource."""
+    return {f"aws:{kind}/{name}": value for name, value in TARGET_TAGS.items() if name not in without}
+
+
+def lacking_one(actions: str, resource: str, kind: str) -> list[Asked]:
+    """The same with one of the tags missing, or those of another stack."""
+    fewer = [tagged(kind, name) for name in TARGET_TAGS]
+    others = [dict(tagged(kind)) | {f"aws:{kind}/application": "another-stack"}]
+    return [asked for context in [*fewer, *others] for asked in each(actions, resource, context)]
+
+
+TOUCHING = "rds:CreateDBInstance FailoverDBCluster ModifyDBCluster"
+OPENING = "rds:EnableHttpEndpoint ModifyDBCluster"
 DELETING = "rds:DeleteDBCluster DeleteDBInstance"
 STEPS = (
     "CopySnapshotFunction",
@@ -182,6 +203,7 @@ STEPS = (
     "RestoreSnapshotFunction",
     "CheckRestoreStatusFunction",
     "SetupDbUsersFunction",
+    "OpenClusterFunction",
     "DeleteRdsFunction",
     "CheckDeleteStatusFunction",
     "ArchiveSnapshotFunction",
@@ -193,7 +215,6 @@ ALLOWED: dict[str, list[Asked]] = {
         *SNAPSHOTS,
         *reading(),
         *ASSUMED,
-        LOCK,
         *each("rds:DescribeDBClusterSnapshots", snapshot("shared", OWNER)),
         *each("kms:DescribeKey", key("any", OWNER)),
         *each("kms:DescribeKey", key("any", region=THERE)),
@@ -210,12 +231,18 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("states:DescribeExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-pipeline:op-1"),
         *each("secretsmanager:DescribeSecret", ADMIN),
         *each("secretsmanager:GetSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue", TARGETS_APPLICATION),
+        *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
+        *each("secretsmanager:DescribeSecret", TARGETS_APPLICATION),
+        *each("secretsmanager:CreateSecret TagResource", TARGETS_ADMIN, tagged("requesttag")),
+        *each("secretsmanager:CreateSecret TagResource", TARGETS_APPLICATION, tagged("requesttag")),
     ],
     "CopySnapshotRole": [
         *SNAPSHOTS,
         *ASSUMED,
         *REMOVED_COPIES,
         *KEYS,
+        *LOOKED_AT,
         *(asked for name in FOUND for asked in each("rds:CopyDBClusterSnapshot", snapshot(name, region=THERE))),
         *each("rds:DescribeDBClusterSnapshots", snapshot("shared", OWNER)),
         *each("rds:CopyDBClusterSnapshot", snapshot("weekly-orders", OWNER, THERE)),
@@ -223,12 +250,13 @@ ALLOWED: dict[str, list[Asked]] = {
         *(asked for tag in TAGS for asked in each("rds:AddTagsToResource CopyDBClusterSnapshot", COPY, MARKED | tag)),
         *each("rds:AddTagsToResource", COPY, MARKED),
         *each("rds:DescribeAccountAttributes", "*"),
-        *each(f"{THROUGH_RDS} Encrypt ReEncryptFrom ReEncryptTo", key("any", OWNER, THERE), via("rds", THERE)),
+        *each(OF_OTHERS, key("any", OWNER, THERE), via("rds", THERE)),
     ],
     "CheckCopyStatusRole": [*SNAPSHOTS, *ASSUMED],
     "RestoreSnapshotRole": [
         *reading(HERE),
         *KEYS,
+        *LOOKED_AT,
         *each("rds:DescribeDBClusterSnapshots", snapshot("any")),
         *each("rds:DescribeDBClusterSnapshots", cluster("any")),
         *(
@@ -254,13 +282,21 @@ ALLOWED: dict[str, list[Asked]] = {
         *each(THROUGH_RDS, key("Key"), via("secretsmanager")),
         *each(THROUGH_RDS, key("Key"), via("rds")),
         *each("secretsmanager:GetSecretValue PutSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN),
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("monitoring.rds")),
     ],
     "CheckRestoreStatusRole": [*reading(HERE), *each("rds:DescribeEvents", "*")],
+    "OpenClusterRole": [
+        *reading(HERE),
+        *each(OPENING, cluster("staging-orders"), OURS),
+        *each(OPENING, cluster("staging-orders"), OURS | UNPROTECTED),
+    ],
     "SetupDbUsersRole": [
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", TARGETS_ADMIN),
         *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("staging-orders"))),
         *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
         *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*"),
         *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*"),
     ],
@@ -293,8 +329,13 @@ ALLOWED: dict[str, list[Asked]] = {
     "SnsNotificationRole": [
         *SNAPSHOTS,
         *reading(),
-        LOCK,
+        *each("cloudtrail:LookupEvents", "*"),
         *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:Topic"),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
+        *each("secretsmanager:DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", TARGETS_APPLICATION, tagged("resourcetag")),
     ],
     "StatePolicy": [
         *each("dynamodb:GetItem PutItem UpdateItem", table("StateTable")),
@@ -323,7 +364,7 @@ REFUSED: dict[str, list[Asked]] = {
     "SnapshotCheckRole": [
         *STRANGERS_THINGS,
         *NOT_ASSUMED,
-        *NO_OTHER_ITEMS,
+        *NO_ITEMS_DELETED,
         *each("kms:DescribeKey", key("any", STRANGER)),
         *each("rds:DescribeDBSubnetGroups", rds("subgrp", "any", region=THERE)),
         *each("rds:DescribeDBClusterParameterGroups DescribeDBClusterParameters", rds("cluster-pg", "any", STRANGER)),
@@ -335,12 +376,19 @@ REFUSED: dict[str, list[Asked]] = {
         *each("secretsmanager:GetSecretValue", OTHER_SECRET),
         # Whether a master login is staged is all that it has to know.
         *each("secretsmanager:GetSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret GetSecretValue", OTHERS_APPLICATION),
+        # What isn't marked as this stack's, for a target, isn't made; nor is anything else.
+        *lacking_one("secretsmanager:CreateSecret TagResource", TARGETS_ADMIN, "requesttag"),
+        *each("secretsmanager:CreateSecret TagResource", OTHERS_ADMIN, tagged("requesttag")),
+        *each("secretsmanager:PutSecretValue UpdateSecret DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
     ],
     "CopySnapshotRole": [
         *STRANGERS_THINGS,
         *NOT_ASSUMED,
         *NOT_REMOVED,
         *NO_KEYS,
+        *NOT_LOOKED_AT,
         *each("rds:CopyDBClusterSnapshot", snapshot("weekly-orders", STRANGER)),
         *(asked for name in NOT_FOUND for asked in each("rds:CopyDBClusterSnapshot", snapshot(name))),
         *each("rds:CopyDBClusterSnapshot", snapshot("billing-monthly", OWNER)),
@@ -351,12 +399,13 @@ REFUSED: dict[str, list[Asked]] = {
         *each("rds:AddTagsToResource", snapshot("prod-orders-monthly"), MARKED),
         *each("rds:AddTagsToResource", cluster(SOURCE), MARKED),
         *each("rds:CopyDBClusterSnapshot", cluster(SOURCE), MARKED),
-        *each(f"{THROUGH_RDS} Encrypt ReEncryptFrom ReEncryptTo", key("any", OWNER, THERE)),
+        *each(OF_OTHERS, key("any", OWNER, THERE)),
     ],
     "CheckCopyStatusRole": [*STRANGERS_THINGS, *NOT_ASSUMED],
     "RestoreSnapshotRole": [
         *STRANGERS_THINGS,
         *NO_KEYS,
+        *NOT_LOOKED_AT,
         # What isn't marked as ours while it is made isn't made; what exists isn't marked.
         *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders")),
         *each("rds:CreateDBInstance AddTagsToResource", MEMBER),
@@ -376,6 +425,8 @@ REFUSED: dict[str, list[Asked]] = {
             "rds:CreateDBInstance AddTagsToResource", instance("staging-orders-0123456789ab-1", region=THERE), MARKED
         ),
         *each("rds:AddTagsToResource", snapshot("prod-orders-tuesday"), MARKED),
+        # Nobody is let in before the users are set up.
+        *each("rds:EnableHttpEndpoint", cluster("staging-orders"), OURS),
         # What isn't ours isn't changed, wherever it is.
         *each(TOUCHING, cluster("other-orders")),
         *each(TOUCHING, cluster("staging-orders", region=THERE), OURS),
@@ -388,16 +439,33 @@ REFUSED: dict[str, list[Asked]] = {
         *each("rds:AddTagsToResource", MEMBER, MARKED | PROTECTED),
         *each("secretsmanager:CreateSecret TagResource", OTHER_SECRET),
         *each(THROUGH_RDS, key("Key")),
-        *each("kms:CreateGrant DescribeKey", key("another"), via("secretsmanager")),
+        *each("kms:CreateGrant", key("another"), via("secretsmanager")),
         *each("secretsmanager:GetSecretValue PutSecretValue", OTHER_SECRET),
         *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", OTHERS_ADMIN),
         *each("iam:PassRole", iam_role("admin"), passed_to("monitoring.rds")),
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("ec2")),
     ],
     "CheckRestoreStatusRole": STRANGERS_THINGS,
+    "OpenClusterRole": [
+        *STRANGERS_THINGS,
+        # What isn't ours isn't opened, the source not even with our tag on it, and what is protected neither.
+        *each(OPENING, cluster("other-orders")),
+        *each(OPENING, cluster("billing"), OURS),
+        *each(OPENING, cluster("staging-orders", region=THERE), OURS),
+        *each(OPENING, cluster(SOURCE), OURS),
+        *each(OPENING, cluster("staging-orders"), OURS | PROTECTED),
+        *each("rds:CreateDBInstance FailoverDBCluster DeleteDBCluster", cluster("staging-orders"), OURS),
+        *each("rds:AddTagsToResource", cluster("staging-orders"), MARKED),
+        *each("secretsmanager:GetSecretValue", ADMIN),
+    ],
     "SetupDbUsersRole": [
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", OTHER_SECRET),
         *each("secretsmanager:PutSecretValue", ADMIN),
+        *each("secretsmanager:PutSecretValue", TARGETS_ADMIN),
+        *each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", OTHERS_APPLICATION),
         # Only RDS's own secrets, of clusters of this region and account, and never the source's.
         *each(
             "secretsmanager:DescribeSecret GetSecretValue",
@@ -458,11 +526,20 @@ REFUSED: dict[str, list[Asked]] = {
     ],
     "SnsNotificationRole": [
         *STRANGERS_THINGS,
-        *NO_OTHER_ITEMS,
+        *NO_ITEMS_DELETED,
         *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:payroll"),
+        # It never reads what is in a secret, and removes only what carries all the tags of a target's.
+        *each("secretsmanager:GetSecretValue PutSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", OTHERS_ADMIN),
+        *each("secretsmanager:UpdateSecretVersionStage", TARGETS_APPLICATION),
+        *each("secretsmanager:DeleteSecret", ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", OTHERS_ADMIN, tagged("resourcetag")),
+        *lacking_one("secretsmanager:DeleteSecret", TARGETS_ADMIN, "resourcetag"),
     ],
     "StatePolicy": [
         *each("dynamodb:GetItem PutItem UpdateItem", table("payroll")),
+        *NO_ITEMS_DELETED,
         # What was written into the audit is neither changed nor read again.
         *each("dynamodb:GetItem UpdateItem DeleteItem", table("AuditTable")),
         *each("kms:Decrypt GenerateDataKey", key("Key")),
@@ -558,17 +635,17 @@ def test_these_are_the_denies() -> None:
         ("RestoreSnapshotRole", "NeverTouchTheSource"): {
             "rds:AddTagsToResource",
             "rds:CreateDBInstance",
-            "rds:EnableHttpEndpoint",
             "rds:FailoverDBCluster",
             "rds:ModifyDBCluster",
         },
         ("RestoreSnapshotRole", "NeverTouchProtected"): {
             "rds:AddTagsToResource",
             "rds:CreateDBInstance",
-            "rds:EnableHttpEndpoint",
             "rds:FailoverDBCluster",
             "rds:ModifyDBCluster",
         },
+        ("OpenClusterRole", "NeverTouchTheSource"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
+        ("OpenClusterRole", "NeverTouchProtected"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
         ("SetupDbUsersRole", "NeverReadTheSourcesLogin"): {"secretsmanager:GetSecretValue"},
         ("DeleteRdsRole", "NeverTouchProtected"): {
             "rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:ModifyDBCluster",

@@ -291,31 +291,16 @@ def test_the_machine_logs_errors_and_never_what_executions_carry() -> None:
 # Tables
 
 
-DELETING = [
-    (name, statement)
-    for name, each in PLAIN.items()
-    if each["Type"] == "AWS::IAM::Role"
-    for policy in each["Properties"]["Policies"]
-    for statement in (resolved(each) for each in policy["PolicyDocument"]["Statement"])
-    if "dynamodb:DeleteItem" in as_list(statement["Action"])
-]
-
-
-@pytest.mark.parametrize(("role", "statement"), DELETING, ids=[name for name, _ in DELETING])
-def test_of_the_state_only_locks_may_be_deleted(role: str, statement: dict[str, Any]) -> None:
-    policy = Policy.parse(role, {"Version": "2012-10-17", "Statement": [statement]})
-
-    def may(key: str, table: str = "StateTable") -> bool:
-        arn = f"arn:aws:dynamodb:eu-central-1:111122223333:table/{table}"
-        return evaluate([policy], Request("dynamodb:DeleteItem", arn, {"dynamodb:leadingkeys": (key,)})).allowed
-
-    assert may(f"lock#{TARGET}")
-    assert not may(OPERATION)
-    assert not may(f"lock#{TARGET}", "AuditTable")
-
-
-def test_only_two_steps_release_locks() -> None:
-    assert sorted(name for name, _ in DELETING) == ["SnapshotCheckRole", "SnsNotificationRole"]
+def test_nobody_may_delete_what_is_known_of_an_operation_or_a_lock() -> None:
+    """A released lock stays, so that the step that outlived its execution can't take it again."""
+    roles = {name: each["Properties"]["Policies"] for name, each in PLAIN.items() if each["Type"] == "AWS::IAM::Role"}
+    policies = [policy for own in roles.values() for policy in own if "PolicyDocument" in policy]
+    documents = [each["PolicyDocument"] for each in [*policies, PLAIN["StatePolicy"]["Properties"]]]
+    actions = {
+        action for each in documents for part in each["Statement"] for action in as_list(resolved(part)["Action"])
+    }
+    assert "dynamodb:UpdateItem" in actions
+    assert not {action for action in actions if "Delete" in action and action.startswith("dynamodb:")}
 
 
 @pytest.mark.parametrize("table", ["StateTable", "AuditTable"])
@@ -405,3 +390,41 @@ def test_the_endpoint_is_the_functions_own_and_leaves_the_vpcs_names_alone() -> 
         ]
     }
     assert rule["SourceSecurityGroupId"] == group
+
+
+def test_the_door_admits_the_function_alone_and_lets_nothing_out() -> None:
+    """Whatever else refers to the group would let somebody through it, so every resource that does is named here."""
+    group = {"Fn::GetAtt": ["DoorSecurityGroup", "GroupId"]}
+    function = {
+        "Fn::If": [
+            "MakesFunctionSecurityGroup",
+            {"Fn::GetAtt": ["FunctionSecurityGroup", "GroupId"]},
+            {"Ref": "FunctionSecurityGroupId"},
+        ]
+    }
+    ports = {"IpProtocol": "tcp", "FromPort": 1150, "ToPort": 65535}
+    door = properties("DoorSecurityGroup")
+    assert "SecurityGroupIngress" not in door
+    (out,) = door["SecurityGroupEgress"]
+    assert (out["IpProtocol"], out["CidrIp"]) == ("-1", "127.0.0.1/32")
+    assert door["VpcId"] == {"Ref": "VpcId"}
+    rules = {name: each for name, each in RESOURCES.items() if each["Type"].startswith("AWS::EC2::SecurityGroup")}
+    naming = {name for name, each in rules.items() if "DoorSecurityGroup" in json.dumps(each)}
+    assert naming == {"DoorFromFunction", "FunctionToDoor"}
+    entry = {key: value for key, value in properties("DoorFromFunction").items() if key != "Description"}
+    assert entry == {"GroupId": group, "SourceSecurityGroupId": function, **ports}
+    way = {key: value for key, value in properties("FunctionToDoor").items() if key != "Description"}
+    own = {"Fn::GetAtt": ["FunctionSecurityGroup", "GroupId"]}
+    assert way == {"GroupId": own, "DestinationSecurityGroupId": group, **ports}
+
+
+def test_the_functions_that_plan_and_make_a_cluster_know_the_door() -> None:
+    group = {"Fn::GetAtt": ["DoorSecurityGroup", "GroupId"]}
+    for function in ("SnapshotCheckFunction", "RestoreSnapshotFunction"):
+        assert properties(function)["Environment"]["Variables"]["DOOR_SECURITY_GROUP_ID"] == group
+
+
+def test_no_group_of_open_clusters_admits_anybody_by_the_stacks_doing() -> None:
+    rules = [each for each in RESOURCES.values() if each["Type"].startswith("AWS::EC2::SecurityGroupI")]
+    assert [each for each in rules if "DatabaseSecurityGroup" in json.dumps(each)] == []
+    assert "SecurityGroupIngress" not in properties("DatabaseSecurityGroup")

@@ -197,6 +197,11 @@ def dangerous(place: Place) -> dict[str, list[Changes]]:
         "StateMachineLogGroupName": [{"StateMachineLogGroupName": f"/aws/vendedlogs/states/{NAME}"}],
         "Architecture": [{"Architecture": "x86_64"}],
         "PollSeconds": [{"PollSeconds": "30"}],
+        # With a time of day that doesn't come while the other updates are made.
+        "ScheduleState": [
+            {"ScheduleState": "ENABLED", "ScheduleExpression": "cron(0 2 1 1 ? 2199)"},
+            {"ScheduleState": "DISABLED", "ScheduleExpression": "cron(0 2 * * ? *)"},
+        ],
     }
 
 
@@ -271,9 +276,6 @@ PLAIN: Changes = {
 }
 
 
-NOT_HERE = {"ScheduleState"}
-"""The embedded AWS fires no schedules, and refuses one that is switched on."""
-
 FIXED = {"NamePrefix": "renamed", "RolePath": "/other/"}
 """What a stack is made with and keeps: roles that keep their names, and an alias of another machine, are refused."""
 
@@ -331,6 +333,35 @@ def test_updates_that_have_gone_wrong_for_somebody_go_well(deployed: Deployed, p
             update(deployed, name, changes)
 
 
+def test_a_schedule_is_switched_on_moved_and_off_by_updates(deployed: Deployed) -> None:
+    """It fires at the time that the last update said, and not while it is off."""
+    clock, states = deployed.aws.clock, deployed.aws.client("stepfunctions", REGION)
+
+    def hours_of_a_day() -> list[int]:
+        """Return the hours, UTC, at which a day's executions were to start."""
+        begin = clock.now()
+        clock.sleep(86_400)
+        deployed.aws.schedules.settle()
+        machine = deployed.outputs()["StateMachineArn"]
+        found = states.list_executions(stateMachineArn=machine)["executions"]
+        arns = [each["executionArn"] for each in found if each["startDate"] >= begin]
+        inputs = [json.loads(states.describe_execution(executionArn=arn)["input"]) for arn in arns]
+        return [int(given["scheduled_at"][11:13]) for given in inputs]
+
+    assert hours_of_a_day() == []
+    at_four = {"ScheduleExpression": "cron(0 4 * * ? *)", "ScheduleTimezone": "Asia/Tokyo"}
+    assert deployed.deploy({"ScheduleState": "ENABLED", **at_four}) == "UPDATE_COMPLETE", deployed.why()
+    assert hours_of_a_day() == [19]
+    assert deployed.deploy({"ScheduleExpression": "cron(0 7 * * ? *)"}) == "UPDATE_COMPLETE", deployed.why()
+    assert hours_of_a_day() == [22]
+    assert deployed.deploy({"ScheduleExpression": "cron(0 7 * * *)"}) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "Invalid Schedule Expression cron(0 7 * * *)." in " ".join(deployed.why())
+    assert hours_of_a_day() == [22], "as before"
+    off = {"ScheduleState": "DISABLED", "ScheduleTimezone": "UTC", "ScheduleExpression": "cron(0 2 * * ? *)"}
+    assert deployed.deploy(off) == "UPDATE_COMPLETE", deployed.why()
+    assert hours_of_a_day() == []
+
+
 @pytest.mark.parametrize("name", FIXED)
 def test_what_a_stack_keeps_is_refused_and_the_stack_goes_on(deployed: Deployed, name: str) -> None:
     before = deployed.secrets(), deployed.live()
@@ -343,7 +374,7 @@ def test_what_a_stack_keeps_is_refused_and_the_stack_goes_on(deployed: Deployed,
 
 def test_every_parameter_has_its_update(place: Place) -> None:
     """A new parameter needs an entry above."""
-    assert set(every(place)) | NOT_HERE | set(FIXED) == set(document()["Parameters"])
+    assert set(every(place)) | set(FIXED) == set(document()["Parameters"])
 
 
 # What takes the network away from under the others comes last.

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -151,6 +151,11 @@ class Pipeline:
         answer = self.aws.client("dynamodb").get_item(TableName=table, Key={"operation_id": {"S": key}})
         return dict(answer["Item"]) if "Item" in answer else None
 
+    def holder(self, target: str) -> str | None:
+        """The execution that holds the lock on a target; None when nobody does."""
+        item = self.state(f"lock#{target}")
+        return None if item is None or "released_at" in item else str(item["execution_id"]["S"])
+
     def audit(self, operation_id: str) -> list[tuple[str, str]]:
         answer = self.aws.client("dynamodb").query(
             TableName=self.place.stack.outputs["AuditTableName"],
@@ -170,6 +175,27 @@ class Pipeline:
             with contextlib.suppress(rds.exceptions.ClientError):
                 rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
             self.aws.clock.sleep(600)
+
+
+@contextlib.contextmanager
+def many_at_once(pipeline: Pipeline, number: int) -> Iterator[list[Run]]:
+    """Runs for different targets, begun together and ended. What they made is gone afterwards.
+
+    People are told of all of them on one topic, so no run here has messages.
+    """
+    targets = [f"target-{next(numbers)}" for _ in range(number)]
+    begun = [pipeline.start({"target_cluster_id": target}) for target in targets]
+    ended = [follow(pipeline.aws, arn, Console(quiet=True)) for arn in begun]
+    pipeline.aws.events.settle()
+    pipeline.place.received_messages()
+    try:
+        yield [
+            Run(operation_id=arn.rsplit(":", 1)[-1], execution_arn=arn, followed=each, messages=[])
+            for arn, each in zip(begun, ended, strict=True)
+        ]
+    finally:
+        for target in targets:
+            pipeline.remove(target)
 
 
 WAITING_SECONDS = 120

@@ -140,7 +140,7 @@ def test_a_topic_that_refuses_doesnt_hide_the_first_error(pipeline: Pipeline, ta
     assert run.status == "FAILED"
     assert run.followed.error == "StepFailed"
     assert "won't become available" in run.reason
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
 
 
 def test_a_clean_up_that_fails_doesnt_hide_the_first_error(pipeline: Pipeline, target: str) -> None:
@@ -165,7 +165,7 @@ def test_a_run_that_is_stopped_by_hand_is_reported_and_gives_back_its_lock(pipel
     assert f"Cluster {target}" in message["message"]
     assert "my mind" in message["message"]
     assert "may still be finishing" in message["message"]
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
     state = pipeline.state(run.operation_id)
     assert state is not None
     assert state["status"]["S"] == "failed"
@@ -237,6 +237,7 @@ def test_a_pipeline_that_was_idle_for_weeks_wakes_function_by_function(pipeline:
         "restore-snapshot",
         "check-restore-status",
         "setup-db-users",
+        "open-cluster",
         "archive-snapshot",
         "sns-notification",
     }
@@ -252,7 +253,7 @@ def test_a_failure_is_cleaned_up_and_reported_though_the_functions_for_it_were_i
     assert run.status == "FAILED"
     assert "incompatible-network" in run.reason
     assert pipeline.cluster(target) is None
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
     (message,) = run.messages
     assert "at check-restore-status" in message["subject"]
     assert "Cleaning up failed" not in message["message"]

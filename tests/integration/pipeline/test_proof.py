@@ -35,6 +35,10 @@ class Ended:
     def plan(self) -> dict[str, Any]:
         return dict(self.run.output["plan"])
 
+    @property
+    def users(self) -> dict[str, Any]:
+        return dict(self.run.output["users"])
+
     def superuser(self, statement: str, database: str = "orders") -> None:
         connection = self.place.aws.aurora.postgres(self.target).connect(database)
         with contextlib.closing(connection), connection.cursor() as cursor:
@@ -111,7 +115,7 @@ def test_a_password_of_productions_that_still_opens_is_missed(ended: Ended) -> N
             "later_tables_are_covered",
         }
     finally:
-        server.set_password(MASTER, ended.place.secret("AdminSecretArn")["password"])
+        server.set_password(MASTER, ended.place.secret(ended.users["master_secret"])["password"])
 
 
 def test_another_setting_another_source_and_a_copy_that_should_be_gone_are_missed(ended: Ended) -> None:
@@ -212,8 +216,8 @@ def test_a_password_that_stands_somewhere_is_missed(
 ) -> None:
     password = {
         "production's": ended.source.reporting_password,
-        "the master's": ended.place.secret("AdminSecretArn")["password"],
-        "the application's": ended.place.secret("AppSecretArn")["app_password"],
+        "the master's": ended.place.secret(ended.users["master_secret"])["password"],
+        "the application's": ended.place.secret(ended.users["application_secret"])["app_password"],
     }[whose]
     put(ended, password)
     try:

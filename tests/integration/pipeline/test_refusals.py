@@ -154,7 +154,7 @@ def test_an_operation_id_that_is_taken_meanwhile_leaves_no_lock(
     assert run.followed.error == "RequestRefused", run.reason
     assert "'taken-meanwhile' was used before by another execution" in run.reason
     assert run.changes == []
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
 
 
 def test_a_protected_source_is_not_deleted(pipeline: Pipeline, production: Production, target: str) -> None:

@@ -127,7 +127,7 @@ def test_a_dry_run_changes_nothing_and_says_everything(pipeline: Pipeline, key: 
     )
     assert run.status == "SUCCEEDED", run.reason
     assert run.changes == []
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
     assert run.output["cluster"]["kms_key_id"] == "alias/staging"
     (message,) = run.messages
     assert "PLANNED" in message["subject"]

@@ -66,7 +66,7 @@ def test_a_run_that_failed_is_resumed_with_what_it_has_made(
     found = pipeline.state(first.operation_id)
     assert found is not None
     assert (found["status"]["S"], found["execution_id"]["S"]) == ("succeeded", second.execution_arn)
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
 
 
 def test_what_the_clean_up_took_away_is_made_anew(
@@ -162,7 +162,7 @@ def test_a_dead_runs_lock_is_taken_over_at_once(pipeline: Pipeline, target: str)
 
     second = ended(pipeline.run({"target_cluster_id": target}), "SUCCEEDED")
     assert ("lock", "taken-over") in pipeline.audit(second.operation_id)
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
 
 
 def test_the_lock_of_a_run_that_is_at_work_is_kept_even_when_it_has_expired(pipeline: Pipeline, target: str) -> None:
@@ -184,11 +184,17 @@ def test_the_lock_of_a_run_that_is_at_work_is_kept_even_when_it_has_expired(pipe
 # The schedule
 
 
+def event_of_now(pipeline: Pipeline, target: str) -> tuple[dict[str, Any], str]:
+    """What a schedule brings at this moment, and the operation that it names."""
+    moment = pipeline.aws.clock.now()
+    event = {"target_cluster_id": target, "scheduled_at": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
+    return event, f"scheduled-{moment:%Y%m%dT%H%M%SZ}"
+
+
 def test_a_schedules_second_event_is_refused_without_a_word_and_the_first_run_goes_on(
     pipeline: Pipeline, target: str
 ) -> None:
-    operation = "scheduled-20261124T020000Z"
-    event = {"target_cluster_id": target, "scheduled_at": "2026-11-24T02:00:00Z"}
+    event, operation = event_of_now(pipeline, target)
     pipeline.place.received_messages()
     first = pipeline.start(event)
     await_item(pipeline, operation)
@@ -206,11 +212,11 @@ def test_a_schedules_second_event_is_refused_without_a_word_and_the_first_run_go
 
 
 def test_a_scheduled_run_that_failed_is_resumed_by_hand(pipeline: Pipeline, target: str) -> None:
-    event = {"target_cluster_id": target, "scheduled_at": "2026-11-25T02:00:00Z"}
+    event, operation = event_of_now(pipeline, target)
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
     first = ended(pipeline.run(event))
     (message,) = first.messages
-    assert '"operation_id": "scheduled-20261125T020000Z"' in message["message"]
+    assert f'"operation_id": "{operation}"' in message["message"]
     assert "scheduled_at" not in message["message"]
-    second = ended(pipeline.run({"operation_id": "scheduled-20261125T020000Z"}), "SUCCEEDED")
+    second = ended(pipeline.run({"operation_id": operation}), "SUCCEEDED")
     assert second.output["plan"]["cluster"]["identifier"] == target

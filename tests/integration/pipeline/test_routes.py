@@ -66,7 +66,7 @@ def without_role_where_shared(case: Case, aws: LocalAws, role: None) -> Iterator
     """The owner trusts nobody for a while."""
     iam = aws.client("iam", account=OTHER_ACCOUNT)
     trust = iam.get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"]
-    nobody = {**trust, "Statement": [{**trust["Statement"][0], "Effect": "Deny"}]}
+    nobody = {**trust, "Statement": [{**each, "Effect": "Deny"} for each in trust["Statement"]]}
     if case.is_shared_by_hand:
         iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=json.dumps(nobody))
     yield

@@ -39,6 +39,7 @@ def test_rule_1_and_again_in_iam(pipeline: Pipeline) -> None:
     for function, call, arguments in (
         ("ArchiveSnapshotRole", "delete_db_cluster_snapshot", {"DBClusterSnapshotIdentifier": SNAPSHOT}),
         ("RestoreSnapshotRole", "modify_db_cluster", {"DBClusterIdentifier": CLUSTER, "DeletionProtection": True}),
+        ("OpenClusterRole", "modify_db_cluster", {"DBClusterIdentifier": CLUSTER, "DeletionProtection": True}),
         ("SnapshotCheckRole", "delete_db_cluster", {"DBClusterIdentifier": CLUSTER, "SkipFinalSnapshot": True}),
     ):
         rds = pipeline.as_role(function, "rds")
@@ -153,7 +154,7 @@ def test_rule_5_a_step_whose_function_dies_after_its_work_has_worked_once(
     pipeline: Pipeline, distant_production: Production, key: str, target: str
 ) -> None:
     """Every function that changes something dies once after its work, all in one run."""
-    for name in ("copy-snapshot", "restore-snapshot", "setup-db-users", "archive-snapshot"):
+    for name in ("copy-snapshot", "restore-snapshot", "setup-db-users", "open-cluster", "archive-snapshot"):
         pipeline.aws.faults.add(function=f"aurora-restore-{name}", die="after", times=2)
     run = pipeline.run(
         {"target_cluster_id": target, "source_region": OTHER_REGION, "kms_key_id": key, "instance_count": 2}
@@ -201,9 +202,9 @@ def _assert_made_once(pipeline: Pipeline, run: Run, target: str) -> None:
     members = [each["DBInstanceIdentifier"] for each in found["DBClusterMembers"]]
     assert sorted(members) == [instance_name(target, number, run.operation_id) for number in (1, 2)]
     assert pipeline.copies_of(run.operation_id) == []
-    versions = pipeline.aws.client("secretsmanager").describe_secret(
-        SecretId=pipeline.place.stack.outputs["AdminSecretArn"]
-    )["VersionIdsToStages"]
+    versions = pipeline.aws.client("secretsmanager").describe_secret(SecretId=run.output["users"]["master_secret"])[
+        "VersionIdsToStages"
+    ]
     assert sum("AWSCURRENT" in labels for labels in versions.values()) == 1
     assert not any("AWSPENDING" in labels for labels in versions.values())
     assert len(run.messages) == 1
@@ -219,7 +220,7 @@ def test_rule_6_two_runs_for_one_target_dont_overlap(pipeline: Pipeline, target:
     assert second.changes.count("RestoreDBClusterFromSnapshot") <= 1
     assert target in second.reason
     assert pipeline.end(first).status == "SUCCEEDED"
-    assert pipeline.state(f"lock#{target}") is None
+    assert pipeline.holder(target) is None
 
 
 def test_rule_7_a_failed_run_says_step_reason_remains_and_next_command(pipeline: Pipeline, target: str) -> None:

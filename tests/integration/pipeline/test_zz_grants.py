@@ -36,15 +36,13 @@ TABLES_ALONE = (
     "CheckRestoreStatusRole",
     "CopySnapshotRole",
     "DeleteRdsRole",
-    "SnapshotCheckRole",
+    "OpenClusterRole",
 )
 # Grants that no run here needs, and why they stand: by action, or with the role, or with role and statement before it.
 NOT_ASKED_HERE = {
     "ec2:AssignPrivateIpAddresses": "no network interface is attached here; Lambda's documentation asks for it",
     "ec2:DescribeSubnets": "as above",
     "ec2:UnassignPrivateIpAddresses": "as above",
-    "ScheduleRole states:StartExecution": "schedules don't fire here",
-    "ScheduleRole sqs:SendMessage": "schedules don't fire here",
     "DeleteRdsRole rds:AddTagsToResource": "AWS names it as a dependent action of DeleteDBCluster",
     "xray:PutTelemetryRecords": "traces are not sent here",
     "xray:PutTraceSegments": "traces are not sent here",
