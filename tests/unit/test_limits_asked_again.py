@@ -158,7 +158,7 @@ def test_the_stacks_own_key_is_its_own_however_it_is_called(own: str, spelling: 
 
 
 def test_the_snapshots_own_key_changes_nothing_unless_there_is_a_pattern(rds: FakeRds) -> None:
-    encrypted = {"StorageEncryptionType": "sse-kms", "StorageEncrypted": True, "KmsKeyId": OWN_KEY}
+    encrypted: dict[str, Any] = {"StorageEncryptionType": "sse-kms", "StorageEncrypted": True, "KmsKeyId": OWN_KEY}
     rds.add_snapshot("encrypted", **encrypted)
     request = {"snapshot_identifier": "encrypted"}
     assert check(asking(request | {"kms_key_id": "alias/ours"}))["cluster"]["kms_key_id"] == "alias/ours"

@@ -39,7 +39,7 @@ GIVEN = {
 
 Asked = tuple[str, str, Context]
 
-MARKED = {"aws:requesttag/aurora-restore:operation-id": "op-1"}
+MARKED: dict[str, str | tuple[str, ...]] = {"aws:requesttag/aurora-restore:operation-id": "op-1"}
 OWN_KEYS = ("aurora-restore:operation-id", *(f"Own{number}" for number in range(9)))
 OURS = {"aws:resourcetag/aurora-restore:operation-id": "op-1"}
 PROTECTED = {"aws:resourcetag/aurora-restore:protected": "true"}
@@ -126,8 +126,8 @@ STRANGERS_THINGS = [
     *each("rds:DescribeDBInstances", instance("any", STRANGER)),
     *each("rds:DescribeDBClusterSnapshots", snapshot("any", STRANGER)),
 ]
-TAGS: list[Context] = [{"aws:tagkeys": ("team:data", tag)} for tag in OWN_KEYS]
-OTHER_TAG: Context = {"aws:tagkeys": ("aurora-restore:operation-id", "access")}
+TAGS: list[dict[str, str | tuple[str, ...]]] = [{"aws:tagkeys": ("team:data", tag)} for tag in OWN_KEYS]
+OTHER_TAG: dict[str, str | tuple[str, ...]] = {"aws:tagkeys": ("aurora-restore:operation-id", "access")}
 SNAPSHOTS = [
     *each("rds:DescribeDBClusterSnapshots", snapshot("any", region=THERE)),
     *each("rds:DescribeDBClusterSnapshots", cluster("any", region=THERE)),
