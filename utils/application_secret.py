@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from botocore.exceptions import ClientError
 
+from utils import settings
 from utils.application_logins import UNNAMED, ApplicationLogins, RoleNames, read_logins, wrong_entries
 from utils.aws import client, error_code
 from utils.credentials import ANEW, being_deleted, new_password
@@ -36,9 +37,9 @@ class ApplicationSecret:
             found = self._secrets.get_secret_value(SecretId=self.arn)
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
-                return [f"has no value: {self._remedy} . Or it doesn't exist. {ANEW}"]
+                return [f"has no value, or is gone. If it is gone: {ANEW} Else give it a value: {self._remedy}"]
             if error_code(error) == "InvalidRequestException":
-                return [being_deleted(f"aws secretsmanager restore-secret --secret-id {self.arn}")]
+                return [being_deleted(self.arn)]
             raise
         text = found.get("SecretString", "")
         if wrong := list(wrong_entries(text)):
@@ -50,7 +51,8 @@ class ApplicationSecret:
 
     @property
     def _remedy(self) -> str:
-        return f"aws secretsmanager put-secret-value --secret-id {self.arn} --secret-string file://FILE"
+        secret = f"--secret-id {self.arn} --region {settings.region()}"
+        return f"aws secretsmanager put-secret-value {secret} --secret-string file://FILE"
 
     def logins(self) -> ApplicationLogins:
         """The roles to set up. A password that is missing is made and stored first, so that somebody can use it."""

@@ -35,8 +35,9 @@ class TokenService(Protocol):
 
 
 # What a message can do without must not use up the function's time.
-_TWO_ATTEMPTS = {"mode": "standard", "total_max_attempts": 2}
-_HASTY = {"cloudtrail": Config(retries=_TWO_ATTEMPTS, connect_timeout=3, read_timeout=8)}
+_HASTY = {
+    "cloudtrail": Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=8),
+}
 # Three attempts inside a call; longer pauses are the state machine's business, where waiting costs nothing.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30)
 

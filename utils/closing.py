@@ -15,10 +15,11 @@ from utils import metrics, settings
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
 from utils.errors import DuplicateRefused, RequestRefused
-from utils.failure_text import MAX_CAUSE, Remains, as_asked, cause_lines
+from utils.failure_text import MAX_CAUSE, Lost, Remains, cause_lines
 from utils.foreign_text import one_line
-from utils.identifiers import SCHEDULED_PREFIX, is_operation_id, scheduled_operation_id
+from utils.identifiers import SCHEDULED_PREFIX, is_brought_at, is_operation_id, scheduled_operation_id
 from utils.lock import TargetLock
+from utils.next_steps import as_asked
 from utils.notifications import execution_name, phase_seconds, total_seconds
 from utils.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
 from utils.plans import Plan, RouteStep, SnapshotCopy, SourceDeletion
@@ -33,6 +34,8 @@ from utils.state import OperationRecord, OperationState, Status, iso
 MAX_REQUEST = 50_000
 # Ends at which a step may have been at work, which nobody waited for.
 STOPPED = frozenset({"ABORTED", "TIMED_OUT"})
+# RDS's word for a snapshot that is gone, in the cause of a step that looked for it in its own account.
+SNAPSHOT_NOT_FOUND = "DBClusterSnapshotNotFoundFault"
 STATUS_OF: dict[str, Status] = {"planned": "planned", "succeeded": "succeeded", "failed": "failed"}
 
 
@@ -176,11 +179,26 @@ class OperationEnd:
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
             if copy is not None and copy.belongs_to(record.operation_id):
                 known = replace(known, copy=copy)
-            if known.cluster is None and known.copy is None and deletion is None:
-                known = replace(known, snapshot_is_gone=_snapshot_is_gone(record))
+            known = replace(known, lost=self._lost(record, known))
+            if known.lost is None and _goes_on_from_snapshot(record, known) and not _is_own_snapshot(record):
+                known = replace(known, snapshot_is_out_of_sight=True)
         except (ClientError, BotoCoreError) as error:
             return replace(known, unknown=str(as_step_error(error)))
         return known
+
+    def _lost(self, record: OperationRecord, known: Remains) -> Lost | None:
+        """What a resumed run would go on from and wouldn't find, as far as it can be seen from here."""
+        if known.cluster is not None:
+            return None
+        if record.cluster_resource_id is not None and record.clean_up_at is None:
+            return "cluster"
+        if known.deletion is not None or not _goes_on_from_snapshot(record, known):
+            return None
+        if not _is_own_snapshot(record):
+            return "snapshot" if SNAPSHOT_NOT_FOUND in self.error.cause else None
+        snapshot = record.plan["snapshot"]
+        found = Aurora(snapshot["arn"].split(":")[3]).snapshot(snapshot["identifier"])
+        return "snapshot" if found is None else None
 
     def count_duplicate(self) -> None:
         metrics.count_operation("Duplicate", self._state.operation_id)
@@ -210,15 +228,16 @@ def _begun_deletion(record: OperationRecord) -> SourceDeletion | None:
     return msgspec.convert(planned, SourceDeletion) if planned else None
 
 
-def _snapshot_is_gone(record: OperationRecord) -> bool:
-    """Whether a resumed run would find nothing to go on from. Another account's can't be asked for from here."""
-    snapshot = record.plan.get("snapshot")
-    made = record.made_snapshots if record.copy_clean_up_at is None else {}
-    if not snapshot or made:
-        return False
-    region, account = snapshot["arn"].split(":")[3:5]
-    ours = account == record.execution_id.split(":")[4]
-    return ours and Aurora(region).snapshot(snapshot["identifier"]) is None
+def _goes_on_from_snapshot(record: OperationRecord, known: Remains) -> bool:
+    """Whether nothing was made of the snapshot yet, or all of it was taken away."""
+    copy_is_gone = record.copied_snapshot_arn is not None and known.copy is None
+    made = {} if copy_is_gone or record.copy_clean_up_at is not None else record.made_snapshots
+    return bool(record.plan.get("snapshot")) and known.cluster is None and known.copy is None and not made
+
+
+def _is_own_snapshot(record: OperationRecord) -> bool:
+    """Another account's can't be asked for from here."""
+    return bool(record.plan["snapshot"]["arn"].split(":")[4] == record.execution_id.split(":")[4])
 
 
 def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
@@ -244,8 +263,11 @@ def end_of_execution(task: NotificationTask) -> OperationEnd:
         if record is not None and _is_of(record, run):
             return OperationEnd(task, state, record)
         named = named or record
-    # Refused before it became an operation: that takes neither a schedule's moment nor another operation's name. No
+    # Ended before it became an operation: that takes neither a schedule's moment nor another operation's name. But the
+    # first step of a schedule's execution that was stopped may outlive it, and has to find the moment closed. No
     # operation has a # in its id.
+    if task.stopped and named is None and _took_a_moment(task.request, run):
+        return OperationEnd(task, _state_of(scheduled[0], run), None)
     state = _state_of(own_name, run)
     if own_name.startswith(SCHEDULED_PREFIX) or state.recall() is not None:
         state = _state_of(f"execution#{own_name}", run)
@@ -258,6 +280,13 @@ def _state_of(operation_id: str, run: Execution) -> OperationState:
 
 def _is_of(record: OperationRecord, run: Execution) -> bool:
     return run.execution_id in (record.execution_id, *record.earlier_executions)
+
+
+def _took_a_moment(request: Any, run: Execution) -> bool:
+    """Whether the first step, had it come so far, would have begun the operation of a schedule's moment."""
+    asked = request if isinstance(request, dict) else {}
+    moment = asked.get("scheduled_at")
+    return isinstance(moment, str) and not asked.get("dry_run") and is_brought_at(moment, run.started_at)
 
 
 def _named_operations(request: Any) -> tuple[list[str], list[str]]:

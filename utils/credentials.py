@@ -18,6 +18,7 @@ import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from utils import settings
 from utils.aws import client, error_code, none_when
 from utils.errors import StepFailed, TemporaryFailure
 from utils.secret_store import CURRENT, PENDING, labels_of, move_label
@@ -49,8 +50,10 @@ class MasterLogin(Struct, frozen=True, kw_only=True):
         return f"MasterLogin({self.username}@{self.host}:{self.port})"
 
 
-def being_deleted(command: str) -> str:
-    return f"is about to be deleted. Keep it: {command}"
+def being_deleted(secret_id: str) -> str:
+    """Return what is wrong with a secret in its recovery window."""
+    keep = f"aws secretsmanager restore-secret --secret-id {secret_id} --region {settings.region()}"
+    return f"is about to be deleted. Keep it: {keep}"
 
 
 def new_password() -> str:
@@ -71,8 +74,7 @@ class AdminSecret:
         )
         if found is None:
             return f"doesn't exist. {ANEW}"
-        keep = f"aws secretsmanager restore-secret --secret-id {self.arn}"
-        return being_deleted(keep) if "DeletedDate" in found else None
+        return being_deleted(self.arn) if "DeletedDate" in found else None
 
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
         """The cluster's new master login, stored as pending; the same one at every call for one version."""

@@ -171,8 +171,8 @@ def quota_problems(
             owner = source.account_id if place is source else account
             yield (
                 f"snapshot_quota: {place.region} of account {owner} has room for {max(room, 0)} more manual snapshots, "
-                f"and this run makes {count} there. Delete some that nobody needs (aws rds "
-                f"describe-db-cluster-snapshots --snapshot-type manual --region {place.region}), or have the quota "
+                f"and this run makes {count} there. Delete some that nobody needs, of these: `aws rds "
+                f"describe-db-cluster-snapshots --snapshot-type manual --region {place.region}`. Or have the quota "
                 "raised: aws service-quotas request-service-quota-increase --service-code rds "
                 f"--quota-code L-9B510759 --desired-value NUMBER --region {place.region}"
             )

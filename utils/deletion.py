@@ -162,11 +162,12 @@ def _refuse_unplanned_instances(deletion: SourceDeletion, source: Aurora) -> Non
         return
     members = {each.identifier for each in source.instances_of(deletion.cluster_identifier)}
     if unplanned := sorted(members - set(deletion.instance_identifiers)):
-        commands = [f"aws rds delete-db-instance --db-instance-identifier {each}" for each in unplanned]
+        here = f"--region {source.region}"
+        commands = [f"aws rds delete-db-instance --db-instance-identifier {each} {here}" for each in unplanned]
         raise _not_to_go(
             f"{deletion.cluster_identifier} has instances that the plan doesn't name: {', '.join(unplanned)}. They "
             "were added since, and nothing was deleted after they were seen. If the cluster is still to be deleted, "
-            "delete them and resume: " + " && ".join(f"{command} --region {source.region}" for command in commands),
+            "delete them and resume: " + " && ".join(commands),
             deletion,
             source,
         )

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from utils.aurora_shapes import Cluster
 from utils.aurora_utils import AuroraReader
 from utils.key_checks import how_to_enable
+from utils.next_command import KEEP_BACKUPS
 from utils.plans import SourceDeletion
 from utils.protection import why_not_deletable
 from utils.surroundings import encryption_key
@@ -66,16 +67,17 @@ def backup_obstacles(cluster: Cluster, source: AuroraReader, *, deletes_them: bo
             # must be specified".
             yield (
                 f"{cluster.identifier!r} has a continuous backup of AWS Backup's ({cluster.backup_recovery_point}), "
-                "which RDS doesn't delete with a cluster. Leave delete_automated_backups out, so that they are kept."
+                f"which RDS doesn't delete with a cluster. {KEEP_BACKUPS}"
             )
         return
     room = source.room_for_retained_backups()
     if room is not None and room < 1:
         yield (
             f"the automated backups of {cluster.identifier!r} couldn't be kept: {source.region} retains those of as "
-            "many deleted clusters as its quota of clusters allows. Delete some that nobody needs, by their "
-            "DbClusterResourceId (aws rds delete-db-cluster-automated-backup). What is retained: aws rds "
-            f"describe-db-cluster-automated-backups --filters Name=status,Values=retained --region {source.region}"
+            "many deleted clusters as its quota of clusters allows. Look at what is retained: `aws rds "
+            "describe-db-cluster-automated-backups --filters Name=status,Values=retained --region "
+            f"{source.region}`. Delete what nobody needs, by its DbClusterResourceId: aws rds "
+            f"delete-db-cluster-automated-backup --db-cluster-resource-id ID --region {source.region}"
         )
 
 

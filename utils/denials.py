@@ -46,8 +46,8 @@ def denial_advice(call: str, message: str, request_id: str) -> str:
         return _open_the_resource(service, action, resource, principal, message)
     if "Encoded authorization failure message" in message:
         return (
-            "The reason is encoded. Read it with `aws sts decode-authorization-message --encoded-message <the text "
-            "after the colon>`, then change the policy that it names."
+            "The reason is encoded. Read it with `aws sts decode-authorization-message --encoded-message TEXT`, where "
+            "TEXT is all that stands after the colon; then change the policy that it names."
         )
     if "explicit deny" in message:
         return f"A policy of {role} denies {action}: remove that statement, or make it narrower."
@@ -112,6 +112,7 @@ def _nothing_known(call: str, request_id: str) -> str:
     request = f" (request {request_id})" if request_id else ""
     return (
         f"AWS names neither the policy nor the resource{request}. CloudTrail may: `aws cloudtrail lookup-events "
-        f"--lookup-attributes AttributeKey=EventName,AttributeValue={call}`, in the account and region of the call. "
+        f"--lookup-attributes AttributeKey=EventName,AttributeValue={call} --region REGION`, in the account and region "
+        "of the call. "
         f"Then allow {call} in the policy that refuses it."
     )

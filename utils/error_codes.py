@@ -174,8 +174,8 @@ FINAL_CODES: Mapping[str, str] = {
     "DecryptionFailure": "The secret's key must exist, be enabled and let the stack's roles decrypt with it.",
     "EncryptionFailure": "The secret's key must exist, be enabled and let the stack's roles encrypt with it.",
     "InvalidParameterException": _WRONG_CALL,
-    "InvalidRequestException": "Look at the secret: if it is about to be deleted, restore it with "
-    "`aws secretsmanager restore-secret --secret-id <its name>`.",
+    "InvalidRequestException": "Look at the secret: if it is about to be deleted, keep it with "
+    "`aws secretsmanager restore-secret --secret-id NAME --region REGION`.",
     "MalformedPolicyDocumentException": _NOT_USED,
     "PreconditionNotMetException": _NOT_USED,
     "ResourceExistsException": _TAKEN,
@@ -210,6 +210,13 @@ FINAL_CODES: Mapping[str, str] = {
     "ExecutionDoesNotExist": "The execution is older than 90 days, or of another state machine.",
     "InvalidArn": _WRONG_CALL,
     "KmsInvalidStateException": "Look at the key of the state machine: it must exist and be enabled.",
+    # CloudTrail, whose answers stop nothing
+    "InvalidEventCategoryException": _WRONG_CALL,
+    "InvalidLookupAttributesException": _WRONG_CALL,
+    "InvalidMaxResultsException": _WRONG_CALL,
+    "InvalidTimeRangeException": _WRONG_CALL,
+    "OperationNotPermittedException": "Ask whoever administers the account's CloudTrail.",
+    "UnsupportedOperationException": _NOT_USED,
     # S3 and EC2, which declare no codes
     "AuthorizationHeaderMalformed": "The bucket is in another region than the one that was asked.",
     "InvalidGroup.NotFound": _GONE,

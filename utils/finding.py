@@ -128,9 +128,10 @@ def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
         raise RequestRefused(
             f"source_cluster_id: today's {cluster!r} ({living.resource_id}) has no available snapshot in "
             f"{_place(source)}. The newest that bears its name, {others[0].identifier!r}, is of "
-            f"{other_cluster(others[0])}. Take one of today's: aws rds create-db-cluster-snapshot --region "
-            f"{source.region} --db-cluster-identifier {cluster} --db-cluster-snapshot-identifier NAME. To restore the "
-            f'other cluster\'s data, name its snapshot: "snapshot_identifier": "{others[0].identifier}"'
+            f"{other_cluster(others[0])}. To restore the other cluster's data, name its snapshot, "
+            f'"snapshot_identifier": "{others[0].identifier}". Or take one of today\'s: aws rds '
+            f"create-db-cluster-snapshot --region {source.region} --db-cluster-identifier {cluster} "
+            "--db-cluster-snapshot-identifier NAME"
         )
     found = _of_day_or_latest(request, candidates, cluster, listing, now)
     return found._replace(notes=list(_notes(request, found.snapshot, listed, living)), living=living)

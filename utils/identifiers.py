@@ -15,6 +15,11 @@ MAX_SNAPSHOT_IDENTIFIER = 255
 MAX_ROLE_BYTES = 63
 # Of an operation that a schedule began; no other may begin so.
 SCHEDULED_PREFIX = "scheduled-"
+# EventBridge Scheduler never starts before the moment (User Guide, "Schedule types": within the minute after it); the
+# clocks of two services may differ. It gives an event up after MaximumEventAgeInSeconds, a day at most (API reference,
+# "RetryPolicy"); the last attempt may be under way by then.
+EARLIEST = dt.timedelta(minutes=5)
+LATEST = dt.timedelta(hours=25)
 
 _RDS_NAME = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*", re.ASCII)
 _OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
@@ -64,6 +69,12 @@ def scheduled_operation_id(scheduled_at: str) -> str | None:
     """The operation of one moment of a schedule, such as scheduled-20261124T020000Z; None when it is no moment."""
     moment = moment_of(scheduled_at)
     return None if moment is None else f"{SCHEDULED_PREFIX}{moment:%Y%m%dT%H%M%SZ}"
+
+
+def is_brought_at(scheduled_at: str, started_at: dt.datetime) -> bool:
+    """Whether a schedule may have brought that moment to an execution that started then."""
+    moment = moment_of(scheduled_at)
+    return moment is not None and started_at - LATEST <= moment <= started_at + EARLIEST
 
 
 def parse_snapshot_arn(arn: str) -> tuple[str, str, str, str] | None:

@@ -102,8 +102,8 @@ class TargetLock:
 
     def release(self, now: dt.datetime) -> None:
         """Release the lock, if it is still ours, at the end of this execution."""
-        ending = {"ended_redrive_count": {"N": str(self._redrive_count)}}
-        self._put(now, OWN, {"released_at": {"S": iso(now)}, **ending})
+        ending: Values = {"released_at": {"S": iso(now)}, "ended_redrive_count": {"N": str(self._redrive_count)}}
+        self._put(now, OWN, ending)
 
     def _renew(self, now: dt.datetime, condition: str, dead: Values | None = None) -> bool:
         return self._put(now, condition, {"lock_expires_at": {"N": str(epoch(now) + LOCK_SECONDS)}}, dead)

@@ -12,12 +12,15 @@ from typing import Any
 from msgspec import Struct
 
 from utils.cluster_text import summary
-from utils.failure_text import Remains, cause_lines, next_lines, production_lines, remains_lines
+from utils.failure_text import Remains, cause_lines, remains_lines, state_lines
 from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
+from utils.next_command import anew, start_command
+from utils.next_steps import next_lines
 from utils.payloads import Archived, ExecutionError, UsersReady
 from utils.plan_text import not_taken_over_lines, plan_lines
 from utils.planned_calls import call_lines
 from utils.plans import Plan
+from utils.redaction import without_secrets
 from utils.state import OperationRecord
 
 MAX_SUBJECT = 99
@@ -47,8 +50,8 @@ def with_lines(message: Message, lines: str) -> Message:
     return Message(subject=message.subject, body=f"{kept}\n{lines}")
 
 
-def planned(plan: Plan, execution_id: str) -> Message:
-    """The message of a dry run."""
+def planned(plan: Plan, execution_id: str, request: object) -> Message:
+    """The message of a dry run. `request`: its input, which without dry_run asks for the real one."""
     lines = [
         "This was a dry run: nothing was created, changed or deleted. A real run would",
         *(f"  {number}. {line}" for number, line in enumerate(plan_lines(plan), start=1)),
@@ -58,6 +61,7 @@ def planned(plan: Plan, execution_id: str) -> Message:
         "",
         *_beside_the_plan(plan),
         f"Execution  {console_link(execution_id)}",
+        *_for_real(request, execution_id),
     ]
     return _message(f"PLANNED: {plan.target_cluster_id} from {plan.snapshot.identifier}", lines)
 
@@ -142,21 +146,30 @@ def failed(
     step = record.state if record and record.status != "planned" else "snapshot-check"
     target = target_of(record, request)
     lines = [
-        *production_lines(remains),
+        *state_lines(error, record, remains),
+        "",
         f"Step       {step}",
         f"Error      {one_line(error.error)}",
         *(f"           {line}" for line in cause_lines(error)),
+        f"Operation  {record.operation_id if record else execution_name(execution_id)}",
+        f"Execution  {console_link(execution_id)}",
         "",
         "What exists now:",
         *(f"  {line}" for line in remains_lines(record, remains, clean_up)),
         "",
         "What to do next:",
         *(f"  {line}" for line in next_lines(error, record, request, remains, execution_id, asked_before or {})),
-        "",
-        f"Operation  {record.operation_id if record else execution_name(execution_id)}",
-        f"Execution  {console_link(execution_id)}",
     ]
     return _message(f"FAILED: {target} at {step}: {error.error}", lines)
+
+
+def _for_real(request: object, execution_id: str) -> Iterable[str]:
+    """What may not be shown can't be repeated: then there is no command."""
+    if not isinstance(request, dict) or without_secrets(request) != request:
+        return
+    real = {name: value for name, value in anew(request).items() if name != "dry_run"}
+    yield from ("", "To carry it out:")
+    yield from (f"  {line}" for line in start_command(execution_id, real))
 
 
 def _beside_the_plan(plan: Plan) -> list[str]:

@@ -96,14 +96,19 @@ def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord
     return wait(cluster, "the Data API") if is_recent(record.data_api_enabled_at, now) else None
 
 
-def advance(plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord) -> Situation:
-    """Take what is due, and return what there is to wait for; NOTHING once the cluster is open and as planned."""
+def advance(
+    plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> tuple[Situation, str | None]:
+    """Take what is due. Return what there is to wait for, NOTHING once the cluster is open and as planned; and since
+    when it is open.
+    """
     observed, now = observe(plan, aurora), state.now
     situation = due_opening(plan, observed, record, now)
     if situation.due is Action.RECORD_OPEN_DOOR:
         state.audit("door", "open", _groups(plan))
         state.remember(door_open_at=iso(now))
-        situation = due_opening(plan, observed, replace(record, door_open_at=iso(now)), now)
+        record = replace(record, door_open_at=iso(now))
+        situation = due_opening(plan, observed, record, now)
     try:
         if situation.due is Action.OPEN_DOOR:
             _open(plan, aurora, state, record)
@@ -111,11 +116,11 @@ def advance(plan: ClusterPlan, aurora: Aurora, state: OperationState, record: Op
             aurora.enable_data_api(situation.cluster)
             state.remember(data_api_enabled_at=iso(now))
     except ClusterBusy as busy:
-        return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE))
+        return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record.door_open_at
     if situation.due is Action.NOTHING and situation.cluster is not None:
         told = dict.fromkeys([*record.differences, *opened_differences(plan, situation.cluster)])
         state.remember(differences=list(told))
-    return situation
+    return situation, record.door_open_at
 
 
 def _open(plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:
@@ -130,10 +135,12 @@ def _groups(plan: ClusterPlan) -> dict[str, object]:
     return {"cluster": plan.identifier, "from": [plan.door_security_group_id], "to": plan.vpc_security_group_ids}
 
 
-def after_opening(plan: ClusterPlan, situation: Situation, began: dt.datetime, now: dt.datetime, unit: int) -> Opening:
+def after_opening(
+    plan: ClusterPlan, situation: Situation, open_since: str | None, began: dt.datetime, now: dt.datetime, unit: int
+) -> Opening:
     """Return what Open Cluster answers. Raises StepFailed once the deadline has passed."""
     if situation.due is Action.NOTHING:
-        return Opening(ready=True, waiting_for="", wait_seconds=0)
+        return Opening(ready=True, waiting_for="", wait_seconds=0, open_since=open_since)
     if now - began >= DEADLINE:
         hours = round(DEADLINE.total_seconds() / 3600)
         raise StepFailed(
@@ -141,4 +148,4 @@ def after_opening(plan: ClusterPlan, situation: Situation, began: dt.datetime, n
             "Look at the cluster's events in RDS, then resume this operation."
         )
     pause = seconds_to_wait((now - began).total_seconds(), unit)
-    return Opening(ready=False, waiting_for=situation.waiting_for, wait_seconds=pause)
+    return Opening(ready=False, waiting_for=situation.waiting_for, wait_seconds=pause, open_since=open_since)

@@ -147,6 +147,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     ready: bool
     waiting_for: str
     wait_seconds: int
+    open_since: str | None
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):

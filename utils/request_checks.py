@@ -45,7 +45,7 @@ def _naming_problems(request: RestoreRequest) -> Iterator[str]:
         )
     if request.resume and request.operation_id is None:
         yield (
-            "resume: True says nothing without operation_id. Give the operation_id of the operation that is to be "
+            "operation_id: missing, and resume is true. Give the operation_id of the operation that is to be "
             "resumed, as its message names it."
         )
     if request.scheduled_at is not None and scheduled_operation_id(request.scheduled_at) is None:
@@ -56,7 +56,7 @@ def _naming_problems(request: RestoreRequest) -> Iterator[str]:
     elif request.scheduled_at is not None and request.operation_id is not None:
         yield (
             f"operation_id: {request.operation_id!r} is given with scheduled_at, which names the operation itself. "
-            "Keep one of them; a run that was scheduled is resumed by its operation_id alone."
+            "Drop one of them; a run that was scheduled is resumed by its operation_id alone."
         )
     if request.source_cluster_id is not None and (why := why_not_rds_name(request.source_cluster_id)):
         yield f"source_cluster_id: {request.source_cluster_id!r} {why}. Give the source cluster's name as RDS shows it."
@@ -82,8 +82,8 @@ def _snapshot_choice_problems(request: RestoreRequest) -> Iterator[str]:
     named, day = request.snapshot_identifier, request.snapshot_date
     if named is not None and day is not None:
         yield (
-            f"snapshot_identifier {named!r} and snapshot_date {day!r} are both given. "
-            "Keep one of them, or neither for the latest snapshot."
+            f"snapshot_date: {day!r} is given, and snapshot_identifier is {named!r}. "
+            "Drop one of them, or both for the latest snapshot."
         )
     if named is not None and named.startswith("arn:"):
         if parse_snapshot_arn(named) is None:

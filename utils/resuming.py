@@ -17,10 +17,10 @@ from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.executions import are_of_one_machine, has_ended
 from utils.exporting import destination_problems, renewed
-from utils.failure_text import START_ANEW, TAKE_ANOTHER
 from utils.limit_checks import planned_limit_problems
+from utils.next_command import START_ANEW, TAKE_ANOTHER
 from utils.payloads import Execution
-from utils.plans import Plan
+from utils.plans import Plan, SourceDeletion
 from utils.preflight import place_and_key_problems, secret_problems
 from utils.preflight_quarantine import quarantine_problems
 from utils.request import refuse_if_any
@@ -70,7 +70,15 @@ def resume(
     refuse_if_any(_problems_since(made, plan, target, run, limits))
     resumed = [f"{record.operation_id} of {record.started_at} goes on", *_what_is_done(made, plan)]
     export = renewed(plan.export, target.region) if plan.export else None
-    return Resumption(plan=replace(plan, copy_needed=copy_needed, export=export, resumed=resumed), facts=facts)
+    deletion = _with_backups_kept(plan.source_deletion, given)
+    plan = replace(plan, copy_needed=copy_needed, export=export, source_deletion=deletion, resumed=resumed)
+    return Resumption(plan=plan, facts=facts)
+
+
+def _with_backups_kept(deletion: SourceDeletion | None, given: Mapping[str, Any]) -> SourceDeletion | None:
+    """What deletes is asked for by each request: one that doesn't mention the automated backups keeps them."""
+    keeps = deletion is not None and not given.get("delete_automated_backups")
+    return replace(deletion, delete_automated_backups=False) if deletion is not None and keeps else deletion
 
 
 def refuse_if_unknown(request: RestoreRequest, operation_id: str, run: Execution) -> None:
@@ -131,8 +139,12 @@ def _differences(
             continue
         asked = unstored(plain(getattr(request, name))) if is_given else None
         recorded = record.parameters.get(name)
+        if name == "delete_automated_backups" and plan.source_deletion is not None:
+            recorded = plan.source_deletion.delete_automated_backups  # an earlier resume may have kept them
         if name in _WITHOUT_A_WORD:
             same = _meaning(name, asked) == _meaning(name, recorded)
+            # A resumed run may delete less than was planned: AWS Backup may have taken the backups over meanwhile.
+            same = same or (name == "delete_automated_backups" and not asked)
         else:
             same = asked in (recorded, planned.get(name, recorded))
         if not same:
@@ -177,6 +189,9 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         facts = {"clean_up_at": None} if ours else dict(NO_CLUSTER)
     if record.copy_clean_up_at is not None:
         facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
+    elif record.cluster_resource_id is None and _copy_is_gone(record, target):
+        # Somebody has deleted it, as the message says of one that can't be used: it is made anew.
+        facts |= {"copied_snapshot_arn": None, "made_snapshots": {}, "route_times": {}}
     if record.password_reset_at and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set once more.
         facts |= {"password_reset_at": None, "password_resets": 0}
@@ -185,6 +200,11 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         # that nothing cleans up a cluster on which people may rely. Its door is opened once more then, too.
         facts |= {"users": None, "door_opening_at": None, "door_open_at": None}
     return facts | {"shortage": None}
+
+
+def _copy_is_gone(record: OperationRecord, target: Aurora) -> bool:
+    copied = record.copied_snapshot_arn
+    return copied is not None and target.snapshot(copied) is None
 
 
 def _refuse_while_going(members: list[Any], plan: Plan, target: Aurora) -> None:

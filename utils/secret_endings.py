@@ -16,6 +16,7 @@ from utils import settings
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error, error_code
 from utils.credentials import AdminSecret
+from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.lock import TargetLock
 from utils.secret_store import (
@@ -40,8 +41,9 @@ def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetL
         if failed:
             said += _after_failure(record, state, lock)
         said += _of_deleted_source(record, state)
-    except (ClientError, BotoCoreError) as error:
-        said.append(f"The operation's secrets were not all tidied up: {one_line(as_step_error(error), MAX_SENTENCE)}")
+    except (BotoCoreError, ClientError, StepFailed) as error:
+        why = error if isinstance(error, StepFailed) else as_step_error(error)
+        said.append(f"The operation's secrets were not all tidied up: {one_line(why, MAX_SENTENCE)}")
         said += _commands(record)
     return said
 

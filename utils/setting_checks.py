@@ -170,7 +170,7 @@ def _watching_problems(request: RestoreRequest) -> Iterator[str]:
     if authority is not None and not _CERTIFICATE_AUTHORITY.fullmatch(authority):
         yield (
             f"ca_certificate_identifier: {authority!r} is no CA's identifier. Give one such as rds-ca-rsa2048-g1: "
-            "aws rds describe-certificates"
+            "aws rds describe-certificates --region REGION"
         )
     interval = request.monitoring_interval_seconds
     if interval is not None and interval not in MONITORING_INTERVALS:

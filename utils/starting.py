@@ -13,9 +13,9 @@ from typing import Any
 
 from utils.errors import DuplicateRefused, RequestRefused, StepFailed
 from utils.executions import are_of_one_machine, has_ended
-from utils.failure_text import RESUME_THE_EARLIER
-from utils.identifiers import SCHEDULED_PREFIX, moment_of, scheduled_operation_id
+from utils.identifiers import EARLIEST, LATEST, SCHEDULED_PREFIX, is_brought_at, scheduled_operation_id
 from utils.lock import TargetLock
+from utils.next_command import RESUME_THE_EARLIER
 from utils.payloads import Execution
 from utils.plans import Plan
 from utils.request import refuse_if_any
@@ -23,11 +23,6 @@ from utils.restore_request import RestoreRequest
 from utils.state import OperationRecord, OperationState, plain, unstored
 from utils.target_secrets import make_secrets
 
-# EventBridge Scheduler never starts before the moment (User Guide, "Schedule types": within the minute after it); the
-# clocks of two services may differ. It gives an event up after MaximumEventAgeInSeconds, a day at most (API Reference,
-# "RetryPolicy"); the last attempt may be under way by then.
-EARLIEST = dt.timedelta(minutes=5)
-LATEST = dt.timedelta(hours=25)
 # Step Functions may not know an execution yet that has just begun: DescribeExecution is eventually consistent (its API
 # reference). Events that come twice come close together.
 KNOWN_AFTER = dt.timedelta(minutes=1)
@@ -82,6 +77,11 @@ def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, run: Ex
         return
     target, asked = record.parameters.get("target_cluster_id"), request.target_cluster_id
     moment = f"scheduled_at: {request.scheduled_at!r} is the moment of operation {record.operation_id}"
+    if not record.plan:
+        raise RequestRefused(
+            f"{moment}, whose execution {record.execution_id} was stopped before it had begun anything. The schedule's "
+            "event came again, and nothing was done. Leave scheduled_at out to start the run yourself."
+        )
     if target != asked:
         raise RequestRefused(
             f"{moment} too, whose target is {target!r}, not {asked!r}. Let the two schedules start a minute apart."
@@ -154,8 +154,7 @@ def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> 
 
 
 def _moment_problems(scheduled_at: str, started_at: dt.datetime) -> Iterator[str]:
-    moment = moment_of(scheduled_at)
-    if moment is not None and not started_at - LATEST <= moment <= started_at + EARLIEST:
+    if scheduled_operation_id(scheduled_at) is not None and not is_brought_at(scheduled_at, started_at):
         yield (
             f"scheduled_at: {scheduled_at!r} is no moment of which a schedule may bring word at {started_at:%FT%TZ}: "
             f"from {LATEST.total_seconds() / 3600:.0f} hours before to {EARLIEST.total_seconds() / 60:.0f} minutes "

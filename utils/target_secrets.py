@@ -121,13 +121,13 @@ def _still_going(name: str) -> TemporaryFailure:
 
 def _why_unusable(found: SecretSeen, target_cluster_id: str, now: dt.datetime) -> str | None:
     if found.deleted_at is not None:
-        return None if _is_just_removed(found.deleted_at, now) else being_deleted(_restore_command(found.name))
+        return None if _is_just_removed(found.deleted_at, now) else being_deleted(found.name)
     if _is_ours(found, target_cluster_id):
         return None
     return (
         f"exists, and isn't this stack's for {target_cluster_id}: it lacks the tags {APPLICATION_TAG}="
         f"{settings.text('NAME_PREFIX')}, {TARGET_TAG}={target_cluster_id} or {OPERATION_TAG}. It was left alone. "
-        "Choose another target_cluster_id, or delete that secret if nobody needs it: aws secretsmanager delete-secret "
+        "Choose another target_cluster_id. Whose it is: aws secretsmanager describe-secret "
         f"--secret-id {found.name} --region {settings.region()}"
     )
 

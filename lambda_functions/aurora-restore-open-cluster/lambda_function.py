@@ -11,5 +11,6 @@ def lambda_handler(task: OpenTask, work: Work) -> Opening:
     """The state machine waits and asks again until RDS reports every group of every member as active."""
     prove_opening_allowed(task.cluster, task.limits)
     record = work.record()
-    situation = advance(task.cluster, work.aurora(), work.state, record)
-    return after_opening(task.cluster, situation, record.entered("open-cluster"), task.run.now, work.poll_seconds)
+    situation, open_since = advance(task.cluster, work.aurora(), work.state, record)
+    began = record.entered("open-cluster")
+    return after_opening(task.cluster, situation, open_since, began, task.run.now, work.poll_seconds)

@@ -28,7 +28,7 @@ def lambda_handler(task: NotificationTask) -> Notified:
 def compose(task: NotificationTask, end: OperationEnd) -> Message:
     execution_id, now = task.run.execution_id, task.run.now
     if task.outcome == "planned" and task.plan:
-        return notifications.planned(task.plan, execution_id)
+        return notifications.planned(task.plan, execution_id, task.request)
     if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:
         known = (task.plan, task.users, task.archive, end.record)
         return notifications.succeeded(*known, execution_id, now, end.corrects, end.about_secrets)

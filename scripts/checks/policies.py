@@ -19,6 +19,7 @@ _PSEUDO = {
 }
 # What Ref (for secrets, topics, machines) and GetAtt Arn answer, by the resource's type.
 _ARNS = {
+    "AWS::IAM::Role": "arn:aws:iam::111122223333:role/{}",
     "AWS::DynamoDB::Table": "arn:aws:dynamodb:eu-central-1:111122223333:table/{}",
     "AWS::KMS::Key": "arn:aws:kms:eu-central-1:111122223333:key/{}",
     "AWS::Lambda::Function": "arn:aws:lambda:eu-central-1:111122223333:function:{}",

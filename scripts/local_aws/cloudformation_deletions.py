@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.local_aws import secret_deletions
 from scripts.local_aws.deployment import Deployment, Properties
 from scripts.local_aws.intrinsics import Created, TemplateError, text
 
@@ -101,7 +102,11 @@ def _subscription(deployment: Deployment, made: Created, properties: Properties)
 
 
 def _secret(deployment: Deployment, made: Created, properties: Properties) -> None:
+    """A delete handler has to have its resource gone before it says so (CloudFormation CLI User Guide, "Resource type
+    handler contract"): it waits for the moment that Secrets Manager takes, which here is left out.
+    """
     deployment.call("secretsmanager", "delete_secret", {}, SecretId=made.ref, ForceDeleteWithoutRecovery=True)
+    secret_deletions.forget(deployment.cloud.account_id, deployment.region, made.ref)
 
 
 def _key(deployment: Deployment, made: Created, properties: Properties) -> None:

@@ -457,7 +457,11 @@ class Functions:
         task = self._unpack(function.code_sha_256, function.code_bytes)
         layers = [directory for arn in function.layer_arns for directory in self._layer(function, arn)]
         role = self.permissions.assume(
-            function.role, service=_LAMBDA, session_name=function.function_name, region=function.region
+            function.role,
+            service=_LAMBDA,
+            session_name=function.function_name,
+            region=function.region,
+            function_arn=":".join(function.function_arn.split(":")[:7]),  # without its version
         )
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",

@@ -17,7 +17,13 @@ def caller(access_key: str, session_token: str | None, service: str) -> Principa
     if session is not None:
         if session_token != session.session_token:
             raise invalid_token(service)
-        return Principal(session.role_arn, session.arn, user_id=session.user_id, session_policy=session.policy or "")
+        return Principal(
+            session.role_arn,
+            session.arn,
+            user_id=session.user_id,
+            session_policy=session.policy or "",
+            function_arn=getattr(session, "function_arn", ""),
+        )
     user = user_of(access_key)
     if user is None:
         raise invalid_token(service)

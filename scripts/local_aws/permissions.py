@@ -98,16 +98,20 @@ class Permissions:
         BaseResponse.call_action = self._moto_call_action  # type: ignore[method-assign]
         ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = self._moto_s3_check  # type: ignore[method-assign]
 
-    def assume(self, role_arn: str, *, service: str, session_name: str, region: str) -> Credentials:
+    def assume(
+        self, role_arn: str, *, service: str, session_name: str, region: str, function_arn: str = ""
+    ) -> Credentials:
         """Credentials for a service that acts as the role, for example lambda.amazonaws.com for a function.
 
-        Raises NotAuthorized when the role doesn't exist or its trust policy doesn't name the service.
+        `function_arn`: whose code has them, which policies know as lambda:SourceFunctionArn (Lambda developer guide,
+        "Working with Lambda execution environment credentials"). Raises NotAuthorized when the role doesn't exist or
+        its trust policy doesn't name the service.
         """
         account = role_arn.split(":")[4]
         if not self.trusts(role_arn, service):
             message = f"{service} is not authorized to assume {role_arn}: it doesn't exist or doesn't trust the service"
             raise NotAuthorized("AccessDenied", message, 403)
-        session = sts_backends[account][role_arn.split(":")[1]].assume_role(
+        session: Any = sts_backends[account][role_arn.split(":")[1]].assume_role(
             region_name=region,
             role_session_name=session_name,
             role_arn=role_arn,
@@ -115,6 +119,7 @@ class Permissions:
             duration=43_200,
             external_id="",
         )
+        session.function_arn = function_arn  # moto's record of the session has no place of its own for it
         return Credentials(session.access_key_id, session.secret_access_key, session.session_token)
 
     def trusts(self, role_arn: str, service: str) -> bool:
@@ -242,6 +247,8 @@ class Permissions:
         }
         if principal.user_id:
             context["aws:userid"] = principal.user_id
+        if principal.function_arn:
+            context["lambda:sourcefunctionarn"] = principal.function_arn
         if identities.role(principal.role_arn):
             context |= {f"aws:principaltag/{k.lower()}": v for k, v in stored.role_tags(principal.role_arn).items()}
         if len(parts) > 5:

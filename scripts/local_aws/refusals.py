@@ -29,7 +29,8 @@ class NotAuthorized(ServiceException):
 class Principal:
     """A role in one of its sessions, or an account's operator, whose own ARN stands for both.
 
-    `user_id` is what policies know as aws:userid, `session_policy` the document that bounds this session alone.
+    `user_id` is what policies know as aws:userid, `session_policy` the document that bounds this session alone, and
+    `function_arn` the function whose code has the session's credentials.
     """
 
     role_arn: str
@@ -37,6 +38,7 @@ class Principal:
     is_operator: bool = False
     user_id: str = ""
     session_policy: str = ""
+    function_arn: str = ""
 
     @property
     def account(self) -> str:

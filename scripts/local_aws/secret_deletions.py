@@ -13,7 +13,7 @@ import datetime as dt
 from typing import Any
 
 from moto.secretsmanager.exceptions import InvalidRequestException
-from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend, secretsmanager_backends
 
 from scripts.local_aws.clock import Clock
 
@@ -60,6 +60,13 @@ def install(clock: Clock) -> None:
     SecretsManagerBackend.create_secret = create_secret  # type: ignore[method-assign,assignment]
     SecretsManagerBackend.delete_secret = delete_secret  # type: ignore[method-assign,assignment]
     SecretsManagerBackend.put_secret_value = put_secret_value  # type: ignore[method-assign,assignment]
+
+
+def forget(account_id: str, region: str, secret_id: str) -> None:
+    """Free the name of a secret that is going at once, for whoever has waited for it."""
+    backend = secretsmanager_backends[account_id][region]
+    if (secret := _going(backend, secret_id)) is not None:
+        _forget(backend, secret)
 
 
 def _going(backend: SecretsManagerBackend, secret_id: str) -> FakeSecret | None:

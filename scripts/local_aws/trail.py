@@ -171,7 +171,7 @@ class Trail:
         now = self._clock.now()
         found = [event.answered() for event in self._found(account, region, asked, now)]
         offset = self._offset(asked)
-        page = {"Events": found[offset : offset + most]}
+        page: dict[str, Any] = {"Events": found[offset : offset + most]}
         if offset + most < len(found):
             page["NextToken"] = self._token(asked, offset + most)
         return page

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.support import APP_SECRET
+from tests.unit.support import APP_SECRET, REGION
 from utils.application_logins import read_logins
 from utils.application_secret import ApplicationSecret
 from utils.aws import client
@@ -29,7 +29,8 @@ def content() -> Any:
 
 def wrong() -> list[str]:
     found = ApplicationSecret(APP_SECRET).whats_wrong("postgres")
-    remedy = f". Correct it: aws secretsmanager put-secret-value --secret-id {APP_SECRET} --secret-string file://FILE"
+    secret = f"--secret-id {APP_SECRET} --region {REGION}"
+    remedy = f". Correct it: aws secretsmanager put-secret-value {secret} --secret-string file://FILE"
     assert all(each.endswith(remedy) for each in found)
     assert "p4ss" not in str(found)
     return [each.removesuffix(remedy).split("can't be: ")[1] for each in found]

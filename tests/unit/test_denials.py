@@ -78,7 +78,7 @@ def told(call: str, message: str, code: str = "AccessDenied") -> str:
          f"The trust policy of arn:aws:iam::222233334444:role/r must let {NAMED} assume it, with the external id"),
         (ENCODED, "Read it with `aws sts decode-authorization-message --encoded-message"),
         ("Unknown", "AWS names neither the policy nor the resource (request a2b1-77). CloudTrail may: `aws cloudtrail "
-         "lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=CreateDBInstance`"),
+         "lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=CreateDBInstance --region REGION`"),
         ("", "AWS names neither the policy nor the resource (request a2b1-77)."),
     ],
 )  # fmt: skip

@@ -84,7 +84,7 @@ def test_names_are_fit_to_read_before_they_are_written_down(name: str) -> None:
 @pytest.mark.parametrize("value", [*HOSTILE, MEGABYTES])
 def test_tags_and_differences_forge_no_line(value: str) -> None:
     plan = a_plan(cluster=a_cluster_plan(tags={"team": value, value[:100]: "x"}))
-    assert_fit(body_of(notifications.planned(plan, EXECUTION)))
+    assert_fit(body_of(notifications.planned(plan, EXECUTION, {})))
     record = a_record(cluster_resource_id="cluster-OURS", differences=[f"tags: {value}"])
     message = notifications.succeeded(a_plan(), some_users(), nothing_archived(), record, EXECUTION, NOW)
     assert_fit(body_of(message))
@@ -111,7 +111,7 @@ def test_no_cause_forges_a_line_or_hides_the_next_command(text: str, error: str)
     )
     assert_fit(body_of(message))
     assert "aws stepfunctions start-execution" in message.body
-    assert message.body.splitlines()[-1].startswith("Execution  https://")
+    assert message.body.splitlines()[-1].startswith("  aws stepfunctions start-execution ")
 
 
 def test_the_command_of_an_input_of_megabytes_isnt_cut() -> None:

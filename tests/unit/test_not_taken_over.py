@@ -362,7 +362,7 @@ def test_a_dry_run_and_a_result_say_it() -> None:
     record = a_record(step_times={"snapshot-check": NOW.isoformat()})
     users, archived = some_users(), nothing_archived()
     for message in (
-        notifications.planned(plan, execution),
+        notifications.planned(plan, execution, {}),
         notifications.succeeded(plan, users, archived, record, execution, NOW),
     ):
         assert "Mind       PostgreSQL 11 is old" in message.body

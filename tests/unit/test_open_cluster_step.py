@@ -67,6 +67,7 @@ def until_open(clock: Clock, plan: ClusterPlan = PLAN) -> int:
     for number in range(1, 50):
         answer = open_cluster(clock, plan)
         if answer["ready"]:
+            assert answer["open_since"] == record().door_open_at is not None
             return number
         clock.pass_seconds(answer["wait_seconds"])
     raise AssertionError("it never was open")

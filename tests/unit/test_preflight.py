@@ -411,7 +411,7 @@ def test_both_secrets_have_to_exist() -> None:
     admin, application = problems()
     assert admin.startswith(f"admin_secret: '{ADMIN_SECRET}' doesn't exist. Deploy the stack under another NamePrefix")
     assert application.startswith(f"application_secret: '{APP_SECRET}' has no value")
-    assert "Or it doesn't exist. Deploy the stack under another NamePrefix" in application
+    assert "If it is gone: Deploy the stack under another NamePrefix" in application
 
 
 def test_a_secret_that_is_about_to_be_deleted_can_still_be_kept() -> None:

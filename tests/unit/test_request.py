@@ -206,8 +206,8 @@ def test_a_value_of_the_wrong_type_is_refused_and_never_interpreted(field: str, 
 
 def test_a_name_and_a_date_together_are_refused() -> None:
     message = refusal_of({"snapshot_identifier": "prod-tuesday", "snapshot_date": "2026-02-28"})
-    assert "snapshot_identifier 'prod-tuesday' and snapshot_date '2026-02-28' are both given" in message
-    assert "Keep one of them" in message
+    assert "snapshot_date: '2026-02-28' is given, and snapshot_identifier is 'prod-tuesday'." in message
+    assert "Drop one of them" in message
 
 
 def test_a_request_without_any_source_is_refused() -> None:

@@ -23,6 +23,7 @@ from tests.unit.support import (
     TARGET,
     a_cluster_plan,
     a_copy,
+    a_deletion,
     a_plan,
     a_run,
     calling,
@@ -116,6 +117,16 @@ def test_deadlines_count_from_the_resumption(machine: FakeMachine) -> None:
     check(again())
     assert record().step_times == {"snapshot-check": "2026-03-11T09:00:00.000Z"}
     assert record().started_at == "2026-03-10T03:00:00.000Z"
+
+
+def test_a_copy_that_somebody_deleted_is_made_anew(machine: FakeMachine) -> None:
+    """As the message says of one that can't be used."""
+    facts: dict[str, Any] = {"made_snapshots": {"copy": COPY.arn}, "route_times": {"copy_begun": "2026-03-10T03:01Z"}}
+    failed(machine).remember(copied_snapshot_arn=COPY.arn, **facts)
+    plan = check(again())
+    assert plan["copy_needed"] is True
+    assert not [line for line in plan["resumed"] if line.startswith("copied already")]
+    assert (record().copied_snapshot_arn, record().made_snapshots, record().route_times) == (None, {}, {})
 
 
 def test_a_copy_that_is_done_is_adopted_by_the_step_that_copies(machine: FakeMachine, rds: FakeRds) -> None:
@@ -434,11 +445,27 @@ def test_what_was_switched_off_on_request_stays_off(machine: FakeMachine) -> Non
 def test_rule_3_so_has_each_thing_that_makes_a_deletion_worse(machine: FakeMachine, field: str, value: bool) -> None:
     deletion: dict[str, Any] = {"delete_source": True, "confirm_delete_source": SOURCE}
     failed(machine, **deletion | {field: value})
-    with pytest.raises(RequestRefused, match=f"{field}: None isn't what operation"):
-        check(again(**deletion))
-    with pytest.raises(RequestRefused, match=f"{field}: {not value} isn't what operation"):
-        check(again(**deletion | {field: not value}))
+    if field != "delete_automated_backups":
+        with pytest.raises(RequestRefused, match=f"{field}: None isn't what operation"):
+            check(again(**deletion))
+        with pytest.raises(RequestRefused, match=f"{field}: {not value} isn't what operation"):
+            check(again(**deletion | {field: not value}))
     assert check(again(**deletion | {field: value}))["operation_id"] == OPERATION
+
+
+@pytest.mark.parametrize("left_out", [{}, {"delete_automated_backups": False}])
+def test_backups_that_were_to_go_may_be_kept_by_a_resume_and_then_they_stay(
+    machine: FakeMachine, left_out: dict[str, Any]
+) -> None:
+    """AWS Backup may have taken them over meanwhile, and RDS refuses to delete those."""
+    deletion: dict[str, Any] = {"delete_source": True, "confirm_delete_source": SOURCE}
+    plan = a_plan(delete_source=True, source_deletion=a_deletion(delete_automated_backups=True))
+    failed(machine, plan, **deletion, delete_automated_backups=True)
+    assert check(again(**deletion, **left_out))["source_deletion"]["delete_automated_backups"] is False
+    OperationState(OPERATION, OTHER_EXECUTION, LATER).close("failed")
+    machine.statuses[OTHER_EXECUTION] = "FAILED"
+    with pytest.raises(RequestRefused, match="delete_automated_backups: True isn't what operation"):
+        check(again(f"{OTHER_EXECUTION}-third", **deletion, delete_automated_backups=True))
 
 
 @pytest.mark.parametrize(
@@ -475,7 +502,7 @@ def test_a_known_one_is_resumed_with_the_word_and_without(machine: FakeMachine) 
 def test_the_word_alone_says_nothing(machine: FakeMachine) -> None:
     nameless = again(resume=True)
     del nameless["request"]["operation_id"]
-    with pytest.raises(RequestRefused, match="resume: True says nothing without operation_id"):
+    with pytest.raises(RequestRefused, match="operation_id: missing, and resume is true"):
         check(nameless)
 
 

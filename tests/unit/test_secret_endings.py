@@ -231,14 +231,14 @@ def test_a_foreign_secret_of_that_name_stays() -> None:
         json.dumps({"target_cluster_id": DRILL, "target_secrets": {"admin": NAMES.admin, "application": None}})
     )
     client("secretsmanager").create_secret(Name=NAMES.admin or "", SecretString="x")
-    state._update({"plan": plan})
+    state.remember(plan=plan)
     settle()
     assert exists(NAMES.admin)
 
 
 def test_nothing_is_touched_while_another_run_works_on_the_target() -> None:
     opened(A_DRILL)
-    assert TargetLock(DRILL, "the-next", OTHER_EXECUTION).hold(NOW) is None
+    assert TargetLock(DRILL, "the-next", OTHER_EXECUTION).take(NOW) is None
     (said,) = settle()
     assert f"were left alone, because {OTHER_EXECUTION} works on its target" in said
     assert exists(NAMES.admin)
@@ -301,7 +301,7 @@ def test_they_go_with_their_cluster_and_can_be_restored(failed: bool, of_source:
     for name, line in zip(of_source, said, strict=True):
         assert line.startswith(f"Secret {name} goes with its cluster {SOURCE}. For 30 days it can be kept: aws ")
     assert settle(failed=failed) == said
-    assert TargetLock(SOURCE, "the-next", OTHER_EXECUTION).hold(NOW) is None, "the name is free"
+    assert TargetLock(SOURCE, "the-next", OTHER_EXECUTION).take(NOW) is None, "the name is free"
 
 
 def test_while_the_source_is_there_they_stay(rds: FakeRds, of_source: list[str]) -> None:
@@ -315,11 +315,11 @@ def test_a_new_cluster_of_that_name_keeps_them(rds: FakeRds, of_source: list[str
     (said,) = settle(failed=False)
     assert "there is a new cluster of that name" in said
     assert not any(map(deleted, of_source))
-    assert TargetLock(SOURCE, "the-next", OTHER_EXECUTION).hold(NOW) is None
+    assert TargetLock(SOURCE, "the-next", OTHER_EXECUTION).take(NOW) is None
 
 
 def test_so_does_a_run_for_one(of_source: list[str]) -> None:
-    assert TargetLock(SOURCE, "the-next", OTHER_EXECUTION).hold(NOW) is None
+    assert TargetLock(SOURCE, "the-next", OTHER_EXECUTION).take(NOW) is None
     (said,) = settle(failed=False)
     assert "a run works on a new cluster of that name" in said
     assert not any(map(deleted, of_source))

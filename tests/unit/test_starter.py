@@ -20,14 +20,14 @@ pytestmark = pytest.mark.usefixtures("stack")
 
 LATER = NOW + dt.timedelta(minutes=40)
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ops/Operators"
-IN_A_ROLE = {
+IN_A_ROLE: dict[str, Any] = {
     "type": "AssumedRole",
     "principalId": "AROAIDPPEZS35WEXAMPLE:alice@example.com",
     "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/Operators/alice@example.com",
     "accountId": ACCOUNT,
     "sessionContext": {"sessionIssuer": {"type": "Role", "arn": ROLE, "userName": "Operators"}},
 }
-SCHEDULE = {
+SCHEDULE: dict[str, Any] = {
     **IN_A_ROLE,
     "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/Operators/0d1f3c5e",
     "invokedBy": "scheduler.amazonaws.com",

@@ -27,7 +27,7 @@ from tests.unit.support import (
     calling,
 )
 from utils.aws import client
-from utils.errors import DuplicateRefused, RequestRefused
+from utils.errors import DuplicateRefused, RequestRefused, StepFailed
 from utils.identifiers import scheduled_operation_id
 from utils.payloads import ExecutionError, NotificationTask
 from utils.state import OperationState
@@ -160,6 +160,40 @@ def test_an_execution_that_step_functions_doesnt_know_yet_is_at_work(
         check(started(OTHER_EXECUTION, a_request(), NOW + dt.timedelta(seconds=2)))
 
 
+def stop(monkeypatch: pytest.MonkeyPatch, execution: str, request: dict[str, Any]) -> None:
+    """Tell of an execution that was stopped before its first step had written anything."""
+    monkeypatch.setenv("TOPIC_ARN", client("sns").create_topic(Name="aurora-restore")["TopicArn"])
+    detail = {
+        "executionArn": execution,
+        "name": execution.rsplit(":", 1)[-1],
+        "status": "ABORTED",
+        "startDate": int(NOW.timestamp() * 1000),
+        "input": json.dumps(request),
+    }
+    notify(
+        {"detail-type": "Step Functions Execution Status Change", "time": NOW.isoformat(), "detail": detail},
+    )
+
+
+def test_a_schedules_run_that_was_stopped_at_once_begins_no_more_and_its_second_event_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop(monkeypatch, EXECUTION, a_request())
+    with pytest.raises(StepFailed, match="was stopped"):
+        check(event())
+    with pytest.raises(RequestRefused, match="Leave scheduled_at out to start the run yourself"):
+        check(event(OTHER_EXECUTION))
+
+
+@pytest.mark.parametrize("request_given", [a_request(dry_run=True), {"scheduled_at": "2026-03-11T03:00:00Z"}])
+def test_nothing_else_that_is_stopped_takes_a_moment(
+    monkeypatch: pytest.MonkeyPatch, request_given: dict[str, Any]
+) -> None:
+    stop(monkeypatch, EXECUTION, request_given)
+    named = str(scheduled_operation_id(request_given["scheduled_at"]))
+    assert OperationState(named, EXECUTION, NOW).recall() is None
+
+
 def leave(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, request: dict[str, Any], status: str) -> None:
     """Bring about what an earlier execution leaves behind."""
     if status == "refused":
@@ -265,7 +299,7 @@ def test_another_targets_schedule_of_the_same_moment_isnt_called_a_duplicate() -
     [
         ({"scheduled_at": "<aws.scheduler.scheduled-time>"}, "Let the schedule fill it in"),
         ({"scheduled_at": "tonight"}, "Let the schedule fill it in"),
-        ({"operation_id": "mine"}, "Keep one of them"),
+        ({"operation_id": "mine"}, "Drop one of them"),
     ],
 )
 def test_a_moment_that_is_none_or_not_alone_is_refused(request_given: dict[str, Any], remedy: str) -> None:

@@ -190,7 +190,7 @@ def test_a_secret_of_that_name_that_isnt_ours_is_left_alone(tag: str, state: Ope
     make(NAMES.application, "not ours", **{tag: "" if tag == OPERATION_TAG else "another"})
     (problem,) = target_secret_problems(NAMES, DRILL, NOW)
     assert problem.startswith(f"application_secret: '{NAMES.application}' exists, and isn't this stack's for {DRILL}")
-    assert f"aws secretsmanager delete-secret --secret-id {NAMES.application} --region us-east-1" in problem
+    assert f"aws secretsmanager describe-secret --secret-id {NAMES.application} --region us-east-1" in problem
     with pytest.raises(StepFailed, match="isn't this stack's"):
         make_secrets(a_drill(), state)
     assert client("secretsmanager").get_secret_value(SecretId=NAMES.application)["SecretString"] == "not ours"

@@ -174,6 +174,7 @@ NO_KEYS = [
 ]
 ADMIN, APPLICATION, OTHER_SECRET = secret("AdminSecret"), secret("AppSecret"), secret("production/orders")
 RDS_SECRET = secret("rds!cluster-0d1f3c5e")
+FROM_ITS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-setup-db-users")}
 TARGETS_ADMIN = secret("aurora-restore/targets/drill-orders/admin")
 TARGETS_APPLICATION = secret("aurora-restore/targets/drill-orders/application")
 NOT_MADE_YET = TARGETS_ADMIN.removesuffix("-a1b2c3")
@@ -480,6 +481,9 @@ REFUSED: dict[str, list[Asked]] = {
         *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("billing"))),
         *each("secretsmanager:DescribeSecret GetSecretValue", OTHER_SECRET, kept_by_rds(cluster("staging-orders"))),
         *each("secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(SOURCE))),
+        # What Lambda does in the role's name, the function's code doesn't.
+        *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*", FROM_ITS_CODE),
+        *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*", FROM_ITS_CODE),
     ],
     "DeleteRdsRole": [
         *STRANGERS_THINGS,
@@ -647,6 +651,14 @@ def test_these_are_the_denies() -> None:
         ("OpenClusterRole", "NeverTouchTheSource"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
         ("OpenClusterRole", "NeverTouchProtected"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
         ("SetupDbUsersRole", "NeverReadTheSourcesLogin"): {"secretsmanager:GetSecretValue"},
+        ("SetupDbUsersRole", "NeverFromTheFunctionsCode"): {
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:UnassignPrivateIpAddresses",
+        },
         ("DeleteRdsRole", "NeverTouchProtected"): {
             "rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:ModifyDBCluster",
         },

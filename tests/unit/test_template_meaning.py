@@ -270,6 +270,48 @@ def test_rules_of_this_account_alone_leave_dead_letters(service: str, action: st
     assert properties("DeadLettersPolicy")["Queues"] == [{"Ref": "DeadLetters"}]
 
 
+TOPIC = "arn:aws:sns:eu-central-1:111122223333:Topic"
+ALARM = "arn:aws:cloudwatch:eu-central-1:111122223333:alarm:aurora-restore-needs-attention"
+LAST_STEP = "arn:aws:iam::111122223333:role/SnsNotificationRole"
+
+
+@pytest.mark.parametrize(
+    ("service", "alarm", "account", "allowed"),
+    [
+        ("cloudwatch.amazonaws.com", ALARM, OWN, True),
+        ("cloudwatch.amazonaws.com", ALARM, FOREIGN, False),
+        ("cloudwatch.amazonaws.com", ALARM.replace("needs-attention", "another"), OWN, False),
+        ("events.amazonaws.com", ALARM, OWN, False),
+    ],
+)
+def test_of_services_the_stacks_alarm_alone_publishes(service: str, alarm: str, account: str, allowed: bool) -> None:
+    context = {"aws:sourceaccount": account, "aws:sourcearn": alarm, "aws:principalisawsservice": "true"}
+    request = Request("sns:Publish", TOPIC, context, frozenset({service}))
+    assert evaluate([topic_policy()], request).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("role", "denied"),
+    [(LAST_STEP, False), ("arn:aws:iam::111122223333:role/admin", True), (LAST_STEP.replace(OWN, FOREIGN), True)],
+)
+def test_of_roles_the_last_steps_alone_publishes(role: str, denied: bool) -> None:
+    """Whatever a role's own policies allow: nobody writes messages in the pipeline's name."""
+    context = {"aws:principalarn": role, "aws:principalisawsservice": "false"}
+    assert evaluate([topic_policy()], Request("sns:Publish", TOPIC, context)).explicitly_denied is denied
+
+
+def test_the_topics_policy_leaves_reading_and_subscribing_to_iam() -> None:
+    for action in ("sns:Subscribe", "sns:SetTopicAttributes", "sns:GetTopicAttributes"):
+        verdict = evaluate([topic_policy()], Request(action, TOPIC, {"aws:principalisawsservice": "false"}))
+        assert verdict.statement is None
+    assert properties("TopicPolicy")["Topics"] == [{"Ref": "Topic"}]
+    assert RESOURCES["TopicPolicy"]["Condition"] == RESOURCES["Topic"]["Condition"]
+
+
+def topic_policy() -> Policy:
+    return Policy.parse("topic", resolved(properties("TopicPolicy")["PolicyDocument"]))
+
+
 def test_dead_letters_are_encrypted_and_kept_as_long_as_sqs_keeps_anything() -> None:
     assert properties("DeadLetters")["SqsManagedSseEnabled"] is True
     assert properties("DeadLetters")["MessageRetentionPeriod"] == 14 * 24 * 3600

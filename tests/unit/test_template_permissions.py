@@ -117,7 +117,8 @@ def test_nothing_is_open_to_everybody() -> None:
         properties = each.get("Properties", {})
         for policy in (properties.get("KeyPolicy"), properties.get("PolicyDocument"), properties.get("ResourcePolicy")):
             for statement in (policy or {}).get("Statement", []):
-                assert statement.get("Principal", {}) not in ("*", {"AWS": "*"}), name
+                if statement["Effect"] == "Allow":
+                    assert statement.get("Principal", {}) not in ("*", {"AWS": "*"}), name
         own = [properties] if each["Type"] == "AWS::EC2::SecurityGroupIngress" else []
         for rule in properties.get("SecurityGroupIngress", own):
             assert "CidrIp" not in rule, name

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from scripts.local_aws.credentials import aws_client
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.account_support import MAIN, OTHER, Caller, allow, make_role, policy, root, trusts
 from tests.integration.local_aws.aurora_support import name, new_cluster, refused, take_snapshot
@@ -148,3 +149,16 @@ def test_a_policy_may_go_by_the_sessions_name(aws: LocalAws, caller: Caller) -> 
     caller.assume(may, "rds").describe_db_clusters()
     with refused("AccessDenied", "because no identity-based policy allows", status=403):
         caller.assume(mustnt, "rds").describe_db_clusters()
+
+
+def test_a_functions_own_calls_bear_its_arn(aws: LocalAws) -> None:
+    """Lambda developer guide, "Working with Lambda execution environment credentials": lambda:SourceFunctionArn."""
+    function = f"arn:aws:lambda:us-east-1:{MAIN}:function:restore"
+    never = {"Effect": "Deny", "Action": "rds:*", "Resource": "*"}
+    caller = Caller(aws, allow("rds:*"), never | {"Condition": {"ArnEquals": {"lambda:SourceFunctionArn": function}}})
+    caller.client("rds").describe_db_clusters()
+    session = aws.permissions.assume(
+        caller.arn, service="lambda.amazonaws.com", session_name="s", region="us-east-1", function_arn=function
+    )
+    with refused("AccessDenied", "with an explicit deny in an identity-based policy", status=403):
+        aws_client("rds", "us-east-1", aws.endpoint_url, session, attempts=1).describe_db_clusters()

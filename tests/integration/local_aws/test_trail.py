@@ -88,8 +88,7 @@ def test_data_events_are_not_in_the_history(aws: LocalAws) -> None:
 
 
 def test_pages_are_asked_for_with_the_same_question(aws: LocalAws, machine: str) -> None:
-    for _ in range(3):
-        execution = start(aws, machine)
+    execution = [start(aws, machine) for _ in range(3)][-1]
     aws.clock.sleep(301)
     trail = aws.client("cloudtrail")
     first = trail.lookup_events(LookupAttributes=STARTS, MaxResults=2)

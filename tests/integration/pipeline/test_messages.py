@@ -3,72 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import json
 import pathlib
 import re
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from scripts.local_run.production import CLUSTER
-from scripts.local_run.stage import REGION
-from tests.integration.pipeline.support import Pipeline, Run, deletion_of, settle
-
-CLI = pathlib.Path(sys.executable).parent
-
-
-def commands(message: str, wanted: str = "") -> list[str]:
-    """The commands of a message, in its order."""
-    return [
-        line.strip()
-        for line in message.splitlines()
-        if line.strip().startswith("aws ") and re.search(wanted, line) is not None
-    ]
-
-
-class Reader:
-    """Somebody with the rights of an administrator who has read the message and types what it says."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-
-    def type(self, command: str) -> str:
-        """Run one command in a shell, as it stands. Fails where the command does."""
-        place = self._pipeline.aws
-        typed = subprocess.run(
-            [
-                "bash",
-                "-c",
-                f'set -euo pipefail\naws() {{ command aws --endpoint-url {place.endpoint_url} "$@"; }}\n{command}',
-            ],
-            env=place.operator.environment()
-            | {
-                "PATH": f"{CLI}:{os.environ['PATH']}",
-                "AWS_PAGER": "",
-                "AWS_EC2_METADATA_DISABLED": "true",
-                "HOME": "/nonexistent",
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert typed.returncode == 0, f"{command}\n{typed.stderr}"
-        return typed.stdout
-
-    def start(self, command: str) -> Run:
-        """Type a command that starts an execution, and wait for its end."""
-        mark = self._pipeline.last_call()
-        (arn,) = re.findall(r'"executionArn": "([^"]+)"', self.type(command))
-        return self._pipeline.end(arn, mark)
+from scripts.local_run.stage import OTHER_REGION, REGION
+from tests.integration.pipeline.reader import Reader, commands, inline, reading
+from tests.integration.pipeline.support import Pipeline, Run, deletion_of, numbers, settle, until
 
 
 @pytest.fixture
-def reader(pipeline: Pipeline) -> Reader:
-    return Reader(pipeline)
+def reader(pipeline: Pipeline, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    yield from reading(pipeline, request)
 
 
 def message_of(run: Run, status: str = "FAILED") -> str:
@@ -85,10 +37,10 @@ def members(pipeline: Pipeline, cluster: str) -> dict[str, str]:
 # The source's deletion stopped half way
 
 
-def half_deleted(pipeline: Pipeline, doomed: str, target: str) -> str:
+def half_deleted(pipeline: Pipeline, doomed: str, target: str, **more: Any) -> str:
     """RDS refuses the cluster's deletion after its instances', against all that it had said."""
     pipeline.aws.faults.add(operation="rds:DeleteDBCluster", code="SnapshotQuotaExceeded", message="No.")
-    message = message_of(pipeline.run(deletion_of(doomed, target)))
+    message = message_of(pipeline.run(deletion_of(doomed, target, **more)))
     settle(pipeline)
     return message
 
@@ -101,12 +53,14 @@ def test_a_half_deleted_source_comes_first_in_the_message_and_is_brought_back_by
         for each in pipeline.rds().describe_db_instances()["DBInstances"]
         if each["DBClusterIdentifier"] == doomed
     }
-    message = half_deleted(pipeline, doomed, target)
+    pipeline.rds().modify_db_cluster(DBClusterIdentifier=doomed, DeletionProtection=True, ApplyImmediately=True)
+    settle(pipeline)
+    message = half_deleted(pipeline, doomed, target, override_deletion_protection=True)
     first = message.splitlines()[0]
     assert first.startswith(f"Source cluster {doomed} stands WITHOUT INSTANCES")
     assert "Nothing of its data is lost" in first
     assert members(pipeline, doomed) == {}
-    for command in commands(message, f"db-instance-deleted|create-db-instance .* {doomed} "):
+    for command in commands(message[message.index("Or keep source cluster") :]):
         reader.type(command)
     settle(pipeline)
     after = pipeline.rds().describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [doomed]}])
@@ -115,6 +69,7 @@ def test_a_half_deleted_source_comes_first_in_the_message_and_is_brought_back_by
     }
     found = pipeline.cluster(doomed)
     assert found is not None
+    assert found["DeletionProtection"] is True
     (writer,) = [each["DBInstanceIdentifier"] for each in found["DBClusterMembers"] if each["IsClusterWriter"]]
     assert writer == f"{doomed}-1"
 
@@ -149,14 +104,15 @@ def test_what_rds_would_refuse_half_way_leaves_production_whole(
         assert cause[0] == f"Source cluster {doomed} is there with all its instances: nothing of it was deleted."
         assert not {"DeleteDBInstance", "DeleteDBCluster"} & set(first.changes)
         assert set(members(pipeline, doomed).values()) == {"available"}
-        looks = re.findall(r"aws rds describe-[^\n]*--region \S+", "\n".join(cause[:4]))
+        looks = re.findall(r"aws rds describe-[^\n`]*--region [a-z0-9-]+", "\n".join(cause[:4]))
         assert len(looks) == 3
         for command in looks:
             reader.type(command)
+        reader.type(inline(message, "aws rds delete-db-cluster-automated-backup"), ID=others.popitem()[0])
     finally:
         pipeline.aws.aurora.quotas = quotas
         for each in others:
-            del retained[each]
+            retained.pop(each, None)
     settle(pipeline)
     rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=final)
     second = reader.start(commands(message, "start-execution")[0])
@@ -182,14 +138,34 @@ def test_a_reader_that_appears_while_the_source_is_going_is_reported_with_what_i
     assert f"Still there: {doomed}-9" in message.splitlines()[0]
     assert "left alone" not in message
     settle(pipeline)
-    (remove,) = set(
-        re.findall(rf"aws rds delete-db-instance --db-instance-identifier {doomed}-9 --region \S+", message)
-    )
-    reader.type(remove)
+    reader.type(inline(message, "aws rds delete-db-instance"))
     settle(pipeline)
     second = reader.start(commands(message, "start-execution")[0])
     assert second.status == "SUCCEEDED", second.reason
     assert pipeline.cluster(doomed) is None
+
+
+def test_whatever_keeps_the_source_is_taken_away_as_each_message_says(
+    pipeline: Pipeline, reader: Reader, doomed: str, target: str
+) -> None:
+    """One obstacle after another, each found by the run that the message before it has resumed."""
+    rds = pipeline.rds()
+    arn = pipeline.start(deletion_of(doomed, target, delete_automated_backups=True))
+    until(lambda: pipeline.state(arn.rsplit(":", 1)[-1]), "the run's state")
+    rds.modify_db_cluster(DBClusterIdentifier=doomed, DeletionProtection=True, ApplyImmediately=True)
+    message = message_of(pipeline.end(arn))
+    assert f"The source cluster was not changed. Cluster {target} is complete" in message.splitlines()[0]
+    reader.type(inline(message, "aws rds modify-db-cluster .*--no-deletion-protection"))
+    settle(pipeline)
+
+    # AWS Backup has taken the backups over since the plan: RDS deletes none of those.
+    pipeline.aws.aurora.back_up_continuously(doomed)
+    message = message_of(reader.start(commands(message, "start-execution")[0]))
+    assert "The automated backups are kept if you resume this operation" in message
+    last = reader.start(commands(message, "start-execution")[0])
+    assert last.status == "SUCCEEDED", last.reason
+    assert pipeline.cluster(doomed) is None
+    assert "automated backups kept" in message_of(last, "SUCCEEDED")
 
 
 # The snapshot is gone
@@ -241,17 +217,48 @@ def test_a_resumption_that_is_refused_for_its_snapshot_ends_in_a_new_start(
 def test_a_cluster_that_cant_be_used_isnt_offered_for_use_and_is_given_up_as_the_message_says(
     pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
+    request = {"target_cluster_id": target, "on_failure": "keep", "deletion_protection": True}
+    pipeline.aws.faults.add(lifecycle="create-instance", status="insufficient-capacity")
+    message = message_of(pipeline.run(request))
+    assert message.splitlines()[0] == (
+        f"The source cluster was not changed. Cluster {target} is not ready for use: it is insufficient-capacity."
+    )
+    assert "It costs what its storage and its instances cost, while it exists: 1 x db.r6g.large." in message
+    reader.type(inline(message, "Delete the instance, then resume.*?: aws").partition(": ")[2])
+    settle(pipeline)
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
-    message = message_of(pipeline.run({"target_cluster_id": target, "on_failure": "keep"}))
+    message = message_of(reader.start(commands(message, "start-execution")[0]))
+    reader.type(inline(message, "aws rds describe-events"))
     assert "Or use the cluster" not in message
     giving_up = message.index("Or give it up")
     for command in commands(message[giving_up:], "modify-db-cluster|delete-"):
         reader.type(command)
-    settle(pipeline)
+        settle(pipeline)
     (wait,) = commands(message[giving_up:], "aws rds wait")
     reader.type(wait)
     second = reader.start(commands(message[giving_up:], "start-execution")[0])
     assert second.status == "SUCCEEDED", second.reason
+
+
+# A copy that can't be used
+
+
+def test_a_broken_copy_is_deleted_as_each_message_says(
+    pipeline: Pipeline, reader: Reader, distant_production: Any, key: str, target: str
+) -> None:
+    pipeline.aws.faults.add(lifecycle="copy-snapshot", status="failed", at_percent=40, times=2)
+    request = {"target_cluster_id": target, "source_region": OTHER_REGION, "kms_key_id": key, "on_failure": "keep"}
+    message = message_of(pipeline.run(request))
+    reader.type(commands(message, "delete-db-cluster-snapshot")[0])
+    settle(pipeline)
+    second = reader.start(commands(message, "start-execution")[0])
+    assert "won't become available" in second.reason, "it was copied anew"
+    message = message_of(second)
+    refusal = message_of(reader.start(commands(message, "start-execution")[0]))
+    reader.type(inline(refusal, "aws rds delete-db-cluster-snapshot"))
+    settle(pipeline)
+    last = reader.start(refusal.splitlines()[-1].strip())
+    assert last.status == "SUCCEEDED", last.reason
 
 
 # It was stopped
@@ -274,15 +281,164 @@ def test_what_a_stopped_run_may_still_make_is_named_and_can_be_looked_for(
     assert second.status == "SUCCEEDED", second.reason
 
 
-@pytest.mark.parametrize(("field", "value"), [("port", 80), ("no_such_field", 1)])
-def test_a_refused_request_is_started_again_as_the_message_says_once_it_is_corrected(
-    pipeline: Pipeline, reader: Reader, target: str, field: str, value: Any
+# It was refused
+
+
+def refused(pipeline: Pipeline, **given: Any) -> str:
+    """The message of a dry run that is refused."""
+    run = pipeline.run({"dry_run": True, **given})
+    assert run.followed.error == "RequestRefused", run.reason
+    return message_of(run)
+
+
+def told(run: Run, words: str) -> str:
+    """The message with these words, of those that were sent while a run was followed."""
+    found = [each["message"] for each in run.messages if words in each["message"]]
+    assert found, (run.status, run.reason, run.messages)
+    return found[0]
+
+
+def planned(reader: Reader, message: str, **filled_in: str) -> str:
+    """The message of the dry run that a refusal's last line starts."""
+    start = message.splitlines()[-1].strip()
+    return message_of(reader.start(start, **filled_in), "SUCCEEDED")
+
+
+def test_a_refused_request_has_words_for_what_the_reader_has_to_say(
+    pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
-    message = message_of(pipeline.run({"target_cluster_id": target, "dry_run": True, field: value}))
-    (start,) = commands(message, "start-execution")
-    corrected = start.replace(f', "{field}": {value}', "")
-    assert corrected != start
-    assert reader.start(corrected).status == "SUCCEEDED"
+    message = refused(
+        pipeline, target_cluster_id=target, port=80, db_instance_class="r6g", no_such_field=1, quarentine=False
+    )
+    assert message.splitlines()[0] == "Nothing was created, changed or deleted by this execution."
+    assert "Put your own value in place of PORT, DB_INSTANCE_CLASS, as said above." in message
+    start = message.splitlines()[-1].strip()
+    with pytest.raises(AssertionError, match="InvalidExecutionInput"):
+        reader.type(start)
+    plan = planned(reader, message, PORT="5433", DB_INSTANCE_CLASS="db.r6g.large")
+    assert "port 5433 [request]" in plan
+    assert "To carry it out:" in plan
+
+
+def test_groups_that_wont_do_are_made_as_the_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
+    subnets = [each["SubnetId"] for each in pipeline.aws.client("ec2").describe_subnets()["Subnets"]]
+    pipeline.rds().create_db_subnet_group(
+        DBSubnetGroupName="one-zone", DBSubnetGroupDescription="one zone", SubnetIds=subnets
+    )
+    del pipeline.aws.aurora.region(REGION).subnet_group("one-zone")["Subnets"][1:]
+    asked = {"target_cluster_id": target, "db_subnet_group_name": "one-zone"}
+    message = refused(pipeline, **asked, db_cluster_parameter_group_name="made-as-said", quarantine=False)
+    reader.type(inline(message, "aws rds modify-db-subnet-group"), IDS=" ".join(subnets))
+    reader.type(inline(message, "aws rds create-db-cluster-parameter-group"), TEXT="tuned")
+    planned(reader, message)
+    message = refused(pipeline, **asked, quarantine=True)
+    both = inline(message, "aws rds create-db-cluster-parameter-group")
+    reader.type(both)
+    name = re.findall(r"--db-cluster-parameter-group-name (\S+)", both)[0]
+    planned(reader, message, DB_CLUSTER_PARAMETER_GROUP_NAME=name)
+
+
+def test_a_key_that_isnt_enabled_is_enabled_as_the_refusal_says(
+    pipeline: Pipeline, reader: Reader, target: str
+) -> None:
+    kms = pipeline.aws.client("kms")
+    key = kms.create_key(Description="out of use")["KeyMetadata"]["KeyId"]
+    kms.disable_key(KeyId=key)
+    message = refused(pipeline, target_cluster_id=target, kms_key_id=key)
+    reader.type(inline(message, "aws kms enable-key"))
+    planned(reader, message)
+    kms.schedule_key_deletion(KeyId=key)
+    message = refused(pipeline, target_cluster_id=target, kms_key_id=key)
+    reader.type(inline(message, "aws kms cancel-key-deletion"))
+    planned(reader, message)
+
+
+def test_secrets_that_cant_be_used_are_mended_as_the_refusal_says(
+    pipeline: Pipeline, reader: Reader, target: str, tmp_path: pathlib.Path
+) -> None:
+    secrets, outputs = pipeline.aws.client("secretsmanager"), pipeline.place.stack.outputs
+    arns = [outputs["AdminSecretArn"], outputs["AppSecretArn"]]
+    good = secrets.get_secret_value(SecretId=arns[1])["SecretString"]
+    for arn in arns:
+        secrets.delete_secret(SecretId=arn, RecoveryWindowInDays=7)
+    message = refused(pipeline, target_cluster_id=target)
+    for arn in arns:
+        reader.type(inline(message, f"aws secretsmanager restore-secret --secret-id {arn}"))
+    planned(reader, message)
+    secrets.put_secret_value(SecretId=arns[1], SecretString=json.dumps({"app_username": ["app"]}))
+    message = refused(pipeline, target_cluster_id=target)
+    value = tmp_path / "value.json"
+    value.write_text(good)
+    reader.type(inline(message, "aws secretsmanager put-secret-value"), FILE=str(value))
+    planned(reader, message)
+
+
+def test_a_bucket_that_is_missing_is_made_as_the_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
+    s3, bucket = pipeline.aws.client("s3"), "aurora-restore-exports"
+    for each in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+        s3.delete_object(Bucket=bucket, Key=each["Key"])
+    s3.delete_bucket(Bucket=bucket)
+    message = refused(pipeline, target_cluster_id=target, archive_snapshot="export")
+    reader.type(inline(message, "aws s3 mb"))
+    planned(reader, message)
+
+
+def test_a_source_that_cant_go_is_made_ready_as_the_refusal_says(
+    pipeline: Pipeline, reader: Reader, doomed: str, target: str
+) -> None:
+    pipeline.rds().modify_db_cluster(DBClusterIdentifier=doomed, DeletionProtection=True, ApplyImmediately=True)
+    settle(pipeline)
+    message = refused(pipeline, **deletion_of(doomed, target))
+    reader.type(inline(message, "aws rds modify-db-cluster"))
+    settle(pipeline)
+    assert f"DELETE the source cluster {doomed}" in planned(reader, message)
+    pipeline.aws.aurora.back_up_continuously(doomed)
+    message = refused(pipeline, **deletion_of(doomed, target, delete_automated_backups=True))
+    assert "The command is without delete_automated_backups." in message
+    assert "automated backups" not in planned(reader, message).split("DELETE the source")[1].splitlines()[0]
+
+
+def test_todays_cluster_gets_a_snapshot_as_the_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
+    rds, name = pipeline.rds(), f"prod-twice-{next(numbers)}"
+    cluster = {
+        "DBClusterIdentifier": name,
+        "Engine": "aurora-postgresql",
+        "MasterUsername": "boss",
+        "MasterUserPassword": "not-a-secret-1",
+    }
+    rds.create_db_cluster(**cluster)
+    settle(pipeline)
+    rds.create_db_cluster_snapshot(DBClusterIdentifier=name, DBClusterSnapshotIdentifier=f"{name}-old")
+    settle(pipeline)
+    pipeline.remove(name)
+    rds.create_db_cluster(**cluster)
+    settle(pipeline)
+    try:
+        request = {"source_cluster_id": name, "target_cluster_id": target, "db_instance_class": "db.r6g.large"}
+        message = refused(pipeline, **request)
+        reader.type(inline(message, "aws rds create-db-cluster-snapshot"), NAME=f"{name}-new")
+        settle(pipeline)
+        assert f"take snapshot {name}-new of {name}" in planned(reader, message)
+    finally:
+        pipeline.remove(name)
+
+
+def test_a_run_in_the_way_is_stopped_as_each_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
+    first = pipeline.start({"target_cluster_id": target})
+    name = first.rsplit(":", 1)[-1]
+    until(lambda: pipeline.state(name), "the first run's state")
+    in_the_way = pipeline.run({"target_cluster_id": target})
+    reader.type(inline(told(in_the_way, "another run works on"), "aws stepfunctions stop-execution"))
+    stopped = pipeline.end(first)
+    (resume, *_) = commands(message_of(stopped, "ABORTED"), "start-execution")
+    (second,) = re.findall(r'"executionArn": "([^"]+)"', reader.type(resume))
+    until(lambda: (pipeline.state(name) or {})["execution_id"]["S"] == second, "the second run's state")
+    message = told(pipeline.run({"operation_id": name, "resume": True}), "still at work")
+    reader.type(inline(message, "aws stepfunctions stop-execution"))
+    assert pipeline.end(second).status == "ABORTED"
+    third = reader.start(message.splitlines()[-1].strip())
+    assert third.status == "SUCCEEDED", third.reason
+    assert third.output["plan"]["operation_id"] == name
 
 
 def test_a_mistyped_operation_id_begins_nothing_and_the_message_lists_what_there_is(

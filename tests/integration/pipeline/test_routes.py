@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from scripts.local_run.proof import Proof
 from scripts.local_run.routes import EXTERNAL_ID, OTHER_ACCOUNT, deploy_role, make_request, make_source, place_of
 from scripts.local_run.routes_table import Case, read_cases
 from scripts.local_run.stage import Stage
-from tests.integration.pipeline.support import Pipeline, numbers
+from tests.integration.pipeline.reader import Reader, inline, reading
+from tests.integration.pipeline.support import Pipeline, Run, numbers, settle
 
 CASES = read_cases()
 ARCHIVES = ("keep", "export", "delete")
@@ -39,6 +41,11 @@ def place(aws: LocalAws) -> Stage:
 @pytest.fixture
 def pipeline(place: Stage) -> Pipeline:
     return Pipeline(place)
+
+
+@pytest.fixture
+def reader(pipeline: Pipeline, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    yield from reading(pipeline, request)
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +142,63 @@ def test_a_snapshot_that_was_shared_for_a_copy_that_failed_is_shared_no_longer(
     (restore,) = answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]
     assert restore["AttributeValues"] == []
     assert ("unshare-snapshot", "done") in pipeline.audit(run.operation_id)
+
+
+# What the messages say
+
+
+def test_what_was_opened_is_taken_back_as_the_message_says(
+    aws: LocalAws, pipeline: Pipeline, reader: Reader, role: None, target: str
+) -> None:
+    """The copy into this account fails, and what was made and shared for it is kept for a resume."""
+    (case,) = [each for each in CASES if each.name == "cross-account-automated"]
+    source = make_source(aws, case, f"prod-{next(numbers)}")
+    aws.faults.add(
+        operation="rds:CopyDBClusterSnapshot",
+        parameters={"SourceDBClusterSnapshotIdentifier": f"arn:*:{OTHER_ACCOUNT}:cluster-snapshot:*-copy-*"},
+        code="InvalidParameterValue",
+        message="No.",
+    )
+    run = pipeline.run({"target_cluster_id": target, "on_failure": "keep", **make_request(aws, case, source)})
+    assert run.status == "FAILED"
+    (message,) = [each["message"] for each in run.messages]
+    back = [line.strip() for line in message.splitlines() if f"In account {OTHER_ACCOUNT}: aws " in line]
+    for line in back:
+        reader.type(line.partition(": ")[2], account=OTHER_ACCOUNT)
+    settle(pipeline)
+    left = aws.client("rds", source.region, source.account).describe_db_cluster_snapshots(SnapshotType="manual")
+    assert not [each for each in left["DBClusterSnapshots"] if run.operation_id in json.dumps(each.get("TagList", []))]
+
+
+@pytest.mark.parametrize("case", [next(each for each in CASES if each.is_shared_by_hand)], ids=lambda case: case.name)
+@pytest.mark.usefixtures("without_role_where_shared")
+def test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says(
+    case: Case, aws: LocalAws, pipeline: Pipeline, reader: Reader, target: str
+) -> None:
+    """And one that is gone later can't be seen from here: the message has both commands, and the second works."""
+    source = make_source(aws, case, f"prod-{next(numbers)}")
+    owner = aws.client("rds", source.region, source.account)
+    here: dict[str, Any] = {"AttributeName": "restore", "DBClusterSnapshotIdentifier": source.snapshot}
+    request = {"target_cluster_id": target, **make_request(aws, case, source)}
+    owner.modify_db_cluster_snapshot_attribute(**here, ValuesToRemove=[aws.account_id])
+    refusal = message_of(pipeline.run({**request, "dry_run": True}))
+    share = inline(refusal, "aws rds modify-db-cluster-snapshot-attribute")
+    reader.type(share, account=OTHER_ACCOUNT, SNAPSHOT=source.snapshot, THIS_ACCOUNT=aws.account_id)
+    plan = message_of(reader.start(refusal.splitlines()[-1].strip()))
+
+    aws.faults.add(operation="rds:CopyDBClusterSnapshot", code="InvalidParameterValue", message="No.")
+    failure = message_of(reader.start(plan.splitlines()[-1].strip()))
+    assert "is gone, or isn't shared any more, resuming is refused" in failure
+    owner.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=source.snapshot)
+    another = f"{source.snapshot}-2"
+    owner.create_db_cluster_snapshot(DBClusterIdentifier=source.cluster, DBClusterSnapshotIdentifier=another)
+    settle(pipeline)
+    reader.type(share, account=OTHER_ACCOUNT, SNAPSHOT=another, THIS_ACCOUNT=aws.account_id)
+    last = reader.start(failure.splitlines()[-1].strip())
+    assert last.status == "SUCCEEDED", last.reason
+    assert last.output["plan"]["snapshot"]["identifier"] == another
+
+
+def message_of(run: Run) -> str:
+    (message,) = run.messages
+    return message["message"]

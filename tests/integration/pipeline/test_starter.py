@@ -11,8 +11,8 @@ import pytest
 
 from scripts.local_aws.credentials import Credentials, aws_client
 from scripts.local_run.stage import REGION
+from tests.integration.pipeline.reader import Reader, commands
 from tests.integration.pipeline.support import Pipeline, Run, numbers, settle
-from tests.integration.pipeline.test_messages import Reader, commands
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""Which test types each command that a text gives people and that changes something; or why none can.
+
+A line is a module and an operation. tests/unit/test_commands_in_texts.py takes the commands out of the source and
+holds them against these lines; `Reader` in the integration tests fails a test that doesn't type what it has here.
+"""
+
+from __future__ import annotations
+
+_MESSAGES = "integration/pipeline/test_messages.py"
+_HALF_DELETED = (_MESSAGES, "test_a_half_deleted_source_comes_first_in_the_message_and_is_brought_back_by_it")
+_UNUSABLE = (_MESSAGES, "test_a_cluster_that_cant_be_used_isnt_offered_for_use_and_is_given_up_as_the_message_says")
+_READER = (_MESSAGES, "test_a_reader_that_appears_while_the_source_is_going_is_reported_with_what_is_gone")
+_HALF_WAY = (_MESSAGES, "test_what_rds_would_refuse_half_way_leaves_production_whole")
+_OBSTACLES = (_MESSAGES, "test_whatever_keeps_the_source_is_taken_away_as_each_message_says")
+_GROUPS = (_MESSAGES, "test_groups_that_wont_do_are_made_as_the_refusal_says")
+_KEYS = (_MESSAGES, "test_a_key_that_isnt_enabled_is_enabled_as_the_refusal_says")
+_SECRETS = (_MESSAGES, "test_secrets_that_cant_be_used_are_mended_as_the_refusal_says")
+_SOURCES = (_MESSAGES, "test_a_source_that_cant_go_is_made_ready_as_the_refusal_says")
+_TODAYS = (_MESSAGES, "test_todays_cluster_gets_a_snapshot_as_the_refusal_says")
+_STOPS = (_MESSAGES, "test_a_run_in_the_way_is_stopped_as_each_refusal_says")
+_COPY = (_MESSAGES, "test_a_broken_copy_is_deleted_as_each_message_says")
+_BUCKET = (_MESSAGES, "test_a_bucket_that_is_missing_is_made_as_the_refusal_says")
+_TAKEN_BACK = ("integration/pipeline/test_routes.py", "test_what_was_opened_is_taken_back_as_the_message_says")
+_SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says")
+
+TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
+    ("utils/application_secret.py", "aws secretsmanager put-secret-value"): [_SECRETS],
+    ("utils/credentials.py", "aws secretsmanager restore-secret"): [_SECRETS],
+    ("utils/deletion.py", "aws rds delete-db-instance"): [_READER],
+    ("utils/deletion.py", "aws rds modify-db-cluster"): [_OBSTACLES],
+    ("utils/deletion_checks.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
+    ("utils/exporting.py", "aws s3 mb"): [_BUCKET],
+    ("utils/finding.py", "aws rds create-db-cluster-snapshot"): [_TODAYS],
+    ("utils/finding.py", "aws rds modify-db-cluster-snapshot-attribute"): [_SHARED],
+    ("utils/key_checks.py", "aws kms cancel-key-deletion"): [_KEYS],
+    ("utils/key_checks.py", "aws kms enable-key"): [_KEYS],
+    ("utils/next_command.py", "aws stepfunctions start-execution"): [_UNUSABLE, _OBSTACLES, _COPY, _STOPS],
+    ("utils/next_steps.py", "aws rds delete-db-cluster"): [_UNUSABLE],
+    ("utils/next_steps.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
+    ("utils/next_steps.py", "aws rds delete-db-instance"): [_UNUSABLE],
+    ("utils/next_steps.py", "aws rds modify-db-cluster"): [_UNUSABLE],
+    ("utils/next_steps.py", "aws rds wait"): [_UNUSABLE],
+    ("utils/preflight_cluster.py", "aws rds create-db-cluster-parameter-group"): [_GROUPS],
+    ("utils/preflight_cluster.py", "aws rds modify-db-subnet-group"): [_GROUPS],
+    ("utils/preflight_quarantine.py", "aws rds create-db-cluster-parameter-group"): [_GROUPS],
+    ("utils/preflight_quarantine.py", "aws rds modify-db-cluster-parameter-group"): [_GROUPS],
+    ("utils/restoration.py", "aws rds delete-db-instance"): [_UNUSABLE],
+    ("utils/resuming.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
+    ("utils/resuming.py", "aws stepfunctions stop-execution"): [_STOPS],
+    ("utils/routes.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK],
+    ("utils/routes.py", "aws rds modify-db-cluster-snapshot-attribute"): [_TAKEN_BACK],
+    ("utils/source_deletion.py", "aws rds modify-db-cluster"): [_SOURCES],
+    ("utils/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
+    ("utils/source_left.py", "aws rds modify-db-cluster"): [_HALF_DELETED],
+    ("utils/source_left.py", "aws rds wait"): [_HALF_DELETED],
+    ("utils/starting.py", "aws stepfunctions stop-execution"): [_STOPS],
+}
+
+_NO_STOPPED = "The embedded AWS stops and starts no cluster."
+_REFUSED = "It is said where Secrets Manager has just refused the function the same call."
+_PROGRAM = "It starts the program itself, which the tests of the program do."
+BY_HAND: dict[tuple[str, str], str] = {
+    ("scripts/deploy/__main__.py", "./scripts/deploy.sh"): _PROGRAM,
+    ("scripts/deploy/__main__.py", "aws sso login"): "It opens a browser.",
+    ("scripts/deploy/packages.py", "./scripts/build_lambda_packages.sh"): _PROGRAM,
+    ("scripts/local_run/__main__.py", "./scripts/run_local.sh"): _PROGRAM,
+    ("scripts/local_run/trouble.py", "./scripts/run_local.sh"): _PROGRAM,
+    ("utils/cluster_kinds.py", "aws rds restore-db-cluster-from-snapshot"): "The embedded AWS has no express clusters.",
+    ("utils/crossing.py", "aws rds modify-db-cluster-snapshot-attribute"): "It takes away one of twenty accounts that "
+    "share a snapshot, which only its owner can name.",
+    ("utils/crossing.py", "aws service-quotas request-service-quota-increase"): "The embedded AWS has no such service.",
+    ("utils/deletion_checks.py", "aws rds start-db-cluster"): _NO_STOPPED,
+    (
+        "utils/door_checks.py",
+        "aws ec2 authorize-security-group-egress",
+    ): "These tests let the stack make its group.",
+    ("utils/secret_endings.py", "aws secretsmanager delete-secret"): _REFUSED,
+    ("utils/secret_endings.py", "aws secretsmanager restore-secret"): "The call is that of credentials.py.",
+    ("utils/secret_endings.py", "aws secretsmanager update-secret-version-stage"): _REFUSED,
+    ("utils/target_secrets.py", "aws secretsmanager restore-secret"): "The call is that of credentials.py.",
+    ("utils/differences.py", "aws rds reboot-db-instance"): "The embedded AWS reboots no instance.",
+    (
+        "utils/error_codes.py",
+        "aws secretsmanager restore-secret",
+    ): "The call is that of credentials.py.",
+    ("utils/preflight_quarantine.py", "aws rds copy-db-cluster-parameter-group"): "The embedded AWS copies no group.",
+    ("utils/source_deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
+}
