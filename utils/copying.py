@@ -18,7 +18,7 @@ from utils.identifiers import snapshot_name
 from utils.payloads import CopyProgress, Run
 from utils.plans import RouteStep, SnapshotCopy
 from utils.routes import COPIES, gave_up
-from utils.source_account import SourceOfOtherAccount, through_role
+from utils.source_account import Source, SourceOfOtherAccount, open_source, through_role
 from utils.source_sessions import StepOfRoute, route_session
 from utils.state import OperationRecord
 from utils.waiting import seconds_to_wait
@@ -30,17 +30,23 @@ class Places:
     """Aurora in every account and region that a route goes through, as far as one step needs it."""
 
     def __init__(self, run: Run, step: StepOfRoute, copy: SnapshotCopy) -> None:
-        _, self._partition, _, _, self._own_account, *_ = run.execution_id.split(":")
+        _, self._partition, _, _, self.own_account, *_ = run.execution_id.split(":")
         self._run, self._step, self._copy = run, step, copy
 
     def of(self, step: RouteStep) -> Aurora:
         region, account = step.snapshot_arn.split(":")[3:5]
-        return Aurora(region) if account == self._own_account else self.at_owner(step)
+        return Aurora(region) if account == self.own_account else self.at_owner(step)
 
     def at_owner(self, step: RouteStep) -> SourceOfOtherAccount:
         region, account = step.snapshot_arn.split(":")[3:5]
         session = route_session(self._step, self._run.operation_id, self._copy, account)
         return through_role(account, region, self._partition, session, self._run.now)
+
+    def source_of(self, step: RouteStep) -> Source:
+        """Where the snapshot is that the step copies or shares, with whatever eyes can see it."""
+        region, account = (step.source_arn or step.snapshot_arn).split(":")[3:5]
+        session = route_session(self._step, self._run.operation_id, self._copy, account)
+        return open_source(account, region, self._run.execution_id, self._run.operation_id, self._run.now, session)
 
 
 class CopySituation(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from utils.plans import Archive, ClusterPlan, InheritedLogins, Plan, SnapshotCopy, SnapshotExport, SourceDeletion
+from utils.stack_limits import StackLimits
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -43,11 +44,13 @@ class Execution(Struct, frozen=True, kw_only=True):
 class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
     run: Execution
     request: Any
+    limits: StackLimits
 
 
 class CopyTask(Struct, frozen=True, kw_only=True):
     run: Run
     copy: SnapshotCopy
+    limits: StackLimits
 
 
 class CopyProgress(Struct, frozen=True, kw_only=True):
@@ -73,6 +76,7 @@ class CheckCopyTask(Struct, frozen=True, kw_only=True):
 class RestoreTask(Struct, frozen=True, kw_only=True):
     run: Run
     cluster: ClusterPlan
+    limits: StackLimits
 
 
 class RestoreProgress(Struct, frozen=True, kw_only=True):
@@ -134,6 +138,7 @@ class UsersReady(Struct, frozen=True, kw_only=True):
 class OpenTask(Struct, frozen=True, kw_only=True):
     run: Run
     cluster: ClusterPlan
+    limits: StackLimits
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -149,6 +154,7 @@ class DeleteTask(Struct, frozen=True, kw_only=True):
     """The source cluster that was asked for twice; while cleaning up, whatever the failed operation made itself."""
 
     run: Run
+    limits: StackLimits
     deletion: SourceDeletion | None = None
 
 

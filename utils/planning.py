@@ -20,6 +20,7 @@ from utils.errors import RequestRefused
 from utils.exporting import export_problems, plan_export
 from utils.finding import age_hours, find_snapshot, place_problems, snapshot_problems
 from utils.identifiers import dated
+from utils.limit_checks import found_limit_problems, key_limit_problems, request_limit_problems
 from utils.not_taken_over import not_taken_over
 from utils.payloads import Execution
 from utils.planned_calls import planned_calls
@@ -33,17 +34,22 @@ from utils.restore_request import RestoreRequest
 from utils.source_account import Source
 from utils.source_deletion import deletion_problems, plan_deletion
 from utils.source_settings import source_settings
+from utils.stack_limits import StackLimits
 from utils.surroundings import Surroundings
 from utils.target_secrets import plan_secrets
 
 
-def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora) -> Plan:
+def plan_restore(
+    request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora, limits: StackLimits
+) -> Plan:
     """The plan, or RequestRefused with everything that stands in its way. Only reads."""
     account = run.execution_id.split(":")[4]
     target_id = target_identifier(request, run)
     try:
-        refuse_if_any(place_problems(request, source, run))
+        beyond = request_limit_problems(request, target_id, source.region, target.region, limits)
+        refuse_if_any([*place_problems(request, source, run), *beyond])
         found = find_snapshot(request, source, run.now)
+        refuse_if_any(found_limit_problems(found.snapshot, limits))
         refuse_if_any(kind_problems(found.snapshot, found.living, target.region))
     except RequestRefused as refused:
         early = early_problems(request, target_id, operation_id, target, run)
@@ -69,6 +75,7 @@ def plan_restore(request: RestoreRequest, operation_id: str, run: Execution, sou
                 is_here=source.access == "own" and source.region == target.region,
             ),
             *crossing.problems,
+            *key_limit_problems(cluster, request.source_kms_key_id, snapshot, source, target.region, limits),
             *quota_problems(copy, takes_final_snapshot, account, source, target),
             *place_and_key_problems(cluster, copy, snapshot, target.region),
             *secret_problems(snapshot.master_username, cluster, secrets, run.now),

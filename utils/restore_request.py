@@ -26,7 +26,10 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description="When the schedule fired, as EventBridge Scheduler fills it in. One moment is one run."),
     ] = None
     source_cluster_id: Annotated[
-        str | None, Meta(description="Cluster whose snapshot is wanted. Default: the stack's SourceClusterId.")
+        str | None,
+        Meta(
+            description="Cluster whose snapshot is wanted, within RestorableClusterPattern. Default: SourceClusterId."
+        ),
     ] = None
     source_region: Annotated[
         str | None, Meta(description="Region of the snapshot. Default: the stack's SourceRegion, else its own region.")
@@ -52,11 +55,12 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description="Key of the source's account and region, for a snapshot whose own key can't be shared."),
     ] = None
     target_cluster_id: Annotated[
-        str | None, Meta(description="Name of the cluster to create. {date} in it becomes the start's UTC day.")
+        str | None,
+        Meta(description="Cluster to create, within TargetClusterPattern. {date} in it becomes the start's UTC day."),
     ] = None
     kms_key_id: Annotated[
         str | None,
-        Meta(description="Key (id, ARN or alias) in the target region. Needed to copy an encrypted snapshot there."),
+        Meta(description="Key (id, ARN or alias), within AllowedKmsKeyPattern. Needed to copy an encrypted snapshot."),
     ] = None
     like_source: Annotated[
         bool | None,
@@ -96,9 +100,12 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     storage_type: Annotated[Literal["aurora", "aurora-iopt1"] | None, Meta(description="Default: the snapshot's.")] = (
         None
     )
-    db_subnet_group_name: Annotated[str | None, Meta(description="Subnet group of the new cluster.")] = None
+    db_subnet_group_name: Annotated[
+        str | None, Meta(description="Of the new cluster, within AllowedSubnetGroupPattern.")
+    ] = None
     vpc_security_group_ids: Annotated[
-        list[str] | None, Meta(description="Security groups of the new cluster once its users are set up.")
+        list[str] | None,
+        Meta(description="Of the new cluster once its users are set up, within AllowedSecurityGroupPattern."),
     ] = None
     db_cluster_parameter_group_name: Annotated[
         str | None, Meta(description="Default: the source's, else default.aurora-postgresql<major version>.")
@@ -147,7 +154,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data_api: Annotated[bool | None, Meta(description="Switch the Data API on after the restore.")] = None
     master_login: Annotated[
         Literal["pipeline", "rds_managed"] | None,
-        Meta(description="Who keeps the new master password: the target's admin secret, or a secret that RDS manages."),
+        Meta(description="Who keeps the master password: the target's admin secret, or RDS if MasterLogin says so."),
     ] = None
     inherited_logins: Annotated[
         Literal["report", "lock"] | None,
@@ -163,7 +170,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     iam_database_authentication: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
     tags: Annotated[
-        dict[str, str] | None, Meta(description="Added to everything the operation makes, beside its own tags.")
+        dict[str, str] | None, Meta(description="Added to everything the operation makes, within AllowedTagKeyPattern.")
     ] = None
     delete_source: Annotated[
         bool | None, Meta(description="Delete the source cluster once the new one has proved itself.")
@@ -172,7 +179,8 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None, Meta(description="The source cluster's name once more. Nothing is deleted without it.")
     ] = None
     final_snapshot: Annotated[
-        bool | None, Meta(description="Take a final snapshot before the source cluster is deleted.")
+        bool | None,
+        Meta(description="Take a final snapshot first. False needs the stack's AllowDeletionWithoutFinalSnapshot."),
     ] = None
     delete_automated_backups: Annotated[
         bool | None, Meta(description="Delete the source's automated backups with it. Default: they are kept.")

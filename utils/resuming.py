@@ -17,6 +17,7 @@ from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.executions import are_of_one_machine, has_ended
 from utils.exporting import destination_problems, renewed
+from utils.limit_checks import planned_limit_problems
 from utils.next_command import START_ANEW, TAKE_ANOTHER
 from utils.payloads import Execution
 from utils.plans import Plan, SourceDeletion
@@ -25,6 +26,7 @@ from utils.preflight_quarantine import quarantine_problems
 from utils.request import refuse_if_any
 from utils.restore_request import FIELDS, NEVER_BY_DEFAULT, RestoreRequest
 from utils.source_account import Source, open_source
+from utils.stack_limits import StackLimits
 from utils.state import NO_CLUSTER, OperationRecord, plain, unstored
 
 # They say which operation it is, not what it does.
@@ -48,7 +50,13 @@ class Resumption(Struct, frozen=True, kw_only=True):
     facts: dict[str, Any]
 
 
-def resume(request: RestoreRequest, given: Mapping[str, Any], record: OperationRecord, run: Execution) -> Resumption:
+def resume(
+    request: RestoreRequest,
+    given: Mapping[str, Any],
+    record: OperationRecord,
+    run: Execution,
+    limits: StackLimits,
+) -> Resumption:
     """What is left to do. `given` is what the request says itself. Raises RequestRefused; changes nothing."""
     _refuse_unless_ended(record, run)
     plan = _recorded_plan(record)
@@ -59,7 +67,7 @@ def resume(request: RestoreRequest, given: Mapping[str, Any], record: OperationR
     copy_needed = plan.copy is not None and made.cluster_resource_id is None
     if copy_needed:
         _refuse_broken_copy(record, target)
-    refuse_if_any(_problems_since(made, plan, target, run))
+    refuse_if_any(_problems_since(made, plan, target, run, limits))
     resumed = [f"{record.operation_id} of {record.started_at} goes on", *_what_is_done(made, plan)]
     export = renewed(plan.export, target.region) if plan.export else None
     deletion = _with_backups_kept(plan.source_deletion, given)
@@ -219,7 +227,9 @@ def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
         )
 
 
-def _problems_since(record: OperationRecord, plan: Plan, target: Aurora, run: Execution) -> Iterator[str]:
+def _problems_since(
+    record: OperationRecord, plan: Plan, target: Aurora, run: Execution, limits: StackLimits
+) -> Iterator[str]:
     """What is in the way of all that is still to do: the world may have changed since the plan was made."""
     if record.users_ready_at is None:
         yield from secret_problems(plan.snapshot.master_username, plan.cluster, plan.target_secrets, run.now)
@@ -233,6 +243,7 @@ def _problems_since(record: OperationRecord, plan: Plan, target: Aurora, run: Ex
         )
     if record.cluster_resource_id is not None or (made is not None and made.belongs_to(plan.operation_id)):
         return
+    yield from planned_limit_problems(plan, limits)
     copied = record.copied_snapshot_arn
     source = None if copied else _source_of(plan, run)
     snapshot = source.snapshot(plan.snapshot.identifier) if source else target.snapshot(copied or "")

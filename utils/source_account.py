@@ -164,15 +164,25 @@ def _read_scaling(answer: Any) -> ReaderScaling | None:
     return None
 
 
-def open_source(account_id: str, region: str, execution_id: str, operation_id: str, now: dt.datetime) -> Source:
-    """Whatever of that account can be looked at: through the role, or where it can't be assumed, what is shared."""
+def open_source(
+    account_id: str,
+    region: str,
+    execution_id: str,
+    operation_id: str,
+    now: dt.datetime,
+    session: SourceSession | None = None,
+) -> Source:
+    """Whatever of that account can be looked at: through the role, or where it can't be assumed, what is shared.
+
+    `session`: the step's own; the first step's otherwise.
+    """
     _, partition, _, _, own_account, *_ = execution_id.split(":")
     if account_id == own_account:
         return Source(account_id, region)
     if not settings.optional("SOURCE_ROLE_NAME"):
         return SourceSharedByHand(partition, account_id, region, "the stack's SourceRoleName is empty")
     try:
-        return through_role(account_id, region, partition, planning_session(operation_id), now)
+        return through_role(account_id, region, partition, session or planning_session(operation_id), now)
     except ClientError as error:
         if error.operation_name != "AssumeRole" or error_code(error) not in DENIED_CODES:
             raise

@@ -4,8 +4,10 @@ from msgspec.structs import replace
 
 from utils.common import Work, step
 from utils.copying import Places, a_free_copy, assess, copy_after_action
+from utils.limit_checks import prove_copy_allowed
 from utils.payloads import CopyProgress, CopyTask
 from utils.route_calls import RouteCalls
+from utils.routes import COPIES
 
 
 @step("copy-snapshot", CopyTask)
@@ -15,6 +17,9 @@ def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
     situation = assess(task.copy, places, record)
     calls = RouteCalls(task.copy, places, work.state, record)
     calls.remember_reached(situation)
+    if situation.due is not None and situation.due.name in (*COPIES, "share"):
+        source = places.source_of(situation.due)
+        prove_copy_allowed(situation.due, task.copy.tags, source, places.own_account, task.limits)
     if situation.due is not None and not calls.take(situation.due):
         situation = replace(situation, waiting_for=a_free_copy(situation.due), due=None)
     return copy_after_action(situation, record, task.run.now, work.poll_seconds)

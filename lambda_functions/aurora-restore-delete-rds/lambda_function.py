@@ -6,6 +6,7 @@ from utils.common import Work, step
 from utils.deletion import delete_source_cluster, delete_unfinished, prove_restored, prove_source, prove_unfinished
 from utils.deletion_watch import deletion_begun
 from utils.errors import StepFailed
+from utils.limit_checks import prove_deletion_allowed
 from utils.payloads import DeleteProgress, DeleteTask
 from utils.state import iso
 
@@ -20,6 +21,7 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     deletion = task.deletion
     if deletion is None:
         raise StepFailed("The plan names no source cluster to delete. Nothing was deleted. Redeploy the stack.")
+    prove_deletion_allowed(deletion, task.limits)
     record, source = work.record(), work.aurora(deletion.region)
     prove_restored(record, work.aurora(), task.run.target_cluster_id, record.planned_instances)
     cluster = prove_source(deletion, record, source)

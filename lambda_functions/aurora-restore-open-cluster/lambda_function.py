@@ -1,6 +1,7 @@
 """Open the restored cluster's door once its users are set up, and switch its Data API on where that is planned."""
 
 from utils.common import Work, step
+from utils.limit_checks import prove_opening_allowed
 from utils.opening import advance, after_opening
 from utils.payloads import Opening, OpenTask
 
@@ -8,6 +9,7 @@ from utils.payloads import Opening, OpenTask
 @step("open-cluster", OpenTask)
 def lambda_handler(task: OpenTask, work: Work) -> Opening:
     """The state machine waits and asks again until RDS reports every group of every member as active."""
+    prove_opening_allowed(task.cluster, task.limits)
     record = work.record()
     situation, open_since = advance(task.cluster, work.aurora(), work.state, record)
     began = record.entered("open-cluster")

@@ -1,8 +1,9 @@
 """Take the next action of the restore that is due: cluster, its own settings, instances, writer."""
 
 from utils.common import Work, step
+from utils.limit_checks import prove_restore_allowed
 from utils.payloads import RestoreProgress, RestoreTask
-from utils.restoration import after_action, assess
+from utils.restoration import Action, after_action, assess
 from utils.restore_actions import remember_cluster, take
 
 
@@ -14,5 +15,7 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     if situation.cluster is not None and record.cluster_resource_id is None:
         # The call that created it died before it could write this down; every later proof needs it.
         remember_cluster(situation.cluster, work.state)
+    if situation.due is Action.CREATE_CLUSTER:
+        prove_restore_allowed(task.cluster, aurora, task.limits)
     refusal = take(situation, task.cluster, aurora, work.state, record)
     return after_action(situation, record, task.run.now, work.poll_seconds, refusal)

@@ -44,7 +44,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     account = source_account(request, run.execution_id.split(":")[4])
     region = source_region(request, target.region)
     source = open_source(account, region, run.execution_id, state.operation_id, run.now)
-    plan = plan_restore(request, state.operation_id, run, source, target)
+    plan = plan_restore(request, state.operation_id, run, source, target, task.limits)
     begin_operation(request, state, plan, run)
     state.audit("snapshot-check", "done", {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed})
     return plan
@@ -52,7 +52,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
 
 def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationState, known: OperationRecord) -> Plan:
     """Resume: the plan is the operation's own, and the steps find what it has made."""
-    resumption = resume(request, task.request, known, task.run)
+    resumption = resume(request, task.request, known, task.run, task.limits)
     take_over(request, state, known, resumption.plan, resumption.facts)
     if known.users_ready_at is None:
         make_secrets(resumption.plan, state)

@@ -16,6 +16,8 @@ _SHARED = "StatePolicy"
 _CONDITIONS = {
     "Exports": "names a bucket, a role and a key for exports",
     "HasSourceAccount": "has a SourceAccountId",
+    "HasSubnetGroupPattern": "has an AllowedSubnetGroupPattern",
+    "RdsKeepsLogins": "has a MasterLogin of rds_managed",
     "Monitors": "has a MonitoringRoleArn",
     "AssumesSourceRole": "has a SourceAccountId and a SourceRoleName",
 }
@@ -78,7 +80,7 @@ def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]
 def _conditions(conditions: dict[str, Any]) -> Iterator[str]:
     for operator, tests in conditions.items():
         for key, values in tests.items():
-            wanted = ", ".join(_text(value) for value in _each(values))
+            wanted = ", ".join(dict.fromkeys(_text(value) for value in _each(values)))
             yield f"{key} is given" if (operator, wanted) == ("Null", "false") else f"{key} {operator} {wanted}"
 
 
@@ -117,4 +119,6 @@ def _text(value: Any) -> str:
             return name
         case {"Fn::If": [_, then, otherwise]}:
             return f"{_text(then)} or {_text(otherwise)}"
+        case {"Fn::Select": _} if "${CostTags}" in str(value):
+            return "the keys of CostTags"
     return f"`{value}`" if value not in ("true", "false") else str(value)

@@ -24,6 +24,7 @@ _ARNS = {
     "AWS::KMS::Key": "arn:aws:kms:eu-central-1:111122223333:key/{}",
     "AWS::Lambda::Function": "arn:aws:lambda:eu-central-1:111122223333:function:{}",
     "AWS::Logs::LogGroup": "arn:aws:logs:eu-central-1:111122223333:log-group:{}:*",
+    "AWS::RDS::DBSubnetGroup": "{}",
     "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:{}-a1b2c3",
     "AWS::SNS::Topic": "arn:aws:sns:eu-central-1:111122223333:{}",
     "AWS::SQS::Queue": "arn:aws:sqs:eu-central-1:111122223333:{}",
@@ -58,6 +59,12 @@ def resolved(value: Any) -> Any:
             return _filled(text, {name: resolved(each) for name, each in names.items()})
         case {"Fn::If": [_, then, otherwise]}:
             return resolved(then) or resolved(otherwise)
+        case {"Fn::Join": [str(between), parts]}:
+            return between.join(resolved(parts))
+        case {"Fn::Split": [str(between), text]}:
+            return str(resolved(text)).split(between)
+        case {"Fn::Select": [int(number), parts]}:
+            return resolved(parts)[number]
         case dict():
             return {key: resolved(each) for key, each in value.items()}
         case list():

@@ -36,11 +36,14 @@ def place_of(case: Case, aws: LocalAws) -> tuple[str, str]:
 
 
 def stack_parameters(case: Case) -> dict[str, str]:
-    """What the template's parameters say where the source is in another account."""
+    """What the template's parameters say of where the source is, and that a request may name the row's keys."""
+    found = {"SourceRegion": OTHER_REGION} if case.in_another_region else {}
+    if {"kms_key_id", "source_kms_key_id"} & set(case.given):
+        found["AllowedKmsKeyPattern"] = "*"
     if not case.in_another_account:
-        return {}
+        return found
     role = {"SourceRoleName": ""} if case.is_shared_by_hand else {"SourceExternalId": EXTERNAL_ID}
-    return {"SourceAccountId": OTHER_ACCOUNT, **role}
+    return {**found, "SourceAccountId": OTHER_ACCOUNT, **role}
 
 
 def deploy_role(aws: LocalAws, name_prefix: str = "aurora-restore", **more: str) -> None:

@@ -19,6 +19,7 @@ from utils.aurora_shapes import OPERATION_TAG
 from utils.identifiers import instance_name
 from utils.payloads import Archived, Execution, Run, UsersReady
 from utils.plans import ClusterPlan, FoundSnapshot, Plan, PlannedInstance, RouteStep, SnapshotCopy, SourceDeletion
+from utils.stack_limits import StackLimits
 from utils.state import OperationRecord
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -72,6 +73,28 @@ STACK = {
 }
 
 
+# Wide where a test isn't about them; what they refuse is in test_stack_limits.py and test_limits_asked_again.py.
+LIMITS = StackLimits(
+    restorable_clusters="*",
+    restorable_snapshots="*",
+    source_region=REGION,
+    restorable_regions="*",
+    targets="*",
+    security_groups=SECURITY_GROUP,
+    allowed_security_groups="*",
+    subnet_group="databases",
+    allowed_subnet_groups="*",
+    kms_key="",
+    insights_kms_key="",
+    source_kms_key="",
+    allowed_kms_keys="*",
+    cost_tags="",
+    allowed_tag_keys="*",
+    master_login="rds_managed",
+    deletion_without_final_snapshot="true",
+)
+
+
 class Context:
     """What Lambda hands to a handler beside the event."""
 
@@ -90,9 +113,18 @@ def handler(function: str) -> ModuleType:
 
 
 def calling(function: str) -> Callable[[object], Any]:
-    """The handler of a function, called as the state machine does: JSON in, JSON out."""
-    call = handler(f"aurora-restore-{function}").lambda_handler
-    return lambda event: json.loads(json.dumps(call(json.loads(msgspec.json.encode(event)), Context())))
+    """The handler of a function, called as the state machine does: JSON in, JSON out.
+
+    The state machine hands the stack's limits to those that ask for them; the others ignore them.
+    """
+    handle = handler(f"aurora-restore-{function}").lambda_handler
+
+    def call(event: object) -> Any:
+        given = json.loads(msgspec.json.encode(event))
+        with_limits = {"limits": msgspec.to_builtins(LIMITS), **given} if isinstance(given, dict) else given
+        return json.loads(json.dumps(handle(with_limits, Context())))
+
+    return call
 
 
 def a_run(now: dt.datetime = NOW, **changes: Any) -> Run:

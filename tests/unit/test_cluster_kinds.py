@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import ACCOUNT, OPERATION, REGION, SOURCE, SOURCE_REGION, STACK, an_execution
+from tests.unit.support import ACCOUNT, LIMITS, OPERATION, REGION, SOURCE, SOURCE_REGION, STACK, an_execution
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.planning import plan_restore
@@ -27,6 +27,7 @@ def plan_of(region: str = REGION, **raw: Any) -> Plan:
         an_execution(),
         Source(ACCOUNT, region),
         Aurora(REGION),
+        LIMITS,
     )
 
 

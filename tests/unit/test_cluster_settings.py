@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from tests.unit.fake_rds import FakeRds
-from tests.unit.support import ACCOUNT, OPERATION, REGION, SECURITY_GROUP, SOURCE, SOURCE_REGION, STACK, an_execution
+from tests.unit.support import (
+    ACCOUNT,
+    LIMITS,
+    OPERATION,
+    REGION,
+    SECURITY_GROUP,
+    SOURCE,
+    SOURCE_REGION,
+    STACK,
+    an_execution,
+)
 from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.identifiers import instance_name
@@ -63,7 +73,7 @@ def production(rds: FakeRds) -> dict[str, Any]:
 
 def plan_of(stack: dict[str, str] = LIKE_SOURCE, /, **given: Any) -> Plan:
     source = Source(ACCOUNT, given.get("source_region", REGION))
-    return plan_restore(read_request(given, stack), OPERATION, an_execution(), source, Aurora(REGION))
+    return plan_restore(read_request(given, stack), OPERATION, an_execution(), source, Aurora(REGION), LIMITS)
 
 
 def cluster_of(stack: dict[str, str] = LIKE_SOURCE, /, **given: Any) -> ClusterPlan:

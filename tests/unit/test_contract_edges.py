@@ -147,12 +147,13 @@ EXECUTION = {
     "run.redrive_count.$": "$$.Execution.RedriveCount",
     "request.$": "$.request",
 }
+ASKED = {"limits.$": "$.limits"}
 # For each function that is called: by which state, with what, and where its answer goes.
 INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
-    "Check Snapshot Exists": ("SnapshotCheck", EXECUTION, "$.plan"),
-    "Copy Snapshot": ("CopySnapshot", STEP | {"copy.$": "$.plan.copy"}, "$.copy"),
+    "Check Snapshot Exists": ("SnapshotCheck", EXECUTION | ASKED, "$.plan"),
+    "Copy Snapshot": ("CopySnapshot", STEP | ASKED | {"copy.$": "$.plan.copy"}, "$.copy"),
     "Check Copy Status": ("CheckCopyStatus", STEP | {"copy.$": "$.plan.copy", "progress.$": "$.copy"}, "$.copy"),
-    "Restore Snapshot": ("RestoreSnapshot", STEP | {"cluster.$": "$.plan.cluster"}, "$.restore"),
+    "Restore Snapshot": ("RestoreSnapshot", STEP | ASKED | {"cluster.$": "$.plan.cluster"}, "$.restore"),
     "Check Restore Status": (
         "CheckRestoreStatus",
         STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
@@ -169,8 +170,8 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         },
         "$.users",
     ),
-    "Open Cluster": ("OpenCluster", STEP | {"cluster.$": "$.plan.cluster"}, "$.opening"),
-    "Delete RDS": ("DeleteRds", STEP | {"deletion.$": "$.plan.source_deletion"}, "$.deletion"),
+    "Open Cluster": ("OpenCluster", STEP | ASKED | {"cluster.$": "$.plan.cluster"}, "$.opening"),
+    "Delete RDS": ("DeleteRds", STEP | ASKED | {"deletion.$": "$.plan.source_deletion"}, "$.deletion"),
     "Check Delete Status": (
         "CheckDeleteStatus",
         STEP | {"deletion.$": "$.plan.source_deletion", "progress.$": "$.deletion"},
@@ -191,7 +192,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         EXECUTION | {"outcome": "planned", "plan.$": "$.plan"},
         "$.notification",
     ),
-    "Clean Up Cluster": ("DeleteRds", CLEANING_UP, "$.clean_up"),
+    "Clean Up Cluster": ("DeleteRds", CLEANING_UP | ASKED, "$.clean_up"),
     "Check Clean-up Status": ("CheckDeleteStatus", CLEANING_UP | {"progress.$": "$.clean_up"}, "$.clean_up"),
     "Clean Up Snapshot": (
         "ArchiveSnapshot",
@@ -204,9 +205,29 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         None,
     ),
 }
+# What the stack may touch is the template's to say, and reaches every step as it stands there.
+LIMITS = {
+    "restorable_clusters": "${RestorableClusterPattern}",
+    "restorable_snapshots": "${RestorableSnapshotPattern}",
+    "source_region": "${SourceRegion}",
+    "restorable_regions": "${RestorableRegionPattern}",
+    "targets": "${TargetClusterPattern}",
+    "security_groups": "${VpcSecurityGroupIds}",
+    "allowed_security_groups": "${AllowedSecurityGroupPattern}",
+    "subnet_group": "${DbSubnetGroupName}",
+    "allowed_subnet_groups": "${AllowedSubnetGroupPattern}",
+    "kms_key": "${KmsKeyId}",
+    "insights_kms_key": "${PerformanceInsightsKmsKeyId}",
+    "source_kms_key": "${SourceKmsKeyId}",
+    "allowed_kms_keys": "${AllowedKmsKeyPattern}",
+    "cost_tags": "${CostTags}",
+    "allowed_tag_keys": "${AllowedTagKeyPattern}",
+    "master_login": "${MasterLogin}",
+    "deletion_without_final_snapshot": "${AllowDeletionWithoutFinalSnapshot}",
+}
 # What the other states hold beside their edges.
 REST: dict[str, dict[str, Any]] = {
-    "Receive Request": {"Type": "Pass", "Parameters": {"request.$": "$", "clean_up": {}}},
+    "Receive Request": {"Type": "Pass", "Parameters": {"request.$": "$", "limits": LIMITS, "clean_up": {}}},
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
     "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},

@@ -11,6 +11,7 @@ from tests.unit.fake_rds import Clock, FakeRds
 from tests.unit.support import (
     ACCOUNT,
     EXECUTION,
+    LIMITS,
     NOW,
     OPERATION,
     OWN_TAGS,
@@ -38,7 +39,7 @@ def operation(account: None) -> OperationState:
 
 
 def starting(after: dt.timedelta = dt.timedelta()) -> CopyTask:
-    return CopyTask(run=a_run(now=NOW + after), copy=COPY)
+    return CopyTask(limits=LIMITS, run=a_run(now=NOW + after), copy=COPY)
 
 
 def looking(after: dt.timedelta) -> CheckCopyTask:

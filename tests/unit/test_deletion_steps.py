@@ -16,6 +16,7 @@ from tests.unit.support import (
     AUDIT_TABLE,
     EXECUTION,
     KEY_ID,
+    LIMITS,
     NOW,
     OPERATION,
     OWN_TAGS,
@@ -80,11 +81,11 @@ def production(rds: FakeRds) -> dict[str, Any]:
 
 
 def deleting(cluster: dict[str, Any], now: dt.datetime = NOW, **changes: Any) -> DeleteTask:
-    return DeleteTask(run=a_run(now=now), deletion=a_deletion(cluster["DbClusterResourceId"], **changes))
+    return DeleteTask(limits=LIMITS, run=a_run(now=now), deletion=a_deletion(cluster["DbClusterResourceId"], **changes))
 
 
 def cleaning_up() -> DeleteTask:
-    return DeleteTask(run=a_run(cleaning_up=True))
+    return DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True))
 
 
 # Rule 3: the source
@@ -292,7 +293,7 @@ def test_rule_3_without_an_available_restored_cluster_the_source_stays(
 
 def test_rule_3_a_plan_without_a_deletion_deletes_nothing(rds: FakeRds, restored: dict[str, Any]) -> None:
     with pytest.raises(StepFailed, match=r"The plan names no source cluster to delete. Nothing was deleted"):
-        delete(DeleteTask(run=a_run()))
+        delete(DeleteTask(limits=LIMITS, run=a_run()))
     assert rds.changes() == []
 
 
@@ -576,7 +577,9 @@ def test_a_clean_up_leaves_aws_backup_its_continuous_backup(rds: FakeRds, restor
 def test_rule_1_cleaning_up_never_touches_the_source_even_if_the_plan_names_it(
     rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
 ) -> None:
-    delete(DeleteTask(run=a_run(cleaning_up=True), deletion=a_deletion(production["DbClusterResourceId"])))
+    delete(
+        DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True), deletion=a_deletion(production["DbClusterResourceId"]))
+    )
     assert rds.clusters[SOURCE]["Status"] == "available"
     assert rds.instances["prod-orders-1"]["DBInstanceStatus"] == "available"
 

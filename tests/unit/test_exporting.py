@@ -14,6 +14,7 @@ from tests.unit.support import (
     ACCOUNT,
     EXECUTION,
     KEY_ID,
+    LIMITS,
     NOW,
     OPERATION,
     OWN_TAGS,
@@ -74,7 +75,7 @@ def configured(surroundings: None, rds: FakeRds, keys: FakeKeys, monkeypatch: py
 
 def planned() -> SnapshotExport | None:
     request = read_request({"archive_snapshot": "export"}, STACK)
-    return plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION)).export
+    return plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS).export
 
 
 def refusal() -> str:

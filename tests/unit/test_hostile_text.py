@@ -16,6 +16,7 @@ from tests.unit.support import (
     ACCOUNT,
     AUDIT_TABLE,
     EXECUTION,
+    LIMITS,
     NOW,
     OPERATION,
     REGION,
@@ -184,7 +185,7 @@ def test_a_step_that_fails_writes_nothing_forged_into_log_and_audit(text: str, l
         door_open_at="2026-03-10T03:50:00.000Z",
     )
     with pytest.raises(StepFailed) as failed:
-        delete(DeleteTask(run=a_run(cleaning_up=True)))
+        delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True)))
     assert_fit(str(failed.value), 32_768)
     (event,) = client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]
     assert_fit(event["event_details"]["M"]["cause"]["S"], 32_768)

@@ -15,6 +15,7 @@ from tests.unit.support import (
     EXECUTION,
     EXTERNAL_ID,
     KEY_ID,
+    LIMITS,
     NOW,
     OPERATION,
     OWNER,
@@ -94,7 +95,7 @@ def production(rds: FakeRds) -> dict[str, Any]:
 
 def plan_of(stack: dict[str, str] = LIKE_SOURCE, /, **given: Any) -> Plan:
     source = Source(ACCOUNT, given.get("source_region", REGION))
-    return plan_restore(read_request(given, stack), OPERATION, an_execution(), source, Aurora(REGION))
+    return plan_restore(read_request(given, stack), OPERATION, an_execution(), source, Aurora(REGION), LIMITS)
 
 
 def refusal_of(stack: dict[str, str] = LIKE_SOURCE, /, **given: Any) -> str:

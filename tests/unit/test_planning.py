@@ -14,6 +14,7 @@ from tests.unit.support import (
     ACCOUNT,
     EXECUTION,
     KEY_ID,
+    LIMITS,
     NOW,
     OPERATION,
     OWN_TAGS,
@@ -42,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 def plan_of(**raw: Any) -> Plan:
     request = read_request(raw, STACK)
     source = Source(ACCOUNT, source_region(request, REGION))
-    return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION))
+    return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION), LIMITS)
 
 
 def refusal_of(**raw: Any) -> str:
@@ -380,7 +381,9 @@ def test_rule_8_a_setting_without_a_sensible_default_must_be_given(rds: FakeRds,
     rds.add_snapshot("tuesday")
     stack = {name: value for name, value in STACK.items() if name != f"DEFAULT_{field.upper()}"}
     with pytest.raises(RequestRefused, match=f"^{field}: missing. RDS's own default is never used"):
-        plan_restore(read_request({}, stack), OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION))
+        plan_restore(
+            read_request({}, stack), OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS
+        )
 
 
 def test_what_the_request_says_is_what_is_planned(rds: FakeRds) -> None:

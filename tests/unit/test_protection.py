@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from tests.unit.fake_rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    LIMITS,
     OPERATION,
     OWN_TAGS,
     REGION,
@@ -47,7 +48,7 @@ def protect(rds: FakeRds, protected: str) -> None:
 
 def plan_its_deletion() -> None:
     request = read_request({"delete_source": True, "confirm_delete_source": SOURCE}, STACK)
-    plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION))
+    plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS)
 
 
 @pytest.mark.parametrize("protected", ["prod-orders", "prod-orders-2"])

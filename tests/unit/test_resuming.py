@@ -13,6 +13,7 @@ from tests.unit.support import (
     APP_SECRET,
     AUDIT_TABLE,
     EXECUTION,
+    LIMITS,
     NOW,
     OPERATION,
     OTHER_EXECUTION,
@@ -229,7 +230,7 @@ def test_a_login_that_was_proved_stays_proved(machine: FakeMachine, rds: FakeRds
 def clean_up(clock_at: dt.datetime, progress: dict[str, Any] | None = None) -> dict[str, Any]:
     run = a_run(cleaning_up=True, now=clock_at)
     if progress is None:
-        return dict(delete(DeleteTask(run=run)))
+        return dict(delete(DeleteTask(limits=LIMITS, run=run)))
     return dict(look({"run": run, "progress": progress}))
 
 
@@ -319,7 +320,7 @@ def test_rule_1_a_cluster_is_known_by_its_id_from_the_moment_it_is_made(machine:
     """Else another one under its name, tagged like it, would be taken for it and cleaned up."""
     state = failed(machine, a_plan())
     state.enter("restore-snapshot")
-    restore(RestoreTask(run=a_run(), cluster=a_plan().cluster))
+    restore(RestoreTask(limits=LIMITS, run=a_run(), cluster=a_plan().cluster))
     assert record().cluster_resource_id == rds.clusters[TARGET]["DbClusterResourceId"]
     rds.clusters[TARGET]["DbClusterResourceId"] = "cluster-SOMEBODY-ELSES"
     assert "this operation made" in clean_up(NOW)["skipped"]
@@ -540,7 +541,7 @@ def test_a_run_whose_operation_was_resumed_touches_nothing_more(machine: FakeMac
     check(again())
     TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release(LATER)
     with pytest.raises(StepFailed, match=f"no longer holds the lock on {TARGET}: {OTHER_EXECUTION} has taken it"):
-        delete(DeleteTask(run=a_run(cleaning_up=True, redrive_count=1)))
+        delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True, redrive_count=1)))
     assert rds.changes() == []
 
 
@@ -549,14 +550,14 @@ def test_nor_does_it_when_the_lock_was_forgotten(machine: FakeMachine, rds: Fake
     check(again())
     client("dynamodb").delete_item(TableName=STATE_TABLE, Key={"operation_id": {"S": f"lock#{TARGET}"}})
     with pytest.raises(StepFailed, match=f"Execution {OTHER_EXECUTION} has resumed operation"):
-        delete(DeleteTask(run=a_run(cleaning_up=True, redrive_count=1)))
+        delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True, redrive_count=1)))
     assert rds.changes() == []
 
 
 def test_the_clean_up_of_a_run_that_isnt_the_operations_forgets_nothing(machine: FakeMachine, rds: FakeRds) -> None:
     state = failed(machine)
     made(rds, state)
-    progress = delete(DeleteTask(run=a_run(cleaning_up=True)))
+    progress = delete(DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True)))
     check(again())
     TargetLock(TARGET, OPERATION, OTHER_EXECUTION).release(LATER)
     with pytest.raises(StepFailed):

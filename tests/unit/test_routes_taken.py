@@ -16,6 +16,7 @@ from tests.unit.support import (
     AUDIT_TABLE,
     EXECUTION,
     KEY_ID,
+    LIMITS,
     NOW,
     OPERATION,
     OWNER,
@@ -53,7 +54,7 @@ def plan_of(**raw: Any) -> Plan:
     request = read_request({"source_account_id": OWNER, "kms_key_id": KEY, **raw}, STACK)
     account, region = source_account(request, ACCOUNT), source_region(request, REGION)
     source = open_source(account, region, EXECUTION, OPERATION, NOW)
-    return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION))
+    return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION), LIMITS)
 
 
 def refusal_of(**raw: Any) -> str:
@@ -87,7 +88,7 @@ def take_the_route(plan: Plan, clock: Clock, before: Callable[[], None] = lambda
     progress: dict[str, Any] = {"answer": "advance"}
     while progress["answer"] != "done":
         if progress["answer"] == "advance":
-            progress = start(CopyTask(run=a_run(now=clock.now), copy=copy_of(plan)))
+            progress = start(CopyTask(limits=LIMITS, run=a_run(now=clock.now), copy=copy_of(plan)))
             actions.append(progress["action"])
         clock.pass_seconds(progress["wait_seconds"])
         before()
@@ -207,7 +208,7 @@ def test_sharing_that_was_begun_is_taken_back_even_if_nobody_heard_that_it_worke
     opened(plan)
     their_rds.lose_answer("ModifyDBClusterSnapshotAttribute")
     with pytest.raises(Exception, match="could not be reached"):
-        start(CopyTask(run=a_run(), copy=copy_of(plan)))
+        start(CopyTask(limits=LIMITS, run=a_run(), copy=copy_of(plan)))
     assert their_rds.shared_with["tuesday"] == {ACCOUNT}
     archive(archiving(plan))
     assert their_rds.shared_with["tuesday"] == set()

@@ -13,6 +13,7 @@ import pytest
 from tests.unit.fake_rds import CLUSTERS_CREATED, FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    LIMITS,
     NOW,
     OPERATION,
     REGION,
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 def chosen(**raw: Any) -> FoundSnapshot:
     request = read_request(raw, STACK)
-    return plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION)).snapshot
+    return plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS).snapshot
 
 
 def refusal_of(**raw: Any) -> str:

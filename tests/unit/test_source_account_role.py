@@ -105,10 +105,10 @@ REFUSED_TO_THE_COPIER: list[Asked] = [
     ("rds:DescribeDBClusters", CLUSTER.replace(OWNER, STRANGER), {}),
     ("rds:DescribeDBInstances", INSTANCE.replace(OWNER, STRANGER), {}),
     ("rds:CopyDBClusterSnapshot", snapshot("x", STRANGER), MARKED),
-    ("rds:AddTagsToResource", snapshot("x-copy-1", STRANGER), MARKED),
+    ("rds:AddTagsToResource", snapshot("x-copy-0123456789ab", STRANGER), MARKED),
     ("rds:ModifyDBClusterSnapshotAttribute", snapshot("prod-orders-monthly", STRANGER), {}),
-    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("x-copy-1", STRANGER), OURS),
-    ("rds:DeleteDBClusterSnapshot", snapshot("x-copy-1", STRANGER), OURS),
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("x-copy-0123456789ab", STRANGER), OURS),
+    ("rds:DeleteDBClusterSnapshot", snapshot("x-copy-0123456789ab", STRANGER), OURS),
     ("kms:DescribeKey", THEIR_KEY, {}),
     ("kms:CreateGrant", THEIR_KEY, BY_RDS),
     # A copy is marked at once, or not made.
@@ -117,6 +117,7 @@ REFUSED_TO_THE_COPIER: list[Asked] = [
     # Nothing but copies is marked, and with the operation's id.
     ("rds:AddTagsToResource", COPY, {}),
     ("rds:AddTagsToResource", FOUND, MARKED),
+    ("rds:AddTagsToResource", snapshot("prod-orders-copy-1"), MARKED),
     ("rds:AddTagsToResource", snapshot("prod-orders-monthly"), MARKED),
     ("rds:AddTagsToResource", CLUSTER, MARKED),
     ("rds:AddTagsToResource", INSTANCE, MARKED),
@@ -127,6 +128,8 @@ REFUSED_TO_THE_COPIER: list[Asked] = [
     # What is deleted is named as a copy, and one of ours.
     ("rds:DeleteDBClusterSnapshot", COPY, {}),
     ("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-monthly"), OURS),
+    ("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-copy-1"), OURS),
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("billing-copy-1"), OURS),
     ("rds:DeleteDBClusterSnapshot", FOUND, OURS),
     # Keys are used by RDS alone.
     *((action, KEY, {}) for action in ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey")),

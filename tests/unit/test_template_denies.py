@@ -23,6 +23,13 @@ GIVEN = {
     "SourceClusterId": SOURCE,
     "SourceRegion": "",
     "SourceAccountId": OWNER,
+    "RestorableClusterPattern": "prod-*",
+    "RestorableSnapshotPattern": "weekly-*",
+    "TargetClusterPattern": "*-orders",
+    "AllowedSubnetGroupPattern": "team-*",
+    "AllowedKmsKeyPattern": "data-*",
+    "AllowedTagKeyPattern": "team:*",
+    "CostTags": ",".join(f"Own{number}=x" for number in range(9)),
     "DeletableClusterPattern": "retired-*",
     "DeletableInstancePattern": "retiring-*",
     "ExportKmsKeyId": f"arn:aws:kms:{HERE}:{OWN}:key/exports",
@@ -32,7 +39,8 @@ GIVEN = {
 
 Asked = tuple[str, str, Context]
 
-MARKED = {"aws:requesttag/aurora-restore:operation-id": "op-1"}
+MARKED: dict[str, str | tuple[str, ...]] = {"aws:requesttag/aurora-restore:operation-id": "op-1"}
+OWN_KEYS = ("aurora-restore:operation-id", *(f"Own{number}" for number in range(9)))
 OURS = {"aws:resourcetag/aurora-restore:operation-id": "op-1"}
 PROTECTED = {"aws:resourcetag/aurora-restore:protected": "true"}
 UNPROTECTED = {"aws:resourcetag/aurora-restore:protected": "false"}
@@ -118,6 +126,8 @@ STRANGERS_THINGS = [
     *each("rds:DescribeDBInstances", instance("any", STRANGER)),
     *each("rds:DescribeDBClusterSnapshots", snapshot("any", STRANGER)),
 ]
+TAGS: list[dict[str, str | tuple[str, ...]]] = [{"aws:tagkeys": ("team:data", tag)} for tag in OWN_KEYS]
+OTHER_TAG: dict[str, str | tuple[str, ...]] = {"aws:tagkeys": ("aurora-restore:operation-id", "access")}
 SNAPSHOTS = [
     *each("rds:DescribeDBClusterSnapshots", snapshot("any", region=THERE)),
     *each("rds:DescribeDBClusterSnapshots", cluster("any", region=THERE)),
@@ -128,7 +138,14 @@ FINAL_SNAPSHOTS = [
     *each("rds:DescribeDBClusterSnapshots", cluster("any", region=THERE)),
 ]
 NO_OTHER_SNAPSHOTS = each("rds:DescribeDBClusterSnapshots", snapshot("orders-monthly"))
-COPY = snapshot("prod-orders-tuesday-copy-0123456789ab", region=THERE)
+COPY = snapshot("prod-orders-copy-0123456789ab", region=THERE)
+# All that may be copied or restored. The others are named as no pattern has it.
+FOUND = ("rds:prod-orders-2026-11-27-02-00", "awsbackup:job-0d1f3c5e", "weekly-orders", "prod-orders-copy-0123456789ab")
+NOT_FOUND = (
+    "rds:billing-2026-11-27-02-00", "rds:prod-orders-2026-11-27", "billing-monthly", "prod-orders-copy-1",
+    "prod-orders-copy-0123456789abc",
+)  # fmt: skip
+MEMBER = instance("staging-orders-0123456789ab-1")
 ASSUMED = each("sts:AssumeRole", iam_role("aurora-restore-source", OWNER))
 NOT_ASSUMED = [
     *each("sts:AssumeRole", iam_role("admin", OWNER)),
@@ -141,14 +158,19 @@ REMOVED_COPIES = each("rds:DeleteDBClusterSnapshot", COPY, OURS)
 NOT_REMOVED = [
     *each("rds:DeleteDBClusterSnapshot", COPY),
     *each("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-monthly"), OURS),
+    *each("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-copy-1"), OURS),
     *each("rds:DeleteDBClusterSnapshot", snapshot("x-copy-0123456789ab", STRANGER), OURS),
 ]
-THROUGH_RDS = "kms:CreateGrant Decrypt DescribeKey GenerateDataKey"
-KEYS = each(THROUGH_RDS, key("any", region=THERE), via("rds", THERE))
+THROUGH_RDS = "kms:CreateGrant Decrypt GenerateDataKey"
+OF_OTHERS = f"{THROUGH_RDS} DescribeKey Encrypt ReEncryptFrom ReEncryptTo"
+LOOKED_AT = each("kms:DescribeKey", key("any", region=THERE))
+NOT_LOOKED_AT = each("kms:DescribeKey", key("any", STRANGER))
+KEYS = each(THROUGH_RDS, key("data-1", region=THERE), via("rds", THERE))
 NO_KEYS = [
-    *each(THROUGH_RDS, key("any", region=THERE)),
-    *each(THROUGH_RDS, key("any", region=THERE), via("s3", THERE)),
-    *each(THROUGH_RDS, key("any", STRANGER), via("rds")),
+    *each(THROUGH_RDS, key("data-1", region=THERE)),
+    *each(THROUGH_RDS, key("data-1", region=THERE), via("s3", THERE)),
+    *each(THROUGH_RDS, key("data-1", STRANGER), via("rds")),
+    *each(THROUGH_RDS, key("payroll", region=THERE), via("rds", THERE)),
 ]
 ADMIN, APPLICATION, OTHER_SECRET = secret("AdminSecret"), secret("AppSecret"), secret("production/orders")
 RDS_SECRET = secret("rds!cluster-0d1f3c5e")
@@ -221,27 +243,45 @@ ALLOWED: dict[str, list[Asked]] = {
         *ASSUMED,
         *REMOVED_COPIES,
         *KEYS,
-        *each("rds:CopyDBClusterSnapshot", snapshot("prod-orders-tuesday", region=THERE)),
-        *each("rds:CopyDBClusterSnapshot", snapshot("shared", OWNER, THERE)),
+        *LOOKED_AT,
+        *(asked for name in FOUND for asked in each("rds:CopyDBClusterSnapshot", snapshot(name, region=THERE))),
+        *each("rds:DescribeDBClusterSnapshots", snapshot("shared", OWNER)),
+        *each("rds:CopyDBClusterSnapshot", snapshot("weekly-orders", OWNER, THERE)),
+        *each("rds:CopyDBClusterSnapshot", snapshot("prod-orders-copy-0123456789ab", OWNER, THERE)),
+        *(asked for tag in TAGS for asked in each("rds:AddTagsToResource CopyDBClusterSnapshot", COPY, MARKED | tag)),
         *each("rds:AddTagsToResource", COPY, MARKED),
         *each("rds:DescribeAccountAttributes", "*"),
-        *each(f"{THROUGH_RDS} Encrypt ReEncryptFrom ReEncryptTo", key("any", OWNER, THERE), via("rds", THERE)),
+        *each(OF_OTHERS, key("any", OWNER, THERE), via("rds", THERE)),
     ],
     "CheckCopyStatusRole": [*SNAPSHOTS, *ASSUMED],
     "RestoreSnapshotRole": [
         *reading(HERE),
         *KEYS,
-        *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders"), MARKED),
-        *each("rds:CreateDBInstance AddTagsToResource", instance("staging-orders-1"), MARKED),
+        *LOOKED_AT,
+        *each("rds:DescribeDBClusterSnapshots", snapshot("any")),
+        *each("rds:DescribeDBClusterSnapshots", cluster("any")),
         *(
             asked
-            for kind in ("cluster-snapshot", "cluster-pg", "pg", "og", "subgrp")
-            for asked in each("rds:RestoreDBClusterFromSnapshot CreateDBInstance", rds(kind, "any"))
+            for tag in TAGS
+            for asked in (
+                *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders"), MARKED | tag),
+                *each("rds:CreateDBInstance AddTagsToResource", MEMBER, MARKED | tag),
+            )
         ),
+        *(
+            asked
+            for kind, name in (
+                *(("cluster-pg", "any"), ("pg", "any"), ("og", "any")),
+                *(("subgrp", "SubnetGroup"), ("subgrp", "team-orders")),
+            )
+            for asked in each("rds:RestoreDBClusterFromSnapshot CreateDBInstance", rds(kind, name))
+        ),
+        *(asked for name in FOUND for asked in each("rds:RestoreDBClusterFromSnapshot", snapshot(name))),
         *each(TOUCHING, cluster("staging-orders"), OURS),
         *each(TOUCHING, cluster("staging-orders"), OURS | UNPROTECTED),
         *each("secretsmanager:CreateSecret TagResource", RDS_SECRET),
-        *each("kms:CreateGrant DescribeKey", key("Key"), via("secretsmanager")),
+        *each(THROUGH_RDS, key("Key"), via("secretsmanager")),
+        *each(THROUGH_RDS, key("Key"), via("rds")),
         *each("secretsmanager:GetSecretValue PutSecretValue", ADMIN),
         *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN),
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("monitoring.rds")),
@@ -267,7 +307,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("rds:DescribeAccountAttributes DescribeDBClusterAutomatedBackups", "*"),
         *each("kms:DescribeKey", key("any", region=THERE)),
         *each("rds:DeleteDBCluster", cluster("staging-orders"), OURS),
-        *each("rds:DeleteDBInstance", instance("staging-orders-1"), OURS | UNPROTECTED),
+        *each("rds:DeleteDBInstance", MEMBER, OURS | UNPROTECTED),
         *each("rds:DeleteDBCluster CreateDBClusterSnapshot ModifyDBCluster", cluster("retired-1", region=THERE)),
         *each("rds:DeleteDBCluster CreateDBClusterSnapshot AddTagsToResource", FINAL),
         *each("rds:DeleteDBInstance", instance("retiring-1", region=THERE)),
@@ -283,7 +323,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *ASSUMED,
         *REMOVED_COPIES,
         *each("rds:DescribeExportTasks", "*"),
-        *each("rds:StartExportTask", snapshot("any")),
+        *(asked for name in FOUND for asked in each("rds:StartExportTask", snapshot(name))),
         *each("iam:PassRole", GIVEN["ExportRoleArn"], passed_to("export.rds")),
         *each("kms:CreateGrant DescribeKey", GIVEN["ExportKmsKeyId"], via("rds")),
     ],
@@ -349,28 +389,47 @@ REFUSED: dict[str, list[Asked]] = {
         *NOT_ASSUMED,
         *NOT_REMOVED,
         *NO_KEYS,
-        *each("rds:CopyDBClusterSnapshot", snapshot("any", STRANGER)),
+        *NOT_LOOKED_AT,
+        *each("rds:CopyDBClusterSnapshot", snapshot("weekly-orders", STRANGER)),
+        *(asked for name in NOT_FOUND for asked in each("rds:CopyDBClusterSnapshot", snapshot(name))),
+        *each("rds:CopyDBClusterSnapshot", snapshot("billing-monthly", OWNER)),
+        *each("rds:AddTagsToResource CopyDBClusterSnapshot", COPY, MARKED | OTHER_TAG),
+        *each("rds:AddTagsToResource", snapshot("prod-orders-copy-1"), MARKED),
         # Nothing but copies is marked, and with the operation's id.
         *each("rds:AddTagsToResource", COPY),
         *each("rds:AddTagsToResource", snapshot("prod-orders-monthly"), MARKED),
         *each("rds:AddTagsToResource", cluster(SOURCE), MARKED),
         *each("rds:CopyDBClusterSnapshot", cluster(SOURCE), MARKED),
-        *each(f"{THROUGH_RDS} Encrypt ReEncryptFrom ReEncryptTo", key("any", OWNER, THERE)),
+        *each(OF_OTHERS, key("any", OWNER, THERE)),
     ],
     "CheckCopyStatusRole": [*STRANGERS_THINGS, *NOT_ASSUMED],
     "RestoreSnapshotRole": [
         *STRANGERS_THINGS,
         *NO_KEYS,
+        *NOT_LOOKED_AT,
         # What isn't marked as ours while it is made isn't made; what exists isn't marked.
         *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders")),
-        *each("rds:CreateDBInstance AddTagsToResource", instance("staging-orders-1")),
+        *each("rds:CreateDBInstance AddTagsToResource", MEMBER),
+        # Nor what isn't named as the stack names it, from what isn't, with other tags, in other networks.
+        *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("billing"), MARKED),
+        *each("rds:CreateDBInstance AddTagsToResource", instance("billing-1"), MARKED),
+        *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders"), MARKED | OTHER_TAG),
+        *each("rds:CreateDBInstance AddTagsToResource", MEMBER, MARKED | OTHER_TAG),
+        *(asked for name in NOT_FOUND for asked in each("rds:RestoreDBClusterFromSnapshot", snapshot(name))),
+        *each("rds:RestoreDBClusterFromSnapshot", snapshot("weekly-orders", OWNER)),
+        *each("rds:RestoreDBClusterFromSnapshot CreateDBInstance", rds("subgrp", "public")),
+        *each("rds:RestoreDBClusterFromSnapshot CreateDBInstance", rds("cluster-pg", "any", STRANGER)),
+        *each("rds:DescribeDBClusterSnapshots", snapshot("any", region=THERE)),
+        *each(TOUCHING, cluster("billing"), OURS),
         *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders", region=THERE), MARKED),
-        *each("rds:CreateDBInstance AddTagsToResource", instance("staging-orders-1", region=THERE), MARKED),
+        *each(
+            "rds:CreateDBInstance AddTagsToResource", instance("staging-orders-0123456789ab-1", region=THERE), MARKED
+        ),
         *each("rds:AddTagsToResource", snapshot("prod-orders-tuesday"), MARKED),
         # Nobody is let in before the users are set up.
         *each("rds:EnableHttpEndpoint", cluster("staging-orders"), OURS),
         # What isn't ours isn't changed, wherever it is.
-        *each(TOUCHING, cluster("billing")),
+        *each(TOUCHING, cluster("other-orders")),
         *each(TOUCHING, cluster("staging-orders", region=THERE), OURS),
         # The source not even with our tag on it.
         *each(TOUCHING, cluster(SOURCE), OURS),
@@ -378,10 +437,10 @@ REFUSED: dict[str, list[Asked]] = {
         # And what is protected neither.
         *each(TOUCHING, cluster("staging-orders"), OURS | PROTECTED),
         *each("rds:AddTagsToResource", cluster("staging-orders"), MARKED | PROTECTED),
-        *each("rds:AddTagsToResource", instance("staging-orders-1"), MARKED | PROTECTED),
+        *each("rds:AddTagsToResource", MEMBER, MARKED | PROTECTED),
         *each("secretsmanager:CreateSecret TagResource", OTHER_SECRET),
-        *each("kms:CreateGrant DescribeKey", key("Key")),
-        *each("kms:CreateGrant DescribeKey", key("another"), via("secretsmanager")),
+        *each(THROUGH_RDS, key("Key")),
+        *each("kms:CreateGrant", key("another"), via("secretsmanager")),
         *each("secretsmanager:GetSecretValue PutSecretValue", OTHER_SECRET),
         *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
         *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
@@ -393,7 +452,8 @@ REFUSED: dict[str, list[Asked]] = {
     "OpenClusterRole": [
         *STRANGERS_THINGS,
         # What isn't ours isn't opened, the source not even with our tag on it, and what is protected neither.
-        *each(OPENING, cluster("billing")),
+        *each(OPENING, cluster("other-orders")),
+        *each(OPENING, cluster("billing"), OURS),
         *each(OPENING, cluster("staging-orders", region=THERE), OURS),
         *each(OPENING, cluster(SOURCE), OURS),
         *each(OPENING, cluster("staging-orders"), OURS | PROTECTED),
@@ -418,6 +478,7 @@ REFUSED: dict[str, list[Asked]] = {
             RDS_SECRET,
             kept_by_rds(cluster("staging-orders", region=THERE)),
         ),
+        *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("billing"))),
         *each("secretsmanager:DescribeSecret GetSecretValue", OTHER_SECRET, kept_by_rds(cluster("staging-orders"))),
         *each("secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(SOURCE))),
         # What Lambda does in the role's name, the function's code doesn't.
@@ -432,8 +493,10 @@ REFUSED: dict[str, list[Asked]] = {
         *each(DELETING, cluster(SOURCE)),
         *each(DELETING, instance("prod-orders-1")),
         *each(DELETING, cluster("staging-orders")),
+        *each(DELETING, cluster("billing"), OURS),
+        *each(DELETING, instance("billing-1"), OURS),
         *each(DELETING, cluster("staging-orders", region=THERE), OURS),
-        *each(DELETING, instance("staging-orders-1", region=THERE), OURS),
+        *each(DELETING, instance("staging-orders-0123456789ab-1", region=THERE), OURS),
         *each("rds:CreateDBClusterSnapshot ModifyDBCluster", cluster(SOURCE)),
         *each("rds:CreateDBClusterSnapshot", snapshot("retired-1-monthly")),
         *each("rds:ModifyDBCluster", cluster("staging-orders"), OURS),
@@ -441,7 +504,7 @@ REFUSED: dict[str, list[Asked]] = {
         *each("rds:DeleteDBCluster ModifyDBCluster", cluster("retired-1"), PROTECTED),
         *each("rds:DeleteDBCluster", cluster("staging-orders"), OURS | PROTECTED),
         *each("rds:DeleteDBInstance", instance("retiring-1"), PROTECTED),
-        *each("rds:DeleteDBInstance", instance("staging-orders-1"), OURS | PROTECTED),
+        *each("rds:DeleteDBInstance", MEMBER, OURS | PROTECTED),
         # It can't lift it itself either, nor make something its own.
         *each("rds:AddTagsToResource RemoveTagsFromResource", cluster("retired-1"), MARKED),
         *each("rds:AddTagsToResource RemoveTagsFromResource", instance("retiring-1"), MARKED),
@@ -458,7 +521,8 @@ REFUSED: dict[str, list[Asked]] = {
         *STRANGERS_THINGS,
         *NOT_ASSUMED,
         *NOT_REMOVED,
-        *each("rds:StartExportTask", snapshot("any", STRANGER)),
+        *each("rds:StartExportTask", snapshot("weekly-orders", STRANGER)),
+        *(asked for name in NOT_FOUND for asked in each("rds:StartExportTask", snapshot(name))),
         *each("iam:PassRole", iam_role("admin"), passed_to("export.rds")),
         *each("iam:PassRole", GIVEN["ExportRoleArn"], passed_to("ec2")),
         *each("kms:CreateGrant DescribeKey", GIVEN["ExportKmsKeyId"]),
@@ -568,6 +632,10 @@ DENIES = {
 
 def test_these_are_the_denies() -> None:
     assert {key: set(as_list(statement["Action"])) for key, statement in DENIES.items()} == {
+        ("CopySnapshotRole", "NeverSetOtherTags"): {"rds:AddTagsToResource", "rds:CopyDBClusterSnapshot"},
+        ("RestoreSnapshotRole", "NeverSetOtherTags"): {
+            "rds:AddTagsToResource", "rds:CreateDBInstance", "rds:RestoreDBClusterFromSnapshot",
+        },
         ("RestoreSnapshotRole", "NeverTouchTheSource"): {
             "rds:AddTagsToResource",
             "rds:CreateDBInstance",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -54,9 +55,51 @@ def test_a_default_comes_from_the_parameter_of_its_name(name: str) -> None:
     assert DEFAULTS[name] == OTHER_DEFAULTS.get(name, {"Ref": camel})
 
 
+# What the state machine hands to its steps: each from the parameter of its name, but for these.
+OTHER_SUBSTITUTIONS: dict[str, Any] = {
+    "RestorableClusterPattern": {
+        "Fn::If": ["HasRestorablePattern", {"Ref": "RestorableClusterPattern"}, {"Ref": "SourceClusterId"}]
+    },
+    "TargetClusterPattern": {
+        "Fn::If": [
+            "HasTargetPattern",
+            {"Ref": "TargetClusterPattern"},
+            {"Fn::Join": ["????????", {"Fn::Split": ["{date}", {"Ref": "TargetClusterId"}]}]},
+        ]
+    },
+    "SourceRegion": OTHER_DEFAULTS["DEFAULT_SOURCE_REGION"],
+    "DbSubnetGroupName": OTHER_DEFAULTS["DEFAULT_DB_SUBNET_GROUP_NAME"],
+    "VpcSecurityGroupIds": OTHER_DEFAULTS["DEFAULT_VPC_SECURITY_GROUP_IDS"],
+}
+SUBSTITUTIONS: dict[str, Any] = {
+    name: value
+    for name, value in RESOURCES["StateMachine"]["Properties"]["DefinitionSubstitutions"].items()
+    if not name.endswith("FunctionArn")
+}
+
+
+@pytest.mark.parametrize("name", SUBSTITUTIONS)
+def test_what_the_machine_hands_on_comes_from_the_parameter_of_its_name(name: str) -> None:
+    assert SUBSTITUTIONS[name] == OTHER_SUBSTITUTIONS.get(name, {"Ref": name})
+
+
+QUOTES = ['"', chr(92), chr(10), chr(9)]
+
+
+@pytest.mark.parametrize("name", SUBSTITUTIONS)
+def test_nothing_that_the_machine_hands_on_can_break_its_definition(name: str) -> None:
+    """A substitution is put between the quotes of a JSON text as it is."""
+    rules = source()["Parameters"][name]
+    for character in QUOTES:
+        for text in (character, f"a{character}", f"a=b{character}", f"x{character}=b"):
+            assert "AllowedValues" in rules or not re.fullmatch(rules["AllowedPattern"], text), text
+
+
 @pytest.mark.parametrize(
     ("condition", "parameter", "empty"),
     [
+        ("HasRestorablePattern", "RestorableClusterPattern", False),
+        ("HasTargetPattern", "TargetClusterPattern", False),
         ("HasSourceRegion", "SourceRegion", False),
         ("HasSourceAccount", "SourceAccountId", False),
         ("HasEmail", "NotificationEmail", False),

@@ -80,7 +80,7 @@ def test_a_snapshot_may_be_deleted_only_if_it_is_a_copy_that_the_pipeline_made(r
         for each in resolved(PLAIN[role]["Properties"]["Policies"][0]["PolicyDocument"])["Statement"]
         if each["Action"] == "rds:DeleteDBClusterSnapshot"
     ]
-    assert statement["Resource"].endswith(":cluster-snapshot:*-copy-*")
+    assert statement["Resource"].endswith(":cluster-snapshot:*-copy-????????????")
     assert statement["Condition"] == {"Null": {"aws:ResourceTag/aurora-restore:operation-id": "false"}}
 
 

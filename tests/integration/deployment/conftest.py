@@ -75,6 +75,8 @@ def parameters(aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> pathl
         "NamePrefix": STACK,
         "SourceClusterId": "prod-orders",
         "TargetClusterId": "staging-orders",
+        # Names that these tests give to what their executions restore.
+        "TargetClusterPattern": "*",
         "VpcId": vpc,
         "SubnetIds": ",".join(sorted(each["SubnetId"] for each in subnets)),
         "Architecture": "x86_64",

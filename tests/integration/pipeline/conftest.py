@@ -12,11 +12,24 @@ from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import REGION, Stage
 from tests.integration.pipeline.support import Pipeline, for_monitoring, numbers, settle
 
+# What these tests' requests choose beside the stack's own. Keys and security groups have no names to choose by.
+LIMITS = {
+    "RestorableClusterPattern": "prod-*",
+    "RestorableRegionPattern": stage.OTHER_REGION,
+    "TargetClusterId": "target-orders",
+    "TargetClusterPattern": "target-*",
+    "AllowedSecurityGroupPattern": "sg-*",
+    "AllowedSubnetGroupPattern": "other-*",
+    "AllowedKmsKeyPattern": "*",
+    "AllowedTagKeyPattern": "team",
+    "AllowDeletionWithoutFinalSnapshot": "true",
+}
+
 
 @pytest.fixture(scope="session")
 def place(aws: LocalAws) -> Stage:
     """What a run has made is beside what may be deleted by its name, so that each right to delete shows its need."""
-    overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*", **for_monitoring(aws)}
+    overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*", **LIMITS, **for_monitoring(aws)}
     return stage.deploy(aws, cross_region=False, overrides=overrides)
 
 

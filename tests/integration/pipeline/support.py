@@ -121,6 +121,11 @@ class Pipeline:
     def rds(self, region: str = REGION) -> Any:
         return self.aws.client("rds", region)
 
+    @staticmethod
+    def key_of(aws: LocalAws, identifier: str) -> str:
+        """The ARN of a cluster's key."""
+        return str(aws.client("rds").describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]["KmsKeyId"])
+
     def cluster(self, identifier: str, region: str = REGION) -> dict[str, Any] | None:
         rds = self.rds(region)
         with contextlib.suppress(rds.exceptions.DBClusterNotFoundFault):

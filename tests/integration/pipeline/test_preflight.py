@@ -27,23 +27,23 @@ def refused(pipeline: Pipeline, **given: Any) -> str:
 
 
 def test_a_subnet_group_that_doesnt_exist(pipeline: Pipeline, target: str) -> None:
-    reason = refused(pipeline, target_cluster_id=target, db_subnet_group_name="nowhere")
-    assert reason.startswith(f"db_subnet_group_name: 'nowhere' doesn't exist in {REGION}.")
+    reason = refused(pipeline, target_cluster_id=target, db_subnet_group_name="other-nowhere")
+    assert reason.startswith(f"db_subnet_group_name: 'other-nowhere' doesn't exist in {REGION}.")
     assert "aws rds describe-db-subnet-groups" in reason
 
 
 def test_a_subnet_group_whose_other_zone_is_gone(pipeline: Pipeline, target: str) -> None:
     subnets = pipeline.aws.client("ec2").describe_subnets()["Subnets"]
     pipeline.rds().create_db_subnet_group(
-        DBSubnetGroupName="two-zones",
+        DBSubnetGroupName="other-zones",
         DBSubnetGroupDescription="two zones",
         SubnetIds=[each["SubnetId"] for each in subnets],
     )
-    group = pipeline.aws.aurora.region(REGION).subnet_group("two-zones")
+    group = pipeline.aws.aurora.region(REGION).subnet_group("other-zones")
     del group["Subnets"][1:]
-    reason = refused(pipeline, target_cluster_id=target, db_subnet_group_name="two-zones")
-    assert reason.startswith("db_subnet_group_name: 'two-zones' covers only us-east-1")
-    assert "aws rds modify-db-subnet-group --db-subnet-group-name two-zones" in reason
+    reason = refused(pipeline, target_cluster_id=target, db_subnet_group_name="other-zones")
+    assert reason.startswith("db_subnet_group_name: 'other-zones' covers only us-east-1")
+    assert "aws rds modify-db-subnet-group --db-subnet-group-name other-zones" in reason
 
 
 def test_security_groups_that_dont_exist_or_are_in_another_vpc(pipeline: Pipeline, target: str) -> None:
@@ -165,7 +165,7 @@ def test_all_of_it_is_said_at_once(pipeline: Pipeline, target: str, disabled_key
         pipeline,
         target_cluster_id=target,
         max_snapshot_age_hours=0.0001,
-        db_subnet_group_name="nowhere",
+        db_subnet_group_name="other-nowhere",
         vpc_security_group_ids=["sg-00000000"],
         db_parameter_group_name="tuned-for-nothing",
         db_instance_class="db.r9z.large",

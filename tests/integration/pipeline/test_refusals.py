@@ -24,14 +24,14 @@ REFUSALS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("an illegal name", {"target_cluster_id": "1-bad--name-"}, ("target_cluster_id", "1-bad--name-", "Choose")),
     ("too long a name", {"target_cluster_id": "a" * 64}, ("target_cluster_id", "64 characters")),
     ("no such snapshot", {"snapshot_identifier": "no-such"}, ("snapshot_identifier", "no-such", "doesn't exist")),
-    ("no such cluster", {"source_cluster_id": "no-such"}, ("source_cluster_id", "no-such", "no available snapshot")),
+    ("no such cluster", {"source_cluster_id": "prod-no"}, ("source_cluster_id", "prod-no", "no available snapshot")),
     ("a day without a snapshot", {"snapshot_date": "2020-01-01"}, ("snapshot_date", "2020-01-01", "Choose a day")),
     (
         "a snapshot that is too old",
         {"snapshot_identifier": SNAPSHOT, "max_snapshot_age_hours": 0.001},
         ("max_snapshot_age_hours", SNAPSHOT, "hours old"),
     ),
-    ("the source as its own target", {"target_cluster_id": CLUSTER}, ("target_cluster_id", CLUSTER, "source cluster")),
+    ("the source as its own target", {"target_cluster_id": CLUSTER}, ("target_cluster_id", CLUSTER, "'target-*'")),
     (
         "a deletion that isn't confirmed",
         {"delete_source": True},
@@ -105,17 +105,17 @@ def test_a_snapshot_of_a_limitless_database_is_refused_by_name(
 def test_a_cluster_that_exists_is_never_taken_over(pipeline: Pipeline) -> None:
     rds = pipeline.rds()
     rds.create_db_cluster(
-        DBClusterIdentifier="somebody-elses",
+        DBClusterIdentifier="target-somebodys",
         Engine="aurora-postgresql",
         MasterUsername="boss",
         MasterUserPassword="not-a-secret-1",
     )
     pipeline.aws.clock.sleep(600)
-    run = pipeline.run({"target_cluster_id": "somebody-elses"})
+    run = pipeline.run({"target_cluster_id": "target-somebodys"})
     assert run.followed.error == "RequestRefused"
-    assert "somebody-elses" in run.reason
+    assert "target-somebodys" in run.reason
     assert run.changes == []
-    pipeline.remove("somebody-elses")
+    pipeline.remove("target-somebodys")
 
 
 def test_everything_wrong_is_said_at_once(pipeline: Pipeline) -> None:

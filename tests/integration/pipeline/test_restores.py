@@ -187,8 +187,8 @@ def test_nothing_falls_back_to_rds_defaults(pipeline: Pipeline, target: str) -> 
 
 
 def test_the_day_in_a_targets_name_lets_a_schedule_run_every_day(pipeline: Pipeline) -> None:
-    run = pipeline.run({"target_cluster_id": "nightly-{date}", "dry_run": True})
-    assert run.output["target_cluster_id"] == f"nightly-{run.followed.started_at:%Y%m%d}"
+    run = pipeline.run({"target_cluster_id": "target-{date}", "dry_run": True})
+    assert run.output["target_cluster_id"] == f"target-{run.followed.started_at:%Y%m%d}"
 
 
 def test_a_copy_of_two_days_stays_far_below_the_limit_of_events(

@@ -28,7 +28,14 @@ def place(aws: LocalAws) -> Stage:
     """A stack of its own, that knows the other account."""
     names = {"NamePrefix": PREFIX, "StateTableName": "RoutesState", "AuditTableName": "RoutesAudit"}
     other = {"SourceAccountId": OTHER_ACCOUNT, "SourceExternalId": EXTERNAL_ID, "InstanceCount": "1"}
-    return stage.deploy(aws, cross_region=False, overrides=names | other, stack_name=PREFIX)
+    limits = {
+        "RestorableClusterPattern": "prod-*",
+        "RestorableSnapshotPattern": "*-nightly",
+        "RestorableRegionPattern": stage.OTHER_REGION,
+        "TargetClusterPattern": "target-*",
+        "AllowedKmsKeyPattern": "*",
+    }
+    return stage.deploy(aws, cross_region=False, overrides=names | other | limits, stack_name=PREFIX)
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from scripts.local_aws.server import LocalAws
+from scripts.local_run import stage
 from scripts.local_run.production import Production, database_session, wait_until
 from scripts.local_run.proof import Server
 from scripts.local_run.stage import REGION
@@ -137,7 +139,7 @@ def test_a_copy_of_an_unusual_source_arrives_like_it_and_a_request_may_say_other
             "source_cluster_id": UNUSUAL,
             "instance_count": 2,
             "backup_retention_days": 3,
-            "tags": {"purpose": "trial"},
+            "tags": {"team": "trial"},
         }
     )
     assert run.status == "SUCCEEDED", run.reason
@@ -153,7 +155,7 @@ def test_a_copy_of_an_unusual_source_arrives_like_it_and_a_request_may_say_other
     for name in SAME_OF_INSTANCES:
         assert [each.get(name) for each in made] == [each.get(name) for each in models], name
     for each in made:
-        assert {tag["Key"]: tag["Value"] for tag in each["TagList"]}["purpose"] == "trial"
+        assert {tag["Key"]: tag["Value"] for tag in each["TagList"]}["team"] == "trial"
         assert each["PubliclyAccessible"] is False
         assert each["DBParameterGroups"][0]["DBParameterGroupName"] == "tuned-instances"
         assert each["MonitoringRoleArn"] == f"arn:aws:iam::{pipeline.aws.account_id}:role/rds-monitoring-role"
@@ -191,7 +193,7 @@ def test_a_dry_run_says_every_setting_and_who_decided_it(
 
 def test_a_version_past_its_standard_support_is_warned_of(pipeline: Pipeline, target: str) -> None:
     """With a default group that RDS has to make, and a maintenance window alone."""
-    rds, name = pipeline.rds(), f"old-{target}"
+    rds, name = pipeline.rds(), f"prod-old-{target}"
     login = {"MasterUsername": "boss", "MasterUserPassword": "Productions-password-1"}
     rds.create_db_cluster(DBClusterIdentifier=name, Engine="aurora-postgresql", EngineVersion="13.18", **login)
     wait_until(pipeline.aws, lambda: (pipeline.cluster(name) or {}).get("Status") == "available")
@@ -228,12 +230,23 @@ def test_a_difference_that_aws_makes_is_told_and_doesnt_fail_the_run(
     assert item["differences"]["L"] == [{"S": told}]
 
 
+@pytest.fixture
+def keeping(aws: LocalAws, production: Production) -> Pipeline:
+    """A stack whose master logins RDS keeps, and which may use no clusters' key but production's."""
+    names = {"NamePrefix": "keeping", "StateTableName": "KeepingState", "AuditTableName": "KeepingAudit"}
+    key = Pipeline.key_of(aws, production.cluster).rpartition("/")[2]
+    limits = {"MasterLogin": "rds_managed", "TargetClusterPattern": "target-*", "AllowedKmsKeyPattern": key}
+    overrides = names | limits | {"InstanceCount": "1"}
+    return Pipeline(stage.deploy(aws, cross_region=False, overrides=overrides, stack_name="keeping"))
+
+
 def test_a_login_that_rds_keeps_opens_and_the_data_api_is_on(
-    pipeline: Pipeline, production: Production, target: str
+    keeping: Pipeline, production: Production, target: str
 ) -> None:
+    pipeline = keeping
     secrets, admin = pipeline.aws.client("secretsmanager"), pipeline.place.stack.outputs["AdminSecretArn"]
     before = secrets.describe_secret(SecretId=admin)["VersionIdsToStages"]
-    run = pipeline.run({"target_cluster_id": target, "master_login": "rds_managed", "data_api": True})
+    run = pipeline.run({"target_cluster_id": target, "data_api": True})
     assert run.status == "SUCCEEDED", run.reason
     cluster = pipeline.cluster(target)
     assert cluster is not None

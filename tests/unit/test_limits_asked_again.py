@@ -1,0 +1,327 @@
+"""What a stack may touch is asked twice: of the request in the first step, and of what whoever acts is about to use.
+
+The second half begins where a compromised first step, or a mistake in it, would have let the request pass: with a plan
+that says so. What IAM refuses besides is in test_template_denies.py and tests/integration/pipeline/test_limits.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from tests.unit.fake_groups import FakeKeys
+from tests.unit.fake_machine import FakeMachine
+from tests.unit.fake_rds import FakeRds
+from tests.unit.support import (
+    ACCOUNT,
+    EXECUTION,
+    KEY_ID,
+    NOW,
+    OPERATION,
+    OTHER_EXECUTION,
+    OWN_TAGS,
+    REGION,
+    SECURITY_GROUP,
+    SOURCE,
+    SOURCE_REGION,
+    TARGET,
+    a_cluster_plan,
+    a_copy,
+    a_deletion,
+    a_plan,
+    a_run,
+    calling,
+)
+from tests.unit.test_stack_limits import OWN
+from utils.errors import RequestRefused, StepFailed
+from utils.limit_checks import prove_copy_allowed
+from utils.payloads import CopyTask, DeleteTask, OpenTask, RestoreTask
+from utils.plans import ClusterPlan, RouteStep, SnapshotCopy
+from utils.restore_request import RestoreRequest
+from utils.source_account import Source
+from utils.stack_limits import StackLimits
+from utils.state import OperationState
+
+pytestmark = pytest.mark.usefixtures("surroundings", "source_rds")
+
+check, copy = calling("snapshot-check"), calling("copy-snapshot")
+restore, delete = calling("restore-snapshot"), calling("delete-rds")
+open_cluster = calling("open-cluster")
+LIMITS = replace(OWN, source_region=REGION, cost_tags="")
+OTHER_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0d1f3c5e-1111-4000-8000-000000000000"
+OWN_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
+
+
+@pytest.fixture(autouse=True)
+def world(rds: FakeRds, source_rds: FakeRds, keys: FakeKeys) -> None:
+    """Production, somebody else's cluster, a snapshot of each in both regions, and two keys with an alias each."""
+    for place in (rds, source_rds):
+        place.add_snapshot("prod-orders-tuesday")
+        place.add_snapshot("billing-tuesday", cluster="billing", hours_old=1)
+    for name in (SOURCE, "billing"):
+        rds.add_cluster(name)
+    keys.add(OTHER_KEY.rpartition("/")[2])
+    keys.aliases = {"alias/ours": KEY_ID, "alias/other": OTHER_KEY.rpartition("/")[2]}
+
+
+@pytest.fixture
+def operation(account: None) -> OperationState:
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    state.open("snapshot-check", {}, a_plan(), "running")
+    return state
+
+
+def asking(request: dict[str, Any], limits: StackLimits = LIMITS, execution_id: str = EXECUTION) -> dict[str, Any]:
+    run = {
+        "execution_id": execution_id,
+        "execution_name": execution_id.rsplit(":", 1)[-1],
+        "started_at": NOW.isoformat(),
+        "now": NOW.isoformat(),
+    }
+    return {"run": run, "request": request, "limits": msgspec.to_builtins(limits)}
+
+
+def refusal(request: dict[str, Any], limits: StackLimits = LIMITS) -> str:
+    with pytest.raises(RequestRefused) as refused:
+        check(asking(request, limits))
+    return str(refused.value)
+
+
+def failure(step: Any, task: Any) -> str:
+    with pytest.raises(StepFailed) as failed:
+        step(task)
+    return str(failed.value)
+
+
+# The first step
+
+
+def test_the_stacks_own_restore_is_what_a_stack_may_do_whose_owner_has_said_nothing() -> None:
+    assert check(asking({}))["target_cluster_id"] == TARGET
+
+
+DELETING = {"delete_source": True, "confirm_delete_source": SOURCE}
+
+
+@pytest.mark.parametrize(
+    ("request_given", "parameter"),
+    [
+        ({"target_cluster_id": "billing-copy"}, "TargetClusterPattern"),
+        ({"source_cluster_id": "billing"}, "RestorableClusterPattern"),
+        ({"source_cluster_id": "Billing"}, "RestorableClusterPattern"),
+        ({"source_region": SOURCE_REGION}, "RestorableRegionPattern"),
+        (
+            {"snapshot_identifier": f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday"},
+            "RestorableRegionPattern",
+        ),
+        ({"source_account_id": "999999999999"}, "SourceAccountId"),
+        (
+            {"snapshot_identifier": f"arn:aws:rds:{REGION}:999999999999:cluster-snapshot:prod-orders-tuesday"},
+            "SourceAccountId",
+        ),
+        ({"snapshot_identifier": "billing-tuesday"}, "RestorableClusterPattern"),
+        ({"snapshot_identifier": "billing-tuesday", "source_cluster_id": "billing"}, "RestorableClusterPattern"),
+        ({"vpc_security_group_ids": ["sg-0fedcba987654321"]}, "AllowedSecurityGroupPattern"),
+        ({"db_subnet_group_name": "public"}, "AllowedSubnetGroupPattern"),
+        ({"kms_key_id": OTHER_KEY}, "AllowedKmsKeyPattern"),
+        ({"kms_key_id": "alias/other"}, "AllowedKmsKeyPattern"),
+        ({"kms_key_id": "alias/aws/rds"}, "AllowedKmsKeyPattern"),
+        ({"performance_insights_kms_key_id": OTHER_KEY}, "AllowedKmsKeyPattern"),
+        ({"source_kms_key_id": OTHER_KEY}, "AllowedKmsKeyPattern"),
+        ({"tags": {"access": "all"}}, "AllowedTagKeyPattern"),
+        ({"master_login": "rds_managed"}, "MasterLogin"),
+        ({**DELETING, "final_snapshot": False}, "AllowDeletionWithoutFinalSnapshot"),
+    ],
+)
+def test_the_first_step_refuses_what_the_stack_may_not_touch(
+    rds: FakeRds, request_given: dict[str, Any], parameter: str
+) -> None:
+    refused = refusal(request_given)
+    assert parameter in refused.splitlines()[0]
+    assert rds.changes() == []
+
+
+def test_what_another_cluster_is_like_is_told_to_nobody(rds: FakeRds) -> None:
+    refusal({"source_cluster_id": "billing", "dry_run": True})
+    asked = [each.get("DBClusterIdentifier") for _, each in rds.calls if "DBClusterIdentifier" in each]
+    assert "billing" not in asked
+
+
+@pytest.mark.parametrize("spelling", ["alias/ours", OWN_KEY, KEY_ID])
+@pytest.mark.parametrize("own", ["alias/ours", OWN_KEY, KEY_ID])
+def test_the_stacks_own_key_is_its_own_however_it_is_called(own: str, spelling: str) -> None:
+    assert check(asking({"kms_key_id": spelling}, replace(LIMITS, kms_key=own)))["cluster"]["kms_key_id"] == spelling
+
+
+def test_the_snapshots_own_key_changes_nothing_unless_there_is_a_pattern(rds: FakeRds) -> None:
+    encrypted: dict[str, Any] = {"StorageEncryptionType": "sse-kms", "StorageEncrypted": True, "KmsKeyId": OWN_KEY}
+    rds.add_snapshot("encrypted", **encrypted)
+    request = {"snapshot_identifier": "encrypted"}
+    assert check(asking(request | {"kms_key_id": "alias/ours"}))["cluster"]["kms_key_id"] == "alias/ours"
+    refused = refusal(request | {"operation_id": "again"}, replace(LIMITS, allowed_kms_keys="mrk-*"))
+    assert refused.startswith(f"snapshot_identifier: {OWN_KEY!r} is not among the keys")
+
+
+def test_rdss_own_key_admits_everybody_and_no_pattern_has_to(rds: FakeRds, keys: FakeKeys) -> None:
+    keys.add(KEY_ID, KeyManager="AWS")
+    rds.add_snapshot("default", StorageEncryptionType="sse-kms", StorageEncrypted=True, KmsKeyId=OWN_KEY)
+    request = {"snapshot_identifier": "default"}
+    assert check(asking(request, replace(LIMITS, allowed_kms_keys="mrk-*")))["snapshot"]["identifier"] == "default"
+
+
+def test_a_resumed_operation_is_asked_whether_the_stack_still_may(machine: FakeMachine) -> None:
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    request = RestoreRequest(target_cluster_id=TARGET, source_cluster_id=SOURCE)
+    state.open("snapshot-check", request, a_plan(), "running")
+    state.close("failed")
+    machine.statuses[EXECUTION] = "FAILED"
+    again = {"operation_id": OPERATION, "resume": True}
+    with pytest.raises(RequestRefused, match="TargetClusterPattern is 'drill-\\*'"):
+        check(asking(again, replace(LIMITS, targets="drill-*"), OTHER_EXECUTION))
+    assert check(asking(again, LIMITS, OTHER_EXECUTION))["operation_id"] == OPERATION
+
+
+# Restore Snapshot
+
+
+def restoring(cluster: ClusterPlan) -> RestoreTask:
+    return RestoreTask(run=a_run(), cluster=cluster, limits=LIMITS)
+
+
+def arn_of(snapshot: str, region: str = REGION) -> str:
+    return f"arn:aws:rds:{region}:{ACCOUNT}:cluster-snapshot:{snapshot}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameter"),
+    [
+        ({"identifier": "billing-copy"}, "TargetClusterPattern"),
+        ({"snapshot_arn": arn_of("billing-tuesday")}, "RestorableClusterPattern"),
+        ({"vpc_security_group_ids": ["sg-0fedcba987654321"]}, "AllowedSecurityGroupPattern"),
+        ({"db_subnet_group_name": "public"}, "AllowedSubnetGroupPattern"),
+        ({"kms_key_id": "alias/other"}, "AllowedKmsKeyPattern"),
+        ({"tags": {"aurora-restore:operation-id": OPERATION, "access": "all"}}, "AllowedTagKeyPattern"),
+        ({"master_login": "rds_managed"}, "MasterLogin"),
+    ],
+)
+@pytest.mark.usefixtures("operation")
+def test_nothing_is_restored_that_a_plan_says_and_the_stack_doesnt(
+    rds: FakeRds, changes: dict[str, Any], parameter: str
+) -> None:
+    told = failure(restore, restoring(a_cluster_plan(**changes)))
+    assert f"{parameter} is " in told
+    assert told.endswith("No cluster was created.")
+    assert rds.changes() == []
+
+
+@pytest.mark.usefixtures("operation")
+def test_what_the_stack_may_restore_is_restored(rds: FakeRds) -> None:
+    restore(restoring(a_cluster_plan()))
+    assert rds.changes() == ["RestoreDBClusterFromSnapshot"]
+
+
+# Open Cluster
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameter"),
+    [
+        ({"identifier": "billing-copy"}, "TargetClusterPattern"),
+        ({"vpc_security_group_ids": [SECURITY_GROUP, "sg-0fedcba987654321"]}, "AllowedSecurityGroupPattern"),
+    ],
+)
+def test_no_door_is_opened_to_groups_that_a_plan_says_and_the_stack_doesnt(
+    rds: FakeRds, operation: OperationState, changes: dict[str, Any], parameter: str
+) -> None:
+    operation.remember(users_ready_at=NOW.isoformat())
+    told = failure(open_cluster, OpenTask(run=a_run(), cluster=a_cluster_plan(**changes), limits=LIMITS))
+    assert f"{parameter} is " in told
+    assert told.endswith("The cluster stays behind its door.")
+    assert rds.changes() == []
+
+
+# Copy Snapshot
+
+
+def copying(wanted: SnapshotCopy, limits: StackLimits = LIMITS) -> CopyTask:
+    return CopyTask(run=a_run(), copy=wanted, limits=limits)
+
+
+def a_copy_of(snapshot: str, region: str = REGION, **changes: Any) -> SnapshotCopy:
+    made = a_copy(**changes)
+    (step,) = made.steps
+    return replace(
+        made, source_arn=arn_of(snapshot, region), steps=[replace(step, source_arn=arn_of(snapshot, region))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "parameter"),
+    [
+        (a_copy_of("billing-tuesday"), "RestorableClusterPattern"),
+        (a_copy_of("prod-orders-tuesday", SOURCE_REGION), "RestorableRegionPattern"),
+        (a_copy_of("prod-orders-tuesday", kms_key_id="alias/other"), "AllowedKmsKeyPattern"),
+        (a_copy_of("prod-orders-tuesday", tags={"access": "all"}), "AllowedTagKeyPattern"),
+    ],
+)
+@pytest.mark.usefixtures("operation")
+def test_nothing_is_copied_that_a_plan_says_and_the_stack_doesnt(
+    rds: FakeRds, wanted: SnapshotCopy, parameter: str
+) -> None:
+    told = failure(copy, copying(wanted))
+    assert f"{parameter} is " in told
+    assert told.endswith("Nothing was copied or shared by this step.")
+    assert rds.changes() == []
+
+
+@pytest.mark.usefixtures("operation")
+def test_what_the_stack_may_copy_is_copied(rds: FakeRds) -> None:
+    copy(copying(a_copy_of("prod-orders-tuesday", kms_key_id="alias/ours"), replace(LIMITS, kms_key=OWN_KEY)))
+    assert rds.changes() == ["CopyDBClusterSnapshot"]
+
+
+def test_a_copy_in_between_is_under_rdss_own_key_and_no_other_copy_is() -> None:
+    """Nobody chooses it: two steps lead through it."""
+    (step,) = a_copy_of("prod-orders-tuesday", kms_key_id="alias/aws/rds").steps
+    source = Source(ACCOUNT, REGION)
+    prove_copy_allowed(replace(step, name="copy_into_account"), {}, source, ACCOUNT, LIMITS)
+    with pytest.raises(StepFailed, match="'alias/aws/rds' is not among the keys"):
+        prove_copy_allowed(step, {}, source, ACCOUNT, LIMITS)
+
+
+@pytest.mark.usefixtures("operation")
+def test_nothing_is_shared_with_another_account_whatever_a_plan_says(their_rds: FakeRds) -> None:
+    their_rds.add_snapshot("prod-orders-tuesday")
+    arn = their_rds.snapshots["prod-orders-tuesday"]["DBClusterSnapshotArn"]
+    step = RouteStep(name="share", snapshot_arn=arn, shared_with="111111111111")
+    told = failure(copy, copying(replace(a_copy(), source_arn=arn, steps=[step])))
+    assert "would be shared with account 111111111111" in told
+    assert their_rds.changes() == []
+
+
+@pytest.mark.usefixtures("operation")
+def test_another_clusters_snapshot_isnt_shared_even_with_us(their_rds: FakeRds) -> None:
+    their_rds.add_snapshot("billing-tuesday", cluster="billing")
+    arn = their_rds.snapshots["billing-tuesday"]["DBClusterSnapshotArn"]
+    step = RouteStep(name="share", snapshot_arn=arn, shared_with=ACCOUNT)
+    assert "RestorableClusterPattern is " in failure(copy, copying(replace(a_copy(), source_arn=arn, steps=[step])))
+    assert their_rds.changes() == []
+
+
+# Delete RDS
+
+
+def test_nothing_goes_without_a_final_snapshot_that_the_stack_keeps(rds: FakeRds, operation: OperationState) -> None:
+    operation.enter("delete-rds")
+    restored = rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    operation.remember(
+        cluster_resource_id=restored["DbClusterResourceId"], login_proven_at=(NOW - dt.timedelta(hours=1)).isoformat()
+    )
+    deletion = a_deletion(rds.clusters[SOURCE]["DbClusterResourceId"], final_snapshot_identifier=None)
+    told = failure(delete, DeleteTask(run=a_run(), deletion=deletion, limits=LIMITS))
+    assert "AllowDeletionWithoutFinalSnapshot is 'false'" in told
+    assert rds.changes() == []
