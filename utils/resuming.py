@@ -197,8 +197,9 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         facts |= {"password_reset_at": None, "password_resets": 0}
     if (record.users or {}).get("unfinished") and record.source_deletion_at is None:
         # Somebody has fixed by now what was left out: the users are set up once more. They stay ready meanwhile, so
-        # that nothing cleans up a cluster on which people may rely. Its door is opened once more then, too.
-        facts |= {"users": None, "door_opening_at": None, "door_open_at": None}
+        # that nothing cleans up a cluster on which people may rely. Its door is opened once more then, too; it may have
+        # been open since the first time.
+        facts |= {"users": None, "door_open_at": None}
     return facts | {"shortage": None}
 
 
