@@ -128,12 +128,12 @@ def prove_restore_allowed(cluster: ClusterPlan, target: Aurora, limits: StackLim
 
 
 def prove_opening_allowed(cluster: ClusterPlan, limits: StackLimits) -> None:
-    """Raise StepFailed where the stack may not open its door to these groups, which IAM can't say at all."""
+    """Raise StepFailed where the stack may not put the cluster into these groups, which IAM can't say at all."""
     problems = [
         *target_problems(limits, cluster.identifier),
         *security_group_problems(limits, cluster.vpc_security_group_ids),
     ]
-    _refuse_if_any(problems, "The cluster stays behind its door.")
+    _refuse_if_any(problems, "The cluster's security groups were left as they are.")
 
 
 def prove_deletion_allowed(deletion: SourceDeletion, limits: StackLimits) -> None:

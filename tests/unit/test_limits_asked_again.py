@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tests.unit.fake_groups import FakeKeys
 from tests.unit.fake_machine import FakeMachine
-from tests.unit.fake_rds import FakeRds
+from tests.unit.fake_rds import FakeRds, in_groups
 from tests.unit.support import (
     ACCOUNT,
     EXECUTION,
@@ -35,6 +35,7 @@ from tests.unit.support import (
     a_plan,
     a_run,
     calling,
+    some_users,
 )
 from tests.unit.test_stack_limits import OWN
 from utils.errors import RequestRefused, StepFailed
@@ -240,8 +241,45 @@ def test_no_door_is_opened_to_groups_that_a_plan_says_and_the_stack_doesnt(
     operation.remember(users_ready_at=NOW.isoformat())
     told = failure(open_cluster, OpenTask(run=a_run(), cluster=a_cluster_plan(**changes), limits=LIMITS))
     assert f"{parameter} is " in told
-    assert told.endswith("The cluster stays behind its door.")
+    assert told.endswith("The cluster's security groups were left as they are.")
     assert rds.changes() == []
+
+
+def restored(rds: FakeRds, operation: OperationState, **facts: Any) -> None:
+    cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS, VpcSecurityGroups=in_groups([SECURITY_GROUP]))
+    for each in a_cluster_plan().instances:
+        rds.add_instance(each.identifier, TARGET, VpcSecurityGroups=in_groups([SECURITY_GROUP]))
+    known: dict[str, Any] = {
+        "cluster_resource_id": cluster["DbClusterResourceId"],
+        "password_reset_at": NOW.isoformat(),
+        "users_ready_at": NOW.isoformat(),
+    }
+    operation.remember(**known, **facts)
+
+
+NARROWED = replace(LIMITS, security_groups="sg-0fedcba987654321")
+
+
+def test_a_door_that_is_open_is_gone_on_behind_whatever_its_groups_are_limited_to_since(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    """A resumed run comes by here on its way to the source's deletion."""
+    restored(rds, operation, users=some_users(), door_open_at=NOW.isoformat())
+    answer = open_cluster(OpenTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED))
+    assert answer["ready"] is True
+    assert rds.changes() == []
+
+
+def test_the_pipeline_is_let_in_again_only_beside_groups_that_the_stack_allows(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    """That change names the wanted groups as well."""
+    restored(rds, operation)
+    task = RestoreTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED)
+    assert "AllowedSecurityGroupPattern is " in failure(restore, task)
+    assert rds.changes() == []
+    restore(replace(task, limits=LIMITS))
+    assert rds.changes() == ["ModifyDBCluster"]
 
 
 # Copy Snapshot
