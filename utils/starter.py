@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -71,11 +72,12 @@ def starter_lines(starter: Starter, run: Execution, request: Any) -> str:
 
 def look_up(run: Execution) -> str:
     """Return the command that shows the events in question."""
-    start, end = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in _window(run))
+    since, until = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in _window(run))
+    # An execution's name may have a ' or a ! in it, and neither " nor ` (API reference, StartExecution).
+    query = f'Events[?contains(CloudTrailEvent, `"{run.execution_name}"`)].CloudTrailEvent'
     return (
         "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=StartExecution "
-        f"--start-time {start} --end-time {end} --region {_region(run)} --output text "
-        f"""--query "Events[?contains(CloudTrailEvent, '{run.execution_name}')].CloudTrailEvent\""""
+        f"--start-time {since} --end-time {until} --region {_region(run)} --output text --query {shlex.quote(query)}"
     )
 
 
