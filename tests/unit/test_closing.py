@@ -383,7 +383,9 @@ def test_that_it_is_unknown_is_told_and_recorded_too(inbox: Inbox, trail: FakeTr
     assert record().started_by["unknown"] == said
 
 
-@pytest.mark.parametrize("ended", [a_task("planned", plan=a_plan(), request={}), a_task("failed", error=FAILURE, request={})])
+@pytest.mark.parametrize(
+    "ended", [a_task("planned", plan=a_plan(), request={}), a_task("failed", error=FAILURE, request={})]
+)
 def test_the_command_that_comes_next_comes_last(inbox: Inbox, ended: Any) -> None:
     """Also behind the one that looks up who started the run."""
     notify(ended)
