@@ -72,12 +72,13 @@ def starter_lines(starter: Starter, run: Execution, request: Any) -> str:
 
 def look_up(run: Execution) -> str:
     """Return the command that shows the events in question."""
-    since, until = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in _window(run))
+    earliest, latest = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in _window(run))
     # An execution's name may have a ' or a ! in it, and neither " nor ` (API reference, StartExecution).
     query = f'Events[?contains(CloudTrailEvent, `"{run.execution_name}"`)].CloudTrailEvent'
     return (
         "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=StartExecution "
-        f"--start-time {since} --end-time {until} --region {_region(run)} --output text --query {shlex.quote(query)}"
+        f"--start-time {earliest} --end-time {latest} --region {_region(run)} --output text "
+        f"--query {shlex.quote(query)}"
     )
 
 

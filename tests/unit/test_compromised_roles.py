@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.checks.expansion import translated
 from scripts.checks.policies import as_list
 from tests.unit.test_template_denies import (
     ADMIN,
@@ -61,8 +62,10 @@ MACHINE = f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"
 RUN = f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-pipeline:op-1"
 TOPIC = f"arn:aws:sns:{HERE}:{OWN}:Topic"
 THEIR_COPY = snapshot("billing-copy-0123456789ab")
-# As somebody may name a snapshot of theirs; the pipeline's own end in twelve characters.
-NAMED_LIKE_A_COPY = snapshot("billing-copy-before-migration")
+# As somebody may name a snapshot or an instance of theirs: a pattern takes any twelve characters for a fingerprint.
+NAMED_LIKE_A_COPY = snapshot("billing-copy-before-merge")
+NAMED_LIKE_A_MEMBER = instance("app-prod-cluster-1")
+OF_BACKUP = snapshot("awsbackup:job-0d1f3c5e")
 FINAL = snapshot("billing-final-0123456789ab")
 
 
@@ -82,7 +85,7 @@ ATTACKS: dict[str, list[Asked]] = {
         "rds:DeleteDBCluster", cluster("retired-1"), OURS | PROTECTED
     ),
     "delete the source, which `DeletableClusterPattern` doesn't match": each("rds:DeleteDBCluster", cluster(SOURCE)),
-    "delete a cluster that somebody has marked as ours": each("rds:DeleteDBCluster", cluster(FOREIGN), OURS),
+    "delete a foreign cluster that somebody has marked as ours": each("rds:DeleteDBCluster", cluster(FOREIGN), OURS),
     "delete what `DeletableClusterPattern` matches": each("rds:DeleteDBCluster", cluster("retired-1")),
     "reset the master password of what `DeletableClusterPattern` matches": each(
         "rds:ModifyDBCluster", cluster("retired-1")
@@ -101,12 +104,10 @@ ATTACKS: dict[str, list[Asked]] = {
         *each("rds:AddTagsToResource", cluster(FOREIGN), MARKED),
         *each("rds:EnableHttpEndpoint", cluster(FOREIGN), OURS),
     ],
-    "open the Data API of a cluster that somebody has marked as ours": each(
+    "open the Data API of a foreign cluster that somebody has marked as ours": each(
         "rds:EnableHttpEndpoint", cluster(FOREIGN), OURS
     ),
-    "change what somebody has marked as ours: master password, groups, protection": each(
-        "rds:ModifyDBCluster", cluster(FOREIGN), OURS
-    ),
+    "change a foreign cluster that somebody has marked as ours": each("rds:ModifyDBCluster", cluster(FOREIGN), OURS),
     "mark the source as ours, then reset its master password": [
         *each("rds:AddTagsToResource", cluster(SOURCE), MARKED),
         *each("rds:ModifyDBCluster", cluster(SOURCE), OURS),
@@ -116,6 +117,16 @@ ATTACKS: dict[str, list[Asked]] = {
         *each("rds:DeleteDBCluster", cluster(FOREIGN), OURS),
     ],
     "mark a foreign instance as ours": each("rds:AddTagsToResource", instance(f"{FOREIGN}-1"), MARKED),
+    "mark an instance that is only named like the pipeline's": each(
+        "rds:AddTagsToResource", NAMED_LIKE_A_MEMBER, MARKED
+    ),
+    "delete a marked instance that is only named like the pipeline's": each(
+        "rds:DeleteDBInstance", NAMED_LIKE_A_MEMBER, OURS
+    ),
+    "mark what `TargetClusterPattern` matches as ours, then reset its master password": [
+        *each("rds:AddTagsToResource", cluster("staging-orders"), MARKED),
+        *each("rds:ModifyDBCluster", cluster("staging-orders"), OURS),
+    ],
     "take our mark or a protection away": each("rds:RemoveTagsFromResource", cluster("staging-orders"), OURS),
     "change a cluster that another run restored": each("rds:ModifyDBCluster", cluster("staging-orders"), OURS),
     "restore any snapshot of the account under the target's name": [
@@ -136,6 +147,18 @@ ATTACKS: dict[str, list[Asked]] = {
         *each("rds:AddTagsToResource", NAMED_LIKE_A_COPY, MARKED),
         *each("rds:DeleteDBClusterSnapshot", NAMED_LIKE_A_COPY, OURS),
     ],
+    "restore what AWS Backup has of any cluster under the target's name": [
+        *each("rds:RestoreDBClusterFromSnapshot", OF_BACKUP),
+        *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders"), MARKED),
+    ],
+    "copy what AWS Backup has of any cluster": [
+        *each("rds:CopyDBClusterSnapshot", OF_BACKUP),
+        *each("rds:CopyDBClusterSnapshot", snapshot("x-copy-0123456789ab", region=THERE)),
+    ],
+    "export what AWS Backup has of any cluster": each("rds:StartExportTask", OF_BACKUP),
+    "restore an automated snapshot of a cluster that `RestorableClusterPattern` doesn't match": each(
+        "rds:RestoreDBClusterFromSnapshot", snapshot("rds:billing-2026-11-27-02-00")
+    ),
     "copy any snapshot of the account": [
         *each("rds:CopyDBClusterSnapshot", snapshot("payroll-monthly")),
         *each("rds:CopyDBClusterSnapshot", snapshot("x-copy-0123456789ab", region=THERE)),
@@ -170,6 +193,9 @@ ATTACKS: dict[str, list[Asked]] = {
     ),
     "read the master login that RDS keeps of a foreign cluster": each(
         "secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(FOREIGN))
+    ),
+    "read the master login that RDS keeps of what `TargetClusterPattern` matches": each(
+        "secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster("staging-orders"))
     ),
     "read the master login that RDS keeps of the source": each(
         "secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(SOURCE))
@@ -276,11 +302,25 @@ def name_of(role: str) -> str:
 STEPS = {name_of(role): role for role in OF_FUNCTIONS}
 
 
-def can(role: str, attack: str) -> bool:
+# A stack whose owner has set neither, and as test_template_denies.py has them set.
+AS_BY_DEFAULT = {"RestorableSnapshotPattern": "*", "AllowedKmsKeyPattern": ""}
+NARROWED_BY = {
+    "restore any snapshot of the account under the target's name": "RestorableSnapshotPattern",
+    "restore an automated snapshot of a cluster that `RestorableClusterPattern` doesn't match": (
+        "RestorableSnapshotPattern"
+    ),
+    "copy any snapshot of the account": "RestorableSnapshotPattern",
+    "export any snapshot of the account to the stack's bucket": "RestorableSnapshotPattern",
+    "copy a snapshot that another account shares": "RestorableSnapshotPattern",
+    "use any key of the account through RDS": "AllowedKmsKeyPattern",
+}
+
+
+def can(role: str, attack: str, stack: dict[str, str] = AS_BY_DEFAULT) -> bool:
     """Whether the function's own code can, which Lambda marks with the function's ARN in each of its calls."""
     code = {"lambda:sourcefunctionarn": function(f"aurora-restore-{name_of(role)}")}
     chain = [(action, resource, {**context, **code}) for action, resource, context in ATTACKS[attack]]
-    return all(asked_of(role, statements(role), asked).allowed for asked in chain)
+    return all(asked_of(role, statements(role, **stack), asked).allowed for asked in chain)
 
 
 def rows(marker: str) -> list[list[str]]:
@@ -303,6 +343,18 @@ def written() -> dict[str, set[str]]:
 def test_the_page_says_what_who_controls_a_function_can_do(step: str) -> None:
     found = {attack for attack in ATTACKS if can(STEPS[step], attack)}
     assert found == {attack for attack, who in written().items() if step in who}
+
+
+def test_these_are_the_defaults() -> None:
+    parameters = translated()["Parameters"]
+    assert {name: parameters[name]["Default"] for name in AS_BY_DEFAULT} == AS_BY_DEFAULT
+
+
+def test_a_pattern_refuses_what_the_page_says_it_refuses() -> None:
+    for attack, parameter in NARROWED_BY.items():
+        bound = next(row[2] for row in rows("reach") if row[0] == attack)
+        assert f"`{parameter}`" in bound
+        assert not any(can(role, attack, AS_BY_DEFAULT | {parameter: GIVEN[parameter]}) for role in STEPS.values())
 
 
 def test_the_page_lists_every_attack_once() -> None:
