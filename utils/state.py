@@ -132,7 +132,8 @@ NO_CLUSTER: dict[str, Any] = {
 }
 
 
-# A stopped execution's first step may still be at work on taking the operation over.
+# A stopped execution's first step may still be at work on taking the operation over. One that is ours already was taken
+# over by this very call: the client repeats it when its answer is lost.
 _HANDED_OVER = "execution_id = :former AND (attribute_not_exists(shut_out) OR shut_out <> :successor)"
 
 
@@ -206,8 +207,8 @@ class OperationState:
                 "earlier_executions": [*record.earlier_executions, *([former] if former else [])],
                 **facts,
             },
-            _HANDED_OVER if former else AT_WORK,
-            {":former": {"S": former}, ":successor": {"S": self._successor}} if former else self._attempt,
+            f"({_HANDED_OVER}) OR ({AT_WORK})" if former else AT_WORK,
+            self._attempt | ({":former": {"S": former}, ":successor": {"S": self._successor}} if former else {}),
         )
 
     def shut_out(self, owner: str) -> bool:
@@ -281,11 +282,16 @@ class OperationState:
             "execution_id": self.execution_id,
             "expires_at": epoch(self.now + dt.timedelta(days=AUDIT_DAYS)),
         }
-        self._tables.put_item(
-            TableName=self._audit_table,
-            Item={name: attribute(value) for name, value in item.items()},
-            ConditionExpression="attribute_not_exists(operation_id)",
-        )
+        try:
+            self._tables.put_item(
+                TableName=self._audit_table,
+                Item={name: attribute(value) for name, value in item.items()},
+                ConditionExpression="attribute_not_exists(operation_id)",
+            )
+        except ClientError as error:
+            # The key is this event's alone: the client has repeated a call whose answer was lost.
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
 
     @property
     def _attempt(self) -> dict[str, Any]:

@@ -193,6 +193,18 @@ def test_a_run_that_died_before_it_could_say_so_is_resumed_too(machine: FakeMach
     assert check(again())["operation_id"] == OPERATION
 
 
+def test_rule_5_taking_over_is_as_good_twice_as_once_until_it_is_closed(machine: FakeMachine) -> None:
+    """The client itself repeats a call whose answer is lost."""
+    failed(machine)
+    former, successor = record(), OperationState(OPERATION, OTHER_EXECUTION, NOW)
+    for _ in range(2):
+        successor.hand_over(former, a_plan(), {})
+    assert record().earlier_executions == [EXECUTION]
+    successor.close("failed")
+    with pytest.raises(StepFailed, match="was closed while this step was at work"):
+        successor.hand_over(former, a_plan(), {})
+
+
 def test_rule_5_resuming_again_after_a_lost_answer_is_as_good_as_once(machine: FakeMachine, rds: FakeRds) -> None:
     made(rds, failed(machine))
     with lost_answer(client("dynamodb"), "dynamodb", "UpdateItem"), pytest.raises(TemporaryFailure):
