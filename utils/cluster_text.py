@@ -57,7 +57,7 @@ def login_line(plan: ClusterPlan) -> str:
             "have RDS set a new master password and keep it in a secret of its own "
             f"under key {plan.master_secret_kms_key_id} [{whose}]"
         )
-    return f"set a new master password and keep it in the stack's admin secret [{whose}]"
+    return f"set a new master password and keep it in the target's admin secret [{whose}]"
 
 
 def first_change_line(plan: ClusterPlan) -> str:

@@ -1,4 +1,4 @@
-"""Who keeps the new cluster's master password: the stack's secret, or RDS in one of its own.
+"""Who keeps the new cluster's master password: the target's admin secret, or RDS in one of its own.
 
 Either way a step that died is simply taken again: what was stored first is found again.
 """

@@ -230,7 +230,7 @@ def test_a_dry_run_says_what_a_real_run_would_do() -> None:
         "1. take snapshot prod-orders-tuesday of prod-orders (named in the request; 2026-03-10 00:00 UTC, 3.0",
         f"2. copy it from {SOURCE_REGION} as prod-orders-copy-0123456789ab under key alias/staging",
         "3. create cluster staging-orders with\n",
-        "4. before it has an instance: set a new master password and keep it in the stack's admin secret",
+        "4. before it has an instance: set a new master password and keep it in the target's admin secret",
         f"5. create the writer {some_instances(1)[0].identifier}, db.r6g.large, promotion tier 1",
         f"6. create 1 reader: {some_instances(2)[1].identifier}, db.r6g.large, promotion tier 1",
         "7. prove a login with the new master password",
