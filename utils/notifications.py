@@ -79,8 +79,7 @@ def succeeded(
         f"Restored   {cluster.identifier} ({record.cluster_resource_id})",
         *(f"Resumed    {line}" for line in plan.resumed),
         f"Endpoint   {users.endpoint}:{users.port}",
-        f"Door       shut until {record.door_opening_at}: only the pipeline got into {cluster.door_security_group_id}",
-        f"           open since {record.door_open_at}: {', '.join(cluster.vpc_security_group_ids)}",
+        *_door_lines(plan, record),
         f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
         f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
         f"Settings   {summary(cluster)}, PostgreSQL {cluster.engine_version}",
@@ -228,6 +227,13 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
         return str(record.plan["target_cluster_id"])
     given = request.get("target_cluster_id") if isinstance(request, dict) else None
     return given if isinstance(given, str) else "restore"
+
+
+def _door_lines(plan: Plan, record: OperationRecord) -> Iterable[str]:
+    """Somebody may have opened it by hand, as the message of an earlier failure says."""
+    until = f"shut until {record.door_opening_at}" if record.door_opening_at else "shut until it was opened by hand"
+    yield f"Door       {until}: only the pipeline got into {plan.cluster.door_security_group_id}"
+    yield f"           open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
 
 
 def _role_lines(users: UsersReady) -> Iterable[str]:

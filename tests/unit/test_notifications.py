@@ -74,6 +74,13 @@ def test_what_differs_from_what_was_asked_for_and_where_rds_keeps_the_login_is_t
     assert "Login      RDS keeps the master login in arn:aws:secretsmanager" in body
 
 
+def test_a_door_that_somebody_opened_by_hand_is_said_to_be_so() -> None:
+    """As the message of a failure tells how; then the operation was resumed."""
+    record = a_record(step_times=STEP_TIMES, door_open_at="2026-03-10T03:51:00.000Z")
+    body = notifications.succeeded(a_plan(), some_users(), nothing_archived(), record, EXECUTION, END).body
+    assert f"Door       shut until it was opened by hand: only the pipeline got into {DOOR}\n" in body
+
+
 def failure(
     error: str = "StepFailed",
     cause: str = "The copy is gone.",
