@@ -298,12 +298,15 @@ def test_users_of_which_one_was_left_out_are_set_up_once_more(machine: FakeMachi
     """And nothing cleans the cluster up meanwhile: people may rely on it."""
     state = failed(machine)
     made(rds, state)
-    state.remember(users={"unfinished": ["'orders_app' was not set up"]}, users_ready_at="2026-03-10T04:00:00.000Z")
+    moment = "2026-03-10T04:00:00.000Z"
+    unfinished = {"unfinished": ["'orders_app' was not set up"]}
+    state.remember(users=unfinished, users_ready_at=moment, door_opening_at=moment, door_open_at=moment)
     check(again())
     found = state.recall()
     assert found is not None
     assert found.users is None
     assert found.users_ready_at is not None
+    assert found.door == "open"
 
 
 def test_a_copy_that_a_resumed_runs_clean_up_took_is_made_anew(machine: FakeMachine, rds: FakeRds) -> None:
