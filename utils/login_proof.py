@@ -6,28 +6,28 @@ from utils.credentials import AdminSecret, ManagedSecret, MasterLogin
 from utils.errors import MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.postgres import Server
 from utils.postgres_roles import prove_login
+from utils.secret_choice import admin_secret_of
 from utils.sqlstates import refuses_the_password
 from utils.state import OperationRecord, OperationState, iso
 
 
-def master_login(admin: AdminSecret, record: OperationRecord) -> MasterLogin:
-    """Return the login from the stack's secret or RDS's own.
+def master_login(record: OperationRecord) -> MasterLogin:
+    """Return the login from the target's admin secret, or from RDS's own, beside which there may be no admin secret.
 
     RDS can't be asked from within the VPC: the record says where the cluster is.
     """
     if record.password_version_id is not None:
-        return admin.staged(record.password_version_id)
+        return AdminSecret(admin_secret_of(record)).staged(record.password_version_id)
     if record.master_secret_arn and record.cluster_arn and record.endpoint and record.port:
         return ManagedSecret(record.master_secret_arn).login(record.cluster_arn, record.endpoint, record.port)
     raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")
 
 
-def prove_and_promote(
-    server: Server, admin: AdminSecret, master: MasterLogin, record: OperationRecord, state: OperationState
-) -> None:
+def prove_and_promote(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
     """Prove the login and make it the secret's current version. Where the labels were before is written down first."""
     prove_or_reset(server, master, record, state)
     if record.password_version_id is not None:
+        admin = AdminSecret(admin_secret_of(record))
         admin.promote(record.password_version_id, lambda labels: state.remember(labels_before=dict(labels)))
     state.remember(login_proven_at=iso(state.now))
 

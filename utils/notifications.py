@@ -44,13 +44,7 @@ class Message(Struct, frozen=True, kw_only=True):
     body: str
 
 
-def with_lines(message: Message, lines: str) -> Message:
-    """Return the message with more lines at its end, which a long message doesn't lose."""
-    kept = message.body.encode()[: MAX_MESSAGE_BYTES - len(lines.encode()) - 1].decode(errors="ignore")
-    return Message(subject=message.subject, body=f"{kept}\n{lines}")
-
-
-def planned(plan: Plan, execution_id: str, request: object) -> Message:
+def planned(plan: Plan, execution_id: str, request: object, started_by: str = "") -> Message:
     """The message of a dry run. `request`: its input, which without dry_run asks for the real one."""
     lines = [
         "This was a dry run: nothing was created, changed or deleted. A real run would",
@@ -60,7 +54,7 @@ def planned(plan: Plan, execution_id: str, request: object) -> Message:
         *(f"  {line}" for line in call_lines(plan.calls, execution_id.split(":")[4])),
         "",
         *_beside_the_plan(plan),
-        f"Execution  {console_link(execution_id)}",
+        *_execution_lines(execution_id, started_by),
         *_for_real(request, execution_id),
     ]
     return _message(f"PLANNED: {plan.target_cluster_id} from {plan.snapshot.identifier}", lines)
@@ -75,6 +69,7 @@ def succeeded(
     now: dt.datetime,
     corrects: str | None = None,
     about_secrets: Iterable[str] = (),
+    started_by: str = "",
 ) -> Message:
     """Say what was restored, from what, and what was deleted. `corrects`: when it was said to have failed."""
     snapshot, cluster = plan.snapshot, plan.cluster
@@ -125,7 +120,7 @@ def succeeded(
     minds = (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
     lines += [f"Mind       {_told(warning)}" for warning in minds]
     lines += [*not_taken_over_lines(plan)]
-    lines += ["", f"Operation  {plan.operation_id}", f"Execution  {console_link(execution_id)}"]
+    lines += ["", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
     return _message(
         f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
         f"data {age(now - snapshot.created_at)} old",
@@ -141,6 +136,7 @@ def failed(
     clean_up: Mapping[str, Any],
     execution_id: str,
     asked_before: Mapping[str, Any] | None = None,
+    started_by: str = "",
 ) -> Message:
     """Say how production stands, which step failed and why, what exists now, and the command that comes next."""
     step = record.state if record and record.status != "planned" else "snapshot-check"
@@ -152,7 +148,7 @@ def failed(
         f"Error      {one_line(error.error)}",
         *(f"           {line}" for line in cause_lines(error)),
         f"Operation  {record.operation_id if record else execution_name(execution_id)}",
-        f"Execution  {console_link(execution_id)}",
+        *_execution_lines(execution_id, started_by),
         "",
         "What exists now:",
         *(f"  {line}" for line in remains_lines(record, remains, clean_up)),
@@ -161,6 +157,11 @@ def failed(
         *(f"  {line}" for line in next_lines(error, record, request, remains, execution_id, asked_before or {})),
     ]
     return _message(f"FAILED: {target} at {step}: {error.error}", lines)
+
+
+def _execution_lines(execution_id: str, started_by: str) -> list[str]:
+    """`started_by` stands here and not at the end, where people look for the command that comes next."""
+    return [f"Execution  {console_link(execution_id)}", *([started_by] if started_by else [])]
 
 
 def _for_real(request: object, execution_id: str) -> Iterable[str]:

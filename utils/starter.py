@@ -71,10 +71,10 @@ def starter_lines(starter: Starter, run: Execution, request: Any) -> str:
 
 def look_up(run: Execution) -> str:
     """Return the command that shows the events in question."""
-    start, end = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in _window(run))
+    earliest, latest = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in _window(run))
     return (
         "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=StartExecution "
-        f"--start-time {start} --end-time {end} --region {_region(run)} --output text "
+        f"--start-time {earliest} --end-time {latest} --region {_region(run)} --output text "
         f"""--query "Events[?contains(CloudTrailEvent, '{run.execution_name}')].CloudTrailEvent\""""
     )
 

@@ -6,7 +6,6 @@ from utils import settings
 from utils.application_logins import RoleNames
 from utils.application_secret import ApplicationSecret
 from utils.common import Work, step
-from utils.credentials import AdminSecret
 from utils.login_proof import master_login, prove_and_promote
 from utils.payloads import SetupUsersTask, UsersReady
 from utils.postgres import Server
@@ -24,10 +23,9 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     if record.users is not None:
         # An earlier run of this operation, or an attempt whose answer was lost: people may rely on the cluster by now.
         return convert(record.users, UsersReady, strict=False)
-    admin = AdminSecret(admin_secret_of(record))
-    master = master_login(admin, record)
+    master = master_login(record)
     server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
-    prove_and_promote(server, admin, master, record, work.state)
+    prove_and_promote(server, master, record, work.state)
 
     names = RoleNames(task.application_role, task.read_only_role)
     logins = ApplicationSecret(application_secret_of(record), names).logins()
@@ -52,7 +50,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         locked_logins=shortened(report.locked_logins),
         disabled=shortened(report.disabled),
         unfinished=shortened(report.unfinished),
-        master_secret=record.master_secret_arn or admin.arn,
+        master_secret=record.master_secret_arn or admin_secret_of(record),
         application_secret=application_secret_of(record),
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)

@@ -19,19 +19,18 @@ def lambda_handler(task: NotificationTask) -> Notified:
         return Notified(message_id=None, subject="")
     end.close()
     starter = find_starter(task.run)
-    message = notifications.with_lines(compose(task, end), starter_lines(starter, task.run, task.request))
+    message = compose(task, end, starter_lines(starter, task.run, task.request))
     answer = client("sns").publish(TopicArn=settings.text("TOPIC_ARN"), Subject=message.subject, Message=message.body)
     end.told(message.subject, starter)
     return Notified(message_id=answer["MessageId"], subject=message.subject)
 
 
-def compose(task: NotificationTask, end: OperationEnd) -> Message:
+def compose(task: NotificationTask, end: OperationEnd, started_by: str) -> Message:
     execution_id, now = task.run.execution_id, task.run.now
     if task.outcome == "planned" and task.plan:
-        return notifications.planned(task.plan, execution_id, task.request)
+        return notifications.planned(task.plan, execution_id, task.request, started_by)
     if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:
         known = (task.plan, task.users, task.archive, end.record)
-        return notifications.succeeded(*known, execution_id, now, end.corrects, end.about_secrets)
-    return notifications.failed(
-        end.error, end.record, task.request, end.remains(), end.clean_up, execution_id, end.asked_before
-    )
+        return notifications.succeeded(*known, execution_id, now, end.corrects, end.about_secrets, started_by)
+    failure = (end.error, end.record, task.request, end.remains(), end.clean_up)
+    return notifications.failed(*failure, execution_id, end.asked_before, started_by)

@@ -43,7 +43,6 @@ from utils.closing import read_task
 from utils.errors import StepFailed, TemporaryFailure
 from utils.lock import TargetLock
 from utils.next_command import KEEP_BACKUPS, START_ANEW
-from utils.notifications import MAX_MESSAGE_BYTES, Message, with_lines
 from utils.payloads import ExecutionError, NotificationTask
 from utils.plans import Plan, SourceInstance
 from utils.state import OperationRecord, OperationState
@@ -366,7 +365,7 @@ def test_who_started_it_is_told_recorded_and_audited(inbox: Inbox, trail: FakeTr
     trail.events = [a_start()]
     notify(ended)
     ((_, body),) = inbox.messages()
-    assert body.splitlines()[-1] == f"Started by {ALICE['arn']} (IAMUser), from 203.0.113.7"
+    assert f"/{EXECUTION}\nStarted by {ALICE['arn']} (IAMUser), from 203.0.113.7" in body
     assert record().started_by["arn"] == ALICE["arn"]
     (event,) = client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]
     assert event["event_details"]["M"]["started_by"]["M"]["arn"] == {"S": ALICE["arn"]}
@@ -378,17 +377,21 @@ def test_that_it_is_unknown_is_told_and_recorded_too(inbox: Inbox, trail: FakeTr
     notify(a_success())
     ((_, body),) = inbox.messages()
     said = "CloudTrail could not be asked (LookupEvents: ThrottlingException)"
-    told, command = body.splitlines()[-2:]
-    assert told == f"Started by unknown: {said}. Look it up later:"
+    told, _, command = body.partition("Started by ")[2].partition("\n")
+    assert told == f"unknown: {said}. Look it up later:"
     assert command.startswith("  aws cloudtrail lookup-events ")
     assert record().started_by["unknown"] == said
 
 
-def test_a_long_message_keeps_who_started_it() -> None:
-    long = Message(subject="s", body="x" * MAX_MESSAGE_BYTES)
-    body = with_lines(long, "Started by alice").body
-    assert len(body.encode()) == MAX_MESSAGE_BYTES
-    assert body.endswith("\nStarted by alice")
+@pytest.mark.parametrize(
+    "ended", [a_task("planned", plan=a_plan(), request={}), a_task("failed", error=FAILURE, request={})]
+)
+def test_the_command_that_comes_next_comes_last(inbox: Inbox, ended: Any) -> None:
+    """Also behind the one that looks up who started the run."""
+    notify(ended)
+    ((_, body),) = inbox.messages()
+    assert "Started by unknown" in body
+    assert body.splitlines()[-1].startswith("  aws stepfunctions start-execution ")
 
 
 def test_who_resumes_an_operation_is_its_starter_from_then_on(trail: FakeTrail) -> None:
@@ -735,7 +738,7 @@ def test_backups_that_cant_be_deleted_are_kept_by_the_command_that_resumes(inbox
 def test_a_broken_copy_is_to_be_deleted_before_it_is_resumed(inbox: Inbox, rds: FakeRds) -> None:
     rds.add_snapshot(a_copy().identifier, Status="failed", TagList=OWN_TAGS)
     started().remember(copied_snapshot_arn=a_copy().arn)
-    what_to_do, _, _ = body_of_failure(inbox).partition("Started by ")
+    _, _, what_to_do = body_of_failure(inbox).partition("What to do next:")
     commands = [line.split()[2] for line in what_to_do.splitlines() if line.startswith("  aws ")]
     assert commands == ["delete-db-cluster-snapshot", "start-execution"]
 

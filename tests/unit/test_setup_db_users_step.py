@@ -171,6 +171,14 @@ def test_a_login_that_rds_keeps_is_proved_and_used_and_the_stacks_secret_left_al
     assert current_secret() == {}
 
 
+def test_a_target_of_its_own_whose_login_rds_keeps_has_no_admin_secret_and_needs_none(
+    kept_by_rds: str, operation: OperationState
+) -> None:
+    secrets = {"admin": None, "application": "aurora-restore/targets/staging-orders/application"}
+    operation.remember(plan={"target_secrets": secrets}, application_secret_arn=APP_SECRET)
+    assert set_up(task())["master_secret"] == kept_by_rds
+
+
 def test_rule_9_a_secret_of_another_cluster_is_not_even_read(kept_by_rds: str, operation: OperationState) -> None:
     operation.remember(cluster_arn=f"{CLUSTER_ARN}-other")
     with pytest.raises(StepFailed, match="It wasn't read"):
