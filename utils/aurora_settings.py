@@ -82,9 +82,14 @@ class SecurityGroups(Struct, frozen=True, kw_only=True):
     def unsettled(self) -> list[str]:
         return [f"{group} ({status})" for group, status in sorted(self.statuses.items()) if status != "active"]
 
+    @property
+    def staying(self) -> list[str]:
+        """Sorted, without those that are being removed."""
+        return [group for group, status in sorted(self.statuses.items()) if status != "removing"]
+
     def are_to_be(self, wanted: Iterable[str]) -> bool:
         """Whether a change to these groups has been accepted, or made."""
-        return {group for group, status in self.statuses.items() if status != "removing"} == set(wanted)
+        return set(self.staying) == set(wanted)
 
     def are(self, wanted: Iterable[str]) -> bool:
         """Whether it has these groups and no others, each of them active."""

@@ -128,7 +128,9 @@ def _reported(
         log.append_keys(step=name, operation_id=operation_id, function_request_id=context.aws_request_id)
         try:
             task = _read_task(name, read, event)
-            operation_id = operation_of(task)
+            operation_id = one_line(
+                operation_of(task)
+            )  # at the edge, an execution's name: whoever starts it chooses it
             log.append_keys(operation_id=operation_id)
             result = do(task)
         except Exception as error:

@@ -23,6 +23,7 @@ from utils.restoration import (
     Action,
     Observed,
     Situation,
+    beside_the_door,
     is_recent,
     observe,
     prove_ownership,
@@ -72,10 +73,10 @@ def _until_open(
 ) -> Situation | None:
     """Who has been let in once it is open is its owner's to say: it isn't opened again."""
     if record.door_open_at is not None:
-        return None
+        return _until_pipeline_left(plan, cluster, instances)
     wanted = plan.vpc_security_group_ids
     if not cluster.security_groups.are_to_be(wanted):
-        return Situation(due=Action.OPEN_DOOR, waiting_for=f"security groups {', '.join(wanted)}", cluster=cluster)
+        return _due_groups(cluster, wanted)
     members: list[Cluster | Instance] = [cluster, *instances]
     unsettled = [
         f"{each.identifier} ({', '.join(each.security_groups.unsettled or each.security_groups.ids)})"
@@ -85,6 +86,22 @@ def _until_open(
     if unsettled:
         return wait(cluster, f"the security groups of {', '.join(unsettled)}")
     return Situation(due=Action.RECORD_OPEN_DOOR, waiting_for="the door", cluster=cluster)
+
+
+def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[Instance]) -> Situation | None:
+    """It was let into an open cluster again, to set up users once more. In the door's group alone, somebody has shut
+    the cluster since.
+    """
+    door, others = plan.door_security_group_id, beside_the_door(plan, cluster)
+    if others and door in cluster.security_groups.staying:
+        return _due_groups(cluster, others)
+    members: list[Cluster | Instance] = [cluster, *instances]
+    still_in = [each.identifier for each in members if door in each.security_groups.ids]
+    return wait(cluster, f"security group {door} to leave {', '.join(still_in)}") if others and still_in else None
+
+
+def _due_groups(cluster: Cluster, groups: list[str]) -> Situation:
+    return Situation(due=Action.OPEN_DOOR, waiting_for=f"security groups {', '.join(groups)}", cluster=cluster)
 
 
 def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
@@ -110,8 +127,8 @@ def advance(
         record = replace(record, door_open_at=iso(now))
         situation = due_opening(plan, observed, record, now)
     try:
-        if situation.due is Action.OPEN_DOOR:
-            _open(plan, aurora, state, record)
+        if situation.due is Action.OPEN_DOOR and situation.cluster is not None:
+            _open(plan, situation.cluster, aurora, state, record)
         elif situation.due is Action.ENABLE_DATA_API and situation.cluster is not None:
             aurora.enable_data_api(situation.cluster)
             state.remember(data_api_enabled_at=iso(now))
@@ -123,12 +140,13 @@ def advance(
     return situation, record.door_open_at
 
 
-def _open(plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:
+def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:
     """From before the call on the cluster may be open, whatever becomes of the call's answer."""
     if record.door_opening_at is None:
         state.audit("door", "opening", _groups(plan))
         state.remember(door_opening_at=iso(state.now))
-    aurora.change_security_groups(plan, plan.vpc_security_group_ids)
+    is_open = record.door_open_at is not None
+    aurora.change_security_groups(plan, beside_the_door(plan, cluster) if is_open else plan.vpc_security_group_ids)
 
 
 def _groups(plan: ClusterPlan) -> dict[str, object]:

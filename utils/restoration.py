@@ -213,6 +213,11 @@ def _until_admitted(
     return wait(cluster, f"security group {door} of {', '.join(unsettled)}") if unsettled else None
 
 
+def beside_the_door(plan: ClusterPlan, cluster: Cluster) -> list[str]:
+    """Return the groups that its owner has the cluster in, whatever was planned."""
+    return [group for group in cluster.security_groups.staying if group != plan.door_security_group_id]
+
+
 def door_admits(door: str, groups: SecurityGroups) -> bool:
     return door in groups.ids and not groups.unsettled
 
@@ -286,10 +291,12 @@ def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord,
     if cluster is None:
         return Outcome(differences=[], master_secret_arn=None)
     secret = managed_secret(cluster, record) if plan.master_login == "rds_managed" else None
+    # While users are set up once more, the pipeline is beside whoever was let in: Open Cluster tells who they are.
+    door = record.door if record.users is not None else "opening"
     failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
     return Outcome(
         differences=[
-            *differences(plan, cluster, situation.instances, aurora.region, record.door),
+            *differences(plan, cluster, situation.instances, aurora.region, door),
             *(f"RDS reports a failure: {each}" for each in failures),
         ],
         master_secret_arn=secret.arn if secret else None,

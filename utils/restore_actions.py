@@ -15,7 +15,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.master_login import hand_over_master_password, reset_master_password
 from utils.plans import ClusterPlan, PlannedInstance
-from utils.restoration import Action, Refusal, Situation
+from utils.restoration import Action, Refusal, Situation, beside_the_door
 from utils.secret_choice import application_secret_of
 from utils.state import OperationRecord, OperationState, iso
 
@@ -78,7 +78,7 @@ def _change(
         state.remember(writer_changed_at=iso(state.now))
     elif due is Action.ADMIT_PIPELINE:
         _refuse_another_door(plan)
-        aurora.change_security_groups(plan, [*plan.vpc_security_group_ids, plan.door_security_group_id])
+        aurora.change_security_groups(plan, [*beside_the_door(plan, cluster), plan.door_security_group_id])
 
 
 def _create_instances(

@@ -197,9 +197,8 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         facts |= {"password_reset_at": None, "password_resets": 0}
     if (record.users or {}).get("unfinished") and record.source_deletion_at is None:
         # Somebody has fixed by now what was left out: the users are set up once more. They stay ready meanwhile, so
-        # that nothing cleans up a cluster on which people may rely. Its door is opened once more then, too; it may have
-        # been open since the first time.
-        facts |= {"users": None, "door_open_at": None}
+        # that nothing cleans up a cluster on which people may rely; and a door that is open stays so.
+        facts |= {"users": None}
     return facts | {"shortage": None}
 
 

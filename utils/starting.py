@@ -13,7 +13,15 @@ from typing import Any
 
 from utils.errors import DuplicateRefused, RequestRefused, StepFailed
 from utils.executions import are_of_one_machine, has_ended
-from utils.identifiers import EARLIEST, LATEST, SCHEDULED_PREFIX, is_brought_at, scheduled_operation_id
+from utils.foreign_text import one_line
+from utils.identifiers import (
+    EARLIEST,
+    LATEST,
+    SCHEDULED_PREFIX,
+    is_brought_at,
+    is_operation_id,
+    scheduled_operation_id,
+)
 from utils.lock import TargetLock
 from utils.next_command import RESUME_THE_EARLIER
 from utils.payloads import Execution
@@ -31,13 +39,21 @@ KNOWN_AFTER = dt.timedelta(minutes=1)
 def operation_id_of(request: RestoreRequest, run: Execution) -> str:
     """Return the operation's id: one moment of a schedule is one operation, so that its second event is recognised.
 
-    Raises RequestRefused for a moment that no schedule can have brought now. A dry run takes no moment.
+    Raises RequestRefused for a moment that no schedule can have brought now, and for an execution's name that names no
+    operation: Step Functions takes far more characters than tags and sessions do (API reference, StartExecution, name).
+    A dry run takes no moment.
     """
     if request.scheduled_at is not None and not request.dry_run:
         refuse_if_any(_moment_problems(request.scheduled_at, run.started_at))
         if (scheduled := scheduled_operation_id(request.scheduled_at)) is not None:
             return scheduled
-    return request.operation_id or run.execution_name
+    operation_id = request.operation_id or run.execution_name
+    if not is_operation_id(operation_id):
+        raise RequestRefused(
+            f"The execution's name, {one_line(repr(operation_id))}, would be the operation's, and can't name one. "
+            "Start it under a name of letters, digits, hyphens and underscores, or give an operation_id."
+        )
+    return operation_id
 
 
 def is_another_runs(record: OperationRecord, run: Execution) -> bool:

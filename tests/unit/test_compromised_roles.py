@@ -129,6 +129,13 @@ ATTACKS: dict[str, list[Asked]] = {
     ],
     "take our mark or a protection away": each("rds:RemoveTagsFromResource", cluster("staging-orders"), OURS),
     "change a cluster that another run restored": each("rds:ModifyDBCluster", cluster("staging-orders"), OURS),
+    "add an instance, also a public one, to a cluster that another run restored": [
+        *each("rds:CreateDBInstance", cluster("staging-orders"), OURS),
+        *each("rds:CreateDBInstance AddTagsToResource", instance("staging-orders-0123456789ab-9"), MARKED),
+    ],
+    "open the Data API of a cluster that another run restored": each(
+        "rds:EnableHttpEndpoint", cluster("staging-orders"), OURS
+    ),
     "restore any snapshot of the account under the target's name": [
         *each("rds:RestoreDBClusterFromSnapshot", snapshot("payroll-monthly")),
         *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders"), MARKED),

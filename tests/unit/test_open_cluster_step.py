@@ -174,6 +174,35 @@ def test_an_open_cluster_is_left_as_its_owners_have_it(rds: FakeRds, clock: Cloc
     assert record().differences == ["x", told]
 
 
+OWNERS = "sg-0000000000000add"
+
+
+def test_the_pipeline_leaves_an_open_cluster_with_the_groups_that_its_owner_has_given_it(
+    rds: FakeRds, clock: Clock
+) -> None:
+    """It was let in beside, to set up users once more. The planned group, which the owner took away, stays away."""
+    until_open(clock)
+    before, opened = rds.changes(), record().door_open_at
+    rds.clusters[TARGET]["VpcSecurityGroups"] = in_groups([OWNERS, DOOR])
+    for name in MEMBERS:
+        rds.instances[name]["VpcSecurityGroups"] = in_groups([OWNERS, DOOR])
+    rds.seconds = {"ModifyDBCluster": 90}
+    assert until_open(clock) > 1
+    assert rds.changes() == [*before, "ModifyDBCluster"]
+    for each in (rds.clusters[TARGET], *rds.instances.values()):
+        assert each["VpcSecurityGroups"] == in_groups([OWNERS])
+    assert record().door_open_at == opened
+    assert record().differences[1:] == [f"vpc_security_group_ids: asked for {SECURITY_GROUP}, RDS reports {OWNERS}"]
+
+
+def test_an_open_cluster_that_somebody_has_shut_stays_shut(rds: FakeRds, clock: Clock) -> None:
+    until_open(clock)
+    before = rds.changes()
+    rds.clusters[TARGET]["VpcSecurityGroups"] = in_groups([DOOR])
+    assert until_open(clock) == 1
+    assert rds.changes() == before
+
+
 def test_a_stranger_beside_the_door_stops_the_run(rds: FakeRds, clock: Clock) -> None:
     rds.clusters[TARGET]["VpcSecurityGroups"] = in_groups([DOOR, "sg-0000000000000dead"])
     with pytest.raises(StepFailed, match="Nobody is let in"):

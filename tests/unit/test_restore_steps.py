@@ -9,10 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.conftest import LogLines
-from tests.unit.fake_rds import Clock, FakeRds
+from tests.unit.fake_rds import Clock, FakeRds, in_groups
 from tests.unit.support import (
     ADMIN_SECRET,
     AUDIT_TABLE,
+    DOOR,
     EXECUTION,
     NOW,
     OPERATION,
@@ -27,12 +28,13 @@ from tests.unit.support import (
 from utils.aws import client
 from utils.errors import CapacityShortage, StepFailed, TemporaryFailure
 from utils.plans import ClusterPlan
-from utils.state import OperationRecord, OperationState
+from utils.state import OperationRecord, OperationState, iso
 
 pytestmark = pytest.mark.usefixtures("account")
 
 advance, look = calling("restore-snapshot"), calling("check-restore-status")
 PLAN = a_cluster_plan()
+OWNERS = "sg-0000000000000add"
 MEMBERS = sorted(each.identifier for each in PLAN.instances)
 
 
@@ -105,6 +107,21 @@ def test_without_the_targets_own_secrets_no_cluster_is_made(
     with pytest.raises(StepFailed, match="Resume it instead of redriving"):
         act(clock, a_cluster_plan(master_login=master_login))
     assert rds.changes() == []
+
+
+def test_users_that_are_set_up_once_more_let_nobody_in_but_the_pipeline(
+    rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    """Of an open cluster the groups are its owner's: one that was planned, and taken away since, stays away."""
+    restore(clock)
+    operation.remember(users_ready_at=iso(NOW), door_opening_at=iso(NOW), door_open_at=iso(NOW))
+    rds.clusters[TARGET]["VpcSecurityGroups"] = in_groups([OWNERS])
+    for name in MEMBERS:
+        rds.instances[name]["VpcSecurityGroups"] = in_groups([OWNERS])
+    restore(clock)
+    for each in (rds.clusters[TARGET], *rds.instances.values()):
+        assert each["VpcSecurityGroups"] == in_groups([OWNERS, DOOR])
+    assert not [each for each in record().differences if "security_group" in each]
 
 
 # What a restore doesn't take

@@ -349,3 +349,20 @@ def test_without_a_moment_an_operation_has_its_executions_name() -> None:
     named = event()
     named["request"] = {}
     assert check(named)["operation_id"] == OPERATION
+
+
+# Names of executions
+
+
+@pytest.mark.parametrize("name", ["drill!", "drill(1)", "Bob's", "a@b", "pr\u00fcfung", "drill\u202edetelpmoc"])
+def test_an_execution_whose_name_names_no_operation_is_refused(
+    name: str, rds: FakeRds, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Step Functions takes such a name; tags, sessions and people who read a log don't."""
+    execution = f"{EXECUTION.rpartition(':')[0]}:{name}"
+    with pytest.raises(RequestRefused, match="can't name one") as refused:
+        check(started(execution, {}))
+    assert str(refused.value).isprintable()
+    assert all(line.isprintable() for line in capsys.readouterr().out.splitlines())
+    assert rds.calls == []
+    assert check(started(execution, {"operation_id": "drill-1"}))["operation_id"] == "drill-1"
