@@ -128,9 +128,8 @@ def _reported(
         log.append_keys(step=name, operation_id=operation_id, function_request_id=context.aws_request_id)
         try:
             task = _read_task(name, read, event)
-            operation_id = one_line(
-                operation_of(task)
-            )  # at the edge, an execution's name: whoever starts it chooses it
+            # At the edge it is an execution's name, and whoever starts that chooses it.
+            operation_id = one_line(operation_of(task))
             log.append_keys(operation_id=operation_id)
             result = do(task)
         except Exception as error:

@@ -18,6 +18,7 @@ from tests.unit.fake_machine import FakeMachine
 from tests.unit.fake_rds import FakeRds, in_groups
 from tests.unit.support import (
     ACCOUNT,
+    DOOR,
     EXECUTION,
     KEY_ID,
     NOW,
@@ -307,16 +308,13 @@ def test_a_door_that_is_open_is_gone_on_behind_whatever_its_groups_are_limited_t
     assert rds.changes() == []
 
 
-def test_the_pipeline_is_let_in_again_only_beside_groups_that_the_stack_allows(
+def test_letting_the_pipeline_in_again_lets_nobody_else_in_and_asks_for_nothing(
     rds: FakeRds, operation: OperationState
 ) -> None:
-    """That change names the wanted groups as well."""
-    restored(rds, operation)
-    task = RestoreTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED)
-    assert "AllowedSecurityGroupPattern is " in failure(restore, task)
-    assert rds.changes() == []
-    restore(replace(task, limits=LIMITS))
-    assert rds.changes() == ["ModifyDBCluster"]
+    restored(rds, operation, door_open_at=NOW.isoformat())
+    restore(RestoreTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED))
+    ((_, changed),) = rds.calls_that_change()
+    assert changed["VpcSecurityGroupIds"] == [SECURITY_GROUP, DOOR]
 
 
 # Copy Snapshot
