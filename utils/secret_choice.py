@@ -17,6 +17,11 @@ def application_secret_of(record: OperationRecord) -> str:
     return _recorded(record.application_secret_arn, record) or settings.text("APP_SECRET_ARN")
 
 
+def refuse_without_secrets(record: OperationRecord) -> None:
+    """Raise StepFailed where nobody could keep the logins of a cluster. Both secrets are made and removed together."""
+    _recorded(record.application_secret_arn, record)
+
+
 def _recorded(arn: str | None, record: OperationRecord) -> str | None:
     """The record decides and not the plan: it has the ARN of the very secret whose tags were looked at.
 
