@@ -127,7 +127,8 @@ def test_closing_says_how_it_ended() -> None:
 
 def test_rule_5_an_event_whose_call_the_client_repeats_is_written_once() -> None:
     """The answer of the first attempt is lost on its way to the client, which then sends the same once more."""
-    state, events, sent = opened(), client("dynamodb").meta.events, list[Any]()
+    state, sent = opened(), list[Any]()
+    events: Any = client("dynamodb").meta.events
 
     def lose_the_first(attempts: int, caught_exception: Any = None, **_: Any) -> float | None:
         sent.append(caught_exception)
