@@ -168,6 +168,11 @@ class Pipeline:
         """Delete a cluster that a test has made, whatever state it is in, and wait until its name is free."""
         rds = self.rds()
         while found := self.cluster(identifier):
+            if found["DeletionProtection"]:
+                with contextlib.suppress(rds.exceptions.ClientError):
+                    rds.modify_db_cluster(
+                        DBClusterIdentifier=identifier, DeletionProtection=False, ApplyImmediately=True
+                    )
             members = [each["DBInstanceIdentifier"] for each in found["DBClusterMembers"]]
             with contextlib.suppress(rds.exceptions.ClientError):
                 for member in members:
