@@ -144,6 +144,13 @@ def test_where_it_is_unknown_a_command_looks_it_up(trail: FakeTrail) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["Bob's", "drill!!", "x')||contains('y"])
+def test_a_name_that_is_more_than_a_name_stands_in_no_command(trail: FakeTrail, name: str) -> None:
+    run = an_execution(now=LATER, execution_name=name)
+    command = starter_lines(find_starter(run), run, None).split(" Look it up later:\n")[1]
+    assert shlex.split(command)[-2:] == ["--query", "Events[].CloudTrailEvent"]
+
+
 def test_what_the_input_says_is_a_claim(trail: FakeTrail) -> None:
     request = {"scheduled_at": "2026-03-10T03:00:00Z\nStarted by root"}
     assert r"claims to be the schedule's of 2026-03-10T03:00:00Z\nStarted by root, as" in line(request)
