@@ -59,7 +59,14 @@ def planned_limit_problems(plan: Plan, limits: StackLimits) -> Iterator[str]:
     """Of a plan that is gone on with: the stack's owner may have thought otherwise since."""
     yield from target_problems(limits, plan.target_cluster_id)
     yield from source_problems(limits, plan.snapshot.cluster_identifier)
+    yield from region_problems(limits, plan.snapshot.arn.split(":")[3], settings.region())
+    yield from snapshot_problems(limits, plan.snapshot.identifier)
     yield from _cluster_problems(plan.cluster, limits)
+
+
+def deletion_limit_problems(deletion: SourceDeletion, limits: StackLimits) -> Iterator[str]:
+    """Of the source's deletion, which is the last thing that is done."""
+    yield from final_snapshot_problems(limits, takes_one=deletion.final_snapshot_identifier is not None)
 
 
 def key_limit_problems(
@@ -128,18 +135,17 @@ def prove_restore_allowed(cluster: ClusterPlan, target: Aurora, limits: StackLim
 
 
 def prove_opening_allowed(cluster: ClusterPlan, limits: StackLimits) -> None:
-    """Raise StepFailed where the stack may not open its door to these groups, which IAM can't say at all."""
+    """Raise StepFailed where the stack may not put the cluster into these groups, which IAM can't say at all."""
     problems = [
         *target_problems(limits, cluster.identifier),
         *security_group_problems(limits, cluster.vpc_security_group_ids),
     ]
-    _refuse_if_any(problems, "The cluster stays behind its door.")
+    _refuse_if_any(problems, "The cluster's security groups were left as they are.")
 
 
 def prove_deletion_allowed(deletion: SourceDeletion, limits: StackLimits) -> None:
     """Raise StepFailed where the source cluster may not go without a final snapshot."""
-    problems = final_snapshot_problems(limits, takes_one=deletion.final_snapshot_identifier is not None)
-    _refuse_if_any(problems, "Nothing was deleted by this step.")
+    _refuse_if_any(deletion_limit_problems(deletion, limits), "Nothing was deleted by this step.")
 
 
 def _snapshot_problems(snapshot: Snapshot | None, limits: StackLimits) -> Iterator[str]:

@@ -265,9 +265,11 @@ def _proved(
     for role in roles:
         places = [database for database, present in admitted.items() if role in present]
         shut = list(_shut(cluster, role, places[:MAX_IN_FAILURE]))
-        closed += shut
         if len(shut) < len(places[:MAX_IN_FAILURE]) or not places:
             proved.append(role)
+            closed += shut
+        else:
+            closed += shut[:1]  # it is the role's fault then, and no database's
     return proved, closed
 
 

@@ -16,7 +16,7 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.master_login import hand_over_master_password, reset_master_password
 from utils.plans import ClusterPlan, PlannedInstance
 from utils.restoration import Action, Refusal, Situation, beside_the_door
-from utils.secret_choice import admin_secret_of
+from utils.secret_choice import application_secret_of
 from utils.state import OperationRecord, OperationState, iso
 
 # What RDS answers where a zone or a class can't be had for the cluster, whatever its capacity: two are declared for
@@ -34,8 +34,7 @@ def take(
     try:
         if situation.due is Action.CREATE_CLUSTER:
             _refuse_another_door(plan)
-            if plan.master_login == "pipeline":
-                admin_secret_of(record)  # no cluster is made whose login could not be kept
+            application_secret_of(record)  # no cluster is made whose logins could not be kept; both secrets go together
             remember_cluster(aurora.restore_cluster(plan, record.operation_id), state)
         elif situation.due is Action.CREATE_INSTANCES and situation.cluster is not None:
             lacking = _create_instances(situation, plan, situation.cluster, aurora, record)

@@ -17,7 +17,7 @@ from utils.aurora_utils import Aurora
 from utils.errors import RequestRefused
 from utils.executions import are_of_one_machine, has_ended
 from utils.exporting import destination_problems, renewed
-from utils.limit_checks import planned_limit_problems
+from utils.limit_checks import deletion_limit_problems, planned_limit_problems
 from utils.next_command import START_ANEW, TAKE_ANOTHER
 from utils.payloads import Execution
 from utils.plans import Plan, SourceDeletion
@@ -233,6 +233,8 @@ def _problems_since(
     """What is in the way of all that is still to do: the world may have changed since the plan was made."""
     if record.users_ready_at is None:
         yield from secret_problems(plan.snapshot.master_username, plan.cluster, plan.target_secrets, run.now)
+    if plan.source_deletion is not None and record.source_deletion_at is None:
+        yield from deletion_limit_problems(plan.source_deletion, limits)
     if plan.export is not None:
         yield from destination_problems(plan.export, target.region)
     made = target.cluster(plan.target_cluster_id)

@@ -18,7 +18,7 @@ from utils.aws import as_step_error, error_code
 from utils.credentials import AdminSecret
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
-from utils.lock import TargetLock
+from utils.lock import LockHolder, TargetLock
 from utils.secret_store import (
     CURRENT,
     PENDING,
@@ -60,15 +60,21 @@ def _after_failure(record: OperationRecord, state: OperationState, lock: TargetL
     labelled = look_at_secret(admin) if admin and admin not in [each.arn for each in made] else None
     is_ours = labelled is not None and record.staged_version_id in labelled.labels.values()
     if (made or is_ours) and (holder := lock.hold(state.now)) is not None:
-        # Its own lock stays closed to this execution once it was released: another run may take it at any moment.
-        given_back = holder.execution_id == state.execution_id
-        why = "its lock was given back" if given_back else f"{holder.execution_id} works on its target now"
-        yield f"The operation's secrets were left alone, because {why}."
+        yield from _left_alone(holder, record, state)
         return
     yield from _remove_made(made, record, state)
     if labelled is not None and labelled.deleted_at is None:
         _move_labels_back(labelled, record)
         yield from _whose_is_current(labelled, record, aurora)
+
+
+def _left_alone(holder: LockHolder, record: OperationRecord, state: OperationState) -> Iterator[str]:
+    """Its own lock stays closed to this execution once it was released: another run may take it at any moment."""
+    given_back = holder.execution_id == state.execution_id
+    why = "its lock was given back" if given_back else f"{holder.execution_id} works on its target now"
+    yield f"The operation's secrets were left alone, because {why}."
+    if given_back:
+        yield from _commands(record)
 
 
 def _remove_made(made: list[SecretSeen], record: OperationRecord, state: OperationState) -> Iterator[str]:

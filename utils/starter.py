@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -20,7 +21,6 @@ from msgspec import Struct
 
 from utils.aws import client, error_code
 from utils.foreign_text import one_line
-from utils.identifiers import is_operation_id
 from utils.payloads import Execution
 
 # The event's time is the call's, to the second; the execution's is Step Functions' own.
@@ -71,15 +71,14 @@ def starter_lines(starter: Starter, run: Execution, request: Any) -> str:
 
 
 def look_up(run: Execution) -> str:
-    """Return the command that shows the events in question; all of that minute where a shell or the query might take
-    the name for more than a name.
-    """
-    of_it = f"?contains(CloudTrailEvent, '{run.execution_name}')" if is_operation_id(run.execution_name) else ""
+    """Return the command that shows the events in question."""
     earliest, latest = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in _window(run))
+    # An execution's name may have a ' or a ! in it, and neither " nor ` (API reference, StartExecution).
+    query = f'Events[?contains(CloudTrailEvent, `"{run.execution_name}"`)].CloudTrailEvent'
     return (
         "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=StartExecution "
         f"--start-time {earliest} --end-time {latest} --region {_region(run)} --output text "
-        f'--query "Events[{of_it}].CloudTrailEvent"'
+        f"--query {shlex.quote(query)}"
     )
 
 

@@ -1,7 +1,7 @@
 """Take the next action of the restore that is due: cluster, its own settings, instances, writer."""
 
 from utils.common import Work, step
-from utils.limit_checks import prove_restore_allowed
+from utils.limit_checks import prove_opening_allowed, prove_restore_allowed
 from utils.payloads import RestoreProgress, RestoreTask
 from utils.restoration import Action, after_action, assess
 from utils.restore_actions import remember_cluster, take
@@ -17,5 +17,7 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
         remember_cluster(situation.cluster, work.state)
     if situation.due is Action.CREATE_CLUSTER:
         prove_restore_allowed(task.cluster, aurora, task.limits)
+    elif situation.due is Action.ADMIT_PIPELINE:
+        prove_opening_allowed(task.cluster, task.limits)
     refusal = take(situation, task.cluster, aurora, work.state, record)
     return after_action(situation, record, task.run.now, work.poll_seconds, refusal)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tests.unit.fake_groups import FakeKeys
 from tests.unit.fake_machine import FakeMachine
-from tests.unit.fake_rds import FakeRds
+from tests.unit.fake_rds import FakeRds, in_groups
 from tests.unit.support import (
     ACCOUNT,
     EXECUTION,
@@ -35,12 +35,13 @@ from tests.unit.support import (
     a_plan,
     a_run,
     calling,
+    some_users,
 )
 from tests.unit.test_stack_limits import OWN
 from utils.errors import RequestRefused, StepFailed
 from utils.limit_checks import prove_copy_allowed
 from utils.payloads import CopyTask, DeleteTask, OpenTask, RestoreTask
-from utils.plans import ClusterPlan, RouteStep, SnapshotCopy
+from utils.plans import ClusterPlan, Plan, RouteStep, SnapshotCopy
 from utils.restore_request import RestoreRequest
 from utils.source_account import Source
 from utils.stack_limits import StackLimits
@@ -173,16 +174,53 @@ def test_rdss_own_key_admits_everybody_and_no_pattern_has_to(rds: FakeRds, keys:
     assert check(asking(request, replace(LIMITS, allowed_kms_keys="mrk-*")))["snapshot"]["identifier"] == "default"
 
 
-def test_a_resumed_operation_is_asked_whether_the_stack_still_may(machine: FakeMachine) -> None:
+def ended(machine: FakeMachine, plan: Plan, **asked: Any) -> OperationState:
     state = OperationState(OPERATION, EXECUTION, NOW)
-    request = RestoreRequest(target_cluster_id=TARGET, source_cluster_id=SOURCE)
-    state.open("snapshot-check", request, a_plan(), "running")
+    request = RestoreRequest(target_cluster_id=TARGET, source_cluster_id=SOURCE, **asked)
+    state.open("snapshot-check", request, plan, "running")
     state.close("failed")
     machine.statuses[EXECUTION] = "FAILED"
-    again = {"operation_id": OPERATION, "resume": True}
-    with pytest.raises(RequestRefused, match="TargetClusterPattern is 'drill-\\*'"):
-        check(asking(again, replace(LIMITS, targets="drill-*"), OTHER_EXECUTION))
-    assert check(asking(again, LIMITS, OTHER_EXECUTION))["operation_id"] == OPERATION
+    return state
+
+
+AGAIN = {"operation_id": OPERATION, "resume": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameter"),
+    [
+        ({"targets": "drill-*"}, r"TargetClusterPattern is 'drill-\*'"),
+        ({"restorable_clusters": "billing"}, "RestorableClusterPattern is 'billing'"),
+        ({"restorable_snapshots": "approved-*"}, r"RestorableSnapshotPattern is 'approved-\*'"),
+        ({"security_groups": "sg-0fedcba9"}, "AllowedSecurityGroupPattern is empty"),
+    ],
+)
+def test_a_resumed_operation_is_asked_whether_the_stack_still_may(
+    machine: FakeMachine, changes: dict[str, Any], parameter: str
+) -> None:
+    ended(machine, a_plan())
+    with pytest.raises(RequestRefused, match=parameter):
+        check(asking(AGAIN, replace(LIMITS, **changes), OTHER_EXECUTION))
+    assert check(asking(AGAIN, LIMITS, OTHER_EXECUTION))["operation_id"] == OPERATION
+
+
+def test_a_resumed_operation_is_asked_where_its_snapshot_is(machine: FakeMachine, source_rds: FakeRds) -> None:
+    there = replace(a_plan().snapshot, arn=arn_of("prod-orders-tuesday", SOURCE_REGION))
+    ended(machine, a_plan(snapshot=there))
+    with pytest.raises(RequestRefused, match="RestorableRegionPattern is empty"):
+        check(asking(AGAIN, LIMITS, OTHER_EXECUTION))
+    assert check(asking(AGAIN, replace(LIMITS, source_region=SOURCE_REGION), OTHER_EXECUTION))
+
+
+def test_a_deletion_that_the_stack_no_longer_allows_is_refused_before_hours_of_restoring(machine: FakeMachine) -> None:
+    """Once it has begun it is for the step that deletes to say, with what is left of the source."""
+    asked = {"delete_source": True, "confirm_delete_source": SOURCE, "final_snapshot": False}
+    plan = a_plan(delete_source=True, source_deletion=a_deletion(final_snapshot_identifier=None))
+    state = ended(machine, plan, **asked)
+    with pytest.raises(RequestRefused, match="AllowDeletionWithoutFinalSnapshot is 'false'"):
+        check(asking({**AGAIN, **asked}, LIMITS, OTHER_EXECUTION))
+    state.remember_at_end(source_deletion_at=NOW.isoformat())
+    assert check(asking({**AGAIN, **asked}, LIMITS, OTHER_EXECUTION))["operation_id"] == OPERATION
 
 
 # Restore Snapshot
@@ -240,8 +278,45 @@ def test_no_door_is_opened_to_groups_that_a_plan_says_and_the_stack_doesnt(
     operation.remember(users_ready_at=NOW.isoformat())
     told = failure(open_cluster, OpenTask(run=a_run(), cluster=a_cluster_plan(**changes), limits=LIMITS))
     assert f"{parameter} is " in told
-    assert told.endswith("The cluster stays behind its door.")
+    assert told.endswith("The cluster's security groups were left as they are.")
     assert rds.changes() == []
+
+
+def restored(rds: FakeRds, operation: OperationState, **facts: Any) -> None:
+    cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS, VpcSecurityGroups=in_groups([SECURITY_GROUP]))
+    for each in a_cluster_plan().instances:
+        rds.add_instance(each.identifier, TARGET, VpcSecurityGroups=in_groups([SECURITY_GROUP]))
+    known: dict[str, Any] = {
+        "cluster_resource_id": cluster["DbClusterResourceId"],
+        "password_reset_at": NOW.isoformat(),
+        "users_ready_at": NOW.isoformat(),
+    }
+    operation.remember(**known, **facts)
+
+
+NARROWED = replace(LIMITS, security_groups="sg-0fedcba987654321")
+
+
+def test_a_door_that_is_open_is_gone_on_behind_whatever_its_groups_are_limited_to_since(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    """A resumed run comes by here on its way to the source's deletion."""
+    restored(rds, operation, users=some_users(), door_open_at=NOW.isoformat())
+    answer = open_cluster(OpenTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED))
+    assert answer["ready"] is True
+    assert rds.changes() == []
+
+
+def test_the_pipeline_is_let_in_again_only_beside_groups_that_the_stack_allows(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    """That change names the wanted groups as well."""
+    restored(rds, operation)
+    task = RestoreTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED)
+    assert "AllowedSecurityGroupPattern is " in failure(restore, task)
+    assert rds.changes() == []
+    restore(replace(task, limits=LIMITS))
+    assert rds.changes() == ["ModifyDBCluster"]
 
 
 # Copy Snapshot

@@ -98,6 +98,17 @@ def test_a_plan_with_another_door_than_the_stacks_makes_nothing(rds: FakeRds, cl
     assert rds.changes() == []
 
 
+@pytest.mark.parametrize("master_login", ["pipeline", "rds_managed"])
+def test_without_the_targets_own_secrets_no_cluster_is_made(
+    rds: FakeRds, clock: Clock, operation: OperationState, master_login: Any
+) -> None:
+    """A failed run's end has removed them, and its execution was redriven."""
+    operation.remember(plan={"target_secrets": {"admin": None, "application": "aurora-restore/targets/x/application"}})
+    with pytest.raises(StepFailed, match="Resume it instead of redriving"):
+        act(clock, a_cluster_plan(master_login=master_login))
+    assert rds.changes() == []
+
+
 def test_users_that_are_set_up_once_more_let_nobody_in_but_the_pipeline(
     rds: FakeRds, clock: Clock, operation: OperationState
 ) -> None:

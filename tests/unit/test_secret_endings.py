@@ -244,6 +244,18 @@ def test_nothing_is_touched_while_another_run_works_on_the_target() -> None:
     assert exists(NAMES.admin)
 
 
+def test_once_the_lock_was_given_back_the_commands_finish_it() -> None:
+    """A first attempt could not, and died before it had told anybody."""
+    opened(A_DRILL)
+    lock = TargetLock(DRILL, OPERATION, EXECUTION)
+    lock.take(NOW)
+    lock.release(NOW)
+    said, _, *commands = settle()
+    assert said.endswith("were left alone, because its lock was given back.")
+    assert [each.split()[2] for each in commands] == ["delete-secret", "delete-secret"]
+    assert exists(NAMES.admin)
+
+
 @contextmanager
 def denied(connected: Any, name: str) -> Iterator[None]:
     def refuse(**_: Any) -> None:

@@ -6,15 +6,17 @@ import datetime as dt
 import shlex
 from typing import Any
 
+import jmespath  # type: ignore[import-untyped]
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.unit.fake_trail import ALICE, FakeTrail, a_start
 from tests.unit.support import ACCOUNT, NOW, OPERATION, OTHER_EXECUTION, REGION, an_execution
 from utils.aws import client
-from utils.starter import Starter, find_starter, starter_lines
+from utils.starter import Starter, find_starter, look_up, starter_lines
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -140,15 +142,16 @@ def test_where_it_is_unknown_a_command_looks_it_up(trail: FakeTrail) -> None:
         *("aws", "cloudtrail", "lookup-events"),
         *("--lookup-attributes", "AttributeKey=EventName,AttributeValue=StartExecution"),
         *("--start-time", "2026-03-10T02:59:30Z", "--end-time", "2026-03-10T03:00:30Z", "--region", REGION),
-        *("--output", "text", "--query", f"Events[?contains(CloudTrailEvent, '{OPERATION}')].CloudTrailEvent"),
+        *("--output", "text", "--query", f'Events[?contains(CloudTrailEvent, `"{OPERATION}"`)].CloudTrailEvent'),
     ]
 
 
-@pytest.mark.parametrize("name", ["Bob's", "drill!!", "x')||contains('y"])
-def test_a_name_that_is_more_than_a_name_stands_in_no_command(trail: FakeTrail, name: str) -> None:
-    run = an_execution(now=LATER, execution_name=name)
-    command = starter_lines(find_starter(run), run, None).split(" Look it up later:\n")[1]
-    assert shlex.split(command)[-2:] == ["--query", "Events[].CloudTrailEvent"]
+def test_a_name_with_quotes_is_looked_up_as_it_is() -> None:
+    name = "it's-a-drill!"
+    command = look_up(replace(an_execution(), execution_name=name))
+    query = jmespath.compile(shlex.split(command)[-1])
+    events = [{"CloudTrailEvent": f'{{"name":"{each}"}}'} for each in (name, "its")]
+    assert query.search({"Events": events}) == [events[0]["CloudTrailEvent"]]
 
 
 def test_what_the_input_says_is_a_claim(trail: FakeTrail) -> None:

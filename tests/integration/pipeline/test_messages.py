@@ -424,10 +424,14 @@ def test_todays_cluster_gets_a_snapshot_as_the_refusal_says(pipeline: Pipeline, 
 
 
 def test_a_run_in_the_way_is_stopped_as_each_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
+    faults = pipeline.aws.faults
+    # Once its cluster is there, the second one is refused for that.
+    faults.add(operation="rds:RestoreDBClusterFromSnapshot", answer="held")
     first = pipeline.start({"target_cluster_id": target})
     name = first.rsplit(":", 1)[-1]
-    until(lambda: pipeline.state(name), "the first run's state")
+    until(lambda: faults.held, "that the first run's call is held")
     in_the_way = pipeline.run({"target_cluster_id": target})
+    faults.release()
     reader.type(inline(told(in_the_way, "another run works on"), "aws stepfunctions stop-execution"))
     stopped = pipeline.end(first)
     (resume, *_) = commands(message_of(stopped, "ABORTED"), "start-execution")
