@@ -17,7 +17,7 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
         remember_cluster(situation.cluster, work.state)
     if situation.due is Action.CREATE_CLUSTER:
         prove_restore_allowed(task.cluster, aurora, task.limits)
-    elif situation.due is Action.ADMIT_PIPELINE:
+    elif situation.due is Action.ADMIT_PIPELINE and record.door_open_at is None:
         prove_opening_allowed(task.cluster, task.limits)
     refusal = take(situation, task.cluster, aurora, work.state, record)
     return after_action(situation, record, task.run.now, work.poll_seconds, refusal)

@@ -18,6 +18,7 @@ from tests.unit.fake_machine import FakeMachine
 from tests.unit.fake_rds import FakeRds, in_groups
 from tests.unit.support import (
     ACCOUNT,
+    DOOR,
     EXECUTION,
     KEY_ID,
     NOW,
@@ -305,6 +306,15 @@ def test_a_door_that_is_open_is_gone_on_behind_whatever_its_groups_are_limited_t
     answer = open_cluster(OpenTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED))
     assert answer["ready"] is True
     assert rds.changes() == []
+
+
+def test_the_pipeline_is_let_into_an_open_cluster_whatever_its_groups_are_limited_to_since(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    """That change names the groups that the cluster has, whoever has chosen them since, and the pipeline's door."""
+    restored(rds, operation, door_open_at=NOW.isoformat())
+    restore(RestoreTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED))
+    assert rds.asked("ModifyDBCluster")["VpcSecurityGroupIds"] == [SECURITY_GROUP, DOOR]
 
 
 def test_the_pipeline_is_let_in_again_only_beside_groups_that_the_stack_allows(
