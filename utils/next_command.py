@@ -154,7 +154,8 @@ def start_command(execution_id: str, request: Mapping[str, Any]) -> Iterator[str
         yield f"{start} --input {shlex.quote(given)} {here}"
         return
     # The message would be cut within so long an input.
-    whole = f"aws stepfunctions describe-execution --execution-arn {execution_id} --query input --output text {here}"
+    execution = shlex.quote(execution_id)
+    whole = f"aws stepfunctions describe-execution --execution-arn {execution} --query input --output text {here}"
     yield f"{whole} > request.json"
     yield f"{start} --input file://request.json {here}"
 

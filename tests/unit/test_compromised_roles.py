@@ -81,8 +81,11 @@ ATTACKS: dict[str, list[Asked]] = {
     # Clusters and instances
     "delete a cluster that the pipeline didn't make": each("rds:DeleteDBCluster", cluster(FOREIGN)),
     "delete an instance that the pipeline didn't make": each("rds:DeleteDBInstance", instance(f"{FOREIGN}-1")),
-    "delete what carries `aurora-restore:protected`": each(
+    "delete a cluster that carries `aurora-restore:protected`": each(
         "rds:DeleteDBCluster", cluster("retired-1"), OURS | PROTECTED
+    ),
+    "delete an instance that carries `aurora-restore:protected`": each(
+        "rds:DeleteDBInstance", instance("staging-orders-0123456789ab-1"), OURS | PROTECTED
     ),
     "delete the source, which `DeletableClusterPattern` doesn't match": each("rds:DeleteDBCluster", cluster(SOURCE)),
     "delete a foreign cluster that somebody has marked as ours": each("rds:DeleteDBCluster", cluster(FOREIGN), OURS),
@@ -150,6 +153,9 @@ ATTACKS: dict[str, list[Asked]] = {
     ),
     "delete a snapshot that is no copy": each("rds:DeleteDBClusterSnapshot", snapshot("orders-monthly"), OURS),
     "delete another run's copy": each("rds:DeleteDBClusterSnapshot", THEIR_COPY, OURS),
+    "delete a copy that carries `aurora-restore:protected`": each(
+        "rds:DeleteDBClusterSnapshot", THEIR_COPY, OURS | PROTECTED
+    ),
     "mark a snapshot that is only named like a copy, then delete it": [
         *each("rds:AddTagsToResource", NAMED_LIKE_A_COPY, MARKED),
         *each("rds:DeleteDBClusterSnapshot", NAMED_LIKE_A_COPY, OURS),
