@@ -188,8 +188,9 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
         return None, "the restored cluster is complete and its users are set up"
     if not cluster.belongs_to(record.operation_id):
         return None, f"{target_cluster_id} isn't tagged as this operation's"
-    if record.cluster_resource_id not in (None, cluster.resource_id):
-        return None, f"{target_cluster_id} is {cluster.resource_id}, this operation made {record.cluster_resource_id}"
+    if not record.may_have_made(cluster.resource_id):
+        made = record.cluster_resource_id or "none"
+        return None, f"{target_cluster_id} is {cluster.resource_id}, this operation made {made}"
     if cluster.deletion_protection:
         return None, f"{target_cluster_id} was made with deletion protection, which is never switched off"
     if (why := protecting_tag(cluster, target)) is not None:

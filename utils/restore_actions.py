@@ -35,6 +35,7 @@ def take(
         if situation.due is Action.CREATE_CLUSTER:
             _refuse_another_door(plan)
             refuse_without_secrets(record)
+            state.remember(cluster_asked_at=iso(state.now))
             remember_cluster(aurora.restore_cluster(plan, record.operation_id), state)
         elif situation.due is Action.CREATE_INSTANCES and situation.cluster is not None:
             lacking = _create_instances(situation, plan, situation.cluster, aurora, record)

@@ -59,6 +59,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # are known until another is stored: the labels go back after the cluster is forgotten.
     staged_version_id: str | None = None
     labels_before: dict[str, str] = {}
+    # When RDS was asked for the cluster: written down before the call.
+    cluster_asked_at: str | None = None
     cluster_arn: str | None = None
     cluster_resource_id: str | None = None
     password_version_id: str | None = None
@@ -97,6 +99,15 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         """The members of the cluster that the operation makes, as its plan names them."""
         return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
 
+    def may_have_made(self, cluster_resource_id: str) -> bool:
+        """Whether the cluster with this resource id can be the one that this operation made.
+
+        Its id is missing only where the step that asked RDS for the cluster died before it could write the answer down.
+        """
+        if self.cluster_resource_id is None:
+            return self.cluster_asked_at is not None
+        return self.cluster_resource_id == cluster_resource_id
+
     @property
     def door(self) -> DoorPhase:
         """How far the cluster's door is. Only the pipeline is let in before the users are set up."""
@@ -111,6 +122,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
 
 # What is forgotten of a cluster that this operation's own clean-up has deleted: a resumed run makes another.
 NO_CLUSTER: dict[str, Any] = {
+    "cluster_asked_at": None,
     "cluster_arn": None,
     "cluster_resource_id": None,
     "password_version_id": None,

@@ -270,6 +270,7 @@ def a_record(**changes: Any) -> OperationRecord:
             last_updated="2026-03-10T03:00:00.000Z",
             step_times={"snapshot-check": "2026-03-10T03:00:00.000Z", "restore-snapshot": "2026-03-10T03:00:05.000Z"},
             plan={"target_cluster_id": TARGET},
+            cluster_asked_at="2026-03-10T03:00:05.000Z",
         ),
         **changes,
     )

@@ -168,6 +168,12 @@ def test_a_cluster_whose_id_could_not_be_written_down_is_known_by_its_tag(restor
     assert cluster is not None
 
 
+def test_rule_1_a_cluster_with_our_tag_that_nobody_asked_for_is_left_alone(restored: dict[str, Any]) -> None:
+    cluster, why = prove_unfinished(a_record(cluster_asked_at=None), Aurora(REGION), TARGET)
+    assert cluster is None
+    assert why == f"staging-orders is {restored['DbClusterResourceId']}, this operation made none"
+
+
 def test_rule_1_a_cluster_without_our_tag_is_left_alone(restored: dict[str, Any]) -> None:
     for tags in ([], OTHER_TAGS):
         restored["TagList"] = tags

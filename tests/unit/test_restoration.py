@@ -543,6 +543,12 @@ def test_rule_5_a_cluster_whose_id_could_not_be_written_down_is_ours_by_its_tag(
     assert situation(a_record()).due is Action.MODIFY_CLUSTER
 
 
+def test_rule_4_a_cluster_with_our_tag_that_nobody_asked_for_is_never_taken_over(cluster: dict[str, Any]) -> None:
+    """While a copy goes on for hours, others can make one under the target's name, and tags can be set by them too."""
+    with pytest.raises(StepFailed, match=r"isn't the one that operation .* made \(none recorded\)"):
+        situation(a_record(cluster_asked_at=None))
+
+
 # What the two steps answer
 
 STARTED = dt.datetime(2026, 3, 10, 3, 0, 5, tzinfo=dt.UTC)

@@ -356,7 +356,10 @@ def test_rule_4_a_cluster_that_appears_at_the_last_moment_is_never_adopted(rds: 
 
 
 @pytest.mark.parametrize("step_taken", [act, lambda clock: observe(clock, a_progress())])
-def test_a_broken_cluster_stops_both_steps(rds: FakeRds, clock: Clock, step_taken: Any) -> None:
+def test_a_broken_cluster_stops_both_steps(
+    rds: FakeRds, clock: Clock, operation: OperationState, step_taken: Any
+) -> None:
+    operation.remember(cluster_asked_at=iso(NOW))
     rds.add_cluster(TARGET, Status="incompatible-restore", TagList=OWN_TAGS)
     with pytest.raises(StepFailed, match="is incompatible-restore and won't become available"):
         step_taken(clock)
@@ -375,7 +378,8 @@ def a_progress(**changes: Any) -> dict[str, Any]:
     return known | changes
 
 
-def test_a_restore_past_its_deadline_stops(rds: FakeRds, clock: Clock) -> None:
+def test_a_restore_past_its_deadline_stops(rds: FakeRds, clock: Clock, operation: OperationState) -> None:
+    operation.remember(cluster_asked_at=iso(NOW))
     rds.add_cluster(TARGET, Status="creating", TagList=OWN_TAGS)
     clock.pass_seconds(12 * 3600)
     with pytest.raises(StepFailed, match="After 12 hours the restore still waits for cluster staging-orders"):
@@ -406,7 +410,8 @@ def test_an_action_that_rds_refuses_stops_the_restore(
         restore(clock)
 
 
-def test_a_cluster_without_an_endpoint_is_asked_again(rds: FakeRds, clock: Clock) -> None:
+def test_a_cluster_without_an_endpoint_is_asked_again(rds: FakeRds, clock: Clock, operation: OperationState) -> None:
+    operation.remember(cluster_asked_at=iso(NOW))
     cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS)
     for number in (1, 2):
         rds.add_instance(f"{TARGET}-{number}", TARGET)
