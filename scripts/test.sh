@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every check that CI runs, quick ones first; with "series", only the tests that repeat at length, with "full", only many runs at once. All of them run, whatever fails; the exit status is red if any did.
+# Every check that CI runs, quick ones first. All of them run, whatever fails; the exit status is red if any did.
+# With "series", only the tests that repeat at length; with "full", only the siblings of attacks and many runs at once.
 # Needs no AWS account, and no network once the packages are installed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
