@@ -21,8 +21,9 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     deletion = task.deletion
     if deletion is None:
         raise StepFailed("The plan names no source cluster to delete. Nothing was deleted. Redeploy the stack.")
-    prove_deletion_allowed(deletion, task.limits)
     record, source = work.record(), work.aurora(deletion.region)
+    if record.source_deletion_at is None:  # half deleted, production would be worse than gone
+        prove_deletion_allowed(deletion, task.limits)
     prove_restored(record, work.aurora(), task.run.target_cluster_id, record.planned_instances)
     cluster = prove_source(deletion, record, source)
     switching = cluster is not None and cluster.deletion_protection
