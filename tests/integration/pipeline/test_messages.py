@@ -323,10 +323,10 @@ def test_a_refused_request_has_words_for_what_the_reader_has_to_say(
 def test_groups_that_wont_do_are_made_as_the_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
     subnets = [each["SubnetId"] for each in pipeline.aws.client("ec2").describe_subnets()["Subnets"]]
     pipeline.rds().create_db_subnet_group(
-        DBSubnetGroupName="one-zone", DBSubnetGroupDescription="one zone", SubnetIds=subnets
+        DBSubnetGroupName="other-one-zone", DBSubnetGroupDescription="one zone", SubnetIds=subnets
     )
-    del pipeline.aws.aurora.region(REGION).subnet_group("one-zone")["Subnets"][1:]
-    asked = {"target_cluster_id": target, "db_subnet_group_name": "one-zone"}
+    del pipeline.aws.aurora.region(REGION).subnet_group("other-one-zone")["Subnets"][1:]
+    asked = {"target_cluster_id": target, "db_subnet_group_name": "other-one-zone"}
     message = refused(pipeline, **asked, db_cluster_parameter_group_name="made-as-said", quarantine=False)
     reader.type(inline(message, "aws rds modify-db-subnet-group"), IDS=" ".join(subnets))
     reader.type(inline(message, "aws rds create-db-cluster-parameter-group"), TEXT="tuned")
@@ -354,19 +354,20 @@ def test_a_key_that_isnt_enabled_is_enabled_as_the_refusal_says(
 
 
 def test_secrets_that_cant_be_used_are_mended_as_the_refusal_says(
-    pipeline: Pipeline, reader: Reader, target: str, tmp_path: pathlib.Path
+    pipeline: Pipeline, reader: Reader, tmp_path: pathlib.Path
 ) -> None:
+    """Of the stack's own target: others have secrets of their own, which aren't there yet."""
     secrets, outputs = pipeline.aws.client("secretsmanager"), pipeline.place.stack.outputs
     arns = [outputs["AdminSecretArn"], outputs["AppSecretArn"]]
     good = secrets.get_secret_value(SecretId=arns[1])["SecretString"]
     for arn in arns:
         secrets.delete_secret(SecretId=arn, RecoveryWindowInDays=7)
-    message = refused(pipeline, target_cluster_id=target)
+    message = refused(pipeline)
     for arn in arns:
         reader.type(inline(message, f"aws secretsmanager restore-secret --secret-id {arn}"))
     planned(reader, message)
     secrets.put_secret_value(SecretId=arns[1], SecretString=json.dumps({"app_username": ["app"]}))
-    message = refused(pipeline, target_cluster_id=target)
+    message = refused(pipeline)
     value = tmp_path / "value.json"
     value.write_text(good)
     reader.type(inline(message, "aws secretsmanager put-secret-value"), FILE=str(value))
