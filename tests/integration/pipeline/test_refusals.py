@@ -19,7 +19,7 @@ REFUSALS: list[tuple[str, Any, tuple[str, ...]]] = [
     (
         "both a name and a date",
         {"snapshot_identifier": SNAPSHOT, "snapshot_date": "2026-01-01"},
-        ("snapshot_identifier", "snapshot_date", "Keep one"),
+        ("snapshot_identifier", "snapshot_date", "Drop one"),
     ),
     ("an illegal name", {"target_cluster_id": "1-bad--name-"}, ("target_cluster_id", "1-bad--name-", "Choose")),
     ("too long a name", {"target_cluster_id": "a" * 64}, ("target_cluster_id", "64 characters")),
@@ -141,7 +141,14 @@ def test_an_operation_id_that_is_taken_meanwhile_leaves_no_lock(
 ) -> None:
     """Another execution writes the operation's first state while this one still looks at what it is going to need."""
     faults, table = pipeline.aws.faults, pipeline.place.stack.outputs["StateTableName"]
-    item = {"operation_id": {"S": "taken-meanwhile"}, "execution_id": {"S": "another"}}
+    known = {
+        "operation_id": "taken-meanwhile",
+        "execution_id": "another",
+        "state": "snapshot-check",
+        "status": "running",
+    }
+    known |= {"started_at": "2026-03-10T03:00:00.000Z", "last_updated": "2026-03-10T03:00:00.000Z"}
+    item = {name: {"S": text} for name, text in known.items()}
     strike = faults.api
 
     def another_is_faster(operation: str, region: str, parameters: Mapping[str, str]) -> ApiFault | None:

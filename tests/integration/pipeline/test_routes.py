@@ -190,7 +190,7 @@ def test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says(
     failure = message_of(reader.start(plan.splitlines()[-1].strip()))
     assert "is gone, or isn't shared any more, resuming is refused" in failure
     owner.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=source.snapshot)
-    another = f"{source.snapshot}-2"
+    another = f"another-{source.snapshot}"
     owner.create_db_cluster_snapshot(DBClusterIdentifier=source.cluster, DBClusterSnapshotIdentifier=another)
     settle(pipeline)
     reader.type(share, account=OTHER_ACCOUNT, SNAPSHOT=another, THIS_ACCOUNT=aws.account_id)
