@@ -17,7 +17,7 @@ LIMITS = {
     "RestorableClusterPattern": "prod-*",
     "RestorableRegionPattern": stage.OTHER_REGION,
     "TargetClusterId": "target-orders",
-    "TargetClusterPattern": "target-*",
+    "TargetClusterPattern": "*target-*",
     "AllowedSecurityGroupPattern": "sg-*",
     "AllowedSubnetGroupPattern": "other-*",
     "AllowedKmsKeyPattern": "*",

@@ -31,7 +31,7 @@ REFUSALS: list[tuple[str, Any, tuple[str, ...]]] = [
         {"snapshot_identifier": SNAPSHOT, "max_snapshot_age_hours": 0.001},
         ("max_snapshot_age_hours", SNAPSHOT, "hours old"),
     ),
-    ("the source as its own target", {"target_cluster_id": CLUSTER}, ("target_cluster_id", CLUSTER, "'target-*'")),
+    ("the source as its own target", {"target_cluster_id": CLUSTER}, ("target_cluster_id", CLUSTER, "'*target-*'")),
     (
         "a deletion that isn't confirmed",
         {"delete_source": True},

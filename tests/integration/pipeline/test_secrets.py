@@ -59,7 +59,7 @@ def own_target(pipeline: Pipeline) -> Iterator[str]:
 @pytest.fixture
 def made_for_deletion(pipeline: Pipeline) -> Iterator[str]:
     """A cluster that the pipeline has made, with its secrets and a snapshot, and that may be deleted as a source."""
-    name = f"prod-made-{next(numbers)}"
+    name = f"prod-target-{next(numbers)}"
     assert pipeline.run({"target_cluster_id": name}).status == "SUCCEEDED"
     pipeline.rds().create_db_cluster_snapshot(DBClusterIdentifier=name, DBClusterSnapshotIdentifier=f"{name}-snapshot")
     settle(pipeline)
