@@ -10,7 +10,6 @@ import pytest
 
 from scripts.local_run.production import database_session
 from scripts.local_run.proof import Server
-from scripts.local_run.stage import TARGET
 from tests.integration.pipeline.support import Pipeline, Run, deletion_of, many_at_once, numbers, settle
 
 
@@ -51,9 +50,9 @@ def master_opens(pipeline: Pipeline, run: Run, secret: str) -> bool:
 @pytest.fixture
 def own_target(pipeline: Pipeline) -> Iterator[str]:
     """The stack's own target."""
-    yield TARGET
+    yield "target-orders"
     pipeline.aws.faults.clear()
-    pipeline.remove(TARGET)
+    pipeline.remove("target-orders")
 
 
 @pytest.fixture
