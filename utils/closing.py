@@ -174,7 +174,7 @@ class OperationEnd:
                 known = replace(known, source=look_at_source(deletion, Aurora(deletion.region)))
             aurora = Aurora(settings.region())
             cluster = aurora.cluster(record.plan["target_cluster_id"])
-            if cluster is not None and cluster.belongs_to(record.operation_id):
+            if cluster is not None and record.owns(cluster):
                 known = replace(known, cluster=cluster, members=aurora.instances_of(cluster.identifier))
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
             if copy is not None and copy.belongs_to(record.operation_id):

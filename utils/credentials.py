@@ -18,10 +18,9 @@ import msgspec
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from utils import settings
 from utils.aws import client, error_code, none_when
 from utils.errors import StepFailed, TemporaryFailure
-from utils.secret_store import CURRENT, PENDING, labels_of, move_label
+from utils.secret_store import CURRENT, PENDING, keep_command, labels_of, move_label
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -52,8 +51,7 @@ class MasterLogin(Struct, frozen=True, kw_only=True):
 
 def being_deleted(secret_id: str) -> str:
     """Return what is wrong with a secret in its recovery window."""
-    keep = f"aws secretsmanager restore-secret --secret-id {secret_id} --region {settings.region()}"
-    return f"is about to be deleted. Keep it: {keep}"
+    return f"is about to be deleted. Keep it: {keep_command(secret_id)}"
 
 
 def new_password() -> str:

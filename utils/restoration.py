@@ -241,7 +241,7 @@ def _until_settled(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Ins
 
 def prove_ownership(cluster: Cluster, record: OperationRecord) -> None:
     """By our tag and by what was recorded at its creation: a name proves nothing, and others may set a tag too."""
-    if not record.may_have_made(cluster.resource_id) or not cluster.belongs_to(record.operation_id):
+    if not record.owns(cluster):
         raise StepFailed(
             f"Cluster {cluster.identifier} ({cluster.resource_id}) isn't the one that operation {record.operation_id} "
             f"made ({record.cluster_resource_id or 'none recorded'}). It was left alone. "

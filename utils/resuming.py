@@ -243,7 +243,7 @@ def _problems_since(
             f"operation_id: cluster {plan.target_cluster_id} ({record.cluster_resource_id}), which "
             f"{plan.operation_id!r} made, was deleted or renamed since. {START_ANEW}"
         )
-    if record.cluster_resource_id is not None or (made is not None and made.belongs_to(plan.operation_id)):
+    if record.cluster_resource_id is not None or (made is not None and record.owns(made)):
         return
     yield from planned_limit_problems(plan, limits)
     copied = record.copied_snapshot_arn

@@ -24,6 +24,7 @@ from utils.secret_store import (
     PENDING,
     PREVIOUS,
     SecretSeen,
+    keep_command,
     labels_of,
     look_at_secret,
     move_label,
@@ -93,8 +94,8 @@ def _is_gone(record: OperationRecord, aurora: Aurora) -> bool:
     target = str(record.plan["target_cluster_id"])
     known = record.cluster_resource_id
     found = aurora.cluster_with_id(known) if known else aurora.cluster(target)
-    ours = found is not None and (known is not None or found.belongs_to(record.operation_id))
-    return found is None or not ours or found.is_being_deleted
+    # The one with the recorded id is ours even if somebody has taken its tag away: its logins stay.
+    return found is None or not (known is not None or record.owns(found)) or found.is_being_deleted
 
 
 def _named(record: OperationRecord) -> Iterator[SecretSeen]:
@@ -175,10 +176,7 @@ def _remove_of_source(name: str, cluster: str) -> Iterator[str]:
         return
     if found.deleted_at is None:
         remove_secret(found.arn, at_once=False)
-    yield (
-        f"Secret {name} goes with its cluster {cluster}. For 30 days it can be kept: aws secretsmanager restore-secret "
-        f"--secret-id {name} --region {settings.region()}"
-    )
+    yield f"Secret {name} goes with its cluster {cluster}. For 30 days it can be kept: {keep_command(name)}"
 
 
 def _commands(record: OperationRecord) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
+from utils import settings
 from utils.aurora_shapes import OPERATION_TAG
 from utils.aws import client, error_code, none_when
 
@@ -49,6 +50,11 @@ def look_at_secret(secret_id: str) -> SecretSeen | None:
         labels=_by_label(found.get("VersionIdsToStages", {})),
         deleted_at=found.get("DeletedDate"),
     )
+
+
+def keep_command(secret_id: str) -> str:
+    """Return the command that keeps a secret which is about to be deleted."""
+    return f"aws secretsmanager restore-secret --secret-id {secret_id} --region {settings.region()}"
 
 
 def labels_of(secret_id: str) -> dict[str, str]:

@@ -27,6 +27,8 @@ from utils.plans import DoorPhase
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from utils.aurora_shapes import Cluster
+
 Status = Literal["planned", "running", "succeeded", "failed"]
 STATE_DAYS = 400
 AUDIT_DAYS = 800
@@ -107,6 +109,10 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         if self.cluster_resource_id is None:
             return self.cluster_asked_at is not None
         return self.cluster_resource_id == cluster_resource_id
+
+    def owns(self, cluster: Cluster) -> bool:
+        """Whether this operation made the cluster: by its tag, which others may set too, and by what was recorded."""
+        return cluster.belongs_to(self.operation_id) and self.may_have_made(cluster.resource_id)
 
     @property
     def door(self) -> DoorPhase:

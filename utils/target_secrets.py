@@ -21,7 +21,7 @@ from utils.errors import StepFailed, TemporaryFailure
 from utils.identifiers import dated
 from utils.payloads import Execution
 from utils.plans import Plan, TargetSecrets
-from utils.secret_store import APPLICATION_TAG, TARGET_TAG, SecretSeen, look_at_secret, make_secret
+from utils.secret_store import APPLICATION_TAG, TARGET_TAG, SecretSeen, keep_command, look_at_secret, make_secret
 from utils.state import OperationState
 
 # A secret that is removed by force is gone "after a short delay" (API reference, DeleteSecret). What was deleted longer
@@ -115,7 +115,7 @@ def _not_made(name: str, error: ClientError) -> Exception:
 def _still_going(name: str) -> TemporaryFailure:
     return TemporaryFailure(
         f"Secret {name} was removed a moment ago, and its name isn't free yet. If it was deleted with a recovery "
-        f"window instead, keep it: {_restore_command(name)}"
+        f"window instead, keep it: {keep_command(name)}"
     )
 
 
@@ -146,10 +146,6 @@ def _is_ours(found: SecretSeen, target_cluster_id: str) -> bool:
 
 def _name(target_cluster_id: str, kind: str) -> str:
     return f"{settings.text('NAME_PREFIX')}/targets/{target_cluster_id}/{kind}"
-
-
-def _restore_command(name: str) -> str:
-    return f"aws secretsmanager restore-secret --secret-id {name} --region {settings.region()}"
 
 
 def _roles_without_passwords() -> str:

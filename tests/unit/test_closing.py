@@ -94,6 +94,7 @@ def started(plan: Plan | None = None, operation_id: str = OPERATION) -> Operatio
     opened = state(operation_id)
     opened.open("snapshot-check", {}, plan or a_plan(), "running")
     opened.enter("restore-snapshot")
+    opened.remember(cluster_asked_at="2026-03-10T03:00:05.000Z")
     assert TargetLock(TARGET, operation_id, EXECUTION).take(NOW) is None
     return opened
 
@@ -228,6 +229,13 @@ def test_rule_1_what_isnt_ours_is_never_told_as_left_behind_by_us(inbox: Inbox, 
     ((_, body),) = inbox.messages()
     assert "Nothing of this operation's: no cluster, no copied snapshot." in body
     assert "aws rds delete" not in body
+
+
+def test_rule_1_nor_is_a_cluster_with_our_tag_that_was_never_asked_for(inbox: Inbox, rds: FakeRds) -> None:
+    """Others may set a tag, and the message's commands delete what they name."""
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    started().remember(cluster_asked_at=None)
+    assert "aws rds delete" not in body_of_failure(inbox)
 
 
 def test_rule_7_an_rds_that_doesnt_answer_never_hides_the_first_error(inbox: Inbox, rds: FakeRds) -> None:

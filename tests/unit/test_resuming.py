@@ -175,7 +175,7 @@ def test_where_the_cluster_is_made_its_place_doesnt_matter_any_more(machine: Fak
 
 
 def test_nor_where_it_was_made_and_nobody_wrote_it_down(machine: FakeMachine, rds: FakeRds) -> None:
-    failed(machine)
+    failed(machine).remember(cluster_asked_at="2026-03-10T03:00:05.000Z")
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
     rds.subnet_groups.clear()
     assert check(again())["operation_id"] == OPERATION

@@ -205,7 +205,7 @@ def test_also_one_whose_arn_was_never_written_down() -> None:
 
 
 def test_of_a_cluster_that_is_kept_they_stay_and_are_named(rds: FakeRds) -> None:
-    opened(A_DRILL)
+    opened(A_DRILL).remember(cluster_asked_at="2026-03-10T03:00:05.000Z")
     a_cluster(rds, DRILL)
     arns = f"{record().admin_secret_arn}, {record().application_secret_arn}"
     assert settle() == [f"The logins of its cluster: {arns}."]
