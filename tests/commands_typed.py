@@ -1,4 +1,4 @@
-"""Which test types each command that a text gives people and that changes something; or why none can.
+"""Name the test that types each command which a text gives people and which changes something; or why none can.
 
 A line is a module and an operation. tests/unit/test_commands_in_texts.py takes the commands out of the source and
 holds them against these lines; `Reader` in the integration tests fails a test that doesn't type what it has here.
@@ -25,7 +25,6 @@ _SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_sha
 
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/application_secret.py", "aws secretsmanager put-secret-value"): [_SECRETS],
-    ("utils/credentials.py", "aws secretsmanager restore-secret"): [_SECRETS],
     ("utils/deletion.py", "aws rds delete-db-instance"): [_READER],
     ("utils/deletion.py", "aws rds modify-db-cluster"): [_OBSTACLES],
     ("utils/deletion_checks.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
@@ -49,6 +48,7 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/resuming.py", "aws stepfunctions stop-execution"): [_STOPS],
     ("utils/routes.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK],
     ("utils/routes.py", "aws rds modify-db-cluster-snapshot-attribute"): [_TAKEN_BACK],
+    ("utils/secret_store.py", "aws secretsmanager restore-secret"): [_SECRETS],
     ("utils/source_deletion.py", "aws rds modify-db-cluster"): [_SOURCES],
     ("utils/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
     ("utils/source_left.py", "aws rds modify-db-cluster"): [_HALF_DELETED],
@@ -75,14 +75,12 @@ BY_HAND: dict[tuple[str, str], str] = {
         "aws ec2 authorize-security-group-egress",
     ): "These tests let the stack make its group.",
     ("utils/secret_endings.py", "aws secretsmanager delete-secret"): _REFUSED,
-    ("utils/secret_endings.py", "aws secretsmanager restore-secret"): "The call is that of credentials.py.",
     ("utils/secret_endings.py", "aws secretsmanager update-secret-version-stage"): _REFUSED,
-    ("utils/target_secrets.py", "aws secretsmanager restore-secret"): "The call is that of credentials.py.",
     ("utils/differences.py", "aws rds reboot-db-instance"): "The embedded AWS reboots no instance.",
     (
         "utils/error_codes.py",
         "aws secretsmanager restore-secret",
-    ): "The call is that of credentials.py.",
+    ): "The call is that of secret_store.py.",
     ("utils/preflight_quarantine.py", "aws rds copy-db-cluster-parameter-group"): "The embedded AWS copies no group.",
     ("utils/source_deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
 }

@@ -22,7 +22,8 @@ def create_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) 
         rules.refuse("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
     tags = rules.tags(parameters)
     _require_service_linked_role(region)
-    group = region.add_subnet_group(name, parameters["DBSubnetGroupDescription"], parameters["SubnetIds"])
+    group = region.subnet_group_of(name, parameters["DBSubnetGroupDescription"], parameters["SubnetIds"])
+    region.groups["subgrp"][name] = group
     region.group_tags[group["DBSubnetGroupArn"]] = tags
     return {"DBSubnetGroup": group}
 
@@ -48,15 +49,10 @@ def modify_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) 
     name = parameters["DBSubnetGroupName"].lower()
     before = region.subnet_group(name)
     description = parameters.get("DBSubnetGroupDescription", before["DBSubnetGroupDescription"])
-    try:
-        after = region.add_subnet_group(name, description, parameters["SubnetIds"])
-        if after["VpcId"] != before["VpcId"]:
-            rules.refuse(
-                "InvalidParameterValue", "The new Subnets are not in the same Vpc as the existing subnet group"
-            )
-    except BaseException:
-        region.groups["subgrp"][name] = before
-        raise
+    after = region.subnet_group_of(name, description, parameters["SubnetIds"])
+    if after["VpcId"] != before["VpcId"]:
+        rules.refuse("InvalidParameterValue", "The new Subnets are not in the same Vpc as the existing subnet group")
+    region.groups["subgrp"][name] = after
     return {"DBSubnetGroup": after}
 
 

@@ -17,7 +17,7 @@ Memberships = list[dict[str, Any]]
 
 
 class GroupsOnRecord(NamedTuple):
-    """What a cluster or an instance was in from one moment on: statuses by the group's id."""
+    """The groups of a cluster or an instance from one moment on: statuses by the group's id."""
 
     since: dt.datetime
     resource_id: str

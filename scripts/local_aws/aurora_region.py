@@ -98,12 +98,14 @@ class AuroraBackend(BaseBackend):
         groups = self.groups["subgrp"]
         if name == "default" and name not in groups:
             subnets = ec2_backends[self.account_id][self.region_name].get_default_subnets()
-            self.add_subnet_group(name, "default", [subnet.id for _, subnet in sorted(subnets.items())])
+            ids = [subnet.id for _, subnet in sorted(subnets.items())]
+            groups[name] = self.subnet_group_of(name, "default", ids)
         if name.lower() not in groups:
             rules.refuse("DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.")
         return groups[name.lower()]
 
-    def add_subnet_group(self, name: str, description: str, subnet_ids: list[str]) -> dict[str, Any]:
+    def subnet_group_of(self, name: str, description: str, subnet_ids: list[str]) -> dict[str, Any]:
+        """Return the group as RDS would describe it, once all that it asks of subnets is true. Nothing is stored."""
         network = ec2_backends[self.account_id][self.region_name]
         try:
             subnets = [network.get_subnet(subnet_id) for subnet_id in subnet_ids]
@@ -118,7 +120,7 @@ class AuroraBackend(BaseBackend):
                 "at least 2 AZs.",
             )
         dual = all(subnet.ipv6_cidr_block_associations for subnet in subnets)
-        self.groups["subgrp"][name] = {
+        return {
             "DBSubnetGroupName": name,
             "DBSubnetGroupDescription": description,
             "DBSubnetGroupArn": self.arn("subgrp", name),
@@ -134,7 +136,6 @@ class AuroraBackend(BaseBackend):
                 for subnet in subnets
             ],
         }
-        return self.groups["subgrp"][name]
 
     def security_groups(self, ids: list[str] | None, vpc_id: str) -> list[str]:
         """The groups, or the VPC's default one where none is spoken of.

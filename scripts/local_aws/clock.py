@@ -143,7 +143,7 @@ class Clock:
         return timer
 
     def keep_moving(self, stop: threading.Event, pause_seconds: float = 0.2) -> None:
-        """Until `stop` is set, let timers come due by themselves, a moment apart: somebody outside is watching them.
+        """Let timers come due by themselves, a moment apart, until `stop` is set: somebody outside is watching them.
 
         Those that recur wait until time has come for them otherwise: nights would pass within seconds.
         """

@@ -11,7 +11,6 @@ https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.htm
 from __future__ import annotations
 
 import re
-import threading
 import uuid
 from typing import Any, ClassVar
 
@@ -23,6 +22,7 @@ from moto.stepfunctions.models import stepfunctions_backends
 
 from scripts.local_aws.asl import Scope, dumps
 from scripts.local_aws.clock import Clock
+from scripts.local_aws.deliveries import Deliveries
 from scripts.local_aws.errors import NotImplementedByLocalAws
 from scripts.local_aws.interpreter import Execution
 from scripts.local_aws.permissions import NotAuthorized, Permissions
@@ -44,8 +44,7 @@ class Events:
         self._clock = clock
         self._permissions = permissions
         self._trail = trail
-        self._lock = threading.Lock()
-        self._deliveries: list[threading.Thread] = []
+        self._deliveries = Deliveries(clock)
 
     def install(self) -> None:
         """From now on rules that moto creates deliver through us."""
@@ -57,10 +56,7 @@ class Events:
 
     def settle(self) -> None:
         """Wait until everything that has happened so far has been delivered."""
-        with self._lock:
-            deliveries = list(self._deliveries)
-        for delivery in deliveries:
-            delivery.join()
+        self._deliveries.settle()
 
     def execution_status_changed(self, execution: Execution) -> None:
         """Tell the default bus of the execution's region, as Step Functions does for every status."""
@@ -102,11 +98,8 @@ class Events:
             rule.send_to_targets(event)
 
     def deliver(self, rule: DeliveringRule, event: dict[str, Any]) -> None:
-        with self._lock:
-            self._deliveries = [thread for thread in self._deliveries if thread.is_alive()]
-            for target in rule.targets:
-                thread = self._clock.start_thread(self._deliver, rule, target, event, name=f"event to {target['Id']}")
-                self._deliveries.append(thread)
+        for target in rule.targets:
+            self._deliveries.start(self._deliver, rule, target, event, name=f"event to {target['Id']}")
 
     def _deliver(self, rule: DeliveringRule, target: dict[str, Any], event: dict[str, Any]) -> None:
         try:

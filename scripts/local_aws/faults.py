@@ -164,7 +164,7 @@ class Faults:
 
     @property
     def held(self) -> int:
-        """How many calls are being held."""
+        """Count the calls that are being held."""
         return self._held
 
     def hold(self) -> None:

@@ -319,7 +319,7 @@ def _operation(
 
 
 def _answered(call: _Call, answer: Answer) -> Mapping[str, Any] | None:
-    """What a call of Step Functions was answered, which CloudTrail has of calls that change something."""
+    """Return what a call of Step Functions was answered: CloudTrail has it of calls that change something."""
     if call.service != "states" or not answer[0].startswith("200"):
         return None
     document = json.loads(answer[2] or b"{}")

@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
-import threading
 import uuid
 from typing import Any, ClassVar
 
@@ -27,6 +26,7 @@ from moto.scheduler.models import scheduler_backends
 from scripts.local_aws.asl import dumps
 from scripts.local_aws.clock import Clock, Timer
 from scripts.local_aws.credentials import aws_client
+from scripts.local_aws.deliveries import Deliveries
 from scripts.local_aws.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.faults import Faults
 from scripts.local_aws.permissions import NotAuthorized, Permissions
@@ -76,8 +76,7 @@ class Schedules:
         self.permissions = permissions
         self._faults = faults
         self._endpoint_url = endpoint_url
-        self._lock = threading.Lock()
-        self._deliveries: list[threading.Thread] = []
+        self._deliveries = Deliveries(clock)
 
     def install(self) -> None:
         """From now on schedules that moto keeps are fired by us."""
@@ -90,10 +89,7 @@ class Schedules:
 
     def settle(self) -> None:
         """Wait until what is due by now has been tried."""
-        with self._lock:
-            deliveries = list(self._deliveries)
-        for delivery in deliveries:
-            delivery.join()
+        self._deliveries.settle()
 
     def fire(self, name: str, delivery: Delivery) -> None:
         self._send(delivery)
@@ -102,9 +98,7 @@ class Schedules:
             self.clock.call_at(self.clock.time() + fault.seconds, lambda: self._send(delivery))
 
     def _send(self, delivery: Delivery) -> None:
-        with self._lock:
-            self._deliveries = [thread for thread in self._deliveries if thread.is_alive()]
-            self._deliveries.append(self.clock.start_thread(self._attempt, delivery, name="schedule"))
+        self._deliveries.start(self._attempt, delivery, name="schedule")
 
     def _attempt(self, delivery: Delivery) -> None:
         delivery = dataclasses.replace(delivery, execution_id=uuid.uuid4().hex[:16])
@@ -177,7 +171,7 @@ class FiringSchedule(moto_scheduler.Schedule):
         super().__init__(**named)
 
     def update(self, **named: Any) -> None:  # type: ignore[override]  # moto names every argument
-        """What an update leaves out gets its default (API reference, "UpdateSchedule"); moto forgets that of State."""
+        """Give what the update leaves out its default (API reference, "UpdateSchedule"); moto forgets that of State."""
         self._due = self._checked(named)
         super().update(**{**named, "state": named["state"] or "ENABLED"})
         self.arm()

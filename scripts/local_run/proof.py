@@ -48,7 +48,7 @@ class Proof:
         self.failures: list[str] = []
 
     def _master_login(self) -> dict[str, Any]:
-        """As the request wanted it kept: by the pipeline in a secret of the stack's, or by RDS in one of its own."""
+        """Read the login where the request wanted it kept: in a secret of the pipeline's, or in RDS's own."""
         if self.plan["cluster"]["master_login"] == "pipeline":
             return self.stage.secret(self.run.output["users"]["master_secret"])
         rds, secrets = (self.stage.aws.client(service) for service in ("rds", "secretsmanager"))

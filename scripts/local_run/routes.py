@@ -36,7 +36,7 @@ def place_of(case: Case, aws: LocalAws) -> tuple[str, str]:
 
 
 def stack_parameters(case: Case) -> dict[str, str]:
-    """What the template's parameters say of where the source is, and that a request may name the row's keys."""
+    """Return the parameters that tell the template where the source is, and let a request name the row's keys."""
     found = {"SourceRegion": OTHER_REGION} if case.in_another_region else {}
     if {"kms_key_id", "source_kms_key_id"} & set(case.given):
         found["AllowedKmsKeyPattern"] = "*"
