@@ -321,7 +321,9 @@ def test_a_refused_request_has_words_for_what_the_reader_has_to_say(
 
 
 def test_groups_that_wont_do_are_made_as_the_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
-    subnets = [each["SubnetId"] for each in pipeline.aws.client("ec2").describe_subnets()["Subnets"]]
+    default = [{"Name": "default-for-az", "Values": ["true"]}]
+    found = pipeline.aws.client("ec2").describe_subnets(Filters=default)["Subnets"]
+    subnets = [each["SubnetId"] for each in found]
     pipeline.rds().create_db_subnet_group(
         DBSubnetGroupName="other-one-zone", DBSubnetGroupDescription="one zone", SubnetIds=subnets
     )
