@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from scripts.checks.expansion import INFRASTRUCTURE
+from scripts.checks.policies import as_list
 from scripts.local_aws.policy_language import Policy, Request, evaluate
 from scripts.local_aws.template import Template
 
@@ -27,7 +28,12 @@ PSEUDO = {
     "AWS::Region": "eu-central-1",
     "AWS::URLSuffix": "amazonaws.com",
 }
-GIVEN = {"PipelineAccountId": PIPELINE, "ExternalId": EXTERNAL_ID, "ShareableSnapshotPattern": "prod-orders-*"}
+GIVEN = {
+    "PipelineAccountId": PIPELINE,
+    "ExternalId": EXTERNAL_ID,
+    "RestorableClusterPattern": "prod-orders*",
+    "ShareableSnapshotPattern": "monthly-*",
+}
 MARKED = {"aws:requesttag/aurora-restore:operation-id": "op-1"}
 OURS = {"aws:resourcetag/aurora-restore:operation-id": "op-1"}
 READER = {"aws:userid": "AROAEXAMPLE:snapshot-check-op-1"}
@@ -60,21 +66,21 @@ CLUSTER = f"arn:aws:rds:eu-west-1:{OWNER}:cluster:prod-orders"
 INSTANCE = f"arn:aws:rds:eu-west-1:{OWNER}:db:prod-orders-1"
 KEY = f"arn:aws:kms:eu-west-1:{OWNER}:key/1234"
 THEIR_KEY = f"arn:aws:kms:eu-west-1:{STRANGER}:key/1234"
-COPY = snapshot("prod-orders-x-copy-0123456789ab")
-FOUND = snapshot("rds:prod-orders-2026-11-27")
-# A copy whose name the pattern of what may be shared doesn't cover.
-OTHER_COPY = snapshot("billing-copy-0123456789ab")
+COPY = snapshot("prod-orders-copy-0123456789ab")
+AUTOMATED = snapshot("rds:prod-orders-2026-11-27-02-00")
+OF_BACKUP = snapshot("awsbackup:job-0d1f3c5e-1111-4000-8000-000000000000")
+MANUAL = snapshot("monthly-orders")
 
 Asked = tuple[str, str, dict[str, str]]
 
 COPYING: list[Asked] = [
-    ("rds:CopyDBClusterSnapshot", FOUND, MARKED),
+    *(("rds:CopyDBClusterSnapshot", source, MARKED) for source in (AUTOMATED, OF_BACKUP, MANUAL)),
     ("rds:CopyDBClusterSnapshot", COPY, MARKED),
     ("rds:AddTagsToResource", COPY, MARKED),
 ]
 SHARING_AND_TAKING_BACK: list[Asked] = [
-    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("prod-orders-monthly"), {}),
-    ("rds:ModifyDBClusterSnapshotAttribute", OTHER_COPY, OURS),
+    ("rds:ModifyDBClusterSnapshotAttribute", MANUAL, {}),
+    ("rds:ModifyDBClusterSnapshotAttribute", COPY, OURS),
     ("rds:DeleteDBClusterSnapshot", COPY, OURS),
 ]
 
@@ -85,9 +91,9 @@ def under(names: list[dict[str, str]], asked: list[Asked]) -> list[Asked]:
 
 
 ALLOWED: list[Asked] = [
-    ("rds:DescribeDBClusterSnapshots", FOUND, {}),
+    ("rds:DescribeDBClusterSnapshots", AUTOMATED, {}),
     ("rds:DescribeDBClusterSnapshots", CLUSTER, {}),
-    ("rds:DescribeDBClusterSnapshotAttributes", FOUND, {}),
+    ("rds:DescribeDBClusterSnapshotAttributes", AUTOMATED, {}),
     ("rds:DescribeDBClusters", CLUSTER, {}),
     ("rds:DescribeDBInstances", INSTANCE, {}),
     ("rds:DescribeAccountAttributes", "*", {}),
@@ -104,33 +110,42 @@ REFUSED_TO_THE_COPIER: list[Asked] = [
     ("rds:DescribeDBClusterSnapshotAttributes", snapshot("x", STRANGER), {}),
     ("rds:DescribeDBClusters", CLUSTER.replace(OWNER, STRANGER), {}),
     ("rds:DescribeDBInstances", INSTANCE.replace(OWNER, STRANGER), {}),
-    ("rds:CopyDBClusterSnapshot", snapshot("x", STRANGER), MARKED),
+    *(
+        ("rds:CopyDBClusterSnapshot", each.replace(OWNER, STRANGER), MARKED)
+        for each in (AUTOMATED, OF_BACKUP, MANUAL, COPY)
+    ),
     ("rds:AddTagsToResource", snapshot("x-copy-0123456789ab", STRANGER), MARKED),
-    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("prod-orders-monthly", STRANGER), {}),
+    ("rds:ModifyDBClusterSnapshotAttribute", snapshot("monthly-orders", STRANGER), {}),
     ("rds:ModifyDBClusterSnapshotAttribute", snapshot("x-copy-0123456789ab", STRANGER), OURS),
     ("rds:DeleteDBClusterSnapshot", snapshot("x-copy-0123456789ab", STRANGER), OURS),
     ("kms:DescribeKey", THEIR_KEY, {}),
     ("kms:CreateGrant", THEIR_KEY, BY_RDS),
     # A copy is marked at once, or not made.
-    ("rds:CopyDBClusterSnapshot", FOUND, {}),
+    ("rds:CopyDBClusterSnapshot", AUTOMATED, {}),
     ("rds:CopyDBClusterSnapshot", CLUSTER, MARKED),
+    # What is copied is named so, or automated of a cluster that is, or AWS Backup's; what is made of it, as a copy.
+    ("rds:CopyDBClusterSnapshot", snapshot("billing-monthly"), MARKED),
+    ("rds:CopyDBClusterSnapshot", snapshot("prod-orders-weekly"), MARKED),
+    ("rds:CopyDBClusterSnapshot", snapshot("prod-orders-copy-1"), MARKED),
+    ("rds:CopyDBClusterSnapshot", snapshot("rds:billing-2026-11-27-02-00"), MARKED),
+    ("rds:CopyDBClusterSnapshot", snapshot("rds:monthly-orders-2026-11-27-02-00"), MARKED),
     # Nothing but copies is marked, and with the operation's id.
     ("rds:AddTagsToResource", COPY, {}),
-    ("rds:AddTagsToResource", FOUND, MARKED),
+    ("rds:AddTagsToResource", AUTOMATED, MARKED),
     ("rds:AddTagsToResource", snapshot("prod-orders-copy-1"), MARKED),
-    ("rds:AddTagsToResource", snapshot("prod-orders-monthly"), MARKED),
+    ("rds:AddTagsToResource", MANUAL, MARKED),
     ("rds:AddTagsToResource", CLUSTER, MARKED),
     ("rds:AddTagsToResource", INSTANCE, MARKED),
     # What is shared is named so, or a copy of ours.
     ("rds:ModifyDBClusterSnapshotAttribute", snapshot("billing-monthly"), {}),
     ("rds:ModifyDBClusterSnapshotAttribute", snapshot("billing-monthly"), OURS),
-    ("rds:ModifyDBClusterSnapshotAttribute", OTHER_COPY, {}),
+    ("rds:ModifyDBClusterSnapshotAttribute", COPY, {}),
     # What is deleted is named as a copy, and one of ours.
     ("rds:DeleteDBClusterSnapshot", COPY, {}),
-    ("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-monthly"), OURS),
+    ("rds:DeleteDBClusterSnapshot", MANUAL, OURS),
     ("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-copy-1"), OURS),
     ("rds:ModifyDBClusterSnapshotAttribute", snapshot("billing-copy-1"), OURS),
-    ("rds:DeleteDBClusterSnapshot", FOUND, OURS),
+    ("rds:DeleteDBClusterSnapshot", AUTOMATED, OURS),
     # Keys are used by RDS alone.
     *((action, KEY, {}) for action in ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey")),
     ("kms:Decrypt", KEY, {"kms:viaservice": "secretsmanager.eu-west-1.amazonaws.com"}),
@@ -140,8 +155,8 @@ REFUSED_TO_THE_COPIER: list[Asked] = [
     ("rds:DeleteDBInstance", INSTANCE, OURS),
     ("rds:ModifyDBCluster", CLUSTER, OURS),
     ("rds:RemoveTagsFromResource", COPY, OURS),
-    ("rds:RestoreDBClusterFromSnapshot", FOUND, MARKED),
-    ("rds:StartExportTask", FOUND, {}),
+    ("rds:RestoreDBClusterFromSnapshot", AUTOMATED, MARKED),
+    ("rds:StartExportTask", AUTOMATED, {}),
     ("kms:PutKeyPolicy", KEY, BY_RDS),
     ("kms:ScheduleKeyDeletion", KEY, BY_RDS),
     ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:eu-west-1:{OWNER}:secret:x-abcdef", {}),
@@ -154,7 +169,7 @@ REFUSED = [
     # Who reads changes nothing, whatever its session policy says or whether there is one.
     *under([READER, OBSERVER, {}], COPYING + SHARING_AND_TAKING_BACK),
     # Who takes back copies nothing.
-    *under([ARCHIVER], [COPYING[0], COPYING[2]]),
+    *under([ARCHIVER], COPYING),
 ]
 
 
@@ -172,18 +187,24 @@ def test_what_it_must_not_do_is_refused(action: str, resource: str, context: dic
     assert not allows(policy(), action, resource, context)
 
 
+def resources_of(statement: dict[str, Any]) -> list[str]:
+    return as_list(statement["Resource"])
+
+
 def loosened() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The policy with one thing less in it: a condition, or all but the kind of a resource."""
+    """The policy with one thing less in it: a condition, or a resource's name."""
     for number, statement in enumerate(policy()["Statement"]):
         for operator in statement.get("Condition", {}):
             changed = copy.deepcopy(policy())
             del changed["Statement"][number]["Condition"][operator]
             yield f"{statement['Sid']} without {operator}", changed
-        if statement["Resource"] == "*":
-            continue
-        changed = copy.deepcopy(policy())
-        changed["Statement"][number]["Resource"] = "*"
-        yield f"{statement['Sid']} for everything", changed
+        for place, resource in enumerate(resources_of(statement)):
+            if resource == "*":
+                continue
+            changed = copy.deepcopy(policy())
+            resources = resources_of(changed["Statement"][number])
+            changed["Statement"][number]["Resource"] = [*resources[:place], "*", *resources[place + 1 :]]
+            yield f"{statement['Sid']} for everything instead of {resource}", changed
 
 
 @pytest.mark.parametrize(("what", "document"), list(loosened()), ids=lambda each: each if isinstance(each, str) else "")
@@ -192,9 +213,14 @@ def test_nothing_can_be_loosened_unnoticed(what: str, document: dict[str, Any]) 
 
 
 def lessened() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The policy without one of its actions."""
+    """The policy without one of its actions, or without one of its resources."""
     for number, statement in enumerate(policy()["Statement"]):
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        for resource in resources_of(statement):
+            changed = copy.deepcopy(policy())
+            others = [each for each in resources_of(statement) if each != resource]
+            changed["Statement"][number]["Resource"] = others or "arn:none"
+            yield f"{statement['Sid']} without {resource}", changed
+        actions = as_list(statement["Action"])
         for action in actions:
             changed = copy.deepcopy(policy())
             changed["Statement"][number]["Action"] = [each for each in actions if each != action] or "none:None"

@@ -13,11 +13,12 @@ import pytest
 
 from scripts.local_aws.policy_language import Policy, Request, evaluate
 from tests.unit.test_source_account_role import (
+    AUTOMATED,
     BY_RDS,
     CLUSTER,
-    FOUND,
     INSTANCE,
     KEY,
+    MANUAL,
     MARKED,
     OURS,
     OWNER,
@@ -32,10 +33,11 @@ from utils.source_sessions import SourceSession, StepOfRoute, planning_session, 
 
 OPERATION = "nightly-2026-11-27"
 COPY_NAME = "prod-orders-copy-0123456789ab"
-MANUAL = snapshot("prod-orders-monthly")
 THEIR_COPY = snapshot(COPY_NAME)
 OTHER_COPY = snapshot("prod-orders-copy-ba9876543210")
-OTHER_FOUND = snapshot("rds:billing-2026-11-27")
+# Of these the role itself may do as much as of this operation's.
+OTHER_AUTOMATED = snapshot("rds:prod-orders-old-2026-11-27-02-00")
+OTHER_MANUAL = snapshot("monthly-billing")
 LONGEST_POLICY = 2048
 """STS API reference, AssumeRole: characters of inline and managed session policies together."""
 
@@ -45,7 +47,7 @@ REMOVING = ("rds:DeleteDBClusterSnapshot", OURS)
 CHANGES = [*COPYING, SHARING, REMOVING]
 
 
-def a_route(arn: str = FOUND, *, is_manual: bool = False, copy_name: str = COPY_NAME) -> SnapshotCopy:
+def a_route(arn: str = AUTOMATED, *, is_manual: bool = False, copy_name: str = COPY_NAME) -> SnapshotCopy:
     """Through a copy in the owner's account where the snapshot is an automated one, which nobody can share."""
     facts = RouteFacts(
         snapshot_arn=arn,
@@ -85,7 +87,7 @@ def changes_of(session: SourceSession, arn: str) -> set[str]:
 
 LOOKS: list[tuple[str, str]] = [
     ("rds:DescribeDBClusterSnapshots", CLUSTER),
-    ("rds:DescribeDBClusterSnapshots", FOUND),
+    ("rds:DescribeDBClusterSnapshots", AUTOMATED),
     ("rds:DescribeDBClusterSnapshotAttributes", MANUAL),
     ("rds:DescribeDBClusters", CLUSTER),
     ("rds:DescribeDBInstances", INSTANCE),
@@ -108,7 +110,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-@pytest.mark.parametrize("arn", [MANUAL, FOUND, THEIR_COPY, OTHER_COPY, CLUSTER])
+@pytest.mark.parametrize("arn", [MANUAL, AUTOMATED, THEIR_COPY, OTHER_COPY, CLUSTER])
 def test_who_only_reads_can_neither_copy_nor_tag_nor_share_nor_delete(reader: SourceSession, arn: str) -> None:
     """Sharing is also how a snapshot is made public: no condition tells the two apart."""
     assert changes_of(reader, arn) == set()
@@ -128,7 +130,7 @@ def test_who_observes_a_copy_sees_snapshots_alone(action: str, resource: str) ->
 
 def test_the_copier_copies_the_snapshot_that_was_found_and_changes_its_own_copy() -> None:
     session = session_of("copy-snapshot", a_route())
-    assert changes_of(session, FOUND) == {"CopyDBClusterSnapshot"}
+    assert changes_of(session, AUTOMATED) == {"CopyDBClusterSnapshot"}
     copied = {"CopyDBClusterSnapshot", "AddTagsToResource", "ModifyDBClusterSnapshotAttribute"}
     assert changes_of(session, THEIR_COPY) == copied | {"DeleteDBClusterSnapshot"}
     assert all(may(session, f"kms:{each}", KEY, BY_RDS) for each in ("CreateGrant", "Decrypt", "GenerateDataKey"))
@@ -151,14 +153,14 @@ def test_where_a_snapshot_can_be_shared_it_is_shared_and_nothing_is_copied_there
 def test_what_is_archived_is_only_taken_back() -> None:
     through_a_copy = session_of("archive-snapshot", a_route())
     assert changes_of(through_a_copy, THEIR_COPY) == {"ModifyDBClusterSnapshotAttribute", "DeleteDBClusterSnapshot"}
-    assert changes_of(through_a_copy, FOUND) == set()
+    assert changes_of(through_a_copy, AUTOMATED) == set()
     shared = session_of("archive-snapshot", a_route(MANUAL, is_manual=True))
     assert changes_of(shared, MANUAL) == {"ModifyDBClusterSnapshotAttribute"}
     assert not may(through_a_copy, "kms:Decrypt", KEY, BY_RDS)
 
 
 @pytest.mark.parametrize("step", ["copy-snapshot", "archive-snapshot"])
-@pytest.mark.parametrize("arn", [OTHER_COPY, OTHER_FOUND, snapshot("prod-orders-weekly"), CLUSTER])
+@pytest.mark.parametrize("arn", [OTHER_COPY, OTHER_AUTOMATED, OTHER_MANUAL, CLUSTER])
 def test_another_operations_copy_and_another_snapshot_are_left_alone(step: StepOfRoute, arn: str) -> None:
     for copy in (a_route(), a_route(MANUAL, is_manual=True)):
         assert changes_of(session_of(step, copy), arn) == set()
