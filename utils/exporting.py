@@ -9,14 +9,17 @@ from msgspec.structs import replace
 
 from utils import settings
 from utils.aurora_shapes import Snapshot
+from utils.aurora_utils import Aurora
 from utils.aws import client, none_when
 from utils.errors import StepFailed
-from utils.exports import Exports
+from utils.exports import Exports, ExportTask
 from utils.identifiers import name_for
+from utils.limit_checks import prove_export_allowed
 from utils.payloads import Archived
 from utils.plans import SnapshotCopy, SnapshotExport
 from utils.restore_request import RestoreRequest
 from utils.role_checks import EXPORTS, role_problems
+from utils.stack_limits import StackLimits
 from utils.surroundings import encryption_key
 from utils.waiting import seconds_to_wait
 
@@ -96,17 +99,36 @@ def _region_of(constraint: str | None) -> str:
     return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(constraint, constraint or "")
 
 
+def begin_export(
+    export: SnapshotExport, copy: SnapshotCopy | None, operation_id: str, target: Aurora, limits: StackLimits
+) -> ExportTask | str:
+    """Return the export, which is begun where it isn't yet; or why RDS can't begin with it for now.
+
+    Raises StepFailed where the stack may not export the snapshot. An export that has begun is only followed.
+    """
+    exports = Exports(target.region)
+    task = exports.task(export.identifier)
+    if task is not None:
+        return task
+    prove_export_allowed(export, copy, operation_id, target, limits)
+    return exports.start(export)
+
+
 def export_progress(
-    export: SnapshotExport, kept: str, region: str, began: dt.datetime, now: dt.datetime, unit: int
+    export: SnapshotExport,
+    task: ExportTask | str,
+    kept: str,
+    region: str,
+    began: dt.datetime,
+    now: dt.datetime,
+    unit: int,
 ) -> Archived:
-    """Begin the export, or say how far it is. `kept` is the snapshot that stays: an export can't be restored.
+    """Return how far the export is. `kept` is the snapshot that stays: an export can't be restored.
 
     Raises StepFailed when it has failed, was cancelled, or takes longer than the stack allows.
     """
-    exports = Exports(region)
     where = f"s3://{export.bucket}/{export.prefix}/{export.identifier}/"
     look = f"aws rds describe-export-tasks --export-task-identifier {export.identifier} --region {region}"
-    task = exports.task(export.identifier) or exports.start(export)
     if not isinstance(task, str) and task.source_arn != export.source_arn:
         raise StepFailed(
             f"The export {export.identifier} isn't of {export.source_arn} but of {task.source_arn}. It was left alone. "

@@ -12,7 +12,7 @@ from utils.aurora_shapes import OPERATION_TAG, Snapshot
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed
 from utils.key_checks import MANAGED_ALIAS
-from utils.plans import ClusterPlan, Plan, RouteStep, SourceDeletion
+from utils.plans import ClusterPlan, Plan, RouteStep, SnapshotCopy, SnapshotExport, SourceDeletion
 from utils.restore_request import RestoreRequest
 from utils.routes import OWN_DEFAULT_KEY
 from utils.source_account import Source
@@ -65,8 +65,11 @@ def planned_limit_problems(plan: Plan, limits: StackLimits) -> Iterator[str]:
 
 
 def deletion_limit_problems(deletion: SourceDeletion, limits: StackLimits) -> Iterator[str]:
-    """Of the source's deletion, which is the last thing that is done."""
-    yield from final_snapshot_problems(limits, takes_one=deletion.final_snapshot_identifier is not None)
+    """Of the source's deletion, and of what its final snapshot is tagged with once nothing else is left of it."""
+    takes_one = deletion.final_snapshot_identifier is not None
+    yield from final_snapshot_problems(limits, takes_one=takes_one)
+    if takes_one:
+        yield from tag_problems(limits, _without_own(deletion.tags))
 
 
 def key_limit_problems(
@@ -122,14 +125,16 @@ def prove_copy_allowed(
 def prove_restore_allowed(cluster: ClusterPlan, target: Aurora, limits: StackLimits) -> None:
     """Raise StepFailed where the stack may not create this cluster from this snapshot."""
     snapshot, account = target.snapshot(cluster.snapshot_arn), cluster.snapshot_arn.split(":")[4]
-    own_key = (snapshot.kms_key_id if snapshot else None) or ""
+    own_key, here = (snapshot.kms_key_id if snapshot else None) or "", _look_in(target.region)
+    insights, own_insights = cluster.performance_insights_kms_key_id, limits.insights_kms_key
+    if snapshot is not None and _is_insights_key_of(snapshot.cluster_identifier, insights, target):
+        own_insights = insights or ""
     problems = [
         *target_problems(limits, cluster.identifier),
         *_snapshot_problems(snapshot, limits),
         *_cluster_problems(cluster, limits),
-        *_key_problems(
-            "kms_key_id", cluster.kms_key_id, limits.kms_key, account, _look_in(target.region), limits, own_key
-        ),
+        *_key_problems("kms_key_id", cluster.kms_key_id, limits.kms_key, account, here, limits, own_key),
+        *_key_problems("performance_insights_kms_key_id", insights, own_insights, account, here, limits),
     ]
     _refuse_if_any(problems, "No cluster was created.")
 
@@ -144,8 +149,23 @@ def prove_opening_allowed(cluster: ClusterPlan, limits: StackLimits) -> None:
 
 
 def prove_deletion_allowed(deletion: SourceDeletion, limits: StackLimits) -> None:
-    """Raise StepFailed where the source cluster may not go without a final snapshot."""
+    """Raise StepFailed where the source may not go without a final snapshot, or that one not be tagged so."""
     _refuse_if_any(deletion_limit_problems(deletion, limits), "Nothing was deleted by this step.")
+
+
+def prove_export_allowed(
+    export: SnapshotExport, copy: SnapshotCopy | None, operation_id: str, target: Aurora, limits: StackLimits
+) -> None:
+    """Raise StepFailed where the stack may not export this snapshot. Copies of this operation's own may have any name.
+
+    IAM sees a manual snapshot's name and not of which cluster it is.
+    """
+    snapshot = target.snapshot(export.source_arn)
+    problems = list(_snapshot_problems(snapshot, limits))
+    if snapshot is not None:
+        is_own_copy = copy is not None and snapshot.arn == copy.arn and snapshot.belongs_to(operation_id)
+        problems += [] if is_own_copy else snapshot_problems(limits, snapshot.identifier)
+    _refuse_if_any(problems, "Nothing was exported.")
 
 
 def _snapshot_problems(snapshot: Snapshot | None, limits: StackLimits) -> Iterator[str]:
@@ -177,6 +197,17 @@ def _key_problems(
     problem = key_problem(limits, field, key, own, names)
     if problem is not None:
         yield problem
+
+
+def _is_insights_key_of(cluster_identifier: str, key: str | None, here: Aurora) -> bool:
+    """Whether the source's Performance Insights is under the key, as RDS reports it and not as the plan says.
+
+    Only a source beside the new cluster hands its key on, so it is seen from here.
+    """
+    if key is None:
+        return False
+    members = here.instances_of(cluster_identifier)
+    return key in {each.settings.performance_insights_kms_key_id for each in members}
 
 
 def _id_of(key: str, account: str, look: Look) -> str | None:

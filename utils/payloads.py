@@ -190,6 +190,7 @@ class ArchiveTask(Struct, frozen=True, kw_only=True):
 
     run: Run
     archive_snapshot: Archive
+    limits: StackLimits
     copy: SnapshotCopy | None = None
     export: SnapshotExport | None = None
 

@@ -179,7 +179,9 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     ),
     "Archive Snapshot": (
         "ArchiveSnapshot",
-        STEP | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy", "export.$": "$.plan.export"},
+        STEP
+        | ASKED
+        | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy", "export.$": "$.plan.export"},
         "$.archive",
     ),
     "Send Success Notification": (
@@ -196,7 +198,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Check Clean-up Status": ("CheckDeleteStatus", CLEANING_UP | {"progress.$": "$.clean_up"}, "$.clean_up"),
     "Clean Up Snapshot": (
         "ArchiveSnapshot",
-        CLEANING_UP | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy"},
+        CLEANING_UP | ASKED | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy"},
         None,
     ),
     "Send Failure Notification": (

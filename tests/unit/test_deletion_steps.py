@@ -611,7 +611,7 @@ def test_rule_1_a_cluster_that_isnt_ours_is_never_cleaned_up(rds: FakeRds) -> No
 
 
 def archiving(**changes: Any) -> ArchiveTask:
-    known: dict[str, Any] = {"run": a_run(), "archive_snapshot": "delete", "copy": COPY}
+    known: dict[str, Any] = {"run": a_run(), "archive_snapshot": "delete", "limits": LIMITS, "copy": COPY}
     return ArchiveTask(**known | changes)
 
 

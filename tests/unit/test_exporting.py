@@ -161,6 +161,7 @@ def exporting(hours: float = 0, **changes: Any) -> ArchiveTask:
     known: dict[str, Any] = {
         "run": a_run(now=NOW + dt.timedelta(hours=hours)),
         "archive_snapshot": "export",
+        "limits": LIMITS,
         "copy": COPY,
         "export": EXPORT,
     }

@@ -41,8 +41,8 @@ from tests.unit.support import (
 from tests.unit.test_stack_limits import OWN
 from utils.errors import RequestRefused, StepFailed
 from utils.limit_checks import prove_copy_allowed
-from utils.payloads import CopyTask, DeleteTask, OpenTask, RestoreTask
-from utils.plans import ClusterPlan, Plan, RouteStep, SnapshotCopy
+from utils.payloads import ArchiveTask, CopyTask, DeleteTask, OpenTask, RestoreTask
+from utils.plans import ClusterPlan, Plan, RouteStep, SnapshotCopy, SnapshotExport
 from utils.restore_request import RestoreRequest
 from utils.source_account import Source
 from utils.stack_limits import StackLimits
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.usefixtures("surroundings", "source_rds")
 
 check, copy = calling("snapshot-check"), calling("copy-snapshot")
 restore, delete = calling("restore-snapshot"), calling("delete-rds")
-open_cluster = calling("open-cluster")
+open_cluster, archive = calling("open-cluster"), calling("archive-snapshot")
 LIMITS = replace(OWN, source_region=REGION, cost_tags="")
 OTHER_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0d1f3c5e-1111-4000-8000-000000000000"
 OWN_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
@@ -243,6 +243,15 @@ def arn_of(snapshot: str, region: str = REGION) -> str:
         ({"vpc_security_group_ids": ["sg-0fedcba987654321"]}, "AllowedSecurityGroupPattern"),
         ({"db_subnet_group_name": "public"}, "AllowedSubnetGroupPattern"),
         ({"kms_key_id": "alias/other"}, "AllowedKmsKeyPattern"),
+        ({"performance_insights_kms_key_id": OTHER_KEY}, "AllowedKmsKeyPattern"),
+        # The plan says whose it is, and nobody believes it.
+        (
+            {
+                "performance_insights_kms_key_id": OTHER_KEY,
+                "origins": {"performance_insights_kms_key_id": "source"},
+            },
+            "AllowedKmsKeyPattern",
+        ),
         ({"tags": {"aurora-restore:operation-id": OPERATION, "access": "all"}}, "AllowedTagKeyPattern"),
         ({"master_login": "rds_managed"}, "MasterLogin"),
     ],
@@ -260,6 +269,25 @@ def test_nothing_is_restored_that_a_plan_says_and_the_stack_doesnt(
 @pytest.mark.usefixtures("operation")
 def test_what_the_stack_may_restore_is_restored(rds: FakeRds) -> None:
     restore(restoring(a_cluster_plan()))
+    assert rds.changes() == ["RestoreDBClusterFromSnapshot"]
+
+
+def test_the_sources_own_key_of_performance_insights_is_seen_on_its_instances_unless_there_is_a_pattern(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    rds.add_instance("prod-orders-1", SOURCE, PerformanceInsightsKMSKeyId=OTHER_KEY)
+    cluster = a_cluster_plan(performance_insights_kms_key_id=OTHER_KEY)
+    narrowed = RestoreTask(run=a_run(), cluster=cluster, limits=replace(LIMITS, allowed_kms_keys="mrk-*"))
+    assert f"performance_insights_kms_key_id: {OTHER_KEY!r} is not among the keys" in failure(restore, narrowed)
+    assert rds.changes() == []
+    restore(restoring(cluster))
+    assert rds.changes() == ["RestoreDBClusterFromSnapshot"]
+
+
+@pytest.mark.usefixtures("operation")
+def test_the_stacks_own_key_of_performance_insights_is_its_own(rds: FakeRds) -> None:
+    cluster = a_cluster_plan(performance_insights_kms_key_id=OTHER_KEY)
+    restore(RestoreTask(run=a_run(), cluster=cluster, limits=replace(LIMITS, insights_kms_key="alias/other")))
     assert rds.changes() == ["RestoreDBClusterFromSnapshot"]
 
 
@@ -388,13 +416,107 @@ def test_another_clusters_snapshot_isnt_shared_even_with_us(their_rds: FakeRds) 
 # Delete RDS
 
 
-def test_nothing_goes_without_a_final_snapshot_that_the_stack_keeps(rds: FakeRds, operation: OperationState) -> None:
-    operation.enter("delete-rds")
-    restored = rds.add_cluster(TARGET, TagList=OWN_TAGS)
-    operation.remember(
-        cluster_resource_id=restored["DbClusterResourceId"], login_proven_at=(NOW - dt.timedelta(hours=1)).isoformat()
-    )
-    deletion = a_deletion(rds.clusters[SOURCE]["DbClusterResourceId"], final_snapshot_identifier=None)
-    told = failure(delete, DeleteTask(run=a_run(), deletion=deletion, limits=LIMITS))
-    assert "AllowDeletionWithoutFinalSnapshot is 'false'" in told
+@pytest.fixture
+def proved(rds: FakeRds, operation: OperationState) -> None:
+    """The restored cluster, with which nothing stands in the way of what follows it."""
+    restored(rds, operation, door_open_at=NOW.isoformat(), login_proven_at=(NOW - dt.timedelta(hours=1)).isoformat())
+
+
+def deleting(rds: FakeRds, limits: StackLimits = LIMITS, **changes: Any) -> DeleteTask:
+    deletion = a_deletion(rds.clusters[SOURCE]["DbClusterResourceId"], **changes)
+    return DeleteTask(run=a_run(), deletion=deletion, limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"final_snapshot_identifier": None}, "AllowDeletionWithoutFinalSnapshot is 'false'"),
+        ({"tags": {"aurora-restore:operation-id": OPERATION, "access": "all"}}, "AllowedTagKeyPattern is empty"),
+    ],
+)
+@pytest.mark.usefixtures("proved")
+def test_no_source_goes_as_a_plan_says_and_the_stack_doesnt(rds: FakeRds, changes: dict[str, Any], said: str) -> None:
+    told = failure(delete, deleting(rds, **changes))
+    assert said in told
+    assert told.endswith("Nothing was deleted by this step.")
     assert rds.changes() == []
+
+
+@pytest.mark.usefixtures("proved")
+def test_a_source_goes_as_the_stack_allows_it(rds: FakeRds) -> None:
+    delete(deleting(rds, replace(LIMITS, allowed_tag_keys="team")))
+    assert rds.changes() == ["DeleteDBCluster"]
+
+
+@pytest.mark.usefixtures("proved")
+def test_a_deletion_that_has_begun_is_gone_on_with_whatever_the_tags_are_limited_to_since(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    """Half deleted, production would be worse than gone."""
+    operation.remember(source_deletion_at=NOW.isoformat())
+    delete(deleting(rds))
+    assert rds.changes() == ["DeleteDBCluster"]
+
+
+# Archive Snapshot
+
+OWN_COPY = a_copy()
+
+
+def exporting(snapshot: str, limits: StackLimits = LIMITS, copied: SnapshotCopy | None = None) -> ArchiveTask:
+    wanted = SnapshotExport(
+        identifier="prod-orders-export-0123456789ab",
+        source_arn=arn_of(snapshot),
+        bucket="exports",
+        prefix="aurora-restore",
+        role_arn=f"arn:aws:iam::{ACCOUNT}:role/export",
+        kms_key_id=OWN_KEY,
+    )
+    return ArchiveTask(run=a_run(), archive_snapshot="export", limits=limits, copy=copied, export=wanted)
+
+
+APPROVED_ALONE = replace(LIMITS, restorable_snapshots="approved-*")
+
+
+@pytest.mark.parametrize(
+    ("task", "parameter"),
+    [
+        (exporting("billing-tuesday"), "RestorableClusterPattern"),
+        (exporting("prod-orders-tuesday", APPROVED_ALONE), "RestorableSnapshotPattern"),
+        # Its name is planned, but it hasn't our tag.
+        (exporting(OWN_COPY.identifier, APPROVED_ALONE, OWN_COPY), "RestorableSnapshotPattern"),
+    ],
+)
+@pytest.mark.usefixtures("proved")
+def test_nothing_is_exported_that_a_plan_says_and_the_stack_doesnt(
+    rds: FakeRds, task: ArchiveTask, parameter: str
+) -> None:
+    rds.add_snapshot(OWN_COPY.identifier)
+    told = failure(archive, task)
+    assert f"{parameter} is " in told
+    assert told.endswith("Nothing was exported.")
+    assert rds.changes() == []
+
+
+@pytest.mark.usefixtures("proved")
+def test_what_the_stack_may_restore_is_exported_and_so_is_the_operations_own_copy(rds: FakeRds) -> None:
+    rds.add_snapshot(OWN_COPY.identifier, TagList=OWN_TAGS)
+    archive(exporting("prod-orders-tuesday"))
+    rds.exports.clear()
+    archive(exporting(OWN_COPY.identifier, APPROVED_ALONE, OWN_COPY))
+    assert rds.changes() == ["StartExportTask", "StartExportTask"]
+
+
+@pytest.mark.usefixtures("proved")
+def test_another_clusters_data_isnt_exported_through_a_copy_of_ours(rds: FakeRds) -> None:
+    rds.add_snapshot(OWN_COPY.identifier, cluster="billing", TagList=OWN_TAGS)
+    told = failure(archive, exporting(OWN_COPY.identifier, copied=OWN_COPY))
+    assert "'billing' isn't among the clusters" in told
+    assert rds.changes() == []
+
+
+@pytest.mark.usefixtures("proved")
+def test_an_export_that_rds_is_at_work_on_is_followed_whatever_snapshots_are_limited_to_since(rds: FakeRds) -> None:
+    archive(exporting("prod-orders-tuesday"))
+    assert archive(exporting("prod-orders-tuesday", APPROVED_ALONE))["ready"] is False
+    assert rds.changes() == ["StartExportTask"]

@@ -103,7 +103,9 @@ def copy_of(plan: Plan) -> SnapshotCopy:
 
 
 def archiving(plan: Plan, **changes: Any) -> ArchiveTask:
-    return ArchiveTask(run=a_run(cleaning_up=True, **changes), archive_snapshot="delete", copy=copy_of(plan))
+    return ArchiveTask(
+        run=a_run(cleaning_up=True, **changes), archive_snapshot="delete", limits=LIMITS, copy=copy_of(plan)
+    )
 
 
 def audited() -> list[tuple[str, str]]:
