@@ -508,6 +508,15 @@ def test_what_the_stack_may_restore_is_exported_and_so_is_the_operations_own_cop
 
 
 @pytest.mark.usefixtures("proved")
+def test_our_mark_alone_makes_no_snapshot_the_operations_copy(rds: FakeRds) -> None:
+    rds.snapshots["prod-orders-tuesday"]["TagList"] = OWN_TAGS
+    for copied in (None, OWN_COPY):
+        told = failure(archive, exporting("prod-orders-tuesday", APPROVED_ALONE, copied))
+        assert "RestorableSnapshotPattern is " in told
+    assert rds.changes() == []
+
+
+@pytest.mark.usefixtures("proved")
 def test_another_clusters_data_isnt_exported_through_a_copy_of_ours(rds: FakeRds) -> None:
     rds.add_snapshot(OWN_COPY.identifier, cluster="billing", TagList=OWN_TAGS)
     told = failure(archive, exporting(OWN_COPY.identifier, copied=OWN_COPY))
