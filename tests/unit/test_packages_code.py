@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from scripts.checks.handlers import DIRECTORY, FOLDERS
+from scripts.checks.reach import imports, source_of
 
-UTILS = sorted((DIRECTORY.parent / "utils").glob("*.py"))
+UTILS = sorted((DIRECTORY.parent / "utils").rglob("*.py"))
 PAGE = 60
 FORBIDDEN = {"boto3", "botocore", "lambda_functions", "moto", "os", "psycopg2", "scripts", "tests"}
 """What a handler leaves to utils, or must never need: SDK and driver, its environment, other handlers, development."""
@@ -57,16 +58,11 @@ def test_only_the_step_that_talks_sql_reaches_the_driver() -> None:
     """It costs every other cold start what only one of them needs."""
 
     def reaches(node: ast.Module, seen: set[str]) -> bool:
-        for name in imported(node):
-            module = name.removeprefix("utils.")
-            if name.split(".")[0] == "psycopg2":
-                return True
-            path = DIRECTORY.parent / "utils" / f"{module}.py"
-            if name.startswith("utils.") and module not in seen:
-                seen.add(module)
-                if reaches(ast.parse(path.read_text()), seen):
-                    return True
-        return False
+        if any(name.split(".")[0] == "psycopg2" for name in imported(node)):
+            return True
+        new = set(imports(node)) - seen
+        seen |= new
+        return any(reaches(ast.parse(source_of(module).read_text()), seen) for module in sorted(new))
 
     assert [folder for folder in FOLDERS if reaches(tree(folder), set())] == ["aurora-restore-setup-db-users"]
 
