@@ -6,13 +6,13 @@ The snapshot that was found is never touched.
 from msgspec.structs import replace
 
 from utils.common import Work, step
-from utils.copying import Places
-from utils.deletion import prove_own_copy, prove_restored
-from utils.exporting import begin_export, export_progress
-from utils.payloads import Archived, ArchiveTask
-from utils.plans import SnapshotCopy, SnapshotExport
-from utils.route_calls import RouteCalls
-from utils.state import OperationRecord, iso
+from utils.contracts.payloads import Archived, ArchiveTask
+from utils.contracts.plan import SnapshotCopy, SnapshotExport
+from utils.state.operation import OperationRecord, iso
+from utils.steps.copy import Places
+from utils.steps.copy_calls import RouteCalls
+from utils.steps.delete import prove_own_copy, prove_restored
+from utils.steps.export import begin_export, export_progress
 
 
 @step("archive-snapshot", ArchiveTask)

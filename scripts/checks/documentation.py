@@ -18,7 +18,7 @@ from scripts.local_run.costs import idle_costs, total
 from scripts.packages import materials
 from scripts.packages.wheels import TARGETS, fetched
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES
-from utils.restore_request import FIELD_HELP, FIELDS
+from utils.request.fields import FIELD_HELP, FIELDS
 
 PROJECT = pathlib.Path(__file__).parents[2]
 README = PROJECT / "README.md"

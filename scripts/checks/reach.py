@@ -18,7 +18,8 @@ import boto3
 from scripts.checks.handlers import DIRECTORY
 
 UTILS = Path(__file__).parents[2] / "utils"
-_SETTINGS_READERS = {f"{module}{name}" for module in ("settings.", "") for name in ("optional", "text", "whole_number")}
+_READERS = ("optional", "text", "whole_number")
+_ENVIRONMENT_READERS = {f"{module}{name}" for module in ("environment.", "") for name in _READERS}
 
 
 class Definition(NamedTuple):
@@ -182,6 +183,6 @@ def _variables(node: ast.AST) -> Iterator[str]:
     for each in ast.walk(node):
         if isinstance(each, ast.Subscript) and ast.unparse(each.value) == "os.environ":
             yield str(ast.literal_eval(each.slice))
-        elif isinstance(each, ast.Call) and ast.unparse(each.func) in _SETTINGS_READERS:
-            # Inside utils.settings a reader passes its own argument on; that is no variable's name.
+        elif isinstance(each, ast.Call) and ast.unparse(each.func) in _ENVIRONMENT_READERS:
+            # Inside utils.environment a reader passes its own argument on; that is no variable's name.
             yield from (str(argument.value) for argument in each.args if isinstance(argument, ast.Constant))

@@ -13,7 +13,7 @@ from botocore.model import OperationModel, Shape
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
 from scripts.packages.sdk_calls import mentioned, method_name
-from tests.unit.pasted_errors import PASTED_ERRORS, PastedError
+from tests.unit.messages.pasted_errors import PASTED_ERRORS, PastedError
 from utils.aws import as_step_error, is_capacity_shortage
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES, advice_for, kind_of
 from utils.errors import StepFailed, TemporaryFailure
