@@ -28,7 +28,7 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/steps/delete.py", "aws rds delete-db-instance"): [_READER],
     ("utils/steps/delete.py", "aws rds modify-db-cluster"): [_OBSTACLES],
     ("utils/preflight/deletion.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
-    ("utils/steps/export.py", "aws s3 mb"): [_BUCKET],
+    ("utils/preflight/export.py", "aws s3 mb"): [_BUCKET],
     ("utils/planning/snapshot.py", "aws rds create-db-cluster-snapshot"): [_TODAYS],
     ("utils/planning/snapshot.py", "aws rds modify-db-cluster-snapshot-attribute"): [_SHARED],
     ("utils/preflight/keys.py", "aws kms cancel-key-deletion"): [_KEYS],

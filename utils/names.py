@@ -13,6 +13,9 @@ MAX_IDENTIFIER = 63
 MAX_INSTANCES = 16
 MAX_SNAPSHOT_IDENTIFIER = 255
 MAX_ROLE_BYTES = 63
+# RDS makes and keeps this key in every account and region. No such key can be shared; a copy between two of ours may
+# be under it.
+OWN_DEFAULT_KEY = "alias/aws/rds"
 # Of an operation that a schedule began; no other may begin so.
 SCHEDULED_PREFIX = "scheduled-"
 # EventBridge Scheduler never starts before the moment (User Guide, "Schedule types": within the minute after it); the

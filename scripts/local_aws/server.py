@@ -125,7 +125,7 @@ class LocalAws:
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)
         self.functions.endpoint_url = self.endpoint_url
         self.functions.install()
-        self.state_machines = StateMachines(self.clock, self.permissions, self.events)
+        self.state_machines = StateMachines(self.clock, self.permissions, self.events.execution_status_changed)
         self.state_machines.endpoint_url = self.endpoint_url
         self.state_machines.install()
         self._front = Front(self.clock, self.faults, self.trail, self._control)

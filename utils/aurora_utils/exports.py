@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from utils.aws import client, error_code, none_when
 from utils.contracts.plan import SnapshotExport
@@ -83,3 +84,13 @@ def _read(raw: Any) -> ExportTask:
         failure_cause=raw.get("FailureCause") or "no cause was given",
         warning=raw.get("WarningMessage") or "",
     )
+
+
+def renewed(export: SnapshotExport, region: str) -> SnapshotExport:
+    """The export that a resumed operation goes on with: one that has failed keeps its name for good."""
+    name, number = export.identifier, 1
+    exports = Exports(region)
+    while (task := exports.task(name)) is not None and task.is_broken:
+        number += 1
+        name = f"{export.identifier}-{number}"
+    return replace(export, identifier=name)

@@ -20,9 +20,9 @@ from utils.aurora_utils.offers import EncryptionKey, encryption_key
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot, newest_first, read_snapshot
 from utils.aurora_utils.source_sessions import SourceSession, planning_session
 from utils.aws import AssumedRole, client, error_code, none_when
+from utils.contracts.plan import Access
 from utils.error_codes import DENIED_CODES
 from utils.names import snapshot_arn, snapshot_name
-from utils.planning.route import Access
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

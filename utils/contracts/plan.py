@@ -12,6 +12,8 @@ from msgspec import Struct
 
 # What becomes of the copy that an operation made.
 Archive = Literal["delete", "keep", "export"]
+# How the source can be looked at: as our own, through a role of its account, or only where it was shared with us.
+Access = Literal["own", "role", "shared"]
 # Who decided a setting of the cluster.
 Origin = Literal["request", "stack", "source", "snapshot", "default"]
 

@@ -14,12 +14,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.exports import renewed
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.preflight.checks import place_and_key_problems, secret_problems
+from utils.preflight.export import destination_problems
 from utils.preflight.limits import deletion_limit_problems, planned_limit_problems
 from utils.preflight.quarantine import quarantine_problems
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, RestoreRequest
@@ -27,7 +29,6 @@ from utils.request.next_command import START_ANEW, TAKE_ANOTHER
 from utils.request.reading import refuse_if_any
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.operation import NO_CLUSTER, OperationRecord, plain, unstored
-from utils.steps.export import destination_problems, renewed
 
 # They say which operation it is, not what it does.
 _NAMING = {"operation_id", "resume", "scheduled_at"}

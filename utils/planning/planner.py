@@ -25,6 +25,7 @@ from utils.planning.cluster import cluster_plan, plan_problems
 from utils.planning.cluster_kinds import babelfish_problems, kind_problems
 from utils.planning.crossing import plan_crossing, quota_problems
 from utils.planning.deletion import deletion_problems, plan_deletion
+from utils.planning.export import plan_export
 from utils.planning.like_source import source_settings
 from utils.planning.not_taken_over import not_taken_over
 from utils.planning.snapshot import age_hours, find_snapshot, place_problems, snapshot_problems
@@ -32,11 +33,11 @@ from utils.planning.without_snapshot import early_problems, name_problems
 from utils.preflight.checks import place_and_key_problems, secret_problems
 from utils.preflight.cluster import support_warnings
 from utils.preflight.door import door_warnings
+from utils.preflight.export import export_problems
 from utils.preflight.limits import found_limit_problems, key_limit_problems, request_limit_problems
 from utils.preflight.quarantine import quarantine_problems
 from utils.request.fields import RestoreRequest
 from utils.request.reading import refusal, refuse_if_any
-from utils.steps.export import export_problems, plan_export
 
 
 def plan_restore(

@@ -7,21 +7,14 @@ removes is all in the list; nothing else on the way changes anything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 from msgspec import Struct
 
-from utils.contracts.plan import RouteStep, SnapshotCopy
-from utils.names import parse_snapshot_arn, snapshot_arn, snapshot_name
-
-# How the source can be looked at: as our own, through a role of its account, or only where it was shared with us.
-Access = Literal["own", "role", "shared"]
+from utils.contracts.plan import Access, RouteStep, SnapshotCopy
+from utils.names import OWN_DEFAULT_KEY, parse_snapshot_arn, snapshot_arn, snapshot_name
 
 COPIES = frozenset({"copy_at_owner", "copy_into_account", "copy"})
 TAKING_BACK = frozenset({"unshare", "remove_at_owner", "remove_in_account"})
-# RDS makes and keeps this key in every account and region. No such key can be shared; a copy between two of ours may
-# be under it.
-OWN_DEFAULT_KEY = "alias/aws/rds"
 
 
 class RouteFacts(Struct, frozen=True, kw_only=True):

@@ -11,11 +11,12 @@ from utils.contracts.payloads import Execution
 from utils.contracts.plan import ClusterPlan
 from utils.logins.target_secrets import plan_secrets
 from utils.planning.cluster import cluster_plan, missing_places
+from utils.planning.export import plan_export
 from utils.preflight.checks import secret_problems
 from utils.preflight.cluster import named_group_problems, network_problems, room_problems, version_problems
+from utils.preflight.export import destination_problems
 from utils.preflight.keys import given_key_problems
 from utils.request.fields import RestoreRequest
-from utils.steps.export import destination_problems, plan_export
 
 # Where a plan would go on with what the snapshot says, it says nothing.
 _UNKNOWN = Snapshot(

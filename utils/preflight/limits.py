@@ -27,7 +27,7 @@ from utils.contracts.stack_limits import (
     target_problems,
 )
 from utils.errors import StepFailed
-from utils.planning.route import OWN_DEFAULT_KEY
+from utils.names import OWN_DEFAULT_KEY
 from utils.preflight.keys import MANAGED_ALIAS
 from utils.request.fields import RestoreRequest
 

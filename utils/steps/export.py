@@ -1,102 +1,18 @@
-"""The archive of a restored snapshot as Parquet files: what has to be there for it, what is planned, how far it is."""
+"""The archive of a restored snapshot as Parquet files: begun once, and followed until it is complete."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-
-from msgspec.structs import replace
 
 from utils import environment
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.exports import Exports, ExportTask
-from utils.aurora_utils.offers import encryption_key
-from utils.aurora_utils.resources import Snapshot
-from utils.aws import client, none_when
 from utils.contracts.payloads import Archived
 from utils.contracts.plan import SnapshotCopy, SnapshotExport
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed
-from utils.names import name_for
 from utils.pauses import seconds_to_wait
 from utils.preflight.limits import prove_export_allowed
-from utils.preflight.service_roles import EXPORTS, role_problems
-from utils.request.fields import RestoreRequest
-
-# An export's name has at most 60 characters, and a resumed operation may have to number it.
-_LONGEST_BASE = 36
-_PREFIX = "aurora-restore"
-_PARAMETERS = ("ExportBucketName", "ExportRoleArn", "ExportKmsKeyId")
-
-
-def plan_export(
-    request: RestoreRequest, snapshot: Snapshot, copy: SnapshotCopy | None, operation_id: str
-) -> SnapshotExport | None:
-    """Of the copy, or of the snapshot that was found when it is restored directly."""
-    if request.archive_snapshot != "export":
-        return None
-    return SnapshotExport(
-        identifier=name_for("export", snapshot.cluster_identifier[:_LONGEST_BASE].rstrip("-"), operation_id),
-        source_arn=copy.arn if copy else snapshot.arn,
-        bucket=environment.optional("EXPORT_BUCKET"),
-        prefix=_PREFIX,
-        role_arn=environment.optional("EXPORT_ROLE_ARN"),
-        kms_key_id=environment.optional("EXPORT_KMS_KEY_ID"),
-    )
-
-
-def export_problems(export: SnapshotExport | None, region: str) -> Iterator[str]:
-    """What stands in the way of an export, before anything is made."""
-    if export is None:
-        return
-    if wrong := list(destination_problems(export, region)):
-        yield from wrong
-        return
-    if Exports(region).task(export.identifier) is not None:
-        yield (
-            f"operation_id: it was used before: its export {export.identifier!r} exists in {region}. "
-            "Start the execution under another name, or give another operation_id."
-        )
-
-
-def destination_problems(export: SnapshotExport, region: str) -> Iterator[str]:
-    """Of bucket, role and key: the stack's as they were when the export was planned."""
-    given = dict(zip(_PARAMETERS, (export.bucket, export.role_arn, export.kms_key_id), strict=True))
-    missing = [parameter for parameter in _PARAMETERS if not given[parameter]]
-    if missing:
-        yield (
-            f"archive_snapshot: 'export' needs the stack's {', '.join(missing)}. "
-            "Set them and update the stack, or give delete or keep."
-        )
-        return
-    yield from _bucket_problems(export.bucket, region)
-    yield from role_problems(export.role_arn, EXPORTS, "archive_snapshot", "ExportRoleArn")
-    key = encryption_key(export.kms_key_id, region)
-    if key is None or key.state != "Enabled":
-        state = key.state if key else "not there"
-        yield (
-            f"archive_snapshot: the key of the stack's ExportKmsKeyId, {export.kms_key_id!r}, is {state} in {region}. "
-            f"Enable it, or set another: aws kms list-keys --region {region}"
-        )
-
-
-def _bucket_problems(bucket: str, region: str) -> Iterator[str]:
-    answer = none_when("NoSuchBucket", lambda: client("s3", region).get_bucket_location(Bucket=bucket))
-    if answer is None:
-        yield (
-            f"archive_snapshot: the stack's ExportBucketName, {bucket!r}, doesn't exist. Make it: "
-            f"aws s3 mb s3://{bucket} --region {region}"
-        )
-    elif (found := _region_of(answer["LocationConstraint"])) != region:
-        yield (
-            f"archive_snapshot: the stack's ExportBucketName, {bucket!r}, is in {found}; RDS exports only within "
-            f"{region}. Set a bucket of {region}."
-        )
-
-
-def _region_of(constraint: str | None) -> str:
-    """S3's word for its two oldest regions is nothing, and EU."""
-    return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(constraint, constraint or "")
 
 
 def begin_export(
@@ -160,13 +76,3 @@ def export_progress(
         percent=percent,
         wait_seconds=seconds_to_wait(elapsed, unit, percent),
     )
-
-
-def renewed(export: SnapshotExport, region: str) -> SnapshotExport:
-    """The export that a resumed operation goes on with: one that has failed keeps its name for good."""
-    name, number = export.identifier, 1
-    exports = Exports(region)
-    while (task := exports.task(name)) is not None and task.is_broken:
-        number += 1
-        name = f"{export.identifier}-{number}"
-    return replace(export, identifier=name)

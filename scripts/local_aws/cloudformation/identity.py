@@ -15,7 +15,7 @@ from scripts.local_aws.cloudformation.deployment import (
     tags,
 )
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
-from scripts.local_aws.iam.managed_policies import provide
+from scripts.local_aws.cloudformation.managed_policies import provide
 from scripts.local_aws.iam.policy import Policy, PolicyError
 
 _INLINE_LIMIT = 10_240

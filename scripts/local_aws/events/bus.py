@@ -23,10 +23,11 @@ from moto.stepfunctions.models import stepfunctions_backends
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.deliveries import Deliveries
 from scripts.local_aws.core.errors import NotImplementedByLocalAws
+from scripts.local_aws.core.json_text import dumps
 from scripts.local_aws.events.trail import Trail
 from scripts.local_aws.iam.gate import NotAuthorized, Permissions
 from scripts.local_aws.step_functions.execution import Execution
-from scripts.local_aws.step_functions.language import Scope, dumps
+from scripts.local_aws.step_functions.language import Scope
 
 EVENTS = "events.amazonaws.com"
 

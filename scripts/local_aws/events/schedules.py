@@ -28,9 +28,9 @@ from scripts.local_aws.core.credentials import aws_client
 from scripts.local_aws.core.deliveries import Deliveries
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.core.faults import Faults
+from scripts.local_aws.core.json_text import dumps
 from scripts.local_aws.events.schedule_expressions import Next, schedule_of
 from scripts.local_aws.iam.gate import NotAuthorized, Permissions
-from scripts.local_aws.step_functions.language import dumps
 
 SCHEDULER = "scheduler.amazonaws.com"
 FIRST_PAUSE_SECONDS = 10

@@ -47,9 +47,9 @@ from moto.utilities.utils import get_partition
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.core.faults import Faults
+from scripts.local_aws.core.json_text import loads
 from scripts.local_aws.core.logs import append
 from scripts.local_aws.iam.gate import NotAuthorized, Permissions
-from scripts.local_aws.step_functions.language import loads
 
 SLOWNESS = 4
 """How many times longer than on AWS something may take here before it counts as timed out."""

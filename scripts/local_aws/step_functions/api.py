@@ -36,7 +36,6 @@ from scripts.local_aws.core import logs
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.credentials import aws_client
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
-from scripts.local_aws.events.bus import Events
 from scripts.local_aws.iam.gate import NotAuthorized, Permissions
 from scripts.local_aws.step_functions import definition as asl_definition
 from scripts.local_aws.step_functions import requests, versions
@@ -103,11 +102,11 @@ _EXECUTION_DATA = {"input", "output", "parameters", "inputDetails", "outputDetai
 class StateMachines:
     """Every region's executions, and what they need to run."""
 
-    def __init__(self, clock: Clock, permissions: Permissions, events: Events) -> None:
+    def __init__(self, clock: Clock, permissions: Permissions, status_changed: Callable[[Execution], None]) -> None:
         self.endpoint_url = ""
         self.permissions = permissions
         self._clock = clock
-        self._events = events
+        self._status_changed = status_changed
         self._lock = threading.Lock()
         self._executions: list[Execution] = []
         self._clients: dict[tuple[str, str], Any] = {}
@@ -124,7 +123,7 @@ class StateMachines:
             clock=self._clock,
             invoke=functools.partial(self._invoke, revision.roleArn, region),
             log=functools.partial(self._log, dict(revision.loggingConfiguration)),
-            status_changed=self._events.execution_status_changed,
+            status_changed=self._status_changed,
         )
         execution = Execution(
             arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",

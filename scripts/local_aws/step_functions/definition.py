@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
+from scripts.local_aws.core.json_text import loads
 from scripts.local_aws.step_functions import language
 
 _LAMBDA_INVOKE = re.compile(r"arn:aws[a-z-]*:states:::lambda:invoke")
@@ -67,7 +68,7 @@ class InvalidDefinition(AwsError):
 def parse(text: str) -> dict[str, Any]:
     """The definition as a document, once nothing is wrong with it."""
     try:
-        machine = language.loads(text)
+        machine = loads(text)
     except ValueError as error:
         raise InvalidDefinition(f"{error}", "/", "INVALID_JSON_DESCRIPTION") from None
     if not isinstance(machine, dict):

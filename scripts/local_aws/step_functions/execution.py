@@ -32,9 +32,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.errors import AwsError
+from scripts.local_aws.core.json_text import dumps, loads
 from scripts.local_aws.lambda_runtime.functions import SLOWNESS
 from scripts.local_aws.step_functions.definition import is_lambda_invoke
-from scripts.local_aws.step_functions.language import RUNTIME, Scope, StatesError, dumps, holds, loads, put, timestamp
+from scripts.local_aws.step_functions.language import RUNTIME, Scope, StatesError, holds, put, timestamp
 
 Status = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 Event = dict[str, Any]

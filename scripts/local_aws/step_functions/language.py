@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from scripts.local_aws.core.errors import NotImplementedByLocalAws
+from scripts.local_aws.core.json_text import dumps, loads
 
 RUNTIME = "States.Runtime"
 
@@ -41,20 +42,6 @@ class StatesError(Exception):
     def __init__(self, error: str, cause: str) -> None:
         super().__init__(f"{error}: {cause}")
         self.error, self.cause = error, cause
-
-
-def dumps(value: Any) -> str:
-    """JSON as Step Functions writes it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def loads(text: str | bytes) -> Any:
-    """Return the document that a JSON text stands for. Raise ValueError also for NaN, which RFC 8259 doesn't have."""
-    return json.loads(text, parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
 
 
 def steps(path: str) -> list[str | int]:

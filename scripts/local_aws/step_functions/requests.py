@@ -16,7 +16,7 @@ from typing import Any
 from moto.core.utils import get_service_model
 
 from scripts.local_aws.core.errors import AwsError
-from scripts.local_aws.step_functions import language
+from scripts.local_aws.core.json_text import loads
 
 _ARNS = ("stateMachineArn", "stateMachineVersionArn", "stateMachineAliasArn", "executionArn", "resourceArn")
 _ENUM_ORDERS = {"ExecutionStatus": ["SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING"]}
@@ -85,7 +85,7 @@ def _java_text(shape: Any, value: Any) -> str:
 def check_execution_input(text: str) -> None:
     """Raise InvalidExecutionInput unless the text is JSON."""
     try:
-        language.loads(text)
+        loads(text)
     except ValueError as error:
         problem = _json_problem(text, error)
         raise AwsError("InvalidExecutionInput", f"Invalid State Machine Execution Input: '{problem}'") from None

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from scripts.local_run.routes_table import Case, read_cases
 from tests.unit.support import ACCOUNT, OWNER, REGION, SOURCE_REGION
-from utils.names import parse_snapshot_arn
-from utils.planning.route import COPIES, OWN_DEFAULT_KEY, RouteFacts, plan_route
+from utils.names import OWN_DEFAULT_KEY, parse_snapshot_arn
+from utils.planning.route import COPIES, RouteFacts, plan_route
 
 CASES = read_cases()
 KEY, SOURCE_KEY = "alias/staging", f"arn:aws:kms:{REGION}:{OWNER}:key/shareable"

@@ -28,6 +28,7 @@ from tests.unit.support import (
     some_instances,
 )
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.exports import renewed
 from utils.aurora_utils.source_account import Source
 from utils.aws import client
 from utils.contracts.payloads import ArchiveTask
@@ -36,7 +37,6 @@ from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.planning.planner import plan_restore
 from utils.request.reading import read_request
 from utils.state.operation import OperationState
-from utils.steps.export import renewed
 
 archive = calling("archive-snapshot")
 BUCKET, ROLE = "exports", f"arn:aws:iam::{ACCOUNT}:role/export"
