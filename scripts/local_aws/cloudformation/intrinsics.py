@@ -60,8 +60,6 @@ class Evaluator:
             "Fn::GetAZs": lambda a: [f"{text(self.value(a)) or self._values['AWS::Region']}{zone}" for zone in "abc"],
             "Fn::Cidr": self._cidr,
             "Fn::Base64": lambda a: base64.b64encode(text(self.value(a)).encode()).decode(),
-            "Fn::ToJsonString": lambda a: json.dumps(self.value(a)),
-            "Fn::Length": lambda a: str(len(self._list(a, "Fn::Length"))),
         }
 
     def value(self, expression: Any) -> Any:

@@ -104,7 +104,9 @@ def _function(deployment: Deployment, logical_id: str, properties: Properties) -
 def check_variables(variables: dict[str, Any]) -> None:
     if reserved := sorted(_RESERVED_VARIABLES & set(variables)):
         raise TemplateError(f"Reserved keys used in this request: {', '.join(reserved)}")
-    if len(json.dumps({name: text(value) for name, value in variables.items()})) > _VARIABLES_LIMIT:
+    # Lambda names the text that it measured: JSON without blanks (github-aws-runners/terraform-aws-github-runner#3594).
+    measured = json.dumps({name: text(value) for name, value in variables.items()}, separators=(",", ":"))
+    if len(measured) > _VARIABLES_LIMIT:
         raise TemplateError("The environment variables you have provided exceeded the 4KB limit")
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    DEFAULTS,
     LIMITS,
     OPERATION,
     REGION,
@@ -17,6 +18,7 @@ from tests.unit.support import (
     SOURCE_REGION,
     STACK,
     an_execution,
+    set_defaults,
 )
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.source_account import Source, SourceSharedByHand
@@ -29,8 +31,8 @@ from utils.request.reading import read_request
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
-WITHOUT_CLASS = {name: value for name, value in STACK.items() if name != "DEFAULT_DB_INSTANCE_CLASS"}
-LIKE_SOURCE = WITHOUT_CLASS | {"DEFAULT_LIKE_SOURCE": "true"}
+WITHOUT_CLASS = {name: value for name, value in DEFAULTS.items() if name != "db_instance_class"}
+LIKE_SOURCE = WITHOUT_CLASS | {"like_source": "true"}
 UNUSUAL = {
     "EngineVersion": "16.4",
     "Port": 6543,
@@ -117,9 +119,8 @@ def test_what_protects_costs_or_opens_a_door_is_never_taken_from_the_source(prod
 def test_the_request_comes_before_the_stack_and_the_stack_before_the_source(
     production: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack = {"DEFAULT_PORT": "5544", "DEFAULT_BACKUP_RETENTION_DAYS": "2"}
-    for name, value in stack.items():
-        monkeypatch.setenv(name, value)
+    stack = {"port": "5544", "backup_retention_days": "2"}
+    set_defaults(monkeypatch, **stack)
     cluster = cluster_of(LIKE_SOURCE | stack, port=5555)
     assert (cluster.port, cluster.origins["port"]) == (5555, "request")
     assert (cluster.backup_retention_days, cluster.origins["backup_retention_days"]) == (2, "stack")
@@ -249,7 +250,7 @@ def test_without_a_minimum_of_zero_nothing_is_paused(production: dict[str, Any])
 def test_a_pause_of_nobodys_is_ours(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
     cluster = cluster_of(
-        STACK, db_instance_class="db.serverless", serverless_v2_min_capacity=0, serverless_v2_max_capacity=2
+        DEFAULTS, db_instance_class="db.serverless", serverless_v2_min_capacity=0, serverless_v2_max_capacity=2
     )
     assert cluster.serverless_v2_seconds_until_auto_pause == 300
 
@@ -272,7 +273,7 @@ def test_a_window_alone_gets_the_other_one_beside_it(
 ) -> None:
     """RDS would pick the other one at random, and refuse it an hour later where the two overlap."""
     rds.add_snapshot("tuesday")
-    cluster = cluster_of(STACK, **given)
+    cluster = cluster_of(DEFAULTS, **given)
     assert (cluster.preferred_backup_window, cluster.preferred_maintenance_window) == (backup, maintenance)
     for name in {"preferred_backup_window", "preferred_maintenance_window"} - given.keys():
         assert cluster.origins[name] == "default"
@@ -282,7 +283,7 @@ def test_a_window_that_leaves_no_room_for_the_other_is_refused(rds: FakeRds) -> 
     rds.add_snapshot("tuesday")
     for given in ({"preferred_backup_window": "00:00-23:45"}, {"preferred_maintenance_window": "sun:01:00-mon:00:45"}):
         ((name, window),) = given.items()
-        assert refusal_of(STACK, **given).startswith(f"{name}: {window!r} leaves no 30 minutes of the day for a")
+        assert refusal_of(DEFAULTS, **given).startswith(f"{name}: {window!r} leaves no 30 minutes of the day for a")
 
 
 def test_serverless_instances_of_a_source_without_capacity_are_refused(production: dict[str, Any]) -> None:
@@ -292,13 +293,13 @@ def test_serverless_instances_of_a_source_without_capacity_are_refused(productio
 
 def test_a_class_for_readers_that_there_wont_be_is_refused(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
-    assert "there are none: instance_count is 1 (default)" in refusal_of(STACK, reader_instance_class="db.r6g.large")
+    assert "there are none: instance_count is 1 (default)" in refusal_of(DEFAULTS, reader_instance_class="db.r6g.large")
 
 
 def test_only_a_login_that_rds_keeps_is_put_under_a_key(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
-    assert cluster_of(STACK).master_secret_kms_key_id is None
-    key = cluster_of(STACK, master_login="rds_managed").master_secret_kms_key_id
+    assert cluster_of(DEFAULTS).master_secret_kms_key_id is None
+    key = cluster_of(DEFAULTS, master_login="rds_managed").master_secret_kms_key_id
     assert key == STACK["MASTER_SECRET_KEY"]
 
 

@@ -14,6 +14,7 @@ from tests.unit.fakes.sts import FakeSts
 from tests.unit.support import (
     ACCOUNT,
     AUDIT_TABLE,
+    DEFAULTS,
     EXECUTION,
     KEY_ID,
     LIMITS,
@@ -22,7 +23,6 @@ from tests.unit.support import (
     OWNER,
     REGION,
     SOURCE_REGION,
-    STACK,
     STATE_TABLE,
     TARGET,
     a_run,
@@ -51,7 +51,7 @@ UNDER_THEIR_KEY: dict[str, Any] = {"StorageEncryptionType": "sse-kms", "StorageE
 
 
 def plan_of(**raw: Any) -> Plan:
-    request = read_request({"source_account_id": OWNER, "kms_key_id": KEY, **raw}, STACK)
+    request = read_request({"source_account_id": OWNER, "kms_key_id": KEY, **raw}, DEFAULTS)
     account, region = source_account(request, ACCOUNT), source_region(request, REGION)
     source = open_source(account, region, EXECUTION, OPERATION, NOW)
     return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION), LIMITS)
