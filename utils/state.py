@@ -19,8 +19,7 @@ from msgspec import Struct
 
 from utils import settings
 from utils.attempts import AT_WORK, NONE_ENDED, OWN, ended
-from utils.attributes import attribute, value_of
-from utils.aws import client, error_code
+from utils.aws import attribute, client, error_code, value_of
 from utils.errors import RequestRefused, StepFailed
 from utils.plans import DoorPhase
 
