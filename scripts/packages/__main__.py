@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -24,17 +26,17 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def build(output: Path) -> list[Path]:
-    """Write the layer's zip, a zip for each function and SHA256SUMS, in place of those of an earlier build."""
+    """Write the layer's zip and its bill of materials, a zip for each function, and the sums of all these."""
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".packages-", dir=output) as name:
         work = Path(name)
         lay_layer(work / "layer")
-        archives = [pack(work / "layer", work / "layer.zip")]
+        files = [pack(work / "layer", work / "layer.zip"), list_packages(work / "layer", work / "layer.cdx.json")]
         for function in sorted(FUNCTIONS.glob("*/lambda_function.py")):
-            archives.append(pack(function.parent, work / f"{function.parent.name}.zip"))
+            files.append(pack(function.parent, work / f"{function.parent.name}.zip"))
         sums = work / "SHA256SUMS"
-        sums.write_text("".join(f"{_sha256(archive)}  {archive.name}\n" for archive in archives))
-        return [file.replace(output / file.name) for file in (*archives, sums)]
+        sums.write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files))
+        return [file.replace(output / file.name) for file in (*files, sums)]
 
 
 def pack(root: Path, archive: Path) -> Path:
@@ -48,6 +50,21 @@ def pack(root: Path, archive: Path) -> Path:
             entry.compress_type = zipfile.ZIP_DEFLATED
             packed.writestr(entry, path.read_bytes())
     return archive
+
+
+def list_packages(content: Path, bill: Path) -> Path:
+    """Write the layer's bill of materials by CycloneDX's own tool, which lists what a Python finds on its path."""
+    tool = [str(Path(sys.executable).with_name("cyclonedx-py")), "environment", "-S", "--output-reproducible"]
+    made = subprocess.run(
+        [*tool, "--output-file", str(bill), sys.executable],
+        env=os.environ | {"PYTHONPATH": str(content / "python")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        raise CannotBuild(f"The bill of materials could not be made:\n{made.stderr.strip()}")
+    return bill
 
 
 def prepare() -> None:
@@ -65,7 +82,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/build_lambda_packages.sh",
         description="Build what the template deploys, the same bytes every time: the layer, which serves both "
-        "architectures, a zip for each function, and SHA256SUMS. `sam build` builds the same without zips.",
+        "architectures, its bill of materials, a zip for each function, and SHA256SUMS. `sam build` builds the same "
+        "without zips.",
     )
     parser.add_argument("--output", type=Path, default=ROOT / "build", help="default: build/")
     parser.add_argument("--layer", type=Path, metavar="DIRECTORY", help="write the layer's content there, and no zip")

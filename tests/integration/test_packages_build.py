@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -81,7 +83,7 @@ def test_the_same_source_gives_the_same_bytes(built: Path, elsewhere: Path) -> N
 def test_the_sums_are_those_of_all_that_was_built(built: Path) -> None:
     made = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in built.iterdir()}
     made.pop("SHA256SUMS")
-    assert set(made) == {"layer.zip", *(f"{folder}.zip" for folder in FOLDERS)}
+    assert set(made) == {"layer.zip", "layer.cdx.json", *(f"{folder}.zip" for folder in FOLDERS)}
     assert sums(built) == made
 
 
@@ -140,6 +142,26 @@ def test_every_compiled_module_is_there_for_each_architecture_and_for_lambdas_py
 def test_each_architecture_has_the_libraries_that_psycopg2_brings(by_make: Path) -> None:
     libraries = [path for path in (by_make / "python" / "psycopg2_binary.libs").iterdir() if "libpq" in path.name]
     assert sorted(map(elf_machine, libraries)) == sorted(ELF_MACHINES.values())
+
+
+def test_the_bill_of_materials_has_every_package_under_a_licence_that_was_read(built: Path) -> None:
+    """A new licence is read before it is let in here: may it be shipped?"""
+    bill = json.loads((built / "layer.cdx.json").read_text())
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    pins = re.findall(r"^([a-z0-9-]+==[^ \\\n]+)", layer.REQUIREMENTS.read_text(), re.MULTILINE)
+    packages = {f"{each['name'].replace('_', '-')}=={each['version']}": each["licenses"] for each in bill["components"]}
+    assert sorted(packages) == sorted(pins)
+    licences = [each["license"] for found in packages.values() for each in found]
+    assert {each.get("id") or each["name"].removeprefix("License :: OSI Approved :: ") for each in licences} == {
+        "Apache Software License",
+        "Apache-2.0",
+        "BSD License",
+        "BSD-3-Clause",
+        "GNU Library or Lesser General Public License (LGPL)",
+        "MIT",
+        "MIT-0",
+        "PSF-2.0",
+    }
 
 
 def elf_machine(path: Path) -> int:
