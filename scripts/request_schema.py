@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from utils.restore_request import RestoreRequest
+from utils.request.fields import RestoreRequest
 
 SCHEMA = Path(__file__).parents[1] / "infrastructure/restore_request.schema.json"
 

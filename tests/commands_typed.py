@@ -1,7 +1,7 @@
 """Name the test that types each command which a text gives people and which changes something; or why none can.
 
-A line is a module and an operation. tests/unit/test_commands_in_texts.py takes the commands out of the source and
-holds them against these lines; `Reader` in the integration tests fails a test that doesn't type what it has here.
+A line is a module and an operation. tests/unit/messages/test_commands_in_texts.py takes the commands out of the source
+and holds them against these lines; `Reader` in the integration tests fails a test that doesn't type what it has here.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ _TAKEN_BACK = ("integration/pipeline/test_routes.py", "test_what_was_opened_is_t
 _SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says")
 
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
-    ("utils/application_secret.py", "aws secretsmanager put-secret-value"): [_SECRETS],
-    ("utils/deletion.py", "aws rds delete-db-instance"): [_READER],
-    ("utils/deletion.py", "aws rds modify-db-cluster"): [_OBSTACLES],
-    ("utils/deletion_checks.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
-    ("utils/exporting.py", "aws s3 mb"): [_BUCKET],
-    ("utils/finding.py", "aws rds create-db-cluster-snapshot"): [_TODAYS],
-    ("utils/finding.py", "aws rds modify-db-cluster-snapshot-attribute"): [_SHARED],
-    ("utils/key_checks.py", "aws kms cancel-key-deletion"): [_KEYS],
-    ("utils/key_checks.py", "aws kms enable-key"): [_KEYS],
-    ("utils/next_command.py", "aws stepfunctions start-execution"): [_UNUSABLE, _OBSTACLES, _COPY, _STOPS],
-    ("utils/next_steps.py", "aws rds delete-db-cluster"): [_UNUSABLE],
-    ("utils/next_steps.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
-    ("utils/next_steps.py", "aws rds delete-db-instance"): [_UNUSABLE],
-    ("utils/next_steps.py", "aws rds modify-db-cluster"): [_UNUSABLE],
-    ("utils/next_steps.py", "aws rds wait"): [_UNUSABLE],
-    ("utils/preflight_cluster.py", "aws rds create-db-cluster-parameter-group"): [_GROUPS],
-    ("utils/preflight_cluster.py", "aws rds modify-db-subnet-group"): [_GROUPS],
-    ("utils/preflight_quarantine.py", "aws rds create-db-cluster-parameter-group"): [_GROUPS],
-    ("utils/preflight_quarantine.py", "aws rds modify-db-cluster-parameter-group"): [_GROUPS],
-    ("utils/restoration.py", "aws rds delete-db-instance"): [_UNUSABLE],
-    ("utils/resuming.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
-    ("utils/resuming.py", "aws stepfunctions stop-execution"): [_STOPS],
-    ("utils/routes.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK],
-    ("utils/routes.py", "aws rds modify-db-cluster-snapshot-attribute"): [_TAKEN_BACK],
-    ("utils/secret_store.py", "aws secretsmanager restore-secret"): [_SECRETS],
-    ("utils/source_deletion.py", "aws rds modify-db-cluster"): [_SOURCES],
-    ("utils/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
-    ("utils/source_left.py", "aws rds modify-db-cluster"): [_HALF_DELETED],
-    ("utils/source_left.py", "aws rds wait"): [_HALF_DELETED],
-    ("utils/starting.py", "aws stepfunctions stop-execution"): [_STOPS],
+    ("utils/logins/application.py", "aws secretsmanager put-secret-value"): [_SECRETS],
+    ("utils/steps/delete.py", "aws rds delete-db-instance"): [_READER],
+    ("utils/steps/delete.py", "aws rds modify-db-cluster"): [_OBSTACLES],
+    ("utils/preflight/deletion.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
+    ("utils/preflight/export.py", "aws s3 mb"): [_BUCKET],
+    ("utils/planning/snapshot.py", "aws rds create-db-cluster-snapshot"): [_TODAYS],
+    ("utils/planning/snapshot.py", "aws rds modify-db-cluster-snapshot-attribute"): [_SHARED],
+    ("utils/preflight/keys.py", "aws kms cancel-key-deletion"): [_KEYS],
+    ("utils/preflight/keys.py", "aws kms enable-key"): [_KEYS],
+    ("utils/request/next_command.py", "aws stepfunctions start-execution"): [_UNUSABLE, _OBSTACLES, _COPY, _STOPS],
+    ("utils/messages/next_steps.py", "aws rds delete-db-cluster"): [_UNUSABLE],
+    ("utils/messages/next_steps.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
+    ("utils/messages/next_steps.py", "aws rds delete-db-instance"): [_UNUSABLE],
+    ("utils/messages/next_steps.py", "aws rds modify-db-cluster"): [_UNUSABLE],
+    ("utils/messages/next_steps.py", "aws rds wait"): [_UNUSABLE],
+    ("utils/preflight/cluster.py", "aws rds create-db-cluster-parameter-group"): [_GROUPS],
+    ("utils/preflight/cluster.py", "aws rds modify-db-subnet-group"): [_GROUPS],
+    ("utils/preflight/quarantine.py", "aws rds create-db-cluster-parameter-group"): [_GROUPS],
+    ("utils/preflight/quarantine.py", "aws rds modify-db-cluster-parameter-group"): [_GROUPS],
+    ("utils/steps/restore.py", "aws rds delete-db-instance"): [_UNUSABLE],
+    ("utils/operation/resume.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
+    ("utils/operation/resume.py", "aws stepfunctions stop-execution"): [_STOPS],
+    ("utils/planning/route.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK],
+    ("utils/planning/route.py", "aws rds modify-db-cluster-snapshot-attribute"): [_TAKEN_BACK],
+    ("utils/logins/secret_store.py", "aws secretsmanager restore-secret"): [_SECRETS],
+    ("utils/planning/deletion.py", "aws rds modify-db-cluster"): [_SOURCES],
+    ("utils/messages/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
+    ("utils/messages/source_left.py", "aws rds modify-db-cluster"): [_HALF_DELETED],
+    ("utils/messages/source_left.py", "aws rds wait"): [_HALF_DELETED],
+    ("utils/operation/start.py", "aws stepfunctions stop-execution"): [_STOPS],
 }
 
 _NO_STOPPED = "The embedded AWS stops and starts no cluster."
@@ -65,22 +65,30 @@ BY_HAND: dict[tuple[str, str], str] = {
     ("scripts/deploy/packages.py", "./scripts/build_lambda_packages.sh"): _PROGRAM,
     ("scripts/local_run/__main__.py", "./scripts/run_local.sh"): _PROGRAM,
     ("scripts/local_run/trouble.py", "./scripts/run_local.sh"): _PROGRAM,
-    ("utils/cluster_kinds.py", "aws rds restore-db-cluster-from-snapshot"): "The embedded AWS has no express clusters.",
-    ("utils/crossing.py", "aws rds modify-db-cluster-snapshot-attribute"): "It takes away one of twenty accounts that "
-    "share a snapshot, which only its owner can name.",
-    ("utils/crossing.py", "aws service-quotas request-service-quota-increase"): "The embedded AWS has no such service.",
-    ("utils/deletion_checks.py", "aws rds start-db-cluster"): _NO_STOPPED,
     (
-        "utils/door_checks.py",
+        "utils/planning/cluster_kinds.py",
+        "aws rds restore-db-cluster-from-snapshot",
+    ): "The embedded AWS has no express clusters.",
+    (
+        "utils/planning/crossing.py",
+        "aws rds modify-db-cluster-snapshot-attribute",
+    ): "It takes away one of twenty accounts that share a snapshot, which only its owner can name.",
+    (
+        "utils/planning/crossing.py",
+        "aws service-quotas request-service-quota-increase",
+    ): "The embedded AWS has no such service.",
+    ("utils/preflight/deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
+    (
+        "utils/preflight/door.py",
         "aws ec2 authorize-security-group-egress",
     ): "These tests let the stack make its group.",
-    ("utils/secret_endings.py", "aws secretsmanager delete-secret"): _REFUSED,
-    ("utils/secret_endings.py", "aws secretsmanager update-secret-version-stage"): _REFUSED,
-    ("utils/differences.py", "aws rds reboot-db-instance"): "The embedded AWS reboots no instance.",
+    ("utils/operation/secret_endings.py", "aws secretsmanager delete-secret"): _REFUSED,
+    ("utils/operation/secret_endings.py", "aws secretsmanager update-secret-version-stage"): _REFUSED,
+    ("utils/steps/differences.py", "aws rds reboot-db-instance"): "The embedded AWS reboots no instance.",
     (
         "utils/error_codes.py",
         "aws secretsmanager restore-secret",
     ): "The call is that of secret_store.py.",
-    ("utils/preflight_quarantine.py", "aws rds copy-db-cluster-parameter-group"): "The embedded AWS copies no group.",
-    ("utils/source_deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
+    ("utils/preflight/quarantine.py", "aws rds copy-db-cluster-parameter-group"): "The embedded AWS copies no group.",
+    ("utils/planning/deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
 }

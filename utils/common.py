@@ -18,10 +18,10 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
-from utils import metrics, settings
-from utils.attempts import ended
+from utils import environment, metrics
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
+from utils.contracts.payloads import Run
 from utils.errors import (
     CapacityShortage,
     DuplicateRefused,
@@ -31,9 +31,9 @@ from utils.errors import (
     TemporaryFailure,
 )
 from utils.foreign_text import MAX_CAUSE, one_line, own_lines
-from utils.lock import TargetLock
-from utils.payloads import Run
-from utils.state import OperationRecord, OperationState
+from utils.state.attempts import ended
+from utils.state.lock import TargetLock
+from utils.state.operation import OperationRecord, OperationState
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -62,11 +62,11 @@ class Work:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.state = OperationState(run.operation_id, run.execution_id, run.now, run.redrive_count)
-        self.poll_seconds = settings.whole_number("POLL_SECONDS")
+        self.poll_seconds = environment.whole_number("POLL_SECONDS")
 
     def aurora(self, region: str | None = None) -> Aurora:
         """Aurora in the target region, or in another one."""
-        return Aurora(region or settings.region())
+        return Aurora(region or environment.region())
 
     def record(self) -> OperationRecord:
         """What the steps before this one have written down."""

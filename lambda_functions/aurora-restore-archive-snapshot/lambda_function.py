@@ -5,15 +5,14 @@ The snapshot that was found is never touched.
 
 from msgspec.structs import replace
 
-from utils import settings
 from utils.common import Work, step
-from utils.copying import Places
-from utils.deletion import prove_own_copy, prove_restored
-from utils.exporting import export_progress
-from utils.payloads import Archived, ArchiveTask
-from utils.plans import SnapshotCopy, SnapshotExport
-from utils.route_calls import RouteCalls
-from utils.state import OperationRecord, iso
+from utils.contracts.payloads import Archived, ArchiveTask
+from utils.contracts.plan import SnapshotCopy, SnapshotExport
+from utils.state.operation import OperationRecord, iso
+from utils.steps.copy import Places
+from utils.steps.copy_calls import RouteCalls
+from utils.steps.delete import prove_own_copy, prove_restored
+from utils.steps.export import begin_export, export_progress
 
 
 @step("archive-snapshot", ArchiveTask)
@@ -51,7 +50,9 @@ def archive(task: ArchiveTask, copy: SnapshotCopy, record: OperationRecord, work
 
 def export(task: ArchiveTask, wanted: SnapshotExport, record: OperationRecord, work: Work) -> Archived:
     """RDS goes on with it by itself; the state machine waits and asks again."""
-    prove_restored(record, work.aurora(), task.run.target_cluster_id)
+    aurora = work.aurora()
+    prove_restored(record, aurora, task.run.target_cluster_id)
+    begun = begin_export(wanted, task.copy, record.operation_id, aurora, task.limits)
     kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
     began = record.entered("archive-snapshot")
-    return export_progress(wanted, kept, settings.region(), began, task.run.now, work.poll_seconds)
+    return export_progress(wanted, begun, kept, aurora.region, began, task.run.now, work.poll_seconds)

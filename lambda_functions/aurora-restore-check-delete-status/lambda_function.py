@@ -2,12 +2,12 @@
 
 from msgspec.structs import replace
 
-from utils import settings
+from utils import environment
 from utils.common import Work, step
-from utils.deletion_watch import raise_if_never_gone, settled_snapshot
-from utils.payloads import CheckDeleteTask, DeleteProgress
-from utils.state import NO_CLUSTER
-from utils.waiting import seconds_to_wait
+from utils.contracts.payloads import CheckDeleteTask, DeleteProgress
+from utils.pauses import seconds_to_wait
+from utils.state.operation import NO_CLUSTER
+from utils.steps.delete_watch import raise_if_never_gone, settled_snapshot
 
 
 @step("check-delete-status", CheckDeleteTask)
@@ -18,7 +18,7 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
         return progress
     work.record()
     elapsed_seconds = (task.run.now - progress.started_at).total_seconds()
-    deadline_hours = settings.whole_number("DELETE_DEADLINE_HOURS")
+    deadline_hours = environment.whole_number("DELETE_DEADLINE_HOURS")
     waiting = replace(progress, wait_seconds=seconds_to_wait(elapsed_seconds, work.poll_seconds))
     aurora = work.aurora(progress.region)
     cluster = aurora.cluster_with_id(progress.cluster_resource_id)

@@ -2,10 +2,10 @@
 
 from msgspec.structs import replace
 
-from utils import settings
+from utils import environment
 from utils.common import Work, step
-from utils.payloads import CheckRestoreTask, RestoreProgress
-from utils.restoration import after_check, assess, outcome_of
+from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
+from utils.steps.restore import after_check, assess, outcome_of
 
 
 @step("check-restore-status", CheckRestoreTask)
@@ -14,7 +14,7 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     record = work.record()
     aurora = work.aurora()
     situation = assess(task.cluster, aurora, record, task.run.now)
-    deadline_hours = settings.whole_number("RESTORE_DEADLINE_HOURS")
+    deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
     progress = after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours, record.shortage)
     if progress.answer != "done":
         return progress

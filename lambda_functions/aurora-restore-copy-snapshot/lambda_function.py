@@ -3,11 +3,11 @@
 from msgspec.structs import replace
 
 from utils.common import Work, step
-from utils.copying import Places, a_free_copy, assess, copy_after_action
-from utils.limit_checks import prove_copy_allowed
-from utils.payloads import CopyProgress, CopyTask
-from utils.route_calls import RouteCalls
-from utils.routes import COPIES
+from utils.contracts.payloads import CopyProgress, CopyTask
+from utils.planning.route import COPIES
+from utils.preflight.limits import prove_copy_allowed
+from utils.steps.copy import Places, a_free_copy, assess, copy_after_action
+from utils.steps.copy_calls import RouteCalls
 
 
 @step("copy-snapshot", CopyTask)

@@ -1,14 +1,14 @@
 """Delete the source cluster that the request named twice, or the cluster that a failed operation made itself."""
 
-from utils import settings
-from utils.aurora_ending import SourceEnding
+from utils import environment
+from utils.aurora_utils.source_ending import SourceEnding
 from utils.common import Work, step
-from utils.deletion import delete_source_cluster, delete_unfinished, prove_restored, prove_source, prove_unfinished
-from utils.deletion_watch import deletion_begun
+from utils.contracts.payloads import DeleteProgress, DeleteTask
 from utils.errors import StepFailed
-from utils.limit_checks import prove_deletion_allowed
-from utils.payloads import DeleteProgress, DeleteTask
-from utils.state import iso
+from utils.preflight.limits import prove_deletion_allowed
+from utils.state.operation import iso
+from utils.steps.delete import delete_source_cluster, delete_unfinished, prove_restored, prove_source, prove_unfinished
+from utils.steps.delete_watch import deletion_begun
 
 
 @step("delete-rds", DeleteTask)
@@ -46,7 +46,7 @@ def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
         delete_unfinished(cluster, work.aurora())
     return DeleteProgress(
         cluster_identifier=task.run.target_cluster_id,
-        region=settings.region(),
+        region=environment.region(),
         cluster_resource_id=cluster.resource_id if cluster else None,
         final_snapshot_identifier=None,
         started_at=task.run.now,

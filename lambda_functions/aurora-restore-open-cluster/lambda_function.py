@@ -1,9 +1,9 @@
 """Open the restored cluster's door once its users are set up, and switch its Data API on where that is planned."""
 
 from utils.common import Work, step
-from utils.limit_checks import prove_opening_allowed
-from utils.opening import advance, after_opening
-from utils.payloads import Opening, OpenTask
+from utils.contracts.payloads import Opening, OpenTask
+from utils.preflight.limits import prove_opening_allowed
+from utils.steps.open import advance, after_opening
 
 
 @step("open-cluster", OpenTask)

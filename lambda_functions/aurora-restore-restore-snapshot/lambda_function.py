@@ -1,10 +1,10 @@
 """Take the next action of the restore that is due: cluster, its own settings, instances, writer."""
 
 from utils.common import Work, step
-from utils.limit_checks import prove_restore_allowed
-from utils.payloads import RestoreProgress, RestoreTask
-from utils.restoration import Action, after_action, assess
-from utils.restore_actions import remember_cluster, take
+from utils.contracts.payloads import RestoreProgress, RestoreTask
+from utils.preflight.limits import prove_restore_allowed
+from utils.steps.restore import Action, after_action, assess
+from utils.steps.restore_calls import remember_cluster, take
 
 
 @step("restore-snapshot", RestoreTask)

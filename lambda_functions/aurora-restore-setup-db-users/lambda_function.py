@@ -2,16 +2,16 @@
 
 from msgspec import convert
 
-from utils import settings
-from utils.application_logins import RoleNames
-from utils.application_secret import ApplicationSecret
+from utils import environment
 from utils.common import Work, step
-from utils.login_proof import master_login, prove_and_promote
-from utils.payloads import SetupUsersTask, UsersReady
-from utils.postgres import Server
-from utils.postgres_roles import set_up_roles, shortened
-from utils.secret_choice import admin_secret_of, application_secret_of
-from utils.state import iso
+from utils.contracts.payloads import SetupUsersTask, UsersReady
+from utils.logins.application import ApplicationSecret
+from utils.logins.roles import RoleNames
+from utils.logins.secret_choice import admin_secret_of, application_secret_of
+from utils.postgres.session import Server
+from utils.postgres.setup import set_up_roles, shortened
+from utils.state.operation import iso
+from utils.steps.login_proof import master_login, prove_and_promote
 
 MAX_REMEMBERED = 500  # names fit into the operation's state beside everything else
 
@@ -24,7 +24,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         # An earlier run of this operation, or an attempt whose answer was lost: people may rely on the cluster by now.
         return convert(record.users, UsersReady, strict=False)
     master = master_login(record)
-    server = Server(host=master.host, port=master.port, ca_bundle=settings.text("RDS_CA_BUNDLE"))
+    server = Server(host=master.host, port=master.port, ca_bundle=environment.text("RDS_CA_BUNDLE"))
     prove_and_promote(server, master, record, work.state)
 
     names = RoleNames(task.application_role, task.read_only_role)

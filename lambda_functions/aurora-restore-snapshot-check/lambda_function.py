@@ -4,18 +4,15 @@ from functools import partial
 
 from msgspec import convert
 
-from utils import settings
+from utils import environment
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.source_account import open_source
 from utils.common import edge_step
-from utils.finding import source_account, source_region
-from utils.payloads import SnapshotCheckTask
-from utils.planning import plan_restore
-from utils.plans import Plan
-from utils.request import read_request
-from utils.restore_request import RestoreRequest
-from utils.resuming import refuse_if_unknown, resume
-from utils.source_account import open_source
-from utils.starting import (
+from utils.contracts.payloads import SnapshotCheckTask
+from utils.contracts.plan import Plan
+from utils.logins.target_secrets import make_secrets
+from utils.operation.resume import refuse_if_unknown, resume
+from utils.operation.start import (
     begin_operation,
     is_another_runs,
     operation_id_of,
@@ -23,8 +20,11 @@ from utils.starting import (
     refuse_if_reserved,
     take_over,
 )
-from utils.state import OperationRecord, OperationState
-from utils.target_secrets import make_secrets
+from utils.planning.planner import plan_restore
+from utils.planning.snapshot import source_account, source_region
+from utils.request.fields import RestoreRequest
+from utils.request.reading import read_request
+from utils.state.operation import OperationRecord, OperationState
 
 
 @edge_step("snapshot-check", partial(convert, type=SnapshotCheckTask), lambda task: task.run.execution_name)
@@ -40,7 +40,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     if known is None:
         refuse_if_unknown(request, state.operation_id, run)
         refuse_if_reserved(request, state.operation_id)
-    target = Aurora(settings.region())
+    target = Aurora(environment.region())
     account = source_account(request, run.execution_id.split(":")[4])
     region = source_region(request, target.region)
     source = open_source(account, region, run.execution_id, state.operation_id, run.now)

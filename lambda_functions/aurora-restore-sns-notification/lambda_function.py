@@ -1,12 +1,13 @@
 """Close the operation and tell people how it ended: planned, succeeded or failed."""
 
-from utils import notifications, settings
+from utils import environment
 from utils.aws import client
-from utils.closing import OperationEnd, end_of_execution, read_task
 from utils.common import edge_step
-from utils.notifications import Message
-from utils.payloads import NotificationTask, Notified
-from utils.starter import find_starter, starter_lines
+from utils.contracts.payloads import NotificationTask, Notified
+from utils.messages import outcome
+from utils.messages.outcome import Message
+from utils.operation.close import OperationEnd, end_of_execution, read_task
+from utils.operation.starter import find_starter, starter_lines
 
 
 @edge_step("sns-notification", read_task, lambda task: task.run.execution_name)
@@ -20,7 +21,9 @@ def lambda_handler(task: NotificationTask) -> Notified:
     end.close()
     starter = find_starter(task.run)
     message = compose(task, end, starter_lines(starter, task.run, task.request))
-    answer = client("sns").publish(TopicArn=settings.text("TOPIC_ARN"), Subject=message.subject, Message=message.body)
+    answer = client("sns").publish(
+        TopicArn=environment.text("TOPIC_ARN"), Subject=message.subject, Message=message.body
+    )
     end.told(message.subject, starter)
     return Notified(message_id=answer["MessageId"], subject=message.subject)
 
@@ -28,9 +31,9 @@ def lambda_handler(task: NotificationTask) -> Notified:
 def compose(task: NotificationTask, end: OperationEnd, started_by: str) -> Message:
     execution_id, now = task.run.execution_id, task.run.now
     if task.outcome == "planned" and task.plan:
-        return notifications.planned(task.plan, execution_id, task.request, started_by)
+        return outcome.planned(task.plan, execution_id, task.request, started_by)
     if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:
         known = (task.plan, task.users, task.archive, end.record)
-        return notifications.succeeded(*known, execution_id, now, end.corrects, end.about_secrets, started_by)
+        return outcome.succeeded(*known, execution_id, now, end.corrects, end.about_secrets, started_by)
     failure = (end.error, end.record, task.request, end.remains(), end.clean_up)
-    return notifications.failed(*failure, execution_id, end.asked_before, started_by)
+    return outcome.failed(*failure, execution_id, end.asked_before, started_by)

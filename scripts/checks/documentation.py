@@ -16,7 +16,7 @@ from scripts.checks.machine_picture import main_picture, whole_picture
 from scripts.checks.permissions_table import permissions_table
 from scripts.local_run.costs import idle_costs, total
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES
-from utils.restore_request import FIELD_HELP, FIELDS
+from utils.request.fields import FIELD_HELP, FIELDS
 
 PROJECT = pathlib.Path(__file__).parents[2]
 README = PROJECT / "README.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping
 
-from scripts.local_aws.postgres_binaries import installations
+from scripts.local_aws.postgres.binaries import installations
 
 
 def sentence(versions: Mapping[pathlib.Path, int]) -> str:

@@ -18,7 +18,8 @@ import boto3
 from scripts.checks.handlers import DIRECTORY
 
 UTILS = Path(__file__).parents[2] / "utils"
-_SETTINGS_READERS = {f"{module}{name}" for module in ("settings.", "") for name in ("optional", "text", "whole_number")}
+_READERS = ("optional", "text", "whole_number")
+_ENVIRONMENT_READERS = {f"{module}{name}" for module in ("environment.", "") for name in _READERS}
 
 
 class Definition(NamedTuple):
@@ -66,26 +67,40 @@ def reached(folder: str) -> Reached:
 
 @functools.cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse((UTILS / f"{module}.py").read_text())
+    return ast.parse(source_of(module).read_text())
+
+
+def source_of(module: str) -> Path:
+    """Return the file of a module of utils, such as "state.lock", or of a package, such as "aurora_utils"."""
+    path = UTILS.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def _imported_modules(entry: ast.Module) -> list[str]:
     found, new = [], [entry]
     while new:
-        for module in _imports(new.pop()):
+        for module in imports(new.pop()):
             if module not in found:
                 found.append(module)
                 new.append(_tree(module))
     return found
 
 
-def _imports(tree: ast.Module) -> Iterator[str]:
-    """Modules of utils, except those that only a type checker imports."""
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the modules of utils that a module imports, with the packages on their way, whose own code runs as well.
+
+    What only a type checker imports stands in an `if` and is left out.
+    """
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module == "utils":
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("utils."):
-            yield (node.module or "").removeprefix("utils.")
+        if not isinstance(node, ast.ImportFrom) or (node.module or "").split(".")[0] != "utils":
+            continue
+        names = (node.module or "").split(".")[1:]
+        for depth in range(1, len(names) + 1):
+            yield ".".join(names[:depth])
+        for alias in node.names:
+            module = ".".join([*names, alias.name])
+            if source_of(module).exists():
+                yield module
 
 
 @functools.cache
@@ -168,6 +183,6 @@ def _variables(node: ast.AST) -> Iterator[str]:
     for each in ast.walk(node):
         if isinstance(each, ast.Subscript) and ast.unparse(each.value) == "os.environ":
             yield str(ast.literal_eval(each.slice))
-        elif isinstance(each, ast.Call) and ast.unparse(each.func) in _SETTINGS_READERS:
-            # Inside utils.settings a reader passes its own argument on; that is no variable's name.
+        elif isinstance(each, ast.Call) and ast.unparse(each.func) in _ENVIRONMENT_READERS:
+            # Inside utils.environment a reader passes its own argument on; that is no variable's name.
             yield from (str(argument.value) for argument in each.args if isinstance(argument, ast.Constant))

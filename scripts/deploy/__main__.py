@@ -15,7 +15,7 @@ from rich.console import Console
 from scripts.deploy import bucket, changes, following, packages, parameters, removal
 from scripts.deploy.aws_cli import PROJECT, AwsCli, AwsError, Refused, default_region
 from scripts.deploy.leftovers import leftovers, values_of
-from scripts.local_aws.template import read
+from scripts.local_aws.cloudformation.template import read
 
 _BUILD = PROJECT / "build"
 _LOG_WIDTH = 160  # where output goes to no terminal: as wide as the table of changes gets

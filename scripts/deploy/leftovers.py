@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.deploy.aws_cli import AwsCli, AwsError
 from scripts.deploy.removal import commands
-from scripts.local_aws.intrinsics import Evaluator, TemplateError
+from scripts.local_aws.cloudformation.intrinsics import Evaluator, TemplateError
 
 _NAMED = {
     "AWS::DynamoDB::Table": ("TableName", ("dynamodb", "describe-table", "--table-name")),

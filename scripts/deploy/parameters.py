@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.deploy.aws_cli import AwsCli, AwsError, Refused
-from scripts.local_aws.template import LIST_TYPES, TemplateError, check_parameter
+from scripts.local_aws.cloudformation.template import LIST_TYPES, TemplateError, check_parameter
 
 _DELIVERIES, _LONGEST_POLICY = "AWSLogDeliveryWrite20150319", 5_120
 _EXAMPLES = ("vpc-0123456789abcdef0", "subnet-0123456789abcdef0", "subnet-0fedcba9876543210")

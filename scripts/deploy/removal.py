@@ -9,7 +9,7 @@ from rich.console import Console
 
 from scripts.deploy import following
 from scripts.deploy.aws_cli import AwsCli, Refused
-from scripts.local_aws.template import read
+from scripts.local_aws.cloudformation.template import read
 
 _COMMANDS = {
     "AWS::DynamoDB::Table": (

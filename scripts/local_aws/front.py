@@ -31,14 +31,14 @@ from moto.iam.models import get_account_id_from
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.exceptions import NotFound
 
-from scripts.local_aws import table_units
-from scripts.local_aws.clock import Clock
-from scripts.local_aws.errors import AwsError
-from scripts.local_aws.faults import Faults
-from scripts.local_aws.identities import session_of
-from scripts.local_aws.state_machines import OPERATIONS as STATE_MACHINE_OPERATIONS
-from scripts.local_aws.trail import OPERATIONS as TRAIL_OPERATIONS
-from scripts.local_aws.trail import Trail
+from scripts.local_aws.core.clock import Clock
+from scripts.local_aws.core.errors import AwsError
+from scripts.local_aws.core.faults import Faults
+from scripts.local_aws.events.trail import OPERATIONS as TRAIL_OPERATIONS
+from scripts.local_aws.events.trail import Trail
+from scripts.local_aws.iam.identities import session_of
+from scripts.local_aws.moto_fixes import table_units
+from scripts.local_aws.step_functions.api import OPERATIONS as STATE_MACHINE_OPERATIONS
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

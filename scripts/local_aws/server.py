@@ -30,23 +30,24 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from scripts.local_aws import bucket_policies, foreign_keys, response_keys, secret_deletions, secret_versions
-from scripts.local_aws.accounts import Account, Accounts
-from scripts.local_aws.aurora import OPERATIONS, Aurora, Durations
-from scripts.local_aws.clock import Clock
-from scripts.local_aws.cloudformation import Stacks
-from scripts.local_aws.cloudformation_api import CloudFormationApi
-from scripts.local_aws.credentials import Credentials
-from scripts.local_aws.deployment import Stack
-from scripts.local_aws.errors import CannotStart
-from scripts.local_aws.events import Events
-from scripts.local_aws.faults import Faults
+from scripts.local_aws.aurora.backend import OPERATIONS, Aurora, Durations
+from scripts.local_aws.cloudformation.accounts import Account, Accounts
+from scripts.local_aws.cloudformation.api import CloudFormationApi
+from scripts.local_aws.cloudformation.deployment import Stack
+from scripts.local_aws.cloudformation.stacks import Stacks
+from scripts.local_aws.core.clock import Clock
+from scripts.local_aws.core.credentials import Credentials
+from scripts.local_aws.core.errors import CannotStart
+from scripts.local_aws.core.faults import Faults
+from scripts.local_aws.events.bus import Events
+from scripts.local_aws.events.schedules import Schedules
+from scripts.local_aws.events.trail import Trail
 from scripts.local_aws.front import ApiCall, Front
-from scripts.local_aws.functions import Functions, Invocation
-from scripts.local_aws.permissions import Permissions
-from scripts.local_aws.schedules import Schedules
-from scripts.local_aws.state_machines import StateMachines
-from scripts.local_aws.trail import Trail
+from scripts.local_aws.iam import bucket_policies
+from scripts.local_aws.iam.gate import Permissions
+from scripts.local_aws.lambda_runtime.functions import Functions, Invocation
+from scripts.local_aws.moto_fixes import foreign_keys, response_keys, secret_deletions, secret_versions
+from scripts.local_aws.step_functions.api import StateMachines
 
 _RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
 
@@ -124,7 +125,7 @@ class LocalAws:
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)
         self.functions.endpoint_url = self.endpoint_url
         self.functions.install()
-        self.state_machines = StateMachines(self.clock, self.permissions, self.events)
+        self.state_machines = StateMachines(self.clock, self.permissions, self.events.execution_status_changed)
         self.state_machines.endpoint_url = self.endpoint_url
         self.state_machines.install()
         self._front = Front(self.clock, self.faults, self.trail, self._control)

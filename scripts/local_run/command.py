@@ -22,7 +22,7 @@ from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.proof import PlanProof, Proof
 from scripts.local_run.stage import Stage
-from utils.notifications import duration
+from utils.messages.outcome import duration
 
 
 def run(options: argparse.Namespace) -> int:

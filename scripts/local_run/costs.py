@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from scripts.local_aws.front import ApiCall
-from scripts.local_aws.functions import Invocation
-from scripts.local_aws.table_units import WRITES
+from scripts.local_aws.lambda_runtime.functions import Invocation
+from scripts.local_aws.moto_fixes.table_units import WRITES
 
 # US dollars in us-east-1, as published in November 2026, without free tiers and discounts.
 PRICES = {

@@ -219,7 +219,7 @@ class Proof:
         if copy is None:
             return True
         exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region, self.stage.aws.account_id)
-        # An export can't be restored, so the copy that it was made of stays (utils/exporting.py).
+        # An export can't be restored, so the copy that it was made of stays (utils/steps/export.py).
         wanted: bool = self.plan["archive_snapshot"] in ("keep", "export")
         return exists == wanted and self._nothing_left_on_the_way(copy)
 

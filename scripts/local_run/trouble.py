@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from scripts.local_aws.errors import CannotStart
-from scripts.local_aws.intrinsics import TemplateError
+from scripts.local_aws.cloudformation.intrinsics import TemplateError
+from scripts.local_aws.core.errors import CannotStart
 
 NEEDED_MIB = 400
 """What a run's servers, snapshots and packages take of the temporary directory, with some room to spare."""

@@ -27,12 +27,12 @@ from psycopg2.extensions import encrypt_password
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from scripts.local_aws.postgres import Postgres, Servers  # noqa: E402 - needs the path that is set above
-from scripts.local_aws.postgres_volumes import Volume  # noqa: E402
-from utils.application_logins import ApplicationLogins  # noqa: E402
-from utils.credentials import MasterLogin  # noqa: E402
-from utils.postgres import Server, Session, session  # noqa: E402
-from utils.postgres_roles import set_up_roles  # noqa: E402
+from scripts.local_aws.postgres.servers import Postgres, Servers  # noqa: E402 - needs the path that is set above
+from scripts.local_aws.postgres.volumes import Volume  # noqa: E402
+from utils.logins.master import MasterLogin  # noqa: E402
+from utils.logins.roles import ApplicationLogins  # noqa: E402
+from utils.postgres.session import Server, Session, session  # noqa: E402
+from utils.postgres.setup import set_up_roles  # noqa: E402
 
 LIMIT = 1.3
 MASTER, MASTER_PASSWORD = "boss", "Masters-password-1"

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 from rich.console import Console
 
-from scripts.local_aws.functions import Invocation
+from scripts.local_aws.lambda_runtime.functions import Invocation
 from scripts.local_run import stage
 from scripts.local_run.following import follow
 from scripts.local_run.production import make_production

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.local_aws.aurora import Quotas
-from scripts.local_aws.postgres import Servers
-from scripts.local_aws.postgres_binaries import installations
+from scripts.local_aws.aurora.backend import Quotas
+from scripts.local_aws.postgres.binaries import installations
+from scripts.local_aws.postgres.servers import Servers
 from scripts.local_aws.server import LocalAws
 
 

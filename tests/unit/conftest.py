@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from tests.unit.fake_groups import FakeKeys, FakeNetwork
-from tests.unit.fake_machine import FakeMachine
-from tests.unit.fake_rds import Clock, FakeRds
-from tests.unit.fake_service import FakeService
-from tests.unit.fake_sts import FakeSts
-from tests.unit.fake_trail import FakeTrail
+from tests.unit.fakes.groups import FakeKeys, FakeNetwork
+from tests.unit.fakes.machine import FakeMachine
+from tests.unit.fakes.rds import Clock, FakeRds
+from tests.unit.fakes.service import FakeService
+from tests.unit.fakes.sts import FakeSts
+from tests.unit.fakes.trail import FakeTrail
 from tests.unit.support import (
     ADMIN_SECRET,
     APP_SECRET,
@@ -31,8 +31,8 @@ from tests.unit.support import (
     STACK,
     STATE_TABLE,
 )
+from utils.aurora_utils.source_account import _role
 from utils.aws import AssumedRole, client
-from utils.source_account import _role
 
 Answering = dict[tuple[str, str], FakeService]
 

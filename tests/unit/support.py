@@ -15,12 +15,20 @@ import msgspec
 from botocore.exceptions import ReadTimeoutError
 from msgspec.structs import replace
 
-from utils.aurora_shapes import OPERATION_TAG
-from utils.identifiers import instance_name
-from utils.payloads import Archived, Execution, Run, UsersReady
-from utils.plans import ClusterPlan, FoundSnapshot, Plan, PlannedInstance, RouteStep, SnapshotCopy, SourceDeletion
-from utils.stack_limits import StackLimits
-from utils.state import OperationRecord
+from utils.aurora_utils.resources import OPERATION_TAG
+from utils.contracts.payloads import Archived, Execution, Run, UsersReady
+from utils.contracts.plan import (
+    ClusterPlan,
+    FoundSnapshot,
+    Plan,
+    PlannedInstance,
+    RouteStep,
+    SnapshotCopy,
+    SourceDeletion,
+)
+from utils.contracts.stack_limits import StackLimits
+from utils.names import instance_name
+from utils.state.operation import OperationRecord
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"

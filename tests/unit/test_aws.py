@@ -15,7 +15,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from tests.unit.fake_rds import FakeRds
+from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import REGION
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error, client, error_code

@@ -25,10 +25,10 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.common import Work, edge_step, step
+from utils.contracts.payloads import Run
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
-from utils.lock import TargetLock
-from utils.payloads import Run
-from utils.state import OperationState
+from utils.state.lock import TargetLock
+from utils.state.operation import OperationState
 
 pytestmark = pytest.mark.usefixtures("account")
 

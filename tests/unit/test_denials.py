@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.unit.pasted_errors import PASTED_ERRORS, PastedError
+from tests.unit.messages.pasted_errors import PASTED_ERRORS, PastedError
 from utils.aws import as_step_error
 from utils.denials import denial_advice, key_advice
 from utils.error_codes import DENIED_CODES

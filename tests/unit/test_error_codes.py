@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 from botocore.model import Shape
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
+from tests.unit.messages.pasted_errors import PASTED_ERRORS, PastedError
 from tests.unit.operations_in_source import operations_in_source
-from tests.unit.pasted_errors import PASTED_ERRORS, PastedError
 from utils.aws import as_step_error, is_capacity_shortage
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES, advice_for, kind_of
 from utils.errors import StepFailed, TemporaryFailure

@@ -6,8 +6,8 @@ import pytest
 
 from utils.errors import RequestRefused
 from utils.redaction import without_secrets
-from utils.request import read_request
-from utils.restore_request import FIELDS
+from utils.request.fields import FIELDS
+from utils.request.reading import read_request
 
 
 def test_whatever_has_a_secrets_name_is_hidden_at_any_depth() -> None:

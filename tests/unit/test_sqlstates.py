@@ -11,9 +11,9 @@ import psycopg2.errorcodes
 import pytest
 from psycopg2 import sql
 
-from scripts.local_aws.postgres import Postgres, Servers
+from scripts.local_aws.postgres.servers import Postgres, Servers
 from utils.errors import StepFailed, TemporaryFailure
-from utils.postgres import Server, Session, can_log_in, session
+from utils.postgres.session import Server, Session, can_log_in, session
 from utils.sqlstates import (
     BUSY_SERVER_TEXTS,
     PASSING_CLASSES,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.local_aws.cloudformation import StackRecord
+from scripts.local_aws.cloudformation.stacks import StackRecord
 from scripts.local_aws.server import LocalAws
 from tests.integration.deployment.conftest import Deploy
 from tests.integration.local_aws.conftest import wait_until

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from scripts.checks.expansion import TEMPLATE
+from scripts.local_aws.cloudformation.template import LOCAL_BUCKET, read
 from scripts.local_aws.server import LocalAws
-from scripts.local_aws.template import LOCAL_BUCKET, read
 from tests.integration.local_aws.conftest import wait_until
 
 REGION = "eu-west-2"

@@ -6,7 +6,7 @@ import itertools
 import json
 from typing import Any
 
-from scripts.local_aws.credentials import Credentials, aws_client
+from scripts.local_aws.core.credentials import Credentials, aws_client
 from scripts.local_aws.server import LocalAws
 
 MAIN = "123456789012"

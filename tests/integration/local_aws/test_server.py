@@ -18,7 +18,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.local_aws.errors import CannotStart
+from scripts.local_aws.core.errors import CannotStart
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.conftest import MakeFunction, wait_until
 
@@ -107,7 +107,7 @@ def test_a_second_one_in_the_same_process_is_refused(aws: LocalAws) -> None:
 
 RUN = """
 import json, signal, sys
-from scripts.local_aws.errors import CannotStart
+from scripts.local_aws.core.errors import CannotStart
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.conftest import zipped
 

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from scripts.local_aws.credentials import aws_client
+from scripts.local_aws.core.credentials import aws_client
 from scripts.local_aws.front import ApiCall
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.calls import READING
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production
 from scripts.local_run.stage import REGION, Stage
-from utils.identifiers import name_for
+from utils.names import name_for
 
 numbers = itertools.count(1)
 Found = TypeVar("Found")

@@ -13,7 +13,7 @@ import pytest
 from scripts.local_run.production import MASTER, Production
 from tests.integration.pipeline.support import Pipeline, Run, settle
 from tests.integration.pipeline.test_resume import ended, stop_when
-from utils.identifiers import instance_name
+from utils.names import instance_name
 
 OPENING_CALL = {"VpcSecurityGroupIds.VpcSecurityGroupId.1": "sg-*"}
 LOOK_SECONDS = 20

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.faults import ApiFault
+from scripts.local_aws.core.faults import ApiFault
 from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
 from scripts.local_run.stage import OTHER_REGION
 from tests.integration.pipeline.support import Pipeline

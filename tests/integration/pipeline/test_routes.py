@@ -50,8 +50,8 @@ def reader(pipeline: Pipeline, request: pytest.FixtureRequest) -> Iterator[Reade
 
 @pytest.fixture(scope="module")
 def role(aws: LocalAws) -> None:
-    """What production itself made may be shared by its name; so sharing our own copies needs the right of its own."""
-    deploy_role(aws, PREFIX, ShareableSnapshotPattern="*-nightly")
+    """What production itself made may be copied and shared by its name; so what is ours needs rights of its own."""
+    deploy_role(aws, PREFIX, ShareableSnapshotPattern="*-nightly", RestorableClusterPattern="prod-*")
 
 
 @pytest.fixture(scope="module")

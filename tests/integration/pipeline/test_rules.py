@@ -10,7 +10,7 @@ from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
 from scripts.local_run.proof import Proof
 from scripts.local_run.stage import OTHER_REGION, REGION
 from tests.integration.pipeline.support import Pipeline, Run, deletion_of, until
-from utils.identifiers import instance_name
+from utils.names import instance_name
 
 
 def test_rule_1_nothing_is_deleted_that_wasnt_named_or_made(pipeline: Pipeline, target: str) -> None:

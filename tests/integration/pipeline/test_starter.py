@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.credentials import Credentials, aws_client
+from scripts.local_aws.core.credentials import Credentials, aws_client
 from scripts.local_run.stage import REGION
 from tests.integration.pipeline.reader import Reader, commands
 from tests.integration.pipeline.support import Pipeline, Run, numbers, settle
@@ -18,7 +18,7 @@ from tests.integration.pipeline.support import Pipeline, Run, numbers, settle
 @pytest.fixture
 def at_once(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events appear with their calls, so that a dry run, which takes seconds, finds its own."""
-    monkeypatch.setattr("scripts.local_aws.trail.DELAY_SECONDS", 0.0)
+    monkeypatch.setattr("scripts.local_aws.events.trail.DELAY_SECONDS", 0.0)
 
 
 def told(run: Run) -> str:

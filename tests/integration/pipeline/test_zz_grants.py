@@ -5,7 +5,7 @@ would have failed. Here is asked of every grant whether a run needed it, and whe
 a second one allows as well can be taken away unnoticed. It stands last, since it looks back on all tests before it.
 
 A run whose refused call is caught (an account that doesn't trust us, a thing that can't be taken back) doesn't fail by
-itself. Their tests look at what the run leaves and says: test_routes.py, test_failures.py, test_resume.py.
+itself. Their tests look at what the run leaves and says: planning/test_route.py, test_failures.py, test_resume.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 from scripts.checks.expansion import translated
 from scripts.checks.handlers import FOLDERS
 from scripts.checks.policies import as_list
-from scripts.local_aws import template
+from scripts.local_aws.cloudformation import template
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.routes import ROLE_TEMPLATE
 from scripts.local_run.stage import Stage

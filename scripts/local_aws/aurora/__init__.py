@@ -1,0 +1,1 @@
+"""RDS for Aurora PostgreSQL: moto's RDS replaced by one that behaves like Aurora, on real PostgreSQL servers."""

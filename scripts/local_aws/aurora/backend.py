@@ -1,0 +1,208 @@
+"""The local Aurora: moto's RDS replaced by one that behaves like Aurora, on real PostgreSQL servers.
+
+moto keeps the protocol (requests, answers, errors); nothing of its RDS models is left. Every operation in OPERATIONS
+takes what AWS takes, refuses what AWS refuses, and lasts as long as on AWS, on the given clock. Operations and
+parameters beyond that are refused by name.
+
+Deviations: engine versions are labels (one PostgreSQL runs them all); readers share the writer's server, and a
+cluster's endpoints are an address instead of a name; maintenance windows and automated backups never come by
+themselves (`take_automated_snapshot` takes one); parameter groups don't reach the servers; the Data API doesn't answer.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import moto.rds.urls
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import camelcase_to_underscores
+from moto.rds.models import rds_backends
+
+from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its operations
+    automated_backups,
+    clusters,
+    data_api,
+    deletions,
+    endpoints,
+    events,
+    exports,
+    failover,
+    global_databases,
+    groups,
+    instances,
+    modifications,
+    parameters,
+    snapshot_copies,
+    snapshot_sharing,
+    versions,
+)
+from scripts.local_aws.aurora.memberships import GroupsOnRecord
+from scripts.local_aws.aurora.region import OPERATIONS, AuroraBackend, backend
+from scripts.local_aws.aurora.snapshots import snapshot_of
+from scripts.local_aws.aurora.world import Durations, Quotas, World
+from scripts.local_aws.core.clock import Clock
+from scripts.local_aws.core.faults import Faults
+from scripts.local_aws.iam.gate import Permissions
+from scripts.local_aws.postgres.servers import Postgres, Servers
+
+__all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "Quotas"]
+
+
+class Aurora:
+    """Takes RDS's place in moto from construction on. One at a time."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        faults: Faults,
+        durations: Durations,
+        directory: pathlib.Path,
+        account_id: str,
+        permissions: Permissions,
+    ):
+        """Raises CannotStart. Volumes and servers live below `directory`, which its owner deletes after `close`."""
+        self._account_id = account_id
+        self._servers = Servers(directory)
+        self._world = AuroraBackend.world = World(clock, faults, durations, self._servers, permissions)
+        self._replaced = rds_backends.backend, moto.rds.urls.url_paths
+        rds_backends.clear()
+        rds_backends.backend = AuroraBackend  # type: ignore[assignment]  # takes the place, not the type
+        moto.rds.urls.url_paths = {"{0}/$": _AuroraResponse.dispatch}
+
+    @property
+    def ca_bundle(self) -> pathlib.Path:
+        """What a client trusts, as it trusts RDS's global bundle on AWS."""
+        return self._servers.authority.bundle
+
+    @property
+    def durations(self) -> Durations:
+        return self._world.durations
+
+    @durations.setter
+    def durations(self, durations: Durations) -> None:
+        """For what begins from now on."""
+        self._world.durations = durations
+
+    @property
+    def quotas(self) -> Quotas:
+        return self._world.quotas
+
+    @quotas.setter
+    def quotas(self, quotas: Quotas) -> None:
+        """In every account and region. What is there already stays."""
+        self._world.quotas = quotas
+
+    def groups_on_record(self, identifier: str) -> list[GroupsOnRecord]:
+        """Every change of the security groups of a cluster, or an instance, of this name; the earliest first."""
+        return [each for each in self._world.groups_on_record if each.identifier == identifier]
+
+    def accept_instances_while_modifying(self, accepted: bool) -> None:
+        """Let CreateDBInstance succeed, or not, in a cluster that is being modified."""
+        self._world.accepts_instances_while_modifying = accepted
+
+    def region(self, name: str, account: str | None = None) -> AuroraBackend:
+        """Of the main account unless another is named. Raises KeyError for a region that doesn't exist."""
+        found = backend(account or self._account_id, name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def postgres(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> Postgres:
+        """The cluster's server: its log, and a superuser's connection to prove things with."""
+        return self.region(region, account).cluster(cluster_identifier).postgres
+
+    def take_automated_snapshot(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> str:
+        """Begin what RDS does once a day by itself, and return the snapshot's `rds:` identifier."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            moment = self._world.clock.now().strftime("%Y-%m-%d-%H-%M")
+            return snapshot_of(cluster, f"rds:{cluster.identifier}-{moment}", "automated", {}).identifier
+
+    def report_event(self, cluster_identifier: str, message: str, category: str = "notification") -> None:
+        """Have RDS say of a cluster what it says of changes that it accepted and couldn't carry out."""
+        with self._world.lock:
+            events.report(self.region("us-east-1").cluster(cluster_identifier), message, category)
+
+    def retire_version(self, version: str) -> None:
+        """No cluster can be made or restored with this engine version any more; what has it keeps it."""
+        self._world.retired_versions.add(version)
+
+    def add_to_global_cluster(self, global_cluster: str, cluster_identifier: str, region: str = "us-east-1") -> None:
+        """Make a cluster a secondary of a global database that exists."""
+        with self._world.lock:
+            there = self.region(region)
+            global_databases.join(there.global_clusters[global_cluster], there.cluster(cluster_identifier))
+
+    def replicate(self, source: tuple[str, str], replica: tuple[str, str]) -> None:
+        """Make a cluster look like another's read replica; each is (identifier, region)."""
+        with self._world.lock:
+            clusters = [self.region(region).cluster(identifier) for identifier, region in (source, replica)]
+            global_databases.replicate(*clusters)
+
+    def take_backup_snapshot(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> str:
+        """Begin what AWS Backup does by a plan, and return the snapshot's `awsbackup:` identifier."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            tags = {"aws:backup:source-resource": cluster.attributes["DbClusterResourceId"]}
+            return snapshot_of(cluster, f"awsbackup:job-{uuid.uuid4()}", "awsbackup", tags).identifier
+
+    def back_up_continuously(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> str:
+        """Let a rule of AWS Backup keep a cluster's continuous backup, and return the recovery point's ARN."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            place = f"{cluster.region.partition}:backup:{cluster.region.region_name}:{cluster.region.account_id}"
+            of_it = cluster.attributes["DbClusterResourceId"].lower()
+            arn = f"arn:{place}:recovery-point:continuous:{of_it}-{uuid.uuid4().hex[:8]}"
+            cluster.attributes["AwsBackupRecoveryPointArn"] = arn
+            return arn
+
+    def hold_back_restorable_times(
+        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
+    ) -> None:
+        """Let a cluster that is available be one whose restore isn't complete, as a large volume's."""
+        with self._world.lock:
+            self.region(region, account).cluster(cluster_identifier).is_restorable = False
+
+    def make_unencrypted(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> None:
+        """Let a cluster without a key be one from before February 2026, when there was no default encryption."""
+        with self._world.lock:
+            cluster = self.region(region, account).cluster(cluster_identifier)
+            if cluster.attributes["StorageEncrypted"]:
+                raise ValueError(f"{cluster.identifier} has a key; only a cluster without one can be unencrypted")
+            cluster.attributes["StorageEncryptionType"] = "none"
+
+    def close(self) -> None:
+        """Stop all servers and give moto its RDS back. The clock must be closed before, so that nothing new begins."""
+        self._world.join()
+        self._servers.close()
+        rds_backends.clear()
+        rds_backends.backend, moto.rds.urls.url_paths = self._replaced
+
+
+class _AuroraResponse(BaseResponse):
+    """Between moto's protocol handling and our operations."""
+
+    def __init__(self) -> None:
+        super().__init__(service_name="rds")
+        self.automated_parameter_parsing = True
+
+
+def _method(name: str) -> Callable[[_AuroraResponse], ActionResult]:
+    def call(self: _AuroraResponse) -> ActionResult:
+        region: Any = rds_backends[self.current_account][self.region]
+        return ActionResult(OPERATIONS[name](region, self.params))
+
+    return call
+
+
+for _name in OPERATIONS:
+    setattr(_AuroraResponse, camelcase_to_underscores(_name), _method(_name))

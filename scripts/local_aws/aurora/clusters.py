@@ -1,0 +1,212 @@
+"""Clusters: created, restored, described, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.local_aws.aurora import quotas, rules
+from scripts.local_aws.aurora import setting_rules as settings
+from scripts.local_aws.aurora.memberships import put_into, settled
+from scripts.local_aws.aurora.records import Cluster, Snapshot
+from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
+from scripts.local_aws.aurora.snapshots import find_snapshot
+
+SETTINGS = {
+    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
+    "BackupRetentionPeriod": "BackupRetentionPeriod",
+    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
+    "DatabaseInsightsMode": "DatabaseInsightsMode",
+    "DeletionProtection": "DeletionProtection",
+    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
+    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
+    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
+    "EngineLifecycleSupport": "EngineLifecycleSupport",
+    "MonitoringInterval": "MonitoringInterval",
+    "MonitoringRoleArn": "MonitoringRoleArn",
+    "NetworkType": "NetworkType",
+    "PerformanceInsightsKMSKeyId": "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
+    "PreferredBackupWindow": "PreferredBackupWindow",
+    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
+    "ServerlessV2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
+    "StorageType": "StorageType",
+}
+"""Parameters that are kept as they are given, and what a description calls them."""
+
+_DEFAULTS: dict[str, Any] = {
+    "AutoMinorVersionUpgrade": True,
+    "BackupRetentionPeriod": 1,
+    "CopyTagsToSnapshot": False,
+    "DatabaseInsightsMode": "standard",
+    "DeletionProtection": False,
+    "EngineLifecycleSupport": settings.LIFECYCLE_SUPPORT[0],
+    "IAMDatabaseAuthenticationEnabled": False,
+    "NetworkType": "IPV4",
+    "PreferredBackupWindow": "07:00-07:30",
+    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
+    "StorageType": "aurora",
+    "AllocatedStorage": 1,
+    "AssociatedRoles": [],
+    "CrossAccountClone": False,
+    "EngineMode": "provisioned",
+    "HostedZoneId": "Z0LOCAL",
+    "HttpEndpointEnabled": False,
+}
+_NOT_ON_RESTORE = {"AutoMinorVersionUpgrade", "DatabaseInsightsMode", "PreferredMaintenanceWindow"}
+OF_THE_INSTANCES = (
+    *("EnablePerformanceInsights", "PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod"),
+    *("MonitoringInterval", "MonitoringRoleArn"),
+)
+"""What the API's shape has for clusters, and Aurora's standard clusters leave to their instances."""
+_PLACE = (
+    *("AvailabilityZones", "DBSubnetGroupName", "VpcSecurityGroupIds", "DBClusterParameterGroupName"),
+    *("EngineVersion", "Port", "Tags"),
+)
+IDLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"}
+"""States in which nothing is under way."""
+
+
+@operation(
+    "CreateDBCluster",
+    *("DBClusterIdentifier", "Engine", "EngineMode", "MasterUsername", "MasterUserPassword", "DatabaseName"),
+    *("StorageEncrypted", "KmsKeyId", *_PLACE, *SETTINGS),
+)
+def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    username, password = rules.master_username(parameters), rules.master_password(parameters)
+    database = rules.database_name(parameters)
+    attributes = {
+        "MasterUsername": username,
+        "DatabaseName": database,
+        **_encryption(region, parameters),
+    }
+    cluster = _new_cluster(region, parameters, attributes)
+    cluster.enter(
+        "creating",
+        region.world.durations.create_cluster,
+        then=cluster.rest,
+        work=lambda: cluster.postgres.create(username, password, database),
+    )
+    return {"DBCluster": cluster.describe()}
+
+
+@operation(
+    "RestoreDBClusterFromSnapshot",
+    *("DBClusterIdentifier", "SnapshotIdentifier", "Engine", "EngineMode", "KmsKeyId", *_PLACE),
+    *(name for name in SETTINGS if name not in _NOT_ON_RESTORE),
+)
+def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Of the old cluster nothing is inherited but the data, its users, the port, the key and the backups' settings.
+
+    A master secret that RDS kept for the old cluster is still shown, but it isn't the new one's: nobody manages that.
+    That a version that the snapshot can't be upgraded to is refused, and with which code, is not verified.
+    """
+    snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
+    if any(name in parameters for name in OF_THE_INSTANCES):
+        # Whatever their values: AWS's answer to the sibling call, RestoreDBClusterToPointInTime (boto/boto3#4634).
+        message = (
+            "You can enable Performance Insights or set the Enhanced Monitoring interval only when restoring from a "
+            "source Aurora Limitless DB cluster."
+        )
+        rules.refuse("InvalidParameterCombination", message)
+    if snapshot.status != "available":
+        message = f"DB cluster snapshot {snapshot.identifier} is in {snapshot.status} state, not available."
+        rules.refuse("InvalidDBClusterSnapshotStateFault", message)
+    old = snapshot.attributes
+    version = rules.engine_version(parameters, region.world.retired_versions)
+    if version != old["EngineVersion"] and version not in rules.upgrade_targets(old["EngineVersion"]):
+        message = f"Cannot restore a snapshot of version {old['EngineVersion']} to version {version}."
+        rules.refuse("InvalidParameterCombination", message)
+    inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow")
+    attributes = {
+        **{name: old[name] for name in (*inherited, "MasterUserSecret") if name in old},
+        **_encryption_on_restore(region, parameters, snapshot),
+    }
+    cluster = _new_cluster(region, {"Port": snapshot.port, **parameters}, attributes)
+
+    seconds, ended = region.world.durations.restore_cluster, "available"
+    fault = region.world.faults.lifecycle("restore-cluster", cluster.identifier)
+    if fault:
+        seconds, ended = seconds * fault.at_percent / 100, fault.status
+    cluster.enter(
+        "creating",
+        seconds,
+        then=lambda: cluster.rest(ended),
+        work=lambda: cluster.postgres.create_from(snapshot.volume),
+    )
+    return {"DBCluster": cluster.describe()}
+
+
+def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes: dict[str, Any]) -> Cluster:
+    """Check the rest of the parameters and register the cluster under its name."""
+    identifier = rules.identifier(parameters, "DBClusterIdentifier")
+    region.check_free(identifier, "DBClusterAlreadyExistsFault", "DB Cluster")
+    settings.check_cluster_settings(parameters)
+    if parameters.get("EngineMode", "provisioned") != "provisioned":
+        rules.refuse("InvalidParameterCombination", f"The engine mode {parameters['EngineMode']} is not available.")
+    version = rules.engine_version(parameters, region.world.retired_versions)
+    subnets = region.subnet_group(parameters.get("DBSubnetGroupName", "default"))
+    settings.check_network_type(parameters.get("NetworkType", "IPV4"), subnets)
+    zones = settings.cluster_zones(parameters.get("AvailabilityZones"), subnets)
+    cluster = Cluster(
+        region,
+        identifier,
+        {
+            **with_settings({**_DEFAULTS, **attributes}, parameters),
+            "AvailabilityZones": zones,
+            "DBClusterParameterGroup": region.parameter_group(
+                "cluster-pg", parameters.get("DBClusterParameterGroupName"), version
+            ),
+            "DBSubnetGroup": subnets["DBSubnetGroupName"],
+            "DbClusterResourceId": resource_id("cluster"),
+            "Engine": rules.engine(parameters),
+            "EngineVersion": version,
+        },
+        rules.tags(parameters),
+    )
+    put_into(cluster, settled(region.security_groups(parameters.get("VpcSecurityGroupIds"), subnets["VpcId"])))
+    quotas.check_clusters(region)
+    cluster.postgres = region.world.servers.new(parameters.get("Port", 5432))
+    region.clusters[identifier] = cluster
+    return cluster
+
+
+def with_settings(described: dict[str, Any], parameters: rules.Parameters) -> dict[str, Any]:
+    """A cluster's members of the API's shape as they are after the call, if they go together."""
+    changes = {SETTINGS[name]: value for name, value in parameters.items() if name in SETTINGS}
+    if changes.get("PerformanceInsightsEnabled") is False:
+        described = {**described, "PerformanceInsightsRetentionPeriod": None}
+    changed = {name: value for name, value in {**described, **changes}.items() if value is not None}
+    settings.check_windows(changed)
+    settings.check_performance_insights(changed)
+    if scaling := changes.get("ServerlessV2ScalingConfiguration"):
+        changed["ServerlessV2ScalingConfiguration"] = settings.described_scaling(scaling)
+    return settings.with_insights_defaults(changed)
+
+
+def _encryption(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Without a wish of the caller's: an AWS-owned key, which is reported as not encrypted (since February 2026)."""
+    if parameters.get("KmsKeyId") and parameters.get("StorageEncrypted") is False:
+        message = "You cannot specify a KMS key for a DB cluster that is not encrypted."
+        rules.refuse("InvalidParameterCombination", message)
+    if parameters.get("KmsKeyId") or parameters.get("StorageEncrypted"):
+        key = region.key(parameters.get("KmsKeyId") or "alias/aws/rds")
+        return {"StorageEncrypted": True, "StorageEncryptionType": "sse-kms", "KmsKeyId": key}
+    return {"StorageEncrypted": False, "StorageEncryptionType": "sse-rds"}
+
+
+def _encryption_on_restore(region: AuroraBackend, parameters: rules.Parameters, snapshot: Snapshot) -> dict[str, Any]:
+    key = parameters.get("KmsKeyId") or snapshot.kms_key_id
+    return _encryption(region, {"KmsKeyId": key} if key else {})
+
+
+@operation("DescribeDBClusters", "DBClusterIdentifier", "Filters", "MaxRecords", "Marker", "IncludeShared")
+def describe_db_clusters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    name = parameters.get("DBClusterIdentifier")
+    clusters = [region.cluster(name)] if name else sorted(region.clusters.values(), key=lambda each: each.identifier)
+    filters = {
+        "db-cluster-id": lambda each: (each.identifier, each.arn),
+        "db-cluster-resource-id": lambda each: (each.attributes["DbClusterResourceId"],),
+        "engine": lambda each: (each.attributes["Engine"],),
+    }
+    found, marker = rules.page(rules.filtered(clusters, parameters, filters), parameters)
+    return {"DBClusters": [each.describe() for each in found], "Marker": marker}

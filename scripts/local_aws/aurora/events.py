@@ -1,0 +1,63 @@
+"""What RDS reports of its own: one message for each thing that happened to a cluster or an instance.
+
+The messages are those of the Aurora guide, "Amazon RDS event categories and event messages for Aurora".
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora.records import Cluster, Instance
+from scripts.local_aws.aurora.region import AuroraBackend, operation
+
+_SOURCE_TYPES = {Cluster.kind: "db-cluster", Instance.kind: "db-instance"}
+_KEPT_DAYS = 14
+_DEFAULT_MINUTES = 60
+
+
+def report(resource: Cluster | Instance, message: str, category: str) -> None:
+    """Add one event of a cluster or an instance."""
+    resource.region.events.append(
+        {
+            "SourceIdentifier": resource.identifier,
+            "SourceType": _SOURCE_TYPES[resource.kind],
+            "SourceArn": resource.arn,
+            "Message": message,
+            "EventCategories": [category],
+            "Date": resource.region.world.clock.now(),
+        }
+    )
+
+
+@operation(
+    "DescribeEvents",
+    *("SourceIdentifier", "SourceType", "StartTime", "EndTime", "Duration", "EventCategories", "MaxRecords", "Marker"),
+)
+def describe_events(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Without a time the last hour is answered, and never more than 14 days (API reference, DescribeEvents)."""
+    if "SourceIdentifier" in parameters and "SourceType" not in parameters:
+        message = "SourceType must be provided if SourceIdentifier is provided."
+        rules.refuse("InvalidParameterCombination", message)
+    now = region.world.clock.now()
+    minutes = int(parameters.get("Duration", _DEFAULT_MINUTES))
+    start = _in_utc(parameters.get("StartTime")) or now - dt.timedelta(minutes=minutes)
+    earliest = max(start, now - dt.timedelta(days=_KEPT_DAYS))
+    latest = _in_utc(parameters.get("EndTime")) or now
+    wanted = set(parameters.get("EventCategories", []))
+    found = [
+        each
+        for each in region.events
+        if earliest <= each["Date"] <= latest
+        and parameters.get("SourceType") in (None, each["SourceType"])
+        and parameters.get("SourceIdentifier", "").lower() in ("", each["SourceIdentifier"])
+        and (not wanted or wanted & set(each["EventCategories"]))
+    ]
+    found, marker = rules.page(found, parameters)
+    return {"Events": found, "Marker": marker}
+
+
+def _in_utc(moment: dt.datetime | None) -> dt.datetime | None:
+    """The protocol's times are UTC, whether or not they say so."""
+    return moment.replace(tzinfo=dt.UTC) if moment and moment.tzinfo is None else moment

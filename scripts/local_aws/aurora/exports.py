@@ -1,0 +1,224 @@
+"""Exports of snapshots to S3: asked for, described, cancelled. How the tables get there is aurora/export_files.py's.
+
+Which codes AWS uses for the sixth export at a time and for a second one of the same snapshot is not verified: here
+both are InvalidExportSourceState, each with a text of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Any, NoReturn
+
+from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
+
+from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora.export_files import Extract, extract
+from scripts.local_aws.aurora.records import Resource, Snapshot
+from scripts.local_aws.aurora.region import AuroraBackend, operation
+from scripts.local_aws.iam.refusals import NotAuthorized
+from scripts.local_aws.postgres.volumes import Volume
+
+_SERVICE = "export.rds.amazonaws.com"
+_RUNNING = ("starting", "in_progress", "canceling")
+_OBJECT_ACTIONS = ("s3:PutObject", "s3:GetObject", "s3:DeleteObject")
+_BUCKET_ACTIONS = ("s3:ListBucket", "s3:GetBucketLocation")
+_EXPORT_ONLY = re.compile(r"[^.]+(\.[^.]+){0,2}")
+_STARTING = 0.2
+"""The part of an export's time in which nothing is seen of it: RDS makes a cluster of its own from the snapshot."""
+
+
+class ExportTask(Resource):
+    """One export. Its statuses are those of the API in lower case."""
+
+    kind = "export"
+
+    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], volume: Volume) -> None:
+        super().__init__(region, identifier, attributes, {})
+        self.volume = volume.share()
+        self.reaches_percent = 100
+        self.extracted: Extract | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.status in _RUNNING
+
+    def end(self, status: str, **attributes: Any) -> None:
+        self.rest(status)
+        self.region.world.work(self.volume.discard, f"discard the volume of {self.identifier}")
+        self.attributes |= {"TaskEndTime": self.region.world.clock.now(), **attributes}
+
+    def describe(self) -> dict[str, Any]:
+        percent = {"starting": 0, "in_progress": int(self.elapsed * self.reaches_percent), "complete": 100}
+        return {
+            **self.attributes,
+            "ExportTaskIdentifier": self.identifier,
+            "Status": self.status.upper(),
+            "PercentProgress": percent.get(self.status, 0),
+        }
+
+
+@operation(
+    "StartExportTask",
+    *("ExportTaskIdentifier", "SourceArn", "S3BucketName", "IamRoleArn", "KmsKeyId", "S3Prefix", "ExportOnly"),
+)
+def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Everything that can be refused is refused before the task exists."""
+    identifier, bucket = rules.identifier(parameters, "ExportTaskIdentifier"), parameters["S3BucketName"]
+    prefix = parameters.get("S3Prefix", "").strip("/")
+    if identifier in region.export_tasks:
+        rules.refuse("ExportTaskAlreadyExists", f"The export task {identifier} already exists.")
+    snapshot = _source(region, parameters["SourceArn"])
+    for only in parameters.get("ExportOnly", []):
+        if not _EXPORT_ONLY.fullmatch(only):
+            rules.refuse("InvalidExportOnly", f"{only} names no database, database.schema or database.schema.table.")
+    _check_bucket(region, bucket)
+    _check_role(region, parameters["IamRoleArn"], bucket, "/".join(part for part in (prefix, identifier) if part))
+    task = ExportTask(
+        region,
+        identifier,
+        {
+            **{name: parameters[name] for name in ("SourceArn", "IamRoleArn", "ExportOnly") if name in parameters},
+            "KmsKeyId": region.key(parameters["KmsKeyId"]),
+            "S3Bucket": bucket,
+            "S3Prefix": prefix,
+            "SnapshotTime": snapshot.created_at,
+            "SourceType": "SNAPSHOT",
+            "TaskStartTime": region.world.clock.now(),
+            "TotalExtractedDataInGB": 0,
+        },
+        snapshot.volume,
+    )
+    region.export_tasks[identifier] = task
+    _begin(task)
+    return task.describe()
+
+
+def _source(region: AuroraBackend, arn: str) -> Snapshot:
+    """A snapshot of this account and region that is ready to be exported."""
+    parts = [*arn.split(":", 6), *[""] * 7]
+    if parts[5] == "snapshot":
+        rules.refuse("DBSnapshotNotFound", f"DBSnapshot not found: {arn}")
+    if parts[5] != Snapshot.kind:
+        rules.refuse("InvalidParameterValue", f"Invalid resource name: {arn} is no cluster snapshot.")
+    snapshot = region.cluster_snapshots.get(region.local_name(arn))
+    if snapshot is None:
+        rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot not found: {arn}")
+    if snapshot.status != "available":
+        message = f"The snapshot {snapshot.identifier} is {snapshot.status}, not available."
+        rules.refuse("InvalidExportSourceState", message)
+    running = [each for each in region.export_tasks.values() if each.is_running]
+    if any(each.attributes["SourceArn"] == arn for each in running):
+        message = f"An export task of the snapshot {snapshot.identifier} is in progress already."
+        rules.refuse("InvalidExportSourceState", message)
+    most = region.world.quotas.export_tasks_in_progress
+    if len(running) >= most:
+        rules.refuse("InvalidExportSourceState", f"You have reached the limit of {most} export tasks in progress.")
+    return snapshot
+
+
+def _check_bucket(region: AuroraBackend, name: str) -> None:
+    bucket = s3_backends[region.account_id][region.partition].buckets.get(name)
+    if bucket is None:
+        message = f"The specified Amazon S3 bucket {name} can't be found or accessed."
+        rules.refuse("InvalidS3BucketFault", message)
+    if bucket.region_name != region.region_name:
+        message = f"The bucket {name} is in {bucket.region_name}, not in {region.region_name} as the snapshot is."
+        rules.refuse("InvalidS3BucketFault", message)
+
+
+def _check_role(region: AuroraBackend, arn: str, bucket: str, key: str) -> None:
+    account, partition = region.account_id, region.partition
+    found = None
+    with contextlib.suppress(Exception):  # moto's way to say that there is no such role
+        found = iam_backends[account][partition].get_role_by_arn(arn)
+    if found is None:
+        rules.refuse("IamRoleNotFound", f"The IAM role {arn} is missing.")
+
+    def lacks(what: str) -> NoReturn:
+        rules.refuse("IamRoleMissingPermissions", f"The IAM role {arn} {what}.")
+
+    permissions = region.world.permissions
+    if not permissions.trusts(arn, _SERVICE):
+        lacks(f"doesn't let {_SERVICE} assume it")
+    s3_bucket = f"arn:{partition}:s3:::{bucket}"
+    wanted = [(action, f"{s3_bucket}/{key}/export_info.json") for action in _OBJECT_ACTIONS]
+    for action, resource in [*wanted, *((action, s3_bucket) for action in _BUCKET_ACTIONS)]:
+        try:
+            permissions.require(arn, action, resource, session_name="export", region=region.region_name)
+        except NotAuthorized:
+            lacks(f"isn't allowed {action} on {resource}")
+
+
+def _begin(task: ExportTask) -> None:
+    """Starting, in progress, complete; what was extracted reaches the bucket at the very end."""
+    world = task.region.world
+    seconds = world.durations.export_snapshot
+    fault = world.faults.lifecycle("export-snapshot", task.identifier)
+
+    def work() -> None:
+        task.extracted = extract(world.servers, task.volume, task.attributes.get("ExportOnly", []))
+
+    def started() -> None:
+        rest = seconds * (1 - _STARTING)
+        if fault and fault.status != "complete":
+            task.reaches_percent = fault.at_percent
+            cause = "The export failed because a test or a user asked for it."
+            ended = {} if fault.status == "canceled" else {"FailureCause": cause}
+            task.enter("in_progress", rest * fault.at_percent / 100, then=lambda: task.end(fault.status, **ended))
+        else:
+            warned = {"WarningMessage": "Some tables were skipped."} if fault else {}
+            task.enter("in_progress", rest, then=lambda: _complete(task, warned), work=work)
+
+    task.enter("starting", seconds * _STARTING, then=started)
+
+
+def _complete(task: ExportTask, warned: dict[str, str]) -> None:
+    extracted, region = task.extracted, task.region
+    assert extracted is not None
+    if extracted.unknown:
+        cause = f"The export found nothing that is named {', '.join(extracted.unknown)}."
+        task.end("failed", FailureCause=cause)
+        return
+    key = "/".join(part for part in (task.attributes["S3Prefix"], task.identifier) if part)
+    s3 = s3_backends[region.account_id][region.partition]
+    task.end("complete", TotalExtractedDataInGB=extracted.gigabytes, **warned)
+    for name, content in extracted.files(task.identifier, task.describe()).items():
+        encryption = {"encryption": "aws:kms", "kms_key_id": task.attributes["KmsKeyId"]}
+        s3.put_object(task.attributes["S3Bucket"], f"{key}/{name}", content, **encryption)
+
+
+@operation("DescribeExportTasks", "ExportTaskIdentifier", "SourceArn", "SourceType", "Filters", "MaxRecords", "Marker")
+def describe_export_tasks(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    name = parameters.get("ExportTaskIdentifier")
+    tasks = [_task(region, name)] if name else [each for _, each in sorted(region.export_tasks.items())]
+    if "SourceArn" in parameters:
+        tasks = [each for each in tasks if each.attributes["SourceArn"] == parameters["SourceArn"]]
+    if parameters.get("SourceType", "SNAPSHOT") != "SNAPSHOT":
+        tasks = []
+    filters = {
+        "export-task-identifier": lambda each: (each.identifier,),
+        "s3-bucket": lambda each: (each.attributes["S3Bucket"],),
+        "source-arn": lambda each: (each.attributes["SourceArn"],),
+        "status": lambda each: (each.status,),
+    }
+    found, marker = rules.page(rules.filtered(tasks, parameters, filters), parameters)
+    return {"ExportTasks": [each.describe() for each in found], "Marker": marker}
+
+
+@operation("CancelExportTask", "ExportTaskIdentifier")
+def cancel_export_task(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    task = _task(region, parameters["ExportTaskIdentifier"])
+    if task.status not in ("starting", "in_progress"):
+        message = f"The export task {task.identifier} is {task.status.upper()} and can't be cancelled any more."
+        rules.refuse("InvalidExportTaskStateFault", message)
+    task.enter("canceling", region.world.durations.settle, then=lambda: task.end("canceled"))
+    return task.describe()
+
+
+def _task(region: AuroraBackend, identifier: str) -> ExportTask:
+    found = region.export_tasks.get(identifier.lower())
+    if found is None:
+        rules.refuse("ExportTaskNotFound", f"The export task {identifier} was not found.")
+    return found

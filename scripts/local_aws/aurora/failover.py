@@ -1,0 +1,42 @@
+"""Another writer: one of the readers takes over, as FailoverDBCluster asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora.events import report
+from scripts.local_aws.aurora.records import Cluster, Instance
+from scripts.local_aws.aurora.region import AuroraBackend, operation
+
+
+@operation("FailoverDBCluster", "DBClusterIdentifier", "TargetDBInstanceIdentifier")
+def failover_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The codes are those that the API's model declares; the messages aren't verified."""
+    cluster = region.cluster(parameters["DBClusterIdentifier"])
+    if cluster.status != "available":
+        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    readers = [each for each in cluster.members if each is not cluster.writer and each.status == "available"]
+    if not readers:
+        message = f"DB cluster {cluster.identifier} has no available reader that could become its writer."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    target = _target(region, cluster, parameters) or min(readers, key=lambda each: each.attributes["PromotionTier"])
+
+    def promoted() -> None:
+        cluster.rest()
+        cluster.writer = target
+        report(cluster, f"Completed failover to DB instance: {target.identifier}", "failover")
+
+    cluster.enter("failing-over", region.world.durations.failover, then=promoted)
+    return {"DBCluster": cluster.describe()}
+
+
+def _target(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> Instance | None:
+    if "TargetDBInstanceIdentifier" not in parameters:
+        return None
+    target = region.instance(parameters["TargetDBInstanceIdentifier"])
+    if target.cluster is not cluster or target is cluster.writer or target.status != "available":
+        message = f"DB instance {target.identifier} is no available reader of DB cluster {cluster.identifier}."
+        rules.refuse("InvalidDBInstanceState", message)
+    return target

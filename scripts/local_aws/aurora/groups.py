@@ -1,0 +1,159 @@
+"""Subnet groups, parameter groups and tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.iam.models import iam_backends
+from moto.utilities.utils import get_partition
+
+from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora.region import AuroraBackend, operation
+
+_PAGE = ("Filters", "MaxRecords", "Marker")
+
+
+@operation("CreateDBSubnetGroup", "DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags")
+def create_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    name = parameters["DBSubnetGroupName"].lower()
+    if name == "default":
+        rules.refuse("InvalidParameterValue", "The DB subnet group name must not be default.")
+    if name in region.groups["subgrp"]:
+        rules.refuse("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
+    tags = rules.tags(parameters)
+    _require_service_linked_role(region)
+    group = region.subnet_group_of(name, parameters["DBSubnetGroupDescription"], parameters["SubnetIds"])
+    region.groups["subgrp"][name] = group
+    region.group_tags[group["DBSubnetGroupArn"]] = tags
+    return {"DBSubnetGroup": group}
+
+
+def _require_service_linked_role(region: AuroraBackend) -> None:
+    """RDS works with a role of its own, which a fresh account doesn't have.
+
+    The answer is AWS's as people report it (terraform-aws-modules/terraform-aws-rds#364,
+    crossplane-contrib/provider-aws#479).
+    """
+    roles = iam_backends[region.account_id][get_partition(region.region_name)].get_roles()
+    if "AWSServiceRoleForRDS" not in {role.name for role in roles}:
+        rules.refuse(
+            "InvalidParameterValue",
+            "Missing necessary credentials. Please check "
+            "http://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAM.ServiceLinkedRoles.html",
+        )
+
+
+@operation("ModifyDBSubnetGroup", "DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds")
+def modify_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The subnets are replaced by others of the same VPC (the refusal: hashicorp/terraform-provider-aws#27459)."""
+    name = parameters["DBSubnetGroupName"].lower()
+    before = region.subnet_group(name)
+    description = parameters.get("DBSubnetGroupDescription", before["DBSubnetGroupDescription"])
+    after = region.subnet_group_of(name, description, parameters["SubnetIds"])
+    if after["VpcId"] != before["VpcId"]:
+        rules.refuse("InvalidParameterValue", "The new Subnets are not in the same Vpc as the existing subnet group")
+    region.groups["subgrp"][name] = after
+    return {"DBSubnetGroup": after}
+
+
+@operation("DeleteDBSubnetGroup", "DBSubnetGroupName")
+def delete_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    group = region.subnet_group(parameters["DBSubnetGroupName"].lower())
+    name = group["DBSubnetGroupName"]
+    if any(cluster.attributes["DBSubnetGroup"] == name for cluster in region.clusters.values()):
+        rules.refuse(
+            "InvalidDBSubnetGroupStateFault",
+            f"Cannot delete the subnet group '{name}' because at least one database cluster is still using it.",
+        )
+    del region.groups["subgrp"][name]
+    return {}
+
+
+@operation("DescribeDBSubnetGroups", "DBSubnetGroupName", *_PAGE)
+def describe_db_subnet_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    name = parameters.get("DBSubnetGroupName")
+    region.subnet_group("default")
+    groups = [region.subnet_group(name)] if name else [each for _, each in sorted(region.groups["subgrp"].items())]
+    found, marker = rules.page(rules.filtered(groups, parameters, {}), parameters)
+    return {"DBSubnetGroups": found, "Marker": marker}
+
+
+@operation(
+    "CreateDBClusterParameterGroup", "DBClusterParameterGroupName", "DBParameterGroupFamily", "Description", "Tags"
+)
+def create_db_cluster_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return {"DBClusterParameterGroup": _create(region, parameters, "cluster-pg", "DBClusterParameterGroup")}
+
+
+@operation("CreateDBParameterGroup", "DBParameterGroupName", "DBParameterGroupFamily", "Description", "Tags")
+def create_db_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return {"DBParameterGroup": _create(region, parameters, "pg", "DBParameterGroup")}
+
+
+@operation("DescribeDBClusterParameterGroups", "DBClusterParameterGroupName", *_PAGE)
+def describe_db_cluster_parameter_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return _describe(region, parameters, "cluster-pg", "DBClusterParameterGroup")
+
+
+@operation("DescribeDBParameterGroups", "DBParameterGroupName", *_PAGE)
+def describe_db_parameter_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return _describe(region, parameters, "pg", "DBParameterGroup")
+
+
+def _create(region: AuroraBackend, parameters: rules.Parameters, kind: str, shape: str) -> dict[str, Any]:
+    name = parameters[f"{shape}Name"].lower()
+    if not name[:1].isalpha() or name.startswith("default."):
+        rules.refuse("InvalidParameterValue", f"The parameter {shape}Name is not a valid identifier: {name}")
+    if name in region.groups[kind]:
+        rules.refuse("DBParameterGroupAlreadyExists", f"Parameter group {name} already exists")
+    family, tags = rules.known_family(parameters["DBParameterGroupFamily"]), rules.tags(parameters)
+    group = _group(region, kind, shape, name, family, parameters["Description"])
+    region.group_tags[group[f"{shape}Arn"]] = tags
+    region.groups[kind][name] = group
+    return group
+
+
+def _describe(region: AuroraBackend, parameters: rules.Parameters, kind: str, shape: str) -> dict[str, Any]:
+    families = sorted(region.default_groups[kind])
+    groups = {
+        f"default.{each}": _group(region, kind, shape, f"default.{each}", each, f"Default parameter group for {each}")
+        for each in families
+    } | region.groups[kind]
+    name = parameters.get(f"{shape}Name")
+    if name and name.lower() not in groups:
+        rules.refuse("DBParameterGroupNotFound", f"{shape} not found: {name}")
+    listed = [groups[name.lower()]] if name else [each for _, each in sorted(groups.items())]
+    found, marker = rules.page(rules.filtered(listed, parameters, {}), parameters)
+    return {f"{shape}s": found, "Marker": marker}
+
+
+def _group(region: AuroraBackend, kind: str, shape: str, name: str, family: str, description: str) -> dict[str, Any]:
+    return {
+        f"{shape}Name": name,
+        f"{shape}Arn": region.arn(kind, name),
+        "DBParameterGroupFamily": family,
+        "Description": description,
+    }
+
+
+@operation("ListTagsForResource", "ResourceName")
+def list_tags_for_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    return {"TagList": region.list_tags_for_resource(parameters["ResourceName"])}
+
+
+@operation("AddTagsToResource", "ResourceName", "Tags")
+def add_tags_to_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    tags = region.tags_of(parameters["ResourceName"])
+    added = rules.tags(parameters)
+    if len(tags | added) > 50:
+        rules.refuse("InvalidParameterValue", "A resource can have at most 50 tags.")
+    tags.update(added)
+    return {}
+
+
+@operation("RemoveTagsFromResource", "ResourceName", "TagKeys")
+def remove_tags_from_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    tags = region.tags_of(parameters["ResourceName"])
+    for key in parameters["TagKeys"]:
+        tags.pop(key, None)
+    return {}

@@ -1,0 +1,192 @@
+"""Instances: members of a cluster, which is reachable as long as it has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.local_aws.aurora import quotas, rules
+from scripts.local_aws.aurora import setting_rules as settings
+from scripts.local_aws.aurora.managed_password import managed_password_applied
+from scripts.local_aws.aurora.memberships import put_into, settled
+from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password
+from scripts.local_aws.aurora.records import Cluster, Instance
+from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
+
+_SETTINGS = {
+    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
+    "CACertificateIdentifier": "CACertificateIdentifier",
+    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
+    "MonitoringInterval": "MonitoringInterval",
+    "MonitoringRoleArn": "MonitoringRoleArn",
+    "PerformanceInsightsKMSKeyId": "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
+    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
+    "PromotionTier": "PromotionTier",
+    "PubliclyAccessible": "PubliclyAccessible",
+}
+_DEFAULTS: dict[str, Any] = {
+    "AllocatedStorage": 1,
+    "AutoMinorVersionUpgrade": True,
+    "CACertificateIdentifier": "rds-ca-rsa2048-g1",
+    "DbInstancePort": 0,
+    "LicenseModel": "postgresql-license",
+    "MonitoringInterval": 0,
+    "MultiAZ": False,
+    "PerformanceInsightsEnabled": False,
+    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
+    "PromotionTier": 1,
+    "PubliclyAccessible": False,
+}
+_THE_CLUSTER_S = (
+    *("MasterUsername", "MasterUserPassword", "AllocatedStorage", "StorageType", "StorageEncrypted", "KmsKeyId"),
+    *("BackupRetentionPeriod", "PreferredBackupWindow", "VpcSecurityGroupIds", "Port", "MultiAZ", "DBName"),
+    *("DeletionProtection", "EnableIAMDatabaseAuthentication", "EnableCloudwatchLogsExports", "CopyTagsToSnapshot"),
+    "DatabaseInsightsMode",
+)
+"""What a member can't have of its own."""
+_BEING_CHANGED = ("modifying", "resetting-master-credentials")
+
+
+@operation(
+    "CreateDBInstance",
+    *("DBInstanceIdentifier", "DBInstanceClass", "Engine", "EngineVersion", "DBClusterIdentifier", "AvailabilityZone"),
+    *("DBParameterGroupName", "DBSubnetGroupName", "Tags", *_SETTINGS, *_THE_CLUSTER_S),
+)
+def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The first one that is available starts the cluster's server, and is its writer."""
+    for name in _THE_CLUSTER_S:
+        if name in parameters:
+            message = f"The requested DB Instance will be a member of a DB Cluster. Set {name} for the DB Cluster."
+            rules.refuse("InvalidParameterCombination", message)
+    identifier = rules.identifier(parameters, "DBInstanceIdentifier")
+    engine = rules.engine(parameters)
+    if "DBClusterIdentifier" not in parameters:
+        rules.refuse("InvalidParameterCombination", f"The engine {engine} requires DBClusterIdentifier.")
+    region.check_free(identifier, "DBInstanceAlreadyExists", "DB instance")
+    cluster = region.cluster(parameters["DBClusterIdentifier"])
+    accepted = {"available", *(_BEING_CHANGED if region.world.accepts_instances_while_modifying else ())}
+    if cluster.status not in accepted:
+        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    instance = Instance(region, identifier, _attributes(region, cluster, parameters), rules.tags(parameters))
+    instance.cluster = cluster
+    quotas.check_instances(region)
+    put_into(instance, settled([each["VpcSecurityGroupId"] for each in cluster.attributes["VpcSecurityGroups"]]))
+    cluster.members.append(instance)
+    region.instances[identifier] = instance
+    _begin(instance)
+    return {"DBInstance": instance.describe()}
+
+
+def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
+    """What the instance is, if it fits its cluster."""
+    version, subnets = cluster.attributes["EngineVersion"], region.subnet_group(cluster.attributes["DBSubnetGroup"])
+    if parameters.get("EngineVersion", version) != version:
+        message = f"The engine version that you requested doesn't match the DB cluster's, which is {version}."
+        rules.refuse("InvalidParameterCombination", message)
+    if parameters.get("DBSubnetGroupName", subnets["DBSubnetGroupName"]).lower() != subnets["DBSubnetGroupName"]:
+        message = f"The DB subnet group must be the DB cluster's, which is {subnets['DBSubnetGroupName']}."
+        rules.refuse("InvalidParameterCombination", message)
+    instance_class = rules.instance_class(parameters)
+    if instance_class == "db.serverless" and "ServerlessV2ScalingConfiguration" not in cluster.attributes:
+        message = (
+            "Set the Serverless v2 scaling configuration on the DB cluster before creating a db.serverless instance."
+        )
+        rules.refuse("InvalidParameterCombination", message)
+    settings.check_instance_settings(parameters)
+    zones = cluster.attributes["AvailabilityZones"]
+    zone = parameters.get("AvailabilityZone", zones[len(cluster.members) % len(zones)])
+    settings.check_zone(zone, settings.zones(subnets))
+    parameter_group = region.parameter_group("pg", parameters.get("DBParameterGroupName"), version)
+    own = {_SETTINGS[name]: value for name, value in parameters.items() if name in _SETTINGS}
+    inherited = {} if own.get("PerformanceInsightsEnabled") is False else performance_insights_of(cluster.attributes)
+    described = {**_DEFAULTS, **inherited, **own}
+    mode = cluster.attributes["DatabaseInsightsMode"]
+    settings.check_performance_insights({**described, "DatabaseInsightsMode": mode})
+    return {
+        **settings.with_insights_defaults(described),
+        "AvailabilityZone": zone,
+        "DBInstanceClass": instance_class,
+        "DBParameterGroups": [{"DBParameterGroupName": parameter_group, "ParameterApplyStatus": "in-sync"}],
+        "DbiResourceId": resource_id("db"),
+    }
+
+
+def _begin(instance: Instance) -> None:
+    """Creating, available, configuring something for a while, available for good."""
+    world, cluster = instance.region.world, instance.cluster
+    durations = world.durations
+
+    def start_server() -> None:
+        instance.enter("creating", 0, then=available, work=cluster.postgres.start)
+
+    def available() -> None:
+        instance.enter("available", durations.settle, then=settle)
+        cluster.elect_writer()
+        reset_pending_password(cluster)
+        managed_password_applied(cluster)
+
+    def settle() -> None:
+        instance.enter(_settling(instance), durations.settle, then=settled)
+
+    def settled() -> None:
+        instance.rest()
+        reset_pending_password(cluster)
+
+    fault = world.faults.lifecycle("create-instance", instance.identifier)
+    seconds = durations.create_instance * (fault.at_percent / 100 if fault else 1)
+    if fault and fault.status != "available":
+        instance.enter("creating", seconds, then=lambda: instance.rest(fault.status))
+    else:
+        instance.enter("creating", seconds, then=start_server)
+
+
+def _settling(instance: Instance) -> str:
+    if instance.attributes["MonitoringInterval"]:
+        return "configuring-enhanced-monitoring"
+    exports = instance.cluster.attributes.get("EnabledCloudwatchLogsExports")
+    return "configuring-log-exports" if exports else "modifying"
+
+
+@operation("DescribeDBInstances", "DBInstanceIdentifier", "Filters", "MaxRecords", "Marker")
+def describe_db_instances(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    name = parameters.get("DBInstanceIdentifier")
+    found = [region.instance(name)] if name else sorted(region.instances.values(), key=lambda each: each.identifier)
+    filters = {
+        "db-cluster-id": lambda each: (each.cluster.identifier, each.cluster.arn),
+        "db-instance-id": lambda each: (each.identifier, each.arn),
+        "dbi-resource-id": lambda each: (each.attributes["DbiResourceId"],),
+        "engine": lambda each: (each.cluster.attributes["Engine"],),
+    }
+    found, marker = rules.page(rules.filtered(found, parameters, filters), parameters)
+    return {"DBInstances": [each.describe() for each in found], "Marker": marker}
+
+
+@operation(
+    "DeleteDBInstance",
+    *("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"),
+)
+def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """The last member gone, the cluster can't be reached any more; its volume stays."""
+    instance = region.instance(parameters["DBInstanceIdentifier"])
+    cluster = instance.cluster
+    if "FinalDBSnapshotIdentifier" in parameters:
+        message = "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance"
+        rules.refuse("InvalidParameterCombination", message)
+    if instance.status == "deleting":
+        rules.refuse("InvalidDBInstanceState", f"Instance {instance.identifier} is already being deleted.")
+
+    staying = [each for each in cluster.members if each.status != "deleting"]
+    if "ReplicationSourceIdentifier" in cluster.attributes and staying == [instance]:
+        message = f"{instance.identifier} is the last instance of a read replica cluster: promote the cluster first."
+        rules.refuse("InvalidDBClusterStateFault", message)
+
+    def gone() -> None:
+        del region.instances[instance.identifier]
+        cluster.members.remove(instance)
+        cluster.elect_writer()
+        if not cluster.members:
+            region.world.work(cluster.postgres.stop, f"stop {cluster.identifier}")
+
+    instance.enter("deleting", region.world.durations.delete_instance, then=gone)
+    return {"DBInstance": instance.describe()}

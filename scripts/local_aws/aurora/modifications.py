@@ -1,0 +1,175 @@
+"""What ModifyDBCluster changes, and how a new master password takes effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora import setting_rules as settings
+from scripts.local_aws.aurora.clusters import IDLE, OF_THE_INSTANCES, SETTINGS, with_settings
+from scripts.local_aws.aurora.events import report
+from scripts.local_aws.aurora.managed_password import (
+    begin_to_manage,
+    check_management,
+    managed_password_applied,
+    stop_managing,
+)
+from scripts.local_aws.aurora.memberships import change_groups
+from scripts.local_aws.aurora.records import Cluster, Instance
+from scripts.local_aws.aurora.region import AuroraBackend, operation
+
+_NOT_ON_MODIFY = {"EnableCloudwatchLogsExports", "EngineLifecycleSupport", "NetworkType", "StorageType"}
+_AT_ONCE = {"DeletionProtection", "CopyTagsToSnapshot"}
+_PERFORMANCE_INSIGHTS = (
+    *("PerformanceInsightsEnabled", "PerformanceInsightsRetentionPeriod", "PerformanceInsightsKMSKeyId"),
+)
+
+
+@operation(
+    "ModifyDBCluster",
+    *("DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword", "VpcSecurityGroupIds"),
+    *("ManageMasterUserPassword", "MasterUserSecretKmsKeyId"),
+    *("DBClusterParameterGroupName", "CloudwatchLogsExportConfiguration"),
+    *(name for name in SETTINGS if name not in _NOT_ON_MODIFY),
+)
+def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Everything is applied at once, whatever ApplyImmediately says; only a password takes its time.
+
+    An EngineVersion isn't known here: without an instance RDS refuses it (hashicorp/terraform-provider-aws#30131).
+    """
+    cluster = region.cluster(parameters["DBClusterIdentifier"])
+    settings.check_cluster_settings(parameters)
+    _check_insights(cluster, parameters)
+    check_management(cluster, parameters)
+    password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
+    before = cluster.attributes
+    after = with_settings(before, parameters) | _elsewhere(region, cluster, parameters)
+    groups = _security_groups(region, cluster, parameters)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    asked = {SETTINGS.get(name, name) for name in parameters} - {"DBClusterIdentifier", "ApplyImmediately"}
+    slow = asked - _AT_ONCE - {"MasterUserPassword", "ManageMasterUserPassword", "MasterUserSecretKmsKeyId"}
+    managed = bool(parameters.get("ManageMasterUserPassword")) and not cluster.manages_password
+    if cluster.status != "available" and (slow or password or managed or cluster.status not in IDLE):
+        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
+        rules.refuse("InvalidDBClusterStateFault", message)
+    cluster.attributes = after
+    if groups is not None:
+        change_groups(cluster, groups)
+    if parameters.get("ManageMasterUserPassword") is False:
+        stop_managing(cluster)
+    if managed:
+        password = begin_to_manage(cluster, parameters.get("MasterUserSecretKmsKeyId"))
+    if password:
+        cluster.pending_password = password
+    if password or slow:
+        cluster.password_reset_begun = False
+    if slow:
+        _pass_on_to_members(cluster, changed)
+        cluster.enter("modifying", region.world.durations.modify_cluster, then=lambda: _modified(cluster))
+    else:
+        reset_pending_password(cluster)
+    return {"DBCluster": cluster.describe()}
+
+
+def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
+    """The Aurora guide ("Modifying an Amazon Aurora DB cluster") has these among what doesn't apply to its clusters,
+    and sends Performance Insights together with the advanced mode of Database Insights. The code isn't verified.
+    """
+    modes = (parameters.get("DatabaseInsightsMode"), cluster.attributes["DatabaseInsightsMode"])
+    asked = [name for name in OF_THE_INSTANCES if name in parameters]
+    if asked and "advanced" not in modes:
+        message = f"{', '.join(asked)} can't be set for an Aurora DB cluster. Set it for its DB instances."
+        rules.refuse("InvalidParameterCombination", message)
+
+
+def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
+    """The changes that name something outside the cluster, or change a list of it."""
+    changes: dict[str, Any] = {}
+    if "DBClusterParameterGroupName" in parameters:
+        changes["DBClusterParameterGroup"] = region.parameter_group(
+            "cluster-pg", parameters["DBClusterParameterGroupName"], cluster.attributes["EngineVersion"]
+        )
+    if "CloudwatchLogsExportConfiguration" in parameters:
+        logs = set(cluster.attributes.get("EnabledCloudwatchLogsExports", []))
+        wanted = parameters["CloudwatchLogsExportConfiguration"]
+        logs = (logs | set(wanted.get("EnableLogTypes", []))) - set(wanted.get("DisableLogTypes", []))
+        changes["EnabledCloudwatchLogsExports"] = sorted(logs)
+    return changes
+
+
+def _security_groups(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> list[str] | None:
+    """None where the call says nothing of them."""
+    if "VpcSecurityGroupIds" not in parameters:
+        return None
+    vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
+    return region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
+
+
+def performance_insights_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: attributes[name] for name in _PERFORMANCE_INSIGHTS if name in attributes}
+
+
+def _pass_on_to_members(cluster: Cluster, changed: set[str]) -> None:
+    """Log exports and Performance Insights are the members' too, and keep each of them busy for a while."""
+    for member in cluster.members:
+        if changed & {*_PERFORMANCE_INSIGHTS, "DatabaseInsightsMode"}:
+            kept = {name: value for name, value in member.attributes.items() if name not in _PERFORMANCE_INSIGHTS}
+            member.attributes = {**kept, **performance_insights_of(cluster.attributes)}
+            _occupy(member, "modifying")
+        elif "EnabledCloudwatchLogsExports" in changed:
+            _occupy(member, "configuring-log-exports")
+
+
+def _occupy(member: Instance, status: str) -> None:
+    def done() -> None:
+        member.rest()
+        reset_pending_password(member.cluster)
+
+    if member.status == "available":
+        member.enter(status, member.region.world.durations.settle, then=done)
+
+
+def _modified(cluster: Cluster) -> None:
+    cluster.rest()
+    reset_pending_password(cluster)
+
+
+def reset_pending_password(cluster: Cluster) -> None:
+    """For a third of the time the status still reads `available`, then `resetting-master-credentials`.
+
+    It is applied without any instance, too: CloudFormation's handler resets the password of each cluster that it has
+    restored, before there is one, and waits until nothing is pending. With instances it waits until one is available.
+    A fault lets it stay pending for ever or, with the status `lost`, be called applied when it isn't.
+    """
+    password = cluster.pending_password
+    members = cluster.members
+    reachable = cluster.status == "available" and (
+        not members or any(member.status in ("available", "creating") for member in members)
+    )
+    if password is None or cluster.password_reset_begun or not reachable:
+        return
+    cluster.password_reset_begun = True
+    durations = cluster.region.world.durations
+    seconds = durations.reset_master_password if members else durations.reset_without_instances
+    fault = cluster.region.world.faults.lifecycle("reset-master-password", cluster.identifier)
+    never = fault is not None and fault.status != "lost"
+
+    def change() -> None:
+        if fault and not never:
+            return
+        if never:
+            report(cluster, "An attempt to reset the master password for the DB cluster has failed.", "failure")
+        else:
+            cluster.postgres.set_password(cluster.attributes["MasterUsername"], password)
+
+    def applied() -> None:
+        cluster.rest()
+        if not never:
+            cluster.pending_password = None
+            managed_password_applied(cluster)
+
+    def reset() -> None:
+        cluster.enter("resetting-master-credentials", seconds * 2 / 3, then=applied, work=change)
+
+    cluster.enter("available", seconds / 3, then=reset)

@@ -1,0 +1,63 @@
+"""How much of everything an account may have in a region, and what RDS says when that is reached.
+
+Maxima are AWS's defaults, which can be raised there; here they are set through `Aurora.quotas`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora.region import AuroraBackend, operation
+
+
+def check_clusters(region: AuroraBackend) -> None:
+    most = region.world.quotas.clusters
+    if len(region.clusters) >= most:
+        rules.refuse("DBClusterQuotaExceededFault", f"You can't create more than {most} DB clusters.")
+
+
+def check_instances(region: AuroraBackend) -> None:
+    most = region.world.quotas.instances
+    if len(region.instances) >= most:
+        rules.refuse("InstanceQuotaExceeded", f"DB Instance quota exceeded: {most} instances.")
+
+
+def check_manual_snapshots(region: AuroraBackend) -> None:
+    most = region.world.quotas.manual_cluster_snapshots
+    if _manual_snapshots(region) >= most:
+        message = f"Cannot create more than {most} manual DB cluster snapshots."
+        rules.refuse("SnapshotQuotaExceeded", message)
+
+
+def check_copies(region: AuroraBackend) -> None:
+    """Copies in progress to one region. That AWS uses this code for them too is not verified; its text differs."""
+    most = region.world.quotas.copies_in_progress
+    copying = [each for each in region.cluster_snapshots.values() if each.status == "copying"]
+    if len(copying) >= most:
+        message = f"You have reached the limit of {most} DB cluster snapshot copies in progress to one region."
+        rules.refuse("SnapshotQuotaExceeded", message)
+
+
+def _manual_snapshots(region: AuroraBackend) -> int:
+    """Neither automated ones count nor AWS Backup's."""
+    return sum(each.attributes["SnapshotType"] == "manual" for each in region.cluster_snapshots.values())
+
+
+@operation("DescribeAccountAttributes")
+def describe_account_attributes(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    """Those of the quotas that concern what is here. Copies in progress aren't among them, on AWS neither."""
+    quotas = region.world.quotas
+    used = {
+        "DBClusters": (len(region.clusters), quotas.clusters),
+        "DBInstances": (len(region.instances), quotas.instances),
+        "ManualClusterSnapshots": (_manual_snapshots(region), quotas.manual_cluster_snapshots),
+        "DBClusterParameterGroups": (len(region.groups["cluster-pg"]), 50),
+        "DBParameterGroups": (len(region.groups["pg"]), 50),
+        "DBSubnetGroups": (len(region.groups["subgrp"]), 50),
+    }
+    return {
+        "AccountQuotas": [
+            {"AccountQuotaName": name, "Used": count, "Max": most} for name, (count, most) in sorted(used.items())
+        ]
+    }

@@ -1,0 +1,260 @@
+"""The clusters, instances and snapshots of the local Aurora, and how they change with time.
+
+Whatever takes minutes on AWS takes them here on the clock: a resource has a status until its time has come, and real
+work (a PostgreSQL that starts, a volume that is copied) must have been done by then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scripts.local_aws.aurora import rules
+from scripts.local_aws.core.clock import Timer
+from scripts.local_aws.postgres.servers import Postgres
+from scripts.local_aws.postgres.volumes import Volume
+
+if TYPE_CHECKING:
+    from scripts.local_aws.aurora.region import AuroraBackend
+
+logger = logging.getLogger(__name__)
+
+
+class _Plan:
+    """What a resource becomes when the time of its status is over, unless something else happens to it before."""
+
+    def __init__(self) -> None:
+        self.is_off = False
+        self.timer: Timer | None = None
+
+    def call_off(self) -> None:
+        self.is_off = True
+        if self.timer:
+            self.timer.cancel()
+
+
+class Resource:
+    """Something with a name, an ARN, tags, and a status that lasts until its time has come."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
+        """`attributes` are members of the resource's shape in the API, and are described as they are."""
+        self.region = region
+        self.identifier = identifier
+        self.attributes = attributes
+        self.tags = tags
+        self.arn = region.arn(self.kind, identifier)
+        self.created_at = region.world.clock.now()
+        self.status = "available"
+        self.since = self.due = 0.0
+        self._plan = _Plan()
+
+    def enter(
+        self, status: str, seconds: float, then: Callable[[], object], work: Callable[[], object] | None = None
+    ) -> None:
+        """Have `status` for so long, and until `work` is done, which starts now. Whatever was planned is off.
+
+        If the work fails, the resource ends as `failed`.
+        """
+        world = self.region.world
+        self.rest(status)
+        self.since = world.clock.time()
+        self.due = due = self.since + seconds
+        plan = self._plan = _Plan()
+
+        def finish(ended: Callable[[], object]) -> None:
+            with world.lock:
+                if not plan.is_off:
+                    ended()
+
+        def schedule(ended: Callable[[], object]) -> None:
+            with world.lock:
+                if not plan.is_off:
+                    plan.timer = world.clock.call_at(due, lambda: finish(ended))
+
+        def run(task: Callable[[], object]) -> None:
+            try:
+                task()
+            except Exception:  # whatever it was, waiting for it must end: RDS would say failed as well
+                logger.exception("%s failed while %s", self.arn, status)
+                schedule(lambda: self.rest("failed"))
+            else:
+                schedule(then)
+
+        if work:
+            world.work(lambda: run(work), f"{status} {self.identifier}")
+        else:
+            schedule(then)
+
+    def rest(self, status: str = "available") -> None:
+        """Have `status` until somebody changes it."""
+        self.status = status
+        self._plan.call_off()
+
+    @property
+    def elapsed(self) -> float:
+        """How much of the current status is over, from 0 to 1."""
+        if self.due <= self.since:
+            return 1
+        return min(1, (self.region.world.clock.time() - self.since) / (self.due - self.since))
+
+
+def without_standard_storage(attributes: dict[str, Any]) -> dict[str, Any]:
+    """As clusters and snapshots are described: "The storage type isn't returned when you set it to aurora." (API
+    reference of CreateDBCluster; so do all of Cloud Custodian's recordings of clusters.) Instances do say it.
+    """
+    return {name: value for name, value in attributes.items() if (name, value) != ("StorageType", "aurora")}
+
+
+class Snapshot(Resource):
+    """A cluster snapshot. `port`: the cluster's, which a restore keeps and no description tells."""
+
+    kind = "cluster-snapshot"
+    volume: Volume
+    port: int
+
+    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
+        super().__init__(region, identifier, attributes, tags)
+        self.shared_with: set[str] = set()
+        self.reaches_percent = 100
+
+    @property
+    def kms_key_id(self) -> str | None:
+        return self.attributes.get("KmsKeyId")
+
+    def discard(self) -> None:
+        """Be gone, with the volume if nobody else needs it."""
+        del self.region.cluster_snapshots[self.identifier]
+        self.rest("deleting")
+        self.region.world.work(self.volume.discard, f"discard {self.identifier}")
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            **without_standard_storage(self.attributes),
+            "DBClusterSnapshotIdentifier": self.identifier,
+            "DBClusterSnapshotArn": self.arn,
+            "Status": self.status,
+            "PercentProgress": int(self.elapsed * self.reaches_percent),
+            "SnapshotCreateTime": self.created_at,
+            "TagList": rules.tag_list(self.tags),
+        }
+
+
+class Instance(Resource):
+    """A member of a cluster."""
+
+    kind = "db"
+    cluster: Cluster
+
+    def describe(self) -> dict[str, Any]:
+        cluster = self.cluster
+        inherited = (
+            *("Engine", "EngineVersion", "MasterUsername", "StorageType", "StorageEncrypted", "StorageEncryptionType"),
+            *("KmsKeyId", "BackupRetentionPeriod", "PreferredBackupWindow", "NetworkType"),
+            *("IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "CopyTagsToSnapshot"),
+            *("DeletionProtection", "EngineLifecycleSupport", "DatabaseInsightsMode"),
+        )
+        described = {
+            **{name: cluster.attributes[name] for name in inherited if name in cluster.attributes},
+            **self.attributes,
+            "DBInstanceIdentifier": self.identifier,
+            "DBInstanceArn": self.arn,
+            "DBInstanceStatus": self.status,
+            "DBClusterIdentifier": cluster.identifier,
+            "DBName": cluster.attributes.get("DatabaseName"),
+            "DBSubnetGroup": self.region.subnet_group(cluster.attributes["DBSubnetGroup"]),
+            "PendingModifiedValues": {},
+            "CertificateDetails": {"CAIdentifier": self.attributes["CACertificateIdentifier"]},
+            "TagList": rules.tag_list(self.tags),
+        }
+        if self.status == "creating":
+            return described
+        endpoint = {"Address": cluster.postgres.address, "Port": cluster.postgres.port, "HostedZoneId": "Z0LOCAL"}
+        return described | {"Endpoint": endpoint, "InstanceCreateTime": self.created_at}
+
+
+class Cluster(Resource):
+    """A cluster: a volume, and a server as long as it has members."""
+
+    kind = "cluster"
+    postgres: Postgres
+
+    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
+        super().__init__(region, identifier, attributes, tags)
+        self.members: list[Instance] = []
+        self.pending_password: str | None = None
+        self.manages_password = False
+        self.global_cluster: str | None = None
+        self.password_reset_begun = False
+        self.writer: Instance | None = None
+        # What the last change of its security groups asked for.
+        self.wanted_groups: list[str] = []
+        # What it was made from is all there, so that it can be backed up itself.
+        self.is_restorable = True
+
+    def elect_writer(self) -> None:
+        """Keep the writer, or have the first available member become it.
+
+        Which one becomes the first writer isn't documented; it is whichever is ready first, whatever its promotion
+        tier (hashicorp/terraform-provider-aws#11324, terraform-aws-modules/terraform-aws-rds-aurora#333).
+        """
+        if self.writer not in self.members:
+            self.writer = next((each for each in self.members if each.status == "available"), None)
+
+    def describe(self) -> dict[str, Any]:
+        """Both endpoints are the cluster's one server: it answers as soon as the first instance is available."""
+        pending = {"PendingModifiedValues": {"MasterUserPassword": "****"}} if self.pending_password else {}
+        restorable = {"EarliestRestorableTime": self.created_at, "LatestRestorableTime": self.region.world.clock.now()}
+        return {
+            **without_standard_storage(self.attributes),
+            **pending,
+            **({"GlobalClusterIdentifier": self.global_cluster} if self.global_cluster else {}),
+            **(restorable if self.is_restorable and self.status != "creating" else {}),
+            "DBClusterIdentifier": self.identifier,
+            "DBClusterArn": self.arn,
+            "Status": self.status,
+            "Endpoint": self.postgres.address,
+            "ReaderEndpoint": self.postgres.address,
+            "Port": self.postgres.port,
+            "MultiAZ": len(self.members) > 1,
+            "ClusterCreateTime": self.created_at,
+            "TagList": rules.tag_list(self.tags),
+            "DBClusterMembers": [
+                {
+                    "DBInstanceIdentifier": member.identifier,
+                    "IsClusterWriter": member is self.writer,
+                    "DBClusterParameterGroupStatus": "in-sync",
+                    "PromotionTier": member.attributes["PromotionTier"],
+                }
+                for member in self.members
+            ],
+        }
+
+
+@dataclasses.dataclass
+class GlobalCluster:
+    """A global database: of an account, in no region. Its first member is the primary."""
+
+    identifier: str
+    attributes: dict[str, Any]
+    members: list[Cluster] = dataclasses.field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        primary = self.members[0] if self.members else None
+        return {
+            **self.attributes,
+            "GlobalClusterIdentifier": self.identifier,
+            "Status": "available",
+            "GlobalClusterMembers": [
+                {
+                    "DBClusterArn": member.arn,
+                    "IsWriter": member is primary,
+                    "Readers": [other.arn for other in self.members[1:]] if member is primary else [],
+                    "GlobalWriteForwardingStatus": "disabled",
+                }
+                for member in self.members
+            ],
+        }

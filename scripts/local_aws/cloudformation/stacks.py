@@ -1,0 +1,383 @@
+"""CloudFormation stacks: made, changed and deleted by change sets, with their events.
+
+Resources are made by the creators that `LocalAws.deploy` uses, through the services' own APIs. A change set is
+computed before it is carried out; what an update can't do here is refused then. Retention policies are kept, and what
+fails is rolled back: a new stack by deletion, an updated one by going back to the template that it had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.local_aws.cloudformation import deletions, updates
+from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, Properties, named
+from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError
+from scripts.local_aws.cloudformation.template import Template, read
+
+_UNKNOWN = "{{known after apply}}"
+_STACK = "AWS::CloudFormation::Stack"
+# Attributes that are lists: an endpoint's are pairs of a hosted zone and a name.
+_LISTS = ("DnsEntries",)
+UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+
+
+class _Unknown(Mapping[str, Any]):
+    """The attributes of a resource that doesn't exist yet: each has some value."""
+
+    def __init__(self, known: Mapping[str, Any] | None = None) -> None:
+        self._known = known or {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._known.get(name, [f"{_UNKNOWN}:{_UNKNOWN}"] if name in _LISTS else _UNKNOWN)
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A resource of a stack as it was made last."""
+
+    made: Created
+    properties: Properties
+    on_delete: str
+    on_replace: str
+
+
+Replaced = list[tuple[str, Kept]]
+"""By logical id, what another resource has taken the place of."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a change set says of one resource. `replacement` is True, False or Conditional, or empty."""
+
+    action: str
+    logical_id: str
+    type: str
+    physical_id: str = ""
+    replacement: str = ""
+    properties: tuple[str, ...] = ()
+    policy: str = ""
+
+
+@dataclass
+class ChangeSet:
+    name: str
+    id: str
+    kind: str
+    source: str
+    parameters: dict[str, str]
+    capabilities: list[str]
+    changes: list[Change]
+    status: str = "CREATE_COMPLETE"
+    reason: str = ""
+    execution: str = "AVAILABLE"
+
+
+@dataclass
+class StackRecord:
+    """One stack, from its first change set on."""
+
+    name: str
+    id: str
+    region: str
+    created: datetime.datetime
+    status: str = "REVIEW_IN_PROGRESS"
+    reason: str = ""
+    updated: datetime.datetime | None = None
+    source: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+    capabilities: list[str] = field(default_factory=list)
+    resources: dict[str, Kept] = field(default_factory=dict)
+    statuses: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)
+    outputs: list[dict[str, str]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    change_sets: dict[str, ChangeSet] = field(default_factory=dict)
+    generation: int = 0
+
+
+class Stacks:
+    """Every region's stacks."""
+
+    def __init__(
+        self, cloud: Cloud, now: Callable[[], datetime.datetime], start: Callable[..., threading.Thread]
+    ) -> None:
+        self._cloud = cloud
+        self.now = now
+        self._start = start
+        self._threads: list[threading.Thread] = []
+        self.records: list[StackRecord] = []
+
+    def close(self) -> None:
+        """Wait for what is being carried out."""
+        for thread in self._threads:
+            thread.join()
+
+    def arn(self, region: str, rest: str) -> str:
+        return f"arn:aws:cloudformation:{region}:{self._cloud.account_id}:{rest}"
+
+    def template(self, stack: StackRecord, source: str, parameters: Mapping[str, str]) -> Template:
+        pseudo = {
+            "AWS::AccountId": self._cloud.account_id,
+            "AWS::Region": stack.region,
+            "AWS::Partition": "aws",
+            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::StackName": stack.name,
+            "AWS::StackId": stack.id,
+        }
+        return Template(read(source), parameters, pseudo)
+
+    def plan(self, stack: StackRecord, template: Template) -> list[Change]:
+        """What the template would change. Refused where that can't be done here."""
+        deployment = Deployment(self._cloud, stack.name, stack.region)
+        order = deployment.checked_order(template)
+        changes = []
+        for logical_id in order:
+            resource = template.resources[logical_id]
+            kind = resource["Type"]
+            with named(logical_id, kind):
+                properties = template.evaluator.value(resource.get("Properties") or {})
+                kept = stack.resources.get(logical_id)
+                change = _change(logical_id, kind, kept, properties)
+                if change is None:
+                    assert kept is not None
+                    template.evaluator.created[logical_id] = kept.made
+                    continue
+                changes.append(change)
+                template.evaluator.created[logical_id] = _expected(change, kind, kept)
+        for logical_id, kept in stack.resources.items():
+            if logical_id not in order:
+                policy = "Delete" if kept.on_delete in ("Delete", "Snapshot") else "Retain"
+                changes.append(Change("Remove", logical_id, kept.made.type, kept.made.ref, policy=policy))
+        return changes
+
+    def execute(self, stack: StackRecord, change_set: ChangeSet) -> None:
+        """Carry it out, in a thread of its own."""
+        verb = "CREATE" if change_set.kind == "CREATE" else "UPDATE"
+        self.say(stack, f"{verb}_IN_PROGRESS", "User Initiated")
+        stack.change_sets.clear()
+        if verb == "UPDATE":
+            stack.updated = self.now()
+        self._begin(self._create if verb == "CREATE" else self._update, stack, change_set)
+
+    def delete(self, stack: StackRecord) -> None:
+        self.say(stack, "DELETE_IN_PROGRESS", "User Initiated")
+        self._begin(self._delete, stack)
+
+    def _begin(self, work: Callable[..., None], *given: Any) -> None:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        self._threads.append(self._start(work, *given, name="cloudformation"))
+
+    def _create(self, stack: StackRecord, change_set: ChangeSet) -> None:
+        try:
+            self._apply(stack, change_set.source, change_set.parameters, change_set.capabilities, [])
+        except TemplateError as error:
+            self.say(stack, "ROLLBACK_IN_PROGRESS", f"The following resource(s) failed to create: {_failed(error)}.")
+            deployment = Deployment(self._cloud, stack.name, stack.region)
+            done = self._take_away(stack, deployment, list(stack.resources), creating=True)
+            self.say(stack, "ROLLBACK_COMPLETE" if done else "ROLLBACK_FAILED")
+        else:
+            self.say(stack, "CREATE_COMPLETE")
+
+    def _update(self, stack: StackRecord, change_set: ChangeSet) -> None:
+        before = stack.source, dict(stack.parameters), list(stack.capabilities)
+        replaced: Replaced = []
+        try:
+            self._apply(stack, change_set.source, change_set.parameters, change_set.capabilities, replaced)
+        except TemplateError as error:
+            reason = f"The following resource(s) failed to update: {_failed(error)}."
+            self.say(stack, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
+            surplus = [(name, stack.resources[name]) for name, _ in replaced]
+            stack.resources.update(dict(replaced))
+            try:
+                self._apply(stack, *before, surplus)
+            except TemplateError as again:
+                self.say(stack, "UPDATE_ROLLBACK_FAILED", str(again))
+                return
+            self._clean_up(
+                stack, [(name, dataclasses.replace(new, on_replace="Delete")) for name, new in surplus], True
+            )
+            self.say(stack, "UPDATE_ROLLBACK_COMPLETE")
+        else:
+            self.say(stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+            self._clean_up(stack, replaced, False)
+            self.say(stack, "UPDATE_COMPLETE")
+
+    def _delete(self, stack: StackRecord) -> None:
+        deployment = Deployment(self._cloud, stack.name, stack.region)
+        done = self._take_away(stack, deployment, list(stack.resources), creating=False)
+        self.say(stack, "DELETE_COMPLETE" if done else "DELETE_FAILED", "" if done else "A resource failed to delete.")
+
+    def _apply(
+        self,
+        stack: StackRecord,
+        source: str,
+        parameters: dict[str, str],
+        capabilities: list[str],
+        replaced: Replaced,
+    ) -> None:
+        """Make and change everything. What is replaced is put on the list, also if it fails later."""
+        template = self.template(stack, source, parameters)
+        deployment = Deployment(self._cloud, stack.name, stack.region)
+        stack.generation += 1
+        order = deployment.checked_order(template)
+        for logical_id in order:
+            resource = template.resources[logical_id]
+            try:
+                with named(logical_id, resource["Type"]):
+                    properties = template.evaluator.value(resource.get("Properties") or {})
+                    made, old = self._one(stack, deployment, logical_id, resource, properties)
+            except TemplateError as error:
+                verb = "UPDATE" if logical_id in stack.resources else "CREATE"
+                self._note(stack, logical_id, resource["Type"], "", f"{verb}_FAILED", str(error))
+                raise
+            template.evaluator.created[logical_id] = made
+            on_delete, on_replace = (resource.get(key, "Delete") for key in ("DeletionPolicy", "UpdateReplacePolicy"))
+            stack.resources[logical_id] = Kept(made, properties, on_delete, on_replace)
+            if old is not None:
+                replaced.append((logical_id, old))
+        gone = [name for name in stack.resources if name not in order]
+        stack.resources = {name: stack.resources[name] for name in [*order, *gone]}
+        stack.source, stack.parameters, stack.capabilities = source, parameters, capabilities
+        described = read(source).get("Outputs") or {}
+        stack.outputs = [
+            {"OutputKey": key, "OutputValue": value}
+            | ({"Description": described[key]["Description"]} if "Description" in described.get(key, {}) else {})
+            for key, value in template.outputs().items()
+        ]
+
+    def _one(
+        self,
+        stack: StackRecord,
+        deployment: Deployment,
+        logical_id: str,
+        resource: dict[str, Any],
+        properties: Properties,
+    ) -> tuple[Created, Kept | None]:
+        """The resource as it should be, and what it replaces."""
+        kind, kept = resource["Type"], stack.resources.get(logical_id)
+        changed = set() if kept is None else updates.changed_properties(kept.properties, properties)
+        if kept is not None and not changed:
+            return kept.made, None
+        replaces = kept is not None and updates.replaces(kind, changed)
+        if kept is not None and replaces:
+            updates.refuse_same_name(kind, kept.properties, properties)
+        verb = "CREATE" if kept is None else "UPDATE"
+        reason = "Requested update requires the creation of a new physical resource; hence creating one."
+        physical = "" if kept is None else kept.made.ref
+        self._note(stack, logical_id, kind, physical, f"{verb}_IN_PROGRESS", reason if replaces else "")
+        if kept is None or replaces:
+            if replaces:
+                unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{stack.id}/{logical_id}/{stack.generation}").hex[:12].upper()
+                deployment.names[logical_id] = f"{stack.name[:20]}-{logical_id[:20]}-{unique}"
+            made = deployment.create_one(logical_id, kind, properties)
+        else:
+            made = updates.update(deployment, logical_id, kept.made, kept.properties, properties)
+        self._note(stack, logical_id, kind, made.ref, f"{verb}_COMPLETE")
+        return made, kept if replaces else None
+
+    def _clean_up(self, stack: StackRecord, replaced: Replaced, creating: bool) -> None:
+        """What an update has left over goes, unless it is to stay. A failure leaves it and is only noted, as on AWS."""
+        deployment = Deployment(self._cloud, stack.name, stack.region)
+        for logical_id, old in reversed(replaced):
+            if old.on_replace == "Delete":
+                with contextlib.suppress(TemplateError):
+                    self._remove(stack, deployment, logical_id, old)
+        order = set(self.template(stack, stack.source, stack.parameters).creation_order())
+        self._take_away(stack, deployment, [name for name in stack.resources if name not in order], creating=creating)
+
+    def _take_away(self, stack: StackRecord, deployment: Deployment, names: list[str], *, creating: bool) -> bool:
+        """Delete the stack's resources, last made first; whether all went that should."""
+        for logical_id in reversed(names):
+            kept = stack.resources[logical_id]
+            stays = kept.on_delete == "Retain" or (kept.on_delete == "RetainExceptOnCreate" and not creating)
+            if stays:
+                self._note(stack, logical_id, kept.made.type, kept.made.ref, "DELETE_SKIPPED")
+            else:
+                try:
+                    self._remove(stack, deployment, logical_id, kept)
+                except TemplateError:
+                    return False
+            del stack.resources[logical_id]
+        return True
+
+    def _remove(self, stack: StackRecord, deployment: Deployment, logical_id: str, kept: Kept) -> None:
+        kind, physical = kept.made.type, kept.made.ref
+        self._note(stack, logical_id, kind, physical, "DELETE_IN_PROGRESS")
+        try:
+            with named(logical_id, kind):
+                deletions.delete(deployment, kept.made, kept.properties)
+        except TemplateError as error:
+            self._note(stack, logical_id, kind, physical, "DELETE_FAILED", str(error))
+            raise
+        self._note(stack, logical_id, kind, physical, "DELETE_COMPLETE")
+
+    def say(self, stack: StackRecord, status: str, reason: str = "") -> None:
+        """Of the stack itself."""
+        self._note(stack, stack.name, _STACK, stack.id, status, reason)
+        stack.status, stack.reason = status, reason
+
+    def _note(
+        self, stack: StackRecord, logical_id: str, kind: str, physical: str, status: str, reason: str = ""
+    ) -> None:
+        if kind != _STACK:
+            stack.statuses[logical_id] = status, self.now()
+        event = {
+            "StackId": stack.id,
+            "EventId": f"{logical_id}-{status}-{uuid.uuid4()}",
+            "StackName": stack.name,
+            "LogicalResourceId": logical_id,
+            "PhysicalResourceId": physical,
+            "ResourceType": kind,
+            "Timestamp": self.now(),
+            "ResourceStatus": status,
+        }
+        stack.events.append({**event, "ResourceStatusReason": reason} if reason else event)
+
+
+def _change(logical_id: str, kind: str, kept: Kept | None, properties: Properties) -> Change | None:
+    if kept is None:
+        return Change("Add", logical_id, kind)
+    if kept.made.type != kind:
+        raise TemplateError(f"Update of resource type is not permitted. It was {kept.made.type}.")
+    changed = updates.changed_properties(kept.properties, properties)
+    if not changed:
+        return None
+    certain = {name for name in changed if _UNKNOWN not in json.dumps(properties.get(name), default=str)}
+    replacement = "False"
+    if updates.replaces(kind, changed):
+        replacement = "True" if certain and updates.replaces(kind, certain) else "Conditional"
+    return Change(
+        "Modify", logical_id, kind, kept.made.ref, replacement, tuple(sorted(changed)), _policy(kept, replacement)
+    )
+
+
+def _policy(kept: Kept, replacement: str) -> str:
+    if replacement == "False":
+        return ""
+    return "ReplaceAndRetain" if kept.on_replace == "Retain" else "ReplaceAndDelete"
+
+
+def _expected(change: Change, kind: str, kept: Kept | None) -> Created:
+    if kept is None or change.replacement != "False":
+        return Created(kind, _UNKNOWN, _Unknown())
+    return Created(kind, kept.made.ref, _Unknown(updates.known_before(kept.made)))
+
+
+def _failed(error: TemplateError) -> str:
+    return f"[{str(error).split(' ', 1)[0]}]"

@@ -1,0 +1,1 @@
+"""What every service of the embedded AWS shares: the clock, faults, errors, credentials, certificates, logs."""

@@ -1,0 +1,304 @@
+"""IAM evaluated for every call that is made with a role's credentials.
+
+Installed over moto's own check, which passes "*" as the resource of nearly everything and ignores conditions. An
+operator (an IAM user) may do everything in an account and nothing beyond that the other account doesn't allow;
+unknown credentials nothing. Evaluated: inline and managed policies, the permissions boundary, inline session policies,
+policies of topics, queues, secrets and keys, trust policies, and the KMS permissions that a service uses in the
+caller's name. Not evaluated: signatures, organization policies.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import determine_request_protocol
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import get_service_model
+from moto.sts.models import sts_backends
+from moto.utilities.utils import get_partition
+
+from scripts.local_aws.core.credentials import Credentials
+from scripts.local_aws.iam import identities, role_assumption
+from scripts.local_aws.iam import stored_resources as stored
+from scripts.local_aws.iam.calls import Call, Need, UnknownAccess
+from scripts.local_aws.iam.policy import Policy, PolicyError, Request, Verdict, evaluate
+from scripts.local_aws.iam.refusals import NotAuthorized, Principal, refusal
+from scripts.local_aws.iam.rules import needs
+
+__all__ = ["Decision", "NotAuthorized", "Permissions"]
+
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_IAM_PREFIXES = {"monitoring": "cloudwatch"}
+_NOT_KNOWN_HERE = "NotImplementedByLocalAws"
+_SHARED_BY_RDS = frozenset({
+    "rds:CopyDBClusterSnapshot", "rds:DescribeDBClusterSnapshots", "rds:RestoreDBClusterFromSnapshot",
+})  # fmt: skip
+"""What one may do with another account's snapshot once RDS knows that it is shared, which RDS checks itself."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One need of one role, and the statement that decided it ("" when nothing allowed it).
+
+    `alone`: without that statement of the role's the need would have been refused. Else another one, or the policy of
+    the resource, allows the same.
+    """
+
+    role_arn: str
+    action: str
+    resource: str
+    statement: str
+    alone: bool = False
+
+
+class Permissions:
+    """The gate. `used` and `denied` let tests find grants that nothing uses and calls that nothing grants."""
+
+    def __init__(self) -> None:
+        self.used: set[Decision] = set()
+        self.denied: list[Decision] = []
+        self._moto_call_action = BaseResponse.call_action
+        self._moto_s3_check = ActionAuthenticatorMixin._authenticate_and_authorize_s3_action
+
+    def install(self) -> None:
+        """From now on every request that reaches a moto backend passes here first."""
+        permissions = self
+        # Service models don't list the codes that every service shares; moto warns of each.
+        warnings.filterwarnings("ignore", message=r"Exception\(NotAuthorized\).* does not match an error shape")
+
+        def call_action(response: BaseResponse) -> Any:
+            try:
+                permissions._check(response)
+            except NotAuthorized as refused:
+                _, headers, body = response.serialized(ActionResult(refused))
+                return refused.status, headers, body
+            return permissions._moto_call_action(response)
+
+        def s3_check(response: Any, bucket_name: str | None = None, key_name: str | None = None) -> None:
+            from moto.s3.exceptions import S3AccessDeniedError
+
+            partition = get_partition(response.region)
+            resource = f"arn:{partition}:s3:::{bucket_name or '*'}{f'/{key_name}' if key_name else ''}"
+            try:
+                permissions._check_one(response, Need(f"s3:{response._get_action()}", resource))
+            except NotAuthorized:
+                raise S3AccessDeniedError from None
+
+        # The operation is authorized in call_action above; moto's own check would deny what AWS allows.
+        BaseResponse.call_action = call_action  # type: ignore[method-assign,assignment]
+        ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = s3_check  # type: ignore[method-assign,assignment]
+
+    def uninstall(self) -> None:
+        BaseResponse.call_action = self._moto_call_action  # type: ignore[method-assign]
+        ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = self._moto_s3_check  # type: ignore[method-assign]
+
+    def assume(
+        self, role_arn: str, *, service: str, session_name: str, region: str, function_arn: str = ""
+    ) -> Credentials:
+        """Credentials for a service that acts as the role, for example lambda.amazonaws.com for a function.
+
+        `function_arn`: whose code has them, which policies know as lambda:SourceFunctionArn (Lambda developer guide,
+        "Working with Lambda execution environment credentials"). Raises NotAuthorized when the role doesn't exist or
+        its trust policy doesn't name the service.
+        """
+        account = role_arn.split(":")[4]
+        if not self.trusts(role_arn, service):
+            message = f"{service} is not authorized to assume {role_arn}: it doesn't exist or doesn't trust the service"
+            raise NotAuthorized("AccessDenied", message, 403)
+        session: Any = sts_backends[account][role_arn.split(":")[1]].assume_role(
+            region_name=region,
+            role_session_name=session_name,
+            role_arn=role_arn,
+            policy="",
+            duration=43_200,
+            external_id="",
+        )
+        session.function_arn = function_arn  # moto's record of the session has no place of its own for it
+        return Credentials(session.access_key_id, session.secret_access_key, session.session_token)
+
+    def trusts(self, role_arn: str, service: str) -> bool:
+        role = identities.role(role_arn)
+        if role is None:
+            return False
+        account = role_arn.split(":")[4]
+        context = {"aws:sourceaccount": account, "aws:principalisawsservice": "true"}
+        request = Request("sts:AssumeRole", role_arn, context, frozenset({service}))
+        return evaluate([identities.trust_policy(role)], request).allowed
+
+    def require(
+        self,
+        role_arn: str,
+        action: str,
+        resource: str,
+        *,
+        session_name: str = "local",
+        region: str = "us-east-1",
+        context: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check what a role does without an API call of its own, for example Lambda writing a function's logs."""
+        _, partition, _, _, account, path = role_arn.split(":", 5)
+        session_arn = f"arn:{partition}:sts::{account}:assumed-role/{path.rpartition('/')[2]}/{session_name}"
+        principal = Principal(role_arn, session_arn)
+        self._decide(principal, Need(action, resource, context or {}), region)
+
+    def service_may(self, service: str, action: str, resource: str, *, source_arn: str = "") -> bool:
+        """Does the resource's own policy let an AWS service (events.amazonaws.com …) do this? Keys and topics."""
+        document = stored.resource_policy(resource)
+        account = source_arn.split(":")[4] if source_arn else resource.split(":")[4]
+        context = {"aws:sourceaccount": account, "aws:principalisawsservice": "true", "aws:securetransport": "true"}
+        if source_arn:
+            context |= {"aws:sourcearn": source_arn, "kms:encryptioncontext:aws:logs:arn": source_arn}
+        request = Request(action, resource, context, frozenset({service}))
+        return document is not None and evaluate([Policy.parse(resource, document)], request).allowed
+
+    def _check(self, response: BaseResponse) -> None:
+        credential = _credential(response)
+        service = _IAM_PREFIXES.get(credential["service"], credential["service"])
+        principal = _caller(response, credential, service)
+        operation = response._get_action()
+        if operation == "GetCallerIdentity":
+            return
+        parameters = _parameters(response)
+        call = Call(service, operation, parameters, credential["region"], principal.account)
+        try:
+            if call.operation == "AssumeRole":
+                self._check_assume_role(principal, call)
+                return
+            for need in needs(call):
+                if not principal.is_operator or _is_foreign(principal, need):
+                    self._decide(principal, need, call.region)
+        except UnknownAccess as unknown:
+            if principal.is_operator:
+                return
+            message = f"The embedded AWS doesn't know which permissions {unknown} needs"
+            raise NotAuthorized(_NOT_KNOWN_HERE, message, 501) from None
+        except PolicyError as unclear:
+            raise NotAuthorized(_NOT_KNOWN_HERE, f"A policy can't be evaluated here: {unclear}", 501) from None
+
+    def _check_one(self, response: BaseResponse, need: Need) -> None:
+        credential = _credential(response)
+        principal = _caller(response, credential, credential["service"])
+        if not principal.is_operator:
+            self._decide(principal, need, credential["region"])
+
+    def _check_assume_role(self, principal: Principal, call: Call) -> None:
+        role_assumption.check_request(principal, call)
+        extra = role_assumption.request_context(call)
+        need = Need("sts:AssumeRole", str(call.parameters["RoleArn"]), extra)
+        context = self._context(principal, need, call.region)
+        if not role_assumption.check_trust(principal, need, context):
+            self._decide(principal, need, call.region)
+
+    def _decide(self, principal: Principal, need: Need, region: str) -> None:
+        """Record the decision; raise NotAuthorized unless the need is allowed."""
+        request = Request(need.action, need.resource, self._context(principal, need, region), principal.itself)
+        identity = evaluate(identities.identity_policies(principal), request)
+        document = stored.resource_policy(need.resource)
+        attached = [Policy.parse(need.resource, document)] if document else []
+        resource = evaluate(attached, request)
+        delegated = evaluate(attached, replace(request, principals=principal.its_account))
+        for verdict, kind in ((identity, "an identity"), (resource, "a resource"), (delegated, "a resource")):
+            if verdict.explicitly_denied:
+                raise self._denied(principal, need, f"an explicit deny in {kind}-based policy", verdict)
+        boundary = identities.boundary(principal)
+        if boundary and not evaluate([boundary], request).allowed:
+            raise self._denied(principal, need, "no permissions boundary allows")
+        self._check_session(principal, need, request)
+        opened = resource.allowed or delegated.allowed or need.action in _SHARED_BY_RDS
+        if need.action != "sts:AssumeRole" and _is_foreign(principal, need):
+            enough, both = False, opened
+        elif attached and need.action.startswith("kms:"):  # unlike other policies, a key's must open the way to IAM
+            enough, both = resource.allowed, opened
+        else:
+            enough, both = resource.allowed, True
+        if not (enough or (both and identity.allowed)):
+            lacking = "resource" if identity.allowed else "identity"
+            raise self._denied(principal, need, f"no {lacking}-based policy allows")
+        statement = identity.statement or resource.statement
+        label, alone = statement.label if statement else "", identity.alone and not enough
+        self.used.add(Decision(principal.role_arn, need.action, need.resource, label, alone))
+
+    def _check_session(self, principal: Principal, need: Need, request: Request) -> None:
+        """Stricter than AWS, where a resource's policy that names the session itself isn't bound by its policy."""
+        policy = identities.session_policy(principal)
+        verdict = evaluate([policy], request) if policy else None
+        if verdict and verdict.explicitly_denied:
+            raise self._denied(principal, need, "an explicit deny in a session policy", verdict)
+        if verdict and not verdict.allowed:
+            raise self._denied(principal, need, "no session policy allows")
+
+    def _context(self, principal: Principal, need: Need, region: str) -> dict[str, str | tuple[str, ...]]:
+        parts = need.resource.split(":", 6)
+        context: dict[str, str | tuple[str, ...]] = {
+            "aws:requestedregion": region,
+            "aws:principalarn": principal.role_arn,
+            "aws:principalaccount": principal.account,
+            "aws:principaltype": "User" if principal.is_operator else "AssumedRole",
+            "aws:principalisawsservice": "false",
+            "aws:securetransport": "true",  # plain HTTP is this machine's own; on AWS the same client speaks TLS
+            "aws:viaawsservice": "false",
+            "kms:calleraccount": principal.account,
+        }
+        if principal.user_id:
+            context["aws:userid"] = principal.user_id
+        if principal.function_arn:
+            context["lambda:sourcefunctionarn"] = principal.function_arn
+        if identities.role(principal.role_arn):
+            context |= {f"aws:principaltag/{k.lower()}": v for k, v in stored.role_tags(principal.role_arn).items()}
+        if len(parts) > 5:
+            context["aws:resourceaccount"] = parts[4] or principal.account
+            # Whether AWS lets a stranger's policy see the owner's tags isn't verified; nothing should rest on it.
+            for key, value in ({} if _is_foreign(principal, need) else stored.tags(need.resource)).items():
+                context[f"aws:resourcetag/{key.lower()}"] = value
+                if parts[2] == "rds":
+                    context[f"rds:{parts[5]}-tag/{key.lower()}"] = value
+                if parts[2] == "secretsmanager":
+                    context[f"secretsmanager:resourcetag/{key.lower()}"] = value
+        return {**context, **need.context}
+
+    def _denied(self, principal: Principal, need: Need, why: str, verdict: Verdict | None = None) -> NotAuthorized:
+        statement = verdict.statement.label if verdict and verdict.statement else ""
+        self.denied.append(Decision(principal.role_arn, need.action, need.resource, statement))
+        return refusal(principal, need, why)
+
+
+def _credential(response: BaseResponse) -> dict[str, str]:
+    found = _CREDENTIAL.search(response.headers.get("Authorization", ""))
+    if not found:
+        raise NotAuthorized("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+    return found.groupdict()
+
+
+def _caller(response: BaseResponse, credential: Mapping[str, str], service: str) -> Principal:
+    return identities.caller(credential["key"], response.headers.get("X-Amz-Security-Token"), service)
+
+
+def _is_foreign(principal: Principal, need: Need) -> bool:
+    """Whether it is another account's resource. Some ARNs, and "*", name no account."""
+    parts = need.resource.split(":", 5)
+    return len(parts) > 5 and bool(re.fullmatch(r"\d{12}", parts[4])) and parts[4] != principal.account
+
+
+def _parameters(response: BaseResponse) -> dict[str, Any]:
+    """The call's parameters by the names of the service's model, whatever protocol it came in."""
+    request = response.normalized_request
+    model = get_service_model(response.boto3_service_name)
+    operation = model.operation_model(response._get_action())
+    protocol = determine_request_protocol(model, request.content_type)
+    parsed = PROTOCOL_PARSERS[protocol](operation, map_type=dict).parse(
+        {
+            "method": request.method,
+            "values": request.values,
+            "headers": request.headers,
+            "body": request.data,
+            "url_path": request.path,
+            "url_params": response.uri_match,
+        }
+    )
+    return {**response.uri_match, **parsed}

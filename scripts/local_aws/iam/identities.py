@@ -1,0 +1,90 @@
+"""Who makes a call, and which policies IAM keeps about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.iam.models import iam_backends
+from moto.sts.models import sts_backends
+
+from scripts.local_aws.iam.policy import Policy
+from scripts.local_aws.iam.refusals import Principal, invalid_token
+
+
+def caller(access_key: str, session_token: str | None, service: str) -> Principal:
+    """Raises NotAuthorized for credentials of nobody. The newest sessions are the likeliest callers."""
+    session = session_of(access_key)
+    if session is not None:
+        if session_token != session.session_token:
+            raise invalid_token(service)
+        return Principal(
+            session.role_arn,
+            session.arn,
+            user_id=session.user_id,
+            session_policy=session.policy or "",
+            function_arn=getattr(session, "function_arn", ""),
+        )
+    user = user_of(access_key)
+    if user is None:
+        raise invalid_token(service)
+    return Principal(user.arn, user.arn, is_operator=True)
+
+
+def user_of(access_key: str) -> Any | None:
+    """IAM's record of the user that the key belongs to."""
+    for account in list(iam_backends):
+        for backend in list(iam_backends[account].values()):
+            for user in list(backend.users.values()):
+                if any(access_key == own.access_key_id for own in user.access_keys):
+                    return user
+    return None
+
+
+def session_of(access_key: str) -> Any | None:
+    """STS's record of the assumed role that the key belongs to."""
+    for account in list(sts_backends):
+        for backend in list(sts_backends[account].values()):
+            for session in reversed(backend.assumed_roles):
+                if session.access_key_id == access_key:
+                    return session
+    return None
+
+
+def role(arn: str) -> Any | None:
+    _, partition, _, _, account, _ = arn.split(":", 5)
+    roles = list(iam_backends[account][partition].get_roles())
+    return next((each for each in roles if each.arn == arn), None)
+
+
+def identity_policies(principal: Principal) -> list[Policy]:
+    """Of a role that doesn't exist any more: none."""
+    if principal.is_operator:
+        _, partition, _, _, account, path = principal.role_arn.split(":", 5)
+        user = iam_backends[account][partition].users[path.rpartition("/")[2]]
+        return [Policy.parse(name, document) for name, document in user.policies.items()]
+    found = role(principal.role_arn)
+    if found is None:
+        return []
+    inline = [Policy.parse(name, document) for name, document in found.policies.items()]
+    return inline + [_managed(policy) for policy in found.managed_policies.values()]
+
+
+def boundary(principal: Principal) -> Policy | None:
+    found = None if principal.is_operator else role(principal.role_arn)
+    if found is None or not found.permissions_boundary:
+        return None
+    return _managed(iam_backends[found.account_id][found.partition].managed_policies[found.permissions_boundary_arn])
+
+
+def session_policy(principal: Principal) -> Policy | None:
+    """Return the policy that this session was given beside the role's own, or None."""
+    return Policy.parse("session", principal.session_policy) if principal.session_policy else None
+
+
+def trust_policy(found: Any) -> Policy:
+    return Policy.parse(f"{found.name} trust", found.assume_role_policy_document)
+
+
+def _managed(policy: Any) -> Policy:
+    document = next(version.document for version in policy.versions if version.is_default)
+    return Policy.parse(policy.name, document)

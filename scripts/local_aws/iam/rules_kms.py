@@ -1,0 +1,73 @@
+"""Which keys a call uses through the service that it calls.
+
+AWS services use a customer managed key in the caller's name, so the caller needs a right to the key as well, and each
+service hides a refusal behind a code of its own. Sources: each service's "encryption at rest" page; for RDS the Aurora
+user guide, "Key management" and "Sharing encrypted snapshots", of which the stricter list is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from scripts.local_aws.iam import stored_resources as stored
+from scripts.local_aws.iam.calls import Call, Need
+
+_OWN_KEY = ("DescribeKey", "CreateGrant", "Decrypt", "GenerateDataKey")
+_FOREIGN_KEY = (*_OWN_KEY, "Encrypt", "ReEncryptFrom", "ReEncryptTo")
+_SECRET_KEY_USE = {
+    "GetSecretValue": ("Decrypt",),
+    "PutSecretValue": ("GenerateDataKey", "Decrypt"),
+    "CreateSecret": ("GenerateDataKey", "Decrypt"),
+    "UpdateSecret": ("GenerateDataKey", "Decrypt"),
+}
+
+
+def keys_used(call: Call) -> Iterator[Need]:
+    parameters = call.parameters
+    if call.service == "rds" and call.operation.startswith(("Copy", "Restore", "Create")):
+        source = parameters.get("SourceDBClusterSnapshotIdentifier") or parameters.get("SnapshotIdentifier")
+        snapshot_key = stored.snapshot_key(str(source), call.account, call.region) if source else None
+        for key in (parameters.get("KmsKeyId"), parameters.get("PerformanceInsightsKMSKeyId"), snapshot_key):
+            # What is no whole ARN is RDS's to refuse.
+            foreign = str(key).startswith("arn:") and str(key).split(":")[4:5] not in ([], [call.account])
+            yield from _through_kms(call, key, _FOREIGN_KEY if foreign else _OWN_KEY, _key_not_accessible(key))
+    elif call.operation == "ModifyDBCluster" and (key := parameters.get("MasterUserSecretKmsKeyId")):
+        # Whether KMS sees RDS or Secrets Manager as the service between is not verified: both must be allowed.
+        refusal = _key_not_accessible(key)
+        for through in ("rds", "secretsmanager"):
+            yield from _through_kms(call, key, _OWN_KEY, refusal, through)
+    elif call.operation == "StartExportTask":
+        key = str(parameters["KmsKeyId"])
+        yield from _through_kms(call, key, ("DescribeKey", "CreateGrant"), _key_not_accessible(key))
+    elif call.service == "secretsmanager" and call.operation in _SECRET_KEY_USE:
+        secret = stored.secret(str(parameters.get("SecretId", "")), call.account, call.region)
+        key = parameters.get("KmsKeyId") or (secret.kms_key_id if secret else None)
+        refusal = ("AccessDeniedException", "Access to KMS is not allowed")
+        yield from _through_kms(call, key, _SECRET_KEY_USE[call.operation], refusal)
+    elif call.service == "sns" and call.operation in ("Publish", "PublishBatch"):
+        key = stored.topic_key(str(parameters.get("TopicArn", "")))
+        refusal = ("KMSAccessDenied", "The ciphertext refers to a key that you are not allowed to use.")
+        yield from _through_kms(call, key, ("GenerateDataKey", "Decrypt"), refusal)
+    elif call.service == "dynamodb" and re.search("Items?$|^Query$|^Scan$", call.operation):
+        for table in call.tables:
+            key = stored.table_key(table, call.account, call.region)
+            yield from _through_kms(call, key, ("Decrypt",), ("AccessDeniedException", ""))
+
+
+def _key_not_accessible(key: str | None) -> tuple[str, str]:
+    why = "does not exist, is not enabled or you do not have permissions to access it."
+    return "KMSKeyNotAccessibleFault", f"The specified KMS key [{key}] {why}"
+
+
+def _through_kms(
+    call: Call, key: str | None, actions: tuple[str, ...], refusal: tuple[str, str], through: str | None = None
+) -> Iterator[Need]:
+    """AWS managed keys need nothing: they admit everyone of the account through their service."""
+    arn = stored.customer_key_arn(key, call.account, call.region) if key else None
+    if arn:
+        suffix = "amazonaws.com.cn" if call.partition == "aws-cn" else "amazonaws.com"
+        via = {"kms:viaservice": f"{through or call.service}.{arn.split(':')[3]}.{suffix}", "aws:viaawsservice": "true"}
+        for action in actions:
+            grant = {"kms:grantisforawsresource": "true"} if action == "CreateGrant" else {}
+            yield Need(f"kms:{action}", arn, via | grant, refusal)

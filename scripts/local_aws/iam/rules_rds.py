@@ -1,0 +1,97 @@
+"""Which resources AWS checks for an RDS call: every one that the request names, and some that it doesn't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scripts.local_aws.iam.calls import Call, Need
+
+_RDS_TYPES = {
+    "DBClusterIdentifier": "cluster",
+    "NewDBClusterIdentifier": "cluster",
+    "SourceDBClusterIdentifier": "cluster",
+    "DbClusterIdentifier": "cluster",
+    "DBInstanceIdentifier": "db",
+    "DBClusterSnapshotIdentifier": "cluster-snapshot",
+    "SourceDBClusterSnapshotIdentifier": "cluster-snapshot",
+    "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
+    "SnapshotIdentifier": "cluster-snapshot",
+    "FinalDBSnapshotIdentifier": "cluster-snapshot",
+    "DBSubnetGroupName": "subgrp",
+    "DBClusterParameterGroupName": "cluster-pg",
+    "DBParameterGroupName": "pg",
+    "OptionGroupName": "og",
+    "ResourceName": "",
+    "ResourceArn": "",
+    "SourceArn": "",
+}
+_RDS_LISTS = {
+    "DescribeDBClusters": "cluster",
+    "DescribeDBClusterAutomatedBackups": "cluster-auto-backup",
+    "DescribeDBInstances": "db",
+    "DescribeDBClusterSnapshots": "cluster-snapshot",
+    "DescribeDBSubnetGroups": "subgrp",
+    "DescribeDBClusterParameterGroups": "cluster-pg",
+    "DescribeDBParameterGroups": "pg",
+}
+_RDS_TAGGED_ON_CREATION = {
+    "CopyDBClusterSnapshot": "TargetDBClusterSnapshotIdentifier",
+    "CreateDBClusterSnapshot": "DBClusterSnapshotIdentifier",
+    "CreateDBInstance": "DBInstanceIdentifier",
+    "CreateDBCluster": "DBClusterIdentifier",
+    "RestoreDBClusterFromSnapshot": "DBClusterIdentifier",
+    "CreateGlobalCluster": "GlobalClusterIdentifier",
+}
+
+
+def rds_needs(call: Call) -> Iterator[Need]:
+    parameters = dict(call.parameters)
+    if call.operation == "RestoreDBClusterFromSnapshot":
+        major = str(parameters.get("EngineVersion", "*")).partition(".")[0]
+        engine = parameters.get("Engine", "*")
+        parameters.setdefault("DBSubnetGroupName", "default")
+        parameters.setdefault("DBClusterParameterGroupName", f"default.{engine}{major}")
+        parameters.setdefault("OptionGroupName", f"default:{engine}-{major}")
+    elif call.operation == "DescribeExportTasks":
+        parameters.pop("SourceArn", None)  # selects, and isn't checked
+    named = {
+        name: value if value.startswith("arn:") else call.arn(f"{_RDS_TYPES[name]}:{value.lower()}")
+        for name, value in parameters.items()
+        if name in _RDS_TYPES and value
+    }
+    if name := parameters.get("GlobalClusterIdentifier"):
+        named["GlobalClusterIdentifier"] = f"arn:aws:rds::{call.account}:global-cluster:{name.lower()}"
+    listed = _RDS_LISTS.get(call.operation)
+    if listed and not any(arn.split(":")[5] == listed for arn in named.values()):
+        named[""] = call.arn(f"{listed}:*")
+    context = {
+        key: str(call.parameters[name])
+        for key, name in (("rds:databaseengine", "Engine"), ("rds:databaseclass", "DBInstanceClass"))
+        if name in call.parameters
+    }
+    for resource in named.values() or ["*"]:
+        yield Need(f"rds:{call.operation}", resource, context)
+    created = named.get(_RDS_TAGGED_ON_CREATION.get(call.operation, ""))
+    if created and call.parameters.get("Tags"):
+        yield Need("rds:AddTagsToResource", created)
+    if call.operation == "ModifyDBCluster" and call.parameters.get("ManageMasterUserPassword"):
+        yield from _managed_secret(call, named["DBClusterIdentifier"])
+    if call.operation == "StartExportTask":
+        passed = {"iam:passedtoservice": "export.rds.amazonaws.com"}
+        yield Need("iam:PassRole", str(parameters["IamRoleArn"]), passed)
+    final = named.get("FinalDBSnapshotIdentifier")
+    if final and call.operation == "DeleteDBCluster":
+        yield Need("rds:CreateDBClusterSnapshot", named["DBClusterIdentifier"])
+        yield Need("rds:CreateDBClusterSnapshot", final)
+
+
+def _managed_secret(call: Call, cluster: str) -> Iterator[Need]:
+    """RDS makes the secret in the caller's name, whose own permissions must allow it."""
+    name = "rds!cluster-00000000-0000-0000-0000-000000000000"
+    context = {
+        "secretsmanager:name": name,
+        "aws:requesttag/aws:rds:primarydbclusterarn": cluster,
+        "aws:viaawsservice": "true",
+    }
+    for action in ("CreateSecret", "TagResource"):  # six characters end a secret's ARN, which nobody knows yet
+        yield Need(f"secretsmanager:{action}", call.arn(f"secret:{name}-XXXXXX", "secretsmanager"), context)

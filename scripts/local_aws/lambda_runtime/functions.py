@@ -1,0 +1,629 @@
+"""Lambda functions in processes of their own, under AWS's own runtime client (awslambdaric).
+
+Each execution environment is one process with a Runtime API to itself, and it sees what Lambda would show it: the
+function's code, its layers, AWS's environment variables and its role's credentials. None of our own packages can be
+imported, so a dependency that was not packaged fails here as it would fail there.
+
+Deviations from Lambda, all on the generous side: this machine's Python runs the code whatever `Runtime` says, memory
+and /tmp are not limited, and time limits are stretched by SLOWNESS. An invocation is timed in real time even if the
+clock jumps. Asynchronous invocations are retried twice, one and two minutes later, as on AWS.
+
+A function that nobody has called for two weeks is inactive: the call that wakes it fails, and so does every other until
+it is back (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html; what it says is from
+https://github.com/boto/boto3/issues/3788, how long it takes from
+https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801).
+See https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import http.server
+import io
+import json
+import os
+import pathlib
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+import zipfile
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+import moto.awslambda.models as moto_lambda
+import moto.awslambda.urls as moto_lambda_urls
+from moto.awslambda.exceptions import UnknownFunctionException
+from moto.ec2.models import ec2_backends
+from moto.logs.models import logs_backends
+from moto.utilities.utils import get_partition
+
+from scripts.local_aws.core.clock import Clock
+from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
+from scripts.local_aws.core.faults import Faults
+from scripts.local_aws.core.json_text import loads
+from scripts.local_aws.core.logs import append
+from scripts.local_aws.iam.gate import NotAuthorized, Permissions
+
+SLOWNESS = 4
+"""How many times longer than on AWS something may take here before it counts as timed out."""
+
+MOST_IDLE = 16
+"""Execution environments that are kept without work, in all. Each holds about 60 MB."""
+
+IDLE_SECONDS = 14 * 86_400
+"""After so long without a call a function is inactive. The guide says so of functions in a VPC; of others people do."""
+
+WAKING_SECONDS = 106
+"""How long an inactive function's calls fail, from the first on."""
+
+_INIT_SECONDS = 30
+_ASYNCHRONOUS_RETRIES = 2
+_LAMBDA = "lambda.amazonaws.com"
+_NETWORK_ACTIONS = ("CreateNetworkInterface", "DescribeNetworkInterfaces", "DeleteNetworkInterface")
+_BEING_INITIALISED = (
+    "CodeArtifactUserPendingException",
+    "Lambda is initializing your function. It will be ready to invoke shortly.",
+)
+_NO_NETWORK = (
+    "ResourceNotReadyException",
+    "The function is inactive and its VPC connection is no longer available. "
+    "Wait for the VPC connection to reestablish and try again.",
+)
+_Kind = Literal["ready", "response", "error", "init error", "exit"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Invocation:
+    """One finished invocation, for the record."""
+
+    function: str
+    cold: bool
+    milliseconds: float
+    error: str | None
+    peak_mib: float | None = None
+    """The most memory that the function's process has had so far; None where the system doesn't tell."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    request_id: str
+    payload: bytes
+    function_arn: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+    payload: bytes
+    error_type: str | None = None
+    reusable: bool = True
+
+
+def _failure(request_id: str, error_type: str, message: str) -> _Outcome:
+    text = json.dumps({"errorType": error_type, "errorMessage": f"RequestId: {request_id} Error: {message}"})
+    return _Outcome(text.encode(), error_type, reusable=False)
+
+
+class _RuntimeServer(http.server.ThreadingHTTPServer):
+    """The Runtime API of one execution environment."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _RuntimeApi)
+        self.requests: queue.Queue[_Request | None] = queue.Queue()
+        self.events: queue.Queue[tuple[_Kind, bytes]] = queue.Queue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="runtime-api", daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+    def _serve(self) -> None:
+        while not self._closed:
+            self.handle_request()
+
+    def close(self) -> None:
+        self._closed = True
+        self.requests.put(None)
+        with socket.create_connection(("127.0.0.1", self.server_port)):
+            self._thread.join()
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A runtime that was killed hangs up in the middle of its request; nobody waits for that answer."""
+
+
+class _RuntimeApi(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Without this each invocation waits 80 ms for delayed acknowledgements.
+    disable_nagle_algorithm = True
+    server: _RuntimeServer
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Not on our terminal."""
+
+    def do_GET(self) -> None:
+        """/2018-06-01/runtime/invocation/next: the runtime is ready for work, and waits until there is some."""
+        self.server.events.put(("ready", b""))
+        request = self.server.requests.get()
+        if request is None:
+            self._answer(410, b"", {})
+            return
+        deadline = int((time.time() + request.seconds) * 1000)
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": request.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(deadline),
+            "Lambda-Runtime-Invoked-Function-Arn": request.function_arn,
+            "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=0",
+        }
+        self._answer(200, request.payload, headers)
+
+    def do_POST(self) -> None:
+        """…/invocation/<id>/response, …/invocation/<id>/error or …/init/error."""
+        body = self._body()
+        kinds: dict[str, _Kind] = {"response": "response", "error": "error"}
+        kind = "init error" if self.path.endswith("/init/error") else kinds[self.path.rsplit("/", 1)[1]]
+        self._answer(202, b'{"status":"OK"}', {})
+        self.server.events.put((kind, body))
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class _Environment:
+    """One execution environment: a process that serves one invocation at a time."""
+
+    def __init__(self, variables: dict[str, str], handler: str, task: pathlib.Path, log: pathlib.Path) -> None:
+        self.log_stream = variables["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self.cold = True
+        self._server = _RuntimeServer()
+        self._log = log.open("w+b", buffering=0)
+        # -S -s: what is installed for us must not be importable by the function.
+        self._process = subprocess.Popen(
+            [sys.executable, "-S", "-s", "-m", "awslambdaric", handler],
+            cwd=task,
+            env={**variables, "AWS_LAMBDA_RUNTIME_API": self._server.address},
+            stdin=subprocess.DEVNULL,
+            stdout=log.open("ab"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        log.unlink()  # both have it open; without a name it goes with them
+        threading.Thread(target=self._watch, name="lambda-exit", daemon=True).start()
+
+    def _watch(self) -> None:
+        self._server.events.put(("exit", str(self._process.wait()).encode()))
+
+    def initialise(self, request_id: str) -> _Outcome | None:
+        """Wait until the function's module is loaded. The outcome is its failure, or None if it is ready."""
+        return self._until("ready", request_id, _INIT_SECONDS, _INIT_SECONDS)
+
+    def peak_mib(self) -> float | None:
+        """What the process has had in memory at most, as Linux counts it."""
+        try:
+            status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
+        except OSError:
+            return None
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        return int(found[1]) / 1024 if found else None
+
+    def invoke(self, request: _Request, nominal_seconds: float) -> _Outcome:
+        self._server.requests.put(request)
+        outcome = self._until("response", request.request_id, request.seconds, nominal_seconds)
+        assert outcome is not None
+        return outcome
+
+    def _until(
+        self, wanted: Literal["ready", "response"], request_id: str, seconds: float, nominal_seconds: float
+    ) -> _Outcome | None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                kind, body = self._server.events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return _failure(request_id, "Sandbox.Timedout", f"Task timed out after {nominal_seconds:.2f} seconds")
+            if kind == wanted == "ready":
+                return None
+            if kind == "response":
+                return _Outcome(body)
+            if kind in ("error", "init error"):
+                return _Outcome(body, json.loads(body).get("errorType", "Error"), reusable=kind == "error")
+            if kind == "exit":
+                status = int(body)
+                how = f"exit status {status}" if status >= 0 else f"signal: {signal.strsignal(-status)}".lower()
+                return _failure(request_id, "Runtime.ExitError", f"Runtime exited with error: {how}")
+
+    def output(self) -> list[str]:
+        """The lines written since the last call."""
+        return self._log.read().decode(errors="replace").splitlines()
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._server.close()
+        self._log.close()
+
+
+class Functions:
+    """Every function's execution environments.
+
+    `layers` says which directories stand for a layer version instead of its zip file: 40 MB of packages need not be
+    zipped and unzipped at every start. Modules are looked for in a directory's `python`, or in itself without one.
+    """
+
+    def __init__(
+        self, clock: Clock, faults: Faults, permissions: Permissions, root: pathlib.Path, runtime: pathlib.Path
+    ) -> None:
+        self.endpoint_url = ""
+        self.layers: dict[str, list[pathlib.Path]] = {}
+        self.invocations: list[Invocation] = []
+        self._clock = clock
+        self._faults = faults
+        self.permissions = permissions
+        self._root = root
+        self._runtime = runtime
+        self._lock = threading.RLock()
+        self._environments: set[_Environment] = set()
+        self._idle: list[tuple[object, _Environment]] = []
+        self._unpacked: dict[str, pathlib.Path] = {}
+        self._closed = threading.Event()
+        self._asynchronous: list[threading.Thread] = []
+
+    def install(self) -> None:
+        """From now on every function that moto creates runs in processes of ours."""
+        ProcessFunction.functions = self
+        moto_lambda.LambdaFunction = ProcessFunction  # type: ignore[misc]
+        moto_lambda.lambda_backends.backend = FunctionsBackend
+
+    def wake(self, function: ProcessFunction) -> None:
+        """Raise what Lambda answers while a function is inactive or on its way back; the first call sets it going."""
+        now = self._clock.time()
+        with self._lock:
+            if function.awake_at is None and now - function.called_at > IDLE_SECONDS:
+                function.awake_at = now + WAKING_SECONDS
+            if function.awake_at is not None and now < function.awake_at:
+                raise AwsError(*(_NO_NETWORK if function.is_in_a_vpc else _BEING_INITIALISED))
+            function.awake_at = None
+            function.called_at = now
+
+    def called_now(self, function: ProcessFunction) -> None:
+        """Note that the function is in use. An event waits in Lambda's queue until the function is awake."""
+        with self._lock:
+            function.awake_at = None
+            function.called_at = self._clock.time()
+
+    def is_idle(self, function: ProcessFunction) -> bool:
+        return self._clock.time() - function.called_at > IDLE_SECONDS
+
+    def invoke(self, function: ProcessFunction, payload: bytes) -> tuple[_Outcome, str]:
+        """Run the function once and wait for its answer. Returns the outcome and the invocation's log."""
+        request_id = str(uuid.uuid4())
+        fault = self._faults.function(function.function_name)
+        with self._clock.busy():
+            started = time.monotonic()
+            environment = self._take(function)
+            cold, init_seconds = environment.cold, 0.0
+            outcome: _Outcome | None = None
+            if cold:
+                outcome = environment.initialise(request_id)
+                environment.cold = False
+                init_seconds = time.monotonic() - started
+            called = time.monotonic()
+            died = _failure(request_id, "Runtime.ExitError", "Runtime exited with error: signal: killed")
+            if outcome is None and fault is not None and fault.die == "before":
+                outcome = died
+            if outcome is None:
+                seconds = float(function.timeout)
+                request = _Request(request_id, payload, function.function_arn, seconds * SLOWNESS)
+                outcome = environment.invoke(request, seconds)
+                if fault is not None:
+                    outcome = died
+            milliseconds = (time.monotonic() - called) * 1000
+            report = f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
+            report += f"Memory Size: {function.memory_size} MB"
+            if (peak := environment.peak_mib()) is not None:
+                report += f"\tMax Memory Used: {peak:.0f} MB"
+            if cold:
+                report += f"\tInit Duration: {init_seconds * 1000:.2f} ms"
+            lines = [f"START RequestId: {request_id} Version: {function.version}", *environment.output()]
+            lines += [f"END RequestId: {request_id}", report]
+            self._write_log(function, environment.log_stream, lines)
+            self._give_back(function, environment, outcome.reusable)
+            elapsed = (time.monotonic() - started) * 1000
+            self.invocations.append(Invocation(function.function_name, cold, elapsed, outcome.error_type, peak))
+        if outcome.error_type is not None:
+            outcome = dataclasses.replace(outcome, payload=self._as_on_lambda(function, outcome.payload))
+        return outcome, "\n".join(lines)
+
+    def _as_on_lambda(self, function: ProcessFunction, document: bytes) -> bytes:
+        """Return an error document whose stack trace names files where Lambda has them."""
+        layers = [(directory, "/opt/python") for arn in function.layer_arns for directory in self._layer(function, arn)]
+        for directory, place in [(self._unpack(function.code_sha_256, function.code_bytes), "/var/task"), *layers]:
+            document = document.replace(f"{directory}/".encode(), f"{place}/".encode())
+        return document
+
+    def invoke_later(self, function: ProcessFunction, payload: bytes) -> None:
+        """An asynchronous invocation. After its retries a failed event is dropped."""
+        with self._lock:
+            running = [thread for thread in self._asynchronous if thread.is_alive()]
+            new = self._clock.start_thread(self._retried, function, payload, name="lambda-async")
+            self._asynchronous = [*running, new]
+
+    def _retried(self, function: ProcessFunction, payload: bytes) -> None:
+        retries = function.asynchronous_retries
+        for attempt in range(retries + 1):
+            try:
+                outcome, _ = self.invoke(function, payload)
+            except NotImplementedByLocalAws:
+                if self._closed.is_set():
+                    return
+                raise
+            if outcome.error_type is None or attempt == retries:
+                return
+            if self._clock.sleep(60 * (attempt + 1), self._closed):
+                return
+
+    def prewarm(self, function: ProcessFunction) -> None:
+        """Have an execution environment ready before it is needed."""
+        environment = self._take(function)
+        if environment.cold and environment.initialise("prewarm") is not None:
+            self._give_back(function, environment, reusable=False)
+            return
+        environment.cold = False
+        self._give_back(function, environment, reusable=True)
+
+    def close(self) -> None:
+        """End every process. What waits for an answer gets one: the runtime exited."""
+        self._closed.set()
+        with self._lock:
+            environments, self._environments, self._idle = self._environments, set(), []
+        for environment in environments:
+            environment.close()
+        for thread in self._asynchronous:
+            thread.join()
+
+    def _take(self, function: ProcessFunction) -> _Environment:
+        signature = function.signature()
+        with self._lock:
+            for position in reversed(range(len(self._idle))):
+                if self._idle[position][0] == signature:
+                    return self._idle.pop(position)[1]
+        variables = self._variables(function)
+        task = self._unpack(function.code_sha_256, function.code_bytes)
+        log = self._root / f"{uuid.uuid4().hex}.log"
+        with self._lock:
+            if self._closed.is_set():
+                raise NotImplementedByLocalAws("The embedded AWS is closing; no function runs any more.")
+            environment = _Environment(variables, function.handler or "", task, log)
+            self._environments.add(environment)
+        return environment
+
+    def _give_back(self, function: ProcessFunction, environment: _Environment, reusable: bool) -> None:
+        with self._lock:
+            if environment not in self._environments:
+                return
+            surplus = [] if reusable else [environment]
+            if reusable:
+                self._idle.append((function.signature(), environment))
+                while len(self._idle) > MOST_IDLE:
+                    surplus.append(self._idle.pop(0)[1])
+            self._environments.difference_update(surplus)
+        for each in surplus:
+            each.close()
+
+    def _write_log(self, function: ProcessFunction, stream: str, lines: list[str]) -> None:
+        """As the function's role, so a role that may not write logs leaves none, as on AWS."""
+        partition = get_partition(function.region)
+        group = f"arn:{partition}:logs:{function.region}:{function.account_id}:log-group:{function.log_group}"
+        backend = logs_backends[function.account_id][function.region]
+        needed = [("logs:CreateLogStream", f"{group}:*"), ("logs:PutLogEvents", f"{group}:log-stream:{stream}")]
+        if function.log_group not in backend.groups:
+            needed.insert(0, ("logs:CreateLogGroup", group))
+        try:
+            for action, resource in needed:
+                session = function.function_name
+                self.permissions.require(function.role, action, resource, session_name=session, region=function.region)
+        except NotAuthorized:
+            return
+        append(backend, function.log_group, stream, lines, self._clock.time())
+
+    def _variables(self, function: ProcessFunction) -> dict[str, str]:
+        task = self._unpack(function.code_sha_256, function.code_bytes)
+        layers = [directory for arn in function.layer_arns for directory in self._layer(function, arn)]
+        role = self.permissions.assume(
+            function.role,
+            service=_LAMBDA,
+            session_name=function.function_name,
+            region=function.region,
+            function_arn=":".join(function.function_arn.split(":")[:7]),  # without its version
+        )
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "en_US.UTF-8",
+            # Nobody's: else libraries would find the certificates and settings of whoever runs this.
+            "HOME": "/dev/null",
+            "TZ": ":UTC",
+            "PYTHONPATH": os.pathsep.join(str(path) for path in [task, *layers, self._runtime]),
+            "LAMBDA_TASK_ROOT": str(task),
+            "_HANDLER": function.handler or "",
+            "AWS_REGION": function.region,
+            "AWS_DEFAULT_REGION": function.region,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+            "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+            "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"{self._clock.now():%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}",
+            "AWS_LAMBDA_LOG_FORMAT": function.logging_config.get("LogFormat", "Text"),
+            "AWS_LAMBDA_LOG_LEVEL": function.logging_config.get("ApplicationLogLevel", ""),
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            **role.environment(),
+            **{
+                name: self._reached(function, name, str(value))
+                for name, value in (function.environment_vars or {}).items()
+            },
+        }
+
+    def _reached(self, function: ProcessFunction, name: str, value: str) -> str:
+        """Return where a service's own endpoint leads: a host name of a VPC endpoint that exists leads to this AWS."""
+        if not name.startswith("AWS_ENDPOINT_URL_"):
+            return value
+        network = ec2_backends[function.account_id][function.region]
+        endpoints = [each for each in network.vpc_end_points.values() if each.state != "deleted"]
+        names = {entry["dns_name"] for each in endpoints for entry in each.dns_entries or []}
+        return self.endpoint_url if urlsplit(value).hostname in names else value
+
+    def _layer(self, function: ProcessFunction, arn: str) -> list[pathlib.Path]:
+        directories = self.layers.get(arn)
+        if directories is None:
+            version = moto_lambda.lambda_backends[function.account_id][function.region].layers_versions_by_arn(arn)
+            assert version is not None  # CreateFunction refuses a layer that doesn't exist.
+            directories = [self._unpack(version.code_sha_256, version.code_bytes)]
+        return [path / "python" if (path / "python").is_dir() else path for path in directories]
+
+    def _unpack(self, digest: str, content: bytes) -> pathlib.Path:
+        with self._lock:
+            if digest not in self._unpacked:
+                target = self._root / f"code-{len(self._unpacked)}"
+                with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                    archive.extractall(target)
+                self._unpacked[digest] = target
+            return self._unpacked[digest]
+
+
+class FunctionsBackend(moto_lambda.LambdaBackend):
+    """One region's functions."""
+
+    @property
+    def _url_module(self) -> Any:
+        return moto_lambda_urls
+
+    def invoke(self, function_name: str, qualifier: str | None, *rest: Any) -> str | bytes | None:
+        """Invoke a function. What is missing is called by its full name, version included, as recorded on AWS.
+
+        LocalStack's validated snapshots, tests/aws/services/lambda_, test_function_name_and_qualifier_validation.
+        """
+        try:
+            return super().invoke(function_name, qualifier, *rest)
+        except UnknownFunctionException as error:
+            arn = str(error.message).removeprefix("Function not found: ")
+            qualified = arn if arn.count(":") > 6 else f"{arn}:{qualifier or '$LATEST'}"
+            raise UnknownFunctionException(qualified) from None
+
+
+class ProcessFunction(moto_lambda.LambdaFunction):
+    """moto's function, run by us. Every invocation passes here: the API's, and SNS's and EventBridge's deliveries."""
+
+    functions: ClassVar[Functions]
+
+    def __init__(self, account_id: str, spec: dict[str, Any], region: str, version: str | int = 1) -> None:
+        if not str(spec.get("Runtime")).startswith("python"):
+            raise NotImplementedByLocalAws(f"Only Python functions run locally; {spec['FunctionName']} is none.")
+        self._check_role(spec)
+        super().__init__(account_id, spec, region, version)
+        self.logging_config: dict[str, str] = spec.get("LoggingConfig") or {}
+        self.called_at = 0.0
+        self.awake_at: float | None = None
+        self.functions.called_now(self)
+
+    @classmethod
+    def named(cls, arn: str) -> ProcessFunction:
+        """The function with this ARN."""
+        region, account = arn.split(":")[3:5]
+        function = moto_lambda.lambda_backends[account][region].get_function(arn)
+        assert isinstance(function, cls)
+        return function
+
+    def _check_role(self, spec: dict[str, Any]) -> None:
+        permissions = self.functions.permissions
+        refused = "InvalidParameterValueException"
+        if not permissions.trusts(spec["Role"], _LAMBDA):
+            raise AwsError(refused, "The role defined for the function cannot be assumed by Lambda.")
+        if (spec.get("VpcConfig") or {}).get("SubnetIds"):
+            for action in _NETWORK_ACTIONS:
+                try:
+                    permissions.require(spec["Role"], f"ec2:{action}", "*")
+                except NotAuthorized:
+                    message = f"The provided execution role does not have permissions to call {action} on EC2"
+                    raise AwsError(refused, message) from None
+
+    @property
+    def is_in_a_vpc(self) -> bool:
+        return bool((self.vpc_config or {}).get("SubnetIds"))
+
+    @property
+    def log_group(self) -> str:
+        return self.logging_config.get("LogGroup") or f"/aws/lambda/{self.function_name}"
+
+    @property
+    def layer_arns(self) -> list[str]:
+        return [str(layer["Arn"]) for layer in self.layers]
+
+    @property
+    def asynchronous_retries(self) -> int:
+        configured = [config.config.get("MaximumRetryAttempts") for config in self.event_invoke_config]
+        return next((int(retries) for retries in configured if retries is not None), _ASYNCHRONOUS_RETRIES)
+
+    def signature(self) -> object:
+        """Two invocations may share an execution environment only if nothing of this changed between them."""
+        variables = json.dumps(self.environment_vars, sort_keys=True, default=str)
+        return self.function_arn, self.code_sha_256, self.handler, self.role, variables, *self.layer_arns
+
+    def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
+        logging_config = {"LogFormat": "Text", **self.logging_config, "LogGroup": self.log_group}
+        asleep = {"State": "Inactive", "StateReasonCode": "Idle"} if self.functions.is_idle(self) else {}
+        return {**super().get_configuration(on_create), "LoggingConfig": logging_config, **asleep}
+
+    def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
+        self.logging_config = config_updates.get("LoggingConfig", self.logging_config)
+        return super().update_configuration(config_updates)
+
+    def invoke(self, body: str, request_headers: Any, response_headers: Any) -> str | bytes:
+        """Deliveries by other services come without headers and are asynchronous, as they are on AWS."""
+        payload = (body or "{}").encode()
+        try:
+            loads(payload)
+        except ValueError as error:  # LocalStack's snapshots: test_lambda_invoke_payload_encoding_error
+            message = f"Could not parse request body into json: Could not parse payload into json: {error}"
+            raise AwsError("InvalidRequestContentException", message) from None
+        kind = request_headers.get("X-Amz-Invocation-Type", "RequestResponse" if request_headers else "Event")
+        if kind == "DryRun":
+            return b""
+        if kind == "Event":
+            self.functions.called_now(self)
+            self.functions.invoke_later(self, payload)
+            return b""
+        self.functions.wake(self)
+        outcome, log = self.functions.invoke(self, payload)
+        if outcome.error_type is not None:
+            response_headers["x-amz-function-error"] = "Unhandled"
+        response_headers["X-Amz-Executed-Version"] = str(self.version)
+        response_headers["x-amz-log-result"] = base64.b64encode(log.encode()[-4096:]).decode()
+        return outcome.payload

@@ -1,0 +1,1 @@
+"""Where moto differs from the real service in what the pipeline relies on."""

@@ -1,0 +1,1 @@
+"""The PostgreSQL servers behind the clusters: binaries, volumes, set-up, processes."""

@@ -1,0 +1,133 @@
+"""What is done to a volume before any server runs on it: Aurora's own roles, and the cluster's master user."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import pathlib
+import secrets
+import shutil
+import subprocess
+import threading
+
+from scripts.local_aws.postgres.binaries import PostgresBinaries
+from scripts.local_aws.postgres.volumes import copy_volume
+
+# As pg_dumpall of a database on RDS shows them (15.3), and rds_extension of Aurora's documentation.
+_AWS_ROLES = (
+    "rds_superuser",
+    "rds_ad",
+    "rds_extension",
+    "rds_iam",
+    "rds_password",
+    "rds_replication",
+    "rdsrepladmin noinherit replication",
+    "rdstopmgr login",
+)
+# What only superusers may set in PostgreSQL, and members of rds_superuser on RDS (github.com/dotCMS/core/issues/21065,
+# github.com/neondatabase/neon/pull/10624), with the version since which it can be granted.
+_PARAMETERS = {"session_replication_role": 15, "event_triggers": 17}
+_PREDEFINED_ROLES = {
+    "pg_monitor": 13,
+    "pg_signal_backend": 13,
+    "pg_read_all_data": 14,
+    "pg_write_all_data": 14,
+    "pg_checkpoint": 15,
+    "pg_create_subscription": 16,
+    "pg_use_reserved_connections": 16,
+    "pg_maintain": 17,
+}
+
+
+class Setup:
+    """Makes volumes as Aurora's customers find them."""
+
+    def __init__(self, binaries: PostgresBinaries, directory: pathlib.Path, password: str) -> None:
+        """`password` will be that of the superuser, `rdsadmin`, in all of them."""
+        self._binaries = binaries
+        self._directory = directory
+        self._password = password
+        self._lock = threading.Lock()
+
+    def create(self, volume: pathlib.Path, master_username: str, master_password: str, database: str | None) -> None:
+        """An empty volume whose master user owns it all, as far as Aurora lets her."""
+        copy_volume(self._template(), volume)
+        master = quoted(master_username)
+        statements = [
+            f"create role {master} login createdb createrole password '{scram_verifier(master_password)}'",
+            f"grant rds_superuser to {master} with admin option",
+            f"alter database postgres owner to {master}",
+            f"alter database template1 owner to {master}",
+        ]
+        if database and database != "postgres":
+            statements.append(f"create database {quoted(database)} owner {master}")
+        self._run_alone(volume, statements)
+
+    def _template(self) -> pathlib.Path:
+        """An empty volume with Aurora's own roles; every new cluster starts as its copy."""
+        template = self._directory / "template"
+        with self._lock:
+            if not template.exists():
+                draft = self._directory / "template-draft"
+                shutil.rmtree(draft, ignore_errors=True)
+                draft.mkdir(mode=0o700)
+                self._binaries.give(draft)
+                self._run(
+                    "initdb",
+                    *("-D", str(draft), "-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=1"),
+                    *("--auth=trust", "--no-sync"),  # its own pg_hba.conf is never used
+                )
+                self._run_alone(draft, self._aurora_roles())
+                draft.rename(template)
+        return template
+
+    def _run_alone(self, volume: pathlib.Path, statements: list[str]) -> None:
+        """Run statements as the superuser on a volume that has no server, one per line."""
+        arguments = [part for name in ("fsync", "full_page_writes") for part in ("-c", f"{name}=off")]
+        self._run(
+            "postgres",
+            *("--single", "-D", str(volume), "-c", "exit_on_error=on", *arguments, "postgres"),
+            script="\n".join(statements) + "\n",
+        )
+
+    def _aurora_roles(self) -> list[str]:
+        version = self._binaries.version
+        granted = [name for name, since in _PREDEFINED_ROLES.items() if since <= version]
+        granted += ["rds_password", "rds_replication"]
+        return [
+            f"alter role rdsadmin password '{scram_verifier(self._password)}'",
+            *(f"create role {role}" for role in _AWS_ROLES),
+            *(f"grant {name} to rds_superuser with admin option" for name in granted),
+            *(
+                f"grant set on parameter {name} to rds_superuser"
+                for name, since in _PARAMETERS.items()
+                if since <= version
+            ),
+            *(f"grant {name} to rdstopmgr" for name in ("pg_monitor", *(["pg_checkpoint"] if version >= 15 else []))),
+            "alter role rdsadmin set log_statement = 'none'",
+            "create database rdsadmin",
+            "revoke all on database rdsadmin from public",
+        ]
+
+    def _run(self, program: str, *arguments: str, script: str = "") -> None:
+        command = self._binaries.command(program, *arguments)
+        done = subprocess.run(
+            command, input=script, capture_output=True, text=True, check=False, **self._binaries.process_options
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr[-1000:] or done.stdout[-1000:]}")
+
+
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL stores instead of a password of ASCII characters (RFC 5803, RFC 7677)."""
+    iterations, salt = 4096, secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    encoded = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]
+    return f"SCRAM-SHA-256${iterations}:{encoded[0]}${encoded[1]}:{encoded[2]}"
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,1 @@
+"""Step Functions: the states language, its validation, executions, and the API."""

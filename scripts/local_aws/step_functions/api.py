@@ -1,0 +1,472 @@
+"""The Step Functions API: moto keeps state machines and speaks the protocol, our interpreter runs them.
+
+Standard workflows only. Activities and Map runs are refused by name. See
+https://docs.aws.amazon.com/step-functions/latest/apireference/ for names, limits and idempotency. Answers and refusals
+are worded as recorded on AWS; a file and a test named as a source are among the snapshots in LocalStack's repository,
+under tests/aws/services/stepfunctions/v2.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import threading
+import types
+import uuid
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from moto.core.exceptions import InvalidToken
+from moto.core.responses import ActionResult
+from moto.logs.models import logs_backends
+from moto.stepfunctions.exceptions import ExecutionAlreadyExists, ResourceNotFound
+from moto.stepfunctions.models import (
+    StateMachine,
+    StateMachineAlias,
+    StateMachineVersion,
+    StepFunctionBackend,
+    stepfunctions_backends,
+)
+from moto.stepfunctions.responses import StepFunctionResponse
+from moto.stepfunctions.utils import PAGINATION_MODEL
+from moto.utilities.paginator import paginate
+
+from scripts.local_aws.core import logs
+from scripts.local_aws.core.clock import Clock
+from scripts.local_aws.core.credentials import aws_client
+from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
+from scripts.local_aws.iam.gate import NotAuthorized, Permissions
+from scripts.local_aws.step_functions import definition as asl_definition
+from scripts.local_aws.step_functions import requests, versions
+from scripts.local_aws.step_functions.execution import MOST_BYTES, Event, Execution, Services
+
+OPERATIONS = frozenset(
+    {
+        "CreateStateMachine",
+        "CreateStateMachineAlias",
+        "DeleteStateMachine",
+        "DeleteStateMachineAlias",
+        "DeleteStateMachineVersion",
+        "DescribeExecution",
+        "DescribeStateMachine",
+        "DescribeStateMachineAlias",
+        "DescribeStateMachineForExecution",
+        "GetExecutionHistory",
+        "ListExecutions",
+        "ListStateMachineAliases",
+        "ListStateMachineVersions",
+        "ListStateMachines",
+        "ListTagsForResource",
+        "PublishStateMachineVersion",
+        "RedriveExecution",
+        "StartExecution",
+        "StopExecution",
+        "TagResource",
+        "UntagResource",
+        "UpdateStateMachine",
+        "UpdateStateMachineAlias",
+    }
+)
+
+_PAGINATION_MODEL = {
+    **PAGINATION_MODEL,
+    "list_state_machine_versions": {**PAGINATION_MODEL["list_state_machine_aliases"], "unique_attribute": ["arn"]},
+}
+_STATES = "states.amazonaws.com"
+_VALIDATION_STREAM = "log_stream_created_by_aws_to_validate_log_delivery_subscriptions"
+_LOG_DELIVERY = (
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+)
+_ERRORS = (
+    "ExecutionAborted",
+    "ExecutionFailed",
+    "ExecutionTimedOut",
+    "TaskFailed",
+    "TaskTimedOut",
+    "LambdaFunctionFailed",
+    "LambdaFunctionTimedOut",
+    "FailStateEntered",
+)
+_LOGGED = {"ALL": ("",), "ERROR": _ERRORS, "FATAL": _ERRORS[:3], "OFF": ()}
+_EXECUTION_DATA = {"input", "output", "parameters", "inputDetails", "outputDetails"}
+
+
+class StateMachines:
+    """Every region's executions, and what they need to run."""
+
+    def __init__(self, clock: Clock, permissions: Permissions, status_changed: Callable[[Execution], None]) -> None:
+        self.endpoint_url = ""
+        self.permissions = permissions
+        self._clock = clock
+        self._status_changed = status_changed
+        self._lock = threading.Lock()
+        self._executions: list[Execution] = []
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def install(self) -> None:
+        """From now on moto's Step Functions backends are ours."""
+        StateMachinesBackend.machines = self
+        stepfunctions_backends.backend = StateMachinesBackend
+
+    def start(self, chosen: versions.Chosen, name: str, execution_input: str) -> Execution:
+        machine, revision = chosen.machine, chosen.revision
+        region = machine.arn.split(":")[3]
+        services = Services(
+            clock=self._clock,
+            invoke=functools.partial(self._invoke, revision.roleArn, region),
+            log=functools.partial(self._log, dict(revision.loggingConfiguration)),
+            status_changed=self._status_changed,
+        )
+        execution = Execution(
+            arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",
+            name=name,
+            machine_arn=machine.arn,
+            role_arn=revision.roleArn,
+            definition=asl_definition.parse(revision.definition),
+            execution_input=execution_input,
+            services=services,
+        )
+        execution.revision = {**versions.described(revision), "stateMachineArn": machine.arn}
+        execution.state_machine_version_arn = chosen.version_arn
+        execution.state_machine_alias_arn = chosen.alias_arn
+        with self._lock:
+            self._executions.append(execution)
+        execution.start()
+        return execution
+
+    def close(self) -> None:
+        """Abort what runs and wait for its threads. Functions must be closed before, so that no answer is awaited."""
+        with self._lock:
+            executions = list(self._executions)
+        for execution in executions:
+            execution.stop("LocalAws.Closed", "The embedded AWS was closed")
+        for execution in executions:
+            execution.join()
+
+    def _invoke(self, role_arn: str, region: str, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            client = self._clients.get((role_arn, region))
+            if client is None:
+                client = self._clients[role_arn, region] = self._client(role_arn, region)
+        answer: dict[str, Any] = client.invoke(**request)
+        return answer
+
+    def _client(self, role_arn: str, region: str) -> Any:
+        role = self.permissions.assume(role_arn, service=_STATES, session_name="StepFunctions", region=region)
+        return aws_client("lambda", region, self.endpoint_url, role, attempts=1)
+
+    def _log(self, configuration: dict[str, Any], execution: Execution, event: Event) -> None:
+        level = configuration.get("level", "OFF")
+        if not event["type"].startswith(_LOGGED[level]):
+            return
+        with_data = configuration.get("includeExecutionData", False)
+        details: dict[str, Any] = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
+        line = {
+            "id": str(event["id"]),
+            "type": event["type"],
+            "details": {key: value for key, value in details.items() if with_data or key not in _EXECUTION_DATA},
+            "previous_event_id": str(event["previousEventId"]),
+            "event_timestamp": str(int(event["timestamp"].timestamp() * 1000)),
+            "execution_arn": execution.execution_arn,
+            "redrive_count": str(execution.redrive_count),
+        }
+        region, account = execution.execution_arn.split(":")[3:5]
+        machine = execution.state_machine_arn.rsplit(":", 1)[1]
+        # Executions of a machine that start within a minute share a stream: logs/test_logs.py.
+        unique = uuid.uuid5(uuid.NAMESPACE_URL, execution.state_machine_arn).hex[:8]
+        logs.append(
+            logs_backends[account][region],
+            _log_group(configuration),
+            f"states/{machine}/{execution.start_date:%Y-%m-%d-%H-%M}/{unique}",
+            [json.dumps(line)],
+            event["timestamp"].timestamp(),
+        )
+
+
+def _log_group(configuration: dict[str, Any]) -> str:
+    arn: str = configuration["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
+    return arn.split(":log-group:")[1].removesuffix(":*")
+
+
+def _paged(method: Callable[..., list[Any]]) -> Callable[..., tuple[list[Any], str | None]]:
+    """Return moto's pages with AWS's refusal (test_list_state_machine_aliases_pagination_invalid_next_token)."""
+    pages = paginate(pagination_model=_PAGINATION_MODEL)(method)
+
+    @functools.wraps(method)
+    def page(*arguments: Any, **named: Any) -> tuple[list[Any], str | None]:
+        try:
+            return pages(*arguments, **named)
+        except InvalidToken:
+            raise AwsError("InvalidToken", "Invalid Token: 'Invalid token'") from None
+
+    return page
+
+
+class StateMachinesBackend(StepFunctionBackend):
+    """One region's state machines."""
+
+    machines: ClassVar[StateMachines]
+
+    @property
+    def _url_module(self) -> Any:
+        return types.SimpleNamespace(
+            url_bases=[r"https?://states\.(.+)\.amazonaws.com"], url_paths={"{0}/$": StateMachinesResponse.dispatch}
+        )
+
+    def create_state_machine(self, **parameters: Any) -> StateMachine:  # type: ignore[override]  # moto's own names
+        asl_definition.parse(parameters["definition"])
+        if parameters.get("sm_type") == "EXPRESS":
+            raise NotImplementedByLocalAws("Only Standard state machines run locally.")
+        publish, description = parameters.pop("publish", None), parameters.pop("version_description", None)
+        parameters["loggingConfiguration"] = _complete(parameters.get("loggingConfiguration"))
+        self._check_role(parameters["roleArn"], parameters.get("loggingConfiguration"))
+        existing = next((m for m in self.state_machines if m.name == parameters["name"]), None)
+        if existing is not None and (existing.definition, existing.roleArn) != (
+            parameters["definition"],
+            parameters["roleArn"],
+        ):
+            raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
+        machine = super().create_state_machine(**parameters)
+        self._try_log_delivery(machine)
+        if publish:
+            versions.publish(self, machine.arn, None, description)
+        return machine
+
+    def update_state_machine(self, arn: str, **parameters: Any) -> StateMachine:  # type: ignore[override]
+        publish, description = parameters.pop("publish", None), parameters.pop("version_description", None)
+        machine = self.describe_state_machine(arn)
+        if machine not in self.state_machines:  # a version: test_sfn_api_versioning.py test_update_state_machine
+            raise AwsError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+        if not any(parameters.values()) and not publish:
+            what = "the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration"
+            raise AwsError("MissingRequiredParameter", f"Either {what} must be specified")
+        before = machine.definition, machine.roleArn, machine.loggingConfiguration, machine.tracingConfiguration
+        if parameters.get("definition"):
+            asl_definition.parse(parameters["definition"])
+        if parameters.get("logging_configuration") is not None:
+            parameters["logging_configuration"] = _complete(parameters["logging_configuration"])
+        configuration = parameters.get("logging_configuration") or machine.loggingConfiguration
+        self._check_role(parameters.get("role_arn") or machine.roleArn, configuration)
+        updated = super().update_state_machine(arn, **parameters)
+        self._try_log_delivery(updated)
+        after = updated.definition, updated.roleArn, updated.loggingConfiguration, updated.tracingConfiguration
+        if after != before:
+            versions.revised(updated)
+        if publish:
+            versions.publish(self, arn, None, description)
+        return updated
+
+    def _check_role(self, role_arn: str, configuration: dict[str, Any] | None) -> None:
+        permissions = self.machines.permissions
+        if not permissions.trusts(role_arn, _STATES):
+            message = f"Neither the global service principal {_STATES}, nor the regional one is authorized to assume "
+            raise AwsError("AccessDeniedException", f"{message}the provided role.")
+        if (configuration or {}).get("level", "OFF") == "OFF":
+            return
+        # test_sfn_api_logs.py test_invalid_logging_configuration, test_multiple_destinations, test_deleted_log_group
+        invalid = "Invalid Logging Configuration:"
+        if len((configuration or {}).get("destinations", [])) != 1:
+            raise AwsError("InvalidLoggingConfiguration", f"{invalid} Must specify exactly one Log Destination.")
+        for action in _LOG_DELIVERY:
+            try:
+                permissions.require(role_arn, action, "*", session_name="StepFunctions", region=self.region_name)
+            except NotAuthorized:
+                message = "The state machine IAM Role is not authorized to access the Log Destination"
+                raise AwsError("AccessDeniedException", message) from None
+        if _log_group(configuration or {}) not in logs_backends[self.account_id][self.region_name].groups:
+            raise AwsError("InvalidLoggingConfiguration", f"{invalid} Log Destination not found.")
+
+    def _try_log_delivery(self, machine: StateMachine) -> None:
+        """Leave the stream with which AWS tries whether it may write into a log group (logs/test_logs.py)."""
+        configuration = dict(machine.loggingConfiguration)
+        if configuration["level"] != "OFF":
+            backend = logs_backends[self.account_id][self.region_name]
+            logs.append(backend, _log_group(configuration), _VALIDATION_STREAM, [], 0)
+
+    @_paged
+    def list_state_machines(self) -> list[StateMachine]:
+        """By name (test_sfn_api.py test_list_sms_pagination)."""
+        return sorted(self.state_machines, key=lambda machine: machine.name)
+
+    def create_state_machine_alias(self, *arguments: Any, **named: Any) -> StateMachineAlias:
+        return versions.create_alias(self, super().create_state_machine_alias, *arguments, **named)
+
+    def update_state_machine_alias(self, arn: str, *arguments: Any, **named: Any) -> StateMachineAlias:
+        try:
+            return super().update_state_machine_alias(arn, *arguments, **named)
+        except ResourceNotFound:  # test_sfn_api_aliasing.py test_update_no_such_alias_arn
+            message = "Request references a resource that does not exist."
+            raise AwsError("ResourceNotFound", message) from None
+
+    def delete_state_machine_alias(self, arn: str) -> None:
+        with contextlib.suppress(ResourceNotFound):  # deleted already: test_delete_no_such_alias_arn
+            super().delete_state_machine_alias(arn)
+
+    @_paged
+    def list_executions(self, state_machine_arn: str, status_filter: str | None = None) -> list[Execution]:
+        executions = versions.executions_of(self, state_machine_arn)
+        wanted = [each for each in executions if status_filter in (None, each.status)]
+        return sorted(wanted, key=lambda execution: execution.start_date, reverse=True)
+
+    @_paged
+    def list_state_machine_aliases(self, arn: str) -> list[StateMachineAlias]:
+        aliases = self.describe_state_machine(arn).aliases.values()
+        return sorted(aliases, key=lambda alias: alias.creation_date)
+
+    @_paged
+    def list_state_machine_versions(self, arn: str) -> list[StateMachineVersion]:
+        """Newest first (test_list_state_machine_versions_pagination)."""
+        versions_by_number = self.describe_state_machine(arn).versions
+        return [versions_by_number[number] for number in sorted(versions_by_number, reverse=True)]
+
+    def tag_resource(self, arn: str, tags: dict[str, str]) -> None:
+        """Raise ResourceNotFound for what isn't there, and for a version (test_tag_state_machine_version)."""
+        if not any(machine.arn == arn for machine in self.state_machines):
+            raise AwsError("ResourceNotFound", f"Resource not found: '{arn}'")
+        super().tag_resource(arn, tags)
+
+    def start_execution(self, state_machine_arn: str, name: str, execution_input: str) -> Execution:  # type: ignore[override]
+        """Idempotent only for the same name and input while that execution runs; names are used up for good."""
+        chosen = versions.choose(self, state_machine_arn)
+        machine = chosen.machine
+        name = name or str(uuid.uuid4())
+        self._validate_name(name)
+        requests.check_execution_input(execution_input)
+        if len(execution_input.encode()) > MOST_BYTES:
+            constraint = f"Member must have length less than or equal to {MOST_BYTES}"
+            problem = f"Value at 'input' failed to satisfy constraint: {constraint}"
+            raise AwsError("ValidationException", f"1 validation error detected: {problem}")
+        for execution in self._executions(machine):
+            if execution.name == name:
+                if execution.status == "RUNNING" and execution.execution_input == execution_input:
+                    return execution
+                raise ExecutionAlreadyExists(f"Execution Already Exists: '{execution.execution_arn}'")
+        started = self.machines.start(chosen, name, execution_input)
+        self._executions(machine).append(started)
+        return started
+
+    def _executions(self, machine: StateMachine) -> list[Execution]:
+        executions: list[Execution] = machine.executions  # type: ignore[assignment]  # moto's list, our executions
+        return executions
+
+
+class StateMachinesResponse(StepFunctionResponse):
+    """moto's answers, where they lack what AWS tells about an execution or a machine."""
+
+    def call_action(self) -> Any:
+        requests.check(self._get_action(), json.loads(self.body or "{}"))
+        return super().call_action()
+
+    def _validate_routing_configuration(self, routing_configuration: list[dict[str, Any]]) -> None:
+        versions.check_routes(routing_configuration)
+        super()._validate_routing_configuration(routing_configuration)
+
+    def describe_execution(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        answer = {**_summary(execution), "input": execution.execution_input, "inputDetails": {"included": True}}
+        answer |= execution.redrive_status()
+        if execution.output is not None:
+            answer |= {"output": execution.output, "outputDetails": {"included": True}}
+        answer |= {"error": execution.error, "cause": execution.cause}
+        return ActionResult({key: value for key, value in answer.items() if value is not None})
+
+    def describe_state_machine(self) -> ActionResult:
+        machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
+        answer: dict[str, Any] = super().describe_state_machine().result  # type: ignore[assignment]
+        return ActionResult({**answer, **versions.described(machine)})
+
+    def describe_state_machine_for_execution(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        return ActionResult(execution.revision)
+
+    def update_state_machine(self) -> ActionResult:
+        answer: dict[str, Any] = super().update_state_machine().result  # type: ignore[assignment]
+        machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
+        described = versions.described(machine)
+        return ActionResult({**answer, **{key: described[key] for key in ("revisionId",) if key in described}})
+
+    def publish_state_machine_version(self) -> ActionResult:
+        given = (self._get_param(name) for name in ("stateMachineArn", "revisionId", "description"))
+        arn = versions.publish(self.stepfunction_backend, *given)
+        machine = self.stepfunction_backend.describe_state_machine(arn)
+        return ActionResult({"stateMachineVersionArn": arn, "creationDate": machine.creation_date})
+
+    def delete_state_machine_version(self) -> ActionResult:
+        versions.delete(self.stepfunction_backend, self._get_param("stateMachineVersionArn"))
+        return ActionResult({})
+
+    def list_state_machine_versions(self) -> ActionResult:
+        backend: Any = self.stepfunction_backend
+        versions_found, token = backend.list_state_machine_versions(
+            arn=self._get_param("stateMachineArn"),
+            max_results=self._get_int_param("maxResults"),
+            next_token=self._get_param("nextToken"),
+        )
+        found = [{"stateMachineVersionArn": each.arn, "creationDate": each.creation_date} for each in versions_found]
+        return ActionResult({"stateMachineVersions": found, "nextToken": token})
+
+    def list_executions(self) -> ActionResult:
+        executions, token = self.stepfunction_backend.list_executions(
+            self._get_param("stateMachineArn"),
+            status_filter=self._get_param("statusFilter"),
+            max_results=self._get_int_param("maxResults"),
+            next_token=self._get_param("nextToken"),
+        )
+        return ActionResult({"executions": [_summary(execution) for execution in executions], "nextToken": token})
+
+    def stop_execution(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        execution.stop(self._get_param("error"), self._get_param("cause"))
+        return ActionResult({"stopDate": execution.stop_date})
+
+    def redrive_execution(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        execution.redrive()
+        return ActionResult({"redriveDate": execution.redrive_date})
+
+    def get_execution_history(self) -> ActionResult:
+        execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        events = execution.events[:]
+        size = self._get_int_param("maxResults") or 1000
+        # A token says where to go on counted from the first event: new events don't move it.
+        if self._get_bool_param("reverseOrder", False):
+            end = int(self._get_param("nextToken") or len(events))
+            start = max(0, end - size)
+            page: dict[str, Any] = {"events": events[start:end][::-1]}
+            if start > 0:
+                page["nextToken"] = str(start)
+        else:
+            start = int(self._get_param("nextToken") or 0)
+            page = {"events": events[start : start + size]}
+            if start + size < len(events):
+                page["nextToken"] = str(start + size)
+        return ActionResult(page)
+
+
+def _complete(configuration: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a logging configuration with what AWS adds to it (test_incomplete_logging_configuration)."""
+    return {"includeExecutionData": False, "level": "OFF", **(configuration or {})}
+
+
+def _summary(execution: Any) -> dict[str, Any]:
+    summary = {
+        "executionArn": execution.execution_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "stateMachineVersionArn": execution.state_machine_version_arn,
+        "stateMachineAliasArn": execution.state_machine_alias_arn,
+        "name": execution.name,
+        "status": execution.status,
+        "startDate": execution.start_date,
+        "stopDate": execution.stop_date,
+        "redriveCount": execution.redrive_count,
+        "redriveDate": execution.redrive_date,
+    }
+    return {key: value for key, value in summary.items() if value is not None}

@@ -1,0 +1,261 @@
+"""What CreateStateMachine checks: a definition is refused here if AWS refuses it, or if it needs more than we run.
+
+Known: Task through a function's ARN or `arn:aws:states:::lambda:invoke`, Pass, Choice, Wait, Succeed and Fail in
+JSONPath. A construct that AWS knows and we don't raises NotImplementedByLocalAws, a wrong one InvalidDefinition, whose
+wording is AWS's where it is recorded (LocalStack's validated snapshots, tests/aws/services/stepfunctions/v2:
+test_sfn_api.py test_create_delete_invalid_sm, scenarios/test_base_scenarios.py test_wait_timestamp_invalid).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
+from scripts.local_aws.core.json_text import loads
+from scripts.local_aws.step_functions import language
+
+_LAMBDA_INVOKE = re.compile(r"arn:aws[a-z-]*:states:::lambda:invoke")
+_FUNCTION_ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?")
+
+_FLOW = {"Next", "End"}
+_DATA = {"InputPath", "OutputPath"}
+_FIELDS: dict[str, set[str]] = {
+    "Task": _FLOW
+    | _DATA
+    | {
+        "Resource",
+        "Parameters",
+        "ResultSelector",
+        "ResultPath",
+        "Retry",
+        "Catch",
+        "TimeoutSeconds",
+        "TimeoutSecondsPath",
+    },
+    "Pass": _FLOW | _DATA | {"Result", "Parameters", "ResultPath"},
+    "Wait": _FLOW | _DATA | {"Seconds", "SecondsPath", "Timestamp", "TimestampPath"},
+    "Choice": _DATA | {"Choices", "Default"},
+    "Succeed": _DATA,
+    "Fail": {"Error", "Cause", "ErrorPath", "CausePath"},
+}
+_NOT_OURS = {"Map", "Parallel"}
+_NOT_OUR_FIELDS = {
+    "Assign",
+    "Arguments",
+    "Output",
+    "QueryLanguage",
+    "Credentials",
+    "HeartbeatSeconds",
+    "HeartbeatSecondsPath",
+}
+_MACHINE_FIELDS = {"Comment", "StartAt", "States", "TimeoutSeconds", "Version", "QueryLanguage"}
+_RETRIER_FIELDS = {
+    "ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds", "JitterStrategy", "Comment",
+}  # fmt: skip
+_WAITS = ("Seconds", "SecondsPath", "Timestamp", "TimestampPath")
+_PATHS = ("InputPath", "OutputPath", "ResultPath", "SecondsPath", "TimestampPath", "TimeoutSecondsPath")
+
+
+class InvalidDefinition(AwsError):
+    """The definition breaks a rule of the language."""
+
+    def __init__(self, problem: str, where: str, kind: str = "SCHEMA_VALIDATION_FAILED") -> None:
+        super().__init__("InvalidDefinition", f"Invalid State Machine Definition: '{kind}: {problem} at {where}'")
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The definition as a document, once nothing is wrong with it."""
+    try:
+        machine = loads(text)
+    except ValueError as error:
+        raise InvalidDefinition(f"{error}", "/", "INVALID_JSON_DESCRIPTION") from None
+    if not isinstance(machine, dict):
+        raise InvalidDefinition("The definition is no object", "/")
+    if machine.get("QueryLanguage", "JSONPath") != "JSONPath":
+        raise NotImplementedByLocalAws("Only JSONPath state machines run locally, not JSONata.")
+    _known(machine, _MACHINE_FIELDS, "")
+    if missing := [field for field in ("States", "StartAt") if field not in machine]:
+        raise InvalidDefinition(f"These fields are required: [{', '.join(missing)}]", "/")
+    states = machine["States"]
+    if not isinstance(states, dict) or not states:
+        raise InvalidDefinition("The field 'States' is an object with at least one state", "/")
+    _positive(machine, "TimeoutSeconds", "")
+    _target(states, machine.get("StartAt"), "/StartAt")
+    for name, state in states.items():
+        where = f"/States/{name}"
+        if len(name) > 80:
+            raise InvalidDefinition("A state's name has at most 80 characters", where)
+        _check_state(state, states, where)
+    reached = {machine["StartAt"]}
+    while new := {target for name in reached for target in _targets(states[name])} - reached:
+        reached |= new
+    for name in states:
+        if name not in reached:
+            raise InvalidDefinition(f'State "{name}" is not reachable.', f"/States/{name}", "MISSING_TRANSITION_TARGET")
+    return machine
+
+
+def _check_state(state: Any, states: dict[str, Any], where: str) -> None:
+    kind = state.get("Type") if isinstance(state, dict) else None
+    if kind in _NOT_OURS:
+        raise NotImplementedByLocalAws(f"{kind} states don't run locally ({where}).")
+    if kind not in _FIELDS:
+        raise InvalidDefinition(f"The state's Type is missing or unknown: {kind!r}", where)
+    for field in sorted(_NOT_OUR_FIELDS & set(state)):
+        raise NotImplementedByLocalAws(f"The field {field} isn't known locally ({where}).")
+    _known(state, _FIELDS[kind] | {"Type", "Comment"}, where)
+    if "Next" in _FIELDS[kind] and ("Next" in state) == (state.get("End") is True):
+        raise InvalidDefinition("A state needs either a 'Next' or an 'End'", where)
+    for target in _targets(state):
+        _target(states, target, where)
+    for field in _PATHS:
+        if state.get(field) is not None:
+            _path(state[field], f"{where}/{field}")
+    for field in ("Parameters", "ResultSelector"):
+        _template(state.get(field), f"{where}/{field}")
+    if kind in _SPECIFIC:
+        _SPECIFIC[kind](state, where)
+
+
+def _check_task(state: dict[str, Any], where: str) -> None:
+    resource = state.get("Resource")
+    if not is_lambda_invoke(resource) and not _FUNCTION_ARN.fullmatch(str(resource)):
+        known = "arn:aws:states:::lambda:invoke and the ARNs of functions"
+        message = f"Only {known} run locally, not {resource!r} ({where})."
+        raise NotImplementedByLocalAws(message)
+    parameters = state.get("Parameters") or {}
+    if is_lambda_invoke(resource) and not {"FunctionName", "FunctionName.$"} & set(parameters):
+        raise InvalidDefinition("The field 'FunctionName' is required", f"{where}/Parameters")
+    _positive(state, "TimeoutSeconds", where)
+    if {"TimeoutSeconds", "TimeoutSecondsPath"} <= set(state):
+        raise InvalidDefinition("'TimeoutSeconds' and 'TimeoutSecondsPath' exclude each other", where)
+    for kind in ("Retry", "Catch"):
+        rules = state.get(kind, [])
+        for position, rule in enumerate(rules):
+            _check_error_rule(kind, rule, position == len(rules) - 1, f"{where}/{kind}[{position}]")
+
+
+def _check_error_rule(kind: str, rule: dict[str, Any], last: bool, where: str) -> None:
+    _known(rule, _RETRIER_FIELDS if kind == "Retry" else {"ErrorEquals", "Next", "ResultPath", "Comment"}, where)
+    errors = rule.get("ErrorEquals")
+    if not errors or not isinstance(errors, list):
+        raise InvalidDefinition("'ErrorEquals' must be a list of names", where)
+    if "States.ALL" in errors and (len(errors) > 1 or not last):
+        raise InvalidDefinition("'States.ALL' must stand alone and last", where)
+    _positive(rule, "IntervalSeconds", where)
+    _positive(rule, "MaxDelaySeconds", where)
+    if rule.get("BackoffRate", 1) < 1:
+        raise InvalidDefinition("'BackoffRate' is at least 1", where)
+    if not 0 <= rule.get("MaxAttempts", 0) <= 99_999_999:
+        raise InvalidDefinition("'MaxAttempts' is between 0 and 99999999", where)
+    if rule.get("JitterStrategy", "NONE") not in ("FULL", "NONE"):
+        raise InvalidDefinition("'JitterStrategy' is FULL or NONE", where)
+    if rule.get("ResultPath") is not None:
+        _path(rule["ResultPath"], f"{where}/ResultPath")
+
+
+def _check_wait(state: dict[str, Any], where: str) -> None:
+    if sum(field in state for field in _WAITS) != 1:
+        raise InvalidDefinition(f"A Wait state needs exactly one of {', '.join(_WAITS)}", where)
+    seconds = state.get("Seconds", 0)
+    if not isinstance(seconds, int) or seconds < 0:
+        raise InvalidDefinition("'Seconds' is a number that isn't negative", where)
+    if "Timestamp" in state:
+        try:
+            language.timestamp(state["Timestamp"])
+        except ValueError:
+            problem = "String does not match RFC3339 timestamp"
+            raise InvalidDefinition(problem, f"{where}/Timestamp") from None
+
+
+def _check_choice(state: dict[str, Any], where: str) -> None:
+    if not state.get("Choices"):
+        raise InvalidDefinition("A Choice state needs 'Choices'", where)
+    for position, rule in enumerate(state["Choices"]):
+        if "Next" not in rule:
+            raise InvalidDefinition("A choice needs a 'Next'", f"{where}/Choices[{position}]")
+        rule = {key: value for key, value in rule.items() if key != "Next"}
+        _check_choice_rule(rule, f"{where}/Choices[{position}]")
+
+
+def _check_choice_rule(rule: dict[str, Any], where: str) -> None:
+    rule = {key: value for key, value in rule.items() if key != "Comment"}
+    if "Condition" in rule or "Assign" in rule:
+        raise NotImplementedByLocalAws(f"Only JSONPath choices without variables are known locally ({where}).")
+    combined = [key for key in ("And", "Or", "Not") if key in rule]
+    if combined and len(rule) == 1:
+        operand = rule[combined[0]]
+        for each in [operand] if combined[0] == "Not" else operand:
+            _check_choice_rule(each, where)
+        return
+    tests = [key for key in rule if language.is_comparison(key)]
+    if len(tests) != 1 or set(rule) != {"Variable", tests[0]}:
+        raise InvalidDefinition(f"A choice has a 'Variable' and one comparison, not {sorted(rule)}", where)
+    _path(rule["Variable"], f"{where}/Variable")
+    if tests[0].endswith("Path"):
+        _path(rule[tests[0]], f"{where}/{tests[0]}")
+
+
+def _check_fail(state: dict[str, Any], where: str) -> None:
+    for field in ("Error", "Cause"):
+        if {field, f"{field}Path"} <= set(state):
+            raise InvalidDefinition(f"'{field}' and '{field}Path' exclude each other", where)
+        if f"{field}Path" in state:
+            _expression(state[f"{field}Path"], f"{where}/{field}Path")
+
+
+_SPECIFIC = {"Task": _check_task, "Wait": _check_wait, "Choice": _check_choice, "Fail": _check_fail}
+
+
+def _targets(state: dict[str, Any]) -> Iterator[Any]:
+    rules = [*state.get("Catch", []), *state.get("Choices", []), state]
+    yield from (rule["Next"] for rule in rules if "Next" in rule)
+    if "Default" in state:
+        yield state["Default"]
+
+
+def _target(states: dict[str, Any], target: Any, where: str) -> None:
+    if target not in states:
+        raise InvalidDefinition(f"Missing 'Next' target: {target}", where, "MISSING_TRANSITION_TARGET")
+
+
+def _known(document: dict[str, Any], fields: set[str], where: str) -> None:
+    for field in document:
+        if field not in fields:
+            raise InvalidDefinition(f"Field is not supported: {field}", f"{where}/{field}")
+
+
+def _positive(document: dict[str, Any], field: str, where: str) -> None:
+    value = document.get(field, 1)
+    if not isinstance(value, int) or not 0 < value <= 99_999_999:
+        raise InvalidDefinition(f"'{field}' is a whole number between 1 and 99999999", f"{where}/{field}")
+
+
+def _path(path: Any, where: str) -> None:
+    if not isinstance(path, str) or not path.startswith("$"):
+        raise InvalidDefinition(f"Value is not a Reference Path: {path!r}", where)
+    language.steps(path)
+
+
+def _expression(expression: Any, where: str) -> None:
+    if not isinstance(expression, str) or not expression.startswith("States."):
+        _path(expression, where)
+
+
+def _template(template: Any, where: str) -> None:
+    if isinstance(template, dict):
+        for key, value in template.items():
+            if key.endswith(".$"):
+                _expression(value, f"{where}/{key}")
+            else:
+                _template(value, f"{where}/{key}")
+    elif isinstance(template, list):
+        for each in template:
+            _template(each, where)
+
+
+def is_lambda_invoke(resource: object) -> bool:
+    """Whether a task calls Lambda's Invoke, in whichever partition."""
+    return _LAMBDA_INVOKE.fullmatch(str(resource)) is not None

@@ -1,0 +1,566 @@
+"""One execution of a Standard state machine, from its first event to its last.
+
+Written against the ASL specification and the Step Functions developer guide (concepts-error-handling,
+input-output-contextobject). What matters to a restore and is easily got wrong:
+
+* States.Runtime is never retried and never caught, not even by States.ALL;
+* a task's result that is too large is States.DataLimitExceeded, which its own name and States.ALL catch (recorded on
+  AWS: LocalStack's validated snapshots, error_handling/test_states_errors.py); what exceeds the limit afterwards, as a
+  state's output, ends the execution past every Catch (github.com/cdklabs/construct-hub/pull/1885);
+* a function's error is named after its exception class, and its cause is Lambda's error document as JSON text. A
+  process that died is `Runtime.ExitError` and one that ran out of time `Sandbox.Timedout`, as current runtimes report
+  them; `Lambda.Unknown` remains for an error document without a type. Match all three;
+* a machine's role that may not invoke the function gets `Lambda.AWSLambdaException`, a connection that breaks
+  `Lambda.SdkClientException`;
+* a machine's own TimeoutSeconds ends it TIMED_OUT, past every Catch.
+
+A task's TimeoutSeconds is stretched like a function's; everything else passes on the clock. Where a file and a test are
+named as a source, they are among the snapshots in LocalStack's repository, under tests/aws/services/stepfunctions/v2.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import random
+import threading
+from collections.abc import Callable
+from typing import Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scripts.local_aws.core.clock import Clock
+from scripts.local_aws.core.errors import AwsError
+from scripts.local_aws.core.json_text import dumps, loads
+from scripts.local_aws.lambda_runtime.functions import SLOWNESS
+from scripts.local_aws.step_functions.definition import is_lambda_invoke
+from scripts.local_aws.step_functions.language import RUNTIME, Scope, StatesError, holds, put, timestamp
+
+Status = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+Event = dict[str, Any]
+Output = tuple[str | None, Any]
+"""Where to go next (None: this is the end), and with what."""
+
+MOST_EVENTS = 25_000
+MOST_BYTES = 262_144
+REDRIVABLE = datetime.timedelta(days=14)
+
+_NO_TIMEOUT_SECONDS = 99_999_999
+_SERVICE = "lambda"
+"""What a result that is too large is said to come from after `lambda:invoke`; otherwise it is the function's ARN."""
+_DATA_LIMIT = "States.DataLimitExceeded"
+_TIMEOUT = "States.Timeout"
+_ENDINGS: dict[Status, str] = {
+    "SUCCEEDED": "ExecutionSucceeded",
+    "FAILED": "ExecutionFailed",
+    "TIMED_OUT": "ExecutionTimedOut",
+    "ABORTED": "ExecutionAborted",
+}
+
+
+class _Over(Exception):
+    """The execution has ended while its thread was busy; there is nothing left to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """What an execution needs of the world around it. `invoke` calls Lambda as the machine's role."""
+
+    clock: Clock
+    invoke: Callable[[dict[str, Any]], dict[str, Any]]
+    log: Callable[[Execution, Event], None]
+    status_changed: Callable[[Execution], None]
+
+
+class Execution:
+    """A running or finished execution. Its thread counts as busy for the clock except while it waits."""
+
+    def __init__(
+        self,
+        *,
+        arn: str,
+        name: str,
+        machine_arn: str,
+        role_arn: str,
+        definition: dict[str, Any],
+        execution_input: str,
+        services: Services,
+    ) -> None:
+        self.execution_arn = arn
+        self.name = name
+        self.state_machine_arn = machine_arn
+        self.revision: dict[str, Any] = {}
+        """What DescribeStateMachineForExecution tells: the machine as it was when the execution was started."""
+        self.state_machine_version_arn: str | None = None
+        self.state_machine_alias_arn: str | None = None
+        self.role_arn = role_arn
+        self.execution_input = execution_input
+        self.status: Status = "RUNNING"
+        self.start_date = services.clock.now()
+        self.stop_date: datetime.datetime | None = None
+        self.output: str | None = None
+        self.error: str | None = None
+        self.cause: str | None = None
+        self.events: list[Event] = []
+        self.redrive_count = 0
+        self.redrive_date: datetime.datetime | None = None
+        self._definition = definition
+        self._services = services
+        self._clock = services.clock
+        self._changed = threading.Condition()
+        self._ended = threading.Event()
+        self._random = random.Random(arn)
+        self._threads: list[threading.Thread] = []
+        self._deadline: float | None = None
+        self._position: tuple[str, Any] = (definition["StartAt"], json.loads(execution_input))
+
+    def start(self) -> None:
+        details = {"input": self.execution_input, "inputDetails": {"truncated": False}, "roleArn": self.role_arn}
+        self._go("ExecutionStarted", {"executionStartedEventDetails": details})
+
+    def redrive(self) -> None:
+        """Go on from the state that didn't succeed, with the input it had; a time limit of the machine starts anew."""
+        if self.status in ("FAILED", "TIMED_OUT", "ABORTED"):
+            self.join()
+        with self._changed:
+            if (reason := self._not_redrivable()) is not None:
+                raise AwsError("ExecutionNotRedrivable", reason)
+            self.status, self.stop_date, self.error, self.cause = "RUNNING", None, None, None
+            self.redrive_count += 1
+            self.redrive_date = self._clock.now()
+            self._ended.clear()
+        self._go("ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": self.redrive_count}})
+
+    def redrive_status(self) -> dict[str, str]:
+        """Return whether RedriveExecution would be accepted, and why not, as DescribeExecution says it."""
+        reason = self._not_redrivable()
+        if reason is None:
+            return {"redriveStatus": "REDRIVABLE"}
+        return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
+
+    def _not_redrivable(self) -> str | None:
+        if self.status in ("RUNNING", "SUCCEEDED"):
+            return f"Execution is {self.status} and cannot be redriven"
+        if len(self.events) >= MOST_EVENTS - 1:
+            return "Execution history event limit exceeded"
+        too_old = self.stop_date is None or self._clock.now() - self.stop_date > REDRIVABLE
+        return "Execution redrivable period exceeded" if too_old else None
+
+    def _go(self, kind: str, details: dict[str, Any]) -> None:
+        seconds = self._definition.get("TimeoutSeconds")
+        self._deadline = None if seconds is None else self._clock.time() + seconds
+        with self._changed:
+            self._append(kind, details)
+        self._services.status_changed(self)
+        self._threads.append(self._clock.start_thread(self._run, name=f"execution {self.name}"))
+
+    def stop(self, error: str | None, cause: str | None) -> None:
+        """Abort, unless it is over. What a function is doing goes on, as on AWS; its answer is dropped."""
+        self._finish("ABORTED", error=error, cause=cause)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._finish("SUCCEEDED", output=dumps(self._run_states(*self._position)))
+        except StatesError as failure:
+            self._finish("FAILED", error=failure.error, cause=failure.cause)
+        except _Over:
+            return
+        except Exception as error:
+            self._finish("FAILED", error=RUNTIME, cause=f"The embedded AWS failed: {error!r}")
+            raise
+
+    def _finish(
+        self, status: Status, *, output: str | None = None, error: str | None = None, cause: str | None = None
+    ) -> None:
+        with self._changed:
+            if self.status != "RUNNING":
+                return
+            details: dict[str, Any] = {"error": error, "cause": cause}
+            if status == "SUCCEEDED":
+                details = {"output": output, "outputDetails": {"truncated": False}}
+            kind = _ENDINGS[status]
+            known = {key: value for key, value in details.items() if value}
+            self._append(kind, {f"{kind[0].lower()}{kind[1:]}EventDetails": known})
+            # An error or a cause without a text is left out (base/test_base.py test_state_fail_empty).
+            self.output, self.error, self.cause = output, error or None, cause or None
+            self.stop_date = self._clock.now()
+            self.status = status
+            self._ended.set()
+            self._changed.notify_all()
+        self._services.status_changed(self)
+
+    def _record(self, kind: str, **details: Any) -> int:
+        """Add an event to the history and return its id."""
+        with self._changed:
+            if self.status != "RUNNING":
+                raise _Over
+            if len(self.events) + 1 >= MOST_EVENTS:
+                limit = f"The execution reached the maximum number of history events ({MOST_EVENTS})."
+                raise StatesError(RUNTIME, limit)
+            return self._append(kind, details)
+
+    def _append(self, kind: str, details: dict[str, Any]) -> int:
+        number = len(self.events) + 1
+        event = {"timestamp": self._clock.now(), "type": kind, "id": number}
+        follows = number > 2 and kind != "ExecutionAborted"  # test_sfn_api.py test_stop_execution
+        event |= {"previousEventId": number - 1 if follows else 0, **details}
+        self.events.append(event)
+        self._services.log(self, event)
+        return number
+
+    def _run_states(self, name: str | None, document: Any) -> Any:
+        while name is not None:
+            self._position = name, document
+            name, document = self._run_state(name, self._definition["States"][name], document)
+        return document
+
+    def _run_state(self, name: str, state: dict[str, Any], document: Any) -> Output:
+        kind = state["Type"]
+        details = {"name": name, "input": dumps(document), "inputDetails": {"truncated": False}}
+        entered = self._record(f"{kind}StateEntered", stateEnteredEventDetails=details)
+        context = self._context(name)
+        run = {
+            "Task": self._task,
+            "Pass": self._pass,
+            "Choice": self._choice,
+            "Wait": self._wait,
+            "Succeed": self._succeed,
+            "Fail": self._fail,
+        }[kind]
+        try:
+            following, output = run(name, state, document, context)
+            _check_size(name, dumps(output).encode())
+        except StatesError as failure:
+            if failure.error == RUNTIME:
+                place = f"An error occurred while executing the state '{name}' (entered at the event id #{entered}). "
+                raise StatesError(RUNTIME, place + failure.cause) from failure
+            raise
+        details = {"name": name, "output": dumps(output), "outputDetails": {"truncated": False}}
+        self._record(f"{kind}StateExited", stateExitedEventDetails=details)
+        return following, output
+
+    def _context(self, state: str) -> dict[str, Any]:
+        return {
+            "Execution": {
+                "Id": self.execution_arn,
+                "Input": json.loads(self.execution_input),
+                "Name": self.name,
+                "RoleArn": self.role_arn,
+                "StartTime": _iso(self.start_date),
+                "RedriveCount": self.redrive_count,
+            },
+            "State": {"EnteredTime": _iso(self._clock.now()), "Name": state},
+            "StateMachine": {"Id": self.state_machine_arn, "Name": self.state_machine_arn.rsplit(":", 1)[1]},
+        }
+
+    def _pass(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        effective = _effective_input(state, document, context)
+        result = state.get("Result", effective)
+        return _following(state), _effective_output(state, document, result, context)
+
+    def _succeed(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        effective = _effective_input(state, document, context)
+        return None, _select(state, "OutputPath", effective, context)
+
+    def _fail(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        scope = Scope(document, context)
+        texts = []
+        for field in ("Error", "Cause"):
+            path = state.get(f"{field}Path")
+            text = state.get(field, "") if path is None else scope.evaluate(path, f"{field}Path")
+            if not isinstance(text, str):
+                raise StatesError(RUNTIME, f"The {field}Path '{path}' doesn't point to a string")
+            texts.append(text)
+        raise StatesError(*texts)
+
+    def _choice(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        effective = _effective_input(state, document, context)
+        scope = Scope(effective, context)
+        following = next((rule["Next"] for rule in state["Choices"] if holds(rule, scope)), state.get("Default"))
+        if following is None:
+            raise StatesError("States.NoChoiceMatched", f"No choice rule of '{name}' matched and it has no Default")
+        return following, _select(state, "OutputPath", effective, context)
+
+    def _wait(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        effective = _effective_input(state, document, context)
+        scope = Scope(effective, context)
+        if "Timestamp" in state or "TimestampPath" in state:
+            text = state.get("Timestamp") or scope.read(state["TimestampPath"], "TimestampPath")
+            try:
+                seconds = timestamp(text).timestamp() - self._clock.time()
+            except ValueError:
+                # scenarios/test_base_scenarios.py test_wait_timestamp_path
+                problem = "does not reference a valid ISO-8601 extended offset date-time format string"
+                path = state.get("TimestampPath")
+                raise StatesError(RUNTIME, f"The TimestampPath parameter {problem}: {path} == {_bare(text)}") from None
+        else:
+            seconds = state["Seconds"] if "Seconds" in state else scope.read(state["SecondsPath"], "SecondsPath")
+            _check_seconds(seconds, "SecondsPath", state.get("SecondsPath"))
+        self._sleep(seconds)
+        return _following(state), _select(state, "OutputPath", effective, context)
+
+    def _sleep(self, seconds: float) -> None:
+        remaining = None if self._deadline is None else self._deadline - self._clock.time()
+        if remaining is not None and remaining <= seconds:
+            if not self._clock.sleep(remaining, self._ended):
+                self._time_out()
+            raise _Over
+        if self._clock.sleep(seconds, self._ended):
+            raise _Over
+
+    def _time_out(self) -> None:
+        self._finish("TIMED_OUT")
+        raise _Over
+
+    def _task(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        attempts = [0] * len(state.get("Retry", []))
+        context["State"]["RetryCount"] = 0
+        while True:
+            try:
+                return _following(state), self._attempt(name, state, document, context)
+            except StatesError as failure:
+                if failure.error == RUNTIME:
+                    raise
+                delay = self._retry_delay(state.get("Retry", []), attempts, failure.error)
+                if delay is None:
+                    return _catch(state, document, failure)
+            context["State"]["RetryCount"] += 1
+            self._sleep(delay)
+
+    def _retry_delay(self, retriers: list[dict[str, Any]], attempts: list[int], error: str) -> float | None:
+        """Seconds until the next attempt, or None if there is none. The first retrier that knows the error decides."""
+        for position, retrier in enumerate(retriers):
+            if _knows(retrier, error):
+                if attempts[position] >= retrier.get("MaxAttempts", 3):
+                    return None
+                backoff = float(retrier.get("BackoffRate", 2.0)) ** attempts[position]
+                delay = min(retrier.get("IntervalSeconds", 1) * backoff, retrier.get("MaxDelaySeconds", 31_622_400))
+                attempts[position] += 1
+                return self._random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay
+        return None
+
+    def _attempt(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Any:
+        parameters = _effective_input(state, document, context)
+        seconds = state.get("TimeoutSeconds")
+        if "TimeoutSecondsPath" in state:
+            path = state["TimeoutSecondsPath"]
+            seconds = Scope(document, context).read(path, "TimeoutSecondsPath")
+            _check_seconds(seconds, "TimeoutSecondsPath", path, least=1)
+        resource = state["Resource"]
+        direct = not is_lambda_invoke(resource)
+        if direct:
+            named, request = resource, {"FunctionName": resource, "Payload": dumps(parameters).encode()}
+            scheduled = {"resource": resource, "input": dumps(parameters), "inputDetails": {"truncated": False}}
+        else:
+            named, request = _SERVICE, _lambda_request(parameters)
+            scheduled = {"region": self.execution_arn.split(":")[3], "parameters": dumps(parameters)}
+        if seconds is not None:
+            scheduled["timeoutInSeconds"] = seconds
+        self._task_event(direct, "Scheduled", scheduled)
+        self._task_event(direct, "Started", {})
+        try:
+            result = self._call(named, request, _NO_TIMEOUT_SECONDS if seconds is None else seconds)
+            if direct:
+                result = result["Payload"]
+        except StatesError as failure:
+            step = "TimedOut" if failure.error == _TIMEOUT else "Failed"
+            details = {"error": failure.error, "cause": failure.cause}
+            self._task_event(direct, step, {key: text for key, text in details.items() if text})
+            raise
+        self._task_event(direct, "Succeeded", {"output": dumps(result), "outputDetails": {"truncated": False}})
+        if "ResultSelector" in state:
+            result = Scope(result, context).fill(state["ResultSelector"])
+        return _effective_output(state, document, result, context)
+
+    def _task_event(self, direct: bool, step: str, details: dict[str, Any]) -> None:
+        """A function named by its ARN leaves other events than one called through `lambda:invoke`."""
+        if direct:
+            self._record(f"LambdaFunction{step}", **({f"lambdaFunction{step}EventDetails": details} if details else {}))
+        else:
+            details = {"resourceType": "lambda", "resource": "invoke", **details}
+            self._record(f"Task{step}", **{f"task{step}EventDetails": details})
+
+    def _call(self, named: str, request: dict[str, Any], seconds: float) -> Any:
+        """Invoke the function on a thread of its own, so that a timeout or StopExecution needn't wait for it."""
+        answers: list[Any] = []
+
+        def call() -> None:
+            try:
+                answer: Any = _invoke(self._services.invoke, named, request)
+            except Exception as failure:  # noqa: BLE001 whoever waits must hear of it, whatever it is
+                answer = failure
+            with self._changed:
+                answers.append(answer)
+                self._changed.notify_all()
+
+        self._clock.start_thread(call, name=f"task of {self.name}")
+        remaining = float("inf") if self._deadline is None else self._deadline - self._clock.time()
+        patience = min(seconds * SLOWNESS, remaining, threading.TIMEOUT_MAX)
+        with self._changed:
+            answered = self._changed.wait_for(lambda: answers or self.status != "RUNNING", max(0.0, patience))
+        if self.status != "RUNNING":
+            raise _Over
+        if not answered and remaining <= seconds * SLOWNESS:
+            self._time_out()
+        if not answered:
+            raise StatesError(_TIMEOUT, "")
+        if isinstance(answers[0], Exception):
+            raise answers[0]
+        return answers[0]
+
+
+def _lambda_request(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what `lambda:invoke` sends. A text is sent as it is, and null is an empty object.
+
+    services/test_lambda_task_service.py test_invoke_json_values and test_invoke.
+    """
+    if "Payload" not in parameters:
+        return parameters
+    payload = parameters["Payload"]
+    text = payload if isinstance(payload, str) else dumps({} if payload is None else payload)
+    return {**parameters, "Payload": text.encode()}
+
+
+def _invoke(invoke: Callable[[dict[str, Any]], dict[str, Any]], named: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of `lambda:invoke`, or raise the error that Step Functions makes of Lambda's."""
+    try:
+        answer = invoke(request)
+        body: bytes = answer["Payload"].read()
+    except ClientError as error:
+        raise _service_error(error) from error
+    except BotoCoreError as error:
+        raise StatesError("Lambda.SdkClientException", str(error)) from error
+    if "FunctionError" not in answer:
+        _check_size(named, body)  # before it is read as JSON: error_handling/test_states_errors.py
+    payload = _parsed(body)
+    if "FunctionError" in answer:
+        name = payload.get("errorType") if isinstance(payload, dict) else None
+        # lambda:invoke writes the document anew, a function's own task hands it on: error_handling/test_task_lambda.py.
+        raise StatesError(name or "Lambda.Unknown", dumps(payload) if named == _SERVICE else body.decode())
+    return _invocation_result(answer, payload)
+
+
+def _invocation_result(answer: dict[str, Any], payload: Any) -> dict[str, Any]:
+    """Return an invocation's answer with the members and headers that AWS gives it (test_lambda_task_service.py)."""
+    metadata = answer["ResponseMetadata"]
+    received, request_id = metadata["HTTPHeaders"], metadata.get("RequestId", "")
+    version = answer.get("ExecutedVersion", "$LATEST")
+    log = {"X-Amz-Log-Result": answer["LogResult"]} if "LogResult" in answer else {}
+    headers = {
+        **log,
+        "X-Amz-Executed-Version": version,
+        "x-amzn-Remapped-Content-Length": "0",
+        "Connection": "keep-alive",
+        "x-amzn-RequestId": request_id,
+        "Content-Length": received.get("content-length", "0"),
+        "Date": received.get("date", ""),
+        "X-Amzn-Trace-Id": "root=1-00000000-000000000000000000000000;parent=0000000000000000;sampled=0",
+        "Content-Type": "application/json",
+    }
+    result = {
+        "ExecutedVersion": version,
+        "Payload": payload,
+        "SdkHttpMetadata": {
+            "AllHttpHeaders": {name: [value] for name, value in headers.items()},
+            "HttpHeaders": headers,
+            "HttpStatusCode": metadata["HTTPStatusCode"],
+        },
+        "SdkResponseMetadata": {"RequestId": request_id},
+        "StatusCode": answer["StatusCode"],
+    }
+    return {**result, "LogResult": answer["LogResult"]} if log else result
+
+
+def _parsed(body: bytes) -> Any:
+    """Return what a function answered as a document. Python's runtime hands bytes on as they are, JSON or not.
+
+    JSON is RFC 8259's, so no NaN. How AWS words its refusal isn't published: the stricter reading is that nothing
+    catches it.
+    """
+    try:
+        return loads(body) if body else ""
+    except ValueError as error:
+        raise StatesError(RUNTIME, f"The function's answer is not JSON: {error}") from None
+
+
+def _service_error(error: ClientError) -> StatesError:
+    code = error.response["Error"]["Code"]
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    request = error.response["ResponseMetadata"].get("RequestId", "")
+    message = error.response["Error"].get("Message", "")
+    # error_handling/test_task_service_lambda.py test_no_such_function
+    details = f"Service: AWSLambda; Status Code: {status}; Error Code: {code}; Request ID: {request}; Proxy: null"
+    cause = f"{message} ({details})"
+    if code in ("AccessDeniedException", "AccessDenied"):
+        return StatesError("Lambda.AWSLambdaException", cause)
+    if not code.endswith("Exception"):
+        code = "ServiceException" if status >= 500 else "AWSLambdaException"
+    return StatesError(f"Lambda.{code}", cause)
+
+
+def _knows(rule: dict[str, Any], error: str) -> bool:
+    names = rule["ErrorEquals"]
+    return error in names or "States.ALL" in names or ("States.TaskFailed" in names and error != _TIMEOUT)
+
+
+def _catch(state: dict[str, Any], document: Any, failure: StatesError) -> Output:
+    """A caught error goes to the catcher's state with the state's own input; OutputPath has no part in it."""
+    for catcher in state.get("Catch", []):
+        if _knows(catcher, failure.error):
+            path = catcher.get("ResultPath", "$")
+            error = {"Error": failure.error, "Cause": failure.cause}
+            return catcher["Next"], document if path is None else put(document, path, error)
+    raise failure
+
+
+def _following(state: dict[str, Any]) -> str | None:
+    following: str | None = state.get("Next")
+    return following
+
+
+def _select(state: dict[str, Any], field: str, document: Any, context: dict[str, Any]) -> Any:
+    path = state.get(field, "$")
+    return {} if path is None else Scope(document, context).read(path, field)
+
+
+def _effective_input(state: dict[str, Any], document: Any, context: dict[str, Any]) -> Any:
+    selected = _select(state, "InputPath", document, context)
+    return Scope(selected, context).fill(state["Parameters"]) if "Parameters" in state else selected
+
+
+def _effective_output(state: dict[str, Any], document: Any, result: Any, context: dict[str, Any]) -> Any:
+    path = state.get("ResultPath", "$")
+    combined = document if path is None else put(document, path, result)
+    return _select(state, "OutputPath", combined, context)
+
+
+def _check_seconds(seconds: Any, field: str, path: str | None, least: int = 0) -> None:
+    """Raise States.Runtime unless it is a number of seconds (base/test_wait.py test_base_wait_seconds_path)."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        problem = "cannot be parsed as a long value"
+    elif seconds < 0:
+        problem = "references a negative value"
+    elif not least <= seconds <= _NO_TIMEOUT_SECONDS:
+        problem = f"references a value that is not between {least} and {_NO_TIMEOUT_SECONDS}"
+    else:
+        return
+    raise StatesError(RUNTIME, f"The {field} parameter {problem}: {path} == {_bare(seconds)}")
+
+
+def _bare(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value)
+
+
+def _check_size(name: str, result: bytes) -> None:
+    if len(result) > MOST_BYTES:
+        size = "a result with a size exceeding the maximum number of bytes service limit."
+        raise StatesError(_DATA_LIMIT, f"The state/task '{name}' returned {size}")
+
+
+def _iso(moment: datetime.datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,159 @@
+"""Versions and aliases of state machines: which definition an execution runs that is started through one.
+
+A revision is a machine's definition and settings as they are now; a version is a revision that stays. moto keeps both
+and knows no way to publish one after its machine was made.
+See https://docs.aws.amazon.com/step-functions/latest/dg/concepts-cd-aliasing-versioning.html; a file and a test named
+here are among the snapshots recorded on AWS in LocalStack's repository, under tests/aws/services/stepfunctions/v2.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from moto.stepfunctions.models import StateMachine, StateMachineAlias, StateMachineVersion, StepFunctionBackend
+
+from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
+
+INITIAL = "INITIAL"
+"""The revision of a machine that was never updated. No answer shows it, but CloudFormation does."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What an execution is started from."""
+
+    machine: StateMachine
+    revision: StateMachine | StateMachineVersion
+    version_arn: str | None = None
+    alias_arn: str | None = None
+
+
+def revision_id(machine: StateMachine | StateMachineVersion) -> str:
+    return str(getattr(machine, "revision_id", INITIAL))
+
+
+def described(machine: StateMachine | StateMachineVersion) -> dict[str, Any]:
+    """Return what AWS tells of a revision: its id only once the machine was updated, and when that was.
+
+    test_sfn_api_versioning.py test_publish_state_machine_version, test_describe_state_machine_for_execution_of_version.
+    """
+    answer = {
+        "stateMachineArn": machine.arn,
+        "name": machine.name,
+        "definition": machine.definition,
+        "roleArn": machine.roleArn,
+        "updateDate": machine.update_date,
+        "loggingConfiguration": machine.loggingConfiguration,
+        "tracingConfiguration": machine.tracingConfiguration,
+    }
+    revision = revision_id(machine)
+    return answer if revision == INITIAL else {**answer, "revisionId": revision}
+
+
+def revised(machine: StateMachine) -> None:
+    """The machine was updated: this is another revision."""
+    machine.revision_id = str(uuid.uuid4())  # type: ignore[attr-defined]  # ours, on moto's object
+
+
+def publish(backend: StepFunctionBackend, arn: str, revision: str | None, description: str | None) -> str:
+    """The version's ARN; the latest one if nothing changed since it was published."""
+    machine = backend.describe_state_machine(arn)
+    if revision is not None and revision != revision_id(machine):
+        message = f"Failed to publish the State Machine version for revision {revision}. "
+        message += f"The current State Machine revision is {revision_id(machine)}."
+        raise AwsError("ConflictException", message)
+    latest = machine.latest_version
+    deleted = latest is not None and latest.version not in machine.versions  # test_version_ids_between_deletions
+    if latest is None or deleted or getattr(latest, "revision_id", None) != revision_id(machine):
+        machine.publish(description)
+        latest = machine.latest_version
+        assert latest is not None
+        latest.revision_id = revision_id(machine)  # type: ignore[attr-defined]  # ours, on moto's object
+    return str(latest.arn)
+
+
+def delete(backend: StepFunctionBackend, version_arn: str) -> None:
+    """Refused while an alias routes to it. One that isn't there is deleted already."""
+    arn, _, number = version_arn.rpartition(":")
+    machine = backend.describe_state_machine(arn)
+    referring = [
+        alias.name
+        for alias in machine.aliases.values()
+        if any(route["stateMachineVersionArn"] == version_arn for route in alias.routing_configuration)
+    ]
+    if referring:
+        message = "Version to be deleted must not be referenced by an alias. "
+        message += f"Current list of aliases referencing this version: [{', '.join(referring)}]"
+        raise AwsError("ConflictException", message)
+    machine.versions.pop(int(number), None)
+
+
+def check_routes(routes: list[dict[str, Any]]) -> None:
+    """Raise ValidationException for routes that can't be (test_error_create_alias_invalid_router_configs)."""
+    arns = [route["stateMachineVersionArn"] for route in routes]
+    weights = [route["weight"] for route in routes]
+    problem = None
+    if len(set(arns)) < len(arns):
+        problem = f"must contain distinct state machine version ARNs. Received: [{', '.join(arns)}]"
+    elif not all(re.fullmatch(r"[^:]+(:[^:]+){6}:\d+", arn) for arn in arns):
+        problem = f"must contain state machine version ARNs. Received: [{', '.join(arns)}]"
+    if problem is not None:
+        raise AwsError("ValidationException", f"Routing configuration {problem}")
+    if sum(weights) != 100:
+        message = f"Sum of routing configuration weights must equal 100. Received: {weights}"
+        raise AwsError("ValidationException", message)
+
+
+def executions_of(backend: StepFunctionBackend, arn: str) -> list[Any]:
+    """Return a machine's executions, or those that were started through the version or the alias of this ARN."""
+    chosen = choose(backend, arn)
+    executions: list[Any] = chosen.machine.executions
+    if chosen.alias_arn is not None:
+        return [each for each in executions if each.state_machine_alias_arn == chosen.alias_arn]
+    if chosen.version_arn is not None:
+        return [each for each in executions if each.state_machine_version_arn == chosen.version_arn]
+    return executions
+
+
+def create_alias(
+    backend: StepFunctionBackend,
+    create: Callable[..., StateMachineAlias],
+    name: str,
+    routing_configuration: list[dict[str, Any]],
+    description: str | None,
+) -> StateMachineAlias:
+    """Create the alias, unless it exists as asked for (test_error_create_alias_not_idempotent)."""
+    arns = [route["stateMachineVersionArn"] for route in routing_configuration]
+    machine = backend.describe_state_machine(arns[0].rpartition(":")[0])
+    existing = machine.aliases.get(name)
+    if existing is None:
+        return create(name, routing_configuration, description)
+    if (existing.routing_configuration, existing.description) != (routing_configuration, description):
+        message = "Failed to create alias because an alias with the same name and a different routing configuration "
+        raise AwsError("ConflictException", f"{message}already exists.")
+    return existing
+
+
+def choose(backend: StepFunctionBackend, arn: str) -> Chosen:
+    """By the ARN of a machine, of a version or of an alias."""
+    plain, _, qualifier = arn.rpartition(":") if arn.count(":") > 6 else (arn, "", "")
+    machine = backend.describe_state_machine(plain)
+    if not qualifier:
+        return Chosen(machine, machine)
+    alias_arn, version_arn = None, arn
+    if not qualifier.isnumeric():
+        routes = backend.describe_state_machine_alias(arn).routing_configuration
+        if len(routes) != 1:
+            raise NotImplementedByLocalAws("An alias of two versions doesn't run locally.")
+        alias_arn, version_arn = arn, routes[0]["stateMachineVersionArn"]
+    revision: StateMachine | StateMachineVersion | None = None
+    with contextlib.suppress(ValueError):
+        revision = machine.versions.get(int(version_arn.rpartition(":")[2]))
+    if revision is None:
+        raise AwsError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{version_arn}'")
+    return Chosen(machine, revision, version_arn, alias_arn)

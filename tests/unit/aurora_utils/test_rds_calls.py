@@ -1,0 +1,448 @@
+"""Every parameter of every call of RDS's that changes something, with how AWS's own handlers and HashiCorp's send it.
+
+A parameter that is added to a call needs its line here, with a source from outside. "CFN" is AWS's own CloudFormation
+handler (aws-cloudformation/aws-cloudformation-resource-providers-rds at 5a410e84: Translator.java of aws-rds-dbcluster
+and aws-rds-dbinstance), "TF" is HashiCorp's provider (hashicorp/terraform-provider-aws, internal/service/rds/cluster.go
+at 0168cf6 and cluster_instance.go at 0160692; cluster_snapshot.go and export_task.go beside them), "API" is RDS's
+model in botocore 1.44.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import botocore.session
+import pytest
+
+from tests.unit.fakes.rds import FakeRds
+from tests.unit.operations_in_source import operations_in_source
+from tests.unit.support import (
+    ACCOUNT,
+    DOOR,
+    KEY_ID,
+    OPERATION,
+    OWN_TAGS,
+    OWNER,
+    REGION,
+    SECURITY_GROUP,
+    TARGET,
+    a_cluster_plan,
+    a_copy,
+    a_snapshot_found,
+    some_instances,
+)
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.exports import Exports
+from utils.aurora_utils.source_account import SourceOfOtherAccount
+from utils.aurora_utils.source_ending import SourceEnding
+from utils.aws import client
+from utils.contracts.plan import ClusterPlan, SnapshotExport
+
+EVERYTHING = a_cluster_plan(
+    kms_key_id="alias/staging",
+    db_cluster_parameter_group_name="tuned-cluster",
+    db_parameter_group_name="tuned",
+    ca_certificate_identifier="rds-ca-ecc384-g1",
+    monitoring_interval_seconds=30,
+    monitoring_role_arn="arn:aws:iam::123456789012:role/rds-monitoring",
+    performance_insights_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/insights",
+    serverless_v2_min_capacity=0.0,
+    serverless_v2_max_capacity=8.0,
+    serverless_v2_seconds_until_auto_pause=600,
+    enabled_cloudwatch_logs_exports=["postgresql"],
+    preferred_backup_window="02:00-02:30",
+    preferred_maintenance_window="sun:05:00-sun:05:30",
+    database_insights_mode="advanced",
+    performance_insights_retention_days=465,
+    master_secret_kms_key_id="alias/secrets",
+    data_api=True,
+)
+
+RESTORE = {
+    "DBClusterIdentifier": "API: required",
+    "SnapshotIdentifier": "API: required",
+    "Engine": "API: required",
+    "EngineVersion": "CFN and TF: at restore. Left out, RDS takes the region's default version, not the snapshot's",
+    "Port": "CFN and TF: at restore",
+    "DBSubnetGroupName": "CFN and TF: at restore",
+    "VpcSecurityGroupIds": "CFN and TF: at restore. Left out, RDS takes the VPC's default group. Here: the door's",
+    "DBClusterParameterGroupName": "CFN: at restore since its PR 309, it was ignored before; TF: at restore",
+    "KmsKeyId": "CFN and TF: at restore; it can't be changed later",
+    "StorageType": "CFN and TF: at restore",
+    "NetworkType": "CFN and TF: at restore",
+    "ServerlessV2ScalingConfiguration": "CFN: at restore only, since its PR 428",
+    "EnableIAMDatabaseAuthentication": "CFN: at restore (and again in the change after it); TF: a known bug, never",
+    "EnableCloudwatchLogsExports": "CFN and TF: at restore",
+    "DeletionProtection": "CFN and TF: at restore",
+    "CopyTagsToSnapshot": "CFN and TF: at restore",
+    "EngineLifecycleSupport": "CFN and TF: at restore; without it RDS enrols in paid Extended Support",
+    "Tags": "CFN and TF: at restore. The source's tags aren't taken over by RDS",
+}
+FIRST_CHANGE = {
+    "DBClusterIdentifier": "API: required",
+    "ApplyImmediately": "CFN: always true; else a change waits for the maintenance window",
+    "MasterUserPassword": "CFN: in the change after each restore, while there is no instance; TF: in the change",
+    "BackupRetentionPeriod": "CFN and TF: in the change, not at restore, although the model has it there",
+    "PreferredBackupWindow": "CFN and TF: in the change, not at restore, although the model has it there",
+    "PreferredMaintenanceWindow": "CFN and TF: in the change; RestoreDBClusterFromSnapshot doesn't know it",
+    "DatabaseInsightsMode": "CFN: in the change; RestoreDBClusterFromSnapshot doesn't know it",
+    "EnablePerformanceInsights": "CFN: in the change. Aurora takes it with DatabaseInsightsMode=advanced only",
+    "PerformanceInsightsRetentionPeriod": "CFN: in the change, as EnablePerformanceInsights",
+    "PerformanceInsightsKMSKeyId": "CFN: in the change, only with EnablePerformanceInsights=true",
+}
+MANAGED_LOGIN = {
+    "ManageMasterUserPassword": "CFN: in the change, only when true: false is refused for what was never managed",
+    "MasterUserSecretKmsKeyId": "CFN: in the change, with ManageMasterUserPassword",
+}
+OPENED = {
+    "DBClusterIdentifier": "API: required",
+    "VpcSecurityGroupIds": "CFN and TF: in a change of the cluster; a member's own are refused (CFN's PR 262)",
+    "ApplyImmediately": "CFN: always true; else a change waits for the maintenance window",
+}
+INSTANCE = {
+    "DBInstanceIdentifier": "API: required",
+    "DBInstanceClass": "API: required",
+    "Engine": "API: required",
+    "DBClusterIdentifier": "CFN and TF: for a member of a cluster",
+    "AvailabilityZone": "CFN and TF",
+    "DBParameterGroupName": "CFN and TF",
+    "DBSubnetGroupName": "CFN and TF: the cluster's",
+    "PromotionTier": "CFN and TF",
+    "PubliclyAccessible": "CFN and TF",
+    "AutoMinorVersionUpgrade": "CFN and TF: the instance's; on Aurora it doesn't apply to ModifyDBCluster",
+    "PreferredMaintenanceWindow": "CFN and TF",
+    "EnablePerformanceInsights": "CFN and TF: the instance's",
+    "PerformanceInsightsRetentionPeriod": "CFN and TF: the instance's, with EnablePerformanceInsights",
+    "PerformanceInsightsKMSKeyId": "CFN: the instance's, only with EnablePerformanceInsights=true",
+    "CACertificateIdentifier": "CFN and TF: the instance's",
+    "MonitoringInterval": "CFN and TF: the instance's",
+    "MonitoringRoleArn": "CFN and TF: the instance's, with an interval",
+    "Tags": "CFN and TF",
+}
+COPY = {
+    "SourceDBClusterSnapshotIdentifier": "API: required",
+    "TargetDBClusterSnapshotIdentifier": "API: required",
+    "SourceRegion": "botocore: makes the signed URL of a copy from another region",
+    "KmsKeyId": "API: required for an encrypted snapshot of another region or account",
+    "CopyTags": "API: false is its default; tags of another account can't be read, `aws:` tags make it fail",
+    "Tags": "API",
+}
+SNAPSHOT = a_snapshot_found()
+FINAL = "staging-orders-final-0123456789ab"
+EXPORT = SnapshotExport(
+    identifier="staging-orders-export-0123456789ab",
+    source_arn=SNAPSHOT.arn,
+    bucket="exports",
+    prefix="aurora-restore",
+    role_arn=f"arn:aws:iam::{ACCOUNT}:role/export",
+    kms_key_id=f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}",
+)
+WRITER = {"DBClusterIdentifier": "API: required", "TargetDBInstanceIdentifier": "API: who takes over"}
+DATA_API = {"ResourceArn": "CFN and TF: EnableHttpEndpoint after the change; ModifyDBCluster's is Serverless v1's"}
+DELETED_MEMBER = {
+    "DBInstanceIdentifier": "API: required",
+    "SkipFinalSnapshot": "CFN: true for a member of a cluster (DeleteHandler.java of aws-rds-dbinstance): it has none",
+}
+DELETED_WITHOUT = {
+    "DBClusterIdentifier": "API: required",
+    "SkipFinalSnapshot": "CFN and TF: true, and no name beside it; the API refuses one with the other",
+    "DeleteAutomatedBackups": "TF: always said; CFN: never. API: left out, RDS removes them with the cluster",
+}
+DELETED_WITH = DELETED_WITHOUT | {
+    "SkipFinalSnapshot": "CFN and TF: false, with the name of the snapshot; it is the API's default",
+    "FinalDBSnapshotIdentifier": "CFN and TF: only with SkipFinalSnapshot=false, where the API requires it",
+}
+UNPROTECTED = {
+    "DBClusterIdentifier": "API: required",
+    "DeletionProtection": "TF: false in a ModifyDBCluster of its own, when DeleteDBCluster has refused for it",
+    "ApplyImmediately": "CFN: always true; else a change waits for the maintenance window",
+}
+DELETED_SNAPSHOT = {"DBClusterSnapshotIdentifier": "API: required"}
+SHARED = {
+    "DBClusterSnapshotIdentifier": "TF, and API: required",
+    "AttributeName": "TF: restore. API: that lets the accounts copy or restore it",
+    "ValuesToAdd": "TF: the accounts",
+}
+UNSHARED = {name: why for name, why in SHARED.items() if name != "ValuesToAdd"} | {
+    "ValuesToRemove": "API: the accounts",
+}
+TAGGED = {
+    "ResourceName": "API: required, and an ARN",
+    "Tags": "API: required. CFN adds them so after each creation (Tagging.java)",
+}
+EXPORTED = {
+    "ExportTaskIdentifier": "TF, and API: required",
+    "SourceArn": "TF, and API: required",
+    "S3BucketName": "TF, and API: required",
+    "IamRoleArn": "TF, and API: required",
+    "KmsKeyId": "TF, and API: required. It encrypts what is exported",
+    "S3Prefix": "TF: where there is one",
+}
+
+
+def restore(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.restore_cluster(plan, OPERATION)
+
+
+def first_change(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.modify_restored_cluster(plan, "a-new-password")
+
+
+def managed_login(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.modify_restored_cluster(plan, None)
+
+
+def opening(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.change_security_groups(plan, plan.vpc_security_group_ids)
+
+
+def instance(aurora: Aurora, plan: ClusterPlan) -> None:
+    (planned,) = some_instances(1)
+    in_a_zone = type(planned)(
+        identifier="another", db_instance_class="db.r6g.large", availability_zone="us-east-1a", promotion_tier=1
+    )
+    aurora.create_instance(plan, in_a_zone, OPERATION)
+
+
+def copy(aurora: Aurora, plan: ClusterPlan) -> None:
+    wanted = a_copy(kms_key_id="alias/staging")
+    aurora.copy_snapshot(wanted.steps[0], wanted.tags, OPERATION)
+
+
+def writer(aurora: Aurora, plan: ClusterPlan) -> None:
+    cluster = aurora.cluster(TARGET)
+    assert cluster is not None
+    aurora.change_writer(cluster, cluster.member_identifiers[0])
+
+
+def data_api(aurora: Aurora, plan: ClusterPlan) -> None:
+    cluster = aurora.cluster(TARGET)
+    assert cluster is not None
+    aurora.enable_data_api(cluster)
+
+
+def member_deletion(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.delete_instance(some_instances(1)[0].identifier)
+
+
+def deletion(aurora: Aurora, final_snapshot: str | None, keep_backups: bool) -> None:
+    # RDS refuses while a member isn't being deleted.
+    aurora.delete_instance(some_instances(1)[0].identifier)
+    aurora.delete_cluster(TARGET, final_snapshot, keep_backups)
+
+
+def deletion_without_final_snapshot(aurora: Aurora, plan: ClusterPlan) -> None:
+    deletion(aurora, None, keep_backups=False)
+
+
+def deletion_with_final_snapshot(aurora: Aurora, plan: ClusterPlan) -> None:
+    deletion(aurora, FINAL, keep_backups=False)
+
+
+def deletion_that_keeps_backups(aurora: Aurora, plan: ClusterPlan) -> None:
+    deletion(aurora, None, keep_backups=True)
+
+
+def deletion_with_final_snapshot_that_keeps_backups(aurora: Aurora, plan: ClusterPlan) -> None:
+    deletion(aurora, FINAL, keep_backups=True)
+
+
+def protection_off(aurora: Aurora, plan: ClusterPlan) -> None:
+    SourceEnding(REGION).switch_deletion_protection_off(TARGET)
+
+
+def snapshot_deletion(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.delete_snapshot(SNAPSHOT.identifier)
+
+
+def owner() -> SourceOfOtherAccount:
+    return SourceOfOtherAccount(OWNER, REGION, client("rds", REGION), client("kms", REGION), lambda: None)
+
+
+def share(aurora: Aurora, plan: ClusterPlan) -> None:
+    owner().share(SNAPSHOT.arn, ACCOUNT)
+
+
+def unshare(aurora: Aurora, plan: ClusterPlan) -> None:
+    owner().unshare(SNAPSHOT.arn, ACCOUNT)
+
+
+def tagging(aurora: Aurora, plan: ClusterPlan) -> None:
+    SourceEnding(REGION).tag(SNAPSHOT.arn, {"team": "orders"})
+
+
+def export(aurora: Aurora, plan: ClusterPlan) -> None:
+    Exports(REGION).start(EXPORT)
+
+
+CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] = [
+    ("RestoreDBClusterFromSnapshot", restore, RESTORE),
+    ("ModifyDBCluster", first_change, FIRST_CHANGE),
+    (
+        "ModifyDBCluster",
+        managed_login,
+        {name: why for name, why in FIRST_CHANGE.items() if name != "MasterUserPassword"} | MANAGED_LOGIN,
+    ),
+    ("ModifyDBCluster", opening, OPENED),
+    ("CreateDBInstance", instance, INSTANCE),
+    ("CopyDBClusterSnapshot", copy, COPY),
+    ("FailoverDBCluster", writer, WRITER),
+    ("EnableHttpEndpoint", data_api, DATA_API),
+    ("DeleteDBInstance", member_deletion, DELETED_MEMBER),
+    ("DeleteDBCluster", deletion_without_final_snapshot, DELETED_WITHOUT),
+    ("DeleteDBCluster", deletion_with_final_snapshot, DELETED_WITH),
+    ("DeleteDBCluster", deletion_that_keeps_backups, DELETED_WITHOUT),
+    ("DeleteDBCluster", deletion_with_final_snapshot_that_keeps_backups, DELETED_WITH),
+    ("ModifyDBCluster", protection_off, UNPROTECTED),
+    ("DeleteDBClusterSnapshot", snapshot_deletion, DELETED_SNAPSHOT),
+    ("ModifyDBClusterSnapshotAttribute", share, SHARED),
+    ("ModifyDBClusterSnapshotAttribute", unshare, UNSHARED),
+    ("AddTagsToResource", tagging, TAGGED),
+    ("StartExportTask", export, EXPORTED),
+]
+
+
+@pytest.mark.parametrize(("operation", "call", "known"), CALLS, ids=[call.__name__ for _, call, _ in CALLS])
+def test_every_parameter_is_sent_as_awss_own_handlers_send_it(
+    rds: FakeRds, operation: str, call: Callable[[Aurora, ClusterPlan], None], known: dict[str, str]
+) -> None:
+    rds.add_snapshot(SNAPSHOT.identifier)
+    rds.cluster_parameter_groups["tuned-cluster"] = rds.parameter_groups["tuned"] = "aurora-postgresql16"
+    if operation != "RestoreDBClusterFromSnapshot":
+        rds.add_cluster(TARGET, TagList=OWN_TAGS)
+        rds.add_instance(some_instances(1)[0].identifier, TARGET)
+    call(Aurora(REGION), EVERYTHING)
+    assert set(rds.asked(operation)) == set(known), "every parameter has its line, and every line is sent"
+
+
+def test_what_is_sent_exists_in_the_api(rds: FakeRds) -> None:
+    model = botocore.session.get_session().get_service_model("rds")
+    for operation, _, known in CALLS:
+        members: Any = model.operation_model(operation).input_shape
+        assert set(known) - {"SourceRegion"} <= set(members.members), operation
+
+
+# Where the value decides, and not only that there is one: what is gone, kept, or seen by others afterwards.
+VALUES: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, Any]]] = [
+    (
+        "ModifyDBCluster",
+        opening,
+        {"DBClusterIdentifier": TARGET, "VpcSecurityGroupIds": [SECURITY_GROUP], "ApplyImmediately": True},
+    ),
+    (
+        "DeleteDBInstance",
+        member_deletion,
+        {"DBInstanceIdentifier": some_instances(1)[0].identifier, "SkipFinalSnapshot": True},
+    ),
+    (
+        "DeleteDBCluster",
+        deletion_without_final_snapshot,
+        {"DBClusterIdentifier": TARGET, "SkipFinalSnapshot": True, "DeleteAutomatedBackups": True},
+    ),
+    (
+        "DeleteDBCluster",
+        deletion_with_final_snapshot,
+        {
+            "DBClusterIdentifier": TARGET,
+            "SkipFinalSnapshot": False,
+            "FinalDBSnapshotIdentifier": FINAL,
+            "DeleteAutomatedBackups": True,
+        },
+    ),
+    (
+        "DeleteDBCluster",
+        deletion_that_keeps_backups,
+        {"DBClusterIdentifier": TARGET, "SkipFinalSnapshot": True, "DeleteAutomatedBackups": False},
+    ),
+    (
+        "DeleteDBCluster",
+        deletion_with_final_snapshot_that_keeps_backups,
+        {
+            "DBClusterIdentifier": TARGET,
+            "SkipFinalSnapshot": False,
+            "FinalDBSnapshotIdentifier": FINAL,
+            "DeleteAutomatedBackups": False,
+        },
+    ),
+    (
+        "ModifyDBCluster",
+        protection_off,
+        {"DBClusterIdentifier": TARGET, "DeletionProtection": False, "ApplyImmediately": True},
+    ),
+    ("DeleteDBClusterSnapshot", snapshot_deletion, {"DBClusterSnapshotIdentifier": SNAPSHOT.identifier}),
+    (
+        "ModifyDBClusterSnapshotAttribute",
+        share,
+        {"DBClusterSnapshotIdentifier": SNAPSHOT.identifier, "AttributeName": "restore", "ValuesToAdd": [ACCOUNT]},
+    ),
+    (
+        "ModifyDBClusterSnapshotAttribute",
+        unshare,
+        {"DBClusterSnapshotIdentifier": SNAPSHOT.identifier, "AttributeName": "restore", "ValuesToRemove": [ACCOUNT]},
+    ),
+    ("AddTagsToResource", tagging, {"ResourceName": SNAPSHOT.arn, "Tags": [{"Key": "team", "Value": "orders"}]}),
+    (
+        "StartExportTask",
+        export,
+        {
+            "ExportTaskIdentifier": EXPORT.identifier,
+            "SourceArn": SNAPSHOT.arn,
+            "S3BucketName": "exports",
+            "S3Prefix": "aurora-restore",
+            "IamRoleArn": EXPORT.role_arn,
+            "KmsKeyId": EXPORT.kms_key_id,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("operation", "call", "sent"), VALUES, ids=[call.__name__ for _, call, _ in VALUES])
+def test_what_deletes_shares_and_exports_says_exactly_this(
+    rds: FakeRds, operation: str, call: Callable[[Aurora, ClusterPlan], None], sent: dict[str, Any]
+) -> None:
+    rds.add_snapshot(SNAPSHOT.identifier)
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    rds.add_instance(some_instances(1)[0].identifier, TARGET)
+    call(Aurora(REGION), EVERYTHING)
+    assert rds.asked(operation) == sent
+
+
+def test_every_call_that_changes_something_has_its_lines() -> None:
+    called = {each.name for each in operations_in_source() if each.service_model.service_name == "rds"}
+    assert called > {"DescribeDBClusters", "DescribeDBInstances"}
+    changing = {name for name in called if not name.startswith(("Describe", "List", "Download"))}
+    assert changing == {operation for operation, _, _ in CALLS}
+
+
+NEVER_AT_RESTORE = {
+    "EnablePerformanceInsights",
+    "MonitoringInterval",
+    "MonitoringRoleArn",
+    "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod",
+}
+
+
+@pytest.mark.parametrize("days", [0, 7, 465])
+def test_a_restore_says_nothing_of_insights_and_monitoring_whatever_is_wanted(rds: FakeRds, days: int) -> None:
+    """RDS refuses them for every source that isn't Limitless, whatever their values (boto/boto3#4634)."""
+    rds.add_snapshot("prod-orders-tuesday")
+    mode = "advanced" if days == 465 else "standard"
+    plan = a_cluster_plan(performance_insights_retention_days=days, database_insights_mode=mode)
+    Aurora(REGION).restore_cluster(plan, OPERATION)
+    assert not NEVER_AT_RESTORE & set(rds.asked("RestoreDBClusterFromSnapshot"))
+
+
+def test_a_restored_cluster_is_behind_its_door(rds: FakeRds) -> None:
+    """In no group beside it, whatever was asked for: through a wanted one, whoever may could use what came along."""
+    rds.add_snapshot("prod-orders-tuesday")
+    Aurora(REGION).restore_cluster(a_cluster_plan(), OPERATION)
+    assert rds.asked("RestoreDBClusterFromSnapshot")["VpcSecurityGroupIds"] == [DOOR]
+
+
+def test_a_change_of_a_cluster_without_instances_never_has_a_version(rds: FakeRds) -> None:
+    """RDS refuses it without a healthy primary instance (hashicorp/terraform-provider-aws#30131)."""
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    Aurora(REGION).modify_restored_cluster(EVERYTHING, "a-new-password")
+    assert "EngineVersion" not in rds.asked("ModifyDBCluster")

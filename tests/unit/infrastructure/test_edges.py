@@ -1,0 +1,534 @@
+"""Every edge of the state machine, written by hand: where each state goes, when, and what it hands on.
+
+This table is what the machine is meant to be, and is never made from it: a changed edge is a changed promise, so both
+are changed by a person. The promises behind the edges follow, each under its own name.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts.checks.expansion import definition
+
+ASL = definition()
+STATES: dict[str, dict[str, Any]] = ASL["States"]
+
+Edge = tuple[Any, ...]
+
+
+def goes(target: str) -> Edge:
+    return ("Next", target)
+
+
+def when(variable: str, operator: str, value: object, target: str) -> Edge:
+    # A number is no boolean here, although Python takes 1 and True for the same.
+    return ("Choice", variable, operator, type(value), value, target)
+
+
+def otherwise(target: str) -> Edge:
+    return ("Default", target)
+
+
+def catches(error: str, path: str, target: str) -> Edge:
+    return ("Catch", (error,), path, target)
+
+
+def fails_into(target: str, path: str = "$.error") -> Edge:
+    return catches("States.ALL", path, target)
+
+
+# In the order in which Step Functions asks them: of the rules of a Choice and of a Catch the first that fits is taken.
+EDGES: dict[str, list[Edge]] = {
+    "Receive Request": [goes("Check Snapshot Exists")],
+    "Check Snapshot Exists": [
+        goes("Copy Needed?"),
+        catches("DuplicateRefused", "$.error", "Restore Failed"),
+        fails_into("Send Failure Notification"),
+    ],
+    "Copy Needed?": [
+        when("$.plan.dry_run", "BooleanEquals", True, "Send Plan Notification"),
+        when("$.plan.copy_needed", "BooleanEquals", True, "Copy Snapshot"),
+        otherwise("Restore Snapshot"),
+    ],
+    "Copy Snapshot": [goes("Wait for Copy"), fails_into("Clean Up?")],
+    "Wait for Copy": [goes("Check Copy Status")],
+    "Check Copy Status": [goes("Copy Ready?"), fails_into("Clean Up?")],
+    "Copy Ready?": [
+        when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"),
+        when("$.copy.answer", "StringEquals", "advance", "Copy Snapshot"),
+        otherwise("Wait for Copy"),
+    ],
+    "Restore Snapshot": [
+        goes("Wait for Restore"),
+        catches("CapacityShortage", "$.error", "Send Failure Notification"),
+        fails_into("Clean Up?"),
+    ],
+    "Wait for Restore": [goes("Check Restore Status")],
+    "Check Restore Status": [
+        goes("Restore Done?"),
+        catches("CapacityShortage", "$.error", "Send Failure Notification"),
+        fails_into("Clean Up?"),
+    ],
+    "Restore Done?": [
+        when("$.restore.answer", "StringEquals", "done", "Setup DB Users"),
+        when("$.restore.answer", "StringEquals", "advance", "Restore Snapshot"),
+        otherwise("Wait for Restore"),
+    ],
+    "Setup DB Users": [
+        goes("Open Cluster"),
+        catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
+        fails_into("Clean Up?"),
+    ],
+    "Open Cluster": [goes("Cluster Open?"), fails_into("Send Failure Notification")],
+    "Cluster Open?": [
+        when("$.opening.ready", "BooleanEquals", True, "Delete Source RDS?"),
+        otherwise("Wait for Opening"),
+    ],
+    "Wait for Opening": [goes("Open Cluster")],
+    "Delete Source RDS?": [
+        when("$.plan.delete_source", "BooleanEquals", True, "Delete RDS"),
+        otherwise("Archive Snapshot"),
+    ],
+    "Delete RDS": [goes("Wait for Deletion"), fails_into("Send Failure Notification")],
+    "Wait for Deletion": [goes("Check Delete Status")],
+    "Check Delete Status": [goes("Source Deleted?"), fails_into("Send Failure Notification")],
+    "Source Deleted?": [
+        when("$.deletion.ready", "BooleanEquals", True, "Archive Snapshot"),
+        when("$.deletion.advance", "BooleanEquals", True, "Delete RDS"),
+        otherwise("Wait for Deletion"),
+    ],
+    "Archive Snapshot": [goes("Archive Done?"), fails_into("Send Failure Notification")],
+    "Archive Done?": [
+        when("$.archive.ready", "BooleanEquals", True, "Send Success Notification"),
+        otherwise("Wait for Archive"),
+    ],
+    "Wait for Archive": [goes("Archive Snapshot")],
+    "Send Success Notification": [goes("Restored"), fails_into("Send Failure Notification")],
+    "Restored": [],
+    "Send Plan Notification": [goes("Planned"), fails_into("Send Failure Notification")],
+    "Planned": [],
+    "Clean Up?": [
+        when("$.plan.on_failure", "StringEquals", "clean_up", "Clean Up Cluster"),
+        otherwise("Send Failure Notification"),
+    ],
+    "Clean Up Cluster": [goes("Cleaned Up?"), fails_into("Send Failure Notification", "$.clean_up.error")],
+    "Cleaned Up?": [
+        when("$.clean_up.ready", "BooleanEquals", True, "Clean Up Snapshot"),
+        otherwise("Wait for Clean-up"),
+    ],
+    "Wait for Clean-up": [goes("Check Clean-up Status")],
+    "Check Clean-up Status": [goes("Cleaned Up?"), fails_into("Send Failure Notification", "$.clean_up.error")],
+    "Clean Up Snapshot": [
+        goes("Send Failure Notification"),
+        fails_into("Send Failure Notification", "$.clean_up.error"),
+    ],
+    "Send Failure Notification": [goes("Restore Failed"), fails_into("Restore Failed", "$.notification_error")],
+    "Restore Failed": [],
+}
+
+STEP = {
+    "run.operation_id.$": "$.plan.operation_id",
+    "run.execution_id.$": "$$.Execution.Id",
+    "run.target_cluster_id.$": "$.plan.target_cluster_id",
+    "run.now.$": "$$.State.EnteredTime",
+    "run.redrive_count.$": "$$.Execution.RedriveCount",
+}
+CLEANING_UP = STEP | {"run.cleaning_up": True}
+EXECUTION = {
+    "run.execution_id.$": "$$.Execution.Id",
+    "run.execution_name.$": "$$.Execution.Name",
+    "run.started_at.$": "$$.Execution.StartTime",
+    "run.now.$": "$$.State.EnteredTime",
+    "run.redrive_count.$": "$$.Execution.RedriveCount",
+    "request.$": "$.request",
+}
+ASKED = {"limits.$": "$.limits"}
+# For each function that is called: by which state, with what, and where its answer goes.
+INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
+    "Check Snapshot Exists": ("SnapshotCheck", EXECUTION | ASKED, "$.plan"),
+    "Copy Snapshot": ("CopySnapshot", STEP | ASKED | {"copy.$": "$.plan.copy"}, "$.copy"),
+    "Check Copy Status": ("CheckCopyStatus", STEP | {"copy.$": "$.plan.copy", "progress.$": "$.copy"}, "$.copy"),
+    "Restore Snapshot": ("RestoreSnapshot", STEP | ASKED | {"cluster.$": "$.plan.cluster"}, "$.restore"),
+    "Check Restore Status": (
+        "CheckRestoreStatus",
+        STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
+        "$.restore",
+    ),
+    "Setup DB Users": (
+        "SetupDbUsers",
+        STEP
+        | {
+            "application_role": "${ApplicationUsername}",
+            "read_only_role": "${ReadOnlyUsername}",
+            "inherited_logins.$": "$.plan.inherited_logins",
+            "quarantine.$": "$.plan.quarantine",
+        },
+        "$.users",
+    ),
+    "Open Cluster": ("OpenCluster", STEP | ASKED | {"cluster.$": "$.plan.cluster"}, "$.opening"),
+    "Delete RDS": ("DeleteRds", STEP | ASKED | {"deletion.$": "$.plan.source_deletion"}, "$.deletion"),
+    "Check Delete Status": (
+        "CheckDeleteStatus",
+        STEP | {"deletion.$": "$.plan.source_deletion", "progress.$": "$.deletion"},
+        "$.deletion",
+    ),
+    "Archive Snapshot": (
+        "ArchiveSnapshot",
+        STEP
+        | ASKED
+        | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy", "export.$": "$.plan.export"},
+        "$.archive",
+    ),
+    "Send Success Notification": (
+        "SnsNotification",
+        EXECUTION | {"outcome": "succeeded", "plan.$": "$.plan", "users.$": "$.users", "archive.$": "$.archive"},
+        "$.notification",
+    ),
+    "Send Plan Notification": (
+        "SnsNotification",
+        EXECUTION | {"outcome": "planned", "plan.$": "$.plan"},
+        "$.notification",
+    ),
+    "Clean Up Cluster": ("DeleteRds", CLEANING_UP | ASKED, "$.clean_up"),
+    "Check Clean-up Status": ("CheckDeleteStatus", CLEANING_UP | {"progress.$": "$.clean_up"}, "$.clean_up"),
+    "Clean Up Snapshot": (
+        "ArchiveSnapshot",
+        CLEANING_UP | ASKED | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy"},
+        None,
+    ),
+    "Send Failure Notification": (
+        "SnsNotification",
+        EXECUTION | {"outcome": "failed", "error.$": "$.error", "clean_up.$": "$.clean_up"},
+        None,
+    ),
+}
+# What the stack may touch is the template's to say, and reaches every step as it stands there.
+LIMITS = {
+    "restorable_clusters": "${RestorableClusterPattern}",
+    "restorable_snapshots": "${RestorableSnapshotPattern}",
+    "source_region": "${SourceRegion}",
+    "restorable_regions": "${RestorableRegionPattern}",
+    "targets": "${TargetClusterPattern}",
+    "security_groups": "${VpcSecurityGroupIds}",
+    "allowed_security_groups": "${AllowedSecurityGroupPattern}",
+    "subnet_group": "${DbSubnetGroupName}",
+    "allowed_subnet_groups": "${AllowedSubnetGroupPattern}",
+    "kms_key": "${KmsKeyId}",
+    "insights_kms_key": "${PerformanceInsightsKmsKeyId}",
+    "source_kms_key": "${SourceKmsKeyId}",
+    "allowed_kms_keys": "${AllowedKmsKeyPattern}",
+    "cost_tags": "${CostTags}",
+    "allowed_tag_keys": "${AllowedTagKeyPattern}",
+    "master_login": "${MasterLogin}",
+    "deletion_without_final_snapshot": "${AllowDeletionWithoutFinalSnapshot}",
+}
+# What the other states hold beside their edges.
+REST: dict[str, dict[str, Any]] = {
+    "Receive Request": {"Type": "Pass", "Parameters": {"request.$": "$", "limits": LIMITS, "clean_up": {}}},
+    "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
+    "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
+    "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},
+    "Wait for Deletion": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
+    "Wait for Archive": {"Type": "Wait", "SecondsPath": "$.archive.wait_seconds"},
+    "Wait for Clean-up": {"Type": "Wait", "SecondsPath": "$.clean_up.wait_seconds"},
+    "Restored": {"Type": "Succeed"},
+    "Planned": {"Type": "Succeed", "OutputPath": "$.plan"},
+    "Restore Failed": {"Type": "Fail", "ErrorPath": "$.error.Error", "CausePath": "$.error.Cause"},
+}
+CHOICE = {"Type": "Choice"}
+
+
+def edges(state: dict[str, Any]) -> list[Edge]:
+    """Return the state's edges as the definition has them. Raises ValueError for a rule that no row could show."""
+    found = [goes(state["Next"])] if "Next" in state else []
+    for rule in state.get("Choices", []):
+        compared = set(rule) - {"Variable", "Next"}
+        if len(compared) != 1:
+            raise ValueError(f"{rule} isn't one comparison")
+        (operator,) = compared
+        found.append(when(rule.get("Variable", ""), operator, rule[operator], rule.get("Next", "")))
+    found += [otherwise(state["Default"])] if "Default" in state else []
+    for catcher in state.get("Catch", []):
+        if set(catcher) != {"ErrorEquals", "ResultPath", "Next"}:
+            raise ValueError(f"{catcher} says something else than where an error goes")
+        found.append(("Catch", tuple(catcher["ErrorEquals"]), catcher["ResultPath"], catcher["Next"]))
+    return found
+
+
+def beside_edges(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the rest of a state: how often and how long it is tried is the business of another file."""
+    elsewhere = {"Next", "Choices", "Default", "Catch", "Comment", "Retry", "TimeoutSeconds"}
+    return {key: value for key, value in state.items() if key not in elsewhere}
+
+
+def flat(given: dict[str, Any], where: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        found |= flat(value, f"{where}{key}.") if isinstance(value, dict) else {f"{where}{key}": value}
+    return found
+
+
+def wanted_beside(name: str) -> dict[str, Any]:
+    if name not in INPUTS:
+        return REST.get(name, CHOICE)
+    function, given, result = INPUTS[name]
+    return {"Type": "Task", "Resource": f"${{{function}FunctionArn}}", "Parameters": given, "ResultPath": result}
+
+
+def as_meant(name: str, state: dict[str, Any]) -> bool:
+    rest = beside_edges(state)
+    if rest.get("Type") == "Task":
+        rest["Parameters"] = flat(rest.get("Parameters", {}))
+    try:
+        # As JSON, in which true and 1 are two things.
+        return edges(state) == EDGES[name] and json.dumps(rest, sort_keys=True) == json.dumps(
+            wanted_beside(name), sort_keys=True
+        )
+    except ValueError:
+        return False
+
+
+def test_the_machine_has_these_states_and_begins_with_the_request() -> None:
+    assert set(STATES) == set(EDGES)
+    assert ASL["StartAt"] == "Receive Request"
+    assert set(REST) | set(INPUTS) | {name for name in EDGES if name.endswith("?")} == set(EDGES)
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_state_goes_where_it_is_meant_to(name: str) -> None:
+    assert edges(STATES[name]) == EDGES[name]
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_state_is_handed_and_leaves_what_it_is_meant_to(name: str) -> None:
+    rest = beside_edges(STATES[name])
+    if name in INPUTS:
+        rest["Parameters"] = flat(rest["Parameters"])
+    assert rest == wanted_beside(name)
+
+
+def changed(value: Any) -> Iterator[Any]:
+    """The value with one thing in it changed, or one thing less, at every place of it."""
+    match value:
+        case bool():
+            yield not value
+        case dict():
+            for key, each in value.items():
+                yield {name: kept for name, kept in value.items() if name != key}
+                for other in changed(each):
+                    yield value | {key: other}
+        case list():
+            for number, each in enumerate(value):
+                yield value[:number] + value[number + 1 :]
+                for other in changed(each):
+                    yield [*value[:number], other, *value[number + 1 :]]
+            if len(value) > 1:
+                yield value[::-1]
+        case None:
+            yield "$"
+        case _:
+            yield f"{value}?"
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_no_change_of_a_state_goes_unnoticed(name: str) -> None:
+    """Every text, value and rule of it is changed, taken out and reordered in turn."""
+    read = {key: value for key, value in STATES[name].items() if key not in ("Comment", "Retry", "TimeoutSeconds")}
+    assert as_meant(name, read)
+    tried = list(changed(copy.deepcopy(read)))
+    assert tried
+    for mistaken in tried:
+        assert not as_meant(name, mistaken), mistaken
+    for added in ({"InputPath": "$.plan"}, {"ResultSelector": {"ready": True}}, {"End": True}):
+        assert not as_meant(name, read | added), added
+
+
+# The promises. They are asked of the machine itself, so that a row that was changed in both places is still seen.
+
+CLEAN_UP = {"Clean Up?", "Clean Up Cluster", "Cleaned Up?", "Wait for Clean-up", "Check Clean-up Status"} | {
+    "Clean Up Snapshot"
+}
+FAILING = CLEAN_UP | {"Send Failure Notification", "Restore Failed"}
+CHANGING_FUNCTIONS = {"CopySnapshot", "RestoreSnapshot", "SetupDbUsers", "OpenCluster", "DeleteRds", "ArchiveSnapshot"}
+
+
+def function(name: str) -> str:
+    resource: str = STATES[name].get("Resource", "")
+    return resource.removeprefix("${").removesuffix("FunctionArn}")
+
+
+CHANGING = {name for name in STATES if function(name) in CHANGING_FUNCTIONS}
+
+
+def leads(name: str) -> Iterator[tuple[Edge, str]]:
+    """Every edge of a state, with the state at its end."""
+    for edge in edges(STATES[name]):
+        yield edge, edge[-1]
+
+
+def reached_from(start: str, *, without: str = "") -> set[str]:
+    """All states that any value or error may lead to, if one state never let anything through."""
+    found, new = set[str](), [start]
+    while new:
+        name = new.pop()
+        if name not in found and name != without:
+            found.add(name)
+            new += [target for _, target in leads(name)]
+    return found
+
+
+def into(target: str) -> list[tuple[str, Edge]]:
+    return [(name, edge) for name in STATES for edge, end in leads(name) if end == target]
+
+
+@pytest.mark.parametrize("start", ["Open Cluster", "Delete RDS", "Check Delete Status", "Archive Snapshot"])
+def test_nothing_is_cleaned_up_once_people_may_rely_on_the_cluster(start: str) -> None:
+    """It is open to them, or the source is going and the copy may be the only one that is left."""
+    assert not CLEAN_UP & reached_from(start)
+
+
+def test_a_dry_run_reaches_no_state_that_changes_anything() -> None:
+    first, target = next(leads("Copy Needed?"))
+    assert first == when("$.plan.dry_run", "BooleanEquals", True, target)
+    assert not CHANGING & reached_from(target)
+    assert {function(name) for name in reached_from(target)} == {"", "SnsNotification"}
+
+
+def test_nothing_is_changed_before_there_is_a_plan() -> None:
+    assert not CHANGING & reached_from("Receive Request", without="Copy Needed?")
+
+
+def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
+    loop = {"Delete RDS", "Wait for Deletion", "Check Delete Status", "Source Deleted?"}
+    doors = [(name, edge) for each in loop for name, edge in into(each) if name not in loop]
+    assert doors == [("Delete Source RDS?", when("$.plan.delete_source", "BooleanEquals", True, "Delete RDS"))]
+    # The same function cleans up, but what it deletes there is never the source: it isn't told of one.
+    deleting = {name for name in STATES if function(name) == "DeleteRds"}
+    assert deleting == {"Delete RDS", "Clean Up Cluster"}
+    assert "deletion.$" not in STATES["Clean Up Cluster"]["Parameters"]
+
+
+@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?"])
+def test_nobody_is_let_in_before_users_and_locks_are_done(before: str) -> None:
+    opening = {name for name in STATES if function(name) == "OpenCluster"}
+    assert opening == {"Open Cluster"}
+    assert not opening & reached_from("Receive Request", without=before)
+    assert {name for name, _ in into("Open Cluster")} == {"Setup DB Users", "Wait for Opening"}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        *("Check Snapshot Exists", "Check Restore Status", "Restore Done?", "Setup DB Users"),
+        *("Open Cluster", "Cluster Open?"),
+    ],
+)
+def test_a_source_is_deleted_only_after_its_copy_was_proved_usable(before: str) -> None:
+    assert "Delete RDS" not in reached_from("Receive Request", without=before)
+
+
+def test_nothing_that_failed_goes_on_to_delete_the_source() -> None:
+    for name in STATES:
+        for edge, target in leads(name):
+            if edge[0] == "Catch" and edge[2] == "$.error":
+                assert "Delete RDS" not in reached_from(target), (name, edge)
+
+
+def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
+    """Whatever else it answers, also what nobody has thought of, is waited for and asked again."""
+    assert into("Setup DB Users") == [
+        ("Restore Done?", when("$.restore.answer", "StringEquals", "done", "Setup DB Users"))
+    ]
+    over = [each for each in into("Restore Snapshot") if each[0] == "Copy Ready?"]
+    assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"))]
+    assert into("Send Success Notification") == [
+        ("Archive Done?", when("$.archive.ready", "BooleanEquals", True, "Send Success Notification"))
+    ]
+    asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
+    waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
+    assert asking - waiting == {"Copy Needed?", "Delete Source RDS?", "Clean Up?"}
+
+
+def test_the_snapshot_is_put_away_only_after_the_deletion_is_over() -> None:
+    """A copy that goes before, while the source is going too, would be the last one."""
+    assert {name for name, _ in into("Archive Snapshot")} == {
+        "Delete Source RDS?", "Source Deleted?", "Wait for Archive",
+    }  # fmt: skip
+    assert "Archive Snapshot" not in reached_from("Delete RDS", without="Source Deleted?")
+
+
+def test_only_a_request_for_it_leads_to_a_clean_up() -> None:
+    asked = when("$.plan.on_failure", "StringEquals", "clean_up", "Clean Up Cluster")
+    doors = [(name, edge) for each in CLEAN_UP - {"Clean Up?"} for name, edge in into(each) if name not in CLEAN_UP]
+    assert doors == []
+    assert into("Clean Up Cluster") == [("Clean Up?", asked)]
+    assert not reached_from("Receive Request", without="Clean Up?") & CLEAN_UP
+
+
+def test_a_snapshot_is_cleaned_up_only_after_the_cluster_is_gone() -> None:
+    assert into("Clean Up Snapshot") == [
+        ("Cleaned Up?", when("$.clean_up.ready", "BooleanEquals", True, "Clean Up Snapshot"))
+    ]
+
+
+def test_a_duplicate_neither_tells_anybody_nor_touches_the_run_that_it_repeats() -> None:
+    (target,) = [end for edge, end in leads("Check Snapshot Exists") if edge[:2] == ("Catch", ("DuplicateRefused",))]
+    assert reached_from(target) == {"Restore Failed"}
+
+
+def test_what_fails_before_anything_was_made_cleans_nothing_up() -> None:
+    for edge, target in leads("Check Snapshot Exists"):
+        if edge[0] == "Catch":
+            assert not CLEAN_UP & reached_from(target)
+
+
+def test_the_steps_of_a_clean_up_are_told_so_and_nobody_else() -> None:
+    told = {
+        name: state["Parameters"]["run"]["cleaning_up"]
+        for name, state in STATES.items()
+        if "cleaning_up" in state.get("Parameters", {}).get("run", {})
+    }
+    assert {name for name in CLEAN_UP if STATES[name]["Type"] == "Task"} == set(told)
+    assert all(value is True for value in told.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "path"),
+    [
+        ("Setup DB Users", "quarantine", "$.plan.quarantine"),
+        ("Setup DB Users", "inherited_logins", "$.plan.inherited_logins"),
+        ("Delete RDS", "deletion", "$.plan.source_deletion"),
+        ("Check Delete Status", "deletion", "$.plan.source_deletion"),
+        ("Archive Snapshot", "export", "$.plan.export"),
+    ],
+)
+def test_what_was_asked_for_comes_from_the_plan(name: str, key: str, path: str) -> None:
+    """Not from the request, which nobody has checked, and not from what an earlier step answered."""
+    assert STATES[name]["Parameters"][f"{key}.$"] == path
+
+
+def test_every_way_into_failure_brings_its_error_and_nothing_after_it_replaces_that() -> None:
+    for name in STATES:
+        for edge, target in leads(name):
+            if target in FAILING and name not in FAILING:
+                assert edge[0] == "Catch", (name, edge)
+                assert edge[2] == "$.error", (name, edge)
+            if name in FAILING:
+                assert target in FAILING, (name, edge)
+                assert edge[0] != "Catch" or edge[2] != "$.error", (name, edge)
+    assert {name for name in FAILING if STATES[name]["Type"] in ("Succeed", "Fail")} == {"Restore Failed"}
+
+
+def test_a_run_that_succeeds_has_made_users_put_its_snapshot_away_and_told_it() -> None:
+    for before in ("Setup DB Users", "Archive Snapshot", "Send Success Notification"):
+        assert "Restored" not in reached_from("Receive Request", without=before)
+
+
+def test_every_failure_but_a_duplicates_is_told() -> None:
+    silent = [(name, edge) for name, edge in into("Restore Failed") if name != "Send Failure Notification"]
+    assert silent == [("Check Snapshot Exists", catches("DuplicateRefused", "$.error", "Restore Failed"))]

@@ -1,0 +1,766 @@
+"""Each role of the stack means what its statements say: asked request by request, as IAM would decide.
+
+Every Deny and every condition refuses something here, every resource's narrowness too, and every action of a statement
+allows something that a step needs. Whatever is loosened, widened or taken out shows.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts.checks.expansion import translated
+from scripts.checks.policies import as_list, resolved
+from scripts.local_aws.iam.policy import Context, Policy, Request, Verdict, evaluate
+
+OWN, OWNER, STRANGER = "111122223333", "444455556666", "999999999999"
+HERE, THERE = "eu-central-1", "eu-west-1"
+SOURCE = "prod-orders"
+GIVEN = {
+    "SourceClusterId": SOURCE,
+    "SourceRegion": "",
+    "SourceAccountId": OWNER,
+    "RestorableClusterPattern": "prod-*",
+    "RestorableSnapshotPattern": "weekly-*",
+    "TargetClusterPattern": "*-orders",
+    "AllowedSubnetGroupPattern": "team-*",
+    "AllowedKmsKeyPattern": "data-*",
+    "AllowedTagKeyPattern": "team:*",
+    "CostTags": ",".join(f"Own{number}=x" for number in range(9)),
+    "DeletableClusterPattern": "retired-*",
+    "DeletableInstancePattern": "retiring-*",
+    "ExportKmsKeyId": f"arn:aws:kms:{HERE}:{OWN}:key/exports",
+    "ExportRoleArn": f"arn:aws:iam::{OWN}:role/export",
+    "MonitoringRoleArn": f"arn:aws:iam::{OWN}:role/rds-monitoring-role",
+}
+
+Asked = tuple[str, str, Context]
+
+MARKED: dict[str, str | tuple[str, ...]] = {"aws:requesttag/aurora-restore:operation-id": "op-1"}
+OWN_KEYS = ("aurora-restore:operation-id", *(f"Own{number}" for number in range(9)))
+OURS = {"aws:resourcetag/aurora-restore:operation-id": "op-1"}
+PROTECTED = {"aws:resourcetag/aurora-restore:protected": "true"}
+UNPROTECTED = {"aws:resourcetag/aurora-restore:protected": "false"}
+
+
+def rds(kind: str, name: str, account: str = OWN, region: str = HERE) -> str:
+    return f"arn:aws:rds:{region}:{account}:{kind}:{name}"
+
+
+def cluster(name: str, account: str = OWN, region: str = HERE) -> str:
+    return rds("cluster", name, account, region)
+
+
+def instance(name: str, account: str = OWN, region: str = HERE) -> str:
+    return rds("db", name, account, region)
+
+
+def snapshot(name: str, account: str = OWN, region: str = HERE) -> str:
+    return rds("cluster-snapshot", name, account, region)
+
+
+def key(name: str, account: str = OWN, region: str = HERE) -> str:
+    return f"arn:aws:kms:{region}:{account}:key/{name}"
+
+
+def secret(name: str, account: str = OWN, region: str = HERE) -> str:
+    return f"arn:aws:secretsmanager:{region}:{account}:secret:{name}-a1b2c3"
+
+
+def table(name: str) -> str:
+    return f"arn:aws:dynamodb:{HERE}:{OWN}:table/{name}"
+
+
+def function(name: str) -> str:
+    return f"arn:aws:lambda:{HERE}:{OWN}:function:{name}"
+
+
+def iam_role(name: str, account: str = OWN) -> str:
+    return f"arn:aws:iam::{account}:role/{name}"
+
+
+def log_stream(group: str) -> str:
+    return f"arn:aws:logs:{HERE}:{OWN}:log-group:{group}:log-stream:today"
+
+
+def via(service: str, region: str = HERE) -> dict[str, str]:
+    return {"kms:viaservice": f"{service}.{region}.amazonaws.com"}
+
+
+def passed_to(service: str) -> dict[str, str]:
+    return {"iam:passedtoservice": f"{service}.amazonaws.com"}
+
+
+def kept_by_rds(of: str, owning_service: str | None = "rds") -> dict[str, str]:
+    """The tags of a secret in which RDS keeps a cluster's master login."""
+    tags = {"aws:resourcetag/aws:rds:primarydbclusterarn": of}
+    return tags | ({"aws:resourcetag/aws:secretsmanager:owningservice": owning_service} if owning_service else {})
+
+
+def each(actions: str, resource: str, context: Context | None = None) -> list[Asked]:
+    """Several actions of one service, such as "rds:DeleteDBCluster DeleteDBInstance", on one resource."""
+    service, _, names = actions.partition(":")
+    return [(f"{service}:{name}", resource, context or {}) for name in names.split()]
+
+
+def log_writing(role: str) -> tuple[list[Asked], list[Asked]]:
+    group = f"{role.removesuffix('Role')}Logs"
+    actions = "logs:CreateLogStream PutLogEvents"
+    return each(actions, log_stream(group)), each(actions, log_stream("SomebodyElses"))
+
+
+def reading(region: str = THERE) -> list[Asked]:
+    """What a step that looks at clusters and their instances asks."""
+    return [
+        *each("rds:DescribeDBClusters", cluster("any", region=region)),
+        *each("rds:DescribeDBInstances", instance("any", region=region)),
+        *each("rds:DescribeDBInstances", cluster("any", region=region)),
+    ]
+
+
+STRANGERS_THINGS = [
+    *each("rds:DescribeDBClusters", cluster("any", STRANGER)),
+    *each("rds:DescribeDBInstances", instance("any", STRANGER)),
+    *each("rds:DescribeDBClusterSnapshots", snapshot("any", STRANGER)),
+]
+TAGS: list[dict[str, str | tuple[str, ...]]] = [{"aws:tagkeys": ("team:data", tag)} for tag in OWN_KEYS]
+OTHER_TAG: dict[str, str | tuple[str, ...]] = {"aws:tagkeys": ("aurora-restore:operation-id", "access")}
+SNAPSHOTS = [
+    *each("rds:DescribeDBClusterSnapshots", snapshot("any", region=THERE)),
+    *each("rds:DescribeDBClusterSnapshots", cluster("any", region=THERE)),
+]
+FINAL = snapshot("retired-1-final-0123456789ab", region=THERE)
+FINAL_SNAPSHOTS = [
+    *each("rds:DescribeDBClusterSnapshots", FINAL),
+    *each("rds:DescribeDBClusterSnapshots", cluster("any", region=THERE)),
+]
+NO_OTHER_SNAPSHOTS = each("rds:DescribeDBClusterSnapshots", snapshot("orders-monthly"))
+COPY = snapshot("prod-orders-copy-0123456789ab", region=THERE)
+# All that may be copied or restored. The others are named as no pattern has it.
+FOUND = ("rds:prod-orders-2026-11-27-02-00", "awsbackup:job-0d1f3c5e", "weekly-orders", "prod-orders-copy-0123456789ab")
+NOT_FOUND = (
+    "rds:billing-2026-11-27-02-00", "rds:prod-orders-2026-11-27", "billing-monthly", "prod-orders-copy-1",
+    "prod-orders-copy-0123456789abc",
+)  # fmt: skip
+MEMBER = instance("staging-orders-0123456789ab-1")
+ASSUMED = each("sts:AssumeRole", iam_role("aurora-restore-source", OWNER))
+NOT_ASSUMED = [
+    *each("sts:AssumeRole", iam_role("admin", OWNER)),
+    *each("sts:AssumeRole", iam_role("aurora-restore-source", STRANGER)),
+    *each("sts:AssumeRole", iam_role("aurora-restore-source", OWN)),
+]
+# A released lock stays as an item, and so does all that is known of an operation.
+NO_ITEMS_DELETED = each("dynamodb:DeleteItem", table("StateTable"))
+REMOVED_COPIES = each("rds:DeleteDBClusterSnapshot", COPY, OURS)
+NOT_REMOVED = [
+    *each("rds:DeleteDBClusterSnapshot", COPY),
+    *each("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-monthly"), OURS),
+    *each("rds:DeleteDBClusterSnapshot", snapshot("prod-orders-copy-1"), OURS),
+    *each("rds:DeleteDBClusterSnapshot", snapshot("x-copy-0123456789ab", STRANGER), OURS),
+]
+THROUGH_RDS = "kms:CreateGrant Decrypt GenerateDataKey"
+OF_OTHERS = f"{THROUGH_RDS} DescribeKey Encrypt ReEncryptFrom ReEncryptTo"
+LOOKED_AT = each("kms:DescribeKey", key("any", region=THERE))
+NOT_LOOKED_AT = each("kms:DescribeKey", key("any", STRANGER))
+KEYS = each(THROUGH_RDS, key("data-1", region=THERE), via("rds", THERE))
+NO_KEYS = [
+    *each(THROUGH_RDS, key("data-1", region=THERE)),
+    *each(THROUGH_RDS, key("data-1", region=THERE), via("s3", THERE)),
+    *each(THROUGH_RDS, key("data-1", STRANGER), via("rds")),
+    *each(THROUGH_RDS, key("payroll", region=THERE), via("rds", THERE)),
+]
+ADMIN, APPLICATION, OTHER_SECRET = secret("AdminSecret"), secret("AppSecret"), secret("production/orders")
+RDS_SECRET = secret("rds!cluster-0d1f3c5e")
+FROM_ITS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-setup-db-users")}
+TARGETS_ADMIN = secret("aurora-restore/targets/drill-orders/admin")
+TARGETS_APPLICATION = secret("aurora-restore/targets/drill-orders/application")
+NOT_MADE_YET = TARGETS_ADMIN.removesuffix("-a1b2c3")
+OTHERS_ADMIN = secret("another-stack/targets/drill-orders/admin")
+OTHERS_APPLICATION = secret("another-stack/targets/drill-orders/application")
+TARGET_TAGS = {"application": "aurora-restore", "aurora-restore:operation-id": "op-1", "aurora-restore:target": "drill"}
+
+
+def tagged(kind: str, *without: str) -> Context:
+    """The tags that a stack gives to the secrets of a target, in the request or on the resource."""
+    return {f"aws:{kind}/{name}": value for name, value in TARGET_TAGS.items() if name not in without}
+
+
+def lacking_one(actions: str, resource: str, kind: str) -> list[Asked]:
+    """The same with one of the tags missing, or those of another stack."""
+    fewer = [tagged(kind, name) for name in TARGET_TAGS]
+    others = [dict(tagged(kind)) | {f"aws:{kind}/application": "another-stack"}]
+    return [asked for context in [*fewer, *others] for asked in each(actions, resource, context)]
+
+
+TOUCHING = "rds:CreateDBInstance FailoverDBCluster ModifyDBCluster"
+OPENING = "rds:EnableHttpEndpoint ModifyDBCluster"
+DELETING = "rds:DeleteDBCluster DeleteDBInstance"
+STEPS = (
+    "CopySnapshotFunction",
+    "CheckCopyStatusFunction",
+    "RestoreSnapshotFunction",
+    "CheckRestoreStatusFunction",
+    "SetupDbUsersFunction",
+    "OpenClusterFunction",
+    "DeleteRdsFunction",
+    "CheckDeleteStatusFunction",
+    "ArchiveSnapshotFunction",
+    "SnsNotificationFunction",
+)
+
+ALLOWED: dict[str, list[Asked]] = {
+    "SnapshotCheckRole": [
+        *SNAPSHOTS,
+        *reading(),
+        *ASSUMED,
+        *each("rds:DescribeDBClusterSnapshots", snapshot("shared", OWNER)),
+        *each("kms:DescribeKey", key("any", OWNER)),
+        *each("kms:DescribeKey", key("any", region=THERE)),
+        *each("rds:DescribeDBSubnetGroups", rds("subgrp", "any")),
+        *each("rds:DescribeDBClusterParameterGroups DescribeDBClusterParameters", rds("cluster-pg", "any")),
+        *each("rds:DescribeDBParameterGroups DescribeDBParameters", rds("pg", "any")),
+        *each("application-autoscaling:DescribeScalableTargets", "*"),
+        *each("ec2:DescribeSecurityGroups", "*"),
+        *each("rds:DescribeAccountAttributes DescribeDBClusterAutomatedBackups DescribeDBEngineVersions", "*"),
+        *each("rds:DescribeDBMajorEngineVersions DescribeOrderableDBInstanceOptions DescribeExportTasks", "*"),
+        *each("s3:GetBucketLocation", "arn:aws:s3:::exports"),
+        *each("iam:GetRole", GIVEN["ExportRoleArn"]),
+        *each("iam:GetRole", GIVEN["MonitoringRoleArn"]),
+        *each("states:DescribeExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-pipeline:op-1"),
+        *each("secretsmanager:DescribeSecret", ADMIN),
+        *each("secretsmanager:GetSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue", TARGETS_APPLICATION),
+        *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
+        *each("secretsmanager:DescribeSecret", TARGETS_APPLICATION),
+        *each("secretsmanager:CreateSecret TagResource", TARGETS_ADMIN, tagged("requesttag")),
+        *each("secretsmanager:CreateSecret TagResource", TARGETS_APPLICATION, tagged("requesttag")),
+    ],
+    "CopySnapshotRole": [
+        *SNAPSHOTS,
+        *ASSUMED,
+        *REMOVED_COPIES,
+        *KEYS,
+        *LOOKED_AT,
+        *(asked for name in FOUND for asked in each("rds:CopyDBClusterSnapshot", snapshot(name, region=THERE))),
+        *each("rds:DescribeDBClusterSnapshots", snapshot("shared", OWNER)),
+        *each("rds:CopyDBClusterSnapshot", snapshot("weekly-orders", OWNER, THERE)),
+        *each("rds:CopyDBClusterSnapshot", snapshot("prod-orders-copy-0123456789ab", OWNER, THERE)),
+        *(asked for tag in TAGS for asked in each("rds:AddTagsToResource CopyDBClusterSnapshot", COPY, MARKED | tag)),
+        *each("rds:AddTagsToResource", COPY, MARKED),
+        *each("rds:DescribeAccountAttributes", "*"),
+        *each(OF_OTHERS, key("any", OWNER, THERE), via("rds", THERE)),
+    ],
+    "CheckCopyStatusRole": [*SNAPSHOTS, *ASSUMED],
+    "RestoreSnapshotRole": [
+        *reading(HERE),
+        *KEYS,
+        *LOOKED_AT,
+        *each("rds:DescribeDBClusterSnapshots", snapshot("any")),
+        *each("rds:DescribeDBClusterSnapshots", cluster("any")),
+        *(
+            asked
+            for tag in TAGS
+            for asked in (
+                *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders"), MARKED | tag),
+                *each("rds:CreateDBInstance AddTagsToResource", MEMBER, MARKED | tag),
+            )
+        ),
+        *(
+            asked
+            for kind, name in (
+                *(("cluster-pg", "any"), ("pg", "any"), ("og", "any")),
+                *(("subgrp", "SubnetGroup"), ("subgrp", "team-orders")),
+            )
+            for asked in each("rds:RestoreDBClusterFromSnapshot CreateDBInstance", rds(kind, name))
+        ),
+        *(asked for name in FOUND for asked in each("rds:RestoreDBClusterFromSnapshot", snapshot(name))),
+        *each(TOUCHING, cluster("staging-orders"), OURS),
+        *each(TOUCHING, cluster("staging-orders"), OURS | UNPROTECTED),
+        *each("secretsmanager:CreateSecret TagResource", RDS_SECRET),
+        *each(THROUGH_RDS, key("Key"), via("secretsmanager")),
+        *each(THROUGH_RDS, key("Key"), via("rds")),
+        *each("secretsmanager:GetSecretValue PutSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN),
+        *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("monitoring.rds")),
+    ],
+    "CheckRestoreStatusRole": [*reading(HERE), *each("rds:DescribeEvents", "*")],
+    "OpenClusterRole": [
+        *reading(HERE),
+        *each(OPENING, cluster("staging-orders"), OURS),
+        *each(OPENING, cluster("staging-orders"), OURS | UNPROTECTED),
+    ],
+    "SetupDbUsersRole": [
+        *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("staging-orders"))),
+        *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
+        *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*"),
+        *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*"),
+    ],
+    "DeleteRdsRole": [
+        *reading(),
+        *FINAL_SNAPSHOTS,
+        *each("rds:DescribeAccountAttributes DescribeDBClusterAutomatedBackups", "*"),
+        *each("kms:DescribeKey", key("any", region=THERE)),
+        *each("rds:DeleteDBCluster", cluster("staging-orders"), OURS),
+        *each("rds:DeleteDBInstance", MEMBER, OURS | UNPROTECTED),
+        *each("rds:DeleteDBCluster CreateDBClusterSnapshot ModifyDBCluster", cluster("retired-1", region=THERE)),
+        *each("rds:DeleteDBCluster CreateDBClusterSnapshot AddTagsToResource", FINAL),
+        *each("rds:DeleteDBInstance", instance("retiring-1", region=THERE)),
+    ],
+    "CheckDeleteStatusRole": [
+        *each("rds:DescribeDBClusters", cluster("any", region=THERE)),
+        *FINAL_SNAPSHOTS,
+        *each("rds:AddTagsToResource", FINAL, MARKED),
+    ],
+    "ArchiveSnapshotRole": [
+        *SNAPSHOTS,
+        *reading(HERE),
+        *ASSUMED,
+        *REMOVED_COPIES,
+        *each("rds:DescribeExportTasks", "*"),
+        *(asked for name in FOUND for asked in each("rds:StartExportTask", snapshot(name))),
+        *each("iam:PassRole", GIVEN["ExportRoleArn"], passed_to("export.rds")),
+        *each("kms:CreateGrant DescribeKey", GIVEN["ExportKmsKeyId"], via("rds")),
+    ],
+    "SnsNotificationRole": [
+        *SNAPSHOTS,
+        *reading(),
+        *each("cloudtrail:LookupEvents", "*"),
+        *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:Topic"),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
+        *each("secretsmanager:DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", TARGETS_APPLICATION, tagged("resourcetag")),
+    ],
+    "StatePolicy": [
+        *each("dynamodb:GetItem PutItem UpdateItem", table("StateTable")),
+        *each("dynamodb:PutItem", table("AuditTable")),
+        *each("xray:PutTelemetryRecords PutTraceSegments", "*"),
+        *(
+            asked
+            for service in ("dynamodb", "secretsmanager", "sns")
+            for asked in each("kms:Decrypt GenerateDataKey", key("Key"), via(service))
+        ),
+    ],
+    "StateMachineRole": [
+        *each("lambda:InvokeFunction", function("SnapshotCheckFunction")),
+        *(asked for name in STEPS for asked in each("lambda:InvokeFunction", f"{function(name)}:live")),
+        *each("logs:CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies", "*"),
+        *each("logs:GetLogDelivery ListLogDeliveries PutResourcePolicy UpdateLogDelivery", "*"),
+        *each("xray:GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments", "*"),
+    ],
+    "ScheduleRole": [
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"),
+        *each("sqs:SendMessage", f"arn:aws:sqs:{HERE}:{OWN}:DeadLetters"),
+    ],
+}
+
+REFUSED: dict[str, list[Asked]] = {
+    "SnapshotCheckRole": [
+        *STRANGERS_THINGS,
+        *NOT_ASSUMED,
+        *NO_ITEMS_DELETED,
+        *each("kms:DescribeKey", key("any", STRANGER)),
+        *each("rds:DescribeDBSubnetGroups", rds("subgrp", "any", region=THERE)),
+        *each("rds:DescribeDBClusterParameterGroups DescribeDBClusterParameters", rds("cluster-pg", "any", STRANGER)),
+        *each("rds:DescribeDBParameterGroups DescribeDBParameters", rds("pg", "any", STRANGER)),
+        *each("s3:GetBucketLocation", "arn:aws:s3:::another"),
+        *each("iam:GetRole", iam_role("admin")),
+        *each("states:DescribeExecution", f"arn:aws:states:{HERE}:{OWN}:execution:payroll:op-1"),
+        *each("secretsmanager:DescribeSecret", OTHER_SECRET),
+        *each("secretsmanager:GetSecretValue", OTHER_SECRET),
+        # Whether a master login is staged is all that it has to know.
+        *each("secretsmanager:GetSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret GetSecretValue", OTHERS_APPLICATION),
+        # What isn't marked as this stack's, for a target, isn't made; nor is anything else.
+        *lacking_one("secretsmanager:CreateSecret TagResource", TARGETS_ADMIN, "requesttag"),
+        *each("secretsmanager:CreateSecret TagResource", OTHERS_ADMIN, tagged("requesttag")),
+        *each("secretsmanager:PutSecretValue UpdateSecret DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
+    ],
+    "CopySnapshotRole": [
+        *STRANGERS_THINGS,
+        *NOT_ASSUMED,
+        *NOT_REMOVED,
+        *NO_KEYS,
+        *NOT_LOOKED_AT,
+        *each("rds:CopyDBClusterSnapshot", snapshot("weekly-orders", STRANGER)),
+        *(asked for name in NOT_FOUND for asked in each("rds:CopyDBClusterSnapshot", snapshot(name))),
+        *each("rds:CopyDBClusterSnapshot", snapshot("billing-monthly", OWNER)),
+        *each("rds:AddTagsToResource CopyDBClusterSnapshot", COPY, MARKED | OTHER_TAG),
+        *each("rds:AddTagsToResource", snapshot("prod-orders-copy-1"), MARKED),
+        # Nothing but copies is marked, and with the operation's id.
+        *each("rds:AddTagsToResource", COPY),
+        *each("rds:AddTagsToResource", snapshot("prod-orders-monthly"), MARKED),
+        *each("rds:AddTagsToResource", cluster(SOURCE), MARKED),
+        *each("rds:CopyDBClusterSnapshot", cluster(SOURCE), MARKED),
+        *each(OF_OTHERS, key("any", OWNER, THERE)),
+    ],
+    "CheckCopyStatusRole": [*STRANGERS_THINGS, *NOT_ASSUMED],
+    "RestoreSnapshotRole": [
+        *STRANGERS_THINGS,
+        *NO_KEYS,
+        *NOT_LOOKED_AT,
+        # What isn't marked as ours while it is made isn't made; what exists isn't marked.
+        *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders")),
+        *each("rds:CreateDBInstance AddTagsToResource", MEMBER),
+        # Nor what isn't named as the stack names it, from what isn't, with other tags, in other networks.
+        *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("billing"), MARKED),
+        *each("rds:CreateDBInstance AddTagsToResource", instance("billing-1"), MARKED),
+        *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders"), MARKED | OTHER_TAG),
+        *each("rds:CreateDBInstance AddTagsToResource", MEMBER, MARKED | OTHER_TAG),
+        *(asked for name in NOT_FOUND for asked in each("rds:RestoreDBClusterFromSnapshot", snapshot(name))),
+        *each("rds:RestoreDBClusterFromSnapshot", snapshot("weekly-orders", OWNER)),
+        *each("rds:RestoreDBClusterFromSnapshot CreateDBInstance", rds("subgrp", "public")),
+        *each("rds:RestoreDBClusterFromSnapshot CreateDBInstance", rds("cluster-pg", "any", STRANGER)),
+        *each("rds:DescribeDBClusterSnapshots", snapshot("any", region=THERE)),
+        *each(TOUCHING, cluster("billing"), OURS),
+        *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders", region=THERE), MARKED),
+        *each(
+            "rds:CreateDBInstance AddTagsToResource", instance("staging-orders-0123456789ab-1", region=THERE), MARKED
+        ),
+        *each("rds:AddTagsToResource", snapshot("prod-orders-tuesday"), MARKED),
+        # Nobody is let in before the users are set up.
+        *each("rds:EnableHttpEndpoint", cluster("staging-orders"), OURS),
+        # What isn't ours isn't changed, wherever it is.
+        *each(TOUCHING, cluster("other-orders")),
+        *each(TOUCHING, cluster("staging-orders", region=THERE), OURS),
+        # The source not even with our tag on it.
+        *each(TOUCHING, cluster(SOURCE), OURS),
+        *each("rds:AddTagsToResource", cluster(SOURCE), MARKED),
+        # And what is protected neither.
+        *each(TOUCHING, cluster("staging-orders"), OURS | PROTECTED),
+        *each("rds:AddTagsToResource", cluster("staging-orders"), MARKED | PROTECTED),
+        *each("rds:AddTagsToResource", MEMBER, MARKED | PROTECTED),
+        *each("secretsmanager:CreateSecret TagResource", OTHER_SECRET),
+        *each(THROUGH_RDS, key("Key")),
+        *each("kms:CreateGrant", key("another"), via("secretsmanager")),
+        *each("secretsmanager:GetSecretValue PutSecretValue", OTHER_SECRET),
+        *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", OTHERS_ADMIN),
+        *each("iam:PassRole", iam_role("admin"), passed_to("monitoring.rds")),
+        *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("ec2")),
+    ],
+    "CheckRestoreStatusRole": STRANGERS_THINGS,
+    "OpenClusterRole": [
+        *STRANGERS_THINGS,
+        # What isn't ours isn't opened, the source not even with our tag on it, and what is protected neither.
+        *each(OPENING, cluster("other-orders")),
+        *each(OPENING, cluster("billing"), OURS),
+        *each(OPENING, cluster("staging-orders", region=THERE), OURS),
+        *each(OPENING, cluster(SOURCE), OURS),
+        *each(OPENING, cluster("staging-orders"), OURS | PROTECTED),
+        *each("rds:CreateDBInstance FailoverDBCluster DeleteDBCluster", cluster("staging-orders"), OURS),
+        *each("rds:AddTagsToResource", cluster("staging-orders"), MARKED),
+        *each("secretsmanager:GetSecretValue", ADMIN),
+    ],
+    "SetupDbUsersRole": [
+        *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", OTHER_SECRET),
+        *each("secretsmanager:PutSecretValue", ADMIN),
+        *each("secretsmanager:PutSecretValue", TARGETS_ADMIN),
+        *each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", OTHERS_APPLICATION),
+        # Only RDS's own secrets, of clusters of this region and account, and never the source's.
+        *each(
+            "secretsmanager:DescribeSecret GetSecretValue",
+            RDS_SECRET,
+            kept_by_rds(cluster("staging-orders"), owning_service=None),
+        ),
+        *each(
+            "secretsmanager:DescribeSecret GetSecretValue",
+            RDS_SECRET,
+            kept_by_rds(cluster("staging-orders", region=THERE)),
+        ),
+        *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("billing"))),
+        *each("secretsmanager:DescribeSecret GetSecretValue", OTHER_SECRET, kept_by_rds(cluster("staging-orders"))),
+        *each("secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(SOURCE))),
+        # What Lambda does in the role's name, the function's code doesn't.
+        *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*", FROM_ITS_CODE),
+        *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*", FROM_ITS_CODE),
+    ],
+    "DeleteRdsRole": [
+        *STRANGERS_THINGS,
+        *NO_OTHER_SNAPSHOTS,
+        *each("kms:DescribeKey", key("any", STRANGER)),
+        # What is neither ours nor named as deletable stays.
+        *each(DELETING, cluster(SOURCE)),
+        *each(DELETING, instance("prod-orders-1")),
+        *each(DELETING, cluster("staging-orders")),
+        *each(DELETING, cluster("billing"), OURS),
+        *each(DELETING, instance("billing-1"), OURS),
+        *each(DELETING, cluster("staging-orders", region=THERE), OURS),
+        *each(DELETING, instance("staging-orders-0123456789ab-1", region=THERE), OURS),
+        *each("rds:CreateDBClusterSnapshot ModifyDBCluster", cluster(SOURCE)),
+        *each("rds:CreateDBClusterSnapshot", snapshot("retired-1-monthly")),
+        *each("rds:ModifyDBCluster", cluster("staging-orders"), OURS),
+        # Protection holds whatever else is said of it.
+        *each("rds:DeleteDBCluster ModifyDBCluster", cluster("retired-1"), PROTECTED),
+        *each("rds:DeleteDBCluster", cluster("staging-orders"), OURS | PROTECTED),
+        *each("rds:DeleteDBInstance", instance("retiring-1"), PROTECTED),
+        *each("rds:DeleteDBInstance", MEMBER, OURS | PROTECTED),
+        # It can't lift it itself either, nor make something its own.
+        *each("rds:AddTagsToResource RemoveTagsFromResource", cluster("retired-1"), MARKED),
+        *each("rds:AddTagsToResource RemoveTagsFromResource", instance("retiring-1"), MARKED),
+        *each("rds:AddTagsToResource", snapshot("retired-1-monthly"), MARKED),
+    ],
+    "CheckDeleteStatusRole": [
+        *STRANGERS_THINGS,
+        *NO_OTHER_SNAPSHOTS,
+        *each("rds:AddTagsToResource", FINAL),
+        *each("rds:AddTagsToResource", snapshot("retired-1-monthly"), MARKED),
+        *each("rds:AddTagsToResource", cluster("retired-1"), MARKED),
+    ],
+    "ArchiveSnapshotRole": [
+        *STRANGERS_THINGS,
+        *NOT_ASSUMED,
+        *NOT_REMOVED,
+        *each("rds:StartExportTask", snapshot("weekly-orders", STRANGER)),
+        *(asked for name in NOT_FOUND for asked in each("rds:StartExportTask", snapshot(name))),
+        *each("iam:PassRole", iam_role("admin"), passed_to("export.rds")),
+        *each("iam:PassRole", GIVEN["ExportRoleArn"], passed_to("ec2")),
+        *each("kms:CreateGrant DescribeKey", GIVEN["ExportKmsKeyId"]),
+        *each("kms:CreateGrant DescribeKey", key("another"), via("rds")),
+    ],
+    "SnsNotificationRole": [
+        *STRANGERS_THINGS,
+        *NO_ITEMS_DELETED,
+        *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:payroll"),
+        # It never reads what is in a secret, and removes only what carries all the tags of a target's.
+        *each("secretsmanager:GetSecretValue PutSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", OTHERS_ADMIN),
+        *each("secretsmanager:UpdateSecretVersionStage", TARGETS_APPLICATION),
+        *each("secretsmanager:DeleteSecret", ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", OTHERS_ADMIN, tagged("resourcetag")),
+        *lacking_one("secretsmanager:DeleteSecret", TARGETS_ADMIN, "resourcetag"),
+    ],
+    "StatePolicy": [
+        *each("dynamodb:GetItem PutItem UpdateItem", table("payroll")),
+        *NO_ITEMS_DELETED,
+        # What was written into the audit is neither changed nor read again.
+        *each("dynamodb:GetItem UpdateItem DeleteItem", table("AuditTable")),
+        *each("kms:Decrypt GenerateDataKey", key("Key")),
+        *each("kms:Decrypt GenerateDataKey", key("Key"), via("s3")),
+        *each("kms:Decrypt GenerateDataKey", key("another"), via("secretsmanager")),
+    ],
+    "StateMachineRole": each("lambda:InvokeFunction", f"{function('payroll')}:live"),
+    "ScheduleRole": [
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:payroll"),
+        *each("states:StopExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"),
+        *each("sqs:SendMessage", f"arn:aws:sqs:{HERE}:{OWN}:payroll"),
+    ],
+}
+OF_FUNCTIONS = ALLOWED.keys() - {"StatePolicy", "StateMachineRole", "ScheduleRole"}
+for name in OF_FUNCTIONS:
+    written, refused = log_writing(name)
+    ALLOWED[name] += written
+    REFUSED[name] = [*REFUSED[name], *refused]
+
+# What can be taken out or widened without a request that shows it, and why it is there all the same.
+REDUNDANT: dict[tuple[str, str], str] = {
+    ("SetupDbUsersRole", "NeverReadTheSourcesLogin for everything"): (
+        "Only secrets that RDS keeps bear the tag that it asks for, and those alone are named so."
+    ),
+}
+
+
+def filled(value: Any, given: dict[str, str]) -> Any:
+    """The template's value with the parameters of this file in it, before `resolved` puts in its own examples."""
+    match value:
+        case {"Ref": str(name)} if name in given:
+            return given[name]
+        case dict():
+            return {each: filled(inner, given) for each, inner in value.items()}
+        case list():
+            return [filled(inner, given) for inner in value]
+        case str():
+            for name, text in given.items():
+                value = value.replace(f"${{{name}}}", text)
+    return value
+
+
+def statements(name: str, **given: str) -> list[dict[str, Any]]:
+    """All of a role's own, or of the managed policy."""
+    properties = translated()["Resources"][name]["Properties"]
+    documents = [each["PolicyDocument"] for each in properties.get("Policies", [properties])]
+    return [statement for document in documents for statement in resolved(filled(document, GIVEN | given))["Statement"]]
+
+
+def asked_of(name: str, own: list[dict[str, Any]], asked: Asked) -> Verdict:
+    """Of the role with what all steps share, as IAM does."""
+    documents = {name: own} | ({"StatePolicy": statements("StatePolicy")} if name in OF_FUNCTIONS else {})
+    policies = [Policy.parse(each, {"Version": "2012-10-17", "Statement": documents[each]}) for each in documents]
+    return evaluate(policies, Request(*asked))
+
+
+def flattened(table: dict[str, list[Asked]]) -> list[tuple[str, Asked]]:
+    return [(name, asked) for name in table for asked in table[name]]
+
+
+def test_every_role_and_policy_of_the_stack_is_asked() -> None:
+    found = translated()["Resources"].items()
+    kinds = ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy")
+    assert set(ALLOWED) == set(REFUSED) == {name for name, resource in found if resource["Type"] in kinds}
+    shared = {name for name, resource in found if "ManagedPolicyArns" in resource.get("Properties", {})}
+    assert shared == OF_FUNCTIONS
+
+
+@pytest.mark.parametrize(("name", "asked"), flattened(ALLOWED))
+def test_what_a_step_does_is_allowed(name: str, asked: Asked) -> None:
+    assert asked_of(name, statements(name), asked).allowed
+
+
+@pytest.mark.parametrize(("name", "asked"), flattened(REFUSED))
+def test_what_a_step_must_not_do_is_refused(name: str, asked: Asked) -> None:
+    assert not asked_of(name, statements(name), asked).allowed
+
+
+DENIES = {
+    (name, statement["Sid"]): statement
+    for name in ALLOWED
+    for statement in statements(name)
+    if statement["Effect"] == "Deny"
+}
+
+
+def test_these_are_the_denies() -> None:
+    assert {key: set(as_list(statement["Action"])) for key, statement in DENIES.items()} == {
+        ("CopySnapshotRole", "NeverSetOtherTags"): {"rds:AddTagsToResource", "rds:CopyDBClusterSnapshot"},
+        ("RestoreSnapshotRole", "NeverSetOtherTags"): {
+            "rds:AddTagsToResource", "rds:CreateDBInstance", "rds:RestoreDBClusterFromSnapshot",
+        },
+        ("RestoreSnapshotRole", "NeverTouchTheSource"): {
+            "rds:AddTagsToResource",
+            "rds:CreateDBInstance",
+            "rds:FailoverDBCluster",
+            "rds:ModifyDBCluster",
+        },
+        ("RestoreSnapshotRole", "NeverTouchProtected"): {
+            "rds:AddTagsToResource",
+            "rds:CreateDBInstance",
+            "rds:FailoverDBCluster",
+            "rds:ModifyDBCluster",
+        },
+        ("OpenClusterRole", "NeverTouchTheSource"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
+        ("OpenClusterRole", "NeverTouchProtected"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
+        ("SetupDbUsersRole", "NeverReadTheSourcesLogin"): {"secretsmanager:GetSecretValue"},
+        ("SetupDbUsersRole", "NeverFromTheFunctionsCode"): {
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:UnassignPrivateIpAddresses",
+        },
+        ("DeleteRdsRole", "NeverTouchProtected"): {
+            "rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:ModifyDBCluster",
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "sid"), DENIES)
+def test_a_deny_decides_alone_for_each_of_its_actions(name: str, sid: str) -> None:
+    """Without it the request would be allowed: so it isn't another statement's silence that refuses."""
+    kept = [statement for statement in statements(name) if statement["Sid"] != sid]
+    for action in as_list(DENIES[name, sid]["Action"]):
+        asked = [each for each in REFUSED[name] if each[0] == action]
+        assert any(asked_of(name, kept, each).allowed for each in asked), action
+
+
+def changed(statement: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """The statement with one thing less in it, or with one thing wider. None is no statement at all."""
+    sid = statement["Sid"]
+    yield f"no {sid}", None
+    actions = as_list(statement["Action"])
+    for action in actions if len(actions) > 1 else []:
+        yield f"{sid} without {action}", statement | {"Action": [each for each in actions if each != action]}
+    resources = as_list(statement["Resource"])
+    if resources != ["*"]:
+        yield f"{sid} for everything", statement | {"Resource": "*"}
+    for resource in resources if len(resources) > 1 else []:
+        yield f"{sid} without {resource}", statement | {"Resource": [each for each in resources if each != resource]}
+    conditions = statement.get("Condition", {})
+    for operator, tests in conditions.items():
+        for key_asked in tests:
+            less = copy.deepcopy(conditions)
+            del less[operator][key_asked]
+            yield f"{sid} without {key_asked}", statement | {"Condition": less}
+            for other in mistaken(tests[key_asked]):
+                turned = copy.deepcopy(conditions)
+                turned[operator][key_asked] = other
+                yield f"{sid} with {other} as {key_asked}", statement | {"Condition": turned}
+
+
+def mistaken(value: str | list[str]) -> Iterator[str | list[str]]:
+    """The value of a condition turned round, and one less of several."""
+    if value in ("true", "false"):
+        yield "true" if value == "false" else "false"
+    if isinstance(value, list):
+        yield from ([each for each in value if each != left_out] for left_out in value)
+
+
+def mistakes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    for name in ALLOWED:
+        own = statements(name)
+        for number, statement in enumerate(own):
+            for what, other in changed(statement):
+                yield name, what, [*own[:number], *([other] if other else []), *own[number + 1 :]]
+
+
+MISTAKES = [(name, what, own) for name, what, own in mistakes() if (name, what) not in REDUNDANT]
+
+
+def shows(name: str, own: list[dict[str, Any]]) -> bool:
+    return any(asked_of(name, own, asked).allowed for asked in REFUSED[name]) or not all(
+        asked_of(name, own, asked).allowed for asked in ALLOWED[name]
+    )
+
+
+@pytest.mark.parametrize(("name", "what", "own"), MISTAKES, ids=[f"{name}: {what}" for name, what, _ in MISTAKES])
+def test_no_mistake_in_a_policy_goes_unnoticed(name: str, what: str, own: list[dict[str, Any]]) -> None:
+    assert shows(name, own)
+
+
+def test_what_is_called_redundant_is() -> None:
+    found = {(name, what) for name, what, own in mistakes() if (name, what) in REDUNDANT and not shows(name, own)}
+    assert found == set(REDUNDANT)
+
+
+# The source may be in another region, and then it is the cluster there that is meant.
+
+
+def test_a_source_of_another_region_is_meant_there() -> None:
+    own = statements("RestoreSnapshotRole", SourceRegion=THERE)
+    for action in DENIES["RestoreSnapshotRole", "NeverTouchTheSource"]["Action"]:
+        both = MARKED | OURS
+        assert asked_of("RestoreSnapshotRole", own, (action, cluster(SOURCE, region=THERE), both)).explicitly_denied
+        # A copy may be called as its source is.
+        assert asked_of("RestoreSnapshotRole", own, (action, cluster(SOURCE), both)).allowed
+
+
+def test_a_login_of_a_source_of_another_region_is_meant_there() -> None:
+    def read(of: str) -> Verdict:
+        asked = ("secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(of))
+        return asked_of("SetupDbUsersRole", statements("SetupDbUsersRole", SourceRegion=THERE), asked)
+
+    assert read(cluster(SOURCE, region=THERE)).explicitly_denied
+    assert read(cluster(SOURCE)).allowed
+
+
+def test_by_default_no_source_may_be_deleted() -> None:
+    """The pattern's default is a name that no cluster can have, and instances go by it where nothing else is said."""
+    default = translated()["Parameters"]["DeletableClusterPattern"]["Default"]
+    own = statements("DeleteRdsRole", DeletableClusterPattern=default, DeletableInstancePattern="")
+    for action, resource in (
+        ("rds:DeleteDBCluster", cluster(SOURCE)),
+        ("rds:ModifyDBCluster", cluster(SOURCE)),
+        ("rds:DeleteDBInstance", instance("prod-orders-1")),
+    ):
+        assert not asked_of("DeleteRdsRole", own, (action, resource, {})).allowed

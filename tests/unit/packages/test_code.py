@@ -1,0 +1,76 @@
+"""Rules on what is deployed that import-linter can't see: handlers live in folders with hyphens, SQL in texts."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.checks.handlers import DIRECTORY, FOLDERS
+from scripts.checks.reach import imports, source_of
+
+UTILS = sorted((DIRECTORY.parent / "utils").rglob("*.py"))
+PAGE = 60
+FORBIDDEN = {"boto3", "botocore", "lambda_functions", "moto", "os", "psycopg2", "scripts", "tests"}
+"""What a handler leaves to utils, or must never need: SDK and driver, its environment, other handlers, development."""
+
+
+def tree(folder: str) -> ast.Module:
+    return ast.parse((DIRECTORY / folder / "lambda_function.py").read_text())
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Import):
+            yield from (alias.name for alias in each.names)
+        elif isinstance(each, ast.ImportFrom):
+            yield each.module or "."
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_handler_imports_utils_and_no_sdk_no_driver_and_no_other_handler(folder: str) -> None:
+    packages = {name.split(".")[0] for name in imported(tree(folder))}
+    assert not packages & FORBIDDEN
+    assert packages <= {"functools", "msgspec", "utils"}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_handler_is_one_file_of_one_page(folder: str) -> None:
+    files = [path.name for path in (DIRECTORY / folder).iterdir() if path.name != "__pycache__"]
+    assert files == ["lambda_function.py"]
+    assert len((DIRECTORY / folder / "lambda_function.py").read_text().splitlines()) <= PAGE
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_handler_is_the_step_of_its_folders_name(folder: str) -> None:
+    """Logs, metrics, state and audit speak of the step by this name."""
+    (handler,) = [
+        node for node in tree(folder).body if isinstance(node, ast.FunctionDef) and node.name == "lambda_handler"
+    ]
+    (decorator,) = handler.decorator_list
+    assert isinstance(decorator, ast.Call)
+    assert ast.literal_eval(decorator.args[0]) == folder.removeprefix("aurora-restore-")
+
+
+def test_only_the_step_that_talks_sql_reaches_the_driver() -> None:
+    """It costs every other cold start what only one of them needs."""
+
+    def reaches(node: ast.Module, seen: set[str]) -> bool:
+        if any(name.split(".")[0] == "psycopg2" for name in imported(node)):
+            return True
+        new = set(imports(node)) - seen
+        seen |= new
+        return any(reaches(ast.parse(source_of(module).read_text()), seen) for module in sorted(new))
+
+    assert [folder for folder in FOLDERS if reaches(tree(folder), set())] == ["aurora-restore-setup-db-users"]
+
+
+@pytest.mark.parametrize("path", UTILS, ids=lambda path: path.relative_to(DIRECTORY.parent).as_posix())
+def test_sql_is_never_put_together_by_hand(path: Path) -> None:
+    """What goes into sql.SQL is trusted; names and values enter by sql.Identifier, sql.Literal and parameters alone."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("sql.SQL", "SQL"):
+            (text,) = node.args
+            assert not isinstance(text, ast.JoinedStr | ast.BinOp | ast.Call), f"{path.name}:{node.lineno}"

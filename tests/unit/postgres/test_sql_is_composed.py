@@ -1,0 +1,103 @@
+"""No statement is put together as text: every one is a literal, or psycopg2.sql's composition of literals and names."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.support import ROOT
+
+SENDING = {"execute", "executemany", "run", "rows", "try_run", "why_not"}
+# Helpers of ours that take a statement's text: what they are given has to be a literal as well.
+TAKING_TEXT = {"query": 0, "_lacking": 0, "_in_batches": 1, "_in_lists": 1}
+# Where sql.SQL is given something else than a literal, and why that is none of anybody's input.
+OURS = {
+    ("postgres/catalog.py", "text"): "query(): its callers' literals, held by TAKING_TEXT",
+    ("postgres/ownership.py", "form"): "_in_batches() and _in_lists(): their callers' literals, held by TAKING_TEXT",
+    ("postgres/ownership.py", "signature"): "a routine's signature, written and quoted by PostgreSQL (regprocedure)",
+    ("postgres/grants.py", "each.objects"): "a list of names and signatures, written and quoted by PostgreSQL",
+    ("postgres/grants.py", "PRIVILEGES[each.profile][each.kind]"): "from the table PRIVILEGES",
+    ("postgres/grants.py", "'TABLE' if each.kind == 'FOREIGN' else each.kind"): "from the literals of the reading",
+    ("postgres/missing_privileges.py", "text"): "_lacking(): its callers' literals, held by TAKING_TEXT",
+    ("postgres/default_privileges.py", "privileges"): "from the table PRIVILEGES",
+    ("postgres/default_privileges.py", "_TYPES[kind][1]"): "from the table _TYPES",
+    ("postgres/missing_privileges.py", "_ASKING[kind]"): "from the table _ASKING",
+    ("postgres/borrowed_owners.py", "options"): "one of two literals",
+    ("postgres/setup.py", "privileges"): "one of two literals",
+}
+UTILS = ROOT / "utils"
+MODULES = sorted(UTILS.rglob("*.py"))
+
+
+def place(path: pathlib.Path) -> str:
+    return path.relative_to(UTILS).as_posix()
+
+
+def calls(path: pathlib.Path) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            yield name, node
+
+
+def is_literal(node: ast.expr) -> bool:
+    if isinstance(node, ast.IfExp):
+        return is_literal(node.body) and is_literal(node.orelse)
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def is_pasted(node: ast.expr) -> bool:
+    """An f-string, an addition or a % of texts, or a text's own format()."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr == "format" and is_literal(node.func.value)
+    return isinstance(node, (ast.JoinedStr, ast.BinOp))
+
+
+def test_the_modules_that_send_statements_are_among_those_that_are_looked_at() -> None:
+    """Wherever below utils they are: a search that found none would hold nothing."""
+    senders = [path for path in MODULES if "psycopg2" in path.read_text()]
+    assert len(senders) >= 5
+    assert sum(name in SENDING for path in senders for name, _ in calls(path)) >= 20
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_no_statement_that_is_sent_is_pasted_together(path: pathlib.Path) -> None:
+    wrong = [
+        ast.unparse(call)
+        for name, call in calls(path)
+        if name in SENDING and call.args and isinstance(call.func, ast.Attribute) and is_pasted(call.args[0])
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_what_stands_in_sql_is_a_literal_or_a_value_of_ours(path: pathlib.Path) -> None:
+    wrong = [
+        ast.unparse(call)
+        for name, call in calls(path)
+        if name == "SQL" and not is_literal(call.args[0]) and (place(path), ast.unparse(call.args[0])) not in OURS
+    ]
+    wrong += [
+        ast.unparse(call)
+        for name, call in calls(path)
+        if name in TAKING_TEXT
+        and not is_literal(call.args[TAKING_TEXT[name]])
+        and ast.unparse(call.args[TAKING_TEXT[name]]) not in ("text", "_FOUND")
+    ]
+    assert wrong == []
+
+
+def test_each_exception_is_still_needed() -> None:
+    used = {(place(path), ast.unparse(call.args[0])) for path in MODULES for name, call in calls(path) if name == "SQL"}
+    assert set(OURS) <= used
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ['f"drop table {name}"', '"drop table " + name', '"drop table %s" % name', '"drop table {}".format(name)'],
+)
+def test_pasted_statements_are_seen(statement: str) -> None:
+    assert is_pasted(ast.parse(statement, mode="eval").body)

@@ -1,0 +1,197 @@
+"""aurora-restore-copy-snapshot and aurora-restore-check-copy-status: one copy, watched to its end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from tests.unit.fakes.rds import Clock, FakeRds
+from tests.unit.support import (
+    ACCOUNT,
+    EXECUTION,
+    LIMITS,
+    NOW,
+    OPERATION,
+    OWN_TAGS,
+    REGION,
+    a_copy,
+    a_plan,
+    a_run,
+    calling,
+)
+from utils.contracts.payloads import CheckCopyTask, CopyProgress, CopyTask
+from utils.errors import StepFailed, TemporaryFailure
+from utils.state.operation import OperationState
+
+pytestmark = pytest.mark.usefixtures("account")
+
+start, look = calling("copy-snapshot"), calling("check-copy-status")
+COPY = a_copy()
+
+
+@pytest.fixture(autouse=True)
+def operation(account: None) -> OperationState:
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    state.open("snapshot-check", {}, a_plan(copy=COPY, copy_needed=True), "running")
+    return state
+
+
+def starting(after: dt.timedelta = dt.timedelta()) -> CopyTask:
+    return CopyTask(limits=LIMITS, run=a_run(now=NOW + after), copy=COPY)
+
+
+def looking(after: dt.timedelta) -> CheckCopyTask:
+    progress = CopyProgress(
+        answer="wait",
+        action="copy",
+        waiting_for="the copy",
+        started_at=NOW,
+        action_at=NOW,
+        percent=0,
+        wait_seconds=120,
+    )
+    return CheckCopyTask(run=a_run(now=NOW + after), copy=COPY, progress=progress)
+
+
+def recorded(operation: OperationState) -> str | None:
+    found = operation.recall()
+    assert found is not None
+    return found.copied_snapshot_arn
+
+
+@pytest.fixture
+def copying(rds: FakeRds) -> dict[str, Any]:
+    return rds.add_snapshot(COPY.identifier, Status="copying", PercentProgress=40, TagList=OWN_TAGS)
+
+
+def test_a_copy_is_started_and_recorded_at_once(rds: FakeRds, operation: OperationState) -> None:
+    rds.seconds = {"CopyDBClusterSnapshot": 3600}
+    answer = start(starting())
+    assert (answer["answer"], answer["action"], answer["wait_seconds"]) == ("wait", "copy", 120)
+    assert answer["waiting_for"] == f"the copy in {REGION} of {ACCOUNT}"
+    assert recorded(operation) == COPY.arn
+
+
+def test_rule_5_a_copy_started_twice_is_one_copy(rds: FakeRds) -> None:
+    rds.seconds = {"CopyDBClusterSnapshot": 3600}
+    start(starting())
+    assert start(starting())["action"] == "none"
+    assert list(rds.snapshots) == [COPY.identifier]
+
+
+def test_rule_5_a_copy_started_again_after_a_lost_answer_is_one_copy_and_recorded(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    rds.seconds = {"CopyDBClusterSnapshot": 3600}
+    rds.lose_answer("CopyDBClusterSnapshot")
+    with pytest.raises(TemporaryFailure):
+        start(starting())
+    assert recorded(operation) is None
+    start(starting())
+    assert list(rds.snapshots) == [COPY.identifier]
+    assert recorded(operation) == COPY.arn
+
+
+def test_rule_4_a_snapshot_of_the_copys_name_that_isnt_ours_is_left_alone(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    rds.add_snapshot(COPY.identifier)
+    with pytest.raises(StepFailed, match=r"isn't the copy that operation .* made .none recorded.. It was left alone"):
+        start(starting())
+    assert recorded(operation) is None
+
+
+def test_a_copy_that_rds_refuses_stops_the_run(rds: FakeRds) -> None:
+    rds.refuse("CopyDBClusterSnapshot", "KMSKeyNotAccessibleFault", "Because.")
+    with pytest.raises(StepFailed, match=r"CopyDBClusterSnapshot answered KMSKeyNotAccessibleFault: Because\."):
+        start(starting())
+
+
+def test_while_a_region_makes_as_many_copies_as_it_can_the_run_waits(rds: FakeRds, operation: OperationState) -> None:
+    for number in range(5):
+        rds.add_snapshot(f"somebodys-{number}", Status="copying")
+    for answer in (start(starting()), look(looking(dt.timedelta(minutes=20)))):
+        assert answer["answer"] == "wait"
+        assert answer["waiting_for"].startswith(f"a free copy: {REGION} makes 5 already")
+    assert rds.changes() == []
+    rds.snapshots["somebodys-0"]["Status"] = "available"
+    assert look(looking(dt.timedelta(minutes=25)))["answer"] == "advance"
+    assert start(starting())["action"] == "copy"
+
+
+def test_rdss_word_for_too_many_copies_is_waited_for_as_well(rds: FakeRds) -> None:
+    rds.refuse("CopyDBClusterSnapshot", "SnapshotQuotaExceeded")
+    answer = start(starting())
+    assert (answer["answer"], answer["action"]) == ("wait", "none")
+    assert answer["waiting_for"].startswith("a free copy")
+    assert start(starting())["action"] == "copy"
+
+
+def test_a_quota_of_snapshots_that_is_used_up_is_no_matter_of_waiting(rds: FakeRds) -> None:
+    rds.most_snapshots = 0
+    rds.refuse("CopyDBClusterSnapshot", "SnapshotQuotaExceeded")
+    with pytest.raises(StepFailed, match=r"No room for the copy .* Delete manual snapshots that nobody needs"):
+        start(starting())
+
+
+def test_a_run_that_finds_no_free_copy_until_its_deadline_says_so(rds: FakeRds) -> None:
+    for number in range(5):
+        rds.add_snapshot(f"somebodys-{number}", Status="copying")
+    start(starting())
+    with pytest.raises(StepFailed, match="After 60 hours the copy still waits for a free copy"):
+        look(looking(dt.timedelta(hours=60)))
+
+
+def test_a_copy_under_way_is_an_answer_and_not_an_error(copying: dict[str, Any]) -> None:
+    answer = look(looking(dt.timedelta(minutes=20)))
+    assert (answer["answer"], answer["percent"], answer["wait_seconds"]) == ("wait", 40, 300)
+
+
+def test_progress_shortens_the_pause_before_the_end(copying: dict[str, Any]) -> None:
+    copying["PercentProgress"] = 90
+    assert look(looking(dt.timedelta(minutes=20)))["wait_seconds"] == 133
+
+
+def test_a_copy_that_is_available_is_ready(copying: dict[str, Any]) -> None:
+    copying.update(Status="available", PercentProgress=100)
+    assert look(looking(dt.timedelta(minutes=20)))["answer"] == "done"
+
+
+@pytest.mark.parametrize("status", ["failed", "deleting", "incompatible-restore"])
+def test_a_failed_copy_stops_the_restore(copying: dict[str, Any], status: str) -> None:
+    copying["Status"] = status
+    with pytest.raises(
+        StepFailed, match=f"is {status} and won't become available. Check the keys of {COPY.source_arn}"
+    ):
+        look(looking(dt.timedelta(minutes=20)))
+
+
+def test_a_copy_that_somebody_deleted_stops_the_restore(rds: FakeRds) -> None:
+    start(starting())
+    rds.snapshots.clear()
+    with pytest.raises(StepFailed, match="is gone and won't become available"):
+        look(looking(dt.timedelta(minutes=20)))
+
+
+def test_a_copy_past_its_deadline_stops_the_restore(copying: dict[str, Any]) -> None:
+    with pytest.raises(StepFailed, match=r"copying, 40 %.*Raise the stack's CopyDeadlineHours"):
+        look(looking(dt.timedelta(hours=60)))
+
+
+def test_a_copy_that_is_ready_at_its_deadline_is_ready(copying: dict[str, Any]) -> None:
+    copying["Status"] = "available"
+    assert look(looking(dt.timedelta(hours=60)))["answer"] == "done"
+
+
+def test_a_day_of_copying_is_watched_with_few_looks(rds: FakeRds, clock: Clock) -> None:
+    rds.seconds = {"CopyDBClusterSnapshot": 24 * 3600}
+    progress, looks = start(starting()), 0
+    while progress["answer"] != "done":
+        clock.pass_seconds(progress["wait_seconds"])
+        known = {"started_at": NOW.isoformat(), **progress}
+        progress = look({"run": a_run(now=clock.now), "copy": COPY, "progress": known})
+        looks += 1
+    assert looks < 150
+    assert clock.now - NOW < dt.timedelta(hours=24, minutes=16)

@@ -1,0 +1,248 @@
+"""Nothing is deleted without its proof, and each proof fails alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.fakes.rds import FakeRds
+from tests.unit.support import OWN_TAGS, REGION, SOURCE, TARGET, a_deletion, a_record
+from utils.aurora_utils import Aurora
+from utils.errors import StepFailed, TemporaryFailure
+from utils.state.operation import OperationRecord
+from utils.steps.delete import delete_with_instances, prove_restored, prove_source, prove_unfinished
+
+OTHER_TAGS = [{"Key": "aurora-restore:operation-id", "Value": "another-operation"}]
+
+
+@pytest.fixture
+def restored(rds: FakeRds) -> dict[str, Any]:
+    rds.add_instance("staging-orders-1", TARGET, TagList=OWN_TAGS)
+    return rds.add_cluster(TARGET, TagList=OWN_TAGS)
+
+
+@pytest.fixture
+def source(rds: FakeRds) -> dict[str, Any]:
+    for number in (1, 2):
+        rds.add_instance(f"prod-orders-{number}", SOURCE)
+    return rds.add_cluster(SOURCE)
+
+
+def proved(cluster: dict[str, Any], **changes: Any) -> OperationRecord:
+    """The record of an operation whose restored cluster has let us in."""
+    known = {
+        "cluster_resource_id": cluster["DbClusterResourceId"],
+        "login_proven_at": "2026-03-10T03:40:00.000Z",
+        "door_open_at": "2026-03-10T03:50:00.000Z",
+    }
+    return a_record(**known | changes)
+
+
+# Rule 3: the restored cluster proves itself first
+
+
+def test_a_restored_cluster_that_let_us_in_is_proof(restored: dict[str, Any]) -> None:
+    prove_restored(proved(restored), Aurora(REGION), TARGET)
+
+
+@pytest.mark.parametrize("missing", ["login_proven_at", "cluster_resource_id"])
+def test_rule_3_without_a_proven_login_nothing_may_be_deleted(restored: dict[str, Any], missing: str) -> None:
+    with pytest.raises(StepFailed, match=r"No login to staging-orders has worked yet.*Nothing was deleted"):
+        prove_restored(proved(restored, **{missing: None}), Aurora(REGION), TARGET)
+
+
+def test_rule_3_while_the_door_is_shut_nothing_may_be_deleted(restored: dict[str, Any]) -> None:
+    with pytest.raises(
+        StepFailed, match=r"The door of the restored cluster staging-orders isn't open.*Nothing was del"
+    ):
+        prove_restored(proved(restored, door_open_at=None), Aurora(REGION), TARGET)
+
+
+def test_rule_3_for_a_copy_that_lacks_a_role_or_a_database_no_source_goes(restored: dict[str, Any]) -> None:
+    """Whatever else of the run may end: its copied snapshot goes, and an export is made."""
+    users = {"unfinished": ["'orders_app' was not set up: the master user may not alter it (permission denied)"]}
+    record = proved(restored, users=users)
+    prove_restored(record, Aurora(REGION), TARGET)
+    with pytest.raises(StepFailed, match=r"'orders_app' was not set up.*Nothing was deleted.*then resume"):
+        prove_source(a_deletion(), record, Aurora(REGION))
+
+
+def test_rule_3_without_a_restored_cluster_nothing_may_be_deleted(rds: FakeRds, restored: dict[str, Any]) -> None:
+    del rds.clusters[TARGET]
+    with pytest.raises(StepFailed, match="is gone, so nothing may be deleted for it"):
+        prove_restored(proved(restored), Aurora(REGION), TARGET)
+
+
+@pytest.mark.parametrize("status", ["failed", "stopped", "deleting", "inaccessible-encryption-credentials"])
+def test_rule_3_a_broken_restored_cluster_proves_nothing(restored: dict[str, Any], status: str) -> None:
+    restored["Status"] = status
+    with pytest.raises(StepFailed, match=f"is {status} .*Nothing was deleted"):
+        prove_restored(proved(restored), Aurora(REGION), TARGET)
+
+
+@pytest.mark.parametrize("status", ["backing-up", "modifying", "maintenance"])
+def test_rule_3_a_restored_cluster_that_is_busy_is_asked_again(restored: dict[str, Any], status: str) -> None:
+    restored["Status"] = status
+    with pytest.raises(TemporaryFailure, match=f"is {status} .*Nothing was deleted"):
+        prove_restored(proved(restored), Aurora(REGION), TARGET)
+
+
+def test_rule_1_another_cluster_under_the_targets_name_proves_nothing(restored: dict[str, Any]) -> None:
+    with pytest.raises(StepFailed, match="Nothing was deleted"):
+        prove_restored(proved(restored, cluster_resource_id="cluster-ANOTHER"), Aurora(REGION), TARGET)
+
+
+# Rules 1 and 3: the source is the one that was named
+
+
+def test_the_source_that_the_plan_recorded_may_go(restored: dict[str, Any], source: dict[str, Any]) -> None:
+    cluster = prove_source(a_deletion(source["DbClusterResourceId"]), proved(restored), Aurora(REGION))
+    assert cluster is not None
+    assert cluster.resource_id == source["DbClusterResourceId"]
+
+
+@pytest.mark.parametrize(("planned", "unplanned"), [(["prod-orders-1"], "prod-orders-2"), ([], "prod-orders-1")])
+def test_rule_1_an_instance_that_the_plan_doesnt_name_keeps_its_cluster_from_being_deleted(
+    restored: dict[str, Any], source: dict[str, Any], planned: list[str], unplanned: str
+) -> None:
+    deletion = a_deletion(source["DbClusterResourceId"], instance_identifiers=planned)
+    with pytest.raises(StepFailed, match=rf"nothing of it was deleted\.\n.*the plan doesn't name: {unplanned}[.,]"):
+        prove_source(deletion, proved(restored), Aurora(REGION))
+
+
+@pytest.mark.parametrize(
+    "planned", [None, ["prod-orders-2", "prod-orders-1"], ["gone-since", "prod-orders-2", "prod-orders-1"]]
+)
+def test_a_source_with_no_more_than_its_planned_instances_may_go(
+    restored: dict[str, Any], source: dict[str, Any], planned: list[str] | None
+) -> None:
+    deletion = a_deletion(source["DbClusterResourceId"], instance_identifiers=planned)
+    assert prove_source(deletion, proved(restored), Aurora(REGION)) is not None
+
+
+def test_a_source_that_is_gone_already_is_as_good(restored: dict[str, Any]) -> None:
+    assert prove_source(a_deletion(), proved(restored), Aurora(REGION)) is None
+
+
+def test_rule_1_another_cluster_under_the_sources_name_is_left_alone(
+    restored: dict[str, Any], source: dict[str, Any]
+) -> None:
+    with pytest.raises(StepFailed, match=r"and the plan deletes cluster-RENAMED: .* was left alone"):
+        prove_source(a_deletion("cluster-RENAMED"), proved(restored), Aurora(REGION))
+
+
+def test_rule_3_the_restored_cluster_is_never_deleted_as_the_source(restored: dict[str, Any]) -> None:
+    """Say, after somebody swapped the two names while the pipeline ran."""
+    deletion = a_deletion(restored["DbClusterResourceId"], cluster_identifier=TARGET)
+    with pytest.raises(StepFailed, match=r"is the restored cluster itself. It was left alone"):
+        prove_source(deletion, proved(restored), Aurora(REGION))
+
+
+def test_deletion_protection_that_was_switched_on_meanwhile_is_respected(
+    restored: dict[str, Any], source: dict[str, Any]
+) -> None:
+    source["DeletionProtection"] = True
+    with pytest.raises(StepFailed, match=r"nothing of it was deleted\.\n.*has deletion protection now"):
+        prove_source(a_deletion(source["DbClusterResourceId"]), proved(restored), Aurora(REGION))
+
+
+# Rule 1: cleaning up takes what this operation made, and only while nobody can rely on it
+
+
+def reason_to_keep(record: OperationRecord) -> str:
+    cluster, reason = prove_unfinished(record, Aurora(REGION), TARGET)
+    assert cluster is None
+    return reason
+
+
+def test_a_cluster_that_this_operation_made_and_didnt_finish_may_go(restored: dict[str, Any]) -> None:
+    cluster, reason = prove_unfinished(proved(restored), Aurora(REGION), TARGET)
+    assert cluster is not None
+    assert cluster.resource_id == restored["DbClusterResourceId"]
+    assert reason == ""
+
+
+def test_a_cluster_whose_id_could_not_be_written_down_is_known_by_its_tag(restored: dict[str, Any]) -> None:
+    cluster, _ = prove_unfinished(a_record(), Aurora(REGION), TARGET)
+    assert cluster is not None
+
+
+def test_rule_1_a_cluster_with_our_tag_that_nobody_asked_for_is_left_alone(restored: dict[str, Any]) -> None:
+    cluster, why = prove_unfinished(a_record(cluster_asked_at=None), Aurora(REGION), TARGET)
+    assert cluster is None
+    assert why == f"staging-orders is {restored['DbClusterResourceId']}, this operation made none"
+
+
+def test_rule_1_a_cluster_without_our_tag_is_left_alone(restored: dict[str, Any]) -> None:
+    for tags in ([], OTHER_TAGS):
+        restored["TagList"] = tags
+        assert reason_to_keep(proved(restored)) == "staging-orders isn't tagged as this operation's"
+
+
+def test_rule_1_a_cluster_with_our_tag_but_another_id_is_left_alone(restored: dict[str, Any]) -> None:
+    reason = reason_to_keep(proved(restored, cluster_resource_id="cluster-OURS"))
+    assert reason == f"staging-orders is {restored['DbClusterResourceId']}, this operation made cluster-OURS"
+
+
+def test_a_complete_cluster_is_kept(restored: dict[str, Any]) -> None:
+    assert "its users are set up" in reason_to_keep(proved(restored, users_ready_at="2026-03-10T03:45:00.000Z"))
+
+
+def test_once_the_sources_deletion_began_the_restored_cluster_is_kept(restored: dict[str, Any]) -> None:
+    assert "the only one left" in reason_to_keep(proved(restored, source_deletion_at="2026-03-10T03:50:00.000Z"))
+
+
+def test_a_protected_cluster_is_kept(restored: dict[str, Any]) -> None:
+    restored["DeletionProtection"] = True
+    assert "with deletion protection" in reason_to_keep(proved(restored))
+
+
+def test_where_no_cluster_was_made_there_is_nothing_to_clean_up(rds: FakeRds) -> None:
+    assert reason_to_keep(a_record()) == "no cluster was made"
+
+
+# The order of a deletion
+
+
+def delete(name: str, final_snapshot: str | None = None) -> None:
+    cluster = Aurora(REGION).cluster(name)
+    assert cluster is not None
+    delete_with_instances(Aurora(REGION), cluster, final_snapshot, keep_backups=True)
+
+
+def test_instances_go_first_then_the_cluster_with_its_final_snapshot(rds: FakeRds, source: dict[str, Any]) -> None:
+    rds.seconds = {"DeleteDBInstance": 300, "DeleteDBCluster": 300}
+    rds.add_instance("bystander-1", "another-cluster")
+    delete(SOURCE, "prod-orders-final")
+    assert rds.changes() == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
+    assert rds.asked("DeleteDBCluster") == {
+        "DBClusterIdentifier": SOURCE,
+        "SkipFinalSnapshot": False,
+        "FinalDBSnapshotIdentifier": "prod-orders-final",
+        "DeleteAutomatedBackups": False,
+    }
+    assert rds.snapshots["prod-orders-final"]["DBClusterIdentifier"] == SOURCE
+    assert rds.instances["bystander-1"]["DBInstanceStatus"] == "available"
+
+
+def test_a_deletion_that_is_asked_for_again_goes_on_where_it_stopped(rds: FakeRds, source: dict[str, Any]) -> None:
+    rds.seconds = {"DeleteDBInstance": 300, "DeleteDBCluster": 300}
+    rds.instances["prod-orders-1"]["DBInstanceStatus"] = "deleting"
+    delete(SOURCE)
+    assert rds.changes() == ["DeleteDBInstance", "DeleteDBCluster"]
+    delete(SOURCE)
+    assert rds.changes() == ["DeleteDBInstance", "DeleteDBCluster"]
+
+
+def test_an_instance_that_cant_be_deleted_yet_holds_back_the_cluster(rds: FakeRds, source: dict[str, Any]) -> None:
+    rds.refuse("DeleteDBInstance", "InvalidDBInstanceState")
+    with pytest.raises(TemporaryFailure, match="prod-orders-2 can't be deleted yet"):
+        delete(SOURCE)
+    assert "DeleteDBCluster" not in rds.operations()
+
+
+def test_a_cluster_that_rds_isnt_ready_to_delete_is_asked_for_again(rds: FakeRds, source: dict[str, Any]) -> None:
+    rds.refuse("DeleteDBCluster", "InvalidDBClusterStateFault", "it still contains DB instances")
+    with pytest.raises(TemporaryFailure, match="Cluster prod-orders can't be deleted yet"):
+        delete(SOURCE)

@@ -1,0 +1,218 @@
+"""aurora-restore-open-cluster: from the door's security group to the wanted ones, and the Data API behind it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from tests.unit.fakes.rds import Clock, FakeRds, in_groups
+from tests.unit.support import (
+    AUDIT_TABLE,
+    DOOR,
+    EXECUTION,
+    NOW,
+    OPERATION,
+    OWN_TAGS,
+    SECURITY_GROUP,
+    TARGET,
+    a_cluster_plan,
+    a_plan,
+    a_run,
+    calling,
+    some_users,
+)
+from utils.aws import client
+from utils.contracts.plan import ClusterPlan
+from utils.errors import StepFailed, TemporaryFailure
+from utils.state.operation import OperationRecord, OperationState, iso
+
+pytestmark = pytest.mark.usefixtures("account")
+
+ask = calling("open-cluster")
+PLAN, WITH_DATA_API = a_cluster_plan(), a_cluster_plan(data_api=True)
+MEMBERS = [each.identifier for each in PLAN.instances]
+
+
+@pytest.fixture(autouse=True)
+def operation(account: None, rds: FakeRds) -> OperationState:
+    """A restored cluster behind its door, whose users are set up."""
+    cluster = rds.add_cluster(TARGET, TagList=OWN_TAGS, HttpEndpointEnabled=False)
+    for name in MEMBERS:
+        rds.add_instance(name, TARGET)
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    state.open("snapshot-check", {}, a_plan(), "running")
+    state.remember(
+        cluster_resource_id=cluster["DbClusterResourceId"],
+        users_ready_at=iso(NOW),
+        users=some_users(),
+        differences=["x"],
+    )
+    return state
+
+
+def record() -> OperationRecord:
+    found = OperationState(OPERATION, EXECUTION, NOW).recall()
+    assert found is not None
+    return found
+
+
+def open_cluster(clock: Clock, plan: ClusterPlan = PLAN) -> Any:
+    return ask({"run": a_run(now=clock.now), "cluster": plan})
+
+
+def until_open(clock: Clock, plan: ClusterPlan = PLAN) -> int:
+    """The state machine's loop; how often it asked."""
+    for number in range(1, 50):
+        answer = open_cluster(clock, plan)
+        if answer["ready"]:
+            assert answer["open_since"] == record().door_open_at is not None
+            return number
+        clock.pass_seconds(answer["wait_seconds"])
+    raise AssertionError("it never was open")
+
+
+def door_events() -> list[str]:
+    items = client("dynamodb").scan(TableName=AUDIT_TABLE)["Items"]
+    found = [item for item in items if item["event_type"]["S"] == "door"]
+    return [each["status"]["S"] for each in sorted(found, key=lambda item: item["timestamp"]["S"])]
+
+
+def test_one_change_that_sets_the_wanted_groups_and_nothing_else_opens_the_door(rds: FakeRds, clock: Clock) -> None:
+    rds.seconds = {"ModifyDBCluster": 90}
+    until_open(clock)
+    assert rds.calls_that_change() == [
+        (
+            "ModifyDBCluster",
+            {"DBClusterIdentifier": TARGET, "VpcSecurityGroupIds": [SECURITY_GROUP], "ApplyImmediately": True},
+        )
+    ]
+    found = record()
+    assert (found.door, found.differences) == ("open", ["x"])
+    assert found.door_opening_at == iso(NOW)
+    assert found.door_open_at is not None
+    opened = dt.datetime.fromisoformat(found.door_open_at)
+    assert opened - NOW >= dt.timedelta(seconds=90)
+    assert door_events() == ["opening", "open"]
+
+
+def test_it_is_open_only_when_every_instance_is(rds: FakeRds, clock: Clock) -> None:
+    assert not open_cluster(clock)["ready"]
+    rds.instances[MEMBERS[1]]["VpcSecurityGroups"] = in_groups([DOOR])
+    for _ in range(3):
+        clock.pass_seconds(60)
+        answer = open_cluster(clock)
+        assert not answer["ready"]
+        assert MEMBERS[1] in answer["waiting_for"]
+        assert record().door == "opening"
+    rds.instances[MEMBERS[1]]["VpcSecurityGroups"] = in_groups([SECURITY_GROUP])
+    assert open_cluster(clock)["ready"]
+
+
+def test_the_data_api_is_enabled_only_after_the_door_is_open(rds: FakeRds, clock: Clock) -> None:
+    rds.seconds = {"ModifyDBCluster": 90, "EnableHttpEndpoint": 90}
+    while not rds.changes()[1:]:
+        clock.pass_seconds(open_cluster(clock, WITH_DATA_API)["wait_seconds"])
+    assert rds.changes() == ["ModifyDBCluster", "EnableHttpEndpoint"]
+    assert record().door == "open"
+    assert rds.asked("EnableHttpEndpoint") == {"ResourceArn": rds.clusters[TARGET]["DBClusterArn"]}
+    until_open(clock, WITH_DATA_API)
+    assert record().differences == ["x"]
+
+
+def test_a_data_api_that_never_shows_is_told_and_fails_nothing(rds: FakeRds, clock: Clock) -> None:
+    rds.seconds = {"EnableHttpEndpoint": 1_000_000}
+    until_open(clock, WITH_DATA_API)
+    assert record().differences == ["x", "data_api: asked for on, RDS reports off"]
+    assert until_open(clock, WITH_DATA_API) == 1
+    assert record().differences == ["x", "data_api: asked for on, RDS reports off"]
+
+
+@pytest.mark.parametrize("lost", ["ModifyDBCluster", "EnableHttpEndpoint"])
+def test_rule_5_a_call_whose_answer_is_lost_has_worked_once(rds: FakeRds, clock: Clock, lost: str) -> None:
+    rds.lose_answer(lost)
+    with pytest.raises(TemporaryFailure):
+        until_open(clock, WITH_DATA_API)
+    clock.pass_seconds(60)
+    until_open(clock, WITH_DATA_API)
+    assert rds.changes() == ["ModifyDBCluster", "EnableHttpEndpoint"]
+    assert door_events() == ["opening", "open"]
+
+
+def test_rule_5_a_step_that_died_after_its_call_finds_it_done(
+    rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    """Before it could write down anything but that it was about to."""
+    rds.clusters[TARGET]["VpcSecurityGroups"] = in_groups([SECURITY_GROUP])
+    for name in MEMBERS:
+        rds.instances[name]["VpcSecurityGroups"] = in_groups([SECURITY_GROUP])
+    assert until_open(clock) == 1
+    assert rds.changes() == []
+    assert record().door == "open"
+
+
+def test_a_busy_cluster_is_asked_again(rds: FakeRds, clock: Clock) -> None:
+    rds.refuse("ModifyDBCluster", "InvalidDBClusterStateFault", "it is backing up", times=2)
+    answer = open_cluster(clock)
+    assert not answer["ready"]
+    assert "backing up" in answer["waiting_for"]
+    until_open(clock)
+    assert record().door == "open"
+
+
+def test_an_open_cluster_is_left_as_its_owners_have_it(rds: FakeRds, clock: Clock) -> None:
+    """A resumed run comes here again; people may have let others in since."""
+    until_open(clock)
+    rds.clusters[TARGET]["VpcSecurityGroups"] = in_groups([SECURITY_GROUP, "sg-0000000000000add"])
+    before = rds.changes()
+    assert until_open(clock) == 1
+    assert rds.changes() == before
+    told = (
+        "vpc_security_group_ids: asked for sg-0123456789abcdef0, RDS reports sg-0000000000000add, sg-0123456789abcdef0"
+    )
+    assert record().differences == ["x", told]
+
+
+OWNERS = "sg-0000000000000add"
+
+
+def test_the_pipeline_leaves_an_open_cluster_with_the_groups_that_its_owner_has_given_it(
+    rds: FakeRds, clock: Clock
+) -> None:
+    """It was let in beside, to set up users once more. The planned group, which the owner took away, stays away."""
+    until_open(clock)
+    before, opened = rds.changes(), record().door_open_at
+    rds.clusters[TARGET]["VpcSecurityGroups"] = in_groups([OWNERS, DOOR])
+    for name in MEMBERS:
+        rds.instances[name]["VpcSecurityGroups"] = in_groups([OWNERS, DOOR])
+    rds.seconds = {"ModifyDBCluster": 90}
+    assert until_open(clock) > 1
+    assert rds.changes() == [*before, "ModifyDBCluster"]
+    for each in (rds.clusters[TARGET], *rds.instances.values()):
+        assert each["VpcSecurityGroups"] == in_groups([OWNERS])
+    assert record().door_open_at == opened
+    assert record().differences[1:] == [f"vpc_security_group_ids: asked for {SECURITY_GROUP}, RDS reports {OWNERS}"]
+
+
+def test_an_open_cluster_that_somebody_has_shut_stays_shut(rds: FakeRds, clock: Clock) -> None:
+    until_open(clock)
+    before = rds.changes()
+    rds.clusters[TARGET]["VpcSecurityGroups"] = in_groups([DOOR])
+    assert until_open(clock) == 1
+    assert rds.changes() == before
+
+
+def test_a_stranger_beside_the_door_stops_the_run(rds: FakeRds, clock: Clock) -> None:
+    rds.clusters[TARGET]["VpcSecurityGroups"] = in_groups([DOOR, "sg-0000000000000dead"])
+    with pytest.raises(StepFailed, match="Nobody is let in"):
+        open_cluster(clock)
+    assert rds.changes() == []
+
+
+def test_without_users_nothing_is_opened(rds: FakeRds, clock: Clock, operation: OperationState) -> None:
+    """Whoever calls the function out of turn, with whatever plan."""
+    operation.remember(users_ready_at=None, users=None)
+    with pytest.raises(StepFailed, match="users aren't set up"):
+        open_cluster(clock)
+    assert rds.changes() == []

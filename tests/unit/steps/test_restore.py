@@ -1,0 +1,649 @@
+"""Which action of a restore is due, and when it is finished."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from tests.unit.fakes.rds import Clock, FakeRds, in_groups
+from tests.unit.support import (
+    DOOR,
+    NOW,
+    OPERATION,
+    OWN_TAGS,
+    REGION,
+    SECURITY_GROUP,
+    TARGET,
+    a_cluster_plan,
+    a_record,
+    some_instances,
+)
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.resources import read_cluster, read_instance
+from utils.contracts.payloads import RestoreProgress
+from utils.contracts.plan import PlannedInstance
+from utils.errors import CapacityShortage, StepFailed
+from utils.state.operation import OperationRecord
+from utils.steps.open import DEADLINE, after_opening, due_opening
+from utils.steps.restore import (
+    Action,
+    Observed,
+    Refusal,
+    Situation,
+    after_action,
+    after_check,
+    assess,
+    due_action,
+    outcome_of,
+)
+
+UNIT = 60
+WRITER, FIRST_READER, SECOND_READER = (each.identifier for each in some_instances(3))
+ALL = f"{WRITER}, {FIRST_READER}, {SECOND_READER}"
+
+
+@pytest.fixture
+def cluster(rds: FakeRds) -> dict[str, Any]:
+    return rds.add_cluster(TARGET, TagList=OWN_TAGS)
+
+
+def situation(record: OperationRecord | None = None, instance_count: int = 3, **changes: Any) -> Situation:
+    plan = a_cluster_plan(instances=some_instances(instance_count), **changes)
+    return assess(plan, Aurora(REGION), record or a_record(), NOW)
+
+
+def ours(cluster: dict[str, Any], **changes: Any) -> OperationRecord:
+    return a_record(cluster_resource_id=cluster["DbClusterResourceId"], **changes)
+
+
+PASSWORD_RESET: dict[str, Any] = {"password_reset_at": "2026-03-10T03:30:00.000Z"}
+
+
+# The table of due actions
+
+
+def observed(cluster_status: str | None, *statuses: str, **cluster_says: Any) -> Observed:
+    """A cluster of this status with the planned instances of these, in their order; "-" for one that isn't there."""
+    if cluster_status is None:
+        return Observed(region=REGION)
+    names = [WRITER, FIRST_READER, SECOND_READER]
+    members = [(name, status) for name, status in zip(names, statuses, strict=False) if status != "-"]
+    writer = cluster_says.pop("writer", members[0][0] if members else None)
+    raw: dict[str, Any] = {
+        **FakeRds(REGION, Clock()).add_cluster(TARGET, TagList=OWN_TAGS, Status=cluster_status),
+        "DBClusterMembers": [{"DBInstanceIdentifier": name, "IsClusterWriter": name == writer} for name, _ in members],
+        **cluster_says,
+    }
+    described = [FakeRds(REGION, Clock()).add_instance(name, TARGET, DBInstanceStatus=each) for name, each in members]
+    return Observed(
+        region=REGION,
+        cluster=read_cluster(cast("Any", raw)),
+        instances=[read_instance(cast("Any", each)) for each in described],
+    )
+
+
+ASKED = PASSWORD_RESET
+PENDING: dict[str, Any] = {"PendingModifiedValues": {"MasterUserPassword": "****"}}
+OK = "available"
+
+
+@pytest.mark.parametrize(
+    ("what_exists", "known", "due", "waiting_for"),
+    [
+        (observed(None), {}, Action.CREATE_CLUSTER, "the cluster"),
+        (observed("creating"), {}, Action.WAIT, "cluster staging-orders (creating)"),
+        (observed("migrating"), {}, Action.WAIT, "cluster staging-orders (migrating)"),
+        (observed("backing-up"), {}, Action.WAIT, "cluster staging-orders (backing-up)"),
+        (observed(OK), {}, Action.MODIFY_CLUSTER, "the cluster's own settings"),
+        # Asked for all at once, while the cluster is still being changed.
+        (observed(OK, **PENDING), ASKED, Action.CREATE_INSTANCES, ALL),
+        (observed("modifying"), ASKED, Action.CREATE_INSTANCES, ALL),
+        (observed("resetting-master-credentials"), ASKED, Action.CREATE_INSTANCES, ALL),
+        (observed(OK, "creating", "-", "creating"), ASKED, Action.CREATE_INSTANCES, FIRST_READER),
+        (observed(OK, "creating", OK, OK), ASKED, Action.WAIT, f"instance {WRITER} (creating)"),
+        (
+            observed(OK, "creating", "creating", OK),
+            ASKED,
+            Action.WAIT,
+            f"instance {WRITER} (creating), instance {FIRST_READER} (creating)",
+        ),
+        (observed("resetting-master-credentials", OK, OK, OK), ASKED, Action.WAIT, "cluster staging-orders (resetting"),
+        (observed(OK, OK, OK, OK, **PENDING), ASKED, Action.WAIT, "changes of the cluster (MasterUserPassword)"),
+        (
+            observed(OK, OK, OK, OK, PendingModifiedValues={"IAMDatabaseAuthenticationEnabled": False}),
+            ASKED,
+            Action.WAIT,
+            "changes of the cluster (IAMDatabaseAuthenticationEnabled)",
+        ),
+        (observed(OK, OK, OK, "configuring-log-exports"), ASKED, Action.WAIT, f"{SECOND_READER} (configuring-log-exp"),
+        (observed(OK, OK, OK, OK), ASKED, Action.NOTHING, "everything to settle"),
+        # One class and one tier: whoever leads is as good as the first one planned.
+        (observed(OK, OK, OK, OK, writer=SECOND_READER), ASKED, Action.NOTHING, "everything to settle"),
+        # A resumed run whose login was never proved sets the password again, instances or not.
+        (observed(OK, OK, OK, OK), {}, Action.MODIFY_CLUSTER, "the cluster's own settings"),
+        (observed("modifying", OK, OK, OK), {}, Action.WAIT, "cluster staging-orders (modifying)"),
+    ],
+)
+def test_what_exists_decides_which_action_is_due(
+    what_exists: Observed, known: dict[str, Any], due: Action, waiting_for: str
+) -> None:
+    plan = a_cluster_plan(instances=some_instances(3))
+    now = due_action(plan, what_exists, a_record(**known), NOW)
+    assert now.due is due
+    assert now.waiting_for.startswith(waiting_for)
+
+
+def test_all_missing_instances_are_due_together_and_only_those(rds: FakeRds, cluster: dict[str, Any]) -> None:
+    missing = situation(ours(cluster, **ASKED)).missing_instances
+    assert [each.identifier for each in missing] == [WRITER, FIRST_READER, SECOND_READER]
+    rds.add_instance(SECOND_READER, TARGET, DBInstanceStatus="creating")
+    missing = situation(ours(cluster, **ASKED)).missing_instances
+    assert [each.identifier for each in missing] == [WRITER, FIRST_READER]
+
+
+@pytest.fixture
+def members(rds: FakeRds, cluster: dict[str, Any]) -> dict[str, Any]:
+    """The cluster with a writer and two readers, all available."""
+    for name in (WRITER, FIRST_READER, SECOND_READER):
+        rds.add_instance(name, TARGET, TagList=OWN_TAGS)
+    return cluster
+
+
+def test_rule_9_no_instance_is_due_before_the_master_password_was_replaced(cluster: dict[str, Any]) -> None:
+    assert situation(ours(cluster)).due is Action.MODIFY_CLUSTER
+
+
+# Who leads
+
+
+UNLIKE = [
+    PlannedInstance(identifier=WRITER, db_instance_class="db.r6g.4xlarge", availability_zone=None, promotion_tier=1),
+    PlannedInstance(
+        identifier=FIRST_READER, db_instance_class="db.r6g.large", availability_zone=None, promotion_tier=1
+    ),
+]
+OF_OTHER_TIERS = [
+    PlannedInstance(identifier=WRITER, db_instance_class="db.r6g.large", availability_zone=None, promotion_tier=0),
+    PlannedInstance(
+        identifier=FIRST_READER, db_instance_class="db.r6g.large", availability_zone=None, promotion_tier=9
+    ),
+]
+JUST_NOW, LONG_AGO = "2026-03-10T02:58:00.000Z", "2026-03-10T02:30:00.000Z"
+
+
+@pytest.mark.parametrize("instances", [UNLIKE, OF_OTHER_TIERS])
+@pytest.mark.parametrize(
+    ("writer", "known", "due"),
+    [
+        (WRITER, {}, Action.NOTHING),
+        (FIRST_READER, {}, Action.CHANGE_WRITER),
+        (FIRST_READER, {"writer_changed_at": JUST_NOW}, Action.WAIT),
+        (FIRST_READER, {"writer_changed_at": LONG_AGO}, Action.NOTHING),
+    ],
+)
+def test_another_writer_than_planned_is_changed_once_where_class_or_tier_differ(
+    instances: list[PlannedInstance], writer: str, known: dict[str, Any], due: Action
+) -> None:
+    plan = a_cluster_plan(instances=instances)
+    now = due_action(plan, observed(OK, OK, OK, writer=writer), a_record(**ASKED, **known), NOW)
+    assert now.due is due
+    if due is not Action.NOTHING:
+        assert now.waiting_for == f"{WRITER} as the writer (it is {FIRST_READER})"
+
+
+# Who keeps the master login
+
+
+MANAGED: dict[str, Any] = {"master_login": "rds_managed"}
+INHERITED = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-productions"
+OURS = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-ours"
+HANDED_OVER: dict[str, Any] = {**PASSWORD_RESET, "inherited_secret_arn": INHERITED}
+
+
+def test_a_secret_that_rds_keeps_isnt_waited_for_before_there_is_an_instance(cluster: dict[str, Any]) -> None:
+    cluster["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "creating"}
+    assert situation(ours(cluster, **HANDED_OVER), **MANAGED).due is Action.CREATE_INSTANCES
+
+
+def test_rule_9_a_secret_that_came_with_the_snapshot_is_never_taken_for_our_own(members: dict[str, Any]) -> None:
+    members["MasterUserSecret"] = {"SecretArn": INHERITED, "SecretStatus": "active"}
+    assert situation(ours(members), **MANAGED).due is Action.MODIFY_CLUSTER
+    now = situation(ours(members, **HANDED_OVER), **MANAGED)
+    assert now.due is Action.WAIT
+    assert now.waiting_for == "the master login's secret (not there yet)"
+
+
+def test_a_secret_that_is_being_made_is_waited_for(members: dict[str, Any]) -> None:
+    members["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "creating"}
+    assert situation(ours(members, **HANDED_OVER), **MANAGED).waiting_for == "the master login's secret (creating)"
+    members["MasterUserSecret"]["SecretStatus"] = "active"
+    record = ours(members, **HANDED_OVER)
+    now = situation(record, **MANAGED)
+    assert now.due is Action.NOTHING
+    outcome = outcome_of(a_cluster_plan(instances=some_instances(3), **MANAGED), now, record, Aurora(REGION))
+    assert outcome.master_secret_arn == OURS
+
+
+def test_a_secret_that_rds_cant_make_is_for_a_person(members: dict[str, Any]) -> None:
+    members["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "impaired"}
+    with pytest.raises(StepFailed, match=r"is impaired. Look at its key's policy"):
+        situation(ours(members, **HANDED_OVER), **MANAGED)
+
+
+# What is reported at the end
+
+
+def test_what_rds_accepted_and_couldnt_do_is_reported_although_the_cluster_is_available(
+    rds: FakeRds, members: dict[str, Any]
+) -> None:
+    rds.events = [
+        {"SourceIdentifier": TARGET, "Message": "Cluster failover failed: no reason", "EventCategories": []},
+        {"SourceIdentifier": WRITER, "Message": "No space", "EventCategories": ["failure"]},
+        {"SourceIdentifier": WRITER, "Message": "DB instance created", "EventCategories": ["creation"]},
+        {"SourceIdentifier": "another", "Message": "failed", "EventCategories": ["failure"]},
+    ]
+    plan, record = a_cluster_plan(instances=some_instances(3)), ours(members, **PASSWORD_RESET)
+    reported = outcome_of(plan, situation(record), record, Aurora(REGION)).differences
+    assert [each for each in reported if "failure" in each] == [
+        f"RDS reports a failure: {TARGET}: Cluster failover failed: no reason",
+        f"RDS reports a failure: {WRITER}: No space",
+    ]
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "InternalFailure", "Throttling"])
+def test_events_that_cant_be_read_fail_no_restore(rds: FakeRds, members: dict[str, Any], code: str) -> None:
+    rds.refuse("DescribeEvents", code, times=9)
+    record = ours(members, **PASSWORD_RESET)
+    outcome = outcome_of(a_cluster_plan(instances=some_instances(3)), situation(record), record, Aurora(REGION))
+    assert not [each for each in outcome.differences if "failure" in each]
+
+
+@pytest.mark.parametrize("users", [{}, {"users_ready_at": JUST_NOW, "users": {}}])
+def test_a_restore_neither_opens_the_door_nor_enables_the_data_api(
+    members: dict[str, Any], users: dict[str, Any]
+) -> None:
+    """Not in a resumed run either, whose users are set up already."""
+    members["HttpEndpointEnabled"] = False
+    assert situation(ours(members, **PASSWORD_RESET, **users), data_api=True).due is Action.NOTHING
+
+
+def test_what_only_an_open_cluster_has_is_no_difference_of_a_restored_one(members: dict[str, Any]) -> None:
+    members["HttpEndpointEnabled"] = False
+    plan, record = a_cluster_plan(instances=some_instances(3), data_api=True), ours(members, **PASSWORD_RESET)
+    told = outcome_of(plan, situation(record), record, Aurora(REGION)).differences
+    assert not [each for each in told if "data_api" in each or "security_group" in each]
+    open_since = ours(members, **PASSWORD_RESET, users_ready_at=JUST_NOW, users={}, door_open_at=JUST_NOW)
+    told = outcome_of(plan, situation(open_since), open_since, Aurora(REGION)).differences
+    assert [each.partition(":")[0] for each in told if "data_api" in each or "security_group" in each] == [
+        "vpc_security_group_ids",
+        "data_api",
+    ]
+
+
+# The door
+
+
+STRANGER = "sg-0000000000000dead"
+USERS: dict[str, Any] = {**PASSWORD_RESET, "users_ready_at": JUST_NOW, "users": {"endpoint": "e"}}
+OPENING: dict[str, Any] = {**USERS, "door_opening_at": JUST_NOW}
+OPEN: dict[str, Any] = {**OPENING, "door_open_at": JUST_NOW}
+API: dict[str, Any] = {**OPEN, "data_api_enabled_at": JUST_NOW}
+LONG_SINCE: dict[str, Any] = {**OPEN, "data_api_enabled_at": LONG_AGO}
+WANTED = [SECURITY_GROUP]
+
+
+def behind(cluster: list[dict[str, Any]], *members: list[dict[str, Any]], data_api: bool = False) -> Observed:
+    """An available cluster in these groups, with two members in those."""
+    seen = observed(OK, OK, OK, VpcSecurityGroups=cluster, HttpEndpointEnabled=data_api)
+    instances = [
+        FakeRds(REGION, Clock()).add_instance(name, TARGET, VpcSecurityGroups=groups)
+        for name, groups in zip((WRITER, FIRST_READER), members, strict=True)
+    ]
+    return replace(seen, instances=[read_instance(cast("Any", each)) for each in instances])
+
+
+SHUT = in_groups([DOOR])
+ADDING = [*in_groups(WANTED, "adding"), *in_groups([DOOR], "removing")]
+DONE = in_groups(WANTED)
+ADMITTED = in_groups([*WANTED, DOOR])
+
+
+@pytest.mark.parametrize(
+    ("what_exists", "known", "due", "waiting_for"),
+    [
+        (behind(SHUT, SHUT, SHUT), USERS, Action.OPEN_DOOR, f"security groups {SECURITY_GROUP}"),
+        # The answer was lost, or the step died before or after its call: what exists decides.
+        (behind(SHUT, SHUT, SHUT), OPENING, Action.OPEN_DOOR, f"security groups {SECURITY_GROUP}"),
+        (behind(ADDING, SHUT, SHUT), OPENING, Action.WAIT, "the security groups of staging-orders (sg-01"),
+        (behind(in_groups(WANTED, "adding"), SHUT, SHUT), USERS, Action.WAIT, "the security groups of staging-or"),
+        (behind(DONE, SHUT, SHUT), OPENING, Action.WAIT, f"the security groups of {WRITER} ({DOOR}), {FIRST_READER} ("),
+        (
+            behind(DONE, DONE, ADDING),
+            OPENING,
+            Action.WAIT,
+            f"the security groups of {FIRST_READER} ({SECURITY_GROUP}",
+        ),
+        (behind(DONE, DONE, in_groups(WANTED, "adding")), USERS, Action.WAIT, f"the security groups of {FIRST_READER}"),
+        (behind(DONE, DONE, DONE), USERS, Action.RECORD_OPEN_DOOR, "the door"),
+        # Beside the wanted groups the door's own is one too many.
+        (behind(ADMITTED, ADMITTED, ADMITTED), USERS, Action.OPEN_DOOR, f"security groups {SECURITY_GROUP}"),
+        (behind(DONE, DONE, DONE), OPEN, Action.ENABLE_DATA_API, "the Data API"),
+        (behind(DONE, DONE, DONE), API, Action.WAIT, "the Data API"),
+        (behind(DONE, DONE, DONE), LONG_SINCE, Action.NOTHING, "nothing"),
+        (behind(DONE, DONE, DONE, data_api=True), API, Action.NOTHING, "nothing"),
+        # Whom an open cluster's owner lets in beside is the owner's to say.
+        (behind(in_groups([STRANGER]), DONE, DONE, data_api=True), OPEN, Action.NOTHING, "nothing"),
+    ],
+)
+def test_what_exists_decides_how_far_the_door_is(
+    what_exists: Observed, known: dict[str, Any], due: Action, waiting_for: str
+) -> None:
+    plan = a_cluster_plan(instances=some_instances(2), data_api=True)
+    now = due_opening(plan, what_exists, a_record(**known), NOW)
+    assert now.due is due
+    assert now.waiting_for.startswith(waiting_for)
+
+
+@pytest.mark.parametrize("status", ["modifying", "backing-up", "upgrading"])
+def test_a_busy_cluster_is_opened_later(status: str) -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    now = due_opening(plan, observed(status, OK, OK), a_record(**USERS), NOW)
+    assert (now.due, now.waiting_for) == (Action.WAIT, f"cluster staging-orders ({status})")
+    now = due_opening(plan, observed(OK, OK, "rebooting"), a_record(**USERS), NOW)
+    assert (now.due, now.waiting_for) == (Action.WAIT, f"instance {FIRST_READER} (rebooting)")
+
+
+def test_without_the_data_api_an_open_cluster_is_done() -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    assert due_opening(plan, behind(DONE, DONE, DONE), a_record(**OPEN), NOW).due is Action.NOTHING
+
+
+def test_a_cluster_that_is_gone_or_lost_an_instance_isnt_opened() -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match="was deleted before its door was open"):
+        due_opening(plan, observed(None), a_record(**USERS), NOW)
+    with pytest.raises(StepFailed, match=f"has lost {FIRST_READER}.*resume this operation"):
+        due_opening(plan, observed(OK, OK, "-"), a_record(**USERS), NOW)
+
+
+def test_rule_4_a_cluster_that_isnt_ours_isnt_opened() -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match="It was left alone"):
+        due_opening(plan, behind(SHUT, SHUT, SHUT), a_record(**USERS, cluster_resource_id="cluster-OURS"), NOW)
+
+
+@pytest.mark.parametrize("what_exists", [behind(in_groups([STRANGER, DOOR]), SHUT, SHUT), behind(SHUT, SHUT, ADDING)])
+def test_before_users_are_set_up_any_other_group_lets_nobody_in(what_exists: Observed) -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match=f"Nobody is let in to cluster staging-orders.*security group {DOOR} alone"):
+        due_action(plan, what_exists, a_record(**PASSWORD_RESET), NOW)
+
+
+def test_without_any_group_on_record_nobody_is_let_in() -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match="RDS reports none"):
+        due_action(plan, behind([], SHUT, SHUT), a_record(**PASSWORD_RESET), NOW)
+
+
+@pytest.mark.parametrize("due", [due_action, due_opening])
+def test_a_stranger_beside_the_door_stops_the_opening(due: Any) -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    with pytest.raises(StepFailed, match=f"RDS reports {STRANGER}, {DOOR}"):
+        due(plan, behind(in_groups([STRANGER, DOOR]), SHUT, SHUT), a_record(**USERS), NOW)
+
+
+# Users that are to be set up once more, in a cluster that was open
+AGAIN: dict[str, Any] = {**PASSWORD_RESET, "users_ready_at": JUST_NOW}
+
+
+@pytest.mark.parametrize(
+    ("what_exists", "known", "due"),
+    [
+        (behind(DONE, DONE, DONE), AGAIN, Action.ADMIT_PIPELINE),
+        (behind(ADMITTED, DONE, DONE), AGAIN, Action.WAIT),
+        (behind(ADMITTED, ADMITTED, in_groups([*WANTED, DOOR], "adding")), AGAIN, Action.WAIT),
+        (behind(ADMITTED, ADMITTED, ADMITTED), AGAIN, Action.NOTHING),
+        # Never opened, or nothing to set up: the pipeline is in already, or isn't needed.
+        (behind(SHUT, SHUT, SHUT), AGAIN, Action.NOTHING),
+        (behind(DONE, DONE, DONE), OPEN, Action.NOTHING),
+    ],
+)
+def test_a_resumed_run_that_sets_up_users_again_is_let_in_beside_whoever_is(
+    what_exists: Observed, known: dict[str, Any], due: Action
+) -> None:
+    plan = a_cluster_plan(instances=some_instances(2))
+    assert due_action(plan, what_exists, a_record(**known), NOW).due is due
+
+
+@pytest.mark.parametrize(
+    ("known", "door"),
+    [({}, "shut"), (PASSWORD_RESET, "shut"), (USERS, "opening"), (OPENING, "opening"), (OPEN, "open")],
+)
+def test_how_far_the_door_is_follows_from_what_is_recorded(known: dict[str, Any], door: str) -> None:
+    assert a_record(**known).door == door
+
+
+def test_past_its_deadline_an_opening_fails_and_says_what_it_waits_for() -> None:
+    plan, now = a_cluster_plan(), Situation(due=Action.WAIT, waiting_for="something")
+    late = NOW + DEADLINE
+    assert not after_opening(plan, now, None, NOW, late - dt.timedelta(seconds=1), UNIT).ready
+    with pytest.raises(StepFailed, match="After 4 hours the opening of cluster staging-orders still waits for somethi"):
+        after_opening(plan, now, None, NOW, late, UNIT)
+    assert after_opening(plan, Situation(due=Action.NOTHING, waiting_for=""), None, NOW, late, UNIT).ready
+
+
+# What nobody may be let in with
+
+
+@pytest.mark.parametrize(
+    ("cluster_says", "instance_says", "told"),
+    [
+        (
+            {"VpcSecurityGroups": in_groups(["sg-0000000000000dead"])},
+            {},
+            "RDS reports sg-0000000000000dead",
+        ),
+        ({"StorageEncrypted": False}, {}, "RDS reports no key of the account"),
+        ({"StorageEncrypted": True, "KmsKeyId": "arn:aws:kms:us-east-1:1:key/other"}, {}, "RDS reports arn:aws:kms"),
+        ({}, {"PubliclyAccessible": True}, f"instance {WRITER} is publicly accessible"),
+    ],
+)
+def test_before_anybody_gets_a_password_who_can_reach_the_data_and_its_key_have_to_be_as_asked(
+    rds: FakeRds,
+    members: dict[str, Any],
+    cluster_says: dict[str, Any],
+    instance_says: dict[str, Any],
+    told: str,
+) -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/0d1f"
+    members |= {"StorageEncrypted": True, "KmsKeyId": key} | cluster_says
+    rds.instances[WRITER] |= instance_says
+    with pytest.raises(StepFailed, match="Nobody is let in to cluster staging-orders") as failed:
+        situation(ours(members), data_key_id=key)
+    assert told in str(failed.value)
+
+
+def test_a_key_may_have_been_given_by_its_id_or_by_an_alias(members: dict[str, Any]) -> None:
+    members |= {"StorageEncrypted": True, "KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/0d1f"}
+    for given in ("0d1f", "alias/staging", "arn:aws:kms:us-east-1:123456789012:alias/staging"):
+        assert situation(ours(members), data_key_id=given).due is Action.MODIFY_CLUSTER
+
+
+def test_with_everything_there_nothing_is_due(members: dict[str, Any]) -> None:
+    assert situation(ours(members, **PASSWORD_RESET)).due is Action.NOTHING
+
+
+# What can never become usable
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("failed", "incompatible-restore", "restore-failed", "incompatible-network", "deleting", "upgrade-failed"),
+        "inaccessible-encryption-credentials-recoverable",
+    ],
+)
+def test_a_broken_cluster_stops_the_restore(cluster: dict[str, Any], status: str) -> None:
+    cluster["Status"] = status
+    with pytest.raises(StepFailed, match=f"Cluster staging-orders is {status} and won't become available") as failed:
+        situation(ours(cluster))
+    assert "aws rds describe-events --source-type db-cluster --source-identifier staging-orders" in str(failed.value)
+
+
+@pytest.mark.parametrize("name", [WRITER, FIRST_READER])
+@pytest.mark.parametrize(
+    "status",
+    ["failed", "incompatible-network", "incompatible-credentials", "modify-failed", "upgrade-failed", "storage-full"],
+)
+def test_a_broken_instance_stops_the_restore(rds: FakeRds, members: dict[str, Any], name: str, status: str) -> None:
+    rds.instances[name]["DBInstanceStatus"] = status
+    with pytest.raises(StepFailed, match=f"Instance {name} is {status} and won't become available"):
+        situation(ours(members))
+
+
+def test_an_instance_that_found_no_room_keeps_what_exists(rds: FakeRds, members: dict[str, Any]) -> None:
+    rds.instances[FIRST_READER]["DBInstanceStatus"] = "insufficient-capacity"
+    with pytest.raises(CapacityShortage, match=rf"no capacity for instance {FIRST_READER}.* What exists is kept"):
+        situation(ours(members, **PASSWORD_RESET))
+
+
+def test_an_instance_that_is_going_is_waited_for_and_made_anew(rds: FakeRds, members: dict[str, Any]) -> None:
+    """Such as one that found no capacity: a resumed run may begin before it is gone."""
+    rds.instances[FIRST_READER]["DBInstanceStatus"] = "deleting"
+    record = ours(members, **PASSWORD_RESET)
+    assert situation(record).waiting_for == f"instance {FIRST_READER} (deleting)"
+    del rds.instances[FIRST_READER]
+    assert situation(record).due is Action.CREATE_INSTANCES
+
+
+def test_a_cluster_that_somebody_deleted_is_not_restored_again(rds: FakeRds) -> None:
+    with pytest.raises(StepFailed, match=r"Cluster staging-orders \(cluster-OURS\).*was deleted by somebody else"):
+        situation(a_record(cluster_resource_id="cluster-OURS"))
+
+
+# Rule 1 and 4: whose cluster it is
+
+
+def test_rule_4_a_cluster_without_our_tag_is_left_alone(cluster: dict[str, Any]) -> None:
+    for tags in ([], [{"Key": "aurora-restore:operation-id", "Value": "another"}]):
+        cluster["TagList"] = tags
+        with pytest.raises(StepFailed, match=r"isn't the one that operation.*It was left alone"):
+            situation()
+
+
+def test_rule_1_a_cluster_with_our_tag_but_another_id_is_left_alone(cluster: dict[str, Any]) -> None:
+    with pytest.raises(StepFailed, match=r"isn't the one that operation .* made \(cluster-OURS\). It was left alone"):
+        situation(a_record(cluster_resource_id="cluster-OURS"))
+
+
+def test_rule_5_a_cluster_whose_id_could_not_be_written_down_is_ours_by_its_tag(cluster: dict[str, Any]) -> None:
+    assert situation(a_record()).due is Action.MODIFY_CLUSTER
+
+
+def test_rule_4_a_cluster_with_our_tag_that_nobody_asked_for_is_never_taken_over(cluster: dict[str, Any]) -> None:
+    """While a copy goes on for hours, others can make one under the target's name, and tags can be set by them too."""
+    with pytest.raises(StepFailed, match=r"isn't the one that operation .* made \(none recorded\)"):
+        situation(a_record(cluster_asked_at=None))
+
+
+# What the two steps answer
+
+STARTED = dt.datetime(2026, 3, 10, 3, 0, 5, tzinfo=dt.UTC)
+
+
+def progress(**changes: Any) -> RestoreProgress:
+    known: dict[str, Any] = {
+        "answer": "wait",
+        "action": "create-instances",
+        "waiting_for": "",
+        "started_at": STARTED,
+        "action_at": NOW,
+        "settled_checks": 0,
+        "wait_seconds": 60,
+    }
+    return RestoreProgress(**known | changes)
+
+
+def check(due: Action, before: RestoreProgress, minutes: float = 10, deadline_hours: int = 12) -> RestoreProgress:
+    now = Situation(due=due, waiting_for="something")
+    return after_check(now, before, NOW + dt.timedelta(minutes=minutes), UNIT, deadline_hours)
+
+
+@pytest.mark.parametrize(
+    "due", [Action.CREATE_CLUSTER, Action.MODIFY_CLUSTER, Action.CREATE_INSTANCES, Action.CHANGE_WRITER]
+)
+def test_a_due_action_is_answered_with_advance(due: Action) -> None:
+    assert check(due, progress()).answer == "advance"
+
+
+def test_work_in_progress_is_answered_with_wait_and_longer_and_longer_pauses() -> None:
+    pauses = [check(Action.WAIT, progress(), minutes).wait_seconds for minutes in (0, 1, 3, 9, 60)]
+    assert check(Action.WAIT, progress()).answer == "wait"
+    assert pauses == sorted(pauses)
+    assert pauses[0] == UNIT / 2
+    assert pauses[-1] == 5 * UNIT
+
+
+def test_everything_settled_once_is_not_yet_done() -> None:
+    first = check(Action.NOTHING, progress())
+    assert (first.answer, first.settled_checks, first.wait_seconds) == ("wait", 1, UNIT)
+    assert check(Action.NOTHING, first).answer == "done"
+
+
+def test_settling_starts_anew_when_something_changes_in_between() -> None:
+    once = check(Action.NOTHING, progress())
+    disturbed = check(Action.WAIT, once)
+    assert disturbed.settled_checks == 0
+    assert check(Action.NOTHING, disturbed).answer == "wait"
+
+
+@pytest.mark.parametrize("due", [Action.WAIT, Action.CREATE_INSTANCES])
+def test_past_its_deadline_a_restore_fails_and_says_what_it_waited_for(due: Action) -> None:
+    with pytest.raises(StepFailed, match="After 1 hours the restore still waits for something") as failed:
+        check(due, progress(), minutes=61, deadline_hours=1)
+    assert "RestoreDeadlineHours" in str(failed.value)
+
+
+@pytest.mark.parametrize("due", [Action.CREATE_INSTANCES, Action.WAIT])
+def test_past_its_deadline_a_shortage_keeps_what_exists_even_once_it_is_over(due: Action) -> None:
+    now = Situation(due=due, waiting_for="something")
+    late = NOW + dt.timedelta(minutes=61)
+    with pytest.raises(CapacityShortage, match=r"for want of capacity for staging-orders-1\. What exists is kept\."):
+        after_check(now, progress(), late, UNIT, 1, "capacity for staging-orders-1")
+
+
+def test_what_rds_refuses_for_now_is_waited_for_and_due_again() -> None:
+    due = Situation(due=Action.CREATE_INSTANCES, waiting_for="it")
+    busy = after_action(due, a_record(), NOW, UNIT, Refusal(why="cluster staging-orders, which is busy"))
+    assert (busy.answer, busy.waiting_for, busy.wait_seconds) == ("wait", "cluster staging-orders, which is busy", UNIT)
+    short = after_action(due, a_record(), NOW, UNIT, Refusal(why="capacity for it", shortage=True))
+    assert (short.waiting_for, short.wait_seconds) == ("capacity for it", 5 * UNIT)
+
+
+def test_a_restore_that_is_done_has_no_deadline() -> None:
+    assert check(Action.NOTHING, progress(settled_checks=1), minutes=61, deadline_hours=1).answer == "done"
+
+
+def test_the_deadline_counts_from_the_start_of_the_restore_not_from_its_last_action() -> None:
+    with pytest.raises(StepFailed):
+        check(Action.WAIT, progress(action_at=NOW + dt.timedelta(minutes=59)), minutes=61, deadline_hours=1)
+
+
+def test_the_pause_behind_an_action_suits_what_it_started() -> None:
+    record = a_record()
+    work_of_minutes = (Action.CREATE_CLUSTER, Action.CREATE_INSTANCES)
+    for due in Action:
+        units = 4 if due in work_of_minutes else 1
+        answer = after_action(Situation(due=due, waiting_for="it"), record, NOW, UNIT)
+        assert (answer.answer, answer.action, answer.wait_seconds) == ("wait", due.label, units * UNIT)
+        assert (answer.started_at, answer.settled_checks) == (STARTED, 0)
+        assert answer.action_at == NOW
+
+
+def test_an_operation_is_named_in_every_refusal_of_ownership(cluster: dict[str, Any]) -> None:
+    cluster["TagList"] = []
+    with pytest.raises(StepFailed, match=OPERATION):
+        situation()

@@ -1,0 +1,362 @@
+"""What we ask of Aurora: find, copy, restore, reset, delete.
+
+No RDS call has an idempotency token. So each call that makes something asks, after an "already exists", whether what
+exists is this operation's own; each call that deletes takes "already gone" for success. Error codes are those on the
+wire, which differ from the shapes' names (DBInstanceNotFound, but DBClusterNotFoundFault).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from utils.aurora_utils.arguments import (
+    first_modify_arguments,
+    instance_arguments,
+    restore_arguments,
+    security_group_arguments,
+    tag_list,
+)
+from utils.aurora_utils.resources import (
+    Cluster,
+    Instance,
+    Snapshot,
+    newest_first,
+    read_cluster,
+    read_instance,
+    read_snapshot,
+)
+from utils.aws import client, error_code, is_capacity_shortage, none_when
+from utils.errors import StepFailed, TemporaryFailure
+from utils.names import snapshot_name
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_rds.type_defs import AccountQuotaTypeDef, EventTypeDef
+
+    from utils.contracts.plan import ClusterPlan, PlannedInstance, RouteStep
+
+ENGINE = "aurora-postgresql"
+# What CloudFormation's handlers take for the failure of a change that RDS had accepted: an event is its only trace
+# (aws-cloudformation-resource-providers-rds, BaseHandlerStd of DBCluster and DBInstance).
+FAILURES_IN_EVENTS = (
+    "database cluster is in a state that cannot be upgraded",
+    "cluster failover failed",
+    "cluster reboot failed",
+    "amazon rds can't access the kms encryption key",
+    "failed to join",
+    "amazon rds isn't able to associate the iam role",
+    "could not be removed from global cluster",
+    "unable to upgrade db cluster",
+    "unable to perform a major version upgrade",
+    "unable to patch the primary db cluster",
+    "insufficient instance capacity",
+    "unable to modify the db instance class",
+    "you can't create the db instance",
+    "the storage volume limitation was exceeded",
+    "the db engine version upgrade failed",
+    "instance is in a state that cannot be upgraded",
+)
+
+
+BUSY_CODES = frozenset({"InvalidDBClusterStateFault", "InvalidDBInstanceState", "InvalidResourceStateFault"})
+
+
+class ClusterBusy(Exception):
+    """RDS doesn't take this call while the cluster is at work on something else. It takes it afterwards."""
+
+
+class NoRoom(Exception):
+    """AWS has no capacity for this now, in the zone and class that were asked for."""
+
+
+class AuroraReader:
+    """Look at Aurora in one region. None stands for what doesn't exist; everything else unexpected is raised."""
+
+    def __init__(self, region: str, rds: RDSClient | None = None) -> None:
+        self.region = region
+        self._rds = rds or client("rds", region)
+
+    def snapshot(self, identifier: str) -> Snapshot | None:
+        """By name or, in this region, ARN. Automated snapshots must be asked for as such.
+
+        Whether AWS Backup's must be, too, RDS's documentation doesn't say: they are looked for both ways.
+        """
+        name = snapshot_name(identifier)
+        if name.startswith("awsbackup:"):
+            typed = none_when("InvalidParameterValue", lambda: self._snapshot_of_kind(name, "awsbackup"))
+            return typed or self._snapshot_of_kind(name, None)
+        return self._snapshot_of_kind(name, "automated" if name.startswith("rds:") else None)
+
+    def _snapshot_of_kind(self, name: str, kind: str | None) -> Snapshot | None:
+        typed: dict[str, Any] = {"SnapshotType": kind} if kind else {}
+        answer = none_when(
+            "DBClusterSnapshotNotFoundFault",
+            lambda: self._rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name, **typed),
+        )
+        found = answer["DBClusterSnapshots"] if answer else []
+        return read_snapshot(found[0]) if found else None
+
+    def snapshots_of(self, cluster_identifier: str) -> list[Snapshot]:
+        """Manual and automated ones, newest first. Those still being created may have no time, and come last then."""
+        pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(
+            DBClusterIdentifier=cluster_identifier
+        )
+        return newest_first(read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"])
+
+    def copies_under_way(self) -> int:
+        """How many snapshots are being copied into this region."""
+        pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
+        return sum(each["Status"].lower() == "copying" for page in pages for each in page["DBClusterSnapshots"])
+
+    def room_for_snapshots(self) -> int | None:
+        """How many manual snapshots may still be made; None where RDS doesn't say."""
+        quota = self._quota("ManualClusterSnapshots")
+        return quota["Max"] - quota["Used"] if quota else None
+
+    def room_for_retained_backups(self) -> int | None:
+        """How many deleted clusters' automated backups may still be retained; None where RDS doesn't say.
+
+        Their quota is the clusters' own (botocore's model, DBClusterAutomatedBackupQuotaExceededFault).
+        """
+        quota = self._quota("DBClusters")
+        if quota is None:
+            return None
+        pages = self._rds.get_paginator("describe_db_cluster_automated_backups").paginate(
+            Filters=[{"Name": "status", "Values": ["retained"]}]
+        )
+        return quota["Max"] - sum(len(page["DBClusterAutomatedBackups"]) for page in pages)
+
+    def _quota(self, name: str) -> AccountQuotaTypeDef | None:
+        quotas = self._rds.describe_account_attributes()["AccountQuotas"]
+        return next((each for each in quotas if each.get("AccountQuotaName") == name), None)
+
+    def cluster(self, identifier: str) -> Cluster | None:
+        answer = none_when(
+            "DBClusterNotFoundFault", lambda: self._rds.describe_db_clusters(DBClusterIdentifier=identifier)
+        )
+        return read_cluster(answer["DBClusters"][0]) if answer else None
+
+    def clusters(self) -> list[Cluster]:
+        pages = self._rds.get_paginator("describe_db_clusters").paginate()
+        return [read_cluster(each) for page in pages for each in page["DBClusters"]]
+
+    def cluster_with_id(self, resource_id: str) -> Cluster | None:
+        """By the id that a cluster keeps whatever it is called. A filter answers with those that exist."""
+        answer = self._rds.describe_db_clusters(Filters=[{"Name": "db-cluster-resource-id", "Values": [resource_id]}])
+        return read_cluster(answer["DBClusters"][0]) if answer["DBClusters"] else None
+
+    def instance(self, identifier: str) -> Instance | None:
+        answer = none_when(
+            "DBInstanceNotFound", lambda: self._rds.describe_db_instances(DBInstanceIdentifier=identifier)
+        )
+        return read_instance(answer["DBInstances"][0]) if answer else None
+
+    def instances_of(self, cluster_identifier: str) -> list[Instance]:
+        pages = self._rds.get_paginator("describe_db_instances").paginate(
+            Filters=[{"Name": "db-cluster-id", "Values": [cluster_identifier]}]
+        )
+        return [read_instance(each) for page in pages for each in page["DBInstances"]]
+
+    def reported_failures(self, cluster: Cluster, since: dt.datetime) -> list[str]:
+        """Return what RDS's events say of changes that failed, of the cluster and its members; each once.
+
+        A change can fail although its call succeeded and the cluster is available. That events can't be read is no
+        failure of the restore: there is nothing to report then.
+        """
+        sources = [("db-cluster", cluster.identifier), *(("db-instance", each) for each in cluster.member_identifiers)]
+        found = [
+            f"{identifier}: {event.get('Message', '')}"
+            for kind, identifier in sources
+            for event in self._events(kind, identifier, since)
+            if "failure" in event.get("EventCategories", [])
+            or any(each in event.get("Message", "").lower() for each in FAILURES_IN_EVENTS)
+        ]
+        return list(dict.fromkeys(found))
+
+    def _events(self, kind: Any, identifier: str, since: dt.datetime) -> list[EventTypeDef]:
+        pages = self._rds.get_paginator("describe_events").paginate(
+            SourceType=kind, SourceIdentifier=identifier, StartTime=since
+        )
+        try:
+            return [event for page in pages for event in page["Events"]]
+        except (ClientError, BotoCoreError):
+            return []
+
+
+class Aurora(AuroraReader):
+    """Change Aurora in one region. Each call, repeated after its answer was lost, finds its own work done."""
+
+    def copy_snapshot(self, step: RouteStep, tags: Mapping[str, str], operation_id: str) -> Snapshot:
+        """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""
+        optional: dict[str, Any] = {"KmsKeyId": step.kms_key_id} if step.kms_key_id else {}
+        name, source = snapshot_name(step.snapshot_arn), step.source_arn or ""
+        place, target_place = source.split(":")[3:5], step.snapshot_arn.split(":")[3:5]
+        if place[0] != target_place[0]:
+            # The SDK signs a URL wherever it is given a region. The API's reference says not to send one within a
+            # region, and GovCloud refuses it.
+            optional["SourceRegion"] = place[0]
+        try:
+            answer = self._rds.copy_db_cluster_snapshot(
+                SourceDBClusterSnapshotIdentifier=snapshot_name(source) if place == target_place else source,
+                TargetDBClusterSnapshotIdentifier=name,
+                CopyTags=False,
+                Tags=tag_list(tags),
+                **optional,
+            )
+        except ClientError as error:
+            if error_code(error) != "DBClusterSnapshotAlreadyExistsFault":
+                raise
+            existing = self.snapshot(name)
+            if existing is None or not existing.belongs_to(operation_id):
+                raise StepFailed(
+                    f"A snapshot named {name} exists in {self.region} and isn't this operation's. "
+                    "Look at it, delete it if it isn't needed, and start again."
+                ) from error
+            return existing
+        return read_snapshot(answer["DBClusterSnapshot"])
+
+    def restore_cluster(self, plan: ClusterPlan, operation_id: str) -> Cluster:
+        """Create the cluster from its snapshot: the volume only, without any instance. Raises NoRoom."""
+        try:
+            answer = self._rds.restore_db_cluster_from_snapshot(Engine=ENGINE, **restore_arguments(plan))
+        except ClientError as error:
+            _raise_if_no_room(error)
+            if error_code(error) != "DBClusterAlreadyExistsFault":
+                raise
+            existing = self.cluster(plan.identifier)
+            if existing is None or not existing.belongs_to(operation_id):
+                raise StepFailed(
+                    f"A cluster named {plan.identifier} exists in {self.region} and this operation didn't make it. "
+                    "It was left alone. Choose another target_cluster_id."
+                ) from error
+            return existing
+        return read_cluster(answer["DBCluster"])
+
+    def create_instance(self, plan: ClusterPlan, planned: PlannedInstance, operation_id: str) -> None:
+        """Create a member of the cluster. Raises ClusterBusy and NoRoom."""
+        identifier = planned.identifier
+        try:
+            self._rds.create_db_instance(Engine=ENGINE, **instance_arguments(plan, planned))
+        except ClientError as error:
+            _raise_if_busy(plan.identifier, error)
+            _raise_if_no_room(error)
+            if error_code(error) != "DBInstanceAlreadyExists":
+                raise
+            existing = self.instance(identifier)
+            if (
+                existing is None
+                or not existing.belongs_to(operation_id)
+                or existing.cluster_identifier != plan.identifier
+            ):
+                raise StepFailed(
+                    f"An instance named {identifier} exists in {self.region} and this operation didn't make it. "
+                    "It was left alone. Choose another target_cluster_id."
+                ) from error
+
+    def modify_restored_cluster(self, plan: ClusterPlan, password: str | None) -> None:
+        """Set the master password, and what else a restore doesn't take; None has RDS make and keep a password.
+
+        Asynchronous: the status may read `available` for a while before it turns `resetting-master-credentials`. Said
+        twice it is as good as once. Raises ClusterBusy.
+        """
+        try:
+            self._rds.modify_db_cluster(**first_modify_arguments(plan, password))
+        except ClientError as error:
+            _raise_if_busy(plan.identifier, error)
+            raise
+
+    def change_security_groups(self, plan: ClusterPlan, groups: list[str]) -> None:
+        """Have the cluster and its members in these groups and no others. Said twice it is as good as once.
+
+        Asynchronous: the members follow the cluster. Raises ClusterBusy.
+        """
+        try:
+            self._rds.modify_db_cluster(**security_group_arguments(plan, groups))
+        except ClientError as error:
+            _raise_if_busy(plan.identifier, error)
+            raise
+
+    def change_writer(self, cluster: Cluster, instance_identifier: str) -> None:
+        """Have another member become the writer, which interrupts both for a moment. Raises ClusterBusy."""
+        try:
+            self._rds.failover_db_cluster(
+                DBClusterIdentifier=cluster.identifier, TargetDBInstanceIdentifier=instance_identifier
+            )
+        except ClientError as error:
+            _raise_if_busy(cluster.identifier, error)
+            raise
+
+    def enable_data_api(self, cluster: Cluster) -> None:
+        """Switch the Data API on; already on is as good. Raises ClusterBusy.
+
+        ModifyDBCluster's EnableHttpEndpoint is Serverless v1's only.
+        """
+        try:
+            self._rds.enable_http_endpoint(ResourceArn=cluster.arn)
+        except ClientError as error:
+            _raise_if_busy(cluster.identifier, error)
+            raise
+
+    # Deleting: callers prove first that it is theirs to delete. A call that is repeated because its answer was lost may
+    # be refused in many ways, also for lack of permission: what is gone has no tag that would permit it. So what counts
+    # after an error is whether it is gone, or going.
+
+    def delete_instance(self, identifier: str) -> None:
+        """Start to delete a member. Already going or gone is as good."""
+        try:
+            self._rds.delete_db_instance(DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
+        except ClientError as error:
+            instance = self.instance(identifier)
+            if error_code(error) != "InvalidDBInstanceState" and instance and not instance.is_being_deleted:
+                raise
+
+    def delete_cluster(self, identifier: str, final_snapshot: str | None, keep_backups: bool) -> None:
+        """Start to delete a cluster whose instances are all being deleted; its final snapshot comes first.
+
+        `keep_backups` leaves its automated snapshots to their own retention; RDS deletes them with the cluster else.
+        Raises TemporaryFailure while the cluster is in a state, or has members, that RDS wants to see the end of.
+        """
+        arguments: dict[str, Any] = (
+            {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
+            if final_snapshot
+            else {"SkipFinalSnapshot": True}
+        )
+        try:
+            self._rds.delete_db_cluster(
+                DBClusterIdentifier=identifier, DeleteAutomatedBackups=not keep_backups, **arguments
+            )
+        except ClientError as error:
+            cluster = self.cluster(identifier)
+            if cluster is None or cluster.is_being_deleted:
+                return
+            if final_snapshot and error_code(error) == "DBClusterSnapshotAlreadyExistsFault":
+                # While RDS takes the final snapshot it goes on to call the cluster `available` (AWS CLI's
+                # delete-db-cluster.rst). The name is the operation's own, so an earlier call has begun the deletion.
+                # Whether the snapshot is of this cluster is looked at once the cluster is gone.
+                return
+            if error_code(error) != "InvalidDBClusterStateFault":
+                raise
+            raise TemporaryFailure(f"Cluster {identifier} can't be deleted yet: {error}") from error
+
+    def delete_snapshot(self, identifier: str) -> None:
+        """Gone already is as good."""
+        try:
+            self._rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=identifier)
+        except ClientError:
+            if self.snapshot(identifier) is not None:
+                raise
+
+
+def _raise_if_busy(cluster_identifier: str, error: ClientError) -> None:
+    """A cluster that was available a moment ago may be at work on something else by now, such as a backup."""
+    if error_code(error) in BUSY_CODES:
+        raise ClusterBusy(f"cluster {cluster_identifier}, which is busy: {error}") from error
+
+
+def _raise_if_no_room(error: ClientError) -> None:
+    if is_capacity_shortage(error):
+        raise NoRoom(error.response.get("Error", {}).get("Message", "")) from error

@@ -1,0 +1,96 @@
+"""Exports of snapshots to S3, as RDS makes them: the tables as Parquet files, which no cluster can be made of.
+
+Sources: Aurora User Guide, "Exporting DB cluster snapshot data to Amazon S3"; the API's ExportTask shape.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+from msgspec.structs import replace
+
+from utils.aws import client, error_code, none_when
+from utils.contracts.plan import SnapshotExport
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+
+
+class ExportTask(Struct, frozen=True, kw_only=True):
+    identifier: str
+    status: str
+    percent: int
+    source_arn: str
+    failure_cause: str
+    warning: str
+
+    @property
+    def is_complete(self) -> bool:
+        return self.status == "complete"
+
+    @property
+    def is_broken(self) -> bool:
+        return self.status in ("failed", "canceled")
+
+
+class Exports:
+    """Of the snapshots in one region."""
+
+    def __init__(self, region: str) -> None:
+        self._rds: RDSClient = client("rds", region)
+
+    def task(self, identifier: str) -> ExportTask | None:
+        answer = none_when(
+            "ExportTaskNotFound", lambda: self._rds.describe_export_tasks(ExportTaskIdentifier=identifier)
+        )
+        found = answer["ExportTasks"] if answer else []
+        return _read(found[0]) if found else None
+
+    def start(self, export: SnapshotExport) -> ExportTask | str:
+        """The task of that name, which RDS goes on with by itself; or why RDS can't begin with it yet.
+
+        Whether one that existed already is of this snapshot is for the caller to look at.
+        """
+        try:
+            answer = self._rds.start_export_task(
+                ExportTaskIdentifier=export.identifier,
+                SourceArn=export.source_arn,
+                S3BucketName=export.bucket,
+                S3Prefix=export.prefix,
+                IamRoleArn=export.role_arn,
+                KmsKeyId=export.kms_key_id,
+            )
+        except ClientError as error:
+            if error_code(error) == "InvalidExportSourceState":
+                # Five exports at a time, and one of a snapshot: room comes when another one ends.
+                return str(error)
+            if error_code(error) != "ExportTaskAlreadyExists":
+                raise
+            existing = self.task(export.identifier)
+            if existing is None:
+                raise
+            return existing
+        return _read(answer)
+
+
+def _read(raw: Any) -> ExportTask:
+    return ExportTask(
+        identifier=raw["ExportTaskIdentifier"],
+        status=raw["Status"].lower(),
+        percent=raw.get("PercentProgress", 0),
+        source_arn=raw.get("SourceArn", ""),
+        failure_cause=raw.get("FailureCause") or "no cause was given",
+        warning=raw.get("WarningMessage") or "",
+    )
+
+
+def renewed(export: SnapshotExport, region: str) -> SnapshotExport:
+    """The export that a resumed operation goes on with: one that has failed keeps its name for good."""
+    name, number = export.identifier, 1
+    exports = Exports(region)
+    while (task := exports.task(name)) is not None and task.is_broken:
+        number += 1
+        name = f"{export.identifier}-{number}"
+    return replace(export, identifier=name)

@@ -1,0 +1,342 @@
+"""Snapshots, clusters and instances as RDS describes them at one moment, and what each status means.
+
+Sources: Aurora User Guide, "Viewing DB cluster status" and "Viewing DB instance status"; the API's DBCluster,
+DBInstance and DBClusterSnapshot shapes. A status that is neither good nor broken is one to wait through.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from utils.aurora_utils import left_behind
+from utils.aurora_utils.reported_settings import (
+    IN_SYNC,
+    ClusterSettings,
+    InstanceSettings,
+    MasterSecret,
+    SecurityGroups,
+    read_cluster_settings,
+    read_instance_settings,
+    read_master_secret,
+    read_security_groups,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import DBClusterSnapshotTypeDef, DBClusterTypeDef, DBInstanceTypeDef, TagTypeDef
+
+OPERATION_TAG = "aurora-restore:operation-id"
+PROTECTED_TAG = "aurora-restore:protected"
+
+BROKEN_CLUSTER = frozenset(
+    {
+        "cloning-failed",
+        "deleted",
+        "deleting",
+        "failed",
+        "inaccessible-encryption-credentials",
+        "inaccessible-encryption-credentials-recoverable",
+        "incompatible-network",
+        "incompatible-parameters",
+        "incompatible-restore",
+        "migration-failed",
+        "restore-failed",
+        "stopped",
+        "stopping",
+        "upgrade-failed",
+        "upgrade_failed",
+    }
+)
+BROKEN_INSTANCE = BROKEN_CLUSTER | {
+    "incompatible-create",
+    "incompatible-credentials",
+    "incompatible-option-group",
+    "insufficient-capacity",
+    "modify-failed",
+    "restore-error",
+    "storage-full",
+}
+CREATING_CLUSTER = frozenset({"creating", "migrating", "preparing-data-migration"})
+# Pending changes of a cluster that its usability hangs on: those that CloudFormation's handler waits for
+# (BaseHandlerStd of AWS::RDS::DBCluster, isNoPendingChanges). What else is pending shows as a difference at the end.
+AWAITED_CHANGES = (
+    "MasterUserPassword",
+    "IAMDatabaseAuthenticationEnabled",
+    "EngineVersion",
+    "StorageType",
+    "AllocatedStorage",
+    "Iops",
+)
+SETTLING_INSTANCE = frozenset(
+    {
+        "backing-up",
+        "configuring-enhanced-monitoring",
+        "configuring-iam-database-auth",
+        "configuring-log-exports",
+        "storage-optimization",
+    }
+)
+BROKEN_SNAPSHOT = frozenset({"deleted", "deleting", "failed", "incompatible-parameters", "incompatible-restore"})
+
+Encryption = Literal["none", "sse-rds", "sse-kms"]
+
+
+class Tagged(Struct, frozen=True, kw_only=True):
+    """Something that RDS keeps under a name and that carries tags."""
+
+    identifier: str
+    status: str
+    tags: dict[str, str]
+
+    @property
+    def is_available(self) -> bool:
+        return self.status == "available"
+
+    @property
+    def is_being_deleted(self) -> bool:
+        return self.status in ("deleting", "deleted")
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether somebody said that nothing may delete it. The role's policy compares as exactly."""
+        return self.tags.get(PROTECTED_TAG) == "true"
+
+    def belongs_to(self, operation_id: str) -> bool:
+        """Whether it carries the tag that this operation gives to what it makes. Half of the proof of ownership."""
+        return self.tags.get(OPERATION_TAG) == operation_id
+
+
+class Snapshot(Tagged, frozen=True, kw_only=True):
+    """A cluster snapshot.
+
+    `created_at`: when its data was taken, so a copy says its original's time (recorded: Cloud Custodian's repository,
+    tests/data/placebo/test_rds_cluster_snapshot_cross_account_everyone_only). It may be missing while a snapshot is
+    being created. `port`: None where RDS doesn't say it, which is the rule with Aurora's (it says 0), and a restore
+    keeps the cluster's. `allocated_gib`: 0 where RDS doesn't say how much it is. `copied_from`: the ARN of what it is a
+    copy of. `cluster_resource_id` is missing in copies, `cluster_created_at` isn't. `vpc_id`: missing where the cluster
+    was in none.
+    """
+
+    arn: str
+    cluster_identifier: str
+    cluster_resource_id: str | None
+    kind: str
+    percent: int
+    engine: str
+    engine_version: str
+    encryption: Encryption
+    kms_key_id: str | None
+    master_username: str
+    port: int | None
+    storage_type: str
+    allocated_gib: int
+    created_at: dt.datetime | None
+    cluster_created_at: dt.datetime | None = None
+    copied_from: str | None = None
+    vpc_id: str | None = None
+    iam_authentication: bool = False
+
+    @property
+    def is_broken(self) -> bool:
+        return self.status in BROKEN_SNAPSHOT
+
+    @property
+    def is_manual(self) -> bool:
+        """Neither RDS's own nor AWS Backup's, whose names carry a prefix that no manual one's may have."""
+        return self.kind not in ("automated", "awsbackup") and ":" not in self.identifier
+
+    def is_of(self, cluster: Cluster) -> bool | None:
+        """Whether it was taken of this very cluster, whoever else had its name; None where RDS doesn't tell.
+
+        A copy doesn't say its cluster's id, but when that cluster was created.
+        """
+        if self.cluster_resource_id is not None:
+            return self.cluster_resource_id == cluster.resource_id
+        if self.cluster_created_at is None or cluster.created_at is None:
+            return None
+        return abs(self.cluster_created_at - cluster.created_at) < dt.timedelta(seconds=1)
+
+
+class Cluster(Tagged, frozen=True, kw_only=True):
+    """A cluster. `unapplied_members`: those on which its static parameters wait for a reboot.
+
+    `pending_changes`: what RDS has accepted and not applied yet, as far as it is waited for.
+    `is_limitless`: it has a DB shard group instead of instances. `is_outside_vpc`: express configuration made it.
+    `is_restorable`: RDS takes no backup of a cluster, not even a final snapshot, while it reports no time to which it
+    could be restored (Aurora User Guide, "Backup storage and restore"). `backup_recovery_point` is AWS Backup's.
+    """
+
+    arn: str
+    resource_id: str
+    created_at: dt.datetime | None
+    endpoint: str | None
+    port: int
+    engine: str
+    engine_version: str
+    master_username: str
+    allocated_gib: int
+    deletion_protection: bool
+    pending_changes: list[str]
+    availability_zones: list[str]
+    master_secret: MasterSecret | None
+    encrypted_under: str | None
+    settings: ClusterSettings
+    security_groups: SecurityGroups
+    unapplied_members: list[str]
+    member_identifiers: list[str]
+    writer_identifier: str | None
+    global_cluster: str | None
+    replicas: list[str]
+    replication_source: str | None
+    is_limitless: bool
+    is_outside_vpc: bool
+    is_restorable: bool
+    backup_recovery_point: str | None
+    left_behind: list[str] = []
+
+    @property
+    def is_broken(self) -> bool:
+        return self.status in BROKEN_CLUSTER
+
+    @property
+    def is_being_created(self) -> bool:
+        """It has never been available yet, and takes neither changes nor instances."""
+        return self.status in CREATING_CLUSTER
+
+
+class Instance(Tagged, frozen=True, kw_only=True):
+    """A member of a cluster."""
+
+    cluster_identifier: str | None
+    settings: InstanceSettings
+    security_groups: SecurityGroups
+    left_behind: list[str] = []
+
+    @property
+    def is_usable(self) -> bool:
+        """It answers, although it may still be settling."""
+        return self.is_available or self.status in SETTLING_INSTANCE
+
+    @property
+    def lacks_capacity(self) -> bool:
+        """AWS had no capacity for it when it was to be made (Aurora User Guide, "Viewing DB instance status")."""
+        return self.status == "insufficient-capacity"
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is under way any more, neither in its status nor in its parameter groups."""
+        return self.is_available and not self.settings.parameters_applying
+
+    @property
+    def is_broken(self) -> bool:
+        return self.status in BROKEN_INSTANCE
+
+
+def in_order_of_deletion(cluster: Cluster, instances: Iterable[Instance]) -> list[Instance]:
+    """Readers first, then the writer: the last one to go can't be a reader that RDS has just promoted."""
+    return sorted(instances, key=lambda each: each.identifier == cluster.writer_identifier)
+
+
+def newest_first(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+    """By the time of their data. A copy has its original's: the original comes first, and names decide the rest."""
+    beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
+    return sorted(
+        snapshots,
+        key=lambda each: (each.created_at or beginning, each.copied_from is None, each.identifier),
+        reverse=True,
+    )
+
+
+def read_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
+    return Snapshot(
+        arn=raw["DBClusterSnapshotArn"],
+        identifier=raw["DBClusterSnapshotIdentifier"],
+        cluster_identifier=raw.get("DBClusterIdentifier", ""),
+        cluster_resource_id=raw.get("DbClusterResourceId") or None,
+        kind=raw.get("SnapshotType", "manual"),
+        status=raw["Status"].lower(),
+        percent=raw.get("PercentProgress", 0),
+        engine=raw["Engine"],
+        engine_version=raw.get("EngineVersion", ""),
+        encryption=_encryption(raw),
+        kms_key_id=raw.get("KmsKeyId") or None,
+        master_username=raw.get("MasterUsername", ""),
+        port=raw.get("Port") or None,
+        storage_type=raw.get("StorageType") or "aurora",
+        allocated_gib=raw.get("AllocatedStorage", 0),
+        created_at=raw.get("SnapshotCreateTime"),
+        cluster_created_at=raw.get("ClusterCreateTime"),
+        copied_from=raw.get("SourceDBClusterSnapshotArn") or None,
+        vpc_id=raw.get("VpcId") or None,
+        iam_authentication=raw.get("IAMDatabaseAuthenticationEnabled", False),
+        tags=_tags(raw.get("TagList")),
+    )
+
+
+def _encryption(raw: DBClusterSnapshotTypeDef) -> Encryption:
+    """StorageEncrypted alone misleads: clusters under an AWS-owned key (the default since 2026) report it as false."""
+    kind = raw.get("StorageEncryptionType")
+    if kind in ("none", "sse-rds", "sse-kms"):
+        return kind
+    return "sse-kms" if raw.get("StorageEncrypted") else "none"
+
+
+def read_cluster(raw: DBClusterTypeDef) -> Cluster:
+    members = raw.get("DBClusterMembers", [])
+    return Cluster(
+        arn=raw["DBClusterArn"],
+        identifier=raw["DBClusterIdentifier"],
+        resource_id=raw["DbClusterResourceId"],
+        created_at=raw.get("ClusterCreateTime"),
+        status=raw["Status"].lower(),
+        endpoint=raw.get("Endpoint"),
+        port=raw.get("Port") or 5432,
+        engine=raw["Engine"],
+        engine_version=raw.get("EngineVersion", ""),
+        master_username=raw.get("MasterUsername", ""),
+        allocated_gib=raw.get("AllocatedStorage", 0),
+        deletion_protection=raw.get("DeletionProtection", False),
+        pending_changes=[
+            name for name in AWAITED_CHANGES if raw.get("PendingModifiedValues", {}).get(name) is not None
+        ],
+        availability_zones=sorted(raw.get("AvailabilityZones", [])),
+        master_secret=read_master_secret(raw),
+        encrypted_under=raw.get("KmsKeyId") if raw.get("StorageEncrypted") else None,
+        settings=read_cluster_settings(raw),
+        security_groups=read_security_groups(raw),
+        unapplied_members=[
+            member["DBInstanceIdentifier"]
+            for member in members
+            if member.get("DBClusterParameterGroupStatus", IN_SYNC) not in (IN_SYNC, "applying")
+        ],
+        member_identifiers=[member["DBInstanceIdentifier"] for member in members],
+        writer_identifier=next((each["DBInstanceIdentifier"] for each in members if each.get("IsClusterWriter")), None),
+        global_cluster=raw.get("GlobalClusterIdentifier") or None,
+        replicas=raw.get("ReadReplicaIdentifiers", []),
+        replication_source=raw.get("ReplicationSourceIdentifier") or None,
+        left_behind=left_behind.of_cluster(raw),
+        is_limitless=raw.get("ClusterScalabilityType") == "limitless",
+        is_outside_vpc=raw.get("VPCNetworkingEnabled") is False or raw.get("InternetAccessGatewayEnabled", False),
+        is_restorable=bool(raw.get("EarliestRestorableTime") and raw.get("LatestRestorableTime")),
+        backup_recovery_point=raw.get("AwsBackupRecoveryPointArn") or None,
+        tags=_tags(raw.get("TagList")),
+    )
+
+
+def read_instance(raw: DBInstanceTypeDef) -> Instance:
+    return Instance(
+        identifier=raw["DBInstanceIdentifier"],
+        status=raw["DBInstanceStatus"].lower(),
+        cluster_identifier=raw.get("DBClusterIdentifier"),
+        settings=read_instance_settings(raw),
+        security_groups=read_security_groups(raw),
+        left_behind=left_behind.of_instance(raw),
+        tags=_tags(raw.get("TagList")),
+    )
+
+
+def _tags(tag_list: Iterable[TagTypeDef] | None) -> dict[str, str]:
+    return {tag["Key"]: tag.get("Value", "") for tag in tag_list or ()}

@@ -1,0 +1,218 @@
+"""Aurora where the snapshot is: our own account's, another one's through a role there, or what was shared with us.
+
+The role is the one of infrastructure/source-account-role.yaml. Without it only shared snapshots are seen, and nothing
+of that account can be changed. What a step may do with it says `source_sessions`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from utils import environment
+from utils.aurora_utils.client import Aurora, AuroraReader
+from utils.aurora_utils.offers import EncryptionKey, encryption_key
+from utils.aurora_utils.resources import Cluster, Instance, Snapshot, newest_first, read_snapshot
+from utils.aurora_utils.source_sessions import SourceSession, planning_session
+from utils.aws import AssumedRole, client, error_code, none_when
+from utils.contracts.plan import Access
+from utils.error_codes import DENIED_CODES
+from utils.names import snapshot_arn, snapshot_name
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_rds import RDSClient
+
+
+class ReaderScaling(Struct, frozen=True, kw_only=True):
+    """Between which numbers Aurora Auto Scaling keeps a cluster's readers."""
+
+    least: int
+    most: int
+
+
+class Source(AuroraReader):
+    """Look at Aurora in our own account, in any region. Nothing of a source can be changed through this."""
+
+    access: Access = "own"
+    why_no_role = ""
+
+    def __init__(self, account_id: str, region: str, rds: RDSClient | None = None) -> None:
+        super().__init__(region, rds)
+        self.account_id = account_id
+
+    def key(self, identifier: str) -> EncryptionKey | None:
+        """As its own account sees it."""
+        return encryption_key(identifier, self.region)
+
+    def reader_scaling(self, cluster_identifier: str) -> ReaderScaling | None:
+        """None for a cluster whose readers nothing adds to. RDS itself doesn't report it.
+
+        Source: Aurora User Guide, "Amazon Aurora Auto Scaling with Aurora Replicas".
+        """
+        answer = client("application-autoscaling", self.region).describe_scalable_targets(
+            **_readers_of(cluster_identifier)
+        )
+        return _read_scaling(answer)
+
+
+class SourceOfOtherAccount(Source, Aurora):
+    """Look at another account's Aurora through a role there, and make, share and remove what a route needs."""
+
+    access: Access = "role"
+
+    def __init__(
+        self, account_id: str, region: str, rds: RDSClient, kms: KMSClient, scaling: Callable[[], Any]
+    ) -> None:
+        super().__init__(account_id, region, rds)
+        self._keys = kms
+        self._scaling = scaling
+
+    def reader_scaling(self, cluster_identifier: str) -> ReaderScaling | None:
+        """Its client is made only here: most steps need none."""
+        return _read_scaling(self._scaling().describe_scalable_targets(**_readers_of(cluster_identifier)))
+
+    def key(self, identifier: str) -> EncryptionKey | None:
+        return encryption_key(identifier, self.region, self._keys)
+
+    def accounts_shared_with(self, identifier: str) -> set[str]:
+        """Of one of its manual snapshots. A public one is shared with `all`."""
+        answer = self._rds.describe_db_cluster_snapshot_attributes(
+            DBClusterSnapshotIdentifier=snapshot_name(identifier)
+        )
+        attributes = answer["DBClusterSnapshotAttributesResult"].get("DBClusterSnapshotAttributes", [])
+        found = [each.get("AttributeValues", []) for each in attributes if each.get("AttributeName") == "restore"]
+        return {account for accounts in found for account in accounts}
+
+    def share(self, identifier: str, account_id: str) -> None:
+        """Done twice it is done once."""
+        self._rds.modify_db_cluster_snapshot_attribute(
+            DBClusterSnapshotIdentifier=snapshot_name(identifier), AttributeName="restore", ValuesToAdd=[account_id]
+        )
+
+    def unshare(self, identifier: str, account_id: str) -> None:
+        """A snapshot that is gone is shared with nobody."""
+        none_when(
+            "DBClusterSnapshotNotFoundFault",
+            lambda: self._rds.modify_db_cluster_snapshot_attribute(
+                DBClusterSnapshotIdentifier=snapshot_name(identifier),
+                AttributeName="restore",
+                ValuesToRemove=[account_id],
+            ),
+        )
+
+
+class SourceSharedByHand(Source):
+    """What another account has shared with ours. Its clusters can't be seen; ours of the same names aren't meant."""
+
+    access: Access = "shared"
+
+    def __init__(self, partition: str, account_id: str, region: str, why_no_role: str) -> None:
+        super().__init__(account_id, region)
+        self.why_no_role = why_no_role
+        self._any_arn = f"arn:{partition}:"
+
+    def snapshot(self, identifier: str) -> Snapshot | None:
+        """RDS finds a shared one by its ARN alone."""
+        arn = snapshot_arn(self._any_arn, self.region, self.account_id, snapshot_name(identifier))
+        answer = none_when(
+            "DBClusterSnapshotNotFoundFault",
+            lambda: self._rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=arn, IncludeShared=True),
+        )
+        found = answer["DBClusterSnapshots"] if answer else []
+        return read_snapshot(found[0]) if found else None
+
+    def snapshots_of(self, cluster_identifier: str) -> list[Snapshot]:
+        """Newest first."""
+        pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="shared")
+        shared = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
+        of_account = f":{self.region}:{self.account_id}:cluster-snapshot:"
+        return newest_first(
+            each for each in shared if of_account in each.arn and each.cluster_identifier == cluster_identifier
+        )
+
+    def cluster(self, identifier: str) -> Cluster | None:
+        return None
+
+    def cluster_with_id(self, resource_id: str) -> Cluster | None:
+        return None
+
+    def instance(self, identifier: str) -> Instance | None:
+        return None
+
+    def instances_of(self, cluster_identifier: str) -> list[Instance]:
+        return []
+
+
+def _readers_of(cluster_identifier: str) -> dict[str, Any]:
+    return {
+        "ServiceNamespace": "rds",
+        "ResourceIds": [f"cluster:{cluster_identifier}"],
+        "ScalableDimension": "rds:cluster:ReadReplicaCount",
+    }
+
+
+def _read_scaling(answer: Any) -> ReaderScaling | None:
+    """Of one cluster and one dimension there is one target at most."""
+    for target in answer["ScalableTargets"]:
+        return ReaderScaling(least=target["MinCapacity"], most=target["MaxCapacity"])
+    return None
+
+
+def open_source(
+    account_id: str,
+    region: str,
+    execution_id: str,
+    operation_id: str,
+    now: dt.datetime,
+    session: SourceSession | None = None,
+) -> Source:
+    """Whatever of that account can be looked at: through the role, or where it can't be assumed, what is shared.
+
+    `session`: the step's own; the first step's otherwise.
+    """
+    _, partition, _, _, own_account, *_ = execution_id.split(":")
+    if account_id == own_account:
+        return Source(account_id, region)
+    if not environment.optional("SOURCE_ROLE_NAME"):
+        return SourceSharedByHand(partition, account_id, region, "the stack's SourceRoleName is empty")
+    try:
+        return through_role(account_id, region, partition, session or planning_session(operation_id), now)
+    except ClientError as error:
+        if error.operation_name != "AssumeRole" or error_code(error) not in DENIED_CODES:
+            raise
+        return SourceSharedByHand(partition, account_id, region, f"the role there can't be assumed ({error})")
+
+
+def through_role(
+    account_id: str, region: str, partition: str, session: SourceSession, now: dt.datetime
+) -> SourceOfOtherAccount:
+    """Raises what STS answers when the role can't be assumed."""
+    arn = f"arn:{partition}:iam::{account_id}:role/{environment.optional('SOURCE_ROLE_NAME')}"
+    role = _role(arn, environment.optional("SOURCE_EXTERNAL_ID"), session)
+    rds, kms = role.client_of("rds", region, now), role.client_of("kms", region, now)
+    return SourceOfOtherAccount(
+        account_id, region, rds, kms, lambda: role.client_of("application-autoscaling", region, now)
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _role(arn: str, external_id: str, session: SourceSession) -> AssumedRole:
+    """One for each step of an operation: both names stand in that account's CloudTrail."""
+    return AssumedRole(arn, external_id, session.name, session.policy)
+
+
+def admits_our_account(key_arn: str) -> bool:
+    """Whether another account's key lets ours use it, as far as a look at it tells. The functions' roles may look."""
+    region = key_arn.split(":")[3]
+    try:
+        return encryption_key(key_arn, region) is not None
+    except ClientError as error:
+        if error_code(error) in DENIED_CODES:
+            return False
+        raise

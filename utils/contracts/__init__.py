@@ -1,0 +1,1 @@
+"""What travels between the steps: the plan, the payloads and the stack's limits."""

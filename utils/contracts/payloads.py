@@ -1,0 +1,267 @@
+"""What travels between the steps. No secret ever does.
+
+Unknown fields are ignored here (unlike in a request), so that an execution survives an update of the stack.
+Times are ISO 8601 in UTC; durations are seconds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from utils.contracts.plan import (
+    Archive,
+    ClusterPlan,
+    InheritedLogins,
+    Plan,
+    SnapshotCopy,
+    SnapshotExport,
+    SourceDeletion,
+)
+from utils.contracts.stack_limits import StackLimits
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """Which operation a step belongs to, and what time it is for the state machine.
+
+    `now` is when the state was entered (`$$.State.EnteredTime`): a step that is tried again sees the same time.
+    `redrive_count` tells the attempts of an execution apart that was redriven (utils/state/attempts.py).
+    `cleaning_up` marks the steps after a failure: they take away what the operation made and leave its state alone.
+    """
+
+    operation_id: str
+    execution_id: str
+    target_cluster_id: str
+    now: dt.datetime
+    redrive_count: int = 0
+    cleaning_up: bool = False
+
+
+class Execution(Struct, frozen=True, kw_only=True):
+    """All that is known of an execution before its request has been read."""
+
+    execution_id: str
+    execution_name: str
+    started_at: dt.datetime
+    now: dt.datetime
+    redrive_count: int = 0
+
+
+class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
+    run: Execution
+    request: Any
+    limits: StackLimits
+
+
+class CopyTask(Struct, frozen=True, kw_only=True):
+    run: Run
+    copy: SnapshotCopy
+    limits: StackLimits
+
+
+class CopyProgress(Struct, frozen=True, kw_only=True):
+    """What Copy Snapshot did last, and what Check Copy Status makes of it, as in a restore. `percent` is of the copy
+    that is under way.
+    """
+
+    answer: Literal["advance", "wait", "done"]
+    action: str
+    waiting_for: str
+    started_at: dt.datetime
+    action_at: dt.datetime
+    percent: int
+    wait_seconds: int
+
+
+class CheckCopyTask(Struct, frozen=True, kw_only=True):
+    run: Run
+    copy: SnapshotCopy
+    progress: CopyProgress
+
+
+class RestoreTask(Struct, frozen=True, kw_only=True):
+    run: Run
+    cluster: ClusterPlan
+    limits: StackLimits
+
+
+class RestoreProgress(Struct, frozen=True, kw_only=True):
+    """What Restore Snapshot did last, and what Check Restore Status makes of it.
+
+    `answer`: `advance` when the next action is due, `wait` while Aurora works, `done` when everything is settled. Then
+    `differences` says where RDS reports other settings than were asked for.
+    """
+
+    answer: Literal["advance", "wait", "done"]
+    action: str
+    waiting_for: str
+    started_at: dt.datetime
+    action_at: dt.datetime
+    settled_checks: int
+    wait_seconds: int
+    differences: list[str] = []
+
+
+class CheckRestoreTask(Struct, frozen=True, kw_only=True):
+    run: Run
+    cluster: ClusterPlan
+    progress: RestoreProgress
+
+
+class SetupUsersTask(Struct, frozen=True, kw_only=True):
+    """The roles are what the stack calls them; the application secret may call them otherwise."""
+
+    run: Run
+    application_role: str
+    read_only_role: str
+    inherited_logins: InheritedLogins = "lock"
+    quarantine: bool = False
+
+
+class UsersReady(Struct, frozen=True, kw_only=True):
+    """Who can log in to what. `warnings` says what these roles can't reach or shouldn't, and why; `unfinished` are
+    those that say that a role or a database isn't as the application needs it.
+
+    `roles` are all of them with what they may do; `disabled` are the jobs and subscriptions that don't run any more.
+    """
+
+    endpoint: str
+    port: int
+    databases: list[str]
+    application_role: str
+    read_only_role: str
+    inherited_logins: list[str]
+    warnings: list[str]
+    roles: list[str] = []
+    locked_logins: list[str] = []
+    disabled: list[str] = []
+    unfinished: list[str] = []
+    # ARNs of the secrets that hold the logins.
+    master_secret: str = ""
+    application_secret: str = ""
+
+
+class OpenTask(Struct, frozen=True, kw_only=True):
+    run: Run
+    cluster: ClusterPlan
+    limits: StackLimits
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """How far the restored cluster's door is: `ready` once it is open, and the cluster as planned."""
+
+    ready: bool
+    waiting_for: str
+    wait_seconds: int
+    open_since: str | None
+
+
+class DeleteTask(Struct, frozen=True, kw_only=True):
+    """The source cluster that was asked for twice; while cleaning up, whatever the failed operation made itself."""
+
+    run: Run
+    limits: StackLimits
+    deletion: SourceDeletion | None = None
+
+
+class DeleteProgress(Struct, frozen=True, kw_only=True):
+    """`skipped` says why nothing was deleted; None otherwise.
+
+    `doing` is what RDS was asked to do last; `advance` says that it is done and the next thing is due.
+    """
+
+    cluster_identifier: str
+    region: str
+    cluster_resource_id: str | None
+    final_snapshot_identifier: str | None
+    started_at: dt.datetime
+    ready: bool
+    wait_seconds: int
+    skipped: str | None = None
+    doing: Literal["deleting", "switching-protection-off"] = "deleting"
+    advance: bool = False
+    final_snapshot_arn: str | None = None
+
+
+class CheckDeleteTask(Struct, frozen=True, kw_only=True):
+    """`deletion` as in DeleteTask."""
+
+    run: Run
+    progress: DeleteProgress
+    deletion: SourceDeletion | None = None
+
+
+class ArchiveTask(Struct, frozen=True, kw_only=True):
+    """`copy` is None when the snapshot was restored directly."""
+
+    run: Run
+    archive_snapshot: Archive
+    limits: StackLimits
+    copy: SnapshotCopy | None = None
+    export: SnapshotExport | None = None
+
+
+class Archived(Struct, frozen=True, kw_only=True):
+    """What became of the copy. Only an export is waited for; `percent` is RDS's estimate of how far it is.
+
+    `warnings`: what of the route couldn't be taken back, each with the command that does it.
+    """
+
+    deleted_snapshot_arn: str | None
+    why: str
+    warnings: list[str] = []
+    ready: bool = True
+    percent: int = 100
+    wait_seconds: int = 0
+    exported_to: str | None = None
+
+
+class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What a Catch hands on: the error's name and its cause, for a Lambda function a JSON text."""
+
+    error: str
+    cause: str = ""
+
+
+class NotificationTask(Struct, frozen=True, kw_only=True):
+    """`planned` and `succeeded` carry the plan, `failed` the error and what became of the clean-up.
+
+    `stopped`: the execution ended while a step may have been at work, which nobody waited for.
+    """
+
+    run: Execution
+    outcome: Literal["planned", "succeeded", "failed"]
+    request: Any = None
+    plan: Plan | None = None
+    users: UsersReady | None = None
+    archive: Archived | None = None
+    error: ExecutionError | None = None
+    clean_up: Any = None
+    stopped: bool = False
+
+
+class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):
+    execution_arn: str
+    name: str
+    status: str
+    start_date: int
+    redrive_count: int = 0
+    input: str | None = None
+    error: str | None = None
+    cause: str | None = None
+
+
+class ExecutionStatusChange(Struct, frozen=True, kw_only=True):
+    """EventBridge's word on an execution that no Catch could see end: timed out, aborted, or broken in itself."""
+
+    detail: ExecutionDetail
+    time: dt.datetime
+
+
+class Notified(Struct, frozen=True, kw_only=True):
+    """`message_id` is None when people had been told before."""
+
+    message_id: str | None
+    subject: str

@@ -1,0 +1,227 @@
+"""What an operation is going to do: decided once, in its first step, and handed to every step after it.
+
+Unknown fields are ignored (unlike in a request), so that an execution survives an update of the stack.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+from msgspec import Struct
+
+# What becomes of the copy that an operation made.
+Archive = Literal["delete", "keep", "export"]
+# How the source can be looked at: as our own, through a role of its account, or only where it was shared with us.
+Access = Literal["own", "role", "shared"]
+# Who decided a setting of the cluster.
+Origin = Literal["request", "stack", "source", "snapshot", "default"]
+
+# What becomes of production's own logins in the copy.
+InheritedLogins = Literal["report", "lock"]
+
+# `shut` until the users are set up, `opening` until every member has the wanted security groups.
+DoorPhase = Literal["shut", "opening", "open"]
+
+
+class FoundSnapshot(Struct, frozen=True, kw_only=True):
+    """The snapshot that the request means, as RDS describes it."""
+
+    arn: str
+    identifier: str
+    cluster_identifier: str
+    created_at: dt.datetime
+    age_hours: float
+    engine_version: str
+    encryption: Literal["none", "sse-rds", "sse-kms"]
+    kms_key_id: str | None
+    master_username: str
+    # None and 0 where RDS doesn't say it of the snapshot, as it seldom does of Aurora's.
+    port: int | None
+    storage_type: str
+    allocated_gib: int
+    why: str
+    # What whoever reads the plan should know of how it was chosen: what was passed over, or isn't of today's cluster.
+    notes: list[str] = []
+    # The next ones that it was chosen from, newest first.
+    others: list[str] = []
+
+
+StepName = Literal[
+    "copy_at_owner", "share", "copy_into_account", "copy", "unshare", "remove_at_owner", "remove_in_account"
+]
+
+
+class RouteStep(Struct, frozen=True, kw_only=True):
+    """One call on the snapshot's way. `snapshot_arn` is what it makes, shares or removes, and so says where it is made.
+
+    `source_arn` and `kms_key_id` belong to a copy, `shared_with` to sharing and un-sharing.
+    """
+
+    name: StepName
+    snapshot_arn: str
+    source_arn: str | None = None
+    kms_key_id: str | None = None
+    shared_with: str | None = None
+
+
+class SnapshotCopy(Struct, frozen=True, kw_only=True):
+    """The way of the snapshot that was found into the target's account and region, and the copy at its end."""
+
+    source_arn: str
+    source_region: str
+    identifier: str
+    arn: str
+    kms_key_id: str | None
+    tags: dict[str, str]
+    steps: list[RouteStep]
+
+
+class PlannedInstance(Struct, frozen=True, kw_only=True):
+    """A member of the cluster; the first one is to be the writer. No zone means that RDS chooses."""
+
+    identifier: str
+    db_instance_class: str
+    availability_zone: str | None
+    promotion_tier: int
+
+
+class ClusterPlan(Struct, frozen=True, kw_only=True):
+    """The cluster to create: every setting explicit, so that nothing falls back to RDS's defaults.
+
+    A window of None is one that RDS is left to choose; a port of None, the one that the snapshot's cluster had, which
+    RDS keeps where none is named. `origins` says of each setting who decided it: the request, the
+    stack, the source cluster, the snapshot, or a default of ours.
+    """
+
+    identifier: str
+    snapshot_arn: str
+    engine_version: str
+    port: int | None
+    db_subnet_group_name: str
+    vpc_security_group_ids: list[str]
+    # The stack's own, which admits only the pipeline: the cluster's one group until its door opens.
+    door_security_group_id: str
+    db_cluster_parameter_group_name: str
+    db_parameter_group_name: str
+    kms_key_id: str | None
+    data_key_id: str | None
+    storage_type: str
+    network_type: str
+    enabled_cloudwatch_logs_exports: list[str]
+    instances: list[PlannedInstance]
+    serverless_v2_min_capacity: float | None
+    serverless_v2_max_capacity: float | None
+    serverless_v2_seconds_until_auto_pause: int | None
+    deletion_protection: bool
+    backup_retention_days: int
+    preferred_backup_window: str | None
+    preferred_maintenance_window: str | None
+    auto_minor_version_upgrade: bool
+    extended_support: bool
+    iam_database_authentication: bool
+    performance_insights_retention_days: int
+    database_insights_mode: str
+    data_api: bool
+    master_login: Literal["pipeline", "rds_managed"]
+    master_secret_kms_key_id: str | None
+    tags: dict[str, str]
+    # None: RDS's own of the region.
+    ca_certificate_identifier: str | None = None
+    performance_insights_kms_key_id: str | None = None
+    # 0: no Enhanced Monitoring, and no role for it.
+    monitoring_interval_seconds: int = 0
+    monitoring_role_arn: str | None = None
+    # Tried in turn, in each zone, where AWS has no room for an instance of the planned class.
+    alternative_instance_classes: list[str] = []
+    origins: dict[str, Origin] = {}
+
+    @property
+    def has_unlike_instances(self) -> bool:
+        """Whether it matters which instance is the writer."""
+        return len({(each.db_instance_class, each.promotion_tier) for each in self.instances}) > 1
+
+
+class SourceInstance(Struct, frozen=True, kw_only=True):
+    """A member of the source cluster as it was: what it takes to create it again, should its cluster have to stay."""
+
+    identifier: str
+    db_instance_class: str
+    db_parameter_group_name: str | None = None
+    availability_zone: str | None = None
+    promotion_tier: int | None = None
+
+
+class SourceDeletion(Struct, frozen=True, kw_only=True):
+    """The source cluster, by its name and by the id that no other cluster will ever have."""
+
+    cluster_identifier: str
+    cluster_resource_id: str
+    region: str
+    final_snapshot_identifier: str | None
+    # In the order in which they go, the writer last. None in plans of older versions, which didn't name them.
+    instance_identifiers: list[str] | None = None
+    instances: list[SourceInstance] = []
+    # What the final snapshot is tagged with once it is there.
+    tags: dict[str, str] = {}
+    delete_automated_backups: bool = False
+    # Its deletion protection is on, and the request says to switch it off.
+    switches_protection_off: bool = False
+    # Those that this stack made for it as a target, by name: they go when it is gone.
+    secrets: list[str] = []
+
+
+class SnapshotExport(Struct, frozen=True, kw_only=True):
+    """The snapshot's tables as Parquet files in S3, under a name of the operation's own."""
+
+    identifier: str
+    source_arn: str
+    bucket: str
+    prefix: str
+    role_arn: str
+    kms_key_id: str
+
+
+class PlannedCall(Struct, frozen=True, kw_only=True):
+    """One call that changes something. `on`: what it makes, changes or deletes. `only`: when it is needed at all."""
+
+    call: str
+    on: str
+    region: str
+    account: str
+    only: str | None = None
+
+
+class TargetSecrets(Struct, frozen=True, kw_only=True):
+    """The secrets of a target that isn't the stack's own, by name. `admin` is None where RDS keeps the master login."""
+
+    admin: str | None
+    application: str
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """Everything this operation is going to do, decided before its first side effect."""
+
+    operation_id: str
+    target_cluster_id: str
+    snapshot: FoundSnapshot
+    copy_needed: bool
+    copy: SnapshotCopy | None
+    cluster: ClusterPlan
+    delete_source: bool
+    source_deletion: SourceDeletion | None
+    archive_snapshot: Archive
+    on_failure: Literal["clean_up", "keep"]
+    dry_run: bool
+    inherited_logins: InheritedLogins = "lock"
+    quarantine: bool = False
+    # None: the stack's own two.
+    target_secrets: TargetSecrets | None = None
+    export: SnapshotExport | None = None
+    calls: list[PlannedCall] = []
+    # What an earlier run of this operation has done, line by line, where this one goes on with it.
+    resumed: list[str] = []
+    # What the source cluster has and the new one doesn't get, a sentence each.
+    not_taken_over: list[str] = []
+    # What whoever reads the plan should mind, although nothing stands in its way.
+    warnings: list[str] = []

@@ -1,0 +1,163 @@
+"""The admin secret: the restored cluster's master login.
+
+The master password changes in an order that a crash can't break (Secrets Manager's rotation works the same way): the
+new password is stored as the secret's pending version, then RDS is told, then a login proves it, then the version
+becomes current. The pending version's id is derived from the cluster's resource id: a repeated step finds its own
+password.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from utils.aws import client, error_code, none_when
+from utils.errors import StepFailed, TemporaryFailure
+from utils.logins.secret_store import CURRENT, PENDING, keep_command, labels_of, move_label
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+# Within what RDS takes for a master password: printable ASCII without / ' " @ and space, at most 41 characters.
+PASSWORD_LENGTH = 36
+MAX_LOST_RACES = 5
+_PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-_.~"
+ANEW = "Deploy the stack under another NamePrefix, which makes a new one: this one was deleted outside the stack."
+# RDS puts it on every secret that it manages.
+MANAGED_CLUSTER_TAG = "aws:rds:primaryDBClusterArn"
+_NAMESPACE = uuid.UUID("6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a31")
+
+
+class MasterLogin(Struct, frozen=True, kw_only=True):
+    """The admin secret's content, with the keys that AWS's own rotation functions read."""
+
+    username: str
+    password: str
+    host: str
+    port: int
+    engine: str = "postgres"
+    dbClusterIdentifier: str = ""  # noqa: N815 - the key's name is AWS's
+
+    def __repr__(self) -> str:
+        return f"MasterLogin({self.username}@{self.host}:{self.port})"
+
+
+def being_deleted(secret_id: str) -> str:
+    """Return what is wrong with a secret in its recovery window."""
+    return f"is about to be deleted. Keep it: {keep_command(secret_id)}"
+
+
+def new_password() -> str:
+    return "".join(secrets.choice(_PASSWORD_CHARACTERS) for _ in range(PASSWORD_LENGTH))
+
+
+class AdminSecret:
+    """Where the master login of the restored cluster is kept."""
+
+    def __init__(self, secret_arn: str) -> None:
+        self.arn = secret_arn
+        self._secrets: SecretsManagerClient = client("secretsmanager")
+
+    def why_unusable(self) -> str | None:
+        """Why no login could be stored in it; None when one can."""
+        found: Mapping[str, Any] | None = none_when(
+            "ResourceNotFoundException", lambda: self._secrets.describe_secret(SecretId=self.arn)
+        )
+        if found is None:
+            return f"doesn't exist. {ANEW}"
+        return being_deleted(self.arn) if "DeletedDate" in found else None
+
+    def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
+        """The cluster's new master login, stored as pending; the same one at every call for one version."""
+        staged = self._read(version)
+        if staged is not None:
+            return staged
+        login = MasterLogin(
+            username=username, password=new_password(), host=host, port=port, dbClusterIdentifier=cluster_identifier
+        )
+        self._secrets.put_secret_value(
+            SecretId=self.arn,
+            ClientRequestToken=version,
+            SecretString=msgspec.json.encode(login).decode(),
+            VersionStages=["AWSPENDING"],
+        )
+        return login
+
+    def staged(self, version: str) -> MasterLogin:
+        login = self._read(version)
+        if login is None:
+            raise StepFailed(
+                f"The secret {self.arn} no longer has the version {version} with the new master password. "
+                "Reset the cluster's master password in RDS and store it in the secret."
+            )
+        return login
+
+    def promote(self, version: str, before_moving: Callable[[Mapping[str, str]], None] = lambda labels: None) -> None:
+        """Make the version the secret's current value. Call it only after a login with it has worked.
+
+        `before_moving` hears where the labels are before they are moved. Where another run is quicker, the label is
+        moved from where that has put it.
+        """
+        for _ in range(MAX_LOST_RACES):
+            labels = labels_of(self.arn)
+            if labels.get(CURRENT) == version:
+                break
+            before_moving(labels)
+            if move_label(self.arn, CURRENT, where=labels.get(CURRENT), to=version):
+                break
+        else:
+            raise TemporaryFailure(f"Other runs keep moving {CURRENT} of the secret {self.arn}.")
+        if labels_of(self.arn).get(PENDING) == version:
+            move_label(self.arn, PENDING, where=version, to=None)
+
+    @staticmethod
+    def version_for(cluster_resource_id: str) -> str:
+        """The version that belongs to one cluster, and to no other that ever bore its name or its operation's."""
+        return str(uuid.uuid5(_NAMESPACE, cluster_resource_id))
+
+    def _read(self, version: str) -> MasterLogin | None:
+        try:
+            answer = self._secrets.get_secret_value(SecretId=self.arn, VersionId=version)
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return None
+            raise
+        return msgspec.json.decode(answer["SecretString"], type=MasterLogin)
+
+
+class ManagedSecret:
+    """Where RDS itself keeps a cluster's master login. Its content is RDS's: user name and password only."""
+
+    def __init__(self, secret_arn: str) -> None:
+        self.arn = secret_arn
+        self._secrets: SecretsManagerClient = client("secretsmanager")
+
+    def login(self, cluster_arn: str, host: str, port: int) -> MasterLogin:
+        """The login, if the secret says itself that it is of this cluster: another one's may be production's."""
+        tags = {tag.get("Key"): tag.get("Value") for tag in self._describe().get("Tags", [])}
+        if tags.get(MANAGED_CLUSTER_TAG) != cluster_arn:
+            raise StepFailed(
+                f"The secret {self.arn} is of {tags.get(MANAGED_CLUSTER_TAG)}, not of {cluster_arn}. It wasn't read. "
+                "Look at the cluster's master secret in RDS, then start again."
+            )
+        text = self._secrets.get_secret_value(SecretId=self.arn)["SecretString"]
+        kept = msgspec.json.decode(text, type=_KeptByRds)
+        return MasterLogin(username=kept.username, password=kept.password, host=host, port=port)
+
+    def _describe(self) -> Mapping[str, Any]:
+        return self._secrets.describe_secret(SecretId=self.arn)
+
+
+class _KeptByRds(Struct, frozen=True, kw_only=True):
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"_KeptByRds({self.username})"

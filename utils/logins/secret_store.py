@@ -1,0 +1,112 @@
+"""Secrets of Secrets Manager from outside: whose they are, whether they are going, which version bears which label.
+
+What is in them is the business of `credentials` and `application_secret`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from utils import environment
+from utils.aurora_utils.resources import OPERATION_TAG
+from utils.aws import client, error_code, none_when
+
+CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
+APPLICATION_TAG, TARGET_TAG = "application", "aurora-restore:target"
+
+
+class SecretSeen(Struct, frozen=True, kw_only=True):
+    """A secret as it is described. `labels` are versions by the label that they bear."""
+
+    arn: str
+    name: str
+    tags: dict[str, str]
+    labels: dict[str, str]
+    deleted_at: dt.datetime | None
+
+    def is_of_target(self, name_prefix: str, target_cluster_id: str) -> bool:
+        """Whether it carries all the tags that a stack gives to what it makes for a target."""
+        wanted = {APPLICATION_TAG: name_prefix, TARGET_TAG: target_cluster_id}
+        return wanted.items() <= self.tags.items() and OPERATION_TAG in self.tags
+
+    def was_made_by(self, operation_id: str) -> bool:
+        return self.tags.get(OPERATION_TAG) == operation_id and TARGET_TAG in self.tags
+
+
+def look_at_secret(secret_id: str) -> SecretSeen | None:
+    """By name or ARN. One that is going is described as well, until it is gone."""
+    found = none_when("ResourceNotFoundException", lambda: client("secretsmanager").describe_secret(SecretId=secret_id))
+    if found is None:
+        return None
+    return SecretSeen(
+        arn=found["ARN"],
+        name=found["Name"],
+        tags={tag.get("Key", ""): tag.get("Value", "") for tag in found.get("Tags", [])},
+        labels=_by_label(found.get("VersionIdsToStages", {})),
+        deleted_at=found.get("DeletedDate"),
+    )
+
+
+def keep_command(secret_id: str) -> str:
+    """Return the command that keeps a secret which is about to be deleted."""
+    return f"aws secretsmanager restore-secret --secret-id {secret_id} --region {environment.region()}"
+
+
+def labels_of(secret_id: str) -> dict[str, str]:
+    """Return which version bears each label."""
+    found = client("secretsmanager").describe_secret(SecretId=secret_id)
+    return _by_label(found.get("VersionIdsToStages", {}))
+
+
+def make_secret(name: str, description: str, key: str, tags: Mapping[str, str], content: str | None) -> str:
+    """Create a secret; return its ARN. Without content it has no version (CloudFormation User Guide,
+    AWS::SecretsManager::Secret: "To create an empty secret, omit both"). Raises what Secrets Manager answers.
+    """
+    value: dict[str, Any] = {} if content is None else {"SecretString": content}
+    answer = client("secretsmanager").create_secret(
+        Name=name,
+        Description=description,
+        KmsKeyId=key,
+        Tags=[{"Key": tag, "Value": text} for tag, text in tags.items()],
+        **value,
+    )
+    return answer["ARN"]
+
+
+def remove_secret(secret_id: str, *, at_once: bool) -> None:
+    """Delete it, at once or with the default recovery window of 30 days. One that is gone or going is no failure."""
+    arguments = {"ForceDeleteWithoutRecovery": True} if at_once else {}
+    try:
+        client("secretsmanager").delete_secret(SecretId=secret_id, **arguments)
+    except ClientError as error:
+        if error_code(error) not in ("ResourceNotFoundException", "InvalidRequestException"):
+            raise
+
+
+def move_label(secret_id: str, label: str, where: str | None, to: str | None) -> bool:
+    """Move a label from the version on which it was seen; return whether it is where it should be now.
+
+    False: another run has moved it meanwhile. Secrets Manager refuses to take a label from a version that doesn't
+    bear it (API reference, UpdateSecretVersionStage, RemoveFromVersionId); so it does where our own first attempt has
+    moved it and its answer was lost.
+    """
+    arguments = {"RemoveFromVersionId": where, "MoveToVersionId": to}
+    try:
+        client("secretsmanager").update_secret_version_stage(
+            SecretId=secret_id, VersionStage=label, **{name: value for name, value in arguments.items() if value}
+        )
+    except ClientError as error:
+        found = labels_of(secret_id).get(label)
+        if error_code(error) != "InvalidParameterException" or (found == where and found != to):
+            raise
+        return found == to
+    return True
+
+
+def _by_label(stages: Mapping[str, list[str]]) -> dict[str, str]:
+    return {label: version for version, labels in stages.items() for label in labels}

@@ -1,0 +1,227 @@
+"""What to do after a failure: each sentence ends in the commands that do it.
+
+Every command works as it is typed, and names its region: elsewhere, a cluster of the same name may be production's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from utils.aurora_utils.resources import Cluster, Snapshot
+from utils.contracts.payloads import ExecutionError
+from utils.contracts.plan import SourceDeletion
+from utils.foreign_text import one_line
+from utils.messages.failure import Remains, cause_lines, door_of, is_shut
+from utils.messages.source_left import SourceLeft, bring_back_lines
+from utils.names import scheduled_operation_id
+from utils.planning.route import command_for
+from utils.redaction import without_secrets
+from utils.request.next_command import (
+    KEEP_BACKUPS,
+    RESUME_THE_EARLIER,
+    START_ANEW,
+    TAKE_ANOTHER,
+    anew,
+    corrected,
+    correction_lines,
+    resume_command,
+    start_command,
+    with_another_snapshot,
+    without_deletion,
+)
+from utils.state.operation import OperationRecord
+
+
+def next_lines(
+    error: ExecutionError,
+    record: OperationRecord | None,
+    request: Any,
+    remains: Remains,
+    execution_id: str,
+    asked_before: Mapping[str, Any],
+) -> Iterable[str]:
+    """Return what to do next. `asked_before` is what an operation was asked for that this request could not resume."""
+    repeated = without_secrets(request) if isinstance(request, dict) else {}
+    # A start by hand isn't the schedule's.
+    moment = repeated.pop("scheduled_at", None)
+    if error.error == "RequestRefused":
+        if RESUME_THE_EARLIER in " ".join(cause_lines(error)) and isinstance(moment, str):
+            yield "Fix what the message of the earlier run says, then resume it, unless somebody has done so:"
+            earlier = str(scheduled_operation_id(moment))
+            yield from resume_command(execution_id, _shown_whole(repeated, request), earlier)
+            return
+        yield from _after_refusal(cause_lines(error), repeated, execution_id, asked_before)
+        return
+    if record is None or not record.plan:
+        yield "Fix the cause, then start again:"
+        yield from start_command(execution_id, anew(repeated))
+        return
+    keeps_backups = KEEP_BACKUPS in " ".join(cause_lines(error))
+    # What was asked for at first is the whole of it: a request to resume may leave out everything.
+    asked = {**as_asked(record), **repeated}
+    if keeps_backups:
+        for each in (asked, repeated):
+            each.pop("delete_automated_backups", None)
+    if remains.lost is not None:
+        yield from _lost_lines(record, asked, remains, execution_id)
+    else:
+        yield from _resume_lines(record, request, repeated, remains, execution_id, keeps_backups=keeps_backups)
+    if remains.source is not None and remains.deletion is not None:
+        yield from _keep_source_lines(remains.source, remains.deletion)
+    if remains.lost is None and not record.source_deletion_at:
+        yield from _giving_up_lines(record, asked, remains, execution_id)
+
+
+def _after_refusal(
+    problems: list[str], repeated: dict[str, Any], execution_id: str, asked_before: Mapping[str, Any]
+) -> Iterator[str]:
+    said = " ".join(problems)
+    if START_ANEW in said or TAKE_ANOTHER in said:
+        repeated = anew({**asked_before, **repeated})
+        yield "The command starts a new operation."
+    if TAKE_ANOTHER in said:
+        repeated = with_another_snapshot(repeated)
+        yield "It takes the newest snapshot that is available, or the one that you name as snapshot_identifier."
+    correction = corrected(repeated, problems)
+    yield from correction_lines(correction)
+    yield from start_command(execution_id, correction.request)
+
+
+def as_asked(record: OperationRecord) -> dict[str, Any]:
+    """Return the operation's own request, with the stack's defaults of that time in it."""
+    found = {name: value for name, value in record.parameters.items() if value is not None}
+    return dict(without_secrets(found))
+
+
+def _resume_lines(
+    record: OperationRecord,
+    request: Any,
+    repeated: Mapping[str, Any],
+    remains: Remains,
+    execution_id: str,
+    *,
+    keeps_backups: bool,
+) -> Iterator[str]:
+    here = f"--region {execution_id.split(':')[3]}"
+    if remains.copy is not None and remains.copy.is_broken:
+        yield "The copied snapshot can't be used. Delete it before you resume:"
+        yield _delete_copy(remains.copy, here)
+    first = "The automated backups are kept if you" if keeps_backups else "Fix the cause, then"
+    if record.source_deletion_at:
+        yield f"{first} resume this operation: it finishes the deletion of the source cluster. The restored"
+        yield "cluster may be the only one left, so nothing here tells you to delete it."
+    else:
+        yield f"{first} resume this operation: it goes on with what it has made."
+    yield from resume_command(execution_id, _shown_whole(repeated, request), record.operation_id)
+    if remains.cluster is not None:
+        yield "How the cluster is meanwhile:"
+        yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier} {here}"
+    elif remains.may_appear:
+        target = record.plan.get("target_cluster_id")
+        yield "What has appeared meanwhile:"
+        yield f"aws rds describe-db-clusters --filters Name=db-cluster-id,Values={target} {here}"
+
+
+def _shown_whole(repeated: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what may not be shown: it is the operation's own then, and *** would be refused as another value."""
+    return {name: value for name, value in repeated.items() if value == request[name]}
+
+
+def _lost_lines(
+    record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
+) -> Iterator[str]:
+    """What a resumed run would go on from is gone, so that resuming would be refused."""
+    again = anew(asked)
+    if remains.lost == "snapshot":
+        snapshot = one_line(record.plan["snapshot"]["arn"])
+        yield f"Snapshot {snapshot} doesn't exist any more, so this operation can't be resumed."
+        yield from _another_snapshot_lines(record, again, execution_id)
+        return
+    name = f"{record.plan['target_cluster_id']} ({record.cluster_resource_id})"
+    yield f"Cluster {name}, which this operation made, doesn't exist any more, so it can't be resumed."
+    if record.source_deletion_at or record.protection_off_at:
+        again = without_deletion(again)
+        yield "Start a new operation, which deletes no source:"
+    else:
+        yield "Start a new operation:"
+    yield from start_command(execution_id, again)
+
+
+def _another_snapshot_lines(record: OperationRecord, again: Mapping[str, Any], execution_id: str) -> Iterator[str]:
+    snapshot = record.plan["snapshot"]
+    region, source = snapshot["arn"].split(":")[3], snapshot["cluster_identifier"]
+    yield f"What there is of {one_line(source)}{_in_account(snapshot['arn'], execution_id)}:"
+    yield f"aws rds describe-db-cluster-snapshots --db-cluster-identifier {source} --region {region}"
+    yield "Start a new operation. It takes the newest snapshot that is available, or the one that you name as"
+    yield "snapshot_identifier:"
+    place = {"source_cluster_id": source, "source_region": region}
+    if _in_account(snapshot["arn"], execution_id):
+        place["source_account_id"] = snapshot["arn"].split(":")[4]
+    yield from start_command(execution_id, with_another_snapshot(again) | place)
+
+
+def _in_account(arn: str, execution_id: str) -> str:
+    """In words, where it isn't the stack's own account, in which the reader is."""
+    account = arn.split(":")[4]
+    return "" if account == execution_id.split(":")[4] else f", in account {account}"
+
+
+def _keep_source_lines(source: SourceLeft, deletion: SourceDeletion) -> Iterator[str]:
+    commands = list(bring_back_lines(source, deletion))
+    if commands:
+        yield f"Or keep source cluster {source.cluster_identifier}. This brings back what was taken, in this order:"
+        yield from commands
+
+
+def _giving_up_lines(
+    record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
+) -> Iterator[str]:
+    here = f"--region {execution_id.split(':')[3]}"
+    if remains.cluster is not None:
+        name = remains.cluster.identifier
+        if remains.cluster.is_available and is_shut(record, remains.cluster):
+            yield from _open_door_lines(record, remains.cluster, here)
+        elif remains.is_usable and record.users_ready_at:
+            yield "Or use the cluster as it is: its users can log in."
+        yield "Or give it up: delete it with its instances, which frees its name, and start a new operation:"
+        if remains.cluster.deletion_protection:
+            unprotected = "--no-deletion-protection --apply-immediately"
+            yield f"aws rds modify-db-cluster --db-cluster-identifier {name} {unprotected} {here}"
+        # RDS refuses to delete what is being deleted (InvalidDBInstanceState).
+        going = {each.identifier for each in remains.members if each.is_being_deleted}
+        for member in (each for each in remains.cluster.member_identifiers if each not in going):
+            yield f"aws rds delete-db-instance --db-instance-identifier {member} {here}"
+        yield f"aws rds delete-db-cluster --db-cluster-identifier {name} --skip-final-snapshot {here}"
+        yield f"aws rds wait db-cluster-deleted --db-cluster-identifier {name} {here}"
+        yield from start_command(execution_id, anew(asked))
+    if remains.on_the_way:
+        yield "Take back what was opened on the snapshot's way only if you don't resume:"
+    for step in remains.on_the_way:
+        yield f"In account {step.snapshot_arn.split(':')[4]}: {command_for(step)}"
+    if remains.copy is not None and not remains.copy.is_broken:
+        yield "Delete the copied snapshot only if you don't resume:"
+        yield _delete_copy(remains.copy, here)
+    if remains.snapshot_is_out_of_sight:
+        snapshot = record.plan["snapshot"]["arn"]
+        yield f"If snapshot {one_line(snapshot)} is gone, or isn't shared any more, resuming is refused: it"
+        yield "can't be seen from here."
+        yield from _another_snapshot_lines(record, anew(asked), execution_id)
+
+
+def _open_door_lines(record: OperationRecord, cluster: Cluster, here: str) -> Iterator[str]:
+    """The command that opens it, and what that means before the users are set up."""
+    if record.users_ready_at is None:
+        yield "Its door can be opened by hand. Whoever knows a password of production's may get in then: nobody has"
+        yield "locked production's logins, and perhaps the master password wasn't replaced either."
+    else:
+        yield "Or use the cluster as it is. Its users can log in once you open its door:"
+    groups = " ".join(door_of(record)[1])
+    yield (
+        f"aws rds modify-db-cluster --db-cluster-identifier {cluster.identifier} --vpc-security-group-ids {groups} "
+        f"--apply-immediately {here}"
+    )
+
+
+def _delete_copy(copy: Snapshot, here: str) -> str:
+    return f"aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {copy.identifier} {here}"

@@ -1,0 +1,256 @@
+"""What people are told: what happened, what exists now, and which command comes next.
+
+SNS takes a subject of fewer than 100 characters without line breaks; a message may have 256 KiB.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from utils.contracts.payloads import Archived, ExecutionError, UsersReady
+from utils.contracts.plan import Plan
+from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
+from utils.messages.cluster import summary
+from utils.messages.failure import Remains, cause_lines, remains_lines, state_lines
+from utils.messages.next_steps import next_lines
+from utils.messages.plan import not_taken_over_lines, plan_lines
+from utils.planning.calls import call_lines
+from utils.redaction import without_secrets
+from utils.request.next_command import anew, start_command
+from utils.state.operation import OperationRecord
+
+MAX_SUBJECT = 99
+MAX_MESSAGE_BYTES = 200_000
+
+# The steps at which a phase begins, in the order of the workflow, and what a person calls the phase.
+PHASES = {
+    "snapshot-check": "check and plan",
+    "copy-snapshot": "copy",
+    "restore-snapshot": "restore",
+    "setup-db-users": "users",
+    "open-cluster": "opening",
+    "delete-rds": "deletion",
+    "archive-snapshot": "archive",
+}
+_CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    subject: str
+    body: str
+
+
+def planned(plan: Plan, execution_id: str, request: object, started_by: str = "") -> Message:
+    """The message of a dry run. `request`: its input, which without dry_run asks for the real one."""
+    lines = [
+        "This was a dry run: nothing was created, changed or deleted. A real run would",
+        *(f"  {number}. {line}" for number, line in enumerate(plan_lines(plan), start=1)),
+        "",
+        "by these calls, in this order (beside its own state, audit and message):",
+        *(f"  {line}" for line in call_lines(plan.calls, execution_id.split(":")[4])),
+        "",
+        *_beside_the_plan(plan),
+        *_execution_lines(execution_id, started_by),
+        *_for_real(request, execution_id),
+    ]
+    return _message(f"PLANNED: {plan.target_cluster_id} from {plan.snapshot.identifier}", lines)
+
+
+def succeeded(
+    plan: Plan,
+    users: UsersReady,
+    archive: Archived,
+    record: OperationRecord,
+    execution_id: str,
+    now: dt.datetime,
+    corrects: str | None = None,
+    about_secrets: Iterable[str] = (),
+    started_by: str = "",
+) -> Message:
+    """Say what was restored, from what, and what was deleted. `corrects`: when it was said to have failed."""
+    snapshot, cluster = plan.snapshot, plan.cluster
+    deletion = plan.source_deletion
+    lines = [
+        *([f"Corrects   the message FAILED of {corrects}: everything was done after all"] if corrects else []),
+        f"Restored   {cluster.identifier} ({record.cluster_resource_id})",
+        *(f"Resumed    {line}" for line in plan.resumed),
+        f"Endpoint   {users.endpoint}:{users.port}",
+        *_door_lines(plan, record),
+        f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
+        f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
+        f"Settings   {summary(cluster)}, PostgreSQL {cluster.engine_version}",
+        *_role_lines(users),
+        f"Databases  {listed(users.databases)}",
+        f"Took       {duration(total_seconds(record, now))}",
+        *(f"             {name:15} {duration(seconds)}" for name, seconds in phase_seconds(record, now).items()),
+        "Deleted    "
+        + (
+            f"{deletion.cluster_identifier} ({deletion.cluster_resource_id}) in {deletion.region}, "
+            + (
+                f"final snapshot {deletion.final_snapshot_identifier}"
+                if deletion.final_snapshot_identifier
+                else "without a final snapshot, as asked"
+            )
+            + (", automated backups as well" if deletion.delete_automated_backups else ", automated backups kept")
+            if deletion
+            else "no cluster"
+        ),
+        _archive_line(archive),
+    ]
+    if record.master_secret_arn:
+        lines.append(f"Login      RDS keeps the master login in {record.master_secret_arn}")
+    elif users.master_secret:
+        lines.append(f"Login      the master login is in secret {users.master_secret}")
+    if users.application_secret:
+        lines.append(f"           the application's logins are in secret {users.application_secret}")
+    lines += [f"Secrets    {line}" for line in about_secrets]
+    lines += [f"Differs    {_told(difference)}" for difference in record.differences]
+    if users.locked_logins:
+        lines.append(f"Locked     logins that came with the data: {listed(users.locked_logins)}")
+    lines += [f"Disabled   {_told(text)}" for text in users.disabled]
+    if users.inherited_logins:
+        asked = ", as asked (inherited_logins: report)" if plan.inherited_logins == "report" else ""
+        still_open = listed(users.inherited_logins)
+        lines.append(f"Mind       logins that came with the data still work{asked}: {still_open}")
+    minds = (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
+    lines += [f"Mind       {_told(warning)}" for warning in minds]
+    lines += [*not_taken_over_lines(plan)]
+    lines += ["", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
+    return _message(
+        f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
+        f"data {age(now - snapshot.created_at)} old",
+        lines,
+    )
+
+
+def failed(
+    error: ExecutionError,
+    record: OperationRecord | None,
+    request: Any,
+    remains: Remains,
+    clean_up: Mapping[str, Any],
+    execution_id: str,
+    asked_before: Mapping[str, Any] | None = None,
+    started_by: str = "",
+) -> Message:
+    """Say how production stands, which step failed and why, what exists now, and the command that comes next."""
+    step = record.state if record and record.status != "planned" else "snapshot-check"
+    target = target_of(record, request)
+    lines = [
+        *state_lines(error, record, remains),
+        "",
+        f"Step       {step}",
+        f"Error      {one_line(error.error)}",
+        *(f"           {line}" for line in cause_lines(error)),
+        f"Operation  {record.operation_id if record else execution_name(execution_id)}",
+        *_execution_lines(execution_id, started_by),
+        "",
+        "What exists now:",
+        *(f"  {line}" for line in remains_lines(record, remains, clean_up)),
+        "",
+        "What to do next:",
+        *(f"  {line}" for line in next_lines(error, record, request, remains, execution_id, asked_before or {})),
+    ]
+    return _message(f"FAILED: {target} at {step}: {error.error}", lines)
+
+
+def _execution_lines(execution_id: str, started_by: str) -> list[str]:
+    """`started_by` stands here and not at the end, where people look for the command that comes next."""
+    return [f"Execution  {console_link(execution_id)}", *([started_by] if started_by else [])]
+
+
+def _for_real(request: object, execution_id: str) -> Iterable[str]:
+    """What may not be shown can't be repeated: then there is no command."""
+    if not isinstance(request, dict) or without_secrets(request) != request:
+        return
+    real = {name: value for name, value in anew(request).items() if name != "dry_run"}
+    yield from ("", "To carry it out:")
+    yield from (f"  {line}" for line in start_command(execution_id, real))
+
+
+def _beside_the_plan(plan: Plan) -> list[str]:
+    """What somebody should know before approving it, with an empty line behind it."""
+    lines = [*(f"Mind       {warning}" for warning in plan.warnings), *not_taken_over_lines(plan)]
+    return [*lines, ""] if lines else []
+
+
+def _archive_line(archive: Archived) -> str:
+    if archive.exported_to:
+        return f"Archive    {archive.why}"
+    return f"Copy       {archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}"
+
+
+def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]:
+    """How long each phase took: until the next one began."""
+    begins = [
+        (name, dt.datetime.fromisoformat(record.step_times[step]))
+        for step, name in PHASES.items()
+        if step in record.step_times
+    ]
+    ends = [begin for _, begin in begins[1:]] + [now]
+    return {name: (end - begin).total_seconds() for (name, begin), end in zip(begins, ends, strict=True)}
+
+
+def total_seconds(record: OperationRecord, now: dt.datetime) -> float:
+    return (now - dt.datetime.fromisoformat(record.started_at)).total_seconds()
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def age(difference: dt.timedelta) -> str:
+    hours = difference.total_seconds() / 3600
+    return f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
+
+
+def console_link(execution_id: str) -> str:
+    _, partition, _, region, *_ = execution_id.split(":")
+    domain = _CONSOLES.get(partition, "console.aws.amazon.com")
+    return f"https://{region}.{domain}/states/home?region={region}#/v2/executions/details/{execution_id}"
+
+
+def execution_name(execution_id: str) -> str:
+    return execution_id.rsplit(":", 1)[-1]
+
+
+def target_of(record: OperationRecord | None, request: Any) -> str:
+    if record and "target_cluster_id" in record.plan:
+        return str(record.plan["target_cluster_id"])
+    given = request.get("target_cluster_id") if isinstance(request, dict) else None
+    return given if isinstance(given, str) else "restore"
+
+
+def _door_lines(plan: Plan, record: OperationRecord) -> Iterable[str]:
+    """Somebody may have opened it by hand, as the message of an earlier failure says."""
+    until = f"shut until {record.door_opening_at}" if record.door_opening_at else "shut until it was opened by hand"
+    yield f"Door       {until}: only the pipeline got into {plan.cluster.door_security_group_id}"
+    yield f"           open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
+
+
+def _role_lines(users: UsersReady) -> Iterable[str]:
+    """The application's two on one line, each further one on its own."""
+    two = [f"{users.application_role} (read and write)", f"{users.read_only_role} (read only)"]
+    yield f"Roles      {listed(two)}"
+    yield from (f"           {_told(role)}" for role in users.roles if role not in two)
+
+
+def _told(text: str) -> str:
+    """A sentence with names of the data in it."""
+    return one_line(text, MAX_SENTENCE)
+
+
+def _message(subject: str, lines: Iterable[str]) -> Message:
+    printable = "".join(c if " " <= c <= "~" else "?" for c in f"[aurora-restore] {subject}")
+    # Foreign texts are escaped where they enter; what came by another way must not steer a terminal either.
+    printable_lines = own_lines("\n".join(lines), MAX_MESSAGE_BYTES)
+    body = "\n".join(printable_lines).encode(errors="replace")[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+    return Message(subject=printable[:MAX_SUBJECT], body=body)

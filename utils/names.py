@@ -1,0 +1,125 @@
+"""Which names RDS, PostgreSQL and Step Functions accept, and the names this pipeline gives to what it makes.
+
+Sources: the API shapes of RDS (CreateDBClusterMessage, CopyDBClusterSnapshotMessage) and Step Functions (quotas).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+
+MAX_IDENTIFIER = 63
+MAX_INSTANCES = 16
+MAX_SNAPSHOT_IDENTIFIER = 255
+MAX_ROLE_BYTES = 63
+# RDS makes and keeps this key in every account and region. No such key can be shared; a copy between two of ours may
+# be under it.
+OWN_DEFAULT_KEY = "alias/aws/rds"
+# Of an operation that a schedule began; no other may begin so.
+SCHEDULED_PREFIX = "scheduled-"
+# EventBridge Scheduler never starts before the moment (User Guide, "Schedule types": within the minute after it); the
+# clocks of two services may differ. It gives an event up after MaximumEventAgeInSeconds, a day at most (API reference,
+# "RetryPolicy"); the last attempt may be under way by then.
+EARLIEST = dt.timedelta(minutes=5)
+LATEST = dt.timedelta(hours=25)
+
+_RDS_NAME = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*", re.ASCII)
+_OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
+_SNAPSHOT_ARN = re.compile(r"arn:(aws[a-z-]*):rds:([a-z0-9-]+):(\d{12}):cluster-snapshot:(.+)", re.ASCII)
+
+
+def why_not_rds_name(name: str, longest: int = MAX_IDENTIFIER) -> str | None:
+    """What is wrong with a cluster's, instance's or snapshot's name, or None when RDS takes it."""
+    if len(name) > longest:
+        return f"has {len(name)} characters where {longest} fit"
+    if not _RDS_NAME.fullmatch(name):
+        return "isn't a name that RDS takes (letters, digits and single hyphens; a letter first, no hyphen last)"
+    return None
+
+
+def why_not_snapshot_name(name: str) -> str | None:
+    """Automated snapshots (`rds:`) and AWS Backup's (`awsbackup:`) carry a prefix that no name of ours may have."""
+    prefix, _, rest = name.rpartition(":")
+    if prefix == "awsbackup:job" or prefix == "awsbackup":
+        return None if rest else "is empty behind its prefix"
+    if prefix not in ("", "rds") or name.startswith(":"):
+        return f"has an unknown prefix {prefix!r}"
+    return why_not_rds_name(rest, MAX_SNAPSHOT_IDENTIFIER)
+
+
+def may_name_a_role(name: str, master: str) -> bool:
+    """Whether the application's role may be called so: PostgreSQL takes it, and it is neither master's nor system's."""
+    taken = name == master or name.startswith(("pg_", "rds")) or name in ("public", "none", "current_user")
+    return not taken and 1 <= len(name.encode()) <= MAX_ROLE_BYTES and "\0" not in name
+
+
+def is_operation_id(name: str) -> bool:
+    """Usable as an execution's name, a tag's value and a table's key."""
+    return _OPERATION_ID.fullmatch(name) is not None
+
+
+def moment_of(scheduled_at: str) -> dt.datetime | None:
+    """Return the moment that a schedule has named, in UTC; None when the text is no moment."""
+    try:
+        moment = dt.datetime.fromisoformat(scheduled_at)
+        return None if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def scheduled_operation_id(scheduled_at: str) -> str | None:
+    """The operation of one moment of a schedule, such as scheduled-20261124T020000Z; None when it is no moment."""
+    moment = moment_of(scheduled_at)
+    return None if moment is None else f"{SCHEDULED_PREFIX}{moment:%Y%m%dT%H%M%SZ}"
+
+
+def is_brought_at(scheduled_at: str, started_at: dt.datetime) -> bool:
+    """Whether a schedule may have brought that moment to an execution that started then."""
+    moment = moment_of(scheduled_at)
+    return moment is not None and started_at - LATEST <= moment <= started_at + EARLIEST
+
+
+def parse_snapshot_arn(arn: str) -> tuple[str, str, str, str] | None:
+    """Partition, region, account and name of a cluster snapshot's ARN; None when it is no such ARN."""
+    match = _SNAPSHOT_ARN.fullmatch(arn)
+    return (match[1], match[2], match[3], match[4]) if match else None
+
+
+def snapshot_name(name_or_arn: str) -> str:
+    return name_or_arn.split(":cluster-snapshot:")[-1]
+
+
+def snapshot_arn(like: str, region: str, account: str, name: str) -> str:
+    """The ARN of a cluster snapshot, in the partition of another ARN: no partition reaches another."""
+    return f"arn:{like.split(':')[1]}:rds:{region}:{account}:cluster-snapshot:{name}"
+
+
+def name_for(purpose: str | None, base: str, operation_id: str, end: str = "") -> str:
+    """A name that this operation, and no other, gives to something it makes: the same at every retry.
+
+    At most 63 characters; the base is shortened, the operation's fingerprint never.
+    """
+    fingerprint = hashlib.sha256(operation_id.encode()).hexdigest()[:12]
+    tail = f"{f'-{purpose}' if purpose else ''}-{fingerprint}{end}"
+    return base[: MAX_IDENTIFIER - len(tail)].rstrip("-") + tail
+
+
+def instance_name(cluster_identifier: str, number: int, operation_id: str) -> str:
+    """Return the name of a member: of its cluster, this operation and its number, counted from 1.
+
+    Another operation that restores under the same name later can't meet it: a renamed cluster keeps its instances'
+    names. At most 63 characters; the cluster's name is shortened, the operation's fingerprint never.
+    """
+    return name_for(None, cluster_identifier, operation_id, f"-{number}")
+
+
+def dated(name: str, moment: dt.datetime) -> str:
+    """Return a cluster's name with `{date}` as a day in UTC, as RDS stores it."""
+    return name.replace("{date}", moment.astimezone(dt.UTC).strftime("%Y%m%d")).lower()
+
+
+def is_lower_version(version: str, than: str) -> bool:
+    """As far as it says: 17 isn't lower than 17.5."""
+    numbers, others = ([int(number) for number in re.findall(r"\d+", each)] for each in (version, than))
+    return numbers < others[: len(numbers)]

@@ -1,0 +1,106 @@
+"""Every call that an operation is going to make that changes something, in its order: what a dry run shows.
+
+Derived from the plan alone: whoever approves the plan has approved these calls and no others. Left out are the
+operation's own books (state, lock, audit), its message, and all that only reads. SQL is no call of AWS's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from utils.contracts.plan import Plan, PlannedCall, RouteStep, SourceDeletion
+from utils.names import snapshot_name
+
+_SHARING = "rds:ModifyDBClusterSnapshotAttribute"
+_OF_A_ROUTE = {
+    "copy_at_owner": "rds:CopyDBClusterSnapshot",
+    "copy_into_account": "rds:CopyDBClusterSnapshot",
+    "copy": "rds:CopyDBClusterSnapshot",
+    "share": _SHARING,
+    "unshare": _SHARING,
+    "remove_at_owner": "rds:DeleteDBClusterSnapshot",
+    "remove_in_account": "rds:DeleteDBClusterSnapshot",
+}
+_CREATE = "secretsmanager:CreateSecret"
+_STORE = "secretsmanager:PutSecretValue"
+_MOVE_LABEL = "secretsmanager:UpdateSecretVersionStage"
+ADMIN, APPLICATION = "admin secret", "application secret"
+IF_REFUSED = "where the new password is refused"
+IF_ANOTHER_LEADS = "where another instance is ready first"
+IF_NOT_THERE = "where the target has none yet"
+IF_ANOTHER_IS_CURRENT = "where an earlier version is current"
+IF_MISSING = "where the secret lacks a password"
+
+
+def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
+    """`account` and `region` are the stack's own, where the new cluster is made."""
+
+    def here(call: str, on: str, only: str | None = None) -> PlannedCall:
+        return PlannedCall(call=call, on=on, region=region, account=account, only=only)
+
+    def calls() -> Iterator[PlannedCall]:
+        if plan.target_secrets:
+            yield here(_CREATE, plan.target_secrets.application, IF_NOT_THERE)
+            if plan.target_secrets.admin:
+                yield here(_CREATE, plan.target_secrets.admin, IF_NOT_THERE)
+        if plan.copy:
+            yield from map(_on_the_route, plan.copy.steps)
+        cluster = plan.cluster
+        managed = cluster.master_login == "rds_managed"
+        own = plan.target_secrets
+        admin, application = (own.admin or ADMIN, own.application) if own else (ADMIN, APPLICATION)
+        yield here("rds:RestoreDBClusterFromSnapshot", cluster.identifier)
+        if not managed:
+            yield here(_STORE, admin)
+        yield here("rds:ModifyDBCluster", cluster.identifier)
+        yield from (here("rds:CreateDBInstance", instance.identifier) for instance in cluster.instances)
+        if not managed:
+            yield here("rds:ModifyDBCluster", cluster.identifier, IF_REFUSED)
+        if cluster.has_unlike_instances:
+            yield here("rds:FailoverDBCluster", cluster.identifier, IF_ANOTHER_LEADS)
+        if not managed:
+            # It becomes the current version, unless it is the secret's first, and is pending no more.
+            yield from (here(_MOVE_LABEL, admin), here(_MOVE_LABEL, admin, IF_ANOTHER_IS_CURRENT if own else None))
+        yield here(_STORE, application, IF_MISSING)
+        # The door opens.
+        yield here("rds:ModifyDBCluster", cluster.identifier)
+        if cluster.data_api:
+            yield here("rds:EnableHttpEndpoint", cluster.identifier)
+        if plan.source_deletion:
+            yield from _of_the_source(plan.source_deletion, account)
+        if plan.export:
+            yield here("rds:StartExportTask", plan.export.identifier)
+        if plan.copy and plan.archive_snapshot == "delete":
+            yield here("rds:DeleteDBClusterSnapshot", plan.copy.identifier)
+        if plan.source_deletion:
+            yield from (here("secretsmanager:DeleteSecret", name) for name in plan.source_deletion.secrets)
+
+    return list(calls())
+
+
+def call_lines(calls: list[PlannedCall], account: str) -> Iterator[str]:
+    """As a person reads them: the account only where it isn't the stack's own."""
+    widest = max((len(each.call) for each in calls), default=0)
+    for each in calls:
+        where = each.region if each.account == account else f"{each.region} of account {each.account}"
+        only = f" ({each.only})" if each.only else ""
+        yield f"{each.call:{widest}}  {where}  {each.on}{only}"
+
+
+def _on_the_route(step: RouteStep) -> PlannedCall:
+    region, account = step.snapshot_arn.split(":")[3:5]
+    return PlannedCall(call=_OF_A_ROUTE[step.name], on=snapshot_name(step.snapshot_arn), region=region, account=account)
+
+
+def _of_the_source(deletion: SourceDeletion, account: str) -> Iterator[PlannedCall]:
+    """The writer goes last. What a source has beyond these instances keeps it from being deleted."""
+
+    def there(call: str, on: str) -> PlannedCall:
+        return PlannedCall(call=call, on=on, region=deletion.region, account=account)
+
+    if deletion.switches_protection_off:
+        yield there("rds:ModifyDBCluster", deletion.cluster_identifier)
+    yield from (there("rds:DeleteDBInstance", name) for name in deletion.instance_identifiers or [])
+    yield there("rds:DeleteDBCluster", deletion.cluster_identifier)
+    if deletion.final_snapshot_identifier:
+        yield there("rds:AddTagsToResource", deletion.final_snapshot_identifier)

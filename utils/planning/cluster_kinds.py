@@ -1,0 +1,83 @@
+"""Kinds of Aurora PostgreSQL clusters that aren't restored here: told by their names before anything else is planned.
+
+Each would fail late, or end half set up: the pipeline makes instances in a VPC, and roles and logins of PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from utils.aurora_utils.offers import ParameterGroup, Surroundings
+from utils.aurora_utils.resources import Cluster, Snapshot
+from utils.contracts.plan import ClusterPlan
+
+# "Aurora PostgreSQL Limitless Database uses special Aurora PostgreSQL DB engine versions" (Aurora User Guide,
+# "Aurora PostgreSQL Limitless Database requirements and considerations").
+LIMITLESS_SUFFIX = "-limitless"
+# Aurora User Guide, "DB cluster parameter group settings for Babelfish".
+BABELFISH = "rds.babelfish_status"
+_CLUSTER_GROUP: ParameterGroup = "db_cluster_parameter_group"
+
+
+def kind_problems(snapshot: Snapshot, living: Cluster | None, region: str) -> Iterator[str]:
+    """Of what is restored: Limitless, or made by express configuration. `living`: whoever has the name today."""
+    own = living if living is not None and snapshot.is_of(living) is not False else None
+    name = snapshot.identifier
+    if snapshot.engine_version.endswith(LIMITLESS_SUFFIX) or (own is not None and own.is_limitless):
+        yield (
+            f"snapshot_identifier: {name!r} ({snapshot.engine_version}) is of an Aurora Limitless Database, which has "
+            "a DB shard group instead of instances; this pipeline makes instances. Restore it as the Aurora User Guide "
+            'says under "Aurora PostgreSQL Limitless Database", or choose a snapshot of another cluster.'
+        )
+    elif _is_outside_vpc(snapshot, own):
+        yield (
+            f"snapshot_identifier: {name!r} is of a cluster that express configuration made: it is in no VPC, and its "
+            "master user logs in by IAM alone; this pipeline makes clusters in a VPC and gives the master user a "
+            "password. Restore it yourself: aws rds restore-db-cluster-from-snapshot --engine aurora-postgresql "
+            f"--snapshot-identifier {snapshot.arn} --db-cluster-identifier NAME --no-enable-vpc-networking "
+            f"--enable-internet-access-gateway --enable-iam-database-authentication --region {region}"
+        )
+
+
+def _is_outside_vpc(snapshot: Snapshot, cluster: Cluster | None) -> bool:
+    """The cluster says so itself (API reference, DBCluster). That its snapshots name no VPC isn't verified, so only
+    those are taken for such that need IAM as well, as express configuration does.
+    """
+    if cluster is not None:
+        return cluster.is_outside_vpc
+    return snapshot.vpc_id is None and snapshot.iam_authentication
+
+
+def babelfish_problems(
+    plan: ClusterPlan, living: Cluster | None, around: Surroundings, *, is_here: bool
+) -> Iterator[str]:
+    """Of the planned cluster's parameter group, and of the source's where it is of this region and account.
+
+    A request that names a group itself has decided for it. RDS's default groups have it off.
+    """
+    if _speaks_tds(plan.db_cluster_parameter_group_name, around):
+        yield (
+            f"db_cluster_parameter_group_name: {plan.db_cluster_parameter_group_name!r} switches Babelfish on "
+            f"({BABELFISH} = on), and this pipeline sets up roles and logins for PostgreSQL alone. Give a group "
+            "without it if the data needs no Babelfish; else restore the snapshot yourself."
+        )
+    elif (
+        living is not None
+        and is_here
+        and plan.origins.get("db_cluster_parameter_group_name") != "request"
+        and _speaks_tds(living.settings.db_cluster_parameter_group_name or "", around)
+    ):
+        yield (
+            f"source_cluster_id: {living.identifier!r} has Babelfish on ({BABELFISH} in "
+            f"{living.settings.db_cluster_parameter_group_name}), and this pipeline sets up roles and logins for "
+            "PostgreSQL alone. Restore the snapshot yourself; or, if its data needs no Babelfish, give a "
+            "db_cluster_parameter_group_name without it."
+        )
+
+
+def _speaks_tds(group: str, around: Surroundings) -> bool:
+    """A group that doesn't exist is reported elsewhere."""
+    if not group or group.startswith("default."):
+        return False
+    values = around.parameters(_CLUSTER_GROUP, group) or {}
+    return (values.get(BABELFISH) or "").lower() == "on"

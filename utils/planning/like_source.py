@@ -1,0 +1,174 @@
+"""The source cluster as it is now, for what neither the request nor the stack says about the new one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from utils import environment
+from utils.aurora_utils import ENGINE
+from utils.aurora_utils.left_behind import listed, shortened
+from utils.aurora_utils.reported_settings import ClusterSettings, InstanceSettings
+from utils.aurora_utils.resources import Cluster, Instance
+from utils.aurora_utils.source_account import ReaderScaling, Source
+from utils.aws import error_code
+from utils.error_codes import DENIED_CODES
+from utils.request.fields import RestoreRequest
+
+# What a new cluster takes from its source. Deletion protection is not among it: a protected production would have
+# copies that nobody can take away. Neither is Extended Support, which costs, nor the Data API, which opens a door.
+LIKE_SOURCE = (
+    "engine_version",
+    "db_instance_class",
+    "instance_count",
+    "serverless_v2_min_capacity",
+    "serverless_v2_max_capacity",
+    "serverless_v2_seconds_until_auto_pause",
+    "storage_type",
+    "network_type",
+    "port",
+    "db_cluster_parameter_group_name",
+    "db_parameter_group_name",
+    "enabled_cloudwatch_logs_exports",
+    "iam_database_authentication",
+    "backup_retention_days",
+    "preferred_backup_window",
+    "preferred_maintenance_window",
+    "auto_minor_version_upgrade",
+    "performance_insights_retention_days",
+    "database_insights_mode",
+)
+
+
+# What the writer says for all instances. The last two, and Performance Insights' key, are missed by nobody where the
+# source can't be read: RDS's own defaults are harmless.
+_OF_WRITER = (
+    *("auto_minor_version_upgrade", "db_parameter_group_name", "db_instance_class"),
+    *("ca_certificate_identifier", "monitoring_interval_seconds"),
+)
+# How the names begin that Application Auto Scaling gives to the readers that it adds. AWS's guide doesn't say it; RDS's
+# own events do ("RDS detected deletion of DB instance application-autoscaling-...").
+AUTOSCALED_PREFIX = "application-autoscaling-"
+
+
+class SourceSettings(Struct, frozen=True, kw_only=True):
+    """`instances`: the writer first, without the readers that Aurora Auto Scaling added, which are `autoscaled`.
+
+    `own_keys`: how the ARNs of keys go on that work for the new cluster as well, empty for a source that is in another
+    account or region. `scaling` is None where the number of readers is fixed; `unknown` says what nobody could look at.
+    """
+
+    cluster: ClusterSettings
+    instances: list[InstanceSettings]
+    names: list[str] = []
+    tags: dict[str, str] = {}
+    left_behind: list[str] = []
+    autoscaled: list[str] = []
+    scaling: ReaderScaling | None = None
+    own_keys: str = ""
+    unknown: list[str] = []
+
+    def value(self, name: str) -> Any:
+        """Of a setting under the name that a request has for it; None where the source says nothing."""
+        writer = self.instances[0] if self.instances else None
+        if name == "performance_insights_retention_days":
+            # Those of an older cluster are its instances' alone, and the cluster reports that it has none.
+            of_cluster = self.cluster.performance_insights_retention_days
+            return of_cluster or (getattr(writer, name) if writer else None) or of_cluster
+        if name == "performance_insights_kms_key_id":
+            key = writer.performance_insights_kms_key_id if writer else None
+            return key if key and self.own_keys and self.own_keys in key else None
+        if name in _OF_WRITER:
+            return getattr(writer, name) if writer else None
+        if name == "instance_count":
+            return len(self.instances) or None
+        return getattr(self.cluster, name)
+
+
+class UnreadableSource(Struct, frozen=True, kw_only=True):
+    """Why nothing can be taken from the source cluster."""
+
+    why: str
+
+
+def source_settings(
+    request: RestoreRequest, source: Source, identifier: str
+) -> SourceSettings | UnreadableSource | None:
+    """None where the source isn't to be asked. It is also asked where request and stack say everything that a new
+    cluster can take from it: what it has beyond that isn't dropped in silence.
+    """
+    if not request.like_source or not identifier:
+        return None
+    if source.access == "shared":
+        return UnreadableSource(why=f"of account {source.account_id} can't be seen ({source.why_no_role})")
+    try:
+        cluster = source.cluster(identifier)
+        if cluster is None:
+            return UnreadableSource(why=f"doesn't exist in {source.region} any more")
+        if cluster.engine != ENGINE:
+            return UnreadableSource(why=f"is of {cluster.engine} today")
+        members = sorted(source.instances_of(identifier), key=lambda each: each.identifier)
+    except ClientError as error:
+        if error_code(error) not in DENIED_CODES:
+            raise
+        return UnreadableSource(why=f"can't be read ({error.operation_name} is not allowed)")
+    writer_first = sorted(members, key=lambda each: each.identifier != cluster.writer_identifier)
+    added = [
+        each
+        for each in writer_first
+        if each.identifier.startswith(AUTOSCALED_PREFIX) and each.identifier != cluster.writer_identifier
+    ]
+    fixed = [each for each in writer_first if each not in added] or writer_first[:1]
+    scaling, unknown = _scaling(source, identifier)
+    is_here = source.access == "own" and source.region == environment.region()
+    return SourceSettings(
+        cluster=cluster.settings,
+        instances=[each.settings for each in fixed],
+        names=[each.identifier for each in fixed],
+        tags=cluster.tags,
+        left_behind=[*cluster.left_behind, *_of_instances(cluster, fixed)],
+        autoscaled=[each.identifier for each in added],
+        scaling=scaling,
+        own_keys=f":kms:{source.region}:{source.account_id}:key/" if is_here else "",
+        unknown=unknown,
+    )
+
+
+def _scaling(source: Source, identifier: str) -> tuple[ReaderScaling | None, list[str]]:
+    """Return how the readers scale, and what isn't known about it."""
+    try:
+        return source.reader_scaling(identifier), []
+    except ClientError as error:
+        if error_code(error) not in DENIED_CODES:
+            raise
+        return None, [
+            "whether Aurora Auto Scaling changes the number of its readers isn't known: "
+            f"application-autoscaling:{error.operation_name} is not allowed"
+        ]
+
+
+def _of_instances(cluster: Cluster, instances: list[Instance]) -> list[str]:
+    """Return what no new instance gets, once for all that have it. What is the cluster's is its members' as well."""
+    owners: dict[str, list[str]] = {}
+    for each in instances:
+        keys = sorted(key for key in each.tags.keys() - cluster.tags.keys() if not key.startswith("aws:"))
+        tags = [f"tags: {listed(keys)}"] if keys else []
+        for text in (*each.left_behind, *tags):
+            if text not in cluster.left_behind:
+                owners.setdefault(text, []).append(each.identifier)
+    return [shortened(f"{text} (of {listed(names)})") for text, names in owners.items()]
+
+
+def open_settings(request: RestoreRequest) -> list[str]:
+    """What the source would have to say. Capacity matters to serverless instances only."""
+    provisioned = request.db_instance_class not in (None, "db.serverless") and request.reader_instance_class in (
+        None,
+        request.db_instance_class,
+    )
+    return [
+        name
+        for name in LIKE_SOURCE
+        if getattr(request, name) is None and not (provisioned and name.startswith("serverless_v2_"))
+    ]

@@ -1,0 +1,109 @@
+"""What a source cluster has and the new one doesn't get, a sentence each: nothing of production is dropped in silence.
+
+Taken together from what RDS reports (`left_behind`), from what can't be carried to where the new cluster is, and from
+what differs from instance to instance where the new ones are all alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from utils.aurora_utils.left_behind import listed, shortened
+from utils.contracts.plan import ClusterPlan
+from utils.planning.like_source import SourceSettings, UnreadableSource
+from utils.request.fields import RestoreRequest
+
+# Of a plan that travels from step to step. Messages show fewer.
+MAX_SENTENCES = 60
+# The settings that all new instances share, and what each is called.
+_ALIKE = {
+    "db_parameter_group_name": "parameter group",
+    "auto_minor_version_upgrade": "automatic minor upgrades",
+    "ca_certificate_identifier": "CA certificate",
+    "monitoring_interval_seconds": "seconds between two measurements of Enhanced Monitoring",
+    "performance_insights_retention_days": "days of Performance Insights",
+    "performance_insights_kms_key_id": "key of Performance Insights",
+}
+
+
+def not_taken_over(
+    request: RestoreRequest, plan: ClusterPlan, source: SourceSettings | UnreadableSource | None, source_id: str
+) -> list[str]:
+    """Return what whoever relies on the new cluster being like its source should know."""
+    found = [shortened(each) for each in _sentences(request, plan, source, source_id)]
+    if len(found) > MAX_SENTENCES:
+        found[MAX_SENTENCES:] = [f"and {len(found) - MAX_SENTENCES} more"]
+    return found
+
+
+def _sentences(
+    request: RestoreRequest, plan: ClusterPlan, source: SourceSettings | UnreadableSource | None, source_id: str
+) -> Iterator[str]:
+    if isinstance(source, UnreadableSource):
+        yield f"whatever else the source cluster {source_id} has isn't known: it {source.why}"
+    elif source is not None:
+        yield from _autoscaled(plan, source)
+        yield from _watching(plan, source)
+        yield from _tags(plan, source)
+        yield from source.left_behind
+        yield from _differing_readers(source)
+        yield from source.unknown
+    elif not request.like_source and source_id:
+        yield f"like_source is false: the source cluster {source_id} wasn't looked at, and nothing was taken from it"
+
+
+def _autoscaled(plan: ClusterPlan, source: SourceSettings) -> Iterator[str]:
+    if source.autoscaled and plan.origins.get("instance_count") == "source":
+        count = len(source.autoscaled)
+        yield (
+            f"{count} reader{'' if count == 1 else 's'} that Aurora Auto Scaling added, and takes away again: "
+            f"{listed(source.autoscaled)}"
+        )
+    if source.scaling is not None:
+        yield f"Aurora Auto Scaling of {source.scaling.least} to {source.scaling.most} readers, with its policies"
+
+
+def _watching(plan: ClusterPlan, source: SourceSettings) -> Iterator[str]:
+    writer = source.instances[0] if source.instances else None
+    if writer is None:
+        return
+    interval, key = writer.monitoring_interval_seconds, writer.performance_insights_kms_key_id
+    if interval and not plan.monitoring_interval_seconds and plan.origins.get(_MONITORING) == "default":
+        yield f"Enhanced Monitoring every {interval} seconds: the stack's MonitoringRoleArn, which it needs, is empty"
+    if key and plan.performance_insights_retention_days and not plan.performance_insights_kms_key_id:
+        yield f"the key of Performance Insights {key}: it works only in its own account and region; RDS's own is used"
+
+
+_MONITORING = "monitoring_interval_seconds"
+
+
+def _tags(plan: ClusterPlan, source: SourceSettings) -> Iterator[str]:
+    """Keys alone: values may be anything."""
+    keys = sorted(
+        key for key, value in source.tags.items() if plan.tags.get(key) != value and not key.startswith("aws:")
+    )
+    if keys:
+        yield f"tags: {listed(keys)}"
+
+
+def _differing_readers(source: SourceSettings) -> Iterator[str]:
+    if not source.instances:
+        return
+    writer = source.instances[0]
+    for field, called in _ALIKE.items():
+        wanted: Any = getattr(writer, field)
+        other = {
+            name: value
+            for name, each in zip(source.names, source.instances, strict=True)
+            if (value := getattr(each, field)) is not None and wanted is not None and value != wanted
+        }
+        if other:
+            values = listed(f"{name} has {_spoken(value)}" for name, value in other.items())
+            yield f"{called}: {values}; every new instance gets the writer's, {_spoken(wanted)}"
+
+
+def _spoken(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)

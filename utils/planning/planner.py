@@ -1,0 +1,143 @@
+"""From a request to a plan: which snapshot, whether a copy is needed, what is created, and what may be deleted.
+
+Everything that can be known before the first side effect is checked here; all that is wrong is reported at once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.offers import Surroundings
+from utils.aurora_utils.resources import Snapshot
+from utils.aurora_utils.source_account import Source
+from utils.contracts.payloads import Execution
+from utils.contracts.plan import ClusterPlan, FoundSnapshot, Plan
+from utils.contracts.stack_limits import StackLimits
+from utils.errors import RequestRefused
+from utils.logins.target_secrets import plan_secrets
+from utils.names import dated
+from utils.planning.calls import planned_calls
+from utils.planning.cluster import cluster_plan, plan_problems
+from utils.planning.cluster_kinds import babelfish_problems, kind_problems
+from utils.planning.crossing import plan_crossing, quota_problems
+from utils.planning.deletion import deletion_problems, plan_deletion
+from utils.planning.export import plan_export
+from utils.planning.like_source import source_settings
+from utils.planning.not_taken_over import not_taken_over
+from utils.planning.snapshot import age_hours, find_snapshot, place_problems, snapshot_problems
+from utils.planning.without_snapshot import early_problems, name_problems
+from utils.preflight.checks import place_and_key_problems, secret_problems
+from utils.preflight.cluster import support_warnings
+from utils.preflight.door import door_warnings
+from utils.preflight.export import export_problems
+from utils.preflight.limits import found_limit_problems, key_limit_problems, request_limit_problems
+from utils.preflight.quarantine import quarantine_problems
+from utils.request.fields import RestoreRequest
+from utils.request.reading import refusal, refuse_if_any
+
+
+def plan_restore(
+    request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora, limits: StackLimits
+) -> Plan:
+    """The plan, or RequestRefused with everything that stands in its way. Only reads."""
+    account = run.execution_id.split(":")[4]
+    target_id = target_identifier(request, run)
+    try:
+        beyond = request_limit_problems(request, target_id, source.region, target.region, limits)
+        refuse_if_any([*place_problems(request, source, run), *beyond])
+        found = find_snapshot(request, source, run.now)
+        refuse_if_any(found_limit_problems(found.snapshot, limits))
+        refuse_if_any(kind_problems(found.snapshot, found.living, target.region))
+    except RequestRefused as refused:
+        early = early_problems(request, target_id, operation_id, target, run)
+        raise refusal([*str(refused).splitlines(), *early]) from None
+    snapshot = found.snapshot
+    source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
+    crossing = plan_crossing(request, snapshot, operation_id, account, source, target)
+    copy = crossing.copy
+    takes_final_snapshot = source_cluster is not None and request.final_snapshot is not False
+    like = source_settings(request, source, snapshot.cluster_identifier)
+    cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
+    export = plan_export(request, snapshot, copy, operation_id)
+    secrets = plan_secrets(target_id, run, cluster.master_login)
+    refuse_if_any(
+        [
+            *snapshot_problems(request, snapshot, source, run),
+            *plan_problems(request, cluster, like, snapshot.cluster_identifier),
+            *_target_problems(cluster, snapshot, source, target),
+            *babelfish_problems(
+                cluster,
+                found.living,
+                Surroundings(target.region),
+                is_here=source.access == "own" and source.region == target.region,
+            ),
+            *crossing.problems,
+            *key_limit_problems(cluster, request.source_kms_key_id, snapshot, source, target.region, limits),
+            *quota_problems(copy, takes_final_snapshot, account, source, target),
+            *place_and_key_problems(cluster, copy, snapshot, target.region),
+            *secret_problems(snapshot.master_username, cluster, secrets, run.now),
+            *export_problems(export, target.region),
+            *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
+            *deletion_problems(request, snapshot, source_cluster, operation_id, source),
+        ]
+    )
+    created_at = snapshot.created_at or run.now
+    plan = Plan(
+        operation_id=operation_id,
+        target_cluster_id=target_id,
+        snapshot=FoundSnapshot(
+            arn=snapshot.arn,
+            identifier=snapshot.identifier,
+            cluster_identifier=snapshot.cluster_identifier,
+            created_at=created_at,
+            age_hours=age_hours(created_at, run.now),
+            engine_version=snapshot.engine_version,
+            encryption=snapshot.encryption,
+            kms_key_id=snapshot.kms_key_id,
+            master_username=snapshot.master_username,
+            port=snapshot.port,
+            storage_type=snapshot.storage_type,
+            allocated_gib=snapshot.allocated_gib,
+            why=found.why,
+            notes=found.notes,
+            others=found.others,
+        ),
+        copy_needed=copy is not None,
+        copy=copy,
+        cluster=cluster,
+        delete_source=source_cluster is not None,
+        source_deletion=plan_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
+        archive_snapshot=request.archive_snapshot or "delete",
+        export=export,
+        on_failure=request.on_failure or "clean_up",
+        dry_run=bool(request.dry_run),
+        inherited_logins=request.inherited_logins or "lock",
+        quarantine=bool(request.quarantine),
+        target_secrets=secrets,
+        not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
+        warnings=_warnings(cluster, Surroundings(target.region), run.now),
+    )
+    return replace(plan, calls=planned_calls(plan, account, target.region))
+
+
+def _warnings(cluster: ClusterPlan, around: Surroundings, now: dt.datetime) -> list[str]:
+    return [*support_warnings(cluster, around, now), *door_warnings(cluster, around)]
+
+
+def target_identifier(request: RestoreRequest, run: Execution) -> str:
+    return dated(request.target_cluster_id or "", run.started_at)
+
+
+def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: Aurora) -> Iterator[str]:
+    target_id = cluster.identifier
+    if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
+        yield (
+            f"target_cluster_id: {target_id!r} is the source cluster itself. "
+            "Choose another name: a restore always makes a new cluster."
+        )
+        return
+    yield from name_problems(cluster, target)

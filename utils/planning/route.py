@@ -1,0 +1,134 @@
+"""The way of a snapshot into the target's account and region, as a list of calls: decided here, from facts alone.
+
+The cases are a table of documentation/architecture/routes.md, which the tests read. What a call makes, shares or
+removes is all in the list; nothing else on the way changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from utils.contracts.plan import Access, RouteStep, SnapshotCopy
+from utils.names import OWN_DEFAULT_KEY, parse_snapshot_arn, snapshot_arn, snapshot_name
+
+COPIES = frozenset({"copy_at_owner", "copy_into_account", "copy"})
+TAKING_BACK = frozenset({"unshare", "remove_at_owner", "remove_in_account"})
+
+
+class RouteFacts(Struct, frozen=True, kw_only=True):
+    """All that decides a route. `closed_key`: AWS manages the snapshot's key, or its policy doesn't admit our account.
+
+    `kms_key_id` is the target's key, `source_key_arn` the owner's for a copy that can be shared where the snapshot
+    can't.
+    """
+
+    snapshot_arn: str
+    is_manual: bool
+    is_encrypted: bool
+    access: Access
+    target_account: str
+    target_region: str
+    copy_name: str
+    kms_key_id: str | None = None
+    closed_key: bool = False
+    source_key_arn: str | None = None
+    already_shared: bool = False
+    two_steps: bool = False
+
+
+def needs_copy_at_owner(facts: RouteFacts) -> bool:
+    """Only manual snapshots can be shared, and only under a key that the other account may use."""
+    return facts.access == "role" and (not facts.is_manual or facts.closed_key)
+
+
+def plan_route(facts: RouteFacts) -> list[RouteStep]:
+    """The calls in their order; none where the snapshot can be restored from where it is."""
+    _, region, account, _ = _parts(facts.snapshot_arn)
+    crosses_account, crosses_region = account != facts.target_account, region != facts.target_region
+    if not crosses_account and not crosses_region:
+        return []
+    to_share, steps = facts.snapshot_arn, []
+    if needs_copy_at_owner(facts):
+        to_share = _copied(facts, region, account)
+        key = facts.source_key_arn if facts.closed_key else None
+        steps.append(
+            RouteStep(name="copy_at_owner", snapshot_arn=to_share, source_arn=facts.snapshot_arn, kms_key_id=key)
+        )
+    shares = facts.access == "role" and not (facts.already_shared and to_share == facts.snapshot_arn)
+    if shares:
+        steps.append(RouteStep(name="share", snapshot_arn=to_share, shared_with=facts.target_account))
+    source = to_share
+    through_account = crosses_account and crosses_region and facts.two_steps
+    if through_account:
+        source = _copied(facts, region, facts.target_account)
+        key = OWN_DEFAULT_KEY if facts.is_encrypted else None
+        steps.append(RouteStep(name="copy_into_account", snapshot_arn=source, source_arn=to_share, kms_key_id=key))
+    last = RouteStep(
+        name="copy",
+        snapshot_arn=_copied(facts, facts.target_region, facts.target_account),
+        source_arn=source,
+        # RDS refuses a key for a snapshot that no customer key encrypts; such data is encrypted at the restore.
+        kms_key_id=facts.kms_key_id if facts.is_encrypted else None,
+    )
+    # What was opened is closed as soon as the first copy of ours is there, before the long way to another region.
+    closing = [RouteStep(name="unshare", snapshot_arn=to_share, shared_with=facts.target_account)] if shares else []
+    if to_share != facts.snapshot_arn:
+        closing.append(RouteStep(name="remove_at_owner", snapshot_arn=to_share))
+    if through_account:
+        return [*steps, *closing, last, RouteStep(name="remove_in_account", snapshot_arn=source)]
+    return [*steps, last, *closing]
+
+
+def begun(step: RouteStep) -> str:
+    return f"{step.name}_begun"
+
+
+def gave_up(step: RouteStep) -> str:
+    return f"{step.name}_failed"
+
+
+def outstanding(copy: SnapshotCopy, times: Mapping[str, str]) -> Iterator[RouteStep]:
+    """What may have to be taken back still, as far as the record's times know. A copy may have been made by a call
+    whose answer was lost: then only RDS knows. Sharing is always written down first.
+    """
+    for step in copy.steps:
+        may_stand = step.name != "unshare" or "share_begun" in times
+        if step.name in TAKING_BACK and step.name not in times and may_stand:
+            yield step
+
+
+def still_there(step: RouteStep) -> str:
+    owner = step.snapshot_arn.split(":")[4]
+    if step.name == "unshare":
+        return f"Snapshot {step.snapshot_arn} of account {owner} is still shared with {step.shared_with}."
+    return f"Snapshot {step.snapshot_arn}, made on the way, is still in account {owner}."
+
+
+def command_for(step: RouteStep) -> str:
+    region, name = step.snapshot_arn.split(":")[3], snapshot_name(step.snapshot_arn)
+    if step.name == "unshare":
+        return (
+            f"aws rds modify-db-cluster-snapshot-attribute --region {region} --db-cluster-snapshot-identifier {name} "
+            f"--attribute-name restore --values-to-remove {step.shared_with}"
+        )
+    return f"aws rds delete-db-cluster-snapshot --region {region} --db-cluster-snapshot-identifier {name}"
+
+
+def maker_of(step: RouteStep, copy: SnapshotCopy) -> RouteStep:
+    """The step that made the snapshot which this one removes."""
+    (maker,) = [each for each in copy.steps if each.name in COPIES and each.snapshot_arn == step.snapshot_arn]
+    return maker
+
+
+def _copied(facts: RouteFacts, region: str, account: str) -> str:
+    """All copies of one operation have one name; no two are in one place."""
+    return snapshot_arn(facts.snapshot_arn, region, account, facts.copy_name)
+
+
+def _parts(arn: str) -> tuple[str, str, str, str]:
+    parts = parse_snapshot_arn(arn)
+    if parts is None:
+        raise ValueError(f"{arn} is no ARN of a cluster snapshot")
+    return parts

@@ -1,0 +1,278 @@
+"""Where the wanted snapshot is, which one it is, and whether it will do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from botocore.exceptions import ClientError
+
+from utils import environment
+from utils.aurora_utils import ENGINE, AuroraReader
+from utils.aurora_utils.resources import Cluster, Snapshot
+from utils.aurora_utils.source_account import Source
+from utils.aws import error_code, knows_region
+from utils.contracts.payloads import Execution
+from utils.error_codes import DENIED_CODES
+from utils.errors import RequestRefused
+from utils.names import parse_snapshot_arn, snapshot_name
+from utils.request.fields import RestoreRequest
+
+# How many of those that a snapshot was chosen from a plan names.
+OTHERS_SHOWN = 3
+
+
+def source_region(request: RestoreRequest, own_region: str) -> str:
+    """An ARN says its region itself. Whether there is such a region is for `place_problems`."""
+    parsed = parse_snapshot_arn(request.snapshot_identifier or "")
+    return parsed[1] if parsed else request.source_region or own_region
+
+
+def source_account(request: RestoreRequest, own_account: str) -> str:
+    """An ARN says its account itself."""
+    parsed = parse_snapshot_arn(request.snapshot_identifier or "")
+    return parsed[2] if parsed else request.source_account_id or own_account
+
+
+class Found(NamedTuple):
+    """The snapshot that the request means, why it is that one, and the next ones that it was chosen from.
+
+    `notes`: what was passed over, and of which cluster of that name it is. `living`: the cluster that has the name of
+    the snapshot's today, as far as it can be looked at.
+    """
+
+    snapshot: Snapshot
+    why: str
+    others: list[str]
+    notes: list[str]
+    living: Cluster | None
+
+
+def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
+    if request.snapshot_identifier is not None:
+        named = source.snapshot(snapshot_name(request.snapshot_identifier).lower())
+        if named is None and source.access == "shared":
+            raise RequestRefused(f"snapshot_identifier: {request.snapshot_identifier!r} {_not_shared(source)}")
+        if named is None:
+            raise RequestRefused(
+                f"snapshot_identifier: {request.snapshot_identifier!r} doesn't exist in {_place(source)}. List what "
+                f"does: aws rds describe-db-cluster-snapshots --region {source.region}"
+            )
+        living = _living_cluster(source, named.cluster_identifier)
+        notes = [_is_of_another(named, living)] if living and named.is_of(living) is False else []
+        return Found(named, "named in the request", [], notes, living)
+    return _newest(request, source, now)
+
+
+def _living_cluster(source: Source, identifier: str) -> Cluster | None:
+    """The cluster that has this name today. One that can't be looked at is none: nothing can be said of it."""
+    if not identifier:
+        return None
+    try:
+        return source.cluster(identifier)
+    except ClientError as error:
+        if error_code(error) not in DENIED_CODES:
+            raise
+        return None
+
+
+def other_cluster(snapshot: Snapshot) -> str:
+    """Which cluster of the same name a snapshot is of, as far as RDS says: a copy doesn't say the id."""
+    if snapshot.cluster_resource_id is not None:
+        return f"another cluster of that name ({snapshot.cluster_resource_id})"
+    created = snapshot.cluster_created_at
+    return f"another cluster of that name (created {created:%Y-%m-%d %H:%M} UTC)" if created else "another cluster"
+
+
+def _is_of_another(snapshot: Snapshot, living: Cluster) -> str:
+    return (
+        f"{snapshot.identifier} is of {other_cluster(snapshot)}, not of today's {living.identifier} "
+        f"({living.resource_id})"
+    )
+
+
+def _place(source: Source) -> str:
+    return source.region if source.access == "own" else f"{source.region} of account {source.account_id}"
+
+
+def _not_shared(source: Source) -> str:
+    """Two ways out: the role of that account, or its owner's own hand."""
+    return (
+        f"isn't shared with this account by {source.account_id} in {source.region}, and nothing more of that account "
+        f"can be seen: {source.why_no_role}. Deploy infrastructure/source-account-role.yaml there with this stack's "
+        "account, prefix and external id, and set SourceRoleName and SourceExternalId to it; or have the snapshot "
+        f"shared: aws rds modify-db-cluster-snapshot-attribute --region {source.region} --attribute-name restore "
+        "--db-cluster-snapshot-identifier SNAPSHOT --values-to-add THIS_ACCOUNT"
+    )
+
+
+def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
+    """Of the cluster that has the name today, where there is one: another that had it is never taken for it."""
+    cluster = (request.source_cluster_id or "").lower()
+    listed = source.snapshots_of(cluster)
+    candidates = [each for each in listed if each.is_available and each.created_at]
+    listing = f"aws rds describe-db-cluster-snapshots --region {source.region} --db-cluster-identifier {cluster}"
+    if not candidates and source.access == "shared":
+        raise RequestRefused(f"source_cluster_id: a snapshot of {cluster!r} {_not_shared(source)}")
+    if not candidates:
+        under_way = "".join(f"{each.identifier} is still {each.status}. " for each in listed if _is_under_way(each))
+        raise RequestRefused(
+            f"source_cluster_id: {cluster!r} has no available snapshot in {_place(source)}. {under_way}"
+            f"Take one, or correct the name or source_region. What exists: {listing}"
+        )
+    living = _living_cluster(source, cluster)
+    others = [each for each in candidates if living and each.is_of(living) is False]
+    candidates = [each for each in candidates if each not in others]
+    if living and not candidates:
+        raise RequestRefused(
+            f"source_cluster_id: today's {cluster!r} ({living.resource_id}) has no available snapshot in "
+            f"{_place(source)}. The newest that bears its name, {others[0].identifier!r}, is of "
+            f"{other_cluster(others[0])}. To restore the other cluster's data, name its snapshot, "
+            f'"snapshot_identifier": "{others[0].identifier}". Or take one of today\'s: aws rds '
+            f"create-db-cluster-snapshot --region {source.region} --db-cluster-identifier {cluster} "
+            "--db-cluster-snapshot-identifier NAME"
+        )
+    found = _of_day_or_latest(request, candidates, cluster, listing, now)
+    return found._replace(notes=list(_notes(request, found.snapshot, listed, living)), living=living)
+
+
+def _of_day_or_latest(
+    request: RestoreRequest, candidates: list[Snapshot], cluster: str, listing: str, now: dt.datetime
+) -> Found:
+    if request.snapshot_date is None:
+        return _first(candidates, f"the latest of {len(candidates)} available", now)
+    of_that_day = [each for each in candidates if _is_of_day(each, request.snapshot_date)]
+    if not of_that_day:
+        newest = candidates[0].created_at
+        raise RequestRefused(
+            f"snapshot_date: {request.snapshot_date!r} has no available snapshot of {cluster} (days are UTC; the "
+            f"newest of {len(candidates)} is of {newest:%Y-%m-%d}). Choose a day of this list: {listing}"
+        )
+    return _first(of_that_day, f"the last of {len(of_that_day)} available on {request.snapshot_date}", now)
+
+
+def _first(candidates: list[Snapshot], why: str, now: dt.datetime) -> Found:
+    others = [
+        f"{each.identifier}, {age_hours(each.created_at, now):.1f} hours old"
+        for each in candidates[1 : 1 + OTHERS_SHOWN]
+        if each.created_at
+    ]
+    return Found(candidates[0], why, others, [], None)
+
+
+def _notes(request: RestoreRequest, chosen: Snapshot, listed: list[Snapshot], living: Cluster | None) -> Iterator[str]:
+    """What a person would want to know before this one is restored. With a date, only that day's are looked at."""
+    name = chosen.cluster_identifier
+    for each in listed:
+        if request.snapshot_date is not None and not _is_of_day(each, request.snapshot_date):
+            continue
+        is_newer = each.created_at is None or chosen.created_at is None or each.created_at > chosen.created_at
+        is_living_ones = living is None or each.is_of(living) is not False
+        if is_newer and _is_under_way(each) and is_living_ones:
+            yield f"{each.identifier} is newer and still {each.status}: it isn't waited for"
+        elif is_newer and each.is_available and living and not is_living_ones:
+            yield f"{_is_of_another(each, living)}: it is newer, and was passed over"
+    if chosen.copied_from is not None:
+        yield f"{chosen.identifier} is a copy of {chosen.copied_from}"
+    if living is None:
+        clusters = {each.cluster_created_at for each in listed if each.is_available and each.cluster_created_at}
+        created = chosen.cluster_created_at
+        if len(clusters) > 1 and created is not None:
+            yield (
+                f"these are snapshots of {len(clusters)} clusters that were all called {name}, and none is to be seen "
+                f"under that name today: {chosen.identifier} is of the one created {created:%Y-%m-%d %H:%M} UTC"
+            )
+    elif chosen.is_of(living) is None:
+        yield f"RDS doesn't say whether {chosen.identifier} is of today's {name} ({living.resource_id})"
+
+
+def _is_under_way(snapshot: Snapshot) -> bool:
+    return not snapshot.is_available and not snapshot.is_broken
+
+
+def _is_of_day(snapshot: Snapshot, day: str) -> bool:
+    return snapshot.created_at is not None and snapshot.created_at.astimezone(dt.UTC).date().isoformat() == day
+
+
+def place_problems(request: RestoreRequest, source: Source, run: Execution) -> Iterator[str]:
+    """What is wrong with where the snapshot is said to be, before it is looked for there."""
+    _, partition, _, own_region, own_account, *_ = run.execution_id.split(":")
+    parsed = parse_snapshot_arn(request.snapshot_identifier or "")
+    field = "snapshot_identifier" if parsed else "source_account_id"
+    if parsed and request.source_account_id not in (None, parsed[2]):
+        yield (
+            f"source_account_id: {request.source_account_id!r} isn't the account in snapshot_identifier's ARN "
+            f"({parsed[2]}). Drop source_account_id, the ARN says it."
+        )
+    if parsed and request.source_region not in (None, source.region):
+        yield (
+            f"source_region: {request.source_region!r} isn't the region in snapshot_identifier's ARN "
+            f"({source.region}). Drop source_region, the ARN says it."
+        )
+    if parsed and parsed[0] != partition:
+        yield (
+            f"snapshot_identifier: {request.snapshot_identifier!r} is of partition {parsed[0]}, and the stack is in "
+            f"{partition}, which can't reach it. Name a snapshot of {partition}."
+        )
+    if source.region != own_region and not knows_region(source.region, own_region):
+        # Calls to it would never end.
+        yield (
+            f"{'snapshot_identifier' if parsed else 'source_region'}: RDS has no region {source.region!r} that can be "
+            f"reached from {own_region}. Correct it, such as us-east-1; regions of other partitions can't be reached."
+        )
+    if partition == "aws-cn" and source.region != own_region:
+        yield (
+            f"source_region: {source.region!r} isn't {own_region}, and RDS copies no snapshot to or from a region in "
+            f"China. Deploy the stack in {source.region}, or name a snapshot of {own_region}."
+        )
+    known = environment.optional("DEFAULT_SOURCE_ACCOUNT_ID")
+    if source.account_id not in (own_account, known):
+        yield (
+            f"{field}: account {source.account_id} is neither the stack's own ({own_account}) nor its SourceAccountId "
+            f"({known or 'none is set'}), so its roles can't reach it. Set the stack's SourceAccountId to "
+            f"{source.account_id}, or copy the snapshot into account {own_account} and name the copy."
+        )
+    if request.delete_source and source.account_id != own_account:
+        yield (
+            f"delete_source: the source is in account {source.account_id}, and this pipeline deletes clusters only in "
+            f"its own ({own_account}). Drop delete_source."
+        )
+
+
+def snapshot_problems(
+    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, run: Execution
+) -> Iterator[str]:
+    name = snapshot.identifier
+    wanted = (request.source_cluster_id or "").lower()
+    if wanted and snapshot.cluster_identifier != wanted:
+        yield (
+            f"snapshot_identifier: {name!r} is a snapshot of {snapshot.cluster_identifier}, not of {wanted}. "
+            f'Give "source_cluster_id": "{snapshot.cluster_identifier}" with it, or choose another snapshot.'
+        )
+    if snapshot.engine != ENGINE:
+        yield f"snapshot_identifier: {name!r} is of {snapshot.engine}; this pipeline restores {ENGINE} only."
+    if not snapshot.is_available:
+        yield (
+            f"snapshot_identifier: {name!r} is {snapshot.status}, not available. "
+            "Wait until it is available, or choose another snapshot."
+        )
+    limit = request.max_snapshot_age_hours
+    if limit is not None and snapshot.created_at and (age := age_hours(snapshot.created_at, run.now)) > limit:
+        yield (
+            f"max_snapshot_age_hours: {name!r} in {source.region} is {age:.1f} hours old, more than the {limit:g} "
+            "allowed. Take a fresh snapshot, or raise the limit if older data will do."
+        )
+
+
+def reused_name_problems(name: str, operation_id: str, where: AuroraReader) -> Iterator[str]:
+    """An execution's name is free again after 90 days: what bears this operation's name then holds older data."""
+    if where.snapshot(name) is not None:
+        yield (
+            f"operation_id: {operation_id!r} was used before: its snapshot {name!r} exists in {where.region}. "
+            "It was left alone. Start the execution under another name, or give another operation_id."
+        )
+
+
+def age_hours(created_at: dt.datetime, now: dt.datetime) -> float:
+    return round((now - created_at).total_seconds() / 3600, 3)

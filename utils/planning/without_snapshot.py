@@ -1,0 +1,77 @@
+"""What is wrong whichever snapshot is meant: told together with why none was found, so that one round mends both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.offers import Surroundings
+from utils.aurora_utils.resources import Snapshot
+from utils.contracts.payloads import Execution
+from utils.contracts.plan import ClusterPlan
+from utils.logins.target_secrets import plan_secrets
+from utils.planning.cluster import cluster_plan, missing_places
+from utils.planning.export import plan_export
+from utils.preflight.checks import secret_problems
+from utils.preflight.cluster import named_group_problems, network_problems, room_problems, version_problems
+from utils.preflight.export import destination_problems
+from utils.preflight.keys import given_key_problems
+from utils.request.fields import RestoreRequest
+
+# Where a plan would go on with what the snapshot says, it says nothing.
+_UNKNOWN = Snapshot(
+    identifier="",
+    status="",
+    tags={},
+    arn="",
+    cluster_identifier="",
+    cluster_resource_id=None,
+    kind="manual",
+    percent=0,
+    engine="",
+    engine_version="",
+    encryption="none",
+    kms_key_id=None,
+    master_username="",
+    port=None,
+    storage_type="",
+    allocated_gib=0,
+    created_at=None,
+)
+
+
+def early_problems(
+    request: RestoreRequest, target_id: str, operation_id: str, target: Aurora, run: Execution
+) -> Iterator[str]:
+    """Of what request and stack say themselves. Only reads. What the source would add isn't held against anybody."""
+    cluster = cluster_plan(request, target_id, _UNKNOWN, None, operation_id)
+    around = Surroundings(target.region)
+    yield from missing_places(cluster)
+    yield from name_problems(cluster, target)
+    yield from network_problems(cluster, around)
+    yield from named_group_problems(cluster, around)
+    if request.engine_version is not None:
+        yield from version_problems(cluster, around)
+    yield from room_problems(cluster, around)
+    if request.kms_key_id is not None:
+        yield from given_key_problems(request.kms_key_id, copied_under_it=False, region=target.region)
+    if (export := plan_export(request, _UNKNOWN, None, operation_id)) is not None:
+        yield from destination_problems(export, target.region)
+    secrets = plan_secrets(target_id, run, cluster.master_login)
+    yield from secret_problems(_UNKNOWN.master_username, cluster, secrets, run.now)
+
+
+def name_problems(cluster: ClusterPlan, target: Aurora) -> Iterator[str]:
+    """The names have to be free, whatever tags stand on what bears them: this operation can't have made it yet."""
+    target_id = cluster.identifier
+    if target.cluster(target_id) is not None:
+        yield (
+            f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation didn't make it. "
+            "It was left alone. Choose another name, or delete that cluster yourself if it isn't needed."
+        )
+    for name in (target_id, *(each.identifier for each in cluster.instances)):
+        if target.instance(name) is not None:
+            yield (
+                f"target_cluster_id: an instance {name!r} exists in {target.region}, and the new cluster needs that "
+                "name. Choose another target_cluster_id."
+            )

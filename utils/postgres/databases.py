@@ -1,0 +1,181 @@
+"""The restored cluster as the master user meets it: its databases, and what is wrong with one of them alone.
+
+One odd database never costs what was done for the others: it is reported, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from msgspec import Struct
+from psycopg2 import sql
+
+from utils.errors import StepFailed, TemporaryFailure
+from utils.logins.master import MasterLogin
+from utils.logins.roles import SYSTEM_DATABASES
+from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.catalog import RAW_DATABASE_NAME, RAW_ROLE_NAME, decoded
+from utils.postgres.session import (
+    EVENT_TRIGGERS,
+    EVENT_TRIGGERS_SINCE,
+    UNICODE,
+    Server,
+    Session,
+    SqlRefused,
+    refusable_session,
+    session,
+)
+
+T = TypeVar("T")
+
+# Where work on roles is done. `postgres` may have been dropped, renamed or closed; every cluster has template1.
+MAINTENANCE_DATABASES = ("postgres", "template1")
+ATTEMPTS = 3
+PAUSE_SECONDS = 2
+# A second attempt isn't begun after so long: the function has a quarter of an hour for all databases.
+ATTEMPTS_UNTIL_SECONDS = 120
+# Of a database without an encoding (SQL_ASCII) any bytes are text in this one, and go back as they came.
+ANY_BYTES = "LATIN1"
+# What pg_database says of a database whose DROP was interrupted (PostgreSQL's source, DATCONNLIMIT_INVALID_DB).
+INVALID = -2
+
+
+class DatabaseLeftOut(Exception):
+    """What is wrong with one database, while the server itself answers. Never leaves a step."""
+
+
+class Cluster(Struct, frozen=True, kw_only=True):
+    """The server, the master's login, and the database in which roles are looked after."""
+
+    server: Server
+    master: MasterLogin
+    maintenance_database: str
+
+    @contextlib.contextmanager
+    def maintenance(self) -> Iterator[Session]:
+        """Yield a transaction in the maintenance database. Raises as `session` does."""
+        with session(self.server, self.maintenance_database, self.master.username, self.master.password) as opened:
+            yield opened
+
+    def maintain(self, work: Callable[[Session], T]) -> T:
+        """Do the work in one transaction of the maintenance database, as `within`: it may concern one role alone."""
+        return self.within(self.maintenance_database, work)
+
+    def within(self, database: str, work: Callable[[Session], T]) -> T:
+        """Do the work in one transaction of this database. Repeats what may pass.
+
+        Raises DatabaseLeftOut for what is this database's fault alone, and TemporaryFailure when the server is away.
+        """
+        began, reason, encoding = time.monotonic(), "", UNICODE
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with refusable_session(
+                    self.server, database, self.master.username, self.master.password, encoding
+                ) as opened:
+                    return work(opened)
+            except SqlRefused as error:
+                reason = str(error)
+                if not error.unreadable or encoding != UNICODE:
+                    raise DatabaseLeftOut(reason) from None
+                encoding = ANY_BYTES
+                continue
+            except TemporaryFailure as error:
+                reason = str(error)
+            if attempt == ATTEMPTS or time.monotonic() - began > ATTEMPTS_UNTIL_SECONDS:
+                break
+            time.sleep(PAUSE_SECONDS)
+        with self.maintenance():  # raises when it is not this database alone that lets nobody in
+            raise DatabaseLeftOut(reason)
+
+
+def open_cluster(server: Server, master: MasterLogin) -> Cluster:
+    """Return the cluster once the master's password opens it. Raises TemporaryFailure while it doesn't."""
+    refusals = []
+    for database in MAINTENANCE_DATABASES:
+        try:
+            with session(server, database, master.username, master.password) as opened:
+                opened.rows(sql.SQL("SELECT 1"))
+            return Cluster(server=server, master=master, maintenance_database=database)
+        except TemporaryFailure as error:
+            refusals.append(error)
+            if "FATAL:" not in str(error):
+                break  # nobody answers: another database wouldn't either
+    raise refusals[0]
+
+
+def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str], dict[str, str], list[str]]:
+    """Return the databases to enter, those that are left out for our own sake and why, and what is wrong with others.
+
+    The others let nobody in, as in production, or not the master user.
+    """
+    warnings: list[str] = []
+    left_out: dict[str, str] = {}
+    candidates = []
+    for raw, enters, limit, allowed, prepared, login_trigger in _databases(maintenance):
+        database = decoded(raw)
+        if database is None:
+            warnings.append(f"{bytes(raw)!r}: left out: this database's name is no UTF-8 text; rename it")
+        elif limit == INVALID:
+            warnings.append(f"{database}: left out: its DROP DATABASE was interrupted, and it can only be dropped")
+        elif not allowed:
+            warnings.append(f"{database}: left out: it lets nobody in (ALLOW_CONNECTIONS is false)")
+        elif limit == 0:
+            warnings.append(f"{database}: left out: it lets nobody in (CONNECTION LIMIT is 0)")
+        elif login_trigger and EVENT_TRIGGERS in cluster.server.refused_options:
+            left_out[database] = (
+                "left out: it has an event trigger on login, which would run with the master user's rights, and this "
+                "server doesn't let the master user set event_triggers to off"
+            )
+        else:
+            candidates.append((database, enters))
+        if database is not None and prepared:
+            warnings.append(
+                f"{database}: {prepared} prepared transactions came with the data and hold their locks: look at "
+                "pg_prepared_xacts, and ROLLBACK PREPARED what nobody will finish"
+            )
+    closed = {database: owner_of(maintenance, database) for database, enters in candidates if not enters}
+    with borrowed_owners(maintenance, {owner for owner in closed.values() if owner is not None}):
+        for database in closed:
+            connect = sql.SQL("GRANT CONNECT ON DATABASE {} TO CURRENT_USER").format(sql.Identifier(database))
+            maintenance.why_not(connect, waiting=False)
+    # Asked once the owners' rights are given back: a GRANT that nobody may make only warns.
+    still_closed = {
+        database: owner
+        for database, owner in closed.items()
+        if not maintenance.rows(sql.SQL("SELECT 1 WHERE has_database_privilege(%s, 'CONNECT')"), (database,))
+    }
+    warnings += [
+        f"{database}: its owner {owner!r} admits neither the master user nor the new roles"
+        for database, owner in still_closed.items()
+    ]
+    entered = [database for database, _ in candidates if database not in still_closed]
+    if not entered:
+        raise StepFailed("The master user can connect to no database of the restored cluster. Check its roles.")
+    return entered, left_out, warnings
+
+
+def owner_of(maintenance: Session, database: str) -> str | None:
+    """Return the owner's name, or None when it is no UTF-8 text, so that nobody can act for it."""
+    ((raw,),) = maintenance.rows(
+        sql.SQL("SELECT {} FROM pg_roles r WHERE oid = (SELECT datdba FROM pg_database WHERE datname = %s)").format(
+            RAW_ROLE_NAME
+        ),
+        (database,),
+    )
+    return decoded(raw)
+
+
+def _databases(maintenance: Session) -> list[tuple[Any, ...]]:
+    login_trigger = sql.SQL("dathasloginevt" if maintenance.version >= EVENT_TRIGGERS_SINCE else "false")
+    return maintenance.rows(
+        sql.SQL(
+            "SELECT {}, has_database_privilege(oid, 'CONNECT'), datconnlimit, datallowconn,"
+            " (SELECT count(*) FROM pg_prepared_xacts WHERE database = datname), {}"
+            " FROM pg_database WHERE datname <> ALL(%s) ORDER BY datname"
+        ).format(RAW_DATABASE_NAME, login_trigger),
+        # By name: an owner may declare any database a template (ALTER DATABASE ... IS_TEMPLATE).
+        (sorted(SYSTEM_DATABASES),),
+    )

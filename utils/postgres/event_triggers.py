@@ -1,0 +1,50 @@
+"""Event triggers that came with the data: functions that would run with the master user's rights when it grants.
+
+They are silenced where the server lets the master user do that. Where it doesn't, one whose function belongs to
+somebody with lesser rights is a reason to do nothing in its database.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from psycopg2 import sql
+
+from utils.postgres.catalog import AWS_ROLES
+from utils.postgres.session import Session, SqlRefused
+
+
+class EventTriggers(Struct, frozen=True, kw_only=True):
+    """All that are enabled, in words, and those that would give the master user's rights to somebody else."""
+
+    found: list[str]
+    dangerous: list[str]
+
+
+def event_triggers(opened: Session) -> EventTriggers:
+    """Look at this database's event triggers. Only the master user, AWS and superusers are no danger to us."""
+    found = opened.rows(
+        sql.SQL(
+            "SELECT evtname, evtevent, evtenabled, evtfoid::regproc::text, o.rolname,"
+            " NOT o.rolsuper AND o.rolname <> current_user AND o.rolname <> ALL(%s)"
+            " FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid JOIN pg_roles o ON o.oid = p.proowner"
+            " WHERE evtenabled <> 'D' ORDER BY evtname"
+        ),
+        (list(AWS_ROLES),),
+    )
+    silenced = opened.silenced
+    return EventTriggers(
+        found=[
+            f"event trigger {name!r} ({event}) runs {function}, which belongs to {owner!r}"
+            for name, event, _, function, owner, _ in found
+        ],
+        dangerous=[name for name, _, enabled, _, _, lesser in found if lesser and enabled not in silenced],
+    )
+
+
+def refuse_dangerous_triggers(opened: Session) -> None:
+    """Raise SqlRefused before anything is changed where somebody's function would run with the master user's rights."""
+    if dangerous := event_triggers(opened).dangerous:
+        raise SqlRefused(
+            f"Nothing was set up: the event trigger {dangerous[0]!r} would run somebody else's function with the "
+            "master user's rights, and this server lets nobody silence it. Drop or disable it, and GRANT by hand."
+        )

@@ -1,0 +1,168 @@
+"""Privileges in one database: what exists, what will come, and the proof that they are there.
+
+Grants are made only where something is lacking, and the same reading of the catalog afterwards is the proof. Objects
+whose owner can't be joined are reported, never passed over: a GRANT on them would only warn and do nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+from psycopg2 import sql
+
+from utils.logins.roles import RoleWanted
+from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.catalog import named, owners_here, query, schemas_here
+from utils.postgres.default_privileges import grant_on_future_objects
+from utils.postgres.event_triggers import refuse_dangerous_triggers
+from utils.postgres.missing_privileges import PRIVILEGES, Grantable, Lack, grantable_here, lacks_here
+from utils.postgres.not_given import not_given
+from utils.postgres.ownership import take_ownership
+from utils.postgres.session import Session, SqlRefused
+
+
+class Granted(Struct, frozen=True, kw_only=True):
+    """The schemas of this database, and what the roles lack in it, or have too much of, and why."""
+
+    schemas: set[str]
+    warnings: list[str]
+
+
+def grant_in_database(opened: Session, roles: list[RoleWanted]) -> Granted:
+    """Give the roles their privileges in this database. Raises SqlRefused when one that was granted doesn't show."""
+    refuse_dangerous_triggers(opened)
+    new_owners = [role for role in roles if role.profile == "owner"]
+    owners = owners_here(opened) | {role.name for role in new_owners}
+    schemas = schemas_here(opened)
+    with borrowed_owners(opened, owners) as unreachable:
+        warnings = [warning for role in new_owners for warning in take_ownership(opened, role)]
+        _grant(opened, grantable_here(opened, roles))
+        lacks = lacks_here(opened, roles)
+        _prove(lacks)
+        grant_on_future_objects(opened, owners - unreachable, roles, schemas)
+        warnings += [*_unreached(lacks), *_left_closed(opened, roles), *_too_much(opened, roles)]
+        warnings += not_given(opened, roles)
+        return Granted(schemas=schemas, warnings=warnings)
+
+
+def _grant(opened: Session, lacking: list[Grantable]) -> None:
+    """One GRANT names many objects, and all roles that lack the same on them."""
+    for each in lacking:
+        opened.run(
+            sql.SQL("GRANT {} ON {} {} TO {}").format(
+                sql.SQL(PRIVILEGES[each.profile][each.kind]),
+                sql.SQL("TABLE" if each.kind == "FOREIGN" else each.kind),
+                # PostgreSQL itself wrote the names, quoted where that is needed.
+                sql.SQL(each.objects),
+                sql.SQL(", ").join(map(sql.Identifier, each.roles)),
+            )
+        )
+
+
+def _prove(lacks: list[Lack]) -> None:
+    """A privilege that was granted has to show."""
+    failed = [lack for lack in lacks if lack.reachable]
+    if failed:
+        roles = ", ".join(repr(role) for role in sorted({lack.role for lack in failed})[:5])
+        raise SqlRefused(
+            f"Privileges on {named(_names(failed))} were granted to {roles}, but don't show. "
+            "Look for event triggers that undo grants."
+        )
+
+
+def _unreached(lacks: list[Lack]) -> Iterator[str]:
+    for owner in sorted({lack.owner for lack in lacks if not lack.reachable}):
+        theirs = [lack for lack in lacks if lack.owner == owner and not lack.reachable]
+        # The objects say more than the schema around them.
+        inside = [lack for lack in theirs if lack.kind != "SCHEMA"] or theirs
+        yield f"no privileges on {named(_names(inside))}: the master user can't act for their owner {owner!r}"
+
+
+def _names(lacks: list[Lack]) -> list[tuple[str, ...]]:
+    return sorted({tuple(filter(None, (lack.schema, lack.name))) for lack in lacks})
+
+
+def _left_closed(opened: Session, roles: list[RoleWanted]) -> Iterator[str]:
+    closed = opened.rows(
+        query(
+            "SELECT role, signature FROM ({routines}) r"
+            " JOIN jsonb_to_recordset(%(wanted)s) AS w(role text, named text[])"
+            " ON named IS NULL OR nspname = ANY(named)"
+            " WHERE prosecdef AND NOT has_function_privilege(role, oid, 'EXECUTE') ORDER BY 1, 2"
+        ),
+        _scopes(role for role in roles if "ROUTINE" in PRIVILEGES[role.profile]),
+    )
+    for role, names in _by_role(closed):
+        yield f"{role!r} may not execute {named(names)}: SECURITY DEFINER and closed to PUBLIC"
+
+
+def _too_much(opened: Session, roles: list[RoleWanted]) -> Iterator[str]:
+    """What is nobody's intention, but came with the data."""
+    readers = _scopes(role for role in roles if role.profile == "read_only")
+    writable = opened.rows(
+        query(
+            "SELECT role, nspname, relname FROM ({relations}) o"
+            " JOIN jsonb_to_recordset(%(wanted)s) AS w(role text, named text[]) ON true WHERE relkind <> 'S'"
+            " AND has_table_privilege(role, oid, 'INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY 1, 2, 3"
+        ),
+        readers,
+    )
+    for role, names in _by_role(writable):
+        yield f"{role!r} can write to {named(names)}, through PUBLIC or a role it belongs to"
+    creatable = opened.rows(
+        query(
+            "SELECT role, nspname FROM ({schemas}) s JOIN jsonb_to_recordset(%(wanted)s) AS w(role text) ON true"
+            " WHERE has_schema_privilege(role, oid, 'CREATE') ORDER BY 1, 2"
+        ),
+        readers,
+    )
+    for role, names in _by_role(creatable):
+        yield f"{role!r} can create objects in {named(names)}, through PUBLIC or a role it belongs to"
+    for (role,) in opened.rows(
+        sql.SQL(
+            "SELECT role FROM jsonb_to_recordset(%(wanted)s) AS w(role text)"
+            " WHERE has_database_privilege(role, current_database(), 'CREATE') ORDER BY 1"
+        ),
+        readers,
+    ):
+        yield f"{role!r} can create schemas in the database, through PUBLIC or a role it belongs to"
+    later = opened.rows(
+        sql.SQL(
+            "SELECT DISTINCT role, pg_get_userbyid(defaclrole)"
+            " FROM pg_default_acl d CROSS JOIN aclexplode(defaclacl) a"
+            " JOIN jsonb_to_recordset(%(wanted)s) AS w(role text)"
+            " ON a.grantee = 0 OR pg_has_role(role, a.grantee, 'USAGE')"
+            " WHERE defaclobjtype = 'r' AND privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') ORDER BY 1, 2"
+        ),
+        readers,
+    )
+    for role, names in _by_role(later):
+        yield f"{role!r} will be able to write to tables that {named(names)} makes later, by default privileges"
+    beyond = opened.rows(
+        query(
+            "SELECT role, nspname, relname FROM ({relations}) o"
+            " JOIN jsonb_to_recordset(%(wanted)s) AS w(role text, named text[]) ON nspname <> ALL(named)"
+            " WHERE relkind <> 'S' AND has_schema_privilege(role, schema_oid, 'USAGE')"
+            " AND has_table_privilege(role, oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY 1, 2, 3"
+        ),
+        _scopes(role for role in roles if role.schemas is not None),
+    )
+    for role, names in _by_role(beyond):
+        yield f"{role!r} reaches {named(names)} outside its schemas, through PUBLIC or a role it belongs to"
+    secured = opened.rows(query("SELECT nspname, relname FROM ({relations}) o WHERE relrowsecurity ORDER BY 1, 2"))
+    if secured:
+        yield f"row security limits what the roles see in {named(secured)}"
+
+
+def _scopes(roles: Iterator[RoleWanted]) -> dict[str, str]:
+    scopes = [{"role": role.name, "named": role.schemas} for role in roles]
+    return {"wanted": msgspec.json.encode(scopes).decode()}
+
+
+def _by_role(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, list[tuple[str, ...]]]]:
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for role, *names in rows:
+        found.setdefault(role, []).append(tuple(names))
+    return list(found.items())

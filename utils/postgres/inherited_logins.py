@@ -1,0 +1,145 @@
+"""Production's own logins: they came with the snapshot, passwords and all, and open the copy unless they are locked.
+
+Who is logged in meanwhile can make further logins. So locking, and ending the sessions of whoever isn't ours, goes on
+until a look finds neither.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec import Struct
+from psycopg2 import sql
+
+from utils.postgres.catalog import AWS_LOGINS, AWS_ROLES, RAW_ROLE_NAME, decoded
+from utils.postgres.databases import Cluster
+from utils.postgres.session import HELD, Session
+
+BATCH = 200
+ROUNDS = 20
+PAUSE_SECONDS = 0.5
+# A role that somebody else is changing (its password, say) stays locked against us until that transaction ends. With
+# the sessions ended only a prepared one is left, which came with the data: nobody will end it.
+HELD_ROUNDS, HELD_TIMEOUT = 3, "1s"
+# AWS's own logins, unless somebody else administers one: since PostgreSQL 16 whoever makes a role does, and AWS makes
+# its own as the superuser.
+_NOT_AWSS = sql.SQL("""(rolname <> ALL(%(aws_logins)s) OR EXISTS (
+    SELECT FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member
+     WHERE m.roleid = r.oid AND m.admin_option AND NOT a.rolsuper AND a.rolname <> ALL(%(aws_roles)s)))""")
+
+
+class InheritedLogins(Struct, frozen=True, kw_only=True):
+    """Those that still work, those that were locked now, and why others weren't."""
+
+    open: list[str]
+    locked: list[str] = []
+    refused: list[str] = []
+
+
+class _Login(Struct, frozen=True, kw_only=True):
+    oid: int
+    # None when it is no UTF-8 text, and no statement can have it.
+    name: str | None
+    shown: str
+
+
+def inherited_logins(maintenance: Session, known: Iterable[str]) -> InheritedLogins:
+    """Return what can log in beside the pipeline's own roles (`known`, the master among them) and the system's."""
+    return InheritedLogins(open=[login.shown for login in _logins(maintenance, known)])
+
+
+def lock_inherited_logins(cluster: Cluster, known: Iterable[str]) -> InheritedLogins:
+    """Take the login from all of them, and end every session but the master user's and the system's."""
+    locked: dict[int, str] = {}
+    refused: dict[int, tuple[str, str]] = {}
+    busy: Counter[int] = Counter()
+    sessions: list[str] = []
+    for _ in range(ROUNDS):
+        with cluster.maintenance() as maintenance:
+            # Who is in the middle of changing a role holds it, and keeps it from being locked.
+            _end_sessions(maintenance, cluster.master.username, list(refused))
+            found = [login for login in _logins(maintenance, known) if login.oid not in refused]
+            refusals = _lock(maintenance, found)
+        busy.update(oid for oid, why in refusals.items() if why == HELD)
+        final = {oid: why for oid, why in refusals.items() if why != HELD or busy[oid] == HELD_ROUNDS}
+        refused |= {login.oid: (login.shown, final[login.oid]) for login in found if login.oid in final}
+        locked |= {login.oid: login.shown for login in found if login.oid not in refusals}
+        # In a transaction of its own: a session that ends sees the lock.
+        with cluster.maintenance() as maintenance:
+            sessions = _end_sessions(maintenance, cluster.master.username, list(refused))
+        if not found and not sessions:
+            break
+        time.sleep(PAUSE_SECONDS)
+    return InheritedLogins(
+        open=[shown for shown, _ in refused.values()],
+        locked=sorted(locked.values()),
+        refused=[
+            *(f"{shown!r} can still log in, it couldn't be locked: {why}" for shown, why in refused.values()),
+            *(f"a session of {session} goes on, it couldn't be ended" for session in sessions),
+        ],
+    )
+
+
+def _logins(maintenance: Session, known: Iterable[str]) -> list[_Login]:
+    found = maintenance.rows(
+        sql.SQL(
+            "SELECT r.oid, {} FROM pg_roles r WHERE rolcanlogin AND rolname <> ALL(%(known)s)"
+            " AND rolname <> current_user AND rolname !~ '^pg_' AND {} ORDER BY rolname"
+        ).format(RAW_ROLE_NAME, _NOT_AWSS),
+        {"known": list(known), "aws_logins": list(AWS_LOGINS), "aws_roles": list(AWS_ROLES)},
+    )
+    return [_Login(oid=oid, name=decoded(raw), shown=decoded(raw) or repr(bytes(raw))) for oid, raw in found]
+
+
+def _lock(maintenance: Session, logins: list[_Login]) -> dict[int, str]:
+    """Many in one message; one by one where one of them can't be altered. Only the option that changes is named."""
+    refusals: dict[int, str] = {}
+    maintenance.run(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(HELD_TIMEOUT)))
+    for start in range(0, len(logins), BATCH):
+        batch = logins[start : start + BATCH]
+        if maintenance.why_not(sql.SQL("; ").join(map(_locking, batch)), waiting=False) is None:
+            continue
+        for login in batch:
+            if (why := maintenance.why_not(_locking(login), waiting=False)) is not None:
+                refusals[login.oid] = why
+    return refusals
+
+
+def _locking(login: _Login) -> sql.Composed:
+    if login.name is not None:
+        return sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(login.name))
+    # The server itself can say a name that no client can.
+    return sql.SQL(
+        "DO $do$ BEGIN EXECUTE format('ALTER ROLE %I NOLOGIN', (SELECT rolname FROM pg_roles WHERE oid = {})); END $do$"
+    ).format(sql.Literal(login.oid))
+
+
+def _end_sessions(maintenance: Session, master: str, spared: list[int]) -> list[str]:
+    """Ask everybody's sessions to end but ours, AWS's and those of logins that can't be locked: they'd be back.
+
+    Returns whose there were. A role can be dropped while it is logged in, and stays so. An application role's is ended
+    as well: the password that opened it may be production's.
+    Replication is a kind of its own (`walsender`); jobs and subscriptions are looked at elsewhere.
+    """
+    found = maintenance.rows(
+        sql.SQL(
+            "SELECT a.pid, {} FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid"
+            " WHERE coalesce(a.backend_type, 'client backend') IN ('client backend', 'walsender')"
+            " AND a.pid <> pg_backend_pid() AND a.usesysid IS NOT NULL AND (r.oid IS NULL"
+            " OR r.rolname <> %(master)s AND NOT r.oid = ANY(%(spared)s::oid[]) AND {}) ORDER BY 2, 1"
+        ).format(RAW_ROLE_NAME, _NOT_AWSS),
+        {
+            "master": master,
+            "spared": spared,
+            "aws_logins": list(AWS_LOGINS),
+            "aws_roles": list(AWS_ROLES),
+        },
+    )
+    named = []
+    for pid, raw in found:
+        why = maintenance.why_not(sql.SQL("SELECT pg_terminate_backend(%s)"), (pid,))
+        shown = "a role that was dropped meanwhile" if raw is None else decoded(raw) or repr(bytes(raw))
+        named.append(shown + (f" ({why})" if why else ""))
+    return sorted(set(named))

@@ -1,0 +1,1 @@
+"""What a plan needs, looked at before anything is created. Each check yields what is wrong."""

@@ -1,0 +1,67 @@
+"""What the restore needs besides its snapshot, looked at before anything is made: each check yields what is wrong.
+
+Every sentence names the field, its value, why it won't do and what to do about it. A permission that is missing is no
+answer: it is raised. Nothing here changes anything, and no call is made whose answer can't matter any more.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from utils import environment
+from utils.aurora_utils import ENGINE
+from utils.aurora_utils.offers import Surroundings
+from utils.aurora_utils.resources import Snapshot
+from utils.contracts.plan import ClusterPlan, SnapshotCopy, TargetSecrets
+from utils.logins.application import ApplicationSecret
+from utils.logins.master import AdminSecret
+from utils.logins.roles import RoleNames
+from utils.logins.target_secrets import secret_with_roles, target_secret_problems
+from utils.preflight.cluster import engine_problems, network_problems, room_problems
+from utils.preflight.keys import insights_key_problems, key_problems
+from utils.preflight.service_roles import MONITORING, role_problems
+
+
+def place_and_key_problems(
+    cluster: ClusterPlan, copy: SnapshotCopy | None, snapshot: Snapshot, region: str
+) -> Iterator[str]:
+    """What stands in the way of this cluster until it is made. A setting that is missing is reported elsewhere."""
+    around = Surroundings(region)
+    yield from network_problems(cluster, around)
+    if snapshot.engine == ENGINE:
+        yield from engine_problems(cluster, snapshot, around)
+    yield from room_problems(cluster, around)
+    yield from key_problems(cluster.kms_key_id, copy, snapshot, region)
+    yield from watching_problems(cluster, region)
+
+
+def watching_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
+    """Of what watches the instances: Performance Insights' key, and the role of Enhanced Monitoring."""
+    key_origin = cluster.origins.get("performance_insights_kms_key_id")
+    whose = {"source": " (the source cluster's)", "stack": " (the stack's)"}.get(key_origin or "", "")
+    yield from insights_key_problems(cluster.performance_insights_kms_key_id, whose, region)
+    if cluster.monitoring_role_arn is not None:
+        yield from role_problems(
+            cluster.monitoring_role_arn, MONITORING, "monitoring_interval_seconds", "MonitoringRoleArn"
+        )
+
+
+def secret_problems(
+    master_username: str, cluster: ClusterPlan, secrets: TargetSecrets | None, now: dt.datetime
+) -> Iterator[str]:
+    """What is wrong with the two secrets. The admin secret isn't touched where RDS keeps the login.
+
+    A target that isn't the stack's own has secrets of its own, or gets them: `secrets` names them.
+    """
+    admin = AdminSecret(environment.text("ADMIN_SECRET_ARN"))
+    names = RoleNames(environment.optional("APPLICATION_USERNAME"), environment.optional("READ_ONLY_USERNAME"))
+    if secrets is not None:
+        yield from target_secret_problems(secrets, cluster.identifier, now)
+        application = ApplicationSecret(secret_with_roles(secrets, cluster.identifier), names)
+    else:
+        application = ApplicationSecret(environment.text("APP_SECRET_ARN"), names)
+        if cluster.master_login == "pipeline" and (why := admin.why_unusable()) is not None:
+            yield f"admin_secret: {admin.arn!r} {why}"
+    for wrong in application.whats_wrong(master_username):
+        yield f"application_secret: {application.arn!r} {wrong}"

@@ -1,0 +1,279 @@
+"""Whether the settings of the new cluster can be had in its region: network, version, classes, groups, quotas."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+
+from utils.aurora_utils import ENGINE
+from utils.aurora_utils.offers import InstanceOffer, ParameterGroup, SecurityGroup, SubnetGroup, Surroundings
+from utils.aurora_utils.reported_settings import family_of
+from utils.aurora_utils.resources import Snapshot
+from utils.contracts.plan import ClusterPlan
+from utils.names import is_lower_version
+from utils.preflight.door import door_problems, groups_of_the_door
+
+ZONES_NEEDED = 2
+CLUSTER_GROUP: ParameterGroup = "db_cluster_parameter_group"
+INSTANCE_GROUP: ParameterGroup = "db_parameter_group"
+
+
+def network_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    name, region = cluster.db_subnet_group_name, around.region
+    group = around.subnet_group(name) if name else None
+    if group is not None and len(group.zones) < ZONES_NEEDED:
+        yield (
+            f"db_subnet_group_name: {name!r} covers only {', '.join(group.zones) or 'no zone'}, and Aurora needs two "
+            "zones. Give it all its subnets, and one of another zone: aws rds modify-db-subnet-group "
+            f"--db-subnet-group-name {name} --subnet-ids IDS --region {region}"
+        )
+    elif group is not None and group.network_types and cluster.network_type not in group.network_types:
+        yield (
+            f"network_type: {cluster.network_type!r}{_whose(cluster, 'network_type')} isn't supported by the subnet "
+            f"group {name!r} ({', '.join(group.network_types)}). Give another network_type, or a db_subnet_group_name "
+            f"whose subnets have IPv6 blocks: aws rds describe-db-subnet-groups --region {region}"
+        )
+    elif group is None and name:
+        yield (
+            f"db_subnet_group_name: {name!r} doesn't exist in {region}. "
+            f"Give one that does: aws rds describe-db-subnet-groups --region {region}"
+        )
+    if group is not None:
+        for zone in dict.fromkeys(each.availability_zone for each in cluster.instances):
+            if zone is not None and zone not in group.zones:
+                yield (
+                    f"availability_zones: {zone!r} isn't covered by the subnet group {name!r} "
+                    f"({', '.join(group.zones)}). Give zones of it, or leave it out to let RDS choose."
+                )
+    groups = around.security_groups([*cluster.vpc_security_group_ids, *groups_of_the_door(cluster)])
+    yield from _security_group_problems(cluster.vpc_security_group_ids, groups, name, group, around)
+    yield from door_problems(cluster, groups, group, region)
+
+
+def _security_group_problems(
+    wanted: list[str],
+    groups: Mapping[str, SecurityGroup],
+    subnet_group_name: str,
+    subnet_group: SubnetGroup | None,
+    around: Surroundings,
+) -> Iterator[str]:
+    listing = f"aws ec2 describe-security-groups --region {around.region}"
+    if subnet_group is not None:
+        listing += f" --filters Name=vpc-id,Values={subnet_group.vpc_id}"
+    for each in dict.fromkeys(wanted):
+        if each not in groups:
+            yield f"vpc_security_group_ids: {each!r} doesn't exist in {around.region}. Give one that does: {listing}"
+        elif subnet_group is not None and groups[each].vpc_id != subnet_group.vpc_id:
+            yield (
+                f"vpc_security_group_ids: {each!r} is in {groups[each].vpc_id}, but the subnet group "
+                f"{subnet_group_name!r} is in {subnet_group.vpc_id}. Give groups of that VPC: {listing}"
+            )
+
+
+def engine_problems(cluster: ClusterPlan, snapshot: Snapshot, around: Surroundings) -> Iterator[str]:
+    """Without a version that can be restored, neither a family nor a class can be right or wrong."""
+    wrong_version = _version_problem(cluster.engine_version, snapshot, around)
+    family = None if wrong_version else family_of(cluster.engine_version)
+    if wrong_version:
+        yield wrong_version
+    yield from _group_problems(cluster, family, around)
+    if family:
+        yield from _feature_problems(cluster, around)
+        yield from _class_problems(cluster, around)
+
+
+def named_group_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """Whether the parameter groups that somebody named are there at all."""
+    yield from _group_problems(cluster, None, around)
+
+
+def version_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """Of a version that the request names itself, whatever snapshot is to be restored to it."""
+    version = cluster.engine_version
+    if around.engine_version(version) is None:
+        yield (
+            f"engine_version: {version!r} doesn't exist in {around.region}. Give one that does: aws rds "
+            f"describe-db-engine-versions --engine {ENGINE} --region {around.region} "
+            "--query 'DBEngineVersions[].EngineVersion'"
+        )
+        return
+    yield from _feature_problems(cluster, around)
+    for wanted, offer in _offers(cluster, around).items():
+        if offer is None:
+            yield _not_offered(cluster, wanted, around.region)
+
+
+def _group_problems(cluster: ClusterPlan, family: str | None, around: Surroundings) -> Iterator[str]:
+    for kind, name in (
+        (CLUSTER_GROUP, cluster.db_cluster_parameter_group_name),
+        (INSTANCE_GROUP, cluster.db_parameter_group_name),
+    ):
+        yield from _parameter_group_problems(kind, name, family, _whose(cluster, f"{kind}_name"), around)
+
+
+def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """What the version can't do by itself, whatever the class."""
+    depends = (
+        cluster.serverless_v2_max_capacity is not None
+        or cluster.enabled_cloudwatch_logs_exports
+        or cluster.ca_certificate_identifier
+    )
+    version = around.engine_version(cluster.engine_version) if depends else None
+    if version is None:
+        return
+    low, high = cluster.serverless_v2_min_capacity, cluster.serverless_v2_max_capacity
+    if version.capacities is not None and low is not None and high is not None:
+        least, most = version.capacities
+        for name, value in (("serverless_v2_min_capacity", low), ("serverless_v2_max_capacity", high)):
+            if not least <= value <= most:
+                yield (
+                    f"{name}: {value:g}{_whose(cluster, name)} can't be had with {ENGINE} {cluster.engine_version}, "
+                    f"which takes {least:g} to {most:g} ACUs. Give a capacity within that."
+                )
+    for log in cluster.enabled_cloudwatch_logs_exports:
+        if version.log_types and log not in version.log_types:
+            yield (
+                f"enabled_cloudwatch_logs_exports: {log!r} isn't exported by {ENGINE} {cluster.engine_version}. "
+                f"Give some of {', '.join(version.log_types)}."
+            )
+    certificate = cluster.ca_certificate_identifier
+    if certificate and version.certificates and certificate not in version.certificates:
+        yield (
+            f"ca_certificate_identifier: {certificate!r}{_whose(cluster, 'ca_certificate_identifier')} can't be had "
+            f"with {ENGINE} {cluster.engine_version} in {around.region}. Give one of {', '.join(version.certificates)}."
+        )
+
+
+def support_warnings(cluster: ClusterPlan, around: Surroundings, now: dt.datetime) -> Iterator[str]:
+    """What becomes of a cluster whose major version is past its standard support, and what it costs.
+
+    Source: Aurora User Guide, "Overview of Amazon RDS Extended Support", and EngineLifecycleSupport of
+    RestoreDBClusterFromSnapshot in the API reference. The dates are RDS's own.
+    """
+    support = around.support(cluster.engine_version)
+    if support is None or support.standard_ends is None or now <= support.standard_ends:
+        return
+    major, whose = cluster.engine_version.partition(".")[0], cluster.origins.get("extended_support", "default")
+    past = f"PostgreSQL {major} has been past its standard support since {support.standard_ends:%d %b %Y}"
+    until = f" until {support.extended_ends:%d %b %Y}" if support.extended_ends else ""
+    if cluster.extended_support:
+        yield f"{past}: the new cluster is enrolled in Extended Support [{whose}], which is paid for{until}"
+    else:
+        yield (
+            f"{past}, and Extended Support is off [{whose}]: RDS upgrades the new cluster to a later major version by "
+            "itself, and enrols it in paid Extended Support where it can't. Give an engine_version that is still "
+            f'supported; or "extended_support": true to keep PostgreSQL {major} for a price{until}'
+        )
+
+
+def _class_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    for wanted, offer in _offers(cluster, around).items():
+        if offer is None:
+            yield _not_offered(cluster, wanted, around.region)
+        else:
+            yield from _offer_problems(cluster, wanted, offer)
+
+
+def _offers(cluster: ClusterPlan, around: Surroundings) -> dict[str, InstanceOffer | None]:
+    """Each class is asked for once, whatever the number of its instances. One that is missing is reported elsewhere."""
+    planned = (each.db_instance_class for each in cluster.instances if each.db_instance_class)
+    wanted = dict.fromkeys([*planned, *cluster.alternative_instance_classes])
+    return {each: around.offer(each, cluster.engine_version) for each in wanted}
+
+
+def _not_offered(cluster: ClusterPlan, wanted: str, region: str) -> str:
+    version = cluster.engine_version
+    name = "db_instance_class" if wanted == cluster.instances[0].db_instance_class else "reader_instance_class"
+    if wanted not in {each.db_instance_class for each in cluster.instances}:
+        name = "alternative_instance_classes"
+    return (
+        f"{name}: {wanted!r}{_whose(cluster, name)} can't be had with {ENGINE} {version} in {region}. Give one "
+        f"that can: aws rds describe-orderable-db-instance-options --engine {ENGINE} "
+        f"--engine-version {version} --region {region} --query 'OrderableDBInstanceOptions[].DBInstanceClass'"
+    )
+
+
+def _offer_problems(cluster: ClusterPlan, wanted: str, offer: InstanceOffer) -> Iterator[str]:
+    """What instances of a class can't do. RDS doesn't say it of everything: silence is no refusal."""
+    of_class = f"with {wanted} and {ENGINE} {cluster.engine_version}"
+    if offer.storage_types and cluster.storage_type not in offer.storage_types:
+        yield (
+            f"storage_type: {cluster.storage_type!r}{_whose(cluster, 'storage_type')} can't be had {of_class}. "
+            f"Give one of {', '.join(offer.storage_types)}, or another class."
+        )
+    for instance in cluster.instances:
+        zone = instance.availability_zone
+        if zone and instance.db_instance_class == wanted and offer.zones and zone not in offer.zones:
+            yield (
+                f"availability_zones: {instance.identifier} can't be made in {zone!r} {of_class}. "
+                f"Give zones among {', '.join(offer.zones)}."
+            )
+    if cluster.network_type == "DUAL" and offer.network_types and "DUAL" not in offer.network_types:
+        yield f"network_type: 'DUAL' can't be had {of_class}. Give 'IPV4', or another class."
+    if cluster.performance_insights_retention_days and offer.insights is False:
+        yield (
+            f"performance_insights_retention_days: {cluster.performance_insights_retention_days} days can't be had "
+            f"{of_class}. Give 0, or another class."
+        )
+    if cluster.data_api and offer.data_api is False:
+        yield f"data_api: can't be had {of_class}. Drop it, or give another class or version."
+    if cluster.iam_database_authentication and offer.iam_authentication is False:
+        yield f"iam_database_authentication: can't be had {of_class}. Drop it, or give another class."
+
+
+def _version_problem(version: str, snapshot: Snapshot, around: Surroundings) -> str | None:
+    own, region = snapshot.engine_version, around.region
+    known = around.engine_version(own)
+    targets = known.upgrade_targets if known else []
+    if version in targets or (version == own and known and known.is_offered):
+        return None
+    or_own = f", or {own} to restore it as it is" if known and known.is_offered else ""
+    choice = f"Give one of {', '.join(targets)}" if targets else "Choose another snapshot: this one can't be upgraded"
+    if version == own:
+        return f"engine_version: {version!r}, the snapshot's own, isn't offered in {region} any more. {choice}."
+    if is_lower_version(version, own):
+        return (
+            f"engine_version: {version!r} is lower than the snapshot's {own}, and a restore never goes back. "
+            f"Choose an older snapshot{or_own}."
+        )
+    return f"engine_version: {version!r} isn't among what {region} restores a snapshot of {own} to. {choice}{or_own}."
+
+
+def _parameter_group_problems(
+    kind: ParameterGroup, name: str, family: str | None, whose: str, around: Surroundings
+) -> Iterator[str]:
+    """RDS's default groups aren't looked for: they bear their family's name, and the one that the version needs is made
+    by RDS where it isn't there yet.
+    """
+    is_default, region, command = name.startswith("default."), around.region, kind.replace("_", "-")
+    actual = name.removeprefix("default.") if is_default else around.parameter_group_family(kind, name)
+    if actual is None:
+        yield (
+            f"{kind}_name: {name!r} doesn't exist in {region}{whose}. Give one that does, or make one: aws rds "
+            f"create-{command} --{command}-name {name} --db-parameter-group-family {family or 'FAMILY'} "
+            f"--description TEXT --region {region}"
+        )
+    elif family is not None and actual != family:
+        yield (
+            f"{kind}_name: {name!r}{whose} is of family {actual}, and the restored version needs {family}. "
+            f"Give one of that family, such as default.{family}."
+        )
+
+
+def room_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """Of this account in this region. Somebody else may take what is left now; RDS refuses then."""
+    quotas, region = around.quotas(), around.region
+    for name, needed, things in (("DBClusters", 1, "cluster"), ("DBInstances", len(cluster.instances), "instance")):
+        quota = quotas.get(name)
+        if quota is not None and quota.left < needed:
+            yield (
+                f"target_cluster_id: the restore needs {needed} {things}{'s' if needed > 1 else ''}, and the account "
+                f"may make {quota.left} more in {region} ({quota.used} of {quota.most} exist). Delete what isn't "
+                f"needed, or ask for more: aws service-quotas list-service-quotas --service-code rds --region {region}"
+            )
+
+
+def _whose(cluster: ClusterPlan, name: str) -> str:
+    """Whoever reads a refusal should know where the value is to be changed."""
+    origin = cluster.origins.get(name)
+    return {"source": " (the source cluster's)", "stack": " (the stack's)"}.get(origin or "", "")

@@ -1,0 +1,104 @@
+"""What RDS would refuse in the middle of a deletion: asked for by the plan, and again right before the first call.
+
+Instances go before their cluster: RDS deletes no cluster with instances that aren't being deleted. So whatever RDS has
+against the cluster's own deletion, it would say when production stands without instances. The reasons are those that
+botocore's model lists as errors of DeleteDBCluster, and the states in which RDS's guide says that it won't do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from utils.aurora_utils import AuroraReader
+from utils.aurora_utils.offers import encryption_key
+from utils.aurora_utils.protection import why_not_deletable
+from utils.aurora_utils.resources import Cluster
+from utils.contracts.plan import SourceDeletion
+from utils.preflight.keys import how_to_enable
+from utils.request.next_command import KEEP_BACKUPS
+
+
+def deletion_obstacles(
+    deletion: SourceDeletion, cluster: Cluster, source: AuroraReader, *, has_begun: bool
+) -> Iterator[str]:
+    """Say all that stands in the way of the planned deletion now, each with its remedy."""
+    name, region = cluster.identifier, source.region
+    if (why := why_not_deletable(cluster, source)) is not None:
+        yield f"{name!r} {why}. Delete it yourself, if that is still wanted."
+    if cluster.status == "stopped":
+        yield (
+            f"{name!r} is stopped, and RDS deletes no stopped cluster. "
+            f"Start it: aws rds start-db-cluster --db-cluster-identifier {name} --region {region}"
+        )
+    if deletion.final_snapshot_identifier is not None:
+        yield from final_snapshot_obstacles(cluster, region)
+        yield from _name_and_room(deletion.final_snapshot_identifier, cluster, source, has_begun=has_begun)
+    yield from backup_obstacles(cluster, source, deletes_them=deletion.delete_automated_backups)
+
+
+def final_snapshot_obstacles(cluster: Cluster, region: str) -> Iterator[str]:
+    """Say why RDS couldn't take a final snapshot of the cluster, whatever its name."""
+    name = cluster.identifier
+    if not cluster.is_restorable:
+        yield (
+            f"RDS can't take a final snapshot of {name!r} yet: it reports no time to which the cluster could be "
+            "restored, as long as the cluster's own restore isn't complete. Wait until it reports one: aws rds "
+            f"describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].LatestRestorableTime' "
+            f"--region {region}"
+        )
+    key = cluster.encrypted_under
+    if key is None:
+        return
+    found = encryption_key(key, region)
+    if found is None:
+        yield (
+            f"the key of {name!r} ({key}) doesn't exist any more, and no final snapshot can be taken without it. "
+            f"Look at it: aws kms list-keys --region {region}"
+        )
+    elif found.state != "Enabled":
+        yield f"no final snapshot can be taken: the key of {name!r} ({key}) is {how_to_enable(found, region)}"
+
+
+def backup_obstacles(cluster: Cluster, source: AuroraReader, *, deletes_them: bool) -> Iterator[str]:
+    """Say why the automated backups can't go with the cluster, or can't outlive it."""
+    if deletes_them:
+        if cluster.backup_recovery_point is not None:
+            # RDS's answer is in cloudposse/terraform-aws-rds-cluster's pull request 283: "NoDeleteAutomatedBackups
+            # must be specified".
+            yield (
+                f"{cluster.identifier!r} has a continuous backup of AWS Backup's ({cluster.backup_recovery_point}), "
+                f"which RDS doesn't delete with a cluster. {KEEP_BACKUPS}"
+            )
+        return
+    room = source.room_for_retained_backups()
+    if room is not None and room < 1:
+        yield (
+            f"the automated backups of {cluster.identifier!r} couldn't be kept: {source.region} retains those of as "
+            "many deleted clusters as its quota of clusters allows. Look at what is retained: `aws rds "
+            "describe-db-cluster-automated-backups --filters Name=status,Values=retained --region "
+            f"{source.region}`. Delete what nobody needs, by its DbClusterResourceId: aws rds "
+            f"delete-db-cluster-automated-backup --db-cluster-resource-id ID --region {source.region}"
+        )
+
+
+def _name_and_room(final_snapshot: str, cluster: Cluster, source: AuroraReader, *, has_begun: bool) -> Iterator[str]:
+    """Say why the name or the room is taken: a plan asks for the room of all it makes, and by now the rest is made.
+
+    RDS may report a cluster as available for a while after it accepted the deletion: then the snapshot is ours.
+    """
+    found = source.snapshot(final_snapshot)
+    if found is not None and has_begun and found.cluster_resource_id == cluster.resource_id:
+        return
+    if found is not None:
+        yield (
+            f"a snapshot named {final_snapshot!r} exists in {source.region} already, and the final snapshot would bear "
+            "its name. Look at it, and delete it if nobody needs it: aws rds describe-db-cluster-snapshots "
+            f"--db-cluster-snapshot-identifier {final_snapshot} --region {source.region}"
+        )
+    room = source.room_for_snapshots()
+    if room is not None and room < 1:
+        yield (
+            f"{source.region} has no room for one more manual snapshot, and the final snapshot is one. Delete some "
+            "that nobody needs. What there is: aws rds describe-db-cluster-snapshots --snapshot-type manual "
+            f"--region {source.region}"
+        )

@@ -1,0 +1,92 @@
+"""Whether production's pg_cron jobs and subscriptions could start in the copy before anybody can disable them.
+
+They start with the instance, minutes before the first login of ours. Only its parameter groups keep them from it:
+subscriptions need a worker (max_logical_replication_workers), pg_cron has to be preloaded. As pg_cron's source has it,
+cron.max_running_jobs = 0 is taken for 1, so it keeps nothing from running; cron.launch_active_jobs = off does, from
+version 1.6 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from utils.aurora_utils.offers import Surroundings
+from utils.aurora_utils.reported_settings import family_of
+from utils.contracts.plan import ClusterPlan
+
+WORKERS = "max_logical_replication_workers"
+LIBRARIES = "shared_preload_libraries"
+LAUNCH = "cron.launch_active_jobs"
+_OFF = ("0", "off", "false", "no")
+MAX_GROUP_NAME = 255
+
+
+def quarantine_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
+    """A group that doesn't exist is reported elsewhere; a default group that RDS has yet to make sets nothing."""
+    around = Surroundings(region)
+    of_cluster = around.parameters("db_cluster_parameter_group", cluster.db_cluster_parameter_group_name)
+    if of_cluster is None and cluster.db_cluster_parameter_group_name.startswith("default."):
+        of_cluster = {}
+    if of_cluster is not None and (why := list(_what_would_start(of_cluster))):
+        yield (
+            f"quarantine: the cluster parameter group {cluster.db_cluster_parameter_group_name!r} lets "
+            f"{' and '.join(why)} start with the instance. Make one that doesn't, and give it as "
+            f"db_cluster_parameter_group_name: {_making_another(cluster, of_cluster, region)}"
+        )
+    yield from _instance_problems(cluster, around)
+
+
+def _instance_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """What an instance's group sets counts for more than its cluster's. RDS's default groups set none of it."""
+    name = cluster.db_parameter_group_name
+    if name.startswith("default."):
+        return
+    of_instance = around.parameters("db_parameter_group", name) or {}
+    if of_instance.get(WORKERS) is None:
+        of_instance = {**of_instance, WORKERS: "0"}
+    if why := list(_what_would_start(of_instance)):
+        yield (
+            f"quarantine: the instance parameter group {name!r} lets {' and '.join(why)} start with the instance. "
+            f"Leave db_parameter_group_name out for default.{family_of(cluster.engine_version)}, or give another."
+        )
+
+
+def _what_would_start(values: Mapping[str, str | None]) -> Iterator[str]:
+    workers = values.get(WORKERS)
+    if workers != "0":
+        yield f"subscriptions ({WORKERS} is {workers or 'the default, above 0'})"
+    loaded = values.get(LIBRARIES) or ""
+    if "pg_cron" in _libraries(loaded) and (values.get(LAUNCH) or "on").lower() not in _OFF:
+        yield f"pg_cron ({LIBRARIES} is {loaded!r})"
+
+
+def _libraries(loaded: str) -> list[str]:
+    return [each.strip().strip("\"'") for each in loaded.split(",") if each.strip()]
+
+
+def _making_another(cluster: ClusterPlan, values: Mapping[str, str | None], region: str) -> str:
+    """RDS copies no default group."""
+    own, family = cluster.db_cluster_parameter_group_name, family_of(cluster.engine_version)
+    if own.startswith("default."):
+        name = f"quarantine-{family}"
+        make = (
+            f"aws rds create-db-cluster-parameter-group --db-cluster-parameter-group-name {name} "
+            f"--db-parameter-group-family {family} --description quarantine --region {region}"
+        )
+    else:
+        name = f"{own[: MAX_GROUP_NAME - len('-quarantine')]}-quarantine"
+        make = (
+            f"aws rds copy-db-cluster-parameter-group --source-db-cluster-parameter-group-identifier {own} "
+            f"--target-db-cluster-parameter-group-identifier {name} "
+            f"--target-db-cluster-parameter-group-description quarantine --region {region}"
+        )
+    changes = [f"ParameterName={WORKERS},ParameterValue=0,ApplyMethod=pending-reboot"]
+    libraries = _libraries(values.get(LIBRARIES) or "")
+    if "pg_cron" in libraries:
+        kept = ",".join(each for each in libraries if each != "pg_cron") or "pg_stat_statements"
+        changes.append(f"ParameterName={LIBRARIES},ParameterValue='{kept}',ApplyMethod=pending-reboot")
+    listed = " ".join(f'"{change}"' for change in changes)
+    return (
+        f"{make} && aws rds modify-db-cluster-parameter-group --db-cluster-parameter-group-name {name} "
+        f"--parameters {listed} --region {region}"
+    )

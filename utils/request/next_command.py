@@ -1,0 +1,171 @@
+"""The command that starts the next execution, as a person can type it.
+
+Typed as it stands, it does what the sentence before it says. A refused request needs other values: where nobody but the
+reader knows them, a word in capitals stands in their place, and the sentence names it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args, get_origin
+
+from msgspec import Struct
+
+from utils.foreign_text import listed
+from utils.request.fields import FIELDS, NEVER_BY_DEFAULT
+
+# A longer input is taken from the execution itself, so that the command stays whole.
+MAX_INPUT = 6_000
+
+# Said by a refusal to resume. Then the next command begins anew.
+START_ANEW = "To start a new operation instead, leave operation_id out."
+# Said by one whose snapshot is gone. Then the next command takes another one.
+TAKE_ANOTHER = "Start a new operation from another snapshot."
+# Said of a schedule's second event when the first one's run hasn't done its work. Then the next command resumes that.
+RESUME_THE_EARLIER = "Resume that operation, or start a new one without scheduled_at."
+# Said where RDS would refuse to delete the backups with their cluster. Then the next command keeps them.
+KEEP_BACKUPS = "Leave delete_automated_backups out, so that they are kept."
+
+_FIELD = re.compile(r"(\w+): ")
+_CLOSE = re.compile(r": unknown field \(value .*\)\. Did you mean (\w+)\?$")
+# What cures a refusal without another value: a command that changes something, patience, or somebody's policy.
+_CURED_ELSEWHERE = re.compile(
+    r"aws [a-z0-9-]+ (?!describe-|list-|wait )[a-z-]+|[Ww]ait until|(?:again|it) once |again when |\. Delete |"
+    "Add to its policy"
+)
+_GIVE_AS = re.compile(r"give it as (\w+): ")
+_FIRST_REMEDY_DROPS = re.compile(r"\. (?:Drop|Leave) ")
+
+
+class Placeholder(Struct, frozen=True):
+    """A word in capitals, for a value that only the reader knows."""
+
+    word: str
+    is_text: bool
+
+
+class Correction(Struct, frozen=True, kw_only=True):
+    """A refused request as it can be typed. `words` are to be replaced, `left_out` is no longer in it."""
+
+    request: dict[str, Any]
+    words: list[str]
+    left_out: list[str]
+    renamed: dict[str, str]
+
+
+def corrected(request: Mapping[str, Any], problems: Iterable[str]) -> Correction:
+    """Return the request with everything changed that its refusal says, as far as the program can know.
+
+    A problem begins with its field. One that can be cured without another value leaves the request as it is.
+    """
+    values, left_out, renamed = dict(request), [], {}
+    said = list(problems)
+    for name in [each for each in values if each not in FIELDS]:
+        close = _closest(name, said)
+        if close is not None and close not in values:
+            values[close] = values[name]
+            renamed[name] = close
+        else:
+            left_out.append(name)
+        del values[name]
+    for problem in said:
+        found = _FIELD.match(problem)
+        field = found.group(1) if found else ""
+        is_missing = f"{field}: missing" in problem
+        if (other := _GIVE_AS.search(problem)) and other[1] in FIELDS:
+            values[other[1]] = Placeholder(other[1].upper(), _is_text(other[1]))
+        if field not in FIELDS or START_ANEW in problem or TAKE_ANOTHER in problem:
+            continue
+        if not is_missing and (values.get(field) is None or _CURED_ELSEWHERE.search(problem)):
+            continue
+        if not is_missing and _FIRST_REMEDY_DROPS.search(problem):
+            # Without delete_source, what is said of the deletion would be refused as well.
+            gone = [each for each in NEVER_BY_DEFAULT if each in values] if field == "delete_source" else [field]
+            left_out += sorted(gone, key=list(values).index)
+            values = {name: value for name, value in values.items() if name not in gone}
+        else:
+            values[field] = Placeholder(field.upper(), _is_text(field))
+    words = [each.word for each in values.values() if isinstance(each, Placeholder)]
+    return Correction(request=values, words=words, left_out=left_out, renamed=renamed)
+
+
+def correction_lines(correction: Correction) -> Iterator[str]:
+    """Return what the reader has to know before typing the command."""
+    for wrong, right in correction.renamed.items():
+        yield f"The command has {right} in place of {listed([wrong])}."
+    if correction.left_out:
+        yield f"The command is without {listed(correction.left_out)}."
+    if correction.words:
+        yield f"Put your own value in place of {listed(correction.words)}, as said above. Then start again:"
+    else:
+        yield "Do what is said above, unless the command has it already. Then start again:"
+
+
+def _closest(name: str, problems: Sequence[str]) -> str | None:
+    """What the refusal takes a field for that nobody knows."""
+    for problem in problems:
+        found = _CLOSE.search(problem)
+        if found and problem.startswith(f"{name}: "):
+            return found.group(1)
+    return None
+
+
+def _is_text(field: str) -> bool:
+    """Fields are `Annotated[<type> | None, ...]`."""
+    wanted = get_args(get_args(FIELDS[field].type)[0])
+    return any(each is str or get_origin(each) is Literal for each in wanted)
+
+
+def anew(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request for a new operation that asks for the same."""
+    return {name: value for name, value in request.items() if name not in ("operation_id", "resume", "scheduled_at")}
+
+
+def with_another_snapshot(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Without naming one, the newest that is available is taken."""
+    named = ("snapshot_identifier", "snapshot_date")
+    return {name: value for name, value in request.items() if name not in named}
+
+
+def without_deletion(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name not in NEVER_BY_DEFAULT}
+
+
+def resume_command(execution_id: str, request: Mapping[str, Any], operation_id: str) -> Iterator[str]:
+    """What a request to resume leaves out is the operation's; only what deletes the source is asked for each time."""
+    named = {"operation_id": operation_id, "resume": True}
+    whole = {**request, **named}
+    if len(json.dumps(whole)) > MAX_INPUT:
+        whole = {name: value for name, value in request.items() if name in NEVER_BY_DEFAULT} | named
+    yield from start_command(execution_id, whole)
+
+
+def start_command(execution_id: str, request: Mapping[str, Any]) -> Iterator[str]:
+    """Start an execution of the same state machine. A word that replaces no text stands without quotes: typed as it
+    is, it makes the input invalid, and nothing starts.
+    """
+    parts = execution_id.split(":")
+    machine, here = ":".join([*parts[:5], "stateMachine", parts[6]]), f"--region {parts[3]}"
+    start, given = f"aws stepfunctions start-execution --state-machine-arn {machine}", _as_json(request)
+    if len(given) <= MAX_INPUT:
+        yield f"{start} --input {shlex.quote(given)} {here}"
+        return
+    # The message would be cut within so long an input.
+    execution = shlex.quote(execution_id)
+    whole = f"aws stepfunctions describe-execution --execution-arn {execution} --query input --output text {here}"
+    yield f"{whole} > request.json"
+    yield f"{start} --input file://request.json {here}"
+
+
+def _as_json(request: Mapping[str, Any]) -> str:
+    parts = []
+    for name, value in request.items():
+        if isinstance(value, Placeholder):
+            text = f'"{value.word}"' if value.is_text else value.word
+        else:
+            text = json.dumps(value)
+        parts.append(f"{json.dumps(name)}: {text}")
+    return "{" + ", ".join(parts) + "}"

@@ -1,0 +1,132 @@
+"""What a person asks for: the execution's input, with the stack's defaults in it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from utils.aurora_utils.resources import OPERATION_TAG
+from utils.errors import RequestRefused
+from utils.foreign_text import one_line
+from utils.redaction import without_secrets
+from utils.request.fields import FIELD_HELP, FIELDS, NEVER_BY_DEFAULT, RestoreRequest
+from utils.request.rules import request_problems
+
+# A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
+MAX_PROBLEMS = 10
+MAX_PROBLEM_LENGTH = 1500
+# What is shown of a field that nobody knows, and of a value that doesn't fit.
+MAX_FIELD = 60
+MAX_VALUE = 300
+
+# Fields that are lists: the stack gives them separated by commas, or says that there are to be none.
+LISTS = frozenset(
+    {"alternative_instance_classes", "availability_zones", "enabled_cloudwatch_logs_exports", "vpc_security_group_ids"}
+)
+EMPTY_LIST = "none"
+
+
+def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> RestoreRequest:
+    """The request with the stack's defaults in it. Every problem is reported at once, each with its remedy."""
+    if not isinstance(raw, dict):
+        raise RequestRefused(
+            f"The execution's input must be a JSON object, not {type(raw).__name__}. "
+            "Give {} to run with the stack's parameters."
+        )
+    problems = list(_unknown_fields(raw))
+    unreadable: list[str] = []
+    given = {name: value for name, value in raw.items() if value is not None}
+    values = _stack_defaults(environment)
+    if str(given.get("snapshot_identifier", "")).startswith("arn:"):
+        # An ARN says its region and account itself; only the request's own fields can contradict it.
+        values.pop("source_region", None)
+        values.pop("source_account_id", None)
+    for name, field in FIELDS.items():
+        if name in given:
+            try:
+                values[name] = msgspec.convert(given[name], field.type)
+            except msgspec.ValidationError as error:
+                problems.append(_wrong_type(name, given[name], str(error)))
+                unreadable.append(name)
+    if "tags" in given and "tags" not in unreadable:
+        # The stack's are for its costs: a request adds to them.
+        values["tags"] = {**(_stack_default("tags", environment) or {}), **values["tags"]}
+    request = RestoreRequest(**values)
+    refuse_if_any([*problems, *(each for each in request_problems(request) if each.split(":")[0] not in unreadable)])
+    return request
+
+
+def refuse_if_any(problems: list[str] | Iterator[str]) -> None:
+    if found := list(problems):
+        raise refusal(found)
+
+
+def refusal(problems: list[str]) -> RequestRefused:
+    """One refusal that names everything there is to mend, within what a person can read."""
+    told = [_readable(problem) for problem in problems]
+    if len(told) > MAX_PROBLEMS:
+        told[MAX_PROBLEMS:] = [f"And {len(told) - MAX_PROBLEMS} more problems of this kind."]
+    return RequestRefused("\n".join(told))
+
+
+def own_tags(request: RestoreRequest, operation_id: str) -> dict[str, str]:
+    """What everything that the operation makes carries: the user's tags, and the one that says whose it is."""
+    return {**(request.tags or {}), OPERATION_TAG: operation_id}
+
+
+def _readable(problem: str) -> str:
+    """Return it on one line. Values may be as long as a payload: field and remedy, at the ends, have to stay."""
+    if len(problem) > MAX_PROBLEM_LENGTH:
+        problem = f"{problem[:200]} … {problem[-(MAX_PROBLEM_LENGTH - 203) :]}"
+    return one_line(problem, MAX_PROBLEM_LENGTH)
+
+
+def said_by(
+    request: RestoreRequest, name: str, environment: Mapping[str, str] = os.environ
+) -> Literal["request", "stack"]:
+    """Who gave a field that has a value. A request that repeats the stack's value says nothing new."""
+    return "stack" if getattr(request, name) == _stack_default(name, environment) else "request"
+
+
+def _stack_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
+    found = {name: _stack_default(name, environment) for name in FIELDS if name not in NEVER_BY_DEFAULT}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _stack_default(name: str, environment: Mapping[str, str]) -> Any:
+    """DEFAULT_<FIELD> of the function's environment; an empty value means that the stack has no default."""
+    text = environment.get(f"DEFAULT_{name.upper()}", "")
+    if not text:
+        return None
+    value: object = text
+    if name in LISTS:
+        value = [] if text == EMPTY_LIST else text.split(",")
+    elif name == "tags":
+        pairs = (each.partition("=") for each in text.split(","))
+        value = {key.strip(): content.strip() for key, _, content in pairs}
+    try:
+        return msgspec.convert(value, FIELDS[name].type, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestRefused(
+            f"The stack's default for {name} is {text!r}: {error}. Correct the stack's parameter."
+        ) from None
+
+
+def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
+    for name in raw:
+        if name not in FIELDS:
+            close = difflib.get_close_matches(str(name)[:100], FIELDS, n=1)
+            remedy = f"Did you mean {close[0]}?" if close else f"Known fields: {', '.join(FIELDS)}."
+            value = one_line(repr(without_secrets(raw)[name]), MAX_VALUE)
+            yield f"{one_line(name, MAX_FIELD)}: unknown field (value {value}). {remedy}"
+
+
+def _wrong_type(name: str, value: object, complaint: str) -> str:
+    wanted = complaint.split(" - at ")[0].replace("`", "").replace(" | null", "").replace("Expected", "expected")
+    return (
+        f"{name}: {one_line(repr(value), MAX_VALUE)} doesn't fit, {wanted[0].lower()}{wanted[1:]}. {FIELD_HELP[name]}"
+    )

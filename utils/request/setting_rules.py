@@ -1,0 +1,234 @@
+"""What can be wrong with the settings of a cluster before AWS is asked: each by itself, and all of them together.
+
+The request is checked by itself when it is read; how settings go together is checked twice, of what the request and the
+stack say, and again when the source cluster and our defaults have filled the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from utils.aurora_utils import windows
+from utils.names import MAX_INSTANCES
+
+if TYPE_CHECKING:
+    from utils.request.fields import RestoreRequest
+
+SERVERLESS = "db.serverless"
+LOG_TYPES = ("postgresql", "instance", "iam-db-auth-error")
+ADVANCED_INSIGHTS_DAYS = 465
+_VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
+_SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8,17}", re.ASCII)
+MONITORING_INTERVALS = (0, 1, 5, 10, 15, 30, 60)
+_CERTIFICATE_AUTHORITY = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
+_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]{1,256}", re.ASCII)
+# With the wanted class and three zones that is sixteen calls of RDS in one step.
+MAX_ALTERNATIVES = 3
+_INSTANCE_CLASS = re.compile(r"db\.[a-z0-9-]+(\.[a-z0-9]+)?", re.ASCII)
+_ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+[a-z]|[a-z]{2}(-[a-z]+)+-\d+(-[a-z]+)+-\d+[a-z]", re.ASCII)
+
+
+class Settings(Protocol):
+    """What request and plan have in common. None: not said, or RDS chooses."""
+
+    @property
+    def serverless_v2_min_capacity(self) -> float | None: ...
+    @property
+    def serverless_v2_max_capacity(self) -> float | None: ...
+    @property
+    def serverless_v2_seconds_until_auto_pause(self) -> int | None: ...
+    @property
+    def database_insights_mode(self) -> str | None: ...
+    @property
+    def performance_insights_retention_days(self) -> int | None: ...
+    @property
+    def preferred_backup_window(self) -> str | None: ...
+    @property
+    def preferred_maintenance_window(self) -> str | None: ...
+
+
+def setting_problems(request: RestoreRequest) -> Iterator[str]:
+    """Of the settings that a request, or the stack for it, gives."""
+    if request.engine_version is not None and not _VERSION.fullmatch(request.engine_version):
+        yield f"engine_version: {request.engine_version!r} is no version. Give one such as 17.5, or leave it out."
+    for name, lowest, highest in (
+        ("instance_count", 1, MAX_INSTANCES),
+        ("port", 1150, 65535),
+        ("backup_retention_days", 1, 35),
+        ("serverless_v2_seconds_until_auto_pause", 300, 86400),
+    ):
+        value = getattr(request, name)
+        if value is not None and not lowest <= value <= highest:
+            yield f"{name}: {value} is out of range. Give a whole number from {lowest} to {highest}."
+    for name in ("db_instance_class", "reader_instance_class"):
+        value = getattr(request, name)
+        if value is not None and not _INSTANCE_CLASS.fullmatch(value):
+            yield f"{name}: {value!r} is no instance class. Give one such as db.r6g.large or db.serverless."
+    if request.reader_instance_class is not None and request.instance_count == 1:
+        yield (
+            f"reader_instance_class: {request.reader_instance_class!r} is for readers, and instance_count is 1. "
+            "Give an instance_count of at least 2, or drop reader_instance_class."
+        )
+    yield from _list_problems(request)
+    yield from _insights_problems(request.performance_insights_retention_days)
+    yield from _watching_problems(request)
+    yield from _window_problems(request)
+    yield from _capacity_problems(request)
+    yield from combination_problems(request)
+
+
+def combination_problems(settings: Settings) -> Iterator[str]:
+    """How settings go together, as far as they are said. Each by itself has been checked, or is AWS's own word."""
+    low, high = settings.serverless_v2_min_capacity, settings.serverless_v2_max_capacity
+    if low is not None and high is not None and _are_capacities(low, high) and (low > high or high < 1):
+        yield (
+            f"serverless_v2_max_capacity: {high} doesn't go with a minimum of {low}. "
+            "Give a maximum of at least 1 that isn't below the minimum."
+        )
+    pause = settings.serverless_v2_seconds_until_auto_pause
+    if pause is not None and low is not None and low > 0:
+        yield (
+            f"serverless_v2_seconds_until_auto_pause: {pause} works only with a minimum capacity of 0, not of {low}. "
+            "Give a serverless_v2_min_capacity of 0, or drop it."
+        )
+    days = settings.performance_insights_retention_days
+    if settings.database_insights_mode == "advanced" and days not in (None, ADVANCED_INSIGHTS_DAYS):
+        yield (
+            f"database_insights_mode: 'advanced' needs {ADVANCED_INSIGHTS_DAYS} days of Performance Insights, not "
+            f"{days}. Give a performance_insights_retention_days of {ADVANCED_INSIGHTS_DAYS}, or the mode 'standard'."
+        )
+    backup, maintenance = settings.preferred_backup_window, settings.preferred_maintenance_window
+    if backup and maintenance and windows.overlap(backup, maintenance):
+        yield (
+            f"preferred_maintenance_window: {maintenance!r} overlaps the backup window {backup!r}, which RDS refuses. "
+            "Move one of them: give preferred_maintenance_window or preferred_backup_window."
+        )
+
+
+def missing_capacity(settings: Settings, classes: list[str]) -> Iterator[str]:
+    """What serverless instances need before they can be made."""
+    low, high = settings.serverless_v2_min_capacity, settings.serverless_v2_max_capacity
+    if (low is None) != (high is None):
+        yield "serverless_v2_min_capacity and serverless_v2_max_capacity go together. Give both or neither."
+    elif low is None and SERVERLESS in classes:
+        yield (
+            "db_instance_class: db.serverless needs its capacity. "
+            "Give serverless_v2_min_capacity and serverless_v2_max_capacity."
+        )
+    elif low is None and settings.serverless_v2_seconds_until_auto_pause is not None:
+        yield (
+            "serverless_v2_seconds_until_auto_pause: nothing is paused without a minimum capacity of 0. "
+            "Give serverless_v2_min_capacity and serverless_v2_max_capacity with it, or drop it."
+        )
+
+
+def _list_problems(request: RestoreRequest) -> Iterator[str]:
+    alternatives = len(request.alternative_instance_classes or ())
+    if alternatives > MAX_ALTERNATIVES:
+        yield (
+            f"alternative_instance_classes: {alternatives} classes are more than one step can try in every zone. "
+            f"Give at most {MAX_ALTERNATIVES}."
+        )
+    for alternative in request.alternative_instance_classes or ():
+        if not _INSTANCE_CLASS.fullmatch(alternative):
+            yield (
+                f"alternative_instance_classes: {alternative!r} is no instance class. Give classes such as "
+                "db.r7g.large, or leave it out."
+            )
+    for group in request.vpc_security_group_ids or ():
+        if not _SECURITY_GROUP.fullmatch(group):
+            yield f"vpc_security_group_ids: {group!r} is no security group's id. Give ids such as sg-0123456789abcdef0."
+    if request.availability_zones == []:
+        yield "availability_zones: is empty. Name at least one zone, or leave it out to let RDS choose."
+    for zone in request.availability_zones or ():
+        if not _ZONE.fullmatch(zone):
+            yield f"availability_zones: {zone!r} is no availability zone. Give zones such as us-east-1a."
+    logs = request.enabled_cloudwatch_logs_exports or []
+    for log in dict.fromkeys(logs):
+        if log not in LOG_TYPES:
+            yield (
+                f"enabled_cloudwatch_logs_exports: {log!r} is no log of Aurora PostgreSQL's. "
+                f"Give some of {', '.join(LOG_TYPES)}, or [] for none."
+            )
+    if len(set(logs)) < len(logs):
+        yield "enabled_cloudwatch_logs_exports: names a log twice. Name each once."
+
+
+def _insights_problems(days: int | None) -> Iterator[str]:
+    if days is not None and days not in (0, 7, 731) and not (days % 31 == 0 and 1 <= days // 31 <= 23):
+        yield (
+            f"performance_insights_retention_days: {days} is no period that RDS has. Give 0 (off), 7, a multiple of 31 "
+            f"up to 713 such as {ADVANCED_INSIGHTS_DAYS}, or 731."
+        )
+
+
+def _watching_problems(request: RestoreRequest) -> Iterator[str]:
+    """Of the instances' certificate, Enhanced Monitoring, and Performance Insights' key."""
+    authority = request.ca_certificate_identifier
+    if authority is not None and not _CERTIFICATE_AUTHORITY.fullmatch(authority):
+        yield (
+            f"ca_certificate_identifier: {authority!r} is no CA's identifier. Give one such as rds-ca-rsa2048-g1: "
+            "aws rds describe-certificates --region REGION"
+        )
+    interval = request.monitoring_interval_seconds
+    if interval is not None and interval not in MONITORING_INTERVALS:
+        yield (
+            f"monitoring_interval_seconds: {interval} is no interval that RDS has. "
+            f"Give one of {', '.join(map(str, MONITORING_INTERVALS))}; 0 switches Enhanced Monitoring off."
+        )
+    key = request.performance_insights_kms_key_id
+    if key is not None and not _KEY_ARN.fullmatch(key):
+        yield (
+            f"performance_insights_kms_key_id: {key!r} isn't the ARN of a key. Give it as RDS reports it: "
+            "arn:aws:kms:REGION:ACCOUNT:key/ID"
+        )
+    elif key is not None and request.performance_insights_retention_days == 0:
+        yield (
+            f"performance_insights_kms_key_id: {key!r} is given, and performance_insights_retention_days is 0. "
+            "Give days, or drop the key."
+        )
+
+
+def _window_problems(request: RestoreRequest) -> Iterator[str]:
+    for name, window, is_window, example in (
+        ("preferred_backup_window", request.preferred_backup_window, windows.is_backup_window, "02:00-02:30"),
+        (
+            "preferred_maintenance_window",
+            request.preferred_maintenance_window,
+            windows.is_maintenance_window,
+            "sun:05:00-sun:05:30",
+        ),
+    ):
+        if window is None:
+            continue
+        if not is_window(window):
+            yield f"{name}: {window!r} is no window. Write it in UTC, such as {example}."
+        elif windows.length_minutes(window) < windows.SHORTEST_MINUTES:
+            yield (
+                f"{name}: {window!r} has {windows.length_minutes(window)} minutes. "
+                f"Give at least {windows.SHORTEST_MINUTES} minutes, such as {example}."
+            )
+        elif windows.leaves_no_room(window):
+            other = "maintenance" if name == "preferred_backup_window" else "backup"
+            yield (
+                f"{name}: {window!r} leaves no {windows.SHORTEST_MINUTES} minutes of the day for a {other} window, "
+                f"and RDS refuses two that overlap. Give a shorter one, such as {example}."
+            )
+
+
+def _capacity_problems(request: RestoreRequest) -> Iterator[str]:
+    low, high = request.serverless_v2_min_capacity, request.serverless_v2_max_capacity
+    for name, value in (("serverless_v2_min_capacity", low), ("serverless_v2_max_capacity", high)):
+        if value is not None and not _are_capacities(value):
+            yield f"{name}: {value} is no capacity. Give 0 to 256 ACUs in steps of 0.5."
+            return
+    if not request.like_source:
+        # With it, the source cluster may say the rest.
+        classes = [each for each in (request.db_instance_class, request.reader_instance_class) if each]
+        yield from missing_capacity(request, classes)
+
+
+def _are_capacities(*values: float) -> bool:
+    return all(0 <= value <= 256 and value * 2 == int(value * 2) for value in values)

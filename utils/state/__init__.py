@@ -1,0 +1,1 @@
+"""What DynamoDB keeps: the operation's record, its audit trail, and the lock on its target."""

@@ -1,0 +1,394 @@
+"""What is known of an operation (state table) and everything that happened in it (audit table).
+
+The state item outlives the execution: it holds what proves ownership later (resource ids recorded when they were made)
+and how far the operation came. The audit table is append-only; its sort key is the time and a suffix that makes it
+unique. Secrets enter neither.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from utils import environment
+from utils.aws import attribute, client, error_code, value_of
+from utils.contracts.plan import DoorPhase
+from utils.errors import RequestRefused, StepFailed
+from utils.state.attempts import AT_WORK, NONE_ENDED, OWN, ended
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from utils.aurora_utils.resources import Cluster
+
+Status = Literal["planned", "running", "succeeded", "failed"]
+STATE_DAYS = 400
+AUDIT_DAYS = 800
+
+
+class OperationRecord(Struct, frozen=True, kw_only=True):
+    """The state item. The fields from `copied_snapshot_arn` on are facts, each recorded as soon as it became true."""
+
+    operation_id: str
+    execution_id: str
+    state: str
+    status: Status
+    started_at: str
+    last_updated: str
+    # Of the attempt that wrote last, and of the one at which the operation was closed.
+    redrive_count: int = 0
+    ended_redrive_count: int = NONE_ENDED
+    step_times: dict[str, str] = {}
+    parameters: dict[str, Any] = {}
+    plan: dict[str, Any] = {}
+    copied_snapshot_arn: str | None = None
+    # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
+    made_snapshots: dict[str, str] = {}
+    route_times: dict[str, str] = {}
+    # None: the stack's own two. Forgotten again where a failed run has removed them.
+    admin_secret_arn: str | None = None
+    application_secret_arn: str | None = None
+    secrets_removed: list[str] = []
+    # The version of the admin secret that has the new master login, and which version bore each label before it. They
+    # are known until another is stored: the labels go back after the cluster is forgotten.
+    staged_version_id: str | None = None
+    labels_before: dict[str, str] = {}
+    # When RDS was asked for the cluster: written down before the call.
+    cluster_asked_at: str | None = None
+    cluster_arn: str | None = None
+    cluster_resource_id: str | None = None
+    password_version_id: str | None = None
+    password_reset_at: str | None = None
+    password_resets: int = 0
+    inherited_secret_arn: str | None = None
+    master_secret_arn: str | None = None
+    endpoint: str | None = None
+    port: int | None = None
+    writer_changed_at: str | None = None
+    # What AWS had no capacity for when it was last asked.
+    shortage: str | None = None
+    data_api_enabled_at: str | None = None
+    differences: list[str] = []
+    login_proven_at: str | None = None
+    # Those of production that were locked, also by an attempt that didn't come to its end.
+    locked_logins: list[str] = []
+    users_ready_at: str | None = None
+    users: dict[str, Any] | None = None
+    # From when on the cluster may have been open, and since when it is.
+    door_opening_at: str | None = None
+    door_open_at: str | None = None
+    clean_up_at: str | None = None
+    protection_off_at: str | None = None
+    copy_clean_up_at: str | None = None
+    source_deletion_at: str | None = None
+    final_snapshot_arn: str | None = None
+    resumed_from: str | None = None
+    earlier_executions: list[str] = []
+    notified_at: str | None = None
+    # Who started the execution that the item names, or why that is unknown (utils/operation/starter.py).
+    started_by: dict[str, Any] = {}
+
+    @property
+    def planned_instances(self) -> list[str]:
+        """The members of the cluster that the operation makes, as its plan names them."""
+        return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
+
+    def may_have_made(self, cluster_resource_id: str) -> bool:
+        """Whether the cluster with this resource id can be the one that this operation made.
+
+        Its id is missing only where the step that asked RDS for the cluster died before it could write the answer down.
+        """
+        if self.cluster_resource_id is None:
+            return self.cluster_asked_at is not None
+        return self.cluster_resource_id == cluster_resource_id
+
+    def owns(self, cluster: Cluster) -> bool:
+        """Whether this operation made the cluster: by its tag, which others may set too, and by what was recorded."""
+        return cluster.belongs_to(self.operation_id) and self.may_have_made(cluster.resource_id)
+
+    @property
+    def door(self) -> DoorPhase:
+        """How far the cluster's door is. Only the pipeline is let in before the users are set up."""
+        if self.users_ready_at is None:
+            return "shut"
+        return "opening" if self.door_open_at is None else "open"
+
+    def entered(self, step: str) -> dt.datetime:
+        """When this execution, or a redrive of it, first entered a step: its deadline counts from there."""
+        return dt.datetime.fromisoformat(self.step_times[step])
+
+
+# What is forgotten of a cluster that this operation's own clean-up has deleted: a resumed run makes another.
+NO_CLUSTER: dict[str, Any] = {
+    "cluster_asked_at": None,
+    "cluster_arn": None,
+    "cluster_resource_id": None,
+    "password_version_id": None,
+    "password_reset_at": None,
+    "password_resets": 0,
+    "inherited_secret_arn": None,
+    "master_secret_arn": None,
+    "endpoint": None,
+    "port": None,
+    "writer_changed_at": None,
+    "shortage": None,
+    "locked_logins": [],
+    "data_api_enabled_at": None,
+    "differences": [],
+    "login_proven_at": None,
+    "door_opening_at": None,
+    "door_open_at": None,
+    "clean_up_at": None,
+}
+
+
+# A stopped execution's first step may still be at work on taking the operation over. One that is ours already was taken
+# over by this very call: the client repeats it when its answer is lost.
+_HANDED_OVER = "execution_id = :former AND (attribute_not_exists(shut_out) OR shut_out <> :successor)"
+
+
+class OperationState:
+    """One operation's item in the state table and its trail in the audit table."""
+
+    def __init__(self, operation_id: str, execution_id: str, now: dt.datetime, redrive_count: int = 0) -> None:
+        self.operation_id = operation_id
+        self.execution_id = execution_id
+        self.now = now
+        self.redrive_count = redrive_count
+        self._tables: DynamoDBClient = client("dynamodb")
+        self._state_table = environment.text("STATE_TABLE")
+        self._audit_table = environment.text("AUDIT_TABLE")
+
+    def open(self, step: str, parameters: object, plan: object, status: Status, *, closed: bool = False) -> None:
+        """Write the operation's first state. An operation id belongs to one execution until another one resumes it.
+
+        `closed`: it is the last state as well, of an execution that ended before it had one. Raises RequestRefused when
+        another execution has used the id, StepFailed when this one's operation was closed meanwhile.
+        """
+        item = {
+            "operation_id": self.operation_id,
+            "execution_id": self.execution_id,
+            "state": step,
+            "status": status,
+            "started_at": iso(self.now),
+            "last_updated": iso(self.now),
+            "step_times": {step: iso(self.now)},
+            "parameters": plain(parameters),
+            "plan": plain(plan),
+            "redrive_count": self.redrive_count,
+            "ended_redrive_count": self.redrive_count if closed else NONE_ENDED,
+            "expires_at": epoch(self.now + dt.timedelta(days=STATE_DAYS)),
+        }
+        try:
+            self._tables.put_item(
+                TableName=self._state_table,
+                Item={name: attribute(value) for name, value in item.items()},
+                ConditionExpression=f"attribute_not_exists(operation_id) OR ({OWN if closed else AT_WORK})",
+                ExpressionAttributeValues=self._attempt,
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            if self._is_own():
+                raise ended(self.operation_id, self.execution_id) from error
+            raise RequestRefused(
+                f"operation_id: {self.operation_id!r} was used before by another execution. "
+                "Choose a new one, or leave it out to use the execution's name."
+            ) from error
+
+    def hand_over(self, record: OperationRecord, plan: object, facts: Mapping[str, Any]) -> None:
+        """From now on this execution goes on with what another one, which has ended, began.
+
+        `facts` are what is to be recorded or forgotten with it. Times of steps begin anew: deadlines count from here.
+        Raises StepFailed when the operation isn't that execution's any more, or when this one was stopped meanwhile.
+        """
+        former = record.execution_id if record.execution_id != self.execution_id else None
+        self._write(
+            {
+                "execution_id": self.execution_id,
+                "state": "snapshot-check",
+                "status": "running",
+                "plan": plan,
+                "step_times": {"snapshot-check": iso(self.now)},
+                "notified_at": None,
+                "started_by": {},
+                "ended_redrive_count": NONE_ENDED,
+                "resumed_from": former or record.resumed_from,
+                "earlier_executions": [*record.earlier_executions, *([former] if former else [])],
+                **facts,
+            },
+            f"({_HANDED_OVER}) OR ({AT_WORK})" if former else AT_WORK,
+            self._attempt | ({":former": {"S": former}, ":successor": {"S": self._successor}} if former else {}),
+        )
+
+    def shut_out(self, owner: str) -> bool:
+        """Keep this execution, which was stopped, from taking over the operation that `owner` has.
+
+        Its first step may still be at work on that. Returns False when the operation isn't the owner's any more.
+        """
+        try:
+            self._tables.update_item(
+                TableName=self._state_table,
+                Key={"operation_id": {"S": self.operation_id}},
+                UpdateExpression="SET shut_out = :successor",
+                ConditionExpression="execution_id = :owner",
+                ExpressionAttributeValues={":owner": {"S": owner}, ":successor": {"S": self._successor}},
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+    def enter(self, step: str) -> None:
+        """Note that a step is at work, and when it first was. Raises StepFailed once the operation was closed."""
+        self._write(
+            {"state": step, "status": "running"},
+            AT_WORK,
+            self._attempt,
+            extra="step_times.#step = if_not_exists(step_times.#step, :now)",
+            names={"#step": step},
+        )
+
+    def remember(self, **facts: Any) -> None:
+        """Record facts at once; a step that dies afterwards finds them when it is tried again. None forgets one.
+
+        Raises StepFailed once the operation was closed.
+        """
+        self._write(facts, AT_WORK, self._attempt)
+
+    def close(self, status: Status) -> None:
+        """Write how it ended; a step that is still at work can't write any more. Closing twice is as good as once.
+
+        Raises StepFailed when the execution was redriven since.
+        """
+        self.remember_at_end(status=status, ended_redrive_count=self.redrive_count)
+
+    def remember_at_end(self, **facts: Any) -> None:
+        """Record what the closing step knows, which alone may write once the operation is closed."""
+        self._write(facts, OWN, self._attempt)
+
+    def recall(self) -> OperationRecord | None:
+        """Read consistently: a step acts on what the step before it wrote."""
+        answer = self._tables.get_item(
+            TableName=self._state_table, Key={"operation_id": {"S": self.operation_id}}, ConsistentRead=True
+        )
+        item = answer.get("Item")
+        if item is None:
+            return None
+        return msgspec.convert(
+            {name: unstored(value_of(value)) for name, value in item.items() if name != "expires_at"},
+            OperationRecord,
+        )
+
+    def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
+        """Append one event. The key's suffix keeps two events of one moment apart."""
+        item = {
+            "operation_id": self.operation_id,
+            "timestamp": f"{iso(self.now)}#{uuid.uuid4().hex[:12]}",
+            "event_type": event_type,
+            "event_details": plain(details),
+            "status": status,
+            "execution_id": self.execution_id,
+            "expires_at": epoch(self.now + dt.timedelta(days=AUDIT_DAYS)),
+        }
+        try:
+            self._tables.put_item(
+                TableName=self._audit_table,
+                Item={name: attribute(value) for name, value in item.items()},
+                ConditionExpression="attribute_not_exists(operation_id)",
+            )
+        except ClientError as error:
+            # The key is this event's alone: the client has repeated a call whose answer was lost.
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+
+    @property
+    def _attempt(self) -> dict[str, Any]:
+        return {":mine": {"S": self.execution_id}, ":redrive": {"N": str(self.redrive_count)}}
+
+    @property
+    def _successor(self) -> str:
+        return f"{self.execution_id} {self.redrive_count}"
+
+    def _is_own(self) -> bool:
+        found = self.recall()
+        return found is not None and found.execution_id == self.execution_id
+
+    def _write(
+        self,
+        values: Mapping[str, Any],
+        condition: str,
+        condition_values: Mapping[str, Any],
+        extra: str = "",
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change the item where the condition lets this attempt of this execution do so."""
+        written = {**values, "redrive_count": self.redrive_count}
+        assignments = [f"#{name} = :{name}" for name in written] + ["last_updated = :now"] + ([extra] if extra else [])
+        try:
+            self._tables.update_item(
+                TableName=self._state_table,
+                Key={"operation_id": {"S": self.operation_id}},
+                UpdateExpression="SET " + ", ".join(assignments),
+                ConditionExpression=condition,
+                ExpressionAttributeNames={f"#{name}": name for name in written} | dict(names or {}),
+                ExpressionAttributeValues={f":{name}": attribute(plain(value)) for name, value in written.items()}
+                | {":now": {"S": iso(self.now)}, **condition_values},
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            if self._is_own():
+                raise ended(self.operation_id, self.execution_id) from error
+            raise StepFailed(
+                f"The state table has nothing of this execution on operation {self.operation_id}, so nothing proves "
+                "what it made. Check the stack's state table, and what exists in RDS, before you start again."
+            ) from error
+
+
+def iso(moment: dt.datetime) -> str:
+    """UTC with milliseconds, always of one width, so that texts sort like times."""
+    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def epoch(moment: dt.datetime) -> int:
+    return int(moment.timestamp())
+
+
+def plain(value: object) -> Any:
+    """As DynamoDB takes it: structs become maps, times texts, numbers decimals or, beyond its range, texts."""
+    return _storable(msgspec.to_builtins(value))
+
+
+def unstored(value: Any) -> Any:
+    """As it was before it was stored: DynamoDB gives every number as a decimal."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: unstored(each) for name, each in value.items()}
+    return [unstored(each) for each in value] if isinstance(value, list) else value
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _number(Decimal(str(value)))
+    if isinstance(value, dict):
+        return {str(key): _storable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_storable(each) for each in value]
+    return value
+
+
+def _number(value: Decimal) -> Decimal | str:
+    """DynamoDB's numbers have 38 digits and magnitudes from 1E-130 to 9.9E+125."""
+    if value == 0 or (value.is_finite() and len(value.as_tuple().digits) <= 38 and -130 <= value.adjusted() <= 125):
+        return value
+    return str(value)

@@ -1,0 +1,107 @@
+"""The calls of a route, each made once in effect, written down, and where it opens something, in the audit trail."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from utils.aws import as_step_error, error_code
+from utils.contracts.plan import RouteStep, SnapshotCopy
+from utils.errors import StepFailed, TemporaryFailure
+from utils.names import snapshot_name
+from utils.planning.route import COPIES, begun, command_for, gave_up, maker_of, outstanding, still_there
+from utils.state.operation import OperationRecord, OperationState, iso
+from utils.steps.copy import CopySituation, Places, prove_made_by_us
+
+
+class RouteCalls:
+    """Makes the calls of one operation's route."""
+
+    def __init__(self, copy: SnapshotCopy, places: Places, state: OperationState, record: OperationRecord) -> None:
+        self._copy, self._places, self._state, self._record = copy, places, state, record
+        self._made, self._times = dict(record.made_snapshots), dict(record.route_times)
+
+    def take(self, step: RouteStep) -> bool:
+        """False when RDS makes as many copies as it can at the moment. Taking back may fail: nothing waits for it."""
+        if step.name in COPIES:
+            return self._make_copy(step)
+        if step.name == "share":
+            # First the record: a call whose answer is lost must still be taken back.
+            self._note(begun(step))
+            self._places.at_owner(step).share(step.snapshot_arn, step.shared_with or "")
+            self._audit("share-snapshot", "done", step)
+            self._note(step.name)
+            return True
+        try:
+            self._take_back(step)
+        except (ClientError, BotoCoreError, StepFailed) as error:
+            failure = as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error
+            if isinstance(failure, TemporaryFailure):
+                raise failure from error
+            self._audit(_event(step), "failed", step, str(failure))
+            self._note(gave_up(step))
+        return True
+
+    def take_everything_back(self) -> list[str]:
+        """All that was opened or made on the way and still stands; a warning with its command for what can't be."""
+        warnings = []
+        for step in outstanding(self._copy, self._record.route_times):
+            try:
+                self._take_back(step)
+            except (ClientError, BotoCoreError, StepFailed) as error:
+                failure = as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error
+                if isinstance(failure, TemporaryFailure):
+                    raise failure from error
+                self._audit(_event(step), "failed", step, str(failure))
+                warnings.append(f"{still_there(step)} ({failure}) Run in that account: {command_for(step)}")
+        return warnings
+
+    def _make_copy(self, step: RouteStep) -> bool:
+        where = self._places.of(step)
+        try:
+            made = where.copy_snapshot(step, self._copy.tags, self._state.operation_id)
+        except ClientError as error:
+            if error_code(error) != "SnapshotQuotaExceeded":
+                raise
+            room = where.room_for_snapshots()
+            if room is None or room <= 0:
+                raise StepFailed(
+                    f"No room for the copy {step.snapshot_arn}: {error}. Delete manual snapshots that nobody needs in "
+                    f"{where.region}, or have the quota raised; then start again."
+                ) from error
+            return False
+        self._remember(step, made.arn)
+        return True
+
+    def remember_reached(self, situation: CopySituation) -> None:
+        """The call that made the copy may have died before it could write this down; every later proof needs it."""
+        if situation.reached is not None and situation.reached.name not in self._made:
+            self._remember(situation.reached, situation.reached.snapshot_arn)
+
+    def _remember(self, step: RouteStep, arn: str) -> None:
+        self._made[step.name] = arn
+        final = {"copied_snapshot_arn": arn} if step.name == "copy" else {}
+        self._state.remember(made_snapshots=self._made, **final)
+
+    def _take_back(self, step: RouteStep) -> None:
+        if step.name == "unshare":
+            self._places.at_owner(step).unshare(step.snapshot_arn, step.shared_with or "")
+            self._audit("unshare-snapshot", "done", step)
+        else:
+            where, name = self._places.of(step), snapshot_name(step.snapshot_arn)
+            found = where.snapshot(name)
+            if found is not None and not found.is_being_deleted:
+                prove_made_by_us(found, maker_of(step, self._copy), self._record)
+                where.delete_snapshot(name)
+        self._note(step.name)
+
+    def _note(self, what: str) -> None:
+        self._times[what] = iso(self._state.now)
+        self._state.remember(route_times=self._times)
+
+    def _audit(self, event: str, status: str, step: RouteStep, cause: str | None = None) -> None:
+        details = {"snapshot_arn": step.snapshot_arn, "shared_with": step.shared_with}
+        self._state.audit(event, status, details | ({"cause": cause} if cause else {}))
+
+
+def _event(step: RouteStep) -> str:
+    return "unshare-snapshot" if step.name == "unshare" else step.name.replace("_", "-")

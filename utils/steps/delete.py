@@ -1,0 +1,245 @@
+"""What may be deleted, and the proof that comes before it.
+
+Two cases only: the source cluster, when the request asked for it twice and the restored cluster has proved itself; and
+what a failed operation made itself. Whatever isn't proved is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from botocore.exceptions import ClientError
+
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.protection import protecting_tag
+from utils.aurora_utils.resources import Cluster, Snapshot, in_order_of_deletion
+from utils.aws import as_step_error
+from utils.contracts.plan import SnapshotCopy, SourceDeletion
+from utils.errors import StepFailed, TemporaryFailure
+from utils.messages.source_left import look_at_source, state_of_source
+from utils.preflight.deletion import deletion_obstacles
+from utils.state.operation import OperationRecord
+
+
+def prove_restored(
+    record: OperationRecord, target: Aurora, target_cluster_id: str, instances: Sequence[str] = ()
+) -> None:
+    """Raise StepFailed unless the restored cluster is ours, is available, has let us in and is open.
+
+    `instances` are those that the plan names: a cluster is `available` without any. Raises TemporaryFailure while
+    Aurora is only at work on something (a backup, maintenance).
+    """
+    cluster = target.cluster(target_cluster_id)
+    so_far = _deleted_so_far(record)
+    if record.login_proven_at is None or record.cluster_resource_id is None:
+        raise StepFailed(
+            f"No login to {target_cluster_id} has worked yet, so nothing may be deleted for it. "
+            f"{so_far} Check the steps before this one."
+        )
+    if record.door_open_at is None:
+        raise StepFailed(
+            f"The door of the restored cluster {target_cluster_id} isn't open yet, so nothing may be deleted for it. "
+            f"{so_far} Check the steps before this one."
+        )
+    if cluster is None or cluster.resource_id != record.cluster_resource_id or cluster.is_broken:
+        state = "gone" if cluster is None else f"{cluster.status} as {cluster.resource_id}"
+        raise StepFailed(
+            f"The restored cluster {target_cluster_id} ({record.cluster_resource_id}) is {state}, so nothing may be "
+            f"deleted for it. {so_far} Look at the restored cluster first: {_look_at(target_cluster_id, target)}"
+        )
+    if not cluster.is_available:
+        raise TemporaryFailure(
+            f"The restored cluster {target_cluster_id} is {cluster.status} at the moment; only an available one proves "
+            f"that the restore is complete. {so_far}"
+        )
+    _prove_instances(target_cluster_id, instances, target, so_far)
+
+
+def _prove_complete(record: OperationRecord) -> None:
+    """Raise StepFailed where a database or a role was left out: the source may be the only place that still has it."""
+    if unfinished := (record.users or {}).get("unfinished"):
+        raise StepFailed(
+            f"The restored cluster lacks what its application needs: {unfinished[0].rstrip('.')}. "
+            f"So its source isn't deleted. {_deleted_so_far(record)} Fix that in the restored cluster, then resume: "
+            "its users are set up once more."
+        )
+
+
+def _prove_instances(target_cluster_id: str, planned: Sequence[str], target: Aurora, so_far: str) -> None:
+    statuses = {each.identifier: each for each in target.instances_of(target_cluster_id)}
+    missing = [name for name in planned if name not in statuses]
+    broken = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and each.is_broken]
+    if missing or broken or not statuses:
+        lacking = [*(f"{name} is gone" for name in missing), *broken] or ["it has none"]
+        raise StepFailed(
+            f"The restored cluster {target_cluster_id} lacks instances ({', '.join(lacking)}), so nothing may be "
+            f"deleted for it. {so_far} Look at it first: {_look_at(target_cluster_id, target)}"
+        )
+    busy = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and not each.is_usable]
+    if busy:
+        raise TemporaryFailure(
+            f"Of the restored cluster {target_cluster_id}, {', '.join(busy)} at the moment; only available instances "
+            f"prove that the restore is complete. {so_far}"
+        )
+
+
+def _deleted_so_far(record: OperationRecord) -> str:
+    return "Nothing was deleted." if record.source_deletion_at is None else "Nothing more was deleted."
+
+
+def _look_at(cluster_identifier: str, where: Aurora) -> str:
+    return f"aws rds describe-db-clusters --db-cluster-identifier {cluster_identifier} --region {where.region}"
+
+
+def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Aurora) -> Cluster | None:
+    """Return the source cluster, or None when it is gone. Raises StepFailed where it may not, or could not, go on.
+
+    Called right before the first call that changes something, and whenever the step is tried again or resumed. Each
+    refusal begins with what is left of production by then.
+    """
+    _prove_complete(record)
+    cluster = source.cluster(deletion.cluster_identifier)
+    if cluster is None:
+        renamed = source.cluster_with_id(deletion.cluster_resource_id)
+        if renamed is None or renamed.is_being_deleted:
+            return renamed
+        raise _not_to_go(
+            f"{deletion.cluster_identifier} ({deletion.cluster_resource_id}) has been renamed to {renamed.identifier}, "
+            "so it is not deleted. If it is still to be deleted, give it its name back and resume: aws rds "
+            f"modify-db-cluster --db-cluster-identifier {renamed.identifier} --new-db-cluster-identifier "
+            f"{deletion.cluster_identifier} --apply-immediately --region {source.region}",
+            deletion,
+            source,
+        )
+    if cluster.resource_id != deletion.cluster_resource_id:
+        raise StepFailed(
+            f"{deletion.cluster_identifier} is now {cluster.resource_id}, and the plan deletes "
+            f"{deletion.cluster_resource_id}: the cluster was replaced or renamed. Cluster {cluster.resource_id} was "
+            f"left alone. Look at it: {_look_at(cluster.identifier, source)}"
+        )
+    if cluster.resource_id == record.cluster_resource_id:
+        raise StepFailed(
+            f"{deletion.cluster_identifier} is the restored cluster itself. It was left alone. No action is needed."
+        )
+    if cluster.is_being_deleted:
+        return cluster
+    if cluster.deletion_protection and not deletion.switches_protection_off:
+        raise _not_to_go(
+            f"{deletion.cluster_identifier} has deletion protection now, and the plan doesn't switch it off. If it is "
+            "still to be deleted, switch it off and resume: aws rds modify-db-cluster --db-cluster-identifier "
+            f"{cluster.identifier} --no-deletion-protection --apply-immediately --region {source.region}",
+            deletion,
+            source,
+        )
+    _refuse_unplanned_instances(deletion, source)
+    if obstacles := list(
+        deletion_obstacles(deletion, cluster, source, has_begun=record.source_deletion_at is not None)
+    ):
+        raise _not_to_go("\n".join(obstacles), deletion, source)
+    if cluster.is_broken:
+        raise _not_to_go(
+            f"{cluster.identifier} is {cluster.status}, and only an available cluster is deleted. Look at it: "
+            f"{_look_at(cluster.identifier, source)}",
+            deletion,
+            source,
+        )
+    if not cluster.is_available:
+        raise TemporaryFailure(
+            f"{state_of_source(look_at_source(deletion, source))} It is {cluster.status} at the moment, and only an "
+            "available cluster is deleted."
+        )
+    return cluster
+
+
+def _not_to_go(why: str, deletion: SourceDeletion, source: Aurora) -> StepFailed:
+    """Production's state first: somebody may read no further."""
+    return StepFailed(f"{state_of_source(look_at_source(deletion, source))}\n{why}")
+
+
+def _refuse_unplanned_instances(deletion: SourceDeletion, source: Aurora) -> None:
+    """Whoever approved the plan has approved the deletion of the instances in it, and of no others."""
+    if deletion.instance_identifiers is None:
+        return
+    members = {each.identifier for each in source.instances_of(deletion.cluster_identifier)}
+    if unplanned := sorted(members - set(deletion.instance_identifiers)):
+        here = f"--region {source.region}"
+        commands = [f"aws rds delete-db-instance --db-instance-identifier {each} {here}" for each in unplanned]
+        raise _not_to_go(
+            f"{deletion.cluster_identifier} has instances that the plan doesn't name: {', '.join(unplanned)}. They "
+            "were added since, and nothing was deleted after they were seen. If the cluster is still to be deleted, "
+            "delete them and resume: " + " && ".join(commands),
+            deletion,
+            source,
+        )
+
+
+def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id: str) -> tuple[Cluster | None, str]:
+    """The cluster that a failed operation made and may take away again; None, with the reason, when there is none.
+
+    A cluster that somebody may rely on stays: once its users are set up, and all the more once the source's deletion
+    began.
+    """
+    cluster = target.cluster(target_cluster_id)
+    if cluster is None:
+        return None, "no cluster was made" if record.cluster_resource_id is None else f"{target_cluster_id} is gone"
+    if record.source_deletion_at is not None:
+        return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"
+    if record.users_ready_at is not None:
+        return None, "the restored cluster is complete and its users are set up"
+    if not cluster.belongs_to(record.operation_id):
+        return None, f"{target_cluster_id} isn't tagged as this operation's"
+    if not record.may_have_made(cluster.resource_id):
+        made = record.cluster_resource_id or "none"
+        return None, f"{target_cluster_id} is {cluster.resource_id}, this operation made {made}"
+    if cluster.deletion_protection:
+        return None, f"{target_cluster_id} was made with deletion protection, which is never switched off"
+    if (why := protecting_tag(cluster, target)) is not None:
+        return None, f"{target_cluster_id} {why}"
+    return cluster, ""
+
+
+def prove_own_copy(found: Snapshot, copy: SnapshotCopy, record: OperationRecord) -> None:
+    """By the planned ARN, the one recorded when it was made, and our tag. Raises StepFailed for any other snapshot."""
+    recorded = record.copied_snapshot_arn in (None, found.arn) and found.arn == copy.arn
+    if not recorded or not found.belongs_to(record.operation_id):
+        raise StepFailed(
+            f"Snapshot {found.arn} is not the copy that operation {record.operation_id} made "
+            f"({record.copied_snapshot_arn}). It was left alone. Look at it, and delete it if nobody needs it: "
+            f"aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {found.identifier} "
+            f"--region {found.arn.split(':')[3]}"
+        )
+
+
+def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Aurora) -> None:
+    """Delete the source. What RDS refuses all the same is reported with what is left of production by then."""
+    try:
+        delete_with_instances(
+            source, cluster, deletion.final_snapshot_identifier, keep_backups=not deletion.delete_automated_backups
+        )
+    except ClientError as error:
+        failure = as_step_error(error)
+        raise type(failure)(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from error
+    except TemporaryFailure as failure:
+        raise TemporaryFailure(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from failure
+
+
+def delete_unfinished(cluster: Cluster, target: Aurora) -> None:
+    """Delete what a failed operation made, with all its backups but AWS Backup's, which RDS doesn't delete."""
+    keeps = cluster.backup_recovery_point is not None
+    delete_with_instances(target, cluster, final_snapshot=None, keep_backups=keeps)
+
+
+def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None, keep_backups: bool) -> None:
+    """Delete readers first, then the writer, then the cluster. Called again, it goes on where it stopped."""
+    if cluster.is_being_deleted:
+        return
+    instances = aurora.instances_of(cluster.identifier)
+    for instance in in_order_of_deletion(cluster, instances):
+        if not instance.is_being_deleted:
+            aurora.delete_instance(instance.identifier)
+    still_there = [each.identifier for each in aurora.instances_of(cluster.identifier) if not each.is_being_deleted]
+    if still_there:
+        raise TemporaryFailure(
+            f"{', '.join(still_there)} can't be deleted yet; cluster {cluster.identifier} goes once they are."
+        )
+    aurora.delete_cluster(cluster.identifier, final_snapshot, keep_backups)

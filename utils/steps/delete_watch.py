@@ -1,0 +1,89 @@
+"""A deletion that is on its way: what it still waits for, and what it will never come to."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.resources import Cluster, Snapshot
+from utils.aurora_utils.source_ending import SourceEnding
+from utils.contracts.payloads import DeleteProgress
+from utils.contracts.plan import SourceDeletion
+from utils.errors import StepFailed
+
+# RDS's answers may lag behind what it was told: for so long a broken status, or a missing snapshot, proves nothing.
+LAG_SECONDS = 20 * 60
+
+
+def deletion_begun(deletion: SourceDeletion, began: dt.datetime, unit: int, *, switching: bool) -> DeleteProgress:
+    """Never ready at once: whether the cluster is gone, and its final snapshot there, is looked at by the next step."""
+    return DeleteProgress(
+        cluster_identifier=deletion.cluster_identifier,
+        region=deletion.region,
+        cluster_resource_id=deletion.cluster_resource_id,
+        final_snapshot_identifier=deletion.final_snapshot_identifier,
+        started_at=began,
+        ready=False,
+        wait_seconds=unit if switching else 2 * unit,
+        doing="switching-protection-off" if switching else "deleting",
+    )
+
+
+def raise_if_never_gone(
+    cluster: Cluster, progress: DeleteProgress, elapsed_seconds: float, deadline_hours: int
+) -> None:
+    """RDS may go on saying `available`, or that it takes the final snapshot; only a broken cluster won't ever go."""
+    broken = cluster.is_broken and not cluster.is_being_deleted and elapsed_seconds >= LAG_SECONDS
+    if not broken and elapsed_seconds < deadline_hours * 3600:
+        return
+    renamed = cluster.identifier != progress.cluster_identifier
+    called = f" (renamed to {cluster.identifier})" if renamed else ""
+    began = "its deletion" if progress.doing == "deleting" else "the end of its deletion protection"
+    raise StepFailed(
+        f"Cluster {progress.cluster_identifier}{called} is {cluster.status} {elapsed_seconds / 3600:.1f} hours after "
+        f"{began} began. Look at it: aws rds describe-db-clusters --region {progress.region} "
+        f"--db-cluster-identifier {cluster.identifier}"
+    )
+
+
+def settled_snapshot(
+    progress: DeleteProgress,
+    aurora: Aurora,
+    elapsed_seconds: float,
+    deadline_hours: int,
+    deletion: SourceDeletion | None,
+) -> Snapshot | None:
+    """The final snapshot, available and tagged as the operation's; None while it is waited for.
+
+    Raises StepFailed where there is none, it is of another cluster, or it can't be used: the cluster is gone by now.
+    """
+    name = progress.final_snapshot_identifier or ""
+    snapshot = aurora.snapshot(name)
+    if snapshot is None:
+        if elapsed_seconds < LAG_SECONDS:
+            return None
+        raise StepFailed(
+            f"Cluster {progress.cluster_identifier} is gone and its final snapshot {name} doesn't exist: somebody else "
+            f"deleted the one or the other (CloudTrail, DeleteDBCluster, DeleteDBClusterSnapshot). What is left of its "
+            f"data: aws rds describe-db-cluster-snapshots --region {aurora.region} "
+            f"--db-cluster-identifier {progress.cluster_identifier}"
+        )
+    if snapshot.cluster_resource_id not in (None, progress.cluster_resource_id):
+        raise StepFailed(
+            f"Snapshot {name} is of {snapshot.cluster_resource_id}, not of {progress.cluster_identifier} "
+            f"({progress.cluster_resource_id}), which is gone. It was left alone. Look at it: aws rds "
+            f"describe-db-cluster-snapshots --db-cluster-snapshot-identifier {name} --region {aurora.region}"
+        )
+    if snapshot.is_broken or (not snapshot.is_available and elapsed_seconds >= deadline_hours * 3600):
+        raise StepFailed(
+            f"The final snapshot {name} is {snapshot.status} at {snapshot.percent} %, and cluster "
+            f"{progress.cluster_identifier} is gone. Keep the restored cluster, and ask AWS Support about "
+            f"the snapshot: aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {name} "
+            f"--region {aurora.region}"
+        )
+    if not snapshot.is_available:
+        return None
+    tags = deletion.tags if deletion else {}
+    if not tags.items() <= snapshot.tags.items():
+        SourceEnding(aurora.region).tag(snapshot.arn, tags)
+    return snapshot

@@ -1,0 +1,78 @@
+"""The archive of a restored snapshot as Parquet files: begun once, and followed until it is complete."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from utils import environment
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.exports import Exports, ExportTask
+from utils.contracts.payloads import Archived
+from utils.contracts.plan import SnapshotCopy, SnapshotExport
+from utils.contracts.stack_limits import StackLimits
+from utils.errors import StepFailed
+from utils.pauses import seconds_to_wait
+from utils.preflight.limits import prove_export_allowed
+
+
+def begin_export(
+    export: SnapshotExport, copy: SnapshotCopy | None, operation_id: str, target: Aurora, limits: StackLimits
+) -> ExportTask | str:
+    """Return the export, which is begun where it isn't yet; or why RDS can't begin with it for now.
+
+    Raises StepFailed where the stack may not export the snapshot. An export that has begun is only followed.
+    """
+    exports = Exports(target.region)
+    task = exports.task(export.identifier)
+    if task is not None:
+        return task
+    prove_export_allowed(export, copy, operation_id, target, limits)
+    return exports.start(export)
+
+
+def export_progress(
+    export: SnapshotExport,
+    task: ExportTask | str,
+    kept: str,
+    region: str,
+    began: dt.datetime,
+    now: dt.datetime,
+    unit: int,
+) -> Archived:
+    """Return how far the export is. `kept` is the snapshot that stays: an export can't be restored.
+
+    Raises StepFailed when it has failed, was cancelled, or takes longer than the stack allows.
+    """
+    where = f"s3://{export.bucket}/{export.prefix}/{export.identifier}/"
+    look = f"aws rds describe-export-tasks --export-task-identifier {export.identifier} --region {region}"
+    if not isinstance(task, str) and task.source_arn != export.source_arn:
+        raise StepFailed(
+            f"The export {export.identifier} isn't of {export.source_arn} but of {task.source_arn}. It was left alone. "
+            f"Find out who made it. {look}"
+        )
+    elapsed = (now - began).total_seconds()
+    why = task if isinstance(task, str) else f"export {export.identifier} is {task.status} at {task.percent} %"
+    if not isinstance(task, str):
+        if task.is_complete:
+            warning = f" (RDS warns: {task.warning})" if task.warning else ""
+            why = f"exported to {where} as Parquet{warning}; {kept} is kept, since an export can't be restored"
+            return Archived(deleted_snapshot_arn=None, why=why, exported_to=where)
+        if task.is_broken:
+            raise StepFailed(
+                f"The export {export.identifier} to {where} is {task.status}: {task.failure_cause}. "
+                f"{kept} is kept. Mend that, then resume, which exports under a new name. {look}"
+            )
+    hours = environment.whole_number("EXPORT_DEADLINE_HOURS")
+    if elapsed >= hours * 3600:
+        raise StepFailed(
+            f"After {hours} hours: {why}. {kept} is kept. RDS goes on by itself; resume to follow it, or raise the "
+            f"stack's ExportDeadlineHours. {look}"
+        )
+    percent = 0 if isinstance(task, str) else task.percent
+    return Archived(
+        deleted_snapshot_arn=None,
+        why=why,
+        ready=False,
+        percent=percent,
+        wait_seconds=seconds_to_wait(elapsed, unit, percent),
+    )

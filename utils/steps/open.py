@@ -1,0 +1,169 @@
+"""The door: the cluster's security groups, from the pipeline's alone to those that were asked for.
+
+A restored cluster is in one group, the stack's own, which admits nobody but the function that sets up its users. Once
+they are set up, one change of the cluster's groups opens it, and it is open when RDS reports every group of the cluster
+and of every member as active. The Data API goes past security groups, so it is switched on only then. As in a restore,
+what is due follows from what exists: a step that died is simply asked again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from msgspec.structs import replace
+
+from utils.aurora_utils.client import Aurora, ClusterBusy
+from utils.aurora_utils.resources import Cluster, Instance
+from utils.contracts.payloads import Opening
+from utils.contracts.plan import ClusterPlan
+from utils.errors import StepFailed
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.pauses import seconds_to_wait
+from utils.state.operation import OperationRecord, OperationState, iso
+from utils.steps.differences import opened_differences
+from utils.steps.restore import (
+    Action,
+    Observed,
+    Situation,
+    beside_the_door,
+    is_recent,
+    observe,
+    prove_ownership,
+    refuse_broken,
+    until_usable,
+    wait,
+)
+
+# A change of groups takes minutes. RDS refuses it while the cluster is at work on something else, such as an upgrade.
+DEADLINE = dt.timedelta(hours=4)
+
+
+def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
+    """Decide what is due once the users are set up. Calls nothing. Raises StepFailed for what must not be opened."""
+    cluster = observed.cluster
+    if record.users_ready_at is None:
+        raise StepFailed(
+            f"The users aren't set up, so cluster {plan.identifier} stays behind its door. Check the steps before this "
+            "one, then resume this operation."
+        )
+    if cluster is None:
+        raise StepFailed(
+            f"Cluster {plan.identifier} ({record.cluster_resource_id}) was deleted before its door was open. "
+            "Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
+        )
+    prove_ownership(cluster, record)
+    refuse_broken(plan, cluster, observed, record)
+    instances = {each.identifier: each for each in observed.instances}
+    missing = [each.identifier for each in plan.instances if each.identifier not in instances]
+    if missing:
+        raise StepFailed(
+            f"Cluster {plan.identifier} has lost {', '.join(missing)}. Find out who deleted it (CloudTrail, "
+            "DeleteDBInstance), then resume this operation, which makes it anew."
+        )
+    return (
+        until_usable(plan, cluster, instances)
+        or _until_open(plan, cluster, observed.instances, record)
+        or _until_data_api(plan, cluster, record, now)
+        or Situation(due=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances)
+    )
+
+
+def _until_open(
+    plan: ClusterPlan, cluster: Cluster, instances: list[Instance], record: OperationRecord
+) -> Situation | None:
+    """Who has been let in once it is open is its owner's to say: it isn't opened again."""
+    if record.door_open_at is not None:
+        return _until_pipeline_left(plan, cluster, instances)
+    wanted = plan.vpc_security_group_ids
+    if not cluster.security_groups.are_to_be(wanted):
+        return _due_groups(cluster, wanted)
+    members: list[Cluster | Instance] = [cluster, *instances]
+    unsettled = [
+        f"{each.identifier} ({', '.join(each.security_groups.unsettled or each.security_groups.ids)})"
+        for each in members
+        if not each.security_groups.are(wanted)
+    ]
+    if unsettled:
+        return wait(cluster, f"the security groups of {', '.join(unsettled)}")
+    return Situation(due=Action.RECORD_OPEN_DOOR, waiting_for="the door", cluster=cluster)
+
+
+def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[Instance]) -> Situation | None:
+    """It was let into an open cluster again, to set up users once more. In the door's group alone, somebody has shut
+    the cluster since.
+    """
+    door, others = plan.door_security_group_id, beside_the_door(plan, cluster)
+    if others and door in cluster.security_groups.staying:
+        return _due_groups(cluster, others)
+    members: list[Cluster | Instance] = [cluster, *instances]
+    still_in = [each.identifier for each in members if door in each.security_groups.ids]
+    return wait(cluster, f"security group {door} to leave {', '.join(still_in)}") if others and still_in else None
+
+
+def _due_groups(cluster: Cluster, groups: list[str]) -> Situation:
+    return Situation(due=Action.OPEN_DOOR, waiting_for=f"security groups {', '.join(groups)}", cluster=cluster)
+
+
+def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
+    """It is asked for once. What doesn't show even then is reported at the end."""
+    if not plan.data_api or cluster.settings.data_api:
+        return None
+    if record.data_api_enabled_at is None:
+        return Situation(due=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)
+    return wait(cluster, "the Data API") if is_recent(record.data_api_enabled_at, now) else None
+
+
+def advance(
+    plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> tuple[Situation, str | None]:
+    """Take what is due. Return what there is to wait for, NOTHING once the cluster is open and as planned; and since
+    when it is open.
+    """
+    observed, now = observe(plan, aurora), state.now
+    situation = due_opening(plan, observed, record, now)
+    if situation.due is Action.RECORD_OPEN_DOOR:
+        state.audit("door", "open", _groups(plan))
+        state.remember(door_open_at=iso(now))
+        record = replace(record, door_open_at=iso(now))
+        situation = due_opening(plan, observed, record, now)
+    try:
+        if situation.due is Action.OPEN_DOOR and situation.cluster is not None:
+            _open(plan, situation.cluster, aurora, state, record)
+        elif situation.due is Action.ENABLE_DATA_API and situation.cluster is not None:
+            aurora.enable_data_api(situation.cluster)
+            state.remember(data_api_enabled_at=iso(now))
+    except ClusterBusy as busy:
+        return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record.door_open_at
+    if situation.due is Action.NOTHING and situation.cluster is not None:
+        told = dict.fromkeys([*record.differences, *opened_differences(plan, situation.cluster)])
+        state.remember(differences=list(told))
+    return situation, record.door_open_at
+
+
+def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:
+    """From before the call on the cluster may be open, whatever becomes of the call's answer."""
+    if record.door_opening_at is None:
+        state.audit("door", "opening", _groups(plan))
+        state.remember(door_opening_at=iso(state.now))
+    is_open = record.door_open_at is not None
+    aurora.change_security_groups(plan, beside_the_door(plan, cluster) if is_open else plan.vpc_security_group_ids)
+
+
+def _groups(plan: ClusterPlan) -> dict[str, object]:
+    return {"cluster": plan.identifier, "from": [plan.door_security_group_id], "to": plan.vpc_security_group_ids}
+
+
+def after_opening(
+    plan: ClusterPlan, situation: Situation, open_since: str | None, began: dt.datetime, now: dt.datetime, unit: int
+) -> Opening:
+    """Return what Open Cluster answers. Raises StepFailed once the deadline has passed."""
+    if situation.due is Action.NOTHING:
+        return Opening(ready=True, waiting_for="", wait_seconds=0, open_since=open_since)
+    if now - began >= DEADLINE:
+        hours = round(DEADLINE.total_seconds() / 3600)
+        raise StepFailed(
+            f"After {hours} hours the opening of cluster {plan.identifier} still waits for {situation.waiting_for}. "
+            "Look at the cluster's events in RDS, then resume this operation."
+        )
+    pause = seconds_to_wait((now - began).total_seconds(), unit)
+    return Opening(ready=False, waiting_for=situation.waiting_for, wait_seconds=pause, open_since=open_since)

@@ -1,0 +1,342 @@
+"""A restore, as a series of actions of which one at a time is due.
+
+RDS creates a cluster without instances and without a password of ours, and each of these takes minutes. So the state
+machine alternates: one step takes the action that is due, the other observes and says when the next one is. Both ask
+the same question here, `due_action`, and what answers it is only what exists: a step that died is simply asked again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import Enum
+from typing import Literal
+
+from msgspec import Struct
+
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.reported_settings import MasterSecret, SecurityGroups
+from utils.aurora_utils.resources import Cluster, Instance
+from utils.contracts.payloads import RestoreProgress
+from utils.contracts.plan import ClusterPlan, PlannedInstance
+from utils.errors import CapacityShortage, StepFailed
+from utils.pauses import seconds_to_wait
+from utils.state.operation import OperationRecord
+from utils.steps.differences import differences, unsafe_differences, writer_differs
+
+# Statuses repeat themselves while a cluster settles: two observations in a row have to agree that nothing is left.
+SETTLED_CHECKS = 2
+# How long a change may take to show. One that never does can only be reported.
+PATIENCE = dt.timedelta(minutes=15)
+# In units: capacity comes back when somebody else gives some up, which is nothing to ask about every minute.
+PAUSE_FOR_ROOM = 5
+
+
+class Action(Enum):
+    """What is due next, with the pause after it in units of the stack's PollSeconds: none of these ends sooner."""
+
+    CREATE_CLUSTER = ("create-cluster", 4)
+    MODIFY_CLUSTER = ("modify-cluster", 1)
+    CREATE_INSTANCES = ("create-instances", 4)
+    CHANGE_WRITER = ("change-writer", 1)
+    ADMIT_PIPELINE = ("admit-pipeline", 1)
+    OPEN_DOOR = ("open-door", 1)
+    RECORD_OPEN_DOOR = ("record-open-door", 1)
+    ENABLE_DATA_API = ("enable-data-api", 1)
+    WAIT = ("wait", 1)
+    NOTHING = ("nothing", 1)
+
+    @property
+    def label(self) -> str:
+        return self.value[0]
+
+    @property
+    def first_pause_units(self) -> int:
+        return self.value[1]
+
+
+class Observed(Struct, frozen=True, kw_only=True):
+    """What exists of the plan's cluster at one moment, as RDS describes it."""
+
+    region: str
+    cluster: Cluster | None = None
+    instances: list[Instance] = []
+
+
+class Situation(Struct, frozen=True, kw_only=True):
+    """Which action is due, and what is being waited for, in words for a person."""
+
+    due: Action
+    waiting_for: str
+    cluster: Cluster | None = None
+    instances: list[Instance] = []
+    missing_instances: list[PlannedInstance] = []
+
+
+def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord, now: dt.datetime) -> Situation:
+    """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
+    return due_action(plan, observe(plan, aurora), record, now)
+
+
+def observe(plan: ClusterPlan, aurora: Aurora) -> Observed:
+    """Ask RDS what exists under the plan's name."""
+    cluster = aurora.cluster(plan.identifier)
+    instances = [] if cluster is None or cluster.is_being_created else aurora.instances_of(plan.identifier)
+    return Observed(region=aurora.region, cluster=cluster, instances=instances)
+
+
+def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
+    """Decide what is due from what exists and what was asked for already, until users can be set up. Calls nothing.
+
+    The order is that of AWS's own CloudFormation handler: the cluster; one change of it while it has no instance,
+    which also replaces production's master password; then its instances. They are asked for without waiting for that
+    change to end; RDS may refuse while it modifies the cluster, and is asked again then. Raises StepFailed for what
+    can never become usable.
+    """
+    cluster = observed.cluster
+    if cluster is None:
+        if record.cluster_resource_id is not None:
+            raise StepFailed(
+                f"Cluster {plan.identifier} ({record.cluster_resource_id}), which this operation made, was deleted by "
+                "somebody else. Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
+            )
+        return Situation(due=Action.CREATE_CLUSTER, waiting_for="the cluster")
+    prove_ownership(cluster, record)
+    refuse_broken(plan, cluster, observed, record)
+    if record.password_reset_at is None:
+        if not cluster.is_available:
+            return wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
+        return Situation(due=Action.MODIFY_CLUSTER, waiting_for="the cluster's own settings", cluster=cluster)
+    instances = {each.identifier: each for each in observed.instances}
+    missing = [each for each in plan.instances if each.identifier not in instances]
+    if missing:
+        names = ", ".join(each.identifier for each in missing)
+        return Situation(due=Action.CREATE_INSTANCES, waiting_for=names, cluster=cluster, missing_instances=missing)
+    return (
+        until_usable(plan, cluster, instances)
+        or _until_login(plan, cluster, record)
+        or _until_led(plan, cluster, record, now)
+        or _until_admitted(plan, cluster, instances, record)
+        or _until_settled(plan, cluster, instances)
+    )
+
+
+def wait(cluster: Cluster, waiting_for: str) -> Situation:
+    return Situation(due=Action.WAIT, waiting_for=waiting_for, cluster=cluster)
+
+
+def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
+    """Raise StepFailed or CapacityShortage for what can never become usable, or isn't safe to be used."""
+    for instance in observed.instances:
+        if instance.lacks_capacity:
+            raise CapacityShortage(
+                f"AWS had no capacity for instance {instance.identifier} ({instance.status}). What exists is kept. "
+                "Delete the instance, then resume this operation, which makes it anew: aws rds delete-db-instance "
+                f"--db-instance-identifier {instance.identifier} --region {observed.region}"
+            )
+    # An instance that is being deleted isn't broken for good: once it is gone it is missing, and made anew.
+    staying = [each for each in observed.instances if not each.is_being_deleted]
+    found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in staying)]
+    for kind, each in found:
+        name = each.identifier
+        if each.is_broken:
+            raise StepFailed(
+                f"{kind.capitalize()} {name} is {each.status} and won't become available. Look at its events: "
+                f"aws rds describe-events --source-type db-{kind} --source-identifier {name} "
+                f"--duration 1440 --region {observed.region}"
+            )
+    unsafe = unsafe_differences(plan, cluster, observed.instances, record.door) if cluster.is_available else []
+    if unsafe:
+        raise StepFailed(
+            f"Nobody is let in to cluster {plan.identifier}, which isn't what was asked for: {'; '.join(unsafe)}. "
+            "Find out who changed it (CloudTrail), then start again."
+        )
+
+
+def until_usable(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation | None:
+    busy = [
+        f"instance {each.identifier} ({instances[each.identifier].status})"
+        for each in plan.instances
+        if not instances[each.identifier].is_usable
+    ]
+    if busy:
+        return wait(cluster, ", ".join(busy))
+    return None if cluster.is_available else wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
+
+
+def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -> Situation | None:
+    """Until a master password that isn't production's is in force, and kept by whoever is to keep it."""
+    if cluster.pending_changes:
+        return wait(cluster, f"changes of the cluster ({', '.join(cluster.pending_changes)})")
+    if plan.master_login != "rds_managed":
+        return None
+    secret = managed_secret(cluster, record)
+    if secret is not None and secret.is_broken:
+        raise StepFailed(
+            f"The secret {secret.arn}, in which RDS keeps the master login of {plan.identifier}, is {secret.status}. "
+            "Look at its key's policy, then start again."
+        )
+    if secret is None or not secret.is_ready:
+        return wait(cluster, f"the master login's secret ({secret.status if secret else 'not there yet'})")
+    return None
+
+
+def managed_secret(cluster: Cluster, record: OperationRecord) -> MasterSecret | None:
+    """The secret that RDS made for this cluster. What the cluster brought along from its source is not ours."""
+    secret = cluster.master_secret
+    return secret if secret is not None and secret.arn != record.inherited_secret_arn else None
+
+
+def _until_led(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
+    """RDS makes the instance that is ready first the writer. It is changed once, and only where that matters."""
+    if not writer_differs(plan, cluster):
+        return None
+    waiting_for = f"{plan.instances[0].identifier} as the writer (it is {cluster.writer_identifier})"
+    if record.writer_changed_at is None:
+        return Situation(due=Action.CHANGE_WRITER, waiting_for=waiting_for, cluster=cluster)
+    return wait(cluster, waiting_for) if is_recent(record.writer_changed_at, now) else None
+
+
+def _until_admitted(
+    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord
+) -> Situation | None:
+    """Users that are set up once more, in a cluster whose door has been opened since, need the pipeline let in again.
+
+    Beside whoever is in: people may rely on the cluster by then. Opening it again takes the door's group away.
+    """
+    if record.users_ready_at is None or record.users is not None:
+        return None
+    door = plan.door_security_group_id
+    if door not in cluster.security_groups.ids:
+        return Situation(due=Action.ADMIT_PIPELINE, waiting_for=f"security group {door}", cluster=cluster)
+    members: list[Cluster | Instance] = [cluster, *instances.values()]
+    unsettled = [each.identifier for each in members if not door_admits(door, each.security_groups)]
+    return wait(cluster, f"security group {door} of {', '.join(unsettled)}") if unsettled else None
+
+
+def beside_the_door(plan: ClusterPlan, cluster: Cluster) -> list[str]:
+    """Return the groups that its owner has the cluster in, whatever was planned."""
+    return [group for group in cluster.security_groups.staying if group != plan.door_security_group_id]
+
+
+def door_admits(door: str, groups: SecurityGroups) -> bool:
+    return door in groups.ids and not groups.unsettled
+
+
+def is_recent(moment: str, now: dt.datetime) -> bool:
+    return now - dt.datetime.fromisoformat(moment) < PATIENCE
+
+
+def _until_settled(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation:
+    names = [each.identifier for each in plan.instances]
+    settling = [f"{name} ({instances[name].status})" for name in names if not instances[name].is_settled]
+    if settling:
+        return wait(cluster, ", ".join(settling))
+    return Situation(
+        due=Action.NOTHING,
+        waiting_for="everything to settle",
+        cluster=cluster,
+        instances=list(instances.values()),
+    )
+
+
+def prove_ownership(cluster: Cluster, record: OperationRecord) -> None:
+    """By our tag and by what was recorded at its creation: a name proves nothing, and others may set a tag too."""
+    if not record.owns(cluster):
+        raise StepFailed(
+            f"Cluster {cluster.identifier} ({cluster.resource_id}) isn't the one that operation {record.operation_id} "
+            f"made ({record.cluster_resource_id or 'none recorded'}). It was left alone. "
+            "Find out who made it, then start again with another target_cluster_id."
+        )
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Why RDS didn't take an action for now, in words for a person. `shortage`: AWS has no room for it."""
+
+    why: str
+    shortage: bool = False
+
+
+def after_action(
+    situation: Situation, record: OperationRecord, now: dt.datetime, unit: int, refusal: Refusal | None = None
+) -> RestoreProgress:
+    """What Restore Snapshot hands to the wait behind it. What was refused for now is due again after it."""
+    pause = situation.due.first_pause_units
+    if refusal is not None:
+        pause = PAUSE_FOR_ROOM if refusal.shortage else 1
+    return RestoreProgress(
+        answer="wait",
+        action=situation.due.label,
+        waiting_for=refusal.why if refusal else situation.waiting_for,
+        started_at=record.entered("restore-snapshot"),
+        action_at=now,
+        settled_checks=0,
+        wait_seconds=pause * unit,
+    )
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What a finished restore leaves to the steps behind it."""
+
+    differences: list[str]
+    master_secret_arn: str | None
+
+
+def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord, aurora: Aurora) -> Outcome:
+    """Return where RDS reports other settings than were asked for, and what its events say of changes that failed."""
+    cluster = situation.cluster
+    if cluster is None:
+        return Outcome(differences=[], master_secret_arn=None)
+    secret = managed_secret(cluster, record) if plan.master_login == "rds_managed" else None
+    # While users are set up once more, the pipeline is beside whoever was let in: Open Cluster tells who they are.
+    door = record.door if record.users is not None else "opening"
+    failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
+    return Outcome(
+        differences=[
+            *differences(plan, cluster, situation.instances, aurora.region, door),
+            *(f"RDS reports a failure: {each}" for each in failures),
+        ],
+        master_secret_arn=secret.arn if secret else None,
+    )
+
+
+def after_check(
+    situation: Situation,
+    before: RestoreProgress,
+    now: dt.datetime,
+    unit: int,
+    deadline_hours: int,
+    shortage: str | None = None,
+) -> RestoreProgress:
+    """Return what Check Restore Status answers: advance, wait or done.
+
+    Once the deadline has passed it raises CapacityShortage where AWS lacked capacity on the way (`shortage`), even if
+    it has some by now, and StepFailed otherwise.
+    """
+    answer: Literal["advance", "wait", "done"]
+    settled = before.settled_checks + 1 if situation.due is Action.NOTHING else 0
+    elapsed = (now - before.action_at).total_seconds()
+    if settled >= SETTLED_CHECKS:
+        answer = "done"
+    elif situation.due not in (Action.WAIT, Action.NOTHING):
+        answer = "advance"
+    else:
+        answer = "wait"
+    if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
+        if shortage:
+            raise CapacityShortage(
+                f"After {deadline_hours} hours the restore isn't done, for want of {shortage}. What exists is kept. "
+                "Resume this operation later, or start again with another class or other zones."
+            )
+        raise StepFailed(
+            f"After {deadline_hours} hours the restore still waits for {situation.waiting_for}. "
+            "Look at the cluster's events in RDS; raise the stack's RestoreDeadlineHours if it is only slow."
+        )
+    return RestoreProgress(
+        answer=answer,
+        action=before.action,
+        waiting_for=situation.waiting_for,
+        started_at=before.started_at,
+        action_at=before.action_at,
+        settled_checks=settled,
+        wait_seconds=unit if settled else seconds_to_wait(elapsed, unit),
+    )

@@ -1,0 +1,144 @@
+"""The calls of a restore: each action that is due, and what is made of RDS's refusing it for now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from botocore.exceptions import ClientError
+from msgspec.structs import replace
+
+from utils import environment
+from utils.aurora_utils.client import Aurora, ClusterBusy, NoRoom
+from utils.aurora_utils.resources import Cluster
+from utils.aws import error_code
+from utils.contracts.plan import ClusterPlan, PlannedInstance
+from utils.errors import StepFailed
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.logins.secret_choice import refuse_without_secrets
+from utils.state.operation import OperationRecord, OperationState, iso
+from utils.steps.master_password import hand_over_master_password, reset_master_password
+from utils.steps.restore import Action, Refusal, Situation, beside_the_door
+
+# What RDS answers where a zone or a class can't be had for the cluster, whatever its capacity: two are declared for
+# CreateDBInstance (botocore's model), the others are what it says of combinations and values that it doesn't take.
+NOT_TO_BE_HAD_HERE = frozenset(
+    {"DBSubnetGroupDoesNotCoverEnoughAZs", "InvalidParameterCombination", "InvalidParameterValue", "InvalidSubnet"}
+)
+
+
+def take(
+    situation: Situation, plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> Refusal | None:
+    """Take the action that is due. Return why RDS doesn't take it for now; None where it does, or nothing is due."""
+    lacking: str | None = None
+    try:
+        if situation.due is Action.CREATE_CLUSTER:
+            _refuse_another_door(plan)
+            refuse_without_secrets(record)
+            state.remember(cluster_asked_at=iso(state.now))
+            remember_cluster(aurora.restore_cluster(plan, record.operation_id), state)
+        elif situation.due is Action.CREATE_INSTANCES and situation.cluster is not None:
+            lacking = _create_instances(situation, plan, situation.cluster, aurora, record)
+        elif situation.cluster is not None:
+            _change(situation.due, plan, situation.cluster, aurora, state, record)
+    except ClusterBusy as busy:
+        return Refusal(why=one_line(str(busy), MAX_SENTENCE))
+    except NoRoom as refused:
+        lacking = f"capacity for cluster {plan.identifier} in {aurora.region} ({_said(refused)})"
+    if lacking is None:
+        return None
+    state.remember(shortage=lacking)
+    return Refusal(why=lacking, shortage=True)
+
+
+def _refuse_another_door(plan: ClusterPlan) -> None:
+    """A plan is data that came by another way: the stack alone says which group admits nobody but the pipeline."""
+    door = environment.text("DOOR_SECURITY_GROUP_ID")
+    if plan.door_security_group_id != door:
+        raise StepFailed(
+            f"The plan puts the new cluster behind security group {plan.door_security_group_id}, and the stack's door "
+            f"is {door}: it was deployed anew in between. Nothing was made or changed. Start again."
+        )
+
+
+def remember_cluster(cluster: Cluster, state: OperationState) -> None:
+    """Record what every later proof of ownership needs."""
+    state.remember(cluster_arn=cluster.arn, cluster_resource_id=cluster.resource_id)
+
+
+def _change(
+    due: Action, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> None:
+    if due is Action.MODIFY_CLUSTER and plan.master_login == "rds_managed":
+        hand_over_master_password(plan, cluster, aurora, state, record)
+    elif due is Action.MODIFY_CLUSTER:
+        reset_master_password(plan, cluster, aurora, state, record)
+    elif due is Action.CHANGE_WRITER:
+        # Asked for twice it is refused as busy: the instance leads by then, or is about to.
+        aurora.change_writer(cluster, plan.instances[0].identifier)
+        state.remember(writer_changed_at=iso(state.now))
+    elif due is Action.ADMIT_PIPELINE:
+        _refuse_another_door(plan)
+        aurora.change_security_groups(plan, [*beside_the_door(plan, cluster), plan.door_security_group_id])
+
+
+def _create_instances(
+    situation: Situation, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, record: OperationRecord
+) -> str | None:
+    """Ask for all that are missing. One that finds no capacity doesn't keep the others from being made."""
+    without_capacity: dict[tuple[str, str | None], str] = {}
+    lacking = [
+        instance.identifier
+        for instance in situation.missing_instances
+        if not _create_somewhere(instance, plan, cluster, aurora, record, without_capacity)
+    ]
+    if not lacking:
+        return None
+    classes = " or ".join(dict.fromkeys(db_instance_class for db_instance_class, _ in without_capacity))
+    zones = ", ".join(cluster.availability_zones) or aurora.region
+    why = "; ".join(dict.fromkeys(without_capacity.values()))
+    return one_line(f"capacity for {', '.join(lacking)} ({classes} in {zones}: {why})", MAX_SENTENCE)
+
+
+def _create_somewhere(
+    instance: PlannedInstance,
+    plan: ClusterPlan,
+    cluster: Cluster,
+    aurora: Aurora,
+    record: OperationRecord,
+    without_capacity: dict[tuple[str, str | None], str],
+) -> bool:
+    """Create an instance as planned, else in another zone, else of another class; return whether one was created.
+
+    What this call was refused already isn't asked for again. That another zone or class can't be had at all (it isn't
+    offered there, or the subnet group doesn't cover it) is no failure: only the planned one has to be possible.
+    """
+    for candidate in candidates(instance, plan.alternative_instance_classes, cluster.availability_zones):
+        wanted = (candidate.db_instance_class, candidate.availability_zone)
+        if wanted in without_capacity:
+            continue
+        try:
+            aurora.create_instance(plan, candidate, record.operation_id)
+        except NoRoom as refused:
+            without_capacity[wanted] = _said(refused)
+        except ClientError as refused:
+            if candidate == instance or error_code(refused) not in NOT_TO_BE_HAD_HERE:
+                raise
+            without_capacity[wanted] = _said(refused)
+        else:
+            return True
+    return False
+
+
+def _said(refused: Exception) -> str:
+    """What AWS said, so that a text can go on after it."""
+    return one_line(str(refused), MAX_SENTENCE).rstrip(". ")
+
+
+def candidates(
+    planned: PlannedInstance, alternative_classes: list[str], cluster_zones: list[str]
+) -> Iterator[PlannedInstance]:
+    """The instance as planned, then in the cluster's other zones; then the same of each alternative class in turn."""
+    for db_instance_class in dict.fromkeys([planned.db_instance_class, *alternative_classes]):
+        for zone in dict.fromkeys([planned.availability_zone, *cluster_zones]):
+            yield replace(planned, db_instance_class=db_instance_class, availability_zone=zone)
