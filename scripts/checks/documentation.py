@@ -20,6 +20,7 @@ from utils.request.fields import FIELD_HELP, FIELDS
 
 PROJECT = pathlib.Path(__file__).parents[2]
 README = PROJECT / "README.md"
+LOCAL_RUN = PROJECT / "documentation" / "implementation_guide" / "local_run.md"
 ARCHITECTURE = PROJECT / "documentation" / "architecture"
 GUIDE = PROJECT / "documentation" / "implementation_guide"
 OPERATIONS = PROJECT / "documentation" / "operations"
@@ -81,12 +82,12 @@ def _picture(draw: Callable[[], str]) -> Callable[[], str]:
 
 
 MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
-    (README, "fields"): fields_table,
-    (README, "main picture"): _picture(main_picture),
+    (ARCHITECTURE / "data_flow.md", "main picture"): _picture(main_picture),
     (ARCHITECTURE / "data_flow.md", "whole picture"): _picture(whole_picture),
     (ARCHITECTURE / "monitoring.md", "alarms"): alarms_table,
     (ARCHITECTURE / "security.md", "permissions"): permissions_table,
     (GUIDE / "configuration.md", "parameters"): parameters_table,
+    (GUIDE / "request.md", "fields"): fields_table,
     (OPERATIONS / "costs.md", "idle costs"): idle_costs_table,
     (TROUBLESHOOTING / "errors.md", "invocation errors"): invocation_errors_table,
     (TROUBLESHOOTING / "errors.md", "error codes"): error_codes_table,
