@@ -22,7 +22,7 @@ from msgspec import Struct
 from utils import environment, metrics
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
-from utils.contracts.payloads import Run
+from utils.contracts.payloads import StepRun
 from utils.errors import (
     CapacityShortage,
     DuplicateRefused,
@@ -48,7 +48,7 @@ class OperationTask(Protocol):
     """A task of a step inside an operation."""
 
     @property
-    def run(self) -> Run: ...
+    def run(self) -> StepRun: ...
 
 
 Task = TypeVar("Task")
@@ -60,7 +60,7 @@ Handler = Callable[[Event, "LambdaContext"], Any]
 class Work:
     """What a step inside an operation works with."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: StepRun) -> None:
         self.run = run
         self.state = OperationState(run.operation_id, run.execution_id, run.now, run.redrive_count)
         self.poll_seconds = environment.whole_number("POLL_SECONDS")
@@ -163,7 +163,7 @@ def _in_our_words(error: Exception) -> Exception:
     return type(error)(_cause(error)) if ours and _cause(error) != str(error) else error
 
 
-def _hold_lock(run: Run) -> None:
+def _hold_lock(run: StepRun) -> None:
     holder = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id, run.redrive_count).hold(run.now)
     if holder is not None and holder.execution_id == run.execution_id:
         raise ended(run.operation_id, run.execution_id)

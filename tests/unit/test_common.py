@@ -25,7 +25,7 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.common import Work, edge_step, step
-from utils.contracts.payloads import Run
+from utils.contracts.payloads import StepRun
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
@@ -38,7 +38,7 @@ CUT_OFF = EndpointConnectionError(endpoint_url="https://rds.us-east-1.amazonaws.
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    run: Run
+    run: StepRun
     name: str = ""
 
 

@@ -32,10 +32,10 @@ _APPLICATION_TEXT = "Roles of the application in {}. A password that is missing 
 _NAMES = ("app_username", "readonly_user")
 
 
-def plan_secrets(target_cluster_id: str, run: Execution, master_login: str) -> TargetSecrets | None:
+def plan_secrets(target_cluster_id: str, execution: Execution, master_login: str) -> TargetSecrets | None:
     """Name the target's secrets. None: it is the stack's own target, and uses the stack's."""
     own = environment.optional("DEFAULT_TARGET_CLUSTER_ID")
-    if own and dated(own, run.started_at) == target_cluster_id:
+    if own and dated(own, execution.started_at) == target_cluster_id:
         return None
     return TargetSecrets(
         admin=_name(target_cluster_id, "admin") if master_login == "pipeline" else None,

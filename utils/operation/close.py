@@ -23,6 +23,7 @@ from utils.messages.next_steps import as_asked
 from utils.messages.outcome import execution_name, phase_seconds, total_seconds
 from utils.messages.source_left import look_at_source
 from utils.names import SCHEDULED_PREFIX, is_brought_at, is_operation_id, scheduled_operation_id
+from utils.operation.identity import state_of
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
 from utils.planning.route import maker_of, outstanding
@@ -46,7 +47,7 @@ def read_task(event: Mapping[str, Any]) -> NotificationTask:
     change = msgspec.convert(event, ExecutionStatusChange)
     detail = change.detail
     return NotificationTask(
-        run=Execution(
+        execution=Execution(
             execution_id=detail.execution_arn,
             execution_name=detail.name,
             started_at=dt.datetime.fromtimestamp(detail.start_date / 1000, dt.UTC),
@@ -110,8 +111,8 @@ class OperationEnd:
         record = self.record
         if self.is_duplicate or record is None:
             return self.is_duplicate
-        run = self._task.run
-        goes_on = record.execution_id != run.execution_id or record.redrive_count > run.redrive_count
+        execution = self._task.execution
+        goes_on = record.execution_id != execution.execution_id or record.redrive_count > execution.redrive_count
         told = record.notified_at is not None and record.status in (STATUS_OF[self._task.outcome], "succeeded")
         return goes_on or told
 
@@ -142,11 +143,11 @@ class OperationEnd:
             self._state.close(status)
             target = self.record.plan.get("target_cluster_id")
             if target:
-                run = task.run
-                lock = TargetLock(target, self.record.operation_id, run.execution_id, run.redrive_count)
+                execution = task.execution
+                lock = TargetLock(target, self.record.operation_id, execution.execution_id, execution.redrive_count)
                 # While it is held: the next run for the target may go on with the same secrets.
                 self.about_secrets = settle_secrets(self.record, self._state, lock, failed=task.outcome == "failed")
-                lock.release(run.now)
+                lock.release(execution.now)
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
 
@@ -154,7 +155,7 @@ class OperationEnd:
         details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject, "started_by": starter}
         if self._task.outcome == "failed":
             details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
-        self._state.remember_at_end(notified_at=iso(self._task.run.now), started_by=starter)
+        self._state.remember_at_end(notified_at=iso(self._task.execution.now), started_by=starter)
         self._state.audit("sns-notification", self._task.outcome, details)
 
     def remains(self) -> Remains:
@@ -209,7 +210,7 @@ class OperationEnd:
         return "Refused" if refused and by_a_person else self._task.outcome.title()
 
     def _count(self, record: OperationRecord, plan: Plan) -> None:
-        now = self._task.run.now
+        now = self._task.execution.now
         for name, seconds in phase_seconds(record, now).items():
             metrics.record_phase(name, record.operation_id, seconds)
         metrics.record_restore(
@@ -251,42 +252,43 @@ def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
 
 def end_of_execution(task: NotificationTask) -> OperationEnd:
     """The operation of this execution. Another execution's record of the same operation id isn't ours to close."""
-    run = task.run
-    own_name = execution_name(run.execution_id)
+    execution = task.execution
+    own_name = execution_name(execution.execution_id)
     scheduled, given = _named_operations(task.request)
     named = None
     for operation_id in [*scheduled, *given, own_name]:
-        state = _state_of(operation_id, run)
+        state = state_of(operation_id, execution)
         record = state.recall()
-        if record is not None and task.stopped and not _is_of(record, run) and not state.shut_out(record.execution_id):
+        if (
+            record is not None
+            and task.stopped
+            and not _is_of(record, execution)
+            and not state.shut_out(record.execution_id)
+        ):
             record = state.recall()
-        if record is not None and _is_of(record, run):
+        if record is not None and _is_of(record, execution):
             return OperationEnd(task, state, record)
         named = named or record
     # Ended before it became an operation: that takes neither a schedule's moment nor another operation's name. But the
     # first step of a schedule's execution that was stopped may outlive it, and has to find the moment closed. No
     # operation has a # in its id.
-    if task.stopped and named is None and _took_a_moment(task.request, run):
-        return OperationEnd(task, _state_of(scheduled[0], run), None)
-    state = _state_of(own_name, run)
+    if task.stopped and named is None and _took_a_moment(task.request, execution):
+        return OperationEnd(task, state_of(scheduled[0], execution), None)
+    state = state_of(own_name, execution)
     if own_name.startswith(SCHEDULED_PREFIX) or state.recall() is not None:
-        state = _state_of(f"execution#{own_name}", run)
+        state = state_of(f"execution#{own_name}", execution)
     return OperationEnd(task, state, state.recall(), named)
 
 
-def _state_of(operation_id: str, run: Execution) -> OperationState:
-    return OperationState(operation_id, run.execution_id, run.now, run.redrive_count)
+def _is_of(record: OperationRecord, execution: Execution) -> bool:
+    return execution.execution_id in (record.execution_id, *record.earlier_executions)
 
 
-def _is_of(record: OperationRecord, run: Execution) -> bool:
-    return run.execution_id in (record.execution_id, *record.earlier_executions)
-
-
-def _took_a_moment(request: Any, run: Execution) -> bool:
+def _took_a_moment(request: Any, execution: Execution) -> bool:
     """Whether the first step, had it come so far, would have begun the operation of a schedule's moment."""
     asked = request if isinstance(request, dict) else {}
     moment = asked.get("scheduled_at")
-    return isinstance(moment, str) and not asked.get("dry_run") and is_brought_at(moment, run.started_at)
+    return isinstance(moment, str) and not asked.get("dry_run") and is_brought_at(moment, execution.started_at)
 
 
 def _named_operations(request: Any) -> tuple[list[str], list[str]]:

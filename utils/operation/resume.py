@@ -55,20 +55,20 @@ def resume(
     request: RestoreRequest,
     given: Mapping[str, Any],
     record: OperationRecord,
-    run: Execution,
+    execution: Execution,
     limits: StackLimits,
 ) -> Resumption:
     """What is left to do. `given` is what the request says itself. Raises RequestRefused; changes nothing."""
-    _refuse_unless_ended(record, run)
+    _refuse_unless_ended(record, execution)
     plan = _recorded_plan(record)
     refuse_if_any(_differences(request, given, record, plan))
-    target = Aurora(run.execution_id.split(":")[3])
+    target = Aurora(execution.execution_id.split(":")[3])
     facts = _outdated_facts(record, plan, target)
     made = replace(record, **facts)
     copy_needed = plan.copy is not None and made.cluster_resource_id is None
     if copy_needed:
         _refuse_broken_copy(record, target)
-    refuse_if_any(_problems_since(made, plan, target, run, limits))
+    refuse_if_any(_problems_since(made, plan, target, execution, limits))
     resumed = [f"{record.operation_id} of {record.started_at} goes on", *_what_is_done(made, plan)]
     export = renewed(plan.export, target.region) if plan.export else None
     deletion = _with_backups_kept(plan.source_deletion, given)
@@ -82,10 +82,10 @@ def _with_backups_kept(deletion: SourceDeletion | None, given: Mapping[str, Any]
     return replace(deletion, delete_automated_backups=False) if deletion is not None and keeps else deletion
 
 
-def refuse_if_unknown(request: RestoreRequest, operation_id: str, run: Execution) -> None:
+def refuse_if_unknown(request: RestoreRequest, operation_id: str, execution: Execution) -> None:
     """Raise RequestRefused where `resume` asks for an operation that isn't known: its id was mistyped, or it is old."""
     if request.resume:
-        parts = run.execution_id.split(":")
+        parts = execution.execution_id.split(":")
         machine = ":".join([*parts[:5], "stateMachine", parts[6]])
         raise RequestRefused(
             f"operation_id: no operation {operation_id!r} is known, so there is nothing to resume. Correct it, or "
@@ -95,7 +95,7 @@ def refuse_if_unknown(request: RestoreRequest, operation_id: str, run: Execution
         )
 
 
-def _refuse_unless_ended(record: OperationRecord, run: Execution) -> None:
+def _refuse_unless_ended(record: OperationRecord, execution: Execution) -> None:
     """A run that died before it could say so has failed as well."""
     known = f"operation_id: {record.operation_id!r} was used before by another execution"
     if record.status == "succeeded":
@@ -104,9 +104,9 @@ def _refuse_unless_ended(record: OperationRecord, run: Execution) -> None:
         raise RequestRefused(f"{known}, a dry run: there is nothing to resume. {START_ANEW}")
     if not record.plan:
         raise RequestRefused(f"{known} that was refused and made nothing: there is nothing to resume. {START_ANEW}")
-    if record.execution_id == run.execution_id:
+    if record.execution_id == execution.execution_id:
         return
-    if not are_of_one_machine(record.execution_id, run.execution_id):
+    if not are_of_one_machine(record.execution_id, execution.execution_id):
         raise RequestRefused(f"{known}, of another state machine ({record.execution_id}). {START_ANEW}")
     if not has_ended(record.execution_id):
         raise RequestRefused(
@@ -229,11 +229,11 @@ def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
 
 
 def _problems_since(
-    record: OperationRecord, plan: Plan, target: Aurora, run: Execution, limits: StackLimits
+    record: OperationRecord, plan: Plan, target: Aurora, execution: Execution, limits: StackLimits
 ) -> Iterator[str]:
     """What is in the way of all that is still to do: the world may have changed since the plan was made."""
     if record.users_ready_at is None:
-        yield from secret_problems(plan.snapshot.master_username, plan.cluster, plan.target_secrets, run.now)
+        yield from secret_problems(plan.snapshot.master_username, plan.cluster, plan.target_secrets, execution.now)
     if plan.source_deletion is not None and record.source_deletion_at is None:
         yield from deletion_limit_problems(plan.source_deletion, limits)
     if plan.export is not None:
@@ -248,7 +248,7 @@ def _problems_since(
         return
     yield from planned_limit_problems(plan, limits)
     copied = record.copied_snapshot_arn
-    source = None if copied else _source_of(plan, run)
+    source = None if copied else _source_of(plan, execution)
     snapshot = source.snapshot(plan.snapshot.identifier) if source else target.snapshot(copied or "")
     if snapshot is not None:
         yield from place_and_key_problems(plan.cluster, None if copied else plan.copy, snapshot, target.region)
@@ -262,10 +262,10 @@ def _problems_since(
         yield from quarantine_problems(plan.cluster, target.region)
 
 
-def _source_of(plan: Plan, run: Execution) -> Source:
+def _source_of(plan: Plan, execution: Execution) -> Source:
     """Where the snapshot was found."""
     region, account = plan.snapshot.arn.split(":")[3:5]
-    return open_source(account, region, run.execution_id, plan.operation_id, run.now)
+    return open_source(account, region, execution.execution_id, plan.operation_id, execution.now)
 
 
 def _what_is_done(record: OperationRecord, plan: Plan) -> Iterator[str]:

@@ -8,25 +8,16 @@ around the time at which a schedule may bring it.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan
 from utils.errors import DuplicateRefused, RequestRefused, StepFailed
-from utils.foreign_text import one_line
 from utils.logins.target_secrets import make_secrets
-from utils.names import (
-    EARLIEST,
-    LATEST,
-    SCHEDULED_PREFIX,
-    is_brought_at,
-    is_operation_id,
-    scheduled_operation_id,
-)
+from utils.names import SCHEDULED_PREFIX
 from utils.request.fields import RestoreRequest
 from utils.request.next_command import RESUME_THE_EARLIER
-from utils.request.reading import refuse_if_any
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, plain, unstored
@@ -36,32 +27,12 @@ from utils.state.operation import OperationRecord, OperationState, plain, unstor
 KNOWN_AFTER = dt.timedelta(minutes=1)
 
 
-def operation_id_of(request: RestoreRequest, run: Execution) -> str:
-    """Return the operation's id: one moment of a schedule is one operation, so that its second event is recognised.
-
-    Raises RequestRefused for a moment that no schedule can have brought now, and for an execution's name that names no
-    operation: Step Functions takes far more characters than tags and sessions do (API reference, StartExecution, name).
-    A dry run takes no moment.
-    """
-    if request.scheduled_at is not None and not request.dry_run:
-        refuse_if_any(_moment_problems(request.scheduled_at, run.started_at))
-        if (scheduled := scheduled_operation_id(request.scheduled_at)) is not None:
-            return scheduled
-    operation_id = request.operation_id or run.execution_name
-    if not is_operation_id(operation_id):
-        raise RequestRefused(
-            f"The execution's name, {one_line(repr(operation_id))}, would be the operation's, and can't name one. "
-            "Start it under a name of letters, digits, hyphens and underscores, or give an operation_id."
-        )
-    return operation_id
-
-
-def is_another_runs(record: OperationRecord, run: Execution) -> bool:
+def is_another_runs(record: OperationRecord, execution: Execution) -> bool:
     """Whether an earlier execution began the operation: then there is something to resume, or to leave alone.
 
     The first step of a run that has resumed it may be tried again: the record is its own by then.
     """
-    return record.execution_id != run.execution_id or record.resumed_from is not None
+    return record.execution_id != execution.execution_id or record.resumed_from is not None
 
 
 def refuse_if_reserved(request: RestoreRequest, operation_id: str) -> None:
@@ -83,7 +54,7 @@ def refuse_if_reserved(request: RestoreRequest, operation_id: str) -> None:
     )
 
 
-def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, run: Execution) -> None:
+def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, execution: Execution) -> None:
     """A schedule never resumes, and its second event is nothing as long as the first one's run does the work.
 
     Raises DuplicateRefused, of which nobody is told, while that run is at work or when it has succeeded. Raises
@@ -107,7 +78,7 @@ def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, run: Ex
             f"{moment} too, which was asked for something else by {record.execution_id}. Let two schedules start a "
             "minute apart, and leave scheduled_at out when you start a run yourself."
         )
-    if record.status == "succeeded" or _is_at_work(record, run):
+    if record.status == "succeeded" or _is_at_work(record, execution):
         raise _duplicate(request, record.execution_id)
     raise RequestRefused(
         f"{moment}, whose execution {record.execution_id} has ended without success. The schedule's event came again, "
@@ -115,7 +86,7 @@ def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, run: Ex
     )
 
 
-def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, run: Execution) -> None:
+def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, execution: Execution) -> None:
     """Take the target's lock, write the operation's first state, make the target's secrets: the first side effects.
 
     A dry run takes no lock and makes nothing; refused, it keeps none.
@@ -133,7 +104,7 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
         lock.give_back(state.now)
         # Another execution was quicker.
         if (known := state.recall()) is not None:
-            refuse_if_repeated(request, known, run)
+            refuse_if_repeated(request, known, execution)
         raise
     make_secrets(plan, state)
 
@@ -169,27 +140,17 @@ def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> 
     return lock
 
 
-def _moment_problems(scheduled_at: str, started_at: dt.datetime) -> Iterator[str]:
-    if scheduled_operation_id(scheduled_at) is not None and not is_brought_at(scheduled_at, started_at):
-        yield (
-            f"scheduled_at: {scheduled_at!r} is no moment of which a schedule may bring word at {started_at:%FT%TZ}: "
-            f"from {LATEST.total_seconds() / 3600:.0f} hours before to {EARLIEST.total_seconds() / 60:.0f} minutes "
-            "after. Let the schedule fill it in, as <aws.scheduler.scheduled-time>, or leave it out when you start a "
-            "run yourself."
-        )
-
-
 def _asks_for_the_same(request: RestoreRequest, record: OperationRecord) -> bool:
     """Compare all but the moment, which has several spellings."""
     asked: dict[str, object] = unstored(plain(request))
     return {**asked, "scheduled_at": None} == {**record.parameters, "scheduled_at": None}
 
 
-def _is_at_work(record: OperationRecord, run: Execution) -> bool:
+def _is_at_work(record: OperationRecord, execution: Execution) -> bool:
     """Whether its execution still runs. A run that died before it could say so has ended as well."""
-    if record.status != "running" or not are_of_one_machine(record.execution_id, run.execution_id):
+    if record.status != "running" or not are_of_one_machine(record.execution_id, execution.execution_id):
         return False
-    has_just_begun = run.now - dt.datetime.fromisoformat(record.last_updated) < KNOWN_AFTER
+    has_just_begun = execution.now - dt.datetime.fromisoformat(record.last_updated) < KNOWN_AFTER
     return has_just_begun or not has_ended(record.execution_id)
 
 

@@ -104,7 +104,7 @@ def lock_is_free() -> bool:
 
 
 def a_task(outcome: Any, **known: Any) -> NotificationTask:
-    return NotificationTask(run=an_execution(now=END), outcome=outcome, **known)
+    return NotificationTask(execution=an_execution(now=END), outcome=outcome, **known)
 
 
 def a_success(plan: Plan | None = None) -> NotificationTask:
@@ -295,7 +295,7 @@ def test_a_run_that_was_redriven_after_a_failure_is_told_and_closed_again(inbox:
     notify(an_event("TIMED_OUT"))
     redriven().enter("restore-snapshot")
     assert TargetLock(TARGET, OPERATION, EXECUTION, redrive_count=1).hold(NOW) is None
-    notify(replace(a_success(), run=an_execution(now=END, redrive_count=1)))
+    notify(replace(a_success(), execution=an_execution(now=END, redrive_count=1)))
     assert [subject.split()[1] for subject in inbox.subjects()] == ["FAILED:", "SUCCEEDED:"]
     assert record().status == "succeeded"
     assert lock_is_free()
@@ -428,9 +428,9 @@ def test_an_execution_that_ended_without_a_word_is_closed_and_told(inbox: Inbox,
 
 
 def test_eventbridges_milliseconds_are_the_executions_start() -> None:
-    run = read_task(an_event("ABORTED")).run
-    assert (run.started_at, run.now) == (NOW, END)
-    assert (run.execution_id, run.execution_name) == (EXECUTION, OPERATION)
+    execution = read_task(an_event("ABORTED")).execution
+    assert (execution.started_at, execution.now) == (NOW, END)
+    assert (execution.execution_id, execution.execution_name) == (EXECUTION, OPERATION)
 
 
 def test_an_execution_that_was_aborted_tells_the_reason_it_was_given(inbox: Inbox) -> None:
@@ -528,8 +528,8 @@ odd = st.recursive(
 def test_people_are_told_however_odd_the_request_was(inbox: Inbox, request_given: Any) -> None:
     before, name = len(inbox.messages()), uuid.uuid4()
     execution = EXECUTION.replace(OPERATION, str(name))
-    run = msgspec.structs.replace(an_execution(), execution_id=execution, execution_name=str(name))
-    notify(NotificationTask(run=run, outcome="failed", request=request_given, error=FAILURE))
+    begun = msgspec.structs.replace(an_execution(), execution_id=execution, execution_name=str(name))
+    notify(NotificationTask(execution=begun, outcome="failed", request=request_given, error=FAILURE))
     assert len(inbox.messages()) == before + 1
 
 
@@ -770,9 +770,9 @@ def test_a_resumption_that_was_refused_for_good_begins_anew_with_all_that_was_as
     """A request to resume may leave out everything but the id."""
     state().open("snapshot-check", {"target_cluster_id": TARGET, "port": 5544}, a_plan(), "failed")
     refusal = ExecutionError(error="RequestRefused", cause=f"operation_id: It has succeeded. {START_ANEW}")
-    run = an_execution(execution_id=OTHER_EXECUTION, execution_name="somebody-elses")
+    execution = an_execution(execution_id=OTHER_EXECUTION, execution_name="somebody-elses")
     request = {"operation_id": OPERATION, "resume": True}
-    notify(NotificationTask(run=run, outcome="failed", error=refusal, request=request))
+    notify(NotificationTask(execution=execution, outcome="failed", error=refusal, request=request))
     ((_, body),) = inbox.messages()
     assert f"""--input '{{"target_cluster_id": "{TARGET}", "port": 5544}}'""" in body
 

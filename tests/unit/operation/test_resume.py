@@ -62,13 +62,13 @@ def failed(machine: FakeMachine, plan: Plan | None = None, **asked: Any) -> Oper
 
 
 def again(execution: str = OTHER_EXECUTION, **request: Any) -> dict[str, Any]:
-    run = {
+    begun = {
         "execution_id": execution,
         "execution_name": execution.rsplit(":", 1)[-1],
         "started_at": LATER.isoformat(),
         "now": LATER.isoformat(),
     }
-    return {"run": run, "request": {"operation_id": OPERATION, **request}}
+    return {"execution": begun, "request": {"operation_id": OPERATION, **request}}
 
 
 def record() -> OperationRecord:

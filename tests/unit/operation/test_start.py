@@ -50,13 +50,13 @@ def event(execution: str = EXECUTION, **request: Any) -> dict[str, Any]:
 
 
 def started(execution: str, request: dict[str, Any], now: dt.datetime = NOW) -> dict[str, Any]:
-    run = {
+    begun = {
         "execution_id": execution,
         "execution_name": execution.rsplit(":", 1)[-1],
         "started_at": now.isoformat(),
         "now": now.isoformat(),
     }
-    return {"run": run, "request": request}
+    return {"execution": begun, "request": request}
 
 
 def everything() -> list[Any]:
@@ -214,8 +214,8 @@ def refuse(monkeypatch: pytest.MonkeyPatch, execution: str, request: dict[str, A
     with pytest.raises(RequestRefused) as refused:
         check(started(execution, request))
     error = ExecutionError(error="RequestRefused", cause=str(refused.value))
-    run = an_execution(execution_id=execution, execution_name=execution.rsplit(":", 1)[-1])
-    notify(NotificationTask(run=run, outcome="failed", request=request, error=error))
+    begun = an_execution(execution_id=execution, execution_name=execution.rsplit(":", 1)[-1])
+    notify(NotificationTask(execution=begun, outcome="failed", request=request, error=error))
 
 
 @pytest.mark.parametrize("request_given", [{}, {"port": 80}, {"dry_run": True}])

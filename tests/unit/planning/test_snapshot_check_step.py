@@ -35,7 +35,7 @@ check = calling("snapshot-check")
 
 def asking(request: Any, execution_id: str = EXECUTION) -> dict[str, Any]:
     return {
-        "run": {
+        "execution": {
             "execution_id": execution_id,
             "execution_name": execution_id.rsplit(":", 1)[-1],
             "started_at": NOW.isoformat(),
