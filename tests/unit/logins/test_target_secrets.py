@@ -197,7 +197,7 @@ def test_a_secret_of_that_name_that_isnt_ours_is_left_alone(tag: str, state: Ope
 
 
 def going(name: str, at: dt.datetime) -> None:
-    """moto dates a deletion by the machine's clock."""
+    """Delete it as of then: moto dates a deletion by the machine's clock."""
     from moto.secretsmanager.models import secretsmanager_backends
 
     make(name)
