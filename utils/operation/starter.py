@@ -1,11 +1,11 @@
-"""Who started an execution, as CloudTrail has it: never as the request says, which anybody may write.
+"""The identity that started an execution, as CloudTrail has it: never as the request says, which anybody may write.
 
 The event history holds a region's management events of the last 90 days, without any trail, and it takes minutes until
 an event is in it (CloudTrail API Reference, LookupEvents; Step Functions Developer Guide, "Recording Step Functions API
 calls with AWS CloudTrail", with an example of StartExecution). StartExecution answers a second call of the same name
 and input with the execution that runs already, so the earliest call is the one that started it.
 
-Nothing of this is needed for the operation, so whatever goes wrong here is only told.
+Nothing of this is needed for the operation, so an error here is only reported.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ MOST_PAGES = 2
 
 
 class Starter(Struct, frozen=True, kw_only=True):
-    """`who` names it for people. What is empty, CloudTrail doesn't say; `unknown` says why it can't be told at all.
+    """`who` names it for people. CloudTrail does not say what is empty; `unknown` says why the starter is not known.
 
-    The names are the identity's own: whoever assumes a role chooses the session's name.
+    The names are the identity's own: who assumes a role chooses the session's name.
     """
 
     known_from: Literal["cloudtrail", ""] = ""
@@ -52,12 +52,12 @@ def find_starter(execution: Execution) -> Starter:
     try:
         events = list(_starts(execution))
     except ClientError as error:
-        return Starter(unknown=f"CloudTrail could not be asked ({error.operation_name}: {error_code(error)})")
+        return Starter(unknown=f"CloudTrail could not be read ({error.operation_name}: {error_code(error)})")
     except BotoCoreError as error:
         return Starter(unknown=f"CloudTrail could not be reached ({type(error).__name__})")
     if not events:
         minutes = round((execution.now - execution.started_at).total_seconds() / 60)
-        return Starter(unknown=f"CloudTrail had no event of it {minutes} min after the start, and has some only later")
+        return Starter(unknown=f"CloudTrail had no event of it {minutes} min after the start; some events arrive later")
     return _starter(min(events, key=lambda event: _text(event, "eventTime")))
 
 
@@ -66,7 +66,9 @@ def starter_lines(starter: Starter, execution: Execution, request: Any) -> str:
     if not starter.unknown:
         return f"Started by {starter.who}"
     moment = request.get("scheduled_at") if isinstance(request, Mapping) else None
-    claimed = f" The input claims to be the schedule's of {one_line(moment)}, as anybody's may." if moment else ""
+    claimed = (
+        f" The input claims to be the schedule's of {one_line(moment)}, which anybody can write." if moment else ""
+    )
     return f"Started by unknown: {starter.unknown}.{claimed} Look it up later:\n  {look_up(execution)}"
 
 
