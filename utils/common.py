@@ -7,7 +7,6 @@ returns; failure is one of the errors, whose names the state machine matches.
 from __future__ import annotations
 
 import functools
-import gc
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -144,9 +143,6 @@ def _reported(
         log.info("step finished", extra={"outcome": _outcome(result)})
         return msgspec.to_builtins(result)
 
-    # The handler's module is complete: what it imported stays for good and needs no looking through (utils/__init__).
-    gc.freeze()
-    gc.enable()
     return lambda_handler
 
 

@@ -55,12 +55,12 @@ class _Deployment:
         default = document["Parameters"]["Architecture"]["Default"]
         architecture = given.get("Architecture") or previous.get("Architecture") or default
         if options.packages is None:
-            packages.build(architecture, _BUILD)
+            packages.build(_BUILD)
         name = options.bucket or bucket.own_name(account or "ACCOUNT", self.aws.region)
         prefix = f"{options.stack_name}/{architecture}"
         with tempfile.TemporaryDirectory(prefix="deploy-") as work:
             address = f"s3://{name}/{prefix}"
-            made = packages.gather(options.packages or _BUILD, architecture, Path(work) / "upload", address)
+            made = packages.gather(options.packages or _BUILD, Path(work) / "upload", address)
             say(f"Packages  {len(list(made.directory.iterdir()))} files, {made.megabytes:.1f} MB, for {address}")
             if account is None:
                 self._list_resources(document, given, "ACCOUNT")

@@ -28,23 +28,26 @@ class Packages:
     megabytes: float
 
 
-def build(architecture: str, output: Path) -> None:
+def build(output: Path) -> None:
     """By the project's own script."""
     done = subprocess.run(
-        [str(PROJECT / "scripts" / "build_lambda_packages.sh"), architecture], cwd=PROJECT, text=True, check=False
+        [str(PROJECT / "scripts" / "build_lambda_packages.sh"), "--output", str(output)],
+        cwd=PROJECT,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise Refused("The packages could not be built: see above.")
 
 
-def gather(built: Path, architecture: str, staged: Path, address: str) -> Packages:
+def gather(built: Path, staged: Path, address: str) -> Packages:
     """Everything under the name of its content in `staged`; `address` is where it will be in S3."""
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
 
     def uploaded(found: re.Match[str]) -> str:
         source = (TEMPLATE.parent / found["path"]).resolve()
-        content = _content(found["key"], source, built, architecture)
+        content = _content(found["key"], source, built)
         suffix = ".json" if found["key"] == "DefinitionUri" else ".zip"
         name = f"{source.stem}-{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
         (staged / name).write_bytes(content)
@@ -56,12 +59,10 @@ def gather(built: Path, architecture: str, staged: Path, address: str) -> Packag
     return Packages(staged, template, sum(each.stat().st_size for each in staged.iterdir()) / 1_000_000)
 
 
-def _content(key: str, source: Path, built: Path, architecture: str) -> bytes:
-    """The layer is taken by its architecture's name alone: the one unpacked beside it may be the other's."""
+def _content(key: str, source: Path, built: Path) -> bytes:
     if key == "DefinitionUri":
         return source.read_bytes()
-    archive = built / (f"layer-{architecture}.zip" if key == "ContentUri" else f"{source.name}.zip")
+    archive = built / ("layer.zip" if key == "ContentUri" else f"{source.name}.zip")
     if not archive.is_file():
-        build_it = f"./scripts/build_lambda_packages.sh --arch {architecture} --output {built}"
-        raise Refused(f"{archive} doesn't exist. Build it: {build_it}")
+        raise Refused(f"{archive} doesn't exist. Build it: ./scripts/build_lambda_packages.sh --output {built}")
     return archive.read_bytes()

@@ -18,8 +18,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import environment
-from utils.attributes import attribute, value_of
-from utils.aws import client, error_code
+from utils.aws import attribute, client, error_code, value_of
 from utils.contracts.plan import DoorPhase
 from utils.errors import RequestRefused, StepFailed
 from utils.state.attempts import AT_WORK, NONE_ENDED, OWN, ended

@@ -49,9 +49,9 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     for folder in sorted((PROJECT / "lambda_functions").iterdir()):
         pack(directory / f"{folder.name}.zip", {"lambda_function.py": (folder / "lambda_function.py").read_text()})
     utils = tmp_path_factory.mktemp("layer") / "python"
-    layer.host_utils(utils)
-    with zipfile.ZipFile(directory / "layer-x86_64.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for root in (layer.host_packages(), utils):
+    layer.utils_for_this_machine(utils)
+    with zipfile.ZipFile(directory / "layer.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for root in (layer.HOST_PACKAGES, utils):
             inside = root / "python" if (root / "python").is_dir() else root
             for path in sorted(inside.rglob("*")):
                 if path.is_file() and "__pycache__" not in path.parts:
