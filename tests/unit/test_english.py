@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[2]
 NOT_YET_REWRITTEN = (
     "lambda_functions",
     "scripts",
-    "utils/attributes.py",
     "utils/aurora_utils",
     "utils/aws.py",
     "utils/contracts",
