@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.utilities.utils import get_partition
 
-from scripts.local_aws.cloudformation import data, identity, monitoring, network
+from scripts.local_aws.cloudformation import data, identity, monitoring, network, storage
 from scripts.local_aws.cloudformation.deployment import (
     Cloud,
     Deployment,
@@ -37,7 +37,7 @@ from scripts.packages import layer
 
 __all__ = ["Stack", "TemplateError", "deploy"]
 
-_SIBLINGS = (data, identity, monitoring, network)  # they register themselves
+_SIBLINGS = (data, identity, monitoring, network, storage)  # they register themselves
 _NEVER_SHIPPED = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 _VARIABLES_LIMIT = 4096
 _LOG_POLICY_LIMIT = 5120
