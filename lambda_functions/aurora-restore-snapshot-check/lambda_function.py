@@ -5,6 +5,7 @@ from functools import partial
 from msgspec import convert
 
 from utils import environment
+from utils.arns import Arn
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.source_account import open_source
 from utils.common import edge_step
@@ -41,7 +42,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
         refuse_if_unknown(request, state.operation_id, run)
         refuse_if_reserved(request, state.operation_id)
     target = Aurora(environment.region())
-    account = source_account(request, run.execution_id.split(":")[4])
+    account = source_account(request, Arn.parse(run.execution_id).account_id)
     region = source_region(request, target.region)
     source = open_source(account, region, run.execution_id, state.operation_id, run.now)
     plan = plan_restore(request, state.operation_id, run, source, target, task.limits)

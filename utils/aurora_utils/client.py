@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from utils.arns import Arn, snapshot_name
 from utils.aurora_utils.arguments import (
     first_modify_arguments,
     instance_arguments,
@@ -31,7 +32,6 @@ from utils.aurora_utils.resources import (
 )
 from utils.aws import client, error_code, is_capacity_shortage, none_when
 from utils.errors import StepFailed, TemporaryFailure
-from utils.names import snapshot_name
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -194,7 +194,7 @@ class Aurora(AuroraReader):
         """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""
         optional: dict[str, Any] = {"KmsKeyId": step.kms_key_id} if step.kms_key_id else {}
         name, source = snapshot_name(step.snapshot_arn), step.source_arn or ""
-        place, target_place = source.split(":")[3:5], step.snapshot_arn.split(":")[3:5]
+        place, target_place = Arn.parse(source).place, Arn.parse(step.snapshot_arn).place
         if place[0] != target_place[0]:
             # The SDK signs a URL wherever it is given a region. The API's reference says not to send one within a
             # region, and GovCloud refuses it.

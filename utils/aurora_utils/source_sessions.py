@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from utils.arns import Arn
 from utils.contracts.plan import RouteStep, SnapshotCopy
 
 StepOfRoute = Literal["copy-snapshot", "check-copy-status", "archive-snapshot"]
@@ -53,7 +54,9 @@ def planning_session(operation_id: str) -> SourceSession:
 
 def route_session(step: StepOfRoute, operation_id: str, copy: SnapshotCopy, owner: str) -> SourceSession:
     """Return the session of a step that takes or observes the calls of a snapshot's route in the owner's account."""
-    taken = [each for each in copy.steps if each.name in _TAKEN_BY[step] and _account(each.snapshot_arn) == owner]
+    taken = [
+        each for each in copy.steps if each.name in _TAKEN_BY[step] and Arn.parse(each.snapshot_arn).account_id == owner
+    ]
     looking = [_LOOKING_FOR_SNAPSHOTS]
     changes: dict[str, set[str]] = {}
     for each in taken:
@@ -76,10 +79,6 @@ def _changes(step: RouteStep) -> Iterator[tuple[str, str]]:
         yield step.snapshot_arn, "rds:DeleteDBClusterSnapshot"
     else:
         yield step.snapshot_arn, "rds:ModifyDBClusterSnapshotAttribute"
-
-
-def _account(arn: str) -> str:
-    return arn.split(":")[4]
 
 
 def _allow(actions: tuple[str, ...] | list[str], resource: str) -> dict[str, Any]:

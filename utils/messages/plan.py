@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from utils.arns import Arn, snapshot_name
 from utils.contracts.plan import Plan, RouteStep, SnapshotCopy, TargetSecrets
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
 
@@ -68,9 +69,9 @@ def not_taken_over_lines(plan: Plan) -> Iterator[str]:
 
 
 def _step_in_words(step: RouteStep, copy: SnapshotCopy) -> str:
-    _, _, _, region, account, *_ = step.snapshot_arn.split(":")
+    region, account = Arn.parse(step.snapshot_arn).place
     key = f" under key {step.kms_key_id}" if step.kms_key_id else ""
-    shared = step.snapshot_arn.split(":cluster-snapshot:")[-1]
+    shared = snapshot_name(step.snapshot_arn)
     words = {
         "copy_at_owner": f"copy it within {region} of account {account} as {copy.identifier}{key}",
         "share": f"share {shared} in {region} of account {account} with account {step.shared_with}",

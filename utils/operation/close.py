@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec.structs import replace
 
 from utils import environment, metrics
+from utils.arns import Arn, execution_name
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
@@ -20,7 +21,7 @@ from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
 from utils.messages.failure import MAX_CAUSE, Lost, Remains, cause_lines
 from utils.messages.next_steps import as_asked
-from utils.messages.outcome import execution_name, phase_seconds, total_seconds
+from utils.messages.outcome import phase_seconds, total_seconds
 from utils.messages.source_left import look_at_source
 from utils.names import SCHEDULED_PREFIX, is_brought_at, is_operation_id, scheduled_operation_id
 from utils.operation.secret_endings import settle_secrets
@@ -197,7 +198,7 @@ class OperationEnd:
         if not _is_own_snapshot(record):
             return "snapshot" if SNAPSHOT_NOT_FOUND in self.error.cause else None
         snapshot = record.plan["snapshot"]
-        found = Aurora(snapshot["arn"].split(":")[3]).snapshot(snapshot["identifier"])
+        found = Aurora(Arn.parse(snapshot["arn"]).region).snapshot(snapshot["identifier"])
         return "snapshot" if found is None else None
 
     def count_duplicate(self) -> None:
@@ -237,7 +238,7 @@ def _goes_on_from_snapshot(record: OperationRecord, known: Remains) -> bool:
 
 def _is_own_snapshot(record: OperationRecord) -> bool:
     """Another account's can't be asked for from here."""
-    return bool(record.plan["snapshot"]["arn"].split(":")[4] == record.execution_id.split(":")[4])
+    return Arn.parse(record.plan["snapshot"]["arn"]).account_id == Arn.parse(record.execution_id).account_id
 
 
 def left_on_the_way(record: OperationRecord) -> list[RouteStep]:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from utils.arns import Arn, state_machine_of
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.exports import renewed
 from utils.aurora_utils.source_account import Source, open_source
@@ -62,7 +63,7 @@ def resume(
     _refuse_unless_ended(record, run)
     plan = _recorded_plan(record)
     refuse_if_any(_differences(request, given, record, plan))
-    target = Aurora(run.execution_id.split(":")[3])
+    target = Aurora(Arn.parse(run.execution_id).region)
     facts = _outdated_facts(record, plan, target)
     made = replace(record, **facts)
     copy_needed = plan.copy is not None and made.cluster_resource_id is None
@@ -85,13 +86,12 @@ def _with_backups_kept(deletion: SourceDeletion | None, given: Mapping[str, Any]
 def refuse_if_unknown(request: RestoreRequest, operation_id: str, run: Execution) -> None:
     """Raise RequestRefused where `resume` asks for an operation that isn't known: its id was mistyped, or it is old."""
     if request.resume:
-        parts = run.execution_id.split(":")
-        machine = ":".join([*parts[:5], "stateMachine", parts[6]])
+        machine = state_machine_of(run.execution_id)
         raise RequestRefused(
             f"operation_id: no operation {operation_id!r} is known, so there is nothing to resume. Correct it, or "
             "leave resume out to begin a new operation of that name. An operation bears its first execution's name, "
             f"unless it was given another: aws stepfunctions list-executions --state-machine-arn {machine} "
-            f"--status-filter FAILED --region {parts[3]}"
+            f"--status-filter FAILED --region {machine.region}"
         )
 
 
@@ -112,7 +112,7 @@ def _refuse_unless_ended(record: OperationRecord, run: Execution) -> None:
         raise RequestRefused(
             f"{known}, which is still at work: {record.execution_id}. Wait until it ends, or stop it: aws "
             f"stepfunctions stop-execution --execution-arn {record.execution_id} "
-            f"--region {record.execution_id.split(':')[3]}"
+            f"--region {Arn.parse(record.execution_id).region}"
         )
 
 
@@ -264,7 +264,7 @@ def _problems_since(
 
 def _source_of(plan: Plan, run: Execution) -> Source:
     """Where the snapshot was found."""
-    region, account = plan.snapshot.arn.split(":")[3:5]
+    region, account = Arn.parse(plan.snapshot.arn).place
     return open_source(account, region, run.execution_id, plan.operation_id, run.now)
 
 

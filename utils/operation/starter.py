@@ -19,6 +19,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from utils.arns import Arn
 from utils.aws import client, error_code
 from utils.contracts.payloads import Execution
 from utils.foreign_text import one_line
@@ -107,7 +108,7 @@ def _window(run: Execution) -> tuple[dt.datetime, dt.datetime]:
 
 
 def _region(run: Execution) -> str:
-    return run.execution_id.split(":")[3]
+    return Arn.parse(run.execution_id).region
 
 
 def _parsed(text: str) -> Mapping[str, Any]:

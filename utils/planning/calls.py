@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from utils.arns import Arn, snapshot_name
 from utils.contracts.plan import Plan, PlannedCall, RouteStep, SourceDeletion
-from utils.names import snapshot_name
 
 _SHARING = "rds:ModifyDBClusterSnapshotAttribute"
 _OF_A_ROUTE = {
@@ -88,7 +88,7 @@ def call_lines(calls: list[PlannedCall], account: str) -> Iterator[str]:
 
 
 def _on_the_route(step: RouteStep) -> PlannedCall:
-    region, account = step.snapshot_arn.split(":")[3:5]
+    region, account = Arn.parse(step.snapshot_arn).place
     return PlannedCall(call=_OF_A_ROUTE[step.name], on=snapshot_name(step.snapshot_arn), region=region, account=account)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from utils.arns import Arn
 from utils.aurora_utils import Aurora, AuroraReader
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, admits_our_account
@@ -110,11 +111,11 @@ class _Crosser:
         return None if admits_our_account(own) else f"({own}) {self._how_to_admit(own)}"
 
     def _how_to_admit(self, key: str) -> str:
-        partition, owner = key.split(":")[1], key.split(":")[4]
+        arn = Arn.parse(key)
         actions = ", ".join(f'"kms:{action}"' for action in ADMITTING)
         return (
-            f"doesn't admit account {self._account}. Add to its policy, in account {owner}: "
-            f'{{"Sid": "AccountThatRestores", "Effect": "Allow", "Principal": {{"AWS": "arn:{partition}:iam::'
+            f"doesn't admit account {self._account}. Add to its policy, in account {arn.account_id}: "
+            f'{{"Sid": "AccountThatRestores", "Effect": "Allow", "Principal": {{"AWS": "arn:{arn.partition}:iam::'
             f'{self._account}:root"}}, "Action": [{actions}], "Resource": "*"}}'
         )
 
@@ -129,7 +130,8 @@ class _Crosser:
                 "copied to it there first, and that copy is shared."
             )
             return None
-        if given.startswith("arn:") and given.split(":")[3:5] != [region, owner]:
+        arn = Arn.parse_or_none(given)
+        if arn is not None and arn.place != (region, owner):
             self.problems.append(f"source_kms_key_id: {given!r} is a key of another place. {customers}")
             return None
         if given.rpartition(":")[2].startswith(MANAGED_ALIAS):
@@ -182,7 +184,7 @@ def _places_of_copies(copy: SnapshotCopy, account: str, source: Source, target: 
     places: list[AuroraReader] = []
     for step in copy.steps:
         if step.name in COPIES:
-            region, owner = step.snapshot_arn.split(":")[3:5]
+            region, owner = Arn.parse(step.snapshot_arn).place
             if owner != account:
                 places.append(source)
             else:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from utils.arns import Arn
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.offers import Surroundings
 from utils.aurora_utils.resources import Snapshot
@@ -44,7 +45,7 @@ def plan_restore(
     request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora, limits: StackLimits
 ) -> Plan:
     """The plan, or RequestRefused with everything that stands in its way. Only reads."""
-    account = run.execution_id.split(":")[4]
+    account = Arn.parse(run.execution_id).account_id
     target_id = target_identifier(request, run)
     try:
         beyond = request_limit_problems(request, target_id, source.region, target.region, limits)

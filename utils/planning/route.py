@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from utils.arns import Arn, snapshot_arn, snapshot_name
 from utils.contracts.plan import Access, RouteStep, SnapshotCopy
-from utils.names import OWN_DEFAULT_KEY, parse_snapshot_arn, snapshot_arn, snapshot_name
+from utils.names import OWN_DEFAULT_KEY
 
 COPIES = frozenset({"copy_at_owner", "copy_into_account", "copy"})
 TAKING_BACK = frozenset({"unshare", "remove_at_owner", "remove_in_account"})
@@ -45,7 +46,7 @@ def needs_copy_at_owner(facts: RouteFacts) -> bool:
 
 def plan_route(facts: RouteFacts) -> list[RouteStep]:
     """The calls in their order; none where the snapshot can be restored from where it is."""
-    _, region, account, _ = _parts(facts.snapshot_arn)
+    region, account = Arn.parse(facts.snapshot_arn).place
     crosses_account, crosses_region = account != facts.target_account, region != facts.target_region
     if not crosses_account and not crosses_region:
         return []
@@ -100,14 +101,14 @@ def outstanding(copy: SnapshotCopy, times: Mapping[str, str]) -> Iterator[RouteS
 
 
 def still_there(step: RouteStep) -> str:
-    owner = step.snapshot_arn.split(":")[4]
+    owner = Arn.parse(step.snapshot_arn).account_id
     if step.name == "unshare":
         return f"Snapshot {step.snapshot_arn} of account {owner} is still shared with {step.shared_with}."
     return f"Snapshot {step.snapshot_arn}, made on the way, is still in account {owner}."
 
 
 def command_for(step: RouteStep) -> str:
-    region, name = step.snapshot_arn.split(":")[3], snapshot_name(step.snapshot_arn)
+    region, name = Arn.parse(step.snapshot_arn).region, snapshot_name(step.snapshot_arn)
     if step.name == "unshare":
         return (
             f"aws rds modify-db-cluster-snapshot-attribute --region {region} --db-cluster-snapshot-identifier {name} "
@@ -124,11 +125,4 @@ def maker_of(step: RouteStep, copy: SnapshotCopy) -> RouteStep:
 
 def _copied(facts: RouteFacts, region: str, account: str) -> str:
     """All copies of one operation have one name; no two are in one place."""
-    return snapshot_arn(facts.snapshot_arn, region, account, facts.copy_name)
-
-
-def _parts(arn: str) -> tuple[str, str, str, str]:
-    parts = parse_snapshot_arn(arn)
-    if parts is None:
-        raise ValueError(f"{arn} is no ARN of a cluster snapshot")
-    return parts
+    return snapshot_arn(Arn.parse(facts.snapshot_arn).partition, region, account, facts.copy_name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from utils import environment
+from utils.arns import Arn
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
 from utils.aurora_utils.resources import OPERATION_TAG, Snapshot
@@ -59,7 +60,7 @@ def planned_limit_problems(plan: Plan, limits: StackLimits) -> Iterator[str]:
     """Of a plan that is gone on with: the stack's owner may have thought otherwise since."""
     yield from target_problems(limits, plan.target_cluster_id)
     yield from source_problems(limits, plan.snapshot.cluster_identifier)
-    yield from region_problems(limits, plan.snapshot.arn.split(":")[3], environment.region())
+    yield from region_problems(limits, Arn.parse(plan.snapshot.arn).region, environment.region())
     yield from snapshot_problems(limits, plan.snapshot.identifier)
     yield from _cluster_problems(plan.cluster, limits)
 
@@ -76,7 +77,7 @@ def key_limit_problems(
     cluster: ClusterPlan, source_key: str | None, snapshot: Snapshot, source: Source, region: str, limits: StackLimits
 ) -> Iterator[str]:
     """Of every key: those that a request chooses, and with a pattern those that come with snapshot and source too."""
-    own_account = cluster.snapshot_arn.split(":")[4]
+    own_account = Arn.parse(cluster.snapshot_arn).account_id
     here = _look_in(region)
     own_key = snapshot.kms_key_id or ""
     yield from _key_problems("kms_key_id", cluster.kms_key_id, limits.kms_key, own_account, here, limits, own_key)
@@ -101,7 +102,7 @@ def prove_copy_allowed(
     arn = step.source_arn or step.snapshot_arn
     snapshot = source.snapshot(arn)
     problems = [
-        *region_problems(limits, arn.split(":")[3], environment.region()),
+        *region_problems(limits, Arn.parse(arn).region, environment.region()),
         *_snapshot_problems(snapshot, limits),
         *tag_problems(limits, _without_own(tags)),
     ]
@@ -110,7 +111,7 @@ def prove_copy_allowed(
             f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which isn't the stack's own "
             f"({own_account}). Start again."
         )
-    region, account = step.snapshot_arn.split(":")[3:5]
+    region, account = Arn.parse(step.snapshot_arn).place
     here = account == own_account
     in_between = step.name == "copy_into_account" and step.kms_key_id == OWN_DEFAULT_KEY
     # An alias in another account can't be looked at from here: there the first step alone has asked.
@@ -124,7 +125,7 @@ def prove_copy_allowed(
 
 def prove_restore_allowed(cluster: ClusterPlan, target: Aurora, limits: StackLimits) -> None:
     """Raise StepFailed where the stack may not create this cluster from this snapshot."""
-    snapshot, account = target.snapshot(cluster.snapshot_arn), cluster.snapshot_arn.split(":")[4]
+    snapshot, account = target.snapshot(cluster.snapshot_arn), Arn.parse(cluster.snapshot_arn).account_id
     own_key, here = (snapshot.kms_key_id if snapshot else None) or "", _look_in(target.region)
     insights, own_insights = cluster.performance_insights_kms_key_id, limits.insights_kms_key
     if snapshot is not None and _is_insights_key_of(snapshot.cluster_identifier, insights, target):
@@ -215,8 +216,9 @@ def _id_of(key: str, account: str, look: Look) -> str | None:
 
     AWS's own aliases stand for themselves: to ask for one makes the key. So does a key of another account.
     """
-    if key.startswith("arn:") and key.split(":")[4] != account:
-        return f"of-account-{key.split(':')[4]}"
+    arn = Arn.parse_or_none(key)
+    if arn is not None and arn.account_id != account:
+        return f"of-account-{arn.account_id}"
     alias = key.rpartition(":")[2]
     if not alias.startswith("alias/"):
         return alias.removeprefix("key/")
@@ -232,8 +234,8 @@ def _look_in(region: str) -> Look:
 
 def _is_customers(key: str, source: Source) -> bool:
     """RDS's own key of the account admits everybody of it through RDS, and no pattern has to."""
-    there = key.split(":")[3] if key.startswith("arn:") else source.region
-    found = encryption_key(key, there)
+    arn = Arn.parse_or_none(key)
+    found = encryption_key(key, arn.region if arn else source.region)
     return found is not None and found.is_customers
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from utils.arns import Arn, snapshot_name
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, open_source, through_role
@@ -18,7 +19,6 @@ from utils.aurora_utils.source_sessions import StepOfRoute, route_session
 from utils.contracts.payloads import CopyProgress, Run
 from utils.contracts.plan import RouteStep, SnapshotCopy
 from utils.errors import StepFailed
-from utils.names import snapshot_name
 from utils.pauses import seconds_to_wait
 from utils.planning.route import COPIES, gave_up
 from utils.state.operation import OperationRecord
@@ -30,21 +30,22 @@ class Places:
     """Aurora in every account and region that a route goes through, as far as one step needs it."""
 
     def __init__(self, run: Run, step: StepOfRoute, copy: SnapshotCopy) -> None:
-        _, self._partition, _, _, self.own_account, *_ = run.execution_id.split(":")
+        own = Arn.parse(run.execution_id)
+        self._partition, self.own_account = own.partition, own.account_id
         self._run, self._step, self._copy = run, step, copy
 
     def of(self, step: RouteStep) -> Aurora:
-        region, account = step.snapshot_arn.split(":")[3:5]
+        region, account = Arn.parse(step.snapshot_arn).place
         return Aurora(region) if account == self.own_account else self.at_owner(step)
 
     def at_owner(self, step: RouteStep) -> SourceOfOtherAccount:
-        region, account = step.snapshot_arn.split(":")[3:5]
+        region, account = Arn.parse(step.snapshot_arn).place
         session = route_session(self._step, self._run.operation_id, self._copy, account)
         return through_role(account, region, self._partition, session, self._run.now)
 
     def source_of(self, step: RouteStep) -> Source:
         """Where the snapshot is that the step copies or shares, with whatever eyes can see it."""
-        region, account = (step.source_arn or step.snapshot_arn).split(":")[3:5]
+        region, account = Arn.parse(step.source_arn or step.snapshot_arn).place
         session = route_session(self._step, self._run.operation_id, self._copy, account)
         return open_source(account, region, self._run.execution_id, self._run.operation_id, self._run.now, session)
 
@@ -77,7 +78,7 @@ def assess(copy: SnapshotCopy, places: Places, record: OperationRecord) -> CopyS
 
 
 def a_free_copy(step: RouteStep) -> str:
-    region = step.snapshot_arn.split(":")[3]
+    region = Arn.parse(step.snapshot_arn).region
     return f"a free copy: {region} makes {MAX_COPIES_AT_A_TIME} already, as many as RDS allows at a time"
 
 
@@ -121,7 +122,7 @@ def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
 
 
 def _in_words(step: RouteStep) -> str:
-    _, _, _, region, account, *_ = step.snapshot_arn.split(":")
+    region, account = Arn.parse(step.snapshot_arn).place
     what = {
         "copy_at_owner": "the copy in the owner's account",
         "copy_into_account": "the copy into this account",

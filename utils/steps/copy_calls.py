@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from utils.arns import snapshot_name
 from utils.aws import as_step_error, error_code
 from utils.contracts.plan import RouteStep, SnapshotCopy
 from utils.errors import StepFailed, TemporaryFailure
-from utils.names import snapshot_name
 from utils.planning.route import COPIES, begun, command_for, gave_up, maker_of, outstanding, still_there
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.copy import CopySituation, Places, prove_made_by_us

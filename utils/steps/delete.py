@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from botocore.exceptions import ClientError
 
+from utils.arns import Arn
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.protection import protecting_tag
 from utils.aurora_utils.resources import Cluster, Snapshot, in_order_of_deletion
@@ -206,7 +207,7 @@ def prove_own_copy(found: Snapshot, copy: SnapshotCopy, record: OperationRecord)
             f"Snapshot {found.arn} is not the copy that operation {record.operation_id} made "
             f"({record.copied_snapshot_arn}). It was left alone. Look at it, and delete it if nobody needs it: "
             f"aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {found.identifier} "
-            f"--region {found.arn.split(':')[3]}"
+            f"--region {Arn.parse(found.arn).region}"
         )
 
 
