@@ -21,6 +21,7 @@ from utils.aurora_utils.arguments import (
     security_group_arguments,
     tag_list,
 )
+from utils.aurora_utils.ownership import own_existing_cluster, own_existing_snapshot, prove_own_existing_instance
 from utils.aurora_utils.resources import (
     Cluster,
     Instance,
@@ -31,13 +32,14 @@ from utils.aurora_utils.resources import (
     read_snapshot,
 )
 from utils.aws import client, error_code, is_capacity_shortage, none_when
-from utils.errors import StepFailed, TemporaryFailure
+from utils.errors import TemporaryFailure
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds.type_defs import AccountQuotaTypeDef, EventTypeDef
 
-    from utils.contracts.plan import ClusterPlan, PlannedInstance, RouteStep
+    from utils.contracts.plan import ClusterPlan, PlannedInstance
+    from utils.contracts.route import RouteStep
 
 ENGINE = "aurora-postgresql"
 # What CloudFormation's handlers take for the failure of a change that RDS had accepted: an event is its only trace
@@ -193,8 +195,8 @@ class Aurora(AuroraReader):
     def copy_snapshot(self, step: RouteStep, tags: Mapping[str, str], operation_id: str) -> Snapshot:
         """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""
         optional: dict[str, Any] = {"KmsKeyId": step.kms_key_id} if step.kms_key_id else {}
-        name, source = snapshot_name(step.snapshot_arn), step.source_arn or ""
-        place, target_place = Arn.parse(source).place, Arn.parse(step.snapshot_arn).place
+        name, source = step.snapshot_name, step.source_arn or ""
+        place, target_place = Arn.parse(source).place, step.place
         if place[0] != target_place[0]:
             # The SDK signs a URL wherever it is given a region. The API's reference says not to send one within a
             # region, and GovCloud refuses it.
@@ -210,13 +212,7 @@ class Aurora(AuroraReader):
         except ClientError as error:
             if error_code(error) != "DBClusterSnapshotAlreadyExistsFault":
                 raise
-            existing = self.snapshot(name)
-            if existing is None or not existing.belongs_to(operation_id):
-                raise StepFailed(
-                    f"A snapshot named {name} exists in {self.region} and isn't this operation's. "
-                    "Look at it, delete it if it isn't needed, and start again."
-                ) from error
-            return existing
+            return own_existing_snapshot(self.snapshot(name), name, self.region, operation_id)
         return read_snapshot(answer["DBClusterSnapshot"])
 
     def restore_cluster(self, plan: ClusterPlan, operation_id: str) -> Cluster:
@@ -227,13 +223,7 @@ class Aurora(AuroraReader):
             _raise_if_no_room(error)
             if error_code(error) != "DBClusterAlreadyExistsFault":
                 raise
-            existing = self.cluster(plan.identifier)
-            if existing is None or not existing.belongs_to(operation_id):
-                raise StepFailed(
-                    f"A cluster named {plan.identifier} exists in {self.region} and this operation didn't make it. "
-                    "It was left alone. Choose another target_cluster_id."
-                ) from error
-            return existing
+            return own_existing_cluster(self.cluster(plan.identifier), plan.identifier, self.region, operation_id)
         return read_cluster(answer["DBCluster"])
 
     def create_instance(self, plan: ClusterPlan, planned: PlannedInstance, operation_id: str) -> None:
@@ -246,16 +236,9 @@ class Aurora(AuroraReader):
             _raise_if_no_room(error)
             if error_code(error) != "DBInstanceAlreadyExists":
                 raise
-            existing = self.instance(identifier)
-            if (
-                existing is None
-                or not existing.belongs_to(operation_id)
-                or existing.cluster_identifier != plan.identifier
-            ):
-                raise StepFailed(
-                    f"An instance named {identifier} exists in {self.region} and this operation didn't make it. "
-                    "It was left alone. Choose another target_cluster_id."
-                ) from error
+            prove_own_existing_instance(
+                self.instance(identifier), identifier, plan.identifier, self.region, operation_id
+            )
 
     def modify_restored_cluster(self, plan: ClusterPlan, password: str | None) -> None:
         """Set the master password, and what else a restore doesn't take; None has RDS make and keep a password.

@@ -16,7 +16,6 @@ from utils.foreign_text import one_line
 from utils.messages.failure import Remains, cause_lines, door_of, is_shut
 from utils.messages.source_left import SourceLeft, bring_back_lines
 from utils.names import scheduled_operation_id
-from utils.planning.route import command_for
 from utils.redaction import without_secrets
 from utils.request.next_command import (
     KEEP_BACKUPS,
@@ -199,7 +198,7 @@ def _giving_up_lines(
     if remains.on_the_way:
         yield "Take back what was opened on the snapshot's way only if you don't resume:"
     for step in remains.on_the_way:
-        yield f"In account {Arn.parse(step.snapshot_arn).account_id}: {command_for(step)}"
+        yield f"In account {step.place[1]}: {step.command}"
     if remains.copy is not None and not remains.copy.is_broken:
         yield "Delete the copied snapshot only if you don't resume:"
         yield _delete_copy(remains.copy, here)

@@ -14,9 +14,11 @@ from msgspec.structs import replace
 from utils import environment, metrics
 from utils.arns import Arn, execution_name
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
-from utils.contracts.plan import Plan, RouteStep, SnapshotCopy, SourceDeletion
+from utils.contracts.plan import Plan, SourceDeletion
+from utils.contracts.route import RouteStep
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
 from utils.messages.failure import MAX_CAUSE, Lost, Remains, cause_lines
@@ -26,7 +28,6 @@ from utils.messages.source_left import look_at_source
 from utils.names import SCHEDULED_PREFIX, is_brought_at, is_operation_id, scheduled_operation_id
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
-from utils.planning.route import maker_of, outstanding
 from utils.redaction import without_secrets
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
@@ -175,10 +176,10 @@ class OperationEnd:
                 known = replace(known, source=look_at_source(deletion, Aurora(deletion.region)))
             aurora = Aurora(environment.region())
             cluster = aurora.cluster(record.plan["target_cluster_id"])
-            if cluster is not None and record.owns(cluster):
+            if cluster is not None and owns_cluster(cluster, record):
                 known = replace(known, cluster=cluster, members=aurora.instances_of(cluster.identifier))
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
-            if copy is not None and copy.belongs_to(record.operation_id):
+            if copy is not None and owns_recorded_copy(copy, record):
                 known = replace(known, copy=copy)
             known = replace(known, lost=self._lost(record, known))
             if known.lost is None and _goes_on_from_snapshot(record, known) and not _is_own_snapshot(record):
@@ -243,11 +244,11 @@ def _is_own_snapshot(record: OperationRecord) -> bool:
 
 def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
     """What of the snapshot's route was opened or made, as far as is known, and hasn't been taken back."""
-    if not record.plan.get("copy"):
+    copy = record.planned_copy
+    if copy is None:
         return []
-    copy = msgspec.convert(record.plan["copy"], SnapshotCopy)
-    left = outstanding(copy, record.route_times)
-    return [step for step in left if step.name == "unshare" or maker_of(step, copy).name in record.made_snapshots]
+    left = copy.outstanding(record.route_times)
+    return [step for step in left if step.effect == "unshare" or copy.maker_of(step).name in record.made_snapshots]
 
 
 def end_of_execution(task: NotificationTask) -> OperationEnd:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from utils.arns import Arn, state_machine_of
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.exports import renewed
+from utils.aurora_utils.ownership import owns_cluster
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, SourceDeletion
@@ -192,7 +193,7 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
     elif record.cluster_resource_id is None and _copy_is_gone(record, target):
         # Somebody has deleted it, as the message says of one that can't be used: it is made anew.
-        facts |= {"copied_snapshot_arn": None, "made_snapshots": {}, "route_times": {}}
+        facts |= {"made_snapshots": {}, "route_times": {}}
     if record.password_reset_at and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set once more.
         facts |= {"password_reset_at": None, "password_resets": 0}
@@ -244,7 +245,7 @@ def _problems_since(
             f"operation_id: cluster {plan.target_cluster_id} ({record.cluster_resource_id}), which "
             f"{plan.operation_id!r} made, was deleted or renamed since. {START_ANEW}"
         )
-    if record.cluster_resource_id is not None or (made is not None and record.owns(made)):
+    if record.cluster_resource_id is not None or (made is not None and owns_cluster(made, record)):
         return
     yield from planned_limit_problems(plan, limits)
     copied = record.copied_snapshot_arn

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from utils import environment
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.ownership import owns_cluster
 from utils.aws import as_step_error, error_code
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
@@ -95,7 +96,7 @@ def _is_gone(record: OperationRecord, aurora: Aurora) -> bool:
     known = record.cluster_resource_id
     found = aurora.cluster_with_id(known) if known else aurora.cluster(target)
     # The one with the recorded id is ours even if somebody has taken its tag away: its logins stay.
-    return found is None or not (known is not None or record.owns(found)) or found.is_being_deleted
+    return found is None or not (known is not None or owns_cluster(found, record)) or found.is_being_deleted
 
 
 def _named(record: OperationRecord) -> Iterator[SecretSeen]:

@@ -12,9 +12,9 @@ from utils.arns import Arn
 from utils.aurora_utils import Aurora, AuroraReader
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, admits_our_account
-from utils.contracts.plan import SnapshotCopy
+from utils.contracts.route import SnapshotCopy
 from utils.names import name_for
-from utils.planning.route import COPIES, RouteFacts, needs_copy_at_owner, plan_route
+from utils.planning.route import RouteFacts, needs_copy_at_owner, plan_route
 from utils.planning.snapshot import reused_name_problems
 from utils.preflight.keys import MANAGED_ALIAS, how_to_enable
 from utils.request.fields import RestoreRequest
@@ -53,16 +53,7 @@ def plan_crossing(
     steps = plan_route(facts)
     if not steps:
         return Crossing(copy=None, problems=crosser.problems)
-    (last,) = [step for step in steps if step.name == "copy"]
-    copy = SnapshotCopy(
-        source_arn=snapshot.arn,
-        source_region=source.region,
-        identifier=facts.copy_name,
-        arn=last.snapshot_arn,
-        kms_key_id=last.kms_key_id,
-        tags=own_tags(request, operation_id),
-        steps=steps,
-    )
+    copy = SnapshotCopy(steps=steps, tags=own_tags(request, operation_id))
     for place in _places_of_copies(copy, account, source, target):
         crosser.problems.extend(reused_name_problems(facts.copy_name, operation_id, place))
     return Crossing(copy=copy, problems=crosser.problems)
@@ -183,8 +174,8 @@ def quota_problems(
 def _places_of_copies(copy: SnapshotCopy, account: str, source: Source, target: AuroraReader) -> list[AuroraReader]:
     places: list[AuroraReader] = []
     for step in copy.steps:
-        if step.name in COPIES:
-            region, owner = Arn.parse(step.snapshot_arn).place
+        if step.is_copy:
+            region, owner = step.place
             if owner != account:
                 places.append(source)
             else:

@@ -6,16 +6,12 @@ removes is all in the list; nothing else on the way changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 from msgspec import Struct
 
-from utils.arns import Arn, snapshot_arn, snapshot_name
-from utils.contracts.plan import Access, RouteStep, SnapshotCopy
+from utils.arns import Arn, snapshot_arn
+from utils.contracts.plan import Access
+from utils.contracts.route import RouteStep
 from utils.names import OWN_DEFAULT_KEY
-
-COPIES = frozenset({"copy_at_owner", "copy_into_account", "copy"})
-TAKING_BACK = frozenset({"unshare", "remove_at_owner", "remove_in_account"})
 
 
 class RouteFacts(Struct, frozen=True, kw_only=True):
@@ -80,47 +76,6 @@ def plan_route(facts: RouteFacts) -> list[RouteStep]:
     if through_account:
         return [*steps, *closing, last, RouteStep(name="remove_in_account", snapshot_arn=source)]
     return [*steps, last, *closing]
-
-
-def begun(step: RouteStep) -> str:
-    return f"{step.name}_begun"
-
-
-def gave_up(step: RouteStep) -> str:
-    return f"{step.name}_failed"
-
-
-def outstanding(copy: SnapshotCopy, times: Mapping[str, str]) -> Iterator[RouteStep]:
-    """What may have to be taken back still, as far as the record's times know. A copy may have been made by a call
-    whose answer was lost: then only RDS knows. Sharing is always written down first.
-    """
-    for step in copy.steps:
-        may_stand = step.name != "unshare" or "share_begun" in times
-        if step.name in TAKING_BACK and step.name not in times and may_stand:
-            yield step
-
-
-def still_there(step: RouteStep) -> str:
-    owner = Arn.parse(step.snapshot_arn).account_id
-    if step.name == "unshare":
-        return f"Snapshot {step.snapshot_arn} of account {owner} is still shared with {step.shared_with}."
-    return f"Snapshot {step.snapshot_arn}, made on the way, is still in account {owner}."
-
-
-def command_for(step: RouteStep) -> str:
-    region, name = Arn.parse(step.snapshot_arn).region, snapshot_name(step.snapshot_arn)
-    if step.name == "unshare":
-        return (
-            f"aws rds modify-db-cluster-snapshot-attribute --region {region} --db-cluster-snapshot-identifier {name} "
-            f"--attribute-name restore --values-to-remove {step.shared_with}"
-        )
-    return f"aws rds delete-db-cluster-snapshot --region {region} --db-cluster-snapshot-identifier {name}"
-
-
-def maker_of(step: RouteStep, copy: SnapshotCopy) -> RouteStep:
-    """The step that made the snapshot which this one removes."""
-    (maker,) = [each for each in copy.steps if each.name in COPIES and each.snapshot_arn == step.snapshot_arn]
-    return maker
 
 
 def _copied(facts: RouteFacts, region: str, account: str) -> str:

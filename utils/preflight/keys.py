@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from utils.arns import Arn
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
 from utils.aurora_utils.resources import Snapshot
-from utils.contracts.plan import SnapshotCopy
+from utils.contracts.route import SnapshotCopy
 
 MANAGED_ALIAS = "alias/aws/"
 RDS_MANAGED_ALIAS = "alias/aws/rds"
@@ -21,14 +21,14 @@ def key_problems(key: str | None, copy: SnapshotCopy | None, snapshot: Snapshot,
     if key is not None:
         yield from given_key_problems(key, copied_under_key, region)
     elif copy is not None and copied_under_key:
-        where = f"account {Arn.parse(snapshot.arn).account_id}" if foreign else copy.source_region
+        where = f"account {Arn.parse(snapshot.arn).account_id}" if foreign else Arn.parse(snapshot.arn).region
         yield (
             f"kms_key_id: missing. {snapshot.identifier!r} is encrypted with a key of {where}, which "
             f"works only there. Give a key of {region} for the copy, or set the stack's KmsKeyId."
         )
     if own is not None and own != key and not foreign:
         arn = Arn.parse_or_none(own)
-        there = arn.region if arn else copy.source_region if copy else region
+        there = arn.region if arn else Arn.parse(snapshot.arn).region
         found = encryption_key(own, there)
         if found is None:
             yield (

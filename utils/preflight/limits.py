@@ -11,9 +11,11 @@ from utils import environment
 from utils.arns import Arn
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
+from utils.aurora_utils.ownership import Recorded, owns_snapshot
 from utils.aurora_utils.resources import OPERATION_TAG, Snapshot
 from utils.aurora_utils.source_account import Source
-from utils.contracts.plan import ClusterPlan, Plan, RouteStep, SnapshotCopy, SnapshotExport, SourceDeletion
+from utils.contracts.plan import ClusterPlan, Plan, SnapshotExport, SourceDeletion
+from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.contracts.stack_limits import (
     StackLimits,
     final_snapshot_problems,
@@ -111,7 +113,7 @@ def prove_copy_allowed(
             f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which isn't the stack's own "
             f"({own_account}). Start again."
         )
-    region, account = Arn.parse(step.snapshot_arn).place
+    region, account = step.place
     here = account == own_account
     in_between = step.name == "copy_into_account" and step.kms_key_id == OWN_DEFAULT_KEY
     # An alias in another account can't be looked at from here: there the first step alone has asked.
@@ -155,7 +157,7 @@ def prove_deletion_allowed(deletion: SourceDeletion, limits: StackLimits) -> Non
 
 
 def prove_export_allowed(
-    export: SnapshotExport, copy: SnapshotCopy | None, operation_id: str, target: Aurora, limits: StackLimits
+    export: SnapshotExport, copy: SnapshotCopy | None, record: Recorded, target: Aurora, limits: StackLimits
 ) -> None:
     """Raise StepFailed where the stack may not export this snapshot. Copies of this operation's own may have any name.
 
@@ -164,7 +166,7 @@ def prove_export_allowed(
     snapshot = target.snapshot(export.source_arn)
     problems = list(_snapshot_problems(snapshot, limits))
     if snapshot is not None:
-        is_own_copy = copy is not None and snapshot.arn == copy.arn and snapshot.belongs_to(operation_id)
+        is_own_copy = copy is not None and owns_snapshot(snapshot, copy.final, record)
         problems += [] if is_own_copy else snapshot_problems(limits, snapshot.identifier)
     _refuse_if_any(problems, "Nothing was exported.")
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from botocore.exceptions import ClientError
 
-from utils.arns import Arn
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.ownership import why_not_own_cluster
 from utils.aurora_utils.protection import protecting_tag
-from utils.aurora_utils.resources import Cluster, Snapshot, in_order_of_deletion
+from utils.aurora_utils.resources import Cluster, in_order_of_deletion
 from utils.aws import as_step_error
-from utils.contracts.plan import SnapshotCopy, SourceDeletion
+from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed, TemporaryFailure
 from utils.messages.source_left import look_at_source, state_of_source
 from utils.preflight.deletion import deletion_obstacles
@@ -187,28 +187,13 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
         return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"
     if record.users_ready_at is not None:
         return None, "the restored cluster is complete and its users are set up"
-    if not cluster.belongs_to(record.operation_id):
-        return None, f"{target_cluster_id} isn't tagged as this operation's"
-    if not record.may_have_made(cluster.resource_id):
-        made = record.cluster_resource_id or "none"
-        return None, f"{target_cluster_id} is {cluster.resource_id}, this operation made {made}"
+    if (why := why_not_own_cluster(cluster, record)) is not None:
+        return None, f"{target_cluster_id} {why}"
     if cluster.deletion_protection:
         return None, f"{target_cluster_id} was made with deletion protection, which is never switched off"
     if (why := protecting_tag(cluster, target)) is not None:
         return None, f"{target_cluster_id} {why}"
     return cluster, ""
-
-
-def prove_own_copy(found: Snapshot, copy: SnapshotCopy, record: OperationRecord) -> None:
-    """By the planned ARN, the one recorded when it was made, and our tag. Raises StepFailed for any other snapshot."""
-    recorded = record.copied_snapshot_arn in (None, found.arn) and found.arn == copy.arn
-    if not recorded or not found.belongs_to(record.operation_id):
-        raise StepFailed(
-            f"Snapshot {found.arn} is not the copy that operation {record.operation_id} made "
-            f"({record.copied_snapshot_arn}). It was left alone. Look at it, and delete it if nobody needs it: "
-            f"aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {found.identifier} "
-            f"--region {Arn.parse(found.arn).region}"
-        )
 
 
 def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Aurora) -> None:

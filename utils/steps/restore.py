@@ -14,6 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.reported_settings import MasterSecret, SecurityGroups
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import RestoreProgress
@@ -100,7 +101,7 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
                 "somebody else. Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
             )
         return Situation(due=Action.CREATE_CLUSTER, waiting_for="the cluster")
-    prove_ownership(cluster, record)
+    prove_own_cluster(cluster, record)
     refuse_broken(plan, cluster, observed, record)
     if record.password_reset_at is None:
         if not cluster.is_available:
@@ -237,16 +238,6 @@ def _until_settled(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Ins
         cluster=cluster,
         instances=list(instances.values()),
     )
-
-
-def prove_ownership(cluster: Cluster, record: OperationRecord) -> None:
-    """By our tag and by what was recorded at its creation: a name proves nothing, and others may set a tag too."""
-    if not record.owns(cluster):
-        raise StepFailed(
-            f"Cluster {cluster.identifier} ({cluster.resource_id}) isn't the one that operation {record.operation_id} "
-            f"made ({record.cluster_resource_id or 'none recorded'}). It was left alone. "
-            "Find out who made it, then start again with another target_cluster_id."
-        )
 
 
 class Refusal(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from scripts.local_run.routes_table import Case, read_cases
 from tests.unit.support import ACCOUNT, OWNER, REGION, SOURCE_REGION
 from utils.arns import Arn
 from utils.names import OWN_DEFAULT_KEY
-from utils.planning.route import COPIES, RouteFacts, plan_route
+from utils.planning.route import RouteFacts, plan_route
 
 CASES = read_cases()
 KEY, SOURCE_KEY = "alias/staging", f"arn:aws:kms:{REGION}:{OWNER}:key/shareable"
@@ -112,7 +112,7 @@ def test_every_route_ends_here_takes_back_what_it_opened_and_touches_nothing_els
     if (region, account) == (REGION, ACCOUNT):
         assert steps == []
         return
-    made = [step.snapshot_arn for step in steps if step.name in COPIES]
+    made = [step.snapshot_arn for step in steps if step.is_copy]
     assert made[-1] == f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-copy-0123456789ab"
     assert len(set(made)) == len(made)
     removed = [step.snapshot_arn for step in steps if step.name.startswith("remove")]
