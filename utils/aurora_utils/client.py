@@ -284,6 +284,24 @@ class Aurora(AuroraReader):
             _raise_if_busy(cluster.identifier, error)
             raise
 
+    def switch_deletion_protection_off(self, cluster_identifier: str) -> None:
+        """Done twice, it is as good as once. It takes effect after seconds in which the cluster is `modifying`.
+
+        Callers prove first that it is the cluster that the request means.
+        """
+        try:
+            self._rds.modify_db_cluster(
+                DBClusterIdentifier=cluster_identifier, DeletionProtection=False, ApplyImmediately=True
+            )
+        except ClientError as error:
+            if error_code(error) != "InvalidDBClusterStateFault":
+                raise
+            raise TemporaryFailure(f"Cluster {cluster_identifier} is busy: {error}") from error
+
+    def tag_final_snapshot(self, snapshot_arn: str, tags: Mapping[str, str]) -> None:
+        """Tag what is left of a deleted source: DeleteDBCluster takes no tags for the final snapshot that it makes."""
+        self._rds.add_tags_to_resource(ResourceName=snapshot_arn, Tags=tag_list(tags))
+
     # Deleting: callers prove first that it is theirs to delete. A call that is repeated because its answer was lost may
     # be refused in many ways, also for lack of permission: what is gone has no tag that would permit it. So what counts
     # after an error is whether it is gone, or going.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -27,6 +27,9 @@ from utils.error_codes import DENIED_CODES
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_rds import RDSClient
+
+
+_Through = TypeVar("_Through", bound="SourceOfOtherAccount")
 
 
 class ReaderScaling(Struct, frozen=True, kw_only=True):
@@ -61,8 +64,8 @@ class Source(AuroraReader):
         return _read_scaling(answer)
 
 
-class SourceOfOtherAccount(Source, Aurora):
-    """Look at another account's Aurora through a role there, and make, share and remove what a route needs."""
+class SourceOfOtherAccount(Source):
+    """Look at another account's Aurora through a role there. Nothing of it can be changed through this."""
 
     access: Access = "role"
 
@@ -88,6 +91,10 @@ class SourceOfOtherAccount(Source, Aurora):
         attributes = answer["DBClusterSnapshotAttributesResult"].get("DBClusterSnapshotAttributes", [])
         found = [each.get("AttributeValues", []) for each in attributes if each.get("AttributeName") == "restore"]
         return {account for accounts in found for account in accounts}
+
+
+class OwnersAurora(SourceOfOtherAccount, Aurora):
+    """Make, share and remove in another account, through a role there, what a route needs."""
 
     def share(self, identifier: str, account_id: str) -> None:
         """Done twice it is done once."""
@@ -182,7 +189,8 @@ def open_source(
     if not environment.optional("SOURCE_ROLE_NAME"):
         return SourceSharedByHand(own.partition, account_id, region, "the stack's SourceRoleName is empty")
     try:
-        return through_role(account_id, region, own.partition, session or planning_session(operation_id), now)
+        given = session or planning_session(operation_id)
+        return _through_role(SourceOfOtherAccount, account_id, region, own.partition, given, now)
     except ClientError as error:
         if error.operation_name != "AssumeRole" or error_code(error) not in DENIED_CODES:
             raise
@@ -191,14 +199,18 @@ def open_source(
 
 def through_role(
     account_id: str, region: str, partition: str, session: SourceSession, now: dt.datetime
-) -> SourceOfOtherAccount:
-    """Raises what STS answers when the role can't be assumed."""
+) -> OwnersAurora:
+    """Return what a step changes there. Raises what STS answers when the role can't be assumed."""
+    return _through_role(OwnersAurora, account_id, region, partition, session, now)
+
+
+def _through_role(
+    kind: type[_Through], account_id: str, region: str, partition: str, session: SourceSession, now: dt.datetime
+) -> _Through:
     arn = Arn(partition, "iam", "", account_id, f"role/{environment.optional('SOURCE_ROLE_NAME')}")
     role = _role(str(arn), environment.optional("SOURCE_EXTERNAL_ID"), session)
     rds, kms = role.client_of("rds", region, now), role.client_of("kms", region, now)
-    return SourceOfOtherAccount(
-        account_id, region, rds, kms, lambda: role.client_of("application-autoscaling", region, now)
-    )
+    return kind(account_id, region, rds, kms, lambda: role.client_of("application-autoscaling", region, now))
 
 
 @functools.lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from utils import environment, metrics
 from utils.arns import Arn, execution_name
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
@@ -173,8 +173,8 @@ class OperationEnd:
         )
         try:
             if deletion is not None:
-                known = replace(known, source=look_at_source(deletion, Aurora(deletion.region)))
-            aurora = Aurora(environment.region())
+                known = replace(known, source=look_at_source(deletion, AuroraReader(deletion.region)))
+            aurora = AuroraReader(environment.region())
             cluster = aurora.cluster(record.plan["target_cluster_id"])
             if cluster is not None and owns_cluster(cluster, record):
                 known = replace(known, cluster=cluster, members=aurora.instances_of(cluster.identifier))
@@ -199,7 +199,7 @@ class OperationEnd:
         if not _is_own_snapshot(record):
             return "snapshot" if SNAPSHOT_NOT_FOUND in self.error.cause else None
         snapshot = record.plan["snapshot"]
-        found = Aurora(Arn.parse(snapshot["arn"]).region).snapshot(snapshot["identifier"])
+        found = AuroraReader(Arn.parse(snapshot["arn"]).region).snapshot(snapshot["identifier"])
         return "snapshot" if found is None else None
 
     def count_duplicate(self) -> None:

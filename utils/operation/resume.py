@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.arns import Arn, state_machine_of
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import renewed
 from utils.aurora_utils.ownership import owns_cluster
 from utils.aurora_utils.source_account import Source, open_source
@@ -64,7 +64,7 @@ def resume(
     _refuse_unless_ended(record, run)
     plan = _recorded_plan(record)
     refuse_if_any(_differences(request, given, record, plan))
-    target = Aurora(Arn.parse(run.execution_id).region)
+    target = AuroraReader(Arn.parse(run.execution_id).region)
     facts = _outdated_facts(record, plan, target)
     made = replace(record, **facts)
     copy_needed = plan.copy is not None and made.cluster_resource_id is None
@@ -181,7 +181,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict[str, Any]:
+def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if record.clean_up_at is not None:
         cluster = target.cluster(plan.target_cluster_id)
@@ -204,12 +204,12 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
     return facts | {"shortage": None}
 
 
-def _copy_is_gone(record: OperationRecord, target: Aurora) -> bool:
+def _copy_is_gone(record: OperationRecord, target: AuroraReader) -> bool:
     copied = record.copied_snapshot_arn
     return copied is not None and target.snapshot(copied) is None
 
 
-def _refuse_while_going(members: list[Any], plan: Plan, target: Aurora) -> None:
+def _refuse_while_going(members: list[Any], plan: Plan, target: AuroraReader) -> None:
     going = [each.identifier for each in members if each.is_being_deleted]
     if going:
         raise RequestRefused(
@@ -219,7 +219,7 @@ def _refuse_while_going(members: list[Any], plan: Plan, target: Aurora) -> None:
         )
 
 
-def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
+def _refuse_broken_copy(record: OperationRecord, target: AuroraReader) -> None:
     copy = target.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
     if copy is not None and copy.is_broken:
         raise RequestRefused(
@@ -230,7 +230,7 @@ def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
 
 
 def _problems_since(
-    record: OperationRecord, plan: Plan, target: Aurora, run: Execution, limits: StackLimits
+    record: OperationRecord, plan: Plan, target: AuroraReader, run: Execution, limits: StackLimits
 ) -> Iterator[str]:
     """What is in the way of all that is still to do: the world may have changed since the plan was made."""
     if record.users_ready_at is None:

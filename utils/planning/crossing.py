@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from utils.arns import Arn
-from utils.aurora_utils import Aurora, AuroraReader
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, admits_our_account
 from utils.contracts.route import SnapshotCopy
@@ -33,7 +33,7 @@ class Crossing(Struct, frozen=True, kw_only=True):
 
 
 def plan_crossing(
-    request: RestoreRequest, snapshot: Snapshot, operation_id: str, account: str, source: Source, target: Aurora
+    request: RestoreRequest, snapshot: Snapshot, operation_id: str, account: str, source: Source, target: AuroraReader
 ) -> Crossing:
     """Only reads. `account` is the stack's own."""
     facts = RouteFacts(
@@ -152,7 +152,7 @@ class _Crosser:
 
 
 def quota_problems(
-    copy: SnapshotCopy | None, final_snapshot: bool, account: str, source: Source, target: Aurora
+    copy: SnapshotCopy | None, final_snapshot: bool, account: str, source: Source, target: AuroraReader
 ) -> Iterator[str]:
     """Whether what is going to be made fits into the quota of manual snapshots, where each is made."""
     needed: Counter[AuroraReader] = Counter(_places_of_copies(copy, account, source, target) if copy else [])
@@ -179,5 +179,5 @@ def _places_of_copies(copy: SnapshotCopy, account: str, source: Source, target: 
             if owner != account:
                 places.append(source)
             else:
-                places.append(target if region == target.region else Aurora(region))
+                places.append(target if region == target.region else AuroraReader(region))
     return places

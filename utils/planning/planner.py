@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from utils.arns import Arn
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import Surroundings
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import Source
@@ -42,7 +42,12 @@ from utils.request.reading import refusal, refuse_if_any
 
 
 def plan_restore(
-    request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora, limits: StackLimits
+    request: RestoreRequest,
+    operation_id: str,
+    run: Execution,
+    source: Source,
+    target: AuroraReader,
+    limits: StackLimits,
 ) -> Plan:
     """The plan, or RequestRefused with everything that stands in its way. Only reads."""
     account = Arn.parse(run.execution_id).account_id
@@ -133,7 +138,7 @@ def target_identifier(request: RestoreRequest, run: Execution) -> str:
     return dated(request.target_cluster_id or "", run.started_at)
 
 
-def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: Aurora) -> Iterator[str]:
+def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: AuroraReader) -> Iterator[str]:
     target_id = cluster.identifier
     if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
         yield (

@@ -12,7 +12,7 @@ from utils import environment
 from utils.arns import Arn, parse_snapshot_arn, snapshot_name
 from utils.aurora_utils import ENGINE, AuroraReader
 from utils.aurora_utils.resources import Cluster, Snapshot
-from utils.aurora_utils.source_account import Source
+from utils.aurora_utils.source_account import Source, open_source
 from utils.aws import error_code, knows_region
 from utils.contracts.payloads import Execution
 from utils.error_codes import DENIED_CODES
@@ -33,6 +33,12 @@ def source_account(request: RestoreRequest, own_account: str) -> str:
     """An ARN says its account itself."""
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
     return parsed.account_id if parsed else request.source_account_id or own_account
+
+
+def source_of(request: RestoreRequest, run: Execution, operation_id: str, own_region: str) -> Source:
+    """Return whatever can be looked at of the account and region in which the request says that the snapshot is."""
+    account = source_account(request, Arn.parse(run.execution_id).account_id)
+    return open_source(account, source_region(request, own_region), run.execution_id, operation_id, run.now)
 
 
 class Found(NamedTuple):

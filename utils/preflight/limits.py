@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from utils import environment
 from utils.arns import Arn
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
 from utils.aurora_utils.ownership import Recorded, owns_snapshot
 from utils.aurora_utils.resources import OPERATION_TAG, Snapshot
@@ -125,7 +125,7 @@ def prove_copy_allowed(
     _refuse_if_any(problems, "Nothing was copied or shared by this step.")
 
 
-def prove_restore_allowed(cluster: ClusterPlan, target: Aurora, limits: StackLimits) -> None:
+def prove_restore_allowed(cluster: ClusterPlan, target: AuroraReader, limits: StackLimits) -> None:
     """Raise StepFailed where the stack may not create this cluster from this snapshot."""
     snapshot, account = target.snapshot(cluster.snapshot_arn), Arn.parse(cluster.snapshot_arn).account_id
     own_key, here = (snapshot.kms_key_id if snapshot else None) or "", _look_in(target.region)
@@ -157,7 +157,7 @@ def prove_deletion_allowed(deletion: SourceDeletion, limits: StackLimits) -> Non
 
 
 def prove_export_allowed(
-    export: SnapshotExport, copy: SnapshotCopy | None, record: Recorded, target: Aurora, limits: StackLimits
+    export: SnapshotExport, copy: SnapshotCopy | None, record: Recorded, target: AuroraReader, limits: StackLimits
 ) -> None:
     """Raise StepFailed where the stack may not export this snapshot. Copies of this operation's own may have any name.
 
@@ -202,7 +202,7 @@ def _key_problems(
         yield problem
 
 
-def _is_insights_key_of(cluster_identifier: str, key: str | None, here: Aurora) -> bool:
+def _is_insights_key_of(cluster_identifier: str, key: str | None, here: AuroraReader) -> bool:
     """Whether the source's Performance Insights is under the key, as RDS reports it and not as the plan says.
 
     Only a source beside the new cluster hands its key on, so it is seen from here.

@@ -15,7 +15,7 @@ from utils.arns import Arn
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.ownership import prove_own_snapshot
 from utils.aurora_utils.resources import Snapshot
-from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, open_source, through_role
+from utils.aurora_utils.source_account import OwnersAurora, Source, open_source, through_role
 from utils.aurora_utils.source_sessions import StepOfRoute, route_session
 from utils.contracts.payloads import CopyProgress, Run
 from utils.contracts.route import RouteStep, SnapshotCopy
@@ -38,7 +38,7 @@ class Places:
         region, account = step.place
         return Aurora(region) if account == self.own_account else self.at_owner(step)
 
-    def at_owner(self, step: RouteStep) -> SourceOfOtherAccount:
+    def at_owner(self, step: RouteStep) -> OwnersAurora:
         region, account = step.place
         session = route_session(self._step, self._run.operation_id, self._copy, account)
         return through_role(account, region, self._partition, session, self._run.now)

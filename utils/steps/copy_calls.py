@@ -30,29 +30,32 @@ class RouteCalls:
             self._audit("share-snapshot", "done", step)
             self._note(step.name)
             return True
-        try:
-            self._take_back(step)
-        except (ClientError, BotoCoreError, StepFailed) as error:
-            failure = as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error
-            if isinstance(failure, TemporaryFailure):
-                raise failure from error
-            self._audit(_event(step), "failed", step, str(failure))
+        if self._why_not_taken_back(step) is not None:
             self._note(step.gave_up)
         return True
 
     def take_everything_back(self) -> list[str]:
         """All that was opened or made on the way and still stands; a warning with its command for what can't be."""
-        warnings = []
-        for step in self._copy.outstanding(self._record.route_times):
-            try:
-                self._take_back(step)
-            except (ClientError, BotoCoreError, StepFailed) as error:
-                failure = as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error
-                if isinstance(failure, TemporaryFailure):
-                    raise failure from error
-                self._audit(_event(step), "failed", step, str(failure))
-                warnings.append(f"{step.still_there} ({failure}) Run in that account: {step.command}")
-        return warnings
+        outstanding = self._copy.outstanding(self._record.route_times)
+        tried = [(step, self._why_not_taken_back(step)) for step in outstanding]
+        return [
+            f"{step.still_there} ({why}) Run in that account: {step.command}" for step, why in tried if why is not None
+        ]
+
+    def _why_not_taken_back(self, step: RouteStep) -> str | None:
+        """Take back what a step is for. Return why that can't be done; None where it is done.
+
+        Raises TemporaryFailure for what is worth another try.
+        """
+        try:
+            self._take_back(step)
+        except (ClientError, BotoCoreError, StepFailed) as error:
+            failure = error if isinstance(error, StepFailed) else as_step_error(error)
+            if isinstance(failure, TemporaryFailure):
+                raise failure from error
+            self._audit(_event(step), "failed", step, str(failure))
+            return str(failure)
+        return None
 
     def _make_copy(self, step: RouteStep) -> bool:
         where = self._places.of(step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from utils import environment
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import Exports, ExportTask
 from utils.contracts.payloads import Archived
 from utils.contracts.plan import SnapshotExport
@@ -18,7 +18,11 @@ from utils.state.operation import OperationRecord
 
 
 def begin_export(
-    export: SnapshotExport, copy: SnapshotCopy | None, record: OperationRecord, target: Aurora, limits: StackLimits
+    export: SnapshotExport,
+    copy: SnapshotCopy | None,
+    record: OperationRecord,
+    target: AuroraReader,
+    limits: StackLimits,
 ) -> ExportTask | str:
     """Return the export, which is begun where it isn't yet; or why RDS can't begin with it for now.
 

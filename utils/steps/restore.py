@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.reported_settings import MasterSecret, SecurityGroups
 from utils.aurora_utils.resources import Cluster, Instance
@@ -73,12 +73,12 @@ class Situation(Struct, frozen=True, kw_only=True):
     missing_instances: list[PlannedInstance] = []
 
 
-def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord, now: dt.datetime) -> Situation:
+def assess(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime) -> Situation:
     """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
     return due_action(plan, observe(plan, aurora), record, now)
 
 
-def observe(plan: ClusterPlan, aurora: Aurora) -> Observed:
+def observe(plan: ClusterPlan, aurora: AuroraReader) -> Observed:
     """Ask RDS what exists under the plan's name."""
     cluster = aurora.cluster(plan.identifier)
     instances = [] if cluster is None or cluster.is_being_created else aurora.instances_of(plan.identifier)
@@ -272,7 +272,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     master_secret_arn: str | None
 
 
-def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord, aurora: Aurora) -> Outcome:
+def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord, aurora: AuroraReader) -> Outcome:
     """Return where RDS reports other settings than were asked for, and what its events say of changes that failed."""
     cluster = situation.cluster
     if cluster is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,16 @@ def test_one_module_alone_asks_for_the_tag() -> None:
     asking = {str(path) for path in Path("utils").rglob("*.py") if ".belongs_to(" in path.read_text()}
     asking |= {str(path) for path in Path("lambda_functions").rglob("*.py") if ".belongs_to(" in path.read_text()}
     assert asking == {"utils/aurora_utils/ownership.py"}
+
+
+WRITERS = {"Aurora", "OwnersAurora", "through_role"}
+
+
+def test_only_the_steps_hold_what_can_change_aurora() -> None:
+    """Whoever plans, checks beforehand, closes or resumes is given readers: a change through one is a type error."""
+    holding = set()
+    for path in [*Path("utils").rglob("*.py"), *Path("lambda_functions").rglob("*.py")]:
+        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        if any(each.name in WRITERS for node in imports for each in node.names):
+            holding.add("/".join(path.parts[:2]))
+    assert holding == {"utils/aurora_utils", "utils/common.py", "utils/steps"}
