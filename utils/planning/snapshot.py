@@ -35,10 +35,13 @@ def source_account(request: RestoreRequest, own_account: str) -> str:
     return parsed.account_id if parsed else request.source_account_id or own_account
 
 
-def source_of(request: RestoreRequest, run: Execution, operation_id: str, own_region: str) -> Source:
+def source_of(request: RestoreRequest, execution: Execution, operation_id: str, own_region: str) -> Source:
     """Return whatever can be looked at of the account and region in which the request says that the snapshot is."""
-    account = source_account(request, Arn.parse(run.execution_id).account_id)
-    return open_source(account, source_region(request, own_region), run.execution_id, operation_id, run.now)
+    account, region = (
+        source_account(request, Arn.parse(execution.execution_id).account_id),
+        source_region(request, own_region),
+    )
+    return open_source(account, region, execution.execution_id, operation_id, execution.now)
 
 
 class Found(NamedTuple):
@@ -201,9 +204,9 @@ def _is_of_day(snapshot: Snapshot, day: str) -> bool:
     return snapshot.created_at is not None and snapshot.created_at.astimezone(dt.UTC).date().isoformat() == day
 
 
-def place_problems(request: RestoreRequest, source: Source, run: Execution) -> Iterator[str]:
+def place_problems(request: RestoreRequest, source: Source, execution: Execution) -> Iterator[str]:
     """What is wrong with where the snapshot is said to be, before it is looked for there."""
-    own = Arn.parse(run.execution_id)
+    own = Arn.parse(execution.execution_id)
     partition, own_region, own_account = own.partition, own.region, own.account_id
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
     field = "snapshot_identifier" if parsed else "source_account_id"
@@ -248,7 +251,7 @@ def place_problems(request: RestoreRequest, source: Source, run: Execution) -> I
 
 
 def snapshot_problems(
-    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, run: Execution
+    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, execution: Execution
 ) -> Iterator[str]:
     name = snapshot.identifier
     wanted = (request.source_cluster_id or "").lower()
@@ -265,7 +268,7 @@ def snapshot_problems(
             "Wait until it is available, or choose another snapshot."
         )
     limit = request.max_snapshot_age_hours
-    if limit is not None and snapshot.created_at and (age := age_hours(snapshot.created_at, run.now)) > limit:
+    if limit is not None and snapshot.created_at and (age := age_hours(snapshot.created_at, execution.now)) > limit:
         yield (
             f"max_snapshot_age_hours: {name!r} in {source.region} is {age:.1f} hours old, more than the {limit:g} "
             "allowed. Take a fresh snapshot, or raise the limit if older data will do."

@@ -17,7 +17,7 @@ from utils.aurora_utils.ownership import prove_own_snapshot
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import OwnersAurora, Source, open_source, through_role
 from utils.aurora_utils.source_sessions import StepOfRoute, route_session
-from utils.contracts.payloads import CopyProgress, Run
+from utils.contracts.payloads import CopyProgress, StepRun
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed
 from utils.pauses import seconds_to_wait
@@ -29,7 +29,7 @@ MAX_COPIES_AT_A_TIME = 5
 class Places:
     """Aurora in every account and region that a route goes through, as far as one step needs it."""
 
-    def __init__(self, run: Run, step: StepOfRoute, copy: SnapshotCopy) -> None:
+    def __init__(self, run: StepRun, step: StepOfRoute, copy: SnapshotCopy) -> None:
         own = Arn.parse(run.execution_id)
         self._partition, self.own_account = own.partition, own.account_id
         self._run, self._step, self._copy = run, step, copy
