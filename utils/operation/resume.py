@@ -194,7 +194,7 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -
         facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
     elif record.cluster_resource_id is None and _copy_is_gone(record, target):
         # Somebody has deleted it, as the message says of one that cannot be used: it is created again.
-        facts |= {"copied_snapshot_arn": None, "made_snapshots": {}, "route_times": {}}
+        facts |= {"made_snapshots": {}, "route_times": {}}
     if record.password_reset_at and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set again.
         facts |= {"password_reset_at": None, "password_resets": 0}
