@@ -2,9 +2,9 @@
 
 No request may delete what is tagged as protected, what the stack's pattern leaves out, or what others depend on. The
 role's policy says the same. But IAM judges each call by itself, and instances are deleted before their cluster: RDS
-deletes no cluster with instances that are not being deleted. So whatever IAM or RDS has against the cluster's own
-deletion, they would say when production has no instances any longer. RDS's reasons are those that botocore's model
-lists as errors of DeleteDBCluster, and the states in which RDS's guide says that it refuses.
+deletes no cluster with instances that are not being deleted. So IAM or RDS would refuse the cluster's own deletion
+when production has no instances any longer. RDS's reasons are those that botocore's model lists as errors of
+DeleteDBCluster, and the states in which RDS's guide says that it refuses.
 
 What the request has to say first is in `utils.planning.deletion`, and the proof that comes before the first call, with
 the restored cluster's, in `utils.steps.delete`.
@@ -25,13 +25,13 @@ from utils.request.next_command import KEEP_BACKUPS
 
 
 def protecting_tag(cluster: Cluster, aurora: AuroraReader) -> str | None:
-    """Which of a cluster and its instances is tagged as protected, as a clause about the cluster; None when none is."""
+    """Return a clause that names what is tagged as protected, the cluster or its instances; None if nothing is."""
     protected = [each.identifier for each in (cluster, *aurora.instances_of(cluster.identifier)) if each.is_protected]
     return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}" if protected else None
 
 
 def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
-    """Why a source cluster has to stay, whatever the request says; None when it may go."""
+    """Return why a source cluster must not be deleted, even if the request asks for it; None if it may be."""
     pattern = environment.text("DELETABLE_CLUSTER_PATTERN")
     if not fnmatchcase(cluster.identifier, pattern):
         return f"does not match the stack's DeletableClusterPattern ({pattern}), so it must not be deleted"
