@@ -13,7 +13,8 @@ from utils import environment
 from utils.aurora_utils import ENGINE
 from utils.aurora_utils.offers import Surroundings
 from utils.aurora_utils.resources import Snapshot
-from utils.contracts.plan import ClusterPlan, SnapshotCopy, TargetSecrets
+from utils.contracts.plan import ClusterPlan, TargetSecrets
+from utils.contracts.route import SnapshotCopy
 from utils.logins.application import ApplicationSecret
 from utils.logins.master import AdminSecret
 from utils.logins.roles import RoleNames

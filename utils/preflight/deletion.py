@@ -1,21 +1,53 @@
-"""What RDS would refuse in the middle of a deletion: checked by the plan, and again right before the first call.
+"""Why a source cluster must not, or could not, be deleted: checked by the plan, and again right before the first call.
 
-Instances are deleted before their cluster: RDS deletes no cluster with instances that are not being deleted. So RDS
-would refuse the cluster's own deletion when production has no instances any longer. The reasons are those that
-botocore's model lists as errors of DeleteDBCluster, and the states in which RDS's guide says that it refuses.
+No request may delete what is tagged as protected, what the stack's pattern leaves out, or what others depend on. The
+role's policy says the same. But IAM judges each call by itself, and instances are deleted before their cluster: RDS
+deletes no cluster with instances that are not being deleted. So IAM or RDS would refuse the cluster's own deletion
+when production has no instances any longer. RDS's reasons are those that botocore's model lists as errors of
+DeleteDBCluster, and the states in which RDS's guide says that it refuses.
+
+What the request has to say first is in `utils.planning.deletion`, and the proof that comes before the first call, with
+the restored cluster's, in `utils.steps.delete`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
+from utils import environment
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import encryption_key
-from utils.aurora_utils.protection import why_not_deletable
-from utils.aurora_utils.resources import Cluster
+from utils.aurora_utils.resources import PROTECTED_TAG, Cluster
 from utils.contracts.plan import SourceDeletion
 from utils.preflight.keys import how_to_enable
 from utils.request.next_command import KEEP_BACKUPS
+
+
+def protecting_tag(cluster: Cluster, aurora: AuroraReader) -> str | None:
+    """Return a clause that names what is tagged as protected, the cluster or its instances; None if nothing is."""
+    protected = [each.identifier for each in (cluster, *aurora.instances_of(cluster.identifier)) if each.is_protected]
+    return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}" if protected else None
+
+
+def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
+    """Return why a source cluster must not be deleted, even if the request asks for it; None if it may be."""
+    pattern = environment.text("DELETABLE_CLUSTER_PATTERN")
+    if not fnmatchcase(cluster.identifier, pattern):
+        return f"does not match the stack's DeletableClusterPattern ({pattern}), so it must not be deleted"
+    names = environment.text("DELETABLE_INSTANCE_PATTERN")
+    if others := [each for each in cluster.member_identifiers if not fnmatchcase(each, names)]:
+        return (
+            f"has instances ({', '.join(others)}) that do not match the stack's DeletableInstancePattern ({names}), so "
+            "they must not be deleted"
+        )
+    if cluster.global_cluster:
+        return f"belongs to the global database {cluster.global_cluster}, and has to be removed from it first"
+    if cluster.replicas:
+        return f"feeds the replicas {', '.join(cluster.replicas)}, which have to be promoted or deleted first"
+    if cluster.replication_source:
+        return f"is a replica of {cluster.replication_source}, and has to be promoted first"
+    return protecting_tag(cluster, aurora)
 
 
 def deletion_obstacles(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from utils.arns import Arn
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
 from utils.aurora_utils.resources import Snapshot
-from utils.contracts.plan import SnapshotCopy
+from utils.contracts.route import SnapshotCopy
 
 MANAGED_ALIAS = "alias/aws/"
 RDS_MANAGED_ALIAS = "alias/aws/rds"
@@ -16,17 +17,18 @@ def key_problems(key: str | None, copy: SnapshotCopy | None, snapshot: Snapshot,
     """Yield what is wrong with the target's key, and with the snapshot's own where that is this account's."""
     copied_under_key = copy is not None and snapshot.encryption == "sse-kms"
     own = snapshot.kms_key_id
-    foreign = copy is not None and _account(copy.arn) != _account(snapshot.arn)
+    foreign = copy is not None and Arn.parse(copy.arn).account_id != Arn.parse(snapshot.arn).account_id
     if key is not None:
         yield from given_key_problems(key, copied_under_key, region)
     elif copy is not None and copied_under_key:
-        where = f"account {_account(snapshot.arn)}" if foreign else copy.source_region
+        where = f"account {Arn.parse(snapshot.arn).account_id}" if foreign else Arn.parse(snapshot.arn).region
         yield (
             f"kms_key_id: missing. {snapshot.identifier!r} is encrypted with a key of {where}, which "
             f"works only there. Give a key of {region} for the copy, or set the stack's KmsKeyId."
         )
     if own is not None and own != key and not foreign:
-        there = own.split(":")[3] if own.startswith("arn:") else copy.source_region if copy else region
+        arn = Arn.parse_or_none(own)
+        there = arn.region if arn else Arn.parse(snapshot.arn).region
         found = encryption_key(own, there)
         if found is None:
             yield (
@@ -39,11 +41,9 @@ def key_problems(key: str | None, copy: SnapshotCopy | None, snapshot: Snapshot,
 
 def given_key_problems(key: str, copied_under_it: bool, region: str) -> Iterator[str]:
     """Yield what is wrong with the key that was given."""
-    if key.startswith("arn:") and key.split(":")[3] != region:
-        yield (
-            f"kms_key_id: {key!r} is a key of {key.split(':')[3]}; the new cluster is in {region}. "
-            f"Give a key of {region}."
-        )
+    arn = Arn.parse_or_none(key)
+    if arn is not None and arn.region != region:
+        yield f"kms_key_id: {key!r} is a key of {arn.region}; the new cluster is in {region}. Give a key of {region}."
         return
     managed = f"kms_key_id: {key!r} is a key that AWS manages, and a copy under it could never be shared or moved."
     customers = f"Give a customer managed key: aws kms list-aliases --region {region}"
@@ -70,8 +70,9 @@ def insights_key_problems(key: str | None, whose: str, region: str) -> Iterator[
     if key is None:
         return
     field, listing = "performance_insights_kms_key_id", f"aws kms list-keys --region {region}"
-    if key.split(":")[3] != region:
-        yield f"{field}: {key!r}{whose} is a key of {key.split(':')[3]}. Give one of {region}: {listing}"
+    there = Arn.parse(key).region
+    if there != region:
+        yield f"{field}: {key!r}{whose} is a key of {there}. Give one of {region}: {listing}"
         return
     found = encryption_key(key, region)
     if found is None:
@@ -89,7 +90,3 @@ def how_to_enable(key: EncryptionKey, region: str) -> str:
         "PendingDeletion": f"Keep and enable it: {cancel} && {enable}",
     }.get(key.state, f"Check it in the KMS console of {region}, and start again when it is Enabled.")
     return f"{key.state}, not Enabled. {remedy}"
-
-
-def _account(arn: str) -> str:
-    return arn.split(":")[4]

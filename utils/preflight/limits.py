@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from utils import environment
-from utils.aurora_utils import Aurora
+from utils.arns import Arn
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
+from utils.aurora_utils.ownership import Recorded, owns_snapshot
 from utils.aurora_utils.resources import OPERATION_TAG, Snapshot
 from utils.aurora_utils.source_account import Source
-from utils.contracts.plan import ClusterPlan, Plan, RouteStep, SnapshotCopy, SnapshotExport, SourceDeletion
+from utils.contracts.plan import ClusterPlan, Plan, SnapshotExport, SourceDeletion
+from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.contracts.stack_limits import (
     StackLimits,
     final_snapshot_problems,
@@ -59,7 +62,7 @@ def planned_limit_problems(plan: Plan, limits: StackLimits) -> Iterator[str]:
     """Yield what in a resumed plan is beyond the limits: the stack's owner may have changed them since."""
     yield from target_problems(limits, plan.target_cluster_id)
     yield from source_problems(limits, plan.snapshot.cluster_identifier)
-    yield from region_problems(limits, plan.snapshot.arn.split(":")[3], environment.region())
+    yield from region_problems(limits, Arn.parse(plan.snapshot.arn).region, environment.region())
     yield from snapshot_problems(limits, plan.snapshot.identifier)
     yield from _cluster_problems(plan.cluster, limits)
 
@@ -76,7 +79,7 @@ def key_limit_problems(
     cluster: ClusterPlan, source_key: str | None, snapshot: Snapshot, source: Source, region: str, limits: StackLimits
 ) -> Iterator[str]:
     """Yield the keys beyond the limits: the request's own and, with a pattern, those of snapshot and source too."""
-    own_account = cluster.snapshot_arn.split(":")[4]
+    own_account = Arn.parse(cluster.snapshot_arn).account_id
     here = _look_in(region)
     own_key = snapshot.kms_key_id or ""
     yield from _key_problems("kms_key_id", cluster.kms_key_id, limits.kms_key, own_account, here, limits, own_key)
@@ -101,7 +104,7 @@ def prove_copy_allowed(
     arn = step.source_arn or step.snapshot_arn
     snapshot = source.snapshot(arn)
     problems = [
-        *region_problems(limits, arn.split(":")[3], environment.region()),
+        *region_problems(limits, Arn.parse(arn).region, environment.region()),
         *_snapshot_problems(snapshot, limits),
         *tag_problems(limits, _without_own(tags)),
     ]
@@ -110,7 +113,7 @@ def prove_copy_allowed(
             f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which is not the stack's own "
             f"({own_account}). Start again."
         )
-    region, account = step.snapshot_arn.split(":")[3:5]
+    region, account = step.place
     here = account == own_account
     in_between = step.name == "copy_into_account" and step.kms_key_id == OWN_DEFAULT_KEY
     # An alias in another account can't be looked at from here: there the first step alone has asked.
@@ -122,9 +125,9 @@ def prove_copy_allowed(
     _refuse_if_any(problems, "Nothing was copied or shared by this step.")
 
 
-def prove_restore_allowed(cluster: ClusterPlan, target: Aurora, limits: StackLimits) -> None:
+def prove_restore_allowed(cluster: ClusterPlan, target: AuroraReader, limits: StackLimits) -> None:
     """Raise StepFailed where the stack may not create this cluster from this snapshot."""
-    snapshot, account = target.snapshot(cluster.snapshot_arn), cluster.snapshot_arn.split(":")[4]
+    snapshot, account = target.snapshot(cluster.snapshot_arn), Arn.parse(cluster.snapshot_arn).account_id
     own_key, here = (snapshot.kms_key_id if snapshot else None) or "", _look_in(target.region)
     insights, own_insights = cluster.performance_insights_kms_key_id, limits.insights_kms_key
     if snapshot is not None and _is_insights_key_of(snapshot.cluster_identifier, insights, target):
@@ -154,7 +157,7 @@ def prove_deletion_allowed(deletion: SourceDeletion, limits: StackLimits) -> Non
 
 
 def prove_export_allowed(
-    export: SnapshotExport, copy: SnapshotCopy | None, operation_id: str, target: Aurora, limits: StackLimits
+    export: SnapshotExport, copy: SnapshotCopy | None, record: Recorded, target: AuroraReader, limits: StackLimits
 ) -> None:
     """Raise StepFailed where the stack may not export this snapshot. Copies of this operation's own may have any name.
 
@@ -163,7 +166,7 @@ def prove_export_allowed(
     snapshot = target.snapshot(export.source_arn)
     problems = list(_snapshot_problems(snapshot, limits))
     if snapshot is not None:
-        is_own_copy = copy is not None and snapshot.arn == copy.arn and snapshot.belongs_to(operation_id)
+        is_own_copy = copy is not None and owns_snapshot(snapshot, copy.final, record)
         problems += [] if is_own_copy else snapshot_problems(limits, snapshot.identifier)
     _refuse_if_any(problems, "Nothing was exported.")
 
@@ -199,7 +202,7 @@ def _key_problems(
         yield problem
 
 
-def _is_insights_key_of(cluster_identifier: str, key: str | None, here: Aurora) -> bool:
+def _is_insights_key_of(cluster_identifier: str, key: str | None, here: AuroraReader) -> bool:
     """Return whether the source's Performance Insights uses the key, as RDS reports it and not as the plan says.
 
     Only a source in the new cluster's account and region passes its key on, so it can be seen from here.
@@ -215,8 +218,9 @@ def _id_of(key: str, account: str, look: Look) -> str | None:
 
     AWS's own aliases are their own ids, because describing one creates its key. So is a key of another account.
     """
-    if key.startswith("arn:") and key.split(":")[4] != account:
-        return f"of-account-{key.split(':')[4]}"
+    arn = Arn.parse_or_none(key)
+    if arn is not None and arn.account_id != account:
+        return f"of-account-{arn.account_id}"
     alias = key.rpartition(":")[2]
     if not alias.startswith("alias/"):
         return alias.removeprefix("key/")
@@ -232,8 +236,8 @@ def _look_in(region: str) -> Look:
 
 def _is_customers(key: str, source: Source) -> bool:
     """Return whether the key is a customer's. RDS's own key admits everybody of the account, so no pattern has to."""
-    there = key.split(":")[3] if key.startswith("arn:") else source.region
-    found = encryption_key(key, there)
+    arn = Arn.parse_or_none(key)
+    found = encryption_key(key, arn.region if arn else source.region)
     return found is not None and found.is_customers
 
 

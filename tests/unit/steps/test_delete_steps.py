@@ -616,7 +616,7 @@ def archiving(**changes: Any) -> ArchiveTask:
 @pytest.fixture
 def copied(rds: FakeRds, operation: OperationState) -> dict[str, Any]:
     rds.add_snapshot("prod-orders-tuesday")
-    operation.remember(copied_snapshot_arn=COPY.arn)
+    operation.remember(made_snapshots={"copy": COPY.arn})
     return rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
 
 
@@ -638,7 +638,8 @@ def test_rule_2_not_even_if_the_plan_names_it_as_the_copy(
 ) -> None:
     found = rds.snapshots["prod-orders-tuesday"]
     found["TagList"] = OWN_TAGS
-    plan = a_copy(identifier="prod-orders-tuesday", arn=found["DBClusterSnapshotArn"])
+    plan = a_copy("prod-orders-tuesday")
+    assert plan.arn == found["DBClusterSnapshotArn"]
     with pytest.raises(StepFailed, match=r"is not the copy that operation .* made.*It was left alone"):
         archive(archiving(copy=plan))
     assert rds.changes() == []
