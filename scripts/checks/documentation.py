@@ -1,4 +1,4 @@
-"""What the pages repeat from code and template: `python -m scripts.checks.documentation` writes it anew.
+"""What the pages repeat from code and template: `python -m scripts.checks.documentation` writes it again.
 
 Each part stands between `<!-- name -->` and `<!-- /name -->`. Tests fail when a page and its source have drifted apart.
 """
@@ -28,14 +28,14 @@ TROUBLESHOOTING = PROJECT / "documentation" / "troubleshooting"
 
 
 def fields_table() -> str:
-    """Every field of the input with its type and what it means."""
+    """Return every field of the input with its type and meaning."""
     rows = ["| Field | Type | Meaning |", "|---|---|---|"]
     rows += [f"| `{name}` | {_type(FIELDS[name].type)} | {help_text} |" for name, help_text in FIELD_HELP.items()]
     return "\n".join(rows) + "\n"
 
 
 def parameters_table() -> str:
-    """Every parameter of the stack in the order and under the headings of the console's form."""
+    """Return every parameter of the stack in the order and under the headings of the console's form."""
     template = source()
     lines = []
     for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]:
@@ -48,7 +48,7 @@ def parameters_table() -> str:
 
 
 def idle_costs_table() -> str:
-    """What each kind of the template's resources costs in a month in which nothing runs, all options chosen."""
+    """Return what each kind of the template's resources costs in a month without an execution, with all options."""
     lines = idle_costs(source()["Resources"])
     rows = ["| Resource | How many | US dollars a month |", "|---|---|---|"]
     rows += [f"| {what.removeprefix('AWS::')} | {amount} | {dollars:.2f} |" for what, amount, dollars in lines]
@@ -56,7 +56,7 @@ def idle_costs_table() -> str:
 
 
 def alarms_table() -> str:
-    """The stack's alarms, in the words that a person on call reads."""
+    """Return the stack's alarms, in the words that a person on call reads."""
     rows = ["| Alarm | Says |", "|---|---|"]
     for each in source()["Resources"].values():
         if each["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
@@ -67,7 +67,7 @@ def alarms_table() -> str:
 
 
 def error_codes_table() -> str:
-    """Every error code that the steps know, and what a step does about it."""
+    """Return every error code that the steps know, and what a step does about it."""
     asked_again, waits = "retried", "no capacity at the moment: retried"
     rows = ["| Code | What the step does, or what a person has to do |", "|---|---|"]
     rows += [f"| `{code}` | {asked_again} |" for code in sorted(TEMPORARY_CODES)]
@@ -96,7 +96,7 @@ MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
 
 
 def with_part(page: str, name: str, made: str) -> str:
-    """The page with this part as it is made now. Raises ValueError for a page that has no such part."""
+    """Return the page with this part as it is generated now. Raises ValueError for a page without such a part."""
     part = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not part.search(page):
         raise ValueError(f"the page has no part between <!-- {name} --> and <!-- /{name} -->")
@@ -104,7 +104,7 @@ def with_part(page: str, name: str, made: str) -> str:
 
 
 def commands(readme: str, name: str) -> list[str]:
-    """The commands of a marked console block, as a person would type them."""
+    """Return the commands of a marked console block, as a person would type them."""
     block = readme.split(f"<!-- commands: {name} -->\n```console\n")[1].split("```")[0]
     return [line.removeprefix("$ ") for line in block.splitlines()]
 
@@ -127,6 +127,7 @@ def _default(rules: dict[str, typing.Any]) -> str:
 
 
 def main() -> None:
+    """Write every generated part into its page."""
     for (page, name), make in MADE.items():
         page.write_text(with_part(page.read_text(), name, make()))
 
