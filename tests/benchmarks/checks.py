@@ -52,7 +52,7 @@ class CpuOfTests:
     """A plugin of pytest: it adds up the CPU time of this process and all below it, for each test."""
 
     def __init__(self) -> None:
-        self.seconds = collections.Counter[str]()
+        self.seconds = collections.defaultdict[str, float](float)
         self._last = _cpu_of_the_tree()
 
     def _charge(self, name: str) -> None:
@@ -69,12 +69,12 @@ class CpuOfTests:
         self._charge(report.nodeid)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        files = collections.Counter[str]()
+        files = collections.defaultdict[str, float](float)
         for name, seconds in self.seconds.items():
             files[name.partition("::")[0].removesuffix(" (collected)")] += seconds
         for title, found in (("files", files), ("tests", self.seconds)):
             terminalreporter.section(f"CPU seconds of the dearest {title}, of {sum(found.values()):.1f} in all")
-            for name, seconds in found.most_common(DEAREST):
+            for name, seconds in sorted(found.items(), key=lambda each: -each[1])[:DEAREST]:
                 terminalreporter.write_line(f"{seconds:8.2f}  {name}")
 
 
@@ -88,12 +88,12 @@ def _cpu_of_the_tree() -> float:
             continue
         children[int(fields[1])].append(int(folder.name))
         used[int(folder.name)] = sum(map(int, fields[11:15]))
-    total, new = 0, [os.getpid()]
+    ticks, new = 0, [os.getpid()]
     while new:
         process = new.pop()
-        total += used.get(process, 0)
+        ticks += used.get(process, 0)
         new += children[process]
-    return total / TICKS
+    return ticks / TICKS
 
 
 def main(arguments: list[str]) -> int:

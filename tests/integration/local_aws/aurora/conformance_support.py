@@ -59,10 +59,7 @@ class Embedded:
         return take_snapshot(self._aws, self.cluster())
 
     def automated_snapshot(self) -> str:
-        cluster = self.cluster()
-        self._aws.clock.sleep(2 * 86_400)
-        found = self.client.describe_db_cluster_snapshots(DBClusterIdentifier=cluster, SnapshotType="automated")
-        return str(found["DBClusterSnapshots"][0]["DBClusterSnapshotIdentifier"])
+        return self._aws.aurora.take_automated_snapshot(self.cluster())
 
     def of_another_account(self) -> tuple[Any, str]:
         other = "210987654321"
