@@ -191,6 +191,7 @@ def test_a_dry_run_says_every_setting_and_who_decided_it(
         assert part in message["message"], message["message"]
 
 
+@pytest.mark.full
 def test_a_version_past_its_standard_support_is_warned_of(pipeline: Pipeline, target: str) -> None:
     """With a default group that RDS has to make, and a maintenance window alone."""
     rds, name = pipeline.rds(), f"prod-old-{target}"
@@ -262,6 +263,7 @@ def test_a_login_that_rds_keeps_opens_and_the_data_api_is_on(
         assert login["password"] not in str(place)
 
 
+@pytest.mark.full
 def test_the_port_of_a_source_that_isnt_asked_is_kept_although_its_snapshot_doesnt_tell_it(
     pipeline: Pipeline, unusual: dict[str, Any], target: str
 ) -> None:
