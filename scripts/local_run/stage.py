@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.local_aws.aurora.backend import Durations
-from scripts.local_aws.cloudformation.deployment import Stack
+from scripts.local_aws.cloudformation.deploy import Stack
 from scripts.local_aws.server import LocalAws
 
 PROJECT = pathlib.Path(__file__).parents[2]

@@ -16,8 +16,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import SERVICE_NAME_CONVERSION, iam_backends
 from moto.utilities.utils import get_partition
 
-from scripts.local_aws.cloudformation.deployment import Cloud, Stack
-from scripts.local_aws.cloudformation.resources import deploy
+from scripts.local_aws.cloudformation.deploy import Stack, deploy
+from scripts.local_aws.cloudformation.deployment import Cloud
 from scripts.local_aws.core.credentials import Credentials, aws_client
 from scripts.local_aws.iam.gate import Permissions
 

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.local_aws.cloudformation import deletions, updates
-from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, Properties, named
+from scripts.local_aws.cloudformation import resources
+from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, Properties, changed_properties, named
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError
-from scripts.local_aws.cloudformation.template import Template, read
+from scripts.local_aws.cloudformation.template import Template, pseudo_parameters, read
 
 _UNKNOWN = "{{known after apply}}"
 _STACK = "AWS::CloudFormation::Stack"
@@ -132,20 +132,13 @@ class Stacks:
         return f"arn:aws:cloudformation:{region}:{self._cloud.account_id}:{rest}"
 
     def template(self, stack: StackRecord, source: str, parameters: Mapping[str, str]) -> Template:
-        pseudo = {
-            "AWS::AccountId": self._cloud.account_id,
-            "AWS::Region": stack.region,
-            "AWS::Partition": "aws",
-            "AWS::URLSuffix": "amazonaws.com",
-            "AWS::StackName": stack.name,
-            "AWS::StackId": stack.id,
-        }
+        pseudo = pseudo_parameters(self._cloud.account_id, stack.region, stack.name, stack.id)
         return Template(read(source), parameters, pseudo)
 
     def plan(self, stack: StackRecord, template: Template) -> list[Change]:
         """What the template would change. Refused where that can't be done here."""
         deployment = Deployment(self._cloud, stack.name, stack.region)
-        order = deployment.checked_order(template)
+        order = resources.creation_order(deployment, template)
         changes = []
         for logical_id in order:
             resource = template.resources[logical_id]
@@ -235,7 +228,7 @@ class Stacks:
         template = self.template(stack, source, parameters)
         deployment = Deployment(self._cloud, stack.name, stack.region)
         stack.generation += 1
-        order = deployment.checked_order(template)
+        order = resources.creation_order(deployment, template)
         for logical_id in order:
             resource = template.resources[logical_id]
             try:
@@ -271,12 +264,12 @@ class Stacks:
     ) -> tuple[Created, Kept | None]:
         """The resource as it should be, and what it replaces."""
         kind, kept = resource["Type"], stack.resources.get(logical_id)
-        changed = set() if kept is None else updates.changed_properties(kept.properties, properties)
+        changed = set() if kept is None else changed_properties(kept.properties, properties)
         if kept is not None and not changed:
             return kept.made, None
-        replaces = kept is not None and updates.replaces(kind, changed)
+        replaces = kept is not None and resources.replaces(kind, changed)
         if kept is not None and replaces:
-            updates.refuse_same_name(kind, kept.properties, properties)
+            resources.refuse_same_name(kind, kept.properties, properties)
         verb = "CREATE" if kept is None else "UPDATE"
         reason = "Requested update requires the creation of a new physical resource; hence creating one."
         physical = "" if kept is None else kept.made.ref
@@ -285,9 +278,9 @@ class Stacks:
             if replaces:
                 unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{stack.id}/{logical_id}/{stack.generation}").hex[:12].upper()
                 deployment.names[logical_id] = f"{stack.name[:20]}-{logical_id[:20]}-{unique}"
-            made = deployment.create_one(logical_id, kind, properties)
+            made = resources.create(deployment, logical_id, kind, properties)
         else:
-            made = updates.update(deployment, logical_id, kept.made, kept.properties, properties)
+            made = resources.update(deployment, kept.made, kept.properties, properties)
         self._note(stack, logical_id, kind, made.ref, f"{verb}_COMPLETE")
         return made, kept if replaces else None
 
@@ -321,7 +314,7 @@ class Stacks:
         self._note(stack, logical_id, kind, physical, "DELETE_IN_PROGRESS")
         try:
             with named(logical_id, kind):
-                deletions.delete(deployment, kept.made, kept.properties)
+                resources.delete(deployment, kept.made, kept.properties)
         except TemplateError as error:
             self._note(stack, logical_id, kind, physical, "DELETE_FAILED", str(error))
             raise
@@ -355,13 +348,13 @@ def _change(logical_id: str, kind: str, kept: Kept | None, properties: Propertie
         return Change("Add", logical_id, kind)
     if kept.made.type != kind:
         raise TemplateError(f"Update of resource type is not permitted. It was {kept.made.type}.")
-    changed = updates.changed_properties(kept.properties, properties)
+    changed = changed_properties(kept.properties, properties)
     if not changed:
         return None
     certain = {name for name in changed if _UNKNOWN not in json.dumps(properties.get(name), default=str)}
     replacement = "False"
-    if updates.replaces(kind, changed):
-        replacement = "True" if certain and updates.replaces(kind, certain) else "Conditional"
+    if resources.replaces(kind, changed):
+        replacement = "True" if certain and resources.replaces(kind, certain) else "Conditional"
     return Change(
         "Modify", logical_id, kind, kept.made.ref, replacement, tuple(sorted(changed)), _policy(kept, replacement)
     )
@@ -376,7 +369,7 @@ def _policy(kept: Kept, replacement: str) -> str:
 def _expected(change: Change, kind: str, kept: Kept | None) -> Created:
     if kept is None or change.replacement != "False":
         return Created(kind, _UNKNOWN, _Unknown())
-    return Created(kind, kept.made.ref, _Unknown(updates.known_before(kept.made)))
+    return Created(kind, kept.made.ref, _Unknown(resources.known_before(kept.made)))
 
 
 def _failed(error: TemplateError) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
+from moto.utilities.utils import get_partition
 
 from scripts.local_aws.cloudformation.intrinsics import Created, Evaluator, TemplateError, text
 
@@ -137,6 +138,19 @@ class Template:
                 for assertion in rule["Assertions"]:
                     if not self.evaluator.holds(assertion["Assert"]):
                         raise TemplateError(assertion.get("AssertDescription", f"Rule {name} is not satisfied"))
+
+
+def pseudo_parameters(account_id: str, region: str, stack_name: str, stack_id: str = "") -> dict[str, str]:
+    """Return what CloudFormation itself tells a template."""
+    partition = get_partition(region)
+    return {
+        "AWS::AccountId": account_id,
+        "AWS::Region": region,
+        "AWS::Partition": partition,
+        "AWS::URLSuffix": "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
+        "AWS::StackName": stack_name,
+        "AWS::StackId": stack_id or f"arn:{partition}:cloudformation:{region}:{account_id}:stack/{stack_name}/local",
+    }
 
 
 def check_parameter(name: str, kind: str, value: str, rules: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from moto.core.exceptions import InvalidToken
 from moto.core.responses import ActionResult
-from moto.logs.models import logs_backends
+from moto.logs.models import LogsBackend, logs_backends
 from moto.stepfunctions.exceptions import ExecutionAlreadyExists, ResourceNotFound
 from moto.stepfunctions.models import (
     StateMachine,
@@ -36,9 +36,9 @@ from scripts.local_aws.core import logs
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.credentials import aws_client
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
-from scripts.local_aws.iam.gate import NotAuthorized, Permissions
+from scripts.local_aws.iam.gate import Permissions
 from scripts.local_aws.step_functions import definition as asl_definition
-from scripts.local_aws.step_functions import requests, versions
+from scripts.local_aws.step_functions import log_delivery, requests, versions
 from scripts.local_aws.step_functions.execution import MOST_BYTES, Event, Execution, Services
 
 OPERATIONS = frozenset(
@@ -74,17 +74,6 @@ _PAGINATION_MODEL = {
     "list_state_machine_versions": {**PAGINATION_MODEL["list_state_machine_aliases"], "unique_attribute": ["arn"]},
 }
 _STATES = "states.amazonaws.com"
-_VALIDATION_STREAM = "log_stream_created_by_aws_to_validate_log_delivery_subscriptions"
-_LOG_DELIVERY = (
-    "logs:CreateLogDelivery",
-    "logs:GetLogDelivery",
-    "logs:UpdateLogDelivery",
-    "logs:DeleteLogDelivery",
-    "logs:ListLogDeliveries",
-    "logs:PutResourcePolicy",
-    "logs:DescribeResourcePolicies",
-    "logs:DescribeLogGroups",
-)
 _ERRORS = (
     "ExecutionAborted",
     "ExecutionFailed",
@@ -184,16 +173,11 @@ class StateMachines:
         unique = uuid.uuid5(uuid.NAMESPACE_URL, execution.state_machine_arn).hex[:8]
         logs.append(
             logs_backends[account][region],
-            _log_group(configuration),
+            log_delivery.log_group(configuration),
             f"states/{machine}/{execution.start_date:%Y-%m-%d-%H-%M}/{unique}",
             [json.dumps(line)],
             event["timestamp"].timestamp(),
         )
-
-
-def _log_group(configuration: dict[str, Any]) -> str:
-    arn: str = configuration["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
-    return arn.split(":log-group:")[1].removesuffix(":*")
 
 
 def _paged(method: Callable[..., list[Any]]) -> Callable[..., tuple[list[Any], str | None]]:
@@ -226,8 +210,8 @@ class StateMachinesBackend(StepFunctionBackend):
         if parameters.get("sm_type") == "EXPRESS":
             raise NotImplementedByLocalAws("Only Standard state machines run locally.")
         publish, description = parameters.pop("publish", None), parameters.pop("version_description", None)
-        parameters["loggingConfiguration"] = _complete(parameters.get("loggingConfiguration"))
-        self._check_role(parameters["roleArn"], parameters.get("loggingConfiguration"))
+        parameters["loggingConfiguration"] = log_delivery.complete(parameters.get("loggingConfiguration"))
+        self._check_role(parameters["roleArn"], parameters["loggingConfiguration"])
         existing = next((m for m in self.state_machines if m.name == parameters["name"]), None)
         if existing is not None and (existing.definition, existing.roleArn) != (
             parameters["definition"],
@@ -235,7 +219,7 @@ class StateMachinesBackend(StepFunctionBackend):
         ):
             raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
         machine = super().create_state_machine(**parameters)
-        self._try_log_delivery(machine)
+        log_delivery.leave_validation_stream(self._logs, dict(machine.loggingConfiguration))
         if publish:
             versions.publish(self, machine.arn, None, description)
         return machine
@@ -252,11 +236,11 @@ class StateMachinesBackend(StepFunctionBackend):
         if parameters.get("definition"):
             asl_definition.parse(parameters["definition"])
         if parameters.get("logging_configuration") is not None:
-            parameters["logging_configuration"] = _complete(parameters["logging_configuration"])
-        configuration = parameters.get("logging_configuration") or machine.loggingConfiguration
+            parameters["logging_configuration"] = log_delivery.complete(parameters["logging_configuration"])
+        configuration = parameters.get("logging_configuration") or dict(machine.loggingConfiguration)
         self._check_role(parameters.get("role_arn") or machine.roleArn, configuration)
         updated = super().update_state_machine(arn, **parameters)
-        self._try_log_delivery(updated)
+        log_delivery.leave_validation_stream(self._logs, dict(updated.loggingConfiguration))
         after = updated.definition, updated.roleArn, updated.loggingConfiguration, updated.tracingConfiguration
         if after != before:
             versions.revised(updated)
@@ -264,32 +248,16 @@ class StateMachinesBackend(StepFunctionBackend):
             versions.publish(self, arn, None, description)
         return updated
 
-    def _check_role(self, role_arn: str, configuration: dict[str, Any] | None) -> None:
+    def _check_role(self, role_arn: str, configuration: dict[str, Any]) -> None:
         permissions = self.machines.permissions
         if not permissions.trusts(role_arn, _STATES):
             message = f"Neither the global service principal {_STATES}, nor the regional one is authorized to assume "
             raise AwsError("AccessDeniedException", f"{message}the provided role.")
-        if (configuration or {}).get("level", "OFF") == "OFF":
-            return
-        # test_sfn_api_logs.py test_invalid_logging_configuration, test_multiple_destinations, test_deleted_log_group
-        invalid = "Invalid Logging Configuration:"
-        if len((configuration or {}).get("destinations", [])) != 1:
-            raise AwsError("InvalidLoggingConfiguration", f"{invalid} Must specify exactly one Log Destination.")
-        for action in _LOG_DELIVERY:
-            try:
-                permissions.require(role_arn, action, "*", session_name="StepFunctions", region=self.region_name)
-            except NotAuthorized:
-                message = "The state machine IAM Role is not authorized to access the Log Destination"
-                raise AwsError("AccessDeniedException", message) from None
-        if _log_group(configuration or {}) not in logs_backends[self.account_id][self.region_name].groups:
-            raise AwsError("InvalidLoggingConfiguration", f"{invalid} Log Destination not found.")
+        log_delivery.check(self._logs, permissions, role_arn, configuration)
 
-    def _try_log_delivery(self, machine: StateMachine) -> None:
-        """Leave the stream with which AWS tries whether it may write into a log group (logs/test_logs.py)."""
-        configuration = dict(machine.loggingConfiguration)
-        if configuration["level"] != "OFF":
-            backend = logs_backends[self.account_id][self.region_name]
-            logs.append(backend, _log_group(configuration), _VALIDATION_STREAM, [], 0)
+    @property
+    def _logs(self) -> LogsBackend:
+        return logs_backends[self.account_id][self.region_name]
 
     @_paged
     def list_state_machines(self) -> list[StateMachine]:
@@ -449,11 +417,6 @@ class StateMachinesResponse(StepFunctionResponse):
             if start + size < len(events):
                 page["nextToken"] = str(start + size)
         return ActionResult(page)
-
-
-def _complete(configuration: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a logging configuration with what AWS adds to it (test_incomplete_logging_configuration)."""
-    return {"includeExecutionData": False, "level": "OFF", **(configuration or {})}
 
 
 def _summary(execution: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.cloudformation.resources import Stack, TemplateError
+from scripts.local_aws.cloudformation.deploy import Stack
+from scripts.local_aws.cloudformation.intrinsics import TemplateError
 from scripts.local_aws.server import LocalAws
 
 REGION = "eu-west-1"
@@ -390,7 +391,7 @@ def one(resource_type: str, properties: str) -> str:
         (machine('{"StartAt": "A", "States": {"A": {"Type": "Pass", "Result": ${X}, "End": true}}}'), r"\$\{X\}"),
         (machine(more="DefinitionSubstitutions: {X: 1}"), "DefinitionSubstitutions.X occurs nowhere"),
         (machine("{"), "not JSON"),
-        (machine().replace("TRUST_STATES", "TRUST_LAMBDA"), "not authorized to assume the provided role"),
+        (machine().replace("TRUST_STATES", "TRUST_LAMBDA"), "authorized to assume the provided role"),
         (
             machine(
                 more="LoggingConfiguration: {Level: ALL, Destinations: [{CloudWatchLogsLogGroup: "
