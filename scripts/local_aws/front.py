@@ -50,28 +50,16 @@ Served = Callable[[str, str, dict[str, Any]], dict[str, Any]]
 CODE = "NotImplementedByLocalAws"
 MOST_LOGGED_CALLS = 10_000
 
+_NAMES = (
+    "application-autoscaling cloudformation cloudtrail dynamodb ec2 events iam kms lambda logs rds s3 scheduler "
+    "secretsmanager sns sqs sts"
+).split()
 _SERVICES = {
-    # credential scope: (IAM prefix, botocore's name)
-    "application-autoscaling": ("application-autoscaling", "application-autoscaling"),
-    "cloudformation": ("cloudformation", "cloudformation"),
-    "cloudtrail": ("cloudtrail", "cloudtrail"),
-    "dynamodb": ("dynamodb", "dynamodb"),
-    "ec2": ("ec2", "ec2"),
-    "events": ("events", "events"),
-    "iam": ("iam", "iam"),
-    "kms": ("kms", "kms"),
-    "lambda": ("lambda", "lambda"),
-    "logs": ("logs", "logs"),
+    **{name: (name, name) for name in _NAMES},
     "monitoring": ("cloudwatch", "cloudwatch"),
-    "rds": ("rds", "rds"),
-    "s3": ("s3", "s3"),
-    "scheduler": ("scheduler", "scheduler"),
-    "secretsmanager": ("secretsmanager", "secretsmanager"),
-    "sns": ("sns", "sns"),
-    "sqs": ("sqs", "sqs"),
     "states": ("states", "stepfunctions"),
-    "sts": ("sts", "sts"),
 }
+"""By the credential's scope: IAM's prefix and botocore's name."""
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 _SECRET = re.compile(r"password|secretstring|secretbinary|token|zipfile|content$", re.IGNORECASE)

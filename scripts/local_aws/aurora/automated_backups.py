@@ -12,10 +12,10 @@ from scripts.local_aws.aurora.records import Cluster
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 _OF_THE_CLUSTER = (
-    *("AllocatedStorage", "AvailabilityZones", "AwsBackupRecoveryPointArn", "BackupRetentionPeriod"),
-    *("DbClusterResourceId", "Engine", "EngineMode", "EngineVersion", "IAMDatabaseAuthenticationEnabled", "KmsKeyId"),
-    *("MasterUsername", "PreferredBackupWindow", "StorageEncrypted", "StorageEncryptionType"),
-)
+    "AllocatedStorage AvailabilityZones AwsBackupRecoveryPointArn BackupRetentionPeriod DbClusterResourceId Engine "
+    "EngineMode EngineVersion IAMDatabaseAuthenticationEnabled KmsKeyId MasterUsername PreferredBackupWindow "
+    "StorageEncrypted StorageEncryptionType"
+).split()
 
 
 def check_retained_backups(region: AuroraBackend) -> None:
@@ -34,8 +34,7 @@ def deletes_backups(cluster: Cluster, parameters: rules.Parameters) -> bool:
     """
     recovery_point = cluster.attributes.get("AwsBackupRecoveryPointArn")
     if recovery_point and parameters.get("DeleteAutomatedBackups"):
-        rules.refuse(
-            "InvalidParameterCombination",
+        rules.refuse_combination(
             f"RDS cluster {cluster.identifier} is associated with the following AwsBackupRecoveryPointArn: "
             f"{recovery_point}. NoDeleteAutomatedBackups must be specified. For more details, see the AWS Backup "
             "documentation.",
@@ -55,10 +54,7 @@ def delete_automated_snapshots(region: AuroraBackend, resource_id: str) -> None:
             snapshot.discard()
 
 
-@operation(
-    "DescribeDBClusterAutomatedBackups",
-    *("DbClusterResourceId", "DBClusterIdentifier", "Filters", "MaxRecords", "Marker"),
-)
+@operation("DescribeDBClusterAutomatedBackups", "DbClusterResourceId DBClusterIdentifier Filters MaxRecords Marker")
 def describe_db_cluster_automated_backups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     found = [*(_described(each, "active") for each in region.clusters.values()), *region.retained_backups.values()]
     for name in ("DbClusterResourceId", "DBClusterIdentifier"):
@@ -69,8 +65,7 @@ def describe_db_cluster_automated_backups(region: AuroraBackend, parameters: rul
         "db-cluster-id": lambda each: (each["DBClusterIdentifier"], each["DBClusterArn"]),
         "db-cluster-resource-id": lambda each: (each["DbClusterResourceId"],),
     }
-    found, marker = rules.page(rules.filtered(found, parameters, filters), parameters)
-    return {"DBClusterAutomatedBackups": found, "Marker": marker}
+    return rules.listing("DBClusterAutomatedBackups", found, parameters, filters)
 
 
 @operation("DeleteDBClusterAutomatedBackup", "DbClusterResourceId")

@@ -59,10 +59,7 @@ class ExportTask(Resource):
         }
 
 
-@operation(
-    "StartExportTask",
-    *("ExportTaskIdentifier", "SourceArn", "S3BucketName", "IamRoleArn", "KmsKeyId", "S3Prefix", "ExportOnly"),
-)
+@operation("StartExportTask", "ExportTaskIdentifier SourceArn S3BucketName IamRoleArn KmsKeyId S3Prefix ExportOnly")
 def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Everything that can be refused is refused before the task exists."""
     identifier, bucket = rules.identifier(parameters, "ExportTaskIdentifier"), parameters["S3BucketName"]
@@ -101,7 +98,7 @@ def _source(region: AuroraBackend, arn: str) -> Snapshot:
     if parts[5] == "snapshot":
         rules.refuse("DBSnapshotNotFound", f"DBSnapshot not found: {arn}")
     if parts[5] != Snapshot.kind:
-        rules.refuse("InvalidParameterValue", f"Invalid resource name: {arn} is no cluster snapshot.")
+        rules.refuse_value(f"Invalid resource name: {arn} is no cluster snapshot.")
     snapshot = region.cluster_snapshots.get(region.local_name(arn))
     if snapshot is None:
         rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot not found: {arn}")
@@ -121,8 +118,7 @@ def _source(region: AuroraBackend, arn: str) -> Snapshot:
 def _check_bucket(region: AuroraBackend, name: str) -> None:
     bucket = s3_backends[region.account_id][region.partition].buckets.get(name)
     if bucket is None:
-        message = f"The specified Amazon S3 bucket {name} can't be found or accessed."
-        rules.refuse("InvalidS3BucketFault", message)
+        rules.refuse("InvalidS3BucketFault", f"The specified Amazon S3 bucket {name} can't be found or accessed.")
     if bucket.region_name != region.region_name:
         message = f"The bucket {name} is in {bucket.region_name}, not in {region.region_name} as the snapshot is."
         rules.refuse("InvalidS3BucketFault", message)
@@ -189,7 +185,7 @@ def _complete(task: ExportTask, warned: dict[str, str]) -> None:
         s3.put_object(task.attributes["S3Bucket"], f"{key}/{name}", content, **encryption)
 
 
-@operation("DescribeExportTasks", "ExportTaskIdentifier", "SourceArn", "SourceType", "Filters", "MaxRecords", "Marker")
+@operation("DescribeExportTasks", "ExportTaskIdentifier SourceArn SourceType Filters MaxRecords Marker")
 def describe_export_tasks(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters.get("ExportTaskIdentifier")
     tasks = [_task(region, name)] if name else [each for _, each in sorted(region.export_tasks.items())]
@@ -203,8 +199,7 @@ def describe_export_tasks(region: AuroraBackend, parameters: rules.Parameters) -
         "source-arn": lambda each: (each.attributes["SourceArn"],),
         "status": lambda each: (each.status,),
     }
-    found, marker = rules.page(rules.filtered(tasks, parameters, filters), parameters)
-    return {"ExportTasks": [each.describe() for each in found], "Marker": marker}
+    return rules.listing("ExportTasks", tasks, parameters, filters, ExportTask.describe)
 
 
 @operation("CancelExportTask", "ExportTaskIdentifier")

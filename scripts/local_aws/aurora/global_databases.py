@@ -12,15 +12,12 @@ _INVALID = "InvalidGlobalClusterStateFault"
 _REPLICATED = ("ReadReplicaIdentifiers", "ReplicationSourceIdentifier")
 
 
-@operation(
-    "CreateGlobalCluster",
-    *("GlobalClusterIdentifier", "SourceDBClusterIdentifier", "DeletionProtection", "Tags"),
-)
+@operation("CreateGlobalCluster", "GlobalClusterIdentifier SourceDBClusterIdentifier DeletionProtection Tags")
 def create_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Around a cluster that exists, which becomes its primary."""
     identifier, tags = rules.identifier(parameters, "GlobalClusterIdentifier"), rules.tags(parameters)
     if "SourceDBClusterIdentifier" not in parameters:
-        rules.refuse("InvalidParameterCombination", "SourceDBClusterIdentifier is required by the local Aurora.")
+        rules.refuse_combination("SourceDBClusterIdentifier is required by the local Aurora.")
     if identifier in region.global_clusters:
         rules.refuse("GlobalClusterAlreadyExistsFault", f"Global cluster {identifier} already exists")
     most = region.world.quotas.global_clusters
@@ -53,15 +50,14 @@ def join(global_cluster: GlobalCluster, cluster: Cluster) -> None:
     cluster.global_cluster = global_cluster.identifier
 
 
-@operation("DescribeGlobalClusters", "GlobalClusterIdentifier", "Filters", "MaxRecords", "Marker")
+@operation("DescribeGlobalClusters", "GlobalClusterIdentifier Filters MaxRecords Marker")
 def describe_global_clusters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters.get("GlobalClusterIdentifier")
     found = [_global(region, name)] if name else [each for _, each in sorted(region.global_clusters.items())]
-    page, marker = rules.page(rules.filtered(found, parameters, {}), parameters)
-    return {"GlobalClusters": [each.describe() for each in page], "Marker": marker}
+    return rules.listing("GlobalClusters", found, parameters, described=GlobalCluster.describe)
 
 
-@operation("RemoveFromGlobalCluster", "GlobalClusterIdentifier", "DbClusterIdentifier")
+@operation("RemoveFromGlobalCluster", "GlobalClusterIdentifier DbClusterIdentifier")
 def remove_from_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Takes its time, in which the cluster still is a member. The primary goes last."""
     found, wanted = _global(region, parameters["GlobalClusterIdentifier"]), parameters["DbClusterIdentifier"]
@@ -91,7 +87,7 @@ def delete_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -
         rules.refuse(_INVALID, f"Global Cluster {found.identifier} is not empty")
     if found.attributes["DeletionProtection"]:
         message = "Cannot delete protected Global Cluster, please disable deletion protection and try again."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
     del region.global_clusters[found.identifier]
     return {"GlobalCluster": {**found.describe(), "Status": "deleting"}}
 

@@ -22,15 +22,14 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 _NOT_ON_MODIFY = {"EnableCloudwatchLogsExports", "EngineLifecycleSupport", "NetworkType", "StorageType"}
 _AT_ONCE = {"DeletionProtection", "CopyTagsToSnapshot"}
 _PERFORMANCE_INSIGHTS = (
-    *("PerformanceInsightsEnabled", "PerformanceInsightsRetentionPeriod", "PerformanceInsightsKMSKeyId"),
+    "PerformanceInsightsEnabled PerformanceInsightsRetentionPeriod PerformanceInsightsKMSKeyId".split()
 )
 
 
 @operation(
     "ModifyDBCluster",
-    *("DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword", "VpcSecurityGroupIds"),
-    *("ManageMasterUserPassword", "MasterUserSecretKmsKeyId"),
-    *("DBClusterParameterGroupName", "CloudwatchLogsExportConfiguration"),
+    "DBClusterIdentifier ApplyImmediately MasterUserPassword VpcSecurityGroupIds ManageMasterUserPassword "
+    "MasterUserSecretKmsKeyId DBClusterParameterGroupName CloudwatchLogsExportConfiguration",
     *(name for name in SETTINGS if name not in _NOT_ON_MODIFY),
 )
 def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
@@ -80,7 +79,7 @@ def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
     asked = [name for name in OF_THE_INSTANCES if name in parameters]
     if asked and "advanced" not in modes:
         message = f"{', '.join(asked)} can't be set for an Aurora DB cluster. Set it for its DB instances."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
 
 
 def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:

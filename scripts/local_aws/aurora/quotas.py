@@ -26,8 +26,7 @@ def check_instances(region: AuroraBackend) -> None:
 def check_manual_snapshots(region: AuroraBackend) -> None:
     most = region.world.quotas.manual_cluster_snapshots
     if _manual_snapshots(region) >= most:
-        message = f"Cannot create more than {most} manual DB cluster snapshots."
-        rules.refuse("SnapshotQuotaExceeded", message)
+        rules.refuse("SnapshotQuotaExceeded", f"Cannot create more than {most} manual DB cluster snapshots.")
 
 
 def check_copies(region: AuroraBackend) -> None:

@@ -143,6 +143,14 @@ class Snapshot(Resource):
         }
 
 
+_INHERITED = (
+    "Engine EngineVersion MasterUsername StorageType StorageEncrypted StorageEncryptionType KmsKeyId "
+    "BackupRetentionPeriod PreferredBackupWindow NetworkType IAMDatabaseAuthenticationEnabled "
+    "EnabledCloudwatchLogsExports CopyTagsToSnapshot DeletionProtection EngineLifecycleSupport DatabaseInsightsMode"
+).split()
+"""What an instance is described with that is its cluster's."""
+
+
 class Instance(Resource):
     """A member of a cluster."""
 
@@ -151,14 +159,8 @@ class Instance(Resource):
 
     def describe(self) -> dict[str, Any]:
         cluster = self.cluster
-        inherited = (
-            *("Engine", "EngineVersion", "MasterUsername", "StorageType", "StorageEncrypted", "StorageEncryptionType"),
-            *("KmsKeyId", "BackupRetentionPeriod", "PreferredBackupWindow", "NetworkType"),
-            *("IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "CopyTagsToSnapshot"),
-            *("DeletionProtection", "EngineLifecycleSupport", "DatabaseInsightsMode"),
-        )
         described = {
-            **{name: cluster.attributes[name] for name in inherited if name in cluster.attributes},
+            **{name: cluster.attributes[name] for name in _INHERITED if name in cluster.attributes},
             **self.attributes,
             "DBInstanceIdentifier": self.identifier,
             "DBInstanceArn": self.arn,
@@ -194,6 +196,12 @@ class Cluster(Resource):
         self.wanted_groups: list[str] = []
         # What it was made from is all there, so that it can be backed up itself.
         self.is_restorable = True
+
+    def require_available(self) -> None:
+        """Refuse a call that RDS takes only while the cluster is available."""
+        if self.status != "available":
+            message = f"DB cluster {self.identifier} is not in available state: it is {self.status}."
+            rules.refuse("InvalidDBClusterStateFault", message)
 
     def elect_writer(self) -> None:
         """Keep the writer, or have the first available member become it.

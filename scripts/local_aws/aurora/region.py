@@ -144,14 +144,13 @@ class AuroraBackend(BaseBackend):
         """
         network = ec2_backends[self.account_id][self.region_name]
         if ids is not None and not [each for each in ids if each]:
-            rules.refuse("InvalidParameterValue", "The parameter VpcSecurityGroupIds must contain a security group.")
+            rules.refuse_value("The parameter VpcSecurityGroupIds must contain a security group.")
         for each in ids or []:
             group = network.get_security_group_from_id(each)
             if group is None:
-                rules.refuse("InvalidParameterValue", f"Invalid security group , groupId= {each}, groupName=.")
+                rules.refuse_value(f"Invalid security group , groupId= {each}, groupName=.")
             if group.vpc_id != vpc_id:
-                rules.refuse(
-                    "InvalidParameterCombination",
+                rules.refuse_combination(
                     "The DB instance and EC2 security group are in different VPCs. The DB instance is in "
                     f"{vpc_id} and the EC2 security group is in {group.vpc_id}",
                 )
@@ -174,8 +173,7 @@ class AuroraBackend(BaseBackend):
             code = "DBClusterParameterGroupNotFound" if kind == "cluster-pg" else "DBParameterGroupNotFound"
             rules.refuse(code, f"{what} not found: {name}")
         if actual != family:
-            rules.refuse(
-                "InvalidParameterCombination",
+            rules.refuse_combination(
                 f"The Parameter Group {name} with DBParameterGroupFamily {actual} cannot be used for this instance. "
                 f"Please use a Parameter Group with DBParameterGroupFamily {family}",
             )
@@ -195,7 +193,7 @@ class AuroraBackend(BaseBackend):
         """The tags themselves, to read or to change."""
         parts = arn.split(":", 6)
         if len(parts) != 7 or parts[2] != "rds" or parts[3:5] != [self.region_name, self.account_id]:
-            rules.refuse("InvalidParameterValue", f"Invalid resource name: {arn}")
+            rules.refuse_value(f"Invalid resource name: {arn}")
         kind, name = parts[5:]
         if kind == Cluster.kind:
             return self.cluster(name).tags
@@ -206,7 +204,7 @@ class AuroraBackend(BaseBackend):
         if kind == Snapshot.kind:
             rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.")
         if kind not in self.groups:
-            rules.refuse("InvalidParameterValue", f"Invalid resource name: {arn}")
+            rules.refuse_value(f"Invalid resource name: {arn}")
         return self.group_tags.setdefault(arn, {})
 
     def list_tags_for_resource(self, arn: str) -> list[dict[str, str]]:
@@ -219,11 +217,15 @@ OPERATIONS: dict[str, Operation] = {}
 
 
 def operation(name: str, *known: str) -> Callable[[Operation], Operation]:
-    """Make a function an operation that knows these parameters, and refuses a request with any other."""
+    """Make a function an operation that knows these parameters, and refuses a request with any other.
+
+    Each of `known` is one name, or several with blanks between them.
+    """
+    names = set(" ".join(known).split())
 
     def register(function: Operation) -> Operation:
         def call(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-            unknown = sorted(set(parameters) - set(known))
+            unknown = sorted(set(parameters) - names)
             if unknown:
                 raise NotImplementedByLocalAws(f"{name} with {', '.join(unknown)} is not modelled by the local Aurora.")
             with region.world.lock:

@@ -12,8 +12,7 @@ from scripts.local_aws.aurora.snapshots import EXISTS, WRONG_STATE, find_snapsho
 
 @operation(
     "CopyDBClusterSnapshot",
-    *("SourceDBClusterSnapshotIdentifier", "TargetDBClusterSnapshotIdentifier", "KmsKeyId", "PreSignedUrl"),
-    *("CopyTags", "Tags"),
+    "SourceDBClusterSnapshotIdentifier TargetDBClusterSnapshotIdentifier KmsKeyId PreSignedUrl CopyTags Tags",
 )
 def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """The answer comes at once, the data in time.
@@ -34,7 +33,7 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
         rules.refuse(EXISTS, message)
     if source.region is not region and region.partition == "aws-cn" and source.region.region_name != region.region_name:
         message = "Copying a DB cluster snapshot from one region to another is not available in the China regions."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
     quotas.check_manual_snapshots(region)
     quotas.check_copies(region)
     tags = rules.tags(parameters)
@@ -72,11 +71,10 @@ def _refuse_needless_url(region: AuroraBackend, parameters: rules.Parameters, so
     """
     within = source.region.region_name == region.region_name
     if within and region.partition == "aws-us-gov" and parameters.get("PreSignedUrl"):
-        message = (
+        rules.refuse_combination(
             "Your request does not require the preSignedUrl parameter. Please remove the preSignedUrl parameter and "
             "try your request again."
         )
-        rules.refuse("InvalidParameterCombination", message)
 
 
 def _encryption_of_copy(region: AuroraBackend, parameters: rules.Parameters, source: Snapshot) -> dict[str, Any]:
@@ -85,10 +83,10 @@ def _encryption_of_copy(region: AuroraBackend, parameters: rules.Parameters, sou
     if current is None:
         if wanted:
             message = "You cannot specify a KMS key to copy a DB cluster snapshot that is not encrypted with one."
-            rules.refuse("InvalidParameterCombination", message)
+            rules.refuse_combination(message)
         return {}
     if source.region is not region and not wanted:  # another region, another account, or both
         message = f"DB cluster snapshot {source.arn} is encrypted: KmsKeyId must name a key of {region.region_name}."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
     source.region.key(current)
     return {"KmsKeyId": region.key(wanted or current)}

@@ -20,12 +20,12 @@ from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora.records import Cluster, Snapshot
 from scripts.local_aws.aurora.region import AuroraBackend, backend, backends, operation
 
+# MasterUserSecret isn't described with a snapshot, but comes back with a restore.
 _TAKEN_FROM_CLUSTER = (
-    *("AvailabilityZones", "BackupRetentionPeriod", "DatabaseName", "DbClusterResourceId"),
-    *("Engine", "EngineMode", "EngineVersion", "IAMDatabaseAuthenticationEnabled", "KmsKeyId", "MasterUsername"),
-    "MasterUserSecret",  # isn't described with a snapshot, but comes back with a restore
-    *("PreferredBackupWindow", "StorageEncrypted", "StorageEncryptionType", "StorageType"),
-)
+    "AvailabilityZones BackupRetentionPeriod DatabaseName DbClusterResourceId Engine EngineMode EngineVersion "
+    "IAMDatabaseAuthenticationEnabled KmsKeyId MasterUsername MasterUserSecret PreferredBackupWindow StorageEncrypted "
+    "StorageEncryptionType StorageType"
+).split()
 _TYPES = ("manual", "automated", "awsbackup")
 _MADE_BY_AWS = ("rds:", "awsbackup:")
 _NOT_FOUND = "DBClusterSnapshotNotFoundFault"
@@ -102,27 +102,24 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
     return snapshot
 
 
-@operation("CreateDBClusterSnapshot", "DBClusterSnapshotIdentifier", "DBClusterIdentifier", "Tags")
+@operation("CreateDBClusterSnapshot", "DBClusterSnapshotIdentifier DBClusterIdentifier Tags")
 def create_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     identifier = rules.identifier(parameters, "DBClusterSnapshotIdentifier")
-    if cluster.status != "available":
-        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
-        rules.refuse("InvalidDBClusterStateFault", message)
+    cluster.require_available()
     return {"DBClusterSnapshot": snapshot_of(cluster, identifier, "manual", rules.tags(parameters)).describe()}
 
 
 @operation(
     "DescribeDBClusterSnapshots",
-    *("DBClusterIdentifier", "DBClusterSnapshotIdentifier", "SnapshotType", "DbClusterResourceId", "Filters"),
-    *("IncludeShared", "IncludePublic", "MaxRecords", "Marker"),
+    "DBClusterIdentifier DBClusterSnapshotIdentifier SnapshotType DbClusterResourceId Filters IncludeShared "
+    "IncludePublic MaxRecords Marker",
 )
 def describe_db_cluster_snapshots(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """In no order of time. A snapshot that is asked for by name must exist; an automated one, be asked for as such."""
     cluster, name = parameters.get("DBClusterIdentifier"), parameters.get("DBClusterSnapshotIdentifier")
     if cluster and name:
-        message = "You cannot specify both DBClusterIdentifier and DBClusterSnapshotIdentifier."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("You cannot specify both DBClusterIdentifier and DBClusterSnapshotIdentifier.")
     found = _by_type(region, parameters)
     if name:
         wanted = find_snapshot(region, name)
@@ -143,8 +140,7 @@ def describe_db_cluster_snapshots(region: AuroraBackend, parameters: rules.Param
         "snapshot-type": lambda each: (each.attributes["SnapshotType"],),
         "engine": lambda each: (each.attributes["Engine"],),
     }
-    found, marker = rules.page(rules.filtered(found, parameters, filters), parameters)
-    return {"DBClusterSnapshots": [_described(each, region) for each in found], "Marker": marker}
+    return rules.listing("DBClusterSnapshots", found, parameters, filters, lambda each: _described(each, region))
 
 
 def _described(snapshot: Snapshot, region: AuroraBackend) -> dict[str, Any]:
@@ -171,7 +167,7 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
     if kind in ("shared", "public"):
         return shared if kind == "shared" else public
     if kind is not None:
-        rules.refuse("InvalidParameterValue", f"Unknown snapshot type: {kind}")
+        rules.refuse_value(f"Unknown snapshot type: {kind}")
     if name.lower().startswith(_MADE_BY_AWS):
         return [each for each in own if each.attributes["SnapshotType"] == "manual"]
     own += shared if parameters.get("IncludeShared") else []

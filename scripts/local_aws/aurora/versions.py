@@ -12,8 +12,7 @@ from scripts.local_aws.aurora.setting_rules import CERTIFICATE_AUTHORITIES, LOG_
 
 @operation(
     "DescribeDBEngineVersions",
-    *("Engine", "EngineVersion", "DBParameterGroupFamily", "DefaultOnly", "IncludeAll"),
-    *("Filters", "MaxRecords", "Marker"),
+    "Engine EngineVersion DBParameterGroupFamily DefaultOnly IncludeAll Filters MaxRecords Marker",
 )
 def describe_db_engine_versions(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Only what is offered, unless all are asked for; then also those that no cluster can be made with any more."""
@@ -29,8 +28,7 @@ def describe_db_engine_versions(region: AuroraBackend, parameters: rules.Paramet
         and (not parameters.get("DefaultOnly") or version == rules.DEFAULT_ENGINE_VERSION)
     ]
     statuses = {"status": lambda each: (each["Status"],)}
-    found, marker = rules.page(rules.filtered(versions, parameters, statuses), parameters)
-    return {"DBEngineVersions": found, "Marker": marker}
+    return rules.listing("DBEngineVersions", versions, parameters, statuses)
 
 
 def _described(version: str, retired: set[str]) -> dict[str, Any]:
@@ -74,7 +72,7 @@ _SUPPORT_ENDS = {
 }
 
 
-@operation("DescribeDBMajorEngineVersions", "Engine", "MajorEngineVersion", "MaxRecords", "Marker")
+@operation("DescribeDBMajorEngineVersions", "Engine MajorEngineVersion MaxRecords Marker")
 def describe_db_major_engine_versions(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     majors = [
         {
@@ -89,8 +87,7 @@ def describe_db_major_engine_versions(region: AuroraBackend, parameters: rules.P
         if parameters.get("Engine", rules.ENGINE) == rules.ENGINE
         and parameters.get("MajorEngineVersion", major) == major
     ]
-    found, marker = rules.page(majors, parameters)
-    return {"DBMajorEngineVersions": found, "Marker": marker}
+    return rules.listing("DBMajorEngineVersions", majors, parameters)
 
 
 def _lifecycle(name: str, last: dt.date, first: dt.date | None = None) -> dict[str, Any]:
@@ -100,9 +97,7 @@ def _lifecycle(name: str, last: dt.date, first: dt.date | None = None) -> dict[s
     return {"LifecycleSupportName": name, **begins, **ends}
 
 
-@operation(
-    "DescribeOrderableDBInstanceOptions", "Engine", "EngineVersion", "DBInstanceClass", "Vpc", "MaxRecords", "Marker"
-)
+@operation("DescribeOrderableDBInstanceOptions", "Engine EngineVersion DBInstanceClass Vpc MaxRecords Marker")
 def describe_orderable_db_instance_options(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Every class with every version: which of them AWS sells together changes from region to region."""
     options = [
@@ -123,5 +118,4 @@ def describe_orderable_db_instance_options(region: AuroraBackend, parameters: ru
         and version == parameters.get("EngineVersion", version)
         and instance_class == parameters.get("DBInstanceClass", instance_class)
     ]
-    found, marker = rules.page(options, parameters)
-    return {"OrderableDBInstanceOptions": found, "Marker": marker}
+    return rules.listing("OrderableDBInstanceOptions", options, parameters)

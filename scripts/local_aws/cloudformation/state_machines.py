@@ -109,11 +109,12 @@ class StateMachineAlias(ResourceType):
         return alias["stateMachineAliasArn"], {"Arn": alias["stateMachineAliasArn"]}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
-        given = {"stateMachineAliasArn": made.ref, "routingConfiguration": _routes(new)}
-        for route in given["routingConfiguration"]:
+        routes, given = _routes(new), only(new, "Description")
+        for route in routes:
             if text(route["StateMachineVersionArn"]).rpartition(":")[0] != made.ref.rpartition(":")[0]:
                 raise TemplateError(f"{route['StateMachineVersionArn']} is no version of the alias's state machine")
-        deployment.call("stepfunctions", "update_state_machine_alias", only(new, "Description"), **given)
+        given["stateMachineAliasArn"] = made.ref
+        deployment.call("stepfunctions", "update_state_machine_alias", given, routingConfiguration=routes)
 
 
 def _routes(properties: Properties) -> list[Properties]:

@@ -6,25 +6,19 @@ from collections.abc import Iterator
 
 from scripts.local_aws.iam.calls import Call, Need
 
-_RDS_TYPES = {
-    "DBClusterIdentifier": "cluster",
-    "NewDBClusterIdentifier": "cluster",
-    "SourceDBClusterIdentifier": "cluster",
-    "DbClusterIdentifier": "cluster",
-    "DBInstanceIdentifier": "db",
-    "DBClusterSnapshotIdentifier": "cluster-snapshot",
-    "SourceDBClusterSnapshotIdentifier": "cluster-snapshot",
-    "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
-    "SnapshotIdentifier": "cluster-snapshot",
-    "FinalDBSnapshotIdentifier": "cluster-snapshot",
-    "DBSubnetGroupName": "subgrp",
-    "DBClusterParameterGroupName": "cluster-pg",
-    "DBParameterGroupName": "pg",
-    "OptionGroupName": "og",
-    "ResourceName": "",
-    "ResourceArn": "",
-    "SourceArn": "",
+_NAMED_BY = {
+    "cluster": "DBClusterIdentifier NewDBClusterIdentifier SourceDBClusterIdentifier DbClusterIdentifier",
+    "db": "DBInstanceIdentifier",
+    "cluster-snapshot": "DBClusterSnapshotIdentifier SourceDBClusterSnapshotIdentifier SnapshotIdentifier "
+    "TargetDBClusterSnapshotIdentifier FinalDBSnapshotIdentifier",
+    "subgrp": "DBSubnetGroupName",
+    "cluster-pg": "DBClusterParameterGroupName",
+    "pg": "DBParameterGroupName",
+    "og": "OptionGroupName",
+    "": "ResourceName ResourceArn SourceArn",
 }
+"""The parameters that name a resource, by its kind; those of no kind have ARNs."""
+_RDS_TYPES = {name: kind for kind, names in _NAMED_BY.items() for name in names.split()}
 _RDS_LISTS = {
     "DescribeDBClusters": "cluster",
     "DescribeDBClusterAutomatedBackups": "cluster-auto-backup",

@@ -42,31 +42,11 @@ from scripts.local_aws.step_functions import log_delivery, requests, versions
 from scripts.local_aws.step_functions.execution import MOST_BYTES, Event, Execution, Services
 
 OPERATIONS = frozenset(
-    {
-        "CreateStateMachine",
-        "CreateStateMachineAlias",
-        "DeleteStateMachine",
-        "DeleteStateMachineAlias",
-        "DeleteStateMachineVersion",
-        "DescribeExecution",
-        "DescribeStateMachine",
-        "DescribeStateMachineAlias",
-        "DescribeStateMachineForExecution",
-        "GetExecutionHistory",
-        "ListExecutions",
-        "ListStateMachineAliases",
-        "ListStateMachineVersions",
-        "ListStateMachines",
-        "ListTagsForResource",
-        "PublishStateMachineVersion",
-        "RedriveExecution",
-        "StartExecution",
-        "StopExecution",
-        "TagResource",
-        "UntagResource",
-        "UpdateStateMachine",
-        "UpdateStateMachineAlias",
-    }
+    "CreateStateMachine CreateStateMachineAlias DeleteStateMachine DeleteStateMachineAlias DeleteStateMachineVersion "
+    "DescribeExecution DescribeStateMachine DescribeStateMachineAlias DescribeStateMachineForExecution "
+    "GetExecutionHistory ListExecutions ListStateMachineAliases ListStateMachineVersions ListStateMachines "
+    "ListTagsForResource PublishStateMachineVersion RedriveExecution StartExecution StopExecution TagResource "
+    "UntagResource UpdateStateMachine UpdateStateMachineAlias".split()
 )
 
 _PAGINATION_MODEL = {
@@ -74,17 +54,9 @@ _PAGINATION_MODEL = {
     "list_state_machine_versions": {**PAGINATION_MODEL["list_state_machine_aliases"], "unique_attribute": ["arn"]},
 }
 _STATES = "states.amazonaws.com"
-_ERRORS = (
-    "ExecutionAborted",
-    "ExecutionFailed",
-    "ExecutionTimedOut",
-    "TaskFailed",
-    "TaskTimedOut",
-    "LambdaFunctionFailed",
-    "LambdaFunctionTimedOut",
-    "FailStateEntered",
-)
-_LOGGED = {"ALL": ("",), "ERROR": _ERRORS, "FATAL": _ERRORS[:3], "OFF": ()}
+_FATAL = ("ExecutionAborted", "ExecutionFailed", "ExecutionTimedOut")
+_ERRORS = (*_FATAL, "TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut", "FailStateEntered")
+_LOGGED = {"ALL": ("",), "ERROR": _ERRORS, "FATAL": _FATAL, "OFF": ()}
 _EXECUTION_DATA = {"input", "output", "parameters", "inputDetails", "outputDetails"}
 
 

@@ -19,37 +19,20 @@ from scripts.local_aws.step_functions import language
 _LAMBDA_INVOKE = re.compile(r"arn:aws[a-z-]*:states:::lambda:invoke")
 _FUNCTION_ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?")
 
-_FLOW = {"Next", "End"}
-_DATA = {"InputPath", "OutputPath"}
-_FIELDS: dict[str, set[str]] = {
-    "Task": _FLOW
-    | _DATA
-    | {
-        "Resource",
-        "Parameters",
-        "ResultSelector",
-        "ResultPath",
-        "Retry",
-        "Catch",
-        "TimeoutSeconds",
-        "TimeoutSecondsPath",
-    },
-    "Pass": _FLOW | _DATA | {"Result", "Parameters", "ResultPath"},
-    "Wait": _FLOW | _DATA | {"Seconds", "SecondsPath", "Timestamp", "TimestampPath"},
-    "Choice": _DATA | {"Choices", "Default"},
-    "Succeed": _DATA,
-    "Fail": {"Error", "Cause", "ErrorPath", "CausePath"},
+_FIELDS = {
+    kind: set(fields.split())
+    for kind, fields in {
+        "Task": "Next End InputPath OutputPath Resource Parameters ResultSelector ResultPath Retry Catch "
+        "TimeoutSeconds TimeoutSecondsPath",
+        "Pass": "Next End InputPath OutputPath Result Parameters ResultPath",
+        "Wait": "Next End InputPath OutputPath Seconds SecondsPath Timestamp TimestampPath",
+        "Choice": "InputPath OutputPath Choices Default",
+        "Succeed": "InputPath OutputPath",
+        "Fail": "Error Cause ErrorPath CausePath",
+    }.items()
 }
 _NOT_OURS = {"Map", "Parallel"}
-_NOT_OUR_FIELDS = {
-    "Assign",
-    "Arguments",
-    "Output",
-    "QueryLanguage",
-    "Credentials",
-    "HeartbeatSeconds",
-    "HeartbeatSecondsPath",
-}
+_NOT_OUR_FIELDS = set("Assign Arguments Output QueryLanguage Credentials HeartbeatSeconds HeartbeatSecondsPath".split())
 _MACHINE_FIELDS = {"Comment", "StartAt", "States", "TimeoutSeconds", "Version", "QueryLanguage"}
 _RETRIER_FIELDS = {
     "ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds", "JitterStrategy", "Comment",
