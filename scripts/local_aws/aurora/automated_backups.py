@@ -1,6 +1,6 @@
 """Automated backups of clusters, as RDS keeps and describes them: of living ones, and of those that were deleted.
 
-A retained one doesn't end with its retention period here, as time of that length doesn't pass.
+A retained one does not end with its retention period here, as time of that length does not pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OF_THE_CLUSTER = (
 
 
 def check_retained_backups(region: AuroraBackend) -> None:
-    """As many as there may be clusters (botocore's model, DBClusterAutomatedBackupQuotaExceededFault)."""
+    """Refuse to retain more than there may be clusters (the quota of botocore's model has a code of its own)."""
     most = region.world.quotas.clusters
     if len(region.retained_backups) >= most:
         message = f"You can't retain the automated backups of more than {most} deleted DB clusters."
@@ -27,7 +27,7 @@ def check_retained_backups(region: AuroraBackend) -> None:
 
 
 def deletes_backups(cluster: Cluster, parameters: rules.Parameters) -> bool:
-    """Whether a deletion takes the automated backups with it.
+    """Return whether a deletion takes the automated backups with it.
 
     By default it does, unless a rule of AWS Backup's keeps them (botocore's model, DeleteAutomatedBackups). Then
     asking for it is refused, in RDS's words of cloudposse/terraform-aws-rds-cluster's pull request 283.

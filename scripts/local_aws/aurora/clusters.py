@@ -86,10 +86,10 @@ def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     *(name for name in SETTINGS if name not in _NOT_ON_RESTORE),
 )
 def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Of the old cluster nothing is inherited but the data, its users, the port, the key and the backups' settings.
+    """Restore a cluster. It inherits only the data, its users, the port, the key and the backups' settings.
 
-    A master secret that RDS kept for the old cluster is still shown, but it isn't the new one's: nobody manages that.
-    That a version that the snapshot can't be upgraded to is refused, and with which code, is not verified.
+    A master secret that RDS kept for the old cluster is still shown, but it is not the new one's: nobody manages that.
+    That a version that the snapshot cannot be upgraded to is refused, and with which code, is not verified.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
     if any(name in parameters for name in OF_THE_INSTANCES):
@@ -160,7 +160,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
 
 
 def with_settings(described: dict[str, Any], parameters: rules.Parameters) -> dict[str, Any]:
-    """A cluster's members of the API's shape as they are after the call, if they go together."""
+    """Return a cluster's members of the API's shape as they are after the call. Refuse what does not go together."""
     changes = {SETTINGS[name]: value for name, value in parameters.items() if name in SETTINGS}
     if changes.get("PerformanceInsightsEnabled") is False:
         described = {**described, "PerformanceInsightsRetentionPeriod": None}

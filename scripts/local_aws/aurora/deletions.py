@@ -20,11 +20,11 @@ from scripts.local_aws.aurora.snapshots import snapshot_of
 
 @operation("DeleteDBCluster", "DBClusterIdentifier SkipFinalSnapshot FinalDBSnapshotIdentifier DeleteAutomatedBackups")
 def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The final snapshot is taken before anything is gone.
+    """Delete a cluster. The final snapshot is taken before anything is gone.
 
     The cluster is `deleting` at once (recorded in Cloud Custodian's test_rdscluster_delete), or `available` while the
-    final snapshot is taken (the AWS CLI's delete-db-cluster.rst). What a second call is told meanwhile isn't verified:
-    here, that the snapshot exists.
+    final snapshot is taken (the AWS CLI's delete-db-cluster.rst). What a second call is answered meanwhile is not
+    verified: here, that the snapshot exists.
     """
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     skip, final = parameters.get("SkipFinalSnapshot", False), parameters.get("FinalDBSnapshotIdentifier")

@@ -33,7 +33,7 @@ def report(resource: Cluster | Instance, message: str, category: str) -> None:
 
 @operation("DescribeEvents", "SourceIdentifier SourceType StartTime EndTime Duration EventCategories MaxRecords Marker")
 def describe_events(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Without a time the last hour is answered, and never more than 14 days (API reference, DescribeEvents)."""
+    """Describe the last hour unless a time is given, and never more than 14 days (API reference, DescribeEvents)."""
     if "SourceIdentifier" in parameters and "SourceType" not in parameters:
         rules.refuse_combination("SourceType must be provided if SourceIdentifier is provided.")
     now = region.world.clock.now()
@@ -54,5 +54,5 @@ def describe_events(region: AuroraBackend, parameters: rules.Parameters) -> dict
 
 
 def _in_utc(moment: dt.datetime | None) -> dt.datetime | None:
-    """The protocol's times are UTC, whether or not they say so."""
+    """Return the moment in UTC: the protocol's times are, whether or not they say so."""
     return moment.replace(tzinfo=dt.UTC) if moment and moment.tzinfo is None else moment

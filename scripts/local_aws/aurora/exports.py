@@ -61,7 +61,7 @@ class ExportTask(Resource):
 
 @operation("StartExportTask", "ExportTaskIdentifier SourceArn S3BucketName IamRoleArn KmsKeyId S3Prefix ExportOnly")
 def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Everything that can be refused is refused before the task exists."""
+    """Start an export. Everything that can be refused is refused before the task exists."""
     identifier, bucket = rules.identifier(parameters, "ExportTaskIdentifier"), parameters["S3BucketName"]
     prefix = parameters.get("S3Prefix", "").strip("/")
     if identifier in region.export_tasks:
@@ -93,7 +93,7 @@ def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> di
 
 
 def _source(region: AuroraBackend, arn: str) -> Snapshot:
-    """A snapshot of this account and region that is ready to be exported."""
+    """Return a snapshot of this account and region that is ready to be exported."""
     parts = [*arn.split(":", 6), *[""] * 7]
     if parts[5] == "snapshot":
         rules.refuse("DBSnapshotNotFound", f"DBSnapshot not found: {arn}")
@@ -148,7 +148,7 @@ def _check_role(region: AuroraBackend, arn: str, bucket: str, key: str) -> None:
 
 
 def _begin(task: ExportTask) -> None:
-    """Starting, in progress, complete; what was extracted reaches the bucket at the very end."""
+    """Have the task be starting, in progress, complete; what was extracted reaches the bucket at the very end."""
     world = task.region.world
     seconds = world.durations.export_snapshot
     fault = world.faults.lifecycle("export-snapshot", task.identifier)

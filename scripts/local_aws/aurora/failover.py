@@ -12,7 +12,7 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 @operation("FailoverDBCluster", "DBClusterIdentifier TargetDBInstanceIdentifier")
 def failover_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The codes are those that the API's model declares; the messages aren't verified."""
+    """Begin a failover. The codes are those that the API's model declares; the messages are not verified."""
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     cluster.require_available()
     readers = [each for each in cluster.members if each is not cluster.writer and each.status == "available"]

@@ -45,7 +45,7 @@ def create_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -
 
 
 def join(global_cluster: GlobalCluster, cluster: Cluster) -> None:
-    """The first member is the primary."""
+    """Add a member to a global database. The first one is the primary."""
     global_cluster.members.append(cluster)
     cluster.global_cluster = global_cluster.identifier
 
@@ -59,7 +59,7 @@ def describe_global_clusters(region: AuroraBackend, parameters: rules.Parameters
 
 @operation("RemoveFromGlobalCluster", "GlobalClusterIdentifier DbClusterIdentifier")
 def remove_from_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Takes its time, in which the cluster still is a member. The primary goes last."""
+    """Begin to remove a member. It remains one until that is done, and the primary goes last."""
     found, wanted = _global(region, parameters["GlobalClusterIdentifier"]), parameters["DbClusterIdentifier"]
     cluster = next((each for each in found.members if wanted in (each.arn, each.identifier)), None)
     if cluster is None:
@@ -107,7 +107,7 @@ def replicate(source: Cluster, replica: Cluster) -> None:
 
 
 def stop_replicating(replica: Cluster) -> None:
-    """The replica is promoted or gone; its source, wherever it is, has one less."""
+    """Detach a replica that is promoted or gone from its source, wherever that is."""
     for attributes_of in (cluster for each in all_backends() for cluster in each.clusters.values()):
         replicas = attributes_of.attributes.get("ReadReplicaIdentifiers", [])
         if replica.arn in replicas:

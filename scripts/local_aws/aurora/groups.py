@@ -29,7 +29,7 @@ def create_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) 
 
 
 def _require_service_linked_role(region: AuroraBackend) -> None:
-    """RDS works with a role of its own, which a fresh account doesn't have.
+    """RDS works with a role of its own, which a fresh account does not have.
 
     The answer is AWS's as people report it (terraform-aws-modules/terraform-aws-rds#364,
     crossplane-contrib/provider-aws#479).
@@ -44,7 +44,7 @@ def _require_service_linked_role(region: AuroraBackend) -> None:
 
 @operation("ModifyDBSubnetGroup", "DBSubnetGroupName DBSubnetGroupDescription SubnetIds")
 def modify_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The subnets are replaced by others of the same VPC (the refusal: hashicorp/terraform-provider-aws#27459)."""
+    """Replace the subnets by others of the same VPC (the refusal: hashicorp/terraform-provider-aws#27459)."""
     name = parameters["DBSubnetGroupName"].lower()
     before = region.subnet_group(name)
     description = parameters.get("DBSubnetGroupDescription", before["DBSubnetGroupDescription"])

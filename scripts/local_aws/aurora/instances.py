@@ -35,7 +35,7 @@ _THE_CLUSTER_S = (
     "PreferredBackupWindow VpcSecurityGroupIds Port MultiAZ DBName DeletionProtection EnableIAMDatabaseAuthentication "
     "EnableCloudwatchLogsExports CopyTagsToSnapshot DatabaseInsightsMode"
 ).split()
-"""What a member can't have of its own."""
+"""What a member cannot have of its own."""
 _BEING_CHANGED = ("modifying", "resetting-master-credentials")
 
 
@@ -47,7 +47,7 @@ _BEING_CHANGED = ("modifying", "resetting-master-credentials")
     *_THE_CLUSTER_S,
 )
 def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The first one that is available starts the cluster's server, and is its writer."""
+    """Create an instance. The first one that is available starts the cluster's server, and is its writer."""
     for name in _THE_CLUSTER_S:
         if name in parameters:
             message = f"The requested DB Instance will be a member of a DB Cluster. Set {name} for the DB Cluster."
@@ -73,7 +73,7 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
 
 
 def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
-    """What the instance is, if it fits its cluster."""
+    """Return what the instance is. Refuse one that does not fit its cluster."""
     version, subnets = cluster.attributes["EngineVersion"], region.subnet_group(cluster.attributes["DBSubnetGroup"])
     if parameters.get("EngineVersion", version) != version:
         message = f"The engine version that you requested doesn't match the DB cluster's, which is {version}."
@@ -106,7 +106,7 @@ def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Param
 
 
 def _begin(instance: Instance) -> None:
-    """Creating, available, configuring something for a while, available for good."""
+    """Have the instance be creating, available, configuring something for a while, and available for good."""
     world, cluster = instance.region.world, instance.cluster
     durations = world.durations
 
@@ -159,7 +159,7 @@ def describe_db_instances(region: AuroraBackend, parameters: rules.Parameters) -
     "DBInstanceIdentifier SkipFinalSnapshot FinalDBSnapshotIdentifier DeleteAutomatedBackups",
 )
 def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The last member gone, the cluster can't be reached any more; its volume stays."""
+    """Delete an instance. Once the last member is gone the cluster cannot be reached; its volume stays."""
     instance = region.instance(parameters["DBInstanceIdentifier"])
     cluster = instance.cluster
     if "FinalDBSnapshotIdentifier" in parameters:

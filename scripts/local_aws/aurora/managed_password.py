@@ -22,7 +22,7 @@ _LENGTH = 28
 
 
 def check_management(cluster: Cluster, parameters: rules.Parameters) -> None:
-    """Refuse what doesn't go together, before anything is changed."""
+    """Refuse what does not go together, before anything is changed."""
     wanted, password = parameters.get("ManageMasterUserPassword"), "MasterUserPassword" in parameters
     if wanted and password:
         rules.refuse_combination("You can't specify MasterUserPassword when ManageMasterUserPassword is enabled.")
@@ -66,7 +66,7 @@ def begin_to_manage(cluster: Cluster, key_id: str | None) -> str:
 def managed_password_applied(cluster: Cluster) -> None:
     """Have the secret become active once PostgreSQL has its password and there is an instance to log in to.
 
-    Without a member it stays `creating`: CloudFormation's handler doesn't wait for it then (BaseHandlerStd of
+    Without a member it stays `creating`: CloudFormation's handler does not wait for it then (BaseHandlerStd of
     AWS::RDS::DBCluster, isMasterUserSecretStabilized).
     """
     reachable = any(member.status not in ("creating", "deleting") for member in cluster.members)

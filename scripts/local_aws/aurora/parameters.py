@@ -1,6 +1,6 @@
 """What stands in a cluster parameter group: a few of the engine's hundreds of parameters, and what was set.
 
-The servers here don't follow them: a group is described, checked and compared, no more.
+The servers here do not follow them: a group is only described, checked and compared.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def describe_db_cluster_parameters(region: AuroraBackend, parameters: rules.Para
 
 @operation("DescribeDBParameters", "DBParameterGroupName Source Filters MaxRecords Marker")
 def describe_db_parameters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Whatever is watched here is the cluster's; a group of instances that exists sets none of it."""
+    """Describe nothing: all parameters known here are the cluster's. The group must exist."""
     name = parameters["DBParameterGroupName"].lower()
     if region.group_family("pg", name) is None:
         rules.refuse("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}")
@@ -117,7 +117,7 @@ def _described(region: AuroraBackend, name: str, family: str, parameter: _Parame
 
 @operation("ModifyDBClusterParameterGroup", "DBClusterParameterGroupName Parameters")
 def modify_db_cluster_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """All of the changes or none. The codes of the refusals are not verified against AWS."""
+    """Make all of the changes or none. The codes of the refusals are not verified against AWS."""
     name, changes = parameters["DBClusterParameterGroupName"].lower(), parameters["Parameters"]
     _family(region, name)
     if name.startswith("default."):

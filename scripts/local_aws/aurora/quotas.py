@@ -30,7 +30,7 @@ def check_manual_snapshots(region: AuroraBackend) -> None:
 
 
 def check_copies(region: AuroraBackend) -> None:
-    """Copies in progress to one region. That AWS uses this code for them too is not verified; its text differs."""
+    """Refuse one copy too many to one region. That AWS uses this code for it is not verified; its text differs."""
     most = region.world.quotas.copies_in_progress
     copying = [each for each in region.cluster_snapshots.values() if each.status == "copying"]
     if len(copying) >= most:
@@ -45,7 +45,7 @@ def _manual_snapshots(region: AuroraBackend) -> int:
 
 @operation("DescribeAccountAttributes")
 def describe_account_attributes(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Those of the quotas that concern what is here. Copies in progress aren't among them, on AWS neither."""
+    """Describe the quotas that concern what is here. Copies in progress are not among them, on AWS neither."""
     quotas = region.world.quotas
     used = {
         "DBClusters": (len(region.clusters), quotas.clusters),

@@ -52,7 +52,7 @@ class AuroraBackend(BaseBackend):
         return f"arn:{self.partition}:rds:{self.region_name}:{self.account_id}:{kind}:{identifier}"
 
     def local_name(self, name_or_arn: str) -> str:
-        """The lower-cased name in a name or an ARN of this region and account; another's ARN is no name here."""
+        """Return the lower-cased name in a name or an ARN of this region and account; another's ARN is no name here."""
         if not name_or_arn.startswith("arn:"):
             return name_or_arn.lower()
         parts = name_or_arn.split(":", 6)
@@ -72,14 +72,14 @@ class AuroraBackend(BaseBackend):
         return found
 
     def check_free(self, identifier: str, code: str, what: str) -> None:
-        """Clusters and instances share their names."""
+        """Refuse a name that a cluster or an instance has: they share their names."""
         if identifier in self.clusters or identifier in self.instances:
             rules.refuse(code, f"{what} already exists")
 
     # What RDS takes from other services
 
     def key(self, key_id: str) -> str:
-        """The ARN of a key of this region that is enabled."""
+        """Return the ARN of a key of this region that is enabled."""
         region, account = self.region_name, self.account_id
         if key_id.startswith("arn:") and key_id.count(":") == 5:
             region, account = key_id.split(":")[3:5]
@@ -138,7 +138,7 @@ class AuroraBackend(BaseBackend):
         }
 
     def security_groups(self, ids: list[str] | None, vpc_id: str) -> list[str]:
-        """The groups, or the VPC's default one where none is spoken of.
+        """Return the groups, or the VPC's default one where none is named.
 
         That RDS refuses an empty list, and with which code, is not verified: nothing can be in no group at all.
         """
@@ -158,9 +158,9 @@ class AuroraBackend(BaseBackend):
         return list(dict.fromkeys(ids or ([default.id] if default else [])))
 
     def parameter_group(self, kind: str, name: str | None, engine_version: str) -> str:
-        """The name of a parameter group that fits the version; the version's default group if none is named.
+        """Return the name of a parameter group that fits the version; the version's default group if none is named.
 
-        That one is made with the first cluster or instance that names none, and can't be named before: RDS answers
+        That one is made with the first cluster or instance that names none, and cannot be named before: RDS answers
         "DBClusterParameterGroup not found: default.aurora5.6" (aws/aws-cdk#719, #2512).
         """
         family = rules.family(engine_version)
@@ -180,7 +180,7 @@ class AuroraBackend(BaseBackend):
         return name.lower()
 
     def group_family(self, kind: str, name: str) -> str | None:
-        """None for a group that isn't there."""
+        """Return the family of a parameter group, or None for a group that is not there."""
         default = name.lower().removeprefix("default.")
         if name.lower().startswith("default."):
             return default if default in self.default_groups[kind] else None
@@ -190,7 +190,7 @@ class AuroraBackend(BaseBackend):
     # Tags; permissions are checked against them
 
     def tags_of(self, arn: str) -> dict[str, str]:
-        """The tags themselves, to read or to change."""
+        """Return the tags themselves, to read or to change."""
         parts = arn.split(":", 6)
         if len(parts) != 7 or parts[2] != "rds" or parts[3:5] != [self.region_name, self.account_id]:
             rules.refuse_value(f"Invalid resource name: {arn}")
@@ -238,7 +238,7 @@ def operation(name: str, *known: str) -> Callable[[Operation], Operation]:
 
 
 def backend(account_id: str, region_name: str) -> AuroraBackend | None:
-    """None for a region that doesn't exist."""
+    """Return a region's Aurora, or None for a region that does not exist."""
     try:
         found: Any = rds_backends[account_id][region_name]
     except KeyError:
@@ -247,13 +247,13 @@ def backend(account_id: str, region_name: str) -> AuroraBackend | None:
 
 
 def backends(region_name: str) -> list[AuroraBackend]:
-    """One region, in every account that has been used."""
+    """Return one region's Aurora in every account that has been used."""
     found = [backend(account_id, region_name) for account_id in list(rds_backends)]
     return [each for each in found if each]
 
 
 def all_backends() -> list[AuroraBackend]:
-    """Every region of every account that has been used."""
+    """Return every region's Aurora in every account that has been used."""
     return [cast("AuroraBackend", each) for account in list(rds_backends.values()) for each in list(account.values())]
 
 

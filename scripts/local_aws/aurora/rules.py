@@ -46,17 +46,17 @@ def refuse(code: str, message: str) -> NoReturn:
 
 
 def refuse_value(message: str) -> NoReturn:
-    """Refuse a parameter whose value can't be at all."""
+    """Refuse a parameter whose value cannot be at all."""
     refuse("InvalidParameterValue", message)
 
 
 def refuse_combination(message: str) -> NoReturn:
-    """Refuse parameters that don't go together, or not with what is there."""
+    """Refuse parameters that do not go together, or not with what is there."""
     refuse("InvalidParameterCombination", message)
 
 
 def identifier(parameters: Parameters, name: str) -> str:
-    """The parameter as RDS stores it: valid and in lower case."""
+    """Return the parameter as RDS stores it: valid and in lower case."""
     value = str(parameters.get(name) or "")
     if not re.fullmatch(r"(?!.*--)[A-Za-z][A-Za-z0-9-]{0,62}(?<!-)", value):
         refuse_value(

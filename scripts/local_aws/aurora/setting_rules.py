@@ -1,7 +1,7 @@
 """Which settings of a cluster and its instances RDS accepts, each by itself and all together.
 
-Codes are those on the wire. Where AWS's code isn't publicly known it is InvalidParameterCombination for what doesn't
-go together and InvalidParameterValue for what can't be at all.
+Codes are those on the wire. Where AWS's code is not publicly known it is InvalidParameterCombination for what does not
+go together and InvalidParameterValue for what cannot be at all.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _check_scaling(scaling: Parameters) -> None:
 
 
 def described_scaling(scaling: Parameters) -> dict[str, Any]:
-    """As DescribeDBClusters says it: who may pause has a time after which."""
+    """Return the scaling as DescribeDBClusters says it: what may pause has a time after which it does."""
     return {"SecondsUntilAutoPause": 300, **scaling} if scaling["MinCapacity"] == 0 else dict(scaling)
 
 
@@ -78,7 +78,7 @@ def zones(subnet_group: Mapping[str, Any]) -> list[str]:
 
 
 def cluster_zones(wanted: Iterable[str] | None, subnet_group: Mapping[str, Any]) -> list[str]:
-    """Aurora's storage always spans three zones where there are as many: RDS adds what wasn't asked for."""
+    """Aurora's storage always spans three zones where there are as many: RDS adds what was not asked for."""
     asked, covered = sorted(set(wanted or ())), zones(subnet_group)
     if len(asked) > _MOST_ZONES:
         refuse_combination(f"A DB cluster has at most {_MOST_ZONES} zones, not {len(asked)}.")
@@ -93,7 +93,7 @@ def check_zone(zone: str, covered: Iterable[str]) -> None:
 
 
 def check_windows(described: Mapping[str, Any]) -> None:
-    """Both windows as they would be after the call: well formed, long enough, and apart."""
+    """Refuse windows that would be malformed, too short, too long or overlapping after the call."""
     backup, maintenance = described["PreferredBackupWindow"], described["PreferredMaintenanceWindow"]
     backup_minutes = _daily_window("PreferredBackupWindow", backup)
     maintenance_minutes = _weekly_window(maintenance)
@@ -128,7 +128,7 @@ def _minutes(name: str, window: str, start: int, end: int, period: int) -> set[i
 
 
 def check_performance_insights(described: Mapping[str, Any]) -> None:
-    """Performance and Database Insights as they would be after the call, of a cluster or an instance."""
+    """Refuse Performance and Database Insights that cannot be as they would be after the call."""
     days = described.get("PerformanceInsightsRetentionPeriod")
     enabled = bool(described.get("PerformanceInsightsEnabled"))
     if days is not None and days not in _PERFORMANCE_DAYS:
@@ -147,7 +147,7 @@ def check_performance_insights(described: Mapping[str, Any]) -> None:
 
 
 def with_insights_defaults(described: dict[str, Any]) -> dict[str, Any]:
-    """What RDS adds or takes away: seven days where none are asked for, none without Performance Insights."""
+    """Return the settings with seven days where none are asked for, and none without Performance Insights."""
     if described.get("PerformanceInsightsEnabled"):
         return {"PerformanceInsightsRetentionPeriod": 7, **described}
     return {name: value for name, value in described.items() if name not in _OF_PERFORMANCE_INSIGHTS}

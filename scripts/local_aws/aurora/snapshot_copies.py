@@ -15,9 +15,9 @@ from scripts.local_aws.aurora.snapshots import EXISTS, WRONG_STATE, find_snapsho
     "SourceDBClusterSnapshotIdentifier TargetDBClusterSnapshotIdentifier KmsKeyId PreSignedUrl CopyTags Tags",
 )
 def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The answer comes at once, the data in time.
+    """Begin a copy. The answer comes at once, the data in time.
 
-    A source that is deleted meanwhile lets the copy fail, and so does one that isn't shared any more. (The latter isn't
+    A source that is deleted meanwhile lets the copy fail, and so does one that is no longer shared. (The latter is not
     verified against AWS.) A copy has its original's SnapshotCreateTime and ClusterCreateTime, and no
     DbClusterResourceId: recorded in test_rds_cluster_snapshot_cross_account_everyone_only (within a region) and
     test_rds_cluster_snapshot_region_copy (across) of Cloud Custodian's tests/data/placebo.
@@ -65,7 +65,7 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
 
 
 def _refuse_needless_url(region: AuroraBackend, parameters: rules.Parameters, source: Snapshot) -> None:
-    """The API's reference says not to send PreSignedUrl within a region, and that only GovCloud looks at it.
+    """Refuse PreSignedUrl where the API's reference says not to send it: within a region, where GovCloud looks at it.
 
     The text is the one that CreateDBInstanceReadReplica answers (github.com/aws/aws-cli/issues/3156).
     """
@@ -78,7 +78,7 @@ def _refuse_needless_url(region: AuroraBackend, parameters: rules.Parameters, so
 
 
 def _encryption_of_copy(region: AuroraBackend, parameters: rules.Parameters, source: Snapshot) -> dict[str, Any]:
-    """The codes of the refusals are not verified against AWS; that it refuses is documented."""
+    """Return the copy's encryption. The codes of the refusals are not verified; that AWS refuses is documented."""
     wanted, current = parameters.get("KmsKeyId"), source.kms_key_id
     if current is None:
         if wanted:

@@ -5,7 +5,7 @@ examples):
 
 - `Port` is 0 and `AllocatedStorage` mostly 0, whatever the cluster's are (16 of 16 recorded answers of Aurora's and
   DocumentDB's own, such as test_rds_cluster_snapshot_cross_account_everyone_only; describe-db-cluster-snapshots.rst).
-- `StorageType` is in none of them. That one of an I/O-Optimized cluster says so isn't recorded; clusters do.
+- `StorageType` is in none of them. That one of an I/O-Optimized cluster says so is not recorded; clusters do.
 - `SnapshotCreateTime` is there while a snapshot is `creating` (test_rdscluster_snapshot,
   create-db-cluster-snapshot.rst).
 - A deletion answers with the status that the snapshot had (test_rdscluster_snapshot_delete,
@@ -20,7 +20,7 @@ from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora.records import Cluster, Snapshot
 from scripts.local_aws.aurora.region import AuroraBackend, backend, backends, operation
 
-# MasterUserSecret isn't described with a snapshot, but comes back with a restore.
+# MasterUserSecret is not described with a snapshot, but comes back with a restore.
 _TAKEN_FROM_CLUSTER = (
     "AvailabilityZones BackupRetentionPeriod DatabaseName DbClusterResourceId Engine EngineMode EngineVersion "
     "IAMDatabaseAuthenticationEnabled KmsKeyId MasterUsername MasterUserSecret PreferredBackupWindow StorageEncrypted "
@@ -34,7 +34,7 @@ WRONG_STATE = "InvalidDBClusterSnapshotStateFault"
 
 
 def find_snapshot(region: AuroraBackend, name_or_arn: str, *, elsewhere: bool = False) -> Snapshot:
-    """One of this account, or shared with it; of this region, unless a copy asks `elsewhere`, which takes an ARN."""
+    """Return a snapshot of this account, or shared with it; of this region, unless a copy takes an ARN `elsewhere`."""
     found: Snapshot | None
     if name_or_arn.startswith("arn:"):
         parts = [*name_or_arn.split(":", 6), *[""] * 7]
@@ -53,7 +53,7 @@ def _is_visible(snapshot: Snapshot, region: AuroraBackend, elsewhere: bool) -> b
 
 
 def may_see(snapshot: Snapshot, region: AuroraBackend) -> bool:
-    """Whether it is the account's own, or shared with it."""
+    """Return whether the snapshot is the account's own, or shared with it."""
     ours = snapshot.region.account_id == region.account_id
     return ours or bool({region.account_id, "all"} & snapshot.shared_with)
 
@@ -73,7 +73,7 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
         message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
         rules.refuse(EXISTS, message)
     if not cluster.is_restorable:
-        # Aurora user guide, "Backup storage and restore": no backup while either time is NULL. The code isn't verified.
+        # Aurora user guide, "Backup storage and restore": no backup while either time is NULL. The code is unverified.
         message = f"DB cluster {cluster.identifier} can't be backed up yet: its LatestRestorableTime is null."
         rules.refuse("InvalidDBClusterStateFault", message)
     if kind == "manual":
@@ -116,7 +116,7 @@ def create_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Paramete
     "IncludePublic MaxRecords Marker",
 )
 def describe_db_cluster_snapshots(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """In no order of time. A snapshot that is asked for by name must exist; an automated one, be asked for as such."""
+    """Describe snapshots in no order of time. A named one must exist; an automated one, be asked for as such."""
     cluster, name = parameters.get("DBClusterIdentifier"), parameters.get("DBClusterSnapshotIdentifier")
     if cluster and name:
         rules.refuse_combination("You cannot specify both DBClusterIdentifier and DBClusterSnapshotIdentifier.")
@@ -144,7 +144,7 @@ def describe_db_cluster_snapshots(region: AuroraBackend, parameters: rules.Param
 
 
 def _described(snapshot: Snapshot, region: AuroraBackend) -> dict[str, Any]:
-    """The owner's tags are the owner's."""
+    """Describe a snapshot. Only its owner sees its tags."""
     described = snapshot.describe()
     if snapshot.region.account_id != region.account_id:
         del described["TagList"]
@@ -176,7 +176,7 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
 
 @operation("DeleteDBClusterSnapshot", "DBClusterSnapshotIdentifier")
 def delete_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """To delete a copy in progress is to cancel it."""
+    """Delete a snapshot. To delete a copy in progress is to cancel it."""
     snapshot = own_snapshot(region, parameters)
     if snapshot.attributes["SnapshotType"] != "manual":
         kind = snapshot.attributes["SnapshotType"]

@@ -15,7 +15,7 @@ from scripts.local_aws.aurora.setting_rules import CERTIFICATE_AUTHORITIES, LOG_
     "Engine EngineVersion DBParameterGroupFamily DefaultOnly IncludeAll Filters MaxRecords Marker",
 )
 def describe_db_engine_versions(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Only what is offered, unless all are asked for; then also those that no cluster can be made with any more."""
+    """Describe the versions that are offered; on request also those that no cluster can be created with."""
     retired = rules.RETIRED_VERSIONS | region.world.retired_versions
     listed = rules.RELEASES if parameters.get("IncludeAll") else set(rules.RELEASES) - retired
     wanted = parameters.get("EngineVersion", "")
@@ -91,7 +91,7 @@ def describe_db_major_engine_versions(region: AuroraBackend, parameters: rules.P
 
 
 def _lifecycle(name: str, last: dt.date, first: dt.date | None = None) -> dict[str, Any]:
-    """Deviation: when standard support began isn't said."""
+    """Deviation: when standard support began is not said."""
     ends = {"LifecycleSupportEndDate": dt.datetime.combine(last, dt.time(23, 59, 59, 999_000), dt.UTC)}
     begins = {"LifecycleSupportStartDate": dt.datetime.combine(first, dt.time(), dt.UTC)} if first else {}
     return {"LifecycleSupportName": name, **begins, **ends}
@@ -99,7 +99,7 @@ def _lifecycle(name: str, last: dt.date, first: dt.date | None = None) -> dict[s
 
 @operation("DescribeOrderableDBInstanceOptions", "Engine EngineVersion DBInstanceClass Vpc MaxRecords Marker")
 def describe_orderable_db_instance_options(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Every class with every version: which of them AWS sells together changes from region to region."""
+    """Describe every class with every version: which of them AWS sells together changes from region to region."""
     options = [
         {
             "Engine": rules.ENGINE,

@@ -1,6 +1,6 @@
 """The CloudFormation API, as far as `aws cloudformation package/deploy` and scripts/deploy.sh use it.
 
-Parameters are read and answers written by botocore's own model of the service. A parameter that isn't known here is
+Parameters are read and answers written by botocore's own model of the service. A parameter that is not known here is
 refused by name. See https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/ for names and messages.
 """
 
@@ -174,7 +174,7 @@ class CloudFormationApi:
         }
 
     def _delete_stack(self, region: str, given: Answer) -> Answer:
-        """A stack that doesn't exist is deleted already."""
+        """Delete a stack. One that does not exist is deleted already."""
         stack = self._found(region, given["StackName"])
         if stack is not None and stack.status != "DELETE_COMPLETE":
             if stack.status.endswith("_IN_PROGRESS") and stack.status not in _BEFORE_CREATION:
@@ -212,7 +212,7 @@ class CloudFormationApi:
         return values
 
     def _found(self, region: str, name: str) -> StackRecord | None:
-        """By name, which a deleted stack has lost, or by id."""
+        """Return a stack by its name, which a deleted one has lost, or by its id."""
         for stack in reversed(self._stacks.records):
             if stack.region == region and (
                 stack.id == name or (stack.name == name and stack.status != "DELETE_COMPLETE")
@@ -247,7 +247,7 @@ def _words(names: str) -> set[str]:
 
 
 def _place(url: str) -> tuple[str, str]:
-    """Bucket and key of https://bucket.s3…/key or https://host/bucket/key."""
+    """Return bucket and key of https://bucket.s3…/key or https://host/bucket/key."""
     parts = urlsplit(url)
     host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))
     virtual = re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com|(.+)\.s3\.amazonaws\.com", host)

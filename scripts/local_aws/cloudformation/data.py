@@ -87,7 +87,7 @@ class Secret(ResourceType):
         return created["ARN"], {"Id": created["ARN"]}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
-        """A change of how the value is made makes another, whatever people have written into the secret since.
+        """Write a new value if the way to it has changed, also over what people have written into the secret since.
 
         So also one of SecretStringTemplate alone: aws-cloudformation/cloudformation-coverage-roadmap#1161 and #2210.
         The value until then stays as the version AWSPREVIOUS.
@@ -100,15 +100,17 @@ class Secret(ResourceType):
             deployment.call("secretsmanager", "update_secret", given, SecretId=made.ref)
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
-        """A delete handler has to have its resource gone before it says so (CloudFormation CLI User Guide, "Resource
-        type handler contract"): it waits for the moment that Secrets Manager takes, which here is left out.
+        """Delete the secret, and free its name at once.
+
+        A delete handler has to have its resource gone before it says so (CloudFormation CLI User Guide, "Resource type
+        handler contract"): it waits for the moment that Secrets Manager takes, which here is skipped.
         """
         deployment.call("secretsmanager", "delete_secret", {}, SecretId=made.ref, ForceDeleteWithoutRecovery=True)
         secret_deletions.forget(deployment.cloud.account_id, deployment.region, made.ref)
 
 
 def _secret_value(deployment: Deployment, properties: Properties) -> Any:
-    """Return the value that the properties give the secret, generated anew at each call if they say how."""
+    """Return the value that the properties give the secret, a new one at each call if they say how to generate it."""
     if "GenerateSecretString" in properties and "SecretString" in properties:
         raise TemplateError("You can't specify both GenerateSecretString and SecretString")
     value = properties.get("SecretString")

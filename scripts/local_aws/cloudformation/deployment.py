@@ -1,6 +1,6 @@
 """How a template's resources become real: by calls to the services' own APIs, each checked before it is made.
 
-A property that the API's own model doesn't know, at any depth, fails the deployment and names the resource.
+A property that the API's own model does not know, at any depth, fails the deployment and names the resource.
 CloudFormation's loose values ("30", "true", a policy as an object) are turned into what the model asks for.
 """
 
@@ -52,10 +52,10 @@ class Deployment:
         self.stack_name = stack_name
         self.region = region
         self.names: dict[str, str] = {}
-        """Names that aren't made up as usual, by logical id: of what exists already, or of what replaces it."""
+        """Names that are not made up as usual, by logical id: of what exists already, or of what replaces it."""
 
     def name(self, logical_id: str, longest: int = 255, separator: str = "-") -> str:
-        """A name as CloudFormation makes it up; the same for the same stack, so that runs are comparable."""
+        """Return a name as CloudFormation makes it up; the same for the same stack, so that runs are comparable."""
         if logical_id in self.names:
             return self.names[logical_id][:longest]
         unique = hashlib.sha256(f"{self.stack_name}/{self.region}/{logical_id}".encode()).hexdigest()[:12].upper()
@@ -75,7 +75,7 @@ class Deployment:
 
 @contextlib.contextmanager
 def named(logical_id: str, resource_type: str) -> Iterator[None]:
-    """Whatever goes wrong with a resource becomes a TemplateError that names it."""
+    """Have everything that goes wrong with a resource become a TemplateError that names it."""
     where = f"{logical_id} ({resource_type})"
     try:
         yield
@@ -89,7 +89,7 @@ def named(logical_id: str, resource_type: str) -> Iterator[None]:
 
 
 def only(properties: Properties, *names: str) -> Properties:
-    """The named ones of the properties, where they are given."""
+    """Return the named ones of the properties, where they are given."""
     return {name: properties[name] for name in names if name in properties}
 
 
@@ -104,7 +104,7 @@ def changed_properties(old: Properties, new: Properties) -> set[str]:
 
 
 def tags(properties: Properties) -> list[dict[str, str]]:
-    """CloudFormation's tags, a list of Key and Value; one that AWS would refuse is refused."""
+    """Return CloudFormation's tags, a list of Key and Value. Refuse one that AWS would refuse."""
     found = [{"Key": text(tag["Key"]), "Value": text(tag["Value"])} for tag in properties.get("Tags") or []]
     keys = [tag["Key"] for tag in found]
     if len(set(keys)) != len(keys):
@@ -119,7 +119,7 @@ def tag_map(properties: Properties) -> dict[str, str]:
 
 
 def policy(document: Any) -> str:
-    """The document as text. AWS takes one without Version; moto doesn't."""
+    """Return the document as text. AWS takes one without Version; moto does not."""
     if isinstance(document, str):
         return document
     return json.dumps({"Version": "2012-10-17", **document})
@@ -155,7 +155,7 @@ def _shaped(value: Any, shape: Any, where: str) -> Any:
 
 
 def _check_range(value: Any, shape: Any, where: str) -> None:
-    """The constraints of the API's own model, which moto doesn't look at."""
+    """Refuse what breaks the constraints of the API's own model, which moto does not look at."""
     if shape.type_name == "string" and (allowed := getattr(shape, "enum", None)) and value not in allowed:
         raise TemplateError(f"property {where} must be one of {', '.join(allowed)}, not {value!r}")
     measure = len(value) if shape.type_name in ("string", "blob") else value

@@ -1,6 +1,6 @@
 """Lambda: functions with their code, layers, versions, aliases and permissions.
 
-What AWS refuses only when it creates the function, and moto doesn't, is refused here: reserved variables, and code
+What AWS refuses only when it creates the function, and moto does not, is refused here: reserved variables, and code
 without the handler (Lambda developer guide, "Working with Lambda environment variables" and "Lambda quotas").
 """
 

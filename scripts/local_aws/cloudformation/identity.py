@@ -1,4 +1,4 @@
-"""Roles, policies and keys. A policy is parsed when it is made: what can't be evaluated later is refused at once.
+"""Roles, policies and keys. A policy is parsed when it is made: what cannot be evaluated later is refused at once.
 
 Sizes are those of IAM's user guide, "IAM and AWS STS quotas".
 """
@@ -186,7 +186,7 @@ class KeyAlias(ResourceType):
 
 
 def _checked(name: str, document: Any) -> str:
-    """Return a policy as text. Refuse at once what couldn't be evaluated later."""
+    """Return a policy as text. Refuse at once what could not be evaluated later."""
     content = policy(document)
     try:
         Policy.parse(name, content)

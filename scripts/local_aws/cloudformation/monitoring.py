@@ -20,7 +20,7 @@ from scripts.local_aws.cloudformation.resource_types import Attached, Made, Over
 _RETENTIONS = "1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653".split()
 _KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:GenerateDataKey", "kms:DescribeKey")
 
-# moto's PutMetricAlarm serves composite alarms too ("to re-use this method"), it only isn't reachable as such.
+# moto's PutMetricAlarm serves composite alarms too ("to re-use this method"), it only is not reachable as such.
 CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm  # type: ignore[attr-defined]  # added
 
 
@@ -58,7 +58,7 @@ class LogGroup(ResourceType):
 
 
 def _check_key(deployment: Deployment, key: str, log_group: str) -> None:
-    """Refuse a key whose policy doesn't admit CloudWatch Logs for this group."""
+    """Refuse a key whose policy does not admit CloudWatch Logs for this group."""
     service, group = f"logs.{deployment.region}.amazonaws.com", deployment.arn("logs", f"log-group:{log_group}")
     may = deployment.cloud.permissions.service_may
     if not all(may(service, action, key, source_arn=group) for action in _KEY_USE):

@@ -40,7 +40,7 @@ class SecurityGroup(ResourceType):
     deletion = "ec2", "delete_security_group", "GroupId"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        """A group that states its egress loses the rule that lets everything out."""
+        """Create a group. One that states its egress loses the rule that lets everything out."""
         group = deployment.call(
             "ec2",
             "create_security_group",
@@ -106,7 +106,7 @@ class VpcEndpoint(ResourceType):
         return endpoint["VpcEndpointId"], {"Id": endpoint["VpcEndpointId"], "DnsEntries": entries}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
-        """What is listed is replaced: what is new is added, what is gone is taken away."""
+        """Replace what is listed: what is new is added, what is gone is taken away."""
         _check_endpoint(deployment, new, made.ref)
         given: Properties = only(new, *({"PrivateDnsEnabled", "PolicyDocument"} & changed_properties(old, new)))
         for name in ("RouteTableIds", "SecurityGroupIds", "SubnetIds"):
@@ -123,7 +123,7 @@ class VpcEndpoint(ResourceType):
 
 
 def _check_endpoint(deployment: Deployment, properties: Properties, own: str = "") -> None:
-    """Refuse what EC2 refuses of an interface endpoint, and moto doesn't. `own` is the endpoint that is changed.
+    """Refuse what EC2 refuses of an interface endpoint, and moto does not. `own` is the endpoint that is changed.
 
     Two subnets of one zone, as people report it (terraform-aws-modules/terraform-aws-vpc#451 and #583), and private DNS
     where another endpoint of the VPC has the service's host name already (hashicorp/terraform-provider-aws#17535).

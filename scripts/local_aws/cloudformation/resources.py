@@ -1,4 +1,4 @@
-"""A resource of a stack, whatever its type: created, changed in place, replaced or deleted.
+"""A resource of a stack, of any type: created, changed in place, replaced or deleted.
 
 Only what a template of ours can change can be changed here; anything else is refused by name when the change set is
 made. See "Update behaviors of stack resources" in CloudFormation's user guide.
@@ -51,7 +51,7 @@ def creation_order(deployment: Deployment, template: Template) -> list[str]:
 
 
 def create(deployment: Deployment, logical_id: str, kind: str, properties: Properties) -> Created:
-    """Make a resource. Refuse a property that its type doesn't know."""
+    """Make a resource. Refuse a property that its type does not know."""
     of = TYPES[kind]
     if unknown := set(properties) - set(f"{of.in_place} {of.replacing} {of.fixed}".split()):
         raise TemplateError(f"property {', '.join(sorted(unknown))} is not known to the embedded AWS")
@@ -61,7 +61,7 @@ def create(deployment: Deployment, logical_id: str, kind: str, properties: Prope
 
 
 def replaces(kind: str, changed: set[str]) -> bool:
-    """Return whether a change of these properties makes another resource. Refuse a change that can't be made here."""
+    """Return whether a change of these properties makes another resource. Refuse a change that cannot be made here."""
     of = TYPES[kind]
     if not of.in_place and not of.replacing:
         raise TemplateError(f"The embedded AWS can't update {kind}")

@@ -1,7 +1,7 @@
 """CloudFormation stacks: made, changed and deleted by change sets, with their events.
 
 Resources are made by the creators that `LocalAws.deploy` uses, through the services' own APIs. A change set is
-computed before it is carried out; what an update can't do here is refused then. Retention policies are kept, and what
+computed before it is carried out; what an update cannot do here is refused then. Retention policies are kept, and what
 fails is rolled back: a new stack by deletion, an updated one by going back to the template that it had.
 """
 
@@ -30,7 +30,7 @@ UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 
 
 class _Unknown(Mapping[str, Any]):
-    """The attributes of a resource that doesn't exist yet: each has some value."""
+    """The attributes of a resource that does not exist yet: each has some value."""
 
     def __init__(self, known: Mapping[str, Any] | None = None) -> None:
         self._known = known or {}
@@ -136,7 +136,7 @@ class Stacks:
         return Template(read(source), parameters, pseudo)
 
     def plan(self, stack: StackRecord, template: Template) -> list[Change]:
-        """What the template would change. Refused where that can't be done here."""
+        """Return what the template would change. Refuse a change that cannot be made here."""
         deployment = Deployment(self._cloud, stack.name, stack.region)
         order = resources.creation_order(deployment, template)
         changes = []
@@ -224,7 +224,7 @@ class Stacks:
         capabilities: list[str],
         replaced: Replaced,
     ) -> None:
-        """Make and change everything. What is replaced is put on the list, also if it fails later."""
+        """Create and change everything. What is replaced is put on the list, also if it fails later."""
         template = self.template(stack, source, parameters)
         deployment = Deployment(self._cloud, stack.name, stack.region)
         stack.generation += 1
@@ -262,7 +262,7 @@ class Stacks:
         resource: dict[str, Any],
         properties: Properties,
     ) -> tuple[Created, Kept | None]:
-        """The resource as it should be, and what it replaces."""
+        """Create or change one resource. Return it as it should be, and what it replaces."""
         kind, kept = resource["Type"], stack.resources.get(logical_id)
         changed = set() if kept is None else changed_properties(kept.properties, properties)
         if kept is not None and not changed:
@@ -285,7 +285,7 @@ class Stacks:
         return made, kept if replaces else None
 
     def _clean_up(self, stack: StackRecord, replaced: Replaced, creating: bool) -> None:
-        """What an update has left over goes, unless it is to stay. A failure leaves it and is only noted, as on AWS."""
+        """Delete what an update has left over, unless it is to stay. A failure leaves it and is noted, as on AWS."""
         deployment = Deployment(self._cloud, stack.name, stack.region)
         for logical_id, old in reversed(replaced):
             if old.on_replace == "Delete":
@@ -295,7 +295,7 @@ class Stacks:
         self._take_away(stack, deployment, [name for name in stack.resources if name not in order], creating=creating)
 
     def _take_away(self, stack: StackRecord, deployment: Deployment, names: list[str], *, creating: bool) -> bool:
-        """Delete the stack's resources, last made first; whether all went that should."""
+        """Delete the stack's resources, last made first. Return whether all are gone that should be."""
         for logical_id in reversed(names):
             kept = stack.resources[logical_id]
             stays = kept.on_delete == "Retain" or (kept.on_delete == "RetainExceptOnCreate" and not creating)
@@ -321,7 +321,7 @@ class Stacks:
         self._note(stack, logical_id, kind, physical, "DELETE_COMPLETE")
 
     def say(self, stack: StackRecord, status: str, reason: str = "") -> None:
-        """Of the stack itself."""
+        """Note a status of the stack itself."""
         self._note(stack, stack.name, _STACK, stack.id, status, reason)
         stack.status, stack.reason = status, reason
 

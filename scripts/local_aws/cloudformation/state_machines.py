@@ -95,7 +95,7 @@ class StateMachineVersion(ResourceType):
 class StateMachineAlias(ResourceType):
     """An alias is one state machine's: its ARN has the machine's name, and its versions are that machine's.
 
-    What AWS answers to another machine's version in an update isn't verified; the stricter reading is taken.
+    What AWS answers to another machine's version in an update is not verified; the stricter reading is taken.
     """
 
     type = "AWS::StepFunctions::StateMachineAlias"

@@ -1,8 +1,8 @@
 """EventBridge: what happens to executions, and what callers put on a bus, reaches the rules' targets.
 
 Targets: Lambda functions (by the function's own policy), SNS topics (by the topic's policy) and state machines (by
-the target's role). Any other target is refused when it is put. What can't be delivered goes to the target's
-dead-letter queue and is remembered in `undelivered`. A rule with a schedule doesn't fire here, so one that is enabled
+the target's role). Any other target is refused when it is put. What cannot be delivered goes to the target's
+dead-letter queue and is remembered in `undelivered`. A rule with a schedule does not fire here, so one that is enabled
 is refused; a disabled one is kept. EventBridge Scheduler's schedules fire: schedules.py.
 See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html and
 https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html.
@@ -38,7 +38,7 @@ _NO_SCHEDULES = "A rule's schedule doesn't fire locally. Use EventBridge Schedul
 
 
 class Events:
-    """The way from something that happened to those who asked to be told."""
+    """The way from something that happened to those who subscribed to it."""
 
     def __init__(self, clock: Clock, permissions: Permissions, trail: Trail) -> None:
         self.undelivered: list[dict[str, Any]] = []
@@ -48,7 +48,7 @@ class Events:
         self._deliveries = Deliveries(clock)
 
     def install(self) -> None:
-        """From now on rules that moto creates deliver through us."""
+        """Have rules that moto creates deliver through us from now on."""
         DeliveringRule.events = self
         moto_events.Rule = DeliveringRule  # type: ignore[misc]
 
@@ -142,7 +142,7 @@ class Events:
 
 
 def shape(target: dict[str, Any], event: dict[str, Any]) -> str:
-    """What the target receives: the event, or what Input, InputPath or InputTransformer make of it."""
+    """Return what the target receives: the event, or what Input, InputPath or InputTransformer make of it."""
     if "Input" in target:
         return str(target["Input"])
     if "InputPath" in target:

@@ -19,7 +19,7 @@ from aws_croniter import AwsCroniter  # type: ignore[import-untyped]
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 
 Next = Callable[[dt.datetime], dt.datetime | None]
-"""From a moment to the first one after it at which the schedule is due; None when there is none any more."""
+"""From a moment to the first one after it at which the schedule is due; None when there is none left."""
 
 _KIND = re.compile(r"(at|cron|rate)\((.*)\)", re.ASCII)
 _RATE = re.compile(r"([1-9]\d*) (minute|hour|day)s?", re.ASCII)
@@ -46,7 +46,7 @@ def schedule_of(expression: str, time_zone: str, first: dt.datetime) -> Next:
 
 
 def _zone(name: str) -> zoneinfo.ZoneInfo:
-    """AWS's own words for a zone that isn't one are not known."""
+    """AWS's own words for a zone that is not one are not known."""
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Which resources AWS checks for an RDS call: every one that the request names, and some that it doesn't."""
+"""Which resources AWS checks for an RDS call: every one that the request names, and some that it does not."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def rds_needs(call: Call) -> Iterator[Need]:
 
 
 def _managed_secret(call: Call, cluster: str) -> Iterator[Need]:
-    """RDS makes the secret in the caller's name, whose own permissions must allow it."""
+    """RDS creates the secret in the caller's name, whose own permissions must allow it."""
     name = "rds!cluster-00000000-0000-0000-0000-000000000000"
     context = {
         "secretsmanager:name": name,

@@ -23,7 +23,7 @@ _look_for_version = SecretsManagerBackend._check_with_existing_secrets_and_versi
 
 
 def install() -> None:
-    """For this process, once and for all."""
+    """Replace moto's way with labels for this process, once and for all."""
     SecretsManagerBackend.update_secret_version_stage = _update_secret_version_stage  # type: ignore[assignment]
     SecretsManagerBackend._check_with_existing_secrets_and_versions = _known_version  # type: ignore[assignment]
 

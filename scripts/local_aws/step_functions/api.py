@@ -73,7 +73,7 @@ class StateMachines:
         self._clients: dict[tuple[str, str], Any] = {}
 
     def install(self) -> None:
-        """From now on moto's Step Functions backends are ours."""
+        """Have moto's Step Functions backends be ours from now on."""
         StateMachinesBackend.machines = self
         stepfunctions_backends.backend = StateMachinesBackend
 
@@ -233,7 +233,7 @@ class StateMachinesBackend(StepFunctionBackend):
 
     @_paged
     def list_state_machines(self) -> list[StateMachine]:
-        """By name (test_sfn_api.py test_list_sms_pagination)."""
+        """List them by name (test_sfn_api.py test_list_sms_pagination)."""
         return sorted(self.state_machines, key=lambda machine: machine.name)
 
     def create_state_machine_alias(self, *arguments: Any, **named: Any) -> StateMachineAlias:
@@ -263,18 +263,18 @@ class StateMachinesBackend(StepFunctionBackend):
 
     @_paged
     def list_state_machine_versions(self, arn: str) -> list[StateMachineVersion]:
-        """Newest first (test_list_state_machine_versions_pagination)."""
+        """List the newest first (test_list_state_machine_versions_pagination)."""
         versions_by_number = self.describe_state_machine(arn).versions
         return [versions_by_number[number] for number in sorted(versions_by_number, reverse=True)]
 
     def tag_resource(self, arn: str, tags: dict[str, str]) -> None:
-        """Raise ResourceNotFound for what isn't there, and for a version (test_tag_state_machine_version)."""
+        """Raise ResourceNotFound for what is not there, and for a version (test_tag_state_machine_version)."""
         if not any(machine.arn == arn for machine in self.state_machines):
             raise AwsError("ResourceNotFound", f"Resource not found: '{arn}'")
         super().tag_resource(arn, tags)
 
     def start_execution(self, state_machine_arn: str, name: str, execution_input: str) -> Execution:  # type: ignore[override]
-        """Idempotent only for the same name and input while that execution runs; names are used up for good."""
+        """Start an execution, unless one runs with the same name and input; names are used up for good."""
         chosen = versions.choose(self, state_machine_arn)
         machine = chosen.machine
         name = name or str(uuid.uuid4())
@@ -299,7 +299,7 @@ class StateMachinesBackend(StepFunctionBackend):
 
 
 class StateMachinesResponse(StepFunctionResponse):
-    """moto's answers, where they lack what AWS tells about an execution or a machine."""
+    """moto's answers, where they lack what AWS reports about an execution or a machine."""
 
     def call_action(self) -> Any:
         requests.check(self._get_action(), json.loads(self.body or "{}"))
@@ -376,7 +376,7 @@ class StateMachinesResponse(StepFunctionResponse):
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         events = execution.events[:]
         size = self._get_int_param("maxResults") or 1000
-        # A token says where to go on counted from the first event: new events don't move it.
+        # A token says where to go on counted from the first event: new events do not move it.
         if self._get_bool_param("reverseOrder", False):
             end = int(self._get_param("nextToken") or len(events))
             start = max(0, end - size)

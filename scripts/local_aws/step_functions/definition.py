@@ -1,7 +1,7 @@
 """What CreateStateMachine checks: a definition is refused here if AWS refuses it, or if it needs more than we run.
 
 Known: Task through a function's ARN or `arn:aws:states:::lambda:invoke`, Pass, Choice, Wait, Succeed and Fail in
-JSONPath. A construct that AWS knows and we don't raises NotImplementedByLocalAws, a wrong one InvalidDefinition, whose
+JSONPath. A construct that AWS knows and we do not raises NotImplementedByLocalAws, a wrong one InvalidDefinition, whose
 wording is AWS's where it is recorded (LocalStack's validated snapshots, tests/aws/services/stepfunctions/v2:
 test_sfn_api.py test_create_delete_invalid_sm, scenarios/test_base_scenarios.py test_wait_timestamp_invalid).
 """
@@ -49,7 +49,7 @@ class InvalidDefinition(AwsError):
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The definition as a document, once nothing is wrong with it."""
+    """Return the definition as a document. Refuse one in which something is wrong."""
     try:
         machine = loads(text)
     except ValueError as error:
@@ -240,5 +240,5 @@ def _template(template: Any, where: str) -> None:
 
 
 def is_lambda_invoke(resource: object) -> bool:
-    """Whether a task calls Lambda's Invoke, in whichever partition."""
+    """Return whether a task calls Lambda's Invoke, in any partition."""
     return _LAMBDA_INVOKE.fullmatch(str(resource)) is not None
