@@ -65,7 +65,7 @@ def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]
             (
                 f"| {statement['Sid']}",
                 refused + ", ".join(f"`{action}`" for action in actions),
-                ", ".join(_resource(each) for each in as_list(statement["Resource"])),
+                ", ".join(_resource(each) for each in _each(statement["Resource"])),
                 "; ".join(
                     [
                         *([f"the stack {_CONDITIONS[condition]}"] if condition else []),
@@ -80,8 +80,12 @@ def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]
 def _conditions(conditions: dict[str, Any]) -> Iterator[str]:
     for operator, tests in conditions.items():
         for key, values in tests.items():
-            wanted = ", ".join(dict.fromkeys(_text(value) for value in as_list(values)))
+            wanted = ", ".join(dict.fromkeys(_text(value) for value in _each(values)))
             yield f"{key} is given" if (operator, wanted) == ("Null", "false") else f"{key} {operator} {wanted}"
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _resource(value: Any) -> str:

@@ -129,9 +129,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.serve and (idle := [name for name in _NOTHING_FOR_SERVE if getattr(options, name)]):
         named = ", ".join(f"--{name}" for name in idle)
-        parser.error(
-            f"--serve restores nothing, so {named} makes no sense with it. Drop --serve; --keep stays up after a run."
-        )
+        parser.error(f"--serve restores nothing, so it cannot be used with {named}. --keep stays up after a run.")
     options.parameter = dict(options.parameter)
     return options
 

@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.htm
 
 from __future__ import annotations
 
+import datetime
 import re
 import uuid
 from typing import Any, ClassVar
@@ -62,25 +63,15 @@ class Events:
     def execution_status_changed(self, execution: Execution) -> None:
         """Tell the default bus of the execution's region, as Step Functions does for every status."""
         region, account = execution.execution_arn.split(":")[3:5]
-        stopped, redriven = execution.stop_date, execution.redrive_date
         detail = {
-            "executionArn": execution.execution_arn,
-            "stateMachineArn": execution.state_machine_arn,
-            "stateMachineVersionArn": execution.state_machine_version_arn,
-            "stateMachineAliasArn": execution.state_machine_alias_arn,
-            "name": execution.name,
-            "status": execution.status,
-            "startDate": int(execution.start_date.timestamp() * 1000),
-            "stopDate": None if stopped is None else int(stopped.timestamp() * 1000),
+            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
+            **{name: _milliseconds(value) for name, value in execution.summary().items()},
             "input": execution.execution_input,
             "inputDetails": {"included": True},
             "output": execution.output,
             "outputDetails": None if execution.output is None else {"included": True},
             "error": execution.error,
             "cause": execution.cause,
-            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
-            "redriveCount": execution.redrive_count,
-            "redriveDate": None if redriven is None else int(redriven.timestamp() * 1000),
             "redriveStatusReason": None,
             **execution.redrive_status(),
         }
@@ -139,6 +130,10 @@ class Events:
         else:
             function = moto_lambda.lambda_backends[account][region].get_function(arn)
             function.invoke(text, {}, {})
+
+
+def _milliseconds(value: Any) -> Any:
+    return int(value.timestamp() * 1000) if isinstance(value, datetime.datetime) else value
 
 
 def shape(target: dict[str, Any], event: dict[str, Any]) -> str:

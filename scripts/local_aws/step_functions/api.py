@@ -392,16 +392,4 @@ class StateMachinesResponse(StepFunctionResponse):
 
 
 def _summary(execution: Any) -> dict[str, Any]:
-    summary = {
-        "executionArn": execution.execution_arn,
-        "stateMachineArn": execution.state_machine_arn,
-        "stateMachineVersionArn": execution.state_machine_version_arn,
-        "stateMachineAliasArn": execution.state_machine_alias_arn,
-        "name": execution.name,
-        "status": execution.status,
-        "startDate": execution.start_date,
-        "stopDate": execution.stop_date,
-        "redriveCount": execution.redrive_count,
-        "redriveDate": execution.redrive_date,
-    }
-    return {key: value for key, value in summary.items() if value is not None}
+    return {key: value for key, value in execution.summary().items() if value is not None}

@@ -132,6 +132,21 @@ class Execution:
             self._ended.clear()
         self._go("ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": self.redrive_count}})
 
+    def summary(self) -> dict[str, Any]:
+        """Return what a list, a description and an event have of the execution, in the API's words."""
+        return {
+            "executionArn": self.execution_arn,
+            "stateMachineArn": self.state_machine_arn,
+            "stateMachineVersionArn": self.state_machine_version_arn,
+            "stateMachineAliasArn": self.state_machine_alias_arn,
+            "name": self.name,
+            "status": self.status,
+            "startDate": self.start_date,
+            "stopDate": self.stop_date,
+            "redriveCount": self.redrive_count,
+            "redriveDate": self.redrive_date,
+        }
+
     def redrive_status(self) -> dict[str, str]:
         """Return whether RedriveExecution would be accepted, and why not, as DescribeExecution says it."""
         reason = self._not_redrivable()

@@ -145,9 +145,9 @@ def test_a_temporary_directory_with_too_long_a_path_is_named(tmp_path: pathlib.P
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--serve", "--json"], "--serve restores nothing, so --json makes no sense with it."),
-        (["--serve", "--keep", "--input", '{"dry_run": true}'], "so --input, --keep makes no sense with it."),
-        (["--serve", "--route", "cross-region"], "so --route makes no sense with it."),
+        (["--serve", "--json"], "--serve restores nothing, so it cannot be used with --json."),
+        (["--serve", "--keep", "--input", '{"dry_run": true}'], "so it cannot be used with --input, --keep."),
+        (["--serve", "--route", "cross-region"], "so it cannot be used with --route."),
         (["--cross-region", "--route", "cross-region"], "not allowed with argument --cross-region"),
         (["--input", "[]"], "is no JSON object"),
         (["--route", "nowhere"], "'nowhere' is no route. There are same-place,"),
