@@ -22,7 +22,7 @@ def check_retained_backups(region: AuroraBackend) -> None:
     """Refuse to retain more than there may be clusters (the quota of botocore's model has a code of its own)."""
     most = region.world.quotas.clusters
     if len(region.retained_backups) >= most:
-        message = f"You can't retain the automated backups of more than {most} deleted DB clusters."
+        message = f"You cannot retain the automated backups of more than {most} deleted DB clusters."
         rules.refuse("DBClusterAutomatedBackupQuotaExceededFault", message)
 
 

@@ -1,7 +1,7 @@
 """Custom endpoints of clusters: they belong to a cluster, no snapshot has them, and no restored cluster gets them.
 
-Source: Aurora User Guide, "Custom endpoints for Amazon Aurora": their names are an account's in a region, whatever the
-cluster is called. They do not lead anywhere here.
+Source: Aurora User Guide, "Custom endpoints for Amazon Aurora": their names are an account's in a region, not their
+cluster's. They do not lead anywhere here.
 """
 
 from __future__ import annotations

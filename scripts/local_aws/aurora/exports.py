@@ -26,7 +26,7 @@ _OBJECT_ACTIONS = ("s3:PutObject", "s3:GetObject", "s3:DeleteObject")
 _BUCKET_ACTIONS = ("s3:ListBucket", "s3:GetBucketLocation")
 _EXPORT_ONLY = re.compile(r"[^.]+(\.[^.]+){0,2}")
 _STARTING = 0.2
-"""The part of an export's time in which nothing is seen of it: RDS makes a cluster of its own from the snapshot."""
+"""The part of an export's time in which nothing is seen of it: RDS creates a cluster of its own from the snapshot."""
 
 
 class ExportTask(Resource):
@@ -118,7 +118,7 @@ def _source(region: AuroraBackend, arn: str) -> Snapshot:
 def _check_bucket(region: AuroraBackend, name: str) -> None:
     bucket = s3_backends[region.account_id][region.partition].buckets.get(name)
     if bucket is None:
-        rules.refuse("InvalidS3BucketFault", f"The specified Amazon S3 bucket {name} can't be found or accessed.")
+        rules.refuse("InvalidS3BucketFault", f"The specified Amazon S3 bucket {name} cannot be found or accessed.")
     if bucket.region_name != region.region_name:
         message = f"The bucket {name} is in {bucket.region_name}, not in {region.region_name} as the snapshot is."
         rules.refuse("InvalidS3BucketFault", message)
@@ -137,14 +137,14 @@ def _check_role(region: AuroraBackend, arn: str, bucket: str, key: str) -> None:
 
     permissions = region.world.permissions
     if not permissions.trusts(arn, _SERVICE):
-        lacks(f"doesn't let {_SERVICE} assume it")
+        lacks(f"does not let {_SERVICE} assume it")
     s3_bucket = f"arn:{partition}:s3:::{bucket}"
     wanted = [(action, f"{s3_bucket}/{key}/export_info.json") for action in _OBJECT_ACTIONS]
     for action, resource in [*wanted, *((action, s3_bucket) for action in _BUCKET_ACTIONS)]:
         try:
             permissions.require(arn, action, resource, session_name="export", region=region.region_name)
         except NotAuthorized:
-            lacks(f"isn't allowed {action} on {resource}")
+            lacks(f"is not allowed {action} on {resource}")
 
 
 def _begin(task: ExportTask) -> None:
@@ -206,7 +206,7 @@ def describe_export_tasks(region: AuroraBackend, parameters: rules.Parameters) -
 def cancel_export_task(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     task = _task(region, parameters["ExportTaskIdentifier"])
     if task.status not in ("starting", "in_progress"):
-        message = f"The export task {task.identifier} is {task.status.upper()} and can't be cancelled any more."
+        message = f"The export task {task.identifier} is {task.status.upper()} and can no longer be cancelled."
         rules.refuse("InvalidExportTaskStateFault", message)
     task.enter("canceling", region.world.durations.settle, then=lambda: task.end("canceled"))
     return task.describe()

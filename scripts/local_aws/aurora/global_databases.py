@@ -22,10 +22,10 @@ def create_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -
         rules.refuse("GlobalClusterAlreadyExistsFault", f"Global cluster {identifier} already exists")
     most = region.world.quotas.global_clusters
     if len(region.global_clusters) >= most:
-        rules.refuse("GlobalClusterQuotaExceededFault", f"You can't create more than {most} global clusters.")
+        rules.refuse("GlobalClusterQuotaExceededFault", f"You cannot create more than {most} global clusters.")
     source = region.cluster(parameters["SourceDBClusterIdentifier"])
     if source.status != "available" or source.global_cluster or source.manages_password:
-        message = f"DB cluster {source.identifier} isn't available, is global already, or has a managed password."
+        message = f"DB cluster {source.identifier} is not available, is global already, or has a managed password."
         rules.refuse("InvalidDBClusterStateFault", message)
     found = GlobalCluster(
         identifier,

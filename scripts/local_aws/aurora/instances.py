@@ -76,7 +76,7 @@ def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Param
     """Return what the instance is. Refuse one that does not fit its cluster."""
     version, subnets = cluster.attributes["EngineVersion"], region.subnet_group(cluster.attributes["DBSubnetGroup"])
     if parameters.get("EngineVersion", version) != version:
-        message = f"The engine version that you requested doesn't match the DB cluster's, which is {version}."
+        message = f"The engine version that you requested does not match the DB cluster's, which is {version}."
         rules.refuse_combination(message)
     if parameters.get("DBSubnetGroupName", subnets["DBSubnetGroupName"]).lower() != subnets["DBSubnetGroupName"]:
         message = f"The DB subnet group must be the DB cluster's, which is {subnets['DBSubnetGroupName']}."

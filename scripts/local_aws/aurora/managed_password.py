@@ -25,9 +25,9 @@ def check_management(cluster: Cluster, parameters: rules.Parameters) -> None:
     """Refuse what does not go together, before anything is changed."""
     wanted, password = parameters.get("ManageMasterUserPassword"), "MasterUserPassword" in parameters
     if wanted and password:
-        rules.refuse_combination("You can't specify MasterUserPassword when ManageMasterUserPassword is enabled.")
+        rules.refuse_combination("You cannot specify MasterUserPassword when ManageMasterUserPassword is enabled.")
     if wanted is False and not cluster.manages_password:
-        message = f"ManageMasterUserPassword can't be turned off: DB cluster {cluster.identifier} doesn't use it."
+        message = f"ManageMasterUserPassword cannot be turned off: DB cluster {cluster.identifier} does not use it."
         rules.refuse_combination(message)
     if wanted is False and not password:
         rules.refuse_combination("MasterUserPassword is required to turn off ManageMasterUserPassword.")
@@ -41,7 +41,7 @@ def check_management(cluster: Cluster, parameters: rules.Parameters) -> None:
         if not wanted:
             rules.refuse_combination("MasterUserSecretKmsKeyId needs ManageMasterUserPassword.")
         if cluster.manages_password:
-            rules.refuse_combination("The KMS key of a managed master user secret can't be changed.")
+            rules.refuse_combination("The KMS key of a managed master user secret cannot be changed.")
         cluster.region.key(parameters["MasterUserSecretKmsKeyId"])
 
 

@@ -79,7 +79,7 @@ def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
     modes = (parameters.get("DatabaseInsightsMode"), cluster.attributes["DatabaseInsightsMode"])
     asked = [name for name in OF_THE_INSTANCES if name in parameters]
     if asked and "advanced" not in modes:
-        message = f"{', '.join(asked)} can't be set for an Aurora DB cluster. Set it for its DB instances."
+        message = f"{', '.join(asked)} cannot be set for an Aurora DB cluster. Set it for its DB instances."
         rules.refuse_combination(message)
 
 

@@ -121,7 +121,7 @@ def modify_db_cluster_parameter_group(region: AuroraBackend, parameters: rules.P
     name, changes = parameters["DBClusterParameterGroupName"].lower(), parameters["Parameters"]
     _family(region, name)
     if name.startswith("default."):
-        message = f"The parameter DBClusterParameterGroupName is not a valid identifier: {name} can't be modified."
+        message = f"The parameter DBClusterParameterGroupName is not a valid identifier: {name} cannot be modified."
         rules.refuse_value(message)
     if not 1 <= len(changes) <= _MOST_AT_ONCE:
         message = f"From 1 to {_MOST_AT_ONCE} parameters can be modified in a single request, not {len(changes)}."

@@ -14,7 +14,7 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 def check_clusters(region: AuroraBackend) -> None:
     most = region.world.quotas.clusters
     if len(region.clusters) >= most:
-        rules.refuse("DBClusterQuotaExceededFault", f"You can't create more than {most} DB clusters.")
+        rules.refuse("DBClusterQuotaExceededFault", f"You cannot create more than {most} DB clusters.")
 
 
 def check_instances(region: AuroraBackend) -> None:

@@ -208,7 +208,7 @@ class Cluster(Resource):
     def elect_writer(self) -> None:
         """Keep the writer, or have the first available member become it.
 
-        Which one becomes the first writer is not documented; it is whichever is ready first, whatever its promotion
+        Which one becomes the first writer is not documented; it is whichever is ready first, not by its promotion
         tier (hashicorp/terraform-provider-aws#11324, terraform-aws-modules/terraform-aws-rds-aurora#333).
         """
         if self.writer not in self.members:

@@ -197,7 +197,7 @@ def listing(
     items: Iterable[_Item],
     parameters: Parameters,
     known: Mapping[str, Callable[[_Item], Iterable[str | None]]] | None = None,
-    described: Callable[[_Item], Mapping[str, Any]] = lambda item: item,
+    described: Callable[[_Item], object] = lambda item: item,
 ) -> dict[str, Any]:
     """Return what a Describe operation answers: a page of the items that pass its filters, under the member's name."""
     found, marker = page(filtered(items, parameters, known or {}), parameters)

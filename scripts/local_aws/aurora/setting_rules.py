@@ -70,7 +70,7 @@ def check_network_type(wanted: str, subnet_group: Mapping[str, Any]) -> None:
         refuse_value(f"Invalid network type: {wanted}")
     if wanted not in subnet_group["SupportedNetworkTypes"]:
         name = subnet_group["DBSubnetGroupName"]
-        refuse("NetworkTypeNotSupported", f"The DB subnet group {name} doesn't support the network type {wanted}.")
+        refuse("NetworkTypeNotSupported", f"The DB subnet group {name} does not support the network type {wanted}.")
 
 
 def zones(subnet_group: Mapping[str, Any]) -> list[str]:
@@ -89,7 +89,7 @@ def cluster_zones(wanted: Iterable[str] | None, subnet_group: Mapping[str, Any])
 
 def check_zone(zone: str, covered: Iterable[str]) -> None:
     if zone not in covered:
-        refuse_combination(f"The DB subnet group doesn't cover the zone {zone}; it covers {', '.join(covered)}.")
+        refuse_combination(f"The DB subnet group does not cover the zone {zone}; it covers {', '.join(covered)}.")
 
 
 def check_windows(described: Mapping[str, Any]) -> None:

@@ -39,7 +39,7 @@ def modify_db_cluster_snapshot_attribute(region: AuroraBackend, parameters: rule
     if added and key:
         aliases = kms_backends[region.account_id][region.region_name].describe_key(key).aliases
         if "all" in added or "alias/aws/rds" in aliases:
-            message = "A DB cluster snapshot that is encrypted can't be public, nor shared with the default key."
+            message = "A DB cluster snapshot that is encrypted cannot be public, nor shared with the default key."
             rules.refuse_combination(message)
     shared = (snapshot.shared_with | added) - set(parameters.get("ValuesToRemove", []))
     if len(shared) > 20:

@@ -3,7 +3,7 @@
 What a description holds is what was recorded of AWS (Cloud Custodian's repository, tests/data/placebo; the AWS CLI's
 examples):
 
-- `Port` is 0 and `AllocatedStorage` mostly 0, whatever the cluster's are (16 of 16 recorded answers of Aurora's and
+- `Port` is 0 and `AllocatedStorage` mostly 0, not the cluster's (16 of 16 recorded answers of Aurora's and
   DocumentDB's own, such as test_rds_cluster_snapshot_cross_account_everyone_only; describe-db-cluster-snapshots.rst).
 - `StorageType` is in none of them. That one of an I/O-Optimized cluster says so is not recorded; clusters do.
 - `SnapshotCreateTime` is there while a snapshot is `creating` (test_rdscluster_snapshot,
@@ -74,7 +74,7 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
         rules.refuse(EXISTS, message)
     if not cluster.is_restorable:
         # Aurora user guide, "Backup storage and restore": no backup while either time is NULL. The code is unverified.
-        message = f"DB cluster {cluster.identifier} can't be backed up yet: its LatestRestorableTime is null."
+        message = f"DB cluster {cluster.identifier} cannot be backed up yet: its LatestRestorableTime is null."
         rules.refuse("InvalidDBClusterStateFault", message)
     if kind == "manual":
         quotas.check_manual_snapshots(region)

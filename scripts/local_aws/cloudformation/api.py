@@ -59,7 +59,7 @@ class CloudFormationApi:
         method, known = self._operations[operation]
         given = {name: value for name, value in parameters.items() if value not in (None, [], {}, "", False)}
         if unknown := set(given) - known:
-            raise NotImplementedByLocalAws(f"{operation} with {', '.join(sorted(unknown))} isn't known locally.")
+            raise NotImplementedByLocalAws(f"{operation} with {', '.join(sorted(unknown))} is not known locally.")
         try:
             return method(region, given)
         except TemplateError as error:
@@ -68,7 +68,7 @@ class CloudFormationApi:
     def _create_change_set(self, region: str, given: Answer) -> Answer:
         source, kind = self._source(region, given), given.get("ChangeSetType", "UPDATE")
         if kind not in ("CREATE", "UPDATE"):
-            raise NotImplementedByLocalAws(f"A change set of type {kind} isn't known locally.")
+            raise NotImplementedByLocalAws(f"A change set of type {kind} is not known locally.")
         stack = self._found(region, given["StackName"])
         if kind == "UPDATE" and (stack is None or stack.status in _BEFORE_CREATION):
             raise AwsError("ValidationError", f"Stack [{given['StackName']}] does not exist")
@@ -148,7 +148,7 @@ class CloudFormationApi:
 
     def _get_template(self, region: str, given: Answer) -> Answer:
         if given.get("TemplateStage", "Original") != "Original":
-            raise NotImplementedByLocalAws("The processed template isn't kept locally.")
+            raise NotImplementedByLocalAws("The processed template is not kept locally.")
         return {"TemplateBody": self._stack(region, given["StackName"]).source, "StagesAvailable": ["Original"]}
 
     def _get_template_summary(self, region: str, given: Answer) -> Answer:
@@ -178,7 +178,7 @@ class CloudFormationApi:
         stack = self._found(region, given["StackName"])
         if stack is not None and stack.status != "DELETE_COMPLETE":
             if stack.status.endswith("_IN_PROGRESS") and stack.status not in _BEFORE_CREATION:
-                raise AwsError("ValidationError", f"Stack [{stack.id}] is in {stack.status} and can't be deleted now")
+                raise AwsError("ValidationError", f"Stack [{stack.id}] is in {stack.status} and cannot be deleted now")
             self._stacks.delete(stack)
         return {}
 

@@ -77,7 +77,7 @@ class Function(ResourceType):
         _check_variables(new)
         changed -= {"Architectures", "Code"}
         if gone := changed - set(new):
-            raise TemplateError(f"property {', '.join(sorted(gone))} can't be taken away by the embedded AWS")
+            raise TemplateError(f"property {', '.join(sorted(gone))} cannot be taken away by the embedded AWS")
         deployment.call("lambda", "update_function_configuration", only(new, *changed), FunctionName=made.ref)
 
 
@@ -113,7 +113,7 @@ def _function_code(deployment: Deployment, code: Properties, handler: str) -> by
 def _check_handler(handler: str, archive: zipfile.ZipFile) -> None:
     module = handler.rpartition(".")[0].replace(".", "/") + ".py"
     if not {module, f"{module}c"} & set(archive.namelist()):
-        raise TemplateError(f"Handler {handler} needs {module}, which the code doesn't have")
+        raise TemplateError(f"Handler {handler} needs {module}, which the code does not have")
 
 
 class LayerVersion(ResourceType):
@@ -162,7 +162,7 @@ def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
         utils = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch), "python")
         layer.host_utils(utils)
     except CannotBuild as error:
-        raise TemplateError(f"The layer can't be built: {error}") from error
+        raise TemplateError(f"The layer cannot be built: {error}") from error
     return [utils, packages]
 
 

@@ -1,7 +1,7 @@
 """CloudFormation's intrinsic functions, conditions and rules, evaluated while resources are being created.
 
 Strict: an unknown function, reference, condition, map key or attribute raises TemplateError, never a blank. Numbers
-and booleans become text as CloudFormation makes them (`true`, `30`); whoever consumes a property turns them back.
+and booleans become text as CloudFormation makes them (`true`, `30`); what consumes a property turns them back.
 """
 
 from __future__ import annotations

@@ -37,5 +37,5 @@ def local_path(location: Properties, where: str) -> pathlib.Path:
     if bucket != LOCAL_BUCKET:
         raise TemplateError(f"{where} must be a local path: nothing is in the bucket {bucket}")
     if not path.exists():
-        raise TemplateError(f"{where}: {path} doesn't exist")
+        raise TemplateError(f"{where}: {path} does not exist")
     return path

@@ -19,7 +19,7 @@ def provide(arn: str, account_id: str) -> None:
     path, _, name = arn.partition(":policy/")[2].rpartition("/")
     known = _all().get(name)
     if known is None or known["Path"].strip("/") != path:
-        raise TemplateError(f"The embedded AWS doesn't know {arn}: AWS manages no policy of that path and name")
+        raise TemplateError(f"The embedded AWS does not know {arn}: AWS manages no policy of that path and name")
     if arn not in policies:
         policies[arn] = AWSManagedPolicy.from_data(name, account_id, partition, known)
 

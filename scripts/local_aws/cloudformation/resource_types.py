@@ -49,12 +49,12 @@ class ResourceType:
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> dict[str, Any] | None:
         """Change the resource in place. Return its attributes if they are others now."""
-        raise TemplateError(f"The embedded AWS can't update {self.type}")
+        raise TemplateError(f"The embedded AWS cannot update {self.type}")
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
         """Delete the resource."""
         if self.deletion is None:
-            raise TemplateError(f"The embedded AWS can't delete {self.type}")
+            raise TemplateError(f"The embedded AWS cannot delete {self.type}")
         service, operation, parameter = self.deletion
         deployment.call(service, operation, {}, **{parameter: made.ref})
 

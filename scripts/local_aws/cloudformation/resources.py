@@ -64,11 +64,11 @@ def replaces(kind: str, changed: set[str]) -> bool:
     """Return whether a change of these properties makes another resource. Refuse a change that cannot be made here."""
     of = TYPES[kind]
     if not of.in_place and not of.replacing:
-        raise TemplateError(f"The embedded AWS can't update {kind}")
+        raise TemplateError(f"The embedded AWS cannot update {kind}")
     if changed & set(of.replacing.split()):
         return True
     if unknown := changed - set(of.in_place.split()):
-        raise TemplateError(f"The embedded AWS can't update {', '.join(sorted(unknown))} of {kind}")
+        raise TemplateError(f"The embedded AWS cannot update {', '.join(sorted(unknown))} of {kind}")
     return False
 
 

@@ -71,7 +71,7 @@ def _definition(deployment: Deployment, properties: Properties) -> str:
             raise TemplateError(f"DefinitionSubstitutions.{name} occurs nowhere in the definition")
         definition = definition.replace("${" + name + "}", text(replacement))
     if left := sorted(set(re.findall(r"\$\{[^}]*\}", definition))):
-        raise TemplateError(f"the definition has {', '.join(left)}, which DefinitionSubstitutions doesn't give")
+        raise TemplateError(f"the definition has {', '.join(left)}, which DefinitionSubstitutions does not give")
     try:
         json.loads(definition)
     except ValueError as error:

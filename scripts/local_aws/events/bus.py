@@ -35,7 +35,7 @@ EVENTS = "events.amazonaws.com"
 _TARGET = re.compile(r"arn:aws[a-z-]*:(lambda:.*:function|sns|states:.*:stateMachine):.+")
 _VARIABLE = re.compile(r"<([^<>]+)>")
 _TARGET_FIELDS = {"Id", "Arn", "RoleArn", "Input", "InputPath", "InputTransformer", "DeadLetterConfig", "RetryPolicy"}
-_NO_SCHEDULES = "A rule's schedule doesn't fire locally. Use EventBridge Scheduler's, or create the rule DISABLED."
+_NO_SCHEDULES = "A rule's schedule does not fire locally. Use EventBridge Scheduler's, or create the rule DISABLED."
 
 
 class Events:
@@ -124,7 +124,7 @@ class Events:
             return
         action = {"lambda": "lambda:InvokeFunction", "sns": "sns:Publish"}[service]
         if not self._permissions.service_may(EVENTS, action, arn, source_arn=rule.arn):
-            raise NotAuthorized("AccessDenied", f"The policy of {arn} doesn't let {EVENTS} do {action}", 403)
+            raise NotAuthorized("AccessDenied", f"The policy of {arn} does not let {EVENTS} do {action}", 403)
         if service == "sns":
             sns_backends[account][region].publish(text, arn=arn)
         else:
@@ -178,9 +178,9 @@ class DeliveringRule(moto_events.Rule):
     def put_targets(self, targets: list[dict[str, Any]]) -> None:
         for target in targets:
             if not _TARGET.fullmatch(target["Arn"]):
-                raise NotImplementedByLocalAws(f"Events can't be delivered locally to {target['Arn']}")
+                raise NotImplementedByLocalAws(f"Events cannot be delivered locally to {target['Arn']}")
             if unknown := set(target) - _TARGET_FIELDS:
-                raise NotImplementedByLocalAws(f"A target's {min(unknown)} isn't known locally")
+                raise NotImplementedByLocalAws(f"A target's {min(unknown)} is not known locally")
         super().put_targets(targets)
 
     def send_to_targets(self, original_event: Any, transform_input: bool = True) -> None:

@@ -207,13 +207,13 @@ class FiringSchedule(moto_scheduler.Schedule):
             message = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
             raise AwsError("ValidationException", message)
         if named["flexible_time_window"].get("Mode") != "OFF":
-            raise NotImplementedByLocalAws("A flexible time window isn't known locally")
+            raise NotImplementedByLocalAws("A flexible time window is not known locally")
         if named.get("action_after_completion") == "DELETE":
-            raise NotImplementedByLocalAws("ActionAfterCompletion isn't known locally")
+            raise NotImplementedByLocalAws("ActionAfterCompletion is not known locally")
         if not _MACHINE.fullmatch(target["Arn"]) or "Input" not in target:
             raise NotImplementedByLocalAws("A schedule starts state machines locally, with an Input")
         if unknown := set(target) - _TARGET_FIELDS:
-            raise NotImplementedByLocalAws(f"A schedule's target's {min(unknown)} isn't known locally")
+            raise NotImplementedByLocalAws(f"A schedule's target's {min(unknown)} is not known locally")
         return due
 
 

@@ -108,7 +108,9 @@ class Permissions:
         """
         account = role_arn.split(":")[4]
         if not self.trusts(role_arn, service):
-            message = f"{service} is not authorized to assume {role_arn}: it doesn't exist or doesn't trust the service"
+            message = (
+                f"{service} is not authorized to assume {role_arn}: it does not exist or does not trust the service"
+            )
             raise NotAuthorized("AccessDenied", message, 403)
         session: Any = sts_backends[account][role_arn.split(":")[1]].assume_role(
             region_name=region,
@@ -175,11 +177,11 @@ class Permissions:
         except UnknownAccess as unknown:
             if principal.is_operator:
                 return
-            message = f"The embedded AWS doesn't know which permissions {unknown} needs"
+            message = f"The embedded AWS does not know which permissions {unknown} needs"
             raise NotAuthorized(NotImplementedByLocalAws.code, message, 501) from None
         except PolicyError as unclear:
             raise NotAuthorized(
-                NotImplementedByLocalAws.code, f"A policy can't be evaluated here: {unclear}", 501
+                NotImplementedByLocalAws.code, f"A policy cannot be evaluated here: {unclear}", 501
             ) from None
 
     def _check_one(self, response: BaseResponse, need: Need) -> None:

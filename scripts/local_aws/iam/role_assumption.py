@@ -27,7 +27,7 @@ def check_request(principal: Principal, call: Call) -> None:
     parameters = call.parameters
     for unknown in ("PolicyArns", "Tags", "TransitiveTagKeys", "SerialNumber", "ProvidedContexts"):
         if parameters.get(unknown):
-            raise NotAuthorized(NotImplementedByLocalAws.code, f"AssumeRole with {unknown} isn't evaluated here", 501)
+            raise NotAuthorized(NotImplementedByLocalAws.code, f"AssumeRole with {unknown} is not evaluated here", 501)
     if not _SESSION_NAME.fullmatch(str(parameters["RoleSessionName"])):
         raise _invalid(
             f"1 validation error detected: Value '{parameters['RoleSessionName']}' at 'roleSessionName' failed to "

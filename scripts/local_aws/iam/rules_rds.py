@@ -47,7 +47,7 @@ def rds_needs(call: Call) -> Iterator[Need]:
         parameters.setdefault("DBClusterParameterGroupName", f"default.{engine}{major}")
         parameters.setdefault("OptionGroupName", f"default:{engine}-{major}")
     elif call.operation == "DescribeExportTasks":
-        parameters.pop("SourceArn", None)  # selects, and isn't checked
+        parameters.pop("SourceArn", None)  # selects, and is not checked
     named = {
         name: value if value.startswith("arn:") else call.arn(f"{_RDS_TYPES[name]}:{value.lower()}")
         for name, value in parameters.items()

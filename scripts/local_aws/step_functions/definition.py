@@ -83,11 +83,11 @@ def parse(text: str) -> dict[str, Any]:
 def _check_state(state: Any, states: dict[str, Any], where: str) -> None:
     kind = state.get("Type") if isinstance(state, dict) else None
     if kind in _NOT_OURS:
-        raise NotImplementedByLocalAws(f"{kind} states don't run locally ({where}).")
+        raise NotImplementedByLocalAws(f"{kind} states do not run locally ({where}).")
     if kind not in _FIELDS:
         raise InvalidDefinition(f"The state's Type is missing or unknown: {kind!r}", where)
     for field in sorted(_NOT_OUR_FIELDS & set(state)):
-        raise NotImplementedByLocalAws(f"The field {field} isn't known locally ({where}).")
+        raise NotImplementedByLocalAws(f"The field {field} is not known locally ({where}).")
     _known(state, _FIELDS[kind] | {"Type", "Comment"}, where)
     if "Next" in _FIELDS[kind] and ("Next" in state) == (state.get("End") is True):
         raise InvalidDefinition("A state needs either a 'Next' or an 'End'", where)
@@ -144,7 +144,7 @@ def _check_wait(state: dict[str, Any], where: str) -> None:
         raise InvalidDefinition(f"A Wait state needs exactly one of {', '.join(_WAITS)}", where)
     seconds = state.get("Seconds", 0)
     if not isinstance(seconds, int) or seconds < 0:
-        raise InvalidDefinition("'Seconds' is a number that isn't negative", where)
+        raise InvalidDefinition("'Seconds' is a number that is not negative", where)
     if "Timestamp" in state:
         try:
             language.timestamp(state["Timestamp"])

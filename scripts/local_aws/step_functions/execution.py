@@ -289,7 +289,7 @@ class Execution:
             path = state.get(f"{field}Path")
             text = state.get(field, "") if path is None else scope.evaluate(path, f"{field}Path")
             if not isinstance(text, str):
-                raise StatesError(RUNTIME, f"The {field}Path '{path}' doesn't point to a string")
+                raise StatesError(RUNTIME, f"The {field}Path '{path}' does not point to a string")
             texts.append(text)
         raise StatesError(*texts)
 

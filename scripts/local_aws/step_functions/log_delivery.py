@@ -49,7 +49,7 @@ def check(backend: LogsBackend, permissions: Permissions, role_arn: str, configu
         raise AwsError("InvalidLoggingConfiguration", f"{_INVALID} Must specify exactly one Log Destination.")
     arn = str(destinations[0]["cloudWatchLogsLogGroup"]["logGroupArn"])
     if not arn.endswith(":*"):
-        message = f"{_INVALID} the log group's ARN must end with :*, {arn} doesn't"
+        message = f"{_INVALID} the log group's ARN must end with :*, {arn} does not"
         raise AwsError("InvalidLoggingConfiguration", message)
     region = backend.region_name
     for action in _ACTIONS:

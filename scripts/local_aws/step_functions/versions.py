@@ -149,7 +149,7 @@ def choose(backend: StepFunctionBackend, arn: str) -> Chosen:
     if not qualifier.isnumeric():
         routes = backend.describe_state_machine_alias(arn).routing_configuration
         if len(routes) != 1:
-            raise NotImplementedByLocalAws("An alias of two versions doesn't run locally.")
+            raise NotImplementedByLocalAws("An alias of two versions does not run locally.")
         alias_arn, version_arn = arn, routes[0]["stateMachineVersionArn"]
     revision: StateMachine | StateMachineVersion | None = None
     with contextlib.suppress(ValueError):
