@@ -83,7 +83,7 @@ def test_whoever_reads_the_output_may_go(tmp_path: pathlib.Path) -> None:
         errors = process.stderr.read()
         process.wait(30)
     assert process.returncode == 141
-    assert errors == "Stopped: whoever read the output has gone.\n"
+    assert errors == "Stopped: nobody reads the output.\n"
     assert_nothing_is_left(tmp_path)
 
 
