@@ -7,7 +7,8 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
-import botocore.session
+import boto3
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnection
@@ -31,7 +32,9 @@ Answer = TypeVar("Answer")
 class TokenService(Protocol):
     """STS, as far as it is needed here: its stubs would be a package for one call."""
 
-    def assume_role(self, **parameters: str) -> dict[str, Any]: ...
+    def assume_role(self, **parameters: str) -> dict[str, Any]:
+        """Return temporary credentials of a role."""
+        ...
 
 
 # What a message can do without must not use up the function's time.
@@ -43,9 +46,9 @@ _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_
 
 
 @functools.cache
-def _session() -> botocore.session.Session:
-    """botocore's own: all that boto3 would add is unused here, and costs every cold start 8 % more."""
-    return botocore.session.get_session()
+def _session() -> Any:
+    """Return the one session. Its type has an overload for each service's name, and ours comes as a variable."""
+    return boto3.Session()
 
 
 @overload
@@ -68,8 +71,8 @@ def client(
 def client(service: Literal["sts"], region: str | None = None) -> TokenService: ...
 @functools.cache
 def client(service: str, region: str | None = None) -> object:
-    """A client of the one session, made once; sharing the session halves what every further client costs."""
-    return _session().create_client(service, region_name=region, config=_HASTY.get(service, _CONFIG))
+    """Return the client of a service, made once."""
+    return _session().client(service, region_name=region, config=_HASTY.get(service, _CONFIG))
 
 
 class AssumedRole:
@@ -97,14 +100,14 @@ class AssumedRole:
     @overload
     def client_of(self, service: Literal["application-autoscaling"], region: str, now: dt.datetime) -> Any: ...
     def client_of(self, service: str, region: str, now: dt.datetime) -> object:
-        """Raises what STS answers when the role can't be assumed."""
+        """Return a client of the role's session. Raises what STS answers where the role cannot be assumed."""
         credentials = self._credentials
         if credentials is None or credentials["Expiration"] - now < self.SPARE:
             credentials = self._credentials = self._assume()
             self._clients.clear()
         place = (service, region)
         if place not in self._clients:
-            self._clients[place] = _session().create_client(
+            self._clients[place] = _session().client(
                 service,
                 region_name=region,
                 config=_CONFIG,
@@ -123,18 +126,28 @@ class AssumedRole:
 
 
 def knows_region(region: str, own_region: str) -> bool:
-    """Whether RDS has the region, in the partition where we are, as far as this version of the SDK knows."""
+    """Return whether RDS has the region, in our own partition, as far as this version of the SDK knows."""
     partition = _session().get_partition_for_region(own_region)
     return region in _session().get_available_regions("rds", partition_name=partition)
 
 
+def attribute(value: object) -> Any:
+    """Return a value as DynamoDB takes it, such as {"S": "text"}. A float is refused: its digits cannot be trusted."""
+    return TypeSerializer().serialize(value)
+
+
+def value_of(stored: Any) -> Any:
+    """Return what an attribute of DynamoDB's stands for. Numbers come as decimals."""
+    return TypeDeserializer().deserialize(stored)
+
+
 def error_code(error: ClientError) -> str:
-    """The code as it stands on the wire; it differs from the exception's class name for many RDS errors."""
+    """Return the code as it is on the wire; it differs from the exception's class name for many RDS errors."""
     return error.response.get("Error", {}).get("Code", "")
 
 
 def none_when(code: str, call: Callable[[], Answer]) -> Answer | None:
-    """The call's answer, or None where it is the error of this code: what was asked for doesn't exist."""
+    """Return the call's answer, or None where it is the error of this code: what was asked for does not exist."""
     try:
         return call()
     except ClientError as error:
@@ -153,7 +166,7 @@ def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryF
     if isinstance(error, (NoConnection, HTTPClientError, IncompleteReadError)):
         return TemporaryFailure(f"AWS could not be reached: {one_line(error, MAX_SENTENCE)}")
     if not isinstance(error, ClientError):
-        return StepFailed(f"AWS could not even be asked: {error}. Check the stack's version and the function's role.")
+        return StepFailed(f"AWS could not be called: {error}. Check the stack's version and the function's role.")
     code, call = error_code(error), error.operation_name
     message = one_line(error.response.get("Error", {}).get("Message", ""), MAX_SENTENCE)
     about = error.response.get("ResponseMetadata", {})

@@ -12,7 +12,7 @@ _LABEL_WIDTH = 12
 
 
 def setting_lines(plan: ClusterPlan) -> Iterator[str]:
-    """Every setting of the cluster; those of its instances stand in `instance_lines`."""
+    """Yield every setting of the cluster; those of its instances are in `instance_lines`."""
     for label, parts in (
         ("version", _version(plan)),
         ("network", _network(plan)),
@@ -32,7 +32,7 @@ def setting_lines(plan: ClusterPlan) -> Iterator[str]:
 
 
 def instance_lines(plan: ClusterPlan) -> Iterator[str]:
-    """The writer's, then the readers'."""
+    """Yield the writer's line, then the readers'."""
     of_class = plan.origins.get("db_instance_class")
     yield f"create the writer {_instance(plan.instances[0])} [class: {of_class}]"
     if len(plan.instances) > 1:
@@ -43,14 +43,15 @@ def instance_lines(plan: ClusterPlan) -> Iterator[str]:
 
 
 def alternative_lines(plan: ClusterPlan) -> Iterator[str]:
-    """What is taken where AWS has no capacity for an instance as planned."""
+    """Yield what is used where AWS has no capacity for an instance as planned."""
     if plan.alternative_instance_classes:
         classes = ", ".join(plan.alternative_instance_classes)
         whose = plan.origins.get("alternative_instance_classes")
-        yield f"where AWS has no capacity for them in any of the cluster's zones, take {classes} instead [{whose}]"
+        yield f"where AWS has no capacity for them in any of the cluster's zones, use {classes} instead [{whose}]"
 
 
 def login_line(plan: ClusterPlan) -> str:
+    """Return how the master password is replaced."""
     whose = plan.origins.get("master_login")
     if plan.master_login == "rds_managed":
         return (
@@ -61,7 +62,7 @@ def login_line(plan: ClusterPlan) -> str:
 
 
 def first_change_line(plan: ClusterPlan) -> str:
-    """The master login, and what else a restore doesn't take: changed while the cluster has no instance."""
+    """Return what is changed while the cluster has no instance: the master login, and what a restore cannot set."""
     also = [f"{_count(plan.backup_retention_days, 'day')} of backups"]
     if plan.preferred_backup_window:
         also.append("the backup window")
@@ -73,7 +74,7 @@ def first_change_line(plan: ClusterPlan) -> str:
 
 
 def opening_lines(plan: ClusterPlan) -> Iterator[str]:
-    """The last change of the cluster; the Data API, which no security group holds off, is switched on after it."""
+    """Yield the last change of the cluster, then the Data API, to which security groups do not apply."""
     groups = _said(plan, "vpc_security_group_ids", f"security groups {', '.join(plan.vpc_security_group_ids)}")
     yield f"open its door: {groups} instead of {plan.door_security_group_id}"
     if plan.data_api:
@@ -81,7 +82,7 @@ def opening_lines(plan: ClusterPlan) -> Iterator[str]:
 
 
 def summary(plan: ClusterPlan) -> str:
-    """The instances in a few words, such as 1 x db.r6g.large, 2 x db.serverless."""
+    """Return the instances in a few words, such as 1 x db.r6g.large, 2 x db.serverless."""
     classes = [each.db_instance_class for each in plan.instances]
     return ", ".join(f"{len(list(group))} x {name}" for name, group in groupby(classes))
 
@@ -92,7 +93,7 @@ def _instance(instance: PlannedInstance) -> str:
 
 
 def _said(plan: ClusterPlan, name: str, text: str) -> str:
-    """The value, and who decided it."""
+    """Return the value, and who decided it."""
     return f"{text} [{plan.origins.get(name, 'default')}]"
 
 

@@ -25,9 +25,7 @@ from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, 
 from scripts.local_aws.cloudformation.locations import local_path, uploaded
 from scripts.local_aws.cloudformation.resource_types import Attached, Made, ResourceType
 from scripts.packages import layer
-from scripts.packages.wheels import CannotBuild
 
-_PROJECT = pathlib.Path(__file__).resolve().parents[3]
 _NEVER_SHIPPED = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 _VARIABLES_LIMIT = 4096
 _RESERVED_VARIABLES = {
@@ -119,7 +117,7 @@ def _check_handler(handler: str, archive: zipfile.ZipFile) -> None:
 class LayerVersion(ResourceType):
     """The layer's content stays in directories: zipping 40 MB of packages at every start would cost seconds.
 
-    A layer that is built under build/ stands for what the build would put there, made by the same code.
+    utils stands for the layer that the build makes of it: for this machine's Python, by the same code.
     """
 
     type = "AWS::Lambda::LayerVersion"
@@ -138,8 +136,8 @@ class LayerVersion(ResourceType):
                 zipped.extractall(unpacked)
             directories = [unpacked]
         else:
-            built = pathlib.Path(content["S3Key"]).is_relative_to(_PROJECT / "build")
-            directories = _project_layer(deployment) if built else [local_path(content, "Content")]
+            path = local_path(content, "Content")
+            directories = _project_layer(deployment) if path.resolve() == layer.UTILS else [path]
         given, empty = without(properties, "Content", "LayerName"), {"ZipFile": nothing.getvalue()}
         version = deployment.call("lambda", "publish_layer_version", given, LayerName=name, Content=empty)
         arn = version["LayerVersionArn"]
@@ -157,13 +155,9 @@ def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
 
     utils is copied, so that an edit of it during a run changes nothing that has been deployed.
     """
-    try:
-        packages = layer.host_packages()
-        utils = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch), "python")
-        layer.host_utils(utils)
-    except CannotBuild as error:
-        raise TemplateError(f"The layer cannot be built: {error}") from error
-    return [utils, packages]
+    utils = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch), "python")
+    layer.utils_for_this_machine(utils)
+    return [utils, layer.HOST_PACKAGES]
 
 
 class Version(ResourceType):

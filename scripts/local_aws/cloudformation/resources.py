@@ -6,6 +6,7 @@ made. See "Update behaviors of stack resources" in CloudFormation's user guide.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -18,6 +19,7 @@ from scripts.local_aws.cloudformation import (  # noqa: F401 each of them regist
     monitoring,
     network,
     state_machines,
+    storage,
 )
 from scripts.local_aws.cloudformation.deployment import Deployment, Properties, changed_properties
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
@@ -27,6 +29,7 @@ from scripts.local_aws.cloudformation.template import Template
 _GONE = (
     "ResourceNotFoundException", "NoSuchEntity", "StateMachineDoesNotExist", "ResourceNotFound", "NotFound",
     "NotFoundException", "DBSubnetGroupNotFoundFault", "InvalidGroup.NotFound", "InvalidPermission.NotFound",
+    "NoSuchBucket",
 )  # fmt: skip
 _EC2_LOOKUPS = {
     "AWS::EC2::VPC::Id": ("describe_vpcs", "VpcIds"),
@@ -48,6 +51,20 @@ def creation_order(deployment: Deployment, template: Template) -> list[str]:
     if unknown := sorted({template.resources[name]["Type"] for name in order} - set(TYPES)):
         raise TemplateError(f"Resource types not known to the embedded AWS: {', '.join(unknown)}")
     return order
+
+
+def tagged(kind: str, properties: Properties, stack_tags: Mapping[str, str]) -> Properties:
+    """Return the properties with the stack's tags, where the type has tags; the resource's own take precedence.
+
+    "CloudFormation also propagates these tags to resources in the stack" (API reference, CreateChangeSet, Tags).
+    """
+    of = TYPES[kind]
+    if not stack_tags or "Tags" not in f"{of.in_place} {of.fixed}".split():
+        return properties
+    own = list(properties.get("Tags") or [])
+    named_already = {text(tag["Key"]) for tag in own}
+    added = [{"Key": key, "Value": value} for key, value in stack_tags.items() if key not in named_already]
+    return {**properties, "Tags": own + added}
 
 
 def create(deployment: Deployment, logical_id: str, kind: str, properties: Properties) -> Created:

@@ -15,8 +15,8 @@ from typing import Any
 import botocore.session
 import pytest
 
-from scripts.packages.sdk_calls import mentioned, method_name
 from tests.unit.fakes.rds import FakeRds
+from tests.unit.operations_in_source import operations_in_source
 from tests.unit.support import (
     ACCOUNT,
     DOOR,
@@ -25,7 +25,6 @@ from tests.unit.support import (
     OWN_TAGS,
     OWNER,
     REGION,
-    ROOT,
     SECURITY_GROUP,
     TARGET,
     a_cluster_plan,
@@ -35,8 +34,7 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.exports import Exports
-from utils.aurora_utils.source_account import SourceOfOtherAccount
-from utils.aurora_utils.source_ending import SourceEnding
+from utils.aurora_utils.source_account import OwnersAurora
 from utils.aws import client
 from utils.contracts.plan import ClusterPlan, SnapshotExport
 
@@ -250,15 +248,15 @@ def deletion_with_final_snapshot_that_keeps_backups(aurora: Aurora, plan: Cluste
 
 
 def protection_off(aurora: Aurora, plan: ClusterPlan) -> None:
-    SourceEnding(REGION).switch_deletion_protection_off(TARGET)
+    Aurora(REGION).switch_deletion_protection_off(TARGET)
 
 
 def snapshot_deletion(aurora: Aurora, plan: ClusterPlan) -> None:
     aurora.delete_snapshot(SNAPSHOT.identifier)
 
 
-def owner() -> SourceOfOtherAccount:
-    return SourceOfOtherAccount(OWNER, REGION, client("rds", REGION), client("kms", REGION), lambda: None)
+def owner() -> OwnersAurora:
+    return OwnersAurora(OWNER, REGION, client("rds", REGION), client("kms", REGION), lambda: None)
 
 
 def share(aurora: Aurora, plan: ClusterPlan) -> None:
@@ -270,7 +268,7 @@ def unshare(aurora: Aurora, plan: ClusterPlan) -> None:
 
 
 def tagging(aurora: Aurora, plan: ClusterPlan) -> None:
-    SourceEnding(REGION).tag(SNAPSHOT.arn, {"team": "orders"})
+    Aurora(REGION).tag_final_snapshot(SNAPSHOT.arn, {"team": "orders"})
 
 
 def export(aurora: Aurora, plan: ClusterPlan) -> None:
@@ -410,10 +408,7 @@ def test_what_deletes_shares_and_exports_says_exactly_this(
 
 
 def test_every_call_that_changes_something_has_its_lines() -> None:
-    """Read from the code as the layer is: generously, so that a new call can't be overlooked."""
-    words = mentioned([*ROOT.glob("utils/**/*.py"), *ROOT.glob("lambda_functions/*/*.py")]).words
-    operations = botocore.session.get_session().get_service_model("rds").operation_names
-    called = {name for name in operations if method_name(name) in words}
+    called = {each.name for each in operations_in_source() if each.service_model.service_name == "rds"}
     assert called > {"DescribeDBClusters", "DescribeDBInstances"}
     changing = {name for name in called if not name.startswith(("Describe", "List", "Download"))}
     assert changing == {operation for operation, _, _ in CALLS}
