@@ -274,14 +274,14 @@ def test_rds_keeps_the_password_in_a_secret_of_its_own(aws: LocalAws) -> None:
     for settings, text in (
         ({"MasterUserPassword": "Some-password1"}, "managed in Secrets Manager"),
         ({"ManageMasterUserPassword": False}, "MasterUserPassword is required"),
-        ({"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": key}, "can't be changed"),
+        ({"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": key}, "cannot be changed"),
     ):
         with refused("InvalidParameterCombination", text):
             modify(aws, identifier, **settings)
 
     copy = restore(aws, take_snapshot(aws, identifier), EngineVersion="16.6")
     assert copy["MasterUserSecret"] == done["MasterUserSecret"], "shown, although it isn't the copy's own"
-    with refused("InvalidParameterCombination", "doesn't use it"):
+    with refused("InvalidParameterCombination", "does not use it"):
         modify(aws, copy["DBClusterIdentifier"], ManageMasterUserPassword=False)
 
     modify(aws, identifier, ManageMasterUserPassword=False, MasterUserPassword="Kept-by-us-1")
