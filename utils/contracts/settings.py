@@ -91,6 +91,18 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         of_cluster="EngineVersion",
     ),
+    # The instances: how many there are and of which classes stands in the plan's list of them.
+    Setting(name="db_instance_class", called="instance class", default="", from_source="required"),
+    Setting(name="reader_instance_class", called="class of the readers"),
+    Setting(name="alternative_instance_classes", called="alternative classes", default=[]),
+    Setting(
+        name="instance_count",
+        called="number of instances",
+        default=1,
+        from_source="required",
+        limits=(1, 16),
+    ),
+    Setting(name="availability_zones", called="availability zones"),
     Setting(
         name="auto_minor_version_upgrade",
         called="automatic minor upgrades",
@@ -116,18 +128,6 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         of_cluster="EngineLifecycleSupport",
     ),
-    # The instances: how many there are and of which classes stands in the plan's list of them.
-    Setting(name="db_instance_class", called="instance class", default="", from_source="required"),
-    Setting(name="reader_instance_class", called="class of the readers"),
-    Setting(name="alternative_instance_classes", called="alternative classes", default=[]),
-    Setting(
-        name="instance_count",
-        called="number of instances",
-        default=1,
-        from_source="required",
-        limits=(1, 16),
-    ),
-    Setting(name="availability_zones", called="availability zones"),
     Setting(
         name="serverless_v2_min_capacity",
         called="least capacity",

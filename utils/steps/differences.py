@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from utils.aurora_utils.reported_settings import ClusterSettings
+from utils.aurora_utils.reported_settings import InstanceSettings
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.plan import ClusterPlan, DoorPhase, PlannedInstance
+from utils.contracts.settings import SETTINGS
 
 # As planned only once the door is open.
 _BEHIND_THE_DOOR = ("vpc_security_group_ids", "data_api")
@@ -56,16 +57,14 @@ def writer_differs(plan: ClusterPlan, cluster: Cluster) -> bool:
 
 
 def _of_setting(plan: ClusterPlan, cluster: Cluster, name: str) -> Iterator[str]:
-    wanted = True if name == "copy_tags_to_snapshot" else getattr(plan, name)
-    if isinstance(wanted, list):
-        wanted = sorted(wanted)
-    yield from _difference(name, wanted, getattr(cluster.settings, name))
+    yield from _difference(name, getattr(plan, name), cluster.settings.value(name))
 
 
 def _of_cluster(plan: ClusterPlan, cluster: Cluster, region: str, door: DoorPhase) -> Iterator[str]:
-    for name in ClusterSettings.__struct_fields__:
-        if door == "open" or name not in _BEHIND_THE_DOOR:
-            yield from _of_setting(plan, cluster, name)
+    for setting in SETTINGS:
+        if setting.of_cluster and (door == "open" or setting.name not in _BEHIND_THE_DOOR):
+            yield from _of_setting(plan, cluster, setting.name)
+    yield from _difference("copy_tags_to_snapshot", True, cluster.settings.copy_tags_to_snapshot)
     if plan.data_key_id is None and cluster.encrypted_under:
         yield f"kms_key_id: asked for no key of the account's, RDS reports {cluster.encrypted_under}"
     for key, value in plan.tags.items():
@@ -83,9 +82,8 @@ def _of_instances(plan: ClusterPlan, instances: Sequence[Instance], region: str)
         if instance is None:
             yield f"instance {planned.identifier}: asked for, RDS reports none"
             continue
-        for name, wanted in _wanted(plan, planned).items():
-            for text in _difference(name, wanted, getattr(instance.settings, name)):
-                yield f"instance {planned.identifier}: {text}"
+        for text in _of_instance(plan, planned, instance.settings):
+            yield f"instance {planned.identifier}: {text}"
         for group in instance.settings.waiting_parameters:
             yield _waits_for_reboot(planned.identifier, group, region)
         for key, value in plan.tags.items():
@@ -95,24 +93,20 @@ def _of_instances(plan: ClusterPlan, instances: Sequence[Instance], region: str)
         yield f"instance {name}: not asked for"
 
 
-def _wanted(plan: ClusterPlan, planned: PlannedInstance) -> dict[str, Any]:
-    return {
-        "db_instance_class": planned.db_instance_class,
-        "availability_zone": planned.availability_zone,
-        "promotion_tier": planned.promotion_tier,
-        "db_parameter_group_name": plan.db_parameter_group_name,
-        "auto_minor_version_upgrade": plan.auto_minor_version_upgrade,
-        "performance_insights_retention_days": plan.performance_insights_retention_days,
-        "preferred_maintenance_window": plan.preferred_maintenance_window,
-        "ca_certificate_identifier": plan.ca_certificate_identifier,
-        "monitoring_interval_seconds": plan.monitoring_interval_seconds,
-        "monitoring_role_arn": plan.monitoring_role_arn,
-        "performance_insights_kms_key_id": plan.performance_insights_kms_key_id,
-    }
+def _of_instance(plan: ClusterPlan, planned: PlannedInstance, reported: InstanceSettings) -> Iterator[str]:
+    yield from _difference("db_instance_class", planned.db_instance_class, reported.db_instance_class)
+    yield from _difference("availability_zone", planned.availability_zone, reported.availability_zone)
+    yield from _difference("promotion_tier", planned.promotion_tier, reported.promotion_tier)
+    for setting in SETTINGS:
+        if setting.of_instance:
+            yield from _difference(setting.name, getattr(plan, setting.name), reported.value(setting.name))
+    yield from _difference("monitoring_role_arn", plan.monitoring_role_arn, reported.monitoring_role_arn)
 
 
 def _difference(name: str, wanted: Any, reported: Any) -> Iterator[str]:
-    """None is no answer of RDS's, and no wish of the plan's."""
+    """Yield a sentence where the two differ. None is no answer of RDS's, and no wish of the plan's."""
+    if isinstance(wanted, list):
+        wanted = sorted(wanted)
     if name == "preferred_maintenance_window" and wanted is not None:
         wanted = wanted.lower()
     if wanted is not None and reported is not None and wanted != reported:
