@@ -151,6 +151,7 @@ SETTINGS: tuple[Setting, ...] = (
         called="seconds until a pause",
         line="capacity",
         words="paused after {} seconds",
+        default=300,
         from_source="required",
         limits=(300, 86400),
         restore=_SCALING,
@@ -378,3 +379,5 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 BY_NAME = {each.name: each for each in SETTINGS}
+# What a request says of the instances: the plan has a list of them, and no field of each name.
+OF_THE_INSTANCES = frozenset({"availability_zones", "db_instance_class", "instance_count", "reader_instance_class"})

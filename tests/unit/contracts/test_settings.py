@@ -8,13 +8,11 @@ import botocore.session
 import pytest
 
 from utils.contracts.plan import ClusterPlan
-from utils.contracts.settings import SETTINGS, Call, Setting
+from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Call, Setting
 from utils.request.fields import FIELDS
 
 MODEL: Any = botocore.session.get_session().get_service_model("rds")
 CALLS: tuple[Call, ...] = ("RestoreDBClusterFromSnapshot", "ModifyDBCluster", "CreateDBInstance")
-# What a request says of the instances stands in the plan's list of them.
-OF_THE_INSTANCES = {"availability_zones", "db_instance_class", "instance_count", "reader_instance_class"}
 # What a plan has beside the settings: names, what is decided for all clusters alike, and what follows from a setting.
 NO_SETTINGS = {
     *("identifier", "snapshot_arn", "instances", "tags", "origins"),
