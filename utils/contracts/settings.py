@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from utils.names import MAX_INSTANCES
+
 # Whether a new cluster takes a setting from its source where request and stack are silent. `required`: somebody has to
 # say it, so that a source which can't be read is an obstacle. `optional`: RDS's own default is harmless.
 FromSource = Literal["required", "optional", "never"]
@@ -100,7 +102,7 @@ SETTINGS: tuple[Setting, ...] = (
         called="number of instances",
         default=1,
         from_source="required",
-        limits=(1, 16),
+        limits=(1, MAX_INSTANCES),
     ),
     Setting(name="availability_zones", called="availability zones"),
     Setting(
@@ -127,35 +129,6 @@ SETTINGS: tuple[Setting, ...] = (
             composed=True,
         ),
         of_cluster="EngineLifecycleSupport",
-    ),
-    Setting(
-        name="serverless_v2_min_capacity",
-        called="least capacity",
-        line="capacity",
-        words="at least {} ACUs",
-        from_source="required",
-        restore=_SCALING,
-        of_cluster="ServerlessV2ScalingConfiguration.MinCapacity",
-    ),
-    Setting(
-        name="serverless_v2_max_capacity",
-        called="greatest capacity",
-        line="capacity",
-        words="at most {}",
-        from_source="required",
-        restore=_SCALING,
-        of_cluster="ServerlessV2ScalingConfiguration.MaxCapacity",
-    ),
-    Setting(
-        name="serverless_v2_seconds_until_auto_pause",
-        called="seconds until a pause",
-        line="capacity",
-        words="paused after {} seconds",
-        default=300,
-        from_source="required",
-        limits=(300, 86400),
-        restore=_SCALING,
-        of_cluster="ServerlessV2ScalingConfiguration.SecondsUntilAutoPause",
     ),
     # Where the cluster is to be, who reaches it and under which key its data is: the source's may not even exist here.
     Setting(
@@ -243,6 +216,35 @@ SETTINGS: tuple[Setting, ...] = (
         from_source="required",
         instance=Sent("DBParameterGroupName", "CFN and TF", composed=True),
         of_instance="DBParameterGroups",
+    ),
+    Setting(
+        name="serverless_v2_min_capacity",
+        called="least capacity",
+        line="capacity",
+        words="at least {} ACUs",
+        from_source="required",
+        restore=_SCALING,
+        of_cluster="ServerlessV2ScalingConfiguration.MinCapacity",
+    ),
+    Setting(
+        name="serverless_v2_max_capacity",
+        called="greatest capacity",
+        line="capacity",
+        words="at most {}",
+        from_source="required",
+        restore=_SCALING,
+        of_cluster="ServerlessV2ScalingConfiguration.MaxCapacity",
+    ),
+    Setting(
+        name="serverless_v2_seconds_until_auto_pause",
+        called="seconds until a pause",
+        line="capacity",
+        words="paused after {} seconds",
+        default=300,
+        from_source="required",
+        limits=(300, 86400),
+        restore=_SCALING,
+        of_cluster="ServerlessV2ScalingConfiguration.SecondsUntilAutoPause",
     ),
     Setting(
         name="iam_database_authentication",
