@@ -9,42 +9,12 @@ from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.records import Cluster, Snapshot
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, defaults, members
 from scripts.local_aws.aurora.snapshots import find_snapshot
 
-SETTINGS = {
-    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
-    "BackupRetentionPeriod": "BackupRetentionPeriod",
-    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
-    "DatabaseInsightsMode": "DatabaseInsightsMode",
-    "DeletionProtection": "DeletionProtection",
-    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
-    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
-    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
-    "EngineLifecycleSupport": "EngineLifecycleSupport",
-    "MonitoringInterval": "MonitoringInterval",
-    "MonitoringRoleArn": "MonitoringRoleArn",
-    "NetworkType": "NetworkType",
-    "PerformanceInsightsKMSKeyId": "PerformanceInsightsKMSKeyId",
-    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
-    "PreferredBackupWindow": "PreferredBackupWindow",
-    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
-    "ServerlessV2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
-    "StorageType": "StorageType",
-}
-"""Parameters that are kept as they are given, and what a description calls them."""
-
+SETTINGS = members(OF_CLUSTERS)
 _DEFAULTS: dict[str, Any] = {
-    "AutoMinorVersionUpgrade": True,
-    "BackupRetentionPeriod": 1,
-    "CopyTagsToSnapshot": False,
-    "DatabaseInsightsMode": "standard",
-    "DeletionProtection": False,
-    "EngineLifecycleSupport": settings.LIFECYCLE_SUPPORT[0],
-    "IAMDatabaseAuthenticationEnabled": False,
-    "NetworkType": "IPV4",
-    "PreferredBackupWindow": "07:00-07:30",
-    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
-    "StorageType": "aurora",
+    **defaults(OF_CLUSTERS),
     "AllocatedStorage": 1,
     "AssociatedRoles": [],
     "CrossAccountClone": False,
@@ -52,12 +22,6 @@ _DEFAULTS: dict[str, Any] = {
     "HostedZoneId": "Z0LOCAL",
     "HttpEndpointEnabled": False,
 }
-_NOT_ON_RESTORE = {"AutoMinorVersionUpgrade", "DatabaseInsightsMode", "PreferredMaintenanceWindow"}
-OF_THE_INSTANCES = (
-    *("EnablePerformanceInsights", "PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod"),
-    *("MonitoringInterval", "MonitoringRoleArn"),
-)
-"""What the API's shape has for clusters, and Aurora's standard clusters leave to their instances."""
 _PLACE = (
     *("AvailabilityZones", "DBSubnetGroupName", "VpcSecurityGroupIds", "DBClusterParameterGroupName"),
     *("EngineVersion", "Port", "Tags"),
@@ -92,7 +56,7 @@ def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
 @operation(
     "RestoreDBClusterFromSnapshot",
     *("DBClusterIdentifier", "SnapshotIdentifier", "Engine", "EngineMode", "KmsKeyId", *_PLACE),
-    *(name for name in SETTINGS if name not in _NOT_ON_RESTORE),
+    *(each.parameter for each in OF_CLUSTERS if each.at_restore),
 )
 def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Of the old cluster nothing is inherited but the data, its users, the port, the key and the backups' settings.
@@ -101,7 +65,7 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     That a version that the snapshot can't be upgraded to is refused, and with which code, is not verified.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
-    if any(name in parameters for name in OF_THE_INSTANCES):
+    if any(name in parameters for name in LEFT_TO_INSTANCES):
         # Whatever their values: AWS's answer to the sibling call, RestoreDBClusterToPointInTime (boto/boto3#4634).
         message = (
             "You can enable Performance Insights or set the Enhanced Monitoring interval only when restoring from a "

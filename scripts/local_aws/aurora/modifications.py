@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora import setting_rules as settings
-from scripts.local_aws.aurora.clusters import IDLE, OF_THE_INSTANCES, SETTINGS, with_settings
+from scripts.local_aws.aurora.clusters import IDLE, SETTINGS, with_settings
 from scripts.local_aws.aurora.events import report
 from scripts.local_aws.aurora.managed_password import (
     begin_to_manage,
@@ -18,8 +18,8 @@ from scripts.local_aws.aurora.managed_password import (
 from scripts.local_aws.aurora.memberships import change_groups
 from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS
 
-_NOT_ON_MODIFY = {"EnableCloudwatchLogsExports", "EngineLifecycleSupport", "NetworkType", "StorageType"}
 _AT_ONCE = {"DeletionProtection", "CopyTagsToSnapshot"}
 _PERFORMANCE_INSIGHTS = (
     *("PerformanceInsightsEnabled", "PerformanceInsightsRetentionPeriod", "PerformanceInsightsKMSKeyId"),
@@ -31,7 +31,7 @@ _PERFORMANCE_INSIGHTS = (
     *("DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword", "VpcSecurityGroupIds"),
     *("ManageMasterUserPassword", "MasterUserSecretKmsKeyId"),
     *("DBClusterParameterGroupName", "CloudwatchLogsExportConfiguration"),
-    *(name for name in SETTINGS if name not in _NOT_ON_MODIFY),
+    *(each.parameter for each in OF_CLUSTERS if each.by_modify),
 )
 def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Everything is applied at once, whatever ApplyImmediately says; only a password takes its time.
@@ -77,7 +77,7 @@ def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
     and sends Performance Insights together with the advanced mode of Database Insights. The code isn't verified.
     """
     modes = (parameters.get("DatabaseInsightsMode"), cluster.attributes["DatabaseInsightsMode"])
-    asked = [name for name in OF_THE_INSTANCES if name in parameters]
+    asked = [name for name in LEFT_TO_INSTANCES if name in parameters]
     if asked and "advanced" not in modes:
         message = f"{', '.join(asked)} can't be set for an Aurora DB cluster. Set it for its DB instances."
         rules.refuse("InvalidParameterCombination", message)

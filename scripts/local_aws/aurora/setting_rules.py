@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scripts.local_aws.aurora.rules import ENGINE, Parameters, refuse
+from scripts.local_aws.aurora.settings_table import LIFECYCLE_SUPPORT
 
 LOG_TYPES = frozenset({"postgresql", "instance", "iam-db-auth-error"})
 STORAGE_TYPES = frozenset({"aurora", "aurora-iopt1"})
-LIFECYCLE_SUPPORT = ("open-source-rds-extended-support", "open-source-rds-extended-support-disabled")
 CERTIFICATE_AUTHORITIES = frozenset({"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"})
 ADVANCED_INSIGHTS_DAYS = 465
 

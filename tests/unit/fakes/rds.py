@@ -9,50 +9,25 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, OF_INSTANCES, members
 from tests.unit.fakes.groups import FakeGroups
 from tests.unit.fakes.service import Refusal, Thing
 from tests.unit.support import ACCOUNT, DOOR, NOW
 
-# What RDS is given, and what it calls that in its descriptions.
-CLUSTER_SETTINGS = {
-    "BackupRetentionPeriod": "BackupRetentionPeriod",
-    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
+# What is kept as it is given, beside the settings that the embedded Aurora has in its table.
+CLUSTER_SETTINGS = members(OF_CLUSTERS) | {
     "DBClusterParameterGroupName": "DBClusterParameterGroup",
     "DBSubnetGroupName": "DBSubnetGroup",
-    "DatabaseInsightsMode": "DatabaseInsightsMode",
-    "DeletionProtection": "DeletionProtection",
-    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
-    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
-    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
-    "EngineLifecycleSupport": "EngineLifecycleSupport",
     "EngineVersion": "EngineVersion",
-    "NetworkType": "NetworkType",
-    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
     "Port": "Port",
-    "PreferredBackupWindow": "PreferredBackupWindow",
-    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
-    "ServerlessV2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
-    "StorageType": "StorageType",
 }
-INSTANCE_SETTINGS = {
-    name: name
-    for name in (
-        "AutoMinorVersionUpgrade",
-        "AvailabilityZone",
-        "CACertificateIdentifier",
-        "DBInstanceClass",
-        "MonitoringInterval",
-        "MonitoringRoleArn",
-        "PerformanceInsightsKMSKeyId",
-        "PerformanceInsightsRetentionPeriod",
-        "PreferredMaintenanceWindow",
-        "PromotionTier",
-        "PubliclyAccessible",
-    )
-} | {"EnablePerformanceInsights": "PerformanceInsightsEnabled"}
+INSTANCE_SETTINGS = members(OF_INSTANCES) | {
+    "AvailabilityZone": "AvailabilityZone",
+    "DBInstanceClass": "DBInstanceClass",
+}
 # What a restore refuses unless the source is Limitless (boto/boto3#4634), and a cluster doesn't take without the
 # advanced mode of Database Insights.
-INSIGHTS = {"EnablePerformanceInsights", "PerformanceInsightsRetentionPeriod", "MonitoringInterval"}
+INSIGHTS = set(LEFT_TO_INSTANCES)
 
 
 # As long ago as no snapshot of a test.
