@@ -14,6 +14,7 @@ import botocore.session
 import pytest
 
 from scripts.packages.sdk_calls import mentioned, method_name
+from tests.setting_values import UNUSUAL
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
@@ -37,26 +38,13 @@ from utils.aurora_utils.source_account import SourceOfOtherAccount
 from utils.aurora_utils.source_ending import SourceEnding
 from utils.aws import client
 from utils.contracts.plan import ClusterPlan, SnapshotExport
-from utils.contracts.settings import SETTINGS, Call
+from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Call
 
 EVERYTHING = a_cluster_plan(
-    kms_key_id="alias/staging",
-    db_cluster_parameter_group_name="tuned-cluster",
-    db_parameter_group_name="tuned",
-    ca_certificate_identifier="rds-ca-ecc384-g1",
-    monitoring_interval_seconds=30,
+    **{name: value for name, value in UNUSUAL.items() if name not in OF_THE_INSTANCES}
+    | {"vpc_security_group_ids": [SECURITY_GROUP]},
     monitoring_role_arn="arn:aws:iam::123456789012:role/rds-monitoring",
-    performance_insights_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/insights",
-    serverless_v2_min_capacity=0.0,
-    serverless_v2_max_capacity=8.0,
-    serverless_v2_seconds_until_auto_pause=600,
-    enabled_cloudwatch_logs_exports=["postgresql"],
-    preferred_backup_window="02:00-02:30",
-    preferred_maintenance_window="sun:05:00-sun:05:30",
-    database_insights_mode="advanced",
-    performance_insights_retention_days=465,
     master_secret_kms_key_id="alias/secrets",
-    data_api=True,
 )
 
 
@@ -287,7 +275,7 @@ def test_every_parameter_is_sent_as_awss_own_handlers_send_it(
     rds: FakeRds, operation: str, call: Callable[[Aurora, ClusterPlan], None], known: dict[str, str]
 ) -> None:
     rds.add_snapshot(SNAPSHOT.identifier)
-    rds.cluster_parameter_groups["tuned-cluster"] = rds.parameter_groups["tuned"] = "aurora-postgresql16"
+    rds.cluster_parameter_groups["unusual-cluster"] = rds.parameter_groups["unusual"] = "aurora-postgresql16"
     if operation != "RestoreDBClusterFromSnapshot":
         rds.add_cluster(TARGET, TagList=OWN_TAGS)
         rds.add_instance(some_instances(1)[0].identifier, TARGET)
