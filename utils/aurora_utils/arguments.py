@@ -81,10 +81,9 @@ def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
 
 
 def _settings(plan: ClusterPlan, call: Call) -> dict[str, Any]:
-    """Return what a call carries of the settings as the plan has them. What is None is left for RDS to choose."""
-    carried = [(each.name, each.sent_in(call)) for each in SETTINGS]
-    plain = {sent.parameter: getattr(plan, name) for name, sent in carried if sent is not None and not sent.composed}
-    return {parameter: value for parameter, value in plain.items() if value is not None}
+    """Return what a call carries of the settings as the plan has them."""
+    carried = [(sent, getattr(plan, each.name)) for each in SETTINGS if (sent := each.sent_in(call)) is not None]
+    return {sent.parameter: value for sent, value in carried if not sent.composed and value is not sent.unless}
 
 
 def _scaling(plan: ClusterPlan) -> dict[str, Any]:

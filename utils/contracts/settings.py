@@ -29,13 +29,14 @@ Call = Literal["RestoreDBClusterFromSnapshot", "ModifyDBCluster", "CreateDBInsta
 class Sent(Struct, frozen=True):
     """A parameter of a call, with the source for sending it there.
 
-    The plan's value is sent as it is, and left out where it is None. What is `composed` is put together by
+    The plan's value is sent as it is, and left out where it is `unless`. What is `composed` is put together by
     `aurora_utils/arguments.py`.
     """
 
     parameter: str
     source: str
     composed: bool = False
+    unless: Any = None
 
 
 class Setting(Struct, frozen=True, kw_only=True):

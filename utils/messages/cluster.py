@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from utils.contracts.plan import ClusterPlan, PlannedInstance
-from utils.contracts.settings import SETTINGS, Setting
+from utils.contracts.settings import SETTINGS, Sent, Setting
 from utils.foreign_text import MAX_SENTENCE, one_line
 
 _LABEL_WIDTH = 12
@@ -86,13 +86,18 @@ def login_line(plan: ClusterPlan) -> str:
 def first_change_line(plan: ClusterPlan) -> str:
     """The master login, and what else a restore doesn't take: changed while the cluster has no instance."""
     also = [f"{_count(plan.backup_retention_days, 'day')} of backups"]
-    if plan.preferred_backup_window:
-        also.append("the backup window")
-    if plan.preferred_maintenance_window:
-        also.append("the maintenance window")
+    also += [
+        each.called
+        for each in SETTINGS
+        if each.name != "backup_retention_days" and _is_sent_as_it_is(plan, each, each.first_change)
+    ]
     if plan.database_insights_mode == "advanced":
         also.append("advanced Database Insights")
     return f"before it has an instance: {login_line(plan)}; {', '.join(also)}"
+
+
+def _is_sent_as_it_is(plan: ClusterPlan, setting: Setting, sent: Sent | None) -> bool:
+    return sent is not None and not sent.composed and getattr(plan, setting.name) is not sent.unless
 
 
 def opening_lines(plan: ClusterPlan) -> Iterator[str]:

@@ -9,7 +9,7 @@ from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.records import Cluster, Snapshot
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
-from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, defaults, members
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, defaults, described, members
 from scripts.local_aws.aurora.snapshots import find_snapshot
 
 SETTINGS = members(OF_CLUSTERS)
@@ -134,12 +134,12 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     return cluster
 
 
-def with_settings(described: dict[str, Any], parameters: rules.Parameters) -> dict[str, Any]:
+def with_settings(before: dict[str, Any], parameters: rules.Parameters) -> dict[str, Any]:
     """A cluster's members of the API's shape as they are after the call, if they go together."""
-    changes = {SETTINGS[name]: value for name, value in parameters.items() if name in SETTINGS}
+    changes = described(OF_CLUSTERS, parameters)
     if changes.get("PerformanceInsightsEnabled") is False:
-        described = {**described, "PerformanceInsightsRetentionPeriod": None}
-    changed = {name: value for name, value in {**described, **changes}.items() if value is not None}
+        before = {**before, "PerformanceInsightsRetentionPeriod": None}
+    changed = {name: value for name, value in {**before, **changes}.items() if value is not None}
     settings.check_windows(changed)
     settings.check_performance_insights(changed)
     if scaling := changes.get("ServerlessV2ScalingConfiguration"):

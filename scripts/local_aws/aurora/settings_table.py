@@ -5,14 +5,15 @@ The tests' RDS in memory (tests/unit/fakes/rds.py) reads the same rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
 class Kept(NamedTuple):
     """A parameter of a cluster or an instance.
 
-    `described` is empty where a description has it under the parameter's own name; `default` is what RDS takes where
-    nothing is given, None where it then has nothing to describe.
+    `described` is empty where a description has it under the parameter's own name, and `words` where it has the value
+    itself; `default` is what is described where nothing is given, None where nothing is.
     """
 
     parameter: str
@@ -20,6 +21,7 @@ class Kept(NamedTuple):
     default: Any = None
     at_restore: bool = True
     by_modify: bool = True
+    words: Mapping[Any, str] | None = None
 
     @property
     def member(self) -> str:
@@ -70,6 +72,12 @@ LEFT_TO_INSTANCES = (
 def members(table: tuple[Kept, ...]) -> dict[str, str]:
     """Return what a description calls each parameter."""
     return {each.parameter: each.member for each in table}
+
+
+def described(table: tuple[Kept, ...], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is described of the parameters of a call that are kept."""
+    given = [(each, parameters[each.parameter]) for each in table if each.parameter in parameters]
+    return {each.member: each.words[value] if each.words else value for each, value in given}
 
 
 def defaults(table: tuple[Kept, ...]) -> dict[str, Any]:

@@ -9,22 +9,20 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, OF_INSTANCES, members
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, OF_INSTANCES, Kept, described
 from tests.unit.fakes.groups import FakeGroups
 from tests.unit.fakes.service import Refusal, Thing
 from tests.unit.support import ACCOUNT, DOOR, NOW
 
-# What is kept as it is given, beside the settings that the embedded Aurora has in its table.
-CLUSTER_SETTINGS = members(OF_CLUSTERS) | {
-    "DBClusterParameterGroupName": "DBClusterParameterGroup",
-    "DBSubnetGroupName": "DBSubnetGroup",
-    "EngineVersion": "EngineVersion",
-    "Port": "Port",
-}
-INSTANCE_SETTINGS = members(OF_INSTANCES) | {
-    "AvailabilityZone": "AvailabilityZone",
-    "DBInstanceClass": "DBInstanceClass",
-}
+# What is kept as it is given, as the embedded Aurora has it and beside.
+CLUSTER_SETTINGS = (
+    *OF_CLUSTERS,
+    Kept("DBClusterParameterGroupName", "DBClusterParameterGroup"),
+    Kept("DBSubnetGroupName", "DBSubnetGroup"),
+    Kept("EngineVersion"),
+    Kept("Port"),
+)
+INSTANCE_SETTINGS = (*OF_INSTANCES, Kept("AvailabilityZone"), Kept("DBInstanceClass"))
 # What a restore refuses unless the source is Limitless (boto/boto3#4634), and a cluster doesn't take without the
 # advanced mode of Database Insights.
 INSIGHTS = set(LEFT_TO_INSTANCES)
@@ -34,10 +32,6 @@ INSIGHTS = set(LEFT_TO_INSTANCES)
 CLUSTERS_CREATED = NOW - dt.timedelta(days=400)
 # Not the cluster's resource id.
 KEPT_BY_COPIES = ("DBClusterIdentifier", "SnapshotCreateTime", "ClusterCreateTime", "EngineVersion", "MasterUsername")
-
-
-def reported(given: Thing, settings: dict[str, str]) -> Thing:
-    return {called: given[name] for name, called in settings.items() if name in given}
 
 
 def in_groups(groups: list[str], status: str = "active") -> list[Thing]:
@@ -312,7 +306,7 @@ class FakeRds(FakeGroups):
             # What RDS chooses by itself.
             PreferredMaintenanceWindow="wed:06:00-wed:06:30",
             BackupRetentionPeriod=1,
-            **(reported(given, CLUSTER_SETTINGS) | {"DBClusterParameterGroup": group}),
+            **(described(CLUSTER_SETTINGS, given) | {"DBClusterParameterGroup": group}),
             VpcSecurityGroups=in_groups(given["VpcSecurityGroupIds"]),
         )
         self._after("RestoreDBClusterFromSnapshot", lambda: cluster.update(Status="available"))
@@ -331,7 +325,7 @@ class FakeRds(FakeGroups):
             cluster["DBClusterIdentifier"],
             DBInstanceStatus="creating",
             TagList=given["Tags"],
-            **reported(given, INSTANCE_SETTINGS),
+            **described(INSTANCE_SETTINGS, given),
             DBParameterGroups=[{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}],
         )
         self._after("CreateDBInstance", lambda: instance.update(DBInstanceStatus="available"))
@@ -348,7 +342,7 @@ class FakeRds(FakeGroups):
             raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
         if "VpcSecurityGroupIds" in given:
             self._change_groups(cluster, given["VpcSecurityGroupIds"])
-        change = reported(given, CLUSTER_SETTINGS)
+        change = described(CLUSTER_SETTINGS, given)
         if "MasterUserPassword" in given:
             self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
             cluster["PendingModifiedValues"] = {"MasterUserPassword": "****"}
