@@ -33,6 +33,7 @@ UNUSUAL: dict[str, Any] = {
     "iam_database_authentication": True,
     "data_api": True,
     "deletion_protection": True,
+    "local_write_forwarding": True,
     "master_login": "rds_managed",
     "backup_retention_days": 7,
     "preferred_backup_window": "23:45-00:15",
@@ -45,6 +46,7 @@ UNUSUAL: dict[str, Any] = {
 }
 # What RDS reports where it isn't the value itself.
 _REPORTED: dict[str, Any] = {
+    "local_write_forwarding": "enabled",
     "extended_support": "open-source-rds-extended-support",
     "vpc_security_group_ids": [{"VpcSecurityGroupId": "sg-0fedcba9876543210", "Status": "active"}],
     "db_parameter_group_name": [{"DBParameterGroupName": "unusual", "ParameterApplyStatus": "in-sync"}],

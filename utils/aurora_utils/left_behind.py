@@ -165,7 +165,6 @@ _OF_CLUSTER: Mapping[str, Planned | Kept | Left] = {
     "PerformanceInsightsKMSKeyId": Planned("performance_insights_kms_key_id"),
     "DBSystemId": Kept.NO_SETTING,
     "MasterUserSecret": Planned("master_login"),
-    "LocalWriteForwardingStatus": _said("local write forwarding ({})", "disabled", "disabling"),
     "AwsBackupRecoveryPointArn": _AWS_BACKUP,
     "LimitlessDatabase": Left(_limitless),
     "ClusterScalabilityType": _said("scalability type {}", "standard"),

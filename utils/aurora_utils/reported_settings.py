@@ -170,6 +170,9 @@ def _insights_days(raw: Mapping[str, Any], days: int | None) -> int | None:
     return (7 if days is None else days) if enabled else 0
 
 
+# What AWS's CloudFormation handler takes for on (translateLocalWriteForwardingStatus of aws-rds-dbcluster), and what is
+# about to be.
+_FORWARDS = ("requested", "enabling", "enabled")
 # What is reported otherwise than it is planned: by what RDS says of the whole resource, and by the member's value.
 _IN_THE_PLANS_WORDS: Mapping[str, Callable[[Mapping[str, Any], Any], Any]] = {
     "extended_support": lambda _, lifecycle: None if lifecycle is None else lifecycle == EXTENDED_SUPPORT,
@@ -179,5 +182,6 @@ _IN_THE_PLANS_WORDS: Mapping[str, Callable[[Mapping[str, Any], Any], Any]] = {
     "preferred_maintenance_window": lambda _, window: window.lower() if window else None,
     "database_insights_mode": lambda _, mode: mode or "standard",
     "performance_insights_retention_days": _insights_days,
+    "local_write_forwarding": lambda _, status: None if status is None else status in _FORWARDS,
     "enabled_cloudwatch_logs_exports": lambda _, logs: sorted(logs or []),
 }

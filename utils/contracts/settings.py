@@ -261,6 +261,20 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     # It opens a door, and security groups don't hold it off: it is switched on by a call of its own, at the end.
     Setting(name="data_api", called="Data API", line="access", default=False, of_cluster="HttpEndpointEnabled"),
+    # False isn't sent: it is RDS's default, and whether every version takes it isn't known.
+    Setting(
+        name="local_write_forwarding",
+        called="local write forwarding",
+        line="access",
+        default=False,
+        from_source="optional",
+        first_change=Sent(
+            "EnableLocalWriteForwarding",
+            "CFN: in the change; RestoreDBClusterFromSnapshot doesn't know it",
+            unless=False,
+        ),
+        of_cluster="LocalWriteForwardingStatus",
+    ),
     # Never the source's: a protected production would have copies that nobody can delete.
     Setting(
         name="deletion_protection",

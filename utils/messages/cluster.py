@@ -55,7 +55,7 @@ def _key(plan: ClusterPlan) -> str:
 
 
 def instance_lines(plan: ClusterPlan) -> Iterator[str]:
-    """The writer's, then the readers'."""
+    """Yield the writer's line, then the readers'."""
     of_class = plan.origins.get("db_instance_class")
     yield f"create the writer {_instance(plan.instances[0])} [class: {of_class}]"
     if len(plan.instances) > 1:
@@ -66,7 +66,7 @@ def instance_lines(plan: ClusterPlan) -> Iterator[str]:
 
 
 def alternative_lines(plan: ClusterPlan) -> Iterator[str]:
-    """What is taken where AWS has no capacity for an instance as planned."""
+    """Yield what is taken where AWS has no capacity for an instance as planned."""
     if plan.alternative_instance_classes:
         classes = ", ".join(plan.alternative_instance_classes)
         whose = plan.origins.get("alternative_instance_classes")
@@ -84,7 +84,7 @@ def login_line(plan: ClusterPlan) -> str:
 
 
 def first_change_line(plan: ClusterPlan) -> str:
-    """The master login, and what else a restore doesn't take: changed while the cluster has no instance."""
+    """Return what is changed while the cluster has no instance: the master login, and what a restore doesn't take."""
     also = [f"{_count(plan.backup_retention_days, 'day')} of backups"]
     also += [
         each.called
@@ -101,7 +101,7 @@ def _is_sent_as_it_is(plan: ClusterPlan, setting: Setting, sent: Sent | None) ->
 
 
 def opening_lines(plan: ClusterPlan) -> Iterator[str]:
-    """The last change of the cluster; the Data API, which no security group holds off, is switched on after it."""
+    """Yield the last change of the cluster, and that the Data API, which no security group holds off, follows it."""
     groups = _said(plan, "vpc_security_group_ids", f"security groups {', '.join(plan.vpc_security_group_ids)}")
     yield f"open its door: {groups} instead of {plan.door_security_group_id}"
     if plan.data_api:
@@ -109,7 +109,7 @@ def opening_lines(plan: ClusterPlan) -> Iterator[str]:
 
 
 def summary(plan: ClusterPlan) -> str:
-    """The instances in a few words, such as 1 x db.r6g.large, 2 x db.serverless."""
+    """Return the instances in a few words, such as 1 x db.r6g.large, 2 x db.serverless."""
     classes = [each.db_instance_class for each in plan.instances]
     return ", ".join(f"{len(list(group))} x {name}" for name, group in groupby(classes))
 
@@ -120,7 +120,7 @@ def _instance(instance: PlannedInstance) -> str:
 
 
 def _said(plan: ClusterPlan, name: str, text: str) -> str:
-    """The value, and who decided it."""
+    """Return the value in words, with who decided it."""
     return f"{text} [{plan.origins.get(name, 'default')}]"
 
 

@@ -24,6 +24,10 @@ from utils.request.setting_rules import ADVANCED_INSIGHTS_DAYS, combination_prob
 _MISSING = "{}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."
 # RDS's own default (API reference, CreateDBInstance).
 RDS_PROMOTION_TIER = 1
+# The first versions that forward writes, by major version (Aurora User Guide, "Local write forwarding in Aurora
+# PostgreSQL", which ends with 16; that later ones do is assumed).
+_FORWARDS_SINCE = {"14": "14.13", "15": "15.8", "16": "16.4"}
+_FORWARDS_FIRST = "14.13"
 # The settings that are decided together.
 _LEAST_CAPACITY = "serverless_v2_min_capacity"
 _GREATEST_CAPACITY = "serverless_v2_max_capacity"
@@ -123,7 +127,7 @@ def cluster_plan(
 def plan_problems(
     request: RestoreRequest, plan: ClusterPlan, source: SourceSettings | UnreadableSource | None, source_id: str
 ) -> Iterator[str]:
-    """What is missing, and what doesn't go together, once everybody has been asked."""
+    """Yield what is missing, and what doesn't go together, once everybody has been asked."""
     silent = source.why if isinstance(source, UnreadableSource) and open_settings(request) else None
     classes = [*(each.db_instance_class for each in plan.instances), *plan.alternative_instance_classes]
     yield from missing_places(plan)
@@ -148,11 +152,23 @@ def plan_problems(
             f"reader_instance_class: {request.reader_instance_class!r} is for readers, and there are none: "
             f"instance_count is 1 ({plan.origins.get('instance_count')}). Give an instance_count, or drop it."
         )
+    yield from _forwarding_problems(plan)
     yield from combination_problems(plan)
 
 
+def _forwarding_problems(plan: ClusterPlan) -> Iterator[str]:
+    version = plan.engine_version
+    major = version.partition(".")[0]
+    if plan.local_write_forwarding and is_lower_version(version, _FORWARDS_SINCE.get(major, _FORWARDS_FIRST)):
+        yield (
+            f"local_write_forwarding: true [{plan.origins.get('local_write_forwarding')}] can't be had with PostgreSQL "
+            f"{version}. Give an engine_version of at least {', '.join(_FORWARDS_SINCE.values())} or a later major "
+            'version, or "local_write_forwarding": false.'
+        )
+
+
 def missing_places(plan: ClusterPlan) -> Iterator[str]:
-    """Where the cluster is to be: it can't come from the source."""
+    """Yield what is missing of where the cluster is to be: it can't come from the source."""
     if not plan.db_subnet_group_name:
         yield _MISSING.format("db_subnet_group_name")
     if not plan.vpc_security_group_ids:
@@ -160,7 +176,7 @@ def missing_places(plan: ClusterPlan) -> Iterator[str]:
 
 
 def _engine_version(choice: Choice, snapshot: Snapshot) -> str:
-    """The source may have been upgraded since; that it is older than its snapshot can't be followed."""
+    """Return the version. The source may have been upgraded since; never follow it to a lower one than the snapshot's."""
     given = choice.given("engine_version")
     if given is not None:
         return str(given)
@@ -244,7 +260,7 @@ def _monitoring_role() -> str | None:
 
 
 def _monitoring_interval(choice: Choice) -> int:
-    """Without a role the source's Enhanced Monitoring can't be taken over, which the plan says."""
+    """Return the interval. Without a role the source's can't be taken over, which `not_taken_over` says."""
     name = "monitoring_interval_seconds"
     if _monitoring_role() is not None:
         return int(choice.of(name))

@@ -70,8 +70,10 @@ class UnreadableSource(Struct, frozen=True, kw_only=True):
 def source_settings(
     request: RestoreRequest, source: Source, identifier: str
 ) -> SourceSettings | UnreadableSource | None:
-    """None where the source isn't to be asked. It is also asked where request and stack say everything that a new
-    cluster can take from it: what it has beyond that isn't dropped in silence.
+    """Return what the source has, or None where it isn't to be asked.
+
+    It is also asked where request and stack say everything that a new cluster can take from it: what it has beyond that
+    isn't dropped in silence.
     """
     if not request.like_source or not identifier:
         return None
@@ -136,7 +138,7 @@ def _of_instances(cluster: Cluster, instances: list[Instance]) -> list[str]:
 
 
 def open_settings(request: RestoreRequest) -> list[str]:
-    """What the source would have to say. Capacity matters to serverless instances only."""
+    """Return what the source would have to say. Capacity matters to serverless instances only."""
     provisioned = request.db_instance_class not in (None, "db.serverless") and request.reader_instance_class in (
         None,
         request.db_instance_class,

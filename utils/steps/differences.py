@@ -1,6 +1,6 @@
 """What RDS reports of the new cluster, held against what was asked for.
 
-A difference is told and doesn't fail the run: the cluster is there, and somebody can mend it. Two kinds do, until the
+Differences are reported and do not fail the run, because they can be fixed afterwards. Two kinds do fail it until the
 door is open: who can reach the cluster, and which key its data is under. The first may expose production's data, the
 second can never be changed.
 """
@@ -22,19 +22,19 @@ _BEHIND_THE_DOOR = ("vpc_security_group_ids", "data_api")
 def differences(
     plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], region: str, door: DoorPhase
 ) -> list[str]:
-    """One sentence each, the cluster's first."""
+    """Return a sentence for each difference, the cluster's first."""
     return [*_of_cluster(plan, cluster, region, door), *_of_instances(plan, instances, region)]
 
 
 def opened_differences(plan: ClusterPlan, cluster: Cluster) -> list[str]:
-    """What can be told only once the door is open."""
+    """Return those that can be told only once the door is open."""
     return [text for name in _BEHIND_THE_DOOR for text in _of_setting(plan, cluster, name)]
 
 
 def unsafe_differences(
     plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], door: DoorPhase
 ) -> list[str]:
-    """Those for which nobody may be let in. Of an open cluster, who has been let in is its owner's to say."""
+    """Return those for which nobody may be let in. Of an open cluster, who has been let in is its owner's to say."""
     return [
         *(() if door == "open" else _door_differences(plan, cluster, instances, door)),
         *_key_difference(plan, cluster),
@@ -47,7 +47,7 @@ def unsafe_differences(
 
 
 def writer_differs(plan: ClusterPlan, cluster: Cluster) -> bool:
-    """Whether another instance than the first one planned is the writer, and that makes a difference.
+    """Return whether another instance than the first one planned is the writer, and that makes a difference.
 
     Instances of one class and one promotion tier are as good as each other.
     """
@@ -131,7 +131,9 @@ def _waits_for_reboot(instance: str, group: str, region: str) -> str:
 def _door_differences(
     plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], door: DoorPhase
 ) -> Iterator[str]:
-    """Shut, the cluster is in the door's group alone; opening, it may be in the wanted ones too, and in no others."""
+    """Yield who else can reach the cluster. While its door is shut it is in the door's group alone; while the door opens
+    it may be in the wanted groups as well, and in no others.
+    """
     admitted = {plan.door_security_group_id} | (set() if door == "shut" else set(plan.vpc_security_group_ids))
     found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in instances)]
     for kind, each in found:
@@ -144,7 +146,7 @@ def _door_differences(
 
 
 def _key_difference(plan: ClusterPlan, cluster: Cluster) -> Iterator[str]:
-    """An alias is only a name for a key: which one it was can't be told from here."""
+    """Yield that the data is under another key. An alias is only a name: which key it meant can't be told from here."""
     wanted, reported = plan.data_key_id, cluster.encrypted_under
     if wanted is None:
         return

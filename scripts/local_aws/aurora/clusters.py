@@ -108,6 +108,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     if parameters.get("EngineMode", "provisioned") != "provisioned":
         rules.refuse("InvalidParameterCombination", f"The engine mode {parameters['EngineMode']} is not available.")
     version = rules.engine_version(parameters, region.world.retired_versions)
+    settings.check_write_forwarding(parameters, version)
     subnets = region.subnet_group(parameters.get("DBSubnetGroupName", "default"))
     settings.check_network_type(parameters.get("NetworkType", "IPV4"), subnets)
     zones = settings.cluster_zones(parameters.get("AvailabilityZones"), subnets)

@@ -40,6 +40,7 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     """
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     settings.check_cluster_settings(parameters)
+    settings.check_write_forwarding(parameters, cluster.attributes["EngineVersion"])
     _check_insights(cluster, parameters)
     check_management(cluster, parameters)
     password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None

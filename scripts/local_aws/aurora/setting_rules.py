@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scripts.local_aws.aurora.rules import ENGINE, Parameters, refuse
+from scripts.local_aws.aurora.rules import ENGINE, Parameters, parsed_version, refuse
 from scripts.local_aws.aurora.settings_table import LIFECYCLE_SUPPORT
 
 LOG_TYPES = frozenset({"postgresql", "instance", "iam-db-auth-error"})
@@ -68,6 +68,20 @@ def _check_scaling(scaling: Parameters) -> None:
 def described_scaling(scaling: Parameters) -> dict[str, Any]:
     """As DescribeDBClusters says it: who may pause has a time after which."""
     return {"SecondsUntilAutoPause": 300, **scaling} if scaling["MinCapacity"] == 0 else dict(scaling)
+
+
+def check_write_forwarding(parameters: Parameters, version: str) -> None:
+    """Refuse what the Aurora guide says that a version doesn't have ("Local write forwarding in Aurora PostgreSQL").
+
+    Its list ends with 16. The code of the refusal isn't verified.
+    """
+    first = _FORWARDS_SINCE.get(version.partition(".")[0], "14.13")
+    if parameters.get("EnableLocalWriteForwarding") and parsed_version(version) < parsed_version(first):
+        message = f"Local write forwarding isn't supported for {ENGINE} {version}."
+        refuse("InvalidParameterCombination", message)
+
+
+_FORWARDS_SINCE = {"14": "14.13", "15": "15.8", "16": "16.4"}
 
 
 def check_network_type(wanted: str, subnet_group: Mapping[str, Any]) -> None:

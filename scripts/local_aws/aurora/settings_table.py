@@ -38,6 +38,14 @@ OF_CLUSTERS = (
     Kept("DeletionProtection", default=False),
     Kept("EnableCloudwatchLogsExports", "EnabledCloudwatchLogsExports", by_modify=False),
     Kept("EnableIAMDatabaseAuthentication", "IAMDatabaseAuthenticationEnabled", default=False),
+    # Deviation: it is enabled at once. AWS passes through requested and enabling.
+    Kept(
+        "EnableLocalWriteForwarding",
+        "LocalWriteForwardingStatus",
+        default="disabled",
+        at_restore=False,
+        words={True: "enabled", False: "disabled"},
+    ),
     Kept("EnablePerformanceInsights", "PerformanceInsightsEnabled"),
     Kept("EngineLifecycleSupport", default=LIFECYCLE_SUPPORT[0], by_modify=False),
     Kept("MonitoringInterval"),

@@ -79,7 +79,6 @@ def test_an_unusual_value_is_spoken_of_and_an_empty_one_isnt(shape: str, name: s
         ("EngineMode", "provisioned"),
         ("GlobalWriteForwardingStatus", "disabled"),
         ("LimitlessDatabase", {"Status": "not-in-use"}),
-        ("LocalWriteForwardingStatus", "disabled"),
         ("UpgradeRolloutOrder", "second"),
         ("VPCNetworkingEnabled", True),
     ],

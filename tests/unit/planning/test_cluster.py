@@ -17,6 +17,7 @@ from tests.unit.support import (
     SOURCE,
     SOURCE_REGION,
     STACK,
+    a_cluster_plan,
     an_execution,
 )
 from utils.aurora_utils import Aurora
@@ -26,7 +27,7 @@ from utils.contracts.plan import ClusterPlan, Plan
 from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Setting
 from utils.errors import RequestRefused
 from utils.names import instance_name
-from utils.planning.cluster import cluster_plan
+from utils.planning.cluster import cluster_plan, plan_problems
 from utils.planning.like_source import SourceSettings, UnreadableSource, source_settings
 from utils.planning.planner import plan_restore
 from utils.request.reading import read_request
@@ -132,6 +133,16 @@ def test_each_setting_comes_from_the_source_as_its_row_says(
     plan = cluster_plan(read_request({}, LIKE_SOURCE), "staging-orders", snapshot, None, OPERATION, source)
     is_taken = (getattr(plan, setting.name), plan.origins.get(setting.name)) == (UNUSUAL[setting.name], "source")
     assert is_taken == (setting.from_source != "never")
+
+
+@pytest.mark.parametrize(
+    ("version", "is_refused"),
+    [("13.20", True), ("14.12", True), ("14.13", False), ("16.3", True), ("16.4", False), ("17.4", False)],
+)
+def test_local_write_forwarding_needs_a_version_that_has_it(version: str, is_refused: bool) -> None:
+    plan = a_cluster_plan(engine_version=version, local_write_forwarding=True)
+    found = list(plan_problems(read_request({}, STACK), plan, None, SOURCE))
+    assert any(each.startswith("local_write_forwarding: true") for each in found) == is_refused
 
 
 def test_what_protects_costs_or_opens_a_door_is_never_taken_from_the_source(production: dict[str, Any]) -> None:
