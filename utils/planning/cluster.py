@@ -176,7 +176,7 @@ def missing_places(plan: ClusterPlan) -> Iterator[str]:
 
 
 def _engine_version(choice: Choice, snapshot: Snapshot) -> str:
-    """Return the version. The source may have been upgraded since; never follow it to a lower one than the snapshot's."""
+    """Return the version. The source may have been upgraded since; never follow it below the snapshot's."""
     given = choice.given("engine_version")
     if given is not None:
         return str(given)

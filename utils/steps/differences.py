@@ -131,8 +131,9 @@ def _waits_for_reboot(instance: str, group: str, region: str) -> str:
 def _door_differences(
     plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], door: DoorPhase
 ) -> Iterator[str]:
-    """Yield who else can reach the cluster. While its door is shut it is in the door's group alone; while the door opens
-    it may be in the wanted groups as well, and in no others.
+    """Yield who else can reach the cluster.
+
+    While its door is shut it is in the door's group alone; while the door opens it may be in the wanted ones as well.
     """
     admitted = {plan.door_security_group_id} | (set() if door == "shut" else set(plan.vpc_security_group_ids))
     found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in instances)]
