@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Build what the template deploys: the layer (utils and the pinned packages, for Lambda's Python 3.13) and a zip for
-# each function. The same source gives the same bytes, whatever machine this is and whenever: see --help.
+# Build what the template deploys, as zips, with a bill of materials: see --help. `sam build` builds the same without.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh

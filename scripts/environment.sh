@@ -3,9 +3,10 @@
 # its requirements change. Needs Python 3.11 or newer with venv, and a package index; nothing else.
 #
 #   .venv                 what development and the embedded AWS need
-#   .venv/lambda          what scripts/packages builds and keeps: wheels, a compiler, the layer for this machine
+#   .venv/lambda          wheels for Lambda, and the layer's packages for this machine (scripts/packages)
 #   .venv/lambda/runtime  what the managed Lambda runtime brings (AWS's runtime client)
 #   .venv-linters         checkers whose own pins would hold ours back (only scripts/test.sh asks for it)
+#   .venv-sam             the SAM CLI, likewise (scripts/deploy.sh and the tests of deployment)
 
 PROJECT_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -46,8 +47,8 @@ print(sys.version.split()[0], hashlib.sha256(b"".join(pathlib.Path(p).read_bytes
     sed -n 's/^\([a-z0-9-]*==[^ ;]*\).*/\1/p' "$PROJECT_ROOT/requirements.txt" >"$directory/deployed.txt"
     install_packages "$directory" -c "$directory/deployed.txt" -r "$requirements"
     install_packages "$directory" --target "$directory/lambda/runtime" "$(grep '^awslambdaric==' "$requirements")"
-    # All that building needs from outside, so that tests and deployments need no network.
-    (cd "$PROJECT_ROOT" && "$directory/bin/python" -m scripts.packages --fetch >&2) || exit 1
+    # So that tests need no network.
+    (cd "$PROJECT_ROOT" && "$directory/bin/python" -m scripts.packages --prepare >&2) || exit 1
   else
     install_packages "$directory" -r "$requirements"
   fi
@@ -57,6 +58,10 @@ print(sys.version.split()[0], hashlib.sha256(b"".join(pathlib.Path(p).read_bytes
 install_packages() {
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2 ||
     fail "The packages could not be installed; the lines above say which. Check the network and the package index."
+}
+
+make_sam_venv() {
+  make_venv .venv-sam "the SAM CLI" requirements-sam.txt
 }
 
 make_venv .venv "the project's packages" requirements-dev.txt

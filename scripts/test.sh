@@ -1,48 +1,64 @@
 #!/usr/bin/env bash
-# Every check that CI runs, quick ones first. All of them run, whatever fails; the exit status is red if any did.
-# With "series", only the tests that repeat at length; with "full", only the siblings of attacks and many runs at once.
+# The checks, quick ones first: scripts/test.sh [quick | full | series]. What each tier is for: tests/README.md.
+# All checks of a tier run, whatever fails; the exit status is red if any did.
 # Needs no AWS account, and no network once the packages are installed.
 set -uo pipefail
+tier="${1:-commit}"
+case "$tier" in
+  quick | commit | full | series) ;;
+  *)
+    printf 'Usage: %s [quick | full | series]\n' "$0" >&2
+    exit 2
+    ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 source scripts/environment.sh
-make_venv .venv-linters "the linters" requirements-linters.txt
 
 bin=.venv/bin
-
-# What only repeats at length (the last of its kind is quick, and runs below), and what is long because there is much of
-# it at once.
-if [ "${1:-}" = series ] || [ "${1:-}" = full ]; then
-  exec "$bin/python" -m pytest -q --durations=0 -m "$1" tests/integration
-fi
 template=infrastructure/aurora-restore-pipeline.yaml
 source_role=infrastructure/source-account-role.yaml
 work="$(mktemp -d)"
-beside=""
 memory=""
 MEMORY_GIB=12
-trap 'stop_beside; rm -rf "$work" ${memory:+"$memory"}' EXIT
+# The jobs that have begun and not ended yet.
+current=""
+beside=""
+failed=()
+trap 'stop; rm -rf "$work" ${memory:+"$memory"}' EXIT
 trap 'exit 130' INT TERM
 export PYTHONDONTWRITEBYTECODE=1
-failed=()
+
+# begin OUTPUT COMMAND...: start a job in a process group of its own (set -m), which `begun` names. In others the shell
+# has interrupts ignored, and the tests send some.
+begin() {
+  set -m
+  "${@:2}" >"$1" 2>&1 &
+  begun=$!
+  set +m
+}
+
+# Unlike a command that the shell runs itself, a job that it waits for holds no signal up.
+stop() {
+  local job
+  for job in $current $beside; do kill -INT -- "-$job" 2>/dev/null; done
+  for job in $current $beside; do wait "$job"; done
+}
 
 # check NAME COMMAND...: one line for a check that passes, its whole output for one that doesn't.
 check() {
   local began=$SECONDS status=0
   printf '%-48s ' "$1"
-  "${@:2}" >"$work/output" 2>&1 || status=$?
+  begin "$work/output" "${@:2}"
+  current=$begun
+  wait "$current" || status=$?
+  current=""
   report "$1" "$status" $((SECONDS - began)) "$work/output"
 }
 
-# Half of all the time that the checks need; what else is in tests/integration is quicker.
-whole_runs=(tests/integration/pipeline)
-
-# The longest check runs beside the others, for machines with two processors; its line comes last. A job of its own
-# (set -m): in others the shell has interrupts ignored, and the tests send some.
+# The longest check runs beside the others, for machines with two processors; its line comes last.
 begin_beside() {
-  set -m
-  "$@" >"$work/beside" 2>&1 &
-  beside=$!
-  set +m
+  begin "$work/beside" "$@"
+  beside=$begun
 }
 
 end_beside() {
@@ -51,12 +67,6 @@ end_beside() {
   wait "$beside" || status=$?
   beside=""
   report "$1" "$status" $((SECONDS - began)) "$work/beside"
-}
-
-stop_beside() {
-  [ -z "$beside" ] && return
-  kill -INT "$beside" 2>/dev/null
-  wait "$beside"
 }
 
 # report NAME STATUS SECONDS OUTPUT, with pytest's own closing line where there is one.
@@ -71,20 +81,41 @@ report() {
   fi
 }
 
+finish() {
+  if [ ${#failed[@]} -gt 0 ]; then
+    printf '\nFAILED: %s\n' "$(IFS=';' && echo "${failed[*]}")"
+    exit 1
+  fi
+  printf '\nAll checks passed in %d s.\n' "$SECONDS"
+  exit 0
+}
+
+# tests FOLDER... [OPTION...]: those of this tier; pyproject.toml says which are left out where nothing else is said.
+tests() {
+  case "$tier" in
+    full) "$bin/python" -m pytest -q -m "not series" "$@" ;;
+    series) "$bin/python" -m pytest -q --durations=0 -m series "$@" ;;
+    *) "$bin/python" -m pytest -q "$@" ;;
+  esac
+}
+
 # These tests copy and remove small databases by the hundred, and most of their time is the file system's: in memory
 # they take half of it, where there is plenty.
 in_memory() {
+  if [ -n "$memory" ] && runs_programs "$memory"; then
+    TMPDIR="$memory" "$@"
+  else
+    "$@"
+  fi
+}
+
+make_room_in_memory() {
   local room=0 free=0
   [ -w /dev/shm ] && room="$(df --output=avail -B1G /dev/shm | tail -n 1)"
   [ -r /proc/meminfo ] && free="$(awk '/^MemAvailable/ { print int($2 / 1024 / 1024) }' /proc/meminfo)"
   if [ "$room" -ge "$MEMORY_GIB" ] && [ "$free" -ge "$MEMORY_GIB" ]; then
     memory="$(mktemp -d -p /dev/shm)"
     chmod 711 "$memory" # as for /tmp: PostgreSQL may have to run as somebody else
-  fi
-  if [ -n "$memory" ] && runs_programs "$memory"; then
-    TMPDIR="$memory" "$@"
-  else
-    "$@"
   fi
 }
 
@@ -106,16 +137,33 @@ lint_translated() {
   "$bin/cfn-lint" -c I --ignore-checks W1020 W3011 --template "$work/translated.json"
 }
 
+if [ "$tier" = series ]; then
+  check "pytest: series" tests tests/integration
+  finish
+fi
+
 check "ruff: rules" "$bin/ruff" check --quiet .
 check "ruff: format" "$bin/ruff" format --check --quiet .
 check "bash: syntax" bash_syntax
 check "import-linter: who may import whom" "$bin/lint-imports"
+
+if [ "$tier" = quick ]; then
+  begin_beside "$bin/python" -m scripts.checks.type_check
+  check "pytest: unit" tests tests/unit
+  end_beside "mypy: strict (begun beside the others)"
+  finish
+fi
+
+make_venv .venv-linters "the linters" requirements-linters.txt
+make_sam_venv
+make_room_in_memory
+export GRANTS_USED="$work/grants" # the whole runs say there which grants they needed
+begin_beside tests tests/integration/pipeline
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions
 # Tools are used without being imported (DEP002); parliament lives in .venv-linters.
 check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements.in,requirements-dev.txt \
   --per-rule-ignores "DEP001=detect_secrets|parliament" --ignore DEP002
 check "mypy: strict, tests and handlers included" "$bin/python" -m scripts.checks.type_check
-begin_beside "$bin/python" -m pytest -q "${whole_runs[@]}"
 check "SAM template translated" "$bin/python" -m scripts.checks.expansion "$work"
 check "policies written out" "$bin/python" -m scripts.checks.policies "$work"
 check "statelint: state machine" "$bin/statelint" --ignore FLOAT,URI "$work/state_machine.asl.json"
@@ -126,15 +174,13 @@ check "checkov: template" .venv-linters/bin/python -m scripts.checks.run_checkov
 check "checkov: template of the source's role" .venv-linters/bin/python -m scripts.checks.run_checkov "$source_role"
 check "checkov: translated template" .venv-linters/bin/python -m scripts.checks.run_checkov "$work/translated.json"
 check "secrets: none in the repository" .venv-linters/bin/python -m scripts.checks.run_secrets
-check "pytest: unit" "$bin/python" -m pytest -q tests/unit
+check "pytest: unit" tests tests/unit
 "$bin/python" -m scripts.checks.postgres_servers
-check "pytest: embedded AWS, database roles" in_memory "$bin/python" -m pytest -q tests/integration \
-  "${whole_runs[@]/#/--ignore=}" --ignore=tests/integration/commands
-check "pytest: commands" "$bin/python" -m pytest -q tests/integration/commands
+check "pytest: embedded AWS, database roles" in_memory tests tests/integration \
+  --ignore=tests/integration/pipeline --ignore=tests/integration/commands
+check "pytest: commands" tests tests/integration/commands
 end_beside "pytest: whole runs (begun beside the others)"
-
-if [ ${#failed[@]} -gt 0 ]; then
-  printf '\nFAILED: %s\n' "$(IFS=';' && echo "${failed[*]}")"
-  exit 1
+if [ "$tier" = full ]; then
+  check "grants: some run needs each of them" "$bin/python" -m tests.integration.pipeline.grants "$GRANTS_USED"
 fi
-printf '\nAll checks passed in %d s.\n' "$SECONDS"
+finish

@@ -62,7 +62,6 @@ _PROGRAM = "It starts the program itself, which the tests of the program do."
 BY_HAND: dict[tuple[str, str], str] = {
     ("scripts/deploy/__main__.py", "./scripts/deploy.sh"): _PROGRAM,
     ("scripts/deploy/__main__.py", "aws sso login"): "It opens a browser.",
-    ("scripts/deploy/packages.py", "./scripts/build_lambda_packages.sh"): _PROGRAM,
     ("scripts/local_run/__main__.py", "./scripts/run_local.sh"): _PROGRAM,
     ("scripts/local_run/trouble.py", "./scripts/run_local.sh"): _PROGRAM,
     (

@@ -16,14 +16,13 @@ from scripts.checks.invocation_errors import invocation_errors_table
 from scripts.checks.machine_picture import main_picture, whole_picture
 from scripts.checks.permissions_table import permissions_table
 from scripts.local_run.costs import idle_costs, total
-from scripts.packages import materials
-from scripts.packages.wheels import TARGETS, fetched
 from utils.contracts.settings import SETTINGS, Call, Setting
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES
 from utils.request.fields import FIELD_HELP, FIELDS
 
 PROJECT = pathlib.Path(__file__).parents[2]
 README = PROJECT / "README.md"
+LOCAL_RUN = PROJECT / "documentation" / "implementation_guide" / "local_run.md"
 ARCHITECTURE = PROJECT / "documentation" / "architecture"
 GUIDE = PROJECT / "documentation" / "implementation_guide"
 OPERATIONS = PROJECT / "documentation" / "operations"
@@ -102,23 +101,18 @@ def error_codes_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def licences_table() -> str:
-    return materials.licences_table([wheel for target in TARGETS.values() for wheel in fetched(target)])
-
-
 def _picture(draw: Callable[[], str]) -> Callable[[], str]:
     return lambda: f"```mermaid\n{draw()}\n```\n"
 
 
 MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
-    (README, "fields"): fields_table,
-    (README, "main picture"): _picture(main_picture),
+    (ARCHITECTURE / "data_flow.md", "main picture"): _picture(main_picture),
     (ARCHITECTURE / "data_flow.md", "whole picture"): _picture(whole_picture),
     (ARCHITECTURE / "monitoring.md", "alarms"): alarms_table,
     (ARCHITECTURE / "security.md", "permissions"): permissions_table,
     (ARCHITECTURE / "settings.md", "settings"): settings_table,
     (GUIDE / "configuration.md", "parameters"): parameters_table,
-    (GUIDE / "packages.md", "licences"): licences_table,
+    (GUIDE / "request.md", "fields"): fields_table,
     (OPERATIONS / "costs.md", "idle costs"): idle_costs_table,
     (TROUBLESHOOTING / "errors.md", "invocation errors"): invocation_errors_table,
     (TROUBLESHOOTING / "errors.md", "error codes"): error_codes_table,

@@ -8,6 +8,7 @@ As a program it writes both for the linters: python -m scripts.checks.expansion 
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import re
@@ -27,7 +28,16 @@ _PLACES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersio
 
 
 def source() -> dict[str, Any]:
-    """The template as it is written, short forms of functions spelled out."""
+    """Return the template as it is written, with the short forms of functions spelled out.
+
+    Whoever asks gets a copy, which they may change.
+    """
+    return copy.deepcopy(_parsed())
+
+
+@functools.cache
+def _parsed() -> dict[str, Any]:
+    """Return the template as read once: reading it takes half a second, and some tests ask for it a hundred times."""
     template: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
     return template
 

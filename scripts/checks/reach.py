@@ -59,9 +59,8 @@ def reached(folder: str) -> Reached:
         calls |= made
         places |= {(call, f"{module or 'lambda_function'}.{getattr(node, 'name', '')}") for call in made}
         variables |= set(_variables(node))
-        for each in known:
-            if _mentions(node, each):
-                new.append((each.module, each.node))
+        mentioned = _mentioned_in(node)
+        new.extend((each.module, each.node) for each in known if mentioned.includes(each))
     return Reached(frozenset(calls), frozenset(variables), frozenset(places))
 
 
@@ -124,17 +123,33 @@ def _loose(module: str) -> Iterator[ast.AST]:
     return (node for node in _tree(module).body if not isinstance(node, kept))
 
 
-def _mentions(node: ast.AST, definition: Definition) -> bool:
+class _Mentioned(NamedTuple):
+    """The names that stand in a piece of code."""
+
+    called: set[str]
+    """As methods: x.name()."""
+    attributes: set[str]
+    plain: set[str]
+
+    def includes(self, definition: Definition) -> bool:
+        name = definition.name
+        if definition.is_property:
+            return name in self.attributes or (not definition.is_method and name in self.plain)
+        if definition.is_method:
+            return name in self.called
+        return name in self.attributes or name in self.plain
+
+
+def _mentioned_in(node: ast.AST) -> _Mentioned:
+    found = _Mentioned(set(), set(), set())
     for each in ast.walk(node):
         if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute):
-            if each.func.attr == definition.name and not definition.is_property:
-                return True
+            found.called.add(each.func.attr)
         elif isinstance(each, ast.Attribute):
-            if each.attr == definition.name and (definition.is_property or not definition.is_method):
-                return True
-        elif isinstance(each, ast.Name) and each.id == definition.name and not definition.is_method:
-            return True
-    return False
+            found.attributes.add(each.attr)
+        elif isinstance(each, ast.Name):
+            found.plain.add(each.id)
+    return found
 
 
 def _service_of(node: ast.AST) -> str | None:

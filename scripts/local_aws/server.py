@@ -46,7 +46,14 @@ from scripts.local_aws.front import ApiCall, Front
 from scripts.local_aws.iam import bucket_policies
 from scripts.local_aws.iam.gate import Permissions
 from scripts.local_aws.lambda_runtime.functions import Functions, Invocation
-from scripts.local_aws.moto_fixes import foreign_keys, response_keys, secret_deletions, secret_versions
+from scripts.local_aws.moto_fixes import (
+    foreign_keys,
+    item_values,
+    known_hosts,
+    response_keys,
+    secret_deletions,
+    secret_versions,
+)
 from scripts.local_aws.step_functions.api import StateMachines
 
 _RUNTIME = pathlib.Path(__file__).parents[2] / ".venv" / "lambda" / "runtime"
@@ -116,6 +123,8 @@ class LocalAws:
         foreign_keys.install()
         bucket_policies.install()
         response_keys.install()
+        item_values.install()
+        known_hosts.install()
         self.trail = Trail(self.clock)
         self.trail.install()
         self.events = Events(self.clock, self.permissions, self.trail)

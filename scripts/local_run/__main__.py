@@ -102,7 +102,11 @@ def _options() -> argparse.Namespace:
         description="Restore a production-like Aurora cluster in an AWS on this machine, and prove that it worked.",
     )
     parser.add_argument(
-        "--input", type=_input, default={}, metavar="JSON|@FILE", help="the execution's input (README: The input)"
+        "--input",
+        type=_input,
+        default={},
+        metavar="JSON|@FILE",
+        help="the execution's input (documentation/implementation_guide/request.md)",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--cross-region", action="store_true", help="production lives in another region")

@@ -1,4 +1,4 @@
-"""Builds what the template deploys: a layer and eleven functions, the same bytes wherever and whenever they are built.
+"""Builds what the template deploys: the layer and the functions. Needs Python 3.11, pip and nothing else.
 
-Needs nothing but the standard library: it runs before anything of the project has been installed.
+`sam build` comes here through the Makefile, `scripts/build_lambda_packages.sh` and the embedded AWS directly.
 """

@@ -1,63 +1,77 @@
-"""Build the layer and the functions as Lambda takes them: scripts/build_lambda_packages.sh --help."""
+"""Build what the template deploys: scripts/build_lambda_packages.sh --help."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+import zipfile
 from pathlib import Path
 
-from scripts.packages import interpreters, layer, materials
-from scripts.packages.wheels import HOST, ROOT, TARGETS, CannotBuild, Target, fetched
+from scripts.packages.layer import (
+    FUNCTIONS,
+    HOST_PACKAGES,
+    ROOT,
+    CannotBuild,
+    download,
+    install_packages,
+    lay_layer,
+)
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def build(target: Target, output: Path, python: str | None = None, *, bytecode: bool = True) -> list[Path]:
-    """Everything into `output`, in place of an earlier build. The answer is what a deploy uploads."""
-    interpreter = interpreters.chosen(python) if bytecode else interpreters.host()
+def build(output: Path) -> list[Path]:
+    """Write the layer's zip and its bill of materials, a zip for each function, and the sums of all these."""
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".packages-", dir=output) as name:
         work = Path(name)
-        wheels = layer.lay_layer(target, work / "layer")
-        functions = layer.lay_functions(work / "functions")
-        trees = [(work / "layer" / "python", layer.DEPLOYED), *((each, "/var/task") for each in functions)]
-        archives = [(work / "layer", work / f"layer-{target.name}.zip")]
-        archives += [(each, work / f"{each.name}.zip") for each in functions]
-        version = layer.finish(work, trees if bytecode else [], archives, interpreter)
-        made_by = f"{interpreter.name} (CPython {version})" if bytecode else "none"
-        bill = materials.bill(wheels, architecture=target.name, layer_sha256=_sha256(archives[0][1]), bytecode=made_by)
-        described = work / f"layer-{target.name}.cdx.json"
-        described.write_text(json.dumps(bill, indent=2) + "\n")
-        files = [*(archive for _, archive in archives), described]
-        (work / "SHA256SUMS").write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files))
-        _without_times(work / "layer")
-        for file in (*files, work / "SHA256SUMS"):
-            file.chmod(0o644)
-            file.replace(output / file.name)
-        shutil.rmtree(output / "layer", ignore_errors=True)
-        (work / "layer").rename(output / "layer")
-    print(f"Bytecode: {made_by}\n")
-    return [output / file.name for file in files]
+        lay_layer(work / "layer")
+        files = [pack(work / "layer", work / "layer.zip"), list_packages(work / "layer", work / "layer.cdx.json")]
+        for function in sorted(FUNCTIONS.glob("*/lambda_function.py")):
+            files.append(pack(function.parent, work / f"{function.parent.name}.zip"))
+        sums = work / "SHA256SUMS"
+        sums.write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files))
+        return [file.replace(output / file.name) for file in (*files, sums)]
 
 
-def fetch() -> int:
-    """Builds need no network afterwards. A machine without Node can still do all but build for Lambda."""
-    for target in (HOST, *TARGETS.values()):
-        fetched(target)
-    with suppress(CannotBuild):
-        interpreters.chosen(None)
-    return 0
+def pack(root: Path, archive: Path) -> Path:
+    """Zip a directory: sorted files of one time and one mode, without this machine's bytecode."""
+    files = [path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for path in sorted(files, key=lambda path: path.relative_to(root).as_posix()):
+            entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), _EPOCH)
+            entry.create_system = 3
+            entry.external_attr = 0o100644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            packed.writestr(entry, path.read_bytes())
+    return archive
 
 
-def _without_times(directory: Path) -> None:
-    """The AWS CLI and SAM zip this directory by themselves: what they take into their zips is always the same."""
-    for path in (directory, *directory.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-        os.utime(path, (315532800, 315532800))  # 1980, before which zip knows no time
+def list_packages(content: Path, bill: Path) -> Path:
+    """Write the layer's bill of materials by CycloneDX's own tool, which lists what a Python finds on its path."""
+    tool = [str(Path(sys.executable).with_name("cyclonedx-py")), "environment", "-S", "--output-reproducible"]
+    made = subprocess.run(
+        [*tool, "--output-file", str(bill), sys.executable],
+        env=os.environ | {"PYTHONPATH": str(content / "python")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        raise CannotBuild(f"The bill of materials could not be made:\n{made.stderr.strip()}")
+    return bill
+
+
+def prepare() -> None:
+    """Bring here what tests and the embedded AWS need, so that they need no network; scripts/environment.sh asks."""
+    download()
+    shutil.rmtree(HOST_PACKAGES, ignore_errors=True)
+    install_packages(HOST_PACKAGES)
 
 
 def _sha256(path: Path) -> str:
@@ -67,32 +81,26 @@ def _sha256(path: Path) -> str:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/build_lambda_packages.sh",
-        description="Build what the template deploys, the same bytes on any machine: a layer for one architecture, a "
-        "zip for each function, a bill of materials and SHA256SUMS. OUTPUT/layer is the layer unpacked, where the "
-        "template looks for it.",
+        description="Build what the template deploys, the same bytes every time: the layer, which serves both "
+        "architectures, its bill of materials, a zip for each function, and SHA256SUMS. `sam build` builds the same "
+        "without zips.",
     )
-    parser.add_argument(
-        "--arch", choices=sorted(TARGETS), default="arm64", help="as the stack's parameter Architecture"
-    )
-    parser.add_argument("--output", type=Path, default=ROOT / "build", help="default: build/, which the template names")
-    parser.add_argument("--python", metavar="PATH", help="compile with this Python 3.13 instead of the pinned one")
-    parser.add_argument("--without-bytecode", action="store_true", help="cold starts take twice as long")
-    parser.add_argument("--fetch", action="store_true", help="only bring here all that builds need from outside")
-    # The architecture alone is understood too.
-    parser.add_argument("arch_alone", nargs="?", choices=[*TARGETS, None], help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path, default=ROOT / "build", help="default: build/")
+    parser.add_argument("--layer", type=Path, metavar="DIRECTORY", help="write the layer's content there, and no zip")
+    parser.add_argument("--here", action="store_true", help="with --layer: for this machine's Python, not for Lambda")
+    parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     try:
-        if given.fetch:
-            return fetch()
-        files = build(
-            TARGETS[given.arch_alone or given.arch], given.output, given.python, bytecode=not given.without_bytecode
-        )
+        if given.prepare:
+            prepare()
+        elif given.layer:
+            lay_layer(given.layer, here=given.here)
+        else:
+            for file in build(given.output):
+                print(f"{file.stat().st_size:12,}  {file}")
     except CannotBuild as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{'in ' + os.path.relpath(given.output):46} {'bytes':>10}  SHA-256")
-    for file in files:
-        print(f"{file.name:46} {file.stat().st_size:10,}  {_sha256(file)}")
     return 0
 
 

@@ -1,119 +1,113 @@
-"""What a layer holds: the pinned packages with the SDK's data cut to what the code calls, and utils.
+"""Lays out the layer: the packages of requirements.txt, each file checked by its hash, and utils.
 
-Lambda's layer and the one that functions on this machine see are laid out by the same lines; they differ in the wheels
-and in the Python that compiles them.
+Compiled modules carry the architecture in their names, so the layer for Lambda holds those for both: whichever
+`Architecture` a stack has, its layer fits. What differs in anything but such a name is refused.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
+import compileall
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.packages import interpreters, sdk_calls, sdk_data, wheels
-from scripts.packages.interpreters import Interpreter
-from scripts.packages.wheels import HOST, ROOT, Target
-
-FUNCTIONS = ROOT / "lambda_functions"
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = ROOT / "requirements.txt"
 UTILS = ROOT / "utils"
-DEPLOYED = "/opt/python"
-NEVER_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+FUNCTIONS = ROOT / "lambda_functions"
+HOST_PACKAGES = ROOT / ".venv" / "lambda" / "packages"
+"""The packages for this machine's Python; scripts/environment.sh puts them there."""
+WHEELS = ROOT / ".venv" / "lambda" / "wheels"
+"""What `download` keeps: with PIP_NO_INDEX and PIP_FIND_LINKS pip takes it from there, without a network."""
+
+HERE: tuple[str, ...] = ()
+"""pip's options for this machine's Python: none."""
+LAMBDA_MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+"""What wheels call Lambda's architectures."""
+# Lambda's Python 3.13 runs on Amazon Linux 2023, whose glibc is 2.34 (AWS Lambda developer guide, "Lambda runtimes";
+# Amazon Linux 2023 user guide, "glibc"). A wheel says the oldest glibc it runs with (PEP 600), and pip takes each
+# platform that it is given literally.
+_GLIBC = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in range(28, 35)))
+_PYTHON = ("--implementation", "cp", "--python-version", "3.13")
+_ALWAYS = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary", ":all:")
+# What pip notes for its own use, and what a wheel says of one architecture alone.
+_NOT_SHIPPED = ("bin", *(f"*.dist-info/{name}" for name in ("INSTALLER", "RECORD", "REQUESTED", "WHEEL", "sboms")))
+_YEAR_1980 = 315532800  # before which zip knows no time
 
 
-def code() -> sdk_calls.Mentioned:
-    """What all deployed code says."""
-    return sdk_calls.mentioned([*sorted(UTILS.glob("**/*.py")), *sorted(FUNCTIONS.glob("*/*.py"))])
+class CannotBuild(Exception):
+    """The packages can't be built here. The message says what to do."""
 
 
-def lay_packages(found: Iterable[Path], into: Path) -> None:
-    """Unpack the wheels; of botocore's data only what the code calls."""
-    for wheel in found:
-        if wheel.name.startswith("botocore-"):
-            wheels.unpack(wheel, into, lambda name: not name.startswith(f"{sdk_data.DATA}/"))
-            with zipfile.ZipFile(wheel) as archive:
-                sdk_data.trim(archive, into, sdk_data.called(archive, code()))
-        else:
-            wheels.unpack(wheel, into)
+def lay_layer(into: Path, *, here: bool = False) -> None:
+    """Write the layer's content, for Lambda or for this machine. The same source gives the same files every time."""
+    shutil.rmtree(into / "python", ignore_errors=True)
+    for options in [HERE] if here else [_options_for(machine) for machine in LAMBDA_MACHINES.values()]:
+        with tempfile.TemporaryDirectory() as work:
+            install_packages(Path(work), (*options, "--no-compile"))
+            _merge(Path(work), into / "python")
+    copy_utils(into / "python")
+    make_uniform(into)
 
 
-def operations(found: Iterable[Path]) -> dict[str, list[str]]:
-    (botocore,) = (wheel for wheel in found if wheel.name.startswith("botocore-"))
-    with zipfile.ZipFile(botocore) as archive:
-        return sdk_data.called(archive, code())
+def install_packages(into: Path, options: Iterable[str] = HERE) -> None:
+    """Install the packages, and only them, into a directory."""
+    _pip("install", "--target", str(into), *options)
+    for pattern in _NOT_SHIPPED:
+        for path in into.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def compile_here(directory: Path, deployed: str, interpreter: Interpreter | None = None) -> None:
-    """Bytecode beside every module of a directory."""
-    finish(directory.parent, [(directory, deployed)], [], interpreter or interpreters.host())
+def download(into: Path = WHEELS) -> None:
+    """Fetch every wheel that a build needs, so that later ones need no network."""
+    for options in (HERE, *map(_options_for, LAMBDA_MACHINES.values())):
+        _pip("download", "--dest", str(into), *options)
 
 
-def finish(
-    job: Path, trees: list[tuple[Path, str]], archives: list[tuple[Path, Path]], interpreter: Interpreter
-) -> str:
-    """Compile trees and pack archives that all lie under `job`. The answer is the version of the Python that did it."""
-    wanted = {
-        "compile": [{"root": os.path.relpath(root, job), "deployed": deployed} for root, deployed in trees],
-        "pack": [
-            {"root": os.path.relpath(root, job), "archive": os.path.relpath(archive, job)} for root, archive in archives
-        ],
-    }
-    (job / "job.json").write_text(json.dumps(wanted))
-    interpreter.run(job)
-    version = (job / "interpreter").read_text()
-    for name in ("job.json", "interpreter"):
-        (job / name).unlink()
-    return version
+def copy_utils(into: Path) -> None:
+    """Copy utils as the layer has it."""
+    shutil.copytree(UTILS, into / "utils", ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"))
 
 
-@functools.cache
-def host_packages() -> Path:
-    """The layer's packages for this machine, compiled; made once for each set of pins and of operations called."""
-    found = wheels.fetched(HOST)
-    made = wheels.CACHE / "packages" / _fingerprint(found)
-    if not made.is_dir():
-        made.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".packages-", dir=made.parent) as work:
-            built = Path(work, "python")
-            lay_packages(found, built)
-            compile_here(built, DEPLOYED)
-            # Another process may have been quicker.
-            if not made.is_dir():
-                built.rename(made)
-    return made
+def utils_for_this_machine(into: Path) -> None:
+    """Copy utils and compile it, as Python does at a module's first import."""
+    copy_utils(into)
+    compileall.compile_dir(into, quiet=1)
 
 
-def lay_utils(into: Path) -> Path:
-    return Path(shutil.copytree(UTILS, into / "utils", ignore=NEVER_SHIPPED))
+def make_uniform(directory: Path) -> None:
+    """Give every file the same time and mode, so that whoever zips the directory always zips the same."""
+    for path in (directory, *directory.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (_YEAR_1980, _YEAR_1980))
 
 
-def host_utils(into: Path) -> None:
-    """utils as the layer has it, compiled for this machine."""
-    lay_utils(into)
-    compile_here(into, DEPLOYED)
+def _options_for(machine: str) -> tuple[str, ...]:
+    return (*_PYTHON, *(word for glibc in _GLIBC for word in ("--platform", f"{glibc}_{machine}")))
 
 
-def lay_functions(into: Path) -> list[Path]:
-    return [
-        Path(shutil.copytree(path.parent, into / path.parent.name, ignore=NEVER_SHIPPED))
-        for path in sorted(FUNCTIONS.glob("*/lambda_function.py"))
-    ]
+def _pip(command: str, *options: str) -> None:
+    words = [sys.executable, "-m", "pip", command, *_ALWAYS, *options, "--requirement", str(REQUIREMENTS)]
+    run = subprocess.run(words, check=False, capture_output=True, text=True)
+    if run.returncode:
+        raise CannotBuild(
+            f"pip could not {command} the packages of requirements.txt. Check the network and the package index; where "
+            f"pip itself is missing, install it (Debian and Ubuntu: apt-get install python3-pip):\n{run.stderr.strip()}"
+        )
 
 
-def lay_layer(target: Target, into: Path) -> list[Path]:
-    """All but the bytecode. The answer is the wheels that are in it."""
-    found = wheels.fetched(target)
-    lay_packages(found, into / "python")
-    lay_utils(into / "python")
-    return found
-
-
-def _fingerprint(found: Iterable[Path]) -> str:
-    parts = [json.dumps(operations(found)), *(wheel.name for wheel in found)]
-    parts += [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+def _merge(installed: Path, into: Path) -> None:
+    """Add one architecture's files to those of the other."""
+    for source in sorted(path for path in installed.rglob("*") if path.is_file()):
+        target = into / source.relative_to(installed)
+        if target.exists() and target.read_bytes() != source.read_bytes():
+            raise CannotBuild(
+                f"{source.relative_to(installed)} differs between {' and '.join(LAMBDA_MACHINES)}, so one layer can't "
+                "serve both. Choose another version of the package in requirements.in."
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)

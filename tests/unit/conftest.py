@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from scripts.local_aws.moto_fixes import item_values, response_keys
 from tests.unit.fakes.groups import FakeKeys, FakeNetwork
 from tests.unit.fakes.machine import FakeMachine
 from tests.unit.fakes.rds import Clock, FakeRds
@@ -33,6 +34,10 @@ from tests.unit.support import (
 )
 from utils.aurora_utils.source_account import _role
 from utils.aws import AssumedRole, client
+
+# What makes moto's DynamoDB quick in the embedded AWS does so here, where most tests ask it.
+response_keys.install()
+item_values.install()
 
 Answering = dict[tuple[str, str], FakeService]
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ReadTimeoutError
 from msgspec.structs import replace
 
 from utils.aurora_utils.resources import OPERATION_TAG
-from utils.contracts.payloads import Archived, Execution, Run, UsersReady
+from utils.contracts.payloads import Archived, Execution, StepRun, UsersReady
 from utils.contracts.plan import (
     ClusterPlan,
     FoundSnapshot,
@@ -135,8 +135,10 @@ def calling(function: str) -> Callable[[object], Any]:
     return call
 
 
-def a_run(now: dt.datetime = NOW, **changes: Any) -> Run:
-    return replace(Run(operation_id=OPERATION, execution_id=EXECUTION, target_cluster_id=TARGET, now=now), **changes)
+def a_run(now: dt.datetime = NOW, **changes: Any) -> StepRun:
+    return replace(
+        StepRun(operation_id=OPERATION, execution_id=EXECUTION, target_cluster_id=TARGET, now=now), **changes
+    )
 
 
 def an_execution(now: dt.datetime = NOW, **changes: Any) -> Execution:

@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from scripts.checks.documentation import MADE, with_part
+from scripts.checks.documentation import LOCAL_RUN, MADE, commands, with_part
 
 PROJECT = pathlib.Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "documentation").rglob("*.md"))]
+PAGES = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "documentation").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page_and_part", MADE, ids=[f"{page.name}: {part}" for page, part in MADE])
@@ -30,8 +30,21 @@ def test_the_table_of_functions_names_every_folder() -> None:
 def test_the_first_picture_shows_every_step_that_is_a_function() -> None:
     asl = json.loads((PROJECT / "infrastructure" / "state_machine.asl.json").read_text())
     steps = {name for name, state in asl["States"].items() if state["Type"] == "Task"}
-    drawn = set(re.findall(r'state "([^"]+)" as', README))
-    assert {name for name in steps if not name.startswith(("Clean Up", "Check Clean-up", "Send Failure"))} <= drawn
+    picture = README.split("```mermaid")[1].split("```")[0]
+    drawn = {step for box in re.findall(r'\["([^"]+)"\]', picture) for step in box.split(", ")}
+    assert {name for name in steps if not name.startswith(("Clean Up", "Check Clean-up", "Send Failure"))} == drawn
+
+
+def test_the_house_has_a_sentence_for_each_package() -> None:
+    page = (PROJECT / "documentation" / "architecture" / "overview.md").read_text()
+    described = set(re.findall(r"^\| `((?:utils|scripts|lambda_functions)[\w./]*)` \|", page, re.MULTILINE))
+    packages = {
+        path.parent.relative_to(PROJECT).as_posix()
+        for place in ("utils", "scripts/local_aws")
+        for path in (PROJECT / place).glob("*/__init__.py")
+    }
+    assert packages <= described
+    assert [name for name in described if not (PROJECT / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(PROJECT)) for page in PAGES])
@@ -50,5 +63,20 @@ def test_links_lead_somewhere(page: pathlib.Path) -> None:
 def test_no_page_names_an_option_that_the_command_doesnt_have() -> None:
     source = (PROJECT / "scripts" / "local_run" / "__main__.py").read_text()
     known = set(re.findall(r'"(--[a-z-]+)"', source))
-    table = README.split("| Option | Effect |")[1].split("\n\n")[0]
+    page = (PROJECT / "documentation" / "implementation_guide" / "local_run.md").read_text()
+    table = page.split("| Option | Effect |")[1].split("\n\n")[0]
     assert set(re.findall(r"`(--[a-z-]+)", table)) == known
+
+
+def test_the_tutorials_executions_are_those_that_a_test_types() -> None:
+    """tests/integration/commands types the block of the page on local runs."""
+    tutorial = (PROJECT / "documentation" / "tutorial.md").read_text()
+    shown = [*commands(tutorial, "dry run"), *commands(tutorial, "first restore")]
+    assert [command for command in shown if command not in commands(LOCAL_RUN.read_text(), "serve")] == []
+
+
+def test_the_readmes_first_screen_says_what_it_is_and_that_aws_has_not_seen_it() -> None:
+    screen = "\n".join(README.splitlines()[:40])
+    assert "```mermaid" in screen
+    assert screen.index("./scripts/run_local.sh") < screen.index("./scripts/deploy.sh")
+    assert "not yet run against AWS" in screen

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import pytest
 from botocore.exceptions import ClientError
-from botocore.model import OperationModel, Shape
+from botocore.model import Shape
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
-from scripts.packages.sdk_calls import mentioned, method_name
 from tests.unit.messages.pasted_errors import PASTED_ERRORS, PastedError
+from tests.unit.operations_in_source import operations_in_source
 from utils.aws import as_step_error, is_capacity_shortage
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES, advice_for, kind_of
 from utils.errors import StepFailed, TemporaryFailure
@@ -31,23 +29,9 @@ def wire_code(shape: Shape) -> str:
     return str(shape.metadata.get("error", {}).get("code") or shape.name)
 
 
-@functools.cache
-def called_operations() -> tuple[OperationModel, ...]:
-    """What the deployed code calls, as the layer's builder reads it."""
-    sources = [*sorted((PROJECT / "utils").glob("**/*.py")), *sorted((PROJECT / "lambda_functions").glob("*/*.py"))]
-    said = mentioned(sources)
-    models = [botocore.session.get_session().get_service_model(service) for service in sorted(said.services)]
-    return tuple(
-        model.operation_model(name)
-        for model in models
-        for name in model.operation_names
-        if method_name(name) in said.words
-    )
-
-
 DECLARED = [
     (operation, shape)
-    for operation in called_operations()
+    for operation in operations_in_source()
     for shape in operation.error_shapes
 ]  # fmt: skip
 ROWS = {
@@ -68,7 +52,7 @@ def an_error(
 
 def test_the_operations_are_those_that_the_steps_are_known_to_call() -> None:
     """Else every row below would be there for nothing."""
-    called = {f"{each.service_model.service_name}:{each.name}" for each in called_operations()}
+    called = {f"{each.service_model.service_name}:{each.name}" for each in operations_in_source()}
     assert called >= {
         "dynamodb:UpdateItem",
         "kms:DescribeKey",

@@ -66,14 +66,15 @@ def instance_lines(plan: ClusterPlan) -> Iterator[str]:
 
 
 def alternative_lines(plan: ClusterPlan) -> Iterator[str]:
-    """Yield what is taken where AWS has no capacity for an instance as planned."""
+    """Yield what is used where AWS has no capacity for an instance as planned."""
     if plan.alternative_instance_classes:
         classes = ", ".join(plan.alternative_instance_classes)
         whose = plan.origins.get("alternative_instance_classes")
-        yield f"where AWS has no capacity for them in any of the cluster's zones, take {classes} instead [{whose}]"
+        yield f"where AWS has no capacity for them in any of the cluster's zones, use {classes} instead [{whose}]"
 
 
 def login_line(plan: ClusterPlan) -> str:
+    """Return how the master password is replaced."""
     whose = plan.origins.get("master_login")
     if plan.master_login == "rds_managed":
         return (
@@ -84,7 +85,7 @@ def login_line(plan: ClusterPlan) -> str:
 
 
 def first_change_line(plan: ClusterPlan) -> str:
-    """Return what is changed while the cluster has no instance: the master login, and what a restore doesn't take."""
+    """Return what is changed while the cluster has no instance: the master login, and what a restore cannot set."""
     also = [f"{_count(plan.backup_retention_days, 'day')} of backups"]
     also += [
         each.called
@@ -101,7 +102,7 @@ def _is_sent_as_it_is(plan: ClusterPlan, setting: Setting, sent: Sent | None) ->
 
 
 def opening_lines(plan: ClusterPlan) -> Iterator[str]:
-    """Yield the last change of the cluster, and that the Data API, which no security group holds off, follows it."""
+    """Yield the last change of the cluster, then the Data API, to which security groups do not apply."""
     groups = _said(plan, "vpc_security_group_ids", f"security groups {', '.join(plan.vpc_security_group_ids)}")
     yield f"open its door: {groups} instead of {plan.door_security_group_id}"
     if plan.data_api:
@@ -120,7 +121,7 @@ def _instance(instance: PlannedInstance) -> str:
 
 
 def _said(plan: ClusterPlan, name: str, text: str) -> str:
-    """Return the value in words, with who decided it."""
+    """Return the value, and who decided it."""
     return f"{text} [{plan.origins.get(name, 'default')}]"
 
 

@@ -195,9 +195,9 @@ def _is_of_day(snapshot: Snapshot, day: str) -> bool:
     return snapshot.created_at is not None and snapshot.created_at.astimezone(dt.UTC).date().isoformat() == day
 
 
-def place_problems(request: RestoreRequest, source: Source, run: Execution) -> Iterator[str]:
+def place_problems(request: RestoreRequest, source: Source, execution: Execution) -> Iterator[str]:
     """What is wrong with where the snapshot is said to be, before it is looked for there."""
-    _, partition, _, own_region, own_account, *_ = run.execution_id.split(":")
+    _, partition, _, own_region, own_account, *_ = execution.execution_id.split(":")
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
     field = "snapshot_identifier" if parsed else "source_account_id"
     if parsed and request.source_account_id not in (None, parsed[2]):
@@ -241,7 +241,7 @@ def place_problems(request: RestoreRequest, source: Source, run: Execution) -> I
 
 
 def snapshot_problems(
-    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, run: Execution
+    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, execution: Execution
 ) -> Iterator[str]:
     name = snapshot.identifier
     wanted = (request.source_cluster_id or "").lower()
@@ -258,7 +258,7 @@ def snapshot_problems(
             "Wait until it is available, or choose another snapshot."
         )
     limit = request.max_snapshot_age_hours
-    if limit is not None and snapshot.created_at and (age := age_hours(snapshot.created_at, run.now)) > limit:
+    if limit is not None and snapshot.created_at and (age := age_hours(snapshot.created_at, execution.now)) > limit:
         yield (
             f"max_snapshot_age_hours: {name!r} in {source.region} is {age:.1f} hours old, more than the {limit:g} "
             "allowed. Take a fresh snapshot, or raise the limit if older data will do."

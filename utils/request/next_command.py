@@ -37,7 +37,7 @@ _CURED_ELSEWHERE = re.compile(
     "Add to its policy"
 )
 _GIVE_AS = re.compile(r"give it as (\w+): ")
-_FIRST_REMEDY_DROPS = re.compile(r"\. (?:Drop|Leave) ")
+_FIRST_REMEDY_DROPS = re.compile(r"\. (?:Drop|Leave|Omit) ")
 
 
 class Placeholder(Struct, frozen=True):

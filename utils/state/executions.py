@@ -1,4 +1,4 @@
-"""Whether another execution of this state machine is still at work.
+"""Finding out whether another execution of this state machine is still running.
 
 DescribeExecution is what only the first step may call, and on this machine's executions alone.
 """
@@ -12,12 +12,12 @@ AT_WORK = frozenset({"PENDING_REDRIVE", "RUNNING"})
 
 
 def are_of_one_machine(execution_id: str, other: str) -> bool:
-    """By their ARNs: arn:partition:states:region:account:execution:machine:name."""
+    """Compare the ARNs up to the name: arn:partition:states:region:account:execution:machine:name."""
     return execution_id.rpartition(":")[0] == other.rpartition(":")[0]
 
 
 def has_ended(execution_id: str) -> bool:
-    """Whether no step of it can be at work any more. Step Functions forgets executions 90 days after their end."""
+    """Return whether no step of it can be running. Step Functions forgets executions 90 days after their end."""
     answer = none_when(
         "ExecutionDoesNotExist", lambda: client("stepfunctions").describe_execution(executionArn=execution_id)
     )

@@ -15,7 +15,7 @@ from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, open_source, through_role
 from utils.aurora_utils.source_sessions import StepOfRoute, route_session
-from utils.contracts.payloads import CopyProgress, Run
+from utils.contracts.payloads import CopyProgress, StepRun
 from utils.contracts.plan import RouteStep, SnapshotCopy
 from utils.errors import StepFailed
 from utils.names import snapshot_name
@@ -29,7 +29,7 @@ MAX_COPIES_AT_A_TIME = 5
 class Places:
     """Aurora in every account and region that a route goes through, as far as one step needs it."""
 
-    def __init__(self, run: Run, step: StepOfRoute, copy: SnapshotCopy) -> None:
+    def __init__(self, run: StepRun, step: StepOfRoute, copy: SnapshotCopy) -> None:
         _, self._partition, _, _, self.own_account, *_ = run.execution_id.split(":")
         self._run, self._step, self._copy = run, step, copy
 

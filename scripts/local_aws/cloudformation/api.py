@@ -1,4 +1,4 @@
-"""The CloudFormation API, as far as `aws cloudformation package/deploy` and scripts/deploy.sh use it.
+"""The CloudFormation API, as far as `aws cloudformation package/deploy`, `sam deploy` and `sam delete` use it.
 
 Parameters are read and answers written by botocore's own model of the service. A parameter that isn't known here is
 refused by name. See https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/ for names and messages.
@@ -35,7 +35,8 @@ class CloudFormationApi:
             "CreateChangeSet": (
                 self._create_change_set,
                 _words(
-                    "StackName ChangeSetName ChangeSetType TemplateBody TemplateURL Parameters Capabilities Description"
+                    "StackName ChangeSetName ChangeSetType TemplateBody TemplateURL Parameters Capabilities "
+                    "Description Tags"
                 ),
             ),
             "DescribeChangeSet": (self._describe_change_set, _words("StackName ChangeSetName IncludePropertyValues")),
@@ -89,13 +90,16 @@ class CloudFormationApi:
         parameters = self._parameters(stack, given.get("Parameters") or [])
         template = self._stacks.template(stack, source, parameters)
         _check_capabilities(template.resources, given.get("Capabilities") or [])
-        changes = self._stacks.plan(stack, template)
+        # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (UpdateStack).
+        tags = {each["Key"]: each["Value"] for each in given["Tags"]} if "Tags" in given else dict(stack.tags)
+        changes = self._stacks.plan(stack, template, tags)
         if stack not in self._stacks.records:
             self._stacks.records.append(stack)
             self._stacks.say(stack, "REVIEW_IN_PROGRESS", "User Initiated")
         identifier = self._stacks.arn(region, f"changeSet/{name}/{uuid.uuid4()}")
-        change_set = ChangeSet(name, identifier, kind, source, parameters, given.get("Capabilities") or [], changes)
-        if not changes and source == stack.source:
+        capabilities = given.get("Capabilities") or []
+        change_set = ChangeSet(name, identifier, kind, source, parameters, capabilities, changes, tags)
+        if not changes and (source, tags) == (stack.source, stack.tags):
             change_set.status, change_set.reason, change_set.execution = "FAILED", _NO_CHANGES, "UNAVAILABLE"
         stack.change_sets[name] = change_set
         return {"Id": identifier, "StackId": stack.id}
@@ -111,6 +115,7 @@ class CloudFormationApi:
             "ExecutionStatus": change_set.execution,
             "Parameters": _pairs(change_set.parameters),
             "Capabilities": change_set.capabilities,
+            "Tags": _tags(change_set.tags),
             "Changes": [{"Type": "Resource", "ResourceChange": _resource_change(each)} for each in change_set.changes],
         } | ({"StatusReason": change_set.reason} if change_set.reason else {})
 
@@ -302,7 +307,7 @@ def _described(stack: StackRecord) -> Answer:
         "NotificationARNs": [],
         "Capabilities": stack.capabilities,
         "Outputs": stack.outputs,
-        "Tags": [],
+        "Tags": _tags(stack.tags),
         "EnableTerminationProtection": False,
     }
     optional = {"LastUpdatedTime": stack.updated, "StackStatusReason": stack.reason}
@@ -311,6 +316,10 @@ def _described(stack: StackRecord) -> Answer:
 
 def _pairs(parameters: dict[str, str]) -> list[Answer]:
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
+
+
+def _tags(tags: dict[str, str]) -> list[Answer]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _resources(stack: StackRecord, when: str) -> list[Answer]:

@@ -15,6 +15,7 @@ Delete = Callable[[Deployment, Created, Properties], Any]
 _GONE = (
     "ResourceNotFoundException", "NoSuchEntity", "StateMachineDoesNotExist", "ResourceNotFound", "NotFound",
     "NotFoundException", "DBSubnetGroupNotFoundFault", "InvalidGroup.NotFound", "InvalidPermission.NotFound",
+    "NoSuchBucket",
 )  # fmt: skip
 
 
@@ -155,6 +156,8 @@ _DELETIONS: dict[str, Delete] = {
     "AWS::SNS::Topic": _by("sns", "delete_topic", "TopicArn"),
     "AWS::SQS::QueuePolicy": _nothing,
     "AWS::SQS::Queue": _by("sqs", "delete_queue", "QueueUrl"),
+    "AWS::S3::BucketPolicy": _by("s3", "delete_bucket_policy", "Bucket"),
+    "AWS::S3::Bucket": _by("s3", "delete_bucket", "Bucket"),
     "AWS::DynamoDB::Table": _by("dynamodb", "delete_table", "TableName"),
     "AWS::SecretsManager::Secret": _secret,
     "AWS::KMS::Key": _key,

@@ -172,6 +172,19 @@ def tags(properties: Properties) -> list[dict[str, str]]:
     return found
 
 
+def tagged(resource_type: str, properties: Properties, stack_tags: Mapping[str, str]) -> Properties:
+    """The properties with the stack's tags, where the type has tags; the resource's own go before them.
+
+    "CloudFormation also propagates these tags to resources in the stack" (API reference, CreateChangeSet, Tags).
+    """
+    if not stack_tags or "Tags" not in _creators[resource_type][0]:
+        return properties
+    own = list(properties.get("Tags") or [])
+    named_already = {text(tag["Key"]) for tag in own}
+    added = [{"Key": key, "Value": value} for key, value in stack_tags.items() if key not in named_already]
+    return {**properties, "Tags": own + added}
+
+
 def tag_map(properties: Properties) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags(properties)}
 

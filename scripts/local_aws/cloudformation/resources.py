@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.utilities.utils import get_partition
 
-from scripts.local_aws.cloudformation import data, identity, monitoring, network
+from scripts.local_aws.cloudformation import data, identity, monitoring, network, storage
 from scripts.local_aws.cloudformation.deployment import (
     Cloud,
     Deployment,
@@ -34,12 +34,10 @@ from scripts.local_aws.cloudformation.template import LOCAL_BUCKET, Template
 from scripts.local_aws.iam.gate import NotAuthorized
 from scripts.local_aws.step_functions.versions import INITIAL
 from scripts.packages import layer
-from scripts.packages.wheels import CannotBuild
 
 __all__ = ["Stack", "TemplateError", "deploy"]
 
-_PROJECT = pathlib.Path(__file__).resolve().parents[3]
-_SIBLINGS = (data, identity, monitoring, network)  # they register themselves
+_SIBLINGS = (data, identity, monitoring, network, storage)  # they register themselves
 _NEVER_SHIPPED = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 _VARIABLES_LIMIT = 4096
 _LOG_POLICY_LIMIT = 5120
@@ -171,7 +169,7 @@ def _local_path(location: Properties, where: str) -> pathlib.Path:
 def _layer_version(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
     """The layer's content stays in directories: zipping 40 MB of packages at every start would cost seconds.
 
-    A layer that is built under build/ stands for what the build would put there, made by the same code.
+    utils stands for the layer that the build makes of it: for this machine's Python, by the same code.
     """
     content = properties["Content"]
     refuse_unknown(content, ("S3Bucket", "S3Key", "S3ObjectVersion"), "Content")
@@ -184,8 +182,8 @@ def _layer_version(deployment: Deployment, logical_id: str, properties: Properti
             zipped.extractall(unpacked)
         directories = [unpacked]
     else:
-        built = pathlib.Path(content["S3Key"]).is_relative_to(_PROJECT / "build")
-        directories = _project_layer(deployment) if built else [_local_path(content, "Content")]
+        path = _local_path(content, "Content")
+        directories = _project_layer(deployment) if path.resolve() == layer.UTILS else [path]
     passed = {key: value for key, value in properties.items() if key not in ("Content", "LayerName")}
     version = deployment.call(
         "lambda",
@@ -205,13 +203,9 @@ def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
 
     utils is copied, so that an edit of it during a run changes nothing that has been deployed.
     """
-    try:
-        packages = layer.host_packages()
-        utils = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch), "python")
-        layer.host_utils(utils)
-    except CannotBuild as error:
-        raise TemplateError(f"The layer can't be built: {error}") from error
-    return [utils, packages]
+    utils = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch), "python")
+    layer.utils_for_this_machine(utils)
+    return [utils, layer.HOST_PACKAGES]
 
 
 @creates("AWS::Lambda::Version", "Description", "FunctionName")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.local_aws.cloudformation import deletions, updates
-from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, Properties, named
+from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, Properties, named, tagged
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError
 from scripts.local_aws.cloudformation.template import Template, read
 
@@ -84,6 +84,7 @@ class ChangeSet:
     parameters: dict[str, str]
     capabilities: list[str]
     changes: list[Change]
+    tags: dict[str, str] = field(default_factory=dict)
     status: str = "CREATE_COMPLETE"
     reason: str = ""
     execution: str = "AVAILABLE"
@@ -103,6 +104,7 @@ class StackRecord:
     source: str = ""
     parameters: dict[str, str] = field(default_factory=dict)
     capabilities: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
     resources: dict[str, Kept] = field(default_factory=dict)
     statuses: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)
     outputs: list[dict[str, str]] = field(default_factory=list)
@@ -142,7 +144,7 @@ class Stacks:
         }
         return Template(read(source), parameters, pseudo)
 
-    def plan(self, stack: StackRecord, template: Template) -> list[Change]:
+    def plan(self, stack: StackRecord, template: Template, tags: Mapping[str, str]) -> list[Change]:
         """What the template would change. Refused where that can't be done here."""
         deployment = Deployment(self._cloud, stack.name, stack.region)
         order = deployment.checked_order(template)
@@ -151,7 +153,7 @@ class Stacks:
             resource = template.resources[logical_id]
             kind = resource["Type"]
             with named(logical_id, kind):
-                properties = template.evaluator.value(resource.get("Properties") or {})
+                properties = tagged(kind, template.evaluator.value(resource.get("Properties") or {}), tags)
                 kept = stack.resources.get(logical_id)
                 change = _change(logical_id, kind, kept, properties)
                 if change is None:
@@ -185,7 +187,7 @@ class Stacks:
 
     def _create(self, stack: StackRecord, change_set: ChangeSet) -> None:
         try:
-            self._apply(stack, change_set.source, change_set.parameters, change_set.capabilities, [])
+            self._apply(stack, *_of(change_set), [])
         except TemplateError as error:
             self.say(stack, "ROLLBACK_IN_PROGRESS", f"The following resource(s) failed to create: {_failed(error)}.")
             deployment = Deployment(self._cloud, stack.name, stack.region)
@@ -195,10 +197,10 @@ class Stacks:
             self.say(stack, "CREATE_COMPLETE")
 
     def _update(self, stack: StackRecord, change_set: ChangeSet) -> None:
-        before = stack.source, dict(stack.parameters), list(stack.capabilities)
+        before = _of(stack)
         replaced: Replaced = []
         try:
-            self._apply(stack, change_set.source, change_set.parameters, change_set.capabilities, replaced)
+            self._apply(stack, *_of(change_set), replaced)
         except TemplateError as error:
             reason = f"The following resource(s) failed to update: {_failed(error)}."
             self.say(stack, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
@@ -229,6 +231,7 @@ class Stacks:
         source: str,
         parameters: dict[str, str],
         capabilities: list[str],
+        tags: dict[str, str],
         replaced: Replaced,
     ) -> None:
         """Make and change everything. What is replaced is put on the list, also if it fails later."""
@@ -240,7 +243,8 @@ class Stacks:
             resource = template.resources[logical_id]
             try:
                 with named(logical_id, resource["Type"]):
-                    properties = template.evaluator.value(resource.get("Properties") or {})
+                    evaluated = template.evaluator.value(resource.get("Properties") or {})
+                    properties = tagged(resource["Type"], evaluated, tags)
                     made, old = self._one(stack, deployment, logical_id, resource, properties)
             except TemplateError as error:
                 verb = "UPDATE" if logical_id in stack.resources else "CREATE"
@@ -253,7 +257,7 @@ class Stacks:
                 replaced.append((logical_id, old))
         gone = [name for name in stack.resources if name not in order]
         stack.resources = {name: stack.resources[name] for name in [*order, *gone]}
-        stack.source, stack.parameters, stack.capabilities = source, parameters, capabilities
+        stack.source, stack.parameters, stack.capabilities, stack.tags = source, parameters, capabilities, tags
         described = read(source).get("Outputs") or {}
         stack.outputs = [
             {"OutputKey": key, "OutputValue": value}
@@ -348,6 +352,11 @@ class Stacks:
             "ResourceStatus": status,
         }
         stack.events.append({**event, "ResourceStatusReason": reason} if reason else event)
+
+
+def _of(what: StackRecord | ChangeSet) -> tuple[str, dict[str, str], list[str], dict[str, str]]:
+    """What a stack is made by, as it is now."""
+    return what.source, dict(what.parameters), list(what.capabilities), dict(what.tags)
 
 
 def _change(logical_id: str, kind: str, kept: Kept | None, properties: Properties) -> Change | None:

@@ -1,4 +1,4 @@
-"""The README's commands, typed as a reader would type them."""
+"""The documented commands, typed as a reader would type them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scripts.checks.documentation import README, commands
+from scripts.checks.documentation import LOCAL_RUN, README, commands
 from tests.integration.commands.support import PROJECT, assert_nothing_is_left, running, until_ready
 
 # Where the wheel has psql, for machines that have none of their own.
@@ -115,8 +115,8 @@ def test_nothing_is_left_after_an_interruption(how: signal.Signals, tmp_path: pa
     assert_nothing_is_left(tmp_path)
 
 
-def test_the_readmes_commands_restore_ones_own_cluster(tmp_path: pathlib.Path) -> None:
-    script = "set -euo pipefail\n" + "\n".join(commands(README.read_text(), "serve"))
+def test_the_documented_commands_restore_ones_own_cluster(tmp_path: pathlib.Path) -> None:
+    script = "set -euo pipefail\n" + "\n".join(commands(LOCAL_RUN.read_text(), "serve"))
     with running(tmp_path, "--serve") as process:
         where = until_ready(process)
         path = f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}:{PSQL}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +12,7 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import REGION, Stage
+from tests.integration.pipeline import grants
 from tests.integration.pipeline.support import Pipeline, for_monitoring, numbers, settle
 
 # What these tests' requests choose beside the stack's own. Keys and security groups have no names to choose by.
@@ -31,6 +34,36 @@ def place(aws: LocalAws) -> Stage:
     """What a run has made is beside what may be deleted by its name, so that each right to delete shows its need."""
     overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*", **LIMITS, **for_monitoring(aws)}
     return stage.deploy(aws, cross_region=False, overrides=overrides)
+
+
+_left_out: list[str] = []
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Series only measure: what they use, others use."""
+    ours = [item for item in items if item.path.parent == grants.HERE]
+    _left_out.extend(item.nodeid for item in ours if item.get_closest_marker("series") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_is_granted_and_used_is_recorded(
+    request: pytest.FixtureRequest, aws: LocalAws, place: Stage
+) -> Iterator[None]:
+    """Leave a record for grants.py, where the environment says where to."""
+    yield
+    directory = os.environ.get("GRANTS_USED")
+    if directory:
+        logs, functions = aws.client("logs"), place.stack.resources.values()
+        grants.Record(
+            ran=[item.nodeid for item in request.session.items if item.path.parent == grants.HERE],
+            left_out=_left_out,
+            relied_on=grants.relied_on(aws.permissions.used),
+            logs=[
+                name
+                for name in functions
+                if name.startswith("/aws/lambda/") and logs.filter_log_events(logGroupName=name)["events"]
+            ],
+        ).write(pathlib.Path(directory))
 
 
 @pytest.fixture(scope="session")

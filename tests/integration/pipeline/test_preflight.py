@@ -129,9 +129,9 @@ def application_secret(pipeline: Pipeline) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"app_username": ["app"]}, "isn't a JSON object with the texts app_username"),
-        ({"app_username": "rdsadmin", "readonly_user": "report"}, "app_username is 'rdsadmin', which can't be a role"),
-        ({"app_username": "prod_master", "readonly_user": "report"}, "app_username is 'prod_master', which can't be"),
+        ({"app_username": ["app"]}, "is not a JSON object with the texts app_username"),
+        ({"app_username": "rdsadmin", "readonly_user": "report"}, "app_username is 'rdsadmin', which cannot be a role"),
+        ({"app_username": "prod_master", "readonly_user": "report"}, "app_username is 'prod_master', which cannot be"),
         ({"app_username": "app", "readonly_user": "app"}, "readonly_user is 'app' like its app_username"),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_secret_that_is_about_to_be_deleted(pipeline: Pipeline, output: str) -
         reason = refused(pipeline)
     finally:
         secrets.restore_secret(SecretId=arn)
-    assert f"is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {arn}" in reason
+    assert f"is scheduled for deletion. Keep it: aws secretsmanager restore-secret --secret-id {arn}" in reason
 
 
 def test_all_of_it_is_said_at_once(pipeline: Pipeline, target: str, disabled_key: str) -> None:

@@ -102,7 +102,7 @@ def test_a_newer_copy_of_another_clusters_snapshot_is_passed_over_and_told(pipel
     assert run.output["snapshot"]["identifier"] != "borrowed"
     assert run.output["snapshot"]["cluster_identifier"] == CLUSTER
     (message,) = run.messages
-    assert "mind that borrowed is of another cluster of that name (created" in message["message"]
+    assert "note that borrowed is of another cluster of that name (created" in message["message"]
     assert "it is newer, and was passed over" in message["message"]
 
 

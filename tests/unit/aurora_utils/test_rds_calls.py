@@ -13,9 +13,9 @@ from typing import Any
 import botocore.session
 import pytest
 
-from scripts.packages.sdk_calls import mentioned, method_name
 from tests.setting_values import UNUSUAL
 from tests.unit.fakes.rds import FakeRds
+from tests.unit.operations_in_source import operations_in_source
 from tests.unit.support import (
     ACCOUNT,
     DOOR,
@@ -24,7 +24,6 @@ from tests.unit.support import (
     OWN_TAGS,
     OWNER,
     REGION,
-    ROOT,
     SECURITY_GROUP,
     TARGET,
     a_cluster_plan,
@@ -376,10 +375,7 @@ def test_what_deletes_shares_and_exports_says_exactly_this(
 
 
 def test_every_call_that_changes_something_has_its_lines() -> None:
-    """Read from the code as the layer is: generously, so that a new call can't be overlooked."""
-    words = mentioned([*ROOT.glob("utils/**/*.py"), *ROOT.glob("lambda_functions/*/*.py")]).words
-    operations = botocore.session.get_session().get_service_model("rds").operation_names
-    called = {name for name in operations if method_name(name) in words}
+    called = {each.name for each in operations_in_source() if each.service_model.service_name == "rds"}
     assert called > {"DescribeDBClusters", "DescribeDBInstances"}
     changing = {name for name in called if not name.startswith(("Describe", "List", "Download"))}
     assert changing == {operation for operation, _, _ in CALLS}

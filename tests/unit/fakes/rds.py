@@ -82,8 +82,9 @@ class FakeRds(FakeGroups):
     # What a test arranges and asks
 
     def add_snapshot(self, name: str, cluster: str = "prod-orders", hours_old: float = 3.0, **changes: Any) -> Thing:
-        """As RDS describes Aurora's: port and size are 0, the standard storage type isn't told (the sources stand in
-        scripts/local_aws/aurora/snapshots.py).
+        """Add a snapshot as RDS describes Aurora's: port and size are 0, the standard storage type is not reported.
+
+        The sources stand in scripts/local_aws/aurora/snapshots.py.
         """
         snapshot = {
             "DBClusterSnapshotIdentifier": name,

@@ -14,6 +14,7 @@ from scripts.checks.expansion import TEMPLATE, definition, source, translated
 from scripts.checks.handlers import DIRECTORY, FOLDERS, folder_of
 from scripts.checks.policies import as_list
 from scripts.checks.reach import reached
+from scripts.packages.layer import LAMBDA_MACHINES
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT
 
 RESOURCES: dict[str, dict[str, Any]] = source()["Resources"]
@@ -116,13 +117,14 @@ def test_a_function_ends_before_its_state_gives_up_on_it() -> None:
             assert PLAIN[logical_id]["Properties"]["Timeout"] < state["TimeoutSeconds"]
 
 
-def test_functions_and_layer_are_built_for_the_same_processor_and_runtime() -> None:
+def test_the_layer_is_for_the_functions_runtime_and_for_every_architecture_that_they_may_have() -> None:
     (layer,) = (each["Properties"] for each in PLAIN.values() if each["Type"] == "AWS::Lambda::LayerVersion")
     for logical_id in FUNCTIONS:
         properties = PLAIN[logical_id]["Properties"]
         assert [properties["Runtime"]] == layer["CompatibleRuntimes"]
         assert properties["Architectures"] == [{"Ref": "Architecture"}]
-    assert RESOURCES["Layer"]["Properties"]["CompatibleArchitectures"] == [{"Ref": "Architecture"}]
+    allowed = source()["Parameters"]["Architecture"]["AllowedValues"]
+    assert RESOURCES["Layer"]["Properties"]["CompatibleArchitectures"] == allowed == list(LAMBDA_MACHINES)
 
 
 def test_only_the_function_that_talks_sql_is_in_the_vpc() -> None:

@@ -178,7 +178,7 @@ def test_the_metrics_that_the_alarms_watch_are_emitted_under_those_dimensions(
 
 
 def test_an_alarm_can_look_back_as_far_as_it_is_asked_to() -> None:
-    """ "An alarm's total current evaluation period can be no longer than seven days" (PutMetricAlarm, Period)."""
+    """PutMetricAlarm, Period: "An alarm's total current evaluation period can be no longer than seven days"."""
     most = source()["Parameters"]["FreshnessHours"]["MaxValue"]
     assert most * properties("StaleDataAlarm")["Period"] <= 604_800
 

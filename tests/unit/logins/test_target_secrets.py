@@ -189,15 +189,15 @@ def test_the_list_of_roles_is_the_stacks_where_the_target_has_none() -> None:
 def test_a_secret_of_that_name_that_isnt_ours_is_left_alone(tag: str, state: OperationState) -> None:
     make(NAMES.application, "not ours", **{tag: "" if tag == OPERATION_TAG else "another"})
     (problem,) = target_secret_problems(NAMES, DRILL, NOW)
-    assert problem.startswith(f"application_secret: '{NAMES.application}' exists, and isn't this stack's for {DRILL}")
+    assert problem.startswith(f"application_secret: '{NAMES.application}' exists and is not this stack's for {DRILL}")
     assert f"aws secretsmanager describe-secret --secret-id {NAMES.application} --region us-east-1" in problem
-    with pytest.raises(StepFailed, match="isn't this stack's"):
+    with pytest.raises(StepFailed, match="is not this stack's"):
         make_secrets(a_drill(), state)
     assert client("secretsmanager").get_secret_value(SecretId=NAMES.application)["SecretString"] == "not ours"
 
 
 def going(name: str, at: dt.datetime) -> None:
-    """moto dates a deletion by the machine's clock."""
+    """Delete it as of then: moto dates a deletion by the machine's clock."""
     from moto.secretsmanager.models import secretsmanager_backends
 
     make(name)
@@ -217,7 +217,7 @@ def test_one_that_can_be_restored_is_refused_with_the_command(at: dt.datetime, s
 def test_one_that_was_removed_a_moment_ago_is_waited_for(state: OperationState) -> None:
     going(NAMES.admin or "", NOW)
     assert list(target_secret_problems(NAMES, DRILL, NOW)) == []
-    with pytest.raises(TemporaryFailure, match="removed a moment ago"):
+    with pytest.raises(TemporaryFailure, match="deleted a moment ago"):
         make_secrets(a_drill(), state)
 
 
@@ -300,5 +300,5 @@ def test_races_that_never_end_are_asked_again_later() -> None:
         moved = {"RemoveFromVersionId": labels["AWSCURRENT"], "MoveToVersionId": to}
         secrets.update_secret_version_stage(SecretId=ADMIN_SECRET, VersionStage="AWSCURRENT", **moved)
 
-    with pytest.raises(TemporaryFailure, match="Other runs keep moving AWSCURRENT"):
+    with pytest.raises(TemporaryFailure, match="Other executions keep moving AWSCURRENT"):
         AdminSecret(ADMIN_SECRET).promote(mine, be_quicker)

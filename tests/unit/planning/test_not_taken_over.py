@@ -365,7 +365,7 @@ def test_a_dry_run_and_a_result_say_it() -> None:
         outcome.planned(plan, execution, {}),
         outcome.succeeded(plan, users, archived, record, execution, NOW),
     ):
-        assert "Mind       PostgreSQL 11 is old" in message.body
+        assert "Warning    PostgreSQL 11 is old" in message.body
         assert f"Not taken over from {SOURCE}:\n  custom endpoints: reports\n" in message.body
 
 

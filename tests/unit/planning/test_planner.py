@@ -645,8 +645,8 @@ def test_a_region_that_isnt_there_is_told_with_the_rest(rds: FakeRds) -> None:
 
 def test_no_snapshot_leaves_or_reaches_a_region_in_china() -> None:
     execution = EXECUTION.replace("arn:aws:", "arn:aws-cn:").replace(REGION, "cn-north-1")
-    run = an_execution(execution_id=execution)
+    begun = an_execution(execution_id=execution)
     request = read_request({"source_region": "cn-northwest-1"}, STACK)
-    (told,) = place_problems(request, Source(ACCOUNT, "cn-northwest-1"), run)
+    (told,) = place_problems(request, Source(ACCOUNT, "cn-northwest-1"), begun)
     assert told.startswith("source_region: 'cn-northwest-1' isn't cn-north-1")
-    assert list(place_problems(read_request({}, STACK), Source(ACCOUNT, "cn-north-1"), run)) == []
+    assert list(place_problems(read_request({}, STACK), Source(ACCOUNT, "cn-north-1"), begun)) == []

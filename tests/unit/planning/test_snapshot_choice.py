@@ -175,4 +175,4 @@ def test_a_cluster_that_may_not_be_looked_at_is_no_obstacle(rds: FakeRds) -> Non
 
 def test_what_is_to_be_minded_stands_in_the_plan() -> None:
     lines = list(plan_lines(a_plan(snapshot=a_snapshot_found(notes=["this", "that"]))))
-    assert lines[1:3] == ["mind that this", "mind that that"]
+    assert lines[1:3] == ["note that this", "note that that"]

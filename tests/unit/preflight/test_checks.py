@@ -409,7 +409,7 @@ def test_both_secrets_have_to_exist() -> None:
     for name in (ADMIN_SECRET, APP_SECRET):
         client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
     admin, application = problems()
-    assert admin.startswith(f"admin_secret: '{ADMIN_SECRET}' doesn't exist. Deploy the stack under another NamePrefix")
+    assert admin.startswith(f"admin_secret: '{ADMIN_SECRET}' does not exist. Deploy the stack under another NamePrefix")
     assert application.startswith(f"application_secret: '{APP_SECRET}' has no value")
     assert "If it is gone: Deploy the stack under another NamePrefix" in application
 
@@ -418,7 +418,7 @@ def test_a_secret_that_is_about_to_be_deleted_can_still_be_kept() -> None:
     for name in (ADMIN_SECRET, APP_SECRET):
         client("secretsmanager").delete_secret(SecretId=name, RecoveryWindowInDays=7)
     for found, name in zip(problems(), (ADMIN_SECRET, APP_SECRET), strict=True):
-        assert f"is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {name}" in found
+        assert f"is scheduled for deletion. Keep it: aws secretsmanager restore-secret --secret-id {name}" in found
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_a_secret_that_is_about_to_be_deleted_can_still_be_kept() -> None:
 def test_rule_9_the_applications_secret_has_to_have_its_keys_and_isnt_shown(content: object) -> None:
     put_app_secret(content)
     message = the_problem()
-    assert message.startswith(f"application_secret: '{APP_SECRET}' isn't a JSON object with the texts app_username")
+    assert message.startswith(f"application_secret: '{APP_SECRET}' is not a JSON object with the texts app_username")
     assert f"aws secretsmanager put-secret-value --secret-id {APP_SECRET}" in message
     assert "p4ssw0rd" not in message
     assert "4444" not in message
@@ -440,7 +440,7 @@ def test_rule_9_the_applications_secret_has_to_have_its_keys_and_isnt_shown(cont
 
 def test_a_secret_in_binary_has_no_keys() -> None:
     client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretBinary=b"{}")
-    assert "isn't a JSON object" in the_problem()
+    assert "is not a JSON object" in the_problem()
 
 
 def test_passwords_may_be_missing_and_none_is_made_yet() -> None:
@@ -452,10 +452,10 @@ def test_passwords_may_be_missing_and_none_is_made_yet() -> None:
 
 def test_roles_have_to_have_names_of_their_own() -> None:
     put_app_secret({"app_username": "postgres", "readonly_user": "postgres"})
-    wrong = [each.split("can't be: ")[1] for each in problems()]
-    assert wrong[0].startswith("app_username is 'postgres', which can't be a role of the application's")
-    assert wrong[1].startswith("readonly_user is 'postgres', which can't be a role of the application's")
-    assert wrong[2].startswith("readonly_user is 'postgres' like its app_username; it needs a name of its own.")
+    wrong = [each.split("is not valid: ")[1] for each in problems()]
+    assert wrong[0].startswith("app_username is 'postgres', which cannot be a role of the application's")
+    assert wrong[1].startswith("readonly_user is 'postgres', which cannot be a role of the application's")
+    assert wrong[2].startswith("readonly_user is 'postgres', as is its app_username; each needs a name of its own.")
 
 
 # Answers that are none

@@ -78,13 +78,13 @@ def operation(account: None) -> OperationState:
 
 
 def asking(request: dict[str, Any], limits: StackLimits = LIMITS, execution_id: str = EXECUTION) -> dict[str, Any]:
-    run = {
+    begun = {
         "execution_id": execution_id,
         "execution_name": execution_id.rsplit(":", 1)[-1],
         "started_at": NOW.isoformat(),
         "now": NOW.isoformat(),
     }
-    return {"run": run, "request": request, "limits": msgspec.to_builtins(limits)}
+    return {"execution": begun, "request": request, "limits": msgspec.to_builtins(limits)}
 
 
 def refusal(request: dict[str, Any], limits: StackLimits = LIMITS) -> str:

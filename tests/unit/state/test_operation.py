@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,10 +22,10 @@ from tests.unit.support import (
     a_plan,
     lost_answer,
 )
-from utils.aws import client
+from utils.aws import attribute, client, value_of
 from utils.errors import RequestRefused, StepFailed
 from utils.request.fields import RestoreRequest
-from utils.state.operation import OperationRecord, OperationState, iso, plain
+from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
 
 pytestmark = pytest.mark.usefixtures("account")
 
@@ -217,7 +216,15 @@ def test_no_float_is_left_in_what_goes_to_dynamodb(value: object) -> None:
 
 @given(values)
 def test_whatever_a_request_holds_can_be_stored(value: object) -> None:
-    TypeSerializer().serialize(plain(value))
+    attribute(plain(value))
+
+
+def test_what_is_stored_comes_back_as_it_was() -> None:
+    """Whole numbers as whole numbers: names and counts are made of them."""
+    value = {"days": 7, "age": 26.5, "on": True, "none": None, "list": ["a", ""], "inner": [{"days": 0, "off": False}]}
+    again = unstored(value_of(attribute(plain(value))))
+    assert again == value
+    assert [type(each) for each in (again["days"], again["inner"][0]["days"], again["on"])] == [int, int, bool]
 
 
 def test_floats_are_stored_as_they_are_written() -> None:

@@ -400,7 +400,7 @@ def test_rule_3_what_rds_would_refuse_half_way_is_found_before_the_first_call(
     with pytest.raises(StepFailed, match=said) as refused:
         delete(deleting(production, delete_automated_backups=deletes_backups))
     assert str(refused.value).splitlines()[0] == (
-        "Source cluster prod-orders is there with all its instances: nothing of it was deleted."
+        "Source cluster prod-orders exists with all its instances: nothing of it was deleted."
     )
     assert rds.changes() == []
     assert record().source_deletion_at is None
@@ -468,7 +468,7 @@ def test_a_reader_that_appears_while_the_source_is_going_is_told_with_what_is_go
     """RDS takes the instances' deletion, then not the cluster's; meanwhile somebody adds a reader."""
     planned = ["prod-orders-2", "prod-orders-1"]
     rds.refuse("DeleteDBCluster", "InvalidDBClusterStateFault")
-    with pytest.raises(TemporaryFailure, match="stands WITHOUT INSTANCES"):
+    with pytest.raises(TemporaryFailure, match="is WITHOUT INSTANCES"):
         delete(deleting(production, instance_identifiers=planned))
     del rds.instances["prod-orders-2"]
     rds.add_instance("prod-orders-9", SOURCE)
@@ -477,7 +477,7 @@ def test_a_reader_that_appears_while_the_source_is_going_is_told_with_what_is_go
     first, second = str(refused.value).splitlines()
     assert first == (
         "Source cluster prod-orders is PARTLY deleted. Instances deleted: prod-orders-2; being deleted: prod-orders-1. "
-        "Still there: prod-orders-9. Nothing of its data is lost: the cluster's volume is there."
+        "Still there: prod-orders-9. None of its data is lost: the cluster's volume exists."
     )
     assert second.endswith("aws rds delete-db-instance --db-instance-identifier prod-orders-9 --region us-east-1")
 
@@ -486,9 +486,7 @@ def test_a_deletion_that_rds_refuses_after_the_instances_says_how_production_sta
     rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
 ) -> None:
     rds.refuse("DeleteDBCluster", "SnapshotQuotaExceeded", "Because.")
-    with pytest.raises(
-        StepFailed, match=r"^Source cluster prod-orders stands WITHOUT INSTANCES.*\nDeleteDBCluster answ"
-    ):
+    with pytest.raises(StepFailed, match=r"^Source cluster prod-orders is WITHOUT INSTANCES.*\nDeleteDBCluster answ"):
         delete(deleting(production, instance_identifiers=["prod-orders-2", "prod-orders-1"]))
 
 

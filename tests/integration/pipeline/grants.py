@@ -1,8 +1,12 @@
-"""Least privilege from its other side: without any single grant, some run of these tests would have failed.
+"""Least privilege from its other side: without any single grant, some whole run would have failed.
 
 The embedded AWS refuses every call that no statement allows; so had an action not been granted, the run that needed it
 would have failed. Here is asked of every grant whether a run needed it, and whether it rested on this grant alone: what
-a second one allows as well can be taken away unnoticed. It stands last, since it looks back on all tests before it.
+a second one allows as well can be taken away unnoticed. It looks back on all tests of this folder: each session of them
+leaves a record (conftest.py), in whatever order it ran them, and whatever part of them.
+
+    GRANTS_USED=DIRECTORY .venv/bin/python -m pytest -m "not series" tests/integration/pipeline
+    .venv/bin/python -m tests.integration.pipeline.grants DIRECTORY
 
 A run whose refused call is caught (an account that doesn't trust us, a thing that can't be taken back) doesn't fail by
 itself. Their tests look at what the run leaves and says: planning/test_route.py, test_failures.py, test_resume.py.
@@ -12,19 +16,21 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Iterator
+import sys
+import uuid
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import pytest
+import msgspec
 
 from scripts.checks.expansion import translated
 from scripts.checks.handlers import FOLDERS
 from scripts.checks.policies import as_list
 from scripts.local_aws.cloudformation import template
-from scripts.local_aws.server import LocalAws
+from scripts.local_aws.iam.gate import Decision
 from scripts.local_run.routes import ROLE_TEMPLATE
-from scripts.local_run.stage import Stage
 
+HERE = pathlib.Path(__file__).parent
 Grant = tuple[str, str, str]
 """Role's logical id, statement's label, action."""
 
@@ -102,36 +108,71 @@ def name_of(role: dict[str, Any]) -> str:
     return str(name["Fn::Sub"]).split("${NamePrefix}-")[1].split("-${")[0] if "Fn::Sub" in name else "restore-source"
 
 
-@pytest.fixture(scope="module")
-def needed(request: pytest.FixtureRequest, aws: LocalAws) -> set[Grant]:
-    """The grants on which, each alone, some call of the runs before rested; the roles of all stacks are one."""
-    here = pathlib.Path(__file__).parent
-    files = {path.name for path in here.glob("test_*.py")}
-    seen = {item.path.name for item in request.session.items if item.path.parent == here}
-    if seen != files:
-        pytest.skip("only a run of this whole folder uses everything that is granted")
-    names = {logical_id: name_of(role) for logical_id, role in roles().items()}
+class Record(msgspec.Struct):
+    """What one session of whole runs has shown."""
+
+    ran: list[str]
+    """The tests, by their node ids."""
+    left_out: list[str]
+    """The tests of the same files that it was told to leave out."""
+    relied_on: list[Grant]
+    """The grants on which, each alone, some call rested, with the role's name in place of its logical id."""
+    logs: list[str]
+    """The functions' log groups in which something stands."""
+
+    def write(self, directory: pathlib.Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"{uuid.uuid4().hex}.json").write_bytes(msgspec.json.encode(self))
+
+
+def relied_on(used: Iterable[Decision]) -> list[Grant]:
+    return sorted(
+        {(each.role_arn.rpartition("/")[2], label_of(each.statement), each.action) for each in used if each.alone}
+    )
+
+
+def needed_by(records: list[Record]) -> set[Grant]:
+    """Return the grants that some run needed; the roles of all stacks are one."""
+    names = {logical_id: re.compile(rf"-{name_of(role)}(-[a-z]+-[a-z]+-\d)?$") for logical_id, role in roles().items()}
     return {
-        (logical_id, label_of(decision.statement), decision.action)
-        for decision in aws.permissions.used
+        (logical_id, label, action)
+        for record in records
+        for role, label, action in record.relied_on
         for logical_id, name in names.items()
-        if decision.alone and re.search(rf"-{name}(-[a-z]+-[a-z]+-\d)?$", decision.role_arn)
+        if name.search(role)
     }
 
 
-def test_without_any_single_grant_some_run_would_have_failed(needed: set[Grant]) -> None:
-    assert [grant for grant in granted() if grant not in needed and not exceptions_for(grant)] == []
+def findings(records: list[Record]) -> Iterator[str]:
+    """Yield what is wrong, in a sentence each."""
+    ran = {test for record in records for test in record.ran}
+    files = {path.name for path in HERE.glob("test_*.py")} - {test.split("::")[0].rpartition("/")[2] for test in ran}
+    missing = sorted(files | ({test for record in records for test in record.left_out} - ran))
+    if missing:
+        yield f"Only all whole runs together use everything that is granted, and these did not run: {missing}"
+        return
+    needed = needed_by(records)
+    for grant in granted():
+        if grant not in needed and not exceptions_for(grant):
+            yield f"No run needed what {grant} allows: take it away, or say in NOT_ASKED_HERE why it stands."
+    for exception in NOT_ASKED_HERE:
+        grants = {grant for grant in granted() if exception in exceptions_for(grant)}
+        if not grants:
+            yield f"NOT_ASKED_HERE names {exception!r}, which nothing grants."
+        elif grants & needed:
+            yield f"NOT_ASKED_HERE names {exception!r}, and a run needed {sorted(grants & needed)}."
+    # Lambda says nothing of a log that it may not write: no run fails for it.
+    written = {group for record in records for group in record.logs}
+    silent = [folder for folder in FOLDERS if not any(group.endswith(f"/{folder}") for group in written)]
+    if silent:
+        yield f"These functions have written no log: {silent}"
 
 
-def test_the_exceptions_are_of_what_is_granted_and_no_run_needed_them(needed: set[Grant]) -> None:
-    used = {each: {grant for grant in granted() if each in exceptions_for(grant)} for each in NOT_ASKED_HERE}
-    assert {each: grants for each, grants in used.items() if not grants or grants & needed} == {}
+def main(directory: pathlib.Path) -> int:
+    found = list(findings([msgspec.json.decode(path.read_bytes(), type=Record) for path in directory.glob("*.json")]))
+    sys.stdout.write("\n".join(found or ["Some run needed each grant."]) + "\n")
+    return bool(found)
 
 
-@pytest.mark.usefixtures("needed")
-def test_every_function_has_written_its_log(aws: LocalAws, place: Stage) -> None:
-    """Lambda says nothing of a log that it may not write: no run fails for it."""
-    logs = aws.client("logs")
-    groups = [name for name in place.stack.resources.values() if name.startswith("/aws/lambda/")]
-    assert len(groups) == len(FOLDERS)
-    assert [name for name in groups if not logs.filter_log_events(logGroupName=name)["events"]] == []
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1])))
