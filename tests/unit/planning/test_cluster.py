@@ -136,6 +136,26 @@ def test_each_setting_comes_from_the_source_as_its_row_says(
 
 
 @pytest.mark.parametrize(
+    ("mode", "days", "wanted"),
+    [
+        ("standard", 31, ("standard", "request", 31, "request")),
+        ("advanced", None, ("advanced", "request", 465, "default")),
+        ("standard", None, ("standard", "request", 465, "source")),
+        (None, 465, ("advanced", "source", 465, "request")),
+        (None, 31, ("standard", "default", 31, "request")),
+        (None, None, ("advanced", "source", 465, "source")),
+    ],
+)
+def test_mode_and_days_of_insights_are_decided_together(
+    production: dict[str, Any], mode: str | None, days: int | None, wanted: tuple[str, str, int, str]
+) -> None:
+    """The source has the advanced mode, with 465 days."""
+    cluster = cluster_of(database_insights_mode=mode, performance_insights_retention_days=days)
+    names = ("database_insights_mode", "performance_insights_retention_days")
+    assert tuple(each for name in names for each in (getattr(cluster, name), cluster.origins[name])) == wanted
+
+
+@pytest.mark.parametrize(
     ("version", "is_refused"),
     [("13.20", True), ("14.12", True), ("14.13", False), ("16.3", True), ("16.4", False), ("17.4", False)],
 )
