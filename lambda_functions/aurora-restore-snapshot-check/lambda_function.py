@@ -5,8 +5,7 @@ from functools import partial
 from msgspec import convert
 
 from utils import environment
-from utils.aurora_utils import Aurora
-from utils.aurora_utils.source_account import open_source
+from utils.aurora_utils import AuroraReader
 from utils.common import edge_step
 from utils.contracts.payloads import SnapshotCheckTask
 from utils.contracts.plan import Plan
@@ -21,7 +20,7 @@ from utils.operation.start import (
     take_over,
 )
 from utils.planning.planner import plan_restore
-from utils.planning.snapshot import source_account, source_region
+from utils.planning.snapshot import source_of
 from utils.request.fields import RestoreRequest
 from utils.request.reading import read_request
 from utils.state.operation import OperationRecord, OperationState
@@ -29,7 +28,7 @@ from utils.state.operation import OperationRecord, OperationState
 
 @edge_step("snapshot-check", partial(convert, type=SnapshotCheckTask), lambda task: task.execution.execution_name)
 def lambda_handler(task: SnapshotCheckTask) -> Plan:
-    """The plan of the whole operation. A refused request has changed nothing but this operation's own state."""
+    """Return the plan of the whole operation. A refused request changes nothing but this operation's own state."""
     request = read_request(task.request)
     execution = task.execution
     state = state_of(operation_id_of(request, execution), execution)
@@ -40,10 +39,8 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     if known is None:
         refuse_if_unknown(request, state.operation_id, execution)
         refuse_if_reserved(request, state.operation_id)
-    target = Aurora(environment.region())
-    account = source_account(request, execution.execution_id.split(":")[4])
-    region = source_region(request, target.region)
-    source = open_source(account, region, execution.execution_id, state.operation_id, execution.now)
+    target = AuroraReader(environment.region())
+    source = source_of(request, execution, state.operation_id, target.region)
     plan = plan_restore(request, state.operation_id, execution, source, target, task.limits)
     begin_operation(request, state, plan, execution)
     state.audit("snapshot-check", "done", {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed})
@@ -51,7 +48,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
 
 
 def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationState, known: OperationRecord) -> Plan:
-    """Resume: the plan is the operation's own, and the steps find what it has made."""
+    """Resume the operation: the plan is its own, and the steps find what it has created."""
     resumption = resume(request, task.request, known, task.execution, task.limits)
     take_over(request, state, known, resumption.plan, resumption.facts)
     if known.users_ready_at is None:

@@ -218,7 +218,8 @@ class Proof:
         copy = self.plan["copy"]
         if copy is None:
             return True
-        exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region, self.stage.aws.account_id)
+        name = self.plan["cluster"]["snapshot_arn"].split(":cluster-snapshot:")[1]
+        exists = self._snapshot_exists(name, self.stage.stack.region, self.stage.aws.account_id)
         # An export can't be restored, so the copy that it was made of stays (utils/steps/export.py).
         wanted: bool = self.plan["archive_snapshot"] in ("keep", "export")
         return exists == wanted and self._nothing_left_on_the_way(copy)

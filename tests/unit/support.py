@@ -22,10 +22,9 @@ from utils.contracts.plan import (
     FoundSnapshot,
     Plan,
     PlannedInstance,
-    RouteStep,
-    SnapshotCopy,
     SourceDeletion,
 )
+from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 from utils.names import instance_name
 from utils.state.operation import OperationRecord
@@ -166,24 +165,15 @@ def a_snapshot_found(**changes: Any) -> FoundSnapshot:
     )
 
 
-def a_copy(**changes: Any) -> SnapshotCopy:
+def a_copy(name: str = "prod-orders-copy-0123456789ab", kms_key_id: str | None = None, **changes: Any) -> SnapshotCopy:
     """Within the stack's account, out of another region."""
-    name = "prod-orders-copy-0123456789ab"
-    source = f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday"
-    arn = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}"
-    key = changes.get("kms_key_id")
-    return replace(
-        SnapshotCopy(
-            source_arn=source,
-            source_region=SOURCE_REGION,
-            identifier=name,
-            arn=arn,
-            kms_key_id=None,
-            tags={OPERATION_TAG: OPERATION},
-            steps=[RouteStep(name="copy", snapshot_arn=arn, source_arn=source, kms_key_id=key)],
-        ),
-        **changes,
+    step = RouteStep(
+        name="copy",
+        snapshot_arn=f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}",
+        source_arn=f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
+        kms_key_id=kms_key_id,
     )
+    return replace(SnapshotCopy(steps=[step], tags={OPERATION_TAG: OPERATION}), **changes)
 
 
 def some_instances(count: int, instance_class: str = "db.r6g.large") -> list[PlannedInstance]:

@@ -16,10 +16,10 @@ from utils.contracts.plan import (
     ClusterPlan,
     InheritedLogins,
     Plan,
-    SnapshotCopy,
     SnapshotExport,
     SourceDeletion,
 )
+from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 
 

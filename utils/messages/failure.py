@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot
 from utils.contracts.payloads import ExecutionError
-from utils.contracts.plan import RouteStep, SourceDeletion
+from utils.contracts.plan import SourceDeletion
+from utils.contracts.route import RouteStep
 from utils.foreign_text import listed, one_line, own_lines
 from utils.messages.source_left import SourceLeft, state_of_source
-from utils.planning.route import still_there
 from utils.state.operation import OperationRecord
 
 MAX_CAUSE = 8_000
@@ -128,7 +128,7 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
     if remains.copy is not None:
         size = f" of up to {remains.copy.allocated_gib} GiB" if remains.copy.allocated_gib else ""
         yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}. Its storage{size} costs money."
-    yield from (still_there(step) for step in remains.on_the_way)
+    yield from (step.still_there for step in remains.on_the_way)
     if record and record.protection_off_at and not record.source_deletion_at:
         yield f"The source cluster's deletion protection was switched off at {record.protection_off_at}."
     if record and record.source_deletion_at:
@@ -188,8 +188,8 @@ def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str
     elif remains.cluster is not None:
         planned = set(record.planned_instances) - {each.identifier for each in remains.members}
         names += [f"instance {each}" for each in sorted(planned)]
-    if remains.copy is None and record.plan.get("copy") and remains.cluster is None:
-        names.append(f"snapshot {record.plan['copy'].get('identifier')}")
+    if remains.copy is None and record.planned_copy is not None and remains.cluster is None:
+        names.append(f"snapshot {record.planned_copy.identifier}")
     if names:
         yield (
             f"The step that was running may still be finishing, so these may appear within minutes: {listed(names)}. "

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from utils.arns import Arn
 from utils.aurora_utils.resources import Cluster, Snapshot
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
@@ -15,7 +16,6 @@ from utils.foreign_text import one_line
 from utils.messages.failure import Remains, cause_lines, door_of, is_shut
 from utils.messages.source_left import SourceLeft, bring_back_lines
 from utils.names import scheduled_operation_id
-from utils.planning.route import command_for
 from utils.redaction import without_secrets
 from utils.request.next_command import (
     KEEP_BACKUPS,
@@ -103,7 +103,7 @@ def _resume_lines(
     *,
     keeps_backups: bool,
 ) -> Iterator[str]:
-    here = f"--region {execution_id.split(':')[3]}"
+    here = f"--region {Arn.parse(execution_id).region}"
     if remains.copy is not None and remains.copy.is_broken:
         yield "The copied snapshot cannot be used. Delete it before you resume:"
         yield _delete_copy(remains.copy, here)
@@ -150,21 +150,21 @@ def _lost_lines(
 
 def _another_snapshot_lines(record: OperationRecord, again: Mapping[str, Any], execution_id: str) -> Iterator[str]:
     snapshot = record.plan["snapshot"]
-    region, source = snapshot["arn"].split(":")[3], snapshot["cluster_identifier"]
+    region, source = Arn.parse(snapshot["arn"]).region, snapshot["cluster_identifier"]
     yield f"To see the snapshots of {one_line(source)}{_in_account(snapshot['arn'], execution_id)}:"
     yield f"aws rds describe-db-cluster-snapshots --db-cluster-identifier {source} --region {region}"
     yield "Start a new operation. It uses the newest snapshot that is available, or the one that you name as"
     yield "snapshot_identifier:"
     place = {"source_cluster_id": source, "source_region": region}
     if _in_account(snapshot["arn"], execution_id):
-        place["source_account_id"] = snapshot["arn"].split(":")[4]
+        place["source_account_id"] = Arn.parse(snapshot["arn"]).account_id
     yield from start_command(execution_id, with_another_snapshot(again) | place)
 
 
 def _in_account(arn: str, execution_id: str) -> str:
     """Return the account in words, unless it is the stack's own, in which the reader is."""
-    account = arn.split(":")[4]
-    return "" if account == execution_id.split(":")[4] else f", in account {account}"
+    account = Arn.parse(arn).account_id
+    return "" if account == Arn.parse(execution_id).account_id else f", in account {account}"
 
 
 def _keep_source_lines(source: SourceLeft, deletion: SourceDeletion) -> Iterator[str]:
@@ -177,7 +177,7 @@ def _keep_source_lines(source: SourceLeft, deletion: SourceDeletion) -> Iterator
 def _giving_up_lines(
     record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
 ) -> Iterator[str]:
-    here = f"--region {execution_id.split(':')[3]}"
+    here = f"--region {Arn.parse(execution_id).region}"
     if remains.cluster is not None:
         name = remains.cluster.identifier
         if remains.cluster.is_available and is_shut(record, remains.cluster):
@@ -198,7 +198,7 @@ def _giving_up_lines(
     if remains.on_the_way:
         yield "Undo what was opened on the snapshot's route only if you do not resume:"
     for step in remains.on_the_way:
-        yield f"In account {step.snapshot_arn.split(':')[4]}: {command_for(step)}"
+        yield f"In account {step.place[1]}: {step.command}"
     if remains.copy is not None and not remains.copy.is_broken:
         yield "Delete the copied snapshot only if you do not resume:"
         yield _delete_copy(remains.copy, here)

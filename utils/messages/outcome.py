@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from utils.arns import Arn, execution_name
 from utils.contracts.payloads import Archived, ExecutionError, UsersReady
 from utils.contracts.plan import Plan, SourceDeletion
 from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
@@ -53,7 +54,7 @@ def planned(plan: Plan, execution_id: str, request: object, started_by: str = ""
         *(f"  {number}. {line}" for number, line in enumerate(plan_lines(plan), start=1)),
         "",
         "by these calls, in this order (beside those for its own state, audit trail and message):",
-        *(f"  {line}" for line in call_lines(plan.calls, execution_id.split(":")[4])),
+        *(f"  {line}" for line in call_lines(plan.calls, Arn.parse(execution_id).account_id)),
         "",
         *_beside_the_plan(plan),
         *_execution_lines(execution_id, started_by),
@@ -207,14 +208,9 @@ def age(difference: dt.timedelta) -> str:
 
 def console_link(execution_id: str) -> str:
     """Return the address of the execution in the console."""
-    _, partition, _, region, *_ = execution_id.split(":")
-    domain = _CONSOLES.get(partition, "console.aws.amazon.com")
+    execution = Arn.parse(execution_id)
+    region, domain = execution.region, _CONSOLES.get(execution.partition, "console.aws.amazon.com")
     return f"https://{region}.{domain}/states/home?region={region}#/v2/executions/details/{execution_id}"
-
-
-def execution_name(execution_id: str) -> str:
-    """Return the name at the end of an execution's ARN."""
-    return execution_id.rsplit(":", 1)[-1]
 
 
 def target_of(record: OperationRecord | None, request: Any) -> str:

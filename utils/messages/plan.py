@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from utils.contracts.plan import Plan, RouteStep, SnapshotCopy, TargetSecrets
+from utils.contracts.plan import Plan, TargetSecrets
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
 
 # A message is read by people; the plan has them all.
@@ -21,7 +21,7 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     if plan.target_secrets:
         yield f"create the secrets {_secrets_in_words(plan.target_secrets)}, or use them if they exist"
     if plan.copy:
-        yield from (_step_in_words(step, plan.copy) for step in plan.copy.steps)
+        yield from (step.planned for step in plan.copy.steps)
     yield "\n".join([f"create cluster {cluster.identifier} with", *(f"     {line}" for line in setting_lines(cluster))])
     yield first_change_line(cluster)
     yield from instance_lines(cluster)
@@ -66,19 +66,3 @@ def not_taken_over_lines(plan: Plan) -> Iterator[str]:
     yield from (f"  {sentence}" for sentence in plan.not_taken_over[:MAX_NOT_TAKEN_OVER])
     if (more := len(plan.not_taken_over) - MAX_NOT_TAKEN_OVER) > 0:
         yield f"  and {more} more: the plan in the execution's output lists them as not_taken_over"
-
-
-def _step_in_words(step: RouteStep, copy: SnapshotCopy) -> str:
-    _, _, _, region, account, *_ = step.snapshot_arn.split(":")
-    key = f" under key {step.kms_key_id}" if step.kms_key_id else ""
-    shared = step.snapshot_arn.split(":cluster-snapshot:")[-1]
-    words = {
-        "copy_at_owner": f"copy it within {region} of account {account} as {copy.identifier}{key}",
-        "share": f"share {shared} in {region} of account {account} with account {step.shared_with}",
-        "copy_into_account": f"copy it into account {account}, still in {region}, as {copy.identifier}{key}",
-        "copy": f"copy it from {copy.source_region} as {copy.identifier}{key}",
-        "unshare": f"stop sharing {shared} in {region} of account {account} with account {step.shared_with}",
-        "remove_at_owner": f"delete that copy {shared} in {region} of account {account}",
-        "remove_in_account": f"delete that copy {shared} in {region} of account {account}",
-    }
-    return words[step.name]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from utils.aurora_utils import ENGINE, Aurora
+from utils.aurora_utils import ENGINE, AuroraReader
 from utils.contracts.plan import SourceDeletion, SourceInstance
 from utils.foreign_text import listed
 
@@ -39,7 +39,7 @@ class SourceLeft(Struct, frozen=True, kw_only=True):
         return not self.is_whole and not self.there and not self.others
 
 
-def look_at_source(deletion: SourceDeletion, source: Aurora) -> SourceLeft:
+def look_at_source(deletion: SourceDeletion, source: AuroraReader) -> SourceLeft:
     """Return what RDS reports. The cluster is identified by its resource id: it may have been renamed."""
     planned = deletion.instance_identifiers or []
     cluster = source.cluster_with_id(deletion.cluster_resource_id)

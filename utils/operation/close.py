@@ -12,10 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec.structs import replace
 
 from utils import environment, metrics
-from utils.aurora_utils import Aurora
+from utils.arns import Arn
+from utils.aurora_utils import AuroraReader
+from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
-from utils.contracts.plan import Plan, RouteStep, SnapshotCopy, SourceDeletion
+from utils.contracts.plan import Plan, SourceDeletion
+from utils.contracts.route import RouteStep
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
 from utils.messages.failure import MAX_CAUSE, Lost, Remains, cause_lines
@@ -25,7 +28,6 @@ from utils.messages.source_left import look_at_source
 from utils.operation.identity import is_scheduled, operation_at_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
-from utils.planning.route import maker_of, outstanding
 from utils.redaction import without_secrets
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
@@ -173,13 +175,13 @@ class OperationEnd:
         )
         try:
             if deletion is not None:
-                known = replace(known, source=look_at_source(deletion, Aurora(deletion.region)))
-            aurora = Aurora(environment.region())
+                known = replace(known, source=look_at_source(deletion, AuroraReader(deletion.region)))
+            aurora = AuroraReader(environment.region())
             cluster = aurora.cluster(record.plan["target_cluster_id"])
-            if cluster is not None and record.owns(cluster):
+            if cluster is not None and owns_cluster(cluster, record):
                 known = replace(known, cluster=cluster, members=aurora.instances_of(cluster.identifier))
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
-            if copy is not None and copy.belongs_to(record.operation_id):
+            if copy is not None and owns_recorded_copy(copy, record):
                 known = replace(known, copy=copy)
             known = replace(known, lost=self._lost(record, known))
             if known.lost is None and _resumes_from_snapshot(record, known) and not _is_own_snapshot(record):
@@ -199,7 +201,7 @@ class OperationEnd:
         if not _is_own_snapshot(record):
             return "snapshot" if SNAPSHOT_NOT_FOUND in self.error.cause else None
         snapshot = record.plan["snapshot"]
-        found = Aurora(snapshot["arn"].split(":")[3]).snapshot(snapshot["identifier"])
+        found = AuroraReader(Arn.parse(snapshot["arn"]).region).snapshot(snapshot["identifier"])
         return "snapshot" if found is None else None
 
     def count_duplicate(self) -> None:
@@ -240,16 +242,16 @@ def _resumes_from_snapshot(record: OperationRecord, known: Remains) -> bool:
 
 def _is_own_snapshot(record: OperationRecord) -> bool:
     """Return whether the snapshot is of this account: another one's cannot be looked at from here."""
-    return bool(record.plan["snapshot"]["arn"].split(":")[4] == record.execution_id.split(":")[4])
+    return Arn.parse(record.plan["snapshot"]["arn"]).account_id == Arn.parse(record.execution_id).account_id
 
 
 def left_on_the_way(record: OperationRecord) -> list[RouteStep]:
     """Return the steps of the snapshot's route that are known to be done and have not been undone."""
-    if not record.plan.get("copy"):
+    copy = record.planned_copy
+    if copy is None:
         return []
-    copy = msgspec.convert(record.plan["copy"], SnapshotCopy)
-    left = outstanding(copy, record.route_times)
-    return [step for step in left if step.name == "unshare" or maker_of(step, copy).name in record.made_snapshots]
+    left = copy.outstanding(record.route_times)
+    return [step for step in left if step.effect == "unshare" or copy.maker_of(step).name in record.made_snapshots]
 
 
 def end_of_execution(task: NotificationTask) -> OperationEnd:

@@ -13,8 +13,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from utils.aurora_utils import Aurora
+from utils.arns import Arn, state_machine_of
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import renewed
+from utils.aurora_utils.ownership import owns_cluster
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, SourceDeletion
@@ -62,7 +64,7 @@ def resume(
     _refuse_unless_ended(record, execution)
     plan = _recorded_plan(record)
     refuse_if_any(_differences(request, given, record, plan))
-    target = Aurora(execution.execution_id.split(":")[3])
+    target = AuroraReader(Arn.parse(execution.execution_id).region)
     facts = _outdated_facts(record, plan, target)
     made = replace(record, **facts)
     copy_needed = plan.copy is not None and made.cluster_resource_id is None
@@ -85,13 +87,12 @@ def _with_backups_kept(deletion: SourceDeletion | None, given: Mapping[str, Any]
 def refuse_if_unknown(request: RestoreRequest, operation_id: str, execution: Execution) -> None:
     """Raise RequestRefused where `resume` asks for an operation that is not known: a mistyped id, or an old one."""
     if request.resume:
-        parts = execution.execution_id.split(":")
-        machine = ":".join([*parts[:5], "stateMachine", parts[6]])
+        machine = state_machine_of(execution.execution_id)
         raise RequestRefused(
             f"operation_id: no operation {operation_id!r} is known, so there is nothing to resume. Correct it, or "
             "omit resume to start a new operation of that name. An operation has its first execution's name, "
             f"unless it was given another: aws stepfunctions list-executions --state-machine-arn {machine} "
-            f"--status-filter FAILED --region {parts[3]}"
+            f"--status-filter FAILED --region {machine.region}"
         )
 
 
@@ -112,7 +113,7 @@ def _refuse_unless_ended(record: OperationRecord, execution: Execution) -> None:
         raise RequestRefused(
             f"{known}, which is still running: {record.execution_id}. Wait until it ends, or stop it: aws "
             f"stepfunctions stop-execution --execution-arn {record.execution_id} "
-            f"--region {record.execution_id.split(':')[3]}"
+            f"--region {Arn.parse(record.execution_id).region}"
         )
 
 
@@ -181,7 +182,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict[str, Any]:
+def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if record.clean_up_at is not None:
         cluster = target.cluster(plan.target_cluster_id)
@@ -193,7 +194,7 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
         facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
     elif record.cluster_resource_id is None and _copy_is_gone(record, target):
         # Somebody has deleted it, as the message says of one that cannot be used: it is created again.
-        facts |= {"copied_snapshot_arn": None, "made_snapshots": {}, "route_times": {}}
+        facts |= {"made_snapshots": {}, "route_times": {}}
     if record.password_reset_at and record.login_proven_at is None:
         # Perhaps RDS never carried it out: the same password is set again.
         facts |= {"password_reset_at": None, "password_resets": 0}
@@ -204,12 +205,12 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
     return facts | {"shortage": None}
 
 
-def _copy_is_gone(record: OperationRecord, target: Aurora) -> bool:
+def _copy_is_gone(record: OperationRecord, target: AuroraReader) -> bool:
     copied = record.copied_snapshot_arn
     return copied is not None and target.snapshot(copied) is None
 
 
-def _refuse_while_going(members: list[Any], plan: Plan, target: Aurora) -> None:
+def _refuse_while_going(members: list[Any], plan: Plan, target: AuroraReader) -> None:
     going = [each.identifier for each in members if each.is_being_deleted]
     if going:
         raise RequestRefused(
@@ -219,7 +220,7 @@ def _refuse_while_going(members: list[Any], plan: Plan, target: Aurora) -> None:
         )
 
 
-def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
+def _refuse_broken_copy(record: OperationRecord, target: AuroraReader) -> None:
     copy = target.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
     if copy is not None and copy.is_broken:
         raise RequestRefused(
@@ -230,7 +231,7 @@ def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
 
 
 def _problems_since(
-    record: OperationRecord, plan: Plan, target: Aurora, execution: Execution, limits: StackLimits
+    record: OperationRecord, plan: Plan, target: AuroraReader, execution: Execution, limits: StackLimits
 ) -> Iterator[str]:
     """Yield what prevents the steps that are left: much may have changed since the plan was made."""
     if record.users_ready_at is None:
@@ -245,7 +246,7 @@ def _problems_since(
             f"operation_id: cluster {plan.target_cluster_id} ({record.cluster_resource_id}), which "
             f"{plan.operation_id!r} created, was deleted or renamed since. {START_ANEW}"
         )
-    if record.cluster_resource_id is not None or (made is not None and record.owns(made)):
+    if record.cluster_resource_id is not None or (made is not None and owns_cluster(made, record)):
         return
     yield from planned_limit_problems(plan, limits)
     copied = record.copied_snapshot_arn
@@ -265,7 +266,7 @@ def _problems_since(
 
 def _source_of(plan: Plan, execution: Execution) -> Source:
     """Return the account and region in which the snapshot was found."""
-    region, account = plan.snapshot.arn.split(":")[3:5]
+    region, account = Arn.parse(plan.snapshot.arn).place
     return open_source(account, region, execution.execution_id, plan.operation_id, execution.now)
 
 

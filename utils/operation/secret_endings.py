@@ -13,7 +13,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from utils import environment
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
+from utils.aurora_utils.ownership import owns_cluster
 from utils.aws import as_step_error, error_code
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
@@ -51,7 +52,7 @@ def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetL
 
 
 def _after_failure(record: OperationRecord, state: OperationState, lock: TargetLock) -> Iterator[str]:
-    aurora = Aurora(environment.region())
+    aurora = AuroraReader(environment.region())
     if not _is_gone(record, aurora):
         if record.application_secret_arn:
             arns = (record.admin_secret_arn, record.application_secret_arn)
@@ -90,13 +91,13 @@ def _remove_made(made: list[SecretSeen], record: OperationRecord, state: Operati
         yield f"Deleted: the secrets that this operation had created for that cluster: {removed}."
 
 
-def _is_gone(record: OperationRecord, aurora: Aurora) -> bool:
+def _is_gone(record: OperationRecord, aurora: AuroraReader) -> bool:
     """Return whether the operation's cluster was never created, is gone, or is being deleted."""
     target = str(record.plan["target_cluster_id"])
     known = record.cluster_resource_id
     found = aurora.cluster_with_id(known) if known else aurora.cluster(target)
     # The one with the recorded id is ours even if its tag was removed: its logins stay.
-    return found is None or not (known is not None or record.owns(found)) or found.is_being_deleted
+    return found is None or not (known is not None or owns_cluster(found, record)) or found.is_being_deleted
 
 
 def _named(record: OperationRecord) -> Iterator[SecretSeen]:
@@ -137,7 +138,7 @@ def _move_labels_back(secret: SecretSeen, record: OperationRecord) -> None:
         move_label(secret.arn, PREVIOUS, where=ours, to=None)
 
 
-def _whose_is_current(secret: SecretSeen, record: OperationRecord, aurora: Aurora) -> Iterator[str]:
+def _whose_is_current(secret: SecretSeen, record: OperationRecord, aurora: AuroraReader) -> Iterator[str]:
     """Report whose login is current now. Its version's id says so, without reading the secret."""
     current = labels_of(secret.arn).get(CURRENT)
     if current is not None and current == record.staged_version_id:
@@ -154,7 +155,7 @@ def _of_deleted_source(record: OperationRecord, state: OperationState) -> Iterat
     names, cluster = deletion.get("secrets") or [], str(deletion.get("cluster_identifier"))
     if not names or record.source_deletion_at is None:
         return
-    aurora = Aurora(str(deletion["region"]))
+    aurora = AuroraReader(str(deletion["region"]))
     if aurora.cluster_with_id(str(deletion["cluster_resource_id"])) is not None:
         return
     lock = TargetLock(cluster, record.operation_id, state.execution_id, state.redrive_count)

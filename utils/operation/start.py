@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from utils.arns import Arn
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan
 from utils.errors import DuplicateRefused, RequestRefused, StepFailed
@@ -132,7 +133,7 @@ def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> 
         raise RequestRefused(
             f"target_cluster_id: another execution is working on {target!r}: {holder.execution_id} (operation "
             f"{holder.operation_id}). Wait until it ends, or stop it: aws stepfunctions stop-execution "
-            f"--execution-arn {holder.execution_id} --region {state.execution_id.split(':')[3]}"
+            f"--execution-arn {holder.execution_id} --region {Arn.parse(state.execution_id).region}"
         )
     if (dead := taking.taken_from) is not None:
         details = {"lock_of": target, "execution_id": dead.execution_id, "operation_id": dead.operation_id}

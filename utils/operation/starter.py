@@ -19,6 +19,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from utils.arns import Arn
 from utils.aws import client, error_code
 from utils.contracts.payloads import Execution
 from utils.foreign_text import one_line
@@ -109,7 +110,7 @@ def _window(execution: Execution) -> tuple[dt.datetime, dt.datetime]:
 
 
 def _region(execution: Execution) -> str:
-    return execution.execution_id.split(":")[3]
+    return Arn.parse(execution.execution_id).region
 
 
 def _parsed(text: str) -> Mapping[str, Any]:

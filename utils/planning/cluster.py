@@ -12,7 +12,8 @@ from utils import environment
 from utils.aurora_utils import windows
 from utils.aurora_utils.reported_settings import InstanceSettings, default_group_of
 from utils.aurora_utils.resources import Snapshot
-from utils.contracts.plan import ClusterPlan, Origin, PlannedInstance, SnapshotCopy
+from utils.contracts.plan import ClusterPlan, Origin, PlannedInstance
+from utils.contracts.route import SnapshotCopy
 from utils.contracts.settings import BY_NAME, OF_THE_INSTANCES, SETTINGS
 from utils.names import instance_name, is_lower_version
 from utils.planning.like_source import SourceSettings, UnreadableSource, open_settings
@@ -109,7 +110,7 @@ def cluster_plan(
         if setting.name not in settings and setting.name not in OF_THE_INSTANCES:
             settings[setting.name] = choice.of(setting.name)
     by_rds = settings["master_login"] == "rds_managed"
-    own_key = copy.kms_key_id if copy else snapshot.kms_key_id
+    own_key = copy.final.kms_key_id if copy else snapshot.kms_key_id
     return ClusterPlan(
         identifier=target_id,
         snapshot_arn=copy.arn if copy else snapshot.arn,

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from utils.aurora_utils import Aurora
+from utils.arns import Arn
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import Surroundings
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import Source
@@ -45,11 +46,11 @@ def plan_restore(
     operation_id: str,
     execution: Execution,
     source: Source,
-    target: Aurora,
+    target: AuroraReader,
     limits: StackLimits,
 ) -> Plan:
     """The plan, or RequestRefused with everything that stands in its way. Only reads."""
-    account = execution.execution_id.split(":")[4]
+    account = Arn.parse(execution.execution_id).account_id
     target_id = target_identifier(request, execution)
     try:
         beyond = request_limit_problems(request, target_id, source.region, target.region, limits)
@@ -137,7 +138,7 @@ def target_identifier(request: RestoreRequest, execution: Execution) -> str:
     return dated(request.target_cluster_id or "", execution.started_at)
 
 
-def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: Aurora) -> Iterator[str]:
+def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: AuroraReader) -> Iterator[str]:
     target_id = cluster.identifier
     if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
         yield (

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from botocore.exceptions import ClientError
 
 from utils import environment
+from utils.arns import Arn, parse_snapshot_arn, snapshot_name
 from utils.aurora_utils import ENGINE, AuroraReader
 from utils.aurora_utils.resources import Cluster, Snapshot
-from utils.aurora_utils.source_account import Source
+from utils.aurora_utils.source_account import Source, open_source
 from utils.aws import error_code, knows_region
 from utils.contracts.payloads import Execution
 from utils.error_codes import DENIED_CODES
 from utils.errors import RequestRefused
-from utils.names import parse_snapshot_arn, snapshot_name
 from utils.request.fields import RestoreRequest
 
 # How many of those that a snapshot was chosen from a plan names.
@@ -26,13 +26,22 @@ OTHERS_SHOWN = 3
 def source_region(request: RestoreRequest, own_region: str) -> str:
     """An ARN says its region itself. Whether there is such a region is for `place_problems`."""
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    return parsed[1] if parsed else request.source_region or own_region
+    return parsed.region if parsed else request.source_region or own_region
 
 
 def source_account(request: RestoreRequest, own_account: str) -> str:
     """An ARN says its account itself."""
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    return parsed[2] if parsed else request.source_account_id or own_account
+    return parsed.account_id if parsed else request.source_account_id or own_account
+
+
+def source_of(request: RestoreRequest, execution: Execution, operation_id: str, own_region: str) -> Source:
+    """Return whatever can be looked at of the account and region in which the request says that the snapshot is."""
+    account, region = (
+        source_account(request, Arn.parse(execution.execution_id).account_id),
+        source_region(request, own_region),
+    )
+    return open_source(account, region, execution.execution_id, operation_id, execution.now)
 
 
 class Found(NamedTuple):
@@ -197,23 +206,24 @@ def _is_of_day(snapshot: Snapshot, day: str) -> bool:
 
 def place_problems(request: RestoreRequest, source: Source, execution: Execution) -> Iterator[str]:
     """What is wrong with where the snapshot is said to be, before it is looked for there."""
-    _, partition, _, own_region, own_account, *_ = execution.execution_id.split(":")
+    own = Arn.parse(execution.execution_id)
+    partition, own_region, own_account = own.partition, own.region, own.account_id
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
     field = "snapshot_identifier" if parsed else "source_account_id"
-    if parsed and request.source_account_id not in (None, parsed[2]):
+    if parsed and request.source_account_id not in (None, parsed.account_id):
         yield (
             f"source_account_id: {request.source_account_id!r} isn't the account in snapshot_identifier's ARN "
-            f"({parsed[2]}). Drop source_account_id, the ARN says it."
+            f"({parsed.account_id}). Drop source_account_id, the ARN says it."
         )
     if parsed and request.source_region not in (None, source.region):
         yield (
             f"source_region: {request.source_region!r} isn't the region in snapshot_identifier's ARN "
             f"({source.region}). Drop source_region, the ARN says it."
         )
-    if parsed and parsed[0] != partition:
+    if parsed and parsed.partition != partition:
         yield (
-            f"snapshot_identifier: {request.snapshot_identifier!r} is of partition {parsed[0]}, and the stack is in "
-            f"{partition}, which can't reach it. Name a snapshot of {partition}."
+            f"snapshot_identifier: {request.snapshot_identifier!r} is of partition {parsed.partition}, and the stack "
+            f"is in {partition}, which can't reach it. Name a snapshot of {partition}."
         )
     if source.region != own_region and not knows_region(source.region, own_region):
         # Calls to it would never end.

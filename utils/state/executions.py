@@ -5,6 +5,7 @@ DescribeExecution is what only the first step may call, and on this machine's ex
 
 from __future__ import annotations
 
+from utils.arns import state_machine_of
 from utils.aws import client, none_when
 
 # Of the statuses that an execution may have, those in which its steps may still run.
@@ -12,8 +13,8 @@ AT_WORK = frozenset({"PENDING_REDRIVE", "RUNNING"})
 
 
 def are_of_one_machine(execution_id: str, other: str) -> bool:
-    """Compare the ARNs up to the name: arn:partition:states:region:account:execution:machine:name."""
-    return execution_id.rpartition(":")[0] == other.rpartition(":")[0]
+    """Return whether two executions are of one state machine."""
+    return state_machine_of(execution_id) == state_machine_of(other)
 
 
 def has_ended(execution_id: str) -> bool:

@@ -20,13 +20,12 @@ from msgspec import Struct
 from utils import environment
 from utils.aws import attribute, client, error_code, value_of
 from utils.contracts.plan import DoorPhase
+from utils.contracts.route import FINAL, SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
 from utils.state.attempts import AT_WORK, NONE_ENDED, OWN, ended
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-    from utils.aurora_utils.resources import Cluster
 
 Status = Literal["planned", "running", "succeeded", "failed"]
 STATE_DAYS = 400
@@ -34,7 +33,7 @@ AUDIT_DAYS = 800
 
 
 class OperationRecord(Struct, frozen=True, kw_only=True):
-    """The state item. The fields from `copied_snapshot_arn` on are facts, each recorded as soon as it became true."""
+    """The state item. The fields from `made_snapshots` on are facts, each recorded as soon as it became true."""
 
     operation_id: str
     execution_id: str
@@ -48,7 +47,6 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     step_times: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     plan: dict[str, Any] = {}
-    copied_snapshot_arn: str | None = None
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
     made_snapshots: dict[str, str] = {}
     route_times: dict[str, str] = {}
@@ -96,22 +94,20 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     started_by: dict[str, Any] = {}
 
     @property
+    def planned_copy(self) -> SnapshotCopy | None:
+        """The snapshot's way as it is planned, and the copy at its end; None where it is restored from where it is."""
+        planned = self.plan.get("copy")
+        return msgspec.convert(planned, SnapshotCopy) if planned else None
+
+    @property
+    def copied_snapshot_arn(self) -> str | None:
+        """Return the copy at the end of the route, from when it was made until this operation deletes it."""
+        return self.made_snapshots.get(FINAL)
+
+    @property
     def planned_instances(self) -> list[str]:
         """The members of the cluster that the operation makes, as its plan names them."""
         return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
-
-    def may_have_made(self, cluster_resource_id: str) -> bool:
-        """Return whether the cluster with this resource id can be the one that this operation created.
-
-        The id is missing only where the step that asked RDS for the cluster died before it could record the answer.
-        """
-        if self.cluster_resource_id is None:
-            return self.cluster_asked_at is not None
-        return self.cluster_resource_id == cluster_resource_id
-
-    def owns(self, cluster: Cluster) -> bool:
-        """Return whether this operation created the cluster, by its tag, which others may set, and by the record."""
-        return cluster.belongs_to(self.operation_id) and self.may_have_made(cluster.resource_id)
 
     @property
     def door(self) -> DoorPhase:

@@ -269,7 +269,7 @@ def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds
     copy = a_copy(kms_key_id="alias/staging")
     aurora.copy_snapshot(copy.steps[0], copy.tags, OPERATION)
     assert rds.asked("CopyDBClusterSnapshot") == {
-        "SourceDBClusterSnapshotIdentifier": copy.source_arn,
+        "SourceDBClusterSnapshotIdentifier": copy.final.source_arn,
         "TargetDBClusterSnapshotIdentifier": copy.identifier,
         "SourceRegion": SOURCE_REGION,
         "CopyTags": False,

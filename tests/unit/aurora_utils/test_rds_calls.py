@@ -33,8 +33,7 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.exports import Exports
-from utils.aurora_utils.source_account import SourceOfOtherAccount
-from utils.aurora_utils.source_ending import SourceEnding
+from utils.aurora_utils.source_account import OwnersAurora
 from utils.aws import client
 from utils.contracts.plan import ClusterPlan, SnapshotExport
 from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Call
@@ -215,15 +214,15 @@ def deletion_with_final_snapshot_that_keeps_backups(aurora: Aurora, plan: Cluste
 
 
 def protection_off(aurora: Aurora, plan: ClusterPlan) -> None:
-    SourceEnding(REGION).switch_deletion_protection_off(TARGET)
+    Aurora(REGION).switch_deletion_protection_off(TARGET)
 
 
 def snapshot_deletion(aurora: Aurora, plan: ClusterPlan) -> None:
     aurora.delete_snapshot(SNAPSHOT.identifier)
 
 
-def owner() -> SourceOfOtherAccount:
-    return SourceOfOtherAccount(OWNER, REGION, client("rds", REGION), client("kms", REGION), lambda: None)
+def owner() -> OwnersAurora:
+    return OwnersAurora(OWNER, REGION, client("rds", REGION), client("kms", REGION), lambda: None)
 
 
 def share(aurora: Aurora, plan: ClusterPlan) -> None:
@@ -235,7 +234,7 @@ def unshare(aurora: Aurora, plan: ClusterPlan) -> None:
 
 
 def tagging(aurora: Aurora, plan: ClusterPlan) -> None:
-    SourceEnding(REGION).tag(SNAPSHOT.arn, {"team": "orders"})
+    Aurora(REGION).tag_final_snapshot(SNAPSHOT.arn, {"team": "orders"})
 
 
 def export(aurora: Aurora, plan: ClusterPlan) -> None:

@@ -34,7 +34,8 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.contracts.payloads import Archived, ExecutionError
-from utils.contracts.plan import Plan, RouteStep
+from utils.contracts.plan import Plan
+from utils.contracts.route import RouteStep
 from utils.messages import outcome
 from utils.messages.failure import Remains, cause_lines
 from utils.messages.outcome import Message

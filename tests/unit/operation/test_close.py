@@ -210,7 +210,7 @@ def test_a_dry_run_is_told_as_a_plan(inbox: Inbox) -> None:
 def test_rule_7_a_failure_says_what_exists_now(inbox: Inbox, rds: FakeRds) -> None:
     rds.add_cluster(TARGET, Status="failed", TagList=OWN_TAGS)
     rds.add_snapshot(a_copy().identifier, TagList=OWN_TAGS)
-    started().remember(copied_snapshot_arn=a_copy().arn)
+    started().remember(made_snapshots={"copy": a_copy().arn})
     notify(a_task("failed", error=FAILURE, request={}))
     ((subject, body),) = inbox.messages()
     assert subject == "[aurora-restore] FAILED: staging-orders at restore-snapshot: StepFailed"
@@ -224,7 +224,7 @@ def test_rule_7_a_failure_says_what_exists_now(inbox: Inbox, rds: FakeRds) -> No
 def test_rule_1_what_isnt_ours_is_never_told_as_left_behind_by_us(inbox: Inbox, rds: FakeRds) -> None:
     rds.add_cluster(TARGET)
     rds.add_snapshot(a_copy().identifier)
-    started().remember(copied_snapshot_arn=a_copy().arn)
+    started().remember(made_snapshots={"copy": a_copy().arn})
     notify(a_task("failed", error=FAILURE, request={}))
     ((_, body),) = inbox.messages()
     assert "Nothing of this operation exists: no cluster and no copied snapshot." in body
@@ -662,9 +662,9 @@ def test_with_anything_to_go_on_from_it_is(inbox: Inbox, rds: FakeRds, left: str
         rds.add_cluster(TARGET, TagList=OWN_TAGS)
     elif left == "copy":
         rds.add_snapshot(a_copy().identifier, TagList=OWN_TAGS)
-        operation.remember(copied_snapshot_arn=a_copy().arn)
-    elif left == "on its way":
         operation.remember(made_snapshots={"copy": a_copy().arn})
+    elif left == "on its way":
+        operation.remember(made_snapshots={"copy_at_owner": "arn:aws:rds:eu-west-1:111111111111:cluster-snapshot:x"})
     else:
         operation.remember(plan=a_plan(source_deletion=a_deletion()), source_deletion_at="2026-03-10T03:40:00.000Z")
     body = body_of_failure(inbox)
@@ -690,7 +690,7 @@ def test_a_copy_that_somebody_deleted_is_made_anew_from_its_snapshot(
 ) -> None:
     if is_there:
         rds.add_snapshot("prod-orders-tuesday")
-    started().remember(copied_snapshot_arn=a_copy().arn, made_snapshots={"copy": a_copy().arn})
+    started().remember(made_snapshots={"copy": a_copy().arn})
     body = body_of_failure(inbox)
     assert ("then resume this operation" in body) is is_there
     assert ("so this operation cannot be resumed" in body) is not is_there
@@ -745,7 +745,7 @@ def test_backups_that_cant_be_deleted_are_kept_by_the_command_that_resumes(inbox
 
 def test_a_broken_copy_is_to_be_deleted_before_it_is_resumed(inbox: Inbox, rds: FakeRds) -> None:
     rds.add_snapshot(a_copy().identifier, Status="failed", TagList=OWN_TAGS)
-    started().remember(copied_snapshot_arn=a_copy().arn)
+    started().remember(made_snapshots={"copy": a_copy().arn})
     _, _, what_to_do = body_of_failure(inbox).partition("What to do next:")
     commands = [line.split()[2] for line in what_to_do.splitlines() if line.startswith("  aws ")]
     assert commands == ["delete-db-cluster-snapshot", "start-execution"]

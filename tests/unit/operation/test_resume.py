@@ -89,7 +89,7 @@ def made(rds: FakeRds, state: OperationState, **facts: Any) -> dict[str, Any]:
 
 def test_an_ended_runs_operation_goes_on_as_it_was_planned(machine: FakeMachine, rds: FakeRds) -> None:
     state = failed(machine)
-    made(rds, state, copied_snapshot_arn=COPY.arn)
+    made(rds, state, made_snapshots={"copy": COPY.arn})
     state.close("failed")
     plan = check(again())
     assert plan["operation_id"] == OPERATION
@@ -122,7 +122,7 @@ def test_deadlines_count_from_the_resumption(machine: FakeMachine) -> None:
 def test_a_copy_that_somebody_deleted_is_made_anew(machine: FakeMachine) -> None:
     """As the message says of one that can't be used."""
     facts: dict[str, Any] = {"made_snapshots": {"copy": COPY.arn}, "route_times": {"copy_begun": "2026-03-10T03:01Z"}}
-    failed(machine).remember(copied_snapshot_arn=COPY.arn, **facts)
+    failed(machine).remember(**facts)
     plan = check(again())
     assert plan["copy_needed"] is True
     assert not [line for line in plan["resumed"] if line.startswith("already copied")]
@@ -130,7 +130,7 @@ def test_a_copy_that_somebody_deleted_is_made_anew(machine: FakeMachine) -> None
 
 
 def test_a_copy_that_is_done_is_adopted_by_the_step_that_copies(machine: FakeMachine, rds: FakeRds) -> None:
-    failed(machine).remember(copied_snapshot_arn=COPY.arn)
+    failed(machine).remember(made_snapshots={"copy": COPY.arn})
     rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
     del rds.snapshots["prod-orders-tuesday"]
     assert check(again())["copy_needed"] is True, "and the source's snapshot isn't needed any more"
@@ -272,7 +272,7 @@ def test_a_clean_up_that_is_still_deleting_is_waited_for(machine: FakeMachine, r
 
 
 def test_a_copy_that_the_clean_up_deleted_is_forgotten(machine: FakeMachine, rds: FakeRds) -> None:
-    failed(machine).remember(copied_snapshot_arn=COPY.arn)
+    failed(machine).remember(made_snapshots={"copy": COPY.arn})
     rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
     archive({"run": a_run(cleaning_up=True), "archive_snapshot": "delete", "copy": COPY})
     assert record().copied_snapshot_arn is None
@@ -292,7 +292,7 @@ def test_nor_is_what_was_made_on_its_way_taken_for_there(machine: FakeMachine, r
 
 
 def test_a_broken_copy_that_was_kept_has_to_go_first(machine: FakeMachine, rds: FakeRds) -> None:
-    failed(machine).remember(copied_snapshot_arn=COPY.arn)
+    failed(machine).remember(made_snapshots={"copy": COPY.arn})
     rds.add_snapshot(COPY.identifier, Status="failed", TagList=OWN_TAGS)
     with pytest.raises(RequestRefused, match=f"Delete it, then resume: .* {COPY.identifier} --region us-east-1"):
         check(again())

@@ -203,7 +203,7 @@ def test_across_regions_an_own_copy_is_restored(source_rds: FakeRds) -> None:
     plan = plan_of(source_region=SOURCE_REGION, tags={"team": "orders"})
     assert plan.copy_needed
     assert plan.copy is not None
-    assert plan.copy.source_arn == snapshot["DBClusterSnapshotArn"]
+    assert plan.copy.final.source_arn == snapshot["DBClusterSnapshotArn"]
     assert plan.copy.arn == f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{plan.copy.identifier}"
     assert plan.copy.tags == {"team": "orders", "aurora-restore:operation-id": OPERATION}
     assert plan.cluster.snapshot_arn == plan.copy.arn
@@ -235,7 +235,7 @@ def test_a_snapshot_under_a_customer_key_is_copied_under_a_key_of_the_target_reg
     source_rds.add_snapshot("tuesday", **ENCRYPTIONS["sse-kms"])
     plan = plan_of(source_region=SOURCE_REGION, kms_key_id=KEY)
     assert plan.copy is not None
-    assert plan.copy.kms_key_id == KEY
+    assert plan.copy.final.kms_key_id == KEY
     assert plan.cluster.kms_key_id == KEY
 
 
@@ -246,7 +246,7 @@ def test_a_snapshot_without_a_customer_key_is_copied_without_one_and_encrypted_a
     source_rds.add_snapshot("tuesday", **ENCRYPTIONS[encryption])
     plan = plan_of(source_region=SOURCE_REGION, kms_key_id=KEY)
     assert plan.copy is not None
-    assert plan.copy.kms_key_id is None
+    assert plan.copy.final.kms_key_id is None
     assert plan.cluster.kms_key_id == KEY
 
 

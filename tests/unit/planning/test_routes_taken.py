@@ -34,7 +34,8 @@ from utils.aurora_utils.source_account import _role, open_source, through_role
 from utils.aurora_utils.source_sessions import planning_session
 from utils.aws import client
 from utils.contracts.payloads import ArchiveTask, CopyTask
-from utils.contracts.plan import Plan, SnapshotCopy
+from utils.contracts.plan import Plan
+from utils.contracts.route import SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
 from utils.planning.planner import plan_restore
 from utils.planning.snapshot import source_account, source_region
@@ -259,7 +260,7 @@ def test_rule_1_a_snapshot_of_the_copys_name_that_isnt_ours_is_not_removed(
     opened(plan)
     their_rds.add_snapshot(copy_of(plan).identifier)
     (warning,) = archive(archiving(plan))["warnings"]
-    assert "isn't the copy that operation" in warning
+    assert "is not the copy that operation" in warning
     assert copy_of(plan).identifier in their_rds.snapshots
 
 

@@ -383,8 +383,8 @@ OBSTACLES: list[tuple[Callable[[FakeRds, FakeKeys, dict[str, Any]], None], str]]
         r"'prod-orders-final-0123456789ab' exists in us-east-1 already.*aws rds describe-db-cluster-snapshots",
     ),
     (no_room, r"no room for one more manual snapshot.*aws rds describe-db-cluster-snapshots"),
-    (no_restorable_time, r"can't take a final snapshot of 'prod-orders' yet.*aws rds describe-db-clusters"),
-    (too_many_retained, r"couldn't be kept.*aws rds describe-db-cluster-automated-backups"),
+    (no_restorable_time, r"cannot take a final snapshot of 'prod-orders' yet.*aws rds describe-db-clusters"),
+    (too_many_retained, r"could not be kept.*aws rds describe-db-cluster-automated-backups"),
     (continuous_backup, r"has a continuous backup of AWS Backup's .*Leave delete_automated_backups out"),
     (stopped, r"is stopped, and RDS deletes no stopped cluster.*aws rds start-db-cluster"),
 ]
@@ -616,7 +616,7 @@ def archiving(**changes: Any) -> ArchiveTask:
 @pytest.fixture
 def copied(rds: FakeRds, operation: OperationState) -> dict[str, Any]:
     rds.add_snapshot("prod-orders-tuesday")
-    operation.remember(copied_snapshot_arn=COPY.arn)
+    operation.remember(made_snapshots={"copy": COPY.arn})
     return rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
 
 
@@ -638,7 +638,8 @@ def test_rule_2_not_even_if_the_plan_names_it_as_the_copy(
 ) -> None:
     found = rds.snapshots["prod-orders-tuesday"]
     found["TagList"] = OWN_TAGS
-    plan = a_copy(identifier="prod-orders-tuesday", arn=found["DBClusterSnapshotArn"])
+    plan = a_copy("prod-orders-tuesday")
+    assert plan.arn == found["DBClusterSnapshotArn"]
     with pytest.raises(StepFailed, match=r"is not the copy that operation .* made.*It was left alone"):
         archive(archiving(copy=plan))
     assert rds.changes() == []
