@@ -5,6 +5,7 @@ Each part stands between `<!-- name -->` and `<!-- /name -->`. Tests fail when a
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import typing
@@ -15,6 +16,7 @@ from scripts.checks.invocation_errors import invocation_errors_table
 from scripts.checks.machine_picture import main_picture, whole_picture
 from scripts.checks.permissions_table import permissions_table
 from scripts.local_run.costs import idle_costs, total
+from utils.contracts.settings import SETTINGS, Call, Setting
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES
 from utils.request.fields import FIELD_HELP, FIELDS
 
@@ -32,6 +34,28 @@ def fields_table() -> str:
     rows = ["| Field | Type | Meaning |", "|---|---|---|"]
     rows += [f"| `{name}` | {_type(FIELDS[name].type)} | {help_text} |" for name, help_text in FIELD_HELP.items()]
     return "\n".join(rows) + "\n"
+
+
+def settings_table() -> str:
+    """Return every setting of a restored cluster: where it comes from, what carries it, and where RDS reports it."""
+    rows = ["| Setting | Taken from the source | Else | Sent in | Reported by |", "|---|---|---|---|---|"]
+    for each in SETTINGS:
+        calls = [
+            f"`{call}`: `{sent.parameter}`"
+            for call in typing.get_args(Call)
+            if (sent := each.sent_in(call)) is not None
+        ]
+        shapes = (("DBCluster", each.of_cluster), ("DBInstance", each.of_instance))
+        reported = [f"`{shape}.{member}`" for shape, member in shapes if member]
+        cells = [f"`{each.name}`", each.from_source, _else(each), "<br>".join(calls), "<br>".join(reported)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _else(setting: Setting) -> str:
+    if setting.default in (None, "", []):
+        return ""
+    return f"`{json.dumps(setting.default)}`"
 
 
 def parameters_table() -> str:
@@ -86,6 +110,7 @@ MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
     (ARCHITECTURE / "data_flow.md", "whole picture"): _picture(whole_picture),
     (ARCHITECTURE / "monitoring.md", "alarms"): alarms_table,
     (ARCHITECTURE / "security.md", "permissions"): permissions_table,
+    (ARCHITECTURE / "settings.md", "settings"): settings_table,
     (GUIDE / "configuration.md", "parameters"): parameters_table,
     (GUIDE / "request.md", "fields"): fields_table,
     (OPERATIONS / "costs.md", "idle costs"): idle_costs_table,

@@ -9,34 +9,12 @@ from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.records import Cluster, Snapshot
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, defaults, described, members
 from scripts.local_aws.aurora.snapshots import find_snapshot
 
-_KEPT = (
-    "AutoMinorVersionUpgrade BackupRetentionPeriod CopyTagsToSnapshot DatabaseInsightsMode DeletionProtection "
-    "EngineLifecycleSupport MonitoringInterval MonitoringRoleArn NetworkType PerformanceInsightsKMSKeyId "
-    "PerformanceInsightsRetentionPeriod PreferredBackupWindow PreferredMaintenanceWindow "
-    "ServerlessV2ScalingConfiguration StorageType"
-).split()
-SETTINGS = {
-    **{name: name for name in _KEPT},
-    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
-    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
-    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
-}
-"""Parameters that are kept as they are given, and what a description calls them."""
-
+SETTINGS = members(OF_CLUSTERS)
 _DEFAULTS: dict[str, Any] = {
-    "AutoMinorVersionUpgrade": True,
-    "BackupRetentionPeriod": 1,
-    "CopyTagsToSnapshot": False,
-    "DatabaseInsightsMode": "standard",
-    "DeletionProtection": False,
-    "EngineLifecycleSupport": settings.LIFECYCLE_SUPPORT[0],
-    "IAMDatabaseAuthenticationEnabled": False,
-    "NetworkType": "IPV4",
-    "PreferredBackupWindow": "07:00-07:30",
-    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
-    "StorageType": "aurora",
+    **defaults(OF_CLUSTERS),
     "AllocatedStorage": 1,
     "AssociatedRoles": [],
     "CrossAccountClone": False,
@@ -44,12 +22,6 @@ _DEFAULTS: dict[str, Any] = {
     "HostedZoneId": "Z0LOCAL",
     "HttpEndpointEnabled": False,
 }
-_NOT_ON_RESTORE = {"AutoMinorVersionUpgrade", "DatabaseInsightsMode", "PreferredMaintenanceWindow"}
-OF_THE_INSTANCES = (
-    "EnablePerformanceInsights PerformanceInsightsKMSKeyId PerformanceInsightsRetentionPeriod MonitoringInterval "
-    "MonitoringRoleArn"
-).split()
-"""What the API's shape has for clusters, and Aurora's standard clusters leave to their instances."""
 _PLACE = "AvailabilityZones DBSubnetGroupName VpcSecurityGroupIds DBClusterParameterGroupName EngineVersion Port Tags"
 IDLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"}
 """States in which nothing is under way."""
@@ -83,7 +55,7 @@ def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     "RestoreDBClusterFromSnapshot",
     "DBClusterIdentifier SnapshotIdentifier Engine EngineMode KmsKeyId",
     _PLACE,
-    *(name for name in SETTINGS if name not in _NOT_ON_RESTORE),
+    *(each.parameter for each in OF_CLUSTERS if each.at_restore),
 )
 def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Restore a cluster. It inherits only the data, its users, the port, the key and the backups' settings.
@@ -92,7 +64,7 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     That a version that the snapshot cannot be upgraded to is refused, and with which code, is not verified.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
-    if any(name in parameters for name in OF_THE_INSTANCES):
+    if any(name in parameters for name in LEFT_TO_INSTANCES):
         # Whatever their values: AWS's answer to the sibling call, RestoreDBClusterToPointInTime (boto/boto3#4634).
         rules.refuse_combination(
             "You can enable Performance Insights or set the Enhanced Monitoring interval only when restoring from a "
@@ -133,6 +105,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     if parameters.get("EngineMode", "provisioned") != "provisioned":
         rules.refuse_combination(f"The engine mode {parameters['EngineMode']} is not available.")
     version = rules.engine_version(parameters, region.world.retired_versions)
+    settings.check_write_forwarding(parameters, version)
     subnets = region.subnet_group(parameters.get("DBSubnetGroupName", "default"))
     settings.check_network_type(parameters.get("NetworkType", "IPV4"), subnets)
     zones = settings.cluster_zones(parameters.get("AvailabilityZones"), subnets)
@@ -159,12 +132,12 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     return cluster
 
 
-def with_settings(described: dict[str, Any], parameters: rules.Parameters) -> dict[str, Any]:
+def with_settings(before: dict[str, Any], parameters: rules.Parameters) -> dict[str, Any]:
     """Return a cluster's members of the API's shape as they are after the call. Refuse what does not go together."""
-    changes = {SETTINGS[name]: value for name, value in parameters.items() if name in SETTINGS}
+    changes = described(OF_CLUSTERS, parameters)
     if changes.get("PerformanceInsightsEnabled") is False:
-        described = {**described, "PerformanceInsightsRetentionPeriod": None}
-    changed = {name: value for name, value in {**described, **changes}.items() if value is not None}
+        before = {**before, "PerformanceInsightsRetentionPeriod": None}
+    changed = {name: value for name, value in {**before, **changes}.items() if value is not None}
     settings.check_windows(changed)
     settings.check_performance_insights(changed)
     if scaling := changes.get("ServerlessV2ScalingConfiguration"):

@@ -11,24 +11,15 @@ from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password
 from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
+from scripts.local_aws.aurora.settings_table import OF_INSTANCES, defaults, members
 
-_KEPT = (
-    "AutoMinorVersionUpgrade CACertificateIdentifier MonitoringInterval MonitoringRoleArn PerformanceInsightsKMSKeyId "
-    "PerformanceInsightsRetentionPeriod PreferredMaintenanceWindow PromotionTier PubliclyAccessible"
-).split()
-_SETTINGS = {**{name: name for name in _KEPT}, "EnablePerformanceInsights": "PerformanceInsightsEnabled"}
+_SETTINGS = members(OF_INSTANCES)
 _DEFAULTS: dict[str, Any] = {
+    **defaults(OF_INSTANCES),
     "AllocatedStorage": 1,
-    "AutoMinorVersionUpgrade": True,
-    "CACertificateIdentifier": "rds-ca-rsa2048-g1",
     "DbInstancePort": 0,
     "LicenseModel": "postgresql-license",
-    "MonitoringInterval": 0,
     "MultiAZ": False,
-    "PerformanceInsightsEnabled": False,
-    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
-    "PromotionTier": 1,
-    "PubliclyAccessible": False,
 }
 _THE_CLUSTER_S = (
     "MasterUsername MasterUserPassword AllocatedStorage StorageType StorageEncrypted KmsKeyId BackupRetentionPeriod "

@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora import setting_rules as settings
-from scripts.local_aws.aurora.clusters import IDLE, OF_THE_INSTANCES, SETTINGS, with_settings
+from scripts.local_aws.aurora.clusters import IDLE, SETTINGS, with_settings
 from scripts.local_aws.aurora.events import report
 from scripts.local_aws.aurora.managed_password import (
     begin_to_manage,
@@ -18,8 +18,8 @@ from scripts.local_aws.aurora.managed_password import (
 from scripts.local_aws.aurora.memberships import change_groups
 from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS
 
-_NOT_ON_MODIFY = {"EnableCloudwatchLogsExports", "EngineLifecycleSupport", "NetworkType", "StorageType"}
 _AT_ONCE = {"DeletionProtection", "CopyTagsToSnapshot"}
 _PERFORMANCE_INSIGHTS = (
     "PerformanceInsightsEnabled PerformanceInsightsRetentionPeriod PerformanceInsightsKMSKeyId".split()
@@ -30,7 +30,7 @@ _PERFORMANCE_INSIGHTS = (
     "ModifyDBCluster",
     "DBClusterIdentifier ApplyImmediately MasterUserPassword VpcSecurityGroupIds ManageMasterUserPassword "
     "MasterUserSecretKmsKeyId DBClusterParameterGroupName CloudwatchLogsExportConfiguration",
-    *(name for name in SETTINGS if name not in _NOT_ON_MODIFY),
+    *(each.parameter for each in OF_CLUSTERS if each.by_modify),
 )
 def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Apply everything at once, also without ApplyImmediately; only a password takes its time.
@@ -39,6 +39,7 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     """
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     settings.check_cluster_settings(parameters)
+    settings.check_write_forwarding(parameters, cluster.attributes["EngineVersion"])
     _check_insights(cluster, parameters)
     check_management(cluster, parameters)
     password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
@@ -77,7 +78,7 @@ def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
     Source: the Aurora guide, "Modifying an Amazon Aurora DB cluster". The code is not verified.
     """
     modes = (parameters.get("DatabaseInsightsMode"), cluster.attributes["DatabaseInsightsMode"])
-    asked = [name for name in OF_THE_INSTANCES if name in parameters]
+    asked = [name for name in LEFT_TO_INSTANCES if name in parameters]
     if asked and "advanced" not in modes:
         message = f"{', '.join(asked)} cannot be set for an Aurora DB cluster. Set it for its DB instances."
         rules.refuse_combination(message)

@@ -10,11 +10,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scripts.local_aws.aurora.rules import ENGINE, Parameters, refuse, refuse_combination, refuse_value
+from scripts.local_aws.aurora.rules import (
+    ENGINE,
+    Parameters,
+    parsed_version,
+    refuse,
+    refuse_combination,
+    refuse_value,
+)
+from scripts.local_aws.aurora.settings_table import LIFECYCLE_SUPPORT
 
 LOG_TYPES = frozenset({"postgresql", "instance", "iam-db-auth-error"})
 STORAGE_TYPES = frozenset({"aurora", "aurora-iopt1"})
-LIFECYCLE_SUPPORT = ("open-source-rds-extended-support", "open-source-rds-extended-support-disabled")
 CERTIFICATE_AUTHORITIES = frozenset({"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"})
 ADVANCED_INSIGHTS_DAYS = 465
 
@@ -63,6 +70,19 @@ def _check_scaling(scaling: Parameters) -> None:
 def described_scaling(scaling: Parameters) -> dict[str, Any]:
     """Return the scaling as DescribeDBClusters says it: what may pause has a time after which it does."""
     return {"SecondsUntilAutoPause": 300, **scaling} if scaling["MinCapacity"] == 0 else dict(scaling)
+
+
+def check_write_forwarding(parameters: Parameters, version: str) -> None:
+    """Refuse what the Aurora guide says that a version does not have ("Local write forwarding in Aurora PostgreSQL").
+
+    Its list ends with 16. The code of the refusal is not verified.
+    """
+    first = _FORWARDS_SINCE.get(version.partition(".")[0], "14.13")
+    if parameters.get("EnableLocalWriteForwarding") and parsed_version(version) < parsed_version(first):
+        refuse_combination(f"Local write forwarding is not supported for {ENGINE} {version}.")
+
+
+_FORWARDS_SINCE = {"14": "14.13", "15": "15.8", "16": "16.4"}
 
 
 def check_network_type(wanted: str, subnet_group: Mapping[str, Any]) -> None:

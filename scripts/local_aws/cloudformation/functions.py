@@ -51,7 +51,7 @@ class Function(ResourceType):
         for limited, most in (("Timeout", 900), ("MemorySize", 10_240)):
             if int(properties.get(limited, 0)) > most:
                 raise TemplateError(f"property {limited} must be at most {most}, not {properties[limited]}")
-        _check_variables(properties)
+        check_variables(properties)
         created = deployment.call(
             "lambda",
             "create_function",
@@ -72,14 +72,15 @@ class Function(ResourceType):
             code = _function_code(deployment, new["Code"], text(new["Handler"]))
             architectures = only(new, "Architectures")
             deployment.call("lambda", "update_function_code", architectures, FunctionName=made.ref, ZipFile=code)
-        _check_variables(new)
+        check_variables(new)
         changed -= {"Architectures", "Code"}
         if gone := changed - set(new):
             raise TemplateError(f"property {', '.join(sorted(gone))} cannot be taken away by the embedded AWS")
         deployment.call("lambda", "update_function_configuration", only(new, *changed), FunctionName=made.ref)
 
 
-def _check_variables(properties: Properties) -> None:
+def check_variables(properties: Properties) -> None:
+    """Refuse variables of a function that Lambda reserves, and too many of them."""
     variables = (properties.get("Environment") or {}).get("Variables") or {}
     if reserved := sorted(_RESERVED_VARIABLES & set(variables)):
         raise TemplateError(f"Reserved keys used in this request: {', '.join(reserved)}")

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.checks.expansion import source
 from scripts.local_aws.cloudformation.intrinsics import Created, Evaluator
-from scripts.local_aws.cloudformation.resources import check_variables
+from scripts.local_aws.cloudformation.functions import check_variables
 from scripts.local_aws.cloudformation.template import check_parameter
 from utils import environment
 from utils.request.reading import read_request
