@@ -1,4 +1,4 @@
-"""Who can lift a refusal, read from what AWS says of it.
+"""Refusals of AWS's, and who can lift them, as their texts say.
 
 The words are those of https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html: "because no
 <kind of policy> allows" or "with an explicit deny in a <kind of policy>". The owner of each kind is another person, and
@@ -64,7 +64,7 @@ def denial_advice(call: str, message: str, request_id: str) -> str:
 
 
 def key_advice(message: str) -> str:
-    """Return what to look at when RDS can't use a key. It says the same of one that is gone, disabled or closed."""
+    """Return what to check where RDS cannot use a key. It reports the same for one that is gone, disabled or closed."""
     same = "RDS says the same of a key that does not exist, one that is disabled and one that refuses the stack's roles"
     key = _KEY.search(message)
     if key is None:
@@ -91,7 +91,7 @@ def _account(arn: str | None, otherwise: str) -> str:
 def _ask_the_organization(kind: str, message: str, whose: str) -> str:
     policy = _POLICY.search(message)
     return (
-        f"Nothing in the stack can lift this: whoever administers AWS Organizations for {whose} has to change "
+        f"Nothing in the stack can lift this: the administrator of AWS Organizations for {whose} has to change "
         f"the {kind}{' ' + policy.group(0) if policy else ''}."
     )
 
@@ -103,7 +103,7 @@ def _open_the_resource(service: str, action: str, resource: str | None, principa
     what = f"The {policy} of {resource or 'the resource'}{owner}"
     if "explicit deny" in message or "explicitly denies" not in message:
         verb = f"denies {action}" if "explicit deny" in message else f"must allow {action}"
-        return f"{what} {verb} to {principal or 'the function'}: whoever owns it has to change it."
+        return f"{what} {verb} to {principal or 'the function'}: its owner has to change it."
     return (
         f"{what} must allow {action} to {principal or 'the function'} and must not deny it; if the resource is gone, "
         "correct its name."

@@ -9,7 +9,7 @@ from utils.foreign_text import one_line
 
 
 def text(name: str) -> str:
-    """Return a variable that the function can't work without."""
+    """Return a variable that the function cannot work without."""
     value = os.environ.get(name, "")
     if not value:
         raise StepFailed(f"The function's environment lacks {name}. Deploy the stack again from its template.")
@@ -25,7 +25,9 @@ def whole_number(name: str) -> int:
     """Return a variable that is a number above 0."""
     value = text(name)
     if not value.isdecimal() or int(value) < 1:
-        raise StepFailed(f"The function's environment has {name}={value!r}, which is no number above 0. Redeploy.")
+        raise StepFailed(
+            f"The function's environment has {name}={value!r}, which is not a number above 0. Deploy the stack again."
+        )
     return int(value)
 
 
@@ -35,7 +37,7 @@ def region() -> str:
 
 
 def request_defaults() -> dict[str, str]:
-    """Return what the stack says of fields that a request leaves out, as text. An empty parameter says nothing.
+    """Return the stack's values of fields that a request omits, as text. An empty parameter has none.
 
     Each has a line of its own, such as port=5432. Lambda takes any text as a value (botocore's service model of Lambda
     has a pattern for EnvironmentVariableName, and none for EnvironmentVariableValue).

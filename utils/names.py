@@ -1,4 +1,4 @@
-"""Which names RDS, PostgreSQL and Step Functions accept, and the names this pipeline gives to what it makes.
+"""The names that RDS, PostgreSQL and Step Functions accept, and those that the pipeline gives to what it creates.
 
 Sources: the API shapes of RDS (CreateDBClusterMessage, CopyDBClusterSnapshotMessage) and Step Functions (quotas).
 """
@@ -29,16 +29,16 @@ _OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
 
 
 def why_not_rds_name(name: str, longest: int = MAX_IDENTIFIER) -> str | None:
-    """What is wrong with a cluster's, instance's or snapshot's name, or None when RDS takes it."""
+    """Return what is wrong with the name of a cluster, an instance or a snapshot, or None where RDS accepts it."""
     if len(name) > longest:
         return f"has {len(name)} characters where {longest} fit"
     if not _RDS_NAME.fullmatch(name):
-        return "isn't a name that RDS takes (letters, digits and single hyphens; a letter first, no hyphen last)"
+        return "is not a name that RDS accepts (letters, digits and single hyphens; a letter first, no hyphen last)"
     return None
 
 
 def why_not_snapshot_name(name: str) -> str | None:
-    """Automated snapshots (`rds:`) and AWS Backup's (`awsbackup:`) carry a prefix that no name of ours may have."""
+    """Return what is wrong with a snapshot's name. Automated ones (`rds:`) and AWS Backup's have a prefix."""
     prefix, _, rest = name.rpartition(":")
     if prefix == "awsbackup:job" or prefix == "awsbackup":
         return None if rest else "is empty behind its prefix"
@@ -48,13 +48,13 @@ def why_not_snapshot_name(name: str) -> str | None:
 
 
 def may_name_a_role(name: str, master: str) -> bool:
-    """Whether the application's role may be called so: PostgreSQL takes it, and it is neither master's nor system's."""
+    """Return whether PostgreSQL accepts the name of a role, and it is neither the master's nor a system's."""
     taken = name == master or name.startswith(("pg_", "rds")) or name in ("public", "none", "current_user")
     return not taken and 1 <= len(name.encode()) <= MAX_ROLE_BYTES and "\0" not in name
 
 
 def is_operation_id(name: str) -> bool:
-    """Usable as an execution's name, a tag's value and a table's key."""
+    """Return whether it can be an execution's name, a tag's value and a table's key."""
     return _OPERATION_ID.fullmatch(name) is not None
 
 
@@ -68,19 +68,19 @@ def moment_of(scheduled_at: str) -> dt.datetime | None:
 
 
 def scheduled_operation_id(scheduled_at: str) -> str | None:
-    """The operation of one moment of a schedule, such as scheduled-20261124T020000Z; None when it is no moment."""
+    """Return the operation of a schedule's moment, such as scheduled-20261124T020000Z; None for another text."""
     moment = moment_of(scheduled_at)
     return None if moment is None else f"{SCHEDULED_PREFIX}{moment:%Y%m%dT%H%M%SZ}"
 
 
 def is_brought_at(scheduled_at: str, started_at: dt.datetime) -> bool:
-    """Whether a schedule may have brought that moment to an execution that started then."""
+    """Return whether a schedule may have brought that moment to an execution that started then."""
     moment = moment_of(scheduled_at)
     return moment is not None and started_at - LATEST <= moment <= started_at + EARLIEST
 
 
 def name_for(purpose: str | None, base: str, operation_id: str, end: str = "") -> str:
-    """A name that this operation, and no other, gives to something it makes: the same at every retry.
+    """Return a name that only this operation gives to something it creates: the same at every retry.
 
     At most 63 characters; the base is shortened, the operation's fingerprint never.
     """
@@ -92,8 +92,8 @@ def name_for(purpose: str | None, base: str, operation_id: str, end: str = "") -
 def instance_name(cluster_identifier: str, number: int, operation_id: str) -> str:
     """Return the name of a member: of its cluster, this operation and its number, counted from 1.
 
-    Another operation that restores under the same name later can't meet it: a renamed cluster keeps its instances'
-    names. At most 63 characters; the cluster's name is shortened, the operation's fingerprint never.
+    Another operation that restores under the same name later cannot collide with it: a renamed cluster keeps the names
+    of its instances. At most 63 characters; the cluster's name is shortened, the operation's fingerprint never.
     """
     return name_for(None, cluster_identifier, operation_id, f"-{number}")
 
@@ -104,6 +104,6 @@ def dated(name: str, moment: dt.datetime) -> str:
 
 
 def is_lower_version(version: str, than: str) -> bool:
-    """As far as it says: 17 isn't lower than 17.5."""
+    """Return whether a version is lower, as far as it says: 17 is not lower than 17.5."""
     numbers, others = ([int(number) for number in re.findall(r"\d+", each)] for each in (version, than))
     return numbers < others[: len(numbers)]

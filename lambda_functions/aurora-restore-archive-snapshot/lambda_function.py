@@ -9,7 +9,7 @@ from utils.steps.archive import follow_export, settle_copy, take_back
 
 @step("archive-snapshot", ArchiveTask)
 def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
-    """Whatever becomes of the copy, what was opened for it is closed first. Only an export is waited for."""
+    """Undo what was opened for the copy, then settle it. Only an export is waited for."""
     record, target = work.record(), work.aurora()
     warnings = take_back(task, work.state, record)
     if task.export is not None and not task.run.cleaning_up:

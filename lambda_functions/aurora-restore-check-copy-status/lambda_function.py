@@ -8,7 +8,7 @@ from utils.steps.copy import Places, assess, copy_after_check
 
 @step("check-copy-status", CheckCopyTask)
 def lambda_handler(task: CheckCopyTask, work: Work) -> CopyProgress:
-    """A copy still running is an answer; a copy that can never finish raises StepFailed."""
+    """Return how far the copy is. One that can never finish raises StepFailed."""
     places = Places(task.run, "check-copy-status", task.copy)
     situation = assess(task.copy, places, work.record())
     deadline_hours = environment.whole_number("COPY_DEADLINE_HOURS")

@@ -12,7 +12,10 @@ from utils.steps.delete_watch import raise_if_never_gone, settled_snapshot
 
 @step("check-delete-status", CheckDeleteTask)
 def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
-    """Gone is gone, also when another cluster has taken the name; but not when it is only called otherwise by now."""
+    """Return whether the cluster is gone.
+
+    It is identified by its resource id: a renamed one is not deleted, and a new one with the old name does not count.
+    """
     progress = task.progress
     if progress.ready or progress.cluster_resource_id is None:
         return progress

@@ -11,7 +11,7 @@ from utils.steps.copy_calls import RouteCalls
 
 @step("copy-snapshot", CopyTask)
 def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
-    """One call at a time; none when nothing is due. What exists decides, so a repeated call does no harm."""
+    """Make the one call that is due, if any. What exists decides, so a repeated call does no harm."""
     record, places = work.record(), Places(task.run, "copy-snapshot", task.copy)
     situation = assess(task.copy, places, record)
     calls = RouteCalls(task.copy, places, work.state, record)

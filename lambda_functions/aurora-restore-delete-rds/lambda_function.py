@@ -16,6 +16,7 @@ def lambda_handler(task: DeleteTask, work: Work) -> DeleteProgress:
 
 
 def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
+    """Take the next step of the source's deletion."""
     deletion = task.deletion
     if deletion is None:
         raise StepFailed("The plan names no source cluster to delete. Nothing was deleted. Redeploy the stack.")
@@ -29,6 +30,7 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
 
 
 def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
+    """Delete the cluster that the failed operation created."""
     cluster, kept_because = prove_unfinished(work.record(), work.aurora(), task.run.target_cluster_id)
     if cluster is not None:
         # From here on its absence is our doing: a resumed run makes another one.

@@ -8,7 +8,7 @@ from utils.steps.open import advance, after_opening
 
 @step("open-cluster", OpenTask)
 def lambda_handler(task: OpenTask, work: Work) -> Opening:
-    """The state machine waits and asks again until RDS reports every group of every member as active."""
+    """Open the door. The step is repeated until RDS reports every group of every member as active."""
     record = work.record()
     if record.door_open_at is None:
         prove_opening_allowed(task.cluster, task.limits)

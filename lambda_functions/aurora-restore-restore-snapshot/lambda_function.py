@@ -9,7 +9,7 @@ from utils.steps.restore_calls import remember_cluster, take
 
 @step("restore-snapshot", RestoreTask)
 def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
-    """One action at each call; none when nothing is due. What exists decides, so a repeated call does no harm."""
+    """Take the one action that is due, if any. What exists decides, so a repeated call does no harm."""
     record, aurora = work.record(), work.aurora()
     situation = assess(task.cluster, aurora, record, task.run.now)
     if situation.cluster is not None and record.cluster_resource_id is None:
