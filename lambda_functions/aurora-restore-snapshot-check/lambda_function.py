@@ -28,7 +28,7 @@ from utils.state.operation import OperationRecord, OperationState
 
 @edge_step("snapshot-check", partial(convert, type=SnapshotCheckTask), lambda task: task.execution.execution_name)
 def lambda_handler(task: SnapshotCheckTask) -> Plan:
-    """The plan of the whole operation. A refused request has changed nothing but this operation's own state."""
+    """Return the plan of the whole operation. A refused request changes nothing but this operation's own state."""
     request = read_request(task.request)
     execution = task.execution
     state = state_of(operation_id_of(request, execution), execution)
@@ -48,7 +48,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
 
 
 def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationState, known: OperationRecord) -> Plan:
-    """Resume: the plan is the operation's own, and the steps find what it has made."""
+    """Resume the operation: the plan is its own, and the steps find what it has created."""
     resumption = resume(request, task.request, known, task.execution, task.limits)
     take_over(request, state, known, resumption.plan, resumption.facts)
     if known.users_ready_at is None:

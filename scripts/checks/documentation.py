@@ -68,7 +68,7 @@ def alarms_table() -> str:
 
 def error_codes_table() -> str:
     """Every error code that the steps know, and what a step does about it."""
-    asked_again, waits = "asked again", "no room at the moment: asked again"
+    asked_again, waits = "retried", "no capacity at the moment: retried"
     rows = ["| Code | What the step does, or what a person has to do |", "|---|---|"]
     rows += [f"| `{code}` | {asked_again} |" for code in sorted(TEMPORARY_CODES)]
     rows += [f"| `{code}` | {waits} |" for code in sorted(CAPACITY_CODES)]

@@ -129,8 +129,8 @@ _STAYING_OTHERWISE = {
     "States.Runtime": ("the definition and its data do not fit; nothing catches this", ERROR_NAMES),
     # utils.errors
     "CapacityShortage": ("AWS had no room until the restore's deadline; what exists is kept", "utils/errors.py"),
-    "DuplicateRefused": ("the same start came twice; the first run goes on", "utils/errors.py"),
-    "MasterLoginRefused": ("RDS is asked once more to set the master password", "utils/errors.py"),
+    "DuplicateRefused": ("the same start came twice; the first execution continues", "utils/errors.py"),
+    "MasterLoginRefused": ("RDS is asked to set the master password again", "utils/errors.py"),
     "RequestRefused": ("the request cannot be carried out as it stands", "utils/errors.py"),
     "StepFailed": ("a person has to act on what the message says", "utils/errors.py"),
 }

@@ -17,20 +17,22 @@ ROOT = Path(__file__).parents[2]
 # What isn't rewritten yet. An entry goes once the files below it pass; its line in pyproject.toml (per-file-ignores,
 # under the same name) goes with it.
 NOT_YET_REWRITTEN = (
-    "lambda_functions",
+    "lambda_functions/aurora-restore-archive-snapshot",
+    "lambda_functions/aurora-restore-check-copy-status",
+    "lambda_functions/aurora-restore-check-delete-status",
+    "lambda_functions/aurora-restore-check-restore-status",
+    "lambda_functions/aurora-restore-copy-snapshot",
+    "lambda_functions/aurora-restore-delete-rds",
+    "lambda_functions/aurora-restore-open-cluster",
+    "lambda_functions/aurora-restore-restore-snapshot",
     "scripts",
     "utils/aurora_utils",
-    "utils/aws.py",
     "utils/contracts",
     "utils/denials.py",
     "utils/environment.py",
-    "utils/error_codes.py",
-    "utils/metrics.py",
     "utils/names.py",
     "utils/planning",
-    "utils/preflight",
     "utils/request",
-    "utils/sqlstates.py",
     "utils/steps",
 )
 ROOTS = ("utils", "lambda_functions", "scripts")
@@ -112,7 +114,7 @@ def test_what_people_read_is_in_the_words_of_the_style_page(path: Path) -> None:
 
 def test_what_is_not_rewritten_yet_exists_and_is_named_in_pyproject_too() -> None:
     ignores = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["per-file-ignores"]
-    docstring_rules = {name for name, rules in ignores.items() if "D401" in rules and name != "tests/**"}
+    docstring_rules = {name for name, rules in ignores.items() if "D4" in rules}
     assert all((ROOT / each).exists() for each in NOT_YET_REWRITTEN)
     assert docstring_rules == {f"{each}/**" if (ROOT / each).is_dir() else each for each in NOT_YET_REWRITTEN}
 

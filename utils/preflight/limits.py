@@ -1,6 +1,6 @@
-"""The stack's limits, asked twice: of a request in the first step, and of what is about to be used by who acts.
+"""The stack's limits, checked twice: by the first step for the request, and by the step that acts.
 
-Whoever acts doesn't believe the plan: the snapshot is described once more, and what it is of decides.
+The step that acts does not trust the plan: it describes the snapshot again, and that decides.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Look = Callable[[str], EncryptionKey | None]
 def request_limit_problems(
     request: RestoreRequest, target_id: str, source_region: str, own_region: str, limits: StackLimits
 ) -> Iterator[str]:
-    """Of a request by itself, before anything is looked at."""
+    """Yield what a request asks for beyond the limits, before anything is looked at."""
     yield from target_problems(limits, target_id)
     yield from source_problems(limits, (request.source_cluster_id or "").lower())
     yield from region_problems(limits, source_region, own_region)
@@ -53,13 +53,13 @@ def request_limit_problems(
 
 
 def found_limit_problems(snapshot: Snapshot, limits: StackLimits) -> Iterator[str]:
-    """Of the snapshot that was found, whoever made it and whatever it is called."""
+    """Yield why the snapshot that was found is beyond the limits."""
     yield from source_problems(limits, snapshot.cluster_identifier)
     yield from snapshot_problems(limits, snapshot.identifier)
 
 
 def planned_limit_problems(plan: Plan, limits: StackLimits) -> Iterator[str]:
-    """Of a plan that is gone on with: the stack's owner may have thought otherwise since."""
+    """Yield what in a resumed plan is beyond the limits: the stack's owner may have changed them since."""
     yield from target_problems(limits, plan.target_cluster_id)
     yield from source_problems(limits, plan.snapshot.cluster_identifier)
     yield from region_problems(limits, Arn.parse(plan.snapshot.arn).region, environment.region())
@@ -68,7 +68,7 @@ def planned_limit_problems(plan: Plan, limits: StackLimits) -> Iterator[str]:
 
 
 def deletion_limit_problems(deletion: SourceDeletion, limits: StackLimits) -> Iterator[str]:
-    """Of the source's deletion, and of what its final snapshot is tagged with once nothing else is left of it."""
+    """Yield what in the source's deletion, and in its final snapshot's tags, is beyond the limits."""
     takes_one = deletion.final_snapshot_identifier is not None
     yield from final_snapshot_problems(limits, takes_one=takes_one)
     if takes_one:
@@ -78,7 +78,7 @@ def deletion_limit_problems(deletion: SourceDeletion, limits: StackLimits) -> It
 def key_limit_problems(
     cluster: ClusterPlan, source_key: str | None, snapshot: Snapshot, source: Source, region: str, limits: StackLimits
 ) -> Iterator[str]:
-    """Of every key: those that a request chooses, and with a pattern those that come with snapshot and source too."""
+    """Yield the keys beyond the limits: the request's own and, with a pattern, those of snapshot and source too."""
     own_account = Arn.parse(cluster.snapshot_arn).account_id
     here = _look_in(region)
     own_key = snapshot.kms_key_id or ""
@@ -110,7 +110,7 @@ def prove_copy_allowed(
     ]
     if step.shared_with not in (None, own_account):
         problems.append(
-            f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which isn't the stack's own "
+            f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which is not the stack's own "
             f"({own_account}). Start again."
         )
     region, account = step.place
@@ -143,16 +143,16 @@ def prove_restore_allowed(cluster: ClusterPlan, target: AuroraReader, limits: St
 
 
 def prove_opening_allowed(cluster: ClusterPlan, limits: StackLimits) -> None:
-    """Raise StepFailed where the stack may not put the cluster into these groups, which IAM can't say at all."""
+    """Raise StepFailed where the stack may not put the cluster into these groups, which IAM cannot refuse."""
     problems = [
         *target_problems(limits, cluster.identifier),
         *security_group_problems(limits, cluster.vpc_security_group_ids),
     ]
-    _refuse_if_any(problems, "The cluster's security groups were left as they are.")
+    _refuse_if_any(problems, "The cluster's security groups were not changed.")
 
 
 def prove_deletion_allowed(deletion: SourceDeletion, limits: StackLimits) -> None:
-    """Raise StepFailed where the source may not go without a final snapshot, or that one not be tagged so."""
+    """Raise StepFailed where the source may not be deleted without a final snapshot, or that not be tagged so."""
     _refuse_if_any(deletion_limit_problems(deletion, limits), "Nothing was deleted by this step.")
 
 
@@ -172,7 +172,7 @@ def prove_export_allowed(
 
 
 def _snapshot_problems(snapshot: Snapshot | None, limits: StackLimits) -> Iterator[str]:
-    """One that is gone is for RDS to refuse. What a copy is of, it says itself."""
+    """Yield why the snapshot is beyond the limits. RDS refuses one that is gone."""
     if snapshot is not None:
         yield from source_problems(limits, snapshot.cluster_identifier)
 
@@ -187,7 +187,7 @@ def _cluster_problems(cluster: ClusterPlan, limits: StackLimits) -> Iterator[str
 def _key_problems(
     field: str, key: str | None, own: str, account: str, look: Look, limits: StackLimits, snapshots_own: str = ""
 ) -> Iterator[str]:
-    """Of one key of one account. One that doesn't exist is reported elsewhere; the snapshot's own changes nothing."""
+    """Yield why one key of one account is beyond the limits. A key that does not exist is reported elsewhere."""
     if key is None or (not limits.allowed_kms_keys and key in (own, snapshots_own)):
         return
     wanted = _id_of(key, account, look)
@@ -203,9 +203,9 @@ def _key_problems(
 
 
 def _is_insights_key_of(cluster_identifier: str, key: str | None, here: AuroraReader) -> bool:
-    """Whether the source's Performance Insights is under the key, as RDS reports it and not as the plan says.
+    """Return whether the source's Performance Insights uses the key, as RDS reports it and not as the plan says.
 
-    Only a source beside the new cluster hands its key on, so it is seen from here.
+    Only a source in the new cluster's account and region passes its key on, so it can be seen from here.
     """
     if key is None:
         return False
@@ -214,9 +214,9 @@ def _is_insights_key_of(cluster_identifier: str, key: str | None, here: AuroraRe
 
 
 def _id_of(key: str, account: str, look: Look) -> str | None:
-    """Return a key's id, which tells it from all others of its account; None for an alias that leads nowhere.
+    """Return a key's id, unique within its account; None for an alias without a key.
 
-    AWS's own aliases stand for themselves: to ask for one makes the key. So does a key of another account.
+    AWS's own aliases are their own ids, because describing one creates its key. So is a key of another account.
     """
     arn = Arn.parse_or_none(key)
     if arn is not None and arn.account_id != account:
@@ -235,7 +235,7 @@ def _look_in(region: str) -> Look:
 
 
 def _is_customers(key: str, source: Source) -> bool:
-    """RDS's own key of the account admits everybody of it through RDS, and no pattern has to."""
+    """Return whether the key is a customer's. RDS's own key admits everybody of the account, so no pattern has to."""
     arn = Arn.parse_or_none(key)
     found = encryption_key(key, arn.region if arn else source.region)
     return found is not None and found.is_customers

@@ -28,7 +28,7 @@ def refused(pipeline: Pipeline, **given: Any) -> str:
 
 def test_a_subnet_group_that_doesnt_exist(pipeline: Pipeline, target: str) -> None:
     reason = refused(pipeline, target_cluster_id=target, db_subnet_group_name="other-nowhere")
-    assert reason.startswith(f"db_subnet_group_name: 'other-nowhere' doesn't exist in {REGION}.")
+    assert reason.startswith(f"db_subnet_group_name: 'other-nowhere' does not exist in {REGION}.")
     assert "aws rds describe-db-subnet-groups" in reason
 
 
@@ -52,14 +52,14 @@ def test_security_groups_that_dont_exist_or_are_in_another_vpc(pipeline: Pipelin
     elsewhere = ec2.create_security_group(GroupName="elsewhere", Description="elsewhere", VpcId=vpc)["GroupId"]
     reason = refused(pipeline, target_cluster_id=target, vpc_security_group_ids=["sg-00000000", elsewhere])
     missing, wrong = reason.splitlines()
-    assert missing.startswith(f"vpc_security_group_ids: 'sg-00000000' doesn't exist in {REGION}.")
+    assert missing.startswith(f"vpc_security_group_ids: 'sg-00000000' does not exist in {REGION}.")
     assert wrong.startswith(f"vpc_security_group_ids: '{elsewhere}' is in {vpc}, but the subnet group")
 
 
 @pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
 def test_a_parameter_group_that_doesnt_exist_or_doesnt_fit(pipeline: Pipeline, target: str, kind: str) -> None:
     reason = refused(pipeline, target_cluster_id=target, **{f"{kind}_name": "tuned-for-nothing"})
-    assert reason.startswith(f"{kind}_name: 'tuned-for-nothing' doesn't exist in {REGION}.")
+    assert reason.startswith(f"{kind}_name: 'tuned-for-nothing' does not exist in {REGION}.")
     reason = refused(pipeline, target_cluster_id=target, **{f"{kind}_name": "default.aurora-postgresql16"})
     assert reason.startswith(f"{kind}_name: 'default.aurora-postgresql16' is of family aurora-postgresql16")
     assert "such as default.aurora-postgresql17" in reason
@@ -69,8 +69,8 @@ def test_a_parameter_group_that_doesnt_exist_or_doesnt_fit(pipeline: Pipeline, t
     ("version", "words"),
     [
         ("16.9", "is lower than the snapshot's 17.5, and a restore never goes back"),
-        ("17.99", f"isn't among what {REGION} restores a snapshot of 17.5 to"),
-        ("17", f"isn't among what {REGION} restores a snapshot of 17.5 to"),
+        ("17.99", f"is not among what {REGION} restores a snapshot of 17.5 to"),
+        ("17", f"is not among what {REGION} restores a snapshot of 17.5 to"),
     ],
 )
 def test_a_version_that_the_snapshot_cant_become(pipeline: Pipeline, target: str, version: str, words: str) -> None:
@@ -79,7 +79,7 @@ def test_a_version_that_the_snapshot_cant_become(pipeline: Pipeline, target: str
 
 def test_a_class_that_cant_be_had(pipeline: Pipeline, target: str) -> None:
     reason = refused(pipeline, target_cluster_id=target, db_instance_class="db.r9z.large")
-    assert reason.startswith("db_instance_class: 'db.r9z.large' can't be had with aurora-postgresql 17.5")
+    assert reason.startswith("db_instance_class: 'db.r9z.large' cannot be had with aurora-postgresql 17.5")
     assert "aws rds describe-orderable-db-instance-options" in reason
 
 
@@ -94,7 +94,7 @@ def disabled_key(pipeline: Pipeline) -> str:
 def test_a_key_that_doesnt_exist_or_is_disabled(pipeline: Pipeline, target: str, disabled_key: str) -> None:
     for key in ("alias/nobody-knows", "00000000-0000-4000-8000-000000000000"):
         reason = refused(pipeline, target_cluster_id=target, kms_key_id=key)
-        assert reason.startswith(f"kms_key_id: '{key}' doesn't exist in {REGION}.")
+        assert reason.startswith(f"kms_key_id: '{key}' does not exist in {REGION}.")
     reason = refused(pipeline, target_cluster_id=target, kms_key_id=disabled_key)
     assert reason.startswith(f"kms_key_id: '{disabled_key}' is Disabled, not Enabled. Enable it: aws kms enable-key")
 

@@ -342,7 +342,7 @@ def test_an_owner_gets_no_relation_that_runs_somebodys_code(cluster: Cluster) ->
     owners = _owners(cluster)
     assert {name: owners[name] for name in RUNNING_CODE} == dict.fromkeys(RUNNING_CODE, "owner")
     assert owners["honest"] == owners["items"] == "migrator"
-    (warning,) = [each for each in report.warnings if "calls somebody's function" in each]
+    (warning,) = [each for each in report.warnings if "calls a user's function" in each]
     assert warning.startswith("orders: 'migrator' does not own sales.cast_to_it, sales.divided, sales.generated")
 
 

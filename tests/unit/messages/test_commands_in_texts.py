@@ -1,6 +1,6 @@
 """Every command in a text for people: AWS's own command line takes it, and a test types it where it changes something.
 
-The commands are taken out of the source, so that a new one can't be added without its line here.
+The commands are taken out of the source, so that a new one cannot be added without its line here.
 """
 
 from __future__ import annotations

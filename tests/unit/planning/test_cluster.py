@@ -157,7 +157,7 @@ def test_zones_are_given_to_the_instances_in_turn(production: dict[str, Any]) ->
     cluster = cluster_of(availability_zones=["us-east-1b", "us-east-1a"])
     zones = [each.availability_zone for each in cluster.instances]
     assert zones == ["us-east-1b", "us-east-1a", "us-east-1b"]
-    assert "availability_zones: 'us-east-1d' isn't covered" in refusal_of(availability_zones=["us-east-1d"])
+    assert "availability_zones: 'us-east-1d' is not covered" in refusal_of(availability_zones=["us-east-1d"])
 
 
 def test_a_source_upgraded_since_is_followed_but_never_to_a_lower_version(
@@ -186,7 +186,9 @@ def test_a_group_that_isnt_here_is_refused_with_the_command_that_makes_it(
     source_rds.instances.update(rds.instances)
     del rds.clusters[SOURCE], rds.cluster_parameter_groups["tuned-cluster"]
     message = refusal_of(source_region=SOURCE_REGION)
-    assert message.startswith("db_cluster_parameter_group_name: 'tuned-cluster' doesn't exist in us-east-1 (the source")
+    assert message.startswith(
+        "db_cluster_parameter_group_name: 'tuned-cluster' does not exist in us-east-1 (the source"
+    )
     assert (
         "create-db-cluster-parameter-group --db-cluster-parameter-group-name tuned-cluster "
         "--db-parameter-group-family aurora-postgresql16" in message

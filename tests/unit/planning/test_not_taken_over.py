@@ -412,9 +412,9 @@ def test_a_role_that_isnt_there_or_that_rds_may_not_assume_is_refused(
     production: dict[str, Any], scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MONITORING_ROLE_ARN", ROLE)
-    assert f"the stack's MonitoringRoleArn, {ROLE!r}, doesn't exist" in refusal_of()
+    assert f"the stack's MonitoringRoleArn, {ROLE!r}, does not exist" in refusal_of()
     client("iam").create_role(RoleName="rds-monitoring-role", AssumeRolePolicyDocument="{}")
-    assert "doesn't let monitoring.rds.amazonaws.com assume it" in refusal_of()
+    assert "does not allow monitoring.rds.amazonaws.com to assume it" in refusal_of()
 
 
 def test_a_key_of_performance_insights_has_to_work(rds: FakeRds, production: dict[str, Any], keys: Any) -> None:
@@ -422,7 +422,7 @@ def test_a_key_of_performance_insights_has_to_work(rds: FakeRds, production: dic
     message = refusal_of()
     assert message.startswith(f"performance_insights_kms_key_id: {KEY!r} (the source cluster's) is Disabled")
     gone = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/gone"
-    assert "doesn't exist in us-east-1" in refusal_of(performance_insights_kms_key_id=gone)
+    assert "does not exist in us-east-1" in refusal_of(performance_insights_kms_key_id=gone)
     distant = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/{KEY_ID}"
     assert f"is a key of {SOURCE_REGION}" in refusal_of(performance_insights_kms_key_id=distant)
 
@@ -432,6 +432,6 @@ def test_a_certificate_that_the_version_doesnt_have_is_refused(
 ) -> None:
     rds.versions["16.4"]["SupportedCACertificateIdentifiers"] = ["rds-ca-rsa2048-g1"]
     message = refusal_of()
-    assert message.startswith("ca_certificate_identifier: 'rds-ca-ecc384-g1' (the source cluster's) can't be had with")
+    assert message.startswith("ca_certificate_identifier: 'rds-ca-ecc384-g1' (the source cluster's) cannot be had with")
     assert message.endswith("Give one of rds-ca-rsa2048-g1.")
     assert plan_of(ca_certificate_identifier="rds-ca-rsa2048-g1").cluster.ca_certificate_identifier

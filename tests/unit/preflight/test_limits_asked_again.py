@@ -308,7 +308,7 @@ def test_no_door_is_opened_to_groups_that_a_plan_says_and_the_stack_doesnt(
     operation.remember(users_ready_at=NOW.isoformat())
     told = failure(open_cluster, OpenTask(run=a_run(), cluster=a_cluster_plan(**changes), limits=LIMITS))
     assert f"{parameter} is " in told
-    assert told.endswith("The cluster's security groups were left as they are.")
+    assert told.endswith("The cluster's security groups were not changed.")
     assert rds.changes() == []
 
 

@@ -383,8 +383,8 @@ OBSTACLES: list[tuple[Callable[[FakeRds, FakeKeys, dict[str, Any]], None], str]]
         r"'prod-orders-final-0123456789ab' exists in us-east-1 already.*aws rds describe-db-cluster-snapshots",
     ),
     (no_room, r"no room for one more manual snapshot.*aws rds describe-db-cluster-snapshots"),
-    (no_restorable_time, r"can't take a final snapshot of 'prod-orders' yet.*aws rds describe-db-clusters"),
-    (too_many_retained, r"couldn't be kept.*aws rds describe-db-cluster-automated-backups"),
+    (no_restorable_time, r"cannot take a final snapshot of 'prod-orders' yet.*aws rds describe-db-clusters"),
+    (too_many_retained, r"could not be kept.*aws rds describe-db-cluster-automated-backups"),
     (continuous_backup, r"has a continuous backup of AWS Backup's .*Leave delete_automated_backups out"),
     (stopped, r"is stopped, and RDS deletes no stopped cluster.*aws rds start-db-cluster"),
 ]
