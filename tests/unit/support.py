@@ -12,9 +12,11 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
+import pytest
 from botocore.exceptions import ReadTimeoutError
 from msgspec.structs import replace
 
+from utils import environment
 from utils.aurora_utils.resources import OPERATION_TAG
 from utils.contracts.payloads import Archived, Execution, StepRun, UsersReady
 from utils.contracts.plan import (
@@ -51,6 +53,22 @@ DOOR = "sg-0d00d00d00d00d000"
 
 STATE_TABLE, AUDIT_TABLE = "AuroraRestoreState", "AuroraRestoreAudit"
 ADMIN_SECRET, APP_SECRET = "aurora-restore/admin", "aurora-restore/application"
+
+
+def as_lines(defaults: dict[str, str]) -> str:
+    """Return defaults as the function's environment has them."""
+    return "".join(f"{name}={value}\n" for name, value in defaults.items())
+
+
+# What the stack says of fields that a request leaves out.
+DEFAULTS = {
+    "target_cluster_id": TARGET,
+    "source_cluster_id": SOURCE,
+    "source_region": REGION,
+    "db_subnet_group_name": "databases",
+    "vpc_security_group_ids": SECURITY_GROUP,
+    "db_instance_class": "db.r6g.large",
+}
 STACK = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
@@ -70,13 +88,8 @@ STACK = {
     "MASTER_SECRET_KEY": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}",
     "APP_SECRET_ARN": APP_SECRET,
     "RDS_CA_BUNDLE": "/opt/rds-ca.pem",
-    "DEFAULT_TARGET_CLUSTER_ID": TARGET,
-    "DEFAULT_SOURCE_CLUSTER_ID": SOURCE,
-    "DEFAULT_SOURCE_REGION": REGION,
-    "DEFAULT_DB_SUBNET_GROUP_NAME": "databases",
-    "DEFAULT_VPC_SECURITY_GROUP_IDS": SECURITY_GROUP,
     "DOOR_SECURITY_GROUP_ID": DOOR,
-    "DEFAULT_DB_INSTANCE_CLASS": "db.r6g.large",
+    "REQUEST_DEFAULTS": as_lines(DEFAULTS),
 }
 
 
@@ -100,6 +113,11 @@ LIMITS = StackLimits(
     master_login="rds_managed",
     deletion_without_final_snapshot="true",
 )
+
+
+def set_defaults(monkeypatch: pytest.MonkeyPatch, **changed: str) -> None:
+    """Give the stack other values for fields that a request leaves out."""
+    monkeypatch.setenv("REQUEST_DEFAULTS", as_lines(environment.request_defaults() | changed))
 
 
 class Context:

@@ -36,7 +36,7 @@ _NAMES = ("app_username", "readonly_user")
 
 def plan_secrets(target_cluster_id: str, execution: Execution, master_login: str) -> TargetSecrets | None:
     """Name the target's secrets. None: it is the stack's own target, and uses the stack's."""
-    own = environment.optional("DEFAULT_TARGET_CLUSTER_ID")
+    own = environment.request_defaults().get("target_cluster_id")
     if own and dated(own, execution.started_at) == target_cluster_id:
         return None
     return TargetSecrets(

@@ -236,7 +236,7 @@ def place_problems(request: RestoreRequest, source: Source, execution: Execution
             f"source_region: {source.region!r} isn't {own_region}, and RDS copies no snapshot to or from a region in "
             f"China. Deploy the stack in {source.region}, or name a snapshot of {own_region}."
         )
-    known = environment.optional("DEFAULT_SOURCE_ACCOUNT_ID")
+    known = environment.request_defaults().get("source_account_id")
     if source.account_id not in (own_account, known):
         yield (
             f"{field}: account {source.account_id} is neither the stack's own ({own_account}) nor its SourceAccountId "

@@ -23,6 +23,7 @@ from tests.unit.support import (
     a_record,
     an_execution,
     lost_answer,
+    set_defaults,
 )
 from utils.aurora_utils.resources import OPERATION_TAG
 from utils.aws import client
@@ -89,7 +90,7 @@ def make(name: str, value: str = "{}", **tags: str) -> str:
 
 def test_the_stacks_own_target_keeps_the_stacks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan_secrets(TARGET, an_execution(), "pipeline") is None
-    monkeypatch.setenv("DEFAULT_TARGET_CLUSTER_ID", "Staging-{date}")
+    set_defaults(monkeypatch, target_cluster_id="Staging-{date}")
     assert plan_secrets("staging-20260310", an_execution(), "pipeline") is None
     another_day = plan_secrets("staging-20260309", an_execution(), "pipeline")
     assert another_day is not None
@@ -103,7 +104,7 @@ def test_every_other_target_has_its_own() -> None:
 
 
 def test_a_stack_without_a_target_has_none_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEFAULT_TARGET_CLUSTER_ID", "")
+    set_defaults(monkeypatch, target_cluster_id="")
     assert plan_secrets(DRILL, an_execution(), "pipeline") == NAMES
 
 

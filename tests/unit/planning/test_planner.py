@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    DEFAULTS,
     EXECUTION,
     KEY_ID,
     LIMITS,
@@ -20,7 +21,6 @@ from tests.unit.support import (
     OWN_TAGS,
     REGION,
     SOURCE_REGION,
-    STACK,
     an_execution,
 )
 from utils.aurora_utils import Aurora
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 def plan_of(**raw: Any) -> Plan:
-    request = read_request(raw, STACK)
+    request = read_request(raw, DEFAULTS)
     source = Source(ACCOUNT, source_region(request, REGION))
     return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION), LIMITS)
 
@@ -379,7 +379,7 @@ def test_rule_8_the_default_parameter_groups_follow_the_version_that_is_restored
 @pytest.mark.parametrize("field", ["db_subnet_group_name", "vpc_security_group_ids", "db_instance_class"])
 def test_rule_8_a_setting_without_a_sensible_default_must_be_given(rds: FakeRds, field: str) -> None:
     rds.add_snapshot("tuesday")
-    stack = {name: value for name, value in STACK.items() if name != f"DEFAULT_{field.upper()}"}
+    stack = {name: value for name, value in DEFAULTS.items() if name != field}
     with pytest.raises(RequestRefused, match=f"^{field}: missing. RDS's own default is never used"):
         plan_restore(
             read_request({}, stack), OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS
@@ -646,7 +646,7 @@ def test_a_region_that_isnt_there_is_told_with_the_rest(rds: FakeRds) -> None:
 def test_no_snapshot_leaves_or_reaches_a_region_in_china() -> None:
     execution = EXECUTION.replace("arn:aws:", "arn:aws-cn:").replace(REGION, "cn-north-1")
     begun = an_execution(execution_id=execution)
-    request = read_request({"source_region": "cn-northwest-1"}, STACK)
+    request = read_request({"source_region": "cn-northwest-1"}, DEFAULTS)
     (told,) = place_problems(request, Source(ACCOUNT, "cn-northwest-1"), begun)
     assert told.startswith("source_region: 'cn-northwest-1' isn't cn-north-1")
-    assert list(place_problems(read_request({}, STACK), Source(ACCOUNT, "cn-north-1"), begun)) == []
+    assert list(place_problems(read_request({}, DEFAULTS), Source(ACCOUNT, "cn-north-1"), begun)) == []

@@ -13,13 +13,13 @@ import pytest
 from tests.unit.fakes.rds import CLUSTERS_CREATED, FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    DEFAULTS,
     LIMITS,
     NOW,
     OPERATION,
     REGION,
     SOURCE,
     SOURCE_REGION,
-    STACK,
     a_plan,
     a_snapshot_found,
     an_execution,
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 def chosen(**raw: Any) -> FoundSnapshot:
-    request = read_request(raw, STACK)
+    request = read_request(raw, DEFAULTS)
     return plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS).snapshot
 
 

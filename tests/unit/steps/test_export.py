@@ -50,12 +50,12 @@ EXPORT = SnapshotExport(
     role_arn=ROLE,
     kms_key_id=KEY,
 )
-STACK = {
-    "DEFAULT_SOURCE_CLUSTER_ID": "prod-orders",
-    "DEFAULT_TARGET_CLUSTER_ID": TARGET,
-    "DEFAULT_DB_SUBNET_GROUP_NAME": "databases",
-    "DEFAULT_VPC_SECURITY_GROUP_IDS": "sg-0123456789abcdef0",
-    "DEFAULT_DB_INSTANCE_CLASS": "db.r6g.large",
+DEFAULTS = {
+    "source_cluster_id": "prod-orders",
+    "target_cluster_id": TARGET,
+    "db_subnet_group_name": "databases",
+    "vpc_security_group_ids": "sg-0123456789abcdef0",
+    "db_instance_class": "db.r6g.large",
 }
 
 
@@ -74,7 +74,7 @@ def configured(surroundings: None, rds: FakeRds, keys: FakeKeys, monkeypatch: py
 
 
 def planned() -> SnapshotExport | None:
-    request = read_request({"archive_snapshot": "export"}, STACK)
+    request = read_request({"archive_snapshot": "export"}, DEFAULTS)
     return plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS).export
 
 
