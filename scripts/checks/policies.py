@@ -135,8 +135,8 @@ def gathered(logical_id: str) -> Mapping[str, dict[str, Any]]:
     }
 
 
-def as_list(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def main(directory: Path) -> None:
