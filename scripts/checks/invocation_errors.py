@@ -1,7 +1,7 @@
-"""What each error of a task means that a state machine can meet when it invokes a function: retry it, or stop.
+"""The meaning of each error that a state machine can meet when it invokes a function: retry it, or stop.
 
 This is the one table of it. Tests hold it against botocore's model of Lambda's Invoke, so that an error that Lambda
-declares anew needs its line here, and hold the Retry blocks of the state machine against it.
+declares needs its line here, and hold the Retry blocks of the state machine against it.
 
 When in doubt an error is retried: a retry in vain costs minutes, an error that is not retried may cost the restored
 cluster. What stays as it is until a person changes it ends the task.

@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace, for_sam: list[str]) -> int:
     if any(word.startswith("--parameter-overrides") for word in for_sam):
         raise Refused(f"Parameters are taken from {options.config_file} alone. Another one: --config-file FILE")
     config = read_config(options.config_file, options.config_env)
-    name = options.stack_name or config.get("stack_name", "")
+    name = options.stack_name or config.get("stack_name", "aurora-restore")
     profile = options.profile or config.get("profile")
     region = options.region or config.get("region") or boto3.Session(profile_name=profile).region_name
     if not region:
@@ -50,10 +50,9 @@ def _run(options: argparse.Namespace, for_sam: list[str]) -> int:
     account = place.client("sts").get_caller_identity()["Account"]
     print(f"Account {account}, {region}, stack {name}", flush=True)
     stack = place.stack(name)
-    _refuse_while_something_happens(name, stack)
+    _refuse_by_state(place, name, (stack or {}).get("StackStatus", ""), deletes=options.delete)
     if options.delete:
         return remove(place, name, for_sam)
-    _refuse_a_state_that_takes_no_deployment(place, name, stack)
     _check(place, name, stack, given_parameters(config))
     file = ["--config-file", str(options.config_file.resolve()), "--config-env", options.config_env]
     status = 0 if options.template_file else sam("build", *file)
@@ -65,15 +64,11 @@ def _run(options: argparse.Namespace, for_sam: list[str]) -> int:
     return status
 
 
-def _refuse_while_something_happens(name: str, stack: dict[str, Any] | None) -> None:
-    if stack and stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != _REVIEW:
-        raise Refused(f"The stack {name} is {stack['StackStatus']}. Wait until that is over.")
-
-
-def _refuse_a_state_that_takes_no_deployment(place: Place, name: str, stack: dict[str, Any] | None) -> None:
+def _refuse_by_state(place: Place, name: str, state: str, *, deletes: bool) -> None:
     """The SAM CLI would say so after everything is built and uploaded."""
-    state = (stack or {}).get("StackStatus", "")
-    if state in _NEXT:
+    if state.endswith("_IN_PROGRESS") and state != _REVIEW:
+        raise Refused(f"The stack {name} is {state}. Wait until that is over.")
+    if state in _NEXT and not deletes:
         delete = " ".join(["./scripts/deploy.sh --delete --stack-name", name, *place.options()])
         back = place.typed("cloudformation", "continue-update-rollback", "--stack-name", name)
         raise Refused(f"The stack {name} is {state}. {_NEXT[state].format(delete=delete, back=back)}")

@@ -50,11 +50,10 @@ def _of_the_network(place: Place, values: dict[str, str]) -> Iterator[str]:
 
 def _without_service_linked_role(place: Place, values: dict[str, str]) -> Iterator[str]:
     """RDS works with a role of its own. A fresh account lacks it, and RDS's first call there fails."""
+    iam = place.client("iam")
     try:
-        place.client("iam").get_role(RoleName="AWSServiceRoleForRDS")
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchEntity":
-            raise
+        iam.get_role(RoleName="AWSServiceRoleForRDS")
+    except iam.exceptions.NoSuchEntityException:
         create = place.typed("iam", "create-service-linked-role", "--aws-service-name", "rds.amazonaws.com")
         yield f"The account lacks the role AWSServiceRoleForRDS, which RDS needs. Make it, once: {create}"
 

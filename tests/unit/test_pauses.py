@@ -21,12 +21,12 @@ units = st.integers(1, 600)
 
 def polls(seconds: float, unit: int = DEFAULT_UNIT, percent_at: Callable[[float], int] = lambda _: 0) -> list[float]:
     """When it is asked whether work of this length is done, until it is. The first pause is the copy step's."""
-    asked, now = [], 2.0 * unit
-    while True:
-        asked.append(now)
-        if now >= seconds:
-            return asked
-        now += seconds_to_wait(now, unit, percent_at(now))
+    asked = [2.0 * unit]
+    while asked[-1] < seconds:
+        pause = seconds_to_wait(asked[-1], unit, percent_at(asked[-1]))
+        assert pause > 0, "it would be asked for ever"
+        asked.append(asked[-1] + pause)
+    return asked
 
 
 @given(elapsed, units, st.integers(0, 100))

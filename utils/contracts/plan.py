@@ -104,6 +104,7 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     # 0: no Enhanced Monitoring, and no role for it.
     monitoring_interval_seconds: int = 0
     monitoring_role_arn: str | None = None
+    local_write_forwarding: bool = False
     # Tried in turn, in each zone, where AWS has no room for an instance of the planned class.
     alternative_instance_classes: list[str] = []
     origins: dict[str, Origin] = {}

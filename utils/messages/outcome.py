@@ -6,7 +6,7 @@ SNS takes a subject of fewer than 100 characters without line breaks; a message 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -37,6 +37,9 @@ PHASES = {
     "delete-rds": "deletion",
     "archive-snapshot": "archive",
 }
+_LABEL_WIDTH = 11
+# A label and its text.
+Row = tuple[str, str]
 _CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 
 
@@ -76,41 +79,37 @@ def succeeded(
 ) -> Message:
     """Return the message of a success. `corrects` is when a failure was reported that was none."""
     snapshot, cluster = plan.snapshot, plan.cluster
-    lines = [
-        *([f"Corrects   the message FAILED of {corrects}: the operation has succeeded"] if corrects else []),
-        f"Restored   {cluster.identifier} ({record.cluster_resource_id})",
-        *(f"Resumed    {line}" for line in plan.resumed),
-        f"Endpoint   {users.endpoint}:{users.port}",
-        *_door_lines(plan, record),
-        f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
-        f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
-        f"Settings   {summary(cluster)}, PostgreSQL {cluster.engine_version}",
-        *_role_lines(users),
-        f"Databases  {listed(users.databases)}",
-        f"Took       {duration(total_seconds(record, now))}",
-        *(f"             {name:15} {duration(seconds)}" for name, seconds in phase_seconds(record, now).items()),
-        f"Deleted    {_deleted(plan.source_deletion)}",
-        _archive_line(archive),
+    rows = [
+        *([("Corrects", f"the message FAILED of {corrects}: the operation has succeeded")] if corrects else []),
+        ("Restored", f"{cluster.identifier} ({record.cluster_resource_id})"),
+        *(("Resumed", line) for line in plan.resumed),
+        ("Endpoint", f"{users.endpoint}:{users.port}"),
+        *_door_rows(plan, record),
+        ("From", f"{snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}"),
+        ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
+        ("Settings", f"{summary(cluster)}, PostgreSQL {cluster.engine_version}"),
+        *_role_rows(users),
+        ("Databases", listed(users.databases)),
+        ("Took", duration(total_seconds(record, now))),
+        *(("", f"  {name:15} {duration(seconds)}") for name, seconds in phase_seconds(record, now).items()),
+        ("Deleted", _deleted(plan.source_deletion)),
+        _archive_row(archive),
+        *_secret_rows(users, record),
+        *(("Secrets", line) for line in about_secrets),
+        *(("Differs", _bounded(difference)) for difference in record.differences),
+        *_login_rows(plan, users),
+        *(
+            ("Warning", _bounded(warning))
+            for warning in (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
+        ),
     ]
-    if record.master_secret_arn:
-        lines.append(f"Login      RDS keeps the master login in {record.master_secret_arn}")
-    elif users.master_secret:
-        lines.append(f"Login      the master login is in secret {users.master_secret}")
-    if users.application_secret:
-        lines.append(f"           the application's logins are in secret {users.application_secret}")
-    lines += [f"Secrets    {line}" for line in about_secrets]
-    lines += [f"Differs    {_bounded(difference)}" for difference in record.differences]
-    if users.locked_logins:
-        lines.append(f"Locked     logins that came with the data: {listed(users.locked_logins)}")
-    lines += [f"Disabled   {_bounded(text)}" for text in users.disabled]
-    if users.inherited_logins:
-        asked = ", as asked (inherited_logins: report)" if plan.inherited_logins == "report" else ""
-        still_open = listed(users.inherited_logins)
-        lines.append(f"Warning    logins that came with the data still work{asked}: {still_open}")
-    warnings = (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
-    lines += [f"Warning    {_bounded(warning)}" for warning in warnings]
-    lines += [*not_taken_over_lines(plan)]
-    lines += ["", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
+    lines = [
+        *_columns(rows),
+        *not_taken_over_lines(plan),
+        "",
+        f"Operation  {plan.operation_id}",
+        *_execution_lines(execution_id, started_by),
+    ]
     return _message(
         f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
         f"data {age(now - snapshot.created_at)} old",
@@ -169,10 +168,34 @@ def _beside_the_plan(plan: Plan) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _archive_line(archive: Archived) -> str:
+def _columns(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield a line for each label and its text."""
+    yield from (f"{label:{_LABEL_WIDTH}}{text}" for label, text in rows)
+
+
+def _archive_row(archive: Archived) -> Row:
     if archive.exported_to:
-        return f"Archive    {archive.why}"
-    return f"Copy       {archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}"
+        return "Archive", archive.why
+    return "Copy", f"{archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}"
+
+
+def _secret_rows(users: UsersReady, record: OperationRecord) -> Iterator[Row]:
+    if record.master_secret_arn:
+        yield "Login", f"RDS keeps the master login in {record.master_secret_arn}"
+    elif users.master_secret:
+        yield "Login", f"the master login is in secret {users.master_secret}"
+    if users.application_secret:
+        yield "", f"the application's logins are in secret {users.application_secret}"
+
+
+def _login_rows(plan: Plan, users: UsersReady) -> Iterator[Row]:
+    """Yield what became of the logins and the background work that came with the data."""
+    if users.locked_logins:
+        yield "Locked", f"logins that came with the data: {listed(users.locked_logins)}"
+    yield from (("Disabled", _bounded(text)) for text in users.disabled)
+    if users.inherited_logins:
+        asked = ", as asked (inherited_logins: report)" if plan.inherited_logins == "report" else ""
+        yield "Warning", f"logins that came with the data still work{asked}: {listed(users.inherited_logins)}"
 
 
 def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]:
@@ -221,18 +244,18 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
     return given if isinstance(given, str) else "restore"
 
 
-def _door_lines(plan: Plan, record: OperationRecord) -> Iterable[str]:
+def _door_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
     """Yield when the door was opened, perhaps by hand, as the message of an earlier failure says."""
     until = f"shut until {record.door_opening_at}" if record.door_opening_at else "shut until it was opened by hand"
-    yield f"Door       {until}: only the pipeline got into {plan.cluster.door_security_group_id}"
-    yield f"           open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
+    yield "Door", f"{until}: only the pipeline got into {plan.cluster.door_security_group_id}"
+    yield "", f"open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
 
 
-def _role_lines(users: UsersReady) -> Iterable[str]:
+def _role_rows(users: UsersReady) -> Iterator[Row]:
     """Yield the application's two roles on one line, each further one on its own."""
     two = [f"{users.application_role} (read and write)", f"{users.read_only_role} (read only)"]
-    yield f"Roles      {listed(two)}"
-    yield from (f"           {_bounded(role)}" for role in users.roles if role not in two)
+    yield "Roles", listed(two)
+    yield from (("", _bounded(role)) for role in users.roles if role not in two)
 
 
 def _deleted(deletion: SourceDeletion | None) -> str:

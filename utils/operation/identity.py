@@ -105,17 +105,17 @@ def _without_operation(
     execution that was stopped may outlive it, and has to find the moment closed. No operation has a # in its id.
     """
     own_name, scheduled = execution.execution_name, _scheduled_id(asked.get("scheduled_at"))
-    ids = [f"execution#{own_name}"]
-    if not own_name.startswith(SCHEDULED_PREFIX):
-        ids.insert(0, own_name)
+    names = []
     if scheduled and stopped and named is None and _took_the_moment(asked, execution):
-        ids.insert(0, scheduled)
-    for operation_id in ids:
-        state = state_of(operation_id, execution)
-        record = state.recall()
-        if record is None:
-            break
-    return Identity(state, record, named)
+        names.append(scheduled)
+    if not own_name.startswith(SCHEDULED_PREFIX):
+        names.append(own_name)
+    for name in names:
+        state = state_of(name, execution)
+        if state.recall() is None:
+            return Identity(state, None, named)
+    beside = state_of(f"execution#{own_name}", execution)
+    return Identity(beside, beside.recall(), named)
 
 
 def _is_of(record: OperationRecord, execution: Execution) -> bool:

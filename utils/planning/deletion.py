@@ -81,7 +81,7 @@ def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, 
             SourceInstance(
                 identifier=each.identifier,
                 db_instance_class=each.settings.db_instance_class or "",
-                db_parameter_group_name=each.settings.db_parameter_group_name,
+                db_parameter_group_name=each.settings.value("db_parameter_group_name"),
                 availability_zone=each.settings.availability_zone,
                 promotion_tier=each.settings.promotion_tier,
             )

@@ -210,7 +210,7 @@ def _is_insights_key_of(cluster_identifier: str, key: str | None, here: AuroraRe
     if key is None:
         return False
     members = here.instances_of(cluster_identifier)
-    return key in {each.settings.performance_insights_kms_key_id for each in members}
+    return key in {each.settings.value("performance_insights_kms_key_id") for each in members}
 
 
 def _id_of(key: str, account: str, look: Look) -> str | None:

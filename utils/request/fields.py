@@ -150,6 +150,10 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool | None, Meta(description="Enrol the cluster in RDS Extended Support, which is paid for. Default: false.")
     ] = None
     data_api: Annotated[bool | None, Meta(description="Switch the Data API on after the restore.")] = None
+    local_write_forwarding: Annotated[
+        bool | None,
+        Meta(description="Let readers forward writes to the writer. Default: the source's, else false."),
+    ] = None
     master_login: Annotated[
         Literal["pipeline", "rds_managed"] | None,
         Meta(description="Who keeps the master password: the target's admin secret, or RDS if MasterLogin says so."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -23,10 +23,7 @@ MAX_PROBLEM_LENGTH = 1500
 MAX_FIELD = 60
 MAX_VALUE = 300
 
-# Fields that are lists: the stack gives them separated by commas, or says that there are to be none.
-LISTS = frozenset(
-    {"alternative_instance_classes", "availability_zones", "enabled_cloudwatch_logs_exports", "vpc_security_group_ids"}
-)
+# What the stack gives for a list that is to be empty; others it gives separated by commas.
 EMPTY_LIST = "none"
 
 
@@ -103,7 +100,7 @@ def _stack_default(name: str, defaults: Mapping[str, str]) -> Any:
     if not text:
         return None
     value: object = text
-    if name in LISTS:
+    if _is_list(FIELDS[name].type):
         value = [] if text == EMPTY_LIST else text.split(",")
     elif name == "tags":
         pairs = (each.partition("=") for each in text.split(","))
@@ -114,6 +111,11 @@ def _stack_default(name: str, defaults: Mapping[str, str]) -> Any:
         raise RequestRefused(
             f"The stack's default for {name} is {text!r}: {error}. Correct the stack's parameter."
         ) from None
+
+
+def _is_list(annotated: Any) -> bool:
+    """Return whether a field's type, Annotated[list[...] | None, ...], is a list's."""
+    return any(get_origin(each) is list for each in get_args(get_args(annotated)[0]))
 
 
 def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:

@@ -106,7 +106,7 @@ def _due_groups(cluster: Cluster, groups: list[str]) -> Situation:
 
 def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
     """It is asked for once. What doesn't show even then is reported at the end."""
-    if not plan.data_api or cluster.settings.data_api:
+    if not plan.data_api or cluster.settings.value("data_api"):
         return None
     if record.data_api_enabled_at is None:
         return Situation(due=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)

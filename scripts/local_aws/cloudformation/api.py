@@ -1,6 +1,6 @@
 """The CloudFormation API, as far as `aws cloudformation package/deploy`, `sam deploy` and `sam delete` use it.
 
-Parameters are read and answers written by botocore's own model of the service. A parameter that isn't known here is
+Parameters are read and answers written by botocore's own model of the service. A parameter that is not known here is
 refused by name. See https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/ for names and messages.
 """
 
@@ -60,7 +60,7 @@ class CloudFormationApi:
         method, known = self._operations[operation]
         given = {name: value for name, value in parameters.items() if value not in (None, [], {}, "", False)}
         if unknown := set(given) - known:
-            raise NotImplementedByLocalAws(f"{operation} with {', '.join(sorted(unknown))} isn't known locally.")
+            raise NotImplementedByLocalAws(f"{operation} with {', '.join(sorted(unknown))} is not known locally.")
         try:
             return method(region, given)
         except TemplateError as error:
@@ -69,7 +69,7 @@ class CloudFormationApi:
     def _create_change_set(self, region: str, given: Answer) -> Answer:
         source, kind = self._source(region, given), given.get("ChangeSetType", "UPDATE")
         if kind not in ("CREATE", "UPDATE"):
-            raise NotImplementedByLocalAws(f"A change set of type {kind} isn't known locally.")
+            raise NotImplementedByLocalAws(f"A change set of type {kind} is not known locally.")
         stack = self._found(region, given["StackName"])
         if kind == "UPDATE" and (stack is None or stack.status in _BEFORE_CREATION):
             raise AwsError("ValidationError", f"Stack [{given['StackName']}] does not exist")
@@ -153,7 +153,7 @@ class CloudFormationApi:
 
     def _get_template(self, region: str, given: Answer) -> Answer:
         if given.get("TemplateStage", "Original") != "Original":
-            raise NotImplementedByLocalAws("The processed template isn't kept locally.")
+            raise NotImplementedByLocalAws("The processed template is not kept locally.")
         return {"TemplateBody": self._stack(region, given["StackName"]).source, "StagesAvailable": ["Original"]}
 
     def _get_template_summary(self, region: str, given: Answer) -> Answer:
@@ -179,11 +179,11 @@ class CloudFormationApi:
         }
 
     def _delete_stack(self, region: str, given: Answer) -> Answer:
-        """A stack that doesn't exist is deleted already."""
+        """Delete a stack. One that does not exist is deleted already."""
         stack = self._found(region, given["StackName"])
         if stack is not None and stack.status != "DELETE_COMPLETE":
             if stack.status.endswith("_IN_PROGRESS") and stack.status not in _BEFORE_CREATION:
-                raise AwsError("ValidationError", f"Stack [{stack.id}] is in {stack.status} and can't be deleted now")
+                raise AwsError("ValidationError", f"Stack [{stack.id}] is in {stack.status} and cannot be deleted now")
             self._stacks.delete(stack)
         return {}
 
@@ -217,7 +217,7 @@ class CloudFormationApi:
         return values
 
     def _found(self, region: str, name: str) -> StackRecord | None:
-        """By name, which a deleted stack has lost, or by id."""
+        """Return a stack by its name, which a deleted one has lost, or by its id."""
         for stack in reversed(self._stacks.records):
             if stack.region == region and (
                 stack.id == name or (stack.name == name and stack.status != "DELETE_COMPLETE")
@@ -252,7 +252,7 @@ def _words(names: str) -> set[str]:
 
 
 def _place(url: str) -> tuple[str, str]:
-    """Bucket and key of https://bucket.s3…/key or https://host/bucket/key."""
+    """Return bucket and key of https://bucket.s3…/key or https://host/bucket/key."""
     parts = urlsplit(url)
     host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))
     virtual = re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com|(.+)\.s3\.amazonaws\.com", host)

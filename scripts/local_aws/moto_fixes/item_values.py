@@ -14,7 +14,7 @@ _serialize_member_by_member = BaseJSONSerializer._serialize_type_structure
 
 
 def install() -> None:
-    BaseJSONSerializer._serialize_type_structure = _serialize  # type: ignore[method-assign]
+    BaseJSONSerializer._serialize_type_structure = _serialize  # type: ignore[method-assign,assignment]
 
 
 def _serialize(serializer: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:

@@ -14,7 +14,7 @@ _find = DomainDispatcherApplication.get_backend_for_host
 
 
 def install() -> None:
-    DomainDispatcherApplication.get_backend_for_host = _remembered  # type: ignore[method-assign,assignment]
+    DomainDispatcherApplication.get_backend_for_host = _remembered  # type: ignore[method-assign]
 
 
 @functools.lru_cache(maxsize=1024)

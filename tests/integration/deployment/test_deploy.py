@@ -14,7 +14,7 @@ from rich.console import Console
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.following import follow
 from scripts.local_run.production import Production
-from tests.integration.deployment.conftest import CONFIG, STACK, Type, typed, values, write
+from tests.integration.deployment.conftest import CONFIG, STACK, Type, Values, typed, values, write
 
 SAMS_OWN = "aws-sam-cli-managed-default"
 NAMES = (f"{STACK}-state", f"{STACK}-audit", f"{STACK}/admin", f"{STACK}/application")
@@ -144,7 +144,7 @@ def test_all_that_is_wrong_with_the_parameters_is_told_at_once(
     ],
 )
 def test_what_a_stack_keeps_is_told_before_anything_is_built(
-    deploy: Type, config: pathlib.Path, tmp_path: pathlib.Path, change: dict[str, str], words: str
+    deploy: Type, config: pathlib.Path, tmp_path: pathlib.Path, change: Values, words: str
 ) -> None:
     other = tmp_path / "samconfig.toml"
     write(other, values(config) | change)
@@ -161,11 +161,12 @@ def test_a_network_that_wont_do_is_told_before_anything_is_built(
     vpc = values(config)["VpcId"]
     twin = ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.240.0/24", AvailabilityZone=zone_of[subnets[0]])
     alike = [subnets[0], twin["Subnet"]["SubnetId"], subnets[1]]
-    for change, words in (
+    changes: list[tuple[Values, str]] = [
         ({"VpcId": "vpc-00000000000000001"}, "vpc-00000000000000001"),
-        ({"SubnetIds": subnets[:1]}, "two zones"),
+        ({"SubnetIds": list(subnets[:1])}, "two zones"),
         ({"SubnetIds": alike}, "Put two of different zones first"),
-    ):
+    ]
+    for change, words in changes:
         write(wrong, values(config) | change)
         done = deploy(config=wrong)
         assert (done.status, words in done.output) == (1, True), done.output

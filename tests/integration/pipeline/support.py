@@ -22,6 +22,8 @@ from scripts.local_run.stage import REGION, Stage
 from utils.names import name_for
 
 numbers = itertools.count(1)
+REMOVAL_ROUNDS = 100
+"""Of ten minutes each: nothing that is being made or deleted takes so long."""
 Found = TypeVar("Found")
 
 
@@ -167,7 +169,10 @@ class Pipeline:
     def remove(self, identifier: str) -> None:
         """Delete a cluster that a test has made, whatever state it is in, and wait until its name is free."""
         rds = self.rds()
-        while found := self.cluster(identifier):
+        for _ in range(REMOVAL_ROUNDS):
+            found = self.cluster(identifier)
+            if not found:
+                return
             if found["DeletionProtection"]:
                 with contextlib.suppress(rds.exceptions.ClientError):
                     rds.modify_db_cluster(
@@ -180,6 +185,7 @@ class Pipeline:
             with contextlib.suppress(rds.exceptions.ClientError):
                 rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True)
             self.aws.clock.sleep(600)
+        raise AssertionError(f"{identifier} is never gone")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from scripts.local_run.production import SNAPSHOT, Production
 from scripts.local_run.stage import OTHER_REGION
 from tests.integration.pipeline.support import Pipeline
@@ -15,6 +17,7 @@ def exported(pipeline: Pipeline, where: str) -> list[str]:
     return [each["Key"] for each in found.get("Contents", [])]
 
 
+@pytest.mark.full
 def test_the_copy_is_exported_as_parquet_and_stays(
     pipeline: Pipeline, distant_production: Production, key: str, target: str
 ) -> None:
@@ -38,6 +41,7 @@ def test_the_copy_is_exported_as_parquet_and_stays(
     pipeline.rds().delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy)
 
 
+@pytest.mark.full
 def test_a_snapshot_that_is_restored_directly_is_exported_itself(pipeline: Pipeline, target: str) -> None:
     request = {"target_cluster_id": target, "archive_snapshot": "export", "snapshot_identifier": SNAPSHOT}
     run = pipeline.run(request)

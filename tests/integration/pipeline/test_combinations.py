@@ -15,6 +15,7 @@ from scripts.local_run.command import attempt
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.stage import OTHER_REGION, REGION, Stage
 from tests.integration.pipeline.support import deletion_of, numbers, request_for
+from tests.integration.tiers import one_and_the_rest
 
 # What is asked for of the source's end; None: it stays.
 ENDS: dict[str, dict[str, Any] | None] = {
@@ -28,11 +29,6 @@ CASES = [(end, archive) for end in list(ENDS)[:2] for archive in ("delete", "kee
 CASES += [("the source goes without a final snapshot", "export"), ("a protected source goes", "keep")]
 
 
-@pytest.fixture(params=[REGION, OTHER_REGION], ids=["direct", "copied"])
-def region(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
 def lasting(aws: LocalAws) -> dict[str, Production]:
     """Sources that stay, by their region."""
@@ -44,7 +40,13 @@ def run(place: Stage, source: Production, request: dict[str, Any]) -> tuple[dict
     return attempt(place, source, request, Console(quiet=True))
 
 
-@pytest.mark.parametrize(("end", "archive"), CASES)
+@pytest.mark.parametrize(
+    ("end", "archive", "region"),
+    one_and_the_rest(
+        [(*case, region) for case in CASES for region in (REGION, OTHER_REGION)],
+        one=("the source goes", "delete", OTHER_REGION),
+    ),
+)
 def test_what_was_done_is_what_was_asked_for(
     end: str, archive: str, region: str, lasting: dict[str, Production], place: Stage, key: str, target: str
 ) -> None:

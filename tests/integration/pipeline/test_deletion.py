@@ -10,6 +10,7 @@ import pytest
 from scripts.local_run.production import CLUSTER
 from scripts.local_run.stage import REGION
 from tests.integration.pipeline.support import Pipeline, deletion_of, settle, until
+from tests.integration.tiers import one_and_the_rest
 
 
 def tags_of(pipeline: Pipeline, snapshot: str) -> dict[str, str]:
@@ -82,6 +83,7 @@ def test_a_source_that_others_replicate_isnt_deleted(pipeline: Pipeline, doomed:
     assert run.changes == []
 
 
+@pytest.mark.full
 def test_a_deletion_that_died_in_the_middle_is_finished_by_resuming(
     pipeline: Pipeline, doomed: str, target: str
 ) -> None:
@@ -103,6 +105,7 @@ def test_a_deletion_that_died_in_the_middle_is_finished_by_resuming(
     assert tags_of(pipeline, final)["aurora-restore:operation-id"] == first.operation_id
 
 
+@pytest.mark.full
 def test_a_run_that_was_stopped_while_the_source_was_going_is_finished_too(
     pipeline: Pipeline, doomed: str, target: str
 ) -> None:
@@ -122,11 +125,13 @@ def test_a_run_that_was_stopped_while_the_source_was_going_is_finished_too(
 
 @pytest.mark.parametrize(
     ("call", "arguments"),
-    [
-        ("delete_db_instance", {"DBInstanceIdentifier": "{cluster}-1", "SkipFinalSnapshot": True}),
-        ("modify_db_cluster", {"DBClusterIdentifier": "{cluster}", "DeletionProtection": False}),
-        ("delete_db_cluster", {"DBClusterIdentifier": "{cluster}", "SkipFinalSnapshot": True}),
-    ],
+    one_and_the_rest(
+        [
+            ("delete_db_instance", {"DBInstanceIdentifier": "{cluster}-1", "SkipFinalSnapshot": True}),
+            ("modify_db_cluster", {"DBClusterIdentifier": "{cluster}", "DeletionProtection": False}),
+            ("delete_db_cluster", {"DBClusterIdentifier": "{cluster}", "SkipFinalSnapshot": True}),
+        ]
+    ),
 )
 def test_rule_1_in_iam_what_is_protected_is_out_of_the_roles_reach(
     pipeline: Pipeline, doomed: str, call: str, arguments: dict[str, Any]

@@ -13,6 +13,7 @@ import pytest
 from scripts.local_run.production import MASTER, Production
 from tests.integration.pipeline.support import Pipeline, Run, settle
 from tests.integration.pipeline.test_resume import ended, stop_when
+from tests.integration.tiers import one_and_the_rest
 from utils.names import instance_name
 
 OPENING_CALL = {"VpcSecurityGroupIds.VpcSecurityGroupId.1": "sg-*"}
@@ -173,6 +174,7 @@ def test_rule_9_productions_passwords_from_the_first_instance_on(
     assert not [each for each in later if each.opened]
 
 
+@pytest.mark.full
 def test_a_data_api_is_enabled_once_the_door_is_open(pipeline: Pipeline, target: str) -> None:
     mark = pipeline.last_call()
     run = pipeline.run({"target_cluster_id": target, "data_api": True})
@@ -212,15 +214,17 @@ def nothing(_: Pipeline) -> None:
     """The run is stopped instead."""
 
 
-@pytest.mark.parametrize("on_failure", ["clean_up", "keep"])
+@pytest.mark.parametrize("on_failure", one_and_the_rest(["clean_up", "keep"]))
 @pytest.mark.parametrize(
     ("harm", "end", "stays_shut"),
-    [
-        (refuse_opening, fail_to_open, True),
-        (die_before_opening, fail_to_open, True),
-        (lose_opening, fail_to_open, False),
-        (nothing, stop_while_opening, False),
-    ],
+    one_and_the_rest(
+        [
+            (refuse_opening, fail_to_open, True),
+            (die_before_opening, fail_to_open, True),
+            (lose_opening, fail_to_open, False),
+            (nothing, stop_while_opening, False),
+        ]
+    ),
 )
 def test_a_run_that_ends_between_users_and_opening_keeps_the_cluster_and_is_resumed(
     pipeline: Pipeline,
@@ -300,6 +304,7 @@ def test_rule_5_an_opening_whose_answer_is_lost_has_worked_once(pipeline: Pipeli
     ]
 
 
+@pytest.mark.full
 def test_users_that_are_set_up_once_more_are_so_with_the_pipeline_let_in_beside(
     pipeline: Pipeline, target: str, doomed: str
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from scripts.local_run.production import CLUSTER, Production
 from scripts.local_run.stage import OTHER_REGION
 from tests.integration.pipeline.support import Pipeline
+from tests.integration.tiers import one_and_the_rest
 
 
 def test_a_failed_copy_stops_the_restore_and_is_taken_away(
@@ -28,6 +29,7 @@ def test_a_failed_copy_stops_the_restore_and_is_taken_away(
     assert "at check-copy-status" in message["subject"]
 
 
+@pytest.mark.full
 def test_a_copy_that_rds_has_no_room_for_yet_is_waited_for(
     pipeline: Pipeline, distant_production: Production, key: str, target: str
 ) -> None:
@@ -40,11 +42,13 @@ def test_a_copy_that_rds_has_no_room_for_yet_is_waited_for(
 
 @pytest.mark.parametrize(
     ("lifecycle", "status"),
-    [
-        ("restore-cluster", "incompatible-restore"),
-        ("restore-cluster", "failed"),
-        ("create-instance", "incompatible-network"),
-    ],
+    one_and_the_rest(
+        [
+            ("restore-cluster", "incompatible-restore"),
+            ("restore-cluster", "failed"),
+            ("create-instance", "incompatible-network"),
+        ]
+    ),
 )
 def test_what_can_never_become_usable_fails_the_run_and_is_cleaned_up(
     lifecycle: str, status: str, pipeline: Pipeline, target: str
@@ -71,6 +75,7 @@ def test_scarce_capacity_leads_to_other_zones_and_classes(pipeline: Pipeline, ta
     assert "db_instance_class: asked for db.r6g.large, RDS reports db.r7g.large" in message["message"]
 
 
+@pytest.mark.full
 def test_capacity_that_never_comes_keeps_what_exists_for_a_resume(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="InsufficientDBInstanceCapacity", times=100_000)
     run = pipeline.run({"target_cluster_id": target})
@@ -84,6 +89,7 @@ def test_capacity_that_never_comes_keeps_what_exists_for_a_resume(pipeline: Pipe
     assert "RestoreDBClusterFromSnapshot" not in resumed.changes
 
 
+@pytest.mark.full
 def test_the_planned_writer_leads_where_the_instances_differ(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="create-instance", identifier=f"{target}-*-1", status="available", at_percent=200)
     run = pipeline.run({"target_cluster_id": target, "instance_count": 2, "reader_instance_class": "db.t4g.medium"})
@@ -102,6 +108,7 @@ def test_what_was_made_is_kept_when_that_is_asked_for(pipeline: Pipeline, target
     assert f"aws rds delete-db-cluster --db-cluster-identifier {target}" in message["message"]
 
 
+@pytest.mark.full
 def test_a_password_that_rds_lost_is_set_once_more(pipeline: Pipeline, target: str) -> None:
     """Nobody has seen RDS call one applied that isn't; one that didn't come into force has been (aws/aws-cdk#20434)."""
     pipeline.aws.faults.add(lifecycle="reset-master-password", status="lost")
@@ -179,6 +186,7 @@ def test_throttling_is_waited_out(pipeline: Pipeline, target: str) -> None:
     assert run.status == "SUCCEEDED", run.reason
 
 
+@pytest.mark.full
 def test_rds_that_throttles_for_a_quarter_of_an_hour_costs_nobody_the_restored_cluster(
     pipeline: Pipeline, target: str
 ) -> None:
@@ -205,12 +213,14 @@ def fall_asleep(pipeline: Pipeline, function: str, code: str = IDLE) -> None:
 
 @pytest.mark.parametrize(
     ("function", "code"),
-    [
-        ("snapshot-check", IDLE),
-        ("setup-db-users", "ResourceNotReadyException"),
-        ("setup-db-users", "ENINotReadyException"),
-        ("sns-notification", IDLE),
-    ],
+    one_and_the_rest(
+        [
+            ("snapshot-check", IDLE),
+            ("setup-db-users", "ResourceNotReadyException"),
+            ("setup-db-users", "ENINotReadyException"),
+            ("sns-notification", IDLE),
+        ]
+    ),
 )
 def test_a_function_that_was_idle_for_weeks_is_woken(pipeline: Pipeline, target: str, function: str, code: str) -> None:
     fall_asleep(pipeline, function, code)
@@ -222,6 +232,7 @@ def test_a_function_that_was_idle_for_weeks_is_woken(pipeline: Pipeline, target:
     assert "SUCCEEDED" in message["subject"]
 
 
+@pytest.mark.full
 def test_a_pipeline_that_was_idle_for_weeks_wakes_function_by_function(pipeline: Pipeline, target: str) -> None:
     """As the embedded AWS's functions do by themselves after two weeks without a call."""
     pipeline.aws.clock.sleep(15 * 86_400)
@@ -243,6 +254,7 @@ def test_a_pipeline_that_was_idle_for_weeks_wakes_function_by_function(pipeline:
     }
 
 
+@pytest.mark.full
 def test_a_failure_is_cleaned_up_and_reported_though_the_functions_for_it_were_idle(
     pipeline: Pipeline, target: str
 ) -> None:

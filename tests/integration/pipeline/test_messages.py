@@ -6,7 +6,6 @@ import dataclasses
 import json
 import pathlib
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,6 +73,7 @@ def test_a_half_deleted_source_comes_first_in_the_message_and_is_brought_back_by
     assert writer == f"{doomed}-1"
 
 
+@pytest.mark.full
 def test_a_half_deleted_source_is_deleted_by_the_messages_command(
     pipeline: Pipeline, reader: Reader, doomed: str, target: str
 ) -> None:
@@ -89,8 +89,7 @@ def test_what_rds_would_refuse_half_way_leaves_production_whole(
     """The final snapshot's name, its room and that of retained backups are taken after the plan was made."""
     quotas, rds, mark = pipeline.aws.aurora.quotas, pipeline.rds(), pipeline.last_call()
     arn = pipeline.start(deletion_of(doomed, target))
-    while (state := pipeline.state(arn.rsplit(":", 1)[-1])) is None:
-        time.sleep(0.01)
+    state = until(lambda: pipeline.state(arn.rsplit(":", 1)[-1]), "that the run has a state")
     final = state["plan"]["M"]["source_deletion"]["M"]["final_snapshot_identifier"]["S"]
     rds.create_db_cluster_snapshot(DBClusterIdentifier=CLUSTER, DBClusterSnapshotIdentifier=final)
     pipeline.aws.aurora.quotas = dataclasses.replace(quotas, manual_cluster_snapshots=0)
@@ -120,13 +119,16 @@ def test_what_rds_would_refuse_half_way_leaves_production_whole(
     assert pipeline.cluster(doomed) is None
 
 
+@pytest.mark.full
 def test_a_reader_that_appears_while_the_source_is_going_is_reported_with_what_is_gone(
     pipeline: Pipeline, reader: Reader, doomed: str, target: str
 ) -> None:
     pipeline.aws.faults.add(operation="rds:DeleteDBCluster", code="InvalidDBClusterStateFault", times=3)
     arn = pipeline.start(deletion_of(doomed, target))
-    while f"{doomed}-2" in (found := members(pipeline, doomed)) and found[f"{doomed}-2"] != "deleting":
-        time.sleep(0.01)
+    until(
+        lambda: members(pipeline, doomed).get(f"{doomed}-2", "deleting") == "deleting",
+        "that the second member is going",
+    )
     pipeline.rds().create_db_instance(
         DBInstanceIdentifier=f"{doomed}-9",
         DBClusterIdentifier=doomed,
@@ -145,6 +147,7 @@ def test_a_reader_that_appears_while_the_source_is_going_is_reported_with_what_i
     assert pipeline.cluster(doomed) is None
 
 
+@pytest.mark.full
 def test_whatever_keeps_the_source_is_taken_away_as_each_message_says(
     pipeline: Pipeline, reader: Reader, doomed: str, target: str
 ) -> None:
@@ -179,8 +182,7 @@ def test_where_the_snapshot_is_gone_the_message_starts_anew_with_another(
     settle(pipeline)
     pipeline.aws.faults.add(operation="rds:RestoreDBClusterFromSnapshot", code="TooBusy", times=1)
     arn = pipeline.start({"target_cluster_id": target, "snapshot_identifier": "monday"})
-    while pipeline.state(arn.rsplit(":", 1)[-1]) is None:
-        time.sleep(0.01)
+    until(lambda: pipeline.state(arn.rsplit(":", 1)[-1]), "that the run has a state")
     rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="monday")
     message = message_of(pipeline.end(arn))
     assert "no longer exists, so this operation cannot be resumed." in message
@@ -192,6 +194,7 @@ def test_where_the_snapshot_is_gone_the_message_starts_anew_with_another(
     assert second.output["plan"]["snapshot"]["cluster_identifier"] == CLUSTER
 
 
+@pytest.mark.full
 def test_a_resumption_that_is_refused_for_its_snapshot_ends_in_a_new_start(
     pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
@@ -214,6 +217,7 @@ def test_a_resumption_that_is_refused_for_its_snapshot_ends_in_a_new_start(
 # A cluster that can't be used
 
 
+@pytest.mark.full
 def test_a_cluster_that_cant_be_used_isnt_offered_for_use_and_is_given_up_as_the_message_says(
     pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
@@ -243,6 +247,7 @@ def test_a_cluster_that_cant_be_used_isnt_offered_for_use_and_is_given_up_as_the
 # A copy that can't be used
 
 
+@pytest.mark.full
 def test_a_broken_copy_is_deleted_as_each_message_says(
     pipeline: Pipeline, reader: Reader, distant_production: Any, key: str, target: str
 ) -> None:
@@ -268,8 +273,7 @@ def test_what_a_stopped_run_may_still_make_is_named_and_can_be_looked_for(
     pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
     arn = pipeline.start({"target_cluster_id": target})
-    while pipeline.state(f"lock#{target}") is None:
-        time.sleep(0.005)
+    until(lambda: pipeline.state(f"lock#{target}"), "that the run holds its lock")
     stop = f"aws stepfunctions stop-execution --execution-arn {arn} --region {REGION} --error Mine --cause mine"
     reader.type(stop)
     message = message_of(pipeline.end(arn), "ABORTED")
@@ -320,6 +324,7 @@ def test_a_refused_request_has_words_for_what_the_reader_has_to_say(
     assert "To carry it out:" in plan
 
 
+@pytest.mark.full
 def test_groups_that_wont_do_are_made_as_the_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
     default = [{"Name": "default-for-az", "Values": ["true"]}]
     found = pipeline.aws.client("ec2").describe_subnets(Filters=default)["Subnets"]
@@ -341,6 +346,7 @@ def test_groups_that_wont_do_are_made_as_the_refusal_says(pipeline: Pipeline, re
     del pipeline.aws.aurora.region(REGION).groups["cluster-pg"][name]  # the quarantine's own test makes it too
 
 
+@pytest.mark.full
 def test_a_key_that_isnt_enabled_is_enabled_as_the_refusal_says(
     pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
@@ -356,6 +362,7 @@ def test_a_key_that_isnt_enabled_is_enabled_as_the_refusal_says(
     planned(reader, message)
 
 
+@pytest.mark.full
 def test_secrets_that_cant_be_used_are_mended_as_the_refusal_says(
     pipeline: Pipeline, reader: Reader, tmp_path: pathlib.Path
 ) -> None:
@@ -377,6 +384,7 @@ def test_secrets_that_cant_be_used_are_mended_as_the_refusal_says(
     planned(reader, message)
 
 
+@pytest.mark.full
 def test_a_bucket_that_is_missing_is_made_as_the_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
     s3, bucket = pipeline.aws.client("s3"), "aurora-restore-exports"
     for each in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
@@ -387,6 +395,7 @@ def test_a_bucket_that_is_missing_is_made_as_the_refusal_says(pipeline: Pipeline
     planned(reader, message)
 
 
+@pytest.mark.full
 def test_a_source_that_cant_go_is_made_ready_as_the_refusal_says(
     pipeline: Pipeline, reader: Reader, doomed: str, target: str
 ) -> None:
@@ -427,6 +436,7 @@ def test_todays_cluster_gets_a_snapshot_as_the_refusal_says(pipeline: Pipeline, 
         pipeline.remove(name)
 
 
+@pytest.mark.full
 def test_a_run_in_the_way_is_stopped_as_each_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
     faults = pipeline.aws.faults
     # Once its cluster is there, the second one is refused for that.

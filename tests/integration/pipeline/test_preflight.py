@@ -11,6 +11,7 @@ import pytest
 from scripts.local_run.production import SNAPSHOT, Production
 from scripts.local_run.stage import OTHER_REGION, REGION
 from tests.integration.pipeline.support import Pipeline, Run, settle
+from tests.integration.tiers import one_and_the_rest
 
 
 def refused(pipeline: Pipeline, **given: Any) -> str:
@@ -56,7 +57,7 @@ def test_security_groups_that_dont_exist_or_are_in_another_vpc(pipeline: Pipelin
     assert wrong.startswith(f"vpc_security_group_ids: '{elsewhere}' is in {vpc}, but the subnet group")
 
 
-@pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
+@pytest.mark.parametrize("kind", one_and_the_rest(["db_cluster_parameter_group", "db_parameter_group"]))
 def test_a_parameter_group_that_doesnt_exist_or_doesnt_fit(pipeline: Pipeline, target: str, kind: str) -> None:
     reason = refused(pipeline, target_cluster_id=target, **{f"{kind}_name": "tuned-for-nothing"})
     assert reason.startswith(f"{kind}_name: 'tuned-for-nothing' does not exist in {REGION}.")
@@ -67,11 +68,13 @@ def test_a_parameter_group_that_doesnt_exist_or_doesnt_fit(pipeline: Pipeline, t
 
 @pytest.mark.parametrize(
     ("version", "words"),
-    [
-        ("16.9", "is lower than the snapshot's 17.5, and a restore never goes back"),
-        ("17.99", f"is not among what {REGION} restores a snapshot of 17.5 to"),
-        ("17", f"is not among what {REGION} restores a snapshot of 17.5 to"),
-    ],
+    one_and_the_rest(
+        [
+            ("16.9", "is lower than the snapshot's 17.5, and a restore never goes back"),
+            ("17.99", f"is not among what {REGION} restores a snapshot of 17.5 to"),
+            ("17", f"is not among what {REGION} restores a snapshot of 17.5 to"),
+        ]
+    ),
 )
 def test_a_version_that_the_snapshot_cant_become(pipeline: Pipeline, target: str, version: str, words: str) -> None:
     assert f"engine_version: '{version}' {words}" in refused(pipeline, target_cluster_id=target, engine_version=version)
@@ -128,12 +131,20 @@ def application_secret(pipeline: Pipeline) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [
-        ({"app_username": ["app"]}, "is not a JSON object with the texts app_username"),
-        ({"app_username": "rdsadmin", "readonly_user": "report"}, "app_username is 'rdsadmin', which cannot be a role"),
-        ({"app_username": "prod_master", "readonly_user": "report"}, "app_username is 'prod_master', which cannot be"),
-        ({"app_username": "app", "readonly_user": "app"}, "readonly_user is 'app' like its app_username"),
-    ],
+    one_and_the_rest(
+        [
+            ({"app_username": ["app"]}, "is not a JSON object with the texts app_username"),
+            (
+                {"app_username": "rdsadmin", "readonly_user": "report"},
+                "app_username is 'rdsadmin', which cannot be a role",
+            ),
+            (
+                {"app_username": "prod_master", "readonly_user": "report"},
+                "app_username is 'prod_master', which cannot be",
+            ),
+            ({"app_username": "app", "readonly_user": "app"}, "readonly_user is 'app' like its app_username"),
+        ]
+    ),
 )
 def test_an_application_secret_that_cant_be_used(
     pipeline: Pipeline, target: str, application_secret: str, content: dict[str, object], words: str
@@ -186,17 +197,19 @@ def test_all_of_it_is_said_at_once(pipeline: Pipeline, target: str, disabled_key
 
 @pytest.mark.parametrize(
     ("operation", "code"),
-    [
-        ("rds:DescribeDBSubnetGroups", "AccessDenied"),
-        ("rds:DescribeDBClusterParameterGroups", "AccessDenied"),
-        ("rds:DescribeDBParameterGroups", "AccessDenied"),
-        ("rds:DescribeDBEngineVersions", "AccessDenied"),
-        ("rds:DescribeDBMajorEngineVersions", "AccessDenied"),
-        ("rds:DescribeOrderableDBInstanceOptions", "AccessDenied"),
-        ("ec2:DescribeSecurityGroups", "UnauthorizedOperation"),
-        ("kms:DescribeKey", "AccessDeniedException"),
-        ("secretsmanager:DescribeSecret", "AccessDeniedException"),
-    ],
+    one_and_the_rest(
+        [
+            ("rds:DescribeDBSubnetGroups", "AccessDenied"),
+            ("rds:DescribeDBClusterParameterGroups", "AccessDenied"),
+            ("rds:DescribeDBParameterGroups", "AccessDenied"),
+            ("rds:DescribeDBEngineVersions", "AccessDenied"),
+            ("rds:DescribeDBMajorEngineVersions", "AccessDenied"),
+            ("rds:DescribeOrderableDBInstanceOptions", "AccessDenied"),
+            ("ec2:DescribeSecurityGroups", "UnauthorizedOperation"),
+            ("kms:DescribeKey", "AccessDeniedException"),
+            ("secretsmanager:DescribeSecret", "AccessDeniedException"),
+        ]
+    ),
 )
 def test_a_permission_that_is_missing_is_named(pipeline: Pipeline, target: str, operation: str, code: str) -> None:
     pipeline.aws.faults.add(operation=operation, code=code, message=f"not authorized to perform: {operation}")

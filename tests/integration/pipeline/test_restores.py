@@ -8,6 +8,7 @@ from scripts.local_run.production import CLUSTER, SNAPSHOT, Production
 from scripts.local_run.proof import Proof
 from scripts.local_run.stage import OTHER_REGION, REGION
 from tests.integration.pipeline.support import Pipeline, Run, until
+from tests.integration.tiers import one_and_the_rest
 
 
 def assert_proved(pipeline: Pipeline, production: Production, run: Run) -> None:
@@ -38,6 +39,7 @@ def test_a_snapshot_in_another_region_is_copied_under_a_key_of_this_one(
     assert run.output["archive"]["deleted_snapshot_arn"] == run.output["plan"]["cluster"]["snapshot_arn"]
 
 
+@pytest.mark.full
 def test_a_copy_is_kept_when_that_is_asked_for(
     pipeline: Pipeline, distant_production: Production, key: str, target: str
 ) -> None:
@@ -58,7 +60,7 @@ def test_a_copy_is_kept_when_that_is_asked_for(
     pipeline.rds().delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy)
 
 
-@pytest.mark.parametrize("way", ["name", "ARN", "day"])
+@pytest.mark.parametrize("way", one_and_the_rest(["name", "ARN", "day"], one="day"))
 def test_a_snapshot_is_found_by(way: str, pipeline: Pipeline, target: str) -> None:
     answer = pipeline.rds().describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=SNAPSHOT)
     snapshot = answer["DBClusterSnapshots"][0]
@@ -135,6 +137,7 @@ def test_a_dry_run_changes_nothing_and_says_everything(pipeline: Pipeline, key: 
         assert word in message["message"]
 
 
+@pytest.mark.full
 def test_serverless_instances_get_the_capacity_that_was_asked_for(pipeline: Pipeline, target: str) -> None:
     run = pipeline.run(
         {
@@ -186,11 +189,13 @@ def test_nothing_falls_back_to_rds_defaults(pipeline: Pipeline, target: str) -> 
     assert instance["PubliclyAccessible"] is False
 
 
+@pytest.mark.full
 def test_the_day_in_a_targets_name_lets_a_schedule_run_every_day(pipeline: Pipeline) -> None:
     run = pipeline.run({"target_cluster_id": "target-{date}", "dry_run": True})
     assert run.output["target_cluster_id"] == f"target-{run.followed.started_at:%Y%m%d}"
 
 
+@pytest.mark.full
 def test_a_copy_of_two_days_stays_far_below_the_limit_of_events(
     pipeline: Pipeline, distant_production: Production, key: str, target: str
 ) -> None:
@@ -207,6 +212,7 @@ def test_a_copy_of_two_days_stays_far_below_the_limit_of_events(
     assert len(run.followed.history) < 5_000
 
 
+@pytest.mark.full
 def test_region_of_the_stack_is_the_default_region_of_the_source(pipeline: Pipeline, target: str) -> None:
     run = pipeline.run({"target_cluster_id": target, "dry_run": True})
     assert f":{REGION}:" in run.output["snapshot"]["arn"]

@@ -10,6 +10,7 @@ import pytest
 from scripts.local_run.production import Production
 from scripts.local_run.stage import OTHER_REGION
 from tests.integration.pipeline.support import Pipeline, Run, until
+from tests.integration.tiers import one_and_the_rest
 
 MADE_ONCE = ("RestoreDBClusterFromSnapshot", "CreateDBInstance", "CopyDBClusterSnapshot")
 
@@ -84,7 +85,7 @@ def test_what_the_clean_up_took_away_is_made_anew(
     ]
 
 
-@pytest.mark.parametrize("state", ["Wait for Copy", "Wait for Restore"])
+@pytest.mark.parametrize("state", one_and_the_rest(["Wait for Copy", "Wait for Restore"]))
 def test_a_run_that_was_stopped_by_hand_is_resumed_where_it_was(
     pipeline: Pipeline, distant_production: Production, key: str, target: str, state: str
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_run_that_was_stopped_by_hand_is_resumed_where_it_was(
     assert pipeline.copies_of(first.operation_id) == []
 
 
+@pytest.mark.full
 def test_a_run_that_fails_again_can_be_resumed_again(pipeline: Pipeline, target: str) -> None:
     request = {"target_cluster_id": target, "on_failure": "keep"}
     pipeline.aws.faults.add(function="aurora-restore-setup-db-users", die="before", times=8)
@@ -107,7 +109,9 @@ def test_a_run_that_fails_again_can_be_resumed_again(pipeline: Pipeline, target:
     assert [change for change in third.changes if change in MADE_ONCE] == []
 
 
-@pytest.mark.parametrize(("different", "named"), [({"instance_count": 2}, "instance_count"), ({"port": 6000}, "port")])
+@pytest.mark.parametrize(
+    ("different", "named"), one_and_the_rest([({"instance_count": 2}, "instance_count"), ({"port": 6000}, "port")])
+)
 def test_a_request_for_something_else_isnt_a_resumption(
     pipeline: Pipeline, target: str, different: dict[str, Any], named: str
 ) -> None:
@@ -211,6 +215,7 @@ def test_a_schedules_second_event_is_refused_without_a_word_and_the_first_run_go
     assert (pipeline.state(operation), pipeline.audit(operation)) == before
 
 
+@pytest.mark.full
 def test_a_scheduled_run_that_failed_is_resumed_by_hand(pipeline: Pipeline, target: str) -> None:
     event, operation = event_of_now(pipeline, target)
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")

@@ -17,6 +17,7 @@ from scripts.local_run.routes_table import Case, read_cases
 from scripts.local_run.stage import Stage
 from tests.integration.pipeline.reader import Reader, inline, reading
 from tests.integration.pipeline.support import Pipeline, Run, numbers, settle
+from tests.integration.tiers import one_of_each_kind
 
 CASES = read_cases()
 ARCHIVES = ("keep", "export", "delete")
@@ -81,7 +82,9 @@ def without_role_where_shared(case: Case, aws: LocalAws, role: None) -> Iterator
 
 
 @pytest.mark.usefixtures("without_role_where_shared")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", one_of_each_kind(CASES, lambda case: (case.place, *case.calls)), ids=lambda case: case.name
+)
 def test_the_data_arrives(case: Case, pipeline: Pipeline, source: Production, target: str) -> None:
     """What becomes of the copy has no say in the route: each in turn, so that every kind of route has met all three."""
     request = make_request(pipeline.aws, case, source) | {"archive_snapshot": ARCHIVES[CASES.index(case) % 3]}
@@ -147,6 +150,7 @@ def test_a_snapshot_that_was_shared_for_a_copy_that_failed_is_shared_no_longer(
 # What the messages say
 
 
+@pytest.mark.full
 def test_what_was_opened_is_taken_back_as_the_message_says(
     aws: LocalAws, pipeline: Pipeline, reader: Reader, role: None, target: str
 ) -> None:
@@ -170,6 +174,7 @@ def test_what_was_opened_is_taken_back_as_the_message_says(
     assert not [each for each in left["DBClusterSnapshots"] if run.operation_id in json.dumps(each.get("TagList", []))]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("case", [next(each for each in CASES if each.is_shared_by_hand)], ids=lambda case: case.name)
 @pytest.mark.usefixtures("without_role_where_shared")
 def test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says(

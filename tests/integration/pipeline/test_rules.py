@@ -94,8 +94,7 @@ def test_rule_3_protection_switched_on_meanwhile_keeps_the_source_and_the_copy(
     pipeline: Pipeline, doomed: str, target: str
 ) -> None:
     arn = pipeline.start(deletion_of(doomed, target))
-    while pipeline.cluster(target) is None:
-        pass
+    until(lambda: pipeline.cluster(target), "that the target is there")
     pipeline.rds().modify_db_cluster(DBClusterIdentifier=doomed, DeletionProtection=True, ApplyImmediately=True)
     run = pipeline.end(arn)
     assert run.status == "FAILED"

@@ -88,6 +88,7 @@ def ended(run: Run, status: str) -> Run:
     return run
 
 
+@pytest.mark.full
 def test_it_restores_every_night_whatever_was_planned_or_refused_before(nights: Nights) -> None:
     """Its event comes twice, and each night has a cluster of its own."""
     pipeline, moment = nights.pipeline, nights.next()
@@ -144,6 +145,7 @@ def test_a_second_event_is_told_when_the_nights_run_has_failed_and_its_command_r
     assert ended(pipeline.run(request), "SUCCEEDED").output["plan"]["operation_id"] == operation_of(moment)
 
 
+@pytest.mark.full
 def test_a_night_on_which_nothing_can_be_started_leaves_a_letter_and_the_next_one_restores(nights: Nights) -> None:
     moment = nights.next()
     nights.aws.faults.add(operation="states:StartExecution", code="ThrottlingException", seconds=3600)

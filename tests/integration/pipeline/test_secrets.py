@@ -150,6 +150,7 @@ def test_a_run_that_is_stopped_before_it_has_a_cluster_leaves_no_secrets(pipelin
         assert not any(is_there(pipeline, name) for name in names_of(target))
 
 
+@pytest.mark.full
 def test_a_failed_run_whose_cluster_is_kept_keeps_its_secrets(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="create-instance", status="insufficient-capacity")
     run = pipeline.run({"target_cluster_id": target, "on_failure": "keep"})
@@ -169,6 +170,7 @@ def test_a_foreign_secret_of_that_name_is_left_alone(pipeline: Pipeline, target:
     secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 
 
+@pytest.mark.full
 def test_they_go_with_their_cluster_and_can_be_restored(
     pipeline: Pipeline, made_for_deletion: str, target: str
 ) -> None:
@@ -187,6 +189,7 @@ def test_they_go_with_their_cluster_and_can_be_restored(
     assert f"restore-secret --secret-id {names_of(made_for_deletion)[0]}" in again.reason
 
 
+@pytest.mark.full
 def test_runs_for_different_targets_never_meet(pipeline: Pipeline) -> None:
     with many_at_once(pipeline, 3) as runs:
         each_has_a_login_of_its_own(pipeline, runs)

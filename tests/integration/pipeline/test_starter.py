@@ -54,6 +54,7 @@ def test_whoever_started_a_restore_is_named_and_recorded(pipeline: Pipeline, tar
     assert state["started_by"]["M"]["arn"] == {"S": operator}
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("at_once")
 def test_a_person_in_a_role_is_named_by_role_and_session(pipeline: Pipeline, target: str) -> None:
     iam, sts = pipeline.aws.client("iam"), pipeline.aws.client("sts")
@@ -68,6 +69,7 @@ def test_a_person_in_a_role_is_named_by_role_and_session(pipeline: Pipeline, tar
     assert told(started_as(pipeline, session, target)).startswith(f"{role}, session alice@example.com (AssumedRole)")
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("at_once")
 def test_the_schedule_is_named_by_its_role(pipeline: Pipeline, target: str) -> None:
     role = f"arn:aws:iam::{pipeline.aws.account_id}:role/{pipeline.place.stack.resources['ScheduleRole']}"
@@ -76,6 +78,7 @@ def test_the_schedule_is_named_by_its_role(pipeline: Pipeline, target: str) -> N
     assert told(started_as(pipeline, session, target)).startswith(f"{role}, session 0d1f3c5e (AssumedRole)")
 
 
+@pytest.mark.full
 def test_of_a_run_that_ends_at_once_it_is_looked_up_later(pipeline: Pipeline, target: str) -> None:
     run = pipeline.run({"target_cluster_id": target, "dry_run": True})
     assert told(run).startswith("unknown: CloudTrail had no event of it 0 min after the start")

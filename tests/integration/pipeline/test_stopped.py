@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,6 +67,7 @@ def test_a_step_that_outlived_its_execution_doesnt_take_the_lock_back(pipeline: 
     assert not [call for call in pipeline.calls_since(last) if call.operation == "RestoreDBClusterFromSnapshot"]
 
 
+@pytest.mark.full
 def test_a_step_that_had_its_lock_writes_no_state_any_more(pipeline: Pipeline, target: str) -> None:
     last = pipeline.last_call()
     pipeline.aws.faults.add(operation="dynamodb:UpdateItem", answer="held")
@@ -82,6 +82,7 @@ def test_a_first_step_that_outlived_its_execution_begins_nothing(pipeline: Pipel
     assert_closed(pipeline, target, run.operation_id)
 
 
+@pytest.mark.full
 def test_a_first_step_that_outlived_its_execution_takes_no_operation_over(pipeline: Pipeline, target: str) -> None:
     first = stopped_while_at_work(pipeline, held_at_its_lock(pipeline, target))
     pipeline.aws.faults.add(**lock_of(target), answer="held")
@@ -100,13 +101,16 @@ def test_a_run_that_was_stopped_is_redriven_and_holds_its_lock_again(pipeline: P
     pipeline.aws.client("stepfunctions").redrive_execution(executionArn=run.execution_arn)
     until(lambda: pipeline.holder(target) == run.execution_arn, "that the redriven run holds its lock")
     states = pipeline.aws.client("stepfunctions")
-    while states.describe_execution(executionArn=run.execution_arn)["status"] == "RUNNING":
-        time.sleep(0.05)
+    until(
+        lambda: states.describe_execution(executionArn=run.execution_arn)["status"] != "RUNNING",
+        "that the redriven run ends",
+    )
     again = pipeline.end(run.execution_arn)
     assert again.status == "SUCCEEDED", again.reason
     assert pipeline.holder(target) is None
 
 
+@pytest.mark.full
 def test_another_run_takes_the_lock_that_a_stopped_one_left(pipeline: Pipeline, target: str) -> None:
     stopped_while_at_work(pipeline, held_at_its_lock(pipeline, target))
     second = pipeline.run({"target_cluster_id": target})

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
 
 import psycopg2
-import pytest
 
 from tests.integration.postgres.test_roles import Cluster
 
@@ -22,11 +21,6 @@ SPRUNG = "a trap was sprung"
 CALLED_WITH = ("text", "name", "oid", '"char"', "boolean", "integer", "bigint", "jsonb", "text[]", "name[]", "oid[]")
 CALLED_WITH_THREE = ("text", "name", "oid")
 AT_ONCE = 400
-
-
-def one_and_the_rest(cases: Iterable[str], one: str) -> list[Any]:
-    """Every landing tries one specimen of a kind of attack; its siblings are for scripts/test.sh full."""
-    return [pytest.param(case, marks=() if case == one else pytest.mark.full) for case in cases]
 
 
 def body(what: str, result: str = "null") -> str:

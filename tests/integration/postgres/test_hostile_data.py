@@ -18,12 +18,12 @@ from tests.integration.postgres.hostile_support import (
     ATTACKER,
     ATTACKER_PASSWORD,
     body,
-    one_and_the_rest,
     plant,
     sprung,
 )
 from tests.integration.postgres.test_roles import MASTER, Cluster, started
 from tests.integration.postgres.test_roles_further import PG_CRON, a_role, set_up
+from tests.integration.tiers import one_and_the_rest
 from utils.postgres import session, setup
 from utils.postgres.setup import RolesReport
 

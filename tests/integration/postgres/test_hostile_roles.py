@@ -14,9 +14,9 @@ import pytest
 
 from scripts.local_aws.postgres import servers as local_postgres
 from scripts.local_aws.postgres.servers import Servers
-from tests.integration.postgres.hostile_support import one_and_the_rest
 from tests.integration.postgres.test_roles import MASTER, Cluster, started
 from tests.integration.postgres.test_roles_further import a_role, set_up
+from tests.integration.tiers import one_and_the_rest
 from utils.errors import StepFailed, TemporaryFailure
 from utils.postgres import databases, session
 from utils.postgres.session import can_log_in

@@ -45,7 +45,11 @@ SAM: list[tuple[str, ...]] = []
 def test_what_is_gone_already_is_neither_asked_about_nor_said_to_stay(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(removal, "sam", lambda *words: SAM.append(words) or 0)
+    def sam(*words: str) -> int:
+        SAM.append(words)
+        return 0
+
+    monkeypatch.setattr(removal, "sam", sam)
     assert removal.remove(RolledBack("us-east-1", "team"), "failed", ["--no-prompts"]) == 0
     where = ("--region", "us-east-1", "--profile", "team")
     assert [("delete", "--stack-name", "failed", *where, "--no-prompts")] == SAM

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scripts.checks.expansion import source
+from scripts.local_aws.cloudformation.functions import check_variables
 from scripts.local_aws.cloudformation.intrinsics import Created, Evaluator
-from scripts.local_aws.cloudformation.resources import check_variables
 from scripts.local_aws.cloudformation.template import check_parameter
 from utils import environment
 from utils.request.reading import read_request
@@ -116,4 +116,4 @@ LONG = {
 
 def test_long_parameters_fit_what_lambda_takes_of_variables() -> None:
     """Lambda measures all of a function's variables together, as JSON, of which they may be 4 KB."""
-    check_variables(variables(**LONG))
+    check_variables({"Environment": {"Variables": variables(**LONG)}})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from tests.setting_values import UNUSUAL, reported_by_cluster, reported_by_instance
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
@@ -17,23 +18,30 @@ from tests.unit.support import (
     SOURCE,
     SOURCE_REGION,
     STACK,
+    a_cluster_plan,
     an_execution,
     set_defaults,
 )
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.reported_settings import read_cluster_settings, read_instance_settings
 from utils.aurora_utils.source_account import Source, SourceSharedByHand
 from utils.contracts.plan import ClusterPlan, Plan
+from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Setting
 from utils.errors import RequestRefused
 from utils.names import instance_name
-from utils.planning.like_source import UnreadableSource, source_settings
+from utils.planning.cluster import cluster_plan, plan_problems
+from utils.planning.like_source import SourceSettings, UnreadableSource, source_settings
 from utils.planning.planner import plan_restore
 from utils.request.reading import read_request
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
 WITHOUT_CLASS = {name: value for name, value in DEFAULTS.items() if name != "db_instance_class"}
 LIKE_SOURCE = WITHOUT_CLASS | {"like_source": "true"}
-UNUSUAL = {
+PRODUCTION = {
     "EngineVersion": "16.4",
     "Port": 6543,
     "DBClusterParameterGroup": "tuned-cluster",
@@ -60,7 +68,7 @@ def production(rds: FakeRds) -> dict[str, Any]:
     rds.add_snapshot("tuesday")
     rds.cluster_parameter_groups["tuned-cluster"] = rds.parameter_groups["tuned"] = "aurora-postgresql16"
     rds.subnet_groups["databases"]["SupportedNetworkTypes"] = ["IPV4", "DUAL"]
-    cluster = rds.add_cluster(SOURCE, **UNUSUAL)
+    cluster = rds.add_cluster(SOURCE, **PRODUCTION)
     for number, (instance_class, tier) in enumerate((("db.r6g.xlarge", 1), ("db.serverless", 3), ("db.r6g.large", 15))):
         rds.add_instance(
             f"{SOURCE}-{number}",
@@ -107,6 +115,56 @@ def test_a_first_run_needs_no_class_the_source_says_everything(production: dict[
         (instance_name("staging-orders", 3, OPERATION), "db.r6g.large", 15),
     ]
     assert cluster.origins["port"] == cluster.origins["db_instance_class"] == "source"
+
+
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS if each.name not in OF_THE_INSTANCES], ids=lambda each: str(each.name)
+)
+def test_each_setting_comes_from_the_source_as_its_row_says(
+    rds: FakeRds, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONITORING_ROLE_ARN", f"arn:aws:iam::{ACCOUNT}:role/rds-monitoring")
+    rds.add_snapshot("tuesday")
+    snapshot = Aurora(REGION).snapshot("tuesday")
+    assert snapshot is not None
+    source = SourceSettings(
+        cluster=read_cluster_settings(cast("DBClusterTypeDef", reported_by_cluster())),
+        instances=[read_instance_settings(cast("DBInstanceTypeDef", reported_by_instance()))],
+        own_keys=f":kms:{REGION}:{ACCOUNT}:key/",
+    )
+    plan = cluster_plan(read_request({}, LIKE_SOURCE), "staging-orders", snapshot, None, OPERATION, source)
+    is_taken = (getattr(plan, setting.name), plan.origins.get(setting.name)) == (UNUSUAL[setting.name], "source")
+    assert is_taken == (setting.from_source != "never")
+
+
+@pytest.mark.parametrize(
+    ("mode", "days", "wanted"),
+    [
+        ("standard", 31, ("standard", "request", 31, "request")),
+        ("advanced", None, ("advanced", "request", 465, "default")),
+        ("standard", None, ("standard", "request", 465, "source")),
+        (None, 465, ("advanced", "source", 465, "request")),
+        (None, 31, ("standard", "default", 31, "request")),
+        (None, None, ("advanced", "source", 465, "source")),
+    ],
+)
+def test_mode_and_days_of_insights_are_decided_together(
+    production: dict[str, Any], mode: str | None, days: int | None, wanted: tuple[str, str, int, str]
+) -> None:
+    """The source has the advanced mode, with 465 days."""
+    cluster = cluster_of(database_insights_mode=mode, performance_insights_retention_days=days)
+    names = ("database_insights_mode", "performance_insights_retention_days")
+    assert tuple(each for name in names for each in (getattr(cluster, name), cluster.origins[name])) == wanted
+
+
+@pytest.mark.parametrize(
+    ("version", "is_refused"),
+    [("13.20", True), ("14.12", True), ("14.13", False), ("16.3", True), ("16.4", False), ("17.4", False)],
+)
+def test_local_write_forwarding_needs_a_version_that_has_it(version: str, is_refused: bool) -> None:
+    plan = a_cluster_plan(engine_version=version, local_write_forwarding=True)
+    found = list(plan_problems(read_request({}, STACK), plan, None, SOURCE))
+    assert any(each.startswith("local_write_forwarding: true") for each in found) == is_refused
 
 
 def test_what_protects_costs_or_opens_a_door_is_never_taken_from_the_source(production: dict[str, Any]) -> None:

@@ -316,7 +316,7 @@ def test_a_source_that_cant_be_read_is_said_where_nothing_is_left_to_it(rds: Fak
 def test_a_source_is_looked_at_although_request_and_stack_say_everything_it_could(
     production: dict[str, Any], scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utils.planning.like_source.LIKE_SOURCE", ())
+    monkeypatch.setattr("utils.planning.like_source.REQUIRED", ())
     found = source_settings(read_request({}, LIKE_SOURCE), Source(ACCOUNT, REGION), SOURCE)
     assert isinstance(found, SourceSettings)
     assert "custom endpoints: reports" in found.left_behind
@@ -325,7 +325,7 @@ def test_a_source_is_looked_at_although_request_and_stack_say_everything_it_coul
 def test_a_source_that_is_gone_refuses_nothing_where_nothing_is_left_to_it(
     rds: FakeRds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utils.planning.like_source.LIKE_SOURCE", ())
+    monkeypatch.setattr("utils.planning.like_source.REQUIRED", ())
     rds.add_snapshot("tuesday")
     (sentence,) = plan_of(db_instance_class="db.r6g.large").not_taken_over
     assert sentence.startswith(f"whatever else the source cluster {SOURCE} has isn't known: it doesn't exist in")

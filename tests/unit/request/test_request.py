@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.setting_values import UNUSUAL
 from tests.unit.support import set_defaults
 from utils.errors import RequestRefused
 from utils.request.fields import FIELDS, RestoreRequest
@@ -39,39 +40,7 @@ def test_every_field_can_be_given() -> None:
         "cross_account_copy": "two_steps",
         "source_kms_key_id": "alias/shareable",
         "target_cluster_id": "drill-{date}",
-        "kms_key_id": "alias/staging",
-        "engine_version": "16.4",
-        "db_instance_class": "db.serverless",
-        "instance_count": 2,
-        "serverless_v2_min_capacity": 0,
-        "serverless_v2_max_capacity": 4,
-        "db_subnet_group_name": "databases",
-        "vpc_security_group_ids": ["sg-0123456789abcdef0"],
-        "db_cluster_parameter_group_name": "staging.cluster",
-        "db_parameter_group_name": "staging",
-        "port": 5433,
-        "deletion_protection": True,
-        "backup_retention_days": 7,
-        "iam_database_authentication": True,
         "like_source": True,
-        "reader_instance_class": "db.r6g.large",
-        "serverless_v2_seconds_until_auto_pause": 600,
-        "alternative_instance_classes": ["db.r7g.large"],
-        "availability_zones": ["us-east-1a", "us-east-1b"],
-        "storage_type": "aurora-iopt1",
-        "network_type": "DUAL",
-        "enabled_cloudwatch_logs_exports": ["postgresql", "instance"],
-        "performance_insights_retention_days": 465,
-        "database_insights_mode": "advanced",
-        "performance_insights_kms_key_id": "arn:aws:kms:us-east-1:123456789012:key/insights",
-        "monitoring_interval_seconds": 30,
-        "ca_certificate_identifier": "rds-ca-ecc384-g1",
-        "preferred_backup_window": "23:45-00:15",
-        "preferred_maintenance_window": "sun:05:00-sun:05:30",
-        "auto_minor_version_upgrade": False,
-        "extended_support": True,
-        "data_api": True,
-        "master_login": "rds_managed",
         "inherited_logins": "lock",
         "quarantine": True,
         "tags": {"team": "orders"},
@@ -83,8 +52,11 @@ def test_every_field_can_be_given() -> None:
         "archive_snapshot": "keep",
         "on_failure": "keep",
         "dry_run": True,
+        **UNUSUAL,
     }
-    assert set(raw) == set(FIELDS) - {"scheduled_at", "snapshot_identifier"}, "a new field needs a value here"
+    assert set(raw) == set(FIELDS) - {"scheduled_at", "snapshot_identifier"}, (
+        "a new field needs a value here, a setting in tests/setting_values.py"
+    )
     request = read_request(raw, {})
     assert {name: getattr(request, name) for name in raw} == raw
 

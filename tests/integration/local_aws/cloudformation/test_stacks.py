@@ -176,7 +176,7 @@ def test_a_deleted_stack_leaves_what_is_to_be_kept_and_its_name_is_free(stack: S
     ("resources", "more", "message"),
     [
         ({"A": {"Type": "AWS::EC2::Instance"}}, {}, "not known to the embedded AWS: AWS::EC2::Instance"),
-        ({"A": topic("t")}, {"RoleARN": "arn:aws:iam::123456789012:role/deployer"}, "RoleARN isn't known locally"),
+        ({"A": topic("t")}, {"RoleARN": "arn:aws:iam::123456789012:role/deployer"}, "RoleARN is not known locally"),
         ({"A": topic("t")}, {"TemplateURL": "https://x.s3.amazonaws.com/y"}, "Either Template URL or Template Body"),
         (
             {"R": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "r", "AssumeRolePolicyDocument": {}}}},
@@ -196,7 +196,7 @@ def test_a_change_that_the_embedded_aws_cannot_make_is_refused_by_name(stack: St
     stack.go({"A": topic(stack.name)}, "CREATE")
     changed = topic(stack.name)
     changed["Properties"]["DisplayName"] = "x"
-    with pytest.raises(ClientError, match="can't update DisplayName of AWS::SNS::Topic"):
+    with pytest.raises(ClientError, match="cannot update DisplayName of AWS::SNS::Topic"):
         stack.plan({"A": changed})
 
 
