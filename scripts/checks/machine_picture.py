@@ -82,14 +82,10 @@ def _condition(choice: dict[str, Any]) -> str:
 
 
 def _reached(edges: list[Edge], beginning: str) -> set[str]:
-    found, new = {beginning}, [beginning]
-    while new:
-        origin = new.pop()
-        for edge in edges:
-            if edge.origin == origin and edge.target not in found:
-                found.add(edge.target)
-                new.append(edge.target)
-    return found
+    found = [beginning]
+    for origin in found:  # which grows meanwhile
+        found += {edge.target for edge in edges if edge.origin == origin} - {*found}
+    return set(found)
 
 
 def _drawn(states: dict[str, Any], edges: list[Edge]) -> str:

@@ -60,32 +60,24 @@ def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]
         condition, statement, _ = each.get("Fn::If", ["", each, None])
         actions = as_list(statement["Action"])
         needed = list(dict.fromkeys(reason for action in actions for reason in why.get(action, [])))
+        only = [f"the stack {_CONDITIONS[condition]}"] if condition else []
         refused = "**may never** " if statement["Effect"] == "Deny" else ""
         yield " | ".join(
             (
                 f"| {statement['Sid']}",
                 refused + ", ".join(f"`{action}`" for action in actions),
-                ", ".join(_resource(each) for each in _each(statement["Resource"])),
-                "; ".join(
-                    [
-                        *([f"the stack {_CONDITIONS[condition]}"] if condition else []),
-                        *_conditions(statement.get("Condition", {})),
-                    ]
-                ),
-                "" if refused else ", ".join(needed) + " |",
+                ", ".join(_resource(each) for each in as_list(statement["Resource"])),
+                "; ".join([*only, *_conditions(statement.get("Condition", {}))]),
+                f"{'' if refused else ', '.join(needed)} |",
             )
-        ) + (" |" if refused else "")
+        )
 
 
 def _conditions(conditions: dict[str, Any]) -> Iterator[str]:
     for operator, tests in conditions.items():
         for key, values in tests.items():
-            wanted = ", ".join(dict.fromkeys(_text(value) for value in _each(values)))
+            wanted = ", ".join(dict.fromkeys(_text(value) for value in as_list(values)))
             yield f"{key} is given" if (operator, wanted) == ("Null", "false") else f"{key} {operator} {wanted}"
-
-
-def _each(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _resource(value: Any) -> str:
@@ -101,7 +93,7 @@ def _resource(value: Any) -> str:
 
 
 def _arn(text: str) -> str:
-    parts = text.split(":", 5) if "${AWS::" not in text else re.sub(r"\$\{AWS::(\w+)\}", r"<\1>", text).split(":", 5)
+    parts = re.sub(r"\$\{AWS::(\w+)\}", r"<\1>", text).split(":", 5)
     if len(parts) < 6 or parts[0] != "arn":
         return f"`{text}`"
     region = {"*": " of any region", "<Region>": "", "": ""}.get(parts[3], f" of {parts[3]}")
@@ -111,12 +103,10 @@ def _arn(text: str) -> str:
 
 def _text(value: Any) -> str:
     match value:
-        case {"Ref": str(name)}:
+        case {"Fn::GetAtt": [str(name), _]} | {"Ref": str(name)}:
             return name
         case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), _]}:
             return f"`{text}`"
-        case {"Fn::GetAtt": [str(name), _]}:
-            return name
         case {"Fn::If": [_, then, otherwise]}:
             return f"{_text(then)} or {_text(otherwise)}"
         case {"Fn::Select": _} if "${CostTags}" in str(value):

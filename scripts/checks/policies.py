@@ -136,9 +136,9 @@ def gathered(logical_id: str) -> Mapping[str, dict[str, Any]]:
     }
 
 
-def as_list(value: str | list[str]) -> list[str]:
-    """Return the value as a list: IAM takes one text for a list of one."""
-    return [value] if isinstance(value, str) else value
+def as_list(value: Any) -> list[Any]:
+    """Return the value as a list: policies and templates take one value for a list of one."""
+    return value if isinstance(value, list) else [value]
 
 
 def main(directory: Path) -> None:

@@ -18,8 +18,9 @@ import boto3
 from scripts.checks.handlers import DIRECTORY
 
 UTILS = Path(__file__).parents[2] / "utils"
-_READERS = ("optional", "text", "whole_number")
-_ENVIRONMENT_READERS = {f"{module}{name}" for module in ("environment.", "") for name in _READERS}
+_ENVIRONMENT_READERS = {
+    f"{module}{name}" for module in ("environment.", "") for name in ("optional", "text", "whole_number")
+}
 
 
 class Definition(NamedTuple):

@@ -601,6 +601,11 @@ class ProcessFunction(moto_lambda.LambdaFunction):
         asleep = {"State": "Inactive", "StateReasonCode": "Idle"} if self.functions.is_idle(self) else {}
         return {**super().get_configuration(on_create), "LoggingConfig": logging_config, **asleep}
 
+    def update_function_code(self, updated_spec: dict[str, Any]) -> dict[str, Any]:
+        """Take the architecture too: it is changed with the code (API reference, UpdateFunctionCode), not in moto."""
+        self.architectures = updated_spec.get("Architectures", self.architectures)
+        return super().update_function_code(updated_spec)
+
     def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
         self.logging_config = config_updates.get("LoggingConfig", self.logging_config)
         return super().update_configuration(config_updates)
