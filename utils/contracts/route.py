@@ -95,6 +95,11 @@ class RouteStep(Struct, frozen=True, kw_only=True):
         return self.effect == "copy"
 
     @property
+    def is_in_between(self) -> bool:
+        """Whether the step makes a snapshot that the way only leads through."""
+        return self.is_copy and self.name != FINAL
+
+    @property
     def takes_back(self) -> bool:
         """Whether the step takes back what an earlier one has opened or made. Nothing on the way waits for it."""
         return self.effect in ("unshare", "remove")

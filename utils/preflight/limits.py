@@ -115,7 +115,7 @@ def prove_copy_allowed(
         )
     region, account = step.place
     here = account == own_account
-    in_between = step.name == "copy_into_account" and step.kms_key_id == OWN_DEFAULT_KEY
+    in_between = here and step.is_in_between and step.kms_key_id == OWN_DEFAULT_KEY
     # An alias in another account can't be looked at from here: there the first step alone has asked.
     unknown = not here and not limits.allowed_kms_keys and "alias/" in limits.source_kms_key
     if step.kms_key_id is not None and not in_between and not unknown:

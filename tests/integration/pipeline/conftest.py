@@ -30,10 +30,16 @@ LIMITS = {
 
 
 @pytest.fixture(scope="session")
-def place(aws: LocalAws) -> Stage:
+def place_of_most(aws: LocalAws) -> Stage:
     """What a run has made is beside what may be deleted by its name, so that each right to delete shows its need."""
     overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*", **LIMITS, **for_monitoring(aws)}
     return stage.deploy(aws, cross_region=False, overrides=overrides)
+
+
+@pytest.fixture(scope="session")
+def place(place_of_most: Stage) -> Stage:
+    """A module may have a stack of its own instead."""
+    return place_of_most
 
 
 _left_out: list[str] = []
@@ -47,13 +53,13 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _what_is_granted_and_used_is_recorded(
-    request: pytest.FixtureRequest, aws: LocalAws, place: Stage
+    request: pytest.FixtureRequest, aws: LocalAws, place_of_most: Stage
 ) -> Iterator[None]:
     """Leave a record for grants.py, where the environment says where to."""
     yield
     directory = os.environ.get("GRANTS_USED")
     if directory:
-        logs, functions = aws.client("logs"), place.stack.resources.values()
+        logs, functions = aws.client("logs"), place_of_most.stack.resources.values()
         grants.Record(
             ran=[item.nodeid for item in request.session.items if item.path.parent == grants.HERE],
             left_out=_left_out,

@@ -62,7 +62,7 @@ def test_what_was_never_shared_isnt_outstanding() -> None:
 
 
 def test_one_module_alone_names_the_steps() -> None:
-    """Beside it, the route chooses among them, and one is exempted from a limit."""
+    """Beside it, the route chooses among them."""
     naming = re.compile("|".join(f'"{name}"' for name in KINDS if "_" in name))
     found = {str(path) for path in Path("utils").rglob("*.py") if naming.search(path.read_text())}
-    assert found == {"utils/contracts/route.py", "utils/planning/route.py", "utils/preflight/limits.py"}
+    assert found == {"utils/contracts/route.py", "utils/planning/route.py"}

@@ -68,9 +68,9 @@ def test_each_setting_has_a_parameter_that_takes_its_values(setting: Setting) ->
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: str(each.name))
 def test_each_settings_parameter_reaches_the_function_that_reads_the_request(setting: Setting) -> None:
     variables = source()["Resources"]["SnapshotCheckFunction"]["Properties"]["Environment"]["Variables"]
-    lines, stand_ins = variables["REQUEST_DEFAULTS"]["Fn::Sub"]
-    named = dict(line.split("=") for line in lines.splitlines())[setting.name].strip("${}")
-    assert setting.parameter_of_the_stack in json.dumps(stand_ins.get(named, named))
+    text, named = variables["REQUEST_DEFAULTS"]["Fn::Sub"]
+    (value,) = re.findall(rf"^{setting.name}=\$\{{(\w+)\}}$", text, re.MULTILINE)
+    assert setting.parameter_of_the_stack in json.dumps(named.get(value, value))
 
 
 def taken(value: str, rules: dict[str, Any]) -> bool:

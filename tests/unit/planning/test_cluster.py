@@ -163,7 +163,7 @@ def test_mode_and_days_of_insights_are_decided_together(
 )
 def test_local_write_forwarding_needs_a_version_that_has_it(version: str, is_refused: bool) -> None:
     plan = a_cluster_plan(engine_version=version, local_write_forwarding=True)
-    found = list(plan_problems(read_request({}, STACK), plan, None, SOURCE))
+    found = list(plan_problems(read_request({}, DEFAULTS), plan, None, SOURCE))
     assert any(each.startswith("local_write_forwarding: true") for each in found) == is_refused
 
 

@@ -346,7 +346,7 @@ def one(resource_type: str, properties: str) -> str:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        (one("AWS::S3::Bucket", ""), "Resource types not known to the embedded AWS: AWS::S3::Bucket"),
+        (one("AWS::EC2::Instance", ""), "Resource types not known to the embedded AWS: AWS::EC2::Instance"),
         (one("AWS::SNS::Topic", "TopicNam: x"), r"R \(AWS::SNS::Topic\): property TopicNam is not known"),
         (one("AWS::SNS::Subscription", "Protocol: email"), "TopicArn"),
         (one("AWS::SNS::Topic", "Tags: [{Key: 'aws:x', Value: y}]"), "reserved prefix"),
