@@ -6,6 +6,7 @@
 #   .venv/lambda          wheels for Lambda, and the layer's packages for this machine (scripts/packages)
 #   .venv/lambda/runtime  what the managed Lambda runtime brings (AWS's runtime client)
 #   .venv-linters         checkers whose own pins would hold ours back (only scripts/test.sh asks for it)
+#   .venv-sam             the SAM CLI, likewise (scripts/deploy.sh and the tests of deployment)
 
 PROJECT_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -57,6 +58,10 @@ print(sys.version.split()[0], hashlib.sha256(b"".join(pathlib.Path(p).read_bytes
 install_packages() {
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2 ||
     fail "The packages could not be installed; the lines above say which. Check the network and the package index."
+}
+
+make_sam_venv() {
+  make_venv .venv-sam "the SAM CLI" requirements-sam.txt
 }
 
 make_venv .venv "the project's packages" requirements-dev.txt

@@ -1,4 +1,4 @@
-"""Write the JSON Schema of the execution's input, for editors and for whoever starts executions by program.
+"""Write the JSON Schema of the execution's input, for editors and for programs that start executions.
 
 .venv/bin/python -m scripts.request_schema
 """
@@ -16,7 +16,7 @@ SCHEMA = Path(__file__).parents[1] / "infrastructure/restore_request.schema.json
 
 
 def schema() -> str:
-    """The schema as it is committed, made of the type that reads the input."""
+    """Return the schema as it is committed, made of the type that reads the input."""
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(RestoreRequest)}
     return json.dumps(made, indent=2) + "\n"
 

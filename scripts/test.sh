@@ -138,6 +138,7 @@ lint_translated() {
 }
 
 if [ "$tier" = series ]; then
+  make_sam_venv
   check "pytest: series" tests tests/integration
   finish
 fi
@@ -155,6 +156,7 @@ if [ "$tier" = quick ]; then
 fi
 
 make_venv .venv-linters "the linters" requirements-linters.txt
+make_sam_venv
 make_room_in_memory
 export GRANTS_USED="$work/grants" # the whole runs say there which grants they needed
 begin_beside tests tests/integration/pipeline

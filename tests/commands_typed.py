@@ -46,8 +46,8 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/steps/restore.py", "aws rds delete-db-instance"): [_UNUSABLE],
     ("utils/operation/resume.py", "aws rds delete-db-cluster-snapshot"): [_COPY],
     ("utils/operation/resume.py", "aws stepfunctions stop-execution"): [_STOPS],
-    ("utils/planning/route.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK],
-    ("utils/planning/route.py", "aws rds modify-db-cluster-snapshot-attribute"): [_TAKEN_BACK],
+    ("utils/contracts/route.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK],
+    ("utils/contracts/route.py", "aws rds modify-db-cluster-snapshot-attribute"): [_TAKEN_BACK],
     ("utils/logins/secret_store.py", "aws secretsmanager restore-secret"): [_SECRETS],
     ("utils/planning/deletion.py", "aws rds modify-db-cluster"): [_SOURCES],
     ("utils/messages/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
@@ -62,7 +62,6 @@ _PROGRAM = "It starts the program itself, which the tests of the program do."
 BY_HAND: dict[tuple[str, str], str] = {
     ("scripts/deploy/__main__.py", "./scripts/deploy.sh"): _PROGRAM,
     ("scripts/deploy/__main__.py", "aws sso login"): "It opens a browser.",
-    ("scripts/deploy/packages.py", "./scripts/build_lambda_packages.sh"): _PROGRAM,
     ("scripts/local_run/__main__.py", "./scripts/run_local.sh"): _PROGRAM,
     ("scripts/local_run/trouble.py", "./scripts/run_local.sh"): _PROGRAM,
     (

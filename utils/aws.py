@@ -32,7 +32,9 @@ Answer = TypeVar("Answer")
 class TokenService(Protocol):
     """STS, as far as it is needed here: its stubs would be a package for one call."""
 
-    def assume_role(self, **parameters: str) -> dict[str, Any]: ...
+    def assume_role(self, **parameters: str) -> dict[str, Any]:
+        """Return temporary credentials of a role."""
+        ...
 
 
 # What a message can do without must not use up the function's time.
@@ -98,7 +100,7 @@ class AssumedRole:
     @overload
     def client_of(self, service: Literal["application-autoscaling"], region: str, now: dt.datetime) -> Any: ...
     def client_of(self, service: str, region: str, now: dt.datetime) -> object:
-        """Raises what STS answers when the role can't be assumed."""
+        """Return a client of the role's session. Raises what STS answers where the role cannot be assumed."""
         credentials = self._credentials
         if credentials is None or credentials["Expiration"] - now < self.SPARE:
             credentials = self._credentials = self._assume()
@@ -124,13 +126,13 @@ class AssumedRole:
 
 
 def knows_region(region: str, own_region: str) -> bool:
-    """Whether RDS has the region, in the partition where we are, as far as this version of the SDK knows."""
+    """Return whether RDS has the region, in our own partition, as far as this version of the SDK knows."""
     partition = _session().get_partition_for_region(own_region)
     return region in _session().get_available_regions("rds", partition_name=partition)
 
 
 def attribute(value: object) -> Any:
-    """Return a value as DynamoDB takes it, such as {"S": "text"}. A float is refused: its digits can't be trusted."""
+    """Return a value as DynamoDB takes it, such as {"S": "text"}. A float is refused: its digits cannot be trusted."""
     return TypeSerializer().serialize(value)
 
 
@@ -140,12 +142,12 @@ def value_of(stored: Any) -> Any:
 
 
 def error_code(error: ClientError) -> str:
-    """The code as it stands on the wire; it differs from the exception's class name for many RDS errors."""
+    """Return the code as it is on the wire; it differs from the exception's class name for many RDS errors."""
     return error.response.get("Error", {}).get("Code", "")
 
 
 def none_when(code: str, call: Callable[[], Answer]) -> Answer | None:
-    """The call's answer, or None where it is the error of this code: what was asked for doesn't exist."""
+    """Return the call's answer, or None where it is the error of this code: what was asked for does not exist."""
     try:
         return call()
     except ClientError as error:
@@ -164,7 +166,7 @@ def as_step_error(error: ClientError | BotoCoreError) -> StepFailed | TemporaryF
     if isinstance(error, (NoConnection, HTTPClientError, IncompleteReadError)):
         return TemporaryFailure(f"AWS could not be reached: {one_line(error, MAX_SENTENCE)}")
     if not isinstance(error, ClientError):
-        return StepFailed(f"AWS could not even be asked: {error}. Check the stack's version and the function's role.")
+        return StepFailed(f"AWS could not be called: {error}. Check the stack's version and the function's role.")
     code, call = error_code(error), error.operation_name
     message = one_line(error.response.get("Error", {}).get("Message", ""), MAX_SENTENCE)
     about = error.response.get("ResponseMetadata", {})

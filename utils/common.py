@@ -1,4 +1,4 @@
-"""How a step runs: read the task, hold the target's lock, do the work, write down what happened, count it.
+"""How a step runs: read the task, hold the target's lock, do the work, record what happened, count it.
 
 A handler states its step's name and task type and does its work with what `Work` offers. Waiting is a value that it
 returns; failure is one of the errors, whose names the state machine matches.
@@ -21,7 +21,7 @@ from msgspec import Struct
 from utils import environment, metrics
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
-from utils.contracts.payloads import Run
+from utils.contracts.payloads import StepRun
 from utils.errors import (
     CapacityShortage,
     DuplicateRefused,
@@ -47,7 +47,9 @@ class OperationTask(Protocol):
     """A task of a step inside an operation."""
 
     @property
-    def run(self) -> Run: ...
+    def run(self) -> StepRun:
+        """The operation that the step belongs to."""
+        ...
 
 
 Task = TypeVar("Task")
@@ -59,17 +61,17 @@ Handler = Callable[[Event, "LambdaContext"], Any]
 class Work:
     """What a step inside an operation works with."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: StepRun) -> None:
         self.run = run
         self.state = OperationState(run.operation_id, run.execution_id, run.now, run.redrive_count)
         self.poll_seconds = environment.whole_number("POLL_SECONDS")
 
     def aurora(self, region: str | None = None) -> Aurora:
-        """Aurora in the target region, or in another one."""
+        """Return Aurora in the target region, or in another one."""
         return Aurora(region or environment.region())
 
     def record(self) -> OperationRecord:
-        """What the steps before this one have written down."""
+        """Return what the steps before this one have recorded. Raise StepFailed where this step must not act on it."""
         record = self.state.recall()
         if record is not None and record.execution_id != self.run.execution_id:
             raise StepFailed(
@@ -78,8 +80,8 @@ class Work:
             )
         if record is None:
             raise StepFailed(
-                f"The state table has nothing on operation {self.run.operation_id}, so nothing proves what it made. "
-                "Nothing was touched. Check the stack's state table and what exists in RDS."
+                f"The state table has nothing on operation {self.run.operation_id}, so nothing proves what it created. "
+                "This step changed nothing. Check the stack's state table and what exists in RDS."
             )
         if record.ended_redrive_count >= self.run.redrive_count:
             raise ended(self.run.operation_id, self.run.execution_id)
@@ -87,7 +89,7 @@ class Work:
 
 
 def step(name: str, task_type: type[TaskInOperation]) -> Callable[[Callable[[TaskInOperation, Work], Struct]], Handler]:
-    """A step inside an operation. It runs only while this execution holds the target's lock."""
+    """Make a handler of a step inside an operation. It runs only while this execution holds the target's lock."""
 
     def decorate(do: Callable[[TaskInOperation, Work], Struct]) -> Handler:
         def in_operation(task: TaskInOperation) -> Struct:
@@ -112,14 +114,14 @@ def step(name: str, task_type: type[TaskInOperation]) -> Callable[[Callable[[Tas
 def edge_step(
     name: str, read: Callable[[Event], Task], operation_of: Callable[[Task], str]
 ) -> Callable[[Callable[[Task], Struct]], Handler]:
-    """A step at the edge of an operation, before it is known or after it is over: it looks after its state itself."""
+    """Make a handler of a step before an operation is known or after it has ended: it keeps its state itself."""
     return lambda do: functools.wraps(do)(_reported(name, read, do, operation_of))
 
 
 def _reported(
     name: str, read: Callable[[Event], Task], do: Callable[[Task], Struct], operation_of: Callable[[Task], str]
 ) -> Handler:
-    """Read the task, call, count and log. Errors leave under the names that the state machine knows."""
+    """Make the handler: read the task, call, count and log. Errors get the names that the state machine knows."""
 
     def lambda_handler(event: Event, context: LambdaContext) -> Any:
         began, operation_id = time.monotonic(), "unknown"
@@ -148,35 +150,36 @@ def _read_task(name: str, read: Callable[[Event], Task], event: Event) -> Task:
     try:
         return read(event)
     except msgspec.ValidationError as error:
-        raise StepFailed(f"The state machine's input for {name} doesn't fit: {error}. Redeploy the stack.") from None
+        raise StepFailed(f"The state machine's input for {name} is not valid: {error}. Redeploy the stack.") from None
 
 
 def _in_our_words(error: Exception) -> Exception:
-    """An error of AWS's as one of the three that the state machine knows; one of ours no longer than it takes."""
+    """Return an error of AWS's as one that the state machine knows, and one of ours no longer than it accepts."""
     if isinstance(error, (ClientError, BotoCoreError)):
         return as_step_error(error)
     ours = isinstance(error, OURS)
     return type(error)(_cause(error)) if ours and _cause(error) != str(error) else error
 
 
-def _hold_lock(run: Run) -> None:
+def _hold_lock(run: StepRun) -> None:
     holder = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id, run.redrive_count).hold(run.now)
     if holder is not None and holder.execution_id == run.execution_id:
         raise ended(run.operation_id, run.execution_id)
     if holder is not None:
         raise StepFailed(
-            f"This run no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has taken it. "
-            "It stopped before touching anything more. Let the other run end, then resume this one."
+            f"This execution no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has taken it. "
+            "It stopped before it changed anything else. Wait until the other execution ends, then resume this "
+            "operation."
         )
 
 
 def _outcome(result: Struct) -> str:
-    """`waiting` for a step that will be asked again, `done` for everything else."""
+    """Return `waiting` for a step that is going to be called again, `done` for everything else."""
     return "waiting" if getattr(result, "ready", True) is False or getattr(result, "answer", "") == "wait" else "done"
 
 
 def _audit_failure(state: OperationState, name: str, error: Exception) -> None:
-    """Write down what went wrong. If even that fails, the error itself matters more."""
+    """Record the error in the audit trail. If even that fails, the error itself matters more."""
     status = "retrying" if isinstance(error, (TemporaryFailure, MasterLoginRefused)) else "failed"
     with suppress(ClientError, BotoCoreError):
         state.audit(name, status, {"error": type(error).__name__, "cause": _cause(error)})
@@ -191,7 +194,7 @@ def _report_failure(name: str, operation_id: str, error: Exception) -> None:
 
 
 def _cause(error: Exception) -> str:
-    """Our own errors have lines, in which foreign texts are escaped already; any other's text is foreign itself."""
+    """Return the error's text. Ours has lines, in which foreign texts are escaped; another's is foreign itself."""
     if isinstance(error, (RequestRefused, DuplicateRefused, StepFailed, TemporaryFailure)):
         return "\n".join(own_lines(str(error), MAX_CAUSE))
     return one_line(error, MAX_CAUSE)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from utils.arns import Arn
+
 _WHO_AND_WHAT = re.compile(
     r"(?:User: (?P<principal>\S+) is )?not authorized to perform: (?P<action>\S+)(?: on resource: (?P<resource>\S+))?"
 )
@@ -82,8 +84,8 @@ def _role_of(principal: str | None) -> str:
 
 
 def _account(arn: str | None, otherwise: str) -> str:
-    parts = (arn or "").split(":")
-    return f"account {parts[4]}" if len(parts) > 5 and parts[4] else otherwise
+    found = Arn.parse_or_none(arn or "")
+    return f"account {found.account_id}" if found and found.account_id else otherwise
 
 
 def _ask_the_organization(kind: str, message: str, whose: str) -> str:

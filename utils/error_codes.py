@@ -1,4 +1,4 @@
-"""What each error code of AWS's means for a step: ask again, wait for capacity, lift a refusal, or change something.
+"""The meaning of each error code of AWS's for a step: retry, wait for capacity, lift a refusal, or change something.
 
 Codes are those on the wire (`Error.Code`); RDS names many of its shapes otherwise. Tests hold this table against
 botocore's models: every code that an operation declares which the deployed code calls has its line here. Codes that
@@ -85,8 +85,8 @@ DENIED_CODES = frozenset(
     }
 )
 
-_NOT_USED = "The pipeline uses nothing of this kind: report it to whoever maintains the pipeline."
-_WRONG_CALL = "The call itself is wrong: report it to whoever maintains the pipeline."
+_NOT_USED = "The pipeline uses nothing of this kind: report it to the maintainers of the pipeline."
+_WRONG_CALL = "The call itself is wrong: report it to the maintainers of the pipeline."
 _OUTDATED = "Deploy the stack again from its template."
 _TOPIC_KEY = "Look at the key of the notification topic: it must exist, be enabled and let the stack's roles use it."
 _VALUE = "Correct the value that AWS names, in the request or in the stack's parameters."
@@ -122,7 +122,7 @@ FINAL_CODES: Mapping[str, str] = {
     "DBClusterRoleQuotaExceeded": _QUOTA,
     "DBInstanceAutomatedBackupQuotaExceeded": _QUOTA,
     "InstanceQuotaExceeded": _QUOTA,
-    "SharedSnapshotQuotaExceeded": "Stop sharing the snapshot with an account that does not need it any more.",
+    "SharedSnapshotQuotaExceeded": "Stop sharing the snapshot with an account that no longer needs it.",
     "SnapshotQuotaExceeded": "Delete manual snapshots that nobody needs, or have the quota raised in Service Quotas.",
     "StorageQuotaExceeded": _QUOTA,
     # RDS: states that stay
@@ -215,7 +215,7 @@ FINAL_CODES: Mapping[str, str] = {
     "InvalidLookupAttributesException": _WRONG_CALL,
     "InvalidMaxResultsException": _WRONG_CALL,
     "InvalidTimeRangeException": _WRONG_CALL,
-    "OperationNotPermittedException": "Ask whoever administers the account's CloudTrail.",
+    "OperationNotPermittedException": "Ask the administrator of the account's CloudTrail.",
     "UnsupportedOperationException": _NOT_USED,
     # S3 and EC2, which declare no codes
     "AuthorizationHeaderMalformed": "The bucket is in another region than the one that was asked.",
@@ -265,7 +265,7 @@ _STATE_ADVICE = "Delete the cluster that replicates from this one first, or keep
 
 
 def kind_of(code: str, message: str = "", http_status: int = 400) -> Kind:
-    """Return what an answer means. A server in trouble is temporary, whatever it says."""
+    """Return what an answer means. A status from 500 on is temporary, whichever code it has."""
     for known, text, kind in TEXTS_THAT_DECIDE:
         if code == known and text in message:
             return kind
@@ -279,5 +279,5 @@ def kind_of(code: str, message: str = "", http_status: int = 400) -> Kind:
 
 
 def advice_for(code: str) -> str:
-    """Return what a person has to do about a final answer; nothing for a code that nobody has thought of."""
+    """Return what a person has to do about a final answer; nothing for an unknown code."""
     return FINAL_CODES.get(code, _STATE_ADVICE if code in TEMPORARY_CODES else "")

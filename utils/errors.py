@@ -1,27 +1,27 @@
-"""The ways a step can end badly. The state machine matches these names exactly, so each has one meaning."""
+"""The ways in which a step can fail. The state machine matches these names exactly, so each has one meaning."""
 
 from __future__ import annotations
 
 
 class RequestRefused(Exception):
-    """The request can't be carried out as it stands; nothing was created, changed or deleted."""
+    """The request cannot be carried out as it stands; nothing was created, changed or deleted."""
 
 
 class DuplicateRefused(Exception):
-    """The same start has come twice, as a schedule's events may. The first run goes on; this one did nothing at all."""
+    """The same start came twice, as a schedule's events may. The first one is not affected; this one did nothing."""
 
 
 class StepFailed(Exception):
-    """Trying again won't help: a person has to act on what the message says."""
+    """A retry would not help: a person has to act on what the message says."""
 
 
 class CapacityShortage(Exception):
-    """AWS had no room for the cluster or its instances until the deadline; what exists is kept for a resume."""
+    """AWS had no capacity for the cluster or its instances until the deadline; what exists is kept for a resume."""
 
 
 class MasterLoginRefused(Exception):
-    """The new master password doesn't open the restored cluster; RDS is asked once more to set it."""
+    """The new master password does not open the restored cluster; RDS is asked to set it once again."""
 
 
 class TemporaryFailure(Exception):
-    """The same call is expected to succeed soon; the state machine tries it again with growing pauses."""
+    """The same call is expected to succeed soon; the state machine retries it with growing pauses."""

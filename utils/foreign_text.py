@@ -1,4 +1,4 @@
-"""Text that isn't ours, made fit for a person, a log or a service to read.
+"""Text of others, made fit for a person, a log or a service to read.
 
 Names of roles and databases, what an extension raises, fields of a request, errors of other services: all of it may
 hold line breaks, escape sequences, characters that turn the direction of writing, and megabytes. Every such text passes
@@ -20,10 +20,10 @@ MAX_LISTED = 50
 
 
 def one_line(text: object, most: int = MAX_NAME) -> str:
-    """Return the text on one line of printable characters, and of no more than `most` of the text's own.
+    """Return the text on one line of printable characters, with at most `most` of the text's own.
 
-    Whatever Unicode calls a control, format, surrogate, private, unassigned or separating character, save the space,
-    is shown as Python would escape it: \\n, \\x1b, \\u202e. Done twice, it escapes nothing twice.
+    What Unicode calls a control, format, surrogate, private, unassigned or separating character, save the space, is
+    shown as Python escapes it, such as a line feed or a change of direction. Doing it twice escapes nothing twice.
     """
     whole = str(text)
     shown = "".join(each if each.isprintable() else _escaped(each) for each in whole[:most])
@@ -33,7 +33,7 @@ def one_line(text: object, most: int = MAX_NAME) -> str:
 def own_lines(text: str, most: int) -> list[str]:
     """Return the lines of a text of ours, in which foreign texts have passed `one_line` already.
 
-    Line feeds are ours, therefore, and all else is escaped once more, in case that a foreign text came by another way.
+    Line feeds are ours, therefore. All else is escaped here, because a foreign text may have come by another way.
     """
     lines = [one_line(line, most) for line in text[:most].split("\n")]
     return lines if len(text) <= most else [*lines, f"… ({len(text)} characters)"]

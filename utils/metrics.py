@@ -1,4 +1,4 @@
-"""What we count, in CloudWatch's embedded metric format: written to the log, no API call.
+"""The metrics, in CloudWatch's embedded metric format: written to the log, without an API call.
 
 Dimensions stay few and of few values (each combination is a metric that costs money): the service and the step. An
 operation's id is a property of the log line, never a dimension.
@@ -21,21 +21,21 @@ ENDS_OF_OPERATIONS = frozenset(
 
 
 def count_success(step: str, operation_id: str, seconds: float) -> None:
-    """A call of a step ended well. `seconds` is how long the call itself took."""
+    """Count a call of a step that succeeded. `seconds` is how long the call itself took."""
     _put("StepSuccess", MetricUnit.Count, 1, step, operation_id)
     _put("StepDuration", MetricUnit.Seconds, seconds, step, operation_id)
 
 
 def count_failure(step: str, operation_id: str, error: str) -> None:
-    """A call of a step failed. `error` is the class name that the state machine sees."""
+    """Count a call of a step that failed. `error` is the class name that the state machine sees."""
     _put("StepFailure", MetricUnit.Count, 1, step, operation_id, error=error)
 
 
 def count_operation(outcome: str, operation_id: str, error: str = "") -> None:
-    """An operation has ended, however that was found out: Succeeded, Planned, Failed, Refused or Duplicate.
+    """Count an operation that has ended: Succeeded, Planned, Failed, Refused or Duplicate.
 
     The stack's alarm watches OperationFailed. Nobody is woken for what a person typed wrongly, nor for a schedule's
-    second event; a scheduled run that is refused has failed, though, since nobody sees it.
+    second event; but a scheduled request that is refused counts as failed, because nobody sees it.
     """
     name = f"Operation{outcome}"
     if name not in ENDS_OF_OPERATIONS:
@@ -44,14 +44,14 @@ def count_operation(outcome: str, operation_id: str, error: str = "") -> None:
 
 
 def record_phase(step: str, operation_id: str, seconds: float) -> None:
-    """How long the operation was in a step altogether, all its waiting included."""
+    """Record how long the operation was in a step altogether, all its waiting included."""
     _put("PhaseDuration", MetricUnit.Seconds, seconds, step, operation_id)
 
 
 def record_restore(operation_id: str, seconds: float, data_age_seconds: float, gib: int) -> None:
-    """What a finished operation achieved: its duration, how old the data in the target is, and how much it is.
+    """Record what a finished operation achieved: its duration, the age of the target's data, and their size.
 
-    RDS says of most of Aurora's snapshots that they have 0 GiB, which isn't a size: it isn't counted.
+    RDS reports 0 GiB for most of Aurora's snapshots, which is not a size: it is not counted.
     """
     _put("RestoreDuration", MetricUnit.Seconds, seconds, "restore", operation_id)
     _put("DataAge", MetricUnit.Seconds, data_age_seconds, "restore", operation_id)

@@ -26,7 +26,6 @@ LATEST = dt.timedelta(hours=25)
 
 _RDS_NAME = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*", re.ASCII)
 _OPERATION_ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
-_SNAPSHOT_ARN = re.compile(r"arn:(aws[a-z-]*):rds:([a-z0-9-]+):(\d{12}):cluster-snapshot:(.+)", re.ASCII)
 
 
 def why_not_rds_name(name: str, longest: int = MAX_IDENTIFIER) -> str | None:
@@ -78,21 +77,6 @@ def is_brought_at(scheduled_at: str, started_at: dt.datetime) -> bool:
     """Whether a schedule may have brought that moment to an execution that started then."""
     moment = moment_of(scheduled_at)
     return moment is not None and started_at - LATEST <= moment <= started_at + EARLIEST
-
-
-def parse_snapshot_arn(arn: str) -> tuple[str, str, str, str] | None:
-    """Partition, region, account and name of a cluster snapshot's ARN; None when it is no such ARN."""
-    match = _SNAPSHOT_ARN.fullmatch(arn)
-    return (match[1], match[2], match[3], match[4]) if match else None
-
-
-def snapshot_name(name_or_arn: str) -> str:
-    return name_or_arn.split(":cluster-snapshot:")[-1]
-
-
-def snapshot_arn(like: str, region: str, account: str, name: str) -> str:
-    """The ARN of a cluster snapshot, in the partition of another ARN: no partition reaches another."""
-    return f"arn:{like.split(':')[1]}:rds:{region}:{account}:cluster-snapshot:{name}"
 
 
 def name_for(purpose: str | None, base: str, operation_id: str, end: str = "") -> str:

@@ -12,7 +12,7 @@ LONG_CAP_UNITS = 15
 
 
 def seconds_to_wait(elapsed_seconds: float, unit_seconds: int, percent: int = 0) -> int:
-    """The next pause in whole seconds, at least half a unit and at least one second.
+    """Return the next pause in whole seconds, at least half a unit and at least one second.
 
     `unit_seconds` is the stack's PollSeconds. `percent` is PercentProgress as RDS estimates it; 0 means unknown.
     """

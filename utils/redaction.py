@@ -1,4 +1,4 @@
-"""A request as it may be repeated to people: somebody may have put a password where no field for it is."""
+"""Redaction of a request before it is shown: somebody may have put a password where no field for it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SECRET_NAME = re.compile(r"pass|pwd|secret|token|credential", re.IGNORECASE)
 
 
 def without_secrets(value: Any) -> Any:
-    """The same, with *** for whatever has a name that secrets have, at any depth."""
+    """Return the value with *** in place of everything, at any depth, whose name is one that secrets have."""
     if isinstance(value, dict):
         return {
             name: "***" if _SECRET_NAME.search(str(name)) else without_secrets(each) for name, each in value.items()

@@ -1,4 +1,4 @@
-"""Which refusals of PostgreSQL's pass by themselves.
+"""The errors of PostgreSQL's that pass by themselves.
 
 The states are those of https://www.postgresql.org/docs/current/errcodes-appendix.html. psycopg2's classes are of no
 use for this: its OperationalError is a deadlock as well as a limit of the program that stays (class 54).
@@ -35,9 +35,9 @@ STAYING_STATES = frozenset(
 # An internal error (XX000) that only means that two sessions changed the same object or role at once.
 PASSING_TEXTS = ("tuple concurrently updated", "tuple concurrently deleted")
 
-# What a server says at the door when it is there and doesn't let anybody in now. libpq has no SQLSTATE for a connection
+# What a server answers to a login while it admits nobody. libpq has no SQLSTATE for a connection
 # that failed, so the words decide; they are those of PostgreSQL's src/backend/tcop/backend_startup.c, utils/init/
-# postinit.c, storage/lmgr/proc.c and tcop/postgres.c. Whatever else it says there is about the login.
+# postinit.c, storage/lmgr/proc.c and tcop/postgres.c. Everything else that it answers there is about the login.
 BUSY_SERVER_TEXTS = (
     "the database system is starting up",
     "the database system is not yet accepting connections",
@@ -68,7 +68,7 @@ def passes(state: str, message: str) -> bool:
 
 
 def refuses_the_password(text: str) -> bool:
-    """Return whether the server knows the user and doesn't take this password. `text` is what libpq reports."""
+    """Return whether the server knows the user and refuses this password. `text` is what libpq reports."""
     return "password authentication failed" in re.sub(r'"[^"]*"', '""', text)
 
 

@@ -4,7 +4,6 @@ from msgspec.structs import replace
 
 from utils.common import Work, step
 from utils.contracts.payloads import CopyProgress, CopyTask
-from utils.planning.route import COPIES
 from utils.preflight.limits import prove_copy_allowed
 from utils.steps.copy import Places, a_free_copy, assess, copy_after_action
 from utils.steps.copy_calls import RouteCalls
@@ -17,7 +16,7 @@ def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
     situation = assess(task.copy, places, record)
     calls = RouteCalls(task.copy, places, work.state, record)
     calls.remember_reached(situation)
-    if situation.due is not None and situation.due.name in (*COPIES, "share"):
+    if situation.due is not None and not situation.due.takes_back:
         source = places.source_of(situation.due)
         prove_copy_allowed(situation.due, task.copy.tags, source, places.own_account, task.limits)
     if situation.due is not None and not calls.take(situation.due):

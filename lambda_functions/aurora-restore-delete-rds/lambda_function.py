@@ -1,13 +1,11 @@
 """Delete the source cluster that the request named twice, or the cluster that a failed operation made itself."""
 
 from utils import environment
-from utils.aurora_utils.source_ending import SourceEnding
 from utils.common import Work, step
 from utils.contracts.payloads import DeleteProgress, DeleteTask
 from utils.errors import StepFailed
-from utils.preflight.limits import prove_deletion_allowed
 from utils.state.operation import iso
-from utils.steps.delete import delete_source_cluster, delete_unfinished, prove_restored, prove_source, prove_unfinished
+from utils.steps.delete import delete_unfinished, end_source, prove_source_may_go, prove_unfinished
 from utils.steps.delete_watch import deletion_begun
 
 
@@ -22,19 +20,11 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     if deletion is None:
         raise StepFailed("The plan names no source cluster to delete. Nothing was deleted. Redeploy the stack.")
     record, source = work.record(), work.aurora(deletion.region)
-    if record.source_deletion_at is None:  # half deleted, production would be worse than gone
-        prove_deletion_allowed(deletion, task.limits)
-    prove_restored(record, work.aurora(), task.run.target_cluster_id, record.planned_instances)
-    cluster = prove_source(deletion, record, source)
+    target, target_id = work.aurora(), task.run.target_cluster_id
+    cluster = prove_source_may_go(deletion, record, source, target, target_id, task.limits)
+    if cluster is not None:
+        end_source(deletion, cluster, source, work.state, record)
     switching = cluster is not None and cluster.deletion_protection
-    if cluster is not None and switching:
-        work.state.remember(protection_off_at=iso(task.run.now))
-        work.state.audit("delete-rds", "switching-protection-off", {"cluster": cluster.arn})
-        SourceEnding(deletion.region).switch_deletion_protection_off(cluster.identifier)
-    elif cluster is not None:
-        # Before the first call: from here on the restored cluster may be the only one left, and is never cleaned up.
-        work.state.remember(source_deletion_at=record.source_deletion_at or iso(task.run.now))
-        delete_source_cluster(deletion, cluster, source)
     return deletion_begun(deletion, record.entered("delete-rds"), work.poll_seconds, switching=switching)
 
 

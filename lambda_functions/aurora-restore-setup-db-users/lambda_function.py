@@ -18,10 +18,10 @@ MAX_REMEMBERED = 500  # names fit into the operation's state beside everything e
 
 @step("setup-db-users", SetupUsersTask)
 def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
-    """The only step in the VPC. A database that doesn't let us in yet raises TemporaryFailure and is asked again."""
+    """Set up the users. A database that admits nobody yet raises TemporaryFailure, and the step is retried."""
     record = work.record()
     if record.users is not None:
-        # An earlier run of this operation, or an attempt whose answer was lost: people may rely on the cluster by now.
+        # Done by an earlier execution or attempt whose answer was lost: people may rely on the cluster already.
         return convert(record.users, UsersReady, strict=False)
     master = master_login(record)
     server = Server(host=master.host, port=master.port, ca_bundle=environment.text("RDS_CA_BUNDLE"))

@@ -5,54 +5,51 @@ from functools import partial
 from msgspec import convert
 
 from utils import environment
-from utils.aurora_utils import Aurora
-from utils.aurora_utils.source_account import open_source
+from utils.aurora_utils import AuroraReader
 from utils.common import edge_step
 from utils.contracts.payloads import SnapshotCheckTask
 from utils.contracts.plan import Plan
 from utils.logins.target_secrets import make_secrets
+from utils.operation.identity import operation_id_of, state_of
 from utils.operation.resume import refuse_if_unknown, resume
 from utils.operation.start import (
     begin_operation,
     is_another_runs,
-    operation_id_of,
     refuse_if_repeated,
     refuse_if_reserved,
     take_over,
 )
 from utils.planning.planner import plan_restore
-from utils.planning.snapshot import source_account, source_region
+from utils.planning.snapshot import source_of
 from utils.request.fields import RestoreRequest
 from utils.request.reading import read_request
 from utils.state.operation import OperationRecord, OperationState
 
 
-@edge_step("snapshot-check", partial(convert, type=SnapshotCheckTask), lambda task: task.run.execution_name)
+@edge_step("snapshot-check", partial(convert, type=SnapshotCheckTask), lambda task: task.execution.execution_name)
 def lambda_handler(task: SnapshotCheckTask) -> Plan:
-    """The plan of the whole operation. A refused request has changed nothing but this operation's own state."""
+    """Return the plan of the whole operation. A refused request changes nothing but this operation's own state."""
     request = read_request(task.request)
-    run = task.run
-    state = OperationState(operation_id_of(request, run), run.execution_id, run.now, run.redrive_count)
+    execution = task.execution
+    state = state_of(operation_id_of(request, execution), execution)
     known = state.recall()
-    if known is not None and is_another_runs(known, run):
-        refuse_if_repeated(request, known, run)
+    if known is not None and is_another_runs(known, execution):
+        refuse_if_repeated(request, known, execution)
         return go_on(task, request, state, known)
     if known is None:
-        refuse_if_unknown(request, state.operation_id, run)
+        refuse_if_unknown(request, state.operation_id, execution)
         refuse_if_reserved(request, state.operation_id)
-    target = Aurora(environment.region())
-    account = source_account(request, run.execution_id.split(":")[4])
-    region = source_region(request, target.region)
-    source = open_source(account, region, run.execution_id, state.operation_id, run.now)
-    plan = plan_restore(request, state.operation_id, run, source, target, task.limits)
-    begin_operation(request, state, plan, run)
+    target = AuroraReader(environment.region())
+    source = source_of(request, execution, state.operation_id, target.region)
+    plan = plan_restore(request, state.operation_id, execution, source, target, task.limits)
+    begin_operation(request, state, plan, execution)
     state.audit("snapshot-check", "done", {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed})
     return plan
 
 
 def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationState, known: OperationRecord) -> Plan:
-    """Resume: the plan is the operation's own, and the steps find what it has made."""
-    resumption = resume(request, task.request, known, task.run, task.limits)
+    """Resume the operation: the plan is its own, and the steps find what it has created."""
+    resumption = resume(request, task.request, known, task.execution, task.limits)
     take_over(request, state, known, resumption.plan, resumption.facts)
     if known.users_ready_at is None:
         make_secrets(resumption.plan, state)

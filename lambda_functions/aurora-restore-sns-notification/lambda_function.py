@@ -1,4 +1,4 @@
-"""Close the operation and tell people how it ended: planned, succeeded or failed."""
+"""Close the operation and report to people how it ended: planned, succeeded or failed."""
 
 from utils import environment
 from utils.aws import client
@@ -10,26 +10,27 @@ from utils.operation.close import OperationEnd, end_of_execution, read_task
 from utils.operation.starter import find_starter, starter_lines
 
 
-@edge_step("sns-notification", read_task, lambda task: task.run.execution_name)
+@edge_step("sns-notification", read_task, lambda task: task.execution.execution_name)
 def lambda_handler(task: NotificationTask) -> Notified:
-    """Lock and state first, then the message: a topic that doesn't answer must not block the next run."""
+    """Close lock and state first, then send the message: a topic that fails must not block the next execution."""
     end = end_of_execution(task)
     if end.is_duplicate:
         end.count_duplicate()
-    if end.already_told:
+    if end.is_reported:
         return Notified(message_id=None, subject="")
     end.close()
-    starter = find_starter(task.run)
-    message = compose(task, end, starter_lines(starter, task.run, task.request))
+    starter = find_starter(task.execution)
+    message = compose(task, end, starter_lines(starter, task.execution, task.request))
     answer = client("sns").publish(
         TopicArn=environment.text("TOPIC_ARN"), Subject=message.subject, Message=message.body
     )
-    end.told(message.subject, starter)
+    end.record_report(message.subject, starter)
     return Notified(message_id=answer["MessageId"], subject=message.subject)
 
 
 def compose(task: NotificationTask, end: OperationEnd, started_by: str) -> Message:
-    execution_id, now = task.run.execution_id, task.run.now
+    """Return the message of this outcome."""
+    execution_id, now = task.execution.execution_id, task.execution.now
     if task.outcome == "planned" and task.plan:
         return outcome.planned(task.plan, execution_id, task.request, started_by)
     if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:

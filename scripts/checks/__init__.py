@@ -1,1 +1,1 @@
-"""What scripts/test.sh runs beside other people's checkers: what they are too blind for, or need to be handed."""
+"""The checks of scripts/test.sh beside other people's checkers: what those do not see, or need to be given."""

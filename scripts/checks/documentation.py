@@ -1,10 +1,11 @@
-"""What the pages repeat from code and template: `python -m scripts.checks.documentation` writes it anew.
+"""What the pages repeat from code and template: `python -m scripts.checks.documentation` writes it again.
 
 Each part stands between `<!-- name -->` and `<!-- /name -->`. Tests fail when a page and its source have drifted apart.
 """
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import typing
@@ -15,6 +16,7 @@ from scripts.checks.invocation_errors import invocation_errors_table
 from scripts.checks.machine_picture import main_picture, whole_picture
 from scripts.checks.permissions_table import permissions_table
 from scripts.local_run.costs import idle_costs, total
+from utils.contracts.settings import SETTINGS, Call, Setting
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES
 from utils.request.fields import FIELD_HELP, FIELDS
 
@@ -28,14 +30,36 @@ TROUBLESHOOTING = PROJECT / "documentation" / "troubleshooting"
 
 
 def fields_table() -> str:
-    """Every field of the input with its type and what it means."""
+    """Return every field of the input with its type and meaning."""
     rows = ["| Field | Type | Meaning |", "|---|---|---|"]
     rows += [f"| `{name}` | {_type(FIELDS[name].type)} | {help_text} |" for name, help_text in FIELD_HELP.items()]
     return "\n".join(rows) + "\n"
 
 
+def settings_table() -> str:
+    """Return every setting of a restored cluster: where it comes from, what carries it, and where RDS reports it."""
+    rows = ["| Setting | Taken from the source | Else | Sent in | Reported by |", "|---|---|---|---|---|"]
+    for each in SETTINGS:
+        calls = [
+            f"`{call}`: `{sent.parameter}`"
+            for call in typing.get_args(Call)
+            if (sent := each.sent_in(call)) is not None
+        ]
+        shapes = (("DBCluster", each.of_cluster), ("DBInstance", each.of_instance))
+        reported = [f"`{shape}.{member}`" for shape, member in shapes if member]
+        cells = [f"`{each.name}`", each.from_source, _else(each), "<br>".join(calls), "<br>".join(reported)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _else(setting: Setting) -> str:
+    if setting.default in (None, "", []):
+        return ""
+    return f"`{json.dumps(setting.default)}`"
+
+
 def parameters_table() -> str:
-    """Every parameter of the stack in the order and under the headings of the console's form."""
+    """Return every parameter of the stack in the order and under the headings of the console's form."""
     template = source()
     lines = []
     for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]:
@@ -48,7 +72,7 @@ def parameters_table() -> str:
 
 
 def idle_costs_table() -> str:
-    """What each kind of the template's resources costs in a month in which nothing runs, all options chosen."""
+    """Return what each kind of the template's resources costs in a month without an execution, with all options."""
     lines = idle_costs(source()["Resources"])
     rows = ["| Resource | How many | US dollars a month |", "|---|---|---|"]
     rows += [f"| {what.removeprefix('AWS::')} | {amount} | {dollars:.2f} |" for what, amount, dollars in lines]
@@ -56,7 +80,7 @@ def idle_costs_table() -> str:
 
 
 def alarms_table() -> str:
-    """The stack's alarms, in the words that a person on call reads."""
+    """Return the stack's alarms, in the words that a person on call reads."""
     rows = ["| Alarm | Says |", "|---|---|"]
     for each in source()["Resources"].values():
         if each["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
@@ -67,8 +91,8 @@ def alarms_table() -> str:
 
 
 def error_codes_table() -> str:
-    """Every error code that the steps know, and what a step does about it."""
-    asked_again, waits = "asked again", "no room at the moment: asked again"
+    """Return every error code that the steps know, and what a step does about it."""
+    asked_again, waits = "retried", "no capacity at the moment: retried"
     rows = ["| Code | What the step does, or what a person has to do |", "|---|---|"]
     rows += [f"| `{code}` | {asked_again} |" for code in sorted(TEMPORARY_CODES)]
     rows += [f"| `{code}` | {waits} |" for code in sorted(CAPACITY_CODES)]
@@ -86,6 +110,7 @@ MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
     (ARCHITECTURE / "data_flow.md", "whole picture"): _picture(whole_picture),
     (ARCHITECTURE / "monitoring.md", "alarms"): alarms_table,
     (ARCHITECTURE / "security.md", "permissions"): permissions_table,
+    (ARCHITECTURE / "settings.md", "settings"): settings_table,
     (GUIDE / "configuration.md", "parameters"): parameters_table,
     (GUIDE / "request.md", "fields"): fields_table,
     (OPERATIONS / "costs.md", "idle costs"): idle_costs_table,
@@ -96,7 +121,7 @@ MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
 
 
 def with_part(page: str, name: str, made: str) -> str:
-    """The page with this part as it is made now. Raises ValueError for a page that has no such part."""
+    """Return the page with this part as it is generated now. Raises ValueError for a page without such a part."""
     part = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not part.search(page):
         raise ValueError(f"the page has no part between <!-- {name} --> and <!-- /{name} -->")
@@ -104,7 +129,7 @@ def with_part(page: str, name: str, made: str) -> str:
 
 
 def commands(readme: str, name: str) -> list[str]:
-    """The commands of a marked console block, as a person would type them."""
+    """Return the commands of a marked console block, as a person would type them."""
     block = readme.split(f"<!-- commands: {name} -->\n```console\n")[1].split("```")[0]
     return [line.removeprefix("$ ") for line in block.splitlines()]
 
@@ -127,6 +152,7 @@ def _default(rules: dict[str, typing.Any]) -> str:
 
 
 def main() -> None:
+    """Write every generated part into its page."""
     for (page, name), make in MADE.items():
         page.write_text(with_part(page.read_text(), name, make()))
 

@@ -1,4 +1,4 @@
-"""What CloudFormation makes of the SAM template: roles, policies, permissions, and the state machine as an object.
+"""The SAM template as CloudFormation translates it: roles, policies, permissions, the state machine as an object.
 
 Linters see next to nothing of a SAM state machine, and nothing of what SAM adds. So the template is translated by
 AWS's own translator, offline, and the states language document is put in where SAM leaves a text.
@@ -30,7 +30,7 @@ _PLACES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersio
 def source() -> dict[str, Any]:
     """Return the template as it is written, with the short forms of functions spelled out.
 
-    Whoever asks gets a copy, which they may change.
+    The caller gets a copy, which it may change.
     """
     return copy.deepcopy(_parsed())
 
@@ -43,19 +43,19 @@ def _parsed() -> dict[str, Any]:
 
 
 def definition() -> dict[str, Any]:
-    """The state machine as it is written, with its ${substitutions}."""
+    """Return the state machine as it is written, with its ${substitutions}."""
     asl: dict[str, Any] = json.loads(DEFINITION.read_text())
     return asl
 
 
 def filled_in(text: str) -> str:
-    """A states language document whose ${…FunctionArn} are ARNs of made-up functions."""
+    """Return a states language document whose ${…FunctionArn} are ARNs of made-up functions."""
     return re.sub(r"\$\{(\w+)\}", r"arn:aws:lambda:eu-central-1:111122223333:function:\1", text)
 
 
 @functools.cache
 def translated() -> dict[str, Any]:
-    """Plain CloudFormation, of which the state machine's definition is part as an object."""
+    """Return plain CloudFormation, with the state machine's definition as an object in it."""
     template = source()
     for resource in template["Resources"].values():
         place = _PLACES.get(resource["Type"])
@@ -83,6 +83,7 @@ def _as_cfn_lint_knows_it(asl: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(directory: Path) -> None:
+    """Write the translated template and the state machine for the linters."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "translated.json").write_text(json.dumps(translated(), indent=1))
     (directory / "state_machine.asl.json").write_text(filled_in(DEFINITION.read_text()))

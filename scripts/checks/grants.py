@@ -1,4 +1,4 @@
-"""Why a role of the template may do what it may: each action with the code, or the rule of AWS's, that needs it."""
+"""The reasons for each role's permissions: each action with the code, or the rule of AWS's, that needs it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FUNCTION_IN_THE_VPC = "aurora-restore-setup-db-users"
 
 
 def reasons(folder: str) -> dict[str, list[str]]:
-    """By action, what needs it in this function: `utils` module and function, or AWS's own rule."""
+    """Return, by action, what needs it in this function: a module and function of `utils`, or AWS's own rule."""
     found: dict[str, list[str]] = {}
     for call, place in sorted(reached(folder).places):
         service, _, operation = call.partition(":")

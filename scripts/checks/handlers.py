@@ -19,14 +19,14 @@ PREFIX = "aurora-restore-"
 
 
 def folder_of(logical_id: str) -> str:
-    """SnapshotCheckFunction lives in aurora-restore-snapshot-check."""
+    """Return the folder of a function: SnapshotCheckFunction is in aurora-restore-snapshot-check."""
     words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in logical_id)
     return PREFIX + words.removeprefix("-").removesuffix("-function")
 
 
 @functools.cache
 def load(folder: str) -> ModuleType:
-    """The handler's module, under a name of its own: all eleven are called lambda_function."""
+    """Load the handler's module under a name of its own: all eleven are called lambda_function."""
     name = folder.replace("-", "_")
     spec = importlib.util.spec_from_file_location(name, DIRECTORY / folder / "lambda_function.py")
     if spec is None or spec.loader is None:
@@ -38,11 +38,12 @@ def load(folder: str) -> ModuleType:
 
 
 def task_type(folder: str) -> type[Struct]:
-    """What the state machine has to hand to the handler."""
+    """Return the type of what the state machine passes to the handler."""
     hints = typing.get_type_hints(load(folder).lambda_handler.__wrapped__)
     return typing.cast("type[Struct]", hints["task"])
 
 
 def result_type(folder: str) -> type[Struct]:
+    """Return the type of what the handler returns to the state machine."""
     hints = typing.get_type_hints(load(folder).lambda_handler.__wrapped__)
     return typing.cast("type[Struct]", hints["return"])

@@ -1,7 +1,7 @@
-"""What each error of a task means that a state machine can meet when it invokes a function: retry it, or stop.
+"""The meaning of each error that a state machine can meet when it invokes a function: retry it, or stop.
 
 This is the one table of it. Tests hold it against botocore's model of Lambda's Invoke, so that an error that Lambda
-declares anew needs its line here, and hold the Retry blocks of the state machine against it.
+declares needs its line here, and hold the Retry blocks of the state machine against it.
 
 When in doubt an error is retried: a retry in vain costs minutes, an error that is not retried may cost the restored
 cluster. What stays as it is until a person changes it ends the task.
@@ -129,8 +129,8 @@ _STAYING_OTHERWISE = {
     "States.Runtime": ("the definition and its data do not fit; nothing catches this", ERROR_NAMES),
     # utils.errors
     "CapacityShortage": ("AWS had no room until the restore's deadline; what exists is kept", "utils/errors.py"),
-    "DuplicateRefused": ("the same start came twice; the first run goes on", "utils/errors.py"),
-    "MasterLoginRefused": ("RDS is asked once more to set the master password", "utils/errors.py"),
+    "DuplicateRefused": ("the same start came twice; the first execution continues", "utils/errors.py"),
+    "MasterLoginRefused": ("RDS is asked to set the master password again", "utils/errors.py"),
     "RequestRefused": ("the request cannot be carried out as it stands", "utils/errors.py"),
     "StepFailed": ("a person has to act on what the message says", "utils/errors.py"),
 }

@@ -18,13 +18,13 @@ class Edge(NamedTuple):
 
 
 def whole_picture() -> str:
-    """Every state and every way out of it. What all tasks do with an error is drawn once for each place it leads to."""
+    """Draw every state and every way out of it. What all tasks do with an error is drawn once for each target."""
     states: dict[str, Any] = definition()["States"]
     return _drawn(states, list(_edges(definition())))
 
 
 def main_picture() -> str:
-    """The way of a run in which nothing fails: its steps, with the questions and pauses between as labels."""
+    """Draw the way of an execution without a failure: its steps, with the choices and pauses between as labels."""
     asl = definition()
     states: dict[str, Any] = asl["States"]
     edges = [edge for edge in _edges(asl) if edge.label != "error"]
@@ -42,7 +42,7 @@ def main_picture() -> str:
 def _onward(
     origin: str, edges: list[Edge], states: dict[str, Any], between: set[str], label: str = "", at: str = ""
 ) -> Iterator[Edge]:
-    """From a step to the next ones, over whatever lies between them."""
+    """Yield the ways from a step to the next ones, over what is between them."""
     for edge in edges:
         if edge.origin != (at or origin):
             continue

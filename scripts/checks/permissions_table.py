@@ -1,4 +1,4 @@
-"""Every permission of every function, as a page for whoever has to approve the stack: what, on what, if, and why."""
+"""Every permission of every function, as a page for those who approve the stack: what, on what, if, and why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONDITIONS = {
 
 
 def permissions_table() -> str:
-    """A table for each role. What all functions share stands in the first, once."""
+    """Return a table for each role. What all functions share is in the first, once."""
     resources: dict[str, Any] = source()["Resources"]
     role_of = {
         folder_of(name): each["Properties"]["Role"]["Fn::GetAtt"][0]
@@ -45,7 +45,7 @@ def permissions_table() -> str:
 
 
 def _why_all() -> dict[str, list[str]]:
-    """What the shared policy allows is needed by many; the reasons of all of them, each once."""
+    """Return the reasons of all functions for what the shared policy allows, each once."""
     found: dict[str, list[str]] = {}
     for folder in FOLDERS:
         for action, why in reasons(folder).items():
@@ -89,7 +89,7 @@ def _each(value: Any) -> list[Any]:
 
 
 def _resource(value: Any) -> str:
-    """Service and name, with the region where it isn't the stack's own; what the stack makes by its name in there."""
+    """Return service and name, with the region if it is not the stack's own, and the stack's own by their names."""
     match value:
         case {"Fn::GetAtt": [str(name), _]} | {"Ref": str(name)}:
             return name

@@ -43,11 +43,12 @@ _EXAMPLES = {
 
 
 def arn_of(logical_id: str) -> str:
+    """Return an example ARN of a resource of the template."""
     return _ARNS[translated()["Resources"][logical_id]["Type"]].format(logical_id)
 
 
 def resolved(value: Any) -> Any:
-    """The value with parameters' defaults and example names and ARNs in it."""
+    """Return the value with parameters' defaults and example names and ARNs in it."""
     match value:
         case {"Ref": str(name)}:
             return _reference(name)
@@ -73,7 +74,7 @@ def resolved(value: Any) -> Any:
 
 
 def role_policies(logical_id: str) -> list[dict[str, Any]]:
-    """All that a role of the template may do: its own policies and the template's managed ones."""
+    """Return all that a role of the template may do: its own policies and the template's managed ones."""
     resources = translated()["Resources"]
     properties = resources[logical_id]["Properties"]
     own = [resolved(policy["PolicyDocument"]) for policy in properties.get("Policies", [])]
@@ -82,7 +83,7 @@ def role_policies(logical_id: str) -> list[dict[str, Any]]:
 
 
 def identity_policies() -> Mapping[str, dict[str, Any]]:
-    """By a name for reports."""
+    """Return the policies of identities, by a name for reports."""
     found = {}
     for logical_id, resource in translated()["Resources"].items():
         if resource["Type"] == "AWS::IAM::Role":
@@ -111,7 +112,7 @@ def _reference(name: str) -> str:
 
 
 def gathered(logical_id: str) -> Mapping[str, dict[str, Any]]:
-    """All that a role is allowed, by service: each action once, with every resource that any statement grants it for.
+    """Return all that a role is allowed, by service: each action once, with every resource of every statement.
 
     What a call needs may be spread over statements, each with its own conditions; here a missing piece shows.
     """
@@ -136,6 +137,7 @@ def gathered(logical_id: str) -> Mapping[str, dict[str, Any]]:
 
 
 def as_list(value: str | list[str]) -> list[str]:
+    """Return the value as a list: IAM takes one text for a list of one."""
     return [value] if isinstance(value, str) else value
 
 

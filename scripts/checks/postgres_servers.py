@@ -9,6 +9,7 @@ from scripts.local_aws.postgres.binaries import installations
 
 
 def sentence(versions: Mapping[pathlib.Path, int]) -> str:
+    """Return the servers in a sentence."""
     found = [f"{version} ({directory})" for directory, version in versions.items()]
     if len(found) > 1:
         return f"The role tests run on PostgreSQL {', '.join(found)}."

@@ -1,4 +1,4 @@
-"""What the code of a handler can reach: calls of AWS, and variables of its environment. Read from the source, not run.
+"""The reach of a handler's code: calls of AWS, and variables of its environment. Read from the source, not run.
 
 From the handler on, every function, class and method that is mentioned is followed through utils. Methods are known by
 name alone: `x.cluster()` reaches every method of that name in the modules that the handler imports, directly or not.
@@ -33,6 +33,8 @@ class Definition(NamedTuple):
 
 
 class Reached(NamedTuple):
+    """The calls and variables that a handler's code can reach."""
+
     calls: frozenset[str]
     """As IAM writes them: rds:DescribeDBClusters."""
     variables: frozenset[str]
@@ -42,7 +44,7 @@ class Reached(NamedTuple):
 
 @functools.cache
 def reached(folder: str) -> Reached:
-    """All that a handler's code mentions, and all that this mentions in turn."""
+    """Return all that a handler's code mentions, and all that this mentions in turn."""
     entry = ast.parse((DIRECTORY / folder / "lambda_function.py").read_text())
     modules = _imported_modules(entry)
     known = [definition for module in modules for definition in _definitions(module)]
@@ -88,7 +90,7 @@ def _imported_modules(entry: ast.Module) -> list[str]:
 def imports(tree: ast.Module) -> Iterator[str]:
     """Yield the modules of utils that a module imports, with the packages on their way, whose own code runs as well.
 
-    What only a type checker imports stands in an `if` and is left out.
+    What only a type checker imports is in an `if` and is skipped.
     """
     for node in tree.body:
         if not isinstance(node, ast.ImportFrom) or (node.module or "").split(".")[0] != "utils":
@@ -153,7 +155,7 @@ def _mentioned_in(node: ast.AST) -> _Mentioned:
 
 
 def _service_of(node: ast.AST) -> str | None:
-    """The service of a `client("...")` anywhere in an expression."""
+    """Return the service of a `client("...")` anywhere in an expression."""
     for each in ast.walk(node):
         if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "client" and each.args:
             first = each.args[0]
@@ -163,7 +165,7 @@ def _service_of(node: ast.AST) -> str | None:
 
 
 def _clients(tree: ast.Module) -> dict[str, str]:
-    """The attributes of a module's classes that hold a client, with its service."""
+    """Return the attributes of a module's classes that hold a client, with its service."""
     found = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:

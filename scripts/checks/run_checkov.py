@@ -14,6 +14,7 @@ SKIPPED = Path(__file__).with_name("checkov.yaml")
 
 
 def main(template: str) -> int:
+    """Run checkov and return the exit status."""
     checkov = Path(sys.executable).with_name("checkov")
     options = ["--framework", "cloudformation", "--skip-download", "--compact", "--quiet", "--output", "json"]
     run = subprocess.run(

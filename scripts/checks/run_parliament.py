@@ -1,4 +1,4 @@
-"""parliament on every policy that scripts.checks.policies wrote: does each action exist, and fit its resources?
+"""The run of parliament on every policy that scripts.checks.policies wrote: each action exists and fits its resources.
 
 Runs in .venv-linters: python -m scripts.checks.run_parliament DIRECTORY
 """
@@ -35,6 +35,7 @@ NEWER_THAN_ITS_LIST = frozenset({"rds:DescribeDBMajorEngineVersions"})
 
 
 def main(directory: Path) -> int:
+    """Run parliament on every policy and return the exit status."""
     files = [*sorted(directory.glob("policies/*.json")), *sorted(directory.glob("roles/*.json"))]
     problems = 0
     for path in files:

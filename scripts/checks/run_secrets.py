@@ -1,4 +1,4 @@
-"""Looks for keys, tokens and passwords in every file of the repository that git knows or would take.
+"""Look for keys, tokens and passwords in every file of the repository that git knows or would take.
 
 Runs in .venv-linters: python -m scripts.checks.run_secrets
 
@@ -41,19 +41,21 @@ SAMPLES = {
 
 
 def files() -> list[Path]:
+    """Return every file that git knows or would take."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, check=True, capture_output=True, text=True)
     return [path for name in listed.stdout.split("\0") if name and (path := Path(name)).is_file()]
 
 
 def found_in(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and kind of each secret."""
+    """Yield line and kind of each secret."""
     yield from ((each.line_number, each.type) for each in scan_file(str(path)))
     text = path.read_text(errors="replace")
     yield from ((text.count("\n", 0, found.start()) + 1, "Private Key") for found in PRIVATE_KEY.finditer(text))
 
 
 def main() -> int:
+    """Look for secrets, in the samples too, and return the exit status."""
     with transient_settings({"plugins_used": [{"name": name} for name in DETECTORS], "filters_used": []}):
         with tempfile.TemporaryDirectory() as directory:
             sample = Path(directory, "sample.txt")
@@ -63,7 +65,7 @@ def main() -> int:
         found = [(path, *each) for path in scanned for each in found_in(path)]
     print(f"{len(scanned)} files, {len(DETECTORS) + 1} detectors, {len(found)} found")
     for path, line, kind in found:
-        print(f"{path}:{line}: {kind}. Take it out and revoke it: whoever has the repository has it.")
+        print(f"{path}:{line}: {kind}. Take it out and revoke it: everybody with the repository has it.")
     if unseen or not scanned:
         print(f"The scanner is blind: of the samples it missed {sorted(unseen)}, and it saw {len(scanned)} files.")
     return 1 if found or unseen or not scanned else 0

@@ -19,6 +19,7 @@ HANDLERS = sorted(Path("lambda_functions").glob("*/lambda_function.py"))
 
 
 def main() -> int:
+    """Run mypy and return the exit status."""
     cache = FileSystemCache()
     sources, options = process_options([], fscache=cache)
     sources += [BuildSource(str(path), path.parent.name.replace("-", "_")) for path in HANDLERS]

@@ -1,1 +1,1 @@
-"""What scripts/deploy.sh does: check, build, upload, show the changes, ask, deploy, follow; or take a stack away."""
+"""Deployment by the SAM CLI: the checks before it, and what to do after it."""

@@ -1,97 +1,80 @@
-"""Taking a stack away: never while an execution runs, and with a word on what stays."""
+"""Taking a stack away by the SAM CLI: never while an execution runs, and with a word on what stays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
-
-from scripts.deploy import following
-from scripts.deploy.aws_cli import AwsCli, Refused
+from scripts.deploy.place import Place, Refused, sam
 from scripts.local_aws.cloudformation.template import read
 
+Kept = list[tuple[str, str]]
+"""Type and physical id of each resource that outlives its stack."""
+_MACHINE = "AWS::StepFunctions::StateMachine"
+# A secret that isn't deleted for good keeps its name for as long as it could be brought back: 7 to 30 days.
 _COMMANDS = {
     "AWS::DynamoDB::Table": (
         ("dynamodb", "update-table", "--no-deletion-protection-enabled", "--table-name", "{}"),
         ("dynamodb", "delete-table", "--table-name", "{}"),
     ),
-    "AWS::SecretsManager::Secret": (("secretsmanager", "delete-secret", "--secret-id", "{}"),),
-    "AWS::KMS::Key": (("kms", "schedule-key-deletion", "--pending-window-in-days", "7", "--key-id", "{}"),),
+    "AWS::SecretsManager::Secret": (
+        ("secretsmanager", "delete-secret", "--force-delete-without-recovery", "--secret-id", "{}"),
+    ),
     "AWS::RDS::DBSubnetGroup": (("rds", "delete-db-subnet-group", "--db-subnet-group-name", "{}"),),
     "AWS::EC2::SecurityGroup": (("ec2", "delete-security-group", "--group-id", "{}"),),
+    # Last, since it encrypts the others.
+    "AWS::KMS::Key": (("kms", "schedule-key-deletion", "--pending-window-in-days", "7", "--key-id", "{}"),),
 }
-_MACHINE = "AWS::StepFunctions::StateMachine"
 
 
-def remove(console: Console, aws: AwsCli, name: str, agreed: Callable[[str], None], *, dry_run: bool) -> None:
-    """Refused while executions run. `agreed(question)` asks."""
-    stack = following.status(aws, name)
-    if stack is None:
-        console.print(f"There is no stack {name} in {aws.region}. Nothing to delete.")
-        return
-    if stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != "REVIEW_IN_PROGRESS":
-        raise Refused(f"The stack {name} is {stack['StackStatus']}. Wait until that is over.")
-    resources = _resources(aws, name)
-    _refuse_while_executions_run(aws, resources)
-    kept = _kept(aws, name, resources)
-    console.print(f"The stack {name} in {aws.region} will be deleted: {len(resources)} resources, of which stay")
-    for each in kept:
-        console.print(
-            f"  {each['ResourceType'].removeprefix('AWS::'):<24} {each['PhysicalResourceId']}", soft_wrap=True
-        )
-    console.print("and so do the clusters, snapshots and final snapshots that it ever made." if kept else "  none")
-    if dry_run:
-        console.print("Nothing was deleted.")
-        return
-    agreed(f"Delete {name}?")
-    since = following.last_event(aws, name)
-    aws("cloudformation", "delete-stack", "--stack-name", name)
-    following.follow(console, aws, stack["StackId"], since, ("DELETE_COMPLETE",))
-    console.print(f"\nThe stack {name} is deleted.")
-    if kept:
-        console.print("What stays is in use no more. To be rid of it as well (audit and passwords go with it):")
-        for command in commands(aws, kept):
-            console.print(f"  {command}", soft_wrap=True)
+def remove(place: Place, name: str, options: list[str]) -> int:
+    """Return how `sam delete` ends."""
+    if place.stack(name) is None:
+        print(f"There is no stack {name} in {place.region}. Nothing to delete.")
+        return 0
+    client = place.client("cloudformation")
+    pages = client.get_paginator("list_stack_resources").paginate(StackName=name)
+    # CloudFormation lists what a failed deployment has taken back as well.
+    listed = [each for page in pages for each in page["StackResourceSummaries"]]
+    resources = [each for each in listed if each["ResourceStatus"] != "DELETE_COMPLETE"]
+    _refuse_while_executions_run(place, resources)
+    kept = _kept(client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"], resources)
+    status = sam("delete", "--stack-name", name, *place.options(), *options)
+    if status == 0 and kept and place.stack(name) is None:
+        print("\nWhat holds data stays, and so do all clusters and snapshots. To be rid of it as well, for good:")
+        print("\n".join(f"  {command}" for command in commands(place, kept)))
+    return status
 
 
-def commands(aws: AwsCli, kept: list[dict[str, Any]]) -> list[str]:
-    """How a person deletes what a stack has left."""
+def commands(place: Place, kept: Kept) -> list[str]:
+    """Return how a person deletes what a stack has left."""
     return [
-        aws.typed(*(word.format(each["PhysicalResourceId"]) for word in words))
-        for each in kept
-        for words in _COMMANDS.get(each["ResourceType"], ())
+        place.typed(*(word.format(identifier) for word in words))
+        for kind, identifier in kept
+        for words in _COMMANDS.get(kind, ())
     ]
 
 
-def _resources(aws: AwsCli, name: str) -> list[dict[str, Any]]:
-    """Those that exist. CloudFormation lists what a failed deployment has taken back as well."""
-    listed = aws("cloudformation", "list-stack-resources", "--stack-name", name)["StackResourceSummaries"]
-    return [each for each in listed if each["ResourceStatus"] != "DELETE_COMPLETE"]
-
-
-def _refuse_while_executions_run(aws: AwsCli, resources: list[dict[str, Any]]) -> None:
+def _refuse_while_executions_run(place: Place, resources: list[dict[str, Any]]) -> None:
+    """They would lose their functions and their rights half way."""
     for each in resources:
-        if each["ResourceType"] == _MACHINE and each.get("PhysicalResourceId"):
-            arn = each["PhysicalResourceId"]
-            words = ("stepfunctions", "list-executions", "--state-machine-arn", arn, "--status-filter", "RUNNING")
-            running = aws(*words)["executions"]
-            if running:
-                named = ", ".join(execution["name"] for execution in running[:10])
-                stop = aws.typed("stepfunctions", "stop-execution", "--execution-arn", running[0]["executionArn"])
-                more = f" and {len(running) - 10} more" if len(running) > 10 else ""
-                raise Refused(
-                    f"Running: {named}{more}. Nothing was deleted. Wait for their end, or stop them, for instance:\n"
-                    f"  {stop}"
-                )
+        if each["ResourceType"] != _MACHINE or not each.get("PhysicalResourceId"):
+            continue
+        machine = {"stateMachineArn": each["PhysicalResourceId"], "statusFilter": "RUNNING"}
+        running = place.client("stepfunctions").list_executions(**machine, maxResults=10)["executions"]
+        if running:
+            named = ", ".join(execution["name"] for execution in running)
+            stop = place.typed("stepfunctions", "stop-execution", "--execution-arn", running[0]["executionArn"])
+            raise Refused(
+                f"Running: {named}. Nothing was deleted. Wait for their end, or stop them, for instance:\n  {stop}"
+            )
 
 
-def _kept(aws: AwsCli, name: str, resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    body = aws("cloudformation", "get-template", "--stack-name", name, "--template-stage", "Original")["TemplateBody"]
-    declared = (read(body) if isinstance(body, str) else body)["Resources"] if body else {}
-    return [
-        each
+def _kept(template: Any, resources: list[dict[str, Any]]) -> Kept:
+    declared = (read(template) if isinstance(template, str) else template)["Resources"]
+    found = [
+        (each["ResourceType"], each["PhysicalResourceId"])
         for each in resources
         if declared.get(each["LogicalResourceId"], {}).get("DeletionPolicy", "Delete").startswith("Retain")
         and each.get("PhysicalResourceId")
     ]
+    return sorted(found, key=lambda kept: list(_COMMANDS).index(kept[0]) if kept[0] in _COMMANDS else -1)

@@ -1,4 +1,4 @@
 """An AWS on this machine, large enough to run the whole pipeline: one process, one endpoint, no account.
 
-`scripts.local_aws.server.LocalAws` is the way in. What it doesn't know it refuses, loudly.
+`scripts.local_aws.server.LocalAws` is the way in. What it does not know it refuses, loudly.
 """

@@ -32,7 +32,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import NotFound
 
 from scripts.local_aws.core.clock import Clock
-from scripts.local_aws.core.errors import AwsError
+from scripts.local_aws.core.credentials import SIGNED
+from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.events.trail import OPERATIONS as TRAIL_OPERATIONS
 from scripts.local_aws.events.trail import Trail
@@ -47,32 +48,19 @@ Answer = tuple[str, list[tuple[str, str]], bytes]
 Served = Callable[[str, str, dict[str, Any]], dict[str, Any]]
 """(operation, region, parameters): the answer, in the words of the service's model."""
 
-CODE = "NotImplementedByLocalAws"
+CODE = NotImplementedByLocalAws.code
 MOST_LOGGED_CALLS = 10_000
 
+_NAMES = (
+    "application-autoscaling cloudformation cloudtrail dynamodb ec2 events iam kms lambda logs rds s3 scheduler "
+    "secretsmanager sns sqs sts"
+).split()
 _SERVICES = {
-    # credential scope: (IAM prefix, botocore's name)
-    "application-autoscaling": ("application-autoscaling", "application-autoscaling"),
-    "cloudformation": ("cloudformation", "cloudformation"),
-    "cloudtrail": ("cloudtrail", "cloudtrail"),
-    "dynamodb": ("dynamodb", "dynamodb"),
-    "ec2": ("ec2", "ec2"),
-    "events": ("events", "events"),
-    "iam": ("iam", "iam"),
-    "kms": ("kms", "kms"),
-    "lambda": ("lambda", "lambda"),
-    "logs": ("logs", "logs"),
+    **{name: (name, name) for name in _NAMES},
     "monitoring": ("cloudwatch", "cloudwatch"),
-    "rds": ("rds", "rds"),
-    "s3": ("s3", "s3"),
-    "scheduler": ("scheduler", "scheduler"),
-    "secretsmanager": ("secretsmanager", "secretsmanager"),
-    "sns": ("sns", "sns"),
-    "sqs": ("sqs", "sqs"),
     "states": ("states", "stepfunctions"),
-    "sts": ("sts", "sts"),
 }
-_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+"""By the credential's scope: IAM's prefix and botocore's name."""
 _ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 _SECRET = re.compile(r"password|secretstring|secretbinary|token|zipfile|content$", re.IGNORECASE)
 _LONGEST_SUMMARY = 200
@@ -117,7 +105,7 @@ class _Call:
     in_path: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def parameters(self) -> dict[str, str]:
-        """What was sent, shortened, without anything that may be secret."""
+        """Return what was sent, shortened, without anything that may be secret."""
         sent: dict[str, Any] = {}
         if self.content_type.startswith(_FORM):
             sent = dict(parse_qsl(self.body.decode()))
@@ -270,15 +258,15 @@ class Front:
 
 
 def _body(environ: Environ) -> bytes:
-    """The request's body, which can still be read afterwards."""
+    """Return the request's body, which can still be read afterwards."""
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
     return body
 
 
 def _identify(environ: Environ) -> _Call | Answer:
-    """Which call this is; or the answer to one that is none of ours."""
-    credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    """Return which call this is, or the answer to one that is not served here."""
+    credential = SIGNED.search(environ.get("HTTP_AUTHORIZATION", ""))
     content_type: str = environ.get("CONTENT_TYPE", "")
     if credential is None:
         return _plain(content_type, "MissingAuthenticationToken", "Request is missing Authentication Token", 403)
@@ -304,7 +292,7 @@ def _identify(environ: Environ) -> _Call | Answer:
 def _operation(
     environ: Environ, model: str, target: str, content_type: str, body: bytes
 ) -> tuple[str, Mapping[str, Any]]:
-    """The operation's name, and those of its parameters that stand in the path, as a function's name does."""
+    """Return the operation's name, and those of its parameters that stand in the path, as a function's name does."""
     if target:
         return target.rsplit(".", 1)[1], {}
     if content_type.startswith(_FORM):
@@ -344,7 +332,7 @@ def _item_size(call: _Call) -> int:
 
 
 def _error(call: _Call, code: str, message: str, status: int) -> Answer:
-    """An error in the shape of the called service's own protocol."""
+    """Return an error in the shape of the called service's own protocol."""
     model = get_service_model(call.model)
     known = call.operation in model.operation_names
     operation = model.operation_model(call.operation) if known else OperationModel({}, model)
@@ -356,7 +344,7 @@ def _error(call: _Call, code: str, message: str, status: int) -> Answer:
 
 
 def _modelled_status(call: _Call, code: str) -> int:
-    """The HTTP status with which the API answers this error, as its model says; 400 where it says none."""
+    """Return the HTTP status with which the API answers this error, as its model says; 400 where it says none."""
     for shape in get_service_model(call.model).error_shapes:
         described = shape.metadata.get("error", {})
         if described.get("code", shape.name) == code and "httpStatusCode" in described:
@@ -365,7 +353,7 @@ def _modelled_status(call: _Call, code: str) -> int:
 
 
 def _plain(content_type: str, code: str, message: str, status: int) -> Answer:
-    """An error of a service that we know nothing of, not even its protocol."""
+    """Return an error of a service that we know nothing of, not even its protocol."""
     if content_type.startswith(_FORM):
         text = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
         return f"{status} Error", [("Content-Type", "text/xml")], text.encode()

@@ -1,6 +1,6 @@
-"""Remove a directory once whoever made it has ended, however that was: also after a kill -9.
+"""Remove a directory once its maker has ended, however that was: also after a kill -9.
 
-    python -I -S heir.py DIRECTORY     standard input: a pipe that ends when the maker lets go of it, or is gone
+    python -I -S heir.py DIRECTORY     standard input: a pipe that ends when the maker closes it, or is gone
 
 A program of its own, because nothing inside a process outlives it. It is in a session of its own and deaf to what a
 terminal or `kill` sends to all of them, since its work begins when they end.
@@ -31,8 +31,9 @@ def main() -> None:
 
 
 def end_those_at_work_in(directory: str) -> None:
-    """End the functions' processes, which nothing else ends when their maker is killed. Linux only: elsewhere they end
-    with the work that they have.
+    """End the functions' processes, which nothing else ends when their maker is killed.
+
+    Linux only: elsewhere they end with the work that they have.
     """
     for process in os.listdir("/proc") if os.path.isdir("/proc") else []:  # noqa: PTH112, PTH208
         if process.isdigit():

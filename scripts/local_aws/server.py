@@ -33,7 +33,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from scripts.local_aws.aurora.backend import OPERATIONS, Aurora, Durations
 from scripts.local_aws.cloudformation.accounts import Account, Accounts
 from scripts.local_aws.cloudformation.api import CloudFormationApi
-from scripts.local_aws.cloudformation.deployment import Stack
+from scripts.local_aws.cloudformation.deploy import Stack
 from scripts.local_aws.cloudformation.stacks import Stacks
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.credentials import Credentials

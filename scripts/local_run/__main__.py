@@ -48,7 +48,7 @@ def main() -> int:
     except Terminated:
         return _say("Stopped.", 128 + signal.SIGTERM)
     except BrokenPipeError:
-        return _say("Stopped: whoever read the output has gone.", 141)
+        return _say("Stopped: nobody reads the output.", 141)
     except Exception as error:
         from scripts.local_run.trouble import sentence
 
@@ -116,7 +116,7 @@ def _options() -> argparse.Namespace:
         metavar="NAME",
         help="a row of documentation/architecture/routes.md, such as cross-account",
     )
-    parser.add_argument("--real-time", action="store_true", help="don't jump over waiting; Aurora is 120 times faster")
+    parser.add_argument("--real-time", action="store_true", help="do not jump over waiting; Aurora is 120 times faster")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
     parser.add_argument("--keep", action="store_true", help="stay up afterwards, as --serve does")
     parser.add_argument(
@@ -133,7 +133,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.serve and (idle := [name for name in _NOTHING_FOR_SERVE if getattr(options, name)]):
         named = ", ".join(f"--{name}" for name in idle)
-        parser.error(f"--serve restores nothing, so {named} can't be meant. Drop --serve; --keep stays up after a run.")
+        parser.error(f"--serve restores nothing, so it cannot be used with {named}. --keep stays up after a run.")
     options.parameter = dict(options.parameter)
     return options
 
@@ -144,7 +144,7 @@ def _input(text: str) -> Any:
             text = pathlib.Path(text[1:]).read_text(encoding="utf-8")
         given = json.loads(text)
     except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{text[:60]!r} can't be read as JSON: {error}") from None
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} cannot be read as JSON: {error}") from None
     if not isinstance(given, dict):
         raise argparse.ArgumentTypeError(f'{text[:60]!r} is no JSON object, such as {{"dry_run": true}}')
     return given
@@ -162,7 +162,7 @@ def _route(text: str) -> Case:
 def _parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
 
 

@@ -33,7 +33,7 @@ class Made(NamedTuple):
 
 
 def changes_of_run(calls: Iterable[ApiCall]) -> list[Made]:
-    """What roles of the pipeline changed; a person's own calls and those that were refused are left out."""
+    """Return what roles of the pipeline changed, without a person's own calls and those that were refused."""
     return [
         Made(f"{call.service}:{call.operation}", _name(call.parameters), call.region, call.principal.split(":")[4])
         for call in calls
@@ -45,7 +45,7 @@ def changes_of_run(calls: Iterable[ApiCall]) -> list[Made]:
 
 
 def not_as_planned(planned: Sequence[dict[str, Any]], made: Sequence[Made], *, resumed: bool = False) -> list[str]:
-    """What is missing, too much or out of its order. A resumed run needn't do again what was done."""
+    """Return what is missing, too much or out of its order. A resumed run need not do again what was done."""
     wrong, rest = [], list(made)
     for each in planned:
         expected = Made(each["call"], each["on"], each["region"], each["account"])
@@ -61,7 +61,7 @@ def _same(made: Made, planned: Made) -> bool:
 
 
 def _is_meant(made: str, planned: str) -> bool:
-    """A plan calls the stack's two secrets by what they are for; the stack names them so. A target's own have names."""
+    """Return whether both mean the same. A plan calls the stack's secrets by what they are for, a target's by name."""
     of_stack = planned.endswith(" secret") and f"/{planned.removesuffix(' secret')}" in made
     return made == planned or f":secret:{planned}-" in made or of_stack
 

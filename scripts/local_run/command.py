@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to whoever started us; rich would end the process in its own way."""
+        """Leave it to our caller; rich would end the process in its own way."""
         raise  # it is called while the BrokenPipeError is handled
 
 
@@ -63,7 +63,7 @@ def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
 
 
 def attempt(place: Stage, production: Production, request: Any, console: Console) -> tuple[dict[str, Any], bool]:
-    """Run the deployed pipeline once. Returns what became of it, and whether it is as it should be."""
+    """Run the deployed pipeline once. Return what became of it, and whether it is as it should be."""
     aws = place.aws
     invocations_before, last_call = len(aws.stats.invocations), aws.stats.last_call
     execution_arn = aws.client("stepfunctions").start_execution(
@@ -82,7 +82,7 @@ def attempt(place: Stage, production: Production, request: Any, console: Console
 
 @contextlib.contextmanager
 def _beside(task: Callable[[], Production]) -> Iterator[Future[Production]]:
-    """Run a task beside what is done in here, and don't wait for it when that is interrupted."""
+    """Run a task beside what is done in here, and do not wait for it when that is interrupted."""
     pool = ThreadPoolExecutor(max_workers=1)
     try:
         yield pool.submit(task)
@@ -98,7 +98,7 @@ def _prepare(aws: LocalAws, options: argparse.Namespace) -> tuple[Stage, Product
 
 
 def _prepare_route(aws: LocalAws, options: argparse.Namespace, console: Console) -> tuple[Stage, Production]:
-    """The row of the documentation's table; what --input gives comes on top of the request that it needs."""
+    """Prepare a row of the documentation's table; what --input gives comes on top of the request that it needs."""
     case = options.route
     parameters = routes.stack_parameters(case) | options.parameter
     with _beside(lambda: routes.make_source(aws, case)) as seeding:

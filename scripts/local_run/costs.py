@@ -41,6 +41,12 @@ PER_MONTH = {
 }
 # An interface endpoint costs 0.01 an hour in each zone; two zones, 730 hours.
 ENDPOINT_PER_MONTH = 0.01 * 730 * 2
+# The secrets are encrypted with a key of the stack's.
+_COUNTED_BY_SERVICE = {
+    "secretsmanager": ("Secrets Manager call", "KMS request"),
+    "sns": ("SNS publish",),
+    "kms": ("KMS request",),
+}
 
 
 class Cost(NamedTuple):
@@ -69,14 +75,8 @@ def run_costs(
             continue
         if call.service == "dynamodb":
             counted[f"DynamoDB {'write' if call.operation in WRITES else 'read'} request unit"] += call.units
-        elif call.service == "secretsmanager":
-            counted["Secrets Manager call"] += 1
-            # The secrets are encrypted with a key of the stack's.
-            counted["KMS request"] += 1
-        elif call.service == "sns":
-            counted["SNS publish"] += 1
-        elif call.service == "kms":
-            counted["KMS request"] += 1
+        for what in _COUNTED_BY_SERVICE.get(call.service, ()):
+            counted[what] += 1
     messages = list(logged)
     if messages:
         # CloudWatch Logs counts 26 bytes of its own with each event.
@@ -101,7 +101,7 @@ def _metric_hours(message: str) -> Iterator[tuple[Any, ...]]:
 
 
 def idle_costs(resources: Mapping[str, Mapping[str, Any]]) -> list[Cost]:
-    """What a stack with these resources costs in a month in which nothing runs."""
+    """Return what a stack with these resources costs in a month in which nothing runs."""
     counted = collections.Counter(each["Type"] for each in resources.values())
     lines = [Cost(kind, counted[kind], counted[kind] * price) for kind, price in PER_MONTH.items()]
     interfaces = sum(each.get("Properties", {}).get("VpcEndpointType") == "Interface" for each in resources.values())

@@ -46,7 +46,7 @@ class Followed:
         return entered + max(0, attempts - tasks)
 
     def reason(self) -> str | None:
-        """The error and its message, without the stack trace."""
+        """Return the error and its message, without the stack trace."""
         if self.error is None:
             return None
         try:
@@ -85,7 +85,7 @@ def follow(aws: LocalAws, execution_arn: str, console: Console) -> Followed:
 
 
 def _events_after(states: Any, execution_arn: str, known: int) -> list[dict[str, Any]]:
-    """Those that aren't known yet, read from the newest back: all of a long history would cost seconds each time."""
+    """Return those that are not known yet, read from the newest back: a long history would cost seconds each time."""
     pages = states.get_paginator("get_execution_history").paginate(
         executionArn=execution_arn, reverseOrder=True, PaginationConfig={"PageSize": EVENTS_A_PAGE}
     )
@@ -118,7 +118,7 @@ def _waiting_for(kind: str, details: dict[str, Any]) -> str:
 
 
 def _progress(details: dict[str, Any]) -> dict[str, Any]:
-    """What the wait is for: the part of the state's input that the step before it wrote."""
+    """Return what the wait is for: the part of the state's input that the step before it wrote."""
     key = {
         "Wait for Copy": "copy",
         "Wait for Restore": "restore",
@@ -130,7 +130,7 @@ def _progress(details: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _bar(console: Console) -> Iterator[Any]:
-    """A bar that fills while the execution waits; nothing at all where there is no terminal."""
+    """Show a bar that fills while the execution waits; nothing at all where there is no terminal."""
     if not console.is_terminal:
         yield lambda history, now: None
         return

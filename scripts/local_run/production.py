@@ -154,7 +154,7 @@ def make_production(
 
 
 def key_policy(account: str, region: str, users: Sequence[str]) -> str:
-    """The account's roles as their own policies say; other accounts as they need it to copy what the key encrypts."""
+    """Return a policy that leaves the account's roles to theirs, and lets other accounts copy what it encrypts."""
     partition = boto3.session.Session().get_partition_for_region(region)
 
     def allow(accounts: Sequence[str], actions: str | list[str], **condition: Any) -> dict[str, Any]:
@@ -171,12 +171,12 @@ def key_policy(account: str, region: str, users: Sequence[str]) -> str:
 
 
 def wait_until(aws: LocalAws, arrived: Any) -> None:
-    """Let time pass until it is so. Raises TimeoutError after six hours of the cloud's time."""
+    """Let time pass until it is so. Raise TimeoutError after six hours of the cloud's time."""
     for _ in range(720):
         if arrived():
             return
         aws.clock.sleep(30 if not aws.clock.real_time else 0.2)
-    raise TimeoutError("production didn't come up")
+    raise TimeoutError("production did not become available within six hours")
 
 
 def _cluster(rds: Any, cluster: str) -> Any:
@@ -188,7 +188,7 @@ def _instance(rds: Any, cluster: str) -> Any:
 
 
 def snapshot_status(aws: LocalAws, production: Production, name: str) -> str:
-    """Of one of production's snapshots, whoever took it."""
+    """Return the status of one of production's snapshots."""
     rds = aws.client("rds", production.region, production.account)
     found = rds.describe_db_cluster_snapshots(DBClusterIdentifier=production.cluster)["DBClusterSnapshots"]
     (status,) = [each["Status"] for each in found if each["DBClusterSnapshotIdentifier"] == name]
@@ -216,7 +216,7 @@ def _fill(aws: LocalAws, production: Production) -> None:
 
 @contextlib.contextmanager
 def database_session(aws: LocalAws, server: Any, database: str, user: str, password: str) -> Iterator[Any]:
-    """A psycopg2 connection over verified TLS that is closed at the end. `server` has a host and a port."""
+    """Yield a psycopg2 connection over verified TLS that is closed at the end. `server` has a host and a port."""
     connection = psycopg2.connect(
         host=server.host,
         port=server.port,
@@ -234,7 +234,7 @@ def database_session(aws: LocalAws, server: Any, database: str, user: str, passw
 
 
 def count_rows(connection: Any, database: str) -> dict[str, int]:
-    """The rows of every table and materialized view, by database.schema.name."""
+    """Return the number of rows of every table and materialized view, by database.schema.name."""
     counts = {}
     with connection.cursor() as cursor:
         cursor.execute(

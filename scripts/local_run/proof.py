@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,6 @@ from scripts.local_run.following import Followed
 from scripts.local_run.production import MASTER, Production, count_rows, database_session
 from scripts.local_run.stage import Stage
 
-Check = Callable[[], bool]
-
 
 @dataclass
 class Server:
@@ -25,7 +23,7 @@ class Server:
 
 
 class Proof:
-    """Checks by name, each true or false. A check that can't be made is false."""
+    """The checks of a run that restored. Each method called check_NAME is one; they are made in their order here."""
 
     def __init__(
         self,
@@ -35,7 +33,7 @@ class Proof:
         messages: list[dict[str, str]],
         calls: Iterable[ApiCall],
     ) -> None:
-        """`calls` are those of the run, and may hold others' that only looked on."""
+        """Take what a run has left. `calls` may hold those of others that only looked on."""
         self.stage, self.production, self.run, self.messages = stage, production, run, messages
         self.plan: dict[str, Any] = run.output["plan"]
         self.calls = changes_of_run(calls)
@@ -57,34 +55,16 @@ class Proof:
         return dict(json.loads(kept["SecretString"]))
 
     def checks(self) -> dict[str, bool]:
+        """Return by name whether each check held. One that cannot be made has not."""
         results: dict[str, bool] = {}
-        for name, check in self._all().items():
+        for method in filter(lambda name: name.startswith("check_"), vars(Proof)):
+            name = method.removeprefix("check_")
             try:
-                results[name] = check()
-            except Exception as error:  # noqa: BLE001 - whatever goes wrong, the check hasn't held
+                results[name] = getattr(self, method)()
+            except Exception as error:  # noqa: BLE001 - a check that cannot be made has not held
                 self.failures.append(f"{name}: {type(error).__name__}: {error}".strip())
                 results[name] = False
         return results
-
-    def _all(self) -> dict[str, Check]:
-        return {
-            "row_counts_equal": self._row_counts_equal,
-            "application_role_can_write": self._application_can_write,
-            "read_only_role_can_read": self._read_only_can_read,
-            "read_only_role_cannot_write": self._read_only_cannot_write,
-            "later_tables_are_covered": self._later_tables,
-            "production_master_password_refused": self._production_password_refused,
-            "master_secret_opens": lambda: self._opens(self.admin["username"], self.admin["password"]),
-            "settings_as_planned": self._settings_as_planned,
-            "calls_as_planned": self._calls_as_planned,
-            "source_as_asked": self._source_as_asked,
-            "found_snapshot_still_there": self._snapshot_still_there,
-            "copy_as_asked": self._copy_as_asked,
-            "export_as_asked": self._export_as_asked,
-            "notification_received": self._notification_received,
-            "audit_trail_complete": self._audit_trail,
-            "no_password_anywhere": self._no_password_anywhere,
-        }
 
     def _open(self, database: str, user: str, password: str) -> Any:
         return database_session(self.stage.aws, self.server, database, user, password)
@@ -102,13 +82,13 @@ class Proof:
     def _databases(self) -> list[str]:
         return sorted({name.split(".")[0] for name in self.production.rows})
 
-    def _row_counts_equal(self) -> bool:
+    def check_row_counts_equal(self) -> bool:
         for database in self._databases():
             with self._as_read_only(database) as connection:
                 self.rows |= count_rows(connection, database)
         return self.rows == self.production.rows
 
-    def _application_can_write(self) -> bool:
+    def check_application_role_can_write(self) -> bool:
         with self._as_application("orders") as connection, connection.cursor() as cursor:
             cursor.execute("INSERT INTO sales.customers (name) VALUES ('proof') RETURNING id")
             (customer,) = cursor.fetchone()
@@ -118,12 +98,12 @@ class Proof:
             connection.rollback()
         return True
 
-    def _read_only_can_read(self) -> bool:
+    def check_read_only_role_can_read(self) -> bool:
         with self._as_read_only("orders") as connection, connection.cursor() as cursor:
             cursor.execute('SELECT count(*) FROM "Reporting"."Daily Totals"')
             return bool(cursor.fetchone()[0])
 
-    def _read_only_cannot_write(self) -> bool:
+    def check_read_only_role_cannot_write(self) -> bool:
         statements = (
             "INSERT INTO sales.customers (name) VALUES ('x')",
             "UPDATE sales.orders SET total = 0 WHERE id = 1",
@@ -141,8 +121,8 @@ class Proof:
                 return True
         return False
 
-    def _later_tables(self) -> bool:
-        """What production's own owner creates from now on is open to both roles."""
+    def check_later_tables_are_covered(self) -> bool:
+        """Check that what production's own owner creates from now on is open to both roles."""
         with self._open("orders", self.admin["username"], self.admin["password"]) as connection:
             with connection.cursor() as cursor:
                 cursor.execute("GRANT orders_owner TO CURRENT_USER; SET ROLE orders_owner")
@@ -156,14 +136,17 @@ class Proof:
             connection.rollback()
         return bool(held == (True, True))
 
-    def _production_password_refused(self) -> bool:
+    def check_production_master_password_refused(self) -> bool:
         try:
             self._opens(MASTER, self.production.master_password)
         except psycopg2.OperationalError as error:
             return "password authentication failed" in str(error)
         return False
 
-    def _settings_as_planned(self) -> bool:
+    def check_master_secret_opens(self) -> bool:
+        return self._opens(self.admin["username"], self.admin["password"])
+
+    def check_settings_as_planned(self) -> bool:
         plan = self.plan["cluster"]
         rds = self.stage.aws.client("rds")
         cluster = rds.describe_db_clusters(DBClusterIdentifier=plan["identifier"])["DBClusters"][0]
@@ -192,13 +175,13 @@ class Proof:
             self.failures.append(f"settings_as_planned: {wrong}")
         return not wrong and plan["tags"].items() <= tags.items()
 
-    def _calls_as_planned(self) -> bool:
-        """All that the run changed in AWS stood in its plan, in this order, and nothing of the plan was left out."""
+    def check_calls_as_planned(self) -> bool:
+        """Check that the run changed in AWS what stood in its plan, all of it, nothing else, and in this order."""
         wrong = not_as_planned(self.plan["calls"], self.calls, resumed=bool(self.plan.get("resumed")))
         self.failures += [f"calls_as_planned: {each}" for each in wrong]
         return not wrong
 
-    def _source_as_asked(self) -> bool:
+    def check_source_as_asked(self) -> bool:
         rds = self.stage.aws.client("rds", self.production.region, self.production.account)
         clusters = [each["DBClusterIdentifier"] for each in rds.describe_db_clusters()["DBClusters"]]
         deletion = self.plan["source_deletion"]
@@ -209,22 +192,23 @@ class Proof:
             final is None or self._snapshot_exists(final, self.production.region, self.production.account)
         )
 
-    def _snapshot_still_there(self) -> bool:
+    def check_found_snapshot_still_there(self) -> bool:
         return self._snapshot_exists(
             self.plan["snapshot"]["identifier"], self.production.region, self.production.account
         )
 
-    def _copy_as_asked(self) -> bool:
+    def check_copy_as_asked(self) -> bool:
         copy = self.plan["copy"]
         if copy is None:
             return True
-        exists = self._snapshot_exists(copy["identifier"], self.stage.stack.region, self.stage.aws.account_id)
-        # An export can't be restored, so the copy that it was made of stays (utils/steps/export.py).
+        name = self.plan["cluster"]["snapshot_arn"].split(":cluster-snapshot:")[1]
+        exists = self._snapshot_exists(name, self.stage.stack.region, self.stage.aws.account_id)
+        # An export cannot be restored, so the copy that it was made of stays (utils/steps/export.py).
         wanted: bool = self.plan["archive_snapshot"] in ("keep", "export")
         return exists == wanted and self._nothing_left_on_the_way(copy)
 
-    def _export_as_asked(self) -> bool:
-        """Either nobody asked for one and none is planned, or it is complete and every database has tables in S3."""
+    def check_export_as_asked(self) -> bool:
+        """Check that none is planned unless asked for, or it is complete and every database has tables in S3."""
         rds, s3 = self.stage.aws.client("rds", self.stage.stack.region), self.stage.aws.client("s3")
         export = self.plan["export"]
         if export is None:
@@ -237,7 +221,7 @@ class Proof:
         return arrived and bool(task["Status"] == "COMPLETE")
 
     def _nothing_left_on_the_way(self, copy: dict[str, Any]) -> bool:
-        """Neither a copy in between nor a share is left anywhere."""
+        """Return whether neither a copy in between nor a share is left anywhere."""
         for step in copy["steps"]:
             region, account, _, name = step["snapshot_arn"].split(":", 6)[3:]
             rds = self.stage.aws.client("rds", region, account)
@@ -255,11 +239,11 @@ class Proof:
         found = rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
         return identifier in [each["DBClusterSnapshotIdentifier"] for each in found]
 
-    def _notification_received(self) -> bool:
+    def check_notification_received(self) -> bool:
         return len(self.messages) == 1 and "SUCCEEDED" in self.messages[0]["subject"]
 
     def audit_trail(self) -> list[dict[str, str]]:
-        """The operation's events in order: timestamp, event_type, status."""
+        """Return the operation's events in order: timestamp, event_type, status."""
         answer = self.stage.aws.client("dynamodb").query(
             TableName=self.stage.stack.outputs["AuditTableName"],
             KeyConditionExpression="operation_id = :id",
@@ -268,8 +252,8 @@ class Proof:
         names = ("timestamp", "event_type", "status")
         return [{name: item[name]["S"] for name in names} for item in answer["Items"]]
 
-    def _audit_trail(self) -> bool:
-        """Every step that the plan asked for is there, and no other; a resumed operation has its earlier runs' too."""
+    def check_audit_trail_complete(self) -> bool:
+        """Check that the plan's steps are there and no others; a resumed operation has its earlier runs' too."""
         seen = {event["event_type"] for event in self.audit_trail()}
         wanted = _events_of(self.plan)
         missing, unasked = wanted - seen, seen - wanted
@@ -281,7 +265,7 @@ class Proof:
             self.failures.append(f"audit_trail_complete: missing {sorted(missing)}, not asked for {sorted(unasked)}")
         return not missing and not unasked
 
-    def _no_password_anywhere(self) -> bool:
+    def check_no_password_anywhere(self) -> bool:
         secrets = [
             *self.production.passwords,
             self.admin["password"],
@@ -294,7 +278,7 @@ class Proof:
         return not found
 
     def _texts(self) -> Iterator[tuple[str, str]]:
-        """Everything that the run has left behind for people to read."""
+        """Yield everything that the run has left behind for people to read."""
         aws = self.stage.aws
         yield "execution history", json.dumps(self.run.history, default=str)
         yield "notification", json.dumps(self.messages)
@@ -327,7 +311,7 @@ class PlanProof:
 
 
 def _events_of(plan: dict[str, Any]) -> set[str]:
-    """The audit trail's kinds of events of an operation that carries out its plan without trouble."""
+    """Return the audit trail's kinds of events of an operation that carries out its plan without trouble."""
     events = {"snapshot-check", "restore-snapshot", "check-restore-status", "setup-db-users", "archive-snapshot"}
     events |= {"open-cluster", "door", "sns-notification"}
     if plan["copy"]:

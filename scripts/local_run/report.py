@@ -1,4 +1,4 @@
-"""The end of a run, for a person: what was restored, what was proved, what people were told, what was written down."""
+"""The end of a run, for a person: what was restored, what was proved, what people were sent, what was written down."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def show_summary(result: dict[str, object], console: Console) -> None:
 
 
 def show_costs(lines: list[Cost], console: Console) -> None:
-    """Without Aurora's own costs, which depend on size and time."""
+    """Show what the run costs without Aurora's own costs, which depend on size and time."""
     console.print("\n[bold]What the run itself would cost[/] (US dollars, us-east-1; Aurora's own costs not included)")
     for what, amount, dollars in lines:
         counted = (

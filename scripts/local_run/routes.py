@@ -28,7 +28,7 @@ _ENCRYPTIONS: dict[str, Encryption] = {
 
 
 def place_of(case: Case, aws: LocalAws) -> tuple[str, str]:
-    """Region and account of the source."""
+    """Return region and account of the source."""
     return (
         OTHER_REGION if case.in_another_region else REGION,
         OTHER_ACCOUNT if case.in_another_account else aws.account_id,
@@ -36,7 +36,7 @@ def place_of(case: Case, aws: LocalAws) -> tuple[str, str]:
 
 
 def stack_parameters(case: Case) -> dict[str, str]:
-    """Return the parameters that tell the template where the source is, and let a request name the row's keys."""
+    """Return the parameters that say where the source is, and let a request name the row's keys."""
     found = {"SourceRegion": OTHER_REGION} if case.in_another_region else {}
     if {"kms_key_id", "source_kms_key_id"} & set(case.given):
         found["AllowedKmsKeyPattern"] = "*"
@@ -47,7 +47,7 @@ def stack_parameters(case: Case) -> dict[str, str]:
 
 
 def deploy_role(aws: LocalAws, name_prefix: str = "aurora-restore", **more: str) -> None:
-    """As the owner of the other account does. `more`: further parameters of the role's template."""
+    """Deploy the role as the owner of the other account does. `more`: further parameters of its template."""
     aws.account(OTHER_ACCOUNT).deploy(
         ROLE_TEMPLATE,
         stack_name="aurora-restore-source",

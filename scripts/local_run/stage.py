@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.local_aws.aurora.backend import Durations
-from scripts.local_aws.cloudformation.deployment import Stack
+from scripts.local_aws.cloudformation.deploy import Stack
 from scripts.local_aws.server import LocalAws
 
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -33,7 +33,7 @@ class Stage:
         return self.stack.outputs["StateMachineArn"]
 
     def environment(self) -> dict[str, str]:
-        """What a person exports, and a program reads, to work with it."""
+        """Return what a person exports, and a program reads, to work with it."""
         outputs = self.stack.outputs
         return {
             "AWS_ENDPOINT_URL": self.aws.endpoint_url,
@@ -50,7 +50,7 @@ class Stage:
         }
 
     def function_memory(self) -> dict[str, int]:
-        """MiB by the function's name."""
+        """Return the memory in MiB by the function's name."""
         functions = self.aws.client("lambda").list_functions()["Functions"]
         return {each["FunctionName"]: each["MemorySize"] for each in functions}
 
@@ -67,12 +67,12 @@ class Stage:
         ]
 
     def secret(self, arn: str) -> dict[str, Any]:
-        """The current value of a secret."""
+        """Return the current value of a secret."""
         answer = self.aws.client("secretsmanager").get_secret_value(SecretId=arn)
         return dict(json.loads(answer["SecretString"]))
 
     def received_messages(self) -> list[dict[str, str]]:
-        """What the topic has delivered to a subscriber since the last call: subject and message."""
+        """Return what the topic has delivered to a subscriber since the last call: subject and message."""
         sqs, messages = self.aws.client("sqs"), []
         while batch := sqs.receive_message(QueueUrl=self.messages_queue, MaxNumberOfMessages=10).get("Messages"):
             for each in batch:
@@ -127,7 +127,7 @@ def _parameters(aws: LocalAws, cross_region: bool) -> dict[str, str]:
 
 
 def _for_exports(aws: LocalAws, stack_name: str) -> dict[str, str]:
-    """What a stack that exports is given: a bucket, a role that RDS assumes to write into it, a key.
+    """Create what a stack that exports is given: a bucket, a role that RDS assumes to write into it, a key.
 
     As the Aurora user guide has it ("Exporting DB cluster snapshot data to Amazon S3", "Setting up access").
     """

@@ -23,7 +23,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def require_room() -> None:
-    """Raise CannotStart where the temporary directory hasn't got the room that a run takes."""
+    """Raise CannotStart where the temporary directory has not got the room that a run takes."""
     free = _free_mib()
     if free < NEEDED_MIB:
         raise CannotStart(
@@ -48,7 +48,7 @@ class _Sentences(logging.Formatter):
 
 @contextlib.contextmanager
 def room_watched() -> Iterator[None]:
-    """Raise CannotStart instead of whatever goes wrong in here while the temporary directory is full."""
+    """Raise CannotStart instead of anything else that goes wrong in here while the temporary directory is full."""
     try:
         yield
     except Exception as error:
@@ -59,12 +59,12 @@ def room_watched() -> Iterator[None]:
 
 
 def sentence(error: Exception) -> str | None:
-    """What to tell about an error that a person can do something about; None for any other, which is a fault."""
+    """Return what to say about an error that a person can act on; None for any other, which is a fault."""
     if isinstance(error, (CannotStart, TemplateError)):
-        return f"It can't start: {error}"
+        return f"It cannot start: {error}"
     if isinstance(error, OSError) and error.errno in _FULL:
         return (
-            f"Stopped: the output can't be written ({error.strerror}). Make room where it goes, or send it elsewhere."
+            f"Stopped: the output cannot be written ({error.strerror}). Make room where it goes, or send it elsewhere."
         )
     return None
 

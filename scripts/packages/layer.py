@@ -35,8 +35,7 @@ _GLIBC = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in range(28, 35)))
 _PYTHON = ("--implementation", "cp", "--python-version", "3.13")
 _ALWAYS = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary", ":all:")
 # What pip notes for its own use, and what a wheel says of one architecture alone.
-_NOT_SHIPPED = ("bin", "*.dist-info/INSTALLER", "*.dist-info/RECORD", "*.dist-info/REQUESTED", "*.dist-info/WHEEL",
-                "*.dist-info/sboms", "**/__pycache__")  # fmt: skip
+_NOT_SHIPPED = ("bin", *(f"*.dist-info/{name}" for name in ("INSTALLER", "RECORD", "REQUESTED", "WHEEL", "sboms")))
 _YEAR_1980 = 315532800  # before which zip knows no time
 
 
@@ -58,7 +57,7 @@ def lay_layer(into: Path, *, here: bool = False) -> None:
 def install_packages(into: Path, options: Iterable[str] = HERE) -> None:
     """Install the packages, and only them, into a directory."""
     _pip("install", "--target", str(into), *options)
-    for pattern in _NOT_SHIPPED[:-1]:
+    for pattern in _NOT_SHIPPED:
         for path in into.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -31,6 +31,7 @@ from tests.unit.support import (
     SOURCE_ROLE,
     STACK,
     STATE_TABLE,
+    set_defaults,
 )
 from utils.aurora_utils.source_account import _role
 from utils.aws import AssumedRole, client
@@ -46,7 +47,7 @@ Answering = dict[tuple[str, str], FakeService]
 def stack(monkeypatch: pytest.MonkeyPatch) -> None:
     """The functions' environment as the template sets it, and nothing of the machine's own AWS settings."""
     for name in os.environ:
-        if name.startswith(("AWS_", "DEFAULT_", "POWERTOOLS_")):
+        if name.startswith(("AWS_", "POWERTOOLS_")):
             monkeypatch.delenv(name)
     for name, value in STACK.items():
         monkeypatch.setenv(name, value)
@@ -120,7 +121,7 @@ def source_rds(clock: Clock, stack: None, world: dict[tuple[str, str], FakeRds])
 @pytest.fixture
 def sts(stack: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSts]:
     """The role of the source's account, which the stack knows."""
-    monkeypatch.setenv("DEFAULT_SOURCE_ACCOUNT_ID", OWNER)
+    set_defaults(monkeypatch, source_account_id=OWNER)
     monkeypatch.setenv("SOURCE_ROLE_NAME", SOURCE_ROLE)
     monkeypatch.setenv("SOURCE_EXTERNAL_ID", EXTERNAL_ID)
     _role.cache_clear()

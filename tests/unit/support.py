@@ -12,20 +12,21 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
+import pytest
 from botocore.exceptions import ReadTimeoutError
 from msgspec.structs import replace
 
+from utils import environment
 from utils.aurora_utils.resources import OPERATION_TAG
-from utils.contracts.payloads import Archived, Execution, Run, UsersReady
+from utils.contracts.payloads import Archived, Execution, StepRun, UsersReady
 from utils.contracts.plan import (
     ClusterPlan,
     FoundSnapshot,
     Plan,
     PlannedInstance,
-    RouteStep,
-    SnapshotCopy,
     SourceDeletion,
 )
+from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 from utils.names import instance_name
 from utils.state.operation import OperationRecord
@@ -52,6 +53,22 @@ DOOR = "sg-0d00d00d00d00d000"
 
 STATE_TABLE, AUDIT_TABLE = "AuroraRestoreState", "AuroraRestoreAudit"
 ADMIN_SECRET, APP_SECRET = "aurora-restore/admin", "aurora-restore/application"
+
+
+def as_lines(defaults: dict[str, str]) -> str:
+    """Return defaults as the function's environment has them."""
+    return "".join(f"{name}={value}\n" for name, value in defaults.items())
+
+
+# What the stack says of fields that a request leaves out.
+DEFAULTS = {
+    "target_cluster_id": TARGET,
+    "source_cluster_id": SOURCE,
+    "source_region": REGION,
+    "db_subnet_group_name": "databases",
+    "vpc_security_group_ids": SECURITY_GROUP,
+    "db_instance_class": "db.r6g.large",
+}
 STACK = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
@@ -71,13 +88,8 @@ STACK = {
     "MASTER_SECRET_KEY": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}",
     "APP_SECRET_ARN": APP_SECRET,
     "RDS_CA_BUNDLE": "/opt/rds-ca.pem",
-    "DEFAULT_TARGET_CLUSTER_ID": TARGET,
-    "DEFAULT_SOURCE_CLUSTER_ID": SOURCE,
-    "DEFAULT_SOURCE_REGION": REGION,
-    "DEFAULT_DB_SUBNET_GROUP_NAME": "databases",
-    "DEFAULT_VPC_SECURITY_GROUP_IDS": SECURITY_GROUP,
     "DOOR_SECURITY_GROUP_ID": DOOR,
-    "DEFAULT_DB_INSTANCE_CLASS": "db.r6g.large",
+    "REQUEST_DEFAULTS": as_lines(DEFAULTS),
 }
 
 
@@ -101,6 +113,11 @@ LIMITS = StackLimits(
     master_login="rds_managed",
     deletion_without_final_snapshot="true",
 )
+
+
+def set_defaults(monkeypatch: pytest.MonkeyPatch, **changed: str) -> None:
+    """Give the stack other values for fields that a request leaves out."""
+    monkeypatch.setenv("REQUEST_DEFAULTS", as_lines(environment.request_defaults() | changed))
 
 
 class Context:
@@ -135,8 +152,10 @@ def calling(function: str) -> Callable[[object], Any]:
     return call
 
 
-def a_run(now: dt.datetime = NOW, **changes: Any) -> Run:
-    return replace(Run(operation_id=OPERATION, execution_id=EXECUTION, target_cluster_id=TARGET, now=now), **changes)
+def a_run(now: dt.datetime = NOW, **changes: Any) -> StepRun:
+    return replace(
+        StepRun(operation_id=OPERATION, execution_id=EXECUTION, target_cluster_id=TARGET, now=now), **changes
+    )
 
 
 def an_execution(now: dt.datetime = NOW, **changes: Any) -> Execution:
@@ -164,24 +183,15 @@ def a_snapshot_found(**changes: Any) -> FoundSnapshot:
     )
 
 
-def a_copy(**changes: Any) -> SnapshotCopy:
+def a_copy(name: str = "prod-orders-copy-0123456789ab", kms_key_id: str | None = None, **changes: Any) -> SnapshotCopy:
     """Within the stack's account, out of another region."""
-    name = "prod-orders-copy-0123456789ab"
-    source = f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday"
-    arn = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}"
-    key = changes.get("kms_key_id")
-    return replace(
-        SnapshotCopy(
-            source_arn=source,
-            source_region=SOURCE_REGION,
-            identifier=name,
-            arn=arn,
-            kms_key_id=None,
-            tags={OPERATION_TAG: OPERATION},
-            steps=[RouteStep(name="copy", snapshot_arn=arn, source_arn=source, kms_key_id=key)],
-        ),
-        **changes,
+    step = RouteStep(
+        name="copy",
+        snapshot_arn=f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{name}",
+        source_arn=f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-orders-tuesday",
+        kms_key_id=kms_key_id,
     )
+    return replace(SnapshotCopy(steps=[step], tags={OPERATION_TAG: OPERATION}), **changes)
 
 
 def some_instances(count: int, instance_class: str = "db.r6g.large") -> list[PlannedInstance]:

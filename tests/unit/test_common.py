@@ -25,7 +25,7 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.common import Work, edge_step, step
-from utils.contracts.payloads import Run
+from utils.contracts.payloads import StepRun
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
@@ -38,7 +38,7 @@ CUT_OFF = EndpointConnectionError(endpoint_url="https://rds.us-east-1.amazonaws.
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    run: Run
+    run: StepRun
     name: str = ""
 
 
@@ -183,7 +183,7 @@ def test_an_input_that_doesnt_fit_says_what_is_wrong_and_is_counted(
     given: Any, logs: LogLines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lambda_handler = step("check-copy-status", Task)(waiting)
-    with pytest.raises(StepFailed, match="The state machine's input for check-copy-status doesn't fit"):
+    with pytest.raises(StepFailed, match="The state machine's input for check-copy-status is not valid"):
         lambda_handler(given, Context())  # type: ignore[arg-type] # only its id is read
     assert [entry["message"] for entry in logs.entries()] == ["step failed"]
     assert '"StepFailure"' in capsys.readouterr().out
@@ -220,7 +220,9 @@ def test_a_step_without_a_record_of_its_operation_touches_nothing() -> None:
 
     with pytest.raises(StepFailed):
         run(look, event(operation_id="never-opened", target_cluster_id="another-target"))
-    with pytest.raises(StepFailed, match=r"The state table has nothing on operation never-opened.*Nothing was touched"):
+    with pytest.raises(
+        StepFailed, match=r"The state table has nothing on operation never-opened.*This step changed nothing"
+    ):
         Work(a_run(operation_id="never-opened")).record()
 
 

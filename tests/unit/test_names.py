@@ -14,7 +14,6 @@ from utils.names import (
     instance_name,
     is_operation_id,
     name_for,
-    parse_snapshot_arn,
     why_not_rds_name,
     why_not_snapshot_name,
 )
@@ -98,25 +97,6 @@ def test_snapshots_may_bear_the_prefixes_of_automated_ones(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "rds:", "awsbackup:", "mine:prod", "rds:a b", "a" * 256, ":prod"])
 def test_other_names_of_snapshots_are_explained(name: str) -> None:
     assert why_not_snapshot_name(name)
-
-
-def test_a_snapshots_arn_says_partition_region_account_and_name() -> None:
-    arn = "arn:aws-us-gov:rds:us-gov-west-1:123456789012:cluster-snapshot:rds:prod-2026"
-    assert parse_snapshot_arn(arn) == ("aws-us-gov", "us-gov-west-1", "123456789012", "rds:prod-2026")
-
-
-@pytest.mark.parametrize(
-    "arn",
-    [
-        "prod-tuesday",
-        "arn:aws:rds:us-east-1:123456789012:snapshot:instance-snapshot",
-        "arn:aws:rds:us-east-1:123456789012:cluster:prod",
-        "arn:aws:rds:us-east-1::cluster-snapshot:prod",
-        "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:",
-    ],
-)
-def test_another_arn_is_no_snapshots(arn: str) -> None:
-    assert parse_snapshot_arn(arn) is None
 
 
 @given(st.text(max_size=100))

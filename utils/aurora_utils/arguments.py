@@ -1,9 +1,8 @@
 """What a plan says of its cluster, in the words of RDS's calls: all of it, so that RDS decides nothing by itself.
 
-Which call carries what follows AWS's own CloudFormation handlers and HashiCorp's provider, parameter by parameter;
-tests/unit/aurora_utils/test_rds_calls.py has the table with its sources. RestoreDBClusterFromSnapshot takes only a
-part, whatever its model declares; the rest follows in one ModifyDBCluster while there is no instance, and in the
-instances.
+Which call carries which setting stands in the table of settings, with its source. RestoreDBClusterFromSnapshot takes
+only a part, whatever its model declares; the rest follows in one ModifyDBCluster while there is no instance, and in the
+instances. Here is what those calls need beside the settings, and what is composed of several.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from utils.aurora_utils.reported_settings import default_group_of, lifecycle
+from utils.contracts.settings import SETTINGS, Call
 
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import TagTypeDef
@@ -20,34 +20,23 @@ if TYPE_CHECKING:
 
 
 def restore_arguments(plan: ClusterPlan) -> dict[str, Any]:
-    """Of RestoreDBClusterFromSnapshot, which makes the cluster's volume and no instance."""
-    optional: dict[str, Any] = {"KmsKeyId": plan.kms_key_id} if plan.kms_key_id else {}
-    if plan.port is not None:
-        optional["Port"] = plan.port
-    if plan.serverless_v2_max_capacity is not None:
-        optional["ServerlessV2ScalingConfiguration"] = _scaling(plan)
+    """Return those of RestoreDBClusterFromSnapshot, which creates the cluster's volume and no instance."""
     return {
         "DBClusterIdentifier": plan.identifier,
         "SnapshotIdentifier": plan.snapshot_arn,
-        "EngineVersion": plan.engine_version,
-        "DBSubnetGroupName": plan.db_subnet_group_name,
         # Behind the door: the wanted groups follow in a change of their own, once the users are set up.
         "VpcSecurityGroupIds": [plan.door_security_group_id],
-        **_group(plan, "DBClusterParameterGroupName", plan.db_cluster_parameter_group_name),
-        "StorageType": plan.storage_type,
-        "NetworkType": plan.network_type,
-        "EnableIAMDatabaseAuthentication": plan.iam_database_authentication,
-        "EnableCloudwatchLogsExports": plan.enabled_cloudwatch_logs_exports,
-        "DeletionProtection": plan.deletion_protection,
         "CopyTagsToSnapshot": True,
         "EngineLifecycleSupport": lifecycle(plan.extended_support),
         "Tags": tag_list(plan.tags),
-        **optional,
+        **_settings(plan, "RestoreDBClusterFromSnapshot"),
+        **_group(plan, "DBClusterParameterGroupName", plan.db_cluster_parameter_group_name),
+        **_scaling(plan),
     }
 
 
 def first_modify_arguments(plan: ClusterPlan, password: str | None) -> dict[str, Any]:
-    """Of the one ModifyDBCluster that follows the restore, while the cluster has no instance.
+    """Return those of the one ModifyDBCluster that follows the restore, while the cluster has no instance.
 
     `password` is the new master password; None has RDS make one and keep it in a secret of its own. (To say
     ManageMasterUserPassword=False of an unmanaged cluster is an error of its own.) Never an EngineVersion: without an
@@ -56,50 +45,34 @@ def first_modify_arguments(plan: ClusterPlan, password: str | None) -> dict[str,
     login: dict[str, Any] = {"ManageMasterUserPassword": True} if password is None else {"MasterUserPassword": password}
     if password is None and plan.master_secret_kms_key_id:
         login["MasterUserSecretKmsKeyId"] = plan.master_secret_kms_key_id
-    optional: dict[str, Any] = {}
-    if plan.preferred_backup_window:
-        optional["PreferredBackupWindow"] = plan.preferred_backup_window
-    if plan.preferred_maintenance_window:
-        optional["PreferredMaintenanceWindow"] = plan.preferred_maintenance_window
-    if plan.database_insights_mode == "advanced":
-        # Only together with the advanced mode does an Aurora cluster take Performance Insights itself.
-        optional |= {"DatabaseInsightsMode": "advanced", **_insights(plan)}
     return {
         "DBClusterIdentifier": plan.identifier,
-        "BackupRetentionPeriod": plan.backup_retention_days,
         "ApplyImmediately": True,
+        **_settings(plan, "ModifyDBCluster"),
+        **_insights_of_cluster(plan),
         **login,
-        **optional,
     }
 
 
 def security_group_arguments(plan: ClusterPlan, groups: list[str]) -> dict[str, Any]:
-    """Of the ModifyDBCluster that opens the door: the groups, and nothing else."""
+    """Return those of the ModifyDBCluster that opens the door: the groups, and nothing else."""
     return {"DBClusterIdentifier": plan.identifier, "VpcSecurityGroupIds": groups, "ApplyImmediately": True}
 
 
 def instance_arguments(plan: ClusterPlan, instance: PlannedInstance) -> dict[str, Any]:
-    """Of CreateDBInstance, for a member of the cluster."""
-    optional: dict[str, Any] = {}
-    if instance.availability_zone:
-        optional["AvailabilityZone"] = instance.availability_zone
-    if plan.preferred_maintenance_window:
-        optional["PreferredMaintenanceWindow"] = plan.preferred_maintenance_window
-    if plan.ca_certificate_identifier:
-        optional["CACertificateIdentifier"] = plan.ca_certificate_identifier
+    """Return those of CreateDBInstance, for a member of the cluster."""
     return {
         "DBInstanceIdentifier": instance.identifier,
         "DBClusterIdentifier": plan.identifier,
         "DBInstanceClass": instance.db_instance_class,
-        **_group(plan, "DBParameterGroupName", plan.db_parameter_group_name),
-        "DBSubnetGroupName": plan.db_subnet_group_name,
+        **({"AvailabilityZone": instance.availability_zone} if instance.availability_zone else {}),
         "PromotionTier": instance.promotion_tier,
         "PubliclyAccessible": False,
-        "AutoMinorVersionUpgrade": plan.auto_minor_version_upgrade,
-        **_monitoring(plan),
-        **_insights(plan),
         "Tags": tag_list(plan.tags),
-        **optional,
+        **_settings(plan, "CreateDBInstance"),
+        **_group(plan, "DBParameterGroupName", plan.db_parameter_group_name),
+        **_monitoring_role(plan),
+        **_insights(plan),
     }
 
 
@@ -107,11 +80,28 @@ def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def _scaling(plan: ClusterPlan) -> dict[str, float]:
-    scaling = {"MinCapacity": plan.serverless_v2_min_capacity, "MaxCapacity": plan.serverless_v2_max_capacity}
-    if plan.serverless_v2_seconds_until_auto_pause is not None:
-        scaling["SecondsUntilAutoPause"] = plan.serverless_v2_seconds_until_auto_pause
-    return {name: value for name, value in scaling.items() if value is not None}
+def _settings(plan: ClusterPlan, call: Call) -> dict[str, Any]:
+    """Return what a call carries of the settings as the plan has them."""
+    carried = [(sent, getattr(plan, each.name)) for each in SETTINGS if (sent := each.sent_in(call)) is not None]
+    return {sent.parameter: value for sent, value in carried if not sent.composed and value is not sent.unless}
+
+
+def _scaling(plan: ClusterPlan) -> dict[str, Any]:
+    scaling = {
+        "MinCapacity": plan.serverless_v2_min_capacity,
+        "MaxCapacity": plan.serverless_v2_max_capacity,
+        "SecondsUntilAutoPause": plan.serverless_v2_seconds_until_auto_pause,
+    }
+    if plan.serverless_v2_max_capacity is None:
+        return {}
+    return {"ServerlessV2ScalingConfiguration": {name: value for name, value in scaling.items() if value is not None}}
+
+
+def _insights_of_cluster(plan: ClusterPlan) -> dict[str, Any]:
+    """Only together with the advanced mode does an Aurora cluster take Performance Insights itself."""
+    if plan.database_insights_mode != "advanced":
+        return {}
+    return {"DatabaseInsightsMode": "advanced", **_insights(plan)}
 
 
 def _insights(plan: ClusterPlan) -> dict[str, Any]:
@@ -126,10 +116,10 @@ def _insights(plan: ClusterPlan) -> dict[str, Any]:
     }
 
 
-def _monitoring(plan: ClusterPlan) -> dict[str, Any]:
+def _monitoring_role(plan: ClusterPlan) -> dict[str, str]:
     """RDS takes an interval only with a role, and a role only with an interval (CreateDBInstance, API reference)."""
-    interval, role = plan.monitoring_interval_seconds, plan.monitoring_role_arn
-    return {"MonitoringInterval": interval, **({"MonitoringRoleArn": role} if interval and role else {})}
+    role = plan.monitoring_role_arn
+    return {"MonitoringRoleArn": role} if role and plan.monitoring_interval_seconds else {}
 
 
 def _group(plan: ClusterPlan, name: str, group: str) -> dict[str, str]:

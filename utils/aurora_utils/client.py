@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from utils.arns import Arn, snapshot_name
 from utils.aurora_utils.arguments import (
     first_modify_arguments,
     instance_arguments,
@@ -20,6 +21,7 @@ from utils.aurora_utils.arguments import (
     security_group_arguments,
     tag_list,
 )
+from utils.aurora_utils.ownership import own_existing_cluster, own_existing_snapshot, prove_own_existing_instance
 from utils.aurora_utils.resources import (
     Cluster,
     Instance,
@@ -30,14 +32,14 @@ from utils.aurora_utils.resources import (
     read_snapshot,
 )
 from utils.aws import client, error_code, is_capacity_shortage, none_when
-from utils.errors import StepFailed, TemporaryFailure
-from utils.names import snapshot_name
+from utils.errors import TemporaryFailure
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds.type_defs import AccountQuotaTypeDef, EventTypeDef
 
-    from utils.contracts.plan import ClusterPlan, PlannedInstance, RouteStep
+    from utils.contracts.plan import ClusterPlan, PlannedInstance
+    from utils.contracts.route import RouteStep
 
 ENGINE = "aurora-postgresql"
 # What CloudFormation's handlers take for the failure of a change that RDS had accepted: an event is its only trace
@@ -193,8 +195,8 @@ class Aurora(AuroraReader):
     def copy_snapshot(self, step: RouteStep, tags: Mapping[str, str], operation_id: str) -> Snapshot:
         """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""
         optional: dict[str, Any] = {"KmsKeyId": step.kms_key_id} if step.kms_key_id else {}
-        name, source = snapshot_name(step.snapshot_arn), step.source_arn or ""
-        place, target_place = source.split(":")[3:5], step.snapshot_arn.split(":")[3:5]
+        name, source = step.snapshot_name, step.source_arn or ""
+        place, target_place = Arn.parse(source).place, step.place
         if place[0] != target_place[0]:
             # The SDK signs a URL wherever it is given a region. The API's reference says not to send one within a
             # region, and GovCloud refuses it.
@@ -210,13 +212,7 @@ class Aurora(AuroraReader):
         except ClientError as error:
             if error_code(error) != "DBClusterSnapshotAlreadyExistsFault":
                 raise
-            existing = self.snapshot(name)
-            if existing is None or not existing.belongs_to(operation_id):
-                raise StepFailed(
-                    f"A snapshot named {name} exists in {self.region} and isn't this operation's. "
-                    "Look at it, delete it if it isn't needed, and start again."
-                ) from error
-            return existing
+            return own_existing_snapshot(self.snapshot(name), name, self.region, operation_id)
         return read_snapshot(answer["DBClusterSnapshot"])
 
     def restore_cluster(self, plan: ClusterPlan, operation_id: str) -> Cluster:
@@ -227,13 +223,7 @@ class Aurora(AuroraReader):
             _raise_if_no_room(error)
             if error_code(error) != "DBClusterAlreadyExistsFault":
                 raise
-            existing = self.cluster(plan.identifier)
-            if existing is None or not existing.belongs_to(operation_id):
-                raise StepFailed(
-                    f"A cluster named {plan.identifier} exists in {self.region} and this operation didn't make it. "
-                    "It was left alone. Choose another target_cluster_id."
-                ) from error
-            return existing
+            return own_existing_cluster(self.cluster(plan.identifier), plan.identifier, self.region, operation_id)
         return read_cluster(answer["DBCluster"])
 
     def create_instance(self, plan: ClusterPlan, planned: PlannedInstance, operation_id: str) -> None:
@@ -246,16 +236,9 @@ class Aurora(AuroraReader):
             _raise_if_no_room(error)
             if error_code(error) != "DBInstanceAlreadyExists":
                 raise
-            existing = self.instance(identifier)
-            if (
-                existing is None
-                or not existing.belongs_to(operation_id)
-                or existing.cluster_identifier != plan.identifier
-            ):
-                raise StepFailed(
-                    f"An instance named {identifier} exists in {self.region} and this operation didn't make it. "
-                    "It was left alone. Choose another target_cluster_id."
-                ) from error
+            prove_own_existing_instance(
+                self.instance(identifier), identifier, plan.identifier, self.region, operation_id
+            )
 
     def modify_restored_cluster(self, plan: ClusterPlan, password: str | None) -> None:
         """Set the master password, and what else a restore doesn't take; None has RDS make and keep a password.
@@ -300,6 +283,24 @@ class Aurora(AuroraReader):
         except ClientError as error:
             _raise_if_busy(cluster.identifier, error)
             raise
+
+    def switch_deletion_protection_off(self, cluster_identifier: str) -> None:
+        """Done twice, it is as good as once. It takes effect after seconds in which the cluster is `modifying`.
+
+        Callers prove first that it is the cluster that the request means.
+        """
+        try:
+            self._rds.modify_db_cluster(
+                DBClusterIdentifier=cluster_identifier, DeletionProtection=False, ApplyImmediately=True
+            )
+        except ClientError as error:
+            if error_code(error) != "InvalidDBClusterStateFault":
+                raise
+            raise TemporaryFailure(f"Cluster {cluster_identifier} is busy: {error}") from error
+
+    def tag_final_snapshot(self, snapshot_arn: str, tags: Mapping[str, str]) -> None:
+        """Tag what is left of a deleted source: DeleteDBCluster takes no tags for the final snapshot that it makes."""
+        self._rds.add_tags_to_resource(ResourceName=snapshot_arn, Tags=tag_list(tags))
 
     # Deleting: callers prove first that it is theirs to delete. A call that is repeated because its answer was lost may
     # be refused in many ways, also for lack of permission: what is gone has no tag that would permit it. So what counts

@@ -1,5 +1,5 @@
 """Which of a source cluster's attributes a new one gets, and which are left behind: one line for every member of RDS's
-DBCluster and DBInstance shapes.
+DBCluster and DBInstance shapes. The lines of the settings come from their own table.
 
 A test holds both tables against botocore's model, so that a member which AWS adds is given its line before it can be
 dropped in silence. What is left behind is worth a sentence only where it isn't RDS's own default.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from utils import foreign_text
+from utils.contracts.settings import SETTINGS
 from utils.foreign_text import one_line
 
 if TYPE_CHECKING:
@@ -23,14 +24,8 @@ MAX_NAMES = 8
 MAX_SENTENCE = 240
 
 
-class Carried(Struct, frozen=True):
-    """Taken over into this field of the plan, unless request or stack say otherwise."""
-
-    field: str
-
-
-class Decided(Struct, frozen=True):
-    """Never the source's: this field of the plan says what the new cluster gets."""
+class Planned(Struct, frozen=True):
+    """This field of the plan says what the new cluster gets, its source's or another."""
 
     field: str
 
@@ -102,15 +97,16 @@ _ROLLOUT = _said("place in AWS's upgrade roll-outs ({})", "second")
 _PUBLIC = _said("public accessibility: the new instances never are publicly accessible")
 _REPLICATED_FROM = _said("replication from {}")
 
-OF_CLUSTER: Mapping[str, Carried | Decided | Kept | Left] = {
+# Of the settings, whose table says where each is reported.
+_CLUSTERS_SETTINGS = {each.of_cluster.split(".")[0]: Planned(each.name) for each in SETTINGS if each.of_cluster}
+_INSTANCES_SETTINGS = {each.of_instance.split(".")[0]: Planned(each.name) for each in SETTINGS if each.of_instance}
+
+_OF_CLUSTER: Mapping[str, Planned | Kept | Left] = {
     "AllocatedStorage": Kept.NO_SETTING,
-    "AvailabilityZones": Decided("db_subnet_group_name"),
-    "BackupRetentionPeriod": Carried("backup_retention_days"),
+    "AvailabilityZones": Planned("db_subnet_group_name"),
     "CharacterSetName": Kept.WITH_THE_DATA,
     "DatabaseName": Kept.WITH_THE_DATA,
     "DBClusterIdentifier": Kept.NO_SETTING,
-    "DBClusterParameterGroup": Carried("db_cluster_parameter_group_name"),
-    "DBSubnetGroup": Decided("db_subnet_group_name"),
     "Status": Kept.NO_SETTING,
     "PercentProgress": Kept.NO_SETTING,
     "EarliestRestorableTime": Kept.NO_SETTING,
@@ -119,47 +115,37 @@ OF_CLUSTER: Mapping[str, Carried | Decided | Kept | Left] = {
     "CustomEndpoints": Left(_endpoints),
     "MultiAZ": Kept.NO_SETTING,
     "Engine": Kept.NO_SETTING,
-    "EngineVersion": Carried("engine_version"),
     "LatestRestorableTime": Kept.NO_SETTING,
-    "Port": Carried("port"),
     "MasterUsername": Kept.WITH_THE_DATA,
     "DBClusterOptionGroupMemberships": _names("option groups", "DBClusterOptionGroupName", default_prefix="default"),
-    "PreferredBackupWindow": Carried("preferred_backup_window"),
-    "PreferredMaintenanceWindow": Carried("preferred_maintenance_window"),
     "UpgradeRolloutOrder": _ROLLOUT,
     "ReplicationSourceIdentifier": _REPLICATED_FROM,
     "ReadReplicaIdentifiers": _names("read replicas"),
     "StatusInfos": Kept.NO_SETTING,
-    "DBClusterMembers": Carried("instances"),
-    "VpcSecurityGroups": Decided("vpc_security_group_ids"),
+    "DBClusterMembers": Planned("instances"),
     "HostedZoneId": Kept.NO_SETTING,
-    "StorageEncrypted": Decided("kms_key_id"),
-    "StorageEncryptionType": Decided("kms_key_id"),
-    "KmsKeyId": Decided("kms_key_id"),
+    "StorageEncrypted": Planned("kms_key_id"),
+    "StorageEncryptionType": Planned("kms_key_id"),
+    "KmsKeyId": Planned("kms_key_id"),
     "DbClusterResourceId": Kept.NO_SETTING,
     "DBClusterArn": Kept.NO_SETTING,
     "AssociatedRoles": Left(_roles),
-    "IAMDatabaseAuthenticationEnabled": Carried("iam_database_authentication"),
     "CloneGroupId": Kept.NO_SETTING,
     "ClusterCreateTime": Kept.NO_SETTING,
     "EarliestBacktrackTime": Kept.NO_SETTING,
     "BacktrackWindow": _said("backtracking over {} seconds"),
     "BacktrackConsumedChangeRecords": Kept.NO_SETTING,
-    "EnabledCloudwatchLogsExports": Carried("enabled_cloudwatch_logs_exports"),
     "Capacity": Kept.NO_SETTING,
     "PendingModifiedValues": Left(_pending),
     "EngineMode": _said("engine mode {}", "provisioned"),
     "ScalingConfigurationInfo": _said("scaling of Serverless v1"),
     "RdsCustomClusterConfiguration": _said("configuration of RDS Custom"),
     "DBClusterInstanceClass": _said("class of the whole cluster ({})"),
-    "StorageType": Carried("storage_type"),
     "Iops": _said("{} provisioned IOPS"),
     "StorageThroughput": _said("storage throughput of {}"),
     "IOOptimizedNextAllowedModificationTime": Kept.NO_SETTING,
     "PubliclyAccessible": _PUBLIC,
-    "AutoMinorVersionUpgrade": Carried("auto_minor_version_upgrade"),
-    "DeletionProtection": Decided("deletion_protection"),
-    "HttpEndpointEnabled": Decided("data_api"),
+    "AutoMinorVersionUpgrade": Planned("auto_minor_version_upgrade"),
     "ActivityStreamMode": Kept.NO_SETTING,
     "ActivityStreamStatus": _ACTIVITY_STREAM,
     "ActivityStreamKmsKeyId": Kept.NO_SETTING,
@@ -171,32 +157,26 @@ OF_CLUSTER: Mapping[str, Carried | Decided | Kept | Left] = {
     "GlobalClusterIdentifier": _said("membership in the global database {}"),
     "GlobalWriteForwardingStatus": _said("write forwarding of a global database ({})", "disabled", "unknown"),
     "GlobalWriteForwardingRequested": Kept.NO_SETTING,
-    "NetworkType": Carried("network_type"),
     "AutomaticRestartTime": Kept.NO_SETTING,
-    "ServerlessV2ScalingConfiguration": Carried("serverless_v2_max_capacity"),
     "ServerlessV2PlatformVersion": Kept.NO_SETTING,
-    "MonitoringInterval": Carried("monitoring_interval_seconds"),
-    "MonitoringRoleArn": Decided("monitoring_role_arn"),
-    "DatabaseInsightsMode": Carried("database_insights_mode"),
-    "PerformanceInsightsEnabled": Carried("performance_insights_retention_days"),
-    "PerformanceInsightsKMSKeyId": Carried("performance_insights_kms_key_id"),
-    "PerformanceInsightsRetentionPeriod": Carried("performance_insights_retention_days"),
+    "MonitoringInterval": Planned("monitoring_interval_seconds"),
+    "MonitoringRoleArn": Planned("monitoring_role_arn"),
+    "PerformanceInsightsEnabled": Planned("performance_insights_retention_days"),
+    "PerformanceInsightsKMSKeyId": Planned("performance_insights_kms_key_id"),
     "DBSystemId": Kept.NO_SETTING,
-    "MasterUserSecret": Decided("master_login"),
-    "LocalWriteForwardingStatus": _said("local write forwarding ({})", "disabled", "disabling"),
+    "MasterUserSecret": Planned("master_login"),
     "AwsBackupRecoveryPointArn": _AWS_BACKUP,
     "LimitlessDatabase": Left(_limitless),
     "ClusterScalabilityType": _said("scalability type {}", "standard"),
-    "CertificateDetails": Carried("ca_certificate_identifier"),
-    "EngineLifecycleSupport": Decided("extended_support"),
+    "CertificateDetails": Planned("ca_certificate_identifier"),
     # Express configuration: everybody else's cluster is in a VPC, and RDS says True or nothing.
     "VPCNetworkingEnabled": Left(lambda value: "networking without a VPC" if value is False else ""),
     "InternetAccessGatewayEnabled": _said("the internet access gateway"),
 }
 
-OF_INSTANCE: Mapping[str, Carried | Decided | Kept | Left] = {
+_OF_INSTANCE: Mapping[str, Planned | Kept | Left] = {
     "DBInstanceIdentifier": Kept.NO_SETTING,
-    "DBInstanceClass": Carried("db_instance_class"),
+    "DBInstanceClass": Planned("db_instance_class"),
     "Engine": Kept.NO_SETTING,
     "DBInstanceStatus": Kept.NO_SETTING,
     "MasterUsername": Kept.WITH_THE_DATA,
@@ -204,20 +184,17 @@ OF_INSTANCE: Mapping[str, Carried | Decided | Kept | Left] = {
     "Endpoint": Kept.NO_SETTING,
     "AllocatedStorage": Kept.NO_SETTING,
     "InstanceCreateTime": Kept.NO_SETTING,
-    "PreferredBackupWindow": Carried("preferred_backup_window"),
-    "BackupRetentionPeriod": Carried("backup_retention_days"),
+    "PreferredBackupWindow": Planned("preferred_backup_window"),
+    "BackupRetentionPeriod": Planned("backup_retention_days"),
     "DBSecurityGroups": Kept.NO_SETTING,
-    "VpcSecurityGroups": Decided("vpc_security_group_ids"),
-    "DBParameterGroups": Carried("db_parameter_group_name"),
-    "AvailabilityZone": Decided("availability_zone"),
-    "DBSubnetGroup": Decided("db_subnet_group_name"),
-    "PreferredMaintenanceWindow": Carried("preferred_maintenance_window"),
+    "VpcSecurityGroups": Planned("vpc_security_group_ids"),
+    "AvailabilityZone": Planned("availability_zone"),
+    "DBSubnetGroup": Planned("db_subnet_group_name"),
     "UpgradeRolloutOrder": _ROLLOUT,
     "PendingModifiedValues": Left(_pending),
     "LatestRestorableTime": Kept.NO_SETTING,
     "MultiAZ": Kept.NO_SETTING,
-    "EngineVersion": Carried("engine_version"),
-    "AutoMinorVersionUpgrade": Carried("auto_minor_version_upgrade"),
+    "EngineVersion": Planned("engine_version"),
     "ReadReplicaSourceDBInstanceIdentifier": _REPLICATED_FROM,
     "ReadReplicaDBInstanceIdentifiers": _names("read replicas"),
     "ReadReplicaDBClusterIdentifiers": _names("read replicas"),
@@ -231,31 +208,27 @@ OF_INSTANCE: Mapping[str, Carried | Decided | Kept | Left] = {
     "SecondaryAvailabilityZone": Kept.NO_SETTING,
     "PubliclyAccessible": _PUBLIC,
     "StatusInfos": Kept.NO_SETTING,
-    "StorageType": Carried("storage_type"),
-    "StorageEncryptionType": Decided("kms_key_id"),
+    "StorageType": Planned("storage_type"),
+    "StorageEncryptionType": Planned("kms_key_id"),
     "TdeCredentialArn": _said("transparent data encryption ({})"),
     "DbInstancePort": Kept.NO_SETTING,
     "DBClusterIdentifier": Kept.NO_SETTING,
-    "StorageEncrypted": Decided("kms_key_id"),
-    "KmsKeyId": Decided("kms_key_id"),
+    "StorageEncrypted": Planned("kms_key_id"),
+    "KmsKeyId": Planned("kms_key_id"),
     "DbiResourceId": Kept.NO_SETTING,
-    "CACertificateIdentifier": Carried("ca_certificate_identifier"),
     "DomainMemberships": _DOMAINS,
     "CopyTagsToSnapshot": Kept.ALWAYS_ON,
-    "MonitoringInterval": Carried("monitoring_interval_seconds"),
     "EnhancedMonitoringResourceArn": Kept.NO_SETTING,
-    "MonitoringRoleArn": Decided("monitoring_role_arn"),
-    "PromotionTier": Carried("promotion_tier"),
+    "MonitoringRoleArn": Planned("monitoring_role_arn"),
+    "PromotionTier": Planned("promotion_tier"),
     "DBInstanceArn": Kept.NO_SETTING,
     "Timezone": Kept.NO_SETTING,
-    "IAMDatabaseAuthenticationEnabled": Carried("iam_database_authentication"),
-    "DatabaseInsightsMode": Carried("database_insights_mode"),
-    "PerformanceInsightsEnabled": Carried("performance_insights_retention_days"),
-    "PerformanceInsightsKMSKeyId": Carried("performance_insights_kms_key_id"),
-    "PerformanceInsightsRetentionPeriod": Carried("performance_insights_retention_days"),
-    "EnabledCloudwatchLogsExports": Carried("enabled_cloudwatch_logs_exports"),
+    "IAMDatabaseAuthenticationEnabled": Planned("iam_database_authentication"),
+    "DatabaseInsightsMode": Planned("database_insights_mode"),
+    "PerformanceInsightsEnabled": Planned("performance_insights_retention_days"),
+    "EnabledCloudwatchLogsExports": Planned("enabled_cloudwatch_logs_exports"),
     "ProcessorFeatures": _names("processor features", "Name"),
-    "DeletionProtection": Decided("deletion_protection"),
+    "DeletionProtection": Planned("deletion_protection"),
     "AssociatedRoles": Left(_roles),
     "ListenerEndpoint": Kept.NO_SETTING,
     "MaxAllocatedStorage": _said("storage that grows up to {} GiB"),
@@ -263,7 +236,7 @@ OF_INSTANCE: Mapping[str, Carried | Decided | Kept | Left] = {
     "AutomationMode": Kept.NO_SETTING,
     "ResumeFullAutomationModeTime": Kept.NO_SETTING,
     "CustomerOwnedIpEnabled": _said("customer-owned IP addresses"),
-    "NetworkType": Carried("network_type"),
+    "NetworkType": Planned("network_type"),
     "ActivityStreamStatus": _ACTIVITY_STREAM,
     "ActivityStreamKmsKeyId": Kept.NO_SETTING,
     "ActivityStreamKinesisStreamName": Kept.NO_SETTING,
@@ -279,19 +252,23 @@ OF_INSTANCE: Mapping[str, Carried | Decided | Kept | Left] = {
     "ActivityStreamPolicyStatus": Kept.NO_SETTING,
     "CertificateDetails": Kept.NO_SETTING,
     "DBSystemId": Kept.NO_SETTING,
-    "MasterUserSecret": Decided("master_login"),
+    "MasterUserSecret": Planned("master_login"),
     "ReadReplicaSourceDBClusterIdentifier": _REPLICATED_FROM,
     "PercentProgress": Kept.NO_SETTING,
     "MultiTenant": _said("the multi-tenant configuration"),
     "DedicatedLogVolume": _said("a dedicated log volume"),
     "IsStorageConfigUpgradeAvailable": Kept.NO_SETTING,
-    "EngineLifecycleSupport": Decided("extended_support"),
+    "EngineLifecycleSupport": Planned("extended_support"),
     "AdditionalStorageVolumes": _names("additional storage volumes", "VolumeName"),
     "StorageVolumeStatus": Kept.NO_SETTING,
     "StorageOperationStatus": Kept.NO_SETTING,
     "StorageOperationPercentProgress": Kept.NO_SETTING,
     "DBCapacityReservationIdentifier": _said("capacity reservation {}"),
 }
+
+
+OF_CLUSTER: Mapping[str, Planned | Kept | Left] = {**_CLUSTERS_SETTINGS, **_OF_CLUSTER}
+OF_INSTANCE: Mapping[str, Planned | Kept | Left] = {**_INSTANCES_SETTINGS, **_OF_INSTANCE}
 
 
 def of_cluster(raw: DBClusterTypeDef) -> list[str]:
@@ -304,7 +281,7 @@ def of_instance(raw: DBInstanceTypeDef) -> list[str]:
     return _left(OF_INSTANCE, raw)
 
 
-def _left(table: Mapping[str, Carried | Decided | Kept | Left], raw: Mapping[str, Any]) -> list[str]:
+def _left(table: Mapping[str, Planned | Kept | Left], raw: Mapping[str, Any]) -> list[str]:
     spoken = (each.words(raw[name]) for name, each in table.items() if isinstance(each, Left) and name in raw)
     return [shortened(text) for text in spoken if text]
 

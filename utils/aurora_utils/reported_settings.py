@@ -5,10 +5,12 @@ None stands for what RDS doesn't report, which is no answer: it is neither taken
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+
+from utils.contracts.settings import SETTINGS
 
 if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
@@ -19,49 +21,37 @@ NO_EXTENDED_SUPPORT = f"{EXTENDED_SUPPORT}-disabled"
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True):
-    """Of a cluster. Lists are sorted: RDS promises no order."""
+    """What RDS reports of a cluster: `values` has each setting of the table that a cluster reports, by its name.
 
-    engine_version: str | None
-    port: int | None
-    db_subnet_group_name: str | None
-    vpc_security_group_ids: list[str]
-    db_cluster_parameter_group_name: str | None
-    storage_type: str
-    network_type: str | None
-    enabled_cloudwatch_logs_exports: list[str]
-    iam_database_authentication: bool | None
-    deletion_protection: bool | None
-    backup_retention_days: int | None
-    preferred_backup_window: str | None
-    preferred_maintenance_window: str | None
+    Lists are sorted: RDS promises no order.
+    """
+
+    values: dict[str, Any]
     copy_tags_to_snapshot: bool | None
-    extended_support: bool | None
-    serverless_v2_min_capacity: float | None
-    serverless_v2_max_capacity: float | None
-    serverless_v2_seconds_until_auto_pause: int | None
-    database_insights_mode: str | None
-    performance_insights_retention_days: int | None
-    data_api: bool | None
+
+    def value(self, name: str) -> Any:
+        """Return what is reported of a setting, or None. Raise KeyError for one that no cluster reports."""
+        return self.values[name]
 
 
 class InstanceSettings(Struct, frozen=True, kw_only=True):
-    """Of a member. `waiting_parameters`: groups whose static parameters wait for a reboot."""
+    """What RDS reports of a member: `values` has each setting of the table that an instance reports, by its name.
 
-    parameters_applying: bool
+    `waiting_parameters`: the groups whose static parameters wait for a reboot.
+    """
 
+    values: dict[str, Any]
     db_instance_class: str | None
     availability_zone: str | None
     promotion_tier: int | None
-    db_parameter_group_name: str | None
-    auto_minor_version_upgrade: bool | None
     publicly_accessible: bool | None
-    performance_insights_retention_days: int | None
-    preferred_maintenance_window: str | None
-    ca_certificate_identifier: str | None
-    monitoring_interval_seconds: int | None
     monitoring_role_arn: str | None
-    performance_insights_kms_key_id: str | None
+    parameters_applying: bool
     waiting_parameters: list[str]
+
+    def value(self, name: str) -> Any:
+        """Return what is reported of a setting, or None. Raise KeyError for one that no instance reports."""
+        return self.values[name]
 
 
 class SecurityGroups(Struct, frozen=True, kw_only=True):
@@ -112,49 +102,22 @@ class MasterSecret(Struct, frozen=True, kw_only=True):
 
 
 def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
-    scaling = raw.get("ServerlessV2ScalingConfiguration") or {}
-    support = raw.get("EngineLifecycleSupport")
     return ClusterSettings(
-        engine_version=raw.get("EngineVersion"),
-        port=raw.get("Port"),
-        db_subnet_group_name=raw.get("DBSubnetGroup"),
-        vpc_security_group_ids=sorted(each.get("VpcSecurityGroupId", "") for each in raw.get("VpcSecurityGroups", [])),
-        db_cluster_parameter_group_name=raw.get("DBClusterParameterGroup"),
-        storage_type=raw.get("StorageType") or "aurora",
-        network_type=raw.get("NetworkType"),
-        enabled_cloudwatch_logs_exports=sorted(raw.get("EnabledCloudwatchLogsExports", [])),
-        iam_database_authentication=raw.get("IAMDatabaseAuthenticationEnabled"),
-        deletion_protection=raw.get("DeletionProtection"),
-        backup_retention_days=raw.get("BackupRetentionPeriod"),
-        preferred_backup_window=raw.get("PreferredBackupWindow"),
-        preferred_maintenance_window=_lower(raw.get("PreferredMaintenanceWindow")),
+        values={each.name: _read(raw, each.name, each.of_cluster) for each in SETTINGS if each.of_cluster},
         copy_tags_to_snapshot=raw.get("CopyTagsToSnapshot"),
-        extended_support=None if support is None else support == EXTENDED_SUPPORT,
-        serverless_v2_min_capacity=scaling.get("MinCapacity"),
-        serverless_v2_max_capacity=scaling.get("MaxCapacity"),
-        serverless_v2_seconds_until_auto_pause=scaling.get("SecondsUntilAutoPause"),
-        database_insights_mode=raw.get("DatabaseInsightsMode") or "standard",
-        performance_insights_retention_days=_insights_days(raw),
-        data_api=raw.get("HttpEndpointEnabled"),
     )
 
 
 def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
     groups = raw.get("DBParameterGroups", [])
     return InstanceSettings(
-        parameters_applying=any(each.get("ParameterApplyStatus") == "applying" for each in groups),
+        values={each.name: _read(raw, each.name, each.of_instance) for each in SETTINGS if each.of_instance},
         db_instance_class=raw.get("DBInstanceClass"),
         availability_zone=raw.get("AvailabilityZone"),
         promotion_tier=raw.get("PromotionTier"),
-        db_parameter_group_name=groups[0].get("DBParameterGroupName") if groups else None,
-        auto_minor_version_upgrade=raw.get("AutoMinorVersionUpgrade"),
         publicly_accessible=raw.get("PubliclyAccessible"),
-        performance_insights_retention_days=_insights_days(raw),
-        preferred_maintenance_window=_lower(raw.get("PreferredMaintenanceWindow")),
-        ca_certificate_identifier=raw.get("CACertificateIdentifier"),
-        monitoring_interval_seconds=raw.get("MonitoringInterval"),
         monitoring_role_arn=raw.get("MonitoringRoleArn"),
-        performance_insights_kms_key_id=raw.get("PerformanceInsightsKMSKeyId"),
+        parameters_applying=any(each.get("ParameterApplyStatus") == "applying" for each in groups),
         waiting_parameters=[
             each.get("DBParameterGroupName", "")
             for each in groups
@@ -192,12 +155,33 @@ def lifecycle(extended_support: bool) -> str:
     return EXTENDED_SUPPORT if extended_support else NO_EXTENDED_SUPPORT
 
 
-def _insights_days(raw: DBClusterTypeDef | DBInstanceTypeDef) -> int | None:
+def _read(raw: Mapping[str, Any], name: str, path: str) -> Any:
+    """Return a setting's value in the words of the plan. Most are reported as they are planned."""
+    value: Any = raw
+    for member in path.split("."):
+        value = (value or {}).get(member)
+    return _IN_THE_PLANS_WORDS[name](raw, value) if name in _IN_THE_PLANS_WORDS else value
+
+
+def _insights_days(raw: Mapping[str, Any], days: int | None) -> int | None:
     enabled = raw.get("PerformanceInsightsEnabled")
     if enabled is None:
         return None
-    return raw.get("PerformanceInsightsRetentionPeriod", 7) if enabled else 0
+    return (7 if days is None else days) if enabled else 0
 
 
-def _lower(text: str | None) -> str | None:
-    return text.lower() if text else None
+# What AWS's CloudFormation handler takes for on (translateLocalWriteForwardingStatus of aws-rds-dbcluster), and what is
+# about to be.
+_FORWARDS = ("requested", "enabling", "enabled")
+# What is reported otherwise than it is planned: by what RDS says of the whole resource, and by the member's value.
+_IN_THE_PLANS_WORDS: Mapping[str, Callable[[Mapping[str, Any], Any], Any]] = {
+    "extended_support": lambda _, lifecycle: None if lifecycle is None else lifecycle == EXTENDED_SUPPORT,
+    "vpc_security_group_ids": lambda _, groups: sorted(each.get("VpcSecurityGroupId", "") for each in groups or []),
+    "storage_type": lambda _, storage: storage or "aurora",
+    "db_parameter_group_name": lambda _, groups: groups[0].get("DBParameterGroupName") if groups else None,
+    "preferred_maintenance_window": lambda _, window: window.lower() if window else None,
+    "database_insights_mode": lambda _, mode: mode or "standard",
+    "performance_insights_retention_days": _insights_days,
+    "local_write_forwarding": lambda _, status: None if status is None else status in _FORWARDS,
+    "enabled_cloudwatch_logs_exports": lambda _, logs: sorted(logs or []),
+}

@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils import environment
+from utils.arns import Arn, snapshot_arn, snapshot_name
 from utils.aurora_utils.client import Aurora, AuroraReader
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot, newest_first, read_snapshot
@@ -22,11 +23,13 @@ from utils.aurora_utils.source_sessions import SourceSession, planning_session
 from utils.aws import AssumedRole, client, error_code, none_when
 from utils.contracts.plan import Access
 from utils.error_codes import DENIED_CODES
-from utils.names import snapshot_arn, snapshot_name
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_rds import RDSClient
+
+
+_Through = TypeVar("_Through", bound="SourceOfOtherAccount")
 
 
 class ReaderScaling(Struct, frozen=True, kw_only=True):
@@ -61,8 +64,8 @@ class Source(AuroraReader):
         return _read_scaling(answer)
 
 
-class SourceOfOtherAccount(Source, Aurora):
-    """Look at another account's Aurora through a role there, and make, share and remove what a route needs."""
+class SourceOfOtherAccount(Source):
+    """Look at another account's Aurora through a role there. Nothing of it can be changed through this."""
 
     access: Access = "role"
 
@@ -88,6 +91,10 @@ class SourceOfOtherAccount(Source, Aurora):
         attributes = answer["DBClusterSnapshotAttributesResult"].get("DBClusterSnapshotAttributes", [])
         found = [each.get("AttributeValues", []) for each in attributes if each.get("AttributeName") == "restore"]
         return {account for accounts in found for account in accounts}
+
+
+class OwnersAurora(SourceOfOtherAccount, Aurora):
+    """Make, share and remove in another account, through a role there, what a route needs."""
 
     def share(self, identifier: str, account_id: str) -> None:
         """Done twice it is done once."""
@@ -115,11 +122,11 @@ class SourceSharedByHand(Source):
     def __init__(self, partition: str, account_id: str, region: str, why_no_role: str) -> None:
         super().__init__(account_id, region)
         self.why_no_role = why_no_role
-        self._any_arn = f"arn:{partition}:"
+        self._partition = partition
 
     def snapshot(self, identifier: str) -> Snapshot | None:
         """RDS finds a shared one by its ARN alone."""
-        arn = snapshot_arn(self._any_arn, self.region, self.account_id, snapshot_name(identifier))
+        arn = snapshot_arn(self._partition, self.region, self.account_id, snapshot_name(identifier))
         answer = none_when(
             "DBClusterSnapshotNotFoundFault",
             lambda: self._rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=arn, IncludeShared=True),
@@ -176,29 +183,34 @@ def open_source(
 
     `session`: the step's own; the first step's otherwise.
     """
-    _, partition, _, _, own_account, *_ = execution_id.split(":")
-    if account_id == own_account:
+    own = Arn.parse(execution_id)
+    if account_id == own.account_id:
         return Source(account_id, region)
     if not environment.optional("SOURCE_ROLE_NAME"):
-        return SourceSharedByHand(partition, account_id, region, "the stack's SourceRoleName is empty")
+        return SourceSharedByHand(own.partition, account_id, region, "the stack's SourceRoleName is empty")
     try:
-        return through_role(account_id, region, partition, session or planning_session(operation_id), now)
+        given = session or planning_session(operation_id)
+        return _through_role(SourceOfOtherAccount, account_id, region, own.partition, given, now)
     except ClientError as error:
         if error.operation_name != "AssumeRole" or error_code(error) not in DENIED_CODES:
             raise
-        return SourceSharedByHand(partition, account_id, region, f"the role there can't be assumed ({error})")
+        return SourceSharedByHand(own.partition, account_id, region, f"the role there can't be assumed ({error})")
 
 
 def through_role(
     account_id: str, region: str, partition: str, session: SourceSession, now: dt.datetime
-) -> SourceOfOtherAccount:
-    """Raises what STS answers when the role can't be assumed."""
-    arn = f"arn:{partition}:iam::{account_id}:role/{environment.optional('SOURCE_ROLE_NAME')}"
-    role = _role(arn, environment.optional("SOURCE_EXTERNAL_ID"), session)
+) -> OwnersAurora:
+    """Return what a step changes there. Raises what STS answers when the role can't be assumed."""
+    return _through_role(OwnersAurora, account_id, region, partition, session, now)
+
+
+def _through_role(
+    kind: type[_Through], account_id: str, region: str, partition: str, session: SourceSession, now: dt.datetime
+) -> _Through:
+    arn = Arn(partition, "iam", "", account_id, f"role/{environment.optional('SOURCE_ROLE_NAME')}")
+    role = _role(str(arn), environment.optional("SOURCE_EXTERNAL_ID"), session)
     rds, kms = role.client_of("rds", region, now), role.client_of("kms", region, now)
-    return SourceOfOtherAccount(
-        account_id, region, rds, kms, lambda: role.client_of("application-autoscaling", region, now)
-    )
+    return kind(account_id, region, rds, kms, lambda: role.client_of("application-autoscaling", region, now))
 
 
 @functools.lru_cache(maxsize=4)
@@ -209,7 +221,7 @@ def _role(arn: str, external_id: str, session: SourceSession) -> AssumedRole:
 
 def admits_our_account(key_arn: str) -> bool:
     """Whether another account's key lets ours use it, as far as a look at it tells. The functions' roles may look."""
-    region = key_arn.split(":")[3]
+    region = Arn.parse(key_arn).region
     try:
         return encryption_key(key_arn, region) is not None
     except ClientError as error:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from utils.contracts.plan import RouteStep, SnapshotCopy
+from utils.contracts.route import RouteStep, SnapshotCopy
 
 StepOfRoute = Literal["copy-snapshot", "check-copy-status", "archive-snapshot"]
 
@@ -32,11 +32,6 @@ _PLANNING = (
     "rds:DescribeDBInstances",
 )
 _THROUGH_RDS = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
-_TAKEN_BY: dict[str, frozenset[str]] = {
-    "copy-snapshot": frozenset({"copy_at_owner", "share", "unshare", "remove_at_owner"}),
-    "check-copy-status": frozenset(),
-    "archive-snapshot": frozenset({"unshare", "remove_at_owner"}),
-}
 
 
 class SourceSession(Struct, frozen=True):
@@ -53,33 +48,32 @@ def planning_session(operation_id: str) -> SourceSession:
 
 def route_session(step: StepOfRoute, operation_id: str, copy: SnapshotCopy, owner: str) -> SourceSession:
     """Return the session of a step that takes or observes the calls of a snapshot's route in the owner's account."""
-    taken = [each for each in copy.steps if each.name in _TAKEN_BY[step] and _account(each.snapshot_arn) == owner]
+    taken = [each for each in copy.steps if each.place[1] == owner and _takes(step, each)]
     looking = [_LOOKING_FOR_SNAPSHOTS]
     changes: dict[str, set[str]] = {}
     for each in taken:
         for arn, action in _changes(each):
             changes.setdefault(arn, set()).add(action)
     statements = [_allow(sorted(actions), arn) for arn, actions in changes.items()]
-    if any(each.name == "copy_at_owner" for each in taken):
+    if any(each.is_copy for each in taken):
         looking.append("rds:DescribeAccountAttributes")  # whether the quota is why a copy was refused
         statements.append(_allow(_THROUGH_RDS, "*") | {"Condition": {"StringLike": {"kms:ViaService": "rds.*"}}})
     return _session(step, operation_id, [_allow(looking, "*"), *statements])
 
 
+def _takes(step: StepOfRoute, each: RouteStep) -> bool:
+    """Whether a step makes a call of the route: one makes them all, one observes, and one takes back at the end."""
+    return step == "copy-snapshot" or (step == "archive-snapshot" and each.takes_back)
+
+
 def _changes(step: RouteStep) -> Iterator[tuple[str, str]]:
     """Yield each snapshot that a call changes or reads for a copy, and the permission for it."""
-    if step.name == "copy_at_owner":
-        yield step.source_arn or "", "rds:CopyDBClusterSnapshot"
-        yield step.snapshot_arn, "rds:CopyDBClusterSnapshot"
+    if step.is_copy:
+        yield step.source_arn or "", step.api_call
+        yield step.snapshot_arn, step.api_call
         yield step.snapshot_arn, "rds:AddTagsToResource"
-    elif step.name == "remove_at_owner":
-        yield step.snapshot_arn, "rds:DeleteDBClusterSnapshot"
     else:
-        yield step.snapshot_arn, "rds:ModifyDBClusterSnapshotAttribute"
-
-
-def _account(arn: str) -> str:
-    return arn.split(":")[4]
+        yield step.snapshot_arn, step.api_call
 
 
 def _allow(actions: tuple[str, ...] | list[str], resource: str) -> dict[str, Any]:

@@ -16,14 +16,14 @@ from utils.contracts.plan import (
     ClusterPlan,
     InheritedLogins,
     Plan,
-    SnapshotCopy,
     SnapshotExport,
     SourceDeletion,
 )
+from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 
 
-class Run(Struct, frozen=True, kw_only=True):
+class StepRun(Struct, frozen=True, kw_only=True):
     """Which operation a step belongs to, and what time it is for the state machine.
 
     `now` is when the state was entered (`$$.State.EnteredTime`): a step that is tried again sees the same time.
@@ -50,13 +50,13 @@ class Execution(Struct, frozen=True, kw_only=True):
 
 
 class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
-    run: Execution
+    execution: Execution
     request: Any
     limits: StackLimits
 
 
 class CopyTask(Struct, frozen=True, kw_only=True):
-    run: Run
+    run: StepRun
     copy: SnapshotCopy
     limits: StackLimits
 
@@ -76,13 +76,13 @@ class CopyProgress(Struct, frozen=True, kw_only=True):
 
 
 class CheckCopyTask(Struct, frozen=True, kw_only=True):
-    run: Run
+    run: StepRun
     copy: SnapshotCopy
     progress: CopyProgress
 
 
 class RestoreTask(Struct, frozen=True, kw_only=True):
-    run: Run
+    run: StepRun
     cluster: ClusterPlan
     limits: StackLimits
 
@@ -105,7 +105,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):
-    run: Run
+    run: StepRun
     cluster: ClusterPlan
     progress: RestoreProgress
 
@@ -113,7 +113,7 @@ class CheckRestoreTask(Struct, frozen=True, kw_only=True):
 class SetupUsersTask(Struct, frozen=True, kw_only=True):
     """The roles are what the stack calls them; the application secret may call them otherwise."""
 
-    run: Run
+    run: StepRun
     application_role: str
     read_only_role: str
     inherited_logins: InheritedLogins = "lock"
@@ -144,7 +144,7 @@ class UsersReady(Struct, frozen=True, kw_only=True):
 
 
 class OpenTask(Struct, frozen=True, kw_only=True):
-    run: Run
+    run: StepRun
     cluster: ClusterPlan
     limits: StackLimits
 
@@ -161,7 +161,7 @@ class Opening(Struct, frozen=True, kw_only=True):
 class DeleteTask(Struct, frozen=True, kw_only=True):
     """The source cluster that was asked for twice; while cleaning up, whatever the failed operation made itself."""
 
-    run: Run
+    run: StepRun
     limits: StackLimits
     deletion: SourceDeletion | None = None
 
@@ -188,7 +188,7 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
 class CheckDeleteTask(Struct, frozen=True, kw_only=True):
     """`deletion` as in DeleteTask."""
 
-    run: Run
+    run: StepRun
     progress: DeleteProgress
     deletion: SourceDeletion | None = None
 
@@ -196,7 +196,7 @@ class CheckDeleteTask(Struct, frozen=True, kw_only=True):
 class ArchiveTask(Struct, frozen=True, kw_only=True):
     """`copy` is None when the snapshot was restored directly."""
 
-    run: Run
+    run: StepRun
     archive_snapshot: Archive
     limits: StackLimits
     copy: SnapshotCopy | None = None
@@ -231,7 +231,7 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
     `stopped`: the execution ended while a step may have been at work, which nobody waited for.
     """
 
-    run: Execution
+    execution: Execution
     outcome: Literal["planned", "succeeded", "failed"]
     request: Any = None
     plan: Plan | None = None

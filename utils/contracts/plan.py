@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from utils.contracts.route import SnapshotCopy
+
 # What becomes of the copy that an operation made.
 Archive = Literal["delete", "keep", "export"]
 # How the source can be looked at: as our own, through a role of its account, or only where it was shared with us.
@@ -45,36 +47,6 @@ class FoundSnapshot(Struct, frozen=True, kw_only=True):
     notes: list[str] = []
     # The next ones that it was chosen from, newest first.
     others: list[str] = []
-
-
-StepName = Literal[
-    "copy_at_owner", "share", "copy_into_account", "copy", "unshare", "remove_at_owner", "remove_in_account"
-]
-
-
-class RouteStep(Struct, frozen=True, kw_only=True):
-    """One call on the snapshot's way. `snapshot_arn` is what it makes, shares or removes, and so says where it is made.
-
-    `source_arn` and `kms_key_id` belong to a copy, `shared_with` to sharing and un-sharing.
-    """
-
-    name: StepName
-    snapshot_arn: str
-    source_arn: str | None = None
-    kms_key_id: str | None = None
-    shared_with: str | None = None
-
-
-class SnapshotCopy(Struct, frozen=True, kw_only=True):
-    """The way of the snapshot that was found into the target's account and region, and the copy at its end."""
-
-    source_arn: str
-    source_region: str
-    identifier: str
-    arn: str
-    kms_key_id: str | None
-    tags: dict[str, str]
-    steps: list[RouteStep]
 
 
 class PlannedInstance(Struct, frozen=True, kw_only=True):
@@ -132,6 +104,7 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     # 0: no Enhanced Monitoring, and no role for it.
     monitoring_interval_seconds: int = 0
     monitoring_role_arn: str | None = None
+    local_write_forwarding: bool = False
     # Tried in turn, in each zone, where AWS has no room for an instance of the planned class.
     alternative_instance_classes: list[str] = []
     origins: dict[str, Origin] = {}

@@ -10,20 +10,20 @@ from botocore.exceptions import ClientError
 from utils import environment
 from utils.aws import client, error_code
 from utils.errors import StepFailed
-from utils.logins.master import ANEW, being_deleted, new_password
+from utils.logins.master import REDEPLOY, being_deleted, new_password
 from utils.logins.roles import UNNAMED, ApplicationLogins, RoleNames, read_logins, wrong_entries
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-_WANTED = "a JSON object with the texts app_username, app_password, readonly_user and readonly_pwd"
+_REQUIRED = "a JSON object with the texts app_username, app_password, readonly_user and readonly_pwd"
 
 
 class ApplicationSecret:
     """Names and passwords of the roles that the application uses.
 
-    The stack's `names` are for a secret that doesn't say: what people have written into it goes before them. They
-    aren't stored in it, so that a changed parameter counts from the next run on.
+    The stack's `names` are used where the secret has none: what people have written into the secret takes precedence.
+    They are not stored in it, so that a changed parameter takes effect with the next operation.
     """
 
     def __init__(self, secret_arn: str, names: RoleNames = UNNAMED) -> None:
@@ -32,22 +32,22 @@ class ApplicationSecret:
         self._secrets: SecretsManagerClient = client("secretsmanager")
 
     def whats_wrong(self, master: str) -> list[str]:
-        """Everything for which the roles couldn't be set up, without showing what is in the secret but names."""
+        """Return everything for which the roles could not be set up. Of the secret's content it shows names only."""
         try:
             found = self._secrets.get_secret_value(SecretId=self.arn)
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
-                return [f"has no value, or is gone. If it is gone: {ANEW} Else give it a value: {self._remedy}"]
+                return [f"has no value, or is gone. If it is gone: {REDEPLOY} Else give it a value: {self._remedy}"]
             if error_code(error) == "InvalidRequestException":
                 return [being_deleted(self.arn)]
             raise
         text = found.get("SecretString", "")
         if wrong := list(wrong_entries(text)):
-            return [f"has a role that can't be: {each}. Correct it: {self._remedy}" for each in wrong]
+            return [f"has a role that is not valid: {each}. Correct it: {self._remedy}" for each in wrong]
         logins = read_logins(text, self._names)
         if logins is None:
-            return [f"isn't {_WANTED}. Correct it: {self._remedy}"]
-        return [f"has a name that can't be: {each}. Correct it: {self._remedy}" for each in logins.wrong(master)]
+            return [f"is not {_REQUIRED}. Correct it: {self._remedy}"]
+        return [f"has a name that is not valid: {each}. Correct it: {self._remedy}" for each in logins.wrong(master)]
 
     @property
     def _remedy(self) -> str:
@@ -55,22 +55,23 @@ class ApplicationSecret:
         return f"aws secretsmanager put-secret-value {secret} --secret-string file://FILE"
 
     def logins(self) -> ApplicationLogins:
-        """The roles to set up. A password that is missing is made and stored first, so that somebody can use it."""
+        """Return the roles to set up. A missing password is generated and stored first, so that it can be used."""
         text = self._secrets.get_secret_value(SecretId=self.arn).get("SecretString", "")
-        for wrong in wrong_entries(text):
-            raise StepFailed(f"The application secret's {wrong}. Correct the secret {self.arn}, start again.")
+        if wrong := list(wrong_entries(text)):
+            raise StepFailed(
+                f"The application secret is not valid: {'; '.join(wrong)}. Correct the secret {self.arn}, then start "
+                "again."
+            )
         logins = read_logins(text, self._names)
         if logins is None:
-            raise StepFailed(
-                f"The secret {self.arn} isn't what it should be: {_WANTED}. Correct the secret and start again."
-            )
+            raise StepFailed(f"The secret {self.arn} is not {_REQUIRED}. Correct the secret, then start again.")
         complete = logins.with_passwords(new_password)
         if complete != logins:
             self._store(text, complete)
         return complete
 
     def _store(self, text: str, complete: ApplicationLogins) -> None:
-        """Whatever else somebody keeps in the secret stays in it."""
+        """Store the passwords. Everything else in the secret is kept."""
         content = msgspec.json.decode(text)
         passwords = {"app_password": complete.app_password, "readonly_pwd": complete.readonly_pwd}
         for entry, role in zip(content.get("roles", []), complete.roles, strict=True):

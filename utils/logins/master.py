@@ -1,9 +1,9 @@
 """The admin secret: the restored cluster's master login.
 
-The master password changes in an order that a crash can't break (Secrets Manager's rotation works the same way): the
-new password is stored as the secret's pending version, then RDS is told, then a login proves it, then the version
-becomes current. The pending version's id is derived from the cluster's resource id: a repeated step finds its own
-password.
+The master password is changed in an order that a crash cannot break (Secrets Manager's rotation works the same way):
+the new password is stored as the secret's pending version, then RDS is asked to set it, then a login proves it, then
+the version becomes current. The pending version's id is derived from the cluster's resource id: a repeated step finds
+its own password.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PASSWORD_LENGTH = 36
 MAX_LOST_RACES = 5
 _PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-_.~"
-ANEW = "Deploy the stack under another NamePrefix, which makes a new one: this one was deleted outside the stack."
+REDEPLOY = "Deploy the stack under another NamePrefix, which creates a new one: this one was deleted outside the stack."
 # RDS puts it on every secret that it manages.
 MANAGED_CLUSTER_TAG = "aws:rds:primaryDBClusterArn"
 _NAMESPACE = uuid.UUID("6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a31")
@@ -51,31 +51,32 @@ class MasterLogin(Struct, frozen=True, kw_only=True):
 
 def being_deleted(secret_id: str) -> str:
     """Return what is wrong with a secret in its recovery window."""
-    return f"is about to be deleted. Keep it: {keep_command(secret_id)}"
+    return f"is scheduled for deletion. Keep it: {keep_command(secret_id)}"
 
 
 def new_password() -> str:
+    """Return a random password that RDS accepts for a master user."""
     return "".join(secrets.choice(_PASSWORD_CHARACTERS) for _ in range(PASSWORD_LENGTH))
 
 
 class AdminSecret:
-    """Where the master login of the restored cluster is kept."""
+    """The secret in which the pipeline keeps the master login of the restored cluster."""
 
     def __init__(self, secret_arn: str) -> None:
         self.arn = secret_arn
         self._secrets: SecretsManagerClient = client("secretsmanager")
 
     def why_unusable(self) -> str | None:
-        """Why no login could be stored in it; None when one can."""
+        """Return why no login could be stored in it; None where one can."""
         found: Mapping[str, Any] | None = none_when(
             "ResourceNotFoundException", lambda: self._secrets.describe_secret(SecretId=self.arn)
         )
         if found is None:
-            return f"doesn't exist. {ANEW}"
+            return f"does not exist. {REDEPLOY}"
         return being_deleted(self.arn) if "DeletedDate" in found else None
 
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
-        """The cluster's new master login, stored as pending; the same one at every call for one version."""
+        """Store a new master login as pending and return it; every call for one version returns the same one."""
         staged = self._read(version)
         if staged is not None:
             return staged
@@ -91,6 +92,7 @@ class AdminSecret:
         return login
 
     def staged(self, version: str) -> MasterLogin:
+        """Return the pending master login."""
         login = self._read(version)
         if login is None:
             raise StepFailed(
@@ -102,8 +104,8 @@ class AdminSecret:
     def promote(self, version: str, before_moving: Callable[[Mapping[str, str]], None] = lambda labels: None) -> None:
         """Make the version the secret's current value. Call it only after a login with it has worked.
 
-        `before_moving` hears where the labels are before they are moved. Where another run is quicker, the label is
-        moved from where that has put it.
+        `before_moving` is called with the labels before they are moved. Where another execution was quicker, the
+        label is moved from where that one has put it.
         """
         for _ in range(MAX_LOST_RACES):
             labels = labels_of(self.arn)
@@ -113,13 +115,13 @@ class AdminSecret:
             if move_label(self.arn, CURRENT, where=labels.get(CURRENT), to=version):
                 break
         else:
-            raise TemporaryFailure(f"Other runs keep moving {CURRENT} of the secret {self.arn}.")
+            raise TemporaryFailure(f"Other executions keep moving {CURRENT} of the secret {self.arn}.")
         if labels_of(self.arn).get(PENDING) == version:
             move_label(self.arn, PENDING, where=version, to=None)
 
     @staticmethod
     def version_for(cluster_resource_id: str) -> str:
-        """The version that belongs to one cluster, and to no other that ever bore its name or its operation's."""
+        """Return the version that belongs to one cluster, and to no other that ever had its name or its operation's."""
         return str(uuid.uuid5(_NAMESPACE, cluster_resource_id))
 
     def _read(self, version: str) -> MasterLogin | None:
@@ -133,19 +135,19 @@ class AdminSecret:
 
 
 class ManagedSecret:
-    """Where RDS itself keeps a cluster's master login. Its content is RDS's: user name and password only."""
+    """The secret in which RDS itself keeps a cluster's master login: user name and password only."""
 
     def __init__(self, secret_arn: str) -> None:
         self.arn = secret_arn
         self._secrets: SecretsManagerClient = client("secretsmanager")
 
     def login(self, cluster_arn: str, host: str, port: int) -> MasterLogin:
-        """The login, if the secret says itself that it is of this cluster: another one's may be production's."""
+        """Return the login, or raise StepFailed where the secret is not of this cluster: it may be production's."""
         tags = {tag.get("Key"): tag.get("Value") for tag in self._describe().get("Tags", [])}
         if tags.get(MANAGED_CLUSTER_TAG) != cluster_arn:
             raise StepFailed(
-                f"The secret {self.arn} is of {tags.get(MANAGED_CLUSTER_TAG)}, not of {cluster_arn}. It wasn't read. "
-                "Look at the cluster's master secret in RDS, then start again."
+                f"The secret {self.arn} belongs to {tags.get(MANAGED_CLUSTER_TAG)}, not to {cluster_arn}. It was not "
+                "read. Check the cluster's master secret in RDS, then start again."
             )
         text = self._secrets.get_secret_value(SecretId=self.arn)["SecretString"]
         kept = msgspec.json.decode(text, type=_KeptByRds)

@@ -1,6 +1,6 @@
-"""The roles that the application secret asks for, and all that can be wrong with them.
+"""The roles that the application secret defines, and everything that can be wrong with them.
 
-What is said about them names roles, keys, databases and schemas, and never a password.
+Messages name roles, keys, databases and schemas, and never a password.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SYSTEM_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
 
 
 class RoleNames(NamedTuple):
-    """What the stack calls its two roles. Empty: only the application secret can say."""
+    """The stack's names of its two roles. Empty: only the application secret has them."""
 
     application: str = ""
     read_only: str = ""
@@ -40,7 +40,8 @@ class RoleWanted(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"RoleWanted({self.name}, {self.profile})"
 
-    def wants(self, database: str) -> bool:
+    def includes(self, database: str) -> bool:
+        """Return whether the role is for this database."""
         return self.databases is None or database in self.databases
 
 
@@ -57,7 +58,7 @@ class ApplicationLogins(Struct, frozen=True, kw_only=True):
         return f"ApplicationLogins({self.app_username}, {self.readonly_user}, {self.roles})"
 
     def everyone(self) -> list[RoleWanted]:
-        """The application's role, the one that only reads, and those of the list."""
+        """Return the application's role, the one that only reads, and those of the list."""
         return [
             RoleWanted(name=self.app_username, password=self.app_password, profile="read_write"),
             RoleWanted(name=self.readonly_user, password=self.readonly_pwd, profile="read_only"),
@@ -65,7 +66,7 @@ class ApplicationLogins(Struct, frozen=True, kw_only=True):
         ]
 
     def with_passwords(self, make: Any) -> ApplicationLogins:
-        """The same, with a password made wherever none is given."""
+        """Return the same logins, with a password made where none is given."""
         return msgspec.structs.replace(
             self,
             app_password=self.app_password or make(),
@@ -74,24 +75,24 @@ class ApplicationLogins(Struct, frozen=True, kw_only=True):
         )
 
     def wrong(self, master: str) -> Iterator[str]:
-        """Names that would hit a role of the system's, or each other; and passwords that PostgreSQL doesn't take."""
+        """Yield names that are the system's or not unique, and passwords that PostgreSQL does not accept."""
         taken: dict[str, str] = {}
         keys = ["app_username", "readonly_user", *(f"roles[{number}].name" for number in range(len(self.roles)))]
         for key, role in zip(keys, self.everyone(), strict=True):
             if not may_name_a_role(role.name, master):
                 yield (
-                    f"{key} is {role.name!r}, which can't be a role of the application's "
+                    f"{key} is {role.name!r}, which cannot be a role of the application's "
                     f"(1 to {MAX_ROLE_BYTES} bytes, neither the master user nor one of the system's)"
                 )
             if role.name in taken:
-                yield f"{key} is {role.name!r} like its {taken[role.name]}; it needs a name of its own"
+                yield f"{key} is {role.name!r}, as is its {taken[role.name]}; each needs a name of its own"
             if "\0" in role.password:
                 yield f"the password of {role.name!r} ({key}) has a NUL character, which no client can send"
             taken.setdefault(role.name, key)
         yield from self._rival_owners()
 
     def _rival_owners(self) -> Iterator[str]:
-        """An object has one owner."""
+        """Yield roles that would own the same schemas: an object has one owner."""
         owners = [(number, role) for number, role in enumerate(self.roles) if role.profile == "owner"]
         for position, (number, role) in enumerate(owners):
             for other, rival in owners[:position]:
@@ -103,9 +104,9 @@ class ApplicationLogins(Struct, frozen=True, kw_only=True):
 
 
 def read_logins(text: str, names: RoleNames = UNNAMED) -> ApplicationLogins | None:
-    """Return what the secret says; a role that it doesn't name, or names "", has the stack's name.
+    """Return the secret's content; a role whose name is missing or "" gets the stack's name.
 
-    None for anything else. The decoder's own complaint would show what is in the secret.
+    None where it is not valid. The decoder's own message would show what is in the secret.
     """
     try:
         content = msgspec.json.decode(text)
@@ -119,14 +120,14 @@ def read_logins(text: str, names: RoleNames = UNNAMED) -> ApplicationLogins | No
 
 
 def wrong_entries(text: str) -> Iterator[str]:
-    """What is wrong with the list of further roles, entry by entry, in a secret that is a JSON object."""
+    """Yield what is wrong with the list of further roles, entry by entry, in a secret that is a JSON object."""
     try:
         content = msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError):
         return
     entries = content.get("roles", []) if isinstance(content, dict) else []
     if not isinstance(entries, list):
-        yield "roles isn't a list of objects"
+        yield "roles is not a list of objects"
         return
     for number, entry in enumerate(entries):
         yield from (f"roles[{number}] {wrong}" for wrong in _wrong_entry(entry))
@@ -134,13 +135,13 @@ def wrong_entries(text: str) -> Iterator[str]:
 
 def _wrong_entry(entry: object) -> Iterator[str]:
     if not isinstance(entry, dict):
-        yield "isn't an object with name and profile"
+        yield "is not an object with name and profile"
         return
     known = RoleWanted.__struct_fields__
     yield from (f"has an unknown key {key!r}; it may have {', '.join(known)}" for key in entry if key not in known)
     for key, needed in (("name", True), ("password", False)):
         if not isinstance(entry.get(key, None if needed else ""), str):
-            yield f"has no text as its {key}" if needed else f"has a {key} that isn't a text"
+            yield f"has no text as its {key}" if needed else f"has a {key} that is not a text"
     if entry.get("profile") not in PROFILES:
         yield f"has no profile that exists; it can be {', '.join(PROFILES)}"
     for key in ("databases", "schemas"):
@@ -148,14 +149,14 @@ def _wrong_entry(entry: object) -> Iterator[str]:
         if names is None:
             continue
         if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-            yield f"has {key} that aren't a list of names; leave them out for all"
+            yield f"has {key} that are not a list of names; omit {key} for all of them"
             continue
         yield from (f"names {name!r} among its {key}, {why}" for name in names if (why := _why_no_name(key, name)))
 
 
 def _why_no_name(key: str, name: str) -> str | None:
     if not 1 <= len(name.encode(errors="replace")) <= MAX_ROLE_BYTES or "\0" in name:
-        return f"which isn't a name (1 to {MAX_ROLE_BYTES} bytes)"
+        return f"which is not a name (1 to {MAX_ROLE_BYTES} bytes)"
     if key == "databases" and name in SYSTEM_DATABASES:
         return "which is the system's"
     if key == "schemas" and (name.startswith("pg_") or name == "information_schema"):

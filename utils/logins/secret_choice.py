@@ -1,4 +1,4 @@
-"""Which two secrets a run uses: those that its first step made for its target, or the stack's own two."""
+"""The two secrets that an operation uses: those of its target, which its first step created, or the stack's own."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from utils.state.operation import OperationRecord
 
 
 def admin_secret_of(record: OperationRecord) -> str:
-    """Where the master login of the operation's cluster is kept by the pipeline."""
+    """Return the secret in which the pipeline keeps the master login of the operation's cluster."""
     return _recorded(record.admin_secret_arn, record) or environment.text("ADMIN_SECRET_ARN")
 
 
 def application_secret_of(record: OperationRecord) -> str:
-    """Where the application's roles and their passwords stand."""
+    """Return the secret that has the application's roles and their passwords."""
     return _recorded(record.application_secret_arn, record) or environment.text("APP_SECRET_ARN")
 
 
 def refuse_without_secrets(record: OperationRecord) -> None:
-    """Raise StepFailed where nobody could keep the logins of a cluster. Both secrets are made and removed together."""
+    """Raise StepFailed where there is no secret for a cluster's logins. Both are created and deleted together."""
     _recorded(record.application_secret_arn, record)
 
 
 def _recorded(arn: str | None, record: OperationRecord) -> str | None:
-    """The record decides and not the plan: it has the ARN of the very secret whose tags were looked at.
+    """Return the recorded secret, not the planned one: the record has the ARN of the secret whose tags were checked.
 
-    Raises StepFailed where the target has secrets of its own and they are unknown: the stack's are another target's.
+    Raises StepFailed where the target has secrets of its own and none is recorded: the stack's are another target's.
     """
     if arn is None and record.plan.get("target_secrets"):
         raise StepFailed(
-            f"Operation {record.operation_id} has no secrets for its target: they were removed when it failed before. "
-            "Resume it instead of redriving its execution: its first step makes them anew."
+            f"Operation {record.operation_id} has no secrets for its target: they were deleted when it failed before. "
+            "Resume it instead of redriving its execution: its first step creates them again."
         )
     return arn

@@ -1,6 +1,6 @@
-"""Secrets of Secrets Manager from outside: whose they are, whether they are going, which version bears which label.
+"""Secrets of Secrets Manager from outside: whose they are, whether they are being deleted, and their labels.
 
-What is in them is the business of `credentials` and `application_secret`.
+Their content is the business of `master` and `application`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ APPLICATION_TAG, TARGET_TAG = "application", "aurora-restore:target"
 
 
 class SecretSeen(Struct, frozen=True, kw_only=True):
-    """A secret as it is described. `labels` are versions by the label that they bear."""
+    """A secret as Secrets Manager describes it. `labels` has the version of each label."""
 
     arn: str
     name: str
@@ -30,16 +30,17 @@ class SecretSeen(Struct, frozen=True, kw_only=True):
     deleted_at: dt.datetime | None
 
     def is_of_target(self, name_prefix: str, target_cluster_id: str) -> bool:
-        """Whether it carries all the tags that a stack gives to what it makes for a target."""
+        """Return whether it has all the tags that a stack gives to the secrets of a target."""
         wanted = {APPLICATION_TAG: name_prefix, TARGET_TAG: target_cluster_id}
         return wanted.items() <= self.tags.items() and OPERATION_TAG in self.tags
 
     def was_made_by(self, operation_id: str) -> bool:
+        """Return whether its tags say that this operation created it."""
         return self.tags.get(OPERATION_TAG) == operation_id and TARGET_TAG in self.tags
 
 
 def look_at_secret(secret_id: str) -> SecretSeen | None:
-    """By name or ARN. One that is going is described as well, until it is gone."""
+    """Return the secret of that name or ARN. One that is being deleted is described too, until it is gone."""
     found = none_when("ResourceNotFoundException", lambda: client("secretsmanager").describe_secret(SecretId=secret_id))
     if found is None:
         return None
@@ -53,19 +54,21 @@ def look_at_secret(secret_id: str) -> SecretSeen | None:
 
 
 def keep_command(secret_id: str) -> str:
-    """Return the command that keeps a secret which is about to be deleted."""
+    """Return the command that keeps a secret which is scheduled for deletion."""
     return f"aws secretsmanager restore-secret --secret-id {secret_id} --region {environment.region()}"
 
 
 def labels_of(secret_id: str) -> dict[str, str]:
-    """Return which version bears each label."""
+    """Return the version of each label."""
     found = client("secretsmanager").describe_secret(SecretId=secret_id)
     return _by_label(found.get("VersionIdsToStages", {}))
 
 
 def make_secret(name: str, description: str, key: str, tags: Mapping[str, str], content: str | None) -> str:
-    """Create a secret; return its ARN. Without content it has no version (CloudFormation User Guide,
-    AWS::SecretsManager::Secret: "To create an empty secret, omit both"). Raises what Secrets Manager answers.
+    """Create a secret and return its ARN. Raises what Secrets Manager answers.
+
+    Without content it has no version (CloudFormation User Guide, AWS::SecretsManager::Secret: "To create an empty
+    secret, omit both").
     """
     value: dict[str, Any] = {} if content is None else {"SecretString": content}
     answer = client("secretsmanager").create_secret(
@@ -79,7 +82,7 @@ def make_secret(name: str, description: str, key: str, tags: Mapping[str, str], 
 
 
 def remove_secret(secret_id: str, *, at_once: bool) -> None:
-    """Delete it, at once or with the default recovery window of 30 days. One that is gone or going is no failure."""
+    """Delete a secret, at once or with the default recovery window of 30 days, unless it is gone or being deleted."""
     arguments = {"ForceDeleteWithoutRecovery": True} if at_once else {}
     try:
         client("secretsmanager").delete_secret(SecretId=secret_id, **arguments)
@@ -91,8 +94,8 @@ def remove_secret(secret_id: str, *, at_once: bool) -> None:
 def move_label(secret_id: str, label: str, where: str | None, to: str | None) -> bool:
     """Move a label from the version on which it was seen; return whether it is where it should be now.
 
-    False: another run has moved it meanwhile. Secrets Manager refuses to take a label from a version that doesn't
-    bear it (API reference, UpdateSecretVersionStage, RemoveFromVersionId); so it does where our own first attempt has
+    False: another execution has moved it meanwhile. Secrets Manager refuses to take a label from a version that does
+    not have it (API reference, UpdateSecretVersionStage, RemoveFromVersionId), also where our own first attempt has
     moved it and its answer was lost.
     """
     arguments = {"RemoveFromVersionId": where, "MoveToVersionId": to}

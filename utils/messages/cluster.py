@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
+from typing import Any
 
 from utils.contracts.plan import ClusterPlan, PlannedInstance
+from utils.contracts.settings import SETTINGS, Sent, Setting
 from utils.foreign_text import MAX_SENTENCE, one_line
 
 _LABEL_WIDTH = 12
 
 
 def setting_lines(plan: ClusterPlan) -> Iterator[str]:
-    """Every setting of the cluster; those of its instances stand in `instance_lines`."""
-    for label, parts in (
-        ("version", _version(plan)),
-        ("network", _network(plan)),
-        ("parameters", _parameters(plan)),
-        ("storage", _storage(plan)),
-        ("capacity", _capacity(plan)),
-        ("access", _access(plan)),
-        ("backups", _backups(plan)),
-        ("maintenance", _maintenance(plan)),
-        ("insights", _insights(plan)),
-        ("logs", _logs(plan)),
-        ("tags", [", ".join(one_line(f"{key}={value}", MAX_SENTENCE) for key, value in plan.tags.items())]),
-    ):
-        text = ", ".join(parts)
-        if text:
-            yield f"{label:{_LABEL_WIDTH}} {text}"
+    """Yield a line for each group of settings; those of the instances stand in `instance_lines`."""
+    for label in dict.fromkeys(each.line for each in SETTINGS if each.line):
+        parts = [text for each in SETTINGS if each.line == label and (text := _setting(plan, each))]
+        yield from _line(label, [*parts, *_beside_the_settings(plan, label)])
+    yield from _line("tags", [one_line(f"{key}={value}", MAX_SENTENCE) for key, value in plan.tags.items()])
+
+
+def _line(label: str, parts: list[str]) -> Iterator[str]:
+    if parts:
+        yield f"{label:{_LABEL_WIDTH}} {', '.join(parts)}"
+
+
+def _setting(plan: ClusterPlan, setting: Setting) -> str:
+    """Return the value in words, and who decided it; nothing where there is nothing to say."""
+    value = getattr(plan, setting.name)
+    if setting.name in _IN_OTHER_WORDS:
+        text = _IN_OTHER_WORDS[setting.name](plan)
+    elif value is None or value == []:
+        text = setting.unset
+    else:
+        text = (setting.words or f"{setting.called} {{}}").format(_spoken(value))
+    return _said(plan, setting.name, text) if text else ""
+
+
+def _beside_the_settings(plan: ClusterPlan, label: str) -> list[str]:
+    """Return what belongs into a line, and no request decides by itself."""
+    if label == "network":
+        door = f"behind its door: security group {plan.door_security_group_id}, which admits only the pipeline"
+        return [door, "not publicly accessible"]
+    if label == "storage":
+        return [_key(plan)]
+    return ["tags copied to snapshots"] if label == "backups" else []
+
+
+def _key(plan: ClusterPlan) -> str:
+    if plan.kms_key_id:
+        return _said(plan, "kms_key_id", f"under key {plan.kms_key_id}")
+    return f"under the snapshot's own key {plan.data_key_id}" if plan.data_key_id else "under no key of the account's"
 
 
 def instance_lines(plan: ClusterPlan) -> Iterator[str]:
-    """The writer's, then the readers'."""
+    """Yield the writer's line, then the readers'."""
     of_class = plan.origins.get("db_instance_class")
     yield f"create the writer {_instance(plan.instances[0])} [class: {of_class}]"
     if len(plan.instances) > 1:
@@ -43,14 +66,15 @@ def instance_lines(plan: ClusterPlan) -> Iterator[str]:
 
 
 def alternative_lines(plan: ClusterPlan) -> Iterator[str]:
-    """What is taken where AWS has no capacity for an instance as planned."""
+    """Yield what is used where AWS has no capacity for an instance as planned."""
     if plan.alternative_instance_classes:
         classes = ", ".join(plan.alternative_instance_classes)
         whose = plan.origins.get("alternative_instance_classes")
-        yield f"where AWS has no capacity for them in any of the cluster's zones, take {classes} instead [{whose}]"
+        yield f"where AWS has no capacity for them in any of the cluster's zones, use {classes} instead [{whose}]"
 
 
 def login_line(plan: ClusterPlan) -> str:
+    """Return how the master password is replaced."""
     whose = plan.origins.get("master_login")
     if plan.master_login == "rds_managed":
         return (
@@ -61,19 +85,24 @@ def login_line(plan: ClusterPlan) -> str:
 
 
 def first_change_line(plan: ClusterPlan) -> str:
-    """The master login, and what else a restore doesn't take: changed while the cluster has no instance."""
+    """Return what is changed while the cluster has no instance: the master login, and what a restore cannot set."""
     also = [f"{_count(plan.backup_retention_days, 'day')} of backups"]
-    if plan.preferred_backup_window:
-        also.append("the backup window")
-    if plan.preferred_maintenance_window:
-        also.append("the maintenance window")
+    also += [
+        each.called
+        for each in SETTINGS
+        if each.name != "backup_retention_days" and _is_sent_as_it_is(plan, each, each.first_change)
+    ]
     if plan.database_insights_mode == "advanced":
         also.append("advanced Database Insights")
     return f"before it has an instance: {login_line(plan)}; {', '.join(also)}"
 
 
+def _is_sent_as_it_is(plan: ClusterPlan, setting: Setting, sent: Sent | None) -> bool:
+    return sent is not None and not sent.composed and getattr(plan, setting.name) is not sent.unless
+
+
 def opening_lines(plan: ClusterPlan) -> Iterator[str]:
-    """The last change of the cluster; the Data API, which no security group holds off, is switched on after it."""
+    """Yield the last change of the cluster, then the Data API, to which security groups do not apply."""
     groups = _said(plan, "vpc_security_group_ids", f"security groups {', '.join(plan.vpc_security_group_ids)}")
     yield f"open its door: {groups} instead of {plan.door_security_group_id}"
     if plan.data_api:
@@ -81,7 +110,7 @@ def opening_lines(plan: ClusterPlan) -> Iterator[str]:
 
 
 def summary(plan: ClusterPlan) -> str:
-    """The instances in a few words, such as 1 x db.r6g.large, 2 x db.serverless."""
+    """Return the instances in a few words, such as 1 x db.r6g.large, 2 x db.serverless."""
     classes = [each.db_instance_class for each in plan.instances]
     return ", ".join(f"{len(list(group))} x {name}" for name, group in groupby(classes))
 
@@ -92,110 +121,36 @@ def _instance(instance: PlannedInstance) -> str:
 
 
 def _said(plan: ClusterPlan, name: str, text: str) -> str:
-    """The value, and who decided it."""
+    """Return the value, and who decided it."""
     return f"{text} [{plan.origins.get(name, 'default')}]"
 
 
-def _version(plan: ClusterPlan) -> list[str]:
-    return [
-        _said(plan, "engine_version", f"PostgreSQL {plan.engine_version}"),
-        _said(plan, "auto_minor_version_upgrade", f"automatic minor upgrades {_on(plan.auto_minor_version_upgrade)}"),
-        _said(plan, "extended_support", f"Extended Support {_on(plan.extended_support)}"),
-    ]
+def _monitoring(plan: ClusterPlan) -> str:
+    interval = plan.monitoring_interval_seconds
+    if not interval:
+        return "Enhanced Monitoring off"
+    return f"Enhanced Monitoring every {_count(interval, 'second')} with role {plan.monitoring_role_arn}"
 
 
-def _network(plan: ClusterPlan) -> list[str]:
-    return [
-        _said(plan, "db_subnet_group_name", f"subnet group {plan.db_subnet_group_name}"),
-        f"behind its door: security group {plan.door_security_group_id}, which admits only the pipeline",
-        _said(plan, "port", "the port that its source had" if plan.port is None else f"port {plan.port}"),
-        _said(plan, "network_type", plan.network_type),
-        "not publicly accessible",
-        _said(plan, "ca_certificate_identifier", f"CA {plan.ca_certificate_identifier or 'as RDS chooses'}"),
-    ]
+def _insights(plan: ClusterPlan) -> str:
+    days = plan.performance_insights_retention_days
+    return f"Performance Insights kept {_count(days, 'day')}" if days else "Performance Insights off"
 
 
-def _parameters(plan: ClusterPlan) -> list[str]:
-    return [
-        _said(plan, "db_cluster_parameter_group_name", f"cluster's {plan.db_cluster_parameter_group_name}"),
-        _said(plan, "db_parameter_group_name", f"instances' {plan.db_parameter_group_name}"),
-    ]
+# Of settings for which one value in a sentence isn't enough.
+_IN_OTHER_WORDS: Mapping[str, Callable[[ClusterPlan], str]] = {
+    "backup_retention_days": lambda plan: f"kept {_count(plan.backup_retention_days, 'day')}",
+    "performance_insights_retention_days": _insights,
+    "monitoring_interval_seconds": _monitoring,
+}
 
 
-def _storage(plan: ClusterPlan) -> list[str]:
-    if plan.kms_key_id:
-        key = _said(plan, "kms_key_id", f"under key {plan.kms_key_id}")
-    else:
-        key = (
-            f"under the snapshot's own key {plan.data_key_id}" if plan.data_key_id else "under no key of the account's"
-        )
-    return [_said(plan, "storage_type", plan.storage_type), key]
-
-
-def _capacity(plan: ClusterPlan) -> list[str]:
-    low, high = plan.serverless_v2_min_capacity, plan.serverless_v2_max_capacity
-    if low is None or high is None:
-        return []
-    parts = [
-        _said(plan, "serverless_v2_min_capacity", f"at least {low:g} ACUs"),
-        _said(plan, "serverless_v2_max_capacity", f"at most {high:g}"),
-    ]
-    pause = plan.serverless_v2_seconds_until_auto_pause
-    if pause is not None:
-        parts.append(_said(plan, "serverless_v2_seconds_until_auto_pause", f"paused after {pause} seconds"))
-    return parts
-
-
-def _access(plan: ClusterPlan) -> list[str]:
-    return [
-        _said(plan, "iam_database_authentication", f"IAM authentication {_on(plan.iam_database_authentication)}"),
-        _said(plan, "data_api", f"Data API {_on(plan.data_api)}"),
-        _said(plan, "deletion_protection", f"deletion protection {_on(plan.deletion_protection)}"),
-    ]
-
-
-def _backups(plan: ClusterPlan) -> list[str]:
-    window = plan.preferred_backup_window
-    return [
-        _said(plan, "backup_retention_days", f"kept {_count(plan.backup_retention_days, 'day')}"),
-        _said(plan, "preferred_backup_window", f"at {window}" if window else "when RDS chooses"),
-        "tags copied to snapshots",
-    ]
-
-
-def _maintenance(plan: ClusterPlan) -> list[str]:
-    window = plan.preferred_maintenance_window
-    return [_said(plan, "preferred_maintenance_window", window or "when RDS chooses")]
-
-
-def _insights(plan: ClusterPlan) -> list[str]:
-    days, interval = plan.performance_insights_retention_days, plan.monitoring_interval_seconds
-    key = plan.performance_insights_kms_key_id
-    return [
-        _said(plan, "database_insights_mode", f"Database Insights {plan.database_insights_mode}"),
-        _said(
-            plan,
-            "performance_insights_retention_days",
-            f"Performance Insights kept {_count(days, 'day')}" if days else "Performance Insights off",
-        ),
-        *([_said(plan, "performance_insights_kms_key_id", f"under key {key}")] if key else []),
-        _said(
-            plan,
-            "monitoring_interval_seconds",
-            f"Enhanced Monitoring every {_count(interval, 'second')} with role {plan.monitoring_role_arn}"
-            if interval
-            else "Enhanced Monitoring off",
-        ),
-    ]
-
-
-def _logs(plan: ClusterPlan) -> list[str]:
-    logs = " and ".join(plan.enabled_cloudwatch_logs_exports)
-    return [_said(plan, "enabled_cloudwatch_logs_exports", f"{logs} to CloudWatch" if logs else "none to CloudWatch")]
-
-
-def _on(value: bool) -> str:
-    return "on" if value else "off"
+def _spoken(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return " and ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _count(number: int, thing: str) -> str:

@@ -1,4 +1,4 @@
-"""What people are told of a failure: how production and the target stand, why, and what exists now at which price."""
+"""The message on a failure: how production and the target are, why it failed, and what exists now at which price."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from msgspec import Struct
 
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot
 from utils.contracts.payloads import ExecutionError
-from utils.contracts.plan import RouteStep, SourceDeletion
+from utils.contracts.plan import SourceDeletion
+from utils.contracts.route import RouteStep
 from utils.foreign_text import listed, one_line, own_lines
 from utils.messages.source_left import SourceLeft, state_of_source
-from utils.planning.route import still_there
 from utils.state.operation import OperationRecord
 
 MAX_CAUSE = 8_000
-# The names under which steps of ours fail: their causes are our own sentences, line by line.
+# The names under which our steps fail: their causes are our own sentences, line by line.
 OWN_ERRORS = frozenset(
     {"CapacityShortage", "DuplicateRefused", "MasterLoginRefused", "RequestRefused", "StepFailed", "TemporaryFailure"}
 )
-# What an operation would go on from.
+# What an operation would have to be resumed from.
 Lost = Literal["snapshot", "cluster"]
 
 
 class Remains(Struct, frozen=True, kw_only=True):
     """What exists after a failure, as RDS describes it now.
 
-    `may_appear`: the execution was stopped or timed out, and a step that was at work may still make what is missing.
+    `may_appear`: the execution was stopped or timed out, and a step that was running may still create what is missing.
     """
 
     cluster: Cluster | None = None
     members: list[Instance] = []
     copy: Snapshot | None = None
     unknown: str | None = None
-    # Calls that would take back what was opened on the snapshot's way.
+    # Steps that would undo what was opened on the snapshot's route.
     on_the_way: list[RouteStep] = []
     # Of a source whose deletion, or the end of whose protection, has begun.
     deletion: SourceDeletion | None = None
     source: SourceLeft | None = None
-    # What the operation would go on from, and what is gone: resuming it would be refused.
+    # What the operation would have to be resumed from and is gone: resuming it would be refused.
     lost: Lost | None = None
-    # Nothing was made yet, and the snapshot is another account's, which can't be looked at from here.
+    # Nothing was created yet, and the snapshot is another account's, which cannot be looked at from here.
     snapshot_is_out_of_sight: bool = False
     may_appear: bool = False
     # What became of the operation's secrets, a sentence or a command each.
@@ -51,7 +51,7 @@ class Remains(Struct, frozen=True, kw_only=True):
 
     @property
     def is_usable(self) -> bool:
-        """Whether the restored cluster answers."""
+        """Whether the restored cluster and all its instances can be used."""
         return (
             self.cluster is not None
             and self.cluster.is_available
@@ -61,9 +61,9 @@ class Remains(Struct, frozen=True, kw_only=True):
 
 
 def cause_lines(error: ExecutionError) -> list[str]:
-    """Return the message alone; a Lambda function's cause is a JSON text with a stack trace that helps nobody here.
+    """Return the error's message; a Lambda function's cause is a JSON text with a stack trace, which is left away.
 
-    Only what steps of ours say has lines of its own: whatever else stands in a cause was written by others.
+    Only the causes of our own steps have several lines: what another cause says was written by others.
     """
     text = error.cause
     try:
@@ -74,18 +74,18 @@ def cause_lines(error: ExecutionError) -> list[str]:
         text = parsed["errorMessage"]
     if not text:
         return ["(no cause was given)"]
-    # Whatever a cause may hold, the commands behind it must still fit into the message.
+    # However long a cause is, the commands behind it must still fit into the message.
     return own_lines(text, MAX_CAUSE) if error.error in OWN_ERRORS else [one_line(text, MAX_CAUSE)]
 
 
 def state_lines(error: ExecutionError, record: OperationRecord | None, remains: Remains) -> Iterator[str]:
-    """Return how production and the target stand, before everything else: somebody may read no further."""
+    """Yield how production and the target are, before everything else: somebody may read no further."""
     if remains.source is not None:
         yield state_of_source(remains.source)
     elif remains.deletion is not None:
         yield (
-            f"The deletion of source cluster {remains.deletion.cluster_identifier} has begun, and RDS could not be "
-            "asked what is left of it. Look: aws rds describe-db-clusters --db-cluster-identifier "
+            f"The deletion of source cluster {remains.deletion.cluster_identifier} has begun, and RDS did not report "
+            "what is left of it. Check it: aws rds describe-db-clusters --db-cluster-identifier "
             f"{remains.deletion.cluster_identifier} --region {remains.deletion.region}"
         )
     elif record is None or not record.plan or error.error == "RequestRefused":
@@ -98,9 +98,9 @@ def state_lines(error: ExecutionError, record: OperationRecord | None, remains: 
 
 def _state_of_target(target: str, record: OperationRecord | None, remains: Remains) -> str:
     if remains.unknown and remains.cluster is None:
-        return f"RDS could not be asked about cluster {target}."
+        return f"RDS did not report whether cluster {target} exists."
     if remains.cluster is None:
-        return f"No cluster {target} of this operation's exists."
+        return f"This operation has no cluster {target}."
     if not remains.is_usable:
         statuses = sorted({remains.cluster.status, *(each.status for each in remains.members)} - {"available"})
         why = f"it is {listed(statuses)}" if statuses else "it has no instances"
@@ -108,26 +108,27 @@ def _state_of_target(target: str, record: OperationRecord | None, remains: Remai
     if record is None or record.users_ready_at is None:
         return f"Cluster {target} is not ready for use: its users are not set up."
     if is_shut(record, remains.cluster):
-        return f"Cluster {target} is complete, and its door is shut: nobody but the pipeline can reach it."
+        return f"Cluster {target} is complete, but its door is shut: only the pipeline can reach it."
     return f"Cluster {target} is complete, and its users can log in."
 
 
 def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:
+    """Yield what exists now and what it costs, and what was cleaned up."""
     if remains.unknown:
-        yield f"RDS could not be asked ({one_line(remains.unknown, MAX_CAUSE)}); look for yourself."
+        yield f"RDS did not report what exists ({one_line(remains.unknown, MAX_CAUSE)}). Check it yourself."
     elif remains.cluster is None and remains.copy is None and not remains.on_the_way:
-        yield "Nothing of this operation's: no cluster, no copied snapshot."
+        yield "Nothing of this operation exists: no cluster and no copied snapshot."
     if remains.cluster is not None:
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
         if record:
             yield from _door_lines(record, remains.cluster)
         if record and record.login_proven_at is None:
-            yield "No login with a new master password has worked on it: the source's may still open it."
-        yield f"It costs what its storage and its instances cost, while it exists: {_instances(remains.members)}."
+            yield "No login with a new master password has worked yet: the source's password may still open it."
+        yield f"While it exists, its storage and its instances cost money: {_instances(remains.members)}."
     if remains.copy is not None:
         size = f" of up to {remains.copy.allocated_gib} GiB" if remains.copy.allocated_gib else ""
-        yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}. Its storage{size} costs while it exists."
-    yield from (still_there(step) for step in remains.on_the_way)
+        yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}. Its storage{size} costs money."
+    yield from (step.still_there for step in remains.on_the_way)
     if record and record.protection_off_at and not record.source_deletion_at:
         yield f"The source cluster's deletion protection was switched off at {record.protection_off_at}."
     if record and record.source_deletion_at:
@@ -150,46 +151,47 @@ def door_of(record: OperationRecord) -> tuple[str, list[str]]:
 
 
 def is_shut(record: OperationRecord, cluster: Cluster) -> bool:
+    """Return whether only the pipeline can reach the cluster."""
     return cluster.security_groups.ids == [door_of(record)[0]]
 
 
 def _door_lines(record: OperationRecord, cluster: Cluster) -> Iterator[str]:
-    """Who can reach the cluster, as RDS has it on record."""
+    """Yield who can reach the cluster, as RDS reports it."""
     door, _ = door_of(record)
     groups = ", ".join(cluster.security_groups.ids)
     if is_shut(record, cluster):
         yield f"Its door is shut: its one security group, {door}, admits only the pipeline."
     elif groups and record.door_open_at is None:
-        yield f"Its door isn't shut any more, or not yet open on all its instances: it is in security groups {groups}."
+        yield f"Its door is no longer shut, or not open on all its instances yet: it has the security groups {groups}."
 
 
 def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any]) -> Iterator[str]:
-    """What was cleaned up, and what wasn't: cluster and copy are two things."""
+    """Yield what was cleaned up and what was not: cluster and copy are cleaned up separately."""
     if clean_up.get("cluster_resource_id") and clean_up.get("ready"):
         cluster = f"{clean_up.get('cluster_identifier')} ({clean_up['cluster_resource_id']})"
         yield f"Cleaned up: cluster {one_line(cluster)} was deleted."
     if record and record.copy_clean_up_at and record.plan.get("copy"):
-        yield "Cleaned up: the copied snapshot was deleted, and what was opened on the snapshot's way was taken back."
+        yield "Cleaned up: the copied snapshot was deleted, and what was opened on the snapshot's route was undone."
     if clean_up.get("error"):
         raw = clean_up["error"]
         error = ExecutionError(error=raw.get("Error", ""), cause=raw.get("Cause", ""))
-        yield "Cleaning up failed as well: " + " ".join(cause_lines(error))
+        yield "The clean-up failed as well: " + " ".join(cause_lines(error))
     elif clean_up.get("skipped"):
         yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE)}."
 
 
 def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str]:
-    """The execution has ended, its last step perhaps not: what that makes has a name already."""
+    """Yield what a step may still create that has outlived its execution: it has a name already."""
     names = []
     if remains.cluster is None and record.plan.get("target_cluster_id"):
         names.append(f"cluster {record.plan['target_cluster_id']}")
     elif remains.cluster is not None:
         planned = set(record.planned_instances) - {each.identifier for each in remains.members}
         names += [f"instance {each}" for each in sorted(planned)]
-    if remains.copy is None and record.plan.get("copy") and remains.cluster is None:
-        names.append(f"snapshot {record.plan['copy'].get('identifier')}")
+    if remains.copy is None and record.planned_copy is not None and remains.cluster is None:
+        names.append(f"snapshot {record.planned_copy.identifier}")
     if names:
         yield (
-            f"The step that was at work may still be finishing, so these may appear within minutes: {listed(names)}. "
-            "They carry this operation's tag, and resuming it takes them up."
+            f"The step that was running may still be finishing, so these may appear within minutes: {listed(names)}. "
+            "They have this operation's tag, and resuming the operation uses them."
         )

@@ -1,4 +1,4 @@
-"""What to do after a failure: each sentence ends in the commands that do it.
+"""What to do after a failure: each sentence is followed by the commands that do it.
 
 Every command works as it is typed, and names its region: elsewhere, a cluster of the same name may be production's.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from utils.arns import Arn
 from utils.aurora_utils.resources import Cluster, Snapshot
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
@@ -15,7 +16,6 @@ from utils.foreign_text import one_line
 from utils.messages.failure import Remains, cause_lines, door_of, is_shut
 from utils.messages.source_left import SourceLeft, bring_back_lines
 from utils.names import scheduled_operation_id
-from utils.planning.route import command_for
 from utils.redaction import without_secrets
 from utils.request.next_command import (
     KEEP_BACKUPS,
@@ -41,13 +41,13 @@ def next_lines(
     execution_id: str,
     asked_before: Mapping[str, Any],
 ) -> Iterable[str]:
-    """Return what to do next. `asked_before` is what an operation was asked for that this request could not resume."""
+    """Yield what to do next. `asked_before` is what an operation was asked for that this request could not resume."""
     repeated = without_secrets(request) if isinstance(request, dict) else {}
-    # A start by hand isn't the schedule's.
+    # A start by hand is not the schedule's.
     moment = repeated.pop("scheduled_at", None)
     if error.error == "RequestRefused":
         if RESUME_THE_EARLIER in " ".join(cause_lines(error)) and isinstance(moment, str):
-            yield "Fix what the message of the earlier run says, then resume it, unless somebody has done so:"
+            yield "Fix what the message of the earlier execution reports, then resume its operation, if nobody has:"
             earlier = str(scheduled_operation_id(moment))
             yield from resume_command(execution_id, _shown_whole(repeated, request), earlier)
             return
@@ -58,7 +58,7 @@ def next_lines(
         yield from start_command(execution_id, anew(repeated))
         return
     keeps_backups = KEEP_BACKUPS in " ".join(cause_lines(error))
-    # What was asked for at first is the whole of it: a request to resume may leave out everything.
+    # What was asked for at first is the whole of it: a request to resume may omit everything.
     asked = {**as_asked(record), **repeated}
     if keeps_backups:
         for each in (asked, repeated):
@@ -82,7 +82,7 @@ def _after_refusal(
         yield "The command starts a new operation."
     if TAKE_ANOTHER in said:
         repeated = with_another_snapshot(repeated)
-        yield "It takes the newest snapshot that is available, or the one that you name as snapshot_identifier."
+        yield "It uses the newest snapshot that is available, or the one that you name as snapshot_identifier."
     correction = corrected(repeated, problems)
     yield from correction_lines(correction)
     yield from start_command(execution_id, correction.request)
@@ -103,43 +103,43 @@ def _resume_lines(
     *,
     keeps_backups: bool,
 ) -> Iterator[str]:
-    here = f"--region {execution_id.split(':')[3]}"
+    here = f"--region {Arn.parse(execution_id).region}"
     if remains.copy is not None and remains.copy.is_broken:
-        yield "The copied snapshot can't be used. Delete it before you resume:"
+        yield "The copied snapshot cannot be used. Delete it before you resume:"
         yield _delete_copy(remains.copy, here)
     first = "The automated backups are kept if you" if keeps_backups else "Fix the cause, then"
     if record.source_deletion_at:
-        yield f"{first} resume this operation: it finishes the deletion of the source cluster. The restored"
-        yield "cluster may be the only one left, so nothing here tells you to delete it."
+        yield f"{first} resume this operation: it finishes the deletion of the source cluster. Do not delete the"
+        yield "restored cluster: it may be the only one left."
     else:
-        yield f"{first} resume this operation: it goes on with what it has made."
+        yield f"{first} resume this operation: it continues with what it has created."
     yield from resume_command(execution_id, _shown_whole(repeated, request), record.operation_id)
     if remains.cluster is not None:
-        yield "How the cluster is meanwhile:"
+        yield "To see the cluster's state meanwhile:"
         yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier} {here}"
     elif remains.may_appear:
         target = record.plan.get("target_cluster_id")
-        yield "What has appeared meanwhile:"
+        yield "To see what has appeared meanwhile:"
         yield f"aws rds describe-db-clusters --filters Name=db-cluster-id,Values={target} {here}"
 
 
 def _shown_whole(repeated: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what may not be shown: it is the operation's own then, and *** would be refused as another value."""
+    """Return the request without what may not be shown: omitted, it is the operation's own; *** would be refused."""
     return {name: value for name, value in repeated.items() if value == request[name]}
 
 
 def _lost_lines(
     record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
 ) -> Iterator[str]:
-    """What a resumed run would go on from is gone, so that resuming would be refused."""
+    """Yield what to do where resuming would be refused, because what it would continue from is gone."""
     again = anew(asked)
     if remains.lost == "snapshot":
         snapshot = one_line(record.plan["snapshot"]["arn"])
-        yield f"Snapshot {snapshot} doesn't exist any more, so this operation can't be resumed."
+        yield f"Snapshot {snapshot} no longer exists, so this operation cannot be resumed."
         yield from _another_snapshot_lines(record, again, execution_id)
         return
     name = f"{record.plan['target_cluster_id']} ({record.cluster_resource_id})"
-    yield f"Cluster {name}, which this operation made, doesn't exist any more, so it can't be resumed."
+    yield f"Cluster {name}, which this operation created, no longer exists, so it cannot be resumed."
     if record.source_deletion_at or record.protection_off_at:
         again = without_deletion(again)
         yield "Start a new operation, which deletes no source:"
@@ -150,41 +150,41 @@ def _lost_lines(
 
 def _another_snapshot_lines(record: OperationRecord, again: Mapping[str, Any], execution_id: str) -> Iterator[str]:
     snapshot = record.plan["snapshot"]
-    region, source = snapshot["arn"].split(":")[3], snapshot["cluster_identifier"]
-    yield f"What there is of {one_line(source)}{_in_account(snapshot['arn'], execution_id)}:"
+    region, source = Arn.parse(snapshot["arn"]).region, snapshot["cluster_identifier"]
+    yield f"To see the snapshots of {one_line(source)}{_in_account(snapshot['arn'], execution_id)}:"
     yield f"aws rds describe-db-cluster-snapshots --db-cluster-identifier {source} --region {region}"
-    yield "Start a new operation. It takes the newest snapshot that is available, or the one that you name as"
+    yield "Start a new operation. It uses the newest snapshot that is available, or the one that you name as"
     yield "snapshot_identifier:"
     place = {"source_cluster_id": source, "source_region": region}
     if _in_account(snapshot["arn"], execution_id):
-        place["source_account_id"] = snapshot["arn"].split(":")[4]
+        place["source_account_id"] = Arn.parse(snapshot["arn"]).account_id
     yield from start_command(execution_id, with_another_snapshot(again) | place)
 
 
 def _in_account(arn: str, execution_id: str) -> str:
-    """In words, where it isn't the stack's own account, in which the reader is."""
-    account = arn.split(":")[4]
-    return "" if account == execution_id.split(":")[4] else f", in account {account}"
+    """Return the account in words, unless it is the stack's own, in which the reader is."""
+    account = Arn.parse(arn).account_id
+    return "" if account == Arn.parse(execution_id).account_id else f", in account {account}"
 
 
 def _keep_source_lines(source: SourceLeft, deletion: SourceDeletion) -> Iterator[str]:
     commands = list(bring_back_lines(source, deletion))
     if commands:
-        yield f"Or keep source cluster {source.cluster_identifier}. This brings back what was taken, in this order:"
+        yield f"Or keep source cluster {source.cluster_identifier}. Restore what was deleted, in this order:"
         yield from commands
 
 
 def _giving_up_lines(
     record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
 ) -> Iterator[str]:
-    here = f"--region {execution_id.split(':')[3]}"
+    here = f"--region {Arn.parse(execution_id).region}"
     if remains.cluster is not None:
         name = remains.cluster.identifier
         if remains.cluster.is_available and is_shut(record, remains.cluster):
             yield from _open_door_lines(record, remains.cluster, here)
         elif remains.is_usable and record.users_ready_at:
             yield "Or use the cluster as it is: its users can log in."
-        yield "Or give it up: delete it with its instances, which frees its name, and start a new operation:"
+        yield "Or delete it with its instances, which frees its name, and start a new operation:"
         if remains.cluster.deletion_protection:
             unprotected = "--no-deletion-protection --apply-immediately"
             yield f"aws rds modify-db-cluster --db-cluster-identifier {name} {unprotected} {here}"
@@ -196,24 +196,24 @@ def _giving_up_lines(
         yield f"aws rds wait db-cluster-deleted --db-cluster-identifier {name} {here}"
         yield from start_command(execution_id, anew(asked))
     if remains.on_the_way:
-        yield "Take back what was opened on the snapshot's way only if you don't resume:"
+        yield "Undo what was opened on the snapshot's route only if you do not resume:"
     for step in remains.on_the_way:
-        yield f"In account {step.snapshot_arn.split(':')[4]}: {command_for(step)}"
+        yield f"In account {step.place[1]}: {step.command}"
     if remains.copy is not None and not remains.copy.is_broken:
-        yield "Delete the copied snapshot only if you don't resume:"
+        yield "Delete the copied snapshot only if you do not resume:"
         yield _delete_copy(remains.copy, here)
     if remains.snapshot_is_out_of_sight:
         snapshot = record.plan["snapshot"]["arn"]
-        yield f"If snapshot {one_line(snapshot)} is gone, or isn't shared any more, resuming is refused: it"
-        yield "can't be seen from here."
+        yield f"If snapshot {one_line(snapshot)} is gone, or no longer shared, resuming is refused. Whether it is"
+        yield "cannot be seen from here."
         yield from _another_snapshot_lines(record, anew(asked), execution_id)
 
 
 def _open_door_lines(record: OperationRecord, cluster: Cluster, here: str) -> Iterator[str]:
-    """The command that opens it, and what that means before the users are set up."""
+    """Yield the command that opens the door, and what that means before the users are set up."""
     if record.users_ready_at is None:
-        yield "Its door can be opened by hand. Whoever knows a password of production's may get in then: nobody has"
-        yield "locked production's logins, and perhaps the master password wasn't replaced either."
+        yield "Its door can be opened by hand. Everybody who knows a password of production's may get in then, because"
+        yield "production's logins are not locked, and perhaps the master password was not replaced either."
     else:
         yield "Or use the cluster as it is. Its users can log in once you open its door:"
     groups = " ".join(door_of(record)[1])

@@ -1,4 +1,4 @@
-"""What people are told: what happened, what exists now, and which command comes next.
+"""The messages to people: what happened, what exists now, and which command comes next.
 
 SNS takes a subject of fewer than 100 characters without line breaks; a message may have 256 KiB.
 """
@@ -6,13 +6,14 @@ SNS takes a subject of fewer than 100 characters without line breaks; a message 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
 
+from utils.arns import Arn, execution_name
 from utils.contracts.payloads import Archived, ExecutionError, UsersReady
-from utils.contracts.plan import Plan
+from utils.contracts.plan import Plan, SourceDeletion
 from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
 from utils.messages.cluster import summary
 from utils.messages.failure import Remains, cause_lines, remains_lines, state_lines
@@ -36,22 +37,27 @@ PHASES = {
     "delete-rds": "deletion",
     "archive-snapshot": "archive",
 }
+_LABEL_WIDTH = 11
+# A label and its text.
+Row = tuple[str, str]
 _CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 
 
 class Message(Struct, frozen=True, kw_only=True):
+    """A message as SNS takes it."""
+
     subject: str
     body: str
 
 
 def planned(plan: Plan, execution_id: str, request: object, started_by: str = "") -> Message:
-    """The message of a dry run. `request`: its input, which without dry_run asks for the real one."""
+    """Return the message of a dry run. `request` is its input, which without dry_run asks for the real operation."""
     lines = [
-        "This was a dry run: nothing was created, changed or deleted. A real run would",
+        "This was a dry run: nothing was created, changed or deleted. A real operation would",
         *(f"  {number}. {line}" for number, line in enumerate(plan_lines(plan), start=1)),
         "",
-        "by these calls, in this order (beside its own state, audit and message):",
-        *(f"  {line}" for line in call_lines(plan.calls, execution_id.split(":")[4])),
+        "by these calls, in this order (beside those for its own state, audit trail and message):",
+        *(f"  {line}" for line in call_lines(plan.calls, Arn.parse(execution_id).account_id)),
         "",
         *_beside_the_plan(plan),
         *_execution_lines(execution_id, started_by),
@@ -71,55 +77,39 @@ def succeeded(
     about_secrets: Iterable[str] = (),
     started_by: str = "",
 ) -> Message:
-    """Say what was restored, from what, and what was deleted. `corrects`: when it was said to have failed."""
+    """Return the message of a success. `corrects` is when a failure was reported that was none."""
     snapshot, cluster = plan.snapshot, plan.cluster
-    deletion = plan.source_deletion
-    lines = [
-        *([f"Corrects   the message FAILED of {corrects}: everything was done after all"] if corrects else []),
-        f"Restored   {cluster.identifier} ({record.cluster_resource_id})",
-        *(f"Resumed    {line}" for line in plan.resumed),
-        f"Endpoint   {users.endpoint}:{users.port}",
-        *_door_lines(plan, record),
-        f"From       {snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}",
-        f"Data of    {snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old",
-        f"Settings   {summary(cluster)}, PostgreSQL {cluster.engine_version}",
-        *_role_lines(users),
-        f"Databases  {listed(users.databases)}",
-        f"Took       {duration(total_seconds(record, now))}",
-        *(f"             {name:15} {duration(seconds)}" for name, seconds in phase_seconds(record, now).items()),
-        "Deleted    "
-        + (
-            f"{deletion.cluster_identifier} ({deletion.cluster_resource_id}) in {deletion.region}, "
-            + (
-                f"final snapshot {deletion.final_snapshot_identifier}"
-                if deletion.final_snapshot_identifier
-                else "without a final snapshot, as asked"
-            )
-            + (", automated backups as well" if deletion.delete_automated_backups else ", automated backups kept")
-            if deletion
-            else "no cluster"
+    rows = [
+        *([("Corrects", f"the message FAILED of {corrects}: the operation has succeeded")] if corrects else []),
+        ("Restored", f"{cluster.identifier} ({record.cluster_resource_id})"),
+        *(("Resumed", line) for line in plan.resumed),
+        ("Endpoint", f"{users.endpoint}:{users.port}"),
+        *_door_rows(plan, record),
+        ("From", f"{snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}"),
+        ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
+        ("Settings", f"{summary(cluster)}, PostgreSQL {cluster.engine_version}"),
+        *_role_rows(users),
+        ("Databases", listed(users.databases)),
+        ("Took", duration(total_seconds(record, now))),
+        *(("", f"  {name:15} {duration(seconds)}") for name, seconds in phase_seconds(record, now).items()),
+        ("Deleted", _deleted(plan.source_deletion)),
+        _archive_row(archive),
+        *_secret_rows(users, record),
+        *(("Secrets", line) for line in about_secrets),
+        *(("Differs", _bounded(difference)) for difference in record.differences),
+        *_login_rows(plan, users),
+        *(
+            ("Warning", _bounded(warning))
+            for warning in (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
         ),
-        _archive_line(archive),
     ]
-    if record.master_secret_arn:
-        lines.append(f"Login      RDS keeps the master login in {record.master_secret_arn}")
-    elif users.master_secret:
-        lines.append(f"Login      the master login is in secret {users.master_secret}")
-    if users.application_secret:
-        lines.append(f"           the application's logins are in secret {users.application_secret}")
-    lines += [f"Secrets    {line}" for line in about_secrets]
-    lines += [f"Differs    {_told(difference)}" for difference in record.differences]
-    if users.locked_logins:
-        lines.append(f"Locked     logins that came with the data: {listed(users.locked_logins)}")
-    lines += [f"Disabled   {_told(text)}" for text in users.disabled]
-    if users.inherited_logins:
-        asked = ", as asked (inherited_logins: report)" if plan.inherited_logins == "report" else ""
-        still_open = listed(users.inherited_logins)
-        lines.append(f"Mind       logins that came with the data still work{asked}: {still_open}")
-    minds = (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
-    lines += [f"Mind       {_told(warning)}" for warning in minds]
-    lines += [*not_taken_over_lines(plan)]
-    lines += ["", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
+    lines = [
+        *_columns(rows),
+        *not_taken_over_lines(plan),
+        "",
+        f"Operation  {plan.operation_id}",
+        *_execution_lines(execution_id, started_by),
+    ]
     return _message(
         f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
         f"data {age(now - snapshot.created_at)} old",
@@ -137,7 +127,7 @@ def failed(
     asked_before: Mapping[str, Any] | None = None,
     started_by: str = "",
 ) -> Message:
-    """Say how production stands, which step failed and why, what exists now, and the command that comes next."""
+    """Return the message of a failure: how production is, which step failed and why, what exists now, what to do."""
     step = record.state if record and record.status != "planned" else "snapshot-check"
     target = target_of(record, request)
     lines = [
@@ -159,12 +149,12 @@ def failed(
 
 
 def _execution_lines(execution_id: str, started_by: str) -> list[str]:
-    """`started_by` stands here and not at the end, where people look for the command that comes next."""
+    """Return the lines on the execution. `started_by` is here, because people look for the next command at the end."""
     return [f"Execution  {console_link(execution_id)}", *([started_by] if started_by else [])]
 
 
 def _for_real(request: object, execution_id: str) -> Iterable[str]:
-    """What may not be shown can't be repeated: then there is no command."""
+    """Yield the command of the real operation. A request that may not be shown cannot be repeated."""
     if not isinstance(request, dict) or without_secrets(request) != request:
         return
     real = {name: value for name, value in anew(request).items() if name != "dry_run"}
@@ -173,19 +163,43 @@ def _for_real(request: object, execution_id: str) -> Iterable[str]:
 
 
 def _beside_the_plan(plan: Plan) -> list[str]:
-    """What somebody should know before approving it, with an empty line behind it."""
-    lines = [*(f"Mind       {warning}" for warning in plan.warnings), *not_taken_over_lines(plan)]
+    """Return what a person should know before approving the plan, with an empty line behind it."""
+    lines = [*(f"Warning    {warning}" for warning in plan.warnings), *not_taken_over_lines(plan)]
     return [*lines, ""] if lines else []
 
 
-def _archive_line(archive: Archived) -> str:
+def _columns(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield a line for each label and its text."""
+    yield from (f"{label:{_LABEL_WIDTH}}{text}" for label, text in rows)
+
+
+def _archive_row(archive: Archived) -> Row:
     if archive.exported_to:
-        return f"Archive    {archive.why}"
-    return f"Copy       {archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}"
+        return "Archive", archive.why
+    return "Copy", f"{archive.deleted_snapshot_arn or 'nothing deleted'}: {archive.why}"
+
+
+def _secret_rows(users: UsersReady, record: OperationRecord) -> Iterator[Row]:
+    if record.master_secret_arn:
+        yield "Login", f"RDS keeps the master login in {record.master_secret_arn}"
+    elif users.master_secret:
+        yield "Login", f"the master login is in secret {users.master_secret}"
+    if users.application_secret:
+        yield "", f"the application's logins are in secret {users.application_secret}"
+
+
+def _login_rows(plan: Plan, users: UsersReady) -> Iterator[Row]:
+    """Yield what became of the logins and the background work that came with the data."""
+    if users.locked_logins:
+        yield "Locked", f"logins that came with the data: {listed(users.locked_logins)}"
+    yield from (("Disabled", _bounded(text)) for text in users.disabled)
+    if users.inherited_logins:
+        asked = ", as asked (inherited_logins: report)" if plan.inherited_logins == "report" else ""
+        yield "Warning", f"logins that came with the data still work{asked}: {listed(users.inherited_logins)}"
 
 
 def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]:
-    """How long each phase took: until the next one began."""
+    """Return how long each phase took: until the next one began."""
     begins = [
         (name, dt.datetime.fromisoformat(record.step_times[step]))
         for step, name in PHASES.items()
@@ -196,10 +210,12 @@ def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]
 
 
 def total_seconds(record: OperationRecord, now: dt.datetime) -> float:
+    """Return how long the operation took."""
     return (now - dt.datetime.fromisoformat(record.started_at)).total_seconds()
 
 
 def duration(seconds: float) -> str:
+    """Return a duration as people read it."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -208,43 +224,52 @@ def duration(seconds: float) -> str:
 
 
 def age(difference: dt.timedelta) -> str:
+    """Return an age as people read it."""
     hours = difference.total_seconds() / 3600
     return f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
 
 
 def console_link(execution_id: str) -> str:
-    _, partition, _, region, *_ = execution_id.split(":")
-    domain = _CONSOLES.get(partition, "console.aws.amazon.com")
+    """Return the address of the execution in the console."""
+    execution = Arn.parse(execution_id)
+    region, domain = execution.region, _CONSOLES.get(execution.partition, "console.aws.amazon.com")
     return f"https://{region}.{domain}/states/home?region={region}#/v2/executions/details/{execution_id}"
 
 
-def execution_name(execution_id: str) -> str:
-    return execution_id.rsplit(":", 1)[-1]
-
-
 def target_of(record: OperationRecord | None, request: Any) -> str:
+    """Return the target's name as far as it is known."""
     if record and "target_cluster_id" in record.plan:
         return str(record.plan["target_cluster_id"])
     given = request.get("target_cluster_id") if isinstance(request, dict) else None
     return given if isinstance(given, str) else "restore"
 
 
-def _door_lines(plan: Plan, record: OperationRecord) -> Iterable[str]:
-    """Somebody may have opened it by hand, as the message of an earlier failure says."""
+def _door_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
+    """Yield when the door was opened, perhaps by hand, as the message of an earlier failure says."""
     until = f"shut until {record.door_opening_at}" if record.door_opening_at else "shut until it was opened by hand"
-    yield f"Door       {until}: only the pipeline got into {plan.cluster.door_security_group_id}"
-    yield f"           open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
+    yield "Door", f"{until}: only the pipeline got into {plan.cluster.door_security_group_id}"
+    yield "", f"open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
 
 
-def _role_lines(users: UsersReady) -> Iterable[str]:
-    """The application's two on one line, each further one on its own."""
+def _role_rows(users: UsersReady) -> Iterator[Row]:
+    """Yield the application's two roles on one line, each further one on its own."""
     two = [f"{users.application_role} (read and write)", f"{users.read_only_role} (read only)"]
-    yield f"Roles      {listed(two)}"
-    yield from (f"           {_told(role)}" for role in users.roles if role not in two)
+    yield "Roles", listed(two)
+    yield from (("", _bounded(role)) for role in users.roles if role not in two)
 
 
-def _told(text: str) -> str:
-    """A sentence with names of the data in it."""
+def _deleted(deletion: SourceDeletion | None) -> str:
+    """Return which source cluster was deleted, and what is left of it."""
+    if deletion is None:
+        return "no cluster"
+    final = deletion.final_snapshot_identifier
+    snapshot = f"final snapshot {final}" if final else "without a final snapshot, as asked"
+    backups = "automated backups as well" if deletion.delete_automated_backups else "automated backups kept"
+    return f"{deletion.cluster_identifier} ({deletion.cluster_resource_id}) in {deletion.region}, {snapshot}, {backups}"
+
+
+def _bounded(text: str) -> str:
+    """Return a sentence with names from the data in it, on one line of bounded length."""
     return one_line(text, MAX_SENTENCE)
 
 

@@ -1,10 +1,10 @@
-"""A plan as a person reads it before it happens: what is going to be made, changed and deleted, in this order."""
+"""A plan as a person reads it before it happens: what is going to be created, changed and deleted, in this order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from utils.contracts.plan import Plan, RouteStep, SnapshotCopy, TargetSecrets
+from utils.contracts.plan import Plan, TargetSecrets
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
 
 # A message is read by people; the plan has them all.
@@ -12,15 +12,16 @@ MAX_NOT_TAKEN_OVER = 20
 
 
 def plan_lines(plan: Plan) -> Iterable[str]:
+    """Yield what a real operation would do, step by step."""
     snapshot, cluster = plan.snapshot, plan.cluster
     taken = f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {snapshot.age_hours:.1f} hours old"
     rather = f"; rather than {'; '.join(snapshot.others)}" if snapshot.others else ""
-    yield f"take snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken}{rather})"
-    yield from (f"mind that {note}" for note in snapshot.notes)
+    yield f"use snapshot {snapshot.identifier} of {snapshot.cluster_identifier} ({snapshot.why}; {taken}{rather})"
+    yield from (f"note that {note}" for note in snapshot.notes)
     if plan.target_secrets:
-        yield f"make the secrets {_secrets_in_words(plan.target_secrets)}, or use them where this target has them"
+        yield f"create the secrets {_secrets_in_words(plan.target_secrets)}, or use them if they exist"
     if plan.copy:
-        yield from (_step_in_words(step, plan.copy) for step in plan.copy.steps)
+        yield from (step.planned for step in plan.copy.steps)
     yield "\n".join([f"create cluster {cluster.identifier} with", *(f"     {line}" for line in setting_lines(cluster))])
     yield first_change_line(cluster)
     yield from instance_lines(cluster)
@@ -43,11 +44,11 @@ def plan_lines(plan: Plan) -> Iterable[str]:
             + (", and its automated backups" if plan.source_deletion.delete_automated_backups else "")
         )
         if plan.source_deletion.secrets:
-            yield f"delete its secrets {', '.join(plan.source_deletion.secrets)}, which can be kept for 30 days"
+            yield f"delete its secrets {', '.join(plan.source_deletion.secrets)}, which can be kept within 30 days"
     if plan.export:
         yield (
             f"export {plan.export.source_arn} to s3://{plan.export.bucket}/{plan.export.prefix}/"
-            f"{plan.export.identifier}/ as Parquet, and keep it: an export can't be restored"
+            f"{plan.export.identifier}/ as Parquet, and keep the snapshot: an export cannot be restored"
         )
     elif plan.copy:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
@@ -58,26 +59,10 @@ def _secrets_in_words(secrets: TargetSecrets) -> str:
 
 
 def not_taken_over_lines(plan: Plan) -> Iterator[str]:
-    """What the source cluster has and the new one doesn't get; nothing where there is nothing to say."""
+    """Yield what the source cluster has and the restored cluster does not get."""
     if not plan.not_taken_over:
         return
     yield f"Not taken over from {plan.snapshot.cluster_identifier}:"
     yield from (f"  {sentence}" for sentence in plan.not_taken_over[:MAX_NOT_TAKEN_OVER])
     if (more := len(plan.not_taken_over) - MAX_NOT_TAKEN_OVER) > 0:
         yield f"  and {more} more: the plan in the execution's output lists them as not_taken_over"
-
-
-def _step_in_words(step: RouteStep, copy: SnapshotCopy) -> str:
-    _, _, _, region, account, *_ = step.snapshot_arn.split(":")
-    key = f" under key {step.kms_key_id}" if step.kms_key_id else ""
-    shared = step.snapshot_arn.split(":cluster-snapshot:")[-1]
-    words = {
-        "copy_at_owner": f"copy it within {region} of account {account} as {copy.identifier}{key}",
-        "share": f"share {shared} in {region} of account {account} with account {step.shared_with}",
-        "copy_into_account": f"copy it into account {account}, still in {region}, as {copy.identifier}{key}",
-        "copy": f"copy it from {copy.source_region} as {copy.identifier}{key}",
-        "unshare": f"stop sharing {shared} in {region} of account {account} with account {step.shared_with}",
-        "remove_at_owner": f"delete that copy {shared} in {region} of account {account}",
-        "remove_in_account": f"delete that copy {shared} in {region} of account {account}",
-    }
-    return words[step.name]

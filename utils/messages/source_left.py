@@ -1,4 +1,4 @@
-"""What is left of a source cluster whose deletion has begun: what people are told first, and how they bring it back."""
+"""A source cluster whose deletion has begun: what is left of it, which a message says first, and how to restore it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from utils.aurora_utils import ENGINE, Aurora
+from utils.aurora_utils import ENGINE, AuroraReader
 from utils.contracts.plan import SourceDeletion, SourceInstance
 from utils.foreign_text import listed
 
 
 class SourceLeft(Struct, frozen=True, kw_only=True):
-    """The source cluster as RDS describes it now; no status: it is gone. `others` are members that aren't planned."""
+    """The source cluster as RDS describes it now; no status: it is gone. `others` are members that the plan lacks."""
 
     cluster_identifier: str
     region: str
@@ -25,6 +25,7 @@ class SourceLeft(Struct, frozen=True, kw_only=True):
 
     @property
     def is_being_deleted(self) -> bool:
+        """Whether RDS is deleting the cluster itself."""
         return self.status in ("deleting", "deleted")
 
     @property
@@ -34,11 +35,12 @@ class SourceLeft(Struct, frozen=True, kw_only=True):
 
     @property
     def is_without_instances(self) -> bool:
+        """Whether the cluster is there, with no instance that stays."""
         return not self.is_whole and not self.there and not self.others
 
 
-def look_at_source(deletion: SourceDeletion, source: Aurora) -> SourceLeft:
-    """Ask RDS. The cluster is identified by its resource id, whatever it is called now."""
+def look_at_source(deletion: SourceDeletion, source: AuroraReader) -> SourceLeft:
+    """Return what RDS reports. The cluster is identified by its resource id: it may have been renamed."""
     planned = deletion.instance_identifiers or []
     cluster = source.cluster_with_id(deletion.cluster_resource_id)
     if cluster is None:
@@ -60,27 +62,27 @@ def look_at_source(deletion: SourceDeletion, source: Aurora) -> SourceLeft:
 
 
 def state_of_source(left: SourceLeft) -> str:
-    """Return the state of production, as the first thing that somebody who is woken has to know."""
+    """Return the state of production, the first thing that somebody who is woken has to know."""
     name = left.cluster_identifier
     if left.status is None:
         return f"Source cluster {name} is deleted."
     if left.is_being_deleted:
         return f"Source cluster {name} is being deleted by RDS, and nothing can stop that."
     if left.is_whole:
-        return f"Source cluster {name} is there with all its instances: nothing of it was deleted."
+        return f"Source cluster {name} exists with all its instances: nothing of it was deleted."
     if left.is_without_instances:
         return (
-            f"Source cluster {name} stands WITHOUT INSTANCES, so nobody can connect to it. Nothing of its data is "
-            f"lost: the cluster's volume is there. {_what_went(left)}."
+            f"Source cluster {name} is WITHOUT INSTANCES, so nobody can connect to it. None of its data is lost: the "
+            f"cluster's volume exists. {_what_went(left)}."
         )
     return (
         f"Source cluster {name} is PARTLY deleted. {_what_went(left)}. Still there: "
-        f"{listed([*left.there, *left.others])}. Nothing of its data is lost: the cluster's volume is there."
+        f"{listed([*left.there, *left.others])}. None of its data is lost: the cluster's volume exists."
     )
 
 
 def bring_back_lines(left: SourceLeft, deletion: SourceDeletion) -> Iterator[str]:
-    """Return the commands that give the source cluster back what it had."""
+    """Yield the commands that restore the source cluster's instances and protection."""
     if left.status is None or left.is_being_deleted:
         return
     here = f"--region {left.region}"

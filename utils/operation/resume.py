@@ -1,6 +1,6 @@
 """Resuming an operation whose execution has ended: when that is allowed, and what is done already.
 
-What the operation has made is proved by each step itself, as always: by tag and recorded id. Here it is only decided
+What the operation has created is proved by each step itself, as always: by tag and recorded id. Here it is only decided
 which of it still counts.
 """
 
@@ -13,8 +13,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from utils.aurora_utils import Aurora
+from utils.arns import Arn, state_machine_of
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import renewed
+from utils.aurora_utils.ownership import owns_cluster
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, SourceDeletion
@@ -32,8 +34,8 @@ from utils.state.operation import NO_CLUSTER, OperationRecord, plain, unstored
 
 # They say which operation it is, not what it does.
 _NAMING = {"operation_id", "resume", "scheduled_at"}
-# What is done where a request doesn't mention it, of the fields that no plan shows or that each request repeats.
-_WITHOUT_A_WORD = {
+# Defaults of the fields that no plan shows, or that each request to resume has to repeat.
+_DEFAULTS = {
     "delete_source": False,
     "confirm_delete_source": None,
     "final_snapshot": True,
@@ -55,21 +57,21 @@ def resume(
     request: RestoreRequest,
     given: Mapping[str, Any],
     record: OperationRecord,
-    run: Execution,
+    execution: Execution,
     limits: StackLimits,
 ) -> Resumption:
-    """What is left to do. `given` is what the request says itself. Raises RequestRefused; changes nothing."""
-    _refuse_unless_ended(record, run)
+    """Return what is left to do, or raise RequestRefused. `given` is what the request says itself. Changes nothing."""
+    _refuse_unless_ended(record, execution)
     plan = _recorded_plan(record)
     refuse_if_any(_differences(request, given, record, plan))
-    target = Aurora(run.execution_id.split(":")[3])
+    target = AuroraReader(Arn.parse(execution.execution_id).region)
     facts = _outdated_facts(record, plan, target)
     made = replace(record, **facts)
     copy_needed = plan.copy is not None and made.cluster_resource_id is None
     if copy_needed:
         _refuse_broken_copy(record, target)
-    refuse_if_any(_problems_since(made, plan, target, run, limits))
-    resumed = [f"{record.operation_id} of {record.started_at} goes on", *_what_is_done(made, plan)]
+    refuse_if_any(_problems_since(made, plan, target, execution, limits))
+    resumed = [f"{record.operation_id} of {record.started_at} is resumed", *_what_is_done(made, plan)]
     export = renewed(plan.export, target.region) if plan.export else None
     deletion = _with_backups_kept(plan.source_deletion, given)
     plan = replace(plan, copy_needed=copy_needed, export=export, source_deletion=deletion, resumed=resumed)
@@ -77,42 +79,41 @@ def resume(
 
 
 def _with_backups_kept(deletion: SourceDeletion | None, given: Mapping[str, Any]) -> SourceDeletion | None:
-    """What deletes is asked for by each request: one that doesn't mention the automated backups keeps them."""
+    """Keep the automated backups where the request omits them: each request asks for its own deletions."""
     keeps = deletion is not None and not given.get("delete_automated_backups")
     return replace(deletion, delete_automated_backups=False) if deletion is not None and keeps else deletion
 
 
-def refuse_if_unknown(request: RestoreRequest, operation_id: str, run: Execution) -> None:
-    """Raise RequestRefused where `resume` asks for an operation that isn't known: its id was mistyped, or it is old."""
+def refuse_if_unknown(request: RestoreRequest, operation_id: str, execution: Execution) -> None:
+    """Raise RequestRefused where `resume` asks for an operation that is not known: a mistyped id, or an old one."""
     if request.resume:
-        parts = run.execution_id.split(":")
-        machine = ":".join([*parts[:5], "stateMachine", parts[6]])
+        machine = state_machine_of(execution.execution_id)
         raise RequestRefused(
             f"operation_id: no operation {operation_id!r} is known, so there is nothing to resume. Correct it, or "
-            "leave resume out to begin a new operation of that name. An operation bears its first execution's name, "
+            "omit resume to start a new operation of that name. An operation has its first execution's name, "
             f"unless it was given another: aws stepfunctions list-executions --state-machine-arn {machine} "
-            f"--status-filter FAILED --region {parts[3]}"
+            f"--status-filter FAILED --region {machine.region}"
         )
 
 
-def _refuse_unless_ended(record: OperationRecord, run: Execution) -> None:
-    """A run that died before it could say so has failed as well."""
+def _refuse_unless_ended(record: OperationRecord, execution: Execution) -> None:
+    """Raise RequestRefused unless it has failed: one that died before it could record that has failed as well."""
     known = f"operation_id: {record.operation_id!r} was used before by another execution"
     if record.status == "succeeded":
         raise RequestRefused(f"{known} and has succeeded: there is nothing to resume. {START_ANEW}")
     if record.status == "planned":
         raise RequestRefused(f"{known}, a dry run: there is nothing to resume. {START_ANEW}")
     if not record.plan:
-        raise RequestRefused(f"{known} that was refused and made nothing: there is nothing to resume. {START_ANEW}")
-    if record.execution_id == run.execution_id:
+        raise RequestRefused(f"{known} that was refused and created nothing: there is nothing to resume. {START_ANEW}")
+    if record.execution_id == execution.execution_id:
         return
-    if not are_of_one_machine(record.execution_id, run.execution_id):
+    if not are_of_one_machine(record.execution_id, execution.execution_id):
         raise RequestRefused(f"{known}, of another state machine ({record.execution_id}). {START_ANEW}")
     if not has_ended(record.execution_id):
         raise RequestRefused(
-            f"{known}, which is still at work: {record.execution_id}. Wait until it ends, or stop it: aws "
+            f"{known}, which is still running: {record.execution_id}. Wait until it ends, or stop it: aws "
             f"stepfunctions stop-execution --execution-arn {record.execution_id} "
-            f"--region {record.execution_id.split(':')[3]}"
+            f"--region {Arn.parse(record.execution_id).region}"
         )
 
 
@@ -121,17 +122,18 @@ def _recorded_plan(record: OperationRecord) -> Plan:
         return msgspec.convert(record.plan, Plan)
     except msgspec.ValidationError as error:
         raise RequestRefused(
-            f"operation_id: {record.operation_id!r} was planned by another version of this stack ({error}), and can't "
-            f"be resumed. What it made carries its id as a tag. {START_ANEW}"
+            f"operation_id: {record.operation_id!r} was planned by another version of this stack ({error}) and cannot "
+            f"be resumed. What it created has its id as a tag. {START_ANEW}"
         ) from None
 
 
 def _differences(
     request: RestoreRequest, given: Mapping[str, Any], record: OperationRecord, plan: Plan
 ) -> Iterator[str]:
-    """What a request leaves out is the operation's; but what deletes has to be asked for again, by each request.
+    """Yield where the request asks for something else than the operation does.
 
-    What it says must be what the operation was asked for, or what its plan has where nobody asked.
+    An omitted field is the operation's; but each request has to repeat what deletes. What the request gives must be
+    what the operation was asked for, or what its plan has where the request did not say.
     """
     planned = _planned(plan)
     for name in FIELDS:
@@ -142,27 +144,27 @@ def _differences(
         recorded = record.parameters.get(name)
         if name == "delete_automated_backups" and plan.source_deletion is not None:
             recorded = plan.source_deletion.delete_automated_backups  # an earlier resume may have kept them
-        if name in _WITHOUT_A_WORD:
-            same = _meaning(name, asked) == _meaning(name, recorded)
-            # A resumed run may delete less than was planned: AWS Backup may have taken the backups over meanwhile.
+        if name in _DEFAULTS:
+            same = _with_default(name, asked) == _with_default(name, recorded)
+            # A resume may delete less than was planned: AWS Backup may have taken over the backups meanwhile.
             same = same or (name == "delete_automated_backups" and not asked)
         else:
             same = asked in (recorded, planned.get(name, recorded))
         if not same:
             had = recorded if recorded is not None else planned.get(name)
             yield (
-                f"{name}: {asked!r} isn't what operation {record.operation_id} was asked for ({had!r}), and it is "
+                f"{name}: {asked!r} is not what operation {record.operation_id} was asked for ({had!r}), and it is "
                 f"resumed as it was planned. Ask for the same. {START_ANEW}"
             )
 
 
-def _meaning(name: str, value: Any) -> Any:
+def _with_default(name: str, value: Any) -> Any:
     """Treat an omitted field as its default, so that a resume may repeat the default explicitly."""
-    return _WITHOUT_A_WORD[name] if value is None else value
+    return _DEFAULTS[name] if value is None else value
 
 
 def _planned(plan: Plan) -> dict[str, Any]:
-    """The plan's own value of each field of a request that stands in it, whoever decided it."""
+    """Return the plan's own value of each field of a request that is in it."""
     cluster: dict[str, Any] = unstored(plain(plan.cluster))
     instances, without = plan.cluster.instances, ("tags", "kms_key_id")
     found = {name: value for name, value in cluster.items() if name in FIELDS and name not in without}
@@ -180,7 +182,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict[str, Any]:
+def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if record.clean_up_at is not None:
         cluster = target.cluster(plan.target_cluster_id)
@@ -191,34 +193,34 @@ def _outdated_facts(record: OperationRecord, plan: Plan, target: Aurora) -> dict
     if record.copy_clean_up_at is not None:
         facts |= {"made_snapshots": {}, "route_times": {}, "copy_clean_up_at": None}
     elif record.cluster_resource_id is None and _copy_is_gone(record, target):
-        # Somebody has deleted it, as the message says of one that can't be used: it is made anew.
-        facts |= {"copied_snapshot_arn": None, "made_snapshots": {}, "route_times": {}}
+        # Somebody has deleted it, as the message says of one that cannot be used: it is created again.
+        facts |= {"made_snapshots": {}, "route_times": {}}
     if record.password_reset_at and record.login_proven_at is None:
-        # Perhaps RDS never carried it out: the same password is set once more.
+        # Perhaps RDS never carried it out: the same password is set again.
         facts |= {"password_reset_at": None, "password_resets": 0}
     if (record.users or {}).get("unfinished") and record.source_deletion_at is None:
-        # Somebody has fixed by now what was left out: the users are set up once more. They stay ready meanwhile, so
-        # that nothing cleans up a cluster on which people may rely; and a door that is open stays so.
+        # What was skipped may have been fixed since: the users are set up again. They stay ready meanwhile, so that
+        # nothing cleans up a cluster on which people may rely; and a door that is open stays open.
         facts |= {"users": None}
     return facts | {"shortage": None}
 
 
-def _copy_is_gone(record: OperationRecord, target: Aurora) -> bool:
+def _copy_is_gone(record: OperationRecord, target: AuroraReader) -> bool:
     copied = record.copied_snapshot_arn
     return copied is not None and target.snapshot(copied) is None
 
 
-def _refuse_while_going(members: list[Any], plan: Plan, target: Aurora) -> None:
+def _refuse_while_going(members: list[Any], plan: Plan, target: AuroraReader) -> None:
     going = [each.identifier for each in members if each.is_being_deleted]
     if going:
         raise RequestRefused(
             f"operation_id: the clean-up of {plan.operation_id!r} is still deleting {', '.join(going)}. Resume it once "
-            "nothing of it is left to see: aws rds describe-db-clusters --db-cluster-identifier "
+            "this no longer finds the cluster: aws rds describe-db-clusters --db-cluster-identifier "
             f"{plan.target_cluster_id} --region {target.region}"
         )
 
 
-def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
+def _refuse_broken_copy(record: OperationRecord, target: AuroraReader) -> None:
     copy = target.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None
     if copy is not None and copy.is_broken:
         raise RequestRefused(
@@ -229,11 +231,11 @@ def _refuse_broken_copy(record: OperationRecord, target: Aurora) -> None:
 
 
 def _problems_since(
-    record: OperationRecord, plan: Plan, target: Aurora, run: Execution, limits: StackLimits
+    record: OperationRecord, plan: Plan, target: AuroraReader, execution: Execution, limits: StackLimits
 ) -> Iterator[str]:
-    """What is in the way of all that is still to do: the world may have changed since the plan was made."""
+    """Yield what prevents the steps that are left: much may have changed since the plan was made."""
     if record.users_ready_at is None:
-        yield from secret_problems(plan.snapshot.master_username, plan.cluster, plan.target_secrets, run.now)
+        yield from secret_problems(plan.snapshot.master_username, plan.cluster, plan.target_secrets, execution.now)
     if plan.source_deletion is not None and record.source_deletion_at is None:
         yield from deletion_limit_problems(plan.source_deletion, limits)
     if plan.export is not None:
@@ -242,42 +244,42 @@ def _problems_since(
     if record.cluster_resource_id is not None and (made is None or made.resource_id != record.cluster_resource_id):
         yield (
             f"operation_id: cluster {plan.target_cluster_id} ({record.cluster_resource_id}), which "
-            f"{plan.operation_id!r} made, was deleted or renamed since. {START_ANEW}"
+            f"{plan.operation_id!r} created, was deleted or renamed since. {START_ANEW}"
         )
-    if record.cluster_resource_id is not None or (made is not None and record.owns(made)):
+    if record.cluster_resource_id is not None or (made is not None and owns_cluster(made, record)):
         return
     yield from planned_limit_problems(plan, limits)
     copied = record.copied_snapshot_arn
-    source = None if copied else _source_of(plan, run)
+    source = None if copied else _source_of(plan, execution)
     snapshot = source.snapshot(plan.snapshot.identifier) if source else target.snapshot(copied or "")
     if snapshot is not None:
         yield from place_and_key_problems(plan.cluster, None if copied else plan.copy, snapshot, target.region)
-    elif copied or not record.made_snapshots:  # else the route goes on from what it has made on its way
+    elif copied or not record.made_snapshots:  # else the route continues from the snapshots that it has created
         why = f" ({source.why_no_role})" if source and source.why_no_role else ""
         yield (
-            f"operation_id: the snapshot that {plan.operation_id!r} restores, {copied or plan.snapshot.arn}, isn't to "
-            f"be found any more{why}. {TAKE_ANOTHER}"
+            f"operation_id: the snapshot that {plan.operation_id!r} restores, {copied or plan.snapshot.arn}, no longer "
+            f"exists, or is not visible{why}. {TAKE_ANOTHER}"
         )
     if plan.quarantine:
         yield from quarantine_problems(plan.cluster, target.region)
 
 
-def _source_of(plan: Plan, run: Execution) -> Source:
-    """Where the snapshot was found."""
-    region, account = plan.snapshot.arn.split(":")[3:5]
-    return open_source(account, region, run.execution_id, plan.operation_id, run.now)
+def _source_of(plan: Plan, execution: Execution) -> Source:
+    """Return the account and region in which the snapshot was found."""
+    region, account = Arn.parse(plan.snapshot.arn).place
+    return open_source(account, region, execution.execution_id, plan.operation_id, execution.now)
 
 
 def _what_is_done(record: OperationRecord, plan: Plan) -> Iterator[str]:
     if record.copied_snapshot_arn is not None:
-        yield f"copied already: {record.copied_snapshot_arn}"
+        yield f"already copied: {record.copied_snapshot_arn}"
     if record.cluster_resource_id is not None:
-        yield f"cluster made already: {plan.target_cluster_id} ({record.cluster_resource_id})"
+        yield f"cluster already created: {plan.target_cluster_id} ({record.cluster_resource_id})"
     if record.login_proven_at is not None:
-        yield f"new master password proved already, at {record.login_proven_at}"
+        yield f"new master password already proved, at {record.login_proven_at}"
     if record.users_ready_at is not None:
-        yield f"users set up already, at {record.users_ready_at}"
+        yield f"users already set up, at {record.users_ready_at}"
     if record.door_open_at is not None:
-        yield f"door opened already, at {record.door_open_at}"
+        yield f"door already opened, at {record.door_open_at}"
     if record.source_deletion_at is not None:
-        yield f"deletion of the source begun already, at {record.source_deletion_at}"
+        yield f"deletion of the source already begun, at {record.source_deletion_at}"

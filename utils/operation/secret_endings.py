@@ -1,8 +1,8 @@
-"""What becomes of an operation's secrets at its end, so that no label stays on the login of a cluster that is gone.
+"""The end of an operation's secrets: no label stays on the login of a cluster that is gone.
 
-Where a failed run's cluster is gone, or never was, the labels that it moved go back, and the secrets that it made
-itself are removed. Where its cluster is kept, they are its logins. The secrets of a source cluster that was deleted go
-with it. Each run that did something here says so, and a second attempt says the same.
+Where a failed operation's cluster is gone, or was never created, its labels are moved back and the secrets that it
+created are deleted. Where its cluster is kept, they hold its logins. The secrets of a source cluster that was deleted
+are deleted with it. What was done here is reported, and a second attempt reports the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from utils import environment
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
+from utils.aurora_utils.ownership import owns_cluster
 from utils.aws import as_step_error, error_code
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
@@ -34,8 +35,9 @@ from utils.state.operation import OperationRecord, OperationState
 
 
 def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetLock, *, failed: bool) -> list[str]:
-    """Return what became of the secrets, a sentence each. Nothing that goes wrong here is raised: the operation's own
-    error, and the message on it, matter more.
+    """Return what became of the secrets, a sentence each.
+
+    No error is raised from here: the operation's own error, and the message on it, matter more.
     """
     said: list[str] = []
     try:
@@ -44,17 +46,17 @@ def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetL
         said += _of_deleted_source(record, state)
     except (BotoCoreError, ClientError, StepFailed) as error:
         why = error if isinstance(error, StepFailed) else as_step_error(error)
-        said.append(f"The operation's secrets were not all tidied up: {one_line(why, MAX_SENTENCE)}")
+        said.append(f"Not all secrets of the operation were cleaned up: {one_line(why, MAX_SENTENCE)}")
         said += _commands(record)
     return said
 
 
 def _after_failure(record: OperationRecord, state: OperationState, lock: TargetLock) -> Iterator[str]:
-    aurora = Aurora(environment.region())
+    aurora = AuroraReader(environment.region())
     if not _is_gone(record, aurora):
         if record.application_secret_arn:
             arns = (record.admin_secret_arn, record.application_secret_arn)
-            yield f"The logins of its cluster: {', '.join(arn for arn in arns if arn)}."
+            yield f"The logins of the cluster are in {', '.join(arn for arn in arns if arn)}."
         return
     made = [each for each in _named(record) if each.was_made_by(record.operation_id) and each.deleted_at is None]
     admin = _admin_secret(record)
@@ -70,10 +72,10 @@ def _after_failure(record: OperationRecord, state: OperationState, lock: TargetL
 
 
 def _left_alone(holder: LockHolder, record: OperationRecord, state: OperationState) -> Iterator[str]:
-    """Its own lock stays closed to this execution once it was released: another run may take it at any moment."""
+    """Report secrets that were kept: a lock that was released stays closed to us, because another may take it."""
     given_back = holder.execution_id == state.execution_id
-    why = "its lock was given back" if given_back else f"{holder.execution_id} works on its target now"
-    yield f"The operation's secrets were left alone, because {why}."
+    why = "its lock was released before" if given_back else f"{holder.execution_id} is working on its target now"
+    yield f"The operation's secrets were not changed, because {why}."
     if given_back:
         yield from _commands(record)
 
@@ -86,20 +88,20 @@ def _remove_made(made: list[SecretSeen], record: OperationRecord, state: Operati
         state.remember_at_end(admin_secret_arn=None, application_secret_arn=None, secrets_removed=names)
     if names or record.secrets_removed:
         removed = ", ".join(names or record.secrets_removed)
-        yield f"Removed: the secrets that this operation had made for that cluster: {removed}."
+        yield f"Deleted: the secrets that this operation had created for that cluster: {removed}."
 
 
-def _is_gone(record: OperationRecord, aurora: Aurora) -> bool:
-    """Whether the operation's cluster never was, is gone, or is being deleted, which nothing stops."""
+def _is_gone(record: OperationRecord, aurora: AuroraReader) -> bool:
+    """Return whether the operation's cluster was never created, is gone, or is being deleted."""
     target = str(record.plan["target_cluster_id"])
     known = record.cluster_resource_id
     found = aurora.cluster_with_id(known) if known else aurora.cluster(target)
-    # The one with the recorded id is ours even if somebody has taken its tag away: its logins stay.
-    return found is None or not (known is not None or record.owns(found)) or found.is_being_deleted
+    # The one with the recorded id is ours even if its tag was removed: its logins stay.
+    return found is None or not (known is not None or owns_cluster(found, record)) or found.is_being_deleted
 
 
 def _named(record: OperationRecord) -> Iterator[SecretSeen]:
-    """By name: an attempt that died may have made one without writing its ARN down."""
+    """Yield the planned secrets, found by name: an attempt that died may have created one without recording its ARN."""
     names: Mapping[str, Any] = record.plan.get("target_secrets") or {}
     for name in names.values():
         if name and (found := look_at_secret(name)) is not None:
@@ -107,7 +109,7 @@ def _named(record: OperationRecord) -> Iterator[SecretSeen]:
 
 
 def _admin_secret(record: OperationRecord) -> str | None:
-    """Where this operation has stored a master login; None where it hasn't, or RDS keeps it."""
+    """Return where this operation has stored a master login; None where it has not, or where RDS keeps it."""
     if record.staged_version_id is None:
         return None
     if record.plan.get("target_secrets"):
@@ -116,7 +118,7 @@ def _admin_secret(record: OperationRecord) -> str | None:
 
 
 def _move_labels_back(secret: SecretSeen, record: OperationRecord) -> None:
-    """To where they were. A label that another run has moved since is that run's."""
+    """Move the labels to where they were, except those that another execution has moved since."""
     ours, before = record.staged_version_id, record.labels_before
     if ours is None:
         return
@@ -136,16 +138,16 @@ def _move_labels_back(secret: SecretSeen, record: OperationRecord) -> None:
         move_label(secret.arn, PREVIOUS, where=ours, to=None)
 
 
-def _whose_is_current(secret: SecretSeen, record: OperationRecord, aurora: Aurora) -> Iterator[str]:
-    """Say whose login is current now. Its version's id tells, without reading what is in it."""
+def _whose_is_current(secret: SecretSeen, record: OperationRecord, aurora: AuroraReader) -> Iterator[str]:
+    """Report whose login is current now. Its version's id says so, without reading the secret."""
     current = labels_of(secret.arn).get(CURRENT)
     if current is not None and current == record.staged_version_id:
-        yield f"The current version of secret {secret.name} is the login of the cluster that is gone: it opens nothing."
+        yield f"The current version of secret {secret.name} is the login of the deleted cluster: it opens nothing."
     elif current is not None and current == record.labels_before.get(CURRENT):
         clusters = {AdminSecret.version_for(each.resource_id): each.identifier for each in aurora.clusters()}
-        of_none = "of a cluster that doesn't exist either, or of none: it opens nothing"
+        of_none = "of a cluster that does not exist either, or of none: it opens nothing"
         whose = f"the login of cluster {clusters[current]}" if current in clusters else of_none
-        yield f"The current version of secret {secret.name} is the one from before this run again, {whose}."
+        yield f"The current version of secret {secret.name} is again the one from before this operation, {whose}."
 
 
 def _of_deleted_source(record: OperationRecord, state: OperationState) -> Iterator[str]:
@@ -153,16 +155,16 @@ def _of_deleted_source(record: OperationRecord, state: OperationState) -> Iterat
     names, cluster = deletion.get("secrets") or [], str(deletion.get("cluster_identifier"))
     if not names or record.source_deletion_at is None:
         return
-    aurora = Aurora(str(deletion["region"]))
+    aurora = AuroraReader(str(deletion["region"]))
     if aurora.cluster_with_id(str(deletion["cluster_resource_id"])) is not None:
         return
     lock = TargetLock(cluster, record.operation_id, state.execution_id, state.redrive_count)
     if lock.take(state.now) is not None:
-        yield f"The secrets of {cluster} were left alone, because a run works on a new cluster of that name."
+        yield f"The secrets of {cluster} were not changed: an execution is working on a new cluster of that name."
         return
     try:
         if aurora.cluster(cluster) is not None:
-            yield f"The secrets of {cluster} were left alone, because there is a new cluster of that name."
+            yield f"The secrets of {cluster} were not changed, because there is a new cluster of that name."
             return
         for name in names:
             yield from _remove_of_source(name, cluster)
@@ -176,21 +178,21 @@ def _remove_of_source(name: str, cluster: str) -> Iterator[str]:
         return
     if found.deleted_at is None:
         remove_secret(found.arn, at_once=False)
-    yield f"Secret {name} goes with its cluster {cluster}. For 30 days it can be kept: {keep_command(name)}"
+    yield f"Secret {name} is deleted with its cluster {cluster}. It can be kept within 30 days: {keep_command(name)}"
 
 
 def _commands(record: OperationRecord) -> Iterator[str]:
-    """What finishes it by hand. An admin secret that others use as well is looked at first."""
+    """Yield the commands that finish it by hand."""
     here = f"--region {environment.region()}"
     names: Mapping[str, Any] = record.plan.get("target_secrets") or {}
     if names:
-        yield "Once nothing of its cluster is left, and nothing else uses them, remove the secrets of its target:"
+        yield "Once nothing of its cluster is left, and nothing else uses them, delete the secrets of its target:"
         for name in (each for each in names.values() if each):
             yield f"aws secretsmanager delete-secret --secret-id {name} {here}"
         return
     ours, before = record.staged_version_id, record.labels_before.get(CURRENT)
     if ours and before:
-        yield "Once nothing of its cluster is left, give the admin secret its current version from before back:"
+        yield "Once nothing of its cluster is left, give the admin secret its former current version back:"
         yield (
             f"aws secretsmanager update-secret-version-stage --secret-id {environment.text('ADMIN_SECRET_ARN')} "
             f"--version-stage {CURRENT} --remove-from-version-id {ours} --move-to-version-id {before} {here}"

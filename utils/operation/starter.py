@@ -1,11 +1,11 @@
-"""Who started an execution, as CloudTrail has it: never as the request says, which anybody may write.
+"""The identity that started an execution, as CloudTrail has it: never as the request says, which anybody may write.
 
 The event history holds a region's management events of the last 90 days, without any trail, and it takes minutes until
 an event is in it (CloudTrail API Reference, LookupEvents; Step Functions Developer Guide, "Recording Step Functions API
 calls with AWS CloudTrail", with an example of StartExecution). StartExecution answers a second call of the same name
 and input with the execution that runs already, so the earliest call is the one that started it.
 
-Nothing of this is needed for the operation, so whatever goes wrong here is only told.
+Nothing of this is needed for the operation, so an error here is only reported.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
+from utils.arns import Arn
 from utils.aws import client, error_code
 from utils.contracts.payloads import Execution
 from utils.foreign_text import one_line
@@ -30,9 +31,9 @@ MOST_PAGES = 2
 
 
 class Starter(Struct, frozen=True, kw_only=True):
-    """`who` names it for people. What is empty, CloudTrail doesn't say; `unknown` says why it can't be told at all.
+    """`who` names it for people. CloudTrail does not say what is empty; `unknown` says why the starter is not known.
 
-    The names are the identity's own: whoever assumes a role chooses the session's name.
+    The names are the identity's own: who assumes a role chooses the session's name.
     """
 
     known_from: Literal["cloudtrail", ""] = ""
@@ -47,44 +48,46 @@ class Starter(Struct, frozen=True, kw_only=True):
     unknown: str = ""
 
 
-def find_starter(run: Execution) -> Starter:
+def find_starter(execution: Execution) -> Starter:
     """Return who called StartExecution for this execution, or why that is unknown. Never raises for AWS's answers."""
     try:
-        events = list(_starts(run))
+        events = list(_starts(execution))
     except ClientError as error:
-        return Starter(unknown=f"CloudTrail could not be asked ({error.operation_name}: {error_code(error)})")
+        return Starter(unknown=f"CloudTrail could not be read ({error.operation_name}: {error_code(error)})")
     except BotoCoreError as error:
         return Starter(unknown=f"CloudTrail could not be reached ({type(error).__name__})")
     if not events:
-        minutes = round((run.now - run.started_at).total_seconds() / 60)
-        return Starter(unknown=f"CloudTrail had no event of it {minutes} min after the start, and has some only later")
+        minutes = round((execution.now - execution.started_at).total_seconds() / 60)
+        return Starter(unknown=f"CloudTrail had no event of it {minutes} min after the start; some events arrive later")
     return _starter(min(events, key=lambda event: _text(event, "eventTime")))
 
 
-def starter_lines(starter: Starter, run: Execution, request: Any) -> str:
+def starter_lines(starter: Starter, execution: Execution, request: Any) -> str:
     """Return what the message says of who started the execution, and the command to look it up where it is unknown."""
     if not starter.unknown:
         return f"Started by {starter.who}"
     moment = request.get("scheduled_at") if isinstance(request, Mapping) else None
-    claimed = f" The input claims to be the schedule's of {one_line(moment)}, as anybody's may." if moment else ""
-    return f"Started by unknown: {starter.unknown}.{claimed} Look it up later:\n  {look_up(run)}"
+    claimed = (
+        f" The input claims to be the schedule's of {one_line(moment)}, which anybody can write." if moment else ""
+    )
+    return f"Started by unknown: {starter.unknown}.{claimed} Look it up later:\n  {look_up(execution)}"
 
 
-def look_up(run: Execution) -> str:
+def look_up(execution: Execution) -> str:
     """Return the command that shows the events in question."""
-    earliest, latest = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in _window(run))
+    earliest, latest = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in _window(execution))
     # An execution's name may have a ' or a ! in it, and neither " nor ` (API reference, StartExecution).
-    query = f'Events[?contains(CloudTrailEvent, `"{run.execution_name}"`)].CloudTrailEvent'
+    query = f'Events[?contains(CloudTrailEvent, `"{execution.execution_name}"`)].CloudTrailEvent'
     return (
         "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=StartExecution "
-        f"--start-time {earliest} --end-time {latest} --region {_region(run)} --output text "
+        f"--start-time {earliest} --end-time {latest} --region {_region(execution)} --output text "
         f"--query {shlex.quote(query)}"
     )
 
 
-def _starts(run: Execution) -> Iterator[Mapping[str, Any]]:
+def _starts(execution: Execution) -> Iterator[Mapping[str, Any]]:
     """Yield the calls of StartExecution that answered with this execution. The newest events come first."""
-    start, end = _window(run)
+    start, end = _window(execution)
     more: dict[str, str] = {}
     for _ in range(MOST_PAGES):
         answer = client("cloudtrail").lookup_events(
@@ -95,19 +98,19 @@ def _starts(run: Execution) -> Iterator[Mapping[str, Any]]:
         )
         for each in answer["Events"]:
             event = _parsed(each.get("CloudTrailEvent", ""))
-            if _text(event, "responseElements", "executionArn") == run.execution_id:
+            if _text(event, "responseElements", "executionArn") == execution.execution_id:
                 yield event
         if not answer.get("NextToken"):
             return
         more = {"NextToken": answer["NextToken"]}
 
 
-def _window(run: Execution) -> tuple[dt.datetime, dt.datetime]:
-    return run.started_at - MARGIN, run.started_at + MARGIN
+def _window(execution: Execution) -> tuple[dt.datetime, dt.datetime]:
+    return execution.started_at - MARGIN, execution.started_at + MARGIN
 
 
-def _region(run: Execution) -> str:
-    return run.execution_id.split(":")[3]
+def _region(execution: Execution) -> str:
+    return Arn.parse(execution.execution_id).region
 
 
 def _parsed(text: str) -> Mapping[str, Any]:

@@ -8,19 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from utils.contracts.plan import Plan, PlannedCall, RouteStep, SourceDeletion
-from utils.names import snapshot_name
+from utils.contracts.plan import Plan, PlannedCall, SourceDeletion
+from utils.contracts.route import RouteStep
 
-_SHARING = "rds:ModifyDBClusterSnapshotAttribute"
-_OF_A_ROUTE = {
-    "copy_at_owner": "rds:CopyDBClusterSnapshot",
-    "copy_into_account": "rds:CopyDBClusterSnapshot",
-    "copy": "rds:CopyDBClusterSnapshot",
-    "share": _SHARING,
-    "unshare": _SHARING,
-    "remove_at_owner": "rds:DeleteDBClusterSnapshot",
-    "remove_in_account": "rds:DeleteDBClusterSnapshot",
-}
 _CREATE = "secretsmanager:CreateSecret"
 _STORE = "secretsmanager:PutSecretValue"
 _MOVE_LABEL = "secretsmanager:UpdateSecretVersionStage"
@@ -88,8 +78,8 @@ def call_lines(calls: list[PlannedCall], account: str) -> Iterator[str]:
 
 
 def _on_the_route(step: RouteStep) -> PlannedCall:
-    region, account = step.snapshot_arn.split(":")[3:5]
-    return PlannedCall(call=_OF_A_ROUTE[step.name], on=snapshot_name(step.snapshot_arn), region=region, account=account)
+    region, account = step.place
+    return PlannedCall(call=step.api_call, on=step.snapshot_name, region=region, account=account)
 
 
 def _of_the_source(deletion: SourceDeletion, account: str) -> Iterator[PlannedCall]:

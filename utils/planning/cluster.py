@@ -6,13 +6,15 @@ The request decides, then the stack, then (like_source) the source cluster as it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from utils import environment
 from utils.aurora_utils import windows
 from utils.aurora_utils.reported_settings import InstanceSettings, default_group_of
 from utils.aurora_utils.resources import Snapshot
-from utils.contracts.plan import ClusterPlan, Origin, PlannedInstance, SnapshotCopy
+from utils.contracts.plan import ClusterPlan, Origin, PlannedInstance
+from utils.contracts.route import SnapshotCopy
+from utils.contracts.settings import BY_NAME, OF_THE_INSTANCES, SETTINGS
 from utils.names import instance_name, is_lower_version
 from utils.planning.like_source import SourceSettings, UnreadableSource, open_settings
 from utils.request.fields import RestoreRequest
@@ -21,10 +23,19 @@ from utils.request.setting_rules import ADVANCED_INSIGHTS_DAYS, combination_prob
 
 # Of settings that have no sensible value of their own: the request, the stack or the source must give them.
 _MISSING = "{}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."
-DEFAULT_INSIGHTS_DAYS = 7
-DEFAULT_PAUSE_SECONDS = 300
 # RDS's own default (API reference, CreateDBInstance).
 RDS_PROMOTION_TIER = 1
+# The first versions that forward writes, by major version (Aurora User Guide, "Local write forwarding in Aurora
+# PostgreSQL", which ends with 16; that later ones do is assumed).
+_FORWARDS_SINCE = {"14": "14.13", "15": "15.8", "16": "16.4"}
+_FORWARDS_FIRST = "14.13"
+# The settings that are decided together.
+_LEAST_CAPACITY = "serverless_v2_min_capacity"
+_GREATEST_CAPACITY = "serverless_v2_max_capacity"
+_PAUSE = "serverless_v2_seconds_until_auto_pause"
+_MODE = "database_insights_mode"
+_DAYS = "performance_insights_retention_days"
+_KEY = "performance_insights_kms_key_id"
 
 
 class Choice:
@@ -36,33 +47,39 @@ class Choice:
         self.origins: dict[str, Origin] = {}
 
     def given(self, name: str) -> Any:
-        """What request or stack says."""
+        """Return what request or stack says, or None."""
         value = getattr(self.request, name)
         if value is not None:
             self.origins[name] = said_by(self.request, name)
         return value
 
-    def of(self, name: str, otherwise: Any, whose: Origin = "default") -> Any:
-        """By request or stack, the source, or `otherwise`."""
-        value = self.given(name)
-        if value is None:
-            value = self.of_source(name)
-        if value is None:
-            value, self.origins[name] = otherwise, whose
-        return value
-
     def of_source(self, name: str) -> Any:
-        value = self.source.value(name) if self.source else None
+        """Return what the source has, or None, also for what is never taken from it."""
+        taken = self.source is not None and BY_NAME[name].from_source != "never"
+        value = self.source.value(name) if self.source and taken else None
         if value is not None:
             self.origins[name] = "source"
         return value
 
-    def ours(self, name: str, otherwise: Any) -> Any:
-        """By request or stack only: nothing that is taken over from a source."""
+    def default(self, name: str) -> Any:
+        """Return the default of ours, whatever the source has."""
+        self.origins[name] = "default"
+        return BY_NAME[name].default
+
+    def of(self, name: str) -> Any:
+        """Return what request or stack says, else what the source has, else the default of ours."""
         value = self.given(name)
         if value is None:
-            value, self.origins[name] = otherwise, "default"
-        return value
+            value = self.of_source(name)
+        return self.default(name) if value is None else value
+
+    def of_snapshot(self, name: str, of_snapshot: Any) -> Any:
+        """Return the same for a setting that the snapshot has as well, instead of a default of ours."""
+        value = self.of(name)
+        if self.origins[name] != "default":
+            return value
+        self.origins[name] = "snapshot"
+        return of_snapshot
 
 
 def cluster_plan(
@@ -73,60 +90,45 @@ def cluster_plan(
     operation_id: str,
     source: SourceSettings | UnreadableSource | None = None,
 ) -> ClusterPlan:
+    """Return the plan of the cluster: each setting by its own rule where it has one, else as the table has it."""
     choice = Choice(request, source if isinstance(source, SourceSettings) else None)
     version = _engine_version(choice, snapshot)
-    instances = _instances(choice, target_id, operation_id)
-    low, high, pause = _capacity(choice)
-    mode, days = _insights(choice)
-    interval, monitoring_role = _monitoring(choice)
-    backup_window, maintenance_window = _windows(choice)
-    login: Literal["pipeline", "rds_managed"] = choice.ours("master_login", "pipeline")
-    own_key = copy.kms_key_id if copy else snapshot.kms_key_id
+    settings: dict[str, Any] = {
+        "engine_version": version,
+        "port": choice.of_snapshot("port", snapshot.port),
+        "storage_type": choice.of_snapshot("storage_type", snapshot.storage_type),
+        "kms_key_id": choice.given("kms_key_id"),
+        "db_cluster_parameter_group_name": _group(choice, "db_cluster_parameter_group_name", version),
+        "db_parameter_group_name": _group(choice, "db_parameter_group_name", version),
+        "enabled_cloudwatch_logs_exports": sorted(choice.of("enabled_cloudwatch_logs_exports")),
+        "monitoring_interval_seconds": _monitoring_interval(choice),
+        **_capacity(choice),
+        **_insights(choice),
+        **_windows(choice),
+    }
+    for setting in SETTINGS:
+        if setting.name not in settings and setting.name not in OF_THE_INSTANCES:
+            settings[setting.name] = choice.of(setting.name)
+    by_rds = settings["master_login"] == "rds_managed"
+    own_key = copy.final.kms_key_id if copy else snapshot.kms_key_id
     return ClusterPlan(
         identifier=target_id,
         snapshot_arn=copy.arn if copy else snapshot.arn,
-        engine_version=version,
-        port=choice.of("port", snapshot.port, "snapshot"),
-        db_subnet_group_name=choice.ours("db_subnet_group_name", ""),
-        vpc_security_group_ids=choice.ours("vpc_security_group_ids", []),
         door_security_group_id=environment.text("DOOR_SECURITY_GROUP_ID"),
-        db_cluster_parameter_group_name=_group(choice, "db_cluster_parameter_group_name", version),
-        db_parameter_group_name=_group(choice, "db_parameter_group_name", version),
-        kms_key_id=choice.given("kms_key_id"),
         data_key_id=request.kms_key_id or own_key,
-        storage_type=choice.of("storage_type", snapshot.storage_type, "snapshot"),
-        network_type=choice.of("network_type", "IPV4"),
-        enabled_cloudwatch_logs_exports=sorted(choice.of("enabled_cloudwatch_logs_exports", ["postgresql"])),
-        instances=instances,
-        serverless_v2_min_capacity=low,
-        serverless_v2_max_capacity=high,
-        serverless_v2_seconds_until_auto_pause=pause,
-        deletion_protection=choice.ours("deletion_protection", False),
-        backup_retention_days=choice.of("backup_retention_days", 1),
-        preferred_backup_window=backup_window,
-        preferred_maintenance_window=maintenance_window,
-        auto_minor_version_upgrade=choice.of("auto_minor_version_upgrade", True),
-        extended_support=choice.ours("extended_support", False),
-        iam_database_authentication=choice.of("iam_database_authentication", False),
-        performance_insights_retention_days=days,
-        database_insights_mode=mode,
-        data_api=choice.ours("data_api", False),
-        master_login=login,
-        master_secret_kms_key_id=environment.text("MASTER_SECRET_KEY") if login == "rds_managed" else None,
+        instances=_instances(choice, target_id, operation_id),
+        master_secret_kms_key_id=environment.text("MASTER_SECRET_KEY") if by_rds else None,
+        monitoring_role_arn=_monitoring_role() if settings["monitoring_interval_seconds"] else None,
         tags=own_tags(request, operation_id),
-        ca_certificate_identifier=choice.of("ca_certificate_identifier", None),
-        performance_insights_kms_key_id=choice.of("performance_insights_kms_key_id", None) if days else None,
-        monitoring_interval_seconds=interval,
-        monitoring_role_arn=monitoring_role,
-        alternative_instance_classes=choice.ours("alternative_instance_classes", []),
         origins=choice.origins,
+        **settings,
     )
 
 
 def plan_problems(
     request: RestoreRequest, plan: ClusterPlan, source: SourceSettings | UnreadableSource | None, source_id: str
 ) -> Iterator[str]:
-    """What is missing, and what doesn't go together, once everybody has been asked."""
+    """Yield what is missing, and what doesn't go together, once everybody has been asked."""
     silent = source.why if isinstance(source, UnreadableSource) and open_settings(request) else None
     classes = [*(each.db_instance_class for each in plan.instances), *plan.alternative_instance_classes]
     yield from missing_places(plan)
@@ -151,11 +153,23 @@ def plan_problems(
             f"reader_instance_class: {request.reader_instance_class!r} is for readers, and there are none: "
             f"instance_count is 1 ({plan.origins.get('instance_count')}). Give an instance_count, or drop it."
         )
+    yield from _forwarding_problems(plan)
     yield from combination_problems(plan)
 
 
+def _forwarding_problems(plan: ClusterPlan) -> Iterator[str]:
+    version = plan.engine_version
+    major = version.partition(".")[0]
+    if plan.local_write_forwarding and is_lower_version(version, _FORWARDS_SINCE.get(major, _FORWARDS_FIRST)):
+        yield (
+            f"local_write_forwarding: true [{plan.origins.get('local_write_forwarding')}] can't be had with PostgreSQL "
+            f"{version}. Give an engine_version of at least {', '.join(_FORWARDS_SINCE.values())} or a later major "
+            'version, or "local_write_forwarding": false.'
+        )
+
+
 def missing_places(plan: ClusterPlan) -> Iterator[str]:
-    """Where the cluster is to be: it can't come from the source."""
+    """Yield what is missing of where the cluster is to be: it can't come from the source."""
     if not plan.db_subnet_group_name:
         yield _MISSING.format("db_subnet_group_name")
     if not plan.vpc_security_group_ids:
@@ -163,7 +177,7 @@ def missing_places(plan: ClusterPlan) -> Iterator[str]:
 
 
 def _engine_version(choice: Choice, snapshot: Snapshot) -> str:
-    """The source may have been upgraded since; that it is older than its snapshot can't be followed."""
+    """Return the version. The source may have been upgraded since; never follow it below the snapshot's."""
     given = choice.given("engine_version")
     if given is not None:
         return str(given)
@@ -175,24 +189,24 @@ def _engine_version(choice: Choice, snapshot: Snapshot) -> str:
 
 
 def _group(choice: Choice, name: str, version: str) -> str:
-    """RDS's default groups are named after their version: the source's may be of another one."""
-    default = default_group_of(version)
-    group = str(choice.of(name, default))
-    if choice.origins[name] == "source" and group.startswith("default.") and group != default:
+    """Return a parameter group. RDS's default groups are named after their version: the source's may be of another."""
+    default, group = default_group_of(version), choice.of(name)
+    of_another = choice.origins[name] == "source" and group.startswith("default.") and group != default
+    if group is None or of_another:
         choice.origins[name] = "default"
         return default
-    return group
+    return str(group)
 
 
 def _instances(choice: Choice, target_id: str, operation_id: str) -> list[PlannedInstance]:
-    """As many and such as the source has, its writer's first, unless somebody says otherwise."""
+    """Return as many and such as the source has, its writer's first, unless somebody says otherwise."""
     of_source = choice.source.instances if choice.source else []
-    writer_class = str(choice.of("db_instance_class", ""))
-    count = int(choice.of("instance_count", 1))
+    writer_class = str(choice.of("db_instance_class"))
+    count = int(choice.of("instance_count"))
     reader_class = choice.given("reader_instance_class")
     if reader_class is None and choice.origins["db_instance_class"] != "source":
         reader_class = writer_class
-    zones = choice.ours("availability_zones", None) or [None]
+    zones = choice.of("availability_zones") or [None]
     planned = []
     for number in range(1, count + 1):
         model = of_source[number - 1] if number <= len(of_source) else (of_source[-1] if of_source else None)
@@ -215,50 +229,63 @@ def _tier(model: InstanceSettings | None) -> int:
     return model.promotion_tier if model and model.promotion_tier is not None else RDS_PROMOTION_TIER
 
 
-def _capacity(choice: Choice) -> tuple[float | None, float | None, int | None]:
-    """Who gives one of the two capacities may leave the other to the source."""
-    low, high = choice.given("serverless_v2_min_capacity"), choice.given("serverless_v2_max_capacity")
-    pause = choice.given("serverless_v2_seconds_until_auto_pause")
-    low = choice.of_source("serverless_v2_min_capacity") if low is None else low
-    high = choice.of_source("serverless_v2_max_capacity") if high is None else high
-    if pause is None and low == 0:
-        pause = choice.of("serverless_v2_seconds_until_auto_pause", DEFAULT_PAUSE_SECONDS)
-    return low, high, pause
+def _capacity(choice: Choice) -> dict[str, float | int | None]:
+    """Return the three together: who gives one of the two capacities may leave the other to the source."""
+    capacity = {name: _given_or_of_source(choice, name) for name in (_LEAST_CAPACITY, _GREATEST_CAPACITY)}
+    pause = choice.given(_PAUSE)
+    if pause is None and capacity[_LEAST_CAPACITY] == 0:
+        pause = choice.of(_PAUSE)
+    return {**capacity, _PAUSE: pause}
 
 
-def _windows(choice: Choice) -> tuple[str | None, str | None]:
-    """Both windows or none: RDS picks the one that isn't named at random, and refuses it where the two overlap."""
-    backup = choice.of("preferred_backup_window", None)
-    maintenance = choice.of("preferred_maintenance_window", None)
+def _given_or_of_source(choice: Choice, name: str) -> Any:
+    value = choice.given(name)
+    return choice.of_source(name) if value is None else value
+
+
+def _windows(choice: Choice) -> dict[str, str | None]:
+    """Return both windows or none: RDS picks the one that isn't named at random, and refuses it if the two overlap."""
+    backup, maintenance = choice.of("preferred_backup_window"), choice.of("preferred_maintenance_window")
     if backup is None and maintenance is not None:
         backup = windows.backup_window_beside(maintenance)
     elif maintenance is None and backup is not None:
         maintenance = windows.maintenance_window_beside(backup)
-    return backup, maintenance
+    return {"preferred_backup_window": backup, "preferred_maintenance_window": maintenance}
 
 
-def _monitoring(choice: Choice) -> tuple[int, str | None]:
-    """The role is the stack's to name: it is passed on, and what may be passed on isn't the request's to say.
-
-    Without one the source's Enhanced Monitoring can't be taken over, which the plan says.
+def _monitoring_role() -> str | None:
+    """Return the role of Enhanced Monitoring. The stack names it: it is passed on, and what may be passed on isn't the
+    request's to say.
     """
-    role = environment.optional("MONITORING_ROLE_ARN") or None
-    interval = choice.given("monitoring_interval_seconds")
-    if interval is None and role is not None:
-        interval = choice.of_source("monitoring_interval_seconds")
-    if interval is None:
-        interval, choice.origins["monitoring_interval_seconds"] = 0, "default"
-    return int(interval), role if interval else None
+    return environment.optional("MONITORING_ROLE_ARN") or None
 
 
-def _insights(choice: Choice) -> tuple[str, int]:
-    """Mode and days go together: who says one of them has said what the other must be."""
-    mode, days = choice.given("database_insights_mode"), choice.given("performance_insights_retention_days")
-    if mode == "advanced" and days is None:
-        days, choice.origins["performance_insights_retention_days"] = ADVANCED_INSIGHTS_DAYS, "default"
-    if mode is None and days not in (None, ADVANCED_INSIGHTS_DAYS):
-        mode, choice.origins["database_insights_mode"] = "standard", "default"
-    mode = choice.of("database_insights_mode", "standard") if mode is None else mode
-    otherwise = ADVANCED_INSIGHTS_DAYS if mode == "advanced" else DEFAULT_INSIGHTS_DAYS
-    days = choice.of("performance_insights_retention_days", otherwise) if days is None else days
-    return str(mode), int(days)
+def _monitoring_interval(choice: Choice) -> int:
+    """Return the interval. Without a role the source's can't be taken over, which `not_taken_over` says."""
+    name = "monitoring_interval_seconds"
+    if _monitoring_role() is not None:
+        return int(choice.of(name))
+    given = choice.given(name)
+    return int(choice.default(name) if given is None else given)
+
+
+def _insights(choice: Choice) -> dict[str, str | int | None]:
+    """Return mode, days and key. Mode and days go together: who gives one has said what the other has to be.
+
+    | mode  | days  | then                                                                                 |
+    |-------|-------|--------------------------------------------------------------------------------------|
+    | given | given | as given                                                                             |
+    | given | -     | advanced needs 465 days; with standard the source's days, else 7                     |
+    | -     | given | 465 days go with the source's mode, else with standard; others with standard         |
+    | -     | -     | the source's mode, else standard; its days, else 465 with advanced, 7 with standard  |
+    """
+    mode, days = choice.given(_MODE), choice.given(_DAYS)
+    if mode is None and days is None:
+        mode, days = choice.of(_MODE), choice.of(_DAYS)
+    elif mode is None:
+        mode = choice.of(_MODE) if days == ADVANCED_INSIGHTS_DAYS else choice.default(_MODE)
+    elif days is None:
+        days = choice.default(_DAYS) if mode == "advanced" else choice.of(_DAYS)
+    if mode == "advanced" and choice.origins[_DAYS] == "default":
+        days = ADVANCED_INSIGHTS_DAYS
+    return {_MODE: mode, _DAYS: days, _KEY: choice.of(_KEY) if days else None}

@@ -55,6 +55,7 @@ def babelfish_problems(
 
     A request that names a group itself has decided for it. RDS's default groups have it off.
     """
+    of_source = living.settings.value("db_cluster_parameter_group_name") or "" if living is not None else ""
     if _speaks_tds(plan.db_cluster_parameter_group_name, around):
         yield (
             f"db_cluster_parameter_group_name: {plan.db_cluster_parameter_group_name!r} switches Babelfish on "
@@ -65,12 +66,12 @@ def babelfish_problems(
         living is not None
         and is_here
         and plan.origins.get("db_cluster_parameter_group_name") != "request"
-        and _speaks_tds(living.settings.db_cluster_parameter_group_name or "", around)
+        and _speaks_tds(of_source, around)
     ):
         yield (
             f"source_cluster_id: {living.identifier!r} has Babelfish on ({BABELFISH} in "
-            f"{living.settings.db_cluster_parameter_group_name}), and this pipeline sets up roles and logins for "
-            "PostgreSQL alone. Restore the snapshot yourself; or, if its data needs no Babelfish, give a "
+            f"{of_source}), and this pipeline sets up roles and logins for PostgreSQL alone. "
+            "Restore the snapshot yourself; or, if its data needs no Babelfish, give a "
             "db_cluster_parameter_group_name without it."
         )
 

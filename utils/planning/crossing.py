@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from utils.aurora_utils import Aurora, AuroraReader
+from utils.arns import Arn
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, admits_our_account
-from utils.contracts.plan import SnapshotCopy
+from utils.contracts.route import SnapshotCopy
 from utils.names import name_for
-from utils.planning.route import COPIES, RouteFacts, needs_copy_at_owner, plan_route
+from utils.planning.route import RouteFacts, needs_copy_at_owner, plan_route
 from utils.planning.snapshot import reused_name_problems
 from utils.preflight.keys import MANAGED_ALIAS, how_to_enable
 from utils.request.fields import RestoreRequest
@@ -32,7 +33,7 @@ class Crossing(Struct, frozen=True, kw_only=True):
 
 
 def plan_crossing(
-    request: RestoreRequest, snapshot: Snapshot, operation_id: str, account: str, source: Source, target: Aurora
+    request: RestoreRequest, snapshot: Snapshot, operation_id: str, account: str, source: Source, target: AuroraReader
 ) -> Crossing:
     """Only reads. `account` is the stack's own."""
     facts = RouteFacts(
@@ -52,16 +53,7 @@ def plan_crossing(
     steps = plan_route(facts)
     if not steps:
         return Crossing(copy=None, problems=crosser.problems)
-    (last,) = [step for step in steps if step.name == "copy"]
-    copy = SnapshotCopy(
-        source_arn=snapshot.arn,
-        source_region=source.region,
-        identifier=facts.copy_name,
-        arn=last.snapshot_arn,
-        kms_key_id=last.kms_key_id,
-        tags=own_tags(request, operation_id),
-        steps=steps,
-    )
+    copy = SnapshotCopy(steps=steps, tags=own_tags(request, operation_id))
     for place in _places_of_copies(copy, account, source, target):
         crosser.problems.extend(reused_name_problems(facts.copy_name, operation_id, place))
     return Crossing(copy=copy, problems=crosser.problems)
@@ -110,11 +102,11 @@ class _Crosser:
         return None if admits_our_account(own) else f"({own}) {self._how_to_admit(own)}"
 
     def _how_to_admit(self, key: str) -> str:
-        partition, owner = key.split(":")[1], key.split(":")[4]
+        arn = Arn.parse(key)
         actions = ", ".join(f'"kms:{action}"' for action in ADMITTING)
         return (
-            f"doesn't admit account {self._account}. Add to its policy, in account {owner}: "
-            f'{{"Sid": "AccountThatRestores", "Effect": "Allow", "Principal": {{"AWS": "arn:{partition}:iam::'
+            f"doesn't admit account {self._account}. Add to its policy, in account {arn.account_id}: "
+            f'{{"Sid": "AccountThatRestores", "Effect": "Allow", "Principal": {{"AWS": "arn:{arn.partition}:iam::'
             f'{self._account}:root"}}, "Action": [{actions}], "Resource": "*"}}'
         )
 
@@ -129,7 +121,8 @@ class _Crosser:
                 "copied to it there first, and that copy is shared."
             )
             return None
-        if given.startswith("arn:") and given.split(":")[3:5] != [region, owner]:
+        arn = Arn.parse_or_none(given)
+        if arn is not None and arn.place != (region, owner):
             self.problems.append(f"source_kms_key_id: {given!r} is a key of another place. {customers}")
             return None
         if given.rpartition(":")[2].startswith(MANAGED_ALIAS):
@@ -159,7 +152,7 @@ class _Crosser:
 
 
 def quota_problems(
-    copy: SnapshotCopy | None, final_snapshot: bool, account: str, source: Source, target: Aurora
+    copy: SnapshotCopy | None, final_snapshot: bool, account: str, source: Source, target: AuroraReader
 ) -> Iterator[str]:
     """Whether what is going to be made fits into the quota of manual snapshots, where each is made."""
     needed: Counter[AuroraReader] = Counter(_places_of_copies(copy, account, source, target) if copy else [])
@@ -181,10 +174,10 @@ def quota_problems(
 def _places_of_copies(copy: SnapshotCopy, account: str, source: Source, target: AuroraReader) -> list[AuroraReader]:
     places: list[AuroraReader] = []
     for step in copy.steps:
-        if step.name in COPIES:
-            region, owner = step.snapshot_arn.split(":")[3:5]
+        if step.is_copy:
+            region, owner = step.place
             if owner != account:
                 places.append(source)
             else:
-                places.append(target if region == target.region else Aurora(region))
+                places.append(target if region == target.region else AuroraReader(region))
     return places

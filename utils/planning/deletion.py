@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 from utils import environment
 from utils.aurora_utils import AuroraReader
-from utils.aurora_utils.protection import why_not_deletable
 from utils.aurora_utils.resources import Cluster, Snapshot, in_order_of_deletion
 from utils.aurora_utils.source_account import Source
 from utils.contracts.plan import SourceDeletion, SourceInstance
 from utils.logins.target_secrets import secrets_of_source
 from utils.names import name_for
 from utils.planning.snapshot import other_cluster, reused_name_problems
-from utils.preflight.deletion import backup_obstacles, final_snapshot_obstacles
+from utils.preflight.deletion import backup_obstacles, final_snapshot_obstacles, why_not_deletable
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags
 
@@ -82,7 +81,7 @@ def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, 
             SourceInstance(
                 identifier=each.identifier,
                 db_instance_class=each.settings.db_instance_class or "",
-                db_parameter_group_name=each.settings.db_parameter_group_name,
+                db_parameter_group_name=each.settings.value("db_parameter_group_name"),
                 availability_zone=each.settings.availability_zone,
                 promotion_tier=each.settings.promotion_tier,
             )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from utils import environment
 from utils.aurora_utils import Snapshot
-from utils.contracts.plan import SnapshotCopy, SnapshotExport
+from utils.contracts.plan import SnapshotExport
+from utils.contracts.route import SnapshotCopy
 from utils.names import name_for
 from utils.request.fields import RestoreRequest
 

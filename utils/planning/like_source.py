@@ -14,40 +14,12 @@ from utils.aurora_utils.reported_settings import ClusterSettings, InstanceSettin
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.aurora_utils.source_account import ReaderScaling, Source
 from utils.aws import error_code
+from utils.contracts.settings import BY_NAME, SETTINGS
 from utils.error_codes import DENIED_CODES
 from utils.request.fields import RestoreRequest
 
-# What a new cluster takes from its source. Deletion protection is not among it: a protected production would have
-# copies that nobody can take away. Neither is Extended Support, which costs, nor the Data API, which opens a door.
-LIKE_SOURCE = (
-    "engine_version",
-    "db_instance_class",
-    "instance_count",
-    "serverless_v2_min_capacity",
-    "serverless_v2_max_capacity",
-    "serverless_v2_seconds_until_auto_pause",
-    "storage_type",
-    "network_type",
-    "port",
-    "db_cluster_parameter_group_name",
-    "db_parameter_group_name",
-    "enabled_cloudwatch_logs_exports",
-    "iam_database_authentication",
-    "backup_retention_days",
-    "preferred_backup_window",
-    "preferred_maintenance_window",
-    "auto_minor_version_upgrade",
-    "performance_insights_retention_days",
-    "database_insights_mode",
-)
-
-
-# What the writer says for all instances. The last two, and Performance Insights' key, are missed by nobody where the
-# source can't be read: RDS's own defaults are harmless.
-_OF_WRITER = (
-    *("auto_minor_version_upgrade", "db_parameter_group_name", "db_instance_class"),
-    *("ca_certificate_identifier", "monitoring_interval_seconds"),
-)
+# What somebody has to say: the source, where request and stack don't.
+REQUIRED = tuple(each.name for each in SETTINGS if each.from_source == "required")
 # How the names begin that Application Auto Scaling gives to the readers that it adds. AWS's guide doesn't say it; RDS's
 # own events do ("RDS detected deletion of DB instance application-autoscaling-...").
 AUTOSCALED_PREFIX = "application-autoscaling-"
@@ -71,20 +43,22 @@ class SourceSettings(Struct, frozen=True, kw_only=True):
     unknown: list[str] = []
 
     def value(self, name: str) -> Any:
-        """Of a setting under the name that a request has for it; None where the source says nothing."""
+        """Return what a new cluster takes over of a setting; None where the source says nothing."""
         writer = self.instances[0] if self.instances else None
-        if name == "performance_insights_retention_days":
-            # Those of an older cluster are its instances' alone, and the cluster reports that it has none.
-            of_cluster = self.cluster.performance_insights_retention_days
-            return of_cluster or (getattr(writer, name) if writer else None) or of_cluster
-        if name == "performance_insights_kms_key_id":
-            key = writer.performance_insights_kms_key_id if writer else None
-            return key if key and self.own_keys and self.own_keys in key else None
-        if name in _OF_WRITER:
-            return getattr(writer, name) if writer else None
+        if name == "db_instance_class":
+            return writer.db_instance_class if writer else None
         if name == "instance_count":
             return len(self.instances) or None
-        return getattr(self.cluster, name)
+        if name == "performance_insights_retention_days":
+            # Those of an older cluster are its instances' alone, and the cluster reports that it has none.
+            of_cluster = self.cluster.value(name)
+            return of_cluster or (writer.value(name) if writer else None) or of_cluster
+        if name == "performance_insights_kms_key_id":
+            key = writer.value(name) if writer else None
+            return key if key and self.own_keys and self.own_keys in key else None
+        if BY_NAME[name].of_cluster:
+            return self.cluster.value(name)
+        return writer.value(name) if writer else None
 
 
 class UnreadableSource(Struct, frozen=True, kw_only=True):
@@ -96,8 +70,10 @@ class UnreadableSource(Struct, frozen=True, kw_only=True):
 def source_settings(
     request: RestoreRequest, source: Source, identifier: str
 ) -> SourceSettings | UnreadableSource | None:
-    """None where the source isn't to be asked. It is also asked where request and stack say everything that a new
-    cluster can take from it: what it has beyond that isn't dropped in silence.
+    """Return what the source has, or None where it isn't to be asked.
+
+    It is also asked where request and stack say everything that a new cluster can take from it: what it has beyond that
+    isn't dropped in silence.
     """
     if not request.like_source or not identifier:
         return None
@@ -162,13 +138,13 @@ def _of_instances(cluster: Cluster, instances: list[Instance]) -> list[str]:
 
 
 def open_settings(request: RestoreRequest) -> list[str]:
-    """What the source would have to say. Capacity matters to serverless instances only."""
+    """Return what the source would have to say. Capacity matters to serverless instances only."""
     provisioned = request.db_instance_class not in (None, "db.serverless") and request.reader_instance_class in (
         None,
         request.db_instance_class,
     )
     return [
         name
-        for name in LIKE_SOURCE
+        for name in REQUIRED
         if getattr(request, name) is None and not (provisioned and name.startswith("serverless_v2_"))
     ]

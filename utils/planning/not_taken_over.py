@@ -11,20 +11,14 @@ from typing import Any
 
 from utils.aurora_utils.left_behind import listed, shortened
 from utils.contracts.plan import ClusterPlan
+from utils.contracts.settings import SETTINGS
 from utils.planning.like_source import SourceSettings, UnreadableSource
 from utils.request.fields import RestoreRequest
 
 # Of a plan that travels from step to step. Messages show fewer.
 MAX_SENTENCES = 60
-# The settings that all new instances share, and what each is called.
-_ALIKE = {
-    "db_parameter_group_name": "parameter group",
-    "auto_minor_version_upgrade": "automatic minor upgrades",
-    "ca_certificate_identifier": "CA certificate",
-    "monitoring_interval_seconds": "seconds between two measurements of Enhanced Monitoring",
-    "performance_insights_retention_days": "days of Performance Insights",
-    "performance_insights_kms_key_id": "key of Performance Insights",
-}
+# The settings that all new instances share, as the writer has them. Their maintenance window is the cluster's.
+_ALIKE = tuple(each for each in SETTINGS if each.of_instance and each.name != "preferred_maintenance_window")
 
 
 def not_taken_over(
@@ -68,7 +62,7 @@ def _watching(plan: ClusterPlan, source: SourceSettings) -> Iterator[str]:
     writer = source.instances[0] if source.instances else None
     if writer is None:
         return
-    interval, key = writer.monitoring_interval_seconds, writer.performance_insights_kms_key_id
+    interval, key = writer.value(_MONITORING), writer.value("performance_insights_kms_key_id")
     if interval and not plan.monitoring_interval_seconds and plan.origins.get(_MONITORING) == "default":
         yield f"Enhanced Monitoring every {interval} seconds: the stack's MonitoringRoleArn, which it needs, is empty"
     if key and plan.performance_insights_retention_days and not plan.performance_insights_kms_key_id:
@@ -91,16 +85,16 @@ def _differing_readers(source: SourceSettings) -> Iterator[str]:
     if not source.instances:
         return
     writer = source.instances[0]
-    for field, called in _ALIKE.items():
-        wanted: Any = getattr(writer, field)
+    for setting in _ALIKE:
+        wanted: Any = writer.value(setting.name)
         other = {
             name: value
             for name, each in zip(source.names, source.instances, strict=True)
-            if (value := getattr(each, field)) is not None and wanted is not None and value != wanted
+            if (value := each.value(setting.name)) is not None and wanted is not None and value != wanted
         }
         if other:
             values = listed(f"{name} has {_spoken(value)}" for name, value in other.items())
-            yield f"{called}: {values}; every new instance gets the writer's, {_spoken(wanted)}"
+            yield f"{setting.called}: {values}; every new instance gets the writer's, {_spoken(wanted)}"
 
 
 def _spoken(value: Any) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from utils.aurora_utils import Aurora
+from utils.arns import Arn
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import Surroundings
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import Source
@@ -41,19 +42,24 @@ from utils.request.reading import refusal, refuse_if_any
 
 
 def plan_restore(
-    request: RestoreRequest, operation_id: str, run: Execution, source: Source, target: Aurora, limits: StackLimits
+    request: RestoreRequest,
+    operation_id: str,
+    execution: Execution,
+    source: Source,
+    target: AuroraReader,
+    limits: StackLimits,
 ) -> Plan:
     """The plan, or RequestRefused with everything that stands in its way. Only reads."""
-    account = run.execution_id.split(":")[4]
-    target_id = target_identifier(request, run)
+    account = Arn.parse(execution.execution_id).account_id
+    target_id = target_identifier(request, execution)
     try:
         beyond = request_limit_problems(request, target_id, source.region, target.region, limits)
-        refuse_if_any([*place_problems(request, source, run), *beyond])
-        found = find_snapshot(request, source, run.now)
+        refuse_if_any([*place_problems(request, source, execution), *beyond])
+        found = find_snapshot(request, source, execution.now)
         refuse_if_any(found_limit_problems(found.snapshot, limits))
         refuse_if_any(kind_problems(found.snapshot, found.living, target.region))
     except RequestRefused as refused:
-        early = early_problems(request, target_id, operation_id, target, run)
+        early = early_problems(request, target_id, operation_id, target, execution)
         raise refusal([*str(refused).splitlines(), *early]) from None
     snapshot = found.snapshot
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
@@ -63,10 +69,10 @@ def plan_restore(
     like = source_settings(request, source, snapshot.cluster_identifier)
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
     export = plan_export(request, snapshot, copy, operation_id)
-    secrets = plan_secrets(target_id, run, cluster.master_login)
+    secrets = plan_secrets(target_id, execution, cluster.master_login)
     refuse_if_any(
         [
-            *snapshot_problems(request, snapshot, source, run),
+            *snapshot_problems(request, snapshot, source, execution),
             *plan_problems(request, cluster, like, snapshot.cluster_identifier),
             *_target_problems(cluster, snapshot, source, target),
             *babelfish_problems(
@@ -79,13 +85,13 @@ def plan_restore(
             *key_limit_problems(cluster, request.source_kms_key_id, snapshot, source, target.region, limits),
             *quota_problems(copy, takes_final_snapshot, account, source, target),
             *place_and_key_problems(cluster, copy, snapshot, target.region),
-            *secret_problems(snapshot.master_username, cluster, secrets, run.now),
+            *secret_problems(snapshot.master_username, cluster, secrets, execution.now),
             *export_problems(export, target.region),
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
         ]
     )
-    created_at = snapshot.created_at or run.now
+    created_at = snapshot.created_at or execution.now
     plan = Plan(
         operation_id=operation_id,
         target_cluster_id=target_id,
@@ -94,7 +100,7 @@ def plan_restore(
             identifier=snapshot.identifier,
             cluster_identifier=snapshot.cluster_identifier,
             created_at=created_at,
-            age_hours=age_hours(created_at, run.now),
+            age_hours=age_hours(created_at, execution.now),
             engine_version=snapshot.engine_version,
             encryption=snapshot.encryption,
             kms_key_id=snapshot.kms_key_id,
@@ -119,7 +125,7 @@ def plan_restore(
         quarantine=bool(request.quarantine),
         target_secrets=secrets,
         not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
-        warnings=_warnings(cluster, Surroundings(target.region), run.now),
+        warnings=_warnings(cluster, Surroundings(target.region), execution.now),
     )
     return replace(plan, calls=planned_calls(plan, account, target.region))
 
@@ -128,11 +134,11 @@ def _warnings(cluster: ClusterPlan, around: Surroundings, now: dt.datetime) -> l
     return [*support_warnings(cluster, around, now), *door_warnings(cluster, around)]
 
 
-def target_identifier(request: RestoreRequest, run: Execution) -> str:
-    return dated(request.target_cluster_id or "", run.started_at)
+def target_identifier(request: RestoreRequest, execution: Execution) -> str:
+    return dated(request.target_cluster_id or "", execution.started_at)
 
 
-def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: Aurora) -> Iterator[str]:
+def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: AuroraReader) -> Iterator[str]:
     target_id = cluster.identifier
     if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
         yield (

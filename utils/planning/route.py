@@ -6,15 +6,12 @@ removes is all in the list; nothing else on the way changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 from msgspec import Struct
 
-from utils.contracts.plan import Access, RouteStep, SnapshotCopy
-from utils.names import OWN_DEFAULT_KEY, parse_snapshot_arn, snapshot_arn, snapshot_name
-
-COPIES = frozenset({"copy_at_owner", "copy_into_account", "copy"})
-TAKING_BACK = frozenset({"unshare", "remove_at_owner", "remove_in_account"})
+from utils.arns import Arn, snapshot_arn
+from utils.contracts.plan import Access
+from utils.contracts.route import RouteStep
+from utils.names import OWN_DEFAULT_KEY
 
 
 class RouteFacts(Struct, frozen=True, kw_only=True):
@@ -45,7 +42,7 @@ def needs_copy_at_owner(facts: RouteFacts) -> bool:
 
 def plan_route(facts: RouteFacts) -> list[RouteStep]:
     """The calls in their order; none where the snapshot can be restored from where it is."""
-    _, region, account, _ = _parts(facts.snapshot_arn)
+    region, account = Arn.parse(facts.snapshot_arn).place
     crosses_account, crosses_region = account != facts.target_account, region != facts.target_region
     if not crosses_account and not crosses_region:
         return []
@@ -81,54 +78,6 @@ def plan_route(facts: RouteFacts) -> list[RouteStep]:
     return [*steps, last, *closing]
 
 
-def begun(step: RouteStep) -> str:
-    return f"{step.name}_begun"
-
-
-def gave_up(step: RouteStep) -> str:
-    return f"{step.name}_failed"
-
-
-def outstanding(copy: SnapshotCopy, times: Mapping[str, str]) -> Iterator[RouteStep]:
-    """What may have to be taken back still, as far as the record's times know. A copy may have been made by a call
-    whose answer was lost: then only RDS knows. Sharing is always written down first.
-    """
-    for step in copy.steps:
-        may_stand = step.name != "unshare" or "share_begun" in times
-        if step.name in TAKING_BACK and step.name not in times and may_stand:
-            yield step
-
-
-def still_there(step: RouteStep) -> str:
-    owner = step.snapshot_arn.split(":")[4]
-    if step.name == "unshare":
-        return f"Snapshot {step.snapshot_arn} of account {owner} is still shared with {step.shared_with}."
-    return f"Snapshot {step.snapshot_arn}, made on the way, is still in account {owner}."
-
-
-def command_for(step: RouteStep) -> str:
-    region, name = step.snapshot_arn.split(":")[3], snapshot_name(step.snapshot_arn)
-    if step.name == "unshare":
-        return (
-            f"aws rds modify-db-cluster-snapshot-attribute --region {region} --db-cluster-snapshot-identifier {name} "
-            f"--attribute-name restore --values-to-remove {step.shared_with}"
-        )
-    return f"aws rds delete-db-cluster-snapshot --region {region} --db-cluster-snapshot-identifier {name}"
-
-
-def maker_of(step: RouteStep, copy: SnapshotCopy) -> RouteStep:
-    """The step that made the snapshot which this one removes."""
-    (maker,) = [each for each in copy.steps if each.name in COPIES and each.snapshot_arn == step.snapshot_arn]
-    return maker
-
-
 def _copied(facts: RouteFacts, region: str, account: str) -> str:
     """All copies of one operation have one name; no two are in one place."""
-    return snapshot_arn(facts.snapshot_arn, region, account, facts.copy_name)
-
-
-def _parts(arn: str) -> tuple[str, str, str, str]:
-    parts = parse_snapshot_arn(arn)
-    if parts is None:
-        raise ValueError(f"{arn} is no ARN of a cluster snapshot")
-    return parts
+    return snapshot_arn(Arn.parse(facts.snapshot_arn).partition, region, account, facts.copy_name)

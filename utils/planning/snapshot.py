@@ -9,14 +9,14 @@ from typing import NamedTuple
 from botocore.exceptions import ClientError
 
 from utils import environment
+from utils.arns import Arn, parse_snapshot_arn, snapshot_name
 from utils.aurora_utils import ENGINE, AuroraReader
 from utils.aurora_utils.resources import Cluster, Snapshot
-from utils.aurora_utils.source_account import Source
+from utils.aurora_utils.source_account import Source, open_source
 from utils.aws import error_code, knows_region
 from utils.contracts.payloads import Execution
 from utils.error_codes import DENIED_CODES
 from utils.errors import RequestRefused
-from utils.names import parse_snapshot_arn, snapshot_name
 from utils.request.fields import RestoreRequest
 
 # How many of those that a snapshot was chosen from a plan names.
@@ -26,13 +26,22 @@ OTHERS_SHOWN = 3
 def source_region(request: RestoreRequest, own_region: str) -> str:
     """An ARN says its region itself. Whether there is such a region is for `place_problems`."""
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    return parsed[1] if parsed else request.source_region or own_region
+    return parsed.region if parsed else request.source_region or own_region
 
 
 def source_account(request: RestoreRequest, own_account: str) -> str:
     """An ARN says its account itself."""
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    return parsed[2] if parsed else request.source_account_id or own_account
+    return parsed.account_id if parsed else request.source_account_id or own_account
+
+
+def source_of(request: RestoreRequest, execution: Execution, operation_id: str, own_region: str) -> Source:
+    """Return whatever can be looked at of the account and region in which the request says that the snapshot is."""
+    account, region = (
+        source_account(request, Arn.parse(execution.execution_id).account_id),
+        source_region(request, own_region),
+    )
+    return open_source(account, region, execution.execution_id, operation_id, execution.now)
 
 
 class Found(NamedTuple):
@@ -195,25 +204,26 @@ def _is_of_day(snapshot: Snapshot, day: str) -> bool:
     return snapshot.created_at is not None and snapshot.created_at.astimezone(dt.UTC).date().isoformat() == day
 
 
-def place_problems(request: RestoreRequest, source: Source, run: Execution) -> Iterator[str]:
+def place_problems(request: RestoreRequest, source: Source, execution: Execution) -> Iterator[str]:
     """What is wrong with where the snapshot is said to be, before it is looked for there."""
-    _, partition, _, own_region, own_account, *_ = run.execution_id.split(":")
+    own = Arn.parse(execution.execution_id)
+    partition, own_region, own_account = own.partition, own.region, own.account_id
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
     field = "snapshot_identifier" if parsed else "source_account_id"
-    if parsed and request.source_account_id not in (None, parsed[2]):
+    if parsed and request.source_account_id not in (None, parsed.account_id):
         yield (
             f"source_account_id: {request.source_account_id!r} isn't the account in snapshot_identifier's ARN "
-            f"({parsed[2]}). Drop source_account_id, the ARN says it."
+            f"({parsed.account_id}). Drop source_account_id, the ARN says it."
         )
     if parsed and request.source_region not in (None, source.region):
         yield (
             f"source_region: {request.source_region!r} isn't the region in snapshot_identifier's ARN "
             f"({source.region}). Drop source_region, the ARN says it."
         )
-    if parsed and parsed[0] != partition:
+    if parsed and parsed.partition != partition:
         yield (
-            f"snapshot_identifier: {request.snapshot_identifier!r} is of partition {parsed[0]}, and the stack is in "
-            f"{partition}, which can't reach it. Name a snapshot of {partition}."
+            f"snapshot_identifier: {request.snapshot_identifier!r} is of partition {parsed.partition}, and the stack "
+            f"is in {partition}, which can't reach it. Name a snapshot of {partition}."
         )
     if source.region != own_region and not knows_region(source.region, own_region):
         # Calls to it would never end.
@@ -226,7 +236,7 @@ def place_problems(request: RestoreRequest, source: Source, run: Execution) -> I
             f"source_region: {source.region!r} isn't {own_region}, and RDS copies no snapshot to or from a region in "
             f"China. Deploy the stack in {source.region}, or name a snapshot of {own_region}."
         )
-    known = environment.optional("DEFAULT_SOURCE_ACCOUNT_ID")
+    known = environment.request_defaults().get("source_account_id")
     if source.account_id not in (own_account, known):
         yield (
             f"{field}: account {source.account_id} is neither the stack's own ({own_account}) nor its SourceAccountId "
@@ -241,7 +251,7 @@ def place_problems(request: RestoreRequest, source: Source, run: Execution) -> I
 
 
 def snapshot_problems(
-    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, run: Execution
+    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, execution: Execution
 ) -> Iterator[str]:
     name = snapshot.identifier
     wanted = (request.source_cluster_id or "").lower()
@@ -258,7 +268,7 @@ def snapshot_problems(
             "Wait until it is available, or choose another snapshot."
         )
     limit = request.max_snapshot_age_hours
-    if limit is not None and snapshot.created_at and (age := age_hours(snapshot.created_at, run.now)) > limit:
+    if limit is not None and snapshot.created_at and (age := age_hours(snapshot.created_at, execution.now)) > limit:
         yield (
             f"max_snapshot_age_hours: {name!r} in {source.region} is {age:.1f} hours old, more than the {limit:g} "
             "allowed. Take a fresh snapshot, or raise the limit if older data will do."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import Surroundings
 from utils.aurora_utils.resources import Snapshot
 from utils.contracts.payloads import Execution
@@ -41,7 +41,7 @@ _UNKNOWN = Snapshot(
 
 
 def early_problems(
-    request: RestoreRequest, target_id: str, operation_id: str, target: Aurora, run: Execution
+    request: RestoreRequest, target_id: str, operation_id: str, target: AuroraReader, execution: Execution
 ) -> Iterator[str]:
     """Of what request and stack say themselves. Only reads. What the source would add isn't held against anybody."""
     cluster = cluster_plan(request, target_id, _UNKNOWN, None, operation_id)
@@ -57,11 +57,11 @@ def early_problems(
         yield from given_key_problems(request.kms_key_id, copied_under_it=False, region=target.region)
     if (export := plan_export(request, _UNKNOWN, None, operation_id)) is not None:
         yield from destination_problems(export, target.region)
-    secrets = plan_secrets(target_id, run, cluster.master_login)
-    yield from secret_problems(_UNKNOWN.master_username, cluster, secrets, run.now)
+    secrets = plan_secrets(target_id, execution, cluster.master_login)
+    yield from secret_problems(_UNKNOWN.master_username, cluster, secrets, execution.now)
 
 
-def name_problems(cluster: ClusterPlan, target: Aurora) -> Iterator[str]:
+def name_problems(cluster: ClusterPlan, target: AuroraReader) -> Iterator[str]:
     """The names have to be free, whatever tags stand on what bears them: this operation can't have made it yet."""
     target_id = cluster.identifier
     if target.cluster(target_id) is not None:

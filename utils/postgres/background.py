@@ -1,16 +1,18 @@
-"""What runs in the copy without anybody's login: pg_cron's jobs and logical subscriptions, which came with the data.
+"""Background work in the copy, which came with the data: pg_cron's jobs and logical subscriptions.
 
-Only the extension's own table and functions are pg_cron: anybody who may create a schema can make others of that name.
-Jobs show only to those whom they run as (row security), so they are looked for as each role that may have any; those
-that can't be joined are named. In pg_cron's source: only the owner's role or a superuser may alter a job, and nobody
-can while the library isn't preloaded.
+Only the extension's own table and functions are pg_cron: who may create a schema can create others of that name. Jobs
+are visible only to the roles that they run as (row security), so they are looked for as each role that may have any;
+roles that cannot be joined are reported. In pg_cron's source: only the owner's role or a superuser may alter a job, and
+nobody can while the library is not preloaded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg2 import sql
 
 from utils.postgres.borrowed_owners import borrowed_owners
@@ -19,7 +21,7 @@ from utils.postgres.event_triggers import event_triggers, refuse_dangerous_trigg
 from utils.postgres.foreign_servers import drop_user_mappings, foreign_servers
 from utils.postgres.session import Session
 
-# Of the extension, of an owner with no lesser rights than ours, with no trigger or policy that isn't the extension's.
+# Of the extension, of an owner with no lesser rights than ours, with no trigger or policy but the extension's.
 _PROBED = sql.SQL("""
     WITH extensions AS (
         SELECT e.oid FROM pg_extension e JOIN pg_roles o ON o.oid = e.extowner
@@ -60,7 +62,7 @@ _UPDATE_JOB = sql.SQL("UPDATE cron.job SET active = false WHERE jobid = %(job)s"
 
 
 class Background(Struct, frozen=True, kw_only=True):
-    """Jobs and subscriptions: those that may run, those that don't any more, what wasn't seen, and as whom they run."""
+    """Jobs and subscriptions: those that may run, those that were disabled, what was not seen, and as whom they run."""
 
     active: list[str] = []
     disabled: list[str] = []
@@ -71,24 +73,31 @@ class Background(Struct, frozen=True, kw_only=True):
 
 
 class _Found(Struct, frozen=True, kw_only=True):
+    """A job or subscription: left `active`, `disabled` in quarantine, or `refused` there with PostgreSQL's `reason`."""
+
     text: str
     runs_as: str
-    why_active: str | None
+    state: Literal["active", "disabled", "refused"] = "active"
+    reason: str = ""
+
+    @property
+    def description(self) -> str:
+        return f"{self.text} ({self.reason})" if self.reason else self.text
 
 
 def background_work(opened: Session, quarantine: bool) -> Background:
-    """Look at this database's jobs, subscriptions, foreign servers and event triggers, and disable them in quarantine.
+    """Find this database's jobs, subscriptions, foreign servers and event triggers, and disable them in quarantine.
 
-    Event triggers stay as they are: they are the application's. Repeatable. Raises SqlRefused where one of them makes
-    it dangerous to change anything.
+    Event triggers stay as they are: they belong to the application. Repeatable. Raises SqlRefused where one of them
+    makes it dangerous to change anything.
     """
     refuse_dangerous_triggers(opened)
     unknown: list[str] = []
     found = [*_jobs(opened, quarantine, unknown), *_subscriptions(opened, quarantine)]
     dropped, kept = drop_user_mappings(opened) if quarantine else ([], [])
     return Background(
-        active=[f"{each.text}{each.why_active}" for each in found if each.why_active is not None],
-        disabled=[*(each.text for each in found if each.why_active is None), *dropped],
+        active=[each.description for each in found if each.state != "disabled"],
+        disabled=[*(each.text for each in found if each.state == "disabled"), *dropped],
         unknown=unknown,
         runs_as=sorted({each.runs_as for each in found}),
         reaches=[
@@ -110,12 +119,8 @@ def _subscriptions(opened: Session, quarantine: bool) -> Iterator[_Found]:
     with borrowed_owners(opened, {owner for _, owner in found} if quarantine else ()):
         for name, owner in found:
             disable = sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(sql.Identifier(name))
-            why = opened.why_not(disable) if quarantine else ""
-            yield _Found(
-                text=f"subscription {name!r} of {owner!r}",
-                runs_as=owner,
-                why_active=f" ({why})" if why else why,
-            )
+            found_one = _Found(text=f"subscription {name!r} of {owner!r}", runs_as=owner)
+            yield _quarantined(found_one, opened.why_not(disable)) if quarantine else found_one
 
 
 def _jobs(opened: Session, quarantine: bool, unknown: list[str]) -> Iterator[_Found]:
@@ -124,30 +129,37 @@ def _jobs(opened: Session, quarantine: bool, unknown: list[str]) -> Iterator[_Fo
         return
     ((hidden, readable, genuine),) = probed
     if not genuine:
-        unknown.append("cron.job: it isn't the extension pg_cron's, or somebody has added to it, and wasn't read")
+        unknown.append("cron.job: it is not the extension pg_cron's, or it was changed, and was not read")
         return
     if not readable:
         unknown.append("pg_cron's jobs: the master user may not read cron.job")
         return
     others = [name for (name,) in opened.rows(_MAY_HAVE_JOBS, (list(AWS_ROLES),))] if hidden else []
     with borrowed_owners(opened, others) as unreachable:
-        unknown += [f"pg_cron's jobs of {name!r}: the master user can't act for it" for name in sorted(unreachable)]
+        unknown += [f"pg_cron's jobs of {name!r}: the master user cannot act for it" for name in sorted(unreachable)]
         jobs = {row[0]: row for row in opened.rows(_JOBS)}
         for role in others:
             if role not in unreachable:
                 jobs |= {row[0]: row for row in _as(opened, role, _JOBS)}
         for job, name, username, database in sorted(jobs.values()):
+            shown = f"pg_cron job {job}{f' {name!r}' if name else ''} of {username!r} in {database!r}"
+            found_one = _Found(text=shown, runs_as=username)
+            if not quarantine:
+                yield found_one
+                continue
             with opened.triggers():
-                why = _why_not_disabled(opened, job, username) if quarantine else ""
-            yield _Found(
-                text=f"pg_cron job {job}{f' {name!r}' if name else ''} of {username!r} in {database!r}",
-                runs_as=username,
-                why_active=f" ({why})" if why else why,
-            )
+                why = _why_not_disabled(opened, job, username)
+            yield _quarantined(found_one, why)
+
+
+def _quarantined(found: _Found, why_not: str | None) -> _Found:
+    if why_not is None:
+        return replace(found, state="disabled")
+    return replace(found, state="refused", reason=why_not)
 
 
 def _as(opened: Session, role: str, statement: sql.Composable) -> list[tuple[int, str, str, str]]:
-    """As one of the roles whose rows the master user doesn't see; nothing when it may not look either."""
+    """Return the rows as one of the roles sees them; nothing where that role may not read them either."""
     take = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role))
     if not opened.try_run(take):
         return []
@@ -157,7 +169,10 @@ def _as(opened: Session, role: str, statement: sql.Composable) -> list[tuple[int
 
 
 def _why_not_disabled(opened: Session, job: int, username: str) -> str | None:
-    """With pg_cron's own function, as ourselves or as whom the job runs; then in the table, where that is allowed."""
+    """Disable a job and return why that failed, or None.
+
+    Tried with pg_cron's own function, as ourselves or as the role that the job runs as; then in the table.
+    """
     reasons: list[str] = []
     for statement in (_ALTER_JOB, _UPDATE_JOB):
         for role in (None, username):

@@ -1,4 +1,4 @@
-"""Acting for the roles that own things: Aurora's master user is no superuser, and a grant needs the owner's rights.
+"""Acting for the roles that own objects: Aurora's master user is no superuser, and a grant needs the owner's rights.
 
 For the length of one transaction it becomes a member of the owning roles, and leaves them again before the commit.
 """
@@ -17,10 +17,10 @@ INHERIT_AND_SET_FROM = 160000
 
 @contextlib.contextmanager
 def borrowed_owners(opened: Session, owners: Iterable[str]) -> Iterator[set[str]]:
-    """Be a member of the owners within the block; yields those that can't be joined.
+    """Join the owners for the length of the block; yields those that cannot be joined.
 
-    All inside the session's transaction: a crash leaves no membership behind. Before PostgreSQL 16 a revoke takes away
-    a membership whoever granted it, so there an existing one without inheritance isn't touched.
+    All of it is inside the session's transaction: a crash leaves no membership behind. Before PostgreSQL 16 a revoke
+    removes a membership that others granted as well, so there an existing one without inheritance is not changed.
     """
     joinable = [
         owner
@@ -40,7 +40,7 @@ def borrowed_owners(opened: Session, owners: Iterable[str]) -> Iterator[set[str]
 
 
 def _joined(opened: Session, owners: list[str]) -> list[str]:
-    """One statement for all, as a cluster may have an owner for each customer; one by one where that isn't allowed."""
+    """Join all in one statement, as there may be an owner for each customer; else one by one. Return who was joined."""
     if not owners or opened.try_run(_join(opened, owners)):
         return owners
     return [owner for owner in owners if opened.try_run(_join(opened, [owner]))]

@@ -1,4 +1,4 @@
-"""What people made in one database: schemas, relations and routines; no system schema, nothing of an extension's."""
+"""What people created in one database: schemas, relations and routines; nothing of the system or of an extension."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from utils.postgres.session import Session
 
 NAMED_IN_WARNING = 5
 
-# AWS's own roles, each by its exact name: a prefix would take in whatever production calls rds..., and let it through.
+# AWS's own roles, each by its exact name: a prefix would include every role that production calls rds...
 # The logins: pg_dumpall of a database on RDS (15.3: rdsadmin, rdstopmgr), Aurora's write forwarding
 # (rdswriteforwarduser, as in Amazon's own pg_dump for Babelfish), RDS Proxy's documentation (rdsproxyadmin).
 AWS_LOGINS = ("rdsadmin", "rdstopmgr", "rdswriteforwarduser", "rdsproxyadmin")
@@ -47,15 +47,17 @@ _IN_SCOPE = sql.SQL("(%(all)s OR nspname = ANY(%(named)s))")
 
 
 def query(text: str, **parts: sql.Composable) -> sql.Composed:
+    """Compose a query over the relations, schemas and routines of a database."""
     return sql.SQL(text).format(relations=RELATIONS, schemas=SCHEMAS, routines=ROUTINES, in_scope=_IN_SCOPE, **parts)
 
 
 def schemas_here(opened: Session) -> set[str]:
+    """Return the schemas of this database."""
     return {name for (name,) in opened.rows(query("SELECT nspname FROM ({schemas}) s"))}
 
 
 def owners_here(opened: Session) -> set[str]:
-    """Whoever owns something here, or may be about to; but the system's own roles."""
+    """Return the roles that own something here, or may come to, without the system's own."""
     found = opened.rows(
         query(
             "SELECT pg_get_userbyid(owner) FROM (SELECT relowner AS owner FROM ({relations}) o"
@@ -74,7 +76,7 @@ RAW_DATABASE_NAME = sql.SQL(r"replace(datname::text, '\', '\\')::bytea")
 
 
 def decoded(raw: bytes | memoryview) -> str | None:
-    """Return the name, or None when it is no UTF-8 text."""
+    """Return the name, or None where it is not UTF-8 text."""
     try:
         return bytes(raw).decode()
     except UnicodeDecodeError:
@@ -82,12 +84,12 @@ def decoded(raw: bytes | memoryview) -> str | None:
 
 
 def is_systems(role: str) -> bool:
-    """Decide whether a role is PostgreSQL's, which lets nobody make a role called pg_..., or AWS's."""
+    """Return whether a role is AWS's, or PostgreSQL's, which allows nobody else a name that begins with pg_."""
     return role in AWS_ROLES or role.startswith("pg_")
 
 
 def named(rows: Sequence[tuple[str, ...]]) -> str:
-    """The first few names and how many more there are: a warning has to stay readable."""
+    """Return the first few names and how many more there are: a warning has to stay readable."""
     names = [".".join(row) for row in rows]
     more = len(names) - NAMED_IN_WARNING
     return ", ".join(names[:NAMED_IN_WARNING]) + (f" and {more} more" if more > 0 else "")

@@ -1,6 +1,6 @@
-"""The restored cluster as the master user meets it: its databases, and what is wrong with one of them alone.
+"""The databases of the restored cluster, and what is wrong with a single one of them.
 
-One odd database never costs what was done for the others: it is reported, and the rest goes on.
+One odd database never stops the work on the others: it is reported, and the rest is done.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class DatabaseLeftOut(Exception):
 
 
 class Cluster(Struct, frozen=True, kw_only=True):
-    """The server, the master's login, and the database in which roles are looked after."""
+    """The server, the master's login, and the database in which roles are managed."""
 
     server: Server
     master: MasterLogin
@@ -61,13 +61,13 @@ class Cluster(Struct, frozen=True, kw_only=True):
             yield opened
 
     def maintain(self, work: Callable[[Session], T]) -> T:
-        """Do the work in one transaction of the maintenance database, as `within`: it may concern one role alone."""
+        """Do the work in one transaction of the maintenance database, as `within` does, for a single role."""
         return self.within(self.maintenance_database, work)
 
     def within(self, database: str, work: Callable[[Session], T]) -> T:
-        """Do the work in one transaction of this database. Repeats what may pass.
+        """Do the work in one transaction of this database, with retries.
 
-        Raises DatabaseLeftOut for what is this database's fault alone, and TemporaryFailure when the server is away.
+        Raises DatabaseLeftOut for a failure of this database alone, and TemporaryFailure when the server is away.
         """
         began, reason, encoding = time.monotonic(), "", UNICODE
         for attempt in range(1, ATTEMPTS + 1):
@@ -87,12 +87,12 @@ class Cluster(Struct, frozen=True, kw_only=True):
             if attempt == ATTEMPTS or time.monotonic() - began > ATTEMPTS_UNTIL_SECONDS:
                 break
             time.sleep(PAUSE_SECONDS)
-        with self.maintenance():  # raises when it is not this database alone that lets nobody in
+        with self.maintenance():  # raises where not only this database admits nobody
             raise DatabaseLeftOut(reason)
 
 
 def open_cluster(server: Server, master: MasterLogin) -> Cluster:
-    """Return the cluster once the master's password opens it. Raises TemporaryFailure while it doesn't."""
+    """Return the cluster once the master's password opens it. Raises TemporaryFailure until then."""
     refusals = []
     for database in MAINTENANCE_DATABASES:
         try:
@@ -102,14 +102,14 @@ def open_cluster(server: Server, master: MasterLogin) -> Cluster:
         except TemporaryFailure as error:
             refusals.append(error)
             if "FATAL:" not in str(error):
-                break  # nobody answers: another database wouldn't either
+                break  # there is no answer: another database would not answer either
     raise refusals[0]
 
 
 def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str], dict[str, str], list[str]]:
-    """Return the databases to enter, those that are left out for our own sake and why, and what is wrong with others.
+    """Return the databases to enter, those that are skipped for our own sake and why, and what is wrong with others.
 
-    The others let nobody in, as in production, or not the master user.
+    The others admit nobody, as in production, or not the master user.
     """
     warnings: list[str] = []
     left_out: dict[str, str] = {}
@@ -117,24 +117,24 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
     for raw, enters, limit, allowed, prepared, login_trigger in _databases(maintenance):
         database = decoded(raw)
         if database is None:
-            warnings.append(f"{bytes(raw)!r}: left out: this database's name is no UTF-8 text; rename it")
+            warnings.append(f"{bytes(raw)!r}: skipped: this database's name is not UTF-8 text; rename it")
         elif limit == INVALID:
-            warnings.append(f"{database}: left out: its DROP DATABASE was interrupted, and it can only be dropped")
+            warnings.append(f"{database}: skipped: its DROP DATABASE was interrupted, and it can only be dropped")
         elif not allowed:
-            warnings.append(f"{database}: left out: it lets nobody in (ALLOW_CONNECTIONS is false)")
+            warnings.append(f"{database}: skipped: it admits nobody (ALLOW_CONNECTIONS is false)")
         elif limit == 0:
-            warnings.append(f"{database}: left out: it lets nobody in (CONNECTION LIMIT is 0)")
+            warnings.append(f"{database}: skipped: it admits nobody (CONNECTION LIMIT is 0)")
         elif login_trigger and EVENT_TRIGGERS in cluster.server.refused_options:
             left_out[database] = (
-                "left out: it has an event trigger on login, which would run with the master user's rights, and this "
-                "server doesn't let the master user set event_triggers to off"
+                "skipped: it has an event trigger on login, which would run with the master user's rights, and this "
+                "server does not allow the master user to set event_triggers to off"
             )
         else:
             candidates.append((database, enters))
         if database is not None and prepared:
             warnings.append(
-                f"{database}: {prepared} prepared transactions came with the data and hold their locks: look at "
-                "pg_prepared_xacts, and ROLLBACK PREPARED what nobody will finish"
+                f"{database}: {prepared} prepared transactions came with the data and hold their locks: check "
+                "pg_prepared_xacts, and ROLLBACK PREPARED those that nobody will finish"
             )
     closed = {database: owner_of(maintenance, database) for database, enters in candidates if not enters}
     with borrowed_owners(maintenance, {owner for owner in closed.values() if owner is not None}):
@@ -158,7 +158,7 @@ def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str
 
 
 def owner_of(maintenance: Session, database: str) -> str | None:
-    """Return the owner's name, or None when it is no UTF-8 text, so that nobody can act for it."""
+    """Return the owner's name, or None where it is not UTF-8 text, so that nobody can act for it."""
     ((raw,),) = maintenance.rows(
         sql.SQL("SELECT {} FROM pg_roles r WHERE oid = (SELECT datdba FROM pg_database WHERE datname = %s)").format(
             RAW_ROLE_NAME

@@ -1,7 +1,7 @@
-"""Default privileges: what a role creates later belongs to it alone, unless it was told before whom to let in.
+"""Default privileges: without them, nobody else may use what a role creates later.
 
-They hold for objects of one owner each, so they are set for every role that owns anything here; only where they are
-lacking, so that a second run changes nothing.
+They apply to the objects of one owner each, so they are set for every role that owns anything here; only where they are
+missing, so that a repeated step changes nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Missing = tuple[str, str, str, str, str]
 
 
 def grant_on_future_objects(opened: Session, owners: Iterable[str], roles: list[RoleWanted], schemas: set[str]) -> None:
-    """`owners` can be acted for; `schemas` are those of this database."""
+    """Set default privileges for `owners`, for whom we can act, in the `schemas` of this database."""
     grouped: dict[tuple[str, str, tuple[str, ...], str], list[str]] = {}
     for (owner, kind, privileges, schema), grantees in _grantees(opened, owners, roles, schemas).items():
         grouped.setdefault((kind, privileges, grantees, schema), []).append(owner)
@@ -52,7 +52,7 @@ def _missing(
         given = PRIVILEGES[role.profile]
         places = [""] if role.schemas is None else sorted(schemas.intersection(role.schemas))
         for kind, (letter, _) in _TYPES.items():
-            # Schemas lie in no schema: who is let into some only is let into no later one.
+            # Schemas are in no schema: a role for some of them gets no later one.
             for place in places if kind != "SCHEMA" or role.schemas is None else []:
                 for owner in owners:
                     wanted = ((owner, letter, privilege, role.name, place) for privilege in given[kind].split(", "))

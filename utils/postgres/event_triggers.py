@@ -1,7 +1,7 @@
 """Event triggers that came with the data: functions that would run with the master user's rights when it grants.
 
-They are silenced where the server lets the master user do that. Where it doesn't, one whose function belongs to
-somebody with lesser rights is a reason to do nothing in its database.
+They are silenced where the server allows the master user to do that. Where it does not, nothing is done in a database
+with one whose function belongs to a role with lesser rights.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from utils.postgres.session import Session, SqlRefused
 
 
 class EventTriggers(Struct, frozen=True, kw_only=True):
-    """All that are enabled, in words, and those that would give the master user's rights to somebody else."""
+    """All that are enabled, in words, and those that would give the master user's rights to another role."""
 
     found: list[str]
     dangerous: list[str]
 
 
 def event_triggers(opened: Session) -> EventTriggers:
-    """Look at this database's event triggers. Only the master user, AWS and superusers are no danger to us."""
+    """Return this database's event triggers. Those of the master user, AWS and superusers are not dangerous."""
     found = opened.rows(
         sql.SQL(
             "SELECT evtname, evtevent, evtenabled, evtfoid::regproc::text, o.rolname,"
@@ -42,9 +42,9 @@ def event_triggers(opened: Session) -> EventTriggers:
 
 
 def refuse_dangerous_triggers(opened: Session) -> None:
-    """Raise SqlRefused before anything is changed where somebody's function would run with the master user's rights."""
+    """Raise SqlRefused before anything is changed where a user's function would run with the master user's rights."""
     if dangerous := event_triggers(opened).dangerous:
         raise SqlRefused(
-            f"Nothing was set up: the event trigger {dangerous[0]!r} would run somebody else's function with the "
-            "master user's rights, and this server lets nobody silence it. Drop or disable it, and GRANT by hand."
+            f"Nothing was set up: the event trigger {dangerous[0]!r} would run another role's function with the master "
+            "user's rights, and this server allows nobody to silence it. Drop or disable it, and GRANT by hand."
         )

@@ -27,7 +27,7 @@ def foreign_servers(opened: Session) -> Iterator[str]:
 
 
 def drop_user_mappings(opened: Session) -> tuple[list[str], list[str]]:
-    """Drop production's logins to other servers. Returns what was dropped, and what wasn't and why."""
+    """Drop production's logins to other servers. Returns what was dropped, and what was not and why."""
     found = opened.rows(
         sql.SQL(
             "SELECT m.srvname, m.umuser = 0, m.usename, pg_get_userbyid(s.srvowner)"

@@ -1,7 +1,7 @@
-"""Privileges in one database: what exists, what will come, and the proof that they are there.
+"""Privileges in one database, on what exists and on what will be created, and the proof of them.
 
-Grants are made only where something is lacking, and the same reading of the catalog afterwards is the proof. Objects
-whose owner can't be joined are reported, never passed over: a GRANT on them would only warn and do nothing.
+A privilege is granted only where it is missing, and the same reading of the catalog afterwards is the proof. Objects
+whose owner cannot be joined are reported, never skipped in silence: a GRANT on them would only warn and do nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Granted(Struct, frozen=True, kw_only=True):
 
 
 def grant_in_database(opened: Session, roles: list[RoleWanted]) -> Granted:
-    """Give the roles their privileges in this database. Raises SqlRefused when one that was granted doesn't show."""
+    """Give the roles their privileges in this database. Raises SqlRefused where a grant has no effect."""
     refuse_dangerous_triggers(opened)
     new_owners = [role for role in roles if role.profile == "owner"]
     owners = owners_here(opened) | {role.name for role in new_owners}
@@ -48,7 +48,7 @@ def grant_in_database(opened: Session, roles: list[RoleWanted]) -> Granted:
 
 
 def _grant(opened: Session, lacking: list[Grantable]) -> None:
-    """One GRANT names many objects, and all roles that lack the same on them."""
+    """Grant with one statement for many objects and all roles that lack the same on them."""
     for each in lacking:
         opened.run(
             sql.SQL("GRANT {} ON {} {} TO {}").format(
@@ -62,13 +62,13 @@ def _grant(opened: Session, lacking: list[Grantable]) -> None:
 
 
 def _prove(lacks: list[Lack]) -> None:
-    """A privilege that was granted has to show."""
+    """Raise SqlRefused where a privilege that was granted is still missing."""
     failed = [lack for lack in lacks if lack.reachable]
     if failed:
         roles = ", ".join(repr(role) for role in sorted({lack.role for lack in failed})[:5])
         raise SqlRefused(
-            f"Privileges on {named(_names(failed))} were granted to {roles}, but don't show. "
-            "Look for event triggers that undo grants."
+            f"Privileges on {named(_names(failed))} were granted to {roles}, but are still missing. "
+            "Check for event triggers that undo grants."
         )
 
 
@@ -77,7 +77,7 @@ def _unreached(lacks: list[Lack]) -> Iterator[str]:
         theirs = [lack for lack in lacks if lack.owner == owner and not lack.reachable]
         # The objects say more than the schema around them.
         inside = [lack for lack in theirs if lack.kind != "SCHEMA"] or theirs
-        yield f"no privileges on {named(_names(inside))}: the master user can't act for their owner {owner!r}"
+        yield f"no privileges on {named(_names(inside))}: the master user cannot act for their owner {owner!r}"
 
 
 def _names(lacks: list[Lack]) -> list[tuple[str, ...]]:
@@ -99,7 +99,7 @@ def _left_closed(opened: Session, roles: list[RoleWanted]) -> Iterator[str]:
 
 
 def _too_much(opened: Session, roles: list[RoleWanted]) -> Iterator[str]:
-    """What is nobody's intention, but came with the data."""
+    """Yield privileges beyond the profiles, which came with the data."""
     readers = _scopes(role for role in roles if role.profile == "read_only")
     writable = opened.rows(
         query(
@@ -139,7 +139,7 @@ def _too_much(opened: Session, roles: list[RoleWanted]) -> Iterator[str]:
         readers,
     )
     for role, names in _by_role(later):
-        yield f"{role!r} will be able to write to tables that {named(names)} makes later, by default privileges"
+        yield f"{role!r} will be able to write to tables that {named(names)} creates later, by default privileges"
     beyond = opened.rows(
         query(
             "SELECT role, nspname, relname FROM ({relations}) o"

@@ -1,7 +1,7 @@
 """Production's own logins: they came with the snapshot, passwords and all, and open the copy unless they are locked.
 
-Who is logged in meanwhile can make further logins. So locking, and ending the sessions of whoever isn't ours, goes on
-until a look finds neither.
+A role that is logged in meanwhile can create further logins. So locking, and ending all sessions but ours, is repeated
+until neither is found.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAUSE_SECONDS = 0.5
 # A role that somebody else is changing (its password, say) stays locked against us until that transaction ends. With
 # the sessions ended only a prepared one is left, which came with the data: nobody will end it.
 HELD_ROUNDS, HELD_TIMEOUT = 3, "1s"
-# AWS's own logins, unless somebody else administers one: since PostgreSQL 16 whoever makes a role does, and AWS makes
+# AWS's own logins, unless another role administers one: since PostgreSQL 16 the creator of a role does, and AWS creates
 # its own as the superuser.
 _NOT_AWSS = sql.SQL("""(rolname <> ALL(%(aws_logins)s) OR EXISTS (
     SELECT FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member
@@ -31,7 +31,7 @@ _NOT_AWSS = sql.SQL("""(rolname <> ALL(%(aws_logins)s) OR EXISTS (
 
 
 class InheritedLogins(Struct, frozen=True, kw_only=True):
-    """Those that still work, those that were locked now, and why others weren't."""
+    """Those that still work, those that were locked now, and why others were not."""
 
     open: list[str]
     locked: list[str] = []
@@ -51,7 +51,7 @@ def inherited_logins(maintenance: Session, known: Iterable[str]) -> InheritedLog
 
 
 def lock_inherited_logins(cluster: Cluster, known: Iterable[str]) -> InheritedLogins:
-    """Take the login from all of them, and end every session but the master user's and the system's."""
+    """Lock all of them, and end every session but the master user's and the system's."""
     locked: dict[int, str] = {}
     refused: dict[int, tuple[str, str]] = {}
     busy: Counter[int] = Counter()
@@ -76,8 +76,8 @@ def lock_inherited_logins(cluster: Cluster, known: Iterable[str]) -> InheritedLo
         open=[shown for shown, _ in refused.values()],
         locked=sorted(locked.values()),
         refused=[
-            *(f"{shown!r} can still log in, it couldn't be locked: {why}" for shown, why in refused.values()),
-            *(f"a session of {session} goes on, it couldn't be ended" for session in sessions),
+            *(f"{shown!r} can still log in, because it could not be locked: {why}" for shown, why in refused.values()),
+            *(f"a session of {session} is still open, because it could not be ended" for session in sessions),
         ],
     )
 
@@ -94,7 +94,7 @@ def _logins(maintenance: Session, known: Iterable[str]) -> list[_Login]:
 
 
 def _lock(maintenance: Session, logins: list[_Login]) -> dict[int, str]:
-    """Many in one message; one by one where one of them can't be altered. Only the option that changes is named."""
+    """Lock many logins in one message, or one by one where one of them cannot be altered; return the refusals."""
     refusals: dict[int, str] = {}
     maintenance.run(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(HELD_TIMEOUT)))
     for start in range(0, len(logins), BATCH):
@@ -117,11 +117,11 @@ def _locking(login: _Login) -> sql.Composed:
 
 
 def _end_sessions(maintenance: Session, master: str, spared: list[int]) -> list[str]:
-    """Ask everybody's sessions to end but ours, AWS's and those of logins that can't be locked: they'd be back.
+    """End all sessions but ours, AWS's and those of logins that cannot be locked, which would come back.
 
-    Returns whose there were. A role can be dropped while it is logged in, and stays so. An application role's is ended
-    as well: the password that opened it may be production's.
-    Replication is a kind of its own (`walsender`); jobs and subscriptions are looked at elsewhere.
+    Returns whose sessions there were. A role that is dropped while it is logged in stays logged in. Sessions of an
+    application role are ended as well: the password that opened them may be production's. Replication has its own kind
+    (`walsender`); jobs and subscriptions are handled elsewhere.
     """
     found = maintenance.rows(
         sql.SQL(

@@ -1,4 +1,4 @@
-"""What each profile is given, and which roles lack something of it: one reading of the catalog for all of them."""
+"""The privileges of each profile, and which roles lack some of them: one reading of the catalog for all."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from utils.logins.roles import Profile, RoleWanted
 from utils.postgres.catalog import query
 from utils.postgres.session import Session
 
-# By profile and kind of object. What a kind isn't named for isn't given: a reader executes what PUBLIC may. A foreign
-# table lies elsewhere, mostly in production, and production's user mappings came with the data: nobody writes there.
+# By profile and kind of object. A kind that is not named gets nothing: a reader executes what PUBLIC may. A foreign
+# table's data is elsewhere, mostly in production, and production's user mappings came along: nobody writes there.
 PRIVILEGES: dict[Profile, dict[str, str]] = {
     "read_only": {"SCHEMA": "USAGE", "TABLE": "SELECT", "FOREIGN": "SELECT", "SEQUENCE": "SELECT"},
     "read_write": {
@@ -42,7 +42,7 @@ _ASKING = {
 
 
 class Lack(Struct, frozen=True, kw_only=True):
-    """What a role hasn't got all privileges of its profile on. `name` is None for a schema or a routine's signature."""
+    """An object on which a role lacks privileges of its profile. `name` is None for a schema or a routine."""
 
     kind: str
     schema: str
@@ -81,7 +81,7 @@ _FOUND = """
 
 
 def lacks_here(opened: Session, roles: Iterable[RoleWanted]) -> list[Lack]:
-    """Everything that somebody lacks in this database; empty when all that there is to do is done."""
+    """Return every privilege that a role lacks in this database; empty where all is done."""
     found = opened.rows(
         _lacking("SELECT kind, schema, name, owner, reachable, profile, role FROM found"), _wanted(roles)
     )
@@ -92,7 +92,7 @@ def lacks_here(opened: Session, roles: Iterable[RoleWanted]) -> list[Lack]:
 
 
 def grantable_here(opened: Session, roles: Iterable[RoleWanted]) -> list[Grantable]:
-    """What can be granted, put together by the server: ten thousand tables are a few long texts."""
+    """Return what can be granted, put together by the server: ten thousand tables are a few long texts."""
     found = opened.rows(
         _lacking(
             "SELECT kind, profile, roles, string_agg(quoted, ', ') FROM ("
@@ -128,7 +128,7 @@ def _lacking(text: str) -> sql.Composed:
 
 
 def _has_all(kind: str) -> sql.Composable:
-    """PostgreSQL takes a list of privileges as any of them; here all are wanted."""
+    """Compose a check of all privileges: PostgreSQL takes a list of them as any of them."""
     cases = [
         sql.SQL("WHEN {} THEN {}").format(
             sql.Literal(profile),

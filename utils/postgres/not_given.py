@@ -1,4 +1,4 @@
-"""What no profile gives, although the application may need it: reported where the data show that somebody had it."""
+"""Privileges that no profile gives, although the application may need them, where the data show that they were used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from utils.postgres.session import Session
 
 
 def not_given(opened: Session, roles: list[RoleWanted]) -> Iterator[str]:
-    """Yield what the roles don't get in this database: large objects, extensions' tables, TRUNCATE."""
+    """Yield what the roles do not get in this database: large objects, extensions' tables, TRUNCATE."""
     names = [role.name for role in roles]
     yield from _large_objects(opened, names)
     yield from _extensions_tables(opened, names)
@@ -20,7 +20,7 @@ def not_given(opened: Session, roles: list[RoleWanted]) -> Iterator[str]:
 
 
 def _large_objects(opened: Session, roles: list[str]) -> Iterator[str]:
-    """There may be millions, and each has an access control list of its own."""
+    """Yield large objects by owner: there may be millions, and each has its own access control list."""
     found = opened.rows(
         sql.SQL(
             "SELECT pg_get_userbyid(lomowner), count(*) FROM pg_largeobject_metadata"
@@ -30,13 +30,13 @@ def _large_objects(opened: Session, roles: list[str]) -> Iterator[str]:
     )
     for owner, number in found:
         yield (
-            f"{number} large objects of {owner!r} are closed to the roles: to open them, as their owner, "
+            f"the roles cannot read {number} large objects of {owner!r}: to allow it, as their owner, "
             "GRANT SELECT ON LARGE OBJECT with their numbers in pg_largeobject_metadata"
         )
 
 
 def _extensions_tables(opened: Session, roles: list[str]) -> Iterator[str]:
-    """Only where production uses them: somebody who is no system's role owns one, or was granted something on it."""
+    """Yield extensions' tables where production uses them: a role that is not the system's owns or was granted one."""
     found = opened.rows(
         sql.SQL(
             "SELECT DISTINCT e.extname FROM pg_extension e JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass"
@@ -52,11 +52,11 @@ def _extensions_tables(opened: Session, roles: list[str]) -> Iterator[str]:
         {"roles": roles, "aws": list(AWS_ROLES)},
     )
     if found:
-        yield f"tables that belong to an extension are left as they are; some are closed to the roles: {named(found)}"
+        yield f"tables of extensions are not changed, and the roles cannot read some of these: {named(found)}"
 
 
 def _truncate(opened: Session, roles: list[str]) -> Iterator[str]:
-    """Where somebody beside the owner had it. Not where a role of ours owns the table: there it is by our own grant."""
+    """Yield who beside the owner may TRUNCATE. On tables that our roles own, it is by our own grant."""
     found = opened.rows(
         query(
             "SELECT DISTINCT pg_get_userbyid(a.grantee), count(*) FROM ({relations}) o"
@@ -67,4 +67,4 @@ def _truncate(opened: Session, roles: list[str]) -> Iterator[str]:
         {"roles": roles},
     )
     for grantee, number in found:
-        yield f"{grantee!r} may TRUNCATE {number} tables, which the profiles read_only and read_write don't give"
+        yield f"{grantee!r} may TRUNCATE {number} tables, which the profiles read_only and read_write do not give"

@@ -1,16 +1,17 @@
 """The profile `owner`: schemas, and what is in them, get a new owner in the copy, who may create, alter and drop there.
 
 A membership in the old owners would be less work, and too much: they own other schemas too, and one of them may be the
-master user itself. The old owners keep every privilege on what was theirs, so whatever worked in production goes on
-working; only altering and dropping passes to the new owner. What runs with its owner's rights and would break or
-become something else keeps its owner:
-- a view, or a table with a rule, that reaches beyond the schemas, or what is somebody else's: its owner's rights say
-  what it may read and write (PostgreSQL's documentation, "Rules and Privileges"), and whoever has none may make one;
+master user itself. The old owners keep every privilege on what was theirs, so that what worked in production still
+works; only altering and dropping passes to the new owner. What runs with its owner's rights, and would break or change
+its meaning, keeps its owner:
+- a view, or a table with a rule, that reaches beyond the schemas, or objects of another owner: its owner's rights
+  decide what it may read and write (PostgreSQL's documentation, "Rules and Privileges"), and a role without rights may
+  create one;
 - a SECURITY DEFINER routine;
-- a relation whose index, statistics, generated column, partition key or range type calls somebody's function, which
-  ANALYZE and REINDEX run as the relation's owner (as CVE-2020-25695 tells), or a materialized view that does, which
-  whoever has MAINTAIN may refresh, since 17;
-- a foreign table: its owner may write where it lies.
+- a relation whose index, statistics, generated column, partition key or range type calls a function of a user, which
+  ANALYZE and REINDEX run as the relation's owner (as in CVE-2020-25695), or a materialized view that does, which a role
+  with MAINTAIN may refresh, since 17;
+- a foreign table: its owner may write on the foreign server.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ _RUNS_CODE = sql.SQL("""(o.relkind IN ('r', 'p', 'm') AND o.oid IN (
 
 
 def take_ownership(opened: Session, role: RoleWanted) -> list[str]:
-    """The role owns its schemas here, and what is in them, as far as that is possible. Answers what it doesn't own.
+    """Make the role the owner of its schemas here and of what is in them, and return what it does not own.
 
     The caller is a member of the old owners and of the new one.
     """
@@ -93,7 +94,7 @@ def _take_schemas(opened: Session, scope: Scope, new_owner: sql.Identifier) -> N
 
 
 def _take_relations(opened: Session, scope: Scope, new_owner: sql.Identifier) -> None:
-    """Sequences of serial and identity columns follow their table, and only have to be given back to its old owner."""
+    """Take relations. Sequences of serial and identity columns follow their table; its old owner keeps its rights."""
     relations = opened.rows(
         query(
             "SELECT relkind = 'S' AND EXISTS ("
@@ -130,7 +131,7 @@ def _take_routines(opened: Session, scope: Scope, new_owner: sql.Identifier) -> 
 
 
 def _take_types(opened: Session, scope: Scope, new_owner: sql.Identifier) -> None:
-    """Domains, enums, ranges and composite types; a table's row type, an array's and a multirange's follow theirs."""
+    """Take domains, enums, ranges and composite types; those of tables, arrays and multiranges follow their own."""
     types = opened.rows(
         query(
             "SELECT nspname, typname, pg_get_userbyid(typowner)"
@@ -168,19 +169,19 @@ def _not_owned(opened: Session, role: RoleWanted, scope: Scope) -> Iterator[str]
         scope,
     )
     for what, text in (
-        ("schema", "{} doesn't own schema {}: the master user can't hand it over"),
-        ("relation", "{} doesn't own {}: the master user can't act for the owner"),
+        ("schema", "{} does not own schema {}: the master user cannot hand it over"),
+        ("relation", "{} does not own {}: the master user cannot act for the owner"),
         (
             "beyond",
-            "{} doesn't own {}, which reaches, with its owner's rights, beyond the schemas or what is somebody else's",
+            "{} does not own {}, which reaches, with its owner's rights, beyond the schemas or another owner's objects",
         ),
-        ("foreign", "{} doesn't own {}, a foreign table: its owner may write where it lies"),
+        ("foreign", "{} does not own {}, a foreign table: its owner may write on the foreign server"),
         (
             "code",
-            "{} doesn't own {}, whose index, statistics, generated column, partition key, range type or query calls"
-            " somebody's function: it would run with the new owner's rights",
+            "{} does not own {}, whose index, statistics, generated column, partition key, range type or query calls"
+            " a user's function: it would run with the new owner's rights",
         ),
-        ("routine", "{} doesn't own {}, which is SECURITY DEFINER: it would run with other rights"),
+        ("routine", "{} does not own {}, which is SECURITY DEFINER: it would run with other rights"),
     ):
         if names := [row[2:] if what == "routine" else row[1:] for row in kept if row[0] == what]:
             yield text.format(repr(role.name), named([tuple(filter(None, each)) for each in names]))
@@ -194,7 +195,7 @@ def _by_owner(rows: list[tuple[Any, ...]]) -> dict[str, list[tuple[str, ...]]]:
 
 
 def _in_batches(opened: Session, form: str, objects: Sequence[sql.Composable], role: sql.Identifier) -> None:
-    """One statement each, as PostgreSQL alters one object at a time; many of them in one message."""
+    """Send many statements in one message: PostgreSQL alters one object at a time."""
     for start in range(0, len(objects), BATCH):
         opened.run(sql.SQL("; ").join(sql.SQL(form).format(each, role) for each in objects[start : start + BATCH]))
 

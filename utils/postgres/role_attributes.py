@@ -1,8 +1,8 @@
-"""An application role that came with the data: what it brought along, and what is taken away again.
+"""An application role that came with the data: what it brought along, and what of that is removed.
 
-The roles of the application secret are the pipeline's to use, so whatever would make their profile untrue is reset:
-attributes, the settings that decide as whom they work and whether they may write, and memberships in the system's roles
-(a read-only role's in any). Everything else may be what the application relies on, and is reported.
+The roles of the application secret belong to the pipeline, so what contradicts their profile is reset: attributes, the
+settings that decide as whom they work and whether they may write, and memberships in the system's roles (of a read-only
+role, in any). The application may rely on everything else, which is reported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RESET_FOR_WRITERS = ("default_transaction_read_only", "transaction_read_only")
 
 
 def reset_what_came_along(maintenance: Session, role: RoleWanted) -> Iterator[str]:
-    """Take away what would make the role's profile untrue. Yields what it brought along, and what became of that."""
+    """Remove what contradicts the role's profile. Yields what it brought along, and what became of that."""
     yield from _attributes(maintenance, role.name)
     yield from _settings(maintenance, role)
     yield from _memberships(maintenance, role)
@@ -52,9 +52,9 @@ def _attributes(maintenance: Session, role: str) -> Iterator[str]:
             why = maintenance.why_not(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(role), without))
             (kept if why else taken).append((f"{attribute} ({why})" if why else attribute,))
     if taken:
-        yield f"{role!r} came with {named(taken)}, which it has no more"
+        yield f"{role!r} came with {named(taken)}, which was removed"
     if kept:
-        yield f"{role!r} came with {named(kept)}, which the master user can't take away"
+        yield f"{role!r} came with {named(kept)}, which the master user cannot remove"
 
 
 def _settings(maintenance: Session, role: RoleWanted) -> Iterator[str]:
@@ -98,17 +98,17 @@ def _memberships(maintenance: Session, role: RoleWanted) -> Iterator[str]:
             own = is_systems(group) or group == maintenance.user or not through
             whose = repr(group) if own else f"{group!r} and through it {through!r}"
             if (group, grantor, through) in _groups(maintenance, role.name):
-                yield f"{role.name!r} belongs to {whose}, with all its rights, and the master user can't end that"
+                yield f"{role.name!r} belongs to {whose}, with all its rights, and the master user cannot end that"
             else:
-                yield f"{role.name!r} came as a member of {whose}, which it is no more"
+                yield f"{role.name!r} came as a member of {whose}, which was ended"
         else:
             yield f"{role.name!r} belongs to {group!r}, with all its rights, as in production"
 
 
 def _groups(maintenance: Session, role: str) -> list[tuple[Any, ...]]:
-    """Return the groups that the role is in, who put it there, and one of the system's, or the master, beyond it.
+    """Return the groups of the role, who granted each, and one of the system's roles, or the master, beyond it.
 
-    Who belongs to a role that belongs to another may become that one as well (PostgreSQL's documentation, "Role
+    A member of a role that is a member of another may become that one as well (PostgreSQL's documentation, "Role
     Membership").
     """
     return maintenance.rows(
@@ -124,7 +124,7 @@ def _groups(maintenance: Session, role: str) -> list[tuple[Any, ...]]:
 
 
 def _members(maintenance: Session, role: str) -> Iterator[str]:
-    """Whoever may act as the role, or give it another password. The master user may, of every role that it makes."""
+    """Yield who may act as the role, or set its password. The master user may, for every role that it creates."""
     found = maintenance.rows(
         sql.SQL(
             "SELECT DISTINCT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member"
@@ -134,13 +134,13 @@ def _members(maintenance: Session, role: str) -> Iterator[str]:
         {"role": role, "aws": list(AWS_ROLES)},
     )
     if found:
-        yield f"{role!r} can be acted for, as in production, by {named([(repr(name),) for (name,) in found])}"
+        yield f"other roles can act as {role!r}, as in production: {named([(repr(name),) for (name,) in found])}"
 
 
 def settings_left_behind(maintenance: Session, known: list[str]) -> list[str]:
-    """Return what production's own logins begin with (`ALTER ROLE ... SET`), and the pipeline's roles don't.
+    """Return the settings of production's own logins (`ALTER ROLE ... SET`), which the pipeline's roles lack.
 
-    Mostly a search path, without which an application doesn't find its tables.
+    Mostly it is a search path, without which an application does not find its tables.
     """
     found = maintenance.rows(
         sql.SQL(
@@ -156,9 +156,9 @@ def settings_left_behind(maintenance: Session, known: list[str]) -> list[str]:
         name, _, value = setting.partition("=")
         shown = f"{name} = {value[:MAX_VALUE]!r}" if name == "search_path" else name
         theirs.setdefault(role, []).append((f"{shown} in {database}" if database else shown,))
-    told = [
-        f"{role!r} has settings of its own in production, which the roles don't have: {named(settings)}"
+    shown_roles = [
+        f"{role!r} has settings of its own in production, which the new roles lack: {named(settings)}"
         for role, settings in list(theirs.items())[:MAX_ROLES]
     ]
-    more = len(theirs) - len(told)
-    return [*told, f"{more} more logins of production's have settings of their own"] if more else told
+    more = len(theirs) - len(shown_roles)
+    return [*shown_roles, *([f"{more} more logins of production's have settings of their own"] if more else [])]

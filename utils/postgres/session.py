@@ -1,9 +1,9 @@
 """Sessions with the restored cluster: over verified TLS, with limits, and with errors that give nothing away.
 
-Whoever could change production's roles and databases also chose what a session there begins with: its search path, its
-role, whether it may write. So each session of the master user's states all of that itself, as start options, which
-count for more than `ALTER DATABASE`, `ALTER ROLE` and `ALTER SYSTEM` (PostgreSQL's documentation, "Setting
-Parameters"): no function, operator or type of the data's is ever found by its name.
+Who can change production's roles and databases also chooses the defaults of a session there: its search path, its role,
+whether it may write. So each session of the master user's sets all of that itself, as start options, which take
+precedence over `ALTER DATABASE`, `ALTER ROLE` and `ALTER SYSTEM` (PostgreSQL's documentation, "Setting Parameters"): no
+function, operator or type from the data is ever found by its name.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ TRIED = {
 UNICODE = "UTF8"
 _NOT_IN_REPERTOIRE = "22021"
 _LOCK_NOT_AVAILABLE = "55P03"
-HELD = "another transaction, perhaps a prepared one, is changing it and doesn't end"
+HELD = "another transaction, perhaps a prepared one, is changing it and does not end"
 # What a member of rds_iam is told on RDS, and what any server's own access rules say.
 _PASSWORD_DOESNT_COUNT = ("PAM authentication failed", "pg_hba.conf rejects")
 _NOT_PERMITTED = (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.InvalidGrantOperation)
@@ -75,7 +75,7 @@ Values = Sequence[Any] | Mapping[str, Any]
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """Where the cluster answers, and the certificates that prove it."""
+    """The cluster's address, and the certificates that prove it."""
 
     host: str
     port: int
@@ -94,16 +94,17 @@ class Session:
 
     @property
     def version(self) -> int:
-        """As PostgreSQL counts it: 170005 is 17.5."""
+        """The server's version as PostgreSQL counts it: 170005 is 17.5."""
         return self.connection.server_version
 
     @property
     def user(self) -> str:
+        """The role that is logged in."""
         return str(self.connection.info.user)
 
     @property
     def silenced(self) -> str:
-        """The values of `evtenabled` with which event triggers don't run in this session, although they are enabled."""
+        """The values of `evtenabled` whose event triggers do not run in this session, although they are enabled."""
         ((off, role),) = self.rows(
             sql.SQL("SELECT current_setting(%s, true), current_setting(%s)"), (EVENT_TRIGGERS, REPLICATION_ROLE)
         )
@@ -112,7 +113,7 @@ class Session:
         return "O" if role == "replica" else "R"
 
     def silence_event_triggers(self, refused_options: set[str]) -> None:
-        """Try again within the session what was refused as a start option. It comes after triggers on login."""
+        """Silence event triggers within the session where that was refused as a start option: after those on login."""
         for name in refused_options.intersection((EVENT_TRIGGERS, REPLICATION_ROLE)):
             if name != EVENT_TRIGGERS or self.version >= EVENT_TRIGGERS_SINCE:
                 self.try_run(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(TRIED[name])))
@@ -128,23 +129,25 @@ class Session:
             self.try_run(sql.SQL("SET LOCAL session_replication_role = replica"))
 
     def run(self, statement: sql.Composable, values: Values = ()) -> None:
+        """Run a statement."""
         self._cursor.execute(statement, values or None)
 
     def rows(self, statement: sql.Composable, values: Values = ()) -> list[tuple[Any, ...]]:
+        """Run a query and return its rows."""
         self._cursor.execute(statement, values or None)
         return self._cursor.fetchall()
 
     def try_run(self, statement: sql.Composable) -> bool:
-        """Run a statement that may not be permitted; if it isn't, nothing has happened and the session goes on.
+        """Run a statement and return whether it was permitted. If not, nothing was changed and the session can be used.
 
-        A grant that would close a circle of memberships isn't permitted either.
+        A grant that would close a circle of memberships is not permitted either.
         """
         return self._attempt(statement, (), _NOT_PERMITTED) is None
 
     def why_not(self, statement: sql.Composable, values: Values = (), *, waiting: bool = True) -> str | None:
-        """Run a statement that may fail for any reason of its own: None when it is done, else PostgreSQL's reason.
+        """Run a statement that may fail, and return PostgreSQL's reason if it does, else None.
 
-        A lock that wasn't given is a reason as well where nobody has to wait for it (`waiting`).
+        Unless `waiting` is set, a lock that was not granted is such a reason as well.
         """
         return self._attempt(statement, values, (psycopg2.Error,), waiting=waiting)
 
@@ -172,9 +175,9 @@ class Session:
 
 
 class SqlRefused(Exception):
-    """What PostgreSQL refuses for good, with a reason that gives nothing of the statement away. Never leaves a step.
+    """What PostgreSQL refuses for good, with a reason that shows nothing of the statement. Never leaves a step.
 
-    `unreadable`: a name isn't text in the encoding that was asked for.
+    `unreadable`: a name is not text in the session's encoding.
     """
 
     def __init__(self, reason: str, *, unreadable: bool = False) -> None:
@@ -186,21 +189,21 @@ class SqlRefused(Exception):
 def session(server: Server, database: str, user: str, password: str) -> Iterator[Session]:
     """Yield a transaction that commits at the end of the block, or rolls back.
 
-    Raises TemporaryFailure while the server doesn't let us in, and StepFailed for what SQL refuses. Neither carries the
-    statement: its text could hold a password's verifier.
+    Raises TemporaryFailure while the server admits no session, and StepFailed for what PostgreSQL refuses. Neither has
+    the statement: its text could hold a password's verifier.
     """
     try:
         with refusable_session(server, database, user, password) as opened:
             yield opened
     except SqlRefused as error:
-        raise StepFailed(f"{error} Mend that in the database's snapshot or roles, then start again.") from None
+        raise StepFailed(f"{error} Fix that in the database's snapshot or roles, then start again.") from None
 
 
 @contextlib.contextmanager
 def refusable_session(
     server: Server, database: str, user: str, password: str, encoding: str = UNICODE
 ) -> Iterator[Session]:
-    """Yield the same as `session`, for who goes on after a refusal: raises SqlRefused instead of StepFailed."""
+    """Yield the same as `session`, for work that continues after a refusal: raises SqlRefused, not StepFailed."""
     connected = _connect(server, database, user, password)
     try:
         if encoding != UNICODE:
@@ -219,7 +222,7 @@ def refusable_session(
             raise TemporaryFailure(text) from None
         raise SqlRefused(text, unreadable=state == _NOT_IN_REPERTOIRE) from None
     except UnicodeError:
-        text = f"Database {database!r} of {server.host} has names that are no UTF-8 text, and couldn't be read."
+        text = f"Database {database!r} of {server.host} has names that are not UTF-8 text and could not be read."
         raise SqlRefused(text, unreadable=True) from None
     finally:
         connected.close()
@@ -233,9 +236,9 @@ def _may_pass(error: psycopg2.Error) -> bool:
 
 
 def can_log_in(server: Server, database: str, user: str, password: str) -> bool:
-    """Whether exactly this password opens the door. Raises TemporaryFailure when nobody answers to tell.
+    """Return whether this very password opens the database. Raises TemporaryFailure while that is not known.
 
-    With no options of ours: as whoever uses the role will log in.
+    None of our options is set: the role's users will log in without them.
     """
     try:
         _open(server, database, user, password).close()
@@ -277,7 +280,7 @@ def _open(
         sslrootcert=server.ca_bundle,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         application_name="aurora-restore",
-        # Names and passwords are Unicode here, whatever a database's own encoding is.
+        # Names and passwords are Unicode here, also where a database's own encoding is another.
         client_encoding=UNICODE,
         options=" ".join(f"-c {name}={value}" for name, value in options.items()),
     )

@@ -1,6 +1,6 @@
-"""The roles of a restored cluster, in every database of it: what ran by itself is quiet, who logs in is known.
+"""The roles of a restored cluster in all its databases: background work is disabled, and every login is known.
 
-Roles belong to the whole cluster, privileges to one database. A run that is repeated finds everything done and changes
+Roles belong to the whole cluster, privileges to one database. A repeated step finds everything done and changes
 nothing. Passwords reach PostgreSQL as SCRAM verifiers only, so that no server log ever shows one.
 """
 
@@ -43,18 +43,20 @@ MAX_LISTED_BYTES = 16 * 1024
 
 
 class RolesReport(Struct, frozen=True, kw_only=True):
+    """Who can log in where, what was locked and disabled, and what is wrong."""
+
     databases: list[str]
     roles: list[str] = []
     inherited_logins: list[str]
     locked_logins: list[str] = []
     disabled: list[str] = []
     warnings: list[str]
-    # Of the warnings those that say that a role or a database isn't as the application needs it.
+    # Of the warnings those that report a role or a database that is not as the application needs it.
     unfinished: list[str] = []
 
 
 def shortened(texts: list[str]) -> list[str]:
-    """The first ones, and how many more there are, each on one line. Bytes count as they travel: escaped."""
+    """Return the first texts, each on one line, and how many more there are. Bytes are counted as sent: escaped."""
     texts = [one_line(text, MAX_SENTENCE) for text in texts]
     room, kept = MAX_LISTED_BYTES, 0
     for text in texts[:MAX_LISTED]:
@@ -67,14 +69,14 @@ def shortened(texts: list[str]) -> list[str]:
 
 
 def prove_login(server: Server, master: MasterLogin) -> None:
-    """The master's new password opens the cluster. Raises TemporaryFailure while it doesn't."""
+    """Prove that the master's new password opens the cluster. Raises TemporaryFailure until it does."""
     open_cluster(server, master)
 
 
 def check_names(logins: ApplicationLogins, master: str) -> None:
-    """The secret may have changed since the first step looked at it: refused before anything is changed."""
-    for wrong in logins.wrong(master):
-        raise StepFailed(f"The application secret's {wrong}. Correct the secret, start again.")
+    """Refuse names that are not valid, before anything is changed: the secret may have changed since the first step."""
+    if wrong := list(logins.wrong(master)):
+        raise StepFailed(f"The application secret is not valid: {'; '.join(wrong)}. Correct it, then start again.")
 
 
 def set_up_roles(
@@ -87,13 +89,13 @@ def set_up_roles(
     locked_before: Sequence[str] = (),
     on_locked: Callable[[list[str]], None] = lambda names: None,
 ) -> RolesReport:
-    """The roles exist, can log in with the secret's passwords, and have their privileges wherever that is possible.
+    """Set up the roles, with the secret's passwords and their privileges wherever that is possible.
 
-    Production's own logins are locked first, and looked for again at the end (`lock`); then what runs by itself is
-    disabled (`quarantine`); without them both are only reported. What is wrong with one database or role is reported,
-    and the rest is done. Raises StepFailed when no role can log in to any database.
+    Production's own logins are locked first, and looked for again at the end (`lock`); then background work is disabled
+    (`quarantine`); without these options both are only reported. What is wrong with one database or role is reported,
+    and the rest is done. Raises StepFailed where no role can log in to any database.
 
-    A locked login doesn't show any more: `on_locked` keeps their names for the next attempt's `locked_before`.
+    A locked login cannot be found later: `on_locked` keeps their names for the next attempt's `locked_before`.
     """
     check_names(logins, master.username)
     cluster = open_cluster(server, master)
@@ -108,13 +110,13 @@ def set_up_roles(
         try:
             background[database] = cluster.within(database, partial(background_work, quarantine=quarantine))
         except DatabaseLeftOut as error:
-            left_out[database] = f"{error}" + (" Nobody could look at what runs in it." if quarantine else "")
+            left_out[database] = f"{error}" + (" Its background work could not be checked." if quarantine else "")
     made, failed = _made(cluster, roles, warnings)
     admitted: dict[str, list[RoleWanted]] = {}
     for database in background:
         try:
-            admitted[database], told = cluster.maintain(partial(_admitted, database=database, roles=made))
-            warnings += told
+            admitted[database], found = cluster.maintain(partial(_admitted, database=database, roles=made))
+            warnings += found
         except DatabaseLeftOut as error:
             left_out[database] = str(error)
     schemas: dict[str, set[str]] = {}
@@ -131,7 +133,7 @@ def set_up_roles(
     inherited = _inherited(cluster, made, locked, lock)
     warnings += _settings_left_behind(cluster, made)
     unfinished = [*failed, *closed, *(f"{name}: {why}" for name, why in left_out.items())]
-    # What matters most stands first: only so many are handed on.
+    # What matters most comes first: only so many are passed on.
     warnings = [
         *unfinished,
         *_lock_warnings(background, inherited),
@@ -156,12 +158,12 @@ def set_up_roles(
 
 
 def _locked(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
-    """Lock before anything else is done: nobody of production's looks on or adds to what is about to be looked at."""
+    """Lock production's logins before anything else: none of them then adds to what is going to be checked."""
     return lock_inherited_logins(cluster, _known(cluster, roles)).locked
 
 
 def _inherited(cluster: Cluster, roles: list[RoleWanted], locked: list[str], lock: bool) -> InheritedLogins:
-    """Look once more at the end, also at those of our own roles that couldn't be made ours."""
+    """Look for logins again at the end, also for our own roles that could not be taken over."""
     if not lock:
         with cluster.maintenance() as maintenance:
             return inherited_logins(maintenance, _known(cluster, roles))
@@ -174,7 +176,7 @@ def _settings_left_behind(cluster: Cluster, roles: list[RoleWanted]) -> list[str
         with cluster.maintenance() as maintenance:
             return settings_left_behind(maintenance, _known(cluster, roles))
     except StepFailed as error:
-        return [f"nobody could look at the settings of production's logins: {error}"]
+        return [f"the settings of production's logins could not be checked: {error}"]
 
 
 def _known(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
@@ -186,8 +188,8 @@ def _made(cluster: Cluster, wanted: list[RoleWanted], warnings: list[str]) -> tu
     made, failed = [], []
     for role in wanted:
         try:
-            why, told = cluster.maintain(partial(_ensure_role, cluster=cluster, role=role))
-            warnings += told
+            why, found = cluster.maintain(partial(_ensure_role, cluster=cluster, role=role))
+            warnings += found
         except DatabaseLeftOut as error:
             why = str(error)
         if why is None:
@@ -200,7 +202,7 @@ def _made(cluster: Cluster, wanted: list[RoleWanted], warnings: list[str]) -> tu
 def _ensure_role(maintenance: Session, cluster: Cluster, role: RoleWanted) -> tuple[str | None, list[str]]:
     """Create the role, or take over the one of that name that came with the snapshot, with our password.
 
-    Returns why not, where it can't be, and what the role brought along.
+    Returns why that is not possible, or None, and what the role brought along.
     """
     exists = maintenance.rows(sql.SQL("SELECT 1 FROM pg_roles WHERE rolname = %s"), (role.name,))
     if not exists or not _has_our_password(cluster, role):
@@ -218,7 +220,7 @@ def _ensure_role(maintenance: Session, cluster: Cluster, role: RoleWanted) -> tu
 
 
 def _has_our_password(cluster: Cluster, role: RoleWanted) -> bool:
-    """Return whether that is certain. An event trigger on login may say whatever it likes, or nothing for ever."""
+    """Return whether that is certain: an event trigger on login may answer anything, or never."""
     try:
         return can_log_in(cluster.server, cluster.maintenance_database, role.name, role.password)
     except TemporaryFailure:
@@ -226,13 +228,13 @@ def _has_our_password(cluster: Cluster, role: RoleWanted) -> bool:
 
 
 def _admitted(maintenance: Session, database: str, roles: list[RoleWanted]) -> tuple[list[RoleWanted], list[str]]:
-    """Return those of the roles that are for this database and may enter it, and who doesn't."""
-    wanting = [role for role in roles if role.wants(database)]
+    """Return those of the roles that are for this database and may enter it, and warnings on the others."""
+    wanting = [role for role in roles if role.includes(database)]
     if not wanting:
         return [], []
     owner = owner_of(maintenance, database)
     grants = [("CONNECT, TEMPORARY", wanting)]
-    # Who owns all schemas makes new ones too.
+    # The owner of all schemas creates new ones too.
     grants += [("CREATE", [role for role in wanting if role.profile == "owner" and role.schemas is None])]
     with borrowed_owners(maintenance, [owner] if owner else []):
         for privileges, grantees in grants:
@@ -250,7 +252,7 @@ def _admitted(maintenance: Session, database: str, roles: list[RoleWanted]) -> t
     )
     outside = [role for role in wanting if (role.name,) not in inside]
     names = named([(repr(role.name),) for role in outside])
-    warnings = [f"{database}: its owner {owner!r} doesn't admit {names}"] if outside else []
+    warnings = [f"{database}: its owner {owner!r} does not admit {names}"] if outside else []
     return [role for role in wanting if role not in outside], warnings
 
 
@@ -259,7 +261,7 @@ def _proved(
 ) -> tuple[list[RoleWanted], list[str]]:
     """Return the roles that can log in where they are admitted, and what is wrong with the others.
 
-    A role for databases that don't exist has nowhere to log in to.
+    A role for databases that do not exist has nowhere to log in to.
     """
     proved, closed = [], []
     for role in roles:
@@ -269,31 +271,31 @@ def _proved(
             proved.append(role)
             closed += shut
         else:
-            closed += shut[:1]  # it is the role's fault then, and no database's
+            closed += shut[:1]  # the cause is the role then, and no database
     return proved, closed
 
 
 def _shut(cluster: Cluster, role: RoleWanted, places: list[str]) -> Iterator[str]:
-    """Yield where the role can't log in, until it can: a database's owner may have shut that one alone."""
+    """Yield where the role cannot log in, until it can: a database's owner may have closed that one alone."""
     for place in places:
         why = _why_no_login(cluster, place, role)
         if why is None:
             return
         yield (
-            f"{role.name!r} was set up, but can't log in to {place!r} with the application secret's password{why}. "
-            "Look at what came with it: a membership in rds_iam, which takes the password's place, a connection limit, "
-            "an event trigger on login, or a setting of the database"
+            f"{role.name!r} was set up, but cannot log in to {place!r} with the application secret's password{why}. "
+            "Check what came with it: a membership in rds_iam, which replaces the password, a connection limit, an "
+            "event trigger on login, or a setting of the database"
         )
 
 
 def _why_no_login(cluster: Cluster, database: str, role: RoleWanted) -> str | None:
-    """Return None when the role can log in. Raises TemporaryFailure where the server answers nobody."""
+    """Return None where the role can log in. Raises TemporaryFailure where the server does not answer at all."""
     began = time.monotonic()
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return None if can_log_in(cluster.server, database, role.name, role.password) else ""
         except TemporaryFailure as error:
-            # What a trigger on login says may sound like the server's own words, and it may say nothing for ever.
+            # A trigger on login may imitate the server's own words, and it may never answer.
             if attempt == ATTEMPTS or time.monotonic() - began > CONNECT_TIMEOUT_SECONDS:
                 with cluster.maintenance():
                     return f" ({error})"
@@ -302,10 +304,10 @@ def _why_no_login(cluster: Cluster, database: str, role: RoleWanted) -> str | No
 
 
 def _missing_places(role: RoleWanted, schemas: dict[str, set[str]]) -> Iterator[str]:
-    """The secret outlives many snapshots; a database or schema that today's lacks is no reason to have no copy."""
+    """Yield the databases and schemas that the snapshot lacks: the secret outlives many snapshots."""
     if absent := [(database,) for database in role.databases or [] if database not in schemas]:
-        yield f"{role.name!r} is for the database {named(absent)}, which isn't in the cluster or can't be entered"
-    everywhere = set().union(*(found for database, found in schemas.items() if role.wants(database)))
+        yield f"{role.name!r} is for the database {named(absent)}, which is not in the cluster or cannot be entered"
+    everywhere = set().union(*(found for database, found in schemas.items() if role.includes(database)))
     if absent := [(schema,) for schema in role.schemas or [] if schema not in everywhere]:
         yield f"{role.name!r} is for the schema {named(absent)}, which is in none of its databases"
 
@@ -314,12 +316,12 @@ def _background_warnings(background: dict[str, Background], quarantine: bool) ->
     for database, each in background.items():
         for text in each.active:
             yield (
-                f"{database}: NOT DISABLED: {text}. It runs as soon as the cluster's parameters let it: disable or "
+                f"{database}: NOT DISABLED: {text}. It runs as soon as the cluster's parameters allow it: disable or "
                 "drop it before you change them"
                 if quarantine
                 else f"{database}: {text} came with the data and may run in the copy"
             )
-        yield from (f"{database}: nobody could look at {text}" for text in each.unknown)
+        yield from (f"{database}: could not be checked: {text}" for text in each.unknown)
         yield from (f"{database}: {text}" for text in each.reaches)
 
 
@@ -333,7 +335,7 @@ def _lock_warnings(background: dict[str, Background], inherited: InheritedLogins
 
 
 def _described(role: RoleWanted) -> str:
-    """For people: the role, what it may do, and where."""
+    """Return the role, what it may do, and where, as people read it."""
     profile = {"read_only": "read only", "read_write": "read and write", "owner": "owner"}[role.profile]
     places = [
         f"{what} {named([(name,) for name in names])}"

@@ -1,7 +1,7 @@
-"""What the restore needs besides its snapshot, looked at before anything is made: each check yields what is wrong.
+"""The pre-flight checks: what the restore needs besides its snapshot, looked at before anything is created.
 
-Every sentence names the field, its value, why it won't do and what to do about it. A permission that is missing is no
-answer: it is raised. Nothing here changes anything, and no call is made whose answer can't matter any more.
+Each check yields what is wrong. A sentence names the field, its value, why it cannot be used and what to do about it. A
+missing permission is no answer: it is raised. Nothing is changed here, and no call is made whose answer cannot matter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from utils import environment
 from utils.aurora_utils import ENGINE
 from utils.aurora_utils.offers import Surroundings
 from utils.aurora_utils.resources import Snapshot
-from utils.contracts.plan import ClusterPlan, SnapshotCopy, TargetSecrets
+from utils.contracts.plan import ClusterPlan, TargetSecrets
+from utils.contracts.route import SnapshotCopy
 from utils.logins.application import ApplicationSecret
 from utils.logins.master import AdminSecret
 from utils.logins.roles import RoleNames
@@ -26,7 +27,7 @@ from utils.preflight.service_roles import MONITORING, role_problems
 def place_and_key_problems(
     cluster: ClusterPlan, copy: SnapshotCopy | None, snapshot: Snapshot, region: str
 ) -> Iterator[str]:
-    """What stands in the way of this cluster until it is made. A setting that is missing is reported elsewhere."""
+    """Yield what prevents the creation of this cluster. A missing setting is reported elsewhere."""
     around = Surroundings(region)
     yield from network_problems(cluster, around)
     if snapshot.engine == ENGINE:
@@ -37,7 +38,7 @@ def place_and_key_problems(
 
 
 def watching_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
-    """Of what watches the instances: Performance Insights' key, and the role of Enhanced Monitoring."""
+    """Yield what is wrong with the key of Performance Insights and the role of Enhanced Monitoring."""
     key_origin = cluster.origins.get("performance_insights_kms_key_id")
     whose = {"source": " (the source cluster's)", "stack": " (the stack's)"}.get(key_origin or "", "")
     yield from insights_key_problems(cluster.performance_insights_kms_key_id, whose, region)
@@ -50,9 +51,9 @@ def watching_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
 def secret_problems(
     master_username: str, cluster: ClusterPlan, secrets: TargetSecrets | None, now: dt.datetime
 ) -> Iterator[str]:
-    """What is wrong with the two secrets. The admin secret isn't touched where RDS keeps the login.
+    """Yield what is wrong with the two secrets. The admin secret is not used where RDS keeps the login.
 
-    A target that isn't the stack's own has secrets of its own, or gets them: `secrets` names them.
+    Another target than the stack's own has secrets of its own, or gets them: `secrets` names them.
     """
     admin = AdminSecret(environment.text("ADMIN_SECRET_ARN"))
     names = RoleNames(environment.optional("APPLICATION_USERNAME"), environment.optional("READ_ONLY_USERNAME"))

@@ -1,4 +1,4 @@
-"""Whether the settings of the new cluster can be had in its region: network, version, classes, groups, quotas."""
+"""The settings of the new cluster that its region has to offer: network, version, classes, groups, quotas."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ INSTANCE_GROUP: ParameterGroup = "db_parameter_group"
 
 
 def network_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
+    """Yield what is wrong with subnet group, zones, security groups and door."""
     name, region = cluster.db_subnet_group_name, around.region
     group = around.subnet_group(name) if name else None
     if group is not None and len(group.zones) < ZONES_NEEDED:
@@ -29,21 +30,21 @@ def network_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str
         )
     elif group is not None and group.network_types and cluster.network_type not in group.network_types:
         yield (
-            f"network_type: {cluster.network_type!r}{_whose(cluster, 'network_type')} isn't supported by the subnet "
+            f"network_type: {cluster.network_type!r}{_whose(cluster, 'network_type')} is not supported by the subnet "
             f"group {name!r} ({', '.join(group.network_types)}). Give another network_type, or a db_subnet_group_name "
             f"whose subnets have IPv6 blocks: aws rds describe-db-subnet-groups --region {region}"
         )
     elif group is None and name:
         yield (
-            f"db_subnet_group_name: {name!r} doesn't exist in {region}. "
+            f"db_subnet_group_name: {name!r} does not exist in {region}. "
             f"Give one that does: aws rds describe-db-subnet-groups --region {region}"
         )
     if group is not None:
         for zone in dict.fromkeys(each.availability_zone for each in cluster.instances):
             if zone is not None and zone not in group.zones:
                 yield (
-                    f"availability_zones: {zone!r} isn't covered by the subnet group {name!r} "
-                    f"({', '.join(group.zones)}). Give zones of it, or leave it out to let RDS choose."
+                    f"availability_zones: {zone!r} is not covered by the subnet group {name!r} "
+                    f"({', '.join(group.zones)}). Give zones of it, or omit it so that RDS chooses."
                 )
     groups = around.security_groups([*cluster.vpc_security_group_ids, *groups_of_the_door(cluster)])
     yield from _security_group_problems(cluster.vpc_security_group_ids, groups, name, group, around)
@@ -62,7 +63,7 @@ def _security_group_problems(
         listing += f" --filters Name=vpc-id,Values={subnet_group.vpc_id}"
     for each in dict.fromkeys(wanted):
         if each not in groups:
-            yield f"vpc_security_group_ids: {each!r} doesn't exist in {around.region}. Give one that does: {listing}"
+            yield f"vpc_security_group_ids: {each!r} does not exist in {around.region}. Give one that does: {listing}"
         elif subnet_group is not None and groups[each].vpc_id != subnet_group.vpc_id:
             yield (
                 f"vpc_security_group_ids: {each!r} is in {groups[each].vpc_id}, but the subnet group "
@@ -71,7 +72,7 @@ def _security_group_problems(
 
 
 def engine_problems(cluster: ClusterPlan, snapshot: Snapshot, around: Surroundings) -> Iterator[str]:
-    """Without a version that can be restored, neither a family nor a class can be right or wrong."""
+    """Yield what is wrong with the version and, if it can be restored, with features and classes that depend on it."""
     wrong_version = _version_problem(cluster.engine_version, snapshot, around)
     family = None if wrong_version else family_of(cluster.engine_version)
     if wrong_version:
@@ -83,16 +84,16 @@ def engine_problems(cluster: ClusterPlan, snapshot: Snapshot, around: Surroundin
 
 
 def named_group_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
-    """Whether the parameter groups that somebody named are there at all."""
+    """Yield parameter groups that are named and do not exist."""
     yield from _group_problems(cluster, None, around)
 
 
 def version_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
-    """Of a version that the request names itself, whatever snapshot is to be restored to it."""
+    """Yield what is wrong with a version that the request names, independently of the snapshot."""
     version = cluster.engine_version
     if around.engine_version(version) is None:
         yield (
-            f"engine_version: {version!r} doesn't exist in {around.region}. Give one that does: aws rds "
+            f"engine_version: {version!r} does not exist in {around.region}. Give one that does: aws rds "
             f"describe-db-engine-versions --engine {ENGINE} --region {around.region} "
             "--query 'DBEngineVersions[].EngineVersion'"
         )
@@ -112,7 +113,7 @@ def _group_problems(cluster: ClusterPlan, family: str | None, around: Surroundin
 
 
 def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
-    """What the version can't do by itself, whatever the class."""
+    """Yield what the version does not support, independently of the class."""
     depends = (
         cluster.serverless_v2_max_capacity is not None
         or cluster.enabled_cloudwatch_logs_exports
@@ -127,25 +128,25 @@ def _feature_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[st
         for name, value in (("serverless_v2_min_capacity", low), ("serverless_v2_max_capacity", high)):
             if not least <= value <= most:
                 yield (
-                    f"{name}: {value:g}{_whose(cluster, name)} can't be had with {ENGINE} {cluster.engine_version}, "
+                    f"{name}: {value:g}{_whose(cluster, name)} cannot be had with {ENGINE} {cluster.engine_version}, "
                     f"which takes {least:g} to {most:g} ACUs. Give a capacity within that."
                 )
     for log in cluster.enabled_cloudwatch_logs_exports:
         if version.log_types and log not in version.log_types:
             yield (
-                f"enabled_cloudwatch_logs_exports: {log!r} isn't exported by {ENGINE} {cluster.engine_version}. "
+                f"enabled_cloudwatch_logs_exports: {log!r} is not exported by {ENGINE} {cluster.engine_version}. "
                 f"Give some of {', '.join(version.log_types)}."
             )
     certificate = cluster.ca_certificate_identifier
     if certificate and version.certificates and certificate not in version.certificates:
         yield (
-            f"ca_certificate_identifier: {certificate!r}{_whose(cluster, 'ca_certificate_identifier')} can't be had "
+            f"ca_certificate_identifier: {certificate!r}{_whose(cluster, 'ca_certificate_identifier')} cannot be had "
             f"with {ENGINE} {cluster.engine_version} in {around.region}. Give one of {', '.join(version.certificates)}."
         )
 
 
 def support_warnings(cluster: ClusterPlan, around: Surroundings, now: dt.datetime) -> Iterator[str]:
-    """What becomes of a cluster whose major version is past its standard support, and what it costs.
+    """Yield what becomes of a cluster whose major version is past its standard support, and what it costs.
 
     Source: Aurora User Guide, "Overview of Amazon RDS Extended Support", and EngineLifecycleSupport of
     RestoreDBClusterFromSnapshot in the API reference. The dates are RDS's own.
@@ -161,8 +162,8 @@ def support_warnings(cluster: ClusterPlan, around: Surroundings, now: dt.datetim
     else:
         yield (
             f"{past}, and Extended Support is off [{whose}]: RDS upgrades the new cluster to a later major version by "
-            "itself, and enrols it in paid Extended Support where it can't. Give an engine_version that is still "
-            f'supported; or "extended_support": true to keep PostgreSQL {major} for a price{until}'
+            "itself, and enrols it in paid Extended Support where that is not possible. Give an engine_version that is "
+            f'still supported; or "extended_support": true to keep PostgreSQL {major} for a price{until}'
         )
 
 
@@ -175,7 +176,7 @@ def _class_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]
 
 
 def _offers(cluster: ClusterPlan, around: Surroundings) -> dict[str, InstanceOffer | None]:
-    """Each class is asked for once, whatever the number of its instances. One that is missing is reported elsewhere."""
+    """Return the region's offer of each class. A class that is missing is reported elsewhere."""
     planned = (each.db_instance_class for each in cluster.instances if each.db_instance_class)
     wanted = dict.fromkeys([*planned, *cluster.alternative_instance_classes])
     return {each: around.offer(each, cluster.engine_version) for each in wanted}
@@ -187,38 +188,38 @@ def _not_offered(cluster: ClusterPlan, wanted: str, region: str) -> str:
     if wanted not in {each.db_instance_class for each in cluster.instances}:
         name = "alternative_instance_classes"
     return (
-        f"{name}: {wanted!r}{_whose(cluster, name)} can't be had with {ENGINE} {version} in {region}. Give one "
+        f"{name}: {wanted!r}{_whose(cluster, name)} cannot be had with {ENGINE} {version} in {region}. Give one "
         f"that can: aws rds describe-orderable-db-instance-options --engine {ENGINE} "
         f"--engine-version {version} --region {region} --query 'OrderableDBInstanceOptions[].DBInstanceClass'"
     )
 
 
 def _offer_problems(cluster: ClusterPlan, wanted: str, offer: InstanceOffer) -> Iterator[str]:
-    """What instances of a class can't do. RDS doesn't say it of everything: silence is no refusal."""
+    """Yield what instances of a class do not support. Where RDS reports nothing, that is no refusal."""
     of_class = f"with {wanted} and {ENGINE} {cluster.engine_version}"
     if offer.storage_types and cluster.storage_type not in offer.storage_types:
         yield (
-            f"storage_type: {cluster.storage_type!r}{_whose(cluster, 'storage_type')} can't be had {of_class}. "
+            f"storage_type: {cluster.storage_type!r}{_whose(cluster, 'storage_type')} cannot be had {of_class}. "
             f"Give one of {', '.join(offer.storage_types)}, or another class."
         )
     for instance in cluster.instances:
         zone = instance.availability_zone
         if zone and instance.db_instance_class == wanted and offer.zones and zone not in offer.zones:
             yield (
-                f"availability_zones: {instance.identifier} can't be made in {zone!r} {of_class}. "
+                f"availability_zones: {instance.identifier} cannot be created in {zone!r} {of_class}. "
                 f"Give zones among {', '.join(offer.zones)}."
             )
     if cluster.network_type == "DUAL" and offer.network_types and "DUAL" not in offer.network_types:
-        yield f"network_type: 'DUAL' can't be had {of_class}. Give 'IPV4', or another class."
+        yield f"network_type: 'DUAL' cannot be had {of_class}. Give 'IPV4', or another class."
     if cluster.performance_insights_retention_days and offer.insights is False:
         yield (
-            f"performance_insights_retention_days: {cluster.performance_insights_retention_days} days can't be had "
+            f"performance_insights_retention_days: {cluster.performance_insights_retention_days} days cannot be had "
             f"{of_class}. Give 0, or another class."
         )
     if cluster.data_api and offer.data_api is False:
-        yield f"data_api: can't be had {of_class}. Drop it, or give another class or version."
+        yield f"data_api: cannot be had {of_class}. Drop it, or give another class or version."
     if cluster.iam_database_authentication and offer.iam_authentication is False:
-        yield f"iam_database_authentication: can't be had {of_class}. Drop it, or give another class."
+        yield f"iam_database_authentication: cannot be had {of_class}. Drop it, or give another class."
 
 
 def _version_problem(version: str, snapshot: Snapshot, around: Surroundings) -> str | None:
@@ -228,28 +229,30 @@ def _version_problem(version: str, snapshot: Snapshot, around: Surroundings) -> 
     if version in targets or (version == own and known and known.is_offered):
         return None
     or_own = f", or {own} to restore it as it is" if known and known.is_offered else ""
-    choice = f"Give one of {', '.join(targets)}" if targets else "Choose another snapshot: this one can't be upgraded"
+    choice = f"Give one of {', '.join(targets)}" if targets else "Choose another snapshot: this one cannot be upgraded"
     if version == own:
-        return f"engine_version: {version!r}, the snapshot's own, isn't offered in {region} any more. {choice}."
+        return f"engine_version: {version!r}, the snapshot's own, is no longer offered in {region}. {choice}."
     if is_lower_version(version, own):
         return (
             f"engine_version: {version!r} is lower than the snapshot's {own}, and a restore never goes back. "
             f"Choose an older snapshot{or_own}."
         )
-    return f"engine_version: {version!r} isn't among what {region} restores a snapshot of {own} to. {choice}{or_own}."
+    return f"engine_version: {version!r} is not among what {region} restores a snapshot of {own} to. {choice}{or_own}."
 
 
 def _parameter_group_problems(
     kind: ParameterGroup, name: str, family: str | None, whose: str, around: Surroundings
 ) -> Iterator[str]:
-    """RDS's default groups aren't looked for: they bear their family's name, and the one that the version needs is made
-    by RDS where it isn't there yet.
+    """Yield what is wrong with one parameter group.
+
+    RDS's default groups are not looked for: they have their family's name, and RDS creates the one that the version
+    needs where it does not exist yet.
     """
     is_default, region, command = name.startswith("default."), around.region, kind.replace("_", "-")
     actual = name.removeprefix("default.") if is_default else around.parameter_group_family(kind, name)
     if actual is None:
         yield (
-            f"{kind}_name: {name!r} doesn't exist in {region}{whose}. Give one that does, or make one: aws rds "
+            f"{kind}_name: {name!r} does not exist in {region}{whose}. Give one that does, or create one: aws rds "
             f"create-{command} --{command}-name {name} --db-parameter-group-family {family or 'FAMILY'} "
             f"--description TEXT --region {region}"
         )
@@ -261,19 +264,20 @@ def _parameter_group_problems(
 
 
 def room_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
-    """Of this account in this region. Somebody else may take what is left now; RDS refuses then."""
+    """Yield quotas of this account in this region that are used up. Others may still take what is left."""
     quotas, region = around.quotas(), around.region
     for name, needed, things in (("DBClusters", 1, "cluster"), ("DBInstances", len(cluster.instances), "instance")):
         quota = quotas.get(name)
         if quota is not None and quota.left < needed:
             yield (
                 f"target_cluster_id: the restore needs {needed} {things}{'s' if needed > 1 else ''}, and the account "
-                f"may make {quota.left} more in {region} ({quota.used} of {quota.most} exist). Delete what isn't "
-                f"needed, or ask for more: aws service-quotas list-service-quotas --service-code rds --region {region}"
+                f"may create {quota.left} more in {region} ({quota.used} of {quota.most} exist). Delete what is "
+                "not needed, or raise the quota: aws service-quotas list-service-quotas --service-code rds "
+                f"--region {region}"
             )
 
 
 def _whose(cluster: ClusterPlan, name: str) -> str:
-    """Whoever reads a refusal should know where the value is to be changed."""
+    """Return whose value it is, so that the reader of a refusal knows where to change it."""
     origin = cluster.origins.get(name)
     return {"source": " (the source cluster's)", "stack": " (the stack's)"}.get(origin or "", "")

@@ -1,27 +1,59 @@
-"""What RDS would refuse in the middle of a deletion: asked for by the plan, and again right before the first call.
+"""Why a source cluster must not, or could not, be deleted: checked by the plan, and again right before the first call.
 
-Instances go before their cluster: RDS deletes no cluster with instances that aren't being deleted. So whatever RDS has
-against the cluster's own deletion, it would say when production stands without instances. The reasons are those that
-botocore's model lists as errors of DeleteDBCluster, and the states in which RDS's guide says that it won't do.
+No request may delete what is tagged as protected, what the stack's pattern leaves out, or what others depend on. The
+role's policy says the same. But IAM judges each call by itself, and instances are deleted before their cluster: RDS
+deletes no cluster with instances that are not being deleted. So IAM or RDS would refuse the cluster's own deletion
+when production has no instances any longer. RDS's reasons are those that botocore's model lists as errors of
+DeleteDBCluster, and the states in which RDS's guide says that it refuses.
+
+What the request has to say first is in `utils.planning.deletion`, and the proof that comes before the first call, with
+the restored cluster's, in `utils.steps.delete`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
+from utils import environment
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import encryption_key
-from utils.aurora_utils.protection import why_not_deletable
-from utils.aurora_utils.resources import Cluster
+from utils.aurora_utils.resources import PROTECTED_TAG, Cluster
 from utils.contracts.plan import SourceDeletion
 from utils.preflight.keys import how_to_enable
 from utils.request.next_command import KEEP_BACKUPS
 
 
+def protecting_tag(cluster: Cluster, aurora: AuroraReader) -> str | None:
+    """Return a clause that names what is tagged as protected, the cluster or its instances; None if nothing is."""
+    protected = [each.identifier for each in (cluster, *aurora.instances_of(cluster.identifier)) if each.is_protected]
+    return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}" if protected else None
+
+
+def why_not_deletable(cluster: Cluster, aurora: AuroraReader) -> str | None:
+    """Return why a source cluster must not be deleted, even if the request asks for it; None if it may be."""
+    pattern = environment.text("DELETABLE_CLUSTER_PATTERN")
+    if not fnmatchcase(cluster.identifier, pattern):
+        return f"does not match the stack's DeletableClusterPattern ({pattern}), so it must not be deleted"
+    names = environment.text("DELETABLE_INSTANCE_PATTERN")
+    if others := [each for each in cluster.member_identifiers if not fnmatchcase(each, names)]:
+        return (
+            f"has instances ({', '.join(others)}) that do not match the stack's DeletableInstancePattern ({names}), so "
+            "they must not be deleted"
+        )
+    if cluster.global_cluster:
+        return f"belongs to the global database {cluster.global_cluster}, and has to be removed from it first"
+    if cluster.replicas:
+        return f"feeds the replicas {', '.join(cluster.replicas)}, which have to be promoted or deleted first"
+    if cluster.replication_source:
+        return f"is a replica of {cluster.replication_source}, and has to be promoted first"
+    return protecting_tag(cluster, aurora)
+
+
 def deletion_obstacles(
     deletion: SourceDeletion, cluster: Cluster, source: AuroraReader, *, has_begun: bool
 ) -> Iterator[str]:
-    """Say all that stands in the way of the planned deletion now, each with its remedy."""
+    """Yield what prevents the planned deletion now, each with its remedy."""
     name, region = cluster.identifier, source.region
     if (why := why_not_deletable(cluster, source)) is not None:
         yield f"{name!r} {why}. Delete it yourself, if that is still wanted."
@@ -37,12 +69,12 @@ def deletion_obstacles(
 
 
 def final_snapshot_obstacles(cluster: Cluster, region: str) -> Iterator[str]:
-    """Say why RDS couldn't take a final snapshot of the cluster, whatever its name."""
+    """Yield why RDS could not take a final snapshot of the cluster, under any name."""
     name = cluster.identifier
     if not cluster.is_restorable:
         yield (
-            f"RDS can't take a final snapshot of {name!r} yet: it reports no time to which the cluster could be "
-            "restored, as long as the cluster's own restore isn't complete. Wait until it reports one: aws rds "
+            f"RDS cannot take a final snapshot of {name!r} yet: it reports no time to which the cluster could be "
+            "restored, as long as the cluster's own restore is not complete. Wait until it reports one: aws rds "
             f"describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].LatestRestorableTime' "
             f"--region {region}"
         )
@@ -52,28 +84,28 @@ def final_snapshot_obstacles(cluster: Cluster, region: str) -> Iterator[str]:
     found = encryption_key(key, region)
     if found is None:
         yield (
-            f"the key of {name!r} ({key}) doesn't exist any more, and no final snapshot can be taken without it. "
-            f"Look at it: aws kms list-keys --region {region}"
+            f"the key of {name!r} ({key}) no longer exists, and no final snapshot can be taken without it. "
+            f"To see the keys: aws kms list-keys --region {region}"
         )
     elif found.state != "Enabled":
         yield f"no final snapshot can be taken: the key of {name!r} ({key}) is {how_to_enable(found, region)}"
 
 
 def backup_obstacles(cluster: Cluster, source: AuroraReader, *, deletes_them: bool) -> Iterator[str]:
-    """Say why the automated backups can't go with the cluster, or can't outlive it."""
+    """Yield why the automated backups cannot be deleted with the cluster, or cannot outlive it."""
     if deletes_them:
         if cluster.backup_recovery_point is not None:
             # RDS's answer is in cloudposse/terraform-aws-rds-cluster's pull request 283: "NoDeleteAutomatedBackups
             # must be specified".
             yield (
                 f"{cluster.identifier!r} has a continuous backup of AWS Backup's ({cluster.backup_recovery_point}), "
-                f"which RDS doesn't delete with a cluster. {KEEP_BACKUPS}"
+                f"which RDS does not delete with a cluster. {KEEP_BACKUPS}"
             )
         return
     room = source.room_for_retained_backups()
     if room is not None and room < 1:
         yield (
-            f"the automated backups of {cluster.identifier!r} couldn't be kept: {source.region} retains those of as "
+            f"the automated backups of {cluster.identifier!r} could not be kept: {source.region} retains those of as "
             "many deleted clusters as its quota of clusters allows. Look at what is retained: `aws rds "
             "describe-db-cluster-automated-backups --filters Name=status,Values=retained --region "
             f"{source.region}`. Delete what nobody needs, by its DbClusterResourceId: aws rds "
@@ -82,7 +114,7 @@ def backup_obstacles(cluster: Cluster, source: AuroraReader, *, deletes_them: bo
 
 
 def _name_and_room(final_snapshot: str, cluster: Cluster, source: AuroraReader, *, has_begun: bool) -> Iterator[str]:
-    """Say why the name or the room is taken: a plan asks for the room of all it makes, and by now the rest is made.
+    """Yield why the name or the room is taken: a plan checks the room for all copies, here only one snapshot is left.
 
     RDS may report a cluster as available for a while after it accepted the deletion: then the snapshot is ours.
     """

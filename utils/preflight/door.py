@@ -1,4 +1,4 @@
-"""Whether the new cluster can stand behind the stack's door: its security group, and the function's way through it."""
+"""The stack's door, in front of the new cluster: its security group, and the function's way through it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def groups_of_the_door(cluster: ClusterPlan) -> list[str]:
 def door_problems(
     cluster: ClusterPlan, groups: Mapping[str, SecurityGroup], subnet_group: SubnetGroup | None, region: str
 ) -> Iterator[str]:
-    """Of groups that exist. `subnet_group` is None where that is reported already."""
+    """Yield what is wrong with the door. `subnet_group` is None where that is reported already."""
     door = cluster.door_security_group_id
     if door in cluster.vpc_security_group_ids:
         yield (
-            f"vpc_security_group_ids: {door!r} is the stack's door, through which only the pipeline gets. Give the "
+            f"vpc_security_group_ids: {door!r} is the stack's door, which admits only the pipeline. Give the "
             "groups that the cluster is to have once it is open."
         )
     if door not in groups:
         yield (
             f"door: the stack's security group {door!r}, in which the new cluster is until its users are set up, "
-            f"doesn't exist in {region}. Deploy a stack anew, which makes one; tables and secrets stay."
+            f"does not exist in {region}. Deploy the stack again, which creates one; tables and secrets stay."
         )
     elif subnet_group is not None and groups[door].vpc_id != subnet_group.vpc_id:
         yield (
@@ -47,15 +47,15 @@ def door_problems(
 
 
 def door_warnings(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
-    """What can't be told from the rules of a function's group of the user's own."""
+    """Yield what the rules of a function's group of the user's own do not show."""
     if not (own := _function_group()):
         return
     group = around.security_groups([own]).get(own)
     if group is not None and reaches(group.egress, cluster.door_security_group_id, cluster.port) is None:
         yield (
-            f"Whether the function's security group {own} (FunctionSecurityGroupId) lets it out to "
-            f"{_at(cluster)} can't be told from its rules: they name address ranges, prefix lists or other ports. "
-            "Without it the run fails at Setup DB Users."
+            f"The rules of the function's security group {own} (FunctionSecurityGroupId) do not show whether it may "
+            f"reach {_at(cluster)}: they name address ranges, prefix lists or other ports. If not, the operation "
+            "fails at Setup DB Users."
         )
 
 
@@ -63,14 +63,14 @@ def _function_problems(
     own: str, cluster: ClusterPlan, groups: Mapping[str, SecurityGroup], region: str
 ) -> Iterator[str]:
     if own not in groups:
-        yield f"function: the stack's FunctionSecurityGroupId {own!r} doesn't exist in {region}. Give one that does."
+        yield f"function: the stack's FunctionSecurityGroupId {own!r} does not exist in {region}. Give one that does."
     elif reaches(groups[own].egress, cluster.door_security_group_id, cluster.port) is False:
         port = f"{LOWEST_PORT}-{HIGHEST_PORT}" if cluster.port is None else cluster.port
         pair = f"UserIdGroupPairs=[{{GroupId={cluster.door_security_group_id}}}]"
         ports = f"FromPort={str(port).split('-')[0]},ToPort={str(port).split('-')[-1]}"
         yield (
-            f"function: its security group {own!r} (FunctionSecurityGroupId) doesn't let it out to {_at(cluster)}, so "
-            "nobody could set up users. Let it: aws ec2 authorize-security-group-egress --group-id "
+            f"function: its security group {own!r} (FunctionSecurityGroupId) does not allow it to reach {_at(cluster)}"
+            ", so users could not be set up. Allow it: aws ec2 authorize-security-group-egress --group-id "
             f"{own} --ip-permissions 'IpProtocol=tcp,{ports},{pair}' --region {region}"
         )
 
@@ -81,12 +81,12 @@ def _at(cluster: ClusterPlan) -> str:
 
 
 def _function_group() -> str:
-    """The function's group where it is the user's own; the stack's own reaches the door."""
+    """Return the function's group where it is the user's own; the stack's own reaches the door."""
     return environment.optional("FUNCTION_SECURITY_GROUP_ID")
 
 
 def reaches(egress: list[IpPermissionOutputTypeDef], group: str, port: int | None) -> bool | None:
-    """Whether rules let traffic out to a group on a port; None where they don't tell. No port: any that RDS allows."""
+    """Return whether rules allow traffic to a group on a port; None where that is unclear. No port: any of RDS's."""
     answers = [_lets_out(rule, group, port) for rule in egress]
     if True in answers:
         return True
@@ -94,7 +94,7 @@ def reaches(egress: list[IpPermissionOutputTypeDef], group: str, port: int | Non
 
 
 def _lets_out(rule: IpPermissionOutputTypeDef, group: str, port: int | None) -> bool | None:
-    """A rule for all protocols names no ports (EC2 API reference, IpPermission)."""
+    """Return that for one rule. A rule for all protocols names no ports (EC2 API reference, IpPermission)."""
     low, high = rule.get("FromPort", 0), rule.get("ToPort", HIGHEST_PORT)
     wanted = (port, port) if port is not None else (LOWEST_PORT, HIGHEST_PORT)
     if rule.get("IpProtocol") not in ("-1", "tcp", "6") or high < wanted[0] or low > wanted[1]:

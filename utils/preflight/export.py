@@ -1,4 +1,4 @@
-"""Whether a snapshot can be exported: the stack's bucket, role and key, and the export's name."""
+"""The export of a snapshot: the stack's bucket, role and key, and the export's name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PARAMETERS = ("ExportBucketName", "ExportRoleArn", "ExportKmsKeyId")
 
 
 def export_problems(export: SnapshotExport | None, region: str) -> Iterator[str]:
-    """What stands in the way of an export, before anything is made."""
+    """Yield what prevents an export, before anything is created."""
     if export is None:
         return
     if wrong := list(destination_problems(export, region)):
@@ -28,7 +28,7 @@ def export_problems(export: SnapshotExport | None, region: str) -> Iterator[str]
 
 
 def destination_problems(export: SnapshotExport, region: str) -> Iterator[str]:
-    """Of bucket, role and key: the stack's as they were when the export was planned."""
+    """Yield what is wrong with bucket, role and key, as the stack had them when the export was planned."""
     given = dict(zip(_PARAMETERS, (export.bucket, export.role_arn, export.kms_key_id), strict=True))
     missing = [parameter for parameter in _PARAMETERS if not given[parameter]]
     if missing:
@@ -52,7 +52,7 @@ def _bucket_problems(bucket: str, region: str) -> Iterator[str]:
     answer = none_when("NoSuchBucket", lambda: client("s3", region).get_bucket_location(Bucket=bucket))
     if answer is None:
         yield (
-            f"archive_snapshot: the stack's ExportBucketName, {bucket!r}, doesn't exist. Make it: "
+            f"archive_snapshot: the stack's ExportBucketName, {bucket!r}, does not exist. Create it: "
             f"aws s3 mb s3://{bucket} --region {region}"
         )
     elif (found := _region_of(answer["LocationConstraint"])) != region:
@@ -63,5 +63,5 @@ def _bucket_problems(bucket: str, region: str) -> Iterator[str]:
 
 
 def _region_of(constraint: str | None) -> str:
-    """S3's word for its two oldest regions is nothing, and EU."""
+    """Return the region. S3 calls its two oldest regions nothing, and EU."""
     return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(constraint, constraint or "")

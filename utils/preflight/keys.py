@@ -1,50 +1,51 @@
-"""Whether keys will do: the one that was given for the new cluster and its copy, and the snapshot's own."""
+"""The keys: the one that was given for the new cluster and its copy, and the snapshot's own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from utils.arns import Arn
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
 from utils.aurora_utils.resources import Snapshot
-from utils.contracts.plan import SnapshotCopy
+from utils.contracts.route import SnapshotCopy
 
 MANAGED_ALIAS = "alias/aws/"
 RDS_MANAGED_ALIAS = "alias/aws/rds"
 
 
 def key_problems(key: str | None, copy: SnapshotCopy | None, snapshot: Snapshot, region: str) -> Iterator[str]:
-    """What stands in the way of the target's key, and of the snapshot's own where that is this account's."""
+    """Yield what is wrong with the target's key, and with the snapshot's own where that is this account's."""
     copied_under_key = copy is not None and snapshot.encryption == "sse-kms"
     own = snapshot.kms_key_id
-    foreign = copy is not None and _account(copy.arn) != _account(snapshot.arn)
+    foreign = copy is not None and Arn.parse(copy.arn).account_id != Arn.parse(snapshot.arn).account_id
     if key is not None:
         yield from given_key_problems(key, copied_under_key, region)
     elif copy is not None and copied_under_key:
-        where = f"account {_account(snapshot.arn)}" if foreign else copy.source_region
+        where = f"account {Arn.parse(snapshot.arn).account_id}" if foreign else Arn.parse(snapshot.arn).region
         yield (
             f"kms_key_id: missing. {snapshot.identifier!r} is encrypted with a key of {where}, which "
             f"works only there. Give a key of {region} for the copy, or set the stack's KmsKeyId."
         )
     if own is not None and own != key and not foreign:
-        there = own.split(":")[3] if own.startswith("arn:") else copy.source_region if copy else region
+        arn = Arn.parse_or_none(own)
+        there = arn.region if arn else Arn.parse(snapshot.arn).region
         found = encryption_key(own, there)
         if found is None:
             yield (
-                f"snapshot_identifier: the key of {snapshot.identifier!r} ({own}) doesn't exist any more, and with it "
-                "its data is lost. Choose another snapshot."
+                f"snapshot_identifier: the key of {snapshot.identifier!r} ({own}) no longer exists, so its data is "
+                "lost. Choose another snapshot."
             )
         elif found.state != "Enabled":
             yield f"snapshot_identifier: the key of {snapshot.identifier!r} ({own}) is {how_to_enable(found, there)}"
 
 
 def given_key_problems(key: str, copied_under_it: bool, region: str) -> Iterator[str]:
-    if key.startswith("arn:") and key.split(":")[3] != region:
-        yield (
-            f"kms_key_id: {key!r} is a key of {key.split(':')[3]}; the new cluster is in {region}. "
-            f"Give a key of {region}."
-        )
+    """Yield what is wrong with the key that was given."""
+    arn = Arn.parse_or_none(key)
+    if arn is not None and arn.region != region:
+        yield f"kms_key_id: {key!r} is a key of {arn.region}; the new cluster is in {region}. Give a key of {region}."
         return
-    managed = f"kms_key_id: {key!r} is a key that AWS manages, and no copy under it could ever be shared or moved."
+    managed = f"kms_key_id: {key!r} is a key that AWS manages, and a copy under it could never be shared or moved."
     customers = f"Give a customer managed key: aws kms list-aliases --region {region}"
     alias = key.rpartition(":")[2]
     if alias.startswith(MANAGED_ALIAS):
@@ -55,39 +56,37 @@ def given_key_problems(key: str, copied_under_it: bool, region: str) -> Iterator
         return
     found = encryption_key(key, region)
     if found is None:
-        yield f"kms_key_id: {key!r} doesn't exist in {region}. {customers}"
+        yield f"kms_key_id: {key!r} does not exist in {region}. {customers}"
     elif found.state != "Enabled":
         yield f"kms_key_id: {key!r} is {how_to_enable(found, region)}"
     elif not found.is_symmetric:
-        yield f"kms_key_id: {key!r} isn't a symmetric key for encryption, as RDS needs. {customers}"
+        yield f"kms_key_id: {key!r} is not a symmetric key for encryption, as RDS needs. {customers}"
     elif copied_under_it and not found.is_customers:
         yield f"{managed} {customers}"
 
 
 def insights_key_problems(key: str | None, whose: str, region: str) -> Iterator[str]:
-    """Whether Performance Insights can be encrypted under a key. Without one, RDS takes its own of the region."""
+    """Yield what is wrong with Performance Insights' key. Without one, RDS uses its own of the region."""
     if key is None:
         return
     field, listing = "performance_insights_kms_key_id", f"aws kms list-keys --region {region}"
-    if key.split(":")[3] != region:
-        yield f"{field}: {key!r}{whose} is a key of {key.split(':')[3]}. Give one of {region}: {listing}"
+    there = Arn.parse(key).region
+    if there != region:
+        yield f"{field}: {key!r}{whose} is a key of {there}. Give one of {region}: {listing}"
         return
     found = encryption_key(key, region)
     if found is None:
-        yield f"{field}: {key!r}{whose} doesn't exist in {region}. Give one that does: {listing}"
+        yield f"{field}: {key!r}{whose} does not exist in {region}. Give one that does: {listing}"
     elif found.state != "Enabled":
         yield f"{field}: {key!r}{whose} is {how_to_enable(found, region)}"
 
 
 def how_to_enable(key: EncryptionKey, region: str) -> str:
+    """Return the key's state, and the command that enables it."""
     enable = f"aws kms enable-key --key-id {key.key_id} --region {region}"
     cancel = f"aws kms cancel-key-deletion --key-id {key.key_id} --region {region}"
     remedy = {
         "Disabled": f"Enable it: {enable}",
         "PendingDeletion": f"Keep and enable it: {cancel} && {enable}",
-    }.get(key.state, f"Look at it in the KMS console of {region}, and start again when it is Enabled.")
+    }.get(key.state, f"Check it in the KMS console of {region}, and start again when it is Enabled.")
     return f"{key.state}, not Enabled. {remedy}"
-
-
-def _account(arn: str) -> str:
-    return arn.split(":")[4]

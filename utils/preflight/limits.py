@@ -1,6 +1,6 @@
-"""The stack's limits, asked twice: of a request in the first step, and of what is about to be used by who acts.
+"""The stack's limits, checked twice: by the first step for the request, and by the step that acts.
 
-Whoever acts doesn't believe the plan: the snapshot is described once more, and what it is of decides.
+The step that acts does not trust the plan: it describes the snapshot again, and that decides.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from utils import environment
-from utils.aurora_utils import Aurora
+from utils.arns import Arn
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import EncryptionKey, encryption_key
+from utils.aurora_utils.ownership import Recorded, owns_snapshot
 from utils.aurora_utils.resources import OPERATION_TAG, Snapshot
 from utils.aurora_utils.source_account import Source
-from utils.contracts.plan import ClusterPlan, Plan, RouteStep, SnapshotCopy, SnapshotExport, SourceDeletion
+from utils.contracts.plan import ClusterPlan, Plan, SnapshotExport, SourceDeletion
+from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.contracts.stack_limits import (
     StackLimits,
     final_snapshot_problems,
@@ -37,7 +40,7 @@ Look = Callable[[str], EncryptionKey | None]
 def request_limit_problems(
     request: RestoreRequest, target_id: str, source_region: str, own_region: str, limits: StackLimits
 ) -> Iterator[str]:
-    """Of a request by itself, before anything is looked at."""
+    """Yield what a request asks for beyond the limits, before anything is looked at."""
     yield from target_problems(limits, target_id)
     yield from source_problems(limits, (request.source_cluster_id or "").lower())
     yield from region_problems(limits, source_region, own_region)
@@ -50,22 +53,22 @@ def request_limit_problems(
 
 
 def found_limit_problems(snapshot: Snapshot, limits: StackLimits) -> Iterator[str]:
-    """Of the snapshot that was found, whoever made it and whatever it is called."""
+    """Yield why the snapshot that was found is beyond the limits."""
     yield from source_problems(limits, snapshot.cluster_identifier)
     yield from snapshot_problems(limits, snapshot.identifier)
 
 
 def planned_limit_problems(plan: Plan, limits: StackLimits) -> Iterator[str]:
-    """Of a plan that is gone on with: the stack's owner may have thought otherwise since."""
+    """Yield what in a resumed plan is beyond the limits: the stack's owner may have changed them since."""
     yield from target_problems(limits, plan.target_cluster_id)
     yield from source_problems(limits, plan.snapshot.cluster_identifier)
-    yield from region_problems(limits, plan.snapshot.arn.split(":")[3], environment.region())
+    yield from region_problems(limits, Arn.parse(plan.snapshot.arn).region, environment.region())
     yield from snapshot_problems(limits, plan.snapshot.identifier)
     yield from _cluster_problems(plan.cluster, limits)
 
 
 def deletion_limit_problems(deletion: SourceDeletion, limits: StackLimits) -> Iterator[str]:
-    """Of the source's deletion, and of what its final snapshot is tagged with once nothing else is left of it."""
+    """Yield what in the source's deletion, and in its final snapshot's tags, is beyond the limits."""
     takes_one = deletion.final_snapshot_identifier is not None
     yield from final_snapshot_problems(limits, takes_one=takes_one)
     if takes_one:
@@ -75,8 +78,8 @@ def deletion_limit_problems(deletion: SourceDeletion, limits: StackLimits) -> It
 def key_limit_problems(
     cluster: ClusterPlan, source_key: str | None, snapshot: Snapshot, source: Source, region: str, limits: StackLimits
 ) -> Iterator[str]:
-    """Of every key: those that a request chooses, and with a pattern those that come with snapshot and source too."""
-    own_account = cluster.snapshot_arn.split(":")[4]
+    """Yield the keys beyond the limits: the request's own and, with a pattern, those of snapshot and source too."""
+    own_account = Arn.parse(cluster.snapshot_arn).account_id
     here = _look_in(region)
     own_key = snapshot.kms_key_id or ""
     yield from _key_problems("kms_key_id", cluster.kms_key_id, limits.kms_key, own_account, here, limits, own_key)
@@ -101,16 +104,16 @@ def prove_copy_allowed(
     arn = step.source_arn or step.snapshot_arn
     snapshot = source.snapshot(arn)
     problems = [
-        *region_problems(limits, arn.split(":")[3], environment.region()),
+        *region_problems(limits, Arn.parse(arn).region, environment.region()),
         *_snapshot_problems(snapshot, limits),
         *tag_problems(limits, _without_own(tags)),
     ]
     if step.shared_with not in (None, own_account):
         problems.append(
-            f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which isn't the stack's own "
+            f"snapshot_identifier: {arn} would be shared with account {step.shared_with}, which is not the stack's own "
             f"({own_account}). Start again."
         )
-    region, account = step.snapshot_arn.split(":")[3:5]
+    region, account = step.place
     here = account == own_account
     in_between = step.name == "copy_into_account" and step.kms_key_id == OWN_DEFAULT_KEY
     # An alias in another account can't be looked at from here: there the first step alone has asked.
@@ -122,9 +125,9 @@ def prove_copy_allowed(
     _refuse_if_any(problems, "Nothing was copied or shared by this step.")
 
 
-def prove_restore_allowed(cluster: ClusterPlan, target: Aurora, limits: StackLimits) -> None:
+def prove_restore_allowed(cluster: ClusterPlan, target: AuroraReader, limits: StackLimits) -> None:
     """Raise StepFailed where the stack may not create this cluster from this snapshot."""
-    snapshot, account = target.snapshot(cluster.snapshot_arn), cluster.snapshot_arn.split(":")[4]
+    snapshot, account = target.snapshot(cluster.snapshot_arn), Arn.parse(cluster.snapshot_arn).account_id
     own_key, here = (snapshot.kms_key_id if snapshot else None) or "", _look_in(target.region)
     insights, own_insights = cluster.performance_insights_kms_key_id, limits.insights_kms_key
     if snapshot is not None and _is_insights_key_of(snapshot.cluster_identifier, insights, target):
@@ -140,21 +143,21 @@ def prove_restore_allowed(cluster: ClusterPlan, target: Aurora, limits: StackLim
 
 
 def prove_opening_allowed(cluster: ClusterPlan, limits: StackLimits) -> None:
-    """Raise StepFailed where the stack may not put the cluster into these groups, which IAM can't say at all."""
+    """Raise StepFailed where the stack may not put the cluster into these groups, which IAM cannot refuse."""
     problems = [
         *target_problems(limits, cluster.identifier),
         *security_group_problems(limits, cluster.vpc_security_group_ids),
     ]
-    _refuse_if_any(problems, "The cluster's security groups were left as they are.")
+    _refuse_if_any(problems, "The cluster's security groups were not changed.")
 
 
 def prove_deletion_allowed(deletion: SourceDeletion, limits: StackLimits) -> None:
-    """Raise StepFailed where the source may not go without a final snapshot, or that one not be tagged so."""
+    """Raise StepFailed where the source may not be deleted without a final snapshot, or that not be tagged so."""
     _refuse_if_any(deletion_limit_problems(deletion, limits), "Nothing was deleted by this step.")
 
 
 def prove_export_allowed(
-    export: SnapshotExport, copy: SnapshotCopy | None, operation_id: str, target: Aurora, limits: StackLimits
+    export: SnapshotExport, copy: SnapshotCopy | None, record: Recorded, target: AuroraReader, limits: StackLimits
 ) -> None:
     """Raise StepFailed where the stack may not export this snapshot. Copies of this operation's own may have any name.
 
@@ -163,13 +166,13 @@ def prove_export_allowed(
     snapshot = target.snapshot(export.source_arn)
     problems = list(_snapshot_problems(snapshot, limits))
     if snapshot is not None:
-        is_own_copy = copy is not None and snapshot.arn == copy.arn and snapshot.belongs_to(operation_id)
+        is_own_copy = copy is not None and owns_snapshot(snapshot, copy.final, record)
         problems += [] if is_own_copy else snapshot_problems(limits, snapshot.identifier)
     _refuse_if_any(problems, "Nothing was exported.")
 
 
 def _snapshot_problems(snapshot: Snapshot | None, limits: StackLimits) -> Iterator[str]:
-    """One that is gone is for RDS to refuse. What a copy is of, it says itself."""
+    """Yield why the snapshot is beyond the limits. RDS refuses one that is gone."""
     if snapshot is not None:
         yield from source_problems(limits, snapshot.cluster_identifier)
 
@@ -184,7 +187,7 @@ def _cluster_problems(cluster: ClusterPlan, limits: StackLimits) -> Iterator[str
 def _key_problems(
     field: str, key: str | None, own: str, account: str, look: Look, limits: StackLimits, snapshots_own: str = ""
 ) -> Iterator[str]:
-    """Of one key of one account. One that doesn't exist is reported elsewhere; the snapshot's own changes nothing."""
+    """Yield why one key of one account is beyond the limits. A key that does not exist is reported elsewhere."""
     if key is None or (not limits.allowed_kms_keys and key in (own, snapshots_own)):
         return
     wanted = _id_of(key, account, look)
@@ -199,24 +202,25 @@ def _key_problems(
         yield problem
 
 
-def _is_insights_key_of(cluster_identifier: str, key: str | None, here: Aurora) -> bool:
-    """Whether the source's Performance Insights is under the key, as RDS reports it and not as the plan says.
+def _is_insights_key_of(cluster_identifier: str, key: str | None, here: AuroraReader) -> bool:
+    """Return whether the source's Performance Insights uses the key, as RDS reports it and not as the plan says.
 
-    Only a source beside the new cluster hands its key on, so it is seen from here.
+    Only a source in the new cluster's account and region passes its key on, so it can be seen from here.
     """
     if key is None:
         return False
     members = here.instances_of(cluster_identifier)
-    return key in {each.settings.performance_insights_kms_key_id for each in members}
+    return key in {each.settings.value("performance_insights_kms_key_id") for each in members}
 
 
 def _id_of(key: str, account: str, look: Look) -> str | None:
-    """Return a key's id, which tells it from all others of its account; None for an alias that leads nowhere.
+    """Return a key's id, unique within its account; None for an alias without a key.
 
-    AWS's own aliases stand for themselves: to ask for one makes the key. So does a key of another account.
+    AWS's own aliases are their own ids, because describing one creates its key. So is a key of another account.
     """
-    if key.startswith("arn:") and key.split(":")[4] != account:
-        return f"of-account-{key.split(':')[4]}"
+    arn = Arn.parse_or_none(key)
+    if arn is not None and arn.account_id != account:
+        return f"of-account-{arn.account_id}"
     alias = key.rpartition(":")[2]
     if not alias.startswith("alias/"):
         return alias.removeprefix("key/")
@@ -231,9 +235,9 @@ def _look_in(region: str) -> Look:
 
 
 def _is_customers(key: str, source: Source) -> bool:
-    """RDS's own key of the account admits everybody of it through RDS, and no pattern has to."""
-    there = key.split(":")[3] if key.startswith("arn:") else source.region
-    found = encryption_key(key, there)
+    """Return whether the key is a customer's. RDS's own key admits everybody of the account, so no pattern has to."""
+    arn = Arn.parse_or_none(key)
+    found = encryption_key(key, arn.region if arn else source.region)
     return found is not None and found.is_customers
 
 

@@ -1,9 +1,9 @@
-"""Whether production's pg_cron jobs and subscriptions could start in the copy before anybody can disable them.
+"""The quarantine of production's pg_cron jobs and subscriptions, which could run before anybody can disable them.
 
-They start with the instance, minutes before the first login of ours. Only its parameter groups keep them from it:
-subscriptions need a worker (max_logical_replication_workers), pg_cron has to be preloaded. As pg_cron's source has it,
-cron.max_running_jobs = 0 is taken for 1, so it keeps nothing from running; cron.launch_active_jobs = off does, from
-version 1.6 on.
+They start with the instance, minutes before our first login. Only its parameter groups prevent it: subscriptions need a
+worker (max_logical_replication_workers), and pg_cron has to be preloaded. According to pg_cron's source,
+cron.max_running_jobs = 0 is read as 1, so it prevents nothing; cron.launch_active_jobs = off does, from version 1.6
+on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_GROUP_NAME = 255
 
 
 def quarantine_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
-    """A group that doesn't exist is reported elsewhere; a default group that RDS has yet to make sets nothing."""
+    """Yield the parameter groups that would start them. A group that does not exist is reported elsewhere."""
     around = Surroundings(region)
     of_cluster = around.parameters("db_cluster_parameter_group", cluster.db_cluster_parameter_group_name)
     if of_cluster is None and cluster.db_cluster_parameter_group_name.startswith("default."):
@@ -30,14 +30,14 @@ def quarantine_problems(cluster: ClusterPlan, region: str) -> Iterator[str]:
     if of_cluster is not None and (why := list(_what_would_start(of_cluster))):
         yield (
             f"quarantine: the cluster parameter group {cluster.db_cluster_parameter_group_name!r} lets "
-            f"{' and '.join(why)} start with the instance. Make one that doesn't, and give it as "
+            f"{' and '.join(why)} start with the instance. Create one that does not, and give it as "
             f"db_cluster_parameter_group_name: {_making_another(cluster, of_cluster, region)}"
         )
     yield from _instance_problems(cluster, around)
 
 
 def _instance_problems(cluster: ClusterPlan, around: Surroundings) -> Iterator[str]:
-    """What an instance's group sets counts for more than its cluster's. RDS's default groups set none of it."""
+    """Yield what an instance's group would start, which takes precedence. RDS's default groups set nothing."""
     name = cluster.db_parameter_group_name
     if name.startswith("default."):
         return

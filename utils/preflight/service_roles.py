@@ -1,4 +1,4 @@
-"""Whether a role that RDS is to be given is there, and lets the service assume it."""
+"""The roles that RDS is given: whether they exist, and the service may assume them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def role_problems(role_arn: str, service: str, field: str, parameter: str) -> It
     name = role_arn.rpartition("/")[2]
     answer = none_when("NoSuchEntity", lambda: client("iam").get_role(RoleName=name))
     if answer is None:
-        yield f"{field}: the stack's {parameter}, {role_arn!r}, doesn't exist. Set one that does."
+        yield f"{field}: the stack's {parameter}, {role_arn!r}, does not exist. Set one that does."
     elif service not in str(answer["Role"].get("AssumeRolePolicyDocument", "")):
         yield (
-            f"{field}: the stack's {parameter}, {role_arn!r}, doesn't let {service} assume it. "
+            f"{field}: the stack's {parameter}, {role_arn!r}, does not allow {service} to assume it. "
             "Add that to its trust policy."
         )

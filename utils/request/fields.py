@@ -1,4 +1,4 @@
-"""Every field of a request, with what it means to the person who fills it in."""
+"""The fields of a request, each with its meaning for the person who fills it in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 
 class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The execution's input. What is left out comes from the stack's parameters, then from the snapshot."""
+    """The execution's input. Omitted fields are taken from the stack's parameters, then from the snapshot."""
 
     operation_id: Annotated[
         str | None,
@@ -17,18 +17,16 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     resume: Annotated[
         bool | None,
-        Meta(
-            description="Resume operation_id, and refuse an id that isn't known: without this, it begins an operation."
-        ),
+        Meta(description="Resume operation_id, and refuse an unknown id, which would otherwise start a new operation."),
     ] = None
     scheduled_at: Annotated[
         str | None,
-        Meta(description="When the schedule fired, as EventBridge Scheduler fills it in. One moment is one run."),
+        Meta(description="When the schedule fired, as EventBridge Scheduler fills it in. One moment is one operation."),
     ] = None
     source_cluster_id: Annotated[
         str | None,
         Meta(
-            description="Cluster whose snapshot is wanted, within RestorableClusterPattern. Default: SourceClusterId."
+            description="Cluster whose snapshot is restored, within RestorableClusterPattern. Default: SourceClusterId."
         ),
     ] = None
     source_region: Annotated[
@@ -52,7 +50,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     source_kms_key_id: Annotated[
         str | None,
-        Meta(description="Key of the source's account and region, for a snapshot whose own key can't be shared."),
+        Meta(description="Key of the source's account and region, for a snapshot whose own key cannot be shared."),
     ] = None
     target_cluster_id: Annotated[
         str | None,
@@ -75,11 +73,11 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None, Meta(description="Class of every instance, such as db.r6g.large. Default: as the source.")
     ] = None
     reader_instance_class: Annotated[
-        str | None, Meta(description="Class of the readers, where it isn't the writer's.")
+        str | None, Meta(description="Class of the readers, if it is not the writer's.")
     ] = None
     alternative_instance_classes: Annotated[
         list[str] | None,
-        Meta(description="Classes to take in turn where AWS has no capacity for the wanted one. Default: none."),
+        Meta(description="Classes to use in turn where AWS has no capacity for the requested one. Default: none."),
     ] = None
     instance_count: Annotated[
         int | None, Meta(description="Writer and readers together, 1 to 16. Default: as the source.")
@@ -101,11 +99,11 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         None
     )
     db_subnet_group_name: Annotated[
-        str | None, Meta(description="Of the new cluster, within AllowedSubnetGroupPattern.")
+        str | None, Meta(description="Subnet group of the new cluster, within AllowedSubnetGroupPattern.")
     ] = None
     vpc_security_group_ids: Annotated[
         list[str] | None,
-        Meta(description="Of the new cluster once its users are set up, within AllowedSecurityGroupPattern."),
+        Meta(description="The cluster's groups once its users are set up, within AllowedSecurityGroupPattern."),
     ] = None
     db_cluster_parameter_group_name: Annotated[
         str | None, Meta(description="Default: the source's, else default.aurora-postgresql<major version>.")
@@ -114,9 +112,9 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None, Meta(description="For the instances. Default: as for the cluster.")
     ] = None
     port: Annotated[int | None, Meta(description="1150 to 65535. Default: the source's, else the snapshot's.")] = None
-    network_type: Annotated[Literal["IPV4", "DUAL"] | None, Meta(description="Of the new cluster. Default: IPV4.")] = (
-        None
-    )
+    network_type: Annotated[
+        Literal["IPV4", "DUAL"] | None, Meta(description="IPv4 alone, or with IPv6 (DUAL). Default: IPV4.")
+    ] = None
     enabled_cloudwatch_logs_exports: Annotated[
         list[str] | None,
         Meta(description="Among postgresql, instance and iam-db-auth-error. Default: the source's, else postgresql."),
@@ -152,6 +150,10 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool | None, Meta(description="Enrol the cluster in RDS Extended Support, which is paid for. Default: false.")
     ] = None
     data_api: Annotated[bool | None, Meta(description="Switch the Data API on after the restore.")] = None
+    local_write_forwarding: Annotated[
+        bool | None,
+        Meta(description="Let readers forward writes to the writer. Default: the source's, else false."),
+    ] = None
     master_login: Annotated[
         Literal["pipeline", "rds_managed"] | None,
         Meta(description="Who keeps the master password: the target's admin secret, or RDS if MasterLogin says so."),
@@ -162,21 +164,22 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     quarantine: Annotated[
         bool | None,
-        Meta(description="Let no job, subscription or foreign login of production's work in the copy. Default: false."),
+        Meta(description="Disable production's jobs, subscriptions and foreign logins in the copy. Default: false."),
     ] = None
-    deletion_protection: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
+    deletion_protection: Annotated[bool | None, Meta(description="Protect the new cluster from deletion.")] = None
     backup_retention_days: Annotated[
-        int | None, Meta(description="Of the new cluster, 1 to 35. Default: the source's, else 1.")
+        int | None,
+        Meta(description="Days that the new cluster's backups are kept, 1 to 35. Default: the source's, else 1."),
     ] = None
-    iam_database_authentication: Annotated[bool | None, Meta(description="Of the new cluster.")] = None
+    iam_database_authentication: Annotated[bool | None, Meta(description="Allow logins through IAM.")] = None
     tags: Annotated[
-        dict[str, str] | None, Meta(description="Added to everything the operation makes, within AllowedTagKeyPattern.")
+        dict[str, str] | None, Meta(description="Tags of all that the operation creates, within AllowedTagKeyPattern.")
     ] = None
     delete_source: Annotated[
-        bool | None, Meta(description="Delete the source cluster once the new one has proved itself.")
+        bool | None, Meta(description="Delete the source cluster once the restored one has proved itself.")
     ] = None
     confirm_delete_source: Annotated[
-        str | None, Meta(description="The source cluster's name once more. Nothing is deleted without it.")
+        str | None, Meta(description="The source cluster's name again. Nothing is deleted without it.")
     ] = None
     final_snapshot: Annotated[
         bool | None,
@@ -190,11 +193,11 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     archive_snapshot: Annotated[
         Literal["delete", "keep", "export"] | None,
-        Meta(description="What becomes of the copy that this operation made. Found snapshots are never deleted."),
+        Meta(description="What happens to the copy that this operation created. Found snapshots are never deleted."),
     ] = None
     on_failure: Annotated[
         Literal["clean_up", "keep"] | None,
-        Meta(description="What becomes of a cluster that this operation made but could not finish."),
+        Meta(description="What happens to a cluster that this operation created but could not finish."),
     ] = None
     dry_run: Annotated[bool | None, Meta(description="Only check and plan: create, change and delete nothing.")] = None
 
@@ -207,8 +210,8 @@ def _help(name: str) -> str:
 FIELDS = {field.name: field for field in msgspec.structs.fields(RestoreRequest)}
 FIELD_HELP = {name: _help(name) for name in FIELDS}
 
-# What deletes production's cluster, or names one moment, is said by each request itself; no setting of the stack can
-# say it for all of them.
+# Each request itself has to ask for what deletes production's cluster, and to name its moment; no setting of the stack
+# can do that for all of them.
 NEVER_BY_DEFAULT = frozenset(
     {
         "scheduled_at",

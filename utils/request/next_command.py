@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from msgspec import Struct
 
+from utils.arns import state_machine_of
 from utils.foreign_text import listed
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT
 
@@ -37,7 +38,7 @@ _CURED_ELSEWHERE = re.compile(
     "Add to its policy"
 )
 _GIVE_AS = re.compile(r"give it as (\w+): ")
-_FIRST_REMEDY_DROPS = re.compile(r"\. (?:Drop|Leave) ")
+_FIRST_REMEDY_DROPS = re.compile(r"\. (?:Drop|Leave|Omit) ")
 
 
 class Placeholder(Struct, frozen=True):
@@ -147,8 +148,8 @@ def start_command(execution_id: str, request: Mapping[str, Any]) -> Iterator[str
     """Start an execution of the same state machine. A word that replaces no text stands without quotes: typed as it
     is, it makes the input invalid, and nothing starts.
     """
-    parts = execution_id.split(":")
-    machine, here = ":".join([*parts[:5], "stateMachine", parts[6]]), f"--region {parts[3]}"
+    machine = state_machine_of(execution_id)
+    here = f"--region {machine.region}"
     start, given = f"aws stepfunctions start-execution --state-machine-arn {machine}", _as_json(request)
     if len(given) <= MAX_INPUT:
         yield f"{start} --input {shlex.quote(given)} {here}"

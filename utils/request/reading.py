@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from utils import environment
 from utils.aurora_utils.resources import OPERATION_TAG
 from utils.errors import RequestRefused
 from utils.foreign_text import one_line
@@ -23,15 +23,14 @@ MAX_PROBLEM_LENGTH = 1500
 MAX_FIELD = 60
 MAX_VALUE = 300
 
-# Fields that are lists: the stack gives them separated by commas, or says that there are to be none.
-LISTS = frozenset(
-    {"alternative_instance_classes", "availability_zones", "enabled_cloudwatch_logs_exports", "vpc_security_group_ids"}
-)
+# What the stack gives for a list that is to be empty; others it gives separated by commas.
 EMPTY_LIST = "none"
 
 
-def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> RestoreRequest:
-    """The request with the stack's defaults in it. Every problem is reported at once, each with its remedy."""
+def read_request(raw: object, defaults: Mapping[str, str] | None = None) -> RestoreRequest:
+    """Return the request with the stack's defaults in it. Every problem is reported at once, each with its remedy."""
+    if defaults is None:
+        defaults = environment.request_defaults()
     if not isinstance(raw, dict):
         raise RequestRefused(
             f"The execution's input must be a JSON object, not {type(raw).__name__}. "
@@ -40,7 +39,7 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
     problems = list(_unknown_fields(raw))
     unreadable: list[str] = []
     given = {name: value for name, value in raw.items() if value is not None}
-    values = _stack_defaults(environment)
+    values = _stack_defaults(defaults)
     if str(given.get("snapshot_identifier", "")).startswith("arn:"):
         # An ARN says its region and account itself; only the request's own fields can contradict it.
         values.pop("source_region", None)
@@ -54,7 +53,7 @@ def read_request(raw: object, environment: Mapping[str, str] = os.environ) -> Re
                 unreadable.append(name)
     if "tags" in given and "tags" not in unreadable:
         # The stack's are for its costs: a request adds to them.
-        values["tags"] = {**(_stack_default("tags", environment) or {}), **values["tags"]}
+        values["tags"] = {**(_stack_default("tags", defaults) or {}), **values["tags"]}
     request = RestoreRequest(**values)
     refuse_if_any([*problems, *(each for each in request_problems(request) if each.split(":")[0] not in unreadable)])
     return request
@@ -85,25 +84,23 @@ def _readable(problem: str) -> str:
     return one_line(problem, MAX_PROBLEM_LENGTH)
 
 
-def said_by(
-    request: RestoreRequest, name: str, environment: Mapping[str, str] = os.environ
-) -> Literal["request", "stack"]:
-    """Who gave a field that has a value. A request that repeats the stack's value says nothing new."""
-    return "stack" if getattr(request, name) == _stack_default(name, environment) else "request"
+def said_by(request: RestoreRequest, name: str) -> Literal["request", "stack"]:
+    """Return who gave a field that has a value. A request that repeats the stack's value says nothing new."""
+    return "stack" if getattr(request, name) == _stack_default(name, environment.request_defaults()) else "request"
 
 
-def _stack_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
-    found = {name: _stack_default(name, environment) for name in FIELDS if name not in NEVER_BY_DEFAULT}
+def _stack_defaults(defaults: Mapping[str, str]) -> dict[str, Any]:
+    found = {name: _stack_default(name, defaults) for name in FIELDS if name not in NEVER_BY_DEFAULT}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _stack_default(name: str, environment: Mapping[str, str]) -> Any:
-    """DEFAULT_<FIELD> of the function's environment; an empty value means that the stack has no default."""
-    text = environment.get(f"DEFAULT_{name.upper()}", "")
+def _stack_default(name: str, defaults: Mapping[str, str]) -> Any:
+    """Return the stack's value for a field in the field's type; None: it has none."""
+    text = defaults.get(name, "")
     if not text:
         return None
     value: object = text
-    if name in LISTS:
+    if _is_list(FIELDS[name].type):
         value = [] if text == EMPTY_LIST else text.split(",")
     elif name == "tags":
         pairs = (each.partition("=") for each in text.split(","))
@@ -114,6 +111,11 @@ def _stack_default(name: str, environment: Mapping[str, str]) -> Any:
         raise RequestRefused(
             f"The stack's default for {name} is {text!r}: {error}. Correct the stack's parameter."
         ) from None
+
+
+def _is_list(annotated: Any) -> bool:
+    """Return whether a field's type, Annotated[list[...] | None, ...], is a list's."""
+    return any(get_origin(each) is list for each in get_args(get_args(annotated)[0]))
 
 
 def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:

@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from utils.arns import parse_snapshot_arn
 from utils.names import (
     MAX_IDENTIFIER,
     is_operation_id,
-    parse_snapshot_arn,
     scheduled_operation_id,
     why_not_rds_name,
     why_not_snapshot_name,

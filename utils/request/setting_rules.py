@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from utils.aurora_utils import windows
-from utils.names import MAX_INSTANCES
+from utils.contracts.settings import SETTINGS
 
 if TYPE_CHECKING:
     from utils.request.fields import RestoreRequest
@@ -53,15 +53,12 @@ def setting_problems(request: RestoreRequest) -> Iterator[str]:
     """Of the settings that a request, or the stack for it, gives."""
     if request.engine_version is not None and not _VERSION.fullmatch(request.engine_version):
         yield f"engine_version: {request.engine_version!r} is no version. Give one such as 17.5, or leave it out."
-    for name, lowest, highest in (
-        ("instance_count", 1, MAX_INSTANCES),
-        ("port", 1150, 65535),
-        ("backup_retention_days", 1, 35),
-        ("serverless_v2_seconds_until_auto_pause", 300, 86400),
-    ):
-        value = getattr(request, name)
-        if value is not None and not lowest <= value <= highest:
-            yield f"{name}: {value} is out of range. Give a whole number from {lowest} to {highest}."
+    for setting in SETTINGS:
+        value = getattr(request, setting.name)
+        if value is not None and setting.limits is not None:
+            lowest, highest = setting.limits
+            if not lowest <= value <= highest:
+                yield f"{setting.name}: {value} is out of range. Give a whole number from {lowest} to {highest}."
     for name in ("db_instance_class", "reader_instance_class"):
         value = getattr(request, name)
         if value is not None and not _INSTANCE_CLASS.fullmatch(value):

@@ -1,10 +1,11 @@
-"""Whether another execution of this state machine is still at work.
+"""Finding out whether another execution of this state machine is still running.
 
 DescribeExecution is what only the first step may call, and on this machine's executions alone.
 """
 
 from __future__ import annotations
 
+from utils.arns import state_machine_of
 from utils.aws import client, none_when
 
 # Of the statuses that an execution may have, those in which its steps may still run.
@@ -12,12 +13,12 @@ AT_WORK = frozenset({"PENDING_REDRIVE", "RUNNING"})
 
 
 def are_of_one_machine(execution_id: str, other: str) -> bool:
-    """By their ARNs: arn:partition:states:region:account:execution:machine:name."""
-    return execution_id.rpartition(":")[0] == other.rpartition(":")[0]
+    """Return whether two executions are of one state machine."""
+    return state_machine_of(execution_id) == state_machine_of(other)
 
 
 def has_ended(execution_id: str) -> bool:
-    """Whether no step of it can be at work any more. Step Functions forgets executions 90 days after their end."""
+    """Return whether no step of it can be running. Step Functions forgets executions 90 days after their end."""
     answer = none_when(
         "ExecutionDoesNotExist", lambda: client("stepfunctions").describe_execution(executionArn=execution_id)
     )

@@ -1,13 +1,13 @@
-"""One run for a target cluster at a time.
+"""The lock on a target cluster: one execution works on it at a time.
 
-The lock is an item of the state table, taken by an execution's first step, renewed by each further one and released at
-its end. A run that died without releasing it is looked up in Step Functions: only of an execution that has ended is the
-lock taken over. The item's own expiry decides where that can't be asked, for an execution of another state machine;
-DynamoDB's TTL removes items days late, so it only tidies up. A run that lost its lock stops at its next step, before it
-touches anything.
+The lock is an item of the state table. An execution's first step takes it, each further step renews it, and the last
+one releases it. Where an execution died without releasing it, Step Functions is asked: the lock is taken over only from
+an execution that has ended. An execution of another state machine cannot be looked up, so there the item's own expiry
+decides; DynamoDB's TTL removes items days late and only tidies up. An execution that lost its lock stops at its next
+step, before it changes anything.
 
-A released lock stays as an item that every other execution may take, and a redrive of its own one: the step that was at
-work when its execution was stopped may not (utils/state/attempts.py).
+A released lock stays as an item that every other execution may take, and so may a redrive of its own one; the step that
+was running when its execution was stopped may not (utils/state/attempts.py).
 """
 
 from __future__ import annotations
@@ -38,16 +38,19 @@ KEPT_SECONDS = 15 * 24 * 3600
 _NEVER_TAKEN, _LEFT = "attribute_not_exists(operation_id)", "execution_id <> :mine AND attribute_exists(released_at)"
 _OURS = f"{_NEVER_TAKEN} OR ({AT_WORK})"
 _FREE = f"{_OURS} OR ({_LEFT})"
+_FREE_OR_OF_THE_DEAD = f"{_FREE} OR execution_id = :dead"
 
 
 class LockHolder(Struct, frozen=True, kw_only=True):
+    """The execution that has the lock, its operation, and when the lock expires."""
+
     execution_id: str
     operation_id: str
     expires_at: dt.datetime
 
 
 class Taking(Struct, frozen=True, kw_only=True):
-    """How taking the lock ended: it is ours unless `held_by` says whose it is. `taken_from` is a run that was dead."""
+    """How taking the lock ended: it is ours unless `held_by` says whose it is. `taken_from` had died without it."""
 
     held_by: LockHolder | None = None
     taken_from: LockHolder | None = None
@@ -66,7 +69,7 @@ class TargetLock:
         self._table = environment.text("STATE_TABLE")
 
     def claim(self, now: dt.datetime) -> Taking:
-        """Take the lock if it is free, ours, or a dead run's. For a run's first step: only that may ask who is dead.
+        """Take the lock if it is free, ours, or a dead execution's. Only a first step may look up who is dead.
 
         Raises StepFailed when this execution was closed meanwhile.
         """
@@ -77,27 +80,27 @@ class TargetLock:
             raise ended(self._operation_id, self._execution_id)
         if not self._is_dead(holder, now):
             return Taking(held_by=holder)
-        # Somebody else may have found the same dead run: the condition lets one of us in.
-        if self._renew(now, f"{_FREE} OR execution_id = :dead", dead={":dead": {"S": holder.execution_id}}):
+        # Another execution may have found the same dead one: the condition admits one of us.
+        if self._renew(now, _FREE_OR_OF_THE_DEAD, dead={":dead": {"S": holder.execution_id}}):
             return Taking(taken_from=holder)
         return Taking(held_by=self._holder())
 
     def take(self, now: dt.datetime) -> LockHolder | None:
-        """Take the lock if it is free, or renew it. Answers who holds it when that is somebody else, else None.
+        """Take the lock if it is free, or renew it. Return who holds it where that is another execution, else None.
 
-        The condition admits our own earlier call, so that a call whose answer was lost doesn't lock us out.
+        The condition admits our own earlier call, so that a call whose answer was lost does not lock us out.
         """
         return None if self._renew(now, _FREE) else self._holder()
 
     def hold(self, now: dt.datetime) -> LockHolder | None:
-        """Renew the lock that the first step has taken. Answers whose it is when that is no longer ours, else None.
+        """Renew the lock that the first step has taken. Return who holds it where that is no longer us, else None.
 
-        It may answer this execution itself: then its operation was closed, and the step is one that outlived it.
+        It may return this execution itself: then its operation was closed, and this step has outlived it.
         """
         return None if self._renew(now, _OURS) else self._holder()
 
     def give_back(self, now: dt.datetime) -> None:
-        """Release the lock, if it is still ours, of an execution that goes on: it may take it again."""
+        """Release the lock, if it is still ours, of an execution that keeps running: it may take it again."""
         self._put(now, OWN, {"released_at": {"S": iso(now)}})
 
     def release(self, now: dt.datetime) -> None:

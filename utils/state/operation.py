@@ -1,4 +1,4 @@
-"""What is known of an operation (state table) and everything that happened in it (audit table).
+"""The state of an operation (state table) and everything that happened in it (audit table).
 
 The state item outlives the execution: it holds what proves ownership later (resource ids recorded when they were made)
 and how far the operation came. The audit table is append-only; its sort key is the time and a suffix that makes it
@@ -20,13 +20,12 @@ from msgspec import Struct
 from utils import environment
 from utils.aws import attribute, client, error_code, value_of
 from utils.contracts.plan import DoorPhase
+from utils.contracts.route import FINAL, SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
 from utils.state.attempts import AT_WORK, NONE_ENDED, OWN, ended
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-    from utils.aurora_utils.resources import Cluster
 
 Status = Literal["planned", "running", "succeeded", "failed"]
 STATE_DAYS = 400
@@ -34,7 +33,7 @@ AUDIT_DAYS = 800
 
 
 class OperationRecord(Struct, frozen=True, kw_only=True):
-    """The state item. The fields from `copied_snapshot_arn` on are facts, each recorded as soon as it became true."""
+    """The state item. The fields from `made_snapshots` on are facts, each recorded as soon as it became true."""
 
     operation_id: str
     execution_id: str
@@ -48,7 +47,6 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     step_times: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     plan: dict[str, Any] = {}
-    copied_snapshot_arn: str | None = None
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
     made_snapshots: dict[str, str] = {}
     route_times: dict[str, str] = {}
@@ -96,32 +94,30 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     started_by: dict[str, Any] = {}
 
     @property
+    def planned_copy(self) -> SnapshotCopy | None:
+        """The snapshot's way as it is planned, and the copy at its end; None where it is restored from where it is."""
+        planned = self.plan.get("copy")
+        return msgspec.convert(planned, SnapshotCopy) if planned else None
+
+    @property
+    def copied_snapshot_arn(self) -> str | None:
+        """Return the copy at the end of the route, from when it was made until this operation deletes it."""
+        return self.made_snapshots.get(FINAL)
+
+    @property
     def planned_instances(self) -> list[str]:
         """The members of the cluster that the operation makes, as its plan names them."""
         return [each["identifier"] for each in self.plan.get("cluster", {}).get("instances", [])]
 
-    def may_have_made(self, cluster_resource_id: str) -> bool:
-        """Whether the cluster with this resource id can be the one that this operation made.
-
-        Its id is missing only where the step that asked RDS for the cluster died before it could write the answer down.
-        """
-        if self.cluster_resource_id is None:
-            return self.cluster_asked_at is not None
-        return self.cluster_resource_id == cluster_resource_id
-
-    def owns(self, cluster: Cluster) -> bool:
-        """Whether this operation made the cluster: by its tag, which others may set too, and by what was recorded."""
-        return cluster.belongs_to(self.operation_id) and self.may_have_made(cluster.resource_id)
-
     @property
     def door(self) -> DoorPhase:
-        """How far the cluster's door is. Only the pipeline is let in before the users are set up."""
+        """How far the cluster's door is open. Only the pipeline is admitted before the users are set up."""
         if self.users_ready_at is None:
             return "shut"
         return "opening" if self.door_open_at is None else "open"
 
     def entered(self, step: str) -> dt.datetime:
-        """When this execution, or a redrive of it, first entered a step: its deadline counts from there."""
+        """Return when this execution, or a redrive of it, first entered a step: its deadline counts from there."""
         return dt.datetime.fromisoformat(self.step_times[step])
 
 
@@ -169,8 +165,8 @@ class OperationState:
     def open(self, step: str, parameters: object, plan: object, status: Status, *, closed: bool = False) -> None:
         """Write the operation's first state. An operation id belongs to one execution until another one resumes it.
 
-        `closed`: it is the last state as well, of an execution that ended before it had one. Raises RequestRefused when
-        another execution has used the id, StepFailed when this one's operation was closed meanwhile.
+        `closed`: it is the last state as well, of an execution that ended before it had one. Raises RequestRefused
+        where another execution has used the id, StepFailed where this one's operation was closed meanwhile.
         """
         item = {
             "operation_id": self.operation_id,
@@ -200,14 +196,14 @@ class OperationState:
                 raise ended(self.operation_id, self.execution_id) from error
             raise RequestRefused(
                 f"operation_id: {self.operation_id!r} was used before by another execution. "
-                "Choose a new one, or leave it out to use the execution's name."
+                "Choose a new one, or omit it to use the execution's name."
             ) from error
 
     def hand_over(self, record: OperationRecord, plan: object, facts: Mapping[str, Any]) -> None:
-        """From now on this execution goes on with what another one, which has ended, began.
+        """Give this execution the operation of another one, which has ended.
 
-        `facts` are what is to be recorded or forgotten with it. Times of steps begin anew: deadlines count from here.
-        Raises StepFailed when the operation isn't that execution's any more, or when this one was stopped meanwhile.
+        `facts` are what is to be recorded or forgotten with it. Times of steps are reset: deadlines count from here.
+        Raises StepFailed where the operation is no longer that execution's, or where this one was stopped meanwhile.
         """
         former = record.execution_id if record.execution_id != self.execution_id else None
         self._write(
@@ -231,7 +227,7 @@ class OperationState:
     def shut_out(self, owner: str) -> bool:
         """Keep this execution, which was stopped, from taking over the operation that `owner` has.
 
-        Its first step may still be at work on that. Returns False when the operation isn't the owner's any more.
+        Its first step may still be doing so. Returns False where the operation is no longer the owner's.
         """
         try:
             self._tables.update_item(
@@ -248,7 +244,7 @@ class OperationState:
         return True
 
     def enter(self, step: str) -> None:
-        """Note that a step is at work, and when it first was. Raises StepFailed once the operation was closed."""
+        """Record that a step is running, and since when. Raises StepFailed once the operation was closed."""
         self._write(
             {"state": step, "status": "running"},
             AT_WORK,
@@ -258,25 +254,25 @@ class OperationState:
         )
 
     def remember(self, **facts: Any) -> None:
-        """Record facts at once; a step that dies afterwards finds them when it is tried again. None forgets one.
+        """Record facts at once; a step that dies afterwards finds them when it is retried. None forgets one.
 
         Raises StepFailed once the operation was closed.
         """
         self._write(facts, AT_WORK, self._attempt)
 
     def close(self, status: Status) -> None:
-        """Write how it ended; a step that is still at work can't write any more. Closing twice is as good as once.
+        """Record how the operation ended, after which its steps cannot write. Closing twice has the effect of one.
 
-        Raises StepFailed when the execution was redriven since.
+        Raises StepFailed where the execution was redriven since.
         """
         self.remember_at_end(status=status, ended_redrive_count=self.redrive_count)
 
     def remember_at_end(self, **facts: Any) -> None:
-        """Record what the closing step knows, which alone may write once the operation is closed."""
+        """Record facts of the closing step, which alone may write once the operation is closed."""
         self._write(facts, OWN, self._attempt)
 
     def recall(self) -> OperationRecord | None:
-        """Read consistently: a step acts on what the step before it wrote."""
+        """Return the operation's record, read consistently: a step acts on what the step before it wrote."""
         answer = self._tables.get_item(
             TableName=self._state_table, Key={"operation_id": {"S": self.operation_id}}, ConsistentRead=True
         )
@@ -289,7 +285,7 @@ class OperationState:
         )
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
-        """Append one event. The key's suffix keeps two events of one moment apart."""
+        """Append one event to the audit trail. The key's suffix keeps two events of one moment apart."""
         item = {
             "operation_id": self.operation_id,
             "timestamp": f"{iso(self.now)}#{uuid.uuid4().hex[:12]}",
@@ -350,26 +346,27 @@ class OperationState:
                 raise ended(self.operation_id, self.execution_id) from error
             raise StepFailed(
                 f"The state table has nothing of this execution on operation {self.operation_id}, so nothing proves "
-                "what it made. Check the stack's state table, and what exists in RDS, before you start again."
+                "what it created. Check the stack's state table, and what exists in RDS, before you start again."
             ) from error
 
 
 def iso(moment: dt.datetime) -> str:
-    """UTC with milliseconds, always of one width, so that texts sort like times."""
+    """Return the time in UTC with milliseconds, always of one width, so that texts sort like times."""
     return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def epoch(moment: dt.datetime) -> int:
+    """Return the time in whole seconds since 1970, as DynamoDB's TTL reads it."""
     return int(moment.timestamp())
 
 
 def plain(value: object) -> Any:
-    """As DynamoDB takes it: structs become maps, times texts, numbers decimals or, beyond its range, texts."""
+    """Return the value as DynamoDB takes it: structs become maps, times texts, numbers decimals or texts."""
     return _storable(msgspec.to_builtins(value))
 
 
 def unstored(value: Any) -> Any:
-    """As it was before it was stored: DynamoDB gives every number as a decimal."""
+    """Return the value as it was before it was stored: DynamoDB returns every number as a decimal."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, dict):
@@ -388,7 +385,7 @@ def _storable(value: Any) -> Any:
 
 
 def _number(value: Decimal) -> Decimal | str:
-    """DynamoDB's numbers have 38 digits and magnitudes from 1E-130 to 9.9E+125."""
+    """Return a text beyond DynamoDB's numbers, which have 38 digits and magnitudes from 1E-130 to 9.9E+125."""
     if value == 0 or (value.is_finite() and len(value.as_tuple().digits) <= 38 and -130 <= value.adjusted() <= 125):
         return value
     return str(value)

@@ -11,16 +11,16 @@ from typing import Literal
 
 from msgspec import Struct
 
+from utils.arns import Arn
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.ownership import prove_own_snapshot
 from utils.aurora_utils.resources import Snapshot
-from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, open_source, through_role
+from utils.aurora_utils.source_account import OwnersAurora, Source, open_source, through_role
 from utils.aurora_utils.source_sessions import StepOfRoute, route_session
-from utils.contracts.payloads import CopyProgress, Run
-from utils.contracts.plan import RouteStep, SnapshotCopy
+from utils.contracts.payloads import CopyProgress, StepRun
+from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed
-from utils.names import snapshot_name
 from utils.pauses import seconds_to_wait
-from utils.planning.route import COPIES, gave_up
 from utils.state.operation import OperationRecord
 
 MAX_COPIES_AT_A_TIME = 5
@@ -29,22 +29,23 @@ MAX_COPIES_AT_A_TIME = 5
 class Places:
     """Aurora in every account and region that a route goes through, as far as one step needs it."""
 
-    def __init__(self, run: Run, step: StepOfRoute, copy: SnapshotCopy) -> None:
-        _, self._partition, _, _, self.own_account, *_ = run.execution_id.split(":")
+    def __init__(self, run: StepRun, step: StepOfRoute, copy: SnapshotCopy) -> None:
+        own = Arn.parse(run.execution_id)
+        self._partition, self.own_account = own.partition, own.account_id
         self._run, self._step, self._copy = run, step, copy
 
     def of(self, step: RouteStep) -> Aurora:
-        region, account = step.snapshot_arn.split(":")[3:5]
+        region, account = step.place
         return Aurora(region) if account == self.own_account else self.at_owner(step)
 
-    def at_owner(self, step: RouteStep) -> SourceOfOtherAccount:
-        region, account = step.snapshot_arn.split(":")[3:5]
+    def at_owner(self, step: RouteStep) -> OwnersAurora:
+        region, account = step.place
         session = route_session(self._step, self._run.operation_id, self._copy, account)
         return through_role(account, region, self._partition, session, self._run.now)
 
     def source_of(self, step: RouteStep) -> Source:
         """Where the snapshot is that the step copies or shares, with whatever eyes can see it."""
-        region, account = (step.source_arn or step.snapshot_arn).split(":")[3:5]
+        region, account = Arn.parse(step.source_arn or step.snapshot_arn).place
         session = route_session(self._step, self._run.operation_id, self._copy, account)
         return open_source(account, region, self._run.execution_id, self._run.operation_id, self._run.now, session)
 
@@ -64,29 +65,29 @@ def assess(copy: SnapshotCopy, places: Places, record: OperationRecord) -> CopyS
     number, snapshot = _last_copy(copy, places, record)
     reached = copy.steps[number] if snapshot else None
     if reached is not None and snapshot is not None and not snapshot.is_available:
-        words = f"{_in_words(reached)} ({snapshot.status}, {snapshot.percent} %)"
+        words = f"{reached.awaited} ({snapshot.status}, {snapshot.percent} %)"
         return CopySituation(waiting_for=words, reached=reached, percent=snapshot.percent)
     for position, step in enumerate(copy.steps):
-        behind_us = position <= number and (step.name in COPIES or step.name == "share")
+        behind_us = position <= number and not step.takes_back
         if behind_us or _is_settled(step, record):
             continue
-        if step.name in COPIES and places.of(step).copies_under_way() >= MAX_COPIES_AT_A_TIME:
+        if step.is_copy and places.of(step).copies_under_way() >= MAX_COPIES_AT_A_TIME:
             return CopySituation(waiting_for=a_free_copy(step), reached=reached)
-        return CopySituation(waiting_for=_in_words(step), reached=reached, due=step)
+        return CopySituation(waiting_for=step.awaited, reached=reached, due=step)
     return CopySituation(waiting_for="nothing", reached=reached, is_done=True, percent=100)
 
 
 def a_free_copy(step: RouteStep) -> str:
-    region = step.snapshot_arn.split(":")[3]
+    region, _ = step.place
     return f"a free copy: {region} makes {MAX_COPIES_AT_A_TIME} already, as many as RDS allows at a time"
 
 
 def _last_copy(copy: SnapshotCopy, places: Places, record: OperationRecord) -> tuple[int, Snapshot | None]:
     """The last copy of the route that is there, with its step's number; -1 when there is none yet."""
     for number, step in reversed(list(enumerate(copy.steps))):
-        if step.name not in COPIES:
+        if not step.is_copy:
             continue
-        found = places.of(step).snapshot(snapshot_name(step.snapshot_arn))
+        found = places.of(step).snapshot(step.snapshot_name)
         if found is None and step.name not in record.made_snapshots:
             continue
         if found is None or found.is_broken:
@@ -94,49 +95,21 @@ def _last_copy(copy: SnapshotCopy, places: Places, record: OperationRecord) -> t
                 f"The copy {step.snapshot_arn} is {found.status if found else 'gone'} and won't become available. "
                 f"Check the keys of {step.source_arn} and of the copy, and who may have deleted it; then start again."
             )
-        prove_made_by_us(found, step, record)
+        prove_own_snapshot(found, step, record)
         return number, found
     return -1, None
-
-
-def prove_made_by_us(found: Snapshot, step: RouteStep, record: OperationRecord) -> None:
-    """By our tag, by the planned name and place, and by the ARN recorded when it was made.
-
-    The record is missing only when the step that made it died before it could write it down.
-    """
-    recorded = record.made_snapshots.get(step.name)
-    same = found.arn == step.snapshot_arn and recorded in (None, found.arn)
-    if not same or not found.belongs_to(record.operation_id):
-        raise StepFailed(
-            f"Snapshot {found.arn} isn't the copy that operation {record.operation_id} made "
-            f"({recorded or 'none recorded'}). It was left alone. Look at it and delete it yourself if it isn't needed."
-        )
 
 
 def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
     """Sharing, un-sharing and removing leave their traces elsewhere; the record says that they were done, or given up
     until the run's end.
     """
-    return step.name in record.route_times or gave_up(step) in record.route_times
-
-
-def _in_words(step: RouteStep) -> str:
-    _, _, _, region, account, *_ = step.snapshot_arn.split(":")
-    what = {
-        "copy_at_owner": "the copy in the owner's account",
-        "copy_into_account": "the copy into this account",
-        "copy": "the copy",
-        "share": "sharing",
-        "unshare": "un-sharing",
-        "remove_at_owner": "the removal of the copy in the owner's account",
-        "remove_in_account": "the removal of the copy in between",
-    }
-    return f"{what[step.name]} in {region} of {account}"
+    return step.name in record.route_times or step.gave_up in record.route_times
 
 
 def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, unit: int) -> CopyProgress:
     """What Copy Snapshot hands to the wait behind it. No copy is there at once; everything else is."""
-    makes_copy = situation.due is not None and situation.due.name in COPIES
+    makes_copy = situation.due is not None and situation.due.is_copy
     return CopyProgress(
         answer="wait",
         action=situation.due.name if situation.due else "none",

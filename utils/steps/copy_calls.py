@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from utils.aurora_utils.ownership import prove_own_snapshot
 from utils.aws import as_step_error, error_code
-from utils.contracts.plan import RouteStep, SnapshotCopy
+from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed, TemporaryFailure
-from utils.names import snapshot_name
-from utils.planning.route import COPIES, begun, command_for, gave_up, maker_of, outstanding, still_there
 from utils.state.operation import OperationRecord, OperationState, iso
-from utils.steps.copy import CopySituation, Places, prove_made_by_us
+from utils.steps.copy import CopySituation, Places
 
 
 class RouteCalls:
@@ -22,38 +21,41 @@ class RouteCalls:
 
     def take(self, step: RouteStep) -> bool:
         """False when RDS makes as many copies as it can at the moment. Taking back may fail: nothing waits for it."""
-        if step.name in COPIES:
+        if step.is_copy:
             return self._make_copy(step)
-        if step.name == "share":
+        if step.effect == "share":
             # First the record: a call whose answer is lost must still be taken back.
-            self._note(begun(step))
+            self._note(step.begun)
             self._places.at_owner(step).share(step.snapshot_arn, step.shared_with or "")
             self._audit("share-snapshot", "done", step)
             self._note(step.name)
             return True
-        try:
-            self._take_back(step)
-        except (ClientError, BotoCoreError, StepFailed) as error:
-            failure = as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error
-            if isinstance(failure, TemporaryFailure):
-                raise failure from error
-            self._audit(_event(step), "failed", step, str(failure))
-            self._note(gave_up(step))
+        if self._why_not_taken_back(step) is not None:
+            self._note(step.gave_up)
         return True
 
     def take_everything_back(self) -> list[str]:
         """All that was opened or made on the way and still stands; a warning with its command for what can't be."""
-        warnings = []
-        for step in outstanding(self._copy, self._record.route_times):
-            try:
-                self._take_back(step)
-            except (ClientError, BotoCoreError, StepFailed) as error:
-                failure = as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error
-                if isinstance(failure, TemporaryFailure):
-                    raise failure from error
-                self._audit(_event(step), "failed", step, str(failure))
-                warnings.append(f"{still_there(step)} ({failure}) Run in that account: {command_for(step)}")
-        return warnings
+        outstanding = self._copy.outstanding(self._record.route_times)
+        tried = [(step, self._why_not_taken_back(step)) for step in outstanding]
+        return [
+            f"{step.still_there} ({why}) Run in that account: {step.command}" for step, why in tried if why is not None
+        ]
+
+    def _why_not_taken_back(self, step: RouteStep) -> str | None:
+        """Take back what a step is for. Return why that can't be done; None where it is done.
+
+        Raises TemporaryFailure for what is worth another try.
+        """
+        try:
+            self._take_back(step)
+        except (ClientError, BotoCoreError, StepFailed) as error:
+            failure = error if isinstance(error, StepFailed) else as_step_error(error)
+            if isinstance(failure, TemporaryFailure):
+                raise failure from error
+            self._audit(_event(step), "failed", step, str(failure))
+            return str(failure)
+        return None
 
     def _make_copy(self, step: RouteStep) -> bool:
         where = self._places.of(step)
@@ -79,18 +81,17 @@ class RouteCalls:
 
     def _remember(self, step: RouteStep, arn: str) -> None:
         self._made[step.name] = arn
-        final = {"copied_snapshot_arn": arn} if step.name == "copy" else {}
-        self._state.remember(made_snapshots=self._made, **final)
+        self._state.remember(made_snapshots=self._made)
 
     def _take_back(self, step: RouteStep) -> None:
-        if step.name == "unshare":
+        if step.effect == "unshare":
             self._places.at_owner(step).unshare(step.snapshot_arn, step.shared_with or "")
             self._audit("unshare-snapshot", "done", step)
         else:
-            where, name = self._places.of(step), snapshot_name(step.snapshot_arn)
+            where, name = self._places.of(step), step.snapshot_name
             found = where.snapshot(name)
             if found is not None and not found.is_being_deleted:
-                prove_made_by_us(found, maker_of(step, self._copy), self._record)
+                prove_own_snapshot(found, self._copy.maker_of(step), self._record)
                 where.delete_snapshot(name)
         self._note(step.name)
 
@@ -104,4 +105,4 @@ class RouteCalls:
 
 
 def _event(step: RouteStep) -> str:
-    return "unshare-snapshot" if step.name == "unshare" else step.name.replace("_", "-")
+    return "unshare-snapshot" if step.effect == "unshare" else step.name.replace("_", "-")

@@ -2,6 +2,9 @@
 
 Two cases only: the source cluster, when the request asked for it twice and the restored cluster has proved itself; and
 what a failed operation made itself. Whatever isn't proved is left alone.
+
+A source goes only through `prove_source_may_go`, which asks everything anew: of the stack, of the restored cluster, and
+of the source (`utils.preflight.deletion` has what protects one, and what RDS would refuse half way).
 """
 
 from __future__ import annotations
@@ -10,19 +13,36 @@ from collections.abc import Sequence
 
 from botocore.exceptions import ClientError
 
-from utils.aurora_utils import Aurora
-from utils.aurora_utils.protection import protecting_tag
-from utils.aurora_utils.resources import Cluster, Snapshot, in_order_of_deletion
+from utils.aurora_utils import Aurora, AuroraReader
+from utils.aurora_utils.ownership import why_not_own_cluster
+from utils.aurora_utils.resources import Cluster, in_order_of_deletion
 from utils.aws import as_step_error
-from utils.contracts.plan import SnapshotCopy, SourceDeletion
+from utils.contracts.plan import SourceDeletion
+from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed, TemporaryFailure
 from utils.messages.source_left import look_at_source, state_of_source
-from utils.preflight.deletion import deletion_obstacles
-from utils.state.operation import OperationRecord
+from utils.preflight.deletion import deletion_obstacles, protecting_tag
+from utils.preflight.limits import prove_deletion_allowed
+from utils.state.operation import OperationRecord, OperationState, iso
+
+
+def prove_source_may_go(
+    deletion: SourceDeletion,
+    record: OperationRecord,
+    source: AuroraReader,
+    target: AuroraReader,
+    target_cluster_id: str,
+    limits: StackLimits,
+) -> Cluster | None:
+    """Return the source cluster, all of it proved; None when it is gone. Raises StepFailed where it has to stay."""
+    if record.source_deletion_at is None:  # half deleted, production would be worse than gone
+        prove_deletion_allowed(deletion, limits)
+    prove_restored(record, target, target_cluster_id, record.planned_instances)
+    return prove_source(deletion, record, source)
 
 
 def prove_restored(
-    record: OperationRecord, target: Aurora, target_cluster_id: str, instances: Sequence[str] = ()
+    record: OperationRecord, target: AuroraReader, target_cluster_id: str, instances: Sequence[str] = ()
 ) -> None:
     """Raise StepFailed unless the restored cluster is ours, is available, has let us in and is open.
 
@@ -65,7 +85,7 @@ def _prove_complete(record: OperationRecord) -> None:
         )
 
 
-def _prove_instances(target_cluster_id: str, planned: Sequence[str], target: Aurora, so_far: str) -> None:
+def _prove_instances(target_cluster_id: str, planned: Sequence[str], target: AuroraReader, so_far: str) -> None:
     statuses = {each.identifier: each for each in target.instances_of(target_cluster_id)}
     missing = [name for name in planned if name not in statuses]
     broken = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and each.is_broken]
@@ -87,11 +107,11 @@ def _deleted_so_far(record: OperationRecord) -> str:
     return "Nothing was deleted." if record.source_deletion_at is None else "Nothing more was deleted."
 
 
-def _look_at(cluster_identifier: str, where: Aurora) -> str:
+def _look_at(cluster_identifier: str, where: AuroraReader) -> str:
     return f"aws rds describe-db-clusters --db-cluster-identifier {cluster_identifier} --region {where.region}"
 
 
-def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Aurora) -> Cluster | None:
+def prove_source(deletion: SourceDeletion, record: OperationRecord, source: AuroraReader) -> Cluster | None:
     """Return the source cluster, or None when it is gone. Raises StepFailed where it may not, or could not, go on.
 
     Called right before the first call that changes something, and whenever the step is tried again or resumed. Each
@@ -151,12 +171,12 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
     return cluster
 
 
-def _not_to_go(why: str, deletion: SourceDeletion, source: Aurora) -> StepFailed:
+def _not_to_go(why: str, deletion: SourceDeletion, source: AuroraReader) -> StepFailed:
     """Production's state first: somebody may read no further."""
     return StepFailed(f"{state_of_source(look_at_source(deletion, source))}\n{why}")
 
 
-def _refuse_unplanned_instances(deletion: SourceDeletion, source: Aurora) -> None:
+def _refuse_unplanned_instances(deletion: SourceDeletion, source: AuroraReader) -> None:
     """Whoever approved the plan has approved the deletion of the instances in it, and of no others."""
     if deletion.instance_identifiers is None:
         return
@@ -173,7 +193,9 @@ def _refuse_unplanned_instances(deletion: SourceDeletion, source: Aurora) -> Non
         )
 
 
-def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id: str) -> tuple[Cluster | None, str]:
+def prove_unfinished(
+    record: OperationRecord, target: AuroraReader, target_cluster_id: str
+) -> tuple[Cluster | None, str]:
     """The cluster that a failed operation made and may take away again; None, with the reason, when there is none.
 
     A cluster that somebody may rely on stays: once its users are set up, and all the more once the source's deletion
@@ -186,11 +208,8 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
         return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"
     if record.users_ready_at is not None:
         return None, "the restored cluster is complete and its users are set up"
-    if not cluster.belongs_to(record.operation_id):
-        return None, f"{target_cluster_id} isn't tagged as this operation's"
-    if not record.may_have_made(cluster.resource_id):
-        made = record.cluster_resource_id or "none"
-        return None, f"{target_cluster_id} is {cluster.resource_id}, this operation made {made}"
+    if (why := why_not_own_cluster(cluster, record)) is not None:
+        return None, f"{target_cluster_id} {why}"
     if cluster.deletion_protection:
         return None, f"{target_cluster_id} was made with deletion protection, which is never switched off"
     if (why := protecting_tag(cluster, target)) is not None:
@@ -198,16 +217,18 @@ def prove_unfinished(record: OperationRecord, target: Aurora, target_cluster_id:
     return cluster, ""
 
 
-def prove_own_copy(found: Snapshot, copy: SnapshotCopy, record: OperationRecord) -> None:
-    """By the planned ARN, the one recorded when it was made, and our tag. Raises StepFailed for any other snapshot."""
-    recorded = record.copied_snapshot_arn in (None, found.arn) and found.arn == copy.arn
-    if not recorded or not found.belongs_to(record.operation_id):
-        raise StepFailed(
-            f"Snapshot {found.arn} is not the copy that operation {record.operation_id} made "
-            f"({record.copied_snapshot_arn}). It was left alone. Look at it, and delete it if nobody needs it: "
-            f"aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {found.identifier} "
-            f"--region {found.arn.split(':')[3]}"
-        )
+def end_source(
+    deletion: SourceDeletion, cluster: Cluster, source: Aurora, state: OperationState, record: OperationRecord
+) -> None:
+    """Switch the deletion protection of a proved source off, or where it is off, delete it. Both are recorded first."""
+    if cluster.deletion_protection:
+        state.remember(protection_off_at=iso(state.now))
+        state.audit("delete-rds", "switching-protection-off", {"cluster": cluster.arn})
+        source.switch_deletion_protection_off(cluster.identifier)
+        return
+    # Before the first call: from here on the restored cluster may be the only one left, and is never cleaned up.
+    state.remember(source_deletion_at=record.source_deletion_at or iso(state.now))
+    delete_source_cluster(deletion, cluster, source)
 
 
 def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Aurora) -> None:

@@ -6,7 +6,6 @@ import datetime as dt
 
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster, Snapshot
-from utils.aurora_utils.source_ending import SourceEnding
 from utils.contracts.payloads import DeleteProgress
 from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed
@@ -85,5 +84,5 @@ def settled_snapshot(
         return None
     tags = deletion.tags if deletion else {}
     if not tags.items() <= snapshot.tags.items():
-        SourceEnding(aurora.region).tag(snapshot.arn, tags)
+        aurora.tag_final_snapshot(snapshot.arn, tags)
     return snapshot

@@ -1,6 +1,6 @@
 """What RDS reports of the new cluster, held against what was asked for.
 
-A difference is told and doesn't fail the run: the cluster is there, and somebody can mend it. Two kinds do, until the
+Differences are reported and do not fail the run, because they can be fixed afterwards. Two kinds do fail it until the
 door is open: who can reach the cluster, and which key its data is under. The first may expose production's data, the
 second can never be changed.
 """
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from utils.aurora_utils.reported_settings import ClusterSettings
+from utils.aurora_utils.reported_settings import InstanceSettings
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.plan import ClusterPlan, DoorPhase, PlannedInstance
+from utils.contracts.settings import SETTINGS
 
 # As planned only once the door is open.
 _BEHIND_THE_DOOR = ("vpc_security_group_ids", "data_api")
@@ -21,19 +22,19 @@ _BEHIND_THE_DOOR = ("vpc_security_group_ids", "data_api")
 def differences(
     plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], region: str, door: DoorPhase
 ) -> list[str]:
-    """One sentence each, the cluster's first."""
+    """Return a sentence for each difference, the cluster's first."""
     return [*_of_cluster(plan, cluster, region, door), *_of_instances(plan, instances, region)]
 
 
 def opened_differences(plan: ClusterPlan, cluster: Cluster) -> list[str]:
-    """What can be told only once the door is open."""
+    """Return those that can be told only once the door is open."""
     return [text for name in _BEHIND_THE_DOOR for text in _of_setting(plan, cluster, name)]
 
 
 def unsafe_differences(
     plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], door: DoorPhase
 ) -> list[str]:
-    """Those for which nobody may be let in. Of an open cluster, who has been let in is its owner's to say."""
+    """Return those for which nobody may be let in. Of an open cluster, who has been let in is its owner's to say."""
     return [
         *(() if door == "open" else _door_differences(plan, cluster, instances, door)),
         *_key_difference(plan, cluster),
@@ -46,7 +47,7 @@ def unsafe_differences(
 
 
 def writer_differs(plan: ClusterPlan, cluster: Cluster) -> bool:
-    """Whether another instance than the first one planned is the writer, and that makes a difference.
+    """Return whether another instance than the first one planned is the writer, and that makes a difference.
 
     Instances of one class and one promotion tier are as good as each other.
     """
@@ -56,16 +57,14 @@ def writer_differs(plan: ClusterPlan, cluster: Cluster) -> bool:
 
 
 def _of_setting(plan: ClusterPlan, cluster: Cluster, name: str) -> Iterator[str]:
-    wanted = True if name == "copy_tags_to_snapshot" else getattr(plan, name)
-    if isinstance(wanted, list):
-        wanted = sorted(wanted)
-    yield from _difference(name, wanted, getattr(cluster.settings, name))
+    yield from _difference(name, getattr(plan, name), cluster.settings.value(name))
 
 
 def _of_cluster(plan: ClusterPlan, cluster: Cluster, region: str, door: DoorPhase) -> Iterator[str]:
-    for name in ClusterSettings.__struct_fields__:
-        if door == "open" or name not in _BEHIND_THE_DOOR:
-            yield from _of_setting(plan, cluster, name)
+    for setting in SETTINGS:
+        if setting.of_cluster and (door == "open" or setting.name not in _BEHIND_THE_DOOR):
+            yield from _of_setting(plan, cluster, setting.name)
+    yield from _difference("copy_tags_to_snapshot", True, cluster.settings.copy_tags_to_snapshot)
     if plan.data_key_id is None and cluster.encrypted_under:
         yield f"kms_key_id: asked for no key of the account's, RDS reports {cluster.encrypted_under}"
     for key, value in plan.tags.items():
@@ -83,9 +82,8 @@ def _of_instances(plan: ClusterPlan, instances: Sequence[Instance], region: str)
         if instance is None:
             yield f"instance {planned.identifier}: asked for, RDS reports none"
             continue
-        for name, wanted in _wanted(plan, planned).items():
-            for text in _difference(name, wanted, getattr(instance.settings, name)):
-                yield f"instance {planned.identifier}: {text}"
+        for text in _of_instance(plan, planned, instance.settings):
+            yield f"instance {planned.identifier}: {text}"
         for group in instance.settings.waiting_parameters:
             yield _waits_for_reboot(planned.identifier, group, region)
         for key, value in plan.tags.items():
@@ -95,24 +93,20 @@ def _of_instances(plan: ClusterPlan, instances: Sequence[Instance], region: str)
         yield f"instance {name}: not asked for"
 
 
-def _wanted(plan: ClusterPlan, planned: PlannedInstance) -> dict[str, Any]:
-    return {
-        "db_instance_class": planned.db_instance_class,
-        "availability_zone": planned.availability_zone,
-        "promotion_tier": planned.promotion_tier,
-        "db_parameter_group_name": plan.db_parameter_group_name,
-        "auto_minor_version_upgrade": plan.auto_minor_version_upgrade,
-        "performance_insights_retention_days": plan.performance_insights_retention_days,
-        "preferred_maintenance_window": plan.preferred_maintenance_window,
-        "ca_certificate_identifier": plan.ca_certificate_identifier,
-        "monitoring_interval_seconds": plan.monitoring_interval_seconds,
-        "monitoring_role_arn": plan.monitoring_role_arn,
-        "performance_insights_kms_key_id": plan.performance_insights_kms_key_id,
-    }
+def _of_instance(plan: ClusterPlan, planned: PlannedInstance, reported: InstanceSettings) -> Iterator[str]:
+    yield from _difference("db_instance_class", planned.db_instance_class, reported.db_instance_class)
+    yield from _difference("availability_zone", planned.availability_zone, reported.availability_zone)
+    yield from _difference("promotion_tier", planned.promotion_tier, reported.promotion_tier)
+    for setting in SETTINGS:
+        if setting.of_instance:
+            yield from _difference(setting.name, getattr(plan, setting.name), reported.value(setting.name))
+    yield from _difference("monitoring_role_arn", plan.monitoring_role_arn, reported.monitoring_role_arn)
 
 
 def _difference(name: str, wanted: Any, reported: Any) -> Iterator[str]:
-    """None is no answer of RDS's, and no wish of the plan's."""
+    """Yield a sentence where the two differ. None is no answer of RDS's, and no wish of the plan's."""
+    if isinstance(wanted, list):
+        wanted = sorted(wanted)
     if name == "preferred_maintenance_window" and wanted is not None:
         wanted = wanted.lower()
     if wanted is not None and reported is not None and wanted != reported:
@@ -137,7 +131,10 @@ def _waits_for_reboot(instance: str, group: str, region: str) -> str:
 def _door_differences(
     plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], door: DoorPhase
 ) -> Iterator[str]:
-    """Shut, the cluster is in the door's group alone; opening, it may be in the wanted ones too, and in no others."""
+    """Yield who else can reach the cluster.
+
+    While its door is shut it is in the door's group alone; while the door opens it may be in the wanted ones as well.
+    """
     admitted = {plan.door_security_group_id} | (set() if door == "shut" else set(plan.vpc_security_group_ids))
     found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in instances)]
     for kind, each in found:
@@ -150,7 +147,7 @@ def _door_differences(
 
 
 def _key_difference(plan: ClusterPlan, cluster: Cluster) -> Iterator[str]:
-    """An alias is only a name for a key: which one it was can't be told from here."""
+    """Yield that the data is under another key. An alias is only a name: which key it meant can't be told from here."""
     wanted, reported = plan.data_key_id, cluster.encrypted_under
     if wanted is None:
         return

@@ -5,18 +5,24 @@ from __future__ import annotations
 import datetime as dt
 
 from utils import environment
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import Exports, ExportTask
 from utils.contracts.payloads import Archived
-from utils.contracts.plan import SnapshotCopy, SnapshotExport
+from utils.contracts.plan import SnapshotExport
+from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed
 from utils.pauses import seconds_to_wait
 from utils.preflight.limits import prove_export_allowed
+from utils.state.operation import OperationRecord
 
 
 def begin_export(
-    export: SnapshotExport, copy: SnapshotCopy | None, operation_id: str, target: Aurora, limits: StackLimits
+    export: SnapshotExport,
+    copy: SnapshotCopy | None,
+    record: OperationRecord,
+    target: AuroraReader,
+    limits: StackLimits,
 ) -> ExportTask | str:
     """Return the export, which is begun where it isn't yet; or why RDS can't begin with it for now.
 
@@ -26,7 +32,7 @@ def begin_export(
     task = exports.task(export.identifier)
     if task is not None:
         return task
-    prove_export_allowed(export, copy, operation_id, target, limits)
+    prove_export_allowed(export, copy, record, target, limits)
     return exports.start(export)
 
 

@@ -13,6 +13,7 @@ import datetime as dt
 from msgspec.structs import replace
 
 from utils.aurora_utils.client import Aurora, ClusterBusy
+from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import Opening
 from utils.contracts.plan import ClusterPlan
@@ -28,7 +29,6 @@ from utils.steps.restore import (
     beside_the_door,
     is_recent,
     observe,
-    prove_ownership,
     refuse_broken,
     until_usable,
     wait,
@@ -51,7 +51,7 @@ def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, 
             f"Cluster {plan.identifier} ({record.cluster_resource_id}) was deleted before its door was open. "
             "Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
         )
-    prove_ownership(cluster, record)
+    prove_own_cluster(cluster, record)
     refuse_broken(plan, cluster, observed, record)
     instances = {each.identifier: each for each in observed.instances}
     missing = [each.identifier for each in plan.instances if each.identifier not in instances]
@@ -106,7 +106,7 @@ def _due_groups(cluster: Cluster, groups: list[str]) -> Situation:
 
 def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
     """It is asked for once. What doesn't show even then is reported at the end."""
-    if not plan.data_api or cluster.settings.data_api:
+    if not plan.data_api or cluster.settings.value("data_api"):
         return None
     if record.data_api_enabled_at is None:
         return Situation(due=Action.ENABLE_DATA_API, waiting_for="the Data API", cluster=cluster)

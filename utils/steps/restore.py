@@ -13,7 +13,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from utils.aurora_utils import Aurora
+from utils.aurora_utils import AuroraReader
+from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.reported_settings import MasterSecret, SecurityGroups
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import RestoreProgress
@@ -72,12 +73,12 @@ class Situation(Struct, frozen=True, kw_only=True):
     missing_instances: list[PlannedInstance] = []
 
 
-def assess(plan: ClusterPlan, aurora: Aurora, record: OperationRecord, now: dt.datetime) -> Situation:
+def assess(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime) -> Situation:
     """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
     return due_action(plan, observe(plan, aurora), record, now)
 
 
-def observe(plan: ClusterPlan, aurora: Aurora) -> Observed:
+def observe(plan: ClusterPlan, aurora: AuroraReader) -> Observed:
     """Ask RDS what exists under the plan's name."""
     cluster = aurora.cluster(plan.identifier)
     instances = [] if cluster is None or cluster.is_being_created else aurora.instances_of(plan.identifier)
@@ -100,7 +101,7 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
                 "somebody else. Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
             )
         return Situation(due=Action.CREATE_CLUSTER, waiting_for="the cluster")
-    prove_ownership(cluster, record)
+    prove_own_cluster(cluster, record)
     refuse_broken(plan, cluster, observed, record)
     if record.password_reset_at is None:
         if not cluster.is_available:
@@ -239,16 +240,6 @@ def _until_settled(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Ins
     )
 
 
-def prove_ownership(cluster: Cluster, record: OperationRecord) -> None:
-    """By our tag and by what was recorded at its creation: a name proves nothing, and others may set a tag too."""
-    if not record.owns(cluster):
-        raise StepFailed(
-            f"Cluster {cluster.identifier} ({cluster.resource_id}) isn't the one that operation {record.operation_id} "
-            f"made ({record.cluster_resource_id or 'none recorded'}). It was left alone. "
-            "Find out who made it, then start again with another target_cluster_id."
-        )
-
-
 class Refusal(Struct, frozen=True, kw_only=True):
     """Why RDS didn't take an action for now, in words for a person. `shortage`: AWS has no room for it."""
 
@@ -281,7 +272,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     master_secret_arn: str | None
 
 
-def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord, aurora: Aurora) -> Outcome:
+def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord, aurora: AuroraReader) -> Outcome:
     """Return where RDS reports other settings than were asked for, and what its events say of changes that failed."""
     cluster = situation.cluster
     if cluster is None:

@@ -1,6 +1,6 @@
 """Automated backups of clusters, as RDS keeps and describes them: of living ones, and of those that were deleted.
 
-A retained one doesn't end with its retention period here, as time of that length doesn't pass.
+A retained one does not end with its retention period here, as time of that length does not pass.
 """
 
 from __future__ import annotations
@@ -12,30 +12,29 @@ from scripts.local_aws.aurora.records import Cluster
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 _OF_THE_CLUSTER = (
-    *("AllocatedStorage", "AvailabilityZones", "AwsBackupRecoveryPointArn", "BackupRetentionPeriod"),
-    *("DbClusterResourceId", "Engine", "EngineMode", "EngineVersion", "IAMDatabaseAuthenticationEnabled", "KmsKeyId"),
-    *("MasterUsername", "PreferredBackupWindow", "StorageEncrypted", "StorageEncryptionType"),
-)
+    "AllocatedStorage AvailabilityZones AwsBackupRecoveryPointArn BackupRetentionPeriod DbClusterResourceId Engine "
+    "EngineMode EngineVersion IAMDatabaseAuthenticationEnabled KmsKeyId MasterUsername PreferredBackupWindow "
+    "StorageEncrypted StorageEncryptionType"
+).split()
 
 
 def check_retained_backups(region: AuroraBackend) -> None:
-    """As many as there may be clusters (botocore's model, DBClusterAutomatedBackupQuotaExceededFault)."""
+    """Refuse to retain more than there may be clusters (the quota of botocore's model has a code of its own)."""
     most = region.world.quotas.clusters
     if len(region.retained_backups) >= most:
-        message = f"You can't retain the automated backups of more than {most} deleted DB clusters."
+        message = f"You cannot retain the automated backups of more than {most} deleted DB clusters."
         rules.refuse("DBClusterAutomatedBackupQuotaExceededFault", message)
 
 
 def deletes_backups(cluster: Cluster, parameters: rules.Parameters) -> bool:
-    """Whether a deletion takes the automated backups with it.
+    """Return whether a deletion takes the automated backups with it.
 
     By default it does, unless a rule of AWS Backup's keeps them (botocore's model, DeleteAutomatedBackups). Then
     asking for it is refused, in RDS's words of cloudposse/terraform-aws-rds-cluster's pull request 283.
     """
     recovery_point = cluster.attributes.get("AwsBackupRecoveryPointArn")
     if recovery_point and parameters.get("DeleteAutomatedBackups"):
-        rules.refuse(
-            "InvalidParameterCombination",
+        rules.refuse_combination(
             f"RDS cluster {cluster.identifier} is associated with the following AwsBackupRecoveryPointArn: "
             f"{recovery_point}. NoDeleteAutomatedBackups must be specified. For more details, see the AWS Backup "
             "documentation.",
@@ -55,10 +54,7 @@ def delete_automated_snapshots(region: AuroraBackend, resource_id: str) -> None:
             snapshot.discard()
 
 
-@operation(
-    "DescribeDBClusterAutomatedBackups",
-    *("DbClusterResourceId", "DBClusterIdentifier", "Filters", "MaxRecords", "Marker"),
-)
+@operation("DescribeDBClusterAutomatedBackups", "DbClusterResourceId DBClusterIdentifier Filters MaxRecords Marker")
 def describe_db_cluster_automated_backups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     found = [*(_described(each, "active") for each in region.clusters.values()), *region.retained_backups.values()]
     for name in ("DbClusterResourceId", "DBClusterIdentifier"):
@@ -69,8 +65,7 @@ def describe_db_cluster_automated_backups(region: AuroraBackend, parameters: rul
         "db-cluster-id": lambda each: (each["DBClusterIdentifier"], each["DBClusterArn"]),
         "db-cluster-resource-id": lambda each: (each["DbClusterResourceId"],),
     }
-    found, marker = rules.page(rules.filtered(found, parameters, filters), parameters)
-    return {"DBClusterAutomatedBackups": found, "Marker": marker}
+    return rules.listing("DBClusterAutomatedBackups", found, parameters, filters)
 
 
 @operation("DeleteDBClusterAutomatedBackup", "DbClusterResourceId")

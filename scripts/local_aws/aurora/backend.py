@@ -5,8 +5,8 @@ takes what AWS takes, refuses what AWS refuses, and lasts as long as on AWS, on 
 parameters beyond that are refused by name.
 
 Deviations: engine versions are labels (one PostgreSQL runs them all); readers share the writer's server, and a
-cluster's endpoints are an address instead of a name; maintenance windows and automated backups never come by
-themselves (`take_automated_snapshot` takes one); parameter groups don't reach the servers; the Data API doesn't answer.
+cluster's endpoints are an address instead of a name; maintenance windows and automated backups never come by themselves
+(`take_automated_snapshot` takes one); parameter groups do not reach the servers; the Data API does not answer.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Aurora:
         account_id: str,
         permissions: Permissions,
     ):
-        """Raises CannotStart. Volumes and servers live below `directory`, which its owner deletes after `close`."""
+        """Raise CannotStart without PostgreSQL. `directory` holds the volumes; its owner deletes it after `close`."""
         self._account_id = account_id
         self._servers = Servers(directory)
         self._world = AuroraBackend.world = World(clock, faults, durations, self._servers, permissions)
@@ -83,7 +83,7 @@ class Aurora:
 
     @durations.setter
     def durations(self, durations: Durations) -> None:
-        """For what begins from now on."""
+        """Set how long things take that begin from now on."""
         self._world.durations = durations
 
     @property
@@ -92,11 +92,11 @@ class Aurora:
 
     @quotas.setter
     def quotas(self, quotas: Quotas) -> None:
-        """In every account and region. What is there already stays."""
+        """Set how many there may be in every account and region. What is there already stays."""
         self._world.quotas = quotas
 
     def groups_on_record(self, identifier: str) -> list[GroupsOnRecord]:
-        """Every change of the security groups of a cluster, or an instance, of this name; the earliest first."""
+        """Return every change of the security groups of a cluster or an instance of this name, the earliest first."""
         return [each for each in self._world.groups_on_record if each.identifier == identifier]
 
     def accept_instances_while_modifying(self, accepted: bool) -> None:
@@ -104,39 +104,37 @@ class Aurora:
         self._world.accepts_instances_while_modifying = accepted
 
     def region(self, name: str, account: str | None = None) -> AuroraBackend:
-        """Of the main account unless another is named. Raises KeyError for a region that doesn't exist."""
+        """Return a region of the main account, or of the named one. Raise KeyError for a region that does not exist."""
         found = backend(account or self._account_id, name)
         if found is None:
             raise KeyError(name)
         return found
 
-    def postgres(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> Postgres:
-        """The cluster's server: its log, and a superuser's connection to prove things with."""
-        return self.region(region, account).cluster(cluster_identifier).postgres
+    def postgres(self, name: str, region: str = "us-east-1", account: str | None = None) -> Postgres:
+        """Return the cluster's server: its log, and a superuser's connection to prove things with."""
+        return self.region(region, account).cluster(name).postgres
 
-    def take_automated_snapshot(
-        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
-    ) -> str:
+    def take_automated_snapshot(self, name: str, region: str = "us-east-1", account: str | None = None) -> str:
         """Begin what RDS does once a day by itself, and return the snapshot's `rds:` identifier."""
         with self._world.lock:
-            cluster = self.region(region, account).cluster(cluster_identifier)
+            cluster = self.region(region, account).cluster(name)
             moment = self._world.clock.now().strftime("%Y-%m-%d-%H-%M")
             return snapshot_of(cluster, f"rds:{cluster.identifier}-{moment}", "automated", {}).identifier
 
-    def report_event(self, cluster_identifier: str, message: str, category: str = "notification") -> None:
-        """Have RDS say of a cluster what it says of changes that it accepted and couldn't carry out."""
+    def report_event(self, name: str, message: str, category: str = "notification") -> None:
+        """Have RDS say of a cluster what it says of changes that it accepted and could not carry out."""
         with self._world.lock:
-            events.report(self.region("us-east-1").cluster(cluster_identifier), message, category)
+            events.report(self.region("us-east-1").cluster(name), message, category)
 
     def retire_version(self, version: str) -> None:
-        """No cluster can be made or restored with this engine version any more; what has it keeps it."""
+        """Refuse to create or restore clusters with this engine version from now on; what has it keeps it."""
         self._world.retired_versions.add(version)
 
-    def add_to_global_cluster(self, global_cluster: str, cluster_identifier: str, region: str = "us-east-1") -> None:
+    def add_to_global_cluster(self, global_cluster: str, name: str, region: str = "us-east-1") -> None:
         """Make a cluster a secondary of a global database that exists."""
         with self._world.lock:
             there = self.region(region)
-            global_databases.join(there.global_clusters[global_cluster], there.cluster(cluster_identifier))
+            global_databases.join(there.global_clusters[global_cluster], there.cluster(name))
 
     def replicate(self, source: tuple[str, str], replica: tuple[str, str]) -> None:
         """Make a cluster look like another's read replica; each is (identifier, region)."""
@@ -144,38 +142,32 @@ class Aurora:
             clusters = [self.region(region).cluster(identifier) for identifier, region in (source, replica)]
             global_databases.replicate(*clusters)
 
-    def take_backup_snapshot(
-        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
-    ) -> str:
+    def take_backup_snapshot(self, name: str, region: str = "us-east-1", account: str | None = None) -> str:
         """Begin what AWS Backup does by a plan, and return the snapshot's `awsbackup:` identifier."""
         with self._world.lock:
-            cluster = self.region(region, account).cluster(cluster_identifier)
+            cluster = self.region(region, account).cluster(name)
             tags = {"aws:backup:source-resource": cluster.attributes["DbClusterResourceId"]}
             return snapshot_of(cluster, f"awsbackup:job-{uuid.uuid4()}", "awsbackup", tags).identifier
 
-    def back_up_continuously(
-        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
-    ) -> str:
+    def back_up_continuously(self, name: str, region: str = "us-east-1", account: str | None = None) -> str:
         """Let a rule of AWS Backup keep a cluster's continuous backup, and return the recovery point's ARN."""
         with self._world.lock:
-            cluster = self.region(region, account).cluster(cluster_identifier)
+            cluster = self.region(region, account).cluster(name)
             place = f"{cluster.region.partition}:backup:{cluster.region.region_name}:{cluster.region.account_id}"
             of_it = cluster.attributes["DbClusterResourceId"].lower()
             arn = f"arn:{place}:recovery-point:continuous:{of_it}-{uuid.uuid4().hex[:8]}"
             cluster.attributes["AwsBackupRecoveryPointArn"] = arn
             return arn
 
-    def hold_back_restorable_times(
-        self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None
-    ) -> None:
-        """Let a cluster that is available be one whose restore isn't complete, as a large volume's."""
+    def hold_back_restorable_times(self, name: str, region: str = "us-east-1", account: str | None = None) -> None:
+        """Let a cluster that is available be one whose restore is not complete, as a large volume's."""
         with self._world.lock:
-            self.region(region, account).cluster(cluster_identifier).is_restorable = False
+            self.region(region, account).cluster(name).is_restorable = False
 
-    def make_unencrypted(self, cluster_identifier: str, region: str = "us-east-1", account: str | None = None) -> None:
+    def make_unencrypted(self, name: str, region: str = "us-east-1", account: str | None = None) -> None:
         """Let a cluster without a key be one from before February 2026, when there was no default encryption."""
         with self._world.lock:
-            cluster = self.region(region, account).cluster(cluster_identifier)
+            cluster = self.region(region, account).cluster(name)
             if cluster.attributes["StorageEncrypted"]:
                 raise ValueError(f"{cluster.identifier} has a key; only a cluster without one can be unencrypted")
             cluster.attributes["StorageEncryptionType"] = "none"

@@ -9,42 +9,12 @@ from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.records import Cluster, Snapshot
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, defaults, described, members
 from scripts.local_aws.aurora.snapshots import find_snapshot
 
-SETTINGS = {
-    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
-    "BackupRetentionPeriod": "BackupRetentionPeriod",
-    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
-    "DatabaseInsightsMode": "DatabaseInsightsMode",
-    "DeletionProtection": "DeletionProtection",
-    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
-    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
-    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
-    "EngineLifecycleSupport": "EngineLifecycleSupport",
-    "MonitoringInterval": "MonitoringInterval",
-    "MonitoringRoleArn": "MonitoringRoleArn",
-    "NetworkType": "NetworkType",
-    "PerformanceInsightsKMSKeyId": "PerformanceInsightsKMSKeyId",
-    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
-    "PreferredBackupWindow": "PreferredBackupWindow",
-    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
-    "ServerlessV2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
-    "StorageType": "StorageType",
-}
-"""Parameters that are kept as they are given, and what a description calls them."""
-
+SETTINGS = members(OF_CLUSTERS)
 _DEFAULTS: dict[str, Any] = {
-    "AutoMinorVersionUpgrade": True,
-    "BackupRetentionPeriod": 1,
-    "CopyTagsToSnapshot": False,
-    "DatabaseInsightsMode": "standard",
-    "DeletionProtection": False,
-    "EngineLifecycleSupport": settings.LIFECYCLE_SUPPORT[0],
-    "IAMDatabaseAuthenticationEnabled": False,
-    "NetworkType": "IPV4",
-    "PreferredBackupWindow": "07:00-07:30",
-    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
-    "StorageType": "aurora",
+    **defaults(OF_CLUSTERS),
     "AllocatedStorage": 1,
     "AssociatedRoles": [],
     "CrossAccountClone": False,
@@ -52,24 +22,16 @@ _DEFAULTS: dict[str, Any] = {
     "HostedZoneId": "Z0LOCAL",
     "HttpEndpointEnabled": False,
 }
-_NOT_ON_RESTORE = {"AutoMinorVersionUpgrade", "DatabaseInsightsMode", "PreferredMaintenanceWindow"}
-OF_THE_INSTANCES = (
-    *("EnablePerformanceInsights", "PerformanceInsightsKMSKeyId", "PerformanceInsightsRetentionPeriod"),
-    *("MonitoringInterval", "MonitoringRoleArn"),
-)
-"""What the API's shape has for clusters, and Aurora's standard clusters leave to their instances."""
-_PLACE = (
-    *("AvailabilityZones", "DBSubnetGroupName", "VpcSecurityGroupIds", "DBClusterParameterGroupName"),
-    *("EngineVersion", "Port", "Tags"),
-)
+_PLACE = "AvailabilityZones DBSubnetGroupName VpcSecurityGroupIds DBClusterParameterGroupName EngineVersion Port Tags"
 IDLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"}
 """States in which nothing is under way."""
 
 
 @operation(
     "CreateDBCluster",
-    *("DBClusterIdentifier", "Engine", "EngineMode", "MasterUsername", "MasterUserPassword", "DatabaseName"),
-    *("StorageEncrypted", "KmsKeyId", *_PLACE, *SETTINGS),
+    "DBClusterIdentifier Engine EngineMode MasterUsername MasterUserPassword DatabaseName StorageEncrypted KmsKeyId",
+    _PLACE,
+    *SETTINGS,
 )
 def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     username, password = rules.master_username(parameters), rules.master_password(parameters)
@@ -91,31 +53,30 @@ def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
 
 @operation(
     "RestoreDBClusterFromSnapshot",
-    *("DBClusterIdentifier", "SnapshotIdentifier", "Engine", "EngineMode", "KmsKeyId", *_PLACE),
-    *(name for name in SETTINGS if name not in _NOT_ON_RESTORE),
+    "DBClusterIdentifier SnapshotIdentifier Engine EngineMode KmsKeyId",
+    _PLACE,
+    *(each.parameter for each in OF_CLUSTERS if each.at_restore),
 )
 def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Of the old cluster nothing is inherited but the data, its users, the port, the key and the backups' settings.
+    """Restore a cluster. It inherits only the data, its users, the port, the key and the backups' settings.
 
-    A master secret that RDS kept for the old cluster is still shown, but it isn't the new one's: nobody manages that.
-    That a version that the snapshot can't be upgraded to is refused, and with which code, is not verified.
+    A master secret that RDS kept for the old cluster is still shown, but it is not the new one's: nobody manages that.
+    That a version that the snapshot cannot be upgraded to is refused, and with which code, is not verified.
     """
     snapshot = find_snapshot(region, parameters["SnapshotIdentifier"])
-    if any(name in parameters for name in OF_THE_INSTANCES):
+    if any(name in parameters for name in LEFT_TO_INSTANCES):
         # Whatever their values: AWS's answer to the sibling call, RestoreDBClusterToPointInTime (boto/boto3#4634).
-        message = (
+        rules.refuse_combination(
             "You can enable Performance Insights or set the Enhanced Monitoring interval only when restoring from a "
             "source Aurora Limitless DB cluster."
         )
-        rules.refuse("InvalidParameterCombination", message)
     if snapshot.status != "available":
         message = f"DB cluster snapshot {snapshot.identifier} is in {snapshot.status} state, not available."
         rules.refuse("InvalidDBClusterSnapshotStateFault", message)
     old = snapshot.attributes
     version = rules.engine_version(parameters, region.world.retired_versions)
     if version != old["EngineVersion"] and version not in rules.upgrade_targets(old["EngineVersion"]):
-        message = f"Cannot restore a snapshot of version {old['EngineVersion']} to version {version}."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(f"Cannot restore a snapshot of version {old['EngineVersion']} to version {version}.")
     inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow")
     attributes = {
         **{name: old[name] for name in (*inherited, "MasterUserSecret") if name in old},
@@ -142,8 +103,9 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     region.check_free(identifier, "DBClusterAlreadyExistsFault", "DB Cluster")
     settings.check_cluster_settings(parameters)
     if parameters.get("EngineMode", "provisioned") != "provisioned":
-        rules.refuse("InvalidParameterCombination", f"The engine mode {parameters['EngineMode']} is not available.")
+        rules.refuse_combination(f"The engine mode {parameters['EngineMode']} is not available.")
     version = rules.engine_version(parameters, region.world.retired_versions)
+    settings.check_write_forwarding(parameters, version)
     subnets = region.subnet_group(parameters.get("DBSubnetGroupName", "default"))
     settings.check_network_type(parameters.get("NetworkType", "IPV4"), subnets)
     zones = settings.cluster_zones(parameters.get("AvailabilityZones"), subnets)
@@ -170,12 +132,12 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     return cluster
 
 
-def with_settings(described: dict[str, Any], parameters: rules.Parameters) -> dict[str, Any]:
-    """A cluster's members of the API's shape as they are after the call, if they go together."""
-    changes = {SETTINGS[name]: value for name, value in parameters.items() if name in SETTINGS}
+def with_settings(before: dict[str, Any], parameters: rules.Parameters) -> dict[str, Any]:
+    """Return a cluster's members of the API's shape as they are after the call. Refuse what does not go together."""
+    changes = described(OF_CLUSTERS, parameters)
     if changes.get("PerformanceInsightsEnabled") is False:
-        described = {**described, "PerformanceInsightsRetentionPeriod": None}
-    changed = {name: value for name, value in {**described, **changes}.items() if value is not None}
+        before = {**before, "PerformanceInsightsRetentionPeriod": None}
+    changed = {name: value for name, value in {**before, **changes}.items() if value is not None}
     settings.check_windows(changed)
     settings.check_performance_insights(changed)
     if scaling := changes.get("ServerlessV2ScalingConfiguration"):
@@ -186,8 +148,7 @@ def with_settings(described: dict[str, Any], parameters: rules.Parameters) -> di
 def _encryption(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Without a wish of the caller's: an AWS-owned key, which is reported as not encrypted (since February 2026)."""
     if parameters.get("KmsKeyId") and parameters.get("StorageEncrypted") is False:
-        message = "You cannot specify a KMS key for a DB cluster that is not encrypted."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("You cannot specify a KMS key for a DB cluster that is not encrypted.")
     if parameters.get("KmsKeyId") or parameters.get("StorageEncrypted"):
         key = region.key(parameters.get("KmsKeyId") or "alias/aws/rds")
         return {"StorageEncrypted": True, "StorageEncryptionType": "sse-kms", "KmsKeyId": key}
@@ -199,7 +160,7 @@ def _encryption_on_restore(region: AuroraBackend, parameters: rules.Parameters, 
     return _encryption(region, {"KmsKeyId": key} if key else {})
 
 
-@operation("DescribeDBClusters", "DBClusterIdentifier", "Filters", "MaxRecords", "Marker", "IncludeShared")
+@operation("DescribeDBClusters", "DBClusterIdentifier Filters MaxRecords Marker IncludeShared")
 def describe_db_clusters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters.get("DBClusterIdentifier")
     clusters = [region.cluster(name)] if name else sorted(region.clusters.values(), key=lambda each: each.identifier)
@@ -208,5 +169,4 @@ def describe_db_clusters(region: AuroraBackend, parameters: rules.Parameters) ->
         "db-cluster-resource-id": lambda each: (each.attributes["DbClusterResourceId"],),
         "engine": lambda each: (each.attributes["Engine"],),
     }
-    found, marker = rules.page(rules.filtered(clusters, parameters, filters), parameters)
-    return {"DBClusters": [each.describe() for each in found], "Marker": marker}
+    return rules.listing("DBClusters", clusters, parameters, filters, Cluster.describe)

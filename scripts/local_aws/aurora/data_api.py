@@ -1,4 +1,4 @@
-"""The Data API of a cluster, switched on and off. The API itself isn't here: nothing answers at it."""
+"""The Data API of a cluster, switched on and off. The API itself is not here: nothing answers at it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def disable_http_endpoint(region: AuroraBackend, parameters: rules.Parameters) -
 
 
 def _switch(region: AuroraBackend, arn: str, enabled: bool) -> dict[str, Any]:
-    """The answer says what was asked for; a description says it only once the cluster is `available` again."""
+    """Answer what was asked for; a description says it only once the cluster is `available` again."""
     cluster = region.clusters.get(region.local_name(arn).removeprefix("cluster:")) if arn.startswith("arn:") else None
     if cluster is None:
         rules.refuse("ResourceNotFoundFault", f"The resource {arn} was not found.")

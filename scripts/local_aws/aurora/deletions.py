@@ -18,25 +18,20 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 from scripts.local_aws.aurora.snapshots import snapshot_of
 
 
-@operation(
-    "DeleteDBCluster",
-    *("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"),
-)
+@operation("DeleteDBCluster", "DBClusterIdentifier SkipFinalSnapshot FinalDBSnapshotIdentifier DeleteAutomatedBackups")
 def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The final snapshot is taken before anything is gone.
+    """Delete a cluster. The final snapshot is taken before anything is gone.
 
     The cluster is `deleting` at once (recorded in Cloud Custodian's test_rdscluster_delete), or `available` while the
-    final snapshot is taken (the AWS CLI's delete-db-cluster.rst). What a second call is told meanwhile isn't verified:
-    here, that the snapshot exists.
+    final snapshot is taken (the AWS CLI's delete-db-cluster.rst). What a second call is answered meanwhile is not
+    verified: here, that the snapshot exists.
     """
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     skip, final = parameters.get("SkipFinalSnapshot", False), parameters.get("FinalDBSnapshotIdentifier")
     if skip and final:
-        message = "You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot"
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot")
     if not skip and not final:
-        message = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
     if cluster.global_cluster:
         message = f"DB cluster {cluster.identifier} is part of a global cluster: remove it from that first."
         rules.refuse("InvalidGlobalClusterStateFault", message)
@@ -44,8 +39,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         message = f"DB cluster {cluster.identifier} still has read replicas: promote or delete them first."
         rules.refuse("InvalidDBClusterStateFault", message)
     if cluster.attributes["DeletionProtection"]:
-        message = "Cannot delete protected Cluster, please disable deletion protection and try again."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("Cannot delete protected Cluster, please disable deletion protection and try again.")
     if cluster.status not in IDLE:
         rules.refuse("InvalidDBClusterStateFault", f"DB cluster {cluster.identifier} is {cluster.status}.")
     if any(member.status != "deleting" for member in cluster.members):

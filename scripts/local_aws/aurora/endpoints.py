@@ -1,7 +1,7 @@
 """Custom endpoints of clusters: they belong to a cluster, no snapshot has them, and no restored cluster gets them.
 
-Source: Aurora User Guide, "Custom endpoints for Amazon Aurora": their names are an account's in a region, whatever the
-cluster is called. They don't lead anywhere here.
+Source: Aurora User Guide, "Custom endpoints for Amazon Aurora": their names are an account's in a region, not their
+cluster's. They do not lead anywhere here.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 _MOST_OF_A_CLUSTER = 5
 
 
-@operation(
-    "CreateDBClusterEndpoint", "DBClusterIdentifier", "DBClusterEndpointIdentifier", "EndpointType", "StaticMembers"
-)
+@operation("CreateDBClusterEndpoint", "DBClusterIdentifier DBClusterEndpointIdentifier EndpointType StaticMembers")
 def create_db_cluster_endpoint(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     name = rules.identifier(parameters, "DBClusterEndpointIdentifier")
     kind = parameters["EndpointType"]
     if kind not in ("READER", "ANY"):
-        rules.refuse("InvalidParameterValue", f"Invalid endpoint type: {kind}")
+        rules.refuse_value(f"Invalid endpoint type: {kind}")
     if any(name == _name(address) for each in region.clusters.values() for address in _addresses(each)):
         rules.refuse("DBClusterEndpointAlreadyExistsFault", f"DB cluster endpoint {name} already exists.")
     if len(_addresses(cluster)) >= _MOST_OF_A_CLUSTER:

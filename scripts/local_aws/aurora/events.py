@@ -31,15 +31,11 @@ def report(resource: Cluster | Instance, message: str, category: str) -> None:
     )
 
 
-@operation(
-    "DescribeEvents",
-    *("SourceIdentifier", "SourceType", "StartTime", "EndTime", "Duration", "EventCategories", "MaxRecords", "Marker"),
-)
+@operation("DescribeEvents", "SourceIdentifier SourceType StartTime EndTime Duration EventCategories MaxRecords Marker")
 def describe_events(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Without a time the last hour is answered, and never more than 14 days (API reference, DescribeEvents)."""
+    """Describe the last hour unless a time is given, and never more than 14 days (API reference, DescribeEvents)."""
     if "SourceIdentifier" in parameters and "SourceType" not in parameters:
-        message = "SourceType must be provided if SourceIdentifier is provided."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("SourceType must be provided if SourceIdentifier is provided.")
     now = region.world.clock.now()
     minutes = int(parameters.get("Duration", _DEFAULT_MINUTES))
     start = _in_utc(parameters.get("StartTime")) or now - dt.timedelta(minutes=minutes)
@@ -54,10 +50,9 @@ def describe_events(region: AuroraBackend, parameters: rules.Parameters) -> dict
         and parameters.get("SourceIdentifier", "").lower() in ("", each["SourceIdentifier"])
         and (not wanted or wanted & set(each["EventCategories"]))
     ]
-    found, marker = rules.page(found, parameters)
-    return {"Events": found, "Marker": marker}
+    return rules.listing("Events", found, parameters)
 
 
 def _in_utc(moment: dt.datetime | None) -> dt.datetime | None:
-    """The protocol's times are UTC, whether or not they say so."""
+    """Return the moment in UTC: the protocol's times are, whether or not they say so."""
     return moment.replace(tzinfo=dt.UTC) if moment and moment.tzinfo is None else moment

@@ -1,6 +1,6 @@
 """What an export leaves in the bucket: a file of each table, and the two that describe them.
 
-The paths are RDS's. Their content isn't: where RDS writes Parquet stands a small JSON document with the table's name
+The paths are RDS's. Their content is not: where RDS writes Parquet stands a small JSON document with the table's name
 and its number of rows, counted in the snapshot's data.
 """
 
@@ -43,7 +43,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Extract:
-    """The tables, and what of ExportOnly isn't there."""
+    """The tables, and what of ExportOnly is not there."""
 
     tables: tuple[Table, ...]
     unknown: tuple[str, ...]
@@ -53,7 +53,7 @@ class Extract:
         return sum(table.size for table in self.tables) // 2**30
 
     def files(self, task_identifier: str, described: Mapping[str, Any]) -> dict[str, bytes]:
-        """By their path below the task's own folder."""
+        """Return the files by their path below the task's own folder."""
         part = "1/part-00000-c000.gz.parquet"
         tables = {
             f"{table.database}/{table.schema}.{table.name}/{part}": _json(

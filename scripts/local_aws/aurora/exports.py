@@ -26,7 +26,7 @@ _OBJECT_ACTIONS = ("s3:PutObject", "s3:GetObject", "s3:DeleteObject")
 _BUCKET_ACTIONS = ("s3:ListBucket", "s3:GetBucketLocation")
 _EXPORT_ONLY = re.compile(r"[^.]+(\.[^.]+){0,2}")
 _STARTING = 0.2
-"""The part of an export's time in which nothing is seen of it: RDS makes a cluster of its own from the snapshot."""
+"""The part of an export's time in which nothing is seen of it: RDS creates a cluster of its own from the snapshot."""
 
 
 class ExportTask(Resource):
@@ -59,12 +59,9 @@ class ExportTask(Resource):
         }
 
 
-@operation(
-    "StartExportTask",
-    *("ExportTaskIdentifier", "SourceArn", "S3BucketName", "IamRoleArn", "KmsKeyId", "S3Prefix", "ExportOnly"),
-)
+@operation("StartExportTask", "ExportTaskIdentifier SourceArn S3BucketName IamRoleArn KmsKeyId S3Prefix ExportOnly")
 def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Everything that can be refused is refused before the task exists."""
+    """Start an export. Everything that can be refused is refused before the task exists."""
     identifier, bucket = rules.identifier(parameters, "ExportTaskIdentifier"), parameters["S3BucketName"]
     prefix = parameters.get("S3Prefix", "").strip("/")
     if identifier in region.export_tasks:
@@ -96,12 +93,12 @@ def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> di
 
 
 def _source(region: AuroraBackend, arn: str) -> Snapshot:
-    """A snapshot of this account and region that is ready to be exported."""
+    """Return a snapshot of this account and region that is ready to be exported."""
     parts = [*arn.split(":", 6), *[""] * 7]
     if parts[5] == "snapshot":
         rules.refuse("DBSnapshotNotFound", f"DBSnapshot not found: {arn}")
     if parts[5] != Snapshot.kind:
-        rules.refuse("InvalidParameterValue", f"Invalid resource name: {arn} is no cluster snapshot.")
+        rules.refuse_value(f"Invalid resource name: {arn} is no cluster snapshot.")
     snapshot = region.cluster_snapshots.get(region.local_name(arn))
     if snapshot is None:
         rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot not found: {arn}")
@@ -121,8 +118,7 @@ def _source(region: AuroraBackend, arn: str) -> Snapshot:
 def _check_bucket(region: AuroraBackend, name: str) -> None:
     bucket = s3_backends[region.account_id][region.partition].buckets.get(name)
     if bucket is None:
-        message = f"The specified Amazon S3 bucket {name} can't be found or accessed."
-        rules.refuse("InvalidS3BucketFault", message)
+        rules.refuse("InvalidS3BucketFault", f"The specified Amazon S3 bucket {name} cannot be found or accessed.")
     if bucket.region_name != region.region_name:
         message = f"The bucket {name} is in {bucket.region_name}, not in {region.region_name} as the snapshot is."
         rules.refuse("InvalidS3BucketFault", message)
@@ -141,18 +137,18 @@ def _check_role(region: AuroraBackend, arn: str, bucket: str, key: str) -> None:
 
     permissions = region.world.permissions
     if not permissions.trusts(arn, _SERVICE):
-        lacks(f"doesn't let {_SERVICE} assume it")
+        lacks(f"does not let {_SERVICE} assume it")
     s3_bucket = f"arn:{partition}:s3:::{bucket}"
     wanted = [(action, f"{s3_bucket}/{key}/export_info.json") for action in _OBJECT_ACTIONS]
     for action, resource in [*wanted, *((action, s3_bucket) for action in _BUCKET_ACTIONS)]:
         try:
             permissions.require(arn, action, resource, session_name="export", region=region.region_name)
         except NotAuthorized:
-            lacks(f"isn't allowed {action} on {resource}")
+            lacks(f"is not allowed {action} on {resource}")
 
 
 def _begin(task: ExportTask) -> None:
-    """Starting, in progress, complete; what was extracted reaches the bucket at the very end."""
+    """Have the task be starting, in progress, complete; what was extracted reaches the bucket at the very end."""
     world = task.region.world
     seconds = world.durations.export_snapshot
     fault = world.faults.lifecycle("export-snapshot", task.identifier)
@@ -189,7 +185,7 @@ def _complete(task: ExportTask, warned: dict[str, str]) -> None:
         s3.put_object(task.attributes["S3Bucket"], f"{key}/{name}", content, **encryption)
 
 
-@operation("DescribeExportTasks", "ExportTaskIdentifier", "SourceArn", "SourceType", "Filters", "MaxRecords", "Marker")
+@operation("DescribeExportTasks", "ExportTaskIdentifier SourceArn SourceType Filters MaxRecords Marker")
 def describe_export_tasks(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters.get("ExportTaskIdentifier")
     tasks = [_task(region, name)] if name else [each for _, each in sorted(region.export_tasks.items())]
@@ -203,15 +199,14 @@ def describe_export_tasks(region: AuroraBackend, parameters: rules.Parameters) -
         "source-arn": lambda each: (each.attributes["SourceArn"],),
         "status": lambda each: (each.status,),
     }
-    found, marker = rules.page(rules.filtered(tasks, parameters, filters), parameters)
-    return {"ExportTasks": [each.describe() for each in found], "Marker": marker}
+    return rules.listing("ExportTasks", tasks, parameters, filters, ExportTask.describe)
 
 
 @operation("CancelExportTask", "ExportTaskIdentifier")
 def cancel_export_task(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     task = _task(region, parameters["ExportTaskIdentifier"])
     if task.status not in ("starting", "in_progress"):
-        message = f"The export task {task.identifier} is {task.status.upper()} and can't be cancelled any more."
+        message = f"The export task {task.identifier} is {task.status.upper()} and can no longer be cancelled."
         rules.refuse("InvalidExportTaskStateFault", message)
     task.enter("canceling", region.world.durations.settle, then=lambda: task.end("canceled"))
     return task.describe()

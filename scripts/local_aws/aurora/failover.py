@@ -10,13 +10,11 @@ from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 
-@operation("FailoverDBCluster", "DBClusterIdentifier", "TargetDBInstanceIdentifier")
+@operation("FailoverDBCluster", "DBClusterIdentifier TargetDBInstanceIdentifier")
 def failover_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The codes are those that the API's model declares; the messages aren't verified."""
+    """Begin a failover. The codes are those that the API's model declares; the messages are not verified."""
     cluster = region.cluster(parameters["DBClusterIdentifier"])
-    if cluster.status != "available":
-        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
-        rules.refuse("InvalidDBClusterStateFault", message)
+    cluster.require_available()
     readers = [each for each in cluster.members if each is not cluster.writer and each.status == "available"]
     if not readers:
         message = f"DB cluster {cluster.identifier} has no available reader that could become its writer."

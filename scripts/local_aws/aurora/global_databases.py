@@ -12,23 +12,20 @@ _INVALID = "InvalidGlobalClusterStateFault"
 _REPLICATED = ("ReadReplicaIdentifiers", "ReplicationSourceIdentifier")
 
 
-@operation(
-    "CreateGlobalCluster",
-    *("GlobalClusterIdentifier", "SourceDBClusterIdentifier", "DeletionProtection", "Tags"),
-)
+@operation("CreateGlobalCluster", "GlobalClusterIdentifier SourceDBClusterIdentifier DeletionProtection Tags")
 def create_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Around a cluster that exists, which becomes its primary."""
     identifier, tags = rules.identifier(parameters, "GlobalClusterIdentifier"), rules.tags(parameters)
     if "SourceDBClusterIdentifier" not in parameters:
-        rules.refuse("InvalidParameterCombination", "SourceDBClusterIdentifier is required by the local Aurora.")
+        rules.refuse_combination("SourceDBClusterIdentifier is required by the local Aurora.")
     if identifier in region.global_clusters:
         rules.refuse("GlobalClusterAlreadyExistsFault", f"Global cluster {identifier} already exists")
     most = region.world.quotas.global_clusters
     if len(region.global_clusters) >= most:
-        rules.refuse("GlobalClusterQuotaExceededFault", f"You can't create more than {most} global clusters.")
+        rules.refuse("GlobalClusterQuotaExceededFault", f"You cannot create more than {most} global clusters.")
     source = region.cluster(parameters["SourceDBClusterIdentifier"])
     if source.status != "available" or source.global_cluster or source.manages_password:
-        message = f"DB cluster {source.identifier} isn't available, is global already, or has a managed password."
+        message = f"DB cluster {source.identifier} is not available, is global already, or has a managed password."
         rules.refuse("InvalidDBClusterStateFault", message)
     found = GlobalCluster(
         identifier,
@@ -48,22 +45,21 @@ def create_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -
 
 
 def join(global_cluster: GlobalCluster, cluster: Cluster) -> None:
-    """The first member is the primary."""
+    """Add a member to a global database. The first one is the primary."""
     global_cluster.members.append(cluster)
     cluster.global_cluster = global_cluster.identifier
 
 
-@operation("DescribeGlobalClusters", "GlobalClusterIdentifier", "Filters", "MaxRecords", "Marker")
+@operation("DescribeGlobalClusters", "GlobalClusterIdentifier Filters MaxRecords Marker")
 def describe_global_clusters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters.get("GlobalClusterIdentifier")
     found = [_global(region, name)] if name else [each for _, each in sorted(region.global_clusters.items())]
-    page, marker = rules.page(rules.filtered(found, parameters, {}), parameters)
-    return {"GlobalClusters": [each.describe() for each in page], "Marker": marker}
+    return rules.listing("GlobalClusters", found, parameters, described=GlobalCluster.describe)
 
 
-@operation("RemoveFromGlobalCluster", "GlobalClusterIdentifier", "DbClusterIdentifier")
+@operation("RemoveFromGlobalCluster", "GlobalClusterIdentifier DbClusterIdentifier")
 def remove_from_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Takes its time, in which the cluster still is a member. The primary goes last."""
+    """Begin to remove a member. It remains one until that is done, and the primary goes last."""
     found, wanted = _global(region, parameters["GlobalClusterIdentifier"]), parameters["DbClusterIdentifier"]
     cluster = next((each for each in found.members if wanted in (each.arn, each.identifier)), None)
     if cluster is None:
@@ -91,7 +87,7 @@ def delete_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -
         rules.refuse(_INVALID, f"Global Cluster {found.identifier} is not empty")
     if found.attributes["DeletionProtection"]:
         message = "Cannot delete protected Global Cluster, please disable deletion protection and try again."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
     del region.global_clusters[found.identifier]
     return {"GlobalCluster": {**found.describe(), "Status": "deleting"}}
 
@@ -111,7 +107,7 @@ def replicate(source: Cluster, replica: Cluster) -> None:
 
 
 def stop_replicating(replica: Cluster) -> None:
-    """The replica is promoted or gone; its source, wherever it is, has one less."""
+    """Detach a replica that is promoted or gone from its source, wherever that is."""
     for attributes_of in (cluster for each in all_backends() for cluster in each.clusters.values()):
         replicas = attributes_of.attributes.get("ReadReplicaIdentifiers", [])
         if replica.arn in replicas:

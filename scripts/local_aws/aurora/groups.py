@@ -10,14 +10,14 @@ from moto.utilities.utils import get_partition
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
-_PAGE = ("Filters", "MaxRecords", "Marker")
+_PAGE = "Filters MaxRecords Marker"
 
 
-@operation("CreateDBSubnetGroup", "DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags")
+@operation("CreateDBSubnetGroup", "DBSubnetGroupName DBSubnetGroupDescription SubnetIds Tags")
 def create_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters["DBSubnetGroupName"].lower()
     if name == "default":
-        rules.refuse("InvalidParameterValue", "The DB subnet group name must not be default.")
+        rules.refuse_value("The DB subnet group name must not be default.")
     if name in region.groups["subgrp"]:
         rules.refuse("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
     tags = rules.tags(parameters)
@@ -29,29 +29,28 @@ def create_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) 
 
 
 def _require_service_linked_role(region: AuroraBackend) -> None:
-    """RDS works with a role of its own, which a fresh account doesn't have.
+    """RDS works with a role of its own, which a fresh account does not have.
 
     The answer is AWS's as people report it (terraform-aws-modules/terraform-aws-rds#364,
     crossplane-contrib/provider-aws#479).
     """
     roles = iam_backends[region.account_id][get_partition(region.region_name)].get_roles()
     if "AWSServiceRoleForRDS" not in {role.name for role in roles}:
-        rules.refuse(
-            "InvalidParameterValue",
+        rules.refuse_value(
             "Missing necessary credentials. Please check "
             "http://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAM.ServiceLinkedRoles.html",
         )
 
 
-@operation("ModifyDBSubnetGroup", "DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds")
+@operation("ModifyDBSubnetGroup", "DBSubnetGroupName DBSubnetGroupDescription SubnetIds")
 def modify_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The subnets are replaced by others of the same VPC (the refusal: hashicorp/terraform-provider-aws#27459)."""
+    """Replace the subnets by others of the same VPC (the refusal: hashicorp/terraform-provider-aws#27459)."""
     name = parameters["DBSubnetGroupName"].lower()
     before = region.subnet_group(name)
     description = parameters.get("DBSubnetGroupDescription", before["DBSubnetGroupDescription"])
     after = region.subnet_group_of(name, description, parameters["SubnetIds"])
     if after["VpcId"] != before["VpcId"]:
-        rules.refuse("InvalidParameterValue", "The new Subnets are not in the same Vpc as the existing subnet group")
+        rules.refuse_value("The new Subnets are not in the same Vpc as the existing subnet group")
     region.groups["subgrp"][name] = after
     return {"DBSubnetGroup": after}
 
@@ -69,33 +68,30 @@ def delete_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) 
     return {}
 
 
-@operation("DescribeDBSubnetGroups", "DBSubnetGroupName", *_PAGE)
+@operation("DescribeDBSubnetGroups", "DBSubnetGroupName", _PAGE)
 def describe_db_subnet_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters.get("DBSubnetGroupName")
     region.subnet_group("default")
     groups = [region.subnet_group(name)] if name else [each for _, each in sorted(region.groups["subgrp"].items())]
-    found, marker = rules.page(rules.filtered(groups, parameters, {}), parameters)
-    return {"DBSubnetGroups": found, "Marker": marker}
+    return rules.listing("DBSubnetGroups", groups, parameters)
 
 
-@operation(
-    "CreateDBClusterParameterGroup", "DBClusterParameterGroupName", "DBParameterGroupFamily", "Description", "Tags"
-)
+@operation("CreateDBClusterParameterGroup", "DBClusterParameterGroupName DBParameterGroupFamily Description Tags")
 def create_db_cluster_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     return {"DBClusterParameterGroup": _create(region, parameters, "cluster-pg", "DBClusterParameterGroup")}
 
 
-@operation("CreateDBParameterGroup", "DBParameterGroupName", "DBParameterGroupFamily", "Description", "Tags")
+@operation("CreateDBParameterGroup", "DBParameterGroupName DBParameterGroupFamily Description Tags")
 def create_db_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     return {"DBParameterGroup": _create(region, parameters, "pg", "DBParameterGroup")}
 
 
-@operation("DescribeDBClusterParameterGroups", "DBClusterParameterGroupName", *_PAGE)
+@operation("DescribeDBClusterParameterGroups", "DBClusterParameterGroupName", _PAGE)
 def describe_db_cluster_parameter_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     return _describe(region, parameters, "cluster-pg", "DBClusterParameterGroup")
 
 
-@operation("DescribeDBParameterGroups", "DBParameterGroupName", *_PAGE)
+@operation("DescribeDBParameterGroups", "DBParameterGroupName", _PAGE)
 def describe_db_parameter_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     return _describe(region, parameters, "pg", "DBParameterGroup")
 
@@ -103,7 +99,7 @@ def describe_db_parameter_groups(region: AuroraBackend, parameters: rules.Parame
 def _create(region: AuroraBackend, parameters: rules.Parameters, kind: str, shape: str) -> dict[str, Any]:
     name = parameters[f"{shape}Name"].lower()
     if not name[:1].isalpha() or name.startswith("default."):
-        rules.refuse("InvalidParameterValue", f"The parameter {shape}Name is not a valid identifier: {name}")
+        rules.refuse_value(f"The parameter {shape}Name is not a valid identifier: {name}")
     if name in region.groups[kind]:
         rules.refuse("DBParameterGroupAlreadyExists", f"Parameter group {name} already exists")
     family, tags = rules.known_family(parameters["DBParameterGroupFamily"]), rules.tags(parameters)
@@ -123,8 +119,7 @@ def _describe(region: AuroraBackend, parameters: rules.Parameters, kind: str, sh
     if name and name.lower() not in groups:
         rules.refuse("DBParameterGroupNotFound", f"{shape} not found: {name}")
     listed = [groups[name.lower()]] if name else [each for _, each in sorted(groups.items())]
-    found, marker = rules.page(rules.filtered(listed, parameters, {}), parameters)
-    return {f"{shape}s": found, "Marker": marker}
+    return rules.listing(f"{shape}s", listed, parameters)
 
 
 def _group(region: AuroraBackend, kind: str, shape: str, name: str, family: str, description: str) -> dict[str, Any]:
@@ -141,17 +136,17 @@ def list_tags_for_resource(region: AuroraBackend, parameters: rules.Parameters) 
     return {"TagList": region.list_tags_for_resource(parameters["ResourceName"])}
 
 
-@operation("AddTagsToResource", "ResourceName", "Tags")
+@operation("AddTagsToResource", "ResourceName Tags")
 def add_tags_to_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     tags = region.tags_of(parameters["ResourceName"])
     added = rules.tags(parameters)
     if len(tags | added) > 50:
-        rules.refuse("InvalidParameterValue", "A resource can have at most 50 tags.")
+        rules.refuse_value("A resource can have at most 50 tags.")
     tags.update(added)
     return {}
 
 
-@operation("RemoveTagsFromResource", "ResourceName", "TagKeys")
+@operation("RemoveTagsFromResource", "ResourceName TagKeys")
 def remove_tags_from_resource(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     tags = region.tags_of(parameters["ResourceName"])
     for key in parameters["TagKeys"]:

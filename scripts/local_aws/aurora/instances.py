@@ -11,57 +11,42 @@ from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password
 from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
+from scripts.local_aws.aurora.settings_table import OF_INSTANCES, defaults, members
 
-_SETTINGS = {
-    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
-    "CACertificateIdentifier": "CACertificateIdentifier",
-    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
-    "MonitoringInterval": "MonitoringInterval",
-    "MonitoringRoleArn": "MonitoringRoleArn",
-    "PerformanceInsightsKMSKeyId": "PerformanceInsightsKMSKeyId",
-    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
-    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
-    "PromotionTier": "PromotionTier",
-    "PubliclyAccessible": "PubliclyAccessible",
-}
+_SETTINGS = members(OF_INSTANCES)
 _DEFAULTS: dict[str, Any] = {
+    **defaults(OF_INSTANCES),
     "AllocatedStorage": 1,
-    "AutoMinorVersionUpgrade": True,
-    "CACertificateIdentifier": "rds-ca-rsa2048-g1",
     "DbInstancePort": 0,
     "LicenseModel": "postgresql-license",
-    "MonitoringInterval": 0,
     "MultiAZ": False,
-    "PerformanceInsightsEnabled": False,
-    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
-    "PromotionTier": 1,
-    "PubliclyAccessible": False,
 }
 _THE_CLUSTER_S = (
-    *("MasterUsername", "MasterUserPassword", "AllocatedStorage", "StorageType", "StorageEncrypted", "KmsKeyId"),
-    *("BackupRetentionPeriod", "PreferredBackupWindow", "VpcSecurityGroupIds", "Port", "MultiAZ", "DBName"),
-    *("DeletionProtection", "EnableIAMDatabaseAuthentication", "EnableCloudwatchLogsExports", "CopyTagsToSnapshot"),
-    "DatabaseInsightsMode",
-)
-"""What a member can't have of its own."""
+    "MasterUsername MasterUserPassword AllocatedStorage StorageType StorageEncrypted KmsKeyId BackupRetentionPeriod "
+    "PreferredBackupWindow VpcSecurityGroupIds Port MultiAZ DBName DeletionProtection EnableIAMDatabaseAuthentication "
+    "EnableCloudwatchLogsExports CopyTagsToSnapshot DatabaseInsightsMode"
+).split()
+"""What a member cannot have of its own."""
 _BEING_CHANGED = ("modifying", "resetting-master-credentials")
 
 
 @operation(
     "CreateDBInstance",
-    *("DBInstanceIdentifier", "DBInstanceClass", "Engine", "EngineVersion", "DBClusterIdentifier", "AvailabilityZone"),
-    *("DBParameterGroupName", "DBSubnetGroupName", "Tags", *_SETTINGS, *_THE_CLUSTER_S),
+    "DBInstanceIdentifier DBInstanceClass Engine EngineVersion DBClusterIdentifier AvailabilityZone "
+    "DBParameterGroupName DBSubnetGroupName Tags",
+    *_SETTINGS,
+    *_THE_CLUSTER_S,
 )
 def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The first one that is available starts the cluster's server, and is its writer."""
+    """Create an instance. The first one that is available starts the cluster's server, and is its writer."""
     for name in _THE_CLUSTER_S:
         if name in parameters:
             message = f"The requested DB Instance will be a member of a DB Cluster. Set {name} for the DB Cluster."
-            rules.refuse("InvalidParameterCombination", message)
+            rules.refuse_combination(message)
     identifier = rules.identifier(parameters, "DBInstanceIdentifier")
     engine = rules.engine(parameters)
     if "DBClusterIdentifier" not in parameters:
-        rules.refuse("InvalidParameterCombination", f"The engine {engine} requires DBClusterIdentifier.")
+        rules.refuse_combination(f"The engine {engine} requires DBClusterIdentifier.")
     region.check_free(identifier, "DBInstanceAlreadyExists", "DB instance")
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     accepted = {"available", *(_BEING_CHANGED if region.world.accepts_instances_while_modifying else ())}
@@ -79,20 +64,19 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
 
 
 def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
-    """What the instance is, if it fits its cluster."""
+    """Return what the instance is. Refuse one that does not fit its cluster."""
     version, subnets = cluster.attributes["EngineVersion"], region.subnet_group(cluster.attributes["DBSubnetGroup"])
     if parameters.get("EngineVersion", version) != version:
-        message = f"The engine version that you requested doesn't match the DB cluster's, which is {version}."
-        rules.refuse("InvalidParameterCombination", message)
+        message = f"The engine version that you requested does not match the DB cluster's, which is {version}."
+        rules.refuse_combination(message)
     if parameters.get("DBSubnetGroupName", subnets["DBSubnetGroupName"]).lower() != subnets["DBSubnetGroupName"]:
         message = f"The DB subnet group must be the DB cluster's, which is {subnets['DBSubnetGroupName']}."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
     instance_class = rules.instance_class(parameters)
     if instance_class == "db.serverless" and "ServerlessV2ScalingConfiguration" not in cluster.attributes:
-        message = (
+        rules.refuse_combination(
             "Set the Serverless v2 scaling configuration on the DB cluster before creating a db.serverless instance."
         )
-        rules.refuse("InvalidParameterCombination", message)
     settings.check_instance_settings(parameters)
     zones = cluster.attributes["AvailabilityZones"]
     zone = parameters.get("AvailabilityZone", zones[len(cluster.members) % len(zones)])
@@ -113,7 +97,7 @@ def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Param
 
 
 def _begin(instance: Instance) -> None:
-    """Creating, available, configuring something for a while, available for good."""
+    """Have the instance be creating, available, configuring something for a while, and available for good."""
     world, cluster = instance.region.world, instance.cluster
     durations = world.durations
 
@@ -148,7 +132,7 @@ def _settling(instance: Instance) -> str:
     return "configuring-log-exports" if exports else "modifying"
 
 
-@operation("DescribeDBInstances", "DBInstanceIdentifier", "Filters", "MaxRecords", "Marker")
+@operation("DescribeDBInstances", "DBInstanceIdentifier Filters MaxRecords Marker")
 def describe_db_instances(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters.get("DBInstanceIdentifier")
     found = [region.instance(name)] if name else sorted(region.instances.values(), key=lambda each: each.identifier)
@@ -158,21 +142,19 @@ def describe_db_instances(region: AuroraBackend, parameters: rules.Parameters) -
         "dbi-resource-id": lambda each: (each.attributes["DbiResourceId"],),
         "engine": lambda each: (each.cluster.attributes["Engine"],),
     }
-    found, marker = rules.page(rules.filtered(found, parameters, filters), parameters)
-    return {"DBInstances": [each.describe() for each in found], "Marker": marker}
+    return rules.listing("DBInstances", found, parameters, filters, Instance.describe)
 
 
 @operation(
     "DeleteDBInstance",
-    *("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"),
+    "DBInstanceIdentifier SkipFinalSnapshot FinalDBSnapshotIdentifier DeleteAutomatedBackups",
 )
 def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The last member gone, the cluster can't be reached any more; its volume stays."""
+    """Delete an instance. Once the last member is gone the cluster cannot be reached; its volume stays."""
     instance = region.instance(parameters["DBInstanceIdentifier"])
     cluster = instance.cluster
     if "FinalDBSnapshotIdentifier" in parameters:
-        message = "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance"
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance")
     if instance.status == "deleting":
         rules.refuse("InvalidDBInstanceState", f"Instance {instance.identifier} is already being deleted.")
 

@@ -22,30 +22,26 @@ _LENGTH = 28
 
 
 def check_management(cluster: Cluster, parameters: rules.Parameters) -> None:
-    """Refuse what doesn't go together, before anything is changed."""
+    """Refuse what does not go together, before anything is changed."""
     wanted, password = parameters.get("ManageMasterUserPassword"), "MasterUserPassword" in parameters
     if wanted and password:
-        message = "You can't specify MasterUserPassword when ManageMasterUserPassword is enabled."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("You cannot specify MasterUserPassword when ManageMasterUserPassword is enabled.")
     if wanted is False and not cluster.manages_password:
-        message = f"ManageMasterUserPassword can't be turned off: DB cluster {cluster.identifier} doesn't use it."
-        rules.refuse("InvalidParameterCombination", message)
+        message = f"ManageMasterUserPassword cannot be turned off: DB cluster {cluster.identifier} does not use it."
+        rules.refuse_combination(message)
     if wanted is False and not password:
-        message = "MasterUserPassword is required to turn off ManageMasterUserPassword."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("MasterUserPassword is required to turn off ManageMasterUserPassword.")
     if password and wanted is None and cluster.manages_password:
         message = f"The master user password of DB cluster {cluster.identifier} is managed in Secrets Manager."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
     if wanted and (cluster.global_cluster or "ReplicationSourceIdentifier" in cluster.attributes):
         message = "ManageMasterUserPassword is not supported for members of a global database and read replicas."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
     if "MasterUserSecretKmsKeyId" in parameters:
         if not wanted:
-            message = "MasterUserSecretKmsKeyId needs ManageMasterUserPassword."
-            rules.refuse("InvalidParameterCombination", message)
+            rules.refuse_combination("MasterUserSecretKmsKeyId needs ManageMasterUserPassword.")
         if cluster.manages_password:
-            message = "The KMS key of a managed master user secret can't be changed."
-            rules.refuse("InvalidParameterCombination", message)
+            rules.refuse_combination("The KMS key of a managed master user secret cannot be changed.")
         cluster.region.key(parameters["MasterUserSecretKmsKeyId"])
 
 
@@ -70,7 +66,7 @@ def begin_to_manage(cluster: Cluster, key_id: str | None) -> str:
 def managed_password_applied(cluster: Cluster) -> None:
     """Have the secret become active once PostgreSQL has its password and there is an instance to log in to.
 
-    Without a member it stays `creating`: CloudFormation's handler doesn't wait for it then (BaseHandlerStd of
+    Without a member it stays `creating`: CloudFormation's handler does not wait for it then (BaseHandlerStd of
     AWS::RDS::DBCluster, isMasterUserSecretStabilized).
     """
     reachable = any(member.status not in ("creating", "deleting") for member in cluster.members)

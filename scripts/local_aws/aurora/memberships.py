@@ -1,9 +1,9 @@
 """The security groups that clusters and their members are in: changed at the cluster, which its members follow.
 
-That RDS calls a group anything but `active` isn't documented (API reference, VpcSecurityGroupMembership); but AWS's own
-CloudFormation handler waits until every group of an instance is (aws-cloudformation-resource-providers-rds,
+That RDS calls a group anything but `active` is not documented (API reference, VpcSecurityGroupMembership); but AWS's
+own CloudFormation handler waits until every group of an instance is (aws-cloudformation-resource-providers-rds,
 DBInstancePredicates.isVpcSecurityGroupsActive). Here groups are `adding` and `removing` meanwhile, and members come
-later than their cluster: whoever looks at the cluster alone, or at ids alone, is wrong.
+later than their cluster: to look at the cluster alone, or at ids alone, is wrong.
 """
 
 from __future__ import annotations

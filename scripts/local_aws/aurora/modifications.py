@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora import setting_rules as settings
-from scripts.local_aws.aurora.clusters import IDLE, OF_THE_INSTANCES, SETTINGS, with_settings
+from scripts.local_aws.aurora.clusters import IDLE, SETTINGS, with_settings
 from scripts.local_aws.aurora.events import report
 from scripts.local_aws.aurora.managed_password import (
     begin_to_manage,
@@ -18,28 +18,28 @@ from scripts.local_aws.aurora.managed_password import (
 from scripts.local_aws.aurora.memberships import change_groups
 from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS
 
-_NOT_ON_MODIFY = {"EnableCloudwatchLogsExports", "EngineLifecycleSupport", "NetworkType", "StorageType"}
 _AT_ONCE = {"DeletionProtection", "CopyTagsToSnapshot"}
 _PERFORMANCE_INSIGHTS = (
-    *("PerformanceInsightsEnabled", "PerformanceInsightsRetentionPeriod", "PerformanceInsightsKMSKeyId"),
+    "PerformanceInsightsEnabled PerformanceInsightsRetentionPeriod PerformanceInsightsKMSKeyId".split()
 )
 
 
 @operation(
     "ModifyDBCluster",
-    *("DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword", "VpcSecurityGroupIds"),
-    *("ManageMasterUserPassword", "MasterUserSecretKmsKeyId"),
-    *("DBClusterParameterGroupName", "CloudwatchLogsExportConfiguration"),
-    *(name for name in SETTINGS if name not in _NOT_ON_MODIFY),
+    "DBClusterIdentifier ApplyImmediately MasterUserPassword VpcSecurityGroupIds ManageMasterUserPassword "
+    "MasterUserSecretKmsKeyId DBClusterParameterGroupName CloudwatchLogsExportConfiguration",
+    *(each.parameter for each in OF_CLUSTERS if each.by_modify),
 )
 def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Everything is applied at once, whatever ApplyImmediately says; only a password takes its time.
+    """Apply everything at once, also without ApplyImmediately; only a password takes its time.
 
-    An EngineVersion isn't known here: without an instance RDS refuses it (hashicorp/terraform-provider-aws#30131).
+    An EngineVersion is not known here: without an instance RDS refuses it (hashicorp/terraform-provider-aws#30131).
     """
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     settings.check_cluster_settings(parameters)
+    settings.check_write_forwarding(parameters, cluster.attributes["EngineVersion"])
     _check_insights(cluster, parameters)
     check_management(cluster, parameters)
     password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
@@ -73,18 +73,19 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
 
 
 def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
-    """The Aurora guide ("Modifying an Amazon Aurora DB cluster") has these among what doesn't apply to its clusters,
-    and sends Performance Insights together with the advanced mode of Database Insights. The code isn't verified.
+    """Refuse what belongs to the instances, but for Performance Insights with the advanced mode of Database Insights.
+
+    Source: the Aurora guide, "Modifying an Amazon Aurora DB cluster". The code is not verified.
     """
     modes = (parameters.get("DatabaseInsightsMode"), cluster.attributes["DatabaseInsightsMode"])
-    asked = [name for name in OF_THE_INSTANCES if name in parameters]
+    asked = [name for name in LEFT_TO_INSTANCES if name in parameters]
     if asked and "advanced" not in modes:
-        message = f"{', '.join(asked)} can't be set for an Aurora DB cluster. Set it for its DB instances."
-        rules.refuse("InvalidParameterCombination", message)
+        message = f"{', '.join(asked)} cannot be set for an Aurora DB cluster. Set it for its DB instances."
+        rules.refuse_combination(message)
 
 
 def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
-    """The changes that name something outside the cluster, or change a list of it."""
+    """Return the changes that name something outside the cluster, or change a list of it."""
     changes: dict[str, Any] = {}
     if "DBClusterParameterGroupName" in parameters:
         changes["DBClusterParameterGroup"] = region.parameter_group(
@@ -99,7 +100,7 @@ def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parame
 
 
 def _security_groups(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> list[str] | None:
-    """None where the call says nothing of them."""
+    """Return the groups that the call asks for, or None where it says nothing of them."""
     if "VpcSecurityGroupIds" not in parameters:
         return None
     vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
@@ -136,11 +137,11 @@ def _modified(cluster: Cluster) -> None:
 
 
 def reset_pending_password(cluster: Cluster) -> None:
-    """For a third of the time the status still reads `available`, then `resetting-master-credentials`.
+    """Begin to reset the password. A third of the time the status is `available`, then `resetting-master-credentials`.
 
     It is applied without any instance, too: CloudFormation's handler resets the password of each cluster that it has
     restored, before there is one, and waits until nothing is pending. With instances it waits until one is available.
-    A fault lets it stay pending for ever or, with the status `lost`, be called applied when it isn't.
+    A fault lets it stay pending for ever or, with the status `lost`, be called applied when it is not.
     """
     password = cluster.pending_password
     members = cluster.members

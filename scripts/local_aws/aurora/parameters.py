@@ -1,6 +1,6 @@
 """What stands in a cluster parameter group: a few of the engine's hundreds of parameters, and what was set.
 
-The servers here don't follow them: a group is described, checked and compared, no more.
+The servers here do not follow them: a group is only described, checked and compared.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ class _Parameter:
         wanted = [part.strip() for part in value.split(",")] if self.data_type == "list" else [value]
         fits = re.fullmatch(r"-?\d+", value) and int(span[1]) <= int(value) <= int(span[2]) if span else True
         if not fits or (listed and not set(wanted) <= set(listed)):
-            message = f"Invalid parameter value: {value} for: {self.name} allowed values are: {self.allowed}"
-            rules.refuse("InvalidParameterValue", message)
+            rules.refuse_value(f"Invalid parameter value: {value} for: {self.name} allowed values are: {self.allowed}")
 
 
 _PARAMETERS = {
@@ -69,22 +68,21 @@ _PARAMETERS = {
 }
 
 
-@operation("DescribeDBClusterParameters", "DBClusterParameterGroupName", "Source", "Filters", "MaxRecords", "Marker")
+@operation("DescribeDBClusterParameters", "DBClusterParameterGroupName Source Filters MaxRecords Marker")
 def describe_db_cluster_parameters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name, source = parameters["DBClusterParameterGroupName"].lower(), parameters.get("Source")
     if source not in (None, "user", "system", "engine-default"):
-        rules.refuse("InvalidParameterValue", f"Invalid parameter source: {source}")
+        rules.refuse_value(f"Invalid parameter source: {source}")
     family = _family(region, name)
     described = [_described(region, name, family, each) for _, each in sorted(_PARAMETERS.items())]
     wanted = [each for each in described if source in (None, each["Source"])]
     filters = {"parameter-name": lambda each: (each["ParameterName"],)}
-    found, marker = rules.page(rules.filtered(wanted, parameters, filters), parameters)
-    return {"Parameters": found, "Marker": marker}
+    return rules.listing("Parameters", wanted, parameters, filters)
 
 
-@operation("DescribeDBParameters", "DBParameterGroupName", "Source", "Filters", "MaxRecords", "Marker")
+@operation("DescribeDBParameters", "DBParameterGroupName Source Filters MaxRecords Marker")
 def describe_db_parameters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Whatever is watched here is the cluster's; a group of instances that exists sets none of it."""
+    """Describe nothing: all parameters known here are the cluster's. The group must exist."""
     name = parameters["DBParameterGroupName"].lower()
     if region.group_family("pg", name) is None:
         rules.refuse("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}")
@@ -117,17 +115,17 @@ def _described(region: AuroraBackend, name: str, family: str, parameter: _Parame
     }
 
 
-@operation("ModifyDBClusterParameterGroup", "DBClusterParameterGroupName", "Parameters")
+@operation("ModifyDBClusterParameterGroup", "DBClusterParameterGroupName Parameters")
 def modify_db_cluster_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """All of the changes or none. The codes of the refusals are not verified against AWS."""
+    """Make all of the changes or none. The codes of the refusals are not verified against AWS."""
     name, changes = parameters["DBClusterParameterGroupName"].lower(), parameters["Parameters"]
     _family(region, name)
     if name.startswith("default."):
-        message = f"The parameter DBClusterParameterGroupName is not a valid identifier: {name} can't be modified."
-        rules.refuse("InvalidParameterValue", message)
+        message = f"The parameter DBClusterParameterGroupName is not a valid identifier: {name} cannot be modified."
+        rules.refuse_value(message)
     if not 1 <= len(changes) <= _MOST_AT_ONCE:
         message = f"From 1 to {_MOST_AT_ONCE} parameters can be modified in a single request, not {len(changes)}."
-        rules.refuse("InvalidParameterValue", message)
+        rules.refuse_value(message)
     checked = {each.get("ParameterName", ""): _checked(each) for each in changes}
     region.group_parameters.setdefault(name, {}).update(checked)
     return {"DBClusterParameterGroupName": name}
@@ -137,13 +135,12 @@ def _checked(change: rules.Parameters) -> tuple[str, str]:
     name, value, method = (str(change.get(each, "")) for each in ("ParameterName", "ParameterValue", "ApplyMethod"))
     parameter = _PARAMETERS.get(name)
     if parameter is None:
-        rules.refuse("InvalidParameterValue", f"Could not find parameter with name: {name}")
+        rules.refuse_value(f"Could not find parameter with name: {name}")
     if not parameter.modifiable:
-        rules.refuse("InvalidParameterValue", f"The parameter {name} cannot be modified.")
+        rules.refuse_value(f"The parameter {name} cannot be modified.")
     if method not in ("immediate", "pending-reboot"):
-        rules.refuse("InvalidParameterValue", f"Invalid ApplyMethod for {name}: {method}")
+        rules.refuse_value(f"Invalid ApplyMethod for {name}: {method}")
     if parameter.static and method == "immediate":
-        message = f"cannot use immediate apply method for static parameter {name}"
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(f"cannot use immediate apply method for static parameter {name}")
     parameter.check(value)
     return value, method

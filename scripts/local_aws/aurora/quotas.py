@@ -14,7 +14,7 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 def check_clusters(region: AuroraBackend) -> None:
     most = region.world.quotas.clusters
     if len(region.clusters) >= most:
-        rules.refuse("DBClusterQuotaExceededFault", f"You can't create more than {most} DB clusters.")
+        rules.refuse("DBClusterQuotaExceededFault", f"You cannot create more than {most} DB clusters.")
 
 
 def check_instances(region: AuroraBackend) -> None:
@@ -26,12 +26,11 @@ def check_instances(region: AuroraBackend) -> None:
 def check_manual_snapshots(region: AuroraBackend) -> None:
     most = region.world.quotas.manual_cluster_snapshots
     if _manual_snapshots(region) >= most:
-        message = f"Cannot create more than {most} manual DB cluster snapshots."
-        rules.refuse("SnapshotQuotaExceeded", message)
+        rules.refuse("SnapshotQuotaExceeded", f"Cannot create more than {most} manual DB cluster snapshots.")
 
 
 def check_copies(region: AuroraBackend) -> None:
-    """Copies in progress to one region. That AWS uses this code for them too is not verified; its text differs."""
+    """Refuse one copy too many to one region. That AWS uses this code for it is not verified; its text differs."""
     most = region.world.quotas.copies_in_progress
     copying = [each for each in region.cluster_snapshots.values() if each.status == "copying"]
     if len(copying) >= most:
@@ -46,7 +45,7 @@ def _manual_snapshots(region: AuroraBackend) -> int:
 
 @operation("DescribeAccountAttributes")
 def describe_account_attributes(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Those of the quotas that concern what is here. Copies in progress aren't among them, on AWS neither."""
+    """Describe the quotas that concern what is here. Copies in progress are not among them, on AWS neither."""
     quotas = region.world.quotas
     used = {
         "DBClusters": (len(region.clusters), quotas.clusters),

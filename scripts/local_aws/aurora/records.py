@@ -103,14 +103,16 @@ class Resource:
 
 
 def without_standard_storage(attributes: dict[str, Any]) -> dict[str, Any]:
-    """As clusters and snapshots are described: "The storage type isn't returned when you set it to aurora." (API
-    reference of CreateDBCluster; so do all of Cloud Custodian's recordings of clusters.) Instances do say it.
+    """Return what describes a cluster or a snapshot, which has no standard storage type; instances do say it.
+
+    "The storage type is not returned when you set it to aurora." (API reference of CreateDBCluster; so do all of Cloud
+    Custodian's recordings of clusters.)
     """
     return {name: value for name, value in attributes.items() if (name, value) != ("StorageType", "aurora")}
 
 
 class Snapshot(Resource):
-    """A cluster snapshot. `port`: the cluster's, which a restore keeps and no description tells."""
+    """A cluster snapshot. `port`: the cluster's, which a restore keeps and no description shows."""
 
     kind = "cluster-snapshot"
     volume: Volume
@@ -143,6 +145,14 @@ class Snapshot(Resource):
         }
 
 
+_INHERITED = (
+    "Engine EngineVersion MasterUsername StorageType StorageEncrypted StorageEncryptionType KmsKeyId "
+    "BackupRetentionPeriod PreferredBackupWindow NetworkType IAMDatabaseAuthenticationEnabled "
+    "EnabledCloudwatchLogsExports CopyTagsToSnapshot DeletionProtection EngineLifecycleSupport DatabaseInsightsMode"
+).split()
+"""What an instance is described with that is its cluster's."""
+
+
 class Instance(Resource):
     """A member of a cluster."""
 
@@ -151,14 +161,8 @@ class Instance(Resource):
 
     def describe(self) -> dict[str, Any]:
         cluster = self.cluster
-        inherited = (
-            *("Engine", "EngineVersion", "MasterUsername", "StorageType", "StorageEncrypted", "StorageEncryptionType"),
-            *("KmsKeyId", "BackupRetentionPeriod", "PreferredBackupWindow", "NetworkType"),
-            *("IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "CopyTagsToSnapshot"),
-            *("DeletionProtection", "EngineLifecycleSupport", "DatabaseInsightsMode"),
-        )
         described = {
-            **{name: cluster.attributes[name] for name in inherited if name in cluster.attributes},
+            **{name: cluster.attributes[name] for name in _INHERITED if name in cluster.attributes},
             **self.attributes,
             "DBInstanceIdentifier": self.identifier,
             "DBInstanceArn": self.arn,
@@ -195,17 +199,23 @@ class Cluster(Resource):
         # What it was made from is all there, so that it can be backed up itself.
         self.is_restorable = True
 
+    def require_available(self) -> None:
+        """Refuse a call that RDS takes only while the cluster is available."""
+        if self.status != "available":
+            message = f"DB cluster {self.identifier} is not in available state: it is {self.status}."
+            rules.refuse("InvalidDBClusterStateFault", message)
+
     def elect_writer(self) -> None:
         """Keep the writer, or have the first available member become it.
 
-        Which one becomes the first writer isn't documented; it is whichever is ready first, whatever its promotion
+        Which one becomes the first writer is not documented; it is whichever is ready first, not by its promotion
         tier (hashicorp/terraform-provider-aws#11324, terraform-aws-modules/terraform-aws-rds-aurora#333).
         """
         if self.writer not in self.members:
             self.writer = next((each for each in self.members if each.status == "available"), None)
 
     def describe(self) -> dict[str, Any]:
-        """Both endpoints are the cluster's one server: it answers as soon as the first instance is available."""
+        """Describe the cluster. Both endpoints are its server, which answers once an instance is available."""
         pending = {"PendingModifiedValues": {"MasterUserPassword": "****"}} if self.pending_password else {}
         restorable = {"EarliestRestorableTime": self.created_at, "LatestRestorableTime": self.region.world.clock.now()}
         return {

@@ -52,7 +52,7 @@ class AuroraBackend(BaseBackend):
         return f"arn:{self.partition}:rds:{self.region_name}:{self.account_id}:{kind}:{identifier}"
 
     def local_name(self, name_or_arn: str) -> str:
-        """The lower-cased name in a name or an ARN of this region and account; another's ARN is no name here."""
+        """Return the lower-cased name in a name or an ARN of this region and account; another's ARN is no name here."""
         if not name_or_arn.startswith("arn:"):
             return name_or_arn.lower()
         parts = name_or_arn.split(":", 6)
@@ -72,14 +72,14 @@ class AuroraBackend(BaseBackend):
         return found
 
     def check_free(self, identifier: str, code: str, what: str) -> None:
-        """Clusters and instances share their names."""
+        """Refuse a name that a cluster or an instance has: they share their names."""
         if identifier in self.clusters or identifier in self.instances:
             rules.refuse(code, f"{what} already exists")
 
     # What RDS takes from other services
 
     def key(self, key_id: str) -> str:
-        """The ARN of a key of this region that is enabled."""
+        """Return the ARN of a key of this region that is enabled."""
         region, account = self.region_name, self.account_id
         if key_id.startswith("arn:") and key_id.count(":") == 5:
             region, account = key_id.split(":")[3:5]
@@ -138,20 +138,19 @@ class AuroraBackend(BaseBackend):
         }
 
     def security_groups(self, ids: list[str] | None, vpc_id: str) -> list[str]:
-        """The groups, or the VPC's default one where none is spoken of.
+        """Return the groups, or the VPC's default one where none is named.
 
         That RDS refuses an empty list, and with which code, is not verified: nothing can be in no group at all.
         """
         network = ec2_backends[self.account_id][self.region_name]
         if ids is not None and not [each for each in ids if each]:
-            rules.refuse("InvalidParameterValue", "The parameter VpcSecurityGroupIds must contain a security group.")
+            rules.refuse_value("The parameter VpcSecurityGroupIds must contain a security group.")
         for each in ids or []:
             group = network.get_security_group_from_id(each)
             if group is None:
-                rules.refuse("InvalidParameterValue", f"Invalid security group , groupId= {each}, groupName=.")
+                rules.refuse_value(f"Invalid security group , groupId= {each}, groupName=.")
             if group.vpc_id != vpc_id:
-                rules.refuse(
-                    "InvalidParameterCombination",
+                rules.refuse_combination(
                     "The DB instance and EC2 security group are in different VPCs. The DB instance is in "
                     f"{vpc_id} and the EC2 security group is in {group.vpc_id}",
                 )
@@ -159,9 +158,9 @@ class AuroraBackend(BaseBackend):
         return list(dict.fromkeys(ids or ([default.id] if default else [])))
 
     def parameter_group(self, kind: str, name: str | None, engine_version: str) -> str:
-        """The name of a parameter group that fits the version; the version's default group if none is named.
+        """Return the name of a parameter group that fits the version; the version's default group if none is named.
 
-        That one is made with the first cluster or instance that names none, and can't be named before: RDS answers
+        That one is made with the first cluster or instance that names none, and cannot be named before: RDS answers
         "DBClusterParameterGroup not found: default.aurora5.6" (aws/aws-cdk#719, #2512).
         """
         family = rules.family(engine_version)
@@ -174,15 +173,14 @@ class AuroraBackend(BaseBackend):
             code = "DBClusterParameterGroupNotFound" if kind == "cluster-pg" else "DBParameterGroupNotFound"
             rules.refuse(code, f"{what} not found: {name}")
         if actual != family:
-            rules.refuse(
-                "InvalidParameterCombination",
+            rules.refuse_combination(
                 f"The Parameter Group {name} with DBParameterGroupFamily {actual} cannot be used for this instance. "
                 f"Please use a Parameter Group with DBParameterGroupFamily {family}",
             )
         return name.lower()
 
     def group_family(self, kind: str, name: str) -> str | None:
-        """None for a group that isn't there."""
+        """Return the family of a parameter group, or None for a group that is not there."""
         default = name.lower().removeprefix("default.")
         if name.lower().startswith("default."):
             return default if default in self.default_groups[kind] else None
@@ -192,10 +190,10 @@ class AuroraBackend(BaseBackend):
     # Tags; permissions are checked against them
 
     def tags_of(self, arn: str) -> dict[str, str]:
-        """The tags themselves, to read or to change."""
+        """Return the tags themselves, to read or to change."""
         parts = arn.split(":", 6)
         if len(parts) != 7 or parts[2] != "rds" or parts[3:5] != [self.region_name, self.account_id]:
-            rules.refuse("InvalidParameterValue", f"Invalid resource name: {arn}")
+            rules.refuse_value(f"Invalid resource name: {arn}")
         kind, name = parts[5:]
         if kind == Cluster.kind:
             return self.cluster(name).tags
@@ -206,7 +204,7 @@ class AuroraBackend(BaseBackend):
         if kind == Snapshot.kind:
             rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.")
         if kind not in self.groups:
-            rules.refuse("InvalidParameterValue", f"Invalid resource name: {arn}")
+            rules.refuse_value(f"Invalid resource name: {arn}")
         return self.group_tags.setdefault(arn, {})
 
     def list_tags_for_resource(self, arn: str) -> list[dict[str, str]]:
@@ -219,11 +217,15 @@ OPERATIONS: dict[str, Operation] = {}
 
 
 def operation(name: str, *known: str) -> Callable[[Operation], Operation]:
-    """Make a function an operation that knows these parameters, and refuses a request with any other."""
+    """Make a function an operation that knows these parameters, and refuses a request with any other.
+
+    Each of `known` is one name, or several with blanks between them.
+    """
+    names = set(" ".join(known).split())
 
     def register(function: Operation) -> Operation:
         def call(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-            unknown = sorted(set(parameters) - set(known))
+            unknown = sorted(set(parameters) - names)
             if unknown:
                 raise NotImplementedByLocalAws(f"{name} with {', '.join(unknown)} is not modelled by the local Aurora.")
             with region.world.lock:
@@ -236,7 +238,7 @@ def operation(name: str, *known: str) -> Callable[[Operation], Operation]:
 
 
 def backend(account_id: str, region_name: str) -> AuroraBackend | None:
-    """None for a region that doesn't exist."""
+    """Return a region's Aurora, or None for a region that does not exist."""
     try:
         found: Any = rds_backends[account_id][region_name]
     except KeyError:
@@ -245,13 +247,13 @@ def backend(account_id: str, region_name: str) -> AuroraBackend | None:
 
 
 def backends(region_name: str) -> list[AuroraBackend]:
-    """One region, in every account that has been used."""
+    """Return one region's Aurora in every account that has been used."""
     found = [backend(account_id, region_name) for account_id in list(rds_backends)]
     return [each for each in found if each]
 
 
 def all_backends() -> list[AuroraBackend]:
-    """Every region of every account that has been used."""
+    """Return every region's Aurora in every account that has been used."""
     return [cast("AuroraBackend", each) for account in list(rds_backends.values()) for each in list(account.values())]
 
 

@@ -15,23 +15,8 @@ from typing import Any, NoReturn, TypeVar
 from moto.core.exceptions import ServiceException
 
 ENGINE = "aurora-postgresql"
-RELEASES = {
-    "13.9": 0,
-    "14.6": 0,
-    "15.2": 0,
-    "16.4": 1,
-    "13.18": 2,
-    "14.15": 2,
-    "15.10": 2,
-    "16.6": 2,
-    "13.20": 3,
-    "14.17": 3,
-    "15.12": 3,
-    "16.8": 3,
-    "17.4": 3,
-    "16.9": 4,
-    "17.5": 4,
-}
+_RELEASED = ("13.9 14.6 15.2", "16.4", "13.18 14.15 15.10 16.6", "13.20 14.17 15.12 16.8 17.4", "16.9 17.5")
+RELEASES = {version: number for number, versions in enumerate(_RELEASED) for version in versions.split()}
 """Every version, and with which of AWS's releases it came: an upgrade never leads to what is older than itself."""
 
 RETIRED_VERSIONS = {"13.9", "14.6", "15.2"}
@@ -41,20 +26,8 @@ ENGINE_VERSIONS = tuple(version for version in RELEASES if version not in RETIRE
 DEFAULT_ENGINE_VERSION = "17.4"
 """What RDS takes when a call names no version, also when the snapshot has another one."""
 
-_FAMILIES = ["r5", "r6g", "r6i", "r6gd", "r6id", "r7g", "r7i", "r8g", "x2g", "t3", "t4g"]
-_SIZES = [
-    "medium",
-    "large",
-    "xlarge",
-    "2xlarge",
-    "4xlarge",
-    "8xlarge",
-    "12xlarge",
-    "16xlarge",
-    "24xlarge",
-    "32xlarge",
-    "48xlarge",
-]
+_FAMILIES = "r5 r6g r6i r6gd r6id r7g r7i r8g x2g t3 t4g".split()
+_SIZES = "medium large xlarge 2xlarge 4xlarge 8xlarge 12xlarge 16xlarge 24xlarge 32xlarge 48xlarge".split()
 INSTANCE_CLASSES = ("db.serverless", *(f"db.{family}.{size}" for family in _FAMILIES for size in _SIZES))
 _PASSWORD_CHARACTERS = frozenset(string.printable.strip()) - frozenset("/'\"@")
 _TAG_SYMBOLS = frozenset("_.:/=+-@")
@@ -68,15 +41,25 @@ class Refused(ServiceException):
 
 
 def refuse(code: str, message: str) -> NoReturn:
+    """Raise what RDS answers."""
     raise Refused(code, message)
 
 
+def refuse_value(message: str) -> NoReturn:
+    """Refuse a parameter whose value cannot be at all."""
+    refuse("InvalidParameterValue", message)
+
+
+def refuse_combination(message: str) -> NoReturn:
+    """Refuse parameters that do not go together, or not with what is there."""
+    refuse("InvalidParameterCombination", message)
+
+
 def identifier(parameters: Parameters, name: str) -> str:
-    """The parameter as RDS stores it: valid and in lower case."""
+    """Return the parameter as RDS stores it: valid and in lower case."""
     value = str(parameters.get(name) or "")
     if not re.fullmatch(r"(?!.*--)[A-Za-z][A-Za-z0-9-]{0,62}(?<!-)", value):
-        refuse(
-            "InvalidParameterValue",
+        refuse_value(
             f"The parameter {name} is not a valid identifier. Identifiers must begin with a letter; must contain only "
             "ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive hyphens.",
         )
@@ -86,18 +69,16 @@ def identifier(parameters: Parameters, name: str) -> str:
 def master_username(parameters: Parameters) -> str:
     value = str(parameters.get("MasterUsername") or "")
     if not re.fullmatch(r"[A-Za-z]\w{0,62}", value, re.ASCII):
-        refuse("InvalidParameterValue", "The parameter MasterUsername must be provided and must not be blank.")
+        refuse_value("The parameter MasterUsername must be provided and must not be blank.")
     if value.lower() in _RESERVED_USERS or value.lower().startswith("pg_"):
-        message = f"MasterUsername {value} cannot be used as it is a reserved word used by the engine"
-        refuse("InvalidParameterValue", message)
+        refuse_value(f"MasterUsername {value} cannot be used as it is a reserved word used by the engine")
     return value
 
 
 def database_name(parameters: Parameters) -> str | None:
     value = parameters.get("DatabaseName")
     if value is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", value):
-        message = "DatabaseName must begin with a letter and contain only alphanumeric characters."
-        refuse("InvalidParameterValue", message)
+        refuse_value("DatabaseName must begin with a letter and contain only alphanumeric characters.")
     return value
 
 
@@ -106,26 +87,25 @@ def master_password(parameters: Parameters) -> str:
     value = str(parameters.get("MasterUserPassword") or "")
     unfit = "The parameter MasterUserPassword is not a valid password"
     if len(value) < 8:
-        refuse("InvalidParameterValue", f"{unfit} because it is shorter than 8 characters.")
+        refuse_value(f"{unfit} because it is shorter than 8 characters.")
     if len(value) > 41:
-        refuse("InvalidParameterValue", f"{unfit} because it is longer than 41 characters.")
+        refuse_value(f"{unfit} because it is longer than 41 characters.")
     if not _PASSWORD_CHARACTERS.issuperset(value):
-        message = f"{unfit}. Only printable ASCII characters besides '/', '@', '\"', ' ' may be used."
-        refuse("InvalidParameterValue", message)
+        refuse_value(f"{unfit}. Only printable ASCII characters besides '/', '@', '\"', ' ' may be used.")
     return value
 
 
 def engine(parameters: Parameters) -> str:
     value = str(parameters.get("Engine"))
     if value != ENGINE:
-        refuse("InvalidParameterValue", f"Invalid DB engine: {value}")
+        refuse_value(f"Invalid DB engine: {value}")
     return value
 
 
 def engine_version(parameters: Parameters, retired: Collection[str]) -> str:
     version = str(parameters.get("EngineVersion") or DEFAULT_ENGINE_VERSION)
     if version not in ENGINE_VERSIONS or version in retired:
-        refuse("InvalidParameterCombination", f"Cannot find version {version} for {ENGINE}")
+        refuse_combination(f"Cannot find version {version} for {ENGINE}")
     return version
 
 
@@ -153,14 +133,14 @@ FAMILIES = frozenset(family(version) for version in ENGINE_VERSIONS)
 
 def known_family(name: str) -> str:
     if name not in FAMILIES:
-        refuse("InvalidParameterValue", f"ParameterGroupFamily {name} is not a valid parameter group family")
+        refuse_value(f"ParameterGroupFamily {name} is not a valid parameter group family")
     return name
 
 
 def instance_class(parameters: Parameters) -> str:
     value = str(parameters["DBInstanceClass"])
     if value not in INSTANCE_CLASSES:
-        refuse("InvalidParameterValue", f"Invalid DB Instance class: {value}")
+        refuse_value(f"Invalid DB Instance class: {value}")
     return value
 
 
@@ -176,18 +156,17 @@ def check_tags(found: Mapping[str, str]) -> None:
     The text about characters is AWS's (github.com/cloud-custodian/cloud-custodian/issues/4674). An empty value is none.
     """
     if len(found) > 50:
-        refuse("InvalidParameterValue", "A resource can have at most 50 tags.")
+        refuse_value("A resource can have at most 50 tags.")
     for key, value in found.items():
         if not 1 <= len(key) <= 128:
-            refuse("InvalidParameterValue", "Tag keys must be from 1 to 128 characters long.")
+            refuse_value("Tag keys must be from 1 to 128 characters long.")
         if len(value) > 256:
-            refuse("InvalidParameterValue", "Tag values must be up to 256 characters long.")
+            refuse_value("Tag values must be up to 256 characters long.")
         for what, text in (("keys", key), ("values", value)):
             if text.lower().startswith(("aws:", "rds:")):
-                refuse("InvalidParameterValue", f"Tag {what} cannot start with the reserved prefixes aws: and rds:")
+                refuse_value(f"Tag {what} cannot start with the reserved prefixes aws: and rds:")
             if not all(unicodedata.category(each)[0] in "LNZ" or each in _TAG_SYMBOLS for each in text):
-                refuse(
-                    "InvalidParameterValue",
+                refuse_value(
                     f"Tag {what} may only contain unicode letters, digits, whitespace, or one of these symbols: "
                     "_ . : / = + \\ - @",
                 )
@@ -204,25 +183,37 @@ def filtered(
     kept = list(items)
     for each in parameters.get("Filters", []):
         if each["Name"] not in known:
-            refuse("InvalidParameterValue", f"Unrecognized filter name: {each['Name']}")
+            refuse_value(f"Unrecognized filter name: {each['Name']}")
         wanted = {value.lower() for value in each.get("Values", [])}
         if not wanted:
-            refuse("InvalidParameterCombination", f"Filter {each['Name']} has no values.")
+            refuse_combination(f"Filter {each['Name']} has no values.")
         values = known[each["Name"]]
         kept = [item for item in kept if wanted & {value.lower() for value in values(item) if value}]
     return kept
 
 
+def listing(
+    member: str,
+    items: Iterable[_Item],
+    parameters: Parameters,
+    known: Mapping[str, Callable[[_Item], Iterable[str | None]]] | None = None,
+    described: Callable[[_Item], object] = lambda item: item,
+) -> dict[str, Any]:
+    """Return what a Describe operation answers: a page of the items that pass its filters, under the member's name."""
+    found, marker = page(filtered(items, parameters, known or {}), parameters)
+    return {member: [described(each) for each in found], "Marker": marker}
+
+
 def page(items: Sequence[_Item], parameters: Parameters) -> tuple[list[_Item], str | None]:
-    """The page that the marker asks for, and the next page's marker."""
+    """Return the page that the marker asks for, and the next page's marker."""
     size = parameters.get("MaxRecords", 100)
     if not 20 <= size <= 100:
-        refuse("InvalidParameterValue", f"Invalid value {size} for MaxRecords. Must be between 20 and 100")
+        refuse_value(f"Invalid value {size} for MaxRecords. Must be between 20 and 100")
     start = 0
     if parameters.get("Marker"):
         try:
             start = int(base64.b64decode(parameters["Marker"], validate=True))
         except ValueError:
-            refuse("InvalidParameterValue", "The parameter Marker is not valid.")
+            refuse_value("The parameter Marker is not valid.")
     end = start + size
     return list(items[start:end]), base64.b64encode(str(end).encode()).decode() if end < len(items) else None

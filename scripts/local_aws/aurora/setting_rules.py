@@ -1,7 +1,7 @@
 """Which settings of a cluster and its instances RDS accepts, each by itself and all together.
 
-Codes are those on the wire. Where AWS's code isn't publicly known it is InvalidParameterCombination for what doesn't
-go together and InvalidParameterValue for what can't be at all.
+Codes are those on the wire. Where AWS's code is not publicly known it is InvalidParameterCombination for what does not
+go together and InvalidParameterValue for what cannot be at all.
 """
 
 from __future__ import annotations
@@ -10,11 +10,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scripts.local_aws.aurora.rules import ENGINE, Parameters, refuse
+from scripts.local_aws.aurora.rules import (
+    ENGINE,
+    Parameters,
+    parsed_version,
+    refuse,
+    refuse_combination,
+    refuse_value,
+)
+from scripts.local_aws.aurora.settings_table import LIFECYCLE_SUPPORT
 
 LOG_TYPES = frozenset({"postgresql", "instance", "iam-db-auth-error"})
 STORAGE_TYPES = frozenset({"aurora", "aurora-iopt1"})
-LIFECYCLE_SUPPORT = ("open-source-rds-extended-support", "open-source-rds-extended-support-disabled")
 CERTIFICATE_AUTHORITIES = frozenset({"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"})
 ADVANCED_INSIGHTS_DAYS = 465
 
@@ -29,19 +36,17 @@ def check_cluster_settings(parameters: Parameters) -> None:
     """Refuse what creation, restore and modification all refuse."""
     retention = parameters.get("BackupRetentionPeriod", 1)
     if not 1 <= retention <= 35:
-        message = f"Invalid backup retention period: {retention}. Retention period must be between 1 and 35 days."
-        refuse("InvalidParameterValue", message)
+        refuse_value(f"Invalid backup retention period: {retention}. Retention period must be between 1 and 35 days.")
     if not 1150 <= parameters.get("Port", 5432) <= 65535:
-        message = f"Invalid database endpoint port {parameters['Port']}. Port must be between 1150 and 65535."
-        refuse("InvalidParameterValue", message)
+        refuse_value(f"Invalid database endpoint port {parameters['Port']}. Port must be between 1150 and 65535.")
     logs = parameters.get("CloudwatchLogsExportConfiguration", {})
     for kind in [*parameters.get("EnableCloudwatchLogsExports", []), *logs.get("EnableLogTypes", [])]:
         if kind not in LOG_TYPES:
-            refuse("InvalidParameterCombination", f"You cannot use the log types '{kind}' with engine {ENGINE}.")
+            refuse_combination(f"You cannot use the log types '{kind}' with engine {ENGINE}.")
     if parameters.get("StorageType", "aurora") not in STORAGE_TYPES:
-        refuse("InvalidParameterCombination", f"Invalid storage type: {parameters['StorageType']}")
+        refuse_combination(f"Invalid storage type: {parameters['StorageType']}")
     if parameters.get("EngineLifecycleSupport", LIFECYCLE_SUPPORT[0]) not in LIFECYCLE_SUPPORT:
-        refuse("InvalidParameterValue", f"Invalid EngineLifecycleSupport: {parameters['EngineLifecycleSupport']}")
+        refuse_value(f"Invalid EngineLifecycleSupport: {parameters['EngineLifecycleSupport']}")
     scaling = parameters.get("ServerlessV2ScalingConfiguration")
     if scaling is not None:
         _check_scaling(scaling)
@@ -50,32 +55,42 @@ def check_cluster_settings(parameters: Parameters) -> None:
 def _check_scaling(scaling: Parameters) -> None:
     lowest, highest = scaling.get("MinCapacity"), scaling.get("MaxCapacity")
     if lowest is None or highest is None:
-        refuse("InvalidParameterCombination", "Serverless v2 needs both MinCapacity and MaxCapacity.")
+        refuse_combination("Serverless v2 needs both MinCapacity and MaxCapacity.")
     if not (0 <= lowest <= highest and 1 <= highest <= 256 and lowest * 2 % 1 == 0 and highest * 2 % 1 == 0):
-        refuse(
-            "InvalidParameterValue",
+        refuse_value(
             f"Invalid serverless v2 capacity {lowest} to {highest}: half steps from 0 to 256, at least 1 at most.",
         )
     pause = scaling.get("SecondsUntilAutoPause")
     if pause is not None and lowest > 0:
-        message = f"SecondsUntilAutoPause can only be set with a minimum capacity of 0, which is {lowest}."
-        refuse("InvalidParameterCombination", message)
+        refuse_combination(f"SecondsUntilAutoPause can only be set with a minimum capacity of 0, which is {lowest}.")
     if pause is not None and not 300 <= pause <= 86_400:
-        message = f"Invalid SecondsUntilAutoPause {pause}. It must be between 300 and 86400."
-        refuse("InvalidParameterValue", message)
+        refuse_value(f"Invalid SecondsUntilAutoPause {pause}. It must be between 300 and 86400.")
 
 
 def described_scaling(scaling: Parameters) -> dict[str, Any]:
-    """As DescribeDBClusters says it: who may pause has a time after which."""
+    """Return the scaling as DescribeDBClusters says it: what may pause has a time after which it does."""
     return {"SecondsUntilAutoPause": 300, **scaling} if scaling["MinCapacity"] == 0 else dict(scaling)
+
+
+def check_write_forwarding(parameters: Parameters, version: str) -> None:
+    """Refuse what the Aurora guide says that a version does not have ("Local write forwarding in Aurora PostgreSQL").
+
+    Its list ends with 16. The code of the refusal is not verified.
+    """
+    first = _FORWARDS_SINCE.get(version.partition(".")[0], "14.13")
+    if parameters.get("EnableLocalWriteForwarding") and parsed_version(version) < parsed_version(first):
+        refuse_combination(f"Local write forwarding is not supported for {ENGINE} {version}.")
+
+
+_FORWARDS_SINCE = {"14": "14.13", "15": "15.8", "16": "16.4"}
 
 
 def check_network_type(wanted: str, subnet_group: Mapping[str, Any]) -> None:
     if wanted not in ("IPV4", "DUAL"):
-        refuse("InvalidParameterValue", f"Invalid network type: {wanted}")
+        refuse_value(f"Invalid network type: {wanted}")
     if wanted not in subnet_group["SupportedNetworkTypes"]:
         name = subnet_group["DBSubnetGroupName"]
-        refuse("NetworkTypeNotSupported", f"The DB subnet group {name} doesn't support the network type {wanted}.")
+        refuse("NetworkTypeNotSupported", f"The DB subnet group {name} does not support the network type {wanted}.")
 
 
 def zones(subnet_group: Mapping[str, Any]) -> list[str]:
@@ -83,10 +98,10 @@ def zones(subnet_group: Mapping[str, Any]) -> list[str]:
 
 
 def cluster_zones(wanted: Iterable[str] | None, subnet_group: Mapping[str, Any]) -> list[str]:
-    """Aurora's storage always spans three zones where there are as many: RDS adds what wasn't asked for."""
+    """Aurora's storage always spans three zones where there are as many: RDS adds what was not asked for."""
     asked, covered = sorted(set(wanted or ())), zones(subnet_group)
     if len(asked) > _MOST_ZONES:
-        refuse("InvalidParameterCombination", f"A DB cluster has at most {_MOST_ZONES} zones, not {len(asked)}.")
+        refuse_combination(f"A DB cluster has at most {_MOST_ZONES} zones, not {len(asked)}.")
     for zone in asked:
         check_zone(zone, covered)
     return sorted([*asked, *(zone for zone in covered if zone not in asked)][:_MOST_ZONES])
@@ -94,24 +109,22 @@ def cluster_zones(wanted: Iterable[str] | None, subnet_group: Mapping[str, Any])
 
 def check_zone(zone: str, covered: Iterable[str]) -> None:
     if zone not in covered:
-        message = f"The DB subnet group doesn't cover the zone {zone}; it covers {', '.join(covered)}."
-        refuse("InvalidParameterCombination", message)
+        refuse_combination(f"The DB subnet group does not cover the zone {zone}; it covers {', '.join(covered)}.")
 
 
 def check_windows(described: Mapping[str, Any]) -> None:
-    """Both windows as they would be after the call: well formed, long enough, and apart."""
+    """Refuse windows that would be malformed, too short, too long or overlapping after the call."""
     backup, maintenance = described["PreferredBackupWindow"], described["PreferredMaintenanceWindow"]
     backup_minutes = _daily_window("PreferredBackupWindow", backup)
     maintenance_minutes = _weekly_window(maintenance)
     if backup_minutes & {minute % _DAY_MINUTES for minute in maintenance_minutes}:
-        message = f"The backup window {backup} and the maintenance window {maintenance} must not overlap."
-        refuse("InvalidParameterValue", message)
+        refuse_value(f"The backup window {backup} and the maintenance window {maintenance} must not overlap.")
 
 
 def _daily_window(name: str, window: str) -> set[int]:
     found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", window)
     if not found:
-        refuse("InvalidParameterValue", f"Invalid {name} {window}. It must be in the format hh24:mi-hh24:mi.")
+        refuse_value(f"Invalid {name} {window}. It must be in the format hh24:mi-hh24:mi.")
     start, end = (int(found[hour]) * 60 + int(found[hour + 1]) for hour in (1, 3))
     return _minutes(name, window, start, end, _DAY_MINUTES)
 
@@ -120,8 +133,7 @@ def _weekly_window(window: str) -> set[int]:
     name, moment = "PreferredMaintenanceWindow", rf"({'|'.join(_DAYS)}):([01]\d|2[0-3]):([0-5]\d)"
     found = re.fullmatch(f"{moment}-{moment}", window.lower())
     if not found:
-        message = f"Invalid {name} {window}. It must be in the format ddd:hh24:mi-ddd:hh24:mi."
-        refuse("InvalidParameterValue", message)
+        refuse_value(f"Invalid {name} {window}. It must be in the format ddd:hh24:mi-ddd:hh24:mi.")
     start, end = (
         _DAYS.index(found[day]) * _DAY_MINUTES + int(found[day + 1]) * 60 + int(found[day + 2]) for day in (1, 4)
     )
@@ -131,34 +143,31 @@ def _weekly_window(window: str) -> set[int]:
 def _minutes(name: str, window: str, start: int, end: int, period: int) -> set[int]:
     length = (end - start) % period
     if not _SHORTEST_WINDOW <= length <= _DAY_MINUTES:
-        message = f"Invalid {name} {window}. It must last at least {_SHORTEST_WINDOW} minutes and at most a day."
-        refuse("InvalidParameterValue", message)
+        refuse_value(f"Invalid {name} {window}. It must last at least {_SHORTEST_WINDOW} minutes and at most a day.")
     return {(start + minute) % period for minute in range(length)}
 
 
 def check_performance_insights(described: Mapping[str, Any]) -> None:
-    """Performance and Database Insights as they would be after the call, of a cluster or an instance."""
+    """Refuse Performance and Database Insights that cannot be as they would be after the call."""
     days = described.get("PerformanceInsightsRetentionPeriod")
     enabled = bool(described.get("PerformanceInsightsEnabled"))
     if days is not None and days not in _PERFORMANCE_DAYS:
         message = f"Invalid Performance Insights retention period {days}: 7, a multiple of 31 up to 713, or 731 days."
-        refuse("InvalidParameterValue", message)
+        refuse_value(message)
     if days is not None and not enabled:
-        message = "A retention period for Performance Insights needs EnablePerformanceInsights."
-        refuse("InvalidParameterCombination", message)
+        refuse_combination("A retention period for Performance Insights needs EnablePerformanceInsights.")
     mode = described.get("DatabaseInsightsMode", "standard")
     if mode not in ("standard", "advanced"):
-        refuse("InvalidParameterValue", f"Invalid DatabaseInsightsMode: {mode}")
+        refuse_value(f"Invalid DatabaseInsightsMode: {mode}")
     if mode == "advanced" and not (enabled and days == ADVANCED_INSIGHTS_DAYS):
-        message = (
+        refuse_combination(
             "To use the advanced mode of Database Insights, enable Performance Insights with a retention period of "
             f"{ADVANCED_INSIGHTS_DAYS} days."
         )
-        refuse("InvalidParameterCombination", message)
 
 
 def with_insights_defaults(described: dict[str, Any]) -> dict[str, Any]:
-    """What RDS adds or takes away: seven days where none are asked for, none without Performance Insights."""
+    """Return the settings with seven days where none are asked for, and none without Performance Insights."""
     if described.get("PerformanceInsightsEnabled"):
         return {"PerformanceInsightsRetentionPeriod": 7, **described}
     return {name: value for name, value in described.items() if name not in _OF_PERFORMANCE_INSIGHTS}
@@ -170,7 +179,7 @@ _OF_PERFORMANCE_INSIGHTS = ("PerformanceInsightsRetentionPeriod", "PerformanceIn
 def check_instance_settings(parameters: Parameters) -> None:
     tier = parameters.get("PromotionTier", 1)
     if not 0 <= tier <= 15:
-        refuse("InvalidParameterValue", f"Invalid promotion tier {tier}. It must be between 0 and 15.")
+        refuse_value(f"Invalid promotion tier {tier}. It must be between 0 and 15.")
     authority = parameters.get("CACertificateIdentifier")
     if authority is not None and authority not in CERTIFICATE_AUTHORITIES:
         refuse("CertificateNotFound", f"Certificate not found: {authority}")

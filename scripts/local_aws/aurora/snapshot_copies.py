@@ -12,13 +12,12 @@ from scripts.local_aws.aurora.snapshots import EXISTS, WRONG_STATE, find_snapsho
 
 @operation(
     "CopyDBClusterSnapshot",
-    *("SourceDBClusterSnapshotIdentifier", "TargetDBClusterSnapshotIdentifier", "KmsKeyId", "PreSignedUrl"),
-    *("CopyTags", "Tags"),
+    "SourceDBClusterSnapshotIdentifier TargetDBClusterSnapshotIdentifier KmsKeyId PreSignedUrl CopyTags Tags",
 )
 def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """The answer comes at once, the data in time.
+    """Begin a copy. The answer comes at once, the data in time.
 
-    A source that is deleted meanwhile lets the copy fail, and so does one that isn't shared any more. (The latter isn't
+    A source that is deleted meanwhile lets the copy fail, and so does one that is no longer shared. (The latter is not
     verified against AWS.) A copy has its original's SnapshotCreateTime and ClusterCreateTime, and no
     DbClusterResourceId: recorded in test_rds_cluster_snapshot_cross_account_everyone_only (within a region) and
     test_rds_cluster_snapshot_region_copy (across) of Cloud Custodian's tests/data/placebo.
@@ -34,7 +33,7 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
         rules.refuse(EXISTS, message)
     if source.region is not region and region.partition == "aws-cn" and source.region.region_name != region.region_name:
         message = "Copying a DB cluster snapshot from one region to another is not available in the China regions."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
     quotas.check_manual_snapshots(region)
     quotas.check_copies(region)
     tags = rules.tags(parameters)
@@ -66,29 +65,28 @@ def copy_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters
 
 
 def _refuse_needless_url(region: AuroraBackend, parameters: rules.Parameters, source: Snapshot) -> None:
-    """The API's reference says not to send PreSignedUrl within a region, and that only GovCloud looks at it.
+    """Refuse PreSignedUrl where the API's reference says not to send it: within a region, where GovCloud looks at it.
 
     The text is the one that CreateDBInstanceReadReplica answers (github.com/aws/aws-cli/issues/3156).
     """
     within = source.region.region_name == region.region_name
     if within and region.partition == "aws-us-gov" and parameters.get("PreSignedUrl"):
-        message = (
+        rules.refuse_combination(
             "Your request does not require the preSignedUrl parameter. Please remove the preSignedUrl parameter and "
             "try your request again."
         )
-        rules.refuse("InvalidParameterCombination", message)
 
 
 def _encryption_of_copy(region: AuroraBackend, parameters: rules.Parameters, source: Snapshot) -> dict[str, Any]:
-    """The codes of the refusals are not verified against AWS; that it refuses is documented."""
+    """Return the copy's encryption. The codes of the refusals are not verified; that AWS refuses is documented."""
     wanted, current = parameters.get("KmsKeyId"), source.kms_key_id
     if current is None:
         if wanted:
             message = "You cannot specify a KMS key to copy a DB cluster snapshot that is not encrypted with one."
-            rules.refuse("InvalidParameterCombination", message)
+            rules.refuse_combination(message)
         return {}
     if source.region is not region and not wanted:  # another region, another account, or both
         message = f"DB cluster snapshot {source.arn} is encrypted: KmsKeyId must name a key of {region.region_name}."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination(message)
     source.region.key(current)
     return {"KmsKeyId": region.key(wanted or current)}

@@ -3,9 +3,9 @@
 What a description holds is what was recorded of AWS (Cloud Custodian's repository, tests/data/placebo; the AWS CLI's
 examples):
 
-- `Port` is 0 and `AllocatedStorage` mostly 0, whatever the cluster's are (16 of 16 recorded answers of Aurora's and
+- `Port` is 0 and `AllocatedStorage` mostly 0, not the cluster's (16 of 16 recorded answers of Aurora's and
   DocumentDB's own, such as test_rds_cluster_snapshot_cross_account_everyone_only; describe-db-cluster-snapshots.rst).
-- `StorageType` is in none of them. That one of an I/O-Optimized cluster says so isn't recorded; clusters do.
+- `StorageType` is in none of them. That one of an I/O-Optimized cluster says so is not recorded; clusters do.
 - `SnapshotCreateTime` is there while a snapshot is `creating` (test_rdscluster_snapshot,
   create-db-cluster-snapshot.rst).
 - A deletion answers with the status that the snapshot had (test_rdscluster_snapshot_delete,
@@ -20,12 +20,12 @@ from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora.records import Cluster, Snapshot
 from scripts.local_aws.aurora.region import AuroraBackend, backend, backends, operation
 
+# MasterUserSecret is not described with a snapshot, but comes back with a restore.
 _TAKEN_FROM_CLUSTER = (
-    *("AvailabilityZones", "BackupRetentionPeriod", "DatabaseName", "DbClusterResourceId"),
-    *("Engine", "EngineMode", "EngineVersion", "IAMDatabaseAuthenticationEnabled", "KmsKeyId", "MasterUsername"),
-    "MasterUserSecret",  # isn't described with a snapshot, but comes back with a restore
-    *("PreferredBackupWindow", "StorageEncrypted", "StorageEncryptionType", "StorageType"),
-)
+    "AvailabilityZones BackupRetentionPeriod DatabaseName DbClusterResourceId Engine EngineMode EngineVersion "
+    "IAMDatabaseAuthenticationEnabled KmsKeyId MasterUsername MasterUserSecret PreferredBackupWindow StorageEncrypted "
+    "StorageEncryptionType StorageType"
+).split()
 _TYPES = ("manual", "automated", "awsbackup")
 _MADE_BY_AWS = ("rds:", "awsbackup:")
 _NOT_FOUND = "DBClusterSnapshotNotFoundFault"
@@ -34,7 +34,7 @@ WRONG_STATE = "InvalidDBClusterSnapshotStateFault"
 
 
 def find_snapshot(region: AuroraBackend, name_or_arn: str, *, elsewhere: bool = False) -> Snapshot:
-    """One of this account, or shared with it; of this region, unless a copy asks `elsewhere`, which takes an ARN."""
+    """Return a snapshot of this account, or shared with it; of this region, unless a copy takes an ARN `elsewhere`."""
     found: Snapshot | None
     if name_or_arn.startswith("arn:"):
         parts = [*name_or_arn.split(":", 6), *[""] * 7]
@@ -53,7 +53,7 @@ def _is_visible(snapshot: Snapshot, region: AuroraBackend, elsewhere: bool) -> b
 
 
 def may_see(snapshot: Snapshot, region: AuroraBackend) -> bool:
-    """Whether it is the account's own, or shared with it."""
+    """Return whether the snapshot is the account's own, or shared with it."""
     ours = snapshot.region.account_id == region.account_id
     return ours or bool({region.account_id, "all"} & snapshot.shared_with)
 
@@ -73,8 +73,8 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
         message = f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
         rules.refuse(EXISTS, message)
     if not cluster.is_restorable:
-        # Aurora user guide, "Backup storage and restore": no backup while either time is NULL. The code isn't verified.
-        message = f"DB cluster {cluster.identifier} can't be backed up yet: its LatestRestorableTime is null."
+        # Aurora user guide, "Backup storage and restore": no backup while either time is NULL. The code is unverified.
+        message = f"DB cluster {cluster.identifier} cannot be backed up yet: its LatestRestorableTime is null."
         rules.refuse("InvalidDBClusterStateFault", message)
     if kind == "manual":
         quotas.check_manual_snapshots(region)
@@ -102,27 +102,24 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
     return snapshot
 
 
-@operation("CreateDBClusterSnapshot", "DBClusterSnapshotIdentifier", "DBClusterIdentifier", "Tags")
+@operation("CreateDBClusterSnapshot", "DBClusterSnapshotIdentifier DBClusterIdentifier Tags")
 def create_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     identifier = rules.identifier(parameters, "DBClusterSnapshotIdentifier")
-    if cluster.status != "available":
-        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
-        rules.refuse("InvalidDBClusterStateFault", message)
+    cluster.require_available()
     return {"DBClusterSnapshot": snapshot_of(cluster, identifier, "manual", rules.tags(parameters)).describe()}
 
 
 @operation(
     "DescribeDBClusterSnapshots",
-    *("DBClusterIdentifier", "DBClusterSnapshotIdentifier", "SnapshotType", "DbClusterResourceId", "Filters"),
-    *("IncludeShared", "IncludePublic", "MaxRecords", "Marker"),
+    "DBClusterIdentifier DBClusterSnapshotIdentifier SnapshotType DbClusterResourceId Filters IncludeShared "
+    "IncludePublic MaxRecords Marker",
 )
 def describe_db_cluster_snapshots(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """In no order of time. A snapshot that is asked for by name must exist; an automated one, be asked for as such."""
+    """Describe snapshots in no order of time. A named one must exist; an automated one, be asked for as such."""
     cluster, name = parameters.get("DBClusterIdentifier"), parameters.get("DBClusterSnapshotIdentifier")
     if cluster and name:
-        message = "You cannot specify both DBClusterIdentifier and DBClusterSnapshotIdentifier."
-        rules.refuse("InvalidParameterCombination", message)
+        rules.refuse_combination("You cannot specify both DBClusterIdentifier and DBClusterSnapshotIdentifier.")
     found = _by_type(region, parameters)
     if name:
         wanted = find_snapshot(region, name)
@@ -143,12 +140,11 @@ def describe_db_cluster_snapshots(region: AuroraBackend, parameters: rules.Param
         "snapshot-type": lambda each: (each.attributes["SnapshotType"],),
         "engine": lambda each: (each.attributes["Engine"],),
     }
-    found, marker = rules.page(rules.filtered(found, parameters, filters), parameters)
-    return {"DBClusterSnapshots": [_described(each, region) for each in found], "Marker": marker}
+    return rules.listing("DBClusterSnapshots", found, parameters, filters, lambda each: _described(each, region))
 
 
 def _described(snapshot: Snapshot, region: AuroraBackend) -> dict[str, Any]:
-    """The owner's tags are the owner's."""
+    """Describe a snapshot. Only its owner sees its tags."""
     described = snapshot.describe()
     if snapshot.region.account_id != region.account_id:
         del described["TagList"]
@@ -171,7 +167,7 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
     if kind in ("shared", "public"):
         return shared if kind == "shared" else public
     if kind is not None:
-        rules.refuse("InvalidParameterValue", f"Unknown snapshot type: {kind}")
+        rules.refuse_value(f"Unknown snapshot type: {kind}")
     if name.lower().startswith(_MADE_BY_AWS):
         return [each for each in own if each.attributes["SnapshotType"] == "manual"]
     own += shared if parameters.get("IncludeShared") else []
@@ -180,7 +176,7 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
 
 @operation("DeleteDBClusterSnapshot", "DBClusterSnapshotIdentifier")
 def delete_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """To delete a copy in progress is to cancel it."""
+    """Delete a snapshot. To delete a copy in progress is to cancel it."""
     snapshot = own_snapshot(region, parameters)
     if snapshot.attributes["SnapshotType"] != "manual":
         kind = snapshot.attributes["SnapshotType"]

@@ -12,11 +12,10 @@ from scripts.local_aws.aurora.setting_rules import CERTIFICATE_AUTHORITIES, LOG_
 
 @operation(
     "DescribeDBEngineVersions",
-    *("Engine", "EngineVersion", "DBParameterGroupFamily", "DefaultOnly", "IncludeAll"),
-    *("Filters", "MaxRecords", "Marker"),
+    "Engine EngineVersion DBParameterGroupFamily DefaultOnly IncludeAll Filters MaxRecords Marker",
 )
 def describe_db_engine_versions(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Only what is offered, unless all are asked for; then also those that no cluster can be made with any more."""
+    """Describe the versions that are offered; on request also those that no cluster can be created with."""
     retired = rules.RETIRED_VERSIONS | region.world.retired_versions
     listed = rules.RELEASES if parameters.get("IncludeAll") else set(rules.RELEASES) - retired
     wanted = parameters.get("EngineVersion", "")
@@ -29,8 +28,7 @@ def describe_db_engine_versions(region: AuroraBackend, parameters: rules.Paramet
         and (not parameters.get("DefaultOnly") or version == rules.DEFAULT_ENGINE_VERSION)
     ]
     statuses = {"status": lambda each: (each["Status"],)}
-    found, marker = rules.page(rules.filtered(versions, parameters, statuses), parameters)
-    return {"DBEngineVersions": found, "Marker": marker}
+    return rules.listing("DBEngineVersions", versions, parameters, statuses)
 
 
 def _described(version: str, retired: set[str]) -> dict[str, Any]:
@@ -74,7 +72,7 @@ _SUPPORT_ENDS = {
 }
 
 
-@operation("DescribeDBMajorEngineVersions", "Engine", "MajorEngineVersion", "MaxRecords", "Marker")
+@operation("DescribeDBMajorEngineVersions", "Engine MajorEngineVersion MaxRecords Marker")
 def describe_db_major_engine_versions(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     majors = [
         {
@@ -89,22 +87,19 @@ def describe_db_major_engine_versions(region: AuroraBackend, parameters: rules.P
         if parameters.get("Engine", rules.ENGINE) == rules.ENGINE
         and parameters.get("MajorEngineVersion", major) == major
     ]
-    found, marker = rules.page(majors, parameters)
-    return {"DBMajorEngineVersions": found, "Marker": marker}
+    return rules.listing("DBMajorEngineVersions", majors, parameters)
 
 
 def _lifecycle(name: str, last: dt.date, first: dt.date | None = None) -> dict[str, Any]:
-    """Deviation: when standard support began isn't said."""
+    """Deviation: when standard support began is not said."""
     ends = {"LifecycleSupportEndDate": dt.datetime.combine(last, dt.time(23, 59, 59, 999_000), dt.UTC)}
     begins = {"LifecycleSupportStartDate": dt.datetime.combine(first, dt.time(), dt.UTC)} if first else {}
     return {"LifecycleSupportName": name, **begins, **ends}
 
 
-@operation(
-    "DescribeOrderableDBInstanceOptions", "Engine", "EngineVersion", "DBInstanceClass", "Vpc", "MaxRecords", "Marker"
-)
+@operation("DescribeOrderableDBInstanceOptions", "Engine EngineVersion DBInstanceClass Vpc MaxRecords Marker")
 def describe_orderable_db_instance_options(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Every class with every version: which of them AWS sells together changes from region to region."""
+    """Describe every class with every version: which of them AWS sells together changes from region to region."""
     options = [
         {
             "Engine": rules.ENGINE,
@@ -123,5 +118,4 @@ def describe_orderable_db_instance_options(region: AuroraBackend, parameters: ru
         and version == parameters.get("EngineVersion", version)
         and instance_class == parameters.get("DBInstanceClass", instance_class)
     ]
-    found, marker = rules.page(options, parameters)
-    return {"OrderableDBInstanceOptions": found, "Marker": marker}
+    return rules.listing("OrderableDBInstanceOptions", options, parameters)

@@ -56,7 +56,7 @@ class Quotas:
 class World:
     """What all regions share.
 
-    Whether RDS creates an instance in a cluster that is being modified isn't known: CloudFormation and Terraform wait
+    Whether RDS creates an instance in a cluster that is being modified is not known: CloudFormation and Terraform wait
     before they ask. It is refused here unless `accepts_instances_while_modifying` says otherwise.
     """
 

@@ -16,8 +16,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import SERVICE_NAME_CONVERSION, iam_backends
 from moto.utilities.utils import get_partition
 
-from scripts.local_aws.cloudformation.deployment import Cloud, Stack
-from scripts.local_aws.cloudformation.resources import deploy
+from scripts.local_aws.cloudformation.deploy import Stack, deploy
+from scripts.local_aws.cloudformation.deployment import Cloud
 from scripts.local_aws.core.credentials import Credentials, aws_client
 from scripts.local_aws.iam.gate import Permissions
 
@@ -37,7 +37,7 @@ class Accounts:
         self._lock = threading.Lock()
 
     def operator(self, account_id: str = main, region: str = "us-east-1") -> Credentials:
-        """An IAM user who may do everything in the account. ValueError for what is no account's number."""
+        """Return an IAM user who may do everything in the account. Raise ValueError for what is no account's number."""
         if not re.fullmatch(r"\d{12}", account_id):
             raise ValueError(f"an account is twelve digits, not {account_id!r}")
         place = account_id, get_partition(region)
@@ -69,11 +69,11 @@ class Account:
     scratch: pathlib.Path
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
-        """A boto3 client of the account's operator."""
+        """Return a boto3 client of the account's operator."""
         operator = self.accounts.operator(self.account_id, region)
         return aws_client(service, region, self.endpoint_url, operator, attempts=3)
 
     def deploy(self, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
-        """Create everything in a template. Raises TemplateError, in CloudFormation's words where they are known."""
+        """Create everything in a template. Raise TemplateError, in CloudFormation's words where they are known."""
         cloud: Cloud = self
         return deploy(cloud, template, stack_name=stack_name, region=region, parameters=parameters)

@@ -1,6 +1,6 @@
-"""The CloudFormation API, as far as `aws cloudformation package/deploy` and scripts/deploy.sh use it.
+"""The CloudFormation API, as far as `aws cloudformation package/deploy`, `sam deploy` and `sam delete` use it.
 
-Parameters are read and answers written by botocore's own model of the service. A parameter that isn't known here is
+Parameters are read and answers written by botocore's own model of the service. A parameter that is not known here is
 refused by name. See https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/ for names and messages.
 """
 
@@ -35,7 +35,8 @@ class CloudFormationApi:
             "CreateChangeSet": (
                 self._create_change_set,
                 _words(
-                    "StackName ChangeSetName ChangeSetType TemplateBody TemplateURL Parameters Capabilities Description"
+                    "StackName ChangeSetName ChangeSetType TemplateBody TemplateURL Parameters Capabilities "
+                    "Description Tags"
                 ),
             ),
             "DescribeChangeSet": (self._describe_change_set, _words("StackName ChangeSetName IncludePropertyValues")),
@@ -59,7 +60,7 @@ class CloudFormationApi:
         method, known = self._operations[operation]
         given = {name: value for name, value in parameters.items() if value not in (None, [], {}, "", False)}
         if unknown := set(given) - known:
-            raise NotImplementedByLocalAws(f"{operation} with {', '.join(sorted(unknown))} isn't known locally.")
+            raise NotImplementedByLocalAws(f"{operation} with {', '.join(sorted(unknown))} is not known locally.")
         try:
             return method(region, given)
         except TemplateError as error:
@@ -68,7 +69,7 @@ class CloudFormationApi:
     def _create_change_set(self, region: str, given: Answer) -> Answer:
         source, kind = self._source(region, given), given.get("ChangeSetType", "UPDATE")
         if kind not in ("CREATE", "UPDATE"):
-            raise NotImplementedByLocalAws(f"A change set of type {kind} isn't known locally.")
+            raise NotImplementedByLocalAws(f"A change set of type {kind} is not known locally.")
         stack = self._found(region, given["StackName"])
         if kind == "UPDATE" and (stack is None or stack.status in _BEFORE_CREATION):
             raise AwsError("ValidationError", f"Stack [{given['StackName']}] does not exist")
@@ -89,13 +90,16 @@ class CloudFormationApi:
         parameters = self._parameters(stack, given.get("Parameters") or [])
         template = self._stacks.template(stack, source, parameters)
         _check_capabilities(template.resources, given.get("Capabilities") or [])
-        changes = self._stacks.plan(stack, template)
+        # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (UpdateStack).
+        tags = {each["Key"]: each["Value"] for each in given["Tags"]} if "Tags" in given else dict(stack.tags)
+        changes = self._stacks.plan(stack, template, tags)
         if stack not in self._stacks.records:
             self._stacks.records.append(stack)
             self._stacks.say(stack, "REVIEW_IN_PROGRESS", "User Initiated")
         identifier = self._stacks.arn(region, f"changeSet/{name}/{uuid.uuid4()}")
-        change_set = ChangeSet(name, identifier, kind, source, parameters, given.get("Capabilities") or [], changes)
-        if not changes and source == stack.source:
+        capabilities = given.get("Capabilities") or []
+        change_set = ChangeSet(name, identifier, kind, source, parameters, capabilities, changes, tags)
+        if not changes and (source, tags) == (stack.source, stack.tags):
             change_set.status, change_set.reason, change_set.execution = "FAILED", _NO_CHANGES, "UNAVAILABLE"
         stack.change_sets[name] = change_set
         return {"Id": identifier, "StackId": stack.id}
@@ -111,6 +115,7 @@ class CloudFormationApi:
             "ExecutionStatus": change_set.execution,
             "Parameters": _pairs(change_set.parameters),
             "Capabilities": change_set.capabilities,
+            "Tags": _tags(change_set.tags),
             "Changes": [{"Type": "Resource", "ResourceChange": _resource_change(each)} for each in change_set.changes],
         } | ({"StatusReason": change_set.reason} if change_set.reason else {})
 
@@ -148,7 +153,7 @@ class CloudFormationApi:
 
     def _get_template(self, region: str, given: Answer) -> Answer:
         if given.get("TemplateStage", "Original") != "Original":
-            raise NotImplementedByLocalAws("The processed template isn't kept locally.")
+            raise NotImplementedByLocalAws("The processed template is not kept locally.")
         return {"TemplateBody": self._stack(region, given["StackName"]).source, "StagesAvailable": ["Original"]}
 
     def _get_template_summary(self, region: str, given: Answer) -> Answer:
@@ -174,11 +179,11 @@ class CloudFormationApi:
         }
 
     def _delete_stack(self, region: str, given: Answer) -> Answer:
-        """A stack that doesn't exist is deleted already."""
+        """Delete a stack. One that does not exist is deleted already."""
         stack = self._found(region, given["StackName"])
         if stack is not None and stack.status != "DELETE_COMPLETE":
             if stack.status.endswith("_IN_PROGRESS") and stack.status not in _BEFORE_CREATION:
-                raise AwsError("ValidationError", f"Stack [{stack.id}] is in {stack.status} and can't be deleted now")
+                raise AwsError("ValidationError", f"Stack [{stack.id}] is in {stack.status} and cannot be deleted now")
             self._stacks.delete(stack)
         return {}
 
@@ -212,7 +217,7 @@ class CloudFormationApi:
         return values
 
     def _found(self, region: str, name: str) -> StackRecord | None:
-        """By name, which a deleted stack has lost, or by id."""
+        """Return a stack by its name, which a deleted one has lost, or by its id."""
         for stack in reversed(self._stacks.records):
             if stack.region == region and (
                 stack.id == name or (stack.name == name and stack.status != "DELETE_COMPLETE")
@@ -247,7 +252,7 @@ def _words(names: str) -> set[str]:
 
 
 def _place(url: str) -> tuple[str, str]:
-    """Bucket and key of https://bucket.s3…/key or https://host/bucket/key."""
+    """Return bucket and key of https://bucket.s3…/key or https://host/bucket/key."""
     parts = urlsplit(url)
     host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))
     virtual = re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com|(.+)\.s3\.amazonaws\.com", host)
@@ -302,7 +307,7 @@ def _described(stack: StackRecord) -> Answer:
         "NotificationARNs": [],
         "Capabilities": stack.capabilities,
         "Outputs": stack.outputs,
-        "Tags": [],
+        "Tags": _tags(stack.tags),
         "EnableTerminationProtection": False,
     }
     optional = {"LastUpdatedTime": stack.updated, "StackStatusReason": stack.reason}
@@ -311,6 +316,10 @@ def _described(stack: StackRecord) -> Answer:
 
 def _pairs(parameters: dict[str, str]) -> list[Answer]:
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
+
+
+def _tags(tags: dict[str, str]) -> list[Answer]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _resources(stack: StackRecord, when: str) -> list[Answer]:

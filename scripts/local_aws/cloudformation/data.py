@@ -8,48 +8,64 @@ from typing import Any
 from scripts.local_aws.cloudformation.deployment import (
     Deployment,
     Properties,
-    creates,
+    changed_properties,
     only,
     policy,
     refuse_unknown,
     tag_map,
     tags,
+    without,
 )
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
+from scripts.local_aws.cloudformation.resource_types import Attached, Made, ResourceType
+from scripts.local_aws.moto_fixes import secret_deletions
+
+_SET_AFTERWARDS = {
+    "TimeToLiveSpecification": "update_time_to_live",
+    "PointInTimeRecoverySpecification": "update_continuous_backups",
+}
+"""What of a table has a call of its own, by property."""
 
 
-@creates(
-    "AWS::DynamoDB::Table",
-    "AttributeDefinitions", "BillingMode", "DeletionProtectionEnabled", "GlobalSecondaryIndexes", "KeySchema",
-    "LocalSecondaryIndexes", "PointInTimeRecoverySpecification", "ProvisionedThroughput", "SSESpecification",
-    "StreamSpecification", "TableClass", "TableName", "Tags", "TimeToLiveSpecification",
-)  # fmt: skip
-def _table(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    name = properties.get("TableName") or deployment.name(logical_id)
-    apart = (
-        "PointInTimeRecoverySpecification", "SSESpecification", "TableName", "Tags", "TimeToLiveSpecification",
-    )  # fmt: skip
-    created = deployment.call(
-        "dynamodb",
-        "create_table",
-        {key: value for key, value in properties.items() if key not in apart},
-        TableName=name,
-        SSESpecification=table_encryption(properties) or None,
-        Tags=tags(properties),
-    )["TableDescription"]
-    for operation, key in (
-        ("update_time_to_live", "TimeToLiveSpecification"),
-        ("update_continuous_backups", "PointInTimeRecoverySpecification"),
-    ):
-        if key in properties:
-            deployment.call("dynamodb", operation, only(properties, key), TableName=name)
-    attributes = {"Arn": created["TableArn"]}
-    if "LatestStreamArn" in created:
-        attributes["StreamArn"] = created["LatestStreamArn"]
-    return Created("AWS::DynamoDB::Table", name, attributes)
+class Table(ResourceType):
+    type = "AWS::DynamoDB::Table"
+    in_place = (
+        "DeletionProtectionEnabled PointInTimeRecoverySpecification SSESpecification Tags TimeToLiveSpecification"
+    )
+    replacing = "AttributeDefinitions KeySchema TableName"
+    fixed = (
+        "BillingMode GlobalSecondaryIndexes LocalSecondaryIndexes ProvisionedThroughput StreamSpecification TableClass"
+    )
+    name = "TableName"
+    deletion = "dynamodb", "delete_table", "TableName"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        given = without(properties, "SSESpecification", "TableName", "Tags", *_SET_AFTERWARDS)
+        encryption, labels = _table_encryption(properties) or None, tags(properties)
+        created = deployment.call(
+            "dynamodb", "create_table", given, TableName=name, SSESpecification=encryption, Tags=labels
+        )["TableDescription"]
+        for key, operation in _SET_AFTERWARDS.items():
+            if key in properties:
+                deployment.call("dynamodb", operation, only(properties, key), TableName=name)
+        attributes = {"Arn": created["TableArn"]}
+        if "LatestStreamArn" in created:
+            attributes["StreamArn"] = created["LatestStreamArn"]
+        return name, attributes
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        changed = changed_properties(old, new)
+        for key, operation in {"DeletionProtectionEnabled": "update_table", **_SET_AFTERWARDS}.items():
+            if key in changed:
+                deployment.call("dynamodb", operation, only(new, key), TableName=made.ref)
+        if "SSESpecification" in changed:
+            encryption = _table_encryption(new)
+            deployment.call("dynamodb", "update_table", {}, TableName=made.ref, SSESpecification=encryption)
+        if "Tags" in changed:
+            deployment.call("dynamodb", "tag_resource", {}, ResourceArn=made.attributes["Arn"], Tags=tags(new))
 
 
-def table_encryption(properties: Properties) -> Properties:
+def _table_encryption(properties: Properties) -> Properties:
     """Return the table's encryption in the words of DynamoDB's API."""
     encryption = dict(properties.get("SSESpecification") or {})
     refuse_unknown(encryption, ("SSEEnabled", "SSEType", "KMSMasterKeyId"), "SSESpecification")
@@ -58,24 +74,43 @@ def table_encryption(properties: Properties) -> Properties:
     return encryption
 
 
-@creates(
-    "AWS::SecretsManager::Secret",
-    "Description", "GenerateSecretString", "KmsKeyId", "Name", "SecretString", "Tags",
-)  # fmt: skip
-def _secret(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    created = deployment.call(
-        "secretsmanager",
-        "create_secret",
-        only(properties, "Description", "KmsKeyId"),
-        Name=properties.get("Name") or deployment.name(logical_id),
-        SecretString=secret_value(deployment, properties),
-        Tags=tags(properties),
-    )
-    return Created("AWS::SecretsManager::Secret", created["ARN"], {"Id": created["ARN"]})
+class Secret(ResourceType):
+    type = "AWS::SecretsManager::Secret"
+    in_place = "Description GenerateSecretString KmsKeyId SecretString"
+    replacing = name = "Name"
+    fixed = "Tags"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        given, value = only(properties, "Description", "KmsKeyId"), _secret_value(deployment, properties)
+        labels = tags(properties)
+        created = deployment.call("secretsmanager", "create_secret", given, Name=name, SecretString=value, Tags=labels)
+        return created["ARN"], {"Id": created["ARN"]}
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        """Write a new value if the way to it has changed, also over what people have written into the secret since.
+
+        So also one of SecretStringTemplate alone: aws-cloudformation/cloudformation-coverage-roadmap#1161 and #2210.
+        The value until then stays as the version AWSPREVIOUS.
+        """
+        changed = changed_properties(old, new)
+        given = only(new, *({"Description", "KmsKeyId"} & changed))
+        if changed & {"GenerateSecretString", "SecretString"}:
+            given["SecretString"] = _secret_value(deployment, new)
+        if given:
+            deployment.call("secretsmanager", "update_secret", given, SecretId=made.ref)
+
+    def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
+        """Delete the secret, and free its name at once.
+
+        A delete handler has to have its resource gone before it says so (CloudFormation CLI User Guide, "Resource type
+        handler contract"): it waits for the moment that Secrets Manager takes, which here is skipped.
+        """
+        deployment.call("secretsmanager", "delete_secret", {}, SecretId=made.ref, ForceDeleteWithoutRecovery=True)
+        secret_deletions.forget(deployment.cloud.account_id, deployment.region, made.ref)
 
 
-def secret_value(deployment: Deployment, properties: Properties) -> Any:
-    """Return the value that the properties give the secret, generated anew at each call if they say how."""
+def _secret_value(deployment: Deployment, properties: Properties) -> Any:
+    """Return the value that the properties give the secret, a new one at each call if they say how to generate it."""
     if "GenerateSecretString" in properties and "SecretString" in properties:
         raise TemplateError("You can't specify both GenerateSecretString and SecretString")
     value = properties.get("SecretString")
@@ -83,78 +118,115 @@ def secret_value(deployment: Deployment, properties: Properties) -> Any:
         parts = ("SecretStringTemplate", "GenerateStringKey")
         if (parts[0] in rules) != (parts[1] in rules):
             raise TemplateError("SecretStringTemplate and GenerateStringKey go together")
-        wanted = {key: item for key, item in rules.items() if key not in parts}
-        value = deployment.call("secretsmanager", "get_random_password", wanted)["RandomPassword"]
+        value = deployment.call("secretsmanager", "get_random_password", without(rules, *parts))["RandomPassword"]
         if parts[0] in rules:
             value = json.dumps({**json.loads(rules[parts[0]]), text(rules[parts[1]]): value})
     return value
 
 
-@creates("AWS::SecretsManager::ResourcePolicy", "BlockPublicPolicy", "ResourcePolicy", "SecretId")
-def _secret_policy(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    given = only(properties, "BlockPublicPolicy", "SecretId")
-    document = policy(properties["ResourcePolicy"])
-    arn = deployment.call("secretsmanager", "put_resource_policy", given, ResourcePolicy=document)["ARN"]
-    return Created("AWS::SecretsManager::ResourcePolicy", arn, {"Id": arn})
+class SecretPolicy(ResourceType):
+    type = "AWS::SecretsManager::ResourcePolicy"
+    fixed = "BlockPublicPolicy ResourcePolicy SecretId"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        given = only(properties, "BlockPublicPolicy", "SecretId")
+        document = policy(properties["ResourcePolicy"])
+        arn = deployment.call("secretsmanager", "put_resource_policy", given, ResourcePolicy=document)["ARN"]
+        return arn, {"Id": arn}
 
 
-@creates("AWS::SNS::Topic", "DisplayName", "KmsMasterKeyId", "Subscription", "Tags", "TopicName")
-def _topic(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    name = properties.get("TopicName") or deployment.name(logical_id)
-    attributes = only(properties, "DisplayName", "KmsMasterKeyId")
-    created = deployment.call("sns", "create_topic", {}, Name=name, Attributes=attributes, Tags=tags(properties))
-    for subscription in properties.get("Subscription") or []:
-        deployment.call("sns", "subscribe", subscription, TopicArn=created["TopicArn"])
-    return Created("AWS::SNS::Topic", created["TopicArn"], {"TopicArn": created["TopicArn"], "TopicName": name})
+class Topic(ResourceType):
+    type = "AWS::SNS::Topic"
+    in_place = "KmsMasterKeyId"
+    replacing = name = "TopicName"
+    fixed = "DisplayName Subscription Tags"
+    deletion = "sns", "delete_topic", "TopicArn"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        attributes = only(properties, "DisplayName", "KmsMasterKeyId")
+        created = deployment.call("sns", "create_topic", {}, Name=name, Attributes=attributes, Tags=tags(properties))
+        for subscription in properties.get("Subscription") or []:
+            deployment.call("sns", "subscribe", subscription, TopicArn=created["TopicArn"])
+        return created["TopicArn"], {"TopicArn": created["TopicArn"], "TopicName": name}
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        given = {"AttributeName": "KmsMasterKeyId", "AttributeValue": text(new.get("KmsMasterKeyId", ""))}
+        deployment.call("sns", "set_topic_attributes", given, TopicArn=made.ref)
 
 
-@creates(
-    "AWS::SNS::Subscription",
-    "DeliveryPolicy", "Endpoint", "FilterPolicy", "FilterPolicyScope", "Protocol", "RawMessageDelivery",
-    "RedrivePolicy", "TopicArn",
-)  # fmt: skip
-def _subscription(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    named = ("Endpoint", "Protocol", "TopicArn")
-    attributes = {key: value for key, value in properties.items() if key not in named}
-    given = only(properties, *named)
-    created = deployment.call("sns", "subscribe", given, Attributes=attributes, ReturnSubscriptionArn=True)
-    return Created("AWS::SNS::Subscription", created["SubscriptionArn"], {"Arn": created["SubscriptionArn"]})
+class Subscription(ResourceType):
+    type = "AWS::SNS::Subscription"
+    replacing = "Endpoint Protocol TopicArn"
+    fixed = "DeliveryPolicy FilterPolicy FilterPolicyScope RawMessageDelivery RedrivePolicy"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        named = self.replacing.split()
+        attributes, given = without(properties, *named), only(properties, *named)
+        created = deployment.call("sns", "subscribe", given, Attributes=attributes, ReturnSubscriptionArn=True)
+        return created["SubscriptionArn"], {"Arn": created["SubscriptionArn"]}
+
+    def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
+        if made.ref.startswith("arn:"):
+            deployment.call("sns", "unsubscribe", {}, SubscriptionArn=made.ref)
 
 
-@creates("AWS::SNS::TopicPolicy", "PolicyDocument", "Topics")
-def _topic_policy(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    document = policy(properties["PolicyDocument"])
-    for topic in properties["Topics"]:
-        given = {"TopicArn": topic, "AttributeName": "Policy", "AttributeValue": document}
-        deployment.call("sns", "set_topic_attributes", given)
-    return Created("AWS::SNS::TopicPolicy", deployment.name(logical_id), {"Id": deployment.name(logical_id)})
+class TopicPolicy(Attached):
+    type = "AWS::SNS::TopicPolicy"
+    in_place = "PolicyDocument Topics"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        given = {"AttributeName": "Policy", "AttributeValue": policy(properties["PolicyDocument"])}
+        for topic in properties["Topics"]:
+            deployment.call("sns", "set_topic_attributes", given, TopicArn=topic)
+        return name, {"Id": name}
 
 
-@creates(
-    "AWS::SQS::Queue",
-    "DelaySeconds", "KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "MaximumMessageSize", "MessageRetentionPeriod",
-    "QueueName", "ReceiveMessageWaitTimeSeconds", "RedrivePolicy", "SqsManagedSseEnabled", "Tags", "VisibilityTimeout",
-)  # fmt: skip
-def _queue(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    name = properties.get("QueueName") or deployment.name(logical_id, 80)
-    attributes = {key: value for key, value in properties.items() if key not in ("QueueName", "Tags")}
-    labels = tag_map(properties)
-    url = deployment.call("sqs", "create_queue", {}, QueueName=name, Attributes=attributes, tags=labels)["QueueUrl"]
-    return Created("AWS::SQS::Queue", url, {"Arn": deployment.arn("sqs", name), "QueueName": name, "QueueUrl": url})
+class Queue(ResourceType):
+    type = "AWS::SQS::Queue"
+    replacing = "QueueName"
+    fixed = (
+        "DelaySeconds KmsDataKeyReusePeriodSeconds KmsMasterKeyId MaximumMessageSize MessageRetentionPeriod "
+        "ReceiveMessageWaitTimeSeconds RedrivePolicy SqsManagedSseEnabled Tags VisibilityTimeout"
+    )
+    name, longest_name = "QueueName", 80
+    deletion = "sqs", "delete_queue", "QueueUrl"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        attributes, labels = without(properties, "QueueName", "Tags"), tag_map(properties)
+        created = deployment.call("sqs", "create_queue", {}, QueueName=name, Attributes=attributes, tags=labels)
+        url = created["QueueUrl"]
+        return url, {"Arn": deployment.arn("sqs", name), "QueueName": name, "QueueUrl": url}
 
 
-@creates("AWS::SQS::QueuePolicy", "PolicyDocument", "Queues")
-def _queue_policy(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    for queue in properties["Queues"]:
+class QueuePolicy(Attached):
+    type = "AWS::SQS::QueuePolicy"
+    in_place = "PolicyDocument Queues"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
         attributes = {"Policy": policy(properties["PolicyDocument"])}
-        deployment.call("sqs", "set_queue_attributes", {}, QueueUrl=queue, Attributes=attributes)
-    return Created("AWS::SQS::QueuePolicy", deployment.name(logical_id), {"Id": deployment.name(logical_id)})
+        for queue in properties["Queues"]:
+            deployment.call("sqs", "set_queue_attributes", {}, QueueUrl=queue, Attributes=attributes)
+        return name, {"Id": name}
 
 
-@creates("AWS::RDS::DBSubnetGroup", "DBSubnetGroupDescription", "DBSubnetGroupName", "SubnetIds", "Tags")
-def _subnet_group(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
+class SubnetGroup(ResourceType):
     """RDS keeps names in lower case, and Ref gives them so."""
-    name = text(properties.get("DBSubnetGroupName") or deployment.name(logical_id)).lower()
-    given = only(properties, "DBSubnetGroupDescription", "SubnetIds")
-    deployment.call("rds", "create_db_subnet_group", given, DBSubnetGroupName=name, Tags=tags(properties))
-    return Created("AWS::RDS::DBSubnetGroup", name, {})
+
+    type = "AWS::RDS::DBSubnetGroup"
+    in_place = "DBSubnetGroupDescription SubnetIds Tags"
+    replacing = name = "DBSubnetGroupName"
+    deletion = "rds", "delete_db_subnet_group", "DBSubnetGroupName"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        name, given = name.lower(), only(properties, "DBSubnetGroupDescription", "SubnetIds")
+        deployment.call("rds", "create_db_subnet_group", given, DBSubnetGroupName=name, Tags=tags(properties))
+        return name, {}
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        changed = changed_properties(old, new)
+        if changed - {"Tags"}:
+            given = only(new, "DBSubnetGroupDescription", "SubnetIds")
+            deployment.call("rds", "modify_db_subnet_group", given, DBSubnetGroupName=made.ref)
+        if "Tags" in changed:
+            arn = deployment.arn("rds", f"subgrp:{made.ref}")
+            deployment.call("rds", "add_tags_to_resource", {}, ResourceName=arn, Tags=tags(new))

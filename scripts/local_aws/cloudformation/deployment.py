@@ -1,8 +1,7 @@
 """How a template's resources become real: by calls to the services' own APIs, each checked before it is made.
 
-A creator (resources.py and its siblings) declares every property it uses; a property that it doesn't know, at any
-depth, fails the deployment and names the resource. CloudFormation's loose values ("30", "true", a policy as an
-object) are turned into what the API's own model asks for.
+A property that the API's own model does not know, at any depth, fails the deployment and names the resource.
+CloudFormation's loose values ("30", "true", a policy as an object) are turned into what the model asks for.
 """
 
 from __future__ import annotations
@@ -11,21 +10,16 @@ import contextlib
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError, ParamValidationError
 from moto.utilities.utils import get_partition
 
-from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
-from scripts.local_aws.cloudformation.template import Template
+from scripts.local_aws.cloudformation.intrinsics import TemplateError, text
 from scripts.local_aws.iam.gate import Permissions
 
 Properties = dict[str, Any]
-Creator = Callable[["Deployment", str, Properties], Created]
-
-_creators: dict[str, tuple[frozenset[str], Creator]] = {}
 
 
 class Cloud(Protocol):
@@ -50,80 +44,18 @@ class Cloud(Protocol):
     def client(self, service: str, region: str = ...) -> Any: ...
 
 
-@dataclass(frozen=True)
-class Stack:
-    """A deployed template: its outputs, and the physical id of each resource by logical id."""
-
-    name: str
-    region: str
-    outputs: dict[str, str] = field(default_factory=dict)
-    resources: dict[str, str] = field(default_factory=dict)
-
-
-def creates(resource_type: str, *properties: str) -> Callable[[Creator], Creator]:
-    """Register the creator of a resource type, with the properties that it honours."""
-
-    def register(creator: Creator) -> Creator:
-        _creators[resource_type] = frozenset(properties), creator
-        return creator
-
-    return register
-
-
 class Deployment:
-    """One stack being created in one region."""
+    """One stack in one region, whose resources are being made or changed."""
 
     def __init__(self, cloud: Cloud, stack_name: str, region: str) -> None:
         self.cloud = cloud
         self.stack_name = stack_name
         self.region = region
         self.names: dict[str, str] = {}
-        """Names that aren't made up as usual, by logical id: of what exists already, or of what replaces it."""
-
-    def create(self, template: Template) -> Stack:
-        """Everything, in order. The first error ends it; what was made before stays, as nothing here is kept anyway."""
-        order = self.checked_order(template)
-        evaluator = template.evaluator
-        for logical_id in order:
-            resource = template.resources[logical_id]
-            with named(logical_id, resource["Type"]):
-                properties = evaluator.value(resource.get("Properties") or {})
-                evaluator.created[logical_id] = self.create_one(logical_id, resource["Type"], properties)
-        made = {logical_id: made.ref for logical_id, made in evaluator.created.items()}
-        return Stack(self.stack_name, self.region, template.outputs(), made)
-
-    def checked_order(self, template: Template) -> list[str]:
-        """The order in which the resources are created, once their types and the parameters are known to be right."""
-        self._check_ec2_parameters(template)
-        order = template.creation_order()
-        unknown = sorted({template.resources[name]["Type"] for name in order} - set(_creators))
-        if unknown:
-            raise TemplateError(f"Resource types not known to the embedded AWS: {', '.join(unknown)}")
-        return order
-
-    def create_one(self, logical_id: str, resource_type: str, properties: Properties) -> Created:
-        """One resource, by the creator of its type."""
-        known, creator = _creators[resource_type]
-        if unknown := set(properties) - known:
-            raise TemplateError(f"property {', '.join(sorted(unknown))} is not known to the embedded AWS")
-        return creator(self, logical_id, properties)
-
-    def _check_ec2_parameters(self, template: Template) -> None:
-        calls = {
-            "AWS::EC2::VPC::Id": ("describe_vpcs", "VpcIds"),
-            "AWS::EC2::Subnet::Id": ("describe_subnets", "SubnetIds"),
-            "AWS::EC2::SecurityGroup::Id": ("describe_security_groups", "GroupIds"),
-        }
-        for name, ec2_type, values in template.ec2_parameters:
-            operation, parameter = calls[ec2_type]
-            try:
-                getattr(self.cloud.client("ec2", self.region), operation)(**{parameter: values})
-            except ClientError as error:
-                message = f"Parameter validation failed: parameter value {values} for parameter name {name} "
-                raise TemplateError(message + "does not exist") from error
+        """Names that are not made up as usual, by logical id: of what exists already, or of what replaces it."""
 
     def name(self, logical_id: str, longest: int = 255, separator: str = "-") -> str:
-        """A name as CloudFormation makes it up; the same for the same stack, so that runs are comparable."""
+        """Return a name as CloudFormation makes it up; the same for the same stack, so that runs are comparable."""
         if logical_id in self.names:
             return self.names[logical_id][:longest]
         unique = hashlib.sha256(f"{self.stack_name}/{self.region}/{logical_id}".encode()).hexdigest()[:12].upper()
@@ -143,7 +75,7 @@ class Deployment:
 
 @contextlib.contextmanager
 def named(logical_id: str, resource_type: str) -> Iterator[None]:
-    """Whatever goes wrong with a resource becomes a TemplateError that names it."""
+    """Have everything that goes wrong with a resource become a TemplateError that names it."""
     where = f"{logical_id} ({resource_type})"
     try:
         yield
@@ -157,12 +89,22 @@ def named(logical_id: str, resource_type: str) -> Iterator[None]:
 
 
 def only(properties: Properties, *names: str) -> Properties:
-    """The named ones of the properties, where they are given."""
+    """Return the named ones of the properties, where they are given."""
     return {name: properties[name] for name in names if name in properties}
 
 
+def without(properties: Properties, *names: str) -> Properties:
+    """Return the properties but for the named ones."""
+    return {name: value for name, value in properties.items() if name not in names}
+
+
+def changed_properties(old: Properties, new: Properties) -> set[str]:
+    """Return the names of the properties that differ."""
+    return {name for name in {*old, *new} if old.get(name) != new.get(name)}
+
+
 def tags(properties: Properties) -> list[dict[str, str]]:
-    """CloudFormation's tags, a list of Key and Value; one that AWS would refuse is refused."""
+    """Return CloudFormation's tags, a list of Key and Value. Refuse one that AWS would refuse."""
     found = [{"Key": text(tag["Key"]), "Value": text(tag["Value"])} for tag in properties.get("Tags") or []]
     keys = [tag["Key"] for tag in found]
     if len(set(keys)) != len(keys):
@@ -177,7 +119,7 @@ def tag_map(properties: Properties) -> dict[str, str]:
 
 
 def policy(document: Any) -> str:
-    """The document as text. AWS takes one without Version; moto doesn't."""
+    """Return the document as text. AWS takes one without Version; moto does not."""
     if isinstance(document, str):
         return document
     return json.dumps({"Version": "2012-10-17", **document})
@@ -213,7 +155,7 @@ def _shaped(value: Any, shape: Any, where: str) -> Any:
 
 
 def _check_range(value: Any, shape: Any, where: str) -> None:
-    """The constraints of the API's own model, which moto doesn't look at."""
+    """Refuse what breaks the constraints of the API's own model, which moto does not look at."""
     if shape.type_name == "string" and (allowed := getattr(shape, "enum", None)) and value not in allowed:
         raise TemplateError(f"property {where} must be one of {', '.join(allowed)}, not {value!r}")
     measure = len(value) if shape.type_name in ("string", "blob") else value

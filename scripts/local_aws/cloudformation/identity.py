@@ -1,4 +1,7 @@
-"""Roles, policies and keys."""
+"""Roles, policies and keys. A policy is parsed when it is made: what cannot be evaluated later is refused at once.
+
+Sizes are those of IAM's user guide, "IAM and AWS STS quotas".
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from scripts.local_aws.cloudformation.deployment import (
     Deployment,
     Properties,
-    creates,
+    changed_properties,
     only,
     policy,
     refuse_unknown,
@@ -16,32 +19,63 @@ from scripts.local_aws.cloudformation.deployment import (
 )
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
 from scripts.local_aws.cloudformation.managed_policies import provide
+from scripts.local_aws.cloudformation.resource_types import Made, ResourceType
 from scripts.local_aws.iam.policy import Policy, PolicyError
 
 _INLINE_LIMIT = 10_240
 _MANAGED_LIMIT = 6_144
+_MOST_VERSIONS = 5
 
 
-@creates(
-    "AWS::IAM::Role",
-    "AssumeRolePolicyDocument", "Description", "ManagedPolicyArns", "MaxSessionDuration", "Path",
-    "PermissionsBoundary", "Policies", "RoleName", "Tags",
-)  # fmt: skip
-def _role(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    name = properties.get("RoleName") or deployment.name(logical_id, 64)
-    created = deployment.call(
-        "iam",
-        "create_role",
-        only(properties, "Description", "MaxSessionDuration", "Path", "PermissionsBoundary"),
-        RoleName=name,
-        AssumeRolePolicyDocument=_checked(f"{name} trust", properties["AssumeRolePolicyDocument"]),
-        Tags=tags(properties),
-    )["Role"]
-    give(deployment, name, properties)
-    return Created("AWS::IAM::Role", name, {"Arn": created["Arn"], "RoleId": created["RoleId"]})
+class Role(ResourceType):
+    type = "AWS::IAM::Role"
+    in_place = "AssumeRolePolicyDocument ManagedPolicyArns PermissionsBoundary Policies"
+    replacing = "Path RoleName"
+    fixed = "Description MaxSessionDuration Tags"
+    name, longest_name = "RoleName", 64
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        created = deployment.call(
+            "iam",
+            "create_role",
+            only(properties, "Description", "MaxSessionDuration", "Path", "PermissionsBoundary"),
+            RoleName=name,
+            AssumeRolePolicyDocument=_checked(f"{name} trust", properties["AssumeRolePolicyDocument"]),
+            Tags=tags(properties),
+        )["Role"]
+        _give(deployment, name, properties)
+        return name, {"Arn": created["Arn"], "RoleId": created["RoleId"]}
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        changed, role = changed_properties(old, new), made.ref
+        if "AssumeRolePolicyDocument" in changed:
+            trust = policy(new["AssumeRolePolicyDocument"])
+            deployment.call("iam", "update_assume_role_policy", {}, RoleName=role, PolicyDocument=trust)
+        for name in _inline_names(old) - _inline_names(new):
+            deployment.call("iam", "delete_role_policy", {}, RoleName=role, PolicyName=name)
+        attached = set(map(text, new.get("ManagedPolicyArns") or []))
+        for arn in set(map(text, old.get("ManagedPolicyArns") or [])) - attached:
+            deployment.call("iam", "detach_role_policy", {}, RoleName=role, PolicyArn=arn)
+        if "PermissionsBoundary" in changed:
+            given = only(new, "PermissionsBoundary") if new.get("PermissionsBoundary") else {}
+            verb = "put" if given else "delete"
+            deployment.call("iam", f"{verb}_role_permissions_boundary", given, RoleName=role)
+        _give(deployment, role, new)
+
+    def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
+        client = deployment.cloud.client("iam", deployment.region)
+        for each in client.list_attached_role_policies(RoleName=made.ref)["AttachedPolicies"]:
+            client.detach_role_policy(RoleName=made.ref, PolicyArn=each["PolicyArn"])
+        for name in client.list_role_policies(RoleName=made.ref)["PolicyNames"]:
+            client.delete_role_policy(RoleName=made.ref, PolicyName=name)
+        client.delete_role(RoleName=made.ref)
 
 
-def give(deployment: Deployment, name: str, properties: Properties) -> None:
+def _inline_names(properties: Properties) -> set[str]:
+    return {text(each["PolicyName"]) for each in properties.get("Policies") or []}
+
+
+def _give(deployment: Deployment, name: str, properties: Properties) -> None:
     """Give the role the policies that its properties name; those that it has of the same names are overwritten."""
     size = 0
     for inline in properties.get("Policies") or []:
@@ -54,60 +88,105 @@ def give(deployment: Deployment, name: str, properties: Properties) -> None:
         _attach(deployment, name, text(arn))
 
 
-@creates("AWS::IAM::Policy", "PolicyDocument", "PolicyName", "Roles")
-def _policy(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    for role in properties.get("Roles") or []:
-        _put_inline(deployment, text(role), text(properties["PolicyName"]), properties["PolicyDocument"])
-    return Created("AWS::IAM::Policy", deployment.name(logical_id), {"Id": deployment.name(logical_id)})
+class InlinePolicy(ResourceType):
+    type = "AWS::IAM::Policy"
+    fixed = "PolicyDocument PolicyName Roles"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        for role in properties.get("Roles") or []:
+            _put_inline(deployment, text(role), text(properties["PolicyName"]), properties["PolicyDocument"])
+        return name, {"Id": name}
 
 
-@creates("AWS::IAM::ManagedPolicy", "Description", "ManagedPolicyName", "Path", "PolicyDocument", "Roles")
-def _managed_policy(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    name = properties.get("ManagedPolicyName") or deployment.name(logical_id, 128)
-    if _size(properties["PolicyDocument"]) > _MANAGED_LIMIT:
-        raise TemplateError(f"Cannot exceed quota for PolicySize: {_MANAGED_LIMIT}")
-    created = deployment.call(
-        "iam",
-        "create_policy",
-        only(properties, "Description", "Path"),
-        PolicyName=name,
-        PolicyDocument=_checked(name, properties["PolicyDocument"]),
-    )["Policy"]
-    for role in properties.get("Roles") or []:
-        _attach(deployment, text(role), created["Arn"])
-    return Created("AWS::IAM::ManagedPolicy", created["Arn"], {"PolicyArn": created["Arn"]})
+class ManagedPolicy(ResourceType):
+    type = "AWS::IAM::ManagedPolicy"
+    in_place = "PolicyDocument"
+    replacing = "Description ManagedPolicyName Path"
+    fixed = "Roles"
+    name, longest_name = "ManagedPolicyName", 128
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        if _size(properties["PolicyDocument"]) > _MANAGED_LIMIT:
+            raise TemplateError(f"Cannot exceed quota for PolicySize: {_MANAGED_LIMIT}")
+        document, given = _checked(name, properties["PolicyDocument"]), only(properties, "Description", "Path")
+        created = deployment.call("iam", "create_policy", given, PolicyName=name, PolicyDocument=document)
+        arn = created["Policy"]["Arn"]
+        for role in properties.get("Roles") or []:
+            _attach(deployment, text(role), arn)
+        return arn, {"PolicyArn": arn}
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        """CloudFormation deletes the oldest version to make room for another."""
+        client = deployment.cloud.client("iam", deployment.region)
+        versions = client.list_policy_versions(PolicyArn=made.ref)["Versions"]
+        if len(versions) == _MOST_VERSIONS:
+            others = (each for each in versions if not each["IsDefaultVersion"])
+            oldest = min(others, key=lambda each: each["CreateDate"])
+            client.delete_policy_version(PolicyArn=made.ref, VersionId=oldest["VersionId"])
+        document = policy(new["PolicyDocument"])
+        client.create_policy_version(PolicyArn=made.ref, PolicyDocument=document, SetAsDefault=True)
+
+    def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
+        client = deployment.cloud.client("iam", deployment.region)
+        for role in client.list_entities_for_policy(PolicyArn=made.ref)["PolicyRoles"]:
+            client.detach_role_policy(RoleName=role["RoleName"], PolicyArn=made.ref)
+        for version in client.list_policy_versions(PolicyArn=made.ref)["Versions"]:
+            if not version["IsDefaultVersion"]:
+                client.delete_policy_version(PolicyArn=made.ref, VersionId=version["VersionId"])
+        client.delete_policy(PolicyArn=made.ref)
 
 
-@creates(
-    "AWS::KMS::Key",
-    "Description", "EnableKeyRotation", "Enabled", "KeyPolicy", "KeySpec", "KeyUsage", "MultiRegion",
-    "PendingWindowInDays", "RotationPeriodInDays", "Tags",
-)  # fmt: skip
-def _key(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    """PendingWindowInDays only matters to a deletion, which doesn't happen here."""
-    key = deployment.call(
-        "kms",
-        "create_key",
-        only(properties, "Description", "KeySpec", "KeyUsage", "MultiRegion"),
-        Policy=_checked(logical_id, properties["KeyPolicy"]) if "KeyPolicy" in properties else None,
-        Tags=[{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags(properties)],
-    )["KeyMetadata"]
-    if text(properties.get("EnableKeyRotation", "false")) == "true":
-        rotation = only(properties, "RotationPeriodInDays")
-        deployment.call("kms", "enable_key_rotation", rotation, KeyId=key["KeyId"])
-    if text(properties.get("Enabled", "true")) == "false":
-        deployment.call("kms", "disable_key", {}, KeyId=key["KeyId"])
-    return Created("AWS::KMS::Key", key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]})
+class Key(ResourceType):
+    type = "AWS::KMS::Key"
+    in_place = "Description KeyPolicy Tags"
+    replacing = "KeySpec KeyUsage MultiRegion"
+    fixed = "EnableKeyRotation Enabled PendingWindowInDays RotationPeriodInDays"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        key = deployment.call(
+            "kms",
+            "create_key",
+            only(properties, "Description", "KeySpec", "KeyUsage", "MultiRegion"),
+            Policy=_checked(name, properties["KeyPolicy"]) if "KeyPolicy" in properties else None,
+            Tags=_key_tags(properties),
+        )["KeyMetadata"]
+        if text(properties.get("EnableKeyRotation", "false")) == "true":
+            rotation = only(properties, "RotationPeriodInDays")
+            deployment.call("kms", "enable_key_rotation", rotation, KeyId=key["KeyId"])
+        if text(properties.get("Enabled", "true")) == "false":
+            deployment.call("kms", "disable_key", {}, KeyId=key["KeyId"])
+        return key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]}
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        changed = changed_properties(old, new)
+        if "KeyPolicy" in changed:
+            document = policy(new["KeyPolicy"])
+            deployment.call("kms", "put_key_policy", {}, KeyId=made.ref, PolicyName="default", Policy=document)
+        if "Description" in changed:
+            deployment.call("kms", "update_key_description", {}, KeyId=made.ref, Description=text(new["Description"]))
+        if "Tags" in changed:
+            deployment.call("kms", "tag_resource", {}, KeyId=made.ref, Tags=_key_tags(new))
+
+    def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
+        days = properties.get("PendingWindowInDays", 30)
+        deployment.call("kms", "schedule_key_deletion", {}, KeyId=made.ref, PendingWindowInDays=days)
 
 
-@creates("AWS::KMS::Alias", "AliasName", "TargetKeyId")
-def _alias(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    deployment.call("kms", "create_alias", properties)
-    return Created("AWS::KMS::Alias", text(properties["AliasName"]), {})
+def _key_tags(properties: Properties) -> list[dict[str, str]]:
+    return [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags(properties)]
+
+
+class KeyAlias(ResourceType):
+    type = "AWS::KMS::Alias"
+    fixed = "AliasName TargetKeyId"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        deployment.call("kms", "create_alias", properties)
+        return text(properties["AliasName"]), {}
 
 
 def _checked(name: str, document: Any) -> str:
-    """Refuse at once what couldn't be evaluated later."""
+    """Return a policy as text. Refuse at once what could not be evaluated later."""
     content = policy(document)
     try:
         Policy.parse(name, content)
@@ -117,7 +196,7 @@ def _checked(name: str, document: Any) -> str:
 
 
 def _size(document: Any) -> int:
-    """AWS doesn't count white space."""
+    """Return a policy's length as AWS counts it, without white space."""
     return len(json.dumps(document, separators=(",", ":")))
 
 

@@ -1,7 +1,7 @@
 """CloudFormation's intrinsic functions, conditions and rules, evaluated while resources are being created.
 
 Strict: an unknown function, reference, condition, map key or attribute raises TemplateError, never a blank. Numbers
-and booleans become text as CloudFormation makes them (`true`, `30`); whoever consumes a property turns them back.
+and booleans become text as CloudFormation makes them (`true`, `30`); what consumes a property turns them back.
 """
 
 from __future__ import annotations
@@ -60,12 +60,10 @@ class Evaluator:
             "Fn::GetAZs": lambda a: [f"{text(self.value(a)) or self._values['AWS::Region']}{zone}" for zone in "abc"],
             "Fn::Cidr": self._cidr,
             "Fn::Base64": lambda a: base64.b64encode(text(self.value(a)).encode()).decode(),
-            "Fn::ToJsonString": lambda a: json.dumps(self.value(a)),
-            "Fn::Length": lambda a: str(len(self._list(a, "Fn::Length"))),
         }
 
     def value(self, expression: Any) -> Any:
-        """Evaluate everything inside; what AWS::NoValue stands for is left out of its list or mapping."""
+        """Evaluate everything inside; what AWS::NoValue stands for disappears from its list or mapping."""
         if isinstance(expression, list):
             return [item for item in map(self.value, expression) if item is not NO_VALUE]
         if isinstance(expression, str) and "{{resolve:" in expression:
@@ -82,7 +80,7 @@ class Evaluator:
         return {key: item for key, item in values.items() if item is not NO_VALUE}
 
     def holds(self, condition: Any) -> bool:
-        """A condition by name, or a condition function."""
+        """Return whether a condition holds, given by name or as a condition function."""
         if isinstance(condition, str):
             if condition not in self._conditions:
                 raise TemplateError(f"Template format error: Unresolved condition {condition}")
@@ -103,12 +101,12 @@ class Evaluator:
         raise TemplateError(f"{json.dumps(condition, default=str)} is not a condition")
 
     def exists(self, logical_id: str) -> bool:
-        """Whether the resource's condition lets it be created."""
+        """Return whether the resource's condition lets it be created."""
         condition = self._resources[logical_id].get("Condition")
         return condition is None or self.holds(condition)
 
     def references(self, expression: Any) -> Iterator[str]:
-        """Logical ids that the expression needs, following only the branches that its conditions take."""
+        """Yield the logical ids that the expression needs, following only the branches that its conditions take."""
         if isinstance(expression, list):
             for item in expression:
                 yield from self.references(item)
@@ -200,7 +198,7 @@ class Evaluator:
 
 
 def text(value: Any) -> str:
-    """A scalar as CloudFormation writes it into a string."""
+    """Return a scalar as CloudFormation writes it into a string."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, Mapping)) or value is None or value is NO_VALUE:
@@ -209,7 +207,7 @@ def text(value: Any) -> str:
 
 
 def _function(expression: Any) -> str | None:
-    """The name of the function that the mapping calls, if it calls one."""
+    """Return the name of the function that the mapping calls, or None."""
     if not isinstance(expression, Mapping) or len(expression) != 1:
         return None
     name = next(iter(expression))

@@ -1,57 +1,29 @@
-"""The few policies managed by AWS that a template of ours may attach; moto's list of all costs memory and seconds.
-
-Documents as published in the AWS Managed Policy Reference Guide.
-"""
+"""Policies that AWS manages, one at a time. moto has all of them, and would make every one in each account or none."""
 
 from __future__ import annotations
 
+import functools
+import json
 from typing import Any
 
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, iam_backends
 
 from scripts.local_aws.cloudformation.intrinsics import TemplateError
 
-_LOGS = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
-_NETWORK = [
-    "ec2:CreateNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:DeleteNetworkInterface",
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:UnassignPrivateIpAddresses",
-]
-_TRACING = [
-    "xray:PutTraceSegments",
-    "xray:PutTelemetryRecords",
-    "xray:GetSamplingRules",
-    "xray:GetSamplingTargets",
-    "xray:GetSamplingStatisticSummaries",
-]
-_ACTIONS = {
-    "service-role/AWSLambdaBasicExecutionRole": _LOGS,
-    "service-role/AWSLambdaVPCAccessExecutionRole": [*_LOGS, *_NETWORK],
-    "AWSXRayDaemonWriteAccess": _TRACING,
-    "AWSXrayWriteOnlyAccess": _TRACING,
-}
-
 
 def provide(arn: str, account_id: str) -> None:
-    """Make the policy attachable in the account."""
-    policies: dict[str, Any] = iam_backends[account_id][arn.split(":")[1]].managed_policies
-    name = arn.partition(":policy/")[2]
-    if name not in _ACTIONS:
-        known = ", ".join(sorted(_ACTIONS))
-        raise TemplateError(f"The embedded AWS doesn't know {arn}; of AWS's own policies it knows {known}")
-    path, _, bare = name.rpartition("/")
-    data = {
-        "DefaultVersionId": "v1",
-        "Path": f"/{path}/" if path else "/",
-        "Document": {
-            "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Action": _ACTIONS[name], "Resource": "*"}],
-        },
-        "CreateDate": "2015-04-09T15:03:43+00:00",
-        "UpdateDate": "2015-04-09T15:03:43+00:00",
-    }
+    """Make the policy attachable in the account. Refuse one that AWS does not have."""
+    partition = arn.split(":")[1]
+    policies: dict[str, Any] = iam_backends[account_id][partition].managed_policies
+    path, _, name = arn.partition(":policy/")[2].rpartition("/")
+    known = _all().get(name)
+    if known is None or known["Path"].strip("/") != path:
+        raise TemplateError(f"The embedded AWS does not know {arn}: AWS manages no policy of that path and name")
     if arn not in policies:
-        policies[arn] = AWSManagedPolicy.from_data(bare, account_id, arn.split(":")[1], data)
+        policies[arn] = AWSManagedPolicy.from_data(name, account_id, partition, known)
+
+
+@functools.cache
+def _all() -> dict[str, Any]:
+    return dict(json.loads(aws_managed_policies_data))

@@ -5,8 +5,17 @@ from __future__ import annotations
 from moto.ec2.models import vpcs
 from moto.ec2.utils import random_resource_id
 
-from scripts.local_aws.cloudformation.deployment import Deployment, Properties, creates, only, refuse_unknown, tags
+from scripts.local_aws.cloudformation.deployment import (
+    Deployment,
+    Properties,
+    changed_properties,
+    only,
+    refuse_unknown,
+    tags,
+    without,
+)
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
+from scripts.local_aws.cloudformation.resource_types import Made, ResourceType
 
 _PEERS = ("CidrIp", "CidrIpv6", "SourceSecurityGroupId", "DestinationSecurityGroupId", "SourcePrefixListId")
 _PORTS = ("IpProtocol", "FromPort", "ToPort")
@@ -23,57 +32,98 @@ def _names_of_an_endpoint(service_name: str, vpc_endpoint_id: str) -> dict[str, 
 vpcs.create_dns_entries = _names_of_an_endpoint  # type: ignore[attr-defined]  # imported there
 
 
-@creates(
-    "AWS::EC2::SecurityGroup",
-    "GroupDescription", "GroupName", "SecurityGroupEgress", "SecurityGroupIngress", "Tags", "VpcId",
-)  # fmt: skip
-def _security_group(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    """A group that states its egress loses the rule that lets everything out."""
-    group = deployment.call(
-        "ec2",
-        "create_security_group",
-        only(properties, "VpcId"),
-        GroupName=properties.get("GroupName") or deployment.name(logical_id),
-        Description=properties["GroupDescription"],
-        TagSpecifications=_tag_specifications("security-group", properties),
-    )["GroupId"]
-    found = deployment.call("ec2", "describe_security_groups", {}, GroupIds=[group])["SecurityGroups"][0]
-    if properties.get("SecurityGroupEgress"):
-        everything = found["IpPermissionsEgress"]
-        deployment.call("ec2", "revoke_security_group_egress", {}, GroupId=group, IpPermissions=everything)
-    for direction in ("Ingress", "Egress"):
-        for rule in properties.get(f"SecurityGroup{direction}") or []:
-            _authorize(deployment, direction, group, rule)
-    return Created("AWS::EC2::SecurityGroup", group, {"GroupId": group, "VpcId": found["VpcId"]})
+class SecurityGroup(ResourceType):
+    type = "AWS::EC2::SecurityGroup"
+    in_place = "SecurityGroupEgress SecurityGroupIngress Tags"
+    replacing = "GroupDescription GroupName VpcId"
+    name, shares_name = "GroupName", True  # EC2 itself refuses a name twice in a VPC
+    deletion = "ec2", "delete_security_group", "GroupId"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        """Create a group. One that states its egress loses the rule that lets everything out."""
+        group = deployment.call(
+            "ec2",
+            "create_security_group",
+            only(properties, "VpcId"),
+            GroupName=name,
+            Description=properties["GroupDescription"],
+            TagSpecifications=_tag_specifications("security-group", properties),
+        )["GroupId"]
+        found = deployment.call("ec2", "describe_security_groups", {}, GroupIds=[group])["SecurityGroups"][0]
+        if properties.get("SecurityGroupEgress"):
+            everything = found["IpPermissionsEgress"]
+            deployment.call("ec2", "revoke_security_group_egress", {}, GroupId=group, IpPermissions=everything)
+        for direction in ("Ingress", "Egress"):
+            for rule in properties.get(f"SecurityGroup{direction}") or []:
+                _change_rule(deployment, "authorize", direction, group, rule)
+        return group, {"GroupId": group, "VpcId": found["VpcId"]}
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        for direction in ("Ingress", "Egress"):
+            before, after = (each.get(f"SecurityGroup{direction}") or [] for each in (old, new))
+            for verb, some, others in (("revoke", before, after), ("authorize", after, before)):
+                for rule in some:
+                    if rule not in others:
+                        _change_rule(deployment, verb, direction, made.ref, rule)
+        _tag(deployment, made, new)
 
 
-@creates("AWS::EC2::SecurityGroupIngress", "Description", "GroupId", *_PORTS, *_PEERS)
-def _ingress(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    return _rule(deployment, logical_id, "Ingress", properties)
+class SecurityGroupIngress(ResourceType):
+    type = "AWS::EC2::SecurityGroupIngress"
+    replacing = "CidrIp CidrIpv6 FromPort GroupId IpProtocol SourceSecurityGroupId ToPort"
+    fixed = "Description DestinationSecurityGroupId SourcePrefixListId"
+    direction = "Ingress"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        self._change(deployment, "authorize", properties)
+        return name, {"Id": name}
+
+    def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
+        self._change(deployment, "revoke", properties)
+
+    def _change(self, deployment: Deployment, verb: str, properties: Properties) -> None:
+        rule = without(properties, "GroupId")
+        _change_rule(deployment, verb, self.direction, text(properties["GroupId"]), rule)
 
 
-@creates("AWS::EC2::SecurityGroupEgress", "Description", "GroupId", *_PORTS, *_PEERS)
-def _egress(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    return _rule(deployment, logical_id, "Egress", properties)
+class SecurityGroupEgress(SecurityGroupIngress):
+    type = "AWS::EC2::SecurityGroupEgress"
+    replacing = "CidrIp CidrIpv6 DestinationSecurityGroupId FromPort GroupId IpProtocol ToPort"
+    fixed = "Description SourcePrefixListId SourceSecurityGroupId"
+    direction = "Egress"
 
 
-@creates(
-    "AWS::EC2::VPCEndpoint",
-    "PolicyDocument", "PrivateDnsEnabled", "RouteTableIds", "SecurityGroupIds", "ServiceName", "SubnetIds", "Tags",
-    "VpcEndpointType", "VpcId",
-)  # fmt: skip
-def _vpc_endpoint(deployment: Deployment, logical_id: str, properties: Properties) -> Created:
-    check_endpoint(deployment, properties)
-    given = {key: value for key, value in properties.items() if key != "Tags"}
-    labels = _tag_specifications("vpc-endpoint", properties)
-    endpoint = deployment.call("ec2", "create_vpc_endpoint", given, TagSpecifications=labels)["VpcEndpoint"]
-    names = [f"{each['HostedZoneId']}:{each['DnsName']}" for each in endpoint.get("DnsEntries") or []]
-    attributes = {"Id": endpoint["VpcEndpointId"], "DnsEntries": names}
-    return Created("AWS::EC2::VPCEndpoint", endpoint["VpcEndpointId"], attributes)
+class VpcEndpoint(ResourceType):
+    type = "AWS::EC2::VPCEndpoint"
+    in_place = "PolicyDocument PrivateDnsEnabled RouteTableIds SecurityGroupIds SubnetIds Tags"
+    replacing = "ServiceName VpcEndpointType VpcId"
+
+    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
+        _check_endpoint(deployment, properties)
+        given, labels = without(properties, "Tags"), _tag_specifications("vpc-endpoint", properties)
+        endpoint = deployment.call("ec2", "create_vpc_endpoint", given, TagSpecifications=labels)["VpcEndpoint"]
+        entries = [f"{each['HostedZoneId']}:{each['DnsName']}" for each in endpoint.get("DnsEntries") or []]
+        return endpoint["VpcEndpointId"], {"Id": endpoint["VpcEndpointId"], "DnsEntries": entries}
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        """Replace what is listed: what is new is added, what is gone is taken away."""
+        _check_endpoint(deployment, new, made.ref)
+        given: Properties = only(new, *({"PrivateDnsEnabled", "PolicyDocument"} & changed_properties(old, new)))
+        for name in ("RouteTableIds", "SecurityGroupIds", "SubnetIds"):
+            before, after = (list(map(text, each.get(name) or [])) for each in (old, new))
+            for verb, some, others in (("Add", after, before), ("Remove", before, after)):
+                if changed := [each for each in some if each not in others]:
+                    given[f"{verb}{name}"] = changed
+        if given:
+            deployment.call("ec2", "modify_vpc_endpoint", given, VpcEndpointId=made.ref)
+        _tag(deployment, made, new)
+
+    def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
+        deployment.call("ec2", "delete_vpc_endpoints", {}, VpcEndpointIds=[made.ref])
 
 
-def check_endpoint(deployment: Deployment, properties: Properties, own: str = "") -> None:
-    """Refuse what EC2 refuses of an interface endpoint, and moto doesn't. `own` is the endpoint that is changed.
+def _check_endpoint(deployment: Deployment, properties: Properties, own: str = "") -> None:
+    """Refuse what EC2 refuses of an interface endpoint, and moto does not. `own` is the endpoint that is changed.
 
     Two subnets of one zone, as people report it (terraform-aws-modules/terraform-aws-vpc#451 and #583), and private DNS
     where another endpoint of the VPC has the service's host name already (hashicorp/terraform-provider-aws#17535).
@@ -100,20 +150,10 @@ def check_endpoint(deployment: Deployment, properties: Properties, own: str = ""
                 )
 
 
-def change_rule(deployment: Deployment, verb: str, direction: str, group: str, rule: Properties) -> None:
+def _change_rule(deployment: Deployment, verb: str, direction: str, group: str, rule: Properties) -> None:
     """Authorize or revoke one rule of a group."""
     operation = f"{verb}_security_group_{direction.lower()}"
     deployment.call("ec2", operation, {}, GroupId=group, IpPermissions=[_permission(direction, rule)])
-
-
-def _rule(deployment: Deployment, logical_id: str, direction: str, properties: Properties) -> Created:
-    rule = {key: value for key, value in properties.items() if key != "GroupId"}
-    _authorize(deployment, direction, text(properties["GroupId"]), rule)
-    return Created(f"AWS::EC2::SecurityGroup{direction}", deployment.name(logical_id), {"Id": logical_id})
-
-
-def _authorize(deployment: Deployment, direction: str, group: str, rule: Properties) -> None:
-    change_rule(deployment, "authorize", direction, group, rule)
 
 
 def _permission(direction: str, rule: Properties) -> Properties:
@@ -134,3 +174,8 @@ def _permission(direction: str, rule: Properties) -> Properties:
 def _tag_specifications(kind: str, properties: Properties) -> list[Properties] | None:
     labels = tags(properties)
     return [{"ResourceType": kind, "Tags": labels}] if labels else None
+
+
+def _tag(deployment: Deployment, made: Created, new: Properties) -> None:
+    if labels := tags(new):
+        deployment.call("ec2", "create_tags", {}, Resources=[made.ref], Tags=labels)

@@ -1,7 +1,7 @@
 """CloudFormation stacks: made, changed and deleted by change sets, with their events.
 
 Resources are made by the creators that `LocalAws.deploy` uses, through the services' own APIs. A change set is
-computed before it is carried out; what an update can't do here is refused then. Retention policies are kept, and what
+computed before it is carried out; what an update cannot do here is refused then. Retention policies are kept, and what
 fails is rolled back: a new stack by deletion, an updated one by going back to the template that it had.
 """
 
@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.local_aws.cloudformation import deletions, updates
-from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, Properties, named
+from scripts.local_aws.cloudformation import resources
+from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, Properties, changed_properties, named
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError
-from scripts.local_aws.cloudformation.template import Template, read
+from scripts.local_aws.cloudformation.template import Template, pseudo_parameters, read
 
 _UNKNOWN = "{{known after apply}}"
 _STACK = "AWS::CloudFormation::Stack"
@@ -30,7 +30,7 @@ UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 
 
 class _Unknown(Mapping[str, Any]):
-    """The attributes of a resource that doesn't exist yet: each has some value."""
+    """The attributes of a resource that does not exist yet: each has some value."""
 
     def __init__(self, known: Mapping[str, Any] | None = None) -> None:
         self._known = known or {}
@@ -84,6 +84,7 @@ class ChangeSet:
     parameters: dict[str, str]
     capabilities: list[str]
     changes: list[Change]
+    tags: dict[str, str] = field(default_factory=dict)
     status: str = "CREATE_COMPLETE"
     reason: str = ""
     execution: str = "AVAILABLE"
@@ -103,6 +104,7 @@ class StackRecord:
     source: str = ""
     parameters: dict[str, str] = field(default_factory=dict)
     capabilities: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
     resources: dict[str, Kept] = field(default_factory=dict)
     statuses: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)
     outputs: list[dict[str, str]] = field(default_factory=list)
@@ -132,26 +134,19 @@ class Stacks:
         return f"arn:aws:cloudformation:{region}:{self._cloud.account_id}:{rest}"
 
     def template(self, stack: StackRecord, source: str, parameters: Mapping[str, str]) -> Template:
-        pseudo = {
-            "AWS::AccountId": self._cloud.account_id,
-            "AWS::Region": stack.region,
-            "AWS::Partition": "aws",
-            "AWS::URLSuffix": "amazonaws.com",
-            "AWS::StackName": stack.name,
-            "AWS::StackId": stack.id,
-        }
+        pseudo = pseudo_parameters(self._cloud.account_id, stack.region, stack.name, stack.id)
         return Template(read(source), parameters, pseudo)
 
-    def plan(self, stack: StackRecord, template: Template) -> list[Change]:
-        """What the template would change. Refused where that can't be done here."""
+    def plan(self, stack: StackRecord, template: Template, tags: Mapping[str, str]) -> list[Change]:
+        """Return what the template would change. Refuse a change that cannot be made here."""
         deployment = Deployment(self._cloud, stack.name, stack.region)
-        order = deployment.checked_order(template)
+        order = resources.creation_order(deployment, template)
         changes = []
         for logical_id in order:
             resource = template.resources[logical_id]
             kind = resource["Type"]
             with named(logical_id, kind):
-                properties = template.evaluator.value(resource.get("Properties") or {})
+                properties = resources.tagged(kind, template.evaluator.value(resource.get("Properties") or {}), tags)
                 kept = stack.resources.get(logical_id)
                 change = _change(logical_id, kind, kept, properties)
                 if change is None:
@@ -185,7 +180,7 @@ class Stacks:
 
     def _create(self, stack: StackRecord, change_set: ChangeSet) -> None:
         try:
-            self._apply(stack, change_set.source, change_set.parameters, change_set.capabilities, [])
+            self._apply(stack, *_of(change_set), [])
         except TemplateError as error:
             self.say(stack, "ROLLBACK_IN_PROGRESS", f"The following resource(s) failed to create: {_failed(error)}.")
             deployment = Deployment(self._cloud, stack.name, stack.region)
@@ -195,10 +190,10 @@ class Stacks:
             self.say(stack, "CREATE_COMPLETE")
 
     def _update(self, stack: StackRecord, change_set: ChangeSet) -> None:
-        before = stack.source, dict(stack.parameters), list(stack.capabilities)
+        before = _of(stack)
         replaced: Replaced = []
         try:
-            self._apply(stack, change_set.source, change_set.parameters, change_set.capabilities, replaced)
+            self._apply(stack, *_of(change_set), replaced)
         except TemplateError as error:
             reason = f"The following resource(s) failed to update: {_failed(error)}."
             self.say(stack, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
@@ -229,18 +224,20 @@ class Stacks:
         source: str,
         parameters: dict[str, str],
         capabilities: list[str],
+        tags: dict[str, str],
         replaced: Replaced,
     ) -> None:
-        """Make and change everything. What is replaced is put on the list, also if it fails later."""
+        """Create and change everything. What is replaced is put on the list, also if it fails later."""
         template = self.template(stack, source, parameters)
         deployment = Deployment(self._cloud, stack.name, stack.region)
         stack.generation += 1
-        order = deployment.checked_order(template)
+        order = resources.creation_order(deployment, template)
         for logical_id in order:
             resource = template.resources[logical_id]
             try:
                 with named(logical_id, resource["Type"]):
-                    properties = template.evaluator.value(resource.get("Properties") or {})
+                    evaluated = template.evaluator.value(resource.get("Properties") or {})
+                    properties = resources.tagged(resource["Type"], evaluated, tags)
                     made, old = self._one(stack, deployment, logical_id, resource, properties)
             except TemplateError as error:
                 verb = "UPDATE" if logical_id in stack.resources else "CREATE"
@@ -253,7 +250,7 @@ class Stacks:
                 replaced.append((logical_id, old))
         gone = [name for name in stack.resources if name not in order]
         stack.resources = {name: stack.resources[name] for name in [*order, *gone]}
-        stack.source, stack.parameters, stack.capabilities = source, parameters, capabilities
+        stack.source, stack.parameters, stack.capabilities, stack.tags = source, parameters, capabilities, tags
         described = read(source).get("Outputs") or {}
         stack.outputs = [
             {"OutputKey": key, "OutputValue": value}
@@ -269,14 +266,14 @@ class Stacks:
         resource: dict[str, Any],
         properties: Properties,
     ) -> tuple[Created, Kept | None]:
-        """The resource as it should be, and what it replaces."""
+        """Create or change one resource. Return it as it should be, and what it replaces."""
         kind, kept = resource["Type"], stack.resources.get(logical_id)
-        changed = set() if kept is None else updates.changed_properties(kept.properties, properties)
+        changed = set() if kept is None else changed_properties(kept.properties, properties)
         if kept is not None and not changed:
             return kept.made, None
-        replaces = kept is not None and updates.replaces(kind, changed)
+        replaces = kept is not None and resources.replaces(kind, changed)
         if kept is not None and replaces:
-            updates.refuse_same_name(kind, kept.properties, properties)
+            resources.refuse_same_name(kind, kept.properties, properties)
         verb = "CREATE" if kept is None else "UPDATE"
         reason = "Requested update requires the creation of a new physical resource; hence creating one."
         physical = "" if kept is None else kept.made.ref
@@ -285,14 +282,14 @@ class Stacks:
             if replaces:
                 unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{stack.id}/{logical_id}/{stack.generation}").hex[:12].upper()
                 deployment.names[logical_id] = f"{stack.name[:20]}-{logical_id[:20]}-{unique}"
-            made = deployment.create_one(logical_id, kind, properties)
+            made = resources.create(deployment, logical_id, kind, properties)
         else:
-            made = updates.update(deployment, logical_id, kept.made, kept.properties, properties)
+            made = resources.update(deployment, kept.made, kept.properties, properties)
         self._note(stack, logical_id, kind, made.ref, f"{verb}_COMPLETE")
         return made, kept if replaces else None
 
     def _clean_up(self, stack: StackRecord, replaced: Replaced, creating: bool) -> None:
-        """What an update has left over goes, unless it is to stay. A failure leaves it and is only noted, as on AWS."""
+        """Delete what an update has left over, unless it is to stay. A failure leaves it and is noted, as on AWS."""
         deployment = Deployment(self._cloud, stack.name, stack.region)
         for logical_id, old in reversed(replaced):
             if old.on_replace == "Delete":
@@ -302,7 +299,7 @@ class Stacks:
         self._take_away(stack, deployment, [name for name in stack.resources if name not in order], creating=creating)
 
     def _take_away(self, stack: StackRecord, deployment: Deployment, names: list[str], *, creating: bool) -> bool:
-        """Delete the stack's resources, last made first; whether all went that should."""
+        """Delete the stack's resources, last made first. Return whether all are gone that should be."""
         for logical_id in reversed(names):
             kept = stack.resources[logical_id]
             stays = kept.on_delete == "Retain" or (kept.on_delete == "RetainExceptOnCreate" and not creating)
@@ -321,14 +318,14 @@ class Stacks:
         self._note(stack, logical_id, kind, physical, "DELETE_IN_PROGRESS")
         try:
             with named(logical_id, kind):
-                deletions.delete(deployment, kept.made, kept.properties)
+                resources.delete(deployment, kept.made, kept.properties)
         except TemplateError as error:
             self._note(stack, logical_id, kind, physical, "DELETE_FAILED", str(error))
             raise
         self._note(stack, logical_id, kind, physical, "DELETE_COMPLETE")
 
     def say(self, stack: StackRecord, status: str, reason: str = "") -> None:
-        """Of the stack itself."""
+        """Note a status of the stack itself."""
         self._note(stack, stack.name, _STACK, stack.id, status, reason)
         stack.status, stack.reason = status, reason
 
@@ -350,18 +347,23 @@ class Stacks:
         stack.events.append({**event, "ResourceStatusReason": reason} if reason else event)
 
 
+def _of(what: StackRecord | ChangeSet) -> tuple[str, dict[str, str], list[str], dict[str, str]]:
+    """What a stack is made by, as it is now."""
+    return what.source, dict(what.parameters), list(what.capabilities), dict(what.tags)
+
+
 def _change(logical_id: str, kind: str, kept: Kept | None, properties: Properties) -> Change | None:
     if kept is None:
         return Change("Add", logical_id, kind)
     if kept.made.type != kind:
         raise TemplateError(f"Update of resource type is not permitted. It was {kept.made.type}.")
-    changed = updates.changed_properties(kept.properties, properties)
+    changed = changed_properties(kept.properties, properties)
     if not changed:
         return None
     certain = {name for name in changed if _UNKNOWN not in json.dumps(properties.get(name), default=str)}
     replacement = "False"
-    if updates.replaces(kind, changed):
-        replacement = "True" if certain and updates.replaces(kind, certain) else "Conditional"
+    if resources.replaces(kind, changed):
+        replacement = "True" if certain and resources.replaces(kind, certain) else "Conditional"
     return Change(
         "Modify", logical_id, kind, kept.made.ref, replacement, tuple(sorted(changed)), _policy(kept, replacement)
     )
@@ -376,7 +378,7 @@ def _policy(kept: Kept, replacement: str) -> str:
 def _expected(change: Change, kind: str, kept: Kept | None) -> Created:
     if kept is None or change.replacement != "False":
         return Created(kind, _UNKNOWN, _Unknown())
-    return Created(kind, kept.made.ref, _Unknown(updates.known_before(kept.made)))
+    return Created(kind, kept.made.ref, _Unknown(resources.known_before(kept.made)))
 
 
 def _failed(error: TemplateError) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
+from moto.utilities.utils import get_partition
 
 from scripts.local_aws.cloudformation.intrinsics import Created, Evaluator, TemplateError, text
 
@@ -64,7 +65,7 @@ class Template:
 
     @classmethod
     def load(cls, path: pathlib.Path, given: Mapping[str, str], pseudo: Mapping[str, str]) -> Template:
-        """A file whose local paths stand for what `aws cloudformation package` would upload."""
+        """Return the template of a file, whose local paths stand for what `aws cloudformation package` would upload."""
         try:
             document = read(path.read_text())
         except TemplateError as error:
@@ -73,7 +74,7 @@ class Template:
         return cls(document, given, pseudo)
 
     def creation_order(self) -> list[str]:
-        """Logical ids whose conditions hold, each after everything it refers to or depends on."""
+        """Return the logical ids whose conditions hold, each after everything it refers to or depends on."""
         graph = {}
         for logical_id, resource in self.resources.items():
             if self.evaluator.exists(logical_id):
@@ -89,7 +90,7 @@ class Template:
             raise TemplateError(f"Circular dependency between resources: {sorted(set(cycle.args[1]))}") from None
 
     def outputs(self) -> dict[str, str]:
-        """After everything is created. Outputs whose condition doesn't hold are absent."""
+        """Return the outputs, after everything is created. Those whose condition does not hold are absent."""
         values = {}
         for name, output in self._outputs.items():
             _refuse_unknown(output, {"Value", "Description", "Condition", "Export"}, f"Outputs.{name}")
@@ -139,8 +140,21 @@ class Template:
                         raise TemplateError(assertion.get("AssertDescription", f"Rule {name} is not satisfied"))
 
 
+def pseudo_parameters(account_id: str, region: str, stack_name: str, stack_id: str = "") -> dict[str, str]:
+    """Return the pseudo parameters, which every template has."""
+    partition = get_partition(region)
+    return {
+        "AWS::AccountId": account_id,
+        "AWS::Region": region,
+        "AWS::Partition": partition,
+        "AWS::URLSuffix": "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
+        "AWS::StackName": stack_name,
+        "AWS::StackId": stack_id or f"arn:{partition}:cloudformation:{region}:{account_id}:stack/{stack_name}/local",
+    }
+
+
 def check_parameter(name: str, kind: str, value: str, rules: Mapping[str, Any]) -> None:
-    """One value, or one item of a list, against the parameter's rules. Raises TemplateError."""
+    """Refuse a value, or an item of a list, that breaks the parameter's rules."""
 
     def refuse(message: str) -> None:
         if explanation := rules.get("ConstraintDescription"):
@@ -165,7 +179,7 @@ def check_parameter(name: str, kind: str, value: str, rules: Mapping[str, Any]) 
 
 
 def read(source: str) -> dict[str, Any]:
-    """A template as it is written. Refused if it isn't YAML (or JSON), or has no resources."""
+    """Return a template as it is written. Refuse one that is not YAML (or JSON), or has no resources."""
     try:
         document = yaml.load(source, _Loader)
     except yaml.YAMLError as error:

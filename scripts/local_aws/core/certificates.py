@@ -25,7 +25,7 @@ class Authority:
         """Write the authority's own certificate to `bundle`."""
         self.bundle = bundle
         self._key = ec.generate_private_key(ec.SECP256R1())
-        # Of two authorities with one name OpenSSL tries the wrong key instead of saying that it doesn't know the other.
+        # Of two authorities with one name OpenSSL tries the wrong key instead of reporting that it does not know one.
         self._name = _named(f"Local Aurora root {x509.random_serial_number():x}")
         constraints = x509.BasicConstraints(ca=True, path_length=0)
         certificate = self._sign(self._name, self._key.public_key(), constraints)

@@ -1,9 +1,9 @@
 """One clock for everything that takes time here: real, or jumping over every moment in which nothing happens.
 
 The jumping clock is a discrete-event clock. It runs with real time, and when nothing is in flight and somebody
-sleeps, it skips to whatever comes first: a sleeper's deadline or a timer. Two kinds of future meet in it:
+sleeps, it skips to what comes first: a sleeper's deadline or a timer. Two kinds of future meet in it:
 
-* a sleeper (`sleep`) wants time to pass, so it makes the clock jump;
+* a sleeper (`sleep`) needs time to pass, so it makes the clock jump;
 * a timer (`call_at`) only happens when time passes, so it never makes the clock jump by itself.
 
 A cluster that is `creating` is a timer: it stays `creating` until somebody waits for it.
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _EPSILON = 1e-4  # floating point: a jump to a deadline lands on its far side
-_WAKE_POLL_SECONDS = 0.02  # how late a sleeper notices its wake event (two events can't be awaited at once)
+_WAKE_POLL_SECONDS = 0.02  # how late a sleeper notices its wake event (one thread awaits one event)
 
 logger = logging.getLogger(__name__)
 
@@ -64,16 +64,16 @@ class Clock:
         self._thread.start()
 
     def time(self) -> float:
-        """Now, in epoch seconds."""
+        """Return the time in epoch seconds."""
         return time.time() + self.skipped_seconds
 
     def now(self) -> datetime.datetime:
-        """Now, aware and in UTC."""
+        """Return the time, aware and in UTC."""
         return datetime.datetime.fromtimestamp(self.time(), datetime.UTC)
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
-        """While held, the clock doesn't jump, unless the holding thread itself sleeps on this clock."""
+        """Keep the clock from jumping, unless the holding thread itself sleeps on this clock."""
         with self._changed:
             self._busy += 1
         self._holds += 1
@@ -112,7 +112,7 @@ class Clock:
         return thread
 
     def sleep(self, seconds: float, wake: threading.Event | None = None) -> bool:
-        """Sleep until the time has passed. True if `wake` was set, or the clock was closed, before that."""
+        """Sleep until the time has passed. Return True if `wake` was set, or the clock was closed, before that."""
         sleeper = _Sleeper(self._holds)
 
         def ends_early() -> bool:
@@ -155,7 +155,7 @@ class Clock:
                 self.sleep(due - self.time(), stop)
 
     def close(self) -> None:
-        """Wake every sleeper and forget every timer. A closed clock still tells the time."""
+        """Wake every sleeper and forget every timer. A closed clock still shows the time."""
         with self._changed:
             self._closed = True
             self._timers.clear()

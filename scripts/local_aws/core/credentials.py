@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import threading
 from typing import Any
 
 import boto3
 from botocore.config import Config
+
+SIGNED = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+"""What an Authorization header says of who signed a call, in which region and for which service."""
 
 _session: Any = boto3.session.Session()
 _session_lock = threading.Lock()
@@ -23,7 +27,7 @@ class Credentials:
     session_token: str | None = dataclasses.field(default=None, repr=False)
 
     def environment(self) -> dict[str, str]:
-        """As the AWS SDKs look for them."""
+        """Return the credentials as the AWS SDKs look for them in the environment."""
         names = {
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
@@ -34,7 +38,7 @@ class Credentials:
 
 @functools.lru_cache(maxsize=64)
 def aws_client(service: str, region: str, endpoint_url: str, credentials: Credentials, *, attempts: int) -> Any:
-    """A boto3 client of ours. One session serves all, each would read botocore's models again; and clients are kept."""
+    """Return a boto3 client. One session serves all: each would read botocore's models again; and clients are kept."""
     with _session_lock:
         return _session.client(
             service,

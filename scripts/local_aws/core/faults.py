@@ -71,7 +71,7 @@ class LifecycleFault:
     """A copy, restore, creation, export or password reset that ends in `status` instead of `available`.
 
     An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
-    it stays pending for ever or, with the status `lost`, is called applied and isn't. An instance that becomes
+    it stays pending for ever or, with the status `lost`, is called applied and is not. An instance that becomes
     `available` is only quicker or slower (up to 1000 percent).
     """
 
@@ -140,7 +140,7 @@ class Faults:
         self._held = 0
 
     def add(self, **rule: Any) -> Fault:
-        """Add one rule; ValueError names what is wrong with it."""
+        """Add one rule. Raise ValueError that names what is wrong with it."""
         kind = next((_KINDS[key] for key in _KINDS if key in rule), None)
         if kind is None:
             raise ValueError(
@@ -174,33 +174,33 @@ class Faults:
             self._released.wait()
 
     def release(self) -> None:
-        """Let the calls go on that are held."""
+        """Let the calls continue that are held."""
         with self._released:
             self._held = 0
             self._released.notify_all()
 
     def pending(self) -> list[dict[str, Any]]:
-        """The rules that may still strike."""
+        """Return the rules that may still strike."""
         with self._lock:
             return [dataclasses.asdict(rule) for rule in self._rules]
 
     def api(self, operation: str, region: str, parameters: Mapping[str, str]) -> ApiFault | None:
-        """The fault that strikes this call, which is spent by asking."""
+        """Return the fault that strikes this call, which is spent by that."""
         return self._strike(ApiFault, lambda rule: rule.strikes(operation, region, parameters))
 
     def lifecycle(self, lifecycle: str, identifier: str) -> LifecycleFault | None:
-        """The fault that strikes what is about to start, which is spent by asking."""
+        """Return the fault that strikes what is about to start, which is spent by that."""
         return self._strike(
             LifecycleFault,
             lambda rule: rule.lifecycle == lifecycle and fnmatch.fnmatchcase(identifier, rule.identifier),
         )
 
     def function(self, name: str) -> FunctionFault | None:
-        """The fault that strikes this invocation, which is spent by asking."""
+        """Return the fault that strikes this invocation, which is spent by that."""
         return self._strike(FunctionFault, lambda rule: fnmatch.fnmatchcase(name, rule.function))
 
     def schedule(self, name: str) -> ScheduleFault | None:
-        """The fault that strikes this moment of a schedule, which is spent by asking."""
+        """Return the fault that strikes this moment of a schedule, which is spent by that."""
         return self._strike(ScheduleFault, lambda rule: fnmatch.fnmatchcase(name, rule.schedule))
 
     def _strike(self, kind: type[_F], strikes: Callable[[_F], bool]) -> _F | None:
@@ -211,14 +211,14 @@ class Faults:
         return None
 
     def _take(self, rule: Fault) -> bool:
-        """Whether the rule still strikes, which spends it unless it strikes for a time."""
+        """Return whether the rule still strikes, which spends it unless it strikes for a time."""
         if isinstance(rule, ApiFault) and rule.seconds:
             return not self._is_over(rule)
         self._spend(rule)
         return True
 
     def _is_over(self, rule: ApiFault) -> bool:
-        """Whether a rule with an end has reached it, counted from its first strike. Then it is forgotten."""
+        """Return whether a rule with an end has reached it, counted from its first strike. Then it is forgotten."""
         now = self._now()
         if now < self._ends.setdefault(id(rule), now + rule.seconds):
             return False

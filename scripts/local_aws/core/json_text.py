@@ -12,7 +12,7 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """Return the document that a JSON text stands for. Raise ValueError also for NaN, which RFC 8259 doesn't have."""
+    """Return the document that a JSON text stands for. Raise ValueError also for NaN, which RFC 8259 does not have."""
     return json.loads(text, parse_constant=_no_constant)
 
 

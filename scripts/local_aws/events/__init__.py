@@ -1,1 +1,1 @@
-"""EventBridge, EventBridge Scheduler and CloudTrail: what happened, and who is told of it."""
+"""EventBridge, EventBridge Scheduler and CloudTrail: what happened, and who is informed of it."""

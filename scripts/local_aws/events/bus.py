@@ -1,8 +1,8 @@
 """EventBridge: what happens to executions, and what callers put on a bus, reaches the rules' targets.
 
 Targets: Lambda functions (by the function's own policy), SNS topics (by the topic's policy) and state machines (by
-the target's role). Any other target is refused when it is put. What can't be delivered goes to the target's
-dead-letter queue and is remembered in `undelivered`. A rule with a schedule doesn't fire here, so one that is enabled
+the target's role). Any other target is refused when it is put. What cannot be delivered goes to the target's
+dead-letter queue and is remembered in `undelivered`. A rule with a schedule does not fire here, so one that is enabled
 is refused; a disabled one is kept. EventBridge Scheduler's schedules fire: schedules.py.
 See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html and
 https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html.
@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.htm
 
 from __future__ import annotations
 
+import datetime
 import re
 import uuid
 from typing import Any, ClassVar
@@ -34,11 +35,11 @@ EVENTS = "events.amazonaws.com"
 _TARGET = re.compile(r"arn:aws[a-z-]*:(lambda:.*:function|sns|states:.*:stateMachine):.+")
 _VARIABLE = re.compile(r"<([^<>]+)>")
 _TARGET_FIELDS = {"Id", "Arn", "RoleArn", "Input", "InputPath", "InputTransformer", "DeadLetterConfig", "RetryPolicy"}
-_NO_SCHEDULES = "A rule's schedule doesn't fire locally. Use EventBridge Scheduler's, or create the rule DISABLED."
+_NO_SCHEDULES = "A rule's schedule does not fire locally. Use EventBridge Scheduler's, or create the rule DISABLED."
 
 
 class Events:
-    """The way from something that happened to those who asked to be told."""
+    """The way from something that happened to those who subscribed to it."""
 
     def __init__(self, clock: Clock, permissions: Permissions, trail: Trail) -> None:
         self.undelivered: list[dict[str, Any]] = []
@@ -48,7 +49,7 @@ class Events:
         self._deliveries = Deliveries(clock)
 
     def install(self) -> None:
-        """From now on rules that moto creates deliver through us."""
+        """Have rules that moto creates deliver through us from now on."""
         DeliveringRule.events = self
         moto_events.Rule = DeliveringRule  # type: ignore[misc]
 
@@ -62,25 +63,15 @@ class Events:
     def execution_status_changed(self, execution: Execution) -> None:
         """Tell the default bus of the execution's region, as Step Functions does for every status."""
         region, account = execution.execution_arn.split(":")[3:5]
-        stopped, redriven = execution.stop_date, execution.redrive_date
         detail = {
-            "executionArn": execution.execution_arn,
-            "stateMachineArn": execution.state_machine_arn,
-            "stateMachineVersionArn": execution.state_machine_version_arn,
-            "stateMachineAliasArn": execution.state_machine_alias_arn,
-            "name": execution.name,
-            "status": execution.status,
-            "startDate": int(execution.start_date.timestamp() * 1000),
-            "stopDate": None if stopped is None else int(stopped.timestamp() * 1000),
+            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
+            **{name: _milliseconds(value) for name, value in execution.summary().items()},
             "input": execution.execution_input,
             "inputDetails": {"included": True},
             "output": execution.output,
             "outputDetails": None if execution.output is None else {"included": True},
             "error": execution.error,
             "cause": execution.cause,
-            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
-            "redriveCount": execution.redrive_count,
-            "redriveDate": None if redriven is None else int(redriven.timestamp() * 1000),
             "redriveStatusReason": None,
             **execution.redrive_status(),
         }
@@ -133,7 +124,7 @@ class Events:
             return
         action = {"lambda": "lambda:InvokeFunction", "sns": "sns:Publish"}[service]
         if not self._permissions.service_may(EVENTS, action, arn, source_arn=rule.arn):
-            raise NotAuthorized("AccessDenied", f"The policy of {arn} doesn't let {EVENTS} do {action}", 403)
+            raise NotAuthorized("AccessDenied", f"The policy of {arn} does not let {EVENTS} do {action}", 403)
         if service == "sns":
             sns_backends[account][region].publish(text, arn=arn)
         else:
@@ -141,8 +132,12 @@ class Events:
             function.invoke(text, {}, {})
 
 
+def _milliseconds(value: Any) -> Any:
+    return int(value.timestamp() * 1000) if isinstance(value, datetime.datetime) else value
+
+
 def shape(target: dict[str, Any], event: dict[str, Any]) -> str:
-    """What the target receives: the event, or what Input, InputPath or InputTransformer make of it."""
+    """Return what the target receives: the event, or what Input, InputPath or InputTransformer make of it."""
     if "Input" in target:
         return str(target["Input"])
     if "InputPath" in target:
@@ -183,9 +178,9 @@ class DeliveringRule(moto_events.Rule):
     def put_targets(self, targets: list[dict[str, Any]]) -> None:
         for target in targets:
             if not _TARGET.fullmatch(target["Arn"]):
-                raise NotImplementedByLocalAws(f"Events can't be delivered locally to {target['Arn']}")
+                raise NotImplementedByLocalAws(f"Events cannot be delivered locally to {target['Arn']}")
             if unknown := set(target) - _TARGET_FIELDS:
-                raise NotImplementedByLocalAws(f"A target's {min(unknown)} isn't known locally")
+                raise NotImplementedByLocalAws(f"A target's {min(unknown)} is not known locally")
         super().put_targets(targets)
 
     def send_to_targets(self, original_event: Any, transform_input: bool = True) -> None:

@@ -19,7 +19,7 @@ from aws_croniter import AwsCroniter  # type: ignore[import-untyped]
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 
 Next = Callable[[dt.datetime], dt.datetime | None]
-"""From a moment to the first one after it at which the schedule is due; None when there is none any more."""
+"""From a moment to the first one after it at which the schedule is due; None when there is none left."""
 
 _KIND = re.compile(r"(at|cron|rate)\((.*)\)", re.ASCII)
 _RATE = re.compile(r"([1-9]\d*) (minute|hour|day)s?", re.ASCII)
@@ -46,7 +46,7 @@ def schedule_of(expression: str, time_zone: str, first: dt.datetime) -> Next:
 
 
 def _zone(name: str) -> zoneinfo.ZoneInfo:
-    """AWS's own words for a zone that isn't one are not known."""
+    """AWS's own words for a zone that is not one are not known."""
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -57,7 +57,7 @@ def _cron(content: str) -> Any:
     """Return it as the library has it. Three things that AWS documents it evaluates wrongly or not at all."""
     fields = content.split(" ")
     if len(fields) == 6 and (fields[2] == "LW" or fields[4] == "L" or "/" in fields[5]):
-        raise NotImplementedByLocalAws(f"cron({content}): LW, L as a weekday and steps of years aren't known locally")
+        raise NotImplementedByLocalAws(f"cron({content}): LW, L as a weekday and steps of years are not known locally")
     return AwsCroniter(content)
 
 

@@ -7,7 +7,7 @@ its moment. Targets are state machines; flexible windows are refused.
 
 Sources: EventBridge Scheduler's User Guide, "Managing targets", "Adding context attributes", "Configuring a schedule's
 dead-letter queue", "Setting up the execution role"; its API reference, "RetryPolicy". Not documented, and so our own:
-the pauses between attempts, whether a lack of permissions is tried again, whether an update starts a rate anew, and the
+the pauses between attempts, whether a lack of permissions is tried again, whether an update restarts a rate, and the
 body of a dead letter of a state machine's.
 """
 
@@ -79,7 +79,7 @@ class Schedules:
         self._deliveries = Deliveries(clock)
 
     def install(self) -> None:
-        """From now on schedules that moto keeps are fired by us."""
+        """Have schedules that moto keeps fire through us from now on."""
         FiringSchedule.schedules = self
         moto_scheduler.Schedule = FiringSchedule  # type: ignore[misc,assignment]
         moto_scheduler.ScheduleGroup = FiringGroup  # type: ignore[misc]
@@ -88,7 +88,7 @@ class Schedules:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until what is due by now has been tried."""
+        """Wait until what is due has been tried."""
         self._deliveries.settle()
 
     def fire(self, name: str, delivery: Delivery) -> None:
@@ -198,7 +198,7 @@ class FiringSchedule(moto_scheduler.Schedule):
         self.arm(moment)
 
     def _checked(self, named: dict[str, Any]) -> Next:
-        """Refuse what AWS refuses, and what can't be fired here; return when the schedule is due."""
+        """Refuse what AWS refuses, and what cannot be fired here; return when the schedule is due."""
         # A rate without a StartDate begins at once: with the next whole second, since its moments are texts.
         first = _date(named["start_date"]) or self.schedules.clock.now().replace(microsecond=0) + _SECOND
         due = schedule_of(named["schedule_expression"], named["schedule_expression_timezone"] or "UTC", first)
@@ -207,13 +207,13 @@ class FiringSchedule(moto_scheduler.Schedule):
             message = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
             raise AwsError("ValidationException", message)
         if named["flexible_time_window"].get("Mode") != "OFF":
-            raise NotImplementedByLocalAws("A flexible time window isn't known locally")
+            raise NotImplementedByLocalAws("A flexible time window is not known locally")
         if named.get("action_after_completion") == "DELETE":
-            raise NotImplementedByLocalAws("ActionAfterCompletion isn't known locally")
+            raise NotImplementedByLocalAws("ActionAfterCompletion is not known locally")
         if not _MACHINE.fullmatch(target["Arn"]) or "Input" not in target:
             raise NotImplementedByLocalAws("A schedule starts state machines locally, with an Input")
         if unknown := set(target) - _TARGET_FIELDS:
-            raise NotImplementedByLocalAws(f"A schedule's target's {min(unknown)} isn't known locally")
+            raise NotImplementedByLocalAws(f"A schedule's target's {min(unknown)} is not known locally")
         return due
 
 

@@ -3,7 +3,7 @@
 Sources: CloudTrail API Reference, LookupEvents (what it takes, refuses and answers; two calls a second in an account
 and region; 90 days; botocore's model); CloudTrail User Guide, "CloudTrail userIdentity element" and "CloudTrail record
 contents"; Step Functions Developer Guide, "Recording Step Functions API calls with AWS CloudTrail", with the event of a
-StartExecution. Data events (items of tables, invocations, messages, objects) aren't in the history, as on AWS.
+StartExecution. Data events (items of tables, invocations, messages, objects) are not in the history, as on AWS.
 
 Simpler than AWS: an event appears five minutes after its call, never sooner or later, where AWS says about five minutes
 on average and promises nothing; only Step Functions' calls have their responseElements; no event has resources, so
@@ -128,7 +128,7 @@ class Trail:
         self._tokens: dict[str, tuple[str, int]] = {}
 
     def install(self) -> None:
-        """From now on moto's CloudTrail answers LookupEvents from here."""
+        """Have moto's CloudTrail answer LookupEvents from here from now on."""
         AnsweringTrail.trail = self
         CloudTrailResponse.lookup_events = AnsweringTrail.lookup_events  # type: ignore[attr-defined]
 

@@ -1,4 +1,4 @@
-"""S3: a bucket's policy counts with its conditions. moto leaves them out: a denial of all but TLS would deny all.
+"""S3: a bucket's policy counts with its conditions. moto ignores them: a denial of all but TLS would deny all.
 
 Only that a call comes by TLS is known of it here, as of every call: plain HTTP is this machine's own.
 """
@@ -12,7 +12,7 @@ from scripts.local_aws.iam.policy import Policy, Request, evaluate
 
 
 def install() -> None:
-    """For this process, once and for all."""
+    """Replace moto's check for this process, once and for all."""
     FakeBucket.get_permission = _get_permission  # type: ignore[method-assign,assignment]
 
 

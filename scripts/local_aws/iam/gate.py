@@ -1,7 +1,7 @@
 """IAM evaluated for every call that is made with a role's credentials.
 
 Installed over moto's own check, which passes "*" as the resource of nearly everything and ignores conditions. An
-operator (an IAM user) may do everything in an account and nothing beyond that the other account doesn't allow;
+operator (an IAM user) may do everything in an account and nothing beyond that the other account does not allow;
 unknown credentials nothing. Evaluated: inline and managed policies, the permissions boundary, inline session policies,
 policies of topics, queues, secrets and keys, trust policies, and the KMS permissions that a service uses in the
 caller's name. Not evaluated: signatures, organization policies.
@@ -23,7 +23,8 @@ from moto.core.utils import get_service_model
 from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
 
-from scripts.local_aws.core.credentials import Credentials
+from scripts.local_aws.core.credentials import SIGNED, Credentials
+from scripts.local_aws.core.errors import NotImplementedByLocalAws
 from scripts.local_aws.iam import identities, role_assumption
 from scripts.local_aws.iam import stored_resources as stored
 from scripts.local_aws.iam.calls import Call, Need, UnknownAccess
@@ -33,9 +34,7 @@ from scripts.local_aws.iam.rules import needs
 
 __all__ = ["Decision", "NotAuthorized", "Permissions"]
 
-_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _IAM_PREFIXES = {"monitoring": "cloudwatch"}
-_NOT_KNOWN_HERE = "NotImplementedByLocalAws"
 _SHARED_BY_RDS = frozenset({
     "rds:CopyDBClusterSnapshot", "rds:DescribeDBClusterSnapshots", "rds:RestoreDBClusterFromSnapshot",
 })  # fmt: skip
@@ -67,9 +66,9 @@ class Permissions:
         self._moto_s3_check = ActionAuthenticatorMixin._authenticate_and_authorize_s3_action
 
     def install(self) -> None:
-        """From now on every request that reaches a moto backend passes here first."""
+        """Have every request that reaches a moto backend pass here first from now on."""
         permissions = self
-        # Service models don't list the codes that every service shares; moto warns of each.
+        # Service models do not list the codes that every service shares; moto warns of each.
         warnings.filterwarnings("ignore", message=r"Exception\(NotAuthorized\).* does not match an error shape")
 
         def call_action(response: BaseResponse) -> Any:
@@ -101,15 +100,17 @@ class Permissions:
     def assume(
         self, role_arn: str, *, service: str, session_name: str, region: str, function_arn: str = ""
     ) -> Credentials:
-        """Credentials for a service that acts as the role, for example lambda.amazonaws.com for a function.
+        """Return credentials for a service that acts as the role, for example lambda.amazonaws.com for a function.
 
         `function_arn`: whose code has them, which policies know as lambda:SourceFunctionArn (Lambda developer guide,
-        "Working with Lambda execution environment credentials"). Raises NotAuthorized when the role doesn't exist or
-        its trust policy doesn't name the service.
+        "Working with Lambda execution environment credentials"). Raise NotAuthorized when the role does not exist or
+        its trust policy does not name the service.
         """
         account = role_arn.split(":")[4]
         if not self.trusts(role_arn, service):
-            message = f"{service} is not authorized to assume {role_arn}: it doesn't exist or doesn't trust the service"
+            message = (
+                f"{service} is not authorized to assume {role_arn}: it does not exist or does not trust the service"
+            )
             raise NotAuthorized("AccessDenied", message, 403)
         session: Any = sts_backends[account][role_arn.split(":")[1]].assume_role(
             region_name=region,
@@ -148,7 +149,7 @@ class Permissions:
         self._decide(principal, Need(action, resource, context or {}), region)
 
     def service_may(self, service: str, action: str, resource: str, *, source_arn: str = "") -> bool:
-        """Does the resource's own policy let an AWS service (events.amazonaws.com …) do this? Keys and topics."""
+        """Return whether the policy of a key or a topic lets an AWS service (events.amazonaws.com …) do this."""
         document = stored.resource_policy(resource)
         account = source_arn.split(":")[4] if source_arn else resource.split(":")[4]
         context = {"aws:sourceaccount": account, "aws:principalisawsservice": "true", "aws:securetransport": "true"}
@@ -176,10 +177,12 @@ class Permissions:
         except UnknownAccess as unknown:
             if principal.is_operator:
                 return
-            message = f"The embedded AWS doesn't know which permissions {unknown} needs"
-            raise NotAuthorized(_NOT_KNOWN_HERE, message, 501) from None
+            message = f"The embedded AWS does not know which permissions {unknown} needs"
+            raise NotAuthorized(NotImplementedByLocalAws.code, message, 501) from None
         except PolicyError as unclear:
-            raise NotAuthorized(_NOT_KNOWN_HERE, f"A policy can't be evaluated here: {unclear}", 501) from None
+            raise NotAuthorized(
+                NotImplementedByLocalAws.code, f"A policy cannot be evaluated here: {unclear}", 501
+            ) from None
 
     def _check_one(self, response: BaseResponse, need: Need) -> None:
         credential = _credential(response)
@@ -225,7 +228,10 @@ class Permissions:
         self.used.add(Decision(principal.role_arn, need.action, need.resource, label, alone))
 
     def _check_session(self, principal: Principal, need: Need, request: Request) -> None:
-        """Stricter than AWS, where a resource's policy that names the session itself isn't bound by its policy."""
+        """Refuse what the session's policy does not allow.
+
+        That is stricter than AWS, where a resource's policy that names the session itself is not bound by it.
+        """
         policy = identities.session_policy(principal)
         verdict = evaluate([policy], request) if policy else None
         if verdict and verdict.explicitly_denied:
@@ -253,7 +259,7 @@ class Permissions:
             context |= {f"aws:principaltag/{k.lower()}": v for k, v in stored.role_tags(principal.role_arn).items()}
         if len(parts) > 5:
             context["aws:resourceaccount"] = parts[4] or principal.account
-            # Whether AWS lets a stranger's policy see the owner's tags isn't verified; nothing should rest on it.
+            # Whether AWS lets a stranger's policy see the owner's tags is not verified; nothing should rest on it.
             for key, value in ({} if _is_foreign(principal, need) else stored.tags(need.resource)).items():
                 context[f"aws:resourcetag/{key.lower()}"] = value
                 if parts[2] == "rds":
@@ -269,7 +275,7 @@ class Permissions:
 
 
 def _credential(response: BaseResponse) -> dict[str, str]:
-    found = _CREDENTIAL.search(response.headers.get("Authorization", ""))
+    found = SIGNED.search(response.headers.get("Authorization", ""))
     if not found:
         raise NotAuthorized("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
     return found.groupdict()
@@ -280,13 +286,13 @@ def _caller(response: BaseResponse, credential: Mapping[str, str], service: str)
 
 
 def _is_foreign(principal: Principal, need: Need) -> bool:
-    """Whether it is another account's resource. Some ARNs, and "*", name no account."""
+    """Return whether it is another account's resource. Some ARNs, and "*", name no account."""
     parts = need.resource.split(":", 5)
     return len(parts) > 5 and bool(re.fullmatch(r"\d{12}", parts[4])) and parts[4] != principal.account
 
 
 def _parameters(response: BaseResponse) -> dict[str, Any]:
-    """The call's parameters by the names of the service's model, whatever protocol it came in."""
+    """Return the call's parameters by the names of the service's model, in every protocol."""
     request = response.normalized_request
     model = get_service_model(response.boto3_service_name)
     operation = model.operation_model(response._get_action())

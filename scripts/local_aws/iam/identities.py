@@ -12,7 +12,7 @@ from scripts.local_aws.iam.refusals import Principal, invalid_token
 
 
 def caller(access_key: str, session_token: str | None, service: str) -> Principal:
-    """Raises NotAuthorized for credentials of nobody. The newest sessions are the likeliest callers."""
+    """Return who has the credentials. Raise NotAuthorized for those of nobody."""
     session = session_of(access_key)
     if session is not None:
         if session_token != session.session_token:
@@ -31,7 +31,7 @@ def caller(access_key: str, session_token: str | None, service: str) -> Principa
 
 
 def user_of(access_key: str) -> Any | None:
-    """IAM's record of the user that the key belongs to."""
+    """Return IAM's record of the user that the key belongs to."""
     for account in list(iam_backends):
         for backend in list(iam_backends[account].values()):
             for user in list(backend.users.values()):
@@ -41,7 +41,7 @@ def user_of(access_key: str) -> Any | None:
 
 
 def session_of(access_key: str) -> Any | None:
-    """STS's record of the assumed role that the key belongs to."""
+    """Return STS's record of the assumed role that the key belongs to. The newest are looked at first."""
     for account in list(sts_backends):
         for backend in list(sts_backends[account].values()):
             for session in reversed(backend.assumed_roles):
@@ -57,7 +57,7 @@ def role(arn: str) -> Any | None:
 
 
 def identity_policies(principal: Principal) -> list[Policy]:
-    """Of a role that doesn't exist any more: none."""
+    """Return the policies of a user or a role; none of a role that does not exist."""
     if principal.is_operator:
         _, partition, _, _, account, path = principal.role_arn.split(":", 5)
         user = iam_backends[account][partition].users[path.rpartition("/")[2]]

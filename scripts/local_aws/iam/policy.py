@@ -1,6 +1,6 @@
-"""IAM's policy language: does a document allow one action on one resource?
+"""IAM's policy language: whether a document allows one action on one resource.
 
-Pure: knows neither moto nor requests. What it can't evaluate (an operator, an element, a condition key that
+Pure: knows neither moto nor requests. What it cannot evaluate (an operator, an element, a condition key that
 nobody supplies) raises PolicyError instead of guessing, because a guess would be believed. Source: IAM user guide,
 "Policy evaluation logic", "Condition operators" and "IAM JSON policy elements: Resource".
 """
@@ -96,7 +96,7 @@ class Statement:
         return any(each) if quantifier == "ForAnyValue" else all(each)
 
     def _filled(self, text: str, request: Request) -> str:
-        """Policy variables such as ${aws:PrincipalTag/team}; one without a value makes the text match nothing."""
+        """Fill in variables such as ${aws:PrincipalTag/team}; one without a value makes the text match nothing."""
         if not self.variables:
             return text
 
@@ -160,14 +160,14 @@ class Verdict:
 
 
 def evaluate(policies: Iterable[Policy], request: Request) -> Verdict:
-    """A Deny wins over every Allow; the first Allow is named as the one used."""
+    """Decide about a request. A Deny wins over every Allow; the first Allow is named as the one used."""
     applying = [s for policy in policies for s in policy.statements if s.applies_to(request)]
     deciding = [statement for statement in applying if not statement.allows] or applying
     return Verdict(next(iter(deciding), None), alone=len(deciding) == 1)
 
 
 def arn_matches(pattern: str, arn: str) -> bool:
-    """Wildcards stay within the first five segments of an ARN and roam freely in the last."""
+    """Return whether the ARN fits. Wildcards stay within the first five segments and roam freely in the last."""
     if pattern == "*" or not pattern.startswith("arn:"):
         return pattern == "*" or _matches(pattern, arn)
     wanted, actual = pattern.split(":", 5), arn.split(":", 5)

@@ -2,7 +2,7 @@
 
 Sources: STS API reference, "AssumeRole" (2,048 characters of session policy; MalformedPolicyDocument); IAM user guide,
 "Troubleshoot access denied error messages", "Roles terms and concepts" (role chaining) and "IAM JSON policy elements:
-Principal" (none in a policy that isn't a resource's). Not verified: STS's words about a policy that is too long or
+Principal" (none in a policy that is not a resource's). Not verified: STS's words about a policy that is too long or
 malformed, and how much of its packed limit a policy takes.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 
+from scripts.local_aws.core.errors import NotImplementedByLocalAws
 from scripts.local_aws.iam import identities
 from scripts.local_aws.iam.calls import Call, Need
 from scripts.local_aws.iam.policy import Context, Policy, PolicyError, Request, evaluate
 from scripts.local_aws.iam.refusals import NotAuthorized, Principal, refusal
 
-_NOT_KNOWN_HERE = "NotImplementedByLocalAws"
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _LONGEST_IN_A_CHAIN = 3600
 _LONGEST_POLICY = 2048
@@ -23,11 +23,11 @@ _POLICY_TEXT = re.compile(r"[\u0009\u000A\u000D\u0020-\u00FF]+")
 
 
 def check_request(principal: Principal, call: Call) -> None:
-    """What is wrong with the request, whoever makes it. Raises NotAuthorized with STS's ValidationError."""
+    """Refuse, with STS's ValidationError, a request that is wrong for every caller."""
     parameters = call.parameters
     for unknown in ("PolicyArns", "Tags", "TransitiveTagKeys", "SerialNumber", "ProvidedContexts"):
         if parameters.get(unknown):
-            raise NotAuthorized(_NOT_KNOWN_HERE, f"AssumeRole with {unknown} isn't evaluated here", 501)
+            raise NotAuthorized(NotImplementedByLocalAws.code, f"AssumeRole with {unknown} is not evaluated here", 501)
     if not _SESSION_NAME.fullmatch(str(parameters["RoleSessionName"])):
         raise _invalid(
             f"1 validation error detected: Value '{parameters['RoleSessionName']}' at 'roleSessionName' failed to "
@@ -46,7 +46,7 @@ def check_request(principal: Principal, call: Call) -> None:
 
 
 def request_context(call: Call) -> Context:
-    """The keys that only this call supplies."""
+    """Return the condition keys that only this call supplies."""
     context: dict[str, str | tuple[str, ...]] = {"sts:rolesessionname": str(call.parameters["RoleSessionName"])}
     if external := call.parameters.get("ExternalId"):
         context["sts:externalid"] = str(external)
@@ -54,10 +54,10 @@ def request_context(call: Call) -> Context:
 
 
 def check_trust(principal: Principal, need: Need, context: Context) -> bool:
-    """Whether the role's trust suffices, or the caller's own policies have to allow it, too.
+    """Return whether the role's trust suffices, or the caller's own policies have to allow it, too.
 
-    In one account a trust policy that names the role suffices. Raises NotAuthorized when nobody is trusted; what
-    doesn't exist trusts nobody.
+    In one account a trust policy that names the role suffices. Raise NotAuthorized when nobody is trusted; what
+    does not exist trusts nobody.
     """
     role = identities.role(need.resource)
     trust = [identities.trust_policy(role)] if role else []

@@ -21,7 +21,7 @@ from scripts.local_aws.iam.rules_rds import rds_needs
 
 
 def needs(call: Call) -> list[Need]:
-    """Everything that must be allowed before the call takes effect, in the order in which AWS names the refusal."""
+    """Return all that must be allowed before the call takes effect, in the order in which AWS names the refusal."""
     if call.service not in _SERVICES:
         raise UnknownAccess(f"{call.service}:{call.operation}")
     context = _request_tags(call)
@@ -107,7 +107,7 @@ def _secretsmanager(call: Call) -> Iterator[Need]:
     resource = "*"
     if identifier:
         secret = stored.secret(identifier, call.account, call.region)
-        # Six characters that Secrets Manager chooses end every secret's ARN; one that isn't there has none yet.
+        # Six characters that Secrets Manager chooses end every secret's ARN; one that is not there has none yet.
         unknown = identifier if identifier.startswith("arn:") else call.arn(f"secret:{identifier}-XXXXXX")
         resource = secret.arn if secret else unknown
     yield Need(f"secretsmanager:{call.operation}", resource, context)
@@ -163,7 +163,7 @@ def _sqs(call: Call) -> Iterator[Need]:
 
 
 def _kms(call: Call) -> Iterator[Need]:
-    """An alias leads to its key before anything is checked: one that leads nowhere is KMS's to refuse."""
+    """Yield the need of a key. An alias is followed before anything is checked; KMS refuses one that leads nowhere."""
     key = str(call.parameters.get("KeyId") or "")
     arn = stored.key_arn(key, call.account, call.region) if key else "*"
     if arn is None and "alias/" not in key:
@@ -173,7 +173,7 @@ def _kms(call: Call) -> Iterator[Need]:
 
 
 def _named(*parameters: tuple[str, str]) -> Callable[[Call], Iterator[Need]]:
-    """For services whose operations name one resource: `("RuleName", "rule/{}")`."""
+    """Return the rule of a service whose operations name one resource: `("RuleName", "rule/{}")`."""
 
     def rule(call: Call) -> Iterator[Need]:
         for name, shape in parameters:

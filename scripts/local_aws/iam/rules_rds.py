@@ -1,4 +1,4 @@
-"""Which resources AWS checks for an RDS call: every one that the request names, and some that it doesn't."""
+"""Which resources AWS checks for an RDS call: every one that the request names, and some that it does not."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ from collections.abc import Iterator
 
 from scripts.local_aws.iam.calls import Call, Need
 
-_RDS_TYPES = {
-    "DBClusterIdentifier": "cluster",
-    "NewDBClusterIdentifier": "cluster",
-    "SourceDBClusterIdentifier": "cluster",
-    "DbClusterIdentifier": "cluster",
-    "DBInstanceIdentifier": "db",
-    "DBClusterSnapshotIdentifier": "cluster-snapshot",
-    "SourceDBClusterSnapshotIdentifier": "cluster-snapshot",
-    "TargetDBClusterSnapshotIdentifier": "cluster-snapshot",
-    "SnapshotIdentifier": "cluster-snapshot",
-    "FinalDBSnapshotIdentifier": "cluster-snapshot",
-    "DBSubnetGroupName": "subgrp",
-    "DBClusterParameterGroupName": "cluster-pg",
-    "DBParameterGroupName": "pg",
-    "OptionGroupName": "og",
-    "ResourceName": "",
-    "ResourceArn": "",
-    "SourceArn": "",
+_NAMED_BY = {
+    "cluster": "DBClusterIdentifier NewDBClusterIdentifier SourceDBClusterIdentifier DbClusterIdentifier",
+    "db": "DBInstanceIdentifier",
+    "cluster-snapshot": "DBClusterSnapshotIdentifier SourceDBClusterSnapshotIdentifier SnapshotIdentifier "
+    "TargetDBClusterSnapshotIdentifier FinalDBSnapshotIdentifier",
+    "subgrp": "DBSubnetGroupName",
+    "cluster-pg": "DBClusterParameterGroupName",
+    "pg": "DBParameterGroupName",
+    "og": "OptionGroupName",
+    "": "ResourceName ResourceArn SourceArn",
 }
+"""The parameters that name a resource, by its kind; those of no kind have ARNs."""
+_RDS_TYPES = {name: kind for kind, names in _NAMED_BY.items() for name in names.split()}
 _RDS_LISTS = {
     "DescribeDBClusters": "cluster",
     "DescribeDBClusterAutomatedBackups": "cluster-auto-backup",
@@ -53,7 +47,7 @@ def rds_needs(call: Call) -> Iterator[Need]:
         parameters.setdefault("DBClusterParameterGroupName", f"default.{engine}{major}")
         parameters.setdefault("OptionGroupName", f"default:{engine}-{major}")
     elif call.operation == "DescribeExportTasks":
-        parameters.pop("SourceArn", None)  # selects, and isn't checked
+        parameters.pop("SourceArn", None)  # selects, and is not checked
     named = {
         name: value if value.startswith("arn:") else call.arn(f"{_RDS_TYPES[name]}:{value.lower()}")
         for name, value in parameters.items()
@@ -86,7 +80,7 @@ def rds_needs(call: Call) -> Iterator[Need]:
 
 
 def _managed_secret(call: Call, cluster: str) -> Iterator[Need]:
-    """RDS makes the secret in the caller's name, whose own permissions must allow it."""
+    """RDS creates the secret in the caller's name, whose own permissions must allow it."""
     name = "rds!cluster-00000000-0000-0000-0000-000000000000"
     context = {
         "secretsmanager:name": name,

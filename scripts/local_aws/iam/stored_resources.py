@@ -21,7 +21,7 @@ _Found = TypeVar("_Found")
 
 
 def tags(arn: str) -> dict[str, str]:
-    """The resource's tags as they are now."""
+    """Return the resource's tags as they are now."""
     parts = arn.split(":", 5)
     if len(parts) < 6 or parts[2] not in _TAGS:
         return {}
@@ -37,7 +37,7 @@ def role_tags(arn: str) -> dict[str, str]:
 
 
 def resource_policy(arn: str) -> str | None:
-    """The policy attached to a topic, queue, secret, key or function; it can refuse what the caller's allows."""
+    """Return the policy of a topic, queue, secret, key or function; it can refuse what the caller's allows."""
     parts = arn.split(":", 5)
     if len(parts) < 6 or parts[2] not in _POLICIES:
         return None
@@ -46,19 +46,19 @@ def resource_policy(arn: str) -> str | None:
 
 
 def secret(identifier: str, account: str, region: str) -> Any | None:
-    """By name, ARN or partial ARN."""
+    """Return a secret by its name, ARN or partial ARN."""
     return _or_none(lambda: secretsmanager_backends[account][region].secrets[identifier])
 
 
 def key_arn(identifier: str, account: str, region: str) -> str | None:
-    """By id, ARN or alias; a foreign ARN is looked up where it says."""
+    """Return a key's ARN by id, ARN or alias; a foreign ARN is looked up where it says."""
     if identifier.startswith("arn:") and identifier.count(":") >= 5:
         region, account = identifier.split(":")[3:5]
     return _or_none(lambda: str(kms_backends[account][region].describe_key(identifier).arn))
 
 
 def customer_key_arn(identifier: str, account: str, region: str) -> str | None:
-    """None for the account's AWS managed keys: each of its principals may use those through their service."""
+    """Return a key's ARN, or None for an AWS managed one, which the whole account may use through its service."""
     if identifier.rpartition(":")[2].startswith("alias/aws/"):
         return None
     arn = key_arn(identifier, account, region)
@@ -70,7 +70,7 @@ def customer_key_arn(identifier: str, account: str, region: str) -> str | None:
 
 
 def snapshot_key(identifier: str, account: str, region: str) -> str | None:
-    """The key of a cluster snapshot, by name or ARN; the name of an automated one has a colon itself."""
+    """Return the key of a cluster snapshot, by name or ARN; the name of an automated one has a colon itself."""
     if identifier.startswith("arn:"):
         region, account, _, identifier = identifier.split(":", 6)[3:]
     return _or_none(lambda: rds_backends[account][region].cluster_snapshots[identifier.lower()].kms_key_id)
@@ -92,7 +92,7 @@ def table_hash_key(name: str, account: str, region: str) -> str | None:
 
 
 def _or_none(look_up: Callable[[], _Found]) -> _Found | None:
-    """Backends say "not there" with exceptions of their own, one kind each."""
+    """Return what is looked up, or None: backends say "not there" with exceptions of their own, one kind each."""
     try:
         return look_up()
     except Exception:  # noqa: BLE001 the kinds have no common ancestor

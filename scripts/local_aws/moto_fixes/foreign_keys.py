@@ -1,6 +1,6 @@
 """KMS: another account's key is found by its ARN. moto looks only among the caller's own.
 
-Whether the caller may use it is decided before (permissions.py). A key's ARN is good in the key's region only.
+Whether the caller may use it is decided before (iam/gate.py). A key's ARN is good in the key's region only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPERATIONS = frozenset({
 
 
 def install() -> None:
-    """For this process, once and for all."""
+    """Replace moto's look-up for this process, once and for all."""
     KmsResponse.kms_backend = property(_backend)  # type: ignore[assignment,method-assign]
 
 

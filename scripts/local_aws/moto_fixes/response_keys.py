@@ -1,4 +1,4 @@
-"""moto looks for each member of an answer under several names, and works them out anew each time.
+"""moto looks for each member of an answer under several names, and works them out each time.
 
 That took a fifth of all the time that the embedded AWS spends on a run: a DynamoDB item has hundreds of members. The
 names follow from the member's place in the service's model and the object's class alone, so they are remembered.

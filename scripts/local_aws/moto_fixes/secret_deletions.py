@@ -4,7 +4,7 @@ moto frees a name at once, and lets a secret that is going be written. Sources: 
 (ForceDeleteWithoutRecovery: "an asynchronous background process, so there might be a short delay ... If you delete a
 secret and then immediately create a secret with the same name, use appropriate back off and retry logic") and on
 InvalidRequestException ("The secret is scheduled for deletion"); the message of CreateSecret as pasted in
-redpanda-data/console#1835. How short the delay is, isn't said anywhere.
+redpanda-data/console#1835. How short the delay is, is not said anywhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _put = SecretsManagerBackend.put_secret_value
 
 
 def install(clock: Clock) -> None:
-    """For this process, with this clock."""
+    """Replace moto's deletion for this process, with this clock."""
 
     def create_secret(backend: SecretsManagerBackend, name: str, *rest: Any, **given: Any) -> str:
         if _going(backend, name) is not None:
@@ -63,7 +63,7 @@ def install(clock: Clock) -> None:
 
 
 def forget(account_id: str, region: str, secret_id: str) -> None:
-    """Free the name of a secret that is going at once, for whoever has waited for it."""
+    """Free the name of a secret that is going at once, for a caller that has waited for it."""
     backend = secretsmanager_backends[account_id][region]
     if (secret := _going(backend, secret_id)) is not None:
         _forget(backend, secret)
@@ -75,6 +75,6 @@ def _going(backend: SecretsManagerBackend, secret_id: str) -> FakeSecret | None:
 
 
 def _forget(backend: SecretsManagerBackend, secret: FakeSecret) -> None:
-    """Unless it was restored: AWS doesn't say that it couldn't be."""
+    """Unless it was restored: AWS does not say that it could not be."""
     if secret.is_deleted() and backend.secrets.get(secret.arn) is secret:
         backend.secrets.pop(secret.arn)

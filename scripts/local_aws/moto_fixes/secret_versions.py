@@ -3,7 +3,7 @@
 moto answers with the version that was put last. See the API's GetSecretValue, VersionStage. Nor does it refuse a label
 that is attached to another version than RemoveFromVersionId says ("If the label is attached and you either do not
 specify this parameter, or the version ID does not match, then the operation fails": UpdateSecretVersionStage). And it
-writes a pending version anew, where PutSecretValue ignores a ClientRequestToken that comes again with the same value
+overwrites a pending version, where PutSecretValue ignores a ClientRequestToken that comes again with the same value
 and refuses it with another one (API, PutSecretValue, ClientRequestToken).
 """
 
@@ -23,7 +23,7 @@ _look_for_version = SecretsManagerBackend._check_with_existing_secrets_and_versi
 
 
 def install() -> None:
-    """For this process, once and for all."""
+    """Replace moto's way with labels for this process, once and for all."""
     SecretsManagerBackend.update_secret_version_stage = _update_secret_version_stage  # type: ignore[assignment]
     SecretsManagerBackend._check_with_existing_secrets_and_versions = _known_version  # type: ignore[assignment]
 

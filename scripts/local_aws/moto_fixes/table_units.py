@@ -33,7 +33,7 @@ def stored_bytes(operation: str, body: bytes, account: str, region: str) -> int:
 
 
 def units(operation: str, body: bytes, size: int) -> float:
-    """Return the units for an item of so many bytes; an item that isn't there is the smallest one."""
+    """Return the units for an item of so many bytes; an item that is not there is the smallest one."""
     if operation not in _OF_ONE_ITEM:
         return 0.0
     if operation in WRITES:

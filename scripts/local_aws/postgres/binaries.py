@@ -32,7 +32,7 @@ class PostgresBinaries:
     """An installation of PostgreSQL, and the way to start its programs from this process."""
 
     def __init__(self, scratch: pathlib.Path) -> None:
-        """Raises CannotStart. `scratch` is this run's own directory; as `nobody`, it may receive a copy."""
+        """Raise CannotStart where none is usable. `scratch` is this run's own directory; it may receive a copy."""
         self._directory = _find()
         self._identity = "myself"
         self._user: int | None = None
@@ -40,7 +40,7 @@ class PostgresBinaries:
             self._leave_root(scratch)
         version = self._version()
         if version is None or version < OLDEST_VERSION:
-            found = "can't be run" if version is None else f"is version {version}"
+            found = "cannot be run" if version is None else f"is version {version}"
             raise CannotStart(
                 f"PostgreSQL {OLDEST_VERSION} or newer is needed, and the one in {self._directory} {found}. "
                 f"Name another with {_DIRECTORY_VARIABLE}=/path/to/its/bin."
@@ -48,7 +48,7 @@ class PostgresBinaries:
         self.version = version
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        """What to start. On Linux it ends with the thread that starts it, however that ends."""
+        """Return what to start. On Linux it ends with the thread that starts it, however that ends."""
         launcher = [sys.executable, "-I", "-S", _LAUNCHER, self._identity] if sys.platform == "linux" else []
         return [*launcher, str(self._directory / program), *arguments]
 
@@ -85,7 +85,7 @@ class PostgresBinaries:
 
 
 def installations() -> dict[pathlib.Path, int]:
-    """All of this machine that can be used, with their versions: for tests of what differs between those.
+    """Return all of this machine that can be used, with their versions: for tests of what differs between those.
 
     The one that everything else runs on comes first, then those that LOCAL_AWS_MORE_POSTGRES_BINS names.
     """
@@ -99,7 +99,7 @@ def installations() -> dict[pathlib.Path, int]:
 
 
 def _version_of(program: list[str], options: dict[str, Any]) -> int | None:
-    """The major version; None for what can't be run."""
+    """Return the major version, or None for what cannot be run."""
     try:
         command = [*program, "--version"]
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, **options)

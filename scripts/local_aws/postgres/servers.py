@@ -1,9 +1,9 @@
 """A real PostgreSQL for every Aurora cluster: one volume (data directory), one server, one address of its own.
 
 As on Aurora the superuser is `rdsadmin`, whose password only this process knows; the master user is a member of
-`rds_superuser`; and nothing but TLS is accepted. The server's version is this machine's, whatever version RDS reports.
-Deviations from Aurora: readers share the writer's server; `rds_superuser` can read password hashes; since PostgreSQL 16
-only `rdsadmin` can grant `rds_iam` here, which doesn't shut out passwords; before 15 nobody can silence event triggers.
+`rds_superuser`; and nothing but TLS is accepted. The server's version is this machine's, not RDS's. Deviations from
+Aurora: readers share the writer's server; `rds_superuser` can read password hashes; since PostgreSQL 16 only `rdsadmin`
+can grant `rds_iam` here, which does not shut out passwords; before 15 nobody can silence event triggers.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Postgres:
             self._servers.binaries.give(volume.path / "backup_label")
 
     def start(self) -> None:
-        """Start the server and return once it answers. Started already is as good."""
+        """Start the server unless it runs, and return once it answers."""
         with self._lock:
             if self._process:
                 return
@@ -145,7 +145,7 @@ class Postgres:
                 process.wait()
 
     def interrupt(self) -> None:
-        """Tell the server to stop at once, and don't wait: so that many do it side by side."""
+        """Tell the server to stop at once, and do not wait: so that many do it side by side."""
         with self._lock:
             if self._process:
                 self._process.send_signal(signal.SIGQUIT)
@@ -158,7 +158,7 @@ class Postgres:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def set_password(self, role: str, password: str) -> None:
-        """Only the verifier travels: the password is in no log, not even if the statement fails.
+        """Set a password. Only its verifier travels, so it is in no log, not even if the statement fails.
 
         A server that nobody has started yet is started for it alone.
         """
@@ -173,7 +173,7 @@ class Postgres:
                     self.stop()
 
     def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
-        """As the superuser that Aurora's customers never are. For this package, and for proofs."""
+        """Connect as the superuser that Aurora's customers never are. For this package, and for proofs."""
         connection = psycopg2.connect(
             host=self.address,
             port=self.port,
@@ -195,7 +195,7 @@ class Postgres:
                 if process.poll() is not None or time.monotonic() > deadline:
                     self.stop(at_once=True)
                     last_words = self.log.read_text(errors="replace")[-1000:]
-                    raise RuntimeError(f"PostgreSQL didn't start: {last_words}") from error
+                    raise RuntimeError(f"PostgreSQL did not start: {last_words}") from error
             time.sleep(_POLL_SECONDS)
 
 
@@ -203,7 +203,7 @@ class Servers:
     """All servers of one run, below one directory."""
 
     def __init__(self, directory: pathlib.Path) -> None:
-        """Raises CannotStart. Nothing is started yet."""
+        """Raise CannotStart where PostgreSQL cannot run. Nothing is started yet."""
         self.directory = directory
         self.directory.mkdir(exist_ok=True)
         self.binaries = PostgresBinaries(directory)
@@ -218,19 +218,19 @@ class Servers:
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
 
     def new(self, port: int) -> Postgres:
-        """A server with an address of its own on which `port` is free; on machines without such, a port of its own."""
+        """Return a server with an address of its own on which `port` is free, or else with a port of its own."""
         address, port = _free_address(port)
         server = Postgres(self, self.directory / f"cluster-{next(self._numbers)}", address, port)
         self._servers.append(server)
         return server
 
     def forget(self, server: Postgres) -> None:
-        """It is destroyed, and needn't be stopped at the end."""
+        """Forget a server that is destroyed, and need not be stopped at the end."""
         with contextlib.suppress(ValueError):
             self._servers.remove(server)
 
     def new_volume(self) -> Volume:
-        """The place for a snapshot's volume; nothing is there yet."""
+        """Return the place for a snapshot's volume; nothing is there yet."""
         return Volume(self.directory / f"snapshot-{next(self._numbers)}")
 
     def spawn(self, arguments: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -254,7 +254,7 @@ class Servers:
 
 
 def _free_address(port: int) -> tuple[str, int]:
-    """An address of 127.0.0.0/8 that nobody uses on this port. Linux answers on all of them, macOS on one only."""
+    """Return an address of 127.0.0.0/8 that nobody uses on this port. Linux answers on all, macOS on one only."""
     for address in itertools.islice(_loopback_addresses(), 20):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind((address, port))

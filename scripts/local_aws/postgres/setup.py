@@ -29,14 +29,11 @@ _AWS_ROLES = (
 # github.com/neondatabase/neon/pull/10624), with the version since which it can be granted.
 _PARAMETERS = {"session_replication_role": 15, "event_triggers": 17}
 _PREDEFINED_ROLES = {
-    "pg_monitor": 13,
-    "pg_signal_backend": 13,
-    "pg_read_all_data": 14,
-    "pg_write_all_data": 14,
-    "pg_checkpoint": 15,
-    "pg_create_subscription": 16,
-    "pg_use_reserved_connections": 16,
-    "pg_maintain": 17,
+    13: "pg_monitor pg_signal_backend",
+    14: "pg_read_all_data pg_write_all_data",
+    15: "pg_checkpoint",
+    16: "pg_create_subscription pg_use_reserved_connections",
+    17: "pg_maintain",
 }
 
 
@@ -51,7 +48,7 @@ class Setup:
         self._lock = threading.Lock()
 
     def create(self, volume: pathlib.Path, master_username: str, master_password: str, database: str | None) -> None:
-        """An empty volume whose master user owns it all, as far as Aurora lets her."""
+        """Create an empty volume whose master user owns it all, as far as Aurora lets her."""
         copy_volume(self._template(), volume)
         master = quoted(master_username)
         statements = [
@@ -65,7 +62,7 @@ class Setup:
         self._run_alone(volume, statements)
 
     def _template(self) -> pathlib.Path:
-        """An empty volume with Aurora's own roles; every new cluster starts as its copy."""
+        """Return an empty volume with Aurora's own roles; every new cluster starts as its copy."""
         template = self._directory / "template"
         with self._lock:
             if not template.exists():
@@ -93,7 +90,7 @@ class Setup:
 
     def _aurora_roles(self) -> list[str]:
         version = self._binaries.version
-        granted = [name for name, since in _PREDEFINED_ROLES.items() if since <= version]
+        granted = [name for since, names in _PREDEFINED_ROLES.items() if since <= version for name in names.split()]
         granted += ["rds_password", "rds_replication"]
         return [
             f"alter role rdsadmin password '{scram_verifier(self._password)}'",
@@ -120,7 +117,7 @@ class Setup:
 
 
 def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores instead of a password of ASCII characters (RFC 5803, RFC 7677)."""
+    """Return what PostgreSQL stores instead of a password of ASCII characters (RFC 5803, RFC 7677)."""
     iterations, salt = 4096, secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

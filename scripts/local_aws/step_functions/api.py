@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from moto.core.exceptions import InvalidToken
 from moto.core.responses import ActionResult
-from moto.logs.models import logs_backends
+from moto.logs.models import LogsBackend, logs_backends
 from moto.stepfunctions.exceptions import ExecutionAlreadyExists, ResourceNotFound
 from moto.stepfunctions.models import (
     StateMachine,
@@ -36,37 +36,17 @@ from scripts.local_aws.core import logs
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.credentials import aws_client
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
-from scripts.local_aws.iam.gate import NotAuthorized, Permissions
+from scripts.local_aws.iam.gate import Permissions
 from scripts.local_aws.step_functions import definition as asl_definition
-from scripts.local_aws.step_functions import requests, versions
+from scripts.local_aws.step_functions import log_delivery, requests, versions
 from scripts.local_aws.step_functions.execution import MOST_BYTES, Event, Execution, Services
 
 OPERATIONS = frozenset(
-    {
-        "CreateStateMachine",
-        "CreateStateMachineAlias",
-        "DeleteStateMachine",
-        "DeleteStateMachineAlias",
-        "DeleteStateMachineVersion",
-        "DescribeExecution",
-        "DescribeStateMachine",
-        "DescribeStateMachineAlias",
-        "DescribeStateMachineForExecution",
-        "GetExecutionHistory",
-        "ListExecutions",
-        "ListStateMachineAliases",
-        "ListStateMachineVersions",
-        "ListStateMachines",
-        "ListTagsForResource",
-        "PublishStateMachineVersion",
-        "RedriveExecution",
-        "StartExecution",
-        "StopExecution",
-        "TagResource",
-        "UntagResource",
-        "UpdateStateMachine",
-        "UpdateStateMachineAlias",
-    }
+    "CreateStateMachine CreateStateMachineAlias DeleteStateMachine DeleteStateMachineAlias DeleteStateMachineVersion "
+    "DescribeExecution DescribeStateMachine DescribeStateMachineAlias DescribeStateMachineForExecution "
+    "GetExecutionHistory ListExecutions ListStateMachineAliases ListStateMachineVersions ListStateMachines "
+    "ListTagsForResource PublishStateMachineVersion RedriveExecution StartExecution StopExecution TagResource "
+    "UntagResource UpdateStateMachine UpdateStateMachineAlias".split()
 )
 
 _PAGINATION_MODEL = {
@@ -74,28 +54,9 @@ _PAGINATION_MODEL = {
     "list_state_machine_versions": {**PAGINATION_MODEL["list_state_machine_aliases"], "unique_attribute": ["arn"]},
 }
 _STATES = "states.amazonaws.com"
-_VALIDATION_STREAM = "log_stream_created_by_aws_to_validate_log_delivery_subscriptions"
-_LOG_DELIVERY = (
-    "logs:CreateLogDelivery",
-    "logs:GetLogDelivery",
-    "logs:UpdateLogDelivery",
-    "logs:DeleteLogDelivery",
-    "logs:ListLogDeliveries",
-    "logs:PutResourcePolicy",
-    "logs:DescribeResourcePolicies",
-    "logs:DescribeLogGroups",
-)
-_ERRORS = (
-    "ExecutionAborted",
-    "ExecutionFailed",
-    "ExecutionTimedOut",
-    "TaskFailed",
-    "TaskTimedOut",
-    "LambdaFunctionFailed",
-    "LambdaFunctionTimedOut",
-    "FailStateEntered",
-)
-_LOGGED = {"ALL": ("",), "ERROR": _ERRORS, "FATAL": _ERRORS[:3], "OFF": ()}
+_FATAL = ("ExecutionAborted", "ExecutionFailed", "ExecutionTimedOut")
+_ERRORS = (*_FATAL, "TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut", "FailStateEntered")
+_LOGGED = {"ALL": ("",), "ERROR": _ERRORS, "FATAL": _FATAL, "OFF": ()}
 _EXECUTION_DATA = {"input", "output", "parameters", "inputDetails", "outputDetails"}
 
 
@@ -112,7 +73,7 @@ class StateMachines:
         self._clients: dict[tuple[str, str], Any] = {}
 
     def install(self) -> None:
-        """From now on moto's Step Functions backends are ours."""
+        """Have moto's Step Functions backends be ours from now on."""
         StateMachinesBackend.machines = self
         stepfunctions_backends.backend = StateMachinesBackend
 
@@ -184,16 +145,11 @@ class StateMachines:
         unique = uuid.uuid5(uuid.NAMESPACE_URL, execution.state_machine_arn).hex[:8]
         logs.append(
             logs_backends[account][region],
-            _log_group(configuration),
+            log_delivery.log_group(configuration),
             f"states/{machine}/{execution.start_date:%Y-%m-%d-%H-%M}/{unique}",
             [json.dumps(line)],
             event["timestamp"].timestamp(),
         )
-
-
-def _log_group(configuration: dict[str, Any]) -> str:
-    arn: str = configuration["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
-    return arn.split(":log-group:")[1].removesuffix(":*")
 
 
 def _paged(method: Callable[..., list[Any]]) -> Callable[..., tuple[list[Any], str | None]]:
@@ -226,8 +182,8 @@ class StateMachinesBackend(StepFunctionBackend):
         if parameters.get("sm_type") == "EXPRESS":
             raise NotImplementedByLocalAws("Only Standard state machines run locally.")
         publish, description = parameters.pop("publish", None), parameters.pop("version_description", None)
-        parameters["loggingConfiguration"] = _complete(parameters.get("loggingConfiguration"))
-        self._check_role(parameters["roleArn"], parameters.get("loggingConfiguration"))
+        parameters["loggingConfiguration"] = log_delivery.complete(parameters.get("loggingConfiguration"))
+        self._check_role(parameters["roleArn"], parameters["loggingConfiguration"])
         existing = next((m for m in self.state_machines if m.name == parameters["name"]), None)
         if existing is not None and (existing.definition, existing.roleArn) != (
             parameters["definition"],
@@ -235,7 +191,7 @@ class StateMachinesBackend(StepFunctionBackend):
         ):
             raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
         machine = super().create_state_machine(**parameters)
-        self._try_log_delivery(machine)
+        log_delivery.leave_validation_stream(self._logs, dict(machine.loggingConfiguration))
         if publish:
             versions.publish(self, machine.arn, None, description)
         return machine
@@ -252,11 +208,11 @@ class StateMachinesBackend(StepFunctionBackend):
         if parameters.get("definition"):
             asl_definition.parse(parameters["definition"])
         if parameters.get("logging_configuration") is not None:
-            parameters["logging_configuration"] = _complete(parameters["logging_configuration"])
-        configuration = parameters.get("logging_configuration") or machine.loggingConfiguration
+            parameters["logging_configuration"] = log_delivery.complete(parameters["logging_configuration"])
+        configuration = parameters.get("logging_configuration") or dict(machine.loggingConfiguration)
         self._check_role(parameters.get("role_arn") or machine.roleArn, configuration)
         updated = super().update_state_machine(arn, **parameters)
-        self._try_log_delivery(updated)
+        log_delivery.leave_validation_stream(self._logs, dict(updated.loggingConfiguration))
         after = updated.definition, updated.roleArn, updated.loggingConfiguration, updated.tracingConfiguration
         if after != before:
             versions.revised(updated)
@@ -264,36 +220,20 @@ class StateMachinesBackend(StepFunctionBackend):
             versions.publish(self, arn, None, description)
         return updated
 
-    def _check_role(self, role_arn: str, configuration: dict[str, Any] | None) -> None:
+    def _check_role(self, role_arn: str, configuration: dict[str, Any]) -> None:
         permissions = self.machines.permissions
         if not permissions.trusts(role_arn, _STATES):
             message = f"Neither the global service principal {_STATES}, nor the regional one is authorized to assume "
             raise AwsError("AccessDeniedException", f"{message}the provided role.")
-        if (configuration or {}).get("level", "OFF") == "OFF":
-            return
-        # test_sfn_api_logs.py test_invalid_logging_configuration, test_multiple_destinations, test_deleted_log_group
-        invalid = "Invalid Logging Configuration:"
-        if len((configuration or {}).get("destinations", [])) != 1:
-            raise AwsError("InvalidLoggingConfiguration", f"{invalid} Must specify exactly one Log Destination.")
-        for action in _LOG_DELIVERY:
-            try:
-                permissions.require(role_arn, action, "*", session_name="StepFunctions", region=self.region_name)
-            except NotAuthorized:
-                message = "The state machine IAM Role is not authorized to access the Log Destination"
-                raise AwsError("AccessDeniedException", message) from None
-        if _log_group(configuration or {}) not in logs_backends[self.account_id][self.region_name].groups:
-            raise AwsError("InvalidLoggingConfiguration", f"{invalid} Log Destination not found.")
+        log_delivery.check(self._logs, permissions, role_arn, configuration)
 
-    def _try_log_delivery(self, machine: StateMachine) -> None:
-        """Leave the stream with which AWS tries whether it may write into a log group (logs/test_logs.py)."""
-        configuration = dict(machine.loggingConfiguration)
-        if configuration["level"] != "OFF":
-            backend = logs_backends[self.account_id][self.region_name]
-            logs.append(backend, _log_group(configuration), _VALIDATION_STREAM, [], 0)
+    @property
+    def _logs(self) -> LogsBackend:
+        return logs_backends[self.account_id][self.region_name]
 
     @_paged
     def list_state_machines(self) -> list[StateMachine]:
-        """By name (test_sfn_api.py test_list_sms_pagination)."""
+        """List them by name (test_sfn_api.py test_list_sms_pagination)."""
         return sorted(self.state_machines, key=lambda machine: machine.name)
 
     def create_state_machine_alias(self, *arguments: Any, **named: Any) -> StateMachineAlias:
@@ -323,18 +263,18 @@ class StateMachinesBackend(StepFunctionBackend):
 
     @_paged
     def list_state_machine_versions(self, arn: str) -> list[StateMachineVersion]:
-        """Newest first (test_list_state_machine_versions_pagination)."""
+        """List the newest first (test_list_state_machine_versions_pagination)."""
         versions_by_number = self.describe_state_machine(arn).versions
         return [versions_by_number[number] for number in sorted(versions_by_number, reverse=True)]
 
     def tag_resource(self, arn: str, tags: dict[str, str]) -> None:
-        """Raise ResourceNotFound for what isn't there, and for a version (test_tag_state_machine_version)."""
+        """Raise ResourceNotFound for what is not there, and for a version (test_tag_state_machine_version)."""
         if not any(machine.arn == arn for machine in self.state_machines):
             raise AwsError("ResourceNotFound", f"Resource not found: '{arn}'")
         super().tag_resource(arn, tags)
 
     def start_execution(self, state_machine_arn: str, name: str, execution_input: str) -> Execution:  # type: ignore[override]
-        """Idempotent only for the same name and input while that execution runs; names are used up for good."""
+        """Start an execution, unless one runs with the same name and input; names are used up for good."""
         chosen = versions.choose(self, state_machine_arn)
         machine = chosen.machine
         name = name or str(uuid.uuid4())
@@ -359,7 +299,7 @@ class StateMachinesBackend(StepFunctionBackend):
 
 
 class StateMachinesResponse(StepFunctionResponse):
-    """moto's answers, where they lack what AWS tells about an execution or a machine."""
+    """moto's answers, where they lack what AWS reports about an execution or a machine."""
 
     def call_action(self) -> Any:
         requests.check(self._get_action(), json.loads(self.body or "{}"))
@@ -436,7 +376,7 @@ class StateMachinesResponse(StepFunctionResponse):
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         events = execution.events[:]
         size = self._get_int_param("maxResults") or 1000
-        # A token says where to go on counted from the first event: new events don't move it.
+        # A token says where to go on counted from the first event: new events do not move it.
         if self._get_bool_param("reverseOrder", False):
             end = int(self._get_param("nextToken") or len(events))
             start = max(0, end - size)
@@ -451,22 +391,5 @@ class StateMachinesResponse(StepFunctionResponse):
         return ActionResult(page)
 
 
-def _complete(configuration: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a logging configuration with what AWS adds to it (test_incomplete_logging_configuration)."""
-    return {"includeExecutionData": False, "level": "OFF", **(configuration or {})}
-
-
 def _summary(execution: Any) -> dict[str, Any]:
-    summary = {
-        "executionArn": execution.execution_arn,
-        "stateMachineArn": execution.state_machine_arn,
-        "stateMachineVersionArn": execution.state_machine_version_arn,
-        "stateMachineAliasArn": execution.state_machine_alias_arn,
-        "name": execution.name,
-        "status": execution.status,
-        "startDate": execution.start_date,
-        "stopDate": execution.stop_date,
-        "redriveCount": execution.redrive_count,
-        "redriveDate": execution.redrive_date,
-    }
-    return {key: value for key, value in summary.items() if value is not None}
+    return {key: value for key, value in execution.summary().items() if value is not None}

@@ -1,7 +1,7 @@
 """What CreateStateMachine checks: a definition is refused here if AWS refuses it, or if it needs more than we run.
 
 Known: Task through a function's ARN or `arn:aws:states:::lambda:invoke`, Pass, Choice, Wait, Succeed and Fail in
-JSONPath. A construct that AWS knows and we don't raises NotImplementedByLocalAws, a wrong one InvalidDefinition, whose
+JSONPath. A construct that AWS knows and we do not raises NotImplementedByLocalAws, a wrong one InvalidDefinition, whose
 wording is AWS's where it is recorded (LocalStack's validated snapshots, tests/aws/services/stepfunctions/v2:
 test_sfn_api.py test_create_delete_invalid_sm, scenarios/test_base_scenarios.py test_wait_timestamp_invalid).
 """
@@ -19,37 +19,20 @@ from scripts.local_aws.step_functions import language
 _LAMBDA_INVOKE = re.compile(r"arn:aws[a-z-]*:states:::lambda:invoke")
 _FUNCTION_ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?")
 
-_FLOW = {"Next", "End"}
-_DATA = {"InputPath", "OutputPath"}
-_FIELDS: dict[str, set[str]] = {
-    "Task": _FLOW
-    | _DATA
-    | {
-        "Resource",
-        "Parameters",
-        "ResultSelector",
-        "ResultPath",
-        "Retry",
-        "Catch",
-        "TimeoutSeconds",
-        "TimeoutSecondsPath",
-    },
-    "Pass": _FLOW | _DATA | {"Result", "Parameters", "ResultPath"},
-    "Wait": _FLOW | _DATA | {"Seconds", "SecondsPath", "Timestamp", "TimestampPath"},
-    "Choice": _DATA | {"Choices", "Default"},
-    "Succeed": _DATA,
-    "Fail": {"Error", "Cause", "ErrorPath", "CausePath"},
+_FIELDS = {
+    kind: set(fields.split())
+    for kind, fields in {
+        "Task": "Next End InputPath OutputPath Resource Parameters ResultSelector ResultPath Retry Catch "
+        "TimeoutSeconds TimeoutSecondsPath",
+        "Pass": "Next End InputPath OutputPath Result Parameters ResultPath",
+        "Wait": "Next End InputPath OutputPath Seconds SecondsPath Timestamp TimestampPath",
+        "Choice": "InputPath OutputPath Choices Default",
+        "Succeed": "InputPath OutputPath",
+        "Fail": "Error Cause ErrorPath CausePath",
+    }.items()
 }
 _NOT_OURS = {"Map", "Parallel"}
-_NOT_OUR_FIELDS = {
-    "Assign",
-    "Arguments",
-    "Output",
-    "QueryLanguage",
-    "Credentials",
-    "HeartbeatSeconds",
-    "HeartbeatSecondsPath",
-}
+_NOT_OUR_FIELDS = set("Assign Arguments Output QueryLanguage Credentials HeartbeatSeconds HeartbeatSecondsPath".split())
 _MACHINE_FIELDS = {"Comment", "StartAt", "States", "TimeoutSeconds", "Version", "QueryLanguage"}
 _RETRIER_FIELDS = {
     "ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds", "JitterStrategy", "Comment",
@@ -66,7 +49,7 @@ class InvalidDefinition(AwsError):
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The definition as a document, once nothing is wrong with it."""
+    """Return the definition as a document. Refuse one in which something is wrong."""
     try:
         machine = loads(text)
     except ValueError as error:
@@ -100,11 +83,11 @@ def parse(text: str) -> dict[str, Any]:
 def _check_state(state: Any, states: dict[str, Any], where: str) -> None:
     kind = state.get("Type") if isinstance(state, dict) else None
     if kind in _NOT_OURS:
-        raise NotImplementedByLocalAws(f"{kind} states don't run locally ({where}).")
+        raise NotImplementedByLocalAws(f"{kind} states do not run locally ({where}).")
     if kind not in _FIELDS:
         raise InvalidDefinition(f"The state's Type is missing or unknown: {kind!r}", where)
     for field in sorted(_NOT_OUR_FIELDS & set(state)):
-        raise NotImplementedByLocalAws(f"The field {field} isn't known locally ({where}).")
+        raise NotImplementedByLocalAws(f"The field {field} is not known locally ({where}).")
     _known(state, _FIELDS[kind] | {"Type", "Comment"}, where)
     if "Next" in _FIELDS[kind] and ("Next" in state) == (state.get("End") is True):
         raise InvalidDefinition("A state needs either a 'Next' or an 'End'", where)
@@ -161,7 +144,7 @@ def _check_wait(state: dict[str, Any], where: str) -> None:
         raise InvalidDefinition(f"A Wait state needs exactly one of {', '.join(_WAITS)}", where)
     seconds = state.get("Seconds", 0)
     if not isinstance(seconds, int) or seconds < 0:
-        raise InvalidDefinition("'Seconds' is a number that isn't negative", where)
+        raise InvalidDefinition("'Seconds' is a number that is not negative", where)
     if "Timestamp" in state:
         try:
             language.timestamp(state["Timestamp"])
@@ -257,5 +240,5 @@ def _template(template: Any, where: str) -> None:
 
 
 def is_lambda_invoke(resource: object) -> bool:
-    """Whether a task calls Lambda's Invoke, in whichever partition."""
+    """Return whether a task calls Lambda's Invoke, in any partition."""
     return _LAMBDA_INVOKE.fullmatch(str(resource)) is not None

@@ -91,7 +91,7 @@ class Execution:
         self.name = name
         self.state_machine_arn = machine_arn
         self.revision: dict[str, Any] = {}
-        """What DescribeStateMachineForExecution tells: the machine as it was when the execution was started."""
+        """What DescribeStateMachineForExecution answers: the machine as it was when the execution was started."""
         self.state_machine_version_arn: str | None = None
         self.state_machine_alias_arn: str | None = None
         self.role_arn = role_arn
@@ -120,7 +120,7 @@ class Execution:
         self._go("ExecutionStarted", {"executionStartedEventDetails": details})
 
     def redrive(self) -> None:
-        """Go on from the state that didn't succeed, with the input it had; a time limit of the machine starts anew."""
+        """Continue from the state that did not succeed, with the input it had; a time limit of the machine restarts."""
         if self.status in ("FAILED", "TIMED_OUT", "ABORTED"):
             self.join()
         with self._changed:
@@ -131,6 +131,21 @@ class Execution:
             self.redrive_date = self._clock.now()
             self._ended.clear()
         self._go("ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": self.redrive_count}})
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a list, a description and an event have of the execution, in the API's words."""
+        return {
+            "executionArn": self.execution_arn,
+            "stateMachineArn": self.state_machine_arn,
+            "stateMachineVersionArn": self.state_machine_version_arn,
+            "stateMachineAliasArn": self.state_machine_alias_arn,
+            "name": self.name,
+            "status": self.status,
+            "startDate": self.start_date,
+            "stopDate": self.stop_date,
+            "redriveCount": self.redrive_count,
+            "redriveDate": self.redrive_date,
+        }
 
     def redrive_status(self) -> dict[str, str]:
         """Return whether RedriveExecution would be accepted, and why not, as DescribeExecution says it."""
@@ -156,7 +171,7 @@ class Execution:
         self._threads.append(self._clock.start_thread(self._run, name=f"execution {self.name}"))
 
     def stop(self, error: str | None, cause: str | None) -> None:
-        """Abort, unless it is over. What a function is doing goes on, as on AWS; its answer is dropped."""
+        """Abort, unless it is over. What a function is doing continues, as on AWS; its answer is dropped."""
         self._finish("ABORTED", error=error, cause=cause)
 
     def join(self) -> None:
@@ -274,7 +289,7 @@ class Execution:
             path = state.get(f"{field}Path")
             text = state.get(field, "") if path is None else scope.evaluate(path, f"{field}Path")
             if not isinstance(text, str):
-                raise StatesError(RUNTIME, f"The {field}Path '{path}' doesn't point to a string")
+                raise StatesError(RUNTIME, f"The {field}Path '{path}' does not point to a string")
             texts.append(text)
         raise StatesError(*texts)
 
@@ -333,7 +348,7 @@ class Execution:
             self._sleep(delay)
 
     def _retry_delay(self, retriers: list[dict[str, Any]], attempts: list[int], error: str) -> float | None:
-        """Seconds until the next attempt, or None if there is none. The first retrier that knows the error decides."""
+        """Return the seconds until the next attempt, or None. The first retrier that knows the error decides."""
         for position, retrier in enumerate(retriers):
             if _knows(retrier, error):
                 if attempts[position] >= retrier.get("MaxAttempts", 3):
@@ -378,7 +393,7 @@ class Execution:
         return _effective_output(state, document, result, context)
 
     def _task_event(self, direct: bool, step: str, details: dict[str, Any]) -> None:
-        """A function named by its ARN leaves other events than one called through `lambda:invoke`."""
+        """Record an event. A function named by its ARN leaves others than one called through `lambda:invoke`."""
         if direct:
             self._record(f"LambdaFunction{step}", **({f"lambdaFunction{step}EventDetails": details} if details else {}))
         else:
@@ -386,7 +401,7 @@ class Execution:
             self._record(f"Task{step}", **{f"task{step}EventDetails": details})
 
     def _call(self, named: str, request: dict[str, Any], seconds: float) -> Any:
-        """Invoke the function on a thread of its own, so that a timeout or StopExecution needn't wait for it."""
+        """Invoke the function on a thread of its own, so that a timeout or StopExecution need not wait for it."""
         answers: list[Any] = []
 
         def call() -> None:
@@ -479,7 +494,7 @@ def _invocation_result(answer: dict[str, Any], payload: Any) -> dict[str, Any]:
 def _parsed(body: bytes) -> Any:
     """Return what a function answered as a document. Python's runtime hands bytes on as they are, JSON or not.
 
-    JSON is RFC 8259's, so no NaN. How AWS words its refusal isn't published: the stricter reading is that nothing
+    JSON is RFC 8259's, so no NaN. How AWS words its refusal is not published: the stricter reading is that nothing
     catches it.
     """
     try:
@@ -509,7 +524,7 @@ def _knows(rule: dict[str, Any], error: str) -> bool:
 
 
 def _catch(state: dict[str, Any], document: Any, failure: StatesError) -> Output:
-    """A caught error goes to the catcher's state with the state's own input; OutputPath has no part in it."""
+    """Return the catcher's state, and the state's own input with the error in it; OutputPath has no part in it."""
     for catcher in state.get("Catch", []):
         if _knows(catcher, failure.error):
             path = catcher.get("ResultPath", "$")

@@ -45,7 +45,7 @@ class StatesError(Exception):
 
 
 def steps(path: str) -> list[str | int]:
-    """The keys and indexes of a reference path. Raises NotImplementedByLocalAws for anything more."""
+    """Return the keys and indexes of a reference path. Raise NotImplementedByLocalAws for anything more."""
     rest = path.removeprefix("$$").removeprefix("$")
     found: list[str | int] = []
     position = 0
@@ -124,7 +124,7 @@ class Scope:
         return functools.reduce(_child, steps(path), self._root(path))
 
     def evaluate(self, expression: str, field: str = "") -> Any:
-        """A path or a call of an intrinsic function."""
+        """Evaluate a path or a call of an intrinsic function."""
         if not expression.startswith("States."):
             return self.read(expression, field)
         value, rest = self._call(expression)
@@ -133,7 +133,7 @@ class Scope:
         return value
 
     def fill(self, template: Any) -> Any:
-        """A payload template with every field whose name ends in `.$` replaced by what its value points to."""
+        """Return a payload template with every field whose name ends in `.$` replaced by what its value points to."""
         if isinstance(template, list):
             return [self.fill(item) for item in template]
         if not isinstance(template, dict):
@@ -275,7 +275,7 @@ _INTRINSICS: dict[str, Callable[..., Any]] = {
 
 
 def put(document: Any, path: str, value: Any) -> Any:
-    """The document with a value at a reference path, which is made if need be."""
+    """Return the document with a value at a reference path, which is created if need be."""
     found = steps(path)
     if not found:
         return value
@@ -294,7 +294,7 @@ def put(document: Any, path: str, value: Any) -> Any:
 
 
 def timestamp(text: Any) -> datetime.datetime:
-    """An RFC 3339 time as ASL wants it: with `T`, and `Z` or an offset. ValueError otherwise."""
+    """Return an RFC 3339 time as ASL has it: with `T`, and `Z` or an offset. Raise ValueError otherwise."""
     if not isinstance(text, str) or not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", text):
         raise ValueError(f"not a timestamp: {text!r}")
     return datetime.datetime.fromisoformat(text)
@@ -313,7 +313,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _matches(text: str, pattern: str) -> bool:
-    """StringMatches: `*` is the only wildcard and `\\*` a star."""
+    """Return whether StringMatches holds: `*` is the only wildcard and `\\*` a star."""
     parts = [re.escape(re.sub(r"\\(.)", r"\1", part)) for part in re.split(r"(?<!\\)\*", pattern)]
     return re.fullmatch(".*".join(parts), text, re.DOTALL) is not None
 
@@ -342,14 +342,14 @@ _COMPARISON = re.compile(r"(String|Numeric|Boolean|Timestamp)((?:Less|Greater)Th
 
 
 def is_comparison(name: str) -> bool:
-    """Whether ASL has a data-test expression of this name."""
+    """Return whether ASL has a data-test expression of this name."""
     found = _COMPARISON.fullmatch(name)
     ordered = found is not None and (found[1] != "Boolean" or found[2] == "Equals")
     return ordered or name in _TESTS or name in ("IsPresent", "StringMatches")
 
 
 def holds(rule: Mapping[str, Any], scope: Scope) -> bool:
-    """Whether a choice rule is true. A path that leads nowhere is States.Runtime, except for IsPresent."""
+    """Return whether a choice rule is true. A path that leads nowhere is States.Runtime, except for IsPresent."""
     if "And" in rule:
         return all(holds(each, scope) for each in rule["And"])
     if "Or" in rule:

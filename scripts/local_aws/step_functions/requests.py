@@ -20,11 +20,11 @@ from scripts.local_aws.core.json_text import loads
 
 _ARNS = ("stateMachineArn", "stateMachineVersionArn", "stateMachineAliasArn", "executionArn", "resourceArn")
 _ENUM_ORDERS = {"ExecutionStatus": ["SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING"]}
-"""AWS lists an enumeration in an order of its own; other than these aren't recorded and come in the model's."""
+"""AWS lists an enumeration in an order of its own; other than these are not recorded and come in the model's."""
 
 
 def check(operation: str, parameters: Mapping[str, Any]) -> None:
-    """Raise what AWS answers to these parameters, if it is an error whatever exists."""
+    """Raise what AWS answers to these parameters, if it is an error in any case."""
     shape = get_service_model("stepfunctions").operation_model(operation).input_shape
     problems = list(_structure_problems(shape, parameters, ""))
     if problems:

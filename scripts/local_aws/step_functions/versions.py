@@ -38,7 +38,7 @@ def revision_id(machine: StateMachine | StateMachineVersion) -> str:
 
 
 def described(machine: StateMachine | StateMachineVersion) -> dict[str, Any]:
-    """Return what AWS tells of a revision: its id only once the machine was updated, and when that was.
+    """Return what AWS reports of a revision: its id only once the machine was updated, and when that was.
 
     test_sfn_api_versioning.py test_publish_state_machine_version, test_describe_state_machine_for_execution_of_version.
     """
@@ -56,12 +56,12 @@ def described(machine: StateMachine | StateMachineVersion) -> dict[str, Any]:
 
 
 def revised(machine: StateMachine) -> None:
-    """The machine was updated: this is another revision."""
+    """Give a machine that was updated another revision."""
     machine.revision_id = str(uuid.uuid4())  # type: ignore[attr-defined]  # ours, on moto's object
 
 
 def publish(backend: StepFunctionBackend, arn: str, revision: str | None, description: str | None) -> str:
-    """The version's ARN; the latest one if nothing changed since it was published."""
+    """Publish a version and return its ARN; the latest one's if nothing changed since it was published."""
     machine = backend.describe_state_machine(arn)
     if revision is not None and revision != revision_id(machine):
         message = f"Failed to publish the State Machine version for revision {revision}. "
@@ -78,7 +78,7 @@ def publish(backend: StepFunctionBackend, arn: str, revision: str | None, descri
 
 
 def delete(backend: StepFunctionBackend, version_arn: str) -> None:
-    """Refused while an alias routes to it. One that isn't there is deleted already."""
+    """Delete a version. Refuse one that an alias routes to; one that is not there is deleted already."""
     arn, _, number = version_arn.rpartition(":")
     machine = backend.describe_state_machine(arn)
     referring = [
@@ -94,7 +94,7 @@ def delete(backend: StepFunctionBackend, version_arn: str) -> None:
 
 
 def check_routes(routes: list[dict[str, Any]]) -> None:
-    """Raise ValidationException for routes that can't be (test_error_create_alias_invalid_router_configs)."""
+    """Raise ValidationException for routes that cannot be (test_error_create_alias_invalid_router_configs)."""
     arns = [route["stateMachineVersionArn"] for route in routes]
     weights = [route["weight"] for route in routes]
     problem = None
@@ -140,7 +140,7 @@ def create_alias(
 
 
 def choose(backend: StepFunctionBackend, arn: str) -> Chosen:
-    """By the ARN of a machine, of a version or of an alias."""
+    """Return what is started by the ARN of a machine, of a version or of an alias."""
     plain, _, qualifier = arn.rpartition(":") if arn.count(":") > 6 else (arn, "", "")
     machine = backend.describe_state_machine(plain)
     if not qualifier:
@@ -149,7 +149,7 @@ def choose(backend: StepFunctionBackend, arn: str) -> Chosen:
     if not qualifier.isnumeric():
         routes = backend.describe_state_machine_alias(arn).routing_configuration
         if len(routes) != 1:
-            raise NotImplementedByLocalAws("An alias of two versions doesn't run locally.")
+            raise NotImplementedByLocalAws("An alias of two versions does not run locally.")
         alias_arn, version_arn = arn, routes[0]["stateMachineVersionArn"]
     revision: StateMachine | StateMachineVersion | None = None
     with contextlib.suppress(ValueError):

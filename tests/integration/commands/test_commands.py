@@ -95,7 +95,7 @@ def test_an_input_that_is_no_json_is_refused_before_anything_starts(tmp_path: pa
     with running(tmp_path, "--input", "{") as process:
         _, errors = process.communicate()
     assert process.returncode == 2
-    assert "can't be read as JSON" in errors
+    assert "cannot be read as JSON" in errors
 
 
 def test_a_parameter_that_the_template_doesnt_know_is_named(tmp_path: pathlib.Path) -> None:

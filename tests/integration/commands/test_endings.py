@@ -87,7 +87,7 @@ def test_whoever_reads_the_output_may_go(tmp_path: pathlib.Path) -> None:
         errors = process.stderr.read()
         process.wait(30)
     assert process.returncode == 141
-    assert errors == "Stopped: whoever read the output has gone.\n"
+    assert errors == "Stopped: nobody reads the output.\n"
     assert_nothing_is_left(tmp_path)
 
 
@@ -96,7 +96,7 @@ def test_an_output_that_cant_be_written_is_named(options: list[str], tmp_path: p
     with pathlib.Path("/dev/full").open("w") as full, running(tmp_path, *options, stdout=full.fileno()) as process:
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
-    assert errors.splitlines()[-1].startswith("Stopped: the output can't be written (No space left on device).")
+    assert errors.splitlines()[-1].startswith("Stopped: the output cannot be written (No space left on device).")
     assert "Traceback" not in errors
     assert_nothing_is_left(tmp_path)
 
@@ -122,7 +122,7 @@ def test_a_disk_without_the_room_for_a_run_is_named_before_anything_starts(tmp_p
     done = on_a_disk_of("50m", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(
-        rf"It can't start: {tmp_path} has \d+ MiB free, and a run takes up to \d+ MiB there. "
+        rf"It cannot start: {tmp_path} has \d+ MiB free, and a run takes up to \d+ MiB there. "
         r"Make room there, or name another directory: TMPDIR=/path/to/it ./scripts/run_local.sh\n",
         done.stderr,
     )
@@ -134,7 +134,7 @@ def test_a_disk_that_becomes_full_in_the_middle_is_named(tmp_path: pathlib.Path)
     done = on_a_disk_of("450m", tmp_path, f"({somebody}) 2>/dev/null")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert f"It can't start: {tmp_path} is full (0 MiB free). Make room there" in done.stderr.splitlines()[-1]
+    assert f"It cannot start: {tmp_path} is full (0 MiB free). Make room there" in done.stderr.splitlines()[-1]
 
 
 def test_a_temporary_directory_with_too_long_a_path_is_named(tmp_path: pathlib.Path) -> None:
@@ -150,13 +150,13 @@ def test_a_temporary_directory_with_too_long_a_path_is_named(tmp_path: pathlib.P
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--serve", "--json"], "--serve restores nothing, so --json can't be meant."),
-        (["--serve", "--keep", "--input", '{"dry_run": true}'], "so --input, --keep can't be meant."),
-        (["--serve", "--route", "cross-region"], "so --route can't be meant."),
+        (["--serve", "--json"], "--serve restores nothing, so it cannot be used with --json."),
+        (["--serve", "--keep", "--input", '{"dry_run": true}'], "so it cannot be used with --input, --keep."),
+        (["--serve", "--route", "cross-region"], "so it cannot be used with --route."),
         (["--cross-region", "--route", "cross-region"], "not allowed with argument --cross-region"),
         (["--input", "[]"], "is no JSON object"),
         (["--route", "nowhere"], "'nowhere' is no route. There are same-place,"),
-        (["--parameter", "InstanceCount"], "isn't NAME=VALUE"),
+        (["--parameter", "InstanceCount"], "is not NAME=VALUE"),
     ],
 )
 def test_options_that_mean_nothing_are_refused_at_once(

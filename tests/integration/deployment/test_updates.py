@@ -16,6 +16,8 @@ from scripts.checks.expansion import TEMPLATE
 from scripts.local_aws.cloudformation.template import LOCAL_BUCKET, read
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.conftest import wait_until
+from tests.setting_values import as_text
+from utils.contracts.settings import SETTINGS
 
 REGION = "eu-west-2"
 NAME = "updates"
@@ -205,7 +207,12 @@ def dangerous(place: Place) -> dict[str, list[Changes]]:
     }
 
 
+# A subnet group and security groups have to be there; they stand below.
 PLAIN: Changes = {
+    each.parameter_of_the_stack: as_text(each.name)
+    for each in SETTINGS
+    if each.name not in ("db_subnet_group_name", "vpc_security_group_ids")
+} | {
     "SourceClusterId": "prod-billing",
     "SourceRegion": "eu-west-1",
     "SourceAccountId": "210987654322",
@@ -224,37 +231,7 @@ PLAIN: Changes = {
     "AllowDeletionWithoutFinalSnapshot": "true",
     "MaxSnapshotAgeHours": "48",
     "LikeSource": "false",
-    "EngineVersion": "16.4",
-    "DbInstanceClass": "db.r6g.large",
-    "ReaderInstanceClass": "db.t4g.medium",
-    "AlternativeInstanceClasses": "db.r7g.large,db.r6g.xlarge",
-    "InstanceCount": "2",
-    "AvailabilityZones": "eu-west-2a,eu-west-2b",
-    "ServerlessV2MinCapacity": "0.5",
-    "ServerlessV2MaxCapacity": "4",
-    "ServerlessV2SecondsUntilAutoPause": "600",
-    "KmsKeyId": "alias/ours",
-    "StorageType": "aurora-iopt1",
-    "NetworkType": "DUAL",
-    "Port": "5433",
-    "DbClusterParameterGroupName": "cluster-group",
-    "DbParameterGroupName": "instance-group",
-    "EnabledCloudwatchLogsExports": "postgresql",
-    "PerformanceInsightsRetentionDays": "7",
-    "PerformanceInsightsKmsKeyId": "arn:aws:kms:eu-west-2:123456789012:key/insights",
-    "MonitoringIntervalSeconds": "30",
     "MonitoringRoleArn": "arn:aws:iam::123456789012:role/rds-monitoring",
-    "CaCertificateIdentifier": "rds-ca-ecc384-g1",
-    "DatabaseInsightsMode": "standard",
-    "BackupRetentionDays": "3",
-    "PreferredBackupWindow": "02:00-02:30",
-    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
-    "AutoMinorVersionUpgrade": "false",
-    "ExtendedSupport": "true",
-    "IamDatabaseAuthentication": "true",
-    "DataApi": "true",
-    "MasterLogin": "rds_managed",
-    "DeletionProtection": "true",
     "CostTags": "Team=data",
     "InheritedLogins": "report",
     "Quarantine": "true",

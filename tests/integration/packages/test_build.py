@@ -145,7 +145,7 @@ def test_each_architecture_has_the_libraries_that_psycopg2_brings(by_make: Path)
 
 
 def test_the_bill_of_materials_has_every_package_under_a_licence_that_was_read(built: Path) -> None:
-    """A new licence is read before it is let in here: may it be shipped?"""
+    """Read whether a new licence allows shipping before you admit it here."""
     bill = json.loads((built / "layer.cdx.json").read_text())
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     pins = re.findall(r"^([a-z0-9-]+==[^ \\\n]+)", layer.REQUIREMENTS.read_text(), re.MULTILINE)

@@ -33,7 +33,7 @@ def test_the_copy_is_exported_as_parquet_and_stays(
     assert "Wait for Archive" in run.states()
     files = exported(pipeline, run.output["archive"]["exported_to"])
     assert any(name.endswith(".parquet") for name in files)
-    copy = run.output["plan"]["copy"]["identifier"]
+    copy = run.output["plan"]["cluster"]["snapshot_arn"].rpartition(":")[2]
     assert copy in pipeline.snapshots()
     (message,) = run.messages
     assert "since an export can't be restored" in message["message"]

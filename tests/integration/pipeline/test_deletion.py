@@ -100,7 +100,7 @@ def test_a_deletion_that_died_in_the_middle_is_finished_by_resuming(
     assert second.status == "SUCCEEDED", second.reason
     assert pipeline.cluster(doomed) is None
     assert "RestoreDBClusterFromSnapshot" not in second.changes
-    assert any("deletion of the source begun already" in line for line in second.output["plan"]["resumed"])
+    assert any("deletion of the source already begun" in line for line in second.output["plan"]["resumed"])
     final = second.output["plan"]["source_deletion"]["final_snapshot_identifier"]
     assert tags_of(pipeline, final)["aurora-restore:operation-id"] == first.operation_id
 

@@ -256,7 +256,8 @@ def test_a_cluster_that_is_kept_before_its_users_are_ready_stays_behind_its_door
     assert groups_now(pipeline, target) == {door_of(pipeline)}
     (message,) = run.messages
     assert (
-        "Its door can be opened by hand. Whoever knows a password of production's may get in then" in message["message"]
+        "Its door can be opened by hand. Everybody who knows a password of production's may get in then"
+        in message["message"]
     )
     (command,) = [line.strip() for line in message["message"].splitlines() if "--vpc-security-group-ids" in line]
     words = shlex.split(command)

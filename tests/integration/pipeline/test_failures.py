@@ -62,7 +62,7 @@ def test_what_can_never_become_usable_fails_the_run_and_is_cleaned_up(
     assert pipeline.cluster(CLUSTER) is not None
     (message,) = run.messages
     assert "at check-restore-status" in message["subject"]
-    assert "no cluster, no copied snapshot" in message["message"]
+    assert "no cluster and no copied snapshot" in message["message"]
 
 
 def test_scarce_capacity_leads_to_other_zones_and_classes(pipeline: Pipeline, target: str) -> None:
@@ -156,7 +156,7 @@ def test_a_clean_up_that_fails_doesnt_hide_the_first_error(pipeline: Pipeline, t
     run = pipeline.run({"target_cluster_id": target})
     assert "incompatible-network" in run.reason
     (message,) = run.messages
-    assert "Cleaning up failed as well" in message["message"]
+    assert "The clean-up failed as well" in message["message"]
     assert "at check-restore-status" in message["subject"]
 
 
@@ -268,7 +268,7 @@ def test_a_failure_is_cleaned_up_and_reported_though_the_functions_for_it_were_i
     assert pipeline.holder(target) is None
     (message,) = run.messages
     assert "at check-restore-status" in message["subject"]
-    assert "Cleaning up failed" not in message["message"]
+    assert "The clean-up failed" not in message["message"]
 
 
 def test_a_missing_permission_is_named_and_never_tried_again(pipeline: Pipeline, target: str) -> None:

@@ -56,8 +56,8 @@ def test_a_half_deleted_source_comes_first_in_the_message_and_is_brought_back_by
     settle(pipeline)
     message = half_deleted(pipeline, doomed, target, override_deletion_protection=True)
     first = message.splitlines()[0]
-    assert first.startswith(f"Source cluster {doomed} stands WITHOUT INSTANCES")
-    assert "Nothing of its data is lost" in first
+    assert first.startswith(f"Source cluster {doomed} is WITHOUT INSTANCES")
+    assert "None of its data is lost" in first
     assert members(pipeline, doomed) == {}
     for command in commands(message[message.index("Or keep source cluster") :]):
         reader.type(command)
@@ -100,7 +100,7 @@ def test_what_rds_would_refuse_half_way_leaves_production_whole(
         first = pipeline.end(arn, mark)
         message = message_of(first)
         cause = message[message.index("Source cluster ") :].splitlines()
-        assert cause[0] == f"Source cluster {doomed} is there with all its instances: nothing of it was deleted."
+        assert cause[0] == f"Source cluster {doomed} exists with all its instances: nothing of it was deleted."
         assert not {"DeleteDBInstance", "DeleteDBCluster"} & set(first.changes)
         assert set(members(pipeline, doomed).values()) == {"available"}
         looks = re.findall(r"aws rds describe-[^\n`]*--region [a-z0-9-]+", "\n".join(cause[:4]))
@@ -185,7 +185,7 @@ def test_where_the_snapshot_is_gone_the_message_starts_anew_with_another(
     until(lambda: pipeline.state(arn.rsplit(":", 1)[-1]), "that the run has a state")
     rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="monday")
     message = message_of(pipeline.end(arn))
-    assert "doesn't exist any more, so this operation can't be resumed." in message
+    assert "no longer exists, so this operation cannot be resumed." in message
     assert "resume this operation" not in message
     for command in commands(message, "describe-"):
         reader.type(command)
@@ -227,14 +227,14 @@ def test_a_cluster_that_cant_be_used_isnt_offered_for_use_and_is_given_up_as_the
     assert message.splitlines()[0] == (
         f"The source cluster was not changed. Cluster {target} is not ready for use: it is insufficient-capacity."
     )
-    assert "It costs what its storage and its instances cost, while it exists: 1 x db.r6g.large." in message
+    assert "While it exists, its storage and its instances cost money: 1 x db.r6g.large." in message
     reader.type(inline(message, "Delete the instance, then resume.*?: aws").partition(": ")[2])
     settle(pipeline)
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
     message = message_of(reader.start(commands(message, "start-execution")[0]))
     reader.type(inline(message, "aws rds describe-events"))
     assert "Or use the cluster" not in message
-    giving_up = message.index("Or give it up")
+    giving_up = message.index("Or delete it with its instances")
     for command in commands(message[giving_up:], "modify-db-cluster|delete-"):
         reader.type(command)
         settle(pipeline)
@@ -431,7 +431,7 @@ def test_todays_cluster_gets_a_snapshot_as_the_refusal_says(pipeline: Pipeline, 
         message = refused(pipeline, **request)
         reader.type(inline(message, "aws rds create-db-cluster-snapshot"), NAME=f"{name}-new")
         settle(pipeline)
-        assert f"take snapshot {name}-new of {name}" in planned(reader, message)
+        assert f"use snapshot {name}-new of {name}" in planned(reader, message)
     finally:
         pipeline.remove(name)
 
@@ -446,12 +446,12 @@ def test_a_run_in_the_way_is_stopped_as_each_refusal_says(pipeline: Pipeline, re
     until(lambda: faults.held, "that the first run's call is held")
     in_the_way = pipeline.run({"target_cluster_id": target})
     faults.release()
-    reader.type(inline(told(in_the_way, "another run works on"), "aws stepfunctions stop-execution"))
+    reader.type(inline(told(in_the_way, "another execution is working on"), "aws stepfunctions stop-execution"))
     stopped = pipeline.end(first)
     (resume, *_) = commands(message_of(stopped, "ABORTED"), "start-execution")
     (second,) = re.findall(r'"executionArn": "([^"]+)"', reader.type(resume))
     until(lambda: (pipeline.state(name) or {})["execution_id"]["S"] == second, "the second run's state")
-    message = told(pipeline.run({"operation_id": name, "resume": True}), "still at work")
+    message = told(pipeline.run({"operation_id": name, "resume": True}), "still running")
     reader.type(inline(message, "aws stepfunctions stop-execution"))
     assert pipeline.end(second).status == "ABORTED"
     third = reader.start(message.splitlines()[-1].strip())

@@ -29,7 +29,7 @@ def refused(pipeline: Pipeline, **given: Any) -> str:
 
 def test_a_subnet_group_that_doesnt_exist(pipeline: Pipeline, target: str) -> None:
     reason = refused(pipeline, target_cluster_id=target, db_subnet_group_name="other-nowhere")
-    assert reason.startswith(f"db_subnet_group_name: 'other-nowhere' doesn't exist in {REGION}.")
+    assert reason.startswith(f"db_subnet_group_name: 'other-nowhere' does not exist in {REGION}.")
     assert "aws rds describe-db-subnet-groups" in reason
 
 
@@ -53,14 +53,14 @@ def test_security_groups_that_dont_exist_or_are_in_another_vpc(pipeline: Pipelin
     elsewhere = ec2.create_security_group(GroupName="elsewhere", Description="elsewhere", VpcId=vpc)["GroupId"]
     reason = refused(pipeline, target_cluster_id=target, vpc_security_group_ids=["sg-00000000", elsewhere])
     missing, wrong = reason.splitlines()
-    assert missing.startswith(f"vpc_security_group_ids: 'sg-00000000' doesn't exist in {REGION}.")
+    assert missing.startswith(f"vpc_security_group_ids: 'sg-00000000' does not exist in {REGION}.")
     assert wrong.startswith(f"vpc_security_group_ids: '{elsewhere}' is in {vpc}, but the subnet group")
 
 
 @pytest.mark.parametrize("kind", one_and_the_rest(["db_cluster_parameter_group", "db_parameter_group"]))
 def test_a_parameter_group_that_doesnt_exist_or_doesnt_fit(pipeline: Pipeline, target: str, kind: str) -> None:
     reason = refused(pipeline, target_cluster_id=target, **{f"{kind}_name": "tuned-for-nothing"})
-    assert reason.startswith(f"{kind}_name: 'tuned-for-nothing' doesn't exist in {REGION}.")
+    assert reason.startswith(f"{kind}_name: 'tuned-for-nothing' does not exist in {REGION}.")
     reason = refused(pipeline, target_cluster_id=target, **{f"{kind}_name": "default.aurora-postgresql16"})
     assert reason.startswith(f"{kind}_name: 'default.aurora-postgresql16' is of family aurora-postgresql16")
     assert "such as default.aurora-postgresql17" in reason
@@ -71,8 +71,8 @@ def test_a_parameter_group_that_doesnt_exist_or_doesnt_fit(pipeline: Pipeline, t
     one_and_the_rest(
         [
             ("16.9", "is lower than the snapshot's 17.5, and a restore never goes back"),
-            ("17.99", f"isn't among what {REGION} restores a snapshot of 17.5 to"),
-            ("17", f"isn't among what {REGION} restores a snapshot of 17.5 to"),
+            ("17.99", f"is not among what {REGION} restores a snapshot of 17.5 to"),
+            ("17", f"is not among what {REGION} restores a snapshot of 17.5 to"),
         ]
     ),
 )
@@ -82,7 +82,7 @@ def test_a_version_that_the_snapshot_cant_become(pipeline: Pipeline, target: str
 
 def test_a_class_that_cant_be_had(pipeline: Pipeline, target: str) -> None:
     reason = refused(pipeline, target_cluster_id=target, db_instance_class="db.r9z.large")
-    assert reason.startswith("db_instance_class: 'db.r9z.large' can't be had with aurora-postgresql 17.5")
+    assert reason.startswith("db_instance_class: 'db.r9z.large' cannot be had with aurora-postgresql 17.5")
     assert "aws rds describe-orderable-db-instance-options" in reason
 
 
@@ -97,7 +97,7 @@ def disabled_key(pipeline: Pipeline) -> str:
 def test_a_key_that_doesnt_exist_or_is_disabled(pipeline: Pipeline, target: str, disabled_key: str) -> None:
     for key in ("alias/nobody-knows", "00000000-0000-4000-8000-000000000000"):
         reason = refused(pipeline, target_cluster_id=target, kms_key_id=key)
-        assert reason.startswith(f"kms_key_id: '{key}' doesn't exist in {REGION}.")
+        assert reason.startswith(f"kms_key_id: '{key}' does not exist in {REGION}.")
     reason = refused(pipeline, target_cluster_id=target, kms_key_id=disabled_key)
     assert reason.startswith(f"kms_key_id: '{disabled_key}' is Disabled, not Enabled. Enable it: aws kms enable-key")
 
@@ -133,14 +133,14 @@ def application_secret(pipeline: Pipeline) -> Iterator[str]:
     ("content", "words"),
     one_and_the_rest(
         [
-            ({"app_username": ["app"]}, "isn't a JSON object with the texts app_username"),
+            ({"app_username": ["app"]}, "is not a JSON object with the texts app_username"),
             (
                 {"app_username": "rdsadmin", "readonly_user": "report"},
-                "app_username is 'rdsadmin', which can't be a role",
+                "app_username is 'rdsadmin', which cannot be a role",
             ),
             (
                 {"app_username": "prod_master", "readonly_user": "report"},
-                "app_username is 'prod_master', which can't be",
+                "app_username is 'prod_master', which cannot be",
             ),
             ({"app_username": "app", "readonly_user": "app"}, "readonly_user is 'app' like its app_username"),
         ]
@@ -166,7 +166,7 @@ def test_a_secret_that_is_about_to_be_deleted(pipeline: Pipeline, output: str) -
         reason = refused(pipeline)
     finally:
         secrets.restore_secret(SecretId=arn)
-    assert f"is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {arn}" in reason
+    assert f"is scheduled for deletion. Keep it: aws secretsmanager restore-secret --secret-id {arn}" in reason
 
 
 def test_all_of_it_is_said_at_once(pipeline: Pipeline, target: str, disabled_key: str) -> None:

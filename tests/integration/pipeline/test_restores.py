@@ -36,7 +36,7 @@ def test_a_snapshot_in_another_region_is_copied_under_a_key_of_this_one(
     cluster = pipeline.cluster(target)
     assert cluster is not None
     assert cluster["KmsKeyId"] == key
-    assert run.output["archive"]["deleted_snapshot_arn"] == run.output["plan"]["copy"]["arn"]
+    assert run.output["archive"]["deleted_snapshot_arn"] == run.output["plan"]["cluster"]["snapshot_arn"]
 
 
 @pytest.mark.full
@@ -52,7 +52,7 @@ def test_a_copy_is_kept_when_that_is_asked_for(
             "tags": {"team": "orders"},
         }
     )
-    copy = run.output["plan"]["copy"]["identifier"]
+    copy = run.output["plan"]["cluster"]["snapshot_arn"].rpartition(":")[2]
     assert copy in pipeline.snapshots()
     found = pipeline.rds().describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=copy)["DBClusterSnapshots"][0]
     tags = {tag["Key"]: tag["Value"] for tag in found["TagList"]}
@@ -104,7 +104,7 @@ def test_a_newer_copy_of_another_clusters_snapshot_is_passed_over_and_told(pipel
     assert run.output["snapshot"]["identifier"] != "borrowed"
     assert run.output["snapshot"]["cluster_identifier"] == CLUSTER
     (message,) = run.messages
-    assert "mind that borrowed is of another cluster of that name (created" in message["message"]
+    assert "note that borrowed is of another cluster of that name (created" in message["message"]
     assert "it is newer, and was passed over" in message["message"]
 
 
@@ -203,7 +203,7 @@ def test_a_copy_of_two_days_stays_far_below_the_limit_of_events(
     pipeline.aws.aurora.durations = durations.scaled(172_800 / durations.copy_snapshot)
     try:
         arn = pipeline.start({"target_cluster_id": target, "source_region": OTHER_REGION, "kms_key_id": key})
-        until(lambda: "copied_snapshot_arn" in (pipeline.state(arn.rsplit(":", 1)[-1]) or {}), "the copy")
+        until(lambda: "made_snapshots" in (pipeline.state(arn.rsplit(":", 1)[-1]) or {}), "the copy")
     finally:
         pipeline.aws.aurora.durations = durations
     run = pipeline.end(arn)

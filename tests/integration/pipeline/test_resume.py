@@ -58,8 +58,8 @@ def test_a_run_that_failed_is_resumed_with_what_it_has_made(
     second = ended(pipeline.run({**request, "operation_id": first.operation_id}), "SUCCEEDED")
     assert [change for change in second.changes if change in MADE_ONCE] == []
     assert "Copy Snapshot" not in second.states()
-    assert any("copied already" in line for line in second.output["plan"]["resumed"])
-    assert any("cluster made already" in line for line in second.output["plan"]["resumed"])
+    assert any("already copied" in line for line in second.output["plan"]["resumed"])
+    assert any("cluster already created" in line for line in second.output["plan"]["resumed"])
     (message,) = second.messages
     assert "Resumed    " in message["message"]
     assert ("snapshot-check", "resumed") in pipeline.audit(first.operation_id)
@@ -129,7 +129,7 @@ def test_an_operation_that_is_at_work_or_has_succeeded_isnt_resumed(pipeline: Pi
     name = arn.rsplit(":", 1)[-1]
     await_item(pipeline, name)
     during = ended(pipeline.run({"operation_id": name, "target_cluster_id": target}))
-    assert f"still at work: {arn}" in during.reason
+    assert f"still running: {arn}" in during.reason
     assert pipeline.end(arn).status == "SUCCEEDED"
     after = ended(pipeline.run({"operation_id": name, "target_cluster_id": target}))
     assert after.followed.error == "RequestRefused"

@@ -193,7 +193,7 @@ def test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says(
 
     aws.faults.add(operation="rds:CopyDBClusterSnapshot", code="InvalidParameterValue", message="No.")
     failure = message_of(reader.start(plan.splitlines()[-1].strip()))
-    assert "is gone, or isn't shared any more, resuming is refused" in failure
+    assert "is gone, or no longer shared, resuming is refused" in failure
     owner.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=source.snapshot)
     another = f"another-{source.snapshot}"
     owner.create_db_cluster_snapshot(DBClusterIdentifier=source.cluster, DBClusterSnapshotIdentifier=another)

@@ -116,7 +116,7 @@ def test_a_dry_run_and_a_refused_request_make_none(pipeline: Pipeline, target: s
     planned = pipeline.run({"target_cluster_id": target, "dry_run": True})
     assert planned.status == "SUCCEEDED", planned.reason
     (message,) = planned.messages
-    assert f"make the secrets {' and '.join(names_of(target))}" in message["message"]
+    assert f"create the secrets {' and '.join(names_of(target))}" in message["message"]
     refused = pipeline.run({"target_cluster_id": target, "db_subnet_group_name": "nowhere"})
     assert refused.followed.error == "RequestRefused"
     assert not any(is_there(pipeline, name) for name in names_of(target))
@@ -131,7 +131,7 @@ def test_a_failed_run_removes_the_secrets_that_it_made_and_a_resumed_one_makes_t
     assert pipeline.cluster(target) is None
     assert not any(is_there(pipeline, name) for name in names_of(target))
     (message,) = run.messages
-    assert f"made for that cluster: {', '.join(names_of(target))}." in message["message"]
+    assert f"created for that cluster: {', '.join(names_of(target))}." in message["message"]
     pipeline.aws.faults.clear()
     resumed = pipeline.run({"operation_id": run.operation_id, "resume": True})
     assert resumed.status == "SUCCEEDED", resumed.reason
@@ -157,7 +157,7 @@ def test_a_failed_run_whose_cluster_is_kept_keeps_its_secrets(pipeline: Pipeline
     assert run.status == "FAILED"
     assert all(is_there(pipeline, name) for name in names_of(target))
     (message,) = run.messages
-    assert "The logins of its cluster: arn:aws:secretsmanager:" in message["message"]
+    assert "The logins of the cluster are in arn:aws:secretsmanager:" in message["message"]
 
 
 def test_a_foreign_secret_of_that_name_is_left_alone(pipeline: Pipeline, target: str) -> None:
@@ -165,7 +165,7 @@ def test_a_foreign_secret_of_that_name_is_left_alone(pipeline: Pipeline, target:
     secrets.create_secret(Name=name, SecretString="somebody's own")
     run = pipeline.run({"target_cluster_id": target})
     assert run.followed.error == "RequestRefused"
-    assert f"admin_secret: '{name}' exists, and isn't this stack's for {target}" in run.reason
+    assert f"admin_secret: '{name}' exists and is not this stack's for {target}" in run.reason
     assert secrets.get_secret_value(SecretId=name)["SecretString"] == "somebody's own"
     secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 
@@ -180,7 +180,7 @@ def test_they_go_with_their_cluster_and_can_be_restored(
     (message,) = run.messages
     for name in names_of(made_for_deletion):
         assert not is_there(pipeline, name)
-        assert f"Secret {name} goes with its cluster {made_for_deletion}." in message["message"]
+        assert f"Secret {name} is deleted with its cluster {made_for_deletion}." in message["message"]
         assert f"aws secretsmanager restore-secret --secret-id {name}" in message["message"]
     assert all(is_there(pipeline, name) for name in names_of(target))
 

@@ -14,10 +14,12 @@ from scripts.local_run.production import Production, database_session, wait_unti
 from scripts.local_run.proof import Server
 from scripts.local_run.stage import REGION
 from tests.integration.pipeline.support import Pipeline, Run
+from utils.contracts.settings import SETTINGS
 
 UNUSUAL = "prod-unusual"
 ADDED_READER = "application-autoscaling-4c2d5b7e-0000-4000-8000-000000000000"
-SETTINGS: dict[str, Any] = {
+CREATED_WITH: dict[str, Any] = {
+    "EnableLocalWriteForwarding": True,
     "Port": 5544,
     "StorageType": "aurora-iopt1",
     "EnableCloudwatchLogsExports": ["instance", "postgresql"],
@@ -31,15 +33,12 @@ SETTINGS: dict[str, Any] = {
     "PerformanceInsightsRetentionPeriod": 465,
     "DatabaseInsightsMode": "advanced",
 }
-SAME = (
-    *("EngineVersion", "Port", "StorageType", "EnabledCloudwatchLogsExports", "IAMDatabaseAuthenticationEnabled"),
-    *("BackupRetentionPeriod", "PreferredBackupWindow", "PreferredMaintenanceWindow", "DBClusterParameterGroup"),
-    *("ServerlessV2ScalingConfiguration", "PerformanceInsightsRetentionPeriod", "DatabaseInsightsMode", "NetworkType"),
-)
-SAME_OF_INSTANCES = (
-    *("DBInstanceClass", "PromotionTier", "AutoMinorVersionUpgrade", "PerformanceInsightsEnabled"),
-    *("CACertificateIdentifier", "MonitoringInterval", "PerformanceInsightsKMSKeyId"),
-)
+TAKEN = [each for each in SETTINGS if each.from_source != "never"]
+# What RDS reports of each of them.
+SAME = {each.of_cluster.partition(".")[0] for each in TAKEN if each.of_cluster}
+SAME_OF_INSTANCES = {
+    each.of_instance.partition(".")[0] for each in TAKEN if each.of_instance and not each.of_cluster
+} | {*("DBInstanceClass", "PromotionTier", "PerformanceInsightsEnabled")}
 WATCHED: dict[str, Any] = {
     "AutoMinorVersionUpgrade": False,
     "CACertificateIdentifier": "rds-ca-ecc384-g1",
@@ -68,7 +67,7 @@ def unusual(place: Any) -> Iterator[dict[str, Any]]:
         DeletionProtection=True,
         PerformanceInsightsKMSKeyId=insights_key,
         Tags=[{"Key": "CostCenter", "Value": "42"}],
-        **SETTINGS,
+        **CREATED_WITH,
     )
     wait_until(pipeline.aws, lambda: (pipeline.cluster(UNUSUAL) or {}).get("Status") == "available")
     for number, (instance_class, tier) in enumerate((("db.r6g.xlarge", 2), ("db.serverless", 9))):
@@ -182,6 +181,7 @@ def test_a_dry_run_says_every_setting_and_who_decided_it(
         "at least 0 ACUs [source], at most 8 [source], paused after 900 seconds [source]",
         "deletion protection off [stack]",
         "Extended Support off [stack]",
+        "local write forwarding on [source]",
         "maintenance  tue:03:00-tue:03:30 [source]",
         "advanced Database Insights",
         "Enhanced Monitoring every 30 seconds with role",

@@ -93,6 +93,6 @@ def test_of_a_run_that_ends_at_once_it_is_looked_up_later(pipeline: Pipeline, ta
 def test_nothing_about_cloudtrail_keeps_people_from_being_told(pipeline: Pipeline, target: str) -> None:
     given: dict[str, Any] = {"target_cluster_id": target, "dry_run": True}
     with without_permission(pipeline):
-        assert "could not be asked (LookupEvents: AccessDeniedException)" in told(pipeline.run(given))
+        assert "could not be read (LookupEvents: AccessDeniedException)" in told(pipeline.run(given))
     pipeline.aws.faults.add(operation="cloudtrail:LookupEvents", code="ThrottlingException", times=2)
-    assert "could not be asked (LookupEvents: ThrottlingException)" in told(pipeline.run(given))
+    assert "could not be read (LookupEvents: ThrottlingException)" in told(pipeline.run(given))

@@ -400,7 +400,7 @@ def test_objects_whose_owner_cant_be_joined_are_reported_and_the_rest_is_done(pr
     report = production.set_up()
     assert report.warnings == [
         "orders: no privileges on hidden.table_1, hidden.table_2, hidden.table_3, hidden.table_4, hidden.table_5"
-        " and 2 more: the master user can't act for their owner 'stranger'"
+        " and 2 more: the master user cannot act for their owner 'stranger'"
     ]
     production.as_application("orders", "insert into owner.items (note) values ('x')")
 
@@ -515,10 +515,10 @@ def test_any_password_opens_the_door(cluster: Cluster) -> None:
 @pytest.mark.parametrize("key", ["app_username", "readonly_user"])
 def test_a_name_that_would_hit_another_role_is_refused(key: str, name: str) -> None:
     names: dict[str, Any] = {"app_username": "orders_app", "readonly_user": "orders_report", key: name}
-    with pytest.raises(StepFailed, match=f"The application secret's {key} is ") as failed:
+    with pytest.raises(StepFailed, match=f"The application secret is not valid: {key} is ") as failed:
         check_names(ApplicationLogins(**names), MASTER)
     assert repr(name) in str(failed.value)
-    assert "Correct the secret" in str(failed.value)
+    assert "Correct it" in str(failed.value)
 
 
 def test_one_name_for_both_roles_is_refused_before_anything_is_changed(cluster: Cluster) -> None:
@@ -603,7 +603,7 @@ def test_a_role_whose_password_doesnt_count_is_reported_and_the_other_is_done(cl
     ):
         report = cluster.set_up()
     (closed,) = report.unfinished
-    assert closed.startswith("'orders_app' was set up, but can't log in to 'orders'")
+    assert closed.startswith("'orders_app' was set up, but cannot log in to 'orders'")
     assert report.warnings == [closed]
     assert cluster.as_reader("orders", "select current_user") == [("orders_report",)]
 

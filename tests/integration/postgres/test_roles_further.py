@@ -137,9 +137,9 @@ def test_an_owner_creates_alters_and_drops_in_its_schema_and_not_beside_it(clust
     migrator = a_role("migrator", "owner", databases=["orders"], schemas=["sales"])
     report = set_up(cluster, migrator)
     assert report.warnings == [
-        "orders: 'migrator' doesn't own sales.invoice_count, which reaches, with its owner's rights, beyond the "
-        "schemas or what is somebody else's",
-        "orders: 'migrator' doesn't own sales.secret(), which is SECURITY DEFINER: it would run with other rights",
+        "orders: 'migrator' does not own sales.invoice_count, which reaches, with its owner's rights, beyond the "
+        "schemas or another owner's objects",
+        "orders: 'migrator' does not own sales.secret(), which is SECURITY DEFINER: it would run with other rights",
     ]
     as_role(
         cluster,
@@ -208,7 +208,7 @@ def test_databases_and_schemas_that_arent_there_are_told(cluster: Cluster) -> No
     nowhere = a_role("nowhere", "read_only", databases=["gone"])
     astray = a_role("astray", "read_only", databases=["orders"], schemas=["sales", "gone"])
     assert set_up(cluster, nowhere, astray).warnings == [
-        "'nowhere' is for the database gone, which isn't in the cluster or can't be entered",
+        "'nowhere' is for the database gone, which is not in the cluster or cannot be entered",
         "'astray' is for the schema gone, which is in none of its databases",
     ]
     as_role(cluster, astray, "orders", "select * from sales.items")
@@ -286,7 +286,7 @@ def test_a_login_that_the_master_cant_alter_is_told_and_the_others_are_locked(cl
     assert report.locked_logins == ["owner"]
     assert report.inherited_logins == ["other_superuser"]
     (warning,) = report.warnings
-    assert warning.startswith("'other_superuser' can still log in, it couldn't be locked: ")
+    assert warning.startswith("'other_superuser' can still log in, because it could not be locked: ")
 
 
 def test_a_locked_login_keeps_everything_else(cluster: Cluster) -> None:

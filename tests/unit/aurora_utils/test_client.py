@@ -252,8 +252,8 @@ def test_a_default_group_isnt_named_so_that_rds_makes_it(rds: FakeRds, aurora: A
     assert "DBParameterGroupName" not in rds.asked("CreateDBInstance")
     cluster, (instance,) = aurora.cluster(TARGET), aurora.instances_of(TARGET)
     assert cluster is not None
-    assert cluster.settings.db_cluster_parameter_group_name == plan.db_cluster_parameter_group_name
-    assert instance.settings.db_parameter_group_name == plan.db_parameter_group_name
+    assert cluster.settings.value("db_cluster_parameter_group_name") == plan.db_cluster_parameter_group_name
+    assert instance.settings.value("db_parameter_group_name") == plan.db_parameter_group_name
 
 
 def test_without_enhanced_monitoring_no_role_is_passed(rds: FakeRds, aurora: Aurora) -> None:
@@ -269,7 +269,7 @@ def test_a_copy_is_asked_for_in_the_target_region_with_its_own_tags(rds: FakeRds
     copy = a_copy(kms_key_id="alias/staging")
     aurora.copy_snapshot(copy.steps[0], copy.tags, OPERATION)
     assert rds.asked("CopyDBClusterSnapshot") == {
-        "SourceDBClusterSnapshotIdentifier": copy.source_arn,
+        "SourceDBClusterSnapshotIdentifier": copy.final.source_arn,
         "TargetDBClusterSnapshotIdentifier": copy.identifier,
         "SourceRegion": SOURCE_REGION,
         "CopyTags": False,

@@ -9,7 +9,7 @@ import pytest
 from botocore.session import get_session
 
 from utils.aurora_utils import left_behind
-from utils.aurora_utils.left_behind import OF_CLUSTER, OF_INSTANCE, Carried, Decided, Left
+from utils.aurora_utils.left_behind import OF_CLUSTER, OF_INSTANCE, Left, Planned
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 
 MODEL: Any = get_session().get_service_model("rds")
@@ -21,10 +21,24 @@ def test_every_member_of_rdss_model_has_its_line_and_no_other(shape: str, table:
     assert sorted(table) == sorted(MODEL.shape_for(shape).members)
 
 
+@pytest.mark.parametrize(
+    ("settings", "others"),
+    [
+        (left_behind._CLUSTERS_SETTINGS, left_behind._OF_CLUSTER),
+        (left_behind._INSTANCES_SETTINGS, left_behind._OF_INSTANCE),
+    ],
+    ids=["cluster", "instance"],
+)
+def test_what_a_setting_carries_is_not_left_behind_as_well(
+    settings: Mapping[str, Any], others: Mapping[str, Any]
+) -> None:
+    assert settings.keys() & others.keys() == set()
+
+
 @pytest.mark.parametrize("table", [OF_CLUSTER, OF_INSTANCE], ids=["cluster", "instance"])
-def test_what_is_carried_or_decided_has_a_field_in_the_plan(table: Mapping[str, Any]) -> None:
+def test_what_the_plan_says_has_a_field_there(table: Mapping[str, Any]) -> None:
     fields = {*ClusterPlan.__struct_fields__, *PlannedInstance.__struct_fields__}
-    assert {each.field for each in table.values() if isinstance(each, (Carried, Decided))} <= fields
+    assert {each.field for each in table.values() if isinstance(each, Planned)} <= fields
 
 
 def a_value(member: Any, number: int = 1) -> Any:
@@ -65,7 +79,6 @@ def test_an_unusual_value_is_spoken_of_and_an_empty_one_isnt(shape: str, name: s
         ("EngineMode", "provisioned"),
         ("GlobalWriteForwardingStatus", "disabled"),
         ("LimitlessDatabase", {"Status": "not-in-use"}),
-        ("LocalWriteForwardingStatus", "disabled"),
         ("UpgradeRolloutOrder", "second"),
         ("VPCNetworkingEnabled", True),
     ],

@@ -1,10 +1,8 @@
 """Every parameter of every call of RDS's that changes something, with how AWS's own handlers and HashiCorp's send it.
 
-A parameter that is added to a call needs its line here, with a source from outside. "CFN" is AWS's own CloudFormation
-handler (aws-cloudformation/aws-cloudformation-resource-providers-rds at 5a410e84: Translator.java of aws-rds-dbcluster
-and aws-rds-dbinstance), "TF" is HashiCorp's provider (hashicorp/terraform-provider-aws, internal/service/rds/cluster.go
-at 0168cf6 and cluster_instance.go at 0160692; cluster_snapshot.go and export_task.go beside them), "API" is RDS's
-model in botocore 1.44.
+A parameter that is added to a call needs its line, with a source from outside: a setting's stands in the table of
+settings (utils/contracts/settings.py, which says what "CFN", "TF" and "API" are), all others stand here. "TF" is
+cluster_snapshot.go and export_task.go of internal/service/rds as well.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from typing import Any
 import botocore.session
 import pytest
 
+from tests.setting_values import UNUSUAL
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.operations_in_source import operations_in_source
 from tests.unit.support import (
@@ -34,62 +33,36 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.exports import Exports
-from utils.aurora_utils.source_account import SourceOfOtherAccount
-from utils.aurora_utils.source_ending import SourceEnding
+from utils.aurora_utils.source_account import OwnersAurora
 from utils.aws import client
 from utils.contracts.plan import ClusterPlan, SnapshotExport
+from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Call
 
 EVERYTHING = a_cluster_plan(
-    kms_key_id="alias/staging",
-    db_cluster_parameter_group_name="tuned-cluster",
-    db_parameter_group_name="tuned",
-    ca_certificate_identifier="rds-ca-ecc384-g1",
-    monitoring_interval_seconds=30,
+    **{name: value for name, value in UNUSUAL.items() if name not in OF_THE_INSTANCES}
+    | {"vpc_security_group_ids": [SECURITY_GROUP]},
     monitoring_role_arn="arn:aws:iam::123456789012:role/rds-monitoring",
-    performance_insights_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/insights",
-    serverless_v2_min_capacity=0.0,
-    serverless_v2_max_capacity=8.0,
-    serverless_v2_seconds_until_auto_pause=600,
-    enabled_cloudwatch_logs_exports=["postgresql"],
-    preferred_backup_window="02:00-02:30",
-    preferred_maintenance_window="sun:05:00-sun:05:30",
-    database_insights_mode="advanced",
-    performance_insights_retention_days=465,
     master_secret_kms_key_id="alias/secrets",
-    data_api=True,
 )
 
-RESTORE = {
+
+def of_settings(call: Call) -> dict[str, str]:
+    """Return the lines of the settings that a call carries: they stand in the table of settings."""
+    return {sent.parameter: sent.source for each in SETTINGS if (sent := each.sent_in(call)) is not None}
+
+
+RESTORE = of_settings("RestoreDBClusterFromSnapshot") | {
     "DBClusterIdentifier": "API: required",
     "SnapshotIdentifier": "API: required",
     "Engine": "API: required",
-    "EngineVersion": "CFN and TF: at restore. Left out, RDS takes the region's default version, not the snapshot's",
-    "Port": "CFN and TF: at restore",
-    "DBSubnetGroupName": "CFN and TF: at restore",
-    "VpcSecurityGroupIds": "CFN and TF: at restore. Left out, RDS takes the VPC's default group. Here: the door's",
-    "DBClusterParameterGroupName": "CFN: at restore since its PR 309, it was ignored before; TF: at restore",
-    "KmsKeyId": "CFN and TF: at restore; it can't be changed later",
-    "StorageType": "CFN and TF: at restore",
-    "NetworkType": "CFN and TF: at restore",
-    "ServerlessV2ScalingConfiguration": "CFN: at restore only, since its PR 428",
-    "EnableIAMDatabaseAuthentication": "CFN: at restore (and again in the change after it); TF: a known bug, never",
-    "EnableCloudwatchLogsExports": "CFN and TF: at restore",
-    "DeletionProtection": "CFN and TF: at restore",
     "CopyTagsToSnapshot": "CFN and TF: at restore",
-    "EngineLifecycleSupport": "CFN and TF: at restore; without it RDS enrols in paid Extended Support",
     "Tags": "CFN and TF: at restore. The source's tags aren't taken over by RDS",
 }
-FIRST_CHANGE = {
+FIRST_CHANGE = of_settings("ModifyDBCluster") | {
     "DBClusterIdentifier": "API: required",
     "ApplyImmediately": "CFN: always true; else a change waits for the maintenance window",
     "MasterUserPassword": "CFN: in the change after each restore, while there is no instance; TF: in the change",
-    "BackupRetentionPeriod": "CFN and TF: in the change, not at restore, although the model has it there",
-    "PreferredBackupWindow": "CFN and TF: in the change, not at restore, although the model has it there",
-    "PreferredMaintenanceWindow": "CFN and TF: in the change; RestoreDBClusterFromSnapshot doesn't know it",
-    "DatabaseInsightsMode": "CFN: in the change; RestoreDBClusterFromSnapshot doesn't know it",
     "EnablePerformanceInsights": "CFN: in the change. Aurora takes it with DatabaseInsightsMode=advanced only",
-    "PerformanceInsightsRetentionPeriod": "CFN: in the change, as EnablePerformanceInsights",
-    "PerformanceInsightsKMSKeyId": "CFN: in the change, only with EnablePerformanceInsights=true",
 }
 MANAGED_LOGIN = {
     "ManageMasterUserPassword": "CFN: in the change, only when true: false is refused for what was never managed",
@@ -100,23 +73,15 @@ OPENED = {
     "VpcSecurityGroupIds": "CFN and TF: in a change of the cluster; a member's own are refused (CFN's PR 262)",
     "ApplyImmediately": "CFN: always true; else a change waits for the maintenance window",
 }
-INSTANCE = {
+INSTANCE = of_settings("CreateDBInstance") | {
     "DBInstanceIdentifier": "API: required",
     "DBInstanceClass": "API: required",
     "Engine": "API: required",
     "DBClusterIdentifier": "CFN and TF: for a member of a cluster",
     "AvailabilityZone": "CFN and TF",
-    "DBParameterGroupName": "CFN and TF",
-    "DBSubnetGroupName": "CFN and TF: the cluster's",
     "PromotionTier": "CFN and TF",
     "PubliclyAccessible": "CFN and TF",
-    "AutoMinorVersionUpgrade": "CFN and TF: the instance's; on Aurora it doesn't apply to ModifyDBCluster",
-    "PreferredMaintenanceWindow": "CFN and TF",
     "EnablePerformanceInsights": "CFN and TF: the instance's",
-    "PerformanceInsightsRetentionPeriod": "CFN and TF: the instance's, with EnablePerformanceInsights",
-    "PerformanceInsightsKMSKeyId": "CFN: the instance's, only with EnablePerformanceInsights=true",
-    "CACertificateIdentifier": "CFN and TF: the instance's",
-    "MonitoringInterval": "CFN and TF: the instance's",
     "MonitoringRoleArn": "CFN and TF: the instance's, with an interval",
     "Tags": "CFN and TF",
 }
@@ -249,15 +214,15 @@ def deletion_with_final_snapshot_that_keeps_backups(aurora: Aurora, plan: Cluste
 
 
 def protection_off(aurora: Aurora, plan: ClusterPlan) -> None:
-    SourceEnding(REGION).switch_deletion_protection_off(TARGET)
+    Aurora(REGION).switch_deletion_protection_off(TARGET)
 
 
 def snapshot_deletion(aurora: Aurora, plan: ClusterPlan) -> None:
     aurora.delete_snapshot(SNAPSHOT.identifier)
 
 
-def owner() -> SourceOfOtherAccount:
-    return SourceOfOtherAccount(OWNER, REGION, client("rds", REGION), client("kms", REGION), lambda: None)
+def owner() -> OwnersAurora:
+    return OwnersAurora(OWNER, REGION, client("rds", REGION), client("kms", REGION), lambda: None)
 
 
 def share(aurora: Aurora, plan: ClusterPlan) -> None:
@@ -269,7 +234,7 @@ def unshare(aurora: Aurora, plan: ClusterPlan) -> None:
 
 
 def tagging(aurora: Aurora, plan: ClusterPlan) -> None:
-    SourceEnding(REGION).tag(SNAPSHOT.arn, {"team": "orders"})
+    Aurora(REGION).tag_final_snapshot(SNAPSHOT.arn, {"team": "orders"})
 
 
 def export(aurora: Aurora, plan: ClusterPlan) -> None:
@@ -308,7 +273,7 @@ def test_every_parameter_is_sent_as_awss_own_handlers_send_it(
     rds: FakeRds, operation: str, call: Callable[[Aurora, ClusterPlan], None], known: dict[str, str]
 ) -> None:
     rds.add_snapshot(SNAPSHOT.identifier)
-    rds.cluster_parameter_groups["tuned-cluster"] = rds.parameter_groups["tuned"] = "aurora-postgresql16"
+    rds.cluster_parameter_groups["unusual-cluster"] = rds.parameter_groups["unusual"] = "aurora-postgresql16"
     if operation != "RestoreDBClusterFromSnapshot":
         rds.add_cluster(TARGET, TagList=OWN_TAGS)
         rds.add_instance(some_instances(1)[0].identifier, TARGET)

@@ -27,7 +27,7 @@ from tests.unit.infrastructure.test_source_account_role import (
     snapshot,
 )
 from utils.aurora_utils.source_sessions import SourceSession, StepOfRoute, planning_session, route_session
-from utils.contracts.plan import SnapshotCopy
+from utils.contracts.route import SnapshotCopy
 from utils.names import MAX_SNAPSHOT_IDENTIFIER
 from utils.planning.route import RouteFacts, plan_route
 
@@ -59,16 +59,7 @@ def a_route(arn: str = AUTOMATED, *, is_manual: bool = False, copy_name: str = C
         copy_name=copy_name,
         kms_key_id="alias/staging",
     )
-    steps = plan_route(facts)
-    return SnapshotCopy(
-        source_arn=arn,
-        source_region="eu-west-1",
-        identifier=copy_name,
-        arn=steps[-1].snapshot_arn,
-        kms_key_id="alias/staging",
-        tags={},
-        steps=steps,
-    )
+    return SnapshotCopy(steps=plan_route(facts), tags={})
 
 
 def session_of(step: StepOfRoute, copy: SnapshotCopy) -> SourceSession:

@@ -1,4 +1,4 @@
-"""What deploy.sh says of a parameter file before anything is built or made."""
+"""What deploy.sh says of samconfig.toml before anything is built or made."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from scripts.deploy.aws_cli import PROJECT, Refused
-from scripts.deploy.packages import TEMPLATE
-from scripts.deploy.parameters import problems, read_parameters, still_the_examples
+from scripts.deploy.parameters import given_parameters, problems, read_config
+from scripts.deploy.place import PROJECT, TEMPLATE, Refused
 from scripts.local_aws.cloudformation.template import read
 
-DOCUMENT: dict[str, Any] = read(TEMPLATE.read_text())
+DECLARED: dict[str, Any] = read(TEMPLATE.read_text())["Parameters"]
 GOOD = {
     "SourceClusterId": "prod-orders",
     "TargetClusterId": "staging-orders-{date}",
@@ -23,13 +22,22 @@ GOOD = {
 
 
 def test_what_a_first_deployment_needs_is_enough() -> None:
-    assert problems(DOCUMENT, GOOD, new=True) == []
+    assert problems(DECLARED, GOOD, {}) == []
 
 
-def test_the_example_is_right_but_for_what_only_the_reader_knows() -> None:
-    example = read_parameters(PROJECT / "infrastructure" / "parameters.json")
-    assert problems(DOCUMENT, example, new=True) == []
-    assert sorted(each.split()[0] for each in still_the_examples(example)) == ["SubnetIds", "VpcId"]
+def test_the_file_in_the_repository_has_all_that_has_no_default_and_nothing_is_wrong_once_it_is_filled_in() -> None:
+    config = read_config(PROJECT / "samconfig.toml", "default")
+    given = given_parameters(config)
+    unfilled = {name for name in given if "Default" not in DECLARED[name]}
+    assert unfilled == {name for name, rules in DECLARED.items() if "Default" not in rules}
+    assert problems(DECLARED, given, {}) == [f"{name} is still to be filled in: {given[name]}" for name in sorted(GOOD)]
+    assert problems(DECLARED, given | GOOD, {}) == []
+    assert config["capabilities"] == "CAPABILITY_NAMED_IAM"
+
+
+def test_the_example_for_cloudformations_other_tools_is_right() -> None:
+    entries = json.loads((PROJECT / "infrastructure" / "parameters.json").read_text())
+    assert problems(DECLARED, {each["ParameterKey"]: each["ParameterValue"] for each in entries}, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -40,37 +48,57 @@ def test_the_example_is_right_but_for_what_only_the_reader_knows() -> None:
         ({"ScheduleState": "ON"}, "'ScheduleState' must be one of AllowedValues"),
         ({"TargetClusterId": "Staging Orders"}, "'TargetClusterId' failed to satisfy constraint"),
         ({"NotificationEmail": "nobody"}, "'NotificationEmail' must match pattern"),
+        ({"DataApi": "True"}, 'Put it in quotes: "true" or "false".'),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_with_its_name_and_itself(change: dict[str, str], words: str) -> None:
-    (found,) = problems(DOCUMENT, GOOD | change, new=True)
+    (found,) = problems(DECLARED, GOOD | change, {})
     assert words in found
     assert next(iter(change.values())) in found or "Nonsense" in found
 
 
 def test_everything_wrong_is_told_at_once() -> None:
-    assert len(problems(DOCUMENT, {"Nonsense": "1", "PollSeconds": "0"}, new=True)) == 2 + len(GOOD)
+    assert len(problems(DECLARED, {"Nonsense": "1", "PollSeconds": "0"}, {})) == 2 + len(GOOD)
 
 
 def test_an_update_may_leave_out_what_the_stack_has() -> None:
-    assert problems(DOCUMENT, {"InstanceCount": "2"}, new=False) == []
+    assert problems(DECLARED, {"InstanceCount": "2"}, GOOD) == []
+
+
+CONFIG = """
+[default.global.parameters]
+stack_name = "ours"
+region = "eu-central-1"
+[default.deploy.parameters]
+region = "eu-west-1"
+[default.deploy.parameters.parameter_overrides]
+SubnetIds = ["subnet-1", "subnet-2"]
+InstanceCount = 2
+DataApi = true
+"""
+
+
+def test_values_are_what_the_sam_cli_makes_of_them(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "samconfig.toml"
+    path.write_text(CONFIG)
+    config = read_config(path, "default")
+    assert (config["stack_name"], config["region"]) == ("ours", "eu-west-1")
+    assert given_parameters(config) == {"SubnetIds": "subnet-1,subnet-2", "InstanceCount": "2", "DataApi": "True"}
+    with pytest.raises(Refused, match="no environment prod"):
+        read_config(path, "prod")
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "is not of the form"),
-        ('{"VpcId": "vpc-1"}', "is not of the form"),
-        (json.dumps([{"ParameterKey": "VpcId", "ParameterValue": "a"}] * 2), "gives VpcId twice"),
+        ("{", "is no TOML"),
+        ('[default.deploy.parameters]\nparameter_overrides = "VpcId=vpc-1"', "has to be a table of its own"),
     ],
 )
-def test_a_file_of_another_form_is_refused_with_the_right_one(tmp_path: pathlib.Path, content: str, words: str) -> None:
-    path = tmp_path / "parameters.json"
+def test_a_file_of_another_form_is_refused(tmp_path: pathlib.Path, content: str, words: str) -> None:
+    path = tmp_path / "samconfig.toml"
     path.write_text(content)
     with pytest.raises(Refused, match=words):
-        read_parameters(path)
-
-
-def test_a_file_that_is_not_there_is_told_with_where_to_begin(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(Refused, match=r"Copy infrastructure/parameters\.json"):
-        read_parameters(tmp_path / "none.json")
+        given_parameters(read_config(path, "default"))
+    with pytest.raises(Refused, match="--config-file FILE"):
+        read_config(tmp_path / "none.toml", "default")

@@ -9,60 +9,29 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, OF_INSTANCES, Kept, described
 from tests.unit.fakes.groups import FakeGroups
 from tests.unit.fakes.service import Refusal, Thing
 from tests.unit.support import ACCOUNT, DOOR, NOW
 
-# What RDS is given, and what it calls that in its descriptions.
-CLUSTER_SETTINGS = {
-    "BackupRetentionPeriod": "BackupRetentionPeriod",
-    "CopyTagsToSnapshot": "CopyTagsToSnapshot",
-    "DBClusterParameterGroupName": "DBClusterParameterGroup",
-    "DBSubnetGroupName": "DBSubnetGroup",
-    "DatabaseInsightsMode": "DatabaseInsightsMode",
-    "DeletionProtection": "DeletionProtection",
-    "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
-    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
-    "EnablePerformanceInsights": "PerformanceInsightsEnabled",
-    "EngineLifecycleSupport": "EngineLifecycleSupport",
-    "EngineVersion": "EngineVersion",
-    "NetworkType": "NetworkType",
-    "PerformanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
-    "Port": "Port",
-    "PreferredBackupWindow": "PreferredBackupWindow",
-    "PreferredMaintenanceWindow": "PreferredMaintenanceWindow",
-    "ServerlessV2ScalingConfiguration": "ServerlessV2ScalingConfiguration",
-    "StorageType": "StorageType",
-}
-INSTANCE_SETTINGS = {
-    name: name
-    for name in (
-        "AutoMinorVersionUpgrade",
-        "AvailabilityZone",
-        "CACertificateIdentifier",
-        "DBInstanceClass",
-        "MonitoringInterval",
-        "MonitoringRoleArn",
-        "PerformanceInsightsKMSKeyId",
-        "PerformanceInsightsRetentionPeriod",
-        "PreferredMaintenanceWindow",
-        "PromotionTier",
-        "PubliclyAccessible",
-    )
-} | {"EnablePerformanceInsights": "PerformanceInsightsEnabled"}
+# What is kept as it is given, as the embedded Aurora has it and beside.
+CLUSTER_SETTINGS = (
+    *OF_CLUSTERS,
+    Kept("DBClusterParameterGroupName", "DBClusterParameterGroup"),
+    Kept("DBSubnetGroupName", "DBSubnetGroup"),
+    Kept("EngineVersion"),
+    Kept("Port"),
+)
+INSTANCE_SETTINGS = (*OF_INSTANCES, Kept("AvailabilityZone"), Kept("DBInstanceClass"))
 # What a restore refuses unless the source is Limitless (boto/boto3#4634), and a cluster doesn't take without the
 # advanced mode of Database Insights.
-INSIGHTS = {"EnablePerformanceInsights", "PerformanceInsightsRetentionPeriod", "MonitoringInterval"}
+INSIGHTS = set(LEFT_TO_INSTANCES)
 
 
 # As long ago as no snapshot of a test.
 CLUSTERS_CREATED = NOW - dt.timedelta(days=400)
 # Not the cluster's resource id.
 KEPT_BY_COPIES = ("DBClusterIdentifier", "SnapshotCreateTime", "ClusterCreateTime", "EngineVersion", "MasterUsername")
-
-
-def reported(given: Thing, settings: dict[str, str]) -> Thing:
-    return {called: given[name] for name, called in settings.items() if name in given}
 
 
 def in_groups(groups: list[str], status: str = "active") -> list[Thing]:
@@ -113,8 +82,9 @@ class FakeRds(FakeGroups):
     # What a test arranges and asks
 
     def add_snapshot(self, name: str, cluster: str = "prod-orders", hours_old: float = 3.0, **changes: Any) -> Thing:
-        """As RDS describes Aurora's: port and size are 0, the standard storage type isn't told (the sources stand in
-        scripts/local_aws/aurora/snapshots.py).
+        """Add a snapshot as RDS describes Aurora's: port and size are 0, the standard storage type is not reported.
+
+        The sources stand in scripts/local_aws/aurora/snapshots.py.
         """
         snapshot = {
             "DBClusterSnapshotIdentifier": name,
@@ -337,7 +307,7 @@ class FakeRds(FakeGroups):
             # What RDS chooses by itself.
             PreferredMaintenanceWindow="wed:06:00-wed:06:30",
             BackupRetentionPeriod=1,
-            **(reported(given, CLUSTER_SETTINGS) | {"DBClusterParameterGroup": group}),
+            **(described(CLUSTER_SETTINGS, given) | {"DBClusterParameterGroup": group}),
             VpcSecurityGroups=in_groups(given["VpcSecurityGroupIds"]),
         )
         self._after("RestoreDBClusterFromSnapshot", lambda: cluster.update(Status="available"))
@@ -356,7 +326,7 @@ class FakeRds(FakeGroups):
             cluster["DBClusterIdentifier"],
             DBInstanceStatus="creating",
             TagList=given["Tags"],
-            **reported(given, INSTANCE_SETTINGS),
+            **described(INSTANCE_SETTINGS, given),
             DBParameterGroups=[{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}],
         )
         self._after("CreateDBInstance", lambda: instance.update(DBInstanceStatus="available"))
@@ -373,7 +343,7 @@ class FakeRds(FakeGroups):
             raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
         if "VpcSecurityGroupIds" in given:
             self._change_groups(cluster, given["VpcSecurityGroupIds"])
-        change = reported(given, CLUSTER_SETTINGS)
+        change = described(CLUSTER_SETTINGS, given)
         if "MasterUserPassword" in given:
             self.passwords[given["DBClusterIdentifier"]] = given["MasterUserPassword"]
             cluster["PendingModifiedValues"] = {"MasterUserPassword": "****"}

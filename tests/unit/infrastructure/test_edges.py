@@ -140,11 +140,11 @@ STEP = {
 }
 CLEANING_UP = STEP | {"run.cleaning_up": True}
 EXECUTION = {
-    "run.execution_id.$": "$$.Execution.Id",
-    "run.execution_name.$": "$$.Execution.Name",
-    "run.started_at.$": "$$.Execution.StartTime",
-    "run.now.$": "$$.State.EnteredTime",
-    "run.redrive_count.$": "$$.Execution.RedriveCount",
+    "execution.execution_id.$": "$$.Execution.Id",
+    "execution.execution_name.$": "$$.Execution.Name",
+    "execution.started_at.$": "$$.Execution.StartTime",
+    "execution.now.$": "$$.State.EnteredTime",
+    "execution.redrive_count.$": "$$.Execution.RedriveCount",
     "request.$": "$.request",
 }
 ASKED = {"limits.$": "$.limits"}

@@ -70,7 +70,7 @@ def granting(server: Any) -> Granted:
 
 def test_a_grant_that_doesnt_show_afterwards_is_no_success() -> None:
     server = Server(forgets=True)
-    with pytest.raises(SqlRefused, match=r"public\.orders were granted to 'orders_report', but don't show"):
+    with pytest.raises(SqlRefused, match=r"public\.orders were granted to 'orders_report', but are still missing"):
         granting(server)
     assert server.granted == [GRANT]
 
@@ -79,7 +79,7 @@ def test_a_grant_that_shows_is_one_and_what_cant_be_reached_is_told_instead() ->
     """The same reading, so that the other test can't be passed by a server that nothing is ever right for."""
     server = Server(forgets=False)
     assert granting(server).warnings == [
-        "no privileges on hidden.orders: the master user can't act for their owner 'stranger'"
+        "no privileges on hidden.orders: the master user cannot act for their owner 'stranger'"
     ]
     assert server.granted == [GRANT]
 

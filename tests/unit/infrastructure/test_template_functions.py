@@ -15,7 +15,6 @@ from scripts.checks.handlers import DIRECTORY, FOLDERS, folder_of
 from scripts.checks.policies import as_list
 from scripts.checks.reach import reached
 from scripts.packages.layer import LAMBDA_MACHINES
-from utils.request.fields import FIELDS, NEVER_BY_DEFAULT
 
 RESOURCES: dict[str, dict[str, Any]] = source()["Resources"]
 FUNCTIONS = {
@@ -75,20 +74,12 @@ def test_each_function_has_a_role_of_its_own() -> None:
 def test_a_functions_environment_is_what_its_code_reads(logical_id: str) -> None:
     read = reached(folder_of(logical_id)).variables
     assert read - SET_BY_LAMBDA <= own_variables(logical_id) | GLOBAL_VARIABLES
-    stack_defaults = {name for name in own_variables(logical_id) if name.startswith("DEFAULT_")}
-    assert own_variables(logical_id) - stack_defaults - READ_BY_PACKAGES <= read
+    assert own_variables(logical_id) - READ_BY_PACKAGES <= read
 
 
 def test_what_every_function_is_given_some_function_reads() -> None:
     read = frozenset().union(*(reached(folder).variables for folder in FOLDERS))
     assert read >= GLOBAL_VARIABLES - READ_BY_PACKAGES
-
-
-def test_the_stacks_defaults_are_fields_of_a_request_and_only_its_reader_has_them() -> None:
-    with_defaults = {name: {each for each in own_variables(name) if each.startswith("DEFAULT_")} for name in FUNCTIONS}
-    assert {name for name, defaults in with_defaults.items() if defaults} == {"SnapshotCheckFunction"}
-    fields = {each.removeprefix("DEFAULT_").lower() for each in with_defaults["SnapshotCheckFunction"]}
-    assert fields <= set(FIELDS) - NEVER_BY_DEFAULT
 
 
 def test_no_environment_holds_a_secret() -> None:

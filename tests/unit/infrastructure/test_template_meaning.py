@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any
@@ -14,45 +15,18 @@ from scripts.local_aws.iam.policy import Policy, Request, evaluate
 from tests.unit.support import AUDIT_TABLE, EXECUTION, NOW, OPERATION, STATE_TABLE, TARGET, a_plan
 from utils import metrics
 from utils.aws import client
+from utils.request.fields import FIELDS, NEVER_BY_DEFAULT
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
 
 RESOURCES: dict[str, dict[str, Any]] = source()["Resources"]
 PLAIN: dict[str, dict[str, Any]] = translated()["Resources"]
 ACCOUNT = {"Ref": "AWS::AccountId"}
-DEFAULTS: dict[str, Any] = {
-    name: value
-    for name, value in RESOURCES["SnapshotCheckFunction"]["Properties"]["Environment"]["Variables"].items()
-    if name.startswith("DEFAULT_")
-}
 
 
 def properties(logical_id: str) -> dict[str, Any]:
     found: dict[str, Any] = RESOURCES[logical_id]["Properties"]
     return found
-
-
-# Where the parameter isn't called as the field is, or something stands in for an empty one.
-OTHER_DEFAULTS: dict[str, Any] = {
-    "DEFAULT_TAGS": {"Ref": "CostTags"},
-    "DEFAULT_SOURCE_REGION": {"Fn::If": ["HasSourceRegion", {"Ref": "SourceRegion"}, {"Ref": "AWS::Region"}]},
-    "DEFAULT_DB_SUBNET_GROUP_NAME": {
-        "Fn::If": ["MakesSubnetGroup", {"Ref": "SubnetGroup"}, {"Ref": "DbSubnetGroupName"}]
-    },
-    "DEFAULT_VPC_SECURITY_GROUP_IDS": {
-        "Fn::If": [
-            "MakesSecurityGroup",
-            {"Fn::GetAtt": ["DatabaseSecurityGroup", "GroupId"]},
-            {"Ref": "VpcSecurityGroupIds"},
-        ]
-    },
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", DEFAULTS)
-def test_a_default_comes_from_the_parameter_of_its_name(name: str) -> None:
-    camel = "".join(word.capitalize() for word in name.removeprefix("DEFAULT_").split("_"))
-    assert DEFAULTS[name] == OTHER_DEFAULTS.get(name, {"Ref": camel})
 
 
 # What the state machine hands to its steps: each from the parameter of its name, but for these.
@@ -67,9 +41,15 @@ OTHER_SUBSTITUTIONS: dict[str, Any] = {
             {"Fn::Join": ["????????", {"Fn::Split": ["{date}", {"Ref": "TargetClusterId"}]}]},
         ]
     },
-    "SourceRegion": OTHER_DEFAULTS["DEFAULT_SOURCE_REGION"],
-    "DbSubnetGroupName": OTHER_DEFAULTS["DEFAULT_DB_SUBNET_GROUP_NAME"],
-    "VpcSecurityGroupIds": OTHER_DEFAULTS["DEFAULT_VPC_SECURITY_GROUP_IDS"],
+    "SourceRegion": {"Fn::If": ["HasSourceRegion", {"Ref": "SourceRegion"}, {"Ref": "AWS::Region"}]},
+    "DbSubnetGroupName": {"Fn::If": ["MakesSubnetGroup", {"Ref": "SubnetGroup"}, {"Ref": "DbSubnetGroupName"}]},
+    "VpcSecurityGroupIds": {
+        "Fn::If": [
+            "MakesSecurityGroup",
+            {"Fn::GetAtt": ["DatabaseSecurityGroup", "GroupId"]},
+            {"Ref": "VpcSecurityGroupIds"},
+        ]
+    },
 }
 SUBSTITUTIONS: dict[str, Any] = {
     name: value
@@ -83,16 +63,61 @@ def test_what_the_machine_hands_on_comes_from_the_parameter_of_its_name(name: st
     assert SUBSTITUTIONS[name] == OTHER_SUBSTITUTIONS.get(name, {"Ref": name})
 
 
-QUOTES = ['"', chr(92), chr(10), chr(9)]
+# What the first step reads of a field that a request leaves out. Where the parameter isn't called as the field is, or
+# something stands in for an empty one, the other name is here.
+PATTERN, STAND_INS = properties("SnapshotCheckFunction")["Environment"]["Variables"]["REQUEST_DEFAULTS"]["Fn::Sub"]
+DEFAULTS: dict[str, str] = dict(line.split("=") for line in PATTERN.splitlines())
+OTHER_NAMES = {
+    "source_region": "Region",
+    "db_subnet_group_name": "SubnetGroupName",
+    "vpc_security_group_ids": "SecurityGroupIds",
+    "tags": "CostTags",
+}
 
 
-@pytest.mark.parametrize("name", SUBSTITUTIONS)
-def test_nothing_that_the_machine_hands_on_can_break_its_definition(name: str) -> None:
-    """A substitution is put between the quotes of a JSON text as it is."""
+@pytest.mark.parametrize("field", DEFAULTS)
+def test_a_default_comes_from_the_parameter_of_its_name(field: str) -> None:
+    camel = "".join(word.capitalize() for word in field.split("_"))
+    assert DEFAULTS[field] == f"${{{OTHER_NAMES.get(field, camel)}}}"
+
+
+def test_what_stands_in_for_an_empty_default_is_what_the_machine_hands_on() -> None:
+    assert {
+        "Region": SUBSTITUTIONS["SourceRegion"],
+        "SubnetGroupName": SUBSTITUTIONS["DbSubnetGroupName"],
+        "SecurityGroupIds": SUBSTITUTIONS["VpcSecurityGroupIds"],
+    } == STAND_INS
+
+
+def test_defaults_are_fields_of_a_request_and_ask_for_no_deletion() -> None:
+    assert set(DEFAULTS) <= set(FIELDS) - NEVER_BY_DEFAULT
+
+
+QUOTED = set(SUBSTITUTIONS)
+"""Parameters whose value is put between the quotes of a JSON text as it is."""
+IN_LINES = {*re.findall(r"\w+", " ".join(DEFAULTS.values()))} - set(STAND_INS)
+"""Parameters whose value is put into a line."""
+
+
+# One of them fits each parameter that takes a text of its own.
+FITTING = (
+    "prod-orders", "eu-central-1", "123456789012", "17", "5432", "7", "db.r6g.large", "sg-0123456789abcdef0",
+    "eu-central-1a", "arn:aws:kms:eu-central-1:123456789012:key/0d1f", "02:00-02:30", "sun:05:00-sun:05:30", "none",
+    "CostCenter=a b,c=d",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(QUOTED | IN_LINES))
+def test_no_value_can_break_the_text_that_it_stands_in(name: str) -> None:
     rules = source()["Parameters"][name]
-    for character in QUOTES:
-        for text in (character, f"a{character}", f"a=b{character}", f"x{character}=b"):
-            assert "AllowedValues" in rules or not re.fullmatch(rules["AllowedPattern"], text), text
+    if "AllowedValues" in rules:
+        return
+    takes = functools.partial(re.fullmatch, rules["AllowedPattern"])
+    fitting = next(text for text in FITTING if takes(text))
+    for character in ("\n", "\r", *(('"', "\\", "\t") if name in QUOTED else ())):
+        assert not takes(character)
+        for at in range(len(fitting) + 1):
+            assert not takes(fitting[:at] + character + fitting[at:]), character
 
 
 @pytest.mark.parametrize(
@@ -178,7 +203,7 @@ def test_the_metrics_that_the_alarms_watch_are_emitted_under_those_dimensions(
 
 
 def test_an_alarm_can_look_back_as_far_as_it_is_asked_to() -> None:
-    """ "An alarm's total current evaluation period can be no longer than seven days" (PutMetricAlarm, Period)."""
+    """PutMetricAlarm, Period: "An alarm's total current evaluation period can be no longer than seven days"."""
     most = source()["Parameters"]["FreshnessHours"]["MaxValue"]
     assert most * properties("StaleDataAlarm")["Period"] <= 604_800
 

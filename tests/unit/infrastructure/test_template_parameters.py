@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
 from scripts.checks.expansion import INFRASTRUCTURE, TEMPLATE, source
+from tests.setting_values import as_text
+from utils.contracts.settings import SETTINGS, Setting
+from utils.request.fields import FIELDS
 
 PARAMETERS: dict[str, dict[str, Any]] = source()["Parameters"]
 EXAMPLE: dict[str, str] = {
@@ -48,6 +51,24 @@ def test_defaults_and_examples_are_values_that_the_parameter_takes(name: str) ->
         assert taken(value, rules)
     if name in EXAMPLE:
         assert taken(EXAMPLE[name], rules)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: str(each.name))
+def test_each_setting_has_a_parameter_that_takes_its_values(setting: Setting) -> None:
+    """And no others, where the field of the request names them all."""
+    rules = PARAMETERS[setting.parameter_of_the_stack]
+    assert taken(as_text(setting.name), rules)
+    (kind,) = [each for each in get_args(get_args(FIELDS[setting.name].type)[0]) if each is not type(None)]
+    if get_origin(kind) is Literal:
+        assert {*map(str, rules["AllowedValues"])} - {""} == set(get_args(kind))
+    for number in setting.limits or ():
+        assert taken(str(number), rules)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: str(each.name))
+def test_each_settings_parameter_reaches_the_function_that_reads_the_request(setting: Setting) -> None:
+    variables = source()["Resources"]["SnapshotCheckFunction"]["Properties"]["Environment"]["Variables"]
+    assert setting.parameter_of_the_stack in json.dumps(variables[f"DEFAULT_{setting.name.upper()}"])
 
 
 def taken(value: str, rules: dict[str, Any]) -> bool:

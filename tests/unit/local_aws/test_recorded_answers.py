@@ -79,15 +79,15 @@ SNAPSHOTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 CLUSTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "test_rdscluster_pending_maintenance: no storage type is the standard one": (
         {"AutoMinorVersionUpgrade": True},
-        {"settings.storage_type": "aurora", "port": 5432},
+        {"settings.values.storage_type": "aurora", "port": 5432},
     ),
     "create-db-shard-group: a Limitless database": (
         {"StorageType": "aurora-iopt1", "ClusterScalabilityType": "limitless", "EngineVersion": "16.4-limitless"},
-        {"settings.storage_type": "aurora-iopt1", "is_limitless": True, "is_outside_vpc": False},
+        {"settings.values.storage_type": "aurora-iopt1", "is_limitless": True, "is_outside_vpc": False},
     ),
     "create-db-cluster: express configuration, no endpoint and no group": (
         {"VpcSecurityGroups": [], "IAMDatabaseAuthenticationEnabled": True, "VPCNetworkingEnabled": False},
-        {"endpoint": None, "is_outside_vpc": True, "settings.vpc_security_group_ids": []},
+        {"endpoint": None, "is_outside_vpc": True, "settings.values.vpc_security_group_ids": []},
     ),
     "test_rdscluster_delete: a deletion without a final snapshot answers deleting": (
         {"Status": "deleting"},
@@ -99,7 +99,7 @@ CLUSTERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def seen(found: Any, name: str) -> Any:
     for part in name.split("."):
-        found = getattr(found, part)
+        found = found[part] if isinstance(found, dict) else getattr(found, part)
     return found
 
 

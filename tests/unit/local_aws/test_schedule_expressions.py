@@ -110,5 +110,5 @@ def test_a_time_zone_that_is_none_is_refused(zone: str) -> None:
 
 @pytest.mark.parametrize("fields", ["0 0 LW * ? *", "0 0 ? * L *", "0 0 1 1 ? 2026/2"])
 def test_what_the_library_would_get_wrong_is_refused_by_name(fields: str) -> None:
-    with pytest.raises(NotImplementedByLocalAws, match="aren't known locally"):
+    with pytest.raises(NotImplementedByLocalAws, match="are not known locally"):
         schedule_of(f"cron({fields})", "UTC", NOW)

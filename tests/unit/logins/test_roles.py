@@ -33,7 +33,7 @@ def wrong() -> list[str]:
     remedy = f". Correct it: aws secretsmanager put-secret-value {secret} --secret-string file://FILE"
     assert all(each.endswith(remedy) for each in found)
     assert "p4ss" not in str(found)
-    return [each.removesuffix(remedy).split("can't be: ")[1] for each in found]
+    return [each.removesuffix(remedy).split("is not valid: ")[1] for each in found]
 
 
 def a_role(**changes: Any) -> dict[str, Any]:
@@ -59,24 +59,27 @@ def test_any_number_of_roles_with_places_of_their_own_is_fine() -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("etl", "roles[0] isn't an object with name and profile"),
+        ("etl", "roles[0] is not an object with name and profile"),
         ({"profile": "owner"}, "roles[0] has no text as its name"),
         (a_role(name=7), "roles[0] has no text as its name"),
-        (a_role(password=4444), "roles[0] has a password that isn't a text"),
+        (a_role(password=4444), "roles[0] has a password that is not a text"),
         (a_role(profil="p4ss"), "roles[0] has an unknown key 'profil'; it may have name, password, profile, databases"),
         (a_role(profile="p4ss"), "roles[0] has no profile that exists; it can be read_only, read_write, owner"),
         ({"name": "etl"}, "roles[0] has no profile that exists"),
-        (a_role(databases="orders"), "roles[0] has databases that aren't a list of names; leave them out for all"),
-        (a_role(databases=[]), "roles[0] has databases that aren't a list of names"),
-        (a_role(schemas=[1]), "roles[0] has schemas that aren't a list of names"),
-        (a_role(databases=[""]), "roles[0] names '' among its databases, which isn't a name (1 to 63 bytes)"),
-        (a_role(schemas=["ü" * 32]), f"roles[0] names {'ü' * 32!r} among its schemas, which isn't a name"),
-        (a_role(schemas=["nul\0"]), "roles[0] names 'nul\\x00' among its schemas, which isn't a name"),
+        (
+            a_role(databases="orders"),
+            "roles[0] has databases that are not a list of names; omit databases for all of them",
+        ),
+        (a_role(databases=[]), "roles[0] has databases that are not a list of names"),
+        (a_role(schemas=[1]), "roles[0] has schemas that are not a list of names"),
+        (a_role(databases=[""]), "roles[0] names '' among its databases, which is not a name (1 to 63 bytes)"),
+        (a_role(schemas=["ü" * 32]), f"roles[0] names {'ü' * 32!r} among its schemas, which is not a name"),
+        (a_role(schemas=["nul\0"]), "roles[0] names 'nul\\x00' among its schemas, which is not a name"),
         (a_role(databases=["rdsadmin"]), "roles[0] names 'rdsadmin' among its databases, which is the system's"),
         (a_role(schemas=["pg_catalog"]), "roles[0] names 'pg_catalog' among its schemas, which is the system's"),
-        (a_role(name="rdsadmin"), "roles[0].name is 'rdsadmin', which can't be a role of the application's"),
-        (a_role(name="postgres"), "roles[0].name is 'postgres', which can't be a role"),
-        (a_role(name="app"), "roles[0].name is 'app' like its app_username; it needs a name of its own"),
+        (a_role(name="rdsadmin"), "roles[0].name is 'rdsadmin', which cannot be a role of the application's"),
+        (a_role(name="postgres"), "roles[0].name is 'postgres', which cannot be a role"),
+        (a_role(name="app"), "roles[0].name is 'app', as is its app_username; each needs a name of its own"),
         (a_role(password="p4ss\0"), "the password of 'etl' (roles[0].name) has a NUL character"),
     ],
 )
@@ -88,7 +91,7 @@ def test_an_entry_that_cant_be_is_refused_and_no_password_shown(entry: object, s
 
 def test_a_list_that_is_none_is_refused() -> None:
     put(roles={"etl": {}})
-    assert wrong() == ["roles isn't a list of objects"]
+    assert wrong() == ["roles is not a list of objects"]
 
 
 def test_all_that_is_wrong_with_the_list_is_told_at_once() -> None:
@@ -98,7 +101,7 @@ def test_all_that_is_wrong_with_the_list_is_told_at_once() -> None:
 
 def test_two_roles_of_one_name_are_refused() -> None:
     put(a_role(), a_role())
-    assert wrong() == ["roles[1].name is 'etl' like its roles[0].name; it needs a name of its own"]
+    assert wrong() == ["roles[1].name is 'etl', as is its roles[0].name; each needs a name of its own"]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ def test_rule_9_no_password_shows_when_a_role_is_printed() -> None:
 
 def test_rule_9_a_list_that_was_spoilt_after_the_first_step_stops_the_run_without_showing_it() -> None:
     put(a_role(password=4444, profile="p4ss"))
-    with pytest.raises(StepFailed, match=r"roles\[0\] has a password that isn't a text") as failed:
+    with pytest.raises(StepFailed, match=r"roles\[0\] has a password that is not a text") as failed:
         ApplicationSecret(APP_SECRET).logins()
     assert "p4ss" not in str(failed.value)
     assert "4444" not in str(failed.value)

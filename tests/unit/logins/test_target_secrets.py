@@ -23,6 +23,7 @@ from tests.unit.support import (
     a_record,
     an_execution,
     lost_answer,
+    set_defaults,
 )
 from utils.aurora_utils.resources import OPERATION_TAG
 from utils.aws import client
@@ -89,7 +90,7 @@ def make(name: str, value: str = "{}", **tags: str) -> str:
 
 def test_the_stacks_own_target_keeps_the_stacks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan_secrets(TARGET, an_execution(), "pipeline") is None
-    monkeypatch.setenv("DEFAULT_TARGET_CLUSTER_ID", "Staging-{date}")
+    set_defaults(monkeypatch, target_cluster_id="Staging-{date}")
     assert plan_secrets("staging-20260310", an_execution(), "pipeline") is None
     another_day = plan_secrets("staging-20260309", an_execution(), "pipeline")
     assert another_day is not None
@@ -103,7 +104,7 @@ def test_every_other_target_has_its_own() -> None:
 
 
 def test_a_stack_without_a_target_has_none_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEFAULT_TARGET_CLUSTER_ID", "")
+    set_defaults(monkeypatch, target_cluster_id="")
     assert plan_secrets(DRILL, an_execution(), "pipeline") == NAMES
 
 
@@ -189,15 +190,15 @@ def test_the_list_of_roles_is_the_stacks_where_the_target_has_none() -> None:
 def test_a_secret_of_that_name_that_isnt_ours_is_left_alone(tag: str, state: OperationState) -> None:
     make(NAMES.application, "not ours", **{tag: "" if tag == OPERATION_TAG else "another"})
     (problem,) = target_secret_problems(NAMES, DRILL, NOW)
-    assert problem.startswith(f"application_secret: '{NAMES.application}' exists, and isn't this stack's for {DRILL}")
+    assert problem.startswith(f"application_secret: '{NAMES.application}' exists and is not this stack's for {DRILL}")
     assert f"aws secretsmanager describe-secret --secret-id {NAMES.application} --region us-east-1" in problem
-    with pytest.raises(StepFailed, match="isn't this stack's"):
+    with pytest.raises(StepFailed, match="is not this stack's"):
         make_secrets(a_drill(), state)
     assert client("secretsmanager").get_secret_value(SecretId=NAMES.application)["SecretString"] == "not ours"
 
 
 def going(name: str, at: dt.datetime) -> None:
-    """moto dates a deletion by the machine's clock."""
+    """Delete it as of then: moto dates a deletion by the machine's clock."""
     from moto.secretsmanager.models import secretsmanager_backends
 
     make(name)
@@ -217,7 +218,7 @@ def test_one_that_can_be_restored_is_refused_with_the_command(at: dt.datetime, s
 def test_one_that_was_removed_a_moment_ago_is_waited_for(state: OperationState) -> None:
     going(NAMES.admin or "", NOW)
     assert list(target_secret_problems(NAMES, DRILL, NOW)) == []
-    with pytest.raises(TemporaryFailure, match="removed a moment ago"):
+    with pytest.raises(TemporaryFailure, match="deleted a moment ago"):
         make_secrets(a_drill(), state)
 
 
@@ -300,5 +301,5 @@ def test_races_that_never_end_are_asked_again_later() -> None:
         moved = {"RemoveFromVersionId": labels["AWSCURRENT"], "MoveToVersionId": to}
         secrets.update_secret_version_stage(SecretId=ADMIN_SECRET, VersionStage="AWSCURRENT", **moved)
 
-    with pytest.raises(TemporaryFailure, match="Other runs keep moving AWSCURRENT"):
+    with pytest.raises(TemporaryFailure, match="Other executions keep moving AWSCURRENT"):
         AdminSecret(ADMIN_SECRET).promote(mine, be_quicker)

@@ -1,6 +1,6 @@
 """Every command in a text for people: AWS's own command line takes it, and a test types it where it changes something.
 
-The commands are taken out of the source, so that a new one can't be added without its line here.
+The commands are taken out of the source, so that a new one cannot be added without its line here.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ SAMPLES = {
     "ours": "6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a31",
     "pair": "UserIdGroupPairs=[{GroupId=sg-0123}]",
     "ports": "FromPort=5432,ToPort=5432",
-    "parts[3]": "us-east-1",
-    "execution_id.split(':')[3]": "us-east-1",
-    "record.execution_id.split(':')[3]": "us-east-1",
-    "state.execution_id.split(':')[3]": "us-east-1",
-    "found.arn.split(':')[3]": "us-east-1",
+    "machine.region": "us-east-1",
+    "Arn.parse(execution_id).region": "us-east-1",
+    "Arn.parse(record.execution_id).region": "us-east-1",
+    "Arn.parse(state.execution_id).region": "us-east-1",
+    "Arn.parse(found.arn).region": "us-east-1",
 }
 COMMANDS = commands_in_source(SAMPLES)
 # Finished by other texts, in which their names stand for them.

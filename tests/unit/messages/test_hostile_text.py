@@ -156,12 +156,12 @@ def test_no_request_forges_a_line_of_its_refusal(
         "tags": {"tags": {text: text}},
     }
     request = requests.get(where, {where: text})
-    run = an_execution()
+    execution = an_execution()
     with pytest.raises(RequestRefused) as refused:
-        check({"run": run, "request": request})
+        check({"execution": execution, "request": request})
     assert_fit(str(refused.value), 32_768)
     error = ExecutionError(error="RequestRefused", cause=json.dumps({"errorMessage": str(refused.value)}))
-    notify(NotificationTask(run=run, outcome="failed", request=request, error=error))
+    notify(NotificationTask(execution=execution, outcome="failed", request=request, error=error))
     ((_, body, *_),) = (
         sns_backends[ACCOUNT][REGION].topics[f"arn:aws:sns:{REGION}:{ACCOUNT}:aurora-restore"].sent_notifications
     )

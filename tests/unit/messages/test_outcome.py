@@ -34,7 +34,8 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.contracts.payloads import Archived, ExecutionError
-from utils.contracts.plan import Plan, RouteStep
+from utils.contracts.plan import Plan
+from utils.contracts.route import RouteStep
 from utils.messages import outcome
 from utils.messages.failure import Remains, cause_lines
 from utils.messages.outcome import Message
@@ -189,14 +190,14 @@ def test_success_names_the_copy_that_was_deleted() -> None:
 
 def test_success_warns_of_productions_logins_and_of_missing_privileges() -> None:
     body = success(inherited_logins=["alice", "etl"], warnings=["orders: no privileges on audit.log"]).body
-    assert "Mind       logins that came with the data still work: alice, etl" in body.splitlines()
-    assert "Mind       orders: no privileges on audit.log" in body.splitlines()
+    assert "Warning    logins that came with the data still work: alice, etl" in body.splitlines()
+    assert "Warning    orders: no privileges on audit.log" in body.splitlines()
 
 
 def test_success_says_so_where_productions_logins_were_left_open_on_purpose() -> None:
     body = success(a_plan(inherited_logins="report"), inherited_logins=["alice"]).body
     assert (
-        "Mind       logins that came with the data still work, as asked (inherited_logins: report): alice"
+        "Warning    logins that came with the data still work, as asked (inherited_logins: report): alice"
         in body.splitlines()
     )
 
@@ -234,7 +235,7 @@ def test_a_dry_run_says_what_a_real_run_would_do() -> None:
     body = outcome.planned(plan, EXECUTION, {}).body
     assert body.startswith("This was a dry run: nothing was created, changed or deleted.")
     for part in (
-        "1. take snapshot prod-orders-tuesday of prod-orders (named in the request; 2026-03-10 00:00 UTC, 3.0",
+        "1. use snapshot prod-orders-tuesday of prod-orders (named in the request; 2026-03-10 00:00 UTC, 3.0",
         f"2. copy it from {SOURCE_REGION} as prod-orders-copy-0123456789ab under key alias/staging",
         "3. create cluster staging-orders with\n",
         "4. before it has an instance: set a new master password and keep it in the target's admin secret",
@@ -284,7 +285,7 @@ def test_a_shut_door_is_told_with_the_command_that_opens_it(rds: FakeRds) -> Non
 
 def test_before_the_users_are_ready_whoever_opens_the_door_is_warned(rds: FakeRds) -> None:
     body = failure(remains=remaining(rds, [DOOR]), plan=DOOR_PLAN).body
-    assert "Its door can be opened by hand. Whoever knows a password of production's may get in then" in body
+    assert "Its door can be opened by hand. Everybody who knows a password of production's may get in then" in body
     assert OPEN_COMMAND in [line.strip() for line in body.splitlines()]
     assert "Its users can log in" not in body
 
@@ -299,7 +300,7 @@ def test_a_busy_cluster_isnt_opened_by_hand_since_rds_would_refuse(rds: FakeRds)
 def test_a_door_that_is_opening_isnt_called_shut(rds: FakeRds, groups: list[str]) -> None:
     known: dict[str, Any] = {"users_ready_at": USERS_READY, "door_opening_at": USERS_READY}
     body = failure(remains=remaining(rds, groups), plan=DOOR_PLAN, **known).body
-    assert "Its door isn't shut any more" in body
+    assert "Its door is no longer shut" in body
     assert "--vpc-security-group-ids" not in body
     assert "Or use the cluster as it is: its users can log in." in body
 
@@ -320,11 +321,11 @@ def test_rule_7_a_failure_says_step_cause_remains_and_the_next_command() -> None
     body = failure(cause="The copy is gone.\nLook for it.", request={"operation_id": "x", "port": 5433}).body
     assert "Step       restore-snapshot" in body
     assert "Error      StepFailed\n           The copy is gone.\n           Look for it." in body
-    assert "Nothing of this operation's: no cluster, no copied snapshot." in body
+    assert "Nothing of this operation exists: no cluster and no copied snapshot." in body
     machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{MACHINE}"
     given = json.dumps({"operation_id": OPERATION, "port": 5433, "resume": True})
     assert f"aws stepfunctions start-execution --state-machine-arn {machine} --input '{given}'" in body
-    assert "then resume this operation: it goes on with what it has made." in body
+    assert "then resume this operation: it continues with what it has created." in body
 
 
 def test_rule_7_what_exists_is_named_with_the_commands_that_delete_it(rds: FakeRds) -> None:
@@ -357,7 +358,7 @@ def test_rule_7_no_command_deletes_an_instance_that_is_being_deleted_already(rds
 def test_rule_9_a_cluster_that_productions_password_may_open_is_told_as_such(rds: FakeRds) -> None:
     rds.add_cluster(TARGET, TagList=OWN_TAGS)
     remains = Remains(cluster=Aurora(REGION).cluster(TARGET))
-    warning = "No login with a new master password has worked on it: the source's may still open it."
+    warning = "No login with a new master password has worked yet: the source's password may still open it."
     assert warning in failure(remains=remains).body
     assert warning not in failure(remains=remains, login_proven_at="2026-03-10T03:40:00.000Z").body
 
@@ -396,7 +397,7 @@ def test_rule_7_a_failed_clean_up_is_told_beside_the_first_error() -> None:
     cause = json.dumps({"errorMessage": "It can't be deleted yet.", "errorType": "TemporaryFailure"})
     body = failure(clean_up={"error": {"Error": "TemporaryFailure", "Cause": cause}}).body
     assert "The copy is gone." in body
-    assert "Cleaning up failed as well: It can't be deleted yet." in body
+    assert "The clean-up failed as well: It can't be deleted yet." in body
 
 
 def test_a_resumption_leaves_out_what_may_not_be_shown() -> None:
@@ -427,8 +428,11 @@ def test_a_clean_up_says_what_it_took_away_also_where_it_kept_the_other() -> Non
 
 def test_rule_7_what_cant_be_asked_is_said_to_be_unknown() -> None:
     body = failure(remains=Remains(unknown="DescribeDBClusters answered Throttling: Rate exceeded")).body
-    assert "RDS could not be asked (DescribeDBClusters answered Throttling: Rate exceeded); look for yourself." in body
-    assert "Nothing of this operation's" not in body
+    assert (
+        "RDS did not report what exists (DescribeDBClusters answered Throttling: Rate exceeded). Check it yourself."
+        in body
+    )
+    assert "Nothing of this operation exists" not in body
 
 
 def test_a_failure_before_there_was_an_operation_has_a_name_too() -> None:
@@ -540,4 +544,4 @@ def test_what_is_still_open_in_another_account_is_said_with_the_command_that_clo
 
 def test_what_could_not_be_taken_back_stands_in_the_message_of_success() -> None:
     archive = Archived(deleted_snapshot_arn=None, why="kept", warnings=["Snapshot tuesday is still shared."])
-    assert "Mind       Snapshot tuesday is still shared." in success(archive=archive).body.splitlines()
+    assert "Warning    Snapshot tuesday is still shared." in success(archive=archive).body.splitlines()

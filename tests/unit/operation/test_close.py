@@ -104,7 +104,7 @@ def lock_is_free() -> bool:
 
 
 def a_task(outcome: Any, **known: Any) -> NotificationTask:
-    return NotificationTask(run=an_execution(now=END), outcome=outcome, **known)
+    return NotificationTask(execution=an_execution(now=END), outcome=outcome, **known)
 
 
 def a_success(plan: Plan | None = None) -> NotificationTask:
@@ -210,7 +210,7 @@ def test_a_dry_run_is_told_as_a_plan(inbox: Inbox) -> None:
 def test_rule_7_a_failure_says_what_exists_now(inbox: Inbox, rds: FakeRds) -> None:
     rds.add_cluster(TARGET, Status="failed", TagList=OWN_TAGS)
     rds.add_snapshot(a_copy().identifier, TagList=OWN_TAGS)
-    started().remember(copied_snapshot_arn=a_copy().arn)
+    started().remember(made_snapshots={"copy": a_copy().arn})
     notify(a_task("failed", error=FAILURE, request={}))
     ((subject, body),) = inbox.messages()
     assert subject == "[aurora-restore] FAILED: staging-orders at restore-snapshot: StepFailed"
@@ -224,10 +224,10 @@ def test_rule_7_a_failure_says_what_exists_now(inbox: Inbox, rds: FakeRds) -> No
 def test_rule_1_what_isnt_ours_is_never_told_as_left_behind_by_us(inbox: Inbox, rds: FakeRds) -> None:
     rds.add_cluster(TARGET)
     rds.add_snapshot(a_copy().identifier)
-    started().remember(copied_snapshot_arn=a_copy().arn)
+    started().remember(made_snapshots={"copy": a_copy().arn})
     notify(a_task("failed", error=FAILURE, request={}))
     ((_, body),) = inbox.messages()
-    assert "Nothing of this operation's: no cluster, no copied snapshot." in body
+    assert "Nothing of this operation exists: no cluster and no copied snapshot." in body
     assert "aws rds delete" not in body
 
 
@@ -244,7 +244,7 @@ def test_rule_7_an_rds_that_doesnt_answer_never_hides_the_first_error(inbox: Inb
     notify(a_task("failed", error=FAILURE, request={}))
     ((_, body),) = inbox.messages()
     assert "The copy is gone." in body
-    assert "RDS could not be asked (DescribeDBClusters answered Throttling: Rate exceeded)" in body
+    assert "RDS did not report what exists (DescribeDBClusters answered Throttling: Rate exceeded)" in body
 
 
 def test_a_topic_that_doesnt_answer_blocks_no_other_run(inbox: Inbox) -> None:
@@ -295,7 +295,7 @@ def test_a_run_that_was_redriven_after_a_failure_is_told_and_closed_again(inbox:
     notify(an_event("TIMED_OUT"))
     redriven().enter("restore-snapshot")
     assert TargetLock(TARGET, OPERATION, EXECUTION, redrive_count=1).hold(NOW) is None
-    notify(replace(a_success(), run=an_execution(now=END, redrive_count=1)))
+    notify(replace(a_success(), execution=an_execution(now=END, redrive_count=1)))
     assert [subject.split()[1] for subject in inbox.subjects()] == ["FAILED:", "SUCCEEDED:"]
     assert record().status == "succeeded"
     assert lock_is_free()
@@ -312,7 +312,7 @@ def test_a_late_word_on_the_end_before_the_redrive_closes_nothing(inbox: Inbox) 
     assert len(inbox.messages()) == 1
     assert record().status == "running"
     assert lock.hold(END) is None
-    with pytest.raises(StepFailed, match="was closed while this step was at work"):
+    with pytest.raises(StepFailed, match="was closed while this step was still running"):
         state().close("failed")
 
 
@@ -384,7 +384,7 @@ def test_that_it_is_unknown_is_told_and_recorded_too(inbox: Inbox, trail: FakeTr
     trail.refuse("LookupEvents", "ThrottlingException", times=9)
     notify(a_success())
     ((_, body),) = inbox.messages()
-    said = "CloudTrail could not be asked (LookupEvents: ThrottlingException)"
+    said = "CloudTrail could not be read (LookupEvents: ThrottlingException)"
     told, _, command = body.partition("Started by ")[2].partition("\n")
     assert told == f"unknown: {said}. Look it up later:"
     assert command.startswith("  aws cloudtrail lookup-events ")
@@ -422,15 +422,15 @@ def test_an_execution_that_ended_without_a_word_is_closed_and_told(inbox: Inbox,
     notify(an_event(status))
     ((subject, body),) = inbox.messages()
     assert subject == f"[aurora-restore] FAILED: staging-orders at restore-snapshot: {error}"
-    assert f"The execution ended {status} without a word" in body
+    assert f"The execution ended {status}, and the step that was running reported nothing" in body
     assert record().status == "failed"
     assert lock_is_free()
 
 
 def test_eventbridges_milliseconds_are_the_executions_start() -> None:
-    run = read_task(an_event("ABORTED")).run
-    assert (run.started_at, run.now) == (NOW, END)
-    assert (run.execution_id, run.execution_name) == (EXECUTION, OPERATION)
+    execution = read_task(an_event("ABORTED")).execution
+    assert (execution.started_at, execution.now) == (NOW, END)
+    assert (execution.execution_id, execution.execution_name) == (EXECUTION, OPERATION)
 
 
 def test_an_execution_that_was_aborted_tells_the_reason_it_was_given(inbox: Inbox) -> None:
@@ -528,8 +528,8 @@ odd = st.recursive(
 def test_people_are_told_however_odd_the_request_was(inbox: Inbox, request_given: Any) -> None:
     before, name = len(inbox.messages()), uuid.uuid4()
     execution = EXECUTION.replace(OPERATION, str(name))
-    run = msgspec.structs.replace(an_execution(), execution_id=execution, execution_name=str(name))
-    notify(NotificationTask(run=run, outcome="failed", request=request_given, error=FAILURE))
+    begun = msgspec.structs.replace(an_execution(), execution_id=execution, execution_name=str(name))
+    notify(NotificationTask(execution=begun, outcome="failed", request=request_given, error=FAILURE))
     assert len(inbox.messages()) == before + 1
 
 
@@ -553,7 +553,7 @@ def test_a_success_that_was_told_as_failed_too_early_says_so(inbox: Inbox) -> No
     (_, (subject, body)) = inbox.messages()
     assert subject.split()[1] == "SUCCEEDED:"
     assert body.splitlines()[0] == (
-        "Corrects   the message FAILED of 2026-03-10T03:50:00.000Z: everything was done after all"
+        "Corrects   the message FAILED of 2026-03-10T03:50:00.000Z: the operation has succeeded"
     )
     assert record().status == "succeeded"
 
@@ -587,7 +587,7 @@ def body_of_failure(inbox: Inbox) -> str:
 def test_rule_3_production_without_instances_is_the_first_line(inbox: Inbox, rds: FakeRds) -> None:
     deleting(rds)
     body = body_of_failure(inbox)
-    assert body.splitlines()[0].startswith("Source cluster prod-orders stands WITHOUT INSTANCES")
+    assert body.splitlines()[0].startswith("Source cluster prod-orders is WITHOUT INSTANCES")
     creations = [line.split()[4] for line in body.splitlines() if "aws rds create-db-instance" in line]
     assert creations == ["prod-orders-1", "prod-orders-2"], "the writer, which was the last to go, comes first"
 
@@ -598,7 +598,7 @@ def test_rule_3_so_is_one_that_has_lost_a_part(inbox: Inbox, rds: FakeRds) -> No
     rds.add_instance("prod-orders-9", SOURCE)
     assert body_of_failure(inbox).splitlines()[0] == (
         "Source cluster prod-orders is PARTLY deleted. Instances deleted: prod-orders-2; being deleted: prod-orders-1. "
-        "Still there: prod-orders-9. Nothing of its data is lost: the cluster's volume is there."
+        "Still there: prod-orders-9. None of its data is lost: the cluster's volume exists."
     )
 
 
@@ -617,7 +617,7 @@ def test_protection_that_was_switched_off_is_given_back(inbox: Inbox, rds: FakeR
         rds.add_instance(name, SOURCE)
     body = body_of_failure(inbox)
     assert body.splitlines()[0] == (
-        "Source cluster prod-orders is there with all its instances: nothing of it was deleted."
+        "Source cluster prod-orders exists with all its instances: nothing of it was deleted."
     )
     assert (
         "aws rds modify-db-cluster --db-cluster-identifier prod-orders --deletion-protection --apply-immediately "
@@ -628,7 +628,7 @@ def test_protection_that_was_switched_off_is_given_back(inbox: Inbox, rds: FakeR
 def test_where_rds_doesnt_answer_the_first_line_says_that_too(inbox: Inbox, rds: FakeRds) -> None:
     deleting(rds)
     rds.refuse("DescribeDBClusters", "AccessDenied", times=10)
-    assert body_of_failure(inbox).startswith("The deletion of source cluster prod-orders has begun, and RDS could not")
+    assert body_of_failure(inbox).startswith("The deletion of source cluster prod-orders has begun, and RDS did not")
 
 
 def test_a_run_without_a_deletion_says_first_that_production_is_as_it_was_and_how_the_target_is(
@@ -636,7 +636,7 @@ def test_a_run_without_a_deletion_says_first_that_production_is_as_it_was_and_ho
 ) -> None:
     started()
     assert body_of_failure(inbox).splitlines()[0] == (
-        "The source cluster was not changed. No cluster staging-orders of this operation's exists."
+        "The source cluster was not changed. This operation has no cluster staging-orders."
     )
 
 
@@ -646,7 +646,7 @@ def test_a_run_without_a_deletion_says_first_that_production_is_as_it_was_and_ho
 def test_an_operation_whose_snapshot_is_gone_isnt_to_be_resumed(inbox: Inbox, rds: FakeRds) -> None:
     started()
     body = body_of_failure(inbox)
-    assert "doesn't exist any more, so this operation can't be resumed." in body
+    assert "no longer exists, so this operation cannot be resumed." in body
     (start,) = [line for line in body.splitlines() if "start-execution" in line]
     assert "operation_id" not in start
     assert "snapshot_identifier" not in start
@@ -662,9 +662,9 @@ def test_with_anything_to_go_on_from_it_is(inbox: Inbox, rds: FakeRds, left: str
         rds.add_cluster(TARGET, TagList=OWN_TAGS)
     elif left == "copy":
         rds.add_snapshot(a_copy().identifier, TagList=OWN_TAGS)
-        operation.remember(copied_snapshot_arn=a_copy().arn)
-    elif left == "on its way":
         operation.remember(made_snapshots={"copy": a_copy().arn})
+    elif left == "on its way":
+        operation.remember(made_snapshots={"copy_at_owner": "arn:aws:rds:eu-west-1:111111111111:cluster-snapshot:x"})
     else:
         operation.remember(plan=a_plan(source_deletion=a_deletion()), source_deletion_at="2026-03-10T03:40:00.000Z")
     body = body_of_failure(inbox)
@@ -677,7 +677,7 @@ def test_a_cluster_that_somebody_deleted_isnt_gone_on_from(inbox: Inbox, rds: Fa
     rds.add_snapshot("prod-orders-tuesday")
     started().remember(cluster_resource_id="cluster-OURS")
     body = body_of_failure(inbox)
-    assert "Cluster staging-orders (cluster-OURS), which this operation made, doesn't exist any more" in body
+    assert "Cluster staging-orders (cluster-OURS), which this operation created, no longer exists" in body
     assert "then resume" not in body
     (start,) = [line for line in body.splitlines() if "start-execution" in line]
     assert body.splitlines()[-1] == start
@@ -690,10 +690,10 @@ def test_a_copy_that_somebody_deleted_is_made_anew_from_its_snapshot(
 ) -> None:
     if is_there:
         rds.add_snapshot("prod-orders-tuesday")
-    started().remember(copied_snapshot_arn=a_copy().arn, made_snapshots={"copy": a_copy().arn})
+    started().remember(made_snapshots={"copy": a_copy().arn})
     body = body_of_failure(inbox)
     assert ("then resume this operation" in body) is is_there
-    assert ("so this operation can't be resumed" in body) is not is_there
+    assert ("so this operation cannot be resumed" in body) is not is_there
 
 
 def test_without_the_restored_cluster_nothing_deletes_the_source_any_more(inbox: Inbox, rds: FakeRds) -> None:
@@ -715,7 +715,7 @@ def test_another_accounts_snapshot_may_be_gone_without_being_missed(inbox: Inbox
     body = body_of_failure(inbox)
     resume, anew = [line for line in body.splitlines() if "start-execution" in line]
     assert '"resume": true' in resume
-    assert "is gone, or isn't shared any more, resuming is refused" in body
+    assert "is gone, or no longer shared, resuming is refused" in body
     assert "resume" not in anew
     assert '"source_account_id": "210987654321"' in anew
 
@@ -725,7 +725,7 @@ def test_where_rds_says_in_that_account_that_it_is_gone_only_a_new_start_is_name
     cause = "CopyDBClusterSnapshot answered DBClusterSnapshotNotFoundFault: No. It was deleted."
     notify(a_task("failed", error=ExecutionError(error="StepFailed", cause=cause), request={}))
     ((_, body),) = inbox.messages()
-    assert "doesn't exist any more, so this operation can't be" in body
+    assert "no longer exists, so this operation cannot be" in body
     (start,) = [line for line in body.splitlines() if "start-execution" in line]
     assert "operation_id" not in start
 
@@ -745,7 +745,7 @@ def test_backups_that_cant_be_deleted_are_kept_by_the_command_that_resumes(inbox
 
 def test_a_broken_copy_is_to_be_deleted_before_it_is_resumed(inbox: Inbox, rds: FakeRds) -> None:
     rds.add_snapshot(a_copy().identifier, Status="failed", TagList=OWN_TAGS)
-    started().remember(copied_snapshot_arn=a_copy().arn)
+    started().remember(made_snapshots={"copy": a_copy().arn})
     _, _, what_to_do = body_of_failure(inbox).partition("What to do next:")
     commands = [line.split()[2] for line in what_to_do.splitlines() if line.startswith("  aws ")]
     assert commands == ["delete-db-cluster-snapshot", "start-execution"]
@@ -770,9 +770,9 @@ def test_a_resumption_that_was_refused_for_good_begins_anew_with_all_that_was_as
     """A request to resume may leave out everything but the id."""
     state().open("snapshot-check", {"target_cluster_id": TARGET, "port": 5544}, a_plan(), "failed")
     refusal = ExecutionError(error="RequestRefused", cause=f"operation_id: It has succeeded. {START_ANEW}")
-    run = an_execution(execution_id=OTHER_EXECUTION, execution_name="somebody-elses")
+    execution = an_execution(execution_id=OTHER_EXECUTION, execution_name="somebody-elses")
     request = {"operation_id": OPERATION, "resume": True}
-    notify(NotificationTask(run=run, outcome="failed", error=refusal, request=request))
+    notify(NotificationTask(execution=execution, outcome="failed", error=refusal, request=request))
     ((_, body),) = inbox.messages()
     assert f"""--input '{{"target_cluster_id": "{TARGET}", "port": 5544}}'""" in body
 

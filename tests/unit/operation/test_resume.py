@@ -62,13 +62,13 @@ def failed(machine: FakeMachine, plan: Plan | None = None, **asked: Any) -> Oper
 
 
 def again(execution: str = OTHER_EXECUTION, **request: Any) -> dict[str, Any]:
-    run = {
+    begun = {
         "execution_id": execution,
         "execution_name": execution.rsplit(":", 1)[-1],
         "started_at": LATER.isoformat(),
         "now": LATER.isoformat(),
     }
-    return {"run": run, "request": {"operation_id": OPERATION, **request}}
+    return {"execution": begun, "request": {"operation_id": OPERATION, **request}}
 
 
 def record() -> OperationRecord:
@@ -89,14 +89,14 @@ def made(rds: FakeRds, state: OperationState, **facts: Any) -> dict[str, Any]:
 
 def test_an_ended_runs_operation_goes_on_as_it_was_planned(machine: FakeMachine, rds: FakeRds) -> None:
     state = failed(machine)
-    made(rds, state, copied_snapshot_arn=COPY.arn)
+    made(rds, state, made_snapshots={"copy": COPY.arn})
     state.close("failed")
     plan = check(again())
     assert plan["operation_id"] == OPERATION
     assert plan["cluster"]["identifier"] == TARGET
     assert plan["copy_needed"] is False, "the cluster was made from the copy already"
-    assert f"copied already: {COPY.arn}" in plan["resumed"]
-    assert any(line.startswith(f"cluster made already: {TARGET}") for line in plan["resumed"])
+    assert f"already copied: {COPY.arn}" in plan["resumed"]
+    assert any(line.startswith(f"cluster already created: {TARGET}") for line in plan["resumed"])
     assert rds.changes() == []
 
 
@@ -122,15 +122,15 @@ def test_deadlines_count_from_the_resumption(machine: FakeMachine) -> None:
 def test_a_copy_that_somebody_deleted_is_made_anew(machine: FakeMachine) -> None:
     """As the message says of one that can't be used."""
     facts: dict[str, Any] = {"made_snapshots": {"copy": COPY.arn}, "route_times": {"copy_begun": "2026-03-10T03:01Z"}}
-    failed(machine).remember(copied_snapshot_arn=COPY.arn, **facts)
+    failed(machine).remember(**facts)
     plan = check(again())
     assert plan["copy_needed"] is True
-    assert not [line for line in plan["resumed"] if line.startswith("copied already")]
+    assert not [line for line in plan["resumed"] if line.startswith("already copied")]
     assert (record().copied_snapshot_arn, record().made_snapshots, record().route_times) == (None, {}, {})
 
 
 def test_a_copy_that_is_done_is_adopted_by_the_step_that_copies(machine: FakeMachine, rds: FakeRds) -> None:
-    failed(machine).remember(copied_snapshot_arn=COPY.arn)
+    failed(machine).remember(made_snapshots={"copy": COPY.arn})
     rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
     del rds.snapshots["prod-orders-tuesday"]
     assert check(again())["copy_needed"] is True, "and the source's snapshot isn't needed any more"
@@ -143,7 +143,7 @@ def test_what_was_to_be_restored_has_to_be_there_still(machine: FakeMachine, rds
     failed(machine).close("failed")
     del rds.snapshots["prod-orders-tuesday"]
     with pytest.raises(
-        RequestRefused, match=r"the snapshot that '.*' restores, .*prod-orders-tuesday, isn't to be found"
+        RequestRefused, match=r"the snapshot that '.*' restores, .*prod-orders-tuesday, no longer exists"
     ):
         check(again())
     assert record().status == "failed"
@@ -201,7 +201,7 @@ def test_rule_5_taking_over_is_as_good_twice_as_once_until_it_is_closed(machine:
         successor.hand_over(former, a_plan(), {})
     assert record().earlier_executions == [EXECUTION]
     successor.close("failed")
-    with pytest.raises(StepFailed, match="was closed while this step was at work"):
+    with pytest.raises(StepFailed, match="was closed while this step was still running"):
         successor.hand_over(former, a_plan(), {})
 
 
@@ -272,13 +272,13 @@ def test_a_clean_up_that_is_still_deleting_is_waited_for(machine: FakeMachine, r
 
 
 def test_a_copy_that_the_clean_up_deleted_is_forgotten(machine: FakeMachine, rds: FakeRds) -> None:
-    failed(machine).remember(copied_snapshot_arn=COPY.arn)
+    failed(machine).remember(made_snapshots={"copy": COPY.arn})
     rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
     archive({"run": a_run(cleaning_up=True), "archive_snapshot": "delete", "copy": COPY})
     assert record().copied_snapshot_arn is None
     plan = check(again())
     assert plan["copy_needed"] is True
-    assert not any(line.startswith("copied already") for line in plan["resumed"])
+    assert not any(line.startswith("already copied") for line in plan["resumed"])
     assert record().copy_clean_up_at is None
 
 
@@ -292,7 +292,7 @@ def test_nor_is_what_was_made_on_its_way_taken_for_there(machine: FakeMachine, r
 
 
 def test_a_broken_copy_that_was_kept_has_to_go_first(machine: FakeMachine, rds: FakeRds) -> None:
-    failed(machine).remember(copied_snapshot_arn=COPY.arn)
+    failed(machine).remember(made_snapshots={"copy": COPY.arn})
     rds.add_snapshot(COPY.identifier, Status="failed", TagList=OWN_TAGS)
     with pytest.raises(RequestRefused, match=f"Delete it, then resume: .* {COPY.identifier} --region us-east-1"):
         check(again())
@@ -368,7 +368,7 @@ def test_what_a_step_wrote_is_what_the_next_one_reads(machine: FakeMachine) -> N
 def test_rule_6_an_operation_whose_run_is_at_work_isnt_resumed(machine: FakeMachine, status: str) -> None:
     failed(machine)
     machine.statuses[EXECUTION] = status
-    with pytest.raises(RequestRefused, match=f"still at work: {EXECUTION}. Wait until it ends"):
+    with pytest.raises(RequestRefused, match=f"still running: {EXECUTION}. Wait until it ends"):
         check(again())
 
 
@@ -381,7 +381,7 @@ def test_what_has_ended_well_isnt_resumed(machine: FakeMachine, status: Any, rea
 
 def test_what_was_refused_has_nothing_to_resume(machine: FakeMachine) -> None:
     OperationState(OPERATION, EXECUTION, NOW).open("snapshot-check", {"request": "{}"}, {}, "failed")
-    with pytest.raises(RequestRefused, match="was refused and made nothing"):
+    with pytest.raises(RequestRefused, match="was refused and created nothing"):
         check(again())
 
 
@@ -400,7 +400,8 @@ def test_a_request_for_something_else_is_refused_by_the_field_that_differs(
     machine: FakeMachine, different: dict[str, Any]
 ) -> None:
     failed(machine, port=5433, instance_count=2)
-    with pytest.raises(RequestRefused, match=f"{next(iter(different))}: .* isn't what operation {OPERATION} was asked"):
+    message = f"{next(iter(different))}: .* is not what operation {OPERATION} was asked"
+    with pytest.raises(RequestRefused, match=message):
         check(again(**different))
     assert record().execution_id == EXECUTION
     assert TargetLock(TARGET, "x", OTHER_EXECUTION).take(LATER) is None, "a refused resumption holds no lock"
@@ -433,7 +434,7 @@ def test_what_is_asked_is_held_against_the_plan_where_nobody_asked_at_first(
     machine: FakeMachine, settings: dict[str, Any], field: str, value: Any, other: Any
 ) -> None:
     failed(machine, a_plan(cluster=a_cluster_plan(**settings)))
-    with pytest.raises(RequestRefused, match=rf"{field}: {other} isn't what operation .* was asked for \({value}\)"):
+    with pytest.raises(RequestRefused, match=rf"{field}: {other} is not what operation .* was asked for \({value}\)"):
         check(again(**{field: other}))
     assert check(again(**{field: value}))["operation_id"] == OPERATION
 
@@ -441,14 +442,14 @@ def test_what_is_asked_is_held_against_the_plan_where_nobody_asked_at_first(
 def test_a_default_of_the_stacks_counts_as_asked(machine: FakeMachine) -> None:
     """The stack says it for all of them: the plan has it, whoever says so again, and nobody can take it back."""
     failed(machine, a_plan(cluster=a_cluster_plan(deletion_protection=True)), deletion_protection=True)
-    with pytest.raises(RequestRefused, match="deletion_protection: False isn't what operation"):
+    with pytest.raises(RequestRefused, match="deletion_protection: False is not what operation"):
         check(again(deletion_protection=False))
     assert check(again(deletion_protection=True))["operation_id"] == OPERATION
 
 
 def test_what_was_switched_off_on_request_stays_off(machine: FakeMachine) -> None:
     failed(machine, a_plan(cluster=a_cluster_plan(auto_minor_version_upgrade=False)), auto_minor_version_upgrade=False)
-    with pytest.raises(RequestRefused, match="auto_minor_version_upgrade: True isn't what operation"):
+    with pytest.raises(RequestRefused, match="auto_minor_version_upgrade: True is not what operation"):
         check(again(auto_minor_version_upgrade=True))
     assert check(again(auto_minor_version_upgrade=False))["operation_id"] == OPERATION
 
@@ -461,9 +462,9 @@ def test_rule_3_so_has_each_thing_that_makes_a_deletion_worse(machine: FakeMachi
     deletion: dict[str, Any] = {"delete_source": True, "confirm_delete_source": SOURCE}
     failed(machine, **deletion | {field: value})
     if field != "delete_automated_backups":
-        with pytest.raises(RequestRefused, match=f"{field}: None isn't what operation"):
+        with pytest.raises(RequestRefused, match=f"{field}: None is not what operation"):
             check(again(**deletion))
-        with pytest.raises(RequestRefused, match=f"{field}: {not value} isn't what operation"):
+        with pytest.raises(RequestRefused, match=f"{field}: {not value} is not what operation"):
             check(again(**deletion | {field: not value}))
     assert check(again(**deletion | {field: value}))["operation_id"] == OPERATION
 
@@ -479,7 +480,7 @@ def test_backups_that_were_to_go_may_be_kept_by_a_resume_and_then_they_stay(
     assert check(again(**deletion, **left_out))["source_deletion"]["delete_automated_backups"] is False
     OperationState(OPERATION, OTHER_EXECUTION, LATER).close("failed")
     machine.statuses[OTHER_EXECUTION] = "FAILED"
-    with pytest.raises(RequestRefused, match="delete_automated_backups: True isn't what operation"):
+    with pytest.raises(RequestRefused, match="delete_automated_backups: True is not what operation"):
         check(again(f"{OTHER_EXECUTION}-third", **deletion, delete_automated_backups=True))
 
 
@@ -490,7 +491,7 @@ def test_backups_that_were_to_go_may_be_kept_by_a_resume_and_then_they_stay(
 def test_rule_3_nor_can_it_be_added(machine: FakeMachine, field: str, value: bool) -> None:
     deletion: dict[str, Any] = {"delete_source": True, "confirm_delete_source": SOURCE}
     failed(machine, **deletion)
-    with pytest.raises(RequestRefused, match=f"{field}: {value} isn't what operation"):
+    with pytest.raises(RequestRefused, match=f"{field}: {value} is not what operation"):
         check(again(**deletion | {field: value}))
     assert check(again(**deletion | {field: not value}))["operation_id"] == OPERATION
 
@@ -523,14 +524,14 @@ def test_the_word_alone_says_nothing(machine: FakeMachine) -> None:
 
 def test_rule_3_what_deletes_has_to_be_asked_for_again(machine: FakeMachine) -> None:
     failed(machine, delete_source=True, confirm_delete_source=SOURCE)
-    with pytest.raises(RequestRefused, match="delete_source: None isn't what operation"):
+    with pytest.raises(RequestRefused, match="delete_source: None is not what operation"):
         check(again())
     assert check(again(delete_source=True, confirm_delete_source=SOURCE))["operation_id"] == OPERATION
 
 
 def test_rule_3_nor_can_a_deletion_be_added(machine: FakeMachine) -> None:
     failed(machine)
-    with pytest.raises(RequestRefused, match="delete_source: True isn't what operation"):
+    with pytest.raises(RequestRefused, match="delete_source: True is not what operation"):
         check(again(delete_source=True, confirm_delete_source=SOURCE))
 
 
@@ -545,7 +546,7 @@ def test_rule_6_a_target_that_another_operation_works_on_is_refused(machine: Fak
     third = EXECUTION.replace(OPERATION, "third")
     machine.statuses[third] = "RUNNING"
     TargetLock(TARGET, "third", third).take(LATER)
-    with pytest.raises(RequestRefused, match=f"another run works on 'staging-orders': {third}"):
+    with pytest.raises(RequestRefused, match=f"another execution is working on 'staging-orders': {third}"):
         check(again())
     assert record().execution_id == EXECUTION
 

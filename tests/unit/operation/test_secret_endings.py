@@ -101,8 +101,8 @@ def test_all_labels_go_back_to_where_they_were(rds: FakeRds) -> None:
     said = settle()
     assert labels() == before
     assert said == [
-        f"The current version of secret {ADMIN_SECRET} is the one from before this run again, the login of cluster "
-        "staging-yesterday."
+        f"The current version of secret {ADMIN_SECRET} is again the one from before this operation, the login of "
+        "cluster staging-yesterday."
     ]
     assert settle() == said, "a second attempt finds it done and says the same"
 
@@ -110,7 +110,7 @@ def test_all_labels_go_back_to_where_they_were(rds: FakeRds) -> None:
 def test_where_the_earlier_login_is_of_no_cluster_either_that_is_said() -> None:
     state = opened(a_plan())
     promoted(state, BEFORE, OURS)
-    assert settle()[0].endswith("of a cluster that doesn't exist either, or of none: it opens nothing.")
+    assert settle()[0].endswith("of a cluster that does not exist either, or of none: it opens nothing.")
 
 
 def test_a_pending_label_is_taken_off_also_where_the_step_died_before_it_wrote_the_version_down() -> None:
@@ -135,7 +135,7 @@ def test_rule_5_an_attempt_that_died_half_way_is_completed(call: int) -> None:
         )
     with lost_answer(secrets, "secrets-manager", "UpdateSecretVersionStage"):
         (problem, *commands) = settle()
-    assert problem.startswith("The operation's secrets were not all tidied up: ")
+    assert problem.startswith("Not all secrets of the operation were cleaned up: ")
     assert f"--remove-from-version-id {OURS} --move-to-version-id {BEFORE} --region us-east-1" in commands[-1]
     settle()
     assert labels() == before
@@ -189,7 +189,7 @@ def test_what_the_operation_made_is_removed_and_forgotten() -> None:
     opened(A_DRILL)
     said = settle()
     assert said == [
-        f"Removed: the secrets that this operation had made for that cluster: {NAMES.admin}, {NAMES.application}."
+        f"Deleted: the secrets that this operation had created for that cluster: {NAMES.admin}, {NAMES.application}."
     ]
     assert not exists(NAMES.admin)
     assert not exists(NAMES.application)
@@ -208,7 +208,7 @@ def test_of_a_cluster_that_is_kept_they_stay_and_are_named(rds: FakeRds) -> None
     opened(A_DRILL).remember(cluster_asked_at="2026-03-10T03:00:05.000Z")
     a_cluster(rds, DRILL)
     arns = f"{record().admin_secret_arn}, {record().application_secret_arn}"
-    assert settle() == [f"The logins of its cluster: {arns}."]
+    assert settle() == [f"The logins of the cluster are in {arns}."]
     assert exists(NAMES.admin)
 
 
@@ -240,7 +240,7 @@ def test_nothing_is_touched_while_another_run_works_on_the_target() -> None:
     opened(A_DRILL)
     assert TargetLock(DRILL, "the-next", OTHER_EXECUTION).take(NOW) is None
     (said,) = settle()
-    assert f"were left alone, because {OTHER_EXECUTION} works on its target" in said
+    assert f"were not changed, because {OTHER_EXECUTION} is working on its target" in said
     assert exists(NAMES.admin)
 
 
@@ -251,7 +251,7 @@ def test_once_the_lock_was_given_back_the_commands_finish_it() -> None:
     lock.take(NOW)
     lock.release(NOW)
     said, _, *commands = settle()
-    assert said.endswith("were left alone, because its lock was given back.")
+    assert said.endswith("were not changed, because its lock was released before.")
     assert [each.split()[2] for each in commands] == ["delete-secret", "delete-secret"]
     assert exists(NAMES.admin)
 
@@ -311,7 +311,7 @@ def test_they_go_with_their_cluster_and_can_be_restored(failed: bool, of_source:
     said = settle(failed=failed)
     assert all(map(deleted, of_source))
     for name, line in zip(of_source, said, strict=True):
-        assert line.startswith(f"Secret {name} goes with its cluster {SOURCE}. For 30 days it can be kept: aws ")
+        assert line.startswith(f"Secret {name} is deleted with its cluster {SOURCE}. It can be kept within 30 days: ")
     assert settle(failed=failed) == said
     assert TargetLock(SOURCE, "the-next", OTHER_EXECUTION).take(NOW) is None, "the name is free"
 
@@ -333,7 +333,7 @@ def test_a_new_cluster_of_that_name_keeps_them(rds: FakeRds, of_source: list[str
 def test_so_does_a_run_for_one(of_source: list[str]) -> None:
     assert TargetLock(SOURCE, "the-next", OTHER_EXECUTION).take(NOW) is None
     (said,) = settle(failed=False)
-    assert "a run works on a new cluster of that name" in said
+    assert "an execution is working on a new cluster of that name" in said
     assert not any(map(deleted, of_source))
 
 

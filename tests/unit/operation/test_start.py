@@ -50,13 +50,13 @@ def event(execution: str = EXECUTION, **request: Any) -> dict[str, Any]:
 
 
 def started(execution: str, request: dict[str, Any], now: dt.datetime = NOW) -> dict[str, Any]:
-    run = {
+    begun = {
         "execution_id": execution,
         "execution_name": execution.rsplit(":", 1)[-1],
         "started_at": now.isoformat(),
         "now": now.isoformat(),
     }
-    return {"run": run, "request": request}
+    return {"execution": begun, "request": request}
 
 
 def everything() -> list[Any]:
@@ -85,7 +85,7 @@ def test_a_scheduled_run_is_the_operation_of_its_moment() -> None:
 def test_a_second_event_is_refused_while_the_first_run_is_at_work_and_leaves_no_trace() -> None:
     check(event())
     before = everything()
-    with pytest.raises(DuplicateRefused, match=f"came twice; {EXECUTION} is its run"):
+    with pytest.raises(DuplicateRefused, match=f"came twice; execution {EXECUTION} does its work"):
         check(event(OTHER_EXECUTION))
     assert everything() == before
 
@@ -181,7 +181,7 @@ def test_a_schedules_run_that_was_stopped_at_once_begins_no_more_and_its_second_
     stop(monkeypatch, EXECUTION, a_request())
     with pytest.raises(StepFailed, match="was stopped"):
         check(event())
-    with pytest.raises(RequestRefused, match="Leave scheduled_at out to start the run yourself"):
+    with pytest.raises(RequestRefused, match="Omit scheduled_at to start the operation yourself"):
         check(event(OTHER_EXECUTION))
 
 
@@ -214,8 +214,8 @@ def refuse(monkeypatch: pytest.MonkeyPatch, execution: str, request: dict[str, A
     with pytest.raises(RequestRefused) as refused:
         check(started(execution, request))
     error = ExecutionError(error="RequestRefused", cause=str(refused.value))
-    run = an_execution(execution_id=execution, execution_name=execution.rsplit(":", 1)[-1])
-    notify(NotificationTask(run=run, outcome="failed", request=request, error=error))
+    begun = an_execution(execution_id=execution, execution_name=execution.rsplit(":", 1)[-1])
+    notify(NotificationTask(execution=begun, outcome="failed", request=request, error=error))
 
 
 @pytest.mark.parametrize("request_given", [{}, {"port": 80}, {"dry_run": True}])
@@ -247,7 +247,7 @@ def test_only_a_moment_that_a_schedule_may_bring_now_is_taken(moment: str, taken
     if taken:
         assert check(event(scheduled_at=moment))["operation_id"] == scheduled_operation_id(moment)
         return
-    with pytest.raises(RequestRefused, match="leave it out when you start a run yourself"):
+    with pytest.raises(RequestRefused, match="omit it when you start an operation yourself"):
         check(event(scheduled_at=moment))
     assert check(event(scheduled_at=moment, dry_run=True))["operation_id"] == OPERATION, "a plan takes none"
 
@@ -290,7 +290,7 @@ def test_so_it_is_when_both_arrive_at_once() -> None:
 
 def test_another_targets_schedule_of_the_same_moment_isnt_called_a_duplicate() -> None:
     check(event())
-    with pytest.raises(RequestRefused, match="Let the two schedules start a minute apart"):
+    with pytest.raises(RequestRefused, match="Set the two schedules a minute apart"):
         check(event(OTHER_EXECUTION, target_cluster_id="drill-orders"))
 
 
@@ -341,7 +341,9 @@ def test_a_manual_start_of_the_same_target_is_a_request_that_is_refused() -> Non
     check(event())
     started_by_hand = event(OTHER_EXECUTION)
     started_by_hand["request"] = {}
-    with pytest.raises(RequestRefused, match=f"another run works on '{TARGET}': {EXECUTION} .operation {SCHEDULED}"):
+    with pytest.raises(
+        RequestRefused, match=f"another execution is working on '{TARGET}': {EXECUTION} .operation {SCHEDULED}"
+    ):
         check(started_by_hand)
 
 
@@ -360,7 +362,7 @@ def test_an_execution_whose_name_names_no_operation_is_refused(
 ) -> None:
     """Step Functions takes such a name; tags, sessions and people who read a log don't."""
     execution = f"{EXECUTION.rpartition(':')[0]}:{name}"
-    with pytest.raises(RequestRefused, match="can't name one") as refused:
+    with pytest.raises(RequestRefused, match="cannot be used as the operation's id") as refused:
         check(started(execution, {}))
     assert str(refused.value).isprintable()
     assert all(line.isprintable() for line in capsys.readouterr().out.splitlines())

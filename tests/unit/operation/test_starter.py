@@ -121,7 +121,7 @@ def test_only_the_minute_around_the_start_is_asked_for(trail: FakeTrail) -> None
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "OperationNotPermittedException"])
 def test_a_refusal_is_told_and_costs_nothing_else(trail: FakeTrail, code: str) -> None:
     trail.refuse("LookupEvents", code, times=9)
-    assert found() == Starter(unknown=f"CloudTrail could not be asked (LookupEvents: {code})")
+    assert found() == Starter(unknown=f"CloudTrail could not be read (LookupEvents: {code})")
 
 
 def test_a_cloudtrail_that_cant_be_reached_is_told(trail: FakeTrail) -> None:
@@ -156,7 +156,9 @@ def test_a_name_with_quotes_is_looked_up_as_it_is() -> None:
 
 def test_what_the_input_says_is_a_claim(trail: FakeTrail) -> None:
     request = {"scheduled_at": "2026-03-10T03:00:00Z\nStarted by root"}
-    assert r"claims to be the schedule's of 2026-03-10T03:00:00Z\nStarted by root, as" in line(request)
+    assert r"claims to be the schedule's of 2026-03-10T03:00:00Z\nStarted by root, which anybody can write" in line(
+        request
+    )
     trail.events = [a_start()]
     assert "claims" not in line(request)
 

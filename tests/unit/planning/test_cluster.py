@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from tests.setting_values import UNUSUAL, reported_by_cluster, reported_by_instance
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    DEFAULTS,
     LIMITS,
     OPERATION,
     REGION,
@@ -16,22 +18,30 @@ from tests.unit.support import (
     SOURCE,
     SOURCE_REGION,
     STACK,
+    a_cluster_plan,
     an_execution,
+    set_defaults,
 )
 from utils.aurora_utils import Aurora
+from utils.aurora_utils.reported_settings import read_cluster_settings, read_instance_settings
 from utils.aurora_utils.source_account import Source, SourceSharedByHand
 from utils.contracts.plan import ClusterPlan, Plan
+from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Setting
 from utils.errors import RequestRefused
 from utils.names import instance_name
-from utils.planning.like_source import UnreadableSource, source_settings
+from utils.planning.cluster import cluster_plan, plan_problems
+from utils.planning.like_source import SourceSettings, UnreadableSource, source_settings
 from utils.planning.planner import plan_restore
 from utils.request.reading import read_request
 
+if TYPE_CHECKING:
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
+
 pytestmark = pytest.mark.usefixtures("surroundings")
 
-WITHOUT_CLASS = {name: value for name, value in STACK.items() if name != "DEFAULT_DB_INSTANCE_CLASS"}
-LIKE_SOURCE = WITHOUT_CLASS | {"DEFAULT_LIKE_SOURCE": "true"}
-UNUSUAL = {
+WITHOUT_CLASS = {name: value for name, value in DEFAULTS.items() if name != "db_instance_class"}
+LIKE_SOURCE = WITHOUT_CLASS | {"like_source": "true"}
+PRODUCTION = {
     "EngineVersion": "16.4",
     "Port": 6543,
     "DBClusterParameterGroup": "tuned-cluster",
@@ -58,7 +68,7 @@ def production(rds: FakeRds) -> dict[str, Any]:
     rds.add_snapshot("tuesday")
     rds.cluster_parameter_groups["tuned-cluster"] = rds.parameter_groups["tuned"] = "aurora-postgresql16"
     rds.subnet_groups["databases"]["SupportedNetworkTypes"] = ["IPV4", "DUAL"]
-    cluster = rds.add_cluster(SOURCE, **UNUSUAL)
+    cluster = rds.add_cluster(SOURCE, **PRODUCTION)
     for number, (instance_class, tier) in enumerate((("db.r6g.xlarge", 1), ("db.serverless", 3), ("db.r6g.large", 15))):
         rds.add_instance(
             f"{SOURCE}-{number}",
@@ -107,6 +117,56 @@ def test_a_first_run_needs_no_class_the_source_says_everything(production: dict[
     assert cluster.origins["port"] == cluster.origins["db_instance_class"] == "source"
 
 
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS if each.name not in OF_THE_INSTANCES], ids=lambda each: str(each.name)
+)
+def test_each_setting_comes_from_the_source_as_its_row_says(
+    rds: FakeRds, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONITORING_ROLE_ARN", f"arn:aws:iam::{ACCOUNT}:role/rds-monitoring")
+    rds.add_snapshot("tuesday")
+    snapshot = Aurora(REGION).snapshot("tuesday")
+    assert snapshot is not None
+    source = SourceSettings(
+        cluster=read_cluster_settings(cast("DBClusterTypeDef", reported_by_cluster())),
+        instances=[read_instance_settings(cast("DBInstanceTypeDef", reported_by_instance()))],
+        own_keys=f":kms:{REGION}:{ACCOUNT}:key/",
+    )
+    plan = cluster_plan(read_request({}, LIKE_SOURCE), "staging-orders", snapshot, None, OPERATION, source)
+    is_taken = (getattr(plan, setting.name), plan.origins.get(setting.name)) == (UNUSUAL[setting.name], "source")
+    assert is_taken == (setting.from_source != "never")
+
+
+@pytest.mark.parametrize(
+    ("mode", "days", "wanted"),
+    [
+        ("standard", 31, ("standard", "request", 31, "request")),
+        ("advanced", None, ("advanced", "request", 465, "default")),
+        ("standard", None, ("standard", "request", 465, "source")),
+        (None, 465, ("advanced", "source", 465, "request")),
+        (None, 31, ("standard", "default", 31, "request")),
+        (None, None, ("advanced", "source", 465, "source")),
+    ],
+)
+def test_mode_and_days_of_insights_are_decided_together(
+    production: dict[str, Any], mode: str | None, days: int | None, wanted: tuple[str, str, int, str]
+) -> None:
+    """The source has the advanced mode, with 465 days."""
+    cluster = cluster_of(database_insights_mode=mode, performance_insights_retention_days=days)
+    names = ("database_insights_mode", "performance_insights_retention_days")
+    assert tuple(each for name in names for each in (getattr(cluster, name), cluster.origins[name])) == wanted
+
+
+@pytest.mark.parametrize(
+    ("version", "is_refused"),
+    [("13.20", True), ("14.12", True), ("14.13", False), ("16.3", True), ("16.4", False), ("17.4", False)],
+)
+def test_local_write_forwarding_needs_a_version_that_has_it(version: str, is_refused: bool) -> None:
+    plan = a_cluster_plan(engine_version=version, local_write_forwarding=True)
+    found = list(plan_problems(read_request({}, STACK), plan, None, SOURCE))
+    assert any(each.startswith("local_write_forwarding: true") for each in found) == is_refused
+
+
 def test_what_protects_costs_or_opens_a_door_is_never_taken_from_the_source(production: dict[str, Any]) -> None:
     cluster = cluster_of()
     assert (cluster.deletion_protection, cluster.extended_support, cluster.data_api) == (False, False, False)
@@ -117,9 +177,8 @@ def test_what_protects_costs_or_opens_a_door_is_never_taken_from_the_source(prod
 def test_the_request_comes_before_the_stack_and_the_stack_before_the_source(
     production: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack = {"DEFAULT_PORT": "5544", "DEFAULT_BACKUP_RETENTION_DAYS": "2"}
-    for name, value in stack.items():
-        monkeypatch.setenv(name, value)
+    stack = {"port": "5544", "backup_retention_days": "2"}
+    set_defaults(monkeypatch, **stack)
     cluster = cluster_of(LIKE_SOURCE | stack, port=5555)
     assert (cluster.port, cluster.origins["port"]) == (5555, "request")
     assert (cluster.backup_retention_days, cluster.origins["backup_retention_days"]) == (2, "stack")
@@ -157,7 +216,7 @@ def test_zones_are_given_to_the_instances_in_turn(production: dict[str, Any]) ->
     cluster = cluster_of(availability_zones=["us-east-1b", "us-east-1a"])
     zones = [each.availability_zone for each in cluster.instances]
     assert zones == ["us-east-1b", "us-east-1a", "us-east-1b"]
-    assert "availability_zones: 'us-east-1d' isn't covered" in refusal_of(availability_zones=["us-east-1d"])
+    assert "availability_zones: 'us-east-1d' is not covered" in refusal_of(availability_zones=["us-east-1d"])
 
 
 def test_a_source_upgraded_since_is_followed_but_never_to_a_lower_version(
@@ -186,7 +245,9 @@ def test_a_group_that_isnt_here_is_refused_with_the_command_that_makes_it(
     source_rds.instances.update(rds.instances)
     del rds.clusters[SOURCE], rds.cluster_parameter_groups["tuned-cluster"]
     message = refusal_of(source_region=SOURCE_REGION)
-    assert message.startswith("db_cluster_parameter_group_name: 'tuned-cluster' doesn't exist in us-east-1 (the source")
+    assert message.startswith(
+        "db_cluster_parameter_group_name: 'tuned-cluster' does not exist in us-east-1 (the source"
+    )
     assert (
         "create-db-cluster-parameter-group --db-cluster-parameter-group-name tuned-cluster "
         "--db-parameter-group-family aurora-postgresql16" in message
@@ -249,7 +310,7 @@ def test_without_a_minimum_of_zero_nothing_is_paused(production: dict[str, Any])
 def test_a_pause_of_nobodys_is_ours(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
     cluster = cluster_of(
-        STACK, db_instance_class="db.serverless", serverless_v2_min_capacity=0, serverless_v2_max_capacity=2
+        DEFAULTS, db_instance_class="db.serverless", serverless_v2_min_capacity=0, serverless_v2_max_capacity=2
     )
     assert cluster.serverless_v2_seconds_until_auto_pause == 300
 
@@ -272,7 +333,7 @@ def test_a_window_alone_gets_the_other_one_beside_it(
 ) -> None:
     """RDS would pick the other one at random, and refuse it an hour later where the two overlap."""
     rds.add_snapshot("tuesday")
-    cluster = cluster_of(STACK, **given)
+    cluster = cluster_of(DEFAULTS, **given)
     assert (cluster.preferred_backup_window, cluster.preferred_maintenance_window) == (backup, maintenance)
     for name in {"preferred_backup_window", "preferred_maintenance_window"} - given.keys():
         assert cluster.origins[name] == "default"
@@ -282,7 +343,7 @@ def test_a_window_that_leaves_no_room_for_the_other_is_refused(rds: FakeRds) -> 
     rds.add_snapshot("tuesday")
     for given in ({"preferred_backup_window": "00:00-23:45"}, {"preferred_maintenance_window": "sun:01:00-mon:00:45"}):
         ((name, window),) = given.items()
-        assert refusal_of(STACK, **given).startswith(f"{name}: {window!r} leaves no 30 minutes of the day for a")
+        assert refusal_of(DEFAULTS, **given).startswith(f"{name}: {window!r} leaves no 30 minutes of the day for a")
 
 
 def test_serverless_instances_of_a_source_without_capacity_are_refused(production: dict[str, Any]) -> None:
@@ -292,13 +353,13 @@ def test_serverless_instances_of_a_source_without_capacity_are_refused(productio
 
 def test_a_class_for_readers_that_there_wont_be_is_refused(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
-    assert "there are none: instance_count is 1 (default)" in refusal_of(STACK, reader_instance_class="db.r6g.large")
+    assert "there are none: instance_count is 1 (default)" in refusal_of(DEFAULTS, reader_instance_class="db.r6g.large")
 
 
 def test_only_a_login_that_rds_keeps_is_put_under_a_key(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
-    assert cluster_of(STACK).master_secret_kms_key_id is None
-    key = cluster_of(STACK, master_login="rds_managed").master_secret_kms_key_id
+    assert cluster_of(DEFAULTS).master_secret_kms_key_id is None
+    key = cluster_of(DEFAULTS, master_login="rds_managed").master_secret_kms_key_id
     assert key == STACK["MASTER_SECRET_KEY"]
 
 

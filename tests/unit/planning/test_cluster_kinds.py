@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.fakes.rds import FakeRds
-from tests.unit.support import ACCOUNT, LIMITS, OPERATION, REGION, SOURCE, SOURCE_REGION, STACK, an_execution
+from tests.unit.support import ACCOUNT, DEFAULTS, LIMITS, OPERATION, REGION, SOURCE, SOURCE_REGION, an_execution
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.source_account import Source
 from utils.contracts.plan import Plan
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 def plan_of(region: str = REGION, **raw: Any) -> Plan:
     return plan_restore(
-        read_request(raw, STACK | {"DEFAULT_LIKE_SOURCE": "true"}),
+        read_request(raw, DEFAULTS | {"like_source": "true"}),
         OPERATION,
         an_execution(),
         Source(ACCOUNT, region),

@@ -12,6 +12,7 @@ from tests.unit.fakes.rds import FakeRds
 from tests.unit.fakes.scaling import FakeScaling
 from tests.unit.support import (
     ACCOUNT,
+    DEFAULTS,
     EXECUTION,
     EXTERNAL_ID,
     KEY_ID,
@@ -23,12 +24,12 @@ from tests.unit.support import (
     SOURCE,
     SOURCE_REGION,
     SOURCE_ROLE,
-    STACK,
     a_cluster_plan,
     a_plan,
     a_record,
     an_execution,
     nothing_archived,
+    set_defaults,
     some_users,
 )
 from utils.aurora_utils import Aurora
@@ -46,9 +47,7 @@ from utils.request.reading import read_request
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
-LIKE_SOURCE = {name: value for name, value in STACK.items() if name != "DEFAULT_DB_INSTANCE_CLASS"} | {
-    "DEFAULT_LIKE_SOURCE": "true"
-}
+LIKE_SOURCE = {name: value for name, value in DEFAULTS.items() if name != "db_instance_class"} | {"like_source": "true"}
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/rds-monitoring-role"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
 # Production's, in RDS's words.
@@ -138,8 +137,8 @@ def test_insights_that_the_cluster_reports_to_be_off_may_be_its_instances_alone(
 def test_request_and_stack_come_before_the_source(
     production: dict[str, Any], scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DEFAULT_CA_CERTIFICATE_IDENTIFIER", "rds-ca-rsa4096-g1")
-    stack = LIKE_SOURCE | {"DEFAULT_CA_CERTIFICATE_IDENTIFIER": "rds-ca-rsa4096-g1"}
+    set_defaults(monkeypatch, ca_certificate_identifier="rds-ca-rsa4096-g1")
+    stack = LIKE_SOURCE | {"ca_certificate_identifier": "rds-ca-rsa4096-g1"}
     cluster = plan_of(stack, monitoring_interval_seconds=0, performance_insights_retention_days=0).cluster
     assert (cluster.ca_certificate_identifier, cluster.origins["ca_certificate_identifier"]) == (
         "rds-ca-rsa4096-g1",
@@ -305,7 +304,7 @@ def test_a_source_that_nobody_looks_at_is_said_too(production: dict[str, Any]) -
 
 
 def test_a_source_that_cant_be_read_is_said_where_nothing_is_left_to_it(rds: FakeRds) -> None:
-    request = read_request({}, STACK)
+    request = read_request({}, DEFAULTS)
     said = not_taken_over(
         request, a_cluster_plan(), UnreadableSource(why="doesn't exist in us-east-1 any more"), SOURCE
     )
@@ -317,7 +316,7 @@ def test_a_source_that_cant_be_read_is_said_where_nothing_is_left_to_it(rds: Fak
 def test_a_source_is_looked_at_although_request_and_stack_say_everything_it_could(
     production: dict[str, Any], scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utils.planning.like_source.LIKE_SOURCE", ())
+    monkeypatch.setattr("utils.planning.like_source.REQUIRED", ())
     found = source_settings(read_request({}, LIKE_SOURCE), Source(ACCOUNT, REGION), SOURCE)
     assert isinstance(found, SourceSettings)
     assert "custom endpoints: reports" in found.left_behind
@@ -326,7 +325,7 @@ def test_a_source_is_looked_at_although_request_and_stack_say_everything_it_coul
 def test_a_source_that_is_gone_refuses_nothing_where_nothing_is_left_to_it(
     rds: FakeRds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utils.planning.like_source.LIKE_SOURCE", ())
+    monkeypatch.setattr("utils.planning.like_source.REQUIRED", ())
     rds.add_snapshot("tuesday")
     (sentence,) = plan_of(db_instance_class="db.r6g.large").not_taken_over
     assert sentence.startswith(f"whatever else the source cluster {SOURCE} has isn't known: it doesn't exist in")
@@ -350,7 +349,7 @@ def test_a_plan_of_ever_so_many_things_stays_bounded(rds: FakeRds) -> None:
         instances=[],
         left_behind=[f"{'x' * 500} {number}" for number in range(500)],
     )
-    said = not_taken_over(read_request({}, STACK), a_cluster_plan(), source, SOURCE)
+    said = not_taken_over(read_request({}, DEFAULTS), a_cluster_plan(), source, SOURCE)
     assert len(said) == MAX_SENTENCES + 1
     assert said[-1] == f"and {500 - MAX_SENTENCES} more"
     assert max(map(len, said)) <= 240
@@ -365,7 +364,7 @@ def test_a_dry_run_and_a_result_say_it() -> None:
         outcome.planned(plan, execution, {}),
         outcome.succeeded(plan, users, archived, record, execution, NOW),
     ):
-        assert "Mind       PostgreSQL 11 is old" in message.body
+        assert "Warning    PostgreSQL 11 is old" in message.body
         assert f"Not taken over from {SOURCE}:\n  custom endpoints: reports\n" in message.body
 
 
@@ -412,9 +411,9 @@ def test_a_role_that_isnt_there_or_that_rds_may_not_assume_is_refused(
     production: dict[str, Any], scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MONITORING_ROLE_ARN", ROLE)
-    assert f"the stack's MonitoringRoleArn, {ROLE!r}, doesn't exist" in refusal_of()
+    assert f"the stack's MonitoringRoleArn, {ROLE!r}, does not exist" in refusal_of()
     client("iam").create_role(RoleName="rds-monitoring-role", AssumeRolePolicyDocument="{}")
-    assert "doesn't let monitoring.rds.amazonaws.com assume it" in refusal_of()
+    assert "does not allow monitoring.rds.amazonaws.com to assume it" in refusal_of()
 
 
 def test_a_key_of_performance_insights_has_to_work(rds: FakeRds, production: dict[str, Any], keys: Any) -> None:
@@ -422,7 +421,7 @@ def test_a_key_of_performance_insights_has_to_work(rds: FakeRds, production: dic
     message = refusal_of()
     assert message.startswith(f"performance_insights_kms_key_id: {KEY!r} (the source cluster's) is Disabled")
     gone = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/gone"
-    assert "doesn't exist in us-east-1" in refusal_of(performance_insights_kms_key_id=gone)
+    assert "does not exist in us-east-1" in refusal_of(performance_insights_kms_key_id=gone)
     distant = f"arn:aws:kms:{SOURCE_REGION}:{ACCOUNT}:key/{KEY_ID}"
     assert f"is a key of {SOURCE_REGION}" in refusal_of(performance_insights_kms_key_id=distant)
 
@@ -432,6 +431,6 @@ def test_a_certificate_that_the_version_doesnt_have_is_refused(
 ) -> None:
     rds.versions["16.4"]["SupportedCACertificateIdentifiers"] = ["rds-ca-rsa2048-g1"]
     message = refusal_of()
-    assert message.startswith("ca_certificate_identifier: 'rds-ca-ecc384-g1' (the source cluster's) can't be had with")
+    assert message.startswith("ca_certificate_identifier: 'rds-ca-ecc384-g1' (the source cluster's) cannot be had with")
     assert message.endswith("Give one of rds-ca-rsa2048-g1.")
     assert plan_of(ca_certificate_identifier="rds-ca-rsa2048-g1").cluster.ca_certificate_identifier

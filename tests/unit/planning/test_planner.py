@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    DEFAULTS,
     EXECUTION,
     KEY_ID,
     LIMITS,
@@ -20,7 +21,6 @@ from tests.unit.support import (
     OWN_TAGS,
     REGION,
     SOURCE_REGION,
-    STACK,
     an_execution,
 )
 from utils.aurora_utils import Aurora
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 def plan_of(**raw: Any) -> Plan:
-    request = read_request(raw, STACK)
+    request = read_request(raw, DEFAULTS)
     source = Source(ACCOUNT, source_region(request, REGION))
     return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION), LIMITS)
 
@@ -203,7 +203,7 @@ def test_across_regions_an_own_copy_is_restored(source_rds: FakeRds) -> None:
     plan = plan_of(source_region=SOURCE_REGION, tags={"team": "orders"})
     assert plan.copy_needed
     assert plan.copy is not None
-    assert plan.copy.source_arn == snapshot["DBClusterSnapshotArn"]
+    assert plan.copy.final.source_arn == snapshot["DBClusterSnapshotArn"]
     assert plan.copy.arn == f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:{plan.copy.identifier}"
     assert plan.copy.tags == {"team": "orders", "aurora-restore:operation-id": OPERATION}
     assert plan.cluster.snapshot_arn == plan.copy.arn
@@ -235,7 +235,7 @@ def test_a_snapshot_under_a_customer_key_is_copied_under_a_key_of_the_target_reg
     source_rds.add_snapshot("tuesday", **ENCRYPTIONS["sse-kms"])
     plan = plan_of(source_region=SOURCE_REGION, kms_key_id=KEY)
     assert plan.copy is not None
-    assert plan.copy.kms_key_id == KEY
+    assert plan.copy.final.kms_key_id == KEY
     assert plan.cluster.kms_key_id == KEY
 
 
@@ -246,7 +246,7 @@ def test_a_snapshot_without_a_customer_key_is_copied_without_one_and_encrypted_a
     source_rds.add_snapshot("tuesday", **ENCRYPTIONS[encryption])
     plan = plan_of(source_region=SOURCE_REGION, kms_key_id=KEY)
     assert plan.copy is not None
-    assert plan.copy.kms_key_id is None
+    assert plan.copy.final.kms_key_id is None
     assert plan.cluster.kms_key_id == KEY
 
 
@@ -379,7 +379,7 @@ def test_rule_8_the_default_parameter_groups_follow_the_version_that_is_restored
 @pytest.mark.parametrize("field", ["db_subnet_group_name", "vpc_security_group_ids", "db_instance_class"])
 def test_rule_8_a_setting_without_a_sensible_default_must_be_given(rds: FakeRds, field: str) -> None:
     rds.add_snapshot("tuesday")
-    stack = {name: value for name, value in STACK.items() if name != f"DEFAULT_{field.upper()}"}
+    stack = {name: value for name, value in DEFAULTS.items() if name != field}
     with pytest.raises(RequestRefused, match=f"^{field}: missing. RDS's own default is never used"):
         plan_restore(
             read_request({}, stack), OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS
@@ -645,8 +645,8 @@ def test_a_region_that_isnt_there_is_told_with_the_rest(rds: FakeRds) -> None:
 
 def test_no_snapshot_leaves_or_reaches_a_region_in_china() -> None:
     execution = EXECUTION.replace("arn:aws:", "arn:aws-cn:").replace(REGION, "cn-north-1")
-    run = an_execution(execution_id=execution)
-    request = read_request({"source_region": "cn-northwest-1"}, STACK)
-    (told,) = place_problems(request, Source(ACCOUNT, "cn-northwest-1"), run)
+    begun = an_execution(execution_id=execution)
+    request = read_request({"source_region": "cn-northwest-1"}, DEFAULTS)
+    (told,) = place_problems(request, Source(ACCOUNT, "cn-northwest-1"), begun)
     assert told.startswith("source_region: 'cn-northwest-1' isn't cn-north-1")
-    assert list(place_problems(read_request({}, STACK), Source(ACCOUNT, "cn-north-1"), run)) == []
+    assert list(place_problems(read_request({}, DEFAULTS), Source(ACCOUNT, "cn-north-1"), begun)) == []

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from scripts.local_run.routes_table import Case, read_cases
 from tests.unit.support import ACCOUNT, OWNER, REGION, SOURCE_REGION
-from utils.names import OWN_DEFAULT_KEY, parse_snapshot_arn
-from utils.planning.route import COPIES, RouteFacts, plan_route
+from utils.arns import Arn
+from utils.names import OWN_DEFAULT_KEY
+from utils.planning.route import RouteFacts, plan_route
 
 CASES = read_cases()
 KEY, SOURCE_KEY = "alias/staging", f"arn:aws:kms:{REGION}:{OWNER}:key/shareable"
@@ -49,7 +50,7 @@ def test_a_route_is_as_documented(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_route_stays_in_its_partition(case: Case, partition: str) -> None:
     for step in plan_route(facts_of(case, partition)):
-        assert step.snapshot_arn.split(":")[1] == partition
+        assert Arn.parse(step.snapshot_arn).partition == partition
 
 
 def test_a_route_that_crosses_account_and_region_in_two_steps_names_every_snapshot_and_key() -> None:
@@ -105,13 +106,13 @@ FACTS = st.builds(
 
 @given(FACTS)
 def test_every_route_ends_here_takes_back_what_it_opened_and_touches_nothing_else(facts: RouteFacts) -> None:
-    _, region, account, _ = parse_snapshot_arn(facts.snapshot_arn) or ("", "", "", "")
+    region, account = Arn.parse(facts.snapshot_arn).place
     facts = facts if account == OWNER else replace(facts, access="own")
     steps = plan_route(facts)
     if (region, account) == (REGION, ACCOUNT):
         assert steps == []
         return
-    made = [step.snapshot_arn for step in steps if step.name in COPIES]
+    made = [step.snapshot_arn for step in steps if step.is_copy]
     assert made[-1] == f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster-snapshot:prod-copy-0123456789ab"
     assert len(set(made)) == len(made)
     removed = [step.snapshot_arn for step in steps if step.name.startswith("remove")]
@@ -119,4 +120,4 @@ def test_every_route_ends_here_takes_back_what_it_opened_and_touches_nothing_els
     shared = [step.snapshot_arn for step in steps if step.name == "share"]
     assert [step.snapshot_arn for step in steps if step.name == "unshare"] == shared
     if facts.access != "role":
-        assert all(step.snapshot_arn.split(":")[4] == ACCOUNT for step in steps), "we can't act there"
+        assert all(Arn.parse(step.snapshot_arn).account_id == ACCOUNT for step in steps), "we can't act there"

@@ -14,6 +14,7 @@ from tests.unit.fakes.sts import FakeSts
 from tests.unit.support import (
     ACCOUNT,
     AUDIT_TABLE,
+    DEFAULTS,
     EXECUTION,
     KEY_ID,
     LIMITS,
@@ -22,7 +23,6 @@ from tests.unit.support import (
     OWNER,
     REGION,
     SOURCE_REGION,
-    STACK,
     STATE_TABLE,
     TARGET,
     a_run,
@@ -34,7 +34,8 @@ from utils.aurora_utils.source_account import _role, open_source, through_role
 from utils.aurora_utils.source_sessions import planning_session
 from utils.aws import client
 from utils.contracts.payloads import ArchiveTask, CopyTask
-from utils.contracts.plan import Plan, SnapshotCopy
+from utils.contracts.plan import Plan
+from utils.contracts.route import SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
 from utils.planning.planner import plan_restore
 from utils.planning.snapshot import source_account, source_region
@@ -52,7 +53,7 @@ UNDER_THEIR_KEY: dict[str, Any] = {"StorageEncryptionType": "sse-kms", "StorageE
 
 
 def plan_of(**raw: Any) -> Plan:
-    request = read_request({"source_account_id": OWNER, "kms_key_id": KEY, **raw}, STACK)
+    request = read_request({"source_account_id": OWNER, "kms_key_id": KEY, **raw}, DEFAULTS)
     account, region = source_account(request, ACCOUNT), source_region(request, REGION)
     source = open_source(account, region, EXECUTION, OPERATION, NOW)
     return plan_restore(request, OPERATION, an_execution(), source, Aurora(REGION), LIMITS)
@@ -261,7 +262,7 @@ def test_rule_1_a_snapshot_of_the_copys_name_that_isnt_ours_is_not_removed(
     opened(plan)
     their_rds.add_snapshot(copy_of(plan).identifier)
     (warning,) = archive(archiving(plan))["warnings"]
-    assert "isn't the copy that operation" in warning
+    assert "is not the copy that operation" in warning
     assert copy_of(plan).identifier in their_rds.snapshots
 
 

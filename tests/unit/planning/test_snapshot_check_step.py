@@ -35,7 +35,7 @@ check = calling("snapshot-check")
 
 def asking(request: Any, execution_id: str = EXECUTION) -> dict[str, Any]:
     return {
-        "run": {
+        "execution": {
             "execution_id": execution_id,
             "execution_name": execution_id.rsplit(":", 1)[-1],
             "started_at": NOW.isoformat(),
@@ -98,7 +98,7 @@ def test_a_snapshot_of_another_region_is_looked_for_there(source_rds: FakeRds) -
     source_rds.add_snapshot("prod-orders-weekly")
     plan = check(asking({"source_region": SOURCE_REGION}))
     assert plan["copy_needed"] is True
-    assert plan["copy"]["source_region"] == SOURCE_REGION
+    assert SOURCE_REGION in plan["copy"]["steps"][0]["source_arn"]
 
 
 def test_an_arn_of_another_region_wins_over_the_stacks_own(source_rds: FakeRds) -> None:
@@ -133,7 +133,7 @@ def test_rule_10_a_refused_request_leaves_no_trace_but_its_refusal(rds: FakeRds,
 def test_rule_6_a_second_run_for_the_same_target_is_refused_and_told_who_is_first() -> None:
     check(asking({}))
     with pytest.raises(
-        RequestRefused, match=f"target_cluster_id: another run works on '{TARGET}': {EXECUTION}"
+        RequestRefused, match=f"target_cluster_id: another execution is working on '{TARGET}': {EXECUTION}"
     ) as refused:
         check(asking({}, OTHER_EXECUTION))
     assert f"aws stepfunctions stop-execution --execution-arn {EXECUTION} --region us-east-1" in str(refused.value)

@@ -13,13 +13,13 @@ import pytest
 from tests.unit.fakes.rds import CLUSTERS_CREATED, FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    DEFAULTS,
     LIMITS,
     NOW,
     OPERATION,
     REGION,
     SOURCE,
     SOURCE_REGION,
-    STACK,
     a_plan,
     a_snapshot_found,
     an_execution,
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 def chosen(**raw: Any) -> FoundSnapshot:
-    request = read_request(raw, STACK)
+    request = read_request(raw, DEFAULTS)
     return plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS).snapshot
 
 
@@ -175,4 +175,4 @@ def test_a_cluster_that_may_not_be_looked_at_is_no_obstacle(rds: FakeRds) -> Non
 
 def test_what_is_to_be_minded_stands_in_the_plan() -> None:
     lines = list(plan_lines(a_plan(snapshot=a_snapshot_found(notes=["this", "that"]))))
-    assert lines[1:3] == ["mind that this", "mind that that"]
+    assert lines[1:3] == ["note that this", "note that that"]

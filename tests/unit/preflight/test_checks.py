@@ -29,7 +29,7 @@ from tests.unit.support import (
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.offers import Surroundings
 from utils.aws import as_step_error, client
-from utils.contracts.plan import SnapshotCopy
+from utils.contracts.route import SnapshotCopy
 from utils.errors import StepFailed
 from utils.preflight.checks import place_and_key_problems, secret_problems
 from utils.preflight.door import door_warnings
@@ -164,7 +164,7 @@ def test_the_stacks_own_group_of_the_function_isnt_looked_at(network: FakeNetwor
 
 def test_a_functions_group_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUNCTION_SECURITY_GROUP_ID", OWN_GROUP)
-    assert the_problem().startswith(f"function: the stack's FunctionSecurityGroupId '{OWN_GROUP}' doesn't exist")
+    assert the_problem().startswith(f"function: the stack's FunctionSecurityGroupId '{OWN_GROUP}' does not exist")
 
 
 def test_the_door_has_to_exist_in_the_vpc_of_the_cluster(network: FakeNetwork) -> None:
@@ -186,7 +186,7 @@ def test_the_door_is_no_group_to_ask_for() -> None:
 
 def test_a_subnet_group_has_to_exist() -> None:
     message = the_problem(db_subnet_group_name="databses")
-    assert message.startswith(f"db_subnet_group_name: 'databses' doesn't exist in {REGION}.")
+    assert message.startswith(f"db_subnet_group_name: 'databses' does not exist in {REGION}.")
     assert message.endswith(f"aws rds describe-db-subnet-groups --region {REGION}")
 
 
@@ -200,7 +200,7 @@ def test_a_subnet_group_has_to_cover_two_zones(rds: FakeRds, zones: list[str], n
 
 def test_a_security_group_has_to_exist() -> None:
     message = the_problem(vpc_security_group_ids=[OTHER_GROUP, SECURITY_GROUP, OTHER_GROUP])
-    assert message.startswith(f"vpc_security_group_ids: '{OTHER_GROUP}' doesn't exist in {REGION}.")
+    assert message.startswith(f"vpc_security_group_ids: '{OTHER_GROUP}' does not exist in {REGION}.")
     assert message.endswith(f"aws ec2 describe-security-groups --region {REGION} --filters Name=vpc-id,Values={VPC}")
 
 
@@ -234,7 +234,7 @@ def test_a_lower_version_than_the_snapshots_is_refused() -> None:
 @pytest.mark.parametrize("version", ["16.40", "18.1", "17", "16"])
 def test_a_version_that_isnt_an_upgrade_target_is_refused_with_those_that_are(version: str) -> None:
     message = the_problem(engine_version=version)
-    assert message.startswith(f"engine_version: '{version}' isn't among what {REGION} restores a snapshot of 16.4 to.")
+    assert message.startswith(f"engine_version: '{version}' is not among what {REGION} restores a snapshot of 16.4 to.")
     assert "Give one of 16.6, 17.5, or 16.4 to restore it as it is" in message
 
 
@@ -248,27 +248,27 @@ def test_a_version_that_is_no_longer_offered_must_be_upgraded(rds: FakeRds, snap
     snapshot["EngineVersion"] = "11.9"
     rds.versions["11.9"]["Status"] = "deprecated"
     message = the_problem(engine_version="11.9")
-    assert message.startswith(f"engine_version: '11.9', the snapshot's own, isn't offered in {REGION} any more.")
+    assert message.startswith(f"engine_version: '11.9', the snapshot's own, is no longer offered in {REGION}.")
     assert message.endswith("Give one of 15.7, 16.4, 16.6, 17.5.")
     assert problems(engine_version="16.4") == []
 
 
 def test_a_version_that_nobody_knows_any_more_cant_be_restored(snapshot: dict[str, Any]) -> None:
     snapshot["EngineVersion"] = "9.6.3"
-    assert the_problem(engine_version="9.6.3").endswith("Choose another snapshot: this one can't be upgraded.")
+    assert the_problem(engine_version="9.6.3").endswith("Choose another snapshot: this one cannot be upgraded.")
     assert "or leave it out" not in the_problem(engine_version="16.4")
 
 
 def test_a_version_is_not_mistaken_for_another_that_begins_like_it(rds: FakeRds, snapshot: dict[str, Any]) -> None:
     snapshot["EngineVersion"] = "16.1"
     rds.versions = {"16.10": {**rds.versions["16.6"], "EngineVersion": "16.10"}}
-    assert "isn't offered" in the_problem(engine_version="16.1")
+    assert "is no longer offered" in the_problem(engine_version="16.1")
 
 
 @pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
 def test_a_parameter_group_has_to_exist(kind: str) -> None:
     message = the_problem(**{f"{kind}_name": "tuned"})
-    assert message.startswith(f"{kind}_name: 'tuned' doesn't exist in {REGION}. Give one that does, or make one:")
+    assert message.startswith(f"{kind}_name: 'tuned' does not exist in {REGION}. Give one that does, or create one:")
     command = kind.replace("_", "-")
     assert f"aws rds create-{command} --{command}-name tuned --db-parameter-group-family aurora-postgresql16" in message
 
@@ -286,7 +286,7 @@ def test_a_missing_group_of_a_cluster_may_be_told_by_either_code(rds: FakeRds) -
     for code in ("DBParameterGroupNotFound", "DBClusterParameterGroupNotFound"):
         rds.refuse("DescribeDBClusterParameterGroups", code, "Not found.", 404)
         message = the_problem(db_cluster_parameter_group_name="tuned")
-        assert message.startswith(f"db_cluster_parameter_group_name: 'tuned' doesn't exist in {REGION}.")
+        assert message.startswith(f"db_cluster_parameter_group_name: 'tuned' does not exist in {REGION}.")
 
 
 @pytest.mark.parametrize("kind", ["db_cluster_parameter_group", "db_parameter_group"])
@@ -309,10 +309,12 @@ def test_with_a_wrong_version_the_groups_that_were_named_are_still_looked_for(rd
 
 def test_a_class_that_the_version_cant_have_is_refused(rds: FakeRds) -> None:
     message = the_problem(db_instance_class="db.r9z.large")
-    assert message.startswith(f"db_instance_class: 'db.r9z.large' can't be had with aurora-postgresql 16.4 in {REGION}")
+    assert message.startswith(
+        f"db_instance_class: 'db.r9z.large' cannot be had with aurora-postgresql 16.4 in {REGION}"
+    )
     assert "aws rds describe-orderable-db-instance-options --engine aurora-postgresql --engine-version 16.4" in message
     rds.refuse("DescribeOrderableDBInstanceOptions", "InvalidParameterValue", "Invalid DB Instance class")
-    assert the_problem(db_instance_class="db.r6g.large").startswith("db_instance_class: 'db.r6g.large' can't be had")
+    assert the_problem(db_instance_class="db.r6g.large").startswith("db_instance_class: 'db.r6g.large' cannot be had")
 
 
 def test_of_another_engine_no_version_is_asked_for(rds: FakeRds, snapshot: dict[str, Any]) -> None:
@@ -334,7 +336,7 @@ def test_a_key_may_be_given_in_every_way(keys: FakeKeys) -> None:
 @pytest.mark.parametrize("key", ["alias/forgotten", "0d1f3c5e-ffff-4000-8000-000000000000"])
 def test_a_key_has_to_exist(key: str) -> None:
     message = the_problem(kms_key_id=key)
-    assert message.startswith(f"kms_key_id: '{key}' doesn't exist in {REGION}. Give a customer managed key:")
+    assert message.startswith(f"kms_key_id: '{key}' does not exist in {REGION}. Give a customer managed key:")
     assert message.endswith(f"aws kms list-aliases --region {REGION}")
 
 
@@ -346,7 +348,7 @@ def test_a_key_has_to_exist(key: str) -> None:
             "PendingDeletion",
             f"Keep and enable it: aws kms cancel-key-deletion --key-id {KEY_ID} --region {REGION} && aws kms enable",
         ),
-        ("PendingImport", f"Look at it in the KMS console of {REGION}"),
+        ("PendingImport", f"Check it in the KMS console of {REGION}"),
     ],
 )
 def test_a_key_has_to_be_enabled(keys: FakeKeys, state: str, remedy: str) -> None:
@@ -357,7 +359,7 @@ def test_a_key_has_to_be_enabled(keys: FakeKeys, state: str, remedy: str) -> Non
 
 def test_a_key_has_to_be_symmetric(keys: FakeKeys) -> None:
     keys.add(KEY_ID, KeySpec="RSA_2048")
-    assert "isn't a symmetric key for encryption" in the_problem(kms_key_id=KEY_ID)
+    assert "is not a symmetric key for encryption" in the_problem(kms_key_id=KEY_ID)
 
 
 def test_a_copy_under_a_key_needs_a_customers_key(keys: FakeKeys, snapshot: dict[str, Any]) -> None:
@@ -365,7 +367,7 @@ def test_a_copy_under_a_key_needs_a_customers_key(keys: FakeKeys, snapshot: dict
     keys.add("managed", KeyManager="AWS")
     for key in ("managed", "alias/aws/rds"):
         message = the_problem(a_copy(kms_key_id=key), kms_key_id=key)
-        assert message.startswith(f"kms_key_id: '{key}' is a key that AWS manages, and no copy under it could ever")
+        assert message.startswith(f"kms_key_id: '{key}' is a key that AWS manages, and a copy under it could never")
         assert "Give a customer managed key" in message
 
 
@@ -392,7 +394,7 @@ def test_the_snapshots_own_key_has_to_be_enabled_where_it_is(source_keys: FakeKe
     assert message.startswith(f"snapshot_identifier: the key of 'tuesday' ({SOURCE_KEY}) is Disabled, not Enabled.")
     assert message.endswith(f"aws kms enable-key --key-id {KEY_ID} --region {SOURCE_REGION}")
     del source_keys.keys[KEY_ID]
-    assert "doesn't exist any more, and with it its data is lost" in the_problem(copy, kms_key_id=KEY_ID)
+    assert "no longer exists, so its data is lost" in the_problem(copy, kms_key_id=KEY_ID)
 
 
 def test_a_key_that_is_the_snapshots_own_is_asked_for_once(keys: FakeKeys, snapshot: dict[str, Any]) -> None:
@@ -409,7 +411,7 @@ def test_both_secrets_have_to_exist() -> None:
     for name in (ADMIN_SECRET, APP_SECRET):
         client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
     admin, application = problems()
-    assert admin.startswith(f"admin_secret: '{ADMIN_SECRET}' doesn't exist. Deploy the stack under another NamePrefix")
+    assert admin.startswith(f"admin_secret: '{ADMIN_SECRET}' does not exist. Deploy the stack under another NamePrefix")
     assert application.startswith(f"application_secret: '{APP_SECRET}' has no value")
     assert "If it is gone: Deploy the stack under another NamePrefix" in application
 
@@ -418,7 +420,7 @@ def test_a_secret_that_is_about_to_be_deleted_can_still_be_kept() -> None:
     for name in (ADMIN_SECRET, APP_SECRET):
         client("secretsmanager").delete_secret(SecretId=name, RecoveryWindowInDays=7)
     for found, name in zip(problems(), (ADMIN_SECRET, APP_SECRET), strict=True):
-        assert f"is about to be deleted. Keep it: aws secretsmanager restore-secret --secret-id {name}" in found
+        assert f"is scheduled for deletion. Keep it: aws secretsmanager restore-secret --secret-id {name}" in found
 
 
 @pytest.mark.parametrize(
@@ -432,7 +434,7 @@ def test_a_secret_that_is_about_to_be_deleted_can_still_be_kept() -> None:
 def test_rule_9_the_applications_secret_has_to_have_its_keys_and_isnt_shown(content: object) -> None:
     put_app_secret(content)
     message = the_problem()
-    assert message.startswith(f"application_secret: '{APP_SECRET}' isn't a JSON object with the texts app_username")
+    assert message.startswith(f"application_secret: '{APP_SECRET}' is not a JSON object with the texts app_username")
     assert f"aws secretsmanager put-secret-value --secret-id {APP_SECRET}" in message
     assert "p4ssw0rd" not in message
     assert "4444" not in message
@@ -440,7 +442,7 @@ def test_rule_9_the_applications_secret_has_to_have_its_keys_and_isnt_shown(cont
 
 def test_a_secret_in_binary_has_no_keys() -> None:
     client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretBinary=b"{}")
-    assert "isn't a JSON object" in the_problem()
+    assert "is not a JSON object" in the_problem()
 
 
 def test_passwords_may_be_missing_and_none_is_made_yet() -> None:
@@ -452,10 +454,10 @@ def test_passwords_may_be_missing_and_none_is_made_yet() -> None:
 
 def test_roles_have_to_have_names_of_their_own() -> None:
     put_app_secret({"app_username": "postgres", "readonly_user": "postgres"})
-    wrong = [each.split("can't be: ")[1] for each in problems()]
-    assert wrong[0].startswith("app_username is 'postgres', which can't be a role of the application's")
-    assert wrong[1].startswith("readonly_user is 'postgres', which can't be a role of the application's")
-    assert wrong[2].startswith("readonly_user is 'postgres' like its app_username; it needs a name of its own.")
+    wrong = [each.split("is not valid: ")[1] for each in problems()]
+    assert wrong[0].startswith("app_username is 'postgres', which cannot be a role of the application's")
+    assert wrong[1].startswith("readonly_user is 'postgres', which cannot be a role of the application's")
+    assert wrong[2].startswith("readonly_user is 'postgres', as is its app_username; each needs a name of its own.")
 
 
 # Answers that are none
@@ -516,18 +518,22 @@ def offering(rds: FakeRds, **says: Any) -> None:
 @pytest.mark.parametrize(
     ("says", "wanted", "told"),
     [
-        ({"StorageType": "aurora"}, {"storage_type": "aurora-iopt1"}, "storage_type: 'aurora-iopt1' can't be had with"),
+        (
+            {"StorageType": "aurora"},
+            {"storage_type": "aurora-iopt1"},
+            "storage_type: 'aurora-iopt1' cannot be had with",
+        ),
         (
             {"SupportedNetworkTypes": ["IPV4"]},
             {"network_type": "DUAL"},
-            "network_type: 'DUAL' can't be had with db.r6g.large",
+            "network_type: 'DUAL' cannot be had with db.r6g.large",
         ),
-        ({"SupportsPerformanceInsights": False}, {}, "performance_insights_retention_days: 7 days can't be had with"),
-        ({"SupportsHttpEndpoint": False}, {"data_api": True}, "data_api: can't be had with db.r6g.large"),
+        ({"SupportsPerformanceInsights": False}, {}, "performance_insights_retention_days: 7 days cannot be had with"),
+        ({"SupportsHttpEndpoint": False}, {"data_api": True}, "data_api: cannot be had with db.r6g.large"),
         (
             {"SupportsIAMDatabaseAuthentication": False},
             {"iam_database_authentication": True},
-            "iam_database_authentication: can't be had with",
+            "iam_database_authentication: cannot be had with",
         ),
     ],
 )
@@ -542,7 +548,7 @@ def test_a_zone_that_the_class_isnt_offered_in_is_refused(rds: FakeRds) -> None:
     offering(rds, AvailabilityZones=[{"Name": "us-east-1a"}])
     instances = [replace(each, availability_zone="us-east-1b") for each in some_instances(1)]
     assert the_problem(instances=instances).startswith(
-        f"availability_zones: {some_instances(1)[0].identifier} can't be made in 'us-east-1b' with db.r6g.large"
+        f"availability_zones: {some_instances(1)[0].identifier} cannot be created in 'us-east-1b' with db.r6g.large"
     )
 
 
@@ -550,7 +556,7 @@ def test_an_alternative_class_that_isnt_offered_is_refused_like_the_wanted_one(r
     offering(rds)
     assert problems(alternative_instance_classes=["db.r6g.large"]) == []
     assert the_problem(alternative_instance_classes=["db.r9z.large"]).startswith(
-        "alternative_instance_classes: 'db.r9z.large' can't be had with aurora-postgresql 16.4 in us-east-1"
+        "alternative_instance_classes: 'db.r9z.large' cannot be had with aurora-postgresql 16.4 in us-east-1"
     )
 
 
@@ -559,7 +565,7 @@ def test_each_class_is_asked_for_once_and_told_by_the_field_that_gives_it(rds: F
     readers = [replace(each, db_instance_class="db.r9z.large") for each in (first, second)]
     rds.calls.clear()
     message = the_problem(instances=[writer, *readers])
-    assert message.startswith("reader_instance_class: 'db.r9z.large' can't be had")
+    assert message.startswith("reader_instance_class: 'db.r9z.large' cannot be had")
     assert rds.operations().count("DescribeOrderableDBInstanceOptions") == 2
 
 
@@ -567,25 +573,25 @@ def test_each_class_is_asked_for_once_and_told_by_the_field_that_gives_it(rds: F
 def test_a_capacity_that_the_version_cant_have_is_refused(rds: FakeRds, low: float, high: float) -> None:
     rds.versions["16.4"]["ServerlessV2FeaturesSupport"] = {"MinCapacity": 0.5, "MaxCapacity": 128.0}
     message = the_problem(serverless_v2_min_capacity=low, serverless_v2_max_capacity=high)
-    assert "can't be had with aurora-postgresql 16.4, which takes 0.5 to 128 ACUs" in message
+    assert "cannot be had with aurora-postgresql 16.4, which takes 0.5 to 128 ACUs" in message
 
 
 def test_a_log_that_the_version_doesnt_export_is_refused(rds: FakeRds) -> None:
     rds.versions["16.4"]["ExportableLogTypes"] = ["postgresql"]
     message = the_problem(enabled_cloudwatch_logs_exports=["instance", "postgresql"])
-    assert message.startswith("enabled_cloudwatch_logs_exports: 'instance' isn't exported by aurora-postgresql 16.4")
+    assert message.startswith("enabled_cloudwatch_logs_exports: 'instance' is not exported by aurora-postgresql 16.4")
 
 
 def test_a_subnet_group_has_to_support_the_network_type(rds: FakeRds) -> None:
     rds.subnet_groups["databases"]["SupportedNetworkTypes"] = ["IPV4"]
-    assert "isn't supported by the subnet group 'databases' (IPV4)" in the_problem(network_type="DUAL")
+    assert "is not supported by the subnet group 'databases' (IPV4)" in the_problem(network_type="DUAL")
 
 
 @pytest.mark.parametrize(
     ("quota", "used", "told"),
     [
-        ("DBClusters", 40, "needs 1 cluster, and the account may make 0 more in us-east-1 (40 of 40 exist)"),
-        ("DBInstances", 39, "needs 2 instances, and the account may make 1 more in us-east-1 (39 of 40 exist)"),
+        ("DBClusters", 40, "needs 1 cluster, and the account may create 0 more in us-east-1 (40 of 40 exist)"),
+        ("DBInstances", 39, "needs 2 instances, and the account may create 1 more in us-east-1 (39 of 40 exist)"),
     ],
 )
 def test_an_account_that_is_full_is_told_before_anything_is_made(

@@ -41,7 +41,8 @@ from tests.unit.support import (
 )
 from utils.aurora_utils.source_account import Source
 from utils.contracts.payloads import ArchiveTask, CopyTask, DeleteTask, OpenTask, RestoreTask
-from utils.contracts.plan import ClusterPlan, Plan, RouteStep, SnapshotCopy, SnapshotExport
+from utils.contracts.plan import ClusterPlan, Plan, SnapshotExport
+from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused, StepFailed
 from utils.preflight.limits import prove_copy_allowed
@@ -78,13 +79,13 @@ def operation(account: None) -> OperationState:
 
 
 def asking(request: dict[str, Any], limits: StackLimits = LIMITS, execution_id: str = EXECUTION) -> dict[str, Any]:
-    run = {
+    begun = {
         "execution_id": execution_id,
         "execution_name": execution_id.rsplit(":", 1)[-1],
         "started_at": NOW.isoformat(),
         "now": NOW.isoformat(),
     }
-    return {"run": run, "request": request, "limits": msgspec.to_builtins(limits)}
+    return {"execution": begun, "request": request, "limits": msgspec.to_builtins(limits)}
 
 
 def refusal(request: dict[str, Any], limits: StackLimits = LIMITS) -> str:
@@ -307,7 +308,7 @@ def test_no_door_is_opened_to_groups_that_a_plan_says_and_the_stack_doesnt(
     operation.remember(users_ready_at=NOW.isoformat())
     told = failure(open_cluster, OpenTask(run=a_run(), cluster=a_cluster_plan(**changes), limits=LIMITS))
     assert f"{parameter} is " in told
-    assert told.endswith("The cluster's security groups were left as they are.")
+    assert told.endswith("The cluster's security groups were not changed.")
     assert rds.changes() == []
 
 
@@ -355,9 +356,7 @@ def copying(wanted: SnapshotCopy, limits: StackLimits = LIMITS) -> CopyTask:
 def a_copy_of(snapshot: str, region: str = REGION, **changes: Any) -> SnapshotCopy:
     made = a_copy(**changes)
     (step,) = made.steps
-    return replace(
-        made, source_arn=arn_of(snapshot, region), steps=[replace(step, source_arn=arn_of(snapshot, region))]
-    )
+    return replace(made, steps=[replace(step, source_arn=arn_of(snapshot, region))])
 
 
 @pytest.mark.parametrize(
@@ -399,7 +398,7 @@ def test_nothing_is_shared_with_another_account_whatever_a_plan_says(their_rds: 
     their_rds.add_snapshot("prod-orders-tuesday")
     arn = their_rds.snapshots["prod-orders-tuesday"]["DBClusterSnapshotArn"]
     step = RouteStep(name="share", snapshot_arn=arn, shared_with="111111111111")
-    told = failure(copy, copying(replace(a_copy(), source_arn=arn, steps=[step])))
+    told = failure(copy, copying(a_copy(steps=[step])))
     assert "would be shared with account 111111111111" in told
     assert their_rds.changes() == []
 
@@ -409,7 +408,7 @@ def test_another_clusters_snapshot_isnt_shared_even_with_us(their_rds: FakeRds) 
     their_rds.add_snapshot("billing-tuesday", cluster="billing")
     arn = their_rds.snapshots["billing-tuesday"]["DBClusterSnapshotArn"]
     step = RouteStep(name="share", snapshot_arn=arn, shared_with=ACCOUNT)
-    assert "RestorableClusterPattern is " in failure(copy, copying(replace(a_copy(), source_arn=arn, steps=[step])))
+    assert "RestorableClusterPattern is " in failure(copy, copying(a_copy(steps=[step])))
     assert their_rds.changes() == []
 
 

@@ -122,14 +122,14 @@ def world(rds: FakeRds, network: FakeNetwork, keys: FakeKeys) -> World:
 
 
 def asked(request: dict[str, Any]) -> Any:
-    run = {
+    begun = {
         "execution_id": EXECUTION,
         "execution_name": OPERATION,
         "started_at": NOW.isoformat(),
         "now": NOW.isoformat(),
     }
     groups = {"db_cluster_parameter_group_name": "tuned", "db_parameter_group_name": "tuned"}
-    return check({"run": run, "request": groups | request})
+    return check({"execution": begun, "request": groups | request})
 
 
 def test_with_everything_in_place_there_is_a_plan(world: World) -> None:

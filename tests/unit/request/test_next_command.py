@@ -72,7 +72,7 @@ def given(request: dict[str, Any], *problems: str) -> str:
         ({"zzz": 1}, "zzz: unknown field (value 1). Known fields: port.", "{}"),
         (
             {"port": 80, "operation_id": "x"},
-            f"port: 80 isn't what operation x was asked for. Ask for the same. {START_ANEW}",
+            f"port: 80 is not what operation x was asked for. Ask for the same. {START_ANEW}",
             '{"port": 80, "operation_id": "x"}',
         ),
         (

@@ -8,21 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.setting_values import UNUSUAL
+from tests.unit.support import set_defaults
 from utils.errors import RequestRefused
 from utils.request.fields import FIELDS, RestoreRequest
 from utils.request.reading import read_request
 
-STACK = {"DEFAULT_SOURCE_CLUSTER_ID": "prod-orders", "DEFAULT_TARGET_CLUSTER_ID": "staging-orders"}
+DEFAULTS = {"source_cluster_id": "prod-orders", "target_cluster_id": "staging-orders"}
 
 
-def refusal_of(raw: object, stack: dict[str, str] = STACK) -> str:
+def refusal_of(raw: object, stack: dict[str, str] = DEFAULTS) -> str:
     with pytest.raises(RequestRefused) as refused:
         read_request(raw, stack)
     return str(refused.value)
 
 
 def test_an_empty_request_runs_the_stacks_configured_refresh() -> None:
-    request = read_request({}, STACK)
+    request = read_request({}, DEFAULTS)
     assert request == RestoreRequest(source_cluster_id="prod-orders", target_cluster_id="staging-orders")
 
 
@@ -38,39 +40,7 @@ def test_every_field_can_be_given() -> None:
         "cross_account_copy": "two_steps",
         "source_kms_key_id": "alias/shareable",
         "target_cluster_id": "drill-{date}",
-        "kms_key_id": "alias/staging",
-        "engine_version": "16.4",
-        "db_instance_class": "db.serverless",
-        "instance_count": 2,
-        "serverless_v2_min_capacity": 0,
-        "serverless_v2_max_capacity": 4,
-        "db_subnet_group_name": "databases",
-        "vpc_security_group_ids": ["sg-0123456789abcdef0"],
-        "db_cluster_parameter_group_name": "staging.cluster",
-        "db_parameter_group_name": "staging",
-        "port": 5433,
-        "deletion_protection": True,
-        "backup_retention_days": 7,
-        "iam_database_authentication": True,
         "like_source": True,
-        "reader_instance_class": "db.r6g.large",
-        "serverless_v2_seconds_until_auto_pause": 600,
-        "alternative_instance_classes": ["db.r7g.large"],
-        "availability_zones": ["us-east-1a", "us-east-1b"],
-        "storage_type": "aurora-iopt1",
-        "network_type": "DUAL",
-        "enabled_cloudwatch_logs_exports": ["postgresql", "instance"],
-        "performance_insights_retention_days": 465,
-        "database_insights_mode": "advanced",
-        "performance_insights_kms_key_id": "arn:aws:kms:us-east-1:123456789012:key/insights",
-        "monitoring_interval_seconds": 30,
-        "ca_certificate_identifier": "rds-ca-ecc384-g1",
-        "preferred_backup_window": "23:45-00:15",
-        "preferred_maintenance_window": "sun:05:00-sun:05:30",
-        "auto_minor_version_upgrade": False,
-        "extended_support": True,
-        "data_api": True,
-        "master_login": "rds_managed",
         "inherited_logins": "lock",
         "quarantine": True,
         "tags": {"team": "orders"},
@@ -82,8 +52,11 @@ def test_every_field_can_be_given() -> None:
         "archive_snapshot": "keep",
         "on_failure": "keep",
         "dry_run": True,
+        **UNUSUAL,
     }
-    assert set(raw) == set(FIELDS) - {"scheduled_at", "snapshot_identifier"}, "a new field needs a value here"
+    assert set(raw) == set(FIELDS) - {"scheduled_at", "snapshot_identifier"}, (
+        "a new field needs a value here, a setting in tests/setting_values.py"
+    )
     request = read_request(raw, {})
     assert {name: getattr(request, name) for name in raw} == raw
 
@@ -113,7 +86,7 @@ def test_an_unknown_field_is_refused_even_without_a_value() -> None:
 
 
 def test_a_field_that_is_null_counts_as_left_out() -> None:
-    assert read_request({"snapshot_date": None, "target_cluster_id": None}, STACK) == read_request({}, STACK)
+    assert read_request({"snapshot_date": None, "target_cluster_id": None}, DEFAULTS) == read_request({}, DEFAULTS)
 
 
 # field, value, part of the remedy
@@ -211,13 +184,13 @@ def test_a_name_and_a_date_together_are_refused() -> None:
 
 
 def test_a_request_without_any_source_is_refused() -> None:
-    message = refusal_of({}, {"DEFAULT_TARGET_CLUSTER_ID": "staging-orders"})
+    message = refusal_of({}, {"target_cluster_id": "staging-orders"})
     assert message.startswith("source_cluster_id: missing.")
     assert "SourceClusterId" in message
 
 
 def test_a_request_without_a_target_is_refused() -> None:
-    message = refusal_of({}, {"DEFAULT_SOURCE_CLUSTER_ID": "prod-orders"})
+    message = refusal_of({}, {"source_cluster_id": "prod-orders"})
     assert message.startswith("target_cluster_id: missing.")
     assert "TargetClusterId" in message
 
@@ -238,7 +211,7 @@ def test_a_named_snapshot_needs_no_source_cluster() -> None:
     ],
 )
 def test_a_snapshot_may_be_named_as_rds_names_it(identifier: str) -> None:
-    assert read_request({"snapshot_identifier": identifier}, STACK).snapshot_identifier == identifier
+    assert read_request({"snapshot_identifier": identifier}, DEFAULTS).snapshot_identifier == identifier
 
 
 # Deletion: asked for twice, or not at all
@@ -257,10 +230,10 @@ def test_a_confirmation_without_deletion_is_refused(delete_source: bool | None) 
 
 
 def test_the_stacks_parameters_can_never_ask_for_a_deletion() -> None:
-    stack = STACK | {
-        "DEFAULT_DELETE_SOURCE": "true",
-        "DEFAULT_CONFIRM_DELETE_SOURCE": "prod-orders",
-        "DEFAULT_FINAL_SNAPSHOT": "false",
+    stack = DEFAULTS | {
+        "delete_source": "true",
+        "confirm_delete_source": "prod-orders",
+        "final_snapshot": "false",
     }
     request = read_request({}, stack)
     assert (request.delete_source, request.confirm_delete_source, request.final_snapshot) == (None, None, None)
@@ -349,13 +322,13 @@ def test_a_refusal_stays_readable_however_large_the_request_is() -> None:
 
 
 def test_what_the_request_leaves_out_comes_from_the_stacks_parameters() -> None:
-    stack = STACK | {
-        "DEFAULT_INSTANCE_COUNT": "2",
-        "DEFAULT_MAX_SNAPSHOT_AGE_HOURS": "26.5",
-        "DEFAULT_DELETION_PROTECTION": "true",
-        "DEFAULT_VPC_SECURITY_GROUP_IDS": "sg-0123456789abcdef0,sg-0123456789abcdef1",
-        "DEFAULT_ON_FAILURE": "keep",
-        "DEFAULT_KMS_KEY_ID": "",
+    stack = DEFAULTS | {
+        "instance_count": "2",
+        "max_snapshot_age_hours": "26.5",
+        "deletion_protection": "true",
+        "vpc_security_group_ids": "sg-0123456789abcdef0,sg-0123456789abcdef1",
+        "on_failure": "keep",
+        "kms_key_id": "",
     }
     request = read_request({"instance_count": 3}, stack)
     assert request.instance_count == 3
@@ -367,23 +340,23 @@ def test_what_the_request_leaves_out_comes_from_the_stacks_parameters() -> None:
 
 
 def test_the_environment_of_the_function_is_where_defaults_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEFAULT_PORT", "6543")
+    set_defaults(monkeypatch, port="6543")
     assert read_request({}).port == 6543
 
 
 def test_a_default_of_the_wrong_type_names_the_stacks_parameter() -> None:
-    message = refusal_of({}, STACK | {"DEFAULT_INSTANCE_COUNT": "two"})
+    message = refusal_of({}, DEFAULTS | {"instance_count": "two"})
     assert "The stack's default for instance_count is 'two'" in message
     assert "Correct the stack's parameter" in message
 
 
 def test_a_default_is_checked_like_a_given_value() -> None:
-    assert refusal_of({}, STACK | {"DEFAULT_PORT": "80"}).startswith("port: 80 is out of range")
+    assert refusal_of({}, DEFAULTS | {"port": "80"}).startswith("port: 80 is out of range")
 
 
 def test_an_arn_says_its_region_itself_whatever_the_stacks_default_is() -> None:
     arn = "arn:aws:rds:eu-west-1:123456789012:cluster-snapshot:prod-tuesday"
-    stack = STACK | {"DEFAULT_SOURCE_REGION": "us-east-1"}
+    stack = DEFAULTS | {"source_region": "us-east-1"}
     assert read_request({"snapshot_identifier": arn}, stack).source_region is None
     assert read_request({"snapshot_identifier": arn, "source_region": "us-east-1"}, stack).source_region == "us-east-1"
 
@@ -402,7 +375,7 @@ anything = st.recursive(
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)) | texts, anything, max_size=8))
 def test_any_object_is_either_read_or_refused_line_by_line(raw: dict[str, object]) -> None:
     try:
-        read_request(raw, STACK)
+        read_request(raw, DEFAULTS)
         refusal = "none"
     except RequestRefused as refused:
         refusal = str(refused)
@@ -413,7 +386,7 @@ def test_any_object_is_either_read_or_refused_line_by_line(raw: dict[str, object
 @given(st.dictionaries(st.sampled_from(["delete_source", "confirm_delete_source"]), anything))
 def test_no_request_is_read_as_a_deletion_unless_both_fields_say_so(raw: dict[str, object]) -> None:
     try:
-        request = read_request(raw, STACK)
+        request = read_request(raw, DEFAULTS)
     except RequestRefused:
         return
     if request.delete_source:

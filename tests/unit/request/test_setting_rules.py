@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.request.test_request import STACK, refusal_of
+from tests.unit.request.test_request import DEFAULTS, refusal_of
 from utils.request.reading import read_request
 
 
@@ -49,9 +49,8 @@ def test_a_setting_that_rds_doesnt_take_is_refused_with_its_value_and_a_remedy(
 
 @pytest.mark.parametrize("days", [0, 7, 31, 465, 713, 731])
 def test_every_period_of_performance_insights_is_taken(days: int) -> None:
-    assert (
-        read_request({"performance_insights_retention_days": days}, STACK).performance_insights_retention_days == days
-    )
+    request = read_request({"performance_insights_retention_days": days}, DEFAULTS)
+    assert request.performance_insights_retention_days == days
 
 
 TOGETHER: list[tuple[dict[str, Any], str, str]] = [
@@ -122,30 +121,30 @@ def test_a_daily_and_a_weekly_window_may_touch_but_not_overlap(backup: str, main
     if overlap:
         assert "overlaps the backup window" in refusal_of(asked)
     else:
-        assert read_request(asked, STACK).preferred_backup_window == backup
+        assert read_request(asked, DEFAULTS).preferred_backup_window == backup
 
 
 def test_with_like_source_a_class_may_be_serverless_and_leave_its_capacity_to_the_source() -> None:
     asked = {"db_instance_class": "db.serverless", "serverless_v2_max_capacity": 4, "like_source": True}
-    assert read_request(asked, STACK).serverless_v2_max_capacity == 4
+    assert read_request(asked, DEFAULTS).serverless_v2_max_capacity == 4
 
 
 # The stack's words for lists and tags
 
 
 def test_the_stack_gives_lists_separated_by_commas_and_says_that_there_are_to_be_none() -> None:
-    stack = STACK | {"DEFAULT_AVAILABILITY_ZONES": "us-east-1a,us-east-1c"}
-    stack |= {"DEFAULT_ENABLED_CLOUDWATCH_LOGS_EXPORTS": "none"}
+    stack = DEFAULTS | {"availability_zones": "us-east-1a,us-east-1c"}
+    stack |= {"enabled_cloudwatch_logs_exports": "none"}
     request = read_request({}, stack)
     assert request.availability_zones == ["us-east-1a", "us-east-1c"]
     assert request.enabled_cloudwatch_logs_exports == []
 
 
 def test_a_requests_tags_are_added_to_the_stacks_cost_tags() -> None:
-    stack = STACK | {"DEFAULT_TAGS": "CostCenter=42,Team=data"}
+    stack = DEFAULTS | {"tags": "CostCenter=42,Team=data"}
     assert read_request({}, stack).tags == {"CostCenter": "42", "Team": "data"}
     assert read_request({"tags": {"Team": "orders"}}, stack).tags == {"CostCenter": "42", "Team": "orders"}
 
 
 def test_cost_tags_are_checked_like_a_requests() -> None:
-    assert "starts with a reserved prefix" in refusal_of({}, STACK | {"DEFAULT_TAGS": "aws:x=1"})
+    assert "starts with a reserved prefix" in refusal_of({}, DEFAULTS | {"tags": "aws:x=1"})

@@ -176,7 +176,7 @@ def test_rule_6_an_execution_that_released_its_lock_doesnt_take_it_again() -> No
     ours().release(NOW)
     assert is_ours(ours().hold(LATER))
     assert is_ours(ours().take(LATER))
-    with pytest.raises(StepFailed, match="was closed while this step was at work"):
+    with pytest.raises(StepFailed, match="was closed while this step was still running"):
         ours().claim(LATER)
     assert theirs().take(LATER) is None
 

@@ -98,7 +98,7 @@ def test_rule_4_a_snapshot_of_the_copys_name_that_isnt_ours_is_left_alone(
     rds: FakeRds, operation: OperationState
 ) -> None:
     rds.add_snapshot(COPY.identifier)
-    with pytest.raises(StepFailed, match=r"isn't the copy that operation .* made .none recorded.. It was left alone"):
+    with pytest.raises(StepFailed, match=r"is not the copy that operation .* made .none recorded.. It was left alone"):
         start(starting())
     assert recorded(operation) is None
 
@@ -163,7 +163,7 @@ def test_a_copy_that_is_available_is_ready(copying: dict[str, Any]) -> None:
 def test_a_failed_copy_stops_the_restore(copying: dict[str, Any], status: str) -> None:
     copying["Status"] = status
     with pytest.raises(
-        StepFailed, match=f"is {status} and won't become available. Check the keys of {COPY.source_arn}"
+        StepFailed, match=f"is {status} and won't become available. Check the keys of {COPY.final.source_arn}"
     ):
         look(looking(dt.timedelta(minutes=20)))
 

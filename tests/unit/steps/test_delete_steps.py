@@ -383,8 +383,8 @@ OBSTACLES: list[tuple[Callable[[FakeRds, FakeKeys, dict[str, Any]], None], str]]
         r"'prod-orders-final-0123456789ab' exists in us-east-1 already.*aws rds describe-db-cluster-snapshots",
     ),
     (no_room, r"no room for one more manual snapshot.*aws rds describe-db-cluster-snapshots"),
-    (no_restorable_time, r"can't take a final snapshot of 'prod-orders' yet.*aws rds describe-db-clusters"),
-    (too_many_retained, r"couldn't be kept.*aws rds describe-db-cluster-automated-backups"),
+    (no_restorable_time, r"cannot take a final snapshot of 'prod-orders' yet.*aws rds describe-db-clusters"),
+    (too_many_retained, r"could not be kept.*aws rds describe-db-cluster-automated-backups"),
     (continuous_backup, r"has a continuous backup of AWS Backup's .*Leave delete_automated_backups out"),
     (stopped, r"is stopped, and RDS deletes no stopped cluster.*aws rds start-db-cluster"),
 ]
@@ -400,7 +400,7 @@ def test_rule_3_what_rds_would_refuse_half_way_is_found_before_the_first_call(
     with pytest.raises(StepFailed, match=said) as refused:
         delete(deleting(production, delete_automated_backups=deletes_backups))
     assert str(refused.value).splitlines()[0] == (
-        "Source cluster prod-orders is there with all its instances: nothing of it was deleted."
+        "Source cluster prod-orders exists with all its instances: nothing of it was deleted."
     )
     assert rds.changes() == []
     assert record().source_deletion_at is None
@@ -468,7 +468,7 @@ def test_a_reader_that_appears_while_the_source_is_going_is_told_with_what_is_go
     """RDS takes the instances' deletion, then not the cluster's; meanwhile somebody adds a reader."""
     planned = ["prod-orders-2", "prod-orders-1"]
     rds.refuse("DeleteDBCluster", "InvalidDBClusterStateFault")
-    with pytest.raises(TemporaryFailure, match="stands WITHOUT INSTANCES"):
+    with pytest.raises(TemporaryFailure, match="is WITHOUT INSTANCES"):
         delete(deleting(production, instance_identifiers=planned))
     del rds.instances["prod-orders-2"]
     rds.add_instance("prod-orders-9", SOURCE)
@@ -477,7 +477,7 @@ def test_a_reader_that_appears_while_the_source_is_going_is_told_with_what_is_go
     first, second = str(refused.value).splitlines()
     assert first == (
         "Source cluster prod-orders is PARTLY deleted. Instances deleted: prod-orders-2; being deleted: prod-orders-1. "
-        "Still there: prod-orders-9. Nothing of its data is lost: the cluster's volume is there."
+        "Still there: prod-orders-9. None of its data is lost: the cluster's volume exists."
     )
     assert second.endswith("aws rds delete-db-instance --db-instance-identifier prod-orders-9 --region us-east-1")
 
@@ -486,9 +486,7 @@ def test_a_deletion_that_rds_refuses_after_the_instances_says_how_production_sta
     rds: FakeRds, restored: dict[str, Any], production: dict[str, Any]
 ) -> None:
     rds.refuse("DeleteDBCluster", "SnapshotQuotaExceeded", "Because.")
-    with pytest.raises(
-        StepFailed, match=r"^Source cluster prod-orders stands WITHOUT INSTANCES.*\nDeleteDBCluster answ"
-    ):
+    with pytest.raises(StepFailed, match=r"^Source cluster prod-orders is WITHOUT INSTANCES.*\nDeleteDBCluster answ"):
         delete(deleting(production, instance_identifiers=["prod-orders-2", "prod-orders-1"]))
 
 
@@ -618,7 +616,7 @@ def archiving(**changes: Any) -> ArchiveTask:
 @pytest.fixture
 def copied(rds: FakeRds, operation: OperationState) -> dict[str, Any]:
     rds.add_snapshot("prod-orders-tuesday")
-    operation.remember(copied_snapshot_arn=COPY.arn)
+    operation.remember(made_snapshots={"copy": COPY.arn})
     return rds.add_snapshot(COPY.identifier, TagList=OWN_TAGS)
 
 
@@ -640,7 +638,8 @@ def test_rule_2_not_even_if_the_plan_names_it_as_the_copy(
 ) -> None:
     found = rds.snapshots["prod-orders-tuesday"]
     found["TagList"] = OWN_TAGS
-    plan = a_copy(identifier="prod-orders-tuesday", arn=found["DBClusterSnapshotArn"])
+    plan = a_copy("prod-orders-tuesday")
+    assert plan.arn == found["DBClusterSnapshotArn"]
     with pytest.raises(StepFailed, match=r"is not the copy that operation .* made.*It was left alone"):
         archive(archiving(copy=plan))
     assert rds.changes() == []

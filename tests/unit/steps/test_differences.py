@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from tests.setting_values import reported_of
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import ACCOUNT, KEY_ID, OPERATION, OWN_TAGS, REGION, TARGET, a_cluster_plan, some_instances
 from utils.aurora_utils import Aurora
 from utils.contracts.plan import ClusterPlan
+from utils.contracts.settings import SETTINGS, Setting
 from utils.steps.differences import differences
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/rds-monitoring-role"
@@ -26,6 +28,13 @@ PLAN = a_cluster_plan(
     serverless_v2_max_capacity=8.0,
 )
 
+# Otherwise than `reported_of` has them.
+USUAL: dict[str, Any] = {
+    "serverless_v2_seconds_until_auto_pause": 300,
+    "ca_certificate_identifier": "rds-ca-rsa2048-g1",
+    "monitoring_interval_seconds": 60,
+    "preferred_maintenance_window": "mon:05:00-mon:05:30",
+}
 FIRST, SECOND, THIRD = (each.identifier for each in some_instances(3))
 
 
@@ -109,6 +118,20 @@ def test_whatever_differs_in_an_instance_is_told_with_its_name(
     made.instances[SECOND] |= reported
     (text,) = found()
     assert text.startswith(f"instance {SECOND}: {told}")
+
+
+@pytest.mark.parametrize("setting", [each for each in SETTINGS if each.of_cluster], ids=lambda each: str(each.name))
+def test_each_setting_that_a_cluster_reports_is_compared(made: FakeRds, setting: Setting) -> None:
+    made.clusters[TARGET] |= reported_of(setting, setting.of_cluster or "")
+    plan = replace(PLAN, **USUAL)
+    assert [each for each in found(plan) if each.startswith(f"{setting.name}: asked for")]
+
+
+@pytest.mark.parametrize("setting", [each for each in SETTINGS if each.of_instance], ids=lambda each: str(each.name))
+def test_each_setting_that_an_instance_reports_is_compared(made: FakeRds, setting: Setting) -> None:
+    made.instances[SECOND] |= reported_of(setting, setting.of_instance or "")
+    plan = replace(PLAN, **USUAL)
+    assert [each for each in found(plan) if each.startswith(f"instance {SECOND}: {setting.name}: asked for")]
 
 
 def test_static_parameters_that_wait_for_a_reboot_are_told_with_the_command(made: FakeRds) -> None:

@@ -50,12 +50,12 @@ EXPORT = SnapshotExport(
     role_arn=ROLE,
     kms_key_id=KEY,
 )
-STACK = {
-    "DEFAULT_SOURCE_CLUSTER_ID": "prod-orders",
-    "DEFAULT_TARGET_CLUSTER_ID": TARGET,
-    "DEFAULT_DB_SUBNET_GROUP_NAME": "databases",
-    "DEFAULT_VPC_SECURITY_GROUP_IDS": "sg-0123456789abcdef0",
-    "DEFAULT_DB_INSTANCE_CLASS": "db.r6g.large",
+DEFAULTS = {
+    "source_cluster_id": "prod-orders",
+    "target_cluster_id": TARGET,
+    "db_subnet_group_name": "databases",
+    "vpc_security_group_ids": "sg-0123456789abcdef0",
+    "db_instance_class": "db.r6g.large",
 }
 
 
@@ -74,7 +74,7 @@ def configured(surroundings: None, rds: FakeRds, keys: FakeKeys, monkeypatch: py
 
 
 def planned() -> SnapshotExport | None:
-    request = read_request({"archive_snapshot": "export"}, STACK)
+    request = read_request({"archive_snapshot": "export"}, DEFAULTS)
     return plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS).export
 
 
@@ -107,7 +107,7 @@ def test_a_stack_that_names_no_bucket_role_or_key_refuses_an_export(monkeypatch:
 @pytest.mark.usefixtures("configured")
 def test_a_bucket_that_doesnt_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPORT_BUCKET", "no-such-bucket")
-    assert "'no-such-bucket', doesn't exist. Make it: aws s3 mb s3://no-such-bucket" in refusal()
+    assert "'no-such-bucket', does not exist. Create it: aws s3 mb s3://no-such-bucket" in refusal()
 
 
 @pytest.mark.usefixtures("configured")
@@ -122,12 +122,12 @@ def test_a_bucket_of_another_region_is_refused(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("configured")
 def test_a_role_that_doesnt_exist_or_trusts_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPORT_ROLE_ARN", f"{ROLE}-not")
-    assert "ExportRoleArn, 'arn:aws:iam::123456789012:role/export-not', doesn't exist" in refusal()
+    assert "ExportRoleArn, 'arn:aws:iam::123456789012:role/export-not', does not exist" in refusal()
     monkeypatch.setenv("EXPORT_ROLE_ARN", ROLE)
     allowed = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     trust = {"Version": "2012-10-17", "Statement": [allowed]}
     client("iam").update_assume_role_policy(RoleName="export", PolicyDocument=json.dumps(trust))
-    assert "doesn't let export.rds.amazonaws.com assume it" in refusal()
+    assert "does not allow export.rds.amazonaws.com to assume it" in refusal()
 
 
 @pytest.mark.usefixtures("configured")

@@ -181,7 +181,7 @@ def test_a_target_of_its_own_whose_login_rds_keeps_has_no_admin_secret_and_needs
 
 def test_rule_9_a_secret_of_another_cluster_is_not_even_read(kept_by_rds: str, operation: OperationState) -> None:
     operation.remember(cluster_arn=f"{CLUSTER_ARN}-other")
-    with pytest.raises(StepFailed, match="It wasn't read"):
+    with pytest.raises(StepFailed, match="It was not read"):
         set_up(task())
     assert record().login_proven_at is None
 
@@ -223,7 +223,7 @@ def test_a_password_that_was_never_staged_is_for_a_person() -> None:
 
 def test_an_unusable_application_secret_stops_the_run_after_the_proof_of_the_login(login: MasterLogin) -> None:
     client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString='["x"]')
-    with pytest.raises(StepFailed, match="isn't what it should be"):
+    with pytest.raises(StepFailed, match="is not a JSON object with"):
         set_up(task())
     assert record().login_proven_at is not None
     assert record().users_ready_at is None

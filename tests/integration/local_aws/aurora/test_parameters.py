@@ -84,7 +84,7 @@ def test_a_value_that_can_not_be_changes_nothing(
 
 def test_default_groups_can_not_be_modified_and_unknown_ones_not_be_found(aws: LocalAws) -> None:
     new_cluster(aws, name("first"))
-    with refused("InvalidParameterValue", "can't be modified"):
+    with refused("InvalidParameterValue", "cannot be modified"):
         change(aws, "default.aurora-postgresql16", "work_mem", "4096", "immediate")
     with refused("DBParameterGroupNotFound", status=404):
         change(aws, "unknown", "work_mem", "4096", "immediate")

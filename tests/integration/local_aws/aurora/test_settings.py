@@ -154,6 +154,13 @@ def test_without_a_wish_insights_are_off_and_a_pause_comes_after_five_minutes(aw
     assert not {"PerformanceInsightsEnabled", "PerformanceInsightsRetentionPeriod"} & set(restored)
 
 
+def test_local_write_forwarding_needs_a_version_that_has_it(aws: LocalAws) -> None:
+    with refused("InvalidParameterCombination", "Local write forwarding"):
+        new_cluster(aws, name("forwards-not"), EngineVersion="13.20", EnableLocalWriteForwarding=True)
+    made = new_cluster(aws, name("forwards"), EngineVersion="16.6", EnableLocalWriteForwarding=True)
+    assert made["LocalWriteForwardingStatus"] == "enabled"
+
+
 def test_two_network_types_need_subnets_with_both(aws: LocalAws, monday: str) -> None:
     ec2, rds, group = aws.client("ec2"), aws.client("rds"), name("dual")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]
@@ -274,14 +281,14 @@ def test_rds_keeps_the_password_in_a_secret_of_its_own(aws: LocalAws) -> None:
     for settings, text in (
         ({"MasterUserPassword": "Some-password1"}, "managed in Secrets Manager"),
         ({"ManageMasterUserPassword": False}, "MasterUserPassword is required"),
-        ({"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": key}, "can't be changed"),
+        ({"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": key}, "cannot be changed"),
     ):
         with refused("InvalidParameterCombination", text):
             modify(aws, identifier, **settings)
 
     copy = restore(aws, take_snapshot(aws, identifier), EngineVersion="16.6")
     assert copy["MasterUserSecret"] == done["MasterUserSecret"], "shown, although it isn't the copy's own"
-    with refused("InvalidParameterCombination", "doesn't use it"):
+    with refused("InvalidParameterCombination", "does not use it"):
         modify(aws, copy["DBClusterIdentifier"], ManageMasterUserPassword=False)
 
     modify(aws, identifier, ManageMasterUserPassword=False, MasterUserPassword="Kept-by-us-1")

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.cloudformation.resources import Stack, TemplateError
+from scripts.local_aws.cloudformation.deploy import Stack
+from scripts.local_aws.cloudformation.intrinsics import TemplateError
 from scripts.local_aws.server import LocalAws
 
 REGION = "eu-west-1"
@@ -371,14 +372,14 @@ def one(resource_type: str, properties: str) -> str:
                 "AWS::IAM::Role",
                 f"AssumeRolePolicyDocument: {TRUST % 'x'}, ManagedPolicyArns: ['arn:aws:iam::aws:policy/P']",
             ),
-            "doesn't know arn:aws:iam::aws:policy/P",
+            "does not know arn:aws:iam::aws:policy/P",
         ),
         (
             one("AWS::IAM::Role", f"RoleName: {'r' * 65}, AssumeRolePolicyDocument: {TRUST % 'x'}"),
             "RoleName must be between 1 and 64",
         ),
         (function(Handler="missing.handler"), "Handler missing.handler needs missing.py"),
-        (function(CodeUri="nowhere"), "nowhere doesn't exist"),
+        (function(CodeUri="nowhere"), "nowhere does not exist"),
         (function(Environment="{Variables: {AWS_REGION: x}}"), "Reserved keys used in this request: AWS_REGION"),
         (function(Environment=f"{{Variables: {{A: {'x' * 4096}}}}}"), "exceeded the 4KB limit"),
         (function(Runtime="python2.99"), "Runtime must be one of"),
@@ -390,7 +391,7 @@ def one(resource_type: str, properties: str) -> str:
         (machine('{"StartAt": "A", "States": {"A": {"Type": "Pass", "Result": ${X}, "End": true}}}'), r"\$\{X\}"),
         (machine(more="DefinitionSubstitutions: {X: 1}"), "DefinitionSubstitutions.X occurs nowhere"),
         (machine("{"), "not JSON"),
-        (machine().replace("TRUST_STATES", "TRUST_LAMBDA"), "not authorized to assume the provided role"),
+        (machine().replace("TRUST_STATES", "TRUST_LAMBDA"), "authorized to assume the provided role"),
         (
             machine(
                 more="LoggingConfiguration: {Level: ALL, Destinations: [{CloudWatchLogsLogGroup: "

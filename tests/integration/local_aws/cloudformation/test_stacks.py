@@ -176,7 +176,7 @@ def test_a_deleted_stack_leaves_what_is_to_be_kept_and_its_name_is_free(stack: S
     ("resources", "more", "message"),
     [
         ({"A": {"Type": "AWS::EC2::Instance"}}, {}, "not known to the embedded AWS: AWS::EC2::Instance"),
-        ({"A": topic("t")}, {"Tags": [{"Key": "a", "Value": "b"}]}, "Tags isn't known locally"),
+        ({"A": topic("t")}, {"RoleARN": "arn:aws:iam::123456789012:role/deployer"}, "RoleARN is not known locally"),
         ({"A": topic("t")}, {"TemplateURL": "https://x.s3.amazonaws.com/y"}, "Either Template URL or Template Body"),
         (
             {"R": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "r", "AssumeRolePolicyDocument": {}}}},
@@ -196,7 +196,7 @@ def test_a_change_that_the_embedded_aws_cannot_make_is_refused_by_name(stack: St
     stack.go({"A": topic(stack.name)}, "CREATE")
     changed = topic(stack.name)
     changed["Properties"]["DisplayName"] = "x"
-    with pytest.raises(ClientError, match="can't update DisplayName of AWS::SNS::Topic"):
+    with pytest.raises(ClientError, match="cannot update DisplayName of AWS::SNS::Topic"):
         stack.plan({"A": changed})
 
 
@@ -401,3 +401,66 @@ def test_a_key_of_logs_can_be_another_one_that_admits_logs(stack: Stack) -> None
     assert found[0]["kmsKeyId"] == second
     assert stack.go(encrypted(a_key("sns.amazonaws.com"))) == "UPDATE_ROLLBACK_COMPLETE"
     assert "is not allowed to be used with" in stack.why()
+
+
+def test_a_stacks_tags_are_its_resources_but_for_those_that_say_otherwise(stack: Stack) -> None:
+    n, logs = stack.name, stack.aws.client("logs")
+    own = group(f"/{n}/own", Metadata={})
+    own["Properties"]["Tags"] = [{"Key": "team", "Value": "its own"}]
+    resources = {"Plain": group(f"/{n}/plain"), "Own": own}
+    tags = [{"Key": "team", "Value": "data"}, {"Key": "stage", "Value": "test"}]
+
+    def tags_of(name: str) -> dict[str, str]:
+        return dict(
+            logs.list_tags_for_resource(resourceArn=f"arn:aws:logs:us-east-1:123456789012:log-group:{name}")["tags"]
+        )
+
+    assert stack.go(resources, "CREATE", Tags=tags) == "CREATE_COMPLETE"
+    assert stack.describe()["Tags"] == tags
+    assert tags_of(f"/{n}/plain") == {"team": "data", "stage": "test"}
+    assert tags_of(f"/{n}/own") == {"team": "its own", "stage": "test"}
+    assert "didn't contain changes" in stack.plan(resources)["StatusReason"], "tags that aren't named stay"
+    planned = stack.plan(resources, Tags=[{"Key": "team", "Value": "other"}, {"Key": "stage", "Value": "test"}])
+    assert changes(planned) == {"Plain": ("Modify", "False")}
+
+
+def test_a_bucket_is_as_its_template_says_and_stays_while_something_is_in_it(stack: Stack) -> None:
+    """With the properties of the one that the SAM CLI makes for itself."""
+    default = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
+    blocked = dict.fromkeys(
+        ("BlockPublicPolicy", "BlockPublicAcls", "IgnorePublicAcls", "RestrictPublicBuckets"), "true"
+    )
+    tls = {
+        "Effect": "Deny", "Action": ["s3:*"], "Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        "Resource": {"Fn::Join": ["", ["arn:aws:s3:::", {"Ref": "Bucket"}, "/*"]]},
+    }  # fmt: skip
+    resources: Resources = {
+        "Bucket": {
+            "Type": "AWS::S3::Bucket",
+            "Properties": {
+                "PublicAccessBlockConfiguration": blocked,
+                "BucketEncryption": {"ServerSideEncryptionConfiguration": [default]},
+                "VersioningConfiguration": {"Status": "Enabled"},
+            },
+        },
+        "Policy": {
+            "Type": "AWS::S3::BucketPolicy",
+            "Properties": {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": {"Statement": [tls]}},
+        },
+    }
+    outputs = {"Outputs": {"Name": {"Value": {"Ref": "Bucket"}}}}
+    assert stack.go(resources, "CREATE", sections=outputs, Tags=[{"Key": "a", "Value": "b"}]) == "CREATE_COMPLETE"
+    name, s3 = stack.describe()["Outputs"][0]["OutputValue"], stack.aws.client("s3")
+    assert name == name.lower()
+    assert set(s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"].values()) == {True}
+    (rule,) = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+    assert json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"][0]["Effect"] == "Deny"
+    assert s3.get_bucket_tagging(Bucket=name)["TagSet"] == [{"Key": "a", "Value": "b"}]
+    version = s3.put_object(Bucket=name, Key="k", Body=b"x")["VersionId"]
+    assert stack.delete() == "DELETE_FAILED"
+    events = stack.client.describe_stack_events(StackName=stack.name)["StackEvents"]
+    assert "BucketNotEmpty" in next(e["ResourceStatusReason"] for e in events if e["LogicalResourceId"] == "Bucket")
+    s3.delete_object(Bucket=name, Key="k", VersionId=version)
+    assert stack.delete() == "DELETE_COMPLETE"

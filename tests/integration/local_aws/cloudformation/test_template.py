@@ -171,8 +171,6 @@ class TestOrder:
         ("!If [Always, {a: !Ref AWS::NoValue, b: 2}, x]", {"b": 2}),
         ("!GetAZs ''", ["us-east-1a", "us-east-1b", "us-east-1c"]),
         ("!Cidr [10.0.0.0/16, 2, 8]", ["10.0.0.0/24", "10.0.1.0/24"]),
-        ("{Fn::ToJsonString: {a: !Ref AWS::Region}}", '{"a": "us-east-1"}'),
-        ("{Fn::Length: [a, b]}", "2"),
         ("{Fn::Base64: a}", "YQ=="),
         ("2012-10-17", "2012-10-17"),
         ("{StringEquals: {a: b}}", {"StringEquals": {"a": "b"}}),
@@ -185,6 +183,14 @@ def test_intrinsic_functions(load: Load, expression: str, value: Any) -> None:
         Resources: {{T: {{Type: AWS::SNS::Topic, Properties: {{X: {expression}}}}}}}
     """)
     assert template.evaluator.value(template.resources["T"]["Properties"]["X"]) == value
+
+
+@pytest.mark.parametrize("function", ["Fn::ToJsonString", "Fn::Length", "Fn::ForEach::Topics"])
+def test_functions_of_another_transform_are_refused(load: Load, function: str) -> None:
+    """They are AWS::LanguageExtensions' own (template reference, "AWS::LanguageExtensions transform")."""
+    template = load(f"Resources: {{T: {{Type: AWS::SNS::Topic, Properties: {{X: {{'{function}': [a, b]}}}}}}}}")
+    with pytest.raises(TemplateError, match=f"Intrinsic function {function} is not known"):
+        template.evaluator.value(template.resources["T"]["Properties"]["X"])
 
 
 class TestServerlessTransform:

@@ -170,9 +170,9 @@ def test_a_target_that_we_can_t_reach_is_refused(aws: LocalAws) -> None:
 
 def test_a_rule_with_an_enabled_schedule_is_refused_and_a_disabled_one_is_kept(aws: LocalAws) -> None:
     events = aws.client("events")
-    with pytest.raises(ClientError, match="A rule's schedule doesn't fire locally"):
+    with pytest.raises(ClientError, match="A rule's schedule does not fire locally"):
         events.put_rule(Name="nightly", ScheduleExpression="rate(1 day)")
     events.put_rule(Name="nightly", ScheduleExpression="rate(1 day)", State="DISABLED")
-    with pytest.raises(ClientError, match="A rule's schedule doesn't fire locally"):
+    with pytest.raises(ClientError, match="A rule's schedule does not fire locally"):
         events.enable_rule(Name="nightly")
     assert events.describe_rule(Name="nightly")["State"] == "DISABLED"

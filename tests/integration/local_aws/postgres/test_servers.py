@@ -19,6 +19,7 @@ import pytest
 
 from scripts.local_aws.core.errors import CannotStart
 from scripts.local_aws.postgres import binaries
+from scripts.local_aws.postgres import servers as servers_module
 from scripts.local_aws.postgres.servers import Postgres, Servers
 from scripts.local_aws.postgres.setup import scram_verifier
 
@@ -71,12 +72,12 @@ def test_the_server_answers_on_an_address_of_its_own_and_the_asked_port(server: 
 def test_a_taken_address_is_not_handed_out(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.77.77.77", 5432))
-        monkeypatch.setattr(servers, "_loopback_addresses", lambda: iter(["127.77.77.77", "127.77.77.78"]))
+        monkeypatch.setattr(servers_module, "_loopback_addresses", lambda: iter(["127.77.77.77", "127.77.77.78"]))
         assert servers.new(5432).address == "127.77.77.78"
 
 
 def test_without_addresses_of_its_own_it_takes_a_free_port(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "_loopback_addresses", lambda: iter(["192.0.2.1"]))
+    monkeypatch.setattr(servers_module, "_loopback_addresses", lambda: iter(["192.0.2.1"]))
     server = servers.new(5432)
     assert server.address == "127.0.0.1"
     assert server.port != 5432
@@ -179,7 +180,7 @@ def test_the_verifier_is_the_one_that_postgresql_would_make(server: Postgres) ->
 
 def test_a_server_that_can_not_start_says_why(servers: Servers) -> None:
     server = servers.new(5432)
-    with pytest.raises(RuntimeError, match="PostgreSQL didn't start"):
+    with pytest.raises(RuntimeError, match="PostgreSQL did not start"):
         server.start()
     assert not server.is_running
 

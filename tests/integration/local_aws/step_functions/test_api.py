@@ -216,7 +216,7 @@ def test_operations_that_we_don_t_have_are_refused_by_name(aws: LocalAws, operat
 def test_a_redriven_execution_goes_on_from_the_state_that_failed(
     aws: LocalAws, make_machine: MakeMachine, make_function: MakeFunction
 ) -> None:
-    """aws-facts, Operations: the same input from the failed state on; a finished one can't be redriven."""
+    """aws-facts, Operations: the same input from the failed state on; a finished one cannot be redriven."""
     flaky = make_function(FLAKY)
     first: Answer = {"Type": "Pass", "Result": {"from": "first"}, "Next": "B"}
     last: Answer = {

@@ -270,7 +270,10 @@ def test_a_definition_s_refusal_is_worded_as_aws_words_it(aws: LocalAws, machine
 def test_an_input_s_refusal_says_what_is_wrong(
     aws: LocalAws, make_machine: MakeMachine, text: str, problem: str
 ) -> None:
-    """test_sfn_api.py test_invalid_start_execution_input. (Of NaN only RFC 8259 is known, not how AWS words it.)"""
+    """The answers are from test_sfn_api.py, test_invalid_start_execution_input.
+
+    Of NaN only RFC 8259 is known, not how AWS words it.
+    """
     arn = make_machine({"A": END})
     start = lambda: aws.client("stepfunctions").start_execution(stateMachineArn=arn, input=text)  # noqa: E731
     assert refusal(start) == ("InvalidExecutionInput", f"Invalid State Machine Execution Input: '{problem}'")
@@ -345,7 +348,7 @@ def test_a_machine_has_a_revision_once_it_was_updated(aws: LocalAws, make_machin
 
 
 def test_an_execution_s_machine_is_described_as_it_was_started(aws: LocalAws, make_machine: MakeMachine) -> None:
-    """test_sfn_api.py and test_sfn_api_versioning.py, test_describe_state_machine_for_execution…"""
+    """From test_sfn_api.py and test_sfn_api_versioning.py: test_describe_state_machine_for_execution…."""
     client = aws.client("stepfunctions")
     arn = make_machine({"A": END})
     before = client.describe_state_machine(stateMachineArn=arn)["definition"]

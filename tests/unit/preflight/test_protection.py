@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import (
     ACCOUNT,
+    DEFAULTS,
     LIMITS,
     OPERATION,
     OWN_TAGS,
     REGION,
     SOURCE,
-    STACK,
     TARGET,
     a_deletion,
     a_record,
@@ -47,7 +47,7 @@ def protect(rds: FakeRds, protected: str) -> None:
 
 
 def plan_its_deletion() -> None:
-    request = read_request({"delete_source": True, "confirm_delete_source": SOURCE}, STACK)
+    request = read_request({"delete_source": True, "confirm_delete_source": SOURCE}, DEFAULTS)
     plan_restore(request, OPERATION, an_execution(), Source(ACCOUNT, REGION), Aurora(REGION), LIMITS)
 
 

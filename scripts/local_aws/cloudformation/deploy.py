@@ -1,0 +1,36 @@
+"""A template deployed at once, without change sets: what tests and `run_local.sh` do in seconds."""
+
+from __future__ import annotations
+
+import pathlib
+from dataclasses import dataclass, field
+
+from scripts.local_aws.cloudformation import resources
+from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, named
+from scripts.local_aws.cloudformation.template import Template, pseudo_parameters
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed template: its outputs, and the physical id of each resource by logical id."""
+
+    name: str
+    region: str
+    outputs: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, str] = field(default_factory=dict)
+
+
+def deploy(cloud: Cloud, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
+    """Create everything in the template through the services' APIs. Raise TemplateError at the first thing wrong.
+
+    What was made before stays, as nothing here is kept anyway.
+    """
+    loaded = Template.load(template, parameters, pseudo_parameters(cloud.account_id, region, stack_name))
+    deployment, evaluator = Deployment(cloud, stack_name, region), loaded.evaluator
+    for logical_id in resources.creation_order(deployment, loaded):
+        resource = loaded.resources[logical_id]
+        with named(logical_id, resource["Type"]):
+            properties = evaluator.value(resource.get("Properties") or {})
+            evaluator.created[logical_id] = resources.create(deployment, logical_id, resource["Type"], properties)
+    made = {logical_id: each.ref for logical_id, each in evaluator.created.items()}
+    return Stack(stack_name, region, loaded.outputs(), made)

@@ -1,0 +1,60 @@
+"""The table of settings: what it is held against, so that a setting can't be in one place and missing in another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.session
+import pytest
+
+from utils.contracts.plan import ClusterPlan
+from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Call, Setting
+from utils.request.fields import FIELDS
+
+MODEL: Any = botocore.session.get_session().get_service_model("rds")
+CALLS: tuple[Call, ...] = ("RestoreDBClusterFromSnapshot", "ModifyDBCluster", "CreateDBInstance")
+# What a plan has beside the settings: names, what is decided for all clusters alike, and what follows from a setting.
+NO_SETTINGS = {
+    *("identifier", "snapshot_arn", "instances", "tags", "origins"),
+    *("door_security_group_id", "data_key_id", "master_secret_kms_key_id", "monitoring_role_arn"),
+}
+every_setting = pytest.mark.parametrize("setting", SETTINGS, ids=[each.name for each in SETTINGS])
+
+
+def test_no_setting_stands_twice() -> None:
+    names = [each.name for each in SETTINGS]
+    assert len(names) == len(set(names))
+
+
+def test_the_plan_has_every_setting_and_names_what_it_has_beside_them() -> None:
+    names = {each.name for each in SETTINGS}
+    assert set(ClusterPlan.__struct_fields__) == (names - OF_THE_INSTANCES) | NO_SETTINGS
+
+
+@every_setting
+def test_a_request_has_a_field_for_it(setting: Setting) -> None:
+    assert setting.name in FIELDS
+
+
+@every_setting
+def test_its_parameters_exist_in_the_calls_that_carry_it(setting: Setting) -> None:
+    for call in CALLS:
+        sent = setting.sent_in(call)
+        if sent is not None:
+            assert sent.parameter in MODEL.operation_model(call).input_shape.members
+            assert sent.source.startswith(("CFN", "TF", "API"))
+
+
+@every_setting
+def test_what_reports_it_exists(setting: Setting) -> None:
+    for shape_name, path in (("DBCluster", setting.of_cluster), ("DBInstance", setting.of_instance)):
+        shape = MODEL.shape_for(shape_name)
+        for member in (path or "").split(".") if path else ():
+            assert member in shape.members
+            shape = shape.members[member]
+
+
+@every_setting
+def test_what_is_taken_from_the_source_is_reported_of_it(setting: Setting) -> None:
+    if setting.from_source != "never" and setting.name not in OF_THE_INSTANCES:
+        assert setting.of_cluster or setting.of_instance

@@ -1,0 +1,44 @@
+"""The state machine is edited in YAML and deployed in JSON, and both say the same."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
+
+from scripts.checks.expansion import DEFINITION
+from scripts.state_machine import SOURCE, rendered
+
+DOCUMENT = yaml.compose(SOURCE.read_text())
+
+
+def blocks(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
+    """Yield every list and mapping once: an alias leads to the node that it names."""
+    if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    yield node
+    pairs = isinstance(node, yaml.MappingNode)
+    for each in itertools.chain.from_iterable(node.value) if pairs else node.value:
+        yield from blocks(each, seen)
+
+
+def test_what_is_deployed_is_what_the_source_says() -> None:
+    assert DEFINITION.read_text() == rendered(), "write it again: .venv/bin/python -m scripts.state_machine"
+
+
+def test_no_key_occurs_twice_in_a_block_of_the_source() -> None:
+    """PyYAML takes the last one without a word, so that a state that was copied would replace its model."""
+    for block in blocks(DOCUMENT, set()):
+        if isinstance(block, yaml.MappingNode):
+            keys = [key.value for key, _ in block.value]
+            assert sorted(keys) == sorted(set(keys)), block.start_mark
+
+
+def test_no_block_stands_twice_in_the_source() -> None:
+    """What two states share is named by its alias, so that a change of it reaches both."""
+    # Of a few lines a copy is clearer than a name.
+    long = [each for each in blocks(DOCUMENT, set()) if each.end_mark.line - each.start_mark.line > 3]
+    written = [yaml.serialize(each) for each in long]
+    assert [text for text in written if written.count(text) > 1] == []

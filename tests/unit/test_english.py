@@ -1,0 +1,153 @@
+"""The English of messages and docstrings: verb first, and the words that the style page asks for.
+
+What is read is docstrings and the texts in the code that have more than one word, both by AST.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# What isn't rewritten yet. An entry goes once the files below it pass; its line in pyproject.toml (per-file-ignores,
+# under the same name) goes with it.
+NOT_YET_REWRITTEN = (
+    "lambda_functions/aurora-restore-archive-snapshot",
+    "lambda_functions/aurora-restore-check-copy-status",
+    "lambda_functions/aurora-restore-check-delete-status",
+    "lambda_functions/aurora-restore-check-restore-status",
+    "lambda_functions/aurora-restore-copy-snapshot",
+    "lambda_functions/aurora-restore-delete-rds",
+    "lambda_functions/aurora-restore-open-cluster",
+    "lambda_functions/aurora-restore-restore-snapshot",
+    "scripts/deploy",
+    "scripts/local_aws",
+    "scripts/local_run",
+    "scripts/packages",
+    "utils/aurora_utils",
+    "utils/contracts",
+    "utils/denials.py",
+    "utils/environment.py",
+    "utils/names.py",
+    "utils/planning",
+    "utils/request",
+    "utils/steps",
+)
+ROOTS = ("utils", "lambda_functions", "scripts")
+
+# Each with the word that is meant. They are looked for in docstrings and in texts that people read.
+AVOIDED = {
+    r"\b(?:told|tells?|telling)\b(?! apart)": "report, say",
+    r"\bmend(?:s|ed|ing)?\b": "fix",
+    r"\bby now\b": "now, or when it happened",
+    r"\bask(?:s|ed|ing)? again\b|\basked once more\b": "retry",
+    r"\bgo(?:es|ing)? on\b|\bwent on\b": "continue, resume",
+    r"\bwent before\b|\bgoes before\b": "take precedence",
+    r"\bas good as\b": "say what it is treated as",
+    r"\blets? go\b|\bto let go\b": "allow to be deleted",
+    r"\bleft out\b|\bleaves? (?:it|them) out\b|\bleft out\b": "omit",
+    r"\banew\b": "again, a new one",
+    r"\bwhoever\b|\bwhatever\b": "say who, say what",
+    r"\bsomebody else's\b": "say whose",
+    r"\bwithout a word\b|\b's word on\b|\bbrings? word\b": "report",
+    r"\bno more\b|\bany more\b": "no longer",
+    r"\bmakes? (?:a|an|the|new|another) (?:cluster|instance|snapshot|copy|secret|role|database|bucket)s?\b": "create",
+    r"\bmade (?:a|an|the|another) (?:cluster|instance|snapshot|secret|role|database|bucket)s?\b": "create",
+    r"\bwants?\b": "require, request, need",
+    r"\bmind that\b": "note that",
+    r"\b\w+n't\b|\bcannot be asked\b": "the two words in full",
+}
+# A public function's docstring begins with a verb. These beginnings are those of a fragment.
+_NO_VERB = re.compile(
+    r"(?!(?:Apply|Bring|Feed|Need|Reply|Supply)\b)(?:A|An|All|Also|Another|Any|As|At|Beside|Both|By|Every\w*|For|From|How|If|In|Its?|Nobody|None|No|Nothing|Of|On|"
+    r"One|Only|Other|Our|Own|Perhaps|Somebody|That|The|Their|Them|There|These|They|This|Those|To|True|UTC|Under|Until|"
+    r"What\w*|When|Where|Whether|Which|Who\w*|Whose|Why|With\w*|You\w*|"
+    r"Done|Given|Known|Made|Seen|Taken|\w+ly|\w+ed|\w+ing)\b"
+)
+Definition = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def covered() -> list[Path]:
+    """Return the files that are held to the style."""
+    files = (path for root in ROOTS for path in sorted((ROOT / root).rglob("*.py")))
+    return [path for path in files if not is_exempt(path.relative_to(ROOT).as_posix())]
+
+
+def is_exempt(name: str) -> bool:
+    return any(name == each or name.startswith(f"{each}/") for each in NOT_YET_REWRITTEN)
+
+
+def docstring_faults(tree: ast.Module) -> Iterator[str]:
+    """Yield the public functions whose docstring begins with no verb; of a property D401 wants none either."""
+    for node in ast.walk(tree):
+        if not isinstance(node, Definition) or node.name.startswith("_"):
+            continue
+        if any("property" in ast.unparse(each) for each in node.decorator_list):
+            continue
+        said = ast.get_docstring(node)
+        if said and _NO_VERB.match(said):
+            yield f"{node.lineno}: {node.name} begins with no verb: {said.splitlines()[0]}"
+
+
+def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield each docstring and each text of more than one word, the parts of an f-string one by one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip():
+            yield node.lineno, " ".join(node.value.split())
+
+
+def word_faults(tree: ast.Module) -> Iterator[str]:
+    for line, text in texts(tree):
+        for pattern, instead in AVOIDED.items():
+            if found := re.search(pattern, text):
+                yield f"{line}: {found[0]!r} ({instead}) in: {text[max(found.start() - 50, 0) : found.end() + 40]}"
+
+
+@pytest.mark.parametrize("path", covered(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_people_read_is_in_the_words_of_the_style_page(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    faults = sorted([*docstring_faults(tree), *word_faults(tree)], key=lambda fault: int(fault.split(":")[0]))
+    assert faults == [], "\n".join(faults)
+
+
+def test_what_is_not_rewritten_yet_exists_and_is_named_in_pyproject_too() -> None:
+    ignores = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["per-file-ignores"]
+    docstring_rules = {name for name, rules in ignores.items() if "D4" in rules}
+    assert all((ROOT / each).exists() for each in NOT_YET_REWRITTEN)
+    assert docstring_rules == {f"{each}/**" if (ROOT / each).is_dir() else each for each in NOT_YET_REWRITTEN}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'def take():\n    """The lock, or who holds it."""',
+        'def take():\n    """Whether it is taken."""',
+        'def take():\n    """Taken from a dead run."""',
+        'raise StepFailed("A difference is told.")',
+        'raise StepFailed(f"{name} can\'t be resumed.")',
+        'yield f"Fix it and ask again for {name}"',
+    ],
+)
+def test_the_checks_of_this_file_find_what_they_are_for(code: str) -> None:
+    tree = ast.parse(code)
+    assert [*docstring_faults(tree), *word_faults(tree)]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'def take():\n    """Take the lock, or report who holds it."""',
+        'def _take():\n    """Whether it is taken."""',
+        '@property\ndef taken():\n    """Whether it is taken."""',
+        'STATE = "told"\nwants_it = value["by-now"]',
+        'cursor.execute("SELECT 1 FROM told_apart")',
+    ],
+)
+def test_the_checks_of_this_file_leave_names_keys_and_sql_alone(code: str) -> None:
+    tree = ast.parse(code)
+    assert [*docstring_faults(tree), *word_faults(tree)] == []

@@ -1,0 +1,67 @@
+"""The end of the copy: deleted once the restored cluster has proved itself, kept, or exported and kept.
+
+The snapshot that was found is never touched.
+"""
+
+from __future__ import annotations
+
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.ownership import prove_own_snapshot
+from utils.contracts.payloads import Archived, ArchiveTask
+from utils.contracts.plan import SnapshotExport
+from utils.contracts.route import FINAL, SnapshotCopy
+from utils.state.operation import OperationRecord, OperationState, iso
+from utils.steps.copy import Places
+from utils.steps.copy_calls import RouteCalls
+from utils.steps.delete import prove_restored
+from utils.steps.export import begin_export, export_progress
+
+
+def take_back(task: ArchiveTask, state: OperationState, record: OperationRecord) -> list[str]:
+    """Take back what is still open on the snapshot's way. Return a warning, with its command, for what can't be."""
+    if task.copy is None:
+        return []
+    places = Places(task.run, "archive-snapshot", task.copy)
+    return RouteCalls(task.copy, places, state, record).take_everything_back()
+
+
+def follow_export(
+    task: ArchiveTask, export: SnapshotExport, record: OperationRecord, target: Aurora, unit: int
+) -> Archived:
+    """Begin the export where it isn't begun, and return how far it is. RDS goes on with it by itself."""
+    prove_restored(record, target, task.run.target_cluster_id)
+    begun = begin_export(export, task.copy, record, target, task.limits)
+    kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
+    began = record.entered("archive-snapshot")
+    return export_progress(export, begun, kept, target.region, began, task.run.now, unit)
+
+
+def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecord, target: Aurora) -> Archived:
+    """Delete the copy or keep it, as the plan says, and forget what isn't there any more."""
+    if task.copy is None:
+        return Archived(deleted_snapshot_arn=None, why="the snapshot was restored directly, there is no copy")
+    settled = _delete_or_keep(task, task.copy, record, target)
+    if task.run.cleaning_up and task.archive_snapshot != "keep":
+        # A resumed run goes the snapshot's way anew.
+        state.remember(made_snapshots=_without_copy(record), copy_clean_up_at=iso(task.run.now))
+    elif settled.deleted_snapshot_arn is not None:
+        state.remember(made_snapshots=_without_copy(record))
+    return settled
+
+
+def _delete_or_keep(task: ArchiveTask, copy: SnapshotCopy, record: OperationRecord, target: Aurora) -> Archived:
+    """Only the copy that is proved to be this operation's own is deleted."""
+    if task.archive_snapshot == "keep":
+        return Archived(deleted_snapshot_arn=None, why=f"the copy {copy.identifier} is kept, as asked")
+    if not task.run.cleaning_up:
+        prove_restored(record, target, task.run.target_cluster_id)
+    copied = target.snapshot(copy.identifier)
+    if copied is None:
+        return Archived(deleted_snapshot_arn=None, why=f"the copy {copy.identifier} is gone already")
+    prove_own_snapshot(copied, copy.final, record)
+    target.delete_snapshot(copied.identifier)
+    return Archived(deleted_snapshot_arn=copied.arn, why="the copy had served its purpose")
+
+
+def _without_copy(record: OperationRecord) -> dict[str, str]:
+    return {step: arn for step, arn in record.made_snapshots.items() if step != FINAL}
