@@ -138,6 +138,7 @@ lint_translated() {
 }
 
 if [ "$tier" = series ]; then
+  make_sam_venv
   check "pytest: series" tests tests/integration
   finish
 fi

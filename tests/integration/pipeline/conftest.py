@@ -52,23 +52,19 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _what_is_granted_and_used_is_recorded(
-    request: pytest.FixtureRequest, aws: LocalAws, place_of_most: Stage
-) -> Iterator[None]:
+def _what_is_granted_and_used_is_recorded(request: pytest.FixtureRequest, aws: LocalAws) -> Iterator[None]:
     """Leave a record for grants.py, where the environment says where to."""
     yield
     directory = os.environ.get("GRANTS_USED")
     if directory:
-        logs, functions = aws.client("logs"), place_of_most.stack.resources.values()
+        logs = aws.client("logs")
+        pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/lambda/")
+        names = [group["logGroupName"] for page in pages for group in page["logGroups"]]
         grants.Record(
             ran=[item.nodeid for item in request.session.items if item.path.parent == grants.HERE],
             left_out=_left_out,
             relied_on=grants.relied_on(aws.permissions.used),
-            logs=[
-                name
-                for name in functions
-                if name.startswith("/aws/lambda/") and logs.filter_log_events(logGroupName=name)["events"]
-            ],
+            logs=[name for name in names if logs.filter_log_events(logGroupName=name)["events"]],
         ).write(pathlib.Path(directory))
 
 
