@@ -1,1 +1,1 @@
-"""What travels between the steps: the plan, the payloads and the stack's limits."""
+"""What several packages agree on: plan, payloads, the tables of settings and of a route's calls, the stack's limits."""

@@ -1,1 +1,1 @@
-"""Every word that a person reads: the plan, the outcome, a failure, and the command that comes next."""
+"""The texts of notifications: the plan, the outcome, a failure, and the command that comes next."""

@@ -70,7 +70,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None, Meta(description="Default: the source's, never lower than the snapshot's.")
     ] = None
     db_instance_class: Annotated[
-        str | None, Meta(description="Class of every instance, such as db.r6g.large. Default: as the source.")
+        str | None, Meta(description="Class of every instance, such as db.r6g.large. Default: the source's.")
     ] = None
     reader_instance_class: Annotated[
         str | None, Meta(description="Class of the readers, if it is not the writer's.")
@@ -80,24 +80,25 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description="Classes to use in turn where AWS has no capacity for the requested one. Default: none."),
     ] = None
     instance_count: Annotated[
-        int | None, Meta(description="Writer and readers together, 1 to 16. Default: as the source.")
+        int | None, Meta(description="Writer and readers together, 1 to 16. Default: the source's, else 1.")
     ] = None
     serverless_v2_min_capacity: Annotated[
-        float | None, Meta(description="ACUs, in half steps. Goes with db.serverless.")
+        float | None, Meta(description="ACUs, in half steps. Goes with db.serverless. Default: the source's.")
     ] = None
     serverless_v2_max_capacity: Annotated[
-        float | None, Meta(description="ACUs, in half steps. Goes with db.serverless.")
+        float | None, Meta(description="ACUs, in half steps. Goes with db.serverless. Default: the source's.")
     ] = None
     serverless_v2_seconds_until_auto_pause: Annotated[
-        int | None, Meta(description="300 to 86400. Goes with a minimum capacity of 0.")
+        int | None,
+        Meta(description="300 to 86400. Goes with a minimum capacity of 0. Default: the source's, else 300."),
     ] = None
     availability_zones: Annotated[
         list[str] | None,
         Meta(description="Zones of the instances in turn, the writer's first. Default: RDS chooses."),
     ] = None
-    storage_type: Annotated[Literal["aurora", "aurora-iopt1"] | None, Meta(description="Default: the snapshot's.")] = (
-        None
-    )
+    storage_type: Annotated[
+        Literal["aurora", "aurora-iopt1"] | None, Meta(description="Default: the source's, else the snapshot's.")
+    ] = None
     db_subnet_group_name: Annotated[
         str | None, Meta(description="Subnet group of the new cluster, within AllowedSubnetGroupPattern.")
     ] = None
@@ -109,11 +110,13 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None, Meta(description="Default: the source's, else default.aurora-postgresql<major version>.")
     ] = None
     db_parameter_group_name: Annotated[
-        str | None, Meta(description="For the instances. Default: as for the cluster.")
+        str | None,
+        Meta(description="For the instances. Default: the source's, else default.aurora-postgresql<major version>."),
     ] = None
     port: Annotated[int | None, Meta(description="1150 to 65535. Default: the source's, else the snapshot's.")] = None
     network_type: Annotated[
-        Literal["IPV4", "DUAL"] | None, Meta(description="IPv4 alone, or with IPv6 (DUAL). Default: IPV4.")
+        Literal["IPV4", "DUAL"] | None,
+        Meta(description="IPv4 alone, or with IPv6 (DUAL). Default: the source's, else IPV4."),
     ] = None
     enabled_cloudwatch_logs_exports: Annotated[
         list[str] | None,
@@ -125,7 +128,7 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     database_insights_mode: Annotated[
         Literal["standard", "advanced"] | None,
-        Meta(description="Advanced needs 465 days of Performance Insights. Default: standard."),
+        Meta(description="Advanced needs 465 days of Performance Insights. Default: the source's, else standard."),
     ] = None
     performance_insights_kms_key_id: Annotated[
         str | None,
@@ -145,11 +148,15 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     preferred_maintenance_window: Annotated[
         str | None, Meta(description="In UTC, such as sun:05:00-sun:05:30. Default: the source's, else RDS chooses.")
     ] = None
-    auto_minor_version_upgrade: Annotated[bool | None, Meta(description="Of the instances. Default: true.")] = None
+    auto_minor_version_upgrade: Annotated[
+        bool | None, Meta(description="Of the instances. Default: the source's, else true.")
+    ] = None
     extended_support: Annotated[
         bool | None, Meta(description="Enrol the cluster in RDS Extended Support, which is paid for. Default: false.")
     ] = None
-    data_api: Annotated[bool | None, Meta(description="Switch the Data API on after the restore.")] = None
+    data_api: Annotated[bool | None, Meta(description="Switch the Data API on after the restore. Default: false.")] = (
+        None
+    )
     local_write_forwarding: Annotated[
         bool | None,
         Meta(description="Let readers forward writes to the writer. Default: the source's, else false."),
@@ -160,18 +167,22 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     inherited_logins: Annotated[
         Literal["report", "lock"] | None,
-        Meta(description="Production's own logins in the copy: set to NOLOGIN (the default), or only reported."),
+        Meta(description="Production's own logins: set to NOLOGIN (lock, the default), or only reported (report)."),
     ] = None
     quarantine: Annotated[
         bool | None,
-        Meta(description="Disable production's jobs, subscriptions and foreign logins in the copy. Default: false."),
+        Meta(description="Disable the jobs, subscriptions and foreign logins that came with the data. Default: false."),
     ] = None
-    deletion_protection: Annotated[bool | None, Meta(description="Protect the new cluster from deletion.")] = None
+    deletion_protection: Annotated[
+        bool | None, Meta(description="Protect the new cluster from deletion. Default: false.")
+    ] = None
     backup_retention_days: Annotated[
         int | None,
         Meta(description="Days that the new cluster's backups are kept, 1 to 35. Default: the source's, else 1."),
     ] = None
-    iam_database_authentication: Annotated[bool | None, Meta(description="Allow logins through IAM.")] = None
+    iam_database_authentication: Annotated[
+        bool | None, Meta(description="Allow logins through IAM. Default: the source's, else false.")
+    ] = None
     tags: Annotated[
         dict[str, str] | None, Meta(description="Tags of all that the operation creates, within AllowedTagKeyPattern.")
     ] = None
@@ -193,11 +204,11 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     archive_snapshot: Annotated[
         Literal["delete", "keep", "export"] | None,
-        Meta(description="What happens to the copy that this operation created. Found snapshots are never deleted."),
+        Meta(description="The own copy is deleted (default), kept, or exported and kept; what was found always stays."),
     ] = None
     on_failure: Annotated[
         Literal["clean_up", "keep"] | None,
-        Meta(description="What happens to a cluster that this operation created but could not finish."),
+        Meta(description="A cluster that could not be finished is deleted (clean_up, the default) or kept."),
     ] = None
     dry_run: Annotated[bool | None, Meta(description="Only check and plan: create, change and delete nothing.")] = None
 

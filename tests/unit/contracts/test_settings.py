@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import botocore.session
@@ -9,7 +10,7 @@ import pytest
 
 from utils.contracts.plan import ClusterPlan
 from utils.contracts.settings import OF_THE_INSTANCES, SETTINGS, Call, Setting
-from utils.request.fields import FIELDS
+from utils.request.fields import FIELD_HELP, FIELDS
 
 MODEL: Any = botocore.session.get_session().get_service_model("rds")
 CALLS: tuple[Call, ...] = ("RestoreDBClusterFromSnapshot", "ModifyDBCluster", "CreateDBInstance")
@@ -34,6 +35,14 @@ def test_the_plan_has_every_setting_and_names_what_it_has_beside_them() -> None:
 @every_setting
 def test_a_request_has_a_field_for_it(setting: Setting) -> None:
     assert setting.name in FIELDS
+
+
+@every_setting
+def test_the_fields_help_says_what_decides_when_nobody_does(setting: Setting) -> None:
+    text = FIELD_HELP[setting.name]
+    assert ("Default: the source's" in text) == (setting.from_source != "never")
+    if isinstance(setting.default, bool | int):
+        assert re.search(rf"(?:Default:|else) {str(setting.default).lower()}\b", text)
 
 
 @every_setting
