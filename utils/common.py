@@ -175,7 +175,7 @@ def _hold_lock(run: StepRun) -> None:
 
 def _outcome(result: Struct) -> str:
     """Return `waiting` for a step that is going to be called again, `done` for everything else."""
-    return "waiting" if getattr(result, "ready", True) is False or getattr(result, "answer", "") == "wait" else "done"
+    return "waiting" if getattr(result, "answer", None) == "wait" else "done"
 
 
 def _audit_failure(state: OperationState, name: str, error: Exception) -> None:

@@ -17,7 +17,7 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     It is identified by its resource id: a renamed one is not deleted, and a new one with the old name does not count.
     """
     progress = task.progress
-    if progress.ready or progress.cluster_resource_id is None:
+    if progress.answer == "done" or progress.cluster_resource_id is None:
         return progress
     work.record()
     elapsed_seconds = (task.run.now - progress.started_at).total_seconds()
@@ -27,16 +27,16 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     cluster = aurora.cluster_with_id(progress.cluster_resource_id)
     if cluster is not None:
         if progress.doing == "switching-protection-off" and cluster.is_available and not cluster.deletion_protection:
-            return replace(progress, advance=True)
+            return replace(progress, answer="advance")
         raise_if_never_gone(cluster, progress, elapsed_seconds, deadline_hours)
         return waiting
     if task.run.cleaning_up:
         work.state.remember(**NO_CLUSTER)
     if progress.final_snapshot_identifier is None:
-        return replace(progress, ready=True)
+        return replace(progress, answer="done")
     snapshot = settled_snapshot(progress, aurora, elapsed_seconds, deadline_hours, task.deletion)
     if snapshot is None:
         return waiting
     work.state.remember(final_snapshot_arn=snapshot.arn)
     work.state.audit("final-snapshot", "available", {"snapshot": snapshot.arn, "of": progress.cluster_resource_id})
-    return replace(progress, ready=True, final_snapshot_arn=snapshot.arn)
+    return replace(progress, answer="done", final_snapshot_arn=snapshot.arn)

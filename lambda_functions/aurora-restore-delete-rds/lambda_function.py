@@ -42,7 +42,7 @@ def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
         cluster_resource_id=cluster.resource_id if cluster else None,
         final_snapshot_identifier=None,
         started_at=task.run.now,
-        ready=cluster is None,
+        answer="wait" if cluster else "done",
         wait_seconds=2 * work.poll_seconds,
         skipped=kept_because or None,
     )

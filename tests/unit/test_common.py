@@ -43,7 +43,7 @@ class Task(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    ready: bool
+    answer: str
     at: dt.datetime = NOW
 
 
@@ -64,7 +64,7 @@ def failing(error: Exception) -> Any:
 
 
 def waiting(task: Task, work: Work) -> Result:
-    return Result(ready=False)
+    return Result(answer="wait")
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def trail() -> list[tuple[str, str, dict[str, Any]]]:
 
 def test_a_steps_result_goes_back_as_plain_json_and_into_the_audit() -> None:
     answer = run(waiting)
-    assert answer == {"ready": False, "at": "2026-03-10T03:00:00Z"}
+    assert answer == {"answer": "wait", "at": "2026-03-10T03:00:00Z"}
     ((kind, status, details),) = trail()
     assert (kind, status) == ("check-copy-status", "waiting")
     assert details["at"] == "2026-03-10T03:00:00Z"
@@ -100,8 +100,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 @pytest.mark.parametrize(
     ("result", "status"),
     [
-        (Result(ready=True), "done"),
-        (Result(ready=False), "waiting"),
+        (Result(answer="done"), "done"),
+        (Result(answer="wait"), "waiting"),
         (Answer(answer="wait"), "waiting"),
         (Answer(answer="advance"), "done"),
         (Answer(answer="done"), "done"),
@@ -116,7 +116,7 @@ def test_the_audit_tells_waiting_from_done(result: Struct, status: str) -> None:
 def test_the_state_says_which_step_is_at_work(operation: OperationState) -> None:
     def look(task: Task, work: Work) -> Result:
         assert work.record().state == "check-copy-status"
-        return Result(ready=True)
+        return Result(answer="done")
 
     run(look)
     found = operation.recall()
@@ -199,7 +199,7 @@ def test_rule_6_a_run_that_lost_its_lock_stops_before_it_touches_anything(operat
 
     def touch(task: Task, work: Work) -> Result:
         touched.append(task)
-        return Result(ready=True)
+        return Result(answer="done")
 
     with pytest.raises(StepFailed, match=f"no longer holds the lock on {TARGET}: {OTHER_EXECUTION} has taken it"):
         run(touch, event(now=later))
@@ -216,7 +216,7 @@ def test_each_step_renews_the_lock() -> None:
 
 def test_a_step_without_a_record_of_its_operation_touches_nothing() -> None:
     def look(task: Task, work: Work) -> Result:
-        return Result(ready=work.record() is not None)
+        return Result(answer="done" if work.record() is not None else "wait")
 
     with pytest.raises(StepFailed):
         run(look, event(operation_id="never-opened", target_cluster_id="another-target"))
@@ -271,5 +271,5 @@ def test_rule_9_neither_log_nor_metrics_show_the_event(logs: LogLines, capsys: p
 def test_a_step_at_the_edge_logs_under_its_own_operation_also_in_a_warm_function(logs: LogLines) -> None:
     run(waiting)
     do = edge_step("sns-notification", lambda raw: str(raw["name"]), lambda name: name)
-    do(lambda name: Result(ready=True))({"name": "tonight"}, Context())  # type: ignore[arg-type] # only its id is read
+    do(lambda name: Result(answer="done"))({"name": "tonight"}, Context())  # type: ignore[arg-type] # only its id is read
     assert [each["operation_id"] for each in logs.entries()] == [OPERATION, "tonight"]

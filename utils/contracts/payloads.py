@@ -22,6 +22,9 @@ from utils.contracts.plan import (
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 
+# How a loop of the state machine goes on: the next action is due, Aurora is at work, or everything is done.
+Answer = Literal["advance", "wait", "done"]
+
 
 class StepRun(Struct, frozen=True, kw_only=True):
     """Which operation a step belongs to, and what time it is for the state machine.
@@ -66,7 +69,7 @@ class CopyProgress(Struct, frozen=True, kw_only=True):
     that is under way.
     """
 
-    answer: Literal["advance", "wait", "done"]
+    answer: Answer
     action: str
     waiting_for: str
     started_at: dt.datetime
@@ -90,11 +93,10 @@ class RestoreTask(Struct, frozen=True, kw_only=True):
 class RestoreProgress(Struct, frozen=True, kw_only=True):
     """What Restore Snapshot did last, and what Check Restore Status makes of it.
 
-    `answer`: `advance` when the next action is due, `wait` while Aurora works, `done` when everything is settled. Then
-    `differences` says where RDS reports other settings than were asked for.
+    When everything is settled, `differences` says where RDS reports other settings than were asked for.
     """
 
-    answer: Literal["advance", "wait", "done"]
+    answer: Answer
     action: str
     waiting_for: str
     started_at: dt.datetime
@@ -150,9 +152,9 @@ class OpenTask(Struct, frozen=True, kw_only=True):
 
 
 class Opening(Struct, frozen=True, kw_only=True):
-    """How far the restored cluster's door is: `ready` once it is open, and the cluster as planned."""
+    """How far the restored cluster's door is: `done` once it is open, and the cluster as planned."""
 
-    ready: bool
+    answer: Answer
     waiting_for: str
     wait_seconds: int
     open_since: str | None
@@ -169,7 +171,7 @@ class DeleteTask(Struct, frozen=True, kw_only=True):
 class DeleteProgress(Struct, frozen=True, kw_only=True):
     """`skipped` says why nothing was deleted; None otherwise.
 
-    `doing` is what RDS was asked to do last; `advance` says that it is done and the next thing is due.
+    `doing` is what RDS was asked to do last.
     """
 
     cluster_identifier: str
@@ -177,11 +179,10 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str | None
     final_snapshot_identifier: str | None
     started_at: dt.datetime
-    ready: bool
+    answer: Answer
     wait_seconds: int
     skipped: str | None = None
     doing: Literal["deleting", "switching-protection-off"] = "deleting"
-    advance: bool = False
     final_snapshot_arn: str | None = None
 
 
@@ -212,7 +213,7 @@ class Archived(Struct, frozen=True, kw_only=True):
     deleted_snapshot_arn: str | None
     why: str
     warnings: list[str] = []
-    ready: bool = True
+    answer: Answer = "done"
     percent: int = 100
     wait_seconds: int = 0
     exported_to: str | None = None

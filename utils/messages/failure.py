@@ -167,7 +167,7 @@ def _door_lines(record: OperationRecord, cluster: Cluster) -> Iterator[str]:
 
 def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was cleaned up and what was not: cluster and copy are cleaned up separately."""
-    if clean_up.get("cluster_resource_id") and clean_up.get("ready"):
+    if clean_up.get("cluster_resource_id") and clean_up.get("answer") == "done":
         cluster = f"{clean_up.get('cluster_identifier')} ({clean_up['cluster_resource_id']})"
         yield f"Cleaned up: cluster {one_line(cluster)} was deleted."
     if record and record.copy_clean_up_at and record.plan.get("copy"):

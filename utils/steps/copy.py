@@ -7,7 +7,6 @@ answers it is what exists: the last copy of the route that is there says how far
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
 
 from msgspec import Struct
 
@@ -17,7 +16,7 @@ from utils.aurora_utils.ownership import prove_own_snapshot
 from utils.aurora_utils.resources import Snapshot
 from utils.aurora_utils.source_account import OwnersAurora, Source, open_source, through_role
 from utils.aurora_utils.source_sessions import StepOfRoute, route_session
-from utils.contracts.payloads import CopyProgress, StepRun
+from utils.contracts.payloads import Answer, CopyProgress, StepRun
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed
 from utils.pauses import seconds_to_wait
@@ -125,7 +124,7 @@ def copy_after_check(
     situation: CopySituation, before: CopyProgress, now: dt.datetime, unit: int, deadline_hours: int
 ) -> CopyProgress:
     """What Check Copy Status answers. Raises StepFailed once the deadline has passed."""
-    answer: Literal["advance", "wait", "done"]
+    answer: Answer
     answer = "done" if situation.is_done else "advance" if situation.due else "wait"
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
         raise StepFailed(

@@ -15,14 +15,17 @@ LAG_SECONDS = 20 * 60
 
 
 def deletion_begun(deletion: SourceDeletion, began: dt.datetime, unit: int, *, switching: bool) -> DeleteProgress:
-    """Never ready at once: whether the cluster is gone, and its final snapshot there, is looked at by the next step."""
+    """Return what to wait for.
+
+    It is never done at once: the next step checks whether the cluster is gone and its final snapshot is available.
+    """
     return DeleteProgress(
         cluster_identifier=deletion.cluster_identifier,
         region=deletion.region,
         cluster_resource_id=deletion.cluster_resource_id,
         final_snapshot_identifier=deletion.final_snapshot_identifier,
         started_at=began,
-        ready=False,
+        answer="wait",
         wait_seconds=unit if switching else 2 * unit,
         doing="switching-protection-off" if switching else "deleting",
     )

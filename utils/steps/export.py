@@ -78,7 +78,7 @@ def export_progress(
     return Archived(
         deleted_snapshot_arn=None,
         why=why,
-        ready=False,
+        answer="wait",
         percent=percent,
         wait_seconds=seconds_to_wait(elapsed, unit, percent),
     )

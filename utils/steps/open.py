@@ -158,7 +158,7 @@ def after_opening(
 ) -> Opening:
     """Return what Open Cluster answers. Raises StepFailed once the deadline has passed."""
     if situation.due is Action.NOTHING:
-        return Opening(ready=True, waiting_for="", wait_seconds=0, open_since=open_since)
+        return Opening(answer="done", waiting_for="", wait_seconds=0, open_since=open_since)
     if now - began >= DEADLINE:
         hours = round(DEADLINE.total_seconds() / 3600)
         raise StepFailed(
@@ -166,4 +166,4 @@ def after_opening(
             "Look at the cluster's events in RDS, then resume this operation."
         )
     pause = seconds_to_wait((now - began).total_seconds(), unit)
-    return Opening(ready=False, waiting_for=situation.waiting_for, wait_seconds=pause, open_since=open_since)
+    return Opening(answer="wait", waiting_for=situation.waiting_for, wait_seconds=pause, open_since=open_since)

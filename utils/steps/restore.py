@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import Enum
-from typing import Literal
 
 from msgspec import Struct
 
@@ -17,7 +16,7 @@ from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.reported_settings import MasterSecret, SecurityGroups
 from utils.aurora_utils.resources import Cluster, Instance
-from utils.contracts.payloads import RestoreProgress
+from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
 from utils.pauses import seconds_to_wait
@@ -303,7 +302,7 @@ def after_check(
     Once the deadline has passed it raises CapacityShortage where AWS lacked capacity on the way (`shortage`), even if
     it has some by now, and StepFailed otherwise.
     """
-    answer: Literal["advance", "wait", "done"]
+    answer: Answer
     settled = before.settled_checks + 1 if situation.due is Action.NOTHING else 0
     elapsed = (now - before.action_at).total_seconds()
     if settled >= SETTLED_CHECKS:

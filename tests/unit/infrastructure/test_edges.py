@@ -86,7 +86,7 @@ EDGES: dict[str, list[Edge]] = {
     ],
     "Open Cluster": [goes("Cluster Open?"), fails_into("Send Failure Notification")],
     "Cluster Open?": [
-        when("$.opening.ready", "BooleanEquals", True, "Delete Source RDS?"),
+        when("$.opening.answer", "StringEquals", "done", "Delete Source RDS?"),
         otherwise("Wait for Opening"),
     ],
     "Wait for Opening": [goes("Open Cluster")],
@@ -98,13 +98,13 @@ EDGES: dict[str, list[Edge]] = {
     "Wait for Deletion": [goes("Check Delete Status")],
     "Check Delete Status": [goes("Source Deleted?"), fails_into("Send Failure Notification")],
     "Source Deleted?": [
-        when("$.deletion.ready", "BooleanEquals", True, "Archive Snapshot"),
-        when("$.deletion.advance", "BooleanEquals", True, "Delete RDS"),
+        when("$.deletion.answer", "StringEquals", "done", "Archive Snapshot"),
+        when("$.deletion.answer", "StringEquals", "advance", "Delete RDS"),
         otherwise("Wait for Deletion"),
     ],
     "Archive Snapshot": [goes("Archive Done?"), fails_into("Send Failure Notification")],
     "Archive Done?": [
-        when("$.archive.ready", "BooleanEquals", True, "Send Success Notification"),
+        when("$.archive.answer", "StringEquals", "done", "Send Success Notification"),
         otherwise("Wait for Archive"),
     ],
     "Wait for Archive": [goes("Archive Snapshot")],
@@ -118,7 +118,7 @@ EDGES: dict[str, list[Edge]] = {
     ],
     "Clean Up Cluster": [goes("Cleaned Up?"), fails_into("Send Failure Notification", "$.clean_up.error")],
     "Cleaned Up?": [
-        when("$.clean_up.ready", "BooleanEquals", True, "Clean Up Snapshot"),
+        when("$.clean_up.answer", "StringEquals", "done", "Clean Up Snapshot"),
         otherwise("Wait for Clean-up"),
     ],
     "Wait for Clean-up": [goes("Check Clean-up Status")],
@@ -447,7 +447,7 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     over = [each for each in into("Restore Snapshot") if each[0] == "Copy Ready?"]
     assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"))]
     assert into("Send Success Notification") == [
-        ("Archive Done?", when("$.archive.ready", "BooleanEquals", True, "Send Success Notification"))
+        ("Archive Done?", when("$.archive.answer", "StringEquals", "done", "Send Success Notification"))
     ]
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
     waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
@@ -472,7 +472,7 @@ def test_only_a_request_for_it_leads_to_a_clean_up() -> None:
 
 def test_a_snapshot_is_cleaned_up_only_after_the_cluster_is_gone() -> None:
     assert into("Clean Up Snapshot") == [
-        ("Cleaned Up?", when("$.clean_up.ready", "BooleanEquals", True, "Clean Up Snapshot"))
+        ("Cleaned Up?", when("$.clean_up.answer", "StringEquals", "done", "Clean Up Snapshot"))
     ]
 
 

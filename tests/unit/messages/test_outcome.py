@@ -421,7 +421,7 @@ def test_a_clean_up_says_what_it_took_away_also_where_it_kept_the_other() -> Non
     ).body
     assert copied in body
     assert "No cluster was deleted: no cluster was made." in body
-    done = {"cluster_identifier": TARGET, "cluster_resource_id": "cluster-OURS", "ready": True}
+    done = {"cluster_identifier": TARGET, "cluster_resource_id": "cluster-OURS", "answer": "done"}
     assert f"Cleaned up: cluster {TARGET} (cluster-OURS) was deleted." in failure(clean_up=done).body
     assert copied not in failure(clean_up=done).body
 

@@ -249,7 +249,7 @@ def clean_up(clock_at: dt.datetime, progress: dict[str, Any] | None = None) -> d
 def test_what_the_clean_up_deleted_is_made_anew(machine: FakeMachine, rds: FakeRds) -> None:
     state = failed(machine)
     made(rds, state, password_reset_at="2026-03-10T03:30:00.000Z")
-    assert clean_up(NOW, clean_up(NOW))["ready"] is True
+    assert clean_up(NOW, clean_up(NOW))["answer"] == "done"
     plan = check(again())
     assert plan["copy_needed"] is True
     assert (record().cluster_resource_id, record().password_reset_at) == (None, None)

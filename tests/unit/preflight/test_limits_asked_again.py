@@ -333,7 +333,7 @@ def test_a_door_that_is_open_is_gone_on_behind_whatever_its_groups_are_limited_t
     """A resumed run comes by here on its way to the source's deletion."""
     restored(rds, operation, users=some_users(), door_open_at=NOW.isoformat())
     answer = open_cluster(OpenTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED))
-    assert answer["ready"] is True
+    assert answer["answer"] == "done"
     assert rds.changes() == []
 
 
@@ -526,5 +526,5 @@ def test_another_clusters_data_isnt_exported_through_a_copy_of_ours(rds: FakeRds
 @pytest.mark.usefixtures("proved")
 def test_an_export_that_rds_is_at_work_on_is_followed_whatever_snapshots_are_limited_to_since(rds: FakeRds) -> None:
     archive(exporting("prod-orders-tuesday"))
-    assert archive(exporting("prod-orders-tuesday", APPROVED_ALONE))["ready"] is False
+    assert archive(exporting("prod-orders-tuesday", APPROVED_ALONE))["answer"] == "wait"
     assert rds.changes() == ["StartExportTask"]

@@ -95,7 +95,7 @@ def test_the_source_goes_with_instances_first_and_a_final_snapshot(
     rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
 ) -> None:
     answer = delete(deleting(production))
-    assert (answer["ready"], answer["cluster_identifier"]) == (False, SOURCE)
+    assert (answer["answer"], answer["cluster_identifier"]) == ("wait", SOURCE)
     assert rds.changes() == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
     assert record().source_deletion_at == "2026-03-10T03:00:00.000Z"
     answer = watched(clock, answer, production)
@@ -110,7 +110,7 @@ def watched(clock: Clock, answer: dict[str, Any], production: dict[str, Any]) ->
     """The deletion, looked at until it is ready or something is due."""
     deletion = a_deletion(production["DbClusterResourceId"])
     for _ in range(1000):
-        if answer["ready"] or answer["advance"]:
+        if answer["answer"] != "wait":
             return answer
         clock.pass_seconds(answer["wait_seconds"])
         answer = look({"run": a_run(now=clock.now), "progress": answer, "deletion": deletion})
@@ -140,7 +140,7 @@ def gone_with(rds: FakeRds, clock: Clock, production: dict[str, Any], **snapshot
 def test_a_deletion_isnt_done_before_its_final_snapshot_is(
     rds: FakeRds, clock: Clock, restored: dict[str, Any], production: dict[str, Any]
 ) -> None:
-    assert gone_with(rds, clock, production, Status="creating", PercentProgress=60)["ready"] is False
+    assert gone_with(rds, clock, production, Status="creating", PercentProgress=60)["answer"] == "wait"
     assert rds.changes()[-1] == "DeleteDBCluster"
 
 
@@ -154,7 +154,7 @@ def test_rule_5_a_deletion_whose_answer_was_lost_isnt_begun_twice_while_rds_take
         delete(deleting(production))
     assert rds.clusters[SOURCE]["Status"] == "available"
     answer = watched(clock, delete(deleting(production, now=clock.now)), production)
-    assert answer["ready"] is True
+    assert answer["answer"] == "done"
     assert rds.changes().count("DeleteDBCluster") == 2
     assert answer["final_snapshot_arn"] == rds.snapshots["prod-orders-final-0123456789ab"]["DBClusterSnapshotArn"]
 
@@ -178,9 +178,9 @@ def test_a_source_that_somebody_else_deleted_without_our_final_snapshot_isnt_cal
     rds: FakeRds, restored: dict[str, Any]
 ) -> None:
     progress = delete(deleting({"DbClusterResourceId": "cluster-GONE"}))
-    assert progress["ready"] is False
+    assert progress["answer"] == "wait"
     gone = a_deletion("cluster-GONE")
-    assert look({"run": a_run(), "progress": progress, "deletion": gone})["ready"] is False
+    assert look({"run": a_run(), "progress": progress, "deletion": gone})["answer"] == "wait"
     with pytest.raises(StepFailed, match=r"is gone and its final snapshot .* doesn't exist: somebody else deleted"):
         look({"run": a_run(now=NOW + dt.timedelta(hours=1)), "progress": progress, "deletion": gone})
 
@@ -191,7 +191,7 @@ def test_a_source_that_is_renamed_while_it_is_deleted_isnt_called_gone(
     progress = delete(deleting(production))
     rds.clusters["renamed"] = {**rds.clusters.pop(SOURCE), "DBClusterIdentifier": "renamed"}
     late = a_run(now=NOW + dt.timedelta(hours=12))
-    assert look({"run": a_run(), "progress": progress})["ready"] is False
+    assert look({"run": a_run(), "progress": progress})["answer"] == "wait"
     with pytest.raises(StepFailed, match=r"prod-orders \(renamed to renamed\) is deleting 12.0 hours"):
         look({"run": late, "progress": progress})
 
@@ -217,11 +217,11 @@ def test_protection_is_switched_off_only_after_everything_is_proved_and_waited_f
         "ApplyImmediately": True,
     }
     assert (record().protection_off_at, record().source_deletion_at) == ("2026-03-10T03:00:00.000Z", None)
-    assert look({"run": a_run(), "progress": answer})["advance"] is False
+    assert look({"run": a_run(), "progress": answer})["answer"] == "wait"
     answer = watched(clock, answer, protected)
-    assert (answer["advance"], answer["ready"]) == (True, False)
+    assert answer["answer"] == "advance"
     answer = watched(clock, delete(deleting(protected, now=clock.now, switches_protection_off=True)), protected)
-    assert answer["ready"] is True
+    assert answer["answer"] == "done"
     assert rds.changes().count("ModifyDBCluster") == 1
 
 
@@ -335,7 +335,7 @@ def test_rule_5_a_deletion_whose_answer_was_lost_goes_on(
 
 def test_a_source_that_is_gone_is_as_good(restored: dict[str, Any]) -> None:
     gone = deleting({"DbClusterResourceId": "cluster-GONE"}, final_snapshot_identifier=None)
-    assert look({"run": a_run(), "progress": delete(gone), "deletion": gone.deletion})["ready"] is True
+    assert look({"run": a_run(), "progress": delete(gone), "deletion": gone.deletion})["answer"] == "done"
 
 
 def test_a_deletion_that_rds_refuses_stops_the_run(
@@ -500,7 +500,7 @@ def a_progress(cluster: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "cluster_resource_id": cluster["DbClusterResourceId"],
         "final_snapshot_identifier": None,
         "started_at": NOW.isoformat(),
-        "ready": False,
+        "answer": "wait",
         "wait_seconds": 120,
     }
     return known | changes
@@ -514,22 +514,21 @@ def looking(progress: dict[str, Any], hours: float = 0.5) -> dict[str, Any]:
 def test_a_cluster_on_its_way_out_is_waited_for(production: dict[str, Any], status: str) -> None:
     production["Status"] = status
     answer = look(looking(a_progress(production)))
-    assert (answer["ready"], answer["wait_seconds"]) == (False, 300)
+    assert (answer["answer"], answer["wait_seconds"]) == ("wait", 300)
 
 
 def test_gone_is_gone_even_if_another_cluster_has_taken_the_name(production: dict[str, Any]) -> None:
     progress = a_progress(production)
     production["DbClusterResourceId"] = "cluster-SUCCESSOR"
-    assert look(looking(progress))["ready"] is True
+    assert look(looking(progress))["answer"] == "done"
 
 
 def test_a_deletion_that_was_skipped_needs_no_look(rds: FakeRds) -> None:
-    progress = a_progress({"DbClusterResourceId": None}, ready=True, skipped="no cluster was made")
+    progress = a_progress({"DbClusterResourceId": None}, answer="done", skipped="no cluster was made")
     assert look(looking(progress)) == {
         **progress,
         "started_at": "2026-03-10T03:00:00Z",
         "doing": "deleting",
-        "advance": False,
         "final_snapshot_arn": None,
     }
     assert rds.operations() == []
@@ -545,7 +544,7 @@ def test_a_cluster_that_will_never_go_stops_the_run(production: dict[str, Any], 
 def test_a_broken_cluster_is_given_time_to_go(production: dict[str, Any]) -> None:
     """RDS deletes clusters that failed, too; what it says of them may lag."""
     production["Status"] = "failed"
-    assert look(looking(a_progress(production), hours=0.1))["ready"] is False
+    assert look(looking(a_progress(production), hours=0.1))["answer"] == "wait"
 
 
 def test_a_deletion_past_its_deadline_stops_the_run(production: dict[str, Any]) -> None:
@@ -559,7 +558,7 @@ def test_a_deletion_past_its_deadline_stops_the_run(production: dict[str, Any]) 
 
 def test_rule_1_cleaning_up_takes_away_what_this_operation_made(rds: FakeRds, restored: dict[str, Any]) -> None:
     answer = delete(cleaning_up())
-    assert (answer["cluster_identifier"], answer["ready"], answer["skipped"]) == (TARGET, False, None)
+    assert (answer["cluster_identifier"], answer["answer"], answer["skipped"]) == (TARGET, "wait", None)
     assert rds.changes() == ["DeleteDBInstance", "DeleteDBInstance", "DeleteDBCluster"]
     asked = rds.asked("DeleteDBCluster")
     assert (asked["SkipFinalSnapshot"], asked["DeleteAutomatedBackups"]) == (True, True)
@@ -594,7 +593,7 @@ def test_a_cluster_that_somebody_may_rely_on_is_never_cleaned_up(
 ) -> None:
     operation.remember(**{fact: "2026-03-10T03:45:00.000Z"})
     answer = delete(cleaning_up())
-    assert answer["ready"] is True
+    assert answer["answer"] == "done"
     assert reason in answer["skipped"]
     assert rds.changes() == []
 

@@ -170,14 +170,14 @@ def exporting(hours: float = 0, **changes: Any) -> ArchiveTask:
 
 def test_an_export_is_begun_once_and_waited_for(rds: FakeRds, restored: OperationState) -> None:
     answer = archive(exporting())
-    assert (answer["ready"], answer["percent"]) == (False, 0)
+    assert (answer["answer"], answer["percent"]) == ("wait", 0)
     rds.exports[EXPORT.identifier].update(Status="IN_PROGRESS", PercentProgress=60)
     answer = archive(exporting(hours=0.5))
-    assert (answer["ready"], answer["percent"]) == (False, 60)
+    assert (answer["answer"], answer["percent"]) == ("wait", 60)
     assert 30 <= answer["wait_seconds"] <= 900
     rds.exports[EXPORT.identifier].update(Status="COMPLETE", PercentProgress=100)
     answer = archive(exporting(hours=1))
-    assert answer["ready"] is True
+    assert answer["answer"] == "done"
     assert answer["exported_to"] == f"s3://exports/aurora-restore/{EXPORT.identifier}/"
     assert "is kept, since an export can't be restored" in answer["why"]
     assert rds.changes() == ["StartExportTask"]
@@ -204,7 +204,7 @@ def test_an_export_past_its_deadline_fails_the_run(rds: FakeRds, restored: Opera
 def test_room_for_an_export_is_waited_for(rds: FakeRds, restored: OperationState) -> None:
     rds.refuse("StartExportTask", "InvalidExportSourceState", "five at a time")
     answer = archive(exporting())
-    assert answer["ready"] is False
+    assert answer["answer"] == "wait"
     assert "five at a time" in answer["why"]
     archive(exporting(hours=0.1))
     assert EXPORT.identifier in rds.exports
@@ -214,7 +214,7 @@ def test_rule_5_an_export_whose_answer_was_lost_is_one(rds: FakeRds, restored: O
     rds.lose_answer("StartExportTask")
     with pytest.raises(TemporaryFailure):
         archive(exporting())
-    assert archive(exporting())["ready"] is False
+    assert archive(exporting())["answer"] == "wait"
     assert rds.changes() == ["StartExportTask"]
 
 

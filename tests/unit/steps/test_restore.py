@@ -429,10 +429,10 @@ def test_how_far_the_door_is_follows_from_what_is_recorded(known: dict[str, Any]
 def test_past_its_deadline_an_opening_fails_and_says_what_it_waits_for() -> None:
     plan, now = a_cluster_plan(), Situation(due=Action.WAIT, waiting_for="something")
     late = NOW + DEADLINE
-    assert not after_opening(plan, now, None, NOW, late - dt.timedelta(seconds=1), UNIT).ready
+    assert after_opening(plan, now, None, NOW, late - dt.timedelta(seconds=1), UNIT).answer == "wait"
     with pytest.raises(StepFailed, match="After 4 hours the opening of cluster staging-orders still waits for somethi"):
         after_opening(plan, now, None, NOW, late, UNIT)
-    assert after_opening(plan, Situation(due=Action.NOTHING, waiting_for=""), None, NOW, late, UNIT).ready
+    assert after_opening(plan, Situation(due=Action.NOTHING, waiting_for=""), None, NOW, late, UNIT).answer == "done"
 
 
 # What nobody may be let in with
