@@ -1,1 +1,1 @@
-"""From a request to a plan: the snapshot, its route, the cluster, what is deleted, and every call to come."""
+"""Turn a request into a plan: the snapshot, its route, the cluster, what is deleted, and every call to come."""

@@ -1,7 +1,8 @@
-"""Every call that an operation is going to make that changes something, in its order: what a dry run shows.
+"""List the calls by which an operation is going to change something, in their order, as a dry run shows them.
 
-Derived from the plan alone: whoever approves the plan has approved these calls and no others. Left out are the
-operation's own books (state, lock, audit), its message, and all that only reads. SQL is no call of AWS's.
+The list is derived from the plan alone, so that a person who approves the plan approves these calls and no others. It
+omits the operation's own records (state, lock, audit), its message, and every call that only reads. SQL is not a call
+to AWS.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ IF_MISSING = "where the secret lacks a password"
 
 
 def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
-    """`account` and `region` are the stack's own, where the new cluster is made."""
+    """Return the calls. `account` and `region` are the stack's own, where the new cluster is created."""
 
     def here(call: str, on: str, only: str | None = None) -> PlannedCall:
         return PlannedCall(call=call, on=on, region=region, account=account, only=only)
@@ -49,7 +50,7 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
         if cluster.has_unlike_instances:
             yield here("rds:FailoverDBCluster", cluster.identifier, IF_ANOTHER_LEADS)
         if not managed:
-            # It becomes the current version, unless it is the secret's first, and is pending no more.
+            # It becomes the current version, unless it is the secret's first, and is no longer pending.
             yield from (here(_MOVE_LABEL, admin), here(_MOVE_LABEL, admin, IF_ANOTHER_IS_CURRENT if own else None))
         yield here(_STORE, application, IF_MISSING)
         # The door opens.
@@ -69,7 +70,7 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
 
 
 def call_lines(calls: list[PlannedCall], account: str) -> Iterator[str]:
-    """As a person reads them: the account only where it isn't the stack's own."""
+    """Yield the calls as a person reads them. The account is named only where it is not the stack's own."""
     widest = max((len(each.call) for each in calls), default=0)
     for each in calls:
         where = each.region if each.account == account else f"{each.region} of account {each.account}"
@@ -83,7 +84,7 @@ def _on_the_route(step: RouteStep) -> PlannedCall:
 
 
 def _of_the_source(deletion: SourceDeletion, account: str) -> Iterator[PlannedCall]:
-    """The writer goes last. What a source has beyond these instances keeps it from being deleted."""
+    """Yield the calls that delete the source, its writer last. An instance beyond these prevents the deletion."""
 
     def there(call: str, on: str) -> PlannedCall:
         return PlannedCall(call=call, on=on, region=deletion.region, account=account)

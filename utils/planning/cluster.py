@@ -1,6 +1,6 @@
-"""The settings of the cluster to create: each one explicit, whoever it comes from.
+"""The settings of the cluster to create: each one is explicit, and the plan says where it comes from.
 
-The request decides, then the stack, then (like_source) the source cluster as it is now, then a default of ours.
+The request decides, then the stack, then (like_source) the source cluster as it is now, then the pipeline's default.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags, said_by
 from utils.request.setting_rules import ADVANCED_INSIGHTS_DAYS, combination_problems, missing_capacity
 
-# Of settings that have no sensible value of their own: the request, the stack or the source must give them.
+# For settings that have no sensible default: the request, the stack or the source must give them.
 _MISSING = "{}: missing. RDS's own default is never used: give it, or set the stack's parameter for it."
 # RDS's own default (API reference, CreateDBInstance).
 RDS_PROMOTION_TIER = 1
@@ -39,7 +39,7 @@ _KEY = "performance_insights_kms_key_id"
 
 
 class Choice:
-    """Decides one setting after the other, and remembers who did."""
+    """Decides one setting after the other, and remembers where each value comes from."""
 
     def __init__(self, request: RestoreRequest, source: SourceSettings | None) -> None:
         self.request = request
@@ -47,14 +47,14 @@ class Choice:
         self.origins: dict[str, Origin] = {}
 
     def given(self, name: str) -> Any:
-        """Return what request or stack says, or None."""
+        """Return what the request or the stack says, or None."""
         value = getattr(self.request, name)
         if value is not None:
             self.origins[name] = said_by(self.request, name)
         return value
 
     def of_source(self, name: str) -> Any:
-        """Return what the source has, or None, also for what is never taken from it."""
+        """Return what the source has; None also for a setting that is never taken from it."""
         taken = self.source is not None and BY_NAME[name].from_source != "never"
         value = self.source.value(name) if self.source and taken else None
         if value is not None:
@@ -62,19 +62,19 @@ class Choice:
         return value
 
     def default(self, name: str) -> Any:
-        """Return the default of ours, whatever the source has."""
+        """Return the pipeline's default, even where the source has another value."""
         self.origins[name] = "default"
         return BY_NAME[name].default
 
     def of(self, name: str) -> Any:
-        """Return what request or stack says, else what the source has, else the default of ours."""
+        """Return what the request or the stack says, else what the source has, else the pipeline's default."""
         value = self.given(name)
         if value is None:
             value = self.of_source(name)
         return self.default(name) if value is None else value
 
     def of_snapshot(self, name: str, of_snapshot: Any) -> Any:
-        """Return the same for a setting that the snapshot has as well, instead of a default of ours."""
+        """Return the same as `of`, but with the snapshot's value in place of the pipeline's default."""
         value = self.of(name)
         if self.origins[name] != "default":
             return value
@@ -90,7 +90,7 @@ def cluster_plan(
     operation_id: str,
     source: SourceSettings | UnreadableSource | None = None,
 ) -> ClusterPlan:
-    """Return the plan of the cluster: each setting by its own rule where it has one, else as the table has it."""
+    """Return the plan of the cluster: each setting by its own rule where it has one, else by the table of settings."""
     choice = Choice(request, source if isinstance(source, SourceSettings) else None)
     version = _engine_version(choice, snapshot)
     settings: dict[str, Any] = {
@@ -128,7 +128,7 @@ def cluster_plan(
 def plan_problems(
     request: RestoreRequest, plan: ClusterPlan, source: SourceSettings | UnreadableSource | None, source_id: str
 ) -> Iterator[str]:
-    """Yield what is missing, and what doesn't go together, once everybody has been asked."""
+    """Yield what is missing and what is contradictory, after request, stack and source have all been consulted."""
     silent = source.why if isinstance(source, UnreadableSource) and open_settings(request) else None
     classes = [*(each.db_instance_class for each in plan.instances), *plan.alternative_instance_classes]
     yield from missing_places(plan)
@@ -169,7 +169,7 @@ def _forwarding_problems(plan: ClusterPlan) -> Iterator[str]:
 
 
 def missing_places(plan: ClusterPlan) -> Iterator[str]:
-    """Yield what is missing of where the cluster is to be: it can't come from the source."""
+    """Yield what is missing of the new cluster's place in the network, which is never taken from the source."""
     if not plan.db_subnet_group_name:
         yield _MISSING.format("db_subnet_group_name")
     if not plan.vpc_security_group_ids:
@@ -177,7 +177,7 @@ def missing_places(plan: ClusterPlan) -> Iterator[str]:
 
 
 def _engine_version(choice: Choice, snapshot: Snapshot) -> str:
-    """Return the version. The source may have been upgraded since; never follow it below the snapshot's."""
+    """Return the version. A source that was upgraded since is followed, but never below the snapshot's version."""
     given = choice.given("engine_version")
     if given is not None:
         return str(given)
@@ -189,7 +189,7 @@ def _engine_version(choice: Choice, snapshot: Snapshot) -> str:
 
 
 def _group(choice: Choice, name: str, version: str) -> str:
-    """Return a parameter group. RDS's default groups are named after their version: the source's may be of another."""
+    """Return a parameter group. RDS names its default groups after a version, and the source may have another one."""
     default, group = default_group_of(version), choice.of(name)
     of_another = choice.origins[name] == "source" and group.startswith("default.") and group != default
     if group is None or of_another:
@@ -199,7 +199,7 @@ def _group(choice: Choice, name: str, version: str) -> str:
 
 
 def _instances(choice: Choice, target_id: str, operation_id: str) -> list[PlannedInstance]:
-    """Return as many and such as the source has, its writer's first, unless somebody says otherwise."""
+    """Return instances like the source's, its writer's first, unless the request or the stack says otherwise."""
     of_source = choice.source.instances if choice.source else []
     writer_class = str(choice.of("db_instance_class"))
     count = int(choice.of("instance_count"))
@@ -230,7 +230,7 @@ def _tier(model: InstanceSettings | None) -> int:
 
 
 def _capacity(choice: Choice) -> dict[str, float | int | None]:
-    """Return the three together: who gives one of the two capacities may leave the other to the source."""
+    """Return the three together. If only one of the two capacities is given, the other comes from the source."""
     capacity = {name: _given_or_of_source(choice, name) for name in (_LEAST_CAPACITY, _GREATEST_CAPACITY)}
     pause = choice.given(_PAUSE)
     if pause is None and capacity[_LEAST_CAPACITY] == 0:
@@ -244,7 +244,7 @@ def _given_or_of_source(choice: Choice, name: str) -> Any:
 
 
 def _windows(choice: Choice) -> dict[str, str | None]:
-    """Return both windows or none: RDS picks the one that isn't named at random, and refuses it if the two overlap."""
+    """Return both windows or none: RDS picks an unnamed one at random, and refuses it if the two overlap."""
     backup, maintenance = choice.of("preferred_backup_window"), choice.of("preferred_maintenance_window")
     if backup is None and maintenance is not None:
         backup = windows.backup_window_beside(maintenance)
@@ -254,14 +254,12 @@ def _windows(choice: Choice) -> dict[str, str | None]:
 
 
 def _monitoring_role() -> str | None:
-    """Return the role of Enhanced Monitoring. The stack names it: it is passed on, and what may be passed on isn't the
-    request's to say.
-    """
+    """Return the role of Enhanced Monitoring. Only the stack names it, because a request must not pass roles on."""
     return environment.optional("MONITORING_ROLE_ARN") or None
 
 
 def _monitoring_interval(choice: Choice) -> int:
-    """Return the interval. Without a role the source's can't be taken over, which `not_taken_over` says."""
+    """Return the interval. Without a role, the source's is not taken over, and `not_taken_over` reports it."""
     name = "monitoring_interval_seconds"
     if _monitoring_role() is not None:
         return int(choice.of(name))
@@ -270,7 +268,7 @@ def _monitoring_interval(choice: Choice) -> int:
 
 
 def _insights(choice: Choice) -> dict[str, str | int | None]:
-    """Return mode, days and key. Mode and days go together: who gives one has said what the other has to be.
+    """Return mode, days and key. Mode and days depend on each other, so that either one decides the other.
 
     | mode  | days  | then                                                                                 |
     |-------|-------|--------------------------------------------------------------------------------------|

@@ -1,6 +1,6 @@
-"""Kinds of Aurora PostgreSQL clusters that aren't restored here: told by their names before anything else is planned.
+"""Kinds of Aurora PostgreSQL clusters that the pipeline refuses to restore, before anything else is planned.
 
-Each would fail late, or end half set up: the pipeline makes instances in a VPC, and roles and logins of PostgreSQL.
+Each would fail late, or end half set up: the pipeline creates instances in a VPC, and roles and logins of PostgreSQL.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _CLUSTER_GROUP: ParameterGroup = "db_cluster_parameter_group"
 
 
 def kind_problems(snapshot: Snapshot, living: Cluster | None, region: str) -> Iterator[str]:
-    """Of what is restored: Limitless, or made by express configuration. `living`: whoever has the name today."""
+    """Yield why this kind of cluster is refused: it is Limitless, or express configuration created it.
+
+    `living` is the cluster that has the name today.
+    """
     own = living if living is not None and snapshot.is_of(living) is not False else None
     name = snapshot.identifier
     if snapshot.engine_version.endswith(LIMITLESS_SUFFIX) or (own is not None and own.is_limitless):
@@ -40,8 +43,10 @@ def kind_problems(snapshot: Snapshot, living: Cluster | None, region: str) -> It
 
 
 def _is_outside_vpc(snapshot: Snapshot, cluster: Cluster | None) -> bool:
-    """The cluster says so itself (API reference, DBCluster). That its snapshots name no VPC isn't verified, so only
-    those are taken for such that need IAM as well, as express configuration does.
+    """Return whether it is outside any VPC, as the cluster itself says (API reference, DBCluster).
+
+    That its snapshots name no VPC is not verified. So a snapshot counts only if it also requires IAM, as clusters of
+    express configuration do.
     """
     if cluster is not None:
         return cluster.is_outside_vpc
@@ -51,9 +56,9 @@ def _is_outside_vpc(snapshot: Snapshot, cluster: Cluster | None) -> bool:
 def babelfish_problems(
     plan: ClusterPlan, living: Cluster | None, around: Surroundings, *, is_here: bool
 ) -> Iterator[str]:
-    """Of the planned cluster's parameter group, and of the source's where it is of this region and account.
+    """Yield which parameter group switches Babelfish on: the planned one, or a source's of this region and account.
 
-    A request that names a group itself has decided for it. RDS's default groups have it off.
+    A request that names a group itself has decided, so the source's is not examined. RDS's default groups have it off.
     """
     of_source = living.settings.value("db_cluster_parameter_group_name") or "" if living is not None else ""
     if _speaks_tds(plan.db_cluster_parameter_group_name, around):
@@ -77,7 +82,7 @@ def babelfish_problems(
 
 
 def _speaks_tds(group: str, around: Surroundings) -> bool:
-    """A group that doesn't exist is reported elsewhere."""
+    """Return whether a group switches Babelfish on. A group that does not exist is reported elsewhere."""
     if not group or group.startswith("default."):
         return False
     values = around.parameters(_CLUSTER_GROUP, group) or {}

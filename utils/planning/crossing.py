@@ -1,4 +1,4 @@
-"""What decides the snapshot's route, asked of AWS; and what stands in its way, with who has to do what about it."""
+"""Ask AWS for what decides the snapshot's route, and report what prevents it, with who has to do what about it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Crossing(Struct, frozen=True, kw_only=True):
 def plan_crossing(
     request: RestoreRequest, snapshot: Snapshot, operation_id: str, account: str, source: Source, target: AuroraReader
 ) -> Crossing:
-    """Only reads. `account` is the stack's own."""
+    """Return the copy that is needed, and what prevents it. Only reads. `account` is the stack's own."""
     facts = RouteFacts(
         snapshot_arn=snapshot.arn,
         is_manual=snapshot.is_manual,
@@ -81,7 +81,7 @@ class _Crosser:
         return facts
 
     def _why_key_is_closed(self) -> str | None:
-        """As a clause about the key, with what would open it; None when we may use it."""
+        """Return a clause about the key, with what would open it; None if the stack's account may use it."""
         own = self._snapshot.kms_key_id or ""
         if isinstance(self._source, SourceOfOtherAccount):
             found = self._source.key(own)
@@ -111,7 +111,7 @@ class _Crosser:
         )
 
     def _key_for_sharing(self, closed: str) -> str | None:
-        """The ARN of the owner's key that the snapshot is copied to first, because its own is closed to us."""
+        """Return the owner's key under which the snapshot is copied first, because its own key is closed to us."""
         given, region, owner = self._request.source_kms_key_id, self._source.region, self._source.account_id
         customers = f"Give a customer managed key of {region} in account {owner}."
         if given is None:
@@ -154,7 +154,7 @@ class _Crosser:
 def quota_problems(
     copy: SnapshotCopy | None, final_snapshot: bool, account: str, source: Source, target: AuroraReader
 ) -> Iterator[str]:
-    """Whether what is going to be made fits into the quota of manual snapshots, where each is made."""
+    """Yield each place whose quota of manual snapshots has no room for what is going to be created there."""
     needed: Counter[AuroraReader] = Counter(_places_of_copies(copy, account, source, target) if copy else [])
     if final_snapshot:
         needed[source] += 1

@@ -1,4 +1,4 @@
-"""What a request says about the source cluster's end: why it won't do, and what exactly would be deleted."""
+"""What a request says about deleting the source cluster: why it is refused, or what exactly would be deleted."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from utils.request.reading import own_tags
 def deletion_problems(
     request: RestoreRequest, snapshot: Snapshot, cluster: Cluster | None, operation_id: str, source: Source
 ) -> Iterator[str]:
+    """Yield why the source cluster must not be deleted as the request says."""
     if not request.delete_source:
         return
     name = snapshot.cluster_identifier
@@ -67,7 +68,7 @@ def deletion_problems(
 
 
 def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: AuroraReader) -> SourceDeletion:
-    """Return what is going to be deleted, with what it takes to bring its instances back."""
+    """Return what is going to be deleted, with what is needed to create its instances again."""
     members = in_order_of_deletion(cluster, source.instances_of(cluster.identifier))
     return SourceDeletion(
         cluster_identifier=cluster.identifier,

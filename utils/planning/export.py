@@ -17,7 +17,7 @@ _PREFIX = "aurora-restore"
 def plan_export(
     request: RestoreRequest, snapshot: Snapshot, copy: SnapshotCopy | None, operation_id: str
 ) -> SnapshotExport | None:
-    """Of the copy, or of the snapshot that was found when it is restored directly."""
+    """Return the export of the copy, or of the found snapshot if that is restored directly, if one is requested."""
     if request.archive_snapshot != "export":
         return None
     return SnapshotExport(

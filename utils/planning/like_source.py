@@ -18,18 +18,19 @@ from utils.contracts.settings import BY_NAME, SETTINGS
 from utils.error_codes import DENIED_CODES
 from utils.request.fields import RestoreRequest
 
-# What somebody has to say: the source, where request and stack don't.
+# What has to be given: by the source, where the request and the stack do not.
 REQUIRED = tuple(each.name for each in SETTINGS if each.from_source == "required")
-# How the names begin that Application Auto Scaling gives to the readers that it adds. AWS's guide doesn't say it; RDS's
-# own events do ("RDS detected deletion of DB instance application-autoscaling-...").
+# How the names begin that Application Auto Scaling gives to the readers that it adds. AWS's guide does not say it;
+# RDS's own events do ("RDS detected deletion of DB instance application-autoscaling-...").
 AUTOSCALED_PREFIX = "application-autoscaling-"
 
 
 class SourceSettings(Struct, frozen=True, kw_only=True):
     """`instances`: the writer first, without the readers that Aurora Auto Scaling added, which are `autoscaled`.
 
-    `own_keys`: how the ARNs of keys go on that work for the new cluster as well, empty for a source that is in another
-    account or region. `scaling` is None where the number of readers is fixed; `unknown` says what nobody could look at.
+    `own_keys` is what the ARN of a key contains if the key works for the new cluster as well. It is empty for a source
+    in another account or region. `scaling` is None where the number of readers is fixed. `unknown` says what could not
+    be read.
     """
 
     cluster: ClusterSettings
@@ -50,7 +51,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True):
         if name == "instance_count":
             return len(self.instances) or None
         if name == "performance_insights_retention_days":
-            # Those of an older cluster are its instances' alone, and the cluster reports that it has none.
+            # In an older cluster only the instances have this value, and the cluster reports that it has none.
             of_cluster = self.cluster.value(name)
             return of_cluster or (writer.value(name) if writer else None) or of_cluster
         if name == "performance_insights_kms_key_id":
@@ -70,10 +71,10 @@ class UnreadableSource(Struct, frozen=True, kw_only=True):
 def source_settings(
     request: RestoreRequest, source: Source, identifier: str
 ) -> SourceSettings | UnreadableSource | None:
-    """Return what the source has, or None where it isn't to be asked.
+    """Return what the source has, or None where it must not be read.
 
-    It is also asked where request and stack say everything that a new cluster can take from it: what it has beyond that
-    isn't dropped in silence.
+    It is also read where the request and the stack say everything that a new cluster can take from it, so that what it
+    has beyond that is reported.
     """
     if not request.like_source or not identifier:
         return None
@@ -113,7 +114,7 @@ def source_settings(
 
 
 def _scaling(source: Source, identifier: str) -> tuple[ReaderScaling | None, list[str]]:
-    """Return how the readers scale, and what isn't known about it."""
+    """Return how the readers scale, and what is not known about it."""
     try:
         return source.reader_scaling(identifier), []
     except ClientError as error:
@@ -126,7 +127,7 @@ def _scaling(source: Source, identifier: str) -> tuple[ReaderScaling | None, lis
 
 
 def _of_instances(cluster: Cluster, instances: list[Instance]) -> list[str]:
-    """Return what no new instance gets, once for all that have it. What is the cluster's is its members' as well."""
+    """Return what no new instance gets, one text for all that have it, without what the cluster itself has."""
     owners: dict[str, list[str]] = {}
     for each in instances:
         keys = sorted(key for key in each.tags.keys() - cluster.tags.keys() if not key.startswith("aws:"))
@@ -138,7 +139,7 @@ def _of_instances(cluster: Cluster, instances: list[Instance]) -> list[str]:
 
 
 def open_settings(request: RestoreRequest) -> list[str]:
-    """Return what the source would have to say. Capacity matters to serverless instances only."""
+    """Return the settings that only the source can give. Capacity matters to serverless instances only."""
     provisioned = request.db_instance_class not in (None, "db.serverless") and request.reader_instance_class in (
         None,
         request.db_instance_class,

@@ -1,7 +1,7 @@
-"""What a source cluster has and the new one doesn't get, a sentence each: nothing of production is dropped in silence.
+"""What a source cluster has and the new one does not get, a sentence each, so that every difference is reported.
 
-Taken together from what RDS reports (`left_behind`), from what can't be carried to where the new cluster is, and from
-what differs from instance to instance where the new ones are all alike.
+It is collected from what RDS reports (`left_behind`), from what does not work where the new cluster is, and from what
+differs from instance to instance where the new ones are all alike.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from utils.contracts.settings import SETTINGS
 from utils.planning.like_source import SourceSettings, UnreadableSource
 from utils.request.fields import RestoreRequest
 
-# Of a plan that travels from step to step. Messages show fewer.
+# The plan travels from step to step, so that it stays short. Messages show fewer.
 MAX_SENTENCES = 60
 # The settings that all new instances share, as the writer has them. Their maintenance window is the cluster's.
 _ALIKE = tuple(each for each in SETTINGS if each.of_instance and each.name != "preferred_maintenance_window")
@@ -24,7 +24,7 @@ _ALIKE = tuple(each for each in SETTINGS if each.of_instance and each.name != "p
 def not_taken_over(
     request: RestoreRequest, plan: ClusterPlan, source: SourceSettings | UnreadableSource | None, source_id: str
 ) -> list[str]:
-    """Return what whoever relies on the new cluster being like its source should know."""
+    """Return what a person should know who relies on the new cluster being like its source."""
     found = [shortened(each) for each in _sentences(request, plan, source, source_id)]
     if len(found) > MAX_SENTENCES:
         found[MAX_SENTENCES:] = [f"and {len(found) - MAX_SENTENCES} more"]
@@ -73,7 +73,7 @@ _MONITORING = "monitoring_interval_seconds"
 
 
 def _tags(plan: ClusterPlan, source: SourceSettings) -> Iterator[str]:
-    """Keys alone: values may be anything."""
+    """Yield the keys alone, because values may be secret."""
     keys = sorted(
         key for key, value in source.tags.items() if plan.tags.get(key) != value and not key.startswith("aws:")
     )

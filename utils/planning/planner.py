@@ -1,6 +1,6 @@
-"""From a request to a plan: which snapshot, whether a copy is needed, what is created, and what may be deleted.
+"""Turn a request into a plan: which snapshot, whether a copy is needed, what is created, and what may be deleted.
 
-Everything that can be known before the first side effect is checked here; all that is wrong is reported at once.
+Everything that can be known before the first side effect is checked here, and all problems are reported at once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def plan_restore(
     target: AuroraReader,
     limits: StackLimits,
 ) -> Plan:
-    """The plan, or RequestRefused with everything that stands in its way. Only reads."""
+    """Return the plan, or raise RequestRefused with everything that prevents it. Only reads."""
     account = Arn.parse(execution.execution_id).account_id
     target_id = target_identifier(request, execution)
     try:
@@ -135,6 +135,7 @@ def _warnings(cluster: ClusterPlan, around: Surroundings, now: dt.datetime) -> l
 
 
 def target_identifier(request: RestoreRequest, execution: Execution) -> str:
+    """Return the new cluster's name, with the date of the start in it where the request has a place for one."""
     return dated(request.target_cluster_id or "", execution.started_at)
 
 

@@ -1,7 +1,7 @@
-"""The way of a snapshot into the target's account and region, as a list of calls: decided here, from facts alone.
+"""The route of a snapshot into the target's account and region, as a list of calls: decided here, from facts alone.
 
-The cases are a table of documentation/architecture/routes.md, which the tests read. What a call makes, shares or
-removes is all in the list; nothing else on the way changes anything.
+The cases are a table of documentation/architecture/routes.md, which the tests read. All that a call creates, shares or
+removes is in the list; nothing else on the route changes anything.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from utils.names import OWN_DEFAULT_KEY
 
 
 class RouteFacts(Struct, frozen=True, kw_only=True):
-    """All that decides a route. `closed_key`: AWS manages the snapshot's key, or its policy doesn't admit our account.
+    """All that decides a route. `closed_key`: AWS manages the snapshot's key, or its policy does not admit our account.
 
-    `kms_key_id` is the target's key, `source_key_arn` the owner's for a copy that can be shared where the snapshot
-    can't.
+    `kms_key_id` is the target's key. `source_key_arn` is the owner's, for a copy that can be shared where the snapshot
+    itself cannot.
     """
 
     snapshot_arn: str
@@ -36,12 +36,15 @@ class RouteFacts(Struct, frozen=True, kw_only=True):
 
 
 def needs_copy_at_owner(facts: RouteFacts) -> bool:
-    """Only manual snapshots can be shared, and only under a key that the other account may use."""
+    """Return whether the owner has to copy it first.
+
+    Only manual snapshots can be shared, and only under a key that the other account may use.
+    """
     return facts.access == "role" and (not facts.is_manual or facts.closed_key)
 
 
 def plan_route(facts: RouteFacts) -> list[RouteStep]:
-    """The calls in their order; none where the snapshot can be restored from where it is."""
+    """Return the calls in their order; none where the snapshot can be restored from where it is."""
     region, account = Arn.parse(facts.snapshot_arn).place
     crosses_account, crosses_region = account != facts.target_account, region != facts.target_region
     if not crosses_account and not crosses_region:
@@ -79,5 +82,5 @@ def plan_route(facts: RouteFacts) -> list[RouteStep]:
 
 
 def _copied(facts: RouteFacts, region: str, account: str) -> str:
-    """All copies of one operation have one name; no two are in one place."""
+    """Return the ARN of a copy. All copies of one operation have one name, and no two are in one place."""
     return snapshot_arn(Arn.parse(facts.snapshot_arn).partition, region, account, facts.copy_name)

@@ -1,4 +1,4 @@
-"""Where the wanted snapshot is, which one it is, and whether it will do."""
+"""Where the requested snapshot is, which one it is, and whether it can be restored."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from utils.error_codes import DENIED_CODES
 from utils.errors import RequestRefused
 from utils.request.fields import RestoreRequest
 
-# How many of those that a snapshot was chosen from a plan names.
+# How many of the other candidates a plan names.
 OTHERS_SHOWN = 3
 
 
 def source_region(request: RestoreRequest, own_region: str) -> str:
-    """An ARN says its region itself. Whether there is such a region is for `place_problems`."""
+    """Return the snapshot's region, which an ARN says itself. `place_problems` checks whether it exists."""
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
     return parsed.region if parsed else request.source_region or own_region
 
 
 def source_account(request: RestoreRequest, own_account: str) -> str:
-    """An ARN says its account itself."""
+    """Return the snapshot's account, which an ARN says itself."""
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
     return parsed.account_id if parsed else request.source_account_id or own_account
 
 
 def source_of(request: RestoreRequest, execution: Execution, operation_id: str, own_region: str) -> Source:
-    """Return whatever can be looked at of the account and region in which the request says that the snapshot is."""
+    """Return a reader of the account and region in which the snapshot is, as far as the stack may look into them."""
     account, region = (
         source_account(request, Arn.parse(execution.execution_id).account_id),
         source_region(request, own_region),
@@ -45,10 +45,10 @@ def source_of(request: RestoreRequest, execution: Execution, operation_id: str, 
 
 
 class Found(NamedTuple):
-    """The snapshot that the request means, why it is that one, and the next ones that it was chosen from.
+    """The snapshot that the request means, why it was chosen, and the next candidates.
 
     `notes`: what was passed over, and of which cluster of that name it is. `living`: the cluster that has the name of
-    the snapshot's today, as far as it can be looked at.
+    the snapshot's cluster today, as far as it can be read.
     """
 
     snapshot: Snapshot
@@ -59,6 +59,7 @@ class Found(NamedTuple):
 
 
 def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
+    """Return the snapshot that the request means, or raise RequestRefused if there is none."""
     if request.snapshot_identifier is not None:
         named = source.snapshot(snapshot_name(request.snapshot_identifier).lower())
         if named is None and source.access == "shared":
@@ -75,7 +76,7 @@ def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> 
 
 
 def _living_cluster(source: Source, identifier: str) -> Cluster | None:
-    """The cluster that has this name today. One that can't be looked at is none: nothing can be said of it."""
+    """Return the cluster that has this name today; None also for one that must not be read."""
     if not identifier:
         return None
     try:
@@ -87,7 +88,7 @@ def _living_cluster(source: Source, identifier: str) -> Cluster | None:
 
 
 def other_cluster(snapshot: Snapshot) -> str:
-    """Which cluster of the same name a snapshot is of, as far as RDS says: a copy doesn't say the id."""
+    """Return which cluster of the same name a snapshot is of, as far as RDS says: a copy does not have the id."""
     if snapshot.cluster_resource_id is not None:
         return f"another cluster of that name ({snapshot.cluster_resource_id})"
     created = snapshot.cluster_created_at
@@ -106,7 +107,7 @@ def _place(source: Source) -> str:
 
 
 def _not_shared(source: Source) -> str:
-    """Two ways out: the role of that account, or its owner's own hand."""
+    """Return the reason and two remedies: the role of that account, or a command for its owner."""
     return (
         f"isn't shared with this account by {source.account_id} in {source.region}, and nothing more of that account "
         f"can be seen: {source.why_no_role}. Deploy infrastructure/source-account-role.yaml there with this stack's "
@@ -117,7 +118,7 @@ def _not_shared(source: Source) -> str:
 
 
 def _newest(request: RestoreRequest, source: Source, now: dt.datetime) -> Found:
-    """Of the cluster that has the name today, where there is one: another that had it is never taken for it."""
+    """Return the newest of the cluster that has the name today, if there is one; never that of an earlier cluster."""
     cluster = (request.source_cluster_id or "").lower()
     listed = source.snapshots_of(cluster)
     candidates = [each for each in listed if each.is_available and each.created_at]
@@ -171,7 +172,7 @@ def _first(candidates: list[Snapshot], why: str, now: dt.datetime) -> Found:
 
 
 def _notes(request: RestoreRequest, chosen: Snapshot, listed: list[Snapshot], living: Cluster | None) -> Iterator[str]:
-    """What a person would want to know before this one is restored. With a date, only that day's are looked at."""
+    """Yield what a person should know before this one is restored. With a date, only that day's are examined."""
     name = chosen.cluster_identifier
     for each in listed:
         if request.snapshot_date is not None and not _is_of_day(each, request.snapshot_date):
@@ -205,7 +206,7 @@ def _is_of_day(snapshot: Snapshot, day: str) -> bool:
 
 
 def place_problems(request: RestoreRequest, source: Source, execution: Execution) -> Iterator[str]:
-    """What is wrong with where the snapshot is said to be, before it is looked for there."""
+    """Yield what is wrong with the snapshot's stated region and account, before it is looked for there."""
     own = Arn.parse(execution.execution_id)
     partition, own_region, own_account = own.partition, own.region, own.account_id
     parsed = parse_snapshot_arn(request.snapshot_identifier or "")
@@ -253,6 +254,7 @@ def place_problems(request: RestoreRequest, source: Source, execution: Execution
 def snapshot_problems(
     request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, execution: Execution
 ) -> Iterator[str]:
+    """Yield why the found snapshot must not or cannot be restored."""
     name = snapshot.identifier
     wanted = (request.source_cluster_id or "").lower()
     if wanted and snapshot.cluster_identifier != wanted:
@@ -276,7 +278,10 @@ def snapshot_problems(
 
 
 def reused_name_problems(name: str, operation_id: str, where: AuroraReader) -> Iterator[str]:
-    """An execution's name is free again after 90 days: what bears this operation's name then holds older data."""
+    """Yield a problem if a snapshot has this operation's name already.
+
+    An execution's name is free again after 90 days. A snapshot of that name then holds older data.
+    """
     if where.snapshot(name) is not None:
         yield (
             f"operation_id: {operation_id!r} was used before: its snapshot {name!r} exists in {where.region}. "
@@ -285,4 +290,5 @@ def reused_name_problems(name: str, operation_id: str, where: AuroraReader) -> I
 
 
 def age_hours(created_at: dt.datetime, now: dt.datetime) -> float:
+    """Return the age in hours, to a few seconds."""
     return round((now - created_at).total_seconds() / 3600, 3)

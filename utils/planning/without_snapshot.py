@@ -1,4 +1,4 @@
-"""What is wrong whichever snapshot is meant: told together with why none was found, so that one round mends both."""
+"""Problems that do not depend on the snapshot, reported together with why none was found, to be fixed in one round."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from utils.preflight.export import destination_problems
 from utils.preflight.keys import given_key_problems
 from utils.request.fields import RestoreRequest
 
-# Where a plan would go on with what the snapshot says, it says nothing.
+# It stands where a plan needs a snapshot, and has no value of its own.
 _UNKNOWN = Snapshot(
     identifier="",
     status="",
@@ -43,7 +43,7 @@ _UNKNOWN = Snapshot(
 def early_problems(
     request: RestoreRequest, target_id: str, operation_id: str, target: AuroraReader, execution: Execution
 ) -> Iterator[str]:
-    """Of what request and stack say themselves. Only reads. What the source would add isn't held against anybody."""
+    """Yield problems of what the request and the stack say. Only reads. What the source could add is not required."""
     cluster = cluster_plan(request, target_id, _UNKNOWN, None, operation_id)
     around = Surroundings(target.region)
     yield from missing_places(cluster)
@@ -62,7 +62,7 @@ def early_problems(
 
 
 def name_problems(cluster: ClusterPlan, target: AuroraReader) -> Iterator[str]:
-    """The names have to be free, whatever tags stand on what bears them: this operation can't have made it yet."""
+    """Yield each needed name that is taken, even by something with this operation's tag, which it did not create."""
     target_id = cluster.identifier
     if target.cluster(target_id) is not None:
         yield (

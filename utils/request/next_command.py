@@ -21,18 +21,18 @@ from utils.request.fields import FIELDS, NEVER_BY_DEFAULT
 # A longer input is taken from the execution itself, so that the command stays whole.
 MAX_INPUT = 6_000
 
-# Said by a refusal to resume. Then the next command begins anew.
+# A refusal to resume says this. Then the next command starts a new operation.
 START_ANEW = "To start a new operation instead, leave operation_id out."
-# Said by one whose snapshot is gone. Then the next command takes another one.
+# A refusal says this if the snapshot is gone. Then the next command names no snapshot.
 TAKE_ANOTHER = "Start a new operation from another snapshot."
-# Said of a schedule's second event when the first one's run hasn't done its work. Then the next command resumes that.
+# Said of a schedule's second event if the first one's run has not succeeded. Then the next command resumes that run.
 RESUME_THE_EARLIER = "Resume that operation, or start a new one without scheduled_at."
-# Said where RDS would refuse to delete the backups with their cluster. Then the next command keeps them.
+# Said where RDS would refuse to delete the backups with their cluster. Then the next command keeps the backups.
 KEEP_BACKUPS = "Leave delete_automated_backups out, so that they are kept."
 
 _FIELD = re.compile(r"(\w+): ")
 _CLOSE = re.compile(r": unknown field \(value .*\)\. Did you mean (\w+)\?$")
-# What cures a refusal without another value: a command that changes something, patience, or somebody's policy.
+# What cures a refusal without another value: a command that changes something, waiting, or an addition to a policy.
 _CURED_ELSEWHERE = re.compile(
     r"aws [a-z0-9-]+ (?!describe-|list-|wait )[a-z-]+|[Ww]ait until|(?:again|it) once |again when |\. Delete |"
     "Add to its policy"
@@ -58,7 +58,7 @@ class Correction(Struct, frozen=True, kw_only=True):
 
 
 def corrected(request: Mapping[str, Any], problems: Iterable[str]) -> Correction:
-    """Return the request with everything changed that its refusal says, as far as the program can know.
+    """Return the request with every change that its refusal suggests, as far as the program can know it.
 
     A problem begins with its field. One that can be cured without another value leaves the request as it is.
     """
@@ -83,7 +83,7 @@ def corrected(request: Mapping[str, Any], problems: Iterable[str]) -> Correction
         if not is_missing and (values.get(field) is None or _CURED_ELSEWHERE.search(problem)):
             continue
         if not is_missing and _FIRST_REMEDY_DROPS.search(problem):
-            # Without delete_source, what is said of the deletion would be refused as well.
+            # Without delete_source, the other fields about the deletion would be refused as well.
             gone = [each for each in NEVER_BY_DEFAULT if each in values] if field == "delete_source" else [field]
             left_out += sorted(gone, key=list(values).index)
             values = {name: value for name, value in values.items() if name not in gone}
@@ -94,7 +94,7 @@ def corrected(request: Mapping[str, Any], problems: Iterable[str]) -> Correction
 
 
 def correction_lines(correction: Correction) -> Iterator[str]:
-    """Return what the reader has to know before typing the command."""
+    """Yield what the reader has to know before typing the command."""
     for wrong, right in correction.renamed.items():
         yield f"The command has {right} in place of {listed([wrong])}."
     if correction.left_out:
@@ -106,7 +106,7 @@ def correction_lines(correction: Correction) -> Iterator[str]:
 
 
 def _closest(name: str, problems: Sequence[str]) -> str | None:
-    """What the refusal takes a field for that nobody knows."""
+    """Return the field that the refusal suggests in place of an unknown one."""
     for problem in problems:
         found = _CLOSE.search(problem)
         if found and problem.startswith(f"{name}: "):
@@ -115,7 +115,7 @@ def _closest(name: str, problems: Sequence[str]) -> str | None:
 
 
 def _is_text(field: str) -> bool:
-    """Fields are `Annotated[<type> | None, ...]`."""
+    """Return whether a field takes text. Fields are `Annotated[<type> | None, ...]`."""
     wanted = get_args(get_args(FIELDS[field].type)[0])
     return any(each is str or get_origin(each) is Literal for each in wanted)
 
@@ -126,17 +126,21 @@ def anew(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_another_snapshot(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Without naming one, the newest that is available is taken."""
+    """Return the request without a named snapshot, so that the newest available one is taken."""
     named = ("snapshot_identifier", "snapshot_date")
     return {name: value for name, value in request.items() if name not in named}
 
 
 def without_deletion(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request without all that deletes the source."""
     return {name: value for name, value in request.items() if name not in NEVER_BY_DEFAULT}
 
 
 def resume_command(execution_id: str, request: Mapping[str, Any], operation_id: str) -> Iterator[str]:
-    """What a request to resume leaves out is the operation's; only what deletes the source is asked for each time."""
+    """Yield the command that resumes an operation.
+
+    A field that it omits keeps the operation's value. Only what deletes the source has to be requested each time.
+    """
     named = {"operation_id": operation_id, "resume": True}
     whole = {**request, **named}
     if len(json.dumps(whole)) > MAX_INPUT:
@@ -145,8 +149,10 @@ def resume_command(execution_id: str, request: Mapping[str, Any], operation_id: 
 
 
 def start_command(execution_id: str, request: Mapping[str, Any]) -> Iterator[str]:
-    """Start an execution of the same state machine. A word that replaces no text stands without quotes: typed as it
-    is, it makes the input invalid, and nothing starts.
+    """Yield the command that starts an execution of the same state machine.
+
+    A placeholder for something other than text has no quotes. Typed as it is, it makes the input invalid, and nothing
+    starts.
     """
     machine = state_machine_of(execution_id)
     here = f"--region {machine.region}"

@@ -1,4 +1,4 @@
-"""What a person asks for: the execution's input, with the stack's defaults in it."""
+"""What a person requests: the execution's input, with the stack's defaults in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from utils.request.rules import request_problems
 # A refusal is read by people, and Step Functions takes no cause beyond 32,768 characters.
 MAX_PROBLEMS = 10
 MAX_PROBLEM_LENGTH = 1500
-# What is shown of a field that nobody knows, and of a value that doesn't fit.
+# How much is shown of an unknown field, and of a value of the wrong type.
 MAX_FIELD = 60
 MAX_VALUE = 300
 
@@ -52,7 +52,7 @@ def read_request(raw: object, defaults: Mapping[str, str] | None = None) -> Rest
                 problems.append(_wrong_type(name, given[name], str(error)))
                 unreadable.append(name)
     if "tags" in given and "tags" not in unreadable:
-        # The stack's are for its costs: a request adds to them.
+        # The stack's tags are for its costs, so a request adds to them.
         values["tags"] = {**(_stack_default("tags", defaults) or {}), **values["tags"]}
     request = RestoreRequest(**values)
     refuse_if_any([*problems, *(each for each in request_problems(request) if each.split(":")[0] not in unreadable)])
@@ -60,25 +60,26 @@ def read_request(raw: object, defaults: Mapping[str, str] | None = None) -> Rest
 
 
 def refuse_if_any(problems: list[str] | Iterator[str]) -> None:
+    """Raise RequestRefused with all the problems, if there are any."""
     if found := list(problems):
         raise refusal(found)
 
 
 def refusal(problems: list[str]) -> RequestRefused:
-    """One refusal that names everything there is to mend, within what a person can read."""
-    told = [_readable(problem) for problem in problems]
-    if len(told) > MAX_PROBLEMS:
-        told[MAX_PROBLEMS:] = [f"And {len(told) - MAX_PROBLEMS} more problems of this kind."]
-    return RequestRefused("\n".join(told))
+    """Return one refusal that names everything to be fixed, as far as a person can read it."""
+    said = [_readable(problem) for problem in problems]
+    if len(said) > MAX_PROBLEMS:
+        said[MAX_PROBLEMS:] = [f"And {len(said) - MAX_PROBLEMS} more problems of this kind."]
+    return RequestRefused("\n".join(said))
 
 
 def own_tags(request: RestoreRequest, operation_id: str) -> dict[str, str]:
-    """What everything that the operation makes carries: the user's tags, and the one that says whose it is."""
+    """Return the tags of all that the operation creates: the user's, and the one that names the operation."""
     return {**(request.tags or {}), OPERATION_TAG: operation_id}
 
 
 def _readable(problem: str) -> str:
-    """Return it on one line. Values may be as long as a payload: field and remedy, at the ends, have to stay."""
+    """Return it on one line. A value may be as long as a payload, so the middle is cut; field and remedy stay."""
     if len(problem) > MAX_PROBLEM_LENGTH:
         problem = f"{problem[:200]} … {problem[-(MAX_PROBLEM_LENGTH - 203) :]}"
     return one_line(problem, MAX_PROBLEM_LENGTH)

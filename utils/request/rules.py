@@ -1,4 +1,4 @@
-"""What can be wrong with a request before AWS is asked anything."""
+"""What can be wrong with a request before AWS is called."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/)?[A-Za-z0
 
 
 def request_problems(request: RestoreRequest) -> Iterator[str]:
-    """Everything that is wrong with a request in itself: one sentence each with the field, the value and the remedy."""
+    """Yield all that is wrong with the request in itself: for each problem the field, the value and the remedy."""
     yield from _naming_problems(request)
     yield from _snapshot_choice_problems(request)
     yield from setting_problems(request)
@@ -125,8 +125,9 @@ def _tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_tag_text(text: str) -> bool:
-    """RDS takes Unicode's letters, numbers and separators beside some symbols (API reference, Tag): no tab, no line
-    break.
+    """Return whether RDS takes the text in a tag.
+
+    It takes Unicode's letters, numbers and separators beside some symbols (API reference, Tag): no tab, no line break.
     """
     return all(each in "_.:/=+-@" or unicodedata.category(each)[0] in "LNZ" for each in text)
 

@@ -1,7 +1,7 @@
-"""What can be wrong with the settings of a cluster before AWS is asked: each by itself, and all of them together.
+"""What can be wrong with the settings of a cluster before AWS is called: each by itself, and all of them together.
 
-The request is checked by itself when it is read; how settings go together is checked twice, of what the request and the
-stack say, and again when the source cluster and our defaults have filled the rest.
+The request is checked by itself when it is read. Combinations of settings are checked twice: as the request and the
+stack give them, and after the source cluster and the pipeline's defaults have filled in the rest.
 """
 
 from __future__ import annotations
@@ -24,33 +24,46 @@ _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8,17}", re.ASCII)
 MONITORING_INTERVALS = (0, 1, 5, 10, 15, 30, 60)
 _CERTIFICATE_AUTHORITY = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]{1,256}", re.ASCII)
-# With the wanted class and three zones that is sixteen calls of RDS in one step.
+# With the requested class and three zones that is sixteen calls to RDS in one step.
 MAX_ALTERNATIVES = 3
 _INSTANCE_CLASS = re.compile(r"db\.[a-z0-9-]+(\.[a-z0-9]+)?", re.ASCII)
 _ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+[a-z]|[a-z]{2}(-[a-z]+)+-\d+(-[a-z]+)+-\d+[a-z]", re.ASCII)
 
 
 class Settings(Protocol):
-    """What request and plan have in common. None: not said, or RDS chooses."""
+    """What request and plan have in common. None: not given, or RDS chooses."""
 
     @property
-    def serverless_v2_min_capacity(self) -> float | None: ...
+    def serverless_v2_min_capacity(self) -> float | None:
+        """The least capacity, in ACUs."""
+
     @property
-    def serverless_v2_max_capacity(self) -> float | None: ...
+    def serverless_v2_max_capacity(self) -> float | None:
+        """The greatest capacity, in ACUs."""
+
     @property
-    def serverless_v2_seconds_until_auto_pause(self) -> int | None: ...
+    def serverless_v2_seconds_until_auto_pause(self) -> int | None:
+        """After how many idle seconds an instance pauses."""
+
     @property
-    def database_insights_mode(self) -> str | None: ...
+    def database_insights_mode(self) -> str | None:
+        """The mode of Database Insights: standard or advanced."""
+
     @property
-    def performance_insights_retention_days(self) -> int | None: ...
+    def performance_insights_retention_days(self) -> int | None:
+        """For how many days Performance Insights keeps its data; 0 switches it off."""
+
     @property
-    def preferred_backup_window(self) -> str | None: ...
+    def preferred_backup_window(self) -> str | None:
+        """The daily backup window, in UTC."""
+
     @property
-    def preferred_maintenance_window(self) -> str | None: ...
+    def preferred_maintenance_window(self) -> str | None:
+        """The weekly maintenance window, in UTC."""
 
 
 def setting_problems(request: RestoreRequest) -> Iterator[str]:
-    """Of the settings that a request, or the stack for it, gives."""
+    """Yield what is wrong with the settings that the request, or the stack for it, gives."""
     if request.engine_version is not None and not _VERSION.fullmatch(request.engine_version):
         yield f"engine_version: {request.engine_version!r} is no version. Give one such as 17.5, or leave it out."
     for setting in SETTINGS:
@@ -77,7 +90,7 @@ def setting_problems(request: RestoreRequest) -> Iterator[str]:
 
 
 def combination_problems(settings: Settings) -> Iterator[str]:
-    """How settings go together, as far as they are said. Each by itself has been checked, or is AWS's own word."""
+    """Yield which given settings contradict each other. Each by itself has been checked before, or AWS reported it."""
     low, high = settings.serverless_v2_min_capacity, settings.serverless_v2_max_capacity
     if low is not None and high is not None and _are_capacities(low, high) and (low > high or high < 1):
         yield (
@@ -105,7 +118,7 @@ def combination_problems(settings: Settings) -> Iterator[str]:
 
 
 def missing_capacity(settings: Settings, classes: list[str]) -> Iterator[str]:
-    """What serverless instances need before they can be made."""
+    """Yield which capacity is missing for serverless instances."""
     low, high = settings.serverless_v2_min_capacity, settings.serverless_v2_max_capacity
     if (low is None) != (high is None):
         yield "serverless_v2_min_capacity and serverless_v2_max_capacity go together. Give both or neither."
@@ -162,7 +175,7 @@ def _insights_problems(days: int | None) -> Iterator[str]:
 
 
 def _watching_problems(request: RestoreRequest) -> Iterator[str]:
-    """Of the instances' certificate, Enhanced Monitoring, and Performance Insights' key."""
+    """Yield what is wrong with the instances' certificate, Enhanced Monitoring, or Performance Insights' key."""
     authority = request.ca_certificate_identifier
     if authority is not None and not _CERTIFICATE_AUTHORITY.fullmatch(authority):
         yield (
@@ -222,7 +235,7 @@ def _capacity_problems(request: RestoreRequest) -> Iterator[str]:
             yield f"{name}: {value} is no capacity. Give 0 to 256 ACUs in steps of 0.5."
             return
     if not request.like_source:
-        # With it, the source cluster may say the rest.
+        # With it, the source cluster may give the rest.
         classes = [each for each in (request.db_instance_class, request.reader_instance_class) if each]
         yield from missing_capacity(request, classes)
 
