@@ -23,8 +23,6 @@ NOT_YET_REWRITTEN = (
     "scripts/packages",
     "utils/aurora_utils",
     "utils/contracts",
-    "utils/planning",
-    "utils/request",
     "utils/steps",
 )
 ROOTS = ("utils", "lambda_functions", "scripts")

@@ -142,9 +142,9 @@ def plan_problems(
     if silent is not None:
         needed = "" if request.db_instance_class else " and a db_instance_class"
         yield (
-            f"like_source: the source cluster {source_id!r} {silent}, so nobody says "
+            f"like_source: the source cluster {source_id!r} {silent}, so these settings are unknown: "
             f'{", ".join(open_settings(request))}. Give them; or give "like_source": false{needed}, and what is still '
-            "left out comes from the snapshot and the pipeline's defaults."
+            "omitted comes from the snapshot and the pipeline's defaults."
         )
     else:
         yield from missing_capacity(plan, classes)
@@ -162,9 +162,9 @@ def _forwarding_problems(plan: ClusterPlan) -> Iterator[str]:
     major = version.partition(".")[0]
     if plan.local_write_forwarding and is_lower_version(version, _FORWARDS_SINCE.get(major, _FORWARDS_FIRST)):
         yield (
-            f"local_write_forwarding: true [{plan.origins.get('local_write_forwarding')}] can't be had with PostgreSQL "
-            f"{version}. Give an engine_version of at least {', '.join(_FORWARDS_SINCE.values())} or a later major "
-            'version, or "local_write_forwarding": false.'
+            f"local_write_forwarding: true [{plan.origins.get('local_write_forwarding')}] is not supported by "
+            f"PostgreSQL {version}. Give an engine_version of at least {', '.join(_FORWARDS_SINCE.values())} or a "
+            'later major version, or "local_write_forwarding": false.'
         )
 
 

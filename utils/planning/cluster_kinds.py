@@ -29,13 +29,13 @@ def kind_problems(snapshot: Snapshot, living: Cluster | None, region: str) -> It
     if snapshot.engine_version.endswith(LIMITLESS_SUFFIX) or (own is not None and own.is_limitless):
         yield (
             f"snapshot_identifier: {name!r} ({snapshot.engine_version}) is of an Aurora Limitless Database, which has "
-            "a DB shard group instead of instances; this pipeline makes instances. Restore it as the Aurora User Guide "
-            'says under "Aurora PostgreSQL Limitless Database", or choose a snapshot of another cluster.'
+            "a DB shard group instead of instances; this pipeline creates instances. Restore it as the Aurora User "
+            'Guide says under "Aurora PostgreSQL Limitless Database", or choose a snapshot of another cluster.'
         )
     elif _is_outside_vpc(snapshot, own):
         yield (
-            f"snapshot_identifier: {name!r} is of a cluster that express configuration made: it is in no VPC, and its "
-            "master user logs in by IAM alone; this pipeline makes clusters in a VPC and gives the master user a "
+            f"snapshot_identifier: {name!r} is of a cluster that express configuration created: it is in no VPC, and "
+            "its master user logs in by IAM alone; this pipeline creates clusters in a VPC and gives the master user a "
             "password. Restore it yourself: aws rds restore-db-cluster-from-snapshot --engine aurora-postgresql "
             f"--snapshot-identifier {snapshot.arn} --db-cluster-identifier NAME --no-enable-vpc-networking "
             f"--enable-internet-access-gateway --enable-iam-database-authentication --region {region}"

@@ -87,8 +87,8 @@ class _Crosser:
             found = self._source.key(own)
             if found is None:
                 self.problems.append(
-                    f"snapshot_identifier: the key of {self._snapshot.identifier!r} ({own}) doesn't exist any more, "
-                    "and with it its data is lost. Choose another snapshot."
+                    f"snapshot_identifier: the key of {self._snapshot.identifier!r} ({own}) no longer exists, "
+                    "so its data is lost. Choose another snapshot."
                 )
                 return None
             if found.state != "Enabled":
@@ -105,7 +105,7 @@ class _Crosser:
         arn = Arn.parse(key)
         actions = ", ".join(f'"kms:{action}"' for action in ADMITTING)
         return (
-            f"doesn't admit account {self._account}. Add to its policy, in account {arn.account_id}: "
+            f"does not admit account {self._account}. Add to its policy, in account {arn.account_id}: "
             f'{{"Sid": "AccountThatRestores", "Effect": "Allow", "Principal": {{"AWS": "arn:{arn.partition}:iam::'
             f'{self._account}:root"}}, "Action": [{actions}], "Resource": "*"}}'
         )
@@ -126,15 +126,15 @@ class _Crosser:
             self.problems.append(f"source_kms_key_id: {given!r} is a key of another place. {customers}")
             return None
         if given.rpartition(":")[2].startswith(MANAGED_ALIAS):
-            self.problems.append(f"source_kms_key_id: {given!r} is managed by AWS and can't be shared. {customers}")
+            self.problems.append(f"source_kms_key_id: {given!r} is managed by AWS and cannot be shared. {customers}")
             return None
         found = self._source.key(given)
         if found is None:
-            why = f"doesn't exist in {region} of account {owner}. {customers}"
+            why = f"does not exist in {region} of account {owner}. {customers}"
         elif found.state != "Enabled":
             why = f"is {how_to_enable(found, region)}"
         elif not found.is_customers or not found.is_symmetric:
-            why = f"isn't a customer managed, symmetric key, as sharing needs. {customers}"
+            why = f"is not a customer managed, symmetric key, which sharing requires. {customers}"
         elif not admits_our_account(found.arn):
             why = self._how_to_admit(found.arn)
         else:
@@ -145,7 +145,7 @@ class _Crosser:
     def _shared_too_often(self, shared: set[str]) -> str:
         return (
             f"snapshot_identifier: {self._snapshot.identifier!r} is shared with {len(shared)} accounts, and RDS allows "
-            f"{MAX_SHARED_ACCOUNTS}. Take one away, in account {self._source.account_id}: aws rds "
+            f"{MAX_SHARED_ACCOUNTS}. Remove one, in account {self._source.account_id}: aws rds "
             f"modify-db-cluster-snapshot-attribute --region {self._source.region} --db-cluster-snapshot-identifier "
             f"{self._snapshot.identifier} --attribute-name restore --values-to-remove ACCOUNT"
         )
@@ -164,7 +164,7 @@ def quota_problems(
             owner = source.account_id if place is source else account
             yield (
                 f"snapshot_quota: {place.region} of account {owner} has room for {max(room, 0)} more manual snapshots, "
-                f"and this run makes {count} there. Delete some that nobody needs, of these: `aws rds "
+                f"and this run creates {count} there. Delete some that nobody needs, of these: `aws rds "
                 f"describe-db-cluster-snapshots --snapshot-type manual --region {place.region}`. Or have the quota "
                 "raised: aws service-quotas request-service-quota-increase --service-code rds "
                 f"--quota-code L-9B510759 --desired-value NUMBER --region {place.region}"

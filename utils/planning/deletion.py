@@ -26,11 +26,11 @@ def deletion_problems(
     name = snapshot.cluster_identifier
     if request.confirm_delete_source != name:
         yield (
-            f"confirm_delete_source: {request.confirm_delete_source!r} isn't the source cluster's name ({name}). "
+            f"confirm_delete_source: {request.confirm_delete_source!r} is not the source cluster's name ({name}). "
             f"To have {name} deleted after the restore, repeat its name exactly; else drop delete_source."
         )
     if cluster is None:
-        yield f"delete_source: the source cluster {name!r} doesn't exist any more. Drop delete_source."
+        yield f"delete_source: the source cluster {name!r} no longer exists. Drop delete_source."
     elif cluster.deletion_protection and not request.override_deletion_protection:
         yield (
             f"delete_source: {name!r} has deletion protection, which is switched off only when "
@@ -47,15 +47,15 @@ def deletion_problems(
         yield f"delete_source: {name!r} is {cluster.status}, not available. Start again once it is."
     elif snapshot.is_of(cluster) is False:
         yield (
-            f"delete_source: {snapshot.identifier!r} isn't of today's {name!r} ({cluster.resource_id}) but of "
-            f"{other_cluster(snapshot)}: today's data would be nowhere. Drop delete_source."
+            f"delete_source: {snapshot.identifier!r} is not of today's {name!r} ({cluster.resource_id}) but of "
+            f"{other_cluster(snapshot)}, so the restored cluster would not have today's data. Drop delete_source."
         )
     elif (why := why_not_deletable(cluster, source)) is not None:
-        yield f"delete_source: {name!r} {why}. Drop delete_source, or have the protection lifted by whoever set it."
+        yield f"delete_source: {name!r} {why}. Drop delete_source, or have its protection removed by its owner."
     if request.delete_automated_backups and snapshot.kind == "automated":
         yield (
             f"delete_automated_backups: the snapshot that is restored, {snapshot.identifier!r}, is one of them, and "
-            "what was found is never deleted. Leave it out, or restore from a manual snapshot."
+            "what was found is never deleted. Omit it, or restore from a manual snapshot."
         )
     if cluster is not None:
         if request.final_snapshot is not False:

@@ -79,18 +79,18 @@ def source_settings(
     if not request.like_source or not identifier:
         return None
     if source.access == "shared":
-        return UnreadableSource(why=f"of account {source.account_id} can't be seen ({source.why_no_role})")
+        return UnreadableSource(why=f"of account {source.account_id} cannot be seen ({source.why_no_role})")
     try:
         cluster = source.cluster(identifier)
         if cluster is None:
-            return UnreadableSource(why=f"doesn't exist in {source.region} any more")
+            return UnreadableSource(why=f"no longer exists in {source.region}")
         if cluster.engine != ENGINE:
             return UnreadableSource(why=f"is of {cluster.engine} today")
         members = sorted(source.instances_of(identifier), key=lambda each: each.identifier)
     except ClientError as error:
         if error_code(error) not in DENIED_CODES:
             raise
-        return UnreadableSource(why=f"can't be read ({error.operation_name} is not allowed)")
+        return UnreadableSource(why=f"cannot be read ({error.operation_name} is not allowed)")
     writer_first = sorted(members, key=lambda each: each.identifier != cluster.writer_identifier)
     added = [
         each
@@ -121,7 +121,7 @@ def _scaling(source: Source, identifier: str) -> tuple[ReaderScaling | None, lis
         if error_code(error) not in DENIED_CODES:
             raise
         return None, [
-            "whether Aurora Auto Scaling changes the number of its readers isn't known: "
+            "whether Aurora Auto Scaling changes the number of its readers is not known: "
             f"application-autoscaling:{error.operation_name} is not allowed"
         ]
 

@@ -35,7 +35,7 @@ def _sentences(
     request: RestoreRequest, plan: ClusterPlan, source: SourceSettings | UnreadableSource | None, source_id: str
 ) -> Iterator[str]:
     if isinstance(source, UnreadableSource):
-        yield f"whatever else the source cluster {source_id} has isn't known: it {source.why}"
+        yield f"what else the source cluster {source_id} has is not known: it {source.why}"
     elif source is not None:
         yield from _autoscaled(plan, source)
         yield from _watching(plan, source)
@@ -44,14 +44,14 @@ def _sentences(
         yield from _differing_readers(source)
         yield from source.unknown
     elif not request.like_source and source_id:
-        yield f"like_source is false: the source cluster {source_id} wasn't looked at, and nothing was taken from it"
+        yield f"like_source is false: the source cluster {source_id} was not read, and nothing was taken from it"
 
 
 def _autoscaled(plan: ClusterPlan, source: SourceSettings) -> Iterator[str]:
     if source.autoscaled and plan.origins.get("instance_count") == "source":
         count = len(source.autoscaled)
         yield (
-            f"{count} reader{'' if count == 1 else 's'} that Aurora Auto Scaling added, and takes away again: "
+            f"{count} reader{'' if count == 1 else 's'} that Aurora Auto Scaling added, and removes again: "
             f"{listed(source.autoscaled)}"
         )
     if source.scaling is not None:

@@ -144,7 +144,7 @@ def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, t
     if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
         yield (
             f"target_cluster_id: {target_id!r} is the source cluster itself. "
-            "Choose another name: a restore always makes a new cluster."
+            "Choose another name: a restore always creates a new cluster."
         )
         return
     yield from name_problems(cluster, target)

@@ -66,7 +66,7 @@ def find_snapshot(request: RestoreRequest, source: Source, now: dt.datetime) -> 
             raise RequestRefused(f"snapshot_identifier: {request.snapshot_identifier!r} {_not_shared(source)}")
         if named is None:
             raise RequestRefused(
-                f"snapshot_identifier: {request.snapshot_identifier!r} doesn't exist in {_place(source)}. List what "
+                f"snapshot_identifier: {request.snapshot_identifier!r} does not exist in {_place(source)}. List what "
                 f"does: aws rds describe-db-cluster-snapshots --region {source.region}"
             )
         living = _living_cluster(source, named.cluster_identifier)
@@ -109,7 +109,7 @@ def _place(source: Source) -> str:
 def _not_shared(source: Source) -> str:
     """Return the reason and two remedies: the role of that account, or a command for its owner."""
     return (
-        f"isn't shared with this account by {source.account_id} in {source.region}, and nothing more of that account "
+        f"is not shared with this account by {source.account_id} in {source.region}, and nothing more of that account "
         f"can be seen: {source.why_no_role}. Deploy infrastructure/source-account-role.yaml there with this stack's "
         "account, prefix and external id, and set SourceRoleName and SourceExternalId to it; or have the snapshot "
         f"shared: aws rds modify-db-cluster-snapshot-attribute --region {source.region} --attribute-name restore "
@@ -180,7 +180,7 @@ def _notes(request: RestoreRequest, chosen: Snapshot, listed: list[Snapshot], li
         is_newer = each.created_at is None or chosen.created_at is None or each.created_at > chosen.created_at
         is_living_ones = living is None or each.is_of(living) is not False
         if is_newer and _is_under_way(each) and is_living_ones:
-            yield f"{each.identifier} is newer and still {each.status}: it isn't waited for"
+            yield f"{each.identifier} is newer and still {each.status}: it is not waited for"
         elif is_newer and each.is_available and living and not is_living_ones:
             yield f"{_is_of_another(each, living)}: it is newer, and was passed over"
     if chosen.copied_from is not None:
@@ -190,11 +190,12 @@ def _notes(request: RestoreRequest, chosen: Snapshot, listed: list[Snapshot], li
         created = chosen.cluster_created_at
         if len(clusters) > 1 and created is not None:
             yield (
-                f"these are snapshots of {len(clusters)} clusters that were all called {name}, and none is to be seen "
-                f"under that name today: {chosen.identifier} is of the one created {created:%Y-%m-%d %H:%M} UTC"
+                f"these are snapshots of {len(clusters)} clusters that were all called {name}, and none "
+                f"has that name today, as far as this stack can see: {chosen.identifier} is of the one created "
+                f"{created:%Y-%m-%d %H:%M} UTC"
             )
     elif chosen.is_of(living) is None:
-        yield f"RDS doesn't say whether {chosen.identifier} is of today's {name} ({living.resource_id})"
+        yield f"RDS does not say whether {chosen.identifier} is of today's {name} ({living.resource_id})"
 
 
 def _is_under_way(snapshot: Snapshot) -> bool:
@@ -213,35 +214,35 @@ def place_problems(request: RestoreRequest, source: Source, execution: Execution
     field = "snapshot_identifier" if parsed else "source_account_id"
     if parsed and request.source_account_id not in (None, parsed.account_id):
         yield (
-            f"source_account_id: {request.source_account_id!r} isn't the account in snapshot_identifier's ARN "
+            f"source_account_id: {request.source_account_id!r} is not the account in snapshot_identifier's ARN "
             f"({parsed.account_id}). Drop source_account_id, the ARN says it."
         )
     if parsed and request.source_region not in (None, source.region):
         yield (
-            f"source_region: {request.source_region!r} isn't the region in snapshot_identifier's ARN "
+            f"source_region: {request.source_region!r} is not the region in snapshot_identifier's ARN "
             f"({source.region}). Drop source_region, the ARN says it."
         )
     if parsed and parsed.partition != partition:
         yield (
             f"snapshot_identifier: {request.snapshot_identifier!r} is of partition {parsed.partition}, and the stack "
-            f"is in {partition}, which can't reach it. Name a snapshot of {partition}."
+            f"is in {partition}, which cannot reach it. Name a snapshot of {partition}."
         )
     if source.region != own_region and not knows_region(source.region, own_region):
         # Calls to it would never end.
         yield (
             f"{'snapshot_identifier' if parsed else 'source_region'}: RDS has no region {source.region!r} that can be "
-            f"reached from {own_region}. Correct it, such as us-east-1; regions of other partitions can't be reached."
+            f"reached from {own_region}. Correct it, such as us-east-1; regions of other partitions cannot be reached."
         )
     if partition == "aws-cn" and source.region != own_region:
         yield (
-            f"source_region: {source.region!r} isn't {own_region}, and RDS copies no snapshot to or from a region in "
+            f"source_region: {source.region!r} is not {own_region}, and RDS copies no snapshot to or from a region in "
             f"China. Deploy the stack in {source.region}, or name a snapshot of {own_region}."
         )
     known = environment.request_defaults().get("source_account_id")
     if source.account_id not in (own_account, known):
         yield (
             f"{field}: account {source.account_id} is neither the stack's own ({own_account}) nor its SourceAccountId "
-            f"({known or 'none is set'}), so its roles can't reach it. Set the stack's SourceAccountId to "
+            f"({known or 'none is set'}), so its roles cannot reach it. Set the stack's SourceAccountId to "
             f"{source.account_id}, or copy the snapshot into account {own_account} and name the copy."
         )
     if request.delete_source and source.account_id != own_account:

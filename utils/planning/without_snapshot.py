@@ -66,8 +66,8 @@ def name_problems(cluster: ClusterPlan, target: AuroraReader) -> Iterator[str]:
     target_id = cluster.identifier
     if target.cluster(target_id) is not None:
         yield (
-            f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation didn't make it. "
-            "It was left alone. Choose another name, or delete that cluster yourself if it isn't needed."
+            f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation did not create "
+            "it. It was left alone. Choose another name, or delete that cluster yourself if it is not needed."
         )
     for name in (target_id, *(each.identifier for each in cluster.instances)):
         if target.instance(name) is not None:

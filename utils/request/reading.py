@@ -131,5 +131,5 @@ def _unknown_fields(raw: Mapping[str, object]) -> Iterator[str]:
 def _wrong_type(name: str, value: object, complaint: str) -> str:
     wanted = complaint.split(" - at ")[0].replace("`", "").replace(" | null", "").replace("Expected", "expected")
     return (
-        f"{name}: {one_line(repr(value), MAX_VALUE)} doesn't fit, {wanted[0].lower()}{wanted[1:]}. {FIELD_HELP[name]}"
+        f"{name}: {one_line(repr(value), MAX_VALUE)} does not fit, {wanted[0].lower()}{wanted[1:]}. {FIELD_HELP[name]}"
     )

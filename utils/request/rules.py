@@ -40,8 +40,8 @@ def request_problems(request: RestoreRequest) -> Iterator[str]:
 def _naming_problems(request: RestoreRequest) -> Iterator[str]:
     if request.operation_id is not None and not is_operation_id(request.operation_id):
         yield (
-            f"operation_id: {request.operation_id!r} can't name an operation. "
-            "Use 1 to 80 letters, digits, hyphens and underscores, or leave it out to use the execution's name."
+            f"operation_id: {request.operation_id!r} cannot name an operation. "
+            "Use 1 to 80 letters, digits, hyphens and underscores, or omit it to use the execution's name."
         )
     if request.resume and request.operation_id is None:
         yield (
@@ -51,7 +51,7 @@ def _naming_problems(request: RestoreRequest) -> Iterator[str]:
     if request.scheduled_at is not None and scheduled_operation_id(request.scheduled_at) is None:
         yield (
             f"scheduled_at: {request.scheduled_at!r} is no moment. Let the schedule fill it in, as "
-            "<aws.scheduler.scheduled-time>, or leave it out when you start a run yourself."
+            "<aws.scheduler.scheduled-time>, or omit it when you start a run yourself."
         )
     elif request.scheduled_at is not None and request.operation_id is not None:
         yield (
@@ -87,7 +87,7 @@ def _snapshot_choice_problems(request: RestoreRequest) -> Iterator[str]:
         )
     if named is not None and named.startswith("arn:"):
         if parse_snapshot_arn(named) is None:
-            yield f"snapshot_identifier: {named!r} isn't the ARN of a cluster snapshot. Copy it from the RDS console."
+            yield f"snapshot_identifier: {named!r} is not the ARN of a cluster snapshot. Copy it from the RDS console."
     elif named is not None and (why := why_not_snapshot_name(named)):
         yield f"snapshot_identifier: {named!r} {why}. Give the snapshot's name or ARN as RDS shows it."
     if day is not None and not _is_day(day):
@@ -136,12 +136,12 @@ def _deletion_problems(request: RestoreRequest) -> Iterator[str]:
     if not request.delete_source:
         if request.confirm_delete_source is not None:
             yield (
-                f"confirm_delete_source: {request.confirm_delete_source!r} is given, but delete_source isn't true. "
+                f"confirm_delete_source: {request.confirm_delete_source!r} is given, but delete_source is not true. "
                 "Give both to delete the source cluster, or neither to keep it."
             )
         for name in ("delete_automated_backups", "override_deletion_protection"):
             if getattr(request, name):
-                yield f"{name}: True is given, but delete_source isn't true. Drop it: nothing is deleted."
+                yield f"{name}: True is given, but delete_source is not true. Drop it: nothing is deleted."
     elif request.confirm_delete_source is None:
         yield (
             "confirm_delete_source: missing, and delete_source is true. "

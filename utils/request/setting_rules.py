@@ -65,7 +65,7 @@ class Settings(Protocol):
 def setting_problems(request: RestoreRequest) -> Iterator[str]:
     """Yield what is wrong with the settings that the request, or the stack for it, gives."""
     if request.engine_version is not None and not _VERSION.fullmatch(request.engine_version):
-        yield f"engine_version: {request.engine_version!r} is no version. Give one such as 17.5, or leave it out."
+        yield f"engine_version: {request.engine_version!r} is no version. Give one such as 17.5, or omit it."
     for setting in SETTINGS:
         value = getattr(request, setting.name)
         if value is not None and setting.limits is not None:
@@ -94,8 +94,8 @@ def combination_problems(settings: Settings) -> Iterator[str]:
     low, high = settings.serverless_v2_min_capacity, settings.serverless_v2_max_capacity
     if low is not None and high is not None and _are_capacities(low, high) and (low > high or high < 1):
         yield (
-            f"serverless_v2_max_capacity: {high} doesn't go with a minimum of {low}. "
-            "Give a maximum of at least 1 that isn't below the minimum."
+            f"serverless_v2_max_capacity: {high} does not go with a minimum of {low}. "
+            "Give a maximum of at least 1 that is not below the minimum."
         )
     pause = settings.serverless_v2_seconds_until_auto_pause
     if pause is not None and low is not None and low > 0:
@@ -145,13 +145,13 @@ def _list_problems(request: RestoreRequest) -> Iterator[str]:
         if not _INSTANCE_CLASS.fullmatch(alternative):
             yield (
                 f"alternative_instance_classes: {alternative!r} is no instance class. Give classes such as "
-                "db.r7g.large, or leave it out."
+                "db.r7g.large, or omit it."
             )
     for group in request.vpc_security_group_ids or ():
         if not _SECURITY_GROUP.fullmatch(group):
             yield f"vpc_security_group_ids: {group!r} is no security group's id. Give ids such as sg-0123456789abcdef0."
     if request.availability_zones == []:
-        yield "availability_zones: is empty. Name at least one zone, or leave it out to let RDS choose."
+        yield "availability_zones: is empty. Name at least one zone, or omit it to let RDS choose."
     for zone in request.availability_zones or ():
         if not _ZONE.fullmatch(zone):
             yield f"availability_zones: {zone!r} is no availability zone. Give zones such as us-east-1a."
@@ -191,7 +191,7 @@ def _watching_problems(request: RestoreRequest) -> Iterator[str]:
     key = request.performance_insights_kms_key_id
     if key is not None and not _KEY_ARN.fullmatch(key):
         yield (
-            f"performance_insights_kms_key_id: {key!r} isn't the ARN of a key. Give it as RDS reports it: "
+            f"performance_insights_kms_key_id: {key!r} is not the ARN of a key. Give it as RDS reports it: "
             "arn:aws:kms:REGION:ACCOUNT:key/ID"
         )
     elif key is not None and request.performance_insights_retention_days == 0:

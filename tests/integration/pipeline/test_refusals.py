@@ -23,7 +23,7 @@ REFUSALS: list[tuple[str, Any, tuple[str, ...]]] = [
     ),
     ("an illegal name", {"target_cluster_id": "1-bad--name-"}, ("target_cluster_id", "1-bad--name-", "Choose")),
     ("too long a name", {"target_cluster_id": "a" * 64}, ("target_cluster_id", "64 characters")),
-    ("no such snapshot", {"snapshot_identifier": "no-such"}, ("snapshot_identifier", "no-such", "doesn't exist")),
+    ("no such snapshot", {"snapshot_identifier": "no-such"}, ("snapshot_identifier", "no-such", "does not exist")),
     ("no such cluster", {"source_cluster_id": "prod-no"}, ("source_cluster_id", "prod-no", "no available snapshot")),
     ("a day without a snapshot", {"snapshot_date": "2020-01-01"}, ("snapshot_date", "2020-01-01", "Choose a day")),
     (

@@ -99,7 +99,7 @@ def test_the_data_arrives(case: Case, pipeline: Pipeline, source: Production, ta
     assert "failed" not in {status for _, status in pipeline.audit(run.operation_id)}
     assert run.output["archive"]["warnings"] == []
     # Refused, this look at the source would only be told.
-    assert not [each for each in run.output["plan"]["not_taken_over"] if "isn't known" in each]
+    assert not [each for each in run.output["plan"]["not_taken_over"] if "is not known" in each]
     if "kms_key_id" in request:
         cluster = pipeline.cluster(target)
         assert cluster is not None

@@ -260,8 +260,8 @@ def test_a_group_that_isnt_here_is_refused_with_the_command_that_makes_it(
 def test_a_source_that_is_gone_is_told_with_what_is_missing_now(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
     message = refusal_of(port=5432)
-    assert message.startswith(f"like_source: the source cluster '{SOURCE}' doesn't exist in {REGION} any more")
-    assert "so nobody says engine_version, db_instance_class, instance_count" in message
+    assert message.startswith(f"like_source: the source cluster '{SOURCE}' no longer exists in {REGION}")
+    assert "so these settings are unknown: engine_version, db_instance_class, instance_count" in message
     assert " port" not in message, "the request says it"
     assert '"like_source": false and a db_instance_class' in message
     assert len(message.splitlines()) == 1
@@ -270,16 +270,16 @@ def test_a_source_that_is_gone_is_told_with_what_is_missing_now(rds: FakeRds) ->
 def test_a_source_that_may_not_be_read_is_told_as_well(rds: FakeRds, production: dict[str, Any]) -> None:
     rds.refuse("DescribeDBClusters", "AccessDenied", "No.", status=403, times=2)
     message = refusal_of(db_instance_class="db.r6g.large")
-    assert "can't be read (DescribeDBClusters is not allowed)" in message
+    assert "cannot be read (DescribeDBClusters is not allowed)" in message
     assert "serverless" not in message, "capacity doesn't matter to this class"
-    assert '"like_source": false, and what is still left out' in message
+    assert '"like_source": false, and what is still omitted' in message
 
 
 def test_a_source_of_another_account_that_only_shares_a_snapshot_is_told_as_well() -> None:
     shared = SourceSharedByHand("aws", "210987654321", REGION, "the stack's SourceRoleName is empty")
     found = source_settings(read_request({}, LIKE_SOURCE), shared, SOURCE)
     assert isinstance(found, UnreadableSource)
-    assert found.why == "of account 210987654321 can't be seen (the stack's SourceRoleName is empty)"
+    assert found.why == "of account 210987654321 cannot be seen (the stack's SourceRoleName is empty)"
 
 
 def test_without_like_source_a_missing_class_is_refused_as_ever(rds: FakeRds) -> None:

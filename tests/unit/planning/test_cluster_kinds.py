@@ -69,7 +69,7 @@ def test_a_cluster_of_express_configuration_is_known_by_its_network(rds: FakeRds
     rds.add_snapshot("tuesday", VpcId=None, IAMDatabaseAuthenticationEnabled=True)
     add_source(rds, VpcSecurityGroups=[], **described)
     message = refusal_of()
-    assert message.startswith("snapshot_identifier: 'tuesday' is of a cluster that express configuration made")
+    assert message.startswith("snapshot_identifier: 'tuesday' is of a cluster that express configuration created")
     assert "--no-enable-vpc-networking --enable-internet-access-gateway --enable-iam-database-auth" in message
 
 

@@ -236,7 +236,7 @@ def test_readers_that_aurora_auto_scaling_added_arent_taken_for_fixed_ones() -> 
     plan = plan_of()
     assert [each.db_instance_class for each in plan.cluster.instances] == ["db.r6g.xlarge"]
     assert plan.not_taken_over == [
-        "4 readers that Aurora Auto Scaling added, and takes away again: application-autoscaling-01, "
+        "4 readers that Aurora Auto Scaling added, and removes again: application-autoscaling-01, "
         "application-autoscaling-02, application-autoscaling-03, application-autoscaling-04",
         "Aurora Auto Scaling of 1 to 15 readers, with its policies",
     ]
@@ -305,12 +305,8 @@ def test_a_source_that_nobody_looks_at_is_said_too(production: dict[str, Any]) -
 
 def test_a_source_that_cant_be_read_is_said_where_nothing_is_left_to_it(rds: FakeRds) -> None:
     request = read_request({}, DEFAULTS)
-    said = not_taken_over(
-        request, a_cluster_plan(), UnreadableSource(why="doesn't exist in us-east-1 any more"), SOURCE
-    )
-    assert said == [
-        f"whatever else the source cluster {SOURCE} has isn't known: it doesn't exist in us-east-1 any more"
-    ]
+    said = not_taken_over(request, a_cluster_plan(), UnreadableSource(why="no longer exists in us-east-1"), SOURCE)
+    assert said == [f"what else the source cluster {SOURCE} has is not known: it no longer exists in us-east-1"]
 
 
 def test_a_source_is_looked_at_although_request_and_stack_say_everything_it_could(
@@ -328,7 +324,7 @@ def test_a_source_that_is_gone_refuses_nothing_where_nothing_is_left_to_it(
     monkeypatch.setattr("utils.planning.like_source.REQUIRED", ())
     rds.add_snapshot("tuesday")
     (sentence,) = plan_of(db_instance_class="db.r6g.large").not_taken_over
-    assert sentence.startswith(f"whatever else the source cluster {SOURCE} has isn't known: it doesn't exist in")
+    assert sentence.startswith(f"what else the source cluster {SOURCE} has is not known: it no longer exists in")
 
 
 # As people read it

@@ -135,7 +135,7 @@ def test_a_snapshot_is_found_by_its_arn_in_the_region_that_the_arn_says(source_r
 
 def test_no_such_snapshot_is_refused_with_a_command_that_lists_what_exists() -> None:
     message = refusal_of(snapshot_identifier="wednesday")
-    assert message.startswith("snapshot_identifier: 'wednesday' doesn't exist in us-east-1")
+    assert message.startswith("snapshot_identifier: 'wednesday' does not exist in us-east-1")
     assert "aws rds describe-db-cluster-snapshots --region us-east-1" in message
 
 
@@ -178,8 +178,8 @@ def test_a_snapshot_of_just_the_allowed_age_is_taken(rds: FakeRds) -> None:
 def test_an_arn_that_contradicts_the_request_is_refused() -> None:
     arn = f"arn:aws:rds:{SOURCE_REGION}:{ACCOUNT}:cluster-snapshot:prod-tuesday"
     message = refusal_of(snapshot_identifier=arn, source_region=REGION, source_account_id="999999999999")
-    assert "source_account_id: '999999999999' isn't the account in snapshot_identifier's ARN" in message
-    assert "source_region: 'us-east-1' isn't the region in snapshot_identifier's ARN (us-west-2)" in message
+    assert "source_account_id: '999999999999' is not the account in snapshot_identifier's ARN" in message
+    assert "source_region: 'us-east-1' is not the region in snapshot_identifier's ARN (us-west-2)" in message
 
 
 def test_the_stacks_own_account_may_be_said_aloud(rds: FakeRds) -> None:
@@ -454,14 +454,14 @@ def test_rule_3_only_an_explicit_no_drops_the_final_snapshot(production: dict[st
 @pytest.mark.parametrize("confirmation", ["Prod-Orders", "prod-order", "staging-orders", "yes", ""])
 def test_rule_3_a_confirmation_must_be_the_sources_name_exactly(production: dict[str, Any], confirmation: str) -> None:
     message = refusal_of(delete_source=True, confirm_delete_source=confirmation)
-    assert message.startswith(f"confirm_delete_source: {confirmation!r} isn't the source cluster's name (prod-orders)")
+    assert message.startswith(f"confirm_delete_source: {confirmation!r} is not the source cluster's name (prod-orders)")
     assert "else drop delete_source" in message
 
 
 def test_a_source_that_is_gone_cant_be_deleted(rds: FakeRds) -> None:
     rds.add_snapshot("tuesday")
     message = refusal_of(delete_source=True, confirm_delete_source="prod-orders")
-    assert message.startswith("delete_source: the source cluster 'prod-orders' doesn't exist any more")
+    assert message.startswith("delete_source: the source cluster 'prod-orders' no longer exists")
 
 
 def test_a_source_isnt_deleted_for_the_sake_of_an_earlier_cluster_of_its_name(
@@ -470,7 +470,7 @@ def test_a_source_isnt_deleted_for_the_sake_of_an_earlier_cluster_of_its_name(
     asked = {"delete_source": True, "confirm_delete_source": "prod-orders"}
     rds.snapshots["tuesday"]["DbClusterResourceId"] = "cluster-EARLIER"
     message = refusal_of(snapshot_identifier="tuesday", **asked)
-    assert message.startswith("delete_source: 'tuesday' isn't of today's 'prod-orders'")
+    assert message.startswith("delete_source: 'tuesday' is not of today's 'prod-orders'")
     assert "another cluster of that name (cluster-EARLIER)" in message
     rds.snapshots["tuesday"]["DbClusterResourceId"] = production["DbClusterResourceId"]
     assert plan_of(**asked).delete_source
@@ -479,8 +479,9 @@ def test_a_source_isnt_deleted_for_the_sake_of_an_earlier_cluster_of_its_name(
     rds.snapshots["tuesday"]["ClusterCreateTime"] = dt.datetime(2024, 5, 6, 7, 8, tzinfo=dt.UTC)
     message = refusal_of(snapshot_identifier="tuesday", **asked)
     assert (
-        "but of another cluster of that name (created 2024-05-06 07:08 UTC): today's data would be nowhere" in message
+        "but of another cluster of that name (created 2024-05-06 07:08 UTC), so the restored cluster would" in message
     )
+    assert "would not have today's data. Drop delete_source." in message
 
 
 def test_deletion_protection_is_switched_off_only_when_that_is_asked_for(production: dict[str, Any]) -> None:
@@ -511,7 +512,7 @@ def test_rule_2_the_automated_snapshot_that_is_restored_isnt_deleted_with_the_ot
 
 @pytest.mark.parametrize("name", ["delete_automated_backups", "override_deletion_protection"])
 def test_what_belongs_to_a_deletion_without_one_is_refused(name: str) -> None:
-    assert refusal_of(**{name: True}).startswith(f"{name}: True is given, but delete_source isn't true")
+    assert refusal_of(**{name: True}).startswith(f"{name}: True is given, but delete_source is not true")
 
 
 def test_deletion_protection_is_never_switched_off_otherwise(production: dict[str, Any]) -> None:
@@ -648,5 +649,5 @@ def test_no_snapshot_leaves_or_reaches_a_region_in_china() -> None:
     begun = an_execution(execution_id=execution)
     request = read_request({"source_region": "cn-northwest-1"}, DEFAULTS)
     (told,) = place_problems(request, Source(ACCOUNT, "cn-northwest-1"), begun)
-    assert told.startswith("source_region: 'cn-northwest-1' isn't cn-north-1")
+    assert told.startswith("source_region: 'cn-northwest-1' is not cn-north-1")
     assert list(place_problems(read_request({}, DEFAULTS), Source(ACCOUNT, "cn-north-1"), begun)) == []

@@ -277,7 +277,7 @@ def test_an_automated_snapshot_under_the_default_key_is_copied_to_a_key_that_can
     assert message.startswith("source_kms_key_id: missing. The key of 'tuesday'")
     assert "is managed by AWS, and no snapshot under it can be shared" in message
     their_keys.add("shareable")
-    assert "doesn't admit account 123456789012. Add to its policy" in refusal_of(source_kms_key_id="shareable")
+    assert "does not admit account 123456789012. Add to its policy" in refusal_of(source_kms_key_id="shareable")
     keys.admitted.add("shareable")
     steps = copy_of(plan_of(source_kms_key_id="shareable")).steps
     assert (steps[0].name, steps[0].kms_key_id) == ("copy_at_owner", SHAREABLE)
@@ -288,7 +288,7 @@ def test_a_key_that_doesnt_admit_us_is_refused_with_the_statement_that_its_polic
 ) -> None:
     keys.admitted.clear()
     message = refusal_of()
-    assert f"({THEIR_KEY}) doesn't admit account {ACCOUNT}. Add to its policy, in account {OWNER}:" in message
+    assert f"({THEIR_KEY}) does not admit account {ACCOUNT}. Add to its policy, in account {OWNER}:" in message
     assert f'"Principal": {{"AWS": "arn:aws:iam::{ACCOUNT}:root"}}' in message
     assert '"kms:CreateGrant"' in message
 
@@ -296,11 +296,11 @@ def test_a_key_that_doesnt_admit_us_is_refused_with_the_statement_that_its_polic
 @pytest.mark.parametrize(
     ("given", "changes", "why"),
     [
-        ("nothing-like-it", {}, f"doesn't exist in {REGION} of account {OWNER}"),
+        ("nothing-like-it", {}, f"does not exist in {REGION} of account {OWNER}"),
         ("shareable", {"KeyState": "Disabled"}, "is Disabled, not Enabled. Enable it: aws kms enable-key"),
-        ("shareable", {"KeyManager": "AWS"}, "isn't a customer managed, symmetric key"),
-        ("shareable", {"KeySpec": "RSA_2048"}, "isn't a customer managed, symmetric key"),
-        ("alias/aws/rds", {}, "is managed by AWS and can't be shared"),
+        ("shareable", {"KeyManager": "AWS"}, "is not a customer managed, symmetric key"),
+        ("shareable", {"KeySpec": "RSA_2048"}, "is not a customer managed, symmetric key"),
+        ("alias/aws/rds", {}, "is managed by AWS and cannot be shared"),
         (KEY, {}, f"is a key of another place. Give a customer managed key of {REGION} in account {OWNER}"),
     ],
 )
@@ -320,7 +320,7 @@ def test_a_role_that_cant_be_assumed_and_nothing_shared_is_refused_with_both_way
     _role.cache_clear()
     sts.refuse("AssumeRole", "AccessDenied", "User is not authorized to perform: sts:AssumeRole", times=9)
     message = refusal_of(snapshot_identifier="tuesday")
-    assert f"isn't shared with this account by {OWNER}" in message
+    assert f"is not shared with this account by {OWNER}" in message
     assert "sts:AssumeRole" in message
     assert "Deploy infrastructure/source-account-role.yaml there" in message
     assert "aws rds modify-db-cluster-snapshot-attribute" in message
@@ -350,7 +350,7 @@ def test_what_was_shared_before_is_not_unshared(snapshot: dict[str, Any], their_
 
 def test_a_snapshot_shared_with_twenty_accounts_is_refused(snapshot: dict[str, Any], their_rds: FakeRds) -> None:
     their_rds.shared_with["tuesday"] = {f"{number:012}" for number in range(20)}
-    assert "is shared with 20 accounts, and RDS allows 20. Take one away" in refusal_of()
+    assert "is shared with 20 accounts, and RDS allows 20. Remove one, in account" in refusal_of()
 
 
 def test_an_account_that_the_stack_doesnt_know_is_refused(snapshot: dict[str, Any]) -> None:

@@ -120,7 +120,7 @@ def test_a_snapshot_of_todays_cluster_that_is_named_needs_no_word(rds: FakeRds, 
 
 def test_of_a_snapshot_that_tells_nothing_of_its_cluster_that_is_told(rds: FakeRds, living: str) -> None:
     rds.add_snapshot("silent", ClusterCreateTime=None)
-    assert chosen().notes == [f"RDS doesn't say whether silent is of today's {SOURCE} ({living})"]
+    assert chosen().notes == [f"RDS does not say whether silent is of today's {SOURCE} ({living})"]
 
 
 def test_without_a_cluster_of_that_name_the_newest_is_taken_and_told_of_which_it_is(rds: FakeRds) -> None:
@@ -129,8 +129,8 @@ def test_without_a_cluster_of_that_name_the_newest_is_taken_and_told_of_which_it
     found = chosen()
     assert found.identifier == "after"
     assert found.notes == [
-        f"these are snapshots of 2 clusters that were all called {SOURCE}, and none is to be seen under that name "
-        "today: after is of the one created 2025-02-03 03:00 UTC"
+        f"these are snapshots of 2 clusters that were all called {SOURCE}, and none has that name today, "
+        "as far as this stack can see: after is of the one created 2025-02-03 03:00 UTC"
     ]
 
 
@@ -142,7 +142,7 @@ def test_a_newer_one_still_under_way_is_told(rds: FakeRds, status: str, taken: d
     rds.add_snapshot("older", hours_old=9, Status="copying")
     rds.add_snapshot("broken", hours_old=1, Status="failed")
     found = chosen()
-    assert (found.identifier, found.notes) == ("ready", [f"fresh is newer and still {status}: it isn't waited for"])
+    assert (found.identifier, found.notes) == ("ready", [f"fresh is newer and still {status}: it is not waited for"])
 
 
 def test_one_under_way_of_another_cluster_or_another_day_is_no_news(rds: FakeRds, living: str) -> None:

@@ -256,7 +256,7 @@ def test_a_version_that_is_no_longer_offered_must_be_upgraded(rds: FakeRds, snap
 def test_a_version_that_nobody_knows_any_more_cant_be_restored(snapshot: dict[str, Any]) -> None:
     snapshot["EngineVersion"] = "9.6.3"
     assert the_problem(engine_version="9.6.3").endswith("Choose another snapshot: this one cannot be upgraded.")
-    assert "or leave it out" not in the_problem(engine_version="16.4")
+    assert "or omit it" not in the_problem(engine_version="16.4")
 
 
 def test_a_version_is_not_mistaken_for_another_that_begins_like_it(rds: FakeRds, snapshot: dict[str, Any]) -> None:

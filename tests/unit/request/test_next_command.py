@@ -35,7 +35,7 @@ def given(request: dict[str, Any], *problems: str) -> str:
         ),
         (
             {"archive_snapshot": "burn"},
-            "archive_snapshot: 'burn' doesn't fit. One of them.",
+            "archive_snapshot: 'burn' does not fit. One of them.",
             '{"archive_snapshot": "ARCHIVE_SNAPSHOT"}',
         ),
         ({}, "target_cluster_id: missing. Name it.", '{"target_cluster_id": "TARGET_CLUSTER_ID"}'),

@@ -92,7 +92,7 @@ def test_a_field_that_is_null_counts_as_left_out() -> None:
 # field, value, part of the remedy
 MISTAKES: list[tuple[str, Any, str]] = [
     ("operation_id", "night run", "letters, digits, hyphens and underscores"),
-    ("operation_id", "", "leave it out"),
+    ("operation_id", "", "omit it"),
     ("operation_id", "x" * 81, "1 to 80"),
     ("source_cluster_id", "prod_orders", "as RDS shows it"),
     ("source_cluster_id", "x" * 64, "64 characters where 63 fit"),
@@ -171,7 +171,7 @@ WRONG_TYPES: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("field", "value"), WRONG_TYPES)
 def test_a_value_of_the_wrong_type_is_refused_and_never_interpreted(field: str, value: Any) -> None:
     (line,) = refusal_of({field: value}).splitlines()
-    assert line.startswith(f"{field}: {value!r} doesn't fit, ")
+    assert line.startswith(f"{field}: {value!r} does not fit, ")
     assert "null" not in line
     assert "`" not in line
     assert line.endswith("."), "the field's description says what it is for"
@@ -226,7 +226,7 @@ def test_deletion_without_its_confirmation_is_refused() -> None:
 @pytest.mark.parametrize("delete_source", [False, None])
 def test_a_confirmation_without_deletion_is_refused(delete_source: bool | None) -> None:
     message = refusal_of({"delete_source": delete_source, "confirm_delete_source": "prod-orders"})
-    assert message.startswith("confirm_delete_source: 'prod-orders' is given, but delete_source isn't true.")
+    assert message.startswith("confirm_delete_source: 'prod-orders' is given, but delete_source is not true.")
 
 
 def test_the_stacks_parameters_can_never_ask_for_a_deletion() -> None:
@@ -259,7 +259,7 @@ def test_one_capacity_alone_is_refused(field: str) -> None:
 @pytest.mark.parametrize(("low", "high"), [(4, 2), (0, 0.5)])
 def test_a_maximum_that_doesnt_go_with_the_minimum_is_refused(low: float, high: float) -> None:
     message = refusal_of({"serverless_v2_min_capacity": low, "serverless_v2_max_capacity": high})
-    assert message.startswith(f"serverless_v2_max_capacity: {float(high)} doesn't go with a minimum of {float(low)}")
+    assert message.startswith(f"serverless_v2_max_capacity: {float(high)} does not go with a minimum of {float(low)}")
 
 
 def test_a_serverless_class_without_capacity_is_refused() -> None:
