@@ -21,11 +21,8 @@ NOT_YET_REWRITTEN = (
     "scripts/local_aws",
     "scripts/local_run",
     "scripts/packages",
-    "utils/aurora_utils",
-    "utils/contracts",
     "utils/planning",
     "utils/request",
-    "utils/steps",
 )
 ROOTS = ("utils", "lambda_functions", "scripts")
 
