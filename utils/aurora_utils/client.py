@@ -278,7 +278,7 @@ class Aurora(AuroraReader):
             raise
 
     def change_writer(self, cluster: Cluster, instance_identifier: str) -> None:
-        """Have another member become the writer, which interrupts both for a moment. Raises ClusterBusy."""
+        """Make another member the writer, which interrupts both for a moment. Raises ClusterBusy."""
         try:
             self._rds.failover_db_cluster(
                 DBClusterIdentifier=cluster.identifier, TargetDBInstanceIdentifier=instance_identifier
@@ -333,8 +333,9 @@ class Aurora(AuroraReader):
     def delete_cluster(self, identifier: str, final_snapshot: str | None, keep_backups: bool) -> None:
         """Start to delete a cluster whose instances are all being deleted; its final snapshot comes first.
 
-        `keep_backups` leaves its automated snapshots to their own retention; RDS deletes them with the cluster else.
-        Raises TemporaryFailure while the cluster is in a state, or has members, that RDS waits for to end.
+        `keep_backups` leaves its automated snapshots to their own retention; otherwise RDS deletes them with the
+        cluster. Raises TemporaryFailure while the cluster is in a state, or has members, that RDS requires to end
+        first.
         """
         arguments: dict[str, Any] = (
             {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}

@@ -214,7 +214,10 @@ def open_source(
 def through_role(
     account_id: str, region: str, partition: str, session: SourceSession, now: dt.datetime
 ) -> OwnersAurora:
-    """Return what a step changes there. Raises what STS answers when the role cannot be assumed."""
+    """Return Aurora there, for a step that changes something.
+
+    Raises what STS answers when the role cannot be assumed.
+    """
     return _through_role(OwnersAurora, account_id, region, partition, session, now)
 
 

@@ -2,9 +2,10 @@
 
 The role's own policies allow what all steps together need. A session may do what they and its session policy allow, and
 a step's session policy allows what this step does with this operation's snapshots. A function that no longer does what
-it was written for can omit its session policy; but not its name, which the role's own policies rely on. Sources: STS
-API reference, "AssumeRole" (at most 2,048 characters of policy; no policy widens the role's own); IAM user guide,
-"Session policies", and "IAM and AWS STS condition context keys" (sts:RoleSessionName, aws:userid).
+it was written for can omit its session policy; but not its name, which the role's own policies rely on.
+
+Sources: STS API reference, "AssumeRole" (at most 2,048 characters of policy; no policy widens the role's own); IAM user
+guide, "Session policies", and "IAM and AWS STS condition context keys" (sts:RoleSessionName, aws:userid).
 """
 
 from __future__ import annotations

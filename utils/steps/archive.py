@@ -28,7 +28,7 @@ def take_back(task: ArchiveTask, state: OperationState, record: OperationRecord)
 def follow_export(
     task: ArchiveTask, export: SnapshotExport, record: OperationRecord, target: Aurora, unit: int
 ) -> Archived:
-    """Begin the export if it has not begun yet, and return how far it is. RDS continues it by itself."""
+    """Start the export unless it was started before, and return how far it is. RDS continues it by itself."""
     prove_restored(record, target, task.run.target_cluster_id)
     begun = begin_export(export, task.copy, record, target, task.limits)
     kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"

@@ -82,7 +82,7 @@ def assess(copy: SnapshotCopy, places: Places, record: OperationRecord) -> CopyS
 
 
 def a_free_copy(step: RouteStep) -> str:
-    """Return the words for waiting until RDS accepts another copy in the step's region."""
+    """Return the words for the wait until RDS accepts another copy in the step's region."""
     region, _ = step.place
     return f"a free copy: {region} makes {MAX_COPIES_AT_A_TIME} already, as many as RDS allows at a time"
 

@@ -179,7 +179,7 @@ def _not_to_go(why: str, deletion: SourceDeletion, source: AuroraReader) -> Step
 def _refuse_unplanned_instances(deletion: SourceDeletion, source: AuroraReader) -> None:
     """Raise StepFailed for an instance that the plan does not name.
 
-    The people who approved the plan have approved the deletion of the instances in it, and of no others.
+    Approving the plan has approved the deletion of the instances in it, and of no others.
     """
     if deletion.instance_identifiers is None:
         return

@@ -24,7 +24,7 @@ def begin_export(
     target: AuroraReader,
     limits: StackLimits,
 ) -> ExportTask | str:
-    """Return the export, begun if it was not yet; or why RDS does not begin it for now.
+    """Return the export, which is started unless it was before; or why RDS does not start it for now.
 
     Raises StepFailed where the stack may not export the snapshot. An export that has begun is only followed.
     """

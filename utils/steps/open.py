@@ -92,10 +92,10 @@ def _until_open(
 
 
 def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[Instance]) -> Situation | None:
-    """Return the change that takes the door's group away, or what it waits for; None without it.
+    """Return the change that takes the door's group away, or what it waits for; None where neither is due.
 
-    The pipeline was let into an open cluster again, to set up users once more. In the door's group alone, somebody has
-    shut the cluster since.
+    The pipeline was let into an open cluster again, to set up users once more. A cluster that is in the door's group
+    alone was shut by somebody since, and stays so.
     """
     door, others = plan.door_security_group_id, beside_the_door(plan, cluster)
     if others and door in cluster.security_groups.staying:
