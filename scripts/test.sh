@@ -19,7 +19,7 @@ template=infrastructure/aurora-restore-pipeline.yaml
 source_role=infrastructure/source-account-role.yaml
 work="$(mktemp -d)"
 memory=""
-MEMORY_GIB=12
+MEMORY_GIB=16
 # The jobs that have begun and not ended yet.
 current=""
 beside=""

@@ -142,7 +142,7 @@ def application_secret(pipeline: Pipeline) -> Iterator[str]:
                 {"app_username": "prod_master", "readonly_user": "report"},
                 "app_username is 'prod_master', which cannot be",
             ),
-            ({"app_username": "app", "readonly_user": "app"}, "readonly_user is 'app' like its app_username"),
+            ({"app_username": "app", "readonly_user": "app"}, "readonly_user is 'app', as is its app_username"),
         ]
     ),
 )

@@ -523,7 +523,7 @@ def test_a_name_that_would_hit_another_role_is_refused(key: str, name: str) -> N
 
 def test_one_name_for_both_roles_is_refused_before_anything_is_changed(cluster: Cluster) -> None:
     before = cluster.privileges()
-    with pytest.raises(StepFailed, match="readonly_user is 'orders_app' like its app_username"):
+    with pytest.raises(StepFailed, match="readonly_user is 'orders_app', as is its app_username"):
         cluster.set_up(
             ApplicationLogins(app_username="orders_app", app_password="1", readonly_user="orders_app", readonly_pwd="2")
         )

@@ -103,8 +103,8 @@ def test_a_shared_snapshot_is_known_by_its_arn_and_only_on_demand(aws: LocalAws,
     rds, arn, identifier = aws.client("rds"), shared["DBClusterSnapshotArn"], shared["DBClusterSnapshotIdentifier"]
 
     def listed(**parameters: object) -> bool:
-        found = rds.describe_db_cluster_snapshots(**parameters)["DBClusterSnapshots"]
-        return arn in [each["DBClusterSnapshotArn"] for each in found]
+        pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(**parameters)
+        return arn in [each["DBClusterSnapshotArn"] for page in pages for each in page["DBClusterSnapshots"]]
 
     assert not listed()
     assert listed(IncludeShared=True)
