@@ -21,9 +21,6 @@ NOT_YET_REWRITTEN = (
     "scripts/local_aws",
     "scripts/local_run",
     "scripts/packages",
-    "utils/aurora_utils",
-    "utils/contracts",
-    "utils/steps",
 )
 ROOTS = ("utils", "lambda_functions", "scripts")
 

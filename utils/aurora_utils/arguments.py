@@ -1,8 +1,8 @@
 """What a plan says of its cluster, in the words of RDS's calls: all of it, so that RDS decides nothing by itself.
 
 Which call carries which setting stands in the table of settings, with its source. RestoreDBClusterFromSnapshot takes
-only a part, whatever its model declares; the rest follows in one ModifyDBCluster while there is no instance, and in the
-instances. Here is what those calls need beside the settings, and what is composed of several.
+only a part, although its model declares more; the rest follows in one ModifyDBCluster while there is no instance, and
+in the instances. Here is what those calls need beside the settings, and what is composed of several.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def restore_arguments(plan: ClusterPlan) -> dict[str, Any]:
 def first_modify_arguments(plan: ClusterPlan, password: str | None) -> dict[str, Any]:
     """Return those of the one ModifyDBCluster that follows the restore, while the cluster has no instance.
 
-    `password` is the new master password; None has RDS make one and keep it in a secret of its own. (To say
-    ManageMasterUserPassword=False of an unmanaged cluster is an error of its own.) Never an EngineVersion: without an
+    `password` is the new master password; with None, RDS creates one and keeps it in a secret of its own. (Sending
+    ManageMasterUserPassword=False for an unmanaged cluster is an error of its own.) Never an EngineVersion: without an
     instance RDS refuses it.
     """
     login: dict[str, Any] = {"ManageMasterUserPassword": True} if password is None else {"MasterUserPassword": password}
@@ -77,6 +77,7 @@ def instance_arguments(plan: ClusterPlan, instance: PlannedInstance) -> dict[str
 
 
 def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
+    """Return the tags as the calls expect them."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
@@ -123,8 +124,9 @@ def _monitoring_role(plan: ClusterPlan) -> dict[str, str]:
 
 
 def _group(plan: ClusterPlan, name: str, group: str) -> dict[str, str]:
-    """Leave the default group of the version's family unnamed: RDS takes its own where none is named, and makes it with
-    the first such cluster of a region, where the name alone would be refused (DBClusterParameterGroupNotFound, as in
-    aws/aws-cdk#719).
+    """Return the parameter group, or nothing for the default group of the version's family, which stays unnamed.
+
+    RDS uses its own where none is named, and creates it with the first such cluster of a region, where the name alone
+    would be refused (DBClusterParameterGroupNotFound, as in aws/aws-cdk#719).
     """
     return {} if group == default_group_of(plan.engine_version) else {name: group}

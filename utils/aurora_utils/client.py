@@ -1,8 +1,8 @@
 """What we ask of Aurora: find, copy, restore, reset, delete.
 
-No RDS call has an idempotency token. So each call that makes something asks, after an "already exists", whether what
-exists is this operation's own; each call that deletes takes "already gone" for success. Error codes are those on the
-wire, which differ from the shapes' names (DBInstanceNotFound, but DBClusterNotFoundFault).
+No RDS call has an idempotency token. So each call that creates something checks, after an "already exists", whether
+what exists is this operation's own; each call that deletes takes "already gone" for success. Error codes are those on
+the wire, which differ from the shapes' names (DBInstanceNotFound, but DBClusterNotFoundFault).
 """
 
 from __future__ import annotations
@@ -42,22 +42,24 @@ if TYPE_CHECKING:
     from utils.contracts.route import RouteStep
 
 ENGINE = "aurora-postgresql"
+# As RDS writes them in its events.
+_CAN_NOT, _IS_NOT = "can't", "isn't"
 # What CloudFormation's handlers take for the failure of a change that RDS had accepted: an event is its only trace
 # (aws-cloudformation-resource-providers-rds, BaseHandlerStd of DBCluster and DBInstance).
 FAILURES_IN_EVENTS = (
     "database cluster is in a state that cannot be upgraded",
     "cluster failover failed",
     "cluster reboot failed",
-    "amazon rds can't access the kms encryption key",
+    f"amazon rds {_CAN_NOT} access the kms encryption key",
     "failed to join",
-    "amazon rds isn't able to associate the iam role",
+    f"amazon rds {_IS_NOT} able to associate the iam role",
     "could not be removed from global cluster",
     "unable to upgrade db cluster",
     "unable to perform a major version upgrade",
     "unable to patch the primary db cluster",
     "insufficient instance capacity",
     "unable to modify the db instance class",
-    "you can't create the db instance",
+    f"you {_CAN_NOT} create the db instance",
     "the storage volume limitation was exceeded",
     "the db engine version upgrade failed",
     "instance is in a state that cannot be upgraded",
@@ -68,7 +70,7 @@ BUSY_CODES = frozenset({"InvalidDBClusterStateFault", "InvalidDBInstanceState", 
 
 
 class ClusterBusy(Exception):
-    """RDS doesn't take this call while the cluster is at work on something else. It takes it afterwards."""
+    """RDS refuses this call while the cluster is at work on something else. It accepts it afterwards."""
 
 
 class NoRoom(Exception):
@@ -76,16 +78,17 @@ class NoRoom(Exception):
 
 
 class AuroraReader:
-    """Look at Aurora in one region. None stands for what doesn't exist; everything else unexpected is raised."""
+    """Look at Aurora in one region. None stands for what does not exist; everything else unexpected is raised."""
 
     def __init__(self, region: str, rds: RDSClient | None = None) -> None:
         self.region = region
         self._rds = rds or client("rds", region)
 
     def snapshot(self, identifier: str) -> Snapshot | None:
-        """By name or, in this region, ARN. Automated snapshots must be asked for as such.
+        """Return the snapshot with this name or, in this region, ARN.
 
-        Whether AWS Backup's must be, too, RDS's documentation doesn't say: they are looked for both ways.
+        Automated snapshots must be requested as such. RDS's documentation does not say whether AWS Backup's must be,
+        too: they are looked for both ways.
         """
         name = snapshot_name(identifier)
         if name.startswith("awsbackup:"):
@@ -103,24 +106,27 @@ class AuroraReader:
         return read_snapshot(found[0]) if found else None
 
     def snapshots_of(self, cluster_identifier: str) -> list[Snapshot]:
-        """Manual and automated ones, newest first. Those still being created may have no time, and come last then."""
+        """Return a cluster's manual and automated snapshots, newest first.
+
+        Those that are still being created may have no time, and come last then.
+        """
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(
             DBClusterIdentifier=cluster_identifier
         )
         return newest_first(read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"])
 
     def copies_under_way(self) -> int:
-        """How many snapshots are being copied into this region."""
+        """Return how many snapshots are being copied into this region."""
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
         return sum(each["Status"].lower() == "copying" for page in pages for each in page["DBClusterSnapshots"])
 
     def room_for_snapshots(self) -> int | None:
-        """How many manual snapshots may still be made; None where RDS doesn't say."""
+        """Return how many more manual snapshots the quota allows; None where RDS does not say."""
         quota = self._quota("ManualClusterSnapshots")
         return quota["Max"] - quota["Used"] if quota else None
 
     def room_for_retained_backups(self) -> int | None:
-        """How many deleted clusters' automated backups may still be retained; None where RDS doesn't say.
+        """Return how many more deleted clusters' automated backups may be retained; None where RDS does not say.
 
         Their quota is the clusters' own (botocore's model, DBClusterAutomatedBackupQuotaExceededFault).
         """
@@ -137,27 +143,34 @@ class AuroraReader:
         return next((each for each in quotas if each.get("AccountQuotaName") == name), None)
 
     def cluster(self, identifier: str) -> Cluster | None:
+        """Return the cluster of this name, or None."""
         answer = none_when(
             "DBClusterNotFoundFault", lambda: self._rds.describe_db_clusters(DBClusterIdentifier=identifier)
         )
         return read_cluster(answer["DBClusters"][0]) if answer else None
 
     def clusters(self) -> list[Cluster]:
+        """Return all clusters of the region."""
         pages = self._rds.get_paginator("describe_db_clusters").paginate()
         return [read_cluster(each) for page in pages for each in page["DBClusters"]]
 
     def cluster_with_id(self, resource_id: str) -> Cluster | None:
-        """By the id that a cluster keeps whatever it is called. A filter answers with those that exist."""
+        """Return the cluster with this resource id, which it keeps when it is renamed; or None.
+
+        A filter answers with those that exist.
+        """
         answer = self._rds.describe_db_clusters(Filters=[{"Name": "db-cluster-resource-id", "Values": [resource_id]}])
         return read_cluster(answer["DBClusters"][0]) if answer["DBClusters"] else None
 
     def instance(self, identifier: str) -> Instance | None:
+        """Return the instance of this name, or None."""
         answer = none_when(
             "DBInstanceNotFound", lambda: self._rds.describe_db_instances(DBInstanceIdentifier=identifier)
         )
         return read_instance(answer["DBInstances"][0]) if answer else None
 
     def instances_of(self, cluster_identifier: str) -> list[Instance]:
+        """Return all instances of a cluster."""
         pages = self._rds.get_paginator("describe_db_instances").paginate(
             Filters=[{"Name": "db-cluster-id", "Values": [cluster_identifier]}]
         )
@@ -166,8 +179,8 @@ class AuroraReader:
     def reported_failures(self, cluster: Cluster, since: dt.datetime) -> list[str]:
         """Return what RDS's events say of changes that failed, of the cluster and its members; each once.
 
-        A change can fail although its call succeeded and the cluster is available. That events can't be read is no
-        failure of the restore: there is nothing to report then.
+        A change can fail although its call succeeded and the cluster is available. Unreadable events are no failure of
+        the restore: there is nothing to report then.
         """
         sources = [("db-cluster", cluster.identifier), *(("db-instance", each) for each in cluster.member_identifiers)]
         found = [
@@ -193,7 +206,7 @@ class Aurora(AuroraReader):
     """Change Aurora in one region. Each call, repeated after its answer was lost, finds its own work done."""
 
     def copy_snapshot(self, step: RouteStep, tags: Mapping[str, str], operation_id: str) -> Snapshot:
-        """Start the copy into this region. RDS goes on by itself; the answer's status is `copying`."""
+        """Start the copy into this region. RDS continues it by itself; the answer's status is `copying`."""
         optional: dict[str, Any] = {"KmsKeyId": step.kms_key_id} if step.kms_key_id else {}
         name, source = step.snapshot_name, step.source_arn or ""
         place, target_place = Arn.parse(source).place, step.place
@@ -241,10 +254,10 @@ class Aurora(AuroraReader):
             )
 
     def modify_restored_cluster(self, plan: ClusterPlan, password: str | None) -> None:
-        """Set the master password, and what else a restore doesn't take; None has RDS make and keep a password.
+        """Set the master password and what else a restore does not accept; with None, RDS creates and keeps a password.
 
-        Asynchronous: the status may read `available` for a while before it turns `resetting-master-credentials`. Said
-        twice it is as good as once. Raises ClusterBusy.
+        Asynchronous: the status may read `available` for a while before it turns `resetting-master-credentials`.
+        Calling it twice has the effect of calling it once. Raises ClusterBusy.
         """
         try:
             self._rds.modify_db_cluster(**first_modify_arguments(plan, password))
@@ -253,9 +266,10 @@ class Aurora(AuroraReader):
             raise
 
     def change_security_groups(self, plan: ClusterPlan, groups: list[str]) -> None:
-        """Have the cluster and its members in these groups and no others. Said twice it is as good as once.
+        """Put the cluster and its members in these groups and no others.
 
-        Asynchronous: the members follow the cluster. Raises ClusterBusy.
+        Calling it twice has the effect of calling it once. Asynchronous: the members follow the cluster. Raises
+        ClusterBusy.
         """
         try:
             self._rds.modify_db_cluster(**security_group_arguments(plan, groups))
@@ -264,7 +278,7 @@ class Aurora(AuroraReader):
             raise
 
     def change_writer(self, cluster: Cluster, instance_identifier: str) -> None:
-        """Have another member become the writer, which interrupts both for a moment. Raises ClusterBusy."""
+        """Make another member the writer, which interrupts both for a moment. Raises ClusterBusy."""
         try:
             self._rds.failover_db_cluster(
                 DBClusterIdentifier=cluster.identifier, TargetDBInstanceIdentifier=instance_identifier
@@ -274,7 +288,7 @@ class Aurora(AuroraReader):
             raise
 
     def enable_data_api(self, cluster: Cluster) -> None:
-        """Switch the Data API on; already on is as good. Raises ClusterBusy.
+        """Switch the Data API on, unless it is on already. Raises ClusterBusy.
 
         ModifyDBCluster's EnableHttpEndpoint is Serverless v1's only.
         """
@@ -285,9 +299,10 @@ class Aurora(AuroraReader):
             raise
 
     def switch_deletion_protection_off(self, cluster_identifier: str) -> None:
-        """Done twice, it is as good as once. It takes effect after seconds in which the cluster is `modifying`.
+        """Switch the deletion protection off, unless it is off already.
 
-        Callers prove first that it is the cluster that the request means.
+        It takes effect after seconds in which the cluster is `modifying`. Callers prove first that it is the cluster
+        that the request means.
         """
         try:
             self._rds.modify_db_cluster(
@@ -299,7 +314,7 @@ class Aurora(AuroraReader):
             raise TemporaryFailure(f"Cluster {cluster_identifier} is busy: {error}") from error
 
     def tag_final_snapshot(self, snapshot_arn: str, tags: Mapping[str, str]) -> None:
-        """Tag what is left of a deleted source: DeleteDBCluster takes no tags for the final snapshot that it makes."""
+        """Tag what is left of a deleted source: DeleteDBCluster takes no tags for the final snapshot."""
         self._rds.add_tags_to_resource(ResourceName=snapshot_arn, Tags=tag_list(tags))
 
     # Deleting: callers prove first that it is theirs to delete. A call that is repeated because its answer was lost may
@@ -307,7 +322,7 @@ class Aurora(AuroraReader):
     # after an error is whether it is gone, or going.
 
     def delete_instance(self, identifier: str) -> None:
-        """Start to delete a member. Already going or gone is as good."""
+        """Start to delete a member. One that is being deleted, or gone, counts as deleted."""
         try:
             self._rds.delete_db_instance(DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
         except ClientError as error:
@@ -318,8 +333,9 @@ class Aurora(AuroraReader):
     def delete_cluster(self, identifier: str, final_snapshot: str | None, keep_backups: bool) -> None:
         """Start to delete a cluster whose instances are all being deleted; its final snapshot comes first.
 
-        `keep_backups` leaves its automated snapshots to their own retention; RDS deletes them with the cluster else.
-        Raises TemporaryFailure while the cluster is in a state, or has members, that RDS wants to see the end of.
+        `keep_backups` leaves its automated snapshots to their own retention; otherwise RDS deletes them with the
+        cluster. Raises TemporaryFailure while the cluster is in a state, or has members, that RDS requires to end
+        first.
         """
         arguments: dict[str, Any] = (
             {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
@@ -335,16 +351,16 @@ class Aurora(AuroraReader):
             if cluster is None or cluster.is_being_deleted:
                 return
             if final_snapshot and error_code(error) == "DBClusterSnapshotAlreadyExistsFault":
-                # While RDS takes the final snapshot it goes on to call the cluster `available` (AWS CLI's
+                # While RDS takes the final snapshot it continues to call the cluster `available` (AWS CLI's
                 # delete-db-cluster.rst). The name is the operation's own, so an earlier call has begun the deletion.
                 # Whether the snapshot is of this cluster is looked at once the cluster is gone.
                 return
             if error_code(error) != "InvalidDBClusterStateFault":
                 raise
-            raise TemporaryFailure(f"Cluster {identifier} can't be deleted yet: {error}") from error
+            raise TemporaryFailure(f"Cluster {identifier} cannot be deleted yet: {error}") from error
 
     def delete_snapshot(self, identifier: str) -> None:
-        """Gone already is as good."""
+        """Delete a snapshot. One that is gone already counts as deleted."""
         try:
             self._rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=identifier)
         except ClientError:
@@ -353,7 +369,10 @@ class Aurora(AuroraReader):
 
 
 def _raise_if_busy(cluster_identifier: str, error: ClientError) -> None:
-    """A cluster that was available a moment ago may be at work on something else by now, such as a backup."""
+    """Raise ClusterBusy where RDS refuses a call because of the cluster's state.
+
+    A cluster that was available a moment ago may be at work on something else since, such as a backup.
+    """
     if error_code(error) in BUSY_CODES:
         raise ClusterBusy(f"cluster {cluster_identifier}, which is busy: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Exports of snapshots to S3, as RDS makes them: the tables as Parquet files, which no cluster can be made of.
+"""Exports of snapshots to S3, as RDS writes them: the tables as Parquet files, from which no cluster can be restored.
 
 Sources: Aurora User Guide, "Exporting DB cluster snapshot data to Amazon S3"; the API's ExportTask shape.
 """
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 class ExportTask(Struct, frozen=True, kw_only=True):
+    """An export as RDS describes it."""
+
     identifier: str
     status: str
     percent: int
@@ -28,20 +30,23 @@ class ExportTask(Struct, frozen=True, kw_only=True):
 
     @property
     def is_complete(self) -> bool:
+        """Return whether all of the tables are exported."""
         return self.status == "complete"
 
     @property
     def is_broken(self) -> bool:
+        """Return whether the export has failed or was cancelled."""
         return self.status in ("failed", "canceled")
 
 
 class Exports:
-    """Of the snapshots in one region."""
+    """The exports of the snapshots in one region."""
 
     def __init__(self, region: str) -> None:
         self._rds: RDSClient = client("rds", region)
 
     def task(self, identifier: str) -> ExportTask | None:
+        """Return the export of this name, or None."""
         answer = none_when(
             "ExportTaskNotFound", lambda: self._rds.describe_export_tasks(ExportTaskIdentifier=identifier)
         )
@@ -49,9 +54,9 @@ class Exports:
         return _read(found[0]) if found else None
 
     def start(self, export: SnapshotExport) -> ExportTask | str:
-        """The task of that name, which RDS goes on with by itself; or why RDS can't begin with it yet.
+        """Start the export, which RDS continues by itself; or return why RDS does not begin it yet.
 
-        Whether one that existed already is of this snapshot is for the caller to look at.
+        Whether one that existed already is of this snapshot is for the caller to check.
         """
         try:
             answer = self._rds.start_export_task(
@@ -87,7 +92,7 @@ def _read(raw: Any) -> ExportTask:
 
 
 def renewed(export: SnapshotExport, region: str) -> SnapshotExport:
-    """The export that a resumed operation goes on with: one that has failed keeps its name for good."""
+    """Return the export that a resumed operation continues: one that has failed keeps its name for good."""
     name, number = export.identifier, 1
     exports = Exports(region)
     while (task := exports.task(name)) is not None and task.is_broken:

@@ -1,8 +1,8 @@
-"""Which of a source cluster's attributes a new one gets, and which are left behind: one line for every member of RDS's
-DBCluster and DBInstance shapes. The lines of the settings come from their own table.
+"""Which of a source cluster's attributes a new one gets, and which are left behind.
 
-A test holds both tables against botocore's model, so that a member which AWS adds is given its line before it can be
-dropped in silence. What is left behind is worth a sentence only where it isn't RDS's own default.
+There is one line for every member of RDS's DBCluster and DBInstance shapes. The lines of the settings come from their
+own table. A test holds both tables against botocore's model, so that a member which AWS adds is given its line before
+it can be dropped in silence. What is left behind is worth a sentence only where it is not RDS's own default.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_SENTENCE = 240
 
 
 class Planned(Struct, frozen=True):
-    """This field of the plan says what the new cluster gets, its source's or another."""
+    """A field of the plan, which says what the new cluster gets: its source's value or another."""
 
     field: str
 
@@ -76,7 +76,10 @@ def _roles(roles: Iterable[Mapping[str, str]]) -> str:
 
 
 def _endpoints(addresses: Iterable[str]) -> str:
-    """Describing a cluster names them all (Aurora User Guide, "Viewing the endpoints for an Aurora cluster")."""
+    """Name the custom endpoints.
+
+    Describing a cluster names them all (Aurora User Guide, "Viewing the endpoints for an Aurora cluster").
+    """
     named = [address.partition(".")[0] for address in addresses or ()]
     return f"custom endpoints: {listed(named)}" if named else ""
 

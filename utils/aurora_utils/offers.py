@@ -1,6 +1,6 @@
 """What a new cluster needs around it, as AWS describes it in one region: groups, engine versions, classes, keys.
 
-Each method is one call. Reading answers None for what doesn't exist; everything else unexpected is raised.
+Each method is one call. Reading answers None for what does not exist; everything else unexpected is raised.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ParameterGroup = Literal["db_cluster_parameter_group", "db_parameter_group"]
 
 
 class SubnetGroup(Struct, frozen=True, kw_only=True):
-    """`network_types` is empty where RDS doesn't say."""
+    """A subnet group. `network_types` is empty where RDS does not say."""
 
     vpc_id: str
     zones: list[str]
@@ -35,17 +35,18 @@ class SubnetGroup(Struct, frozen=True, kw_only=True):
 
 
 class SecurityGroup(Struct, frozen=True, kw_only=True):
-    """`egress`: its rules for what goes out, as EC2 describes them."""
+    """A security group. `egress`: its rules for what goes out, as EC2 describes them."""
 
     vpc_id: str
     egress: list[IpPermissionOutputTypeDef] = []
 
 
 class EngineVersion(Struct, frozen=True, kw_only=True):
-    """`is_offered`: clusters can be made with it. One that isn't may still be a snapshot's, and be upgraded.
+    """A version of the engine. `is_offered`: clusters can be created with it.
 
-    `capacities`: the least and the most that its serverless instances take, `log_types` what it exports, as far as RDS
-    says; `certificates`: the CA certificates that its instances can have.
+    One that is not offered may still be a snapshot's, and be upgraded. `capacities`: the least and the most that its
+    serverless instances take, `log_types` what it exports, as far as RDS says; `certificates`: the CA certificates that
+    its instances can have.
     """
 
     is_offered: bool
@@ -63,7 +64,7 @@ class Support(Struct, frozen=True, kw_only=True):
 
 
 class InstanceOffer(Struct, frozen=True, kw_only=True):
-    """What instances of one class can do with one version. Empty or None where RDS doesn't say."""
+    """What instances of one class can do with one version. Empty or None where RDS does not say."""
 
     storage_types: list[str]
     zones: list[str]
@@ -74,18 +75,19 @@ class InstanceOffer(Struct, frozen=True, kw_only=True):
 
 
 class Quota(Struct, frozen=True, kw_only=True):
-    """Of the account, in this region."""
+    """A quota of the account, in this region."""
 
     used: int
     most: int
 
     @property
     def left(self) -> int:
+        """Return how many more the quota allows."""
         return max(0, self.most - self.used)
 
 
 class EncryptionKey(Struct, frozen=True, kw_only=True):
-    """`is_customers`: not one that AWS manages for a service."""
+    """A KMS key. `is_customers`: not one that AWS manages for a service."""
 
     key_id: str
     arn: str
@@ -95,7 +97,7 @@ class EncryptionKey(Struct, frozen=True, kw_only=True):
 
 
 class Surroundings:
-    """Of the clusters in one region."""
+    """What is around the clusters in one region."""
 
     def __init__(self, region: str) -> None:
         self.region = region
@@ -103,6 +105,7 @@ class Surroundings:
         self._versions: dict[str, EngineVersion | None] = {}
 
     def subnet_group(self, name: str) -> SubnetGroup | None:
+        """Return the subnet group of this name, or None."""
         answer = none_when(
             "DBSubnetGroupNotFoundFault", lambda: self._rds.describe_db_subnet_groups(DBSubnetGroupName=name)
         )
@@ -117,7 +120,10 @@ class Surroundings:
         )
 
     def security_groups(self, security_group_ids: list[str]) -> dict[str, SecurityGroup]:
-        """By the group's id. A filter, unlike a list of ids, answers with those that exist."""
+        """Return the security groups that exist, by their ids.
+
+        A filter, unlike a list of ids, answers with those that exist.
+        """
         answer = client("ec2", self.region).describe_security_groups(
             Filters=[{"Name": "group-id", "Values": security_group_ids}]
         )
@@ -137,7 +143,7 @@ class Surroundings:
         return answer["DBParameterGroups"][0].get("DBParameterGroupFamily", "") if answer else None
 
     def parameters(self, kind: ParameterGroup, name: str) -> dict[str, str | None] | None:
-        """All that a group has, by name; None for a value that RDS leaves to the engine."""
+        """Return all that a group has, by name; None for a value that RDS leaves to the engine."""
         found: dict[str, str | None] = {}
         of_cluster = self._rds.get_paginator("describe_db_cluster_parameters")
         of_instance = self._rds.get_paginator("describe_db_parameters")
@@ -153,7 +159,10 @@ class Surroundings:
         return None if pages is None else found
 
     def engine_version(self, version: str) -> EngineVersion | None:
-        """Also one that is no longer offered, for the sake of its upgrade targets. Each is asked for once."""
+        """Return the engine version, even if it is no longer offered, for the sake of its upgrade targets.
+
+        Each is requested once.
+        """
         if version not in self._versions:
             self._versions[version] = self._engine_version(version)
         return self._versions[version]
@@ -174,7 +183,7 @@ class Surroundings:
         return None
 
     def support(self, version: str) -> Support | None:
-        """Return until when a version's major is supported; None where RDS doesn't know it."""
+        """Return until when a version's major is supported; None where RDS has no dates for it."""
         major = version.partition(".")[0]
         answer = self._rds.describe_db_major_engine_versions(Engine=ENGINE, MajorEngineVersion=major)
         for found in answer["DBMajorEngineVersions"]:
@@ -190,7 +199,10 @@ class Surroundings:
         return None
 
     def offer(self, instance_class: str, version: str) -> InstanceOffer | None:
-        """What instances of this class can do with this version, which must be one that is offered. None: not made."""
+        """Return what instances of this class can do with this version, which must be one that is offered.
+
+        None means that RDS does not offer the class with the version.
+        """
         try:
             answer = self._rds.describe_orderable_db_instance_options(
                 Engine=ENGINE, EngineVersion=version, DBInstanceClass=instance_class
@@ -213,7 +225,7 @@ class Surroundings:
         )
 
     def quotas(self) -> dict[str, Quota]:
-        """By RDS's names, such as DBClusters, DBInstances and ManualClusterSnapshots."""
+        """Return the quotas by RDS's names, such as DBClusters, DBInstances and ManualClusterSnapshots."""
         answer = self._rds.describe_account_attributes()
         return {
             each.get("AccountQuotaName", ""): Quota(used=each.get("Used", 0), most=each.get("Max", 0))
@@ -222,23 +234,26 @@ class Surroundings:
 
 
 def _none_without_group(call: Callable[[], Answer]) -> Answer | None:
-    """Return None where the parameter group doesn't exist. A cluster's may be told by either code: its model has
-    DBClusterParameterGroupNotFound, and describing an absent one answers DBParameterGroupNotFound (CloudFormation's
-    handler of AWS::RDS::DBClusterParameterGroup, which catches both).
+    """Return None where the parameter group does not exist.
+
+    Either code may report a cluster's: its model has DBClusterParameterGroupNotFound, and describing an absent one
+    answers DBParameterGroupNotFound (CloudFormation's handler of AWS::RDS::DBClusterParameterGroup, which catches
+    both).
     """
     return none_when("DBClusterParameterGroupNotFound", lambda: none_when("DBParameterGroupNotFound", call))
 
 
 def _any(answers: list[bool | None]) -> bool | None:
-    """Whether one says yes; None where none says anything."""
+    """Return whether one says yes; None where none says anything."""
     said = [each for each in answers if each is not None]
     return any(said) if said else None
 
 
 def encryption_key(identifier: str, region: str, keys: KMSClient | None = None) -> EncryptionKey | None:
-    """By id, ARN or alias. Don't ask for an alias of AWS's own (alias/aws/...): asking makes KMS create its key.
+    """Return the key with this id, ARN or alias, or None.
 
-    `keys` looks at them with another account's eyes.
+    Never look up an alias of AWS's own (alias/aws/...): the look-up makes KMS create its key. `keys` looks with another
+    account's permissions.
     """
 
     def look() -> DescribeKeyResponseTypeDef:

@@ -1,9 +1,9 @@
 """Whether what exists is this operation's own. Nothing else decides it, and nothing is changed or deleted without it.
 
-Two things prove it together: the tag that the operation gives to what it makes, and what was recorded when it was made.
-A name proves nothing, and others may set a tag too. The record is missing only where the step that made the thing died
-before it could write that down: then the tag, the planned name and the request to RDS, which was recorded before, stand
-for it.
+Two things prove it together: the tag that the operation gives to what it creates, and what was recorded when it was
+created. A name proves nothing, and others may set a tag too. The record is missing only where the step that created the
+thing died before it could record that: then the tag, the planned name and the request to RDS, which was recorded
+before, stand for it.
 """
 
 from __future__ import annotations
@@ -20,25 +20,29 @@ if TYPE_CHECKING:
 
 
 class Recorded(Protocol):
-    """What an operation has written down of what it made (utils/state/operation.py)."""
+    """What an operation has recorded of what it created (utils/state/operation.py)."""
 
     @property
-    def operation_id(self) -> str: ...
+    def operation_id(self) -> str:
+        """Return the operation's id."""
 
     @property
-    def made_snapshots(self) -> Mapping[str, str]: ...
+    def made_snapshots(self) -> Mapping[str, str]:
+        """Return the ARN of each snapshot that it created, by the name of the route's step."""
 
     @property
-    def cluster_asked_at(self) -> str | None: ...
+    def cluster_asked_at(self) -> str | None:
+        """Return when it asked RDS for its cluster; None before that."""
 
     @property
-    def cluster_resource_id(self) -> str | None: ...
+    def cluster_resource_id(self) -> str | None:
+        """Return the resource id of the cluster that it created; None where none is recorded."""
 
 
 def why_not_own_cluster(cluster: Cluster, record: Recorded) -> str | None:
-    """Return why a cluster isn't the one that the operation made, as a clause about it; None where it is."""
+    """Return why a cluster is not the one that the operation created, as a clause about it; None where it is."""
     if not cluster.belongs_to(record.operation_id):
-        return "isn't tagged as this operation's"
+        return "is not tagged as this operation's"
     made = record.cluster_resource_id
     if made != cluster.resource_id and (made is not None or record.cluster_asked_at is None):
         return f"is {cluster.resource_id}, this operation made {made or 'none'}"
@@ -46,33 +50,33 @@ def why_not_own_cluster(cluster: Cluster, record: Recorded) -> str | None:
 
 
 def owns_cluster(cluster: Cluster, record: Recorded) -> bool:
-    """Whether the operation made the cluster."""
+    """Return whether the operation created the cluster."""
     return why_not_own_cluster(cluster, record) is None
 
 
 def prove_own_cluster(cluster: Cluster, record: Recorded) -> None:
-    """Raise StepFailed unless the operation made the cluster."""
+    """Raise StepFailed unless the operation created the cluster."""
     if not owns_cluster(cluster, record):
         raise StepFailed(
-            f"Cluster {cluster.identifier} ({cluster.resource_id}) isn't the one that operation {record.operation_id} "
-            f"made ({record.cluster_resource_id or 'none recorded'}). It was left alone. "
+            f"Cluster {cluster.identifier} ({cluster.resource_id}) is not the one that operation "
+            f"{record.operation_id} made ({record.cluster_resource_id or 'none recorded'}). It was left alone. "
             "Find out who made it, then start again with another target_cluster_id."
         )
 
 
 def owns_snapshot(found: Snapshot, step: RouteStep, record: Recorded) -> bool:
-    """Whether a step of the operation's route made the snapshot: by the planned name and place, too."""
+    """Return whether a step of the operation's route created the snapshot: by the planned name and place, too."""
     is_recorded = record.made_snapshots.get(step.name) in (None, found.arn)
     return is_recorded and found.arn == step.snapshot_arn and found.belongs_to(record.operation_id)
 
 
 def owns_recorded_copy(found: Snapshot, record: Recorded) -> bool:
-    """Whether the snapshot is the copy that the operation has recorded as the one at the end of its route."""
+    """Return whether the snapshot is the copy that the operation has recorded as the end of its route."""
     return found.arn == record.made_snapshots.get(FINAL) and found.belongs_to(record.operation_id)
 
 
 def prove_own_snapshot(found: Snapshot, step: RouteStep, record: Recorded) -> None:
-    """Raise StepFailed unless a step of the operation's route made the snapshot."""
+    """Raise StepFailed unless a step of the operation's route created the snapshot."""
     if not owns_snapshot(found, step, record):
         region, account = step.place
         raise StepFailed(
@@ -88,20 +92,20 @@ def prove_own_snapshot(found: Snapshot, step: RouteStep, record: Recorded) -> No
 
 
 def own_existing_snapshot(found: Snapshot | None, name: str, region: str, operation_id: str) -> Snapshot:
-    """Return the snapshot that has the name of a copy. Raises StepFailed where it is somebody else's."""
+    """Return the snapshot that has the name of a copy. Raises StepFailed where it is not this operation's."""
     if found is None or not found.belongs_to(operation_id):
         raise StepFailed(
-            f"A snapshot named {name} exists in {region} and isn't this operation's. "
-            "Look at it, delete it if it isn't needed, and start again."
+            f"A snapshot named {name} exists in {region} and is not this operation's. "
+            "Look at it, delete it if it is not needed, and start again."
         )
     return found
 
 
 def own_existing_cluster(found: Cluster | None, name: str, region: str, operation_id: str) -> Cluster:
-    """Return the cluster that has the target's name. Raises StepFailed where it is somebody else's."""
+    """Return the cluster that has the target's name. Raises StepFailed where it is not this operation's."""
     if found is None or not found.belongs_to(operation_id):
         raise StepFailed(
-            f"A cluster named {name} exists in {region} and this operation didn't make it. "
+            f"A cluster named {name} exists in {region} and this operation did not create it. "
             "It was left alone. Choose another target_cluster_id."
         )
     return found
@@ -110,10 +114,10 @@ def own_existing_cluster(found: Cluster | None, name: str, region: str, operatio
 def prove_own_existing_instance(
     found: Instance | None, name: str, cluster_identifier: str, region: str, operation_id: str
 ) -> None:
-    """Raise StepFailed where the instance of that name is somebody else's, or another cluster's."""
+    """Raise StepFailed where the instance of that name is not this operation's, or another cluster's."""
     ours = found is not None and found.belongs_to(operation_id) and found.cluster_identifier == cluster_identifier
     if not ours:
         raise StepFailed(
-            f"An instance named {name} exists in {region} and this operation didn't make it. "
+            f"An instance named {name} exists in {region} and this operation did not create it. "
             "It was left alone. Choose another target_cluster_id."
         )

@@ -1,6 +1,6 @@
 """The settings of clusters and instances as RDS reports them, under the names that a plan has for them.
 
-None stands for what RDS doesn't report, which is no answer: it is neither taken over nor compared.
+None stands for what RDS does not report, which is no answer: it is neither taken over nor compared.
 """
 
 from __future__ import annotations
@@ -65,24 +65,25 @@ class SecurityGroups(Struct, frozen=True, kw_only=True):
 
     @property
     def ids(self) -> list[str]:
-        """Sorted, with those that are being added or removed."""
+        """Return the groups' ids, sorted, with those that are being added or removed."""
         return sorted(self.statuses)
 
     @property
     def unsettled(self) -> list[str]:
+        """Return the groups that are not active, each with its status."""
         return [f"{group} ({status})" for group, status in sorted(self.statuses.items()) if status != "active"]
 
     @property
     def staying(self) -> list[str]:
-        """Sorted, without those that are being removed."""
+        """Return the groups' ids, sorted, without those that are being removed."""
         return [group for group, status in sorted(self.statuses.items()) if status != "removing"]
 
     def are_to_be(self, wanted: Iterable[str]) -> bool:
-        """Whether a change to these groups has been accepted, or made."""
+        """Return whether a change to these groups has been accepted, or has taken effect."""
         return set(self.staying) == set(wanted)
 
     def are(self, wanted: Iterable[str]) -> bool:
-        """Whether it has these groups and no others, each of them active."""
+        """Return whether it has these groups and no others, each of them active."""
         return set(self.statuses) == set(wanted) and not self.unsettled
 
 
@@ -94,14 +95,17 @@ class MasterSecret(Struct, frozen=True, kw_only=True):
 
     @property
     def is_ready(self) -> bool:
+        """Return whether the secret can be read."""
         return self.status in ("active", "rotating")
 
     @property
     def is_broken(self) -> bool:
+        """Return whether RDS reports that it is unable to use the secret."""
         return self.status == "impaired"
 
 
 def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
+    """Return the settings that RDS reports of a cluster."""
     return ClusterSettings(
         values={each.name: _read(raw, each.name, each.of_cluster) for each in SETTINGS if each.of_cluster},
         copy_tags_to_snapshot=raw.get("CopyTagsToSnapshot"),
@@ -109,6 +113,7 @@ def read_cluster_settings(raw: DBClusterTypeDef) -> ClusterSettings:
 
 
 def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
+    """Return the settings that RDS reports of an instance."""
     groups = raw.get("DBParameterGroups", [])
     return InstanceSettings(
         values={each.name: _read(raw, each.name, each.of_instance) for each in SETTINGS if each.of_instance},
@@ -127,6 +132,7 @@ def read_instance_settings(raw: DBInstanceTypeDef) -> InstanceSettings:
 
 
 def read_security_groups(raw: DBClusterTypeDef | DBInstanceTypeDef) -> SecurityGroups:
+    """Return the security groups that RDS reports of a cluster or an instance."""
     found = raw.get("VpcSecurityGroups", [])
     return SecurityGroups(
         statuses={each.get("VpcSecurityGroupId", ""): each.get("Status", "no status") for each in found}
@@ -134,6 +140,7 @@ def read_security_groups(raw: DBClusterTypeDef | DBInstanceTypeDef) -> SecurityG
 
 
 def read_master_secret(raw: DBClusterTypeDef) -> MasterSecret | None:
+    """Return the secret in which RDS keeps the master password; None where it keeps none."""
     secret = raw.get("MasterUserSecret") or {}
     if not secret.get("SecretArn"):
         return None
@@ -151,7 +158,7 @@ def default_group_of(version: str) -> str:
 
 
 def lifecycle(extended_support: bool) -> str:
-    """RDS enrols a cluster in paid Extended Support unless it is told not to."""
+    """Return the support to ask for: RDS enrols a cluster in paid Extended Support unless the call says otherwise."""
     return EXTENDED_SUPPORT if extended_support else NO_EXTENDED_SUPPORT
 
 

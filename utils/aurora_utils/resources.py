@@ -93,31 +93,36 @@ class Tagged(Struct, frozen=True, kw_only=True):
 
     @property
     def is_available(self) -> bool:
+        """Return whether RDS reports it as available."""
         return self.status == "available"
 
     @property
     def is_being_deleted(self) -> bool:
+        """Return whether its deletion has begun."""
         return self.status in ("deleting", "deleted")
 
     @property
     def is_protected(self) -> bool:
-        """Whether somebody said that nothing may delete it. The role's policy compares as exactly."""
+        """Return whether its tag says that nothing may delete it. The role's policy compares as exactly."""
         return self.tags.get(PROTECTED_TAG) == "true"
 
     def belongs_to(self, operation_id: str) -> bool:
-        """Whether it carries the tag that this operation gives to what it makes. Half of the proof of ownership."""
+        """Return whether it carries the tag that this operation gives to what it creates.
+
+        That is half of the proof of ownership.
+        """
         return self.tags.get(OPERATION_TAG) == operation_id
 
 
 class Snapshot(Tagged, frozen=True, kw_only=True):
     """A cluster snapshot.
 
-    `created_at`: when its data was taken, so a copy says its original's time (recorded: Cloud Custodian's repository,
+    `created_at`: when its data was taken, so a copy has its original's time (recorded: Cloud Custodian's repository,
     tests/data/placebo/test_rds_cluster_snapshot_cross_account_everyone_only). It may be missing while a snapshot is
-    being created. `port`: None where RDS doesn't say it, which is the rule with Aurora's (it says 0), and a restore
-    keeps the cluster's. `allocated_gib`: 0 where RDS doesn't say how much it is. `copied_from`: the ARN of what it is a
-    copy of. `cluster_resource_id` is missing in copies, `cluster_created_at` isn't. `vpc_id`: missing where the cluster
-    was in none.
+    being created. `port`: None where RDS does not report it, which is the rule with Aurora's (it reports 0), and a
+    restore keeps the cluster's. `allocated_gib`: 0 where RDS does not report the size. `copied_from`: the ARN of what
+    it is a copy of. `cluster_resource_id` is missing in copies, `cluster_created_at` is not. `vpc_id`: missing where
+    the cluster was in none.
     """
 
     arn: str
@@ -141,17 +146,21 @@ class Snapshot(Tagged, frozen=True, kw_only=True):
 
     @property
     def is_broken(self) -> bool:
+        """Return whether it will never become available."""
         return self.status in BROKEN_SNAPSHOT
 
     @property
     def is_manual(self) -> bool:
-        """Neither RDS's own nor AWS Backup's, whose names carry a prefix that no manual one's may have."""
+        """Return whether it is neither RDS's own nor AWS Backup's.
+
+        The names of those carry a prefix that no manual one's may have.
+        """
         return self.kind not in ("automated", "awsbackup") and ":" not in self.identifier
 
     def is_of(self, cluster: Cluster) -> bool | None:
-        """Whether it was taken of this very cluster, whoever else had its name; None where RDS doesn't tell.
+        """Return whether it was taken of this very cluster, not of another one with its name; None if RDS does not say.
 
-        A copy doesn't say its cluster's id, but when that cluster was created.
+        A copy does not have its cluster's id, but the time when that cluster was created.
         """
         if self.cluster_resource_id is not None:
             return self.cluster_resource_id == cluster.resource_id
@@ -199,11 +208,12 @@ class Cluster(Tagged, frozen=True, kw_only=True):
 
     @property
     def is_broken(self) -> bool:
+        """Return whether it will never become available."""
         return self.status in BROKEN_CLUSTER
 
     @property
     def is_being_created(self) -> bool:
-        """It has never been available yet, and takes neither changes nor instances."""
+        """Return whether it has never been available yet, and accepts neither changes nor instances."""
         return self.status in CREATING_CLUSTER
 
 
@@ -217,31 +227,41 @@ class Instance(Tagged, frozen=True, kw_only=True):
 
     @property
     def is_usable(self) -> bool:
-        """It answers, although it may still be settling."""
+        """Return whether it answers, although it may still be settling."""
         return self.is_available or self.status in SETTLING_INSTANCE
 
     @property
     def lacks_capacity(self) -> bool:
-        """AWS had no capacity for it when it was to be made (Aurora User Guide, "Viewing DB instance status")."""
+        """Return whether AWS had no capacity to create it.
+
+        Source: Aurora User Guide, "Viewing DB instance status".
+        """
         return self.status == "insufficient-capacity"
 
     @property
     def is_settled(self) -> bool:
-        """Nothing is under way any more, neither in its status nor in its parameter groups."""
+        """Return whether nothing is under way, neither in its status nor in its parameter groups."""
         return self.is_available and not self.settings.parameters_applying
 
     @property
     def is_broken(self) -> bool:
+        """Return whether it will never become available."""
         return self.status in BROKEN_INSTANCE
 
 
 def in_order_of_deletion(cluster: Cluster, instances: Iterable[Instance]) -> list[Instance]:
-    """Readers first, then the writer: the last one to go can't be a reader that RDS has just promoted."""
+    """Return readers first, then the writer.
+
+    The last one to be deleted must not be a reader that RDS has just promoted.
+    """
     return sorted(instances, key=lambda each: each.identifier == cluster.writer_identifier)
 
 
 def newest_first(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
-    """By the time of their data. A copy has its original's: the original comes first, and names decide the rest."""
+    """Return the snapshots by the time of their data.
+
+    A copy has its original's: the original comes first, and names decide the rest.
+    """
     beginning = dt.datetime.min.replace(tzinfo=dt.UTC)
     return sorted(
         snapshots,
@@ -251,6 +271,7 @@ def newest_first(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
 
 
 def read_snapshot(raw: DBClusterSnapshotTypeDef) -> Snapshot:
+    """Return a snapshot as RDS describes it."""
     return Snapshot(
         arn=raw["DBClusterSnapshotArn"],
         identifier=raw["DBClusterSnapshotIdentifier"],
@@ -285,6 +306,7 @@ def _encryption(raw: DBClusterSnapshotTypeDef) -> Encryption:
 
 
 def read_cluster(raw: DBClusterTypeDef) -> Cluster:
+    """Return a cluster as RDS describes it."""
     members = raw.get("DBClusterMembers", [])
     return Cluster(
         arn=raw["DBClusterArn"],
@@ -327,6 +349,7 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
 
 
 def read_instance(raw: DBInstanceTypeDef) -> Instance:
+    """Return an instance as RDS describes it."""
     return Instance(
         identifier=raw["DBInstanceIdentifier"],
         status=raw["DBInstanceStatus"].lower(),

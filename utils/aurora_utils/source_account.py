@@ -1,7 +1,7 @@
 """Aurora where the snapshot is: our own account's, another one's through a role there, or what was shared with us.
 
 The role is the one of infrastructure/source-account-role.yaml. Without it only shared snapshots are seen, and nothing
-of that account can be changed. What a step may do with it says `source_sessions`.
+of that account can be changed. `source_sessions` says what a step may do with it.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Source(AuroraReader):
         self.account_id = account_id
 
     def key(self, identifier: str) -> EncryptionKey | None:
-        """As its own account sees it."""
+        """Return the key as its own account sees it; None where it does not exist."""
         return encryption_key(identifier, self.region)
 
     def reader_scaling(self, cluster_identifier: str) -> ReaderScaling | None:
-        """None for a cluster whose readers nothing adds to. RDS itself doesn't report it.
+        """Return how the readers of a cluster are scaled; None where nothing adds to them.
 
-        Source: Aurora User Guide, "Amazon Aurora Auto Scaling with Aurora Replicas".
+        RDS itself does not report it. Source: Aurora User Guide, "Amazon Aurora Auto Scaling with Aurora Replicas".
         """
         answer = client("application-autoscaling", self.region).describe_scalable_targets(
             **_readers_of(cluster_identifier)
@@ -77,14 +77,21 @@ class SourceOfOtherAccount(Source):
         self._scaling = scaling
 
     def reader_scaling(self, cluster_identifier: str) -> ReaderScaling | None:
-        """Its client is made only here: most steps need none."""
+        """Return how the readers of a cluster are scaled; None where nothing adds to them.
+
+        The client is created only here: most steps need none.
+        """
         return _read_scaling(self._scaling().describe_scalable_targets(**_readers_of(cluster_identifier)))
 
     def key(self, identifier: str) -> EncryptionKey | None:
+        """Return the key as its own account sees it; None where it does not exist."""
         return encryption_key(identifier, self.region, self._keys)
 
     def accounts_shared_with(self, identifier: str) -> set[str]:
-        """Of one of its manual snapshots. A public one is shared with `all`."""
+        """Return the accounts that one of its manual snapshots is shared with.
+
+        A public one is shared with `all`.
+        """
         answer = self._rds.describe_db_cluster_snapshot_attributes(
             DBClusterSnapshotIdentifier=snapshot_name(identifier)
         )
@@ -94,16 +101,16 @@ class SourceOfOtherAccount(Source):
 
 
 class OwnersAurora(SourceOfOtherAccount, Aurora):
-    """Make, share and remove in another account, through a role there, what a route needs."""
+    """Create, share and remove in another account, through a role there, what a route needs."""
 
     def share(self, identifier: str, account_id: str) -> None:
-        """Done twice it is done once."""
+        """Share a snapshot with an account. Calling it twice has the effect of calling it once."""
         self._rds.modify_db_cluster_snapshot_attribute(
             DBClusterSnapshotIdentifier=snapshot_name(identifier), AttributeName="restore", ValuesToAdd=[account_id]
         )
 
     def unshare(self, identifier: str, account_id: str) -> None:
-        """A snapshot that is gone is shared with nobody."""
+        """Stop sharing a snapshot with an account. A snapshot that is gone is shared with nobody."""
         none_when(
             "DBClusterSnapshotNotFoundFault",
             lambda: self._rds.modify_db_cluster_snapshot_attribute(
@@ -115,7 +122,10 @@ class OwnersAurora(SourceOfOtherAccount, Aurora):
 
 
 class SourceSharedByHand(Source):
-    """What another account has shared with ours. Its clusters can't be seen; ours of the same names aren't meant."""
+    """What another account has shared with ours.
+
+    Its clusters are out of sight; clusters of ours with the same names are not meant.
+    """
 
     access: Access = "shared"
 
@@ -125,7 +135,7 @@ class SourceSharedByHand(Source):
         self._partition = partition
 
     def snapshot(self, identifier: str) -> Snapshot | None:
-        """RDS finds a shared one by its ARN alone."""
+        """Return a shared snapshot, which RDS finds by its ARN alone; or None."""
         arn = snapshot_arn(self._partition, self.region, self.account_id, snapshot_name(identifier))
         answer = none_when(
             "DBClusterSnapshotNotFoundFault",
@@ -135,7 +145,7 @@ class SourceSharedByHand(Source):
         return read_snapshot(found[0]) if found else None
 
     def snapshots_of(self, cluster_identifier: str) -> list[Snapshot]:
-        """Newest first."""
+        """Return the shared snapshots of a cluster, newest first."""
         pages = self._rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="shared")
         shared = [read_snapshot(each) for page in pages for each in page["DBClusterSnapshots"]]
         of_account = f":{self.region}:{self.account_id}:cluster-snapshot:"
@@ -144,15 +154,19 @@ class SourceSharedByHand(Source):
         )
 
     def cluster(self, identifier: str) -> Cluster | None:
+        """Return None: a cluster is never shared."""
         return None
 
     def cluster_with_id(self, resource_id: str) -> Cluster | None:
+        """Return None: a cluster is never shared."""
         return None
 
     def instance(self, identifier: str) -> Instance | None:
+        """Return None: an instance is never shared."""
         return None
 
     def instances_of(self, cluster_identifier: str) -> list[Instance]:
+        """Return nothing: an instance is never shared."""
         return []
 
 
@@ -165,7 +179,7 @@ def _readers_of(cluster_identifier: str) -> dict[str, Any]:
 
 
 def _read_scaling(answer: Any) -> ReaderScaling | None:
-    """Of one cluster and one dimension there is one target at most."""
+    """Return the scaling of a cluster's readers: one cluster and one dimension have one target at most."""
     for target in answer["ScalableTargets"]:
         return ReaderScaling(least=target["MinCapacity"], most=target["MaxCapacity"])
     return None
@@ -179,9 +193,9 @@ def open_source(
     now: dt.datetime,
     session: SourceSession | None = None,
 ) -> Source:
-    """Whatever of that account can be looked at: through the role, or where it can't be assumed, what is shared.
+    """Return all that can be seen of that account: through the role, or without it, what is shared.
 
-    `session`: the step's own; the first step's otherwise.
+    The role is not used where it cannot be assumed. `session`: the step's own; the first step's otherwise.
     """
     own = Arn.parse(execution_id)
     if account_id == own.account_id:
@@ -194,13 +208,16 @@ def open_source(
     except ClientError as error:
         if error.operation_name != "AssumeRole" or error_code(error) not in DENIED_CODES:
             raise
-        return SourceSharedByHand(own.partition, account_id, region, f"the role there can't be assumed ({error})")
+        return SourceSharedByHand(own.partition, account_id, region, f"the role there cannot be assumed ({error})")
 
 
 def through_role(
     account_id: str, region: str, partition: str, session: SourceSession, now: dt.datetime
 ) -> OwnersAurora:
-    """Return what a step changes there. Raises what STS answers when the role can't be assumed."""
+    """Return Aurora there, for a step that changes something.
+
+    Raises what STS answers when the role cannot be assumed.
+    """
     return _through_role(OwnersAurora, account_id, region, partition, session, now)
 
 
@@ -215,12 +232,15 @@ def _through_role(
 
 @functools.lru_cache(maxsize=4)
 def _role(arn: str, external_id: str, session: SourceSession) -> AssumedRole:
-    """One for each step of an operation: both names stand in that account's CloudTrail."""
+    """Return the role, one for each step of an operation: both names stand in that account's CloudTrail."""
     return AssumedRole(arn, external_id, session.name, session.policy)
 
 
 def admits_our_account(key_arn: str) -> bool:
-    """Whether another account's key lets ours use it, as far as a look at it tells. The functions' roles may look."""
+    """Return whether another account's key lets ours use it, as far as a look at it shows.
+
+    The functions' roles may look.
+    """
     region = Arn.parse(key_arn).region
     try:
         return encryption_key(key_arn, region) is not None

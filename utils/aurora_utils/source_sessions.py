@@ -1,8 +1,9 @@
 """What each step may do in the source's account: under which name it assumes the role there, and with which policy.
 
-The role's own policies allow what all steps together need. A session may do what they and its session policy allow,
-and a step's session policy allows what this step does with this operation's snapshots. A function that no longer does
-what it was written for can leave its session policy out; but not its name, which the role's own policies go by.
+The role's own policies allow what all steps together need. A session may do what they and its session policy allow, and
+a step's session policy allows what this step does with this operation's snapshots. A function that no longer does what
+it was written for can omit its session policy; but not its name, which the role's own policies rely on.
+
 Sources: STS API reference, "AssumeRole" (at most 2,048 characters of policy; no policy widens the role's own); IAM user
 guide, "Session policies", and "IAM and AWS STS condition context keys" (sts:RoleSessionName, aws:userid).
 """
@@ -62,7 +63,7 @@ def route_session(step: StepOfRoute, operation_id: str, copy: SnapshotCopy, owne
 
 
 def _takes(step: StepOfRoute, each: RouteStep) -> bool:
-    """Whether a step makes a call of the route: one makes them all, one observes, and one takes back at the end."""
+    """Return whether a step makes a call of the route: one makes all, one observes, and one takes back at the end."""
     return step == "copy-snapshot" or (step == "archive-snapshot" and each.takes_back)
 
 

@@ -23,10 +23,12 @@ _MAINTENANCE_DAY = _DAYS.index("sun")
 
 
 def is_backup_window(text: str) -> bool:
+    """Return whether a text is a well-formed daily window."""
     return _BACKUP.fullmatch(text) is not None
 
 
 def is_maintenance_window(text: str) -> bool:
+    """Return whether a text is a well-formed weekly window."""
     return _MAINTENANCE.fullmatch(text) is not None
 
 
@@ -37,7 +39,7 @@ def length_minutes(window: str) -> int:
 
 
 def overlap(backup: str, maintenance: str) -> bool:
-    """Say whether two windows overlap; both may run past midnight. One that isn't well formed overlaps nothing."""
+    """Return whether two windows overlap; both may run past midnight. One that is not well formed overlaps nothing."""
     if not (is_backup_window(backup) and is_maintenance_window(maintenance)):
         return False
     every_day, _ = _minutes(backup)
@@ -48,18 +50,18 @@ def overlap(backup: str, maintenance: str) -> bool:
 
 
 def leaves_no_room(window: str) -> bool:
-    """Say whether a well-formed window of either kind leaves less of each day than the other one needs."""
+    """Return whether a well-formed window of either kind leaves less of each day than the other one needs."""
     return length_minutes(window) > _DAY_MINUTES - SHORTEST_MINUTES
 
 
 def backup_window_beside(maintenance: str) -> str | None:
-    """Return a daily window that doesn't overlap the weekly one; None where that leaves no room for one."""
+    """Return a daily window that does not overlap the weekly one; None where that leaves no room for one."""
     begin = _begin_beside(maintenance)
     return None if begin is None else f"{_clock(begin)}-{_clock(begin + SHORTEST_MINUTES)}"
 
 
 def maintenance_window_beside(backup: str) -> str | None:
-    """Return a weekly window, on a Sunday, that doesn't overlap the daily one; None where that leaves no room."""
+    """Return a weekly window, on a Sunday, that does not overlap the daily one; None where there is no room."""
     begin = _begin_beside(backup)
     if begin is None:
         return None

@@ -1,7 +1,7 @@
 """What travels between the steps. No secret ever does.
 
-Unknown fields are ignored here (unlike in a request), so that an execution survives an update of the stack.
-Times are ISO 8601 in UTC; durations are seconds.
+Unknown fields are ignored here (unlike in a request), so that an execution survives an update of the stack. Times are
+ISO 8601 in UTC; durations are seconds.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from utils.contracts.plan import (
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 
-# How a loop of the state machine goes on: the next action is due, Aurora is at work, or everything is done.
+# How a loop of the state machine continues: the next action is due, Aurora is at work, or everything is done.
 Answer = Literal["advance", "wait", "done"]
 
 
 class StepRun(Struct, frozen=True, kw_only=True):
     """Which operation a step belongs to, and what time it is for the state machine.
 
-    `now` is when the state was entered (`$$.State.EnteredTime`): a step that is tried again sees the same time.
-    `redrive_count` tells the attempts of an execution apart that was redriven (utils/state/attempts.py).
-    `cleaning_up` marks the steps after a failure: they take away what the operation made and leave its state alone.
+    `now` is when the state was entered (`$$.State.EnteredTime`): a step that is retried sees the same time.
+    `redrive_count` distinguishes the attempts of an execution that was redriven (utils/state/attempts.py).
+    `cleaning_up` marks the steps after a failure: they take away what the operation created and leave its state alone.
     """
 
     operation_id: str
@@ -53,20 +53,25 @@ class Execution(Struct, frozen=True, kw_only=True):
 
 
 class SnapshotCheckTask(Struct, frozen=True, kw_only=True):
+    """The input of Snapshot Check: the request as it came, not yet read."""
+
     execution: Execution
     request: Any
     limits: StackLimits
 
 
 class CopyTask(Struct, frozen=True, kw_only=True):
+    """The input of Copy Snapshot."""
+
     run: StepRun
     copy: SnapshotCopy
     limits: StackLimits
 
 
 class CopyProgress(Struct, frozen=True, kw_only=True):
-    """What Copy Snapshot did last, and what Check Copy Status makes of it, as in a restore. `percent` is of the copy
-    that is under way.
+    """What Copy Snapshot did last, and what Check Copy Status makes of it, as in a restore.
+
+    `percent` is of the copy that is under way.
     """
 
     answer: Answer
@@ -79,12 +84,16 @@ class CopyProgress(Struct, frozen=True, kw_only=True):
 
 
 class CheckCopyTask(Struct, frozen=True, kw_only=True):
+    """The input of Check Copy Status."""
+
     run: StepRun
     copy: SnapshotCopy
     progress: CopyProgress
 
 
 class RestoreTask(Struct, frozen=True, kw_only=True):
+    """The input of Restore Snapshot."""
+
     run: StepRun
     cluster: ClusterPlan
     limits: StackLimits
@@ -107,6 +116,8 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):
+    """The input of Check Restore Status."""
+
     run: StepRun
     cluster: ClusterPlan
     progress: RestoreProgress
@@ -123,10 +134,11 @@ class SetupUsersTask(Struct, frozen=True, kw_only=True):
 
 
 class UsersReady(Struct, frozen=True, kw_only=True):
-    """Who can log in to what. `warnings` says what these roles can't reach or shouldn't, and why; `unfinished` are
-    those that say that a role or a database isn't as the application needs it.
+    """Who can log in to what.
 
-    `roles` are all of them with what they may do; `disabled` are the jobs and subscriptions that don't run any more.
+    `warnings` says what these roles cannot reach or should not, and why; `unfinished` are those that say that a role or
+    a database is not as the application needs it. `roles` are all of them with what they may do; `disabled` are the
+    jobs and subscriptions that no longer run.
     """
 
     endpoint: str
@@ -146,6 +158,8 @@ class UsersReady(Struct, frozen=True, kw_only=True):
 
 
 class OpenTask(Struct, frozen=True, kw_only=True):
+    """The input of Open Cluster."""
+
     run: StepRun
     cluster: ClusterPlan
     limits: StackLimits
@@ -161,7 +175,7 @@ class Opening(Struct, frozen=True, kw_only=True):
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):
-    """The source cluster that was asked for twice; while cleaning up, whatever the failed operation made itself."""
+    """The source cluster that was asked for twice; while cleaning up, what the failed operation created itself."""
 
     run: StepRun
     limits: StackLimits
@@ -207,7 +221,7 @@ class ArchiveTask(Struct, frozen=True, kw_only=True):
 class Archived(Struct, frozen=True, kw_only=True):
     """What became of the copy. Only an export is waited for; `percent` is RDS's estimate of how far it is.
 
-    `warnings`: what of the route couldn't be taken back, each with the command that does it.
+    `warnings`: what of the route was not taken back, each with the command that does it.
     """
 
     deleted_snapshot_arn: str | None
@@ -244,6 +258,8 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The execution as EventBridge describes it, in the event's own names."""
+
     execution_arn: str
     name: str
     status: str
@@ -255,14 +271,14 @@ class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ExecutionStatusChange(Struct, frozen=True, kw_only=True):
-    """EventBridge's word on an execution that no Catch could see end: timed out, aborted, or broken in itself."""
+    """EventBridge's event of an execution that no Catch could see end: timed out, aborted, or broken in itself."""
 
     detail: ExecutionDetail
     time: dt.datetime
 
 
 class Notified(Struct, frozen=True, kw_only=True):
-    """`message_id` is None when people had been told before."""
+    """`message_id` is None when the message had been sent before."""
 
     message_id: str | None
     subject: str

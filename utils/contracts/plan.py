@@ -38,12 +38,12 @@ class FoundSnapshot(Struct, frozen=True, kw_only=True):
     encryption: Literal["none", "sse-rds", "sse-kms"]
     kms_key_id: str | None
     master_username: str
-    # None and 0 where RDS doesn't say it of the snapshot, as it seldom does of Aurora's.
+    # None and 0 where RDS does not report it of the snapshot, as it seldom does of Aurora's.
     port: int | None
     storage_type: str
     allocated_gib: int
     why: str
-    # What whoever reads the plan should know of how it was chosen: what was passed over, or isn't of today's cluster.
+    # What the reader of the plan should know of how it was chosen: what was passed over, or is not of today's cluster.
     notes: list[str] = []
     # The next ones that it was chosen from, newest first.
     others: list[str] = []
@@ -62,8 +62,8 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     """The cluster to create: every setting explicit, so that nothing falls back to RDS's defaults.
 
     A window of None is one that RDS is left to choose; a port of None, the one that the snapshot's cluster had, which
-    RDS keeps where none is named. `origins` says of each setting who decided it: the request, the
-    stack, the source cluster, the snapshot, or a default of ours.
+    RDS keeps where none is named. `origins` says of each setting who decided it: the request, the stack, the source
+    cluster, the snapshot, or a default of ours.
     """
 
     identifier: str
@@ -132,7 +132,7 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
     cluster_resource_id: str
     region: str
     final_snapshot_identifier: str | None
-    # In the order in which they go, the writer last. None in plans of older versions, which didn't name them.
+    # In the order in which they go, the writer last. None in plans of older versions, which did not name them.
     instance_identifiers: list[str] | None = None
     instances: list[SourceInstance] = []
     # What the final snapshot is tagged with once it is there.
@@ -156,7 +156,7 @@ class SnapshotExport(Struct, frozen=True, kw_only=True):
 
 
 class PlannedCall(Struct, frozen=True, kw_only=True):
-    """One call that changes something. `on`: what it makes, changes or deletes. `only`: when it is needed at all."""
+    """One call that changes something. `on`: what it creates, changes or deletes. `only`: when it is needed at all."""
 
     call: str
     on: str
@@ -166,7 +166,10 @@ class PlannedCall(Struct, frozen=True, kw_only=True):
 
 
 class TargetSecrets(Struct, frozen=True, kw_only=True):
-    """The secrets of a target that isn't the stack's own, by name. `admin` is None where RDS keeps the master login."""
+    """The secrets of a target that is not the stack's own, by name.
+
+    `admin` is None where RDS keeps the master login.
+    """
 
     admin: str | None
     application: str
@@ -192,9 +195,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     target_secrets: TargetSecrets | None = None
     export: SnapshotExport | None = None
     calls: list[PlannedCall] = []
-    # What an earlier run of this operation has done, line by line, where this one goes on with it.
+    # What an earlier run of this operation has done, line by line, where this one continues it.
     resumed: list[str] = []
-    # What the source cluster has and the new one doesn't get, a sentence each.
+    # What the source cluster has and the new one does not get, a sentence each.
     not_taken_over: list[str] = []
-    # What whoever reads the plan should mind, although nothing stands in its way.
+    # What the reader of the plan should note, although it does not stop the operation.
     warnings: list[str] = []

@@ -91,17 +91,17 @@ class RouteStep(Struct, frozen=True, kw_only=True):
 
     @property
     def is_copy(self) -> bool:
-        """Whether the step makes a snapshot."""
+        """Return whether the step creates a snapshot."""
         return self.effect == "copy"
 
     @property
     def is_in_between(self) -> bool:
-        """Whether the step makes a snapshot that the way only leads through."""
+        """Return whether the step creates a snapshot that the way only leads through."""
         return self.is_copy and self.name != FINAL
 
     @property
     def takes_back(self) -> bool:
-        """Whether the step takes back what an earlier one has opened or made. Nothing on the way waits for it."""
+        """Return whether the step takes back what an earlier one opened or created. Nothing on the way waits for it."""
         return self.effect in ("unshare", "remove")
 
     @property
@@ -150,7 +150,7 @@ class RouteStep(Struct, frozen=True, kw_only=True):
 
     @property
     def still_there(self) -> str:
-        """Return what stands as long as the step, which takes something back, hasn't been done."""
+        """Return what stands as long as the step, which takes something back, has not been done."""
         owner = Arn.parse(self.snapshot_arn).account_id
         if self.effect == "unshare":
             return f"Snapshot {self.snapshot_arn} of account {owner} is still shared with {self.shared_with}."
@@ -178,7 +178,7 @@ class SnapshotCopy(Struct, frozen=True, kw_only=True):
 
     @property
     def final(self) -> RouteStep:
-        """Return the step that makes the copy that is restored."""
+        """Return the step that creates the copy that is restored."""
         (found,) = [step for step in self.steps if step.name == FINAL]
         return found
 
@@ -193,9 +193,9 @@ class SnapshotCopy(Struct, frozen=True, kw_only=True):
         return self.final.snapshot_name
 
     def outstanding(self, times: Mapping[str, str]) -> Iterator[RouteStep]:
-        """Yield what may have to be taken back still, as far as the record's times know.
+        """Yield what may still have to be taken back, as far as the record's times know.
 
-        A copy may have been made by a call whose answer was lost: then only RDS knows. Sharing is always written down
+        A copy may have been created by a call whose answer was lost: then only RDS knows. Sharing is always recorded
         first.
         """
         shared = any(step.begun in times for step in self.steps if step.effect == "share")
@@ -205,6 +205,6 @@ class SnapshotCopy(Struct, frozen=True, kw_only=True):
                 yield step
 
     def maker_of(self, removal: RouteStep) -> RouteStep:
-        """Return the step that made the snapshot which another one removes."""
+        """Return the step that created the snapshot which another one removes."""
         (maker,) = [step for step in self.steps if step.is_copy and step.snapshot_arn == removal.snapshot_arn]
         return maker

@@ -1,9 +1,9 @@
 """The settings of a restored cluster: one row each, from which every package takes what it needs to know of a setting.
 
 A row names the setting as the request and the plan do, and says where its value comes from when nobody gives one, which
-parameter of which of RDS's calls carries it, where RDS reports it, and how a person reads it. What a row can't say (two
-settings that depend on each other, a parameter made of several) is a function of its own in the package that needs it,
-under the setting's name.
+parameter of which of RDS's calls carries it, where RDS reports it, and how a person reads it. What a row is unable to
+say (two settings that depend on each other, a parameter composed of several) is a function of its own in the package
+that needs it, under the setting's name.
 
 The sources, parameter by parameter: "CFN" is AWS's own CloudFormation handler (aws-cloudformation/
 aws-cloudformation-resource-providers-rds at 5a410e84: Translator.java of aws-rds-dbcluster and aws-rds-dbinstance),
@@ -21,7 +21,7 @@ from msgspec import Struct
 from utils.names import MAX_INSTANCES
 
 # Whether a new cluster takes a setting from its source where request and stack are silent. `required`: somebody has to
-# say it, so that a source which can't be read is an obstacle. `optional`: RDS's own default is harmless.
+# say it, so that a source which is unreadable is an obstacle. `optional`: RDS's own default is harmless.
 FromSource = Literal["required", "optional", "never"]
 Call = Literal["RestoreDBClusterFromSnapshot", "ModifyDBCluster", "CreateDBInstance"]
 
@@ -29,7 +29,7 @@ Call = Literal["RestoreDBClusterFromSnapshot", "ModifyDBCluster", "CreateDBInsta
 class Sent(Struct, frozen=True):
     """A parameter of a call, with the source for sending it there.
 
-    The plan's value is sent as it is, and left out where it is `unless`. What is `composed` is put together by
+    The plan's value is sent as it is, and omitted where it is `unless`. What is `composed` is put together by
     `aurora_utils/arguments.py`.
     """
 
@@ -114,7 +114,7 @@ SETTINGS: tuple[Setting, ...] = (
         from_source="required",
         instance=Sent(
             "AutoMinorVersionUpgrade",
-            "CFN and TF: the instance's; on Aurora it doesn't apply to ModifyDBCluster",
+            "CFN and TF: the instance's; on Aurora it does not apply to ModifyDBCluster",
         ),
         of_instance="AutoMinorVersionUpgrade",
     ),
@@ -155,7 +155,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="kms_key_id",
         called="key",
-        restore=Sent("KmsKeyId", f"{_AT_RESTORE}; it can't be changed later"),
+        restore=Sent("KmsKeyId", f"{_AT_RESTORE}; it cannot be changed later"),
     ),
     Setting(
         name="storage_type",
@@ -259,9 +259,9 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         of_cluster="IAMDatabaseAuthenticationEnabled",
     ),
-    # It opens a door, and security groups don't hold it off: it is switched on by a call of its own, at the end.
+    # It opens a door, and security groups do not hold it off: it is switched on by a call of its own, at the end.
     Setting(name="data_api", called="Data API", line="access", default=False, of_cluster="HttpEndpointEnabled"),
-    # False isn't sent: it is RDS's default, and whether every version takes it isn't known.
+    # False is not sent: it is RDS's default, and whether every version accepts it is unknown.
     Setting(
         name="local_write_forwarding",
         called="local write forwarding",
@@ -270,7 +270,7 @@ SETTINGS: tuple[Setting, ...] = (
         from_source="optional",
         first_change=Sent(
             "EnableLocalWriteForwarding",
-            "CFN: in the change; RestoreDBClusterFromSnapshot doesn't know it",
+            "CFN: in the change; RestoreDBClusterFromSnapshot does not have it",
             unless=False,
         ),
         of_cluster="LocalWriteForwardingStatus",
@@ -318,7 +318,7 @@ SETTINGS: tuple[Setting, ...] = (
         from_source="required",
         first_change=Sent(
             "PreferredMaintenanceWindow",
-            "CFN and TF: in the change; RestoreDBClusterFromSnapshot doesn't know it",
+            "CFN and TF: in the change; RestoreDBClusterFromSnapshot does not have it",
         ),
         instance=Sent("PreferredMaintenanceWindow", "CFN and TF"),
         of_cluster="PreferredMaintenanceWindow",
@@ -333,7 +333,7 @@ SETTINGS: tuple[Setting, ...] = (
         from_source="required",
         first_change=Sent(
             "DatabaseInsightsMode",
-            "CFN: in the change; RestoreDBClusterFromSnapshot doesn't know it",
+            "CFN: in the change; RestoreDBClusterFromSnapshot does not have it",
             composed=True,
         ),
         of_cluster="DatabaseInsightsMode",

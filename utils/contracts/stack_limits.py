@@ -1,8 +1,9 @@
 """What a stack may touch: its owner says so in the template's parameters, and no request can say otherwise.
 
-The first step asks before anything is looked at. Whoever acts asks again, of what is really about to be used and not of
-what the plan says. Both are handed the limits by the state machine, which has them from the template. What IAM can say
-of it stands in the roles' policies as well (documentation/architecture/security.md, "What a stack may touch").
+The first step checks the limits before it looks at anything. The step that acts checks them a second time, against what
+is really about to be used and not what the plan says. Both are handed the limits by the state machine, which has them
+from the template. What IAM can express of them stands in the roles' policies as well
+(documentation/architecture/security.md, "What a stack may touch").
 
 A pattern is one string in which * stands for any number of characters and ? for one, as in IAM, which compares case by
 case (IAM User Guide, "IAM JSON policy elements: Resource" and "Condition operators", StringLike). An empty pattern
@@ -48,45 +49,49 @@ class StackLimits(Struct, frozen=True, kw_only=True):
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether IAM would take the text for one that the pattern means."""
+    """Return whether IAM would accept the text as one that the pattern means."""
     wildcards = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(wildcards, text, re.DOTALL) is not None
 
 
 def target_problems(limits: StackLimits, identifier: str) -> Iterator[str]:
-    """Whether the stack may create a cluster of this name."""
+    """Yield why the stack may not create a cluster of this name."""
     if not matches(limits.targets, identifier):
         yield (
-            f"target_cluster_id: {identifier!r} isn't among the clusters that this stack may create: "
+            f"target_cluster_id: {identifier!r} is not among the clusters that this stack may create: "
             f"TargetClusterPattern is {limits.targets!r}. Choose a name that it allows, {_OR_WIDEN}."
         )
 
 
 def source_problems(limits: StackLimits, cluster_identifier: str) -> Iterator[str]:
-    """Whether the stack may restore this cluster's snapshots."""
+    """Yield why the stack may not restore this cluster's snapshots."""
     if not matches(limits.restorable_clusters, cluster_identifier):
         yield (
-            f"source_cluster_id: {cluster_identifier!r} isn't among the clusters whose snapshots this stack may "
+            f"source_cluster_id: {cluster_identifier!r} is not among the clusters whose snapshots this stack may "
             f"restore: RestorableClusterPattern is {limits.restorable_clusters!r}. Choose a cluster that it allows, "
             f"{_OR_WIDEN}."
         )
 
 
 def region_problems(limits: StackLimits, region: str, own_region: str) -> Iterator[str]:
-    """Whether the stack may restore snapshots of this region. A cluster of the same name elsewhere is another one."""
+    """Yield why the stack may not restore snapshots of this region.
+
+    A cluster of the same name in another region is another cluster.
+    """
     own = dict.fromkeys([limits.source_region, own_region])
     if region not in own and not matches(limits.restorable_regions, region):
         yield (
-            f"source_region: {region!r} isn't among the regions whose snapshots this stack may restore, which are "
+            f"source_region: {region!r} is not among the regions whose snapshots this stack may restore, which are "
             f"{' and '.join(own)}: RestorableRegionPattern is {_shown(limits.restorable_regions)}. Choose one of them, "
             f"{_OR_WIDEN}."
         )
 
 
 def snapshot_problems(limits: StackLimits, name: str) -> Iterator[str]:
-    """Whether IAM lets the stack use a snapshot of this name: automated ones bear their cluster's, AWS Backup's none.
+    """Yield why IAM does not let the stack use a snapshot of this name.
 
-    A cluster that was renamed may have automated snapshots of its old name.
+    The names of automated snapshots contain their cluster's, those of AWS Backup's contain none. A cluster that was
+    renamed may have automated snapshots of its old name.
     """
     patterns = (f"rds:{limits.restorable_clusters}{AUTOMATED_MOMENT}", "awsbackup:*", limits.restorable_snapshots)
     if not any(matches(each, name) for each in patterns):
@@ -98,7 +103,7 @@ def snapshot_problems(limits: StackLimits, name: str) -> Iterator[str]:
 
 
 def security_group_problems(limits: StackLimits, groups: Iterable[str]) -> Iterator[str]:
-    """Whether the new cluster may be in these groups: who reaches it hangs on them."""
+    """Yield why the new cluster may not be in these groups, which decide who reaches it."""
     own = limits.security_groups.split(",")
     for group in dict.fromkeys(groups):
         if group not in own and not matches(limits.allowed_security_groups, group):
@@ -110,7 +115,7 @@ def security_group_problems(limits: StackLimits, groups: Iterable[str]) -> Itera
 
 
 def subnet_group_problems(limits: StackLimits, name: str) -> Iterator[str]:
-    """Whether the new cluster may be in this subnet group. RDS keeps its name in lower case."""
+    """Yield why the new cluster may not be in this subnet group. RDS keeps its name in lower case."""
     allowed = name.lower() == limits.subnet_group.lower() or matches(limits.allowed_subnet_groups, name.lower())
     if name and not allowed:
         yield (
@@ -121,7 +126,7 @@ def subnet_group_problems(limits: StackLimits, name: str) -> Iterator[str]:
 
 
 def tag_problems(limits: StackLimits, tags: Mapping[str, str]) -> Iterator[str]:
-    """Whether a request may set these tags: who may do what to a cluster can hang on them."""
+    """Yield why a request may not set these tags, which may decide who may do what to a cluster."""
     pairs = (each.partition("=") for each in limits.cost_tags.split(",") if each)
     own = {key.strip(): value.strip() for key, _, value in pairs}
     for key, value in tags.items():
@@ -134,19 +139,19 @@ def tag_problems(limits: StackLimits, tags: Mapping[str, str]) -> Iterator[str]:
 
 
 def login_problems(limits: StackLimits, master_login: str | None) -> Iterator[str]:
-    """Whether RDS may keep the master login: only stacks that are meant to may read such secrets."""
+    """Yield why RDS may not keep the master login: only stacks that are meant to may read such secrets."""
     if master_login == "rds_managed" and limits.master_login != "rds_managed":
         yield (
-            f"master_login: 'rds_managed' isn't allowed here: MasterLogin is {limits.master_login!r}, and a stack "
+            f"master_login: 'rds_managed' is not allowed here: MasterLogin is {limits.master_login!r}, and a stack "
             "reads RDS's own secrets only where it is 'rds_managed'. Drop it, or have the stack's owner set it."
         )
 
 
 def final_snapshot_problems(limits: StackLimits, *, takes_one: bool) -> Iterator[str]:
-    """Whether a source cluster may go without leaving a final snapshot."""
+    """Yield why a source cluster may not be deleted without a final snapshot."""
     if not takes_one and limits.deletion_without_final_snapshot != "true":
         yield (
-            "final_snapshot: False isn't allowed here: AllowDeletionWithoutFinalSnapshot is 'false'. Leave it out to "
+            "final_snapshot: False is not allowed here: AllowDeletionWithoutFinalSnapshot is 'false'. Omit it to "
             "have the source's final snapshot taken, or have the stack's owner set the parameter to true."
         )
 
@@ -155,7 +160,7 @@ def key_problem(limits: StackLimits, field: str, key: str, own: str, names: Iter
     """Return why a key may not be chosen; None where it may. `names`: all that the key is called, its id among them.
 
     `own`: the key that the stack has for the same purpose. Where a pattern is set it counts for every key, also for the
-    stack's own: the roles' policies can't name an alias.
+    stack's own: the roles' policies are unable to name an alias.
     """
     if limits.allowed_kms_keys:
         if any(matches(limits.allowed_kms_keys, name) for name in names):

@@ -18,7 +18,7 @@ from utils.steps.export import begin_export, export_progress
 
 
 def take_back(task: ArchiveTask, state: OperationState, record: OperationRecord) -> list[str]:
-    """Take back what is still open on the snapshot's way. Return a warning, with its command, for what can't be."""
+    """Take back what is still open on the snapshot's way. Return a warning, with its command, for what is left."""
     if task.copy is None:
         return []
     places = Places(task.run, "archive-snapshot", task.copy)
@@ -28,7 +28,7 @@ def take_back(task: ArchiveTask, state: OperationState, record: OperationRecord)
 def follow_export(
     task: ArchiveTask, export: SnapshotExport, record: OperationRecord, target: Aurora, unit: int
 ) -> Archived:
-    """Begin the export where it isn't begun, and return how far it is. RDS goes on with it by itself."""
+    """Start the export unless it was started before, and return how far it is. RDS continues it by itself."""
     prove_restored(record, target, task.run.target_cluster_id)
     begun = begin_export(export, task.copy, record, target, task.limits)
     kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
@@ -37,12 +37,12 @@ def follow_export(
 
 
 def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecord, target: Aurora) -> Archived:
-    """Delete the copy or keep it, as the plan says, and forget what isn't there any more."""
+    """Delete the copy or keep it, as the plan says, and forget what no longer exists."""
     if task.copy is None:
         return Archived(deleted_snapshot_arn=None, why="the snapshot was restored directly, there is no copy")
     settled = _delete_or_keep(task, task.copy, record, target)
     if task.run.cleaning_up and task.archive_snapshot != "keep":
-        # A resumed run goes the snapshot's way anew.
+        # A resumed run goes the snapshot's way again.
         state.remember(made_snapshots=_without_copy(record), copy_clean_up_at=iso(task.run.now))
     elif settled.deleted_snapshot_arn is not None:
         state.remember(made_snapshots=_without_copy(record))
@@ -50,7 +50,7 @@ def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecor
 
 
 def _delete_or_keep(task: ArchiveTask, copy: SnapshotCopy, record: OperationRecord, target: Aurora) -> Archived:
-    """Only the copy that is proved to be this operation's own is deleted."""
+    """Delete only a copy that is proved to be this operation's own."""
     if task.archive_snapshot == "keep":
         return Archived(deleted_snapshot_arn=None, why=f"the copy {copy.identifier} is kept, as asked")
     if not task.run.cleaning_up:

@@ -34,16 +34,21 @@ class Places:
         self._run, self._step, self._copy = run, step, copy
 
     def of(self, step: RouteStep) -> Aurora:
+        """Return Aurora in the account and region in which the step makes its call."""
         region, account = step.place
         return Aurora(region) if account == self.own_account else self.at_owner(step)
 
     def at_owner(self, step: RouteStep) -> OwnersAurora:
+        """Return Aurora in the owner's account and in the step's region, through the role there."""
         region, account = step.place
         session = route_session(self._step, self._run.operation_id, self._copy, account)
         return through_role(account, region, self._partition, session, self._run.now)
 
     def source_of(self, step: RouteStep) -> Source:
-        """Where the snapshot is that the step copies or shares, with whatever eyes can see it."""
+        """Return what can look at the snapshot that the step copies or shares.
+
+        It looks in the account and region where that snapshot is.
+        """
         region, account = Arn.parse(step.source_arn or step.snapshot_arn).place
         session = route_session(self._step, self._run.operation_id, self._copy, account)
         return open_source(account, region, self._run.execution_id, self._run.operation_id, self._run.now, session)
@@ -77,12 +82,13 @@ def assess(copy: SnapshotCopy, places: Places, record: OperationRecord) -> CopyS
 
 
 def a_free_copy(step: RouteStep) -> str:
+    """Return the words for the wait until RDS accepts another copy in the step's region."""
     region, _ = step.place
     return f"a free copy: {region} makes {MAX_COPIES_AT_A_TIME} already, as many as RDS allows at a time"
 
 
 def _last_copy(copy: SnapshotCopy, places: Places, record: OperationRecord) -> tuple[int, Snapshot | None]:
-    """The last copy of the route that is there, with its step's number; -1 when there is none yet."""
+    """Return the number of the route's last existing copy and that copy; -1 and None while there is none."""
     for number, step in reversed(list(enumerate(copy.steps))):
         if not step.is_copy:
             continue
@@ -91,7 +97,7 @@ def _last_copy(copy: SnapshotCopy, places: Places, record: OperationRecord) -> t
             continue
         if found is None or found.is_broken:
             raise StepFailed(
-                f"The copy {step.snapshot_arn} is {found.status if found else 'gone'} and won't become available. "
+                f"The copy {step.snapshot_arn} is {found.status if found else 'gone'} and will not become available. "
                 f"Check the keys of {step.source_arn} and of the copy, and who may have deleted it; then start again."
             )
         prove_own_snapshot(found, step, record)
@@ -100,14 +106,18 @@ def _last_copy(copy: SnapshotCopy, places: Places, record: OperationRecord) -> t
 
 
 def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
-    """Sharing, un-sharing and removing leave their traces elsewhere; the record says that they were done, or given up
-    until the run's end.
+    """Return whether the record says that the step was done, or given up until the end of the run.
+
+    Sharing, un-sharing and removing leave no trace where a copy is looked for.
     """
     return step.name in record.route_times or step.gave_up in record.route_times
 
 
 def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, unit: int) -> CopyProgress:
-    """What Copy Snapshot hands to the wait behind it. No copy is there at once; everything else is."""
+    """Return what Copy Snapshot hands to the wait after it.
+
+    No copy is complete at once; every other call is.
+    """
     makes_copy = situation.due is not None and situation.due.is_copy
     return CopyProgress(
         answer="wait",
@@ -123,7 +133,7 @@ def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt
 def copy_after_check(
     situation: CopySituation, before: CopyProgress, now: dt.datetime, unit: int, deadline_hours: int
 ) -> CopyProgress:
-    """What Check Copy Status answers. Raises StepFailed once the deadline has passed."""
+    """Return what Check Copy Status answers. Raises StepFailed once the deadline has passed."""
     answer: Answer
     answer = "done" if situation.is_done else "advance" if situation.due else "wait"
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):

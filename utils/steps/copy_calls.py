@@ -13,14 +13,17 @@ from utils.steps.copy import CopySituation, Places
 
 
 class RouteCalls:
-    """Makes the calls of one operation's route."""
+    """Make the calls of one operation's route."""
 
     def __init__(self, copy: SnapshotCopy, places: Places, state: OperationState, record: OperationRecord) -> None:
         self._copy, self._places, self._state, self._record = copy, places, state, record
         self._made, self._times = dict(record.made_snapshots), dict(record.route_times)
 
     def take(self, step: RouteStep) -> bool:
-        """False when RDS makes as many copies as it can at the moment. Taking back may fail: nothing waits for it."""
+        """Make the call of a step. Return False when RDS makes as many copies as it can at the moment.
+
+        Taking back may fail: nothing waits for it.
+        """
         if step.is_copy:
             return self._make_copy(step)
         if step.effect == "share":
@@ -35,7 +38,10 @@ class RouteCalls:
         return True
 
     def take_everything_back(self) -> list[str]:
-        """All that was opened or made on the way and still stands; a warning with its command for what can't be."""
+        """Take back all that was opened or created on the way and still stands.
+
+        Return a warning, with its command, for each thing that is left.
+        """
         outstanding = self._copy.outstanding(self._record.route_times)
         tried = [(step, self._why_not_taken_back(step)) for step in outstanding]
         return [
@@ -43,7 +49,7 @@ class RouteCalls:
         ]
 
     def _why_not_taken_back(self, step: RouteStep) -> str | None:
-        """Take back what a step is for. Return why that can't be done; None where it is done.
+        """Take back what a step is for. Return why that is not possible, and None once it is done.
 
         Raises TemporaryFailure for what is worth another try.
         """
@@ -75,7 +81,10 @@ class RouteCalls:
         return True
 
     def remember_reached(self, situation: CopySituation) -> None:
-        """The call that made the copy may have died before it could write this down; every later proof needs it."""
+        """Record the copy that was reached, as every later proof needs it.
+
+        The call that created the copy may have died before it could record it.
+        """
         if situation.reached is not None and situation.reached.name not in self._made:
             self._remember(situation.reached, situation.reached.snapshot_arn)
 

@@ -1,10 +1,10 @@
 """What may be deleted, and the proof that comes before it.
 
 Two cases only: the source cluster, when the request asked for it twice and the restored cluster has proved itself; and
-what a failed operation made itself. Whatever isn't proved is left alone.
+what a failed operation created itself. What is not proved is left alone.
 
-A source goes only through `prove_source_may_go`, which asks everything anew: of the stack, of the restored cluster, and
-of the source (`utils.preflight.deletion` has what protects one, and what RDS would refuse half way).
+A source is deleted only through `prove_source_may_go`, which checks everything once more: the stack, the restored
+cluster, and the source (`utils.preflight.deletion` has what protects one, and what RDS would refuse half-way).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def prove_restored(
         )
     if record.door_open_at is None:
         raise StepFailed(
-            f"The door of the restored cluster {target_cluster_id} isn't open yet, so nothing may be deleted for it. "
+            f"The door of the restored cluster {target_cluster_id} is not open yet, so nothing may be deleted for it. "
             f"{so_far} Check the steps before this one."
         )
     if cluster is None or cluster.resource_id != record.cluster_resource_id or cluster.is_broken:
@@ -76,11 +76,11 @@ def prove_restored(
 
 
 def _prove_complete(record: OperationRecord) -> None:
-    """Raise StepFailed where a database or a role was left out: the source may be the only place that still has it."""
+    """Raise StepFailed where a database or a role was omitted: the source may be the only place that still has it."""
     if unfinished := (record.users or {}).get("unfinished"):
         raise StepFailed(
             f"The restored cluster lacks what its application needs: {unfinished[0].rstrip('.')}. "
-            f"So its source isn't deleted. {_deleted_so_far(record)} Fix that in the restored cluster, then resume: "
+            f"So its source is not deleted. {_deleted_so_far(record)} Fix that in the restored cluster, then resume: "
             "its users are set up once more."
         )
 
@@ -112,10 +112,10 @@ def _look_at(cluster_identifier: str, where: AuroraReader) -> str:
 
 
 def prove_source(deletion: SourceDeletion, record: OperationRecord, source: AuroraReader) -> Cluster | None:
-    """Return the source cluster, or None when it is gone. Raises StepFailed where it may not, or could not, go on.
+    """Return the source cluster, or None when it is gone. Raises StepFailed where it must not or could not be deleted.
 
-    Called right before the first call that changes something, and whenever the step is tried again or resumed. Each
-    refusal begins with what is left of production by then.
+    Called right before the first call that changes something, and whenever the step is retried or resumed. Each refusal
+    begins with what is left of production at that moment.
     """
     _prove_complete(record)
     cluster = source.cluster(deletion.cluster_identifier)
@@ -145,7 +145,7 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
         return cluster
     if cluster.deletion_protection and not deletion.switches_protection_off:
         raise _not_to_go(
-            f"{deletion.cluster_identifier} has deletion protection now, and the plan doesn't switch it off. If it is "
+            f"{deletion.cluster_identifier} has deletion protection now, and the plan does not switch it off. If it is "
             "still to be deleted, switch it off and resume: aws rds modify-db-cluster --db-cluster-identifier "
             f"{cluster.identifier} --no-deletion-protection --apply-immediately --region {source.region}",
             deletion,
@@ -172,12 +172,15 @@ def prove_source(deletion: SourceDeletion, record: OperationRecord, source: Auro
 
 
 def _not_to_go(why: str, deletion: SourceDeletion, source: AuroraReader) -> StepFailed:
-    """Production's state first: somebody may read no further."""
+    """Return the refusal, with production's state first: the reader may stop after the first sentence."""
     return StepFailed(f"{state_of_source(look_at_source(deletion, source))}\n{why}")
 
 
 def _refuse_unplanned_instances(deletion: SourceDeletion, source: AuroraReader) -> None:
-    """Whoever approved the plan has approved the deletion of the instances in it, and of no others."""
+    """Raise StepFailed for an instance that the plan does not name.
+
+    Approving the plan has approved the deletion of the instances in it, and of no others.
+    """
     if deletion.instance_identifiers is None:
         return
     members = {each.identifier for each in source.instances_of(deletion.cluster_identifier)}
@@ -185,7 +188,7 @@ def _refuse_unplanned_instances(deletion: SourceDeletion, source: AuroraReader) 
         here = f"--region {source.region}"
         commands = [f"aws rds delete-db-instance --db-instance-identifier {each} {here}" for each in unplanned]
         raise _not_to_go(
-            f"{deletion.cluster_identifier} has instances that the plan doesn't name: {', '.join(unplanned)}. They "
+            f"{deletion.cluster_identifier} has instances that the plan does not name: {', '.join(unplanned)}. They "
             "were added since, and nothing was deleted after they were seen. If the cluster is still to be deleted, "
             "delete them and resume: " + " && ".join(commands),
             deletion,
@@ -196,7 +199,7 @@ def _refuse_unplanned_instances(deletion: SourceDeletion, source: AuroraReader) 
 def prove_unfinished(
     record: OperationRecord, target: AuroraReader, target_cluster_id: str
 ) -> tuple[Cluster | None, str]:
-    """The cluster that a failed operation made and may take away again; None, with the reason, when there is none.
+    """Return the cluster that a failed operation created and may delete; or None, and the reason.
 
     A cluster that somebody may rely on stays: once its users are set up, and all the more once the source's deletion
     began.
@@ -232,7 +235,7 @@ def end_source(
 
 
 def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Aurora) -> None:
-    """Delete the source. What RDS refuses all the same is reported with what is left of production by then."""
+    """Delete the source. What RDS refuses all the same is reported with what is left of production at that moment."""
     try:
         delete_with_instances(
             source, cluster, deletion.final_snapshot_identifier, keep_backups=not deletion.delete_automated_backups
@@ -245,13 +248,13 @@ def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Au
 
 
 def delete_unfinished(cluster: Cluster, target: Aurora) -> None:
-    """Delete what a failed operation made, with all its backups but AWS Backup's, which RDS doesn't delete."""
+    """Delete what a failed operation created, with all its backups but AWS Backup's, which RDS does not delete."""
     keeps = cluster.backup_recovery_point is not None
     delete_with_instances(target, cluster, final_snapshot=None, keep_backups=keeps)
 
 
 def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None, keep_backups: bool) -> None:
-    """Delete readers first, then the writer, then the cluster. Called again, it goes on where it stopped."""
+    """Delete readers first, then the writer, then the cluster. Called again, it continues where it stopped."""
     if cluster.is_being_deleted:
         return
     instances = aurora.instances_of(cluster.identifier)
@@ -261,6 +264,6 @@ def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str 
     still_there = [each.identifier for each in aurora.instances_of(cluster.identifier) if not each.is_being_deleted]
     if still_there:
         raise TemporaryFailure(
-            f"{', '.join(still_there)} can't be deleted yet; cluster {cluster.identifier} goes once they are."
+            f"{', '.join(still_there)} cannot be deleted yet; cluster {cluster.identifier} goes once they are."
         )
     aurora.delete_cluster(cluster.identifier, final_snapshot, keep_backups)

@@ -10,7 +10,8 @@ from utils.contracts.payloads import DeleteProgress
 from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed
 
-# RDS's answers may lag behind what it was told: for so long a broken status, or a missing snapshot, proves nothing.
+# RDS's answers may lag behind the calls that it accepted: for so long, a broken status or a missing snapshot proves
+# nothing.
 LAG_SECONDS = 20 * 60
 
 
@@ -34,7 +35,10 @@ def deletion_begun(deletion: SourceDeletion, began: dt.datetime, unit: int, *, s
 def raise_if_never_gone(
     cluster: Cluster, progress: DeleteProgress, elapsed_seconds: float, deadline_hours: int
 ) -> None:
-    """RDS may go on saying `available`, or that it takes the final snapshot; only a broken cluster won't ever go."""
+    """Raise StepFailed for a cluster that is broken, or still there after the deadline.
+
+    RDS may keep reporting `available`, or that it takes the final snapshot: neither is a failure by itself.
+    """
     broken = cluster.is_broken and not cluster.is_being_deleted and elapsed_seconds >= LAG_SECONDS
     if not broken and elapsed_seconds < deadline_hours * 3600:
         return
@@ -55,9 +59,9 @@ def settled_snapshot(
     deadline_hours: int,
     deletion: SourceDeletion | None,
 ) -> Snapshot | None:
-    """The final snapshot, available and tagged as the operation's; None while it is waited for.
+    """Return the final snapshot, available and tagged as the operation's; None while it is waited for.
 
-    Raises StepFailed where there is none, it is of another cluster, or it can't be used: the cluster is gone by now.
+    Raises StepFailed where there is none, it is of another cluster, or it is not usable: the cluster is gone then.
     """
     name = progress.final_snapshot_identifier or ""
     snapshot = aurora.snapshot(name)
@@ -65,9 +69,9 @@ def settled_snapshot(
         if elapsed_seconds < LAG_SECONDS:
             return None
         raise StepFailed(
-            f"Cluster {progress.cluster_identifier} is gone and its final snapshot {name} doesn't exist: somebody else "
-            f"deleted the one or the other (CloudTrail, DeleteDBCluster, DeleteDBClusterSnapshot). What is left of its "
-            f"data: aws rds describe-db-cluster-snapshots --region {aurora.region} "
+            f"Cluster {progress.cluster_identifier} is gone and its final snapshot {name} does not exist: somebody "
+            f"else deleted the one or the other (CloudTrail, DeleteDBCluster, DeleteDBClusterSnapshot). What is left "
+            f"of its data: aws rds describe-db-cluster-snapshots --region {aurora.region} "
             f"--db-cluster-identifier {progress.cluster_identifier}"
         )
     if snapshot.cluster_resource_id not in (None, progress.cluster_resource_id):

@@ -27,7 +27,7 @@ def differences(
 
 
 def opened_differences(plan: ClusterPlan, cluster: Cluster) -> list[str]:
-    """Return those that can be told only once the door is open."""
+    """Return the differences that can be reported only once the door is open."""
     return [text for name in _BEHIND_THE_DOOR for text in _of_setting(plan, cluster, name)]
 
 
@@ -49,7 +49,7 @@ def unsafe_differences(
 def writer_differs(plan: ClusterPlan, cluster: Cluster) -> bool:
     """Return whether another instance than the first one planned is the writer, and that makes a difference.
 
-    Instances of one class and one promotion tier are as good as each other.
+    Instances of one class and one promotion tier are interchangeable.
     """
     first = plan.instances[0]
     writer = next((each for each in plan.instances if each.identifier == cluster.writer_identifier), first)
@@ -147,7 +147,7 @@ def _door_differences(
 
 
 def _key_difference(plan: ClusterPlan, cluster: Cluster) -> Iterator[str]:
-    """Yield that the data is under another key. An alias is only a name: which key it meant can't be told from here."""
+    """Yield that the data is under another key. An alias is only a name: it does not show which key it meant."""
     wanted, reported = plan.data_key_id, cluster.encrypted_under
     if wanted is None:
         return

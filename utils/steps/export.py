@@ -24,7 +24,7 @@ def begin_export(
     target: AuroraReader,
     limits: StackLimits,
 ) -> ExportTask | str:
-    """Return the export, which is begun where it isn't yet; or why RDS can't begin with it for now.
+    """Return the export, which is started unless it was before; or why RDS does not start it for now.
 
     Raises StepFailed where the stack may not export the snapshot. An export that has begun is only followed.
     """
@@ -45,7 +45,7 @@ def export_progress(
     now: dt.datetime,
     unit: int,
 ) -> Archived:
-    """Return how far the export is. `kept` is the snapshot that stays: an export can't be restored.
+    """Return how far the export is. `kept` is the snapshot that stays: no cluster can be restored from an export.
 
     Raises StepFailed when it has failed, was cancelled, or takes longer than the stack allows.
     """
@@ -53,25 +53,26 @@ def export_progress(
     look = f"aws rds describe-export-tasks --export-task-identifier {export.identifier} --region {region}"
     if not isinstance(task, str) and task.source_arn != export.source_arn:
         raise StepFailed(
-            f"The export {export.identifier} isn't of {export.source_arn} but of {task.source_arn}. It was left alone. "
-            f"Find out who made it. {look}"
+            f"The export {export.identifier} is not of {export.source_arn} but of {task.source_arn}. It was left "
+            f"alone. Find out who made it. {look}"
         )
     elapsed = (now - began).total_seconds()
     why = task if isinstance(task, str) else f"export {export.identifier} is {task.status} at {task.percent} %"
     if not isinstance(task, str):
         if task.is_complete:
             warning = f" (RDS warns: {task.warning})" if task.warning else ""
-            why = f"exported to {where} as Parquet{warning}; {kept} is kept, since an export can't be restored"
+            kept_because = f"{kept} is kept, since no cluster can be restored from an export"
+            why = f"exported to {where} as Parquet{warning}; {kept_because}"
             return Archived(deleted_snapshot_arn=None, why=why, exported_to=where)
         if task.is_broken:
             raise StepFailed(
                 f"The export {export.identifier} to {where} is {task.status}: {task.failure_cause}. "
-                f"{kept} is kept. Mend that, then resume, which exports under a new name. {look}"
+                f"{kept} is kept. Fix that, then resume, which exports under a new name. {look}"
             )
     hours = environment.whole_number("EXPORT_DEADLINE_HOURS")
     if elapsed >= hours * 3600:
         raise StepFailed(
-            f"After {hours} hours: {why}. {kept} is kept. RDS goes on by itself; resume to follow it, or raise the "
+            f"After {hours} hours: {why}. {kept} is kept. RDS continues by itself; resume to follow it, or raise the "
             f"stack's ExportDeadlineHours. {look}"
         )
     percent = 0 if isinstance(task, str) else task.percent

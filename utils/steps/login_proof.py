@@ -14,17 +14,17 @@ from utils.state.operation import OperationRecord, OperationState, iso
 def master_login(record: OperationRecord) -> MasterLogin:
     """Return the login from the target's admin secret, or from RDS's own, beside which there may be no admin secret.
 
-    RDS can't be asked from within the VPC: the record says where the cluster is.
+    RDS is out of reach from within the VPC: the record says where the cluster is.
     """
     if record.password_version_id is not None:
         return AdminSecret(admin_secret_of(record)).staged(record.password_version_id)
     if record.master_secret_arn and record.cluster_arn and record.endpoint and record.port:
         return ManagedSecret(record.master_secret_arn).login(record.cluster_arn, record.endpoint, record.port)
-    raise StepFailed("The master password wasn't reset. Nothing was set up. Look at the steps before this one.")
+    raise StepFailed("The master password was not reset. Nothing was set up. Look at the steps before this one.")
 
 
 def prove_and_promote(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
-    """Prove the login and make it the secret's current version. Where the labels were before is written down first."""
+    """Prove the login and make it the secret's current version. Where the labels were before is recorded first."""
     prove_or_reset(server, master, record, state)
     if record.password_version_id is not None:
         admin = AdminSecret(admin_secret_of(record))
@@ -33,11 +33,11 @@ def prove_and_promote(server: Server, master: MasterLogin, record: OperationReco
 
 
 def prove_or_reset(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
-    """Prove the login. Where the server refuses the password, have RDS asked once more to set it.
+    """Prove the login. Where the server refuses the password, have RDS set it a second time.
 
     That a password set without an instance is in force rests on CloudFormation's handler; an older report saw one that
-    wasn't (aws/aws-cdk#20434), so it is asked for twice before the run fails. Raises MasterLoginRefused the first time,
-    and TemporaryFailure while the server lets nobody in or has refused the second one as well.
+    was not (aws/aws-cdk#20434), so it is set twice before the run fails. Raises MasterLoginRefused the first time, and
+    TemporaryFailure while the server lets nobody in or has refused the second one as well.
     """
     try:
         prove_login(server, master)
@@ -45,4 +45,4 @@ def prove_or_reset(server: Server, master: MasterLogin, record: OperationRecord,
         if not refuses_the_password(str(error)) or record.password_resets != 1:
             raise
         state.remember(password_reset_at=None)
-        raise MasterLoginRefused(f"{error}. RDS is asked once more to set the master password.") from error
+        raise MasterLoginRefused(f"{error}. RDS sets the master password a second time.") from error

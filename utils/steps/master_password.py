@@ -1,6 +1,6 @@
 """Who keeps the new cluster's master password: the target's admin secret, or RDS in one of its own.
 
-Either way a step that died is simply taken again: what was stored first is found again.
+Either way a step that died is simply run again: what was stored first is found again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NOTHING_INHERITED = "none"
 def reset_master_password(
     plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
 ) -> None:
-    """Set a master password of the copy's own, with the settings that a restore doesn't take.
+    """Set a master password of the copy's own, with the settings that a restore does not accept.
 
-    Production's must not open the copy. The new one is stored before RDS hears of it.
+    Production's must not open the copy. The new one is stored before it is sent to RDS.
     """
     version = AdminSecret.version_for(cluster.resource_id)
     if record.staged_version_id != version:
@@ -42,9 +42,9 @@ def reset_master_password(
 def hand_over_master_password(
     plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord
 ) -> None:
-    """Have RDS keep the master login, with the settings that a restore doesn't take.
+    """Have RDS keep the master login, with the settings that a restore does not accept.
 
-    Which secret the cluster shows now is written down first: it is its source's, and never taken for its own.
+    Which secret the cluster shows now is recorded first: it is its source's, and never taken for its own.
     """
     endpoint = _endpoint_of(cluster)
     if record.inherited_secret_arn is None:

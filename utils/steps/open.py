@@ -2,8 +2,8 @@
 
 A restored cluster is in one group, the stack's own, which admits nobody but the function that sets up its users. Once
 they are set up, one change of the cluster's groups opens it, and it is open when RDS reports every group of the cluster
-and of every member as active. The Data API goes past security groups, so it is switched on only then. As in a restore,
-what is due follows from what exists: a step that died is simply asked again.
+and of every member as active. The Data API bypasses security groups, so it is switched on only then. As in a restore,
+what is due follows from what exists: a step that died is simply run again.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, 
     cluster = observed.cluster
     if record.users_ready_at is None:
         raise StepFailed(
-            f"The users aren't set up, so cluster {plan.identifier} stays behind its door. Check the steps before this "
-            "one, then resume this operation."
+            f"The users are not set up, so cluster {plan.identifier} stays behind its door. Check the steps before "
+            "this one, then resume this operation."
         )
     if cluster is None:
         raise StepFailed(
@@ -58,7 +58,7 @@ def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, 
     if missing:
         raise StepFailed(
             f"Cluster {plan.identifier} has lost {', '.join(missing)}. Find out who deleted it (CloudTrail, "
-            "DeleteDBInstance), then resume this operation, which makes it anew."
+            "DeleteDBInstance), then resume this operation, which creates it again."
         )
     return (
         until_usable(plan, cluster, instances)
@@ -71,7 +71,10 @@ def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, 
 def _until_open(
     plan: ClusterPlan, cluster: Cluster, instances: list[Instance], record: OperationRecord
 ) -> Situation | None:
-    """Who has been let in once it is open is its owner's to say: it isn't opened again."""
+    """Return the opening that is due, or what it waits for; None once the cluster is open.
+
+    Who has been let in once it is open is its owner's to say: it is not opened a second time.
+    """
     if record.door_open_at is not None:
         return _until_pipeline_left(plan, cluster, instances)
     wanted = plan.vpc_security_group_ids
@@ -89,8 +92,10 @@ def _until_open(
 
 
 def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[Instance]) -> Situation | None:
-    """It was let into an open cluster again, to set up users once more. In the door's group alone, somebody has shut
-    the cluster since.
+    """Return the change that takes the door's group away, or what it waits for; None where neither is due.
+
+    The pipeline was let into an open cluster again, to set up users once more. A cluster that is in the door's group
+    alone was shut by somebody since, and stays so.
     """
     door, others = plan.door_security_group_id, beside_the_door(plan, cluster)
     if others and door in cluster.security_groups.staying:
@@ -105,7 +110,10 @@ def _due_groups(cluster: Cluster, groups: list[str]) -> Situation:
 
 
 def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
-    """It is asked for once. What doesn't show even then is reported at the end."""
+    """Return the call that switches the Data API on, or the wait for it; None when neither is due.
+
+    It is requested once. If it does not show even then, that is reported at the end.
+    """
     if not plan.data_api or cluster.settings.value("data_api"):
         return None
     if record.data_api_enabled_at is None:
@@ -116,8 +124,9 @@ def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord
 def advance(
     plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
 ) -> tuple[Situation, str | None]:
-    """Take what is due. Return what there is to wait for, NOTHING once the cluster is open and as planned; and since
-    when it is open.
+    """Take what is due. Return what there is to wait for, and since when the cluster is open.
+
+    What there is to wait for is NOTHING once it is open and as planned.
     """
     observed, now = observe(plan, aurora), state.now
     situation = due_opening(plan, observed, record, now)
@@ -141,7 +150,7 @@ def advance(
 
 
 def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:
-    """From before the call on the cluster may be open, whatever becomes of the call's answer."""
+    """Open the door. From before the call on the cluster may be open, even if the call's answer is lost."""
     if record.door_opening_at is None:
         state.audit("door", "opening", _groups(plan))
         state.remember(door_opening_at=iso(state.now))

@@ -2,7 +2,7 @@
 
 RDS creates a cluster without instances and without a password of ours, and each of these takes minutes. So the state
 machine alternates: one step takes the action that is due, the other observes and says when the next one is. Both ask
-the same question here, `due_action`, and what answers it is only what exists: a step that died is simply asked again.
+the same question here, `due_action`, and what answers it is only what exists: a step that died is simply run again.
 """
 
 from __future__ import annotations
@@ -47,10 +47,12 @@ class Action(Enum):
 
     @property
     def label(self) -> str:
+        """Return the action's name as the progress shows it."""
         return self.value[0]
 
     @property
     def first_pause_units(self) -> int:
+        """Return the pause after the action, in units of the stack's PollSeconds."""
         return self.value[1]
 
 
@@ -87,9 +89,9 @@ def observe(plan: ClusterPlan, aurora: AuroraReader) -> Observed:
 def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
     """Decide what is due from what exists and what was asked for already, until users can be set up. Calls nothing.
 
-    The order is that of AWS's own CloudFormation handler: the cluster; one change of it while it has no instance,
-    which also replaces production's master password; then its instances. They are asked for without waiting for that
-    change to end; RDS may refuse while it modifies the cluster, and is asked again then. Raises StepFailed for what
+    The order is that of AWS's own CloudFormation handler: the cluster; one change of it while it has no instance, which
+    also replaces production's master password; then its instances. They are requested without waiting for that change
+    to end; RDS may refuse while it modifies the cluster, and the request is repeated then. Raises StepFailed for what
     can never become usable.
     """
     cluster = observed.cluster
@@ -121,38 +123,40 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
 
 
 def wait(cluster: Cluster, waiting_for: str) -> Situation:
+    """Return that no action is due, and what is waited for."""
     return Situation(due=Action.WAIT, waiting_for=waiting_for, cluster=cluster)
 
 
 def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, record: OperationRecord) -> None:
-    """Raise StepFailed or CapacityShortage for what can never become usable, or isn't safe to be used."""
+    """Raise StepFailed or CapacityShortage for what can never become usable, or is not safe to be used."""
     for instance in observed.instances:
         if instance.lacks_capacity:
             raise CapacityShortage(
                 f"AWS had no capacity for instance {instance.identifier} ({instance.status}). What exists is kept. "
-                "Delete the instance, then resume this operation, which makes it anew: aws rds delete-db-instance "
+                "Delete the instance, then resume this operation, which creates it again: aws rds delete-db-instance "
                 f"--db-instance-identifier {instance.identifier} --region {observed.region}"
             )
-    # An instance that is being deleted isn't broken for good: once it is gone it is missing, and made anew.
+    # An instance that is being deleted is not broken for good: once it is gone it is missing, and created again.
     staying = [each for each in observed.instances if not each.is_being_deleted]
     found: list[tuple[str, Cluster | Instance]] = [("cluster", cluster), *(("instance", each) for each in staying)]
     for kind, each in found:
         name = each.identifier
         if each.is_broken:
             raise StepFailed(
-                f"{kind.capitalize()} {name} is {each.status} and won't become available. Look at its events: "
+                f"{kind.capitalize()} {name} is {each.status} and will not become available. Look at its events: "
                 f"aws rds describe-events --source-type db-{kind} --source-identifier {name} "
                 f"--duration 1440 --region {observed.region}"
             )
     unsafe = unsafe_differences(plan, cluster, observed.instances, record.door) if cluster.is_available else []
     if unsafe:
         raise StepFailed(
-            f"Nobody is let in to cluster {plan.identifier}, which isn't what was asked for: {'; '.join(unsafe)}. "
+            f"Nobody is let in to cluster {plan.identifier}, which is not what was asked for: {'; '.join(unsafe)}. "
             "Find out who changed it (CloudTrail), then start again."
         )
 
 
 def until_usable(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation | None:
+    """Return what is waited for until the cluster and its instances are usable; None once they are."""
     busy = [
         f"instance {each.identifier} ({instances[each.identifier].status})"
         for each in plan.instances
@@ -164,7 +168,10 @@ def until_usable(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Insta
 
 
 def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -> Situation | None:
-    """Until a master password that isn't production's is in force, and kept by whoever is to keep it."""
+    """Return what is waited for until a master password of the copy's own is in force.
+
+    It is kept by the keeper that the plan names. Production's no longer opens the cluster then.
+    """
     if cluster.pending_changes:
         return wait(cluster, f"changes of the cluster ({', '.join(cluster.pending_changes)})")
     if plan.master_login != "rds_managed":
@@ -181,13 +188,16 @@ def _until_login(plan: ClusterPlan, cluster: Cluster, record: OperationRecord) -
 
 
 def managed_secret(cluster: Cluster, record: OperationRecord) -> MasterSecret | None:
-    """The secret that RDS made for this cluster. What the cluster brought along from its source is not ours."""
+    """Return the secret that RDS created for this cluster, not the one that came with the data from its source."""
     secret = cluster.master_secret
     return secret if secret is not None and secret.arn != record.inherited_secret_arn else None
 
 
 def _until_led(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
-    """RDS makes the instance that is ready first the writer. It is changed once, and only where that matters."""
+    """Return the change of the writer, or the wait for it; None where the right instance leads.
+
+    The instance that is ready first becomes the writer. It is changed once, and only where that matters.
+    """
     if not writer_differs(plan, cluster):
         return None
     waiting_for = f"{plan.instances[0].identifier} as the writer (it is {cluster.writer_identifier})"
@@ -199,9 +209,10 @@ def _until_led(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now
 def _until_admitted(
     plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord
 ) -> Situation | None:
-    """Users that are set up once more, in a cluster whose door has been opened since, need the pipeline let in again.
+    """Return what lets the pipeline in again, for users that are set up once more; None where that is not due.
 
-    Beside whoever is in: people may rely on the cluster by then. Opening it again takes the door's group away.
+    The cluster's door has been opened since. The pipeline is let in beside everybody who is in already: people may rely
+    on the cluster then. Opening it again takes the door's group away.
     """
     if record.users_ready_at is None or record.users is not None:
         return None
@@ -214,15 +225,17 @@ def _until_admitted(
 
 
 def beside_the_door(plan: ClusterPlan, cluster: Cluster) -> list[str]:
-    """Return the groups that its owner has the cluster in, whatever was planned."""
+    """Return the groups other than the door's that the cluster is in, planned or not: its owner decides."""
     return [group for group in cluster.security_groups.staying if group != plan.door_security_group_id]
 
 
 def door_admits(door: str, groups: SecurityGroups) -> bool:
+    """Return whether the door's group is among these groups, and none of them is still changing."""
     return door in groups.ids and not groups.unsettled
 
 
 def is_recent(moment: str, now: dt.datetime) -> bool:
+    """Return whether the moment is so recent that the change asked for then may still show."""
     return now - dt.datetime.fromisoformat(moment) < PATIENCE
 
 
@@ -240,7 +253,7 @@ def _until_settled(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Ins
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """Why RDS didn't take an action for now, in words for a person. `shortage`: AWS has no room for it."""
+    """Why RDS did not take an action for now, in words for a person. `shortage`: AWS has no room for it."""
 
     why: str
     shortage: bool = False
@@ -249,7 +262,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
 def after_action(
     situation: Situation, record: OperationRecord, now: dt.datetime, unit: int, refusal: Refusal | None = None
 ) -> RestoreProgress:
-    """What Restore Snapshot hands to the wait behind it. What was refused for now is due again after it."""
+    """Return what Restore Snapshot hands to the wait after it. What was refused for now is due again then."""
     pause = situation.due.first_pause_units
     if refusal is not None:
         pause = PAUSE_FOR_ROOM if refusal.shortage else 1
@@ -277,7 +290,7 @@ def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord,
     if cluster is None:
         return Outcome(differences=[], master_secret_arn=None)
     secret = managed_secret(cluster, record) if plan.master_login == "rds_managed" else None
-    # While users are set up once more, the pipeline is beside whoever was let in: Open Cluster tells who they are.
+    # While users are set up once more, the pipeline is beside everybody who was let in, whom Open Cluster reports.
     door = record.door if record.users is not None else "opening"
     failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
     return Outcome(
@@ -300,7 +313,7 @@ def after_check(
     """Return what Check Restore Status answers: advance, wait or done.
 
     Once the deadline has passed it raises CapacityShortage where AWS lacked capacity on the way (`shortage`), even if
-    it has some by now, and StepFailed otherwise.
+    there is some again, and StepFailed otherwise.
     """
     answer: Answer
     settled = before.settled_checks + 1 if situation.due is Action.NOTHING else 0
@@ -314,7 +327,7 @@ def after_check(
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
         if shortage:
             raise CapacityShortage(
-                f"After {deadline_hours} hours the restore isn't done, for want of {shortage}. What exists is kept. "
+                f"After {deadline_hours} hours the restore is not done, for lack of {shortage}. What exists is kept. "
                 "Resume this operation later, or start again with another class or other zones."
             )
         raise StepFailed(

@@ -19,8 +19,8 @@ from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.master_password import hand_over_master_password, reset_master_password
 from utils.steps.restore import Action, Refusal, Situation, beside_the_door
 
-# What RDS answers where a zone or a class can't be had for the cluster, whatever its capacity: two are declared for
-# CreateDBInstance (botocore's model), the others are what it says of combinations and values that it doesn't take.
+# What RDS answers where a zone or a class is not available to the cluster, at any capacity: two are declared for
+# CreateDBInstance (botocore's model), the others are what it says of combinations and values that it does not take.
 NOT_TO_BE_HAD_HERE = frozenset(
     {"DBSubnetGroupDoesNotCoverEnoughAZs", "InvalidParameterCombination", "InvalidParameterValue", "InvalidSubnet"}
 )
@@ -29,7 +29,7 @@ NOT_TO_BE_HAD_HERE = frozenset(
 def take(
     situation: Situation, plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
 ) -> Refusal | None:
-    """Take the action that is due. Return why RDS doesn't take it for now; None where it does, or nothing is due."""
+    """Take the action that is due. Return why RDS does not take it for now; None if it does, or nothing is due."""
     lacking: str | None = None
     try:
         if situation.due is Action.CREATE_CLUSTER:
@@ -52,12 +52,15 @@ def take(
 
 
 def _refuse_another_door(plan: ClusterPlan) -> None:
-    """A plan is data that came by another way: the stack alone says which group admits nobody but the pipeline."""
+    """Raise StepFailed where the plan's door is not the stack's.
+
+    A plan is data that came by another way: the stack alone says which group admits nobody but the pipeline.
+    """
     door = environment.text("DOOR_SECURITY_GROUP_ID")
     if plan.door_security_group_id != door:
         raise StepFailed(
             f"The plan puts the new cluster behind security group {plan.door_security_group_id}, and the stack's door "
-            f"is {door}: it was deployed anew in between. Nothing was made or changed. Start again."
+            f"is {door}: it was deployed again in between. Nothing was created or changed. Start again."
         )
 
 
@@ -85,7 +88,7 @@ def _change(
 def _create_instances(
     situation: Situation, plan: ClusterPlan, cluster: Cluster, aurora: Aurora, record: OperationRecord
 ) -> str | None:
-    """Ask for all that are missing. One that finds no capacity doesn't keep the others from being made."""
+    """Create all that are missing. One for which there is no capacity does not keep the others from being created."""
     without_capacity: dict[tuple[str, str | None], str] = {}
     lacking = [
         instance.identifier
@@ -110,8 +113,8 @@ def _create_somewhere(
 ) -> bool:
     """Create an instance as planned, else in another zone, else of another class; return whether one was created.
 
-    What this call was refused already isn't asked for again. That another zone or class can't be had at all (it isn't
-    offered there, or the subnet group doesn't cover it) is no failure: only the planned one has to be possible.
+    What this call was refused already is not requested a second time. That another zone or class is not available (it
+    is not offered there, or the subnet group does not cover it) is no failure: only the planned one has to be possible.
     """
     for candidate in candidates(instance, plan.alternative_instance_classes, cluster.availability_zones):
         wanted = (candidate.db_instance_class, candidate.availability_zone)
@@ -131,14 +134,17 @@ def _create_somewhere(
 
 
 def _said(refused: Exception) -> str:
-    """What AWS said, so that a text can go on after it."""
+    """Return what AWS said, without its full stop, so that a sentence can continue after it."""
     return one_line(str(refused), MAX_SENTENCE).rstrip(". ")
 
 
 def candidates(
     planned: PlannedInstance, alternative_classes: list[str], cluster_zones: list[str]
 ) -> Iterator[PlannedInstance]:
-    """The instance as planned, then in the cluster's other zones; then the same of each alternative class in turn."""
+    """Yield the instance as planned, then in the cluster's other zones; then the same of each alternative class.
+
+    The alternative classes come in the order in which they were given.
+    """
     for db_instance_class in dict.fromkeys([planned.db_instance_class, *alternative_classes]):
         for zone in dict.fromkeys([planned.availability_zone, *cluster_zones]):
             yield replace(planned, db_instance_class=db_instance_class, availability_zone=zone)

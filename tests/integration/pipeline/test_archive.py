@@ -36,7 +36,7 @@ def test_the_copy_is_exported_as_parquet_and_stays(
     copy = run.output["plan"]["cluster"]["snapshot_arn"].rpartition(":")[2]
     assert copy in pipeline.snapshots()
     (message,) = run.messages
-    assert "since an export can't be restored" in message["message"]
+    assert "since no cluster can be restored from an export" in message["message"]
     assert run.changes.count("StartExportTask") == 1
     pipeline.rds().delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy)
 

@@ -21,7 +21,7 @@ def test_a_failed_copy_stops_the_restore_and_is_taken_away(
     run = pipeline.run({"target_cluster_id": target, "source_region": OTHER_REGION, "kms_key_id": key})
     assert run.status == "FAILED"
     assert run.followed.error == "StepFailed"
-    assert "failed and won't become available" in run.reason
+    assert "failed and will not become available" in run.reason
     assert "Restore Snapshot" not in run.states()
     assert pipeline.cluster(target) is None
     assert pipeline.copies_of(run.operation_id) == []
@@ -146,7 +146,7 @@ def test_a_topic_that_refuses_doesnt_hide_the_first_error(pipeline: Pipeline, ta
     run = pipeline.run({"target_cluster_id": target})
     assert run.status == "FAILED"
     assert run.followed.error == "StepFailed"
-    assert "won't become available" in run.reason
+    assert "will not become available" in run.reason
     assert pipeline.holder(target) is None
 
 

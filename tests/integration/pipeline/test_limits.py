@@ -143,6 +143,6 @@ def test_no_input_says_what_a_stack_may_touch(pipeline: Pipeline) -> None:
     assert run.followed.error == "RequestRefused"
     assert "limits: unknown field" in run.reason
     run = pipeline.run({"target_cluster_id": "billing"})
-    assert "target_cluster_id: 'billing' isn't among the clusters that this stack may create" in run.reason
+    assert "target_cluster_id: 'billing' is not among the clusters that this stack may create" in run.reason
     assert "TargetClusterPattern is '*target-*'" in run.reason
     assert run.changes == []

@@ -257,7 +257,7 @@ def test_a_broken_copy_is_deleted_as_each_message_says(
     reader.type(commands(message, "delete-db-cluster-snapshot")[0])
     settle(pipeline)
     second = reader.start(commands(message, "start-execution")[0])
-    assert "won't become available" in second.reason, "it was copied anew"
+    assert "will not become available" in second.reason, "it was copied anew"
     message = message_of(second)
     refusal = message_of(reader.start(commands(message, "start-execution")[0]))
     reader.type(inline(refusal, "aws rds delete-db-cluster-snapshot"))

@@ -139,7 +139,7 @@ def test_a_snapshot_that_was_shared_for_a_copy_that_failed_is_shared_no_longer(
     aws.faults.add(lifecycle="copy-snapshot", status="failed", at_percent=40)
     run = pipeline.run({"target_cluster_id": target, **make_request(aws, case, source)})
     assert run.status == "FAILED"
-    assert "failed and won't become available" in run.reason
+    assert "failed and will not become available" in run.reason
     rds = aws.client("rds", source.region, source.account)
     answer = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=source.snapshot)
     (restore,) = answer["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]

@@ -30,7 +30,7 @@ def test_rule_1_a_cluster_that_lost_our_tag_is_not_cleaned_up(pipeline: Pipeline
     )
     run = pipeline.end(arn)
     assert run.status == "FAILED"
-    assert "isn't the one that operation" in run.reason
+    assert "is not the one that operation" in run.reason
     assert pipeline.cluster(target) is not None
 
 

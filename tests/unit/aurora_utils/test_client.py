@@ -97,7 +97,7 @@ def test_rule_4_what_exists_and_isnt_ours_is_never_taken_over(
     rds.add_cluster(TARGET, TagList=tags)
     rds.add_snapshot(a_copy().identifier, TagList=tags)
     rds.add_instance(some_instances(1)[0].identifier, TARGET, TagList=tags)
-    with pytest.raises(StepFailed, match=r"isn't this operation's|didn't make it") as failed:
+    with pytest.raises(StepFailed, match=r"is not this operation's|did not create it") as failed:
         make(aurora)
     assert "choose another" in str(failed.value).lower() or "start again" in str(failed.value)
     assert rds.changes() == [operation]

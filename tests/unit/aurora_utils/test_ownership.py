@@ -57,7 +57,7 @@ def test_nor_does_our_tag_on_a_snapshot_of_another_name(rds: FakeRds) -> None:
         (OWN_TAGS, {"cluster_resource_id": None, "cluster_asked_at": "2026-03-10T03:00:00Z"}, None),
         (OWN_TAGS, {"cluster_resource_id": None, "cluster_asked_at": None}, "this operation made none"),
         (OWN_TAGS, {"cluster_resource_id": "cluster-THEIRS"}, "this operation made cluster-THEIRS"),
-        (OTHERS, {"cluster_resource_id": "cluster-OURS"}, "isn't tagged as this operation's"),
+        (OTHERS, {"cluster_resource_id": "cluster-OURS"}, "is not tagged as this operation's"),
     ],
 )
 def test_a_cluster_is_ours_by_tag_and_resource_id(

@@ -194,7 +194,7 @@ def test_a_run_that_fails_while_it_copies_takes_everything_back(
         for each in rds.snapshots.values():
             each["Status"] = "failed"
 
-    with pytest.raises(StepFailed, match="is failed and won't become available"):
+    with pytest.raises(StepFailed, match="is failed and will not become available"):
         take_the_route(plan, clock, fail)
     name = copy_of(plan).identifier
     assert their_rds.shared_with[name] == {ACCOUNT}

@@ -519,7 +519,7 @@ def test_our_mark_alone_makes_no_snapshot_the_operations_copy(rds: FakeRds) -> N
 def test_another_clusters_data_isnt_exported_through_a_copy_of_ours(rds: FakeRds) -> None:
     rds.add_snapshot(OWN_COPY.identifier, cluster="billing", TagList=OWN_TAGS)
     told = failure(archive, exporting(OWN_COPY.identifier, copied=OWN_COPY))
-    assert "'billing' isn't among the clusters" in told
+    assert "'billing' is not among the clusters" in told
     assert rds.changes() == []
 
 

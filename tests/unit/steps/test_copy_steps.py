@@ -163,7 +163,7 @@ def test_a_copy_that_is_available_is_ready(copying: dict[str, Any]) -> None:
 def test_a_failed_copy_stops_the_restore(copying: dict[str, Any], status: str) -> None:
     copying["Status"] = status
     with pytest.raises(
-        StepFailed, match=f"is {status} and won't become available. Check the keys of {COPY.final.source_arn}"
+        StepFailed, match=f"is {status} and will not become available. Check the keys of {COPY.final.source_arn}"
     ):
         look(looking(dt.timedelta(minutes=20)))
 
@@ -171,7 +171,7 @@ def test_a_failed_copy_stops_the_restore(copying: dict[str, Any], status: str) -
 def test_a_copy_that_somebody_deleted_stops_the_restore(rds: FakeRds) -> None:
     start(starting())
     rds.snapshots.clear()
-    with pytest.raises(StepFailed, match="is gone and won't become available"):
+    with pytest.raises(StepFailed, match="is gone and will not become available"):
         look(looking(dt.timedelta(minutes=20)))
 
 

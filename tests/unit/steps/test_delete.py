@@ -54,7 +54,7 @@ def test_rule_3_without_a_proven_login_nothing_may_be_deleted(restored: dict[str
 
 def test_rule_3_while_the_door_is_shut_nothing_may_be_deleted(restored: dict[str, Any]) -> None:
     with pytest.raises(
-        StepFailed, match=r"The door of the restored cluster staging-orders isn't open.*Nothing was del"
+        StepFailed, match=r"The door of the restored cluster staging-orders is not open.*Nothing was del"
     ):
         prove_restored(proved(restored, door_open_at=None), Aurora(REGION), TARGET)
 
@@ -107,7 +107,7 @@ def test_rule_1_an_instance_that_the_plan_doesnt_name_keeps_its_cluster_from_bei
     restored: dict[str, Any], source: dict[str, Any], planned: list[str], unplanned: str
 ) -> None:
     deletion = a_deletion(source["DbClusterResourceId"], instance_identifiers=planned)
-    with pytest.raises(StepFailed, match=rf"nothing of it was deleted\.\n.*the plan doesn't name: {unplanned}[.,]"):
+    with pytest.raises(StepFailed, match=rf"nothing of it was deleted\.\n.*the plan does not name: {unplanned}[.,]"):
         prove_source(deletion, proved(restored), Aurora(REGION))
 
 
@@ -177,7 +177,7 @@ def test_rule_1_a_cluster_with_our_tag_that_nobody_asked_for_is_left_alone(resto
 def test_rule_1_a_cluster_without_our_tag_is_left_alone(restored: dict[str, Any]) -> None:
     for tags in ([], OTHER_TAGS):
         restored["TagList"] = tags
-        assert reason_to_keep(proved(restored)) == "staging-orders isn't tagged as this operation's"
+        assert reason_to_keep(proved(restored)) == "staging-orders is not tagged as this operation's"
 
 
 def test_rule_1_a_cluster_with_our_tag_but_another_id_is_left_alone(restored: dict[str, Any]) -> None:
@@ -237,12 +237,12 @@ def test_a_deletion_that_is_asked_for_again_goes_on_where_it_stopped(rds: FakeRd
 
 def test_an_instance_that_cant_be_deleted_yet_holds_back_the_cluster(rds: FakeRds, source: dict[str, Any]) -> None:
     rds.refuse("DeleteDBInstance", "InvalidDBInstanceState")
-    with pytest.raises(TemporaryFailure, match="prod-orders-2 can't be deleted yet"):
+    with pytest.raises(TemporaryFailure, match="prod-orders-2 cannot be deleted yet"):
         delete(SOURCE)
     assert "DeleteDBCluster" not in rds.operations()
 
 
 def test_a_cluster_that_rds_isnt_ready_to_delete_is_asked_for_again(rds: FakeRds, source: dict[str, Any]) -> None:
     rds.refuse("DeleteDBCluster", "InvalidDBClusterStateFault", "it still contains DB instances")
-    with pytest.raises(TemporaryFailure, match="Cluster prod-orders can't be deleted yet"):
+    with pytest.raises(TemporaryFailure, match="Cluster prod-orders cannot be deleted yet"):
         delete(SOURCE)

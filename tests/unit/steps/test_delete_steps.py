@@ -181,7 +181,7 @@ def test_a_source_that_somebody_else_deleted_without_our_final_snapshot_isnt_cal
     assert progress["answer"] == "wait"
     gone = a_deletion("cluster-GONE")
     assert look({"run": a_run(), "progress": progress, "deletion": gone})["answer"] == "wait"
-    with pytest.raises(StepFailed, match=r"is gone and its final snapshot .* doesn't exist: somebody else deleted"):
+    with pytest.raises(StepFailed, match=r"is gone and its final snapshot .* does not exist: somebody else deleted"):
         look({"run": a_run(now=NOW + dt.timedelta(hours=1)), "progress": progress, "deletion": gone})
 
 
@@ -600,7 +600,7 @@ def test_a_cluster_that_somebody_may_rely_on_is_never_cleaned_up(
 
 def test_rule_1_a_cluster_that_isnt_ours_is_never_cleaned_up(rds: FakeRds) -> None:
     rds.add_cluster(TARGET)
-    assert "isn't tagged as this operation's" in delete(cleaning_up())["skipped"]
+    assert "is not tagged as this operation's" in delete(cleaning_up())["skipped"]
     assert rds.changes() == []
 
 

@@ -179,7 +179,7 @@ def test_an_export_is_begun_once_and_waited_for(rds: FakeRds, restored: Operatio
     answer = archive(exporting(hours=1))
     assert answer["answer"] == "done"
     assert answer["exported_to"] == f"s3://exports/aurora-restore/{EXPORT.identifier}/"
-    assert "is kept, since an export can't be restored" in answer["why"]
+    assert "is kept, since no cluster can be restored from an export" in answer["why"]
     assert rds.changes() == ["StartExportTask"]
     assert COPY.identifier in rds.snapshots
 
@@ -226,7 +226,7 @@ def test_rule_5_an_export_of_its_name_that_is_of_another_snapshot_isnt_taken_for
         "SourceArn": "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:another",
         "Status": "COMPLETE",
     }
-    with pytest.raises(StepFailed, match="isn't of arn"):
+    with pytest.raises(StepFailed, match="is not of arn"):
         archive(exporting())
 
 

@@ -215,6 +215,6 @@ def test_a_stranger_beside_the_door_stops_the_run(rds: FakeRds, clock: Clock) ->
 def test_without_users_nothing_is_opened(rds: FakeRds, clock: Clock, operation: OperationState) -> None:
     """Whoever calls the function out of turn, with whatever plan."""
     operation.remember(users_ready_at=None, users=None)
-    with pytest.raises(StepFailed, match="users aren't set up"):
+    with pytest.raises(StepFailed, match="users are not set up"):
         open_cluster(clock)
     assert rds.changes() == []

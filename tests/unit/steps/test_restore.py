@@ -488,7 +488,7 @@ def test_with_everything_there_nothing_is_due(members: dict[str, Any]) -> None:
 )
 def test_a_broken_cluster_stops_the_restore(cluster: dict[str, Any], status: str) -> None:
     cluster["Status"] = status
-    with pytest.raises(StepFailed, match=f"Cluster staging-orders is {status} and won't become available") as failed:
+    with pytest.raises(StepFailed, match=f"Cluster staging-orders is {status} and will not become available") as failed:
         situation(ours(cluster))
     assert "aws rds describe-events --source-type db-cluster --source-identifier staging-orders" in str(failed.value)
 
@@ -500,7 +500,7 @@ def test_a_broken_cluster_stops_the_restore(cluster: dict[str, Any], status: str
 )
 def test_a_broken_instance_stops_the_restore(rds: FakeRds, members: dict[str, Any], name: str, status: str) -> None:
     rds.instances[name]["DBInstanceStatus"] = status
-    with pytest.raises(StepFailed, match=f"Instance {name} is {status} and won't become available"):
+    with pytest.raises(StepFailed, match=f"Instance {name} is {status} and will not become available"):
         situation(ours(members))
 
 
@@ -530,12 +530,12 @@ def test_a_cluster_that_somebody_deleted_is_not_restored_again(rds: FakeRds) -> 
 def test_rule_4_a_cluster_without_our_tag_is_left_alone(cluster: dict[str, Any]) -> None:
     for tags in ([], [{"Key": "aurora-restore:operation-id", "Value": "another"}]):
         cluster["TagList"] = tags
-        with pytest.raises(StepFailed, match=r"isn't the one that operation.*It was left alone"):
+        with pytest.raises(StepFailed, match=r"is not the one that operation.*It was left alone"):
             situation()
 
 
 def test_rule_1_a_cluster_with_our_tag_but_another_id_is_left_alone(cluster: dict[str, Any]) -> None:
-    with pytest.raises(StepFailed, match=r"isn't the one that operation .* made \(cluster-OURS\). It was left alone"):
+    with pytest.raises(StepFailed, match=r"is not the one that operation .* made \(cluster-OURS\). It was left alone"):
         situation(a_record(cluster_resource_id="cluster-OURS"))
 
 
@@ -545,7 +545,7 @@ def test_rule_5_a_cluster_whose_id_could_not_be_written_down_is_ours_by_its_tag(
 
 def test_rule_4_a_cluster_with_our_tag_that_nobody_asked_for_is_never_taken_over(cluster: dict[str, Any]) -> None:
     """While a copy goes on for hours, others can make one under the target's name, and tags can be set by them too."""
-    with pytest.raises(StepFailed, match=r"isn't the one that operation .* made \(none recorded\)"):
+    with pytest.raises(StepFailed, match=r"is not the one that operation .* made \(none recorded\)"):
         situation(a_record(cluster_asked_at=None))
 
 
@@ -611,7 +611,7 @@ def test_past_its_deadline_a_restore_fails_and_says_what_it_waited_for(due: Acti
 def test_past_its_deadline_a_shortage_keeps_what_exists_even_once_it_is_over(due: Action) -> None:
     now = Situation(due=due, waiting_for="something")
     late = NOW + dt.timedelta(minutes=61)
-    with pytest.raises(CapacityShortage, match=r"for want of capacity for staging-orders-1\. What exists is kept\."):
+    with pytest.raises(CapacityShortage, match=r"for lack of capacity for staging-orders-1\. What exists is kept\."):
         after_check(now, progress(), late, UNIT, 1, "capacity for staging-orders-1")
 
 

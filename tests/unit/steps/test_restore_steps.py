@@ -95,7 +95,7 @@ def test_a_restore_makes_the_cluster_then_its_password_then_all_instances(rds: F
 
 def test_a_plan_with_another_door_than_the_stacks_makes_nothing(rds: FakeRds, clock: Clock) -> None:
     with pytest.raises(
-        StepFailed, match=r"the stack's door is sg-0d00d00d00d00d000.*Nothing was made or changed. Start"
+        StepFailed, match=r"the stack's door is sg-0d00d00d00d00d000.*Nothing was created or changed. Start"
     ):
         act(clock, a_cluster_plan(door_security_group_id="sg-0000000000000dead"))
     assert rds.changes() == []
@@ -270,7 +270,7 @@ def test_without_any_room_the_restore_waits_and_at_its_deadline_keeps_what_exist
     rds.refuse("CreateDBInstance", "InsufficientDBInstanceCapacity", "Please try again later.", times=10_000)
     with pytest.raises(
         CapacityShortage,
-        match=r"for want of capacity for .*db.r6g.large.*Please try again later\). What exists is kept",
+        match=r"for lack of capacity for .*db.r6g.large.*Please try again later\). What exists is kept",
     ):
         restore(clock)
     assert list(rds.clusters) == [TARGET]
@@ -356,7 +356,7 @@ def test_rule_4_an_existing_cluster_is_never_adopted(rds: FakeRds, clock: Clock)
 def test_rule_4_a_cluster_that_appears_at_the_last_moment_is_never_adopted(rds: FakeRds, clock: Clock) -> None:
     rds.refuse("DescribeDBClusters", "DBClusterNotFoundFault", status=404)
     rds.add_cluster(TARGET)
-    with pytest.raises(StepFailed, match=r"this operation didn't make it. It was left alone"):
+    with pytest.raises(StepFailed, match=r"this operation did not create it. It was left alone"):
         act(clock)
     assert record().cluster_resource_id is None
 
@@ -367,7 +367,7 @@ def test_a_broken_cluster_stops_both_steps(
 ) -> None:
     operation.remember(cluster_asked_at=iso(NOW))
     rds.add_cluster(TARGET, Status="incompatible-restore", TagList=OWN_TAGS)
-    with pytest.raises(StepFailed, match="is incompatible-restore and won't become available"):
+    with pytest.raises(StepFailed, match="is incompatible-restore and will not become available"):
         step_taken(clock)
 
 

@@ -93,7 +93,7 @@ def test_a_password_that_the_server_refuses_is_set_once_more_and_then_only_waite
     """RDS may call a password set that isn't; with the second one no more is asked of it."""
     postgres.set_password("boss", "Productions-password-1")
     operation.remember(password_reset_at="2026-03-10T03:00:00.000Z", password_resets=1)
-    with pytest.raises(MasterLoginRefused, match="RDS is asked once more to set the master password"):
+    with pytest.raises(MasterLoginRefused, match="RDS sets the master password a second time"):
         set_up(task())
     assert record().password_reset_at is None
     operation.remember(password_reset_at="2026-03-10T03:10:00.000Z", password_resets=2)
@@ -188,7 +188,7 @@ def test_rule_9_a_secret_of_another_cluster_is_not_even_read(kept_by_rds: str, o
 
 def test_a_login_that_nobody_keeps_is_for_a_person(operation: OperationState) -> None:
     operation.remember(password_version_id=None)
-    with pytest.raises(StepFailed, match="The master password wasn't reset"):
+    with pytest.raises(StepFailed, match="The master password was not reset"):
         set_up(task())
 
 
