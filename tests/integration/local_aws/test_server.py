@@ -183,7 +183,8 @@ def test_however_it_ends_no_process_file_or_port_is_left(how: str) -> None:
                 assert (process.returncode, process.stderr.read()) == (0, "")
             if how.startswith("terminate"):
                 assert process.returncode == -signal.SIGTERM
-                assert time.monotonic() - began < 15, "it waited for what it kept from happening itself"
+                # Its own loop would hold it for a minute; a machine with other work takes its time as well.
+                assert time.monotonic() - began < 45, "it waited for what it kept from happening itself"
         finally:
             process.kill()
     # What is removed behind a process that has ended takes a moment more, and on a slow disk minutes.
