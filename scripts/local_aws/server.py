@@ -207,9 +207,11 @@ class LocalAws:
     def _control(self, method: str, name: str, body: Any) -> Any:
         """/_local/…: what the AWS API can't be asked. LookupError for anything else."""
         if (method, name) == ("GET", "stats"):
+            # Copied at once: others go on calling while these are written out.
+            stats = self.stats
             return {
-                "invocations": [dataclasses.asdict(each) for each in self.functions.invocations],
-                "calls": [dataclasses.asdict(each) for each in self._front.calls],
+                "invocations": [dataclasses.asdict(each) for each in stats.invocations],
+                "calls": [dataclasses.asdict(each) for each in stats.calls],
                 "faults": self.faults.pending(),
                 "undelivered": [*self.events.undelivered, *self.schedules.undelivered],
             }
