@@ -207,6 +207,11 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     left_behind: list[str] = []
 
     @property
+    def is_stopped(self) -> bool:
+        """Return whether somebody has stopped it: RDS deletes no stopped cluster."""
+        return self.status == "stopped"
+
+    @property
     def is_broken(self) -> bool:
         """Return whether it will never become available."""
         return self.status in BROKEN_CLUSTER

@@ -17,16 +17,12 @@ class SourceLeft(Struct, frozen=True, kw_only=True):
     cluster_identifier: str
     region: str
     status: str | None
+    is_being_deleted: bool = False
     deletion_protection: bool = False
     there: list[str] = []
     others: list[str] = []
     going: list[str] = []
     gone: list[str] = []
-
-    @property
-    def is_being_deleted(self) -> bool:
-        """Whether RDS is deleting the cluster itself."""
-        return self.status in ("deleting", "deleted")
 
     @property
     def is_whole(self) -> bool:
@@ -53,6 +49,7 @@ def look_at_source(deletion: SourceDeletion, source: AuroraReader) -> SourceLeft
         cluster_identifier=cluster.identifier,
         region=source.region,
         status=cluster.status,
+        is_being_deleted=cluster.is_being_deleted,
         deletion_protection=cluster.deletion_protection,
         there=[name for name in staying if name in planned],
         others=[name for name in staying if name not in planned],

@@ -38,7 +38,7 @@ def deletion_problems(
             f"aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately "
             f"--region {source.region}"
         )
-    elif cluster.status == "stopped":
+    elif cluster.is_stopped:
         yield (
             f"delete_source: {name!r} is stopped, and RDS deletes no stopped cluster. Drop delete_source, or start it: "
             f"aws rds start-db-cluster --db-cluster-identifier {name} --region {source.region}"

@@ -57,7 +57,7 @@ def deletion_obstacles(
     name, region = cluster.identifier, source.region
     if (why := why_not_deletable(cluster, source)) is not None:
         yield f"{name!r} {why}. Delete it yourself, if that is still wanted."
-    if cluster.status == "stopped":
+    if cluster.is_stopped:
         yield (
             f"{name!r} is stopped, and RDS deletes no stopped cluster. "
             f"Start it: aws rds start-db-cluster --db-cluster-identifier {name} --region {region}"
