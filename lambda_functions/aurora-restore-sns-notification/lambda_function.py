@@ -1,10 +1,9 @@
 """Close the operation and report to people how it ended: planned, succeeded or failed."""
 
-from utils import environment
-from utils.aws import client
 from utils.common import edge_step
 from utils.contracts.payloads import NotificationTask, Notified
 from utils.messages import outcome
+from utils.messages.delivery import send
 from utils.messages.outcome import Message
 from utils.operation.close import OperationEnd, end_of_execution, read_task
 from utils.operation.starter import find_starter, starter_lines
@@ -21,11 +20,9 @@ def lambda_handler(task: NotificationTask) -> Notified:
     end.close()
     starter = find_starter(task.execution)
     message = compose(task, end, starter_lines(starter, task.execution, task.request))
-    answer = client("sns").publish(
-        TopicArn=environment.text("TOPIC_ARN"), Subject=message.subject, Message=message.body
-    )
+    message_id = send(message)
     end.record_report(message.subject, starter)
-    return Notified(message_id=answer["MessageId"], subject=message.subject)
+    return Notified(message_id=message_id, subject=message.subject)
 
 
 def compose(task: NotificationTask, end: OperationEnd, started_by: str) -> Message:
