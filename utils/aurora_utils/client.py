@@ -42,24 +42,22 @@ if TYPE_CHECKING:
     from utils.contracts.route import RouteStep
 
 ENGINE = "aurora-postgresql"
-# As RDS writes them in its events.
-_CAN_NOT, _IS_NOT = "can't", "isn't"
 # What CloudFormation's handlers take for the failure of a change that RDS had accepted: an event is its only trace
 # (aws-cloudformation-resource-providers-rds, BaseHandlerStd of DBCluster and DBInstance).
 FAILURES_IN_EVENTS = (
     "database cluster is in a state that cannot be upgraded",
     "cluster failover failed",
     "cluster reboot failed",
-    f"amazon rds {_CAN_NOT} access the kms encryption key",
+    "amazon rds can't access the kms encryption key",
     "failed to join",
-    f"amazon rds {_IS_NOT} able to associate the iam role",
+    "amazon rds isn't able to associate the iam role",
     "could not be removed from global cluster",
     "unable to upgrade db cluster",
     "unable to perform a major version upgrade",
     "unable to patch the primary db cluster",
     "insufficient instance capacity",
     "unable to modify the db instance class",
-    f"you {_CAN_NOT} create the db instance",
+    "you can't create the db instance",
     "the storage volume limitation was exceeded",
     "the db engine version upgrade failed",
     "instance is in a state that cannot be upgraded",
