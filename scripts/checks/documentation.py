@@ -1,4 +1,4 @@
-"""What the pages repeat from code and template: `python -m scripts.checks.documentation` writes it again.
+"""Write what the pages repeat from code and template: `python -m scripts.checks.documentation`.
 
 Each part stands between `<!-- name -->` and `<!-- /name -->`. Tests fail when a page and its source have drifted apart.
 """

@@ -130,7 +130,7 @@ class _Mentioned(NamedTuple):
     """The names that stand in a piece of code."""
 
     called: set[str]
-    """As methods: x.name()."""
+    """The names that are called as methods: x.name()."""
     attributes: set[str]
     plain: set[str]
 

@@ -1,4 +1,4 @@
-"""What of the account a deployment would fail on late, half made, or a run after it."""
+"""Check the account for what a deployment would fail on late, half-way, or only in the first run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stack keeps under a name of its own: taken by an earlier stack, or to be made anew by an update."""
+"""Check the names of tables and secrets: taken by an earlier stack, or changed by an update."""
 
 from __future__ import annotations
 

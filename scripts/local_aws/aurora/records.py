@@ -150,7 +150,7 @@ _INHERITED = (
     "BackupRetentionPeriod PreferredBackupWindow NetworkType IAMDatabaseAuthenticationEnabled "
     "EnabledCloudwatchLogsExports CopyTagsToSnapshot DeletionProtection EngineLifecycleSupport DatabaseInsightsMode"
 ).split()
-"""What an instance is described with that is its cluster's."""
+"""The members of an instance's description that are its cluster's."""
 
 
 class Instance(Resource):

@@ -24,7 +24,7 @@ _SET_AFTERWARDS = {
     "TimeToLiveSpecification": "update_time_to_live",
     "PointInTimeRecoverySpecification": "update_continuous_backups",
 }
-"""What of a table has a call of its own, by property."""
+"""The calls that change one property of a table each, by property."""
 
 
 class Table(ResourceType):

@@ -1,4 +1,4 @@
-"""What the embedded CloudFormation knows of a type of resource: its properties, how it is made, changed and deleted.
+"""Types of resources, as the embedded CloudFormation knows them: properties, creation, change and deletion.
 
 Each type is a class, in the module of its service's kind (functions, state_machines, identity, data, ...); the class
 registers itself. A property that stands in none of a type's lists fails the deployment by name, and so does a change
@@ -8,6 +8,7 @@ requires"), as far as a template of ours needs them.
 
 from __future__ import annotations
 
+import abc
 from typing import Any, ClassVar
 
 from scripts.local_aws.cloudformation.deployment import Deployment, Properties
@@ -19,7 +20,7 @@ Made = tuple[str, dict[str, Any]]
 TYPES: dict[str, ResourceType] = {}
 
 
-class ResourceType:
+class ResourceType(abc.ABC):
     """One type of resource. Lists of properties are texts with blanks between the names."""
 
     type: ClassVar[str]
@@ -43,9 +44,9 @@ class ResourceType:
         if "type" in cls.__dict__:
             TYPES[cls.type] = cls()
 
+    @abc.abstractmethod
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        """Make the resource, under the template's name for it or the one that CloudFormation makes up."""
-        raise NotImplementedError
+        """Create the resource, under the template's name for it or the one that CloudFormation makes up."""
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> dict[str, Any] | None:
         """Change the resource in place. Return its attributes if they are others now."""
