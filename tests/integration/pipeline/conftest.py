@@ -30,16 +30,13 @@ LIMITS = {
 
 
 @pytest.fixture(scope="session")
-def place_of_most(aws: LocalAws) -> Stage:
-    """What a run has made is beside what may be deleted by its name, so that each right to delete shows its need."""
+def place(aws: LocalAws) -> Stage:
+    """What a run has made is beside what may be deleted by its name, so that each right to delete shows its need.
+
+    A module may have a stack of its own instead.
+    """
     overrides = {"InstanceCount": "1", "DeletableClusterPattern": "prod-*", **LIMITS, **for_monitoring(aws)}
     return stage.deploy(aws, cross_region=False, overrides=overrides)
-
-
-@pytest.fixture(scope="session")
-def place(place_of_most: Stage) -> Stage:
-    """A module may have a stack of its own instead."""
-    return place_of_most
 
 
 _left_out: list[str] = []
