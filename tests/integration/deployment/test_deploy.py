@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from scripts.checks.documentation import commands
 from scripts.local_aws.server import LocalAws
 from scripts.local_run.following import follow
 from scripts.local_run.production import Production
-from tests.integration.deployment.conftest import CONFIG, STACK, Type, Values, typed, values, write
+from tests.integration.deployment.conftest import CONFIG, PROJECT, STACK, Type, Values, typed, values, write
 
 SAMS_OWN = "aws-sam-cli-managed-default"
 NAMES = (f"{STACK}-state", f"{STACK}-audit", f"{STACK}/admin", f"{STACK}/application")
@@ -62,6 +63,14 @@ def test_the_first_deployment_makes_the_stack_and_says_what_comes_next(aws: Loca
     assert aws.client("dynamodb").list_tags_of_resource(ResourceArn=table(aws))["Tags"][-1]["Value"] == "42"
     refused = json.loads(aws.client("s3").get_bucket_policy(Bucket=outputs(aws, SAMS_OWN)["SourceBucket"])["Policy"])
     assert {"Bool": {"aws:SecureTransport": "false"}} in [each["Condition"] for each in refused["Statement"]]
+
+
+@pytest.mark.parametrize("page", ["README.md", "documentation/tutorial.md"])
+def test_the_state_machine_is_found_by_the_documented_command(aws: LocalAws, type_it: Type, page: str) -> None:
+    (command,) = commands((PROJECT / page).read_text(), "state machine")
+    ours = command.replace("--stack-name aurora-restore", f"--stack-name {STACK}")
+    done = type_it("bash", "-c", f'{ours} && printf %s "$STATE_MACHINE_ARN"')
+    assert (done.status, done.output) == (0, machine(aws))
 
 
 def test_the_same_again_changes_nothing(deploy: Type) -> None:
