@@ -1,23 +1,18 @@
 """Observe the restore and say what comes next: advance, wait or done."""
 
-from msgspec.structs import replace
-
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
-from utils.steps.restore import after_check, assess, outcome_of
+from utils.steps.master_password import remember_managed_secret
+from utils.steps.restore import Action, after_check, assess
 
 
 @step("check-restore-status", CheckRestoreTask)
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
-    """`done` means settled: every status and every pending change said so twice in a row."""
+    """Return `done` once the users can be set up, and after that once every instance exists."""
     record = work.record()
-    aurora = work.aurora()
-    situation = assess(task.cluster, aurora, record, task.run.now)
+    situation = assess(task.cluster, work.aurora(), record, task.run.now)
+    if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
+        remember_managed_secret(task.cluster, situation.cluster, work.state, record)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
-    progress = after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours, record.shortage)
-    if progress.answer != "done":
-        return progress
-    outcome = outcome_of(task.cluster, situation, record, aurora)
-    work.state.remember(differences=outcome.differences, master_secret_arn=outcome.master_secret_arn)
-    return replace(progress, differences=outcome.differences)
+    return after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours, record.shortage)

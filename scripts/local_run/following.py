@@ -122,6 +122,7 @@ def _progress(details: dict[str, Any]) -> dict[str, Any]:
     key = {
         "Wait for Copy": "copy",
         "Wait for Restore": "restore",
+        "Wait for Instances": "restore",
         "Wait for Opening": "opening",
         "Wait for Deletion": "deletion",
     }

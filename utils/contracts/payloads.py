@@ -102,7 +102,7 @@ class RestoreTask(Struct, frozen=True, kw_only=True):
 class RestoreProgress(Struct, frozen=True, kw_only=True):
     """What Restore Snapshot did last, and what Check Restore Status makes of it.
 
-    When everything is settled, `differences` says where RDS reports other settings than were asked for.
+    It is done twice: once the users can be set up, and with the users, once every instance exists.
     """
 
     answer: Answer
@@ -110,9 +110,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     waiting_for: str
     started_at: dt.datetime
     action_at: dt.datetime
-    settled_checks: int
     wait_seconds: int
-    differences: list[str] = []
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):

@@ -69,6 +69,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     master_secret_arn: str | None = None
     endpoint: str | None = None
     port: int | None = None
+    # When the instances were first requested.
+    instances_asked_at: str | None = None
     writer_changed_at: str | None = None
     # What AWS had no capacity for when it was last asked.
     shortage: str | None = None
@@ -133,12 +135,15 @@ NO_CLUSTER: dict[str, Any] = {
     "master_secret_arn": None,
     "endpoint": None,
     "port": None,
+    "instances_asked_at": None,
     "writer_changed_at": None,
     "shortage": None,
     "locked_logins": [],
     "data_api_enabled_at": None,
     "differences": [],
     "login_proven_at": None,
+    "users_ready_at": None,
+    "users": None,
     "door_opening_at": None,
     "door_open_at": None,
     "clean_up_at": None,

@@ -12,7 +12,7 @@ import datetime as dt
 
 from msgspec.structs import replace
 
-from utils.aurora_utils.client import Aurora, ClusterBusy
+from utils.aurora_utils.client import Aurora, AuroraReader, ClusterBusy
 from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import Opening
@@ -21,7 +21,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord, OperationState, iso
-from utils.steps.differences import opened_differences
+from utils.steps.differences import differences
 from utils.steps.restore import (
     Action,
     Observed,
@@ -30,7 +30,7 @@ from utils.steps.restore import (
     is_recent,
     observe,
     refuse_broken,
-    until_usable,
+    until_up,
     wait,
 )
 
@@ -60,8 +60,10 @@ def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, 
             f"Cluster {plan.identifier} has lost {', '.join(missing)}. Find out who deleted it (CloudTrail, "
             "DeleteDBInstance), then resume this operation, which creates it again."
         )
+    # The groups become active whatever else RDS does to the cluster.
+    not_yet = until_up(plan, cluster, instances) if record.door_opening_at is None else None
     return (
-        until_usable(plan, cluster, instances)
+        not_yet
         or _until_open(plan, cluster, observed.instances, record)
         or _until_data_api(plan, cluster, record, now)
         or Situation(due=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances)
@@ -144,9 +146,32 @@ def advance(
     except ClusterBusy as busy:
         return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record.door_open_at
     if situation.due is Action.NOTHING and situation.cluster is not None:
-        told = dict.fromkeys([*record.differences, *opened_differences(plan, situation.cluster)])
-        state.remember(differences=list(told))
+        situation = _report(plan, situation, situation.cluster, aurora, state, record)
     return situation, record.door_open_at
+
+
+def _report(
+    plan: ClusterPlan,
+    situation: Situation,
+    cluster: Cluster,
+    aurora: AuroraReader,
+    state: OperationState,
+    record: OperationRecord,
+) -> Situation:
+    """Record where RDS reports other settings than were asked for, and which changes its events call failed.
+
+    Right after their creation RDS still configures instances. That is waited for only where something differs, and
+    only as long as it may pass.
+    """
+    told = differences(plan, cluster, situation.instances, aurora.region, record.door)
+    settling = [f"{each.identifier} ({each.status})" for each in situation.instances if not each.is_settled]
+    if told and settling and record.door_open_at is not None and is_recent(record.door_open_at, state.now):
+        return wait(cluster, f"{', '.join(settling)} to settle")
+    failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
+    found = list(dict.fromkeys([*told, *(f"RDS reports a failure: {each}" for each in failures)]))
+    if found != record.differences:
+        state.remember(differences=found)
+    return situation
 
 
 def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:

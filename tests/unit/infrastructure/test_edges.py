@@ -80,10 +80,21 @@ EDGES: dict[str, list[Edge]] = {
         otherwise("Wait for Restore"),
     ],
     "Setup DB Users": [
-        goes("Open Cluster"),
+        goes("Check Instances"),
         catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
         fails_into("Clean Up?"),
     ],
+    "Check Instances": [
+        goes("Instances Ready?"),
+        catches("CapacityShortage", "$.error", "Send Failure Notification"),
+        fails_into("Clean Up?"),
+    ],
+    "Instances Ready?": [
+        when("$.restore.answer", "StringEquals", "done", "Open Cluster"),
+        when("$.restore.answer", "StringEquals", "advance", "Restore Snapshot"),
+        otherwise("Wait for Instances"),
+    ],
+    "Wait for Instances": [goes("Check Instances")],
     "Open Cluster": [goes("Cluster Open?"), fails_into("Send Failure Notification")],
     "Cluster Open?": [
         when("$.opening.answer", "StringEquals", "done", "Delete Source RDS?"),
@@ -155,6 +166,11 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Check Copy Status": ("CheckCopyStatus", STEP | {"copy.$": "$.plan.copy", "progress.$": "$.copy"}, "$.copy"),
     "Restore Snapshot": ("RestoreSnapshot", STEP | ASKED | {"cluster.$": "$.plan.cluster"}, "$.restore"),
     "Check Restore Status": (
+        "CheckRestoreStatus",
+        STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
+        "$.restore",
+    ),
+    "Check Instances": (
         "CheckRestoreStatus",
         STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
         "$.restore",
@@ -232,6 +248,7 @@ REST: dict[str, dict[str, Any]] = {
     "Receive Request": {"Type": "Pass", "Parameters": {"request.$": "$", "limits": LIMITS, "clean_up": {}}},
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
+    "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
     "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},
     "Wait for Deletion": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
     "Wait for Archive": {"Type": "Wait", "SecondsPath": "$.archive.wait_seconds"},
@@ -413,19 +430,19 @@ def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
     assert "deletion.$" not in STATES["Clean Up Cluster"]["Parameters"]
 
 
-@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?"])
+@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?", "Instances Ready?"])
 def test_nobody_is_let_in_before_users_and_locks_are_done(before: str) -> None:
     opening = {name for name in STATES if function(name) == "OpenCluster"}
     assert opening == {"Open Cluster"}
     assert not opening & reached_from("Receive Request", without=before)
-    assert {name for name, _ in into("Open Cluster")} == {"Setup DB Users", "Wait for Opening"}
+    assert {name for name, _ in into("Open Cluster")} == {"Instances Ready?", "Wait for Opening"}
 
 
 @pytest.mark.parametrize(
     "before",
     [
         *("Check Snapshot Exists", "Check Restore Status", "Restore Done?", "Setup DB Users"),
-        *("Open Cluster", "Cluster Open?"),
+        *("Check Instances", "Instances Ready?", "Open Cluster", "Cluster Open?"),
     ],
 )
 def test_a_source_is_deleted_only_after_its_copy_was_proved_usable(before: str) -> None:

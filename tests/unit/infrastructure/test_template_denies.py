@@ -286,9 +286,10 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN),
         *each("iam:PassRole", GIVEN["MonitoringRoleArn"], passed_to("monitoring.rds")),
     ],
-    "CheckRestoreStatusRole": [*reading(HERE), *each("rds:DescribeEvents", "*")],
+    "CheckRestoreStatusRole": reading(HERE),
     "OpenClusterRole": [
         *reading(HERE),
+        *each("rds:DescribeEvents", "*"),
         *each(OPENING, cluster("staging-orders"), OURS),
         *each(OPENING, cluster("staging-orders"), OURS | UNPROTECTED),
     ],
