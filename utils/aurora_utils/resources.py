@@ -237,7 +237,7 @@ class Instance(Tagged, frozen=True, kw_only=True):
 
     @property
     def is_up(self) -> bool:
-        """Return whether it was created and has not stopped since, although RDS may be changing it."""
+        """Return whether it answers, although RDS may be changing it, as it does right after its creation."""
         return self.is_usable or self.status == "modifying"
 
     @property

@@ -95,7 +95,7 @@ def _prove_instances(target_cluster_id: str, planned: Sequence[str], target: Aur
             f"The restored cluster {target_cluster_id} lacks instances ({', '.join(lacking)}), so nothing may be "
             f"deleted for it. {so_far} Look at it first: {_look_at(target_cluster_id, target)}"
         )
-    busy = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and not each.is_usable]
+    busy = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and not each.is_up]
     if busy:
         raise TemporaryFailure(
             f"Of the restored cluster {target_cluster_id}, {', '.join(busy)} at the moment; only available instances "

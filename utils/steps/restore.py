@@ -213,7 +213,7 @@ def _until_led(
     found = instances.get(writer or "")
     if found is None:
         return wait(cluster, f"a writer of cluster {plan.identifier}")
-    if not found.is_usable:
+    if not found.is_up:
         return wait(cluster, f"instance {found.identifier} ({found.status})")
     if not cluster.is_available:
         return wait(cluster, f"cluster {plan.identifier} ({cluster.status})")

@@ -105,7 +105,8 @@ OK = "available"
         (observed("resetting-master-credentials"), ASKED, Action.WAIT, "cluster staging-orders (resetting"),
         (observed(OK, "creating", "-", "creating"), ASKED, Action.CREATE_INSTANCES, FIRST_READER),
         (observed(OK, "creating", OK, OK), ASKED, Action.WAIT, f"instance {WRITER} (creating)"),
-        (observed(OK, "modifying", OK, OK), ASKED, Action.WAIT, f"instance {WRITER} (modifying)"),
+        (observed(OK, "rebooting", OK, OK), ASKED, Action.WAIT, f"instance {WRITER} (rebooting)"),
+        (observed(OK, "modifying", OK, OK), ASKED, Action.SET_UP_USERS, "the users"),
         (observed(OK, "creating", "creating", "creating", writer=None), ASKED, Action.WAIT, "a writer of cluster stag"),
         # The users need the writer; readers may still come.
         (observed(OK, OK, "creating", "creating"), ASKED, Action.SET_UP_USERS, "the users"),
