@@ -15,7 +15,7 @@ from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, admi
 from utils.contracts.route import SnapshotCopy
 from utils.names import name_for
 from utils.planning.route import RouteFacts, needs_copy_at_owner, plan_route
-from utils.planning.snapshot import reused_name_problems
+from utils.planning.snapshot_choice import reused_name_problems
 from utils.preflight.keys import MANAGED_ALIAS, how_to_enable
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags

@@ -11,7 +11,7 @@ from utils.aurora_utils.source_account import Source
 from utils.contracts.plan import SourceDeletion, SourceInstance
 from utils.logins.target_secrets import secrets_of_source
 from utils.names import name_for
-from utils.planning.snapshot import other_cluster, reused_name_problems
+from utils.planning.snapshot_choice import other_cluster, reused_name_problems
 from utils.preflight.deletion import backup_obstacles, final_snapshot_obstacles, why_not_deletable
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags

@@ -29,7 +29,7 @@ from utils.planning.deletion import deletion_problems, plan_deletion
 from utils.planning.export import plan_export
 from utils.planning.like_source import source_settings
 from utils.planning.not_taken_over import not_taken_over
-from utils.planning.snapshot import age_hours, find_snapshot, place_problems, snapshot_problems
+from utils.planning.snapshot_choice import age_hours, find_snapshot, place_problems, snapshot_problems
 from utils.planning.without_snapshot import early_problems, name_problems
 from utils.preflight.checks import place_and_key_problems, secret_problems
 from utils.preflight.cluster import support_warnings
