@@ -10,11 +10,12 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot
+from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
 from utils.contracts.route import RouteStep
 from utils.foreign_text import listed, one_line, own_lines
-from utils.messages.source_left import SourceLeft, state_of_source
+from utils.messages.source_left import state_of_source
 from utils.state.operation import OperationRecord
 
 MAX_CAUSE = 8_000

@@ -15,6 +15,7 @@ from utils import environment, metrics
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
+from utils.aurora_utils.source_left import look_at_source
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
 from utils.contracts.plan import Plan, SourceDeletion
@@ -24,7 +25,6 @@ from utils.foreign_text import one_line
 from utils.messages.failure import MAX_CAUSE, Lost, Remains, cause_lines
 from utils.messages.next_steps import as_asked
 from utils.messages.outcome import phase_seconds, total_seconds
-from utils.messages.source_left import look_at_source
 from utils.operation.identity import is_scheduled, operation_at_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter

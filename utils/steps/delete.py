@@ -16,11 +16,12 @@ from botocore.exceptions import ClientError
 from utils.aurora_utils import Aurora, AuroraReader
 from utils.aurora_utils.ownership import why_not_own_cluster
 from utils.aurora_utils.resources import Cluster, in_order_of_deletion
+from utils.aurora_utils.source_left import look_at_source
 from utils.aws import as_step_error
 from utils.contracts.plan import SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed, TemporaryFailure
-from utils.messages.source_left import look_at_source, state_of_source
+from utils.messages.source_left import state_of_source
 from utils.preflight.deletion import deletion_obstacles, protecting_tag
 from utils.preflight.limits import prove_deletion_allowed
 from utils.state.operation import OperationRecord, OperationState, iso
