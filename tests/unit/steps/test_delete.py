@@ -11,7 +11,7 @@ from tests.unit.support import OWN_TAGS, REGION, SOURCE, TARGET, a_deletion, a_r
 from utils.aurora_utils import Aurora
 from utils.errors import StepFailed, TemporaryFailure
 from utils.state.operation import OperationRecord
-from utils.steps.delete import delete_with_instances, prove_restored, prove_source, prove_unfinished
+from utils.steps.deletion_proof import delete_with_instances, prove_restored, prove_source, prove_unfinished
 
 OTHER_TAGS = [{"Key": "aurora-restore:operation-id", "Value": "another-operation"}]
 
