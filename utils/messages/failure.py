@@ -18,7 +18,8 @@ from utils.foreign_text import listed, one_line, own_lines
 from utils.messages.source_left import state_of_source
 from utils.state.operation import OperationRecord
 
-MAX_CAUSE = 8_000
+# What a message shows of a cause: however long that is, the commands behind it must still fit.
+MAX_CAUSE_SHOWN = 8_000
 # The names under which our steps fail: their causes are our own sentences, line by line.
 OWN_ERRORS = frozenset(
     {"CapacityShortage", "DuplicateRefused", "MasterLoginRefused", "RequestRefused", "StepFailed", "TemporaryFailure"}
@@ -75,8 +76,7 @@ def cause_lines(error: ExecutionError) -> list[str]:
         text = parsed["errorMessage"]
     if not text:
         return ["(no cause was given)"]
-    # However long a cause is, the commands behind it must still fit into the message.
-    return own_lines(text, MAX_CAUSE) if error.error in OWN_ERRORS else [one_line(text, MAX_CAUSE)]
+    return own_lines(text, MAX_CAUSE_SHOWN) if error.error in OWN_ERRORS else [one_line(text, MAX_CAUSE_SHOWN)]
 
 
 def state_lines(error: ExecutionError, record: OperationRecord | None, remains: Remains) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _state_of_target(target: str, record: OperationRecord | None, remains: Remai
 def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:
     """Yield what exists now and what it costs, and what was cleaned up."""
     if remains.unknown:
-        yield f"RDS did not report what exists ({one_line(remains.unknown, MAX_CAUSE)}). Check it yourself."
+        yield f"RDS did not report what exists ({one_line(remains.unknown, MAX_CAUSE_SHOWN)}). Check it yourself."
     elif remains.cluster is None and remains.copy is None and not remains.on_the_way:
         yield "Nothing of this operation exists: no cluster and no copied snapshot."
     if remains.cluster is not None:
@@ -178,7 +178,7 @@ def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any])
         error = ExecutionError(error=raw.get("Error", ""), cause=raw.get("Cause", ""))
         yield "The clean-up failed as well: " + " ".join(cause_lines(error))
     elif clean_up.get("skipped"):
-        yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE)}."
+        yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE_SHOWN)}."
 
 
 def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str]:
