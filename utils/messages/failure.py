@@ -14,16 +14,13 @@ from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
 from utils.contracts.route import RouteStep
+from utils.errors import OWN_ERRORS
 from utils.foreign_text import listed, one_line, own_lines
 from utils.messages.source_left import state_of_source
 from utils.state.operation import OperationRecord
 
 # What a message shows of a cause: however long that is, the commands behind it must still fit.
 MAX_CAUSE_SHOWN = 8_000
-# The names under which our steps fail: their causes are our own sentences, line by line.
-OWN_ERRORS = frozenset(
-    {"CapacityShortage", "DuplicateRefused", "MasterLoginRefused", "RequestRefused", "StepFailed", "TemporaryFailure"}
-)
 # What an operation would have to be resumed from.
 Lost = Literal["snapshot", "cluster"]
 
@@ -76,7 +73,8 @@ def cause_lines(error: ExecutionError) -> list[str]:
         text = parsed["errorMessage"]
     if not text:
         return ["(no cause was given)"]
-    return own_lines(text, MAX_CAUSE_SHOWN) if error.error in OWN_ERRORS else [one_line(text, MAX_CAUSE_SHOWN)]
+    is_ours = error.error in {each.__name__ for each in OWN_ERRORS}
+    return own_lines(text, MAX_CAUSE_SHOWN) if is_ours else [one_line(text, MAX_CAUSE_SHOWN)]
 
 
 def state_lines(error: ExecutionError, record: OperationRecord | None, remains: Remains) -> Iterator[str]:
