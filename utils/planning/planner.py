@@ -71,7 +71,7 @@ def plan_restore(
     takes_final_snapshot = source_cluster is not None and request.final_snapshot is not False
     like = source_settings(request, source, snapshot.cluster_identifier)
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
-    export = plan_export(request, snapshot, copy, operation_id)
+    export = plan_export(request, cluster, snapshot.cluster_identifier, operation_id)
     secrets = plan_secrets(target_id, execution, cluster.master_login)
     refuse_if_any(
         [

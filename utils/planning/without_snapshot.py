@@ -55,7 +55,7 @@ def early_problems(
     yield from room_problems(cluster, around)
     if request.kms_key_id is not None:
         yield from given_key_problems(request.kms_key_id, copied_under_it=False, region=target.region)
-    if (export := plan_export(request, _UNKNOWN, None, operation_id)) is not None:
+    if (export := plan_export(request, cluster, _UNKNOWN.cluster_identifier, operation_id)) is not None:
         yield from destination_problems(export, target.region)
     secrets = plan_secrets(target_id, execution, cluster.master_login)
     yield from secret_problems(_UNKNOWN.master_username, cluster, secrets, execution.now)
