@@ -22,7 +22,7 @@ from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
-from utils.preflight.checks import place_and_key_problems, secret_problems
+from utils.preflight.creation import place_and_key_problems, secret_problems
 from utils.preflight.export import destination_problems
 from utils.preflight.limits import deletion_limit_problems, planned_limit_problems
 from utils.preflight.quarantine import quarantine_problems

@@ -32,8 +32,8 @@ from utils.planning.not_taken_over import not_taken_over
 from utils.planning.snapshot_choice import find_snapshot
 from utils.planning.snapshot_place import place_problems
 from utils.planning.without_snapshot import early_problems
-from utils.preflight.checks import place_and_key_problems, secret_problems
 from utils.preflight.cluster import support_warnings
+from utils.preflight.creation import place_and_key_problems, secret_problems
 from utils.preflight.door import door_warnings
 from utils.preflight.export import export_problems
 from utils.preflight.limits import found_limit_problems, key_limit_problems, request_limit_problems

@@ -31,7 +31,7 @@ from utils.aurora_utils.offers import Surroundings
 from utils.aws import as_step_error, client
 from utils.contracts.route import SnapshotCopy
 from utils.errors import StepFailed
-from utils.preflight.checks import place_and_key_problems, secret_problems
+from utils.preflight.creation import place_and_key_problems, secret_problems
 from utils.preflight.door import door_warnings
 
 pytestmark = pytest.mark.usefixtures("surroundings")
