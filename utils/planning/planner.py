@@ -33,11 +33,12 @@ from utils.planning.snapshot_choice import find_snapshot
 from utils.planning.snapshot_place import place_problems
 from utils.planning.without_snapshot import early_problems
 from utils.preflight.cluster import support_warnings
-from utils.preflight.creation import place_and_key_problems, secret_problems
+from utils.preflight.creation import creation_problems
 from utils.preflight.door import door_warnings
 from utils.preflight.export import export_problems
 from utils.preflight.limits import found_limit_problems, key_limit_problems, request_limit_problems
 from utils.preflight.quarantine import quarantine_problems
+from utils.preflight.secrets import secret_problems
 from utils.preflight.snapshot import snapshot_problems
 from utils.preflight.taken_names import target_name_problems
 from utils.request.fields import RestoreRequest
@@ -87,7 +88,7 @@ def plan_restore(
             *crossing.problems,
             *key_limit_problems(cluster, request.source_kms_key_id, snapshot, source, target.region, limits),
             *quota_problems(copy, takes_final_snapshot, account, source, target),
-            *place_and_key_problems(cluster, copy, snapshot, target.region),
+            *creation_problems(cluster, copy, snapshot, target.region),
             *secret_problems(snapshot.master_username, cluster, secrets, execution.now),
             *export_problems(export, target.region),
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),

@@ -12,9 +12,9 @@ from utils.logins.target_secrets import plan_secrets
 from utils.planning.cluster import cluster_plan, missing_places
 from utils.planning.export import plan_export
 from utils.preflight.cluster import named_group_problems, network_problems, room_problems, version_problems
-from utils.preflight.creation import secret_problems
 from utils.preflight.export import destination_problems
 from utils.preflight.keys import given_key_problems
+from utils.preflight.secrets import secret_problems
 from utils.preflight.taken_names import target_name_problems
 from utils.request.fields import RestoreRequest
 
