@@ -207,13 +207,14 @@ class CheckDeleteTask(Struct, frozen=True, kw_only=True):
 
 
 class ArchiveTask(Struct, frozen=True, kw_only=True):
-    """`copy` is None when the snapshot was restored directly."""
+    """`copy` is None when the snapshot was restored directly. `begins_export`: nothing else is to be done yet."""
 
     run: StepRun
     archive_snapshot: Archive
     limits: StackLimits
     copy: SnapshotCopy | None = None
     export: SnapshotExport | None = None
+    begins_export: bool = False
 
 
 class Archived(Struct, frozen=True, kw_only=True):

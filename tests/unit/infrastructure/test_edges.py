@@ -53,16 +53,21 @@ EDGES: dict[str, list[Edge]] = {
     "Copy Needed?": [
         when("$.plan.dry_run", "BooleanEquals", True, "Send Plan Notification"),
         when("$.plan.copy_needed", "BooleanEquals", True, "Copy Snapshot"),
-        otherwise("Restore Snapshot"),
+        otherwise("Export Snapshot?"),
     ],
     "Copy Snapshot": [goes("Wait for Copy"), fails_into("Clean Up?")],
     "Wait for Copy": [goes("Check Copy Status")],
     "Check Copy Status": [goes("Copy Ready?"), fails_into("Clean Up?")],
     "Copy Ready?": [
-        when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"),
+        when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"),
         when("$.copy.answer", "StringEquals", "advance", "Copy Snapshot"),
         otherwise("Wait for Copy"),
     ],
+    "Export Snapshot?": [
+        when("$.plan.archive_snapshot", "StringEquals", "export", "Begin Export"),
+        otherwise("Restore Snapshot"),
+    ],
+    "Begin Export": [goes("Restore Snapshot"), fails_into("Clean Up?")],
     "Restore Snapshot": [
         goes("Wait for Restore"),
         catches("CapacityShortage", "$.error", "Send Failure Notification"),
@@ -193,6 +198,14 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         STEP | {"deletion.$": "$.plan.source_deletion", "progress.$": "$.deletion"},
         "$.deletion",
     ),
+    "Begin Export": (
+        "ArchiveSnapshot",
+        STEP
+        | ASKED
+        | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy", "export.$": "$.plan.export"}
+        | {"begins_export": True},
+        "$.archive",
+    ),
     "Archive Snapshot": (
         "ArchiveSnapshot",
         STEP
@@ -214,7 +227,9 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Check Clean-up Status": ("CheckDeleteStatus", CLEANING_UP | {"progress.$": "$.clean_up"}, "$.clean_up"),
     "Clean Up Snapshot": (
         "ArchiveSnapshot",
-        CLEANING_UP | ASKED | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy"},
+        CLEANING_UP
+        | ASKED
+        | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy", "export.$": "$.plan.export"},
         None,
     ),
     "Send Failure Notification": (
@@ -461,14 +476,14 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     assert into("Setup DB Users") == [
         ("Restore Done?", when("$.restore.answer", "StringEquals", "done", "Setup DB Users"))
     ]
-    over = [each for each in into("Restore Snapshot") if each[0] == "Copy Ready?"]
-    assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"))]
+    over = [each for each in into("Export Snapshot?") if each[0] == "Copy Ready?"]
+    assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"))]
     assert into("Send Success Notification") == [
         ("Archive Done?", when("$.archive.answer", "StringEquals", "done", "Send Success Notification"))
     ]
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
     waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
-    assert asking - waiting == {"Copy Needed?", "Delete Source RDS?", "Clean Up?"}
+    assert asking - waiting == {"Copy Needed?", "Export Snapshot?", "Delete Source RDS?", "Clean Up?"}
 
 
 def test_the_snapshot_is_put_away_only_after_the_deletion_is_over() -> None:

@@ -323,7 +323,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *reading(HERE),
         *ASSUMED,
         *REMOVED_COPIES,
-        *each("rds:DescribeExportTasks", "*"),
+        *each("rds:CancelExportTask DescribeExportTasks", "*"),
         *(asked for name in FOUND for asked in each("rds:StartExportTask", snapshot(name))),
         *each("iam:PassRole", GIVEN["ExportRoleArn"], passed_to("export.rds")),
         *each("kms:CreateGrant DescribeKey", GIVEN["ExportKmsKeyId"], via("rds")),
