@@ -53,9 +53,6 @@ class Events:
         DeliveringRule.events = self
         moto_events.Rule = DeliveringRule  # type: ignore[misc]
 
-    def close(self) -> None:
-        self.settle()
-
     def settle(self) -> None:
         """Wait until everything that has happened so far has been delivered."""
         self._deliveries.settle()

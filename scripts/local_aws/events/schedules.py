@@ -84,9 +84,6 @@ class Schedules:
         moto_scheduler.Schedule = FiringSchedule  # type: ignore[misc,assignment]
         moto_scheduler.ScheduleGroup = FiringGroup  # type: ignore[misc]
 
-    def close(self) -> None:
-        self.settle()
-
     def settle(self) -> None:
         """Wait until what is due has been tried."""
         self._deliveries.settle()
