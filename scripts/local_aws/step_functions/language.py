@@ -53,10 +53,8 @@ def steps(path: str) -> list[str | int]:
         match = _STEP.match(rest, position)
         if match is None or not path.startswith("$"):
             raise NotImplementedByLocalAws(f"Only reference paths such as $.a.b[0] are known here, not '{path}'")
-        name = next(
-            name for name in (match["name"], match["quoted"], match["double"], match["index"]) if name is not None
-        )
-        found.append(int(name) if match["index"] is not None else name)
+        name = match[str(match.lastgroup)]
+        found.append(int(name) if match.lastgroup == "index" else name)
         position = match.end()
     return found
 
@@ -111,6 +109,7 @@ class Scope:
         return f"No results for path: {gone}{_written(found[-1])}"
 
     def has(self, path: str) -> bool:
+        """Return whether a reference path leads to a value."""
         try:
             self._find(path)
         except _NOWHERE:
@@ -300,7 +299,8 @@ def timestamp(text: Any) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
 
 
-def _is_timestamp(value: Any) -> bool:
+def is_timestamp(value: Any) -> bool:
+    """Return whether a value is a time as ASL has it."""
     try:
         timestamp(value)
     except ValueError:
@@ -329,14 +329,11 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     "String": (lambda value: isinstance(value, str), str),
     "Numeric": (_is_number, lambda value: value),
     "Boolean": (lambda value: isinstance(value, bool), bool),
-    "Timestamp": (_is_timestamp, timestamp),
+    "Timestamp": (is_timestamp, timestamp),
 }
 _TESTS: dict[str, Callable[[Any], bool]] = {
     "IsNull": lambda value: value is None,
-    "IsString": lambda value: isinstance(value, str),
-    "IsNumeric": _is_number,
-    "IsBoolean": lambda value: isinstance(value, bool),
-    "IsTimestamp": _is_timestamp,
+    **{f"Is{kind}": is_type for kind, (is_type, _) in _TYPES.items()},
 }
 _COMPARISON = re.compile(r"(String|Numeric|Boolean|Timestamp)((?:Less|Greater)Than(?:Equals)?|Equals)(Path)?")
 
@@ -361,9 +358,8 @@ def holds(rule: Mapping[str, Any], scope: Scope) -> bool:
     if name == "IsPresent":
         return scope.has(path) is expected
     if not scope.has(path):
-        raise StatesError(
-            RUNTIME, f"Invalid path '{path}': The choice state's condition path references an invalid value."
-        )
+        problem = "The choice state's condition path references an invalid value."
+        raise StatesError(RUNTIME, f"Invalid path '{path}': {problem}")
     value = scope.read(path)
     if name in _TESTS:
         return _TESTS[name](value) is expected
