@@ -138,6 +138,7 @@ class Front:
         self._moto: WsgiApp = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, in which the clock does not jump."""
         with self._clock.busy():
             path = environ.get("PATH_INFO", "")
             if path.startswith("/_local/"):

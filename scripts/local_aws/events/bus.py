@@ -58,7 +58,7 @@ class Events:
         self._deliveries.settle()
 
     def execution_status_changed(self, execution: Execution) -> None:
-        """Tell the default bus of the execution's region, as Step Functions does for every status."""
+        """Report it to the default bus of the execution's region, as Step Functions does for every status."""
         region, account = execution.execution_arn.split(":")[3:5]
         detail = {
             # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
@@ -87,6 +87,7 @@ class Events:
             rule.send_to_targets(event)
 
     def deliver(self, rule: DeliveringRule, event: dict[str, Any]) -> None:
+        """Send the event to each of the rule's targets, on threads of their own."""
         for target in rule.targets:
             self._deliveries.start(self._deliver, rule, target, event, name=f"event to {target['Id']}")
 
@@ -168,11 +169,13 @@ class DeliveringRule(moto_events.Rule):
             raise NotImplementedByLocalAws(_NO_SCHEDULES)
 
     def enable(self) -> None:
+        """Refuse to enable a rule with a schedule."""
         if self.scheduled_expression:
             raise NotImplementedByLocalAws(_NO_SCHEDULES)
         super().enable()
 
     def put_targets(self, targets: list[dict[str, Any]]) -> None:
+        """Refuse what cannot be delivered here."""
         for target in targets:
             if not _TARGET.fullmatch(target["Arn"]):
                 raise NotImplementedByLocalAws(f"Events cannot be delivered locally to {target['Arn']}")
@@ -181,5 +184,6 @@ class DeliveringRule(moto_events.Rule):
         super().put_targets(targets)
 
     def send_to_targets(self, original_event: Any, transform_input: bool = True) -> None:
+        """Deliver an event that matches the enabled rule."""
         if self.state == "ENABLED" and self.event_pattern.matches_event(original_event):
             self.events.deliver(self, original_event)

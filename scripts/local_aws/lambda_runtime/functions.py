@@ -4,7 +4,7 @@ Each execution environment is one process with a Runtime API to itself, and it s
 function's code, its layers, AWS's environment variables and its role's credentials. None of our own packages can be
 imported, so a dependency that was not packaged fails here as it would fail there.
 
-Deviations from Lambda, all on the generous side: this machine's Python runs the code whatever `Runtime` says, memory
+Deviations from Lambda, all on the generous side: this machine's Python runs the code of every `Runtime`, memory
 and /tmp are not limited, and time limits are stretched by SLOWNESS. An invocation is timed in real time even if the
 clock jumps. Asynchronous invocations are retried twice, one and two minutes later, as on AWS.
 
@@ -88,7 +88,7 @@ class Invocation:
     milliseconds: float
     error: str | None
     peak_mib: float | None = None
-    """The most memory that the function's process has had so far; None where the system doesn't tell."""
+    """The most memory that the function's process has had so far; None where the system does not report it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,10 +123,6 @@ class _RuntimeServer(http.server.ThreadingHTTPServer):
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="runtime-api", daemon=True)
         self._thread.start()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.server_port}"
 
     def _serve(self) -> None:
         while not self._closed:
@@ -207,7 +203,7 @@ class _Environment:
         self._process = subprocess.Popen(
             [sys.executable, "-S", "-s", "-m", "awslambdaric", handler],
             cwd=task,
-            env={**variables, "AWS_LAMBDA_RUNTIME_API": self._server.address},
+            env={**variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._server.server_port}"},
             stdin=subprocess.DEVNULL,
             stdout=log.open("ab"),
             stderr=subprocess.STDOUT,
@@ -406,7 +402,7 @@ class Functions:
         log = self._root / f"{uuid.uuid4().hex}.log"
         with self._lock:
             if self._closed.is_set():
-                raise NotImplementedByLocalAws("The embedded AWS is closing; no function runs any more.")
+                raise NotImplementedByLocalAws("The embedded AWS is closing; it starts no function.")
             environment = _Environment(variables, function.handler or "", task, log)
             self._environments.add(environment)
         return environment

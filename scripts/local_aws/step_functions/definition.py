@@ -82,7 +82,7 @@ def _require(holds: Any, problem: str, where: str, kind: str = "SCHEMA_VALIDATIO
 
 
 def _check_state(state: Any, states: dict[str, Any], where: str) -> None:
-    kind = state.get("Type") if isinstance(state, dict) else None
+    kind: Any = state.get("Type") if isinstance(state, dict) else None
     if kind in _NOT_OURS:
         raise NotImplementedByLocalAws(f"{kind} states do not run locally ({where}).")
     _require(kind in _FIELDS, f"The state's Type is missing or unknown: {kind!r}", where)
@@ -119,7 +119,7 @@ def _check_task(state: dict[str, Any], where: str) -> None:
 
 def _check_error_rule(kind: str, rule: dict[str, Any], last: bool, where: str) -> None:
     _known(rule, _RETRIER_FIELDS if kind == "Retry" else {"ErrorEquals", "Next", "ResultPath", "Comment"}, where)
-    errors = rule.get("ErrorEquals")
+    errors: Any = rule.get("ErrorEquals")
     _require(errors and isinstance(errors, list), "'ErrorEquals' must be a list of names", where)
     _require(
         "States.ALL" not in errors or (errors == ["States.ALL"] and last),
