@@ -60,18 +60,6 @@ class Events:
     def execution_status_changed(self, execution: Execution) -> None:
         """Report it to the default bus of the execution's region, as Step Functions does for every status."""
         region, account = execution.execution_arn.split(":")[3:5]
-        detail = {
-            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
-            **{name: _milliseconds(value) for name, value in execution.summary().items()},
-            "input": execution.execution_input,
-            "inputDetails": {"included": True},
-            "output": execution.output,
-            "outputDetails": None if execution.output is None else {"included": True},
-            "error": execution.error,
-            "cause": execution.cause,
-            "redriveStatusReason": None,
-            **execution.redrive_status(),
-        }
         event: Any = {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -81,7 +69,8 @@ class Events:
             "time": f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}",
             "region": region,
             "resources": [execution.execution_arn],
-            "detail": detail,
+            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
+            "detail": {name: _milliseconds(value) for name, value in execution.described().items()},
         }
         for rule in list(moto_events.events_backends[account][region].event_buses["default"].rules.values()):
             rule.send_to_targets(event)

@@ -256,8 +256,9 @@ class StateMachinesBackend(StepFunctionBackend):
 
     @_paged
     def list_executions(self, state_machine_arn: str, status_filter: str | None = None) -> list[Execution]:
-        executions = versions.executions_of(self, state_machine_arn)
-        wanted = [each for each in executions if status_filter in (None, each.status)]
+        """List the newest first, of a machine or of what was started through this version or alias."""
+        executions: Any = versions.choose(self, state_machine_arn).machine.executions
+        wanted = [each for each in executions if status_filter in (None, each.status) and each.is_of(state_machine_arn)]
         return sorted(wanted, key=lambda execution: execution.start_date, reverse=True)
 
     @_paged
@@ -312,12 +313,7 @@ class StateMachinesResponse(StepFunctionResponse):
 
     def describe_execution(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
-        answer = {**_summary(execution), "input": execution.execution_input, "inputDetails": {"included": True}}
-        answer |= execution.redrive_status()
-        if execution.output is not None:
-            answer |= {"output": execution.output, "outputDetails": {"included": True}}
-        answer |= {"error": execution.error, "cause": execution.cause}
-        return ActionResult({key: value for key, value in answer.items() if value is not None})
+        return ActionResult({key: value for key, value in execution.described().items() if value is not None})
 
     def describe_state_machine(self) -> ActionResult:
         machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
@@ -355,13 +351,15 @@ class StateMachinesResponse(StepFunctionResponse):
         return ActionResult({"stateMachineVersions": found, "nextToken": token})
 
     def list_executions(self) -> ActionResult:
-        executions, token = self.stepfunction_backend.list_executions(
+        backend: Any = self.stepfunction_backend
+        executions, token = backend.list_executions(
             self._get_param("stateMachineArn"),
             status_filter=self._get_param("statusFilter"),
             max_results=self._get_int_param("maxResults"),
             next_token=self._get_param("nextToken"),
         )
-        return ActionResult({"executions": [_summary(execution) for execution in executions], "nextToken": token})
+        found = [{key: value for key, value in each.summary().items() if value is not None} for each in executions]
+        return ActionResult({"executions": found, "nextToken": token})
 
     def stop_execution(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
@@ -387,7 +385,3 @@ class StateMachinesResponse(StepFunctionResponse):
             following = start + size
             page, is_last = events[start:following], following >= len(events)
         return ActionResult({"events": page, **({} if is_last else {"nextToken": str(following)})})
-
-
-def _summary(execution: Any) -> dict[str, Any]:
-    return {key: value for key, value in execution.summary().items() if value is not None}

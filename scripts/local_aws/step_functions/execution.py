@@ -122,7 +122,7 @@ class Execution:
         self._go("ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": self.redrive_count}})
 
     def summary(self) -> dict[str, Any]:
-        """Return what a list, a description and an event have of the execution, in the API's words."""
+        """Return what a list has of the execution, in the API's words."""
         return {
             "executionArn": self.execution_arn,
             "stateMachineArn": self.state_machine_arn,
@@ -136,12 +136,24 @@ class Execution:
             "redriveDate": self.redrive_date,
         }
 
-    def redrive_status(self) -> dict[str, str]:
-        """Return whether RedriveExecution would be accepted, and why not, as DescribeExecution says it."""
+    def is_of(self, arn: str) -> bool:
+        """Return whether it runs the machine of this ARN, or was started through the version or the alias."""
+        return arn in (self.state_machine_arn, self.state_machine_version_arn, self.state_machine_alias_arn)
+
+    def described(self) -> dict[str, Any]:
+        """Return what a description and an event have of the execution, None where it has no such thing."""
         reason = self._not_redrivable()
-        if reason is None:
-            return {"redriveStatus": "REDRIVABLE"}
-        return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
+        return {
+            **self.summary(),
+            "input": self.execution_input,
+            "inputDetails": {"included": True},
+            "output": self.output,
+            "outputDetails": None if self.output is None else {"included": True},
+            "error": self.error,
+            "cause": self.cause,
+            "redriveStatus": "NOT_REDRIVABLE" if reason else "REDRIVABLE",
+            "redriveStatusReason": reason,
+        }
 
     def _not_redrivable(self) -> str | None:
         if self.status in ("RUNNING", "SUCCEEDED"):
@@ -302,14 +314,10 @@ class Execution:
         remaining = None if self._deadline is None else self._deadline - self._clock.time()
         if remaining is not None and remaining <= seconds:
             if not self._clock.sleep(remaining, self._ended):
-                self._time_out()
+                self._finish("TIMED_OUT")
             raise _Over
         if self._clock.sleep(seconds, self._ended):
             raise _Over
-
-    def _time_out(self) -> None:
-        self._finish("TIMED_OUT")
-        raise _Over
 
     def _task(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
         attempts = [0] * len(state.get("Retry", []))
@@ -386,7 +394,7 @@ class Execution:
         def call() -> None:
             try:
                 answer: Any = _invoke(self._services.invoke, named, request)
-            except Exception as failure:  # noqa: BLE001 whoever waits must hear of it, whatever it is
+            except Exception as failure:  # noqa: BLE001 the waiting thread must see every failure
                 answer = failure
             with self._changed:
                 answers.append(answer)
@@ -397,10 +405,10 @@ class Execution:
         patience = min(seconds * SLOWNESS, remaining, threading.TIMEOUT_MAX)
         with self._changed:
             answered = self._changed.wait_for(lambda: answers or self.status != "RUNNING", max(0.0, patience))
+        if not answered and remaining <= seconds * SLOWNESS:
+            self._finish("TIMED_OUT")
         if self.status != "RUNNING":
             raise _Over
-        if not answered and remaining <= seconds * SLOWNESS:
-            self._time_out()
         if not answered:
             raise StatesError(_TIMEOUT, "")
         if isinstance(answers[0], Exception):

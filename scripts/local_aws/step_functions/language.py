@@ -224,19 +224,6 @@ def _whole(number: float) -> int:
     return math.floor(number + 0.5)
 
 
-def _random(first: float, end: float, *seed: float) -> int:
-    return random.Random(*seed).randrange(_whole(first), _whole(end))
-
-
-def _string_to_json(text: str) -> Any:
-    """Return what the text stands for; a blank one for null (test_json_manipulation.py test_string_to_json)."""
-    return loads(text) if text.strip() else None
-
-
-def _unique(values: list[Any]) -> list[Any]:
-    return [value for position, value in enumerate(values) if value not in values[:position]]
-
-
 def _merge(first: dict[str, Any], second: dict[str, Any], deep: bool) -> dict[str, Any]:
     if deep:
         raise ValueError("only shallow merging is supported")
@@ -256,7 +243,7 @@ _INTRINSICS: dict[str, Callable[..., Any]] = {
     "States.ArrayLength": len,
     "States.ArrayPartition": lambda values, size: [values[i : i + size] for i in range(0, len(values), size)],
     "States.ArrayRange": lambda first, last, step: list(range(first, last + (1 if step > 0 else -1), step)),
-    "States.ArrayUnique": _unique,
+    "States.ArrayUnique": lambda values: [value for i, value in enumerate(values) if value not in values[:i]],
     "States.Base64Decode": lambda text: base64.b64decode(text).decode(),
     "States.Base64Encode": lambda text: base64.b64encode(text.encode()).decode(),
     "States.Format": _format,
@@ -264,11 +251,12 @@ _INTRINSICS: dict[str, Callable[..., Any]] = {
     "States.JsonMerge": _merge,
     "States.JsonToString": dumps,
     "States.MathAdd": lambda first, second: _whole(first) + _whole(second),
-    "States.MathRandom": _random,
+    "States.MathRandom": lambda first, end, *seed: random.Random(*seed).randrange(_whole(first), _whole(end)),
     "States.StringSplit": lambda text, characters: [
         part for part in re.split(f"[{re.escape(characters)}]", text) if part
     ],
-    "States.StringToJson": _string_to_json,
+    # A blank text stands for null (test_json_manipulation.py test_string_to_json).
+    "States.StringToJson": lambda text: loads(text) if text.strip() else None,
     "States.UUID": lambda: str(uuid.uuid4()),
 }
 

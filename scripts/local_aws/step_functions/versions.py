@@ -110,17 +110,6 @@ def check_routes(routes: list[dict[str, Any]]) -> None:
         raise AwsError("ValidationException", message)
 
 
-def executions_of(backend: StepFunctionBackend, arn: str) -> list[Any]:
-    """Return a machine's executions, or those that were started through the version or the alias of this ARN."""
-    chosen = choose(backend, arn)
-    executions: list[Any] = chosen.machine.executions
-    if chosen.alias_arn is not None:
-        return [each for each in executions if each.state_machine_alias_arn == chosen.alias_arn]
-    if chosen.version_arn is not None:
-        return [each for each in executions if each.state_machine_version_arn == chosen.version_arn]
-    return executions
-
-
 def choose(backend: StepFunctionBackend, arn: str) -> Chosen:
     """Return what is started by the ARN of a machine, of a version or of an alias."""
     plain, _, qualifier = arn.rpartition(":") if arn.count(":") > 6 else (arn, "", "")
