@@ -20,7 +20,7 @@ def uploaded(deployment: Deployment, location: Properties, where: str) -> bytes 
     if version := location.get("S3ObjectVersion") or location.get("Version"):
         place["VersionId"] = text(version)
     try:
-        content: bytes = deployment.cloud.client("s3", deployment.region).get_object(**place)["Body"].read()
+        content: bytes = deployment.account.client("s3", deployment.region).get_object(**place)["Body"].read()
     except ClientError as error:
         code = error.response["Error"]["Code"]
         message = (
