@@ -97,9 +97,9 @@ def refuse_unknown(value: Mapping[str, Any], known: Iterable[str], where: str) -
 
 
 def _shaped(value: Any, shape: Any, where: str) -> Any:
+    if shape.type_name in ("structure", "map") and not isinstance(value, Mapping):
+        raise TemplateError(f"property {where} must be an object")
     if shape.type_name == "structure":
-        if not isinstance(value, Mapping):
-            raise TemplateError(f"property {where} must be an object")
         shaped = {}
         for name, item in value.items():
             member = next((m for m in (name, name[:1].lower() + name[1:]) if m in shape.members), None)
@@ -114,8 +114,6 @@ def _shaped(value: Any, shape: Any, where: str) -> Any:
             raise TemplateError(f"property {where} must be a list")
         return [_shaped(item, shape.member, f"{where}[{index}]") for index, item in enumerate(value)]
     if shape.type_name == "map":
-        if not isinstance(value, Mapping):
-            raise TemplateError(f"property {where} must be an object")
         return {text(key): _shaped(item, shape.value, f"{where}.{key}") for key, item in value.items()}
     scalar = _scalar(value, shape.type_name, where)
     _check_range(scalar, shape, where)

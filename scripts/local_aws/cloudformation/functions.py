@@ -21,7 +21,7 @@ from scripts.local_aws.cloudformation.deployment import (
     without,
 )
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
-from scripts.local_aws.cloudformation.locations import local_path, uploaded
+from scripts.local_aws.cloudformation.locations import located
 from scripts.local_aws.cloudformation.resource_types import Attached, Made, ResourceType
 from scripts.packages import layer
 
@@ -42,7 +42,7 @@ class _Function(ResourceType):
         "VpcConfig"
     )
     replacing = "FunctionName PackageType"
-    fixed = "EphemeralStorage LoggingConfig Tags TracingConfig"
+    fixed = "EphemeralStorage KmsKeyArn LoggingConfig Tags TracingConfig"
     name, longest_name = "FunctionName", 64
     deletion = "lambda", "delete_function", "FunctionName"
 
@@ -52,7 +52,8 @@ class _Function(ResourceType):
                 raise TemplateError(f"property {limited} must be at most {most}, not {properties[limited]}")
         check_variables(properties)
         code = {"ZipFile": _function_code(deployment, properties["Code"], text(properties["Handler"]))}
-        created = deployment.call("lambda", "create_function", properties, FunctionName=name, Code=code)
+        given, key = without(properties, "KmsKeyArn"), properties.get("KmsKeyArn")
+        created = deployment.call("lambda", "create_function", given, FunctionName=name, Code=code, KMSKeyArn=key)
         return name, {"Arn": created["FunctionArn"]}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
@@ -81,9 +82,8 @@ def check_variables(properties: Properties) -> None:
 def _function_code(deployment: Deployment, code: Properties, handler: str) -> bytes:
     """Return the function's zip file, uploaded or made of its directory. Refuse one without the handler's module."""
     refuse_unknown(code, ("S3Bucket", "S3Key", "S3ObjectVersion", "ZipFile"), "Code")
-    archived = uploaded(deployment, code, "Code")
-    if archived is None:
-        archived = _zipped(code)
+    content = code["ZipFile"] if "ZipFile" in code else located(deployment, code, "Code")
+    archived = content if isinstance(content, bytes) else _zipped(content)
     module = handler.rpartition(".")[0].replace(".", "/") + ".py"
     with zipfile.ZipFile(io.BytesIO(archived)) as archive:
         if not {module, f"{module}c"} & set(archive.namelist()):
@@ -91,17 +91,17 @@ def _function_code(deployment: Deployment, code: Properties, handler: str) -> by
     return archived
 
 
-def _zipped(code: Properties) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
-        if "ZipFile" in code:
-            archive.writestr("index.py", code["ZipFile"])
+def _zipped(content: str | pathlib.Path) -> bytes:
+    """Return a zip file of a directory, or of the text that Lambda takes for index.py."""
+    archived = io.BytesIO()
+    with zipfile.ZipFile(archived, "w", zipfile.ZIP_STORED) as archive:
+        if isinstance(content, str):
+            archive.writestr("index.py", content)
         else:
-            directory = local_path(code, "Code")
-            for path in sorted(directory.rglob("*")):
+            for path in sorted(content.rglob("*")):
                 if path.is_file() and not set(path.parts) & _NEVER_SHIPPED:
-                    archive.write(path, path.relative_to(directory))
-    return content.getvalue()
+                    archive.write(path, path.relative_to(content))
+    return archived.getvalue()
 
 
 class _LayerVersion(ResourceType):
@@ -117,15 +117,13 @@ class _LayerVersion(ResourceType):
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
         content = properties["Content"]
         refuse_unknown(content, ("S3Bucket", "S3Key", "S3ObjectVersion"), "Content")
-        archive = uploaded(deployment, content, "Content")
-        if archive is not None:
-            unpacked = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.account.scratch))
-            with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
-                zipped.extractall(unpacked)
-            directories = [unpacked]
+        found = located(deployment, content, "Content")
+        if isinstance(found, bytes):
+            directories = [pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.account.scratch))]
+            with zipfile.ZipFile(io.BytesIO(found)) as zipped:
+                zipped.extractall(directories[0])
         else:
-            path = local_path(content, "Content")
-            directories = _project_layer(deployment) if path.resolve() == layer.UTILS else [path]
+            directories = _project_layer(deployment) if found.resolve() == layer.UTILS else [found]
         zipfile.ZipFile(nothing := io.BytesIO(), "w").close()
         empty = {"ZipFile": nothing.getvalue()}
         version = deployment.call("lambda", "publish_layer_version", properties, LayerName=name, Content=empty)

@@ -6,7 +6,6 @@ kept, and what fails is rolled back: a new stack by deletion, an updated one to 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import json
@@ -150,7 +149,8 @@ class Stacks:
                 properties = resources.tagged(kind, template.evaluator.value(resource.get("Properties") or {}), tags)
                 change = _change(logical_id, kind, kept, properties)
                 template.evaluator.created[logical_id] = _expected(change, kind, kept)
-                changes += [change] if change else []
+            if change:
+                changes.append(change)
         for logical_id, kept in stack.resources.items():
             if logical_id not in order:
                 policy = "Delete" if kept.on_delete in ("Delete", "Snapshot") else "Retain"
@@ -270,8 +270,7 @@ class Stacks:
         """Delete what an update has left over, unless it is to stay. A failure leaves it and is noted, as on AWS."""
         for logical_id, old in reversed(replaced):
             if old.on_replace == "Delete":
-                with contextlib.suppress(TemplateError):
-                    self._remove(stack, logical_id, old)
+                self._remove(stack, logical_id, old)
         order = set(self.template(stack, stack.given).creation_order())
         self._take_away(stack, [name for name in stack.resources if name not in order], creating=creating)
 
@@ -281,15 +280,12 @@ class Stacks:
             kept = stack.resources[logical_id]
             if kept.on_delete == "Retain" or (kept.on_delete == "RetainExceptOnCreate" and not creating):
                 self._note(stack, logical_id, kept.made.type, kept.made.ref, "DELETE_SKIPPED")
-            else:
-                try:
-                    self._remove(stack, logical_id, kept)
-                except TemplateError:
-                    return False
+            elif not self._remove(stack, logical_id, kept):
+                return False
             del stack.resources[logical_id]
         return True
 
-    def _remove(self, stack: StackRecord, logical_id: str, kept: Kept) -> None:
+    def _remove(self, stack: StackRecord, logical_id: str, kept: Kept) -> bool:
         kind, physical = kept.made.type, kept.made.ref
         self._note(stack, logical_id, kind, physical, "DELETE_IN_PROGRESS")
         try:
@@ -297,8 +293,9 @@ class Stacks:
                 resources.delete(self._deployment(stack), kept.made, kept.properties)
         except TemplateError as error:
             self._note(stack, logical_id, kind, physical, "DELETE_FAILED", str(error))
-            raise
+            return False
         self._note(stack, logical_id, kind, physical, "DELETE_COMPLETE")
+        return True
 
     def say(self, stack: StackRecord, status: str, reason: str = "") -> None:
         """Note a status of the stack itself."""
@@ -310,17 +307,19 @@ class Stacks:
     ) -> None:
         if kind != _STACK:
             stack.statuses[logical_id] = status, self.now()
-        event = {
-            "StackId": stack.id,
-            "EventId": f"{logical_id}-{status}-{uuid.uuid4()}",
-            "StackName": stack.name,
-            "LogicalResourceId": logical_id,
-            "PhysicalResourceId": physical,
-            "ResourceType": kind,
-            "Timestamp": self.now(),
-            "ResourceStatus": status,
-        }
-        stack.events.append({**event, "ResourceStatusReason": reason} if reason else event)
+        stack.events.append(
+            {
+                "StackId": stack.id,
+                "EventId": f"{logical_id}-{status}-{uuid.uuid4()}",
+                "StackName": stack.name,
+                "LogicalResourceId": logical_id,
+                "PhysicalResourceId": physical,
+                "ResourceType": kind,
+                "Timestamp": self.now(),
+                "ResourceStatus": status,
+                "ResourceStatusReason": reason or None,
+            }
+        )
 
 
 def _change(logical_id: str, kind: str, kept: Kept | None, properties: Properties) -> Change | None:

@@ -10,7 +10,7 @@ import re
 
 from scripts.local_aws.cloudformation.deployment import Deployment, Properties, only, refuse_unknown
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
-from scripts.local_aws.cloudformation.locations import local_path, uploaded
+from scripts.local_aws.cloudformation.locations import located
 from scripts.local_aws.cloudformation.resource_types import Made, ResourceType
 from scripts.local_aws.step_functions.versions import INITIAL
 
@@ -55,8 +55,8 @@ def _definition(deployment: Deployment, properties: Properties) -> str:
         raise TemplateError("exactly one of Definition, DefinitionString and DefinitionUri is needed")
     value = properties[given[0]]
     if given[0] == "DefinitionS3Location":
-        content = uploaded(deployment, value, "DefinitionUri")
-        definition = local_path(value, "DefinitionUri").read_text() if content is None else content.decode()
+        content = located(deployment, value, "DefinitionUri")
+        definition = content.decode() if isinstance(content, bytes) else content.read_text()
     else:
         definition = value if isinstance(value, str) else json.dumps(value)
     for name, replacement in (properties.get("DefinitionSubstitutions") or {}).items():
