@@ -139,8 +139,9 @@ class LocalAws:
         self.state_machines.install()
         self._front = Front(self.clock, self.faults, self.trail, self._control)
         self._front.operations["rds"] = frozenset(OPERATIONS)
-        self.stacks = Stacks(self, self.clock.now, self.clock.start_thread)
-        cloudformation = CloudFormationApi(self.stacks, self)
+        own_account = self.account(self.account_id)
+        self.stacks = Stacks(own_account, self.clock.now, self.clock.start_thread)
+        cloudformation = CloudFormationApi(self.stacks, own_account)
         self._front.operations["cloudformation"] = cloudformation.operations
         self._front.served["cloudformation"] = cloudformation.answer
         server = _serve(self._front, listener)
