@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
+import msgspec
 from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -219,7 +220,7 @@ class LocalAws:
             clock = self.clock
             return {"now": clock.now(), "skipped_seconds": clock.skipped_seconds, "real_time": clock.real_time}
         if (method, name) == ("POST", "faults"):
-            return dataclasses.asdict(self.faults.add(**body))
+            return msgspec.structs.asdict(self.faults.add(**body))
         if (method, name) == ("POST", "durations"):
             self.aurora.durations = dataclasses.replace(self.aurora.durations, **body)
             return dataclasses.asdict(self.aurora.durations)

@@ -64,7 +64,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         del region.clusters[cluster.identifier]
         stop_managing(cluster)
         stop_replicating(cluster)
-        world.work(cluster.postgres.destroy, f"destroy {cluster.identifier}")
+        world.tasks.start(cluster.postgres.destroy, name=f"destroy {cluster.identifier}")
         if takes_backups:
             delete_automated_snapshots(region, cluster.attributes["DbClusterResourceId"])
         else:

@@ -46,7 +46,7 @@ class ExportTask(Resource):
 
     def end(self, status: str, **attributes: Any) -> None:
         self.rest(status)
-        self.region.world.work(self.volume.discard, f"discard the volume of {self.identifier}")
+        self.region.world.tasks.start(self.volume.discard, name=f"discard the volume of {self.identifier}")
         self.attributes |= {"TaskEndTime": self.region.world.clock.now(), **attributes}
 
     def describe(self) -> dict[str, Any]:

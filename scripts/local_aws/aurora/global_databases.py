@@ -9,7 +9,6 @@ from scripts.local_aws.aurora.records import Cluster, GlobalCluster
 from scripts.local_aws.aurora.region import AuroraBackend, all_backends, operation, resource_id
 
 _INVALID = "InvalidGlobalClusterStateFault"
-_REPLICATED = ("ReadReplicaIdentifiers", "ReplicationSourceIdentifier")
 
 
 @operation("CreateGlobalCluster", "GlobalClusterIdentifier SourceDBClusterIdentifier DeletionProtection Tags")
@@ -97,13 +96,6 @@ def _global(region: AuroraBackend, name: str) -> GlobalCluster:
     if found is None:
         rules.refuse("GlobalClusterNotFoundFault", f"Global cluster {name} not found")
     return found
-
-
-def replicate(source: Cluster, replica: Cluster) -> None:
-    """Let one look like the other's replica."""
-    replica.attributes = {**replica.attributes, "ReplicationSourceIdentifier": source.arn}
-    replicas = [*source.attributes.get("ReadReplicaIdentifiers", []), replica.arn]
-    source.attributes = {**source.attributes, "ReadReplicaIdentifiers": replicas}
 
 
 def stop_replicating(replica: Cluster) -> None:

@@ -168,7 +168,7 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
         cluster.members.remove(instance)
         cluster.elect_writer()
         if not cluster.members:
-            region.world.work(cluster.postgres.stop, f"stop {cluster.identifier}")
+            region.world.tasks.start(cluster.postgres.stop, name=f"stop {cluster.identifier}")
 
     instance.enter("deleting", region.world.durations.delete_instance, then=gone)
     return {"DBInstance": instance.describe()}

@@ -85,7 +85,7 @@ class Resource:
                 schedule(then)
 
         if work:
-            world.work(lambda: run(work), f"{status} {self.identifier}")
+            world.tasks.start(lambda: run(work), name=f"{status} {self.identifier}")
         else:
             schedule(then)
 
@@ -131,7 +131,7 @@ class Snapshot(Resource):
         """Be gone, with the volume if nobody else needs it."""
         del self.region.cluster_snapshots[self.identifier]
         self.rest("deleting")
-        self.region.world.work(self.volume.discard, f"discard {self.identifier}")
+        self.region.world.tasks.start(self.volume.discard, name=f"discard {self.identifier}")
 
     def describe(self) -> dict[str, Any]:
         return {
