@@ -176,7 +176,7 @@ class LocalAws:
     @property
     def rds_ca_bundle(self) -> pathlib.Path:
         """What a client of a local cluster trusts with sslmode=verify-full."""
-        return self.aurora.ca_bundle
+        return self.aurora.servers.authority.bundle
 
     @property
     def layers(self) -> dict[str, list[pathlib.Path]]:

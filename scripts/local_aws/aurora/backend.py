@@ -14,7 +14,7 @@ from __future__ import annotations
 import pathlib
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import moto.rds.urls
 from moto.core.responses import ActionResult, BaseResponse
@@ -40,7 +40,7 @@ from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its 
     versions,
 )
 from scripts.local_aws.aurora.records import Cluster
-from scripts.local_aws.aurora.region import OPERATIONS, AuroraBackend, backend
+from scripts.local_aws.aurora.region import OPERATIONS, AuroraBackend
 from scripts.local_aws.aurora.snapshots import snapshot_of
 from scripts.local_aws.aurora.world import Durations, Quotas, World
 from scripts.local_aws.core.clock import Clock
@@ -72,17 +72,9 @@ class Aurora(World):
         rds_backends.backend = AuroraBackend  # type: ignore[assignment]  # takes the place, not the type
         moto.rds.urls.url_paths = {"{0}/$": _AuroraResponse.dispatch}
 
-    @property
-    def ca_bundle(self) -> pathlib.Path:
-        """What a client trusts, as it trusts RDS's global bundle on AWS."""
-        return self.servers.authority.bundle
-
     def region(self, name: str, account: str | None = None) -> AuroraBackend:
         """Return a region of the main account, or of the named one. Raise KeyError for a region that does not exist."""
-        found = backend(account or self._account_id, name)
-        if found is None:
-            raise KeyError(name)
-        return found
+        return cast("AuroraBackend", rds_backends[account or self._account_id][name])
 
     def cluster(self, name: str, region: str = "us-east-1", account: str | None = None) -> Cluster:
         """Return a cluster, with its server: that one's log, and a superuser's connection to prove things with."""
@@ -122,9 +114,9 @@ class Aurora(World):
         """Let a cluster look like another's read replica; each is (identifier, region)."""
         with self.lock:
             original, copy = self.cluster(*source), self.cluster(*replica)
-            copy.attributes = {**copy.attributes, "ReplicationSourceIdentifier": original.arn}
+            copy.attributes["ReplicationSourceIdentifier"] = original.arn
             replicas = [*original.attributes.get("ReadReplicaIdentifiers", []), copy.arn]
-            original.attributes = {**original.attributes, "ReadReplicaIdentifiers": replicas}
+            original.attributes["ReadReplicaIdentifiers"] = replicas
 
     def make_unencrypted(self, name: str, region: str = "us-east-1", account: str | None = None) -> None:
         """Let a cluster without a key be one from before February 2026, when there was no default encryption."""

@@ -1,7 +1,7 @@
-"""Exports of snapshots to S3: asked for, described, cancelled. How the tables get there is aurora/export_files.py's.
+"""Exports of snapshots to S3: started, described, cancelled.
 
-Which codes AWS uses for the sixth export at a time and for a second one of the same snapshot is not verified: here
-both are InvalidExportSourceState, each with a text of its own.
+The codes for the sixth export at a time and for a second one of the same snapshot are not verified: here both are
+InvalidExportSourceState, each with a text of its own.
 """
 
 from __future__ import annotations
@@ -40,16 +40,14 @@ class ExportTask(Resource):
         self.reaches_percent = 100
         self.extracted: Extract | None = None
 
-    @property
-    def is_running(self) -> bool:
-        return self.status in _RUNNING
-
     def end(self, status: str, **attributes: Any) -> None:
+        """Have the task end with a status, and give its volume up."""
         self.rest(status)
         self.region.world.tasks.start(self.volume.discard, name=f"discard the volume of {self.identifier}")
         self.attributes |= {"TaskEndTime": self.region.world.clock.now(), **attributes}
 
     def describe(self) -> dict[str, Any]:
+        """Describe the task. Its progress is known while it is in progress."""
         percent = {"starting": 0, "in_progress": int(self.elapsed * self.reaches_percent), "complete": 100}
         return {
             **self.attributes,
@@ -105,7 +103,7 @@ def _source(region: AuroraBackend, arn: str) -> Snapshot:
     if snapshot.status != "available":
         message = f"The snapshot {snapshot.identifier} is {snapshot.status}, not available."
         rules.refuse("InvalidExportSourceState", message)
-    running = [each for each in region.export_tasks.values() if each.is_running]
+    running = [each for each in region.export_tasks.values() if each.status in _RUNNING]
     if any(each.attributes["SourceArn"] == arn for each in running):
         message = f"An export task of the snapshot {snapshot.identifier} is in progress already."
         rules.refuse("InvalidExportSourceState", message)
@@ -179,7 +177,8 @@ def _complete(task: ExportTask, warned: dict[str, str]) -> None:
         return
     key = "/".join(part for part in (task.attributes["S3Prefix"], task.identifier) if part)
     s3 = s3_backends[region.account_id][region.partition]
-    task.end("complete", TotalExtractedDataInGB=extracted.gigabytes, **warned)
+    gigabytes = sum(table.size for table in extracted.tables) // 2**30
+    task.end("complete", TotalExtractedDataInGB=gigabytes, **warned)
     for name, content in extracted.files(task.identifier, task.describe()).items():
         encryption = {"encryption": "aws:kms", "kms_key_id": task.attributes["KmsKeyId"]}
         s3.put_object(task.attributes["S3Bucket"], f"{key}/{name}", content, **encryption)
@@ -214,6 +213,4 @@ def cancel_export_task(region: AuroraBackend, parameters: rules.Parameters) -> d
 
 def _task(region: AuroraBackend, identifier: str) -> ExportTask:
     found = region.export_tasks.get(identifier.lower())
-    if found is None:
-        rules.refuse("ExportTaskNotFound", f"The export task {identifier} was not found.")
-    return found
+    return found or rules.refuse("ExportTaskNotFound", f"The export task {identifier} was not found.")

@@ -14,11 +14,10 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 def failover_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Begin a failover. The codes are those that the API's model declares; the messages are not verified."""
     cluster = region.cluster(parameters["DBClusterIdentifier"])
-    cluster.require_available()
+    cluster.require_status("available")
     readers = [each for each in cluster.members if each is not cluster.writer and each.status == "available"]
     if not readers:
-        message = f"DB cluster {cluster.identifier} has no available reader that could become its writer."
-        rules.refuse("InvalidDBClusterStateFault", message)
+        cluster.refuse("has no available reader that could become its writer.")
     target = _target(region, cluster, parameters) or min(readers, key=lambda each: each.attributes["PromotionTier"])
 
     def promoted() -> None:

@@ -29,10 +29,9 @@ def create_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) 
 
 
 def _require_service_linked_role(region: AuroraBackend) -> None:
-    """RDS works with a role of its own, which a fresh account does not have.
+    """Refuse where RDS's own role is missing, as in a fresh account.
 
-    The answer is AWS's as people report it (terraform-aws-modules/terraform-aws-rds#364,
-    crossplane-contrib/provider-aws#479).
+    The text is AWS's (terraform-aws-modules/terraform-aws-rds#364, crossplane-contrib/provider-aws#479).
     """
     roles = iam_backends[region.account_id][get_partition(region.region_name)].get_roles()
     if "AWSServiceRoleForRDS" not in {role.name for role in roles}:
@@ -102,7 +101,9 @@ def _create(region: AuroraBackend, parameters: rules.Parameters, kind: str, shap
         rules.refuse_value(f"The parameter {shape}Name is not a valid identifier: {name}")
     if name in region.groups[kind]:
         rules.refuse("DBParameterGroupAlreadyExists", f"Parameter group {name} already exists")
-    family, tags = rules.known_family(parameters["DBParameterGroupFamily"]), rules.tags(parameters)
+    family, tags = parameters["DBParameterGroupFamily"], rules.tags(parameters)
+    if family not in rules.FAMILIES:
+        rules.refuse_value(f"ParameterGroupFamily {family} is not a valid parameter group family")
     group = _group(region, kind, shape, name, family, parameters["Description"])
     region.group_tags[group[f"{shape}Arn"]] = tags
     region.groups[kind][name] = group

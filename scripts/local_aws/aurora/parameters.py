@@ -91,9 +91,7 @@ def describe_db_parameters(region: AuroraBackend, parameters: rules.Parameters) 
 
 def _family(region: AuroraBackend, name: str) -> str:
     family = region.group_family("cluster-pg", name)
-    if family is None:
-        rules.refuse("DBParameterGroupNotFound", f"DBClusterParameterGroup not found: {name}")
-    return family
+    return family or rules.refuse("DBParameterGroupNotFound", f"DBClusterParameterGroup not found: {name}")
 
 
 def _described(region: AuroraBackend, name: str, family: str, parameter: _Parameter) -> dict[str, Any]:

@@ -22,6 +22,10 @@ from scripts.local_aws.core.errors import NotImplementedByLocalAws
 if TYPE_CHECKING:
     from scripts.local_aws.aurora.exports import ExportTask
 
+NOT_ENOUGH_ZONES = (
+    "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover at least 2 AZs."
+)
+
 
 class AuroraBackend(BaseBackend):
     """Everything of one account in one region. Takes the place of moto's RDS backend."""
@@ -45,10 +49,11 @@ class AuroraBackend(BaseBackend):
 
     @property
     def global_clusters(self) -> dict[str, GlobalCluster]:
-        """The account's, the same ones in every region."""
+        """The account's global databases, the same ones in every region."""
         return self.world.global_clusters.setdefault(self.account_id, {})
 
     def arn(self, kind: str, identifier: str) -> str:
+        """Return the ARN of something in this region."""
         return f"arn:{self.partition}:rds:{self.region_name}:{self.account_id}:{kind}:{identifier}"
 
     def local_name(self, name_or_arn: str) -> str:
@@ -60,16 +65,14 @@ class AuroraBackend(BaseBackend):
         return parts[6].lower() if ours else name_or_arn
 
     def cluster(self, name_or_arn: str) -> Cluster:
+        """Return a cluster by its name or ARN."""
         found = self.clusters.get(self.local_name(name_or_arn))
-        if found is None:
-            rules.refuse("DBClusterNotFoundFault", f"DBCluster {name_or_arn} not found.")
-        return found
+        return found or rules.refuse("DBClusterNotFoundFault", f"DBCluster {name_or_arn} not found.")
 
     def instance(self, name_or_arn: str) -> Instance:
+        """Return an instance by its name or ARN."""
         found = self.instances.get(self.local_name(name_or_arn))
-        if found is None:
-            rules.refuse("DBInstanceNotFound", f"DBInstance {name_or_arn} not found.")
-        return found
+        return found or rules.refuse("DBInstanceNotFound", f"DBInstance {name_or_arn} not found.")
 
     def check_free(self, identifier: str, code: str, what: str) -> None:
         """Refuse a name that a cluster or an instance has: they share their names."""
@@ -95,6 +98,7 @@ class AuroraBackend(BaseBackend):
         return str(key.arn)
 
     def subnet_group(self, name: str) -> dict[str, Any]:
+        """Return a subnet group. The default one is there once it is needed."""
         groups = self.groups["subgrp"]
         if name == "default" and name not in groups:
             subnets = ec2_backends[self.account_id][self.region_name].get_default_subnets()
@@ -114,11 +118,7 @@ class AuroraBackend(BaseBackend):
         if len({subnet.vpc_id for subnet in subnets}) > 1:
             rules.refuse("InvalidSubnet", "The subnets must be in the same VPC.")
         if len({subnet.availability_zone for subnet in subnets}) < 2:
-            rules.refuse(
-                "DBSubnetGroupDoesNotCoverEnoughAZs",
-                "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover "
-                "at least 2 AZs.",
-            )
+            rules.refuse("DBSubnetGroupDoesNotCoverEnoughAZs", NOT_ENOUGH_ZONES)
         dual = all(subnet.ipv6_cidr_block_associations for subnet in subnets)
         return {
             "DBSubnetGroupName": name,
@@ -170,8 +170,7 @@ class AuroraBackend(BaseBackend):
         actual = self.group_family(kind, name)
         if actual is None:
             what = "DBClusterParameterGroup" if kind == "cluster-pg" else "DBParameterGroup"
-            code = "DBClusterParameterGroupNotFound" if kind == "cluster-pg" else "DBParameterGroupNotFound"
-            rules.refuse(code, f"{what} not found: {name}")
+            rules.refuse(f"{what}NotFound", f"{what} not found: {name}")
         if actual != family:
             rules.refuse_combination(
                 f"The Parameter Group {name} with DBParameterGroupFamily {actual} cannot be used for this instance. "
@@ -208,6 +207,7 @@ class AuroraBackend(BaseBackend):
         return self.group_tags.setdefault(arn, {})
 
     def list_tags_for_resource(self, arn: str) -> list[dict[str, str]]:
+        """Return the tags as RDS describes them."""
         return rules.tag_list(self.tags_of(arn))
 
 
@@ -246,16 +246,11 @@ def backend(account_id: str, region_name: str) -> AuroraBackend | None:
     return cast("AuroraBackend", found)
 
 
-def backends(region_name: str) -> list[AuroraBackend]:
-    """Return one region's Aurora in every account that has been used."""
-    found = [backend(account_id, region_name) for account_id in list(rds_backends)]
-    return [each for each in found if each]
-
-
 def all_backends() -> list[AuroraBackend]:
     """Return every region's Aurora in every account that has been used."""
     return [cast("AuroraBackend", each) for account in list(rds_backends.values()) for each in list(account.values())]
 
 
 def resource_id(prefix: str) -> str:
+    """Return a new id, as RDS gives one to each cluster and instance."""
     return prefix + "-" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))

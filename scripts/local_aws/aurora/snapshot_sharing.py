@@ -35,7 +35,7 @@ def modify_db_cluster_snapshot_attribute(region: AuroraBackend, parameters: rule
             rules.refuse_value(f"Invalid account: {each}")
     if added and (snapshot.attributes["SnapshotType"] != "manual" or snapshot.status != "available"):
         rules.refuse(WRONG_STATE, "Only available manual DB cluster snapshots can be shared.")
-    key = snapshot.kms_key_id
+    key = snapshot.attributes.get("KmsKeyId")
     if added and key:
         aliases = kms_backends[region.account_id][region.region_name].describe_key(key).aliases
         if "all" in added or "alias/aws/rds" in aliases:

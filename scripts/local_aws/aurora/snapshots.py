@@ -18,7 +18,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora.records import Cluster, Snapshot
-from scripts.local_aws.aurora.region import AuroraBackend, backend, backends, operation
+from scripts.local_aws.aurora.region import AuroraBackend, all_backends, backend, operation
 
 # MasterUserSecret is not described with a snapshot, but comes back with a restore.
 _TAKEN_FROM_CLUSTER = (
@@ -42,14 +42,11 @@ def find_snapshot(region: AuroraBackend, name_or_arn: str, *, elsewhere: bool = 
         found = there.cluster_snapshots.get(parts[6].lower()) if there else None
     else:
         found = region.cluster_snapshots.get(name_or_arn.lower())
-    if found is None or not _is_visible(found, region, elsewhere):
+    place = found.region if found else region
+    reachable = place.region_name == region.region_name or (elsewhere and place.partition == region.partition)
+    if found is None or not (reachable and may_see(found, region)):
         rules.refuse(_NOT_FOUND, f"DBClusterSnapshot not found: {name_or_arn}")
     return found
-
-
-def _is_visible(snapshot: Snapshot, region: AuroraBackend, elsewhere: bool) -> bool:
-    same_place = snapshot.region.region_name == region.region_name
-    return may_see(snapshot, region) and (same_place or (elsewhere and snapshot.region.partition == region.partition))
 
 
 def may_see(snapshot: Snapshot, region: AuroraBackend) -> bool:
@@ -59,11 +56,10 @@ def may_see(snapshot: Snapshot, region: AuroraBackend) -> bool:
 
 
 def own_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> Snapshot:
+    """Return the snapshot of this account and region that the call names."""
     name = parameters["DBClusterSnapshotIdentifier"]
     found = region.cluster_snapshots.get(region.local_name(name))
-    if found is None:
-        rules.refuse(_NOT_FOUND, f"DBClusterSnapshot not found: {name}")
-    return found
+    return found or rules.refuse(_NOT_FOUND, f"DBClusterSnapshot not found: {name}")
 
 
 def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, str]) -> Snapshot:
@@ -74,8 +70,7 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
         rules.refuse(EXISTS, message)
     if not cluster.is_restorable:
         # Aurora user guide, "Backup storage and restore": no backup while either time is NULL. The code is unverified.
-        message = f"DB cluster {cluster.identifier} cannot be backed up yet: its LatestRestorableTime is null."
-        rules.refuse("InvalidDBClusterStateFault", message)
+        cluster.refuse("cannot be backed up yet: its LatestRestorableTime is null.")
     if kind == "manual":
         quotas.check_manual_snapshots(region)
     attributes = {name: cluster.attributes[name] for name in _TAKEN_FROM_CLUSTER if name in cluster.attributes}
@@ -106,7 +101,7 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
 def create_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     identifier = rules.identifier(parameters, "DBClusterSnapshotIdentifier")
-    cluster.require_available()
+    cluster.require_status("available")
     return {"DBClusterSnapshot": snapshot_of(cluster, identifier, "manual", rules.tags(parameters)).describe()}
 
 
@@ -156,12 +151,8 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
     own = sorted(region.cluster_snapshots.values(), key=lambda each: each.identifier)
     if kind in _TYPES:
         return [each for each in own if each.attributes["SnapshotType"] == kind]
-    others = [
-        snapshot
-        for other in backends(region.region_name)
-        if other is not region
-        for snapshot in other.cluster_snapshots.values()
-    ]
+    elsewhere = [each for each in all_backends() if each.region_name == region.region_name and each is not region]
+    others = [snapshot for each in elsewhere for snapshot in each.cluster_snapshots.values()]
     shared = [each for each in others if region.account_id in each.shared_with]
     public = [each for each in others if "all" in each.shared_with]
     if kind in ("shared", "public"):
