@@ -36,7 +36,6 @@ from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its 
     modifications,
     parameters,
     snapshot_copies,
-    snapshot_sharing,
     versions,
 )
 from scripts.local_aws.aurora.records import Cluster

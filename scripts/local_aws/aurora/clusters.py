@@ -36,11 +36,7 @@ IDLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"
 def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     username, password = rules.master_username(parameters), rules.master_password(parameters)
     database = rules.database_name(parameters)
-    attributes = {
-        "MasterUsername": username,
-        "DatabaseName": database,
-        **_encryption(region, parameters),
-    }
+    attributes = {"MasterUsername": username, "DatabaseName": database, **_encryption(region, parameters)}
     cluster = _new_cluster(region, parameters, attributes)
     cluster.enter(
         "creating",
@@ -80,7 +76,7 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow")
     attributes = {
         **{name: old[name] for name in (*inherited, "MasterUserSecret") if name in old},
-        **_encryption(region, {"KmsKeyId": parameters.get("KmsKeyId") or old.get("KmsKeyId")}),
+        **_encryption(region, {"KmsKeyId": parameters.get("KmsKeyId") or snapshot.kms_key_id}),
     }
     cluster = _new_cluster(region, {"Port": snapshot.port, **parameters}, attributes)
 

@@ -6,7 +6,6 @@ InvalidExportSourceState, each with a text of its own.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any, NoReturn
 
@@ -33,12 +32,9 @@ class ExportTask(Resource):
     """One export. Its statuses are those of the API in lower case."""
 
     kind = "export"
-
-    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], volume: Volume) -> None:
-        super().__init__(region, identifier, attributes, {})
-        self.volume = volume.share()
-        self.reaches_percent = 100
-        self.extracted: Extract | None = None
+    volume: Volume
+    extracted: Extract | None = None
+    reaches_percent = 100
 
     def end(self, status: str, **attributes: Any) -> None:
         """Have the task end with a status, and give its volume up."""
@@ -83,8 +79,9 @@ def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> di
             "TaskStartTime": region.world.clock.now(),
             "TotalExtractedDataInGB": 0,
         },
-        snapshot.volume,
+        {},
     )
+    task.volume = snapshot.volume.share()
     region.export_tasks[identifier] = task
     _begin(task)
     return task.describe()
@@ -97,12 +94,9 @@ def _source(region: AuroraBackend, arn: str) -> Snapshot:
         rules.refuse("DBSnapshotNotFound", f"DBSnapshot not found: {arn}")
     if parts[5] != Snapshot.kind:
         rules.refuse_value(f"Invalid resource name: {arn} is no cluster snapshot.")
-    snapshot = region.cluster_snapshots.get(region.local_name(arn))
-    if snapshot is None:
-        rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot not found: {arn}")
+    snapshot = region.snapshot(arn)
     if snapshot.status != "available":
-        message = f"The snapshot {snapshot.identifier} is {snapshot.status}, not available."
-        rules.refuse("InvalidExportSourceState", message)
+        rules.refuse("InvalidExportSourceState", f"The snapshot {snapshot.identifier} is {snapshot.status}.")
     running = [each for each in region.export_tasks.values() if each.status in _RUNNING]
     if any(each.attributes["SourceArn"] == arn for each in running):
         message = f"An export task of the snapshot {snapshot.identifier} is in progress already."
@@ -124,10 +118,7 @@ def _check_bucket(region: AuroraBackend, name: str) -> None:
 
 def _check_role(region: AuroraBackend, arn: str, bucket: str, key: str) -> None:
     account, partition = region.account_id, region.partition
-    found = None
-    with contextlib.suppress(Exception):  # moto's way to say that there is no such role
-        found = iam_backends[account][partition].get_role_by_arn(arn)
-    if found is None:
+    if arn not in {role.arn for role in iam_backends[account][partition].get_roles()}:
         rules.refuse("IamRoleNotFound", f"The IAM role {arn} is missing.")
 
     def lacks(what: str) -> NoReturn:
@@ -172,8 +163,7 @@ def _complete(task: ExportTask, warned: dict[str, str]) -> None:
     extracted, region = task.extracted, task.region
     assert extracted is not None
     if extracted.unknown:
-        cause = f"The export found nothing that is named {', '.join(extracted.unknown)}."
-        task.end("failed", FailureCause=cause)
+        task.end("failed", FailureCause=f"The export found nothing that is named {', '.join(extracted.unknown)}.")
         return
     key = "/".join(part for part in (task.attributes["S3Prefix"], task.identifier) if part)
     s3 = s3_backends[region.account_id][region.partition]

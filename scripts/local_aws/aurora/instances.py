@@ -54,7 +54,6 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     instance.cluster = cluster
     quotas.check_instances(region)
     put_into(instance, settled([each["VpcSecurityGroupId"] for each in cluster.attributes["VpcSecurityGroups"]]))
-    cluster.members.append(instance)
     region.instances[identifier] = instance
     _begin(instance)
     return {"DBInstance": instance.describe()}
@@ -67,8 +66,7 @@ def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Param
         message = f"The engine version that you requested does not match the DB cluster's, which is {version}."
         rules.refuse_combination(message)
     if parameters.get("DBSubnetGroupName", subnets["DBSubnetGroupName"]).lower() != subnets["DBSubnetGroupName"]:
-        message = f"The DB subnet group must be the DB cluster's, which is {subnets['DBSubnetGroupName']}."
-        rules.refuse_combination(message)
+        rules.refuse_combination(f"The DB subnet group must be the DB cluster's: {subnets['DBSubnetGroupName']}.")
     instance_class = rules.instance_class(parameters)
     if instance_class == "db.serverless" and "ServerlessV2ScalingConfiguration" not in cluster.attributes:
         rules.refuse_combination(
@@ -158,7 +156,6 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
 
     def gone() -> None:
         del region.instances[instance.identifier]
-        cluster.members.remove(instance)
         cluster.elect_writer()
         if not cluster.members:
             region.world.tasks.start(cluster.postgres.stop, name=f"stop {cluster.identifier}")

@@ -1,9 +1,9 @@
 """The security groups that clusters and their members are in: changed at the cluster, which its members follow.
 
-That RDS calls a group anything but `active` is not documented (API reference, VpcSecurityGroupMembership); but AWS's
-own CloudFormation handler waits until every group of an instance is (aws-cloudformation-resource-providers-rds,
+The statuses of a group are not documented (API reference, VpcSecurityGroupMembership), but CloudFormation's handler
+waits until every group of an instance is `active` (aws-cloudformation-resource-providers-rds,
 DBInstancePredicates.isVpcSecurityGroupsActive). Here groups are `adding` and `removing` meanwhile, and members come
-later than their cluster: to look at the cluster alone, or at ids alone, is wrong.
+later than their cluster: it is wrong to look at the cluster alone, or at ids alone.
 """
 
 from __future__ import annotations

@@ -81,8 +81,7 @@ def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
     modes = (parameters.get("DatabaseInsightsMode"), cluster.attributes["DatabaseInsightsMode"])
     asked = [name for name in LEFT_TO_INSTANCES if name in parameters]
     if asked and "advanced" not in modes:
-        message = f"{', '.join(asked)} cannot be set for an Aurora DB cluster. Set it for its DB instances."
-        rules.refuse_combination(message)
+        rules.refuse_combination(f"{', '.join(asked)} is not for an Aurora DB cluster. Set it for its DB instances.")
 
 
 def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from scripts.local_aws.aurora import rules
@@ -105,11 +105,13 @@ class Snapshot(Resource):
     kind = "cluster-snapshot"
     volume: Volume
     port: int
+    shared_with: frozenset[str] = frozenset()
+    reaches_percent = 100
 
-    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
-        super().__init__(region, identifier, attributes, tags)
-        self.shared_with: set[str] = set()
-        self.reaches_percent = 100
+    @property
+    def kms_key_id(self) -> str | None:
+        """The key's ARN. Permissions are checked against it."""
+        return self.attributes.get("KmsKeyId")
 
     def discard(self) -> None:
         """Delete the snapshot, and the volume if no copy needs it."""
@@ -171,19 +173,20 @@ class Cluster(Resource):
 
     kind = "cluster"
     postgres: Postgres
+    pending_password: str | None = None
+    manages_password = False
+    global_cluster: str | None = None
+    password_reset_begun = False
+    writer: Instance | None = None
+    # What the last change of its security groups asked for.
+    wanted_groups: Sequence[str] = ()
+    # All of what it was created from is there, so that it can be backed up itself.
+    is_restorable = True
 
-    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
-        super().__init__(region, identifier, attributes, tags)
-        self.members: list[Instance] = []
-        self.pending_password: str | None = None
-        self.manages_password = False
-        self.global_cluster: str | None = None
-        self.password_reset_begun = False
-        self.writer: Instance | None = None
-        # What the last change of its security groups asked for.
-        self.wanted_groups: list[str] = []
-        # What it was made from is all there, so that it can be backed up itself.
-        self.is_restorable = True
+    @property
+    def members(self) -> list[Instance]:
+        """Its instances, the oldest first."""
+        return [each for each in list(self.region.instances.values()) if each.cluster is self]
 
     def refuse(self, why: str) -> NoReturn:
         """Refuse a call that does not go together with the cluster's state."""

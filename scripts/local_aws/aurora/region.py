@@ -22,6 +22,8 @@ from scripts.local_aws.core.errors import NotImplementedByLocalAws
 if TYPE_CHECKING:
     from scripts.local_aws.aurora.exports import ExportTask
 
+PARAMETER_GROUPS = {"cluster-pg": "DBClusterParameterGroup", "pg": "DBParameterGroup"}
+"""The kinds of parameter groups, as they are in ARNs, and what the API calls them."""
 NOT_ENOUGH_ZONES = (
     "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover at least 2 AZs."
 )
@@ -74,12 +76,15 @@ class AuroraBackend(BaseBackend):
         found = self.instances.get(self.local_name(name_or_arn))
         return found or rules.refuse("DBInstanceNotFound", f"DBInstance {name_or_arn} not found.")
 
+    def snapshot(self, name_or_arn: str) -> Snapshot:
+        """Return a snapshot by its name or ARN."""
+        found = self.cluster_snapshots.get(self.local_name(name_or_arn))
+        return found or rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot not found: {name_or_arn}")
+
     def check_free(self, identifier: str, code: str, what: str) -> None:
         """Refuse a name that a cluster or an instance has: they share their names."""
         if identifier in self.clusters or identifier in self.instances:
             rules.refuse(code, f"{what} already exists")
-
-    # What RDS takes from other services
 
     def key(self, key_id: str) -> str:
         """Return the ARN of a key of this region that is enabled."""
@@ -167,10 +172,7 @@ class AuroraBackend(BaseBackend):
         if name is None:
             self.default_groups[kind].add(family)
             return f"default.{family}"
-        actual = self.group_family(kind, name)
-        if actual is None:
-            what = "DBClusterParameterGroup" if kind == "cluster-pg" else "DBParameterGroup"
-            rules.refuse(f"{what}NotFound", f"{what} not found: {name}")
+        actual = self.group_family(kind, name, f"{PARAMETER_GROUPS[kind]}NotFound")
         if actual != family:
             rules.refuse_combination(
                 f"The Parameter Group {name} with DBParameterGroupFamily {actual} cannot be used for this instance. "
@@ -178,15 +180,11 @@ class AuroraBackend(BaseBackend):
             )
         return name.lower()
 
-    def group_family(self, kind: str, name: str) -> str | None:
-        """Return the family of a parameter group, or None for a group that is not there."""
-        default = name.lower().removeprefix("default.")
-        if name.lower().startswith("default."):
-            return default if default in self.default_groups[kind] else None
-        group = self.groups[kind].get(name.lower())
-        return str(group["DBParameterGroupFamily"]) if group else None
-
-    # Tags; permissions are checked against them
+    def group_family(self, kind: str, name: str, code: str = "DBParameterGroupNotFound") -> str:
+        """Return the family of a parameter group. Refuse with the code where there is none of this name."""
+        families = {f"default.{each}": each for each in self.default_groups[kind]}
+        families |= {each: group["DBParameterGroupFamily"] for each, group in self.groups[kind].items()}
+        return families.get(name.lower()) or rules.refuse(code, f"{PARAMETER_GROUPS[kind]} not found: {name}")
 
     def tags_of(self, arn: str) -> dict[str, str]:
         """Return the tags themselves, to read or to change."""
@@ -198,10 +196,8 @@ class AuroraBackend(BaseBackend):
             return self.cluster(name).tags
         if kind == Instance.kind:
             return self.instance(name).tags
-        if kind == Snapshot.kind and name.lower() in self.cluster_snapshots:
-            return self.cluster_snapshots[name.lower()].tags
         if kind == Snapshot.kind:
-            rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.")
+            return self.snapshot(name).tags
         if kind not in self.groups:
             rules.refuse_value(f"Invalid resource name: {arn}")
         return self.group_tags.setdefault(arn, {})
@@ -239,11 +235,9 @@ def operation(name: str, *known: str) -> Callable[[Operation], Operation]:
 
 def backend(account_id: str, region_name: str) -> AuroraBackend | None:
     """Return a region's Aurora, or None for a region that does not exist."""
-    try:
-        found: Any = rds_backends[account_id][region_name]
-    except KeyError:
-        return None
-    return cast("AuroraBackend", found)
+    with contextlib.suppress(KeyError):
+        return cast("AuroraBackend", rds_backends[account_id][region_name])
+    return None
 
 
 def all_backends() -> list[AuroraBackend]:

@@ -155,8 +155,7 @@ def check_performance_insights(described: Mapping[str, Any]) -> None:
     days = described.get("PerformanceInsightsRetentionPeriod")
     enabled = bool(described.get("PerformanceInsightsEnabled"))
     if days is not None and days not in _PERFORMANCE_DAYS:
-        message = f"Invalid Performance Insights retention period {days}: 7, a multiple of 31 up to 713, or 731 days."
-        refuse_value(message)
+        refuse_value(f"Invalid Performance Insights retention period {days}: 7, a multiple of 31 up to 713, or 731.")
     if days is not None and not enabled:
         refuse_combination("A retention period for Performance Insights needs EnablePerformanceInsights.")
     mode = described.get("DatabaseInsightsMode", "standard")

@@ -79,7 +79,7 @@ def _refuse_needless_url(region: AuroraBackend, parameters: rules.Parameters, so
 
 def _encryption_of_copy(region: AuroraBackend, parameters: rules.Parameters, source: Snapshot) -> dict[str, Any]:
     """Return the copy's encryption. The codes of the refusals are not verified; that AWS refuses is documented."""
-    wanted, current = parameters.get("KmsKeyId"), source.attributes.get("KmsKeyId")
+    wanted, current = parameters.get("KmsKeyId"), source.kms_key_id
     if current is None:
         if wanted:
             message = "You cannot specify a KMS key to copy a DB cluster snapshot that is not encrypted with one."

@@ -1,4 +1,4 @@
-"""Cluster snapshots: taken, found, deleted. How they are copied and shared stands next door.
+"""Cluster snapshots: taken, found, shared with other accounts (which may then copy and restore them), deleted.
 
 What a description holds is what was recorded of AWS (Cloud Custodian's repository, tests/data/placebo; the AWS CLI's
 examples):
@@ -14,7 +14,10 @@ examples):
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+from moto.kms.models import kms_backends
 
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora.records import Cluster, Snapshot
@@ -53,13 +56,6 @@ def may_see(snapshot: Snapshot, region: AuroraBackend) -> bool:
     """Return whether the snapshot is the account's own, or shared with it."""
     ours = snapshot.region.account_id == region.account_id
     return ours or bool({region.account_id, "all"} & snapshot.shared_with)
-
-
-def own_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> Snapshot:
-    """Return the snapshot of this account and region that the call names."""
-    name = parameters["DBClusterSnapshotIdentifier"]
-    found = region.cluster_snapshots.get(region.local_name(name))
-    return found or rules.refuse(_NOT_FOUND, f"DBClusterSnapshot not found: {name}")
 
 
 def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, str]) -> Snapshot:
@@ -165,12 +161,47 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
     return own + (public if parameters.get("IncludePublic") else [])
 
 
+@operation("DescribeDBClusterSnapshotAttributes", "DBClusterSnapshotIdentifier")
+def describe_db_cluster_snapshot_attributes(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    snapshot = region.snapshot(parameters["DBClusterSnapshotIdentifier"])
+    restore = {"AttributeName": "restore", "AttributeValues": sorted(snapshot.shared_with)}
+    return {
+        "DBClusterSnapshotAttributesResult": {
+            "DBClusterSnapshotIdentifier": snapshot.identifier,
+            "DBClusterSnapshotAttributes": [restore],
+        }
+    }
+
+
+@operation("ModifyDBClusterSnapshotAttribute", "DBClusterSnapshotIdentifier AttributeName ValuesToAdd ValuesToRemove")
+def modify_db_cluster_snapshot_attribute(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    snapshot = region.snapshot(parameters["DBClusterSnapshotIdentifier"])
+    if parameters["AttributeName"] != "restore":
+        rules.refuse_value(f"Unknown attribute: {parameters['AttributeName']}")
+    added = set(parameters.get("ValuesToAdd", []))
+    for each in added:
+        if each != "all" and not re.fullmatch(r"\d{12}", each):
+            rules.refuse_value(f"Invalid account: {each}")
+    if added and (snapshot.attributes["SnapshotType"] != "manual" or snapshot.status != "available"):
+        rules.refuse(WRONG_STATE, "Only available manual DB cluster snapshots can be shared.")
+    key = snapshot.kms_key_id
+    if added and key:
+        aliases = kms_backends[region.account_id][region.region_name].describe_key(key).aliases
+        if "all" in added or "alias/aws/rds" in aliases:
+            message = "A DB cluster snapshot that is encrypted cannot be public, nor shared with the default key."
+            rules.refuse_combination(message)
+    shared = (snapshot.shared_with | added) - set(parameters.get("ValuesToRemove", []))
+    if len(shared) > 20:
+        rules.refuse("SharedSnapshotQuotaExceeded", "A snapshot can be shared with at most 20 accounts.")
+    snapshot.shared_with = shared
+    return describe_db_cluster_snapshot_attributes(region, parameters)
+
+
 @operation("DeleteDBClusterSnapshot", "DBClusterSnapshotIdentifier")
 def delete_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Delete a snapshot. To delete a copy in progress is to cancel it."""
-    snapshot = own_snapshot(region, parameters)
-    if snapshot.attributes["SnapshotType"] != "manual":
-        kind = snapshot.attributes["SnapshotType"]
+    snapshot = region.snapshot(parameters["DBClusterSnapshotIdentifier"])
+    if (kind := snapshot.attributes["SnapshotType"]) != "manual":
         rules.refuse(WRONG_STATE, f"A DB cluster snapshot of type {kind} cannot be deleted by this operation.")
     if snapshot.status == "creating":
         rules.refuse(WRONG_STATE, f"DB cluster snapshot {snapshot.identifier} is creating, not available.")

@@ -136,7 +136,7 @@ class Faults:
         try:
             fault = msgspec.convert(rule, kind)
         except msgspec.ValidationError as error:
-            raise ValueError(f"{error}: {rule}") from error
+            raise ValueError(f"{error}, in {rule}. The fields: scripts/local_aws/core/faults.py") from error
         with self._lock:
             self._rules.append(fault)
         return fault

@@ -250,7 +250,7 @@ def test_what_is_deleted_leaves_no_file_however_much_there_was(aws: LocalAws) ->
     """Embedded AWSs are used for hours: the disk holds what there is, not what there was."""
 
     def volumes() -> set[str]:
-        return {each.name for each in aws.aurora.ca_bundle.parent.glob("*-*") if each.name[-1].isdigit()}
+        return {each.name for each in aws.aurora.servers.directory.glob("*-*") if each.name[-1].isdigit()}
 
     before = volumes()
     for _ in range(5):
