@@ -289,7 +289,7 @@ class Proof:
         for group in logs.describe_log_groups()["logGroups"]:
             events = logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
             yield group["logGroupName"], "\n".join(event["message"] for event in events)
-        restored = aws.aurora.postgres(self.plan["cluster"]["identifier"])
+        restored = aws.aurora.cluster(self.plan["cluster"]["identifier"]).postgres
         yield "PostgreSQL's log", restored.log.read_text(errors="replace")
 
 
