@@ -18,9 +18,7 @@ from utils.aurora_utils.client import FAILURES_IN_EVENTS
 ROOT = Path(__file__).parents[2]
 # What isn't rewritten yet. An entry goes once the files below it pass; its line in pyproject.toml (per-file-ignores,
 # under the same name) goes with it.
-NOT_YET_REWRITTEN = (
-    "scripts/local_aws",
-)
+NOT_YET_REWRITTEN = ("scripts/local_aws",)
 ROOTS = ("utils", "lambda_functions", "scripts")
 
 # Each with the word that is meant. They are looked for in docstrings and in texts that people read.
