@@ -147,7 +147,7 @@ def test_all_that_is_wrong_with_the_parameters_is_told_at_once(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"NamePrefix": "renamed"}, "renamed-audit, renamed-state, renamed/admin, renamed/application would be created"),
+        ({"NamePrefix": "renamed"}, "renamed-audit, renamed-state, renamed/admin, renamed/application would be"),
         ({"AuditTableName": "another"}, f"another would be created empty, in place of {STACK}-audit"),
         ({"RolePath": "/teams/"}, "RolePath cannot be changed"),
     ],
