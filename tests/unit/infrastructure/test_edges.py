@@ -95,8 +95,8 @@ EDGES: dict[str, list[Edge]] = {
         fails_into("Clean Up?"),
     ],
     "Instances Ready?": [
-        when("$.restore.answer", "StringEquals", "done", "Open Cluster"),
-        when("$.restore.answer", "StringEquals", "advance", "Restore Snapshot"),
+        when("$.instances.answer", "StringEquals", "done", "Open Cluster"),
+        when("$.instances.answer", "StringEquals", "advance", "Restore Snapshot"),
         otherwise("Wait for Instances"),
     ],
     "Wait for Instances": [goes("Check Instances")],
@@ -178,7 +178,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Check Instances": (
         "CheckRestoreStatus",
         STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
-        "$.restore",
+        "$.instances",
     ),
     "Setup DB Users": (
         "SetupDbUsers",
@@ -263,7 +263,7 @@ REST: dict[str, dict[str, Any]] = {
     "Receive Request": {"Type": "Pass", "Parameters": {"request.$": "$", "limits": LIMITS, "clean_up": {}}},
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
-    "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
+    "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
     "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},
     "Wait for Deletion": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
     "Wait for Archive": {"Type": "Wait", "SecondsPath": "$.archive.wait_seconds"},
