@@ -183,6 +183,11 @@ def by_rules_of_others(case: Case, durations: Durations) -> tuple[float, float]:
     )
 
 
+def told(ratio: float) -> str:
+    """Return a ratio as the table has it."""
+    return f"{ratio:.3f}" if ratio < GAVE_UP else "gave up"
+
+
 def drawn(seed: int, case: Case) -> tuple[Durations, Durations]:
     """Return the durations of the first run and of the learned one: the same for a seed and a case on any machine."""
     generator = random.Random(f"{seed} {case.name}")
@@ -223,13 +228,17 @@ class Measured:
     def ratio(self) -> float:
         return self.seconds / self.chain
 
+    @property
+    def others(self) -> list[float]:
+        """Return the ratios by the rules of the others."""
+        return [each / self.chain for each in by_rules_of_others(self.case, self.durations)]
+
     def row(self) -> str:
-        others = [each / self.chain for each in by_rules_of_others(self.case, self.durations)]
-        told = [f"{each:8.3f}" if each < GAVE_UP else f"{'gave up':>8}" for each in others]
+        others = [f"{told(each):>8}" for each in self.others]
         calls, units = calls_by_operation(self.calls).total(), write_units(self.calls)
         return (
             f"{self.case.name:14} {self.kind:8} {self.chain / 60:8.1f} {self.seconds / 60:8.1f} {self.ratio:7.3f} "
-            f"{' '.join(told)} {self.transitions:11} {calls:6} {units:6.0f} {self.in_functions:10.1f}"
+            f"{' '.join(others)} {self.transitions:11} {calls:6} {units:6.0f} {self.in_functions:10.1f}"
         )
 
 
@@ -304,8 +313,14 @@ def averages(runs: list[Measured]) -> Iterator[tuple[str, bool]]:
     for kind, (ratio, transitions) in LIMITS.items():
         ours = [each for each in runs if each.kind == kind]
         average, most = statistics.mean(each.ratio for each in ours), max(each.transitions for each in ours)
+        by_cdk, by_replaced = zip(*(run.others for run in ours), strict=True)
+        ended = [each for each in by_cdk if each < GAVE_UP] or [GAVE_UP]
+        others = (
+            f"CDK {told(statistics.mean(ended))} where it did not give up, replaced {statistics.mean(by_replaced):.3f}"
+        )
         line = (
-            f"{kind:8} ratio {average:.3f} on average (limit {ratio:.2f}), at most {most} transitions ({transitions})"
+            f"{kind:8} on average {average:.3f} (limit {ratio:.2f}), {others}; "
+            f"at most {most} transitions (limit {transitions})"
         )
         yield line, average <= ratio and most <= transitions
 

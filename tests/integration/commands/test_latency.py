@@ -100,9 +100,9 @@ def test_the_documented_table_is_that_of_the_first_seed() -> None:
     runs = [(each, durations) for each in CASES for durations in drawn(1, each)]
     for row, (each, durations) in zip(rows, runs, strict=True):
         chain = work_of(each, durations).longest_chain()
-        assert row[23:32].strip() == f"{chain / 60:.1f}", row
         others = [f"{seconds / chain:.3f}" for seconds in by_rules_of_others(each, durations)]
-        assert row[49:66].replace("gave up", "inf").split() == others, row
+        minutes, _, _, *told = row[23:].replace("gave up", "inf").split()[:5]
+        assert [minutes, *told] == [f"{chain / 60:.1f}", *others], row
 
 
 def test_no_work_is_forgotten_by_those_who_wait_for_all_of_it() -> None:
@@ -123,5 +123,5 @@ def test_the_documented_command_prints_a_row_for_each_run() -> None:
     head, *rows = ran.stdout.split("\n\n")[0].splitlines()
     assert head == HEAD
     assert [row[:23].rstrip() for row in rows] == ["one instance   first", "one instance   learned"]
-    assert all(float(row.split()[-6]) >= 1 for row in rows if "gave up" not in row)
+    assert all(float(row[23:].split()[2]) >= 1 for row in rows)
     assert "rds:RestoreDBClusterFromSnapshot" in ran.stdout
