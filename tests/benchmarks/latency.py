@@ -38,12 +38,12 @@ from scripts.local_run.routes_table import read_cases
 from tests.integration.pipeline.counts import calls_by_operation, table_of_calls, write_units
 from tests.integration.pipeline.support import Pipeline, deletion_of
 
-# By the amount of data. The ends are what people report: minutes, and "a few hours" (AWS's Knowledge Center, "Why is
-# my Amazon Aurora MySQL-Compatible snapshot restore slow"; hashicorp/terraform#8051 and #8623).
+# By the amount of data. The ends are what people report: some minutes, and "up to a few hours" (AWS Knowledge Center,
+# aurora-mysql-slow-snapshot-restore; hashicorp/terraform#8051 and #8623).
 BY_SIZE = (300.0, 21_600.0)
-# Seconds. An instance, a password without instances: hashicorp/terraform-provider-aws, logs of acceptance tests in the
-# pull requests 8994 and 29409. A failover: the API reference, FailoverDBCluster. The others nobody has published;
-# their order is that of the waiters' intervals in AWS's own CloudFormation handler.
+# Seconds. An instance and a deletion: hashicorp/terraform-provider-aws#8994 (the log of its acceptance tests). A
+# password without instances: hashicorp/terraform-provider-aws#29409 (the same). A failover: the API reference,
+# FailoverDBCluster. For the others no figure is published: they are minutes in these ranges by assumption.
 RANGES = {
     "restore_cluster": BY_SIZE,
     "copy_snapshot": BY_SIZE,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.local_aws.aurora.backend import Durations
+from scripts.local_aws.server import LocalAws
 from tests.benchmarks import latency
 from tests.benchmarks.latency import CASES, HEAD, Case, Work, by_rules_of_others, cdk, drawn, work_of
+from tests.integration.local_aws.aurora_support import ENGINE, running_cluster, take_snapshot
+from tests.integration.local_aws.aurora_support import name as new_name
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "documentation" / "operations" / "costs.md"
@@ -49,6 +55,80 @@ def case(name: str) -> Case:
 )
 def test_the_longest_chain_is_that_of_the_architecture(name: str, seconds: float) -> None:
     assert work_of(case(name), ROUND).longest_chain() == seconds
+
+
+def test_work_without_any_delay_takes_as_long_as_the_longest_chain(aws: LocalAws) -> None:
+    """Somebody who looks every few seconds does all of it by hand: nothing is forced that could be left out."""
+    rds, usual = aws.client("rds"), aws.aurora.durations
+    running_cluster(aws, name := new_name("source"))
+    snapshot = take_snapshot(aws, name)
+    groups = [aws.client("ec2").create_security_group(GroupName=new_name("door"), Description="The door")["GroupId"]]
+    target = {"DBClusterIdentifier": new_name("target")}
+    members = [f"{target['DBClusterIdentifier']}-{number}" for number in (1, 2)]
+    aws.aurora.durations, began = ROUND, aws.clock.time()
+    try:
+        rds.restore_db_cluster_from_snapshot(**target, SnapshotIdentifier=snapshot, Engine=ENGINE)
+        _until(aws, lambda: _found(rds, target)["Status"] == "available")
+        rds.modify_db_cluster(**target, MasterUserPassword="Another-one-1", BackupRetentionPeriod=3)
+        for member in members:
+            _until(aws, functools.partial(_is_created, rds, target, member))
+        _until(aws, lambda: _found(rds, target)["Status"] == "available" and not _busy(rds, target))
+        rds.modify_db_cluster(**target, VpcSecurityGroupIds=groups)
+        _until(aws, lambda: _found(rds, target)["Status"] == "available" and _groups_of(rds, target) == groups)
+        rds.enable_http_endpoint(ResourceArn=_found(rds, target)["DBClusterArn"])
+        _until(aws, lambda: _found(rds, target)["HttpEndpointEnabled"])
+        for member in _found(rds, {"DBClusterIdentifier": name})["DBClusterMembers"]:
+            rds.delete_db_instance(DBInstanceIdentifier=member["DBInstanceIdentifier"])
+        rds.delete_db_cluster(DBClusterIdentifier=name, FinalDBSnapshotIdentifier=new_name("final"))
+        _until(aws, lambda: not _exists(rds, name))
+    finally:
+        aws.aurora.durations = usual
+    chain = work_of(Case("all but the copy", "same-place", {"data_api": True}, deletes=True), ROUND).longest_chain()
+    assert chain <= aws.clock.time() - began <= chain * 1.05
+
+
+def _until(aws: LocalAws, arrived: Callable[[], bool]) -> None:
+    deadline = aws.clock.time() + 10_000
+    while not arrived():
+        assert aws.clock.time() < deadline
+        aws.clock.sleep(5)
+
+
+def _found(rds: Any, cluster: dict[str, str]) -> Any:
+    return rds.describe_db_clusters(**cluster)["DBClusters"][0]
+
+
+def _is_created(rds: Any, cluster: dict[str, str], member: str) -> bool:
+    try:
+        rds.create_db_instance(**cluster, DBInstanceIdentifier=member, Engine=ENGINE, DBInstanceClass="db.r6g.large")
+    except rds.exceptions.InvalidDBClusterStateFault:
+        return False
+    return True
+
+
+def _members(rds: Any, cluster: dict[str, str]) -> Any:
+    only = [{"Name": "db-cluster-id", "Values": [cluster["DBClusterIdentifier"]]}]
+    return rds.describe_db_instances(Filters=only)["DBInstances"]
+
+
+def _busy(rds: Any, cluster: dict[str, str]) -> bool:
+    creating = any(each["DBInstanceStatus"] == "creating" for each in _members(rds, cluster))
+    return creating or bool(_found(rds, cluster).get("PendingModifiedValues"))
+
+
+def _groups_of(rds: Any, cluster: dict[str, str]) -> list[str]:
+    """Return the groups that all of the cluster's members are in, once none is changing."""
+    each = [member["VpcSecurityGroups"] for member in _members(rds, cluster)]
+    if any(group["Status"] != "active" for groups in each for group in groups):
+        return []
+    return sorted({group["VpcSecurityGroupId"] for groups in each for group in groups})
+
+
+def _exists(rds: Any, cluster: str) -> bool:
+    try:
+        return bool(rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"])
+    except rds.exceptions.DBClusterNotFoundFault:
+        return False
 
 
 def test_what_runs_beside_the_rest_counts_where_it_is_longer() -> None:
