@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from scripts.local_aws.front import ApiCall
 from scripts.local_aws.moto_fixes.table_units import WRITES
 
+_READS = frozenset({"GetItem", "BatchGetItem", "Query"})
+
 
 def calls_by_operation(calls: Iterable[ApiCall]) -> collections.Counter[str]:
     """Count what the pipeline's roles called, refused or not, without an operator's own calls.
@@ -22,8 +24,14 @@ def calls_by_operation(calls: Iterable[ApiCall]) -> collections.Counter[str]:
 
 
 def write_units(calls: Iterable[ApiCall]) -> float:
-    """Return DynamoDB's write request units, which are what a run pays for: one for each kilobyte of an item."""
-    return sum(each.units for each in calls if each.principal != "operator" and each.operation in WRITES)
+    """Return DynamoDB's write request units, which are what a run pays for: one for each kilobyte of an item.
+
+    Raise AssertionError for an operation whose units the embedded AWS does not count.
+    """
+    ours = [each for each in calls if each.principal != "operator" and each.service == "dynamodb"]
+    unknown = {each.operation for each in ours} - WRITES - _READS
+    assert not unknown, f"Nobody counts the units of {', '.join(sorted(unknown))}."
+    return sum(each.units for each in ours if each.operation in WRITES)
 
 
 def table_of_calls(runs: Mapping[str, Iterable[ApiCall]]) -> str:
