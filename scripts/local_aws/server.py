@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn, Self
 
+import msgspec
 from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -119,7 +120,7 @@ class LocalAws:
         place = self.scratch / "aurora"
         self.aurora = Aurora(self.clock, self.faults, durations, place, self.account_id, self.permissions)
         self._closing.callback(self.aurora.close)
-        self.rds_ca_bundle = self.aurora.ca_bundle
+        self.rds_ca_bundle = self.aurora.servers.authority.bundle
         """What a client of a local cluster trusts with sslmode=verify-full."""
         for fix in (secret_versions, foreign_keys, bucket_policies, response_keys, item_values, known_hosts):
             fix.install()
@@ -199,7 +200,7 @@ class LocalAws:
             clock = self.clock
             return {"now": clock.now(), "skipped_seconds": clock.skipped_seconds, "real_time": clock.real_time}
         if (method, name) == ("POST", "faults"):
-            return dataclasses.asdict(self.faults.add(**body))
+            return msgspec.structs.asdict(self.faults.add(**body))
         if method == "POST" and name in ("durations", "quotas"):
             changed = dataclasses.replace(getattr(self.aurora, name), **body)
             setattr(self.aurora, name, changed)
