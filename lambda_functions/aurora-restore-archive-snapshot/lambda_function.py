@@ -13,7 +13,7 @@ def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     record, target = work.record(), work.aurora()
     warnings = take_back(task, work.state, record)
     if task.export is not None and not task.run.cleaning_up:
-        archived = follow_export(task, task.export, record, target, work.poll_seconds)
+        archived = follow_export(task, task.export, work.state, record, target, work.pace(record))
     else:
         archived = settle_copy(task, work.state, record, target)
     return replace(archived, warnings=warnings)

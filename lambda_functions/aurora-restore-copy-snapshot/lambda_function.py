@@ -21,4 +21,4 @@ def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
         prove_copy_allowed(situation.due, task.copy.tags, source, places.own_account, task.limits)
     if situation.due is not None and not calls.take(situation.due):
         situation = replace(situation, waiting_for=a_free_copy(situation.due), due=None)
-    return copy_after_action(situation, record, task.run.now, work.poll_seconds)
+    return copy_after_action(situation, record, task.run.now, work.pace(record))

@@ -18,4 +18,4 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     if situation.due is Action.CREATE_CLUSTER:
         prove_restore_allowed(task.cluster, aurora, task.limits)
     refusal = take(situation, task.cluster, aurora, work.state, record)
-    return after_action(situation, record, task.run.now, work.poll_seconds, refusal)
+    return after_action(situation, record, task.run.now, work.pace(record), refusal)

@@ -185,7 +185,7 @@ class DeleteTask(Struct, frozen=True, kw_only=True):
 class DeleteProgress(Struct, frozen=True, kw_only=True):
     """`skipped` says why nothing was deleted; None otherwise.
 
-    `doing` is what RDS was asked to do last.
+    `doing` is what RDS was asked to do last, and `doing_since` when.
     """
 
     cluster_identifier: str
@@ -198,6 +198,8 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     skipped: str | None = None
     doing: Literal["deleting", "switching-protection-off"] = "deleting"
     final_snapshot_arn: str | None = None
+    # None where an earlier execution asked for it, or one of an older version.
+    doing_since: dt.datetime | None = None
 
 
 class CheckDeleteTask(Struct, frozen=True, kw_only=True):

@@ -50,6 +50,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
     made_snapshots: dict[str, str] = {}
     route_times: dict[str, str] = {}
+    # In seconds, by phase (utils/contracts/phases.py): how long it took before, and how long in this execution.
+    expected: dict[str, float] = {}
+    took: dict[str, float] = {}
     # None: the stack's own two. Forgotten again where a failed run has removed them.
     admin_secret_arn: str | None = None
     application_secret_arn: str | None = None
@@ -69,6 +72,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     master_secret_arn: str | None = None
     endpoint: str | None = None
     port: int | None = None
+    # When RDS was first asked for the instances.
+    instances_asked_at: str | None = None
     writer_changed_at: str | None = None
     # What AWS had no capacity for when it was last asked.
     shortage: str | None = None
@@ -120,6 +125,11 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         """Return when this execution, or a redrive of it, first entered a step: its deadline counts from there."""
         return dt.datetime.fromisoformat(self.step_times[step])
 
+    def seen(self, moment: dt.datetime | str | None) -> dt.datetime | None:
+        """Return a recorded moment; None where it was before this execution, which has not seen what came of it."""
+        known = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return known if known is not None and known >= self.entered("snapshot-check") else None
+
 
 # What is forgotten of a cluster that this operation's own clean-up has deleted: a resumed run makes another.
 NO_CLUSTER: dict[str, Any] = {
@@ -133,6 +143,7 @@ NO_CLUSTER: dict[str, Any] = {
     "master_secret_arn": None,
     "endpoint": None,
     "port": None,
+    "instances_asked_at": None,
     "writer_changed_at": None,
     "shortage": None,
     "locked_logins": [],

@@ -19,8 +19,8 @@ from utils.aurora_utils.source_sessions import StepOfRoute, route_session
 from utils.contracts.payloads import Answer, CopyProgress, StepRun
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed
-from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord
+from utils.steps.pace import Pace, took
 
 MAX_COPIES_AT_A_TIME = 5
 
@@ -113,25 +113,26 @@ def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
     return step.name in record.route_times or step.gave_up in record.route_times
 
 
-def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, unit: int) -> CopyProgress:
+def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, pace: Pace) -> CopyProgress:
     """Return what Copy Snapshot hands to the wait after it.
 
     No copy is complete at once; every other call is.
     """
-    makes_copy = situation.due is not None and situation.due.is_copy
+    due, unit = situation.due, pace.unit_seconds
+    quick = max(1, unit // 4) if due is not None else 5 * unit
     return CopyProgress(
         answer="wait",
-        action=situation.due.name if situation.due else "none",
+        action=due.name if due else "none",
         waiting_for=situation.waiting_for,
         started_at=dt.datetime.fromisoformat(record.step_times["copy-snapshot"]),
         action_at=now,
         percent=situation.percent,
-        wait_seconds=2 * unit if makes_copy else max(1, unit // 4) if situation.due else 5 * unit,
+        wait_seconds=pace.pause(due.name, now, now) if due is not None and due.is_copy else quick,
     )
 
 
 def copy_after_check(
-    situation: CopySituation, before: CopyProgress, now: dt.datetime, unit: int, deadline_hours: int
+    situation: CopySituation, before: CopyProgress, now: dt.datetime, pace: Pace, deadline_hours: int
 ) -> CopyProgress:
     """Return what Check Copy Status answers. Raises StepFailed once the deadline has passed."""
     answer: Answer
@@ -141,7 +142,6 @@ def copy_after_check(
             f"After {deadline_hours} hours the copy still waits for {situation.waiting_for}. "
             "Raise the stack's CopyDeadlineHours if it is only slow, then start again."
         )
-    elapsed = (now - before.action_at).total_seconds()
     return CopyProgress(
         answer=answer,
         action=before.action,
@@ -149,5 +149,13 @@ def copy_after_check(
         started_at=before.started_at,
         action_at=before.action_at,
         percent=situation.percent,
-        wait_seconds=seconds_to_wait(elapsed, unit, situation.percent),
+        wait_seconds=pace.pause(before.action, before.action_at, now, situation.percent),
     )
+
+
+def durations_seen(
+    situation: CopySituation, before: CopyProgress, record: OperationRecord, now: dt.datetime
+) -> dict[str, float]:
+    """Return how long phases took, with the copy that has ended; none has while something is waited for."""
+    goes_on = not situation.is_done and (situation.due is None or situation.due.name == before.action)
+    return record.took if goes_on else took(record, now, {before.action: before.action_at})

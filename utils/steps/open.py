@@ -19,9 +19,9 @@ from utils.contracts.payloads import Opening
 from utils.contracts.plan import ClusterPlan
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
-from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.differences import opened_differences
+from utils.steps.pace import Pace, took
 from utils.steps.restore import (
     Action,
     Observed,
@@ -132,8 +132,9 @@ def advance(
     situation = due_opening(plan, observed, record, now)
     if situation.due is Action.RECORD_OPEN_DOOR:
         state.audit("door", "open", _groups(plan))
-        state.remember(door_open_at=iso(now))
-        record = replace(record, door_open_at=iso(now))
+        durations = took(record, now, {"open-door": record.door_opening_at})
+        state.remember(door_open_at=iso(now), took=durations)
+        record = replace(record, door_open_at=iso(now), took=durations)
         situation = due_opening(plan, observed, record, now)
     try:
         if situation.due is Action.OPEN_DOOR and situation.cluster is not None:
@@ -145,7 +146,8 @@ def advance(
         return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record.door_open_at
     if situation.due is Action.NOTHING and situation.cluster is not None:
         told = dict.fromkeys([*record.differences, *opened_differences(plan, situation.cluster)])
-        state.remember(differences=list(told))
+        durations = took(record, now, {"enable-data-api": _seen_enabled(situation.cluster, record)})
+        state.remember(differences=list(told), took=durations)
     return situation, record.door_open_at
 
 
@@ -153,9 +155,16 @@ def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationS
     """Open the door. From before the call on the cluster may be open, even if the call's answer is lost."""
     if record.door_opening_at is None:
         state.audit("door", "opening", _groups(plan))
-        state.remember(door_opening_at=iso(state.now))
+        waited = record.entered("open-cluster") < state.now
+        durations = took(record, state.now, {"readers": record.instances_asked_at if waited else None})
+        state.remember(door_opening_at=iso(state.now), took=durations)
     is_open = record.door_open_at is not None
     aurora.change_security_groups(plan, beside_the_door(plan, cluster) if is_open else plan.vpc_security_group_ids)
+
+
+def _seen_enabled(cluster: Cluster, record: OperationRecord) -> str | None:
+    """Return when the Data API was requested; None where it never showed."""
+    return record.data_api_enabled_at if cluster.settings.value("data_api") else None
 
 
 def _groups(plan: ClusterPlan) -> dict[str, object]:
@@ -163,16 +172,37 @@ def _groups(plan: ClusterPlan) -> dict[str, object]:
 
 
 def after_opening(
-    plan: ClusterPlan, situation: Situation, open_since: str | None, began: dt.datetime, now: dt.datetime, unit: int
+    plan: ClusterPlan,
+    situation: Situation,
+    open_since: str | None,
+    record: OperationRecord,
+    now: dt.datetime,
+    pace: Pace,
 ) -> Opening:
     """Return what Open Cluster answers. Raises StepFailed once the deadline has passed."""
     if situation.due is Action.NOTHING:
         return Opening(answer="done", waiting_for="", wait_seconds=0, open_since=open_since)
-    if now - began >= DEADLINE:
+    if now - record.entered("open-cluster") >= DEADLINE:
         hours = round(DEADLINE.total_seconds() / 3600)
         raise StepFailed(
             f"After {hours} hours the opening of cluster {plan.identifier} still waits for {situation.waiting_for}. "
             "Look at the cluster's events in RDS, then resume this operation."
         )
-    pause = seconds_to_wait((now - began).total_seconds(), unit)
+    phase, since = _working_on(situation.due, record, now)
+    pause = pace.pause(phase, since, now)
     return Opening(answer="wait", waiting_for=situation.waiting_for, wait_seconds=pause, open_since=open_since)
+
+
+def _working_on(due: Action, record: OperationRecord, now: dt.datetime) -> tuple[str, dt.datetime]:
+    """Return what AWS works on, and since when: what this call has requested, or what the record says was requested."""
+    if due in (Action.OPEN_DOOR, Action.ENABLE_DATA_API):
+        return due.label, now
+    requested = {
+        Action.ENABLE_DATA_API.label: record.data_api_enabled_at,
+        Action.OPEN_DOOR.label: record.door_opening_at if record.door_open_at is None else None,
+        "readers": record.instances_asked_at,
+    }
+    for phase, moment in requested.items():
+        if (since := record.seen(moment)) is not None:
+            return phase, since
+    return Action.WAIT.label, record.entered("open-cluster")

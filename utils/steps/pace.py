@@ -1,0 +1,37 @@
+"""When a step looks again, and when all is expected to end: from what AWS is working on and how long that has taken."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from utils.contracts.phases import PHASES, phase_named
+from utils.pauses import seconds_to_wait
+from utils.state.operation import OperationRecord
+
+# What PollSeconds is by default: the public figures are of AWS's own time, and a stack that runs faster scales them.
+USUAL_UNIT = 60
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How an operation waits: in units of the stack's PollSeconds, and for how long each phase took before."""
+
+    unit_seconds: int
+    expected: Mapping[str, float] = {}
+
+    def pause(self, phase: str, since: dt.datetime, now: dt.datetime, percent: int = 0) -> int:
+        """Return how many seconds to wait before the next look at a phase that began at `since`."""
+        first_look = phase_named(phase).first_look * self.unit_seconds / USUAL_UNIT
+        elapsed = (now - since).total_seconds()
+        return seconds_to_wait(elapsed, self.unit_seconds, self.expected.get(phase), percent, first_look)
+
+
+def took(record: OperationRecord, now: dt.datetime, began: Mapping[str, dt.datetime | str | None]) -> dict[str, float]:
+    """Return how long phases took, as the record has it, with those that have now ended. `began`: since when, by name.
+
+    Only phases that this execution has seen begin count: nobody knows when one ended that began before it.
+    """
+    seen = {phase: record.seen(since) for phase, since in began.items() if phase in PHASES}
+    return record.took | {phase: (now - since).total_seconds() for phase, since in seen.items() if since is not None}
