@@ -73,7 +73,9 @@ class Work:
 
     def pace(self, record: OperationRecord) -> Pace:
         """Return when to look again, by the stack's PollSeconds and by what the operation expects."""
-        return Pace(unit_seconds=self.poll_seconds, expected=record.expected)
+        return Pace(
+            unit_seconds=self.poll_seconds, expected=record.expected, phases=record.phases, over=list(record.took)
+        )
 
     def record(self) -> OperationRecord:
         """Return what the steps before this one have recorded. Raise StepFailed where this step must not act on it."""

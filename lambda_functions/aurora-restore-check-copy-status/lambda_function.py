@@ -15,5 +15,5 @@ def lambda_handler(task: CheckCopyTask, work: Work) -> CopyProgress:
     deadline_hours = environment.whole_number("COPY_DEADLINE_HOURS")
     progress = copy_after_check(situation, task.progress, now, work.pace(record), deadline_hours)
     if (durations := durations_seen(situation, task.progress, record, now)) != record.took:
-        work.state.remember(took=durations)
+        work.state.remember(took=durations, expected_end=progress.expected_end)
     return progress

@@ -18,9 +18,9 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     durations = durations_seen(situation, task.progress, record, now)
     if progress.answer != "done":
         if durations != record.took:
-            work.state.remember(took=durations)
+            work.state.remember(took=durations, expected_end=progress.expected_end)
         return progress
     outcome = outcome_of(task.cluster, situation, record, aurora)
     facts = {"differences": outcome.differences, "master_secret_arn": outcome.master_secret_arn}
-    work.state.remember(**facts, took=durations)
+    work.state.remember(**facts, took=durations, expected_end=progress.expected_end)
     return replace(progress, differences=outcome.differences)

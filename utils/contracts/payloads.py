@@ -1,7 +1,8 @@
 """What travels between the steps. No secret ever does.
 
 Unknown fields are ignored here (unlike in a request), so that an execution survives an update of the stack. Times are
-ISO 8601 in UTC; durations are seconds.
+ISO 8601 in UTC; durations are seconds. `expected_end` is when the operation is expected to end: at the earliest, and at
+the latest as far as one can say; it is empty where that is unknown.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class CopyProgress(Struct, frozen=True, kw_only=True):
     action_at: dt.datetime
     percent: int
     wait_seconds: int
+    expected_end: list[dt.datetime] = []
 
 
 class CheckCopyTask(Struct, frozen=True, kw_only=True):
@@ -113,6 +115,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     settled_checks: int
     wait_seconds: int
     differences: list[str] = []
+    expected_end: list[dt.datetime] = []
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):
@@ -172,6 +175,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     waiting_for: str
     wait_seconds: int
     open_since: str | None
+    expected_end: list[dt.datetime] = []
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):
@@ -200,6 +204,7 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     final_snapshot_arn: str | None = None
     # None where an earlier execution asked for it, or one of an older version.
     doing_since: dt.datetime | None = None
+    expected_end: list[dt.datetime] = []
 
 
 class CheckDeleteTask(Struct, frozen=True, kw_only=True):
@@ -233,6 +238,7 @@ class Archived(Struct, frozen=True, kw_only=True):
     percent: int = 100
     wait_seconds: int = 0
     exported_to: str | None = None
+    expected_end: list[dt.datetime] = []
 
 
 class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -128,6 +128,7 @@ def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt
         action_at=now,
         percent=situation.percent,
         wait_seconds=pace.pause(due.name, now, now) if due is not None and due.is_copy else quick,
+        expected_end=pace.expected_end(due.name if due else "none", now, now),
     )
 
 
@@ -150,6 +151,7 @@ def copy_after_check(
         action_at=before.action_at,
         percent=situation.percent,
         wait_seconds=pace.pause(before.action, before.action_at, now, situation.percent),
+        expected_end=pace.expected_end(before.action, before.action_at, now),
     )
 
 

@@ -41,8 +41,10 @@ def deletion_begun(
 
 
 def waited_for(progress: DeleteProgress, now: dt.datetime, pace: Pace) -> DeleteProgress:
-    """Return the progress with the pause before the next look."""
-    return replace(progress, wait_seconds=pace.pause(phase_of(progress), since(progress), now))
+    """Return the progress with the pause before the next look, and when all is expected to end."""
+    phase, moment = phase_of(progress), since(progress)
+    pause = pace.pause(phase, moment, now)
+    return replace(progress, wait_seconds=pause, expected_end=pace.expected_end(phase, moment, now))
 
 
 def phase_of(progress: DeleteProgress) -> str:

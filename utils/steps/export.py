@@ -82,4 +82,5 @@ def export_progress(
         answer="wait",
         percent=percent,
         wait_seconds=pace.pause("export", started or began, now, percent),
+        expected_end=pace.expected_end("export", started or began, now),
     )

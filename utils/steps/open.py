@@ -189,8 +189,13 @@ def after_opening(
             "Look at the cluster's events in RDS, then resume this operation."
         )
     phase, since = _working_on(situation.due, record, now)
-    pause = pace.pause(phase, since, now)
-    return Opening(answer="wait", waiting_for=situation.waiting_for, wait_seconds=pause, open_since=open_since)
+    return Opening(
+        answer="wait",
+        waiting_for=situation.waiting_for,
+        wait_seconds=pace.pause(phase, since, now),
+        open_since=open_since,
+        expected_end=pace.expected_end(phase, since, now),
+    )
 
 
 def _working_on(due: Action, record: OperationRecord, now: dt.datetime) -> tuple[str, dt.datetime]:

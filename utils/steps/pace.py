@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
-from utils.contracts.phases import PHASES, phase_named
+from utils.contracts.phases import PHASES, phase_named, span_of, span_of_all
 from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord
 
@@ -20,12 +20,31 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     unit_seconds: int
     expected: Mapping[str, float] = {}
+    # Those of the plan, in its order, and those of them that are known to be over.
+    phases: Sequence[str] = ()
+    over: Collection[str] = ()
 
     def pause(self, phase: str, since: dt.datetime, now: dt.datetime, percent: int = 0) -> int:
         """Return how many seconds to wait before the next look at a phase that began at `since`."""
         first_look = phase_named(phase).first_look * self.unit_seconds / USUAL_UNIT
         elapsed = (now - since).total_seconds()
         return seconds_to_wait(elapsed, self.unit_seconds, self.expected.get(phase), percent, first_look)
+
+    def expected_end(self, phase: str, since: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
+        """Return the earliest and the latest end of the operation, as far as one can say; neither without a plan."""
+        if not self.phases:
+            return []
+        ahead = {each: span_of(each, self.expected) for each in self._ahead_of(phase)}
+        if phase in PHASES:
+            ahead[phase] = span_of(phase, self.expected).after((now - since).total_seconds())
+        span = span_of_all(ahead)
+        return [now + dt.timedelta(seconds=round(seconds)) for seconds in (span.least, span.most)]
+
+    def _ahead_of(self, phase: str) -> Sequence[str]:
+        """Return the planned phases that are not over. Those before the one at work are, even if none saw them end."""
+        if phase in self.phases:
+            return self.phases[self.phases.index(phase) + 1 :]
+        return [each for each in self.phases if each not in self.over]
 
 
 def took(record: OperationRecord, now: dt.datetime, began: Mapping[str, dt.datetime | str | None]) -> dict[str, float]:

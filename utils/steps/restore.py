@@ -268,6 +268,7 @@ def after_action(
         action_at=since,
         settled_checks=0,
         wait_seconds=PAUSE_FOR_ROOM * pace.unit_seconds if lacks_room else pace.pause(phase, since, now),
+        expected_end=pace.expected_end(phase, since, now),
     )
 
 
@@ -360,4 +361,5 @@ def after_check(
         action_at=before.action_at,
         settled_checks=settled,
         wait_seconds=pace.unit_seconds if settled else pace.pause(before.action, before.action_at, now),
+        expected_end=pace.expected_end(before.action, before.action_at, now),
     )
