@@ -94,7 +94,7 @@ def span_of(phase: str, expected: Mapping[str, float]) -> Span:
 def span_of_all(spans: Mapping[str, Span]) -> Span:
     """Return how long phases take with the pipeline's own work: one after the other, but for the export.
 
-    That one goes on beside everything that follows the copies.
+    RDS works on that one beside everything that follows the copies.
     """
     copies = _sum(span for phase, span in spans.items() if phase in COPIES)
     others = _sum(span for phase, span in spans.items() if phase not in (*COPIES, "export"))

@@ -86,7 +86,7 @@ class SourceDurations:
 def expectations(observed: Observations, gib: int) -> dict[str, float]:
     """Return the median by phase, of the sizes that are like this one where the size matters."""
     found = {phase: _alike(each, gib) if PHASES[phase].by_size else each for phase, each in _known(observed)}
-    return {phase: median(each.seconds for each in alike) for phase, alike in found.items() if alike}
+    return {phase: round(median(each.seconds for each in alike), 1) for phase, alike in found.items() if alike}
 
 
 def with_new(observed: Observations, took: Mapping[str, float], gib: int, at: int) -> dict[str, list[Observation]]:

@@ -62,7 +62,7 @@ class TestExpectation:
         assert plan.expected_minutes == [24, 50]
 
     def test_an_export_goes_on_beside_the_restore(self) -> None:
-        known = {"create-cluster": 600, "modify-cluster": 60, "create-instances": 600, "open-door": 60}
+        known = {"create-cluster": 600.0, "modify-cluster": 60.0, "create-instances": 600.0, "open-door": 60.0}
         alone = self.seen(known).expected_minutes
         assert self.seen({**known, "export": 600}, export=EXPORT).expected_minutes == alone
         assert self.seen({**known, "export": 6000}, export=EXPORT).expected_minutes == [70, 135]

@@ -532,6 +532,7 @@ def test_a_deletion_that_was_skipped_needs_no_look(rds: FakeRds) -> None:
         "doing": "deleting",
         "final_snapshot_arn": None,
         "doing_since": None,
+        "expected_end": [],
     }
     assert rds.operations() == []
 
