@@ -97,6 +97,33 @@ def test_one_change_that_sets_the_wanted_groups_and_nothing_else_opens_the_door(
     assert door_events() == ["opening", "open"]
 
 
+def test_how_long_readers_door_and_data_api_took_is_recorded(
+    rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    rds.seconds = {"ModifyDBCluster": 90, "EnableHttpEndpoint": 90}
+    rds.instances[MEMBERS[1]]["DBInstanceStatus"] = "creating"
+    operation.remember(instances_asked_at=iso(NOW))
+    clock.pass_seconds(300)
+    pause = open_cluster(clock, WITH_DATA_API)["wait_seconds"]
+    assert pause == 27, "instances are waited for since they were requested"
+    clock.pass_seconds(pause)
+    rds.instances[MEMBERS[1]]["DBInstanceStatus"] = "available"
+    until_open(clock, WITH_DATA_API)
+    took = record().took
+    assert took["readers"] == 327
+    assert 90 <= took["open-door"] <= 100
+    assert 90 <= took["enable-data-api"] <= 100
+
+
+def test_readers_that_were_there_already_say_nothing_of_how_long_they_took(
+    rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    operation.remember(instances_asked_at=iso(NOW))
+    clock.pass_seconds(3600)
+    until_open(clock)
+    assert "readers" not in record().took
+
+
 def test_it_is_open_only_when_every_instance_is(rds: FakeRds, clock: Clock) -> None:
     assert open_cluster(clock)["answer"] == "wait"
     rds.instances[MEMBERS[1]]["VpcSecurityGroups"] = in_groups([DOOR])
