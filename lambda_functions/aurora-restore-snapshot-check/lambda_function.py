@@ -21,7 +21,7 @@ from utils.operation.start import (
     take_over,
 )
 from utils.planning.planner import plan_restore
-from utils.planning.snapshot import source_of
+from utils.planning.snapshot_place import source_of
 from utils.planning.timing import timed
 from utils.request.fields import RestoreRequest
 from utils.request.reading import read_request
