@@ -149,6 +149,7 @@ FINAL_CODES: Mapping[str, str] = {
     "IamRoleMissingPermissions": "Let the export role write to the bucket, and let RDS's export service assume it.",
     "IamRoleNotFound": "Create the export role, or name another as the stack's parameter.",
     "InvalidExportOnly": _VALUE,
+    "InvalidExportTaskStateFault": "Look at the export's status: only one that is under way can be cancelled.",
     "InvalidExportSourceState": "Look at the snapshot's status: only an available one can be exported.",
     "InvalidS3BucketFault": "Look at the export bucket: it must exist, in the snapshot's region.",
     # RDS declares these of operations that the pipeline calls for other things.

@@ -1,16 +1,21 @@
-"""Take back what is still open on the snapshot's way, and delete, keep or export the copy that this operation made."""
+"""Export the snapshot, or delete or keep the copy that this operation made; take back what is open on its way."""
 
 from msgspec.structs import replace
 
 from utils.common import Work, step
 from utils.contracts.payloads import Archived, ArchiveTask
 from utils.steps.archive import follow_export, settle_copy, take_back
+from utils.steps.export import cancel_export
 
 
 @step("archive-snapshot", ArchiveTask)
 def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
-    """Undo what was opened for the copy, then settle it. Only an export is waited for."""
+    """Begin the export, or undo what was opened for the copy and settle it. Only an export is waited for."""
     record, target = work.record(), work.aurora()
+    if task.export is not None and task.begins_export:
+        return follow_export(task, task.export, work.state, record, target, work.pace(record))
+    if task.export is not None and task.run.cleaning_up:
+        cancel_export(task.export, target)
     warnings = take_back(task, work.state, record)
     if task.export is not None and not task.run.cleaning_up:
         archived = follow_export(task, task.export, work.state, record, target, work.pace(record))

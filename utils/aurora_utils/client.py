@@ -227,10 +227,15 @@ class Aurora(AuroraReader):
         return read_snapshot(answer["DBClusterSnapshot"])
 
     def restore_cluster(self, plan: ClusterPlan, operation_id: str) -> Cluster:
-        """Create the cluster from its snapshot: the volume only, without any instance. Raises NoRoom."""
+        """Create the cluster from its snapshot: the volume only, without any instance. Raises ClusterBusy and NoRoom.
+
+        Whether RDS restores a snapshot that it is exporting is not documented. If it does not, that is waited out.
+        """
         try:
             answer = self._rds.restore_db_cluster_from_snapshot(Engine=ENGINE, **restore_arguments(plan))
         except ClientError as error:
+            if error_code(error) == "InvalidDBClusterSnapshotStateFault":
+                raise ClusterBusy(f"snapshot {plan.snapshot_arn}, which RDS does not restore now: {error}") from error
             _raise_if_no_room(error)
             if error_code(error) != "DBClusterAlreadyExistsFault":
                 raise

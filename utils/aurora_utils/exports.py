@@ -43,9 +43,14 @@ class ExportTask(Struct, frozen=True, kw_only=True):
         return self.status == "complete"
 
     @property
+    def is_running(self) -> bool:
+        """Return whether it can still be cancelled."""
+        return self.status in ("starting", "in_progress")
+
+    @property
     def is_broken(self) -> bool:
-        """Return whether the export has failed or was cancelled."""
-        return self.status in ("failed", "canceled")
+        """Return whether the export has failed, or was or is being cancelled."""
+        return self.status in ("failed", "canceling", "canceled")
 
 
 class Exports:
@@ -87,6 +92,15 @@ class Exports:
                 raise
             return existing
         return _read(answer)
+
+    def cancel(self, task: ExportTask) -> None:
+        """Cancel an export, unless it has ended since. What it has written to the bucket stays there.
+
+        Source: the API's CancelExportTask, whose error says that an export task that has completed can't be cancelled.
+        """
+        none_when(
+            "InvalidExportTaskStateFault", lambda: self._rds.cancel_export_task(ExportTaskIdentifier=task.identifier)
+        )
 
 
 def _read(raw: Any) -> ExportTask:

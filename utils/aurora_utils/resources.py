@@ -240,6 +240,11 @@ class Instance(Tagged, frozen=True, kw_only=True):
         return self.is_available or self.status in SETTLING_INSTANCE
 
     @property
+    def is_up(self) -> bool:
+        """Return whether it answers, although RDS may be changing it, as it does right after its creation."""
+        return self.is_usable or self.status == "modifying"
+
+    @property
     def lacks_capacity(self) -> bool:
         """Return whether AWS had no capacity to create it.
 

@@ -104,7 +104,7 @@ class RestoreTask(Struct, frozen=True, kw_only=True):
 class RestoreProgress(Struct, frozen=True, kw_only=True):
     """What Restore Snapshot did last, and what Check Restore Status makes of it.
 
-    When everything is settled, `differences` says where RDS reports other settings than were asked for.
+    It is done twice: once the users can be set up, and with the users, once every instance exists.
     """
 
     answer: Answer
@@ -112,9 +112,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     waiting_for: str
     started_at: dt.datetime
     action_at: dt.datetime
-    settled_checks: int
     wait_seconds: int
-    differences: list[str] = []
     expected_end: list[dt.datetime] = []
 
 
@@ -216,13 +214,14 @@ class CheckDeleteTask(Struct, frozen=True, kw_only=True):
 
 
 class ArchiveTask(Struct, frozen=True, kw_only=True):
-    """`copy` is None when the snapshot was restored directly."""
+    """`copy` is None when the snapshot was restored directly. `begins_export`: nothing else is to be done yet."""
 
     run: StepRun
     archive_snapshot: Archive
     limits: StackLimits
     copy: SnapshotCopy | None = None
     export: SnapshotExport | None = None
+    begins_export: bool = False
 
 
 class Archived(Struct, frozen=True, kw_only=True):

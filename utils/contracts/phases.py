@@ -29,7 +29,6 @@ class Phase(Struct, frozen=True, kw_only=True):
 
 COPIES = tuple(name for name, kind in KINDS.items() if kind.effect == "copy")
 _COPY = Phase(first_look=2 * MINUTE, latest=6 * HOUR, by_size=True)
-_INSTANCES = Phase(first_look=3 * MINUTE, latest=15 * MINUTE)
 
 PHASES: Mapping[str, Phase] = {
     # No figure by size is public; "hours" (Aurora User Guide, "Copying a DB cluster snapshot").
@@ -41,8 +40,7 @@ PHASES: Mapping[str, Phase] = {
     # A new master password without instances: 230 to 320 seconds (terraform-provider-aws, pull request 29409).
     "modify-cluster": Phase(first_look=MINUTE, latest=6 * MINUTE),
     # Five to seven minutes (terraform-provider-aws, pull request 8994); twice that is seldom exceeded.
-    "create-instances": _INSTANCES,
-    "readers": _INSTANCES,
+    "create-instances": Phase(first_look=3 * MINUTE, latest=15 * MINUTE),
     # Below 35 seconds (botocore, FailoverDBCluster's documentation of a failover's usual duration).
     "change-writer": Phase(first_look=20, latest=2 * MINUTE),
     # No public figure for the rest of the changes: they are looked at early.

@@ -75,7 +75,7 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     master_secret_arn: str | None = None
     endpoint: str | None = None
     port: int | None = None
-    # When RDS was first asked for the instances.
+    # When the instances were first requested.
     instances_asked_at: str | None = None
     writer_changed_at: str | None = None
     # What AWS had no capacity for when it was last asked.
@@ -153,6 +153,8 @@ NO_CLUSTER: dict[str, Any] = {
     "data_api_enabled_at": None,
     "differences": [],
     "login_proven_at": None,
+    "users_ready_at": None,
+    "users": None,
     "door_opening_at": None,
     "door_open_at": None,
     "clean_up_at": None,

@@ -1,6 +1,6 @@
-"""The snapshot's way into the target's account and region, as a series of calls of which one at a time is due.
+"""The snapshot's way into the target's account and region, as a series of calls that become due one after another.
 
-As in a restore, one step takes the call that is due and the other observes, and both ask the same question here. What
+As in a restore, one step makes the calls that are due and the other observes, and both ask the same question here. What
 answers it is what exists: the last copy of the route that is there says how far it is.
 """
 
@@ -55,11 +55,14 @@ class Places:
 
 
 class CopySituation(Struct, frozen=True, kw_only=True):
-    """`due` is None while something is waited for, and when everything `is_done`. `reached`: the last copy there is."""
+    """`due`: the calls to make now, in their order; after those that take something back, at most one other.
+
+    It is empty while something is waited for, and when everything `is_done`. `reached`: the last copy there is.
+    """
 
     waiting_for: str
     reached: RouteStep | None = None
-    due: RouteStep | None = None
+    due: list[RouteStep] = []
     is_done: bool = False
     percent: int = 0
 
@@ -71,13 +74,18 @@ def assess(copy: SnapshotCopy, places: Places, record: OperationRecord) -> CopyS
     if reached is not None and snapshot is not None and not snapshot.is_available:
         words = f"{reached.awaited} ({snapshot.status}, {snapshot.percent} %)"
         return CopySituation(waiting_for=words, reached=reached, percent=snapshot.percent)
+    due: list[RouteStep] = []
     for position, step in enumerate(copy.steps):
         behind_us = position <= number and not step.takes_back
         if behind_us or _is_settled(step, record):
             continue
         if step.is_copy and places.of(step).copies_under_way() >= MAX_COPIES_AT_A_TIME:
-            return CopySituation(waiting_for=a_free_copy(step), reached=reached)
-        return CopySituation(waiting_for=step.awaited, reached=reached, due=step)
+            return CopySituation(waiting_for=a_free_copy(step), reached=reached, due=due)
+        due.append(step)
+        if not step.takes_back:
+            break
+    if due:
+        return CopySituation(waiting_for=due[-1].awaited, reached=reached, due=due)
     return CopySituation(waiting_for="nothing", reached=reached, is_done=True, percent=100)
 
 
@@ -116,19 +124,25 @@ def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
 def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, pace: Pace) -> CopyProgress:
     """Return what Copy Snapshot hands to the wait after it.
 
-    No copy is complete at once; every other call is.
+    No copy is complete at once; every other call is, and what was shared may take a moment to be seen.
     """
-    due, unit = situation.due, pace.unit_seconds
-    quick = max(1, unit // 4) if due is not None else 5 * unit
+    last, unit = situation.due[-1] if situation.due else None, pace.unit_seconds
+    if last is None:
+        pause = 5 * unit
+    elif last.takes_back:
+        pause = 1
+    else:
+        pause = pace.pause(last.name, now, now) if last.is_copy else max(1, unit // 12)
+    action = last.name if last else "none"
     return CopyProgress(
         answer="wait",
-        action=due.name if due else "none",
+        action=action,
         waiting_for=situation.waiting_for,
         started_at=dt.datetime.fromisoformat(record.step_times["copy-snapshot"]),
         action_at=now,
         percent=situation.percent,
-        wait_seconds=pace.pause(due.name, now, now) if due is not None and due.is_copy else quick,
-        expected_end=pace.expected_end(due.name if due else "none", now, now),
+        wait_seconds=pause,
+        expected_end=pace.expected_end(action, now, now),
     )
 
 
@@ -159,5 +173,6 @@ def durations_seen(
     situation: CopySituation, before: CopyProgress, record: OperationRecord, now: dt.datetime
 ) -> dict[str, float]:
     """Return how long phases took, with the copy that has ended; none has while something is waited for."""
-    goes_on = not situation.is_done and (situation.due is None or situation.due.name == before.action)
+    repeated = before.action in [step.name for step in situation.due]
+    goes_on = not situation.is_done and (not situation.due or repeated)
     return record.took if goes_on else took(record, now, {before.action: before.action_at})

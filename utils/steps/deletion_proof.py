@@ -93,7 +93,7 @@ def _prove_instances(target_cluster_id: str, planned: Sequence[str], target: Aur
             f"The restored cluster {target_cluster_id} lacks instances ({', '.join(lacking)}), so nothing may be "
             f"deleted for it. {so_far} Look at it first: {_look_at(target_cluster_id, target)}"
         )
-    busy = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and not each.is_usable]
+    busy = [f"{name} is {each.status}" for name, each in statuses.items() if name in planned and not each.is_up]
     if busy:
         raise TemporaryFailure(
             f"Of the restored cluster {target_cluster_id}, {', '.join(busy)} at the moment; only available instances "
@@ -199,7 +199,7 @@ def prove_unfinished(
 ) -> tuple[Cluster | None, str]:
     """Return the cluster that a failed operation created and may delete; or None, and the reason.
 
-    A cluster that somebody may rely on stays: once its users are set up, and all the more once the source's deletion
+    A cluster that somebody may rely on stays: once its door may be open, and all the more once the source's deletion
     began.
     """
     cluster = target.cluster(target_cluster_id)
@@ -207,8 +207,8 @@ def prove_unfinished(
         return None, "no cluster was made" if record.cluster_resource_id is None else f"{target_cluster_id} is gone"
     if record.source_deletion_at is not None:
         return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"
-    if record.users_ready_at is not None:
-        return None, "the restored cluster is complete and its users are set up"
+    if record.door_opening_at is not None:
+        return None, "the door of the restored cluster was opened, so people may rely on it"
     if (why := why_not_own_cluster(cluster, record)) is not None:
         return None, f"{target_cluster_id} {why}"
     if cluster.deletion_protection:

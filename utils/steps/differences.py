@@ -26,11 +26,6 @@ def differences(
     return [*_of_cluster(plan, cluster, region, door), *_of_instances(plan, instances, region)]
 
 
-def opened_differences(plan: ClusterPlan, cluster: Cluster) -> list[str]:
-    """Return the differences that can be reported only once the door is open."""
-    return [text for name in _BEHIND_THE_DOOR for text in _of_setting(plan, cluster, name)]
-
-
 def unsafe_differences(
     plan: ClusterPlan, cluster: Cluster, instances: Sequence[Instance], door: DoorPhase
 ) -> list[str]:

@@ -1,4 +1,4 @@
-"""The archive of a restored snapshot as Parquet files: begun once, and followed until it is complete."""
+"""The archive of a restored snapshot as Parquet files: begun once, beside the restore, and followed to its end."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ def begin_export(
         return task
     prove_export_allowed(export, copy, record, target, limits)
     return exports.start(export)
+
+
+def cancel_export(export: SnapshotExport, target: AuroraReader) -> None:
+    """Cancel the export of an operation whose restore has failed. One that is of another snapshot is left alone."""
+    exports = Exports(target.region)
+    task = exports.task(export.identifier)
+    if task is not None and task.is_running and task.source_arn == export.source_arn:
+        exports.cancel(task)
 
 
 def export_progress(

@@ -56,6 +56,17 @@ def hand_over_master_password(
     state.remember(password_reset_at=iso(state.now))
 
 
+def remember_managed_secret(
+    plan: ClusterPlan, cluster: Cluster, state: OperationState, record: OperationRecord
+) -> None:
+    """Record the secret in which RDS keeps the new cluster's login, for the step that is out of RDS's reach."""
+    if plan.master_login != "rds_managed":
+        return
+    secret = managed_secret(cluster, record)
+    if secret is not None and secret.arn != record.master_secret_arn:
+        state.remember(master_secret_arn=secret.arn)
+
+
 def _endpoint_of(cluster: Cluster) -> str:
     if cluster.endpoint is None:
         raise TemporaryFailure(f"Cluster {cluster.identifier} has no endpoint yet.")

@@ -12,7 +12,7 @@ import datetime as dt
 
 from msgspec.structs import replace
 
-from utils.aurora_utils.client import Aurora, ClusterBusy
+from utils.aurora_utils.client import Aurora, AuroraReader, ClusterBusy
 from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import Opening
@@ -20,7 +20,7 @@ from utils.contracts.plan import ClusterPlan
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.operation import OperationRecord, OperationState, iso
-from utils.steps.differences import opened_differences
+from utils.steps.differences import differences
 from utils.steps.pace import Pace, took
 from utils.steps.restore import (
     Action,
@@ -30,7 +30,7 @@ from utils.steps.restore import (
     is_recent,
     observe,
     refuse_broken,
-    until_usable,
+    until_up,
     wait,
 )
 
@@ -60,8 +60,10 @@ def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, 
             f"Cluster {plan.identifier} has lost {', '.join(missing)}. Find out who deleted it (CloudTrail, "
             "DeleteDBInstance), then resume this operation, which creates it again."
         )
+    # The groups become active whatever else RDS does to the cluster.
+    not_yet = until_up(plan, cluster, instances) if record.door_opening_at is None else None
     return (
-        until_usable(plan, cluster, instances)
+        not_yet
         or _until_open(plan, cluster, observed.instances, record)
         or _until_data_api(plan, cluster, record, now)
         or Situation(due=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances)
@@ -145,19 +147,40 @@ def advance(
     except ClusterBusy as busy:
         return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record.door_open_at
     if situation.due is Action.NOTHING and situation.cluster is not None:
-        told = dict.fromkeys([*record.differences, *opened_differences(plan, situation.cluster)])
-        durations = took(record, now, {"enable-data-api": _seen_enabled(situation.cluster, record)})
-        state.remember(differences=list(told), took=durations)
+        situation = _report(plan, situation, situation.cluster, aurora, state, record)
     return situation, record.door_open_at
+
+
+def _report(
+    plan: ClusterPlan,
+    situation: Situation,
+    cluster: Cluster,
+    aurora: AuroraReader,
+    state: OperationState,
+    record: OperationRecord,
+) -> Situation:
+    """Record where RDS reports other settings than were asked for, and which changes its events call failed.
+
+    Right after their creation RDS still configures instances. That is waited for only where something differs, and
+    only as long as it may pass.
+    """
+    told = differences(plan, cluster, situation.instances, aurora.region, record.door)
+    settling = [f"{each.identifier} ({each.status})" for each in situation.instances if not each.is_settled]
+    if told and settling and record.door_open_at is not None and is_recent(record.door_open_at, state.now):
+        return wait(cluster, f"{', '.join(settling)} to settle")
+    failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
+    found = list(dict.fromkeys([*told, *(f"RDS reports a failure: {each}" for each in failures)]))
+    durations = took(record, state.now, {"enable-data-api": _seen_enabled(cluster, record)})
+    if (found, durations) != (record.differences, record.took):
+        state.remember(differences=found, took=durations)
+    return situation
 
 
 def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:
     """Open the door. From before the call on the cluster may be open, even if the call's answer is lost."""
     if record.door_opening_at is None:
         state.audit("door", "opening", _groups(plan))
-        waited = record.entered("open-cluster") < state.now
-        durations = took(record, state.now, {"readers": record.instances_asked_at if waited else None})
-        state.remember(door_opening_at=iso(state.now), took=durations)
+        state.remember(door_opening_at=iso(state.now))
     is_open = record.door_open_at is not None
     aurora.change_security_groups(plan, beside_the_door(plan, cluster) if is_open else plan.vpc_security_group_ids)
 
@@ -205,7 +228,6 @@ def _working_on(due: Action, record: OperationRecord, now: dt.datetime) -> tuple
     requested = {
         Action.ENABLE_DATA_API.label: record.data_api_enabled_at,
         Action.OPEN_DOOR.label: record.door_opening_at if record.door_open_at is None else None,
-        "readers": record.instances_asked_at,
     }
     for phase, moment in requested.items():
         if (since := record.seen(moment)) is not None:

@@ -20,11 +20,9 @@ from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
 from utils.state.operation import OperationRecord
-from utils.steps.differences import differences, unsafe_differences, writer_differs
+from utils.steps.differences import unsafe_differences, writer_differs
 from utils.steps.pace import Pace, took
 
-# Statuses repeat themselves while a cluster settles: two observations in a row have to agree that nothing is left.
-SETTLED_CHECKS = 2
 # How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
 # In units: capacity comes back when somebody else gives some up, which is nothing to ask about every minute.
@@ -38,6 +36,7 @@ class Action(Enum):
     MODIFY_CLUSTER = "modify-cluster"
     CREATE_INSTANCES = "create-instances"
     CHANGE_WRITER = "change-writer"
+    SET_UP_USERS = "set-up-users"
     ADMIT_PIPELINE = "admit-pipeline"
     OPEN_DOOR = "open-door"
     RECORD_OPEN_DOOR = "record-open-door"
@@ -82,12 +81,12 @@ def observe(plan: ClusterPlan, aurora: AuroraReader) -> Observed:
 
 
 def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
-    """Decide what is due from what exists and what was asked for already, until users can be set up. Calls nothing.
+    """Decide what is due from what exists and what was asked for already, until the door may open. Calls nothing.
 
     The order is that of AWS's own CloudFormation handler: the cluster; one change of it while it has no instance, which
-    also replaces production's master password; then its instances. They are requested without waiting for that change
-    to end; RDS may refuse while it modifies the cluster, and the request is repeated then. Raises StepFailed for what
-    can never become usable.
+    also replaces production's master password; then its instances. The users are due as soon as the writer is usable
+    and the new password in force: readers may still be created then. Raises StepFailed for what can never become
+    usable.
     """
     cluster = observed.cluster
     if cluster is None:
@@ -107,13 +106,19 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
     missing = [each for each in plan.instances if each.identifier not in instances]
     if missing:
         names = ", ".join(each.identifier for each in missing)
+        if not cluster.is_available:
+            # They were requested right after the change, and RDS has refused that while it modifies the cluster.
+            return wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
         return Situation(due=Action.CREATE_INSTANCES, waiting_for=names, cluster=cluster, missing_instances=missing)
-    return (
-        until_usable(plan, cluster, instances)
-        or _until_login(plan, cluster, record)
-        or _until_led(plan, cluster, record, now)
-        or _until_admitted(plan, cluster, instances, record)
-        or _until_settled(plan, cluster, instances)
+    if record.users is None:
+        return (
+            _until_led(plan, cluster, instances, record, now)
+            or _until_login(plan, cluster, record)
+            or _until_admitted(plan, cluster, instances, record)
+            or Situation(due=Action.SET_UP_USERS, waiting_for="the users", cluster=cluster)
+        )
+    return until_up(plan, cluster, instances) or Situation(
+        due=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances
     )
 
 
@@ -150,12 +155,15 @@ def refuse_broken(plan: ClusterPlan, cluster: Cluster, observed: Observed, recor
         )
 
 
-def until_usable(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation | None:
-    """Return what is waited for until the cluster and its instances are usable; None once they are."""
+def until_up(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation | None:
+    """Return what is waited for until the cluster is available and all its instances are created; None once they are.
+
+    What RDS configures right after their creation does not keep the door from opening.
+    """
     busy = [
         f"instance {each.identifier} ({instances[each.identifier].status})"
         for each in plan.instances
-        if not instances[each.identifier].is_usable
+        if not instances[each.identifier].is_up
     ]
     if busy:
         return wait(cluster, ", ".join(busy))
@@ -188,12 +196,23 @@ def managed_secret(cluster: Cluster, record: OperationRecord) -> MasterSecret | 
     return secret if secret is not None and secret.arn != record.inherited_secret_arn else None
 
 
-def _until_led(plan: ClusterPlan, cluster: Cluster, record: OperationRecord, now: dt.datetime) -> Situation | None:
-    """Return the change of the writer, or the wait for it; None where the right instance leads.
+def _until_led(
+    plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance], record: OperationRecord, now: dt.datetime
+) -> Situation | None:
+    """Return the wait for a writer that is usable, or the change of the writer; None where the right instance leads.
 
     The instance that is ready first becomes the writer. It is changed once, and only where that matters.
     """
-    if not writer_differs(plan, cluster):
+    differs = writer_differs(plan, cluster)
+    writer = plan.instances[0].identifier if differs else cluster.writer_identifier
+    found = instances.get(writer or "")
+    if found is None:
+        return wait(cluster, f"a writer of cluster {plan.identifier}")
+    if not found.is_up:
+        return wait(cluster, f"instance {found.identifier} ({found.status})")
+    if not cluster.is_available:
+        return wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
+    if not differs:
         return None
     waiting_for = f"{plan.instances[0].identifier} as the writer (it is {cluster.writer_identifier})"
     if record.writer_changed_at is None:
@@ -234,19 +253,6 @@ def is_recent(moment: str, now: dt.datetime) -> bool:
     return now - dt.datetime.fromisoformat(moment) < PATIENCE
 
 
-def _until_settled(plan: ClusterPlan, cluster: Cluster, instances: dict[str, Instance]) -> Situation:
-    names = [each.identifier for each in plan.instances]
-    settling = [f"{name} ({instances[name].status})" for name in names if not instances[name].is_settled]
-    if settling:
-        return wait(cluster, ", ".join(settling))
-    return Situation(
-        due=Action.NOTHING,
-        waiting_for="everything to settle",
-        cluster=cluster,
-        instances=list(instances.values()),
-    )
-
-
 class Refusal(Struct, frozen=True, kw_only=True):
     """Why RDS did not take an action for now, in words for a person. `shortage`: AWS has no room for it."""
 
@@ -266,7 +272,6 @@ def after_action(
         waiting_for=refusal.why if refusal else situation.waiting_for,
         started_at=record.entered("restore-snapshot"),
         action_at=since,
-        settled_checks=0,
         wait_seconds=PAUSE_FOR_ROOM * pace.unit_seconds if lacks_room else pace.pause(phase, since, now),
         expected_end=pace.expected_end(phase, since, now),
     )
@@ -282,9 +287,8 @@ def _working_on(
     """
     if refusal is None:
         asked = record.seen(record.instances_asked_at) if due is Action.WAIT else None
-        return ("readers", asked) if asked else (due.label, now)
-    modifies = due in (Action.MODIFY_CLUSTER, Action.CREATE_INSTANCES) and not refusal.shortage
-    if not modifies:
+        return (Action.CREATE_INSTANCES.label, asked) if asked else (due.label, now)
+    if due is not Action.CREATE_INSTANCES or refusal.shortage:
         return Action.WAIT.label, now
     return Action.MODIFY_CLUSTER.label, record.seen(record.password_reset_at) or now
 
@@ -292,34 +296,12 @@ def _working_on(
 def durations_seen(
     situation: Situation, before: RestoreProgress, record: OperationRecord, now: dt.datetime
 ) -> dict[str, float]:
-    """Return how long phases took, with the one that has ended, unless it is still waited for or has to be repeated."""
-    goes_on = situation.due is Action.WAIT or situation.due.label == before.action
+    """Return how long phases took, with the one that has ended: unless it is waited for, or has to be repeated.
+
+    That readers exist, which is the last that is waited for, says nothing new: the writer has been there since.
+    """
+    goes_on = situation.due in (Action.WAIT, Action.NOTHING) or situation.due.label == before.action
     return record.took if goes_on else took(record, now, {before.action: before.action_at})
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What a finished restore leaves to the steps behind it."""
-
-    differences: list[str]
-    master_secret_arn: str | None
-
-
-def outcome_of(plan: ClusterPlan, situation: Situation, record: OperationRecord, aurora: AuroraReader) -> Outcome:
-    """Return where RDS reports other settings than were asked for, and what its events say of changes that failed."""
-    cluster = situation.cluster
-    if cluster is None:
-        return Outcome(differences=[], master_secret_arn=None)
-    secret = managed_secret(cluster, record) if plan.master_login == "rds_managed" else None
-    # While users are set up once more, the pipeline is beside everybody who was let in, whom Open Cluster reports.
-    door = record.door if record.users is not None else "opening"
-    failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
-    return Outcome(
-        differences=[
-            *differences(plan, cluster, situation.instances, aurora.region, door),
-            *(f"RDS reports a failure: {each}" for each in failures),
-        ],
-        master_secret_arn=secret.arn if secret else None,
-    )
 
 
 def after_check(
@@ -335,14 +317,8 @@ def after_check(
     Once the deadline has passed it raises CapacityShortage where AWS lacked capacity on the way (`shortage`), even if
     there is some again, and StepFailed otherwise.
     """
-    answer: Answer
-    settled = before.settled_checks + 1 if situation.due is Action.NOTHING else 0
-    if settled >= SETTLED_CHECKS:
-        answer = "done"
-    elif situation.due not in (Action.WAIT, Action.NOTHING):
-        answer = "advance"
-    else:
-        answer = "wait"
+    answers: dict[Action, Answer] = {Action.SET_UP_USERS: "done", Action.NOTHING: "done", Action.WAIT: "wait"}
+    answer = answers.get(situation.due, "advance")
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
         if shortage:
             raise CapacityShortage(
@@ -359,7 +335,6 @@ def after_check(
         waiting_for=situation.waiting_for,
         started_at=before.started_at,
         action_at=before.action_at,
-        settled_checks=settled,
-        wait_seconds=pace.unit_seconds if settled else pace.pause(before.action, before.action_at, now),
+        wait_seconds=pace.pause(before.action, before.action_at, now),
         expected_end=pace.expected_end(before.action, before.action_at, now),
     )

@@ -17,13 +17,36 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.secret_choice import refuse_without_secrets
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.master_password import hand_over_master_password, reset_master_password
-from utils.steps.restore import Action, Refusal, Situation, beside_the_door
+from utils.steps.restore import Action, Observed, Refusal, Situation, beside_the_door, due_action
 
 # What RDS answers where a zone or a class is not available to the cluster, at any capacity: two are declared for
 # CreateDBInstance (botocore's model), the others are what it says of combinations and values that it does not take.
 NOT_TO_BE_HAD_HERE = frozenset(
     {"DBSubnetGroupDoesNotCoverEnoughAZs", "InvalidParameterCombination", "InvalidParameterValue", "InvalidSubnet"}
 )
+
+
+def take_due(
+    plan: ClusterPlan, observed: Observed, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> tuple[Situation, Refusal | None]:
+    """Take the action that is due. Return what is waited for then, and why RDS does not take the action for now.
+
+    The instances are requested right after the cluster's first change, without waiting for its end: RDS may accept
+    that. Where it does not, the end of the change is waited for.
+    """
+    situation = due_action(plan, observed, record, state.now)
+    if situation.cluster is not None and record.cluster_resource_id is None:
+        # The call that created it died before it could write this down; every later proof needs it.
+        remember_cluster(situation.cluster, state)
+    refusal = take(situation, plan, aurora, state, record)
+    if situation.due is not Action.MODIFY_CLUSTER or refusal is not None:
+        return situation, refusal
+    changed = state.recall()
+    following = due_action(plan, observed, changed, state.now) if changed is not None else situation
+    if following.due is not Action.CREATE_INSTANCES:
+        return situation, None
+    refusal = take(following, plan, aurora, state, record)
+    return (situation, None) if refusal is not None and not refusal.shortage else (following, refusal)
 
 
 def take(
@@ -39,6 +62,8 @@ def take(
             remember_cluster(aurora.restore_cluster(plan, record.operation_id), state)
         elif situation.due is Action.CREATE_INSTANCES and situation.cluster is not None:
             lacking = _create_instances(situation, plan, situation.cluster, aurora, record)
+            if record.instances_asked_at is None:
+                state.remember(instances_asked_at=iso(state.now))
         elif situation.cluster is not None:
             _change(situation.due, plan, situation.cluster, aurora, state, record)
     except ClusterBusy as busy:

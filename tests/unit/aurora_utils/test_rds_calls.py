@@ -241,6 +241,13 @@ def export(aurora: Aurora, plan: ClusterPlan) -> None:
     Exports(REGION).start(EXPORT)
 
 
+def cancellation(aurora: Aurora, plan: ClusterPlan) -> None:
+    exports = Exports(REGION)
+    begun = exports.start(EXPORT)
+    assert not isinstance(begun, str)
+    exports.cancel(begun)
+
+
 CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] = [
     ("RestoreDBClusterFromSnapshot", restore, RESTORE),
     ("ModifyDBCluster", first_change, FIRST_CHANGE),
@@ -265,6 +272,7 @@ CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] =
     ("ModifyDBClusterSnapshotAttribute", unshare, UNSHARED),
     ("AddTagsToResource", tagging, TAGGED),
     ("StartExportTask", export, EXPORTED),
+    ("CancelExportTask", cancellation, {"ExportTaskIdentifier": "API: required"}),
 ]
 
 
@@ -347,6 +355,7 @@ VALUES: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, Any]]] 
         {"DBClusterSnapshotIdentifier": SNAPSHOT.identifier, "AttributeName": "restore", "ValuesToRemove": [ACCOUNT]},
     ),
     ("AddTagsToResource", tagging, {"ResourceName": SNAPSHOT.arn, "Tags": [{"Key": "team", "Value": "orders"}]}),
+    ("CancelExportTask", cancellation, {"ExportTaskIdentifier": EXPORT.identifier}),
     (
         "StartExportTask",
         export,

@@ -438,6 +438,15 @@ class FakeRds(FakeGroups):
         }
         return dict(self.exports[name])
 
+    def _cancel_export_task(self, given: Thing) -> Thing:
+        found = self.exports.get(given["ExportTaskIdentifier"])
+        if found is None:
+            raise Refusal("ExportTaskNotFound", status=404)
+        if found["Status"] not in ("STARTING", "IN_PROGRESS"):
+            raise Refusal("InvalidExportTaskStateFault")
+        found["Status"] = "CANCELED"
+        return dict(found)
+
     def _describe_export_tasks(self, given: Thing) -> Thing:
         name = given["ExportTaskIdentifier"]
         if name not in self.exports:

@@ -180,6 +180,7 @@ ATTACKS: dict[str, list[Asked]] = {
         *each("rds:StartExportTask", snapshot("payroll-monthly")),
         *each("iam:PassRole", GIVEN["ExportRoleArn"], passed_to("export.rds")),
     ],
+    "cancel any export of the region": each("rds:CancelExportTask", "*"),
     "mark a final snapshot of anybody's": each("rds:AddTagsToResource", FINAL, MARKED),
     "copy a snapshot that another account shares": each("rds:CopyDBClusterSnapshot", snapshot("shared", OWNER, THERE)),
     "copy a snapshot of an account that isn't the stack's source": each(

@@ -53,16 +53,21 @@ EDGES: dict[str, list[Edge]] = {
     "Copy Needed?": [
         when("$.plan.dry_run", "BooleanEquals", True, "Send Plan Notification"),
         when("$.plan.copy_needed", "BooleanEquals", True, "Copy Snapshot"),
-        otherwise("Restore Snapshot"),
+        otherwise("Export Snapshot?"),
     ],
     "Copy Snapshot": [goes("Wait for Copy"), fails_into("Clean Up?")],
     "Wait for Copy": [goes("Check Copy Status")],
     "Check Copy Status": [goes("Copy Ready?"), fails_into("Clean Up?")],
     "Copy Ready?": [
-        when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"),
+        when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"),
         when("$.copy.answer", "StringEquals", "advance", "Copy Snapshot"),
         otherwise("Wait for Copy"),
     ],
+    "Export Snapshot?": [
+        when("$.plan.archive_snapshot", "StringEquals", "export", "Begin Export"),
+        otherwise("Restore Snapshot"),
+    ],
+    "Begin Export": [goes("Restore Snapshot"), fails_into("Clean Up?")],
     "Restore Snapshot": [
         goes("Wait for Restore"),
         catches("CapacityShortage", "$.error", "Send Failure Notification"),
@@ -80,10 +85,21 @@ EDGES: dict[str, list[Edge]] = {
         otherwise("Wait for Restore"),
     ],
     "Setup DB Users": [
-        goes("Open Cluster"),
+        goes("Check Instances"),
         catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
         fails_into("Clean Up?"),
     ],
+    "Check Instances": [
+        goes("Instances Ready?"),
+        catches("CapacityShortage", "$.error", "Send Failure Notification"),
+        fails_into("Clean Up?"),
+    ],
+    "Instances Ready?": [
+        when("$.instances.answer", "StringEquals", "done", "Open Cluster"),
+        when("$.instances.answer", "StringEquals", "advance", "Restore Snapshot"),
+        otherwise("Wait for Instances"),
+    ],
+    "Wait for Instances": [goes("Check Instances")],
     "Open Cluster": [goes("Cluster Open?"), fails_into("Send Failure Notification")],
     "Cluster Open?": [
         when("$.opening.answer", "StringEquals", "done", "Delete Source RDS?"),
@@ -159,6 +175,11 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
         "$.restore",
     ),
+    "Check Instances": (
+        "CheckRestoreStatus",
+        STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
+        "$.instances",
+    ),
     "Setup DB Users": (
         "SetupDbUsers",
         STEP
@@ -176,6 +197,14 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         "CheckDeleteStatus",
         STEP | {"deletion.$": "$.plan.source_deletion", "progress.$": "$.deletion"},
         "$.deletion",
+    ),
+    "Begin Export": (
+        "ArchiveSnapshot",
+        STEP
+        | ASKED
+        | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy", "export.$": "$.plan.export"}
+        | {"begins_export": True},
+        "$.archive",
     ),
     "Archive Snapshot": (
         "ArchiveSnapshot",
@@ -198,7 +227,9 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Check Clean-up Status": ("CheckDeleteStatus", CLEANING_UP | {"progress.$": "$.clean_up"}, "$.clean_up"),
     "Clean Up Snapshot": (
         "ArchiveSnapshot",
-        CLEANING_UP | ASKED | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy"},
+        CLEANING_UP
+        | ASKED
+        | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy", "export.$": "$.plan.export"},
         None,
     ),
     "Send Failure Notification": (
@@ -232,6 +263,7 @@ REST: dict[str, dict[str, Any]] = {
     "Receive Request": {"Type": "Pass", "Parameters": {"request.$": "$", "limits": LIMITS, "clean_up": {}}},
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
+    "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
     "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},
     "Wait for Deletion": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
     "Wait for Archive": {"Type": "Wait", "SecondsPath": "$.archive.wait_seconds"},
@@ -413,19 +445,19 @@ def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
     assert "deletion.$" not in STATES["Clean Up Cluster"]["Parameters"]
 
 
-@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?"])
+@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?", "Instances Ready?"])
 def test_nobody_is_let_in_before_users_and_locks_are_done(before: str) -> None:
     opening = {name for name in STATES if function(name) == "OpenCluster"}
     assert opening == {"Open Cluster"}
     assert not opening & reached_from("Receive Request", without=before)
-    assert {name for name, _ in into("Open Cluster")} == {"Setup DB Users", "Wait for Opening"}
+    assert {name for name, _ in into("Open Cluster")} == {"Instances Ready?", "Wait for Opening"}
 
 
 @pytest.mark.parametrize(
     "before",
     [
         *("Check Snapshot Exists", "Check Restore Status", "Restore Done?", "Setup DB Users"),
-        *("Open Cluster", "Cluster Open?"),
+        *("Check Instances", "Instances Ready?", "Open Cluster", "Cluster Open?"),
     ],
 )
 def test_a_source_is_deleted_only_after_its_copy_was_proved_usable(before: str) -> None:
@@ -444,14 +476,14 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     assert into("Setup DB Users") == [
         ("Restore Done?", when("$.restore.answer", "StringEquals", "done", "Setup DB Users"))
     ]
-    over = [each for each in into("Restore Snapshot") if each[0] == "Copy Ready?"]
-    assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Restore Snapshot"))]
+    over = [each for each in into("Export Snapshot?") if each[0] == "Copy Ready?"]
+    assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"))]
     assert into("Send Success Notification") == [
         ("Archive Done?", when("$.archive.answer", "StringEquals", "done", "Send Success Notification"))
     ]
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
     waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
-    assert asking - waiting == {"Copy Needed?", "Delete Source RDS?", "Clean Up?"}
+    assert asking - waiting == {"Copy Needed?", "Export Snapshot?", "Delete Source RDS?", "Clean Up?"}
 
 
 def test_the_snapshot_is_put_away_only_after_the_deletion_is_over() -> None:

@@ -98,7 +98,7 @@ def test_a_refused_master_password_alone_leads_back_to_where_it_is_set() -> None
     assert [(name, each["ErrorEquals"]) for name, each in back] == [("Setup DB Users", ["MasterLoginRefused"])]
 
 
-@pytest.mark.parametrize("name", ["Restore Snapshot", "Check Restore Status"])
+@pytest.mark.parametrize("name", ["Restore Snapshot", "Check Restore Status", "Check Instances"])
 def test_a_lack_of_capacity_cleans_nothing_up(name: str) -> None:
     (edge,) = [each for each in TASKS[name]["Catch"] if "CapacityShortage" in each["ErrorEquals"]]
     assert edge["ErrorEquals"] == ["CapacityShortage"]
@@ -263,6 +263,8 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
     deadline_of = {
         "Check Copy Status": largest("CopyDeadlineHours"),
         "Check Restore Status": largest("RestoreDeadlineHours"),
+        # From the same moment as the one before it: Restore Snapshot's.
+        "Check Instances": 0,
         "Open Cluster": round(OPENING_DEADLINE.total_seconds() / 3600),
         "Check Delete Status": largest("DeleteDeadlineHours"),
         "Check Clean-up Status": largest("DeleteDeadlineHours"),

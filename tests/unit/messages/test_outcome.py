@@ -257,7 +257,7 @@ def test_a_dry_run_says_how_long_it_would_take_and_how_that_is_known() -> None:
         return found
 
     assert line() == "Expected   9 min to 2 h 30 min, by public figures, as nothing was seen yet"
-    known = {"open-door": 40.0, "readers": 500.0}
+    known = {"open-door": 40.0, "export": 500.0}
     assert line(expected_seconds=known) == "Expected   9 min to 2 h 30 min, as seen before of open-door"
 
 

@@ -587,7 +587,7 @@ def test_rule_1_cleaning_up_never_touches_the_source_even_if_the_plan_names_it(
 @pytest.mark.parametrize(
     ("fact", "reason"),
     [
-        ("users_ready_at", "its users are set up"),
+        ("door_opening_at", "people may rely on it"),
         ("source_deletion_at", "the only one left"),
     ],
 )

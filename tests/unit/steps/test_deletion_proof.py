@@ -186,7 +186,13 @@ def test_rule_1_a_cluster_with_our_tag_but_another_id_is_left_alone(restored: di
 
 
 def test_a_complete_cluster_is_kept(restored: dict[str, Any]) -> None:
-    assert "its users are set up" in reason_to_keep(proved(restored, users_ready_at="2026-03-10T03:45:00.000Z"))
+    assert "people may rely on it" in reason_to_keep(proved(restored, door_opening_at="2026-03-10T03:45:00.000Z"))
+
+
+def test_behind_its_door_a_cluster_with_users_is_not_kept(restored: dict[str, Any]) -> None:
+    """Nobody but the pipeline has reached it."""
+    record = proved(restored, users_ready_at="2026-03-10T03:45:00.000Z")
+    assert prove_unfinished(record, Aurora(REGION), TARGET)[0] is not None
 
 
 def test_once_the_sources_deletion_began_the_restored_cluster_is_kept(restored: dict[str, Any]) -> None:

@@ -249,6 +249,51 @@ def test_a_clean_up_exports_nothing(rds: FakeRds, restored: OperationState) -> N
     assert rds.changes() == ["DeleteDBClusterSnapshot"]
 
 
+def test_an_export_begins_before_there_is_a_cluster_and_is_followed_at_the_end(
+    rds: FakeRds, restored: OperationState
+) -> None:
+    restored.remember(login_proven_at=None)
+    begun = archive(exporting(begins_export=True))
+    assert (begun["answer"], rds.changes()) == ("wait", ["StartExportTask"])
+    restored.remember(login_proven_at="2026-03-10T03:40:00.000Z")
+    rds.exports[EXPORT.identifier].update(Status="COMPLETE", PercentProgress=100)
+    assert archive(exporting(hours=1))["answer"] == "done"
+    assert rds.changes() == ["StartExportTask"]
+    rds.exports[EXPORT.identifier].update(Status="IN_PROGRESS")
+    with pytest.raises(StepFailed, match="After 12 hours"):
+        archive(exporting(hours=12))
+
+
+@pytest.mark.parametrize(
+    ("status", "source_arn", "cancelled"),
+    [
+        ("STARTING", EXPORT.source_arn, ["CancelExportTask"]),
+        ("IN_PROGRESS", EXPORT.source_arn, ["CancelExportTask"]),
+        ("COMPLETE", EXPORT.source_arn, []),
+        ("CANCELED", EXPORT.source_arn, []),
+        ("IN_PROGRESS", f"{EXPORT.source_arn}-of-another", []),
+    ],
+)
+def test_the_export_of_a_restore_that_failed_is_cancelled_and_no_other(
+    rds: FakeRds, restored: OperationState, status: str, source_arn: str, cancelled: list[str]
+) -> None:
+    rds.exports[EXPORT.identifier] = {
+        "ExportTaskIdentifier": EXPORT.identifier,
+        "SourceArn": source_arn,
+        "Status": status,
+    }
+    archive(exporting(run=a_run(cleaning_up=True)))
+    assert rds.changes() == [*cancelled, "DeleteDBClusterSnapshot"]
+
+
+def test_an_export_that_ends_while_it_is_being_cancelled_is_left_as_it_is(
+    rds: FakeRds, restored: OperationState
+) -> None:
+    archive(exporting(begins_export=True))
+    rds.refuse("CancelExportTask", "InvalidExportTaskStateFault", "it is complete")
+    assert archive(exporting(run=a_run(cleaning_up=True)))["answer"] == "done"
+
+
 def test_a_resumed_operation_exports_under_a_new_name_once_the_old_one_has_failed(rds: FakeRds, account: None) -> None:
     assert renewed(EXPORT, REGION) == EXPORT
     rds.exports[EXPORT.identifier] = {"ExportTaskIdentifier": EXPORT.identifier, "Status": "IN_PROGRESS"}

@@ -65,6 +65,6 @@ def test_an_execution_that_began_before_there_was_an_expectation_has_none() -> N
 
 def test_a_phase_is_measured_from_when_this_execution_has_seen_it_begin() -> None:
     record = a_record(took={"copy": 1500.0})
-    ended = {"create-cluster": later(minutes=1), "readers": None, "open-door": iso(NOW), "none": NOW}
+    ended = {"create-cluster": later(minutes=1), "change-writer": None, "open-door": iso(NOW), "none": NOW}
     assert took(record, later(minutes=5), ended) == {"copy": 1500.0, "create-cluster": 240, "open-door": 300}
     assert took(record, later(minutes=5), {"copy": later(days=-3)}) == {"copy": 1500.0}

@@ -39,7 +39,6 @@ from utils.steps.restore import (
     assess,
     due_action,
     durations_seen,
-    outcome_of,
 )
 
 UNIT = 60
@@ -89,6 +88,7 @@ def observed(cluster_status: str | None, *statuses: str, **cluster_says: Any) ->
 
 
 ASKED = PASSWORD_RESET
+READY: dict[str, Any] = {**ASKED, "users_ready_at": "2026-03-10T02:58:00.000Z", "users": {"endpoint": "e"}}
 PENDING: dict[str, Any] = {"PendingModifiedValues": {"MasterUserPassword": "****"}}
 OK = "available"
 
@@ -103,16 +103,23 @@ OK = "available"
         (observed(OK), {}, Action.MODIFY_CLUSTER, "the cluster's own settings"),
         # Asked for all at once, while the cluster is still being changed.
         (observed(OK, **PENDING), ASKED, Action.CREATE_INSTANCES, ALL),
-        (observed("modifying"), ASKED, Action.CREATE_INSTANCES, ALL),
-        (observed("resetting-master-credentials"), ASKED, Action.CREATE_INSTANCES, ALL),
+        # RDS has refused them while it makes the change: the end of that is waited for.
+        (observed("modifying"), ASKED, Action.WAIT, "cluster staging-orders (modifying)"),
+        (observed("resetting-master-credentials"), ASKED, Action.WAIT, "cluster staging-orders (resetting"),
         (observed(OK, "creating", "-", "creating"), ASKED, Action.CREATE_INSTANCES, FIRST_READER),
         (observed(OK, "creating", OK, OK), ASKED, Action.WAIT, f"instance {WRITER} (creating)"),
-        (
-            observed(OK, "creating", "creating", OK),
-            ASKED,
-            Action.WAIT,
-            f"instance {WRITER} (creating), instance {FIRST_READER} (creating)",
-        ),
+        (observed(OK, "rebooting", OK, OK), ASKED, Action.WAIT, f"instance {WRITER} (rebooting)"),
+        (observed(OK, "modifying", OK, OK), ASKED, Action.SET_UP_USERS, "the users"),
+        (observed(OK, "creating", "creating", "creating", writer=None), ASKED, Action.WAIT, "a writer of cluster stag"),
+        # The users need the writer; readers may still come.
+        (observed(OK, OK, "creating", "creating"), ASKED, Action.SET_UP_USERS, "the users"),
+        (observed(OK, "configuring-log-exports", "creating", "-"), ASKED, Action.CREATE_INSTANCES, SECOND_READER),
+        (observed(OK, "configuring-log-exports", "creating", OK), ASKED, Action.SET_UP_USERS, "the users"),
+        # The door needs them all, whatever RDS configures after their creation.
+        (observed(OK, OK, "creating", OK), READY, Action.WAIT, f"instance {FIRST_READER} (creating)"),
+        (observed(OK, OK, "-", OK), READY, Action.CREATE_INSTANCES, FIRST_READER),
+        (observed("modifying", OK, OK, OK), READY, Action.WAIT, "cluster staging-orders (modifying)"),
+        (observed(OK, "modifying", OK, "configuring-log-exports"), READY, Action.NOTHING, "nothing"),
         (observed("resetting-master-credentials", OK, OK, OK), ASKED, Action.WAIT, "cluster staging-orders (resetting"),
         (observed(OK, OK, OK, OK, **PENDING), ASKED, Action.WAIT, "changes of the cluster (MasterUserPassword)"),
         (
@@ -121,10 +128,10 @@ OK = "available"
             Action.WAIT,
             "changes of the cluster (IAMDatabaseAuthenticationEnabled)",
         ),
-        (observed(OK, OK, OK, "configuring-log-exports"), ASKED, Action.WAIT, f"{SECOND_READER} (configuring-log-exp"),
-        (observed(OK, OK, OK, OK), ASKED, Action.NOTHING, "everything to settle"),
+        (observed(OK, OK, OK, OK), ASKED, Action.SET_UP_USERS, "the users"),
+        (observed(OK, OK, OK, OK), READY, Action.NOTHING, "nothing"),
         # One class and one tier: whoever leads is as good as the first one planned.
-        (observed(OK, OK, OK, OK, writer=SECOND_READER), ASKED, Action.NOTHING, "everything to settle"),
+        (observed(OK, OK, OK, OK, writer=SECOND_READER), ASKED, Action.SET_UP_USERS, "the users"),
         # A resumed run whose login was never proved sets the password again, instances or not.
         (observed(OK, OK, OK, OK), {}, Action.MODIFY_CLUSTER, "the cluster's own settings"),
         (observed("modifying", OK, OK, OK), {}, Action.WAIT, "cluster staging-orders (modifying)"),
@@ -181,10 +188,10 @@ JUST_NOW, LONG_AGO = "2026-03-10T02:58:00.000Z", "2026-03-10T02:30:00.000Z"
 @pytest.mark.parametrize(
     ("writer", "known", "due"),
     [
-        (WRITER, {}, Action.NOTHING),
+        (WRITER, {}, Action.SET_UP_USERS),
         (FIRST_READER, {}, Action.CHANGE_WRITER),
         (FIRST_READER, {"writer_changed_at": JUST_NOW}, Action.WAIT),
-        (FIRST_READER, {"writer_changed_at": LONG_AGO}, Action.NOTHING),
+        (FIRST_READER, {"writer_changed_at": LONG_AGO}, Action.SET_UP_USERS),
     ],
 )
 def test_another_writer_than_planned_is_changed_once_where_class_or_tier_differ(
@@ -193,7 +200,7 @@ def test_another_writer_than_planned_is_changed_once_where_class_or_tier_differ(
     plan = a_cluster_plan(instances=instances)
     now = due_action(plan, observed(OK, OK, OK, writer=writer), a_record(**ASKED, **known), NOW)
     assert now.due is due
-    if due is not Action.NOTHING:
+    if due is not Action.SET_UP_USERS:
         assert now.waiting_for == f"{WRITER} as the writer (it is {FIRST_READER})"
 
 
@@ -223,11 +230,7 @@ def test_a_secret_that_is_being_made_is_waited_for(members: dict[str, Any]) -> N
     members["MasterUserSecret"] = {"SecretArn": OURS, "SecretStatus": "creating"}
     assert situation(ours(members, **HANDED_OVER), **MANAGED).waiting_for == "the master login's secret (creating)"
     members["MasterUserSecret"]["SecretStatus"] = "active"
-    record = ours(members, **HANDED_OVER)
-    now = situation(record, **MANAGED)
-    assert now.due is Action.NOTHING
-    outcome = outcome_of(a_cluster_plan(instances=some_instances(3), **MANAGED), now, record, Aurora(REGION))
-    assert outcome.master_secret_arn == OURS
+    assert situation(ours(members, **HANDED_OVER), **MANAGED).due is Action.SET_UP_USERS
 
 
 def test_a_secret_that_rds_cant_make_is_for_a_person(members: dict[str, Any]) -> None:
@@ -236,54 +239,9 @@ def test_a_secret_that_rds_cant_make_is_for_a_person(members: dict[str, Any]) ->
         situation(ours(members, **HANDED_OVER), **MANAGED)
 
 
-# What is reported at the end
-
-
-def test_what_rds_accepted_and_couldnt_do_is_reported_although_the_cluster_is_available(
-    rds: FakeRds, members: dict[str, Any]
-) -> None:
-    rds.events = [
-        {"SourceIdentifier": TARGET, "Message": "Cluster failover failed: no reason", "EventCategories": []},
-        {"SourceIdentifier": WRITER, "Message": "No space", "EventCategories": ["failure"]},
-        {"SourceIdentifier": WRITER, "Message": "DB instance created", "EventCategories": ["creation"]},
-        {"SourceIdentifier": "another", "Message": "failed", "EventCategories": ["failure"]},
-    ]
-    plan, record = a_cluster_plan(instances=some_instances(3)), ours(members, **PASSWORD_RESET)
-    reported = outcome_of(plan, situation(record), record, Aurora(REGION)).differences
-    assert [each for each in reported if "failure" in each] == [
-        f"RDS reports a failure: {TARGET}: Cluster failover failed: no reason",
-        f"RDS reports a failure: {WRITER}: No space",
-    ]
-
-
-@pytest.mark.parametrize("code", ["AccessDenied", "InternalFailure", "Throttling"])
-def test_events_that_cant_be_read_fail_no_restore(rds: FakeRds, members: dict[str, Any], code: str) -> None:
-    rds.refuse("DescribeEvents", code, times=9)
-    record = ours(members, **PASSWORD_RESET)
-    outcome = outcome_of(a_cluster_plan(instances=some_instances(3)), situation(record), record, Aurora(REGION))
-    assert not [each for each in outcome.differences if "failure" in each]
-
-
-@pytest.mark.parametrize("users", [{}, {"users_ready_at": JUST_NOW, "users": {}}])
-def test_a_restore_neither_opens_the_door_nor_enables_the_data_api(
-    members: dict[str, Any], users: dict[str, Any]
-) -> None:
-    """Not in a resumed run either, whose users are set up already."""
+def test_a_restore_neither_opens_the_door_nor_enables_the_data_api(members: dict[str, Any]) -> None:
     members["HttpEndpointEnabled"] = False
-    assert situation(ours(members, **PASSWORD_RESET, **users), data_api=True).due is Action.NOTHING
-
-
-def test_what_only_an_open_cluster_has_is_no_difference_of_a_restored_one(members: dict[str, Any]) -> None:
-    members["HttpEndpointEnabled"] = False
-    plan, record = a_cluster_plan(instances=some_instances(3), data_api=True), ours(members, **PASSWORD_RESET)
-    told = outcome_of(plan, situation(record), record, Aurora(REGION)).differences
-    assert not [each for each in told if "data_api" in each or "security_group" in each]
-    open_since = ours(members, **PASSWORD_RESET, users_ready_at=JUST_NOW, users={}, door_open_at=JUST_NOW)
-    told = outcome_of(plan, situation(open_since), open_since, Aurora(REGION)).differences
-    assert [each.partition(":")[0] for each in told if "data_api" in each or "security_group" in each] == [
-        "vpc_security_group_ids",
-        "data_api",
-    ]
+    assert situation(ours(members, **READY), data_api=True).due is Action.NOTHING
 
 
 # The door
@@ -408,9 +366,9 @@ AGAIN: dict[str, Any] = {**PASSWORD_RESET, "users_ready_at": JUST_NOW}
         (behind(DONE, DONE, DONE), AGAIN, Action.ADMIT_PIPELINE),
         (behind(ADMITTED, DONE, DONE), AGAIN, Action.WAIT),
         (behind(ADMITTED, ADMITTED, in_groups([*WANTED, DOOR], "adding")), AGAIN, Action.WAIT),
-        (behind(ADMITTED, ADMITTED, ADMITTED), AGAIN, Action.NOTHING),
+        (behind(ADMITTED, ADMITTED, ADMITTED), AGAIN, Action.SET_UP_USERS),
         # Never opened, or nothing to set up: the pipeline is in already, or isn't needed.
-        (behind(SHUT, SHUT, SHUT), AGAIN, Action.NOTHING),
+        (behind(SHUT, SHUT, SHUT), AGAIN, Action.SET_UP_USERS),
         (behind(DONE, DONE, DONE), OPEN, Action.NOTHING),
     ],
 )
@@ -477,7 +435,7 @@ def test_a_key_may_have_been_given_by_its_id_or_by_an_alias(members: dict[str, A
 
 
 def test_with_everything_there_nothing_is_due(members: dict[str, Any]) -> None:
-    assert situation(ours(members, **PASSWORD_RESET)).due is Action.NOTHING
+    assert situation(ours(members, **READY)).due is Action.NOTHING
 
 
 # What can never become usable
@@ -516,10 +474,10 @@ def test_an_instance_that_found_no_room_keeps_what_exists(rds: FakeRds, members:
 
 def test_an_instance_that_is_going_is_waited_for_and_made_anew(rds: FakeRds, members: dict[str, Any]) -> None:
     """Such as one that found no capacity: a resumed run may begin before it is gone."""
-    rds.instances[FIRST_READER]["DBInstanceStatus"] = "deleting"
+    rds.instances[WRITER]["DBInstanceStatus"] = "deleting"
     record = ours(members, **PASSWORD_RESET)
-    assert situation(record).waiting_for == f"instance {FIRST_READER} (deleting)"
-    del rds.instances[FIRST_READER]
+    assert situation(record).waiting_for == f"instance {WRITER} (deleting)"
+    del rds.instances[WRITER]
     assert situation(record).due is Action.CREATE_INSTANCES
 
 
@@ -565,7 +523,6 @@ def progress(**changes: Any) -> RestoreProgress:
         "waiting_for": "",
         "started_at": STARTED,
         "action_at": NOW,
-        "settled_checks": 0,
         "wait_seconds": 60,
     }
     return RestoreProgress(**known | changes)
@@ -606,28 +563,22 @@ def test_a_phase_that_has_ended_is_recorded_and_one_that_goes_on_is_not() -> Non
     def seen(due: Action) -> dict[str, float]:
         return durations_seen(Situation(due=due, waiting_for="it"), progress(), known, ten_minutes)
 
-    assert seen(Action.NOTHING) == seen(Action.CHANGE_WRITER) == {"create-cluster": 1200.0, "create-instances": 600.0}
+    both = {"create-cluster": 1200.0, "create-instances": 600.0}
+    assert seen(Action.SET_UP_USERS) == seen(Action.CHANGE_WRITER) == both
     assert seen(Action.WAIT) == {"create-cluster": 1200.0}
     assert seen(Action.CREATE_INSTANCES) == {"create-cluster": 1200.0}, "one that was refused is due again"
+    assert seen(Action.NOTHING) == {"create-cluster": 1200.0}, "readers that come later change nothing of it"
 
 
 def test_what_an_earlier_execution_began_is_not_measured() -> None:
     resumed = a_record(step_times={"snapshot-check": iso(NOW)})
     before = progress(action_at=NOW - dt.timedelta(days=3))
-    assert durations_seen(Situation(due=Action.NOTHING, waiting_for=""), before, resumed, NOW) == {}
+    assert durations_seen(Situation(due=Action.SET_UP_USERS, waiting_for=""), before, resumed, NOW) == {}
 
 
-def test_everything_settled_once_is_not_yet_done() -> None:
-    first = check(Action.NOTHING, progress())
-    assert (first.answer, first.settled_checks, first.wait_seconds) == ("wait", 1, UNIT)
-    assert check(Action.NOTHING, first).answer == "done"
-
-
-def test_settling_starts_anew_when_something_changes_in_between() -> None:
-    once = check(Action.NOTHING, progress())
-    disturbed = check(Action.WAIT, once)
-    assert disturbed.settled_checks == 0
-    assert check(Action.NOTHING, disturbed).answer == "wait"
+@pytest.mark.parametrize("due", [Action.SET_UP_USERS, Action.NOTHING])
+def test_it_is_done_when_the_users_can_be_set_up_and_when_every_instance_exists(due: Action) -> None:
+    assert check(due, progress()).answer == "done"
 
 
 @pytest.mark.parametrize("due", [Action.WAIT, Action.CREATE_INSTANCES])
@@ -668,11 +619,11 @@ def test_instances_that_are_refused_wait_for_the_change_of_the_cluster_since_it_
 def test_instances_that_an_earlier_call_asked_for_are_waited_for_since_then() -> None:
     nothing, later = Situation(due=Action.WAIT, waiting_for="it"), NOW + dt.timedelta(minutes=1)
     answer = after_action(nothing, a_record(instances_asked_at=iso(NOW)), later, UNKNOWN)
-    assert (answer.action, answer.action_at, answer.wait_seconds) == ("readers", NOW, 120)
+    assert (answer.action, answer.action_at, answer.wait_seconds) == ("create-instances", NOW, 120)
 
 
 def test_a_restore_that_is_done_has_no_deadline() -> None:
-    assert check(Action.NOTHING, progress(settled_checks=1), minutes=61, deadline_hours=1).answer == "done"
+    assert check(Action.NOTHING, progress(), minutes=61, deadline_hours=1).answer == "done"
 
 
 def test_the_deadline_counts_from_the_start_of_the_restore_not_from_its_last_action() -> None:
@@ -688,7 +639,7 @@ def test_the_pause_behind_an_action_suits_what_it_started() -> None:
         answer = after_action(Situation(due=due, waiting_for="it"), record, NOW, UNKNOWN)
         pause = (pauses | quick).get(due, UNIT)
         assert (answer.answer, answer.action, answer.wait_seconds) == ("wait", due.label, pause)
-        assert (answer.started_at, answer.settled_checks) == (STARTED, 0)
+        assert answer.started_at == STARTED
         assert answer.action_at == NOW
 
 
