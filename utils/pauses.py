@@ -14,9 +14,11 @@ SHORTEST_UNITS = 1 / 6
 CAP_UNITS = 5
 # Of the time that has passed: a pause while nothing is known, and one after hours.
 GROWTH, SLOW_GROWTH = 0.09, 0.05
-# When to look, as parts of the expected duration: sparsely before its end and densely after it. AWS seldom deviates
-# from what it took before by more than a third; one that does is waited for like something unknown.
-LOOKS_AT = (0.775, 0.85, 0.925, *(1 + 0.02 * number for number in range(18)))
+# When to look, as parts of the expected duration: sparsely before its end and densely from it on. AWS seldom deviates
+# from what it took before by more than a third; one that does is waited for like something unknown. Of what is short
+# only the first of the looks before its end pays.
+BEFORE_END, FROM_END = (0.775, 0.85, 0.925), tuple(1 + 0.02 * number for number in range(18))
+SHORT_UNITS = 10 / 3
 # From which PercentProgress on it predicts the end better than anything else, and when that is trusted to the full.
 TELLING_PERCENT, NEARLY_DONE_PERCENT = 10, 90
 SHORT_OF_PREDICTION = 0.93
@@ -54,7 +56,9 @@ def _until_predicted_end(elapsed_seconds: float, percent: int) -> float:
 def _until_next_look(elapsed_seconds: float, unit_seconds: int, expected_seconds: float) -> float:
     """Return the time until the first of the looks that is not closer than the shortest pause."""
     earliest = elapsed_seconds + SHORTEST_UNITS * unit_seconds
-    ahead = (part * expected_seconds for part in LOOKS_AT if part * expected_seconds >= earliest)
+    is_short = expected_seconds < SHORT_UNITS * unit_seconds
+    looks = (part * expected_seconds for part in (*(BEFORE_END[:1] if is_short else BEFORE_END), *FROM_END))
+    ahead = (look for look in looks if look >= earliest)
     return next(ahead, elapsed_seconds + _growing(elapsed_seconds, unit_seconds)) - elapsed_seconds
 
 

@@ -175,4 +175,4 @@ def durations_seen(
     """Return how long phases took, with the copy that has ended; none has while something is waited for."""
     repeated = before.action in [step.name for step in situation.due]
     goes_on = not situation.is_done and (not situation.due or repeated)
-    return record.took if goes_on else took(record, now, {before.action: before.action_at})
+    return record.took if goes_on else took(record, now, {before.action: before.action_at}, before.wait_seconds)

@@ -61,7 +61,7 @@ def since(progress: DeleteProgress) -> dt.datetime:
 
 def durations_seen(progress: DeleteProgress, record: OperationRecord, now: dt.datetime) -> dict[str, float]:
     """Return how long phases took, with the one that has ended."""
-    return took(record, now, {phase_of(progress): progress.doing_since})
+    return took(record, now, {phase_of(progress): progress.doing_since}, progress.wait_seconds)
 
 
 def raise_if_never_gone(

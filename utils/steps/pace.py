@@ -13,6 +13,10 @@ from utils.state.operation import OperationRecord
 
 # What PollSeconds is by default: the public figures are of AWS's own time, and a stack that runs faster scales them.
 USUAL_UNIT = 60
+# A phase ended at some time in the pause before the look that saw it, half of it ago on average. A quarter is taken, so
+# that the next operation's look at the expected end mostly finds a phase of the same length; and not more than this
+# part of the whole, since a long pause was chosen because the end was not expected before.
+SEEN_LATE, MOST_LATE = 0.25, 0.05
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -47,10 +51,20 @@ class Pace(Struct, frozen=True, kw_only=True):
         return [each for each in self.phases if each not in self.over]
 
 
-def took(record: OperationRecord, now: dt.datetime, began: Mapping[str, dt.datetime | str | None]) -> dict[str, float]:
+def took(
+    record: OperationRecord,
+    now: dt.datetime,
+    began: Mapping[str, dt.datetime | str | None],
+    paused_seconds: int = 0,
+) -> dict[str, float]:
     """Return how long phases took, as the record has it, with those that have now ended. `began`: since when, by name.
 
-    Only phases that this execution has seen begin count: nobody knows when one ended that began before it.
+    Only phases that this execution has seen begin count: nobody knows when one ended that began before it. The pause
+    before this look is counted in part.
     """
     seen = {phase: record.seen(since) for phase, since in began.items() if phase in PHASES}
-    return record.took | {phase: (now - since).total_seconds() for phase, since in seen.items() if since is not None}
+    ended = {phase: (now - since).total_seconds() for phase, since in seen.items() if since is not None}
+    return record.took | {
+        phase: round(seconds - min(SEEN_LATE * paused_seconds, MOST_LATE * seconds), 1)
+        for phase, seconds in ended.items()
+    }

@@ -301,7 +301,7 @@ def durations_seen(
     That readers exist, which is the last that is waited for, says nothing new: the writer has been there since.
     """
     goes_on = situation.due in (Action.WAIT, Action.NOTHING) or situation.due.label == before.action
-    return record.took if goes_on else took(record, now, {before.action: before.action_at})
+    return record.took if goes_on else took(record, now, {before.action: before.action_at}, before.wait_seconds)
 
 
 def after_check(

@@ -68,3 +68,8 @@ def test_a_phase_is_measured_from_when_this_execution_has_seen_it_begin() -> Non
     ended = {"create-cluster": later(minutes=1), "change-writer": None, "open-door": iso(NOW), "none": NOW}
     assert took(record, later(minutes=5), ended) == {"copy": 1500.0, "create-cluster": 240, "open-door": 300}
     assert took(record, later(minutes=5), {"copy": later(days=-3)}) == {"copy": 1500.0}
+
+
+@pytest.mark.parametrize(("paused", "seconds"), [(0, 1000), (80, 980), (1000, 950)])
+def test_what_is_seen_after_a_pause_has_ended_before(paused: int, seconds: float) -> None:
+    assert took(a_record(), later(seconds=1000), {"copy": NOW}, paused) == {"copy": seconds}
