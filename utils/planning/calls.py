@@ -36,6 +36,8 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
                 yield here(_CREATE, plan.target_secrets.admin, IF_NOT_THERE)
         if plan.copy:
             yield from map(_on_the_route, plan.copy.steps)
+        if plan.export:
+            yield here("rds:StartExportTask", plan.export.identifier)
         cluster = plan.cluster
         managed = cluster.master_login == "rds_managed"
         own = plan.target_secrets
@@ -59,8 +61,6 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
             yield here("rds:EnableHttpEndpoint", cluster.identifier)
         if plan.source_deletion:
             yield from _of_the_source(plan.source_deletion, account)
-        if plan.export:
-            yield here("rds:StartExportTask", plan.export.identifier)
         if plan.copy and plan.archive_snapshot == "delete":
             yield here("rds:DeleteDBClusterSnapshot", plan.copy.identifier)
         if plan.source_deletion:

@@ -109,7 +109,8 @@ def _begin(instance: Instance) -> None:
         instance.enter(_settling(instance), durations.settle, then=lambda: rest(instance))
 
     fault = world.faults.lifecycle("create-instance", instance.identifier)
-    seconds = durations.create_instance * (fault.at_percent / 100 if fault else 1)
+    seconds = durations.create_instance + cluster.members.index(instance) * durations.further_instance
+    seconds *= fault.at_percent / 100 if fault else 1
     if fault and fault.status != "available":
         instance.enter("creating", seconds, then=lambda: instance.rest(fault.status))
     else:

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Durations:
-    """Seconds on the clock. The defaults are what one sees on AWS with a database of some size."""
+    """Seconds on the clock. The defaults are what one sees on AWS with a database of some size.
+
+    Each further instance of a cluster takes `further_instance` longer than the one before it.
+    """
 
     restore_cluster: float = 1200
     create_cluster: float = 300
     create_instance: float = 540
+    further_instance: float = 0
     reset_master_password: float = 45
     reset_without_instances: float = 180
     modify_cluster: float = 60

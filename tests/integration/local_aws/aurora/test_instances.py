@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -38,6 +39,20 @@ def test_an_instance_settles_after_it_was_first_available(aws: LocalAws) -> None
     assert instance_status(aws, member) == "available"
     aws.clock.sleep(86_400)
     assert instance_status(aws, member) == "available"
+
+
+def test_a_further_instance_may_take_longer_than_the_one_before_it(aws: LocalAws) -> None:
+    before = aws.aurora.durations
+    aws.aurora.durations = dataclasses.replace(before, further_instance=100)
+    try:
+        identifier = new_cluster(aws, name("several"))["DBClusterIdentifier"]
+        members = [add_instance(aws, identifier) for _ in range(3)]
+        aws.clock.sleep(before.create_instance + 150)
+        assert [instance_status(aws, each) == "creating" for each in members] == [False, False, True]
+        aws.clock.sleep(100)
+        assert instance_status(aws, members[2]) == "available"
+    finally:
+        aws.aurora.durations = before
 
 
 def test_the_instance_that_is_ready_first_is_the_writer_and_has_the_cluster_s_endpoint(
