@@ -27,6 +27,7 @@ from utils.foreign_text import MAX_CAUSE, one_line, own_lines
 from utils.state.attempts import ended
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState
+from utils.steps.pace import Pace
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -61,6 +62,12 @@ class Work:
     def aurora(self, region: str | None = None) -> Aurora:
         """Return Aurora in the target region, or in another one."""
         return Aurora(region or environment.region())
+
+    def pace(self, record: OperationRecord) -> Pace:
+        """Return when to look again, by the stack's PollSeconds and by what the operation expects."""
+        return Pace(
+            unit_seconds=self.poll_seconds, expected=record.expected, phases=record.phases, over=list(record.took)
+        )
 
     def record(self) -> OperationRecord:
         """Return what the steps before this one have recorded. Raise StepFailed where this step must not act on it."""

@@ -13,12 +13,12 @@ def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     """Begin the export, or undo what was opened for the copy and settle it. Only an export is waited for."""
     record, target = work.record(), work.aurora()
     if task.export is not None and task.begins_export:
-        return follow_export(task, task.export, record, target, work.poll_seconds)
+        return follow_export(task, task.export, work.state, record, target, work.pace(record))
     if task.export is not None and task.run.cleaning_up:
         cancel_export(task.export, target)
     warnings = take_back(task, work.state, record)
     if task.export is not None and not task.run.cleaning_up:
-        archived = follow_export(task, task.export, record, target, work.poll_seconds)
+        archived = follow_export(task, task.export, work.state, record, target, work.pace(record))
     else:
         archived = settle_copy(task, work.state, record, target)
     return replace(archived, warnings=warnings)

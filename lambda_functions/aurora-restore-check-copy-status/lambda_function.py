@@ -3,13 +3,17 @@
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckCopyTask, CopyProgress
-from utils.steps.copy import Places, assess, copy_after_check
+from utils.steps.copy import Places, assess, copy_after_check, durations_seen
 
 
 @step("check-copy-status", CheckCopyTask)
 def lambda_handler(task: CheckCopyTask, work: Work) -> CopyProgress:
     """Return how far the copy is. One that can never finish raises StepFailed."""
     places = Places(task.run, "check-copy-status", task.copy)
-    situation = assess(task.copy, places, work.record())
+    record, now = work.record(), task.run.now
+    situation = assess(task.copy, places, record)
     deadline_hours = environment.whole_number("COPY_DEADLINE_HOURS")
-    return copy_after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours)
+    progress = copy_after_check(situation, task.progress, now, work.pace(record), deadline_hours)
+    if (durations := durations_seen(situation, task.progress, record, now)) != record.took:
+        work.state.remember(took=durations, expected_end=progress.expected_end)
+    return progress

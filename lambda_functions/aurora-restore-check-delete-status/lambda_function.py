@@ -5,9 +5,8 @@ from msgspec.structs import replace
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckDeleteTask, DeleteProgress
-from utils.pauses import seconds_to_wait
 from utils.state.operation import NO_CLUSTER
-from utils.steps.delete_watch import raise_if_never_gone, settled_snapshot
+from utils.steps.delete_watch import durations_seen, raise_if_never_gone, settled_snapshot, waited_for
 
 
 @step("check-delete-status", CheckDeleteTask)
@@ -19,24 +18,27 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     progress = task.progress
     if progress.answer == "done" or progress.cluster_resource_id is None:
         return progress
-    work.record()
-    elapsed_seconds = (task.run.now - progress.started_at).total_seconds()
+    record, now = work.record(), task.run.now
+    elapsed_seconds = (now - progress.started_at).total_seconds()
     deadline_hours = environment.whole_number("DELETE_DEADLINE_HOURS")
-    waiting = replace(progress, wait_seconds=seconds_to_wait(elapsed_seconds, work.poll_seconds))
+    waiting = waited_for(progress, now, work.pace(record))
+    durations = durations_seen(progress, record, now)
     aurora = work.aurora(progress.region)
     cluster = aurora.cluster_with_id(progress.cluster_resource_id)
     if cluster is not None:
         if progress.doing == "switching-protection-off" and cluster.is_available and not cluster.deletion_protection:
+            work.state.remember(took=durations)
             return replace(progress, answer="advance")
         raise_if_never_gone(cluster, progress, elapsed_seconds, deadline_hours)
         return waiting
     if task.run.cleaning_up:
         work.state.remember(**NO_CLUSTER)
     if progress.final_snapshot_identifier is None:
+        work.state.remember(took=durations)
         return replace(progress, answer="done")
     snapshot = settled_snapshot(progress, aurora, elapsed_seconds, deadline_hours, task.deletion)
     if snapshot is None:
         return waiting
-    work.state.remember(final_snapshot_arn=snapshot.arn)
+    work.state.remember(final_snapshot_arn=snapshot.arn, took=durations)
     work.state.audit("final-snapshot", "available", {"snapshot": snapshot.arn, "of": progress.cluster_resource_id})
     return replace(progress, answer="done", final_snapshot_arn=snapshot.arn)

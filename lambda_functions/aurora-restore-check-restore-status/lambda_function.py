@@ -4,15 +4,18 @@ from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
 from utils.steps.master_password import remember_managed_secret
-from utils.steps.restore import Action, after_check, assess
+from utils.steps.restore import Action, after_check, assess, durations_seen
 
 
 @step("check-restore-status", CheckRestoreTask)
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """Return `done` once the users can be set up, and after that once every instance exists."""
-    record = work.record()
-    situation = assess(task.cluster, work.aurora(), record, task.run.now)
+    record, now = work.record(), task.run.now
+    situation = assess(task.cluster, work.aurora(), record, now)
     if situation.due is Action.SET_UP_USERS and situation.cluster is not None:
         remember_managed_secret(task.cluster, situation.cluster, work.state, record)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
-    return after_check(situation, task.progress, task.run.now, work.poll_seconds, deadline_hours, record.shortage)
+    progress = after_check(situation, task.progress, now, work.pace(record), deadline_hours, record.shortage)
+    if (durations := durations_seen(situation, task.progress, record, now)) != record.took:
+        work.state.remember(took=durations, expected_end=progress.expected_end)
+    return progress

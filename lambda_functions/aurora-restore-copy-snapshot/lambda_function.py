@@ -21,4 +21,4 @@ def lambda_handler(task: CopyTask, work: Work) -> CopyProgress:
             prove_copy_allowed(due, task.copy.tags, places.source_of(due), places.own_account, task.limits)
         if not calls.take(due):
             situation = replace(situation, waiting_for=a_free_copy(due), due=[])
-    return copy_after_action(situation, record, task.run.now, work.poll_seconds)
+    return copy_after_action(situation, record, task.run.now, work.pace(record))

@@ -6,7 +6,7 @@ from utils.contracts.payloads import DeleteProgress, DeleteTask
 from utils.errors import StepFailed
 from utils.state.operation import iso
 from utils.steps.delete_calls import delete_unfinished, end_source
-from utils.steps.delete_watch import deletion_begun
+from utils.steps.delete_watch import deletion_begun, waited_for
 from utils.steps.deletion_proof import prove_source_may_go, prove_unfinished
 
 
@@ -27,23 +27,25 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     if cluster is not None:
         end_source(deletion, cluster, source, work.state, record)
     switching = cluster is not None and cluster.deletion_protection
-    return deletion_begun(deletion, record.entered("delete-rds"), work.poll_seconds, switching=switching)
+    return deletion_begun(deletion, record, task.run.now, work.pace(record), switching=switching)
 
 
 def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
     """Delete the cluster that the failed operation created."""
-    cluster, kept_because = prove_unfinished(work.record(), work.aurora(), task.run.target_cluster_id)
+    record = work.record()
+    cluster, kept_because = prove_unfinished(record, work.aurora(), task.run.target_cluster_id)
     if cluster is not None:
         # From here on its absence is our doing: a resumed run makes another one.
         work.state.remember(clean_up_at=iso(task.run.now))
         delete_unfinished(cluster, work.aurora())
-    return DeleteProgress(
+    progress = DeleteProgress(
         cluster_identifier=task.run.target_cluster_id,
         region=environment.region(),
         cluster_resource_id=cluster.resource_id if cluster else None,
         final_snapshot_identifier=None,
         started_at=task.run.now,
         answer="wait" if cluster else "done",
-        wait_seconds=2 * work.poll_seconds,
+        wait_seconds=0,
         skipped=kept_because or None,
     )
+    return waited_for(progress, task.run.now, work.pace(record))

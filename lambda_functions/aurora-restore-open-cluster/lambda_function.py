@@ -12,6 +12,5 @@ def lambda_handler(task: OpenTask, work: Work) -> Opening:
     record = work.record()
     if record.door_open_at is None:
         prove_opening_allowed(task.cluster, task.limits)
-    situation, open_since = advance(task.cluster, work.aurora(), work.state, record)
-    began = record.entered("open-cluster")
-    return after_opening(task.cluster, situation, open_since, began, task.run.now, work.poll_seconds)
+    situation, record = advance(task.cluster, work.aurora(), work.state, record)
+    return after_opening(task.cluster, situation, record, task.run.now, work.pace(record))

@@ -15,4 +15,4 @@ def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     if observed.cluster is None and record.cluster_resource_id is None:
         prove_restore_allowed(task.cluster, aurora, task.limits)
     situation, refusal = take_due(task.cluster, observed, aurora, work.state, record)
-    return after_action(situation, record, task.run.now, work.poll_seconds, refusal)
+    return after_action(situation, record, task.run.now, work.pace(record), refusal)

@@ -3,6 +3,7 @@
 from functools import partial
 
 from msgspec import convert
+from msgspec.structs import replace
 
 from utils import environment
 from utils.aurora_utils import AuroraReader
@@ -21,6 +22,7 @@ from utils.operation.start import (
 )
 from utils.planning.planner import plan_restore
 from utils.planning.snapshot_place import source_of
+from utils.planning.timing import timed
 from utils.request.fields import RestoreRequest
 from utils.request.reading import read_request
 from utils.state.operation import OperationRecord, OperationState
@@ -41,7 +43,7 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
         refuse_if_reserved(request, state.operation_id)
     target = AuroraReader(environment.region())
     source = source_of(request, execution, state.operation_id, target.region)
-    plan = plan_restore(request, state.operation_id, execution, source, target, task.limits)
+    plan = timed(plan_restore(request, state.operation_id, execution, source, target, task.limits))
     begin_operation(request, state, plan, execution)
     state.audit("snapshot-check", "done", {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed})
     return plan
@@ -50,8 +52,9 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
 def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationState, known: OperationRecord) -> Plan:
     """Resume the operation: the plan is its own, and the steps find what it has created."""
     resumption = resume(request, task.request, known, task.execution, task.limits)
-    take_over(request, state, known, resumption.plan, resumption.facts)
+    plan = timed(resumption.plan, replace(known, **resumption.facts))
+    take_over(request, state, known, plan, resumption.facts)
     if known.users_ready_at is None:
-        make_secrets(resumption.plan, state)
-    state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": resumption.plan.resumed})
-    return resumption.plan
+        make_secrets(plan, state)
+    state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": plan.resumed})
+    return plan

@@ -18,6 +18,7 @@ def lambda_handler(task: NotificationTask) -> Notified:
     if end.is_reported:
         return Notified(message_id=None, subject="")
     end.close()
+    end.learn()
     starter = find_starter(task.execution)
     message = compose(task, end, starter_lines(starter, task.execution, task.request))
     message_id = send(message)

@@ -5,6 +5,7 @@ Sources: Aurora User Guide, "Exporting DB cluster snapshot data to Amazon S3"; t
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -27,6 +28,14 @@ class ExportTask(Struct, frozen=True, kw_only=True):
     source_arn: str
     failure_cause: str
     warning: str
+    # RDS's own times, as far as it reports them (API reference, ExportTask).
+    started_at: dt.datetime | None = None
+    ended_at: dt.datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Return how long the export took, once it has ended."""
+        return (self.ended_at - self.started_at).total_seconds() if self.started_at and self.ended_at else None
 
     @property
     def is_complete(self) -> bool:
@@ -102,6 +111,8 @@ def _read(raw: Any) -> ExportTask:
         source_arn=raw.get("SourceArn", ""),
         failure_cause=raw.get("FailureCause") or "no cause was given",
         warning=raw.get("WarningMessage") or "",
+        started_at=raw.get("TaskStartTime"),
+        ended_at=raw.get("TaskEndTime"),
     )
 
 

@@ -1,7 +1,8 @@
 """What travels between the steps. No secret ever does.
 
 Unknown fields are ignored here (unlike in a request), so that an execution survives an update of the stack. Times are
-ISO 8601 in UTC; durations are seconds.
+ISO 8601 in UTC; durations are seconds. `expected_end` is when the operation is expected to end: at the earliest, and at
+the latest as far as one can say; it is empty where that is unknown.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class CopyProgress(Struct, frozen=True, kw_only=True):
     action_at: dt.datetime
     percent: int
     wait_seconds: int
+    expected_end: list[dt.datetime] = []
 
 
 class CheckCopyTask(Struct, frozen=True, kw_only=True):
@@ -111,6 +113,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     started_at: dt.datetime
     action_at: dt.datetime
     wait_seconds: int
+    expected_end: list[dt.datetime] = []
 
 
 class CheckRestoreTask(Struct, frozen=True, kw_only=True):
@@ -174,6 +177,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     wait_seconds: int
     open_since: str | None
     differences: list[str] = []
+    expected_end: list[dt.datetime] = []
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):
@@ -187,7 +191,7 @@ class DeleteTask(Struct, frozen=True, kw_only=True):
 class DeleteProgress(Struct, frozen=True, kw_only=True):
     """`skipped` says why nothing was deleted; None otherwise.
 
-    `doing` is what RDS was asked to do last.
+    `doing` is what RDS was asked to do last, and `doing_since` when.
     """
 
     cluster_identifier: str
@@ -200,6 +204,9 @@ class DeleteProgress(Struct, frozen=True, kw_only=True):
     skipped: str | None = None
     doing: Literal["deleting", "switching-protection-off"] = "deleting"
     final_snapshot_arn: str | None = None
+    # None where an earlier execution asked for it, or one of an older version.
+    doing_since: dt.datetime | None = None
+    expected_end: list[dt.datetime] = []
 
 
 class CheckDeleteTask(Struct, frozen=True, kw_only=True):
@@ -234,6 +241,7 @@ class Archived(Struct, frozen=True, kw_only=True):
     percent: int = 100
     wait_seconds: int = 0
     exported_to: str | None = None
+    expected_end: list[dt.datetime] = []
 
 
 class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -205,3 +205,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     not_taken_over: list[str] = []
     # What the reader of the plan should note, although it does not stop the operation.
     warnings: list[str] = []
+    # What AWS is going to work on, in this order (utils/contracts/phases.py), how many seconds each took for this
+    # source before, where that is known, and how many minutes all of it may take: the fewest and the most.
+    phases: list[str] = []
+    expected_seconds: dict[str, float] = {}
+    expected_minutes: list[int] = []

@@ -18,7 +18,7 @@ from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
 from utils.messages.cluster import summary
 from utils.messages.failure import Remains, cause_lines, remains_lines, state_lines
 from utils.messages.next_steps import next_lines
-from utils.messages.plan import not_taken_over_lines, plan_lines
+from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
 from utils.planning.calls import call_lines
 from utils.redaction import without_secrets
 from utils.request.next_command import anew, start_command
@@ -60,6 +60,7 @@ def planned(plan: Plan, execution_id: str, request: object, started_by: str = ""
         *(f"  {line}" for line in call_lines(plan.calls, Arn.parse(execution_id).account_id)),
         "",
         *_beside_the_plan(plan),
+        *_expected_rows(plan),
         *_execution_lines(execution_id, started_by),
         *_for_real(request, execution_id),
     ]
@@ -90,7 +91,7 @@ def succeeded(
         ("Settings", f"{summary(cluster)}, PostgreSQL {cluster.engine_version}"),
         *_role_rows(users),
         ("Databases", listed(users.databases)),
-        ("Took", duration(total_seconds(record, now))),
+        ("Took", duration(total_seconds(record, now)) + _expected_instead(plan)),
         *(("", f"  {name:15} {duration(seconds)}") for name, seconds in phase_seconds(record, now).items()),
         ("Deleted", _deleted(plan.source_deletion)),
         _archive_row(archive),
@@ -160,6 +161,15 @@ def _for_real(request: object, execution_id: str) -> Iterable[str]:
     real = {name: value for name, value in anew(request).items() if name != "dry_run"}
     yield from ("", "To carry it out:")
     yield from (f"  {line}" for line in start_command(execution_id, real))
+
+
+def _expected_rows(plan: Plan) -> Iterator[str]:
+    """Yield how long it is expected to take, and what that is known from."""
+    if not plan.expected_minutes:
+        return
+    learned = [phase for phase in plan.phases if phase in plan.expected_seconds]
+    known = f"as seen before of {', '.join(learned)}" if learned else "by public figures, as nothing was seen yet"
+    yield f"Expected   {expected_range(plan)}, {known}"
 
 
 def _beside_the_plan(plan: Plan) -> list[str]:
@@ -266,6 +276,11 @@ def _deleted(deletion: SourceDeletion | None) -> str:
     snapshot = f"final snapshot {final}" if final else "without a final snapshot, as asked"
     backups = "automated backups as well" if deletion.delete_automated_backups else "automated backups kept"
     return f"{deletion.cluster_identifier} ({deletion.cluster_resource_id}) in {deletion.region}, {snapshot}, {backups}"
+
+
+def _expected_instead(plan: Plan) -> str:
+    """Return how long the plan said that it would take."""
+    return f"; {expected_range(plan)} were expected" if plan.expected_minutes else ""
 
 
 def _bounded(text: str) -> str:

@@ -54,6 +54,15 @@ def plan_lines(plan: Plan) -> Iterable[str]:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
 
 
+def expected_range(plan: Plan) -> str:
+    """Return how long the operation is expected to take, as people read it."""
+    least, most = (
+        f"{minutes // 60} h {minutes % 60} min" if minutes >= 120 else f"{minutes} min"
+        for minutes in plan.expected_minutes
+    )
+    return f"{least} to {most}"
+
+
 def _secrets_in_words(secrets: TargetSecrets) -> str:
     return " and ".join(name for name in (secrets.admin, secrets.application) if name)
 

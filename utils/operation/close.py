@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec.structs import replace
 
@@ -18,7 +19,7 @@ from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
 from utils.aurora_utils.source_left import look_at_source
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
-from utils.contracts.plan import Plan, SourceDeletion
+from utils.contracts.plan import FoundSnapshot, Plan, SourceDeletion
 from utils.contracts.route import RouteStep
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
@@ -29,6 +30,7 @@ from utils.operation.identity import is_scheduled, operation_at_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
+from utils.state.durations import SourceDurations
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
 
@@ -38,6 +40,7 @@ MAX_REQUEST = 50_000
 STOPPED = frozenset({"ABORTED", "TIMED_OUT"})
 # RDS's word for a snapshot that is gone, in the cause of a step that looked for it in its own account.
 SNAPSHOT_NOT_FOUND = "DBClusterSnapshotNotFoundFault"
+log = Logger(service=metrics.SERVICE, child=True)
 STATUS_OF: dict[str, Status] = {"planned": "planned", "succeeded": "succeeded", "failed": "failed"}
 
 
@@ -152,6 +155,21 @@ class OperationEnd:
                 lock.release(execution.now)
         if task.outcome == "succeeded" and self.record and task.plan:
             self._count(self.record, task.plan)
+
+    def learn(self) -> None:
+        """Keep how long each phase took, also those of a failed operation, for the next one of its source.
+
+        A failure here costs the next operation some time and this one nothing: it is only logged.
+        """
+        record = self.record
+        if record is None or not record.took or not record.plan.get("snapshot"):
+            return
+        try:
+            snapshot = msgspec.convert(record.plan["snapshot"], FoundSnapshot)
+            began, now = record.entered("snapshot-check"), self._task.execution.now
+            SourceDurations(snapshot).add(record.took, began, now)
+        except (ClientError, BotoCoreError, msgspec.ValidationError) as error:
+            log.warning("durations not kept", extra={"cause": one_line(error)})
 
     def record_report(self, subject: str, starter: Starter) -> None:
         """Record that the end was reported to people, and what about."""

@@ -21,7 +21,7 @@ from utils.request.fields import RestoreRequest
 from utils.request.next_command import RESUME_THE_EARLIER
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationRecord, OperationState, plain, unstored
+from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
 
 # Step Functions may not know an execution yet that has just begun: DescribeExecution is eventually consistent (its API
 # reference). Events that come twice come close together.
@@ -97,7 +97,7 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
         return
     lock = _take_target(request, state, plan)
     try:
-        state.open("snapshot-check", request, plan, "running")
+        state.open("snapshot-check", request, plan, "running", facts=_expectations(plan, state.now))
     except StepFailed:
         lock.give_back(state.now)
         raise
@@ -116,10 +116,16 @@ def take_over(
     """Take the target's lock, and the operation from the execution that has ended; if refused, keep neither."""
     lock = _take_target(request, state, plan)
     try:
-        state.hand_over(known, plan, facts)
+        state.hand_over(known, plan, {**facts, **_expectations(plan, state.now), "took": {}})
     except StepFailed:
         lock.give_back(state.now)
         raise
+
+
+def _expectations(plan: Plan, now: dt.datetime) -> dict[str, Any]:
+    """Return what each step has to know of the plan to decide when to look, and when the end is expected."""
+    end = [iso(now + dt.timedelta(minutes=minutes)) for minutes in plan.expected_minutes]
+    return {"phases": plan.phases, "expected": plan.expected_seconds, "expected_end": end}
 
 
 def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> TargetLock:

@@ -50,6 +50,12 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
     made_snapshots: dict[str, str] = {}
     route_times: dict[str, str] = {}
+    # What AWS has to work on (utils/contracts/phases.py), and how many seconds it took before and in this execution.
+    phases: list[str] = []
+    expected: dict[str, float] = {}
+    took: dict[str, float] = {}
+    # The earliest and the latest end, as they were expected when the item was last written for another reason.
+    expected_end: list[str] = []
     # None: the stack's own two. Forgotten again where a failed run has removed them.
     admin_secret_arn: str | None = None
     application_secret_arn: str | None = None
@@ -122,6 +128,11 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         """Return when this execution, or a redrive of it, first entered a step: its deadline counts from there."""
         return dt.datetime.fromisoformat(self.step_times[step])
 
+    def seen(self, moment: dt.datetime | str | None) -> dt.datetime | None:
+        """Return a recorded moment; None where it was before this execution, which has not seen what came of it."""
+        known = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return known if known is not None and known >= self.entered("snapshot-check") else None
+
 
 # What is forgotten of a cluster that this operation's own clean-up has deleted: a resumed run makes another.
 NO_CLUSTER: dict[str, Any] = {
@@ -167,11 +178,21 @@ class OperationState:
         self._state_table = environment.text("STATE_TABLE")
         self._audit_table = environment.text("AUDIT_TABLE")
 
-    def open(self, step: str, parameters: object, plan: object, status: Status, *, closed: bool = False) -> None:
+    def open(
+        self,
+        step: str,
+        parameters: object,
+        plan: object,
+        status: Status,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        closed: bool = False,
+    ) -> None:
         """Write the operation's first state. An operation id belongs to one execution until another one resumes it.
 
-        `closed`: it is the last state as well, of an execution that ended before it had one. Raises RequestRefused
-        where another execution has used the id, StepFailed where this one's operation was closed meanwhile.
+        `facts` are what is to be recorded with it. `closed`: it is the last state as well, of an execution that ended
+        before it had one. Raises RequestRefused where another execution has used the id, StepFailed where this one's
+        operation was closed meanwhile.
         """
         item = {
             "operation_id": self.operation_id,
@@ -186,6 +207,7 @@ class OperationState:
             "redrive_count": self.redrive_count,
             "ended_redrive_count": self.redrive_count if closed else NONE_ENDED,
             "expires_at": epoch(self.now + dt.timedelta(days=STATE_DAYS)),
+            **plain(facts or {}),
         }
         try:
             self._tables.put_item(

@@ -15,6 +15,7 @@ from utils.steps.copy import Places
 from utils.steps.copy_calls import RouteCalls
 from utils.steps.deletion_proof import prove_restored
 from utils.steps.export import begin_export, export_progress
+from utils.steps.pace import Pace
 
 
 def take_back(task: ArchiveTask, state: OperationState, record: OperationRecord) -> list[str]:
@@ -26,7 +27,12 @@ def take_back(task: ArchiveTask, state: OperationState, record: OperationRecord)
 
 
 def follow_export(
-    task: ArchiveTask, export: SnapshotExport, record: OperationRecord, target: Aurora, unit: int
+    task: ArchiveTask,
+    export: SnapshotExport,
+    state: OperationState,
+    record: OperationRecord,
+    target: Aurora,
+    pace: Pace,
 ) -> Archived:
     """Start the export unless it was started before, and return how far it is. RDS continues it by itself."""
     if not task.begins_export:
@@ -34,7 +40,10 @@ def follow_export(
     begun = begin_export(export, task.copy, record, target, task.limits)
     kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
     began = record.entered("archive-snapshot")
-    return export_progress(export, begun, kept, target.region, began, task.run.now, unit)
+    archived = export_progress(export, begun, kept, target.region, began, task.run.now, pace)
+    if archived.answer == "done" and not isinstance(begun, str) and begun.seconds is not None:
+        state.remember(took=record.took | {"export": begun.seconds})
+    return archived
 
 
 def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecord, target: Aurora) -> Archived:

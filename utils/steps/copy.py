@@ -19,8 +19,8 @@ from utils.aurora_utils.source_sessions import StepOfRoute, route_session
 from utils.contracts.payloads import Answer, CopyProgress, StepRun
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.errors import StepFailed
-from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord
+from utils.steps.pace import Pace, took
 
 MAX_COPIES_AT_A_TIME = 5
 
@@ -121,31 +121,33 @@ def _is_settled(step: RouteStep, record: OperationRecord) -> bool:
     return step.name in record.route_times or step.gave_up in record.route_times
 
 
-def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, unit: int) -> CopyProgress:
+def copy_after_action(situation: CopySituation, record: OperationRecord, now: dt.datetime, pace: Pace) -> CopyProgress:
     """Return what Copy Snapshot hands to the wait after it.
 
     No copy is complete at once; every other call is, and what was shared may take a moment to be seen.
     """
-    last = situation.due[-1] if situation.due else None
+    last, unit = situation.due[-1] if situation.due else None, pace.unit_seconds
     if last is None:
         pause = 5 * unit
     elif last.takes_back:
         pause = 1
     else:
-        pause = 2 * unit if last.is_copy else max(1, unit // 12)
+        pause = pace.pause(last.name, now, now) if last.is_copy else max(1, unit // 12)
+    action = last.name if last else "none"
     return CopyProgress(
         answer="wait",
-        action=last.name if last else "none",
+        action=action,
         waiting_for=situation.waiting_for,
         started_at=dt.datetime.fromisoformat(record.step_times["copy-snapshot"]),
         action_at=now,
         percent=situation.percent,
         wait_seconds=pause,
+        expected_end=pace.expected_end(action, now, now),
     )
 
 
 def copy_after_check(
-    situation: CopySituation, before: CopyProgress, now: dt.datetime, unit: int, deadline_hours: int
+    situation: CopySituation, before: CopyProgress, now: dt.datetime, pace: Pace, deadline_hours: int
 ) -> CopyProgress:
     """Return what Check Copy Status answers. Raises StepFailed once the deadline has passed."""
     answer: Answer
@@ -155,7 +157,6 @@ def copy_after_check(
             f"After {deadline_hours} hours the copy still waits for {situation.waiting_for}. "
             "Raise the stack's CopyDeadlineHours if it is only slow, then start again."
         )
-    elapsed = (now - before.action_at).total_seconds()
     return CopyProgress(
         answer=answer,
         action=before.action,
@@ -163,5 +164,15 @@ def copy_after_check(
         started_at=before.started_at,
         action_at=before.action_at,
         percent=situation.percent,
-        wait_seconds=seconds_to_wait(elapsed, unit, situation.percent),
+        wait_seconds=pace.pause(before.action, before.action_at, now, situation.percent),
+        expected_end=pace.expected_end(before.action, before.action_at, now),
     )
+
+
+def durations_seen(
+    situation: CopySituation, before: CopyProgress, record: OperationRecord, now: dt.datetime
+) -> dict[str, float]:
+    """Return how long phases took, with the copy that has ended; none has while something is waited for."""
+    repeated = before.action in [step.name for step in situation.due]
+    goes_on = not situation.is_done and (not situation.due or repeated)
+    return record.took if goes_on else took(record, now, {before.action: before.action_at}, before.wait_seconds)

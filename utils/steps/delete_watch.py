@@ -4,32 +4,64 @@ from __future__ import annotations
 
 import datetime as dt
 
+from msgspec.structs import replace
+
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster, Snapshot
 from utils.contracts.payloads import DeleteProgress
 from utils.contracts.plan import SourceDeletion
 from utils.errors import StepFailed
+from utils.state.operation import OperationRecord
+from utils.steps.pace import Pace, took
 
 # RDS's answers may lag behind the calls that it accepted: for so long, a broken status or a missing snapshot proves
 # nothing.
 LAG_SECONDS = 20 * 60
 
 
-def deletion_begun(deletion: SourceDeletion, began: dt.datetime, unit: int, *, switching: bool) -> DeleteProgress:
+def deletion_begun(
+    deletion: SourceDeletion, record: OperationRecord, now: dt.datetime, pace: Pace, *, switching: bool
+) -> DeleteProgress:
     """Return what to wait for.
 
     It is never done at once: the next step checks whether the cluster is gone and its final snapshot is available.
     """
-    return DeleteProgress(
+    progress = DeleteProgress(
         cluster_identifier=deletion.cluster_identifier,
         region=deletion.region,
         cluster_resource_id=deletion.cluster_resource_id,
         final_snapshot_identifier=deletion.final_snapshot_identifier,
-        started_at=began,
+        started_at=record.entered("delete-rds"),
         answer="wait",
-        wait_seconds=unit if switching else 2 * unit,
+        wait_seconds=0,
         doing="switching-protection-off" if switching else "deleting",
+        doing_since=record.seen(record.source_deletion_at) if record.source_deletion_at else now,
     )
+    return waited_for(progress, now, pace)
+
+
+def waited_for(progress: DeleteProgress, now: dt.datetime, pace: Pace) -> DeleteProgress:
+    """Return the progress with the pause before the next look, and when all is expected to end."""
+    phase, moment = phase_of(progress), since(progress)
+    pause = pace.pause(phase, moment, now)
+    return replace(progress, wait_seconds=pause, expected_end=pace.expected_end(phase, moment, now))
+
+
+def phase_of(progress: DeleteProgress) -> str:
+    """Return what RDS is working on. A final snapshot is taken before the cluster goes, and takes as long as it has."""
+    if progress.doing == "switching-protection-off":
+        return "switch-protection-off"
+    return "delete-cluster" if progress.final_snapshot_identifier is None else "final-snapshot"
+
+
+def since(progress: DeleteProgress) -> dt.datetime:
+    """Return since when RDS is working on it."""
+    return progress.doing_since or progress.started_at
+
+
+def durations_seen(progress: DeleteProgress, record: OperationRecord, now: dt.datetime) -> dict[str, float]:
+    """Return how long phases took, with the one that has ended."""
+    return took(record, now, {phase_of(progress): progress.doing_since}, progress.wait_seconds)
 
 
 def raise_if_never_gone(

@@ -12,9 +12,9 @@ from utils.contracts.plan import SnapshotExport
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed
-from utils.pauses import seconds_to_wait
 from utils.preflight.limits import prove_export_allowed
 from utils.state.operation import OperationRecord
+from utils.steps.pace import Pace
 
 
 def begin_export(
@@ -51,7 +51,7 @@ def export_progress(
     region: str,
     began: dt.datetime,
     now: dt.datetime,
-    unit: int,
+    pace: Pace,
 ) -> Archived:
     """Return how far the export is. `kept` is the snapshot that stays: no cluster can be restored from an export.
 
@@ -83,11 +83,12 @@ def export_progress(
             f"After {hours} hours: {why}. {kept} is kept. RDS continues by itself; resume to follow it, or raise the "
             f"stack's ExportDeadlineHours. {look}"
         )
-    percent = 0 if isinstance(task, str) else task.percent
+    percent, started = (0, None) if isinstance(task, str) else (task.percent, task.started_at)
     return Archived(
         deleted_snapshot_arn=None,
         why=why,
         answer="wait",
         percent=percent,
-        wait_seconds=seconds_to_wait(elapsed, unit, percent),
+        wait_seconds=pace.pause("export", started or began, now, percent),
+        expected_end=pace.expected_end("export", started or began, now),
     )

@@ -19,9 +19,9 @@ from utils.contracts.payloads import Opening
 from utils.contracts.plan import ClusterPlan
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
-from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.differences import differences
+from utils.steps.pace import Pace, took
 from utils.steps.restore import (
     Action,
     Observed,
@@ -125,8 +125,8 @@ def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord
 
 def advance(
     plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
-) -> tuple[Situation, str | None]:
-    """Take what is due. Return what there is to wait for, and since when the cluster is open.
+) -> tuple[Situation, OperationRecord]:
+    """Take what is due. Return what there is to wait for, and the record with what was recorded on the way.
 
     What there is to wait for is NOTHING once it is open and as planned.
     """
@@ -134,8 +134,9 @@ def advance(
     situation = due_opening(plan, observed, record, now)
     if situation.due is Action.RECORD_OPEN_DOOR:
         state.audit("door", "open", _groups(plan))
-        state.remember(door_open_at=iso(now))
-        record = replace(record, door_open_at=iso(now))
+        durations = took(record, now, {"open-door": record.door_opening_at})
+        state.remember(door_open_at=iso(now), took=durations)
+        record = replace(record, door_open_at=iso(now), took=durations)
         situation = due_opening(plan, observed, record, now)
     try:
         if situation.due is Action.OPEN_DOOR and situation.cluster is not None:
@@ -144,10 +145,10 @@ def advance(
             aurora.enable_data_api(situation.cluster)
             state.remember(data_api_enabled_at=iso(now))
     except ClusterBusy as busy:
-        return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record.door_open_at
+        return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record
     if situation.due is Action.NOTHING and situation.cluster is not None:
-        situation = _report(plan, situation, situation.cluster, aurora, state, record)
-    return situation, record.door_open_at
+        return _report(plan, situation, situation.cluster, aurora, state, record)
+    return situation, record
 
 
 def _report(
@@ -157,7 +158,7 @@ def _report(
     aurora: AuroraReader,
     state: OperationState,
     record: OperationRecord,
-) -> Situation:
+) -> tuple[Situation, OperationRecord]:
     """Record where RDS reports other settings than were asked for, and which changes its events call failed.
 
     Right after their creation RDS still configures instances. That is waited for only where something differs, and
@@ -166,12 +167,13 @@ def _report(
     told = differences(plan, cluster, situation.instances, aurora.region, record.door)
     settling = [f"{each.identifier} ({each.status})" for each in situation.instances if not each.is_settled]
     if told and settling and record.door_open_at is not None and is_recent(record.door_open_at, state.now):
-        return wait(cluster, f"{', '.join(settling)} to settle")
+        return wait(cluster, f"{', '.join(settling)} to settle"), record
     failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
     found = list(dict.fromkeys([*told, *(f"RDS reports a failure: {each}" for each in failures)]))
-    if found != record.differences:
-        state.remember(differences=found)
-    return situation
+    durations = took(record, state.now, {"enable-data-api": _seen_enabled(cluster, record)})
+    if (found, durations) != (record.differences, record.took):
+        state.remember(differences=found, took=durations)
+    return situation, replace(record, differences=found, took=durations)
 
 
 def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:
@@ -183,21 +185,56 @@ def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationS
     aurora.change_security_groups(plan, beside_the_door(plan, cluster) if is_open else plan.vpc_security_group_ids)
 
 
+def _seen_enabled(cluster: Cluster, record: OperationRecord) -> str | None:
+    """Return when the Data API was requested; None where it never showed."""
+    return record.data_api_enabled_at if cluster.settings.value("data_api") else None
+
+
 def _groups(plan: ClusterPlan) -> dict[str, object]:
     return {"cluster": plan.identifier, "from": [plan.door_security_group_id], "to": plan.vpc_security_group_ids}
 
 
 def after_opening(
-    plan: ClusterPlan, situation: Situation, open_since: str | None, began: dt.datetime, now: dt.datetime, unit: int
+    plan: ClusterPlan,
+    situation: Situation,
+    record: OperationRecord,
+    now: dt.datetime,
+    pace: Pace,
 ) -> Opening:
     """Return what Open Cluster answers. Raises StepFailed once the deadline has passed."""
     if situation.due is Action.NOTHING:
-        return Opening(answer="done", waiting_for="", wait_seconds=0, open_since=open_since)
-    if now - began >= DEADLINE:
+        return Opening(
+            answer="done",
+            waiting_for="",
+            wait_seconds=0,
+            open_since=record.door_open_at,
+            differences=record.differences,
+        )
+    if now - record.entered("open-cluster") >= DEADLINE:
         hours = round(DEADLINE.total_seconds() / 3600)
         raise StepFailed(
             f"After {hours} hours the opening of cluster {plan.identifier} still waits for {situation.waiting_for}. "
             "Look at the cluster's events in RDS, then resume this operation."
         )
-    pause = seconds_to_wait((now - began).total_seconds(), unit)
-    return Opening(answer="wait", waiting_for=situation.waiting_for, wait_seconds=pause, open_since=open_since)
+    phase, since = _working_on(situation.due, record, now)
+    return Opening(
+        answer="wait",
+        waiting_for=situation.waiting_for,
+        wait_seconds=pace.pause(phase, since, now),
+        open_since=record.door_open_at,
+        expected_end=pace.expected_end(phase, since, now),
+    )
+
+
+def _working_on(due: Action, record: OperationRecord, now: dt.datetime) -> tuple[str, dt.datetime]:
+    """Return what AWS works on, and since when: what this call has requested, or what the record says was requested."""
+    if due in (Action.OPEN_DOOR, Action.ENABLE_DATA_API):
+        return due.label, now
+    requested = {
+        Action.ENABLE_DATA_API.label: record.data_api_enabled_at,
+        Action.OPEN_DOOR.label: record.door_opening_at if record.door_open_at is None else None,
+    }
+    for phase, moment in requested.items():
+        if (since := record.seen(moment)) is not None:
+            return phase, since
+    return Action.WAIT.label, record.entered("open-cluster")

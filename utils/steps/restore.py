@@ -19,9 +19,9 @@ from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
-from utils.pauses import seconds_to_wait
 from utils.state.operation import OperationRecord
 from utils.steps.differences import unsafe_differences, writer_differs
+from utils.steps.pace import Pace, took
 
 # How long a change may take to show. One that never does can only be reported.
 PATIENCE = dt.timedelta(minutes=15)
@@ -30,29 +30,24 @@ PAUSE_FOR_ROOM = 5
 
 
 class Action(Enum):
-    """What is due next, with the pause after it in units of the stack's PollSeconds: none of these ends sooner."""
+    """What is due next. What AWS works on for minutes after it is the phase of the same name."""
 
-    CREATE_CLUSTER = ("create-cluster", 4)
-    MODIFY_CLUSTER = ("modify-cluster", 1)
-    CREATE_INSTANCES = ("create-instances", 4)
-    CHANGE_WRITER = ("change-writer", 1)
-    SET_UP_USERS = ("set-up-users", 1)
-    ADMIT_PIPELINE = ("admit-pipeline", 1)
-    OPEN_DOOR = ("open-door", 1)
-    RECORD_OPEN_DOOR = ("record-open-door", 1)
-    ENABLE_DATA_API = ("enable-data-api", 1)
-    WAIT = ("wait", 1)
-    NOTHING = ("nothing", 1)
+    CREATE_CLUSTER = "create-cluster"
+    MODIFY_CLUSTER = "modify-cluster"
+    CREATE_INSTANCES = "create-instances"
+    CHANGE_WRITER = "change-writer"
+    SET_UP_USERS = "set-up-users"
+    ADMIT_PIPELINE = "admit-pipeline"
+    OPEN_DOOR = "open-door"
+    RECORD_OPEN_DOOR = "record-open-door"
+    ENABLE_DATA_API = "enable-data-api"
+    WAIT = "wait"
+    NOTHING = "nothing"
 
     @property
     def label(self) -> str:
         """Return the action's name as the progress shows it."""
-        return self.value[0]
-
-    @property
-    def first_pause_units(self) -> int:
-        """Return the pause after the action, in units of the stack's PollSeconds."""
-        return self.value[1]
+        return self.value
 
 
 class Observed(Struct, frozen=True, kw_only=True):
@@ -266,27 +261,54 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
 
 def after_action(
-    situation: Situation, record: OperationRecord, now: dt.datetime, unit: int, refusal: Refusal | None = None
+    situation: Situation, record: OperationRecord, now: dt.datetime, pace: Pace, refusal: Refusal | None = None
 ) -> RestoreProgress:
     """Return what Restore Snapshot hands to the wait after it. What was refused for now is due again then."""
-    pause = situation.due.first_pause_units
-    if refusal is not None:
-        pause = PAUSE_FOR_ROOM if refusal.shortage else 1
+    phase, since = _working_on(situation.due, record, now, refusal)
+    lacks_room = refusal is not None and refusal.shortage
     return RestoreProgress(
         answer="wait",
-        action=situation.due.label,
+        action=phase,
         waiting_for=refusal.why if refusal else situation.waiting_for,
         started_at=record.entered("restore-snapshot"),
-        action_at=now,
-        wait_seconds=pause * unit,
+        action_at=since,
+        wait_seconds=PAUSE_FOR_ROOM * pace.unit_seconds if lacks_room else pace.pause(phase, since, now),
+        expected_end=pace.expected_end(phase, since, now),
     )
+
+
+def _working_on(
+    due: Action, record: OperationRecord, now: dt.datetime, refusal: Refusal | None
+) -> tuple[str, dt.datetime]:
+    """Return what AWS works on after an action, and since when.
+
+    It refuses instances while it sets the master password, and that is waited for then. Where nothing was due, they
+    were requested by an earlier call.
+    """
+    if refusal is None:
+        asked = record.seen(record.instances_asked_at) if due is Action.WAIT else None
+        return (Action.CREATE_INSTANCES.label, asked) if asked else (due.label, now)
+    if due is not Action.CREATE_INSTANCES or refusal.shortage:
+        return Action.WAIT.label, now
+    return Action.MODIFY_CLUSTER.label, record.seen(record.password_reset_at) or now
+
+
+def durations_seen(
+    situation: Situation, before: RestoreProgress, record: OperationRecord, now: dt.datetime
+) -> dict[str, float]:
+    """Return how long phases took, with the one that has ended: unless it is waited for, or has to be repeated.
+
+    That readers exist, which is the last that is waited for, says nothing new: the writer has been there since.
+    """
+    goes_on = situation.due in (Action.WAIT, Action.NOTHING) or situation.due.label == before.action
+    return record.took if goes_on else took(record, now, {before.action: before.action_at}, before.wait_seconds)
 
 
 def after_check(
     situation: Situation,
     before: RestoreProgress,
     now: dt.datetime,
-    unit: int,
+    pace: Pace,
     deadline_hours: int,
     shortage: str | None = None,
 ) -> RestoreProgress:
@@ -297,7 +319,6 @@ def after_check(
     """
     answers: dict[Action, Answer] = {Action.SET_UP_USERS: "done", Action.NOTHING: "done", Action.WAIT: "wait"}
     answer = answers.get(situation.due, "advance")
-    elapsed = (now - before.action_at).total_seconds()
     if answer != "done" and now - before.started_at >= dt.timedelta(hours=deadline_hours):
         if shortage:
             raise CapacityShortage(
@@ -314,5 +335,6 @@ def after_check(
         waiting_for=situation.waiting_for,
         started_at=before.started_at,
         action_at=before.action_at,
-        wait_seconds=seconds_to_wait(elapsed, unit),
+        wait_seconds=pace.pause(before.action, before.action_at, now),
+        expected_end=pace.expected_end(before.action, before.action_at, now),
     )

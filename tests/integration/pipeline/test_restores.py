@@ -25,6 +25,21 @@ def test_a_restore_within_a_region_makes_a_cluster_that_people_can_use(
     assert_proved(pipeline, production, run)
     assert "Copy Snapshot" not in run.states()
     assert run.followed.virtual_seconds > 30 * 60
+    assert run.followed.state_transitions <= 300
+    assert run.output["restore"]["expected_end"] > [run.output["restore"]["started_at"]]
+
+
+def test_a_source_that_was_restored_before_needs_few_looks_and_ends_within_what_was_expected(
+    pipeline: Pipeline, production: Production, target: str
+) -> None:
+    request = {"target_cluster_id": target, "instance_count": 2}
+    pipeline.run(request)
+    pipeline.remove(target)
+    run = pipeline.run(request)
+    assert run.status == "SUCCEEDED", run.reason
+    assert set(run.output["plan"]["expected_seconds"]) >= {"create-cluster", "create-instances", "open-door"}
+    least, most = run.output["plan"]["expected_minutes"]
+    assert least * 60 <= run.followed.virtual_seconds <= most * 60
     assert run.followed.state_transitions <= 60
 
 

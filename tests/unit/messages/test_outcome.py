@@ -250,6 +250,17 @@ def test_a_dry_run_says_what_a_real_run_would_do() -> None:
         assert part in body
 
 
+def test_a_dry_run_says_how_long_it_would_take_and_how_that_is_known() -> None:
+    def line(**known: Any) -> str:
+        plan = a_plan(phases=["create-cluster", "open-door"], expected_minutes=[9, 150], **known)
+        (found,) = [each for each in outcome.planned(plan, EXECUTION, {}).body.splitlines() if "Expected" in each]
+        return found
+
+    assert line() == "Expected   9 min to 2 h 30 min, by public figures, as nothing was seen yet"
+    known = {"open-door": 40.0, "export": 500.0}
+    assert line(expected_seconds=known) == "Expected   9 min to 2 h 30 min, as seen before of open-door"
+
+
 def test_a_dry_run_shouts_when_no_final_snapshot_would_be_taken() -> None:
     plan = a_plan(source_deletion=a_deletion(final_snapshot_identifier=None), delete_source=True)
     assert "WITHOUT a final snapshot" in outcome.planned(plan, EXECUTION, {}).body

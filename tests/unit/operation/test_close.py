@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.sns.models import sns_backends
 from msgspec.structs import replace
 
+from tests.unit.conftest import LogLines
 from tests.unit.fakes.rds import FakeRds
 from tests.unit.fakes.trail import ALICE, FakeTrail, a_start
 from tests.unit.support import (
@@ -44,6 +46,7 @@ from utils.contracts.plan import Plan, SourceInstance
 from utils.errors import StepFailed, TemporaryFailure
 from utils.operation.close import read_task
 from utils.request.next_command import KEEP_BACKUPS, START_ANEW
+from utils.state.durations import SourceDurations
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState
 
@@ -793,3 +796,49 @@ def test_what_a_stopped_step_may_still_make_is_named(inbox: Inbox, rds: FakeRds)
 def test_a_step_that_was_caught_makes_nothing_any_more(inbox: Inbox, rds: FakeRds) -> None:
     started()
     assert "may appear" not in body_of_failure(inbox)
+
+
+# What the next operation of the source learns of it
+
+DURATIONS = {"create-cluster": 1200.0, "open-door": 40.0}
+
+
+def learned() -> dict[str, float]:
+    return SourceDurations(a_plan().snapshot).expected()
+
+
+@pytest.mark.parametrize("task", [a_success(), a_task("failed", error=FAILURE)], ids=["succeeded", "failed"])
+def test_how_long_each_phase_took_is_kept_for_the_next_operation_of_the_source(task: NotificationTask) -> None:
+    started().remember(took=DURATIONS)
+    notify(task)
+    assert learned() == DURATIONS
+    notify(task)
+    assert learned() == DURATIONS
+
+
+def test_durations_that_cannot_be_kept_fail_nothing_and_are_logged(inbox: Inbox, logs: LogLines) -> None:
+    started().remember(took=DURATIONS)
+
+    def refuse(params: dict[str, Any], **_: object) -> None:
+        if params.get("Item", {}).get("operation_id", {}).get("S", "").startswith("durations#"):
+            raise EndpointConnectionError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com/")
+
+    events = client("dynamodb").meta.events
+    events.register("provide-client-params.dynamodb.PutItem", refuse)
+    try:
+        notify(a_success())
+    finally:
+        events.unregister("provide-client-params.dynamodb.PutItem", refuse)
+    assert learned() == {}
+    assert [subject.split(":")[0] for subject in inbox.subjects()] == ["[aurora-restore] SUCCEEDED"]
+    assert [each["cause"] for each in logs.entries() if each["message"] == "durations not kept"] == [
+        'Could not connect to the endpoint URL: "https://dynamodb.us-east-1.amazonaws.com/"'
+    ]
+
+
+def test_the_message_says_what_was_expected_beside_what_it_took(inbox: Inbox) -> None:
+    plan = a_plan(expected_minutes=[24, 130])
+    started(plan)
+    notify(a_success(plan))
+    ((_, body),) = inbox.messages()
+    assert "Took       50 min 0 s; 24 min to 2 h 10 min were expected" in body

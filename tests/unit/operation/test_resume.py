@@ -119,6 +119,15 @@ def test_deadlines_count_from_the_resumption(machine: FakeMachine) -> None:
     assert record().started_at == "2026-03-10T03:00:00.000Z"
 
 
+def test_a_resumption_measures_and_expects_anew(machine: FakeMachine) -> None:
+    failed(machine).remember(took={"copy": 1500.0}, expected={"copy": 9000.0}, phases=["copy"])
+    check(again())
+    found = record()
+    assert (found.took, found.expected) == ({}, {})
+    assert found.phases == ["copy", "create-cluster", "modify-cluster", "create-instances", "open-door"]
+    assert found.expected_end[0] > "2026-03-11T09:00:00.000Z"
+
+
 def test_a_copy_that_somebody_deleted_is_made_anew(machine: FakeMachine) -> None:
     """As the message says of one that can't be used."""
     facts: dict[str, Any] = {"made_snapshots": {"copy": COPY.arn}, "route_times": {"copy_begun": "2026-03-10T03:01Z"}}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from msgspec import convert
 
 from tests.unit.conftest import LogLines
 from tests.unit.fakes.machine import FakeMachine
@@ -24,7 +25,9 @@ from tests.unit.support import (
     lost_answer,
 )
 from utils.aws import client
+from utils.contracts.plan import FoundSnapshot
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
+from utils.state.durations import SourceDurations
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
 
@@ -68,6 +71,17 @@ def test_an_empty_request_becomes_the_plan_of_the_configured_refresh(rds: FakeRd
     assert plan["delete_source"] is False
     assert plan["dry_run"] is False
     assert rds.changes() == []
+
+
+def test_what_was_seen_of_the_source_is_in_the_plan_and_in_the_first_state() -> None:
+    source = check(asking({"dry_run": True}))["snapshot"]
+    SourceDurations(convert(source, FoundSnapshot)).add({"create-cluster": 1200.0}, NOW, NOW)
+    plan = check(asking({}, OTHER_EXECUTION))
+    record = OperationState(plan["operation_id"], OTHER_EXECUTION, NOW).recall()
+    assert record is not None
+    assert plan["expected_seconds"] == record.expected == {"create-cluster": 1200}
+    assert plan["phases"] == record.phases == ["create-cluster", "modify-cluster", "create-instances", "open-door"]
+    assert len(plan["expected_minutes"]) == len(record.expected_end) == 2
 
 
 def test_the_operations_first_state_holds_request_and_plan_and_the_lock_is_taken() -> None:

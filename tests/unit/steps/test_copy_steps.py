@@ -23,6 +23,7 @@ from tests.unit.support import (
 )
 from utils.contracts.payloads import CheckCopyTask, CopyProgress, CopyTask
 from utils.errors import StepFailed, TemporaryFailure
+from utils.pauses import LONGEST_PAUSE_SECONDS
 from utils.state.operation import OperationState
 
 pytestmark = pytest.mark.usefixtures("account")
@@ -154,9 +155,25 @@ def test_progress_shortens_the_pause_before_the_end(copying: dict[str, Any]) -> 
     assert look(looking(dt.timedelta(minutes=20)))["wait_seconds"] == 133
 
 
-def test_a_copy_that_is_available_is_ready(copying: dict[str, Any]) -> None:
+def test_a_copy_that_is_available_is_ready_and_how_long_it_took_is_recorded(
+    copying: dict[str, Any], operation: OperationState
+) -> None:
     copying.update(Status="available", PercentProgress=100)
     assert look(looking(dt.timedelta(minutes=20)))["answer"] == "done"
+    found = operation.recall()
+    assert found is not None
+    assert found.took == {"copy": 1170}, "it ended at some time in the two minutes before"
+
+
+def test_a_copy_that_was_seen_before_is_looked_at_shortly_before_its_end(
+    rds: FakeRds, operation: OperationState
+) -> None:
+    rds.seconds = {"CopyDBClusterSnapshot": 3600}
+    operation.remember(expected={"copy": 4000})
+    assert start(starting())["wait_seconds"] == LONGEST_PAUSE_SECONDS
+    operation.remember(expected={"copy": 1000})
+    assert start(starting(dt.timedelta(hours=1)))["action"] == "none"
+    assert look(looking(dt.timedelta(minutes=1)))["wait_seconds"] == 715
 
 
 @pytest.mark.parametrize("status", ["failed", "deleting", "incompatible-restore"])

@@ -22,6 +22,7 @@ from tests.unit.support import (
     TARGET,
     a_copy,
     a_plan,
+    a_record,
     a_run,
     an_execution,
     calling,
@@ -175,9 +176,13 @@ def test_an_export_is_begun_once_and_waited_for(rds: FakeRds, restored: Operatio
     answer = archive(exporting(hours=0.5))
     assert (answer["answer"], answer["percent"]) == ("wait", 60)
     assert 30 <= answer["wait_seconds"] <= 900
-    rds.exports[EXPORT.identifier].update(Status="COMPLETE", PercentProgress=100)
+    began, ended = NOW + dt.timedelta(minutes=1), NOW + dt.timedelta(minutes=41)
+    rds.exports[EXPORT.identifier].update(
+        Status="COMPLETE", PercentProgress=100, TaskStartTime=began, TaskEndTime=ended
+    )
     answer = archive(exporting(hours=1))
     assert answer["answer"] == "done"
+    assert (restored.recall() or a_record()).took == {"export": 2400.0}, "as long as RDS says, not as it was waited for"
     assert answer["exported_to"] == f"s3://exports/aurora-restore/{EXPORT.identifier}/"
     assert "is kept, since no cluster can be restored from an export" in answer["why"]
     assert rds.changes() == ["StartExportTask"]

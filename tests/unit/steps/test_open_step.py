@@ -96,6 +96,14 @@ def test_one_change_that_sets_the_wanted_groups_and_nothing_else_opens_the_door(
     assert door_events() == ["opening", "open"]
 
 
+def test_how_long_door_and_data_api_took_is_recorded(rds: FakeRds, clock: Clock) -> None:
+    rds.seconds = {"ModifyDBCluster": 90, "EnableHttpEndpoint": 90}
+    until_open(clock, WITH_DATA_API)
+    took = record().took
+    assert sorted(took) == ["enable-data-api", "open-door"]
+    assert all(90 <= seconds <= 100 for seconds in took.values())
+
+
 def test_it_is_open_only_when_every_instance_is(rds: FakeRds, clock: Clock) -> None:
     assert open_cluster(clock)["answer"] == "wait"
     rds.instances[MEMBERS[1]]["VpcSecurityGroups"] = in_groups([DOOR])

@@ -26,8 +26,9 @@ from utils.aurora_utils.resources import read_cluster, read_instance
 from utils.contracts.payloads import RestoreProgress
 from utils.contracts.plan import PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
-from utils.state.operation import OperationRecord
+from utils.state.operation import OperationRecord, iso
 from utils.steps.open import DEADLINE, after_opening, due_opening
+from utils.steps.pace import Pace
 from utils.steps.restore import (
     Action,
     Observed,
@@ -37,9 +38,11 @@ from utils.steps.restore import (
     after_check,
     assess,
     due_action,
+    durations_seen,
 )
 
 UNIT = 60
+UNKNOWN = Pace(unit_seconds=UNIT)
 WRITER, FIRST_READER, SECOND_READER = (each.identifier for each in some_instances(3))
 ALL = f"{WRITER}, {FIRST_READER}, {SECOND_READER}"
 
@@ -386,11 +389,12 @@ def test_how_far_the_door_is_follows_from_what_is_recorded(known: dict[str, Any]
 
 def test_past_its_deadline_an_opening_fails_and_says_what_it_waits_for() -> None:
     plan, now = a_cluster_plan(), Situation(due=Action.WAIT, waiting_for="something")
-    late = NOW + DEADLINE
-    assert after_opening(plan, now, None, NOW, late - dt.timedelta(seconds=1), UNIT).answer == "wait"
+    record, late = a_record(step_times={"snapshot-check": iso(NOW), "open-cluster": iso(NOW)}), NOW + DEADLINE
+    assert after_opening(plan, now, None, record, late - dt.timedelta(seconds=1), UNKNOWN).answer == "wait"
     with pytest.raises(StepFailed, match="After 4 hours the opening of cluster staging-orders still waits for somethi"):
-        after_opening(plan, now, None, NOW, late, UNIT)
-    assert after_opening(plan, Situation(due=Action.NOTHING, waiting_for=""), None, NOW, late, UNIT).answer == "done"
+        after_opening(plan, now, None, record, late, UNKNOWN)
+    opened = Situation(due=Action.NOTHING, waiting_for="")
+    assert after_opening(plan, opened, None, record, late, UNKNOWN).answer == "done"
 
 
 # What nobody may be let in with
@@ -524,9 +528,11 @@ def progress(**changes: Any) -> RestoreProgress:
     return RestoreProgress(**known | changes)
 
 
-def check(due: Action, before: RestoreProgress, minutes: float = 10, deadline_hours: int = 12) -> RestoreProgress:
+def check(
+    due: Action, before: RestoreProgress, minutes: float = 10, deadline_hours: int = 12, pace: Pace = UNKNOWN
+) -> RestoreProgress:
     now = Situation(due=due, waiting_for="something")
-    return after_check(now, before, NOW + dt.timedelta(minutes=minutes), UNIT, deadline_hours)
+    return after_check(now, before, NOW + dt.timedelta(minutes=minutes), pace, deadline_hours)
 
 
 @pytest.mark.parametrize(
@@ -537,11 +543,37 @@ def test_a_due_action_is_answered_with_advance(due: Action) -> None:
 
 
 def test_work_in_progress_is_answered_with_wait_and_longer_and_longer_pauses() -> None:
-    pauses = [check(Action.WAIT, progress(), minutes).wait_seconds for minutes in (0, 1, 3, 9, 60)]
+    pauses = [check(Action.WAIT, progress(), minutes).wait_seconds for minutes in (3, 6, 20, 60)]
     assert check(Action.WAIT, progress()).answer == "wait"
     assert pauses == sorted(pauses)
-    assert pauses[0] == UNIT / 2
+    assert pauses[0] == round(0.09 * 3 * 60)
     assert pauses[-1] == 5 * UNIT
+
+
+def test_nobody_looks_before_instances_can_be_there_nor_long_before_they_were_the_last_time() -> None:
+    assert check(Action.WAIT, progress(), minutes=1).wait_seconds == 120
+    learned = Pace(unit_seconds=UNIT, expected={"create-instances": 600})
+    waited = [check(Action.WAIT, progress(), minutes, pace=learned).wait_seconds for minutes in (1, 8, 10, 12)]
+    assert waited == [405, 30, 12, 12]
+
+
+def test_a_phase_that_has_ended_is_recorded_and_one_that_goes_on_is_not() -> None:
+    known, ten_minutes = a_record(took={"create-cluster": 1200.0}), NOW + dt.timedelta(minutes=10)
+
+    def seen(due: Action) -> dict[str, float]:
+        return durations_seen(Situation(due=due, waiting_for="it"), progress(), known, ten_minutes)
+
+    both = {"create-cluster": 1200.0, "create-instances": 585.0}
+    assert seen(Action.SET_UP_USERS) == seen(Action.CHANGE_WRITER) == both
+    assert seen(Action.WAIT) == {"create-cluster": 1200.0}
+    assert seen(Action.CREATE_INSTANCES) == {"create-cluster": 1200.0}, "one that was refused is due again"
+    assert seen(Action.NOTHING) == {"create-cluster": 1200.0}, "readers that come later change nothing of it"
+
+
+def test_what_an_earlier_execution_began_is_not_measured() -> None:
+    resumed = a_record(step_times={"snapshot-check": iso(NOW)})
+    before = progress(action_at=NOW - dt.timedelta(days=3))
+    assert durations_seen(Situation(due=Action.SET_UP_USERS, waiting_for=""), before, resumed, NOW) == {}
 
 
 @pytest.mark.parametrize("due", [Action.SET_UP_USERS, Action.NOTHING])
@@ -561,15 +593,33 @@ def test_past_its_deadline_a_shortage_keeps_what_exists_even_once_it_is_over(due
     now = Situation(due=due, waiting_for="something")
     late = NOW + dt.timedelta(minutes=61)
     with pytest.raises(CapacityShortage, match=r"for lack of capacity for staging-orders-1\. What exists is kept\."):
-        after_check(now, progress(), late, UNIT, 1, "capacity for staging-orders-1")
+        after_check(now, progress(), late, UNKNOWN, 1, "capacity for staging-orders-1")
 
 
 def test_what_rds_refuses_for_now_is_waited_for_and_due_again() -> None:
     due = Situation(due=Action.CREATE_INSTANCES, waiting_for="it")
-    busy = after_action(due, a_record(), NOW, UNIT, Refusal(why="cluster staging-orders, which is busy"))
+    busy = after_action(due, a_record(), NOW, UNKNOWN, Refusal(why="cluster staging-orders, which is busy"))
     assert (busy.answer, busy.waiting_for, busy.wait_seconds) == ("wait", "cluster staging-orders, which is busy", UNIT)
-    short = after_action(due, a_record(), NOW, UNIT, Refusal(why="capacity for it", shortage=True))
+    short = after_action(due, a_record(), NOW, UNKNOWN, Refusal(why="capacity for it", shortage=True))
     assert (short.waiting_for, short.wait_seconds) == ("capacity for it", 5 * UNIT)
+    other = after_action(
+        Situation(due=Action.CHANGE_WRITER, waiting_for="it"), a_record(), NOW, UNKNOWN, Refusal(why="it is busy")
+    )
+    assert (other.action, other.wait_seconds) == ("wait", UNIT)
+
+
+def test_instances_that_are_refused_wait_for_the_change_of_the_cluster_since_it_was_asked_for() -> None:
+    due, later = Situation(due=Action.CREATE_INSTANCES, waiting_for="it"), NOW + dt.timedelta(minutes=1)
+    learned = Pace(unit_seconds=UNIT, expected={"modify-cluster": 200})
+    record = a_record(password_reset_at=iso(NOW))
+    answer = after_action(due, record, later, learned, Refusal(why="it is modifying"))
+    assert (answer.action, answer.action_at, answer.wait_seconds) == ("modify-cluster", NOW, 95)
+
+
+def test_instances_that_an_earlier_call_asked_for_are_waited_for_since_then() -> None:
+    nothing, later = Situation(due=Action.WAIT, waiting_for="it"), NOW + dt.timedelta(minutes=1)
+    answer = after_action(nothing, a_record(instances_asked_at=iso(NOW)), later, UNKNOWN)
+    assert (answer.action, answer.action_at, answer.wait_seconds) == ("create-instances", NOW, 120)
 
 
 def test_a_restore_that_is_done_has_no_deadline() -> None:
@@ -583,11 +633,12 @@ def test_the_deadline_counts_from_the_start_of_the_restore_not_from_its_last_act
 
 def test_the_pause_behind_an_action_suits_what_it_started() -> None:
     record = a_record()
-    work_of_minutes = (Action.CREATE_CLUSTER, Action.CREATE_INSTANCES)
+    pauses = {Action.CREATE_CLUSTER: 120, Action.CREATE_INSTANCES: 180, Action.CHANGE_WRITER: 20}
+    quick = {Action.ADMIT_PIPELINE: 30, Action.OPEN_DOOR: 30, Action.ENABLE_DATA_API: 30}
     for due in Action:
-        units = 4 if due in work_of_minutes else 1
-        answer = after_action(Situation(due=due, waiting_for="it"), record, NOW, UNIT)
-        assert (answer.answer, answer.action, answer.wait_seconds) == ("wait", due.label, units * UNIT)
+        answer = after_action(Situation(due=due, waiting_for="it"), record, NOW, UNKNOWN)
+        pause = (pauses | quick).get(due, UNIT)
+        assert (answer.answer, answer.action, answer.wait_seconds) == ("wait", due.label, pause)
         assert answer.started_at == STARTED
         assert answer.action_at == NOW
 

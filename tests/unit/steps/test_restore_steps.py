@@ -190,13 +190,28 @@ def test_rule_5_what_a_restore_doesnt_take_is_found_done_after_a_lost_answer(rds
     assert len(handed_over) == 1
 
 
-def test_forty_minutes_of_aurora_work_need_fewer_than_sixty_transitions(rds: FakeRds, clock: Clock) -> None:
+DURATIONS = {"RestoreDBClusterFromSnapshot": 1200, "CreateDBInstance": 540, "ModifyDBCluster": 45}
+
+
+def test_durations_that_nobody_knows_are_met_closely_with_fewer_than_300_transitions(
+    rds: FakeRds, clock: Clock
+) -> None:
     """The rest of a run without copy takes eleven: from Receive Request to Restored."""
-    rds.seconds = {"RestoreDBClusterFromSnapshot": 1200, "CreateDBInstance": 540, "ModifyDBCluster": 45}
-    transitions = restore(clock)
-    assert len(transitions) + 11 <= 60
-    minutes = (clock.now - NOW).total_seconds() / 60
-    assert minutes < 1.25 * (1200 + 45 + 540) / 60 + 5, "and little time is lost"
+    rds.seconds = dict(DURATIONS)
+    assert len(restore(clock)) + 11 < 300
+    assert (clock.now - NOW).total_seconds() < 1.1 * sum(DURATIONS.values())
+    took = record().took
+    assert sorted(took) == ["create-cluster", "create-instances"]
+    assert 1200 <= took["create-cluster"] < 1.1 * 1200
+
+
+def test_durations_that_are_known_are_met_closely_with_fewer_than_60_transitions(
+    rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    rds.seconds = dict(DURATIONS)
+    operation.remember(expected={"create-cluster": 1250, "create-instances": 560})
+    assert len(restore(clock)) + 11 <= 60
+    assert (clock.now - NOW).total_seconds() < 1.1 * sum(DURATIONS.values())
 
 
 # What RDS refuses for now

@@ -1,0 +1,75 @@
+"""When a step looks again, and when all is expected to end."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from tests.unit.support import NOW, a_record
+from utils.contracts.phases import PHASES
+from utils.state.operation import iso
+from utils.steps.pace import Pace, took
+
+KNOWN = {"create-cluster": 1000, "create-instances": 500, "open-door": 100}
+
+
+def later(**time: float) -> dt.datetime:
+    return NOW + dt.timedelta(**time)
+
+
+def minutes_left(pace: Pace, phase: str, elapsed: float) -> tuple[float, float]:
+    now = later(seconds=elapsed)
+    earliest, latest = pace.expected_end(phase, NOW, now)
+    return (earliest - now).total_seconds() / 60, (latest - now).total_seconds() / 60
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_first_look_is_before_the_phase_ends_at_the_latest(phase: str) -> None:
+    pause = Pace(unit_seconds=60).pause(phase, NOW, NOW)
+    assert pause == PHASES[phase].first_look < PHASES[phase].latest
+
+
+def test_a_stack_that_runs_faster_than_aws_scales_the_public_figures() -> None:
+    assert Pace(unit_seconds=1).pause("create-cluster", NOW, NOW) == 2
+
+
+def test_what_was_seen_before_decides() -> None:
+    pace = Pace(unit_seconds=60, expected=KNOWN)
+    assert pace.pause("create-cluster", NOW, NOW) == 775
+    assert pace.pause("create-cluster", NOW, later(seconds=1001)) == 19
+
+
+def test_the_end_that_is_expected_counts_what_is_left() -> None:
+    pace = Pace(unit_seconds=60, expected=KNOWN, phases=list(KNOWN))
+    whole = minutes_left(pace, "create-cluster", 0)
+    assert whole == pytest.approx(((0.7 * 1600 + 30) / 60, (1.3 * 1600 + 300) / 60), abs=0.01)
+    half = minutes_left(pace, "create-cluster", 500)
+    assert [before - after for before, after in zip(whole, half, strict=True)] == pytest.approx([500 / 60] * 2)
+    assert minutes_left(pace, "open-door", 0) == pytest.approx(((70 + 30) / 60, (130 + 300) / 60), abs=0.01)
+
+
+def test_a_phase_that_takes_longer_than_expected_moves_the_end() -> None:
+    pace = Pace(unit_seconds=60, expected=KNOWN, phases=["open-door"])
+    assert minutes_left(pace, "open-door", 1000) == pytest.approx((0.5, (250 + 300) / 60), abs=0.01)
+
+
+def test_what_is_no_phase_leaves_those_that_are_not_over() -> None:
+    pace = Pace(unit_seconds=60, expected=KNOWN, phases=list(KNOWN), over=["create-cluster"])
+    assert minutes_left(pace, "wait", 60) == pytest.approx(((0.7 * 600 + 30) / 60, (1.3 * 600 + 300) / 60), abs=0.01)
+
+
+def test_an_execution_that_began_before_there_was_an_expectation_has_none() -> None:
+    assert Pace(unit_seconds=60).expected_end("create-cluster", NOW, NOW) == []
+
+
+def test_a_phase_is_measured_from_when_this_execution_has_seen_it_begin() -> None:
+    record = a_record(took={"copy": 1500.0})
+    ended = {"create-cluster": later(minutes=1), "change-writer": None, "open-door": iso(NOW), "none": NOW}
+    assert took(record, later(minutes=5), ended) == {"copy": 1500.0, "create-cluster": 240, "open-door": 300}
+    assert took(record, later(minutes=5), {"copy": later(days=-3)}) == {"copy": 1500.0}
+
+
+@pytest.mark.parametrize(("paused", "seconds"), [(0, 1000), (80, 980), (1000, 950)])
+def test_what_is_seen_after_a_pause_has_ended_before(paused: int, seconds: float) -> None:
+    assert took(a_record(), later(seconds=1000), {"copy": NOW}, paused) == {"copy": seconds}

@@ -1,0 +1,44 @@
+"""What AWS is going to work on in an operation, and how long that may take: seen before, or else publicly known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from utils.contracts.phases import span_of, span_of_all
+from utils.contracts.plan import Plan
+from utils.state.durations import SourceDurations
+from utils.state.operation import OperationRecord
+
+
+def timed(plan: Plan, record: OperationRecord | None = None) -> Plan:
+    """Return the plan with its phases and how long they are expected to take. `record` is of what is resumed."""
+    phases = list(planned_phases(plan, record))
+    expected = SourceDurations(plan.snapshot).expected()
+    span = span_of_all({phase: span_of(phase, expected) for phase in phases})
+    minutes = [math.floor(span.least / 60), math.ceil(span.most / 60)]
+    return replace(plan, phases=phases, expected_seconds=expected, expected_minutes=minutes)
+
+
+def planned_phases(plan: Plan, record: OperationRecord | None) -> Iterator[str]:
+    """Yield what AWS has to work on, in the order of the plan, without what an earlier execution has seen done."""
+    if plan.copy is not None and plan.copy_needed:
+        yield from (step.name for step in plan.copy.steps if step.is_copy)
+    if record is None or record.cluster_resource_id is None:
+        yield "create-cluster"
+    if record is None or record.password_reset_at is None:
+        yield "modify-cluster"
+    if record is None or record.users_ready_at is None:
+        yield "create-instances"
+    if record is None or record.door_open_at is None:
+        yield "open-door"
+    if plan.cluster.data_api and (record is None or record.data_api_enabled_at is None):
+        yield "enable-data-api"
+    if (deletion := plan.source_deletion) is not None:
+        if deletion.switches_protection_off:
+            yield "switch-protection-off"
+        yield "delete-cluster" if deletion.final_snapshot_identifier is None else "final-snapshot"
+    if plan.export is not None:
+        yield "export"

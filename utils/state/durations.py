@@ -1,0 +1,113 @@
+"""How long each phase took for a source cluster before, kept in the state table between its operations.
+
+There is one item for each source. No operation's id has a # in it, so its key is no operation's. It only ever decides
+when to look and what is expected: nothing of it is trusted with more, and no run fails for lack of it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from utils import environment
+from utils.arns import Arn
+from utils.aws import attribute, client, value_of
+from utils.contracts.phases import PHASES
+from utils.contracts.plan import FoundSnapshot
+from utils.state.operation import STATE_DAYS, epoch, iso, plain, unstored
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEPT = 5
+# Sizes further apart than by this factor say nothing of each other.
+ALIKE = 2
+# RDS reports 0 GiB or 1 for most of Aurora's snapshots, which is not a size.
+LARGEST_UNKNOWN_GIB = 1
+Seconds = Annotated[float, Meta(gt=0, le=7 * 24 * 3600)]
+
+
+class Observation(Struct, frozen=True, array_like=True):
+    """One duration, the snapshot's size with it, and when its execution began, by which it is recognised.
+
+    It is stored without names, so that a source's item stays within a write unit or two.
+    """
+
+    seconds: Seconds
+    gib: int
+    at: int
+
+
+Observations = Mapping[str, list[Observation]]
+
+
+class SourceDurations:
+    """What has been observed of one source cluster."""
+
+    def __init__(self, snapshot: FoundSnapshot) -> None:
+        region, account = Arn.parse(snapshot.arn).place
+        self._gib = snapshot.allocated_gib
+        self._key = {"operation_id": {"S": f"durations#{account}:{region}:{snapshot.cluster_identifier}"}}
+        self._tables: DynamoDBClient = client("dynamodb")
+        self._table = environment.text("STATE_TABLE")
+
+    def expected(self) -> dict[str, float]:
+        """Return how many seconds each known phase is expected to take with this snapshot."""
+        return expectations(self._observed(), self._gib)
+
+    def add(self, took: Mapping[str, float], began: dt.datetime, now: dt.datetime) -> None:
+        """Add what an execution, which began at `began`, has seen. Adding it twice has the effect of one.
+
+        Two operations that end at once may overwrite each other's: one observation less does no harm.
+        """
+        observed = with_new(self._observed(), took, self._gib, epoch(began))
+        item: dict[str, Any] = {
+            "phases": attribute(plain(observed)),
+            "last_updated": {"S": iso(now)},
+            "expires_at": {"N": str(epoch(now + dt.timedelta(days=STATE_DAYS)))},
+        }
+        self._tables.put_item(TableName=self._table, Item={**self._key, **item})
+
+    def _observed(self) -> Observations:
+        item = self._tables.get_item(TableName=self._table, Key=self._key, ConsistentRead=True).get("Item")
+        stored = unstored(value_of(item["phases"])) if item and "phases" in item else {}
+        try:
+            return msgspec.convert(stored, dict[str, list[Observation]], strict=False)
+        except msgspec.ValidationError:
+            # Of another version, or changed by hand: it is learned anew.
+            return {}
+
+
+def expectations(observed: Observations, gib: int) -> dict[str, float]:
+    """Return the median by phase, of the sizes that are like this one where the size matters."""
+    found = {phase: _alike(each, gib) if PHASES[phase].by_size else each for phase, each in _known(observed)}
+    return {phase: round(median(each.seconds for each in alike), 1) for phase, alike in found.items() if alike}
+
+
+def with_new(observed: Observations, took: Mapping[str, float], gib: int, at: int) -> dict[str, list[Observation]]:
+    """Return the observations with an execution's new ones, of each phase only the last few."""
+    kept = {
+        phase: [each for each in before if each.at != at or phase not in took] for phase, before in _known(observed)
+    }
+    for phase, seconds in took.items():
+        if phase in PHASES and seconds > 0:
+            kept[phase] = [*kept.get(phase, []), Observation(seconds=round(seconds, 1), gib=gib, at=at)]
+    return {phase: sorted(each, key=lambda observation: observation.at)[-KEPT:] for phase, each in kept.items()}
+
+
+def _known(observed: Observations) -> Iterable[tuple[str, list[Observation]]]:
+    return [(phase, each) for phase, each in observed.items() if phase in PHASES]
+
+
+def _alike(observations: list[Observation], gib: int) -> list[Observation]:
+    return [each for each in observations if _is_alike(each.gib, gib)]
+
+
+def _is_alike(one: int, other: int) -> bool:
+    smaller, larger = sorted((one, other))
+    return smaller <= LARGEST_UNKNOWN_GIB or larger <= ALIKE * smaller

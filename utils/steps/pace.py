@@ -1,0 +1,70 @@
+"""When a step looks again, and when all is expected to end: from what AWS is working on and how long that has taken."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+
+from msgspec import Struct
+
+from utils.contracts.phases import PHASES, phase_named, span_of, span_of_all
+from utils.pauses import seconds_to_wait
+from utils.state.operation import OperationRecord
+
+# What PollSeconds is by default: the public figures are of AWS's own time, and a stack that runs faster scales them.
+USUAL_UNIT = 60
+# A phase ended at some time in the pause before the look that saw it, half of it ago on average. A quarter is taken, so
+# that the next operation's look at the expected end mostly finds a phase of the same length; and not more than this
+# part of the whole, since a long pause was chosen because the end was not expected before.
+SEEN_LATE, MOST_LATE = 0.25, 0.05
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How an operation waits: in units of the stack's PollSeconds, and for how long each phase took before."""
+
+    unit_seconds: int
+    expected: Mapping[str, float] = {}
+    # Those of the plan, in its order, and those of them that are known to be over.
+    phases: Sequence[str] = ()
+    over: Collection[str] = ()
+
+    def pause(self, phase: str, since: dt.datetime, now: dt.datetime, percent: int = 0) -> int:
+        """Return how many seconds to wait before the next look at a phase that began at `since`."""
+        first_look = phase_named(phase).first_look * self.unit_seconds / USUAL_UNIT
+        elapsed = (now - since).total_seconds()
+        return seconds_to_wait(elapsed, self.unit_seconds, self.expected.get(phase), percent, first_look)
+
+    def expected_end(self, phase: str, since: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
+        """Return the earliest and the latest end of the operation, as far as one can say; neither without a plan."""
+        if not self.phases:
+            return []
+        ahead = {each: span_of(each, self.expected) for each in self._ahead_of(phase)}
+        if phase in PHASES:
+            ahead[phase] = span_of(phase, self.expected).after((now - since).total_seconds())
+        span = span_of_all(ahead)
+        return [now + dt.timedelta(seconds=round(seconds)) for seconds in (span.least, span.most)]
+
+    def _ahead_of(self, phase: str) -> Sequence[str]:
+        """Return the planned phases that are not over. Those before the one at work are, even if none saw them end."""
+        if phase in self.phases:
+            return self.phases[self.phases.index(phase) + 1 :]
+        return [each for each in self.phases if each not in self.over]
+
+
+def took(
+    record: OperationRecord,
+    now: dt.datetime,
+    began: Mapping[str, dt.datetime | str | None],
+    paused_seconds: int = 0,
+) -> dict[str, float]:
+    """Return how long phases took, as the record has it, with those that have now ended. `began`: since when, by name.
+
+    Only phases that this execution has seen begin count: nobody knows when one ended that began before it. The pause
+    before this look is counted in part.
+    """
+    seen = {phase: record.seen(since) for phase, since in began.items() if phase in PHASES}
+    ended = {phase: (now - since).total_seconds() for phase, since in seen.items() if since is not None}
+    return record.took | {
+        phase: round(seconds - min(SEEN_LATE * paused_seconds, MOST_LATE * seconds), 1)
+        for phase, seconds in ended.items()
+    }
