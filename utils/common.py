@@ -2,10 +2,14 @@
 
 A handler states its step's name and task type and does its work with what `Work` offers. Waiting is a value that it
 returns; failure is one of the errors, whose names the state machine matches.
+
+A look that finds nothing new writes nothing. But whatever changes something in AWS comes after the proof, in the same
+call and by conditional writes, that the lock is ours and the operation is not closed.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import logging
 import time
@@ -20,7 +24,7 @@ from msgspec import Struct
 
 from utils import environment, metrics
 from utils.aurora_utils import Aurora
-from utils.aws import as_step_error
+from utils.aws import as_step_error, proving
 from utils.contracts.payloads import StepRun
 from utils.errors import (
     CapacityShortage,
@@ -32,7 +36,7 @@ from utils.errors import (
 )
 from utils.foreign_text import MAX_CAUSE, one_line, own_lines
 from utils.state.attempts import ended
-from utils.state.lock import TargetLock
+from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS, TargetLock
 from utils.state.operation import OperationRecord, OperationState
 
 if TYPE_CHECKING:
@@ -61,18 +65,58 @@ Handler = Callable[[Event, "LambdaContext"], Any]
 class Work:
     """What a step inside an operation works with."""
 
-    def __init__(self, run: StepRun) -> None:
+    def __init__(self, name: str, run: StepRun) -> None:
         self.run = run
         self.state = OperationState(run.operation_id, run.execution_id, run.now, run.redrive_count)
         self.poll_seconds = environment.whole_number("POLL_SECONDS")
+        # Whether something was, or was about to be, changed in this call.
+        self.has_claimed = False
+        self._has_held = self._has_entered = False
+        self._name = name
+        self._lock = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id, run.redrive_count)
+        self._locked_until = run.now
+        self._record: OperationRecord | None = None
 
     def aurora(self, region: str | None = None) -> Aurora:
         """Return Aurora in the target region, or in another one."""
         return Aurora(region or environment.region())
 
+    def claim(self) -> None:
+        """Prove by writes, once in a call, that this execution holds the lock and its operation is not closed.
+
+        That comes before anything is changed in AWS: a read alone says what was, and an execution may be stopped, and
+        another one take over, while its last step is at work. Raises StepFailed then.
+        """
+        if not self._has_held:
+            self._hold_lock()
+        if not self._has_entered:
+            entered = self._enter()
+            self._record = self._record or (self.state.with_plan(entered) if entered else None)
+        self.has_claimed = True
+
+    def look(self) -> None:
+        """Read the lock and the record, without its plan, and write only what differs from what a step leaves behind.
+
+        Whatever is in doubt is written, so that the write's condition refuses it. `claim` comes before a change.
+        """
+        record, lock = self.state.recall_beside(self._lock.key)
+        until = self._lock.held_until(lock)
+        if until is None or until < self.run.now + dt.timedelta(seconds=SPARE_SECONDS):
+            self._hold_lock()
+        else:
+            self._locked_until = until
+        if record is None or not self.state.is_in(self._name, record):
+            record = self._enter() or record
+        self._record = record
+
+    def keep_lock(self, pause_seconds: int) -> None:
+        """Renew the lock unless it lasts beyond the pause after this step."""
+        if self._locked_until < self.run.now + dt.timedelta(seconds=pause_seconds + SPARE_SECONDS):
+            self._hold_lock(pause_seconds)
+
     def record(self) -> OperationRecord:
         """Return what the steps before this one have recorded. Raise StepFailed where this step must not act on it."""
-        record = self.state.recall()
+        record = self._record = self._record or self.state.recall()
         if record is not None and record.execution_id != self.run.execution_id:
             raise StepFailed(
                 f"Execution {record.execution_id} has resumed operation {self.run.operation_id}. "
@@ -87,22 +131,52 @@ class Work:
             raise ended(self.run.operation_id, self.run.execution_id)
         return record
 
+    def _enter(self) -> OperationRecord | None:
+        """Record that the step is running. The steps of a clean-up leave the state as the failed step has left it."""
+        self._has_entered = True
+        return None if self.run.cleaning_up else self.state.enter(self._name)
 
-def step(name: str, task_type: type[TaskInOperation]) -> Callable[[Callable[[TaskInOperation, Work], Struct]], Handler]:
-    """Make a handler of a step inside an operation. It runs only while this execution holds the target's lock."""
+    def _hold_lock(self, pause_seconds: int = 0) -> None:
+        run = self.run
+        holder = self._lock.hold(run.now, pause_seconds)
+        if holder is not None and holder.execution_id == run.execution_id:
+            raise ended(run.operation_id, run.execution_id)
+        if holder is not None:
+            raise StepFailed(
+                f"This execution no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has taken "
+                "it. It stopped before it changed anything else. Wait until the other execution ends, then resume this "
+                "operation."
+            )
+        self._has_held = True
+        self._locked_until = run.now + dt.timedelta(seconds=pause_seconds + LOCK_SECONDS)
+
+
+def step(
+    name: str, task_type: type[TaskInOperation], *, looks: bool = False
+) -> Callable[[Callable[[TaskInOperation, Work], Struct]], Handler]:
+    """Make a handler of a step inside an operation. It runs only while this execution holds the target's lock.
+
+    One that `looks` mostly finds nothing new: such a call writes nothing, and has the record without its plan.
+    """
 
     def decorate(do: Callable[[TaskInOperation, Work], Struct]) -> Handler:
         def in_operation(task: TaskInOperation) -> Struct:
-            work = Work(task.run)
-            _hold_lock(task.run)
-            if not task.run.cleaning_up:
-                work.state.enter(name)
+            work = Work(name, task.run)
+            if looks:
+                work.look()
+            else:
+                work.claim()
             try:
-                result = do(task, work)
+                with proving(work.claim):
+                    result = do(task, work)
+                outcome = _outcome(result)
+                if outcome == "waiting":
+                    work.keep_lock(getattr(result, "wait_seconds", 0))
             except Exception as error:
                 _audit_failure(work.state, name, _in_our_words(error))
                 raise
-            work.state.audit(name, _outcome(result), msgspec.to_builtins(result))
+            if outcome != "waiting" or work.has_claimed:
+                work.state.audit(name, outcome, msgspec.to_builtins(result))
             return result
 
         read = functools.partial(msgspec.convert, type=task_type)
@@ -159,18 +233,6 @@ def _in_our_words(error: Exception) -> Exception:
         return as_step_error(error)
     ours = isinstance(error, OURS)
     return type(error)(_cause(error)) if ours and _cause(error) != str(error) else error
-
-
-def _hold_lock(run: StepRun) -> None:
-    holder = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id, run.redrive_count).hold(run.now)
-    if holder is not None and holder.execution_id == run.execution_id:
-        raise ended(run.operation_id, run.execution_id)
-    if holder is not None:
-        raise StepFailed(
-            f"This execution no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has taken it. "
-            "It stopped before it changed anything else. Wait until the other execution ends, then resume this "
-            "operation."
-        )
 
 
 def _outcome(result: Struct) -> str:

@@ -8,7 +8,7 @@ from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
 from utils.steps.restore import after_check, assess, outcome_of
 
 
-@step("check-restore-status", CheckRestoreTask)
+@step("check-restore-status", CheckRestoreTask, looks=True)
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """`done` means settled: every status and every pending change said so twice in a row."""
     record = work.record()

@@ -71,7 +71,7 @@ _FORM = "application/x-www-form-urlencoded"
 class ApiCall:
     """One call as it is remembered: never with a secret. `error` is its code, or None.
 
-    `units` are DynamoDB's request units of a call about one item, and 0 of any other.
+    `units` are DynamoDB's request units of a call about certain items, and 0 of any other.
     """
 
     service: str
@@ -163,7 +163,7 @@ class Front:
         if isinstance(call, tuple):
             return call
         problem = self._unknown(call)
-        size = _item_size(call)
+        before = _item_sizes(call)
         fault = (
             None if problem else self._faults.api(f"{call.service}:{call.operation}", call.region, call.parameters())
         )
@@ -193,9 +193,7 @@ class Front:
                 _principal(call.access_key),
                 call.parameters(),
                 _error_code(answer),
-                table_units.units(call.operation, call.body, max(size, _item_size(call)))
-                if _about_a_table(call)
-                else 0.0,
+                table_units.units(call.operation, call.body, map(max, before, _item_sizes(call))) if before else 0.0,
             )
         )
         return answer
@@ -319,15 +317,11 @@ def _principal(access_key: str) -> str:
     return str(session.role_arn) if session else "operator"
 
 
-def _about_a_table(call: _Call) -> bool:
-    return call.service == "dynamodb" and session_of(call.access_key) is not None
-
-
-def _item_size(call: _Call) -> int:
-    """Return the size of the item that a role's call is about. What an operator does is on no run's bill."""
+def _item_sizes(call: _Call) -> list[int]:
+    """Return the sizes of the items that a role's call is about. What an operator does is on no run's bill."""
     session = session_of(call.access_key) if call.service == "dynamodb" else None
     if session is None:
-        return 0
+        return []
     return table_units.stored_bytes(call.operation, call.body, session.role_arn.split(":")[4], call.region)
 
 
