@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 import boto3
@@ -14,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnection
 
+from utils.changes import before_call
 from utils.denials import denial_advice, key_advice
 from utils.error_codes import CAPACITY_CODES, advice_for, kind_of
 from utils.errors import StepFailed, TemporaryFailure
@@ -46,35 +46,12 @@ _HASTY = {
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30)
 
 
-# Calls that only look. Those of DynamoDB keep the operation's own books, and STS changes nothing.
-_LOOKING = ("Describe", "Get", "List", "Lookup")
-_NOTHING_CHANGED_IN = frozenset({"dynamodb", "sts"})
-_proofs: list[Callable[[], None]] = []
-
-
-@contextmanager
-def proving(proof: Callable[[], None]) -> Iterator[None]:
-    """Within the block, call `proof` before every call that changes something in AWS, whoever makes it."""
-    _proofs.append(proof)
-    try:
-        yield
-    finally:
-        _proofs.remove(proof)
-
-
-def _prove(model: Any, **_: Any) -> None:
-    if model.service_model.service_name in _NOTHING_CHANGED_IN or model.name.startswith(_LOOKING):
-        return
-    for proof in list(_proofs):
-        proof()
-
-
 @functools.cache
 def _session() -> Any:
     """Return the one session. Its type has an overload for each service's name, and ours comes as a variable."""
     session = boto3.Session()
     # Every client is made of it and gets this with it (botocore's events, before-parameter-build).
-    session.events.register("before-parameter-build", _prove)
+    session.events.register("before-parameter-build", before_call)
     return session
 
 

@@ -24,7 +24,8 @@ from msgspec import Struct
 
 from utils import environment, metrics
 from utils.aurora_utils import Aurora
-from utils.aws import as_step_error, proving
+from utils.aws import as_step_error
+from utils.changes import asking_once, proving
 from utils.contracts.payloads import StepRun
 from utils.errors import (
     CapacityShortage,
@@ -206,7 +207,8 @@ def _reported(
             # At the edge it is an execution's name, and whoever starts that chooses it.
             operation_id = one_line(operation_of(task))
             log.append_keys(operation_id=operation_id)
-            result = do(task)
+            with asking_once():
+                result = do(task)
         except Exception as error:
             failure = _in_our_words(error)
             _report_failure(name, operation_id, failure)

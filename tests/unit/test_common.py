@@ -28,7 +28,8 @@ from tests.unit.support import (
     a_plan,
     a_run,
 )
-from utils.aws import client, proving
+from utils.aws import client
+from utils.changes import proving
 from utils.common import Work, edge_step, step
 from utils.contracts.payloads import StepRun
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
@@ -394,17 +395,20 @@ def test_rule_6_what_happens_between_a_look_and_the_first_change_refuses_the_cha
 
 @pytest.mark.usefixtures("looked")
 def test_before_whatever_changes_something_a_look_proves_once_that_it_may(rds: FakeRds) -> None:
+    claimed: list[bool] = []
+
     def do(task: Task, work: Work) -> Result:
         work.aurora().cluster(TARGET)
         client("secretsmanager").get_secret_value(SecretId=APP_SECRET)
-        assert not work.has_claimed
+        claimed.append(work.has_claimed)
         client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString="{}")
-        assert work.has_claimed
+        claimed.append(work.has_claimed)
         work.aurora().delete_snapshot("x")
         return Result(answer="wait")
 
     with calls() as made:
         look(do)
+    assert claimed == [False, True]
     assert made == ["BatchGetItem", "PutItem", "UpdateItem", "PutItem"]
     assert trail()[-1][:2] == ("open-cluster", "waiting"), "what was done is audited, though it is waited for"
 

@@ -332,7 +332,7 @@ def test_a_redriven_run_that_is_stopped_again_is_told_and_closed_again(inbox: In
 def test_a_step_that_outlives_its_execution_writes_nothing() -> None:
     started()
     notify(an_event("ABORTED"))
-    writes: list[Callable[[], None]] = [
+    writes: list[Callable[[], object]] = [
         lambda: state().enter("restore-snapshot"),
         lambda: state().remember(cluster_arn="arn"),
         lambda: state().open("snapshot-check", {}, a_plan(), "running"),

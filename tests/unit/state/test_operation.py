@@ -103,7 +103,7 @@ def test_facts_are_remembered_one_by_one() -> None:
 def test_another_execution_can_change_nothing() -> None:
     opened()
     other = state_at(1, OTHER_EXECUTION)
-    changes: list[Callable[[], None]] = [
+    changes: list[Callable[[], object]] = [
         lambda: other.enter("delete-rds"),
         lambda: other.remember(cluster_arn="x"),
         lambda: other.close("failed"),
