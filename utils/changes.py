@@ -1,7 +1,7 @@
-"""What goes with a call that changes something in AWS, whoever makes it: a proof before it, and new questions after it.
+"""What goes with a call that changes something in AWS: a proof before it, and new questions after it.
 
-utils/aws.py tells of each call of each client. A question that was answered in this call of the function is not asked
-again, until something is changed.
+utils/aws.py announces each call of each client here. A question that was answered in this run of the function is not
+sent a second time, until something is changed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def before_call(model: Any, **_: Any) -> None:
 
 @contextmanager
 def proving(proof: Callable[[], None]) -> Iterator[None]:
-    """Within the block, call `proof` before every call that changes something in AWS."""
+    """Call `proof` before every call within the block that changes something in AWS."""
     _proofs.append(proof)
     try:
         yield
@@ -42,7 +42,7 @@ def proving(proof: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def asking_once() -> Iterator[None]:
-    """Within the block, keep the answers to the questions of `asked_once` until something is changed."""
+    """Keep the answers to the questions of `asked_once` within the block, until something is changed."""
     _answers.append({})
     try:
         yield
@@ -51,9 +51,9 @@ def asking_once() -> Iterator[None]:
 
 
 def asked_once(question: Callable[[], Answer], *about: Hashable) -> Answer:
-    """Return the answer to a question, which is not asked twice. `about` tells it from others: whom is asked for what.
+    """Return the answer to a question, which is sent once. `about` is service, operation and what is asked for.
 
-    Nobody may change the answer. An error is none.
+    Callers must not change the answer. An error is none.
     """
     known = _answers[-1] if _answers else {}
     if about not in known:

@@ -3,8 +3,8 @@
 A handler states its step's name and task type and does its work with what `Work` offers. Waiting is a value that it
 returns; failure is one of the errors, whose names the state machine matches.
 
-A look that finds nothing new writes nothing. But whatever changes something in AWS comes after the proof, in the same
-call and by conditional writes, that the lock is ours and the operation is not closed.
+A look that finds nothing new writes nothing. But a call that changes something in AWS comes after the proof, in the
+same run of the function and by conditional writes, that the lock is ours and the operation is not closed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Work:
         self.state = OperationState(run.operation_id, run.execution_id, run.now, run.redrive_count)
         self.poll_seconds = environment.whole_number("POLL_SECONDS")
         # Whether something was, or was about to be, changed in this call.
-        self.has_claimed = False
+        self.has_proved = False
         self._has_held = self._has_entered = False
         self._name = name
         self._lock = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id, run.redrive_count)
@@ -82,7 +82,7 @@ class Work:
         """Return Aurora in the target region, or in another one."""
         return Aurora(region or environment.region())
 
-    def claim(self) -> None:
+    def prove_at_work(self) -> None:
         """Prove by writes, once in a call, that this execution holds the lock and its operation is not closed.
 
         That comes before anything is changed in AWS: a read alone says what was, and an execution may be stopped, and
@@ -93,12 +93,12 @@ class Work:
         if not self._has_entered:
             entered = self._enter()
             self._record = self._record or (self.state.with_plan(entered) if entered else None)
-        self.has_claimed = True
+        self.has_proved = True
 
-    def look(self) -> None:
+    def begin_look(self) -> None:
         """Read the lock and the record, without its plan, and write only what differs from what a step leaves behind.
 
-        Whatever is in doubt is written, so that the write's condition refuses it. `claim` comes before a change.
+        What is in doubt is written, so that the write's condition refuses it. `prove_at_work` comes before a change.
         """
         record, lock = self.state.recall_beside(self._lock.key)
         until = self._lock.held_until(lock)
@@ -164,11 +164,11 @@ def step(
         def in_operation(task: TaskInOperation) -> Struct:
             work = Work(name, task.run)
             if looks:
-                work.look()
+                work.begin_look()
             else:
-                work.claim()
+                work.prove_at_work()
             try:
-                with proving(work.claim):
+                with proving(work.prove_at_work):
                     result = do(task, work)
                 outcome = _outcome(result)
                 if outcome == "waiting":
@@ -176,7 +176,7 @@ def step(
             except Exception as error:
                 _audit_failure(work.state, name, _in_our_words(error))
                 raise
-            if outcome != "waiting" or work.has_claimed:
+            if outcome != "waiting" or work.has_proved:
                 work.state.audit(name, outcome, msgspec.to_builtins(result))
             return result
 

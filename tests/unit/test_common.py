@@ -400,9 +400,9 @@ def test_before_whatever_changes_something_a_look_proves_once_that_it_may(rds: F
     def do(task: Task, work: Work) -> Result:
         work.aurora().cluster(TARGET)
         client("secretsmanager").get_secret_value(SecretId=APP_SECRET)
-        claimed.append(work.has_claimed)
+        claimed.append(work.has_proved)
         client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString="{}")
-        claimed.append(work.has_claimed)
+        claimed.append(work.has_proved)
         work.aurora().delete_snapshot("x")
         return Result(answer="wait")
 

@@ -110,7 +110,7 @@ class TargetLock:
     def held_until(self, item: Item | None) -> dt.datetime | None:
         """Return until when this attempt holds the lock, by its item as it was read; None where that is in doubt.
 
-        Whoever is in doubt holds it, which is refused where it is another's.
+        The caller that is in doubt holds it, which is refused where it is another's.
         """
         if item is None or "released_at" in item or "lock_expires_at" not in item:
             return None

@@ -298,7 +298,7 @@ class OperationState:
 
     def recall(self) -> OperationRecord | None:
         """Return the operation's record, read consistently: a step acts on what the step before it wrote."""
-        item = self._read(self.operation_id)
+        item = self._stored_item(self.operation_id)
         return self.with_plan(_record_of(item)) if item else None
 
     def recall_beside(self, key: str) -> tuple[OperationRecord | None, Item | None]:
@@ -311,10 +311,10 @@ class OperationState:
         """Return a record with its plan and the request's parameters."""
         if record.plan_item is None:
             return replace(record, plan_read=record.plan_read or {})
-        stored = _values_of(self._read(record.plan_item) or {})
+        stored = _values_of(self._stored_item(record.plan_item) or {})
         return replace(record, plan_read=stored.get("plan", {}), parameters=stored.get("parameters", {}))
 
-    def _read(self, key: str) -> Item | None:
+    def _stored_item(self, key: str) -> Item | None:
         answer = self._tables.get_item(
             TableName=self._state_table, Key={"operation_id": {"S": key}}, ConsistentRead=True
         )
@@ -367,7 +367,7 @@ class OperationState:
         return f"{self.execution_id} {self.redrive_count}"
 
     def _is_own(self) -> bool:
-        found = self._read(self.operation_id)
+        found = self._stored_item(self.operation_id)
         return found is not None and found["execution_id"]["S"] == self.execution_id
 
     def _write(
