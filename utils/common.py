@@ -157,7 +157,8 @@ def step(
 ) -> Callable[[Callable[[TaskInOperation, Work], Struct]], Handler]:
     """Make a handler of a step inside an operation. It runs only while this execution holds the target's lock.
 
-    One that `looks` mostly finds nothing new: such a call writes nothing, and has the record without its plan.
+    One that `looks` mostly finds nothing new: such a call writes nothing, and has the record without its plan. What it
+    changes and how it ends is audited; that the next action is due is to be seen by the action.
     """
 
     def decorate(do: Callable[[TaskInOperation, Work], Struct]) -> Handler:
@@ -176,7 +177,7 @@ def step(
             except Exception as error:
                 _audit_failure(work.state, name, _in_our_words(error))
                 raise
-            if outcome != "waiting" or work.has_proved:
+            if work.has_proved or getattr(result, "answer", "done") == "done":
                 work.state.audit(name, outcome, msgspec.to_builtins(result))
             return result
 

@@ -289,7 +289,9 @@ def test_the_first_look_of_a_step_is_recorded_and_gives_the_record_as_it_is_then
 
 
 @pytest.mark.usefixtures("looked")
-def test_what_a_look_finds_is_audited() -> None:
+def test_how_a_look_ends_is_audited_and_that_an_action_is_due_is_not() -> None:
+    look(lambda task, work: Result(answer="advance"))
+    assert trail() == []
     look(lambda task, work: Result(answer="done"))
     assert [each[:2] for each in trail()] == [("open-cluster", "done")]
 

@@ -321,13 +321,16 @@ class OperationState:
         return answer.get("Item")
 
     def _write_plan(self, parameters: object, plan: object) -> str:
-        """Write the plan's item, and return its key. Nobody reads it before the state item names it."""
+        """Write the plan's item, and return its key. Nobody reads it before the state item names it.
+
+        Of the parameters, those that were not given are left out: most are.
+        """
         key = f"plan#{self.operation_id}#{uuid.uuid4().hex[:12]}"
         item = {
             "operation_id": key,
             "execution_id": self.execution_id,
             "last_updated": iso(self.now),
-            "parameters": plain(parameters),
+            "parameters": {name: value for name, value in plain(parameters).items() if value is not None},
             "plan": plain(plan),
             "expires_at": epoch(self.now + dt.timedelta(days=STATE_DAYS)),
         }
