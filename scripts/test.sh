@@ -19,6 +19,7 @@ template=infrastructure/aurora-restore-pipeline.yaml
 source_role=infrastructure/source-account-role.yaml
 work="$(mktemp -d)"
 memory=""
+fast="${TMPDIR:-/tmp}"
 MEMORY_GIB=16
 # The jobs that have begun and not ended yet.
 current=""
@@ -46,13 +47,10 @@ stop() {
 
 # check NAME COMMAND...: one line for a check that passes, its whole output for one that doesn't.
 check() {
-  local began=$SECONDS status=0
-  printf '%-48s ' "$1"
   begin "$work/output" "${@:2}"
   current=$begun
-  wait "$current" || status=$?
+  report "$1" "$current" "$work/output"
   current=""
-  report "$1" "$status" $((SECONDS - began)) "$work/output"
 }
 
 # The longest check runs beside the others, for machines with two processors; its line comes last.
@@ -62,22 +60,20 @@ begin_beside() {
 }
 
 end_beside() {
-  local began=$SECONDS status=0
-  printf '%-48s ' "$1"
-  wait "$beside" || status=$?
+  report "$1" "$beside" "$work/beside"
   beside=""
-  report "$1" "$status" $((SECONDS - began)) "$work/beside"
 }
 
-# report NAME STATUS SECONDS OUTPUT, with pytest's own closing line where there is one.
+# report NAME JOB OUTPUT: wait for the job, and print pytest's own closing line where there is one.
 report() {
-  local result=ok closing
-  [ "$2" -eq 0 ] || result=FAILED
-  closing="$(grep -E '(passed|failed|error).* in [0-9.]+s' "$4" | tail -n 1 | tr -d '=')"
-  printf '%-6s %4d s  %s\n' "$result" "$3" "$closing"
+  local began=$SECONDS result=ok closing
+  printf '%-48s ' "$1"
+  wait "$2" || result=FAILED
+  closing="$(grep -E '(passed|failed|error).* in [0-9.]+s' "$3" | tail -n 1 | tr -d '=')"
+  printf '%-6s %4d s  %s\n' "$result" $((SECONDS - began)) "$closing"
   if [ "$result" = FAILED ]; then
     failed+=("$1")
-    sed 's/^/    /' "$4"
+    sed 's/^/    /' "$3"
   fi
 }
 
@@ -99,29 +95,21 @@ tests() {
   esac
 }
 
-# These tests copy and remove small databases by the hundred, and most of their time is the file system's: in memory
-# they take half of it, where there is plenty.
-in_memory() {
-  if [ -n "$memory" ] && runs_programs "$memory"; then
-    TMPDIR="$memory" "$@"
-  else
-    "$@"
-  fi
-}
-
+# Some tests copy and remove small databases by the hundred, and most of their time is the file system's: in memory
+# they take half of it, where there is plenty. Containers often mount /dev/shm noexec, and some tests start what they
+# have written.
 make_room_in_memory() {
   local room=0 free=0
   [ -w /dev/shm ] && room="$(df --output=avail -B1G /dev/shm | tail -n 1)"
   [ -r /proc/meminfo ] && free="$(awk '/^MemAvailable/ { print int($2 / 1024 / 1024) }' /proc/meminfo)"
-  if [ "$room" -ge "$MEMORY_GIB" ] && [ "$free" -ge "$MEMORY_GIB" ]; then
-    memory="$(mktemp -d -p /dev/shm)"
-    chmod 711 "$memory" # as for /tmp: PostgreSQL may have to run as somebody else
-  fi
+  [ "$room" -ge "$MEMORY_GIB" ] && [ "$free" -ge "$MEMORY_GIB" ] || return
+  memory="$(mktemp -d -p /dev/shm)"
+  chmod 711 "$memory" # as for /tmp: PostgreSQL may have to run as another user
+  cp "$(type -P true)" "$memory/true" && "$memory/true" 2>/dev/null && fast="$memory"
 }
 
-# Containers often mount /dev/shm noexec, and some tests start what they have written.
-runs_programs() {
-  cp "$(type -P true)" "$1/true" && "$1/true" 2>/dev/null
+in_memory() {
+  TMPDIR="$fast" "$@"
 }
 
 bash_syntax() {

@@ -25,12 +25,12 @@ _SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_sha
 
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/logins/application.py", "aws secretsmanager put-secret-value"): [_SECRETS],
-    ("utils/steps/delete.py", "aws rds delete-db-instance"): [_READER],
-    ("utils/steps/delete.py", "aws rds modify-db-cluster"): [_OBSTACLES],
+    ("utils/steps/deletion_proof.py", "aws rds delete-db-instance"): [_READER],
+    ("utils/steps/deletion_proof.py", "aws rds modify-db-cluster"): [_OBSTACLES],
     ("utils/preflight/deletion.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
     ("utils/preflight/export.py", "aws s3 mb"): [_BUCKET],
-    ("utils/planning/snapshot.py", "aws rds create-db-cluster-snapshot"): [_TODAYS],
-    ("utils/planning/snapshot.py", "aws rds modify-db-cluster-snapshot-attribute"): [_SHARED],
+    ("utils/planning/snapshot_choice.py", "aws rds create-db-cluster-snapshot"): [_TODAYS],
+    ("utils/planning/snapshot_choice.py", "aws rds modify-db-cluster-snapshot-attribute"): [_SHARED],
     ("utils/preflight/keys.py", "aws kms cancel-key-deletion"): [_KEYS],
     ("utils/preflight/keys.py", "aws kms enable-key"): [_KEYS],
     ("utils/request/next_command.py", "aws stepfunctions start-execution"): [_UNUSABLE, _OBSTACLES, _COPY, _STOPS],

@@ -27,14 +27,7 @@ from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
 from utils.changes import asking_once, proving
 from utils.contracts.payloads import StepRun
-from utils.errors import (
-    CapacityShortage,
-    DuplicateRefused,
-    MasterLoginRefused,
-    RequestRefused,
-    StepFailed,
-    TemporaryFailure,
-)
+from utils.errors import OWN_ERRORS, DuplicateRefused, MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_CAUSE, one_line, own_lines
 from utils.state.attempts import ended
 from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS, TargetLock
@@ -43,7 +36,6 @@ from utils.state.operation import OperationRecord, OperationState
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-OURS = (CapacityShortage, DuplicateRefused, MasterLoginRefused, RequestRefused, StepFailed, TemporaryFailure)
 log = Logger(service=metrics.SERVICE)
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
@@ -234,7 +226,7 @@ def _in_our_words(error: Exception) -> Exception:
     """Return an error of AWS's as one that the state machine knows, and one of ours no longer than it accepts."""
     if isinstance(error, (ClientError, BotoCoreError)):
         return as_step_error(error)
-    ours = isinstance(error, OURS)
+    ours = isinstance(error, OWN_ERRORS)
     return type(error)(_cause(error)) if ours and _cause(error) != str(error) else error
 
 
@@ -260,6 +252,6 @@ def _report_failure(name: str, operation_id: str, error: Exception) -> None:
 
 def _cause(error: Exception) -> str:
     """Return the error's text. Ours has lines, in which foreign texts are escaped; another's is foreign itself."""
-    if isinstance(error, (RequestRefused, DuplicateRefused, StepFailed, TemporaryFailure)):
+    if isinstance(error, OWN_ERRORS):
         return "\n".join(own_lines(str(error), MAX_CAUSE))
     return one_line(error, MAX_CAUSE)

@@ -25,3 +25,7 @@ class MasterLoginRefused(Exception):
 
 class TemporaryFailure(Exception):
     """The same call is expected to succeed soon; the state machine retries it with growing pauses."""
+
+
+# Their texts are our own, line by line; what others say has passed `foreign_text` before it stands in one.
+OWN_ERRORS = (CapacityShortage, DuplicateRefused, MasterLoginRefused, RequestRefused, StepFailed, TemporaryFailure)

@@ -5,8 +5,9 @@ from utils.common import Work, step
 from utils.contracts.payloads import DeleteProgress, DeleteTask
 from utils.errors import StepFailed
 from utils.state.operation import iso
-from utils.steps.delete import delete_unfinished, end_source, prove_source_may_go, prove_unfinished
+from utils.steps.delete_calls import delete_unfinished, end_source
 from utils.steps.delete_watch import deletion_begun
+from utils.steps.deletion_proof import prove_source_may_go, prove_unfinished
 
 
 @step("delete-rds", DeleteTask)

@@ -20,7 +20,7 @@ from utils.operation.start import (
     take_over,
 )
 from utils.planning.planner import plan_restore
-from utils.planning.snapshot import source_of
+from utils.planning.snapshot_place import source_of
 from utils.request.fields import RestoreRequest
 from utils.request.reading import read_request
 from utils.state.operation import OperationRecord, OperationState

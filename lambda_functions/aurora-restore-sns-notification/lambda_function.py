@@ -3,9 +3,9 @@
 from utils.common import edge_step
 from utils.contracts.payloads import NotificationTask, Notified
 from utils.messages import outcome
-from utils.messages.delivery import send
 from utils.messages.outcome import Message
 from utils.operation.close import OperationEnd, end_of_execution, read_task
+from utils.operation.delivery import send
 from utils.operation.starter import find_starter, starter_lines
 
 

@@ -9,14 +9,14 @@ import json
 import pathlib
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from scripts.checks.expansion import source
 from scripts.checks.invocation_errors import invocation_errors_table
 from scripts.checks.machine_picture import main_picture, whole_picture
 from scripts.checks.permissions_table import permissions_table
 from scripts.local_run.costs import idle_costs, total
-from utils.contracts.settings import SETTINGS, Call, Setting
+from utils.contracts.settings import SETTINGS, Call
 from utils.error_codes import CAPACITY_CODES, DENIED_CODES, FINAL_CODES, TEMPORARY_CODES
 from utils.request.fields import FIELD_HELP, FIELDS
 
@@ -29,33 +29,29 @@ OPERATIONS = PROJECT / "documentation" / "operations"
 TROUBLESHOOTING = PROJECT / "documentation" / "troubleshooting"
 
 
+def _table(header: str, rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown; the header is written as it stands between the outer bars."""
+    lines = [f"| {header} |", "|---" * len(header.split(" | ")) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)]) + "\n"
+
+
 def fields_table() -> str:
     """Return every field of the input with its type and meaning."""
-    rows = ["| Field | Type | Meaning |", "|---|---|---|"]
-    rows += [f"| `{name}` | {_type(FIELDS[name].type)} | {help_text} |" for name, help_text in FIELD_HELP.items()]
-    return "\n".join(rows) + "\n"
+    rows = ((f"`{name}`", _type(FIELDS[name].type), help_text) for name, help_text in FIELD_HELP.items())
+    return _table("Field | Type | Meaning", rows)
 
 
 def settings_table() -> str:
     """Return every setting of a restored cluster: where it comes from, what carries it, and where RDS reports it."""
-    rows = ["| Setting | Taken from the source | Else | Sent in | Reported by |", "|---|---|---|---|---|"]
+    rows = []
     for each in SETTINGS:
-        calls = [
-            f"`{call}`: `{sent.parameter}`"
-            for call in typing.get_args(Call)
-            if (sent := each.sent_in(call)) is not None
-        ]
+        sent = [(call, sent) for call in typing.get_args(Call) if (sent := each.sent_in(call)) is not None]
+        calls = "<br>".join(f"`{call}`: `{sent.parameter}`" for call, sent in sent)
         shapes = (("DBCluster", each.of_cluster), ("DBInstance", each.of_instance))
-        reported = [f"`{shape}.{member}`" for shape, member in shapes if member]
-        cells = [f"`{each.name}`", each.from_source, _else(each), "<br>".join(calls), "<br>".join(reported)]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"
-
-
-def _else(setting: Setting) -> str:
-    if setting.default in (None, "", []):
-        return ""
-    return f"`{json.dumps(setting.default)}`"
+        reported = "<br>".join(f"`{shape}.{member}`" for shape, member in shapes if member)
+        default = "" if each.default in (None, "", []) else f"`{json.dumps(each.default)}`"
+        rows.append((f"`{each.name}`", each.from_source, default, calls, reported))
+    return _table("Setting | Taken from the source | Else | Sent in | Reported by", rows)
 
 
 def parameters_table() -> str:
@@ -63,42 +59,38 @@ def parameters_table() -> str:
     template = source()
     lines = []
     for group in template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]:
-        lines += [f"**{group['Label']['default']}**", "", "| Parameter | Default | Meaning |", "|---|---|---|"]
-        for name in group["Parameters"]:
-            rules = template["Parameters"][name]
-            lines.append(f"| `{name}` | {_default(rules)} | {' '.join(rules['Description'].split())} |")
-        lines.append("")
+        rules = {name: template["Parameters"][name] for name in group["Parameters"]}
+        rows = ((f"`{name}`", _default(each), " ".join(each["Description"].split())) for name, each in rules.items())
+        lines += [f"**{group['Label']['default']}**", "", _table("Parameter | Default | Meaning", rows)]
     return "\n".join(lines)
 
 
 def idle_costs_table() -> str:
     """Return what each kind of the template's resources costs in a month without an execution, with all options."""
     lines = idle_costs(source()["Resources"])
-    rows = ["| Resource | How many | US dollars a month |", "|---|---|---|"]
-    rows += [f"| {what.removeprefix('AWS::')} | {amount} | {dollars:.2f} |" for what, amount, dollars in lines]
-    return "\n".join([*rows, f"| together | | {total(lines):.2f} |"]) + "\n"
+    rows = [(what.removeprefix("AWS::"), str(amount), f"{dollars:.2f}") for what, amount, dollars in lines]
+    return _table("Resource | How many | US dollars a month", [*rows, ("together", "", f"{total(lines):.2f}")])
 
 
 def alarms_table() -> str:
     """Return the stack's alarms, in the words that a person on call reads."""
-    rows = ["| Alarm | Says |", "|---|---|"]
-    for each in source()["Resources"].values():
-        if each["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
-            properties = each["Properties"]
-            name = properties["AlarmName"]["Fn::Sub"].replace("${NamePrefix}", "aurora-restore")
-            rows.append(f"| `{name}` | {properties['AlarmDescription']} |")
-    return "\n".join(rows) + "\n"
+    kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
+    alarms = [each["Properties"] for each in source()["Resources"].values() if each["Type"] in kinds]
+    names = [each["AlarmName"]["Fn::Sub"].replace("${NamePrefix}", "aurora-restore") for each in alarms]
+    rows = ((f"`{name}`", each["AlarmDescription"]) for name, each in zip(names, alarms, strict=True))
+    return _table("Alarm | Says", rows)
 
 
 def error_codes_table() -> str:
     """Return every error code that the steps know, and what a step does about it."""
-    asked_again, waits = "retried", "no capacity at the moment: retried"
-    rows = ["| Code | What the step does, or what a person has to do |", "|---|---|"]
-    rows += [f"| `{code}` | {asked_again} |" for code in sorted(TEMPORARY_CODES)]
-    rows += [f"| `{code}` | {waits} |" for code in sorted(CAPACITY_CODES)]
-    rows += [f"| `{code}` | the message says who has to change which policy |" for code in sorted(DENIED_CODES)]
-    rows += [f"| `{code}` | {advice or 'the message says which key'} |" for code, advice in sorted(FINAL_CODES.items())]
-    return "\n".join(rows) + "\n"
+    meanings = {
+        **dict.fromkeys(sorted(TEMPORARY_CODES), "retried"),
+        **dict.fromkeys(sorted(CAPACITY_CODES), "no capacity at the moment: retried"),
+        **dict.fromkeys(sorted(DENIED_CODES), "the message says who has to change which policy"),
+        **{code: advice or "the message says which key" for code, advice in sorted(FINAL_CODES.items())},
+    }
+    rows = ((f"`{code}`", meaning) for code, meaning in meanings.items())
+    return _table("Code | What the step does, or what a person has to do", rows)
 
 
 def _picture(draw: Callable[[], str]) -> Callable[[], str]:

@@ -28,18 +28,12 @@ _PLACES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersio
 
 
 def source() -> dict[str, Any]:
-    """Return the template as it is written, with the short forms of functions spelled out.
-
-    The caller gets a copy, which it may change.
-    """
-    return copy.deepcopy(_parsed())
+    """Return a copy of the template as it is written, with the short forms of functions spelled out."""
+    return dict(copy.deepcopy(_parsed()))
 
 
-@functools.cache
-def _parsed() -> dict[str, Any]:
-    """Return the template as read once: reading it takes half a second, and some tests ask for it a hundred times."""
-    template: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
-    return template
+# Reading it takes half a second, and some tests ask for it a hundred times.
+_parsed = functools.cache(lambda: yaml_parse(TEMPLATE.read_text()))
 
 
 def definition() -> dict[str, Any]:

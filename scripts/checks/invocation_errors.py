@@ -122,10 +122,7 @@ _STAYING_OTHERWISE = {
     "States.HeartbeatTimeout": ("no task of this state machine has a heartbeat", ERROR_NAMES),
     "States.TaskFailed": ("Lambda may or may not have run; retrying this name would retry every error", UNCERTAIN),
     "States.Permissions": ("the state machine's role lacks a permission", ERROR_NAMES),
-    "States.DataLimitExceeded": (
-        "a result or a state's data are above 256 KiB: the pipeline's fault",
-        ERROR_NAMES,
-    ),
+    "States.DataLimitExceeded": ("data are above 256 KiB: a fault of the pipeline's", ERROR_NAMES),
     "States.Runtime": ("the definition and its data do not fit; nothing catches this", ERROR_NAMES),
     # utils.errors
     "CapacityShortage": ("AWS had no room until the restore's deadline; what exists is kept", "utils/errors.py"),

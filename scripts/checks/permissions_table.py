@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from scripts.checks.expansion import source
@@ -66,7 +66,7 @@ def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]
             (
                 f"| {statement['Sid']}",
                 refused + ", ".join(f"`{action}`" for action in actions),
-                ", ".join(_resource(each) for each in as_list(statement["Resource"])),
+                ", ".join(_named(each, _arn) for each in as_list(statement["Resource"])),
                 "; ".join([*only, *_conditions(statement.get("Condition", {}))]),
                 f"{'' if refused else ', '.join(needed)} |",
             )
@@ -76,39 +76,33 @@ def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]
 def _conditions(conditions: dict[str, Any]) -> Iterator[str]:
     for operator, tests in conditions.items():
         for key, values in tests.items():
-            wanted = ", ".join(dict.fromkeys(_text(value) for value in as_list(values)))
+            wanted = ", ".join(dict.fromkeys(_named(value, _literal) for value in as_list(values)))
             yield f"{key} is given" if (operator, wanted) == ("Null", "false") else f"{key} {operator} {wanted}"
 
 
-def _resource(value: Any) -> str:
-    """Return service and name, with the region if it is not the stack's own, and the stack's own by their names."""
+def _named(value: Any, written: Callable[[str], str]) -> str:
+    """Return the stack's own resources and parameters by their names, and every other text as it is written."""
     match value:
         case {"Fn::GetAtt": [str(name), _]} | {"Ref": str(name)}:
             return name
         case {"Fn::If": [_, then, otherwise]}:
-            return f"{_resource(then)} or {_resource(otherwise)}"
+            return f"{_named(then, written)} or {_named(otherwise, written)}"
         case {"Fn::Sub": [str(text), _]} | {"Fn::Sub": str(text)}:
-            return _arn(text)
-    return "everything" if value == "*" else _arn(str(value))
+            return written(text)
+        case {"Fn::Select": _} if "${CostTags}" in str(value):
+            return "the keys of CostTags"
+    return written(str(value))
 
 
 def _arn(text: str) -> str:
+    """Return service and name, with the region and account if they are not the stack's own."""
     parts = re.sub(r"\$\{AWS::(\w+)\}", r"<\1>", text).split(":", 5)
     if len(parts) < 6 or parts[0] != "arn":
-        return f"`{text}`"
+        return "everything" if text == "*" else f"`{text}`"
     region = {"*": " of any region", "<Region>": "", "": ""}.get(parts[3], f" of {parts[3]}")
     account = {"<AccountId>": "", "": ""}.get(parts[4], f" of account {parts[4]}")
     return f"`{parts[2]} {parts[5]}`{region}{account}"
 
 
-def _text(value: Any) -> str:
-    match value:
-        case {"Fn::GetAtt": [str(name), _]} | {"Ref": str(name)}:
-            return name
-        case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), _]}:
-            return f"`{text}`"
-        case {"Fn::If": [_, then, otherwise]}:
-            return f"{_text(then)} or {_text(otherwise)}"
-        case {"Fn::Select": _} if "${CostTags}" in str(value):
-            return "the keys of CostTags"
-    return f"`{value}`" if value not in ("true", "false") else str(value)
+def _literal(text: str) -> str:
+    return text if text in ("true", "false") else f"`{text}`"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from scripts.checks.expansion import translated
+from scripts.local_aws.cloudformation.intrinsics import Created, Evaluator
 
 _PSEUDO = {
     "AWS::AccountId": "111122223333",
@@ -30,8 +31,6 @@ _ARNS = {
     "AWS::SQS::Queue": "arn:aws:sqs:eu-central-1:111122223333:{}",
     "AWS::StepFunctions::StateMachine": "arn:aws:states:eu-central-1:111122223333:stateMachine:{}",
 }
-
-
 # Parameters that are empty until somebody needs them, as somebody would fill them in.
 _EXAMPLES = {
     "SourceAccountId": "444455556666",
@@ -42,44 +41,27 @@ _EXAMPLES = {
 }
 
 
-def arn_of(logical_id: str) -> str:
-    """Return an example ARN of a resource of the template."""
-    return _ARNS[translated()["Resources"][logical_id]["Type"]].format(logical_id)
-
-
 def resolved(value: Any) -> Any:
     """Return the value with parameters' defaults and example names and ARNs in it."""
-    match value:
-        case {"Ref": str(name)}:
-            return _reference(name)
-        case {"Fn::GetAtt": [str(logical_id), "Arn"]}:
-            return arn_of(logical_id)
-        case {"Fn::Sub": str(text)}:
-            return _filled(text, {})
-        case {"Fn::Sub": [str(text), dict(names)]}:
-            return _filled(text, {name: resolved(each) for name, each in names.items()})
-        case {"Fn::If": [_, then, otherwise]}:
-            return resolved(then) or resolved(otherwise)
-        case {"Fn::Join": [str(between), parts]}:
-            return between.join(resolved(parts))
-        case {"Fn::Split": [str(between), text]}:
-            return str(resolved(text)).split(between)
-        case {"Fn::Select": [int(number), parts]}:
-            return resolved(parts)[number]
-        case dict():
-            return {key: resolved(each) for key, each in value.items()}
-        case list():
-            return [resolved(each) for each in value]
-    return value
+    return _examples().value(value)
 
 
-def role_policies(logical_id: str) -> list[dict[str, Any]]:
-    """Return all that a role of the template may do: its own policies and the template's managed ones."""
-    resources = translated()["Resources"]
-    properties = resources[logical_id]["Properties"]
-    own = [resolved(policy["PolicyDocument"]) for policy in properties.get("Policies", [])]
-    managed = [arn["Ref"] for arn in properties.get("ManagedPolicyArns", [])]
-    return own + [resolved(resources[name]["Properties"]["PolicyDocument"]) for name in managed]
+class _Examples(Evaluator):
+    """The template with every option taken, so that what only some stacks may do is checked as well."""
+
+    def __init__(self) -> None:
+        template = translated()
+        defaults = {name: str(rules.get("Default", name)) for name, rules in template["Parameters"].items()}
+        given = {name: default or _EXAMPLES.get(name, "") for name, default in defaults.items()}
+        super().__init__(template, given, _PSEUDO)
+        self._functions["Fn::If"] = lambda operands: self.value(operands[1]) or self.value(operands[2])
+        for name, resource in template["Resources"].items():
+            if resource["Type"] in _ARNS:
+                arn = _ARNS[resource["Type"]].format(name)
+                self.created[name] = Created(resource["Type"], arn, {"Arn": arn})
+
+
+_examples = functools.cache(_Examples)
 
 
 def identity_policies() -> Mapping[str, dict[str, Any]]:
@@ -94,31 +76,18 @@ def identity_policies() -> Mapping[str, dict[str, Any]]:
     return found
 
 
-def _filled(text: str, names: Mapping[str, str]) -> str:
-    def value(found: re.Match[str]) -> str:
-        return names[found[1]] if found[1] in names else _reference(found[1])
-
-    return re.sub(r"\$\{([\w:.]+)\}", value, text)
-
-
-def _reference(name: str) -> str:
-    if name.endswith(".Arn"):
-        return arn_of(name.removesuffix(".Arn"))
-    if name in _PSEUDO:
-        return _PSEUDO[name]
-    if name in translated()["Parameters"]:
-        return str(translated()["Parameters"][name].get("Default", name)) or _EXAMPLES.get(name, "")
-    return arn_of(name)
-
-
 def gathered(logical_id: str) -> Mapping[str, dict[str, Any]]:
     """Return all that a role is allowed, by service: each action once, with every resource of every statement.
 
     What a call needs may be spread over statements, each with its own conditions; here a missing piece shows.
     """
+    template = translated()["Resources"]
+    properties = template[logical_id]["Properties"]
+    own = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+    managed = [template[arn["Ref"]]["Properties"]["PolicyDocument"] for arn in properties.get("ManagedPolicyArns", [])]
     resources: dict[str, set[str]] = {}
-    for policy in role_policies(logical_id):
-        for statement in policy["Statement"]:
+    for policy in [*own, *managed]:
+        for statement in resolved(policy)["Statement"]:
             if statement["Effect"] == "Allow":
                 for action in as_list(statement["Action"]):
                     resources.setdefault(action, set()).update(as_list(statement["Resource"]))

@@ -36,8 +36,6 @@ class Definition(NamedTuple):
 class Reached(NamedTuple):
     """The calls and variables that a handler's code can reach."""
 
-    calls: frozenset[str]
-    """As IAM writes them: rds:DescribeDBClusters."""
     variables: frozenset[str]
     places: frozenset[tuple[str, str]]
     """Each call with a function that makes it, such as ("rds:CopyDBClusterSnapshot", "aurora_utils.copy_snapshot")."""
@@ -49,7 +47,7 @@ def reached(folder: str) -> Reached:
     entry = ast.parse((DIRECTORY / folder / "lambda_function.py").read_text())
     modules = _imported_modules(entry)
     known = [definition for module in modules for definition in _definitions(module)]
-    calls, variables, places = set[str](), set[str](), set[tuple[str, str]]()
+    variables, places = set[str](), set[tuple[str, str]]()
     seen = set[int]()
     # A module's own statements run when it is imported.
     new: list[tuple[str, ast.AST]] = [("", entry), *((module, each) for module in modules for each in _loose(module))]
@@ -58,13 +56,12 @@ def reached(folder: str) -> Reached:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        made = set(_aws_calls(node, _clients(entry if not module else _tree(module))))
-        calls |= made
+        made = _aws_calls(node, _clients(_tree(module) if module else entry))
         places |= {(call, f"{module or 'lambda_function'}.{getattr(node, 'name', '')}") for call in made}
         variables |= set(_variables(node))
         mentioned = _mentioned_in(node)
         new.extend((each.module, each.node) for each in known if mentioned.includes(each))
-    return Reached(frozenset(calls), frozenset(variables), frozenset(places))
+    return Reached(frozenset(variables), frozenset(places))
 
 
 @functools.cache
@@ -136,11 +133,9 @@ class _Mentioned(NamedTuple):
 
     def includes(self, definition: Definition) -> bool:
         name = definition.name
-        if definition.is_property:
-            return name in self.attributes or (not definition.is_method and name in self.plain)
-        if definition.is_method:
+        if definition.is_method and not definition.is_property:
             return name in self.called
-        return name in self.attributes or name in self.plain
+        return name in self.attributes or (not definition.is_method and name in self.plain)
 
 
 def _mentioned_in(node: ast.AST) -> _Mentioned:

@@ -1,1 +1,1 @@
-"""Deployment by the SAM CLI: the checks before it, and what to do after it."""
+"""Deployment by the SAM CLI, with the checks before it."""

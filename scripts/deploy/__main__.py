@@ -11,7 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.deploy.account import problems_in_the_account
-from scripts.deploy.names import kept_names, made_anew, taken
+from scripts.deploy.names import kept_names, replaced, taken
 from scripts.deploy.parameters import given_parameters, problems, read_config
 from scripts.deploy.place import PROJECT, TEMPLATE, Place, Refused, sam
 from scripts.deploy.removal import remove
@@ -19,14 +19,15 @@ from scripts.local_aws.cloudformation.template import read
 
 _REVIEW = "REVIEW_IN_PROGRESS"  # it has never been more than a change set
 _NEXT = {
-    "ROLLBACK_COMPLETE": "Its first deployment failed, and CloudFormation lets such a stack only be deleted: {delete}",
-    "ROLLBACK_FAILED": "Its first deployment failed and could not be taken back: {delete}",
-    "DELETE_FAILED": "It could not be deleted; look at its events, then again: {delete}",
-    "UPDATE_ROLLBACK_FAILED": "Go back to what was first: {back}",
+    "ROLLBACK_COMPLETE": "Its first deployment failed, and such a stack can only be deleted: {delete}",
+    "ROLLBACK_FAILED": "Its first deployment failed and could not be rolled back. Delete the stack: {delete}",
+    "DELETE_FAILED": "It could not be deleted. Read its events, then retry: {delete}",
+    "UPDATE_ROLLBACK_FAILED": "Continue the roll-back: {back}",
 }
 
 
 def main(arguments: list[str]) -> int:
+    """Run the command and return its exit status."""
     options, for_sam = _parser().parse_known_args(arguments)
     try:
         return _run(options, for_sam)
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(options: argparse.Namespace, for_sam: list[str]) -> int:
     if any(word.startswith("--parameter-overrides") for word in for_sam):
-        raise Refused(f"Parameters are taken from {options.config_file} alone. Another one: --config-file FILE")
+        raise Refused(f"Parameters are taken from {options.config_file} alone. Name another: --config-file FILE")
     config = read_config(options.config_file, options.config_env)
     name = options.stack_name or config.get("stack_name", "aurora-restore")
     profile = options.profile or config.get("profile")
@@ -59,13 +60,15 @@ def _run(options: argparse.Namespace, for_sam: list[str]) -> int:
     if status == 0:
         built = ["--template-file", str(options.template_file.resolve())] if options.template_file else []
         status = sam("deploy", *file, "--stack-name", name, *place.options(), *built, *for_sam)
-    if status == 0:
-        _say_what_comes_next(place.stack(name) or {})
+    outputs = (place.stack(name) or {}).get("Outputs", []) if status == 0 else []
+    for each in outputs:
+        if each["OutputKey"] == "DryRunCommand":
+            print(f"\nFirst, see what a run would do, without any change:\n  {each['OutputValue']}")
     return status
 
 
 def _refuse_by_state(place: Place, name: str, state: str, *, deletes: bool) -> None:
-    """The SAM CLI would say so after everything is built and uploaded."""
+    """Refuse a stack's state before anything is built and uploaded: the SAM CLI would refuse it afterwards."""
     if state.endswith("_IN_PROGRESS") and state != _REVIEW:
         raise Refused(f"The stack {name} is {state}. Wait until that is over.")
     if state in _NEXT and not deletes:
@@ -75,7 +78,7 @@ def _refuse_by_state(place: Place, name: str, state: str, *, deletes: bool) -> N
 
 
 def _check(place: Place, name: str, stack: dict[str, Any] | None, given: dict[str, str]) -> None:
-    """Hold the parameters against the template, the stack that exists and the account; all that is wrong at once."""
+    """Check the parameters against the template, the stack that exists and the account; report all faults at once."""
     document = read(TEMPLATE.read_text())
     declared = document["Parameters"]
     new = stack is None or stack["StackStatus"] == _REVIEW
@@ -86,20 +89,13 @@ def _check(place: Place, name: str, stack: dict[str, Any] | None, given: dict[st
         values = {key: (before | given)[key] for key in declared}
         found = problems_in_the_account(place, values, new=new)
         names = kept_names(document, values, place, name)
-        found += taken(place, names) if new else made_anew(kept_names(document, before, place, name), names)
+        found += taken(place, names) if new else replaced(kept_names(document, before, place, name), names)
         if not new and values["RolePath"] != before["RolePath"]:
             found.append(
-                "RolePath can't be changed: roles keep their names, and CloudFormation replaces none of those."
+                "RolePath cannot be changed: roles keep their names, and CloudFormation replaces none of those."
             )
     if found:
-        raise Refused("The stack can't be deployed:\n" + "\n".join(f"  {each}" for each in found))
-
-
-def _say_what_comes_next(stack: dict[str, Any]) -> None:
-    for each in stack.get("Outputs", []):
-        if each["OutputKey"] == "DryRunCommand":
-            print("\nFirst, see what a run would do, without anything being touched:")
-            print(f"  {each['OutputValue']}")
+        raise Refused("\n  ".join(["The stack cannot be deployed:", *found]))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="scripts/deploy.sh",
         allow_abbrev=False,
         description="Look for what a deployment would fail on, then sam build and sam deploy; or, with --delete, for "
-        "executions that run, then sam delete. Whatever else is given goes to sam deploy or sam delete.",
+        "executions that run, then sam delete. Every other option goes to sam deploy or sam delete.",
     )
     parser.add_argument("--config-file", type=Path, default=PROJECT / "samconfig.toml", help="default: samconfig.toml")
     parser.add_argument("--config-env", default="default", help="environment in it; default: default")

@@ -14,7 +14,7 @@ _MAY_NOT_LOOK = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException
 
 
 def problems_in_the_account(place: Place, values: dict[str, str], *, new: bool) -> list[str]:
-    """Return a sentence for each. What nobody may look at is left to the deployment."""
+    """Return a sentence for each problem. What the caller may not read is left to the deployment."""
     checks = [_of_the_network, *([_without_service_linked_role, _without_room_for_logs] if new else [])]
     found: list[str] = []
     for check in checks:
@@ -27,9 +27,9 @@ def problems_in_the_account(place: Place, values: dict[str, str], *, new: bool) 
 
 
 def _of_the_network(place: Place, values: dict[str, str]) -> Iterator[str]:
-    """The VPC and its subnets exist and belong together, and the first two subnets lie in two zones.
+    """Check that the VPC and its subnets exist and belong together, and that the first two lie in two zones.
 
-    A subnet group that doesn't cover two zones is refused by RDS, and a second subnet of a zone by EC2's endpoints.
+    RDS refuses a subnet group that does not cover two zones, and EC2's endpoints a second subnet of a zone.
     """
     ec2, vpc = place.client("ec2"), values["VpcId"]
     subnets = [each.strip() for each in values["SubnetIds"].split(",")]
@@ -44,22 +44,22 @@ def _of_the_network(place: Place, values: dict[str, str]) -> Iterator[str]:
     elif zone_of[subnets[0]] == zone_of[subnets[1]]:
         yield (
             f"The first two of SubnetIds are both in {zone_of[subnets[0]]}. Put two of different zones first: "
-            "a function lives in them, and an endpoint can have one subnet in a zone."
+            "a function is attached to them, and an endpoint can have one subnet in a zone."
         )
 
 
 def _without_service_linked_role(place: Place, values: dict[str, str]) -> Iterator[str]:
-    """RDS works with a role of its own. A fresh account lacks it, and RDS's first call there fails."""
+    """Check for the role that RDS works with: where an account lacks it, RDS's first call there fails."""
     iam = place.client("iam")
     try:
         iam.get_role(RoleName="AWSServiceRoleForRDS")
     except iam.exceptions.NoSuchEntityException:
         create = place.typed("iam", "create-service-linked-role", "--aws-service-name", "rds.amazonaws.com")
-        yield f"The account lacks the role AWSServiceRoleForRDS, which RDS needs. Make it, once: {create}"
+        yield f"The account lacks the role AWSServiceRoleForRDS, which RDS needs. Create it, once: {create}"
 
 
 def _without_room_for_logs(place: Place, values: dict[str, str]) -> Iterator[str]:
-    """Whoever delivers logs is written into one policy, unless the group's name begins with /aws/vendedlogs/.
+    """Check for room in the one policy that names each log group, unless that begins with /aws/vendedlogs/.
 
     "Invalid Logging Configuration: The CloudWatch Logs Resource Policy size was exceeded": CreateStateMachine's answer
     (Step Functions developer guide, "Avoiding CloudWatch Logs resource policy size restrictions").

@@ -15,23 +15,23 @@ _NAMED = {"AWS::DynamoDB::Table": "TableName", "AWS::SecretsManager::Secret": "N
 
 def taken(place: Place, names: dict[str, str]) -> list[str]:
     """Return a sentence for each name that an earlier stack has left behind, with the way out."""
-    found = []
-    for name, kind in names.items():
-        state = _state_of(place, name, kind)
-        if state:
-            ways = "\n      ".join(commands(place, [(kind, name)]))
-            found.append(f"{name} {state}. Choose another NamePrefix, or delete it with all it holds:\n      {ways}")
-    return found
+    states = {name: _state_of(place, name, kind) for name, kind in names.items()}
+    return [
+        f"{name} {state}. Choose another NamePrefix, or delete it with all it holds:"
+        + "".join(f"\n      {command}" for command in commands(place, [(names[name], name)]))
+        for name, state in states.items()
+        if state
+    ]
 
 
-def made_anew(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Return a sentence if an update would make tables or secrets under other names, without what is in them."""
+def replaced(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return a sentence if an update would create tables or secrets under other names, without their content."""
     if before == after:
         return []
-    gone, instead = ", ".join(sorted(set(before) - set(after))), ", ".join(sorted(set(after) - set(before)))
+    gone, instead = (", ".join(sorted(each)) for each in (set(before) - set(after), set(after) - set(before)))
     return [
-        f"{instead} would be made empty, in place of {gone}: NamePrefix, StateTableName and AuditTableName of a stack "
-        "can't be changed. Leave them as they are, or deploy a second stack."
+        f"{instead} would be created empty, in place of {gone}: NamePrefix, StateTableName and AuditTableName of a "
+        "stack cannot be changed. Leave them as they are, or deploy a second stack."
     ]
 
 
@@ -46,7 +46,7 @@ def kept_names(document: dict[str, Any], values: dict[str, str], place: Place, s
 
 
 def _state_of(place: Place, name: str, kind: str) -> str:
-    """Return what is wrong with the name; nothing if it is free, or nobody may look: then the deployment tells."""
+    """Return what is wrong with the name; an empty text if it is free, or the caller may not look."""
     try:
         if kind == "AWS::DynamoDB::Table":
             place.client("dynamodb").describe_table(TableName=name)

@@ -1,4 +1,4 @@
-"""The parameters in samconfig.toml, read as the SAM CLI reads them and held against the template."""
+"""The parameters in samconfig.toml, read as the SAM CLI reads them and checked against the template."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _PLACEHOLDER = "<"
 
 
 def read_config(path: Path, environment: str) -> dict[str, Any]:
-    """Return what the file says of `sam deploy`, with what it says of every command."""
+    """Return the file's settings of `sam deploy`, on top of those of every command."""
     if not path.is_file():
-        raise Refused(f"The file {path} doesn't exist. Name another: --config-file FILE")
+        raise Refused(f"The file {path} does not exist. Name another: --config-file FILE")
     try:
         document = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
@@ -37,7 +37,7 @@ def given_parameters(config: dict[str, Any]) -> dict[str, str]:
 def problems(declared: dict[str, dict[str, Any]], given: dict[str, str], kept: dict[str, str]) -> list[str]:
     """Return all that is wrong with the values. `kept`: those of a stack that exists, which stay where none is given.
 
-    The SAM CLI passes over a name that the template doesn't have.
+    The SAM CLI ignores a name that the template does not have.
     """
     found = [f"{name} is no parameter of the template." for name in set(given) - set(declared)]
     for name, rules in declared.items():

@@ -21,7 +21,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where calls and commands go."""
+    """The account and region that calls and commands go to."""
 
     region: str
     profile: str | None = None
@@ -43,14 +43,13 @@ class Place:
     def stack(self, name: str) -> dict[str, Any] | None:
         """Return the stack as CloudFormation describes it; None if there is none."""
         try:
-            found: dict[str, Any] = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+            return dict(self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0])
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise
-        return found
 
 
 def sam(*words: str) -> int:
-    """Run the SAM CLI in the project's directory, with this terminal, and return how it ends."""
+    """Run the SAM CLI in the project's directory, with this terminal, and return its exit status."""
     return subprocess.run([str(_SAM), *words], cwd=PROJECT, check=False).returncode

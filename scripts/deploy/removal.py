@@ -1,4 +1,4 @@
-"""Taking a stack away by the SAM CLI: never while an execution runs, and with a word on what stays."""
+"""Delete a stack by the SAM CLI: never while an execution runs, and with the commands for what stays."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COMMANDS = {
 
 
 def remove(place: Place, name: str, options: list[str]) -> int:
-    """Return how `sam delete` ends."""
+    """Delete the stack and return the exit status of `sam delete`."""
     if place.stack(name) is None:
         print(f"There is no stack {name} in {place.region}. Nothing to delete.")
         return 0
@@ -40,7 +40,7 @@ def remove(place: Place, name: str, options: list[str]) -> int:
     kept = _kept(client.get_template(StackName=name, TemplateStage="Original")["TemplateBody"], resources)
     status = sam("delete", "--stack-name", name, *place.options(), *options)
     if status == 0 and kept and place.stack(name) is None:
-        print("\nWhat holds data stays, and so do all clusters and snapshots. To be rid of it as well, for good:")
+        print("\nWhat holds data stays, and so do all clusters and snapshots. To delete it as well, for good:")
         print("\n".join(f"  {command}" for command in commands(place, kept)))
     return status
 
@@ -55,7 +55,7 @@ def commands(place: Place, kept: Kept) -> list[str]:
 
 
 def _refuse_while_executions_run(place: Place, resources: list[dict[str, Any]]) -> None:
-    """They would lose their functions and their rights half way."""
+    """Refuse while executions run, since they would lose their functions and permissions half-way."""
     for each in resources:
         if each["ResourceType"] != _MACHINE or not each.get("PhysicalResourceId"):
             continue

@@ -138,6 +138,7 @@ class Front:
         self._moto: WsgiApp = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, in which the clock does not jump."""
         with self._clock.busy():
             path = environ.get("PATH_INFO", "")
             if path.startswith("/_local/"):
@@ -150,58 +151,39 @@ class Front:
     def _local(self, name: str, environ: Environ) -> Answer:
         body = _body(environ)
         try:
-            answer = self._control(environ["REQUEST_METHOD"], name, json.loads(body) if body else None)
+            document = json.loads(body) if body else None
+            status, answer = "200 OK", self._control(environ["REQUEST_METHOD"], name, document)
         except (ValueError, TypeError) as error:
-            return "400 Bad Request", [("Content-Type", "application/json")], _json({"error": str(error)})
+            status, answer = "400 Bad Request", {"error": str(error)}
         except LookupError:
             known = "GET stats, GET clock, POST faults, POST durations, POST quotas"
-            return "404 Not Found", [("Content-Type", "application/json")], _json({"error": f"Only {known} are here"})
-        return "200 OK", [("Content-Type", "application/json")], _json(answer)
+            status, answer = "404 Not Found", {"error": f"Only {known} are here"}
+        return status, [("Content-Type", "application/json")], _json(answer)
 
     def _serve(self, environ: Environ) -> Answer:
         call = _identify(environ)
         if isinstance(call, tuple):
             return call
-        problem = self._unknown(call)
-        before = _item_sizes(call)
-        fault = (
-            None if problem else self._faults.api(f"{call.service}:{call.operation}", call.region, call.parameters())
-        )
-        if problem:
-            answer = _error(call, CODE, problem, 501)
+        known = self.operations.get(call.service)
+        is_unknown = known is not None and call.operation not in known
+        sent, before = call.parameters(), _item_sizes(call)
+        fault = None if is_unknown else self._faults.api(f"{call.service}:{call.operation}", call.region, sent)
+        if is_unknown:
+            answer = _not_implemented(call)
         elif fault is not None and fault.answer == "refused":
-            status = fault.http_status or _modelled_status(call, fault.code)
-            answer = _error(call, fault.code, fault.message or fault.code, status)
+            answer = _error(call, fault.code, fault.message or fault.code, fault.http_status)
         else:
             if fault is not None and fault.answer == "held":
                 self._faults.hold()
             answer = self._dispatch(call, environ, is_lost=fault is not None and fault.answer == "lost")
-        self._trail.record(
-            call.service,
-            call.operation,
-            call.region,
-            call.access_key,
-            call.parameters(),
-            _answered(call, answer),
-            _error_code(answer),
-        )
-        self.calls.append(
-            ApiCall(
-                call.service,
-                call.operation,
-                call.region,
-                _principal(call.access_key),
-                call.parameters(),
-                _error_code(answer),
-                table_units.units(call.operation, call.body, map(max, before, _item_sizes(call))) if before else 0.0,
-            )
-        )
+        error, changed = _error_code(answer), _answered(call, answer)
+        self._trail.record(call.service, call.operation, call.region, call.access_key, sent, changed, error)
+        session = session_of(call.access_key)
+        sizes = list(map(max, before, _item_sizes(call)))
+        units = table_units.units(call.operation, call.body, sizes) if sizes else 0.0
+        principal = str(session.role_arn) if session else "operator"
+        self.calls.append(ApiCall(call.service, call.operation, call.region, principal, sent, error, units))
         return answer
-
-    def _unknown(self, call: _Call) -> str | None:
-        if call.service in self.operations and call.operation not in self.operations[call.service]:
-            return f"{call.service}:{call.operation} is not implemented by the embedded AWS"
-        return None
 
     def _dispatch(self, call: _Call, environ: Environ, *, is_lost: bool) -> Answer:
         taken: list[tuple[str, list[tuple[str, str]]]] = []
@@ -214,9 +196,9 @@ class Front:
                 return self._serve_without_moto(call, environ)
             body = b"".join(self._moto(environ, start_response))
         except ServiceException as error:
-            return _error(call, error.code, error.message, _modelled_status(call, error.code))
+            return _error(call, error.code, error.message)
         except NotImplementedError:  # by moto, which then has said nothing to the client
-            return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
+            return _not_implemented(call)
         except Exception as error:  # noqa: BLE001 a client must get an answer, and a test must see what broke
             if os.environ.get("LOCAL_AWS_VERBOSE"):
                 traceback.print_exc(file=sys.stderr)
@@ -228,11 +210,11 @@ class Front:
         if status.startswith(("404", "405")) and html and call.operation not in ("HeadBucket", "HeadObject"):
             # No AWS service answers in HTML: this is moto's web framework, which knows no such path. (To a HEAD
             # request nothing is answered, and moto gives that no type of its own.)
-            return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
+            return _not_implemented(call)
         return status, headers, body
 
     def _serve_without_moto(self, call: _Call, environ: Environ) -> Answer:
-        if _principal(call.access_key) != "operator":
+        if session_of(call.access_key) is not None:
             message = f"A role may not call {call.service}:{call.operation} in the embedded AWS"
             return _error(call, "AccessDenied", message, 403)
         if get_account_id_from(call.access_key) != DEFAULT_ACCOUNT_ID:
@@ -251,8 +233,7 @@ class Front:
         answer = self.served[call.service](call.operation, call.region, dict(parsed))
         serialized = get_serializer_class(call.model, "query")(operation_model=operation).serialize(answer)
         headers = [(name, str(value)) for name, value in serialized["headers"].items()]
-        body = serialized["body"]
-        return f"{serialized['status_code']} OK", headers, body.encode() if isinstance(body, str) else body
+        return f"{serialized['status_code']} OK", headers, _encoded(serialized["body"])
 
 
 def _body(environ: Environ) -> bytes:
@@ -312,38 +293,30 @@ def _answered(call: _Call, answer: Answer) -> Mapping[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _principal(access_key: str) -> str:
-    session = session_of(access_key)
-    return str(session.role_arn) if session else "operator"
-
-
 def _item_sizes(call: _Call) -> list[int]:
     """Return the sizes of the items that a role's call is about. What an operator does is on no run's bill."""
     session = session_of(call.access_key) if call.service == "dynamodb" else None
-    if session is None:
-        return []
-    return table_units.stored_bytes(call.operation, call.body, session.role_arn.split(":")[4], call.region)
+    account = session.role_arn.split(":")[4] if session else ""
+    return table_units.stored_bytes(call.operation, call.body, account, call.region) if session else []
 
 
-def _error(call: _Call, code: str, message: str, status: int) -> Answer:
-    """Return an error in the shape of the called service's own protocol."""
+def _error(call: _Call, code: str, message: str, status: int | None = None) -> Answer:
+    """Return an error in the called service's own protocol; without a status, with the one of the API's model."""
     model = get_service_model(call.model)
     known = call.operation in model.operation_names
     operation = model.operation_model(call.operation) if known else OperationModel({}, model)
     serializer = get_serializer_class(call.model, determine_request_protocol(model, call.content_type))
     answer = serializer(operation_model=operation).serialize(AwsError(code, message))
-    body = answer["body"]
     headers = {name.lower(): value for name, value in answer["headers"].items()} | {"x-amzn-errortype": code}
-    return f"{status} Error", [*headers.items()], body.encode() if isinstance(body, str) else body
+    return f"{status or answer['status_code']} Error", [*headers.items()], _encoded(answer["body"])
 
 
-def _modelled_status(call: _Call, code: str) -> int:
-    """Return the HTTP status with which the API answers this error, as its model says; 400 where it says none."""
-    for shape in get_service_model(call.model).error_shapes:
-        described = shape.metadata.get("error", {})
-        if described.get("code", shape.name) == code and "httpStatusCode" in described:
-            return int(described["httpStatusCode"])
-    return 400
+def _not_implemented(call: _Call) -> Answer:
+    return _error(call, CODE, f"{call.service}:{call.operation} is not implemented by the embedded AWS", 501)
+
+
+def _encoded(body: str | bytes) -> bytes:
+    return body.encode() if isinstance(body, str) else body
 
 
 def _plain(content_type: str, code: str, message: str, status: int) -> Answer:

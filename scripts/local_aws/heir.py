@@ -18,6 +18,7 @@ _PAUSE_SECONDS = 0.1
 
 
 def main() -> None:
+    """Wait until the maker has ended, and remove its directory."""
     directory = sys.argv[1]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -25,12 +26,12 @@ def main() -> None:
     sys.stdin.buffer.read()
     deadline = time.monotonic() + _GIVING_UP_SECONDS
     while os.path.lexists(directory) and time.monotonic() < deadline:
-        end_those_at_work_in(directory)
+        _end_those_at_work_in(directory)
         shutil.rmtree(directory, ignore_errors=True)
         time.sleep(_PAUSE_SECONDS if os.path.lexists(directory) else 0)
 
 
-def end_those_at_work_in(directory: str) -> None:
+def _end_those_at_work_in(directory: str) -> None:
     """End the functions' processes, which nothing else ends when their maker is killed.
 
     Linux only: elsewhere they end with the work that they have.

@@ -23,9 +23,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NoReturn, Self
 
+import msgspec
 from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -36,7 +37,6 @@ from scripts.local_aws.cloudformation.api import CloudFormationApi
 from scripts.local_aws.cloudformation.deploy import Stack
 from scripts.local_aws.cloudformation.stacks import Stacks
 from scripts.local_aws.core.clock import Clock
-from scripts.local_aws.core.credentials import Credentials
 from scripts.local_aws.core.errors import CannotStart
 from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.events.bus import Events
@@ -74,10 +74,11 @@ class Stats:
 
     @property
     def last_call(self) -> ApiCall | None:
-        """A mark in the log of API calls, which forgets its oldest ones."""
+        """Return a mark in the log of API calls, which forgets its oldest ones."""
         return self.calls[-1] if self.calls else None
 
     def calls_since(self, mark: ApiCall | None) -> list[ApiCall]:
+        """Return the calls after a mark, or all that are remembered."""
         return list(itertools.takewhile(lambda call: call is not mark, reversed(self.calls)))[::-1]
 
 
@@ -89,7 +90,7 @@ class LocalAws:
     """A running AWS. Close it, or use it as a context manager: nothing that it started or wrote outlives it."""
 
     def __init__(self, *, real_time: bool = False, port: int = 0, durations: Durations | None = None) -> None:
-        """`port` 0 takes any free one; `durations` are AWS's unless given. Raises CannotStart."""
+        """Start. `port` 0 takes any free one; `durations` are AWS's unless given. Raise CannotStart."""
         if not _only_one.acquire(blocking=False):
             raise CannotStart("An embedded AWS is already running in this process; close it first.")
         self._closing = contextlib.ExitStack()
@@ -102,13 +103,14 @@ class LocalAws:
 
     def _start(self, real_time: bool, port: int, durations: Durations) -> None:
         if not _RUNTIME.is_dir():
-            raise CannotStart(f"{_RUNTIME} is missing. Run scripts/environment.sh, which makes it.")
+            raise CannotStart(f"{_RUNTIME} is missing. Run scripts/environment.sh, which creates it.")
         listener = self._closing.enter_context(_listen(port))
         self.endpoint_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.scratch = self._closing.enter_context(_scratch_directory())
         self._closing.callback(BackendDict.reset)
         self.accounts = Accounts()
         self.account_id = self.accounts.main
+        self.operator = self.accounts.operator()
         # No quiet window: whoever works here holds the clock, and a client's polling must not keep it from jumping.
         self.clock = Clock(real_time, quiet_seconds=0.0)
         self.faults = Faults(self.clock.time)
@@ -118,13 +120,11 @@ class LocalAws:
         place = self.scratch / "aurora"
         self.aurora = Aurora(self.clock, self.faults, durations, place, self.account_id, self.permissions)
         self._closing.callback(self.aurora.close)
-        secret_versions.install()
+        self.rds_ca_bundle = self.aurora.servers.authority.bundle
+        """What a client of a local cluster trusts with sslmode=verify-full."""
+        for fix in (secret_versions, foreign_keys, bucket_policies, response_keys, item_values, known_hosts):
+            fix.install()
         secret_deletions.install(self.clock)
-        foreign_keys.install()
-        bucket_policies.install()
-        response_keys.install()
-        item_values.install()
-        known_hosts.install()
         self.trail = Trail(self.clock)
         self.trail.install()
         self.events = Events(self.clock, self.permissions, self.trail)
@@ -134,24 +134,24 @@ class LocalAws:
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)
         self.functions.endpoint_url = self.endpoint_url
         self.functions.install()
+        self.layers = self.functions.layers
         self.state_machines = StateMachines(self.clock, self.permissions, self.events.execution_status_changed)
         self.state_machines.endpoint_url = self.endpoint_url
         self.state_machines.install()
         self._front = Front(self.clock, self.faults, self.trail, self._control)
         self._front.operations["rds"] = frozenset(OPERATIONS)
-        self.stacks = Stacks(self, self.clock.now, self.clock.start_thread)
-        cloudformation = CloudFormationApi(self.stacks, self)
+        own_account = self.account(self.account_id)
+        self.stacks = Stacks(own_account, self.clock.now, self.clock.start_thread)
+        cloudformation = CloudFormationApi(self.stacks, own_account)
         self._front.operations["cloudformation"] = cloudformation.operations
         self._front.served["cloudformation"] = cloudformation.answer
         server = _serve(self._front, listener)
         # Last in, first out: answers must stop being awaited before those who wait are joined.
-        self._closing.callback(_shut_down, server)
-        self._closing.callback(self.events.close)
-        self._closing.callback(self.schedules.close)
-        self._closing.callback(self.state_machines.close)
-        self._closing.callback(self.functions.close)
-        self._closing.callback(self.stacks.close)
-        self._closing.callback(self.clock.close)
+        self._closing.callback(server.server_close)
+        self._closing.callback(server.shutdown)
+        waits = (self.events.settle, self.schedules.settle, self.state_machines.close)
+        for end in (*waits, self.functions.close, self.stacks.close, self.clock.close):
+            self._closing.callback(end)
         self._closing.callback(_on_termination(self.close))
         atexit.register(self.close)
         self._closing.callback(atexit.unregister, self.close)
@@ -159,9 +159,7 @@ class LocalAws:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -170,42 +168,25 @@ class LocalAws:
 
     @property
     def stats(self) -> Stats:
+        """Return what has happened so far."""
         return Stats(list(self.functions.invocations), list(self._front.calls))
 
-    @property
-    def rds_ca_bundle(self) -> pathlib.Path:
-        """What a client of a local cluster trusts with sslmode=verify-full."""
-        return self.aurora.ca_bundle
-
-    @property
-    def layers(self) -> dict[str, list[pathlib.Path]]:
-        """Directories that stand for a layer version's content, by its ARN."""
-        return self.functions.layers
-
-    @property
-    def operator(self) -> Credentials:
-        """The person at the keyboard."""
-        return self.accounts.operator()
-
     def account(self, account_id: str) -> Account:
-        """This AWS as another account's operator sees it. ValueError for what is no account's number."""
+        """Return this AWS as another account's operator sees it. Raise ValueError for what is no account's number."""
         self.accounts.operator(account_id)
-        return Account(
-            account_id, self.endpoint_url, self.accounts, self.permissions, self.functions.layers, self.scratch
-        )
+        return Account(account_id, self.endpoint_url, self.accounts, self.permissions, self.layers, self.scratch)
 
     def client(self, service: str, region: str = "us-east-1", account: str | None = None) -> Any:
-        """A boto3 client of an operator's, who may do everything in the account."""
+        """Return a boto3 client of an operator's, who may do everything in the account."""
         return self.account(account or self.account_id).client(service, region)
 
     def deploy(self, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
-        """Create everything in a SAM template. Raises TemplateError, in CloudFormation's words where they are known."""
-        return self.account(self.account_id).deploy(
-            template, stack_name=stack_name, region=region, parameters=parameters
-        )
+        """Create everything in a SAM template. Raise TemplateError, in CloudFormation's words where they are known."""
+        account = self.account(self.account_id)
+        return account.deploy(template, stack_name=stack_name, region=region, parameters=parameters)
 
     def _control(self, method: str, name: str, body: Any) -> Any:
-        """/_local/…: what the AWS API can't be asked. LookupError for anything else."""
+        """Answer what the AWS API does not know, under /_local/. Raise LookupError for anything else."""
         if (method, name) == ("GET", "stats"):
             # Copied at once: others go on calling while these are written out.
             stats = self.stats
@@ -219,13 +200,11 @@ class LocalAws:
             clock = self.clock
             return {"now": clock.now(), "skipped_seconds": clock.skipped_seconds, "real_time": clock.real_time}
         if (method, name) == ("POST", "faults"):
-            return dataclasses.asdict(self.faults.add(**body))
-        if (method, name) == ("POST", "durations"):
-            self.aurora.durations = dataclasses.replace(self.aurora.durations, **body)
-            return dataclasses.asdict(self.aurora.durations)
-        if (method, name) == ("POST", "quotas"):
-            self.aurora.quotas = dataclasses.replace(self.aurora.quotas, **body)
-            return dataclasses.asdict(self.aurora.quotas)
+            return msgspec.structs.asdict(self.faults.add(**body))
+        if method == "POST" and name in ("durations", "quotas"):
+            changed = dataclasses.replace(getattr(self.aurora, name), **body)
+            setattr(self.aurora, name, changed)
+            return dataclasses.asdict(changed)
         raise LookupError(name)
 
 
@@ -236,7 +215,7 @@ def _listen(port: int) -> Any:
         try:
             listener.bind(("127.0.0.1", port))
         except OSError as error:
-            raise CannotStart(f"Port {port} can't be used ({error.strerror}). Choose another, or 0 for any.") from error
+            raise CannotStart(f"Port {port} cannot be used ({error.strerror}). Use another, or 0 for any.") from error
         listener.listen(128)
         yield listener
 
@@ -248,26 +227,15 @@ class _Handler(MotoRequestHandler):
 
 
 def _serve(front: Front, listener: socket.socket) -> BaseWSGIServer:
-    server = make_server(
-        "127.0.0.1",
-        listener.getsockname()[1],
-        front,
-        threaded=True,
-        request_handler=_Handler,
-        fd=listener.fileno(),
-    )
+    host, port = listener.getsockname()
+    server = make_server(host, port, front, threaded=True, request_handler=_Handler, fd=listener.fileno())
     threading.Thread(target=server.serve_forever, name="local-aws", daemon=True).start()
     return server
 
 
-def _shut_down(server: BaseWSGIServer) -> None:
-    server.shutdown()
-    server.server_close()
-
-
 @contextlib.contextmanager
 def _scratch_directory() -> Iterator[pathlib.Path]:
-    """A directory that is removed at the end, by a process that outlives this one if this one is killed."""
+    """Yield a directory that is removed at the end, by a process that outlives this one if this one is killed."""
     place = tempfile.gettempdir()
     if len(place) > LONGEST_TEMPORARY_PATH:
         raise CannotStart(
@@ -277,19 +245,15 @@ def _scratch_directory() -> Iterator[pathlib.Path]:
     try:
         directory = pathlib.Path(tempfile.mkdtemp(prefix="local-aws-"))
     except OSError as error:
-        raise CannotStart(f"No temporary directory can be made ({error}). Name another place with TMPDIR.") from error
-    heir = subprocess.Popen(
-        [sys.executable, "-I", "-S", _HEIR, str(directory)],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-        env={},
-    )
+        raise CannotStart(f"No temporary directory can be created ({error}). Name another with TMPDIR.") from error
+    command = [sys.executable, "-I", "-S", _HEIR, str(directory)]
+    heir = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, env={})
     try:
         yield directory
     finally:
         assert heir.stdin is not None
         heir.stdin.close()
-        # Where freeing what has reached a disk is slow, it goes on with that by itself.
+        # Where freeing what has reached a disk is slow, it continues by itself.
         with contextlib.suppress(subprocess.TimeoutExpired):
             heir.wait(_REMOVAL_SECONDS)
 

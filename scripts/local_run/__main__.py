@@ -1,4 +1,4 @@
-"""./scripts/run_local.sh: reads the options, runs the command, and says in a sentence why it ended before its time.
+"""./scripts/run_local.sh: the options, and a sentence on why the command ended early.
 
 What the command needs takes seconds to import, so that comes last: an interruption is understood from the beginning,
 and a mistyped option is answered at once.
@@ -30,10 +30,11 @@ _NOTHING_FOR_SERVE = ("input", "route", "json", "keep")
 
 
 class Terminated(BaseException):
-    """Somebody sent SIGTERM. Like KeyboardInterrupt it is no error that anything on the way could deal with."""
+    """SIGTERM arrived. Like KeyboardInterrupt it is no error that anything on the way could deal with."""
 
 
 def main() -> int:
+    """Run the command and return its exit status."""
     _listen_for_interruptions()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what is piped on can be watched as well
@@ -52,22 +53,21 @@ def main() -> int:
     except Exception as error:
         from scripts.local_run.trouble import sentence
 
-        told = sentence(error)
-        if told is None:
-            raise
-        return _say(told, 2)
+        if reason := sentence(error):
+            return _say(reason, 2)
+        raise
     return status
 
 
 def _say(text: str, status: int) -> int:
-    """Print why it ended, wherever that can still be read."""
+    """Print why the command ended, where that can still be read, and return its exit status."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
     return status
 
 
 def _listen_for_interruptions() -> None:
-    """Ctrl-C, a terminal that closes, `kill`: the first of a kind closes everything, the second ends at once."""
+    """Let the first Ctrl-C, closed terminal or `kill` close everything, and the second of its kind end at once."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
@@ -89,7 +89,7 @@ def _listen_for_interruptions() -> None:
 
 
 def _end(status: int) -> NoReturn:
-    """End without waiting for threads of the libraries'. By now everything that was started is closed."""
+    """End without waiting for threads of libraries: everything that was started is closed already."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

@@ -45,19 +45,15 @@ def changes_of_run(calls: Iterable[ApiCall]) -> list[Made]:
 
 
 def not_as_planned(planned: Sequence[dict[str, Any]], made: Sequence[Made], *, resumed: bool = False) -> list[str]:
-    """Return what is missing, too much or out of its order. A resumed run need not do again what was done."""
+    """Return what is missing, too much or out of its order. A resumed run need not repeat what was done."""
     wrong, rest = [], list(made)
     for each in planned:
         expected = Made(each["call"], each["on"], each["region"], each["account"])
-        if rest and _same(rest[0], expected):
+        if rest and rest[0]._replace(on="") == expected._replace(on="") and _is_meant(rest[0].on, expected.on):
             rest.pop(0)
         elif not each.get("only") and not resumed:
             wrong.append(f"planned, but not made then: {' '.join(expected)}")
     return [*wrong, *(f"made, but not planned then: {' '.join(each)}" for each in rest)]
-
-
-def _same(made: Made, planned: Made) -> bool:
-    return made._replace(on="") == planned._replace(on="") and _is_meant(made.on, planned.on)
 
 
 def _is_meant(made: str, planned: str) -> bool:

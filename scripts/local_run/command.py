@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -22,11 +21,10 @@ from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.proof import PlanProof, Proof
 from scripts.local_run.stage import Stage
-from utils.messages.outcome import duration
 
 
 def run(options: argparse.Namespace) -> int:
-    """Return the exit status: 0 only if the run ended as it should and every line of its proof held."""
+    """Run the command and return its exit status: 0 only if the run succeeded and every line of its proof held."""
     console = _Console(stderr=options.json, emoji=False, width=None if sys.stdout.isatty() else 120)
     trouble.require_room()
     trouble.log_in_sentences()
@@ -46,7 +44,7 @@ class _Console(Console):
 def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
     began = time.monotonic()
     console.print("Starting the embedded AWS, production in it, and the deployed template ...", style="dim")
-    place, production = _prepare_route(aws, options, console) if options.route else _prepare(aws, options)
+    place, production = _prepare(aws, options, console)
     where = production.region + ("" if production.account == aws.account_id else f" of account {production.account}")
     console.print(
         f"Production is {stage.SOURCE} in {where} with {sum(production.rows.values()):,} rows in "
@@ -54,7 +52,7 @@ def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
     )
     result, held = attempt(place, production, options.input, console)
     result["wall_seconds"] = round(time.monotonic() - began, 1)
-    report.show_summary(_for_people(result), console)
+    report.show_summary(result, console)
     if options.json:
         print(json.dumps(result), flush=True)
     if options.keep:
@@ -63,7 +61,7 @@ def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
 
 
 def attempt(place: Stage, production: Production, request: Any, console: Console) -> tuple[dict[str, Any], bool]:
-    """Run the deployed pipeline once. Return what became of it, and whether it is as it should be."""
+    """Run the deployed pipeline once, and return its result and whether that is as it should be."""
     aws = place.aws
     invocations_before, last_call = len(aws.stats.invocations), aws.stats.last_call
     execution_arn = aws.client("stepfunctions").start_execution(
@@ -80,34 +78,23 @@ def attempt(place: Stage, production: Production, request: Any, console: Console
     return result, held
 
 
-@contextlib.contextmanager
-def _beside(task: Callable[[], Production]) -> Iterator[Future[Production]]:
-    """Run a task beside what is done in here, and do not wait for it when that is interrupted."""
+def _prepare(aws: LocalAws, options: argparse.Namespace, console: Console) -> tuple[Stage, Production]:
+    """Create production beside the deployment. With --route what --input gives comes on top of the route's request."""
+    case, region = options.route, stage.OTHER_REGION if options.cross_region else stage.REGION
+    parameters = (routes.stack_parameters(case) if case else {}) | options.parameter
     pool = ThreadPoolExecutor(max_workers=1)
     try:
-        yield pool.submit(task)
-    finally:
-        pool.shutdown(wait=False)
-
-
-def _prepare(aws: LocalAws, options: argparse.Namespace) -> tuple[Stage, Production]:
-    region = stage.OTHER_REGION if options.cross_region else stage.REGION
-    with _beside(lambda: make_production(aws, region)) as seeding:
-        place = stage.deploy(aws, cross_region=options.cross_region, overrides=options.parameter)
-        return place, seeding.result()
-
-
-def _prepare_route(aws: LocalAws, options: argparse.Namespace, console: Console) -> tuple[Stage, Production]:
-    """Prepare a row of the documentation's table; what --input gives comes on top of the request that it needs."""
-    case = options.route
-    parameters = routes.stack_parameters(case) | options.parameter
-    with _beside(lambda: routes.make_source(aws, case)) as seeding:
-        place = stage.deploy(aws, cross_region=False, overrides=parameters)
+        seeding = pool.submit(lambda: routes.make_source(aws, case) if case else make_production(aws, region))
+        place = stage.deploy(aws, cross_region=options.cross_region, overrides=parameters)
         production = seeding.result()
-    if case.in_another_account and not case.is_shared_by_hand:
-        routes.deploy_role(aws, parameters.get("NamePrefix", "aurora-restore"))
-    options.input = routes.make_request(aws, case, production) | options.input
-    console.print(f"Route {case.name}: {', '.join(case.calls)}. The input is\n{json.dumps(options.input, indent=2)}\n")
+    finally:
+        pool.shutdown(wait=False)  # an interruption does not wait for it
+    if case:
+        if case.in_another_account and not case.is_shared_by_hand:
+            routes.deploy_role(aws, parameters.get("NamePrefix", "aurora-restore"))
+        options.input = routes.make_request(aws, case, production) | options.input
+        sent = json.dumps(options.input, indent=2)
+        console.print(f"Route {case.name}: {', '.join(case.calls)}. The input is\n{sent}\n")
     return place, production
 
 
@@ -131,7 +118,7 @@ def _conclude(
     if proof:
         report.show_audit_trail(proof.audit_trail(), console)
     plan = proved.plan if proved else {}
-    result = {
+    return {
         "status": followed.status,
         "operation_id": plan.get("operation_id", execution_arn.rsplit(":", 1)[-1]),
         "execution_arn": execution_arn,
@@ -145,23 +132,11 @@ def _conclude(
         "history_events": len(followed.history),
         "error": followed.reason(),
         "messages": messages,
-    }
-    return result, succeeded and bool(checks) and all(checks.values())
-
-
-def _for_people(result: dict[str, Any]) -> dict[str, Any]:
-    endpoint = f"{result['endpoint']}:{result['port']}" if result["endpoint"] else None
-    rows = f"{result['restored_rows']:,} of {result['source_rows']:,}" if result["restored_rows"] is not None else None
-    return result | {
-        "endpoint": endpoint,
-        "rows": rows,
-        "virtual_time": duration(result["virtual_seconds"]),
-        "wall_time": f"{result['wall_seconds']} s",
-    }
+    }, succeeded and bool(checks) and all(checks.values())
 
 
 def _serve(place: Stage, out: TextIO = sys.stdout) -> None:
-    """Say where everything is, and stay until interrupted."""
+    """Print where everything is, and stay until interrupted."""
     for name, value in place.environment().items():
         print(f"{name}={value}", file=out)
     print("READY", file=out, flush=True)

@@ -1,9 +1,7 @@
 """What a run costs on AWS, from what was counted here and AWS's public prices; and what the stack costs while it rests.
 
-Counted are the state machine's transitions, the functions' calls and times, the calls that they made (DynamoDB's by
-the size of the items), what they logged and the metrics in it, and the run's trace. The functions' times are this
-machine's, so their share is an estimate. Aurora itself (instances, storage, the copy's
-transfer between regions) costs by size and time and is not in here.
+The functions' times are this machine's, so their share is an estimate. Aurora itself (instances, storage, the copy's
+transfer between regions) costs by size and time and is not included.
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ _COUNTED_BY_SERVICE = {
 
 
 class Cost(NamedTuple):
-    """One line of the bill: how much of what, and US dollars for all of it."""
+    """One line of the bill: how much of what, and its price in US dollars."""
 
     what: str
     amount: float
@@ -66,10 +64,9 @@ def run_costs(
 ) -> list[Cost]:
     """Return the lines of one run. `memory_mib` is each function's memory, `logged` what the functions logged."""
     counted: dict[str, float] = collections.defaultdict(float, {"state transition": transitions})
-    seconds = 0.0
     for each in invocations:
         counted["Lambda request"] += 1
-        seconds += each.milliseconds / 1000 * memory_mib[each.function] / 1024
+        counted["Lambda GB-second, arm64"] += each.milliseconds / 1000 * memory_mib[each.function] / 1024
     for call in calls:
         if call.principal == "operator":
             continue
@@ -83,13 +80,11 @@ def run_costs(
         counted["log GB"] = sum(len(each.encode()) + 26 for each in messages) / 1e9
         counted["custom metric's hour"] = len({each for message in messages for each in _metric_hours(message)})
         counted["X-Ray trace"] = 1
-    lines = [Cost(what, amount, amount * PRICES[what]) for what, amount in counted.items()]
-    lines.insert(2, Cost("Lambda GB-second, arm64", seconds, seconds * PRICES["Lambda GB-second, arm64"]))
-    return lines
+    return [Cost(what, amount, amount * PRICES[what]) for what, amount in counted.items()]
 
 
 def _metric_hours(message: str) -> Iterator[tuple[Any, ...]]:
-    """Each metric with a data point in the line (embedded metric format), by its name, its dimensions and the hour."""
+    """Yield each metric with a data point in the line (embedded metric format): its name, dimensions and hour."""
     if '"_aws"' not in message:
         return
     document = json.loads(message)
@@ -109,4 +104,5 @@ def idle_costs(resources: Mapping[str, Mapping[str, Any]]) -> list[Cost]:
 
 
 def total(lines: Iterable[Cost]) -> float:
+    """Return the sum in US dollars."""
     return sum(line.dollars for line in lines)

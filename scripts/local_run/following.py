@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import itertools
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.markup import escape
+from rich.progress import Progress
 
 from scripts.local_aws.server import LocalAws
 
@@ -35,11 +34,12 @@ class Followed:
 
     @property
     def virtual_seconds(self) -> float:
+        """The duration by the embedded AWS's clock."""
         return (self.stopped_at - self.started_at).total_seconds()
 
     @property
     def state_transitions(self) -> int:
-        """As AWS bills them: every state entered, and every retry."""
+        """The transitions that AWS bills: every state entered, and every retry."""
         entered: int = sum(event["type"].endswith("StateEntered") for event in self.history)
         tasks: int = sum(event["type"] == "TaskStateEntered" for event in self.history)
         attempts: int = sum(event["type"] in ("LambdaFunctionScheduled", "TaskScheduled") for event in self.history)
@@ -47,13 +47,7 @@ class Followed:
 
     def reason(self) -> str | None:
         """Return the error and its message, without the stack trace."""
-        if self.error is None:
-            return None
-        try:
-            message = json.loads(self.cause or "")["errorMessage"]
-        except (ValueError, KeyError, TypeError):
-            message = self.cause or "no cause given"
-        return f"{self.error}: {message}"
+        return f"{self.error}: {_message(self.cause)}" if self.error else None
 
 
 def follow(aws: LocalAws, execution_arn: str, console: Console) -> Followed:
@@ -62,13 +56,15 @@ def follow(aws: LocalAws, execution_arn: str, console: Console) -> Followed:
     description = states.describe_execution(executionArn=execution_arn)
     history: list[dict[str, Any]] = []
     began = time.monotonic()
-    with _bar(console) as bar:
+    columns = Progress.get_default_columns()[:3]
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=1.0, visible=False)
         while not history or history[-1]["type"] not in ENDS:
             fresh = _events_after(states, execution_arn, known=len(history))
             for event in fresh:
                 _show(event, description["startDate"], time.monotonic() - began, console)
             history += fresh
-            bar(history, aws.clock.now())
+            bar.update(task, **_bar(history[-1] if history else {}, aws.clock.now()))
             time.sleep(LOOK_EVERY_SECONDS)
     while description["status"] == "RUNNING":  # still, for a moment after the last event
         time.sleep(LOOK_EVERY_SECONDS / 10)
@@ -100,13 +96,16 @@ def _show(event: dict[str, Any], started_at: dt.datetime, real_seconds: float, c
         console.print(f"{when}{details['name']}{_waiting_for(event['type'], details)}", highlight=False)
     elif event["type"] in ("LambdaFunctionFailed", "LambdaFunctionTimedOut", "TaskFailed", "TaskTimedOut"):
         failure = next(value for key, value in event.items() if key.endswith("EventDetails"))
-        console.print(f"{when}[yellow]  {failure.get('error')}[/] {_first_line(failure.get('cause'))}", highlight=False)
+        cause = escape(_message(failure.get("cause")).split("\n")[0][:160])
+        console.print(f"{when}[yellow]  {failure.get('error')}[/] {cause}", highlight=False)
 
 
-def _first_line(cause: str | None) -> str:
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        cause = json.loads(cause or "")["errorMessage"]
-    return (cause or "").split("\n")[0][:160].replace("[", "\\[")
+def _message(cause: str | None) -> str:
+    """Return the message of a failure's cause, without the stack trace."""
+    try:
+        return str(json.loads(cause or "")["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return cause or "no cause given"
 
 
 def _waiting_for(kind: str, details: dict[str, Any]) -> str:
@@ -118,44 +117,19 @@ def _waiting_for(kind: str, details: dict[str, Any]) -> str:
 
 
 def _progress(details: dict[str, Any]) -> dict[str, Any]:
-    """Return what the wait is for: the part of the state's input that the step before it wrote."""
-    key = {
-        "Wait for Copy": "copy",
-        "Wait for Restore": "restore",
-        "Wait for Opening": "opening",
-        "Wait for Deletion": "deletion",
+    """Return what the wait is for: the part of its input that the step before `Wait for Clean-up` wrote to clean_up."""
+    key = details["name"].removeprefix("Wait for ").replace("-", "_").lower()
+    return dict(json.loads(details["input"]).get(key, {}))
+
+
+def _bar(last: dict[str, Any], now: dt.datetime) -> dict[str, Any]:
+    """Return what the bar shows after the last event: how much of a wait is over, or nothing."""
+    if last.get("type") != "WaitStateEntered":
+        return {"visible": False}
+    details = last["stateEnteredEventDetails"]
+    waiting = _progress(details)
+    return {
+        "visible": True,
+        "description": f"{details['name']}: {waiting.get('waiting_for', '')}",
+        "completed": (now - last["timestamp"]).total_seconds() / max(1, waiting.get("wait_seconds", 1)),
     }
-    return dict(json.loads(details["input"]).get(key.get(details["name"], "clean_up"), {}))
-
-
-@contextlib.contextmanager
-def _bar(console: Console) -> Iterator[Any]:
-    """Show a bar that fills while the execution waits; nothing at all where there is no terminal."""
-    if not console.is_terminal:
-        yield lambda history, now: None
-        return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        console=console,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("starting", total=1.0, visible=False)
-
-        def update(history: list[dict[str, Any]], now: dt.datetime) -> None:
-            last = history[-1] if history else {}
-            if last.get("type") != "WaitStateEntered":
-                progress.update(task, visible=False)
-                return
-            details = last["stateEnteredEventDetails"]
-            waiting = _progress(details)
-            elapsed = (now - last["timestamp"]).total_seconds()
-            progress.update(
-                task,
-                visible=True,
-                description=f"{details['name']}: {waiting.get('waiting_for', '')}",
-                completed=min(1.0, elapsed / max(1, waiting.get("wait_seconds", 1))),
-            )
-
-        yield update

@@ -6,6 +6,7 @@ Everything is made through the RDS API and SQL, as people would.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import secrets
 from collections.abc import Iterator, Sequence
@@ -97,10 +98,12 @@ class Production:
 
     @property
     def snapshot(self) -> str:
+        """The identifier of the snapshot that is taken of it."""
         return f"{self.cluster}-nightly"
 
     @property
     def passwords(self) -> list[str]:
+        """Every password that opens production."""
         return [self.master_password, self.app_password, self.reporting_password]
 
 
@@ -137,19 +140,21 @@ def make_production(
     )
     if encryption == "nothing":
         aws.aurora.make_unencrypted(cluster, region, account)
-    wait_until(aws, lambda: _cluster(rds, cluster)["Status"] == "available")
+    described = functools.partial(rds.describe_db_clusters, DBClusterIdentifier=cluster)
+    wait_until(aws, lambda: described()["DBClusters"][0]["Status"] == "available")
+    writer = f"{cluster}-writer"
     rds.create_db_instance(
-        DBInstanceIdentifier=f"{cluster}-writer",
+        DBInstanceIdentifier=writer,
         DBClusterIdentifier=cluster,
         Engine="aurora-postgresql",
         DBInstanceClass="db.r6g.large",
     )
-    wait_until(aws, lambda: _instance(rds, cluster)["DBInstanceStatus"] == "available")
-    made = _cluster(rds, cluster)
-    production.host, production.port = made["Endpoint"], made["Port"]
+    instance = functools.partial(rds.describe_db_instances, DBInstanceIdentifier=writer)
+    wait_until(aws, lambda: instance()["DBInstances"][0]["DBInstanceStatus"] == "available")
+    production.host, production.port = (described()["DBClusters"][0][name] for name in ("Endpoint", "Port"))
     _fill(aws, production)
     rds.create_db_cluster_snapshot(DBClusterIdentifier=cluster, DBClusterSnapshotIdentifier=production.snapshot)
-    wait_until(aws, lambda: snapshot_status(aws, production, production.snapshot) == "available")
+    wait_for_snapshot(aws, production, production.snapshot)
     return production
 
 
@@ -179,20 +184,16 @@ def wait_until(aws: LocalAws, arrived: Any) -> None:
     raise TimeoutError("production did not become available within six hours")
 
 
-def _cluster(rds: Any, cluster: str) -> Any:
-    return rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]
-
-
-def _instance(rds: Any, cluster: str) -> Any:
-    return rds.describe_db_instances(DBInstanceIdentifier=f"{cluster}-writer")["DBInstances"][0]
-
-
-def snapshot_status(aws: LocalAws, production: Production, name: str) -> str:
-    """Return the status of one of production's snapshots."""
+def wait_for_snapshot(aws: LocalAws, production: Production, name: str) -> None:
+    """Let time pass until one of production's snapshots is available."""
     rds = aws.client("rds", production.region, production.account)
-    found = rds.describe_db_cluster_snapshots(DBClusterIdentifier=production.cluster)["DBClusterSnapshots"]
-    (status,) = [each["Status"] for each in found if each["DBClusterSnapshotIdentifier"] == name]
-    return str(status)
+
+    def is_available() -> bool:
+        found = rds.describe_db_cluster_snapshots(DBClusterIdentifier=production.cluster)["DBClusterSnapshots"]
+        (status,) = [each["Status"] for each in found if each["DBClusterSnapshotIdentifier"] == name]
+        return bool(status == "available")
+
+    wait_until(aws, is_available)
 
 
 def _fill(aws: LocalAws, production: Production) -> None:

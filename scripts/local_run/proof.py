@@ -18,12 +18,14 @@ from scripts.local_run.stage import Stage
 
 @dataclass
 class Server:
+    """The restored cluster's writer, as a client addresses it."""
+
     host: str
     port: int
 
 
 class Proof:
-    """The checks of a run that restored. Each method called check_NAME is one; they are made in their order here."""
+    """The checks of a run that restored. Each method called _check_NAME is one; they are made in their order here."""
 
     def __init__(
         self,
@@ -41,7 +43,7 @@ class Proof:
         users = run.output["users"]
         names = {"app_username": users["application_role"], "readonly_user": users["read_only_role"]}
         self.app = {**stage.secret(users["application_secret"]), **names}
-        self.server = Server(run.output["users"]["endpoint"], run.output["users"]["port"])
+        self.server = Server(users["endpoint"], users["port"])
         self.rows: dict[str, int] = {}
         self.failures: list[str] = []
 
@@ -49,16 +51,17 @@ class Proof:
         """Read the login where the request wanted it kept: in a secret of the pipeline's, or in RDS's own."""
         if self.plan["cluster"]["master_login"] == "pipeline":
             return self.stage.secret(self.run.output["users"]["master_secret"])
-        rds, secrets = (self.stage.aws.client(service) for service in ("rds", "secretsmanager"))
-        (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=self.plan["cluster"]["identifier"])["DBClusters"]
-        kept = secrets.get_secret_value(SecretId=cluster["MasterUserSecret"]["SecretArn"])
-        return dict(json.loads(kept["SecretString"]))
+        return self.stage.secret(self._cluster()["MasterUserSecret"]["SecretArn"])
+
+    def _cluster(self) -> dict[str, Any]:
+        rds, name = self.stage.aws.client("rds"), self.plan["cluster"]["identifier"]
+        return dict(rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0])
 
     def checks(self) -> dict[str, bool]:
         """Return by name whether each check held. One that cannot be made has not."""
         results: dict[str, bool] = {}
-        for method in filter(lambda name: name.startswith("check_"), vars(Proof)):
-            name = method.removeprefix("check_")
+        for method in filter(lambda name: name.startswith("_check_"), vars(Proof)):
+            name = method.removeprefix("_check_")
             try:
                 results[name] = getattr(self, method)()
             except Exception as error:  # noqa: BLE001 - a check that cannot be made has not held
@@ -73,23 +76,21 @@ class Proof:
         with self._open("postgres", user, password):
             return True
 
-    def _as_application(self, database: str) -> Any:
-        return self._open(database, self.app["app_username"], self.app["app_password"])
-
     def _as_read_only(self, database: str) -> Any:
         return self._open(database, self.app["readonly_user"], self.app["readonly_pwd"])
 
     def _databases(self) -> list[str]:
         return sorted({name.split(".")[0] for name in self.production.rows})
 
-    def check_row_counts_equal(self) -> bool:
+    def _check_row_counts_equal(self) -> bool:
         for database in self._databases():
             with self._as_read_only(database) as connection:
                 self.rows |= count_rows(connection, database)
         return self.rows == self.production.rows
 
-    def check_application_role_can_write(self) -> bool:
-        with self._as_application("orders") as connection, connection.cursor() as cursor:
+    def _check_application_role_can_write(self) -> bool:
+        application = self._open("orders", self.app["app_username"], self.app["app_password"])
+        with application as connection, connection.cursor() as cursor:
             cursor.execute("INSERT INTO sales.customers (name) VALUES ('proof') RETURNING id")
             (customer,) = cursor.fetchone()
             cursor.execute("UPDATE sales.orders SET customer_id = %s WHERE id = 1", (customer,))
@@ -98,12 +99,12 @@ class Proof:
             connection.rollback()
         return True
 
-    def check_read_only_role_can_read(self) -> bool:
+    def _check_read_only_role_can_read(self) -> bool:
         with self._as_read_only("orders") as connection, connection.cursor() as cursor:
             cursor.execute('SELECT count(*) FROM "Reporting"."Daily Totals"')
             return bool(cursor.fetchone()[0])
 
-    def check_read_only_role_cannot_write(self) -> bool:
+    def _check_read_only_role_cannot_write(self) -> bool:
         statements = (
             "INSERT INTO sales.customers (name) VALUES ('x')",
             "UPDATE sales.orders SET total = 0 WHERE id = 1",
@@ -121,7 +122,7 @@ class Proof:
                 return True
         return False
 
-    def check_later_tables_are_covered(self) -> bool:
+    def _check_later_tables_are_covered(self) -> bool:
         """Check that what production's own owner creates from now on is open to both roles."""
         with self._open("orders", self.admin["username"], self.admin["password"]) as connection:
             with connection.cursor() as cursor:
@@ -136,20 +137,18 @@ class Proof:
             connection.rollback()
         return bool(held == (True, True))
 
-    def check_production_master_password_refused(self) -> bool:
+    def _check_production_master_password_refused(self) -> bool:
         try:
             self._opens(MASTER, self.production.master_password)
         except psycopg2.OperationalError as error:
             return "password authentication failed" in str(error)
         return False
 
-    def check_master_secret_opens(self) -> bool:
+    def _check_master_secret_opens(self) -> bool:
         return self._opens(self.admin["username"], self.admin["password"])
 
-    def check_settings_as_planned(self) -> bool:
-        plan = self.plan["cluster"]
-        rds = self.stage.aws.client("rds")
-        cluster = rds.describe_db_clusters(DBClusterIdentifier=plan["identifier"])["DBClusters"][0]
+    def _check_settings_as_planned(self) -> bool:
+        plan, cluster = self.plan["cluster"], self._cluster()
         instances = [each["DBInstanceIdentifier"] for each in cluster["DBClusterMembers"]]
         tags = {tag["Key"]: tag["Value"] for tag in cluster["TagList"]}
         seen = {
@@ -175,29 +174,28 @@ class Proof:
             self.failures.append(f"settings_as_planned: {wrong}")
         return not wrong and plan["tags"].items() <= tags.items()
 
-    def check_calls_as_planned(self) -> bool:
+    def _check_calls_as_planned(self) -> bool:
         """Check that the run changed in AWS what stood in its plan, all of it, nothing else, and in this order."""
         wrong = not_as_planned(self.plan["calls"], self.calls, resumed=bool(self.plan.get("resumed")))
         self.failures += [f"calls_as_planned: {each}" for each in wrong]
         return not wrong
 
-    def check_source_as_asked(self) -> bool:
-        rds = self.stage.aws.client("rds", self.production.region, self.production.account)
+    def _check_source_as_asked(self) -> bool:
+        place = self.production.region, self.production.account
+        rds = self.stage.aws.client("rds", *place)
         clusters = [each["DBClusterIdentifier"] for each in rds.describe_db_clusters()["DBClusters"]]
         deletion = self.plan["source_deletion"]
         if deletion is None:
             return self.plan["snapshot"]["cluster_identifier"] in clusters
         final = deletion["final_snapshot_identifier"]
-        return deletion["cluster_identifier"] not in clusters and (
-            final is None or self._snapshot_exists(final, self.production.region, self.production.account)
-        )
+        kept = final is None or self._snapshot_exists(final, *place)
+        return deletion["cluster_identifier"] not in clusters and kept
 
-    def check_found_snapshot_still_there(self) -> bool:
-        return self._snapshot_exists(
-            self.plan["snapshot"]["identifier"], self.production.region, self.production.account
-        )
+    def _check_found_snapshot_still_there(self) -> bool:
+        source = self.production
+        return self._snapshot_exists(self.plan["snapshot"]["identifier"], source.region, source.account)
 
-    def check_copy_as_asked(self) -> bool:
+    def _check_copy_as_asked(self) -> bool:
         copy = self.plan["copy"]
         if copy is None:
             return True
@@ -207,8 +205,8 @@ class Proof:
         wanted: bool = self.plan["archive_snapshot"] in ("keep", "export")
         return exists == wanted and self._nothing_left_on_the_way(copy)
 
-    def check_export_as_asked(self) -> bool:
-        """Check that none is planned unless asked for, or it is complete and every database has tables in S3."""
+    def _check_export_as_asked(self) -> bool:
+        """Check that no export is planned unless requested, or it is complete and every database has tables in S3."""
         rds, s3 = self.stage.aws.client("rds", self.stage.stack.region), self.stage.aws.client("s3")
         export = self.plan["export"]
         if export is None:
@@ -239,7 +237,7 @@ class Proof:
         found = rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
         return identifier in [each["DBClusterSnapshotIdentifier"] for each in found]
 
-    def check_notification_received(self) -> bool:
+    def _check_notification_received(self) -> bool:
         return len(self.messages) == 1 and "SUCCEEDED" in self.messages[0]["subject"]
 
     def audit_trail(self) -> list[dict[str, str]]:
@@ -252,7 +250,7 @@ class Proof:
         names = ("timestamp", "event_type", "status")
         return [{name: item[name]["S"] for name in names} for item in answer["Items"]]
 
-    def check_audit_trail_complete(self) -> bool:
+    def _check_audit_trail_complete(self) -> bool:
         """Check that the plan's steps are there and no others; a resumed operation has its earlier runs' too."""
         seen = {event["event_type"] for event in self.audit_trail()}
         wanted = _events_of(self.plan)
@@ -265,13 +263,9 @@ class Proof:
             self.failures.append(f"audit_trail_complete: missing {sorted(missing)}, not asked for {sorted(unasked)}")
         return not missing and not unasked
 
-    def check_no_password_anywhere(self) -> bool:
-        secrets = [
-            *self.production.passwords,
-            self.admin["password"],
-            self.app["app_password"],
-            self.app["readonly_pwd"],
-        ]
+    def _check_no_password_anywhere(self) -> bool:
+        own = [self.admin["password"], self.app["app_password"], self.app["readonly_pwd"]]
+        secrets = [*self.production.passwords, *own]
         found = [place for place, text in self._texts() if any(secret in text for secret in secrets)]
         if found:
             self.failures.append(f"no_password_anywhere: {found}")
@@ -289,7 +283,7 @@ class Proof:
         for group in logs.describe_log_groups()["logGroups"]:
             events = logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
             yield group["logGroupName"], "\n".join(event["message"] for event in events)
-        restored = aws.aurora.postgres(self.plan["cluster"]["identifier"])
+        restored = aws.aurora.cluster(self.plan["cluster"]["identifier"]).postgres
         yield "PostgreSQL's log", restored.log.read_text(errors="replace")
 
 
@@ -297,11 +291,13 @@ class PlanProof:
     """The proof of a dry run: people got the plan, and nothing else happened."""
 
     def __init__(self, run: Followed, messages: list[dict[str, str]], calls: Iterable[ApiCall]) -> None:
+        """Take what a run has left, as Proof does."""
         self.plan: dict[str, Any] = run.output
         self.messages, self.calls = messages, changes_of_run(calls)
         self.failures: list[str] = []
 
     def checks(self) -> dict[str, bool]:
+        """Return by name whether each check held."""
         self.failures = [f"nothing_changed: {' '.join(call)}" for call in self.calls]
         return {
             "planned_only": self.plan.get("dry_run") is True,

@@ -1,31 +1,36 @@
-"""The end of a run, for a person: what was restored, what was proved, what people were sent, what was written down."""
+"""The end of a run, as a person reads it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from scripts.local_run.costs import Cost, total
+from utils.messages.outcome import duration
 
 
-def show_summary(result: dict[str, object], console: Console) -> None:
+def show_summary(result: dict[str, Any], console: Console) -> None:
+    """Show what was restored, where it is and how long that took."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for label, key in (
-        ("Status", "status"),
-        ("Operation", "operation_id"),
-        ("Execution", "execution_arn"),
-        ("Endpoint", "endpoint"),
-        ("Rows", "rows"),
-        ("Aurora's time", "virtual_time"),
-        ("Your time", "wall_time"),
-        ("State transitions", "state_transitions"),
-        ("Lambda invocations", "lambda_invocations"),
-    ):
-        if result.get(key) is not None:
-            table.add_row(f"[bold]{label}[/]", escape(str(result[key])))
+    restored = result["restored_rows"] is not None
+    for label, value in {
+        "Status": result["status"],
+        "Operation": result["operation_id"],
+        "Execution": result["execution_arn"],
+        "Endpoint": f"{result['endpoint']}:{result['port']}" if restored else None,
+        "Rows": f"{result['restored_rows']:,} of {result['source_rows']:,}" if restored else None,
+        "Aurora's time": duration(result["virtual_seconds"]),
+        "Your time": f"{result['wall_seconds']} s",
+        "State transitions": result["state_transitions"],
+        "Lambda invocations": result["lambda_invocations"],
+    }.items():
+        if value is not None:
+            table.add_row(f"[bold]{label}[/]", escape(str(value)))
     console.print()
     console.print(table)
 
@@ -42,6 +47,7 @@ def show_costs(lines: list[Cost], console: Console) -> None:
 
 
 def show_checks(checks: dict[str, bool], failures: list[str], console: Console) -> None:
+    """Show which lines of the proof held, and why others did not."""
     console.print("\n[bold]The proof[/]")
     for name, held in checks.items():
         console.print(f"  {'[green]held  [/]' if held else '[red]FAILED[/]'}  {name.replace('_', ' ')}")
@@ -50,6 +56,7 @@ def show_checks(checks: dict[str, bool], failures: list[str], console: Console) 
 
 
 def show_messages(messages: list[dict[str, str]], console: Console) -> None:
+    """Show every notification that was sent."""
     for message in messages:
         console.print("\n[bold]The notification[/]")
         console.print(f"  Subject: {escape(message['subject'])}\n", highlight=False)
@@ -58,6 +65,7 @@ def show_messages(messages: list[dict[str, str]], console: Console) -> None:
 
 
 def show_audit_trail(events: list[dict[str, str]], console: Console) -> None:
+    """Show every event with its time and status."""
     console.print("\n[bold]The audit trail[/]")
     for event in events:
         time = event["timestamp"].split("#")[0]

@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.local_aws.server import LocalAws
-from scripts.local_run.production import (
-    CLUSTER,
-    Encryption,
-    Production,
-    key_policy,
-    make_production,
-    snapshot_status,
-    wait_until,
-)
+from scripts.local_run.production import CLUSTER, Encryption, Production, key_policy, make_production, wait_for_snapshot
 from scripts.local_run.routes_table import Case
 from scripts.local_run.stage import OTHER_REGION, PROJECT, REGION
 
@@ -62,7 +54,7 @@ def deploy_role(aws: LocalAws, name_prefix: str = "aurora-restore", **more: str)
 
 
 def make_source(aws: LocalAws, case: Case, cluster: str = CLUSTER) -> Production:
-    """Production in its account and region, encrypted as the row says."""
+    """Create production in its account and region, encrypted as the row says."""
     region, account = place_of(case, aws)
     admitted = [aws.account_id] if case.in_another_account and case.encryption != "a key closed to us" else []
     encryption = _ENCRYPTIONS.get(case.encryption, "a customer's key")
@@ -70,14 +62,14 @@ def make_source(aws: LocalAws, case: Case, cluster: str = CLUSTER) -> Production
 
 
 def make_request(aws: LocalAws, case: Case, production: Production) -> dict[str, Any]:
-    """Take the snapshot of the row's kind, make the keys that it names, and say what the execution's input is."""
+    """Take the snapshot of the row's kind, create the keys that it names, and return the execution's input."""
     region, account = production.region, production.account
     snapshot = production.snapshot
     if case.kind == "automated":
         snapshot = aws.aurora.take_automated_snapshot(production.cluster, region, account)
     elif case.kind == "AWS Backup's":
         snapshot = aws.aurora.take_backup_snapshot(production.cluster, region, account)
-    wait_until(aws, lambda: snapshot_status(aws, production, snapshot) == "available")
+    wait_for_snapshot(aws, production, snapshot)
     if case.is_shared_by_hand:
         aws.client("rds", region, account).modify_db_cluster_snapshot_attribute(
             DBClusterSnapshotIdentifier=snapshot, AttributeName="restore", ValuesToAdd=[aws.account_id]

@@ -1,4 +1,4 @@
-"""The table of routes as the documentation has it. What it says is what the tests hold the planner and the runs to."""
+"""The table of routes in the documentation, to which the tests hold the planner and the runs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,22 @@ class Case(Struct, frozen=True, kw_only=True):
 
     @property
     def in_another_account(self) -> bool:
+        """Whether the source is in another account than the stack."""
         return "another account" in self.place
 
     @property
     def in_another_region(self) -> bool:
+        """Whether the source is in another region than the stack."""
         return "region" in self.place
 
     @property
     def is_shared_by_hand(self) -> bool:
+        """Whether people share the snapshot, since the other account grants no role."""
         return "no role" in self.place
 
 
 def read_cases() -> list[Case]:
+    """Return every row of the page's table."""
     table = PAGE.read_text().split("<!-- routes -->")[1].split("<!-- /routes -->")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
     return [

@@ -22,7 +22,7 @@ REAL_TIME_FACTOR = 1 / 120
 
 @dataclass
 class Stage:
-    """Where everything is."""
+    """A deployed stack in its embedded AWS, and a subscriber of its topic."""
 
     aws: LocalAws
     stack: Stack
@@ -30,6 +30,7 @@ class Stage:
 
     @property
     def state_machine_arn(self) -> str:
+        """The ARN of the stack's state machine."""
         return self.stack.outputs["StateMachineArn"]
 
     def environment(self) -> dict[str, str]:
@@ -83,6 +84,7 @@ class Stage:
 
 
 def start(*, real_time: bool) -> LocalAws:
+    """Start an embedded AWS, which jumps over waiting unless `real_time` is set."""
     return LocalAws(real_time=real_time, durations=Durations().scaled(REAL_TIME_FACTOR) if real_time else None)
 
 

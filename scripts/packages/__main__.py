@@ -12,15 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from scripts.packages.layer import (
-    FUNCTIONS,
-    HOST_PACKAGES,
-    ROOT,
-    CannotBuild,
-    download,
-    install_packages,
-    lay_layer,
-)
+from scripts.packages.layer import FUNCTIONS, HOST_PACKAGES, ROOT, CannotBuild, download, install_packages, lay_layer
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -31,15 +23,15 @@ def build(output: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix=".packages-", dir=output) as name:
         work = Path(name)
         lay_layer(work / "layer")
-        files = [pack(work / "layer", work / "layer.zip"), list_packages(work / "layer", work / "layer.cdx.json")]
+        files = [_pack(work / "layer", work / "layer.zip"), _list_packages(work / "layer", work / "layer.cdx.json")]
         for function in sorted(FUNCTIONS.glob("*/lambda_function.py")):
-            files.append(pack(function.parent, work / f"{function.parent.name}.zip"))
+            files.append(_pack(function.parent, work / f"{function.parent.name}.zip"))
         sums = work / "SHA256SUMS"
-        sums.write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files))
+        sums.write_text("".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files))
         return [file.replace(output / file.name) for file in (*files, sums)]
 
 
-def pack(root: Path, archive: Path) -> Path:
+def _pack(root: Path, archive: Path) -> Path:
     """Zip a directory: sorted files of one time and one mode, without this machine's bytecode."""
     files = [path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
@@ -52,7 +44,7 @@ def pack(root: Path, archive: Path) -> Path:
     return archive
 
 
-def list_packages(content: Path, bill: Path) -> Path:
+def _list_packages(content: Path, bill: Path) -> Path:
     """Write the layer's bill of materials by CycloneDX's own tool, which lists what a Python finds on its path."""
     tool = [str(Path(sys.executable).with_name("cyclonedx-py")), "environment", "-S", "--output-reproducible"]
     made = subprocess.run(
@@ -67,18 +59,8 @@ def list_packages(content: Path, bill: Path) -> Path:
     return bill
 
 
-def prepare() -> None:
-    """Bring here what tests and the embedded AWS need, so that they need no network; scripts/environment.sh asks."""
-    download()
-    shutil.rmtree(HOST_PACKAGES, ignore_errors=True)
-    install_packages(HOST_PACKAGES)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def main(arguments: list[str]) -> int:
+    """Build what the options name and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="scripts/build_lambda_packages.sh",
         description="Build what the template deploys, the same bytes every time: the layer, which serves both "
@@ -91,8 +73,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     try:
-        if given.prepare:
-            prepare()
+        if given.prepare:  # scripts/environment.sh does, so that tests and the embedded AWS need no network
+            download()
+            shutil.rmtree(HOST_PACKAGES, ignore_errors=True)
+            install_packages(HOST_PACKAGES)
         elif given.layer:
             lay_layer(given.layer, here=given.here)
         else:

@@ -1,4 +1,4 @@
-"""Lays out the layer: the packages of requirements.txt, each file checked by its hash, and utils.
+"""The layer's content: the packages of requirements.txt, each file checked by its hash, and utils.
 
 Compiled modules carry the architecture in their names, so the layer for Lambda holds those for both: whichever
 `Architecture` a stack has, its layer fits. What differs in anything but such a name is refused.
@@ -24,8 +24,6 @@ HOST_PACKAGES = ROOT / ".venv" / "lambda" / "packages"
 WHEELS = ROOT / ".venv" / "lambda" / "wheels"
 """What `download` keeps: with PIP_NO_INDEX and PIP_FIND_LINKS pip takes it from there, without a network."""
 
-HERE: tuple[str, ...] = ()
-"""pip's options for this machine's Python: none."""
 LAMBDA_MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 """What wheels call Lambda's architectures."""
 # Lambda's Python 3.13 runs on Amazon Linux 2023, whose glibc is 2.34 (AWS Lambda developer guide, "Lambda runtimes";
@@ -40,50 +38,45 @@ _YEAR_1980 = 315532800  # before which zip knows no time
 
 
 class CannotBuild(Exception):
-    """The packages can't be built here. The message says what to do."""
+    """The packages cannot be built here. The message says what to do."""
 
 
 def lay_layer(into: Path, *, here: bool = False) -> None:
     """Write the layer's content, for Lambda or for this machine. The same source gives the same files every time."""
     shutil.rmtree(into / "python", ignore_errors=True)
-    for options in [HERE] if here else [_options_for(machine) for machine in LAMBDA_MACHINES.values()]:
+    for options in [()] if here else map(_options_for, LAMBDA_MACHINES.values()):
         with tempfile.TemporaryDirectory() as work:
             install_packages(Path(work), (*options, "--no-compile"))
             _merge(Path(work), into / "python")
-    copy_utils(into / "python")
-    make_uniform(into)
+    _copy_utils(into / "python")
+    # Every file has the same time and mode, so that zipping the directory gives the same bytes everywhere.
+    for path in (into, *into.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (_YEAR_1980, _YEAR_1980))
 
 
-def install_packages(into: Path, options: Iterable[str] = HERE) -> None:
-    """Install the packages, and only them, into a directory."""
+def install_packages(into: Path, options: Iterable[str] = ()) -> None:
+    """Install the packages, and only them, into a directory; without `options` for this machine's Python."""
     _pip("install", "--target", str(into), *options)
     for pattern in _NOT_SHIPPED:
         for path in into.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def download(into: Path = WHEELS) -> None:
+def download() -> None:
     """Fetch every wheel that a build needs, so that later ones need no network."""
-    for options in (HERE, *map(_options_for, LAMBDA_MACHINES.values())):
-        _pip("download", "--dest", str(into), *options)
+    for options in ((), *map(_options_for, LAMBDA_MACHINES.values())):
+        _pip("download", "--dest", str(WHEELS), *options)
 
 
-def copy_utils(into: Path) -> None:
-    """Copy utils as the layer has it."""
+def _copy_utils(into: Path) -> None:
     shutil.copytree(UTILS, into / "utils", ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"))
 
 
 def utils_for_this_machine(into: Path) -> None:
     """Copy utils and compile it, as Python does at a module's first import."""
-    copy_utils(into)
+    _copy_utils(into)
     compileall.compile_dir(into, quiet=1)
-
-
-def make_uniform(directory: Path) -> None:
-    """Give every file the same time and mode, so that whoever zips the directory always zips the same."""
-    for path in (directory, *directory.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-        os.utime(path, (_YEAR_1980, _YEAR_1980))
 
 
 def _options_for(machine: str) -> tuple[str, ...]:
@@ -106,7 +99,7 @@ def _merge(installed: Path, into: Path) -> None:
         target = into / source.relative_to(installed)
         if target.exists() and target.read_bytes() != source.read_bytes():
             raise CannotBuild(
-                f"{source.relative_to(installed)} differs between {' and '.join(LAMBDA_MACHINES)}, so one layer can't "
+                f"{source.relative_to(installed)} differs between {' and '.join(LAMBDA_MACHINES)}, so one layer cannot "
                 "serve both. Choose another version of the package in requirements.in."
             )
         target.parent.mkdir(parents=True, exist_ok=True)

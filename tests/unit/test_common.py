@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import inspect
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -28,11 +29,13 @@ from tests.unit.support import (
     a_plan,
     a_run,
 )
+from utils import errors
 from utils.aws import client
 from utils.changes import proving
 from utils.common import Work, edge_step, step
-from utils.contracts.payloads import StepRun
+from utils.contracts.payloads import ExecutionError, StepRun
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
+from utils.messages.failure import cause_lines
 from utils.state.lock import LOCK_SECONDS, TargetLock
 from utils.state.operation import OperationState
 
@@ -183,6 +186,17 @@ def test_an_error_leaves_under_one_of_three_names_and_is_audited_under_it(
     assert kind == "check-copy-status"
     assert status == ("retrying" if leaves is TemporaryFailure else "failed")
     assert details == {"error": leaves.__name__, "cause": str(failed.value)}
+
+
+OWN_ERRORS = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, Exception)]
+
+
+@pytest.mark.parametrize("kind", OWN_ERRORS)
+def test_an_error_of_ours_keeps_its_lines(kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=r"^One\.\nTwo\.$"):
+        run(failing(kind("One.\nTwo.")))
+    assert trail()[0][2]["cause"] == "One.\nTwo."
+    assert cause_lines(ExecutionError(error=kind.__name__, cause="One.\nTwo.")) == ["One.", "Two."]
 
 
 def test_a_mistake_of_our_own_is_not_disguised() -> None:

@@ -157,6 +157,10 @@ class Snapshot(Tagged, frozen=True, kw_only=True):
         """
         return self.kind not in ("automated", "awsbackup") and ":" not in self.identifier
 
+    def age_hours(self, now: dt.datetime) -> float | None:
+        """Return the age of its data, to a few seconds; None while RDS does not report when it was taken."""
+        return None if self.created_at is None else round((now - self.created_at).total_seconds() / 3600, 3)
+
     def is_of(self, cluster: Cluster) -> bool | None:
         """Return whether it was taken of this very cluster, not of another one with its name; None if RDS does not say.
 

@@ -145,7 +145,11 @@ class SourceDeletion(Struct, frozen=True, kw_only=True):
 
 
 class SnapshotExport(Struct, frozen=True, kw_only=True):
-    """The snapshot's tables as Parquet files in S3, under a name of the operation's own."""
+    """The snapshot's tables as Parquet files in S3, under a name of the operation's own.
+
+    `source_arn` is the cluster plan's `snapshot_arn`, repeated because the step that starts the export is given no
+    cluster plan.
+    """
 
     identifier: str
     source_arn: str

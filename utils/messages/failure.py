@@ -10,18 +10,17 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot
+from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
 from utils.contracts.route import RouteStep
+from utils.errors import OWN_ERRORS
 from utils.foreign_text import listed, one_line, own_lines
-from utils.messages.source_left import SourceLeft, state_of_source
+from utils.messages.source_left import state_of_source
 from utils.state.operation import OperationRecord
 
-MAX_CAUSE = 8_000
-# The names under which our steps fail: their causes are our own sentences, line by line.
-OWN_ERRORS = frozenset(
-    {"CapacityShortage", "DuplicateRefused", "MasterLoginRefused", "RequestRefused", "StepFailed", "TemporaryFailure"}
-)
+# What a message shows of a cause: however long that is, the commands behind it must still fit.
+MAX_CAUSE_SHOWN = 8_000
 # What an operation would have to be resumed from.
 Lost = Literal["snapshot", "cluster"]
 
@@ -74,8 +73,8 @@ def cause_lines(error: ExecutionError) -> list[str]:
         text = parsed["errorMessage"]
     if not text:
         return ["(no cause was given)"]
-    # However long a cause is, the commands behind it must still fit into the message.
-    return own_lines(text, MAX_CAUSE) if error.error in OWN_ERRORS else [one_line(text, MAX_CAUSE)]
+    is_ours = error.error in {each.__name__ for each in OWN_ERRORS}
+    return own_lines(text, MAX_CAUSE_SHOWN) if is_ours else [one_line(text, MAX_CAUSE_SHOWN)]
 
 
 def state_lines(error: ExecutionError, record: OperationRecord | None, remains: Remains) -> Iterator[str]:
@@ -115,7 +114,7 @@ def _state_of_target(target: str, record: OperationRecord | None, remains: Remai
 def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:
     """Yield what exists now and what it costs, and what was cleaned up."""
     if remains.unknown:
-        yield f"RDS did not report what exists ({one_line(remains.unknown, MAX_CAUSE)}). Check it yourself."
+        yield f"RDS did not report what exists ({one_line(remains.unknown, MAX_CAUSE_SHOWN)}). Check it yourself."
     elif remains.cluster is None and remains.copy is None and not remains.on_the_way:
         yield "Nothing of this operation exists: no cluster and no copied snapshot."
     if remains.cluster is not None:
@@ -177,7 +176,7 @@ def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any])
         error = ExecutionError(error=raw.get("Error", ""), cause=raw.get("Cause", ""))
         yield "The clean-up failed as well: " + " ".join(cause_lines(error))
     elif clean_up.get("skipped"):
-        yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE)}."
+        yield f"No cluster was deleted: {one_line(clean_up['skipped'], MAX_CAUSE_SHOWN)}."
 
 
 def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str]:

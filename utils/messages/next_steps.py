@@ -10,11 +10,12 @@ from typing import Any
 
 from utils.arns import Arn
 from utils.aurora_utils.resources import Cluster, Snapshot
+from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
 from utils.foreign_text import one_line
 from utils.messages.failure import Remains, cause_lines, door_of, is_shut
-from utils.messages.source_left import SourceLeft, bring_back_lines
+from utils.messages.source_left import bring_back_lines
 from utils.names import scheduled_operation_id
 from utils.redaction import without_secrets
 from utils.request.next_command import (

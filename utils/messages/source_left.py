@@ -1,61 +1,13 @@
-"""A source cluster whose deletion has begun: what is left of it, which a message says first, and how to restore it."""
+"""What a message says first of a source cluster whose deletion has begun, and the commands that bring it back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import Struct
-
-from utils.aurora_utils import ENGINE, AuroraReader
+from utils.aurora_utils import ENGINE
+from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.plan import SourceDeletion, SourceInstance
 from utils.foreign_text import listed
-
-
-class SourceLeft(Struct, frozen=True, kw_only=True):
-    """The source cluster as RDS describes it now; no status: it is gone. `others` are members that the plan lacks."""
-
-    cluster_identifier: str
-    region: str
-    status: str | None
-    is_being_deleted: bool = False
-    deletion_protection: bool = False
-    there: list[str] = []
-    others: list[str] = []
-    going: list[str] = []
-    gone: list[str] = []
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing that the plan names has gone or is going."""
-        return self.status is not None and not self.is_being_deleted and not self.going and not self.gone
-
-    @property
-    def is_without_instances(self) -> bool:
-        """Whether the cluster is there, with no instance that stays."""
-        return not self.is_whole and not self.there and not self.others
-
-
-def look_at_source(deletion: SourceDeletion, source: AuroraReader) -> SourceLeft:
-    """Return what RDS reports. The cluster is identified by its resource id: it may have been renamed."""
-    planned = deletion.instance_identifiers or []
-    cluster = source.cluster_with_id(deletion.cluster_resource_id)
-    if cluster is None:
-        return SourceLeft(
-            cluster_identifier=deletion.cluster_identifier, region=source.region, status=None, gone=list(planned)
-        )
-    members = {each.identifier: each for each in source.instances_of(cluster.identifier)}
-    staying = [name for name, each in members.items() if not each.is_being_deleted]
-    return SourceLeft(
-        cluster_identifier=cluster.identifier,
-        region=source.region,
-        status=cluster.status,
-        is_being_deleted=cluster.is_being_deleted,
-        deletion_protection=cluster.deletion_protection,
-        there=[name for name in staying if name in planned],
-        others=[name for name in staying if name not in planned],
-        going=[name for name, each in members.items() if each.is_being_deleted],
-        gone=[name for name in planned if name not in members],
-    )
 
 
 def state_of_source(left: SourceLeft) -> str:

@@ -15,16 +15,16 @@ from utils import environment, metrics
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import owns_cluster, owns_recorded_copy
+from utils.aurora_utils.source_left import look_at_source
 from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
 from utils.contracts.plan import Plan, SourceDeletion
 from utils.contracts.route import RouteStep
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
-from utils.messages.failure import MAX_CAUSE, Lost, Remains, cause_lines
+from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines
 from utils.messages.next_steps import as_asked
 from utils.messages.outcome import phase_seconds, total_seconds
-from utils.messages.source_left import look_at_source
 from utils.operation.identity import is_scheduled, operation_at_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
@@ -70,7 +70,7 @@ def _cause(detail: ExecutionDetail) -> str:
     """Return the cause. What a person says who stops an execution is put on one line."""
     if not detail.cause:
         return f"The execution ended {detail.status}, and the step that was running reported nothing."
-    return one_line(detail.cause, MAX_CAUSE) if detail.status == "ABORTED" else detail.cause
+    return one_line(detail.cause, MAX_CAUSE_SHOWN) if detail.status == "ABORTED" else detail.cause
 
 
 def _parsed(text: str | None) -> Any:

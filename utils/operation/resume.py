@@ -22,10 +22,11 @@ from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
-from utils.preflight.checks import place_and_key_problems, secret_problems
+from utils.preflight.creation import creation_problems
 from utils.preflight.export import destination_problems
 from utils.preflight.limits import deletion_limit_problems, planned_limit_problems
 from utils.preflight.quarantine import quarantine_problems
+from utils.preflight.secrets import secret_problems
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, RestoreRequest
 from utils.request.next_command import START_ANEW, TAKE_ANOTHER
 from utils.request.reading import refuse_if_any
@@ -253,7 +254,7 @@ def _problems_since(
     source = None if copied else _source_of(plan, execution)
     snapshot = source.snapshot(plan.snapshot.identifier) if source else target.snapshot(copied or "")
     if snapshot is not None:
-        yield from place_and_key_problems(plan.cluster, None if copied else plan.copy, snapshot, target.region)
+        yield from creation_problems(plan.cluster, None if copied else plan.copy, snapshot, target.region)
     elif copied or not record.made_snapshots:  # else the route continues from the snapshots that it has created
         why = f" ({source.why_no_role})" if source and source.why_no_role else ""
         yield (

@@ -15,8 +15,8 @@ from utils.aurora_utils.source_account import Source, SourceOfOtherAccount, admi
 from utils.contracts.route import SnapshotCopy
 from utils.names import name_for
 from utils.planning.route import RouteFacts, needs_copy_at_owner, plan_route
-from utils.planning.snapshot import reused_name_problems
 from utils.preflight.keys import MANAGED_ALIAS, how_to_enable
+from utils.preflight.taken_names import snapshot_name_problems
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags
 
@@ -55,7 +55,7 @@ def plan_crossing(
         return Crossing(copy=None, problems=crosser.problems)
     copy = SnapshotCopy(steps=steps, tags=own_tags(request, operation_id))
     for place in _places_of_copies(copy, account, source, target):
-        crosser.problems.extend(reused_name_problems(facts.copy_name, operation_id, place))
+        crosser.problems.extend(snapshot_name_problems(facts.copy_name, operation_id, place))
     return Crossing(copy=copy, problems=crosser.problems)
 
 

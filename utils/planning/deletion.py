@@ -11,8 +11,9 @@ from utils.aurora_utils.source_account import Source
 from utils.contracts.plan import SourceDeletion, SourceInstance
 from utils.logins.target_secrets import secrets_of_source
 from utils.names import name_for
-from utils.planning.snapshot import other_cluster, reused_name_problems
+from utils.planning.snapshot_choice import other_cluster
 from utils.preflight.deletion import backup_obstacles, final_snapshot_obstacles, why_not_deletable
+from utils.preflight.taken_names import snapshot_name_problems
 from utils.request.fields import RestoreRequest
 from utils.request.reading import own_tags
 
@@ -64,7 +65,7 @@ def deletion_problems(
         for why in backup_obstacles(cluster, source, deletes_them=deletes_backups):
             yield f"delete_automated_backups: {why}"
     if request.final_snapshot is not False:
-        yield from reused_name_problems(name_for("final", name, operation_id), operation_id, source)
+        yield from snapshot_name_problems(name_for("final", name, operation_id), operation_id, source)
 
 
 def plan_deletion(request: RestoreRequest, cluster: Cluster, operation_id: str, source: AuroraReader) -> SourceDeletion:

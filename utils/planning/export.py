@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from utils import environment
-from utils.aurora_utils import Snapshot
-from utils.contracts.plan import SnapshotExport
-from utils.contracts.route import SnapshotCopy
+from utils.contracts.plan import ClusterPlan, SnapshotExport
 from utils.names import name_for
 from utils.request.fields import RestoreRequest
 
@@ -15,14 +13,14 @@ _PREFIX = "aurora-restore"
 
 
 def plan_export(
-    request: RestoreRequest, snapshot: Snapshot, copy: SnapshotCopy | None, operation_id: str
+    request: RestoreRequest, cluster: ClusterPlan, source_id: str, operation_id: str
 ) -> SnapshotExport | None:
-    """Return the export of the copy, or of the found snapshot if that is restored directly, if one is requested."""
+    """Return the export of the snapshot that the cluster is restored from, if one is requested."""
     if request.archive_snapshot != "export":
         return None
     return SnapshotExport(
-        identifier=name_for("export", snapshot.cluster_identifier[:_LONGEST_BASE].rstrip("-"), operation_id),
-        source_arn=copy.arn if copy else snapshot.arn,
+        identifier=name_for("export", source_id[:_LONGEST_BASE].rstrip("-"), operation_id),
+        source_arn=cluster.snapshot_arn,
         bucket=environment.optional("EXPORT_BUCKET"),
         prefix=_PREFIX,
         role_arn=environment.optional("EXPORT_ROLE_ARN"),

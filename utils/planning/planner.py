@@ -29,14 +29,18 @@ from utils.planning.deletion import deletion_problems, plan_deletion
 from utils.planning.export import plan_export
 from utils.planning.like_source import source_settings
 from utils.planning.not_taken_over import not_taken_over
-from utils.planning.snapshot import age_hours, find_snapshot, place_problems, snapshot_problems
-from utils.planning.without_snapshot import early_problems, name_problems
-from utils.preflight.checks import place_and_key_problems, secret_problems
+from utils.planning.snapshot_choice import find_snapshot
+from utils.planning.snapshot_place import place_problems
+from utils.planning.without_snapshot import early_problems
 from utils.preflight.cluster import support_warnings
+from utils.preflight.creation import creation_problems
 from utils.preflight.door import door_warnings
 from utils.preflight.export import export_problems
 from utils.preflight.limits import found_limit_problems, key_limit_problems, request_limit_problems
 from utils.preflight.quarantine import quarantine_problems
+from utils.preflight.secrets import secret_problems
+from utils.preflight.snapshot import snapshot_problems
+from utils.preflight.taken_names import target_name_problems
 from utils.request.fields import RestoreRequest
 from utils.request.reading import refusal, refuse_if_any
 
@@ -68,7 +72,7 @@ def plan_restore(
     takes_final_snapshot = source_cluster is not None and request.final_snapshot is not False
     like = source_settings(request, source, snapshot.cluster_identifier)
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
-    export = plan_export(request, snapshot, copy, operation_id)
+    export = plan_export(request, cluster, snapshot.cluster_identifier, operation_id)
     secrets = plan_secrets(target_id, execution, cluster.master_login)
     refuse_if_any(
         [
@@ -84,14 +88,13 @@ def plan_restore(
             *crossing.problems,
             *key_limit_problems(cluster, request.source_kms_key_id, snapshot, source, target.region, limits),
             *quota_problems(copy, takes_final_snapshot, account, source, target),
-            *place_and_key_problems(cluster, copy, snapshot, target.region),
+            *creation_problems(cluster, copy, snapshot, target.region),
             *secret_problems(snapshot.master_username, cluster, secrets, execution.now),
             *export_problems(export, target.region),
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
         ]
     )
-    created_at = snapshot.created_at or execution.now
     plan = Plan(
         operation_id=operation_id,
         target_cluster_id=target_id,
@@ -99,8 +102,8 @@ def plan_restore(
             arn=snapshot.arn,
             identifier=snapshot.identifier,
             cluster_identifier=snapshot.cluster_identifier,
-            created_at=created_at,
-            age_hours=age_hours(created_at, execution.now),
+            created_at=snapshot.created_at or execution.now,
+            age_hours=snapshot.age_hours(execution.now) or 0.0,
             engine_version=snapshot.engine_version,
             encryption=snapshot.encryption,
             kms_key_id=snapshot.kms_key_id,
@@ -147,4 +150,4 @@ def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, t
             "Choose another name: a restore always creates a new cluster."
         )
         return
-    yield from name_problems(cluster, target)
+    yield from target_name_problems(cluster, target)

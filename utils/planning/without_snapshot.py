@@ -8,14 +8,14 @@ from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import Surroundings
 from utils.aurora_utils.resources import Snapshot
 from utils.contracts.payloads import Execution
-from utils.contracts.plan import ClusterPlan
 from utils.logins.target_secrets import plan_secrets
 from utils.planning.cluster import cluster_plan, missing_places
 from utils.planning.export import plan_export
-from utils.preflight.checks import secret_problems
 from utils.preflight.cluster import named_group_problems, network_problems, room_problems, version_problems
 from utils.preflight.export import destination_problems
 from utils.preflight.keys import given_key_problems
+from utils.preflight.secrets import secret_problems
+from utils.preflight.taken_names import target_name_problems
 from utils.request.fields import RestoreRequest
 
 # It stands where a plan needs a snapshot, and has no value of its own.
@@ -47,7 +47,7 @@ def early_problems(
     cluster = cluster_plan(request, target_id, _UNKNOWN, None, operation_id)
     around = Surroundings(target.region)
     yield from missing_places(cluster)
-    yield from name_problems(cluster, target)
+    yield from target_name_problems(cluster, target)
     yield from network_problems(cluster, around)
     yield from named_group_problems(cluster, around)
     if request.engine_version is not None:
@@ -55,23 +55,7 @@ def early_problems(
     yield from room_problems(cluster, around)
     if request.kms_key_id is not None:
         yield from given_key_problems(request.kms_key_id, copied_under_it=False, region=target.region)
-    if (export := plan_export(request, _UNKNOWN, None, operation_id)) is not None:
+    if (export := plan_export(request, cluster, _UNKNOWN.cluster_identifier, operation_id)) is not None:
         yield from destination_problems(export, target.region)
     secrets = plan_secrets(target_id, execution, cluster.master_login)
     yield from secret_problems(_UNKNOWN.master_username, cluster, secrets, execution.now)
-
-
-def name_problems(cluster: ClusterPlan, target: AuroraReader) -> Iterator[str]:
-    """Yield each needed name that is taken, even by something with this operation's tag, which it did not create."""
-    target_id = cluster.identifier
-    if target.cluster(target_id) is not None:
-        yield (
-            f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation did not create "
-            "it. It was left alone. Choose another name, or delete that cluster yourself if it is not needed."
-        )
-    for name in (target_id, *(each.identifier for each in cluster.instances)):
-        if target.instance(name) is not None:
-            yield (
-                f"target_cluster_id: an instance {name!r} exists in {target.region}, and the new cluster needs that "
-                "name. Choose another target_cluster_id."
-            )

@@ -47,8 +47,11 @@ class DatabaseLeftOut(Exception):
     """What is wrong with one database, while the server itself answers. Never leaves a step."""
 
 
-class Cluster(Struct, frozen=True, kw_only=True):
-    """The server, the master's login, and the database in which roles are managed."""
+class DatabaseCluster(Struct, frozen=True, kw_only=True):
+    """What PostgreSQL calls a database cluster: all databases of a server, as the master user enters them.
+
+    Roles are managed in its maintenance database.
+    """
 
     server: Server
     master: MasterLogin
@@ -91,14 +94,14 @@ class Cluster(Struct, frozen=True, kw_only=True):
             raise DatabaseLeftOut(reason)
 
 
-def open_cluster(server: Server, master: MasterLogin) -> Cluster:
+def enter_cluster(server: Server, master: MasterLogin) -> DatabaseCluster:
     """Return the cluster once the master's password opens it. Raises TemporaryFailure until then."""
     refusals = []
     for database in MAINTENANCE_DATABASES:
         try:
             with session(server, database, master.username, master.password) as opened:
                 opened.rows(sql.SQL("SELECT 1"))
-            return Cluster(server=server, master=master, maintenance_database=database)
+            return DatabaseCluster(server=server, master=master, maintenance_database=database)
         except TemporaryFailure as error:
             refusals.append(error)
             if "FATAL:" not in str(error):
@@ -106,7 +109,7 @@ def open_cluster(server: Server, master: MasterLogin) -> Cluster:
     raise refusals[0]
 
 
-def databases_to_enter(cluster: Cluster, maintenance: Session) -> tuple[list[str], dict[str, str], list[str]]:
+def databases_to_enter(cluster: DatabaseCluster, maintenance: Session) -> tuple[list[str], dict[str, str], list[str]]:
     """Return the databases to enter, those that are skipped for our own sake and why, and what is wrong with others.
 
     The others admit nobody, as in production, or not the master user.

@@ -14,7 +14,7 @@ from msgspec import Struct
 from psycopg2 import sql
 
 from utils.postgres.catalog import AWS_LOGINS, AWS_ROLES, RAW_ROLE_NAME, decoded
-from utils.postgres.databases import Cluster
+from utils.postgres.databases import DatabaseCluster
 from utils.postgres.session import HELD, Session
 
 BATCH = 200
@@ -50,7 +50,7 @@ def inherited_logins(maintenance: Session, known: Iterable[str]) -> InheritedLog
     return InheritedLogins(open=[login.shown for login in _logins(maintenance, known)])
 
 
-def lock_inherited_logins(cluster: Cluster, known: Iterable[str]) -> InheritedLogins:
+def lock_inherited_logins(cluster: DatabaseCluster, known: Iterable[str]) -> InheritedLogins:
     """Lock all of them, and end every session but the master user's and the system's."""
     locked: dict[int, str] = {}
     refused: dict[int, tuple[str, str]] = {}

@@ -25,10 +25,10 @@ from utils.postgres.catalog import named
 from utils.postgres.databases import (
     ATTEMPTS,
     PAUSE_SECONDS,
-    Cluster,
+    DatabaseCluster,
     DatabaseLeftOut,
     databases_to_enter,
-    open_cluster,
+    enter_cluster,
     owner_of,
 )
 from utils.postgres.grants import grant_in_database
@@ -70,7 +70,7 @@ def shortened(texts: list[str]) -> list[str]:
 
 def prove_login(server: Server, master: MasterLogin) -> None:
     """Prove that the master's new password opens the cluster. Raises TemporaryFailure until it does."""
-    open_cluster(server, master)
+    enter_cluster(server, master)
 
 
 def check_names(logins: ApplicationLogins, master: str) -> None:
@@ -98,7 +98,7 @@ def set_up_roles(
     A locked login cannot be found later: `on_locked` keeps their names for the next attempt's `locked_before`.
     """
     check_names(logins, master.username)
-    cluster = open_cluster(server, master)
+    cluster = enter_cluster(server, master)
     roles = logins.everyone()
     with cluster.maintenance() as maintenance:
         entered, left_out, warnings = databases_to_enter(cluster, maintenance)
@@ -157,12 +157,12 @@ def set_up_roles(
     )
 
 
-def _locked(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
+def _locked(cluster: DatabaseCluster, roles: list[RoleWanted]) -> list[str]:
     """Lock production's logins before anything else: none of them then adds to what is going to be checked."""
     return lock_inherited_logins(cluster, _known(cluster, roles)).locked
 
 
-def _inherited(cluster: Cluster, roles: list[RoleWanted], locked: list[str], lock: bool) -> InheritedLogins:
+def _inherited(cluster: DatabaseCluster, roles: list[RoleWanted], locked: list[str], lock: bool) -> InheritedLogins:
     """Look for logins again at the end, also for our own roles that could not be taken over."""
     if not lock:
         with cluster.maintenance() as maintenance:
@@ -171,7 +171,7 @@ def _inherited(cluster: Cluster, roles: list[RoleWanted], locked: list[str], loc
     return InheritedLogins(open=last.open, locked=sorted({*locked, *last.locked}), refused=last.refused)
 
 
-def _settings_left_behind(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
+def _settings_left_behind(cluster: DatabaseCluster, roles: list[RoleWanted]) -> list[str]:
     try:
         with cluster.maintenance() as maintenance:
             return settings_left_behind(maintenance, _known(cluster, roles))
@@ -179,11 +179,13 @@ def _settings_left_behind(cluster: Cluster, roles: list[RoleWanted]) -> list[str
         return [f"the settings of production's logins could not be checked: {error}"]
 
 
-def _known(cluster: Cluster, roles: list[RoleWanted]) -> list[str]:
+def _known(cluster: DatabaseCluster, roles: list[RoleWanted]) -> list[str]:
     return [*(role.name for role in roles), cluster.master.username]
 
 
-def _made(cluster: Cluster, wanted: list[RoleWanted], warnings: list[str]) -> tuple[list[RoleWanted], list[str]]:
+def _made(
+    cluster: DatabaseCluster, wanted: list[RoleWanted], warnings: list[str]
+) -> tuple[list[RoleWanted], list[str]]:
     """Return the roles that exist with the secret's passwords, and what is wrong with the others."""
     made, failed = [], []
     for role in wanted:
@@ -199,7 +201,7 @@ def _made(cluster: Cluster, wanted: list[RoleWanted], warnings: list[str]) -> tu
     return made, failed
 
 
-def _ensure_role(maintenance: Session, cluster: Cluster, role: RoleWanted) -> tuple[str | None, list[str]]:
+def _ensure_role(maintenance: Session, cluster: DatabaseCluster, role: RoleWanted) -> tuple[str | None, list[str]]:
     """Create the role, or take over the one of that name that came with the snapshot, with our password.
 
     Returns why that is not possible, or None, and what the role brought along.
@@ -219,7 +221,7 @@ def _ensure_role(maintenance: Session, cluster: Cluster, role: RoleWanted) -> tu
     return None, list(reset_what_came_along(maintenance, role)) if exists else []
 
 
-def _has_our_password(cluster: Cluster, role: RoleWanted) -> bool:
+def _has_our_password(cluster: DatabaseCluster, role: RoleWanted) -> bool:
     """Return whether that is certain: an event trigger on login may answer anything, or never."""
     try:
         return can_log_in(cluster.server, cluster.maintenance_database, role.name, role.password)
@@ -257,7 +259,7 @@ def _admitted(maintenance: Session, database: str, roles: list[RoleWanted]) -> t
 
 
 def _proved(
-    cluster: Cluster, roles: list[RoleWanted], admitted: dict[str, list[RoleWanted]]
+    cluster: DatabaseCluster, roles: list[RoleWanted], admitted: dict[str, list[RoleWanted]]
 ) -> tuple[list[RoleWanted], list[str]]:
     """Return the roles that can log in where they are admitted, and what is wrong with the others.
 
@@ -275,7 +277,7 @@ def _proved(
     return proved, closed
 
 
-def _shut(cluster: Cluster, role: RoleWanted, places: list[str]) -> Iterator[str]:
+def _shut(cluster: DatabaseCluster, role: RoleWanted, places: list[str]) -> Iterator[str]:
     """Yield where the role cannot log in, until it can: a database's owner may have closed that one alone."""
     for place in places:
         why = _why_no_login(cluster, place, role)
@@ -288,7 +290,7 @@ def _shut(cluster: Cluster, role: RoleWanted, places: list[str]) -> Iterator[str
         )
 
 
-def _why_no_login(cluster: Cluster, database: str, role: RoleWanted) -> str | None:
+def _why_no_login(cluster: DatabaseCluster, database: str, role: RoleWanted) -> str | None:
     """Return None where the role can log in. Raises TemporaryFailure where the server does not answer at all."""
     began = time.monotonic()
     for attempt in range(1, ATTEMPTS + 1):

@@ -7,7 +7,7 @@ when production has no instances any longer. RDS's reasons are those that botoco
 DeleteDBCluster, and the states in which RDS's guide says that it refuses.
 
 What the request has to say first is in `utils.planning.deletion`, and the proof that comes before the first call, with
-the restored cluster's, in `utils.steps.delete`.
+the restored cluster's, in `utils.steps.deletion_proof`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from utils.contracts.route import FINAL, SnapshotCopy
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.copy import Places
 from utils.steps.copy_calls import RouteCalls
-from utils.steps.delete import prove_restored
+from utils.steps.deletion_proof import prove_restored
 from utils.steps.export import begin_export, export_progress
 
 

@@ -25,19 +25,22 @@ def master_login(record: OperationRecord) -> MasterLogin:
 
 def prove_and_promote(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
     """Prove the login and make it the secret's current version. Where the labels were before is recorded first."""
-    prove_or_reset(server, master, record, state)
+    _prove_or_request_reset(server, master, record, state)
     if record.password_version_id is not None:
         admin = AdminSecret(admin_secret_of(record))
         admin.promote(record.password_version_id, lambda labels: state.remember(labels_before=dict(labels)))
     state.remember(login_proven_at=iso(state.now))
 
 
-def prove_or_reset(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
-    """Prove the login. Where the server refuses the password, have RDS set it a second time.
+def _prove_or_request_reset(
+    server: Server, master: MasterLogin, record: OperationRecord, state: OperationState
+) -> None:
+    """Prove the login. Where the server refuses the password, record that a second reset is due, and raise.
 
-    That a password set without an instance is in force rests on CloudFormation's handler; an older report saw one that
-    was not (aws/aws-cdk#20434), so it is set twice before the run fails. Raises MasterLoginRefused the first time, and
-    TemporaryFailure while the server lets nobody in or has refused the second one as well.
+    Raises MasterLoginRefused the first time: the state machine then goes back to the restore, which does the reset. A
+    password that was set without an instance is in force according to CloudFormation's handler; an older report saw one
+    that was not (aws/aws-cdk#20434), so it is set twice before the run fails. Raises TemporaryFailure while the server
+    lets nobody in or has refused the second password as well.
     """
     try:
         prove_login(server, master)

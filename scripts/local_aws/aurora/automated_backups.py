@@ -1,6 +1,6 @@
-"""Automated backups of clusters, as RDS keeps and describes them: of living ones, and of those that were deleted.
+"""Automated backups of clusters that exist, and retained ones of clusters that were deleted.
 
-A retained one does not end with its retention period here, as time of that length does not pass.
+Deviation: a retained one does not end with its retention period.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def check_retained_backups(region: AuroraBackend) -> None:
 
 
 def deletes_backups(cluster: Cluster, parameters: rules.Parameters) -> bool:
-    """Return whether a deletion takes the automated backups with it.
+    """Return whether a deletion includes the automated backups.
 
     By default it does, unless a rule of AWS Backup's keeps them (botocore's model, DeleteAutomatedBackups). Then
     asking for it is refused, in RDS's words of cloudposse/terraform-aws-rds-cluster's pull request 283.
@@ -43,11 +43,12 @@ def deletes_backups(cluster: Cluster, parameters: rules.Parameters) -> bool:
 
 
 def retain(region: AuroraBackend, cluster: Cluster) -> None:
-    """Keep what there is of a cluster that is going."""
+    """Retain the automated backup of a cluster that is deleted."""
     region.retained_backups[cluster.attributes["DbClusterResourceId"]] = _described(cluster, "retained")
 
 
 def delete_automated_snapshots(region: AuroraBackend, resource_id: str) -> None:
+    """Delete the automated snapshots of a cluster."""
     for snapshot in list(region.cluster_snapshots.values()):
         ours = snapshot.attributes.get("DbClusterResourceId") == resource_id  # a copy says no id
         if ours and snapshot.attributes["SnapshotType"] == "automated":

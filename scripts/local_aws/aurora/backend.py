@@ -14,7 +14,7 @@ from __future__ import annotations
 import pathlib
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import moto.rds.urls
 from moto.core.responses import ActionResult, BaseResponse
@@ -36,23 +36,22 @@ from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its 
     modifications,
     parameters,
     snapshot_copies,
-    snapshot_sharing,
     versions,
 )
-from scripts.local_aws.aurora.memberships import GroupsOnRecord
-from scripts.local_aws.aurora.region import OPERATIONS, AuroraBackend, backend
+from scripts.local_aws.aurora.records import Cluster
+from scripts.local_aws.aurora.region import OPERATIONS, AuroraBackend
 from scripts.local_aws.aurora.snapshots import snapshot_of
 from scripts.local_aws.aurora.world import Durations, Quotas, World
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.iam.gate import Permissions
-from scripts.local_aws.postgres.servers import Postgres, Servers
+from scripts.local_aws.postgres.servers import Servers
 
 __all__ = ["OPERATIONS", "Aurora", "AuroraBackend", "Durations", "Quotas"]
 
 
-class Aurora:
-    """Takes RDS's place in moto from construction on. One at a time."""
+class Aurora(World):
+    """The world of all regions. Takes RDS's place in moto from construction on; there is one at a time."""
 
     def __init__(
         self,
@@ -64,124 +63,78 @@ class Aurora:
         permissions: Permissions,
     ):
         """Raise CannotStart without PostgreSQL. `directory` holds the volumes; its owner deletes it after `close`."""
+        super().__init__(clock, faults, durations, Servers(directory), permissions)
         self._account_id = account_id
-        self._servers = Servers(directory)
-        self._world = AuroraBackend.world = World(clock, faults, durations, self._servers, permissions)
+        AuroraBackend.world = self
         self._replaced = rds_backends.backend, moto.rds.urls.url_paths
         rds_backends.clear()
         rds_backends.backend = AuroraBackend  # type: ignore[assignment]  # takes the place, not the type
         moto.rds.urls.url_paths = {"{0}/$": _AuroraResponse.dispatch}
 
-    @property
-    def ca_bundle(self) -> pathlib.Path:
-        """What a client trusts, as it trusts RDS's global bundle on AWS."""
-        return self._servers.authority.bundle
-
-    @property
-    def durations(self) -> Durations:
-        return self._world.durations
-
-    @durations.setter
-    def durations(self, durations: Durations) -> None:
-        """Set how long things take that begin from now on."""
-        self._world.durations = durations
-
-    @property
-    def quotas(self) -> Quotas:
-        return self._world.quotas
-
-    @quotas.setter
-    def quotas(self, quotas: Quotas) -> None:
-        """Set how many there may be in every account and region. What is there already stays."""
-        self._world.quotas = quotas
-
-    def groups_on_record(self, identifier: str) -> list[GroupsOnRecord]:
-        """Return every change of the security groups of a cluster or an instance of this name, the earliest first."""
-        return [each for each in self._world.groups_on_record if each.identifier == identifier]
-
-    def accept_instances_while_modifying(self, accepted: bool) -> None:
-        """Let CreateDBInstance succeed, or not, in a cluster that is being modified."""
-        self._world.accepts_instances_while_modifying = accepted
-
     def region(self, name: str, account: str | None = None) -> AuroraBackend:
         """Return a region of the main account, or of the named one. Raise KeyError for a region that does not exist."""
-        found = backend(account or self._account_id, name)
-        if found is None:
-            raise KeyError(name)
-        return found
+        return cast("AuroraBackend", rds_backends[account or self._account_id][name])
 
-    def postgres(self, name: str, region: str = "us-east-1", account: str | None = None) -> Postgres:
-        """Return the cluster's server: its log, and a superuser's connection to prove things with."""
-        return self.region(region, account).cluster(name).postgres
+    def cluster(self, name: str, region: str = "us-east-1", account: str | None = None) -> Cluster:
+        """Return a cluster, with its server: that one's log, and a superuser's connection to prove things with."""
+        return self.region(region, account).cluster(name)
 
     def take_automated_snapshot(self, name: str, region: str = "us-east-1", account: str | None = None) -> str:
         """Begin what RDS does once a day by itself, and return the snapshot's `rds:` identifier."""
-        with self._world.lock:
-            cluster = self.region(region, account).cluster(name)
-            moment = self._world.clock.now().strftime("%Y-%m-%d-%H-%M")
+        with self.lock:
+            cluster = self.cluster(name, region, account)
+            moment = self.clock.now().strftime("%Y-%m-%d-%H-%M")
             return snapshot_of(cluster, f"rds:{cluster.identifier}-{moment}", "automated", {}).identifier
-
-    def report_event(self, name: str, message: str, category: str = "notification") -> None:
-        """Have RDS say of a cluster what it says of changes that it accepted and could not carry out."""
-        with self._world.lock:
-            events.report(self.region("us-east-1").cluster(name), message, category)
-
-    def retire_version(self, version: str) -> None:
-        """Refuse to create or restore clusters with this engine version from now on; what has it keeps it."""
-        self._world.retired_versions.add(version)
-
-    def add_to_global_cluster(self, global_cluster: str, name: str, region: str = "us-east-1") -> None:
-        """Make a cluster a secondary of a global database that exists."""
-        with self._world.lock:
-            there = self.region(region)
-            global_databases.join(there.global_clusters[global_cluster], there.cluster(name))
-
-    def replicate(self, source: tuple[str, str], replica: tuple[str, str]) -> None:
-        """Make a cluster look like another's read replica; each is (identifier, region)."""
-        with self._world.lock:
-            clusters = [self.region(region).cluster(identifier) for identifier, region in (source, replica)]
-            global_databases.replicate(*clusters)
 
     def take_backup_snapshot(self, name: str, region: str = "us-east-1", account: str | None = None) -> str:
         """Begin what AWS Backup does by a plan, and return the snapshot's `awsbackup:` identifier."""
-        with self._world.lock:
-            cluster = self.region(region, account).cluster(name)
+        with self.lock:
+            cluster = self.cluster(name, region, account)
             tags = {"aws:backup:source-resource": cluster.attributes["DbClusterResourceId"]}
             return snapshot_of(cluster, f"awsbackup:job-{uuid.uuid4()}", "awsbackup", tags).identifier
 
-    def back_up_continuously(self, name: str, region: str = "us-east-1", account: str | None = None) -> str:
+    def back_up_continuously(self, name: str) -> str:
         """Let a rule of AWS Backup keep a cluster's continuous backup, and return the recovery point's ARN."""
-        with self._world.lock:
-            cluster = self.region(region, account).cluster(name)
+        with self.lock:
+            cluster = self.cluster(name)
             place = f"{cluster.region.partition}:backup:{cluster.region.region_name}:{cluster.region.account_id}"
             of_it = cluster.attributes["DbClusterResourceId"].lower()
             arn = f"arn:{place}:recovery-point:continuous:{of_it}-{uuid.uuid4().hex[:8]}"
             cluster.attributes["AwsBackupRecoveryPointArn"] = arn
             return arn
 
-    def hold_back_restorable_times(self, name: str, region: str = "us-east-1", account: str | None = None) -> None:
-        """Let a cluster that is available be one whose restore is not complete, as a large volume's."""
-        with self._world.lock:
-            self.region(region, account).cluster(name).is_restorable = False
+    def add_to_global_cluster(self, global_cluster: str, name: str, region: str) -> None:
+        """Make a cluster a secondary of a global database that exists."""
+        with self.lock:
+            there = self.region(region)
+            global_databases.join(there.global_clusters[global_cluster], there.cluster(name))
+
+    def replicate(self, source: tuple[str, str], replica: tuple[str, str]) -> None:
+        """Let a cluster look like another's read replica; each is (identifier, region)."""
+        with self.lock:
+            original, copy = self.cluster(*source), self.cluster(*replica)
+            copy.attributes["ReplicationSourceIdentifier"] = original.arn
+            replicas = [*original.attributes.get("ReadReplicaIdentifiers", []), copy.arn]
+            original.attributes["ReadReplicaIdentifiers"] = replicas
 
     def make_unencrypted(self, name: str, region: str = "us-east-1", account: str | None = None) -> None:
         """Let a cluster without a key be one from before February 2026, when there was no default encryption."""
-        with self._world.lock:
-            cluster = self.region(region, account).cluster(name)
+        with self.lock:
+            cluster = self.cluster(name, region, account)
             if cluster.attributes["StorageEncrypted"]:
                 raise ValueError(f"{cluster.identifier} has a key; only a cluster without one can be unencrypted")
             cluster.attributes["StorageEncryptionType"] = "none"
 
     def close(self) -> None:
         """Stop all servers and give moto its RDS back. The clock must be closed before, so that nothing new begins."""
-        self._world.join()
-        self._servers.close()
+        self.tasks.settle()
+        self.servers.close()
         rds_backends.clear()
         rds_backends.backend, moto.rds.urls.url_paths = self._replaced
 
 
 class _AuroraResponse(BaseResponse):
-    """Between moto's protocol handling and our operations."""
+    """The way from moto's handling of the protocol to the operations."""
 
     def __init__(self) -> None:
         super().__init__(service_name="rds")

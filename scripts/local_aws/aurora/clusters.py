@@ -7,7 +7,7 @@ from typing import Any
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.memberships import put_into, settled
-from scripts.local_aws.aurora.records import Cluster, Snapshot
+from scripts.local_aws.aurora.records import Cluster
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
 from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, defaults, described, members
 from scripts.local_aws.aurora.snapshots import find_snapshot
@@ -36,11 +36,7 @@ IDLE = {"available", "failed", "incompatible-restore", "incompatible-parameters"
 def create_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     username, password = rules.master_username(parameters), rules.master_password(parameters)
     database = rules.database_name(parameters)
-    attributes = {
-        "MasterUsername": username,
-        "DatabaseName": database,
-        **_encryption(region, parameters),
-    }
+    attributes = {"MasterUsername": username, "DatabaseName": database, **_encryption(region, parameters)}
     cluster = _new_cluster(region, parameters, attributes)
     cluster.enter(
         "creating",
@@ -80,7 +76,7 @@ def restore_db_cluster_from_snapshot(region: AuroraBackend, parameters: rules.Pa
     inherited = ("MasterUsername", "DatabaseName", "BackupRetentionPeriod", "PreferredBackupWindow")
     attributes = {
         **{name: old[name] for name in (*inherited, "MasterUserSecret") if name in old},
-        **_encryption_on_restore(region, parameters, snapshot),
+        **_encryption(region, {"KmsKeyId": parameters.get("KmsKeyId") or snapshot.kms_key_id}),
     }
     cluster = _new_cluster(region, {"Port": snapshot.port, **parameters}, attributes)
 
@@ -146,18 +142,13 @@ def with_settings(before: dict[str, Any], parameters: rules.Parameters) -> dict[
 
 
 def _encryption(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Without a wish of the caller's: an AWS-owned key, which is reported as not encrypted (since February 2026)."""
+    """Return the encryption. By default it is an AWS-owned key, reported as not encrypted (since February 2026)."""
     if parameters.get("KmsKeyId") and parameters.get("StorageEncrypted") is False:
         rules.refuse_combination("You cannot specify a KMS key for a DB cluster that is not encrypted.")
     if parameters.get("KmsKeyId") or parameters.get("StorageEncrypted"):
         key = region.key(parameters.get("KmsKeyId") or "alias/aws/rds")
         return {"StorageEncrypted": True, "StorageEncryptionType": "sse-kms", "KmsKeyId": key}
     return {"StorageEncrypted": False, "StorageEncryptionType": "sse-rds"}
-
-
-def _encryption_on_restore(region: AuroraBackend, parameters: rules.Parameters, snapshot: Snapshot) -> dict[str, Any]:
-    key = parameters.get("KmsKeyId") or snapshot.kms_key_id
-    return _encryption(region, {"KmsKeyId": key} if key else {})
 
 
 @operation("DescribeDBClusters", "DBClusterIdentifier Filters MaxRecords Marker IncludeShared")

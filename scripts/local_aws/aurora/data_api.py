@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.local_aws.aurora import rules
-from scripts.local_aws.aurora.modifications import reset_pending_password
+from scripts.local_aws.aurora.modifications import rest
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 
@@ -20,7 +20,7 @@ def disable_http_endpoint(region: AuroraBackend, parameters: rules.Parameters) -
 
 
 def _switch(region: AuroraBackend, arn: str, enabled: bool) -> dict[str, Any]:
-    """Answer what was asked for; a description says it only once the cluster is `available` again."""
+    """Begin to switch it. The answer has the new state at once, a description when the cluster is `available` again."""
     cluster = region.clusters.get(region.local_name(arn).removeprefix("cluster:")) if arn.startswith("arn:") else None
     if cluster is None:
         rules.refuse("ResourceNotFoundFault", f"The resource {arn} was not found.")
@@ -29,9 +29,8 @@ def _switch(region: AuroraBackend, arn: str, enabled: bool) -> dict[str, Any]:
         rules.refuse("InvalidResourceStateFault", message)
 
     def switched() -> None:
-        cluster.attributes = {**cluster.attributes, "HttpEndpointEnabled": enabled}
-        cluster.rest()
-        reset_pending_password(cluster)
+        cluster.attributes["HttpEndpointEnabled"] = enabled
+        rest(cluster)
 
     if cluster.attributes["HttpEndpointEnabled"] is not enabled:
         cluster.password_reset_begun = False

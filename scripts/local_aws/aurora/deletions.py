@@ -1,4 +1,4 @@
-"""How a cluster goes: what keeps it, what is taken from it last, and what goes with it."""
+"""The deletion of a cluster: what prevents it, what is taken before, and what is deleted with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     """Delete a cluster. The final snapshot is taken before anything is gone.
 
     The cluster is `deleting` at once (recorded in Cloud Custodian's test_rdscluster_delete), or `available` while the
-    final snapshot is taken (the AWS CLI's delete-db-cluster.rst). What a second call is answered meanwhile is not
+    final snapshot is taken (the AWS CLI's delete-db-cluster.rst). The answer to a second call meanwhile is not
     verified: here, that the snapshot exists.
     """
     cluster = region.cluster(parameters["DBClusterIdentifier"])
@@ -36,18 +36,16 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         message = f"DB cluster {cluster.identifier} is part of a global cluster: remove it from that first."
         rules.refuse("InvalidGlobalClusterStateFault", message)
     if cluster.attributes.get("ReadReplicaIdentifiers"):
-        message = f"DB cluster {cluster.identifier} still has read replicas: promote or delete them first."
-        rules.refuse("InvalidDBClusterStateFault", message)
+        cluster.refuse("still has read replicas: promote or delete them first.")
     if cluster.attributes["DeletionProtection"]:
         rules.refuse_combination("Cannot delete protected Cluster, please disable deletion protection and try again.")
     if cluster.status not in IDLE:
-        rules.refuse("InvalidDBClusterStateFault", f"DB cluster {cluster.identifier} is {cluster.status}.")
+        cluster.refuse(f"is {cluster.status}.")
     if any(member.status != "deleting" for member in cluster.members):
         message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
         rules.refuse("InvalidDBClusterStateFault", message)
     if final and cluster.status != "available":
-        message = f"DB cluster {cluster.identifier} is {cluster.status}: no final snapshot can be taken of it."
-        rules.refuse("InvalidDBClusterStateFault", message)
+        cluster.refuse(f"is {cluster.status}: no final snapshot can be taken of it.")
     takes_backups = deletes_backups(cluster, parameters)
     if not takes_backups:
         check_retained_backups(region)
@@ -64,17 +62,15 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         del region.clusters[cluster.identifier]
         stop_managing(cluster)
         stop_replicating(cluster)
-        world.work(cluster.postgres.destroy, f"destroy {cluster.identifier}")
+        world.tasks.start(cluster.postgres.destroy, name=f"destroy {cluster.identifier}")
         if takes_backups:
             delete_automated_snapshots(region, cluster.attributes["DbClusterResourceId"])
         else:
             retain(region, cluster)
 
-    if not final:
+    taken = min(world.durations.create_snapshot, seconds)
+    if final:
+        cluster.enter("available", taken, then=lambda: cluster.enter("deleting", seconds - taken, then=gone))
+    else:
         cluster.enter("deleting", seconds, then=gone)
-        return {"DBCluster": cluster.describe()}
-    snapshot_taken = min(world.durations.create_snapshot, seconds)
-    cluster.enter(
-        "available", snapshot_taken, then=lambda: cluster.enter("deleting", seconds - snapshot_taken, then=gone)
-    )
     return {"DBCluster": cluster.describe()}

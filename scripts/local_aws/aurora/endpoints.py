@@ -1,7 +1,7 @@
 """Custom endpoints of clusters: they belong to a cluster, no snapshot has them, and no restored cluster gets them.
 
-Source: Aurora User Guide, "Custom endpoints for Amazon Aurora": their names are an account's in a region, not their
-cluster's. They do not lead anywhere here.
+Source: Aurora User Guide, "Custom endpoints for Amazon Aurora": their names are unique in an account and
+region, not in their cluster. Here they do not lead anywhere.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def create_db_cluster_endpoint(region: AuroraBackend, parameters: rules.Paramete
     kind = parameters["EndpointType"]
     if kind not in ("READER", "ANY"):
         rules.refuse_value(f"Invalid endpoint type: {kind}")
-    if any(name == _name(address) for each in region.clusters.values() for address in _addresses(each)):
+    if any(address.startswith(f"{name}.") for each in region.clusters.values() for address in _addresses(each)):
         rules.refuse("DBClusterEndpointAlreadyExistsFault", f"DB cluster endpoint {name} already exists.")
     if len(_addresses(cluster)) >= _MOST_OF_A_CLUSTER:
         message = f"DB cluster {cluster.identifier} has {_MOST_OF_A_CLUSTER} custom endpoints already."
         rules.refuse("DBClusterEndpointQuotaExceededFault", message)
     address = f"{name}.cluster-custom-c0local.{region.region_name}.rds.amazonaws.com"
-    cluster.attributes = {**cluster.attributes, "CustomEndpoints": [*_addresses(cluster), address]}
+    cluster.attributes["CustomEndpoints"] = [*_addresses(cluster), address]
     return {
         "DBClusterEndpointIdentifier": name,
         "DBClusterIdentifier": cluster.identifier,
@@ -42,7 +42,3 @@ def create_db_cluster_endpoint(region: AuroraBackend, parameters: rules.Paramete
 
 def _addresses(cluster: Cluster) -> list[str]:
     return list(cluster.attributes.get("CustomEndpoints", []))
-
-
-def _name(address: str) -> str:
-    return address.partition(".")[0]

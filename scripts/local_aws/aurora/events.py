@@ -1,4 +1,4 @@
-"""What RDS reports of its own: one message for each thing that happened to a cluster or an instance.
+"""The events of RDS: one message for each thing that happened to a cluster or an instance.
 
 The messages are those of the Aurora guide, "Amazon RDS event categories and event messages for Aurora".
 """
@@ -13,8 +13,6 @@ from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 _SOURCE_TYPES = {Cluster.kind: "db-cluster", Instance.kind: "db-instance"}
-_KEPT_DAYS = 14
-_DEFAULT_MINUTES = 60
 
 
 def report(resource: Cluster | Instance, message: str, category: str) -> None:
@@ -37,9 +35,8 @@ def describe_events(region: AuroraBackend, parameters: rules.Parameters) -> dict
     if "SourceIdentifier" in parameters and "SourceType" not in parameters:
         rules.refuse_combination("SourceType must be provided if SourceIdentifier is provided.")
     now = region.world.clock.now()
-    minutes = int(parameters.get("Duration", _DEFAULT_MINUTES))
-    start = _in_utc(parameters.get("StartTime")) or now - dt.timedelta(minutes=minutes)
-    earliest = max(start, now - dt.timedelta(days=_KEPT_DAYS))
+    start = _in_utc(parameters.get("StartTime")) or now - dt.timedelta(minutes=int(parameters.get("Duration", 60)))
+    earliest = max(start, now - dt.timedelta(days=14))
     latest = _in_utc(parameters.get("EndTime")) or now
     wanted = set(parameters.get("EventCategories", []))
     found = [

@@ -1,4 +1,4 @@
-"""What an export leaves in the bucket: a file of each table, and the two that describe them.
+"""The files of an export in its bucket: one of each table, and the two that describe them.
 
 The paths are RDS's. Their content is not: where RDS writes Parquet stands a small JSON document with the table's name
 and its number of rows, counted in the snapshot's data.
@@ -28,6 +28,8 @@ _TABLES = """
 
 @dataclasses.dataclass(frozen=True)
 class Table:
+    """A table of the snapshot, with its size in bytes."""
+
     database: str
     schema: str
     name: str
@@ -36,7 +38,7 @@ class Table:
 
     @property
     def names(self) -> frozenset[str]:
-        """What ExportOnly may call it, or what holds it."""
+        """The names by which ExportOnly selects it: its own, its schema's and its database's."""
         schema = f"{self.database}.{self.schema}"
         return frozenset({self.database, schema, f"{schema}.{self.name}"})
 
@@ -47,10 +49,6 @@ class Extract:
 
     tables: tuple[Table, ...]
     unknown: tuple[str, ...]
-
-    @property
-    def gigabytes(self) -> int:
-        return sum(table.size for table in self.tables) // 2**30
 
     def files(self, task_identifier: str, described: Mapping[str, Any]) -> dict[str, bytes]:
         """Return the files by their path below the task's own folder."""

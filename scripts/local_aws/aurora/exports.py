@@ -1,12 +1,11 @@
-"""Exports of snapshots to S3: asked for, described, cancelled. How the tables get there is aurora/export_files.py's.
+"""Exports of snapshots to S3: started, described, cancelled.
 
-Which codes AWS uses for the sixth export at a time and for a second one of the same snapshot is not verified: here
-both are InvalidExportSourceState, each with a text of its own.
+The codes for the sixth export at a time and for a second one of the same snapshot are not verified: here both are
+InvalidExportSourceState, each with a text of its own.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any, NoReturn
 
@@ -33,23 +32,18 @@ class ExportTask(Resource):
     """One export. Its statuses are those of the API in lower case."""
 
     kind = "export"
-
-    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], volume: Volume) -> None:
-        super().__init__(region, identifier, attributes, {})
-        self.volume = volume.share()
-        self.reaches_percent = 100
-        self.extracted: Extract | None = None
-
-    @property
-    def is_running(self) -> bool:
-        return self.status in _RUNNING
+    volume: Volume
+    extracted: Extract | None = None
+    reaches_percent = 100
 
     def end(self, status: str, **attributes: Any) -> None:
+        """Have the task end with a status, and give its volume up."""
         self.rest(status)
-        self.region.world.work(self.volume.discard, f"discard the volume of {self.identifier}")
+        self.region.world.tasks.start(self.volume.discard, name=f"discard the volume of {self.identifier}")
         self.attributes |= {"TaskEndTime": self.region.world.clock.now(), **attributes}
 
     def describe(self) -> dict[str, Any]:
+        """Describe the task. Its progress is known while it is in progress."""
         percent = {"starting": 0, "in_progress": int(self.elapsed * self.reaches_percent), "complete": 100}
         return {
             **self.attributes,
@@ -85,8 +79,9 @@ def start_export_task(region: AuroraBackend, parameters: rules.Parameters) -> di
             "TaskStartTime": region.world.clock.now(),
             "TotalExtractedDataInGB": 0,
         },
-        snapshot.volume,
+        {},
     )
+    task.volume = snapshot.volume.share()
     region.export_tasks[identifier] = task
     _begin(task)
     return task.describe()
@@ -99,13 +94,10 @@ def _source(region: AuroraBackend, arn: str) -> Snapshot:
         rules.refuse("DBSnapshotNotFound", f"DBSnapshot not found: {arn}")
     if parts[5] != Snapshot.kind:
         rules.refuse_value(f"Invalid resource name: {arn} is no cluster snapshot.")
-    snapshot = region.cluster_snapshots.get(region.local_name(arn))
-    if snapshot is None:
-        rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot not found: {arn}")
+    snapshot = region.snapshot(arn)
     if snapshot.status != "available":
-        message = f"The snapshot {snapshot.identifier} is {snapshot.status}, not available."
-        rules.refuse("InvalidExportSourceState", message)
-    running = [each for each in region.export_tasks.values() if each.is_running]
+        rules.refuse("InvalidExportSourceState", f"The snapshot {snapshot.identifier} is {snapshot.status}.")
+    running = [each for each in region.export_tasks.values() if each.status in _RUNNING]
     if any(each.attributes["SourceArn"] == arn for each in running):
         message = f"An export task of the snapshot {snapshot.identifier} is in progress already."
         rules.refuse("InvalidExportSourceState", message)
@@ -126,10 +118,7 @@ def _check_bucket(region: AuroraBackend, name: str) -> None:
 
 def _check_role(region: AuroraBackend, arn: str, bucket: str, key: str) -> None:
     account, partition = region.account_id, region.partition
-    found = None
-    with contextlib.suppress(Exception):  # moto's way to say that there is no such role
-        found = iam_backends[account][partition].get_role_by_arn(arn)
-    if found is None:
+    if arn not in {role.arn for role in iam_backends[account][partition].get_roles()}:
         rules.refuse("IamRoleNotFound", f"The IAM role {arn} is missing.")
 
     def lacks(what: str) -> NoReturn:
@@ -174,12 +163,12 @@ def _complete(task: ExportTask, warned: dict[str, str]) -> None:
     extracted, region = task.extracted, task.region
     assert extracted is not None
     if extracted.unknown:
-        cause = f"The export found nothing that is named {', '.join(extracted.unknown)}."
-        task.end("failed", FailureCause=cause)
+        task.end("failed", FailureCause=f"The export found nothing that is named {', '.join(extracted.unknown)}.")
         return
     key = "/".join(part for part in (task.attributes["S3Prefix"], task.identifier) if part)
     s3 = s3_backends[region.account_id][region.partition]
-    task.end("complete", TotalExtractedDataInGB=extracted.gigabytes, **warned)
+    gigabytes = sum(table.size for table in extracted.tables) // 2**30
+    task.end("complete", TotalExtractedDataInGB=gigabytes, **warned)
     for name, content in extracted.files(task.identifier, task.describe()).items():
         encryption = {"encryption": "aws:kms", "kms_key_id": task.attributes["KmsKeyId"]}
         s3.put_object(task.attributes["S3Bucket"], f"{key}/{name}", content, **encryption)
@@ -214,6 +203,4 @@ def cancel_export_task(region: AuroraBackend, parameters: rules.Parameters) -> d
 
 def _task(region: AuroraBackend, identifier: str) -> ExportTask:
     found = region.export_tasks.get(identifier.lower())
-    if found is None:
-        rules.refuse("ExportTaskNotFound", f"The export task {identifier} was not found.")
-    return found
+    return found or rules.refuse("ExportTaskNotFound", f"The export task {identifier} was not found.")

@@ -6,7 +6,6 @@ from typing import Any
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora.events import report
-from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 
@@ -14,12 +13,16 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 def failover_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Begin a failover. The codes are those that the API's model declares; the messages are not verified."""
     cluster = region.cluster(parameters["DBClusterIdentifier"])
-    cluster.require_available()
+    cluster.require_status("available")
     readers = [each for each in cluster.members if each is not cluster.writer and each.status == "available"]
     if not readers:
-        message = f"DB cluster {cluster.identifier} has no available reader that could become its writer."
-        rules.refuse("InvalidDBClusterStateFault", message)
-    target = _target(region, cluster, parameters) or min(readers, key=lambda each: each.attributes["PromotionTier"])
+        cluster.refuse("has no available reader that could become its writer.")
+    target = min(readers, key=lambda each: each.attributes["PromotionTier"])
+    if "TargetDBInstanceIdentifier" in parameters:
+        target = region.instance(parameters["TargetDBInstanceIdentifier"])
+        if target not in readers:
+            message = f"DB instance {target.identifier} is no available reader of DB cluster {cluster.identifier}."
+            rules.refuse("InvalidDBInstanceState", message)
 
     def promoted() -> None:
         cluster.rest()
@@ -28,13 +31,3 @@ def failover_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> 
 
     cluster.enter("failing-over", region.world.durations.failover, then=promoted)
     return {"DBCluster": cluster.describe()}
-
-
-def _target(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> Instance | None:
-    if "TargetDBInstanceIdentifier" not in parameters:
-        return None
-    target = region.instance(parameters["TargetDBInstanceIdentifier"])
-    if target.cluster is not cluster or target is cluster.writer or target.status != "available":
-        message = f"DB instance {target.identifier} is no available reader of DB cluster {cluster.identifier}."
-        rules.refuse("InvalidDBInstanceState", message)
-    return target

@@ -9,12 +9,11 @@ from scripts.local_aws.aurora.records import Cluster, GlobalCluster
 from scripts.local_aws.aurora.region import AuroraBackend, all_backends, operation, resource_id
 
 _INVALID = "InvalidGlobalClusterStateFault"
-_REPLICATED = ("ReadReplicaIdentifiers", "ReplicationSourceIdentifier")
 
 
 @operation("CreateGlobalCluster", "GlobalClusterIdentifier SourceDBClusterIdentifier DeletionProtection Tags")
 def create_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Around a cluster that exists, which becomes its primary."""
+    """Create a global database around a cluster that exists, which becomes its primary."""
     identifier, tags = rules.identifier(parameters, "GlobalClusterIdentifier"), rules.tags(parameters)
     if "SourceDBClusterIdentifier" not in parameters:
         rules.refuse_combination("SourceDBClusterIdentifier is required by the local Aurora.")
@@ -25,8 +24,7 @@ def create_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -
         rules.refuse("GlobalClusterQuotaExceededFault", f"You cannot create more than {most} global clusters.")
     source = region.cluster(parameters["SourceDBClusterIdentifier"])
     if source.status != "available" or source.global_cluster or source.manages_password:
-        message = f"DB cluster {source.identifier} is not available, is global already, or has a managed password."
-        rules.refuse("InvalidDBClusterStateFault", message)
+        source.refuse("is not available, is global already, or has a managed password.")
     found = GlobalCluster(
         identifier,
         {
@@ -59,7 +57,7 @@ def describe_global_clusters(region: AuroraBackend, parameters: rules.Parameters
 
 @operation("RemoveFromGlobalCluster", "GlobalClusterIdentifier DbClusterIdentifier")
 def remove_from_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Begin to remove a member. It remains one until that is done, and the primary goes last."""
+    """Begin to remove a member. It remains one until that is done, and the primary is the last."""
     found, wanted = _global(region, parameters["GlobalClusterIdentifier"]), parameters["DbClusterIdentifier"]
     cluster = next((each for each in found.members if wanted in (each.arn, each.identifier)), None)
     if cluster is None:
@@ -68,7 +66,7 @@ def remove_from_global_cluster(region: AuroraBackend, parameters: rules.Paramete
     if is_primary and len(found.members) > 1:
         rules.refuse(_INVALID, f"{cluster.identifier} is the primary of {found.identifier}: remove its others first.")
     if cluster.status != "available":
-        rules.refuse("InvalidDBClusterStateFault", f"DB cluster {cluster.identifier} is {cluster.status}.")
+        cluster.refuse(f"is {cluster.status}.")
 
     def removed() -> None:
         found.members.remove(cluster)
@@ -94,36 +92,22 @@ def delete_global_cluster(region: AuroraBackend, parameters: rules.Parameters) -
 
 def _global(region: AuroraBackend, name: str) -> GlobalCluster:
     found = region.global_clusters.get(name.lower())
-    if found is None:
-        rules.refuse("GlobalClusterNotFoundFault", f"Global cluster {name} not found")
-    return found
-
-
-def replicate(source: Cluster, replica: Cluster) -> None:
-    """Let one look like the other's replica."""
-    replica.attributes = {**replica.attributes, "ReplicationSourceIdentifier": source.arn}
-    replicas = [*source.attributes.get("ReadReplicaIdentifiers", []), replica.arn]
-    source.attributes = {**source.attributes, "ReadReplicaIdentifiers": replicas}
+    return found or rules.refuse("GlobalClusterNotFoundFault", f"Global cluster {name} not found")
 
 
 def stop_replicating(replica: Cluster) -> None:
     """Detach a replica that is promoted or gone from its source, wherever that is."""
-    for attributes_of in (cluster for each in all_backends() for cluster in each.clusters.values()):
-        replicas = attributes_of.attributes.get("ReadReplicaIdentifiers", [])
-        if replica.arn in replicas:
-            kept = [arn for arn in replicas if arn != replica.arn]
-            attributes_of.attributes = {**attributes_of.attributes, "ReadReplicaIdentifiers": kept}
-    replica.attributes = {
-        name: value for name, value in replica.attributes.items() if name != "ReplicationSourceIdentifier"
-    }
+    for cluster in (cluster for each in all_backends() for cluster in each.clusters.values()):
+        if replica.arn in (replicas := cluster.attributes.get("ReadReplicaIdentifiers", [])):
+            cluster.attributes["ReadReplicaIdentifiers"] = [arn for arn in replicas if arn != replica.arn]
+    replica.attributes.pop("ReplicationSourceIdentifier", None)
 
 
 @operation("PromoteReadReplicaDBCluster", "DBClusterIdentifier")
 def promote_read_replica_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     if cluster.status != "available" or "ReplicationSourceIdentifier" not in cluster.attributes:
-        message = f"DB cluster {cluster.identifier} is no read replica, or is not in available state."
-        rules.refuse("InvalidDBClusterStateFault", message)
+        cluster.refuse("is no read replica, or is not in available state.")
 
     def promoted() -> None:
         stop_replicating(cluster)

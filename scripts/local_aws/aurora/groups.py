@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from moto.iam.models import iam_backends
-from moto.utilities.utils import get_partition
 
 from scripts.local_aws.aurora import rules
-from scripts.local_aws.aurora.region import AuroraBackend, operation
+from scripts.local_aws.aurora.region import PARAMETER_GROUPS, AuroraBackend, operation
 
 _PAGE = "Filters MaxRecords Marker"
 
@@ -29,12 +29,11 @@ def create_db_subnet_group(region: AuroraBackend, parameters: rules.Parameters) 
 
 
 def _require_service_linked_role(region: AuroraBackend) -> None:
-    """RDS works with a role of its own, which a fresh account does not have.
+    """Refuse where RDS's own role is missing, as in a fresh account.
 
-    The answer is AWS's as people report it (terraform-aws-modules/terraform-aws-rds#364,
-    crossplane-contrib/provider-aws#479).
+    The text is AWS's (terraform-aws-modules/terraform-aws-rds#364, crossplane-contrib/provider-aws#479).
     """
-    roles = iam_backends[region.account_id][get_partition(region.region_name)].get_roles()
+    roles = iam_backends[region.account_id][region.partition].get_roles()
     if "AWSServiceRoleForRDS" not in {role.name for role in roles}:
         rules.refuse_value(
             "Missing necessary credentials. Please check "
@@ -76,44 +75,25 @@ def describe_db_subnet_groups(region: AuroraBackend, parameters: rules.Parameter
     return rules.listing("DBSubnetGroups", groups, parameters)
 
 
-@operation("CreateDBClusterParameterGroup", "DBClusterParameterGroupName DBParameterGroupFamily Description Tags")
-def create_db_cluster_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    return {"DBClusterParameterGroup": _create(region, parameters, "cluster-pg", "DBClusterParameterGroup")}
-
-
-@operation("CreateDBParameterGroup", "DBParameterGroupName DBParameterGroupFamily Description Tags")
-def create_db_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    return {"DBParameterGroup": _create(region, parameters, "pg", "DBParameterGroup")}
-
-
-@operation("DescribeDBClusterParameterGroups", "DBClusterParameterGroupName", _PAGE)
-def describe_db_cluster_parameter_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    return _describe(region, parameters, "cluster-pg", "DBClusterParameterGroup")
-
-
-@operation("DescribeDBParameterGroups", "DBParameterGroupName", _PAGE)
-def describe_db_parameter_groups(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    return _describe(region, parameters, "pg", "DBParameterGroup")
-
-
-def _create(region: AuroraBackend, parameters: rules.Parameters, kind: str, shape: str) -> dict[str, Any]:
+def _create(kind: str, shape: str, region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     name = parameters[f"{shape}Name"].lower()
     if not name[:1].isalpha() or name.startswith("default."):
         rules.refuse_value(f"The parameter {shape}Name is not a valid identifier: {name}")
     if name in region.groups[kind]:
         rules.refuse("DBParameterGroupAlreadyExists", f"Parameter group {name} already exists")
-    family, tags = rules.known_family(parameters["DBParameterGroupFamily"]), rules.tags(parameters)
+    family, tags = parameters["DBParameterGroupFamily"], rules.tags(parameters)
+    if family not in rules.FAMILIES:
+        rules.refuse_value(f"ParameterGroupFamily {family} is not a valid parameter group family")
     group = _group(region, kind, shape, name, family, parameters["Description"])
     region.group_tags[group[f"{shape}Arn"]] = tags
     region.groups[kind][name] = group
-    return group
+    return {shape: group}
 
 
-def _describe(region: AuroraBackend, parameters: rules.Parameters, kind: str, shape: str) -> dict[str, Any]:
-    families = sorted(region.default_groups[kind])
+def _describe(kind: str, shape: str, region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     groups = {
         f"default.{each}": _group(region, kind, shape, f"default.{each}", each, f"Default parameter group for {each}")
-        for each in families
+        for each in region.default_groups[kind]
     } | region.groups[kind]
     name = parameters.get(f"{shape}Name")
     if name and name.lower() not in groups:
@@ -129,6 +109,13 @@ def _group(region: AuroraBackend, kind: str, shape: str, name: str, family: str,
         "DBParameterGroupFamily": family,
         "Description": description,
     }
+
+
+for _kind, _shape in PARAMETER_GROUPS.items():
+    operation(f"Create{_shape}", f"{_shape}Name DBParameterGroupFamily Description Tags")(
+        partial(_create, _kind, _shape)
+    )
+    operation(f"Describe{_shape}s", f"{_shape}Name", _PAGE)(partial(_describe, _kind, _shape))
 
 
 @operation("ListTagsForResource", "ResourceName")

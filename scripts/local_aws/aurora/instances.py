@@ -8,7 +8,7 @@ from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
 from scripts.local_aws.aurora.managed_password import managed_password_applied
 from scripts.local_aws.aurora.memberships import put_into, settled
-from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password
+from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password, rest
 from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation, resource_id
 from scripts.local_aws.aurora.settings_table import OF_INSTANCES, defaults, members
@@ -49,15 +49,11 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
         rules.refuse_combination(f"The engine {engine} requires DBClusterIdentifier.")
     region.check_free(identifier, "DBInstanceAlreadyExists", "DB instance")
     cluster = region.cluster(parameters["DBClusterIdentifier"])
-    accepted = {"available", *(_BEING_CHANGED if region.world.accepts_instances_while_modifying else ())}
-    if cluster.status not in accepted:
-        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
-        rules.refuse("InvalidDBClusterStateFault", message)
+    cluster.require_status("available", *(_BEING_CHANGED if region.world.accepts_instances_while_modifying else ()))
     instance = Instance(region, identifier, _attributes(region, cluster, parameters), rules.tags(parameters))
     instance.cluster = cluster
     quotas.check_instances(region)
     put_into(instance, settled([each["VpcSecurityGroupId"] for each in cluster.attributes["VpcSecurityGroups"]]))
-    cluster.members.append(instance)
     region.instances[identifier] = instance
     _begin(instance)
     return {"DBInstance": instance.describe()}
@@ -70,8 +66,7 @@ def _attributes(region: AuroraBackend, cluster: Cluster, parameters: rules.Param
         message = f"The engine version that you requested does not match the DB cluster's, which is {version}."
         rules.refuse_combination(message)
     if parameters.get("DBSubnetGroupName", subnets["DBSubnetGroupName"]).lower() != subnets["DBSubnetGroupName"]:
-        message = f"The DB subnet group must be the DB cluster's, which is {subnets['DBSubnetGroupName']}."
-        rules.refuse_combination(message)
+        rules.refuse_combination(f"The DB subnet group must be the DB cluster's: {subnets['DBSubnetGroupName']}.")
     instance_class = rules.instance_class(parameters)
     if instance_class == "db.serverless" and "ServerlessV2ScalingConfiguration" not in cluster.attributes:
         rules.refuse_combination(
@@ -111,11 +106,7 @@ def _begin(instance: Instance) -> None:
         managed_password_applied(cluster)
 
     def settle() -> None:
-        instance.enter(_settling(instance), durations.settle, then=settled)
-
-    def settled() -> None:
-        instance.rest()
-        reset_pending_password(cluster)
+        instance.enter(_settling(instance), durations.settle, then=lambda: rest(instance))
 
     fault = world.faults.lifecycle("create-instance", instance.identifier)
     seconds = durations.create_instance * (fault.at_percent / 100 if fault else 1)
@@ -165,10 +156,9 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
 
     def gone() -> None:
         del region.instances[instance.identifier]
-        cluster.members.remove(instance)
         cluster.elect_writer()
         if not cluster.members:
-            region.world.work(cluster.postgres.stop, f"stop {cluster.identifier}")
+            region.world.tasks.start(cluster.postgres.stop, name=f"stop {cluster.identifier}")
 
     instance.enter("deleting", region.world.durations.delete_instance, then=gone)
     return {"DBInstance": instance.describe()}

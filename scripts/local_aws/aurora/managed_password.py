@@ -46,7 +46,7 @@ def check_management(cluster: Cluster, parameters: rules.Parameters) -> None:
 
 
 def begin_to_manage(cluster: Cluster, key_id: str | None) -> str:
-    """Make the secret, whose status is `creating` until PostgreSQL has the password; the password."""
+    """Create the secret, whose status is `creating` until PostgreSQL has the password, and return the password."""
     region = cluster.region
     password = "".join(secrets.choice(_CHARACTERS) for _ in range(_LENGTH))
     key = region.key(key_id) if key_id else region.key(DEFAULT_KEY)
@@ -75,10 +75,9 @@ def managed_password_applied(cluster: Cluster) -> None:
 
 
 def stop_managing(cluster: Cluster) -> None:
-    """RDS deletes the secret at once, with the cluster or because somebody keeps the password again."""
+    """Delete the secret at once, with the cluster or because somebody keeps the password again."""
     if not cluster.manages_password:
         return
-    region, secret = cluster.region, cluster.attributes["MasterUserSecret"]
-    cluster.attributes = {name: value for name, value in cluster.attributes.items() if name != "MasterUserSecret"}
+    region, secret = cluster.region, cluster.attributes.pop("MasterUserSecret")
     cluster.manages_password = False
     secretsmanager_backends[region.account_id][region.region_name].secrets.pop(secret["SecretArn"])

@@ -1,9 +1,9 @@
 """The security groups that clusters and their members are in: changed at the cluster, which its members follow.
 
-That RDS calls a group anything but `active` is not documented (API reference, VpcSecurityGroupMembership); but AWS's
-own CloudFormation handler waits until every group of an instance is (aws-cloudformation-resource-providers-rds,
+The statuses of a group are not documented (API reference, VpcSecurityGroupMembership), but CloudFormation's handler
+waits until every group of an instance is `active` (aws-cloudformation-resource-providers-rds,
 DBInstancePredicates.isVpcSecurityGroupsActive). Here groups are `adding` and `removing` meanwhile, and members come
-later than their cluster: to look at the cluster alone, or at ids alone, is wrong.
+later than their cluster: it is wrong to look at the cluster alone, or at ids alone.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ class GroupsOnRecord(NamedTuple):
 
     since: dt.datetime
     resource_id: str
-    identifier: str
     groups: dict[str, str]
 
 
 def put_into(resource: Cluster | Instance, memberships: Memberships) -> None:
-    """Have these on record, and remember since when."""
+    """Put a cluster or an instance into these groups, and record since when."""
     resource.attributes = {**resource.attributes, "VpcSecurityGroups": memberships}
     world = resource.region.world
     own_id = str(resource.attributes["DbClusterResourceId" if isinstance(resource, Cluster) else "DbiResourceId"])
     groups = {each["VpcSecurityGroupId"]: each["Status"] for each in memberships}
-    world.groups_on_record.append(GroupsOnRecord(world.clock.now(), own_id, resource.identifier, groups))
+    world.groups_on_record[resource.identifier].append(GroupsOnRecord(world.clock.now(), own_id, groups))
 
 
 def settled(groups: list[str]) -> Memberships:
+    """Return the memberships in groups of which no change is under way."""
     return [{"VpcSecurityGroupId": each, "Status": "active"} for each in groups]
 
 
 def change_groups(cluster: Cluster, groups: list[str]) -> None:
-    """Begin at the cluster; its members begin once it is done. A later change takes an earlier one's place."""
+    """Change the groups of the cluster, then those of its members. A later change takes an earlier one's place."""
     cluster.wanted_groups = groups
     _change(cluster, cluster, groups)
 

@@ -45,14 +45,15 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
     before = cluster.attributes
     after = with_settings(before, parameters) | _elsewhere(region, cluster, parameters)
-    groups = _security_groups(region, cluster, parameters)
+    groups = None
+    if "VpcSecurityGroupIds" in parameters:
+        vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
+        groups = region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     asked = {SETTINGS.get(name, name) for name in parameters} - {"DBClusterIdentifier", "ApplyImmediately"}
     slow = asked - _AT_ONCE - {"MasterUserPassword", "ManageMasterUserPassword", "MasterUserSecretKmsKeyId"}
     managed = bool(parameters.get("ManageMasterUserPassword")) and not cluster.manages_password
-    if cluster.status != "available" and (slow or password or managed or cluster.status not in IDLE):
-        message = f"DB cluster {cluster.identifier} is not in available state: it is {cluster.status}."
-        rules.refuse("InvalidDBClusterStateFault", message)
+    cluster.require_status("available", *(IDLE if not (slow or password or managed) else ()))
     cluster.attributes = after
     if groups is not None:
         change_groups(cluster, groups)
@@ -66,7 +67,7 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         cluster.password_reset_begun = False
     if slow:
         _pass_on_to_members(cluster, changed)
-        cluster.enter("modifying", region.world.durations.modify_cluster, then=lambda: _modified(cluster))
+        cluster.enter("modifying", region.world.durations.modify_cluster, then=lambda: rest(cluster))
     else:
         reset_pending_password(cluster)
     return {"DBCluster": cluster.describe()}
@@ -80,8 +81,7 @@ def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:
     modes = (parameters.get("DatabaseInsightsMode"), cluster.attributes["DatabaseInsightsMode"])
     asked = [name for name in LEFT_TO_INSTANCES if name in parameters]
     if asked and "advanced" not in modes:
-        message = f"{', '.join(asked)} cannot be set for an Aurora DB cluster. Set it for its DB instances."
-        rules.refuse_combination(message)
+        rules.refuse_combination(f"{', '.join(asked)} is not for an Aurora DB cluster. Set it for its DB instances.")
 
 
 def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> dict[str, Any]:
@@ -99,20 +99,13 @@ def _elsewhere(region: AuroraBackend, cluster: Cluster, parameters: rules.Parame
     return changes
 
 
-def _security_groups(region: AuroraBackend, cluster: Cluster, parameters: rules.Parameters) -> list[str] | None:
-    """Return the groups that the call asks for, or None where it says nothing of them."""
-    if "VpcSecurityGroupIds" not in parameters:
-        return None
-    vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
-    return region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
-
-
 def performance_insights_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of Performance Insights among a cluster's attributes."""
     return {name: attributes[name] for name in _PERFORMANCE_INSIGHTS if name in attributes}
 
 
 def _pass_on_to_members(cluster: Cluster, changed: set[str]) -> None:
-    """Log exports and Performance Insights are the members' too, and keep each of them busy for a while."""
+    """Change log exports and Performance Insights of the members too, which keeps each busy for a while."""
     for member in cluster.members:
         if changed & {*_PERFORMANCE_INSIGHTS, "DatabaseInsightsMode"}:
             kept = {name: value for name, value in member.attributes.items() if name not in _PERFORMANCE_INSIGHTS}
@@ -123,17 +116,14 @@ def _pass_on_to_members(cluster: Cluster, changed: set[str]) -> None:
 
 
 def _occupy(member: Instance, status: str) -> None:
-    def done() -> None:
-        member.rest()
-        reset_pending_password(member.cluster)
-
     if member.status == "available":
-        member.enter(status, member.region.world.durations.settle, then=done)
+        member.enter(status, member.region.world.durations.settle, then=lambda: rest(member))
 
 
-def _modified(cluster: Cluster) -> None:
-    cluster.rest()
-    reset_pending_password(cluster)
+def rest(resource: Cluster | Instance) -> None:
+    """Have a change be over, and begin to reset the cluster's password if that waited for it."""
+    resource.rest()
+    reset_pending_password(resource if isinstance(resource, Cluster) else resource.cluster)
 
 
 def reset_pending_password(cluster: Cluster) -> None:
@@ -141,7 +131,6 @@ def reset_pending_password(cluster: Cluster) -> None:
 
     It is applied without any instance, too: CloudFormation's handler resets the password of each cluster that it has
     restored, before there is one, and waits until nothing is pending. With instances it waits until one is available.
-    A fault lets it stay pending for ever or, with the status `lost`, be called applied when it is not.
     """
     password = cluster.pending_password
     members = cluster.members
@@ -157,11 +146,9 @@ def reset_pending_password(cluster: Cluster) -> None:
     never = fault is not None and fault.status != "lost"
 
     def change() -> None:
-        if fault and not never:
-            return
         if never:
             report(cluster, "An attempt to reset the master password for the DB cluster has failed.", "failure")
-        else:
+        elif not fault:
             cluster.postgres.set_password(cluster.attributes["MasterUsername"], password)
 
     def applied() -> None:

@@ -73,7 +73,7 @@ def describe_db_cluster_parameters(region: AuroraBackend, parameters: rules.Para
     name, source = parameters["DBClusterParameterGroupName"].lower(), parameters.get("Source")
     if source not in (None, "user", "system", "engine-default"):
         rules.refuse_value(f"Invalid parameter source: {source}")
-    family = _family(region, name)
+    family = region.group_family("cluster-pg", name)
     described = [_described(region, name, family, each) for _, each in sorted(_PARAMETERS.items())]
     wanted = [each for each in described if source in (None, each["Source"])]
     filters = {"parameter-name": lambda each: (each["ParameterName"],)}
@@ -83,17 +83,8 @@ def describe_db_cluster_parameters(region: AuroraBackend, parameters: rules.Para
 @operation("DescribeDBParameters", "DBParameterGroupName Source Filters MaxRecords Marker")
 def describe_db_parameters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Describe nothing: all parameters known here are the cluster's. The group must exist."""
-    name = parameters["DBParameterGroupName"].lower()
-    if region.group_family("pg", name) is None:
-        rules.refuse("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}")
+    region.group_family("pg", parameters["DBParameterGroupName"])
     return {"Parameters": []}
-
-
-def _family(region: AuroraBackend, name: str) -> str:
-    family = region.group_family("cluster-pg", name)
-    if family is None:
-        rules.refuse("DBParameterGroupNotFound", f"DBClusterParameterGroup not found: {name}")
-    return family
 
 
 def _described(region: AuroraBackend, name: str, family: str, parameter: _Parameter) -> dict[str, Any]:
@@ -119,7 +110,7 @@ def _described(region: AuroraBackend, name: str, family: str, parameter: _Parame
 def modify_db_cluster_parameter_group(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Make all of the changes or none. The codes of the refusals are not verified against AWS."""
     name, changes = parameters["DBClusterParameterGroupName"].lower(), parameters["Parameters"]
-    _family(region, name)
+    region.group_family("cluster-pg", name)
     if name.startswith("default."):
         message = f"The parameter DBClusterParameterGroupName is not a valid identifier: {name} cannot be modified."
         rules.refuse_value(message)

@@ -1,7 +1,4 @@
-"""How much of everything an account may have in a region, and what RDS says when that is reached.
-
-Maxima are AWS's defaults, which can be raised there; here they are set through `Aurora.quotas`.
-"""
+"""How much of everything an account may have in a region, and what RDS answers when that is reached."""
 
 from __future__ import annotations
 
@@ -12,18 +9,21 @@ from scripts.local_aws.aurora.region import AuroraBackend, operation
 
 
 def check_clusters(region: AuroraBackend) -> None:
+    """Refuse one cluster too many."""
     most = region.world.quotas.clusters
     if len(region.clusters) >= most:
         rules.refuse("DBClusterQuotaExceededFault", f"You cannot create more than {most} DB clusters.")
 
 
 def check_instances(region: AuroraBackend) -> None:
+    """Refuse one instance too many."""
     most = region.world.quotas.instances
     if len(region.instances) >= most:
         rules.refuse("InstanceQuotaExceeded", f"DB Instance quota exceeded: {most} instances.")
 
 
 def check_manual_snapshots(region: AuroraBackend) -> None:
+    """Refuse one manual snapshot too many."""
     most = region.world.quotas.manual_cluster_snapshots
     if _manual_snapshots(region) >= most:
         rules.refuse("SnapshotQuotaExceeded", f"Cannot create more than {most} manual DB cluster snapshots.")
@@ -39,13 +39,13 @@ def check_copies(region: AuroraBackend) -> None:
 
 
 def _manual_snapshots(region: AuroraBackend) -> int:
-    """Neither automated ones count nor AWS Backup's."""
+    """Count the manual snapshots: not the automated ones, and not AWS Backup's."""
     return sum(each.attributes["SnapshotType"] == "manual" for each in region.cluster_snapshots.values())
 
 
 @operation("DescribeAccountAttributes")
 def describe_account_attributes(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Describe the quotas that concern what is here. Copies in progress are not among them, on AWS neither."""
+    """Describe the quotas of what is here. Copies in progress are not among them, nor are they on AWS."""
     quotas = region.world.quotas
     used = {
         "DBClusters": (len(region.clusters), quotas.clusters),

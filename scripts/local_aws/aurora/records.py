@@ -1,15 +1,15 @@
 """The clusters, instances and snapshots of the local Aurora, and how they change with time.
 
-Whatever takes minutes on AWS takes them here on the clock: a resource has a status until its time has come, and real
-work (a PostgreSQL that starts, a volume that is copied) must have been done by then.
+What takes minutes on AWS takes them here on the clock: a resource has a status until its time has come, and real work
+(a PostgreSQL that starts, a volume that is copied) must have been done by then.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.core.clock import Timer
@@ -20,19 +20,6 @@ if TYPE_CHECKING:
     from scripts.local_aws.aurora.region import AuroraBackend
 
 logger = logging.getLogger(__name__)
-
-
-class _Plan:
-    """What a resource becomes when the time of its status is over, unless something else happens to it before."""
-
-    def __init__(self) -> None:
-        self.is_off = False
-        self.timer: Timer | None = None
-
-    def call_off(self) -> None:
-        self.is_off = True
-        if self.timer:
-            self.timer.cancel()
 
 
 class Resource:
@@ -50,63 +37,64 @@ class Resource:
         self.created_at = region.world.clock.now()
         self.status = "available"
         self.since = self.due = 0.0
-        self._plan = _Plan()
+        # What it becomes when the time of its status is over. Another change of the status takes its place.
+        self._plan = object()
+        self._timer: Timer | None = None
 
     def enter(
         self, status: str, seconds: float, then: Callable[[], object], work: Callable[[], object] | None = None
     ) -> None:
-        """Have `status` for so long, and until `work` is done, which starts now. Whatever was planned is off.
-
-        If the work fails, the resource ends as `failed`.
-        """
+        """Have `status` for so long, and until `work` is done, which starts now. If that fails, end as `failed`."""
         world = self.region.world
         self.rest(status)
         self.since = world.clock.time()
         self.due = due = self.since + seconds
-        plan = self._plan = _Plan()
+        plan = self._plan
 
         def finish(ended: Callable[[], object]) -> None:
             with world.lock:
-                if not plan.is_off:
+                if self._plan is plan:
                     ended()
 
         def schedule(ended: Callable[[], object]) -> None:
             with world.lock:
-                if not plan.is_off:
-                    plan.timer = world.clock.call_at(due, lambda: finish(ended))
+                if self._plan is plan:
+                    self._timer = world.clock.call_at(due, lambda: finish(ended))
 
         def run(task: Callable[[], object]) -> None:
             try:
                 task()
-            except Exception:  # whatever it was, waiting for it must end: RDS would say failed as well
+            except Exception:  # waiting for it must end in any case: RDS would say failed as well
                 logger.exception("%s failed while %s", self.arn, status)
                 schedule(lambda: self.rest("failed"))
             else:
                 schedule(then)
 
         if work:
-            world.work(lambda: run(work), f"{status} {self.identifier}")
+            world.tasks.start(lambda: run(work), name=f"{status} {self.identifier}")
         else:
             schedule(then)
 
     def rest(self, status: str = "available") -> None:
         """Have `status` until somebody changes it."""
         self.status = status
-        self._plan.call_off()
+        self._plan = object()
+        if self._timer:
+            self._timer.cancel()
 
     @property
     def elapsed(self) -> float:
-        """How much of the current status is over, from 0 to 1."""
+        """The part of the current status that is over, from 0 to 1."""
         if self.due <= self.since:
             return 1
         return min(1, (self.region.world.clock.time() - self.since) / (self.due - self.since))
 
 
-def without_standard_storage(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return what describes a cluster or a snapshot, which has no standard storage type; instances do say it.
+def _without_standard_storage(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return what describes a cluster or a snapshot: without the standard storage type, which instances do report.
 
-    "The storage type is not returned when you set it to aurora." (API reference of CreateDBCluster; so do all of Cloud
-    Custodian's recordings of clusters.)
+    Source: CreateDBCluster in the API reference, "The storage type is not returned when you set it to aurora."; and
+    all of Cloud Custodian's recordings of clusters.
     """
     return {name: value for name, value in attributes.items() if (name, value) != ("StorageType", "aurora")}
 
@@ -117,25 +105,24 @@ class Snapshot(Resource):
     kind = "cluster-snapshot"
     volume: Volume
     port: int
-
-    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
-        super().__init__(region, identifier, attributes, tags)
-        self.shared_with: set[str] = set()
-        self.reaches_percent = 100
+    shared_with: frozenset[str] = frozenset()
+    reaches_percent = 100
 
     @property
     def kms_key_id(self) -> str | None:
+        """The key's ARN. Permissions are checked against it."""
         return self.attributes.get("KmsKeyId")
 
     def discard(self) -> None:
-        """Be gone, with the volume if nobody else needs it."""
+        """Delete the snapshot, and the volume if no copy needs it."""
         del self.region.cluster_snapshots[self.identifier]
         self.rest("deleting")
-        self.region.world.work(self.volume.discard, f"discard {self.identifier}")
+        self.region.world.tasks.start(self.volume.discard, name=f"discard {self.identifier}")
 
     def describe(self) -> dict[str, Any]:
+        """Describe the snapshot. A fault can have its progress end early."""
         return {
-            **without_standard_storage(self.attributes),
+            **_without_standard_storage(self.attributes),
             "DBClusterSnapshotIdentifier": self.identifier,
             "DBClusterSnapshotArn": self.arn,
             "Status": self.status,
@@ -160,6 +147,7 @@ class Instance(Resource):
     cluster: Cluster
 
     def describe(self) -> dict[str, Any]:
+        """Describe the instance, much of which is its cluster's."""
         cluster = self.cluster
         described = {
             **{name: cluster.attributes[name] for name in _INHERITED if name in cluster.attributes},
@@ -185,25 +173,29 @@ class Cluster(Resource):
 
     kind = "cluster"
     postgres: Postgres
+    pending_password: str | None = None
+    manages_password = False
+    global_cluster: str | None = None
+    password_reset_begun = False
+    writer: Instance | None = None
+    # What the last change of its security groups asked for.
+    wanted_groups: Sequence[str] = ()
+    # All of what it was created from is there, so that it can be backed up itself.
+    is_restorable = True
 
-    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
-        super().__init__(region, identifier, attributes, tags)
-        self.members: list[Instance] = []
-        self.pending_password: str | None = None
-        self.manages_password = False
-        self.global_cluster: str | None = None
-        self.password_reset_begun = False
-        self.writer: Instance | None = None
-        # What the last change of its security groups asked for.
-        self.wanted_groups: list[str] = []
-        # What it was made from is all there, so that it can be backed up itself.
-        self.is_restorable = True
+    @property
+    def members(self) -> list[Instance]:
+        """Its instances, the oldest first."""
+        return [each for each in list(self.region.instances.values()) if each.cluster is self]
 
-    def require_available(self) -> None:
-        """Refuse a call that RDS takes only while the cluster is available."""
-        if self.status != "available":
-            message = f"DB cluster {self.identifier} is not in available state: it is {self.status}."
-            rules.refuse("InvalidDBClusterStateFault", message)
+    def refuse(self, why: str) -> NoReturn:
+        """Refuse a call that does not go together with the cluster's state."""
+        rules.refuse("InvalidDBClusterStateFault", f"DB cluster {self.identifier} {why}")
+
+    def require_status(self, *accepted: str) -> None:
+        """Refuse a call that RDS takes only while the cluster has one of these statuses, `available` the first."""
+        if self.status not in accepted:
+            self.refuse(f"is not in available state: it is {self.status}.")
 
     def elect_writer(self) -> None:
         """Keep the writer, or have the first available member become it.
@@ -219,7 +211,7 @@ class Cluster(Resource):
         pending = {"PendingModifiedValues": {"MasterUserPassword": "****"}} if self.pending_password else {}
         restorable = {"EarliestRestorableTime": self.created_at, "LatestRestorableTime": self.region.world.clock.now()}
         return {
-            **without_standard_storage(self.attributes),
+            **_without_standard_storage(self.attributes),
             **pending,
             **({"GlobalClusterIdentifier": self.global_cluster} if self.global_cluster else {}),
             **(restorable if self.is_restorable and self.status != "creating" else {}),
@@ -253,6 +245,7 @@ class GlobalCluster:
     members: list[Cluster] = dataclasses.field(default_factory=list)
 
     def describe(self) -> dict[str, Any]:
+        """Describe the global database. Its first member is the writer."""
         primary = self.members[0] if self.members else None
         return {
             **self.attributes,

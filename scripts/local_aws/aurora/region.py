@@ -22,6 +22,12 @@ from scripts.local_aws.core.errors import NotImplementedByLocalAws
 if TYPE_CHECKING:
     from scripts.local_aws.aurora.exports import ExportTask
 
+PARAMETER_GROUPS = {"cluster-pg": "DBClusterParameterGroup", "pg": "DBParameterGroup"}
+"""The kinds of parameter groups, as they are in ARNs, and what the API calls them."""
+NOT_ENOUGH_ZONES = (
+    "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover at least 2 AZs."
+)
+
 
 class AuroraBackend(BaseBackend):
     """Everything of one account in one region. Takes the place of moto's RDS backend."""
@@ -45,10 +51,11 @@ class AuroraBackend(BaseBackend):
 
     @property
     def global_clusters(self) -> dict[str, GlobalCluster]:
-        """The account's, the same ones in every region."""
+        """The account's global databases, the same ones in every region."""
         return self.world.global_clusters.setdefault(self.account_id, {})
 
     def arn(self, kind: str, identifier: str) -> str:
+        """Return the ARN of something in this region."""
         return f"arn:{self.partition}:rds:{self.region_name}:{self.account_id}:{kind}:{identifier}"
 
     def local_name(self, name_or_arn: str) -> str:
@@ -60,23 +67,24 @@ class AuroraBackend(BaseBackend):
         return parts[6].lower() if ours else name_or_arn
 
     def cluster(self, name_or_arn: str) -> Cluster:
+        """Return a cluster by its name or ARN."""
         found = self.clusters.get(self.local_name(name_or_arn))
-        if found is None:
-            rules.refuse("DBClusterNotFoundFault", f"DBCluster {name_or_arn} not found.")
-        return found
+        return found or rules.refuse("DBClusterNotFoundFault", f"DBCluster {name_or_arn} not found.")
 
     def instance(self, name_or_arn: str) -> Instance:
+        """Return an instance by its name or ARN."""
         found = self.instances.get(self.local_name(name_or_arn))
-        if found is None:
-            rules.refuse("DBInstanceNotFound", f"DBInstance {name_or_arn} not found.")
-        return found
+        return found or rules.refuse("DBInstanceNotFound", f"DBInstance {name_or_arn} not found.")
+
+    def snapshot(self, name_or_arn: str) -> Snapshot:
+        """Return a snapshot by its name or ARN."""
+        found = self.cluster_snapshots.get(self.local_name(name_or_arn))
+        return found or rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot not found: {name_or_arn}")
 
     def check_free(self, identifier: str, code: str, what: str) -> None:
         """Refuse a name that a cluster or an instance has: they share their names."""
         if identifier in self.clusters or identifier in self.instances:
             rules.refuse(code, f"{what} already exists")
-
-    # What RDS takes from other services
 
     def key(self, key_id: str) -> str:
         """Return the ARN of a key of this region that is enabled."""
@@ -95,6 +103,7 @@ class AuroraBackend(BaseBackend):
         return str(key.arn)
 
     def subnet_group(self, name: str) -> dict[str, Any]:
+        """Return a subnet group. The default one is there once it is needed."""
         groups = self.groups["subgrp"]
         if name == "default" and name not in groups:
             subnets = ec2_backends[self.account_id][self.region_name].get_default_subnets()
@@ -114,11 +123,7 @@ class AuroraBackend(BaseBackend):
         if len({subnet.vpc_id for subnet in subnets}) > 1:
             rules.refuse("InvalidSubnet", "The subnets must be in the same VPC.")
         if len({subnet.availability_zone for subnet in subnets}) < 2:
-            rules.refuse(
-                "DBSubnetGroupDoesNotCoverEnoughAZs",
-                "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover "
-                "at least 2 AZs.",
-            )
+            rules.refuse("DBSubnetGroupDoesNotCoverEnoughAZs", NOT_ENOUGH_ZONES)
         dual = all(subnet.ipv6_cidr_block_associations for subnet in subnets)
         return {
             "DBSubnetGroupName": name,
@@ -167,11 +172,7 @@ class AuroraBackend(BaseBackend):
         if name is None:
             self.default_groups[kind].add(family)
             return f"default.{family}"
-        actual = self.group_family(kind, name)
-        if actual is None:
-            what = "DBClusterParameterGroup" if kind == "cluster-pg" else "DBParameterGroup"
-            code = "DBClusterParameterGroupNotFound" if kind == "cluster-pg" else "DBParameterGroupNotFound"
-            rules.refuse(code, f"{what} not found: {name}")
+        actual = self.group_family(kind, name, f"{PARAMETER_GROUPS[kind]}NotFound")
         if actual != family:
             rules.refuse_combination(
                 f"The Parameter Group {name} with DBParameterGroupFamily {actual} cannot be used for this instance. "
@@ -179,15 +180,11 @@ class AuroraBackend(BaseBackend):
             )
         return name.lower()
 
-    def group_family(self, kind: str, name: str) -> str | None:
-        """Return the family of a parameter group, or None for a group that is not there."""
-        default = name.lower().removeprefix("default.")
-        if name.lower().startswith("default."):
-            return default if default in self.default_groups[kind] else None
-        group = self.groups[kind].get(name.lower())
-        return str(group["DBParameterGroupFamily"]) if group else None
-
-    # Tags; permissions are checked against them
+    def group_family(self, kind: str, name: str, code: str = "DBParameterGroupNotFound") -> str:
+        """Return the family of a parameter group. Refuse with the code where there is none of this name."""
+        families = {f"default.{each}": each for each in self.default_groups[kind]}
+        families |= {each: group["DBParameterGroupFamily"] for each, group in self.groups[kind].items()}
+        return families.get(name.lower()) or rules.refuse(code, f"{PARAMETER_GROUPS[kind]} not found: {name}")
 
     def tags_of(self, arn: str) -> dict[str, str]:
         """Return the tags themselves, to read or to change."""
@@ -199,15 +196,14 @@ class AuroraBackend(BaseBackend):
             return self.cluster(name).tags
         if kind == Instance.kind:
             return self.instance(name).tags
-        if kind == Snapshot.kind and name.lower() in self.cluster_snapshots:
-            return self.cluster_snapshots[name.lower()].tags
         if kind == Snapshot.kind:
-            rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.")
+            return self.snapshot(name).tags
         if kind not in self.groups:
             rules.refuse_value(f"Invalid resource name: {arn}")
         return self.group_tags.setdefault(arn, {})
 
     def list_tags_for_resource(self, arn: str) -> list[dict[str, str]]:
+        """Return the tags as RDS describes them."""
         return rules.tag_list(self.tags_of(arn))
 
 
@@ -239,17 +235,9 @@ def operation(name: str, *known: str) -> Callable[[Operation], Operation]:
 
 def backend(account_id: str, region_name: str) -> AuroraBackend | None:
     """Return a region's Aurora, or None for a region that does not exist."""
-    try:
-        found: Any = rds_backends[account_id][region_name]
-    except KeyError:
-        return None
-    return cast("AuroraBackend", found)
-
-
-def backends(region_name: str) -> list[AuroraBackend]:
-    """Return one region's Aurora in every account that has been used."""
-    found = [backend(account_id, region_name) for account_id in list(rds_backends)]
-    return [each for each in found if each]
+    with contextlib.suppress(KeyError):
+        return cast("AuroraBackend", rds_backends[account_id][region_name])
+    return None
 
 
 def all_backends() -> list[AuroraBackend]:
@@ -258,4 +246,5 @@ def all_backends() -> list[AuroraBackend]:
 
 
 def resource_id(prefix: str) -> str:
+    """Return a new id, as RDS gives one to each cluster and instance."""
     return prefix + "-" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))

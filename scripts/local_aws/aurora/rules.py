@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from moto.core.exceptions import ServiceException
+from scripts.local_aws.core.errors import AwsError
 
 ENGINE = "aurora-postgresql"
 _RELEASED = ("13.9 14.6 15.2", "16.4", "13.18 14.15 15.10 16.6", "13.20 14.17 15.12 16.8 17.4", "16.9 17.5")
@@ -36,13 +36,9 @@ _Item = TypeVar("_Item")
 Parameters = Mapping[str, Any]
 
 
-class Refused(ServiceException):
-    """What RDS answers instead of doing it: a code on the wire and a text."""
-
-
 def refuse(code: str, message: str) -> NoReturn:
-    """Raise what RDS answers."""
-    raise Refused(code, message)
+    """Raise what RDS answers instead of doing it: a code on the wire and a text."""
+    raise AwsError(code, message)
 
 
 def refuse_value(message: str) -> NoReturn:
@@ -67,6 +63,7 @@ def identifier(parameters: Parameters, name: str) -> str:
 
 
 def master_username(parameters: Parameters) -> str:
+    """Return the name of the master user, which is none of the engine's own."""
     value = str(parameters.get("MasterUsername") or "")
     if not re.fullmatch(r"[A-Za-z]\w{0,62}", value, re.ASCII):
         refuse_value("The parameter MasterUsername must be provided and must not be blank.")
@@ -76,6 +73,7 @@ def master_username(parameters: Parameters) -> str:
 
 
 def database_name(parameters: Parameters) -> str | None:
+    """Return the name of the first database, or None where the call names none."""
     value = parameters.get("DatabaseName")
     if value is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", value):
         refuse_value("DatabaseName must begin with a letter and contain only alphanumeric characters.")
@@ -83,7 +81,7 @@ def database_name(parameters: Parameters) -> str | None:
 
 
 def master_password(parameters: Parameters) -> str:
-    """8 to 41 characters, as the API reference says; the Aurora guide allows more to PostgreSQL."""
+    """Return a password of 8 to 41 characters (API reference); the Aurora guide allows more to PostgreSQL."""
     value = str(parameters.get("MasterUserPassword") or "")
     unfit = "The parameter MasterUserPassword is not a valid password"
     if len(value) < 8:
@@ -96,6 +94,7 @@ def master_password(parameters: Parameters) -> str:
 
 
 def engine(parameters: Parameters) -> str:
+    """Return the engine, which must be Aurora PostgreSQL."""
     value = str(parameters.get("Engine"))
     if value != ENGINE:
         refuse_value(f"Invalid DB engine: {value}")
@@ -103,6 +102,7 @@ def engine(parameters: Parameters) -> str:
 
 
 def engine_version(parameters: Parameters, retired: Collection[str]) -> str:
+    """Return the version that the call names, or the default one. Refuse what is not offered."""
     version = str(parameters.get("EngineVersion") or DEFAULT_ENGINE_VERSION)
     if version not in ENGINE_VERSIONS or version in retired:
         refuse_combination(f"Cannot find version {version} for {ENGINE}")
@@ -110,11 +110,12 @@ def engine_version(parameters: Parameters, retired: Collection[str]) -> str:
 
 
 def parsed_version(version: str) -> tuple[int, ...]:
+    """Return the version's numbers, which compare as versions do."""
     return tuple(int(part) for part in version.split("."))
 
 
 def upgrade_targets(version: str) -> list[str]:
-    """Later minors of the same major, and majors above that are no older."""
+    """Return the later minor versions of the same major one, and those of later major ones that are no older."""
     own = parsed_version(version)
     found = [
         other
@@ -125,19 +126,15 @@ def upgrade_targets(version: str) -> list[str]:
 
 
 def family(version: str) -> str:
+    """Return the parameter group family of a version."""
     return ENGINE + version.partition(".")[0]
 
 
 FAMILIES = frozenset(family(version) for version in ENGINE_VERSIONS)
 
 
-def known_family(name: str) -> str:
-    if name not in FAMILIES:
-        refuse_value(f"ParameterGroupFamily {name} is not a valid parameter group family")
-    return name
-
-
 def instance_class(parameters: Parameters) -> str:
+    """Return the instance class, which must be one that Aurora PostgreSQL has."""
     value = str(parameters["DBInstanceClass"])
     if value not in INSTANCE_CLASSES:
         refuse_value(f"Invalid DB Instance class: {value}")
@@ -145,13 +142,14 @@ def instance_class(parameters: Parameters) -> str:
 
 
 def tags(parameters: Parameters) -> dict[str, str]:
+    """Return the tags of the call by their keys."""
     found = {tag["Key"]: tag.get("Value", "") for tag in parameters.get("Tags", [])}
     check_tags(found)
     return found
 
 
 def check_tags(found: Mapping[str, str]) -> None:
-    """Keys and values as the API reference's Tag describes them, and at most 50 ("Tagging Amazon RDS resources").
+    """Refuse keys and values unlike the API reference's Tag, and more than 50 ("Tagging Amazon RDS resources").
 
     The text about characters is AWS's (github.com/cloud-custodian/cloud-custodian/issues/4674). An empty value is none.
     """
@@ -173,13 +171,14 @@ def check_tags(found: Mapping[str, str]) -> None:
 
 
 def tag_list(found: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the tags as RDS describes them."""
     return [{"Key": key, "Value": value} for key, value in found.items()]
 
 
-def filtered(
+def _filtered(
     items: Iterable[_Item], parameters: Parameters, known: Mapping[str, Callable[[_Item], Iterable[str | None]]]
 ) -> list[_Item]:
-    """Items that pass every filter. A filter without a match answers with nothing, not with an error."""
+    """Return the items that pass every filter. A filter without a match leaves nothing, and is no error."""
     kept = list(items)
     for each in parameters.get("Filters", []):
         if each["Name"] not in known:
@@ -200,11 +199,11 @@ def listing(
     described: Callable[[_Item], object] = lambda item: item,
 ) -> dict[str, Any]:
     """Return what a Describe operation answers: a page of the items that pass its filters, under the member's name."""
-    found, marker = page(filtered(items, parameters, known or {}), parameters)
+    found, marker = _page(_filtered(items, parameters, known or {}), parameters)
     return {member: [described(each) for each in found], "Marker": marker}
 
 
-def page(items: Sequence[_Item], parameters: Parameters) -> tuple[list[_Item], str | None]:
+def _page(items: Sequence[_Item], parameters: Parameters) -> tuple[list[_Item], str | None]:
     """Return the page that the marker asks for, and the next page's marker."""
     size = parameters.get("MaxRecords", 100)
     if not 20 <= size <= 100:

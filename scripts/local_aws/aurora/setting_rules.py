@@ -86,6 +86,7 @@ _FORWARDS_SINCE = {"14": "14.13", "15": "15.8", "16": "16.4"}
 
 
 def check_network_type(wanted: str, subnet_group: Mapping[str, Any]) -> None:
+    """Refuse a network type that the subnet group does not support."""
     if wanted not in ("IPV4", "DUAL"):
         refuse_value(f"Invalid network type: {wanted}")
     if wanted not in subnet_group["SupportedNetworkTypes"]:
@@ -94,11 +95,12 @@ def check_network_type(wanted: str, subnet_group: Mapping[str, Any]) -> None:
 
 
 def zones(subnet_group: Mapping[str, Any]) -> list[str]:
+    """Return the zones that the subnet group covers."""
     return sorted({subnet["SubnetAvailabilityZone"]["Name"] for subnet in subnet_group["Subnets"]})
 
 
 def cluster_zones(wanted: Iterable[str] | None, subnet_group: Mapping[str, Any]) -> list[str]:
-    """Aurora's storage always spans three zones where there are as many: RDS adds what was not asked for."""
+    """Return the zones of the storage, three where there are as many: RDS adds to those that were asked for."""
     asked, covered = sorted(set(wanted or ())), zones(subnet_group)
     if len(asked) > _MOST_ZONES:
         refuse_combination(f"A DB cluster has at most {_MOST_ZONES} zones, not {len(asked)}.")
@@ -108,6 +110,7 @@ def cluster_zones(wanted: Iterable[str] | None, subnet_group: Mapping[str, Any])
 
 
 def check_zone(zone: str, covered: Iterable[str]) -> None:
+    """Refuse a zone that the subnet group does not cover."""
     if zone not in covered:
         refuse_combination(f"The DB subnet group does not cover the zone {zone}; it covers {', '.join(covered)}.")
 
@@ -152,8 +155,7 @@ def check_performance_insights(described: Mapping[str, Any]) -> None:
     days = described.get("PerformanceInsightsRetentionPeriod")
     enabled = bool(described.get("PerformanceInsightsEnabled"))
     if days is not None and days not in _PERFORMANCE_DAYS:
-        message = f"Invalid Performance Insights retention period {days}: 7, a multiple of 31 up to 713, or 731 days."
-        refuse_value(message)
+        refuse_value(f"Invalid Performance Insights retention period {days}: 7, a multiple of 31 up to 713, or 731.")
     if days is not None and not enabled:
         refuse_combination("A retention period for Performance Insights needs EnablePerformanceInsights.")
     mode = described.get("DatabaseInsightsMode", "standard")
@@ -177,6 +179,7 @@ _OF_PERFORMANCE_INSIGHTS = ("PerformanceInsightsRetentionPeriod", "PerformanceIn
 
 
 def check_instance_settings(parameters: Parameters) -> None:
+    """Refuse what no instance can have."""
     tier = parameters.get("PromotionTier", 1)
     if not 0 <= tier <= 15:
         refuse_value(f"Invalid promotion tier {tier}. It must be between 0 and 15.")

@@ -25,6 +25,7 @@ class Kept(NamedTuple):
 
     @property
     def member(self) -> str:
+        """The name that a description has for it."""
         return self.described or self.parameter
 
 

@@ -1,4 +1,4 @@
-"""Cluster snapshots: taken, found, deleted. How they are copied and shared stands next door.
+"""Cluster snapshots: taken, found, shared with other accounts (which may then copy and restore them), deleted.
 
 What a description holds is what was recorded of AWS (Cloud Custodian's repository, tests/data/placebo; the AWS CLI's
 examples):
@@ -14,11 +14,14 @@ examples):
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+from moto.kms.models import kms_backends
 
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora.records import Cluster, Snapshot
-from scripts.local_aws.aurora.region import AuroraBackend, backend, backends, operation
+from scripts.local_aws.aurora.region import AuroraBackend, all_backends, backend, operation
 
 # MasterUserSecret is not described with a snapshot, but comes back with a restore.
 _TAKEN_FROM_CLUSTER = (
@@ -42,28 +45,17 @@ def find_snapshot(region: AuroraBackend, name_or_arn: str, *, elsewhere: bool = 
         found = there.cluster_snapshots.get(parts[6].lower()) if there else None
     else:
         found = region.cluster_snapshots.get(name_or_arn.lower())
-    if found is None or not _is_visible(found, region, elsewhere):
+    place = found.region if found else region
+    reachable = place.region_name == region.region_name or (elsewhere and place.partition == region.partition)
+    if found is None or not (reachable and may_see(found, region)):
         rules.refuse(_NOT_FOUND, f"DBClusterSnapshot not found: {name_or_arn}")
     return found
-
-
-def _is_visible(snapshot: Snapshot, region: AuroraBackend, elsewhere: bool) -> bool:
-    same_place = snapshot.region.region_name == region.region_name
-    return may_see(snapshot, region) and (same_place or (elsewhere and snapshot.region.partition == region.partition))
 
 
 def may_see(snapshot: Snapshot, region: AuroraBackend) -> bool:
     """Return whether the snapshot is the account's own, or shared with it."""
     ours = snapshot.region.account_id == region.account_id
     return ours or bool({region.account_id, "all"} & snapshot.shared_with)
-
-
-def own_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> Snapshot:
-    name = parameters["DBClusterSnapshotIdentifier"]
-    found = region.cluster_snapshots.get(region.local_name(name))
-    if found is None:
-        rules.refuse(_NOT_FOUND, f"DBClusterSnapshot not found: {name}")
-    return found
 
 
 def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, str]) -> Snapshot:
@@ -74,8 +66,7 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
         rules.refuse(EXISTS, message)
     if not cluster.is_restorable:
         # Aurora user guide, "Backup storage and restore": no backup while either time is NULL. The code is unverified.
-        message = f"DB cluster {cluster.identifier} cannot be backed up yet: its LatestRestorableTime is null."
-        rules.refuse("InvalidDBClusterStateFault", message)
+        cluster.refuse("cannot be backed up yet: its LatestRestorableTime is null.")
     if kind == "manual":
         quotas.check_manual_snapshots(region)
     attributes = {name: cluster.attributes[name] for name in _TAKEN_FROM_CLUSTER if name in cluster.attributes}
@@ -106,7 +97,7 @@ def snapshot_of(cluster: Cluster, identifier: str, kind: str, tags: dict[str, st
 def create_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     cluster = region.cluster(parameters["DBClusterIdentifier"])
     identifier = rules.identifier(parameters, "DBClusterSnapshotIdentifier")
-    cluster.require_available()
+    cluster.require_status("available")
     return {"DBClusterSnapshot": snapshot_of(cluster, identifier, "manual", rules.tags(parameters)).describe()}
 
 
@@ -156,12 +147,8 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
     own = sorted(region.cluster_snapshots.values(), key=lambda each: each.identifier)
     if kind in _TYPES:
         return [each for each in own if each.attributes["SnapshotType"] == kind]
-    others = [
-        snapshot
-        for other in backends(region.region_name)
-        if other is not region
-        for snapshot in other.cluster_snapshots.values()
-    ]
+    elsewhere = [each for each in all_backends() if each.region_name == region.region_name and each is not region]
+    others = [snapshot for each in elsewhere for snapshot in each.cluster_snapshots.values()]
     shared = [each for each in others if region.account_id in each.shared_with]
     public = [each for each in others if "all" in each.shared_with]
     if kind in ("shared", "public"):
@@ -174,12 +161,47 @@ def _by_type(region: AuroraBackend, parameters: rules.Parameters) -> list[Snapsh
     return own + (public if parameters.get("IncludePublic") else [])
 
 
+@operation("DescribeDBClusterSnapshotAttributes", "DBClusterSnapshotIdentifier")
+def describe_db_cluster_snapshot_attributes(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    snapshot = region.snapshot(parameters["DBClusterSnapshotIdentifier"])
+    restore = {"AttributeName": "restore", "AttributeValues": sorted(snapshot.shared_with)}
+    return {
+        "DBClusterSnapshotAttributesResult": {
+            "DBClusterSnapshotIdentifier": snapshot.identifier,
+            "DBClusterSnapshotAttributes": [restore],
+        }
+    }
+
+
+@operation("ModifyDBClusterSnapshotAttribute", "DBClusterSnapshotIdentifier AttributeName ValuesToAdd ValuesToRemove")
+def modify_db_cluster_snapshot_attribute(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
+    snapshot = region.snapshot(parameters["DBClusterSnapshotIdentifier"])
+    if parameters["AttributeName"] != "restore":
+        rules.refuse_value(f"Unknown attribute: {parameters['AttributeName']}")
+    added = set(parameters.get("ValuesToAdd", []))
+    for each in added:
+        if each != "all" and not re.fullmatch(r"\d{12}", each):
+            rules.refuse_value(f"Invalid account: {each}")
+    if added and (snapshot.attributes["SnapshotType"] != "manual" or snapshot.status != "available"):
+        rules.refuse(WRONG_STATE, "Only available manual DB cluster snapshots can be shared.")
+    key = snapshot.kms_key_id
+    if added and key:
+        aliases = kms_backends[region.account_id][region.region_name].describe_key(key).aliases
+        if "all" in added or "alias/aws/rds" in aliases:
+            message = "A DB cluster snapshot that is encrypted cannot be public, nor shared with the default key."
+            rules.refuse_combination(message)
+    shared = (snapshot.shared_with | added) - set(parameters.get("ValuesToRemove", []))
+    if len(shared) > 20:
+        rules.refuse("SharedSnapshotQuotaExceeded", "A snapshot can be shared with at most 20 accounts.")
+    snapshot.shared_with = shared
+    return describe_db_cluster_snapshot_attributes(region, parameters)
+
+
 @operation("DeleteDBClusterSnapshot", "DBClusterSnapshotIdentifier")
 def delete_db_cluster_snapshot(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
     """Delete a snapshot. To delete a copy in progress is to cancel it."""
-    snapshot = own_snapshot(region, parameters)
-    if snapshot.attributes["SnapshotType"] != "manual":
-        kind = snapshot.attributes["SnapshotType"]
+    snapshot = region.snapshot(parameters["DBClusterSnapshotIdentifier"])
+    if (kind := snapshot.attributes["SnapshotType"]) != "manual":
         rules.refuse(WRONG_STATE, f"A DB cluster snapshot of type {kind} cannot be deleted by this operation.")
     if snapshot.status == "creating":
         rules.refuse(WRONG_STATE, f"DB cluster snapshot {snapshot.identifier} is creating, not available.")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from scripts.local_aws.core.clock import Clock
+from scripts.local_aws.core.deliveries import Deliveries
 from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.iam.gate import Permissions
 from scripts.local_aws.postgres.servers import Servers
@@ -37,6 +38,7 @@ class Durations:
     settle: float = 60
 
     def scaled(self, factor: float) -> Durations:
+        """Return all of them so many times as long."""
         return Durations(**{name: seconds * factor for name, seconds in dataclasses.asdict(self).items()})
 
 
@@ -52,9 +54,9 @@ class Quotas:
     global_clusters: int = 5
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class World:
-    """What all regions share.
+    """What all regions share, and what a test may change at any time: it holds for what begins afterwards.
 
     Whether RDS creates an instance in a cluster that is being modified is not known: CloudFormation and Terraform wait
     before they ask. It is refused here unless `accepts_instances_while_modifying` says otherwise.
@@ -67,19 +69,13 @@ class World:
     permissions: Permissions
     quotas: Quotas = dataclasses.field(default_factory=Quotas)
     global_clusters: dict[str, dict[str, GlobalCluster]] = dataclasses.field(default_factory=dict)
+    # No cluster can be created or restored with them any longer; what has one keeps it.
     retired_versions: set[str] = dataclasses.field(default_factory=set)
     accepts_instances_while_modifying: bool = False
-    # Every change of the security groups that clusters and instances are in.
-    groups_on_record: list[GroupsOnRecord] = dataclasses.field(default_factory=list)
+    # Every change of the security groups of a cluster or an instance, by its name, the earliest first.
+    groups_on_record: dict[str, list[GroupsOnRecord]] = dataclasses.field(default_factory=lambda: defaultdict(list))
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
-    _threads: list[threading.Thread] = dataclasses.field(default_factory=list)
 
-    def work(self, task: Callable[[], object], name: str) -> None:
-        """Do what takes real time in a thread of its own; the clock stands still meanwhile."""
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        self._threads.append(self.clock.start_thread(task, name=name))
-
-    def join(self) -> None:
-        """Wait for work that is still being done."""
-        for thread in self._threads:
-            thread.join()
+    def __post_init__(self) -> None:
+        # What takes real time; the clock stands still meanwhile.
+        self.tasks = Deliveries(self.clock)

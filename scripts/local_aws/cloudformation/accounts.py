@@ -1,7 +1,6 @@
 """Several accounts in one embedded AWS, each with an operator of its own in each partition.
 
-An account exists from the first moment that somebody asks for it; moto keeps everybody's things apart by the access
-key that signs a call.
+An account exists as soon as its operator is asked for. moto separates accounts by the access key that signs a call.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from moto.iam.models import SERVICE_NAME_CONVERSION, iam_backends
 from moto.utilities.utils import get_partition
 
 from scripts.local_aws.cloudformation.deploy import Stack, deploy
-from scripts.local_aws.cloudformation.deployment import Cloud
 from scripts.local_aws.core.credentials import Credentials, aws_client
 from scripts.local_aws.iam.gate import Permissions
 
@@ -66,7 +64,9 @@ class Account:
     accounts: Accounts
     permissions: Permissions
     layers: dict[str, list[pathlib.Path]]
+    """Directories that stand for a layer version's content, by its ARN."""
     scratch: pathlib.Path
+    """A directory that is removed when the embedded AWS closes."""
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
         """Return a boto3 client of the account's operator."""
@@ -75,5 +75,4 @@ class Account:
 
     def deploy(self, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
         """Create everything in a template. Raise TemplateError, in CloudFormation's words where they are known."""
-        cloud: Cloud = self
-        return deploy(cloud, template, stack_name=stack_name, region=region, parameters=parameters)
+        return deploy(self, template, stack_name=stack_name, region=region, parameters=parameters)

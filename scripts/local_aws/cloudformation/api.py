@@ -1,7 +1,8 @@
 """The CloudFormation API, as far as `aws cloudformation package/deploy`, `sam deploy` and `sam delete` use it.
 
-Parameters are read and answers written by botocore's own model of the service. A parameter that is not known here is
-refused by name. See https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/ for names and messages.
+The operations are those that samcli/lib (aws/aws-sam-cli) and awscli/customizations/cloudformation call. Parameters are
+read and answers written by botocore's own model of the service. A parameter that is not known here is refused by name.
+See https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/ for names and messages.
 """
 
 from __future__ import annotations
@@ -12,54 +13,47 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from scripts.local_aws.cloudformation.deployment import Cloud
+from scripts.local_aws.cloudformation.accounts import Account
 from scripts.local_aws.cloudformation.intrinsics import TemplateError
-from scripts.local_aws.cloudformation.stacks import UPDATABLE, Change, ChangeSet, StackRecord, Stacks
+from scripts.local_aws.cloudformation.stacks import UPDATABLE, Change, ChangeSet, Given, StackRecord, Stacks
 from scripts.local_aws.cloudformation.template import read
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 
 Answer = dict[str, Any]
 
 _MOST_BYTES = 51_200
-_NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
+NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 _BEFORE_CREATION = ("REVIEW_IN_PROGRESS",)
 
 
 class CloudFormationApi:
-    """One method for each operation, by its name in lower case with underscores."""
+    """One method for each operation that is served."""
 
-    def __init__(self, stacks: Stacks, cloud: Cloud) -> None:
+    def __init__(self, stacks: Stacks, account: Account) -> None:
         self._stacks = stacks
-        self._cloud = cloud
-        self._operations: dict[str, tuple[Callable[[str, Answer], Answer], set[str]]] = {
+        self._account = account
+        self._operations: dict[str, tuple[Callable[[str, Answer], Answer], str]] = {
             "CreateChangeSet": (
                 self._create_change_set,
-                _words(
-                    "StackName ChangeSetName ChangeSetType TemplateBody TemplateURL Parameters Capabilities "
-                    "Description Tags"
-                ),
+                "StackName ChangeSetName ChangeSetType TemplateBody TemplateURL Parameters Capabilities Description "
+                "Tags",
             ),
-            "DescribeChangeSet": (self._describe_change_set, _words("StackName ChangeSetName IncludePropertyValues")),
-            "ExecuteChangeSet": (self._execute_change_set, _words("StackName ChangeSetName ClientRequestToken")),
-            "DeleteChangeSet": (self._delete_change_set, _words("StackName ChangeSetName")),
-            "DescribeStacks": (self._describe_stacks, _words("StackName")),
-            "DescribeStackEvents": (self._describe_stack_events, _words("StackName")),
-            "DescribeStackResources": (self._describe_stack_resources, _words("StackName LogicalResourceId")),
-            "ListStackResources": (self._list_stack_resources, _words("StackName")),
-            "GetTemplate": (self._get_template, _words("StackName TemplateStage")),
-            "GetTemplateSummary": (self._get_template_summary, _words("TemplateBody TemplateURL StackName")),
-            "ValidateTemplate": (self._get_template_summary, _words("TemplateBody TemplateURL")),
-            "DeleteStack": (self._delete_stack, _words("StackName ClientRequestToken")),
+            "DescribeChangeSet": (self._describe_change_set, "StackName ChangeSetName IncludePropertyValues"),
+            "ExecuteChangeSet": (self._execute_change_set, "StackName ChangeSetName ClientRequestToken"),
+            "DescribeStacks": (self._describe_stacks, "StackName"),
+            "DescribeStackEvents": (self._describe_stack_events, "StackName"),
+            "ListStackResources": (self._list_stack_resources, "StackName"),
+            "GetTemplate": (self._get_template, "StackName TemplateStage"),
+            "GetTemplateSummary": (self._get_template_summary, "TemplateBody TemplateURL StackName"),
+            "DeleteStack": (self._delete_stack, "StackName ClientRequestToken"),
         }
-
-    @property
-    def operations(self) -> frozenset[str]:
-        return frozenset(self._operations)
+        self.operations = frozenset(self._operations)
 
     def answer(self, operation: str, region: str, parameters: Answer) -> Answer:
+        """Return the operation's answer, in the words of the service's model. Raise AwsError as the service would."""
         method, known = self._operations[operation]
         given = {name: value for name, value in parameters.items() if value not in (None, [], {}, "", False)}
-        if unknown := set(given) - known:
+        if unknown := set(given) - set(known.split()):
             raise NotImplementedByLocalAws(f"{operation} with {', '.join(sorted(unknown))} is not known locally.")
         try:
             return method(region, given)
@@ -79,29 +73,26 @@ class CloudFormationApi:
         if stack is not None and kind == "UPDATE" and stack.status not in UPDATABLE:
             raise AwsError("ValidationError", f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
         if stack is None:
-            stack = StackRecord(
-                given["StackName"], self._stack_id(region, given["StackName"]), region, self._stacks.now()
-            )
+            identifier = self._stack_id(region, given["StackName"])
+            stack = StackRecord(given["StackName"], identifier, region, self._stacks.now())
         name = given["ChangeSetName"]
         if name in stack.change_sets:
-            raise AwsError(
-                "AlreadyExistsException", f"ChangeSet {name} cannot be created due to a mismatch with existing"
-            )
-        parameters = self._parameters(stack, given.get("Parameters") or [])
-        template = self._stacks.template(stack, source, parameters)
-        _check_capabilities(template.resources, given.get("Capabilities") or [])
+            message = f"ChangeSet {name} cannot be created due to a mismatch with existing"
+            raise AwsError("AlreadyExistsException", message)
         # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (UpdateStack).
-        tags = {each["Key"]: each["Value"] for each in given["Tags"]} if "Tags" in given else dict(stack.tags)
+        tags = {each["Key"]: each["Value"] for each in given["Tags"]} if "Tags" in given else stack.given.tags
+        parameters = _parameters(stack, given.get("Parameters") or [])
+        wanted = Given(source, parameters, given.get("Capabilities") or [], tags)
+        template = self._stacks.template(stack, wanted)
+        _check_capabilities(template.resources, wanted.capabilities)
         changes = self._stacks.plan(stack, template, tags)
         if stack not in self._stacks.records:
             self._stacks.records.append(stack)
             self._stacks.say(stack, "REVIEW_IN_PROGRESS", "User Initiated")
         identifier = self._stacks.arn(region, f"changeSet/{name}/{uuid.uuid4()}")
-        capabilities = given.get("Capabilities") or []
-        change_set = ChangeSet(name, identifier, kind, source, parameters, capabilities, changes, tags)
-        if not changes and (source, tags) == (stack.source, stack.tags):
-            change_set.status, change_set.reason, change_set.execution = "FAILED", _NO_CHANGES, "UNAVAILABLE"
-        stack.change_sets[name] = change_set
+        change_set = stack.change_sets[name] = ChangeSet(name, identifier, kind, wanted, changes)
+        if not changes and (source, tags) == (stack.given.source, stack.given.tags):
+            change_set.status, change_set.reason, change_set.execution = "FAILED", NO_CHANGES, "UNAVAILABLE"
         return {"Id": identifier, "StackId": stack.id}
 
     def _describe_change_set(self, region: str, given: Answer) -> Answer:
@@ -113,11 +104,10 @@ class CloudFormationApi:
             "StackName": stack.name,
             "Status": change_set.status,
             "ExecutionStatus": change_set.execution,
-            "Parameters": _pairs(change_set.parameters),
-            "Capabilities": change_set.capabilities,
-            "Tags": _tags(change_set.tags),
+            "StatusReason": change_set.reason or None,
             "Changes": [{"Type": "Resource", "ResourceChange": _resource_change(each)} for each in change_set.changes],
-        } | ({"StatusReason": change_set.reason} if change_set.reason else {})
+            **_described_given(change_set.given),
+        }
 
     def _execute_change_set(self, region: str, given: Answer) -> Answer:
         stack, change_set = self._change_set(region, given)
@@ -125,11 +115,6 @@ class CloudFormationApi:
             message = f"ChangeSet [{change_set.id}] cannot be executed in its current status of [{change_set.status}]"
             raise AwsError("InvalidChangeSetStatus", message)
         self._stacks.execute(stack, change_set)
-        return {}
-
-    def _delete_change_set(self, region: str, given: Answer) -> Answer:
-        stack, change_set = self._change_set(region, given)
-        del stack.change_sets[change_set.name]
         return {}
 
     def _describe_stacks(self, region: str, given: Answer) -> Answer:
@@ -141,24 +126,29 @@ class CloudFormationApi:
     def _describe_stack_events(self, region: str, given: Answer) -> Answer:
         return {"StackEvents": self._stack(region, given["StackName"]).events[::-1]}
 
-    def _describe_stack_resources(self, region: str, given: Answer) -> Answer:
-        stack = self._stack(region, given["StackName"])
-        wanted = given.get("LogicalResourceId")
-        found = [each for each in _resources(stack, "Timestamp") if wanted in (None, each["LogicalResourceId"])]
-        return {"StackResources": [{**each, "StackId": stack.id, "StackName": stack.name} for each in found]}
-
     def _list_stack_resources(self, region: str, given: Answer) -> Answer:
         stack = self._stack(region, given["StackName"])
-        return {"StackResourceSummaries": _resources(stack, "LastUpdatedTimestamp")}
+        summaries = [
+            {
+                "LogicalResourceId": name,
+                "PhysicalResourceId": kept.made.ref,
+                "ResourceType": kept.made.type,
+                "ResourceStatus": stack.statuses[name][0],
+                "LastUpdatedTimestamp": stack.statuses[name][1],
+            }
+            for name, kept in stack.resources.items()
+        ]
+        return {"StackResourceSummaries": summaries}
 
     def _get_template(self, region: str, given: Answer) -> Answer:
         if given.get("TemplateStage", "Original") != "Original":
             raise NotImplementedByLocalAws("The processed template is not kept locally.")
-        return {"TemplateBody": self._stack(region, given["StackName"]).source, "StagesAvailable": ["Original"]}
+        source = self._stack(region, given["StackName"]).given.source
+        return {"TemplateBody": source, "StagesAvailable": ["Original"]}
 
     def _get_template_summary(self, region: str, given: Answer) -> Answer:
         named = "StackName" in given
-        source = self._stack(region, given["StackName"]).source if named else self._source(region, given)
+        source = self._stack(region, given["StackName"]).given.source if named else self._source(region, given)
         document = read(source)
         parameters = [
             {
@@ -172,11 +162,7 @@ class CloudFormationApi:
         ]
         transform = document.get("Transform")
         declared = [transform] if isinstance(transform, str) else transform or []
-        return {
-            "Parameters": parameters,
-            "Description": document.get("Description", ""),
-            "DeclaredTransforms": declared,
-        }
+        return {"Parameters": parameters, "Description": document.get("Description"), "DeclaredTransforms": declared}
 
     def _delete_stack(self, region: str, given: Answer) -> Answer:
         """Delete a stack. One that does not exist is deleted already."""
@@ -197,7 +183,7 @@ class CloudFormationApi:
                 raise AwsError("ValidationError", f"1 validation error detected: Value at 'templateBody': {message}")
             return body
         bucket, key = _place(given["TemplateURL"])
-        client = self._cloud.client("s3", region)
+        client = self._account.client("s3", region)
         try:
             content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
         except client.exceptions.ClientError as error:
@@ -205,23 +191,11 @@ class CloudFormationApi:
             raise AwsError("ValidationError", f"S3 error: {code} {given['TemplateURL']}") from None
         return content.decode()
 
-    def _parameters(self, stack: StackRecord, given: list[Answer]) -> dict[str, str]:
-        values = {}
-        for each in given:
-            name = each["ParameterKey"]
-            if each.get("UsePreviousValue"):
-                if name in stack.parameters:
-                    values[name] = stack.parameters[name]
-                continue
-            values[name] = each.get("ParameterValue", "")
-        return values
-
     def _found(self, region: str, name: str) -> StackRecord | None:
         """Return a stack by its name, which a deleted one has lost, or by its id."""
         for stack in reversed(self._stacks.records):
-            if stack.region == region and (
-                stack.id == name or (stack.name == name and stack.status != "DELETE_COMPLETE")
-            ):
+            names = (stack.id,) if stack.status == "DELETE_COMPLETE" else (stack.id, stack.name)
+            if stack.region == region and name in names:
                 return stack
         return None
 
@@ -247,8 +221,16 @@ class CloudFormationApi:
         return self._stacks.arn(region, f"stack/{name}/{uuid.uuid4()}")
 
 
-def _words(names: str) -> set[str]:
-    return set(names.split())
+def _parameters(stack: StackRecord, given: list[Answer]) -> dict[str, str]:
+    """Return the values of the parameters. One that is new to the stack has no previous value, and stays without."""
+    values = {}
+    for each in given:
+        name = each["ParameterKey"]
+        if not each.get("UsePreviousValue"):
+            values[name] = each.get("ParameterValue", "")
+        elif name in stack.given.parameters:
+            values[name] = stack.given.parameters[name]
+    return values
 
 
 def _place(url: str) -> tuple[str, str]:
@@ -274,9 +256,12 @@ def _check_capabilities(resources: dict[str, Answer], given: list[str]) -> None:
 
 
 def _resource_change(change: Change) -> Answer:
-    answer: Answer = {
+    return {
         "Action": change.action,
         "LogicalResourceId": change.logical_id,
+        "PhysicalResourceId": change.physical_id or None,
+        "Replacement": change.replacement or None,
+        "PolicyAction": change.policy or None,
         "ResourceType": change.type,
         "Scope": ["Properties"] if change.action == "Modify" else [],
         "Details": [
@@ -288,48 +273,27 @@ def _resource_change(change: Change) -> Answer:
             for name in change.properties
         ],
     }
-    optional = {
-        "PhysicalResourceId": change.physical_id,
-        "Replacement": change.replacement,
-        "PolicyAction": change.policy,
-    }
-    return answer | {name: value for name, value in optional.items() if value}
 
 
 def _described(stack: StackRecord) -> Answer:
-    answer = {
+    return {
         "StackId": stack.id,
         "StackName": stack.name,
-        "Parameters": _pairs(stack.parameters),
         "CreationTime": stack.created,
+        "LastUpdatedTime": stack.updated,
         "StackStatus": stack.status,
+        "StackStatusReason": stack.reason or None,
         "DisableRollback": False,
         "NotificationARNs": [],
-        "Capabilities": stack.capabilities,
         "Outputs": stack.outputs,
-        "Tags": _tags(stack.tags),
         "EnableTerminationProtection": False,
+        **_described_given(stack.given),
     }
-    optional = {"LastUpdatedTime": stack.updated, "StackStatusReason": stack.reason}
-    return answer | {name: value for name, value in optional.items() if value}
 
 
-def _pairs(parameters: dict[str, str]) -> list[Answer]:
-    return [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
-
-
-def _tags(tags: dict[str, str]) -> list[Answer]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def _resources(stack: StackRecord, when: str) -> list[Answer]:
-    return [
-        {
-            "LogicalResourceId": name,
-            "PhysicalResourceId": kept.made.ref,
-            "ResourceType": kept.made.type,
-            "ResourceStatus": stack.statuses[name][0],
-            when: stack.statuses[name][1],
-        }
-        for name, kept in stack.resources.items()
-    ]
+def _described_given(given: Given) -> Answer:
+    return {
+        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in given.parameters.items()],
+        "Capabilities": given.capabilities,
+        "Tags": [{"Key": key, "Value": value} for key, value in given.tags.items()],
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from scripts.local_aws.cloudformation.deployment import (
     Deployment,
@@ -12,8 +11,6 @@ from scripts.local_aws.cloudformation.deployment import (
     only,
     policy,
     refuse_unknown,
-    tag_map,
-    tags,
     without,
 )
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
@@ -27,31 +24,23 @@ _SET_AFTERWARDS = {
 """The calls that change one property of a table each, by property."""
 
 
-class Table(ResourceType):
+class _Table(ResourceType):
     type = "AWS::DynamoDB::Table"
     in_place = (
         "DeletionProtectionEnabled PointInTimeRecoverySpecification SSESpecification Tags TimeToLiveSpecification"
     )
     replacing = "AttributeDefinitions KeySchema TableName"
-    fixed = (
-        "BillingMode GlobalSecondaryIndexes LocalSecondaryIndexes ProvisionedThroughput StreamSpecification TableClass"
-    )
+    fixed = "BillingMode GlobalSecondaryIndexes LocalSecondaryIndexes ProvisionedThroughput TableClass"
     name = "TableName"
     deletion = "dynamodb", "delete_table", "TableName"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        given = without(properties, "SSESpecification", "TableName", "Tags", *_SET_AFTERWARDS)
-        encryption, labels = _table_encryption(properties) or None, tags(properties)
-        created = deployment.call(
-            "dynamodb", "create_table", given, TableName=name, SSESpecification=encryption, Tags=labels
-        )["TableDescription"]
+        given, encryption = without(properties, *_SET_AFTERWARDS), _table_encryption(properties) or None
+        created = deployment.call("dynamodb", "create_table", given, TableName=name, SSESpecification=encryption)
         for key, operation in _SET_AFTERWARDS.items():
             if key in properties:
                 deployment.call("dynamodb", operation, only(properties, key), TableName=name)
-        attributes = {"Arn": created["TableArn"]}
-        if "LatestStreamArn" in created:
-            attributes["StreamArn"] = created["LatestStreamArn"]
-        return name, attributes
+        return name, {"Arn": created["TableDescription"]["TableArn"]}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
         changed = changed_properties(old, new)
@@ -62,7 +51,9 @@ class Table(ResourceType):
             encryption = _table_encryption(new)
             deployment.call("dynamodb", "update_table", {}, TableName=made.ref, SSESpecification=encryption)
         if "Tags" in changed:
-            deployment.call("dynamodb", "tag_resource", {}, ResourceArn=made.attributes["Arn"], Tags=tags(new))
+            deployment.call(
+                "dynamodb", "tag_resource", {}, ResourceArn=made.attributes["Arn"], Tags=new.get("Tags", [])
+            )
 
 
 def _table_encryption(properties: Properties) -> Properties:
@@ -74,16 +65,15 @@ def _table_encryption(properties: Properties) -> Properties:
     return encryption
 
 
-class Secret(ResourceType):
+class _Secret(ResourceType):
     type = "AWS::SecretsManager::Secret"
     in_place = "Description GenerateSecretString KmsKeyId SecretString"
     replacing = name = "Name"
     fixed = "Tags"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        given, value = only(properties, "Description", "KmsKeyId"), _secret_value(deployment, properties)
-        labels = tags(properties)
-        created = deployment.call("secretsmanager", "create_secret", given, Name=name, SecretString=value, Tags=labels)
+        given, value = only(properties, "Description", "KmsKeyId", "Tags"), _secret_value(deployment, properties)
+        created = deployment.call("secretsmanager", "create_secret", given, Name=name, SecretString=value)
         return created["ARN"], {"Id": created["ARN"]}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
@@ -106,13 +96,13 @@ class Secret(ResourceType):
         handler contract"): it waits for the moment that Secrets Manager takes, which here is skipped.
         """
         deployment.call("secretsmanager", "delete_secret", {}, SecretId=made.ref, ForceDeleteWithoutRecovery=True)
-        secret_deletions.forget(deployment.cloud.account_id, deployment.region, made.ref)
+        secret_deletions.forget(deployment.account.account_id, deployment.region, made.ref)
 
 
-def _secret_value(deployment: Deployment, properties: Properties) -> Any:
+def _secret_value(deployment: Deployment, properties: Properties) -> object:
     """Return the value that the properties give the secret, a new one at each call if they say how to generate it."""
     if "GenerateSecretString" in properties and "SecretString" in properties:
-        raise TemplateError("You can't specify both GenerateSecretString and SecretString")
+        raise TemplateError("Only one of GenerateSecretString and SecretString can be specified")
     value = properties.get("SecretString")
     if (rules := properties.get("GenerateSecretString")) is not None:
         parts = ("SecretStringTemplate", "GenerateStringKey")
@@ -124,37 +114,24 @@ def _secret_value(deployment: Deployment, properties: Properties) -> Any:
     return value
 
 
-class SecretPolicy(ResourceType):
-    type = "AWS::SecretsManager::ResourcePolicy"
-    fixed = "BlockPublicPolicy ResourcePolicy SecretId"
-
-    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        given = only(properties, "BlockPublicPolicy", "SecretId")
-        document = policy(properties["ResourcePolicy"])
-        arn = deployment.call("secretsmanager", "put_resource_policy", given, ResourcePolicy=document)["ARN"]
-        return arn, {"Id": arn}
-
-
-class Topic(ResourceType):
+class _Topic(ResourceType):
     type = "AWS::SNS::Topic"
     in_place = "KmsMasterKeyId"
     replacing = name = "TopicName"
-    fixed = "DisplayName Subscription Tags"
+    fixed = "DisplayName Tags"
     deletion = "sns", "delete_topic", "TopicArn"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        attributes = only(properties, "DisplayName", "KmsMasterKeyId")
-        created = deployment.call("sns", "create_topic", {}, Name=name, Attributes=attributes, Tags=tags(properties))
-        for subscription in properties.get("Subscription") or []:
-            deployment.call("sns", "subscribe", subscription, TopicArn=created["TopicArn"])
-        return created["TopicArn"], {"TopicArn": created["TopicArn"], "TopicName": name}
+        given, attributes = only(properties, "Tags"), only(properties, "DisplayName", "KmsMasterKeyId")
+        arn = deployment.call("sns", "create_topic", given, Name=name, Attributes=attributes)["TopicArn"]
+        return arn, {"TopicArn": arn, "TopicName": name}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
         given = {"AttributeName": "KmsMasterKeyId", "AttributeValue": text(new.get("KmsMasterKeyId", ""))}
         deployment.call("sns", "set_topic_attributes", given, TopicArn=made.ref)
 
 
-class Subscription(ResourceType):
+class _Subscription(ResourceType):
     type = "AWS::SNS::Subscription"
     replacing = "Endpoint Protocol TopicArn"
     fixed = "DeliveryPolicy FilterPolicy FilterPolicyScope RawMessageDelivery RedrivePolicy"
@@ -170,7 +147,7 @@ class Subscription(ResourceType):
             deployment.call("sns", "unsubscribe", {}, SubscriptionArn=made.ref)
 
 
-class TopicPolicy(Attached):
+class _TopicPolicy(Attached):
     type = "AWS::SNS::TopicPolicy"
     in_place = "PolicyDocument Topics"
 
@@ -181,7 +158,7 @@ class TopicPolicy(Attached):
         return name, {"Id": name}
 
 
-class Queue(ResourceType):
+class _Queue(ResourceType):
     type = "AWS::SQS::Queue"
     replacing = "QueueName"
     fixed = (
@@ -192,13 +169,12 @@ class Queue(ResourceType):
     deletion = "sqs", "delete_queue", "QueueUrl"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        attributes, labels = without(properties, "QueueName", "Tags"), tag_map(properties)
-        created = deployment.call("sqs", "create_queue", {}, QueueName=name, Attributes=attributes, tags=labels)
-        url = created["QueueUrl"]
+        given, attributes = only(properties, "Tags"), without(properties, "QueueName", "Tags")
+        url = deployment.call("sqs", "create_queue", given, QueueName=name, Attributes=attributes)["QueueUrl"]
         return url, {"Arn": deployment.arn("sqs", name), "QueueName": name, "QueueUrl": url}
 
 
-class QueuePolicy(Attached):
+class _QueuePolicy(Attached):
     type = "AWS::SQS::QueuePolicy"
     in_place = "PolicyDocument Queues"
 
@@ -209,7 +185,7 @@ class QueuePolicy(Attached):
         return name, {"Id": name}
 
 
-class SubnetGroup(ResourceType):
+class _SubnetGroup(ResourceType):
     """RDS keeps names in lower case, and Ref gives them so."""
 
     type = "AWS::RDS::DBSubnetGroup"
@@ -218,9 +194,8 @@ class SubnetGroup(ResourceType):
     deletion = "rds", "delete_db_subnet_group", "DBSubnetGroupName"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        name, given = name.lower(), only(properties, "DBSubnetGroupDescription", "SubnetIds")
-        deployment.call("rds", "create_db_subnet_group", given, DBSubnetGroupName=name, Tags=tags(properties))
-        return name, {}
+        deployment.call("rds", "create_db_subnet_group", properties, DBSubnetGroupName=name.lower())
+        return name.lower(), {}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
         changed = changed_properties(old, new)
@@ -229,4 +204,4 @@ class SubnetGroup(ResourceType):
             deployment.call("rds", "modify_db_subnet_group", given, DBSubnetGroupName=made.ref)
         if "Tags" in changed:
             arn = deployment.arn("rds", f"subgrp:{made.ref}")
-            deployment.call("rds", "add_tags_to_resource", {}, ResourceName=arn, Tags=tags(new))
+            deployment.call("rds", "add_tags_to_resource", {}, ResourceName=arn, Tags=new.get("Tags", []))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pathlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scripts.local_aws.cloudformation import resources
-from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, named
+from scripts.local_aws.cloudformation.deployment import Deployment, named
 from scripts.local_aws.cloudformation.template import Template, pseudo_parameters
+
+if TYPE_CHECKING:
+    from scripts.local_aws.cloudformation.accounts import Account
 
 
 @dataclass(frozen=True)
@@ -16,17 +20,19 @@ class Stack:
 
     name: str
     region: str
-    outputs: dict[str, str] = field(default_factory=dict)
-    resources: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str]
+    resources: dict[str, str]
 
 
-def deploy(cloud: Cloud, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
+def deploy(
+    account: Account, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]
+) -> Stack:
     """Create everything in the template through the services' APIs. Raise TemplateError at the first thing wrong.
 
-    What was made before stays, as nothing here is kept anyway.
+    What was created before that stays: nothing outlives the embedded AWS anyway.
     """
-    loaded = Template.load(template, parameters, pseudo_parameters(cloud.account_id, region, stack_name))
-    deployment, evaluator = Deployment(cloud, stack_name, region), loaded.evaluator
+    loaded = Template.load(template, parameters, pseudo_parameters(account.account_id, region, stack_name))
+    deployment, evaluator = Deployment(account, stack_name, region), loaded.evaluator
     for logical_id in resources.creation_order(deployment, loaded):
         resource = loaded.resources[logical_id]
         with named(logical_id, resource["Type"]):

@@ -9,53 +9,32 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import pathlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 from moto.utilities.utils import get_partition
 
 from scripts.local_aws.cloudformation.intrinsics import TemplateError, text
-from scripts.local_aws.iam.gate import Permissions
+
+if TYPE_CHECKING:
+    from scripts.local_aws.cloudformation.accounts import Account
 
 Properties = dict[str, Any]
 
 
-class Cloud(Protocol):
-    """What a deployment needs of the embedded AWS."""
-
-    @property
-    def account_id(self) -> str: ...
-
-    @property
-    def permissions(self) -> Permissions: ...
-
-    @property
-    def layers(self) -> dict[str, list[pathlib.Path]]:
-        """Directories that stand for a layer version's content, by its ARN."""
-        ...
-
-    @property
-    def scratch(self) -> pathlib.Path:
-        """A directory of ours that is removed when the embedded AWS closes."""
-        ...
-
-    def client(self, service: str, region: str = ...) -> Any: ...
-
-
 class Deployment:
-    """One stack in one region, whose resources are being made or changed."""
+    """One stack in one region, whose resources are being created or changed."""
 
-    def __init__(self, cloud: Cloud, stack_name: str, region: str) -> None:
-        self.cloud = cloud
+    def __init__(self, account: Account, stack_name: str, region: str) -> None:
+        self.account = account
         self.stack_name = stack_name
         self.region = region
         self.names: dict[str, str] = {}
-        """Names that are not made up as usual, by logical id: of what exists already, or of what replaces it."""
+        """Names that are not generated as usual, by logical id: of what exists already, or of what replaces it."""
 
     def name(self, logical_id: str, longest: int = 255, separator: str = "-") -> str:
-        """Return a name as CloudFormation makes it up; the same for the same stack, so that runs are comparable."""
+        """Return a name such as CloudFormation generates; the same for the same stack, so that runs are comparable."""
         if logical_id in self.names:
             return self.names[logical_id][:longest]
         unique = hashlib.sha256(f"{self.stack_name}/{self.region}/{logical_id}".encode()).hexdigest()[:12].upper()
@@ -63,11 +42,12 @@ class Deployment:
         return f"{prefix}{separator}{unique}"
 
     def arn(self, service: str, rest: str) -> str:
-        return f"arn:{get_partition(self.region)}:{service}:{self.region}:{self.cloud.account_id}:{rest}"
+        """Return the ARN of a resource of the stack's account and region."""
+        return f"arn:{get_partition(self.region)}:{service}:{self.region}:{self.account.account_id}:{rest}"
 
     def call(self, service: str, operation: str, properties: Mapping[str, Any], **renamed: Any) -> Any:
         """Call the API with properties of the same names (its own capitals) and others given by name."""
-        client = self.cloud.client(service, self.region)
+        client = self.account.client(service, self.region)
         shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation]).input_shape
         given = {**properties, **{name: value for name, value in renamed.items() if value is not None}}
         return getattr(client, operation)(**_shaped(given, shape, ""))
@@ -103,21 +83,6 @@ def changed_properties(old: Properties, new: Properties) -> set[str]:
     return {name for name in {*old, *new} if old.get(name) != new.get(name)}
 
 
-def tags(properties: Properties) -> list[dict[str, str]]:
-    """Return CloudFormation's tags, a list of Key and Value. Refuse one that AWS would refuse."""
-    found = [{"Key": text(tag["Key"]), "Value": text(tag["Value"])} for tag in properties.get("Tags") or []]
-    keys = [tag["Key"] for tag in found]
-    if len(set(keys)) != len(keys):
-        raise TemplateError("Duplicate tag keys")
-    if any(key.lower().startswith("aws:") for key in keys):
-        raise TemplateError("Tag keys cannot start with the reserved prefix aws:")
-    return found
-
-
-def tag_map(properties: Properties) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in tags(properties)}
-
-
 def policy(document: Any) -> str:
     """Return the document as text. AWS takes one without Version; moto does not."""
     if isinstance(document, str):
@@ -126,19 +91,22 @@ def policy(document: Any) -> str:
 
 
 def refuse_unknown(value: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Refuse an object of the template that has a property of another name."""
     if unknown := set(value) - set(known):
         raise TemplateError(f"property {where}.{', '.join(sorted(unknown))} is not known to the embedded AWS")
 
 
 def _shaped(value: Any, shape: Any, where: str) -> Any:
+    if shape.type_name in ("structure", "map") and not isinstance(value, Mapping):
+        raise TemplateError(f"property {where} must be an object")
     if shape.type_name == "structure":
-        if not isinstance(value, Mapping):
-            raise TemplateError(f"property {where} must be an object")
         shaped = {}
         for name, item in value.items():
             member = next((m for m in (name, name[:1].lower() + name[1:]) if m in shape.members), None)
             if member is None:
                 raise TemplateError(f"property {where}{'.' if where else ''}{name} does not exist")
+            if member in ("Tags", "tags", "TagSet"):
+                item = _tags(item, shape.members[member])
             shaped[member] = _shaped(item, shape.members[member], f"{where}.{name}".lstrip("."))
         return shaped
     if shape.type_name == "list":
@@ -146,12 +114,23 @@ def _shaped(value: Any, shape: Any, where: str) -> Any:
             raise TemplateError(f"property {where} must be a list")
         return [_shaped(item, shape.member, f"{where}[{index}]") for index, item in enumerate(value)]
     if shape.type_name == "map":
-        if not isinstance(value, Mapping):
-            raise TemplateError(f"property {where} must be an object")
         return {text(key): _shaped(item, shape.value, f"{where}.{key}") for key, item in value.items()}
     scalar = _scalar(value, shape.type_name, where)
     _check_range(scalar, shape, where)
     return scalar
+
+
+def _tags(tags: Iterable[Mapping[str, Any]], shape: Any) -> Properties | list[Properties]:
+    """Return CloudFormation's tags, a list of Key and Value, as the API takes them. Refuse what AWS would refuse."""
+    keys, values = [text(tag["Key"]) for tag in tags], [text(tag["Value"]) for tag in tags]
+    if len(set(keys)) != len(keys):
+        raise TemplateError("Duplicate tag keys")
+    if any(key.lower().startswith("aws:") for key in keys):
+        raise TemplateError("Tag keys cannot start with the reserved prefix aws:")
+    if shape.type_name == "map":
+        return dict(zip(keys, values, strict=True))
+    prefix = "Tag" if "TagKey" in shape.member.members else ""
+    return [{f"{prefix}Key": key, f"{prefix}Value": value} for key, value in zip(keys, values, strict=True)]
 
 
 def _check_range(value: Any, shape: Any, where: str) -> None:

@@ -18,15 +18,14 @@ from scripts.local_aws.cloudformation.deployment import (
     changed_properties,
     only,
     refuse_unknown,
-    tag_map,
     without,
 )
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
-from scripts.local_aws.cloudformation.locations import local_path, uploaded
+from scripts.local_aws.cloudformation.locations import located
 from scripts.local_aws.cloudformation.resource_types import Attached, Made, ResourceType
 from scripts.packages import layer
 
-_NEVER_SHIPPED = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
+_NEVER_SHIPPED = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 _VARIABLES_LIMIT = 4096
 _RESERVED_VARIABLES = {
     "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
@@ -36,14 +35,14 @@ _RESERVED_VARIABLES = {
 }  # fmt: skip
 
 
-class Function(ResourceType):
+class _Function(ResourceType):
     type = "AWS::Lambda::Function"
     in_place = (
         "Architectures Code DeadLetterConfig Description Environment Handler Layers MemorySize Role Runtime Timeout "
         "VpcConfig"
     )
     replacing = "FunctionName PackageType"
-    fixed = "EphemeralStorage KmsKeyArn LoggingConfig ReservedConcurrentExecutions Tags TracingConfig"
+    fixed = "EphemeralStorage KmsKeyArn LoggingConfig Tags TracingConfig"
     name, longest_name = "FunctionName", 64
     deletion = "lambda", "delete_function", "FunctionName"
 
@@ -52,28 +51,18 @@ class Function(ResourceType):
             if int(properties.get(limited, 0)) > most:
                 raise TemplateError(f"property {limited} must be at most {most}, not {properties[limited]}")
         check_variables(properties)
-        created = deployment.call(
-            "lambda",
-            "create_function",
-            without(properties, "Code", "FunctionName", "KmsKeyArn", "ReservedConcurrentExecutions", "Tags"),
-            FunctionName=name,
-            KMSKeyArn=properties.get("KmsKeyArn"),
-            Code={"ZipFile": _function_code(deployment, properties["Code"], text(properties["Handler"]))},
-            Tags=tag_map(properties),
-        )
-        if "ReservedConcurrentExecutions" in properties:
-            reserved = only(properties, "ReservedConcurrentExecutions")
-            deployment.call("lambda", "put_function_concurrency", reserved, FunctionName=name)
+        code = {"ZipFile": _function_code(deployment, properties["Code"], text(properties["Handler"]))}
+        given, key = without(properties, "KmsKeyArn"), properties.get("KmsKeyArn")
+        created = deployment.call("lambda", "create_function", given, FunctionName=name, Code=code, KMSKeyArn=key)
         return name, {"Arn": created["FunctionArn"]}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
-        changed = changed_properties(old, new)
-        if {"Architectures", "Code"} & changed:
-            code = _function_code(deployment, new["Code"], text(new["Handler"]))
-            architectures = only(new, "Architectures")
-            deployment.call("lambda", "update_function_code", architectures, FunctionName=made.ref, ZipFile=code)
+        changed, of_code = changed_properties(old, new), {"Architectures", "Code"}
+        if of_code & changed:
+            code, given = _function_code(deployment, new["Code"], text(new["Handler"])), only(new, "Architectures")
+            deployment.call("lambda", "update_function_code", given, FunctionName=made.ref, ZipFile=code)
         check_variables(new)
-        changed -= {"Architectures", "Code"}
+        changed -= of_code
         if gone := changed - set(new):
             raise TemplateError(f"property {', '.join(sorted(gone))} cannot be taken away by the embedded AWS")
         deployment.call("lambda", "update_function_configuration", only(new, *changed), FunctionName=made.ref)
@@ -93,31 +82,29 @@ def check_variables(properties: Properties) -> None:
 def _function_code(deployment: Deployment, code: Properties, handler: str) -> bytes:
     """Return the function's zip file, uploaded or made of its directory. Refuse one without the handler's module."""
     refuse_unknown(code, ("S3Bucket", "S3Key", "S3ObjectVersion", "ZipFile"), "Code")
-    archived = uploaded(deployment, code, "Code")
-    content = io.BytesIO(archived or b"")
-    if archived is not None:
-        with zipfile.ZipFile(content) as archive:
-            _check_handler(handler, archive)
-        return archived
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
-        if "ZipFile" in code:
-            archive.writestr("index.py", code["ZipFile"])
-        else:
-            directory = local_path(code, "Code")
-            for path in sorted(directory.rglob("*")):
-                if path.is_file() and not set(path.parts) & set(_NEVER_SHIPPED):
-                    archive.write(path, path.relative_to(directory))
-        _check_handler(handler, archive)
-    return content.getvalue()
-
-
-def _check_handler(handler: str, archive: zipfile.ZipFile) -> None:
+    content = code["ZipFile"] if "ZipFile" in code else located(deployment, code, "Code")
+    archived = content if isinstance(content, bytes) else _zipped(content)
     module = handler.rpartition(".")[0].replace(".", "/") + ".py"
-    if not {module, f"{module}c"} & set(archive.namelist()):
-        raise TemplateError(f"Handler {handler} needs {module}, which the code does not have")
+    with zipfile.ZipFile(io.BytesIO(archived)) as archive:
+        if not {module, f"{module}c"} & set(archive.namelist()):
+            raise TemplateError(f"Handler {handler} needs {module}, which the code does not have")
+    return archived
 
 
-class LayerVersion(ResourceType):
+def _zipped(content: str | pathlib.Path) -> bytes:
+    """Return a zip file of a directory, or of the text that Lambda takes for index.py."""
+    archived = io.BytesIO()
+    with zipfile.ZipFile(archived, "w", zipfile.ZIP_STORED) as archive:
+        if isinstance(content, str):
+            archive.writestr("index.py", content)
+        else:
+            for path in sorted(content.rglob("*")):
+                if path.is_file() and not set(path.parts) & _NEVER_SHIPPED:
+                    archive.write(path, path.relative_to(content))
+    return archived.getvalue()
+
+
+class _LayerVersion(ResourceType):
     """The layer's content stays in directories: zipping 40 MB of packages at every start would cost seconds.
 
     utils stands for the layer that the build makes of it: for this machine's Python, by the same code.
@@ -130,22 +117,19 @@ class LayerVersion(ResourceType):
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
         content = properties["Content"]
         refuse_unknown(content, ("S3Bucket", "S3Key", "S3ObjectVersion"), "Content")
-        archive = uploaded(deployment, content, "Content")
-        nothing = io.BytesIO()
-        zipfile.ZipFile(nothing, "w").close()
-        if archive is not None:
-            unpacked = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch))
-            with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
-                zipped.extractall(unpacked)
-            directories = [unpacked]
+        found = located(deployment, content, "Content")
+        if isinstance(found, bytes):
+            directories = [pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.account.scratch))]
+            with zipfile.ZipFile(io.BytesIO(found)) as zipped:
+                zipped.extractall(directories[0])
         else:
-            path = local_path(content, "Content")
-            directories = _project_layer(deployment) if path.resolve() == layer.UTILS else [path]
-        given, empty = without(properties, "Content", "LayerName"), {"ZipFile": nothing.getvalue()}
-        version = deployment.call("lambda", "publish_layer_version", given, LayerName=name, Content=empty)
+            directories = _project_layer(deployment) if found.resolve() == layer.UTILS else [found]
+        zipfile.ZipFile(nothing := io.BytesIO(), "w").close()
+        empty = {"ZipFile": nothing.getvalue()}
+        version = deployment.call("lambda", "publish_layer_version", properties, LayerName=name, Content=empty)
         arn = version["LayerVersionArn"]
         # It stays when the version is deleted: functions that were published with it keep it, as on AWS.
-        deployment.cloud.layers[arn] = directories
+        deployment.account.layers[arn] = directories
         return arn, {"LayerVersionArn": arn}
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
@@ -158,12 +142,12 @@ def _project_layer(deployment: Deployment) -> list[pathlib.Path]:
 
     utils is copied, so that an edit of it during a run changes nothing that has been deployed.
     """
-    utils = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.cloud.scratch), "python")
+    utils = pathlib.Path(tempfile.mkdtemp(prefix="layer-", dir=deployment.account.scratch), "python")
     layer.utils_for_this_machine(utils)
     return [utils, layer.HOST_PACKAGES]
 
 
-class Version(ResourceType):
+class _Version(ResourceType):
     """AWS publishes only what has changed since the last version, and CloudFormation makes an error of it.
 
     A description is no change. moto takes every update for one, also one that leaves everything as it was.
@@ -173,7 +157,7 @@ class Version(ResourceType):
     replacing = "Description FunctionName"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        client = deployment.cloud.client("lambda", deployment.region)
+        client = deployment.account.client("lambda", deployment.region)
         function = text(properties["FunctionName"])
         latest, *published = client.list_versions_by_function(FunctionName=function)["Versions"]
         if published and _as_published(published[-1]) == _as_published(latest):
@@ -193,7 +177,7 @@ def _as_published(configuration: Properties) -> Properties:
     return without(configuration, *apart)
 
 
-class Alias(ResourceType):
+class _Alias(ResourceType):
     type = "AWS::Lambda::Alias"
     in_place = "Description FunctionVersion"
     replacing = "FunctionName Name"
@@ -210,7 +194,7 @@ class Alias(ResourceType):
         deployment.call("lambda", "delete_alias", {}, FunctionName=name, Name=alias)
 
 
-class Permission(ResourceType):
+class _Permission(ResourceType):
     """A permission on an alias or a version is one for that alone."""
 
     type = "AWS::Lambda::Permission"
@@ -228,7 +212,7 @@ class Permission(ResourceType):
         deployment.call("lambda", "remove_permission", {}, FunctionName=function, StatementId=made.ref)
 
 
-class EventInvokeConfig(Attached):
+class _EventInvokeConfig(Attached):
     type = "AWS::Lambda::EventInvokeConfig"
     in_place = "DestinationConfig MaximumEventAgeInSeconds MaximumRetryAttempts"
     replacing = "FunctionName Qualifier"

@@ -15,7 +15,7 @@ from scripts.local_aws.cloudformation.deployment import (
     only,
     policy,
     refuse_unknown,
-    tags,
+    without,
 )
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
 from scripts.local_aws.cloudformation.managed_policies import provide
@@ -27,7 +27,7 @@ _MANAGED_LIMIT = 6_144
 _MOST_VERSIONS = 5
 
 
-class Role(ResourceType):
+class _Role(ResourceType):
     type = "AWS::IAM::Role"
     in_place = "AssumeRolePolicyDocument ManagedPolicyArns PermissionsBoundary Policies"
     replacing = "Path RoleName"
@@ -35,14 +35,9 @@ class Role(ResourceType):
     name, longest_name = "RoleName", 64
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        created = deployment.call(
-            "iam",
-            "create_role",
-            only(properties, "Description", "MaxSessionDuration", "Path", "PermissionsBoundary"),
-            RoleName=name,
-            AssumeRolePolicyDocument=_checked(f"{name} trust", properties["AssumeRolePolicyDocument"]),
-            Tags=tags(properties),
-        )["Role"]
+        trust = _checked(f"{name} trust", properties["AssumeRolePolicyDocument"])
+        given = without(properties, "ManagedPolicyArns", "Policies") | {"AssumeRolePolicyDocument": trust}
+        created = deployment.call("iam", "create_role", given, RoleName=name)["Role"]
         _give(deployment, name, properties)
         return name, {"Arn": created["Arn"], "RoleId": created["RoleId"]}
 
@@ -57,13 +52,13 @@ class Role(ResourceType):
         for arn in set(map(text, old.get("ManagedPolicyArns") or [])) - attached:
             deployment.call("iam", "detach_role_policy", {}, RoleName=role, PolicyArn=arn)
         if "PermissionsBoundary" in changed:
-            given = only(new, "PermissionsBoundary") if new.get("PermissionsBoundary") else {}
+            given = only(new, "PermissionsBoundary")
             verb = "put" if given else "delete"
             deployment.call("iam", f"{verb}_role_permissions_boundary", given, RoleName=role)
         _give(deployment, role, new)
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
-        client = deployment.cloud.client("iam", deployment.region)
+        client = deployment.account.client("iam", deployment.region)
         for each in client.list_attached_role_policies(RoleName=made.ref)["AttachedPolicies"]:
             client.detach_role_policy(RoleName=made.ref, PolicyArn=each["PolicyArn"])
         for name in client.list_role_policies(RoleName=made.ref)["PolicyNames"]:
@@ -81,28 +76,20 @@ def _give(deployment: Deployment, name: str, properties: Properties) -> None:
     for inline in properties.get("Policies") or []:
         refuse_unknown(inline, ("PolicyName", "PolicyDocument"), "Policies")
         size += _size(inline["PolicyDocument"])
-        _put_inline(deployment, name, text(inline["PolicyName"]), inline["PolicyDocument"])
+        document = _checked(text(inline["PolicyName"]), inline["PolicyDocument"])
+        deployment.call("iam", "put_role_policy", {**inline, "PolicyDocument": document}, RoleName=name)
     if size > _INLINE_LIMIT:
         raise TemplateError(f"Maximum policy size of {_INLINE_LIMIT} bytes exceeded for role {name}")
-    for arn in properties.get("ManagedPolicyArns") or []:
-        _attach(deployment, name, text(arn))
+    for arn in map(text, properties.get("ManagedPolicyArns") or []):
+        if ":iam::aws:policy/" in arn:
+            provide(arn, deployment.account.account_id)
+        deployment.call("iam", "attach_role_policy", {}, RoleName=name, PolicyArn=arn)
 
 
-class InlinePolicy(ResourceType):
-    type = "AWS::IAM::Policy"
-    fixed = "PolicyDocument PolicyName Roles"
-
-    def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        for role in properties.get("Roles") or []:
-            _put_inline(deployment, text(role), text(properties["PolicyName"]), properties["PolicyDocument"])
-        return name, {"Id": name}
-
-
-class ManagedPolicy(ResourceType):
+class _ManagedPolicy(ResourceType):
     type = "AWS::IAM::ManagedPolicy"
     in_place = "PolicyDocument"
     replacing = "Description ManagedPolicyName Path"
-    fixed = "Roles"
     name, longest_name = "ManagedPolicyName", 128
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
@@ -110,14 +97,11 @@ class ManagedPolicy(ResourceType):
             raise TemplateError(f"Cannot exceed quota for PolicySize: {_MANAGED_LIMIT}")
         document, given = _checked(name, properties["PolicyDocument"]), only(properties, "Description", "Path")
         created = deployment.call("iam", "create_policy", given, PolicyName=name, PolicyDocument=document)
-        arn = created["Policy"]["Arn"]
-        for role in properties.get("Roles") or []:
-            _attach(deployment, text(role), arn)
-        return arn, {"PolicyArn": arn}
+        return created["Policy"]["Arn"], {"PolicyArn": created["Policy"]["Arn"]}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
-        """CloudFormation deletes the oldest version to make room for another."""
-        client = deployment.cloud.client("iam", deployment.region)
+        """Create a version. CloudFormation deletes the oldest one to make room for it."""
+        client = deployment.account.client("iam", deployment.region)
         versions = client.list_policy_versions(PolicyArn=made.ref)["Versions"]
         if len(versions) == _MOST_VERSIONS:
             others = (each for each in versions if not each["IsDefaultVersion"])
@@ -127,7 +111,7 @@ class ManagedPolicy(ResourceType):
         client.create_policy_version(PolicyArn=made.ref, PolicyDocument=document, SetAsDefault=True)
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
-        client = deployment.cloud.client("iam", deployment.region)
+        client = deployment.account.client("iam", deployment.region)
         for role in client.list_entities_for_policy(PolicyArn=made.ref)["PolicyRoles"]:
             client.detach_role_policy(RoleName=role["RoleName"], PolicyArn=made.ref)
         for version in client.list_policy_versions(PolicyArn=made.ref)["Versions"]:
@@ -136,25 +120,18 @@ class ManagedPolicy(ResourceType):
         client.delete_policy(PolicyArn=made.ref)
 
 
-class Key(ResourceType):
+class _Key(ResourceType):
     type = "AWS::KMS::Key"
     in_place = "Description KeyPolicy Tags"
     replacing = "KeySpec KeyUsage MultiRegion"
-    fixed = "EnableKeyRotation Enabled PendingWindowInDays RotationPeriodInDays"
+    fixed = "EnableKeyRotation PendingWindowInDays"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        key = deployment.call(
-            "kms",
-            "create_key",
-            only(properties, "Description", "KeySpec", "KeyUsage", "MultiRegion"),
-            Policy=_checked(name, properties["KeyPolicy"]) if "KeyPolicy" in properties else None,
-            Tags=_key_tags(properties),
-        )["KeyMetadata"]
+        given = only(properties, "Description", "KeySpec", "KeyUsage", "MultiRegion", "Tags")
+        document = _checked(name, properties["KeyPolicy"]) if "KeyPolicy" in properties else None
+        key = deployment.call("kms", "create_key", given, Policy=document)["KeyMetadata"]
         if text(properties.get("EnableKeyRotation", "false")) == "true":
-            rotation = only(properties, "RotationPeriodInDays")
-            deployment.call("kms", "enable_key_rotation", rotation, KeyId=key["KeyId"])
-        if text(properties.get("Enabled", "true")) == "false":
-            deployment.call("kms", "disable_key", {}, KeyId=key["KeyId"])
+            deployment.call("kms", "enable_key_rotation", {}, KeyId=key["KeyId"])
         return key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
@@ -165,18 +142,14 @@ class Key(ResourceType):
         if "Description" in changed:
             deployment.call("kms", "update_key_description", {}, KeyId=made.ref, Description=text(new["Description"]))
         if "Tags" in changed:
-            deployment.call("kms", "tag_resource", {}, KeyId=made.ref, Tags=_key_tags(new))
+            deployment.call("kms", "tag_resource", {}, KeyId=made.ref, Tags=new.get("Tags", []))
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
         days = properties.get("PendingWindowInDays", 30)
         deployment.call("kms", "schedule_key_deletion", {}, KeyId=made.ref, PendingWindowInDays=days)
 
 
-def _key_tags(properties: Properties) -> list[dict[str, str]]:
-    return [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags(properties)]
-
-
-class KeyAlias(ResourceType):
+class _KeyAlias(ResourceType):
     type = "AWS::KMS::Alias"
     fixed = "AliasName TargetKeyId"
 
@@ -198,14 +171,3 @@ def _checked(name: str, document: Any) -> str:
 def _size(document: Any) -> int:
     """Return a policy's length as AWS counts it, without white space."""
     return len(json.dumps(document, separators=(",", ":")))
-
-
-def _put_inline(deployment: Deployment, role: str, name: str, document: Any) -> None:
-    content = _checked(name, document)
-    deployment.call("iam", "put_role_policy", {}, RoleName=role, PolicyName=name, PolicyDocument=content)
-
-
-def _attach(deployment: Deployment, role: str, arn: str) -> None:
-    if ":iam::aws:policy/" in arn:
-        provide(arn, deployment.cloud.account_id)
-    deployment.call("iam", "attach_role_policy", {}, RoleName=role, PolicyArn=arn)

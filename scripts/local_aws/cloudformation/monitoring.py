@@ -6,14 +6,7 @@ import json
 
 from moto.cloudwatch.responses import CloudWatchResponse
 
-from scripts.local_aws.cloudformation.deployment import (
-    Deployment,
-    Properties,
-    changed_properties,
-    only,
-    tag_map,
-    tags,
-)
+from scripts.local_aws.cloudformation.deployment import Deployment, Properties, changed_properties, only
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
 from scripts.local_aws.cloudformation.resource_types import Attached, Made, Overwritten, ResourceType
 
@@ -24,7 +17,7 @@ _KEY_USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:GenerateData
 CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm  # type: ignore[attr-defined]  # added
 
 
-class LogGroup(ResourceType):
+class _LogGroup(ResourceType):
     type = "AWS::Logs::LogGroup"
     in_place = "KmsKeyId RetentionInDays Tags"
     replacing = "LogGroupName"
@@ -35,14 +28,13 @@ class LogGroup(ResourceType):
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
         if text(properties.get("RetentionInDays", _RETENTIONS[0])) not in _RETENTIONS:
             raise TemplateError(f"property RetentionInDays must be one of {', '.join(_RETENTIONS)}")
-        group = deployment.arn("logs", f"log-group:{name}")
         if key := properties.get("KmsKeyId"):
             _check_key(deployment, text(key), name)
-        given = only(properties, "KmsKeyId", "LogGroupClass")
-        deployment.call("logs", "create_log_group", given, logGroupName=name, tags=tag_map(properties) or None)
+        given = only(properties, "KmsKeyId", "LogGroupClass", "Tags")
+        deployment.call("logs", "create_log_group", given, logGroupName=name)
         if "RetentionInDays" in properties:
             deployment.call("logs", "put_retention_policy", only(properties, "RetentionInDays"), logGroupName=name)
-        return name, {"Arn": f"{group}:*"}
+        return name, {"Arn": deployment.arn("logs", f"log-group:{name}:*")}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
         if "RetentionInDays" in new:
@@ -54,18 +46,18 @@ class LogGroup(ResourceType):
             deployment.call("logs", "associate_kms_key", only(new, "KmsKeyId"), logGroupName=made.ref)
         if "Tags" in changed_properties(old, new):
             arn = made.attributes["Arn"].removesuffix(":*")
-            deployment.call("logs", "tag_resource", {}, resourceArn=arn, tags=tag_map(new))
+            deployment.call("logs", "tag_resource", {}, resourceArn=arn, tags=new.get("Tags", []))
 
 
 def _check_key(deployment: Deployment, key: str, log_group: str) -> None:
     """Refuse a key whose policy does not admit CloudWatch Logs for this group."""
     service, group = f"logs.{deployment.region}.amazonaws.com", deployment.arn("logs", f"log-group:{log_group}")
-    may = deployment.cloud.permissions.service_may
+    may = deployment.account.permissions.service_may
     if not all(may(service, action, key, source_arn=group) for action in _KEY_USE):
         raise TemplateError(f"The specified KMS key does not exist or is not allowed to be used with {group}")
 
 
-class MetricFilter(Attached):
+class _MetricFilter(Attached):
     type = "AWS::Logs::MetricFilter"
     in_place = "FilterPattern MetricTransformations"
     replacing = "FilterName LogGroupName"
@@ -76,7 +68,7 @@ class MetricFilter(Attached):
         return name, {}
 
 
-class Alarm(Overwritten):
+class _Alarm(Overwritten):
     type = "AWS::CloudWatch::Alarm"
     in_place = (
         "ActionsEnabled AlarmActions AlarmDescription ComparisonOperator DatapointsToAlarm Dimensions "
@@ -88,20 +80,20 @@ class Alarm(Overwritten):
     operation = "put_metric_alarm"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        deployment.call("cloudwatch", self.operation, {**properties, "AlarmName": name, "Tags": tags(properties)})
+        deployment.call("cloudwatch", self.operation, properties, AlarmName=name)
         return name, {"Arn": deployment.arn("cloudwatch", f"alarm:{name}")}
 
     def delete(self, deployment: Deployment, made: Created, properties: Properties) -> None:
         deployment.call("cloudwatch", "delete_alarms", {}, AlarmNames=[made.ref])
 
 
-class CompositeAlarm(Alarm):
+class _CompositeAlarm(_Alarm):
     type = "AWS::CloudWatch::CompositeAlarm"
     in_place = "ActionsEnabled AlarmActions AlarmDescription AlarmRule InsufficientDataActions OKActions"
     operation = "put_composite_alarm"
 
 
-class Dashboard(Overwritten):
+class _Dashboard(Overwritten):
     type = "AWS::CloudWatch::Dashboard"
     in_place = "DashboardBody"
     replacing = name = "DashboardName"

@@ -11,7 +11,6 @@ from scripts.local_aws.cloudformation.deployment import (
     changed_properties,
     only,
     refuse_unknown,
-    tags,
     without,
 )
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
@@ -32,7 +31,7 @@ def _names_of_an_endpoint(service_name: str, vpc_endpoint_id: str) -> dict[str, 
 vpcs.create_dns_entries = _names_of_an_endpoint  # type: ignore[attr-defined]  # imported there
 
 
-class SecurityGroup(ResourceType):
+class _SecurityGroup(ResourceType):
     type = "AWS::EC2::SecurityGroup"
     in_place = "SecurityGroupEgress SecurityGroupIngress Tags"
     replacing = "GroupDescription GroupName VpcId"
@@ -68,7 +67,7 @@ class SecurityGroup(ResourceType):
         _tag(deployment, made, new)
 
 
-class SecurityGroupIngress(ResourceType):
+class _SecurityGroupIngress(ResourceType):
     type = "AWS::EC2::SecurityGroupIngress"
     replacing = "CidrIp CidrIpv6 FromPort GroupId IpProtocol SourceSecurityGroupId ToPort"
     fixed = "Description DestinationSecurityGroupId SourcePrefixListId"
@@ -86,14 +85,14 @@ class SecurityGroupIngress(ResourceType):
         _change_rule(deployment, verb, self.direction, text(properties["GroupId"]), rule)
 
 
-class SecurityGroupEgress(SecurityGroupIngress):
+class _SecurityGroupEgress(_SecurityGroupIngress):
     type = "AWS::EC2::SecurityGroupEgress"
     replacing = "CidrIp CidrIpv6 DestinationSecurityGroupId FromPort GroupId IpProtocol ToPort"
     fixed = "Description SourcePrefixListId SourceSecurityGroupId"
     direction = "Egress"
 
 
-class VpcEndpoint(ResourceType):
+class _VpcEndpoint(ResourceType):
     type = "AWS::EC2::VPCEndpoint"
     in_place = "PolicyDocument PrivateDnsEnabled RouteTableIds SecurityGroupIds SubnetIds Tags"
     replacing = "ServiceName VpcEndpointType VpcId"
@@ -172,10 +171,9 @@ def _permission(direction: str, rule: Properties) -> Properties:
 
 
 def _tag_specifications(kind: str, properties: Properties) -> list[Properties] | None:
-    labels = tags(properties)
-    return [{"ResourceType": kind, "Tags": labels}] if labels else None
+    return [{"ResourceType": kind, **only(properties, "Tags")}] if properties.get("Tags") else None
 
 
 def _tag(deployment: Deployment, made: Created, new: Properties) -> None:
-    if labels := tags(new):
-        deployment.call("ec2", "create_tags", {}, Resources=[made.ref], Tags=labels)
+    if new.get("Tags"):
+        deployment.call("ec2", "create_tags", only(new, "Tags"), Resources=[made.ref])

@@ -1,9 +1,9 @@
 """Types of resources, as the embedded CloudFormation knows them: properties, creation, change and deletion.
 
 Each type is a class, in the module of its service's kind (functions, state_machines, identity, data, ...); the class
-registers itself. A property that stands in none of a type's lists fails the deployment by name, and so does a change
-of one that no update here makes. The lists are those of the type's page in CloudFormation's template reference ("Update
-requires"), as far as a template of ours needs them.
+registers itself and is known by its type alone. A property that stands in none of a type's lists fails the deployment
+by name, and so does a change of one that no update here makes. The lists are those of the type's page in
+CloudFormation's template reference ("Update requires"), as far as a template of ours needs them.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class ResourceType(abc.ABC):
     in_place: ClassVar[str] = ""
     """The properties that an update changes."""
     replacing: ClassVar[str] = ""
-    """The properties whose change makes another resource."""
+    """The properties whose change creates another resource."""
     fixed: ClassVar[str] = ""
-    """The properties that are honoured when the resource is made, and that no update here changes."""
+    """The properties that are honoured when the resource is created, and that no update here changes."""
     volatile: ClassVar[str] = ""
     """The attributes that have another value after any change."""
     name: ClassVar[str] = ""
@@ -46,7 +46,7 @@ class ResourceType(abc.ABC):
 
     @abc.abstractmethod
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        """Create the resource, under the template's name for it or the one that CloudFormation makes up."""
+        """Create the resource, under the template's name for it or the one that CloudFormation generates."""
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> dict[str, Any] | None:
         """Change the resource in place. Return its attributes if they are others now."""
@@ -61,10 +61,10 @@ class ResourceType(abc.ABC):
 
 
 class Overwritten(ResourceType):
-    """A type that is changed by the calls that make it, because they overwrite."""
+    """A type that is changed by the calls that create it, because they overwrite."""
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> dict[str, Any]:
-        """Make the resource once more."""
+        """Create the resource once more."""
         return self.create(deployment, made.ref, new)[1]
 
 

@@ -43,7 +43,7 @@ def creation_order(deployment: Deployment, template: Template) -> list[str]:
     for name, ec2_type, values in template.ec2_parameters:
         operation, parameter = _EC2_LOOKUPS[ec2_type]
         try:
-            getattr(deployment.cloud.client("ec2", deployment.region), operation)(**{parameter: values})
+            getattr(deployment.account.client("ec2", deployment.region), operation)(**{parameter: values})
         except ClientError as error:
             message = f"Parameter validation failed: parameter value {values} for parameter name {name} "
             raise TemplateError(message + "does not exist") from error

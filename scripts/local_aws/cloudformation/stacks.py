@@ -1,24 +1,23 @@
-"""CloudFormation stacks: made, changed and deleted by change sets, with their events.
+"""CloudFormation stacks: created, changed and deleted by change sets, with their events.
 
-Resources are made by the creators that `LocalAws.deploy` uses, through the services' own APIs. A change set is
-computed before it is carried out; what an update cannot do here is refused then. Retention policies are kept, and what
-fails is rolled back: a new stack by deletion, an updated one by going back to the template that it had.
+A change set is computed before it is carried out; what an update cannot do here is refused then. Retention policies are
+kept, and what fails is rolled back: a new stack by deletion, an updated one to the template that it had.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.local_aws.cloudformation import resources
-from scripts.local_aws.cloudformation.deployment import Cloud, Deployment, Properties, changed_properties, named
+from scripts.local_aws.cloudformation.accounts import Account
+from scripts.local_aws.cloudformation.deployment import Deployment, Properties, changed_properties, named
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError
 from scripts.local_aws.cloudformation.template import Template, pseudo_parameters, read
 
@@ -29,28 +28,19 @@ _LISTS = ("DnsEntries",)
 UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 
 
-class _Unknown(Mapping[str, Any]):
-    """The attributes of a resource that does not exist yet: each has some value."""
+class _Expected(dict[str, Any]):
+    """The attributes of a resource that is still to be created or changed: those not known have some value."""
 
-    def __init__(self, known: Mapping[str, Any] | None = None) -> None:
-        self._known = known or {}
-
-    def __getitem__(self, name: str) -> Any:
-        return self._known.get(name, [f"{_UNKNOWN}:{_UNKNOWN}"] if name in _LISTS else _UNKNOWN)
+    def __missing__(self, name: str) -> Any:
+        return [f"{_UNKNOWN}:{_UNKNOWN}"] if name in _LISTS else _UNKNOWN
 
     def __contains__(self, name: object) -> bool:
         return True
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
 
 @dataclass(frozen=True)
 class Kept:
-    """A resource of a stack as it was made last."""
+    """A resource of a stack as it was created or changed last."""
 
     made: Created
     properties: Properties
@@ -75,16 +65,25 @@ class Change:
     policy: str = ""
 
 
+@dataclass(frozen=True)
+class Given:
+    """A template with what goes with it: what a stack was created from, or what a change set asks for."""
+
+    source: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+    capabilities: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass
 class ChangeSet:
+    """A change of a stack that is computed and waits to be executed. `kind` is CREATE or UPDATE."""
+
     name: str
     id: str
     kind: str
-    source: str
-    parameters: dict[str, str]
-    capabilities: list[str]
+    given: Given
     changes: list[Change]
-    tags: dict[str, str] = field(default_factory=dict)
     status: str = "CREATE_COMPLETE"
     reason: str = ""
     execution: str = "AVAILABLE"
@@ -101,13 +100,10 @@ class StackRecord:
     status: str = "REVIEW_IN_PROGRESS"
     reason: str = ""
     updated: datetime.datetime | None = None
-    source: str = ""
-    parameters: dict[str, str] = field(default_factory=dict)
-    capabilities: list[str] = field(default_factory=list)
-    tags: dict[str, str] = field(default_factory=dict)
+    given: Given = field(default_factory=Given)
     resources: dict[str, Kept] = field(default_factory=dict)
     statuses: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)
-    outputs: list[dict[str, str]] = field(default_factory=list)
+    outputs: list[dict[str, str | None]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     change_sets: dict[str, ChangeSet] = field(default_factory=dict)
     generation: int = 0
@@ -117,44 +113,44 @@ class Stacks:
     """Every region's stacks."""
 
     def __init__(
-        self, cloud: Cloud, now: Callable[[], datetime.datetime], start: Callable[..., threading.Thread]
+        self, account: Account, now: Callable[[], datetime.datetime], start: Callable[..., threading.Thread]
     ) -> None:
-        self._cloud = cloud
+        self._account = account
         self.now = now
         self._start = start
         self._threads: list[threading.Thread] = []
         self.records: list[StackRecord] = []
 
     def close(self) -> None:
-        """Wait for what is being carried out."""
+        """Wait for the change sets and deletions that are being carried out."""
         for thread in self._threads:
             thread.join()
 
     def arn(self, region: str, rest: str) -> str:
-        return f"arn:aws:cloudformation:{region}:{self._cloud.account_id}:{rest}"
+        """Return the ARN of a stack or a change set."""
+        return f"arn:aws:cloudformation:{region}:{self._account.account_id}:{rest}"
 
-    def template(self, stack: StackRecord, source: str, parameters: Mapping[str, str]) -> Template:
-        pseudo = pseudo_parameters(self._cloud.account_id, stack.region, stack.name, stack.id)
-        return Template(read(source), parameters, pseudo)
+    def template(self, stack: StackRecord, given: Given) -> Template:
+        """Return a template as the stack would be created of it, with the values of its parameters."""
+        pseudo = pseudo_parameters(self._account.account_id, stack.region, stack.name, stack.id)
+        return Template(read(given.source), given.parameters, pseudo)
+
+    def _deployment(self, stack: StackRecord) -> Deployment:
+        return Deployment(self._account, stack.name, stack.region)
 
     def plan(self, stack: StackRecord, template: Template, tags: Mapping[str, str]) -> list[Change]:
         """Return what the template would change. Refuse a change that cannot be made here."""
-        deployment = Deployment(self._cloud, stack.name, stack.region)
-        order = resources.creation_order(deployment, template)
+        order = resources.creation_order(self._deployment(stack), template)
         changes = []
         for logical_id in order:
-            resource = template.resources[logical_id]
+            resource, kept = template.resources[logical_id], stack.resources.get(logical_id)
             kind = resource["Type"]
             with named(logical_id, kind):
                 properties = resources.tagged(kind, template.evaluator.value(resource.get("Properties") or {}), tags)
-                kept = stack.resources.get(logical_id)
                 change = _change(logical_id, kind, kept, properties)
-                if change is None:
-                    assert kept is not None
-                    template.evaluator.created[logical_id] = kept.made
-                    continue
-                changes.append(change)
                 template.evaluator.created[logical_id] = _expected(change, kind, kept)
+            if change:
+                changes.append(change)
         for logical_id, kept in stack.resources.items():
             if logical_id not in order:
                 policy = "Delete" if kept.on_delete in ("Delete", "Snapshot") else "Retain"
@@ -162,15 +158,15 @@ class Stacks:
         return changes
 
     def execute(self, stack: StackRecord, change_set: ChangeSet) -> None:
-        """Carry it out, in a thread of its own."""
-        verb = "CREATE" if change_set.kind == "CREATE" else "UPDATE"
-        self.say(stack, f"{verb}_IN_PROGRESS", "User Initiated")
+        """Carry out a change set, in a thread of its own."""
+        self.say(stack, f"{change_set.kind}_IN_PROGRESS", "User Initiated")
         stack.change_sets.clear()
-        if verb == "UPDATE":
+        if change_set.kind == "UPDATE":
             stack.updated = self.now()
-        self._begin(self._create if verb == "CREATE" else self._update, stack, change_set)
+        self._begin(self._create if change_set.kind == "CREATE" else self._update, stack, change_set.given)
 
     def delete(self, stack: StackRecord) -> None:
+        """Delete a stack, in a thread of its own."""
         self.say(stack, "DELETE_IN_PROGRESS", "User Initiated")
         self._begin(self._delete, stack)
 
@@ -178,58 +174,46 @@ class Stacks:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         self._threads.append(self._start(work, *given, name="cloudformation"))
 
-    def _create(self, stack: StackRecord, change_set: ChangeSet) -> None:
+    def _create(self, stack: StackRecord, given: Given) -> None:
         try:
-            self._apply(stack, *_of(change_set), [])
+            self._apply(stack, given, [])
         except TemplateError as error:
             self.say(stack, "ROLLBACK_IN_PROGRESS", f"The following resource(s) failed to create: {_failed(error)}.")
-            deployment = Deployment(self._cloud, stack.name, stack.region)
-            done = self._take_away(stack, deployment, list(stack.resources), creating=True)
+            done = self._take_away(stack, list(stack.resources), creating=True)
             self.say(stack, "ROLLBACK_COMPLETE" if done else "ROLLBACK_FAILED")
         else:
             self.say(stack, "CREATE_COMPLETE")
 
-    def _update(self, stack: StackRecord, change_set: ChangeSet) -> None:
-        before = _of(stack)
+    def _update(self, stack: StackRecord, given: Given) -> None:
+        before = stack.given
         replaced: Replaced = []
         try:
-            self._apply(stack, *_of(change_set), replaced)
+            self._apply(stack, given, replaced)
         except TemplateError as error:
             reason = f"The following resource(s) failed to update: {_failed(error)}."
             self.say(stack, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
             surplus = [(name, stack.resources[name]) for name, _ in replaced]
             stack.resources.update(dict(replaced))
             try:
-                self._apply(stack, *before, surplus)
+                self._apply(stack, before, surplus)
             except TemplateError as again:
                 self.say(stack, "UPDATE_ROLLBACK_FAILED", str(again))
                 return
-            self._clean_up(
-                stack, [(name, dataclasses.replace(new, on_replace="Delete")) for name, new in surplus], True
-            )
+            surplus = [(name, dataclasses.replace(new, on_replace="Delete")) for name, new in surplus]
+            self._clean_up(stack, surplus, creating=True)
             self.say(stack, "UPDATE_ROLLBACK_COMPLETE")
         else:
             self.say(stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
-            self._clean_up(stack, replaced, False)
+            self._clean_up(stack, replaced, creating=False)
             self.say(stack, "UPDATE_COMPLETE")
 
     def _delete(self, stack: StackRecord) -> None:
-        deployment = Deployment(self._cloud, stack.name, stack.region)
-        done = self._take_away(stack, deployment, list(stack.resources), creating=False)
+        done = self._take_away(stack, list(stack.resources), creating=False)
         self.say(stack, "DELETE_COMPLETE" if done else "DELETE_FAILED", "" if done else "A resource failed to delete.")
 
-    def _apply(
-        self,
-        stack: StackRecord,
-        source: str,
-        parameters: dict[str, str],
-        capabilities: list[str],
-        tags: dict[str, str],
-        replaced: Replaced,
-    ) -> None:
+    def _apply(self, stack: StackRecord, given: Given, replaced: Replaced) -> None:
         """Create and change everything. What is replaced is put on the list, also if it fails later."""
-        template = self.template(stack, source, parameters)
-        deployment = Deployment(self._cloud, stack.name, stack.region)
+        template, deployment = self.template(stack, given), self._deployment(stack)
         stack.generation += 1
         order = resources.creation_order(deployment, template)
         for logical_id in order:
@@ -237,8 +221,8 @@ class Stacks:
             try:
                 with named(logical_id, resource["Type"]):
                     evaluated = template.evaluator.value(resource.get("Properties") or {})
-                    properties = resources.tagged(resource["Type"], evaluated, tags)
-                    made, old = self._one(stack, deployment, logical_id, resource, properties)
+                    properties = resources.tagged(resource["Type"], evaluated, given.tags)
+                    made, old = self._one(stack, deployment, logical_id, resource["Type"], properties)
             except TemplateError as error:
                 verb = "UPDATE" if logical_id in stack.resources else "CREATE"
                 self._note(stack, logical_id, resource["Type"], "", f"{verb}_FAILED", str(error))
@@ -250,79 +234,68 @@ class Stacks:
                 replaced.append((logical_id, old))
         gone = [name for name in stack.resources if name not in order]
         stack.resources = {name: stack.resources[name] for name in [*order, *gone]}
-        stack.source, stack.parameters, stack.capabilities, stack.tags = source, parameters, capabilities, tags
-        described = read(source).get("Outputs") or {}
+        stack.given, declared = given, read(given.source).get("Outputs") or {}
         stack.outputs = [
-            {"OutputKey": key, "OutputValue": value}
-            | ({"Description": described[key]["Description"]} if "Description" in described.get(key, {}) else {})
-            for key, value in template.outputs().items()
+            {"OutputKey": name, "OutputValue": value, "Description": declared[name].get("Description")}
+            for name, value in template.outputs().items()
         ]
 
     def _one(
-        self,
-        stack: StackRecord,
-        deployment: Deployment,
-        logical_id: str,
-        resource: dict[str, Any],
-        properties: Properties,
+        self, stack: StackRecord, deployment: Deployment, logical_id: str, kind: str, properties: Properties
     ) -> tuple[Created, Kept | None]:
-        """Create or change one resource. Return it as it should be, and what it replaces."""
-        kind, kept = resource["Type"], stack.resources.get(logical_id)
-        changed = set() if kept is None else changed_properties(kept.properties, properties)
-        if kept is not None and not changed:
+        """Create or change one resource. Return it as it is then, and what it replaces."""
+        kept = stack.resources.get(logical_id)
+        if kept is None:
+            self._note(stack, logical_id, kind, "", "CREATE_IN_PROGRESS")
+            made = resources.create(deployment, logical_id, kind, properties)
+            self._note(stack, logical_id, kind, made.ref, "CREATE_COMPLETE")
+            return made, None
+        changed, reason = changed_properties(kept.properties, properties), ""
+        if not changed:
             return kept.made, None
-        replaces = kept is not None and resources.replaces(kind, changed)
-        if kept is not None and replaces:
+        if replaces := resources.replaces(kind, changed):
             resources.refuse_same_name(kind, kept.properties, properties)
-        verb = "CREATE" if kept is None else "UPDATE"
-        reason = "Requested update requires the creation of a new physical resource; hence creating one."
-        physical = "" if kept is None else kept.made.ref
-        self._note(stack, logical_id, kind, physical, f"{verb}_IN_PROGRESS", reason if replaces else "")
-        if kept is None or replaces:
-            if replaces:
-                unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{stack.id}/{logical_id}/{stack.generation}").hex[:12].upper()
-                deployment.names[logical_id] = f"{stack.name[:20]}-{logical_id[:20]}-{unique}"
+            reason = "Requested update requires the creation of a new physical resource; hence creating one."
+            unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{stack.id}/{logical_id}/{stack.generation}").hex[:12].upper()
+            deployment.names[logical_id] = f"{stack.name[:20]}-{logical_id[:20]}-{unique}"
+        self._note(stack, logical_id, kind, kept.made.ref, "UPDATE_IN_PROGRESS", reason)
+        if replaces:
             made = resources.create(deployment, logical_id, kind, properties)
         else:
             made = resources.update(deployment, kept.made, kept.properties, properties)
-        self._note(stack, logical_id, kind, made.ref, f"{verb}_COMPLETE")
+        self._note(stack, logical_id, kind, made.ref, "UPDATE_COMPLETE")
         return made, kept if replaces else None
 
-    def _clean_up(self, stack: StackRecord, replaced: Replaced, creating: bool) -> None:
+    def _clean_up(self, stack: StackRecord, replaced: Replaced, *, creating: bool) -> None:
         """Delete what an update has left over, unless it is to stay. A failure leaves it and is noted, as on AWS."""
-        deployment = Deployment(self._cloud, stack.name, stack.region)
         for logical_id, old in reversed(replaced):
             if old.on_replace == "Delete":
-                with contextlib.suppress(TemplateError):
-                    self._remove(stack, deployment, logical_id, old)
-        order = set(self.template(stack, stack.source, stack.parameters).creation_order())
-        self._take_away(stack, deployment, [name for name in stack.resources if name not in order], creating=creating)
+                self._remove(stack, logical_id, old)
+        order = set(self.template(stack, stack.given).creation_order())
+        self._take_away(stack, [name for name in stack.resources if name not in order], creating=creating)
 
-    def _take_away(self, stack: StackRecord, deployment: Deployment, names: list[str], *, creating: bool) -> bool:
-        """Delete the stack's resources, last made first. Return whether all are gone that should be."""
+    def _take_away(self, stack: StackRecord, names: list[str], *, creating: bool) -> bool:
+        """Delete the stack's resources, last created first. Return whether all are gone that should be."""
         for logical_id in reversed(names):
             kept = stack.resources[logical_id]
-            stays = kept.on_delete == "Retain" or (kept.on_delete == "RetainExceptOnCreate" and not creating)
-            if stays:
+            if kept.on_delete == "Retain" or (kept.on_delete == "RetainExceptOnCreate" and not creating):
                 self._note(stack, logical_id, kept.made.type, kept.made.ref, "DELETE_SKIPPED")
-            else:
-                try:
-                    self._remove(stack, deployment, logical_id, kept)
-                except TemplateError:
-                    return False
+            elif not self._remove(stack, logical_id, kept):
+                return False
             del stack.resources[logical_id]
         return True
 
-    def _remove(self, stack: StackRecord, deployment: Deployment, logical_id: str, kept: Kept) -> None:
+    def _remove(self, stack: StackRecord, logical_id: str, kept: Kept) -> bool:
         kind, physical = kept.made.type, kept.made.ref
         self._note(stack, logical_id, kind, physical, "DELETE_IN_PROGRESS")
         try:
             with named(logical_id, kind):
-                resources.delete(deployment, kept.made, kept.properties)
+                resources.delete(self._deployment(stack), kept.made, kept.properties)
         except TemplateError as error:
             self._note(stack, logical_id, kind, physical, "DELETE_FAILED", str(error))
-            raise
+            return False
         self._note(stack, logical_id, kind, physical, "DELETE_COMPLETE")
+        return True
 
     def say(self, stack: StackRecord, status: str, reason: str = "") -> None:
         """Note a status of the stack itself."""
@@ -334,22 +307,19 @@ class Stacks:
     ) -> None:
         if kind != _STACK:
             stack.statuses[logical_id] = status, self.now()
-        event = {
-            "StackId": stack.id,
-            "EventId": f"{logical_id}-{status}-{uuid.uuid4()}",
-            "StackName": stack.name,
-            "LogicalResourceId": logical_id,
-            "PhysicalResourceId": physical,
-            "ResourceType": kind,
-            "Timestamp": self.now(),
-            "ResourceStatus": status,
-        }
-        stack.events.append({**event, "ResourceStatusReason": reason} if reason else event)
-
-
-def _of(what: StackRecord | ChangeSet) -> tuple[str, dict[str, str], list[str], dict[str, str]]:
-    """What a stack is made by, as it is now."""
-    return what.source, dict(what.parameters), list(what.capabilities), dict(what.tags)
+        stack.events.append(
+            {
+                "StackId": stack.id,
+                "EventId": f"{logical_id}-{status}-{uuid.uuid4()}",
+                "StackName": stack.name,
+                "LogicalResourceId": logical_id,
+                "PhysicalResourceId": physical,
+                "ResourceType": kind,
+                "Timestamp": self.now(),
+                "ResourceStatus": status,
+                "ResourceStatusReason": reason or None,
+            }
+        )
 
 
 def _change(logical_id: str, kind: str, kept: Kept | None, properties: Properties) -> Change | None:
@@ -361,24 +331,17 @@ def _change(logical_id: str, kind: str, kept: Kept | None, properties: Propertie
     if not changed:
         return None
     certain = {name for name in changed if _UNKNOWN not in json.dumps(properties.get(name), default=str)}
-    replacement = "False"
+    replacement, policy = "False", ""
     if resources.replaces(kind, changed):
         replacement = "True" if certain and resources.replaces(kind, certain) else "Conditional"
-    return Change(
-        "Modify", logical_id, kind, kept.made.ref, replacement, tuple(sorted(changed)), _policy(kept, replacement)
-    )
+        policy = "ReplaceAndRetain" if kept.on_replace == "Retain" else "ReplaceAndDelete"
+    return Change("Modify", logical_id, kind, kept.made.ref, replacement, tuple(sorted(changed)), policy)
 
 
-def _policy(kept: Kept, replacement: str) -> str:
-    if replacement == "False":
-        return ""
-    return "ReplaceAndRetain" if kept.on_replace == "Retain" else "ReplaceAndDelete"
-
-
-def _expected(change: Change, kind: str, kept: Kept | None) -> Created:
-    if kept is None or change.replacement != "False":
-        return Created(kind, _UNKNOWN, _Unknown())
-    return Created(kind, kept.made.ref, _Unknown(resources.known_before(kept.made)))
+def _expected(change: Change | None, kind: str, kept: Kept | None) -> Created:
+    if kept is None or (change and change.replacement != "False"):
+        return Created(kind, _UNKNOWN, _Expected())
+    return Created(kind, kept.made.ref, _Expected(resources.known_before(kept.made))) if change else kept.made
 
 
 def _failed(error: TemplateError) -> str:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import re
 
-from scripts.local_aws.cloudformation.deployment import Deployment, Properties, only, refuse_unknown, tags
+from scripts.local_aws.cloudformation.deployment import Deployment, Properties, only, refuse_unknown
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
-from scripts.local_aws.cloudformation.locations import local_path, uploaded
+from scripts.local_aws.cloudformation.locations import located
 from scripts.local_aws.cloudformation.resource_types import Made, ResourceType
 from scripts.local_aws.step_functions.versions import INITIAL
 
 _SETTINGS = ("RoleArn", "LoggingConfiguration", "TracingConfiguration")
 
 
-class StateMachine(ResourceType):
+class _StateMachine(ResourceType):
     type = "AWS::StepFunctions::StateMachine"
     in_place = (
         "Definition DefinitionS3Location DefinitionString DefinitionSubstitutions LoggingConfiguration RoleArn "
@@ -30,16 +30,9 @@ class StateMachine(ResourceType):
     deletion = "stepfunctions", "delete_state_machine", "stateMachineArn"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        created = deployment.call(
-            "stepfunctions",
-            "create_state_machine",
-            only(properties, *_SETTINGS),
-            name=name,
-            definition=_definition(deployment, properties),
-            type=properties.get("StateMachineType"),
-            tags=tags(properties),
-        )
-        arn = created["stateMachineArn"]
+        given, definition = only(properties, "Tags", *_SETTINGS), _definition(deployment, properties)
+        given |= {"name": name, "definition": definition, "type": properties.get("StateMachineType", "STANDARD")}
+        arn = deployment.call("stepfunctions", "create_state_machine", given)["stateMachineArn"]
         return arn, _attributes(deployment, arn)
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> Properties:
@@ -62,8 +55,8 @@ def _definition(deployment: Deployment, properties: Properties) -> str:
         raise TemplateError("exactly one of Definition, DefinitionString and DefinitionUri is needed")
     value = properties[given[0]]
     if given[0] == "DefinitionS3Location":
-        content = uploaded(deployment, value, "DefinitionUri")
-        definition = local_path(value, "DefinitionUri").read_text() if content is None else content.decode()
+        content = located(deployment, value, "DefinitionUri")
+        definition = content.decode() if isinstance(content, bytes) else content.read_text()
     else:
         definition = value if isinstance(value, str) else json.dumps(value)
     for name, replacement in (properties.get("DefinitionSubstitutions") or {}).items():
@@ -79,7 +72,7 @@ def _definition(deployment: Deployment, properties: Properties) -> str:
     return definition
 
 
-class StateMachineVersion(ResourceType):
+class _StateMachineVersion(ResourceType):
     type = "AWS::StepFunctions::StateMachineVersion"
     replacing = "Description StateMachineArn StateMachineRevisionId"
     deletion = "stepfunctions", "delete_state_machine_version", "stateMachineVersionArn"
@@ -92,39 +85,38 @@ class StateMachineVersion(ResourceType):
         return arn, {"Arn": arn}
 
 
-class StateMachineAlias(ResourceType):
+class _StateMachineAlias(ResourceType):
     """An alias is one state machine's: its ARN has the machine's name, and its versions are that machine's.
 
     What AWS answers to another machine's version in an update is not verified; the stricter reading is taken.
     """
 
     type = "AWS::StepFunctions::StateMachineAlias"
-    in_place = "DeploymentPreference Description RoutingConfiguration"
+    in_place = "DeploymentPreference Description"
     replacing = "Name"
     deletion = "stepfunctions", "delete_state_machine_alias", "stateMachineAliasArn"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        routes, given = _routes(properties), only(properties, "Description", "Name")
-        alias = deployment.call("stepfunctions", "create_state_machine_alias", given, routingConfiguration=routes)
-        return alias["stateMachineAliasArn"], {"Arn": alias["stateMachineAliasArn"]}
+        given = {**only(properties, "Description", "Name"), **_routes(_version(properties))}
+        arn = deployment.call("stepfunctions", "create_state_machine_alias", given)["stateMachineAliasArn"]
+        return arn, {"Arn": arn}
 
     def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
-        routes, given = _routes(new), only(new, "Description")
-        for route in routes:
-            if text(route["StateMachineVersionArn"]).rpartition(":")[0] != made.ref.rpartition(":")[0]:
-                raise TemplateError(f"{route['StateMachineVersionArn']} is no version of the alias's state machine")
-        given["stateMachineAliasArn"] = made.ref
-        deployment.call("stepfunctions", "update_state_machine_alias", given, routingConfiguration=routes)
+        version = _version(new)
+        if version.rpartition(":")[0] != made.ref.rpartition(":")[0]:
+            raise TemplateError(f"{version} is no version of the alias's state machine")
+        given = {**only(new, "Description"), **_routes(version)}
+        deployment.call("stepfunctions", "update_state_machine_alias", given, stateMachineAliasArn=made.ref)
 
 
-def _routes(properties: Properties) -> list[Properties]:
-    """Return where the alias leads: to the version that DeploymentPreference names, or as it says itself."""
-    preference = properties.get("DeploymentPreference")
-    if (preference is None) == ("RoutingConfiguration" not in properties):
-        raise TemplateError("exactly one of DeploymentPreference and RoutingConfiguration is needed")
-    if preference is None:
-        return list(properties["RoutingConfiguration"])
+def _routes(version: str) -> Properties:
+    return {"routingConfiguration": [{"stateMachineVersionArn": version, "weight": 100}]}
+
+
+def _version(properties: Properties) -> str:
+    """Return the ARN of the version to which the alias leads."""
+    preference = properties["DeploymentPreference"]
     refuse_unknown(preference, ("StateMachineVersionArn", "Type"), "DeploymentPreference")
     if preference["Type"] != "ALL_AT_ONCE":
         raise TemplateError(f"DeploymentPreference.Type {preference['Type']} is not known to the embedded AWS")
-    return [{"StateMachineVersionArn": text(preference["StateMachineVersionArn"]), "Weight": 100}]
+    return text(preference["StateMachineVersionArn"])

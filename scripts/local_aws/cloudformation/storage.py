@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from scripts.local_aws.cloudformation.deployment import Deployment, Properties, only, policy, refuse_unknown, tags
+from scripts.local_aws.cloudformation.deployment import Deployment, Properties, only, policy, refuse_unknown
 from scripts.local_aws.cloudformation.intrinsics import text
 from scripts.local_aws.cloudformation.resource_types import Made, ResourceType
 
@@ -14,15 +14,15 @@ _CALLS = {
 }
 
 
-class Bucket(ResourceType):
+class _Bucket(ResourceType):
     type = "AWS::S3::Bucket"
     fixed = "BucketEncryption BucketName PublicAccessBlockConfiguration Tags VersioningConfiguration"
     deletion = "s3", "delete_bucket", "Bucket"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
-        """Create a bucket. A name that CloudFormation makes up is in lower case, and no other bucket's anywhere."""
-        made_up = f"{name.lower()[:50]}-{uuid.uuid4().hex[:12]}"
-        bucket = {"Bucket": text(properties.get("BucketName") or made_up)}
+        """Create a bucket. A generated name is in lower case and unlike any other bucket's in the world."""
+        generated = f"{name.lower()[:50]}-{uuid.uuid4().hex[:12]}"
+        bucket = {"Bucket": text(properties.get("BucketName") or generated)}
         # S3 knows its oldest region by no name.
         place = {} if deployment.region == "us-east-1" else {"LocationConstraint": deployment.region}
         deployment.call("s3", "create_bucket", bucket, CreateBucketConfiguration=place or None)
@@ -33,8 +33,8 @@ class Bucket(ResourceType):
             rules = [_encryption_rule(each) for each in encryption["ServerSideEncryptionConfiguration"]]
             given = {**bucket, "ServerSideEncryptionConfiguration": {"Rules": rules}}
             deployment.call("s3", "put_bucket_encryption", given)
-        if labels := tags(properties):
-            deployment.call("s3", "put_bucket_tagging", bucket, Tagging={"TagSet": labels})
+        if tags := properties.get("Tags"):
+            deployment.call("s3", "put_bucket_tagging", bucket, Tagging={"TagSet": tags})
         return bucket["Bucket"], {"Arn": f"arn:aws:s3:::{bucket['Bucket']}"}
 
 
@@ -45,7 +45,7 @@ def _encryption_rule(rule: Properties) -> Properties:
     return default | only(rule, "BucketKeyEnabled")
 
 
-class BucketPolicy(ResourceType):
+class _BucketPolicy(ResourceType):
     type = "AWS::S3::BucketPolicy"
     fixed = "Bucket PolicyDocument"
     deletion = "s3", "delete_bucket_policy", "Bucket"

@@ -35,6 +35,7 @@ class Timer:
         self.recurring = recurring
 
     def cancel(self) -> None:
+        """Have it never call."""
         self.callback = None
 
 
@@ -42,6 +43,12 @@ class _Sleeper:
     def __init__(self, holds: int) -> None:
         self.holds = holds
         self.woken = False
+
+
+class _Holds(threading.local):
+    """How often the current thread keeps the clock from jumping."""
+
+    count = 0
 
 
 class Clock:
@@ -53,7 +60,7 @@ class Clock:
         self.skipped_seconds = 0.0
         self._quiet_seconds = quiet_seconds
         self._changed = threading.Condition()
-        self._holds_of_thread = threading.local()
+        self._holds = _Holds()
         self._busy = 0
         self._last_activity = time.monotonic()
         self._sequence = itertools.count()
@@ -76,24 +83,24 @@ class Clock:
         """Keep the clock from jumping, unless the holding thread itself sleeps on this clock."""
         with self._changed:
             self._busy += 1
-        self._holds += 1
+        self._holds.count += 1
         try:
             yield
         finally:
-            self._holds -= 1
+            self._holds.count -= 1
             self._release(1)
 
     @contextlib.contextmanager
     def idle(self) -> Iterator[None]:
         """Let the clock jump although this thread is busy: it only waits for another, which is counted itself."""
-        holds, self._holds = self._holds, 0
+        holds, self._holds.count = self._holds.count, 0
         self._release(holds)
         try:
             yield
         finally:
             with self._changed:
                 self._busy += holds
-            self._holds = holds
+            self._holds.count = holds
 
     def start_thread(self, target: Callable[..., object], *args: Any, name: str) -> threading.Thread:
         """Start a daemon thread that counts as busy from this call until it ends."""
@@ -101,7 +108,7 @@ class Clock:
             self._busy += 1
 
         def run() -> None:
-            self._holds = 1
+            self._holds.count = 1
             try:
                 target(*args)
             finally:
@@ -113,7 +120,7 @@ class Clock:
 
     def sleep(self, seconds: float, wake: threading.Event | None = None) -> bool:
         """Sleep until the time has passed. Return True if `wake` was set, or the clock was closed, before that."""
-        sleeper = _Sleeper(self._holds)
+        sleeper = _Sleeper(self._holds.count)
 
         def ends_early() -> bool:
             return self._closed or (wake is not None and wake.is_set())
@@ -163,14 +170,6 @@ class Clock:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    @property
-    def _holds(self) -> int:
-        return getattr(self._holds_of_thread, "count", 0)
-
-    @_holds.setter
-    def _holds(self, count: int) -> None:
-        self._holds_of_thread.count = count
-
     def _release(self, holds: int) -> None:
         with self._changed:
             self._busy -= holds
@@ -219,7 +218,7 @@ class Clock:
             self._last_activity = time.monotonic()
 
     def _pause(self) -> float | None:
-        """Real seconds to wait for the next deadline or for quiet, None if the clock may jump now."""
+        """Return the real seconds to wait for the next deadline or for quiet, None if the clock may jump now."""
         while self._timers and self._timers[0][2].callback is None:
             heapq.heappop(self._timers)
         until_next = min((heap[0][0] for heap in (self._sleepers, self._timers) if heap), default=None)

@@ -1,4 +1,4 @@
-"""What is on its way to somebody, each in a thread of its own, so that one can wait until it has arrived."""
+"""What is done beside the calls, each in a thread of its own, so that one can wait until it has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the embedded AWS says when it cannot do as asked. It never pretends."""
+"""The errors of the embedded AWS when it cannot do as asked. It never pretends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ class CannotStart(Exception):
 class AwsError(ServiceException):
     """An error as AWS answers it: a code and a message. moto takes its own class for one of a service named core."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
-
 
 class NotImplementedByLocalAws(ServiceException):
-    """AWS may know this; we do not. Raised inside a service it becomes an AWS-shaped error of this name."""
+    """AWS may know this; the embedded AWS does not. Inside a service it becomes an AWS-shaped error of this name."""
 
     code = "NotImplementedByLocalAws"

@@ -20,18 +20,19 @@ Names may hold `*` and `?`. A rule strikes `times` times (once unless said other
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-LIFECYCLES = ("copy-snapshot", "restore-cluster", "create-instance", "reset-master-password", "export-snapshot")
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
-@dataclasses.dataclass(frozen=True)
-class ApiFault:
+class ApiFault(msgspec.Struct, eq=False, forbid_unknown_fields=True):
     """An API call that fails. `operation` is named as in IAM, but by the API's own operation: `lambda:Invoke`.
 
     `region` and `parameters` (patterns by top-level name) narrow it down to some of the operation's calls. Without an
@@ -40,25 +41,22 @@ class ApiFault:
 
     operation: str
     region: str = "*"
-    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    parameters: dict[str, str] = {}
     code: str = ""
     message: str = ""
     http_status: int | None = None
     answer: Literal["refused", "lost", "held"] = "refused"
-    times: int = 1
-    seconds: float = 0
+    times: Count = 1
+    seconds: Seconds = 0
 
     def __post_init__(self) -> None:
-        if self.answer not in ("refused", "lost", "held"):
-            raise ValueError(f"answer must be 'refused', 'lost' or 'held', not {self.answer!r}")
         if self.answer == "refused" and not self.code:
             raise ValueError("a refused operation needs the error's code, such as 'Throttling'")
-        if not isinstance(self.parameters, Mapping):
-            raise TypeError(f"parameters must be patterns by name, not {self.parameters!r}")
-        if self.seconds < 0 or (self.seconds and self.times != 1):
+        if self.seconds and self.times != 1:
             raise ValueError(f"a fault strikes `times` times or for `seconds`, not {self.times} and {self.seconds}")
 
     def strikes(self, operation: str, region: str, parameters: Mapping[str, str]) -> bool:
+        """Return whether a call is one of those that fail."""
         return (
             fnmatch.fnmatchcase(operation, self.operation)
             and fnmatch.fnmatchcase(region, self.region)
@@ -66,8 +64,7 @@ class ApiFault:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class LifecycleFault:
+class LifecycleFault(msgspec.Struct, eq=False, forbid_unknown_fields=True):
     """A copy, restore, creation, export or password reset that ends in `status` instead of `available`.
 
     An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
@@ -75,49 +72,39 @@ class LifecycleFault:
     `available` is only quicker or slower (up to 1000 percent).
     """
 
-    lifecycle: str
+    lifecycle: Literal[
+        "copy-snapshot", "restore-cluster", "create-instance", "reset-master-password", "export-snapshot"
+    ]
     identifier: str = "*"
     status: str = "failed"
-    at_percent: int = 100
-    times: int = 1
+    at_percent: Annotated[int, msgspec.Meta(ge=0)] = 100
+    times: Count = 1
 
     def __post_init__(self) -> None:
-        if self.lifecycle not in LIFECYCLES:
-            raise ValueError(f"lifecycle must be one of {', '.join(LIFECYCLES)}, not {self.lifecycle!r}")
         most = 1000 if self.lifecycle == "create-instance" and self.status == "available" else 100
-        if not 0 <= self.at_percent <= most:
+        if self.at_percent > most:
             raise ValueError(f"at_percent must be between 0 and {most}, not {self.at_percent}")
 
 
-@dataclasses.dataclass(frozen=True)
-class FunctionFault:
+class FunctionFault(msgspec.Struct, eq=False, forbid_unknown_fields=True):
     """A function whose process dies before its handler runs, or after it ran and before its answer arrived."""
 
     function: str
     die: Literal["before", "after"] = "before"
-    times: int = 1
-
-    def __post_init__(self) -> None:
-        if self.die not in ("before", "after"):
-            raise ValueError(f"die must be 'before' or 'after', not {self.die!r}")
+    times: Count = 1
 
 
-@dataclasses.dataclass(frozen=True)
-class ScheduleFault:
+class ScheduleFault(msgspec.Struct, eq=False, forbid_unknown_fields=True):
     """A schedule's event that is delivered a second time: EventBridge Scheduler promises at least one delivery."""
 
     schedule: str
-    seconds: float = 0
-    times: int = 1
-
-    def __post_init__(self) -> None:
-        if self.seconds < 0:
-            raise ValueError(f"seconds must be 0 or more, not {self.seconds}")
+    seconds: Seconds = 0
+    times: Count = 1
 
 
 Fault = ApiFault | LifecycleFault | FunctionFault | ScheduleFault
 _F = TypeVar("_F", ApiFault, LifecycleFault, FunctionFault, ScheduleFault)
-_KINDS: dict[str, type[ApiFault] | type[LifecycleFault] | type[FunctionFault] | type[ScheduleFault]] = {
+_KINDS: dict[str, type[Fault]] = {
     "operation": ApiFault,
     "lifecycle": LifecycleFault,
     "function": FunctionFault,
@@ -135,9 +122,9 @@ class Faults:
         self._lock = threading.Lock()
         self._rules: list[Fault] = []
         self._now = now
-        self._ends: dict[int, float] = {}
+        self._ends: dict[Fault, float] = {}
         self._released = threading.Condition()
-        self._held = 0
+        self.held = 0
 
     def add(self, **rule: Any) -> Fault:
         """Add one rule. Raise ValueError that names what is wrong with it."""
@@ -146,43 +133,37 @@ class Faults:
             raise ValueError(
                 f"a fault names an 'operation', a 'lifecycle', a 'function' or a 'schedule'; got {sorted(rule)}"
             )
-        unknown = sorted(set(rule) - {field.name for field in dataclasses.fields(kind)})
-        if unknown:
-            raise ValueError(f"unknown field {unknown[0]!r} in a fault on {next(k for k in _KINDS if k in rule)!r}")
-        fault = kind(**rule)
-        if fault.times < 1:
-            raise ValueError(f"times must be at least 1, not {fault.times}")
+        try:
+            fault = msgspec.convert(rule, kind)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{error}, in {rule}. The fields: scripts/local_aws/core/faults.py") from error
         with self._lock:
             self._rules.append(fault)
         return fault
 
     def clear(self) -> None:
+        """Forget all rules, and release the calls that are held."""
         with self._lock:
             self._rules.clear()
             self._ends.clear()
         self.release()
 
-    @property
-    def held(self) -> int:
-        """Count the calls that are being held."""
-        return self._held
-
     def hold(self) -> None:
-        """Wait until the calls that are held are released."""
+        """Wait until the calls that are held are released. `held` counts them."""
         with self._released:
-            self._held += 1
+            self.held += 1
             self._released.wait()
 
     def release(self) -> None:
         """Let the calls continue that are held."""
         with self._released:
-            self._held = 0
+            self.held = 0
             self._released.notify_all()
 
     def pending(self) -> list[dict[str, Any]]:
         """Return the rules that may still strike."""
         with self._lock:
-            return [dataclasses.asdict(rule) for rule in self._rules]
+            return [msgspec.structs.asdict(rule) for rule in self._rules]
 
     def api(self, operation: str, region: str, parameters: Mapping[str, str]) -> ApiFault | None:
         """Return the fault that strikes this call, which is spent by that."""
@@ -211,25 +192,14 @@ class Faults:
         return None
 
     def _take(self, rule: Fault) -> bool:
-        """Return whether the rule still strikes, which spends it unless it strikes for a time."""
+        """Return whether the rule still strikes. One with `seconds` does until they are over, from its first strike."""
         if isinstance(rule, ApiFault) and rule.seconds:
-            return not self._is_over(rule)
-        self._spend(rule)
+            now = self._now()
+            if now >= self._ends.setdefault(rule, now + rule.seconds):
+                self._rules.remove(rule)
+                return False
+            return True
+        rule.times -= 1
+        if not rule.times:
+            self._rules.remove(rule)
         return True
-
-    def _is_over(self, rule: ApiFault) -> bool:
-        """Return whether a rule with an end has reached it, counted from its first strike. Then it is forgotten."""
-        now = self._now()
-        if now < self._ends.setdefault(id(rule), now + rule.seconds):
-            return False
-        # By identity: an equal rule may have been added for later.
-        self._rules = [each for each in self._rules if each is not rule]
-        del self._ends[id(rule)]
-        return True
-
-    def _spend(self, rule: Fault) -> None:
-        position = self._rules.index(rule)
-        if rule.times == 1:
-            del self._rules[position]
-        else:
-            self._rules[position] = dataclasses.replace(rule, times=rule.times - 1)

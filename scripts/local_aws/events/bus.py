@@ -53,28 +53,13 @@ class Events:
         DeliveringRule.events = self
         moto_events.Rule = DeliveringRule  # type: ignore[misc]
 
-    def close(self) -> None:
-        self.settle()
-
     def settle(self) -> None:
         """Wait until everything that has happened so far has been delivered."""
         self._deliveries.settle()
 
     def execution_status_changed(self, execution: Execution) -> None:
-        """Tell the default bus of the execution's region, as Step Functions does for every status."""
+        """Report it to the default bus of the execution's region, as Step Functions does for every status."""
         region, account = execution.execution_arn.split(":")[3:5]
-        detail = {
-            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
-            **{name: _milliseconds(value) for name, value in execution.summary().items()},
-            "input": execution.execution_input,
-            "inputDetails": {"included": True},
-            "output": execution.output,
-            "outputDetails": None if execution.output is None else {"included": True},
-            "error": execution.error,
-            "cause": execution.cause,
-            "redriveStatusReason": None,
-            **execution.redrive_status(),
-        }
         event: Any = {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -84,12 +69,14 @@ class Events:
             "time": f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}",
             "region": region,
             "resources": [execution.execution_arn],
-            "detail": detail,
+            # As recorded on AWS: LocalStack's validated snapshots, base/test_base.py test_event_bridge_events_base.
+            "detail": {name: _milliseconds(value) for name, value in execution.described().items()},
         }
         for rule in list(moto_events.events_backends[account][region].event_buses["default"].rules.values()):
             rule.send_to_targets(event)
 
     def deliver(self, rule: DeliveringRule, event: dict[str, Any]) -> None:
+        """Send the event to each of the rule's targets, on threads of their own."""
         for target in rule.targets:
             self._deliveries.start(self._deliver, rule, target, event, name=f"event to {target['Id']}")
 
@@ -171,11 +158,13 @@ class DeliveringRule(moto_events.Rule):
             raise NotImplementedByLocalAws(_NO_SCHEDULES)
 
     def enable(self) -> None:
+        """Refuse to enable a rule with a schedule."""
         if self.scheduled_expression:
             raise NotImplementedByLocalAws(_NO_SCHEDULES)
         super().enable()
 
     def put_targets(self, targets: list[dict[str, Any]]) -> None:
+        """Refuse what cannot be delivered here."""
         for target in targets:
             if not _TARGET.fullmatch(target["Arn"]):
                 raise NotImplementedByLocalAws(f"Events cannot be delivered locally to {target['Arn']}")
@@ -184,5 +173,6 @@ class DeliveringRule(moto_events.Rule):
         super().put_targets(targets)
 
     def send_to_targets(self, original_event: Any, transform_input: bool = True) -> None:
+        """Deliver an event that matches the enabled rule."""
         if self.state == "ENABLED" and self.event_pattern.matches_event(original_event):
             self.events.deliver(self, original_event)

@@ -46,7 +46,7 @@ def schedule_of(expression: str, time_zone: str, first: dt.datetime) -> Next:
 
 
 def _zone(name: str) -> zoneinfo.ZoneInfo:
-    """AWS's own words for a zone that is not one are not known."""
+    """Return the time zone. AWS's own words for one that does not exist are not known."""
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

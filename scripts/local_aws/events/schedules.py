@@ -52,6 +52,7 @@ class Delivery:
 
     @property
     def scheduled_time(self) -> str:
+        """Return the moment as Scheduler writes it."""
         return f"{self.moment:%Y-%m-%dT%H:%M:%SZ}"
 
     def text(self) -> str:
@@ -84,14 +85,12 @@ class Schedules:
         moto_scheduler.Schedule = FiringSchedule  # type: ignore[misc,assignment]
         moto_scheduler.ScheduleGroup = FiringGroup  # type: ignore[misc]
 
-    def close(self) -> None:
-        self.settle()
-
     def settle(self) -> None:
         """Wait until what is due has been tried."""
         self._deliveries.settle()
 
     def fire(self, name: str, delivery: Delivery) -> None:
+        """Deliver, and once more if a fault says so."""
         self._send(delivery)
         if (fault := self._faults.schedule(name)) is not None:
             # Delivered at least once, says AWS: each time it is a delivery of its own.
@@ -221,6 +220,7 @@ class FiringGroup(moto_scheduler.ScheduleGroup):
     """moto's group, in which a schedule begins to wait for its moment once it is kept."""
 
     def add_schedule(self, schedule: moto_scheduler.Schedule) -> None:
+        """Keep the schedule, and have it wait."""
         super().add_schedule(schedule)
         if isinstance(schedule, FiringSchedule):
             schedule.arm()

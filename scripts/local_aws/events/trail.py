@@ -18,8 +18,8 @@ import datetime
 import json
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.core.responses import ActionResult
@@ -42,16 +42,9 @@ _DATA_EVENTS = frozenset({
     "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem", "lambda:Invoke", "logs:PutLogEvents", "sns:Publish",
     "cloudwatch:PutMetricData",
 })  # fmt: skip
-_FOUND_BY: dict[str, Callable[[_Event], str | None]] = {
-    "EventId": lambda event: event.event_id,
-    "EventName": lambda event: event.operation,
-    "EventSource": lambda event: event.source,
-    "ReadOnly": lambda event: event.read_only,
-    "Username": lambda event: event.user_name,
-    "AccessKeyId": lambda event: event.access_key,
-    "ResourceName": lambda event: None,
-    "ResourceType": lambda event: None,
-}
+_FOUND_BY = frozenset({
+    "AccessKeyId", "EventId", "EventName", "EventSource", "ReadOnly", "ResourceName", "ResourceType", "Username"
+})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,62 +52,7 @@ class _Event:
     moment: datetime.datetime
     account: str
     region: str
-    service: str
-    operation: str
-    access_key: str
-    identity: Mapping[str, Any]
-    parameters: Mapping[str, Any]
-    response: Mapping[str, Any] | None
-    error: str | None
-    address: str
-    event_id: str
-
-    @property
-    def source(self) -> str:
-        return f"{self.service}.amazonaws.com"
-
-    @property
-    def read_only(self) -> str:
-        return "true" if self.operation.startswith(_READING) else "false"
-
-    @property
-    def user_name(self) -> str:
-        name = self.identity.get("userName") or self.identity["arn"].rpartition("/")[2]
-        return str(name)
-
-    def answered(self) -> dict[str, Any]:
-        return {
-            "EventId": self.event_id,
-            "EventName": self.operation,
-            "ReadOnly": self.read_only,
-            "AccessKeyId": self.access_key,
-            "EventTime": self.moment.timestamp(),
-            "EventSource": self.source,
-            "Username": self.user_name,
-            "Resources": [],
-            "CloudTrailEvent": json.dumps(self._record()),
-        }
-
-    def _record(self) -> dict[str, Any]:
-        return {
-            "eventVersion": "1.08",
-            "userIdentity": self.identity,
-            "eventTime": f"{self.moment:%Y-%m-%dT%H:%M:%SZ}",
-            "eventSource": self.source,
-            "eventName": self.operation,
-            "awsRegion": self.region,
-            "sourceIPAddress": self.address,
-            "requestParameters": self.parameters,
-            "responseElements": self.response,
-            **({"errorCode": self.error} if self.error else {}),
-            "requestID": self.event_id,
-            "eventID": self.event_id,
-            "readOnly": self.read_only == "true",
-            "eventType": "AwsApiCall",
-            "managementEvent": True,
-            "recipientAccountId": self.account,
-            "eventCategory": "Management",
-        }
+    answer: Mapping[str, Any]
 
 
 class Trail:
@@ -129,8 +67,12 @@ class Trail:
 
     def install(self) -> None:
         """Have moto's CloudTrail answer LookupEvents from here from now on."""
-        AnsweringTrail.trail = self
-        CloudTrailResponse.lookup_events = AnsweringTrail.lookup_events  # type: ignore[attr-defined]
+
+        def lookup_events(response: CloudTrailResponse) -> ActionResult:
+            asked = json.loads(response.body or "{}")
+            return ActionResult(self._lookup(response.current_account, response.region, asked))
+
+        CloudTrailResponse.lookup_events = lookup_events  # type: ignore[attr-defined]
 
     def record(
         self,
@@ -144,50 +86,72 @@ class Trail:
         invoked_by: str = "",
     ) -> None:
         """Note a call. `invoked_by`: the service that made it with the credentials of a role."""
-        identity = None if _is_no_management(service, operation) else _identity(access_key)
+        is_no_management = service in _NO_MANAGEMENT or f"{service}:{operation}" in _DATA_EVENTS
+        identity = None if is_no_management else _identity(access_key)
         if identity is None:
             return
-        event = _Event(
-            moment=self._clock.now().replace(microsecond=0),
-            account=identity["accountId"],
-            region=region,
-            service=service,
-            operation=operation,
-            access_key=access_key,
-            identity={**identity, "invokedBy": invoked_by} if invoked_by else identity,
-            parameters=parameters,
-            response=response,
-            error=error,
-            address=invoked_by or "127.0.0.1",
-            event_id=str(uuid.uuid4()),
-        )
+        moment = self._clock.now().replace(microsecond=0)
+        event_id, source, is_reading = str(uuid.uuid4()), f"{service}.amazonaws.com", operation.startswith(_READING)
+        record = {
+            "eventVersion": "1.08",
+            "userIdentity": {**identity, "invokedBy": invoked_by} if invoked_by else identity,
+            "eventTime": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+            "eventSource": source,
+            "eventName": operation,
+            "awsRegion": region,
+            "sourceIPAddress": invoked_by or "127.0.0.1",
+            "requestParameters": parameters,
+            "responseElements": response,
+            **({"errorCode": error} if error else {}),
+            "requestID": event_id,
+            "eventID": event_id,
+            "readOnly": is_reading,
+            "eventType": "AwsApiCall",
+            "managementEvent": True,
+            "recipientAccountId": identity["accountId"],
+            "eventCategory": "Management",
+        }
+        answer = {
+            "EventId": event_id,
+            "EventName": operation,
+            "ReadOnly": str(is_reading).lower(),
+            "AccessKeyId": access_key,
+            "EventTime": moment.timestamp(),
+            "EventSource": source,
+            "Username": identity.get("userName") or identity["arn"].rpartition("/")[2],
+            "Resources": [],
+            "CloudTrailEvent": json.dumps(record),
+        }
         with self._lock:
-            self._events.append(event)
+            self._events.append(_Event(moment, identity["accountId"], region, answer))
 
-    def lookup(self, account: str, region: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _lookup(self, account: str, region: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return a page of events, the newest first."""
         self._refuse_too_many(account, region)
-        most = _most_results(asked)
-        now = self._clock.now()
-        found = [event.answered() for event in self._found(account, region, asked, now)]
-        offset = self._offset(asked)
-        page: dict[str, Any] = {"Events": found[offset : offset + most]}
-        if offset + most < len(found):
-            page["NextToken"] = self._token(asked, offset + most)
+        most = asked.get("MaxResults", _MOST_RESULTS)
+        if not 1 <= most <= _MOST_RESULTS:
+            raise AwsError("InvalidMaxResultsException", f"MaxResults must be between 1 and {_MOST_RESULTS}.")
+        found = self._found(account, region, asked)
+        end = self._offset(asked) + most
+        page: dict[str, Any] = {"Events": found[end - most : end]}
+        if end < len(found):
+            page["NextToken"] = uuid.uuid4().hex
+            self._tokens[page["NextToken"]] = (_question(asked), end)
         return page
 
-    def _found(self, account: str, region: str, asked: Mapping[str, Any], now: datetime.datetime) -> list[_Event]:
-        wanted, value = _attribute(asked)
+    def _found(self, account: str, region: str, asked: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        now = self._clock.now()
+        key, value = _attribute(asked)
         start, end = _time_range(asked, now)
         latest = now - datetime.timedelta(seconds=DELAY_SECONDS)
         with self._lock:
             events = list(self._events)
         return [
-            event
+            event.answer
             for event in reversed(events)
             if (event.account, event.region) == (account, region)
             and max(start, now - _HISTORY) <= event.moment <= min(end, latest)
-            and (wanted is None or wanted(event) == value)
+            and (key is None or event.answer.get(key) == value)
         ]
 
     def _refuse_too_many(self, account: str, region: str) -> None:
@@ -200,83 +164,42 @@ class Trail:
 
     def _offset(self, asked: Mapping[str, Any]) -> int:
         token = asked.get("NextToken")
-        if token is None:
-            return 0
-        question, offset = self._tokens.get(token, ("", 0))
+        question, offset = (_question(asked), 0) if token is None else self._tokens.get(token, ("", 0))
         if question != _question(asked):
             raise AwsError("InvalidNextTokenException", "The token is invalid or was used with different parameters.")
         return offset
-
-    def _token(self, asked: Mapping[str, Any], offset: int) -> str:
-        token = uuid.uuid4().hex
-        self._tokens[token] = (_question(asked), offset)
-        return token
-
-
-class AnsweringTrail(CloudTrailResponse):
-    """moto's CloudTrail with an event history."""
-
-    trail: ClassVar[Trail]
-
-    def lookup_events(self) -> ActionResult:
-        asked = json.loads(self.body or "{}")
-        return ActionResult(AnsweringTrail.trail.lookup(self.current_account, self.region, asked))
-
-
-def _is_no_management(service: str, operation: str) -> bool:
-    return service in _NO_MANAGEMENT or f"{service}:{operation}" in _DATA_EVENTS
 
 
 def _identity(access_key: str) -> dict[str, Any] | None:
     """Return who signed a call, in the record's words; None for credentials of nobody."""
     session = session_of(access_key)
-    if session is not None:
-        role_id, _, _ = session.user_id.partition(":")
-        account, name = session.role_arn.split(":")[4], session.role_arn.rpartition("/")[2]
+    user: Any = user_of(access_key) if session is None else None
+    if session is None and user is None:
+        return None
+    if session is None:
+        named = {"type": "IAMUser", "principalId": user.id, "arn": user.arn, "userName": user.name}
+    else:
         issuer = {
             "type": "Role",
-            "principalId": role_id,
+            "principalId": session.user_id.partition(":")[0],
             "arn": session.role_arn,
-            "accountId": account,
-            "userName": name,
+            "accountId": session.role_arn.split(":")[4],
+            "userName": session.role_arn.rpartition("/")[2],
         }
-        return {
-            "type": "AssumedRole",
-            "principalId": session.user_id,
-            "arn": session.arn,
-            "accountId": account,
-            "accessKeyId": access_key,
-            "sessionContext": {"sessionIssuer": issuer, "attributes": {"mfaAuthenticated": "false"}},
-        }
-    user = user_of(access_key)
-    if user is None:
-        return None
-    return {
-        "type": "IAMUser",
-        "principalId": user.id,
-        "arn": user.arn,
-        "accountId": user.arn.split(":")[4],
-        "accessKeyId": access_key,
-        "userName": user.name,
-    }
+        context = {"sessionIssuer": issuer, "attributes": {"mfaAuthenticated": "false"}}
+        named = {"type": "AssumedRole", "principalId": session.user_id, "arn": session.arn, "sessionContext": context}
+    return {**named, "accountId": named["arn"].split(":")[4], "accessKeyId": access_key}
 
 
-def _most_results(asked: Mapping[str, Any]) -> int:
-    most = asked.get("MaxResults", _MOST_RESULTS)
-    if not 1 <= most <= _MOST_RESULTS:
-        raise AwsError("InvalidMaxResultsException", f"MaxResults must be between 1 and {_MOST_RESULTS}.")
-    return int(most)
-
-
-def _attribute(asked: Mapping[str, Any]) -> tuple[Callable[[_Event], str | None] | None, str]:
+def _attribute(asked: Mapping[str, Any]) -> tuple[str | None, str]:
     attributes = asked.get("LookupAttributes") or []
     if asked.get("EventCategory", "insight") != "insight":
         raise AwsError("InvalidEventCategoryException", "The event category is not valid.")
     if not attributes:
         return None, ""
     if len(attributes) > 1 or attributes[0].get("AttributeKey") not in _FOUND_BY:
-        raise AwsError("InvalidLookupAttributesException", "One lookup attribute of those that are known, please.")
-    return _FOUND_BY[attributes[0]["AttributeKey"]], attributes[0]["AttributeValue"]
+        raise AwsError("InvalidLookupAttributesException", "Exactly one of the known lookup attributes is accepted.")
+    return attributes[0]["AttributeKey"], attributes[0]["AttributeValue"]
 
 
 def _time_range(asked: Mapping[str, Any], now: datetime.datetime) -> tuple[datetime.datetime, datetime.datetime]:

@@ -12,7 +12,7 @@ from scripts.local_aws.iam.policy import Context
 
 
 class UnknownAccess(Exception):
-    """Nobody wrote down which permissions this operation needs."""
+    """The rules do not state which permissions this operation needs."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,11 @@ class Call:
 
     @property
     def partition(self) -> str:
+        """The partition of the call's region."""
         return get_partition(self.region)
 
     def arn(self, rest: str, service: str | None = None) -> str:
+        """Return the ARN of a resource in the account and region of the call."""
         return f"arn:{self.partition}:{service or self.service}:{self.region}:{self.account}:{rest}"
 
 

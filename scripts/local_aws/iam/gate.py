@@ -9,7 +9,6 @@ caller's name. Not evaluated: signatures, organization policies.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from scripts.local_aws.iam import identities, role_assumption
 from scripts.local_aws.iam import stored_resources as stored
 from scripts.local_aws.iam.calls import Call, Need, UnknownAccess
 from scripts.local_aws.iam.policy import Policy, PolicyError, Request, Verdict, evaluate
-from scripts.local_aws.iam.refusals import NotAuthorized, Principal, refusal
+from scripts.local_aws.iam.refusals import NotAuthorized, Principal, is_foreign, refusal
 from scripts.local_aws.iam.rules import needs
 
 __all__ = ["Decision", "NotAuthorized", "Permissions"]
@@ -67,17 +66,16 @@ class Permissions:
 
     def install(self) -> None:
         """Have every request that reaches a moto backend pass here first from now on."""
-        permissions = self
         # Service models do not list the codes that every service shares; moto warns of each.
         warnings.filterwarnings("ignore", message=r"Exception\(NotAuthorized\).* does not match an error shape")
 
         def call_action(response: BaseResponse) -> Any:
             try:
-                permissions._check(response)
+                self._check(response)
             except NotAuthorized as refused:
                 _, headers, body = response.serialized(ActionResult(refused))
                 return refused.status, headers, body
-            return permissions._moto_call_action(response)
+            return self._moto_call_action(response)
 
         def s3_check(response: Any, bucket_name: str | None = None, key_name: str | None = None) -> None:
             from moto.s3.exceptions import S3AccessDeniedError
@@ -85,7 +83,9 @@ class Permissions:
             partition = get_partition(response.region)
             resource = f"arn:{partition}:s3:::{bucket_name or '*'}{f'/{key_name}' if key_name else ''}"
             try:
-                permissions._check_one(response, Need(f"s3:{response._get_action()}", resource))
+                principal, _, region = _caller(response)
+                if not principal.is_operator:
+                    self._decide(principal, Need(f"s3:{response._get_action()}", resource), region)
             except NotAuthorized:
                 raise S3AccessDeniedError from None
 
@@ -94,6 +94,7 @@ class Permissions:
         ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = s3_check  # type: ignore[method-assign,assignment]
 
     def uninstall(self) -> None:
+        """Give moto's own check its place back."""
         BaseResponse.call_action = self._moto_call_action  # type: ignore[method-assign]
         ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = self._moto_s3_check  # type: ignore[method-assign]
 
@@ -106,24 +107,20 @@ class Permissions:
         "Working with Lambda execution environment credentials"). Raise NotAuthorized when the role does not exist or
         its trust policy does not name the service.
         """
-        account = role_arn.split(":")[4]
         if not self.trusts(role_arn, service):
             message = (
                 f"{service} is not authorized to assume {role_arn}: it does not exist or does not trust the service"
             )
             raise NotAuthorized("AccessDenied", message, 403)
-        session: Any = sts_backends[account][role_arn.split(":")[1]].assume_role(
-            region_name=region,
-            role_session_name=session_name,
-            role_arn=role_arn,
-            policy="",
-            duration=43_200,
-            external_id="",
+        _, partition, _, _, account, _ = role_arn.split(":", 5)
+        session: Any = sts_backends[account][partition].assume_role(
+            region, session_name, role_arn, policy="", duration=43_200, external_id=""
         )
         session.function_arn = function_arn  # moto's record of the session has no place of its own for it
         return Credentials(session.access_key_id, session.secret_access_key, session.session_token)
 
     def trusts(self, role_arn: str, service: str) -> bool:
+        """Return whether the role exists and its trust policy names the service."""
         role = identities.role(role_arn)
         if role is None:
             return False
@@ -145,8 +142,7 @@ class Permissions:
         """Check what a role does without an API call of its own, for example Lambda writing a function's logs."""
         _, partition, _, _, account, path = role_arn.split(":", 5)
         session_arn = f"arn:{partition}:sts::{account}:assumed-role/{path.rpartition('/')[2]}/{session_name}"
-        principal = Principal(role_arn, session_arn)
-        self._decide(principal, Need(action, resource, context or {}), region)
+        self._decide(Principal(role_arn, session_arn), Need(action, resource, context or {}), region)
 
     def service_may(self, service: str, action: str, resource: str, *, source_arn: str = "") -> bool:
         """Return whether the policy of a key or a topic lets an AWS service (events.amazonaws.com …) do this."""
@@ -159,20 +155,16 @@ class Permissions:
         return document is not None and evaluate([Policy.parse(resource, document)], request).allowed
 
     def _check(self, response: BaseResponse) -> None:
-        credential = _credential(response)
-        service = _IAM_PREFIXES.get(credential["service"], credential["service"])
-        principal = _caller(response, credential, service)
-        operation = response._get_action()
-        if operation == "GetCallerIdentity":
+        principal, service, region = _caller(response)
+        if response._get_action() == "GetCallerIdentity":
             return
-        parameters = _parameters(response)
-        call = Call(service, operation, parameters, credential["region"], principal.account)
+        call = Call(service, response._get_action(), _parameters(response), region, principal.account)
         try:
             if call.operation == "AssumeRole":
                 self._check_assume_role(principal, call)
                 return
             for need in needs(call):
-                if not principal.is_operator or _is_foreign(principal, need):
+                if not principal.is_operator or is_foreign(principal, need):
                     self._decide(principal, need, call.region)
         except UnknownAccess as unknown:
             if principal.is_operator:
@@ -180,15 +172,8 @@ class Permissions:
             message = f"The embedded AWS does not know which permissions {unknown} needs"
             raise NotAuthorized(NotImplementedByLocalAws.code, message, 501) from None
         except PolicyError as unclear:
-            raise NotAuthorized(
-                NotImplementedByLocalAws.code, f"A policy cannot be evaluated here: {unclear}", 501
-            ) from None
-
-    def _check_one(self, response: BaseResponse, need: Need) -> None:
-        credential = _credential(response)
-        principal = _caller(response, credential, credential["service"])
-        if not principal.is_operator:
-            self._decide(principal, need, credential["region"])
+            message = f"A policy cannot be evaluated here: {unclear}"
+            raise NotAuthorized(NotImplementedByLocalAws.code, message, 501) from None
 
     def _check_assume_role(self, principal: Principal, call: Call) -> None:
         role_assumption.check_request(principal, call)
@@ -214,7 +199,7 @@ class Permissions:
             raise self._denied(principal, need, "no permissions boundary allows")
         self._check_session(principal, need, request)
         opened = resource.allowed or delegated.allowed or need.action in _SHARED_BY_RDS
-        if need.action != "sts:AssumeRole" and _is_foreign(principal, need):
+        if need.action != "sts:AssumeRole" and is_foreign(principal, need):
             enough, both = False, opened
         elif attached and need.action.startswith("kms:"):  # unlike other policies, a key's must open the way to IAM
             enough, both = resource.allowed, opened
@@ -232,11 +217,12 @@ class Permissions:
 
         That is stricter than AWS, where a resource's policy that names the session itself is not bound by it.
         """
-        policy = identities.session_policy(principal)
-        verdict = evaluate([policy], request) if policy else None
-        if verdict and verdict.explicitly_denied:
+        if not principal.session_policy:
+            return
+        verdict = evaluate([Policy.parse("session", principal.session_policy)], request)
+        if verdict.explicitly_denied:
             raise self._denied(principal, need, "an explicit deny in a session policy", verdict)
-        if verdict and not verdict.allowed:
+        if not verdict.allowed:
             raise self._denied(principal, need, "no session policy allows")
 
     def _context(self, principal: Principal, need: Need, region: str) -> dict[str, str | tuple[str, ...]]:
@@ -260,7 +246,7 @@ class Permissions:
         if len(parts) > 5:
             context["aws:resourceaccount"] = parts[4] or principal.account
             # Whether AWS lets a stranger's policy see the owner's tags is not verified; nothing should rest on it.
-            for key, value in ({} if _is_foreign(principal, need) else stored.tags(need.resource)).items():
+            for key, value in ({} if is_foreign(principal, need) else stored.tags(need.resource)).items():
                 context[f"aws:resourcetag/{key.lower()}"] = value
                 if parts[2] == "rds":
                     context[f"rds:{parts[5]}-tag/{key.lower()}"] = value
@@ -274,21 +260,14 @@ class Permissions:
         return refusal(principal, need, why)
 
 
-def _credential(response: BaseResponse) -> dict[str, str]:
-    found = SIGNED.search(response.headers.get("Authorization", ""))
-    if not found:
+def _caller(response: BaseResponse) -> tuple[Principal, str, str]:
+    """Return who makes the call, the IAM prefix of the called service, and the region."""
+    signed = SIGNED.search(response.headers.get("Authorization", ""))
+    if not signed:
         raise NotAuthorized("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
-    return found.groupdict()
-
-
-def _caller(response: BaseResponse, credential: Mapping[str, str], service: str) -> Principal:
-    return identities.caller(credential["key"], response.headers.get("X-Amz-Security-Token"), service)
-
-
-def _is_foreign(principal: Principal, need: Need) -> bool:
-    """Return whether it is another account's resource. Some ARNs, and "*", name no account."""
-    parts = need.resource.split(":", 5)
-    return len(parts) > 5 and bool(re.fullmatch(r"\d{12}", parts[4])) and parts[4] != principal.account
+    service = _IAM_PREFIXES.get(signed["service"], signed["service"])
+    token = response.headers.get("X-Amz-Security-Token")
+    return identities.caller(signed["key"], token, service), service, signed["region"]
 
 
 def _parameters(response: BaseResponse) -> dict[str, Any]:

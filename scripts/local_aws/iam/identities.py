@@ -51,6 +51,7 @@ def session_of(access_key: str) -> Any | None:
 
 
 def role(arn: str) -> Any | None:
+    """Return IAM's record of a role, or None if it does not exist."""
     _, partition, _, _, account, _ = arn.split(":", 5)
     roles = list(iam_backends[account][partition].get_roles())
     return next((each for each in roles if each.arn == arn), None)
@@ -70,18 +71,15 @@ def identity_policies(principal: Principal) -> list[Policy]:
 
 
 def boundary(principal: Principal) -> Policy | None:
+    """Return the role's permissions boundary, or None."""
     found = None if principal.is_operator else role(principal.role_arn)
     if found is None or not found.permissions_boundary:
         return None
     return _managed(iam_backends[found.account_id][found.partition].managed_policies[found.permissions_boundary_arn])
 
 
-def session_policy(principal: Principal) -> Policy | None:
-    """Return the policy that this session was given beside the role's own, or None."""
-    return Policy.parse("session", principal.session_policy) if principal.session_policy else None
-
-
 def trust_policy(found: Any) -> Policy:
+    """Return the trust policy of IAM's record of a role."""
     return Policy.parse(f"{found.name} trust", found.assume_role_policy_document)
 
 

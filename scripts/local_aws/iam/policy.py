@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import operator as operators
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,7 @@ from typing import Any
 
 Context = Mapping[str, str | tuple[str, ...]]
 
-_STATEMENT_ELEMENTS = {
-    "Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition", "Principal",
-}  # fmt: skip
+_STATEMENT_ELEMENTS = set("Sid Effect Action NotAction Resource NotResource Condition Principal".split())
 
 
 class PolicyError(Exception):
@@ -45,6 +44,7 @@ class Statement:
     variables: bool = True
 
     def applies_to(self, request: Request) -> bool:
+        """Return whether action, resource, principal and conditions fit the request."""
         return (
             self._element("Action", lambda pattern: _matches(pattern.lower(), request.action.lower()))
             and self._element("Resource", lambda pattern: arn_matches(self._filled(pattern, request), request.resource))
@@ -71,7 +71,8 @@ class Statement:
         return "*" in named or bool(named & request.principals)
 
     def _condition_met(self, operator: str, key: str, values: Any, request: Request) -> bool:
-        _refuse_unknown_key(key)
+        if not _KNOWN_KEYS.fullmatch(key):
+            raise PolicyError(f"condition key {key} is not supplied by the embedded AWS")
         quantifier, _, base = operator.rpartition(":")
         if_exists = base.endswith("IfExists")
         base = base.removesuffix("IfExists")
@@ -116,6 +117,7 @@ class Policy:
 
     @classmethod
     def parse(cls, name: str, document: str | Mapping[str, Any]) -> Policy:
+        """Return the policy of a document. Raise PolicyError for what cannot be evaluated here."""
         return _parse(name, document if isinstance(document, str) else json.dumps(document))
 
 
@@ -152,10 +154,12 @@ class Verdict:
 
     @property
     def allowed(self) -> bool:
+        """Whether a statement allows the request and none denies it."""
         return self.statement is not None and self.statement.allows
 
     @property
     def explicitly_denied(self) -> bool:
+        """Whether a statement denies the request."""
         return self.statement is not None and not self.statement.allows
 
 
@@ -185,17 +189,13 @@ def _wildcard(pattern: str) -> re.Pattern[str]:
     return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
 
 
-def _same(wanted: str, actual: str) -> bool:
-    return wanted == actual
-
-
 def _same_ignoring_case(wanted: str, actual: str) -> bool:
     return wanted.lower() == actual.lower()
 
 
-_OPERATORS: dict[str, Callable[[str, str], bool]] = {  # the negated ones compare alike and turn the answer round
-    "StringEquals": _same,
-    "StringNotEquals": _same,
+_OPERATORS: dict[str, Callable[[str, str], bool]] = {  # the negated ones compare alike and reverse the answer
+    "StringEquals": operators.eq,
+    "StringNotEquals": operators.eq,
     "StringEqualsIgnoreCase": _same_ignoring_case,
     "StringNotEqualsIgnoreCase": _same_ignoring_case,
     "StringLike": _matches,
@@ -217,11 +217,6 @@ _KNOWN_KEYS = re.compile(
     r"sns:(Protocol|Endpoint)",
     re.IGNORECASE,
 )
-
-
-def _refuse_unknown_key(key: str) -> None:
-    if not _KNOWN_KEYS.fullmatch(key):
-        raise PolicyError(f"condition key {key} is not supplied by the embedded AWS")
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -1,15 +1,22 @@
-"""How each AWS service says no."""
+"""The principal of a call, and the answer with which each AWS service refuses one."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from moto.core.exceptions import ServiceException
 
 from scripts.local_aws.iam.calls import Need
 
-_QUERY_SERVICES = {"cloudformation", "rds", "iam", "sts", "cloudwatch", "sqs", "s3"}
-_REST_JSON_SERVICES = {"lambda", "scheduler"}
+_CODES = {
+    **dict.fromkeys(("rds", "iam", "sts", "cloudwatch", "sqs", "s3"), ("AccessDenied", "InvalidClientTokenId", 403)),
+    **dict.fromkeys(("lambda", "scheduler"), ("AccessDeniedException", "UnrecognizedClientException", 403)),
+    "sns": ("AuthorizationError", "InvalidClientTokenId", 403),
+    "ec2": ("UnauthorizedOperation", "AuthFailure", 403),
+}
+"""By service: the code of a refused call, the code for unknown credentials, and the status."""
+_CODES_OF_JSON_SERVICES = "AccessDeniedException", "UnrecognizedClientException", 400
 _NO_RESOURCE_POLICY = "no resource-based policy allows"
 _LOST_OR_CLOSED = (
     "the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy "
@@ -42,23 +49,32 @@ class Principal:
 
     @property
     def account(self) -> str:
+        """The account that the role or the operator belongs to."""
         return self.role_arn.split(":")[4]
 
     @property
     def itself(self) -> frozenset[str]:
+        """The ARNs by which a policy can name the role, or one session of it."""
         return frozenset({self.role_arn, self.session_arn})
 
     @property
     def its_account(self) -> frozenset[str]:
-        """Naming the account in a key or trust policy delegates to the account's identity policies."""
+        """The account's names, by which a key or trust policy delegates to the account's identity policies."""
         return frozenset({self.account, f"arn:{self.role_arn.split(':')[1]}:iam::{self.account}:root"})
 
 
+def is_foreign(principal: Principal, need: Need) -> bool:
+    """Return whether the resource is another account's. Some ARNs, and "*", name no account."""
+    parts = need.resource.split(":", 5)
+    return len(parts) > 5 and bool(re.fullmatch(r"\d{12}", parts[4])) and parts[4] != principal.account
+
+
 def refusal(principal: Principal, need: Need, why: str) -> NotAuthorized:
+    """Return the error with which the called service refuses, in its words."""
     service, _, operation = need.action.partition(":")
     action = f"SNS:{operation}" if service == "sns" else need.action
     text = f"User: {principal.session_arn} is not authorized to perform: {action} on resource: {need.resource} "
-    foreign = need.resource.count(":") > 4 and need.resource.split(":")[4] not in ("", principal.account)
+    foreign = is_foreign(principal, need)
     if service == "sts" and foreign:
         text = text.rstrip()  # to strangers STS gives no reason
     elif service == "kms" and foreign and why == _NO_RESOURCE_POLICY:
@@ -67,24 +83,13 @@ def refusal(principal: Principal, need: Need, why: str) -> NotAuthorized:
         text += f"with {why}" if why.startswith("an explicit") else f"because {why} the {action} action"
     if need.refusal:
         return NotAuthorized(need.refusal[0], need.refusal[1] or text, 400)
-    code, status = _access_denied(service)
+    code, _, status = _CODES.get(service, _CODES_OF_JSON_SERVICES)
     return NotAuthorized(code, text, status)
 
 
-def _access_denied(service: str) -> tuple[str, int]:
-    if service in _QUERY_SERVICES:
-        return "AccessDenied", 403
-    if service == "sns":
-        return "AuthorizationError", 403
-    if service == "ec2":
-        return "UnauthorizedOperation", 403
-    return "AccessDeniedException", 403 if service in _REST_JSON_SERVICES else 400
-
-
 def invalid_token(service: str) -> NotAuthorized:
-    message = "The security token included in the request is invalid."
-    if service in _QUERY_SERVICES or service == "sns":
-        return NotAuthorized("InvalidClientTokenId", message, 403)
+    """Return the error with which the called service refuses credentials that belong to nobody."""
     if service == "ec2":
         return NotAuthorized("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
-    return NotAuthorized("UnrecognizedClientException", message, 403 if service in _REST_JSON_SERVICES else 400)
+    _, code, status = _CODES.get(service, _CODES_OF_JSON_SERVICES)
+    return NotAuthorized(code, "The security token included in the request is invalid.", status)

@@ -1,4 +1,4 @@
-"""sts:AssumeRole: what STS asks for besides the caller's own policies.
+"""sts:AssumeRole: what STS requires besides the caller's own policies.
 
 Sources: STS API reference, "AssumeRole" (2,048 characters of session policy; MalformedPolicyDocument); IAM user guide,
 "Troubleshoot access denied error messages", "Roles terms and concepts" (role chaining) and "IAM JSON policy elements:
@@ -41,8 +41,7 @@ def check_request(principal: Principal, call: Call) -> None:
         _check_session_policy(str(policy))
     role = identities.role(str(parameters["RoleArn"]))
     if role is not None and seconds > int(role.max_session_duration or 3600):
-        message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-        raise _invalid(message)
+        raise _invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
 
 
 def request_context(call: Call) -> Context:

@@ -47,7 +47,6 @@ def _request_tags(call: Call) -> Context:
 
 
 def _roles_passed(call: Call) -> Iterator[Need]:
-    target = call.parameters.get("Target") or {}
     passed = {
         "rds": ("MonitoringRoleArn", "monitoring.rds.amazonaws.com"),
         "lambda": ("Role", "lambda.amazonaws.com"),
@@ -55,18 +54,11 @@ def _roles_passed(call: Call) -> Iterator[Need]:
         "scheduler": ("Target", "scheduler.amazonaws.com"),
     }
     name, service = passed.get(call.service, ("", ""))
-    role = target.get("RoleArn") if name == "Target" else call.parameters.get(name)
+    role = call.parameters.get(name)
+    if name == "Target" and role:
+        role = role.get("RoleArn")
     if role:
         yield Need("iam:PassRole", str(role), {"iam:passedtoservice": service})
-
-
-_TRANSACTION_ACTIONS = {
-    "Put": "PutItem",
-    "Update": "UpdateItem",
-    "Delete": "DeleteItem",
-    "ConditionCheck": "ConditionCheckItem",
-    "Get": "GetItem",
-}
 
 
 def _dynamodb(call: Call) -> Iterator[Need]:
@@ -75,7 +67,7 @@ def _dynamodb(call: Call) -> Iterator[Need]:
     if call.operation.startswith("Transact"):
         for item in call.parameters["TransactItems"]:
             for kind, operation in item.items():
-                yield _item_need(call, _TRANSACTION_ACTIONS[kind], operation)
+                yield _item_need(call, f"{kind}Item", operation)
         return
     if call.operation in ("BatchGetItem", "BatchWriteItem"):
         yield from (Need(f"dynamodb:{call.operation}", call.arn(f"table/{table}")) for table in call.tables)
@@ -99,10 +91,8 @@ def _item_need(call: Call, action: str, parameters: Mapping[str, Any]) -> Need:
 
 
 def _secretsmanager(call: Call) -> Iterator[Need]:
-    context: dict[str, str | tuple[str, ...]] = {}
-    for key in ("VersionStage", "VersionId", "SecretId", "Name"):
-        if call.parameters.get(key):
-            context[f"secretsmanager:{key.lower()}"] = str(call.parameters[key])
+    keys = [key for key in ("VersionStage", "VersionId", "SecretId", "Name") if call.parameters.get(key)]
+    context = {f"secretsmanager:{key.lower()}": str(call.parameters[key]) for key in keys}
     identifier = call.parameters.get("SecretId") or call.parameters.get("Name")
     resource = "*"
     if identifier:

@@ -24,6 +24,7 @@ _SECRET_KEY_USE = {
 
 
 def keys_used(call: Call) -> Iterator[Need]:
+    """Yield the KMS permissions that the called service uses in the caller's name."""
     parameters = call.parameters
     if call.service == "rds" and call.operation.startswith(("Copy", "Restore", "Create")):
         source = parameters.get("SourceDBClusterSnapshotIdentifier") or parameters.get("SnapshotIdentifier")

@@ -39,6 +39,7 @@ _RDS_TAGGED_ON_CREATION = {
 
 
 def rds_needs(call: Call) -> Iterator[Need]:
+    """Yield the needs of an RDS call, one for each resource that AWS checks."""
     parameters = dict(call.parameters)
     if call.operation == "RestoreDBClusterFromSnapshot":
         major = str(parameters.get("EngineVersion", "*")).partition(".")[0]

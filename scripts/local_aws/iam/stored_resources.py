@@ -18,30 +18,26 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 _Found = TypeVar("_Found")
+_Reader = Callable[[str, str, str], Any]
 
 
 def tags(arn: str) -> dict[str, str]:
     """Return the resource's tags as they are now."""
-    parts = arn.split(":", 5)
-    if len(parts) < 6 or parts[2] not in _TAGS:
-        return {}
-    found = _or_none(lambda: _TAGS[parts[2]](arn, parts[4], parts[3]))
+    found = _or_none(lambda: _read(_TAGS, arn))
     if isinstance(found, Mapping):
         return dict(found)
     return {tag.get("Key", tag.get("TagKey")): tag.get("Value", tag.get("TagValue")) for tag in found or []}
 
 
 def role_tags(arn: str) -> dict[str, str]:
+    """Return the tags of a role that exists."""
     role = iam_backends[arn.split(":")[4]][arn.split(":")[1]].get_role_by_arn(arn)
     return {tag["Key"]: tag["Value"] for tag in role.tags}
 
 
 def resource_policy(arn: str) -> str | None:
     """Return the policy of a topic, queue, secret, key or function; it can refuse what the caller's allows."""
-    parts = arn.split(":", 5)
-    if len(parts) < 6 or parts[2] not in _POLICIES:
-        return None
-    policy = _or_none(lambda: _POLICIES[parts[2]](arn, parts[4], parts[3]))
+    policy = _or_none(lambda: _read(_POLICIES, arn))
     return policy if policy is None or isinstance(policy, str) else json.dumps(policy)
 
 
@@ -77,18 +73,19 @@ def snapshot_key(identifier: str, account: str, region: str) -> str | None:
 
 
 def topic_key(arn: str) -> str | None:
-    topic = _or_none(lambda: sns_backends[arn.split(":")[4]][arn.split(":")[3]].topics[arn])
-    return topic.kms_master_key_id or None if topic else None
+    """Return the key with which a topic is encrypted."""
+    return _or_none(lambda: sns_backends[arn.split(":")[4]][arn.split(":")[3]].topics[arn].kms_master_key_id)
 
 
 def table_key(name: str, account: str, region: str) -> str | None:
+    """Return the key with which a table is encrypted."""
     table = _or_none(lambda: dynamodb_backends[account][region].get_table(name))
     return (table.sse_specification or {}).get("KMSMasterKeyId") if table else None
 
 
 def table_hash_key(name: str, account: str, region: str) -> str | None:
-    table = _or_none(lambda: dynamodb_backends[account][region].get_table(name))
-    return table.hash_key_attr if table else None
+    """Return the name of a table's partition key."""
+    return _or_none(lambda: dynamodb_backends[account][region].get_table(name).hash_key_attr)
 
 
 def _or_none(look_up: Callable[[], _Found]) -> _Found | None:
@@ -99,32 +96,30 @@ def _or_none(look_up: Callable[[], _Found]) -> _Found | None:
         return None
 
 
-def _lambda_tags(arn: str, account: str, region: str) -> Mapping[str, str]:
+def _read(readers: Mapping[str, _Reader], arn: str) -> Any:
+    _, _, service, region, account, _ = arn.split(":", 5)
+    return readers[service](arn, account, region)
+
+
+def _functions(account: str, region: str) -> Any:
     from moto.awslambda.utils import get_backend
 
-    return get_backend(account, region).list_tags(arn)
+    return get_backend(account, region)
 
 
-def _lambda_policy(arn: str, account: str, region: str) -> dict[str, Any]:
-    from moto.awslambda.utils import get_backend
-
-    document: dict[str, Any] = get_backend(account, region).get_function(arn).policy.get_policy()["Policy"]
-    return document
-
-
-_TAGS: dict[str, Callable[[str, str, str], Any]] = {
+_TAGS: dict[str, _Reader] = {
     "rds": lambda arn, account, region: rds_backends[account][region].list_tags_for_resource(arn),
     "dynamodb": lambda arn, account, region: dynamodb_backends[account][region].list_tags_of_resource(arn),
     "secretsmanager": lambda arn, account, region: secretsmanager_backends[account][region].secrets[arn].tags,
     "sns": lambda arn, account, region: sns_backends[account][region].topics[arn]._tags,
-    "lambda": _lambda_tags,
+    "lambda": lambda arn, account, region: _functions(account, region).list_tags(arn),
     "kms": lambda arn, account, region: kms_backends[account][region].list_resource_tags(arn)["Tags"],
     "iam": lambda arn, account, region: role_tags(arn),
 }
-_POLICIES: dict[str, Callable[[str, str, str], str | dict[str, Any] | None]] = {
+_POLICIES: dict[str, _Reader] = {
     "sns": lambda arn, account, region: sns_backends[account][region].topics[arn].policy,
     "sqs": lambda arn, account, region: sqs_backends[account][region].get_queue(arn.rpartition(":")[2]).policy,
     "secretsmanager": lambda arn, account, region: getattr(secret(arn, account, region), "policy", None),
     "kms": lambda arn, account, region: kms_backends[account][region].get_key_policy(arn),
-    "lambda": _lambda_policy,
+    "lambda": lambda arn, account, region: _functions(account, region).get_function(arn).policy.get_policy()["Policy"],
 }

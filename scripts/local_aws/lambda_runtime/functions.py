@@ -4,7 +4,7 @@ Each execution environment is one process with a Runtime API to itself, and it s
 function's code, its layers, AWS's environment variables and its role's credentials. None of our own packages can be
 imported, so a dependency that was not packaged fails here as it would fail there.
 
-Deviations from Lambda, all on the generous side: this machine's Python runs the code whatever `Runtime` says, memory
+Deviations from Lambda, all on the generous side: this machine's Python runs the code of every `Runtime`, memory
 and /tmp are not limited, and time limits are stretched by SLOWNESS. An invocation is timed in real time even if the
 clock jumps. Asynchronous invocations are retried twice, one and two minutes later, as on AWS.
 
@@ -88,7 +88,7 @@ class Invocation:
     milliseconds: float
     error: str | None
     peak_mib: float | None = None
-    """The most memory that the function's process has had so far; None where the system doesn't tell."""
+    """The most memory that the function's process has had so far; None where the system does not report it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,10 +124,6 @@ class _RuntimeServer(http.server.ThreadingHTTPServer):
         self._thread = threading.Thread(target=self._serve, name="runtime-api", daemon=True)
         self._thread.start()
 
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.server_port}"
-
     def _serve(self) -> None:
         while not self._closed:
             self.handle_request()
@@ -140,7 +136,7 @@ class _RuntimeServer(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A runtime that was killed hangs up in the middle of its request; nobody waits for that answer."""
+        """Ignore it: a runtime that was killed hangs up in the middle of its request; nobody waits for that answer."""
 
 
 class _RuntimeApi(http.server.BaseHTTPRequestHandler):
@@ -150,10 +146,10 @@ class _RuntimeApi(http.server.BaseHTTPRequestHandler):
     server: _RuntimeServer
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Not on our terminal."""
+        """Keep our terminal free of it."""
 
     def do_GET(self) -> None:
-        """/2018-06-01/runtime/invocation/next: the runtime is ready for work, and waits until there is some."""
+        """Answer /2018-06-01/runtime/invocation/next: the runtime is ready for work, and waits until there is some."""
         self.server.events.put(("ready", b""))
         request = self.server.requests.get()
         if request is None:
@@ -169,10 +165,10 @@ class _RuntimeApi(http.server.BaseHTTPRequestHandler):
         self._answer(200, request.payload, headers)
 
     def do_POST(self) -> None:
-        """…/invocation/<id>/response, …/invocation/<id>/error or …/init/error."""
+        """Take …/invocation/<id>/response, …/invocation/<id>/error or …/init/error."""
         body = self._body()
-        kinds: dict[str, _Kind] = {"response": "response", "error": "error"}
-        kind = "init error" if self.path.endswith("/init/error") else kinds[self.path.rsplit("/", 1)[1]]
+        endings: dict[str, _Kind] = {"/init/error": "init error", "/error": "error", "/response": "response"}
+        kind = next(kind for ending, kind in endings.items() if self.path.endswith(ending))
         self._answer(202, b'{"status":"OK"}', {})
         self.server.events.put((kind, body))
 
@@ -207,7 +203,7 @@ class _Environment:
         self._process = subprocess.Popen(
             [sys.executable, "-S", "-s", "-m", "awslambdaric", handler],
             cwd=task,
-            env={**variables, "AWS_LAMBDA_RUNTIME_API": self._server.address},
+            env={**variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._server.server_port}"},
             stdin=subprocess.DEVNULL,
             stdout=log.open("ab"),
             stderr=subprocess.STDOUT,
@@ -220,11 +216,11 @@ class _Environment:
         self._server.events.put(("exit", str(self._process.wait()).encode()))
 
     def initialise(self, request_id: str) -> _Outcome | None:
-        """Wait until the function's module is loaded. The outcome is its failure, or None if it is ready."""
+        """Wait until the function's module is loaded. Return its failure, or None if it is ready."""
         return self._until("ready", request_id, _INIT_SECONDS, _INIT_SECONDS)
 
     def peak_mib(self) -> float | None:
-        """What the process has had in memory at most, as Linux counts it."""
+        """Return what the process has had in memory at most, as Linux counts it."""
         try:
             status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
         except OSError:
@@ -259,7 +255,7 @@ class _Environment:
                 return _failure(request_id, "Runtime.ExitError", f"Runtime exited with error: {how}")
 
     def output(self) -> list[str]:
-        """The lines written since the last call."""
+        """Return the lines written since the last call."""
         return self._log.read().decode(errors="replace").splitlines()
 
     def close(self) -> None:
@@ -296,7 +292,7 @@ class Functions:
         self._asynchronous: list[threading.Thread] = []
 
     def install(self) -> None:
-        """From now on every function that moto creates runs in processes of ours."""
+        """Have every function that moto creates from now on run in processes of ours."""
         ProcessFunction.functions = self
         moto_lambda.LambdaFunction = ProcessFunction  # type: ignore[misc]
         moto_lambda.lambda_backends.backend = FunctionsBackend
@@ -308,7 +304,7 @@ class Functions:
             if function.awake_at is None and now - function.called_at > IDLE_SECONDS:
                 function.awake_at = now + WAKING_SECONDS
             if function.awake_at is not None and now < function.awake_at:
-                raise AwsError(*(_NO_NETWORK if function.is_in_a_vpc else _BEING_INITIALISED))
+                raise AwsError(*(_NO_NETWORK if function._is_in_a_vpc else _BEING_INITIALISED))
             function.awake_at = None
             function.called_at = now
 
@@ -319,38 +315,32 @@ class Functions:
             function.called_at = self._clock.time()
 
     def is_idle(self, function: ProcessFunction) -> bool:
+        """Return whether nobody has called the function for two weeks."""
         return self._clock.time() - function.called_at > IDLE_SECONDS
 
     def invoke(self, function: ProcessFunction, payload: bytes) -> tuple[_Outcome, str]:
-        """Run the function once and wait for its answer. Returns the outcome and the invocation's log."""
+        """Run the function once and wait for its answer. Return the outcome and the invocation's log."""
         request_id = str(uuid.uuid4())
         fault = self._faults.function(function.function_name)
         with self._clock.busy():
             started = time.monotonic()
             environment = self._take(function)
-            cold, init_seconds = environment.cold, 0.0
-            outcome: _Outcome | None = None
-            if cold:
-                outcome = environment.initialise(request_id)
-                environment.cold = False
-                init_seconds = time.monotonic() - started
+            cold, environment.cold = environment.cold, False
+            failed = environment.initialise(request_id) if cold else None
             called = time.monotonic()
-            died = _failure(request_id, "Runtime.ExitError", "Runtime exited with error: signal: killed")
-            if outcome is None and fault is not None and fault.die == "before":
-                outcome = died
-            if outcome is None:
+            outcome = failed or _failure(request_id, "Runtime.ExitError", "Runtime exited with error: signal: killed")
+            if failed is None and (fault is None or fault.die == "after"):
                 seconds = float(function.timeout)
                 request = _Request(request_id, payload, function.function_arn, seconds * SLOWNESS)
-                outcome = environment.invoke(request, seconds)
-                if fault is not None:
-                    outcome = died
+                answered = environment.invoke(request, seconds)
+                outcome = answered if fault is None else outcome
             milliseconds = (time.monotonic() - called) * 1000
             report = f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
             report += f"Memory Size: {function.memory_size} MB"
             if (peak := environment.peak_mib()) is not None:
                 report += f"\tMax Memory Used: {peak:.0f} MB"
             if cold:
-                report += f"\tInit Duration: {init_seconds * 1000:.2f} ms"
+                report += f"\tInit Duration: {(called - started) * 1000:.2f} ms"
             lines = [f"START RequestId: {request_id} Version: {function.version}", *environment.output()]
             lines += [f"END RequestId: {request_id}", report]
             self._write_log(function, environment.log_stream, lines)
@@ -363,20 +353,22 @@ class Functions:
 
     def _as_on_lambda(self, function: ProcessFunction, document: bytes) -> bytes:
         """Return an error document whose stack trace names files where Lambda has them."""
-        layers = [(directory, "/opt/python") for arn in function.layer_arns for directory in self._layer(function, arn)]
+        layers = [
+            (directory, "/opt/python") for arn in function._layer_arns for directory in self._layer(function, arn)
+        ]
         for directory, place in [(self._unpack(function.code_sha_256, function.code_bytes), "/var/task"), *layers]:
             document = document.replace(f"{directory}/".encode(), f"{place}/".encode())
         return document
 
     def invoke_later(self, function: ProcessFunction, payload: bytes) -> None:
-        """An asynchronous invocation. After its retries a failed event is dropped."""
+        """Invoke asynchronously. After its retries a failed event is dropped."""
         with self._lock:
             running = [thread for thread in self._asynchronous if thread.is_alive()]
             new = self._clock.start_thread(self._retried, function, payload, name="lambda-async")
             self._asynchronous = [*running, new]
 
     def _retried(self, function: ProcessFunction, payload: bytes) -> None:
-        retries = function.asynchronous_retries
+        retries = function._asynchronous_retries
         for attempt in range(retries + 1):
             try:
                 outcome, _ = self.invoke(function, payload)
@@ -389,15 +381,6 @@ class Functions:
             if self._clock.sleep(60 * (attempt + 1), self._closed):
                 return
 
-    def prewarm(self, function: ProcessFunction) -> None:
-        """Have an execution environment ready before it is needed."""
-        environment = self._take(function)
-        if environment.cold and environment.initialise("prewarm") is not None:
-            self._give_back(function, environment, reusable=False)
-            return
-        environment.cold = False
-        self._give_back(function, environment, reusable=True)
-
     def close(self) -> None:
         """End every process. What waits for an answer gets one: the runtime exited."""
         self._closed.set()
@@ -409,7 +392,7 @@ class Functions:
             thread.join()
 
     def _take(self, function: ProcessFunction) -> _Environment:
-        signature = function.signature()
+        signature = function._signature()
         with self._lock:
             for position in reversed(range(len(self._idle))):
                 if self._idle[position][0] == signature:
@@ -419,7 +402,7 @@ class Functions:
         log = self._root / f"{uuid.uuid4().hex}.log"
         with self._lock:
             if self._closed.is_set():
-                raise NotImplementedByLocalAws("The embedded AWS is closing; no function runs any more.")
+                raise NotImplementedByLocalAws("The embedded AWS is closing; it starts no function.")
             environment = _Environment(variables, function.handler or "", task, log)
             self._environments.add(environment)
         return environment
@@ -430,7 +413,7 @@ class Functions:
                 return
             surplus = [] if reusable else [environment]
             if reusable:
-                self._idle.append((function.signature(), environment))
+                self._idle.append((function._signature(), environment))
                 while len(self._idle) > MOST_IDLE:
                     surplus.append(self._idle.pop(0)[1])
             self._environments.difference_update(surplus)
@@ -438,12 +421,12 @@ class Functions:
             each.close()
 
     def _write_log(self, function: ProcessFunction, stream: str, lines: list[str]) -> None:
-        """As the function's role, so a role that may not write logs leaves none, as on AWS."""
+        """Write as the function's role, so a role that may not write logs leaves none, as on AWS."""
         partition = get_partition(function.region)
-        group = f"arn:{partition}:logs:{function.region}:{function.account_id}:log-group:{function.log_group}"
+        group = f"arn:{partition}:logs:{function.region}:{function.account_id}:log-group:{function._log_group}"
         backend = logs_backends[function.account_id][function.region]
         needed = [("logs:CreateLogStream", f"{group}:*"), ("logs:PutLogEvents", f"{group}:log-stream:{stream}")]
-        if function.log_group not in backend.groups:
+        if function._log_group not in backend.groups:
             needed.insert(0, ("logs:CreateLogGroup", group))
         try:
             for action, resource in needed:
@@ -451,11 +434,11 @@ class Functions:
                 self.permissions.require(function.role, action, resource, session_name=session, region=function.region)
         except NotAuthorized:
             return
-        append(backend, function.log_group, stream, lines, self._clock.time())
+        append(backend, function._log_group, stream, lines, self._clock.time())
 
     def _variables(self, function: ProcessFunction) -> dict[str, str]:
         task = self._unpack(function.code_sha_256, function.code_bytes)
-        layers = [directory for arn in function.layer_arns for directory in self._layer(function, arn)]
+        layers = [directory for arn in function._layer_arns for directory in self._layer(function, arn)]
         role = self.permissions.assume(
             function.role,
             service=_LAMBDA,
@@ -479,7 +462,7 @@ class Functions:
             "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
+            "AWS_LAMBDA_LOG_GROUP_NAME": function._log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": f"{self._clock.now():%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}",
             "AWS_LAMBDA_LOG_FORMAT": function.logging_config.get("LogFormat", "Text"),
             "AWS_LAMBDA_LOG_LEVEL": function.logging_config.get("ApplicationLogLevel", ""),
@@ -553,14 +536,6 @@ class ProcessFunction(moto_lambda.LambdaFunction):
         self.awake_at: float | None = None
         self.functions.called_now(self)
 
-    @classmethod
-    def named(cls, arn: str) -> ProcessFunction:
-        """The function with this ARN."""
-        region, account = arn.split(":")[3:5]
-        function = moto_lambda.lambda_backends[account][region].get_function(arn)
-        assert isinstance(function, cls)
-        return function
-
     def _check_role(self, spec: dict[str, Any]) -> None:
         permissions = self.functions.permissions
         refused = "InvalidParameterValueException"
@@ -575,29 +550,30 @@ class ProcessFunction(moto_lambda.LambdaFunction):
                     raise AwsError(refused, message) from None
 
     @property
-    def is_in_a_vpc(self) -> bool:
+    def _is_in_a_vpc(self) -> bool:
         return bool((self.vpc_config or {}).get("SubnetIds"))
 
     @property
-    def log_group(self) -> str:
+    def _log_group(self) -> str:
         return self.logging_config.get("LogGroup") or f"/aws/lambda/{self.function_name}"
 
     @property
-    def layer_arns(self) -> list[str]:
+    def _layer_arns(self) -> list[str]:
         return [str(layer["Arn"]) for layer in self.layers]
 
     @property
-    def asynchronous_retries(self) -> int:
+    def _asynchronous_retries(self) -> int:
         configured = [config.config.get("MaximumRetryAttempts") for config in self.event_invoke_config]
         return next((int(retries) for retries in configured if retries is not None), _ASYNCHRONOUS_RETRIES)
 
-    def signature(self) -> object:
-        """Two invocations may share an execution environment only if nothing of this changed between them."""
+    def _signature(self) -> object:
+        """Return what two invocations must have in common to share an execution environment."""
         variables = json.dumps(self.environment_vars, sort_keys=True, default=str)
-        return self.function_arn, self.code_sha_256, self.handler, self.role, variables, *self.layer_arns
+        return self.function_arn, self.code_sha_256, self.handler, self.role, variables, *self._layer_arns
 
     def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
-        logging_config = {"LogFormat": "Text", **self.logging_config, "LogGroup": self.log_group}
+        """Return the configuration with the two things that moto has no place for."""
+        logging_config = {"LogFormat": "Text", **self.logging_config, "LogGroup": self._log_group}
         asleep = {"State": "Inactive", "StateReasonCode": "Idle"} if self.functions.is_idle(self) else {}
         return {**super().get_configuration(on_create), "LoggingConfig": logging_config, **asleep}
 
@@ -607,11 +583,12 @@ class ProcessFunction(moto_lambda.LambdaFunction):
         return super().update_function_code(updated_spec)
 
     def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
+        """Take the LoggingConfig too."""
         self.logging_config = config_updates.get("LoggingConfig", self.logging_config)
         return super().update_configuration(config_updates)
 
     def invoke(self, body: str, request_headers: Any, response_headers: Any) -> str | bytes:
-        """Deliveries by other services come without headers and are asynchronous, as they are on AWS."""
+        """Invoke it. Deliveries by other services come without headers and are asynchronous, as they are on AWS."""
         payload = (body or "{}").encode()
         try:
             loads(payload)

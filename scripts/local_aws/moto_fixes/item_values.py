@@ -14,6 +14,7 @@ _serialize_member_by_member = BaseJSONSerializer._serialize_type_structure
 
 
 def install() -> None:
+    """Replace moto's way for this process, once and for all."""
     BaseJSONSerializer._serialize_type_structure = _serialize  # type: ignore[method-assign,assignment]
 
 

@@ -14,6 +14,7 @@ _find = DomainDispatcherApplication.get_backend_for_host
 
 
 def install() -> None:
+    """Replace moto's way for this process, once and for all."""
     DomainDispatcherApplication.get_backend_for_host = _remembered  # type: ignore[method-assign]
 
 

@@ -15,6 +15,7 @@ _work_out = XFormedAttributePicker.get_possible_keys
 
 
 def install() -> None:
+    """Replace moto's way for this process, once and for all."""
     XFormedAttributePicker.get_possible_keys = _remembered  # type: ignore[method-assign,assignment]
 
 

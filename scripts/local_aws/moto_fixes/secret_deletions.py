@@ -19,7 +19,7 @@ from scripts.local_aws.core.clock import Clock
 
 DELAY_SECONDS = 20
 _DEFAULT_WINDOW_DAYS = 30
-_NAME_IS_TAKEN = "You can't create this secret because a secret with this name is already scheduled for deletion."
+NAME_IS_TAKEN = "You can't create this secret because a secret with this name is already scheduled for deletion."
 IS_GOING = "You can't perform this operation on the secret because it was marked for deletion."
 _create = SecretsManagerBackend.create_secret
 _delete = SecretsManagerBackend.delete_secret
@@ -31,7 +31,7 @@ def install(clock: Clock) -> None:
 
     def create_secret(backend: SecretsManagerBackend, name: str, *rest: Any, **given: Any) -> str:
         if _going(backend, name) is not None:
-            raise InvalidRequestException(_NAME_IS_TAKEN)
+            raise InvalidRequestException(NAME_IS_TAKEN)
         return _create(backend, name, *rest, **given)
 
     def delete_secret(

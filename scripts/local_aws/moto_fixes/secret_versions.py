@@ -18,6 +18,7 @@ from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 
 from scripts.local_aws.moto_fixes.secret_deletions import IS_GOING
 
+VERSION_IN_USE = "You can't use ClientRequestToken {} because that value is already in use for a version of secret {}."
 _move_label = SecretsManagerBackend.update_secret_version_stage
 _look_for_version = SecretsManagerBackend._check_with_existing_secrets_and_versions
 
@@ -44,10 +45,7 @@ def _known_version(
         )
     if (version.get("secret_string"), version.get("secret_binary")) == (secret_string, secret_binary):
         return secret
-    raise ResourceExistsException(
-        f"You can't use ClientRequestToken {client_request_token} because that value is already in use for a version "
-        f"of secret {secret.arn}."
-    )
+    raise ResourceExistsException(VERSION_IN_USE.format(client_request_token, secret.arn))
 
 
 def _update_secret_version_stage(

@@ -54,7 +54,7 @@ class PostgresBinaries:
 
     @property
     def process_options(self) -> dict[str, Any]:
-        """For subprocess: a small environment, a session of its own (Ctrl-C is for us, not for the postmaster)."""
+        """Options of subprocess: a small environment, and a session of its own, as Ctrl-C is not for the postmaster."""
         return {
             "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
             "cwd": "/",
@@ -85,10 +85,7 @@ class PostgresBinaries:
 
 
 def installations() -> dict[pathlib.Path, int]:
-    """Return all of this machine that can be used, with their versions: for tests of what differs between those.
-
-    The one that everything else runs on comes first, then those that LOCAL_AWS_MORE_POSTGRES_BINS names.
-    """
+    """Return all usable ones with their versions. The one that everything else runs on is the first."""
     named = [os.environ.get(_DIRECTORY_VARIABLE, ""), *os.environ.get(_MORE_VARIABLE, "").split(os.pathsep)]
     candidates = list(_candidates())
     first = [pathlib.Path(named[0])] if named[0] else candidates[:1]

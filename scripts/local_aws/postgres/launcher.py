@@ -15,6 +15,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
+    """Change the identity and execute the program."""
     identity, program = sys.argv[1:3]
     libc = ctypes.CDLL(None, use_errno=True)
     if identity == "namespace":

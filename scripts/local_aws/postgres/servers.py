@@ -37,7 +37,7 @@ _POLL_SECONDS = 0.01
 
 _ACCESS_RULES = "hostssl all all all scram-sha-256\n"
 # On Aurora PAM asks a member for a token, and refuses a password (AWS's documentation, "IAM database authentication").
-# Since 16 whoever makes a role counts as its member here, though without its rights, and so would the master user.
+# Since 16 the creator of a role counts as its member here, though without its rights; so would the master user.
 _TOKEN_RULES, _TOKEN_RULES_UNTIL = "hostssl all +rds_iam all reject\n", 15
 
 _SETTINGS = {
@@ -80,10 +80,11 @@ class Postgres:
 
     @property
     def is_running(self) -> bool:
+        """Whether the server has been started."""
         return self._process is not None
 
     def create(self, master_username: str, master_password: str, database: str | None) -> None:
-        """Make an empty volume with a master user who owns it all, as far as Aurora lets her."""
+        """Create an empty volume with a master user who owns it all, as far as Aurora allows it."""
         with self._lock:
             self._servers.setup.create(self._volume, master_username, master_password, database)
 
@@ -145,7 +146,7 @@ class Postgres:
                 process.wait()
 
     def interrupt(self) -> None:
-        """Tell the server to stop at once, and do not wait: so that many do it side by side."""
+        """Have the server stop at once, and do not wait: so that many do it side by side."""
         with self._lock:
             if self._process:
                 self._process.send_signal(signal.SIGQUIT)
@@ -214,20 +215,19 @@ class Servers:
         refused = _TOKEN_RULES if self.binaries.version <= _TOKEN_RULES_UNTIL else ""
         self.access_rules.write_text(refused + _ACCESS_RULES)
         self._numbers = itertools.count(1)
-        self._servers: list[Postgres] = []
+        self._servers: set[Postgres] = set()
         self._spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
 
     def new(self, port: int) -> Postgres:
         """Return a server with an address of its own on which `port` is free, or else with a port of its own."""
         address, port = _free_address(port)
         server = Postgres(self, self.directory / f"cluster-{next(self._numbers)}", address, port)
-        self._servers.append(server)
+        self._servers.add(server)
         return server
 
     def forget(self, server: Postgres) -> None:
         """Forget a server that is destroyed, and need not be stopped at the end."""
-        with contextlib.suppress(ValueError):
-            self._servers.remove(server)
+        self._servers.discard(server)
 
     def new_volume(self) -> Volume:
         """Return the place for a snapshot's volume; nothing is there yet."""

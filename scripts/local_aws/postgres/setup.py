@@ -1,4 +1,4 @@
-"""What is done to a volume before any server runs on it: Aurora's own roles, and the cluster's master user."""
+"""The preparation of a volume before any server runs on it: Aurora's own roles, and the cluster's master user."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Setup:
         self._lock = threading.Lock()
 
     def create(self, volume: pathlib.Path, master_username: str, master_password: str, database: str | None) -> None:
-        """Create an empty volume whose master user owns it all, as far as Aurora lets her."""
+        """Create an empty volume whose master user owns it all, as far as Aurora allows it."""
         copy_volume(self._template(), volume)
         master = quoted(master_username)
         statements = [
@@ -127,4 +127,5 @@ def scram_verifier(password: str) -> str:
 
 
 def quoted(name: str) -> str:
+    """Return the name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -19,12 +19,13 @@ class Volume:
         self._holders = 1
 
     def share(self) -> Volume:
+        """Return the volume to one more holder."""
         with self.lock:
             self._holders += 1
         return self
 
     def discard(self) -> None:
-        """Give it up; the last one to do so deletes it."""
+        """Give the volume up. The last holder to do so deletes it."""
         with self.lock:
             self._holders -= 1
             if not self._holders:

@@ -78,26 +78,25 @@ class StateMachines:
         stepfunctions_backends.backend = StateMachinesBackend
 
     def start(self, chosen: versions.Chosen, name: str, execution_input: str) -> Execution:
+        """Start an execution of what was chosen."""
         machine, revision = chosen.machine, chosen.revision
-        region = machine.arn.split(":")[3]
-        services = Services(
-            clock=self._clock,
-            invoke=functools.partial(self._invoke, revision.roleArn, region),
-            log=functools.partial(self._log, dict(revision.loggingConfiguration)),
-            status_changed=self._status_changed,
-        )
         execution = Execution(
-            arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",
+            execution_arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",
             name=name,
-            machine_arn=machine.arn,
+            state_machine_arn=machine.arn,
+            state_machine_version_arn=chosen.version_arn,
+            state_machine_alias_arn=chosen.alias_arn,
             role_arn=revision.roleArn,
-            definition=asl_definition.parse(revision.definition),
             execution_input=execution_input,
-            services=services,
+            revision={**versions.described(revision), "stateMachineArn": machine.arn},
+            definition=asl_definition.parse(revision.definition),
+            services=Services(
+                clock=self._clock,
+                invoke=functools.partial(self._invoke, revision.roleArn, machine.arn.split(":")[3]),
+                log=functools.partial(self._log, dict(revision.loggingConfiguration)),
+                status_changed=self._status_changed,
+            ),
         )
-        execution.revision = {**versions.described(revision), "stateMachineArn": machine.arn}
-        execution.state_machine_version_arn = chosen.version_arn
-        execution.state_machine_alias_arn = chosen.alias_arn
         with self._lock:
             self._executions.append(execution)
         execution.start()
@@ -116,13 +115,11 @@ class StateMachines:
         with self._lock:
             client = self._clients.get((role_arn, region))
             if client is None:
-                client = self._clients[role_arn, region] = self._client(role_arn, region)
+                role = self.permissions.assume(role_arn, service=_STATES, session_name="StepFunctions", region=region)
+                client = aws_client("lambda", region, self.endpoint_url, role, attempts=1)
+                self._clients[role_arn, region] = client
         answer: dict[str, Any] = client.invoke(**request)
         return answer
-
-    def _client(self, role_arn: str, region: str) -> Any:
-        role = self.permissions.assume(role_arn, service=_STATES, session_name="StepFunctions", region=region)
-        return aws_client("lambda", region, self.endpoint_url, role, attempts=1)
 
     def _log(self, configuration: dict[str, Any], execution: Execution, event: Event) -> None:
         level = configuration.get("level", "OFF")
@@ -184,12 +181,10 @@ class StateMachinesBackend(StepFunctionBackend):
         publish, description = parameters.pop("publish", None), parameters.pop("version_description", None)
         parameters["loggingConfiguration"] = log_delivery.complete(parameters.get("loggingConfiguration"))
         self._check_role(parameters["roleArn"], parameters["loggingConfiguration"])
-        existing = next((m for m in self.state_machines if m.name == parameters["name"]), None)
-        if existing is not None and (existing.definition, existing.roleArn) != (
-            parameters["definition"],
-            parameters["roleArn"],
-        ):
-            raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
+        wanted = parameters["definition"], parameters["roleArn"]
+        for existing in self.state_machines:
+            if existing.name == parameters["name"] and (existing.definition, existing.roleArn) != wanted:
+                raise AwsError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
         machine = super().create_state_machine(**parameters)
         log_delivery.leave_validation_stream(self._logs, dict(machine.loggingConfiguration))
         if publish:
@@ -204,7 +199,7 @@ class StateMachinesBackend(StepFunctionBackend):
         if not any(parameters.values()) and not publish:
             what = "the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration"
             raise AwsError("MissingRequiredParameter", f"Either {what} must be specified")
-        before = machine.definition, machine.roleArn, machine.loggingConfiguration, machine.tracingConfiguration
+        before = versions.settings(machine)
         if parameters.get("definition"):
             asl_definition.parse(parameters["definition"])
         if parameters.get("logging_configuration") is not None:
@@ -213,8 +208,7 @@ class StateMachinesBackend(StepFunctionBackend):
         self._check_role(parameters.get("role_arn") or machine.roleArn, configuration)
         updated = super().update_state_machine(arn, **parameters)
         log_delivery.leave_validation_stream(self._logs, dict(updated.loggingConfiguration))
-        after = updated.definition, updated.roleArn, updated.loggingConfiguration, updated.tracingConfiguration
-        if after != before:
+        if versions.settings(updated) != before:
             versions.revised(updated)
         if publish:
             versions.publish(self, arn, None, description)
@@ -236,8 +230,18 @@ class StateMachinesBackend(StepFunctionBackend):
         """List them by name (test_sfn_api.py test_list_sms_pagination)."""
         return sorted(self.state_machines, key=lambda machine: machine.name)
 
-    def create_state_machine_alias(self, *arguments: Any, **named: Any) -> StateMachineAlias:
-        return versions.create_alias(self, super().create_state_machine_alias, *arguments, **named)
+    def create_state_machine_alias(
+        self, name: str, routing_configuration: list[dict[str, Any]], description: str | None
+    ) -> StateMachineAlias:
+        """Create the alias, unless it exists as asked for (test_error_create_alias_not_idempotent)."""
+        machine = self.describe_state_machine(routing_configuration[0]["stateMachineVersionArn"].rpartition(":")[0])
+        existing = machine.aliases.get(name)
+        if existing is None:
+            return super().create_state_machine_alias(name, routing_configuration, description)
+        if (existing.routing_configuration, existing.description) != (routing_configuration, description):
+            same = "an alias with the same name and a different routing configuration already exists."
+            raise AwsError("ConflictException", f"Failed to create alias because {same}")
+        return existing
 
     def update_state_machine_alias(self, arn: str, *arguments: Any, **named: Any) -> StateMachineAlias:
         try:
@@ -252,8 +256,9 @@ class StateMachinesBackend(StepFunctionBackend):
 
     @_paged
     def list_executions(self, state_machine_arn: str, status_filter: str | None = None) -> list[Execution]:
-        executions = versions.executions_of(self, state_machine_arn)
-        wanted = [each for each in executions if status_filter in (None, each.status)]
+        """List the newest first, of a machine or of what was started through this version or alias."""
+        executions: Any = versions.choose(self, state_machine_arn).machine.executions
+        wanted = [each for each in executions if status_filter in (None, each.status) and each.is_of(state_machine_arn)]
         return sorted(wanted, key=lambda execution: execution.start_date, reverse=True)
 
     @_paged
@@ -284,18 +289,15 @@ class StateMachinesBackend(StepFunctionBackend):
             constraint = f"Member must have length less than or equal to {MOST_BYTES}"
             problem = f"Value at 'input' failed to satisfy constraint: {constraint}"
             raise AwsError("ValidationException", f"1 validation error detected: {problem}")
-        for execution in self._executions(machine):
+        executions: list[Execution] = machine.executions  # type: ignore[assignment]  # moto's list, our executions
+        for execution in executions:
             if execution.name == name:
                 if execution.status == "RUNNING" and execution.execution_input == execution_input:
                     return execution
                 raise ExecutionAlreadyExists(f"Execution Already Exists: '{execution.execution_arn}'")
         started = self.machines.start(chosen, name, execution_input)
-        self._executions(machine).append(started)
+        executions.append(started)
         return started
-
-    def _executions(self, machine: StateMachine) -> list[Execution]:
-        executions: list[Execution] = machine.executions  # type: ignore[assignment]  # moto's list, our executions
-        return executions
 
 
 class StateMachinesResponse(StepFunctionResponse):
@@ -311,12 +313,7 @@ class StateMachinesResponse(StepFunctionResponse):
 
     def describe_execution(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
-        answer = {**_summary(execution), "input": execution.execution_input, "inputDetails": {"included": True}}
-        answer |= execution.redrive_status()
-        if execution.output is not None:
-            answer |= {"output": execution.output, "outputDetails": {"included": True}}
-        answer |= {"error": execution.error, "cause": execution.cause}
-        return ActionResult({key: value for key, value in answer.items() if value is not None})
+        return ActionResult({key: value for key, value in execution.described().items() if value is not None})
 
     def describe_state_machine(self) -> ActionResult:
         machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
@@ -330,8 +327,8 @@ class StateMachinesResponse(StepFunctionResponse):
     def update_state_machine(self) -> ActionResult:
         answer: dict[str, Any] = super().update_state_machine().result  # type: ignore[assignment]
         machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
-        described = versions.described(machine)
-        return ActionResult({**answer, **{key: described[key] for key in ("revisionId",) if key in described}})
+        revision = versions.described(machine).get("revisionId")
+        return ActionResult({**answer, **({"revisionId": revision} if revision else {})})
 
     def publish_state_machine_version(self) -> ActionResult:
         given = (self._get_param(name) for name in ("stateMachineArn", "revisionId", "description"))
@@ -354,13 +351,15 @@ class StateMachinesResponse(StepFunctionResponse):
         return ActionResult({"stateMachineVersions": found, "nextToken": token})
 
     def list_executions(self) -> ActionResult:
-        executions, token = self.stepfunction_backend.list_executions(
+        backend: Any = self.stepfunction_backend
+        executions, token = backend.list_executions(
             self._get_param("stateMachineArn"),
             status_filter=self._get_param("statusFilter"),
             max_results=self._get_int_param("maxResults"),
             next_token=self._get_param("nextToken"),
         )
-        return ActionResult({"executions": [_summary(execution) for execution in executions], "nextToken": token})
+        found = [{key: value for key, value in each.summary().items() if value is not None} for each in executions]
+        return ActionResult({"executions": found, "nextToken": token})
 
     def stop_execution(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
@@ -375,21 +374,14 @@ class StateMachinesResponse(StepFunctionResponse):
     def get_execution_history(self) -> ActionResult:
         execution: Any = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
         events = execution.events[:]
-        size = self._get_int_param("maxResults") or 1000
-        # A token says where to go on counted from the first event: new events do not move it.
+        token, size = self._get_param("nextToken"), self._get_int_param("maxResults") or 1000
+        # A token says where to continue counted from the first event: new events do not move it.
         if self._get_bool_param("reverseOrder", False):
-            end = int(self._get_param("nextToken") or len(events))
-            start = max(0, end - size)
-            page: dict[str, Any] = {"events": events[start:end][::-1]}
-            if start > 0:
-                page["nextToken"] = str(start)
+            end = int(token or len(events))
+            following = max(0, end - size)
+            page, is_last = events[following:end][::-1], following == 0
         else:
-            start = int(self._get_param("nextToken") or 0)
-            page = {"events": events[start : start + size]}
-            if start + size < len(events):
-                page["nextToken"] = str(start + size)
-        return ActionResult(page)
-
-
-def _summary(execution: Any) -> dict[str, Any]:
-    return {key: value for key, value in execution.summary().items() if value is not None}
+            start = int(token or 0)
+            following = start + size
+            page, is_last = events[start:following], following >= len(events)
+        return ActionResult({"events": page, **({} if is_last else {"nextToken": str(following)})})

@@ -51,46 +51,46 @@ class InvalidDefinition(AwsError):
 def parse(text: str) -> dict[str, Any]:
     """Return the definition as a document. Refuse one in which something is wrong."""
     try:
-        machine = loads(text)
+        machine: dict[str, Any] = loads(text)
     except ValueError as error:
         raise InvalidDefinition(f"{error}", "/", "INVALID_JSON_DESCRIPTION") from None
-    if not isinstance(machine, dict):
-        raise InvalidDefinition("The definition is no object", "/")
+    _require(isinstance(machine, dict), "The definition is no object", "/")
     if machine.get("QueryLanguage", "JSONPath") != "JSONPath":
         raise NotImplementedByLocalAws("Only JSONPath state machines run locally, not JSONata.")
     _known(machine, _MACHINE_FIELDS, "")
-    if missing := [field for field in ("States", "StartAt") if field not in machine]:
-        raise InvalidDefinition(f"These fields are required: [{', '.join(missing)}]", "/")
+    missing = [field for field in ("States", "StartAt") if field not in machine]
+    _require(not missing, f"These fields are required: [{', '.join(missing)}]", "/")
     states = machine["States"]
-    if not isinstance(states, dict) or not states:
-        raise InvalidDefinition("The field 'States' is an object with at least one state", "/")
+    _require(isinstance(states, dict) and states, "The field 'States' is an object with at least one state", "/")
     _positive(machine, "TimeoutSeconds", "")
     _target(states, machine.get("StartAt"), "/StartAt")
     for name, state in states.items():
-        where = f"/States/{name}"
-        if len(name) > 80:
-            raise InvalidDefinition("A state's name has at most 80 characters", where)
-        _check_state(state, states, where)
+        _require(len(name) <= 80, "A state's name has at most 80 characters", f"/States/{name}")
+        _check_state(state, states, f"/States/{name}")
     reached = {machine["StartAt"]}
     while new := {target for name in reached for target in _targets(states[name])} - reached:
         reached |= new
     for name in states:
-        if name not in reached:
-            raise InvalidDefinition(f'State "{name}" is not reachable.', f"/States/{name}", "MISSING_TRANSITION_TARGET")
+        unreachable = f'State "{name}" is not reachable.'
+        _require(name in reached, unreachable, f"/States/{name}", "MISSING_TRANSITION_TARGET")
     return machine
 
 
+def _require(holds: Any, problem: str, where: str, kind: str = "SCHEMA_VALIDATION_FAILED") -> None:
+    if not holds:
+        raise InvalidDefinition(problem, where, kind)
+
+
 def _check_state(state: Any, states: dict[str, Any], where: str) -> None:
-    kind = state.get("Type") if isinstance(state, dict) else None
+    kind: Any = state.get("Type") if isinstance(state, dict) else None
     if kind in _NOT_OURS:
         raise NotImplementedByLocalAws(f"{kind} states do not run locally ({where}).")
-    if kind not in _FIELDS:
-        raise InvalidDefinition(f"The state's Type is missing or unknown: {kind!r}", where)
+    _require(kind in _FIELDS, f"The state's Type is missing or unknown: {kind!r}", where)
     for field in sorted(_NOT_OUR_FIELDS & set(state)):
         raise NotImplementedByLocalAws(f"The field {field} is not known locally ({where}).")
     _known(state, _FIELDS[kind] | {"Type", "Comment"}, where)
-    if "Next" in _FIELDS[kind] and ("Next" in state) == (state.get("End") is True):
-        raise InvalidDefinition("A state needs either a 'Next' or an 'End'", where)
+    is_clear = "Next" not in _FIELDS[kind] or ("Next" in state) != (state.get("End") is True)
+    _require(is_clear, "A state needs either a 'Next' or an 'End'", where)
     for target in _targets(state):
         _target(states, target, where)
     for field in _PATHS:
@@ -106,14 +106,11 @@ def _check_task(state: dict[str, Any], where: str) -> None:
     resource = state.get("Resource")
     if not is_lambda_invoke(resource) and not _FUNCTION_ARN.fullmatch(str(resource)):
         known = "arn:aws:states:::lambda:invoke and the ARNs of functions"
-        message = f"Only {known} run locally, not {resource!r} ({where})."
-        raise NotImplementedByLocalAws(message)
-    parameters = state.get("Parameters") or {}
-    if is_lambda_invoke(resource) and not {"FunctionName", "FunctionName.$"} & set(parameters):
-        raise InvalidDefinition("The field 'FunctionName' is required", f"{where}/Parameters")
+        raise NotImplementedByLocalAws(f"Only {known} run locally, not {resource!r} ({where}).")
+    is_named = not is_lambda_invoke(resource) or {"FunctionName", "FunctionName.$"} & set(state.get("Parameters") or {})
+    _require(is_named, "The field 'FunctionName' is required", f"{where}/Parameters")
     _positive(state, "TimeoutSeconds", where)
-    if {"TimeoutSeconds", "TimeoutSecondsPath"} <= set(state):
-        raise InvalidDefinition("'TimeoutSeconds' and 'TimeoutSecondsPath' exclude each other", where)
+    _exclusive(state, "TimeoutSeconds", where)
     for kind in ("Retry", "Catch"):
         rules = state.get(kind, [])
         for position, rule in enumerate(rules):
@@ -122,43 +119,36 @@ def _check_task(state: dict[str, Any], where: str) -> None:
 
 def _check_error_rule(kind: str, rule: dict[str, Any], last: bool, where: str) -> None:
     _known(rule, _RETRIER_FIELDS if kind == "Retry" else {"ErrorEquals", "Next", "ResultPath", "Comment"}, where)
-    errors = rule.get("ErrorEquals")
-    if not errors or not isinstance(errors, list):
-        raise InvalidDefinition("'ErrorEquals' must be a list of names", where)
-    if "States.ALL" in errors and (len(errors) > 1 or not last):
-        raise InvalidDefinition("'States.ALL' must stand alone and last", where)
+    errors: Any = rule.get("ErrorEquals")
+    _require(errors and isinstance(errors, list), "'ErrorEquals' must be a list of names", where)
+    _require(
+        "States.ALL" not in errors or (errors == ["States.ALL"] and last),
+        "'States.ALL' must stand alone and last",
+        where,
+    )
     _positive(rule, "IntervalSeconds", where)
     _positive(rule, "MaxDelaySeconds", where)
-    if rule.get("BackoffRate", 1) < 1:
-        raise InvalidDefinition("'BackoffRate' is at least 1", where)
-    if not 0 <= rule.get("MaxAttempts", 0) <= 99_999_999:
-        raise InvalidDefinition("'MaxAttempts' is between 0 and 99999999", where)
-    if rule.get("JitterStrategy", "NONE") not in ("FULL", "NONE"):
-        raise InvalidDefinition("'JitterStrategy' is FULL or NONE", where)
+    _require(rule.get("BackoffRate", 1) >= 1, "'BackoffRate' is at least 1", where)
+    _require(0 <= rule.get("MaxAttempts", 0) <= 99_999_999, "'MaxAttempts' is between 0 and 99999999", where)
+    _require(rule.get("JitterStrategy", "NONE") in ("FULL", "NONE"), "'JitterStrategy' is FULL or NONE", where)
     if rule.get("ResultPath") is not None:
         _path(rule["ResultPath"], f"{where}/ResultPath")
 
 
 def _check_wait(state: dict[str, Any], where: str) -> None:
-    if sum(field in state for field in _WAITS) != 1:
-        raise InvalidDefinition(f"A Wait state needs exactly one of {', '.join(_WAITS)}", where)
+    given = sum(field in state for field in _WAITS)
+    _require(given == 1, f"A Wait state needs exactly one of {', '.join(_WAITS)}", where)
     seconds = state.get("Seconds", 0)
-    if not isinstance(seconds, int) or seconds < 0:
-        raise InvalidDefinition("'Seconds' is a number that is not negative", where)
+    _require(isinstance(seconds, int) and seconds >= 0, "'Seconds' is a number that is not negative", where)
     if "Timestamp" in state:
-        try:
-            language.timestamp(state["Timestamp"])
-        except ValueError:
-            problem = "String does not match RFC3339 timestamp"
-            raise InvalidDefinition(problem, f"{where}/Timestamp") from None
+        is_time = language.is_timestamp(state["Timestamp"])
+        _require(is_time, "String does not match RFC3339 timestamp", f"{where}/Timestamp")
 
 
 def _check_choice(state: dict[str, Any], where: str) -> None:
-    if not state.get("Choices"):
-        raise InvalidDefinition("A Choice state needs 'Choices'", where)
+    _require(state.get("Choices"), "A Choice state needs 'Choices'", where)
     for position, rule in enumerate(state["Choices"]):
-        if "Next" not in rule:
-            raise InvalidDefinition("A choice needs a 'Next'", f"{where}/Choices[{position}]")
+        _require("Next" in rule, "A choice needs a 'Next'", f"{where}/Choices[{position}]")
         rule = {key: value for key, value in rule.items() if key != "Next"}
         _check_choice_rule(rule, f"{where}/Choices[{position}]")
 
@@ -174,8 +164,8 @@ def _check_choice_rule(rule: dict[str, Any], where: str) -> None:
             _check_choice_rule(each, where)
         return
     tests = [key for key in rule if language.is_comparison(key)]
-    if len(tests) != 1 or set(rule) != {"Variable", tests[0]}:
-        raise InvalidDefinition(f"A choice has a 'Variable' and one comparison, not {sorted(rule)}", where)
+    is_one = len(tests) == 1 and set(rule) == {"Variable", tests[0]}
+    _require(is_one, f"A choice has a 'Variable' and one comparison, not {sorted(rule)}", where)
     _path(rule["Variable"], f"{where}/Variable")
     if tests[0].endswith("Path"):
         _path(rule[tests[0]], f"{where}/{tests[0]}")
@@ -183,8 +173,7 @@ def _check_choice_rule(rule: dict[str, Any], where: str) -> None:
 
 def _check_fail(state: dict[str, Any], where: str) -> None:
     for field in ("Error", "Cause"):
-        if {field, f"{field}Path"} <= set(state):
-            raise InvalidDefinition(f"'{field}' and '{field}Path' exclude each other", where)
+        _exclusive(state, field, where)
         if f"{field}Path" in state:
             _expression(state[f"{field}Path"], f"{where}/{field}Path")
 
@@ -200,25 +189,26 @@ def _targets(state: dict[str, Any]) -> Iterator[Any]:
 
 
 def _target(states: dict[str, Any], target: Any, where: str) -> None:
-    if target not in states:
-        raise InvalidDefinition(f"Missing 'Next' target: {target}", where, "MISSING_TRANSITION_TARGET")
+    _require(target in states, f"Missing 'Next' target: {target}", where, "MISSING_TRANSITION_TARGET")
 
 
 def _known(document: dict[str, Any], fields: set[str], where: str) -> None:
     for field in document:
-        if field not in fields:
-            raise InvalidDefinition(f"Field is not supported: {field}", f"{where}/{field}")
+        _require(field in fields, f"Field is not supported: {field}", f"{where}/{field}")
+
+
+def _exclusive(state: dict[str, Any], field: str, where: str) -> None:
+    _require(not {field, f"{field}Path"} <= set(state), f"'{field}' and '{field}Path' exclude each other", where)
 
 
 def _positive(document: dict[str, Any], field: str, where: str) -> None:
     value = document.get(field, 1)
-    if not isinstance(value, int) or not 0 < value <= 99_999_999:
-        raise InvalidDefinition(f"'{field}' is a whole number between 1 and 99999999", f"{where}/{field}")
+    is_right = isinstance(value, int) and 0 < value <= 99_999_999
+    _require(is_right, f"'{field}' is a whole number between 1 and 99999999", f"{where}/{field}")
 
 
 def _path(path: Any, where: str) -> None:
-    if not isinstance(path, str) or not path.startswith("$"):
-        raise InvalidDefinition(f"Value is not a Reference Path: {path!r}", where)
+    _require(isinstance(path, str) and path.startswith("$"), f"Value is not a Reference Path: {path!r}", where)
     language.steps(path)
 
 

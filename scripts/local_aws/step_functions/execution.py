@@ -51,12 +51,6 @@ _SERVICE = "lambda"
 """What a result that is too large is said to come from after `lambda:invoke`; otherwise it is the function's ARN."""
 _DATA_LIMIT = "States.DataLimitExceeded"
 _TIMEOUT = "States.Timeout"
-_ENDINGS: dict[Status, str] = {
-    "SUCCEEDED": "ExecutionSucceeded",
-    "FAILED": "ExecutionFailed",
-    "TIMED_OUT": "ExecutionTimedOut",
-    "ABORTED": "ExecutionAborted",
-}
 
 
 class _Over(Exception):
@@ -73,49 +67,44 @@ class Services:
     status_changed: Callable[[Execution], None]
 
 
+@dataclasses.dataclass(eq=False)
 class Execution:
     """A running or finished execution. Its thread counts as busy for the clock except while it waits."""
 
-    def __init__(
-        self,
-        *,
-        arn: str,
-        name: str,
-        machine_arn: str,
-        role_arn: str,
-        definition: dict[str, Any],
-        execution_input: str,
-        services: Services,
-    ) -> None:
-        self.execution_arn = arn
-        self.name = name
-        self.state_machine_arn = machine_arn
-        self.revision: dict[str, Any] = {}
-        """What DescribeStateMachineForExecution answers: the machine as it was when the execution was started."""
-        self.state_machine_version_arn: str | None = None
-        self.state_machine_alias_arn: str | None = None
-        self.role_arn = role_arn
-        self.execution_input = execution_input
-        self.status: Status = "RUNNING"
+    execution_arn: str
+    name: str
+    state_machine_arn: str
+    state_machine_version_arn: str | None
+    state_machine_alias_arn: str | None
+    role_arn: str
+    execution_input: str
+    revision: dict[str, Any]
+    """What DescribeStateMachineForExecution answers: the machine as it was when the execution was started."""
+    definition: dataclasses.InitVar[dict[str, Any]]
+    services: dataclasses.InitVar[Services]
+    status: Status = "RUNNING"
+    stop_date: datetime.datetime | None = None
+    output: str | None = None
+    error: str | None = None
+    cause: str | None = None
+    events: list[Event] = dataclasses.field(default_factory=list)
+    redrive_count: int = 0
+    redrive_date: datetime.datetime | None = None
+
+    def __post_init__(self, definition: dict[str, Any], services: Services) -> None:
         self.start_date = services.clock.now()
-        self.stop_date: datetime.datetime | None = None
-        self.output: str | None = None
-        self.error: str | None = None
-        self.cause: str | None = None
-        self.events: list[Event] = []
-        self.redrive_count = 0
-        self.redrive_date: datetime.datetime | None = None
         self._definition = definition
         self._services = services
         self._clock = services.clock
         self._changed = threading.Condition()
         self._ended = threading.Event()
-        self._random = random.Random(arn)
+        self._random = random.Random(self.execution_arn)
         self._threads: list[threading.Thread] = []
         self._deadline: float | None = None
-        self._position: tuple[str, Any] = (definition["StartAt"], json.loads(execution_input))
+        self._position: tuple[str, Any] = (definition["StartAt"], json.loads(self.execution_input))
 
     def start(self) -> None:
+        """Begin with the first state."""
         details = {"input": self.execution_input, "inputDetails": {"truncated": False}, "roleArn": self.role_arn}
         self._go("ExecutionStarted", {"executionStartedEventDetails": details})
 
@@ -133,7 +122,7 @@ class Execution:
         self._go("ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": self.redrive_count}})
 
     def summary(self) -> dict[str, Any]:
-        """Return what a list, a description and an event have of the execution, in the API's words."""
+        """Return what a list has of the execution, in the API's words."""
         return {
             "executionArn": self.execution_arn,
             "stateMachineArn": self.state_machine_arn,
@@ -147,12 +136,24 @@ class Execution:
             "redriveDate": self.redrive_date,
         }
 
-    def redrive_status(self) -> dict[str, str]:
-        """Return whether RedriveExecution would be accepted, and why not, as DescribeExecution says it."""
+    def is_of(self, arn: str) -> bool:
+        """Return whether it runs the machine of this ARN, or was started through the version or the alias."""
+        return arn in (self.state_machine_arn, self.state_machine_version_arn, self.state_machine_alias_arn)
+
+    def described(self) -> dict[str, Any]:
+        """Return what a description and an event have of the execution, None where it has no such thing."""
         reason = self._not_redrivable()
-        if reason is None:
-            return {"redriveStatus": "REDRIVABLE"}
-        return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
+        return {
+            **self.summary(),
+            "input": self.execution_input,
+            "inputDetails": {"included": True},
+            "output": self.output,
+            "outputDetails": None if self.output is None else {"included": True},
+            "error": self.error,
+            "cause": self.cause,
+            "redriveStatus": "NOT_REDRIVABLE" if reason else "REDRIVABLE",
+            "redriveStatusReason": reason,
+        }
 
     def _not_redrivable(self) -> str | None:
         if self.status in ("RUNNING", "SUCCEEDED"):
@@ -175,6 +176,7 @@ class Execution:
         self._finish("ABORTED", error=error, cause=cause)
 
     def join(self) -> None:
+        """Wait until the execution's threads have ended."""
         for thread in self._threads:
             thread.join()
 
@@ -198,7 +200,7 @@ class Execution:
             details: dict[str, Any] = {"error": error, "cause": cause}
             if status == "SUCCEEDED":
                 details = {"output": output, "outputDetails": {"truncated": False}}
-            kind = _ENDINGS[status]
+            kind = f"Execution{status.title().replace('_', '')}"  # ExecutionSucceeded, ExecutionTimedOut
             known = {key: value for key, value in details.items() if value}
             self._append(kind, {f"{kind[0].lower()}{kind[1:]}EventDetails": known})
             # An error or a cause without a text is left out (base/test_base.py test_state_fail_empty).
@@ -238,17 +240,9 @@ class Execution:
         kind = state["Type"]
         details = {"name": name, "input": dumps(document), "inputDetails": {"truncated": False}}
         entered = self._record(f"{kind}StateEntered", stateEnteredEventDetails=details)
-        context = self._context(name)
-        run = {
-            "Task": self._task,
-            "Pass": self._pass,
-            "Choice": self._choice,
-            "Wait": self._wait,
-            "Succeed": self._succeed,
-            "Fail": self._fail,
-        }[kind]
+        run = {"Task": self._task, "Choice": self._choice, "Wait": self._wait, "Fail": self._fail}.get(kind, self._pass)
         try:
-            following, output = run(name, state, document, context)
+            following, output = run(name, state, document, self._context(name))
             _check_size(name, dumps(output).encode())
         except StatesError as failure:
             if failure.error == RUNTIME:
@@ -274,13 +268,10 @@ class Execution:
         }
 
     def _pass(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
+        """Run a Pass or a Succeed state."""
         effective = _effective_input(state, document, context)
         result = state.get("Result", effective)
-        return _following(state), _effective_output(state, document, result, context)
-
-    def _succeed(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
-        effective = _effective_input(state, document, context)
-        return None, _select(state, "OutputPath", effective, context)
+        return state.get("Next"), _effective_output(state, document, result, context)
 
     def _fail(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
         scope = Scope(document, context)
@@ -317,27 +308,23 @@ class Execution:
             seconds = state["Seconds"] if "Seconds" in state else scope.read(state["SecondsPath"], "SecondsPath")
             _check_seconds(seconds, "SecondsPath", state.get("SecondsPath"))
         self._sleep(seconds)
-        return _following(state), _select(state, "OutputPath", effective, context)
+        return state.get("Next"), _select(state, "OutputPath", effective, context)
 
     def _sleep(self, seconds: float) -> None:
         remaining = None if self._deadline is None else self._deadline - self._clock.time()
         if remaining is not None and remaining <= seconds:
             if not self._clock.sleep(remaining, self._ended):
-                self._time_out()
+                self._finish("TIMED_OUT")
             raise _Over
         if self._clock.sleep(seconds, self._ended):
             raise _Over
-
-    def _time_out(self) -> None:
-        self._finish("TIMED_OUT")
-        raise _Over
 
     def _task(self, name: str, state: dict[str, Any], document: Any, context: dict[str, Any]) -> Output:
         attempts = [0] * len(state.get("Retry", []))
         context["State"]["RetryCount"] = 0
         while True:
             try:
-                return _following(state), self._attempt(name, state, document, context)
+                return state.get("Next"), self._attempt(name, state, document, context)
             except StatesError as failure:
                 if failure.error == RUNTIME:
                     raise
@@ -407,7 +394,7 @@ class Execution:
         def call() -> None:
             try:
                 answer: Any = _invoke(self._services.invoke, named, request)
-            except Exception as failure:  # noqa: BLE001 whoever waits must hear of it, whatever it is
+            except Exception as failure:  # noqa: BLE001 the waiting thread must see every failure
                 answer = failure
             with self._changed:
                 answers.append(answer)
@@ -418,10 +405,10 @@ class Execution:
         patience = min(seconds * SLOWNESS, remaining, threading.TIMEOUT_MAX)
         with self._changed:
             answered = self._changed.wait_for(lambda: answers or self.status != "RUNNING", max(0.0, patience))
+        if not answered and remaining <= seconds * SLOWNESS:
+            self._finish("TIMED_OUT")
         if self.status != "RUNNING":
             raise _Over
-        if not answered and remaining <= seconds * SLOWNESS:
-            self._time_out()
         if not answered:
             raise StatesError(_TIMEOUT, "")
         if isinstance(answers[0], Exception):
@@ -531,11 +518,6 @@ def _catch(state: dict[str, Any], document: Any, failure: StatesError) -> Output
             error = {"Error": failure.error, "Cause": failure.cause}
             return catcher["Next"], document if path is None else put(document, path, error)
     raise failure
-
-
-def _following(state: dict[str, Any]) -> str | None:
-    following: str | None = state.get("Next")
-    return following
 
 
 def _select(state: dict[str, Any], field: str, document: Any, context: dict[str, Any]) -> Any:

@@ -53,10 +53,8 @@ def steps(path: str) -> list[str | int]:
         match = _STEP.match(rest, position)
         if match is None or not path.startswith("$"):
             raise NotImplementedByLocalAws(f"Only reference paths such as $.a.b[0] are known here, not '{path}'")
-        name = next(
-            name for name in (match["name"], match["quoted"], match["double"], match["index"]) if name is not None
-        )
-        found.append(int(name) if match["index"] is not None else name)
+        name = match[str(match.lastgroup)]
+        found.append(int(name) if match.lastgroup == "index" else name)
         position = match.end()
     return found
 
@@ -111,6 +109,7 @@ class Scope:
         return f"No results for path: {gone}{_written(found[-1])}"
 
     def has(self, path: str) -> bool:
+        """Return whether a reference path leads to a value."""
         try:
             self._find(path)
         except _NOWHERE:
@@ -225,19 +224,6 @@ def _whole(number: float) -> int:
     return math.floor(number + 0.5)
 
 
-def _random(first: float, end: float, *seed: float) -> int:
-    return random.Random(*seed).randrange(_whole(first), _whole(end))
-
-
-def _string_to_json(text: str) -> Any:
-    """Return what the text stands for; a blank one for null (test_json_manipulation.py test_string_to_json)."""
-    return loads(text) if text.strip() else None
-
-
-def _unique(values: list[Any]) -> list[Any]:
-    return [value for position, value in enumerate(values) if value not in values[:position]]
-
-
 def _merge(first: dict[str, Any], second: dict[str, Any], deep: bool) -> dict[str, Any]:
     if deep:
         raise ValueError("only shallow merging is supported")
@@ -257,7 +243,7 @@ _INTRINSICS: dict[str, Callable[..., Any]] = {
     "States.ArrayLength": len,
     "States.ArrayPartition": lambda values, size: [values[i : i + size] for i in range(0, len(values), size)],
     "States.ArrayRange": lambda first, last, step: list(range(first, last + (1 if step > 0 else -1), step)),
-    "States.ArrayUnique": _unique,
+    "States.ArrayUnique": lambda values: [value for i, value in enumerate(values) if value not in values[:i]],
     "States.Base64Decode": lambda text: base64.b64decode(text).decode(),
     "States.Base64Encode": lambda text: base64.b64encode(text.encode()).decode(),
     "States.Format": _format,
@@ -265,11 +251,12 @@ _INTRINSICS: dict[str, Callable[..., Any]] = {
     "States.JsonMerge": _merge,
     "States.JsonToString": dumps,
     "States.MathAdd": lambda first, second: _whole(first) + _whole(second),
-    "States.MathRandom": _random,
+    "States.MathRandom": lambda first, end, *seed: random.Random(*seed).randrange(_whole(first), _whole(end)),
     "States.StringSplit": lambda text, characters: [
         part for part in re.split(f"[{re.escape(characters)}]", text) if part
     ],
-    "States.StringToJson": _string_to_json,
+    # A blank text stands for null (test_json_manipulation.py test_string_to_json).
+    "States.StringToJson": lambda text: loads(text) if text.strip() else None,
     "States.UUID": lambda: str(uuid.uuid4()),
 }
 
@@ -300,7 +287,8 @@ def timestamp(text: Any) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
 
 
-def _is_timestamp(value: Any) -> bool:
+def is_timestamp(value: Any) -> bool:
+    """Return whether a value is a time as ASL has it."""
     try:
         timestamp(value)
     except ValueError:
@@ -329,14 +317,11 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     "String": (lambda value: isinstance(value, str), str),
     "Numeric": (_is_number, lambda value: value),
     "Boolean": (lambda value: isinstance(value, bool), bool),
-    "Timestamp": (_is_timestamp, timestamp),
+    "Timestamp": (is_timestamp, timestamp),
 }
 _TESTS: dict[str, Callable[[Any], bool]] = {
     "IsNull": lambda value: value is None,
-    "IsString": lambda value: isinstance(value, str),
-    "IsNumeric": _is_number,
-    "IsBoolean": lambda value: isinstance(value, bool),
-    "IsTimestamp": _is_timestamp,
+    **{f"Is{kind}": is_type for kind, (is_type, _) in _TYPES.items()},
 }
 _COMPARISON = re.compile(r"(String|Numeric|Boolean|Timestamp)((?:Less|Greater)Than(?:Equals)?|Equals)(Path)?")
 
@@ -361,9 +346,8 @@ def holds(rule: Mapping[str, Any], scope: Scope) -> bool:
     if name == "IsPresent":
         return scope.has(path) is expected
     if not scope.has(path):
-        raise StatesError(
-            RUNTIME, f"Invalid path '{path}': The choice state's condition path references an invalid value."
-        )
+        problem = "The choice state's condition path references an invalid value."
+        raise StatesError(RUNTIME, f"Invalid path '{path}': {problem}")
     value = scope.read(path)
     if name in _TESTS:
         return _TESTS[name](value) is expected

@@ -26,7 +26,7 @@ _ENUM_ORDERS = {"ExecutionStatus": ["SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE",
 def check(operation: str, parameters: Mapping[str, Any]) -> None:
     """Raise what AWS answers to these parameters, if it is an error in any case."""
     shape = get_service_model("stepfunctions").operation_model(operation).input_shape
-    problems = list(_structure_problems(shape, parameters, ""))
+    problems = list(_problems(shape, parameters, ""))
     if problems:
         plural = "s" if len(problems) > 1 else ""
         message = f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}"
@@ -37,18 +37,14 @@ def check(operation: str, parameters: Mapping[str, Any]) -> None:
             raise AwsError("InvalidArn", f"Invalid Arn: 'Invalid ARN prefix: {arn}'")
 
 
-def _structure_problems(shape: Any, given: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    for name, member in shape.members.items():
-        if given.get(name) is not None:
-            yield from _problems(member, given[name], f"{prefix}{name}")
-
-
 def _problems(shape: Any, value: Any, where: str) -> Iterator[str]:
     for constraint in _broken(shape, value):
         shown = "Value" if shape.metadata.get("sensitive") else f"Value '{_java_text(shape, value)}'"
         yield f"{shown} at '{where}' failed to satisfy constraint: Member must {constraint}"
     if shape.type_name == "structure":
-        yield from _structure_problems(shape, value, f"{where}.")
+        for name, member in shape.members.items():
+            if value.get(name) is not None:
+                yield from _problems(member, value[name], f"{where}.{name}" if where else name)
     elif shape.type_name == "list":
         for number, each in enumerate(value, start=1):
             yield from _problems(shape.member, each, f"{where}.{number}.member")
@@ -56,15 +52,13 @@ def _problems(shape: Any, value: Any, where: str) -> Iterator[str]:
 
 def _broken(shape: Any, value: Any) -> Iterator[str]:
     bounds = shape.metadata
-    numeric = shape.type_name in ("integer", "long")
-    size, what = (value, "value") if numeric else (0, "length")
-    if shape.type_name in ("string", "list"):
-        size = len(value)
-    if numeric or shape.type_name in ("string", "list"):
+    measure = {"integer": "value", "long": "value", "string": "length", "list": "length"}.get(shape.type_name)
+    if measure is not None:
+        size = value if measure == "value" else len(value)
         if size > bounds.get("max", size):
-            yield f"have {what} less than or equal to {bounds['max']}"
+            yield f"have {measure} less than or equal to {bounds['max']}"
         if size < bounds.get("min", size):
-            yield f"have {what} greater than or equal to {bounds['min']}"
+            yield f"have {measure} greater than or equal to {bounds['min']}"
     if "enum" in bounds and value not in bounds["enum"]:
         yield f"satisfy enum value set: [{', '.join(_ENUM_ORDERS.get(shape.name, bounds['enum']))}]"
     pattern = bounds.get("pattern")

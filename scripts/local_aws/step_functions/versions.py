@@ -11,11 +11,10 @@ from __future__ import annotations
 import contextlib
 import re
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from moto.stepfunctions.models import StateMachine, StateMachineAlias, StateMachineVersion, StepFunctionBackend
+from moto.stepfunctions.models import StateMachine, StateMachineVersion, StepFunctionBackend
 
 from scripts.local_aws.core.errors import AwsError, NotImplementedByLocalAws
 
@@ -34,7 +33,18 @@ class Chosen:
 
 
 def revision_id(machine: StateMachine | StateMachineVersion) -> str:
+    """Return the id of a machine's revision as it is now, or of the one that a version keeps."""
     return str(getattr(machine, "revision_id", INITIAL))
+
+
+def settings(machine: StateMachine | StateMachineVersion) -> dict[str, Any]:
+    """Return what makes a revision: a change of any of these is another one."""
+    return {
+        "definition": machine.definition,
+        "roleArn": machine.roleArn,
+        "loggingConfiguration": machine.loggingConfiguration,
+        "tracingConfiguration": machine.tracingConfiguration,
+    }
 
 
 def described(machine: StateMachine | StateMachineVersion) -> dict[str, Any]:
@@ -42,17 +52,9 @@ def described(machine: StateMachine | StateMachineVersion) -> dict[str, Any]:
 
     test_sfn_api_versioning.py test_publish_state_machine_version, test_describe_state_machine_for_execution_of_version.
     """
-    answer = {
-        "stateMachineArn": machine.arn,
-        "name": machine.name,
-        "definition": machine.definition,
-        "roleArn": machine.roleArn,
-        "updateDate": machine.update_date,
-        "loggingConfiguration": machine.loggingConfiguration,
-        "tracingConfiguration": machine.tracingConfiguration,
-    }
+    named = {"stateMachineArn": machine.arn, "name": machine.name, "updateDate": machine.update_date}
     revision = revision_id(machine)
-    return answer if revision == INITIAL else {**answer, "revisionId": revision}
+    return {**named, **settings(machine), **({} if revision == INITIAL else {"revisionId": revision})}
 
 
 def revised(machine: StateMachine) -> None:
@@ -97,46 +99,15 @@ def check_routes(routes: list[dict[str, Any]]) -> None:
     """Raise ValidationException for routes that cannot be (test_error_create_alias_invalid_router_configs)."""
     arns = [route["stateMachineVersionArn"] for route in routes]
     weights = [route["weight"] for route in routes]
-    problem = None
-    if len(set(arns)) < len(arns):
-        problem = f"must contain distinct state machine version ARNs. Received: [{', '.join(arns)}]"
-    elif not all(re.fullmatch(r"[^:]+(:[^:]+){6}:\d+", arn) for arn in arns):
-        problem = f"must contain state machine version ARNs. Received: [{', '.join(arns)}]"
-    if problem is not None:
-        raise AwsError("ValidationException", f"Routing configuration {problem}")
+    is_repeated = len(set(arns)) < len(arns)
+    if is_repeated or not all(re.fullmatch(r"[^:]+(:[^:]+){6}:\d+", arn) for arn in arns):
+        what = f"{'distinct ' if is_repeated else ''}state machine version ARNs"
+        raise AwsError(
+            "ValidationException", f"Routing configuration must contain {what}. Received: [{', '.join(arns)}]"
+        )
     if sum(weights) != 100:
         message = f"Sum of routing configuration weights must equal 100. Received: {weights}"
         raise AwsError("ValidationException", message)
-
-
-def executions_of(backend: StepFunctionBackend, arn: str) -> list[Any]:
-    """Return a machine's executions, or those that were started through the version or the alias of this ARN."""
-    chosen = choose(backend, arn)
-    executions: list[Any] = chosen.machine.executions
-    if chosen.alias_arn is not None:
-        return [each for each in executions if each.state_machine_alias_arn == chosen.alias_arn]
-    if chosen.version_arn is not None:
-        return [each for each in executions if each.state_machine_version_arn == chosen.version_arn]
-    return executions
-
-
-def create_alias(
-    backend: StepFunctionBackend,
-    create: Callable[..., StateMachineAlias],
-    name: str,
-    routing_configuration: list[dict[str, Any]],
-    description: str | None,
-) -> StateMachineAlias:
-    """Create the alias, unless it exists as asked for (test_error_create_alias_not_idempotent)."""
-    arns = [route["stateMachineVersionArn"] for route in routing_configuration]
-    machine = backend.describe_state_machine(arns[0].rpartition(":")[0])
-    existing = machine.aliases.get(name)
-    if existing is None:
-        return create(name, routing_configuration, description)
-    if (existing.routing_configuration, existing.description) != (routing_configuration, description):
-        message = "Failed to create alias because an alias with the same name and a different routing configuration "
-        raise AwsError("ConflictException", f"{message}already exists.")
-    return existing
 
 
 def choose(backend: StepFunctionBackend, arn: str) -> Chosen:

@@ -147,9 +147,9 @@ def test_all_that_is_wrong_with_the_parameters_is_told_at_once(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"NamePrefix": "renamed"}, "renamed-audit, renamed-state, renamed/admin, renamed/application would be made"),
-        ({"AuditTableName": "another"}, f"another would be made empty, in place of {STACK}-audit"),
-        ({"RolePath": "/teams/"}, "RolePath can't be changed"),
+        ({"NamePrefix": "renamed"}, "renamed-audit, renamed-state, renamed/admin, renamed/application would be"),
+        ({"AuditTableName": "another"}, f"another would be created empty, in place of {STACK}-audit"),
+        ({"RolePath": "/teams/"}, "RolePath cannot be changed"),
     ],
 )
 def test_what_a_stack_keeps_is_told_before_anything_is_built(
@@ -196,7 +196,7 @@ def test_what_a_fresh_or_a_crowded_account_lacks_is_told_before_anything_is_made
     finally:
         logs.delete_resource_policy(policyName="AWSLogDeliveryWrite20150319")
     assert done.status == 1
-    create = done.output.partition("RDS needs. Make it, once: ")[2].splitlines()[0]
+    create = done.output.partition("RDS needs. Create it, once: ")[2].splitlines()[0]
     assert type_it(*shlex.split(create)).status == 0, create
     assert 'StateMachineLogGroupName = "/aws/vendedlogs/states/fresh"' in done.output
 

@@ -35,7 +35,7 @@ def failed(aws: LocalAws) -> Iterator[StackRecord]:
     [
         ("ROLLBACK_COMPLETE", "./scripts/deploy.sh --delete --stack-name failed --region us-east-1"),
         ("ROLLBACK_FAILED", "./scripts/deploy.sh --delete --stack-name failed"),
-        ("DELETE_FAILED", "look at its events, then again: ./scripts/deploy.sh --delete --stack-name failed"),
+        ("DELETE_FAILED", "Read its events, then retry: ./scripts/deploy.sh --delete --stack-name failed"),
         ("UPDATE_ROLLBACK_FAILED", "aws cloudformation continue-update-rollback --stack-name failed"),
         ("CREATE_IN_PROGRESS", "Wait until that is over"),
         ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "Wait until that is over"),

@@ -221,7 +221,7 @@ def test_a_port_that_is_taken_is_named(aws: LocalAws) -> None:
         run = [sys.executable, "-c", RUN, port, "exit"]
         ended = subprocess.run(run, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=180)
     assert ended.returncode == 1
-    assert f"cannot start: Port {port} can't be used" in ended.stderr
+    assert f"cannot start: Port {port} cannot be used" in ended.stderr
 
 
 def test_the_stock_command_line_works_against_it(aws: LocalAws) -> None:

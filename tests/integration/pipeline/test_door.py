@@ -134,7 +134,7 @@ def test_until_the_users_are_ready_every_group_on_record_is_the_doors_and_then_t
     assert users_set_up <= opening < opened
     last_changes = []
     for name in (target, *members_of(run, target, 3)):
-        records = pipeline.aws.aurora.groups_on_record(name)
+        records = pipeline.aws.aurora.groups_on_record[name]
         assert records[0].groups == shut, name
         assert all(each.groups == shut or each.since >= opening for each in records), name
         assert records[-1].groups == dict.fromkeys(wanted, "active"), name
@@ -290,7 +290,7 @@ def test_rule_5_an_opening_whose_answer_is_lost_has_worked_once(pipeline: Pipeli
     pipeline.aws.faults.add(function="aurora-restore-open-cluster", die="after")
     run = pipeline.run({"target_cluster_id": target})
     assert run.status == "SUCCEEDED", run.reason
-    seen = [each.groups for each in pipeline.aws.aurora.groups_on_record(target)]
+    seen = [each.groups for each in pipeline.aws.aurora.groups_on_record[target]]
     shut, wanted = door_of(pipeline), run.output["plan"]["cluster"]["vpc_security_group_ids"]
     on_the_way = dict.fromkeys(wanted, "adding") | {shut: "removing"}
     assert [each for number, each in enumerate(seen) if seen[number - 1 : number] != [each]] == [
@@ -328,7 +328,7 @@ def test_users_that_are_set_up_once_more_are_so_with_the_pipeline_let_in_beside(
     )
     second = ended(pipeline.run({**given, "operation_id": first.operation_id}), "SUCCEEDED")
     door = door_of(pipeline)
-    seen = [set(each.groups) for each in pipeline.aws.aurora.groups_on_record(target)]
+    seen = [set(each.groups) for each in pipeline.aws.aurora.groups_on_record[target]]
     # Whoever was in stayed in; the pipeline came in beside, and left again.
     assert seen[-4:] == [{*wanted, door}, {*wanted, door}, {*wanted, door}, wanted]
     assert second.changes.count("ModifyDBCluster") == 2

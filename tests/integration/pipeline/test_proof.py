@@ -40,7 +40,7 @@ class Ended:
         return dict(self.run.output["users"])
 
     def superuser(self, statement: str, database: str = "orders") -> None:
-        connection = self.place.aws.aurora.postgres(self.target).connect(database)
+        connection = self.place.aws.aurora.cluster(self.target).postgres.connect(database)
         with contextlib.closing(connection), connection.cursor() as cursor:
             cursor.execute(statement)
 
@@ -106,7 +106,7 @@ def test_what_is_wrong_in_the_restored_database_is_missed(what: str, ended: Ende
 
 
 def test_a_password_of_productions_that_still_opens_is_missed(ended: Ended) -> None:
-    server = ended.place.aws.aurora.postgres(ended.target)
+    server = ended.place.aws.aurora.cluster(ended.target).postgres
     server.set_password(MASTER, ended.source.master_password)
     try:
         assert ended.failing() == {
@@ -195,7 +195,7 @@ def _in_the_state_table(ended: Ended, text: str) -> None:
 
 
 def _in_postgresqls_log(ended: Ended, text: str) -> None:
-    with ended.place.aws.aurora.postgres(ended.target).log.open("a") as log:
+    with ended.place.aws.aurora.cluster(ended.target).postgres.log.open("a") as log:
         log.write(f"statement: alter role x password '{text}'\n")
 
 
@@ -205,7 +205,7 @@ def _nowhere(ended: Ended) -> None:
         logs.delete_log_group(logGroupName="/aws/lambda/another")
     table = ended.place.stack.outputs["StateTableName"]
     ended.place.aws.client("dynamodb").delete_item(TableName=table, Key={"operation_id": {"S": "another"}})
-    log = ended.place.aws.aurora.postgres(ended.target).log
+    log = ended.place.aws.aurora.cluster(ended.target).postgres.log
     log.write_text("".join(line for line in log.read_text().splitlines(True) if "alter role x" not in line))
 
 

@@ -77,13 +77,25 @@ def test_one_module_alone_asks_for_the_tag() -> None:
 
 
 WRITERS = {"Aurora", "OwnersAurora", "through_role"}
+READERS = {"AuroraReader", "Source", "Surroundings", "look_at_source", "open_source", "client"}
+
+
+def holders(names: set[str]) -> set[str]:
+    """Return the packages, and the modules beside them, that import one of the names."""
+    holding = set()
+    for path in [*Path("utils").rglob("*.py"), *Path("lambda_functions").rglob("*.py")]:
+        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        if any(each.name in names for node in imports for each in node.names):
+            holding.add("/".join(path.parts[:2]))
+    return holding
 
 
 def test_only_the_steps_hold_what_can_change_aurora() -> None:
     """Whoever plans, checks beforehand, closes or resumes is given readers: a change through one is a type error."""
-    holding = set()
-    for path in [*Path("utils").rglob("*.py"), *Path("lambda_functions").rglob("*.py")]:
-        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
-        if any(each.name in WRITERS for node in imports for each in node.names):
-            holding.add("/".join(path.parts[:2]))
-    assert holding == {"utils/aurora_utils", "utils/common.py", "utils/steps"}
+    assert holders(WRITERS) == {"utils/aurora_utils", "utils/common.py", "utils/steps"}
+
+
+def test_messages_are_worded_of_what_others_have_looked_at() -> None:
+    looking = {name: holders({name}) for name in READERS}
+    assert all(looking.values()), "each name is one that somebody imports"
+    assert "utils/messages" not in set().union(*looking.values(), holders(WRITERS))

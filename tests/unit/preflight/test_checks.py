@@ -31,8 +31,9 @@ from utils.aurora_utils.offers import Surroundings
 from utils.aws import as_step_error, client
 from utils.contracts.route import SnapshotCopy
 from utils.errors import StepFailed
-from utils.preflight.checks import place_and_key_problems, secret_problems
+from utils.preflight.creation import creation_problems
 from utils.preflight.door import door_warnings
+from utils.preflight.secrets import secret_problems
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -61,7 +62,7 @@ def problems(copy: SnapshotCopy | None = None, /, **changes: Any) -> list[str]:
         changes["instances"] = some_instances(2, instance_class)
     cluster = a_cluster_plan(**changes)
     secrets = secret_problems(found.master_username, cluster, None, NOW)
-    return [*place_and_key_problems(cluster, copy, found, REGION), *secrets]
+    return [*creation_problems(cluster, copy, found, REGION), *secrets]
 
 
 def the_problem(copy: SnapshotCopy | None = None, /, **changes: Any) -> str:

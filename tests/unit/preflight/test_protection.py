@@ -26,7 +26,8 @@ from utils.aurora_utils.source_account import Source
 from utils.errors import RequestRefused, StepFailed
 from utils.planning.planner import plan_restore
 from utils.request.reading import read_request
-from utils.steps.delete import delete_with_instances, prove_source, prove_unfinished
+from utils.steps.delete_calls import delete_with_instances
+from utils.steps.deletion_proof import prove_source, prove_unfinished
 
 PROTECTED = [{"Key": "aurora-restore:protected", "Value": "true"}]
 

@@ -327,7 +327,7 @@ def test_a_password_reset_reads_available_before_it_begins_and_pends_until_it_is
     log_in(aws, described, "Second-password2").close()
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         log_in(aws, described, PASSWORD)
-    server_log = aws.aurora.postgres(identifier).log.read_text()
+    server_log = aws.aurora.cluster(identifier).postgres.log.read_text()
     assert "Second-password2" not in server_log
 
 

@@ -180,7 +180,7 @@ def test_without_restorable_times_no_snapshot_is_taken_not_even_a_final_one(aws:
     """Aurora user guide, "Backup storage and restore": both are NULL until a restore is complete."""
     identifier, rds = new_cluster(aws, name("restoring"))["DBClusterIdentifier"], aws.client("rds")
     assert {"EarliestRestorableTime", "LatestRestorableTime"} <= cluster(aws, identifier).keys()
-    aws.aurora.hold_back_restorable_times(identifier)
+    aws.aurora.cluster(identifier).is_restorable = False
     assert not {"EarliestRestorableTime", "LatestRestorableTime"} & cluster(aws, identifier).keys()
     with refused("InvalidDBClusterStateFault", "LatestRestorableTime"):
         take_snapshot(aws, identifier)
@@ -230,7 +230,7 @@ def test_upgrades_lead_to_later_minors_and_to_majors_that_are_no_older(aws: Loca
 
 def test_a_version_that_is_retired_can_not_be_restored_as_it_is(aws: LocalAws) -> None:
     snapshot = take_snapshot(aws, new_cluster(aws, name("old"), EngineVersion="14.15")["DBClusterIdentifier"])
-    aws.aurora.retire_version("14.15")
+    aws.aurora.retired_versions.add("14.15")
     with refused("InvalidParameterCombination", "Cannot find version 14.15"):
         restore(aws, snapshot, EngineVersion="14.15")
     assert restore(aws, snapshot, EngineVersion="14.17")["EngineVersion"] == "14.17"
@@ -250,7 +250,7 @@ def test_what_is_deleted_leaves_no_file_however_much_there_was(aws: LocalAws) ->
     """Embedded AWSs are used for hours: the disk holds what there is, not what there was."""
 
     def volumes() -> set[str]:
-        return {each.name for each in aws.aurora.ca_bundle.parent.glob("*-*") if each.name[-1].isdigit()}
+        return {each.name for each in aws.aurora.servers.directory.glob("*-*") if each.name[-1].isdigit()}
 
     before = volumes()
     for _ in range(5):

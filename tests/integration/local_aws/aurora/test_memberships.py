@@ -52,7 +52,7 @@ def test_a_member_is_in_its_clusters_groups_and_follows_them(aws: LocalAws, grou
     assert [of_instance(aws, each) for each in members] == [{second: "adding", first: "removing"}] * 2
     aws.clock.sleep(seconds + 1)
     assert [of_instance(aws, each) for each in members] == [{second: "active"}] * 2
-    seen = [each.groups for each in aws.aurora.groups_on_record(identifier)]
+    seen = [each.groups for each in aws.aurora.groups_on_record[identifier]]
     assert seen == [{first: "active"}, {second: "adding", first: "removing"}, {second: "active"}]
 
 

@@ -45,9 +45,9 @@ def restored(aws: LocalAws, production: str) -> str:
 
 @pytest.fixture
 def accepting(aws: LocalAws) -> Iterator[None]:
-    aws.aurora.accept_instances_while_modifying(True)
+    aws.aurora.accepts_instances_while_modifying = True
     yield
-    aws.aurora.accept_instances_while_modifying(False)
+    aws.aurora.accepts_instances_while_modifying = False
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_new_password_is_in_force_before_there_is_an_instance(aws: LocalAws, r
         add_instance(aws, restored)
     aws.clock.sleep(durations.modify_cluster + durations.reset_without_instances + 1)
     assert "PendingModifiedValues" not in cluster(aws, restored)
-    assert not aws.aurora.postgres(restored).is_running
+    assert not aws.aurora.cluster(restored).postgres.is_running
     add_instance(aws, restored)
     aws.clock.sleep(durations.create_instance + 1)
     described = cluster(aws, restored)

@@ -106,6 +106,8 @@ def test_a_lifecycle_s_fault_waits_for_its_own_identifier() -> None:
         {"operation": "rds:X", "code": "Y", "answer": "maybe"},
         {"operation": "rds:X", "code": "Y", "tmes": 2},
         {"operation": "rds:X", "code": "Y", "times": 0},
+        {"operation": "rds:X", "code": "Y", "times": "2"},
+        {"operation": "rds:X", "code": "Y", "parameters": "arn:*"},
         {"lifecycle": "copy"},
         {"lifecycle": "copy-snapshot", "at_percent": 101},
         {"function": "f", "die": "sometimes"},

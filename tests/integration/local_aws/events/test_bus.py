@@ -91,7 +91,7 @@ def test_every_status_is_an_event_and_a_disabled_rule_hears_none(
     assert sorted(read()) == ["RUNNING", "SUCCEEDED"]
     aws.client("events").disable_rule(Name=name)
     start(aws, machine)
-    aws.events.close()
+    aws.events.settle()
     assert len(read()) == 2
 
 
@@ -102,7 +102,7 @@ def test_a_function_hears_an_event_only_if_its_policy_lets_eventbridge_in(
     name = put_rule(aws, {"detail": {"stateMachineArn": [failing], "status": ["FAILED"]}}, {"Arn": arn})
     function = arn.rsplit(":", 1)[1]
     start(aws, failing)
-    aws.events.close()
+    aws.events.settle()
     assert aws.events.undelivered[-1]["target"] == arn
     assert function not in [invocation.function for invocation in aws.stats.invocations]
     aws.client("lambda").add_permission(
@@ -125,7 +125,7 @@ def test_what_can_t_be_delivered_goes_to_the_dead_letter_queue(
     pattern = {"detail": {"stateMachineArn": [failing], "status": ["FAILED"]}}
     put_rule(aws, pattern, {"Arn": arn, "DeadLetterConfig": {"Arn": queue}})
     start(aws, failing)
-    aws.events.close()
+    aws.events.settle()
     [message] = aws.client("sqs").receive_message(QueueUrl=url)["Messages"]
     assert json.loads(message["Body"])["detail"]["stateMachineArn"] == failing
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.local_aws.lambda_runtime.functions import MOST_IDLE, ProcessFunction
+from scripts.local_aws.lambda_runtime.functions import MOST_IDLE
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.conftest import Answer, MakeFunction, MakeRole, allow, wait_until, zipped
 
@@ -86,14 +86,6 @@ def test_only_a_few_idle_environments_are_kept(aws: LocalAws, make_function: Mak
     processes = [invoke(aws, make_function(source))[1] for _ in range(MOST_IDLE + 2)]
     alive = [process for process in processes if pathlib.Path(f"/proc/{process}").exists()]
     assert alive == processes[2:]
-
-
-def test_prewarming_makes_the_first_invocation_warm(aws: LocalAws, make_function: MakeFunction) -> None:
-    arn = make_function("def handler(event, context): return 1")
-    function = ProcessFunction.named(arn)
-    aws.functions.prewarm(function)
-    invoke(aws, arn)
-    assert aws.stats.invocations[-1].cold is False
 
 
 def test_an_exception_is_answered_as_lambda_answers_it(aws: LocalAws, make_function: MakeFunction) -> None:

@@ -1,4 +1,4 @@
-"""What may be deleted, and the proof that comes before it.
+"""Why a cluster may be deleted: the proof that comes before the first call of `utils.steps.delete_calls`.
 
 Two cases only: the source cluster, when the request asked for it twice and the restored cluster has proved itself; and
 what a failed operation created itself. What is not proved is left alone.
@@ -11,19 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from botocore.exceptions import ClientError
-
-from utils.aurora_utils import Aurora, AuroraReader
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import why_not_own_cluster
-from utils.aurora_utils.resources import Cluster, in_order_of_deletion
-from utils.aws import as_step_error
+from utils.aurora_utils.resources import Cluster
+from utils.aurora_utils.source_left import look_at_source
 from utils.contracts.plan import SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import StepFailed, TemporaryFailure
-from utils.messages.source_left import look_at_source, state_of_source
+from utils.messages.source_left import state_of_source
 from utils.preflight.deletion import deletion_obstacles, protecting_tag
 from utils.preflight.limits import prove_deletion_allowed
-from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.operation import OperationRecord
 
 
 def prove_source_may_go(
@@ -218,52 +216,3 @@ def prove_unfinished(
     if (why := protecting_tag(cluster, target)) is not None:
         return None, f"{target_cluster_id} {why}"
     return cluster, ""
-
-
-def end_source(
-    deletion: SourceDeletion, cluster: Cluster, source: Aurora, state: OperationState, record: OperationRecord
-) -> None:
-    """Switch the deletion protection of a proved source off, or where it is off, delete it. Both are recorded first."""
-    if cluster.deletion_protection:
-        state.remember(protection_off_at=iso(state.now))
-        state.audit("delete-rds", "switching-protection-off", {"cluster": cluster.arn})
-        source.switch_deletion_protection_off(cluster.identifier)
-        return
-    # Before the first call: from here on the restored cluster may be the only one left, and is never cleaned up.
-    state.remember(source_deletion_at=record.source_deletion_at or iso(state.now))
-    delete_source_cluster(deletion, cluster, source)
-
-
-def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Aurora) -> None:
-    """Delete the source. What RDS refuses all the same is reported with what is left of production at that moment."""
-    try:
-        delete_with_instances(
-            source, cluster, deletion.final_snapshot_identifier, keep_backups=not deletion.delete_automated_backups
-        )
-    except ClientError as error:
-        failure = as_step_error(error)
-        raise type(failure)(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from error
-    except TemporaryFailure as failure:
-        raise TemporaryFailure(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from failure
-
-
-def delete_unfinished(cluster: Cluster, target: Aurora) -> None:
-    """Delete what a failed operation created, with all its backups but AWS Backup's, which RDS does not delete."""
-    keeps = cluster.backup_recovery_point is not None
-    delete_with_instances(target, cluster, final_snapshot=None, keep_backups=keeps)
-
-
-def delete_with_instances(aurora: Aurora, cluster: Cluster, final_snapshot: str | None, keep_backups: bool) -> None:
-    """Delete readers first, then the writer, then the cluster. Called again, it continues where it stopped."""
-    if cluster.is_being_deleted:
-        return
-    instances = aurora.instances_of(cluster.identifier)
-    for instance in in_order_of_deletion(cluster, instances):
-        if not instance.is_being_deleted:
-            aurora.delete_instance(instance.identifier)
-    still_there = [each.identifier for each in aurora.instances_of(cluster.identifier) if not each.is_being_deleted]
-    if still_there:
-        raise TemporaryFailure(
-            f"{', '.join(still_there)} cannot be deleted yet; cluster {cluster.identifier} goes once they are."
-        )
-    aurora.delete_cluster(cluster.identifier, final_snapshot, keep_backups)

@@ -1,4 +1,4 @@
-"""Where the requested snapshot is, which one it is, and whether it can be restored."""
+"""Which snapshot is restored: the one that the request names, or the newest one of the cluster as it is today."""
 
 from __future__ import annotations
 
@@ -8,40 +8,16 @@ from typing import NamedTuple
 
 from botocore.exceptions import ClientError
 
-from utils import environment
-from utils.arns import Arn, parse_snapshot_arn, snapshot_name
-from utils.aurora_utils import ENGINE, AuroraReader
+from utils.arns import snapshot_name
 from utils.aurora_utils.resources import Cluster, Snapshot
-from utils.aurora_utils.source_account import Source, open_source
-from utils.aws import error_code, knows_region
-from utils.contracts.payloads import Execution
+from utils.aurora_utils.source_account import Source
+from utils.aws import error_code
 from utils.error_codes import DENIED_CODES
 from utils.errors import RequestRefused
 from utils.request.fields import RestoreRequest
 
 # How many of the other candidates a plan names.
 OTHERS_SHOWN = 3
-
-
-def source_region(request: RestoreRequest, own_region: str) -> str:
-    """Return the snapshot's region, which an ARN says itself. `place_problems` checks whether it exists."""
-    parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    return parsed.region if parsed else request.source_region or own_region
-
-
-def source_account(request: RestoreRequest, own_account: str) -> str:
-    """Return the snapshot's account, which an ARN says itself."""
-    parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    return parsed.account_id if parsed else request.source_account_id or own_account
-
-
-def source_of(request: RestoreRequest, execution: Execution, operation_id: str, own_region: str) -> Source:
-    """Return a reader of the account and region in which the snapshot is, as far as the stack may look into them."""
-    account, region = (
-        source_account(request, Arn.parse(execution.execution_id).account_id),
-        source_region(request, own_region),
-    )
-    return open_source(account, region, execution.execution_id, operation_id, execution.now)
 
 
 class Found(NamedTuple):
@@ -164,9 +140,9 @@ def _of_day_or_latest(
 
 def _first(candidates: list[Snapshot], why: str, now: dt.datetime) -> Found:
     others = [
-        f"{each.identifier}, {age_hours(each.created_at, now):.1f} hours old"
+        f"{each.identifier}, {age:.1f} hours old"
         for each in candidates[1 : 1 + OTHERS_SHOWN]
-        if each.created_at
+        if (age := each.age_hours(now)) is not None
     ]
     return Found(candidates[0], why, others, [], None)
 
@@ -204,92 +180,3 @@ def _is_under_way(snapshot: Snapshot) -> bool:
 
 def _is_of_day(snapshot: Snapshot, day: str) -> bool:
     return snapshot.created_at is not None and snapshot.created_at.astimezone(dt.UTC).date().isoformat() == day
-
-
-def place_problems(request: RestoreRequest, source: Source, execution: Execution) -> Iterator[str]:
-    """Yield what is wrong with the snapshot's stated region and account, before it is looked for there."""
-    own = Arn.parse(execution.execution_id)
-    partition, own_region, own_account = own.partition, own.region, own.account_id
-    parsed = parse_snapshot_arn(request.snapshot_identifier or "")
-    field = "snapshot_identifier" if parsed else "source_account_id"
-    if parsed and request.source_account_id not in (None, parsed.account_id):
-        yield (
-            f"source_account_id: {request.source_account_id!r} is not the account in snapshot_identifier's ARN "
-            f"({parsed.account_id}). Drop source_account_id, the ARN says it."
-        )
-    if parsed and request.source_region not in (None, source.region):
-        yield (
-            f"source_region: {request.source_region!r} is not the region in snapshot_identifier's ARN "
-            f"({source.region}). Drop source_region, the ARN says it."
-        )
-    if parsed and parsed.partition != partition:
-        yield (
-            f"snapshot_identifier: {request.snapshot_identifier!r} is of partition {parsed.partition}, and the stack "
-            f"is in {partition}, which cannot reach it. Name a snapshot of {partition}."
-        )
-    if source.region != own_region and not knows_region(source.region, own_region):
-        # Calls to it would never end.
-        yield (
-            f"{'snapshot_identifier' if parsed else 'source_region'}: RDS has no region {source.region!r} that can be "
-            f"reached from {own_region}. Correct it, such as us-east-1; regions of other partitions cannot be reached."
-        )
-    if partition == "aws-cn" and source.region != own_region:
-        yield (
-            f"source_region: {source.region!r} is not {own_region}, and RDS copies no snapshot to or from a region in "
-            f"China. Deploy the stack in {source.region}, or name a snapshot of {own_region}."
-        )
-    known = environment.request_defaults().get("source_account_id")
-    if source.account_id not in (own_account, known):
-        yield (
-            f"{field}: account {source.account_id} is neither the stack's own ({own_account}) nor its SourceAccountId "
-            f"({known or 'none is set'}), so its roles cannot reach it. Set the stack's SourceAccountId to "
-            f"{source.account_id}, or copy the snapshot into account {own_account} and name the copy."
-        )
-    if request.delete_source and source.account_id != own_account:
-        yield (
-            f"delete_source: the source is in account {source.account_id}, and this pipeline deletes clusters only in "
-            f"its own ({own_account}). Drop delete_source."
-        )
-
-
-def snapshot_problems(
-    request: RestoreRequest, snapshot: Snapshot, source: AuroraReader, execution: Execution
-) -> Iterator[str]:
-    """Yield why the found snapshot must not or cannot be restored."""
-    name = snapshot.identifier
-    wanted = (request.source_cluster_id or "").lower()
-    if wanted and snapshot.cluster_identifier != wanted:
-        yield (
-            f"snapshot_identifier: {name!r} is a snapshot of {snapshot.cluster_identifier}, not of {wanted}. "
-            f'Give "source_cluster_id": "{snapshot.cluster_identifier}" with it, or choose another snapshot.'
-        )
-    if snapshot.engine != ENGINE:
-        yield f"snapshot_identifier: {name!r} is of {snapshot.engine}; this pipeline restores {ENGINE} only."
-    if not snapshot.is_available:
-        yield (
-            f"snapshot_identifier: {name!r} is {snapshot.status}, not available. "
-            "Wait until it is available, or choose another snapshot."
-        )
-    limit = request.max_snapshot_age_hours
-    if limit is not None and snapshot.created_at and (age := age_hours(snapshot.created_at, execution.now)) > limit:
-        yield (
-            f"max_snapshot_age_hours: {name!r} in {source.region} is {age:.1f} hours old, more than the {limit:g} "
-            "allowed. Take a fresh snapshot, or raise the limit if older data will do."
-        )
-
-
-def reused_name_problems(name: str, operation_id: str, where: AuroraReader) -> Iterator[str]:
-    """Yield a problem if a snapshot has this operation's name already.
-
-    An execution's name is free again after 90 days. A snapshot of that name then holds older data.
-    """
-    if where.snapshot(name) is not None:
-        yield (
-            f"operation_id: {operation_id!r} was used before: its snapshot {name!r} exists in {where.region}. "
-            "It was left alone. Start the execution under another name, or give another operation_id."
-        )
-
-
-def age_hours(created_at: dt.datetime, now: dt.datetime) -> float:
-    """Return the age in hours, to a few seconds."""
-    return round((now - created_at).total_seconds() / 3600, 3)
