@@ -323,7 +323,7 @@ class OperationState:
     def _write_plan(self, parameters: object, plan: object) -> str:
         """Write the plan's item, and return its key. Nobody reads it before the state item names it.
 
-        Of the parameters, those that were not given are left out: most are.
+        Parameters that were not given are omitted, as most are.
         """
         key = f"plan#{self.operation_id}#{uuid.uuid4().hex[:12]}"
         item = {
