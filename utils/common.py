@@ -82,13 +82,11 @@ class Work:
         """
         if not self._has_held:
             self._hold_lock()
-        if not self._has_entered:
-            entered = self._enter()
-            self._record = self._record or (self.state.with_plan(entered) if entered else None)
+        self.enter()
         self.has_proved = True
 
-    def begin_look(self) -> None:
-        """Read the lock and the record, without its plan, and write only what differs from what a step leaves behind.
+    def begin_look(self, *, is_timed: bool) -> None:
+        """Read the lock and the record, and write only what this attempt has not written, or must write at first.
 
         What is in doubt is written, so that the write's condition refuses it. `prove_at_work` comes before a change.
         """
@@ -98,9 +96,9 @@ class Work:
             self._hold_lock()
         else:
             self._locked_until = until
-        if record is None or not self.state.is_in(self._name, record):
-            record = self._enter() or record
         self._record = record
+        if record is None or not self.state.is_at_work(record) or (is_timed and self._name not in record.step_times):
+            self.enter()
 
     def keep_lock(self, pause_seconds: int) -> None:
         """Renew the lock unless it lasts beyond the pause after this step."""
@@ -124,10 +122,11 @@ class Work:
             raise ended(self.run.operation_id, self.run.execution_id)
         return record
 
-    def _enter(self) -> OperationRecord | None:
-        """Record that the step is running. The steps of a clean-up leave the state as the failed step has left it."""
+    def enter(self) -> None:
+        """Record, once in a call, that the step is running. A clean-up leaves the state as the failed step left it."""
+        if not self._has_entered and not self.run.cleaning_up:
+            self._record = self.state.enter(self._name)
         self._has_entered = True
-        return None if self.run.cleaning_up else self.state.enter(self._name)
 
     def _hold_lock(self, pause_seconds: int = 0) -> None:
         run = self.run
@@ -145,19 +144,20 @@ class Work:
 
 
 def step(
-    name: str, task_type: type[TaskInOperation], *, looks: bool = False
+    name: str, task_type: type[TaskInOperation], *, looks: bool = False, is_timed: bool = False
 ) -> Callable[[Callable[[TaskInOperation, Work], Struct]], Handler]:
     """Make a handler of a step inside an operation. It runs only while this execution holds the target's lock.
 
-    One that `looks` mostly finds nothing new: such a call writes nothing, and has the record without its plan. What it
-    changes and how it ends is audited; that the next action is due is to be seen by the action.
+    One that `looks` mostly finds nothing new, and such a call writes nothing. What it changes and how it ends is
+    audited; that the next action is due is to be seen by the action. `is_timed`: its deadline counts from when it was
+    first entered, so that this is recorded at once. The record that a step gets is without the plan.
     """
 
     def decorate(do: Callable[[TaskInOperation, Work], Struct]) -> Handler:
         def in_operation(task: TaskInOperation) -> Struct:
             work = Work(name, task.run)
             if looks:
-                work.begin_look()
+                work.begin_look(is_timed=is_timed)
             else:
                 work.prove_at_work()
             try:
@@ -167,9 +167,11 @@ def step(
                 if outcome == "waiting":
                     work.keep_lock(getattr(result, "wait_seconds", 0))
             except Exception as error:
-                _audit_failure(work.state, name, _in_our_words(error))
+                _audit_failure(work, name, _in_our_words(error))
                 raise
-            if work.has_proved or getattr(result, "answer", "done") == "done":
+            is_over = getattr(result, "answer", "done") == "done"
+            if is_over or not looks or (work.has_proved and not work.state.has_audited):
+                work.enter()
                 work.state.audit(name, outcome, msgspec.to_builtins(result))
             return result
 
@@ -235,11 +237,13 @@ def _outcome(result: Struct) -> str:
     return "waiting" if getattr(result, "answer", None) == "wait" else "done"
 
 
-def _audit_failure(state: OperationState, name: str, error: Exception) -> None:
+def _audit_failure(work: Work, name: str, error: Exception) -> None:
     """Record the error in the audit trail. If even that fails, the error itself matters more."""
     status = "retrying" if isinstance(error, (TemporaryFailure, MasterLoginRefused)) else "failed"
+    with suppress(ClientError, BotoCoreError, StepFailed):
+        work.enter()
     with suppress(ClientError, BotoCoreError):
-        state.audit(name, status, {"error": type(error).__name__, "cause": _cause(error)})
+        work.state.audit(name, status, {"error": type(error).__name__, "cause": _cause(error)})
 
 
 def _report_failure(name: str, operation_id: str, error: Exception) -> None:

@@ -7,7 +7,7 @@ from utils.contracts.payloads import Archived, ArchiveTask
 from utils.steps.archive import follow_export, settle_copy, take_back
 
 
-@step("archive-snapshot", ArchiveTask, looks=True)
+@step("archive-snapshot", ArchiveTask, looks=True, is_timed=True)
 def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     """Undo what was opened for the copy, then settle it. Only an export is waited for."""
     record, target = work.record(), work.aurora()

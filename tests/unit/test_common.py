@@ -77,7 +77,7 @@ def waiting(task: Task, work: Work) -> Result:
 
 
 def look(do: Any, given: dict[str, Any] | None = None) -> Any:
-    return step("open-cluster", Task, looks=True)(do)(given or event(), Context())  # type: ignore[arg-type] # only its id is read
+    return step("open-cluster", Task, looks=True, is_timed=True)(do)(given or event(), Context())  # type: ignore[arg-type] # only its id is read
 
 
 @contextlib.contextmanager
@@ -302,6 +302,43 @@ def test_the_first_look_of_a_step_is_recorded_and_gives_the_record_as_it_is_then
     assert (found.state, found.plan["target_cluster_id"]) == ("open-cluster", TARGET)
 
 
+def observe(do: Any) -> Any:
+    """A look whose deadline doesn't count from when it was first entered."""
+    return step("check-copy-status", Task, looks=True)(do)(event(), Context())  # type: ignore[arg-type] # only its id is read
+
+
+@pytest.mark.usefixtures("looked")
+def test_the_first_look_of_a_loop_writes_nothing_either(operation: OperationState) -> None:
+    with calls() as made:
+        observe(waiting)
+    assert made == ["BatchGetItem"]
+
+
+@pytest.mark.usefixtures("looked")
+@pytest.mark.parametrize("failure", [None, StepFailed("No."), TemporaryFailure("Soon.")])
+def test_the_state_says_which_look_ended_or_failed(operation: OperationState, failure: Exception | None) -> None:
+    if failure is None:
+        observe(lambda task, work: Result(answer="done"))
+    else:
+        with pytest.raises(type(failure)):
+            observe(failing(failure))
+    found = operation.recall()
+    assert found is not None
+    assert found.state == "check-copy-status"
+    assert trail()[-1][0] == "check-copy-status"
+
+
+@pytest.mark.usefixtures("looked")
+def test_what_a_look_has_audited_itself_is_not_audited_again() -> None:
+    def do(task: Task, work: Work) -> Result:
+        work.state.audit("door", "opening", {})
+        client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString="{}")
+        return Result(answer="wait")
+
+    look(do)
+    assert [each[:2] for each in trail()] == [("door", "opening")]
+
+
 @pytest.mark.usefixtures("looked")
 def test_how_a_look_ends_is_audited_and_that_an_action_is_due_is_not() -> None:
     look(lambda task, work: Result(answer="advance"))
@@ -378,11 +415,11 @@ MEANWHILE = [
 def test_rule_6_a_look_is_refused_as_a_step_that_acts_is(meanwhile: Any) -> None:
     meanwhile()
     refusals = []
-    for work_of in (look, run):
+    for work_of in (look, observe, run):
         with pytest.raises(StepFailed) as refused:
             work_of(lambda task, work: pytest.fail("it was let in"))
         refusals.append(str(refused.value))
-    assert refusals[0] == refusals[1]
+    assert len(set(refusals)) == 1
 
 
 OF_THE_LOCK = [another_takes_the_lock, the_lock_is_released, the_lock_is_the_redriven_ones]

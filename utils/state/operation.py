@@ -54,6 +54,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # The key of the plan's item. An operation that was planned before there was one has its plan in the state item.
     plan_item: str | None = None
     parameters: dict[str, Any] = {}
+    # Whether the plan gives the target secrets of its own. None where that has to be asked of the plan itself.
+    own_secrets: bool | None = None
     # None where it was not read.
     plan_read: dict[str, Any] | None = field(name="plan", default=None)
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
@@ -108,6 +110,11 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         if self.plan_read is None:
             raise LookupError("The record was read without its plan. Read it by OperationState.with_plan first.")
         return self.plan_read
+
+    @property
+    def has_own_secrets(self) -> bool:
+        """Return whether the target has secrets of its own, by the plan."""
+        return bool(self.plan.get("target_secrets")) if self.own_secrets is None else self.own_secrets
 
     @property
     def planned_copy(self) -> SnapshotCopy | None:
@@ -174,6 +181,7 @@ class OperationState:
         self.execution_id = execution_id
         self.now = now
         self.redrive_count = redrive_count
+        self.has_audited = False
         self._tables: DynamoDBClient = client("dynamodb")
         self._state_table = environment.text("STATE_TABLE")
         self._audit_table = environment.text("AUDIT_TABLE")
@@ -192,7 +200,7 @@ class OperationState:
             "started_at": iso(self.now),
             "last_updated": iso(self.now),
             "step_times": {step: iso(self.now)},
-            "plan_item": self._write_plan(parameters, plan),
+            **self._write_plan(parameters, plan),
             "redrive_count": self.redrive_count,
             "ended_redrive_count": self.redrive_count if closed else NONE_ENDED,
             "expires_at": epoch(self.now + dt.timedelta(days=STATE_DAYS)),
@@ -226,7 +234,7 @@ class OperationState:
                 "execution_id": self.execution_id,
                 "state": "snapshot-check",
                 "status": "running",
-                "plan_item": self._write_plan(record.parameters, plan),
+                **self._write_plan(record.parameters, plan),
                 "step_times": {"snapshot-check": iso(self.now)},
                 "notified_at": None,
                 "started_by": {},
@@ -272,11 +280,10 @@ class OperationState:
         )
         return _record_of(written)
 
-    def is_in(self, step: str, record: OperationRecord) -> bool:
-        """Return whether entering the step would change nothing in a record that was just read."""
+    def is_at_work(self, record: OperationRecord) -> bool:
+        """Return whether a record that was just read is of this attempt, which is running."""
         of_attempt = (record.execution_id, record.redrive_count) == (self.execution_id, self.redrive_count)
-        at_work = record.status == "running" and record.ended_redrive_count < self.redrive_count
-        return of_attempt and at_work and record.state == step and step in record.step_times
+        return of_attempt and record.status == "running" and record.ended_redrive_count < self.redrive_count
 
     def remember(self, **facts: Any) -> None:
         """Record facts at once; a step that dies afterwards finds them when it is retried. None forgets one.
@@ -320,27 +327,28 @@ class OperationState:
         )
         return answer.get("Item")
 
-    def _write_plan(self, parameters: object, plan: object) -> str:
-        """Write the plan's item, and return its key. Nobody reads it before the state item names it.
+    def _write_plan(self, parameters: object, plan: object) -> dict[str, Any]:
+        """Write the plan's item, and return what the state item has of it. Nobody reads it before that names it.
 
         Parameters that were not given are omitted, as most are.
         """
-        key = f"plan#{self.operation_id}#{uuid.uuid4().hex[:12]}"
+        key, planned = f"plan#{self.operation_id}#{uuid.uuid4().hex[:12]}", plain(plan)
         item = {
             "operation_id": key,
             "execution_id": self.execution_id,
             "last_updated": iso(self.now),
             "parameters": {name: value for name, value in plain(parameters).items() if value is not None},
-            "plan": plain(plan),
+            "plan": planned,
             "expires_at": epoch(self.now + dt.timedelta(days=STATE_DAYS)),
         }
         self._tables.put_item(
             TableName=self._state_table, Item={name: attribute(value) for name, value in item.items()}
         )
-        return key
+        return {"plan_item": key, "own_secrets": bool(planned.get("target_secrets"))}
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
         """Append one event to the audit trail. The key's suffix keeps two events of one moment apart."""
+        self.has_audited = True
         item = {
             "operation_id": self.operation_id,
             "timestamp": f"{iso(self.now)}#{uuid.uuid4().hex[:12]}",

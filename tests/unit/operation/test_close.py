@@ -667,7 +667,10 @@ def test_with_anything_to_go_on_from_it_is(inbox: Inbox, rds: FakeRds, left: str
         operation.remember(made_snapshots={"copy_at_owner": "arn:aws:rds:eu-west-1:111111111111:cluster-snapshot:x"})
     else:
         operation.remember(
-            plan_item=None, plan=a_plan(source_deletion=a_deletion()), source_deletion_at="2026-03-10T03:40:00.000Z"
+            plan_item=None,
+            own_secrets=None,
+            plan=a_plan(source_deletion=a_deletion()),
+            source_deletion_at="2026-03-10T03:40:00.000Z",
         )
     body = body_of_failure(inbox)
     assert "then resume this operation" in body
@@ -701,7 +704,9 @@ def test_a_copy_that_somebody_deleted_is_made_anew_from_its_snapshot(
 def test_without_the_restored_cluster_nothing_deletes_the_source_any_more(inbox: Inbox, rds: FakeRds) -> None:
     operation = deleting(rds)
     planned, asked = record().plan, {"delete_source": True, "port": 5544}
-    operation.remember(cluster_resource_id="cluster-OURS", plan_item=None, plan=planned, parameters=asked)
+    operation.remember(
+        cluster_resource_id="cluster-OURS", plan_item=None, own_secrets=None, plan=planned, parameters=asked
+    )
     body = body_of_failure(inbox)
     (start,) = [line for line in body.splitlines() if "start-execution" in line]
     assert """--input '{"port": 5544}'""" in start

@@ -196,7 +196,7 @@ def test_the_plan_of_an_execution_that_is_refused_counts_for_nobody() -> None:
 
 
 def test_an_operation_that_was_planned_before_plans_had_items_is_still_read() -> None:
-    opened().remember(plan_item=None, plan=a_plan(), parameters={"port": 5544})
+    opened().remember(plan_item=None, own_secrets=None, plan=a_plan(), parameters={"port": 5544})
     assert record().plan["target_cluster_id"] == record().plan["cluster"]["identifier"] == "staging-orders"
     assert record().parameters == {"port": 5544}
 

@@ -107,7 +107,9 @@ def test_without_the_targets_own_secrets_no_cluster_is_made(
 ) -> None:
     """A failed run's end has removed them, and its execution was redriven."""
     operation.remember(
-        plan_item=None, plan={"target_secrets": {"admin": None, "application": "aurora-restore/targets/x/application"}}
+        plan_item=None,
+        own_secrets=None,
+        plan={"target_secrets": {"admin": None, "application": "aurora-restore/targets/x/application"}},
     )
     with pytest.raises(StepFailed, match="Resume it instead of redriving"):
         act(clock, a_cluster_plan(master_login=master_login))
