@@ -6,7 +6,7 @@ from utils.preflight.limits import prove_opening_allowed
 from utils.steps.open import advance, after_opening
 
 
-@step("open-cluster", OpenTask)
+@step("open-cluster", OpenTask, looks=True, is_timed=True)
 def lambda_handler(task: OpenTask, work: Work) -> Opening:
     """Open the door. The step is repeated until RDS reports every group of every member as active."""
     record = work.record()
