@@ -7,8 +7,8 @@ after pauses that grow with the time that has already passed.
 
 from __future__ import annotations
 
-# No pause is longer: with all retries of a step after it, it stays below half of what the target's lock lives.
-LONGEST_PAUSE_SECONDS = 25 * 60
+# No pause is longer, so that a failure is noticed within it. The target's lock outlives each (utils/common.py).
+LONGEST_PAUSE_SECONDS = 60 * 60
 # In units of the stack's PollSeconds: the shortest pause, and what the growing ones reach before they get long.
 SHORTEST_UNITS = 1 / 6
 CAP_UNITS = 5

@@ -332,6 +332,7 @@ def test_a_door_that_is_open_is_gone_on_behind_whatever_its_groups_are_limited_t
 ) -> None:
     """A resumed run comes by here on its way to the source's deletion."""
     restored(rds, operation, users=some_users(), door_open_at=NOW.isoformat())
+    operation.enter("restore-snapshot")
     answer = open_cluster(OpenTask(run=a_run(), cluster=a_cluster_plan(), limits=NARROWED))
     assert answer["answer"] == "done"
     assert rds.changes() == []
