@@ -178,7 +178,6 @@ def step(
                 raise
             is_over = getattr(result, "answer", "done") == "done"
             if is_over or not looks or (work.has_proved and not work.state.has_audited):
-                work.enter()
                 work.state.audit(name, outcome, msgspec.to_builtins(result))
             return result
 

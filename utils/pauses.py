@@ -13,11 +13,11 @@ LONGEST_PAUSE_SECONDS = 60 * 60
 SHORTEST_UNITS = 1 / 6
 CAP_UNITS = 5
 # Of the time that has passed: a pause while nothing is known, and one after hours.
-GROWTH, SLOW_GROWTH = 0.09, 0.05
+GROWTH, SLOW_GROWTH = 0.12, 0.08
 # When to look, as parts of the expected duration: sparsely before its end and densely from it on. AWS seldom deviates
 # from what it took before by more than a third; one that does is waited for like something unknown. Of what is short
 # only the first of the looks before its end pays.
-BEFORE_END, FROM_END = (0.775, 0.85, 0.925), tuple(1 + 0.02 * number for number in range(18))
+BEFORE_END, FROM_END = (0.74, 0.83, 0.92), tuple(1 + 0.025 * number for number in range(15))
 SHORT_UNITS = 10 / 3
 # From which PercentProgress on it predicts the end better than anything else, and when that is trusted to the full.
 TELLING_PERCENT, NEARLY_DONE_PERCENT = 10, 90
@@ -32,17 +32,19 @@ def seconds_to_wait(
     expected_seconds: float | None = None,
     percent: int = 0,
     first_look_seconds: float = 0,
+    shortest_seconds: float = 0,
 ) -> int:
     """Return the next pause in whole seconds, at least a sixth of a unit and at least one second.
 
     `unit_seconds` is the stack's PollSeconds. `expected_seconds` is how long the same took before; `first_look_seconds`
     is what it takes at least where that is unknown. `percent` is PercentProgress as RDS estimates it; 0 means unknown.
+    `shortest_seconds`: a shorter pause than that would not be worth its look.
     """
-    shortest = SHORTEST_UNITS * unit_seconds
+    shortest = max(SHORTEST_UNITS * unit_seconds, shortest_seconds)
     if TELLING_PERCENT <= percent < 100:
         pause = _until_predicted_end(elapsed_seconds, percent)
     elif expected_seconds is not None:
-        pause = _until_next_look(elapsed_seconds, unit_seconds, expected_seconds)
+        pause = _until_next_look(elapsed_seconds, unit_seconds, expected_seconds, shortest)
     else:
         pause = max(first_look_seconds - elapsed_seconds, _growing(elapsed_seconds, unit_seconds))
     return max(round(min(max(pause, shortest), LONGEST_PAUSE_SECONDS)), 1)
@@ -53,9 +55,9 @@ def _until_predicted_end(elapsed_seconds: float, percent: int) -> float:
     return min(left if percent >= NEARLY_DONE_PERCENT else SHORT_OF_PREDICTION * left, TRUSTED_AHEAD * elapsed_seconds)
 
 
-def _until_next_look(elapsed_seconds: float, unit_seconds: int, expected_seconds: float) -> float:
+def _until_next_look(elapsed_seconds: float, unit_seconds: int, expected_seconds: float, shortest: float) -> float:
     """Return the time until the first of the looks that is not closer than the shortest pause."""
-    earliest = elapsed_seconds + SHORTEST_UNITS * unit_seconds
+    earliest = elapsed_seconds + shortest
     is_short = expected_seconds < SHORT_UNITS * unit_seconds
     looks = (part * expected_seconds for part in (*(BEFORE_END[:1] if is_short else BEFORE_END), *FROM_END))
     ahead = (look for look in looks if look >= earliest)

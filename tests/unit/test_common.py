@@ -315,17 +315,22 @@ def test_the_first_look_of_a_loop_writes_nothing_either(operation: OperationStat
 
 
 @pytest.mark.usefixtures("looked")
-@pytest.mark.parametrize("failure", [None, StepFailed("No."), TemporaryFailure("Soon.")])
-def test_the_state_says_which_look_ended_or_failed(operation: OperationState, failure: Exception | None) -> None:
-    if failure is None:
-        observe(lambda task, work: Result(answer="done"))
-    else:
-        with pytest.raises(type(failure)):
-            observe(failing(failure))
+@pytest.mark.parametrize("failure", [StepFailed("No."), TemporaryFailure("Soon.")])
+def test_the_state_says_which_look_failed(operation: OperationState, failure: Exception) -> None:
+    with pytest.raises(type(failure)):
+        observe(failing(failure))
     found = operation.recall()
     assert found is not None
     assert found.state == "check-copy-status"
     assert trail()[-1][0] == "check-copy-status"
+
+
+@pytest.mark.usefixtures("looked")
+def test_the_end_of_a_loop_is_audited_and_leaves_the_state_to_the_step_after_it(operation: OperationState) -> None:
+    before = operation.recall()
+    observe(lambda task, work: Result(answer="done"))
+    assert operation.recall() == before
+    assert trail()[-1][:2] == ("check-copy-status", "done")
 
 
 @pytest.mark.usefixtures("looked")

@@ -17,6 +17,8 @@ USUAL_UNIT = 60
 # that the next operation's look at the expected end mostly finds a phase of the same length; and not more than this
 # part of the whole, since a long pause was chosen because the end was not expected before.
 SEEN_LATE, MOST_LATE = 0.25, 0.05
+# Of the whole operation, as it is expected: within so little a look is not worth what it costs.
+WORTH_A_LOOK = 0.005
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -32,7 +34,15 @@ class Pace(Struct, frozen=True, kw_only=True):
         """Return how many seconds to wait before the next look at a phase that began at `since`."""
         first_look = phase_named(phase).first_look * self.unit_seconds / USUAL_UNIT
         elapsed = (now - since).total_seconds()
-        return seconds_to_wait(elapsed, self.unit_seconds, self.expected.get(phase), percent, first_look)
+        whole = sum(self.expected.get(each, 0) for each in self.phases)
+        return seconds_to_wait(
+            elapsed,
+            self.unit_seconds,
+            expected_seconds=self.expected.get(phase),
+            percent=percent,
+            first_look_seconds=first_look,
+            shortest_seconds=WORTH_A_LOOK * whole,
+        )
 
     def expected_end(self, phase: str, since: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
         """Return the earliest and the latest end of the operation, as far as one can say; neither without a plan."""

@@ -41,8 +41,7 @@ def take_due(
     refusal = take(situation, plan, aurora, state, record)
     if situation.due is not Action.MODIFY_CLUSTER or refusal is not None:
         return situation, refusal
-    changed = state.recall()
-    following = due_action(plan, observed, changed, state.now) if changed is not None else situation
+    following = due_action(plan, observed, replace(record, password_reset_at=iso(state.now)), state.now)
     if following.due is not Action.CREATE_INSTANCES:
         return situation, None
     refusal = take(following, plan, aurora, state, record)
