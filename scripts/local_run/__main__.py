@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -36,6 +37,7 @@ class Terminated(BaseException):
 def main() -> int:
     """Run the command and return its exit status."""
     _listen_for_interruptions()
+    gc.set_threshold(50_000, 20, 20)  # the models of AWS's services stay: searching them for garbage takes a second
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what is piped on can be watched as well
     try:
