@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
+import botocore.loaders
 import botocore.session
 import moto.core.utils
+import msgspec
 
 
 def install() -> None:
     """Share the loaders in this process. Modules of moto read models while they are imported, so this comes first."""
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # moto's documentation, "EC2"
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    botocore.loaders.JSONFileLoader._load_file = _load_file
     moto.core.utils.create_loader = functools.cache(moto.core.utils.create_loader)
+
+
+def _load_file(_: object, path: str, opened: Callable[..., Any]) -> Any:
+    """Return a file's content as botocore does, read by a faster parser, or None where there is no such file."""
+    if not os.path.isfile(path):  # noqa: PTH113 asked for thousands of names
+        return None
+    with opened(path, "rb") as file:
+        return msgspec.json.decode(file.read())
