@@ -27,7 +27,7 @@ CLOSING_SECONDS = 10
 """How long an interrupted command may take to close. What it leaves by then, its heir removes (local_aws/heir.py)."""
 
 # What has no meaning where nothing is restored, by the name of its option.
-_NOTHING_FOR_SERVE = ("input", "route", "json", "keep")
+_NOTHING_FOR_SERVE = ("input", "route", "json", "verbose", "keep")
 
 
 class Terminated(BaseException):
@@ -120,6 +120,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--real-time", action="store_true", help="do not jump over waiting; Aurora is 120 times faster")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
+    parser.add_argument("--verbose", action="store_true", help="show every state instead of the phases")
     parser.add_argument("--keep", action="store_true", help="stay up afterwards, as --serve does")
     parser.add_argument(
         "--serve", action="store_true", help="only start and deploy, print where everything is, stay up"
