@@ -76,7 +76,13 @@ class Progress:
     def live(self, now: dt.datetime) -> dict[str, Any]:
         """Return what the bar shows: the phase, what it waits for, how much of that is over, and when it should end."""
         if self._wait is None:
-            return {"visible": bool(self._phase), "description": self._phase, "completed": 0, "total": None, "expected": ""}
+            return {
+                "visible": bool(self._phase),
+                "description": self._phase,
+                "completed": 0,
+                "total": None,
+                "expected": "",
+            }
         details, since = self._wait["stateEnteredEventDetails"], self._wait["timestamp"]
         waiting = _progress(details)
         earliest = latest = since + dt.timedelta(seconds=waiting.get("wait_seconds", 1))

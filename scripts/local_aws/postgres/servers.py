@@ -116,7 +116,7 @@ class Postgres:
         with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
             cursor.execute(f"select pg_walfile_name({start})")
             (first,) = cursor.fetchone() or ("",)
-            copy_files(set(self._volume.iterdir()) - left_out, target, live=True)
+            copy_files(sorted(set(self._volume.iterdir()) - left_out), target, live=True)
             cursor.execute(f"select pg_walfile_name(lsn), labelfile from {stop}")
             last, label = cursor.fetchone() or ("", "")
         copy_files([each for each in log.iterdir() if first <= each.name <= last], log_copy)

@@ -67,7 +67,9 @@ class Setup:
             f"alter database template1 owner to {master}",
         ]
         if database and database != "postgres":
-            statements.append(f"create database {quoted(database)} owner {master}")
+            # Since version 15 all of it would be written a second time, into the log.
+            copied = " strategy file_copy" if self._binaries.version >= 15 else ""
+            statements.append(f"create database {quoted(database)} owner {master}{copied}")
         self._run_alone(volume, statements)
 
     def _template(self) -> pathlib.Path:
