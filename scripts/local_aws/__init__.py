@@ -2,3 +2,7 @@
 
 `scripts.local_aws.server.LocalAws` is the way in. What it does not know it refuses, loudly.
 """
+
+from scripts.local_aws.moto_fixes import loading
+
+loading.install()

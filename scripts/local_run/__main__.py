@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -26,7 +27,7 @@ CLOSING_SECONDS = 10
 """How long an interrupted command may take to close. What it leaves by then, its heir removes (local_aws/heir.py)."""
 
 # What has no meaning where nothing is restored, by the name of its option.
-_NOTHING_FOR_SERVE = ("input", "route", "json", "keep")
+_NOTHING_FOR_SERVE = ("input", "route", "json", "verbose", "keep")
 
 
 class Terminated(BaseException):
@@ -36,6 +37,7 @@ class Terminated(BaseException):
 def main() -> int:
     """Run the command and return its exit status."""
     _listen_for_interruptions()
+    gc.set_threshold(50_000, 20, 20)  # the models of AWS's services stay: searching them for garbage takes a second
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what is piped on can be watched as well
     try:
@@ -118,6 +120,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--real-time", action="store_true", help="do not jump over waiting; Aurora is 120 times faster")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
+    parser.add_argument("--verbose", action="store_true", help="show every state instead of the phases")
     parser.add_argument("--keep", action="store_true", help="stay up afterwards, as --serve does")
     parser.add_argument(
         "--serve", action="store_true", help="only start and deploy, print where everything is, stay up"

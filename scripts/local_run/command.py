@@ -50,7 +50,7 @@ def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
         f"Production is {stage.SOURCE} in {where} with {sum(production.rows.values()):,} rows in "
         f"{len(production.rows)} tables; it has a snapshot. The pipeline starts.\n"
     )
-    result, held = attempt(place, production, options.input, console)
+    result, held = attempt(place, production, options.input, console, verbose=options.verbose)
     result["wall_seconds"] = round(time.monotonic() - began, 1)
     report.show_summary(result, console)
     if options.json:
@@ -60,14 +60,16 @@ def _run(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
     return 0 if held else 1
 
 
-def attempt(place: Stage, production: Production, request: Any, console: Console) -> tuple[dict[str, Any], bool]:
+def attempt(
+    place: Stage, production: Production, request: Any, console: Console, *, verbose: bool = False
+) -> tuple[dict[str, Any], bool]:
     """Run the deployed pipeline once, and return its result and whether that is as it should be."""
     aws = place.aws
     invocations_before, last_call = len(aws.stats.invocations), aws.stats.last_call
     execution_arn = aws.client("stepfunctions").start_execution(
         stateMachineArn=place.state_machine_arn, input=json.dumps(request)
     )["executionArn"]
-    followed = follow(aws, execution_arn, console)
+    followed = follow(aws, execution_arn, console, verbose=verbose)
     calls = aws.stats.calls_since(last_call)
     result, held = _conclude(place, production, followed, execution_arn, calls, console)
     invocations = aws.stats.invocations[invocations_before:]

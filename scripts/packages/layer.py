@@ -74,9 +74,9 @@ def _copy_utils(into: Path) -> None:
 
 
 def utils_for_this_machine(into: Path) -> None:
-    """Copy utils and compile it, as Python does at a module's first import."""
-    _copy_utils(into)
-    compileall.compile_dir(into, quiet=1)
+    """Copy utils with its bytecode, which is made where it is missing: beside the source, where Python keeps it."""
+    compileall.compile_dir(UTILS, quiet=2)
+    shutil.copytree(UTILS, into / "utils", ignore=shutil.ignore_patterns(".*"))
 
 
 def _options_for(machine: str) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class PostgresBinaries:
 
     def __init__(self, scratch: pathlib.Path) -> None:
         """Raise CannotStart where none is usable. `scratch` is this run's own directory; it may receive a copy."""
-        self._directory = _find()
+        self.directory = _find()
         self._identity = "myself"
         self._user: int | None = None
         if os.geteuid() == 0:
@@ -42,7 +42,7 @@ class PostgresBinaries:
         if version is None or version < OLDEST_VERSION:
             found = "cannot be run" if version is None else f"is version {version}"
             raise CannotStart(
-                f"PostgreSQL {OLDEST_VERSION} or newer is needed, and the one in {self._directory} {found}. "
+                f"PostgreSQL {OLDEST_VERSION} or newer is needed, and the one in {self.directory} {found}. "
                 f"Name another with {_DIRECTORY_VARIABLE}=/path/to/its/bin."
             )
         self.version = version
@@ -50,7 +50,7 @@ class PostgresBinaries:
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return what to start. On Linux it ends with the thread that starts it, however that ends."""
         launcher = [sys.executable, "-I", "-S", _LAUNCHER, self._identity] if sys.platform == "linux" else []
-        return [*launcher, str(self._directory / program), *arguments]
+        return [*launcher, str(self.directory / program), *arguments]
 
     @property
     def process_options(self) -> dict[str, Any]:
@@ -77,8 +77,8 @@ class PostgresBinaries:
         _let_others_in(scratch)
         if self._version() is None:
             copy = scratch / "postgres"
-            shutil.copytree(self._directory.parent, copy, symlinks=True)
-            self._directory = copy / self._directory.name
+            shutil.copytree(self.directory.parent, copy, symlinks=True)
+            self.directory = copy / self.directory.name
 
     def _version(self) -> int | None:
         return _version_of(self.command("postgres"), self.process_options)

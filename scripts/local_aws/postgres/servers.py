@@ -29,7 +29,7 @@ import psycopg2.extensions
 from scripts.local_aws.core.certificates import Authority
 from scripts.local_aws.postgres.binaries import PostgresBinaries
 from scripts.local_aws.postgres.setup import Setup, quoted, scram_verifier
-from scripts.local_aws.postgres.volumes import Volume, copy_volume
+from scripts.local_aws.postgres.volumes import Volume, copy_files, copy_volume
 
 _START_SECONDS = 30
 _STOP_SECONDS = 20
@@ -98,18 +98,30 @@ class Postgres:
         with self._lock, volume.lock:
             if not self._process:
                 copy_volume(self._volume, volume.path)
-                return
-            modern = self._servers.binaries.version >= 15
-            start = "pg_backup_start('copy', true)" if modern else "pg_start_backup('copy', true, false)"
-            stop = "pg_backup_stop(false)" if modern else "pg_stop_backup(false, false)"
-            with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
-                cursor.execute(f"select {start}")
-                copy_volume(self._volume, volume.path, live=True)
-                cursor.execute(f"select labelfile from {stop}")
-                (label,) = cursor.fetchone() or ("",)
-            copy_volume(self._volume / "pg_wal", volume.path / "pg_wal", live=True)
-            (volume.path / "backup_label").write_text(label)
-            self._servers.binaries.give(volume.path / "backup_label")
+            else:
+                self._copy_live(volume.path)
+
+    def _copy_live(self, target: pathlib.Path) -> None:
+        """Copy the volume beside its server's work, and of the log only what was written meanwhile.
+
+        PostgreSQL's manual, "Making a Base Backup Using the Low Level API".
+        """
+        modern = self._servers.binaries.version >= 15
+        start = "pg_backup_start('copy', true)" if modern else "pg_start_backup('copy', true, false)"
+        stop = "pg_backup_stop(false)" if modern else "pg_stop_backup(false, false)"
+        log, log_copy, label_file = self._volume / "pg_wal", target / "pg_wal", target / "backup_label"
+        left_out = {log, self._volume / "postmaster.pid"}
+        for directory in (target, log_copy):
+            directory.mkdir(mode=0o700)
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(f"select pg_walfile_name({start})")
+            (first,) = cursor.fetchone() or ("",)
+            copy_files(sorted(set(self._volume.iterdir()) - left_out), target, live=True)
+            cursor.execute(f"select pg_walfile_name(lsn), labelfile from {stop}")
+            last, label = cursor.fetchone() or ("", "")
+        copy_files([each for each in log.iterdir() if first <= each.name <= last], log_copy)
+        label_file.write_text(label)
+        self._servers.binaries.give(target, log_copy, label_file)
 
     def start(self) -> None:
         """Start the server unless it runs, and return once it answers."""

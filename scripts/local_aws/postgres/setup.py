@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import pathlib
 import secrets
 import shutil
 import subprocess
+import tempfile
 import threading
 
 from scripts.local_aws.postgres.binaries import PostgresBinaries
@@ -36,6 +38,12 @@ _PREDEFINED_ROLES = {
     17: "pg_maintain",
 }
 
+_INITDB = (
+    *("-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=1"),
+    *("--auth=trust", "--no-sync"),  # its own pg_hba.conf is never used
+)
+_KEPT = pathlib.Path(__file__).parents[3] / ".venv" / "postgres"
+
 
 class Setup:
     """Makes volumes as Aurora's customers find them."""
@@ -52,32 +60,43 @@ class Setup:
         copy_volume(self._template(), volume)
         master = quoted(master_username)
         statements = [
+            f"alter role rdsadmin password '{scram_verifier(self._password)}'",
             f"create role {master} login createdb createrole password '{scram_verifier(master_password)}'",
             f"grant rds_superuser to {master} with admin option",
             f"alter database postgres owner to {master}",
             f"alter database template1 owner to {master}",
         ]
         if database and database != "postgres":
-            statements.append(f"create database {quoted(database)} owner {master}")
+            # Since version 15 all of it would be written a second time, into the log.
+            copied = " strategy file_copy" if self._binaries.version >= 15 else ""
+            statements.append(f"create database {quoted(database)} owner {master}{copied}")
         self._run_alone(volume, statements)
 
     def _template(self) -> pathlib.Path:
-        """Return an empty volume with Aurora's own roles; every new cluster starts as its copy."""
-        template = self._directory / "template"
+        """Return an empty volume with Aurora's own roles; every new cluster starts as its copy, in later runs as well.
+
+        It holds no password, and depends on nothing but the programs that made it and what they were told.
+        """
+        told = [str(self._binaries.directory), *_INITDB, *self._aurora_roles()]
+        template = _KEPT / hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
         with self._lock:
             if not template.exists():
-                draft = self._directory / "template-draft"
-                shutil.rmtree(draft, ignore_errors=True)
-                draft.mkdir(mode=0o700)
-                self._binaries.give(draft)
-                self._run(
-                    "initdb",
-                    *("-D", str(draft), "-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=1"),
-                    *("--auth=trust", "--no-sync"),  # its own pg_hba.conf is never used
-                )
-                self._run_alone(draft, self._aurora_roles())
-                draft.rename(template)
+                self._make_template(template)
         return template
+
+    def _make_template(self, template: pathlib.Path) -> None:
+        draft = self._directory / "template"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        self._binaries.give(draft)
+        self._run("initdb", "-D", str(draft), *_INITDB)
+        self._run_alone(draft, self._aurora_roles())
+        _KEPT.mkdir(parents=True, exist_ok=True)
+        # Complete under its name, or not there: others may be making it at this moment, and we may be killed.
+        with tempfile.TemporaryDirectory(dir=_KEPT, prefix="draft-") as beside, contextlib.suppress(FileExistsError):
+            copy_volume(draft, pathlib.Path(beside) / "volume")
+            (pathlib.Path(beside) / "volume").rename(template)
+        shutil.rmtree(draft, ignore_errors=True)
 
     def _run_alone(self, volume: pathlib.Path, statements: list[str]) -> None:
         """Run statements as the superuser on a volume that has no server, one per line."""
@@ -93,7 +112,6 @@ class Setup:
         granted = [name for since, names in _PREDEFINED_ROLES.items() if since <= version for name in names.split()]
         granted += ["rds_password", "rds_replication"]
         return [
-            f"alter role rdsadmin password '{scram_verifier(self._password)}'",
             *(f"create role {role}" for role in _AWS_ROLES),
             *(f"grant {name} to rds_superuser with admin option" for name in granted),
             *(

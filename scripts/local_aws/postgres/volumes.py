@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 
 
 class Volume:
@@ -32,12 +33,18 @@ class Volume:
                 shutil.rmtree(self.path, ignore_errors=True)
 
 
-def copy_volume(source: pathlib.Path, target: pathlib.Path, *, live: bool = False) -> None:
-    """Copy a directory's content, as a clone where the file system can. `live`: files may vanish while we copy."""
+def copy_volume(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copy a directory's content, as a clone where the file system can."""
     target.mkdir(mode=0o700, exist_ok=True)
+    copy_files([f"{source}/."], target)
+    (target / "postmaster.pid").unlink(missing_ok=True)
+
+
+def copy_files(sources: Iterable[object], target: pathlib.Path, *, live: bool = False) -> None:
+    """Copy files and directories into a directory. `live`: some may vanish while we copy."""
     options = ["-a", "--reflink=auto"] if sys.platform == "linux" else ["-a"]
     done = subprocess.run(
-        ["cp", *options, f"{source}/.", str(target)],
+        ["cp", *options, *map(str, sources), str(target)],
         capture_output=True,
         text=True,
         check=False,
@@ -46,4 +53,3 @@ def copy_volume(source: pathlib.Path, target: pathlib.Path, *, live: bool = Fals
     complaints = [line for line in done.stderr.splitlines() if not (live and "No such file" in line)]
     if done.returncode and complaints:
         raise RuntimeError(f"a volume could not be copied: {complaints[0]}")
-    (target / "postmaster.pid").unlink(missing_ok=True)

@@ -49,7 +49,7 @@ def test_ctrl_c_while_it_starts_ends_it_with_a_word(after_seconds: float, tmp_pa
 def test_an_interruption_in_the_middle_ends_it_with_a_word(
     moment: str, how: signal.Signals, status: int, tmp_path: pathlib.Path
 ) -> None:
-    with running(tmp_path) as process:
+    with running(tmp_path, "--verbose") as process:
         until_it_prints(process, moment)
         process.send_signal(how)
         _, errors = process.communicate(timeout=30)
@@ -71,7 +71,7 @@ def test_a_second_interruption_ends_it_at_once_and_leaves_nothing(tmp_path: path
 
 
 def test_a_command_that_is_killed_leaves_nothing(tmp_path: pathlib.Path) -> None:
-    with running(tmp_path) as process:
+    with running(tmp_path, "--verbose") as process:
         until_it_prints(process, "Check Restore Status")
         process.kill()
         process.communicate(timeout=30)

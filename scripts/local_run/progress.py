@@ -1,0 +1,141 @@
+"""What a person sees of an execution: a line for each phase, and at a terminal what it waits for; or every state."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from utils.messages.outcome import duration
+
+# The first that is in a state's name. A state that has none is a phase of its own, by its name.
+_PHASES = {
+    "Clean": "Clean up",
+    "Exists": "Check and plan",
+    "Export": "Export",
+    "Copy": "Copy",
+    "Instances": "Instances",
+    "Users": "Users",
+    "Open": "Opening",
+    "Delet": "Deletion",
+    "Archive": "Archive",
+    "Notification": "Notification",
+    "Restore": "Restore",
+}
+# Choices and the ends take no time: they belong to the phase before them.
+_ENTERED = ("TaskStateEntered", "WaitStateEntered")
+_FAILED = ("LambdaFunctionFailed", "LambdaFunctionTimedOut", "TaskFailed", "TaskTimedOut")
+_BAD_ENDS = ("ExecutionAborted", "ExecutionTimedOut")
+_SUCCEEDED = ("LambdaFunctionSucceeded", "TaskSucceeded")
+
+
+def phase_of(state: str) -> str:
+    """Return the phase that a state of the state machine is part of."""
+    return next((phase for word, phase in _PHASES.items() if word in state), state)
+
+
+class Progress:
+    """Shows events as they come: each phase when it has ended, with its result, or with `verbose` every state."""
+
+    def __init__(self, started_at: dt.datetime, console: Console, *, verbose: bool) -> None:
+        self._started_at = started_at
+        self._began = time.monotonic()
+        self._console = console
+        self._verbose = verbose
+        self._phase = ""
+        self._phase_began = started_at
+        self._waits = 0
+        self._failed = False
+        self._wait: dict[str, Any] | None = None
+        """The event that the present wait began with."""
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Take the next event of the history, and print what it tells."""
+        kind, details = event["type"], event.get("stateEnteredEventDetails")
+        if details:
+            self._wait = event if kind == "WaitStateEntered" else None
+            if self._verbose:
+                self._print(event, f"{details['name']}{_waiting_for(kind, details)}")
+            elif kind in _ENTERED:
+                self._enter(event, phase_of(details["name"]))
+            self._waits += kind == "WaitStateEntered"
+        elif kind in _FAILED:
+            self._failed = True
+            failure = next(value for key, value in event.items() if key.endswith("EventDetails"))
+            cause = escape(message_of(failure.get("cause")).split("\n")[0][:160])
+            self._print(event, f"[yellow]  {failure.get('error')}[/] {cause}")
+        elif kind in _SUCCEEDED:
+            self._failed = False
+        elif kind.startswith("Execution") and kind != "ExecutionStarted" and not self._verbose:
+            self._enter(event, "")
+
+    def live(self, now: dt.datetime) -> dict[str, Any]:
+        """Return what the bar shows: the phase, what it waits for, how much of that is over, and when it should end."""
+        if self._wait is None:
+            return {
+                "visible": bool(self._phase),
+                "description": self._phase,
+                "completed": 0,
+                "total": None,
+                "expected": "",
+            }
+        details, since = self._wait["stateEnteredEventDetails"], self._wait["timestamp"]
+        waiting = _progress(details)
+        earliest = latest = since + dt.timedelta(seconds=waiting.get("wait_seconds", 1))
+        wanted = "next look"
+        if expected := waiting.get("expected_end"):
+            earliest, latest = (dt.datetime.fromisoformat(each) for each in expected)
+            since, wanted = self._phase_began, "ends"
+        return {
+            "visible": True,
+            "description": f"{phase_of(details['name'])}: {escape(waiting.get('waiting_for', ''))[:60]}",
+            "total": max(1.0, (latest - since).total_seconds()),
+            "completed": max(0.0, (now - since).total_seconds()),
+            "expected": f"{wanted} {_between(earliest - now, latest - now)}",
+        }
+
+    def _enter(self, event: dict[str, Any], phase: str) -> None:
+        if phase == self._phase:
+            return
+        if self._phase:
+            took = duration((event["timestamp"] - self._phase_began).total_seconds())
+            ended = "failed" if self._failed or event["type"] in _BAD_ENDS else "done"
+            waits = f", {self._waits} wait{'s' if self._waits > 1 else ''}" if self._waits else ""
+            self._print(event, f"{self._phase:15} {ended} in {took}{waits}")
+        self._phase, self._phase_began, self._waits = phase, event["timestamp"], 0
+
+    def _print(self, event: dict[str, Any], text: str) -> None:
+        virtual = str(dt.timedelta(seconds=round((event["timestamp"] - self._started_at).total_seconds())))
+        real = time.monotonic() - self._began
+        self._console.print(f"[dim]{virtual:>8}  {real:5.1f} s[/]  {text}", highlight=False)
+
+
+def message_of(cause: str | None) -> str:
+    """Return the message of a failure's cause, without the stack trace."""
+    try:
+        return str(json.loads(cause or "")["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return cause or "no cause given"
+
+
+def _between(earliest: dt.timedelta, latest: dt.timedelta) -> str:
+    first, last = (duration(max(0.0, each.total_seconds())) for each in (earliest, latest))
+    return f"in {first}" if first == last else f"in {first} to {last}"
+
+
+def _waiting_for(kind: str, details: dict[str, Any]) -> str:
+    if kind != "WaitStateEntered":
+        return ""
+    progress = _progress(details)
+    text = progress.get("waiting_for") or (f"{progress['percent']} %" if "percent" in progress else "")
+    return f"  [dim]{progress.get('wait_seconds', '?')} s, {text}[/]" if text else ""
+
+
+def _progress(details: dict[str, Any]) -> dict[str, Any]:
+    """Return what the wait is for: the part of its input that the step before `Wait for Clean-up` wrote to clean_up."""
+    key = details["name"].removeprefix("Wait for ").replace("-", "_").lower()
+    return dict(json.loads(details["input"]).get(key, {}))
