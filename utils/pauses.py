@@ -7,17 +7,17 @@ after pauses that grow with the time that has already passed.
 
 from __future__ import annotations
 
-# No pause is longer: with all retries of a step after it, it stays below half of what the target's lock lives.
-LONGEST_PAUSE_SECONDS = 25 * 60
+# No pause is longer: with all retries of a step after it, it stays below what the target's lock lives.
+LONGEST_PAUSE_SECONDS = 80 * 60
 # In units of the stack's PollSeconds: the shortest pause, and what the growing ones reach before they get long.
 SHORTEST_UNITS = 1 / 6
 CAP_UNITS = 5
 # Of the time that has passed: a pause while nothing is known, and one after hours.
-GROWTH, SLOW_GROWTH = 0.09, 0.05
+GROWTH, SLOW_GROWTH = 0.14, 0.1
 # When to look, as parts of the expected duration: sparsely before its end and densely from it on. AWS seldom deviates
 # from what it took before by more than a third; one that does is waited for like something unknown. Of what is short
 # only the first of the looks before its end pays.
-BEFORE_END, FROM_END = (0.775, 0.85, 0.925), tuple(1 + 0.02 * number for number in range(18))
+BEFORE_END, FROM_END = (0.775, 0.85, 0.925), tuple(1 + 0.04 * number for number in range(10))
 SHORT_UNITS = 10 / 3
 # From which PercentProgress on it predicts the end better than anything else, and when that is trusted to the full.
 TELLING_PERCENT, NEARLY_DONE_PERCENT = 10, 90
@@ -39,8 +39,9 @@ def seconds_to_wait(
     is what it takes at least where that is unknown. `percent` is PercentProgress as RDS estimates it; 0 means unknown.
     """
     shortest = SHORTEST_UNITS * unit_seconds
+    before_window = BEFORE_END[0] * expected_seconds - elapsed_seconds if expected_seconds is not None else 0
     if TELLING_PERCENT <= percent < 100:
-        pause = _until_predicted_end(elapsed_seconds, percent)
+        pause = _until_predicted_end(elapsed_seconds, percent, before_window)
     elif expected_seconds is not None:
         pause = _until_next_look(elapsed_seconds, unit_seconds, expected_seconds)
     else:
@@ -48,9 +49,14 @@ def seconds_to_wait(
     return max(round(min(max(pause, shortest), LONGEST_PAUSE_SECONDS)), 1)
 
 
-def _until_predicted_end(elapsed_seconds: float, percent: int) -> float:
+def _until_predicted_end(elapsed_seconds: float, percent: int, before_window: float) -> float:
+    """Return the time until shortly before the end that the percentage predicts, as far as that is to be trusted.
+
+    It is where it says no more than what was seen before: `before_window` is the time until the first look by that.
+    """
     left = elapsed_seconds * (100 - percent) / percent
-    return min(left if percent >= NEARLY_DONE_PERCENT else SHORT_OF_PREDICTION * left, TRUSTED_AHEAD * elapsed_seconds)
+    predicted = left if percent >= NEARLY_DONE_PERCENT else SHORT_OF_PREDICTION * left
+    return min(predicted, max(TRUSTED_AHEAD * elapsed_seconds, before_window))
 
 
 def _until_next_look(elapsed_seconds: float, unit_seconds: int, expected_seconds: float) -> float:

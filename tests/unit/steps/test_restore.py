@@ -543,10 +543,10 @@ def test_a_due_action_is_answered_with_advance(due: Action) -> None:
 
 
 def test_work_in_progress_is_answered_with_wait_and_longer_and_longer_pauses() -> None:
-    pauses = [check(Action.WAIT, progress(), minutes).wait_seconds for minutes in (3, 6, 20, 60)]
+    pauses = [check(Action.WAIT, progress(), minutes).wait_seconds for minutes in (3, 6, 20, 45)]
     assert check(Action.WAIT, progress()).answer == "wait"
     assert pauses == sorted(pauses)
-    assert pauses[0] == round(0.09 * 3 * 60)
+    assert pauses[0] == round(0.14 * 3 * 60)
     assert pauses[-1] == 5 * UNIT
 
 
@@ -554,7 +554,7 @@ def test_nobody_looks_before_instances_can_be_there_nor_long_before_they_were_th
     assert check(Action.WAIT, progress(), minutes=1).wait_seconds == 120
     learned = Pace(unit_seconds=UNIT, expected={"create-instances": 600})
     waited = [check(Action.WAIT, progress(), minutes, pace=learned).wait_seconds for minutes in (1, 8, 10, 12)]
-    assert waited == [405, 30, 12, 12]
+    assert waited == [405, 30, 24, 24]
 
 
 def test_a_phase_that_has_ended_is_recorded_and_one_that_goes_on_is_not() -> None:
