@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnection
 
+from utils.changes import before_call
 from utils.denials import denial_advice, key_advice
 from utils.error_codes import CAPACITY_CODES, advice_for, kind_of
 from utils.errors import StepFailed, TemporaryFailure
@@ -48,7 +49,10 @@ _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_
 @functools.cache
 def _session() -> Any:
     """Return the one session. Its type has an overload for each service's name, and ours comes as a variable."""
-    return boto3.Session()
+    session = boto3.Session()
+    # Every client is made of it and gets this with it (botocore's events, before-parameter-build).
+    session.events.register("before-parameter-build", before_call)
+    return session
 
 
 @overload

@@ -2,10 +2,14 @@
 
 A handler states its step's name and task type and does its work with what `Work` offers. Waiting is a value that it
 returns; failure is one of the errors, whose names the state machine matches.
+
+A look that finds nothing new writes nothing. But a call that changes something in AWS comes after the proof, in the
+same run of the function and by conditional writes, that the lock is ours and the operation is not closed.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import logging
 import time
@@ -21,11 +25,12 @@ from msgspec import Struct
 from utils import environment, metrics
 from utils.aurora_utils import Aurora
 from utils.aws import as_step_error
+from utils.changes import asking_once, proving
 from utils.contracts.payloads import StepRun
 from utils.errors import OWN_ERRORS, DuplicateRefused, MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.foreign_text import MAX_CAUSE, one_line, own_lines
 from utils.state.attempts import ended
-from utils.state.lock import TargetLock
+from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS, TargetLock
 from utils.state.operation import OperationRecord, OperationState
 from utils.steps.pace import Pace
 
@@ -54,10 +59,17 @@ Handler = Callable[[Event, "LambdaContext"], Any]
 class Work:
     """What a step inside an operation works with."""
 
-    def __init__(self, run: StepRun) -> None:
+    def __init__(self, name: str, run: StepRun) -> None:
         self.run = run
         self.state = OperationState(run.operation_id, run.execution_id, run.now, run.redrive_count)
         self.poll_seconds = environment.whole_number("POLL_SECONDS")
+        # Whether something was, or was about to be, changed in this call.
+        self.has_proved = False
+        self._has_held = self._has_entered = False
+        self._name = name
+        self._lock = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id, run.redrive_count)
+        self._locked_until = run.now
+        self._record: OperationRecord | None = None
 
     def aurora(self, region: str | None = None) -> Aurora:
         """Return Aurora in the target region, or in another one."""
@@ -69,9 +81,40 @@ class Work:
             unit_seconds=self.poll_seconds, expected=record.expected, phases=record.phases, over=list(record.took)
         )
 
+    def prove_at_work(self) -> None:
+        """Prove by writes, once in a call, that this execution holds the lock and its operation is not closed.
+
+        That comes before anything is changed in AWS: a read alone says what was, and an execution may be stopped, and
+        another one take over, while its last step is at work. Raises StepFailed then.
+        """
+        if not self._has_held:
+            self._hold_lock()
+        self.enter()
+        self.has_proved = True
+
+    def begin_look(self, *, is_timed: bool) -> None:
+        """Read the lock and the record, and write only what this attempt has not written, or must write at first.
+
+        What is in doubt is written, so that the write's condition refuses it. `prove_at_work` comes before a change.
+        """
+        record, lock = self.state.recall_beside(self._lock.key)
+        until = self._lock.held_until(lock)
+        if until is None or until < self.run.now + dt.timedelta(seconds=SPARE_SECONDS):
+            self._hold_lock()
+        else:
+            self._locked_until = until
+        self._record = record
+        if record is None or not self.state.is_at_work(record) or (is_timed and self._name not in record.step_times):
+            self.enter()
+
+    def keep_lock(self, pause_seconds: int) -> None:
+        """Renew the lock unless it lasts beyond the pause after this step."""
+        if self._locked_until < self.run.now + dt.timedelta(seconds=pause_seconds + SPARE_SECONDS):
+            self._hold_lock(pause_seconds)
+
     def record(self) -> OperationRecord:
         """Return what the steps before this one have recorded. Raise StepFailed where this step must not act on it."""
-        record = self.state.recall()
+        record = self._record = self._record or self.state.recall()
         if record is not None and record.execution_id != self.run.execution_id:
             raise StepFailed(
                 f"Execution {record.execution_id} has resumed operation {self.run.operation_id}. "
@@ -86,22 +129,57 @@ class Work:
             raise ended(self.run.operation_id, self.run.execution_id)
         return record
 
+    def enter(self) -> None:
+        """Record, once in a call, that the step is running. A clean-up leaves the state as the failed step left it."""
+        if not self._has_entered and not self.run.cleaning_up:
+            self._record = self.state.enter(self._name)
+        self._has_entered = True
 
-def step(name: str, task_type: type[TaskInOperation]) -> Callable[[Callable[[TaskInOperation, Work], Struct]], Handler]:
-    """Make a handler of a step inside an operation. It runs only while this execution holds the target's lock."""
+    def _hold_lock(self, pause_seconds: int = 0) -> None:
+        run = self.run
+        holder = self._lock.hold(run.now, pause_seconds)
+        if holder is not None and holder.execution_id == run.execution_id:
+            raise ended(run.operation_id, run.execution_id)
+        if holder is not None:
+            raise StepFailed(
+                f"This execution no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has taken "
+                "it. It stopped before it changed anything else. Wait until the other execution ends, then resume this "
+                "operation."
+            )
+        self._has_held = True
+        self._locked_until = run.now + dt.timedelta(seconds=pause_seconds + LOCK_SECONDS)
+
+
+def step(
+    name: str, task_type: type[TaskInOperation], *, looks: bool = False, is_timed: bool = False
+) -> Callable[[Callable[[TaskInOperation, Work], Struct]], Handler]:
+    """Make a handler of a step inside an operation. It runs only while this execution holds the target's lock.
+
+    One that `looks` mostly finds nothing new, and such a call writes nothing. What it changes and how it ends is
+    audited; that the next action is due is to be seen by the action. `is_timed`: its deadline counts from when it was
+    first entered, so that this is recorded at once. The record that a step gets is without the plan.
+    """
 
     def decorate(do: Callable[[TaskInOperation, Work], Struct]) -> Handler:
         def in_operation(task: TaskInOperation) -> Struct:
-            work = Work(task.run)
-            _hold_lock(task.run)
-            if not task.run.cleaning_up:
-                work.state.enter(name)
+            work = Work(name, task.run)
+            if looks:
+                work.begin_look(is_timed=is_timed)
+            else:
+                work.prove_at_work()
             try:
-                result = do(task, work)
+                with proving(work.prove_at_work):
+                    result = do(task, work)
+                outcome = _outcome(result)
+                if outcome == "waiting":
+                    work.keep_lock(getattr(result, "wait_seconds", 0))
             except Exception as error:
-                _audit_failure(work.state, name, _in_our_words(error))
+                _audit_failure(work, name, _in_our_words(error))
                 raise
-            work.state.audit(name, _outcome(result), msgspec.to_builtins(result))
+            is_over = getattr(result, "answer", "done") == "done"
+            if is_over or not looks or (work.has_proved and not work.state.has_audited):
+                work.enter()
+                work.state.audit(name, outcome, msgspec.to_builtins(result))
             return result
 
         read = functools.partial(msgspec.convert, type=task_type)
@@ -131,7 +209,8 @@ def _reported(
             # At the edge it is an execution's name, and whoever starts that chooses it.
             operation_id = one_line(operation_of(task))
             log.append_keys(operation_id=operation_id)
-            result = do(task)
+            with asking_once():
+                result = do(task)
         except Exception as error:
             failure = _in_our_words(error)
             _report_failure(name, operation_id, failure)
@@ -160,28 +239,18 @@ def _in_our_words(error: Exception) -> Exception:
     return type(error)(_cause(error)) if ours and _cause(error) != str(error) else error
 
 
-def _hold_lock(run: StepRun) -> None:
-    holder = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id, run.redrive_count).hold(run.now)
-    if holder is not None and holder.execution_id == run.execution_id:
-        raise ended(run.operation_id, run.execution_id)
-    if holder is not None:
-        raise StepFailed(
-            f"This execution no longer holds the lock on {run.target_cluster_id}: {holder.execution_id} has taken it. "
-            "It stopped before it changed anything else. Wait until the other execution ends, then resume this "
-            "operation."
-        )
-
-
 def _outcome(result: Struct) -> str:
     """Return `waiting` for a step that is going to be called again, `done` for everything else."""
     return "waiting" if getattr(result, "answer", None) == "wait" else "done"
 
 
-def _audit_failure(state: OperationState, name: str, error: Exception) -> None:
+def _audit_failure(work: Work, name: str, error: Exception) -> None:
     """Record the error in the audit trail. If even that fails, the error itself matters more."""
     status = "retrying" if isinstance(error, (TemporaryFailure, MasterLoginRefused)) else "failed"
+    with suppress(ClientError, BotoCoreError, StepFailed):
+        work.enter()
     with suppress(ClientError, BotoCoreError):
-        state.audit(name, status, {"error": type(error).__name__, "cause": _cause(error)})
+        work.state.audit(name, status, {"error": type(error).__name__, "cause": _cause(error)})
 
 
 def _report_failure(name: str, operation_id: str, error: Exception) -> None:

@@ -6,7 +6,7 @@ from utils.contracts.payloads import CheckCopyTask, CopyProgress
 from utils.steps.copy import Places, assess, copy_after_check, durations_seen
 
 
-@step("check-copy-status", CheckCopyTask)
+@step("check-copy-status", CheckCopyTask, looks=True)
 def lambda_handler(task: CheckCopyTask, work: Work) -> CopyProgress:
     """Return how far the copy is. One that can never finish raises StepFailed."""
     places = Places(task.run, "check-copy-status", task.copy)

@@ -9,7 +9,7 @@ from utils.state.operation import NO_CLUSTER
 from utils.steps.delete_watch import durations_seen, raise_if_never_gone, settled_snapshot, waited_for
 
 
-@step("check-delete-status", CheckDeleteTask)
+@step("check-delete-status", CheckDeleteTask, looks=True)
 def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
     """Return whether the cluster is gone.
 

@@ -7,7 +7,7 @@ from utils.steps.master_password import remember_managed_secret
 from utils.steps.restore import Action, after_check, assess, durations_seen
 
 
-@step("check-restore-status", CheckRestoreTask)
+@step("check-restore-status", CheckRestoreTask, looks=True)
 def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     """Return `done` once the users can be set up, and after that once every instance exists."""
     record, now = work.record(), task.run.now

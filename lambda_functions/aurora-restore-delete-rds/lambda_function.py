@@ -21,7 +21,7 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
     deletion = task.deletion
     if deletion is None:
         raise StepFailed("The plan names no source cluster to delete. Nothing was deleted. Redeploy the stack.")
-    record, source = work.record(), work.aurora(deletion.region)
+    record, source = work.state.with_plan(work.record()), work.aurora(deletion.region)
     target, target_id = work.aurora(), task.run.target_cluster_id
     cluster = prove_source_may_go(deletion, record, source, target, target_id, task.limits)
     if cluster is not None:

@@ -6,11 +6,11 @@ from utils.preflight.limits import prove_opening_allowed
 from utils.steps.open import advance, after_opening
 
 
-@step("open-cluster", OpenTask)
+@step("open-cluster", OpenTask, looks=True, is_timed=True)
 def lambda_handler(task: OpenTask, work: Work) -> Opening:
     """Open the door. The step is repeated until RDS reports every group of every member as active."""
     record = work.record()
     if record.door_open_at is None:
         prove_opening_allowed(task.cluster, task.limits)
-    situation, open_since = advance(task.cluster, work.aurora(), work.state, record)
-    return after_opening(task.cluster, situation, open_since, record, task.run.now, work.pace(record))
+    situation, record = advance(task.cluster, work.aurora(), work.state, record)
+    return after_opening(task.cluster, situation, record, task.run.now, work.pace(record))

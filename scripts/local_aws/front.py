@@ -71,7 +71,7 @@ _FORM = "application/x-www-form-urlencoded"
 class ApiCall:
     """One call as it is remembered: never with a secret. `error` is its code, or None.
 
-    `units` are DynamoDB's request units of a call about one item, and 0 of any other.
+    `units` are DynamoDB's request units of a call about certain items, and 0 of any other.
     """
 
     service: str
@@ -166,7 +166,7 @@ class Front:
             return call
         known = self.operations.get(call.service)
         is_unknown = known is not None and call.operation not in known
-        sent, size = call.parameters(), _item_size(call)
+        sent, before = call.parameters(), _item_sizes(call)
         fault = None if is_unknown else self._faults.api(f"{call.service}:{call.operation}", call.region, sent)
         if is_unknown:
             answer = _not_implemented(call)
@@ -179,9 +179,8 @@ class Front:
         error, changed = _error_code(answer), _answered(call, answer)
         self._trail.record(call.service, call.operation, call.region, call.access_key, sent, changed, error)
         session = session_of(call.access_key)
-        units = 0.0
-        if session is not None and call.service == "dynamodb":
-            units = table_units.units(call.operation, call.body, max(size, _item_size(call)))
+        sizes = list(map(max, before, _item_sizes(call)))
+        units = table_units.units(call.operation, call.body, sizes) if sizes else 0.0
         principal = str(session.role_arn) if session else "operator"
         self.calls.append(ApiCall(call.service, call.operation, call.region, principal, sent, error, units))
         return answer
@@ -294,11 +293,11 @@ def _answered(call: _Call, answer: Answer) -> Mapping[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _item_size(call: _Call) -> int:
-    """Return the size of the item that a role's call is about. What an operator does is on no run's bill."""
+def _item_sizes(call: _Call) -> list[int]:
+    """Return the sizes of the items that a role's call is about. What an operator does is on no run's bill."""
     session = session_of(call.access_key) if call.service == "dynamodb" else None
     account = session.role_arn.split(":")[4] if session else ""
-    return table_units.stored_bytes(call.operation, call.body, account, call.region) if session else 0
+    return table_units.stored_bytes(call.operation, call.body, account, call.region) if session else []
 
 
 def _error(call: _Call, code: str, message: str, status: int | None = None) -> Answer:

@@ -278,6 +278,8 @@ def a_plan(**changes: Any) -> Plan:
 
 
 def a_record(**changes: Any) -> OperationRecord:
+    if "plan" in changes:
+        changes["plan_read"] = changes.pop("plan")
     return replace(
         OperationRecord(
             operation_id=OPERATION,
@@ -287,7 +289,7 @@ def a_record(**changes: Any) -> OperationRecord:
             started_at="2026-03-10T03:00:00.000Z",
             last_updated="2026-03-10T03:00:00.000Z",
             step_times={"snapshot-check": "2026-03-10T03:00:00.000Z", "restore-snapshot": "2026-03-10T03:00:05.000Z"},
-            plan={"target_cluster_id": TARGET},
+            plan_read={"target_cluster_id": TARGET},
             cluster_asked_at="2026-03-10T03:00:05.000Z",
         ),
         **changes,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import inspect
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -13,12 +15,15 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from msgspec import Struct
 
 from tests.unit.conftest import LogLines
+from tests.unit.fakes.rds import FakeRds
 from tests.unit.support import (
+    APP_SECRET,
     AUDIT_TABLE,
     EXECUTION,
     NOW,
     OPERATION,
     OTHER_EXECUTION,
+    STATE_TABLE,
     TARGET,
     Context,
     a_plan,
@@ -26,11 +31,12 @@ from tests.unit.support import (
 )
 from utils import errors
 from utils.aws import client
+from utils.changes import proving
 from utils.common import Work, edge_step, step
 from utils.contracts.payloads import ExecutionError, StepRun
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.messages.failure import cause_lines
-from utils.state.lock import TargetLock
+from utils.state.lock import LOCK_SECONDS, TargetLock
 from utils.state.operation import OperationState
 
 pytestmark = pytest.mark.usefixtures("account")
@@ -68,6 +74,26 @@ def failing(error: Exception) -> Any:
 
 def waiting(task: Task, work: Work) -> Result:
     return Result(answer="wait")
+
+
+def look(do: Any, given: dict[str, Any] | None = None) -> Any:
+    return step("open-cluster", Task, looks=True, is_timed=True)(do)(given or event(), Context())  # type: ignore[arg-type] # only its id is read
+
+
+@contextlib.contextmanager
+def calls() -> Iterator[list[str]]:
+    """The calls to DynamoDB within the block."""
+    made: list[str] = []
+    events = client("dynamodb").meta.events
+
+    def note(model: Any, **_: Any) -> None:
+        made.append(model.name)
+
+    events.register("before-parameter-build.dynamodb", note)
+    try:
+        yield made
+    finally:
+        events.unregister("before-parameter-build.dynamodb", note)
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +251,7 @@ def test_rule_6_a_run_that_lost_its_lock_stops_before_it_touches_anything(operat
 
 def test_each_step_renews_the_lock() -> None:
     run(waiting, event(now=NOW + dt.timedelta(hours=1)))
-    assert TargetLock(TARGET, "another", OTHER_EXECUTION).take(NOW + dt.timedelta(hours=2)) is not None
+    assert expiry() == NOW + dt.timedelta(seconds=3600 + LOCK_SECONDS)
 
 
 def test_a_step_without_a_record_of_its_operation_touches_nothing() -> None:
@@ -237,7 +263,213 @@ def test_a_step_without_a_record_of_its_operation_touches_nothing() -> None:
     with pytest.raises(
         StepFailed, match=r"The state table has nothing on operation never-opened.*This step changed nothing"
     ):
-        Work(a_run(operation_id="never-opened")).record()
+        Work("check-copy-status", a_run(operation_id="never-opened")).record()
+
+
+# A look that finds nothing new
+
+
+def expiry() -> dt.datetime:
+    """When the lock expires, as another execution sees it."""
+    holder = TargetLock(TARGET, "another", OTHER_EXECUTION).take(NOW)
+    assert holder is not None
+    return holder.expires_at
+
+
+@pytest.fixture
+def looked(operation: OperationState) -> None:
+    """The step has looked before, so that state and lock are as it leaves them."""
+    look(waiting)
+
+
+@pytest.mark.usefixtures("looked")
+def test_a_look_that_finds_nothing_new_writes_nothing_and_reads_once() -> None:
+    events = len(trail())
+    with calls() as made:
+        look(waiting, event(now=NOW + dt.timedelta(minutes=59)))
+    assert made == ["BatchGetItem"]
+    assert len(trail()) == events
+
+
+def test_the_first_look_of_a_step_is_recorded_and_gives_the_record_as_it_is_then(operation: OperationState) -> None:
+    def do(task: Task, work: Work) -> Result:
+        assert work.record().entered("open-cluster") == NOW
+        return Result(answer="done")
+
+    look(do)
+    found = operation.recall()
+    assert found is not None
+    assert (found.state, found.plan["target_cluster_id"]) == ("open-cluster", TARGET)
+
+
+def observe(do: Any) -> Any:
+    """A look whose deadline doesn't count from when it was first entered."""
+    return step("check-copy-status", Task, looks=True)(do)(event(), Context())  # type: ignore[arg-type] # only its id is read
+
+
+@pytest.mark.usefixtures("looked")
+def test_the_first_look_of_a_loop_writes_nothing_either(operation: OperationState) -> None:
+    with calls() as made:
+        observe(waiting)
+    assert made == ["BatchGetItem"]
+
+
+@pytest.mark.usefixtures("looked")
+@pytest.mark.parametrize("failure", [None, StepFailed("No."), TemporaryFailure("Soon.")])
+def test_the_state_says_which_look_ended_or_failed(operation: OperationState, failure: Exception | None) -> None:
+    if failure is None:
+        observe(lambda task, work: Result(answer="done"))
+    else:
+        with pytest.raises(type(failure)):
+            observe(failing(failure))
+    found = operation.recall()
+    assert found is not None
+    assert found.state == "check-copy-status"
+    assert trail()[-1][0] == "check-copy-status"
+
+
+@pytest.mark.usefixtures("looked")
+def test_what_a_look_has_audited_itself_is_not_audited_again() -> None:
+    def do(task: Task, work: Work) -> Result:
+        work.state.audit("door", "opening", {})
+        client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString="{}")
+        return Result(answer="wait")
+
+    look(do)
+    assert [each[:2] for each in trail()] == [("door", "opening")]
+
+
+@pytest.mark.usefixtures("looked")
+def test_how_a_look_ends_is_audited_and_that_an_action_is_due_is_not() -> None:
+    look(lambda task, work: Result(answer="advance"))
+    assert trail() == []
+    look(lambda task, work: Result(answer="done"))
+    assert [each[:2] for each in trail()] == [("open-cluster", "done")]
+
+
+@pytest.mark.usefixtures("looked")
+@pytest.mark.parametrize(("minutes", "renewed"), [(59, False), (61, True)])
+def test_a_look_renews_a_lock_that_has_less_than_an_hour_left(minutes: int, renewed: bool) -> None:
+    before = expiry()
+    look(waiting, event(now=NOW + dt.timedelta(minutes=minutes)))
+    assert (expiry() > before) is renewed
+
+
+class Long(Struct, frozen=True, kw_only=True):
+    answer: str = "wait"
+    wait_seconds: int = 4 * 3600
+
+
+@pytest.mark.usefixtures("looked")
+@pytest.mark.parametrize("work_of", [look, run])
+def test_the_lock_lasts_beyond_the_pause_after_a_step(work_of: Any) -> None:
+    work_of(lambda task, work: Long())
+    assert expiry() == NOW + dt.timedelta(seconds=4 * 3600 + LOCK_SECONDS)
+
+
+def another_takes_the_lock() -> None:
+    client("dynamodb").delete_item(TableName=STATE_TABLE, Key={"operation_id": {"S": f"lock#{TARGET}"}})
+    assert TargetLock(TARGET, "another", OTHER_EXECUTION).take(NOW) is None
+
+
+def the_operation_is_closed() -> None:
+    OperationState(OPERATION, EXECUTION, NOW).close("failed")
+
+
+def the_lock_is_released() -> None:
+    TargetLock(TARGET, OPERATION, EXECUTION).release(NOW)
+
+
+def another_resumes_it() -> None:
+    state = OperationState(OPERATION, OTHER_EXECUTION, NOW)
+    known = state.recall()
+    assert known is not None
+    state.hand_over(known, a_plan(), {})
+
+
+def the_execution_is_redriven() -> None:
+    OperationState(OPERATION, EXECUTION, NOW, redrive_count=1).enter("open-cluster")
+
+
+def the_lock_is_the_redriven_ones() -> None:
+    TargetLock(TARGET, OPERATION, EXECUTION, redrive_count=1).hold(NOW)
+
+
+def the_record_is_gone() -> None:
+    client("dynamodb").delete_item(TableName=STATE_TABLE, Key={"operation_id": {"S": OPERATION}})
+
+
+MEANWHILE = [
+    another_takes_the_lock,
+    the_operation_is_closed,
+    the_lock_is_released,
+    another_resumes_it,
+    the_execution_is_redriven,
+    the_lock_is_the_redriven_ones,
+    the_record_is_gone,
+]
+
+
+@pytest.mark.usefixtures("looked")
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+def test_rule_6_a_look_is_refused_as_a_step_that_acts_is(meanwhile: Any) -> None:
+    meanwhile()
+    refusals = []
+    for work_of in (look, observe, run):
+        with pytest.raises(StepFailed) as refused:
+            work_of(lambda task, work: pytest.fail("it was let in"))
+        refusals.append(str(refused.value))
+    assert len(set(refusals)) == 1
+
+
+OF_THE_LOCK = [another_takes_the_lock, the_lock_is_released, the_lock_is_the_redriven_ones]
+
+
+@pytest.mark.usefixtures("looked")
+@pytest.mark.parametrize(
+    ("meanwhile", "cleaning_up"),
+    # A clean-up leaves the state as it is: its lock alone proves that it may go on.
+    [*((each, False) for each in MEANWHILE), *((each, True) for each in OF_THE_LOCK)],
+)
+def test_rule_6_what_happens_between_a_look_and_the_first_change_refuses_the_change(
+    rds: FakeRds, meanwhile: Any, cleaning_up: bool
+) -> None:
+    """StopExecution doesn't end the function: a read at its beginning proves nothing any more."""
+
+    def do(task: Task, work: Work) -> Result:
+        meanwhile()
+        work.aurora().delete_snapshot("x")
+        return Result(answer="wait")
+
+    with pytest.raises(StepFailed):
+        look(do, event(cleaning_up=cleaning_up))
+    assert rds.changes() == []
+
+
+@pytest.mark.usefixtures("looked")
+def test_before_whatever_changes_something_a_look_proves_once_that_it_may(rds: FakeRds) -> None:
+    claimed: list[bool] = []
+
+    def do(task: Task, work: Work) -> Result:
+        work.aurora().cluster(TARGET)
+        client("secretsmanager").get_secret_value(SecretId=APP_SECRET)
+        claimed.append(work.has_proved)
+        client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString="{}")
+        claimed.append(work.has_proved)
+        work.aurora().delete_snapshot("x")
+        return Result(answer="wait")
+
+    with calls() as made:
+        look(do)
+    assert claimed == [False, True]
+    assert made == ["BatchGetItem", "PutItem", "UpdateItem", "PutItem"]
+    assert trail()[-1][:2] == ("open-cluster", "waiting"), "what was done is audited, though it is waited for"
+
+
+def test_what_is_changed_outside_a_step_needs_no_proof() -> None:
+    with proving(lambda: pytest.fail("no step is at work")):
+        pass
+    client("secretsmanager").put_secret_value(SecretId=APP_SECRET, SecretString="{}")
 
 
 # Logs and metrics

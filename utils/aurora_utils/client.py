@@ -32,6 +32,7 @@ from utils.aurora_utils.resources import (
     read_snapshot,
 )
 from utils.aws import client, error_code, is_capacity_shortage, none_when
+from utils.changes import asked_once
 from utils.errors import TemporaryFailure
 
 if TYPE_CHECKING:
@@ -137,11 +138,14 @@ class AuroraReader:
         return quota["Max"] - sum(len(page["DBClusterAutomatedBackups"]) for page in pages)
 
     def _quota(self, name: str) -> AccountQuotaTypeDef | None:
-        quotas = self._rds.describe_account_attributes()["AccountQuotas"]
-        return next((each for each in quotas if each.get("AccountQuotaName") == name), None)
+        answer = asked_once(lambda: self._rds.describe_account_attributes(), self._rds, "DescribeAccountAttributes")
+        return next((each for each in answer["AccountQuotas"] if each.get("AccountQuotaName") == name), None)
 
     def cluster(self, identifier: str) -> Cluster | None:
         """Return the cluster of this name, or None."""
+        return asked_once(lambda: self._cluster(identifier), self._rds, "DescribeDBClusters", identifier)
+
+    def _cluster(self, identifier: str) -> Cluster | None:
         answer = none_when(
             "DBClusterNotFoundFault", lambda: self._rds.describe_db_clusters(DBClusterIdentifier=identifier)
         )
@@ -169,6 +173,10 @@ class AuroraReader:
 
     def instances_of(self, cluster_identifier: str) -> list[Instance]:
         """Return all instances of a cluster."""
+        about = (self._rds, "DescribeDBInstances", cluster_identifier)
+        return list(asked_once(lambda: self._instances(cluster_identifier), *about))
+
+    def _instances(self, cluster_identifier: str) -> list[Instance]:
         pages = self._rds.get_paginator("describe_db_instances").paginate(
             Filters=[{"Name": "db-cluster-id", "Values": [cluster_identifier]}]
         )

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from utils.aurora_utils.client import ENGINE
 from utils.aws import client, error_code, none_when
+from utils.changes import asked_once
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import IpPermissionOutputTypeDef
@@ -226,7 +227,7 @@ class Surroundings:
 
     def quotas(self) -> dict[str, Quota]:
         """Return the quotas by RDS's names, such as DBClusters, DBInstances and ManualClusterSnapshots."""
-        answer = self._rds.describe_account_attributes()
+        answer = asked_once(lambda: self._rds.describe_account_attributes(), self._rds, "DescribeAccountAttributes")
         return {
             each.get("AccountQuotaName", ""): Quota(used=each.get("Used", 0), most=each.get("Max", 0))
             for each in answer.get("AccountQuotas", [])
@@ -259,7 +260,8 @@ def encryption_key(identifier: str, region: str, keys: KMSClient | None = None) 
     def look() -> DescribeKeyResponseTypeDef:
         return keys.describe_key(KeyId=identifier) if keys else client("kms", region).describe_key(KeyId=identifier)
 
-    answer = none_when("NotFoundException", look)
+    asked = keys or client("kms", region)
+    answer = asked_once(lambda: none_when("NotFoundException", look), asked, "DescribeKey", identifier)
     if answer is None:
         return None
     found = answer["KeyMetadata"]

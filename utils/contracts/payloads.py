@@ -167,12 +167,16 @@ class OpenTask(Struct, frozen=True, kw_only=True):
 
 
 class Opening(Struct, frozen=True, kw_only=True):
-    """How far the restored cluster's door is: `done` once it is open, and the cluster as planned."""
+    """How far the restored cluster's door is.
+
+    It is `done` once it is open; `differences` says then where RDS reports other settings than were asked for.
+    """
 
     answer: Answer
     waiting_for: str
     wait_seconds: int
     open_since: str | None
+    differences: list[str] = []
     expected_end: list[dt.datetime] = []
 
 

@@ -27,7 +27,7 @@ def _recorded(arn: str | None, record: OperationRecord) -> str | None:
 
     Raises StepFailed where the target has secrets of its own and none is recorded: the stack's are another target's.
     """
-    if arn is None and record.plan.get("target_secrets"):
+    if arn is None and record.has_own_secrets:
         raise StepFailed(
             f"Operation {record.operation_id} has no secrets for its target: they were deleted when it failed before. "
             "Resume it instead of redriving its execution: its first step creates them again."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from msgspec import Struct
@@ -15,6 +15,10 @@ from msgspec import Struct
 from utils import environment
 from utils.aurora_utils.resources import OPERATION_TAG
 from utils.aws import client, error_code, none_when
+from utils.changes import asked_once
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 APPLICATION_TAG, TARGET_TAG = "application", "aurora-restore:target"
@@ -41,7 +45,7 @@ class SecretSeen(Struct, frozen=True, kw_only=True):
 
 def look_at_secret(secret_id: str) -> SecretSeen | None:
     """Return the secret of that name or ARN. One that is being deleted is described too, until it is gone."""
-    found = none_when("ResourceNotFoundException", lambda: client("secretsmanager").describe_secret(SecretId=secret_id))
+    found = asked_once(lambda: _described_secret(secret_id), "DescribeSecret", secret_id)
     if found is None:
         return None
     return SecretSeen(
@@ -51,6 +55,10 @@ def look_at_secret(secret_id: str) -> SecretSeen | None:
         labels=_by_label(found.get("VersionIdsToStages", {})),
         deleted_at=found.get("DeletedDate"),
     )
+
+
+def _described_secret(secret_id: str) -> DescribeSecretResponseTypeDef | None:
+    return none_when("ResourceNotFoundException", lambda: client("secretsmanager").describe_secret(SecretId=secret_id))
 
 
 def keep_command(secret_id: str) -> str:

@@ -150,7 +150,9 @@ def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> 
 def _asks_for_the_same(request: RestoreRequest, record: OperationRecord) -> bool:
     """Return whether both ask for the same, but for the moment, which has several spellings."""
     asked: dict[str, object] = unstored(plain(request))
-    return {**asked, "scheduled_at": None} == {**record.parameters, "scheduled_at": None}
+    # What was not given is not stored.
+    before = {**dict.fromkeys(asked), **record.parameters}
+    return {**asked, "scheduled_at": None} == {**before, "scheduled_at": None}
 
 
 def _is_at_work(record: OperationRecord, execution: Execution) -> bool:

@@ -1,10 +1,11 @@
 """The lock on a target cluster: one execution works on it at a time.
 
-The lock is an item of the state table. An execution's first step takes it, each further step renews it, and the last
-one releases it. Where an execution died without releasing it, Step Functions is asked: the lock is taken over only from
-an execution that has ended. An execution of another state machine cannot be looked up, so there the item's own expiry
-decides; DynamoDB's TTL removes items days late and only tidies up. An execution that lost its lock stops at its next
-step, before it changes anything.
+The lock is an item of the state table. An execution's first step takes it, each further step renews it before it
+changes anything in AWS, and the last one releases it. A step that only looks reads it, and renews it where it would run
+out before the next look. Where an execution died without releasing it, Step Functions is asked: the lock is taken over
+only from an execution that has ended. An execution of another state machine cannot be looked up, so there the item's
+own expiry decides; DynamoDB's TTL removes items days late and only tidies up. An execution that lost its lock stops at
+its next step, before it changes anything.
 
 A released lock stays as an item that every other execution may take, and so may a redrive of its own one; the step that
 was running when its execution was stopped may not (utils/state/attempts.py).
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
+    from utils.state.items import Item
+
     Values = Mapping[str, AttributeValueTypeDef]
 
-# Longer than any pause between two steps with all their retries; short enough that a dead run blocks nobody for long.
+# Beyond the pause after a step: longer than that step takes with all its retries, and short enough that a dead run
+# blocks nobody for long.
 LOCK_SECONDS = 2 * 3600
+# What is left of it when a step begins.
+SPARE_SECONDS = 3600
 # Longer than an execution can be redriven after its end (RedriveExecution: 14 days).
 KEPT_SECONDS = 15 * 24 * 3600
 _NEVER_TAKEN, _LEFT = "attribute_not_exists(operation_id)", "execution_id <> :mine AND attribute_exists(released_at)"
@@ -61,7 +67,8 @@ class TargetLock:
 
     def __init__(self, target_cluster_id: str, operation_id: str, execution_id: str, redrive_count: int = 0) -> None:
         self.target_cluster_id = target_cluster_id
-        self._key = {"operation_id": {"S": f"lock#{target_cluster_id}"}}
+        self.key = f"lock#{target_cluster_id}"
+        self._key = {"operation_id": {"S": self.key}}
         self._operation_id = operation_id
         self._execution_id = execution_id
         self._redrive_count = redrive_count
@@ -92,12 +99,25 @@ class TargetLock:
         """
         return None if self._renew(now, _FREE) else self._holder()
 
-    def hold(self, now: dt.datetime) -> LockHolder | None:
+    def hold(self, now: dt.datetime, pause_seconds: int = 0) -> LockHolder | None:
         """Renew the lock that the first step has taken. Return who holds it where that is no longer us, else None.
 
-        It may return this execution itself: then its operation was closed, and this step has outlived it.
+        It may return this execution itself: then its operation was closed, and this step has outlived it. The lock
+        lasts beyond the pause after this step.
         """
-        return None if self._renew(now, _OURS) else self._holder()
+        return None if self._renew(now, _OURS, pause_seconds=pause_seconds) else self._holder()
+
+    def held_until(self, item: Item | None) -> dt.datetime | None:
+        """Return until when this attempt holds the lock, by its item as it was read; None where that is in doubt.
+
+        The caller that is in doubt holds it, which is refused where it is another's.
+        """
+        if item is None or "released_at" in item or "lock_expires_at" not in item:
+            return None
+        of_attempt = (item["execution_id"]["S"], int(item["redrive_count"]["N"]))
+        if of_attempt != (self._execution_id, self._redrive_count):
+            return None
+        return dt.datetime.fromtimestamp(int(item["lock_expires_at"]["N"]), dt.UTC)
 
     def give_back(self, now: dt.datetime) -> None:
         """Release the lock, if it is still ours, of an execution that keeps running: it may take it again."""
@@ -108,8 +128,9 @@ class TargetLock:
         ending: Values = {"released_at": {"S": iso(now)}, "ended_redrive_count": {"N": str(self._redrive_count)}}
         self._put(now, OWN, ending)
 
-    def _renew(self, now: dt.datetime, condition: str, dead: Values | None = None) -> bool:
-        return self._put(now, condition, {"lock_expires_at": {"N": str(epoch(now) + LOCK_SECONDS)}}, dead)
+    def _renew(self, now: dt.datetime, condition: str, dead: Values | None = None, pause_seconds: int = 0) -> bool:
+        expires_at = epoch(now) + pause_seconds + LOCK_SECONDS
+        return self._put(now, condition, {"lock_expires_at": {"N": str(expires_at)}}, dead)
 
     def _put(self, now: dt.datetime, condition: str, attributes: Values, values: Values | None = None) -> bool:
         """Write the lock's item, and return whether the condition let us."""

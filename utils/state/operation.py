@@ -1,8 +1,10 @@
 """The state of an operation (state table) and everything that happened in it (audit table).
 
 The state item outlives the execution: it holds what proves ownership later (resource ids recorded when they were made)
-and how far the operation came. The audit table is append-only; its sort key is the time and a suffix that makes it
-unique. Secrets enter neither.
+and how far the operation came. It is written often, and DynamoDB bills each write by the whole item's size, so the plan
+and the request are in an item of their own (`plan#<operation>#<number>`). That one is never changed: each execution
+that plans or resumes writes another, and the state item names the one that counts. The audit table is append-only; its
+sort key is the time and a suffix that makes it unique. Secrets enter none of them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from botocore.exceptions import ClientError
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from utils import environment
 from utils.aws import attribute, client, error_code, value_of
@@ -23,9 +26,12 @@ from utils.contracts.plan import DoorPhase
 from utils.contracts.route import FINAL, SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
 from utils.state.attempts import AT_WORK, NONE_ENDED, OWN, ended
+from utils.state.items import read_items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from utils.state.items import Item
 
 Status = Literal["planned", "running", "succeeded", "failed"]
 STATE_DAYS = 400
@@ -45,8 +51,13 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     redrive_count: int = 0
     ended_redrive_count: int = NONE_ENDED
     step_times: dict[str, str] = {}
+    # The key of the plan's item. An operation that was planned before there was one has its plan in the state item.
+    plan_item: str | None = None
     parameters: dict[str, Any] = {}
-    plan: dict[str, Any] = {}
+    # Whether the plan gives the target secrets of its own. None where that has to be asked of the plan itself.
+    own_secrets: bool | None = None
+    # None where it was not read.
+    plan_read: dict[str, Any] | None = field(name="plan", default=None)
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
     made_snapshots: dict[str, str] = {}
     route_times: dict[str, str] = {}
@@ -100,6 +111,18 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     notified_at: str | None = None
     # Who started the execution that the item names, or why that is unknown (utils/operation/starter.py).
     started_by: dict[str, Any] = {}
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """Return the plan as it was stored: empty where the operation was refused before it had one."""
+        if self.plan_read is None:
+            raise LookupError("The record was read without its plan. Read it by OperationState.with_plan first.")
+        return self.plan_read
+
+    @property
+    def has_own_secrets(self) -> bool:
+        """Return whether the target has secrets of its own, by the plan."""
+        return bool(self.plan.get("target_secrets")) if self.own_secrets is None else self.own_secrets
 
     @property
     def planned_copy(self) -> SnapshotCopy | None:
@@ -174,6 +197,7 @@ class OperationState:
         self.execution_id = execution_id
         self.now = now
         self.redrive_count = redrive_count
+        self.has_audited = False
         self._tables: DynamoDBClient = client("dynamodb")
         self._state_table = environment.text("STATE_TABLE")
         self._audit_table = environment.text("AUDIT_TABLE")
@@ -202,8 +226,7 @@ class OperationState:
             "started_at": iso(self.now),
             "last_updated": iso(self.now),
             "step_times": {step: iso(self.now)},
-            "parameters": plain(parameters),
-            "plan": plain(plan),
+            **self._write_plan(parameters, plan),
             "redrive_count": self.redrive_count,
             "ended_redrive_count": self.redrive_count if closed else NONE_ENDED,
             "expires_at": epoch(self.now + dt.timedelta(days=STATE_DAYS)),
@@ -238,7 +261,7 @@ class OperationState:
                 "execution_id": self.execution_id,
                 "state": "snapshot-check",
                 "status": "running",
-                "plan": plan,
+                **self._write_plan(record.parameters, plan),
                 "step_times": {"snapshot-check": iso(self.now)},
                 "notified_at": None,
                 "started_by": {},
@@ -270,15 +293,24 @@ class OperationState:
             return False
         return True
 
-    def enter(self, step: str) -> None:
-        """Record that a step is running, and since when. Raises StepFailed once the operation was closed."""
-        self._write(
+    def enter(self, step: str) -> OperationRecord:
+        """Record that a step is running, and since when. Return the record without its plan.
+
+        Raises StepFailed once the operation was closed.
+        """
+        written = self._write(
             {"state": step, "status": "running"},
             AT_WORK,
             self._attempt,
             extra="step_times.#step = if_not_exists(step_times.#step, :now)",
             names={"#step": step},
         )
+        return _record_of(written)
+
+    def is_at_work(self, record: OperationRecord) -> bool:
+        """Return whether a record that was just read is of this attempt, which is running."""
+        of_attempt = (record.execution_id, record.redrive_count) == (self.execution_id, self.redrive_count)
+        return of_attempt and record.status == "running" and record.ended_redrive_count < self.redrive_count
 
     def remember(self, **facts: Any) -> None:
         """Record facts at once; a step that dies afterwards finds them when it is retried. None forgets one.
@@ -300,19 +332,50 @@ class OperationState:
 
     def recall(self) -> OperationRecord | None:
         """Return the operation's record, read consistently: a step acts on what the step before it wrote."""
+        item = self._stored_item(self.operation_id)
+        return self.with_plan(_record_of(item)) if item else None
+
+    def recall_beside(self, key: str) -> tuple[OperationRecord | None, Item | None]:
+        """Return the operation's record without its plan, and another item of the table, read in one call."""
+        items = read_items(self._state_table, [self.operation_id, key])
+        item = items.get(self.operation_id)
+        return _record_of(item) if item else None, items.get(key)
+
+    def with_plan(self, record: OperationRecord) -> OperationRecord:
+        """Return a record with its plan and the request's parameters."""
+        if record.plan_item is None:
+            return replace(record, plan_read=record.plan_read or {})
+        stored = _values_of(self._stored_item(record.plan_item) or {})
+        return replace(record, plan_read=stored.get("plan", {}), parameters=stored.get("parameters", {}))
+
+    def _stored_item(self, key: str) -> Item | None:
         answer = self._tables.get_item(
-            TableName=self._state_table, Key={"operation_id": {"S": self.operation_id}}, ConsistentRead=True
+            TableName=self._state_table, Key={"operation_id": {"S": key}}, ConsistentRead=True
         )
-        item = answer.get("Item")
-        if item is None:
-            return None
-        return msgspec.convert(
-            {name: unstored(value_of(value)) for name, value in item.items() if name != "expires_at"},
-            OperationRecord,
+        return answer.get("Item")
+
+    def _write_plan(self, parameters: object, plan: object) -> dict[str, Any]:
+        """Write the plan's item, and return what the state item has of it. Nobody reads it before that names it.
+
+        Parameters that were not given are omitted, as most are.
+        """
+        key, planned = f"plan#{self.operation_id}#{uuid.uuid4().hex[:12]}", plain(plan)
+        item = {
+            "operation_id": key,
+            "execution_id": self.execution_id,
+            "last_updated": iso(self.now),
+            "parameters": {name: value for name, value in plain(parameters).items() if value is not None},
+            "plan": planned,
+            "expires_at": epoch(self.now + dt.timedelta(days=STATE_DAYS)),
+        }
+        self._tables.put_item(
+            TableName=self._state_table, Item={name: attribute(value) for name, value in item.items()}
         )
+        return {"plan_item": key, "own_secrets": bool(planned.get("target_secrets"))}
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
         """Append one event to the audit trail. The key's suffix keeps two events of one moment apart."""
+        self.has_audited = True
         item = {
             "operation_id": self.operation_id,
             "timestamp": f"{iso(self.now)}#{uuid.uuid4().hex[:12]}",
@@ -342,8 +405,8 @@ class OperationState:
         return f"{self.execution_id} {self.redrive_count}"
 
     def _is_own(self) -> bool:
-        found = self.recall()
-        return found is not None and found.execution_id == self.execution_id
+        found = self._stored_item(self.operation_id)
+        return found is not None and found["execution_id"]["S"] == self.execution_id
 
     def _write(
         self,
@@ -352,14 +415,18 @@ class OperationState:
         condition_values: Mapping[str, Any],
         extra: str = "",
         names: Mapping[str, str] | None = None,
-    ) -> None:
-        """Change the item where the condition lets this attempt of this execution do so."""
+    ) -> Item:
+        """Change the item where the condition lets this attempt of this execution do so, and return it.
+
+        That it is returned is not billed (API reference, UpdateItem, ReturnValues).
+        """
         written = {**values, "redrive_count": self.redrive_count}
         assignments = [f"#{name} = :{name}" for name in written] + ["last_updated = :now"] + ([extra] if extra else [])
         try:
-            self._tables.update_item(
+            answer = self._tables.update_item(
                 TableName=self._state_table,
                 Key={"operation_id": {"S": self.operation_id}},
+                ReturnValues="ALL_NEW",
                 UpdateExpression="SET " + ", ".join(assignments),
                 ConditionExpression=condition,
                 ExpressionAttributeNames={f"#{name}": name for name in written} | dict(names or {}),
@@ -375,6 +442,15 @@ class OperationState:
                 f"The state table has nothing of this execution on operation {self.operation_id}, so nothing proves "
                 "what it created. Check the stack's state table, and what exists in RDS, before you start again."
             ) from error
+        return answer["Attributes"]
+
+
+def _record_of(item: Item) -> OperationRecord:
+    return msgspec.convert(_values_of(item), OperationRecord)
+
+
+def _values_of(item: Item) -> dict[str, Any]:
+    return {name: unstored(value_of(value)) for name, value in item.items() if name != "expires_at"}
 
 
 def iso(moment: dt.datetime) -> str:

@@ -125,8 +125,8 @@ def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord
 
 def advance(
     plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
-) -> tuple[Situation, str | None]:
-    """Take what is due. Return what there is to wait for, and since when the cluster is open.
+) -> tuple[Situation, OperationRecord]:
+    """Take what is due. Return what there is to wait for, and the record with what was recorded on the way.
 
     What there is to wait for is NOTHING once it is open and as planned.
     """
@@ -145,10 +145,10 @@ def advance(
             aurora.enable_data_api(situation.cluster)
             state.remember(data_api_enabled_at=iso(now))
     except ClusterBusy as busy:
-        return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record.door_open_at
+        return replace(situation, waiting_for=one_line(str(busy), MAX_SENTENCE)), record
     if situation.due is Action.NOTHING and situation.cluster is not None:
-        situation = _report(plan, situation, situation.cluster, aurora, state, record)
-    return situation, record.door_open_at
+        return _report(plan, situation, situation.cluster, aurora, state, record)
+    return situation, record
 
 
 def _report(
@@ -158,7 +158,7 @@ def _report(
     aurora: AuroraReader,
     state: OperationState,
     record: OperationRecord,
-) -> Situation:
+) -> tuple[Situation, OperationRecord]:
     """Record where RDS reports other settings than were asked for, and which changes its events call failed.
 
     Right after their creation RDS still configures instances. That is waited for only where something differs, and
@@ -167,13 +167,13 @@ def _report(
     told = differences(plan, cluster, situation.instances, aurora.region, record.door)
     settling = [f"{each.identifier} ({each.status})" for each in situation.instances if not each.is_settled]
     if told and settling and record.door_open_at is not None and is_recent(record.door_open_at, state.now):
-        return wait(cluster, f"{', '.join(settling)} to settle")
+        return wait(cluster, f"{', '.join(settling)} to settle"), record
     failures = aurora.reported_failures(cluster, record.entered("restore-snapshot"))
     found = list(dict.fromkeys([*told, *(f"RDS reports a failure: {each}" for each in failures)]))
     durations = took(record, state.now, {"enable-data-api": _seen_enabled(cluster, record)})
     if (found, durations) != (record.differences, record.took):
         state.remember(differences=found, took=durations)
-    return situation
+    return situation, replace(record, differences=found, took=durations)
 
 
 def _open(plan: ClusterPlan, cluster: Cluster, aurora: Aurora, state: OperationState, record: OperationRecord) -> None:
@@ -197,14 +197,19 @@ def _groups(plan: ClusterPlan) -> dict[str, object]:
 def after_opening(
     plan: ClusterPlan,
     situation: Situation,
-    open_since: str | None,
     record: OperationRecord,
     now: dt.datetime,
     pace: Pace,
 ) -> Opening:
     """Return what Open Cluster answers. Raises StepFailed once the deadline has passed."""
     if situation.due is Action.NOTHING:
-        return Opening(answer="done", waiting_for="", wait_seconds=0, open_since=open_since)
+        return Opening(
+            answer="done",
+            waiting_for="",
+            wait_seconds=0,
+            open_since=record.door_open_at,
+            differences=record.differences,
+        )
     if now - record.entered("open-cluster") >= DEADLINE:
         hours = round(DEADLINE.total_seconds() / 3600)
         raise StepFailed(
@@ -216,7 +221,7 @@ def after_opening(
         answer="wait",
         waiting_for=situation.waiting_for,
         wait_seconds=pace.pause(phase, since, now),
-        open_since=open_since,
+        open_since=record.door_open_at,
         expected_end=pace.expected_end(phase, since, now),
     )
 

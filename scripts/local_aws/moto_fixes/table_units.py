@@ -1,13 +1,15 @@
 """How many request units a call of DynamoDB's consumes: by the size of the item, not by the call.
 
 A write takes a unit for each kilobyte, of the item before or after it, whichever is larger; a read one for every four
-kilobytes, half of it where it needs no consistency. See "DynamoDB read and write operations" in its developer guide.
+kilobytes, half of it where it needs no consistency; of several items in a call each counts by itself. See "DynamoDB
+read and write operations" in its developer guide.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
@@ -16,13 +18,20 @@ WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 _OF_ONE_ITEM = WRITES | {"GetItem"}
 
 
-def stored_bytes(operation: str, body: bytes, account: str, region: str) -> int:
-    """Return the size of the item that the call is about, as the table has it now; 0 where there is none."""
-    if operation not in _OF_ONE_ITEM:
-        return 0
+def stored_bytes(operation: str, body: bytes, account: str, region: str) -> list[int]:
+    """Return the sizes of the items that the call is about, as the table has them now; 0 for one that is not there."""
     document = json.loads(body)
-    table = dynamodb_backends[account][region].tables.get(str(document.get("TableName", "")).rpartition("/")[2])
-    named: dict[str, Any] = document.get("Key") or document.get("Item") or {}
+    if operation == "BatchGetItem":
+        asked = [(name, key) for name, part in document["RequestItems"].items() for key in part["Keys"]]
+    elif operation in _OF_ONE_ITEM:
+        asked = [(document.get("TableName", ""), document.get("Key") or document.get("Item") or {})]
+    else:
+        return []
+    tables = dynamodb_backends[account][region].tables
+    return [_size(tables.get(str(name).rpartition("/")[2]), key) for name, key in asked]
+
+
+def _size(table: Any, named: Mapping[str, Any]) -> int:
     if table is None:
         return 0
     keys = [name for name in (table.hash_key_attr, table.range_key_attr) if name]
@@ -32,11 +41,11 @@ def stored_bytes(operation: str, body: bytes, account: str, region: str) -> int:
     return 0
 
 
-def units(operation: str, body: bytes, size: int) -> float:
-    """Return the units for an item of so many bytes; an item that is not there is the smallest one."""
-    if operation not in _OF_ONE_ITEM:
-        return 0.0
+def units(operation: str, body: bytes, sizes: Iterable[int]) -> float:
+    """Return the units for items of so many bytes; an item that is not there is the smallest one."""
     if operation in WRITES:
-        return max(1.0, math.ceil(size / 1024))
-    whole = max(1.0, math.ceil(size / 4096))
-    return whole if json.loads(body).get("ConsistentRead") else whole / 2
+        return sum(max(1.0, math.ceil(size / 1024)) for size in sizes)
+    whole = sum(max(1.0, math.ceil(size / 4096)) for size in sizes)
+    document = json.loads(body)
+    parts = document.get("RequestItems", {"": document}).values()
+    return whole if all(part.get("ConsistentRead") for part in parts) else whole / 2

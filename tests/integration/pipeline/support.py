@@ -148,10 +148,14 @@ class Pipeline:
         return {each["DBClusterSnapshotIdentifier"] for each in found}
 
     def state(self, key: str) -> dict[str, Any] | None:
-        """An item of the state table as DynamoDB gives it; a lock's key is lock#<target>."""
+        """An item of the state table as DynamoDB gives it, with its plan; a lock's key is lock#<target>."""
         table = self.place.stack.outputs["StateTableName"]
         answer = self.aws.client("dynamodb").get_item(TableName=table, Key={"operation_id": {"S": key}})
-        return dict(answer["Item"]) if "Item" in answer else None
+        if "Item" not in answer:
+            return None
+        item = dict(answer["Item"])
+        planned = self.state(item["plan_item"]["S"]) if "plan_item" in item else None
+        return {name: planned[name] for name in ("plan", "parameters")} | item if planned else item
 
     def holder(self, target: str) -> str | None:
         """The execution that holds the lock on a target; None when nobody does."""

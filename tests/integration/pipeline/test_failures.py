@@ -65,8 +65,11 @@ def test_what_can_never_become_usable_fails_the_run_and_is_cleaned_up(
     assert "no cluster and no copied snapshot" in message["message"]
 
 
-def test_scarce_capacity_leads_to_other_zones_and_classes(pipeline: Pipeline, target: str) -> None:
+def test_scarce_capacity_leads_to_other_zones_and_classes(
+    pipeline: Pipeline, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """AWS's own words: "Please try the request again at a later time"."""
+    monkeypatch.setattr(pipeline.aws.aurora, "accepts_instances_while_modifying", True)
     pipeline.aws.faults.add(operation="rds:CreateDBInstance", code="InsufficientDBInstanceCapacity", times=4)
     run = pipeline.run({"target_cluster_id": target, "alternative_instance_classes": ["db.r7g.large"]})
     assert run.status == "SUCCEEDED", run.reason

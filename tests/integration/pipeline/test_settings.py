@@ -158,7 +158,7 @@ def test_a_copy_of_an_unusual_source_arrives_like_it_and_a_request_may_say_other
         assert each["PubliclyAccessible"] is False
         assert each["DBParameterGroups"][0]["DBParameterGroupName"] == "tuned-instances"
         assert each["MonitoringRoleArn"] == f"arn:aws:iam::{pipeline.aws.account_id}:role/rds-monitoring-role"
-    assert run.output["restore"]["differences"] == []
+    assert run.output["opening"]["differences"] == []
     said = ["Aurora Auto Scaling of 1 to 5 readers, with its policies", "tags: CostCenter", "custom endpoints: reports"]
     assert run.output["plan"]["not_taken_over"][:3] == said
     (message,) = run.messages
@@ -223,7 +223,7 @@ def test_a_difference_that_aws_makes_is_told_and_doesnt_fail_the_run(
     run = pipeline.run({"target_cluster_id": target})
     assert run.status == "SUCCEEDED", run.reason
     told = "backup_retention_days: asked for 1, RDS reports 7"
-    assert run.output["restore"]["differences"] == [told]
+    assert run.output["opening"]["differences"] == [told]
     (message,) = run.messages
     assert f"Differs    {told}" in message["message"]
     item = pipeline.state(run.operation_id)

@@ -222,7 +222,11 @@ ATTACKS: dict[str, list[Asked]] = {
     "use a key of an account that isn't the stack's source": each("kms:Decrypt", key("another", STRANGER), via("rds")),
     "change a key's policy": each("kms:PutKeyPolicy", key("Key")),
     # State, locks, audit
-    "read and rewrite the state of other runs": [*item("another-run", "GetItem"), *item("another-run", "PutItem")],
+    "read and rewrite the state of other runs": [
+        *item("another-run", "GetItem"),
+        *item("another-run", "BatchGetItem"),
+        *item("another-run", "PutItem"),
+    ],
     "delete the state of other runs": item("another-run", "DeleteItem"),
     "take another target's lock, or free it": [
         *item(f"lock#{OTHER_TARGET}", "PutItem"),

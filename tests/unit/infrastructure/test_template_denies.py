@@ -340,7 +340,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:DeleteSecret", TARGETS_APPLICATION, tagged("resourcetag")),
     ],
     "StatePolicy": [
-        *each("dynamodb:GetItem PutItem UpdateItem", table("StateTable")),
+        *each("dynamodb:BatchGetItem GetItem PutItem UpdateItem", table("StateTable")),
         *each("dynamodb:PutItem", table("AuditTable")),
         *each("xray:PutTelemetryRecords PutTraceSegments", "*"),
         *(
@@ -543,10 +543,10 @@ REFUSED: dict[str, list[Asked]] = {
         *lacking_one("secretsmanager:DeleteSecret", TARGETS_ADMIN, "resourcetag"),
     ],
     "StatePolicy": [
-        *each("dynamodb:GetItem PutItem UpdateItem", table("payroll")),
+        *each("dynamodb:BatchGetItem GetItem PutItem UpdateItem", table("payroll")),
         *NO_ITEMS_DELETED,
         # What was written into the audit is neither changed nor read again.
-        *each("dynamodb:GetItem UpdateItem DeleteItem", table("AuditTable")),
+        *each("dynamodb:BatchGetItem GetItem UpdateItem DeleteItem", table("AuditTable")),
         *each("kms:Decrypt GenerateDataKey", key("Key")),
         *each("kms:Decrypt GenerateDataKey", key("Key"), via("s3")),
         *each("kms:Decrypt GenerateDataKey", key("another"), via("secretsmanager")),

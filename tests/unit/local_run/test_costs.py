@@ -21,7 +21,8 @@ def a_call(service: str, operation: str, principal: str = "a-role", units: float
 def test_a_run_costs_what_was_counted_times_its_price() -> None:
     calls = [
         a_call("dynamodb", "PutItem", units=6.0),
-        a_call("dynamodb", "GetItem", units=2.0),
+        a_call("dynamodb", "GetItem", units=1.0),
+        a_call("dynamodb", "BatchGetItem", units=1.0),
         a_call("secretsmanager", "GetSecretValue"),
         a_call("sns", "Publish"),
         a_call("rds", "DescribeDBClusters"),

@@ -335,7 +335,7 @@ def test_a_redriven_run_that_is_stopped_again_is_told_and_closed_again(inbox: In
 def test_a_step_that_outlives_its_execution_writes_nothing() -> None:
     started()
     notify(an_event("ABORTED"))
-    writes: list[Callable[[], None]] = [
+    writes: list[Callable[[], object]] = [
         lambda: state().enter("restore-snapshot"),
         lambda: state().remember(cluster_arn="arn"),
         lambda: state().open("snapshot-check", {}, a_plan(), "running"),
@@ -669,7 +669,12 @@ def test_with_anything_to_go_on_from_it_is(inbox: Inbox, rds: FakeRds, left: str
     elif left == "on its way":
         operation.remember(made_snapshots={"copy_at_owner": "arn:aws:rds:eu-west-1:111111111111:cluster-snapshot:x"})
     else:
-        operation.remember(plan=a_plan(source_deletion=a_deletion()), source_deletion_at="2026-03-10T03:40:00.000Z")
+        operation.remember(
+            plan_item=None,
+            own_secrets=None,
+            plan=a_plan(source_deletion=a_deletion()),
+            source_deletion_at="2026-03-10T03:40:00.000Z",
+        )
     body = body_of_failure(inbox)
     assert "then resume this operation" in body
     assert f'"operation_id": "{OPERATION}", "resume": true' in body
@@ -700,7 +705,11 @@ def test_a_copy_that_somebody_deleted_is_made_anew_from_its_snapshot(
 
 
 def test_without_the_restored_cluster_nothing_deletes_the_source_any_more(inbox: Inbox, rds: FakeRds) -> None:
-    deleting(rds).remember(cluster_resource_id="cluster-OURS", parameters={"delete_source": True, "port": 5544})
+    operation = deleting(rds)
+    planned, asked = record().plan, {"delete_source": True, "port": 5544}
+    operation.remember(
+        cluster_resource_id="cluster-OURS", plan_item=None, own_secrets=None, plan=planned, parameters=asked
+    )
     body = body_of_failure(inbox)
     (start,) = [line for line in body.splitlines() if "start-execution" in line]
     assert """--input '{"port": 5544}'""" in start

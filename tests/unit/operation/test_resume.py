@@ -545,7 +545,9 @@ def test_rule_3_nor_can_a_deletion_be_added(machine: FakeMachine) -> None:
 
 
 def test_a_plan_of_another_version_of_the_stack_isnt_guessed_at(machine: FakeMachine) -> None:
-    failed(machine).remember(plan={"operation_id": OPERATION, "target_cluster_id": TARGET})
+    failed(machine).remember(
+        plan_item=None, own_secrets=None, plan={"operation_id": OPERATION, "target_cluster_id": TARGET}
+    )
     with pytest.raises(RequestRefused, match="planned by another version of this stack"):
         check(again())
 

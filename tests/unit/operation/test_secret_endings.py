@@ -231,7 +231,7 @@ def test_a_foreign_secret_of_that_name_stays() -> None:
         json.dumps({"target_cluster_id": DRILL, "target_secrets": {"admin": NAMES.admin, "application": None}})
     )
     client("secretsmanager").create_secret(Name=NAMES.admin or "", SecretString="x")
-    state.remember(plan=plan)
+    state.remember(plan_item=None, own_secrets=None, plan=plan)
     settle()
     assert exists(NAMES.admin)
 

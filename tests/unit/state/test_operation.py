@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.unit.support import (
     AUDIT_TABLE,
@@ -23,7 +24,7 @@ from tests.unit.support import (
     lost_answer,
 )
 from utils.aws import attribute, client, value_of
-from utils.errors import RequestRefused, StepFailed
+from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.request.fields import RestoreRequest
 from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
 
@@ -102,7 +103,7 @@ def test_facts_are_remembered_one_by_one() -> None:
 def test_another_execution_can_change_nothing() -> None:
     opened()
     other = state_at(1, OTHER_EXECUTION)
-    changes: list[Callable[[], None]] = [
+    changes: list[Callable[[], object]] = [
         lambda: other.enter("delete-rds"),
         lambda: other.remember(cluster_arn="x"),
         lambda: other.close("failed"),
@@ -144,9 +145,10 @@ def test_rule_5_an_event_whose_call_the_client_repeats_is_written_once() -> None
 
 def test_state_and_audit_expire_by_themselves_and_the_audit_later() -> None:
     opened().audit("snapshot-check", "done", {})
-    (item,) = client("dynamodb").scan(TableName=STATE_TABLE)["Items"]
+    items = client("dynamodb").scan(TableName=STATE_TABLE)["Items"]
     (event,) = audit_trail()
-    assert int(item["expires_at"]["N"]) == int((NOW + dt.timedelta(days=400)).timestamp())
+    assert sorted(item["operation_id"]["S"].split("#")[0] for item in items) == [OPERATION, "plan"]
+    assert {int(item["expires_at"]["N"]) for item in items} == {int((NOW + dt.timedelta(days=400)).timestamp())}
     assert int(event["expires_at"]["N"]) == int((NOW + dt.timedelta(days=800)).timestamp())
 
 
@@ -159,6 +161,62 @@ def test_a_field_of_a_later_version_doesnt_stop_a_running_execution() -> None:
         ExpressionAttributeValues={":value": {"S": "x"}},
     )
     assert record().operation_id == OPERATION
+
+
+# The plan's item
+
+
+def state_item() -> dict[str, Any]:
+    return client("dynamodb").get_item(TableName=STATE_TABLE, Key={"operation_id": {"S": OPERATION}})["Item"]
+
+
+def test_the_plan_has_an_item_of_its_own_so_that_each_write_of_the_state_is_one_unit() -> None:
+    opened()
+    assert {"plan", "parameters"}.isdisjoint(state_item())
+    assert len(str(state_item())) < 1024
+
+
+def test_a_resume_writes_another_plan_and_the_state_names_the_one_that_counts() -> None:
+    opened()
+    first = record()
+    successor = state_at(60, OTHER_EXECUTION)
+    successor.hand_over(first, replace(a_plan(), warnings=["resumed"]), {})
+    found = record()
+    assert found.plan_item != first.plan_item
+    assert found.plan["warnings"] == ["resumed"]
+    assert found.parameters == first.parameters
+    assert successor.with_plan(first).plan == first.plan, "which is left as it was"
+
+
+def test_the_plan_of_an_execution_that_is_refused_counts_for_nobody() -> None:
+    opened()
+    with pytest.raises(RequestRefused):
+        state_at(60, OTHER_EXECUTION).open("snapshot-check", {}, replace(a_plan(), warnings=["theirs"]), "running")
+    assert record().plan["warnings"] == a_plan().warnings
+
+
+def test_an_operation_that_was_planned_before_plans_had_items_is_still_read() -> None:
+    opened().remember(plan_item=None, own_secrets=None, plan=a_plan(), parameters={"port": 5544})
+    assert record().plan["target_cluster_id"] == record().plan["cluster"]["identifier"] == "staging-orders"
+    assert record().parameters == {"port": 5544}
+
+
+def test_a_record_that_was_read_without_its_plan_says_so() -> None:
+    state = opened()
+    found, beside = state.recall_beside("lock#nothing")
+    assert found is not None
+    assert beside is None
+    with pytest.raises(LookupError, match="read without its plan"):
+        _ = found.plan
+    assert state.with_plan(found) == record()
+
+
+def test_items_that_dynamodb_leaves_out_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = opened()
+    answer = {"Responses": {}, "UnprocessedKeys": {STATE_TABLE: {"Keys": [{"operation_id": {"S": OPERATION}}]}}}
+    monkeypatch.setattr(client("dynamodb"), "batch_get_item", lambda **_: answer)
+    with pytest.raises(TemporaryFailure, match="left items of table"):
+        state.recall_beside("lock#nothing")
 
 
 # The audit trail

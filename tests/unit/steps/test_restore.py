@@ -390,11 +390,11 @@ def test_how_far_the_door_is_follows_from_what_is_recorded(known: dict[str, Any]
 def test_past_its_deadline_an_opening_fails_and_says_what_it_waits_for() -> None:
     plan, now = a_cluster_plan(), Situation(due=Action.WAIT, waiting_for="something")
     record, late = a_record(step_times={"snapshot-check": iso(NOW), "open-cluster": iso(NOW)}), NOW + DEADLINE
-    assert after_opening(plan, now, None, record, late - dt.timedelta(seconds=1), UNKNOWN).answer == "wait"
+    assert after_opening(plan, now, record, late - dt.timedelta(seconds=1), UNKNOWN).answer == "wait"
     with pytest.raises(StepFailed, match="After 4 hours the opening of cluster staging-orders still waits for somethi"):
-        after_opening(plan, now, None, record, late, UNKNOWN)
+        after_opening(plan, now, record, late, UNKNOWN)
     opened = Situation(due=Action.NOTHING, waiting_for="")
-    assert after_opening(plan, opened, None, record, late, UNKNOWN).answer == "done"
+    assert after_opening(plan, opened, record, late, UNKNOWN).answer == "done"
 
 
 # What nobody may be let in with

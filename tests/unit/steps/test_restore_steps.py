@@ -106,7 +106,11 @@ def test_without_the_targets_own_secrets_no_cluster_is_made(
     rds: FakeRds, clock: Clock, operation: OperationState, master_login: Any
 ) -> None:
     """A failed run's end has removed them, and its execution was redriven."""
-    operation.remember(plan={"target_secrets": {"admin": None, "application": "aurora-restore/targets/x/application"}})
+    operation.remember(
+        plan_item=None,
+        own_secrets=None,
+        plan={"target_secrets": {"admin": None, "application": "aurora-restore/targets/x/application"}},
+    )
     with pytest.raises(StepFailed, match="Resume it instead of redriving"):
         act(clock, a_cluster_plan(master_login=master_login))
     assert rds.changes() == []

@@ -175,7 +175,9 @@ def test_a_target_of_its_own_whose_login_rds_keeps_has_no_admin_secret_and_needs
     kept_by_rds: str, operation: OperationState
 ) -> None:
     secrets = {"admin": None, "application": "aurora-restore/targets/staging-orders/application"}
-    operation.remember(plan={"target_secrets": secrets}, application_secret_arn=APP_SECRET)
+    operation.remember(
+        plan_item=None, own_secrets=None, plan={"target_secrets": secrets}, application_secret_arn=APP_SECRET
+    )
     assert set_up(task())["master_secret"] == kept_by_rds
 
 

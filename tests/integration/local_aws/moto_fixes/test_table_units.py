@@ -34,6 +34,11 @@ def test_units_are_those_of_the_item_before_or_after_whichever_is_larger(aws: Lo
     assert units() == 2
     tables.get_item(TableName="units", Key=key)
     assert units() == 1
+    both = [key, {"id": {"S": "not there"}}]
+    tables.batch_get_item(RequestItems={"units": {"Keys": both, "ConsistentRead": True}})
+    assert units() == 2 + 1
+    tables.batch_get_item(RequestItems={"units": {"Keys": both}})
+    assert units() == (2 + 1) / 2
     tables.update_item(
         TableName="units", Key=key, UpdateExpression="REMOVE #t", ExpressionAttributeNames={"#t": "text"}
     )
