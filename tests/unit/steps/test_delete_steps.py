@@ -516,7 +516,7 @@ def looking(progress: dict[str, Any], hours: float = 0.5) -> dict[str, Any]:
 def test_a_cluster_on_its_way_out_is_waited_for(production: dict[str, Any], status: str) -> None:
     production["Status"] = status
     answer = look(looking(a_progress(production)))
-    assert (answer["answer"], answer["wait_seconds"]) == ("wait", 252)
+    assert (answer["answer"], answer["wait_seconds"]) == ("wait", 270)
 
 
 def test_gone_is_gone_even_if_another_cluster_has_taken_the_name(production: dict[str, Any]) -> None:

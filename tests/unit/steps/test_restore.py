@@ -543,10 +543,10 @@ def test_a_due_action_is_answered_with_advance(due: Action) -> None:
 
 
 def test_work_in_progress_is_answered_with_wait_and_longer_and_longer_pauses() -> None:
-    pauses = [check(Action.WAIT, progress(), minutes).wait_seconds for minutes in (3, 6, 20, 45)]
+    pauses = [check(Action.WAIT, progress(), minutes).wait_seconds for minutes in (3, 6, 20, 40)]
     assert check(Action.WAIT, progress()).answer == "wait"
     assert pauses == sorted(pauses)
-    assert pauses[0] == round(0.14 * 3 * 60)
+    assert pauses[0] == round(0.15 * 3 * 60)
     assert pauses[-1] == 5 * UNIT
 
 
