@@ -13,12 +13,14 @@ LONGEST_PAUSE_SECONDS = 60 * 60
 SHORTEST_UNITS = 1 / 6
 CAP_UNITS = 5
 # Of the time that has passed: a pause while nothing is known, and one after hours.
-GROWTH, SLOW_GROWTH = 0.12, 0.08
+GROWTH, SLOW_GROWTH = 0.15, 0.12
 # When to look, as parts of the expected duration: sparsely before its end and densely from it on. AWS seldom deviates
 # from what it took before by more than a third; one that does is waited for like something unknown. Of what is short
-# only the first of the looks before its end pays.
-BEFORE_END, FROM_END = (0.74, 0.83, 0.92), tuple(1 + 0.025 * number for number in range(15))
-SHORT_UNITS = 10 / 3
+# only one look before its end pays, and what is long deserves more of them.
+SHORT_UNITS, LONG_UNITS = 10 / 3, 30
+BEFORE_END, LONG_BEFORE_END = (0.775, 0.85, 0.925), (0.75, 0.8, 0.85, 0.9, 0.95)
+FROM_END = tuple(1 + 0.04 * number for number in range(10))
+LONG_FROM_END = tuple(1 + 0.02 * number for number in range(19))
 # From which PercentProgress on it predicts the end better than anything else, and when that is trusted to the full.
 TELLING_PERCENT, NEARLY_DONE_PERCENT = 10, 90
 SHORT_OF_PREDICTION = 0.93
@@ -41,8 +43,9 @@ def seconds_to_wait(
     `shortest_seconds`: a shorter pause than that would not be worth its look.
     """
     shortest = max(SHORTEST_UNITS * unit_seconds, shortest_seconds)
+    before_window = BEFORE_END[0] * expected_seconds - elapsed_seconds if expected_seconds is not None else 0
     if TELLING_PERCENT <= percent < 100:
-        pause = _until_predicted_end(elapsed_seconds, percent)
+        pause = _until_predicted_end(elapsed_seconds, percent, before_window)
     elif expected_seconds is not None:
         pause = _until_next_look(elapsed_seconds, unit_seconds, expected_seconds, shortest)
     else:
@@ -50,18 +53,28 @@ def seconds_to_wait(
     return max(round(min(max(pause, shortest), LONGEST_PAUSE_SECONDS)), 1)
 
 
-def _until_predicted_end(elapsed_seconds: float, percent: int) -> float:
+def _until_predicted_end(elapsed_seconds: float, percent: int, before_window: float) -> float:
+    """Return the time until shortly before the end that the percentage predicts, as far as that is to be trusted.
+
+    Up to the first look at what was seen before (`before_window`) it is, and beyond that for some time only.
+    """
     left = elapsed_seconds * (100 - percent) / percent
-    return min(left if percent >= NEARLY_DONE_PERCENT else SHORT_OF_PREDICTION * left, TRUSTED_AHEAD * elapsed_seconds)
+    predicted = left if percent >= NEARLY_DONE_PERCENT else SHORT_OF_PREDICTION * left
+    return min(predicted, max(TRUSTED_AHEAD * elapsed_seconds, before_window))
 
 
 def _until_next_look(elapsed_seconds: float, unit_seconds: int, expected_seconds: float, shortest: float) -> float:
     """Return the time until the first of the looks that is not closer than the shortest pause."""
     earliest = elapsed_seconds + shortest
-    is_short = expected_seconds < SHORT_UNITS * unit_seconds
-    looks = (part * expected_seconds for part in (*(BEFORE_END[:1] if is_short else BEFORE_END), *FROM_END))
+    looks = (part * expected_seconds for part in _parts(expected_seconds / unit_seconds))
     ahead = (look for look in looks if look >= earliest)
     return next(ahead, elapsed_seconds + _growing(elapsed_seconds, unit_seconds)) - elapsed_seconds
+
+
+def _parts(expected_units: float) -> tuple[float, ...]:
+    if expected_units >= LONG_UNITS:
+        return (*LONG_BEFORE_END, *LONG_FROM_END)
+    return (*(BEFORE_END[:1] if expected_units < SHORT_UNITS else BEFORE_END), *FROM_END)
 
 
 def _growing(elapsed_seconds: float, unit_seconds: int) -> float:

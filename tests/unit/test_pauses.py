@@ -69,11 +69,11 @@ def test_pauses_only_grow_while_nothing_is_known(one: float, other: float, unit:
 
 
 @given(st.floats(120, 48 * HOUR))
-def test_the_end_of_unknown_work_is_seen_within_an_eighth_of_its_length(seconds: float) -> None:
-    assert lateness(seconds) < 1 / 8
+def test_the_end_of_unknown_work_is_seen_within_a_sixth_of_its_length(seconds: float) -> None:
+    assert lateness(seconds) < 1 / 6
 
 
-@pytest.mark.parametrize(("hours", "most"), [(0.5, 35), (6, 75), (48, 180)])
+@pytest.mark.parametrize(("hours", "most"), [(0.5, 25), (6, 50), (48, 85)])
 def test_unknown_work_needs_few_looks_for_its_length(hours: float, most: int) -> None:
     assert len(looks(hours * HOUR, first_look=120)) <= most
 
@@ -92,17 +92,17 @@ def test_work_that_takes_as_long_as_before_is_seen_at_once_with_few_looks(second
 
 
 @pytest.mark.parametrize("usual", [600, 1200, 6 * HOUR])
-def test_work_that_deviates_by_up_to_30_percent_is_seen_late_by_less_than_3_percent_on_average(usual: int) -> None:
+def test_work_that_deviates_by_up_to_30_percent_is_seen_late_by_a_few_percent_on_average(usual: int) -> None:
     drawn = random.Random(usual)
-    assert mean(lateness(usual * drawn.uniform(0.7, 1.3), usual) for _ in range(500)) < 0.03
+    assert mean(lateness(usual * drawn.uniform(0.7, 1.3), usual) for _ in range(500)) < 0.035
 
 
 @given(st.floats(60, 48 * HOUR), st.floats(1, 48 * HOUR))
-def test_what_was_learned_wrongly_costs_the_longest_pause_or_a_tenth_beyond_what_it_takes_for_sure(
+def test_what_was_learned_wrongly_costs_the_longest_pause_or_a_sixth_beyond_what_it_takes_for_sure(
     seconds: float, expected: float
 ) -> None:
     """Who expects far too much looks too late, but never by more than one pause."""
-    assert looks(seconds, expected)[-1] - seconds <= max(LONGEST_PAUSE_SECONDS, 0.1 * seconds)
+    assert looks(seconds, expected)[-1] - seconds <= max(LONGEST_PAUSE_SECONDS, seconds / 6)
 
 
 @given(st.floats(600, 48 * HOUR))

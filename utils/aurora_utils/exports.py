@@ -96,7 +96,7 @@ class Exports:
     def cancel(self, task: ExportTask) -> None:
         """Cancel an export, unless it has ended since. What it has written to the bucket stays there.
 
-        Source: the API's CancelExportTask, whose error says that a completed export cannot be cancelled.
+        Source: the API's CancelExportTask, whose error says that an export task that has completed cannot be cancelled.
         """
         none_when(
             "InvalidExportTaskStateFault", lambda: self._rds.cancel_export_task(ExportTaskIdentifier=task.identifier)

@@ -36,8 +36,8 @@ def test_a_stack_that_runs_faster_than_aws_scales_the_public_figures() -> None:
 
 def test_what_was_seen_before_decides() -> None:
     pace = Pace(unit_seconds=60, expected=KNOWN)
-    assert pace.pause("create-cluster", NOW, NOW) == 740
-    assert pace.pause("create-cluster", NOW, later(seconds=1001)) == 24
+    assert pace.pause("create-cluster", NOW, NOW) == 775
+    assert pace.pause("create-cluster", NOW, later(seconds=1001)) == 39
 
 
 def test_the_end_that_is_expected_counts_what_is_left() -> None:

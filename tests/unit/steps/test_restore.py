@@ -543,10 +543,10 @@ def test_a_due_action_is_answered_with_advance(due: Action) -> None:
 
 
 def test_work_in_progress_is_answered_with_wait_and_longer_and_longer_pauses() -> None:
-    pauses = [check(Action.WAIT, progress(), minutes).wait_seconds for minutes in (3, 6, 20, 60)]
+    pauses = [check(Action.WAIT, progress(), minutes).wait_seconds for minutes in (3, 6, 20, 40)]
     assert check(Action.WAIT, progress()).answer == "wait"
     assert pauses == sorted(pauses)
-    assert pauses[0] == round(0.12 * 3 * 60)
+    assert pauses[0] == round(0.15 * 3 * 60)
     assert pauses[-1] == 5 * UNIT
 
 
@@ -554,7 +554,7 @@ def test_nobody_looks_before_instances_can_be_there_nor_long_before_they_were_th
     assert check(Action.WAIT, progress(), minutes=1).wait_seconds == 120
     learned = Pace(unit_seconds=UNIT, expected={"create-instances": 600})
     waited = [check(Action.WAIT, progress(), minutes, pace=learned).wait_seconds for minutes in (1, 8, 10, 12)]
-    assert waited == [384, 18, 15, 15]
+    assert waited == [405, 30, 24, 24]
 
 
 def test_a_phase_that_has_ended_is_recorded_and_one_that_goes_on_is_not() -> None:
@@ -613,7 +613,7 @@ def test_instances_that_are_refused_wait_for_the_change_of_the_cluster_since_it_
     learned = Pace(unit_seconds=UNIT, expected={"modify-cluster": 200})
     record = a_record(password_reset_at=iso(NOW))
     answer = after_action(due, record, later, learned, Refusal(why="it is modifying"))
-    assert (answer.action, answer.action_at, answer.wait_seconds) == ("modify-cluster", NOW, 88)
+    assert (answer.action, answer.action_at, answer.wait_seconds) == ("modify-cluster", NOW, 95)
 
 
 def test_instances_that_an_earlier_call_asked_for_are_waited_for_since_then() -> None:
