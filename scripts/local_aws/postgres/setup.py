@@ -75,10 +75,10 @@ class Setup:
     def _template(self) -> pathlib.Path:
         """Return an empty volume with Aurora's own roles; every new cluster starts as its copy, in later runs as well.
 
-        It holds no password, and depends on nothing but the programs that made it and what they were told.
+        It holds no password, and depends on nothing but the programs that made it and their arguments.
         """
-        told = [str(self._binaries.directory), *_INITDB, *self._aurora_roles()]
-        template = _KEPT / hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        made_of = [str(self._binaries.directory), *_INITDB, *self._aurora_roles()]
+        template = _KEPT / hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
         with self._lock:
             if not template.exists():
                 self._make_template(template)
