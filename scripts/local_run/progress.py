@@ -54,7 +54,7 @@ class Progress:
         """The event that the present wait began with."""
 
     def show(self, event: dict[str, Any]) -> None:
-        """Take the next event of the history, and print what it tells."""
+        """Take the next event of the history, and print what a person should know of it."""
         kind, details = event["type"], event.get("stateEnteredEventDetails")
         if details:
             self._wait = event if kind == "WaitStateEntered" else None

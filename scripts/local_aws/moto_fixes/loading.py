@@ -15,14 +15,15 @@ import botocore.loaders
 import botocore.session
 import moto.core.utils
 import msgspec
+from moto.core.loaders import create_loader
 
 
 def install() -> None:
     """Share the loaders in this process. Modules of moto read models while they are imported, so this comes first."""
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # moto's documentation, "EC2"
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-    botocore.loaders.JSONFileLoader._load_file = _load_file
-    moto.core.utils.create_loader = functools.cache(moto.core.utils.create_loader)
+    botocore.loaders.JSONFileLoader._load_file = _load_file  # type: ignore[attr-defined]  # not in its stubs
+    moto.core.utils.create_loader = functools.cache(create_loader)  # type: ignore[attr-defined]  # it only imports it
 
 
 def _load_file(_: object, path: str, opened: Callable[..., Any]) -> Any:

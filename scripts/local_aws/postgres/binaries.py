@@ -34,7 +34,7 @@ class PostgresBinaries:
     def __init__(self, scratch: pathlib.Path) -> None:
         """Raise CannotStart where none is usable. `scratch` is this run's own directory; it may receive a copy."""
         self.directory = _find()
-        self._identity = "myself"
+        self.identity = "myself"
         self._user: int | None = None
         if os.geteuid() == 0:
             self._leave_root(scratch)
@@ -49,7 +49,7 @@ class PostgresBinaries:
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return what to start. On Linux it ends with the thread that starts it, however that ends."""
-        launcher = [sys.executable, "-I", "-S", _LAUNCHER, self._identity] if sys.platform == "linux" else []
+        launcher = [sys.executable, "-I", "-S", _LAUNCHER, self.identity] if sys.platform == "linux" else []
         return [*launcher, str(self.directory / program), *arguments]
 
     @property
@@ -69,11 +69,11 @@ class PostgresBinaries:
     def _leave_root(self, scratch: pathlib.Path) -> None:
         if sys.platform != "linux":
             raise CannotStart("PostgreSQL refuses to run as root. Run this as an ordinary user.")
-        self._identity = "namespace"
+        self.identity = "namespace"
         if self._version() is not None:
             return
         self._user = pwd.getpwnam("nobody").pw_uid
-        self._identity = str(self._user)
+        self.identity = str(self._user)
         _let_others_in(scratch)
         if self._version() is None:
             copy = scratch / "postgres"

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import os
 import pathlib
 import secrets
 import shutil
@@ -75,28 +76,29 @@ class Setup:
     def _template(self) -> pathlib.Path:
         """Return an empty volume with Aurora's own roles; every new cluster starts as its copy, in later runs as well.
 
-        It holds no password, and depends on nothing but the programs that made it and what they were told.
+        It holds no password, and depends on nothing but the programs that made it, their arguments and their user.
         """
-        told = [str(self._binaries.directory), *_INITDB, *self._aurora_roles()]
-        template = _KEPT / hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        user = f"{self._binaries.identity} {os.geteuid()}"
+        made_of = [user, str(self._binaries.directory), *_INITDB, *self._aurora_roles()]
+        kept = _KEPT / hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
+        own = self._directory / "template"
         with self._lock:
-            if not template.exists():
-                self._make_template(template)
-        return template
+            if kept.exists():
+                return kept
+            if not own.exists():
+                self._make_template(own)
+                with contextlib.suppress(OSError):  # kept already by somebody else, or nothing can be written there
+                    _keep(own, kept)
+        return own
 
     def _make_template(self, template: pathlib.Path) -> None:
-        draft = self._directory / "template"
+        draft = self._directory / "template-draft"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
         self._binaries.give(draft)
         self._run("initdb", "-D", str(draft), *_INITDB)
         self._run_alone(draft, self._aurora_roles())
-        _KEPT.mkdir(parents=True, exist_ok=True)
-        # Complete under its name, or not there: others may be making it at this moment, and we may be killed.
-        with tempfile.TemporaryDirectory(dir=_KEPT, prefix="draft-") as beside, contextlib.suppress(FileExistsError):
-            copy_volume(draft, pathlib.Path(beside) / "volume")
-            (pathlib.Path(beside) / "volume").rename(template)
-        shutil.rmtree(draft, ignore_errors=True)
+        draft.rename(template)
 
     def _run_alone(self, volume: pathlib.Path, statements: list[str]) -> None:
         """Run statements as the superuser on a volume that has no server, one per line."""
@@ -132,6 +134,14 @@ class Setup:
         )
         if done.returncode:
             raise RuntimeError(f"{program} failed: {done.stderr[-1000:] or done.stdout[-1000:]}")
+
+
+def _keep(template: pathlib.Path, kept: pathlib.Path) -> None:
+    """Copy a volume for later runs. It is complete under its name, or not there, as we may be killed meanwhile."""
+    kept.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix="draft-") as beside:
+        copy_volume(template, pathlib.Path(beside) / "volume")
+        (pathlib.Path(beside) / "volume").rename(kept)
 
 
 def scram_verifier(password: str) -> str:

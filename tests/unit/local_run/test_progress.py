@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 from rich.console import Console
 
 from scripts.local_run.progress import Progress, phase_of
@@ -113,7 +112,7 @@ def test_the_live_line_says_when_the_phase_should_end_where_that_is_known() -> N
 
 
 def test_every_state_that_takes_time_is_part_of_a_phase_that_a_person_knows() -> None:
-    machine = yaml.safe_load((PROJECT / "infrastructure" / "state_machine.yaml").read_text())
+    machine = json.loads((PROJECT / "infrastructure" / "state_machine.asl.json").read_text())
     timed = [name for name, state in machine["States"].items() if state["Type"] in ("Task", "Wait")]
     assert len(timed) > 10
     assert [name for name in timed if phase_of(name) == name] == []
