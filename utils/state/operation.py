@@ -86,8 +86,6 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     master_secret_arn: str | None = None
     endpoint: str | None = None
     port: int | None = None
-    # When the instances were first requested.
-    instances_asked_at: str | None = None
     writer_changed_at: str | None = None
     # What AWS had no capacity for when it was last asked.
     shortage: str | None = None
@@ -169,7 +167,6 @@ NO_CLUSTER: dict[str, Any] = {
     "master_secret_arn": None,
     "endpoint": None,
     "port": None,
-    "instances_asked_at": None,
     "writer_changed_at": None,
     "shortage": None,
     "locked_logins": [],

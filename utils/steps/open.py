@@ -130,7 +130,7 @@ def advance(
 
     What there is to wait for is NOTHING once it is open and as planned.
     """
-    observed, now = observe(plan, aurora), state.now
+    observed, now = observe(plan, aurora, record), state.now
     situation = due_opening(plan, observed, record, now)
     if situation.due is Action.RECORD_OPEN_DOOR:
         state.audit("door", "open", _groups(plan))

@@ -70,13 +70,20 @@ class Situation(Struct, frozen=True, kw_only=True):
 
 def assess(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime) -> Situation:
     """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
-    return due_action(plan, observe(plan, aurora), record, now)
+    return due_action(plan, observe(plan, aurora, record), record, now)
 
 
-def observe(plan: ClusterPlan, aurora: AuroraReader) -> Observed:
-    """Ask RDS what exists under the plan's name."""
+def observe(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord) -> Observed:
+    """Ask RDS what exists under the plan's name.
+
+    Instances are not looked for before they can have been requested. A cluster lists its members, so that one that
+    lists none has none while it is being changed.
+    """
     cluster = aurora.cluster(plan.identifier)
-    instances = [] if cluster is None or cluster.is_being_created else aurora.instances_of(plan.identifier)
+    if cluster is None or cluster.is_being_created:
+        return Observed(region=aurora.region, cluster=cluster)
+    has_none = not cluster.member_identifiers and (record.password_reset_at is None or not cluster.is_available)
+    instances = [] if has_none else aurora.instances_of(plan.identifier)
     return Observed(region=aurora.region, cluster=cluster, instances=instances)
 
 
@@ -283,10 +290,10 @@ def _working_on(
     """Return what AWS works on after an action, and since when.
 
     It refuses instances while it sets the master password, and that is waited for then. Where nothing was due, they
-    were requested by an earlier call.
+    were requested by an earlier call, soon after that password.
     """
     if refusal is None:
-        asked = record.seen(record.instances_asked_at) if due is Action.WAIT else None
+        asked = record.seen(record.password_reset_at) if due is Action.WAIT else None
         return (Action.CREATE_INSTANCES.label, asked) if asked else (due.label, now)
     if due is not Action.CREATE_INSTANCES or refusal.shortage:
         return Action.WAIT.label, now

@@ -61,8 +61,6 @@ def take(
             remember_cluster(aurora.restore_cluster(plan, record.operation_id), state)
         elif situation.due is Action.CREATE_INSTANCES and situation.cluster is not None:
             lacking = _create_instances(situation, plan, situation.cluster, aurora, record)
-            if record.instances_asked_at is None:
-                state.remember(instances_asked_at=iso(state.now))
         elif situation.cluster is not None:
             _change(situation.due, plan, situation.cluster, aurora, state, record)
     except ClusterBusy as busy:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from scripts.local_run.production import SNAPSHOT, Production
@@ -30,7 +32,8 @@ def test_the_copy_is_exported_as_parquet_and_stays(
         }
     )
     assert run.status == "SUCCEEDED", run.reason
-    assert "Wait for Archive" in run.states()
+    states = run.states()
+    assert states.index("Begin Export") < states.index("Restore Snapshot"), "it runs beside the restore"
     files = exported(pipeline, run.output["archive"]["exported_to"])
     assert any(name.endswith(".parquet") for name in files)
     copy = run.output["plan"]["cluster"]["snapshot_arn"].rpartition(":")[2]
@@ -62,3 +65,17 @@ def test_an_export_that_fails_fails_the_run_and_is_made_again_by_resuming(pipeli
     assert second.changes == ["StartExportTask"]
     assert second.output["plan"]["export"]["identifier"].endswith("-2")
     assert exported(pipeline, second.output["archive"]["exported_to"])
+
+
+def test_the_export_of_a_restore_that_failed_is_cancelled(
+    pipeline: Pipeline, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durations = dataclasses.replace(pipeline.aws.aurora.durations, export_snapshot=4 * 3600)
+    monkeypatch.setattr(pipeline.aws.aurora, "durations", durations)
+    pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network", at_percent=5)
+    run = pipeline.run({"target_cluster_id": target, "archive_snapshot": "export"})
+    assert run.status == "FAILED"
+    assert run.changes.count("CancelExportTask") == 1
+    assert pipeline.cluster(target) is None
+    begun = pipeline.rds().describe_export_tasks()["ExportTasks"]
+    assert [each["Status"] for each in begun if each["ExportTaskIdentifier"] in str(run.calls)] == ["CANCELING"]

@@ -618,7 +618,7 @@ def test_instances_that_are_refused_wait_for_the_change_of_the_cluster_since_it_
 
 def test_instances_that_an_earlier_call_asked_for_are_waited_for_since_then() -> None:
     nothing, later = Situation(due=Action.WAIT, waiting_for="it"), NOW + dt.timedelta(minutes=1)
-    answer = after_action(nothing, a_record(instances_asked_at=iso(NOW)), later, UNKNOWN)
+    answer = after_action(nothing, a_record(password_reset_at=iso(NOW)), later, UNKNOWN)
     assert (answer.action, answer.action_at, answer.wait_seconds) == ("create-instances", NOW, 120)
 
 
