@@ -55,7 +55,7 @@ class Remains(Struct, frozen=True, kw_only=True):
             self.cluster is not None
             and self.cluster.is_available
             and bool(self.members)
-            and all(each.is_usable for each in self.members)
+            and all(each.is_up for each in self.members)
         )
 
 
