@@ -32,7 +32,7 @@ def test_one_command_restores_a_cluster_and_prints_one_json_object(tmp_path: pat
     assert result["checks"]
     assert all(result["checks"].values())
     assert result["error"] is None
-    assert result["state_transitions"] <= 60
+    assert result["state_transitions"] <= 300, "nothing is known yet of how long anything takes"
     assert result["virtual_seconds"] >= 30 * 60
     for key in ("operation_id", "execution_arn", "endpoint", "wall_seconds", "lambda_invocations"):
         assert result[key], key
