@@ -57,6 +57,7 @@ def test_the_longest_chain_is_that_of_the_architecture(name: str, seconds: float
     assert work_of(case(name), ROUND).longest_chain() == seconds
 
 
+@pytest.mark.full
 def test_work_without_any_delay_takes_as_long_as_the_longest_chain(aws: LocalAws) -> None:
     """Somebody who looks every few seconds does all of it by hand: nothing is forced that could be left out."""
     rds, usual = aws.client("rds"), aws.aurora.durations

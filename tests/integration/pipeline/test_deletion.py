@@ -67,6 +67,7 @@ def test_a_member_of_a_global_database_isnt_deleted(pipeline: Pipeline, doomed: 
     assert run.changes == []
 
 
+@pytest.mark.full
 def test_a_source_that_others_replicate_isnt_deleted(pipeline: Pipeline, doomed: str, target: str) -> None:
     """Another cluster's replication ends with it."""
     rds, replica = pipeline.rds(), f"{doomed}-replica"

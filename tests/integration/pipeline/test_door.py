@@ -260,6 +260,7 @@ def test_a_run_that_ends_between_users_and_opening_keeps_the_cluster_and_is_resu
     assert ("door", "open") in pipeline.audit(first.operation_id)
 
 
+@pytest.mark.full
 def test_a_cluster_that_is_kept_before_its_users_are_ready_stays_behind_its_door(
     pipeline: Pipeline, target: str
 ) -> None:

@@ -129,6 +129,7 @@ def test_a_password_reset_that_never_happens_ends_at_the_login(pipeline: Pipelin
     assert pipeline.cluster(target) is None
 
 
+@pytest.mark.full
 def test_a_secret_that_is_no_use_fails_with_its_remedy(pipeline: Pipeline, target: str) -> None:
     secrets = pipeline.aws.client("secretsmanager")
     arn = pipeline.place.stack.outputs["AppSecretArn"]
@@ -153,6 +154,7 @@ def test_a_topic_that_refuses_doesnt_hide_the_first_error(pipeline: Pipeline, ta
     assert pipeline.holder(target) is None
 
 
+@pytest.mark.full
 def test_a_clean_up_that_fails_doesnt_hide_the_first_error(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
     pipeline.aws.faults.add(operation="rds:DeleteDBCluster", code="InvalidParameterValue", message="no", times=3)

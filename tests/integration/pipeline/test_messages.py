@@ -83,6 +83,7 @@ def test_a_half_deleted_source_is_deleted_by_the_messages_command(
     assert pipeline.cluster(doomed) is None
 
 
+@pytest.mark.full
 def test_what_rds_would_refuse_half_way_leaves_production_whole(
     pipeline: Pipeline, reader: Reader, doomed: str, target: str
 ) -> None:
@@ -174,6 +175,7 @@ def test_whatever_keeps_the_source_is_taken_away_as_each_message_says(
 # The snapshot is gone
 
 
+@pytest.mark.full
 def test_where_the_snapshot_is_gone_the_message_starts_anew_with_another(
     pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
@@ -411,6 +413,7 @@ def test_a_source_that_cant_go_is_made_ready_as_the_refusal_says(
     assert "automated backups" not in planned(reader, message).split("DELETE the source")[1].splitlines()[0]
 
 
+@pytest.mark.full
 def test_todays_cluster_gets_a_snapshot_as_the_refusal_says(pipeline: Pipeline, reader: Reader, target: str) -> None:
     rds, name = pipeline.rds(), f"prod-twice-{next(numbers)}"
     cluster = {

@@ -29,6 +29,7 @@ def test_a_restore_within_a_region_makes_a_cluster_that_people_can_use(
     assert run.output["restore"]["expected_end"] > [run.output["restore"]["started_at"]]
 
 
+@pytest.mark.full
 def test_a_source_that_was_restored_before_needs_few_looks_and_ends_within_what_was_expected(
     pipeline: Pipeline, production: Production, target: str
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_snapshot_is_found_by(way: str, pipeline: Pipeline, target: str) -> No
         assert run.output["snapshot"]["identifier"] == SNAPSHOT
 
 
+@pytest.mark.full
 def test_a_newer_copy_of_another_clusters_snapshot_is_passed_over_and_told(pipeline: Pipeline, target: str) -> None:
     """A cluster of another account bears the same name, and so does what is copied from there."""
     aws, theirs = pipeline.aws, pipeline.aws.client("rds", account="333333333333")
@@ -123,6 +125,7 @@ def test_a_newer_copy_of_another_clusters_snapshot_is_passed_over_and_told(pipel
     assert "it is newer, and was passed over" in message["message"]
 
 
+@pytest.mark.full
 def test_the_latest_snapshot_may_be_an_automated_one(pipeline: Pipeline, target: str) -> None:
     automated = pipeline.aws.aurora.take_automated_snapshot(CLUSTER)
     pipeline.aws.clock.sleep(600)

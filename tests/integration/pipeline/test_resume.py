@@ -139,6 +139,7 @@ def test_an_operation_that_is_at_work_or_has_succeeded_isnt_resumed(pipeline: Pi
     assert pipeline.cluster(target) is not None
 
 
+@pytest.mark.full
 def test_a_cluster_that_somebody_deleted_in_between_isnt_made_again(pipeline: Pipeline, target: str) -> None:
     pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network")
     first = ended(pipeline.run({"target_cluster_id": target, "on_failure": "keep"}))

@@ -72,6 +72,7 @@ def test_rule_3_the_source_goes_after_the_login_and_leaves_a_final_snapshot(
     assert doomed in message["message"]
 
 
+@pytest.mark.full
 def test_rule_3_without_a_final_snapshot_only_when_that_is_said(pipeline: Pipeline, doomed: str, target: str) -> None:
     before = pipeline.snapshots()
     run = pipeline.run(deletion_of(doomed, target, final_snapshot=False))
@@ -90,6 +91,7 @@ def test_rule_3_a_source_whose_copy_lets_nobody_in_is_kept(pipeline: Pipeline, d
     assert len(found["DBClusterMembers"]) == 2
 
 
+@pytest.mark.full
 def test_rule_3_protection_switched_on_meanwhile_keeps_the_source_and_the_copy(
     pipeline: Pipeline, doomed: str, target: str
 ) -> None:
@@ -184,6 +186,7 @@ def test_rule_5_a_call_whose_answer_is_lost_has_worked_once(
     _assert_made_once(pipeline, run, target)
 
 
+@pytest.mark.full
 def test_rule_5_a_deletion_whose_answers_are_lost_has_worked_once(pipeline: Pipeline, doomed: str, target: str) -> None:
     for operation in ("rds:DeleteDBInstance", "rds:DeleteDBCluster"):
         pipeline.aws.faults.add(operation=operation, answer="lost")

@@ -122,6 +122,7 @@ def test_a_dry_run_and_a_refused_request_make_none(pipeline: Pipeline, target: s
     assert not any(is_there(pipeline, name) for name in names_of(target))
 
 
+@pytest.mark.full
 def test_a_failed_run_removes_the_secrets_that_it_made_and_a_resumed_one_makes_them_anew(
     pipeline: Pipeline, target: str
 ) -> None:
@@ -139,9 +140,10 @@ def test_a_failed_run_removes_the_secrets_that_it_made_and_a_resumed_one_makes_t
     assert master_opens(pipeline, resumed, names_of(target)[0])
 
 
+@pytest.mark.full
 def test_a_run_that_is_stopped_before_it_has_a_cluster_leaves_no_secrets(pipeline: Pipeline, target: str) -> None:
     arn = pipeline.start({"target_cluster_id": target})
-    while pipeline.state(f"lock#{target}") is None or not is_there(pipeline, names_of(target)[1]):
+    while pipeline.state(f"lock#{target}") is None or not all(is_there(pipeline, name) for name in names_of(target)):
         pass
     pipeline.aws.client("stepfunctions").stop_execution(executionArn=arn, error="Stopped", cause="by a test")
     run = pipeline.end(arn)

@@ -210,6 +210,7 @@ def test_a_version_past_its_standard_support_is_warned_of(pipeline: Pipeline, ta
     assert "at 08:30-09:00 [default]" in message["message"]
 
 
+@pytest.mark.full
 def test_a_difference_that_aws_makes_is_told_and_doesnt_fail_the_run(
     pipeline: Pipeline, production: Production, target: str
 ) -> None:

@@ -89,6 +89,7 @@ def test_of_a_run_that_ends_at_once_it_is_looked_up_later(pipeline: Pipeline, ta
     assert json.loads(event)["responseElements"]["executionArn"] == run.execution_arn
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("at_once")
 def test_nothing_about_cloudtrail_keeps_people_from_being_told(pipeline: Pipeline, target: str) -> None:
     given: dict[str, Any] = {"target_cluster_id": target, "dry_run": True}
