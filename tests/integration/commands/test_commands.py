@@ -121,6 +121,7 @@ def test_nothing_is_left_after_an_interruption(how: signal.Signals, tmp_path: pa
     assert_nothing_is_left(tmp_path)
 
 
+@pytest.mark.full
 def test_the_documented_commands_restore_ones_own_cluster(tmp_path: pathlib.Path) -> None:
     script = "set -euo pipefail\n" + "\n".join(commands(LOCAL_RUN.read_text(), "serve"))
     with running(tmp_path, "--serve") as process:

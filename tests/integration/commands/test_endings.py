@@ -78,6 +78,7 @@ def test_a_command_that_is_killed_leaves_nothing(tmp_path: pathlib.Path) -> None
     assert_nothing_is_left(tmp_path)
 
 
+@pytest.mark.full
 def test_whoever_reads_the_output_may_go(tmp_path: pathlib.Path) -> None:
     with running(tmp_path) as process:
         until_it_prints(process, "Starting the embedded AWS")

@@ -304,6 +304,7 @@ def update(deployed: Deployed, name: str, changes: Changes) -> None:
     assert deployed.stale() == [], name
 
 
+@pytest.mark.full
 def test_updates_that_have_gone_wrong_for_somebody_go_well(deployed: Deployed, place: Place) -> None:
     for name, updates in dangerous(place).items():
         for changes in updates:
