@@ -131,7 +131,7 @@ def test_a_disk_without_the_room_for_a_run_is_named_before_anything_starts(tmp_p
 
 @pytest.mark.full
 def test_a_disk_that_becomes_full_in_the_middle_is_named(tmp_path: pathlib.Path) -> None:
-    somebody = 'until ls "$1"/*/aurora/template >/dev/null; do sleep 0.01; done 2>/dev/null; cat /dev/zero >"$1/full"'
+    somebody = 'until ls "$1"/*/aurora/cluster-* >/dev/null; do sleep 0.01; done 2>/dev/null; cat /dev/zero >"$1/full"'
     done = on_a_disk_of("450m", tmp_path, f"({somebody}) 2>/dev/null")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
