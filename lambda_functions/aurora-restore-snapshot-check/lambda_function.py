@@ -52,9 +52,10 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
 def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationState, known: OperationRecord) -> Plan:
     """Resume the operation: the plan is its own, and the steps find what it has created."""
     resumption = resume(request, task.request, known, task.execution, task.limits)
-    plan = timed(resumption.plan, replace(known, **resumption.facts))
+    going_on = replace(known, **resumption.facts)
+    plan = timed(resumption.plan, going_on)
     take_over(request, state, known, plan, resumption.facts)
-    if known.users_ready_at is None:
+    if going_on.users_ready_at is None:
         make_secrets(plan, state)
     state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": plan.resumed})
     return plan

@@ -40,6 +40,10 @@ def follow_export(
     begun = begin_export(export, task.copy, record, target, task.limits)
     kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
     began = record.entered("archive-snapshot")
+    opened = None if task.begins_export else record.seen(record.door_open_at)
+    if opened is not None and (isinstance(begun, str) or begun.started_at is None):
+        # One that RDS has refused beside the restore has its time from the end of that.
+        began = max(began, opened)
     archived = export_progress(export, begun, kept, target.region, began, task.run.now, pace)
     if archived.answer == "done" and not isinstance(begun, str) and begun.seconds is not None:
         state.remember(took=record.took | {"export": begun.seconds})

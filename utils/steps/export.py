@@ -55,7 +55,8 @@ def export_progress(
 ) -> Archived:
     """Return how far the export is. `kept` is the snapshot that stays: no cluster can be restored from an export.
 
-    Raises StepFailed when it has failed, was cancelled, or takes longer than the stack allows.
+    It has its time from when RDS started it, or from `began` where that is later. Raises StepFailed when it has failed,
+    was cancelled, or takes longer than the stack allows.
     """
     where = f"s3://{export.bucket}/{export.prefix}/{export.identifier}/"
     look = f"aws rds describe-export-tasks --export-task-identifier {export.identifier} --region {region}"
@@ -64,7 +65,8 @@ def export_progress(
             f"The export {export.identifier} is not of {export.source_arn} but of {task.source_arn}. It was left "
             f"alone. Find out who made it. {look}"
         )
-    elapsed = (now - began).total_seconds()
+    started = None if isinstance(task, str) else task.started_at
+    elapsed = (now - max(began, started or began)).total_seconds()
     why = task if isinstance(task, str) else f"export {export.identifier} is {task.status} at {task.percent} %"
     if not isinstance(task, str):
         if task.is_complete:
@@ -83,7 +85,7 @@ def export_progress(
             f"After {hours} hours: {why}. {kept} is kept. RDS continues by itself; resume to follow it, or raise the "
             f"stack's ExportDeadlineHours. {look}"
         )
-    percent, started = (0, None) if isinstance(task, str) else (task.percent, task.started_at)
+    percent = 0 if isinstance(task, str) else task.percent
     return Archived(
         deleted_snapshot_arn=None,
         why=why,

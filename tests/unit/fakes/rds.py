@@ -433,6 +433,7 @@ class FakeRds(FakeGroups):
         self.exports[name] = {
             **{key: given[key] for key in ("ExportTaskIdentifier", "SourceArn", "S3Prefix", "IamRoleArn", "KmsKeyId")},
             "S3Bucket": given["S3BucketName"],
+            "TaskStartTime": self.clock.now,
             "Status": "STARTING",
             "PercentProgress": 0,
         }

@@ -28,10 +28,11 @@ from tests.unit.support import (
     a_run,
     calling,
     lost_answer,
+    some_users,
 )
 from utils.aws import client
 from utils.contracts.payloads import DeleteTask, RestoreTask
-from utils.contracts.plan import Plan
+from utils.contracts.plan import Plan, TargetSecrets
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.request.fields import RestoreRequest
 from utils.state.lock import TargetLock
@@ -328,6 +329,21 @@ def test_users_of_which_one_was_left_out_are_set_up_once_more(machine: FakeMachi
     assert found.users is None
     assert found.users_ready_at is not None
     assert found.door == "open"
+
+
+def test_a_cluster_that_was_cleaned_up_with_its_users_gets_secrets_again(machine: FakeMachine, rds: FakeRds) -> None:
+    """Its readers failed behind the door. The clean-up had begun when its execution was stopped."""
+    names = TargetSecrets(admin="aurora-restore/targets/x/admin", application="aurora-restore/targets/x/application")
+    state = failed(machine, a_plan(target_secrets=names))
+    made(rds, state, users=some_users(), users_ready_at="2026-03-10T04:00:00.000Z")
+    state.remember(clean_up_at="2026-03-10T04:10:00.000Z")
+    del rds.clusters[TARGET]
+    check(again())
+    assert (record().users_ready_at, record().cluster_resource_id) == (None, None)
+    secrets = client("secretsmanager")
+    for arn in (record().admin_secret_arn, record().application_secret_arn):
+        assert arn is not None
+        assert secrets.describe_secret(SecretId=arn)["Name"] in (names.admin, names.application)
 
 
 def test_a_copy_that_a_resumed_runs_clean_up_took_is_made_anew(machine: FakeMachine, rds: FakeRds) -> None:

@@ -37,7 +37,7 @@ from utils.contracts.plan import SnapshotExport
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.planning.planner import plan_restore
 from utils.request.reading import read_request
-from utils.state.operation import OperationState
+from utils.state.operation import OperationState, iso
 
 archive = calling("archive-snapshot")
 BUCKET, ROLE = "exports", f"arn:aws:iam::{ACCOUNT}:role/export"
@@ -204,6 +204,19 @@ def test_an_export_past_its_deadline_fails_the_run(rds: FakeRds, restored: Opera
     archive(exporting())
     with pytest.raises(StepFailed, match=r"After 12 hours: export .* is starting at 0 %"):
         archive(exporting(hours=12))
+
+
+def test_an_export_has_its_time_from_its_own_beginning(rds: FakeRds, restored: OperationState) -> None:
+    """RDS refused it beside the restore, which took as long as an export may."""
+    rds.refuse("StartExportTask", "InvalidExportSourceState", "five at a time", times=2)
+    archive(exporting(begins_export=True))
+    restored.remember(door_open_at=iso(NOW + dt.timedelta(hours=13)))
+    assert archive(exporting(hours=13.5))["answer"] == "wait", "refused once more, half an hour after the restore"
+    rds.clock.pass_seconds(14 * 3600)
+    assert archive(exporting(hours=14))["answer"] == "wait"
+    assert archive(exporting(hours=25.9))["answer"] == "wait"
+    with pytest.raises(StepFailed, match="After 12 hours"):
+        archive(exporting(hours=26))
 
 
 def test_room_for_an_export_is_waited_for(rds: FakeRds, restored: OperationState) -> None:
