@@ -13,13 +13,7 @@ from utils.contracts.plan import Plan
 from utils.logins.target_secrets import make_secrets
 from utils.operation.identity import operation_id_of, state_of
 from utils.operation.resume import refuse_if_unknown, resume
-from utils.operation.start import (
-    begin_operation,
-    is_another_runs,
-    refuse_if_repeated,
-    refuse_if_reserved,
-    take_over,
-)
+from utils.operation.start import begin_operation, is_another_runs, refuse_if_repeated, refuse_if_reserved, take_over
 from utils.planning.planner import plan_restore
 from utils.planning.snapshot_place import source_of
 from utils.planning.timing import timed
