@@ -40,6 +40,13 @@ def test_a_grant_that_no_run_needed_is_named(grant: tuple[str, str]) -> None:
     assert str(unused) in found
 
 
+@pytest.mark.parametrize(("label", "action"), sorted(grants.NEEDED_BY_SOME))
+def test_what_one_policy_grants_all_steps_some_role_has_to_need(label: str, action: str) -> None:
+    first, *others = [each for each in grants.granted() if each[1:] == (label, action)]
+    assert list(grants.findings([a_record(left_out=tuple(others))])) == []
+    assert len(list(grants.findings([a_record(left_out=(first, *others))]))) == 1 + len(others)
+
+
 def test_what_several_sessions_needed_is_taken_together() -> None:
     half = len(WHOLE.relied_on) // 2
     parts = [
