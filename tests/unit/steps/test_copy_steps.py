@@ -211,6 +211,6 @@ def test_a_day_of_copying_is_watched_with_few_looks(rds: FakeRds, clock: Clock) 
         known = {"started_at": NOW.isoformat(), **progress}
         progress = look({"run": a_run(now=clock.now), "copy": COPY, "progress": known})
         looks += 1
-    assert looks < 60
+    assert looks < 75
     # Nothing is known of this copy, so the pauses have grown up to the longest one.
     assert clock.now - NOW < dt.timedelta(hours=24, seconds=LONGEST_PAUSE_SECONDS)
