@@ -43,7 +43,7 @@ def test_the_copy_is_exported_as_parquet_and_stays(
     assert states.index("Begin Export") < states.index("Restore Snapshot"), "it runs beside the restore"
     files = exported(pipeline, run.output["archive"]["exported_to"])
     assert any(name.endswith(".parquet") for name in files)
-    copy = run.output["plan"]["cluster"]["snapshot_arn"].rpartition(":")[2]
+    (copy,) = pipeline.copies_of(run.operation_id)
     assert copy in pipeline.snapshots()
     (message,) = run.messages
     assert "since no cluster can be restored from an export" in message["message"]
@@ -116,3 +116,10 @@ def test_an_export_that_goes_on_is_cancelled_as_the_message_says(
     reader.type(inline(message, "aws rds cancel-export-task"))
     begun = pipeline.rds().describe_export_tasks()["ExportTasks"]
     assert [each["Status"] for each in begun if each["ExportTaskIdentifier"] in str(run.calls)] == ["CANCELING"]
+
+    (copy,) = pipeline.copies_of(run.operation_id)
+    pipeline.rds().delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy)
+    resumed = pipeline.run({"operation_id": run.operation_id, "resume": True})
+    assert f"cluster-snapshot:{copy}, which no longer exists" in resumed.reason
+    assert resumed.changes == []
+    assert pipeline.cluster(target) is not None
