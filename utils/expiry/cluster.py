@@ -50,6 +50,9 @@ class ClusterExpiry:
         record = self._state.recall()
         decision = decide(self._entry, record, cluster, [], self._now)
         if not decision.due.needs_lock:
+            if self._entry.deletion_began_at is not None:
+                # Somebody keeps it since an earlier look, which may have left the lock with this execution.
+                self._lock.give_back(self._now)
             return self._without_lock(decision, record, cluster)
         holder = self._lock.claim(self._now).held_by
         if holder is not None:

@@ -82,12 +82,13 @@ class ExpiryRegister:
 
     def _update(self, expression: str, resource_id: str, values: dict[str, Any], condition: str = "") -> None:
         optional: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+        if values:
+            optional["ExpressionAttributeValues"] = values
         self._tables.update_item(
             TableName=self._table,
             Key=_key(),
             UpdateExpression=expression,
             ExpressionAttributeNames={"#id": resource_id},
-            **({"ExpressionAttributeValues": values} if values else {}),
             **optional,
         )
 

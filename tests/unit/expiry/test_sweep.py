@@ -100,7 +100,7 @@ class Sweeps:
 
     def subjects(self) -> list[str]:
         sent = sns_backends[ACCOUNT][REGION].topics[self.topic].sent_notifications
-        return [each[2].removeprefix("[aurora-restore] ").split(":")[0] for each in sent]
+        return [str(each[2]).removeprefix("[aurora-restore] ").split(":")[0] for each in sent]
 
     def last_message(self) -> str:
         return str(sns_backends[ACCOUNT][REGION].topics[self.topic].sent_notifications[-1][1])
@@ -254,6 +254,21 @@ def test_what_was_extended_before_the_lock_was_held_is_read_again(
     monkeypatch.setattr(TargetLock, "claim", extended_meanwhile)
     assert sweeps.sweep()["deleted"] == []
     assert rds.changes() == []
+
+
+def test_what_is_extended_while_its_protection_is_switched_off_stays_and_its_lock_is_free(
+    sweeps: Sweeps, rds: FakeRds
+) -> None:
+    cluster = sweeps.restored(DeletionProtection=True)
+    rds.seconds = {"ModifyDBCluster": 60}
+    sweeps.warn_and_expire()
+    began, progress = sweeps.clock.now, sweeps.look()
+    assert progress["waiting_for"] == [DRILL]
+    cluster["TagList"] = [*OWN_TAGS, {"Key": EXPIRY_TAG, "Value": expiry_text(EXPIRES + dt.timedelta(hours=72))}]
+    sweeps.clock.pass_seconds(60)
+    assert sweeps.look(progress, started_at=began)["answer"] == "done"
+    assert TargetLock(DRILL, "newer", EXECUTION).take(sweeps.clock.now) is None
+    assert rds.changes() == ["ModifyDBCluster"]
 
 
 @pytest.mark.parametrize("operation", ["DeleteDBInstance", "DeleteDBCluster"])

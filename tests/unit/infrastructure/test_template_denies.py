@@ -198,11 +198,11 @@ def lacking_one(actions: str, resource: str, kind: str) -> list[Asked]:
 TOUCHING = "rds:CreateDBInstance FailoverDBCluster ModifyDBCluster"
 OPENING = "rds:EnableHttpEndpoint ModifyDBCluster"
 # What expires has two tags, and the second is set when the door has opened.
-EXPIRY_SET: Context = {
+EXPIRY_SET: dict[str, str | tuple[str, ...]] = {
     "aws:requesttag/aurora-restore:expires-at": "2026-12-04T14:00:00Z",
     "aws:tagkeys": ("aurora-restore:expires-at",),
 }
-EXPIRES: Context = {"aws:resourcetag/aurora-restore:expires-at": "2026-12-04T14:00:00Z"}
+EXPIRES: dict[str, str | tuple[str, ...]] = {"aws:resourcetag/aurora-restore:expires-at": "2026-12-04T14:00:00Z"}
 ENDING = "rds:DeleteDBCluster ModifyDBCluster"
 DELETING = "rds:DeleteDBCluster DeleteDBInstance"
 STEPS = (
