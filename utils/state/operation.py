@@ -101,6 +101,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     door_open_at: str | None = None
     # When the cluster expires, if it does: it is registered and tagged by then (utils/state/expiry.py).
     cluster_expires_at: str | None = None
+    # The export that RDS has taken on, by its name, and continues by itself.
+    export_begun: str | None = None
     clean_up_at: str | None = None
     protection_off_at: str | None = None
     copy_clean_up_at: str | None = None
