@@ -143,6 +143,7 @@ def test_tuesdays_data_is_there_until_friday_and_longer_if_somebody_says_so(frid
     assert again.status == "SUCCEEDED"
 
 
+@pytest.mark.full
 def test_a_cluster_whose_tag_is_taken_away_is_kept_and_one_that_gets_it_again_goes(
     fridays: Fridays, reader: Reader
 ) -> None:
@@ -222,3 +223,19 @@ def test_one_that_cannot_be_deleted_is_reported_and_the_other_goes(fridays: Frid
     fridays.aws.faults.clear()
     assert subjects(fridays.wait_until(expires + 5 * HOUR)) == ["EXPIRED"]
     assert pipeline.cluster(names[0]) is None
+
+
+@pytest.mark.full
+def test_a_sweep_that_cannot_be_started_leaves_a_letter_and_the_next_one_does_its_work(fridays: Fridays) -> None:
+    pipeline, run = fridays.pipeline, fridays.restore()
+    target, expires = run.output["plan"]["target_cluster_id"], fridays.expires(run)
+    assert subjects(fridays.wait_until(expires - HOUR)) == ["EXPIRES"]
+    fridays.aws.faults.add(operation="states:StartExecution", code="ThrottlingException", seconds=4 * 3600)
+    assert fridays.wait_until(expires + 2 * HOUR) == []
+    assert pipeline.cluster(target) is not None
+    sqs = fridays.aws.client("sqs")
+    url = sqs.get_queue_url(QueueName=f"{PREFIX}-dead-letters")["QueueUrl"]
+    letters = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+    assert {each["MessageAttributes"]["ERROR_CODE"]["StringValue"] for each in letters} == {"ThrottlingException"}
+    assert subjects(fridays.wait_until(expires + 5 * HOUR)) == ["EXPIRED"]
+    assert pipeline.cluster(target) is None

@@ -130,6 +130,18 @@ def test_where_nothing_expires_nothing_is_asked_of_rds(sweeps: Sweeps, rds: Fake
     assert rds.calls == []
 
 
+def test_an_hourly_look_costs_no_metric_and_a_failure_is_counted(
+    sweeps: Sweeps, rds: FakeRds, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweeps.restored()
+    sweeps.sweep()
+    assert "AuroraRestore" not in capsys.readouterr().out
+    rds.refuse("DescribeDBClusters", "AccessDenied", status=403)
+    with pytest.raises(StepFailed):
+        sweeps.look()
+    assert "StepFailure" in capsys.readouterr().out
+
+
 def test_it_is_announced_once_and_then_deleted_with_its_secrets(sweeps: Sweeps, rds: FakeRds) -> None:
     sweeps.restored()
     rds.seconds = {"DeleteDBInstance": 300, "DeleteDBCluster": 400}
