@@ -57,6 +57,11 @@ Event = Mapping[str, Any]
 Handler = Callable[[Event, "LambdaContext"], Any]
 
 
+def always(_: object) -> bool:
+    """Return that a step has a deadline, whatever its task is."""
+    return True
+
+
 class Work:
     """What a step inside an operation works with."""
 
@@ -163,7 +168,11 @@ class Work:
 
 
 def step(
-    name: str, task_type: type[TaskInOperation], *, looks: bool = False, is_timed: bool = False
+    name: str,
+    task_type: type[TaskInOperation],
+    *,
+    looks: bool = False,
+    is_timed: Callable[[TaskInOperation], bool] = lambda _: False,
 ) -> Callable[[Callable[[TaskInOperation, Work], Struct]], Handler]:
     """Make a handler of a step inside an operation. It runs only while this execution holds the target's lock.
 
@@ -176,7 +185,7 @@ def step(
         def in_operation(task: TaskInOperation) -> Struct:
             work = Work(name, task.run)
             if looks:
-                work.begin_look(is_timed=is_timed)
+                work.begin_look(is_timed=is_timed(task))
             else:
                 work.prove_at_work()
             try:

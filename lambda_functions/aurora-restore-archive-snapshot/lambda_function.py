@@ -8,7 +8,7 @@ from utils.steps.archive import follow_export, settle_copy, take_back
 from utils.steps.export import cancel_export
 
 
-@step("archive-snapshot", ArchiveTask, looks=True, is_timed=True)
+@step("archive-snapshot", ArchiveTask, looks=True, is_timed=lambda task: task.export is not None)
 def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
     """Begin the export, or undo what was opened for the copy and settle it. Only an export is waited for."""
     record, target = work.record(), work.aurora()

@@ -1,12 +1,12 @@
 """Open the restored cluster's door once its users are set up, and switch its Data API on where that is planned."""
 
-from utils.common import Work, step
+from utils.common import Work, always, step
 from utils.contracts.payloads import Opening, OpenTask
 from utils.preflight.limits import prove_opening_allowed
 from utils.steps.open import advance, after_opening
 
 
-@step("open-cluster", OpenTask, looks=True, is_timed=True)
+@step("open-cluster", OpenTask, looks=True, is_timed=always)
 def lambda_handler(task: OpenTask, work: Work) -> Opening:
     """Open the door. The step is repeated until RDS reports every group of every member as active."""
     record = work.record()

@@ -1,13 +1,13 @@
 """Take the next action of the restore that is due: cluster, its own settings, instances, writer."""
 
-from utils.common import Work, step
+from utils.common import Work, always, step
 from utils.contracts.payloads import RestoreProgress, RestoreTask
 from utils.preflight.limits import prove_restore_allowed
 from utils.steps.restore import after_action, observe
 from utils.steps.restore_calls import take_due
 
 
-@step("restore-snapshot", RestoreTask, looks=True, is_timed=True)
+@step("restore-snapshot", RestoreTask, looks=True, is_timed=always)
 def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     """Take the action that is due, if any. What exists decides, so a repeated call does no harm."""
     record, aurora = work.record(), work.aurora()

@@ -32,7 +32,7 @@ from tests.unit.support import (
 from utils import errors
 from utils.aws import client
 from utils.changes import proving
-from utils.common import Work, edge_step, step
+from utils.common import Work, always, edge_step, step
 from utils.contracts.payloads import ExecutionError, StepRun
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
 from utils.messages.failure import cause_lines
@@ -77,7 +77,7 @@ def waiting(task: Task, work: Work) -> Result:
 
 
 def look(do: Any, given: dict[str, Any] | None = None) -> Any:
-    return step("open-cluster", Task, looks=True, is_timed=True)(do)(given or event(), Context())  # type: ignore[arg-type] # only its id is read
+    return step("open-cluster", Task, looks=True, is_timed=always)(do)(given or event(), Context())  # type: ignore[arg-type] # only its id is read
 
 
 @contextlib.contextmanager
