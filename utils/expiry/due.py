@@ -68,7 +68,7 @@ def decide(
         return _kept("no longer has a record of its operation in the stack's state table")
     if (why := why_not_own_cluster(cluster, record)) is not None:
         return _kept(why)
-    if record.cluster_expires_at is None:
+    if record.cluster_resource_id is None or record.cluster_expires_at is None:
         return _kept("is not recorded to expire: its operation ended before it could record that")
     tagged = tagged_expiry(cluster)
     if tagged is None:

@@ -133,6 +133,7 @@ def test_what_somebody_has_changed_keeps_the_cluster(cluster: Cluster, instances
         (None, "no longer has a record of its operation"),
         (replace(RECORD, cluster_resource_id="cluster-NEWER"), f"is {ID}, this operation made cluster-NEWER"),
         (replace(RECORD, cluster_expires_at=None), "is not recorded to expire"),
+        (replace(RECORD, cluster_resource_id=None), "is not recorded to expire"),
     ],
 )
 def test_what_the_operation_has_not_recorded_is_kept(record: Any, why: str) -> None:
