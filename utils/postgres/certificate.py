@@ -40,8 +40,8 @@ def names_in_certificate(host: str, port: int, ca_bundle: str) -> tuple[str, ...
     except ssl.SSLCertVerificationError as error:
         reason = one_line(error.verify_message, MAX_SENTENCE)
         raise StepFailed(
-            f"The certificate of {host}:{port} is not valid: {reason}. Compare the server that has this address with "
-            f"the cluster's members: aws rds describe-db-instances"
+            f"The certificate of {host}:{port} is not valid: {reason}. Find out which server has this address, and "
+            "whether RDS has a newer certificate authority than the bundle of this release."
         ) from None
     except OSError as error:
         raise TemporaryFailure(f"No TLS with {host}:{port} yet: {one_line(str(error), MAX_SENTENCE)}") from None

@@ -126,6 +126,8 @@ class Rules(NamedTuple):
     turned_back: Callable[[SwapRecord, dt.datetime], SwapRecord] = turned_back
     record_first: bool = True
     strangers_are_refused: bool = True
+    # Part of the name of the faults that may happen.
+    faults: str = ""
 
 
 def first_night(*, faults: int, has_login: bool = True) -> World:
@@ -384,6 +386,8 @@ def _stale_views(world: World) -> Iterator[tuple[str, Observed]]:
             yield f"{side} stale", view(world.showing(side, before))
         if world.body(side).exists:
             yield f"{side} not described", view(world.showing(side, world.body(side)._replace(existence=DELETED)))
+    if world.stranger:
+        yield "the stranger not described", view(world._replace(stranger=""))
 
 
 def _failures(world: World, due: Due) -> Iterator[tuple[str, World]]:
@@ -461,6 +465,8 @@ def successors(world: World, rules: Rules) -> Iterator[tuple[str, bool, World]]:
     if world.ended:
         return
     for label, is_fault, after in _all_successors(world, rules):
+        if is_fault and rules.faults not in label:
+            continue
         following = after._replace(faults_left=world.faults_left - 1) if is_fault else after
         yield label, is_fault, settled_world(_remembered(world, following))
 

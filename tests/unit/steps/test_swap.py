@@ -68,6 +68,53 @@ def test_no_single_fault_breaks_a_promise(start: Callable[[int], World]) -> None
     assert found.states > 1_000, "most faults were not met"
 
 
+# Part of the fault's name, and where it ends: the undisturbed run is among those that end forward.
+FORWARD, EITHER = {"done, forward"}, {"done, forward", "done, back"}
+ENDS_OF_A_FAULT = {
+    "dies before the call": FORWARD,
+    "repeated at once": FORWARD,
+    "repeated late": FORWARD,
+    "arrives late": FORWARD,
+    "stale, misled": FORWARD,
+    "not described": FORWARD,
+    "a session appears": FORWARD,
+    "is stopped": FORWARD,
+    "is restarted": FORWARD,
+    "is renamed": FORWARD,
+    "old is deleted": FORWARD,
+    "new is deleted": EITHER,
+    "a person puts a secret": FORWARD,
+    "rename is undone": FORWARD,
+    "certificate stays": FORWARD,
+    "refused for good": EITHER,
+    "the proof fails": EITHER,
+    "the live name leads elsewhere": EITHER,
+    "StopExecution": EITHER,
+    "the deadline passes": EITHER,
+    "breaks": EITHER | {"broken, forward", "broken, back"},
+    f"a stranger takes {LIVE}-": FORWARD,
+    f"a stranger takes {LIVE}": FORWARD | {"stranger, back"},
+}
+
+
+@pytest.mark.parametrize(("fault", "ends"), ENDS_OF_A_FAULT.items(), ids=ENDS_OF_A_FAULT.keys())
+def test_what_a_fault_ends_in(fault: str, ends: set[str]) -> None:
+    """A function that dies, or a person who renames a cluster, costs time and no more."""
+    found = explore(first_night(faults=1), Rules(faults=fault))
+    assert (found.violation, set(found.ends)) == (None, ends)
+
+
+def test_a_stop_after_the_commit_is_finished_forward() -> None:
+    world = first_night(faults=1)
+    committed = world._replace(
+        old=world.old._replace(name=PREVIOUS, door="shut", groups=("sg-door",), sessions=False, data_api=False),
+        new=world.new._replace(name=LIVE, certificate=LIVE),
+        record=a_swap(**COMMITTED),
+        secret="new",
+    )
+    assert set(explore(committed, Rules(faults="StopExecution")).ends) == FORWARD
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS.keys())
 def test_no_two_faults_break_a_promise(start: Callable[[int], World]) -> None:
