@@ -98,8 +98,8 @@ class RecordedCluster(Struct, frozen=True, kw_only=True):
 class SwapRecord(Struct, frozen=True, kw_only=True):
     """What a swap has decided and requested. It is written before the call that it is about.
 
-    `end` and `committed_at` order everything: a record is written only where both are still as they were read, and by
-    the execution that the operation belongs to.
+    It replaces only the record that was read, and only by the execution that the operation belongs to. So a swap is
+    either turned back or committed, and a function that continues late neither decides nor forgets anything.
     """
 
     live_name: str

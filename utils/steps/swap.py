@@ -6,8 +6,8 @@ old cluster under its name and open; after it, new may hold writes that exist no
 finished forward.
 
 Nothing is called here. Each step observes both clusters again, asks `due`, writes the record that the answer carries
-(only where `end` and `committed_at` are still those that it has read), makes the one call, and compares the resource
-id in RDS's answer with the recorded one. So a step that died is simply run again.
+(only where `may_be_written` says so), makes the one call, compares the resource id in RDS's answer with the recorded
+one, and notes a proof's result or a refusal (`proved`, `refusal_noted`). So a step that died is simply run again.
 """
 
 from __future__ import annotations
@@ -209,6 +209,28 @@ def turned_back(recorded: SwapRecord, now: dt.datetime) -> SwapRecord:
 def resumed(recorded: SwapRecord, now: dt.datetime) -> SwapRecord:
     """Return the record of a swap that failed and is to be finished from what exists."""
     return replace(recorded, resumed_at=now, first_look=None, failed_proofs=0, refused=())
+
+
+def may_be_written(stored: SwapRecord, read: SwapRecord) -> bool:
+    """Return whether a record that follows from one that was read may replace the stored one: only that very one.
+
+    Otherwise another execution has turned the swap back or committed it since, or the same step has run beside this
+    one: then nothing is done at all, and both clusters are observed again.
+    """
+    return stored == read
+
+
+def proved(recorded: SwapRecord, side: Side, *, reached: bool) -> SwapRecord:
+    """Return the record after a proof: whether the live name has led to this cluster."""
+    if reached:
+        return replace(recorded, proven=side)
+    return replace(recorded, failed_proofs=recorded.failed_proofs + 1)
+
+
+def refusal_noted(recorded: SwapRecord, found: Due) -> SwapRecord:
+    """Return the record after AWS has refused an action for good, such as without a permission."""
+    what = found.setting or found.action.value
+    return replace(recorded, refused=tuple(dict.fromkeys((*recorded.refused, what))))
 
 
 def unseen(s: Situation) -> Due | None:

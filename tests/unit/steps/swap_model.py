@@ -5,7 +5,8 @@ AWS and the step do by themselves, in any order; a fault costs one of those that
 rename holds both names until it ends, doors change after the call, and a session outlives the door that let it in.
 
 Time is only whether the two looks of a doubt are far enough apart, and whether the deadline has passed: a moment is now
-or long ago. A call that is repeated late arrives at any time, but before a wait between two looks is over.
+or long ago. A call that is repeated late arrives at any time, and a function that is delayed continues at any time, but before a
+wait between two looks is over.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ class World(NamedTuple):
     # What a stale look shows: each cluster before its last change. Empty once no fault is left.
     before: tuple[Body | None, Body | None] = (None, None)
     late: Call | None = None
+    # A function that has decided, has not written yet, and continues later, beside the next one.
+    delayed: tuple[Due, SwapRecord] | None = None
     faults_left: int = 0
     ended: str = ""
     # What no state may lose sight of: where clients were let in again, and whether a stranger was changed.
@@ -216,11 +219,8 @@ def _described(body: Body, has_login: bool) -> ObservedCluster:
 
 
 def written(world: World, read: SwapRecord, due: Due) -> World | None:
-    """Write the record before the call; None where another execution has decided otherwise since it was read."""
-    current = world.record
-    if (current.end, current.committed_at) != (read.end, read.committed_at):
-        return None
-    return world._replace(record=due.record)
+    """Write the record before the call; None where it has changed since it was read."""
+    return world._replace(record=due.record) if swap.may_be_written(world.record, read) else None
 
 
 def call_of(due: Due, world: World) -> Call | None:
@@ -248,14 +248,8 @@ def execute(world: World, due: Due, read: SwapRecord, rules: Rules) -> World:
     if call is None:
         return concluded(wrote, due, rules)
     if call.action is wrote.refusing:
-        return _refused(wrote, due)
+        return wrote._replace(record=swap.refusal_noted(wrote.record, due))
     return called(wrote, call, rules)
-
-
-def _refused(world: World, due: Due) -> World:
-    """Note a refusal for good, as its answer says."""
-    refused = dict.fromkeys((*world.record.refused, due.setting or due.action.value))
-    return world._replace(record=replace(world.record, refused=tuple(refused)))
 
 
 def concluded(world: World, due: Due, rules: Rules) -> World:
@@ -266,12 +260,11 @@ def concluded(world: World, due: Due, rules: Rules) -> World:
         reached = body.exists and body.name == LIVE and body.status == "available"
         reached = reached and not world.leads_elsewhere
         verified = body.certificate == LIVE or record.end == "back"
-        if reached and verified:
-            return world._replace(record=replace(record, proven=due.side))
-        return world._replace(record=replace(record, failed_proofs=record.failed_proofs + 1))
+        return world._replace(record=swap.proved(record, due.side, reached=reached and verified))
     if due.action is Action.LOOK_AGAIN and record.first_look is not None:
         world = world._replace(record=replace(record, first_look=FirstLook(record.first_look.shown, NOW - APART)))
         world = arrived(world, rules) if world.late else world
+        world = continued(world, rules) if world.delayed else world
         return world._replace(before=(None, None))
     if due.action is Action.DONE:
         # A call that is still on its way arrives after the end, and nobody looks any longer.
@@ -288,6 +281,13 @@ def arrived(world: World, rules: Rules) -> World:
     """Let the late repetition of a call arrive."""
     assert world.late is not None
     return called(world._replace(late=None), world.late, rules)
+
+
+def continued(world: World, rules: Rules) -> World:
+    """Let the function that was delayed write and call what it has decided."""
+    assert world.delayed is not None
+    due, read = world.delayed
+    return execute(world._replace(delayed=None), due, read, rules)
 
 
 # --- What AWS does ---
@@ -396,7 +396,8 @@ def _failures(world: World, due: Due) -> Iterator[tuple[str, World]]:
     if due.action is Action.PROVE:
         yield "the proof fails", world._replace(record=replace(record, failed_proofs=swap.TRIES_OF_A_PROOF))
     if world.refusing is None and call_of(due, world) is not None:
-        yield "refused for good", _refused(world._replace(refusing=due.action), due)
+        noted = swap.refusal_noted(record, due)
+        yield "refused for good", world._replace(record=noted, refusing=due.action)
 
 
 def _failing_progress(world: World) -> Iterator[tuple[str, World]]:
@@ -478,6 +479,8 @@ def _all_successors(world: World, rules: Rules) -> Iterator[tuple[str, bool, Wor
     yield label, False, execute(world, due, read, rules)
     for what, after in _progress(world):
         yield what, False, after
+    if world.delayed is not None:
+        yield f"continues: {world.delayed[0].action.value}", False, continued(world, rules)
     if world.late is not None:
         yield f"late: {world.late.action.value} {world.late.name}", False, arrived(world, rules)
     if world.faults_left == 0:
@@ -491,6 +494,8 @@ def _all_successors(world: World, rules: Rules) -> Iterator[tuple[str, bool, Wor
         if world.late is None:
             yield f"{label}, repeated late", True, called(wrote, call, rules)._replace(late=call)
             yield f"{label}, arrives late", True, wrote._replace(late=call)
+    if world.delayed is None and due.action not in (Action.LOOK_AGAIN, Action.WAIT, Action.DONE, Action.FAIL):
+        yield f"{label}, is delayed", True, world._replace(delayed=(due, read))
     for what, after in _failures(wrote, due):
         yield f"{label}: {what}", True, after
     for what, after in _failing_progress(world):

@@ -75,6 +75,7 @@ ENDS_OF_A_FAULT = {
     "repeated at once": FORWARD,
     "repeated late": FORWARD,
     "arrives late": FORWARD,
+    "is delayed": FORWARD,
     "stale, misled": FORWARD,
     "not described": FORWARD,
     "a session appears": FORWARD,
@@ -196,6 +197,11 @@ def _back_after_the_commit(record: SwapRecord, now: dt.datetime) -> SwapRecord:
     return replace(record, end="back", turned_at=now, committed_at=None)
 
 
+def _any_record_is_written(monkeypatch: pytest.MonkeyPatch) -> Rules:
+    monkeypatch.setattr(swap, "may_be_written", lambda stored, read: True)
+    return Rules()
+
+
 def _one_name_each(faults: int) -> World:
     world = first_night(faults=faults)
     old, new = (replace(each, other_names=each.other_names[:1]) for each in (world.record.old, world.record.new))
@@ -216,6 +222,7 @@ PROTECTIONS = [
     Removed("old's sessions are ended before the names move", 0, _without_row(swap.sessions_left)),
     Removed("the winner's door opens last", 0, _row_first(swap.winner_shut)),
     Removed("what was committed is never taken back", 1, lambda _: Rules(turned_back=_back_after_the_commit)),
+    Removed("a record replaces only the one that was read", 2, _any_record_is_written),
     Removed("two looks agree at the end", 1, _one_look("settled")),
     Removed("two looks agree on a deletion", 2, _gone_after_one_look),
     Removed("what may hold writes is gone only when RDS reports it", 2, _gone_with_its_writes),
