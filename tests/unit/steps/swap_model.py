@@ -5,8 +5,8 @@ AWS and the step do by themselves, in any order; a fault costs one of those that
 rename holds both names until it ends, doors change after the call, and a session outlives the door that let it in.
 
 Time is only whether the two looks of a doubt are far enough apart, and whether the deadline has passed: a moment is now
-or long ago. A call that is repeated late arrives at any time, and a function that is delayed continues at any time, but before a
-wait between two looks is over.
+or long ago. A call that is repeated late arrives at any time, and a function that is delayed continues at any time, but
+before a wait between two looks is over.
 """
 
 from __future__ import annotations
