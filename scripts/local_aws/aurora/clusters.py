@@ -124,6 +124,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     put_into(cluster, settled(region.security_groups(parameters.get("VpcSecurityGroupIds"), subnets["VpcId"])))
     quotas.check_clusters(region)
     cluster.postgres = region.world.servers.new(parameters.get("Port", 5432))
+    cluster.place = region.place(cluster.arn, cluster.postgres.port)
     region.clusters[identifier] = cluster
     return cluster
 

@@ -69,11 +69,19 @@ class LifecycleFault(msgspec.Struct, eq=False, forbid_unknown_fields=True):
 
     An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
     it stays pending for ever or, with the status `lost`, is called applied and is not. An instance that becomes
-    `available` is only quicker or slower (up to 1000 percent).
+    `available` is only quicker or slower (up to 1000 percent). A rename that is struck ends under the old name, a
+    restart leaves the certificate as it was, and the groups of a cluster or an instance stay as they are on the way.
     """
 
     lifecycle: Literal[
-        "copy-snapshot", "restore-cluster", "create-instance", "reset-master-password", "export-snapshot"
+        "change-groups",
+        "copy-snapshot",
+        "create-instance",
+        "export-snapshot",
+        "rename-cluster",
+        "renew-certificate",
+        "reset-master-password",
+        "restore-cluster",
     ]
     identifier: str = "*"
     status: str = "failed"
