@@ -35,6 +35,7 @@ from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its 
     instances,
     modifications,
     parameters,
+    restarts,
     snapshot_copies,
     versions,
 )

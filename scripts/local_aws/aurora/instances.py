@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
-from scripts.local_aws.aurora.addresses import certify, publish, serve, withdraw
+from scripts.local_aws.aurora.addresses import NOWHERE, certify, publish, serve, withdraw
 from scripts.local_aws.aurora.managed_password import managed_password_applied
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password, rest
@@ -151,6 +151,9 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     cluster = instance.cluster
     if "FinalDBSnapshotIdentifier" in parameters:
         rules.refuse_combination("FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance")
+    if cluster.status in NOWHERE - {"renaming"}:
+        # Aurora User Guide, "Stopping and starting an Aurora DB cluster": start it first. The code is not verified.
+        cluster.refuse(f"is {cluster.status}: start it first.")
     if instance.status == "deleting":
         rules.refuse("InvalidDBInstanceState", f"Instance {instance.identifier} is already being deleted.")
 

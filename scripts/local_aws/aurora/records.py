@@ -199,6 +199,14 @@ class Cluster(Resource):
         """`pending` are modifications that wait for the maintenance window, which never comes by itself."""
         super().__init__(region, identifier, attributes, tags)
         self.pending: dict[str, Any] = {}
+        # Its description before its status last changed; None as long as it did not exist.
+        self.previously: dict[str, Any] | None = None
+
+    def rest(self, status: str = "available") -> None:
+        """Have `status` until somebody changes it, and remember what was before."""
+        if status != self.status:
+            self.previously = self.describe() if hasattr(self, "place") else None
+        super().rest(status)
 
     @property
     def data_api_answers(self) -> bool:

@@ -53,10 +53,12 @@ def begin_rename(cluster: Cluster, name: str, then: Callable[[], None]) -> None:
     fault = world.faults.lifecycle("rename-cluster", cluster.identifier)
 
     def ended() -> None:
+        before = cluster.describe()
         cluster.becoming = None
         if not fault:
             _give_name(cluster, name)
         then()
+        cluster.previously = before
         publish(cluster)
 
     cluster.becoming = name

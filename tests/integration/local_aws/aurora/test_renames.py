@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from scripts.local_aws.core.credentials import aws_client
 from scripts.local_aws.server import LocalAws
 from tests.integration.local_aws.aurora_support import (
     PASSWORD,
@@ -21,6 +22,7 @@ from tests.integration.local_aws.aurora_support import (
     refused,
     running_cluster,
 )
+from tests.integration.local_aws.conftest import MakeRole, allow
 
 
 def rename(aws: LocalAws, old: str, new: str, **settings: Any) -> Answer:
@@ -35,6 +37,11 @@ def renamed(aws: LocalAws, old: str, new: str | None = None) -> Answer:
     rename(aws, old, new)
     aws.clock.sleep(aws.aurora.durations.rename_cluster + 1)
     return cluster(aws, new)
+
+
+def as_role(aws: LocalAws, arn: str) -> Any:
+    given = {"service": "lambda.amazonaws.com", "session_name": "test", "region": "us-east-1"}
+    return aws_client("rds", "us-east-1", aws.endpoint_url, aws.permissions.assume(arn, **given), attempts=1)
 
 
 def by_resource_id(aws: LocalAws, resource_id: str) -> list[Answer]:
@@ -238,3 +245,77 @@ def test_the_address_follows_the_name_and_sessions_stay(aws: LocalAws) -> None:
     for each in (live, previous):
         with pytest.raises(psycopg2.OperationalError, match="certificate"):
             log_in(aws, cluster(aws, each), PASSWORD)
+
+
+# What is seen late, or not at all
+
+
+def test_a_stale_view_shows_the_old_name(aws: LocalAws) -> None:
+    old, new = name("old"), name("new")
+    resource_id = new_cluster(aws, old)["DbClusterResourceId"]
+    rename(aws, old, new)
+    stale = {"operation": "rds:DescribeDBClusters", "answer": "stale"}
+    aws.faults.add(**stale)
+    assert cluster(aws, old)["Status"] == "available"
+    assert cluster(aws, old)["Status"] == "renaming"
+    aws.clock.sleep(aws.aurora.durations.rename_cluster + 1)
+    aws.faults.add(**stale)
+    (found,) = by_resource_id(aws, resource_id)
+    assert (found["DBClusterIdentifier"], found["Status"]) == (old, "renaming")
+    aws.faults.add(**stale)
+    with refused("DBClusterNotFoundFault", status=404):
+        cluster(aws, new)
+    assert cluster(aws, new)["Status"] == "available"
+
+
+def test_a_cluster_can_be_unseen_once(aws: LocalAws) -> None:
+    identifier = name("there")
+    resource_id = new_cluster(aws, identifier)["DbClusterResourceId"]
+    aws.faults.add(operation="rds:DescribeDBClusters", answer="empty", times=2)
+    assert by_resource_id(aws, resource_id) == []
+    with refused("DBClusterNotFoundFault", status=404):
+        cluster(aws, identifier)
+    assert len(by_resource_id(aws, resource_id)) == 1
+    with pytest.raises(ValueError, match="only rds:DescribeDBClusters can be stale"):
+        aws.faults.add(operation="rds:DescribeDBInstances", answer="stale")
+
+
+# The Data API
+
+
+def test_the_data_api_is_dead_after_a_rename_until_it_is_switched_off_and_on(aws: LocalAws) -> None:
+    old, new = name("old"), name("new")
+    rds, settle = aws.client("rds"), aws.aurora.durations.modify_cluster + 1
+    rds.enable_http_endpoint(ResourceArn=new_cluster(aws, old)["DBClusterArn"])
+    aws.clock.sleep(settle)
+    assert aws.aurora.cluster(old).data_api_answers
+    after = renamed(aws, old, new)
+    assert after["HttpEndpointEnabled"], "whether a description shows it is not verified"
+    assert not aws.aurora.cluster(new).data_api_answers
+    rds.enable_http_endpoint(ResourceArn=after["DBClusterArn"])
+    aws.clock.sleep(settle)
+    assert not aws.aurora.cluster(new).data_api_answers, "it was on already"
+    for switch in (rds.disable_http_endpoint, rds.enable_http_endpoint):
+        switch(ResourceArn=after["DBClusterArn"])
+        aws.clock.sleep(settle)
+    assert aws.aurora.cluster(new).data_api_answers
+
+
+# Who may
+
+
+def test_a_role_needs_permission_for_both_names(aws: LocalAws, make_role: MakeRole) -> None:
+    """Whether AWS checks the new name too, and with whose tags, is not verified: it is the stricter assumption."""
+    old, new = name("old"), name("new")
+    arn = new_cluster(aws, old, Tags=[{"Key": "ours", "Value": "yes"}])["DBClusterArn"]
+    given = {"DBClusterIdentifier": old, "NewDBClusterIdentifier": new, "ApplyImmediately": True}
+    by_tag = {
+        **allow("rds:ModifyDBCluster"),
+        "Condition": {"StringEquals": {"aws:ResourceTag/ours": "yes"}},
+    }
+    by_name = allow("rds:ModifyDBCluster", arn.replace(old, new))
+    for statements in ([by_tag], [by_name]):
+        with refused("AccessDenied", status=403):
+            as_role(aws, make_role("lambda", *statements)).modify_db_cluster(**given)
+    as_role(aws, make_role("lambda", by_tag, by_name)).modify_db_cluster(**given)
+    assert cluster(aws, old)["Status"] == "renaming"
