@@ -79,7 +79,12 @@ def test_a_client_that_waits_is_let_in_when_the_door_opens(aws: LocalAws, door: 
     identifier = name("shut")
     found = running_cluster(aws, identifier, VpcSecurityGroupIds=[door])
     connected = threading.Event()
-    waiting = threading.Thread(target=lambda: log_in(aws, found, PASSWORD) and connected.set())
+
+    def wait() -> None:
+        log_in(aws, found, PASSWORD).close()
+        connected.set()
+
+    waiting = threading.Thread(target=wait)
     waiting.start()
     assert not connected.wait(0.5)
     change(aws, identifier, [group(aws)])
