@@ -175,7 +175,9 @@ class Front:
         else:
             if fault is not None and fault.answer == "held":
                 self._faults.hold()
+            seen = self._faults.view.set(fault.answer if fault else "")
             answer = self._dispatch(call, environ, is_lost=fault is not None and fault.answer == "lost")
+            self._faults.view.reset(seen)
         error, changed = _error_code(answer), _answered(call, answer)
         self._trail.record(call.service, call.operation, call.region, call.access_key, sent, changed, error)
         session = session_of(call.access_key)

@@ -5,8 +5,9 @@ takes what AWS takes, refuses what AWS refuses, and lasts as long as on AWS, on 
 parameters beyond that are refused by name.
 
 Deviations: engine versions are labels (one PostgreSQL runs them all); readers share the writer's server, and a
-cluster's endpoints are an address instead of a name; maintenance windows and automated backups never come by themselves
-(`take_automated_snapshot` takes one); parameter groups do not reach the servers; the Data API does not answer.
+cluster's endpoints are one address instead of two names; maintenance windows and automated backups never come by
+themselves (`take_automated_snapshot` takes one); parameter groups do not reach the servers; the Data API does not
+answer.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its 
     instances,
     modifications,
     parameters,
+    restarts,
     snapshot_copies,
     versions,
 )

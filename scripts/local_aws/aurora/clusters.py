@@ -124,6 +124,7 @@ def _new_cluster(region: AuroraBackend, parameters: rules.Parameters, attributes
     put_into(cluster, settled(region.security_groups(parameters.get("VpcSecurityGroupIds"), subnets["VpcId"])))
     quotas.check_clusters(region)
     cluster.postgres = region.world.servers.new(parameters.get("Port", 5432))
+    cluster.place = region.place(cluster.arn, cluster.postgres.port)
     region.clusters[identifier] = cluster
     return cluster
 
@@ -153,11 +154,25 @@ def _encryption(region: AuroraBackend, parameters: rules.Parameters) -> dict[str
 
 @operation("DescribeDBClusters", "DBClusterIdentifier Filters MaxRecords Marker IncludeShared")
 def describe_db_clusters(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    name = parameters.get("DBClusterIdentifier")
-    clusters = [region.cluster(name)] if name else sorted(region.clusters.values(), key=lambda each: each.identifier)
+    """Describe clusters. A filter that nothing passes leaves an empty list, and a name that nobody has is refused."""
+    found = _seen(region)
+    if name := parameters.get("DBClusterIdentifier"):
+        found = [each for each in found if each["DBClusterIdentifier"] == region.local_name(name)]
+        if not found:
+            rules.refuse("DBClusterNotFoundFault", f"DBCluster {name} not found.")
     filters = {
-        "db-cluster-id": lambda each: (each.identifier, each.arn),
-        "db-cluster-resource-id": lambda each: (each.attributes["DbClusterResourceId"],),
-        "engine": lambda each: (each.attributes["Engine"],),
+        "db-cluster-id": lambda each: (each["DBClusterIdentifier"], each["DBClusterArn"]),
+        "db-cluster-resource-id": lambda each: (each["DbClusterResourceId"],),
+        "engine": lambda each: (each["Engine"],),
     }
-    return rules.listing("DBClusters", clusters, parameters, filters, Cluster.describe)
+    return rules.listing("DBClusters", found, parameters, filters)
+
+
+def _seen(region: AuroraBackend) -> list[dict[str, Any]]:
+    """Return the descriptions of all clusters, by name; old ones or none where a fault asks for that."""
+    view = region.world.faults.view.get()
+    if view == "empty":
+        return []
+    clusters = region.clusters.values()
+    described = [each.previously if view == "stale" else each.describe() for each in clusters]
+    return sorted((each for each in described if each), key=lambda each: str(each["DBClusterIdentifier"]))

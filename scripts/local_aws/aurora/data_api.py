@@ -30,6 +30,7 @@ def _switch(region: AuroraBackend, arn: str, enabled: bool) -> dict[str, Any]:
 
     def switched() -> None:
         cluster.attributes["HttpEndpointEnabled"] = enabled
+        cluster.data_api_is_stale = False
         rest(cluster)
 
     if cluster.attributes["HttpEndpointEnabled"] is not enabled:

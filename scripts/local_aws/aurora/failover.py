@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.local_aws.aurora import rules
+from scripts.local_aws.aurora.addresses import publish
 from scripts.local_aws.aurora.events import report
 from scripts.local_aws.aurora.region import AuroraBackend, operation
 
@@ -27,6 +28,7 @@ def failover_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> 
     def promoted() -> None:
         cluster.rest()
         cluster.writer = target
+        publish(cluster)
         report(cluster, f"Completed failover to DB instance: {target.identifier}", "failover")
 
     cluster.enter("failing-over", region.world.durations.failover, then=promoted)

@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.local_aws.aurora import quotas, rules
 from scripts.local_aws.aurora import setting_rules as settings
+from scripts.local_aws.aurora.addresses import NOWHERE, certify, publish, serve, withdraw
 from scripts.local_aws.aurora.managed_password import managed_password_applied
 from scripts.local_aws.aurora.memberships import put_into, settled
 from scripts.local_aws.aurora.modifications import performance_insights_of, reset_pending_password, rest
@@ -52,6 +53,7 @@ def create_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     cluster.require_status("available", *(_BEING_CHANGED if region.world.accepts_instances_while_modifying else ()))
     instance = Instance(region, identifier, _attributes(region, cluster, parameters), rules.tags(parameters))
     instance.cluster = cluster
+    instance.place = region.place(instance.arn, cluster.place.port)
     quotas.check_instances(region)
     put_into(instance, settled([each["VpcSecurityGroupId"] for each in cluster.attributes["VpcSecurityGroups"]]))
     region.instances[identifier] = instance
@@ -97,11 +99,13 @@ def _begin(instance: Instance) -> None:
     durations = world.durations
 
     def start_server() -> None:
-        instance.enter("creating", 0, then=available, work=cluster.postgres.start)
+        instance.enter("creating", 0, then=available, work=lambda: serve(instance))
 
     def available() -> None:
         instance.enter("available", durations.settle, then=settle)
+        instance.is_up = True
         cluster.elect_writer()
+        publish(cluster)
         reset_pending_password(cluster)
         managed_password_applied(cluster)
 
@@ -147,6 +151,9 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     cluster = instance.cluster
     if "FinalDBSnapshotIdentifier" in parameters:
         rules.refuse_combination("FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance")
+    if cluster.status in NOWHERE - {"renaming"}:
+        # Aurora User Guide, "Stopping and starting an Aurora DB cluster": start it first. The code is not verified.
+        cluster.refuse(f"is {cluster.status}: start it first.")
     if instance.status == "deleting":
         rules.refuse("InvalidDBInstanceState", f"Instance {instance.identifier} is already being deleted.")
 
@@ -158,7 +165,11 @@ def delete_db_instance(region: AuroraBackend, parameters: rules.Parameters) -> d
     def gone() -> None:
         del region.instances[instance.identifier]
         cluster.elect_writer()
-        if not cluster.members:
+        withdraw(instance)
+        publish(cluster)
+        if cluster.members:
+            region.world.tasks.start(lambda: certify(cluster), name=f"certify {cluster.identifier}")
+        else:
             region.world.tasks.start(cluster.postgres.stop, name=f"stop {cluster.identifier}")
 
     instance.enter("deleting", region.world.durations.delete_instance, then=gone)

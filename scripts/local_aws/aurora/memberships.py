@@ -50,6 +50,8 @@ def _change(resource: Cluster | Instance, cluster: Cluster, groups: list[str]) -
     begun = {each: "active" if before.get(each) == "active" else "adding" for each in groups}
     begun |= {each: "removing" for each in before if each not in groups}
     put_into(resource, [{"VpcSecurityGroupId": each, "Status": status} for each, status in begun.items()])
+    if world.faults.lifecycle("change-groups", resource.identifier):
+        return
 
     def finish() -> None:
         with world.lock:

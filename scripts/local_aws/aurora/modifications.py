@@ -18,8 +18,10 @@ from scripts.local_aws.aurora.managed_password import (
 from scripts.local_aws.aurora.memberships import change_groups
 from scripts.local_aws.aurora.records import Cluster, Instance
 from scripts.local_aws.aurora.region import AuroraBackend, operation
+from scripts.local_aws.aurora.renames import begin_rename, check_rename, new_name
 from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS
 
+_NO_SETTINGS = {"DBClusterIdentifier", "ApplyImmediately", "NewDBClusterIdentifier"}
 _AT_ONCE = {"DeletionProtection", "CopyTagsToSnapshot"}
 _PERFORMANCE_INSIGHTS = (
     "PerformanceInsightsEnabled PerformanceInsightsRetentionPeriod PerformanceInsightsKMSKeyId".split()
@@ -29,11 +31,11 @@ _PERFORMANCE_INSIGHTS = (
 @operation(
     "ModifyDBCluster",
     "DBClusterIdentifier ApplyImmediately MasterUserPassword VpcSecurityGroupIds ManageMasterUserPassword "
-    "MasterUserSecretKmsKeyId DBClusterParameterGroupName CloudwatchLogsExportConfiguration",
+    "MasterUserSecretKmsKeyId DBClusterParameterGroupName CloudwatchLogsExportConfiguration NewDBClusterIdentifier",
     *(each.parameter for each in OF_CLUSTERS if each.by_modify),
 )
 def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> dict[str, Any]:
-    """Apply everything at once, also without ApplyImmediately; only a password takes its time.
+    """Apply everything at once, also without ApplyImmediately, but for a new name; only a password takes its time.
 
     An EngineVersion is not known here: without an instance RDS refuses it (hashicorp/terraform-provider-aws#30131).
     """
@@ -41,6 +43,7 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
     settings.check_cluster_settings(parameters)
     settings.check_write_forwarding(parameters, cluster.attributes["EngineVersion"])
     _check_insights(cluster, parameters)
+    name, immediately = new_name(cluster, parameters), bool(parameters.get("ApplyImmediately"))
     check_management(cluster, parameters)
     password = rules.master_password(parameters) if "MasterUserPassword" in parameters else None
     before = cluster.attributes
@@ -50,11 +53,14 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         vpc_id = region.subnet_group(cluster.attributes["DBSubnetGroup"])["VpcId"]
         groups = region.security_groups(parameters["VpcSecurityGroupIds"], vpc_id)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    asked = {SETTINGS.get(name, name) for name in parameters} - {"DBClusterIdentifier", "ApplyImmediately"}
+    asked = {SETTINGS.get(each, each) for each in parameters} - _NO_SETTINGS
     slow = asked - _AT_ONCE - {"MasterUserPassword", "ManageMasterUserPassword", "MasterUserSecretKmsKeyId"}
     managed = bool(parameters.get("ManageMasterUserPassword")) and not cluster.manages_password
-    cluster.require_status("available", *(IDLE if not (slow or password or managed) else ()))
+    cluster.require_status("available", *(IDLE if not (slow or password or managed or name) else ()))
+    if name:
+        check_rename(cluster, name)
     cluster.attributes = after
+    _keep_or_apply_pending(cluster, name, immediately=immediately)
     if groups is not None:
         change_groups(cluster, groups)
     if parameters.get("ManageMasterUserPassword") is False:
@@ -63,14 +69,25 @@ def modify_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
         password = begin_to_manage(cluster, parameters.get("MasterUserSecretKmsKeyId"))
     if password:
         cluster.pending_password = password
-    if password or slow:
+    if password or slow or name:
         cluster.password_reset_begun = False
     if slow:
         _pass_on_to_members(cluster, changed)
+    if name and immediately:
+        begin_rename(cluster, name, then=lambda: rest(cluster))
+    elif slow:
         cluster.enter("modifying", region.world.durations.modify_cluster, then=lambda: rest(cluster))
     else:
         reset_pending_password(cluster)
     return {"DBCluster": cluster.describe()}
+
+
+def _keep_or_apply_pending(cluster: Cluster, name: str | None, *, immediately: bool) -> None:
+    if immediately:
+        cluster.attributes |= {key: value for key, value in cluster.pending.items() if key != "DBClusterIdentifier"}
+        cluster.pending = {}
+    elif name:
+        cluster.pending = {**cluster.pending, "DBClusterIdentifier": name}
 
 
 def _check_insights(cluster: Cluster, parameters: rules.Parameters) -> None:

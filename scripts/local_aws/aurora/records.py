@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from scripts.local_aws.aurora import rules
 from scripts.local_aws.core.clock import Timer
+from scripts.local_aws.postgres.gateway import Place
 from scripts.local_aws.postgres.servers import Postgres
 from scripts.local_aws.postgres.volumes import Volume
 
@@ -145,6 +146,11 @@ class Instance(Resource):
 
     kind = "db"
     cluster: Cluster
+    place: Place
+    # It can be reached.
+    is_up = False
+    # The cluster's address that its certificate has had since it was last started.
+    certified: str | None = None
 
     def describe(self) -> dict[str, Any]:
         """Describe the instance, much of which is its cluster's."""
@@ -164,7 +170,7 @@ class Instance(Resource):
         }
         if self.status == "creating":
             return described
-        endpoint = {"Address": cluster.postgres.address, "Port": cluster.postgres.port, "HostedZoneId": "Z0LOCAL"}
+        endpoint = {"Address": self.place.address, "Port": self.place.port, "HostedZoneId": "Z0LOCAL"}
         return described | {"Endpoint": endpoint, "InstanceCreateTime": self.created_at}
 
 
@@ -173,6 +179,12 @@ class Cluster(Resource):
 
     kind = "cluster"
     postgres: Postgres
+    place: Place
+    # The name that it is being given, which nobody else can have.
+    becoming: str | None = None
+    # Through AWS RAM.
+    is_shared = False
+    data_api_is_stale = False
     pending_password: str | None = None
     manages_password = False
     global_cluster: str | None = None
@@ -182,6 +194,24 @@ class Cluster(Resource):
     wanted_groups: Sequence[str] = ()
     # All of what it was created from is there, so that it can be backed up itself.
     is_restorable = True
+
+    def __init__(self, region: AuroraBackend, identifier: str, attributes: dict[str, Any], tags: dict[str, str]):
+        """`pending` are modifications that wait for the maintenance window, which never comes by itself."""
+        super().__init__(region, identifier, attributes, tags)
+        self.pending: dict[str, Any] = {}
+        # Its description before its status last changed; None as long as it did not exist.
+        self.previously: dict[str, Any] | None = None
+
+    def rest(self, status: str = "available") -> None:
+        """Have `status` until somebody changes it, and remember what was before."""
+        if status != self.status:
+            self.previously = self.describe() if hasattr(self, "place") else None
+        super().rest(status)
+
+    @property
+    def data_api_answers(self) -> bool:
+        """Whether the Data API is usable: after a rename not until it has been switched off and on."""
+        return bool(self.attributes["HttpEndpointEnabled"]) and not self.data_api_is_stale
 
     @property
     def members(self) -> list[Instance]:
@@ -207,20 +237,20 @@ class Cluster(Resource):
             self.writer = next((each for each in self.members if each.status == "available"), None)
 
     def describe(self) -> dict[str, Any]:
-        """Describe the cluster. Both endpoints are its server, which answers once an instance is available."""
-        pending = {"PendingModifiedValues": {"MasterUserPassword": "****"}} if self.pending_password else {}
+        """Describe the cluster. Both endpoints are one, which answers once an instance is available."""
+        pending = {**self.pending, **({"MasterUserPassword": "****"} if self.pending_password else {})}
         restorable = {"EarliestRestorableTime": self.created_at, "LatestRestorableTime": self.region.world.clock.now()}
         return {
             **_without_standard_storage(self.attributes),
-            **pending,
+            **({"PendingModifiedValues": pending} if pending else {}),
             **({"GlobalClusterIdentifier": self.global_cluster} if self.global_cluster else {}),
             **(restorable if self.is_restorable and self.status != "creating" else {}),
             "DBClusterIdentifier": self.identifier,
             "DBClusterArn": self.arn,
             "Status": self.status,
-            "Endpoint": self.postgres.address,
-            "ReaderEndpoint": self.postgres.address,
-            "Port": self.postgres.port,
+            "Endpoint": self.place.address,
+            "ReaderEndpoint": self.place.address,
+            "Port": self.place.port,
             "MultiAZ": len(self.members) > 1,
             "ClusterCreateTime": self.created_at,
             "TagList": rules.tag_list(self.tags),

@@ -18,6 +18,7 @@ from scripts.local_aws.aurora import rules
 from scripts.local_aws.aurora.records import Cluster, GlobalCluster, Instance, Snapshot
 from scripts.local_aws.aurora.world import World
 from scripts.local_aws.core.errors import NotImplementedByLocalAws
+from scripts.local_aws.postgres.gateway import Place
 
 if TYPE_CHECKING:
     from scripts.local_aws.aurora.exports import ExportTask
@@ -82,9 +83,19 @@ class AuroraBackend(BaseBackend):
         return found or rules.refuse("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot not found: {name_or_arn}")
 
     def check_free(self, identifier: str, code: str, what: str) -> None:
-        """Refuse a name that a cluster or an instance has: they share their names."""
-        if identifier in self.clusters or identifier in self.instances:
+        """Refuse a name that a cluster or an instance has, or a cluster is being given: they share their names."""
+        if identifier in self.clusters or identifier in self.instances or identifier in self._becoming():
             rules.refuse(code, f"{what} already exists")
+
+    def _becoming(self) -> set[str | None]:
+        return {each.becoming for each in self.clusters.values()}
+
+    def place(self, arn: str, port: int) -> Place:
+        """Return the endpoint that a name has, whoever has the name."""
+        places = self.world.places
+        if (arn, port) not in places:
+            places[arn, port] = self.world.servers.new_place(port)
+        return places[arn, port]
 
     def key(self, key_id: str) -> str:
         """Return the ARN of a key of this region that is enabled."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.deliveries import Deliveries
 from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.iam.gate import Permissions
+from scripts.local_aws.postgres.gateway import Place
 from scripts.local_aws.postgres.servers import Servers
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ class Durations:
     reset_without_instances: float = 180
     modify_cluster: float = 60
     change_groups: float = 40
+    rename_cluster: float = 120
+    reboot_instance: float = 30
+    stop_cluster: float = 300
+    start_cluster: float = 600
     failover: float = 30
     create_snapshot: float = 180
     copy_snapshot: float = 1500
@@ -78,6 +84,11 @@ class World:
     accepts_instances_while_modifying: bool = False
     # Every change of the security groups of a cluster or an instance, by its name, the earliest first.
     groups_on_record: dict[str, list[GroupsOnRecord]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+    # The endpoints of names, which are the same ones whoever has the name: by ARN and port.
+    places: dict[tuple[str, int], Place] = dataclasses.field(default_factory=dict)
+    # Security groups that let nobody in but functions. All others let everybody in: rules are not evaluated.
+    doors: set[str] = dataclasses.field(default_factory=set)
+    is_function: Callable[[Place], bool] = lambda client: False
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:

@@ -7,6 +7,8 @@ A rule is one JSON object and one of four kinds:
   `parameters` narrow it down, as in `"parameters": {"SourceDBClusterSnapshotIdentifier": "arn:*:210987654321:*"}`.
   With the answer `held` a call waits, and nothing passes the time, until the rules are cleared or `release` is called;
   then it is carried out: a function that is at work while its execution is stopped.
+  DescribeDBClusters with the answer `stale` shows each cluster as it was before its last change, and with the answer
+  `empty` none: AWS's reads are eventually consistent.
   With `seconds` every such call is refused for so long, from the first one on: `{"operation": "lambda:Invoke",
   "parameters": {"FunctionName": "*-snapshot-check*"}, "code": "ResourceNotReadyException", "seconds": 106}`;
 * something long ends badly: `{"lifecycle": "copy-snapshot", "identifier": "nightly-*", "status": "failed",
@@ -24,6 +26,7 @@ import fnmatch
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -45,13 +48,15 @@ class ApiFault(msgspec.Struct, eq=False, forbid_unknown_fields=True):
     code: str = ""
     message: str = ""
     http_status: int | None = None
-    answer: Literal["refused", "lost", "held"] = "refused"
+    answer: Literal["refused", "lost", "held", "stale", "empty"] = "refused"
     times: Count = 1
     seconds: Seconds = 0
 
     def __post_init__(self) -> None:
         if self.answer == "refused" and not self.code:
             raise ValueError("a refused operation needs the error's code, such as 'Throttling'")
+        if self.answer in ("stale", "empty") and self.operation != "rds:DescribeDBClusters":
+            raise ValueError(f"only rds:DescribeDBClusters can be {self.answer}, not {self.operation}")
         if self.seconds and self.times != 1:
             raise ValueError(f"a fault strikes `times` times or for `seconds`, not {self.times} and {self.seconds}")
 
@@ -69,11 +74,19 @@ class LifecycleFault(msgspec.Struct, eq=False, forbid_unknown_fields=True):
 
     An export that ends as `complete` does so with a warning. A password reset has no status of its own to fail with:
     it stays pending for ever or, with the status `lost`, is called applied and is not. An instance that becomes
-    `available` is only quicker or slower (up to 1000 percent).
+    `available` is only quicker or slower (up to 1000 percent). A rename that is struck ends under the old name, a
+    restart leaves the certificate as it was, and the groups of a cluster or an instance stay as they are on the way.
     """
 
     lifecycle: Literal[
-        "copy-snapshot", "restore-cluster", "create-instance", "reset-master-password", "export-snapshot"
+        "change-groups",
+        "copy-snapshot",
+        "create-instance",
+        "export-snapshot",
+        "rename-cluster",
+        "renew-certificate",
+        "reset-master-password",
+        "restore-cluster",
     ]
     identifier: str = "*"
     status: str = "failed"
@@ -125,6 +138,8 @@ class Faults:
         self._ends: dict[Fault, float] = {}
         self._released = threading.Condition()
         self.held = 0
+        # How the call that this thread is answering sees what exists: as it is, `stale` or `empty`.
+        self.view: ContextVar[str] = ContextVar("view", default="")
 
     def add(self, **rule: Any) -> Fault:
         """Add one rule. Raise ValueError that names what is wrong with it."""

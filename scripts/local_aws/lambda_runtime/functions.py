@@ -228,6 +228,14 @@ class _Environment:
         found = re.search(r"VmHWM:\s+(\d+) kB", status)
         return int(found[1]) / 1024 if found else None
 
+    def has_open(self, inode: str) -> bool:
+        """Return whether the process has a socket open, as Linux says it."""
+        try:
+            links = [str(each.readlink()) for each in pathlib.Path(f"/proc/{self._process.pid}/fd").iterdir()]
+        except OSError:  # the process has ended, or closes a file at this moment
+            return False
+        return f"socket:[{inode}]" in links
+
     def invoke(self, request: _Request, nominal_seconds: float) -> _Outcome:
         self._server.requests.put(request)
         outcome = self._until("response", request.request_id, request.seconds, nominal_seconds)
@@ -380,6 +388,18 @@ class Functions:
                 return
             if self._clock.sleep(60 * (attempt + 1), self._closed):
                 return
+
+    def has_connection(self, address: str, port: int) -> bool:
+        """Return whether a connection from there is a function's. Linux only: elsewhere none is known."""
+        place = f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}:{port:04X}"
+        try:
+            rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        except OSError:
+            return False
+        inode = next((row[9] for row in rows if row[1] == place), None)
+        with self._lock:
+            environments = list(self._environments)
+        return inode is not None and any(each.has_open(inode) for each in environments)
 
     def close(self) -> None:
         """End every process. What waits for an answer gets one: the runtime exited."""

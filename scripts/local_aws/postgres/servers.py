@@ -1,5 +1,6 @@
 """A real PostgreSQL for every Aurora cluster: one volume (data directory), one server, one address of its own.
 
+Clients reach it through the endpoints of the cluster and its members (gateway.py).
 As on Aurora the superuser is `rdsadmin`, whose password only this process knows; the master user is a member of
 `rds_superuser`; and nothing but TLS is accepted. The server's version is this machine's, not RDS's. Deviations from
 Aurora: readers share the writer's server; `rds_superuser` can read password hashes; since PostgreSQL 16 only `rdsadmin`
@@ -19,7 +20,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
@@ -28,7 +29,8 @@ import psycopg2.extensions
 
 from scripts.local_aws.core.certificates import Authority
 from scripts.local_aws.postgres.binaries import PostgresBinaries
-from scripts.local_aws.postgres.setup import Setup, quoted, scram_verifier
+from scripts.local_aws.postgres.gateway import Gateway, Place
+from scripts.local_aws.postgres.setup import MEMBERS, Setup, quoted, scram_verifier
 from scripts.local_aws.postgres.volumes import Volume, copy_files, copy_volume
 
 _START_SECONDS = 30
@@ -73,6 +75,7 @@ class Postgres:
         self._servers = servers
         self._directory = directory
         self._volume = directory / "volume"
+        self._certified: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
         directory.mkdir()
@@ -130,8 +133,7 @@ class Postgres:
                 return
             certificate, key = self._directory / "server.crt", self._directory / "server.key"
             if not key.exists():
-                self._servers.authority.issue(certificate, key, [self.address])
-                self._servers.binaries.give(certificate, key)
+                self._issue()
             settings = _SETTINGS | {
                 "hba_file": str(self._servers.access_rules),
                 "listen_addresses": self.address,
@@ -143,6 +145,53 @@ class Postgres:
             with self.log.open("ab") as log:
                 self._process = self._servers.spawn(["-D", str(self._volume), *arguments], log)
             self._wait_until_it_answers(self._process)
+
+    def certify(self, addresses: Sequence[str]) -> None:
+        """Present a certificate for these addresses to whoever connects from now on."""
+        with self._lock:
+            if self._certified != list(addresses):
+                self._certified = list(addresses)
+                self._issue()
+                if self._process:
+                    self._reload(self._process)
+
+    def _issue(self) -> None:
+        certificate, key = self._directory / "server.crt", self._directory / "server.key"
+        self._servers.authority.issue(certificate, key, [self.address, *self._certified])
+        self._servers.binaries.give(certificate, key)
+
+    def _reload(self, process: subprocess.Popen[bytes]) -> None:
+        def loaded() -> object:
+            with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+                cursor.execute("select pg_conf_load_time()")
+                return cursor.fetchone()
+
+        before = loaded()
+        process.send_signal(signal.SIGHUP)
+        while loaded() == before:
+            time.sleep(_POLL_SECONDS)
+
+    def name_member(self, member: Place, identifier: str) -> None:
+        """Let sessions that come from a member's address know its name: `aurora_db_instance_identifier()`."""
+        directory = self._volume / MEMBERS
+        directory.mkdir(mode=0o700, exist_ok=True)
+        file = directory / member.address
+        file.write_text(identifier)
+        self._servers.binaries.give(directory, file)
+
+    def end_sessions(self, member: Place) -> None:
+        """End the sessions of a member, as its restart would: transactions are rolled back."""
+        with self._lock:
+            if not self._process:
+                return
+            of_member = "from pg_stat_activity where client_addr = %s::inet and usename is distinct from 'rdsadmin'"
+            with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+                while True:
+                    cursor.execute(f"select pg_terminate_backend(pid) {of_member}", [member.address])
+                    if not cursor.rowcount:
+                        break
+                    time.sleep(_POLL_SECONDS)
+        self._servers.gateway.cut(member)
 
     def stop(self, *, at_once: bool = False) -> None:
         """Stop the server: connections are cut, transactions rolled back. `at_once` skips the final checkpoint."""
@@ -223,6 +272,7 @@ class Servers:
         self.password = secrets.token_hex(16)
         self.setup = Setup(self.binaries, directory, self.password)
         self.authority = Authority(directory / "ca.pem")
+        self.gateway = Gateway()
         self.access_rules = directory / "pg_hba.conf"
         refused = _TOKEN_RULES if self.binaries.version <= _TOKEN_RULES_UNTIL else ""
         self.access_rules.write_text(refused + _ACCESS_RULES)
@@ -236,6 +286,10 @@ class Servers:
         server = Postgres(self, self.directory / f"cluster-{next(self._numbers)}", address, port)
         self._servers.add(server)
         return server
+
+    def new_place(self, port: int) -> Place:
+        """Return a place for an endpoint, on which nobody listens yet."""
+        return Place(*_free_address(port))
 
     def forget(self, server: Postgres) -> None:
         """Forget a server that is destroyed, and need not be stopped at the end."""
@@ -257,6 +311,7 @@ class Servers:
 
     def close(self) -> None:
         """Stop every server. The directory is for its owner to delete."""
+        self.gateway.close()
         servers = list(self._servers)
         for server in servers:
             server.interrupt()

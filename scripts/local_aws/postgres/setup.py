@@ -39,6 +39,14 @@ _PREDEFINED_ROLES = {
     17: "pg_maintain",
 }
 
+MEMBERS = "aurora_members"
+"""The directory in a volume with a file for each member of the cluster: its name, by the address of its sessions."""
+# Aurora PostgreSQL functions reference: "Reports the name of the DB instance to which you're connected."
+_INSTANCE_IDENTIFIER = (
+    "create function pg_catalog.aurora_db_instance_identifier() returns text language sql stable security definer as "
+    f"$$select pg_catalog.pg_read_file('{MEMBERS}/' || pg_catalog.host(pg_catalog.inet_client_addr()), 0, 63, true)$$"
+)
+
 _INITDB = (
     *("-U", "rdsadmin", "-E", "UTF8", "--no-locale", "--wal-segsize=1"),
     *("--auth=trust", "--no-sync"),  # its own pg_hba.conf is never used
@@ -79,7 +87,7 @@ class Setup:
         It holds no password, and depends on nothing but the programs that made it, their arguments and their user.
         """
         user = f"{self._binaries.identity} {os.geteuid()}"
-        made_of = [user, str(self._binaries.directory), *_INITDB, *self._aurora_roles()]
+        made_of = [user, str(self._binaries.directory), *_INITDB, _INSTANCE_IDENTIFIER, *self._aurora_roles()]
         kept = _KEPT / hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
         own = self._directory / "template"
         with self._lock:
@@ -97,15 +105,16 @@ class Setup:
         draft.mkdir(mode=0o700)
         self._binaries.give(draft)
         self._run("initdb", "-D", str(draft), *_INITDB)
-        self._run_alone(draft, self._aurora_roles())
+        self._run_alone(draft, [_INSTANCE_IDENTIFIER], "template1")
+        self._run_alone(draft, [_INSTANCE_IDENTIFIER, *self._aurora_roles()])
         draft.rename(template)
 
-    def _run_alone(self, volume: pathlib.Path, statements: list[str]) -> None:
+    def _run_alone(self, volume: pathlib.Path, statements: list[str], database: str = "postgres") -> None:
         """Run statements as the superuser on a volume that has no server, one per line."""
         arguments = [part for name in ("fsync", "full_page_writes") for part in ("-c", f"{name}=off")]
         self._run(
             "postgres",
-            *("--single", "-D", str(volume), "-c", "exit_on_error=on", *arguments, "postgres"),
+            *("--single", "-D", str(volume), "-c", "exit_on_error=on", *arguments, database),
             script="\n".join(statements) + "\n",
         )
 

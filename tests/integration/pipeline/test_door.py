@@ -32,8 +32,8 @@ class Tried(NamedTuple):
 class Intruder:
     """Tries production's logins on a cluster from the function's own place, every 20 seconds of the clock.
 
-    Nothing here enforces a security group. So what opens it is held against the groups on record at that moment, of
-    the cluster and of each member.
+    It connects to the server itself, where no security group is enforced. So what opens it is held against the groups
+    on record at that moment, of the cluster and of each member.
     """
 
     def __init__(self, pipeline: Pipeline, production: Production, target: str) -> None:

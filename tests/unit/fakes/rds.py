@@ -73,6 +73,7 @@ class FakeRds(FakeGroups):
         self.writers: dict[str, str] = {}
         self.retained_backups: list[Thing] = []
         self.passwords: dict[str, str] = {}
+        self.becoming: set[str] = set()
         self.seconds: dict[str, float] = {}
         self.page_size = 100
         self.managed_secret = f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:rds!cluster-5a1e-XXXXXX"
@@ -341,6 +342,9 @@ class FakeRds(FakeGroups):
             raise Refusal("InvalidParameterCombination", "An Aurora cluster's instances have it")
         if cluster["Status"] != "available":
             raise Refusal("InvalidDBClusterStateFault", f"it is {cluster['Status']}")
+        if "NewDBClusterIdentifier" in given:
+            self._begin_rename(cluster, given["NewDBClusterIdentifier"])
+            return {"DBCluster": dict(cluster)}
         if "VpcSecurityGroupIds" in given:
             self._change_groups(cluster, given["VpcSecurityGroupIds"])
         change = described(CLUSTER_SETTINGS, given)
@@ -363,6 +367,43 @@ class FakeRds(FakeGroups):
                 each["VpcSecurityGroups"] = in_groups(groups)
 
         self._after("ModifyDBCluster", settle)
+
+    def _begin_rename(self, cluster: Thing, name: str) -> None:
+        """The old name is held until the end, the new one from the beginning; members and their cluster stay together.
+
+        The sources stand in scripts/local_aws/aurora/renames.py.
+        """
+        if name in self.instances:
+            raise Refusal("DBInstanceAlreadyExists")
+        if name in self.clusters.keys() | self.becoming:
+            raise Refusal("DBClusterAlreadyExistsFault")
+        old, members = cluster["DBClusterIdentifier"], self._members(cluster)
+        cluster["Status"] = "renaming"
+        self.becoming.add(name)
+
+        def end() -> None:
+            self.becoming.discard(name)
+            for by_name in (self.clusters, self.passwords, self.writers):
+                if old in by_name:
+                    by_name[name] = by_name.pop(old)
+            cluster.update(
+                DBClusterIdentifier=name,
+                DBClusterArn=self._arn("cluster", name),
+                Status="available",
+                Endpoint=f"{name}.cluster-c0ffee.{self.region}.rds.amazonaws.com",
+            )
+            for each in members:
+                self.instances[each]["DBClusterIdentifier"] = name
+
+        self._after("ModifyDBCluster", end)
+
+    def _reboot_db_instance(self, given: Thing) -> Thing:
+        instance = self._existing_instance(given["DBInstanceIdentifier"])
+        if instance["DBInstanceStatus"] != "available":
+            raise Refusal("InvalidDBInstanceState")
+        instance["DBInstanceStatus"] = "rebooting"
+        self._after("RebootDBInstance", lambda: instance.update(DBInstanceStatus="available"))
+        return {"DBInstance": dict(instance)}
 
     def _activate_secret(self, cluster: Thing) -> None:
         """The secret that RDS keeps stays `creating` until the cluster has an instance."""

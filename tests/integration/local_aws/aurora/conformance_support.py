@@ -16,7 +16,7 @@ REGION = "us-east-1"
 VERSION = "16.6"
 OPERATIONS = (
     "CopyDBClusterSnapshot", "CreateDBInstance", "DeleteDBCluster", "DeleteDBInstance", "EnableHttpEndpoint",
-    "FailoverDBCluster", "ModifyDBCluster", "RestoreDBClusterFromSnapshot", "TakeFinalSnapshot",
+    "FailoverDBCluster", "ModifyDBCluster", "RebootDBInstance", "RestoreDBClusterFromSnapshot", "TakeFinalSnapshot",
 )  # fmt: skip
 
 

@@ -358,8 +358,8 @@ def test_a_modification_that_is_refused_changes_nothing(aws: LocalAws, productio
     with refused("InvalidParameterValue", "shorter than 8"):
         rds.modify_db_cluster(DBClusterIdentifier=production, MasterUserPassword="x", DeletionProtection=False)
     assert cluster(aws, production)["DeletionProtection"] is True
-    with refused("NotImplementedByLocalAws", "NewDBClusterIdentifier"):
-        rds.modify_db_cluster(DBClusterIdentifier=production, NewDBClusterIdentifier="renamed")
+    with refused("NotImplementedByLocalAws", "AllocatedStorage"):
+        rds.modify_db_cluster(DBClusterIdentifier=production, AllocatedStorage=5)
 
 
 # Deleting

@@ -86,6 +86,7 @@ MISSING: dict[str, tuple[dict[str, Any], tuple[str, str, int]]] = {
         {"DBClusterIdentifier": "none", "ApplyImmediately": True, "BackupRetentionPeriod": 2},
         CLUSTER_GONE,
     ),
+    "reboot_db_instance": ({"DBInstanceIdentifier": "none"}, ("DBInstanceNotFound", "", 404)),
     "delete_db_cluster": ({"DBClusterIdentifier": "none", "SkipFinalSnapshot": True}, CLUSTER_GONE),
     "delete_db_instance": (
         {"DBInstanceIdentifier": "none", "SkipFinalSnapshot": True},
@@ -211,6 +212,55 @@ def test_a_change_of_the_backups_shows_when_it_is_done(rds: Rds) -> None:
     rds.client.modify_db_cluster(DBClusterIdentifier=cluster, ApplyImmediately=True, BackupRetentionPeriod=9)
     rds.settle()
     assert described(rds, cluster)["BackupRetentionPeriod"] == 9
+
+
+def rename(rds: Rds, cluster: str, new: str) -> dict[str, Any]:
+    given = {"DBClusterIdentifier": cluster, "NewDBClusterIdentifier": new, "ApplyImmediately": True}
+    return dict(rds.client.modify_db_cluster(**given)["DBCluster"])
+
+
+def test_a_renamed_cluster_is_renaming_and_then_has_its_new_name(rds: Rds) -> None:
+    cluster, instance = with_an_instance(rds)
+    new, before = name("new"), described(rds, cluster)
+    answer = rename(rds, cluster, new)
+    assert (answer["DBClusterIdentifier"], answer["Status"]) == (cluster, "renaming")
+    with refused(*CLUSTER_GONE):
+        described(rds, new)
+    rds.settle()
+    with refused(*CLUSTER_GONE):
+        described(rds, cluster)
+    after = described(rds, new)
+    assert (after["Status"], after["DbClusterResourceId"]) == ("available", before["DbClusterResourceId"])
+    assert after["DBClusterArn"] == before["DBClusterArn"].replace(cluster, new)
+    assert after["Endpoint"] != before["Endpoint"]
+    assert [each["DBInstanceIdentifier"] for each in after["DBClusterMembers"]] == [instance]
+
+
+def test_names_that_are_taken_are_not_given_to_a_cluster(rds: Rds) -> None:
+    cluster, instance = with_an_instance(rds)
+    other, new = rds.cluster(), name("new")
+    with refused("DBInstanceAlreadyExists"):
+        rename(rds, other, instance)
+    rename(rds, cluster, new)
+    for taken in (cluster, new):
+        with refused("DBClusterAlreadyExistsFault"):
+            rename(rds, other, taken)
+    with refused("InvalidDBClusterStateFault"):
+        rename(rds, cluster, name("another"))
+    rds.settle()
+    rename(rds, other, cluster)
+    rds.settle()
+    assert described(rds, cluster)["Status"] == "available"
+
+
+def test_a_rebooted_instance_is_rebooting_and_then_available(rds: Rds) -> None:
+    _, instance = with_an_instance(rds)
+    rds.client.reboot_db_instance(DBInstanceIdentifier=instance)
+    assert instance_status(rds, instance) == "rebooting"
+    with refused("InvalidDBInstanceState"):
+        rds.client.reboot_db_instance(DBInstanceIdentifier=instance)
+    rds.settle()
+    assert instance_status(rds, instance) == "available"
 
 
 # What is going, and gone

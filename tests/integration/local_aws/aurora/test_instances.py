@@ -66,8 +66,8 @@ def test_the_instance_that_is_ready_first_is_the_writer_and_has_the_cluster_s_en
     assert [each["DBInstanceIdentifier"] for each in members if each["IsClusterWriter"]] == [first]
     found = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [home]}])["DBInstances"]
     assert len(found) == len(members)
-    endpoint = {"Address": cluster(aws, home)["Endpoint"], "Port": cluster(aws, home)["Port"]}
-    assert all(endpoint.items() <= each["Endpoint"].items() for each in found)
+    assert all(each["Endpoint"]["Port"] == cluster(aws, home)["Port"] for each in found)
+    assert len({cluster(aws, home)["Endpoint"], *(each["Endpoint"]["Address"] for each in found)}) == 1 + len(found)
     aws.clock.sleep(3 * aws.aurora.durations.settle)
 
 

@@ -1,0 +1,103 @@
+"""A door lets nobody in but functions: it shuts out new connections, member by member, and ends none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from scripts.local_aws.server import LocalAws
+from tests.integration.local_aws.aurora.test_memberships import change, group
+from tests.integration.local_aws.aurora.test_restarts import at, is_open, with_a_reader
+from tests.integration.local_aws.aurora_support import PASSWORD, Answer, cluster, log_in, name, running_cluster
+from tests.integration.local_aws.conftest import MakeFunction
+
+CONNECTS = """
+import socket
+
+def handler(event, context):
+    connection = socket.create_connection((event["host"], event["port"]), 5)
+    connection.settimeout(5)
+    connection.sendall(bytes([0, 0, 0, 8, 4, 210, 22, 47]))
+    return connection.recv(1).decode()
+"""
+"""Asks the server whether it speaks TLS (PostgreSQL's manual, "SSL Session Encryption"), and returns its answer."""
+
+
+@pytest.fixture
+def door(aws: LocalAws) -> Iterator[str]:
+    found = group(aws)
+    aws.aurora.doors.add(found)
+    yield found
+    aws.aurora.doors.discard(found)
+
+
+def lets_in(aws: LocalAws, described: Answer) -> bool:
+    try:
+        log_in(aws, described, PASSWORD, connect_timeout=2).close()
+    except psycopg2.OperationalError as error:
+        if "timeout expired" not in str(error):  # who is shut out is not answered
+            raise
+        return False
+    return True
+
+
+def test_a_fence_refuses_new_connections_member_by_member_and_keeps_sessions(aws: LocalAws, door: str) -> None:
+    found, writer, reader = with_a_reader(aws)
+    identifier, seconds = found["DBClusterIdentifier"], aws.aurora.durations.change_groups
+    session = log_in(aws, found, PASSWORD)
+    before = [each["VpcSecurityGroupId"] for each in found["VpcSecurityGroups"]]
+    change(aws, identifier, [door])
+    aws.clock.sleep(seconds + 1)
+    assert lets_in(aws, found), "the cluster's groups are active, its members' are not yet"
+    aws.clock.sleep(seconds + 1)
+    assert not lets_in(aws, found)
+    assert not lets_in(aws, at(aws, found, reader))
+    assert is_open(session)
+    change(aws, identifier, before)
+    aws.clock.sleep(seconds + 1)
+    assert not lets_in(aws, found), "the members' groups are being added"
+    aws.clock.sleep(seconds + 1)
+    assert lets_in(aws, found)
+    assert lets_in(aws, at(aws, found, writer))
+
+
+def test_a_member_whose_groups_stay_on_the_way_is_not_fenced(aws: LocalAws, door: str) -> None:
+    found, writer, reader = with_a_reader(aws)
+    aws.faults.add(lifecycle="change-groups", identifier=reader)
+    change(aws, found["DBClusterIdentifier"], [door])
+    aws.clock.sleep(2 * aws.aurora.durations.change_groups + 2)
+    assert not lets_in(aws, at(aws, found, writer))
+    assert lets_in(aws, at(aws, found, reader))
+    (described,) = aws.client("rds").describe_db_instances(DBInstanceIdentifier=reader)["DBInstances"]
+    assert {each["Status"] for each in described["VpcSecurityGroups"]} == {"adding", "removing"}
+
+
+def test_a_client_that_waits_is_let_in_when_the_door_opens(aws: LocalAws, door: str) -> None:
+    identifier = name("shut")
+    found = running_cluster(aws, identifier, VpcSecurityGroupIds=[door])
+    connected = threading.Event()
+
+    def wait() -> None:
+        log_in(aws, found, PASSWORD).close()
+        connected.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert not connected.wait(0.5)
+    change(aws, identifier, [group(aws)])
+    aws.clock.sleep(2 * aws.aurora.durations.change_groups + 2)
+    assert connected.wait(10)
+    waiting.join()
+
+
+def test_a_function_passes_the_door(aws: LocalAws, door: str, make_function: MakeFunction) -> None:
+    identifier = name("shut")
+    running_cluster(aws, identifier, VpcSecurityGroupIds=[door])
+    found = cluster(aws, identifier)
+    assert not lets_in(aws, found)
+    event = f'{{"host": "{found["Endpoint"]}", "port": {found["Port"]}}}'
+    answer = aws.client("lambda").invoke(FunctionName=make_function(CONNECTS), Payload=event)
+    assert answer["Payload"].read() == b'"S"'
