@@ -1,0 +1,185 @@
+"""Sessions of the masking: the master user's for the catalogue, the masking role's for everything that reads rows.
+
+Nothing of the data runs with the master user's rights: its CHECKs, generated columns, expression indexes, casts and
+policies run only where the masking role updates, and that role has no rights but the tables that it is lent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import psycopg2
+from msgspec import Struct
+from psycopg2 import sql
+
+from utils.errors import StepFailed, TemporaryFailure
+from utils.foreign_text import one_line
+from utils.postgres.databases import DatabaseCluster
+from utils.postgres.masking.salt_table import give_salt
+from utils.postgres.session import Server, Session, SqlRefused, refusable_session
+from utils.sqlstates import passes
+
+# What is left of a slice when no further statement begins: its end, its answer and the closing of its sessions.
+MARGIN_SECONDS = 30.0
+_NOT_IN_REPERTOIRE = "22021"
+# PostgreSQL's documentation, "Client Connection Defaults": since 14.
+_CHECKS_THE_CONNECTION_SINCE = 140000
+
+
+class OutOfTime(Exception):
+    """The slice has no time left; the next one continues. Never leaves a step."""
+
+
+class Clock(Struct, frozen=True):
+    """How long the slice may still work."""
+
+    time_left: Callable[[], float]
+
+    def remaining(self) -> float:
+        """Return the seconds for further work. Raises OutOfTime where there are none."""
+        if (seconds := self.time_left() - MARGIN_SECONDS) <= 0:
+            raise OutOfTime
+        return seconds
+
+
+class MaskingLogin(NamedTuple):
+    """The masking role and the password that it has during one slice."""
+
+    name: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"MaskingLogin({self.name})"
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """One database of the restored cluster, and who works there."""
+
+    cluster: DatabaseCluster
+    # The masking role is refused other options than the master user, so it has a memory of its own for them.
+    server: Server
+    database: str
+    encoding: str
+    masker: MaskingLogin
+    salt: str
+    schema: str
+    """The schema with the state of the masking."""
+
+    def __repr__(self) -> str:
+        return f"Place({self.database})"
+
+    @contextlib.contextmanager
+    def as_master(self) -> Iterator[Session]:
+        """Yield a transaction of the master user's, that commits at the end of the block. Nothing of it reads rows."""
+        login = self.cluster.master
+        with self._opened(self.cluster.server, login.username, login.password) as opened:
+            yield opened
+
+    @contextlib.contextmanager
+    def as_masker(self) -> Iterator[Session]:
+        """Yield a transaction of the masking role's, that commits at the end of the block.
+
+        Rows that a policy hides are an error in it, and it ends within a second after this process has died.
+        """
+        with self._opened(self.server, *self.masker) as opened:
+            # Of relations and types, the session's temporary ones would be found first otherwise.
+            opened.run(sql.SQL("SET search_path = pg_catalog, pg_temp"))
+            opened.run(sql.SQL("SET row_security = off"))
+            if opened.version >= _CHECKS_THE_CONNECTION_SINCE:
+                opened.why_not(sql.SQL("SET client_connection_check_interval = '1s'"))
+            opened.connection.commit()
+            yield opened
+
+    @contextlib.contextmanager
+    def _opened(self, server: Server, user: str, password: str) -> Iterator[Session]:
+        try:
+            with (
+                refusable_session(server, self.database, user, password, self.encoding) as opened,
+                self.without_values(),
+            ):
+                yield opened
+                opened.connection.commit()  # here, because what a deferred trigger raises has values as well
+        except SqlRefused as error:
+            if error.unreadable:
+                raise
+            raise StepFailed(str(error)) from None
+
+    @contextlib.contextmanager
+    def without_values(self) -> Iterator[None]:
+        """Raise PostgreSQL's errors without their texts, as these show rows: only what it names of the schema."""
+        try:
+            yield
+        except psycopg2.Error as error:
+            state = error.pgcode or ""
+            if state == _NOT_IN_REPERTOIRE:
+                raise SqlRefused("a text is not valid in the session's encoding", unreadable=True) from None
+            where = self.described(error)
+            lost = not state and isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+            if lost or (state and passes(state, error.diag.message_primary or "")):
+                raise TemporaryFailure(f"Masking was interrupted {where}.") from None
+            raise StepFailed(
+                f"PostgreSQL refused a statement of the masking {where}. Correct the policy, or what it names in the "
+                "source, then start again. The copy stays closed."
+            ) from None
+
+    def described(self, error: psycopg2.Error) -> str:
+        """Return where an error happened, with its SQLSTATE and nothing of a row."""
+        named = [
+            f"{what} {one_line(name)!r}"
+            for what, name in (
+                ("schema", error.diag.schema_name),
+                ("table", error.diag.table_name),
+                ("column", error.diag.column_name),
+                ("type", error.diag.datatype_name),
+                ("constraint", error.diag.constraint_name),
+            )
+            if name
+        ]
+        inside = ", ".join([f"in database {one_line(self.database)!r}", *named])
+        return f"{inside} (SQLSTATE {error.pgcode or '?'})"
+
+    def state(self, table: str) -> sql.Identifier:
+        """Return one of the tables that keep the state of the masking."""
+        return sql.Identifier(self.schema, table)
+
+    def outlasting(self, statements: sql.Composable, clock: Clock, *, as_master: bool = False) -> None:
+        """Run statements in one transaction that goes on when this process ends, or only this slice does.
+
+        They are sent as one message: PostgreSQL then runs them in one transaction, and commits it itself, also where
+        the client is gone (documentation, "Multiple Statements in a Simple Query"). So the last one of them has to be
+        the mark that they are done. A single statement may be one that refuses to be in a transaction, such as VACUUM.
+        Raises OutOfTime where they still run when the slice ends.
+        """
+        run = _Run(self, statements, as_master)
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(clock.remaining())
+        if thread.is_alive():
+            raise OutOfTime
+        if run.error is not None:
+            raise run.error
+
+
+class _Run:
+    def __init__(self, place: Place, statements: sql.Composable, as_master: bool) -> None:
+        self._place, self._statements, self._as_master = place, statements, as_master
+        self.error: Exception | None = None
+
+    def __call__(self) -> None:
+        place = self._place
+        try:
+            with place.as_master() if self._as_master else place.as_masker() as opened:
+                if not self._as_master:
+                    give_salt(opened, place.salt)
+                    opened.connection.commit()
+                opened.connection.autocommit = True
+                opened.run(sql.SQL("SET statement_timeout = 0"))
+                opened.run(sql.SQL("SET lock_timeout = '10s'"))
+                if not self._as_master and opened.version >= _CHECKS_THE_CONNECTION_SINCE:
+                    opened.run(sql.SQL("SET client_connection_check_interval = 0"))
+                opened.run(self._statements)
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
+            self.error = error
