@@ -23,6 +23,10 @@ class MasterLoginRefused(Exception):
     """The new master password does not open the restored cluster; RDS is asked to set it once again."""
 
 
+class MaskingGateFailed(Exception):
+    """The copy is not masked as the policy asks. It never opens."""
+
+
 class TemporaryFailure(Exception):
     """The same call is expected to succeed soon; the state machine retries it with growing pauses."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg2
 from msgspec import Struct
@@ -145,15 +145,30 @@ class Place(Struct, frozen=True, kw_only=True):
         """Return one of the tables that keep the state of the masking."""
         return sql.Identifier(self.schema, table)
 
-    def outlasting(self, statements: sql.Composable, clock: Clock, *, as_master: bool = False) -> None:
-        """Run statements in one transaction that goes on when this process ends, or only this slice does.
+    def outlasting(
+        self,
+        statements: sql.Composable,
+        clock: Clock,
+        key: int,
+        *,
+        done: sql.Composable,
+        mark: sql.Composable,
+        as_master: bool = False,
+    ) -> None:
+        """Run statements and their mark in one transaction that ends by itself, also when this process is gone.
 
-        They are sent as one message: PostgreSQL then runs them in one transaction, and commits it itself, also where
-        the client is gone (documentation, "Multiple Statements in a Simple Query"). So the last one of them has to be
-        the mark that they are done. A single statement may be one that refuses to be in a transaction, such as VACUUM.
-        Raises OutOfTime where they still run when the slice ends.
+        An index of a big table takes longer than a slice. So all of it is one DO, which PostgreSQL finishes and commits
+        without a client. Whoever comes next waits at the lock, and finds it `done`. Raises OutOfTime where it still
+        runs when the slice ends.
         """
-        run = _Run(self, statements, as_master)
+        body = sql.SQL("BEGIN PERFORM {lock}; IF {done} THEN RETURN; END IF; EXECUTE {text}; {mark}; END").format(
+            lock=_locking(self.schema, key), done=done, text=_Text(statements), mark=mark
+        )
+        self.unattended(sql.SQL("DO {}").format(_Text(body)), clock, as_master=as_master)
+
+    def unattended(self, statement: sql.Composable, clock: Clock, *, as_master: bool = False) -> None:
+        """Run one statement that goes on when this slice ends, then raises OutOfTime."""
+        run = _Run(self, statement, as_master)
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         thread.join(clock.remaining())
@@ -161,6 +176,25 @@ class Place(Struct, frozen=True, kw_only=True):
             raise OutOfTime
         if run.error is not None:
             raise run.error
+
+
+def lock(opened: Session, place: Place, key: int = 0) -> None:
+    """Wait for whoever works at the same, such as a slice that was killed, whose statement went on."""
+    opened.run(sql.SQL("SELECT {}").format(_locking(place.schema, key)))
+
+
+def _locking(schema: str, key: int) -> sql.Composed:
+    return sql.SQL("pg_advisory_xact_lock(hashtext({}), {})").format(sql.Literal(schema), sql.Literal(key))
+
+
+class _Text(sql.Composable):
+    """Statements as a literal within another one."""
+
+    def __init__(self, statements: sql.Composable) -> None:
+        super().__init__(statements)
+
+    def as_string(self, context: Any) -> str:
+        return sql.Literal(self._wrapped.as_string(context)).as_string(context)
 
 
 class _Run:
@@ -177,7 +211,7 @@ class _Run:
                     opened.connection.commit()
                 opened.connection.autocommit = True
                 opened.run(sql.SQL("SET statement_timeout = 0"))
-                opened.run(sql.SQL("SET lock_timeout = '10s'"))
+                opened.run(sql.SQL("SET lock_timeout = 0"))
                 if not self._as_master and opened.version >= _CHECKS_THE_CONNECTION_SINCE:
                     opened.run(sql.SQL("SET client_connection_check_interval = 0"))
                 opened.run(self._statements)

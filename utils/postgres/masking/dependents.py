@@ -1,0 +1,240 @@
+"""What hangs on the tables at work and is taken away until they are masked, each with the statement that restores it.
+
+Foreign keys, indexes and constraints on masked columns; triggers and rules, which would copy rows or change further
+ones; FORCE ROW LEVEL SECURITY, under which an owner sees nothing; statistics that are switched off, which would keep
+the values that they had. Both statements are PostgreSQL's own writing, with every name qualified and quoted.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from psycopg2 import sql
+
+from utils.foreign_text import one_line
+from utils.postgres.borrowed_owners import INHERIT_AND_SET_FROM, borrowed_owners
+from utils.postgres.event_triggers import refuse_dangerous_triggers
+from utils.postgres.masking.sessions import Clock, Place, lock
+from utils.postgres.masking.state import BARED, RESTORED, is_past, pass_stage, record
+from utils.postgres.session import Session, SqlRefused
+
+# When something is restored: indexes, then what joins those of partitions, what they carry, foreign keys, what fires.
+INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, FIRING, IN_THE_END = range(6)
+
+# Tables with work; the partitions of those whose rows move; what is to be masked in each.
+_AT_WORK = """
+    WITH RECURSIVE parts(rel, top) AS (
+        SELECT rel, rel FROM {work}
+        UNION SELECT i.inhrelid, parts.top FROM parts JOIN pg_inherits i ON i.inhparent = parts.rel
+                JOIN {work} w ON w.rel = parts.top AND w.moves
+    ), emptied(rel) AS (
+        SELECT rel FROM {work} WHERE is_empty
+    ), masked(rel, attnum, name) AS (
+        SELECT DISTINCT a.attrelid, a.attnum, a.attname FROM parts JOIN {masked_column} m ON m.rel = parts.top
+          JOIN pg_attribute a ON a.attrelid = parts.rel AND a.attname::text = m.name
+    ), above(rel, attnum) AS (
+        SELECT rel, attnum FROM masked
+        UNION SELECT i.inhparent, a.attnum FROM above JOIN pg_inherits i ON i.inhrelid = above.rel
+                JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
+                JOIN pg_attribute c ON c.attrelid = above.rel AND c.attnum = above.attnum
+                JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = c.attname
+    ), above_emptied(rel) AS (
+        SELECT rel FROM emptied
+        UNION SELECT i.inhparent FROM above_emptied JOIN pg_inherits i ON i.inhrelid = above_emptied.rel
+                JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
+    )
+"""
+# Of a partitioned table's only the topmost: its partitions' go and come with it.
+_FOREIGN_KEYS = """
+    , keys AS (
+        SELECT c.oid, c.conrelid::regclass::text AS rel, quote_ident(c.conname) AS name, obj_description(c.oid, 'pg_constraint') AS said
+          FROM pg_constraint c
+         WHERE c.contype = 'f' AND c.conparentid = 0
+           AND (c.conrelid IN (SELECT rel FROM above_emptied) OR c.confrelid IN (SELECT rel FROM above_emptied)
+                OR EXISTS (SELECT FROM above WHERE rel = c.conrelid AND attnum = ANY(c.conkey))
+                OR EXISTS (SELECT FROM above WHERE rel = c.confrelid AND attnum = ANY(c.confkey)))
+    )
+    SELECT 3, true, format('ALTER TABLE %s DROP CONSTRAINT %s', rel, name),
+           format('ALTER TABLE %s ADD CONSTRAINT %s %s', rel, name, pg_get_constraintdef(oid)) FROM keys
+    UNION ALL
+    SELECT 4, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said) FROM keys WHERE said IS NOT NULL
+"""
+_INDEXES = """
+    , touched(oid) AS (
+        SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+         WHERE EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid)
+           AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+                OR EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid AND m.attnum = ANY(i.indkey::int2[])))
+    ), tops(oid) AS (
+        SELECT oid FROM touched
+        UNION SELECT h.inhparent FROM tops JOIN pg_inherits h ON h.inhrelid = tops.oid
+    ), trees(oid, top) AS (
+        SELECT oid, oid FROM tops WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = tops.oid)
+        UNION SELECT h.inhrelid, trees.top FROM trees JOIN pg_inherits h ON h.inhparent = trees.oid
+    ), indexes AS (
+        SELECT t.oid, t.oid = t.top AS is_top, t.oid::regclass::text AS index, i.indrelid::regclass::text AS rel,
+               k.oid AS constraint, quote_ident(k.conname) AS conname, c.relkind = 'I' AS parted, i.indisvalid,
+               i.indisclustered, i.indisreplident, c.reloptions, h.inhparent::regclass::text AS parent
+          FROM trees t JOIN pg_index i ON i.indexrelid = t.oid JOIN pg_class c ON c.oid = t.oid
+          LEFT JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u', 'x')
+          LEFT JOIN pg_inherits h ON h.inhrelid = t.oid
+    )
+    SELECT 0, false, CASE WHEN NOT is_top THEN NULL
+                          WHEN constraint IS NULL THEN format('DROP INDEX %s', index)
+                          ELSE format('ALTER TABLE %s DROP CONSTRAINT %s', rel, conname) END,
+           CASE WHEN constraint IS NULL THEN pg_get_indexdef(oid)
+                ELSE format('ALTER TABLE %s %s ADD CONSTRAINT %s %s', CASE WHEN parted THEN 'ONLY' ELSE '' END, rel,
+                            conname, pg_get_constraintdef(constraint)) END
+      FROM indexes WHERE indisvalid OR parted
+    UNION ALL
+    SELECT 0, false, format('DROP INDEX %s', index), NULL FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
+    UNION ALL
+    SELECT 1, false, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index) FROM indexes WHERE parent IS NOT NULL
+    UNION ALL
+    SELECT 2, false, NULL, format('COMMENT ON INDEX %s IS %L', index, obj_description(oid, 'pg_class'))
+      FROM indexes WHERE obj_description(oid, 'pg_class') IS NOT NULL
+    UNION ALL
+    SELECT 2, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', conname, rel, obj_description(constraint, 'pg_constraint'))
+      FROM indexes WHERE obj_description(constraint, 'pg_constraint') IS NOT NULL
+    UNION ALL
+    SELECT 2, false, NULL, format('ALTER INDEX %s SET (%s)', index, array_to_string(reloptions, ', '))
+      FROM indexes WHERE constraint IS NOT NULL AND reloptions IS NOT NULL
+    UNION ALL
+    SELECT 2, false, NULL, format('ALTER TABLE %s CLUSTER ON %I', rel, (SELECT relname FROM pg_class c WHERE c.oid = indexes.oid))
+      FROM indexes WHERE indisclustered
+    UNION ALL
+    SELECT 2, false, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', rel, (SELECT relname FROM pg_class c WHERE c.oid = indexes.oid))
+      FROM indexes WHERE indisreplident
+    UNION ALL
+    SELECT 2, false, NULL, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
+      FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
+"""
+_TRIGGERS = """
+    SELECT 4, false, format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
+           format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,
+                  CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname)
+      FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid IN (SELECT rel FROM parts)
+    UNION ALL
+    SELECT 4, false, format('ALTER TABLE %s DISABLE RULE %I', r.ev_class::regclass, r.rulename),
+           format('ALTER TABLE %s ENABLE %s RULE %I', r.ev_class::regclass,
+                  CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, r.rulename)
+      FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('r', 'p')
+     WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM parts)
+"""
+# What ANALYZE passes over would keep the statistics that it had.
+_UNANALYZED = """
+    SELECT 5, false, format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS -1', a.attrelid::regclass, a.attname),
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS 0', a.attrelid::regclass, a.attname)
+      FROM pg_attribute a JOIN {lent} l ON l.rel = a.attrelid
+     WHERE a.attstattarget = 0 AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+_QUESTIONS = (_AT_WORK + _FOREIGN_KEYS, _AT_WORK + _INDEXES, _AT_WORK + _TRIGGERS, _UNANALYZED)
+
+
+class _Dependent(NamedTuple):
+    phase: int
+    as_masker: bool
+    drop: str | None
+    restore: str | None
+
+
+def take_dependents_away(place: Place) -> None:
+    """Drop or disable what hangs on the tables at work, and record how to restore it, all in one transaction."""
+    with place.as_master() as opened:
+        lock(opened, place)
+        if is_past(opened, place, BARED):
+            return
+        refuse_dangerous_triggers(opened)
+        found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
+        publications = _drop_publications(opened)
+        with borrowed_owners(opened, [place.masker.name]):
+            for each in found:
+                if each.drop is not None:
+                    opened.run(sql.SQL(each.drop))
+        for each in found:
+            if each.restore is not None:
+                opened.run(
+                    sql.SQL("INSERT INTO {} (phase, as_masker, statement) VALUES (%s, %s, %s)").format(
+                        place.state("undo")
+                    ),
+                    (each.phase, each.as_masker, each.restore),
+                )
+            else:
+                record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
+        record(opened, place, publications)
+        pass_stage(opened, place, BARED)
+
+
+def _drop_publications(opened: Session) -> list[str]:
+    """Drop them: what they publish has no subscriber in a copy, and refuses UPDATEs of tables without an identity."""
+    found = opened.rows(sql.SQL("SELECT pubname, pg_get_userbyid(pubowner) FROM pg_publication ORDER BY pubname"))
+    with borrowed_owners(opened, {owner for _, owner in found}):
+        for name, _ in found:
+            if why := opened.why_not(sql.SQL("DROP PUBLICATION {}").format(sql.Identifier(name))):
+                raise SqlRefused(f"The publication {one_line(name)!r} cannot be dropped ({why}).")
+    return [f"publication {one_line(name)!r} of {one_line(owner)!r} was dropped" for name, owner in found]
+
+
+def restore_dependents(place: Place, clock: Clock) -> None:
+    """Restore everything, one by one and each with its mark; only what concerns statistics waits for ANALYZE."""
+    with place.as_master() as opened:
+        refuse_dangerous_triggers(opened)
+    for number, statement, as_masker in _left(place, until=IN_THE_END):
+        _restore(place, clock, number, statement, as_masker=as_masker)
+    with place.as_master() as opened:
+        pass_stage(opened, place, RESTORED)
+
+
+def restore_statistics_targets(place: Place, clock: Clock) -> None:
+    """Restore the columns that ANALYZE is to pass over."""
+    for number, statement, as_masker in _left(place, until=IN_THE_END + 1):
+        _restore(place, clock, number, statement, as_masker=as_masker)
+
+
+def _left(place: Place, *, until: int) -> list[tuple[int, str, bool]]:
+    with place.as_master() as opened:
+        return opened.rows(
+            sql.SQL(
+                "SELECT number, statement, as_masker FROM {} WHERE restored_at IS NULL AND phase < %s"
+                " ORDER BY phase, number"
+            ).format(place.state("undo")),
+            (until,),
+        )
+
+
+def _restore(place: Place, clock: Clock, number: int, statement: str, *, as_masker: bool) -> None:
+    """Restore one. A foreign key is the masking role's to restore: it compares rows, perhaps with the data's casts.
+
+    All else is the master user's, whose sessions silence event triggers: what an index calls runs as the table's owner
+    (PostgreSQL's source, DefineIndex and index_build: SetUserIdAndSecContext), and that is the masking role.
+    """
+    undo, member = place.state("undo"), sql.Identifier(place.masker.name)
+    options = sql.SQL("")
+    done = sql.SQL("EXISTS (SELECT FROM {} WHERE number = {} AND restored_at IS NOT NULL)").format(
+        undo, sql.Literal(number)
+    )
+    mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, sql.Literal(number))
+    if as_masker:
+        place.outlasting(sql.SQL(statement), clock, number, done=done, mark=mark)
+        return
+    with place.as_master() as opened:
+        if opened.version >= INHERIT_AND_SET_FROM:
+            options = sql.SQL(" WITH INHERIT TRUE, SET TRUE")
+    place.outlasting(
+        sql.SQL("GRANT {member} TO CURRENT_USER{options}; {statement}; REVOKE {member} FROM CURRENT_USER").format(
+            member=member, options=options, statement=sql.SQL(statement)
+        ),
+        clock,
+        number,
+        done=done,
+        mark=mark,
+        as_master=True,
+    )
+
+
+def _asked(question: str, place: Place) -> sql.Composed:
+    return sql.SQL(question).format(
+        work=place.state("work"), masked_column=place.state("masked_column"), lent=place.state("lent")
+    )

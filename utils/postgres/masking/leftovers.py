@@ -1,0 +1,124 @@
+"""What still holds original values when every row is masked: row versions, statistics, materialized views.
+
+VACUUM takes the old versions out of SQL's reach (the pages' bytes stay until they are reused), ANALYZE replaces what
+pg_stats shows of common values, also of partitioned tables and of materialized views, which are refreshed before.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from psycopg2 import sql
+
+from utils.errors import StepFailed
+from utils.foreign_text import one_line
+from utils.postgres.masking.dependents import restore_statistics_targets
+from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
+
+# Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
+_LENT = """
+    SELECT c.oid, n.nspname, c.relname, EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition)
+      FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM {analyzed} a WHERE a.rel = c.oid)
+     ORDER BY c.relkind = 'p', EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.oid
+"""
+# Each materialized view with those that it reads, through views as well; whether a policy hides rows from its owner.
+_VIEWS = """
+    WITH RECURSIVE reads(top, oid, relkind) AS (
+        SELECT oid, oid, relkind FROM pg_class WHERE relkind = 'm'
+        UNION SELECT reads.top, d.refobjid, c.relkind FROM reads JOIN pg_rewrite w ON w.ev_class = reads.oid
+                JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                 AND d.refclassid = 'pg_class'::regclass
+                JOIN pg_class c ON c.oid = d.refobjid
+    )
+    SELECT c.oid, n.nspname, c.relname,
+           ARRAY(SELECT r.oid FROM reads r WHERE r.top = c.oid AND r.oid <> c.oid AND r.relkind = 'm'),
+           EXISTS (SELECT FROM reads r JOIN pg_class t ON t.oid = r.oid AND t.relrowsecurity
+                     JOIN {lent} o ON o.rel = t.oid WHERE r.top = c.oid AND (o.owner <> l.owner OR o.forced))
+      FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'm' AND c.relispopulated ORDER BY c.oid
+"""
+
+
+class _View(NamedTuple):
+    oid: int
+    schema: str
+    name: str
+    reads: list[int]
+    hidden_rows: bool
+
+
+def analyze_tables(place: Place, clock: Clock) -> None:
+    """VACUUM the tables that were masked, and ANALYZE all that are lent, so also what own SQL has changed."""
+    with place.as_master() as opened:
+        found = opened.rows(
+            sql.SQL(_LENT).format(work=place.state("work"), lent=place.state("lent"), analyzed=place.state("analyzed"))
+        )
+    for oid, schema, table, vacuum in found:
+        verb = sql.SQL("VACUUM (ANALYZE)" if vacuum else "ANALYZE")
+        place.unattended(sql.SQL("{} {}").format(verb, sql.Identifier(schema, table)), clock)
+        with place.as_master() as opened:
+            opened.run(
+                sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(
+                    place.state("analyzed"), sql.Literal(oid)
+                )
+            )
+    restore_statistics_targets(place, clock)
+    with place.as_master() as opened:
+        pass_stage(opened, place, ANALYZED)
+
+
+def refresh_views(place: Place, clock: Clock) -> None:
+    """Refresh and analyze every materialized view that has data, those first that others read.
+
+    Its query runs as its owner (PostgreSQL's source, RefreshMatViewByOid), and that is the masking role now: it sees
+    all rows, but no foreign table, behind which production may be. Raises StepFailed for a view that cannot be
+    refreshed, as it still holds production's rows.
+    """
+    with place.as_master() as opened:
+        views = [_View(*row) for row in opened.rows(sql.SQL(_VIEWS).format(lent=place.state("lent")))]
+        ((done,),) = opened.rows(
+            sql.SQL("SELECT coalesce(array_agg(rel), ARRAY[]::oid[]) FROM {}").format(place.state("analyzed"))
+        )
+    for view in _in_order(views):
+        if view.oid not in done:
+            _refresh(place, clock, view)
+    with place.as_master() as opened:
+        pass_stage(opened, place, REFRESHED)
+
+
+def _refresh(place: Place, clock: Clock, view: _View) -> None:
+    name = sql.Identifier(view.schema, view.name)
+    shown = f"materialized view {one_line(view.schema)}.{one_line(view.name)}"
+    if view.hidden_rows:
+        raise StepFailed(
+            f"The {shown} reads a table whose policies hide rows from its owner, so only that one can refresh it. Add "
+            "DROP MATERIALIZED VIEW to the policy's own statements, then start again."
+        )
+    try:
+        place.unattended(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name), clock)
+    except StepFailed as error:
+        raise StepFailed(
+            f"The {shown} still holds production's rows: {error} If it cannot be refreshed, add DROP MATERIALIZED VIEW "
+            "to the policy's own statements."
+        ) from None
+    place.unattended(sql.SQL("ANALYZE {}").format(name), clock)
+    with place.as_master() as opened:
+        opened.run(
+            sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(
+                place.state("analyzed"), sql.Literal(view.oid)
+            )
+        )
+
+
+def _in_order(views: list[_View]) -> list[_View]:
+    """Return the views so that each comes after those that it reads, which are never a circle."""
+    left, ordered, done = list(views), list[_View](), set[int]()
+    present = {view.oid for view in views}
+    while left:
+        ready = [view for view in left if done.issuperset(present.intersection(view.reads))]
+        ordered += ready
+        done.update(view.oid for view in ready)
+        left = [view for view in left if view.oid not in done]
+    return ordered

@@ -1,0 +1,165 @@
+"""Tables and views belong to the masking role while it works on them, and to their owners before and after.
+
+What PostgreSQL runs for a table, it runs as whoever updates it or as its owner: CHECKs, generated columns, expressions
+of indexes and statistics. With the owner's rights that would be the rights of the master user, to which most tables
+belong, or of an administrator; a membership in the owner would be no less. Owning the tables is all that the masking
+role needs, and all that the data's code gets from it. The old owners keep their privileges meanwhile, so that what runs
+as them, such as a view, still works. FORCE ROW LEVEL SECURITY is lifted for the time: under it the owner of a table
+sees, and updates, only what its policies show, without an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from psycopg2 import sql
+
+from utils.errors import StepFailed
+from utils.foreign_text import listed, one_line
+from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.event_triggers import refuse_dangerous_triggers
+from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.state import record
+from utils.postgres.session import Session
+
+# Each lock takes a place in a table of the server's, so a transaction takes so many tables and no more.
+BATCH = 100
+
+_TO_LEND = """
+    SELECT c.oid, c.relkind, n.nspname, c.relname, pg_get_userbyid(c.relowner), pg_get_userbyid(n.nspowner),
+           CASE WHEN c.relacl IS NULL THEN ARRAY['ALL']
+                ELSE ARRAY(SELECT a.privilege_type FROM aclexplode(c.relacl) a WHERE a.grantee = c.relowner) END,
+           c.relforcerowsecurity
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND n.nspname <> {schema} AND pg_get_userbyid(c.relowner) <> {masker}
+       AND (EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid)
+            OR NOT EXISTS (SELECT FROM pg_depend d
+                            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+     ORDER BY EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid) DESC, c.oid
+"""
+_TO_RETURN = """
+    SELECT c.oid, c.relkind, n.nspname, c.relname, l.owner, pg_get_userbyid(n.nspowner), ARRAY[]::text[], l.forced
+      FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY c.oid
+"""
+
+
+class _Relation(NamedTuple):
+    oid: int
+    kind: str
+    schema: str
+    name: str
+    owner: str
+    schema_owner: str
+    privileges: list[str]
+    forced: bool
+    """Whether its policies hide rows from its owner as well."""
+
+    @property
+    def named(self) -> sql.Identifier:
+        return sql.Identifier(self.schema, self.name)
+
+    def __str__(self) -> str:
+        return f"{one_line(self.schema)}.{one_line(self.name)} of {one_line(self.owner)!r}"
+
+
+def lend_relations(place: Place, clock: Clock) -> None:
+    """Make the masking role the owner of everything with rows. Raises StepFailed for what has to be lent and cannot."""
+    with place.as_master() as opened:
+        question = sql.SQL(_TO_LEND).format(
+            schema=sql.Literal(place.schema), masker=sql.Literal(place.masker.name), work=place.state("work")
+        )
+        found = [_Relation(*row) for row in opened.rows(question)]
+        at_work = {rel for (rel,) in opened.rows(sql.SQL("SELECT rel FROM {}").format(place.state("work")))}
+    for start in range(0, len(found), BATCH):
+        clock.remaining()
+        with place.as_master() as opened:
+            refuse_dangerous_triggers(opened)
+            left = _lend(opened, place, found[start : start + BATCH])
+            if refused := [str(table) for table in left if table.oid in at_work or table.kind == "m"]:
+                raise StepFailed(
+                    f"Masking has not begun in database {one_line(place.database)!r}: the master user cannot act for "
+                    f"the owners of {listed(refused)}, or of their schemas. GRANT those roles to the master user in "
+                    "the source (WITH ADMIN OPTION since PostgreSQL 16), then start again."
+                )
+            record(
+                opened,
+                place,
+                [f"{table} has nothing to mask, and was not analyzed: it cannot be lent" for table in left],
+            )
+
+
+def _lend(opened: Session, place: Place, tables: Sequence[_Relation]) -> list[_Relation]:
+    """Lend those that can be, and return the others."""
+    masker = place.masker.name
+    with borrowed_owners(opened, _owners(opened, tables) | {masker}) as unreachable:
+        lendable = [table for table in tables if table.owner not in unreachable]
+        closed = {
+            schema
+            for schema in sorted({table.schema for table in lendable})
+            if not opened.try_run(_on_schema("GRANT USAGE, CREATE ON SCHEMA {} TO {}", schema, masker))
+            or not _may_create(opened, masker, schema)
+        }
+        lendable = [table for table in lendable if table.schema not in closed]
+        for table in lendable:
+            opened.run(sql.SQL("ALTER TABLE {} OWNER TO {}").format(table.named, sql.Identifier(masker)))
+            if table.forced:
+                opened.run(sql.SQL("ALTER TABLE {} NO FORCE ROW LEVEL SECURITY").format(table.named))
+            if table.privileges:
+                opened.run(
+                    sql.SQL("GRANT {} ON TABLE {} TO {}").format(
+                        sql.SQL(", ").join(map(sql.SQL, table.privileges)), table.named, sql.Identifier(table.owner)
+                    )
+                )
+            opened.run(
+                sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(place.state("lent")),
+                (table.oid, table.owner, table.forced),
+            )
+    return [table for table in tables if table not in lendable]
+
+
+def return_relations(place: Place, clock: Clock) -> None:
+    """Give everything back to its owner."""
+    with place.as_master() as opened:
+        found = [_Relation(*row) for row in opened.rows(sql.SQL(_TO_RETURN).format(lent=place.state("lent")))]
+    for start in range(0, len(found), BATCH):
+        clock.remaining()
+        with place.as_master() as opened:
+            refuse_dangerous_triggers(opened)
+            _return(opened, place, found[start : start + BATCH])
+
+
+def _return(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
+    with borrowed_owners(opened, _owners(opened, tables) | {place.masker.name}):
+        opened_for: list[tuple[str, str]] = []
+        for owner, schema in sorted({(table.owner, table.schema) for table in tables}):
+            # Who owns a table need not be able to create one; who receives it must.
+            if not _may_create(opened, owner, schema):
+                opened.run(_on_schema("GRANT CREATE ON SCHEMA {} TO {}", schema, owner))
+                opened_for.append((owner, schema))
+        for table in tables:
+            if table.forced:
+                opened.run(sql.SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(table.named))
+            opened.run(sql.SQL("ALTER TABLE {} OWNER TO {}").format(table.named, sql.Identifier(table.owner)))
+            opened.run(sql.SQL("DELETE FROM {} WHERE rel = %s").format(place.state("lent")), (table.oid,))
+        for owner, schema in opened_for:
+            opened.run(_on_schema("REVOKE CREATE ON SCHEMA {} FROM {}", schema, owner))
+
+
+def _owners(opened: Session, tables: Sequence[_Relation]) -> set[str]:
+    return {table.owner for table in tables} | {table.schema_owner for table in tables} | _database_owner(opened)
+
+
+def _database_owner(opened: Session) -> set[str]:
+    """Return who owns the database: pg_database_owner has that role as its member, and nobody can join it."""
+    found = opened.rows(sql.SQL("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"))
+    return {owner for (owner,) in found}
+
+
+def _may_create(opened: Session, role: str, schema: str) -> bool:
+    return bool(opened.rows(sql.SQL("SELECT 1 WHERE has_schema_privilege(%s, %s, 'CREATE')"), (role, schema)))
+
+
+def _on_schema(form: str, schema: str, role: str) -> sql.Composed:
+    return sql.SQL(form).format(sql.Identifier(schema), sql.Identifier(role))
