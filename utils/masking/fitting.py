@@ -117,7 +117,9 @@ def _type_fault(column: Column, action: Action) -> str | None:
     if isinstance(action, Each):
         if not column.array:
             return f"`each` is for arrays, not for {one_line(column.type)}."
-        return _type_fault(_element(column), action.action)
+        if isinstance(action.action, Constant) and not element_of(column).type:
+            return f"`each` with a constant does not fit {one_line(column.type)}, a domain. Use `constant`."
+        return _type_fault(element_of(column), action.action)
     if column.array:
         return f"`{name}` does not fit the array {one_line(column.type)}. Use `each` for its elements."
     if column.base in FITTING[type(action)]:
@@ -125,10 +127,12 @@ def _type_fault(column: Column, action: Action) -> str | None:
     return f"`{name}` does not fit the type {one_line(column.type)}. It is for {listed(sorted(FITTING[type(action)]))}."
 
 
-def _element(column: Column) -> Column:
+def element_of(column: Column) -> Column:
+    """Return an array's element as a column. Of a domain's, PostgreSQL does not say how the type is written: empty."""
+    written = column.type.removesuffix("[]")
     return Column(
         name=column.name,
-        type=column.type,
+        type="" if written == column.type else written,
         base=column.base,
         trusted=column.trusted,
         labels=column.labels,
@@ -141,7 +145,7 @@ def _element(column: Column) -> Column:
 def _value_faults(column: Column, action: Action) -> Iterator[str]:
     """Yield why masked values would not fit into the column."""
     if isinstance(action, Each):
-        yield from _value_faults(_element(column), action.action)
+        yield from _value_faults(element_of(column), action.action)
     elif isinstance(action, Number):
         yield from _number_faults(column, action)
     elif isinstance(action, Constant) and column.array:
