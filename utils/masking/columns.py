@@ -29,8 +29,8 @@ class Column(Struct, frozen=True, kw_only=True):
     """The declared type as PostgreSQL writes and quotes it where only pg_catalog is on the path."""
     base: str
     """The name in pg_type of what a domain is made of in the end; of an array, of its elements'."""
-    builtin: bool = True
-    """Whether that type is PostgreSQL's own. One of an extension is, to this, the extension's."""
+    trusted: bool = True
+    """Whether that type is PostgreSQL's own, or a base type, which only superusers create: nobody else makes casts."""
     array: bool = False
     labels: list[str] | None = None
     """The labels of an enum."""
@@ -47,7 +47,6 @@ class Column(Struct, frozen=True, kw_only=True):
     """Whether it belongs to an exclusion constraint."""
     generated: bool = False
     identity_always: bool = False
-    inherited: bool = False
     partition_strategies: str = ""
     """How tables are partitioned by it: `r` by range, `l` by list, `h` by hash."""
 

@@ -10,6 +10,25 @@ OtherPaths = Literal["remove", "fail", "keep"]
 Unclassified = Literal["fail", "list"]
 LargeObjects = Literal["refuse", "empty"]
 
+# By their names in a policy, with those in pg_type. Not texts, documents, dates, addresses, bytes or arrays: among them
+# are names, birthdays and all that an application keeps, so that each such column needs a decision of its own.
+KEEPABLE_TYPES = {
+    "boolean": "bool",
+    "smallint": "int2",
+    "integer": "int4",
+    "bigint": "int8",
+    "numeric": "numeric",
+    "real": "float4",
+    "double precision": "float8",
+    "money": "money",
+    "uuid": "uuid",
+    "time": "time",
+    "timetz": "timetz",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamptz",
+    "interval": "interval",
+    "enum": "enum",
+}
 EVERYTHING_BELOW = "**"
 """The last key of a JSON path that means a value with all that is below it."""
 
@@ -165,9 +184,9 @@ class Check(Struct, frozen=True):
 
 
 class DatabaseRules(Struct, frozen=True, kw_only=True):
-    """What becomes of the databases that a pattern matches."""
+    """What becomes of the databases that one of the patterns matches."""
 
-    pattern: Pattern
+    patterns: list[Pattern]
     line: int
     columns: list[ColumnRule] = field(default_factory=list)
     tables: list[TableRule] = field(default_factory=list)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
+
 from msgspec import Struct, field
 from psycopg2 import sql
 
-from utils.masking.columns import Catalogue
-from utils.masking.policy import Check, MaskingPolicy, OwnSql
+from utils.masking.classification import Classified, classify, rules_for
+from utils.masking.columns import Catalogue, ColumnKey, Relation
+from utils.masking.policy import Check, Keep, MaskingPolicy, OwnSql
+from utils.postgres.masking.expressions import distinct_by, masked_value, not_masked, refused
 
 
 class PolicyRefused(Exception):
@@ -66,4 +71,58 @@ class DatabaseWork(Struct, frozen=True, kw_only=True):
 
 def plan_work(policy: MaskingPolicy, catalogue: Catalogue) -> DatabaseWork:
     """Return what the policy means for the database. Raises PolicyRefused with all that does not fit."""
-    raise NotImplementedError
+    rules, faults = rules_for(policy, catalogue.database)
+    classified = classify(policy, rules, catalogue)
+    if faults := [*faults, *classified.faults]:
+        raise PolicyRefused(faults)
+    return DatabaseWork(
+        database=catalogue.database,
+        tables=sorted(_tables(catalogue, classified), key=lambda table: -table.pages),
+        unclassified=[str(key) for key in classified.unclassified],
+        own_sql=rules.sql if rules else [],
+        checks=rules.checks if rules else [],
+        empty_large_objects=catalogue.large_objects and rules is not None and rules.large_objects == "empty",
+    )
+
+
+def _tables(catalogue: Catalogue, classified: Classified) -> Iterator[TableWork]:
+    masked: dict[tuple[str, str], list[ColumnKey]] = defaultdict(list)
+    for key, action in classified.actions.items():
+        if not isinstance(action, Keep):
+            masked[key.schema, key.table].append(key)
+    names = {relation.oid: (relation.schema, relation.name) for relation in catalogue.relations}
+    for relation in catalogue.relations:
+        columns = masked[names[relation.root]]
+        moves = any(classified.columns[key].partition_strategies for key in columns)
+        if relation.oid in classified.emptied:
+            if relation.kind == "r":
+                yield _table_work(relation, empty=True)
+        elif columns and (relation.oid == relation.root if moves else relation.kind == "r"):
+            masked_columns = [_masked_column(key, classified) for key in sorted(columns)]
+            yield _table_work(relation, moves=moves, columns=masked_columns)
+
+
+def _table_work(
+    relation: Relation, *, empty: bool = False, moves: bool = False, columns: list[MaskedColumn] | None = None
+) -> TableWork:
+    return TableWork(
+        oid=relation.oid,
+        schema=relation.schema,
+        table=relation.name,
+        owner=relation.owner,
+        pages=relation.pages,
+        empty=empty,
+        moves=moves,
+        columns=columns or [],
+    )
+
+
+def _masked_column(key: ColumnKey, classified: Classified) -> MaskedColumn:
+    column, action = classified.columns[key], classified.actions[key]
+    return MaskedColumn(
+        name=column.name,
+        value=masked_value(column, action, classified.groups[key]),
+        not_masked=not_masked(column, action),
+        refused=refused(column, action),
+        distinct_by=distinct_by(column, action) if column.unique else None,
+    )

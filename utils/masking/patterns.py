@@ -1,0 +1,79 @@
+"""Names with wildcards: `app.users.email`, `"app.*.email"`, `"app.events.{ip,agent}"`.
+
+Names are those of the catalogue, exactly: nothing is folded to lower case. A part in double quotes stands for itself,
+so that a name may hold a dot, a brace or a star; two double quotes in it are one.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+
+from utils.masking.policy import Pattern
+
+MAX_ALTERNATIVES = 1000
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^."{}]*(?:\{[^{}"]*\}[^."{}]*)*)')
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_WILDCARDS = {"*": ".*", "?": "."}
+
+
+class InvalidPattern(ValueError):
+    """What is wrong with a pattern."""
+
+
+def parse_patterns(text: str, parts: int) -> list[Pattern]:
+    """Return one pattern for each combination of what stands in braces. Raises InvalidPattern."""
+    found = [text] if parts == 1 else _split(text)
+    if len(found) != parts or not all(found):
+        raise InvalidPattern(
+            f"is no name of {parts} parts between dots, such as {'.'.join(['app', 'users', 'email'][:parts])}"
+        )
+    choices = [list(_alternatives(part)) for part in found]
+    if len(combined := list(itertools.islice(itertools.product(*choices), MAX_ALTERNATIVES + 1))) > MAX_ALTERNATIVES:
+        raise InvalidPattern(f"stands for more than {MAX_ALTERNATIVES} names")
+    return [
+        Pattern(text, tuple(regex for regex, _ in each), exact=all(is_exact for _, is_exact in each))
+        for each in combined
+    ]
+
+
+def matches(pattern: Pattern, name: Sequence[str]) -> bool:
+    """Return whether each part of the name is one that the pattern means."""
+    return all(_compiled(regex).fullmatch(part) for regex, part in zip(pattern.parts, name, strict=True))
+
+
+@functools.cache
+def _compiled(regex: str) -> re.Pattern[str]:
+    return re.compile(regex, re.DOTALL)
+
+
+def _split(text: str) -> list[str]:
+    found, position = [], 0
+    while True:
+        part = _PART.match(text, position)
+        if part is None:
+            return []
+        found.append(part[0])
+        position = part.end()
+        if position == len(text):
+            return found
+        if text[position] != ".":
+            raise InvalidPattern("has a quote or a brace that is not closed, or stands beside something in its part")
+        position += 1
+
+
+def _alternatives(part: str) -> Iterator[tuple[str, bool]]:
+    """Yield a regular expression for each alternative of a part, and whether it means one name only."""
+    if part.startswith('"') and part.endswith('"') and len(part) > 2:
+        yield re.escape(part[1:-1].replace('""', '"')), True
+        return
+    pieces = _BRACES.split(part)
+    # Every second one stood in braces.
+    choices = [piece.split(",") if number % 2 else [piece] for number, piece in enumerate(pieces)]
+    for each in itertools.islice(itertools.product(*choices), MAX_ALTERNATIVES + 1):
+        name = "".join(each)
+        if not name:
+            raise InvalidPattern("has an empty alternative")
+        yield "".join(_WILDCARDS.get(sign) or re.escape(sign) for sign in name), not set(name) & set(_WILDCARDS)
