@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-
-from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster
+from tests.integration.postgres.test_roles import Cluster
 from utils.masking.reading import read_policy
 from utils.postgres.databases import enter_cluster
+from utils.postgres.masking.catalogue import read_catalogue
 from utils.postgres.masking.mask import MaskingProgress, mask_slice, remove_masking_state
+from utils.postgres.masking.salt_table import give_salt
+from utils.postgres.masking.work import plan_work
+from utils.postgres.session import Session
 
 SALT, FINGERPRINT = "0123456789abcdefSalt", "1a2b3c4d"
+Contents = dict[str, list[tuple[Any, ...]]]
 
 # Production: tables of the master user's and of another role's, and everything that can hang on them.
 PRODUCTION = (
@@ -169,3 +171,85 @@ def cluster_binaries(cluster: Cluster) -> Path:
 
 def superuser_password(cluster: Cluster) -> str:
     return cluster.postgres._servers.password
+
+
+def contents(cluster: Cluster, database: str) -> Contents:
+    """Every row of every table and materialized view, without what is generated."""
+    return _contents(cluster, database, {})
+
+
+def expected_contents(cluster: Cluster, database: str, policy: str) -> Contents:
+    """What there has to be afterwards: the policy's expressions over the rows as they are, each evaluated once.
+
+    Of materialized views only the number of their rows.
+    """
+    with closing(cluster.postgres.connect(database)) as connected, connected.cursor() as cursor:
+        opened = Session(connected, cursor)
+        cursor.execute("set search_path = pg_catalog")
+        work = plan_work(read_policy(policy), read_catalogue(opened))
+        values: dict[int, dict[str, str] | None] = {
+            table.oid: None
+            if table.empty
+            else {column.name: column.value.as_string(connected) for column in table.columns}
+            for table in work.tables
+        }
+        cursor.execute(
+            "select p.oid, l.relid::oid from pg_class p, pg_partition_tree(p.oid) l where p.relkind = 'p' and l.isleaf"
+        )
+        for top, leaf in cursor.fetchall():
+            if top in values:
+                values[leaf] = values[top]
+    return _contents(cluster, database, values)
+
+
+def _contents(cluster: Cluster, database: str, values: dict[int, dict[str, str] | None]) -> Contents:
+    found: Contents = {}
+    with closing(cluster.postgres.connect(database)) as connected, connected.cursor() as cursor:
+        cursor.execute("set search_path = pg_catalog")
+        give_salt(Session(connected, cursor), SALT)
+        cursor.execute(
+            "select c.oid, coalesce(pg_partition_root(c.oid), c.oid)::regclass::text, c.oid::regclass::text,"
+            " array(select attname::text from pg_attribute a where attrelid = c.oid and attnum > 0"
+            "        and not attisdropped and attgenerated = '' order by attname)"
+            " from pg_class c join pg_namespace n on n.oid = relnamespace where relkind = 'r'"
+            " and nspname !~ '^(pg_|aurora_restore)' and nspname <> 'information_schema' order by 1"
+        )
+        for oid, top, name, columns in cursor.fetchall():
+            own = values.get(oid, {})
+            if own is None:
+                found.setdefault(top, [])
+                continue
+            listed = ", ".join(f"({own.get(column, chr(34) + column + chr(34))})::text" for column in columns)
+            cursor.execute(f"select {listed} from only {name}")
+            found.setdefault(top, []).extend(cursor.fetchall())
+    return {name: sorted(rows, key=repr) for name, rows in found.items()}
+
+
+def traces(cluster: Cluster, database: str) -> list[tuple[Any, ...]]:
+    """What the masking has left behind of its own."""
+    return cluster.superuser(
+        database,
+        "select nspname::text from pg_namespace where nspname ~ '^aurora_restore'"
+        " union all select relname from pg_class where pg_get_userbyid(relowner) ~ 'aurora_restore'"
+        " or relacl::text ~ 'aurora_restore'"
+        " union all select nspname from pg_namespace where nspacl::text ~ 'aurora_re'"
+        " union all select datname from pg_database where datacl::text ~ 'aurora_restore'",
+    )
+
+
+def readable(cluster: Cluster, database: str, original: str) -> list[str]:
+    """Where a regular expression of original values matches anything that SQL can read, in data or catalogues."""
+    relations = cluster.superuser(
+        database,
+        "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = relnamespace"
+        " where relkind in ('r', 'm', 'v') and (nspname !~ '^(pg_|information_schema)'"
+        " or relname in ('pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs', 'pg_description', 'pg_attrdef',"
+        " 'pg_statistic', 'pg_largeobject', 'pg_attribute', 'pg_index', 'pg_class', 'pg_constraint',"
+        " 'pg_statistic_ext_data'))",
+    )
+    found = []
+    for (name,) in relations:
+        rows = cluster.superuser(database, f"select count(*) from {name} t where t::text ~* '{original}'")
+        if rows != [(0,)]:
+            found.append(name)
+    return found
