@@ -96,7 +96,8 @@ _INDEXES = """
                             conname, pg_get_constraintdef(con)) END
       FROM indexes WHERE indisvalid OR parted
     UNION ALL
-    SELECT 0, rels, NULL, format('DROP INDEX %s', index), NULL FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
+    SELECT 0, rels, NULL, format('DROP INDEX %s', index), NULL
+      FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
     UNION ALL
     SELECT 1, rels, NULL, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index)
       FROM indexes WHERE parent IS NOT NULL
@@ -117,7 +118,8 @@ _INDEXES = """
     SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', rel, bare)
       FROM indexes WHERE indisreplident
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
+    SELECT 2, rels, NULL, NULL,
+           format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
 """
 _TRIGGERS = """

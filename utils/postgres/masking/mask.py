@@ -16,6 +16,7 @@ from utils.foreign_text import listed, one_line
 from utils.masking.classification import unmatched_databases
 from utils.masking.policy import MaskingPolicy
 from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.catalog import owners_here
 from utils.postgres.databases import ANY_BYTES, DatabaseCluster
 from utils.postgres.event_triggers import event_triggers
 from utils.postgres.masking.catalogue import read_catalogue
@@ -161,7 +162,7 @@ def remove_masking_state(cluster: DatabaseCluster, fingerprint: str) -> None:
             if has_state(opened, schema) and not is_past(opened, place, PASSED):
                 raise StepFailed(f"Database {one_line(database)!r} is not masked yet: its state was kept.")
             drop_state(opened, schema)
-            with borrowed_owners(opened, [role]):
+            with borrowed_owners(opened, {*owners_here(opened), role}):
                 # What the policy's own statements have created; then nothing is left but privileges (PostgreSQL's
                 # documentation, "Dropping Roles").
                 opened.run(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(role)))
