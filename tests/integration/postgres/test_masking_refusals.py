@@ -286,8 +286,9 @@ def test_large_objects_go_and_publications_too(production: Cluster) -> None:
         "set role app",
         "create publication few for table app.orders",
     )
-    expected = expected_contents(production, "orders", POLICY)
-    progress = mask(production, POLICY.replace("    tables:", "    large_objects: empty\n    tables:"))
+    policy = POLICY.replace("    tables:", "    large_objects: empty\n    tables:")
+    expected = expected_contents(production, "orders", policy)
+    progress = mask(production, policy)
     assert "orders: publication 'few' of 'app' was dropped" in progress.findings
     assert contents(production, "orders") == expected
     assert production.superuser("orders", "select count(*) from pg_largeobject_metadata") == [(0,)]

@@ -24,7 +24,7 @@ from utils.postgres.masking.chunks import mask_tables, try_tables
 from utils.postgres.masking.dependents import restore_dependents, take_dependents_away
 from utils.postgres.masking.gate import examine
 from utils.postgres.masking.leftovers import analyze_tables, refresh_views
-from utils.postgres.masking.lending import close_schemas, return_relations
+from utils.postgres.masking.lending import close_schemas, database_owner, return_relations
 from utils.postgres.masking.masked_databases import databases_to_mask
 from utils.postgres.masking.masking_role import (
     admit_masking_role,
@@ -217,7 +217,8 @@ def _plan(place: Place, policy: MaskingPolicy) -> Place:
                     f"The masking policy does not fit database {one_line(place.database)!r}, and nothing was changed: "
                     f"{listed(error.faults)}. Correct the policy, then start again."
                 ) from None
-            create_state(opened, place, work, _findings(opened, work.unclassified))
+            with borrowed_owners(opened, database_owner(opened)):
+                create_state(opened, place, work, _findings(opened, work.unclassified))
         else:
             opened.rows(sql.SQL("SELECT relname, attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"))
     return place
