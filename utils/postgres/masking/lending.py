@@ -106,7 +106,8 @@ def owners_of(opened: Session, place: Place, rels: Collection[int]) -> set[str]:
 def _schemas_in_use(opened: Session, place: Place) -> set[str]:
     found = opened.rows(
         sql.SQL(
-            "SELECT n.nspname FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace"
+            "SELECT n.nspname FROM {lent} l JOIN pg_class c ON c.oid = l.rel"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
             " UNION SELECT n.nspname FROM {lent} l JOIN {called} d ON d.rel = l.rel JOIN pg_proc p ON p.oid = d.routine"
             " JOIN pg_namespace n ON n.oid = p.pronamespace"
         ).format(lent=place.state("lent"), called=place.state("called"))
@@ -182,7 +183,8 @@ def _open_routines(opened: Session, place: Place, tables: Sequence[_Relation]) -
         )
     )
     role = sql.Identifier(place.masker.name)
-    with borrowed_owners(opened, {owner for *_, owner, schema_owner, _ in routines for owner in (owner, schema_owner)}):
+    owners = {owner for *_, owner, schema_owner, _ in routines for owner in (owner, schema_owner)}
+    with borrowed_owners(opened, _joinable(opened, owners)):
         for schema in sorted({schema for _, schema, *_ in routines}):
             opened.try_run(_on_schema("GRANT USAGE ON SCHEMA {} TO {}", schema, place.masker.name))
         for signature, *_, closed in routines:
@@ -211,7 +213,7 @@ def close_schemas(opened: Session, role: str, but: Collection[str] = ()) -> None
         (role, list(but)),
     )
     owners = {owner for _, owner in [*granted, *routines]}
-    with borrowed_owners(opened, owners | database_owner(opened)):
+    with borrowed_owners(opened, _joinable(opened, owners)):
         for schema, _ in granted:
             opened.run(_on_schema("REVOKE ALL ON SCHEMA {} FROM {}", schema, role))
         for signature, _ in routines:
@@ -240,7 +242,11 @@ def _array(names: Collection[str]) -> sql.Composed:
 
 
 def _owners(opened: Session, tables: Sequence[_Relation]) -> set[str]:
-    return {table.owner for table in tables} | {table.schema_owner for table in tables} | database_owner(opened)
+    return _joinable(opened, {owner for table in tables for owner in (table.owner, table.schema_owner)})
+
+
+def _joinable(opened: Session, owners: set[str]) -> set[str]:
+    return (owners | database_owner(opened)) - {"pg_database_owner"}
 
 
 def database_owner(opened: Session) -> set[str]:
