@@ -108,7 +108,7 @@ class Options:
 
 
 def read_action(node: Node, faults: Faults) -> Action | None:
-    """Return the action, or None where it cannot be told which one is meant. What is wrong is noted."""
+    """Return the action, or None where it is not known which one is meant. What is wrong is noted."""
     if isinstance(node, Scalar):
         return _action(node.text, None, node.line, faults)
     if isinstance(node, Mapping) and (named := {key.text: value for key, value in node.entries}):
@@ -140,7 +140,7 @@ def _plain(action: Keep | SetNull) -> Callable[[Node | None, int, Faults], Actio
 
 
 def _constant(node: Node | None, line: int, faults: Faults) -> Action:
-    if isinstance(node, Scalar) and "\0" not in node.text:
+    if isinstance(node, Scalar):
         return Constant(node.text)
     faults.add(line, "`constant` needs its value, such as {constant: unknown}.")
     return Constant("")

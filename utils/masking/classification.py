@@ -15,9 +15,19 @@ from msgspec import Struct, field
 
 from utils.foreign_text import listed, one_line
 from utils.masking.columns import Catalogue, Column, ColumnKey, ForeignKey, Relation
+from utils.masking.expressions import names_in
 from utils.masking.fitting import column_faults, group_faults
 from utils.masking.patterns import matches
-from utils.masking.policy import KEEPABLE_TYPES, Action, ColumnRule, DatabaseRules, Keep, MaskingPolicy, SetNull
+from utils.masking.policy import (
+    KEEPABLE_TYPES,
+    Action,
+    ColumnRule,
+    DatabaseRules,
+    Expression,
+    Keep,
+    MaskingPolicy,
+    SetNull,
+)
 
 _NOT_TABLES = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
@@ -71,6 +81,7 @@ class _Classification:
 
     def __init__(self, policy: MaskingPolicy, rules: DatabaseRules | None, catalogue: Catalogue) -> None:
         self.policy = policy
+        self.no_rules = rules is None
         self.rules = rules or DatabaseRules(patterns=[], line=0)
         self.catalogue = catalogue
         self.faults: list[str] = []
@@ -99,7 +110,9 @@ class _Classification:
             if not self.columns[key].generated and not self._kept_by_type(self.columns[key])
         )
         self._what_does_not_fit(actions)
-        if self.policy.unclassified == "fail":
+        if self.policy.unclassified == "fail" and unclassified:
+            if self.no_rules:
+                self.faults.append(f"No pattern of `databases` matches {one_line(self.catalogue.database)!r}.")
             self.faults += _without_rule(unclassified)
         self._database()
         return Classified(
@@ -151,7 +164,7 @@ class _Classification:
         """Return the action of each column that a rule matches."""
         found: dict[ColumnKey, list[ColumnRule]] = defaultdict(list)
         for rule in self.rules.columns:
-            matched = [key for key in self.columns if matches(rule.pattern, key)]
+            matched = list(self._matched(rule))
             maskable = [key for key in matched if not self.columns[key].generated]
             if matched and not maskable:
                 self.faults.append(
@@ -168,6 +181,12 @@ class _Classification:
             for key in maskable:
                 found[key].append(rule)
         return dict(self._chosen(found))
+
+    def _matched(self, rule: ColumnRule) -> Iterator[ColumnKey]:
+        if rule.pattern.name is None:
+            yield from (key for key in self.columns if matches(rule.pattern, key))
+        elif (key := ColumnKey(*rule.pattern.name)) in self.columns:
+            yield key
 
     def _chosen(self, found: dict[ColumnKey, list[ColumnRule]]) -> Iterator[tuple[ColumnKey, Action]]:
         for key, rules in found.items():
@@ -265,6 +284,18 @@ class _Classification:
             if not isinstance(action, Keep):
                 column, pages = self.columns[key], self.pages[self.table_of[key].oid]
                 self.faults += [f"{one_line(key)}: {fault}" for fault in column_faults(column, action, pages)]
+            if isinstance(action, Expression):
+                self._names_in_expression(key, action)
+
+    def _names_in_expression(self, key: ColumnKey, action: Expression) -> None:
+        """Note columns whose types are a user's: PostgreSQL could run the user's casts, with the owner's rights."""
+        foreign = {each.name for each in self.table_of[key].columns if not each.trusted}
+        named = names_in(action.sql) & (foreign | ({key.table} if foreign else set()))
+        if named:
+            self.faults.append(
+                f"{one_line(key)}: `sql` names {listed(sorted(named))}. Columns whose types are a user's, such as enums,"
+                " stand in no expression, nor does the whole row with them."
+            )
 
     def _database(self) -> None:
         if foreign := sorted({*self.catalogue.foreign_servers} - {*self.rules.foreign_servers}):

@@ -32,9 +32,16 @@ def expression_fault(text: str) -> str | None:
     """Return what is wrong with the expression, or None."""
     if not text.strip():
         return "is empty"
-    if "\0" in text:
-        return "has a character that PostgreSQL does not take"
     return next(_faults(_TOKEN.findall(text)), None)
+
+
+def names_in(expression: str) -> set[str]:
+    """Return the names in an expression, as PostgreSQL reads them: without quotes they are in lower case."""
+    return {
+        token[1:-1].replace('""', '"') if token[0] == '"' else token.lower()
+        for token in _TOKEN.findall(expression)
+        if _is_name(token)
+    }
 
 
 def _faults(tokens: list[str]) -> Iterator[str]:
