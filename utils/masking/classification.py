@@ -54,7 +54,7 @@ def rules_for(policy: MaskingPolicy, database: str) -> tuple[DatabaseRules | Non
         if matches(pattern, [database])
     ]
     best = [rules for exact, rules in found if exact] or [rules for _, rules in found]
-    if len({rules.line for rules in best}) > 1:
+    if len({id(rules) for rules in best}) > 1:
         lines = listed(sorted({rules.line for rules in best}))
         return None, [f"Database {one_line(database)!r} matches several patterns of `databases`, of lines {lines}."]
     return (best[0] if best else None), []
@@ -98,7 +98,8 @@ class _Classification:
         }
 
     def result(self) -> Classified:
-        emptied = {each.oid for each in self.catalogue.relations if each.root in set(self._emptied())}
+        roots = {*self._emptied()}
+        emptied = {each.oid for each in self.catalogue.relations if each.root in roots}
         given = self._given_actions()
         relevant = {key for key, table in self.table_of.items() if table.oid not in emptied}
         self._foreign_keys_to_nothing(emptied, given)
@@ -293,7 +294,7 @@ class _Classification:
         named = names_in(action.sql) & (foreign | ({key.table} if foreign else set()))
         if named:
             self.faults.append(
-                f"{one_line(key)}: `sql` names {listed(sorted(named))}. Columns whose types are a user's, such as enums,"
+                f"{one_line(key)}: `sql` names {listed(sorted(named))}. Columns of a user's types, such as enums,"
                 " stand in no expression, nor does the whole row with them."
             )
 

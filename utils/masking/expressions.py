@@ -51,8 +51,8 @@ def _faults(tokens: list[str]) -> Iterator[str]:
             yield "has a string with escapes (E'…' or U&'…'). Write it as '…'"
     yield from _bracket_faults(tokens)
     written = [token for token in tokens if not token.isspace()]
-    for first, dot, second in zip(written, written[1:], written[2:], strict=False):
-        if dot == "." and _is_name(first) and (_is_name(second) or second == "*") and first.lower() != _SCHEMA:
+    for first, dot, second in zip(written, written[1:], [*written[2:], ""], strict=False):
+        if dot == "." and _is_name(first) and first.lower() != _SCHEMA:
             yield (
                 f"names {first}.{second}. It may name the columns of its row, without their table's name, and"
                 " PostgreSQL's own functions; only the statements under `sql` of a database may name more"
