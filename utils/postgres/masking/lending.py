@@ -26,7 +26,7 @@ from utils.postgres.session import Session
 # Each lock takes a place in a table of the server's, so a transaction takes so many tables and no more.
 BATCH = 100
 
-_TO_LEND = """
+_TO_LEND = sql.SQL("""
     SELECT c.oid, n.nspname, c.relname, pg_get_userbyid(c.relowner), pg_get_userbyid(n.nspowner),
            CASE WHEN c.relacl IS NULL THEN ARRAY['ALL']
                 ELSE ARRAY(SELECT a.privilege_type FROM aclexplode(c.relacl) a WHERE a.grantee = c.relowner) END,
@@ -40,12 +40,12 @@ _TO_LEND = """
             OR NOT EXISTS (SELECT FROM pg_depend d
                             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
      ORDER BY c.oid
-"""
-_TO_RETURN = """
+""")
+_TO_RETURN = sql.SQL("""
     SELECT c.oid, n.nspname, c.relname, l.owner, pg_get_userbyid(n.nspowner), ARRAY[]::text[], l.forced, true
       FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE NOT ({everyone} OR l.owner = ANY({owners})) ORDER BY c.oid
-"""
+""")
 
 
 class _Relation(NamedTuple):
@@ -75,9 +75,9 @@ def lend_only(place: Place, clock: Clock, owners: Collection[str] | None) -> Non
     """
     scope = {"everyone": sql.Literal(owners is None), "owners": _array(owners or ())}
     with place.as_master() as opened:
-        back = opened.rows(sql.SQL(_TO_RETURN).format(lent=place.state("lent"), **scope))
+        back = opened.rows(_TO_RETURN.format(lent=place.state("lent"), **scope))
         lend = opened.rows(
-            sql.SQL(_TO_LEND).format(
+            _TO_LEND.format(
                 schema=sql.Literal(place.schema),
                 masker=sql.Literal(place.masker.name),
                 work=place.state("work"),
