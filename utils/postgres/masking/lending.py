@@ -1,12 +1,12 @@
 """Tables and views belong to the masking role while it works on them, and to their owners before and after.
 
 What PostgreSQL runs for a table (CHECKs, generated columns, expressions of indexes and statistics), it runs as the
-role that updates the table or owns it. With the owner's rights that would be the rights of the master user, to which most tables
-belong, or of an administrator; a membership in the owner would be no less. Owning the tables is all that the masking
-role needs, and all that the data's code gets from it: those of one owner at a time, so that this code reaches nothing
-that its table's owner does not own anyway. The old owners keep their privileges meanwhile, so that what runs as them,
-such as a view, still works. FORCE ROW LEVEL SECURITY is lifted for the time: under it the owner of a table sees, and
-updates, only what its policies show, without an error.
+role that updates the table or owns it. With the owner's rights that would be the rights of the master user, to which
+most tables belong, or of an administrator; a membership in the owner would be no less. Owning the tables is all that
+the masking role needs, and all that the data's code gets from it: those of one owner at a time, so that this code
+reaches nothing that its table's owner does not own anyway. The old owners keep their privileges meanwhile, so that
+what runs as them, such as a view, still works. FORCE ROW LEVEL SECURITY is lifted for the time: under it the owner of
+a table sees, and updates, only what its policies show, without an error.
 """
 
 from __future__ import annotations
