@@ -67,7 +67,7 @@ class Options:
         node = self.node(name)
         if node is None or isinstance(node, Scalar):
             return None if node is None else node.text
-        self.fault(f"needs a single value as its {name}", node.line)
+        self.fault(f"needs a single value as `{name}`", node.line)
         return None
 
     def node(self, name: str) -> Node | None:
@@ -90,14 +90,14 @@ class Options:
         if given is not None and re.fullmatch("[0-9]{1,9}", given) and int(given) in allowed:
             return int(given)
         said = "" if given is None else f", not {one_line(given)!r}"
-        self.fault(f"needs a {name} from {allowed[0]} to {allowed[-1]}{said}")
+        self.fault(f"needs `{name}`, a whole number from {allowed[0]} to {allowed[-1]}{said}")
         return allowed[0]
 
     def boolean(self, name: str) -> bool:
         """Return true or false, which is the default."""
         given = self.text(name)
         if given not in (None, "true", "false"):
-            self.fault(f"needs true or false as its {name}, not {one_line(given)!r}")
+            self.fault(f"needs true or false as `{name}`, not {one_line(given)!r}")
         return given == "true"
 
     def end(self) -> None:
@@ -108,7 +108,7 @@ class Options:
 
 
 def read_action(node: Node, faults: Faults) -> Action | None:
-    """Return the action, or None where it cannot be told which one is meant. What is wrong is noted."""
+    """Return the action, or None where it is not known which one is meant. What is wrong is noted."""
     if isinstance(node, Scalar):
         return _action(node.text, None, node.line, faults)
     if isinstance(node, Mapping) and (named := {key.text: value for key, value in node.entries}):
@@ -140,7 +140,7 @@ def _plain(action: Keep | SetNull) -> Callable[[Node | None, int, Faults], Actio
 
 
 def _constant(node: Node | None, line: int, faults: Faults) -> Action:
-    if isinstance(node, Scalar) and "\0" not in node.text:
+    if isinstance(node, Scalar):
         return Constant(node.text)
     faults.add(line, "`constant` needs its value, such as {constant: unknown}.")
     return Constant("")

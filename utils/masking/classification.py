@@ -15,9 +15,19 @@ from msgspec import Struct, field
 
 from utils.foreign_text import listed, one_line
 from utils.masking.columns import Catalogue, Column, ColumnKey, ForeignKey, Relation
+from utils.masking.expressions import names_in
 from utils.masking.fitting import column_faults, group_faults
 from utils.masking.patterns import matches
-from utils.masking.policy import KEEPABLE_TYPES, Action, ColumnRule, DatabaseRules, Keep, MaskingPolicy, SetNull
+from utils.masking.policy import (
+    KEEPABLE_TYPES,
+    Action,
+    ColumnRule,
+    DatabaseRules,
+    Expression,
+    Keep,
+    MaskingPolicy,
+    SetNull,
+)
 
 _NOT_TABLES = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
@@ -44,7 +54,7 @@ def rules_for(policy: MaskingPolicy, database: str) -> tuple[DatabaseRules | Non
         if matches(pattern, [database])
     ]
     best = [rules for exact, rules in found if exact] or [rules for _, rules in found]
-    if len({rules.line for rules in best}) > 1:
+    if len({id(rules) for rules in best}) > 1:
         lines = listed(sorted({rules.line for rules in best}))
         return None, [f"Database {one_line(database)!r} matches several patterns of `databases`, of lines {lines}."]
     return (best[0] if best else None), []
@@ -71,6 +81,7 @@ class _Classification:
 
     def __init__(self, policy: MaskingPolicy, rules: DatabaseRules | None, catalogue: Catalogue) -> None:
         self.policy = policy
+        self.no_rules = rules is None
         self.rules = rules or DatabaseRules(patterns=[], line=0)
         self.catalogue = catalogue
         self.faults: list[str] = []
@@ -87,7 +98,8 @@ class _Classification:
         }
 
     def result(self) -> Classified:
-        emptied = {each.oid for each in self.catalogue.relations if each.root in set(self._emptied())}
+        roots = {*self._emptied()}
+        emptied = {each.oid for each in self.catalogue.relations if each.root in roots}
         given = self._given_actions()
         relevant = {key for key, table in self.table_of.items() if table.oid not in emptied}
         self._foreign_keys_to_nothing(emptied, given)
@@ -99,7 +111,9 @@ class _Classification:
             if not self.columns[key].generated and not self._kept_by_type(self.columns[key])
         )
         self._what_does_not_fit(actions)
-        if self.policy.unclassified == "fail":
+        if self.policy.unclassified == "fail" and unclassified:
+            if self.no_rules:
+                self.faults.append(f"No pattern of `databases` matches {one_line(self.catalogue.database)!r}.")
             self.faults += _without_rule(unclassified)
         self._database()
         return Classified(
@@ -151,7 +165,7 @@ class _Classification:
         """Return the action of each column that a rule matches."""
         found: dict[ColumnKey, list[ColumnRule]] = defaultdict(list)
         for rule in self.rules.columns:
-            matched = [key for key in self.columns if matches(rule.pattern, key)]
+            matched = list(self._matched(rule))
             maskable = [key for key in matched if not self.columns[key].generated]
             if matched and not maskable:
                 self.faults.append(
@@ -168,6 +182,12 @@ class _Classification:
             for key in maskable:
                 found[key].append(rule)
         return dict(self._chosen(found))
+
+    def _matched(self, rule: ColumnRule) -> Iterator[ColumnKey]:
+        if rule.pattern.name is None:
+            yield from (key for key in self.columns if matches(rule.pattern, key))
+        elif (key := ColumnKey(*rule.pattern.name)) in self.columns:
+            yield key
 
     def _chosen(self, found: dict[ColumnKey, list[ColumnRule]]) -> Iterator[tuple[ColumnKey, Action]]:
         for key, rules in found.items():
@@ -265,6 +285,18 @@ class _Classification:
             if not isinstance(action, Keep):
                 column, pages = self.columns[key], self.pages[self.table_of[key].oid]
                 self.faults += [f"{one_line(key)}: {fault}" for fault in column_faults(column, action, pages)]
+            if isinstance(action, Expression):
+                self._names_in_expression(key, action)
+
+    def _names_in_expression(self, key: ColumnKey, action: Expression) -> None:
+        """Note columns whose types are a user's: PostgreSQL could run the user's casts, with the owner's rights."""
+        foreign = {each.name for each in self.table_of[key].columns if not each.trusted}
+        named = names_in(action.sql) & (foreign | ({key.table} if foreign else set()))
+        if named:
+            self.faults.append(
+                f"{one_line(key)}: `sql` names {listed(sorted(named))}. Columns of a user's types, such as enums,"
+                " stand in no expression, nor does the whole row with them."
+            )
 
     def _database(self) -> None:
         if foreign := sorted({*self.catalogue.foreign_servers} - {*self.rules.foreign_servers}):

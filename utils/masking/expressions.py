@@ -32,9 +32,16 @@ def expression_fault(text: str) -> str | None:
     """Return what is wrong with the expression, or None."""
     if not text.strip():
         return "is empty"
-    if "\0" in text:
-        return "has a character that PostgreSQL does not take"
     return next(_faults(_TOKEN.findall(text)), None)
+
+
+def names_in(expression: str) -> set[str]:
+    """Return the names in an expression, as PostgreSQL reads them: without quotes they are in lower case."""
+    return {
+        token[1:-1].replace('""', '"') if token[0] == '"' else token.lower()
+        for token in _TOKEN.findall(expression)
+        if _is_name(token)
+    }
 
 
 def _faults(tokens: list[str]) -> Iterator[str]:
@@ -44,8 +51,8 @@ def _faults(tokens: list[str]) -> Iterator[str]:
             yield "has a string with escapes (E'…' or U&'…'). Write it as '…'"
     yield from _bracket_faults(tokens)
     written = [token for token in tokens if not token.isspace()]
-    for first, dot, second in zip(written, written[1:], written[2:], strict=False):
-        if dot == "." and _is_name(first) and (_is_name(second) or second == "*") and first.lower() != _SCHEMA:
+    for first, dot, second in zip(written, written[1:], [*written[2:], ""], strict=False):
+        if dot == "." and _is_name(first) and first.lower() != _SCHEMA:
             yield (
                 f"names {first}.{second}. It may name the columns of its row, without their table's name, and"
                 " PostgreSQL's own functions; only the statements under `sql` of a database may name more"

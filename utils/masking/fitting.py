@@ -106,11 +106,11 @@ def _type_fault(column: Column, action: Action) -> str | None:
     name = name_of(action)
     if isinstance(action, SetNull):
         return None
-    if column.labels is not None:
+    if column.labels is not None and not (column.array and isinstance(action, Each)):
         if isinstance(action, Constant):
             return None
         return f"`{name}` does not fit the enum {one_line(column.type)}. Use `constant` with one of its labels."
-    if not column.trusted:
+    if not column.trusted and column.labels is None:
         return f"`{name}` does not fit the type {one_line(column.type)}, which is a user's. Use `keep` or `set_null`."
     if isinstance(action, Constant | Expression):
         return None

@@ -31,12 +31,17 @@ def parse_patterns(text: str, parts: int) -> list[Pattern]:
             f"is no name of {parts} parts between dots, such as {'.'.join(['app', 'users', 'email'][:parts])}"
         )
     choices = [list(_alternatives(part)) for part in found]
-    if len(combined := list(itertools.islice(itertools.product(*choices), MAX_ALTERNATIVES + 1))) > MAX_ALTERNATIVES:
+    combined = list(itertools.islice(itertools.product(*choices), MAX_ALTERNATIVES + 1))
+    if len(combined) > MAX_ALTERNATIVES:
         raise InvalidPattern(f"stands for more than {MAX_ALTERNATIVES} names")
-    return [
-        Pattern(text, tuple(regex for regex, _ in each), exact=all(is_exact for _, is_exact in each))
-        for each in combined
-    ]
+    return [_pattern(text, each) for each in combined]
+
+
+def _pattern(text: str, alternatives: Sequence[tuple[str, str | None]]) -> Pattern:
+    names = [name for _, name in alternatives if name is not None]
+    return Pattern(
+        text, tuple(regex for regex, _ in alternatives), tuple(names) if len(names) == len(alternatives) else None
+    )
 
 
 def matches(pattern: Pattern, name: Sequence[str]) -> bool:
@@ -64,16 +69,17 @@ def _split(text: str) -> list[str]:
         position += 1
 
 
-def _alternatives(part: str) -> Iterator[tuple[str, bool]]:
-    """Yield a regular expression for each alternative of a part, and whether it means one name only."""
+def _alternatives(part: str) -> Iterator[tuple[str, str | None]]:
+    """Yield a regular expression for each alternative of a part, and the name that it means if it is one only."""
     if part.startswith('"') and part.endswith('"') and len(part) > 2:
-        yield re.escape(part[1:-1].replace('""', '"')), True
+        name = part[1:-1].replace('""', '"')
+        yield re.escape(name), name
         return
-    pieces = _BRACES.split(part)
-    # Every second one stood in braces.
-    choices = [piece.split(",") if number % 2 else [piece] for number, piece in enumerate(pieces)]
+    # Every second piece stood in braces.
+    choices = [piece.split(",") if number % 2 else [piece] for number, piece in enumerate(_BRACES.split(part))]
     for each in itertools.islice(itertools.product(*choices), MAX_ALTERNATIVES + 1):
         name = "".join(each)
         if not name:
             raise InvalidPattern("has an empty alternative")
-        yield "".join(_WILDCARDS.get(sign) or re.escape(sign) for sign in name), not set(name) & set(_WILDCARDS)
+        regex = "".join(_WILDCARDS.get(sign) or re.escape(sign) for sign in name)
+        yield regex, None if set(name) & set(_WILDCARDS) else name

@@ -151,7 +151,13 @@ class Pattern(Struct, frozen=True):
     text: str
     parts: tuple[str, ...]
     """Regular expressions, one for each part of the name."""
-    exact: bool
+    name: tuple[str, ...] | None
+    """The one name that it means, unless it has wildcards."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it means one name only."""
+        return self.name is not None
 
 
 class ColumnRule(Struct, frozen=True):

@@ -119,7 +119,7 @@ class _Reader:
                 self._faults.add(
                     key.line, f"{one_line(key.text)!r} is no name. Use letters, digits and _ - . within 100."
                 )
-            if isinstance(value, Scalar) and value.text.strip() and "\0" not in value.text:
+            if isinstance(value, Scalar) and value.text.strip():
                 yield kind(key.text, value.text)
             else:
                 self._faults.add(value.line, f"`{what}` needs SQL as a text, such as a block that begins with |.")

@@ -7,6 +7,7 @@ anchors and aliases (a few lines can stand for gigabytes), tags, and a second do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -16,6 +17,8 @@ from msgspec import Struct
 from utils.foreign_text import MAX_SENTENCE, one_line
 
 MAX_DEPTH = 20
+# NUL, and half a surrogate pair: a quoted text of YAML can have them by their escapes.
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class Scalar(Struct, frozen=True):
@@ -106,6 +109,8 @@ def _node(event: Any, events: Iterator[Any], faults: Faults, depth: int) -> Node
     if depth > MAX_DEPTH:
         raise _Unreadable(line, f"this stands deeper than {MAX_DEPTH} levels. No policy needs that.")
     if isinstance(event, yaml.ScalarEvent):
+        if _NO_TEXT.search(event.value):
+            raise _Unreadable(line, "this has an escape of a character that PostgreSQL takes in no text.")
         return Scalar(line, event.value)
     if isinstance(event, yaml.SequenceStartEvent):
         return Sequence(line, list(_items(events, faults, depth)))

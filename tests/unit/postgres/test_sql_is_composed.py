@@ -27,6 +27,9 @@ OURS = {
     ("postgres/missing_privileges.py", "_ASKING[kind]"): "from the table _ASKING",
     ("postgres/borrowed_owners.py", "options"): "one of two literals",
     ("postgres/setup.py", "privileges"): "one of two literals",
+    ("postgres/masking/expressions.py", "column.type"): "a type, written and quoted by PostgreSQL (format_type)",
+    ("postgres/masking/expressions.py", "action.sql"): "an expression of the stack's policy (masking/expressions.py)",
+    ("postgres/masking/permutation.py", "form"): "one of two literals",
 }
 UTILS = ROOT / "utils"
 MODULES = sorted(UTILS.rglob("*.py"))

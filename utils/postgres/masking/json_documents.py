@@ -62,14 +62,18 @@ def masked_document(document: sql.Composable, action: Json, group: str) -> sql.C
 
 def document_not_masked(document: sql.Composable, action: Json) -> sql.Composable:
     """Return a condition that is true where a value has not the masked form, or has no path."""
-    return _test(_tree(action), document, action.other_paths, _not_masked, 0)
+    return _of_value(document, _test(_tree(action), document, action.other_paths, _not_masked, 0))
 
 
 def document_refused(document: sql.Composable, action: Json) -> sql.Composable | None:
     """Return a condition that is true for a document with paths that the action does not know, if it refuses them."""
     if action.other_paths != "fail":
         return None
-    return _test(_tree(action), document, action.other_paths, lambda path, value: _FALSE, 0)
+    return _of_value(document, _test(_tree(action), document, action.other_paths, lambda path, value: _FALSE, 0))
+
+
+def _of_value(document: sql.Composable, condition: sql.Composable) -> sql.Composable:
+    return sql.SQL("({} IS NOT NULL AND {})").format(document, condition)
 
 
 def _masked(place: _Place, value: sql.Composable, other: OtherPaths, group: str, depth: int) -> sql.Composable:
