@@ -40,6 +40,12 @@ _CHUNK = """
 """
 
 
+_KEPT_COLUMNS = """
+    SELECT a.attname, CASE WHEN t.typcategory = 'A' THEN '{{}}' WHEN t.typname = 'tsvector' THEN '' END,
+           format_type(a.atttypid, a.atttypmod)
+      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+     WHERE a.attrelid = {rel} AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum
+"""
 # What is analyzed with one row, so also what consists of the table: the last of its parts to be emptied decides.
 _WITH_PARENTS = """
     WITH RECURSIVE up(rel) AS (
@@ -114,8 +120,8 @@ def _look_at_values(opened: Session, task: Task) -> None:
             ((different, left),) = opened.rows(question)
             if left < different:
                 raise StepFailed(
-                    f"Masking has not begun: {different - left} values of {where}, which are unique, would become equal "
-                    "to others. Correct the policy's rule for that column, then start again."
+                    f"Masking has not begun: {different - left} values of {where}, which are unique, would become "
+                    "equal to others. Correct the policy's rule for that column, then start again."
                 )
 
 
@@ -156,25 +162,24 @@ def _truncate(opened: Session, place: Place, emptied: list[Task]) -> None:
 
 
 def _keep_one_row(opened: Session, task: Task) -> None:
-    columns = opened.rows(
-        sql.SQL(
-            "SELECT attname FROM pg_attribute WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped"
-            " AND attgenerated = '' ORDER BY attnum"
-        ).format(sql.Literal(task.rel))
+    """Empty the table, with statistics of one row; where a CHECK refuses that row, the gate finds the old ones."""
+    columns = opened.rows(sql.SQL(_KEPT_COLUMNS).format(rel=sql.Literal(task.rel)))
+    names = sql.SQL(", ").join(sql.Identifier(name) for name, _, _ in columns)
+    # Of an array or a tsvector, the elements of a single row are common ones.
+    kept = sql.SQL(", ").join(
+        sql.Identifier(name) if empty is None else sql.SQL("CAST({} AS {})").format(sql.Literal(empty), sql.SQL(type_))
+        for name, empty, type_ in columns
     )
-    names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in columns)
-    kept = sql.Identifier("pg_temp", "aurora_restore_kept")
+    table = sql.Identifier("pg_temp", "aurora_restore_kept")
     if columns:
         opened.run(
             sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM ONLY {} LIMIT 1").format(
-                kept, names, task.name
+                table, kept, task.name
             )
         )
     opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
-    if columns:
-        opened.run(
-            sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT * FROM {}").format(task.name, names, kept)
-        )
+    insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT * FROM {}").format(task.name, names, table)
+    if columns and opened.why_not(insert) is None:
         for schema, name in opened.rows(sql.SQL(_WITH_PARENTS).format(rel=sql.Literal(task.rel))):
             opened.run(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
         opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))

@@ -58,7 +58,7 @@ def examine(place: Place, clock: Clock) -> None:
     if new:
         names = listed(".".join(row) for row in new)
         raise MaskingGateFailed(
-            f"{_in(place)} columns appeared while it was masked, and were not classified: {names}. Check the policy's "
+            f"{_in(place)} columns appeared meanwhile, which nothing classifies: {names}. Check the policy's "
             "own statements, and what in the data creates tables."
         )
     for task in todo:
@@ -72,8 +72,8 @@ def examine(place: Place, clock: Clock) -> None:
             ((found,),) = opened.rows(sql.SQL("SELECT count(*) FROM (\n{}\n) AS found").format(sql.SQL(text)))
         if found:
             raise MaskingGateFailed(
-                f"{_in(place)} the policy's check {one_line(check.name)!r} found {found} rows. Correct the policy, then "
-                "start again."
+                f"{_in(place)} the policy's check {one_line(check.name)!r} found {found} rows. Correct the policy, "
+                "then start again."
             )
         with place.as_master() as opened:
             opened.run(
@@ -111,15 +111,15 @@ def _examine_rows(place: Place, clock: Clock, task: Task, *, count: bool) -> Non
         for (name, _), wrong in zip(forms, unmasked, strict=True):
             if wrong:
                 raise MaskingGateFailed(
-                    f"{_in(place)} {wrong} rows of {_shown(task)}.{one_line(name)} do not have the masked form. Check "
-                    "the policy's own statements, and what in the data writes to that column."
+                    f"{_in(place)} {wrong} rows of {_shown(task)}.{one_line(name)} do not have the masked form. "
+                    "Check the policy's own statements, and what in the data writes to that column."
                 )
         counted += rows
         done = task.moves or until >= pages
         if done and count and counted != masked:
             raise MaskingGateFailed(
-                f"{_in(place)} {_shown(task)} has {counted} rows, of which {masked} were masked. Check what in the data "
-                "writes to that table."
+                f"{_in(place)} {_shown(task)} has {counted} rows, of which {masked} were masked. Check what in the "
+                "data writes to that table."
             )
         with place.as_master() as opened:
             opened.run(
@@ -188,7 +188,7 @@ def _examine_statistics(place: Place, clock: Clock) -> None:
         ]
     if stale:
         raise MaskingGateFailed(
-            f"{_in(place)} pg_stats still shows values of {listed(stale)}, which have no rows: ANALYZE does not replace "
+            f"{_in(place)} pg_stats still shows values of {listed(stale)}, which have no rows: ANALYZE keeps "
             "them. Add a statement to the policy that drops these, or inserts a row and analyzes, then start again."
         )
 

@@ -15,10 +15,12 @@ from utils.foreign_text import one_line
 from utils.postgres.masking.dependents import restore_statistics_targets
 from utils.postgres.masking.sessions import Clock, Place
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
+from utils.postgres.session import Session
 
 # Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
 _LENT = """
-    SELECT c.oid, n.nspname, c.relname, EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition)
+    SELECT c.oid, n.nspname, c.relname,
+           EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition)
       FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM {analyzed} a WHERE a.rel = c.oid)
      ORDER BY c.relkind = 'p', EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.oid
@@ -59,11 +61,7 @@ def analyze_tables(place: Place, clock: Clock) -> None:
         verb = sql.SQL("VACUUM (ANALYZE)" if vacuum else "ANALYZE")
         place.unattended(sql.SQL("{} {}").format(verb, sql.Identifier(schema, table)), clock)
         with place.as_master() as opened:
-            opened.run(
-                sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(
-                    place.state("analyzed"), sql.Literal(oid)
-                )
-            )
+            _mark(opened, place, oid)
     restore_statistics_targets(place, clock)
     with place.as_master() as opened:
         pass_stage(opened, place, ANALYZED)
@@ -105,11 +103,13 @@ def _refresh(place: Place, clock: Clock, view: _View) -> None:
         ) from None
     place.unattended(sql.SQL("ANALYZE {}").format(name), clock)
     with place.as_master() as opened:
-        opened.run(
-            sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(
-                place.state("analyzed"), sql.Literal(view.oid)
-            )
-        )
+        _mark(opened, place, view.oid)
+
+
+def _mark(opened: Session, place: Place, rel: int) -> None:
+    opened.run(
+        sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(place.state("analyzed"), sql.Literal(rel))
+    )
 
 
 def _in_order(views: list[_View]) -> list[_View]:

@@ -130,6 +130,20 @@ def return_relations(place: Place, clock: Clock) -> None:
             _return(opened, place, found[start : start + BATCH])
 
 
+def close_schemas(opened: Session, role: str) -> None:
+    """Take back what the masking role was granted on schemas. Only their owners can, so DROP OWNED would not."""
+    granted = opened.rows(
+        sql.SQL(
+            "SELECT nspname, pg_get_userbyid(nspowner) FROM pg_namespace n, aclexplode(nspacl) a"
+            " WHERE a.grantee = (SELECT oid FROM pg_roles WHERE rolname = %s) GROUP BY 1, 2"
+        ),
+        (role,),
+    )
+    with borrowed_owners(opened, {owner for _, owner in granted} | _database_owner(opened)):
+        for schema, _ in granted:
+            opened.run(_on_schema("REVOKE ALL ON SCHEMA {} FROM {}", schema, role))
+
+
 def _return(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
     with borrowed_owners(opened, _owners(opened, tables) | {place.masker.name}):
         opened_for: list[tuple[str, str]] = []

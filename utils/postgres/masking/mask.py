@@ -13,6 +13,7 @@ from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import listed, one_line
+from utils.masking.classification import unmatched_databases
 from utils.masking.policy import MaskingPolicy
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.databases import ANY_BYTES, DatabaseCluster
@@ -22,7 +23,7 @@ from utils.postgres.masking.chunks import mask_tables, try_tables
 from utils.postgres.masking.dependents import restore_dependents, take_dependents_away
 from utils.postgres.masking.gate import examine
 from utils.postgres.masking.leftovers import analyze_tables, refresh_views
-from utils.postgres.masking.lending import lend_relations, return_relations
+from utils.postgres.masking.lending import close_schemas, lend_relations, return_relations
 from utils.postgres.masking.masked_databases import databases_to_mask
 from utils.postgres.masking.masking_role import (
     admit_masking_role,
@@ -105,6 +106,8 @@ def mask_slice(
     """
     clock = Clock(time_left)
     databases, findings = databases_to_mask(cluster)
+    if faults := unmatched_databases(policy, databases):
+        raise StepFailed(f"The masking policy does not fit the cluster, and nothing was changed: {listed(faults)}")
     login = open_masking_role(cluster, fingerprint)
     server = Server(host=cluster.server.host, port=cluster.server.port, ca_bundle=cluster.server.ca_bundle)
     places: list[Place] = []
@@ -160,6 +163,7 @@ def remove_masking_state(cluster: DatabaseCluster, fingerprint: str) -> None:
             if has_state(opened, schema) and not is_past(opened, place, PASSED):
                 raise StepFailed(f"Database {one_line(database)!r} is not masked yet: its state was kept.")
             drop_state(opened, schema)
+            close_schemas(opened, role)
             with borrowed_owners(opened, [role]):
                 # What the policy's own statements have created; then nothing is left but privileges (PostgreSQL's
                 # documentation, "Dropping Roles").

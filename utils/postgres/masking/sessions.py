@@ -74,34 +74,49 @@ class Place(Struct, frozen=True, kw_only=True):
     @contextlib.contextmanager
     def as_master(self) -> Iterator[Session]:
         """Yield a transaction of the master user's, that commits at the end of the block. Nothing of it reads rows."""
-        login = self.cluster.master
-        with self._opened(self.cluster.server, login.username, login.password) as opened:
+        with self._opened(as_master=True) as opened:
             yield opened
+            opened.connection.commit()  # here, because what a deferred trigger raises has values as well
 
     @contextlib.contextmanager
     def as_masker(self) -> Iterator[Session]:
         """Yield a transaction of the masking role's, that commits at the end of the block.
 
-        Rows that a policy hides are an error in it, and it ends within a second after this process has died.
+        It ends within a second after this process has died.
         """
-        with self._opened(self.server, *self.masker) as opened:
-            # Of relations and types, the session's temporary ones would be found first otherwise.
-            opened.run(sql.SQL("SET search_path = pg_catalog, pg_temp"))
-            opened.run(sql.SQL("SET row_security = off"))
+        with self._opened(as_master=False) as opened:
             if opened.version >= _CHECKS_THE_CONNECTION_SINCE:
-                opened.why_not(sql.SQL("SET client_connection_check_interval = '1s'"))
+                opened.run(sql.SQL("SET client_connection_check_interval = '1s'"))
             opened.connection.commit()
+            yield opened
+            opened.connection.commit()
+
+    @contextlib.contextmanager
+    def autocommitting(self, *, as_master: bool) -> Iterator[Session]:
+        """Yield a session each of whose statements is a transaction, which ends by itself when this process is gone."""
+        with self._opened(as_master=as_master, autocommit=True) as opened:
+            if not as_master:
+                give_salt(opened, self.salt)
+            opened.run(sql.SQL("SET statement_timeout = 0"))
+            opened.run(sql.SQL("SET lock_timeout = 0"))
             yield opened
 
     @contextlib.contextmanager
-    def _opened(self, server: Server, user: str, password: str) -> Iterator[Session]:
+    def _opened(self, *, as_master: bool, autocommit: bool = False) -> Iterator[Session]:
+        master = self.cluster.master
+        server = self.cluster.server if as_master else self.server
+        login = MaskingLogin(master.username, master.password) if as_master else self.masker
         try:
             with (
-                refusable_session(server, self.database, user, password, self.encoding) as opened,
+                refusable_session(server, self.database, *login, self.encoding, autocommit=autocommit) as opened,
                 self.without_values(),
             ):
+                if not as_master:
+                    # Of relations and types, the session's temporary ones would be found first otherwise.
+                    opened.run(sql.SQL("SET search_path = pg_catalog, pg_temp"))
+                    # Rows that a policy hides are an error.
+                    opened.run(sql.SQL("SET row_security = off"))
                 yield opened
-                opened.connection.commit()  # here, because what a deferred trigger raises has values as well
         except SqlRefused as error:
             if error.unreadable:
                 raise
@@ -205,15 +220,7 @@ class _Run:
     def __call__(self) -> None:
         place = self._place
         try:
-            with place.as_master() if self._as_master else place.as_masker() as opened:
-                if not self._as_master:
-                    give_salt(opened, place.salt)
-                    opened.connection.commit()
-                opened.connection.autocommit = True
-                opened.run(sql.SQL("SET statement_timeout = 0"))
-                opened.run(sql.SQL("SET lock_timeout = 0"))
-                if not self._as_master and opened.version >= _CHECKS_THE_CONNECTION_SINCE:
-                    opened.run(sql.SQL("SET client_connection_check_interval = 0"))
+            with place.autocommitting(as_master=self._as_master) as opened:
                 opened.run(self._statements)
         except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
             self.error = error

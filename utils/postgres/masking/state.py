@@ -46,7 +46,7 @@ CREATE TABLE {schema}.examined (rel oid PRIMARY KEY, next bigint NOT NULL DEFAUL
     done boolean NOT NULL DEFAULT false);
 CREATE TABLE {schema}.analyzed (rel oid PRIMARY KEY);
 CREATE TABLE {schema}.undo (
-    number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, as_masker boolean NOT NULL,
+    number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, done_when text,
     statement text NOT NULL, dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz);
 GRANT USAGE ON SCHEMA {schema} TO {masker};
 GRANT SELECT ON {schema}.work, {schema}.masked_column TO {masker};
