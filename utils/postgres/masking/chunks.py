@@ -15,6 +15,7 @@ from psycopg2 import sql
 from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.salt_table import give_salt
 from utils.postgres.masking.sessions import Clock, OutOfTime, Place, lock
 from utils.postgres.masking.state import MASKED, Task, pass_stage, tasks
@@ -71,6 +72,8 @@ def try_tables(place: Place, clock: Clock) -> None:
         opened.connection.commit()
         for task in tasks(opened, place):
             if not _is_tried(opened, place, task):
+                opened.connection.commit()
+                lend_only(place, clock, task.owners)
                 _limit(opened, clock)
                 _look_at_values(opened, task)
                 if task.columns:
@@ -129,10 +132,14 @@ def mask_tables(place: Place, clock: Clock) -> None:
     """Delete the rows of the tables that are to be empty, and mask those of all others."""
     with place.as_masker() as opened:
         todo = tasks(opened, place)
-        opened.connection.commit()
-        _truncate(opened, place, [task for task in todo if task.is_empty])
-    for task in todo:
-        if task.moves:
+    # Empty ones first: with what is left of them then goes what a partitioned table's statistics show.
+    for task in sorted(todo, key=lambda task: not task.is_empty):
+        if _is_done(place, task):
+            continue
+        lend_only(place, clock, task.owners)
+        if task.is_empty:
+            _truncate(place, clock, task)
+        elif task.moves:
             _mask_at_once(place, clock, task)
         elif task.columns:
             _mask_in_chunks(place, clock, task)
@@ -141,24 +148,27 @@ def mask_tables(place: Place, clock: Clock) -> None:
         pass_stage(opened, place, MASKED)
 
 
-def _truncate(opened: Session, place: Place, emptied: list[Task]) -> None:
-    """Empty the tables, and replace their statistics, which ANALYZE leaves alone where it finds no row.
+def _is_done(place: Place, task: Task) -> bool:
+    with place.as_master() as opened:
+        return _position(opened, place, task).done
+
+
+def _truncate(place: Place, clock: Clock, task: Task) -> None:
+    """Empty the table, and replace its statistics, which ANALYZE leaves alone where it finds no row.
 
     With a single row in its sample it keeps no value (PostgreSQL's source, compute_scalar_stats: only what occurs twice
     is common, and a histogram takes two values).
     """
-    lock(opened, place)
-    for task in emptied:
-        if _position(opened, place, task).done:
-            continue
-        _keep_one_row(opened, task)
-        opened.run(
-            sql.SQL("UPDATE {} SET done = true, chunks = 1 WHERE rel = {}").format(
-                place.state("progress"), sql.Literal(task.rel)
+    with place.as_masker() as opened:
+        lock(opened, place, task.rel)
+        _limit(opened, clock)
+        if not _position(opened, place, task).done:
+            _keep_one_row(opened, task)
+            opened.run(
+                sql.SQL("UPDATE {} SET done = true, chunks = 1 WHERE rel = {}").format(
+                    place.state("progress"), sql.Literal(task.rel)
+                )
             )
-        )
-        opened.connection.commit()
-        lock(opened, place)
 
 
 def _keep_one_row(opened: Session, task: Task) -> None:

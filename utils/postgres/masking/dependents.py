@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from psycopg2 import sql
 
-from utils.foreign_text import one_line
+from utils.errors import StepFailed
+from utils.foreign_text import listed, one_line
 from utils.postgres.borrowed_owners import INHERIT_AND_SET_FROM, borrowed_owners
 from utils.postgres.event_triggers import refuse_dangerous_triggers
+from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.sessions import Clock, Place, lock
 from utils.postgres.masking.state import BARED, RESTORED, is_past, pass_stage, record
 from utils.postgres.session import Session, SqlRefused
@@ -47,7 +49,8 @@ _AT_WORK = """
 # Of a partitioned table's only the topmost: its partitions' go and come with it.
 _FOREIGN_KEYS = """
     , keys AS (
-        SELECT c.oid, c.conrelid::regclass::text AS rel, quote_ident(c.conname) AS name, c.conname AS bare,
+        SELECT c.oid, c.conrelid::regclass::text AS rel, ARRAY[c.conrelid, c.confrelid] AS rels,
+               quote_ident(c.conname) AS name, c.conname AS bare,
                obj_description(c.oid, 'pg_constraint') AS said
           FROM pg_constraint c
          WHERE c.contype = 'f' AND c.conparentid = 0
@@ -55,11 +58,12 @@ _FOREIGN_KEYS = """
                 OR EXISTS (SELECT FROM above WHERE rel = c.conrelid AND attnum = ANY(c.conkey))
                 OR EXISTS (SELECT FROM above WHERE rel = c.confrelid AND attnum = ANY(c.confkey)))
     )
-    SELECT 3, format('EXISTS (SELECT FROM pg_constraint WHERE conrelid = %L::regclass AND conname = %L)', rel, bare),
+    SELECT 3, rels, format('EXISTS (SELECT FROM pg_constraint WHERE conrelid = %L::regclass AND conname = %L)',
+                           rel, bare),
            format('ALTER TABLE %s DROP CONSTRAINT %s', rel, name),
            format('ALTER TABLE %s ADD CONSTRAINT %s %s', rel, name, pg_get_constraintdef(oid)) FROM keys
     UNION ALL
-    SELECT 4, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
+    SELECT 4, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
 """
 _INDEXES = """
@@ -76,6 +80,7 @@ _INDEXES = """
         UNION SELECT h.inhrelid, trees.top FROM trees JOIN pg_inherits h ON h.inhparent = trees.oid
     ), indexes AS (
         SELECT t.oid, t.oid = t.top AS is_top, t.oid::regclass::text AS index, quote_ident(c.relname) AS bare,
+               ARRAY[i.indrelid] AS rels,
                i.indrelid::regclass::text AS rel,
                k.oid AS con, quote_ident(k.conname) AS conname, c.relkind = 'I' AS parted, i.indisvalid,
                i.indisclustered, i.indisreplident, c.reloptions, h.inhparent::regclass::text AS parent
@@ -83,7 +88,7 @@ _INDEXES = """
           LEFT JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u', 'x')
           LEFT JOIN pg_inherits h ON h.inhrelid = t.oid
     )
-    SELECT 0, NULL, CASE WHEN NOT is_top THEN NULL
+    SELECT 0, rels, NULL, CASE WHEN NOT is_top THEN NULL
                           WHEN con IS NULL THEN format('DROP INDEX %s', index)
                           ELSE format('ALTER TABLE %s DROP CONSTRAINT %s', rel, conname) END,
            CASE WHEN con IS NULL THEN pg_get_indexdef(oid)
@@ -91,37 +96,39 @@ _INDEXES = """
                             conname, pg_get_constraintdef(con)) END
       FROM indexes WHERE indisvalid OR parted
     UNION ALL
-    SELECT 0, NULL, format('DROP INDEX %s', index), NULL FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
+    SELECT 0, rels, NULL, format('DROP INDEX %s', index), NULL FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
     UNION ALL
-    SELECT 1, NULL, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index)
+    SELECT 1, rels, NULL, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index)
       FROM indexes WHERE parent IS NOT NULL
     UNION ALL
-    SELECT 2, NULL, NULL, format('COMMENT ON INDEX %s IS %L', index, obj_description(oid, 'pg_class'))
+    SELECT 2, rels, NULL, NULL, format('COMMENT ON INDEX %s IS %L', index, obj_description(oid, 'pg_class'))
       FROM indexes WHERE obj_description(oid, 'pg_class') IS NOT NULL
     UNION ALL
-    SELECT 2, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', conname, rel,
+    SELECT 2, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', conname, rel,
                                   obj_description(con, 'pg_constraint'))
       FROM indexes WHERE obj_description(con, 'pg_constraint') IS NOT NULL
     UNION ALL
-    SELECT 2, NULL, NULL, format('ALTER INDEX %s SET (%s)', index, array_to_string(reloptions, ', '))
+    SELECT 2, rels, NULL, NULL, format('ALTER INDEX %s SET (%s)', index, array_to_string(reloptions, ', '))
       FROM indexes WHERE con IS NOT NULL AND reloptions IS NOT NULL
     UNION ALL
-    SELECT 2, NULL, NULL, format('ALTER TABLE %s CLUSTER ON %s', rel, bare)
+    SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s CLUSTER ON %s', rel, bare)
       FROM indexes WHERE indisclustered
     UNION ALL
-    SELECT 2, NULL, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', rel, bare)
+    SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', rel, bare)
       FROM indexes WHERE indisreplident
     UNION ALL
-    SELECT 2, NULL, NULL, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
+    SELECT 2, rels, NULL, NULL, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
 """
 _TRIGGERS = """
-    SELECT 4, NULL, format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
+    SELECT 4, ARRAY[t.tgrelid], NULL,
+           format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
            format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,
                   CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname)
       FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid IN (SELECT rel FROM parts)
     UNION ALL
-    SELECT 4, NULL, format('ALTER TABLE %s DISABLE RULE %I', r.ev_class::regclass, r.rulename),
+    SELECT 4, ARRAY[r.ev_class], NULL,
+           format('ALTER TABLE %s DISABLE RULE %I', r.ev_class::regclass, r.rulename),
            format('ALTER TABLE %s ENABLE %s RULE %I', r.ev_class::regclass,
                   CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, r.rulename)
       FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('r', 'p')
@@ -129,18 +136,22 @@ _TRIGGERS = """
 """
 # What ANALYZE passes over would keep the statistics that it had.
 _UNANALYZED = """
-    SELECT 5, NULL, format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS -1', a.attrelid::regclass, a.attname),
+    SELECT 5, ARRAY[a.attrelid], NULL,
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS -1', a.attrelid::regclass, a.attname),
            format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS 0', a.attrelid::regclass, a.attname)
-      FROM pg_attribute a JOIN {lent} l ON l.rel = a.attrelid
-     WHERE a.attstattarget = 0 AND a.attnum > 0 AND NOT a.attisdropped
+      FROM pg_attribute a
+     WHERE a.attrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied)
+       AND a.attstattarget = 0 AND a.attnum > 0 AND NOT a.attisdropped
 """
 
 
-_QUESTIONS = (_AT_WORK + _FOREIGN_KEYS, _AT_WORK + _INDEXES, _AT_WORK + _TRIGGERS, _UNANALYZED)
+_QUESTIONS = (_AT_WORK + _FOREIGN_KEYS, _AT_WORK + _INDEXES, _AT_WORK + _TRIGGERS, _AT_WORK + _UNANALYZED)
 
 
 class _Dependent(NamedTuple):
     phase: int
+    rels: list[int]
+    """The tables that it belongs to."""
     done_when: str | None
     """Of what the masking role restores: the condition under which that has been done."""
     drop: str | None
@@ -156,17 +167,24 @@ def take_dependents_away(place: Place) -> None:
         refuse_dangerous_triggers(opened)
         found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
         publications = _drop_publications(opened)
-        with borrowed_owners(opened, [place.masker.name]):
+        owners = owners_of(opened, place, {rel for each in found for rel in each.rels})
+        with borrowed_owners(opened, owners) as unreachable:
+            if unreachable:
+                raise StepFailed(
+                    f"Masking has not begun in database {one_line(place.database)!r}: the master user cannot act for "
+                    f"{listed(sorted(unreachable))}, who own tables to mask, or what refers to them. GRANT those roles "
+                    "to the master user in the source (WITH ADMIN OPTION since PostgreSQL 16), then start again."
+                )
             for each in found:
                 if each.drop is not None:
                     opened.run(sql.SQL(each.drop))
         for each in found:
             if each.restore is not None:
                 opened.run(
-                    sql.SQL("INSERT INTO {} (phase, done_when, statement) VALUES (%s, %s, %s)").format(
+                    sql.SQL("INSERT INTO {} (phase, rels, done_when, statement) VALUES (%s, %s::oid[], %s, %s)").format(
                         place.state("undo")
                     ),
-                    (each.phase, each.done_when, each.restore),
+                    (each.phase, each.rels, each.done_when, each.restore),
                 )
             else:
                 record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
@@ -185,67 +203,85 @@ def _drop_publications(opened: Session) -> list[str]:
 
 
 def restore_dependents(place: Place, clock: Clock) -> None:
-    """Restore everything, one by one and each with its mark; only what concerns statistics waits for ANALYZE."""
-    with place.as_master() as opened:
-        refuse_dangerous_triggers(opened)
-    for number, statement, done_when in _left(place, until=IN_THE_END):
-        _restore(place, clock, number, statement, done_when)
+    """Restore everything, and what takes long one by one; only what concerns statistics waits for ANALYZE."""
+    for phase in range(IN_THE_END):
+        if phase in (INDEXES, FOREIGN_KEYS):
+            _build(place, clock, phase)
+        else:
+            _alter(place, phase)
     with place.as_master() as opened:
         pass_stage(opened, place, RESTORED)
 
 
-def restore_statistics_targets(place: Place, clock: Clock) -> None:
+def restore_statistics_targets(place: Place) -> None:
     """Restore the columns that ANALYZE is to pass over."""
-    for number, statement, done_when in _left(place, until=IN_THE_END + 1):
-        _restore(place, clock, number, statement, done_when)
+    _alter(place, IN_THE_END)
 
 
-def _left(place: Place, *, until: int) -> list[tuple[int, str, str | None]]:
+def _alter(place: Place, phase: int) -> None:
+    """Restore what only changes the catalogue, so that nothing of the data runs."""
     with place.as_master() as opened:
-        return opened.rows(
-            sql.SQL(
-                "SELECT number, statement, done_when FROM {} WHERE restored_at IS NULL AND phase < %s"
-                " ORDER BY phase, number"
-            ).format(place.state("undo")),
-            (until,),
-        )
+        lock(opened, place)
+        refuse_dangerous_triggers(opened)
+        left = _left(opened, place, phase)
+        owners = owners_of(opened, place, {rel for each in left for rel in each.rels})
+        with borrowed_owners(opened, {*owners, place.masker.name}):
+            for each in left:
+                opened.run(sql.SQL(each.statement))
+        opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE phase = %s").format(place.state("undo")), (phase,))
 
 
-def _restore(place: Place, clock: Clock, number: int, statement: str, done_when: str | None) -> None:
-    """Restore one. A foreign key is the masking role's to restore: it compares rows, perhaps with the data's casts.
+def _build(place: Place, clock: Clock, phase: int) -> None:
+    """Restore what reads rows, as it has to be recreated, while the masking role owns these tables.
 
-    All else is the master user's, whose sessions silence event triggers: what an index calls runs as the table's owner
-    (PostgreSQL's source, DefineIndex and index_build: SetUserIdAndSecContext), and that is the masking role.
+    An index is created in a session of the master user's, which silences event triggers; what it calls runs as the
+    table's owner (PostgreSQL's source, DefineIndex and index_build: SetUserIdAndSecContext), so as the masking role. A
+    foreign key is the masking role's to create: it compares rows as whoever creates it, perhaps with the data's casts.
     """
     undo, member = place.state("undo"), sql.Identifier(place.masker.name)
-    options = sql.SQL("")
-    done = sql.SQL("EXISTS (SELECT FROM {} WHERE number = {} AND restored_at IS NOT NULL)").format(
-        undo, sql.Literal(number)
-    )
-    mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, sql.Literal(number))
-    if done_when is not None:
-        # The masking role may not set the mark, so the catalogue says it.
-        nothing = sql.SQL("NULL")
-        place.outlasting(sql.SQL(statement), clock, number, done=sql.SQL(done_when), mark=nothing)
-        with place.as_master() as opened:
-            opened.run(mark)
-        return
     with place.as_master() as opened:
-        if opened.version >= INHERIT_AND_SET_FROM:
-            options = sql.SQL(" WITH INHERIT TRUE, SET TRUE")
-    place.outlasting(
-        sql.SQL("GRANT {member} TO CURRENT_USER{options}; {statement}; REVOKE {member} FROM CURRENT_USER").format(
-            member=member, options=options, statement=sql.SQL(statement)
-        ),
-        clock,
-        number,
-        done=done,
-        mark=mark,
-        as_master=True,
-    )
+        refuse_dangerous_triggers(opened)
+        left = _left(opened, place, phase)
+        owners = [owners_of(opened, place, each.rels) for each in left]
+        options = sql.SQL(" WITH INHERIT TRUE, SET TRUE" if opened.version >= INHERIT_AND_SET_FROM else "")
+    for each, lent in zip(left, owners, strict=True):
+        lend_only(place, clock, lent)
+        statement, number = sql.SQL(each.statement), sql.Literal(each.number)
+        mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, number)
+        if each.done_when is not None:
+            # The masking role may not set the mark, so the catalogue says it.
+            nothing = sql.SQL("NULL")
+            place.outlasting(statement, clock, each.number, done=sql.SQL(each.done_when), mark=nothing)
+            with place.as_master() as opened:
+                opened.run(mark)
+        else:
+            place.outlasting(
+                sql.SQL(
+                    "GRANT {member} TO CURRENT_USER{options}; {statement}; REVOKE {member} FROM CURRENT_USER"
+                ).format(member=member, options=options, statement=statement),
+                clock,
+                each.number,
+                done=sql.SQL("EXISTS (SELECT FROM {} WHERE number = {} AND restored_at IS NOT NULL)").format(
+                    undo, number
+                ),
+                mark=mark,
+                as_master=True,
+            )
+
+
+class _Left(NamedTuple):
+    number: int
+    statement: str
+    done_when: str | None
+    rels: list[int]
+
+
+def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
+    question = sql.SQL(
+        "SELECT number, statement, done_when, rels FROM {} WHERE restored_at IS NULL AND phase = {} ORDER BY number"
+    ).format(place.state("undo"), sql.Literal(phase))
+    return [_Left(*row) for row in opened.rows(question)]
 
 
 def _asked(question: str, place: Place) -> sql.Composed:
-    return sql.SQL(question).format(
-        work=place.state("work"), masked_column=place.state("masked_column"), lent=place.state("lent")
-    )
+    return sql.SQL(question).format(work=place.state("work"), masked_column=place.state("masked_column"))

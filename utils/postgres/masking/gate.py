@@ -9,6 +9,7 @@ from psycopg2 import sql
 
 from utils.errors import MaskingGateFailed
 from utils.foreign_text import listed, one_line
+from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.own_sql import own_checks, own_sql
 from utils.postgres.masking.sessions import Clock, Place
 from utils.postgres.masking.state import EXAMINED, Task, columns_with_rows, pass_stage, tasks
@@ -61,6 +62,7 @@ def examine(place: Place, clock: Clock) -> None:
             f"{_in(place)} columns appeared meanwhile, which nothing classifies: {names}. Check the policy's "
             "own statements, and what in the data creates tables."
         )
+    lend_only(place, clock, None)
     for task in todo:
         _examine_rows(place, clock, task, count=not changed_since)
     _examine_keys(place, clock)

@@ -13,17 +13,22 @@ from psycopg2 import sql
 from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.masking.dependents import restore_statistics_targets
+from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.sessions import Clock, Place
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
 from utils.postgres.session import Session
 
 # Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
-_LENT = """
-    SELECT c.oid, n.nspname, c.relname,
+_TABLES = """
+    SELECT c.oid, n.nspname, c.relname, coalesce(l.owner, pg_get_userbyid(c.relowner)),
            EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition)
-      FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM {analyzed} a WHERE a.rel = c.oid)
-     ORDER BY c.relkind = 'p', EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.oid
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN {lent} l ON l.rel = c.oid
+     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND n.nspname <> {schema} AND NOT EXISTS (SELECT FROM {analyzed} a WHERE a.rel = c.oid)
+       AND (EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid)
+            OR NOT EXISTS (SELECT FROM pg_depend d
+                            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+     ORDER BY c.relkind = 'p', EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), 4, c.oid
 """
 # Each materialized view with those that it reads, through views as well; whether a policy hides rows from its owner.
 _VIEWS = """
@@ -33,12 +38,17 @@ _VIEWS = """
                 JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
                  AND d.refclassid = 'pg_class'::regclass
                 JOIN pg_class c ON c.oid = d.refobjid
+    ), owned AS (
+        SELECT c.*, coalesce(l.owner, pg_get_userbyid(c.relowner)) AS owner,
+               coalesce(l.forced, c.relforcerowsecurity) AS forced
+          FROM pg_class c LEFT JOIN {lent} l ON l.rel = c.oid
     )
     SELECT c.oid, n.nspname, c.relname,
            ARRAY(SELECT r.oid FROM reads r WHERE r.top = c.oid AND r.oid <> c.oid AND r.relkind = 'm'),
-           EXISTS (SELECT FROM reads r JOIN pg_class t ON t.oid = r.oid AND t.relrowsecurity
-                     JOIN {lent} o ON o.rel = t.oid WHERE r.top = c.oid AND (o.owner <> l.owner OR o.forced))
-      FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace
+           ARRAY(SELECT r.oid FROM reads r WHERE r.top = c.oid),
+           EXISTS (SELECT FROM reads r JOIN owned t ON t.oid = r.oid
+                    WHERE r.top = c.oid AND t.relrowsecurity AND (t.owner <> c.owner OR t.forced))
+      FROM owned c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = 'm' AND c.relispopulated ORDER BY c.oid
 """
 
@@ -47,22 +57,30 @@ class _View(NamedTuple):
     oid: int
     schema: str
     name: str
+    views: list[int]
+    """The other materialized views that it reads."""
     reads: list[int]
     hidden_rows: bool
 
 
 def analyze_tables(place: Place, clock: Clock) -> None:
-    """VACUUM the tables that were masked, and ANALYZE all that are lent, so also what own SQL has changed."""
+    """VACUUM the tables that were masked, and ANALYZE all of them, so also what own SQL has changed."""
     with place.as_master() as opened:
         found = opened.rows(
-            sql.SQL(_LENT).format(work=place.state("work"), lent=place.state("lent"), analyzed=place.state("analyzed"))
+            sql.SQL(_TABLES).format(
+                work=place.state("work"),
+                lent=place.state("lent"),
+                analyzed=place.state("analyzed"),
+                schema=sql.Literal(place.schema),
+            )
         )
-    for oid, schema, table, vacuum in found:
+    for oid, schema, table, owner, vacuum in found:
+        lend_only(place, clock, [owner])
         verb = sql.SQL("VACUUM (ANALYZE)" if vacuum else "ANALYZE")
         place.unattended(sql.SQL("{} {}").format(verb, sql.Identifier(schema, table)), clock)
         with place.as_master() as opened:
             _mark(opened, place, oid)
-    restore_statistics_targets(place, clock)
+    restore_statistics_targets(place)
     with place.as_master() as opened:
         pass_stage(opened, place, ANALYZED)
 
@@ -94,6 +112,9 @@ def _refresh(place: Place, clock: Clock, view: _View) -> None:
             f"The {shown} reads a table whose policies hide rows from its owner, so only that one can refresh it. Add "
             "DROP MATERIALIZED VIEW to the policy's own statements, then start again."
         )
+    with place.as_master() as opened:
+        owners = owners_of(opened, place, view.reads)
+    lend_only(place, clock, owners)
     try:
         place.unattended(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name), clock)
     except StepFailed as error:
@@ -117,7 +138,7 @@ def _in_order(views: list[_View]) -> list[_View]:
     left, ordered, done = list(views), list[_View](), set[int]()
     present = {view.oid for view in views}
     while left:
-        ready = [view for view in left if done.issuperset(present.intersection(view.reads))]
+        ready = [view for view in left if done.issuperset(present.intersection(view.views))]
         ordered += ready
         done.update(view.oid for view in ready)
         left = [view for view in left if view.oid not in done]

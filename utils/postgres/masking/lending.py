@@ -3,14 +3,15 @@
 What PostgreSQL runs for a table, it runs as whoever updates it or as its owner: CHECKs, generated columns, expressions
 of indexes and statistics. With the owner's rights that would be the rights of the master user, to which most tables
 belong, or of an administrator; a membership in the owner would be no less. Owning the tables is all that the masking
-role needs, and all that the data's code gets from it. The old owners keep their privileges meanwhile, so that what runs
-as them, such as a view, still works. FORCE ROW LEVEL SECURITY is lifted for the time: under it the owner of a table
-sees, and updates, only what its policies show, without an error.
+role needs, and all that the data's code gets from it: those of one owner at a time, so that this code reaches nothing
+that its table's owner does not own anyway. The old owners keep their privileges meanwhile, so that what runs as them,
+such as a view, still works. FORCE ROW LEVEL SECURITY is lifted for the time: under it the owner of a table sees, and
+updates, only what its policies show, without an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -20,34 +21,35 @@ from utils.foreign_text import listed, one_line
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.masking.sessions import Clock, Place
-from utils.postgres.masking.state import record
 from utils.postgres.session import Session
 
 # Each lock takes a place in a table of the server's, so a transaction takes so many tables and no more.
 BATCH = 100
 
 _TO_LEND = """
-    SELECT c.oid, c.relkind, n.nspname, c.relname, pg_get_userbyid(c.relowner), pg_get_userbyid(n.nspowner),
+    SELECT c.oid, n.nspname, c.relname, pg_get_userbyid(c.relowner), pg_get_userbyid(n.nspowner),
            CASE WHEN c.relacl IS NULL THEN ARRAY['ALL']
                 ELSE ARRAY(SELECT a.privilege_type FROM aclexplode(c.relacl) a WHERE a.grantee = c.relowner) END,
-           c.relforcerowsecurity
+           c.relforcerowsecurity, c.relkind = 'm' OR EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid)
+           OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        AND n.nspname <> {schema} AND pg_get_userbyid(c.relowner) <> {masker}
+       AND ({everyone} OR pg_get_userbyid(c.relowner) = ANY({owners}))
        AND (EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid)
             OR NOT EXISTS (SELECT FROM pg_depend d
                             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
-     ORDER BY EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid) DESC, c.oid
+     ORDER BY c.oid
 """
 _TO_RETURN = """
-    SELECT c.oid, c.relkind, n.nspname, c.relname, l.owner, pg_get_userbyid(n.nspowner), ARRAY[]::text[], l.forced
-      FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY c.oid
+    SELECT c.oid, n.nspname, c.relname, l.owner, pg_get_userbyid(n.nspowner), ARRAY[]::text[], l.forced, true
+      FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE NOT ({everyone} OR l.owner = ANY({owners})) ORDER BY c.oid
 """
 
 
 class _Relation(NamedTuple):
     oid: int
-    kind: str
     schema: str
     name: str
     owner: str
@@ -55,6 +57,8 @@ class _Relation(NamedTuple):
     privileges: list[str]
     forced: bool
     """Whether its policies hide rows from its owner as well."""
+    needed: bool
+    """Whether it holds what is to be masked, or statistics of that."""
 
     @property
     def named(self) -> sql.Identifier:
@@ -64,34 +68,57 @@ class _Relation(NamedTuple):
         return f"{one_line(self.schema)}.{one_line(self.name)} of {one_line(self.owner)!r}"
 
 
-def lend_relations(place: Place, clock: Clock) -> None:
-    """Make the masking role the owner of everything with rows. Raises StepFailed for what has to be lent and cannot."""
+def lend_only(place: Place, clock: Clock, owners: Collection[str] | None) -> None:
+    """Make the masking role the owner of what belongs to these owners, or to anybody (None), and of nothing else.
+
+    Raises StepFailed for what holds rows to mask and cannot be lent.
+    """
+    scope = {"everyone": sql.Literal(owners is None), "owners": _array(owners or ())}
     with place.as_master() as opened:
-        question = sql.SQL(_TO_LEND).format(
-            schema=sql.Literal(place.schema), masker=sql.Literal(place.masker.name), work=place.state("work")
+        back = opened.rows(sql.SQL(_TO_RETURN).format(lent=place.state("lent"), **scope))
+        lend = opened.rows(
+            sql.SQL(_TO_LEND).format(
+                schema=sql.Literal(place.schema),
+                masker=sql.Literal(place.masker.name),
+                work=place.state("work"),
+                **scope,
+            )
         )
-        found = [_Relation(*row) for row in opened.rows(question)]
-        at_work = {rel for (rel,) in opened.rows(sql.SQL("SELECT rel FROM {}").format(place.state("work")))}
+    _in_batches(place, clock, [_Relation(*row) for row in back], _return)
+    with place.as_master() as opened:
+        close_schemas(opened, place.masker.name, but=place.schema)
+    _in_batches(place, clock, [_Relation(*row) for row in lend], _lend)
+
+
+def owners_of(opened: Session, place: Place, rels: Collection[int]) -> set[str]:
+    """Return who owns these tables and all of their partitions, when none of them is lent."""
+    found = opened.rows(
+        sql.SQL(
+            "WITH RECURSIVE parts(rel) AS (SELECT unnest({}::oid[])"
+            " UNION SELECT inhrelid FROM parts JOIN pg_inherits ON inhparent = parts.rel)"
+            " SELECT DISTINCT coalesce(l.owner, pg_get_userbyid(c.relowner)::text)"
+            " FROM parts JOIN pg_class c ON c.oid = parts.rel LEFT JOIN {} l ON l.rel = c.oid"
+        ).format(sql.Literal(sorted(rels)), place.state("lent"))
+    )
+    return {owner for (owner,) in found}
+
+
+def return_relations(place: Place, clock: Clock) -> None:
+    """Give everything back to its owner."""
+    lend_only(place, clock, ())
+
+
+def _in_batches(
+    place: Place, clock: Clock, found: list[_Relation], work: Callable[[Session, Place, Sequence[_Relation]], None]
+) -> None:
     for start in range(0, len(found), BATCH):
         clock.remaining()
         with place.as_master() as opened:
             refuse_dangerous_triggers(opened)
-            left = _lend(opened, place, found[start : start + BATCH])
-            if refused := [str(table) for table in left if table.oid in at_work or table.kind == "m"]:
-                raise StepFailed(
-                    f"Masking has not begun in database {one_line(place.database)!r}: the master user cannot act for "
-                    f"the owners of {listed(refused)}, or of their schemas. GRANT those roles to the master user in "
-                    "the source (WITH ADMIN OPTION since PostgreSQL 16), then start again."
-                )
-            record(
-                opened,
-                place,
-                [f"{table} has nothing to mask, and was not analyzed: it cannot be lent" for table in left],
-            )
+            work(opened, place, found[start : start + BATCH])
 
 
-def _lend(opened: Session, place: Place, tables: Sequence[_Relation]) -> list[_Relation]:
-    """Lend those that can be, and return the others."""
+def _lend(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
     masker = place.masker.name
     with borrowed_owners(opened, _owners(opened, tables) | {masker}) as unreachable:
         lendable = [table for table in tables if table.owner not in unreachable]
@@ -116,28 +143,28 @@ def _lend(opened: Session, place: Place, tables: Sequence[_Relation]) -> list[_R
                 sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(place.state("lent")),
                 (table.oid, table.owner, table.forced),
             )
-    return [table for table in tables if table not in lendable]
+    left = [str(table) for table in tables if table not in lendable and table.needed]
+    if left:
+        raise StepFailed(
+            f"Database {one_line(place.database)!r} cannot be masked: the master user cannot act for the owners of "
+            f"{listed(left)}, or of their schemas. GRANT those roles to the master user in the source (WITH ADMIN "
+            "OPTION since PostgreSQL 16), then start again."
+        )
 
 
-def return_relations(place: Place, clock: Clock) -> None:
-    """Give everything back to its owner."""
-    with place.as_master() as opened:
-        found = [_Relation(*row) for row in opened.rows(sql.SQL(_TO_RETURN).format(lent=place.state("lent")))]
-    for start in range(0, len(found), BATCH):
-        clock.remaining()
-        with place.as_master() as opened:
-            refuse_dangerous_triggers(opened)
-            _return(opened, place, found[start : start + BATCH])
+def close_schemas(opened: Session, role: str, but: str = "") -> None:
+    """Take back what the masking role was granted on schemas where it owns nothing any more.
 
-
-def close_schemas(opened: Session, role: str) -> None:
-    """Take back what the masking role was granted on schemas. Only their owners can, so DROP OWNED would not."""
+    Only their owners can, so DROP OWNED would not.
+    """
     granted = opened.rows(
         sql.SQL(
             "SELECT nspname, pg_get_userbyid(nspowner) FROM pg_namespace n, aclexplode(nspacl) a"
-            " WHERE a.grantee = (SELECT oid FROM pg_roles WHERE rolname = %s) GROUP BY 1, 2"
+            " WHERE a.grantee = (SELECT oid FROM pg_roles WHERE rolname = %s) AND nspname <> %s"
+            " AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relowner = a.grantee)"
+            " GROUP BY 1, 2"
         ),
-        (role,),
+        (role, but),
     )
     with borrowed_owners(opened, {owner for _, owner in granted} | _database_owner(opened)):
         for schema, _ in granted:
@@ -159,6 +186,10 @@ def _return(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
             opened.run(sql.SQL("DELETE FROM {} WHERE rel = %s").format(place.state("lent")), (table.oid,))
         for owner, schema in opened_for:
             opened.run(_on_schema("REVOKE CREATE ON SCHEMA {} FROM {}", schema, owner))
+
+
+def _array(names: Collection[str]) -> sql.Composed:
+    return sql.SQL("{}::text[]").format(sql.Literal(sorted(names)))
 
 
 def _owners(opened: Session, tables: Sequence[_Relation]) -> set[str]:

@@ -23,7 +23,7 @@ from utils.postgres.masking.chunks import mask_tables, try_tables
 from utils.postgres.masking.dependents import restore_dependents, take_dependents_away
 from utils.postgres.masking.gate import examine
 from utils.postgres.masking.leftovers import analyze_tables, refresh_views
-from utils.postgres.masking.lending import close_schemas, lend_relations, return_relations
+from utils.postgres.masking.lending import close_schemas, return_relations
 from utils.postgres.masking.masked_databases import databases_to_mask
 from utils.postgres.masking.masking_role import (
     admit_masking_role,
@@ -39,7 +39,6 @@ from utils.postgres.masking.state import (
     ANALYZED,
     BARED,
     EXAMINED,
-    LENT,
     MASKED,
     PASSED,
     REFRESHED,
@@ -56,9 +55,8 @@ from utils.postgres.masking.state import (
 from utils.postgres.masking.work import PolicyRefused, plan_work
 from utils.postgres.session import UNICODE, Server, Session, SqlRefused
 
-# What happens in each database, in this order. All of them are through the first three before the first row is changed.
+# What happens in each database, in this order. All of them are through the first two before the first row is changed.
 _BEFORE: tuple[tuple[str, Callable[[Place, Clock], None]], ...] = (
-    (LENT, lambda place, clock: _staged(place, LENT, lend_relations, clock)),
     (BARED, lambda place, clock: take_dependents_away(place)),
     (TRIED, lambda place, clock: _staged(place, TRIED, try_tables, clock)),
 )
@@ -163,11 +161,11 @@ def remove_masking_state(cluster: DatabaseCluster, fingerprint: str) -> None:
             if has_state(opened, schema) and not is_past(opened, place, PASSED):
                 raise StepFailed(f"Database {one_line(database)!r} is not masked yet: its state was kept.")
             drop_state(opened, schema)
-            close_schemas(opened, role)
             with borrowed_owners(opened, [role]):
                 # What the policy's own statements have created; then nothing is left but privileges (PostgreSQL's
                 # documentation, "Dropping Roles").
                 opened.run(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(role)))
+                close_schemas(opened, role)
                 opened.run(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
     with cluster.maintenance() as maintenance:
         for database in databases:

@@ -10,6 +10,7 @@ import msgspec
 from psycopg2 import sql
 
 from utils.masking.policy import Check, OwnSql
+from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.sessions import Clock, Place
 from utils.postgres.masking.state import ADDED, pass_stage
 from utils.postgres.session import Session
@@ -19,6 +20,8 @@ def run_own_sql(place: Place, clock: Clock) -> None:
     """Run each entry that has not been run."""
     with place.as_master() as opened:
         entries = own_sql(opened, place)
+    if entries:
+        lend_only(place, clock, None)
     for number, entry in enumerate(entries):
         mark = place.state("own_done")
         place.outlasting(

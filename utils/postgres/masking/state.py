@@ -14,11 +14,11 @@ from psycopg2 import sql
 
 from utils.errors import StepFailed
 from utils.postgres.masking.sessions import Place
-from utils.postgres.masking.work import DatabaseWork
+from utils.postgres.masking.work import DatabaseWork, TableWork
 from utils.postgres.session import Session
 
 # In the order in which the slices pass them.
-PLANNED, LENT, BARED, TRIED = "planned", "lent", "bared", "tried"
+BARED, TRIED = "bared", "tried"
 MASKED, RESTORED, ADDED, ANALYZED = "masked", "restored", "added", "analyzed"
 REFRESHED, EXAMINED, PASSED = "refreshed", "examined", "passed"
 
@@ -29,7 +29,7 @@ CREATE TABLE {schema}.finding (number int GENERATED ALWAYS AS IDENTITY, text tex
 CREATE TABLE {schema}.policy (own_sql jsonb NOT NULL, checks jsonb NOT NULL, empty_large_objects boolean NOT NULL);
 CREATE TABLE {schema}.work (
     rel oid PRIMARY KEY, position int NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
-    is_empty boolean NOT NULL, moves boolean NOT NULL);
+    owners text[] NOT NULL, is_empty boolean NOT NULL, moves boolean NOT NULL);
 CREATE TABLE {schema}.masked_column (
     rel oid NOT NULL, position int NOT NULL, name text NOT NULL, value text NOT NULL, not_masked text, refused text,
     distinct_by text, PRIMARY KEY (rel, position));
@@ -46,7 +46,7 @@ CREATE TABLE {schema}.examined (rel oid PRIMARY KEY, next bigint NOT NULL DEFAUL
     done boolean NOT NULL DEFAULT false);
 CREATE TABLE {schema}.analyzed (rel oid PRIMARY KEY);
 CREATE TABLE {schema}.undo (
-    number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, done_when text,
+    number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, rels oid[] NOT NULL, done_when text,
     statement text NOT NULL, dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz);
 GRANT USAGE ON SCHEMA {schema} TO {masker};
 GRANT SELECT ON {schema}.work, {schema}.masked_column TO {masker};
@@ -84,7 +84,7 @@ def create_state(opened: Session, place: Place, work: DatabaseWork, findings: It
     )
     for position, table in enumerate(work.tables):
         opened.run(
-            sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s)").format(place.state("work")),
+            sql.SQL("INSERT INTO {} SELECT %s, %s, %s, %s, {}, %s, %s").format(place.state("work"), _owners_of(table)),
             (table.oid, position, table.schema, table.table, table.empty, table.moves),
         )
         opened.run(sql.SQL("INSERT INTO {} (rel) VALUES (%s)").format(place.state("progress")), (table.oid,))
@@ -96,6 +96,15 @@ def create_state(opened: Session, place: Place, work: DatabaseWork, findings: It
             )
     opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("known_column"), columns_with_rows(place)))
     record(opened, place, findings)
+
+
+def _owners_of(table: TableWork) -> sql.Composed:
+    """Return the query for the owners of a table and of all of its partitions."""
+    return sql.SQL(
+        "(WITH RECURSIVE parts(rel) AS (SELECT {}::oid UNION SELECT inhrelid FROM parts JOIN pg_inherits"
+        " ON inhparent = parts.rel WHERE {}) SELECT array_agg(DISTINCT pg_get_userbyid(c.relowner)::text)"
+        " FROM parts JOIN pg_class c ON c.oid = parts.rel)"
+    ).format(sql.Literal(table.oid), sql.Literal(table.moves))
 
 
 def columns_with_rows(place: Place) -> sql.Composed:
@@ -144,6 +153,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     is_empty: bool
     moves: bool
+    owners: list[str]
     columns: list[MaskedText]
 
     @property
@@ -163,7 +173,7 @@ class MaskedText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tasks(opened: Session, place: Place) -> list[Task]:
-    """Return the plan's tables in their order."""
+    """Return the plan's tables, those of one owner after another, and of each the biggest first."""
     columns: dict[int, list[MaskedText]] = {}
     for rel, *texts in opened.rows(
         sql.SQL("SELECT rel, name, value, not_masked, refused, distinct_by FROM {} ORDER BY rel, position").format(
@@ -172,13 +182,21 @@ def tasks(opened: Session, place: Place) -> list[Task]:
     ):
         columns.setdefault(rel, []).append(MaskedText(**dict(zip(MaskedText.__struct_fields__, texts, strict=True))))
     rows: list[tuple[Any, ...]] = opened.rows(
-        sql.SQL("SELECT rel, schema_name, table_name, is_empty, moves FROM {} ORDER BY position").format(
-            place.state("work")
-        )
+        sql.SQL(
+            "SELECT rel, schema_name, table_name, is_empty, moves, owners FROM {} ORDER BY owners, position"
+        ).format(place.state("work"))
     )
     return [
-        Task(rel=rel, schema=schema, table=table, is_empty=is_empty, moves=moves, columns=columns.get(rel, []))
-        for rel, schema, table, is_empty, moves in rows
+        Task(
+            rel=rel,
+            schema=schema,
+            table=table,
+            is_empty=is_empty,
+            moves=moves,
+            owners=owners,
+            columns=columns.get(rel, []),
+        )
+        for rel, schema, table, is_empty, moves, owners in rows
     ]
 
 
