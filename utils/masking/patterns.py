@@ -81,5 +81,5 @@ def _alternatives(part: str) -> Iterator[tuple[str, str | None]]:
         name = "".join(each)
         if not name:
             raise InvalidPattern("has an empty alternative")
-        regex = "".join(_WILDCARDS.get(sign) or re.escape(sign) for sign in name)
+        regex = "".join(_WILDCARDS.get(character) or re.escape(character) for character in name)
         yield regex, None if set(name) & set(_WILDCARDS) else name

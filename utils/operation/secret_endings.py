@@ -78,7 +78,7 @@ def _after_failure(record: OperationRecord, state: OperationState, lock: TargetL
 def _remove_salt(record: OperationRecord, state: OperationState) -> Iterator[str]:
     """Delete the salt, found by its name: an attempt that died may have created it without recording its ARN.
 
-    It is this operation's alone, whoever holds the target's lock by now.
+    It is this operation's alone, also while another execution holds the target's lock.
     """
     found = look_at_secret(salt_secret_name(record.operation_id)) if record.has_masking else None
     if found is None or not found.was_made_by(record.operation_id):
