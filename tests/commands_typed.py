@@ -20,6 +20,7 @@ _TODAYS = (_MESSAGES, "test_todays_cluster_gets_a_snapshot_as_the_refusal_says")
 _STOPS = (_MESSAGES, "test_a_run_in_the_way_is_stopped_as_each_refusal_says")
 _COPY = (_MESSAGES, "test_a_broken_copy_is_deleted_as_each_message_says")
 _BUCKET = (_MESSAGES, "test_a_bucket_that_is_missing_is_made_as_the_refusal_says")
+_EXPORT = ("integration/pipeline/test_archive.py", "test_an_export_that_goes_on_is_cancelled_as_the_message_says")
 _TAKEN_BACK = ("integration/pipeline/test_routes.py", "test_what_was_opened_is_taken_back_as_the_message_says")
 _SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says")
 
@@ -50,6 +51,7 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/contracts/route.py", "aws rds modify-db-cluster-snapshot-attribute"): [_TAKEN_BACK],
     ("utils/logins/secret_store.py", "aws secretsmanager restore-secret"): [_SECRETS],
     ("utils/planning/deletion.py", "aws rds modify-db-cluster"): [_SOURCES],
+    ("utils/messages/failure.py", "aws rds cancel-export-task"): [_EXPORT],
     ("utils/messages/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds modify-db-cluster"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds wait"): [_HALF_DELETED],

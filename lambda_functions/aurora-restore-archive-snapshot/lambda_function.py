@@ -16,6 +16,7 @@ def lambda_handler(task: ArchiveTask, work: Work) -> Archived:
         return follow_export(task, task.export, work.state, record, target, work.pace(record))
     if task.export is not None and task.run.cleaning_up:
         cancel_export(task.export, target)
+        work.state.remember(export_begun=None)
     if task.copy is not None and any(task.copy.outstanding(record.route_times)):
         # Taking back may fail, and that is only reported: that this step may not do so must not be.
         work.prove_at_work()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from utils import environment
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot
 from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
@@ -137,6 +138,8 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
         size = f" of up to {remains.copy.allocated_gib} GiB" if remains.copy.allocated_gib else ""
         yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}. Its storage{size} costs money."
     yield from (step.still_there for step in remains.on_the_way)
+    if record is not None and (not clean_up or clean_up.get("error")):
+        yield from _export_lines(record)
     if record and record.protection_off_at and not record.source_deletion_at:
         yield f"The source cluster's deletion protection was switched off at {record.protection_off_at}."
     if record and record.source_deletion_at:
@@ -178,6 +181,23 @@ def _door_lines(record: OperationRecord, cluster: Cluster) -> Iterator[str]:
         yield f"Its door is shut: its one security group, {door}, admits only the pipeline."
     elif groups and record.door_open_at is None:
         yield f"Its door is no longer shut, or not open on all its instances yet: it has the security groups {groups}."
+
+
+def _export_lines(record: OperationRecord) -> Iterator[str]:
+    """Yield that RDS continues an export that was begun beside the step that failed: nothing has cancelled it."""
+    identifier, region = record.export_begun, environment.region()
+    # A resumed operation exports under a new name where the earlier export has failed.
+    is_planned = identifier is not None and identifier == (record.plan.get("export") or {}).get("identifier")
+    if not is_planned or record.state == "archive-snapshot":
+        return
+    yield (
+        f"The export {identifier} was begun, and RDS continues it by itself. Look at it: aws rds describe-export-tasks "
+        f"--export-task-identifier {identifier} --region {region}"
+    )
+    yield (
+        "If it is not wanted without the cluster, cancel it: aws rds cancel-export-task "
+        f"--export-task-identifier {identifier} --region {region}"
+    )
 
 
 def _clean_up_lines(record: OperationRecord | None, clean_up: Mapping[str, Any]) -> Iterator[str]:

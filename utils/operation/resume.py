@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from utils.arns import Arn, state_machine_of
 from utils.aurora_utils import AuroraReader
-from utils.aurora_utils.exports import renewed
+from utils.aurora_utils.exports import Exports, renewed
 from utils.aurora_utils.ownership import owns_cluster
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
-from utils.contracts.plan import Plan, SourceDeletion
+from utils.contracts.plan import Plan, SnapshotExport, SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.logins.masking_salt import is_salt_lost, salt_secret_name
@@ -252,6 +252,8 @@ def _problems_since(
         yield from deletion_limit_problems(plan.source_deletion, limits)
     if plan.export is not None:
         yield from destination_problems(plan.export, target.region)
+        if record.cluster_resource_id is not None:
+            yield from _export_problems(plan.export, plan, target)
     made = target.cluster(plan.target_cluster_id)
     if record.cluster_resource_id is not None and (made is None or made.resource_id != record.cluster_resource_id):
         yield (
@@ -274,6 +276,16 @@ def _problems_since(
         )
     if plan.quarantine:
         yield from quarantine_problems(plan.cluster, target.region)
+
+
+def _export_problems(export: SnapshotExport, plan: Plan, target: AuroraReader) -> Iterator[str]:
+    """Yield that the snapshot to be exported is gone, unless its export was begun before: RDS has all of it then."""
+    begun = Exports(target.region).task(export.identifier)
+    if (begun is None or begun.is_broken) and target.snapshot(export.source_arn) is None:
+        yield (
+            f"archive_snapshot: {plan.operation_id!r} exports snapshot {export.source_arn}, which no longer exists. "
+            f"The operation cannot be finished. Its cluster {plan.target_cluster_id} stays as it is. {TAKE_ANOTHER}"
+        )
 
 
 def _source_of(plan: Plan, execution: Execution) -> Source:

@@ -108,6 +108,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # From when on the cluster may have been open, and since when it is.
     door_opening_at: str | None = None
     door_open_at: str | None = None
+    # The export that RDS has taken on, by its name, and continues by itself.
+    export_begun: str | None = None
     clean_up_at: str | None = None
     protection_off_at: str | None = None
     copy_clean_up_at: str | None = None

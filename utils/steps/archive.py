@@ -38,6 +38,9 @@ def follow_export(
     if not task.begins_export:
         prove_restored(record, target, task.run.target_cluster_id)
     begun = begin_export(export, task.copy, record, target, task.limits)
+    if not isinstance(begun, str) and record.export_begun != export.identifier:
+        # A run that fails beside it tells that it goes on.
+        state.remember(export_begun=export.identifier)
     kept = f"the copy {task.copy.identifier}" if task.copy else "the snapshot that was restored"
     began = record.entered("archive-snapshot")
     opened = None if task.begins_export else record.seen(record.door_open_at)

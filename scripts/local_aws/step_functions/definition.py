@@ -37,6 +37,14 @@ _MACHINE_FIELDS = {"Comment", "StartAt", "States", "TimeoutSeconds", "Version", 
 _RETRIER_FIELDS = {
     "ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds", "JitterStrategy", "Comment",
 }  # fmt: skip
+# What each field holds in JSON. AWS's wording is quoted from rules that public linters take from its refusals.
+_TYPES: dict[type, tuple[str, set[str]]] = {
+    str: ("String", set("StartAt Type Comment Next Default Resource Error Cause Variable JitterStrategy".split())),
+    int: ("Integer", {"TimeoutSeconds", "Seconds", "IntervalSeconds", "MaxAttempts", "MaxDelaySeconds"}),
+    bool: ("Boolean", {"End"}),
+    list: ("Array", {"Retry", "Catch", "Choices", "ErrorEquals"}),
+    dict: ("Object", {"States", "Parameters", "ResultSelector"}),
+}
 _WAITS = ("Seconds", "SecondsPath", "Timestamp", "TimestampPath")
 _PATHS = ("InputPath", "OutputPath", "ResultPath", "SecondsPath", "TimestampPath", "TimeoutSecondsPath")
 
@@ -54,7 +62,7 @@ def parse(text: str) -> dict[str, Any]:
         machine: dict[str, Any] = loads(text)
     except ValueError as error:
         raise InvalidDefinition(f"{error}", "/", "INVALID_JSON_DESCRIPTION") from None
-    _require(isinstance(machine, dict), "The definition is no object", "/")
+    _object(machine, "/")
     if machine.get("QueryLanguage", "JSONPath") != "JSONPath":
         raise NotImplementedByLocalAws("Only JSONPath state machines run locally, not JSONata.")
     _known(machine, _MACHINE_FIELDS, "")
@@ -82,13 +90,17 @@ def _require(holds: Any, problem: str, where: str, kind: str = "SCHEMA_VALIDATIO
 
 
 def _check_state(state: Any, states: dict[str, Any], where: str) -> None:
-    kind: Any = state.get("Type") if isinstance(state, dict) else None
+    _object(state, where)
+    kind = str(state.get("Type"))
     if kind in _NOT_OURS:
         raise NotImplementedByLocalAws(f"{kind} states do not run locally ({where}).")
-    _require(kind in _FIELDS, f"The state's Type is missing or unknown: {kind!r}", where)
+    _require(kind in _FIELDS, f"The state's Type is missing or unknown: {kind}", where)
     for field in sorted(_NOT_OUR_FIELDS & set(state)):
         raise NotImplementedByLocalAws(f"The field {field} is not known locally ({where}).")
     _known(state, _FIELDS[kind] | {"Type", "Comment"}, where)
+    for rules in ("Retry", "Catch", "Choices"):
+        for position, rule in enumerate(state.get(rules, [])):
+            _object(rule, f"{where}/{rules}[{position}]")
     is_clear = "Next" not in _FIELDS[kind] or ("Next" in state) != (state.get("End") is True)
     _require(is_clear, "A state needs either a 'Next' or an 'End'", where)
     for target in _targets(state):
@@ -120,7 +132,7 @@ def _check_task(state: dict[str, Any], where: str) -> None:
 def _check_error_rule(kind: str, rule: dict[str, Any], last: bool, where: str) -> None:
     _known(rule, _RETRIER_FIELDS if kind == "Retry" else {"ErrorEquals", "Next", "ResultPath", "Comment"}, where)
     errors: Any = rule.get("ErrorEquals")
-    _require(errors and isinstance(errors, list), "'ErrorEquals' must be a list of names", where)
+    _require(errors and all(isinstance(each, str) for each in errors), "'ErrorEquals' is a list of names", where)
     _require(
         "States.ALL" not in errors or (errors == ["States.ALL"] and last),
         "'States.ALL' must stand alone and last",
@@ -128,7 +140,8 @@ def _check_error_rule(kind: str, rule: dict[str, Any], last: bool, where: str) -
     )
     _positive(rule, "IntervalSeconds", where)
     _positive(rule, "MaxDelaySeconds", where)
-    _require(rule.get("BackoffRate", 1) >= 1, "'BackoffRate' is at least 1", where)
+    rate = rule.get("BackoffRate", 1)
+    _require(isinstance(rate, int | float) and rate >= 1, "'BackoffRate' is a number of at least 1", where)
     _require(0 <= rule.get("MaxAttempts", 0) <= 99_999_999, "'MaxAttempts' is between 0 and 99999999", where)
     _require(rule.get("JitterStrategy", "NONE") in ("FULL", "NONE"), "'JitterStrategy' is FULL or NONE", where)
     if rule.get("ResultPath") is not None:
@@ -154,12 +167,14 @@ def _check_choice(state: dict[str, Any], where: str) -> None:
 
 
 def _check_choice_rule(rule: dict[str, Any], where: str) -> None:
+    _object(rule, where)
     rule = {key: value for key, value in rule.items() if key != "Comment"}
     if "Condition" in rule or "Assign" in rule:
         raise NotImplementedByLocalAws(f"Only JSONPath choices without variables are known locally ({where}).")
     combined = [key for key in ("And", "Or", "Not") if key in rule]
     if combined and len(rule) == 1:
         operand = rule[combined[0]]
+        _require(combined[0] == "Not" or isinstance(operand, list), "Expected value of type Array", where)
         for each in [operand] if combined[0] == "Not" else operand:
             _check_choice_rule(each, where)
         return
@@ -192,9 +207,17 @@ def _target(states: dict[str, Any], target: Any, where: str) -> None:
     _require(target in states, f"Missing 'Next' target: {target}", where, "MISSING_TRANSITION_TARGET")
 
 
+def _object(document: Any, where: str) -> None:
+    _require(isinstance(document, dict), "Expected value of type Object", where)
+
+
 def _known(document: dict[str, Any], fields: set[str], where: str) -> None:
-    for field in document:
+    """Refuse a field that is not known, and a value of another type than its field's."""
+    for field, value in document.items():
         _require(field in fields, f"Field is not supported: {field}", f"{where}/{field}")
+        for kind, (called, of_kind) in _TYPES.items():
+            is_right = isinstance(value, kind) and (kind is not int or not isinstance(value, bool))
+            _require(field not in of_kind or is_right, f"Expected value of type {called}", f"{where}/{field}")
 
 
 def _exclusive(state: dict[str, Any], field: str, where: str) -> None:

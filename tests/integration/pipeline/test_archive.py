@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import pytest
 
 from scripts.local_run.production import SNAPSHOT, Production
 from scripts.local_run.stage import OTHER_REGION
+from tests.integration.pipeline.reader import Reader, inline, reading
 from tests.integration.pipeline.support import Pipeline
 
 EXPORT_BUCKET = "aurora-restore-exports"
+
+
+@pytest.fixture(name="reader")
+def make_reader(pipeline: Pipeline, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    yield from reading(pipeline, request)
 
 
 def exported(pipeline: Pipeline, where: str) -> list[str]:
@@ -36,7 +43,7 @@ def test_the_copy_is_exported_as_parquet_and_stays(
     assert states.index("Begin Export") < states.index("Restore Snapshot"), "it runs beside the restore"
     files = exported(pipeline, run.output["archive"]["exported_to"])
     assert any(name.endswith(".parquet") for name in files)
-    copy = run.output["plan"]["cluster"]["snapshot_arn"].rpartition(":")[2]
+    (copy,) = pipeline.copies_of(run.operation_id)
     assert copy in pipeline.snapshots()
     (message,) = run.messages
     assert "since no cluster can be restored from an export" in message["message"]
@@ -79,3 +86,40 @@ def test_the_export_of_a_restore_that_failed_is_cancelled(
     assert pipeline.cluster(target) is None
     begun = pipeline.rds().describe_export_tasks()["ExportTasks"]
     assert [each["Status"] for each in begun if each["ExportTaskIdentifier"] in str(run.calls)] == ["CANCELING"]
+
+
+@pytest.mark.full
+def test_an_export_that_goes_on_is_cancelled_as_the_message_says(
+    pipeline: Pipeline,
+    reader: Reader,
+    distant_production: Production,
+    key: str,
+    target: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What exists is kept for a resume, and so is the export, until somebody cancels it."""
+    durations = dataclasses.replace(pipeline.aws.aurora.durations, export_snapshot=4 * 3600)
+    monkeypatch.setattr(pipeline.aws.aurora, "durations", durations)
+    pipeline.aws.faults.add(lifecycle="create-instance", status="incompatible-network", at_percent=5)
+    run = pipeline.run(
+        {
+            "target_cluster_id": target,
+            "source_region": OTHER_REGION,
+            "kms_key_id": key,
+            "archive_snapshot": "export",
+            "on_failure": "keep",
+        }
+    )
+    assert run.status == "FAILED"
+    (message,) = [each["message"] for each in run.messages]
+    reader.type(inline(message, "aws rds describe-export-tasks"))
+    reader.type(inline(message, "aws rds cancel-export-task"))
+    begun = pipeline.rds().describe_export_tasks()["ExportTasks"]
+    assert [each["Status"] for each in begun if each["ExportTaskIdentifier"] in str(run.calls)] == ["CANCELING"]
+
+    (copy,) = pipeline.copies_of(run.operation_id)
+    pipeline.rds().delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=copy)
+    resumed = pipeline.run({"operation_id": run.operation_id, "resume": True})
+    assert f"cluster-snapshot:{copy}, which no longer exists" in resumed.reason
+    assert resumed.changes == []
+    assert pipeline.cluster(target) is not None

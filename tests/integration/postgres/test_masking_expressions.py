@@ -525,3 +525,26 @@ def test_a_users_casts_are_not_run(database: Database) -> None:
             assert one(opened, "SELECT count(*) FROM {} WHERE {}", name, unmasked) == 1
             opened.run(sql.SQL("UPDATE {} SET value = {}").format(name, masked_value(column, action, "g")))
             assert one(opened, "SELECT count(*) FROM {} WHERE {}", name, unmasked) == 0
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_databases_of_other_encodings_are_masked_as_well(database: Database, encoding: str) -> None:
+    """Of SQL_ASCII any bytes are text, also what is none in UTF-8."""
+    name = f"in_{encoding.lower()}"
+    database.cluster.as_master(
+        "postgres", f"create database {name} encoding '{encoding}' lc_collate 'C' lc_ctype 'C' template template0"
+    )
+    database.cluster.as_master(
+        name,
+        "set client_encoding to 'LATIN1'",
+        "create table public.t (value text, number text)",
+        "insert into public.t select convert_from(decode('e9', 'hex'), getdatabaseencoding()), '+49 30 1234567'",
+    )
+    with session(database.cluster.server, name, MASTER, MASTER_PASSWORD) as opened:
+        opened.run(sql.SQL("CREATE TEMP TABLE aurora_restore_salt AS SELECT 'salt' AS salt"))
+        (relation,) = read_catalogue(opened).relations
+        value, number = relation.columns
+        for action in ("hash", "email", {"email": {"lower": True}}, "name", "text", "phone"):
+            assert one(opened, "SELECT length({}) > 10 FROM public.t", masked_value(value, action_of(action), "g"))
+        unique = masked_value(number, action_of({"phone": {"unique": True}}), "g")
+        assert one(opened, "SELECT {} FROM public.t", unique).startswith("+999")

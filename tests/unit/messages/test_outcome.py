@@ -418,6 +418,23 @@ def test_a_resumption_leaves_out_what_may_not_be_shown() -> None:
     assert '"port": 5433' in start
 
 
+def test_an_export_that_goes_on_beside_what_failed_is_named_with_the_command_that_cancels_it() -> None:
+    name = "prod-orders-20260310"
+    begun: dict[str, Any] = {
+        "export_begun": name,
+        "plan": {"target_cluster_id": TARGET, "export": {"identifier": name}},
+    }
+    cancel = f"aws rds cancel-export-task --export-task-identifier prod-orders-20260310 --region {REGION}"
+    assert cancel in failure(**begun, state="setup-db-users").body
+    half_way = {"error": {"Error": "TemporaryFailure", "Cause": "It can't be deleted yet."}}
+    assert cancel in failure(**begun, state="setup-db-users", clean_up=half_way).body
+    assert cancel not in failure(**begun, state="archive-snapshot").body, "the error is the export's own"
+    assert cancel not in failure(**begun, state="setup-db-users", clean_up={"answer": "done"}).body
+    assert "cancel-export-task" not in failure(**{**begun, "export_begun": None}, state="setup-db-users").body
+    of_before = {**begun, "export_begun": "prod-orders-20260309"}
+    assert "cancel-export-task" not in failure(**of_before, state="setup-db-users").body
+
+
 def test_a_clean_up_that_kept_something_says_why() -> None:
     assert "No cluster was deleted: its users can log in." in failure(clean_up={"skipped": "its users can log in"}).body
 

@@ -10,8 +10,9 @@ _SALT = sql.SQL("(SELECT salt FROM pg_temp.aurora_restore_salt)")
 
 def hexadecimal(text: sql.Composable, group: str) -> sql.Composable:
     """Return the 64 hexadecimal digits of the hash. No group has the character that ends it here."""
-    # Not text::bytea, which takes a backslash for an escape and fails.
-    return sql.SQL("encode(sha256(convert_to({} || {} || chr(31) || {}, 'UTF8')), 'hex')").format(
+    # Not text::bytea, which takes a backslash for an escape and fails; and not another encoding than the database's
+    # own, since of a database without one (SQL_ASCII) not all texts can be converted.
+    return sql.SQL("encode(sha256(convert_to({} || {} || chr(31) || {}, getdatabaseencoding())), 'hex')").format(
         _SALT, sql.Literal(group), text
     )
 

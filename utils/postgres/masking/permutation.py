@@ -46,7 +46,7 @@ def unique_phone(text: sql.Composable, action: Phone, group: str) -> sql.Composa
 
 def phone_digits(text: sql.Composable, digits: int) -> sql.Composable:
     """Return the last digits of a telephone number, however it is written."""
-    return sql.SQL("right(repeat('0', {digits}) || regexp_replace({text}, '[^0-9]', '', 'g'), {digits})").format(
+    return sql.SQL("right(repeat('0', {digits}) || regexp_replace({text}, '[^0-9]+', '', 'g'), {digits})").format(
         digits=sql.Literal(digits), text=text
     )
 

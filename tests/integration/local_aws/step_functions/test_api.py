@@ -35,6 +35,24 @@ def refusal(call: Callable[[], Any]) -> tuple[str, str]:
     return error["Code"], error["Message"]
 
 
+# A state with a value of another type than its field has, and the type that it has.
+WRONG_TYPES: list[tuple[Any, str]] = [
+    ("END", "Object"),
+    ({**TASK, "TimeoutSeconds": "90"}, "Integer"),
+    ({**TASK, "TimeoutSeconds": True}, "Integer"),
+    ({**TASK, "Retry": {}}, "Array"),
+    ({**TASK, "Retry": ["X"]}, "Object"),
+    ({**TASK, "Catch": 5}, "Array"),
+    ({**TASK, "Parameters": "$.x"}, "Object"),
+    ({"Type": "Pass", "Next": ["A"]}, "String"),
+    ({"Type": "Pass", "End": "true"}, "Boolean"),
+    ({"Type": "Wait", "Seconds": "5", "End": True}, "Integer"),
+    ({"Type": "Choice", "Choices": [5], "Default": "A"}, "Object"),
+    ({"Type": "Choice", "Choices": [{"And": 5, "Next": "A"}]}, "Array"),
+    ({"Type": "Choice", "Choices": [{"Not": "x", "Next": "A"}]}, "Object"),
+]
+
+
 @pytest.mark.parametrize(
     ("states", "problem"),
     [
@@ -56,6 +74,7 @@ def refusal(call: Callable[[], Any]) -> tuple[str, str]:
         ({"A": {"Type": "Choice", "Choices": [], "Default": "A"}}, "Choices"),
         ({"A": {"Type": "Choice", "Choices": [{"Variable": "$.x", "StringEqual": "a", "Next": "A"}]}}, "comparison"),
         ({"A": {"Type": "Fail", "Error": "E", "ErrorPath": "$.e"}}, "ErrorPath"),
+        *(({"A": wrong}, f"Expected value of type {kind}") for wrong, kind in WRONG_TYPES),
     ],
 )
 def test_a_definition_that_can_t_be_right_is_refused_when_it_is_created(
