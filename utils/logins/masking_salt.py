@@ -56,6 +56,6 @@ def remove_salt(secret_id: str) -> None:
 
 
 def is_salt_lost(operation_id: str) -> bool:
-    """Return whether this operation has no salt any more."""
+    """Return whether this operation no longer has a salt."""
     found = look_at_secret(salt_secret_name(operation_id))
     return found is None or found.deleted_at is not None

@@ -13,8 +13,8 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import DATABASES, Production, database_session
 from scripts.local_run.stage import Stage
-from tests.integration.pipeline.reader import Reader, commands
-from tests.integration.pipeline.support import Pipeline, Run
+from tests.integration.pipeline.reader import Reader, commands, inline, reading
+from tests.integration.pipeline.support import Pipeline, Run, settle
 
 PREFIX, BUCKET = "masked", "masking-policies"
 WHOLE = """
@@ -80,6 +80,11 @@ def _no_salt_is_left(pipeline: Pipeline) -> Iterator[None]:
     assert salts(pipeline) == []
 
 
+@pytest.fixture
+def reader(pipeline: Pipeline, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    yield from reading(pipeline, request)
+
+
 def salts(pipeline: Pipeline) -> list[str]:
     found = pipeline.aws.client("secretsmanager").list_secrets(Filters=[{"Key": "name", "Values": [PREFIX]}])
     return [each["Name"] for each in found["SecretList"] if each["Name"].startswith(f"{PREFIX}/masking/")]
@@ -122,7 +127,9 @@ def test_logins_see_masked_data_and_the_message_says_by_what(
     lines = read(pipeline, users, DATABASES[0], 'SELECT "select" FROM sales."Order Lines"')
     assert len(lines) == 5000
     assert not any(text.startswith("item ") for (text,) in lines)
-    statistics = read(pipeline, users, DATABASES[0], "SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats")
+    statistics = read(
+        pipeline, users, DATABASES[0], "SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats"
+    )
     assert not [canary for canary in CANARIES if canary in json.dumps(statistics, ensure_ascii=False)]
 
     (message,) = run.messages
@@ -141,13 +148,13 @@ def test_logins_see_masked_data_and_the_message_says_by_what(
 def test_a_column_that_the_policy_does_not_classify_lets_nobody_in(pipeline: Pipeline, target: str) -> None:
     run = pipeline.run({"target_cluster_id": target, "masking_policy": "old"})
     assert (run.status, run.followed.error) == ("FAILED", "StepFailed")
-    assert "sales.customers.email" in run.reason
+    assert "sales.customers has columns without a rule: email" in run.reason
     # No login, no door, and nothing is left.
     assert "Setup DB Users" not in run.states()
     assert "Open Cluster" not in run.states()
     assert pipeline.cluster(target) is None
     (message,) = run.messages
-    assert "sales.customers.email" in message["message"]
+    assert "sales.customers has columns without a rule: email" in message["message"]
     assert "start a new one:" in message["message"]
     said = everything_said(pipeline, run)
     assert not [canary for canary in CANARIES if canary in said]
@@ -165,7 +172,7 @@ def test_a_check_that_finds_something_names_itself_and_a_number(pipeline: Pipeli
 
 
 def test_a_kept_cluster_stays_shut_and_its_salt_is_named_until_it_is_given_up(
-    pipeline: Pipeline, target: str
+    pipeline: Pipeline, reader: Reader, target: str
 ) -> None:
     request = {"target_cluster_id": target, "masking_policy": "strict", "on_failure": "keep"}
     first = pipeline.run(request)
@@ -181,16 +188,19 @@ def test_a_kept_cluster_stays_shut_and_its_salt_is_named_until_it_is_given_up(
     assert second.changes == []
     # The reader gives it up, as the message says.
     (message,) = second.messages
-    reader = Reader(pipeline)
-    for command in commands(message["message"], "delete-secret|delete-db|wait db-cluster-deleted"):
+    for command in commands(message["message"], "delete-secret|delete-db"):
         reader.type(command)
+        settle(pipeline)
     assert pipeline.cluster(target) is None
 
 
 def test_nothing_is_restored_unmasked_and_no_policy_with_faults_begins(pipeline: Pipeline, target: str) -> None:
     for asked, said in (
         ({"masking_policy": ""}, "RequireMasking is 'true'"),
-        ({"masking_policy": "other"}, "'other' is not one of this stack's masking policies: whole, old, strict, broken"),
+        (
+            {"masking_policy": "other"},
+            "'other' is not one of this stack's masking policies: whole, old, strict, broken",
+        ),
         ({"masking_policy": "broken"}, "colums"),
         ({"archive_snapshot": "keep"}, "archive_snapshot: 'keep' keeps data that are not masked"),
     ):
@@ -206,14 +216,14 @@ def test_nothing_is_restored_unmasked_and_no_policy_with_faults_begins(pipeline:
 
 
 def test_a_policy_whose_version_is_gone_is_refused_with_a_command_that_shows_it(
-    pipeline: Pipeline, policies: dict[str, str], target: str
+    pipeline: Pipeline, policies: dict[str, str], reader: Reader, target: str
 ) -> None:
     s3, version = pipeline.aws.client("s3"), policies["broken"].rpartition("=")[2]
     s3.delete_object(Bucket=BUCKET, Key="broken.yaml", VersionId=version)
     run = pipeline.run({"target_cluster_id": target, "masking_policy": "broken"})
     assert run.followed.error == "RequestRefused"
-    assert f"aws s3api head-object --bucket {BUCKET} --key broken.yaml --version-id {version}" in run.reason
     assert run.changes == []
+    assert version not in reader.type(inline(run.reason, "aws s3api list-object-versions"))
 
 
 @pytest.mark.parametrize("die", ["before", "after"])
@@ -227,7 +237,9 @@ def test_a_masking_that_died_is_repeated_and_every_row_is_masked_once(
     state = pipeline.state(run.operation_id)
     assert state is not None
     masked = state["masking"]["M"]
-    expected = sum(
-        production.rows[f"orders.{table}"] for table in ("sales.customers", "sales.Order Lines")
-    ) + 10 + production.rows["Billing & Tax.Ledger.Entries"]
+    expected = (
+        sum(production.rows[f"orders.{table}"] for table in ("sales.customers", "sales.Order Lines"))
+        + 10
+        + production.rows["Billing & Tax.Ledger.Entries"]
+    )
     assert int(masked["rows"]["N"]) == expected

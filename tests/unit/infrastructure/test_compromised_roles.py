@@ -223,7 +223,7 @@ ATTACKS: dict[str, list[Asked]] = {
     "write a salt of its own": each("secretsmanager:PutSecretValue", SALT, tagged("resourcetag")),
     # Masking policies
     "read the stack's masking policies": each("s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
-    "read another object of their bucket, or another version": each(
+    "read another object of the masking policies' bucket, or another version": each(
         "s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "another"}
     ),
     "write a masking policy": each("s3:PutObject", POLICY_FILE),
