@@ -81,5 +81,5 @@ def _alternatives(part: str) -> Iterator[tuple[str, str | None]]:
         name = "".join(each)
         if not name:
             raise InvalidPattern("has an empty alternative")
-        regex = "".join(_WILDCARDS.get(character) or re.escape(character) for character in name)
+        regex = "".join(_WILDCARDS.get(letter) or re.escape(letter) for letter in name)
         yield regex, None if set(name) & set(_WILDCARDS) else name

@@ -133,7 +133,7 @@ def mask(cluster: Cluster, policy: str, *, seconds: float = 600, most: int = 200
         progress = one_slice(cluster, policy, seconds=seconds)
         if progress.done:
             return progress
-    raise AssertionError(f"not done after {most} slices: {progress}")
+    raise AssertionError(f"not done after {most} slices")
 
 
 def one_slice(cluster: Cluster, policy: str, *, seconds: float = 600) -> MaskingProgress:

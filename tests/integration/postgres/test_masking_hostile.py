@@ -40,10 +40,7 @@ HOSTILE = (
     " $$begin execute format('alter role %I createrole', name); end$$",
     "create table shop.stolen (who text, amount int)",
     "alter table shop.stolen owner to shop_app",
-    "create function shop.code(text) returns boolean language plpgsql as $code$begin"
-    " raise log 'HOSTILE as % in the session of %', current_user, session_user;"
-    + "".join(f" begin execute $x${each}$x$; exception when others then null; end;" for each in ATTEMPTS)
-    + " return true; end$code$",
+    "create function shop.code(text) returns boolean language plpgsql as $$begin return true; end$$",
     # PostgreSQL believes that it is immutable.
     "create function shop.same(text) returns text immutable language plpgsql as"
     " $code$begin perform shop.code($1); return $1; end$code$",
@@ -53,10 +50,18 @@ HOSTILE = (
     " $$begin perform shop.code('x'); return new; end$$",
     "create domain shop.text_like as text check (shop.code(value))",
 )
+# Only when its tables have been made, by somebody whom none of it would stop.
+TURNED = (
+    "create or replace function shop.code(text) returns boolean language plpgsql as $code$begin"
+    " raise log 'HOSTILE as % in the session of %', current_user, session_user;"
+    + "".join(f" begin execute $x${each}$x$; exception when others then null; end;" for each in ATTEMPTS)
+    + " return true; end$code$"
+)
 TABLE = (
     "create table {name} (id int primary key, email text check (shop.code(email)), label shop.text_like,"
     " same text generated always as (shop.same(email)) stored, age int)",
-    "insert into {name} (id, email, label, age) select i, i || '@real.org', 'label', i % 9 from generate_series(1, 40) i",
+    "insert into {name} (id, email, label, age)"
+    " select i, i || '@real.org', 'label', i % 9 from generate_series(1, 40) i",
     "create index on {name} (shop.same(email))",
     "create index on {name} (age) where shop.same(email) <> ''",
     "create trigger fires before update on {name} for each row execute function shop.fires()",
@@ -93,6 +98,7 @@ def production(servers: Servers) -> Iterator[Cluster]:
         *(each.format(name="public.people", owner="boss") for each in TABLE),
         *(each.format(name="shop.people", owner="shop_app") for each in TABLE),
         "grant shop_app, hr to boss with admin option",
+        TURNED,
     )
     yield running
     running.postgres.destroy()

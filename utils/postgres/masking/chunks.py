@@ -27,7 +27,7 @@ CHUNK_SECONDS = 20.0
 LARGE_OBJECTS_AT_ONCE = 1000
 
 # The target has a name that no column has; ctid alone would be that of the inner table.
-_CHUNK = """
+_CHUNK = sql.SQL("""
     WITH updated AS (
         UPDATE ONLY {table} AS aurora_restore_target SET {values}
          WHERE aurora_restore_target.ctid >= {low}::tid AND aurora_restore_target.ctid < {high}::tid
@@ -38,22 +38,22 @@ _CHUNK = """
         INSERT INTO {moved} SELECT {rel}, tid FROM updated WHERE tid >= {high}::tid AND tid < {end}::tid
     )
     SELECT count(*) FROM updated
-"""
+""")
 
 
-_KEPT_COLUMNS = """
+_KEPT_COLUMNS = sql.SQL("""
     SELECT a.attname, CASE WHEN t.typcategory = 'A' THEN '{{}}' WHEN t.typname = 'tsvector' THEN '' END,
            format_type(a.atttypid, a.atttypmod)
       FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
      WHERE a.attrelid = {rel} AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum
-"""
+""")
 # What is analyzed with one row, so also what consists of the table: the last of its parts to be emptied decides.
-_WITH_PARENTS = """
+_WITH_PARENTS = sql.SQL("""
     WITH RECURSIVE up(rel) AS (
         SELECT {rel}::oid UNION SELECT inhparent FROM up JOIN pg_inherits ON inhrelid = up.rel
     )
     SELECT n.nspname, c.relname FROM up JOIN pg_class c ON c.oid = up.rel JOIN pg_namespace n ON n.oid = c.relnamespace
-"""
+""")
 
 
 class _Position(NamedTuple):
@@ -173,7 +173,7 @@ def _truncate(place: Place, clock: Clock, task: Task) -> None:
 
 def _keep_one_row(opened: Session, task: Task) -> None:
     """Empty the table, with statistics of one row; where a CHECK refuses that row, the gate finds the old ones."""
-    columns = opened.rows(sql.SQL(_KEPT_COLUMNS).format(rel=sql.Literal(task.rel)))
+    columns = opened.rows(_KEPT_COLUMNS.format(rel=sql.Literal(task.rel)))
     names = sql.SQL(", ").join(sql.Identifier(name) for name, _, _ in columns)
     # Of an array or a tsvector, the elements of a single row are common ones.
     kept = sql.SQL(", ").join(
@@ -190,7 +190,7 @@ def _keep_one_row(opened: Session, task: Task) -> None:
     opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
     insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT * FROM {}").format(task.name, names, table)
     if columns and opened.why_not(insert) is None:
-        for schema, name in opened.rows(sql.SQL(_WITH_PARENTS).format(rel=sql.Literal(task.rel))):
+        for schema, name in opened.rows(_WITH_PARENTS.format(rel=sql.Literal(task.rel))):
             opened.run(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
         opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
 
@@ -247,7 +247,7 @@ def _mask_chunk(opened: Session, place: Place, task: Task, pages: int) -> None:
         return
     until = min(at.next + pages, at.bound)
     ((masked,),) = opened.rows(
-        sql.SQL(_CHUNK).format(
+        _CHUNK.format(
             table=task.name,
             values=_values(task),
             low=_tid(at.next),
@@ -285,7 +285,7 @@ def _limit(opened: Session, clock: Clock) -> None:
     opened.run(sql.SQL("SET statement_timeout = {}").format(sql.Literal(milliseconds)))
 
 
-def _tid(page: int) -> sql.Literal:
+def _tid(page: int) -> sql.Composable:
     return sql.Literal(f"({page},0)")
 
 

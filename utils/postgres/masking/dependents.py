@@ -24,7 +24,7 @@ from utils.postgres.session import Session, SqlRefused
 INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, FIRING, IN_THE_END = range(6)
 
 # Tables with work; the partitions of those whose rows move; what is to be masked in each.
-_AT_WORK = """
+_AT_WORK = sql.SQL("""
     WITH RECURSIVE parts(rel, top) AS (
         SELECT rel, rel FROM {work}
         UNION SELECT i.inhrelid, parts.top FROM parts JOIN pg_inherits i ON i.inhparent = parts.rel
@@ -45,9 +45,9 @@ _AT_WORK = """
         UNION SELECT i.inhparent FROM above_emptied JOIN pg_inherits i ON i.inhrelid = above_emptied.rel
                 JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
     )
-"""
+""")
 # Of a partitioned table's only the topmost: its partitions' go and come with it.
-_FOREIGN_KEYS = """
+_FOREIGN_KEYS = sql.SQL("""
     , keys AS (
         SELECT c.oid, c.conrelid::regclass::text AS rel, ARRAY[c.conrelid, c.confrelid] AS rels,
                quote_ident(c.conname) AS name, c.conname AS bare,
@@ -65,8 +65,8 @@ _FOREIGN_KEYS = """
     UNION ALL
     SELECT 4, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
-"""
-_INDEXES = """
+""")
+_INDEXES = sql.SQL("""
     , touched(oid) AS (
         SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
          WHERE EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid)
@@ -96,7 +96,8 @@ _INDEXES = """
                             conname, pg_get_constraintdef(con)) END
       FROM indexes WHERE indisvalid OR parted
     UNION ALL
-    SELECT 0, rels, NULL, format('DROP INDEX %s', index), NULL FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
+    SELECT 0, rels, NULL, format('DROP INDEX %s', index), NULL
+      FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
     UNION ALL
     SELECT 1, rels, NULL, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index)
       FROM indexes WHERE parent IS NOT NULL
@@ -117,10 +118,11 @@ _INDEXES = """
     SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', rel, bare)
       FROM indexes WHERE indisreplident
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
+    SELECT 2, rels, NULL, NULL,
+           format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
-"""
-_TRIGGERS = """
+""")
+_TRIGGERS = sql.SQL("""
     SELECT 4, ARRAY[t.tgrelid], NULL,
            format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
            format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,
@@ -133,19 +135,19 @@ _TRIGGERS = """
                   CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, r.rulename)
       FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('r', 'p')
      WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM parts)
-"""
+""")
 # What ANALYZE passes over would keep the statistics that it had.
-_UNANALYZED = """
+_UNANALYZED = sql.SQL("""
     SELECT 5, ARRAY[a.attrelid], NULL,
            format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS -1', a.attrelid::regclass, a.attname),
            format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS 0', a.attrelid::regclass, a.attname)
       FROM pg_attribute a
      WHERE a.attrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied)
        AND a.attstattarget = 0 AND a.attnum > 0 AND NOT a.attisdropped
-"""
+""")
 
 
-_QUESTIONS = (_AT_WORK + _FOREIGN_KEYS, _AT_WORK + _INDEXES, _AT_WORK + _TRIGGERS, _AT_WORK + _UNANALYZED)
+_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _TRIGGERS, _UNANALYZED)
 
 
 class _Dependent(NamedTuple):
@@ -283,5 +285,5 @@ def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
     return [_Left(*row) for row in opened.rows(question)]
 
 
-def _asked(question: str, place: Place) -> sql.Composed:
-    return sql.SQL(question).format(work=place.state("work"), masked_column=place.state("masked_column"))
+def _asked(question: sql.SQL, place: Place) -> sql.Composed:
+    return _AT_WORK.format(work=place.state("work"), masked_column=place.state("masked_column")) + question

@@ -18,7 +18,7 @@ from utils.postgres.session import Session
 PAGES = 32768
 
 # Foreign keys of the tables at work, which PostgreSQL validated when they were restored.
-_FOREIGN_KEYS = """
+_FOREIGN_KEYS = sql.SQL("""
     SELECT c.conname, c.conrelid::regclass::text, c.confrelid::regclass::text,
            string_agg(format('p.%I OPERATOR(%I.%s) c.%I', pa.attname, n.nspname, o.oprname, ca.attname), ' AND '),
            string_agg(format('c.%I IS NOT NULL', ca.attname), ' AND ')
@@ -31,9 +31,9 @@ _FOREIGN_KEYS = """
             OR EXISTS (SELECT FROM pg_partition_tree(c.conrelid) t JOIN {work} w ON w.rel = t.relid)
             OR EXISTS (SELECT FROM pg_partition_tree(c.confrelid) t JOIN {work} w ON w.rel = t.relid))
      GROUP BY c.oid, 1, 2, 3 ORDER BY 1, 2
-"""
+""")
 # What has no row any more keeps the statistics that it had: ANALYZE finds nothing to replace them with.
-_STALE = """
+_STALE = sql.SQL("""
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> {schema}
        AND pg_has_role(c.relowner, 'USAGE')
@@ -41,7 +41,7 @@ _STALE = """
                       AND (s.most_common_vals IS NOT NULL OR s.histogram_bounds IS NOT NULL
                            OR s.most_common_elems IS NOT NULL))
      ORDER BY 1, 2
-"""
+""")
 
 
 def examine(place: Place, clock: Clock) -> None:
@@ -139,14 +139,13 @@ def _position(opened: Session, place: Place, task: Task) -> tuple[int, int, bool
             place.state("examined"), sql.Literal(task.rel)
         )
     )
-    return found[0] if found else (0, 0, False)  # type: ignore[return-value]
+    return found[0] if found else (0, 0, False)
 
 
 def _scan(task: Task, forms: list[str], low: int, high: int) -> sql.Composed:
     counts = [sql.SQL("count(*) FILTER (WHERE {})").format(sql.SQL(form)) for form in forms]
-    if task.moves:
-        within = sql.SQL("")
-    else:
+    within: sql.Composable = sql.SQL("")
+    if not task.moves:
         within = sql.SQL(" WHERE ctid >= {}::tid AND ctid < {}::tid").format(
             sql.Literal(f"({low},0)"), sql.Literal(f"({high},0)")
         )
@@ -158,7 +157,7 @@ def _scan(task: Task, forms: list[str], low: int, high: int) -> sql.Composed:
 def _examine_keys(place: Place, clock: Clock) -> None:
     """Look for rows whose foreign key leads nowhere: PostgreSQL's own mark says what was true once."""
     with place.as_master() as opened:
-        keys = opened.rows(sql.SQL(_FOREIGN_KEYS).format(work=place.state("work")))
+        keys = opened.rows(_FOREIGN_KEYS.format(work=place.state("work")))
     for name, child, parent, same, given in keys:
         with place.as_masker() as opened:
             _read_only(opened, clock)
@@ -179,7 +178,7 @@ def _examine_statistics(place: Place, clock: Clock) -> None:
         _read_only(opened, clock)
         stale = [
             f"{one_line(schema)}.{one_line(name)}"
-            for schema, name in opened.rows(sql.SQL(_STALE).format(schema=sql.Literal(place.schema)))
+            for schema, name in opened.rows(_STALE.format(schema=sql.Literal(place.schema)))
             if opened.rows(
                 sql.SQL("SELECT relispopulated FROM pg_class WHERE oid = {}::regclass").format(
                     sql.Literal(sql.Identifier(schema, name).as_string(opened.connection))

@@ -19,7 +19,7 @@ from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
 from utils.postgres.session import Session
 
 # Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
-_TABLES = """
+_TABLES = sql.SQL("""
     SELECT c.oid, n.nspname, c.relname, coalesce(l.owner, pg_get_userbyid(c.relowner)),
            EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition)
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN {lent} l ON l.rel = c.oid
@@ -29,9 +29,9 @@ _TABLES = """
             OR NOT EXISTS (SELECT FROM pg_depend d
                             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
      ORDER BY c.relkind = 'p', EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), 4, c.oid
-"""
+""")
 # Each materialized view with those that it reads, through views as well; whether a policy hides rows from its owner.
-_VIEWS = """
+_VIEWS = sql.SQL("""
     WITH RECURSIVE reads(top, oid, relkind) AS (
         SELECT oid, oid, relkind FROM pg_class WHERE relkind = 'm'
         UNION SELECT reads.top, d.refobjid, c.relkind FROM reads JOIN pg_rewrite w ON w.ev_class = reads.oid
@@ -50,7 +50,7 @@ _VIEWS = """
                     WHERE r.top = c.oid AND t.relrowsecurity AND (t.owner <> c.owner OR t.forced))
       FROM owned c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = 'm' AND c.relispopulated ORDER BY c.oid
-"""
+""")
 
 
 class _View(NamedTuple):
@@ -67,7 +67,7 @@ def analyze_tables(place: Place, clock: Clock) -> None:
     """VACUUM the tables that were masked, and ANALYZE all of them, so also what own SQL has changed."""
     with place.as_master() as opened:
         found = opened.rows(
-            sql.SQL(_TABLES).format(
+            _TABLES.format(
                 work=place.state("work"),
                 lent=place.state("lent"),
                 analyzed=place.state("analyzed"),
@@ -93,7 +93,7 @@ def refresh_views(place: Place, clock: Clock) -> None:
     refreshed, as it still holds production's rows.
     """
     with place.as_master() as opened:
-        views = [_View(*row) for row in opened.rows(sql.SQL(_VIEWS).format(lent=place.state("lent")))]
+        views = [_View(*row) for row in opened.rows(_VIEWS.format(lent=place.state("lent")))]
         ((done,),) = opened.rows(
             sql.SQL("SELECT coalesce(array_agg(rel), ARRAY[]::oid[]) FROM {}").format(place.state("analyzed"))
         )

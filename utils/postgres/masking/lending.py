@@ -26,7 +26,7 @@ from utils.postgres.session import Session
 # Each lock takes a place in a table of the server's, so a transaction takes so many tables and no more.
 BATCH = 100
 
-_TO_LEND = """
+_TO_LEND = sql.SQL("""
     SELECT c.oid, n.nspname, c.relname, pg_get_userbyid(c.relowner), pg_get_userbyid(n.nspowner),
            CASE WHEN c.relacl IS NULL THEN ARRAY['ALL']
                 ELSE ARRAY(SELECT a.privilege_type FROM aclexplode(c.relacl) a WHERE a.grantee = c.relowner) END,
@@ -40,12 +40,12 @@ _TO_LEND = """
             OR NOT EXISTS (SELECT FROM pg_depend d
                             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
      ORDER BY c.oid
-"""
-_TO_RETURN = """
+""")
+_TO_RETURN = sql.SQL("""
     SELECT c.oid, n.nspname, c.relname, l.owner, pg_get_userbyid(n.nspowner), ARRAY[]::text[], l.forced, true
       FROM {lent} l JOIN pg_class c ON c.oid = l.rel JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE NOT ({everyone} OR l.owner = ANY({owners})) ORDER BY c.oid
-"""
+""")
 
 
 class _Relation(NamedTuple):
@@ -75,9 +75,9 @@ def lend_only(place: Place, clock: Clock, owners: Collection[str] | None) -> Non
     """
     scope = {"everyone": sql.Literal(owners is None), "owners": _array(owners or ())}
     with place.as_master() as opened:
-        back = opened.rows(sql.SQL(_TO_RETURN).format(lent=place.state("lent"), **scope))
+        back = opened.rows(_TO_RETURN.format(lent=place.state("lent"), **scope))
         lend = opened.rows(
-            sql.SQL(_TO_LEND).format(
+            _TO_LEND.format(
                 schema=sql.Literal(place.schema),
                 masker=sql.Literal(place.masker.name),
                 work=place.state("work"),
@@ -86,7 +86,7 @@ def lend_only(place: Place, clock: Clock, owners: Collection[str] | None) -> Non
         )
     _in_batches(place, clock, [_Relation(*row) for row in back], _return)
     with place.as_master() as opened:
-        close_schemas(opened, place.masker.name, but=place.schema)
+        close_schemas(opened, place.masker.name, but={place.schema, *_schemas_in_use(opened, place)})
     _in_batches(place, clock, [_Relation(*row) for row in lend], _lend)
 
 
@@ -101,6 +101,18 @@ def owners_of(opened: Session, place: Place, rels: Collection[int]) -> set[str]:
         ).format(sql.Literal(sorted(rels)), place.state("lent"))
     )
     return {owner for (owner,) in found}
+
+
+def _schemas_in_use(opened: Session, place: Place) -> set[str]:
+    found = opened.rows(
+        sql.SQL(
+            "SELECT n.nspname FROM {lent} l JOIN pg_class c ON c.oid = l.rel"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " UNION SELECT n.nspname FROM {lent} l JOIN {called} d ON d.rel = l.rel JOIN pg_proc p ON p.oid = d.routine"
+            " JOIN pg_namespace n ON n.oid = p.pronamespace"
+        ).format(lent=place.state("lent"), called=place.state("called"))
+    )
+    return {schema for (schema,) in found}
 
 
 def return_relations(place: Place, clock: Clock) -> None:
@@ -129,6 +141,7 @@ def _lend(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
             or not _may_create(opened, masker, schema)
         }
         lendable = [table for table in lendable if table.schema not in closed]
+        _open_routines(opened, place, lendable)
         for table in lendable:
             opened.run(sql.SQL("ALTER TABLE {} OWNER TO {}").format(table.named, sql.Identifier(masker)))
             if table.forced:
@@ -152,23 +165,59 @@ def _lend(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
         )
 
 
-def close_schemas(opened: Session, role: str, but: str = "") -> None:
-    """Take back what the masking role was granted on schemas where it owns nothing any more.
+def _open_routines(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
+    """Let the masking role call what the owners of these tables call when they update them, as far as that is possible.
+
+    A routine may name others of its schema. One that runs with its owner's rights, and is closed, stays closed.
+    """
+    routines = opened.rows(
+        sql.SQL(
+            "SELECT DISTINCT p.oid::regprocedure::text, n.nspname, pg_get_userbyid(p.proowner),"
+            " pg_get_userbyid(n.nspowner), NOT p.prosecdef AND NOT has_function_privilege({role}, p.oid, 'EXECUTE')"
+            " FROM {called} c JOIN pg_proc p ON p.oid = c.routine JOIN pg_namespace n ON n.oid = p.pronamespace"
+            " WHERE c.rel = ANY({rels}::oid[]) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+        ).format(
+            role=sql.Literal(place.masker.name),
+            called=place.state("called"),
+            rels=sql.Literal([table.oid for table in tables]),
+        )
+    )
+    role = sql.Identifier(place.masker.name)
+    owners = {owner for *_, owner, schema_owner, _ in routines for owner in (owner, schema_owner)}
+    with borrowed_owners(opened, _joinable(opened, owners)):
+        for schema in sorted({schema for _, schema, *_ in routines}):
+            opened.try_run(_on_schema("GRANT USAGE ON SCHEMA {} TO {}", schema, place.masker.name))
+        for signature, *_, closed in routines:
+            if closed:
+                opened.try_run(sql.SQL("GRANT EXECUTE ON ROUTINE {} TO {}").format(sql.SQL(signature), role))
+
+
+def close_schemas(opened: Session, role: str, but: Collection[str] = ()) -> None:
+    """Take back what the masking role was granted on schemas and routines, but for these schemas.
 
     Only their owners can, so DROP OWNED would not.
     """
     granted = opened.rows(
         sql.SQL(
             "SELECT nspname, pg_get_userbyid(nspowner) FROM pg_namespace n, aclexplode(nspacl) a"
-            " WHERE a.grantee = (SELECT oid FROM pg_roles WHERE rolname = %s) AND nspname <> %s"
-            " AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relowner = a.grantee)"
-            " GROUP BY 1, 2"
+            " WHERE a.grantee = (SELECT oid FROM pg_roles WHERE rolname = %s) AND nspname <> ALL(%s) GROUP BY 1, 2"
         ),
-        (role, but),
+        (role, list(but)),
     )
-    with borrowed_owners(opened, {owner for _, owner in granted} | _database_owner(opened)):
+    routines = opened.rows(
+        sql.SQL(
+            "SELECT p.oid::regprocedure::text, pg_get_userbyid(proowner) FROM pg_proc p, aclexplode(proacl) a"
+            " WHERE a.grantee = (SELECT oid FROM pg_roles WHERE rolname = %s) AND p.proowner <> a.grantee"
+            " AND pronamespace <> ALL(SELECT oid FROM pg_namespace WHERE nspname = ANY(%s))"
+        ),
+        (role, list(but)),
+    )
+    owners = {owner for _, owner in [*granted, *routines]}
+    with borrowed_owners(opened, _joinable(opened, owners)):
         for schema, _ in granted:
             opened.run(_on_schema("REVOKE ALL ON SCHEMA {} FROM {}", schema, role))
+        for signature, _ in routines:
+            opened.run(sql.SQL("REVOKE ALL ON ROUTINE {} FROM {}").format(sql.SQL(signature), sql.Identifier(role)))
 
 
 def _return(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
@@ -193,11 +242,15 @@ def _array(names: Collection[str]) -> sql.Composed:
 
 
 def _owners(opened: Session, tables: Sequence[_Relation]) -> set[str]:
-    return {table.owner for table in tables} | {table.schema_owner for table in tables} | _database_owner(opened)
+    return _joinable(opened, {owner for table in tables for owner in (table.owner, table.schema_owner)})
 
 
-def _database_owner(opened: Session) -> set[str]:
-    """Return who owns the database: pg_database_owner has that role as its member, and nobody can join it."""
+def _joinable(opened: Session, owners: set[str]) -> set[str]:
+    return (owners | database_owner(opened)) - {"pg_database_owner"}
+
+
+def database_owner(opened: Session) -> set[str]:
+    """Return who owns the database: pgdatabase_owner has that role as its member, and nobody can join it."""
     found = opened.rows(sql.SQL("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"))
     return {owner for (owner,) in found}
 

@@ -16,6 +16,7 @@ from utils.foreign_text import listed, one_line
 from utils.masking.classification import unmatched_databases
 from utils.masking.policy import MaskingPolicy
 from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.catalog import owners_here
 from utils.postgres.databases import ANY_BYTES, DatabaseCluster
 from utils.postgres.event_triggers import event_triggers
 from utils.postgres.masking.catalogue import read_catalogue
@@ -23,7 +24,7 @@ from utils.postgres.masking.chunks import mask_tables, try_tables
 from utils.postgres.masking.dependents import restore_dependents, take_dependents_away
 from utils.postgres.masking.gate import examine
 from utils.postgres.masking.leftovers import analyze_tables, refresh_views
-from utils.postgres.masking.lending import close_schemas, return_relations
+from utils.postgres.masking.lending import close_schemas, database_owner, return_relations
 from utils.postgres.masking.masked_databases import databases_to_mask
 from utils.postgres.masking.masking_role import (
     admit_masking_role,
@@ -161,7 +162,7 @@ def remove_masking_state(cluster: DatabaseCluster, fingerprint: str) -> None:
             if has_state(opened, schema) and not is_past(opened, place, PASSED):
                 raise StepFailed(f"Database {one_line(database)!r} is not masked yet: its state was kept.")
             drop_state(opened, schema)
-            with borrowed_owners(opened, [role]):
+            with borrowed_owners(opened, {*owners_here(opened), role}):
                 # What the policy's own statements have created; then nothing is left but privileges (PostgreSQL's
                 # documentation, "Dropping Roles").
                 opened.run(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(role)))
@@ -216,7 +217,8 @@ def _plan(place: Place, policy: MaskingPolicy) -> Place:
                     f"The masking policy does not fit database {one_line(place.database)!r}, and nothing was changed: "
                     f"{listed(error.faults)}. Correct the policy, then start again."
                 ) from None
-            create_state(opened, place, work, _findings(opened, work.unclassified))
+            with borrowed_owners(opened, database_owner(opened)):
+                create_state(opened, place, work, _findings(opened, work.unclassified))
         else:
             opened.rows(sql.SQL("SELECT relname, attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"))
     return place

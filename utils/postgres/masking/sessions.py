@@ -207,9 +207,10 @@ class _Text(sql.Composable):
 
     def __init__(self, statements: sql.Composable) -> None:
         super().__init__(statements)
+        self._statements = statements
 
     def as_string(self, context: Any) -> str:
-        return sql.Literal(self._wrapped.as_string(context)).as_string(context)
+        return sql.Literal(self._statements.as_string(context)).as_string(context)
 
 
 class _Run:

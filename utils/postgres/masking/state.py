@@ -22,7 +22,7 @@ BARED, TRIED = "bared", "tried"
 MASKED, RESTORED, ADDED, ANALYZED = "masked", "restored", "added", "analyzed"
 REFRESHED, EXAMINED, PASSED = "refreshed", "examined", "passed"
 
-_CREATE = """
+_CREATE = sql.SQL("""
 CREATE SCHEMA {schema};
 CREATE TABLE {schema}.stage (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE {schema}.finding (number int GENERATED ALWAYS AS IDENTITY, text text NOT NULL);
@@ -39,6 +39,7 @@ CREATE TABLE {schema}.progress (
 CREATE TABLE {schema}.moved (rel oid, tid tid, PRIMARY KEY (rel, tid));
 CREATE TABLE {schema}.own_done (number int PRIMARY KEY);
 CREATE TABLE {schema}.lent (rel oid PRIMARY KEY, owner text NOT NULL, forced boolean NOT NULL);
+CREATE TABLE {schema}.called (rel oid, routine oid, PRIMARY KEY (rel, routine));
 CREATE TABLE {schema}.known_column (
     schema_name text, table_name text, name text, PRIMARY KEY (schema_name, table_name, name));
 CREATE TABLE {schema}.passed_check (name text PRIMARY KEY);
@@ -52,7 +53,25 @@ GRANT USAGE ON SCHEMA {schema} TO {masker};
 GRANT SELECT ON {schema}.work, {schema}.masked_column TO {masker};
 GRANT SELECT, UPDATE ON {schema}.progress TO {masker};
 GRANT SELECT, INSERT ON {schema}.moved, {schema}.own_done TO {masker}
-"""
+""")
+
+
+# The routines that each table's or view's CHECKs, domains, generated columns, indexes, statistics, triggers and query
+# call, before some of these are dropped. PostgreSQL's own are no dependencies.
+_CALLED = sql.SQL("""
+    WITH parts(rel, classid, objid) AS (
+        SELECT conrelid, 'pg_constraint'::regclass, oid FROM pg_constraint WHERE conrelid <> 0
+        UNION ALL SELECT a.attrelid, 'pg_constraint'::regclass, c.oid FROM pg_constraint c
+                    JOIN pg_attribute a ON a.atttypid = c.contypid
+        UNION ALL SELECT adrelid, 'pg_attrdef'::regclass, oid FROM pg_attrdef
+        UNION ALL SELECT indrelid, 'pg_class'::regclass, indexrelid FROM pg_index
+        UNION ALL SELECT stxrelid, 'pg_statistic_ext'::regclass, oid FROM pg_statistic_ext
+        UNION ALL SELECT tgrelid, 'pg_trigger'::regclass, oid FROM pg_trigger
+        UNION ALL SELECT ev_class, 'pg_rewrite'::regclass, oid FROM pg_rewrite
+    )
+    SELECT DISTINCT p.rel, d.refobjid FROM parts p
+      JOIN pg_depend d ON d.classid = p.classid AND d.objid = p.objid AND d.refclassid = 'pg_proc'::regclass
+""")
 
 
 def state_schema(fingerprint: str) -> str:
@@ -75,7 +94,7 @@ def has_state(opened: Session, schema: str) -> bool:
 
 def create_state(opened: Session, place: Place, work: DatabaseWork, findings: Iterable[str]) -> None:
     """Create the schema with the plan in it, in the caller's transaction."""
-    opened.run(sql.SQL(_CREATE).format(schema=sql.Identifier(place.schema), masker=sql.Identifier(place.masker.name)))
+    opened.run(_CREATE.format(schema=sql.Identifier(place.schema), masker=sql.Identifier(place.masker.name)))
     own = [msgspec.to_builtins(each) for each in work.own_sql]
     checks = [msgspec.to_builtins(each) for each in work.checks]
     opened.run(
@@ -95,6 +114,7 @@ def create_state(opened: Session, place: Place, work: DatabaseWork, findings: It
                 (table.oid, number, column.name, *(_as_text(opened, text) for text in texts)),
             )
     opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("known_column"), columns_with_rows(place)))
+    opened.run(sql.SQL("INSERT INTO {} {}").format(place.state("called"), _CALLED))
     record(opened, place, findings)
 
 
