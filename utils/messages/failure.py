@@ -105,8 +105,10 @@ def _state_of_target(target: str, record: OperationRecord | None, remains: Remai
         statuses = sorted({remains.cluster.status, *(each.status for each in remains.members)} - {"available"})
         why = f"it is {listed(statuses)}" if statuses else "it has no instances"
         return f"Cluster {target} is not ready for use: {why}."
-    if record is not None and is_unmasked(record):
+    if record is not None and is_unmasked(record) and is_shut(record, remains.cluster):
         return f"Cluster {target} is not masked. Its door is shut: only the pipeline can reach it."
+    if record is not None and is_unmasked(record):
+        return f"Cluster {target} is not masked, and its door is not shut: others than the pipeline may reach it."
     if record is None or record.users_ready_at is None:
         return f"Cluster {target} is not ready for use: its users are not set up."
     if is_shut(record, remains.cluster):

@@ -53,7 +53,7 @@ def _problems_at(location: PolicyLocation, known: str) -> Iterator[str]:
         message = one_line(error.response.get("Error", {}).get("Message", ""), MAX_SENTENCE)
         yield (
             f"{known} cannot be read: S3 answered {error_code(error)}: {message} Check that "
-            "the bucket's policy and the object's key allow the role of snapshot-check to read it, and that this version "
+            "the bucket's policy and the object's key let the role of snapshot-check read it, and that this version "
             f"exists: aws s3api list-object-versions --bucket {location.bucket} --prefix {location.key} "
             f"--region {environment.region()}"
         )
