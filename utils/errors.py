@@ -32,4 +32,12 @@ class TemporaryFailure(Exception):
 
 
 # Their texts are our own, line by line; what others say has passed `foreign_text` before it stands in one.
-OWN_ERRORS = (CapacityShortage, DuplicateRefused, MasterLoginRefused, RequestRefused, StepFailed, TemporaryFailure)
+OWN_ERRORS = (
+    CapacityShortage,
+    DuplicateRefused,
+    MaskingGateFailed,
+    MasterLoginRefused,
+    RequestRefused,
+    StepFailed,
+    TemporaryFailure,
+)

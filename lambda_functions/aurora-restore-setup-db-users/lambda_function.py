@@ -12,6 +12,7 @@ from utils.postgres.session import Server
 from utils.postgres.setup import set_up_roles, shortened
 from utils.state.operation import iso
 from utils.steps.login_proof import master_login, prove_and_promote
+from utils.steps.masking_gate import refuse_unmasked
 
 MAX_REMEMBERED = 500  # names fit into the operation's state beside everything else
 
@@ -23,6 +24,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     if record.users is not None:
         # Done by an earlier execution or attempt whose answer was lost: people may rely on the cluster already.
         return convert(record.users, UsersReady, strict=False)
+    refuse_unmasked(record)
     master = master_login(record)
     server = Server(host=master.host, port=master.port, ca_bundle=environment.text("RDS_CA_BUNDLE"))
     prove_and_promote(server, master, record, work.state)

@@ -21,6 +21,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.differences import differences
+from utils.steps.masking_gate import refuse_unmasked
 from utils.steps.pace import Pace, took
 from utils.steps.restore import (
     Action,
@@ -46,6 +47,7 @@ def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, 
             f"The users are not set up, so cluster {plan.identifier} stays behind its door. Check the steps before "
             "this one, then resume this operation."
         )
+    refuse_unmasked(record)
     if cluster is None:
         raise StepFailed(
             f"Cluster {plan.identifier} ({record.cluster_resource_id}) was deleted before its door was open. "
