@@ -177,7 +177,9 @@ def _keep_one_row(opened: Session, task: Task) -> None:
     names = sql.SQL(", ").join(sql.Identifier(name) for name, _, _ in columns)
     # Of an array or a tsvector, the elements of a single row are common ones.
     kept = sql.SQL(", ").join(
-        sql.Identifier(name) if empty is None else sql.SQL("CAST({} AS {})").format(sql.Literal(empty), sql.SQL(type_))
+        sql.Identifier(name)
+        if empty is None
+        else sql.SQL("CAST({} AS {}) AS {}").format(sql.Literal(empty), sql.SQL(type_), sql.Identifier(name))
         for name, empty, type_ in columns
     )
     table = sql.Identifier("pg_temp", "aurora_restore_kept")
