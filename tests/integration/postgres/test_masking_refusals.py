@@ -26,6 +26,9 @@ from utils.postgres.masking import mask as engine
 from utils.postgres.masking import sessions
 from utils.postgres.masking.sessions import Clock, Place
 
+# Many, each of a few seconds; what holds before a commit is in test_masking.py and test_masking_hostile.py.
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture(scope="module")
 def produced(servers: Servers) -> Volume:
@@ -232,7 +235,6 @@ def test_what_own_sql_creates_belongs_to_the_master_user(production: Cluster) ->
     assert production.superuser("orders", owner) == [("boss",)]
 
 
-@pytest.mark.full
 def test_what_takes_longer_than_a_slice_goes_on_and_is_done_once(
     production: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +255,6 @@ def test_what_takes_longer_than_a_slice_goes_on_and_is_done_once(
     assert schema_of(production, "orders") == before
 
 
-@pytest.mark.full
 def test_an_index_that_takes_longer_than_a_slice_is_created_once(
     production: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

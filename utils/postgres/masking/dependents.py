@@ -1,8 +1,7 @@
 """What hangs on the tables at work and is taken away until they are masked, each with the statement that restores it.
 
 Foreign keys, indexes and constraints on masked columns; triggers and rules, which would copy rows or change further
-ones; FORCE ROW LEVEL SECURITY, under which an owner sees nothing; statistics that are switched off, which would keep
-the values that they had. Both statements are PostgreSQL's own writing, with every name qualified and quoted.
+ones; extended statistics, and columns that ANALYZE passes over, which would keep the values that they had. Both statements are PostgreSQL's own writing, with every name qualified and quoted.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from psycopg2 import sql
 from utils.errors import StepFailed
 from utils.foreign_text import listed, one_line
 from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.catalog import owners_here
 from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.sessions import Clock, Place, lock
@@ -136,6 +136,25 @@ _TRIGGERS = sql.SQL("""
       FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('r', 'p')
      WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM parts)
 """)
+# Dropped with what they show: of a table without rows, ANALYZE replaces nothing, and of a single row they keep it.
+_STATISTICS = sql.SQL("""
+    , named AS (
+        SELECT s.oid, s.stxrelid, format('%I.%I', n.nspname, s.stxname) AS name, pg_get_userbyid(s.stxowner) AS owner,
+               s.stxstattarget AS target, obj_description(s.oid, 'pg_statistic_ext') AS said
+          FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+         WHERE s.stxrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied)
+    )
+    SELECT 2, ARRAY[stxrelid], NULL, format('DROP STATISTICS %s', name), pg_get_statisticsobjdef(oid) FROM named
+    UNION ALL
+    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('ALTER STATISTICS %s SET STATISTICS %s', name, target)
+      FROM named WHERE target >= 0
+    UNION ALL
+    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('COMMENT ON STATISTICS %s IS %L', name, said)
+      FROM named WHERE said IS NOT NULL
+    UNION ALL
+    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('ALTER STATISTICS %s OWNER TO %I', name, owner)
+      FROM named WHERE owner <> current_user
+""")
 # What ANALYZE passes over would keep the statistics that it had.
 _UNANALYZED = sql.SQL("""
     SELECT 5, ARRAY[a.attrelid], NULL,
@@ -147,7 +166,7 @@ _UNANALYZED = sql.SQL("""
 """)
 
 
-_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _TRIGGERS, _UNANALYZED)
+_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _TRIGGERS, _STATISTICS, _UNANALYZED)
 
 
 class _Dependent(NamedTuple):
@@ -243,7 +262,7 @@ def _alter(place: Place, phase: int) -> None:
         refuse_dangerous_triggers(opened)
         left = _left(opened, place, phase)
         owners = owners_of(opened, place, {rel for each in left for rel in each.rels})
-        with borrowed_owners(opened, {*owners, place.masker.name}):
+        with borrowed_owners(opened, {*owners_here(opened), *owners, place.masker.name}):
             for each in left:
                 opened.run(sql.SQL(each.statement))
         opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE phase = %s").format(place.state("undo")), (phase,))
