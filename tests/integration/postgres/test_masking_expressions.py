@@ -644,7 +644,7 @@ def agrees(original: Any, masked: Any, paths: dict[tuple[str | None, ...], str])
         if action == "keep" or original is None:
             return bool(masked == original)
         if action == "number":
-            return 18 <= masked <= 90
+            return bool(18 <= masked <= 90)
         return isinstance(masked, str) and re.fullmatch(FORMS[action], masked) is not None
     below: dict[str | None, dict[tuple[str | None, ...], str]] = {}
     for steps, action in paths.items():
