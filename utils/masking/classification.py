@@ -87,7 +87,9 @@ class _Classification:
         self.faults: list[str] = []
         self.by_oid = {relation.oid: relation for relation in catalogue.relations}
         self.tables = [each for each in catalogue.relations if each.kind in "rp" and not each.is_partition]
-        self.pages: dict[int, int] = defaultdict(int)
+        self.parts: dict[int, list[Relation]] = defaultdict(list)
+        for relation in catalogue.relations:
+            self.parts[relation.root].append(relation)
         self.columns = {
             ColumnKey(table.schema, table.name, column.name): column
             for table in self.tables
@@ -99,7 +101,7 @@ class _Classification:
 
     def result(self) -> Classified:
         roots = {*self._emptied()}
-        emptied = {each.oid for each in self.catalogue.relations if each.root in roots}
+        emptied = {part.oid for root in roots for part in self.parts[root]}
         given = self._given_actions()
         relevant = {key for key, table in self.table_of.items() if table.oid not in emptied}
         self._foreign_keys_to_nothing(emptied, given)
@@ -115,7 +117,7 @@ class _Classification:
             if self.no_rules:
                 self.faults.append(f"No pattern of `databases` matches {one_line(self.catalogue.database)!r}.")
             self.faults += _without_rule(unclassified)
-        self._database()
+        self._what_is_in_no_column()
         return Classified(
             actions=actions,
             groups={key: str(group) for key, group in groups.items()},
@@ -127,10 +129,8 @@ class _Classification:
 
     def _with_partitions(self, table: Relation) -> Iterator[Column]:
         """Yield the table's columns, each with what holds of it in any of its partitions."""
-        parts = [each for each in self.catalogue.relations if each.root == table.oid]
-        self.pages[table.oid] = sum(each.pages for each in parts)
         same: dict[str, list[Column]] = defaultdict(list)
-        for part in parts:
+        for part in self.parts[table.oid]:
             for column in part.columns:
                 same[column.name].append(column)
         for column in table.columns:
@@ -283,8 +283,9 @@ class _Classification:
     def _what_does_not_fit(self, actions: dict[ColumnKey, Action]) -> None:
         for key, action in sorted(actions.items()):
             if not isinstance(action, Keep):
-                column, pages = self.columns[key], self.pages[self.table_of[key].oid]
-                self.faults += [f"{one_line(key)}: {fault}" for fault in column_faults(column, action, pages)]
+                pages = sum(part.pages for part in self.parts[self.table_of[key].oid])
+                found = column_faults(self.columns[key], action, pages)
+                self.faults += [f"{one_line(key)}: {fault}" for fault in found]
             if isinstance(action, Expression):
                 self._names_in_expression(key, action)
 
@@ -298,7 +299,7 @@ class _Classification:
                 " stand in no expression, nor does the whole row with them."
             )
 
-    def _database(self) -> None:
+    def _what_is_in_no_column(self) -> None:
         if foreign := sorted({*self.catalogue.foreign_servers} - {*self.rules.foreign_servers}):
             self.faults.append(
                 f"The foreign servers {listed(foreign)} came with the data. Name them under `foreign_servers` if their"

@@ -16,7 +16,6 @@ from utils.masking.policy import Pattern
 MAX_ALTERNATIVES = 1000
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^."{}]*(?:\{[^{}"]*\}[^."{}]*)*)')
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_WILDCARDS = {"*": ".*", "?": "."}
 
 
 class InvalidPattern(ValueError):
@@ -81,5 +80,12 @@ def _alternatives(part: str) -> Iterator[tuple[str, str | None]]:
         name = "".join(each)
         if not name:
             raise InvalidPattern("has an empty alternative")
-        regex = "".join(_WILDCARDS.get(letter) or re.escape(letter) for letter in name)
-        yield regex, None if set(name) & set(_WILDCARDS) else name
+        yield _regex(name), None if "*" in name or "?" in name else name
+
+
+def _regex(name: str) -> str:
+    """Return the regular expression of a name with wildcards, which never looks back: as Python's fnmatch has it."""
+    first, *rest = (re.escape(piece).replace(re.escape("?"), ".") for piece in name.split("*"))
+    if not rest:
+        return first
+    return first + "".join(f"(?>.*?{piece})" for piece in rest[:-1]) + ".*" + rest[-1]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import random
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +16,7 @@ from psycopg2 import sql
 
 from scripts.local_aws.postgres.servers import Servers
 from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster, started
+from tests.integration.tiers import one_and_the_rest, one_of_each_kind
 from utils.masking.actions import read_action
 from utils.masking.columns import Column
 from utils.masking.fitting import column_faults
@@ -82,8 +85,13 @@ class Case(Struct, frozen=True):
     original_may_fit: bool = False
     """Whether an original value may have the masked form, such as a number within the range."""
 
+    @property
+    def name(self) -> str:
+        """That of the action."""
+        return str(self.action if isinstance(self.action, str) else next(iter(self.action)))
+
     def __str__(self) -> str:
-        return f"{self.type}-{self.action if isinstance(self.action, str) else next(iter(dict(self.action)))}"
+        return f"{self.type}-{self.name}"
 
 
 def texts(action: Any, *, unique: bool = False, only: Sequence[str] = SHORT_TEXTS) -> list[Case]:
@@ -238,7 +246,7 @@ def one(opened: Session, question: str, *parts: sql.Composable) -> Any:
     return found
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", one_of_each_kind(CASES, lambda case: case.name), ids=str)
 def test_each_action_on_each_type_it_fits(database: Database, case: Case) -> None:
     values = list(case.values)
     table = database.table(kind=case.type, values=values)
@@ -289,7 +297,7 @@ def test_another_salt_or_group_gives_other_values(database: Database) -> None:
     assert len(found) == 6  # an action's own group takes precedence over the one that it is given
 
 
-@pytest.mark.parametrize("digits", [4, 5])
+@pytest.mark.parametrize("digits", one_and_the_rest([4, 5]))
 def test_unique_telephone_numbers_are_all_exchanged(database: Database, digits: int) -> None:
     """Every number of so many digits is the masked one of exactly one other."""
     table = database.table(kind="text", values=[])
@@ -548,3 +556,135 @@ def test_databases_of_other_encodings_are_masked_as_well(database: Database, enc
             assert one(opened, "SELECT length({}) > 10 FROM public.t", masked_value(value, action_of(action), "g"))
         unique = masked_value(number, action_of({"phone": {"unique": True}}), "g")
         assert one(opened, "SELECT {} FROM public.t", unique).startswith("+999")
+
+
+def test_every_number_of_a_range_is_given_and_no_other(database: Database) -> None:
+    for kind, ends, numbers in (
+        ("integer", [-1, 2], {"-1", "0", "1", "2"}),
+        ("numeric", [0.5, 0.7], {"0.5", "0.6", "0.7"}),
+        ("numeric(6,2)", [8, 9.0], {f"{8 + tenth / 10:.2f}" for tenth in range(11)}),
+    ):
+        table = database.table(kind=kind, values=range(100, 400))
+        with database.work() as opened:
+            value = masked_value(database.column(opened, table), action_of({"number": {"between": ends}}), "g")
+            rows = opened.rows(
+                sql.SQL("SELECT DISTINCT ({})::text FROM {} WHERE value IS NOT NULL").format(
+                    value, sql.Identifier("public", table)
+                )
+            )
+        assert {text for (text,) in rows} == numbers
+
+
+def counts(database: Database, values: Sequence[str], action: object) -> tuple[int, int, int]:
+    """How many different values there are, of those what they are masked by, and masked ones."""
+    table = database.table(kind="text", values=values)
+    with database.work() as opened:
+        column = database.column(opened, table)
+        dependent = distinct_by(column, action_of(action))
+        assert dependent is not None
+        (row,) = opened.rows(
+            sql.SQL("SELECT count(DISTINCT value), count(DISTINCT {}), count(DISTINCT {}) FROM {}").format(
+                dependent, masked_value(column, action_of(action), "g"), sql.Identifier("public", table)
+            )
+        )
+    return row[0], row[1], row[2]
+
+
+def test_what_a_masked_value_depends_on_shows_which_values_would_become_the_same(database: Database) -> None:
+    for lowered in ({"hash": {"lower": True}}, {"email": {"lower": True}}):
+        assert counts(database, ["Ann@x", "ann@X", "bob"], lowered) == (3, 2, 2)
+        assert counts(database, ["ann", "bob"], lowered) == (2, 2, 2)
+    phone = {"phone": {"unique": True}}
+    assert counts(database, ["+49 30 1234567", "0049-30-1234567", "030/1234567", "n/a", ""], phone) == (5, 3, 3)
+
+
+STRINGS = random.Random(7)
+
+
+def any_text() -> str:
+    ranges = ((32, 126), (1, 31), (0xA0, 0x24F), (0x4E00, 0x4F00), (0x1F600, 0x1F64F), (0xE000, 0xE010))
+    return "".join(chr(STRINGS.randint(*STRINGS.choice(ranges))) for _ in range(STRINGS.randint(0, 30)))
+
+
+def test_any_text_at_all_gets_the_masked_form(database: Database) -> None:
+    values = [any_text() for _ in range(400)]
+    for kind in ("text", "public.citext"):
+        table = database.table(kind=kind, values=values)
+        name = sql.Identifier("public", table)
+        with database.work() as opened:
+            column = database.column(opened, table)
+            different = one(opened, "SELECT count(DISTINCT value) FROM {}", name)
+            for written in ("hash", "email", "name", "phone", "text", {"phone": {"unique": True}}):
+                action = action_of(written)
+                value, unmasked = masked_value(column, action, "g"), not_masked(column, action)
+                assert unmasked is not None
+                assert one(opened, "SELECT count(*) FROM {} WHERE {}", name, unmasked) == len(values)
+                masked = sql.SQL("(SELECT {} AS value FROM {}) masked").format(value, name)
+                assert one(opened, "SELECT count(*) FROM {} WHERE {}", masked, unmasked) == 0
+                if written in ("hash", "email"):
+                    assert one(opened, "SELECT count(DISTINCT value) FROM {}", masked) == different
+
+
+def any_document(depth: int = 0) -> Any:
+    keys = ("address", "street", "mail", "contacts", "value", "a.b", 'q"$', "prefs", "age", "other", "")
+    kind = STRINGS.randint(0, 8 if depth < 4 else 4)
+    if kind > 6:
+        return [any_document(depth + 1) for _ in range(STRINGS.randint(0, 3))]
+    if kind > 4 or depth == 0:
+        return {key: any_document(depth + 1) for key in STRINGS.sample(keys, STRINGS.randint(0, 5))}
+    return STRINGS.choice((None, True, STRINGS.randint(100, 200), "secret " + any_text()))
+
+
+FORMS = {
+    "text": r"masked [0-9a-f]{17}",
+    "email": r"user-[0-9a-f]{20}@example\.com",
+    "hash": r"m[0-9a-f]{31}",
+    "name": r"Person [0-9a-f]{8}",
+}
+
+
+def agrees(original: Any, masked: Any, paths: dict[tuple[str | None, ...], str]) -> bool:
+    """Whether the masked document is what the paths make of the original, where all others are removed."""
+    if () in paths:
+        action = paths[()]
+        if action == "keep" or original is None:
+            return bool(masked == original)
+        if action == "number":
+            return bool(18 <= masked <= 90)
+        return isinstance(masked, str) and re.fullmatch(FORMS[action], masked) is not None
+    below: dict[str | None, dict[tuple[str | None, ...], str]] = {}
+    for steps, action in paths.items():
+        below.setdefault(steps[0], {})[steps[1:]] = action
+    if isinstance(original, dict) and set(below) - {None}:
+        known = original.keys() & below.keys()
+        return masked.keys() == known and all(agrees(original[key], masked[key], below[key]) for key in known)
+    if isinstance(original, list) and None in below:
+        return len(masked) == len(original) and all(
+            agrees(one, other, below[None]) for one, other in zip(original, masked, strict=True)
+        )
+    return masked is None
+
+
+@pytest.mark.parametrize("kind", one_and_the_rest(["jsonb", "json"]))
+def test_any_document_at_all_keeps_only_what_its_paths_say(database: Database, kind: str) -> None:
+    paths: dict[tuple[str | None, ...], str] = {
+        ("address", "street"): "text",
+        ("mail",): "email",
+        ("contacts", None, "value"): "hash",
+        ("a.b", 'q"$'): "name",
+        ("prefs",): "keep",
+        ("age",): "number",
+    }
+    documents = [any_document() for _ in range(300)]
+    found = masked_documents(database, "remove", kind, [json.dumps(each) for each in documents])
+    assert [pair for pair in zip(documents, found, strict=True) if not agrees(*pair, paths)] == []
+    action = action_of({"json": PATHS})
+    table = database.table(kind=kind, values=[json.dumps(each) for each in documents])
+    with database.work() as opened:
+        unmasked = not_masked(database.column(opened, table), action)
+        assert unmasked is not None
+        rows = opened.rows(sql.SQL("SELECT {} FROM {} ORDER BY id").format(unmasked, sql.Identifier("public", table)))
+    # Found are the documents in which something would change, if it is more than a number that fits.
+    assert [bool(wrong) for (wrong,) in rows[:-1]] == [
+        one != other for one, other in zip(documents, found, strict=True)
+    ]

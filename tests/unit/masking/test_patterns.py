@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 
 import pytest
@@ -38,6 +39,17 @@ def quoted(name: str) -> str:
 )
 def test_a_pattern_matches_what_it_says(text: str, name: str, does: bool) -> None:
     assert any(matches(pattern, name.split(".", 2)) for pattern in parse_patterns(text, 3)) == does
+
+
+@given(st.text("ab*?", min_size=1, max_size=6), st.text("ab", max_size=6))
+def test_wildcards_mean_what_they_mean_everywhere(text: str, name: str) -> None:
+    (pattern,) = parse_patterns(text, 1)
+    assert matches(pattern, [name]) == fnmatch.fnmatchcase(name, text)
+
+
+def test_a_pattern_of_many_wildcards_takes_no_longer() -> None:
+    (pattern,) = parse_patterns("*a" * 40 + "b", 1)
+    assert not matches(pattern, ["a" * 63])
 
 
 def test_a_quoted_part_stands_for_itself() -> None:
