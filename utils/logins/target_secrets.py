@@ -81,16 +81,20 @@ def make_secrets(plan: Plan, state: OperationState, *, is_masked: bool = False) 
     wanted = plan.target_secrets
     if wanted is None:
         return
+    # Both are looked at before the first is created, after which the answers no longer count.
+    application = look_at_secret(wanted.application)
+    admin = look_at_secret(wanted.admin) if wanted.admin is not None else None
     roles = _roles_without_passwords()
-    arns = {"application_secret_arn": _ensure(wanted.application, _APPLICATION_TEXT, roles, plan, state)}
+    arns = {"application_secret_arn": _ensure(wanted.application, application, _APPLICATION_TEXT, roles, plan, state)}
     if wanted.admin is not None:
-        arns["admin_secret_arn"] = _ensure(wanted.admin, _ADMIN_TEXT, None, plan, state)
+        arns["admin_secret_arn"] = _ensure(wanted.admin, admin, _ADMIN_TEXT, None, plan, state)
     state.remember(**arns, secrets_removed=[])
 
 
-def _ensure(name: str, description: str, content: str | None, plan: Plan, state: OperationState) -> str:
+def _ensure(
+    name: str, found: SecretSeen | None, description: str, content: str | None, plan: Plan, state: OperationState
+) -> str:
     target = plan.target_cluster_id
-    found = look_at_secret(name)
     if found is None:
         tags = {
             APPLICATION_TAG: environment.text("NAME_PREFIX"),

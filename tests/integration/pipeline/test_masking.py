@@ -11,6 +11,7 @@ import pytest
 
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
+from scripts.local_run.calls import changes_of_run, not_as_planned
 from scripts.local_run.production import DATABASES, Production, database_session
 from scripts.local_run.stage import Stage
 from tests.integration.pipeline.reader import Reader, commands, inline, reading
@@ -117,6 +118,7 @@ def test_logins_see_masked_data_and_the_message_says_by_what(
     run = pipeline.run({"target_cluster_id": target})
     assert run.status == "SUCCEEDED", run.reason
     assert run.states().index("Transform Data") < run.states().index("Setup DB Users")
+    assert not_as_planned(run.output["plan"]["calls"], changes_of_run(run.calls)) == []
     users = run.output["users"]
     # Joins survive, and every row is there.
     customers = read(pipeline, users, DATABASES[0], "SELECT name, email FROM sales.customers")
