@@ -232,6 +232,7 @@ def test_what_own_sql_creates_belongs_to_the_master_user(production: Cluster) ->
     assert production.superuser("orders", owner) == [("boss",)]
 
 
+@pytest.mark.full
 def test_what_takes_longer_than_a_slice_goes_on_and_is_done_once(
     production: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +250,27 @@ def test_what_takes_longer_than_a_slice_goes_on_and_is_done_once(
         (3,),
         (4,),
     ]
+    assert schema_of(production, "orders") == before
+
+
+@pytest.mark.full
+def test_an_index_that_takes_longer_than_a_slice_is_created_once(
+    production: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MARGIN_SECONDS", 0.0)
+    production.superuser(
+        "orders",
+        "create function app.slow(text) returns text immutable language plpgsql as"
+        " $$begin perform pg_sleep(0.0015); return $1; end$$",
+        "create index orders_slow on app.orders (app.slow(user_email))",
+    )
+    before = schema_of(production, "orders")
+    slices = 0
+    while not one_slice(production, POLICY, seconds=3).done:
+        slices += 1
+        assert slices < 60
+    finish(production)
+    assert slices > 2
     assert schema_of(production, "orders") == before
 
 

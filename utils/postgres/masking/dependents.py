@@ -13,7 +13,7 @@ from psycopg2 import sql
 
 from utils.errors import StepFailed
 from utils.foreign_text import listed, one_line
-from utils.postgres.borrowed_owners import INHERIT_AND_SET_FROM, borrowed_owners
+from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.sessions import Clock, Place, lock
@@ -168,7 +168,7 @@ def take_dependents_away(place: Place) -> None:
             return
         refuse_dangerous_triggers(opened)
         found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
-        publications = _drop_publications(opened)
+        replication = [*_drop_publications(opened), *_disable_subscriptions(opened)]
         owners = owners_of(opened, place, {rel for each in found for rel in each.rels})
         with borrowed_owners(opened, owners) as unreachable:
             if unreachable:
@@ -190,7 +190,7 @@ def take_dependents_away(place: Place) -> None:
                 )
             else:
                 record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
-        record(opened, place, publications)
+        record(opened, place, replication)
         pass_stage(opened, place, BARED)
 
 
@@ -202,6 +202,22 @@ def _drop_publications(opened: Session) -> list[str]:
             if why := opened.why_not(sql.SQL("DROP PUBLICATION {}").format(sql.Identifier(name))):
                 raise SqlRefused(f"The publication {one_line(name)!r} cannot be dropped ({why}).")
     return [f"publication {one_line(name)!r} of {one_line(owner)!r} was dropped" for name, owner in found]
+
+
+def _disable_subscriptions(opened: Session) -> list[str]:
+    """Disable those that would continue to fetch rows that nobody masks."""
+    found = opened.rows(
+        sql.SQL(
+            "SELECT subname, pg_get_userbyid(subowner) FROM pg_subscription"
+            " WHERE subenabled AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " ORDER BY subname"
+        )
+    )
+    with borrowed_owners(opened, {owner for _, owner in found}):
+        for name, _ in found:
+            if why := opened.why_not(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(sql.Identifier(name))):
+                raise SqlRefused(f"The subscription {one_line(name)!r} cannot be disabled ({why}).")
+    return [f"subscription {one_line(name)!r} of {one_line(owner)!r} was disabled" for name, owner in found]
 
 
 def restore_dependents(place: Place, clock: Clock) -> None:
@@ -238,14 +254,14 @@ def _build(place: Place, clock: Clock, phase: int) -> None:
 
     An index is created in a session of the master user's, which silences event triggers; what it calls runs as the
     table's owner (PostgreSQL's source, DefineIndex and index_build: SetUserIdAndSecContext), so as the masking role. A
-    foreign key is the masking role's to create: it compares rows as whoever creates it, perhaps with the data's casts.
+    foreign key is created by the masking role itself: its rows are compared as the role that creates it, perhaps with
+    the data's casts.
     """
-    undo, member = place.state("undo"), sql.Identifier(place.masker.name)
+    undo = place.state("undo")
     with place.as_master() as opened:
         refuse_dangerous_triggers(opened)
         left = _left(opened, place, phase)
         owners = [owners_of(opened, place, each.rels) for each in left]
-        options = sql.SQL(" WITH INHERIT TRUE, SET TRUE" if opened.version >= INHERIT_AND_SET_FROM else "")
     for each, lent in zip(left, owners, strict=True):
         lend_only(place, clock, lent)
         statement, number = sql.SQL(each.statement), sql.Literal(each.number)
@@ -258,9 +274,7 @@ def _build(place: Place, clock: Clock, phase: int) -> None:
                 opened.run(mark)
         else:
             place.outlasting(
-                sql.SQL(
-                    "GRANT {member} TO CURRENT_USER{options}; {statement}; REVOKE {member} FROM CURRENT_USER"
-                ).format(member=member, options=options, statement=statement),
+                statement,
                 clock,
                 each.number,
                 done=sql.SQL("EXISTS (SELECT FROM {} WHERE number = {} AND restored_at IS NOT NULL)").format(

@@ -16,7 +16,6 @@ from utils.postgres.masking.dependents import restore_statistics_targets
 from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.sessions import Clock, Place
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
-from utils.postgres.session import Session
 
 # Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
 _TABLES = sql.SQL("""
@@ -76,10 +75,9 @@ def analyze_tables(place: Place, clock: Clock) -> None:
         )
     for oid, schema, table, owner, vacuum in found:
         lend_only(place, clock, [owner])
-        verb = sql.SQL("VACUUM (ANALYZE)" if vacuum else "ANALYZE")
-        place.unattended(sql.SQL("{} {}").format(verb, sql.Identifier(schema, table)), clock)
-        with place.as_master() as opened:
-            _mark(opened, place, oid)
+        if vacuum:
+            _vacuum(place, clock, oid, sql.Identifier(schema, table))
+        _marked(place, clock, oid, sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table)))
     restore_statistics_targets(place)
     with place.as_master() as opened:
         pass_stage(opened, place, ANALYZED)
@@ -116,20 +114,39 @@ def _refresh(place: Place, clock: Clock, view: _View) -> None:
         owners = owners_of(opened, place, view.reads)
     lend_only(place, clock, owners)
     try:
-        place.unattended(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name), clock)
+        _marked(place, clock, view.oid, sql.SQL("REFRESH MATERIALIZED VIEW {name}; ANALYZE {name}").format(name=name))
     except StepFailed as error:
         raise StepFailed(
             f"The {shown} still holds production's rows: {error} If it cannot be refreshed, add DROP MATERIALIZED VIEW "
             "to the policy's own statements."
         ) from None
-    place.unattended(sql.SQL("ANALYZE {}").format(name), clock)
+
+
+def _vacuum(place: Place, clock: Clock, rel: int, name: sql.Identifier) -> None:
+    """VACUUM the table, or wait until that of an earlier slice has ended."""
+    began = place.state("vacuumed")
     with place.as_master() as opened:
-        _mark(opened, place, view.oid)
+        opened.run(sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(began, sql.Literal(rel)))
+    place.unattended(
+        sql.SQL("VACUUM {}").format(name),
+        clock,
+        key=rel,
+        done=sql.SQL(
+            "EXISTS (SELECT FROM {began} WHERE rel = {rel} AND at <= pg_stat_get_last_vacuum_time({rel}))"
+        ).format(began=began, rel=sql.Literal(rel)),
+    )
 
 
-def _mark(opened: Session, place: Place, rel: int) -> None:
-    opened.run(
-        sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(place.state("analyzed"), sql.Literal(rel))
+def _marked(place: Place, clock: Clock, rel: int, statements: sql.Composable) -> None:
+    """Run statements with their mark. What they call runs as the relation's owner, so as the masking role."""
+    analyzed, number = place.state("analyzed"), sql.Literal(rel)
+    place.outlasting(
+        statements,
+        clock,
+        rel,
+        done=sql.SQL("EXISTS (SELECT FROM {} WHERE rel = {})").format(analyzed, number),
+        mark=sql.SQL("INSERT INTO {} VALUES ({})").format(analyzed, number),
+        as_master=True,
     )
 
 

@@ -1,12 +1,12 @@
 """Tables and views belong to the masking role while it works on them, and to their owners before and after.
 
-What PostgreSQL runs for a table, it runs as whoever updates it or as its owner: CHECKs, generated columns, expressions
-of indexes and statistics. With the owner's rights that would be the rights of the master user, to which most tables
-belong, or of an administrator; a membership in the owner would be no less. Owning the tables is all that the masking
-role needs, and all that the data's code gets from it: those of one owner at a time, so that this code reaches nothing
-that its table's owner does not own anyway. The old owners keep their privileges meanwhile, so that what runs as them,
-such as a view, still works. FORCE ROW LEVEL SECURITY is lifted for the time: under it the owner of a table sees, and
-updates, only what its policies show, without an error.
+What PostgreSQL runs for a table (CHECKs, generated columns, expressions of indexes and statistics), it runs as the
+role that updates the table or owns it. With the owner's rights that would be the rights of the master user, to which
+most tables belong, or of an administrator; a membership in the owner would be no less. Owning the tables is all that
+the masking role needs, and all that the data's code gets from it: those of one owner at a time, so that this code
+reaches nothing that its table's owner does not own anyway. The old owners keep their privileges meanwhile, so that
+what runs as them, such as a view, still works. FORCE ROW LEVEL SECURITY is lifted for the time: under it the owner of
+a table sees, and updates, only what its policies show, without an error.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ def lend_only(place: Place, clock: Clock, owners: Collection[str] | None) -> Non
                 **scope,
             )
         )
-    _in_batches(place, clock, [_Relation(*row) for row in back], _return)
+    _batch_by_batch(place, clock, [_Relation(*row) for row in back], _return)
     with place.as_master() as opened:
         close_schemas(opened, place.masker.name, but={place.schema, *_schemas_in_use(opened, place)})
-    _in_batches(place, clock, [_Relation(*row) for row in lend], _lend)
+    _batch_by_batch(place, clock, [_Relation(*row) for row in lend], _lend)
 
 
 def owners_of(opened: Session, place: Place, rels: Collection[int]) -> set[str]:
@@ -120,7 +120,7 @@ def return_relations(place: Place, clock: Clock) -> None:
     lend_only(place, clock, ())
 
 
-def _in_batches(
+def _batch_by_batch(
     place: Place, clock: Clock, found: list[_Relation], work: Callable[[Session, Place, Sequence[_Relation]], None]
 ) -> None:
     for start in range(0, len(found), BATCH):

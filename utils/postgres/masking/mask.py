@@ -1,7 +1,7 @@
 """The masking of a restored cluster, in slices of some minutes, each of which continues where the last one ended.
 
 All databases are looked at before the first row is changed. What has been done stands in the databases themselves, in
-the same transactions that did it: a slice may be killed anywhere, and nothing is then masked twice or left out.
+the same transactions that did it: a slice may be killed anywhere, and nothing is then masked twice or missed.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def databases_to_mask(cluster: DatabaseCluster) -> tuple[list[str], list[str]]:
             if name == _AWS_DATABASE or (name == _PRISTINE and not allowed):
                 continue
             if limit == INVALID:
-                findings.append(f"{raw_shown(raw)}: its DROP DATABASE was interrupted, so nobody can enter it any more")
+                findings.append(f"{raw_shown(raw)}: its DROP DATABASE was interrupted, so nobody can enter it")
             elif name is None:
                 faults.append(f"{raw_shown(raw)}: its name is not UTF-8 text; rename it")
             elif not allowed:
@@ -56,7 +56,7 @@ def databases_to_mask(cluster: DatabaseCluster) -> tuple[list[str], list[str]]:
 
 
 def raw_shown(raw: bytes | memoryview) -> str:
-    """Return a database's name for a message, whatever its bytes are."""
+    """Return a database's name for a message, with its bytes escaped where they are not UTF-8."""
     return repr(bytes(raw).decode(errors="backslashreplace"))
 
 

@@ -1,7 +1,7 @@
 """The masking role: a login of its own, with no rights but what it is lent, and a new password in every slice.
 
-It is nobody's member and logs in itself. So whatever of the data runs when it updates can become nobody else: there is
-no role behind it to return to with RESET ROLE.
+It is nobody's member and logs in itself. So the data's code, which runs when it updates, can become nobody else: there
+is no role behind it to return to with RESET ROLE.
 """
 
 from __future__ import annotations

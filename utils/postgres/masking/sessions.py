@@ -29,6 +29,16 @@ _NOT_IN_REPERTOIRE = "22021"
 _CHECKS_THE_CONNECTION_SINCE = 140000
 
 
+_NEVER = sql.SQL("false")
+# What the master user may do with the masking role's tables it does as its member. Since 16 that has options.
+_AS_MEMBER = sql.SQL(
+    "DO $member$ BEGIN EXECUTE 'GRANT ' || {member} || ' TO CURRENT_USER'"
+    " || CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT TRUE, SET TRUE'"
+    " ELSE '' END;"
+    " EXECUTE {text}; EXECUTE 'REVOKE ' || {member} || ' FROM CURRENT_USER'; END $member$"
+)
+
+
 class OutOfTime(Exception):
     """The slice has no time left; the next one continues. Never leaves a step."""
 
@@ -176,14 +186,28 @@ class Place(Struct, frozen=True, kw_only=True):
         without a client. Whoever comes next waits at the lock, and finds it `done`. Raises OutOfTime where it still
         runs when the slice ends.
         """
+        text = _Text(statements)
+        if as_master:
+            text = _Text(_AS_MEMBER.format(member=_Text(sql.Identifier(self.masker.name)), text=text))
         body = sql.SQL("BEGIN PERFORM {lock}; IF {done} THEN RETURN; END IF; EXECUTE {text}; {mark}; END").format(
-            lock=_locking(self.schema, key), done=done, text=_Text(statements), mark=mark
+            lock=_locking(self.schema, key), done=done, text=text, mark=mark
         )
-        self.unattended(sql.SQL("DO {}").format(_Text(body)), clock, as_master=as_master)
+        self.unattended(sql.SQL("DO {}").format(_Text(body)), clock, key=None, as_master=as_master)
 
-    def unattended(self, statement: sql.Composable, clock: Clock, *, as_master: bool = False) -> None:
-        """Run one statement that goes on when this slice ends, then raises OutOfTime."""
-        run = _Run(self, statement, as_master)
+    def unattended(
+        self,
+        statement: sql.Composable,
+        clock: Clock,
+        *,
+        key: int | None,
+        done: sql.Composable = _NEVER,
+        as_master: bool = False,
+    ) -> None:
+        """Run one statement, which continues when this slice ends and OutOfTime is raised.
+
+        With a key it waits for another one that runs under the same, and does nothing if it is `done` then.
+        """
+        run = _Run(self, statement, key, done, as_master)
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         thread.join(clock.remaining())
@@ -194,7 +218,7 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 def lock(opened: Session, place: Place, key: int = 0) -> None:
-    """Wait for whoever works at the same, such as a slice that was killed, whose statement went on."""
+    """Wait for another session that works at the same, such as one of a slice that was killed."""
     opened.run(sql.SQL("SELECT {}").format(_locking(place.schema, key)))
 
 
@@ -214,14 +238,22 @@ class _Text(sql.Composable):
 
 
 class _Run:
-    def __init__(self, place: Place, statements: sql.Composable, as_master: bool) -> None:
-        self._place, self._statements, self._as_master = place, statements, as_master
+    def __init__(
+        self, place: Place, statement: sql.Composable, key: int | None, done: sql.Composable, as_master: bool
+    ) -> None:
+        self._place, self._statement, self._as_master = place, statement, as_master
+        self._key, self._done = key, done
         self.error: Exception | None = None
 
     def __call__(self) -> None:
-        place = self._place
         try:
-            with place.autocommitting(as_master=self._as_master) as opened:
-                opened.run(self._statements)
+            with self._place.autocommitting(as_master=self._as_master) as opened:
+                if self._key is not None:
+                    # The session's lock, which ends with the session: the statement may refuse to be in a transaction.
+                    held = sql.SQL("SELECT pg_advisory_lock(hashtext({}), {})")
+                    opened.run(held.format(sql.Literal(self._place.schema), sql.Literal(self._key)))
+                    if opened.rows(sql.SQL("SELECT {}").format(self._done)) == [(True,)]:
+                        return
+                opened.run(self._statement)
         except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
             self.error = error

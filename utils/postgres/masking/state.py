@@ -45,12 +45,13 @@ CREATE TABLE {schema}.known_column (
 CREATE TABLE {schema}.passed_check (name text PRIMARY KEY);
 CREATE TABLE {schema}.examined (rel oid PRIMARY KEY, next bigint NOT NULL DEFAULT 0, counted bigint NOT NULL DEFAULT 0,
     done boolean NOT NULL DEFAULT false);
+CREATE TABLE {schema}.vacuumed (rel oid PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE {schema}.analyzed (rel oid PRIMARY KEY);
 CREATE TABLE {schema}.undo (
     number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, rels oid[] NOT NULL, done_when text,
     statement text NOT NULL, dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz);
 GRANT USAGE ON SCHEMA {schema} TO {masker};
-GRANT SELECT ON {schema}.work, {schema}.masked_column TO {masker};
+GRANT SELECT ON {schema}.work, {schema}.masked_column, {schema}.vacuumed TO {masker};
 GRANT SELECT, UPDATE ON {schema}.progress TO {masker};
 GRANT SELECT, INSERT ON {schema}.moved, {schema}.own_done TO {masker}
 """)
