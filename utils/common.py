@@ -21,6 +21,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from utils import environment, metrics
 from utils.aurora_utils import Aurora
@@ -31,7 +32,7 @@ from utils.errors import OWN_ERRORS, DuplicateRefused, MasterLoginRefused, StepF
 from utils.foreign_text import MAX_CAUSE, one_line, own_lines
 from utils.state.attempts import ended
 from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS, TargetLock
-from utils.state.operation import OperationRecord, OperationState
+from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.pace import Pace
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Work:
         self.poll_seconds = environment.whole_number("POLL_SECONDS")
         # Whether something was, or was about to be, changed in this call.
         self.has_proved = False
-        self._has_held = self._has_entered = False
+        self._has_held = self._has_entered = self._looks = self._is_first = False
         self._name = name
         self._lock = TargetLock(run.target_cluster_id, run.operation_id, run.execution_id, run.redrive_count)
         self._locked_until = run.now
@@ -93,9 +94,10 @@ class Work:
         self.has_proved = True
 
     def begin_look(self, *, is_timed: bool) -> None:
-        """Read the lock and the record, and write only what this attempt has not written, or must write at first.
+        """Read the lock and the record, and write nothing where nothing is in doubt.
 
-        What is in doubt is written, so that the write's condition refuses it. `prove_at_work` comes before a change.
+        What is in doubt is written, so that the write's condition refuses it. That the step is running is recorded with
+        the first fact that it records, or by `end_look`. `prove_at_work` comes before a change.
         """
         record, lock = self.state.recall_beside(self._lock.key)
         until = self._lock.held_until(lock)
@@ -104,7 +106,16 @@ class Work:
         else:
             self._locked_until = until
         self._record = record
-        if record is None or not self.state.is_at_work(record) or (is_timed and self._name not in record.step_times):
+        if record is None or not self.state.is_at_work(record):
+            self.enter()
+        elif not self.run.cleaning_up:
+            self._looks, self.state.entering = True, self._name
+            self._is_first = is_timed and self._name not in record.step_times
+            self._record = replace(record, step_times={self._name: iso(self.run.now)} | record.step_times)
+
+    def end_look(self) -> None:
+        """Record when a step that has a deadline was first entered, unless that was recorded with something else."""
+        if self._is_first and self.state.entering is not None:
             self.enter()
 
     def keep_lock(self, pause_seconds: int) -> None:
@@ -131,7 +142,8 @@ class Work:
 
     def enter(self) -> None:
         """Record, once in a call, that the step is running. A clean-up leaves the state as the failed step left it."""
-        if not self._has_entered and not self.run.cleaning_up:
+        is_recorded = self._looks and self.state.entering is None
+        if not self._has_entered and not is_recorded and not self.run.cleaning_up:
             self._record = self.state.enter(self._name)
         self._has_entered = True
 
@@ -170,6 +182,7 @@ def step(
             try:
                 with proving(work.prove_at_work):
                     result = do(task, work)
+                work.end_look()
                 outcome = _outcome(result)
                 if outcome == "waiting":
                     work.keep_lock(getattr(result, "wait_seconds", 0))

@@ -7,7 +7,7 @@ from utils.steps.restore import after_action, observe
 from utils.steps.restore_calls import take_due
 
 
-@step("restore-snapshot", RestoreTask)
+@step("restore-snapshot", RestoreTask, looks=True, is_timed=True)
 def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     """Take the action that is due, if any. What exists decides, so a repeated call does no harm."""
     record, aurora = work.record(), work.aurora()

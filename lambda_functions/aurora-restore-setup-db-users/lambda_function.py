@@ -7,7 +7,7 @@ from utils.common import Work, step
 from utils.contracts.payloads import SetupUsersTask, UsersReady
 from utils.logins.application import ApplicationSecret
 from utils.logins.roles import RoleNames
-from utils.logins.secret_choice import admin_secret_of, application_secret_of
+from utils.logins.secret_choice import application_secret_of, with_secrets
 from utils.postgres.session import Server
 from utils.postgres.setup import set_up_roles, shortened
 from utils.state.operation import iso
@@ -21,10 +21,10 @@ MAX_REMEMBERED = 500  # names fit into the operation's state beside everything e
 def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     """Set up the users. A database that admits nobody yet raises TemporaryFailure, and the step is retried."""
     record = work.record()
+    refuse_unmasked(record)
     if record.users is not None:
         # Done by an earlier execution or attempt whose answer was lost: people may rely on the cluster already.
-        return convert(record.users, UsersReady, strict=False)
-    refuse_unmasked(record)
+        return with_secrets(convert(record.users, UsersReady, strict=False), record)
     master = master_login(record)
     server = Server(host=master.host, port=master.port, ca_bundle=environment.text("RDS_CA_BUNDLE"))
     prove_and_promote(server, master, record, work.state)
@@ -52,8 +52,6 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         locked_logins=shortened(report.locked_logins),
         disabled=shortened(report.disabled),
         unfinished=shortened(report.unfinished),
-        master_secret=record.master_secret_arn or admin_secret_of(record),
-        application_secret=application_secret_of(record),
     )
     work.state.remember(users_ready_at=iso(task.run.now), users=users)
-    return users
+    return with_secrets(users, record)

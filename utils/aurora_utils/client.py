@@ -8,7 +8,7 @@ the wire, which differ from the shapes' names (DBInstanceNotFound, but DBCluster
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -174,11 +174,18 @@ class AuroraReader:
     def instances_of(self, cluster_identifier: str) -> list[Instance]:
         """Return all instances of a cluster."""
         about = (self._rds, "DescribeDBInstances", cluster_identifier)
-        return list(asked_once(lambda: self._instances(cluster_identifier), *about))
+        return list(asked_once(lambda: self._instances("db-cluster-id", [cluster_identifier]), *about))
 
-    def _instances(self, cluster_identifier: str) -> list[Instance]:
+    def instances_named(self, identifiers: Sequence[str]) -> list[Instance]:
+        """Return those of the instances that exist.
+
+        A filter leaves out what is not there: botocore's waiter DBInstanceDeleted takes an empty list for the end.
+        """
+        return self._instances("db-instance-id", identifiers)
+
+    def _instances(self, filtered_by: str, values: Sequence[str]) -> list[Instance]:
         pages = self._rds.get_paginator("describe_db_instances").paginate(
-            Filters=[{"Name": "db-cluster-id", "Values": [cluster_identifier]}]
+            Filters=[{"Name": filtered_by, "Values": values}]
         )
         return [read_instance(each) for page in pages for each in page["DBInstances"]]
 

@@ -113,10 +113,11 @@ class AdminSecret:
                 break
             before_moving(labels)
             if move_label(self.arn, CURRENT, where=labels.get(CURRENT), to=version):
+                labels = labels_of(self.arn)
                 break
         else:
             raise TemporaryFailure(f"Other executions keep moving {CURRENT} of the secret {self.arn}.")
-        if labels_of(self.arn).get(PENDING) == version:
+        if labels.get(PENDING) == version:
             move_label(self.arn, PENDING, where=version, to=None)
 
     @staticmethod

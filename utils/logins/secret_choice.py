@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from utils import environment
+from utils.contracts.payloads import UsersReady
 from utils.errors import StepFailed
 from utils.state.operation import OperationRecord
 
@@ -15,6 +18,15 @@ def admin_secret_of(record: OperationRecord) -> str:
 def application_secret_of(record: OperationRecord) -> str:
     """Return the secret that has the application's roles and their passwords."""
     return _recorded(record.application_secret_arn, record) or environment.text("APP_SECRET_ARN")
+
+
+def with_secrets(users: UsersReady, record: OperationRecord) -> UsersReady:
+    """Return the users with where their logins are.
+
+    The record has that elsewhere: its users are stored without it, since each write is billed by the item's size.
+    """
+    master = record.master_secret_arn or admin_secret_of(record)
+    return replace(users, master_secret=master, application_secret=application_secret_of(record))
 
 
 def refuse_without_secrets(record: OperationRecord) -> None:

@@ -75,22 +75,28 @@ def make_secrets(plan: Plan, state: OperationState, *, is_masked: bool = False) 
     The list of roles is the stack's; the passwords are generated when the roles are set up. `is_masked`: the cluster
     has passed the masking gate, so that no salt is needed.
     """
+    if plan.target_secrets is not None:
+        _make_secrets_of_target(plan.target_secrets, plan, state)
     if plan.masking is not None and not is_masked:
         name = salt_secret_name(plan.operation_id)
-        state.remember(salt_secret_arn=_ensure(name, DESCRIPTION, new_salt(), plan, state))
-    wanted = plan.target_secrets
-    if wanted is None:
-        return
+        state.remember(salt_secret_arn=_ensure(name, look_at_secret(name), DESCRIPTION, new_salt(), plan, state))
+
+
+def _make_secrets_of_target(wanted: TargetSecrets, plan: Plan, state: OperationState) -> None:
+    # Both are looked at before the first is created, after which the answers no longer count.
+    application = look_at_secret(wanted.application)
+    admin = look_at_secret(wanted.admin) if wanted.admin is not None else None
     roles = _roles_without_passwords()
-    arns = {"application_secret_arn": _ensure(wanted.application, _APPLICATION_TEXT, roles, plan, state)}
+    arns = {"application_secret_arn": _ensure(wanted.application, application, _APPLICATION_TEXT, roles, plan, state)}
     if wanted.admin is not None:
-        arns["admin_secret_arn"] = _ensure(wanted.admin, _ADMIN_TEXT, None, plan, state)
+        arns["admin_secret_arn"] = _ensure(wanted.admin, admin, _ADMIN_TEXT, None, plan, state)
     state.remember(**arns, secrets_removed=[])
 
 
-def _ensure(name: str, description: str, content: str | None, plan: Plan, state: OperationState) -> str:
+def _ensure(
+    name: str, found: SecretSeen | None, description: str, content: str | None, plan: Plan, state: OperationState
+) -> str:
     target = plan.target_cluster_id
-    found = look_at_secret(name)
     if found is None:
         tags = {
             APPLICATION_TAG: environment.text("NAME_PREFIX"),

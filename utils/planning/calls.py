@@ -32,12 +32,12 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
         return PlannedCall(call=call, on=on, region=region, account=account, only=only)
 
     def calls() -> Iterator[PlannedCall]:
-        if plan.masking:
-            yield here(_CREATE, salt_secret_name(plan.operation_id))
         if plan.target_secrets:
             yield here(_CREATE, plan.target_secrets.application, IF_NOT_THERE)
             if plan.target_secrets.admin:
                 yield here(_CREATE, plan.target_secrets.admin, IF_NOT_THERE)
+        if plan.masking:
+            yield here(_CREATE, salt_secret_name(plan.operation_id))
         if plan.copy:
             yield from map(_on_the_route, plan.copy.steps)
         if plan.export:

@@ -19,12 +19,11 @@ def target_name_problems(cluster: ClusterPlan, target: AuroraReader) -> Iterator
             f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation did not create "
             "it. It was left alone. Choose another name, or delete that cluster yourself if it is not needed."
         )
-    for name in (target_id, *(each.identifier for each in cluster.instances)):
-        if target.instance(name) is not None:
-            yield (
-                f"target_cluster_id: an instance {name!r} exists in {target.region}, and the new cluster needs that "
-                "name. Choose another target_cluster_id."
-            )
+    for instance in target.instances_named([target_id, *(each.identifier for each in cluster.instances)]):
+        yield (
+            f"target_cluster_id: an instance {instance.identifier!r} exists in {target.region}, and the new cluster "
+            "needs that name. Choose another target_cluster_id."
+        )
 
 
 def snapshot_name_problems(name: str, operation_id: str, where: AuroraReader) -> Iterator[str]:

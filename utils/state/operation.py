@@ -214,6 +214,8 @@ class OperationState:
         self.now = now
         self.redrive_count = redrive_count
         self.has_audited = False
+        # The step that the next write records as running; None where that is recorded, or is not to be.
+        self.entering: str | None = None
         self._tables: DynamoDBClient = client("dynamodb")
         self._state_table = environment.text("STATE_TABLE")
         self._audit_table = environment.text("AUDIT_TABLE")
@@ -314,14 +316,8 @@ class OperationState:
 
         Raises StepFailed once the operation was closed.
         """
-        written = self._write(
-            {"state": step, "status": "running"},
-            AT_WORK,
-            self._attempt,
-            extra="step_times.#step = if_not_exists(step_times.#step, :now)",
-            names={"#step": step},
-        )
-        return _record_of(written)
+        self.entering = step
+        return _record_of(self._write({}, AT_WORK, self._attempt))
 
     def is_at_work(self, record: OperationRecord) -> bool:
         """Return whether a record that was just read is of this attempt, which is running."""
@@ -340,7 +336,9 @@ class OperationState:
 
         Raises StepFailed where the execution was redriven since.
         """
-        self.remember_at_end(status=status, ended_redrive_count=self.redrive_count)
+        ended_at = {"status": status, "ended_redrive_count": self.redrive_count}
+        # Only waiting needs these, and a resumption writes them anew.
+        self.remember_at_end(**ended_at, phases=[], expected={}, expected_end=[])
 
     def remember_at_end(self, **facts: Any) -> None:
         """Record facts of the closing step, which alone may write once the operation is closed."""
@@ -433,15 +431,19 @@ class OperationState:
         values: Mapping[str, Any],
         condition: str,
         condition_values: Mapping[str, Any],
-        extra: str = "",
-        names: Mapping[str, str] | None = None,
     ) -> Item:
         """Change the item where the condition lets this attempt of this execution do so, and return it.
 
         That it is returned is not billed (API reference, UpdateItem, ReturnValues).
         """
+        names: dict[str, str] = {}
         written = {**values, "redrive_count": self.redrive_count}
-        assignments = [f"#{name} = :{name}" for name in written] + ["last_updated = :now"] + ([extra] if extra else [])
+        assignments = ["last_updated = :now"]
+        if self.entering is not None:
+            written |= {"state": self.entering, "status": "running"}
+            assignments.append("step_times.#step = if_not_exists(step_times.#step, :now)")
+            names["#step"] = self.entering
+        assignments += [f"#{name} = :{name}" for name in written]
         try:
             answer = self._tables.update_item(
                 TableName=self._state_table,
@@ -449,7 +451,7 @@ class OperationState:
                 ReturnValues="ALL_NEW",
                 UpdateExpression="SET " + ", ".join(assignments),
                 ConditionExpression=condition,
-                ExpressionAttributeNames={f"#{name}": name for name in written} | dict(names or {}),
+                ExpressionAttributeNames={f"#{name}": name for name in written} | names,
                 ExpressionAttributeValues={f":{name}": attribute(plain(value)) for name, value in written.items()}
                 | {":now": {"S": iso(self.now)}, **condition_values},
             )
@@ -462,6 +464,7 @@ class OperationState:
                 f"The state table has nothing of this execution on operation {self.operation_id}, so nothing proves "
                 "what it created. Check the stack's state table, and what exists in RDS, before you start again."
             ) from error
+        self.entering = None
         return answer["Attributes"]
 
 

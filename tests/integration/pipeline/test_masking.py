@@ -11,6 +11,7 @@ import pytest
 
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
+from scripts.local_run.calls import changes_of_run, not_as_planned
 from scripts.local_run.production import DATABASES, Production, database_session
 from scripts.local_run.stage import Stage
 from tests.integration.pipeline.reader import Reader, commands, inline, reading
@@ -71,6 +72,7 @@ def place(aws: LocalAws, policies: dict[str, str]) -> Stage:
         "RequireMasking": "true",
     }
     limits = {"TargetClusterPattern": "target-*", "TargetClusterId": "target-masked", "InstanceCount": "1"}
+    limits |= {"MasterLogin": "rds_managed"}
     return stage.deploy(aws, cross_region=False, overrides=names | masking | limits, stack_name=PREFIX)
 
 
@@ -114,9 +116,10 @@ def read(pipeline: Pipeline, users: dict[str, Any], database: str, query: str) -
 def test_logins_see_masked_data_and_the_message_says_by_what(
     pipeline: Pipeline, production: Production, policies: dict[str, str], target: str
 ) -> None:
-    run = pipeline.run({"target_cluster_id": target})
+    run = pipeline.run({"target_cluster_id": target, "master_login": "pipeline"})
     assert run.status == "SUCCEEDED", run.reason
     assert run.states().index("Transform Data") < run.states().index("Setup DB Users")
+    assert not_as_planned(run.output["plan"]["calls"], changes_of_run(run.calls)) == []
     users = run.output["users"]
     # Joins survive, and every row is there.
     customers = read(pipeline, users, DATABASES[0], "SELECT name, email FROM sales.customers")

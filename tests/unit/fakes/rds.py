@@ -247,9 +247,9 @@ class FakeRds(FakeGroups):
         name = given.get("DBInstanceIdentifier")
         if name is not None:
             return self._page("DBInstances", [self._existing_instance(name)], given)
-        (by_cluster,) = given["Filters"]
-        assert by_cluster["Name"] == "db-cluster-id"
-        found = [each for each in self.instances.values() if each["DBClusterIdentifier"] in by_cluster["Values"]]
+        (wanted,) = given["Filters"]
+        member = {"db-cluster-id": "DBClusterIdentifier", "db-instance-id": "DBInstanceIdentifier"}[wanted["Name"]]
+        found = [each for each in self.instances.values() if each[member] in wanted["Values"]]
         return self._page("DBInstances", found, given)
 
     def _copy_db_cluster_snapshot(self, given: Thing) -> Thing:

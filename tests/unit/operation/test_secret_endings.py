@@ -389,7 +389,7 @@ def test_the_salt_of_a_cluster_that_is_masked_goes_whatever_failed_afterwards(rd
 
 def test_a_secret_of_that_name_that_is_another_operations_stays() -> None:
     state = opened(a_plan())
-    tags = [{"Key": OPERATION_TAG, "Value": "another"}, {"Key": "aurora-restore:target", "Value": TARGET}]
+    tags: list[Any] = [{"Key": OPERATION_TAG, "Value": "another"}, {"Key": "aurora-restore:target", "Value": TARGET}]
     client("secretsmanager").create_secret(Name=SALT, SecretString="theirs", Tags=tags)
     state.open("snapshot-check", {}, MASKED, "running")
     assert settle() == []
