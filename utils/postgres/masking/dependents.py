@@ -1,7 +1,8 @@
 """What hangs on the tables at work and is taken away until they are masked, each with the statement that restores it.
 
 Foreign keys, indexes and constraints on masked columns; triggers and rules, which would copy rows or change further
-ones; extended statistics, and columns that ANALYZE passes over, which would keep the values that they had. Both statements are PostgreSQL's own writing, with every name qualified and quoted.
+ones; extended statistics, and columns that ANALYZE passes over, which would keep the values that they had. Both
+statements are PostgreSQL's own writing, with every name qualified and quoted.
 """
 
 from __future__ import annotations
