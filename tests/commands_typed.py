@@ -22,6 +22,10 @@ _COPY = (_MESSAGES, "test_a_broken_copy_is_deleted_as_each_message_says")
 _BUCKET = (_MESSAGES, "test_a_bucket_that_is_missing_is_made_as_the_refusal_says")
 _EXPORT = ("integration/pipeline/test_archive.py", "test_an_export_that_goes_on_is_cancelled_as_the_message_says")
 _TAKEN_BACK = ("integration/pipeline/test_routes.py", "test_what_was_opened_is_taken_back_as_the_message_says")
+_GIVEN_UP = (
+    "integration/pipeline/test_masking.py",
+    "test_a_kept_cluster_stays_shut_and_its_salt_is_named_until_it_is_given_up",
+)
 _SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says")
 _EXPIRY = "integration/pipeline/test_expiry.py"
 _EXTENDED = (_EXPIRY, "test_tuesdays_data_is_there_until_friday_and_longer_if_somebody_says_so")
@@ -53,6 +57,7 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/contracts/route.py", "aws rds delete-db-cluster-snapshot"): [_TAKEN_BACK],
     ("utils/contracts/route.py", "aws rds modify-db-cluster-snapshot-attribute"): [_TAKEN_BACK],
     ("utils/logins/secret_store.py", "aws secretsmanager restore-secret"): [_SECRETS],
+    ("utils/operation/secret_endings.py", "aws secretsmanager delete-secret"): [_GIVEN_UP],
     ("utils/planning/deletion.py", "aws rds modify-db-cluster"): [_SOURCES],
     ("utils/messages/failure.py", "aws rds cancel-export-task"): [_EXPORT],
     ("utils/messages/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
@@ -88,7 +93,6 @@ BY_HAND: dict[tuple[str, str], str] = {
         "utils/preflight/door.py",
         "aws ec2 authorize-security-group-egress",
     ): "These tests let the stack make its group.",
-    ("utils/operation/secret_endings.py", "aws secretsmanager delete-secret"): _REFUSED,
     ("utils/operation/secret_endings.py", "aws secretsmanager update-secret-version-stage"): _REFUSED,
     ("utils/steps/differences.py", "aws rds reboot-db-instance"): "The embedded AWS reboots no instance.",
     (

@@ -222,7 +222,9 @@ FINAL_CODES: Mapping[str, str] = {
     "AuthorizationHeaderMalformed": "The bucket is in another region than the one that was asked.",
     "InvalidGroup.NotFound": _GONE,
     "InvalidGroupId.Malformed": _VALUE,
-    "NoSuchBucket": "Look at the export bucket: it must exist.",
+    "NoSuchBucket": "Look at the bucket for exports or for masking policies: it must exist.",
+    "NoSuchKey": "Look at the masking policy in S3: the object must exist.",
+    "InvalidObjectState": "The masking policy in S3 is archived: restore the object, or upload it once more.",
     "PermanentRedirect": "The bucket is in another region than the one that was asked.",
     # Every service
     "AuthFailure": _CREDENTIALS,

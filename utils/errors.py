@@ -23,9 +23,21 @@ class MasterLoginRefused(Exception):
     """The new master password does not open the restored cluster; RDS is asked to set it once again."""
 
 
+class MaskingGateFailed(Exception):
+    """The copy is not masked as the policy asks. It never opens."""
+
+
 class TemporaryFailure(Exception):
     """The same call is expected to succeed soon; the state machine retries it with growing pauses."""
 
 
 # Their texts are our own, line by line; what others say has passed `foreign_text` before it stands in one.
-OWN_ERRORS = (CapacityShortage, DuplicateRefused, MasterLoginRefused, RequestRefused, StepFailed, TemporaryFailure)
+OWN_ERRORS = (
+    CapacityShortage,
+    DuplicateRefused,
+    MaskingGateFailed,
+    MasterLoginRefused,
+    RequestRefused,
+    StepFailed,
+    TemporaryFailure,
+)

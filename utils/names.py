@@ -79,13 +79,17 @@ def is_brought_at(scheduled_at: str, started_at: dt.datetime) -> bool:
     return moment is not None and started_at - LATEST <= moment <= started_at + EARLIEST
 
 
+def fingerprint(operation_id: str) -> str:
+    """Return what stands for an operation in the names of what it creates: 12 hexadecimal digits."""
+    return hashlib.sha256(operation_id.encode()).hexdigest()[:12]
+
+
 def name_for(purpose: str | None, base: str, operation_id: str, end: str = "") -> str:
     """Return a name that only this operation gives to something it creates: the same at every retry.
 
     At most 63 characters; the base is shortened, the operation's fingerprint never.
     """
-    fingerprint = hashlib.sha256(operation_id.encode()).hexdigest()[:12]
-    tail = f"{f'-{purpose}' if purpose else ''}-{fingerprint}{end}"
+    tail = f"{f'-{purpose}' if purpose else ''}-{fingerprint(operation_id)}{end}"
     return base[: MAX_IDENTIFIER - len(tail)].rstrip("-") + tail
 
 

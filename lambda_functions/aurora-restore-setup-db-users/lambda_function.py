@@ -12,6 +12,7 @@ from utils.postgres.session import Server
 from utils.postgres.setup import set_up_roles, shortened
 from utils.state.operation import iso
 from utils.steps.login_proof import master_login, prove_and_promote
+from utils.steps.masking_gate import refuse_unmasked
 
 MAX_REMEMBERED = 500  # names fit into the operation's state beside everything else
 
@@ -20,6 +21,7 @@ MAX_REMEMBERED = 500  # names fit into the operation's state beside everything e
 def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     """Set up the users. A database that admits nobody yet raises TemporaryFailure, and the step is retried."""
     record = work.record()
+    refuse_unmasked(record)
     if record.users is not None:
         # Done by an earlier execution or attempt whose answer was lost: people may rely on the cluster already.
         return with_secrets(convert(record.users, UsersReady, strict=False), record)

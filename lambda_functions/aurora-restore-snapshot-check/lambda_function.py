@@ -50,6 +50,6 @@ def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationStat
     plan = timed(resumption.plan, going_on)
     take_over(request, state, known, plan, resumption.facts)
     if going_on.users_ready_at is None:
-        make_secrets(plan, state)
+        make_secrets(plan, state, is_masked=going_on.masked_at is not None)
     state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": plan.resumed})
     return plan

@@ -40,6 +40,8 @@ _ALONE = {
 }
 # Where IAM doesn't call a service as its SDK does.
 _IAM_PREFIXES = {"stepfunctions": "states"}
+# A call of another name than its action: here, a version of an object is always named (S3 API reference, GetObject).
+_IAM_ACTIONS = {"s3:GetObject": "s3:GetObjectVersion"}
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
 IN_A_VPC = (
     "ec2:AssignPrivateIpAddresses",
@@ -49,7 +51,7 @@ IN_A_VPC = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-FUNCTION_IN_THE_VPC = "aurora-restore-setup-db-users"
+FUNCTIONS_IN_THE_VPC = ("aurora-restore-setup-db-users", "aurora-restore-transform-data")
 
 
 def reasons(folder: str) -> dict[str, list[str]]:
@@ -57,13 +59,13 @@ def reasons(folder: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for call, place in sorted(reached(folder).places):
         service, _, operation = call.partition(":")
-        action = f"{_IAM_PREFIXES.get(service, service)}:{operation}"
+        action = _IAM_ACTIONS.get(call, f"{_IAM_PREFIXES.get(service, service)}:{operation}")
         found.setdefault(action, []).append(f"`{place}`")
         for other in () if (folder, action) in _ALONE else BROUGHT_ALONG.get(action, ()):
             found.setdefault(other, []).append(f"comes with {action}")
     for action, reason in OF_EVERY_FUNCTION.items():
         found.setdefault(action, []).append(reason)
-    if folder == FUNCTION_IN_THE_VPC:
+    if folder in FUNCTIONS_IN_THE_VPC:
         for action in IN_A_VPC:
             found.setdefault(action, []).append("Lambda attaches the function to the VPC")
     return {action: list(dict.fromkeys(each)) for action, each in found.items()}

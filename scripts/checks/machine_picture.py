@@ -77,6 +77,8 @@ def _condition(choice: dict[str, Any]) -> str:
         return " and ".join(filter(None, map(_condition, choice["And"])))
     if "IsPresent" in choice:
         return ""
+    if "IsNull" in choice:
+        return f"{re.sub(r'^[$][.]', '', choice['Variable'])} = null"
     (value,) = [value for key, value in choice.items() if key.endswith("Equals")]
     variable = re.sub(r"^\$\.", "", choice["Variable"])
     return f"{variable} = {str(value).lower() if isinstance(value, bool) else value}"

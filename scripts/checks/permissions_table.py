@@ -16,6 +16,7 @@ _SHARED = "StatePolicy"
 _CONDITIONS = {
     "Exports": "names a bucket, a role and a key for exports",
     "HasSourceAccount": "has a SourceAccountId",
+    "HasMaskingPolicies": "has MaskingPolicies",
     "HasSubnetGroupPattern": "has an AllowedSubnetGroupPattern",
     "RdsKeepsLogins": "has a MasterLogin of rds_managed",
     "Monitors": "has a MonitoringRoleArn",
@@ -66,7 +67,7 @@ def _table(document: dict[str, Any], why: dict[str, list[str]]) -> Iterator[str]
             (
                 f"| {statement['Sid']}",
                 refused + ", ".join(f"`{action}`" for action in actions),
-                ", ".join(_named(each, _arn) for each in as_list(statement["Resource"])),
+                ", ".join(dict.fromkeys(_named(each, _arn) for each in as_list(statement["Resource"]))),
                 "; ".join([*only, *_conditions(statement.get("Condition", {}))]),
                 f"{'' if refused else ', '.join(needed)} |",
             )
@@ -87,10 +88,14 @@ def _named(value: Any, written: Callable[[str], str]) -> str:
             return name
         case {"Fn::If": [_, then, otherwise]}:
             return f"{_named(then, written)} or {_named(otherwise, written)}"
-        case {"Fn::Sub": [str(text), _]} | {"Fn::Sub": str(text)}:
-            return written(text)
         case {"Fn::Select": _} if "${CostTags}" in str(value):
             return "the keys of CostTags"
+        case {"Fn::Sub": _} if "${MaskingPolicies}" in str(value):
+            return "the objects of MaskingPolicies"
+        case {"Fn::Select": _} if "${MaskingPolicies}" in str(value):
+            return "the versions of MaskingPolicies"
+        case {"Fn::Sub": [str(text), _]} | {"Fn::Sub": str(text)}:
+            return written(text)
     return written(str(value))
 
 

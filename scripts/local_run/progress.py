@@ -19,6 +19,8 @@ _PHASES = {
     "Export": "Export",
     "Copy": "Copy",
     "Instances": "Instances",
+    "Mask": "Masking",
+    "Transform": "Masking",
     "Users": "Users",
     "Open": "Opening",
     "Delet": "Deletion",

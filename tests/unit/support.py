@@ -112,6 +112,8 @@ LIMITS = StackLimits(
     allowed_tag_keys="*",
     master_login="rds_managed",
     deletion_without_final_snapshot="true",
+    masking_policies="",
+    require_masking="false",
 )
 
 

@@ -16,6 +16,7 @@ from utils.contracts.plan import (
     Archive,
     ClusterPlan,
     InheritedLogins,
+    MaskingPlan,
     Plan,
     SnapshotExport,
     SourceDeletion,
@@ -122,6 +123,31 @@ class CheckRestoreTask(Struct, frozen=True, kw_only=True):
     run: StepRun
     cluster: ClusterPlan
     progress: RestoreProgress
+
+
+class TransformTask(Struct, frozen=True, kw_only=True):
+    """The input of Transform Data. Without a masking policy in the plan, the state machine passes it by."""
+
+    run: StepRun
+    masking: MaskingPlan
+
+
+class TransformProgress(Struct, frozen=True, kw_only=True):
+    """How far the masking is: `done` once every database has passed the gate.
+
+    `findings` says what the masking has left as it was, and `passed_checks` names the policy's own checks.
+    """
+
+    answer: Answer
+    waiting_for: str
+    wait_seconds: int
+    database: str = ""
+    tables: int = 0
+    tables_done: int = 0
+    rows: int = 0
+    findings: list[str] = []
+    passed_checks: list[str] = []
+    expected_end: list[dt.datetime] = []
 
 
 class SetupUsersTask(Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ class Phase(Struct, frozen=True, kw_only=True):
 
 
 COPIES = tuple(name for name, kind in KINDS.items() if kind.effect == "copy")
+MASKING = "mask-data"
 _COPY = Phase(first_look=2 * MINUTE, latest=6 * HOUR, by_size=True)
 
 PHASES: Mapping[str, Phase] = {
@@ -43,6 +44,8 @@ PHASES: Mapping[str, Phase] = {
     "create-instances": Phase(first_look=3 * MINUTE, latest=15 * MINUTE),
     # Below 35 seconds (botocore, FailoverDBCluster's documentation of a failover's usual duration).
     "change-writer": Phase(first_look=20, latest=2 * MINUTE),
+    # The pipeline's own work on the data. Nobody can say before how many of the rows a policy changes.
+    MASKING: Phase(first_look=MINUTE, latest=12 * HOUR, by_size=True),
     # No public figure for the rest of the changes: they are looked at early.
     "admit-pipeline": Phase(first_look=30, latest=5 * MINUTE),
     "open-door": Phase(first_look=30, latest=5 * MINUTE),

@@ -179,6 +179,20 @@ class TargetSecrets(Struct, frozen=True, kw_only=True):
     application: str
 
 
+class MaskingPlan(Struct, frozen=True, kw_only=True):
+    """The masking policy, in the one version that the stack named when this was planned.
+
+    Its text is in an item of its own of the state table (utils/state/masking_policy.py), by which each execution of the
+    operation masks; `sha256` is the text's.
+    """
+
+    policy: str
+    bucket: str
+    key: str
+    version_id: str
+    sha256: str
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """Everything this operation is going to do, decided before its first side effect."""
 
@@ -195,6 +209,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     dry_run: bool
     inherited_logins: InheritedLogins = "lock"
     quarantine: bool = False
+    # None: the data stay as they are.
+    masking: MaskingPlan | None = None
     # None: the stack's own two.
     target_secrets: TargetSecrets | None = None
     export: SnapshotExport | None = None

@@ -46,6 +46,9 @@ class StackLimits(Struct, frozen=True, kw_only=True):
     allowed_tag_keys: str
     master_login: Literal["pipeline", "rds_managed"]
     deletion_without_final_snapshot: Literal["true", "false"]
+    # Read by utils/contracts/masking_policies.py.
+    masking_policies: str
+    require_masking: Literal["true", "false"]
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -1,8 +1,9 @@
-"""The secrets of targets other than the stack's own: their names, what prevents their creation, and the creation.
+"""The secrets that an operation creates: their names, what prevents their creation, and the creation.
 
 The stack's own target (TargetClusterId) keeps the two secrets that came with the stack. Every other one gets two of its
 own, so that operations for different targets never share one. They are created once, by the first step, and belong to
-the target: a later operation for it uses them as they are.
+the target: a later operation for it uses them as they are. An operation with a masking policy has its salt in one more,
+which is the operation's alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from utils.aws import client, error_code
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, TargetSecrets
 from utils.errors import StepFailed, TemporaryFailure
+from utils.logins.masking_salt import DESCRIPTION, new_salt, salt_secret_name
 from utils.logins.master import being_deleted
 from utils.logins.secret_store import APPLICATION_TAG, TARGET_TAG, SecretSeen, keep_command, look_at_secret, make_secret
 from utils.names import dated
@@ -67,14 +69,20 @@ def secrets_of_source(cluster_identifier: str) -> list[str]:
     return [each.name for each in found if each is not None and _is_ours(each, cluster_identifier)]
 
 
-def make_secrets(plan: Plan, state: OperationState) -> None:
-    """Create the secrets that the target lacks, and record those that it uses. Repeatable.
+def make_secrets(plan: Plan, state: OperationState, *, is_masked: bool = False) -> None:
+    """Create the secrets that the operation lacks, and record those that it uses. Repeatable.
 
-    The list of roles is the stack's; the passwords are generated when the roles are set up.
+    The list of roles is the stack's; the passwords are generated when the roles are set up. `is_masked`: the cluster
+    has passed the masking gate, so that no salt is needed.
     """
-    wanted = plan.target_secrets
-    if wanted is None:
-        return
+    if plan.target_secrets is not None:
+        _make_secrets_of_target(plan.target_secrets, plan, state)
+    if plan.masking is not None and not is_masked:
+        name = salt_secret_name(plan.operation_id)
+        state.remember(salt_secret_arn=_ensure(name, look_at_secret(name), DESCRIPTION, new_salt(), plan, state))
+
+
+def _make_secrets_of_target(wanted: TargetSecrets, plan: Plan, state: OperationState) -> None:
     # Both are looked at before the first is created, after which the answers no longer count.
     application = look_at_secret(wanted.application)
     admin = look_at_secret(wanted.admin) if wanted.admin is not None else None

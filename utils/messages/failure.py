@@ -106,11 +106,20 @@ def _state_of_target(target: str, record: OperationRecord | None, remains: Remai
         statuses = sorted({remains.cluster.status, *(each.status for each in remains.members)} - {"available"})
         why = f"it is {listed(statuses)}" if statuses else "it has no instances"
         return f"Cluster {target} is not ready for use: {why}."
+    if record is not None and is_unmasked(record) and is_shut(record, remains.cluster):
+        return f"Cluster {target} is not masked. Its door is shut: only the pipeline can reach it."
+    if record is not None and is_unmasked(record):
+        return f"Cluster {target} is not masked, and its door is not shut: others than the pipeline may reach it."
     if record is None or record.users_ready_at is None:
         return f"Cluster {target} is not ready for use: its users are not set up."
     if is_shut(record, remains.cluster):
         return f"Cluster {target} is complete, but its door is shut: only the pipeline can reach it."
     return f"Cluster {target} is complete, and its users can log in."
+
+
+def is_unmasked(record: OperationRecord) -> bool:
+    """Return whether the operation's cluster was to be masked, and has not passed the masking gate."""
+    return record.has_masking and record.masked_at is None
 
 
 def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:
@@ -123,6 +132,8 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
         yield f"Cluster {remains.cluster.identifier} ({remains.cluster.resource_id}), {remains.cluster.status}."
         if record:
             yield from _door_lines(record, remains.cluster)
+        if record and is_unmasked(record):
+            yield _how_far_masked(record)
         if record and record.cluster_expires_at:
             yield f"It expires at {spoken(record.cluster_expires_at)}, and is deleted then."
         if record and record.login_proven_at is None:
@@ -142,6 +153,13 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
     yield from remains.about_secrets
     if remains.may_appear and record is not None:
         yield from _may_appear_lines(record, remains)
+
+
+def _how_far_masked(record: OperationRecord) -> str:
+    policy = one_line((record.plan.get("masking") or {}).get("policy", ""))
+    done, tables = record.masking.get("tables_done", 0), record.masking.get("tables", 0)
+    how_far = f"{done} of {tables} tables are" if tables else "nothing is"
+    return f"It holds production's data: by masking policy {policy}, {how_far} masked, and its gate is not passed."
 
 
 def _instances(members: list[Instance]) -> str:

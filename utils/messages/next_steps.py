@@ -14,7 +14,7 @@ from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
 from utils.contracts.plan import SourceDeletion
 from utils.foreign_text import one_line
-from utils.messages.failure import Remains, cause_lines, door_of, is_shut
+from utils.messages.failure import Remains, cause_lines, door_of, is_shut, is_unmasked
 from utils.messages.source_left import bring_back_lines
 from utils.names import scheduled_operation_id
 from utils.redaction import without_secrets
@@ -32,6 +32,8 @@ from utils.request.next_command import (
     without_deletion,
 )
 from utils.state.operation import OperationRecord
+
+MASKING_STEP = "transform-data"
 
 
 def next_lines(
@@ -70,6 +72,8 @@ def next_lines(
         yield from _resume_lines(record, request, repeated, remains, execution_id, keeps_backups=keeps_backups)
     if remains.source is not None and remains.deletion is not None:
         yield from _keep_source_lines(remains.source, remains.deletion)
+    if is_unmasked(record) and record.state == MASKING_STEP and remains.lost is None:
+        yield from _another_policy_lines(record, asked, remains, execution_id)
     if remains.lost is None and not record.source_deletion_at:
         yield from _giving_up_lines(record, asked, remains, execution_id)
 
@@ -168,6 +172,19 @@ def _in_account(arn: str, execution_id: str) -> str:
     return "" if account == Arn.parse(execution_id).account_id else f", in account {account}"
 
 
+def _another_policy_lines(
+    record: OperationRecord, asked: Mapping[str, Any], remains: Remains, execution_id: str
+) -> Iterator[str]:
+    """Yield what to do where the policy itself has to change: a resumed operation masks by the planned version."""
+    policy = one_line(record.plan["masking"]["policy"])
+    yield f"If masking policy {policy} has to change, upload the corrected file, and set the stack's MaskingPolicies to"
+    yield "its new version. A resumed operation masks by the version that it was planned with, so start a new one:"
+    if remains.cluster is None:
+        yield from start_command(execution_id, anew(asked))
+    else:
+        yield "(by the commands below, which delete this operation's cluster first)"
+
+
 def _keep_source_lines(source: SourceLeft, deletion: SourceDeletion) -> Iterator[str]:
     commands = list(bring_back_lines(source, deletion))
     if commands:
@@ -181,7 +198,9 @@ def _giving_up_lines(
     here = f"--region {Arn.parse(execution_id).region}"
     if remains.cluster is not None:
         name = remains.cluster.identifier
-        if remains.cluster.is_available and is_shut(record, remains.cluster):
+        if is_unmasked(record):
+            yield "Leave its door shut: it is not masked."
+        elif remains.cluster.is_available and is_shut(record, remains.cluster):
             yield from _open_door_lines(record, remains.cluster, here)
         elif remains.is_usable and record.users_ready_at:
             yield "Or use the cluster as it is: its users can log in."

@@ -33,6 +33,7 @@ PHASES = {
     "snapshot-check": "check and plan",
     "copy-snapshot": "copy",
     "restore-snapshot": "restore",
+    "transform-data": "masking",
     "setup-db-users": "users",
     "open-cluster": "opening",
     "delete-rds": "deletion",
@@ -90,6 +91,7 @@ def succeeded(
         *expiry_rows(record, plan.expires_after_hours),
         ("From", f"{snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}"),
         ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
+        *_masking_rows(plan, record),
         ("Settings", f"{summary(cluster)}, PostgreSQL {cluster.engine_version}"),
         *_role_rows(users),
         ("Databases", listed(users.databases)),
@@ -103,7 +105,13 @@ def succeeded(
         *_login_rows(plan, users),
         *(
             ("Warning", _bounded(warning))
-            for warning in (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
+            for warning in (
+                *snapshot.notes,
+                *plan.warnings,
+                *record.masking.get("findings", []),
+                *users.warnings,
+                *archive.warnings,
+            )
         ),
     ]
     lines = [
@@ -261,6 +269,24 @@ def _door_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
     until = f"shut until {record.door_opening_at}" if record.door_opening_at else "shut until it was opened by hand"
     yield "Door", f"{until}: only the pipeline got into {plan.cluster.door_security_group_id}"
     yield "", f"open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
+
+
+def _masking_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
+    """Yield by which policy the data were masked, and what still holds them as they were.
+
+    Automated backups allow a restore to any moment of their retention period (Aurora User Guide, "Restoring a DB
+    cluster to a specified time"): also to one before the masking.
+    """
+    if plan.masking is None or record.masked_at is None:
+        return
+    done = record.masking
+    yield "Masked", f"by policy {plan.masking.policy}, version {plan.masking.version_id}, at {record.masked_at}"
+    yield "", f"{done.get('rows', 0)} rows in {done.get('tables', 0)} tables of {listed(done.get('databases', []))}"
+    if checks := done.get("passed_checks"):
+        yield "", f"checks that found nothing unmasked: {_bounded(listed(checks))}"
+    until = dt.datetime.fromisoformat(record.masked_at) + dt.timedelta(days=plan.cluster.backup_retention_days)
+    yield "Unmasked", f"the cluster's automated backups of before that time, which expire by {until:%Y-%m-%d %H:%M} UTC"
+    yield "", f"snapshot {plan.snapshot.identifier}, which is as it was found"
 
 
 def _role_rows(users: UsersReady) -> Iterator[Row]:

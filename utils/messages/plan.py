@@ -27,6 +27,11 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     yield first_change_line(cluster)
     yield from instance_lines(cluster)
     yield from alternative_lines(cluster)
+    if plan.masking:
+        yield (
+            f"mask every database by policy {plan.masking.policy}, version {plan.masking.version_id}, with a salt that "
+            "is deleted afterwards; before its checks have passed, nobody is let in and no role is set up"
+        )
     quiet = (
         ["disable production's pg_cron jobs, subscriptions and logins to foreign servers"] if plan.quarantine else []
     )

@@ -22,9 +22,11 @@ from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, SnapshotExport, SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
+from utils.logins.masking_salt import is_salt_lost, salt_secret_name
 from utils.preflight.creation import creation_problems
 from utils.preflight.export import destination_problems
 from utils.preflight.limits import deletion_limit_problems, planned_limit_problems
+from utils.preflight.masking import resumed_masking_problems
 from utils.preflight.quarantine import quarantine_problems
 from utils.preflight.secrets import secret_problems
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, RestoreRequest
@@ -176,6 +178,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
         "instance_count": len(instances),
         "db_instance_class": instances[0].db_instance_class if instances else None,
         "quarantine": plan.quarantine,
+        "masking_policy": plan.masking.policy if plan.masking else "",
         "inherited_logins": plan.inherited_logins,
         "archive_snapshot": plan.archive_snapshot,
         "on_failure": plan.on_failure,
@@ -238,6 +241,14 @@ def _problems_since(
     """Yield what prevents the steps that are left: much may have changed since the plan was made."""
     if record.users_ready_at is None:
         yield from secret_problems(plan.snapshot.master_username, plan.cluster, plan.target_secrets, execution.now)
+    if record.door_opening_at is None and record.masked_at is None:
+        yield from resumed_masking_problems(plan, limits)
+        if record.salt_version_id is not None and is_salt_lost(plan.operation_id):
+            yield (
+                f"operation_id: the masking of {plan.target_cluster_id} has begun, and secret "
+                f"{salt_secret_name(plan.operation_id)} with its salt is gone. What is masked already would no longer "
+                f"match the rest. Delete the cluster. {START_ANEW}"
+            )
     if plan.source_deletion is not None and record.source_deletion_at is None:
         yield from deletion_limit_problems(plan.source_deletion, limits)
     if plan.export is not None:
@@ -291,6 +302,8 @@ def _what_is_done(record: OperationRecord, plan: Plan) -> Iterator[str]:
         yield f"cluster already created: {plan.target_cluster_id} ({record.cluster_resource_id})"
     if record.login_proven_at is not None:
         yield f"new master password already proved, at {record.login_proven_at}"
+    if record.masked_at is not None:
+        yield f"data already masked, at {record.masked_at}"
     if record.users_ready_at is not None:
         yield f"users already set up, at {record.users_ready_at}"
     if record.door_open_at is not None:

@@ -1,7 +1,8 @@
 """The end of an operation's secrets: no label stays on the login of a cluster that is gone.
 
 Where a failed operation's cluster is gone, or was never created, its labels are moved back and the secrets that it
-created are deleted. Where its cluster is kept, they hold its logins. The secrets of a source cluster that was deleted
+created are deleted, the salt of its masking among them. Where its cluster is kept, they hold its logins, and the salt
+waits for the operation to be resumed. The secrets of a source cluster that was deleted
 are deleted with it. What was done here is reported, and a second attempt reports the same.
 """
 
@@ -18,6 +19,7 @@ from utils.aurora_utils.ownership import owns_cluster
 from utils.aws import as_step_error, error_code
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.logins.masking_salt import salt_secret_name
 from utils.logins.master import AdminSecret
 from utils.logins.secret_store import (
     CURRENT,
@@ -54,10 +56,12 @@ def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetL
 def _after_failure(record: OperationRecord, state: OperationState, lock: TargetLock) -> Iterator[str]:
     aurora = AuroraReader(environment.region())
     if not _is_gone(record, aurora):
+        yield from _settle_salt(record, state) if record.salt_secret_arn else ()
         if record.application_secret_arn:
             arns = (record.admin_secret_arn, record.application_secret_arn)
             yield f"The logins of the cluster are in {', '.join(arn for arn in arns if arn)}."
         return
+    yield from _remove_salt(record, state)
     made = [each for each in _named(record) if each.was_made_by(record.operation_id) and each.deleted_at is None]
     admin = _admin_secret(record)
     labelled = look_at_secret(admin) if admin and admin not in [each.arn for each in made] else None
@@ -69,6 +73,34 @@ def _after_failure(record: OperationRecord, state: OperationState, lock: TargetL
     if labelled is not None and labelled.deleted_at is None:
         _move_labels_back(labelled, record)
         yield from _whose_is_current(labelled, record, aurora)
+
+
+def _remove_salt(record: OperationRecord, state: OperationState) -> Iterator[str]:
+    """Delete the salt, found by its name: an attempt that died may have created it without recording its ARN.
+
+    It is this operation's alone, also while another execution holds the target's lock.
+    """
+    found = look_at_secret(salt_secret_name(record.operation_id)) if record.has_masking else None
+    if found is None or not found.was_made_by(record.operation_id):
+        return
+    if found.deleted_at is None:
+        remove_secret(found.arn, at_once=True)
+    if record.salt_secret_arn is not None:
+        state.remember_at_end(salt_secret_arn=None)
+    yield f"Deleted: the salt of the masking, {found.name}."
+
+
+def _settle_salt(record: OperationRecord, state: OperationState) -> Iterator[str]:
+    """Keep the salt while the kept cluster is masked in part: what a resume masks has to match that."""
+    if record.masked_at is not None:
+        yield from _remove_salt(record, state)
+        return
+    name = salt_secret_name(record.operation_id)
+    yield f"The salt of the masking stays in {name}, for a resume. If you delete the cluster, delete it too:"
+    yield (
+        f"aws secretsmanager delete-secret --secret-id {name} --force-delete-without-recovery "
+        f"--region {environment.region()}"
+    )
 
 
 def _left_alone(holder: LockHolder, record: OperationRecord, state: OperationState) -> Iterator[str]:

@@ -17,10 +17,12 @@ from utils.contracts.plan import Plan
 from utils.errors import DuplicateRefused, RequestRefused, StepFailed
 from utils.logins.target_secrets import make_secrets
 from utils.names import SCHEDULED_PREFIX
+from utils.preflight.masking import planned_text
 from utils.request.fields import RestoreRequest
 from utils.request.next_command import RESUME_THE_EARLIER
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.lock import TargetLock
+from utils.state.masking_policy import keep_policy
 from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
 
 # Step Functions may not know an execution yet that has just begun: DescribeExecution is eventually consistent (its API
@@ -97,6 +99,8 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
         return
     lock = _take_target(request, state, plan)
     try:
+        if plan.masking is not None:
+            keep_policy(planned_text(plan.masking), state)
         state.open("snapshot-check", request, plan, "running", facts=_expectations(plan, state.now))
     except StepFailed:
         lock.give_back(state.now)

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 from utils.contracts.plan import Plan, PlannedCall, SourceDeletion
 from utils.contracts.route import RouteStep
+from utils.logins.masking_salt import salt_secret_name
 
 _CREATE = "secretsmanager:CreateSecret"
+_DELETE = "secretsmanager:DeleteSecret"
 _STORE = "secretsmanager:PutSecretValue"
 _MOVE_LABEL = "secretsmanager:UpdateSecretVersionStage"
 ADMIN, APPLICATION = "admin secret", "application secret"
@@ -34,6 +36,8 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
             yield here(_CREATE, plan.target_secrets.application, IF_NOT_THERE)
             if plan.target_secrets.admin:
                 yield here(_CREATE, plan.target_secrets.admin, IF_NOT_THERE)
+        if plan.masking:
+            yield here(_CREATE, salt_secret_name(plan.operation_id))
         if plan.copy:
             yield from map(_on_the_route, plan.copy.steps)
         if plan.export:
@@ -51,6 +55,8 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
             yield here("rds:ModifyDBCluster", cluster.identifier, IF_REFUSED)
         if cluster.has_unlike_instances:
             yield here("rds:FailoverDBCluster", cluster.identifier, IF_ANOTHER_LEADS)
+        if plan.masking:
+            yield here(_DELETE, salt_secret_name(plan.operation_id))
         if not managed:
             # It becomes the current version, unless it is the secret's first, and is no longer pending.
             yield from (here(_MOVE_LABEL, admin), here(_MOVE_LABEL, admin, IF_ANOTHER_IS_CURRENT if own else None))
@@ -66,7 +72,7 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
         if plan.copy and plan.archive_snapshot == "delete":
             yield here("rds:DeleteDBClusterSnapshot", plan.copy.identifier)
         if plan.source_deletion:
-            yield from (here("secretsmanager:DeleteSecret", name) for name in plan.source_deletion.secrets)
+            yield from (here(_DELETE, name) for name in plan.source_deletion.secrets)
 
     return list(calls())
 

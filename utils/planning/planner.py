@@ -38,6 +38,7 @@ from utils.preflight.creation import creation_problems
 from utils.preflight.door import door_warnings
 from utils.preflight.export import export_problems
 from utils.preflight.limits import found_limit_problems, key_limit_problems, request_limit_problems
+from utils.preflight.masking import plan_masking
 from utils.preflight.quarantine import quarantine_problems
 from utils.preflight.secrets import secret_problems
 from utils.preflight.snapshot import snapshot_problems
@@ -64,7 +65,7 @@ def plan_restore(
         refuse_if_any(found_limit_problems(found.snapshot, limits))
         refuse_if_any(kind_problems(found.snapshot, found.living, target.region))
     except RequestRefused as refused:
-        early = early_problems(request, target_id, operation_id, target, execution)
+        early = early_problems(request, target_id, operation_id, target, execution, limits)
         raise refusal([*str(refused).splitlines(), *early]) from None
     snapshot = found.snapshot
     source_cluster = source.cluster(snapshot.cluster_identifier) if request.delete_source else None
@@ -75,6 +76,7 @@ def plan_restore(
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
     export = plan_export(request, cluster, snapshot.cluster_identifier, operation_id)
     secrets = plan_secrets(target_id, execution, cluster.master_login)
+    masking, masking_problems = plan_masking(request.masking_policy, limits)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, execution),
@@ -93,6 +95,7 @@ def plan_restore(
             *secret_problems(snapshot.master_username, cluster, secrets, execution.now),
             *export_problems(export, target.region),
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
+            *masking_problems,
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
             *expiry_problems(request),
         ]
@@ -129,6 +132,7 @@ def plan_restore(
         dry_run=bool(request.dry_run),
         inherited_logins=request.inherited_logins or "lock",
         quarantine=bool(request.quarantine),
+        masking=masking,
         target_secrets=secrets,
         not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
         warnings=_warnings(cluster, Surroundings(target.region), execution.now),

@@ -8,12 +8,14 @@ from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import Surroundings
 from utils.aurora_utils.resources import Snapshot
 from utils.contracts.payloads import Execution
+from utils.contracts.stack_limits import StackLimits
 from utils.logins.target_secrets import plan_secrets
 from utils.planning.cluster import cluster_plan, missing_places
 from utils.planning.export import plan_export
 from utils.preflight.cluster import named_group_problems, network_problems, room_problems, version_problems
 from utils.preflight.export import destination_problems
 from utils.preflight.keys import given_key_problems
+from utils.preflight.masking import plan_masking
 from utils.preflight.secrets import secret_problems
 from utils.preflight.taken_names import target_name_problems
 from utils.request.fields import RestoreRequest
@@ -41,7 +43,12 @@ _UNKNOWN = Snapshot(
 
 
 def early_problems(
-    request: RestoreRequest, target_id: str, operation_id: str, target: AuroraReader, execution: Execution
+    request: RestoreRequest,
+    target_id: str,
+    operation_id: str,
+    target: AuroraReader,
+    execution: Execution,
+    limits: StackLimits,
 ) -> Iterator[str]:
     """Yield problems of what the request and the stack say. Only reads. What the source could add is not required."""
     cluster = cluster_plan(request, target_id, _UNKNOWN, None, operation_id)
@@ -57,5 +64,6 @@ def early_problems(
         yield from given_key_problems(request.kms_key_id, copied_under_it=False, region=target.region)
     if (export := plan_export(request, cluster, _UNKNOWN.cluster_identifier, operation_id)) is not None:
         yield from destination_problems(export, target.region)
+    yield from plan_masking(request.masking_policy, limits)[1]
     secrets = plan_secrets(target_id, execution, cluster.master_login)
     yield from secret_problems(_UNKNOWN.master_username, cluster, secrets, execution.now)

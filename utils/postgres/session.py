@@ -201,16 +201,23 @@ def session(server: Server, database: str, user: str, password: str) -> Iterator
 
 @contextlib.contextmanager
 def refusable_session(
-    server: Server, database: str, user: str, password: str, encoding: str = UNICODE
+    server: Server, database: str, user: str, password: str, encoding: str = UNICODE, *, autocommit: bool = False
 ) -> Iterator[Session]:
-    """Yield the same as `session`, for work that continues after a refusal: raises SqlRefused, not StepFailed."""
+    """Yield the same as `session`, for work that continues after a refusal: raises SqlRefused, not StepFailed.
+
+    With `autocommit` each statement is a transaction of its own, and none of the session's methods that try things
+    can be used.
+    """
     connected = _connect(server, database, user, password)
     try:
         if encoding != UNICODE:
             connected.set_client_encoding(encoding)
-        with connected, connected.cursor() as open_cursor:
+        with contextlib.nullcontext() if autocommit else connected, connected.cursor() as open_cursor:
             opened = Session(connected, open_cursor)
             opened.silence_event_triggers(server.refused_options)
+            if autocommit:
+                connected.commit()
+                connected.autocommit = True
             yield opened
     except psycopg2.Error as error:
         state = error.pgcode or ""

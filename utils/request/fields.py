@@ -173,6 +173,10 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool | None,
         Meta(description="Disable the jobs, subscriptions and foreign logins that came with the data. Default: false."),
     ] = None
+    masking_policy: Annotated[
+        str | None,
+        Meta(description='Masking policy, one of MaskingPolicies; "" is none. Default: the stack\'s MaskingPolicy.'),
+    ] = None
     deletion_protection: Annotated[
         bool | None, Meta(description="Protect the new cluster from deletion. Default: false.")
     ] = None

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from utils.arns import parse_snapshot_arn
+from utils.contracts.masking_policies import POLICY_NAME
 from utils.names import (
     MAX_IDENTIFIER,
     is_operation_id,
@@ -36,6 +37,7 @@ def request_problems(request: RestoreRequest) -> Iterator[str]:
     yield from _snapshot_choice_problems(request)
     yield from setting_problems(request)
     yield from _tag_problems(request.tags or {})
+    yield from _masking_problems(request)
     yield from _deletion_problems(request)
     hours = request.expires_after_hours
     if hours is not None and not 0 <= hours <= MAX_EXPIRES_AFTER_HOURS:
@@ -138,6 +140,22 @@ def _is_tag_text(text: str) -> bool:
     It takes Unicode's letters, numbers and separators beside some symbols (API reference, Tag): no tab, no line break.
     """
     return all(each in "_.:/=+-@" or unicodedata.category(each)[0] in "LNZ" for each in text)
+
+
+def _masking_problems(request: RestoreRequest) -> Iterator[str]:
+    """Yield what contradicts a masking policy: a kept or exported snapshot has the data as they were."""
+    name = request.masking_policy
+    if not name:
+        return
+    if not POLICY_NAME.fullmatch(name):
+        yield (
+            f"masking_policy: {name!r} is no name of a masking policy. Give one that the stack's MaskingPolicies lists."
+        )
+    if request.archive_snapshot in ("keep", "export"):
+        yield (
+            f"archive_snapshot: {request.archive_snapshot!r} keeps data that are not masked, and masking_policy is "
+            f"{name!r}. Give 'delete', which deletes only the copy that this operation makes."
+        )
 
 
 def _deletion_problems(request: RestoreRequest) -> Iterator[str]:

@@ -56,6 +56,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     # Whether the plan gives the target secrets of its own. None where that has to be asked of the plan itself.
     own_secrets: bool | None = None
+    # Whether the plan has a masking policy. None as above.
+    is_to_be_masked: bool | None = None
     # None where it was not read.
     plan_read: dict[str, Any] | None = field(name="plan", default=None)
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
@@ -71,6 +73,13 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     admin_secret_arn: str | None = None
     application_secret_arn: str | None = None
     secrets_removed: list[str] = []
+    # The secret with the masking's salt, until it is deleted, and its version with which the masking of the present
+    # cluster began.
+    salt_secret_arn: str | None = None
+    salt_version_id: str | None = None
+    # How far the masking is, and when it passed its gate.
+    masking: dict[str, Any] = {}
+    masked_at: str | None = None
     # The version of the admin secret that has the new master login, and which version bore each label before it. They
     # are known until another is stored: the labels go back after the cluster is forgotten.
     staged_version_id: str | None = None
@@ -127,6 +136,11 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
         return bool(self.plan.get("target_secrets")) if self.own_secrets is None else self.own_secrets
 
     @property
+    def has_masking(self) -> bool:
+        """Return whether the cluster has to be masked before anybody gets in, by the plan."""
+        return bool(self.plan.get("masking")) if self.is_to_be_masked is None else self.is_to_be_masked
+
+    @property
     def planned_copy(self) -> SnapshotCopy | None:
         """The snapshot's way as it is planned, and the copy at its end; None where it is restored from where it is."""
         planned = self.plan.get("copy")
@@ -177,6 +191,9 @@ NO_CLUSTER: dict[str, Any] = {
     "data_api_enabled_at": None,
     "differences": [],
     "login_proven_at": None,
+    "salt_version_id": None,
+    "masking": {},
+    "masked_at": None,
     "users_ready_at": None,
     "users": None,
     "door_opening_at": None,
@@ -371,7 +388,11 @@ class OperationState:
         self._tables.put_item(
             TableName=self._state_table, Item={name: attribute(value) for name, value in item.items()}
         )
-        return {"plan_item": key, "own_secrets": bool(planned.get("target_secrets"))}
+        return {
+            "plan_item": key,
+            "own_secrets": bool(planned.get("target_secrets")),
+            "is_to_be_masked": bool(planned.get("masking")),
+        }
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:
         """Append one event to the audit trail. The key's suffix keeps two events of one moment apart."""

@@ -23,6 +23,13 @@ def master_login(record: OperationRecord) -> MasterLogin:
     raise StepFailed("The master password was not reset. Nothing was set up. Look at the steps before this one.")
 
 
+def prove(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
+    """Prove the login, and record when it was first proved. It stays the secret's pending version."""
+    _prove_or_request_reset(server, master, record, state)
+    if record.login_proven_at is None:
+        state.remember(login_proven_at=iso(state.now))
+
+
 def prove_and_promote(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
     """Prove the login and make it the secret's current version. Where the labels were before is recorded first."""
     _prove_or_request_reset(server, master, record, state)

@@ -22,6 +22,7 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.differences import differences
+from utils.steps.masking_gate import refuse_unmasked
 from utils.steps.pace import Pace, took
 from utils.steps.restore import (
     Action,
@@ -53,6 +54,7 @@ def due_opening(
             f"The users are not set up, so cluster {plan.identifier} stays behind its door. Check the steps before "
             "this one, then resume this operation."
         )
+    refuse_unmasked(record)
     if cluster is None:
         raise StepFailed(
             f"Cluster {plan.identifier} ({record.cluster_resource_id}) was deleted before its door was open. "

@@ -82,10 +82,13 @@ class Permissions:
 
             partition = get_partition(response.region)
             resource = f"arn:{partition}:s3:::{bucket_name or '*'}{f'/{key_name}' if key_name else ''}"
+            # Of a request that names no version there is none (Service Authorization Reference, S3, s3:VersionId).
+            version = response.querystring.get("versionId", [""])[0]
+            context = {"s3:versionid": version} if version else {}
             try:
                 principal, _, region = _caller(response)
                 if not principal.is_operator:
-                    self._decide(principal, Need(f"s3:{response._get_action()}", resource), region)
+                    self._decide(principal, Need(f"s3:{response._get_action()}", resource, context), region)
             except NotAuthorized:
                 raise S3AccessDeniedError from None
 

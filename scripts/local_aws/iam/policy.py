@@ -214,7 +214,7 @@ _KNOWN_KEYS = re.compile(
     r"dynamodb:LeadingKeys|secretsmanager:(VersionStage|VersionId|SecretId|Name|ResourceTag/.+)|"
     r"kms:(ViaService|CallerAccount|GrantIsForAWSResource|EncryptionContext:.+)|"
     r"iam:PassedToService|sts:(ExternalId|RoleSessionName)|lambda:(FunctionArn|SourceFunctionArn)|"
-    r"sns:(Protocol|Endpoint)",
+    r"sns:(Protocol|Endpoint)|s3:VersionId",
     re.IGNORECASE,
 )
 

@@ -237,6 +237,8 @@ PLAIN: Changes = {
     "CostTags": "Team=data",
     "InheritedLogins": "report",
     "Quarantine": "true",
+    "MaskingPolicies": "one=s3://policies/one.yaml?versionId=v1,two=s3://policies/two.yaml?versionId=v2",
+    "RequireMasking": "true",
     "NotificationEmail": "team@example.com",
     "ScheduleExpression": "rate(1 day)",
     "ScheduleTimezone": "Europe/Berlin",
@@ -263,6 +265,8 @@ FIXED = {"NamePrefix": "renamed", "RolePath": "/other/"}
 def every(place: Place) -> dict[str, list[Changes]]:
     """Each parameter of the template, in the order of the updates."""
     found = {name: [{name: value}] for name, value in PLAIN.items()} | dangerous(place)
+    # With it, ArchiveSnapshot can't be what it is last changed to.
+    found["MaskingPolicy"] = [{"MaskingPolicy": each, "ArchiveSnapshot": "delete"} for each in ("one", "")]
     found["RouteTableIds"] = [{"RouteTableIds": each} for each in (place.route_tables, "")]
     found["DbSubnetGroupName"] = [{"DbSubnetGroupName": "own-group"}]
     found["VpcSecurityGroupIds"] = [{"VpcSecurityGroupIds": place.group()}]

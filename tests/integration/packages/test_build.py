@@ -149,7 +149,9 @@ def test_the_bill_of_materials_has_every_package_under_a_licence_that_was_read(b
     bill = json.loads((built / "layer.cdx.json").read_text())
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     pins = re.findall(r"^([a-z0-9-]+==[^ \\\n]+)", layer.REQUIREMENTS.read_text(), re.MULTILINE)
-    packages = {f"{each['name'].replace('_', '-')}=={each['version']}": each["licenses"] for each in bill["components"]}
+    packages = {
+        f"{each['name'].replace('_', '-').lower()}=={each['version']}": each["licenses"] for each in bill["components"]
+    }
     assert sorted(packages) == sorted(pins)
     licences = [each["license"] for found in packages.values() for each in found]
     assert {each.get("id") or each["name"].removeprefix("License :: OSI Approved :: ") for each in licences} == {

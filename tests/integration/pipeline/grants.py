@@ -34,7 +34,7 @@ HERE = pathlib.Path(__file__).parent
 Grant = tuple[str, str, str]
 """Role's logical id, statement's label, action."""
 
-# Roles that write no secret and publish nothing: what they use the stack's key for is the tables alone.
+# Roles that write no secret's value and publish nothing: what they use the stack's key for is the tables alone.
 TABLES_ALONE = (
     "ArchiveSnapshotRole",
     "CheckCopyStatusRole",
@@ -43,6 +43,7 @@ TABLES_ALONE = (
     "CopySnapshotRole",
     "DeleteRdsRole",
     "OpenClusterRole",
+    "TransformDataRole",
 )
 # Grants that no run here needs, and why they stand: by action, or with the role, or with role and statement before it.
 NOT_ASKED_HERE = {

@@ -33,6 +33,8 @@ OWN = StackLimits(
     allowed_tag_keys="",
     master_login="pipeline",
     deletion_without_final_snapshot="false",
+    masking_policies="",
+    require_masking="false",
 )
 Asking = Callable[[StackLimits], Iterator[str]]
 

@@ -30,8 +30,10 @@ from tests.unit.infrastructure.test_template_denies import (
     OURS,
     OWN,
     OWNER,
+    POLICY_FILE,
     PROTECTED,
     RDS_SECRET,
+    SALT,
     SOURCE,
     STRANGER,
     TARGETS_ADMIN,
@@ -227,6 +229,15 @@ ATTACKS: dict[str, list[Asked]] = {
     ),
     "make a secret named like those that RDS keeps": each("secretsmanager:CreateSecret", RDS_SECRET),
     "delete the secrets of the stack's own target": each("secretsmanager:DeleteSecret", ADMIN),
+    "read the salt of a masking that is under way": each("secretsmanager:GetSecretValue", SALT, tagged("resourcetag")),
+    "delete the salt of a masking that is under way": each("secretsmanager:DeleteSecret", SALT, tagged("resourcetag")),
+    "write a salt of its own": each("secretsmanager:PutSecretValue", SALT, tagged("resourcetag")),
+    # Masking policies
+    "read the stack's masking policies": each("s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
+    "read another object of the masking policies' bucket, or another version": each(
+        "s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "another"}
+    ),
+    "write a masking policy": each("s3:PutObject", POLICY_FILE),
     # Keys
     "decrypt with any key itself": each("kms:Decrypt", key("another")),
     "use any key of the account through RDS": through("rds", "kms:Decrypt CreateGrant", "another"),

@@ -80,10 +80,21 @@ EDGES: dict[str, list[Edge]] = {
         fails_into("Clean Up?"),
     ],
     "Restore Done?": [
-        when("$.restore.answer", "StringEquals", "done", "Setup DB Users"),
+        when("$.restore.answer", "StringEquals", "done", "Mask Data?"),
         when("$.restore.answer", "StringEquals", "advance", "Restore Snapshot"),
         otherwise("Wait for Restore"),
     ],
+    "Mask Data?": [when("$.plan.masking", "IsNull", True, "Setup DB Users"), otherwise("Transform Data")],
+    "Transform Data": [
+        goes("Data Masked?"),
+        catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
+        fails_into("Clean Up?"),
+    ],
+    "Data Masked?": [
+        when("$.masking.answer", "StringEquals", "done", "Setup DB Users"),
+        otherwise("Wait for Masking"),
+    ],
+    "Wait for Masking": [goes("Transform Data")],
     "Setup DB Users": [
         goes("Check Instances"),
         catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
@@ -180,6 +191,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
         "$.instances",
     ),
+    "Transform Data": ("TransformData", STEP | {"masking.$": "$.plan.masking"}, "$.masking"),
     "Setup DB Users": (
         "SetupDbUsers",
         STEP
@@ -261,12 +273,15 @@ LIMITS = {
     "allowed_tag_keys": "${AllowedTagKeyPattern}",
     "master_login": "${MasterLogin}",
     "deletion_without_final_snapshot": "${AllowDeletionWithoutFinalSnapshot}",
+    "masking_policies": "${MaskingPolicies}",
+    "require_masking": "${RequireMasking}",
 }
 # What the other states hold beside their edges.
 REST: dict[str, dict[str, Any]] = {
     "Receive Request": {"Type": "Pass", "Parameters": {"request.$": "$", "limits": LIMITS, "clean_up": {}}},
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
+    "Wait for Masking": {"Type": "Wait", "SecondsPath": "$.masking.wait_seconds"},
     "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
     "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},
     "Wait for Deletion": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
@@ -390,7 +405,10 @@ CLEAN_UP = {"Clean Up?", "Clean Up Cluster", "Cleaned Up?", "Wait for Clean-up",
     "Clean Up Snapshot"
 }
 FAILING = CLEAN_UP | {"Send Failure Notification", "Restore Failed"}
-CHANGING_FUNCTIONS = {"CopySnapshot", "RestoreSnapshot", "SetupDbUsers", "OpenCluster", "DeleteRds", "ArchiveSnapshot"}
+CHANGING_FUNCTIONS = {
+    *("CopySnapshot", "RestoreSnapshot", "TransformData", "SetupDbUsers"),
+    *("OpenCluster", "DeleteRds", "ArchiveSnapshot"),
+}
 
 
 def function(name: str) -> str:
@@ -468,6 +486,16 @@ def test_a_source_is_deleted_only_after_its_copy_was_proved_usable(before: str) 
     assert "Delete RDS" not in reached_from("Receive Request", without=before)
 
 
+def test_a_plan_with_a_masking_policy_reaches_users_and_the_door_only_through_the_masking_gate() -> None:
+    """The one way around it is a plan that has none."""
+    (around,) = [edge for edge, end in leads("Mask Data?") if end == "Setup DB Users"]
+    assert around == when("$.plan.masking", "IsNull", True, "Setup DB Users")
+    assert otherwise("Transform Data") in edges(STATES["Mask Data?"])
+    for after in ("Setup DB Users", "Open Cluster"):
+        assert after not in reached_from("Transform Data", without="Data Masked?") - reached_from("Restore Snapshot")
+        assert after not in reached_from("Receive Request", without="Mask Data?")
+
+
 def test_nothing_that_failed_goes_on_to_delete_the_source() -> None:
     for name in STATES:
         for edge, target in leads(name):
@@ -477,8 +505,10 @@ def test_nothing_that_failed_goes_on_to_delete_the_source() -> None:
 
 def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     """Whatever else it answers, also what nobody has thought of, is waited for and asked again."""
+    assert into("Mask Data?") == [("Restore Done?", when("$.restore.answer", "StringEquals", "done", "Mask Data?"))]
     assert into("Setup DB Users") == [
-        ("Restore Done?", when("$.restore.answer", "StringEquals", "done", "Setup DB Users"))
+        ("Mask Data?", when("$.plan.masking", "IsNull", True, "Setup DB Users")),
+        ("Data Masked?", when("$.masking.answer", "StringEquals", "done", "Setup DB Users")),
     ]
     over = [each for each in into("Export Snapshot?") if each[0] == "Copy Ready?"]
     assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"))]
@@ -487,7 +517,7 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     ]
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
     waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
-    assert asking - waiting == {"Copy Needed?", "Export Snapshot?", "Delete Source RDS?", "Clean Up?"}
+    assert asking - waiting == {"Copy Needed?", "Export Snapshot?", "Mask Data?", "Delete Source RDS?", "Clean Up?"}
 
 
 def test_the_snapshot_is_put_away_only_after_the_deletion_is_over() -> None:
@@ -536,6 +566,7 @@ def test_the_steps_of_a_clean_up_are_told_so_and_nobody_else() -> None:
 @pytest.mark.parametrize(
     ("name", "key", "path"),
     [
+        ("Transform Data", "masking", "$.plan.masking"),
         ("Setup DB Users", "quarantine", "$.plan.quarantine"),
         ("Setup DB Users", "inherited_logins", "$.plan.inherited_logins"),
         ("Delete RDS", "deletion", "$.plan.source_deletion"),

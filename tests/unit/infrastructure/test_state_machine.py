@@ -17,6 +17,7 @@ from utils import errors
 from utils.aws import AssumedRole
 from utils.pauses import LONGEST_PAUSE_SECONDS
 from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS
+from utils.steps.masking import DEADLINE as MASKING_DEADLINE
 from utils.steps.open import DEADLINE as OPENING_DEADLINE
 
 ASL = definition()
@@ -95,7 +96,10 @@ def test_a_refused_master_password_alone_leads_back_to_where_it_is_set() -> None
     back = [
         (name, each) for name, task in TASKS.items() for each in task["Catch"] if each["Next"] == "Restore Snapshot"
     ]
-    assert [(name, each["ErrorEquals"]) for name, each in back] == [("Setup DB Users", ["MasterLoginRefused"])]
+    assert [(name, each["ErrorEquals"]) for name, each in back] == [
+        ("Transform Data", ["MasterLoginRefused"]),
+        ("Setup DB Users", ["MasterLoginRefused"]),
+    ]
 
 
 @pytest.mark.parametrize("name", ["Restore Snapshot", "Check Restore Status", "Check Instances"])
@@ -265,6 +269,7 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
         "Check Restore Status": largest("RestoreDeadlineHours"),
         # From the same moment as the one before it: Restore Snapshot's.
         "Check Instances": 0,
+        "Transform Data": round(MASKING_DEADLINE.total_seconds() / 3600),
         "Open Cluster": round(OPENING_DEADLINE.total_seconds() / 3600),
         "Check Delete Status": largest("DeleteDeadlineHours"),
         "Check Clean-up Status": largest("DeleteDeadlineHours"),
@@ -290,6 +295,6 @@ def test_the_lock_outlives_every_pause_between_two_steps() -> None:
 
 def test_credentials_of_another_account_outlive_a_step_that_is_retried_to_the_end() -> None:
     """They are measured against the time at which the state was entered, which no retry changes."""
-    calling_other_accounts = set(TASKS) - {"Setup DB Users"}
+    calling_other_accounts = set(TASKS) - {"Transform Data", "Setup DB Users"}
     longest = max(longest_task(TASKS[name]) for name in calling_other_accounts)
     assert AssumedRole.SPARE.total_seconds() > longest

@@ -35,6 +35,7 @@ GIVEN = {
     "ExportKmsKeyId": f"arn:aws:kms:{HERE}:{OWN}:key/exports",
     "ExportRoleArn": f"arn:aws:iam::{OWN}:role/export",
     "MonitoringRoleArn": f"arn:aws:iam::{OWN}:role/rds-monitoring-role",
+    "MaskingPolicies": ",".join(f"no{n}=s3://policies/masking/{n}.yaml?versionId=v{n}" for n in range(5)),
 }
 
 Asked = tuple[str, str, Context]
@@ -175,6 +176,11 @@ NO_KEYS = [
 ADMIN, APPLICATION, OTHER_SECRET = secret("AdminSecret"), secret("AppSecret"), secret("production/orders")
 RDS_SECRET = secret("rds!cluster-0d1f3c5e")
 FROM_ITS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-setup-db-users")}
+FROM_MASKINGS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-transform-data")}
+POLICY_FILE = "arn:aws:s3:::policies/masking/1.yaml"
+SALT = secret("aurora-restore/masking/0123456789ab")
+OTHERS_SALT = secret("another-stack/masking/0123456789ab")
+SALT_NOT_MADE_YET = SALT.removesuffix("-a1b2c3")
 TARGETS_ADMIN = secret("aurora-restore/targets/drill-orders/admin")
 TARGETS_APPLICATION = secret("aurora-restore/targets/drill-orders/application")
 NOT_MADE_YET = TARGETS_ADMIN.removesuffix("-a1b2c3")
@@ -210,6 +216,7 @@ STEPS = (
     "CheckCopyStatusFunction",
     "RestoreSnapshotFunction",
     "CheckRestoreStatusFunction",
+    "TransformDataFunction",
     "SetupDbUsersFunction",
     "OpenClusterFunction",
     "DeleteRdsFunction",
@@ -244,6 +251,12 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:DescribeSecret", TARGETS_APPLICATION),
         *each("secretsmanager:CreateSecret TagResource", TARGETS_ADMIN, tagged("requesttag")),
         *each("secretsmanager:CreateSecret TagResource", TARGETS_APPLICATION, tagged("requesttag")),
+        *each("secretsmanager:DescribeSecret", SALT_NOT_MADE_YET),
+        *each("secretsmanager:CreateSecret TagResource", SALT, tagged("requesttag")),
+        *(
+            ("s3:GetObjectVersion", f"arn:aws:s3:::policies/masking/{number}.yaml", {"s3:versionid": f"v{number}"})
+            for number in range(5)
+        ),
     ],
     "CopySnapshotRole": [
         *SNAPSHOTS,
@@ -312,6 +325,14 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:DeleteSecret", TARGETS_APPLICATION, tagged("resourcetag")),
         *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:Topic"),
     ],
+    "TransformDataRole": [
+        *each("secretsmanager:GetSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("staging-orders"))),
+        *each("secretsmanager:DeleteSecret GetSecretValue", SALT, tagged("resourcetag")),
+        *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*"),
+        *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*"),
+    ],
     "SetupDbUsersRole": [
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", ADMIN),
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", TARGETS_ADMIN),
@@ -357,6 +378,8 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
         *each("secretsmanager:DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
         *each("secretsmanager:DeleteSecret", TARGETS_APPLICATION, tagged("resourcetag")),
+        *each("secretsmanager:DescribeSecret", SALT_NOT_MADE_YET),
+        *each("secretsmanager:DeleteSecret", SALT, tagged("resourcetag")),
     ],
     "StatePolicy": [
         *each("dynamodb:BatchGetItem GetItem PutItem UpdateItem", table("StateTable")),
@@ -413,6 +436,16 @@ REFUSED: dict[str, list[Asked]] = {
         *lacking_one("secretsmanager:CreateSecret TagResource", TARGETS_ADMIN, "requesttag"),
         *each("secretsmanager:CreateSecret TagResource", OTHERS_ADMIN, tagged("requesttag")),
         *each("secretsmanager:PutSecretValue UpdateSecret DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
+        # The salt is made here and read elsewhere.
+        *each("secretsmanager:GetSecretValue DeleteSecret", SALT, tagged("resourcetag")),
+        *lacking_one("secretsmanager:CreateSecret TagResource", SALT, "requesttag"),
+        *each("secretsmanager:CreateSecret TagResource DescribeSecret", OTHERS_SALT, tagged("requesttag")),
+        # Nothing of S3 but the masking policies, in their one version.
+        *each("s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "another"}),
+        *each("s3:GetObjectVersion", POLICY_FILE),
+        *each("s3:GetObject", POLICY_FILE),
+        *each("s3:GetObjectVersion", "arn:aws:s3:::policies/other.yaml", {"s3:versionid": "v1"}),
+        *each("s3:PutObject DeleteObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
     ],
     "CopySnapshotRole": [
         *STRANGERS_THINGS,
@@ -526,6 +559,38 @@ REFUSED: dict[str, list[Asked]] = {
         *each("secretsmanager:DeleteSecret", ADMIN, tagged("resourcetag")),
         *each("secretsmanager:DeleteSecret", OTHERS_ADMIN, tagged("resourcetag")),
         *lacking_one("secretsmanager:DeleteSecret", TARGETS_ADMIN, "resourcetag"),
+    ],
+    "TransformDataRole": [
+        *each("secretsmanager:GetSecretValue", OTHER_SECRET),
+        *each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
+        # It masks, and gives nobody a login.
+        *each("secretsmanager:PutSecretValue UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:PutSecretValue UpdateSecretVersionStage", TARGETS_ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
+        # Of the salts this stack's alone, by name and tag; and what is no salt stays.
+        *each("secretsmanager:DeleteSecret GetSecretValue", OTHERS_SALT, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret GetSecretValue", SALT, tagged("resourcetag", "application")),
+        *each("secretsmanager:DeleteSecret GetSecretValue", SALT, tagged("resourcetag", "aurora-restore:operation-id")),
+        *each("secretsmanager:DeleteSecret GetSecretValue", secret("aurora-restore/masking/x"), tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:CreateSecret TagResource", SALT, tagged("requesttag")),
+        *each(
+            "secretsmanager:DescribeSecret GetSecretValue",
+            RDS_SECRET,
+            kept_by_rds(cluster("staging-orders"), owning_service=None),
+        ),
+        *each(
+            "secretsmanager:DescribeSecret GetSecretValue",
+            RDS_SECRET,
+            kept_by_rds(cluster("staging-orders", region=THERE)),
+        ),
+        *each("secretsmanager:DescribeSecret GetSecretValue", RDS_SECRET, kept_by_rds(cluster("billing"))),
+        *each("secretsmanager:DescribeSecret GetSecretValue", OTHER_SECRET, kept_by_rds(cluster("staging-orders"))),
+        *each("secretsmanager:GetSecretValue", RDS_SECRET, kept_by_rds(cluster(SOURCE))),
+        *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*", FROM_MASKINGS_CODE),
+        *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*", FROM_MASKINGS_CODE),
+        *each("s3:GetObjectVersion", POLICY_FILE, {"s3:versionid": "v1"}),
     ],
     "SetupDbUsersRole": [
         *each("secretsmanager:DescribeSecret GetSecretValue UpdateSecretVersionStage", OTHER_SECRET),
@@ -643,9 +708,10 @@ for name in OF_FUNCTIONS:
 
 # What can be taken out or widened without a request that shows it, and why it is there all the same.
 REDUNDANT: dict[tuple[str, str], str] = {
-    ("SetupDbUsersRole", "NeverReadTheSourcesLogin for everything"): (
+    (role, "NeverReadTheSourcesLogin for everything"): (
         "Only secrets that RDS keeps bear the tag that it asks for, and those alone are named so."
-    ),
+    )
+    for role in ("SetupDbUsersRole", "TransformDataRole")
 }
 
 
@@ -725,6 +791,15 @@ def test_these_are_the_denies() -> None:
             "rds:CreateDBInstance",
             "rds:FailoverDBCluster",
             "rds:ModifyDBCluster",
+        },
+        ("TransformDataRole", "NeverReadTheSourcesLogin"): {"secretsmanager:GetSecretValue"},
+        ("TransformDataRole", "NeverFromTheFunctionsCode"): {
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:UnassignPrivateIpAddresses",
         },
         ("OpenClusterRole", "NeverTouchTheSource"): {
             "rds:AddTagsToResource", "rds:EnableHttpEndpoint", "rds:ModifyDBCluster",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.checks.expansion import EXPIRY_DEFINITION, TEMPLATE, definition, source, translated
+from scripts.checks.grants import FUNCTIONS_IN_THE_VPC
 from scripts.checks.handlers import DIRECTORY, FOLDERS, folder_of
 from scripts.checks.policies import as_list
 from scripts.checks.reach import reached
@@ -47,7 +48,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def test_each_folder_is_a_function_and_each_function_a_folder() -> None:
-    assert len(FOLDERS) == 12
+    assert len(FOLDERS) == 13
     assert sorted(map(folder_of, FUNCTIONS)) == FOLDERS
 
 
@@ -120,8 +121,10 @@ def test_the_layer_is_for_the_functions_runtime_and_for_every_architecture_that_
     assert RESOURCES["Layer"]["Properties"]["CompatibleArchitectures"] == allowed == list(LAMBDA_MACHINES)
 
 
-def test_only_the_function_that_talks_sql_is_in_the_vpc() -> None:
-    assert {name for name in FUNCTIONS if "VpcConfig" in PLAIN[name]["Properties"]} == {"SetupDbUsersFunction"}
+def test_only_the_functions_that_talk_sql_are_in_the_vpc() -> None:
+    in_it = {name for name in FUNCTIONS if "VpcConfig" in PLAIN[name]["Properties"]}
+    assert in_it == {"SetupDbUsersFunction", "TransformDataFunction"}
+    assert sorted(map(folder_of, in_it)) == sorted(FUNCTIONS_IN_THE_VPC)
 
 
 def test_a_function_that_is_called_asynchronously_has_dead_letters() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from scripts.checks.expansion import source, translated
 from scripts.checks.policies import as_list, resolved
+from scripts.local_aws.cloudformation.intrinsics import TemplateError
+from scripts.local_aws.cloudformation.template import Template, pseudo_parameters
 from scripts.local_aws.iam.policy import Policy, Request, evaluate
 from tests.unit.support import AUDIT_TABLE, EXECUTION, NOW, OPERATION, STATE_TABLE, TARGET, a_plan
 from utils import metrics
@@ -103,7 +105,7 @@ IN_LINES = {*re.findall(r"\w+", " ".join(DEFAULTS.values()))} - set(STAND_INS)
 FITTING = (
     "prod-orders", "eu-central-1", "123456789012", "17", "5432", "7", "db.r6g.large", "sg-0123456789abcdef0",
     "eu-central-1a", "arn:aws:kms:eu-central-1:123456789012:key/0d1f", "02:00-02:30", "sun:05:00-sun:05:30", "none",
-    "CostCenter=a b,c=d",
+    "CostCenter=a b,c=d", "staging=s3://policies/masking/staging.yaml?versionId=3HL4kqtJlcpXroDTDmJ",
 )  # fmt: skip
 
 
@@ -256,6 +258,7 @@ def test_policies_of_the_stack_have_the_path_too() -> None:
 
 KEY_POLICY = Policy.parse("key", resolved(properties("Key")["KeyPolicy"]))
 OWN, FOREIGN = "111122223333", "999999999999"
+ONE_POLICY = "staging=s3://policies/staging.yaml?versionId=v1"
 LOGS = "logs.eu-central-1.amazonaws.com"
 
 
@@ -503,3 +506,31 @@ def test_no_group_of_open_clusters_admits_anybody_by_the_stacks_doing() -> None:
     rules = [each for each in RESOURCES.values() if each["Type"].startswith("AWS::EC2::SecurityGroupI")]
     assert [each for each in rules if "DatabaseSecurityGroup" in json.dumps(each)] == []
     assert "SecurityGroupIngress" not in properties("DatabaseSecurityGroup")
+
+
+# What is refused while deploying
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"MaskingPolicy": "staging"}, "need MaskingPolicies"),
+        ({"RequireMasking": "true"}, "need MaskingPolicies"),
+        ({"MaskingPolicies": ONE_POLICY, "MaskingPolicy": "staging", "ArchiveSnapshot": "keep"}, "can only be delete"),
+        (
+            {"MaskingPolicies": ONE_POLICY, "MaskingPolicy": "staging", "ArchiveSnapshot": "export"},
+            "can only be delete",
+        ),
+        ({"MaskingPolicies": ONE_POLICY, "ArchiveSnapshot": "keep"}, ""),
+        ({"MaskingPolicies": ONE_POLICY, "MaskingPolicy": "staging", "RequireMasking": "true"}, ""),
+    ],
+)
+def test_what_every_run_would_be_refused_for_is_not_deployed(given: dict[str, str], said: str) -> None:
+    pseudo = pseudo_parameters(OWN, "eu-central-1", "stack")
+    needed = {"SourceClusterId": "prod", "TargetClusterId": "staging", "VpcId": "vpc-1", "SubnetIds": "s-1,s-2"}
+    document = translated() | {"Rules": source()["Rules"]}
+    if said:
+        with pytest.raises(TemplateError, match=said):
+            Template(document, needed | given, pseudo)
+    else:
+        Template(document, needed | given, pseudo)

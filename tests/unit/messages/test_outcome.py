@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ from tests.unit.support import (
 )
 from utils.aurora_utils import Aurora
 from utils.contracts.payloads import Archived, ExecutionError
-from utils.contracts.plan import Plan
+from utils.contracts.plan import MaskingPlan, Plan
 from utils.contracts.route import RouteStep
 from utils.messages import outcome
 from utils.messages.failure import Remains, cause_lines
@@ -323,6 +324,65 @@ def test_of_an_open_door_nothing_is_told(rds: FakeRds) -> None:
         "door_open_at": USERS_READY,
     }
     assert "door" not in failure(remains=remaining(rds, [SECURITY_GROUP]), plan=DOOR_PLAN, **known).body
+
+
+# Masking
+
+MASKING = MaskingPlan(policy="staging", bucket="policies", key="staging.yaml", version_id="3HL4", sha256="0" * 64)
+MASKED_PLAN = DOOR_PLAN | {"masking": msgspec.to_builtins(MASKING)}
+HALF_WAY = {"tables": 12, "tables_done": 5, "rows": 1000, "database": "orders"}
+
+
+def test_success_says_by_which_policy_the_data_were_masked_and_what_still_holds_them() -> None:
+    record = a_record(
+        step_times=STEP_TIMES,
+        door_open_at="2026-03-10T03:51:00.000Z",
+        masked_at="2026-03-10T03:49:00.000Z",
+        masking={
+            "tables": 12, "rows": 40_000, "databases": ["orders", "billing"], "passed_checks": ["orders: no_real_mail"],
+            "findings": ["orders: not classified, and left as it is: app.users.note"],
+        },
+    )  # fmt: skip
+    plan = a_plan(masking=MASKING, cluster=a_cluster_plan(backup_retention_days=7))
+    body = outcome.succeeded(plan, some_users(), nothing_archived(), record, EXECUTION, END).body
+    assert "Masked     by policy staging, version 3HL4, at 2026-03-10T03:49:00.000Z" in body
+    assert "           40000 rows in 12 tables of orders, billing" in body
+    assert "           checks that found nothing unmasked: orders: no_real_mail" in body
+    assert (
+        "Unmasked   the cluster's automated backups of before that time, which expire by 2026-03-17 03:49 UTC" in body
+    )
+    assert "Warning    orders: not classified, and left as it is: app.users.note" in body
+    assert "Masked" not in success().body
+
+
+def test_a_dry_run_says_that_masking_comes_before_anybody_gets_in() -> None:
+    lines = outcome.planned(a_plan(masking=MASKING), EXECUTION, {}).body.splitlines()
+    (masks,) = [number for number, line in enumerate(lines) if "mask every database by policy staging" in line]
+    (proves,) = [number for number, line in enumerate(lines) if "prove a login" in line]
+    assert masks < proves
+
+
+def test_an_unmasked_cluster_is_never_offered_for_use(rds: FakeRds) -> None:
+    body = failure(
+        error="MaskingGateFailed", remains=remaining(rds, [DOOR]), plan=MASKED_PLAN, masking=HALF_WAY,
+        state="transform-data",
+    ).body  # fmt: skip
+    assert body.splitlines()[0].endswith(
+        f"Cluster {TARGET} is not masked. Its door is shut: only the pipeline can reach it."
+    )
+    assert "by masking policy staging, 5 of 12 tables are masked, and its gate is not passed" in body
+    assert "--vpc-security-group-ids" not in body
+    assert "Leave its door shut: it is not masked." in body
+    assert "set the stack's MaskingPolicies to\n" in body
+
+
+def test_an_unmasked_cluster_whose_door_somebody_opened_is_told_first(rds: FakeRds) -> None:
+    body = failure(remains=remaining(rds, [SECURITY_GROUP]), plan=MASKED_PLAN).body
+    assert "is not masked, and its door is not shut" in body.splitlines()[0]
+
+
+def test_what_failed_before_the_masking_says_nothing_of_its_policy(rds: FakeRds) -> None:
+    assert "MaskingPolicies" not in failure(remains=remaining(rds, [DOOR]), plan=MASKED_PLAN).body
 
 
 # Failure: rule 7

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.fakes.machine import FakeMachine
 from tests.unit.fakes.rds import FakeRds
@@ -32,11 +34,14 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.contracts.payloads import DeleteTask, RestoreTask
-from utils.contracts.plan import Plan, TargetSecrets
+from utils.contracts.plan import MaskingPlan, Plan, TargetSecrets
+from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused, StepFailed, TemporaryFailure
+from utils.logins.target_secrets import make_secrets
+from utils.names import fingerprint
 from utils.request.fields import RestoreRequest
 from utils.state.lock import TargetLock
-from utils.state.operation import OperationRecord, OperationState
+from utils.state.operation import NO_CLUSTER, OperationRecord, OperationState
 
 pytestmark = pytest.mark.usefixtures("surroundings", "rds", "found")
 
@@ -607,3 +612,79 @@ def test_the_clean_up_of_a_run_that_isnt_the_operations_forgets_nothing(machine:
         look({"run": a_run(cleaning_up=True), "progress": progress})
     assert record().clean_up_at is None
     assert record().execution_id == OTHER_EXECUTION
+
+
+# A masked copy
+
+MASKING = MaskingPlan(policy="staging", bucket="policies", key="staging.yaml", version_id="v1", sha256="0" * 64)
+MASKED = a_plan(masking=MASKING)
+NAMED = replace(LIMITS, masking_policies="staging=s3://policies/staging.yaml?versionId=v1", require_masking="true")
+RENEWED = replace(NAMED, masking_policies="staging=s3://policies/staging.yaml?versionId=v2")
+SALT = f"aurora-restore/masking/{fingerprint(OPERATION)}"
+
+
+def masked_again(limits: StackLimits = NAMED) -> Any:
+    return check(again() | {"limits": limits})
+
+
+def salt() -> str | None:
+    names = {each["Name"] for each in client("secretsmanager").list_secrets()["SecretList"]}
+    return client("secretsmanager").get_secret_value(SecretId=SALT)["SecretString"] if SALT in names else None
+
+
+def test_a_masking_goes_on_by_the_planned_version_and_with_its_salt(machine: FakeMachine, rds: FakeRds) -> None:
+    state = failed(machine, MASKED, masking_policy="staging")
+    made(rds, state)
+    make_secrets(MASKED, state)
+    state.remember(salt_version_id="the-first")
+    before = salt()
+    plan = masked_again()
+    assert plan["masking"] == msgspec.to_builtins(MASKING)
+    assert "mask-data" in plan["phases"]
+    assert salt() == before is not None
+    assert record().salt_version_id == "the-first"
+
+
+def test_a_masking_is_not_resumed_by_a_version_that_the_stack_no_longer_names(
+    machine: FakeMachine, rds: FakeRds
+) -> None:
+    made(rds, failed(machine, MASKED, masking_policy="staging"))
+    with pytest.raises(RequestRefused, match="was planned with version v1 of masking policy 'staging'"):
+        masked_again(RENEWED)
+
+
+def test_what_is_masked_is_resumed_whatever_the_stack_names_now(machine: FakeMachine, rds: FakeRds) -> None:
+    state = failed(machine, MASKED, masking_policy="staging")
+    made(rds, state, masked_at="2026-03-10T04:00:00.000Z")
+    plan = masked_again(RENEWED)
+    assert "data already masked, at 2026-03-10T04:00:00.000Z" in plan["resumed"]
+    assert "mask-data" not in plan["phases"]
+    assert salt() is None
+
+
+def test_a_masking_whose_salt_is_gone_is_not_resumed(machine: FakeMachine, rds: FakeRds) -> None:
+    """What is masked already would not match the rest: joins would break, and nobody would see it."""
+    made(rds, failed(machine, MASKED, masking_policy="staging"), salt_version_id="the-first")
+    with pytest.raises(RequestRefused, match=r"and secret aurora-restore/masking/[0-9a-f]{12} with its salt is gone"):
+        masked_again()
+    assert salt() is None
+
+
+def test_what_was_cleaned_up_is_masked_anew_with_another_salt(machine: FakeMachine) -> None:
+    state = failed(machine, MASKED, masking_policy="staging")
+    state.remember(**NO_CLUSTER)
+    masked_again()
+    assert salt() is not None
+    assert record().masked_at is None
+
+
+def test_an_operation_without_masking_is_not_resumed_once_that_is_required(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine))
+    with pytest.raises(RequestRefused, match="this stack restores no cluster unmasked"):
+        masked_again()
+
+
+def test_a_resumption_may_not_switch_the_masking_off(machine: FakeMachine, rds: FakeRds) -> None:
+    made(rds, failed(machine, MASKED, masking_policy="staging"))
+    with pytest.raises(RequestRefused, match="masking_policy: '' is not what operation"):
+        check(again(masking_policy="") | {"limits": NAMED})

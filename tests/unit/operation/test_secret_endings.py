@@ -28,9 +28,10 @@ from tests.unit.support import (
 )
 from utils.aurora_utils.resources import OPERATION_TAG
 from utils.aws import client
-from utils.contracts.plan import Plan, TargetSecrets
+from utils.contracts.plan import MaskingPlan, Plan, TargetSecrets
 from utils.logins.master import AdminSecret
 from utils.logins.target_secrets import make_secrets
+from utils.names import fingerprint
 from utils.operation.secret_endings import settle_secrets
 from utils.state.lock import TargetLock
 from utils.state.operation import NO_CLUSTER, OperationRecord, OperationState
@@ -341,3 +342,71 @@ def test_one_that_isnt_this_stacks_any_more_stays(of_source: list[str]) -> None:
     client("secretsmanager").untag_resource(SecretId=of_source[0], TagKeys=["application"])
     settle(failed=False)
     assert [deleted(name) for name in of_source] == [False, True]
+
+
+# The salt of a masking
+
+MASKING = MaskingPlan(policy="staging", bucket="policies", key="staging.yaml", version_id="3HL4", sha256="0" * 64)
+SALT = f"aurora-restore/masking/{fingerprint(OPERATION)}"
+MASKED = a_plan(masking=MASKING)
+
+
+def test_the_salt_goes_with_the_cluster_that_was_cleaned_up() -> None:
+    state = opened(MASKED)
+    assert exists(SALT)
+    state.remember(**NO_CLUSTER)
+    assert settle() == [f"Deleted: the salt of the masking, {SALT}."]
+    assert not exists(SALT)
+    assert record().salt_secret_arn is None
+    assert settle() == []
+
+
+def test_the_salt_goes_also_where_an_attempt_died_before_it_could_record_it() -> None:
+    opened(MASKED).remember(salt_secret_arn=None)
+    settle()
+    assert not exists(SALT)
+
+
+def test_the_salt_of_a_kept_cluster_stays_with_the_command_that_deletes_it(rds: FakeRds) -> None:
+    opened(MASKED).remember(cluster_resource_id=MINE)
+    a_cluster(rds)
+    said = settle()
+    assert exists(SALT)
+    assert (
+        said[0] == f"The salt of the masking stays in {SALT}, for a resume. If you delete the cluster, delete it too:"
+    )
+    assert said[1] == (
+        f"aws secretsmanager delete-secret --secret-id {SALT} --force-delete-without-recovery --region {REGION}"
+    )
+
+
+def test_the_salt_of_a_cluster_that_is_masked_goes_whatever_failed_afterwards(rds: FakeRds) -> None:
+    opened(MASKED).remember(cluster_resource_id=MINE, masked_at="2026-03-10T03:49:00.000Z")
+    a_cluster(rds)
+    settle()
+    assert not exists(SALT)
+
+
+def test_a_secret_of_that_name_that_is_another_operations_stays() -> None:
+    state = opened(a_plan())
+    tags: list[Any] = [{"Key": OPERATION_TAG, "Value": "another"}, {"Key": "aurora-restore:target", "Value": TARGET}]
+    client("secretsmanager").create_secret(Name=SALT, SecretString="theirs", Tags=tags)
+    state.open("snapshot-check", {}, MASKED, "running")
+    assert settle() == []
+    assert exists(SALT)
+
+
+def test_a_resumed_operation_that_is_masked_gets_no_salt_again() -> None:
+    state = OperationState(OPERATION, EXECUTION, NOW)
+    state.open("snapshot-check", {}, MASKED, "running")
+    make_secrets(MASKED, state, is_masked=True)
+    assert not exists(SALT)
+
+
+def test_a_repeated_first_step_keeps_the_salt_that_it_made() -> None:
+    state = opened(MASKED)
+    before = client("secretsmanager").get_secret_value(SecretId=SALT)["SecretString"]
+    make_secrets(MASKED, state)
+    assert client("secretsmanager").get_secret_value(SecretId=SALT)["SecretString"] == before
+    assert len(before) == 64
+    assert before.isalnum()

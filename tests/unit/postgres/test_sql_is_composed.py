@@ -12,7 +12,7 @@ from tests.unit.support import ROOT
 
 SENDING = {"execute", "executemany", "run", "rows", "try_run", "why_not"}
 # Helpers of ours that take a statement's text: what they are given has to be a literal as well.
-TAKING_TEXT = {"query": 0, "_lacking": 0, "_in_batches": 1, "_in_lists": 1}
+TAKING_TEXT = {"query": 0, "_lacking": 0, "_in_batches": 1, "_in_lists": 1, "_on_schema": 0}
 # Where sql.SQL is given something else than a literal, and why that is none of anybody's input.
 OURS = {
     ("postgres/catalog.py", "text"): "query(): its callers' literals, held by TAKING_TEXT",
@@ -26,7 +26,26 @@ OURS = {
     ("postgres/default_privileges.py", "_TYPES[kind][1]"): "from the table _TYPES",
     ("postgres/missing_privileges.py", "_ASKING[kind]"): "from the table _ASKING",
     ("postgres/borrowed_owners.py", "options"): "one of two literals",
+    ("postgres/masking/lending.py", "form"): "_on_schema(): its callers' literals, held by TAKING_TEXT",
+    ("postgres/masking/lending.py", "signature"): "a routine's signature, written and quoted by PostgreSQL",
+    ("postgres/masking/chunks.py", "column.value"): "what the policy was compiled to, kept in the state",
+    ("postgres/masking/chunks.py", "column.refused"): "what the policy was compiled to, kept in the state",
+    ("postgres/masking/chunks.py", "column.distinct_by"): "what the policy was compiled to, kept in the state",
+    ("postgres/masking/chunks.py", "type_"): "a type, written and quoted by PostgreSQL (format_type)",
+    ("postgres/masking/dependents.py", "each.drop"): "a statement that PostgreSQL wrote and quoted (format)",
+    ("postgres/masking/dependents.py", "each.statement"): "a statement that PostgreSQL wrote and quoted (format)",
+    ("postgres/masking/dependents.py", "each.done_when"): "a condition that PostgreSQL wrote and quoted (format)",
+    ("postgres/masking/gate.py", "form"): "what the policy was compiled to, kept in the state",
+    ("postgres/masking/gate.py", "text"): "a check of the policy's author, who may write any; it runs read-only",
+    ("postgres/masking/gate.py", "child"): "a name, written and quoted by PostgreSQL (regclass)",
+    ("postgres/masking/gate.py", "parent"): "a name, written and quoted by PostgreSQL (regclass)",
+    ("postgres/masking/gate.py", "same"): "a condition that PostgreSQL wrote and quoted (format)",
+    ("postgres/masking/gate.py", "given"): "a condition that PostgreSQL wrote and quoted (format)",
+    ("postgres/masking/own_sql.py", "entry.text"): "statements of the policy's author, who may write any",
     ("postgres/setup.py", "privileges"): "one of two literals",
+    ("postgres/masking/expressions.py", "column.type"): "a type, written and quoted by PostgreSQL (format_type)",
+    ("postgres/masking/expressions.py", "action.sql"): "an expression of the stack's policy (masking/expressions.py)",
+    ("postgres/masking/permutation.py", "form"): "one of two literals",
 }
 UTILS = ROOT / "utils"
 MODULES = sorted(UTILS.rglob("*.py"))

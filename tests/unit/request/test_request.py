@@ -43,13 +43,14 @@ def test_every_field_can_be_given() -> None:
         "like_source": True,
         "inherited_logins": "lock",
         "quarantine": True,
+        "masking_policy": "staging",
         "tags": {"team": "orders"},
         "delete_source": True,
         "confirm_delete_source": "prod-orders",
         "final_snapshot": False,
         "delete_automated_backups": True,
         "override_deletion_protection": True,
-        "archive_snapshot": "keep",
+        "archive_snapshot": "delete",
         "on_failure": "keep",
         "expires_after_hours": 72,
         "dry_run": True,
@@ -393,3 +394,17 @@ def test_no_request_is_read_as_a_deletion_unless_both_fields_say_so(raw: dict[st
     if request.delete_source:
         assert raw["delete_source"] is True
         assert isinstance(raw["confirm_delete_source"], str)
+
+
+@pytest.mark.parametrize("archive", ["keep", "export"])
+def test_what_keeps_data_unmasked_contradicts_a_masking_policy(archive: str) -> None:
+    asked = {"masking_policy": "staging", "archive_snapshot": archive}
+    said = f"archive_snapshot: {archive!r} keeps data that are not masked, and masking_policy is 'staging'"
+    assert said in refusal_of(asked)
+    # Also where the stack says either.
+    assert said in refusal_of({"archive_snapshot": archive}, DEFAULTS | {"masking_policy": "staging"})
+    assert read_request(asked | {"masking_policy": ""}, DEFAULTS).masking_policy == ""
+
+
+def test_a_masking_policy_has_a_name_as_the_stack_gives_it() -> None:
+    assert "is no name of a masking policy" in refusal_of({"masking_policy": "s3://bucket/key"})

@@ -25,7 +25,7 @@ from tests.unit.support import (
     some_users,
 )
 from utils.aws import client
-from utils.contracts.plan import ClusterPlan
+from utils.contracts.plan import ClusterPlan, MaskingPlan
 from utils.errors import StepFailed, TemporaryFailure
 from utils.state.expiry import ExpiryRegister
 from utils.state.operation import OperationRecord, OperationState, iso
@@ -287,6 +287,20 @@ def test_without_users_nothing_is_opened(rds: FakeRds, clock: Clock, operation: 
     with pytest.raises(StepFailed, match="users are not set up"):
         open_cluster(clock)
     assert rds.changes() == []
+
+
+def test_a_cluster_that_is_not_masked_is_never_opened(clock: Clock, rds: FakeRds, operation: OperationState) -> None:
+    """Whatever else the record says: its users are set up, and the plan has a masking policy."""
+    masking = MaskingPlan(policy="staging", bucket="b", key="k", version_id="v", sha256="0" * 64)
+    operation.open("snapshot-check", {}, a_plan(masking=masking), "running", facts={"users_ready_at": iso(NOW)})
+    operation.remember(cluster_resource_id=rds.clusters[TARGET]["DbClusterResourceId"])
+    operation.enter("restore-snapshot")
+    with pytest.raises(StepFailed, match="has a masking policy, and its cluster is not masked"):
+        open_cluster(clock)
+    assert record().door_opening_at is None
+    operation.remember(masked_at=iso(NOW))
+    open_cluster(clock)
+    assert record().door_opening_at is not None
 
 
 # Expiry

@@ -27,6 +27,7 @@ from tests.unit.support import (
 )
 from utils.aws import client
 from utils.contracts.payloads import SetupUsersTask
+from utils.contracts.plan import MaskingPlan
 from utils.errors import MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.logins.master import AdminSecret, MasterLogin
 from utils.postgres.session import Server, can_log_in
@@ -250,3 +251,11 @@ def test_rule_9_no_password_leaves_the_step(
     ):
         for password in (login.password, APP_PASSWORD, REPORT_PASSWORD):
             assert password not in str(place)
+
+
+def test_no_login_is_made_in_a_cluster_that_is_not_masked(operation: OperationState, login: MasterLogin) -> None:
+    masking = MaskingPlan(policy="staging", bucket="b", key="k", version_id="v", sha256="0" * 64)
+    operation.open("snapshot-check", {}, a_plan(masking=masking), "running", facts={"password_version_id": VERSION})
+    with pytest.raises(StepFailed, match="has a masking policy, and its cluster is not masked"):
+        set_up(task())
+    assert record().users_ready_at is None

@@ -414,3 +414,19 @@ def test_an_unknown_condition_stops_the_call_loudly(aws: LocalAws) -> None:
     code, message = refusal(Caller(aws, strange).client("rds").describe_db_clusters)
     assert code == "NotImplementedByLocalAws"
     assert "rds:Vpc" in message
+
+
+def test_a_version_of_an_object_is_an_action_and_a_condition_of_its_own(aws: LocalAws) -> None:
+    """Service Authorization Reference, S3: GetObjectVersion, and the condition key s3:VersionId."""
+    s3, bucket = aws.client("s3"), f"versions-{next(_numbers)}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first, second = (s3.put_object(Bucket=bucket, Key="k", Body=body)["VersionId"] for body in (b"1", b"2"))
+    condition = {"StringEquals": {"s3:VersionId": [first]}}
+    caller = Caller(aws, allow("s3:GetObjectVersion", f"arn:aws:s3:::{bucket}/k", Condition=condition)).client("s3")
+    assert caller.get_object(Bucket=bucket, Key="k", VersionId=first)["Body"].read() == b"1"
+    for other in ({"VersionId": second}, {}):
+        assert refusal(caller.get_object, Bucket=bucket, Key="k", **other)[0] == "AccessDenied"
+    newest = Caller(aws, allow("s3:GetObject", f"arn:aws:s3:::{bucket}/k")).client("s3")
+    assert newest.get_object(Bucket=bucket, Key="k")["Body"].read() == b"2"
+    assert refusal(newest.get_object, Bucket=bucket, Key="k", VersionId=first)[0] == "AccessDenied"

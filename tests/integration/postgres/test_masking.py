@@ -1,0 +1,64 @@
+"""A restored cluster is masked as the policy says: every row once, and nothing else of it is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.local_aws.postgres.servers import Servers
+from scripts.local_aws.postgres.volumes import Volume
+from tests.integration.postgres.masking_support import (
+    POLICY,
+    contents,
+    expected_contents,
+    finish,
+    mask,
+    produce,
+    readable,
+    schema_of,
+    traces,
+)
+from tests.integration.postgres.test_roles import Cluster, started
+
+
+@pytest.fixture(scope="module")
+def produced(servers: Servers) -> Volume:
+    cluster, volume = started(servers), servers.new_volume()
+    produce(cluster)
+    cluster.postgres.stop()
+    cluster.postgres.copy_to(volume)
+    cluster.postgres.destroy()
+    return volume
+
+
+@pytest.fixture
+def production(servers: Servers, produced: Volume) -> Iterator[Cluster]:
+    running = started(servers, produced)
+    yield running
+    running.postgres.destroy()
+
+
+def test_every_row_is_masked_once_and_the_schema_is_as_before(production: Cluster) -> None:
+    before, expected = schema_of(production, "orders"), expected_contents(production, "orders", POLICY)
+    progress = mask(production, POLICY)
+    assert progress.done
+    assert progress.databases == ["orders", "postgres", "template1"]
+    assert progress.tables == progress.tables_done == 9
+    assert progress.passed_checks == ["orders: no real mail"]
+    assert mask(production, POLICY) == progress, "a repeated slice does nothing"
+    finish(production)
+    finish(production)
+    assert schema_of(production, "orders") == before
+    assert contents(production, "orders") == expected
+    assert len(expected["app.users"]) == 2000
+    for database in progress.databases:
+        assert traces(production, database) == []
+    assert production.superuser("postgres", "select rolname from pg_roles where rolname ~ 'aurora_restore'") == []
+
+
+def test_no_original_value_can_be_read_anywhere(production: Cluster) -> None:
+    assert readable(production, "orders", "real.org|Real Name|person[0-9]|49 170") != []
+    mask(production, POLICY)
+    finish(production)
+    assert readable(production, "orders", "real.org|Real Name|person[0-9]|49 170") == []

@@ -1,0 +1,322 @@
+"""The rows of each table, masked in ranges of pages, each of them a transaction of its own with its mark.
+
+A row that is updated moves, often to a page that comes later: without care it is masked twice, which breaks every join
+with it. So each transaction notes those of its rows that moved beyond its range and below the end that the table had in
+the beginning, and the ranges that follow leave these out.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from psycopg2 import sql
+
+from utils.errors import StepFailed
+from utils.foreign_text import one_line
+from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.masking.lending import lend_only
+from utils.postgres.masking.salt_table import give_salt
+from utils.postgres.masking.sessions import Clock, OutOfTime, Place, lock
+from utils.postgres.masking.state import MASKED, Task, pass_stage, tasks
+from utils.postgres.session import Session
+
+TRIED_ROWS = 100
+FIRST_PAGES, MOST_PAGES = 256, 65536
+CHUNK_SECONDS = 20.0
+LARGE_OBJECTS_AT_ONCE = 1000
+
+# The target has a name that no column has; ctid alone would be that of the inner table.
+_CHUNK = sql.SQL("""
+    WITH updated AS (
+        UPDATE ONLY {table} AS aurora_restore_target SET {values}
+         WHERE aurora_restore_target.ctid >= {low}::tid AND aurora_restore_target.ctid < {high}::tid
+           AND NOT EXISTS (SELECT FROM {moved} m WHERE m.rel = {rel} AND m.tid = aurora_restore_target.ctid
+                              AND m.tid >= {low}::tid AND m.tid < {high}::tid)
+        RETURNING aurora_restore_target.ctid AS tid
+    ), noted AS (
+        INSERT INTO {moved} SELECT {rel}, tid FROM updated WHERE tid >= {high}::tid AND tid < {end}::tid
+    )
+    SELECT count(*) FROM updated
+""")
+
+
+_KEPT_COLUMNS = sql.SQL("""
+    SELECT a.attname, CASE WHEN t.typcategory = 'A' THEN '{{}}' WHEN t.typname = 'tsvector' THEN '' END,
+           format_type(a.atttypid, a.atttypmod)
+      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+     WHERE a.attrelid = {rel} AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum
+""")
+# What is analyzed with one row, so also what consists of the table: the last of its parts to be emptied decides.
+_WITH_PARENTS = sql.SQL("""
+    WITH RECURSIVE up(rel) AS (
+        SELECT {rel}::oid UNION SELECT inhparent FROM up JOIN pg_inherits ON inhrelid = up.rel
+    )
+    SELECT n.nspname, c.relname FROM up JOIN pg_class c ON c.oid = up.rel JOIN pg_namespace n ON n.oid = c.relnamespace
+""")
+
+
+class _Position(NamedTuple):
+    bound: int
+    next: int
+    done: bool
+
+
+def try_tables(place: Place, clock: Clock) -> None:
+    """Mask some rows of each table and take it back, and look for values that the policy refuses.
+
+    What CHECKs and domains accept stands in no catalogue. Raises StepFailed before a first row is changed.
+    """
+    with place.as_masker() as opened:
+        give_salt(opened, place.salt)
+        opened.connection.commit()
+        for task in tasks(opened, place):
+            if not _is_tried(opened, place, task):
+                opened.connection.commit()
+                lend_only(place, clock, task.owners)
+                _limit(opened, clock)
+                _look_at_values(opened, task)
+                if task.columns:
+                    opened.run(sql.SQL("SAVEPOINT trial"))
+                    opened.run(_trial(task))
+                    opened.run(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+                    opened.run(sql.SQL("ROLLBACK TO SAVEPOINT trial"))
+                opened.run(
+                    sql.SQL("UPDATE {} SET tried = true WHERE rel = {}").format(
+                        place.state("progress"), sql.Literal(task.rel)
+                    )
+                )
+            opened.connection.commit()
+
+
+def _is_tried(opened: Session, place: Place, task: Task) -> bool:
+    question = sql.SQL("SELECT tried FROM {} WHERE rel = {}").format(place.state("progress"), sql.Literal(task.rel))
+    return opened.rows(question) == [(True,)]
+
+
+def _trial(task: Task) -> sql.Composed:
+    return sql.SQL(
+        "UPDATE {only} {table} AS aurora_restore_target SET {values} WHERE (aurora_restore_target.tableoid,"
+        " aurora_restore_target.ctid) IN (SELECT t.tableoid, t.ctid FROM {only} {table} t LIMIT {rows})"
+    ).format(only=_only(task), table=task.name, values=_values(task), rows=sql.Literal(TRIED_ROWS))
+
+
+def _look_at_values(opened: Session, task: Task) -> None:
+    """Raise StepFailed where original values are refused, or would become equal in a column that has to be unique."""
+    for column in task.columns:
+        where = f"{one_line(task.schema)}.{one_line(task.table)}.{one_line(column.name)}"
+        if column.refused is not None:
+            question = sql.SQL("SELECT count(*) FROM {} {} WHERE {}").format(
+                _only(task), task.name, sql.SQL(column.refused)
+            )
+            ((refused,),) = opened.rows(question)
+            if refused:
+                raise StepFailed(
+                    f"Masking has not begun: {refused} rows of {where} have a value that the policy refuses. Correct "
+                    "the policy's rule for that column, then start again."
+                )
+        if column.distinct_by is not None:
+            name = sql.Identifier(column.name)
+            question = sql.SQL("SELECT count(DISTINCT {name}), count(DISTINCT {by}) FROM {only} {table}").format(
+                name=name, by=sql.SQL(column.distinct_by), only=_only(task), table=task.name
+            )
+            ((different, left),) = opened.rows(question)
+            if left < different:
+                raise StepFailed(
+                    f"Masking has not begun: {different - left} values of {where}, which are unique, would become "
+                    "equal to others. Correct the policy's rule for that column, then start again."
+                )
+
+
+def mask_tables(place: Place, clock: Clock) -> None:
+    """Delete the rows of the tables that are to be empty, and mask those of all others."""
+    with place.as_masker() as opened:
+        todo = tasks(opened, place)
+    # Empty ones first: with what is left of them then goes what a partitioned table's statistics show.
+    for task in sorted(todo, key=lambda task: not task.is_empty):
+        if _is_done(place, task):
+            continue
+        lend_only(place, clock, task.owners)
+        if task.is_empty:
+            _truncate(place, clock, task)
+        elif task.moves:
+            _mask_at_once(place, clock, task)
+        elif task.columns:
+            _mask_in_chunks(place, clock, task)
+    _unlink_large_objects(place, clock)
+    with place.as_master() as opened:
+        pass_stage(opened, place, MASKED)
+
+
+def _is_done(place: Place, task: Task) -> bool:
+    with place.as_master() as opened:
+        return _position(opened, place, task).done
+
+
+def _truncate(place: Place, clock: Clock, task: Task) -> None:
+    """Empty the table, and replace its statistics, which ANALYZE leaves alone where it finds no row.
+
+    With a single row in its sample it keeps no value (PostgreSQL's source, compute_scalar_stats: only what occurs twice
+    is common, and a histogram takes two values).
+    """
+    with place.as_masker() as opened:
+        lock(opened, place, task.rel)
+        _limit(opened, clock)
+        if not _position(opened, place, task).done:
+            _keep_one_row(opened, task)
+            opened.run(
+                sql.SQL("UPDATE {} SET done = true, chunks = 1 WHERE rel = {}").format(
+                    place.state("progress"), sql.Literal(task.rel)
+                )
+            )
+
+
+def _keep_one_row(opened: Session, task: Task) -> None:
+    """Empty the table, with statistics of one row; where a CHECK refuses that row, the gate finds the old ones."""
+    columns = opened.rows(_KEPT_COLUMNS.format(rel=sql.Literal(task.rel)))
+    names = sql.SQL(", ").join(sql.Identifier(name) for name, _, _ in columns)
+    # Of an array or a tsvector, the elements of a single row are common ones.
+    kept = sql.SQL(", ").join(
+        sql.Identifier(name)
+        if empty is None
+        else sql.SQL("CAST({} AS {}) AS {}").format(sql.Literal(empty), sql.SQL(type_), sql.Identifier(name))
+        for name, empty, type_ in columns
+    )
+    table = sql.Identifier("pg_temp", "aurora_restore_kept")
+    if columns:
+        opened.run(
+            sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM ONLY {} LIMIT 1").format(
+                table, kept, task.name
+            )
+        )
+    opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
+    insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT * FROM {}").format(task.name, names, table)
+    if columns and opened.why_not(insert) is None:
+        for schema, name in opened.rows(_WITH_PARENTS.format(rel=sql.Literal(task.rel))):
+            opened.run(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
+        opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
+
+
+def _mask_at_once(place: Place, clock: Clock, task: Task) -> None:
+    """Mask a partitioned table whose rows move between partitions: only one statement sees each of them once."""
+    progress, rel = place.state("progress"), sql.Literal(task.rel)
+    place.outlasting(
+        sql.SQL(
+            "WITH updated AS (UPDATE {table} SET {values} RETURNING 1)"
+            " UPDATE {progress} SET masked_rows = (SELECT count(*) FROM updated), chunks = 1 WHERE rel = {rel}"
+        ).format(table=task.name, values=_values(task), progress=progress, rel=rel),
+        clock,
+        task.rel,
+        done=sql.SQL("EXISTS (SELECT FROM {} WHERE rel = {} AND done)").format(progress, rel),
+        mark=sql.SQL("UPDATE {} SET done = true WHERE rel = {}").format(progress, rel),
+    )
+
+
+def _mask_in_chunks(place: Place, clock: Clock, task: Task) -> None:
+    pages = FIRST_PAGES
+    with place.as_masker() as opened:
+        give_salt(opened, place.salt)
+        opened.connection.commit()
+        while not _position(opened, place, task).done:
+            _limit(opened, clock)
+            began = time.monotonic()
+            _mask_chunk(opened, place, task, pages)
+            opened.connection.commit()
+            took = time.monotonic() - began
+            pages = _next_size(pages, took)
+            if took * 1.5 > clock.time_left():
+                raise OutOfTime
+
+
+def _next_size(pages: int, took: float) -> int:
+    if took < CHUNK_SECONDS / 2:
+        return min(pages * 2, MOST_PAGES)
+    return max(pages // 2, 1) if took > CHUNK_SECONDS * 2 else pages
+
+
+def _mask_chunk(opened: Session, place: Place, task: Task, pages: int) -> None:
+    """Mask a range of pages, after which the transaction has to be committed."""
+    progress, rel = place.state("progress"), sql.Literal(task.rel)
+    lock(opened, place, task.rel)
+    opened.run(
+        sql.SQL(
+            "UPDATE {} SET bound = pg_relation_size({rel}) / current_setting('block_size')::bigint"
+            " WHERE rel = {rel} AND bound IS NULL"
+        ).format(progress, rel=rel)
+    )
+    at = _position(opened, place, task)
+    if at.done:
+        return
+    until = min(at.next + pages, at.bound)
+    ((masked,),) = opened.rows(
+        _CHUNK.format(
+            table=task.name,
+            values=_values(task),
+            low=_tid(at.next),
+            high=_tid(until),
+            end=_tid(at.bound),
+            moved=place.state("moved"),
+            rel=rel,
+        )
+    )
+    opened.run(
+        sql.SQL(
+            "UPDATE {} SET next = {until}, done = {done}, masked_rows = masked_rows + {masked}, chunks = chunks + 1"
+            " WHERE rel = {rel}"
+        ).format(
+            progress,
+            until=sql.Literal(until),
+            done=sql.Literal(until >= at.bound),
+            masked=sql.Literal(masked),
+            rel=rel,
+        )
+    )
+
+
+def _position(opened: Session, place: Place, task: Task) -> _Position:
+    (found,) = opened.rows(
+        sql.SQL("SELECT coalesce(bound, 0), next, done FROM {} WHERE rel = {}").format(
+            place.state("progress"), sql.Literal(task.rel)
+        )
+    )
+    return _Position(*found)
+
+
+def _limit(opened: Session, clock: Clock) -> None:
+    milliseconds = int(clock.remaining() * 1000)
+    opened.run(sql.SQL("SET statement_timeout = {}").format(sql.Literal(milliseconds)))
+
+
+def _tid(page: int) -> sql.Composable:
+    return sql.Literal(f"({page},0)")
+
+
+def _only(task: Task) -> sql.SQL:
+    return sql.SQL("" if task.moves else "ONLY")
+
+
+def _values(task: Task) -> sql.Composed:
+    return sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(column.name), sql.SQL(column.value)) for column in task.columns
+    )
+
+
+def _unlink_large_objects(place: Place, clock: Clock) -> None:
+    """Delete all large objects where the policy says so. Only their owners may."""
+    with place.as_master() as opened:
+        wanted = opened.rows(sql.SQL("SELECT empty_large_objects FROM {}").format(place.state("policy"))) == [(True,)]
+    while wanted:
+        clock.remaining()
+        with place.as_master() as opened:
+            found = opened.rows(
+                sql.SQL(
+                    "SELECT oid, pg_get_userbyid(lomowner) FROM pg_largeobject_metadata ORDER BY oid LIMIT {}"
+                ).format(sql.Literal(LARGE_OBJECTS_AT_ONCE))
+            )
+            with borrowed_owners(opened, {owner for _, owner in found}):
+                opened.rows(
+                    sql.SQL("SELECT lo_unlink(object) FROM unnest({}::oid[]) AS object").format(
+                        sql.Literal([number for number, _ in found])
+                    )
+                )
+        wanted = len(found) == LARGE_OBJECTS_AT_ONCE

@@ -1,0 +1,323 @@
+"""What hangs on the tables at work and is taken away until they are masked, each with the statement that restores it.
+
+Foreign keys, indexes and constraints on masked columns; triggers and rules, which would copy rows or change further
+ones; extended statistics, and columns that ANALYZE passes over, which would keep the values that they had. Both
+statements are PostgreSQL's own writing, with every name qualified and quoted.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from psycopg2 import sql
+
+from utils.errors import StepFailed
+from utils.foreign_text import listed, one_line
+from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.catalog import owners_here
+from utils.postgres.event_triggers import refuse_dangerous_triggers
+from utils.postgres.masking.lending import lend_only, owners_of
+from utils.postgres.masking.sessions import Clock, Place, lock
+from utils.postgres.masking.state import BARED, RESTORED, is_past, pass_stage, record
+from utils.postgres.session import Session, SqlRefused
+
+# When something is restored: indexes, then what joins those of partitions, what they carry, foreign keys, what fires.
+INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, FIRING, IN_THE_END = range(6)
+
+# Tables with work; the partitions of those whose rows move; what is to be masked in each.
+_AT_WORK = sql.SQL("""
+    WITH RECURSIVE parts(rel, top) AS (
+        SELECT rel, rel FROM {work}
+        UNION SELECT i.inhrelid, parts.top FROM parts JOIN pg_inherits i ON i.inhparent = parts.rel
+                JOIN {work} w ON w.rel = parts.top AND w.moves
+    ), emptied(rel) AS (
+        SELECT rel FROM {work} WHERE is_empty
+    ), masked(rel, attnum, name) AS (
+        SELECT DISTINCT a.attrelid, a.attnum, a.attname FROM parts JOIN {masked_column} m ON m.rel = parts.top
+          JOIN pg_attribute a ON a.attrelid = parts.rel AND a.attname::text = m.name
+    ), above(rel, attnum) AS (
+        SELECT rel, attnum FROM masked
+        UNION SELECT i.inhparent, a.attnum FROM above JOIN pg_inherits i ON i.inhrelid = above.rel
+                JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
+                JOIN pg_attribute c ON c.attrelid = above.rel AND c.attnum = above.attnum
+                JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = c.attname
+    ), above_emptied(rel) AS (
+        SELECT rel FROM emptied
+        UNION SELECT i.inhparent FROM above_emptied JOIN pg_inherits i ON i.inhrelid = above_emptied.rel
+                JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
+    )
+""")
+# Of a partitioned table's only the topmost: its partitions' go and come with it.
+_FOREIGN_KEYS = sql.SQL("""
+    , keys AS (
+        SELECT c.oid, c.conrelid::regclass::text AS rel, ARRAY[c.conrelid, c.confrelid] AS rels,
+               quote_ident(c.conname) AS name, c.conname AS bare,
+               obj_description(c.oid, 'pg_constraint') AS said
+          FROM pg_constraint c
+         WHERE c.contype = 'f' AND c.conparentid = 0
+           AND (c.conrelid IN (SELECT rel FROM above_emptied) OR c.confrelid IN (SELECT rel FROM above_emptied)
+                OR EXISTS (SELECT FROM above WHERE rel = c.conrelid AND attnum = ANY(c.conkey))
+                OR EXISTS (SELECT FROM above WHERE rel = c.confrelid AND attnum = ANY(c.confkey)))
+    )
+    SELECT 3, rels, format('EXISTS (SELECT FROM pg_constraint WHERE conrelid = %L::regclass AND conname = %L)',
+                           rel, bare),
+           format('ALTER TABLE %s DROP CONSTRAINT %s', rel, name),
+           format('ALTER TABLE %s ADD CONSTRAINT %s %s', rel, name, pg_get_constraintdef(oid)) FROM keys
+    UNION ALL
+    SELECT 4, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
+      FROM keys WHERE said IS NOT NULL
+""")
+_INDEXES = sql.SQL("""
+    , touched(oid) AS (
+        SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+         WHERE EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid)
+           AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+                OR EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid AND m.attnum = ANY(i.indkey::int2[])))
+    ), tops(oid) AS (
+        SELECT oid FROM touched
+        UNION SELECT h.inhparent FROM tops JOIN pg_inherits h ON h.inhrelid = tops.oid
+    ), trees(oid, top) AS (
+        SELECT oid, oid FROM tops WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = tops.oid)
+        UNION SELECT h.inhrelid, trees.top FROM trees JOIN pg_inherits h ON h.inhparent = trees.oid
+    ), indexes AS (
+        SELECT t.oid, t.oid = t.top AS is_top, t.oid::regclass::text AS index, quote_ident(c.relname) AS bare,
+               ARRAY[i.indrelid] AS rels,
+               i.indrelid::regclass::text AS rel,
+               k.oid AS con, quote_ident(k.conname) AS conname, c.relkind = 'I' AS parted, i.indisvalid,
+               i.indisclustered, i.indisreplident, c.reloptions, h.inhparent::regclass::text AS parent
+          FROM trees t JOIN pg_index i ON i.indexrelid = t.oid JOIN pg_class c ON c.oid = t.oid
+          LEFT JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u', 'x')
+          LEFT JOIN pg_inherits h ON h.inhrelid = t.oid
+    )
+    SELECT 0, rels, NULL, CASE WHEN NOT is_top THEN NULL
+                          WHEN con IS NULL THEN format('DROP INDEX %s', index)
+                          ELSE format('ALTER TABLE %s DROP CONSTRAINT %s', rel, conname) END,
+           CASE WHEN con IS NULL THEN pg_get_indexdef(oid)
+                ELSE format('ALTER TABLE %s %s ADD CONSTRAINT %s %s', CASE WHEN parted THEN 'ONLY' ELSE '' END, rel,
+                            conname, pg_get_constraintdef(con)) END
+      FROM indexes WHERE indisvalid OR parted
+    UNION ALL
+    SELECT 0, rels, NULL, format('DROP INDEX %s', index), NULL
+      FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
+    UNION ALL
+    SELECT 1, rels, NULL, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index)
+      FROM indexes WHERE parent IS NOT NULL
+    UNION ALL
+    SELECT 2, rels, NULL, NULL, format('COMMENT ON INDEX %s IS %L', index, obj_description(oid, 'pg_class'))
+      FROM indexes WHERE obj_description(oid, 'pg_class') IS NOT NULL
+    UNION ALL
+    SELECT 2, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', conname, rel,
+                                  obj_description(con, 'pg_constraint'))
+      FROM indexes WHERE obj_description(con, 'pg_constraint') IS NOT NULL
+    UNION ALL
+    SELECT 2, rels, NULL, NULL, format('ALTER INDEX %s SET (%s)', index, array_to_string(reloptions, ', '))
+      FROM indexes WHERE con IS NOT NULL AND reloptions IS NOT NULL
+    UNION ALL
+    SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s CLUSTER ON %s', rel, bare)
+      FROM indexes WHERE indisclustered
+    UNION ALL
+    SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', rel, bare)
+      FROM indexes WHERE indisreplident
+    UNION ALL
+    SELECT 2, rels, NULL, NULL,
+           format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
+      FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
+""")
+_TRIGGERS = sql.SQL("""
+    SELECT 4, ARRAY[t.tgrelid], NULL,
+           format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
+           format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,
+                  CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname)
+      FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid IN (SELECT rel FROM parts)
+    UNION ALL
+    SELECT 4, ARRAY[r.ev_class], NULL,
+           format('ALTER TABLE %s DISABLE RULE %I', r.ev_class::regclass, r.rulename),
+           format('ALTER TABLE %s ENABLE %s RULE %I', r.ev_class::regclass,
+                  CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, r.rulename)
+      FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('r', 'p')
+     WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM parts)
+""")
+# Dropped with what they show: of a table without rows, ANALYZE replaces nothing, and of a single row they keep it.
+_STATISTICS = sql.SQL("""
+    , named AS (
+        SELECT s.oid, s.stxrelid, format('%I.%I', n.nspname, s.stxname) AS name, pg_get_userbyid(s.stxowner) AS owner,
+               s.stxstattarget AS target, obj_description(s.oid, 'pg_statistic_ext') AS said
+          FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+         WHERE s.stxrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied)
+    )
+    SELECT 2, ARRAY[stxrelid], NULL, format('DROP STATISTICS %s', name), pg_get_statisticsobjdef(oid) FROM named
+    UNION ALL
+    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('ALTER STATISTICS %s SET STATISTICS %s', name, target)
+      FROM named WHERE target >= 0
+    UNION ALL
+    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('COMMENT ON STATISTICS %s IS %L', name, said)
+      FROM named WHERE said IS NOT NULL
+    UNION ALL
+    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('ALTER STATISTICS %s OWNER TO %I', name, owner)
+      FROM named WHERE owner <> current_user
+""")
+# What ANALYZE passes over would keep the statistics that it had.
+_UNANALYZED = sql.SQL("""
+    SELECT 5, ARRAY[a.attrelid], NULL,
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS -1', a.attrelid::regclass, a.attname),
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS 0', a.attrelid::regclass, a.attname)
+      FROM pg_attribute a
+     WHERE a.attrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied)
+       AND a.attstattarget = 0 AND a.attnum > 0 AND NOT a.attisdropped
+""")
+
+
+_QUESTIONS = (_FOREIGN_KEYS, _INDEXES, _TRIGGERS, _STATISTICS, _UNANALYZED)
+
+
+class _Dependent(NamedTuple):
+    phase: int
+    rels: list[int]
+    """The tables that it belongs to."""
+    done_when: str | None
+    """Of what the masking role restores: the condition under which that has been done."""
+    drop: str | None
+    restore: str | None
+
+
+def take_dependents_away(place: Place) -> None:
+    """Drop or disable what hangs on the tables at work, and record how to restore it, all in one transaction."""
+    with place.as_master() as opened:
+        lock(opened, place)
+        if is_past(opened, place, BARED):
+            return
+        refuse_dangerous_triggers(opened)
+        found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
+        replication = [*_drop_publications(opened), *_disable_subscriptions(opened)]
+        owners = owners_of(opened, place, {rel for each in found for rel in each.rels})
+        with borrowed_owners(opened, owners) as unreachable:
+            if unreachable:
+                raise StepFailed(
+                    f"Masking has not begun in database {one_line(place.database)!r}: the master user cannot act for "
+                    f"{listed(sorted(unreachable))}, who own tables to mask, or what refers to them. GRANT those roles "
+                    "to the master user in the source (WITH ADMIN OPTION since PostgreSQL 16), then start again."
+                )
+            for each in found:
+                if each.drop is not None:
+                    opened.run(sql.SQL(each.drop))
+        for each in found:
+            if each.restore is not None:
+                opened.run(
+                    sql.SQL("INSERT INTO {} (phase, rels, done_when, statement) VALUES (%s, %s::oid[], %s, %s)").format(
+                        place.state("undo")
+                    ),
+                    (each.phase, each.rels, each.done_when, each.restore),
+                )
+            else:
+                record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
+        record(opened, place, replication)
+        pass_stage(opened, place, BARED)
+
+
+def _drop_publications(opened: Session) -> list[str]:
+    """Drop them: what they publish has no subscriber in a copy, and refuses UPDATEs of tables without an identity."""
+    found = opened.rows(sql.SQL("SELECT pubname, pg_get_userbyid(pubowner) FROM pg_publication ORDER BY pubname"))
+    with borrowed_owners(opened, {owner for _, owner in found}):
+        for name, _ in found:
+            if why := opened.why_not(sql.SQL("DROP PUBLICATION {}").format(sql.Identifier(name))):
+                raise SqlRefused(f"The publication {one_line(name)!r} cannot be dropped ({why}).")
+    return [f"publication {one_line(name)!r} of {one_line(owner)!r} was dropped" for name, owner in found]
+
+
+def _disable_subscriptions(opened: Session) -> list[str]:
+    """Disable those that would continue to fetch rows that nobody masks."""
+    found = opened.rows(
+        sql.SQL(
+            "SELECT subname, pg_get_userbyid(subowner) FROM pg_subscription"
+            " WHERE subenabled AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " ORDER BY subname"
+        )
+    )
+    with borrowed_owners(opened, {owner for _, owner in found}):
+        for name, _ in found:
+            if why := opened.why_not(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(sql.Identifier(name))):
+                raise SqlRefused(f"The subscription {one_line(name)!r} cannot be disabled ({why}).")
+    return [f"subscription {one_line(name)!r} of {one_line(owner)!r} was disabled" for name, owner in found]
+
+
+def restore_dependents(place: Place, clock: Clock) -> None:
+    """Restore everything, and what takes long one by one; only what concerns statistics waits for ANALYZE."""
+    for phase in range(IN_THE_END):
+        if phase in (INDEXES, FOREIGN_KEYS):
+            _build(place, clock, phase)
+        else:
+            _alter(place, phase)
+    with place.as_master() as opened:
+        pass_stage(opened, place, RESTORED)
+
+
+def restore_statistics_targets(place: Place) -> None:
+    """Restore the columns that ANALYZE is to pass over."""
+    _alter(place, IN_THE_END)
+
+
+def _alter(place: Place, phase: int) -> None:
+    """Restore what only changes the catalogue, so that nothing of the data runs."""
+    with place.as_master() as opened:
+        lock(opened, place)
+        refuse_dangerous_triggers(opened)
+        left = _left(opened, place, phase)
+        owners = owners_of(opened, place, {rel for each in left for rel in each.rels})
+        with borrowed_owners(opened, {*owners_here(opened), *owners, place.masker.name}):
+            for each in left:
+                opened.run(sql.SQL(each.statement))
+        opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE phase = %s").format(place.state("undo")), (phase,))
+
+
+def _build(place: Place, clock: Clock, phase: int) -> None:
+    """Restore what reads rows, as it has to be recreated, while the masking role owns these tables.
+
+    An index is created in a session of the master user's, which silences event triggers; what it calls runs as the
+    table's owner (PostgreSQL's source, DefineIndex and index_build: SetUserIdAndSecContext), so as the masking role. A
+    foreign key is created by the masking role itself: its rows are compared as the role that creates it, perhaps with
+    the data's casts.
+    """
+    undo = place.state("undo")
+    with place.as_master() as opened:
+        refuse_dangerous_triggers(opened)
+        left = _left(opened, place, phase)
+        owners = [owners_of(opened, place, each.rels) for each in left]
+    for each, lent in zip(left, owners, strict=True):
+        lend_only(place, clock, lent)
+        statement, number = sql.SQL(each.statement), sql.Literal(each.number)
+        mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, number)
+        if each.done_when is not None:
+            # The masking role may not set the mark, so the catalogue says it.
+            nothing = sql.SQL("NULL")
+            place.outlasting(statement, clock, each.number, done=sql.SQL(each.done_when), mark=nothing)
+            with place.as_master() as opened:
+                opened.run(mark)
+        else:
+            place.outlasting(
+                statement,
+                clock,
+                each.number,
+                done=sql.SQL("EXISTS (SELECT FROM {} WHERE number = {} AND restored_at IS NOT NULL)").format(
+                    undo, number
+                ),
+                mark=mark,
+                as_master=True,
+            )
+
+
+class _Left(NamedTuple):
+    number: int
+    statement: str
+    done_when: str | None
+    rels: list[int]
+
+
+def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
+    question = sql.SQL(
+        "SELECT number, statement, done_when, rels FROM {} WHERE restored_at IS NULL AND phase = {} ORDER BY number"
+    ).format(place.state("undo"), sql.Literal(phase))
+    return [_Left(*row) for row in opened.rows(question)]
+
+
+def _asked(question: sql.SQL, place: Place) -> sql.Composed:
+    return _AT_WORK.format(work=place.state("work"), masked_column=place.state("masked_column")) + question

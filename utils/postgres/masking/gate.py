@@ -1,0 +1,208 @@
+"""The masking gate: whether a database really is masked. It believes no mark of the masking's, and looks at every row.
+
+All of it reads, as the masking role, in transactions that cannot write. What it reports are counts and names.
+"""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+
+from utils.errors import MaskingGateFailed
+from utils.foreign_text import listed, one_line
+from utils.postgres.masking.lending import lend_only
+from utils.postgres.masking.own_sql import own_checks, own_sql
+from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.state import EXAMINED, Task, columns_with_rows, pass_stage, tasks
+from utils.postgres.session import Session
+
+PAGES = 32768
+
+# Foreign keys of the tables at work, which PostgreSQL validated when they were restored.
+_FOREIGN_KEYS = sql.SQL("""
+    SELECT c.conname, c.conrelid::regclass::text, c.confrelid::regclass::text,
+           string_agg(format('p.%I OPERATOR(%I.%s) c.%I', pa.attname, n.nspname, o.oprname, ca.attname), ' AND '),
+           string_agg(format('c.%I IS NOT NULL', ca.attname), ' AND ')
+      FROM pg_constraint c, unnest(c.conkey, c.confkey, c.conpfeqop) AS k(child, parent, operator)
+      JOIN pg_operator o ON o.oid = k.operator JOIN pg_namespace n ON n.oid = o.oprnamespace,
+           pg_attribute ca, pg_attribute pa
+     WHERE c.contype = 'f' AND c.conparentid = 0 AND c.convalidated
+       AND ca.attrelid = c.conrelid AND ca.attnum = k.child AND pa.attrelid = c.confrelid AND pa.attnum = k.parent
+       AND (c.conrelid IN (SELECT rel FROM {work}) OR c.confrelid IN (SELECT rel FROM {work})
+            OR EXISTS (SELECT FROM pg_partition_tree(c.conrelid) t JOIN {work} w ON w.rel = t.relid)
+            OR EXISTS (SELECT FROM pg_partition_tree(c.confrelid) t JOIN {work} w ON w.rel = t.relid))
+     GROUP BY c.oid, 1, 2, 3 ORDER BY 1, 2
+""")
+# What has no row any more keeps the statistics that it had: ANALYZE finds nothing to replace them with.
+_STALE = sql.SQL("""
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> {schema}
+       AND pg_has_role(c.relowner, 'USAGE')
+       AND EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname
+                      AND (s.most_common_vals IS NOT NULL OR s.histogram_bounds IS NOT NULL
+                           OR s.most_common_elems IS NOT NULL))
+     ORDER BY 1, 2
+""")
+
+
+def examine(place: Place, clock: Clock) -> None:
+    """Raise MaskingGateFailed where the database is not masked as the policy asks."""
+    with place.as_masker() as opened:
+        todo = tasks(opened, place)
+    with place.as_master() as opened:
+        changed_since = bool(own_sql(opened, place))
+        checks = own_checks(opened, place)
+        new = opened.rows(
+            sql.SQL("{} EXCEPT SELECT * FROM {} ORDER BY 1, 2, 3").format(
+                columns_with_rows(place), place.state("known_column")
+            )
+        )
+    if new:
+        names = listed(".".join(row) for row in new)
+        raise MaskingGateFailed(
+            f"{_in(place)} columns appeared meanwhile, which nothing classifies: {names}. Check the policy's "
+            "own statements, and what in the data creates tables."
+        )
+    lend_only(place, clock, None)
+    for task in todo:
+        _examine_rows(place, clock, task, count=not changed_since)
+    _examine_keys(place, clock)
+    _examine_statistics(place, clock)
+    for check in checks:
+        with place.as_masker() as opened:
+            _read_only(opened, clock)
+            text = check.text.strip().rstrip(";")
+            ((found,),) = opened.rows(sql.SQL("SELECT count(*) FROM (\n{}\n) AS found").format(sql.SQL(text)))
+        if found:
+            raise MaskingGateFailed(
+                f"{_in(place)} the policy's check {one_line(check.name)!r} found {found} rows. Correct the policy, "
+                "then start again."
+            )
+        with place.as_master() as opened:
+            opened.run(
+                sql.SQL("INSERT INTO {} VALUES (%s) ON CONFLICT DO NOTHING").format(place.state("passed_check")),
+                (check.name,),
+            )
+    with place.as_master() as opened:
+        pass_stage(opened, place, EXAMINED)
+
+
+def _examine_rows(place: Place, clock: Clock, task: Task, *, count: bool) -> None:
+    """Look at each value of the columns that have a masked form, and count the rows that were masked."""
+    forms = [(column.name, column.not_masked) for column in task.columns if column.not_masked is not None]
+    if not forms and task.is_empty and not count:
+        return
+    while True:
+        with place.as_master() as opened:
+            at, counted, done = _position(opened, place, task)
+        if done:
+            return
+        with place.as_masker() as opened:
+            _read_only(opened, clock)
+            ((pages,),) = opened.rows(
+                sql.SQL("SELECT pg_relation_size({}) / current_setting('block_size')::bigint").format(
+                    sql.Literal(task.rel)
+                )
+            )
+            until = pages if task.moves else min(at + PAGES, pages)
+            ((rows, *unmasked),) = opened.rows(_scan(task, [form for _, form in forms], at, until))
+            ((masked,),) = opened.rows(
+                sql.SQL("SELECT masked_rows FROM {} WHERE rel = {}").format(
+                    place.state("progress"), sql.Literal(task.rel)
+                )
+            )
+        for (name, _), wrong in zip(forms, unmasked, strict=True):
+            if wrong:
+                raise MaskingGateFailed(
+                    f"{_in(place)} {wrong} rows of {_shown(task)}.{one_line(name)} do not have the masked form. "
+                    "Check the policy's own statements, and what in the data writes to that column."
+                )
+        counted += rows
+        done = task.moves or until >= pages
+        if done and count and counted != masked:
+            raise MaskingGateFailed(
+                f"{_in(place)} {_shown(task)} has {counted} rows, of which {masked} were masked. Check what in the "
+                "data writes to that table."
+            )
+        with place.as_master() as opened:
+            opened.run(
+                sql.SQL(
+                    "INSERT INTO {} VALUES (%s, %s, %s, %s) ON CONFLICT (rel) DO UPDATE"
+                    " SET next = excluded.next, counted = excluded.counted, done = excluded.done"
+                ).format(place.state("examined")),
+                (task.rel, until, counted, done),
+            )
+
+
+def _position(opened: Session, place: Place, task: Task) -> tuple[int, int, bool]:
+    found = opened.rows(
+        sql.SQL("SELECT next, counted, done FROM {} WHERE rel = {}").format(
+            place.state("examined"), sql.Literal(task.rel)
+        )
+    )
+    return found[0] if found else (0, 0, False)
+
+
+def _scan(task: Task, forms: list[str], low: int, high: int) -> sql.Composed:
+    counts = [sql.SQL("count(*) FILTER (WHERE {})").format(sql.SQL(form)) for form in forms]
+    within: sql.Composable = sql.SQL("")
+    if not task.moves:
+        within = sql.SQL(" WHERE ctid >= {}::tid AND ctid < {}::tid").format(
+            sql.Literal(f"({low},0)"), sql.Literal(f"({high},0)")
+        )
+    return sql.SQL("SELECT {} FROM {} {}{}").format(
+        sql.SQL(", ").join([sql.SQL("count(*)"), *counts]), sql.SQL("" if task.moves else "ONLY"), task.name, within
+    )
+
+
+def _examine_keys(place: Place, clock: Clock) -> None:
+    """Look for rows whose foreign key leads nowhere: PostgreSQL's own mark says what was true once."""
+    with place.as_master() as opened:
+        keys = opened.rows(_FOREIGN_KEYS.format(work=place.state("work")))
+    for name, child, parent, same, given in keys:
+        with place.as_masker() as opened:
+            _read_only(opened, clock)
+            ((orphans,),) = opened.rows(
+                sql.SQL("SELECT count(*) FROM {} c WHERE {} AND NOT EXISTS (SELECT FROM {} p WHERE {})").format(
+                    sql.SQL(child), sql.SQL(given), sql.SQL(parent), sql.SQL(same)
+                )
+            )
+        if orphans:
+            raise MaskingGateFailed(
+                f"{_in(place)} {orphans} rows of {one_line(child)} refer by {one_line(name)!r} to none of "
+                f"{one_line(parent)}. Give both columns the same action and group in the policy, then start again."
+            )
+
+
+def _examine_statistics(place: Place, clock: Clock) -> None:
+    with place.as_masker() as opened:
+        _read_only(opened, clock)
+        stale = [
+            f"{one_line(schema)}.{one_line(name)}"
+            for schema, name in opened.rows(_STALE.format(schema=sql.Literal(place.schema)))
+            if opened.rows(
+                sql.SQL("SELECT relispopulated FROM pg_class WHERE oid = {}::regclass").format(
+                    sql.Literal(sql.Identifier(schema, name).as_string(opened.connection))
+                )
+            )
+            == [(False,)]
+            or not opened.rows(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(schema, name)))
+        ]
+    if stale:
+        raise MaskingGateFailed(
+            f"{_in(place)} pg_stats still shows values of {listed(stale)}, which have no rows: ANALYZE keeps "
+            "them. Add a statement to the policy that drops these, or inserts a row and analyzes, then start again."
+        )
+
+
+def _read_only(opened: Session, clock: Clock) -> None:
+    opened.run(sql.SQL("SET TRANSACTION READ ONLY"))
+    milliseconds = int(clock.remaining() * 1000)
+    opened.run(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(milliseconds)))
+
+
+def _shown(task: Task) -> str:
+    return f"{one_line(task.schema)}.{one_line(task.table)}"
+
+
+def _in(place: Place) -> str:
+    return f"Masking failed in database {one_line(place.database)!r}, and the copy stays closed:"

@@ -1,0 +1,162 @@
+"""What still holds original values when every row is masked: row versions, statistics, materialized views.
+
+VACUUM takes the old versions out of SQL's reach (the pages' bytes stay until they are reused), ANALYZE replaces what
+pg_stats shows of common values, also of partitioned tables and of materialized views, which are refreshed before.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from psycopg2 import sql
+
+from utils.errors import StepFailed
+from utils.foreign_text import one_line
+from utils.postgres.masking.dependents import restore_statistics_targets
+from utils.postgres.masking.lending import lend_only, owners_of
+from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
+
+# Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
+_TABLES = sql.SQL("""
+    SELECT c.oid, n.nspname, c.relname, coalesce(l.owner, pg_get_userbyid(c.relowner)),
+           EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN {lent} l ON l.rel = c.oid
+     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND n.nspname <> {schema} AND NOT EXISTS (SELECT FROM {analyzed} a WHERE a.rel = c.oid)
+       AND (EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid)
+            OR NOT EXISTS (SELECT FROM pg_depend d
+                            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+     ORDER BY c.relkind = 'p', EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), 4, c.oid
+""")
+# Each materialized view with those that it reads, through views as well; whether a policy hides rows from its owner.
+_VIEWS = sql.SQL("""
+    WITH RECURSIVE reads(top, oid, relkind) AS (
+        SELECT oid, oid, relkind FROM pg_class WHERE relkind = 'm'
+        UNION SELECT reads.top, d.refobjid, c.relkind FROM reads JOIN pg_rewrite w ON w.ev_class = reads.oid
+                JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                 AND d.refclassid = 'pg_class'::regclass
+                JOIN pg_class c ON c.oid = d.refobjid
+    ), owned AS (
+        SELECT c.*, coalesce(l.owner, pg_get_userbyid(c.relowner)) AS owner,
+               coalesce(l.forced, c.relforcerowsecurity) AS forced
+          FROM pg_class c LEFT JOIN {lent} l ON l.rel = c.oid
+    )
+    SELECT c.oid, n.nspname, c.relname,
+           ARRAY(SELECT r.oid FROM reads r WHERE r.top = c.oid AND r.oid <> c.oid AND r.relkind = 'm'),
+           ARRAY(SELECT r.oid FROM reads r WHERE r.top = c.oid),
+           EXISTS (SELECT FROM reads r JOIN owned t ON t.oid = r.oid
+                    WHERE r.top = c.oid AND t.relrowsecurity AND (t.owner <> c.owner OR t.forced))
+      FROM owned c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'm' AND c.relispopulated ORDER BY c.oid
+""")
+
+
+class _View(NamedTuple):
+    oid: int
+    schema: str
+    name: str
+    views: list[int]
+    """The other materialized views that it reads."""
+    reads: list[int]
+    hidden_rows: bool
+
+
+def analyze_tables(place: Place, clock: Clock) -> None:
+    """VACUUM the tables that were masked, and ANALYZE all of them, so also what own SQL has changed."""
+    with place.as_master() as opened:
+        found = opened.rows(
+            _TABLES.format(
+                work=place.state("work"),
+                lent=place.state("lent"),
+                analyzed=place.state("analyzed"),
+                schema=sql.Literal(place.schema),
+            )
+        )
+    for oid, schema, table, owner, vacuum in found:
+        lend_only(place, clock, [owner])
+        if vacuum:
+            _vacuum(place, clock, oid, sql.Identifier(schema, table))
+        _marked(place, clock, oid, sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table)))
+    restore_statistics_targets(place)
+    with place.as_master() as opened:
+        pass_stage(opened, place, ANALYZED)
+
+
+def refresh_views(place: Place, clock: Clock) -> None:
+    """Refresh and analyze every materialized view that has data, those first that others read.
+
+    Its query runs as its owner (PostgreSQL's source, RefreshMatViewByOid), and that is the masking role now: it sees
+    all rows, but no foreign table, behind which production may be. Raises StepFailed for a view that cannot be
+    refreshed, as it still holds production's rows.
+    """
+    with place.as_master() as opened:
+        views = [_View(*row) for row in opened.rows(_VIEWS.format(lent=place.state("lent")))]
+        ((done,),) = opened.rows(
+            sql.SQL("SELECT coalesce(array_agg(rel), ARRAY[]::oid[]) FROM {}").format(place.state("analyzed"))
+        )
+    for view in _in_order(views):
+        if view.oid not in done:
+            _refresh(place, clock, view)
+    with place.as_master() as opened:
+        pass_stage(opened, place, REFRESHED)
+
+
+def _refresh(place: Place, clock: Clock, view: _View) -> None:
+    name = sql.Identifier(view.schema, view.name)
+    shown = f"materialized view {one_line(view.schema)}.{one_line(view.name)}"
+    if view.hidden_rows:
+        raise StepFailed(
+            f"The {shown} reads a table whose policies hide rows from its owner, so only that one can refresh it. Add "
+            "DROP MATERIALIZED VIEW to the policy's own statements, then start again."
+        )
+    with place.as_master() as opened:
+        owners = owners_of(opened, place, view.reads)
+    lend_only(place, clock, owners)
+    try:
+        _marked(place, clock, view.oid, sql.SQL("REFRESH MATERIALIZED VIEW {name}; ANALYZE {name}").format(name=name))
+    except StepFailed as error:
+        raise StepFailed(
+            f"The {shown} still holds production's rows: {error} If it cannot be refreshed, add DROP MATERIALIZED VIEW "
+            "to the policy's own statements."
+        ) from None
+
+
+def _vacuum(place: Place, clock: Clock, rel: int, name: sql.Identifier) -> None:
+    """VACUUM the table, or wait until that of an earlier slice has ended."""
+    began = place.state("vacuumed")
+    with place.as_master() as opened:
+        opened.run(sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(began, sql.Literal(rel)))
+    place.unattended(
+        sql.SQL("VACUUM {}").format(name),
+        clock,
+        key=rel,
+        done=sql.SQL(
+            "EXISTS (SELECT FROM {began} WHERE rel = {rel} AND at <= pg_stat_get_last_vacuum_time({rel}))"
+        ).format(began=began, rel=sql.Literal(rel)),
+    )
+
+
+def _marked(place: Place, clock: Clock, rel: int, statements: sql.Composable) -> None:
+    """Run statements with their mark. What they call runs as the relation's owner, so as the masking role."""
+    analyzed, number = place.state("analyzed"), sql.Literal(rel)
+    place.outlasting(
+        statements,
+        clock,
+        rel,
+        done=sql.SQL("EXISTS (SELECT FROM {} WHERE rel = {})").format(analyzed, number),
+        mark=sql.SQL("INSERT INTO {} VALUES ({})").format(analyzed, number),
+        as_master=True,
+    )
+
+
+def _in_order(views: list[_View]) -> list[_View]:
+    """Return the views so that each comes after those that it reads, which are never a circle."""
+    left, ordered, done = list(views), list[_View](), set[int]()
+    present = {view.oid for view in views}
+    while left:
+        ready = [view for view in left if done.issuperset(present.intersection(view.views))]
+        ordered += ready
+        done.update(view.oid for view in ready)
+        left = [view for view in left if view.oid not in done]
+    return ordered

@@ -1,0 +1,258 @@
+"""The masking of a restored cluster, in slices of some minutes, each of which continues where the last one ended.
+
+All databases are looked at before the first row is changed. What has been done stands in the databases themselves, in
+the same transactions that did it: a slice may be killed anywhere, and nothing is then masked twice or missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+from psycopg2 import sql
+
+from utils.errors import StepFailed, TemporaryFailure
+from utils.foreign_text import listed, one_line
+from utils.masking.classification import unmatched_databases
+from utils.masking.policy import MaskingPolicy
+from utils.postgres.borrowed_owners import borrowed_owners
+from utils.postgres.catalog import owners_here
+from utils.postgres.databases import ANY_BYTES, DatabaseCluster
+from utils.postgres.event_triggers import event_triggers
+from utils.postgres.masking.catalogue import read_catalogue
+from utils.postgres.masking.chunks import mask_tables, try_tables
+from utils.postgres.masking.dependents import restore_dependents, take_dependents_away
+from utils.postgres.masking.gate import examine
+from utils.postgres.masking.leftovers import analyze_tables, refresh_views
+from utils.postgres.masking.lending import close_schemas, database_owner, return_relations
+from utils.postgres.masking.masked_databases import databases_to_mask
+from utils.postgres.masking.masking_role import (
+    admit_masking_role,
+    dismiss_masking_role,
+    drop_masking_role,
+    masking_role,
+    open_masking_role,
+)
+from utils.postgres.masking.own_sql import run_own_sql
+from utils.postgres.masking.sessions import MARGIN_SECONDS, Clock, MaskingLogin, OutOfTime, Place
+from utils.postgres.masking.state import (
+    ADDED,
+    ANALYZED,
+    BARED,
+    EXAMINED,
+    MASKED,
+    PASSED,
+    REFRESHED,
+    RESTORED,
+    TRIED,
+    create_state,
+    drop_state,
+    findings_in,
+    has_state,
+    is_past,
+    pass_stage,
+    state_schema,
+)
+from utils.postgres.masking.work import PolicyRefused, plan_work
+from utils.postgres.session import UNICODE, Server, Session, SqlRefused
+
+# What happens in each database, in this order. All of them are through the first two before the first row is changed.
+_BEFORE: tuple[tuple[str, Callable[[Place, Clock], None]], ...] = (
+    (BARED, lambda place, clock: take_dependents_away(place)),
+    (TRIED, lambda place, clock: _staged(place, TRIED, try_tables, clock)),
+)
+_THEN: tuple[tuple[str, Callable[[Place, Clock], None]], ...] = (
+    (MASKED, mask_tables),
+    (RESTORED, restore_dependents),
+    (ADDED, run_own_sql),
+    (ANALYZED, analyze_tables),
+    (REFRESHED, refresh_views),
+    (EXAMINED, examine),
+    (PASSED, lambda place, clock: _staged(place, PASSED, return_relations, clock)),
+)
+
+
+class MaskingProgress(Struct, frozen=True, kw_only=True):
+    """How far the masking is."""
+
+    done: bool
+    """Whether every database has passed the gate. Then `remove_masking_state` is due."""
+    database: str = ""
+    """The database at work."""
+    tables: int = 0
+    tables_done: int = 0
+    rows: int = 0
+    chunks: int = 0
+    findings: list[str] = []
+    databases: list[str] = []
+    passed_checks: list[str] = []
+
+
+def mask_slice(
+    cluster: DatabaseCluster,
+    policy: MaskingPolicy,
+    salt: str,
+    fingerprint: str,
+    time_left: Callable[[], float],
+) -> MaskingProgress:
+    """Mask until everything is done or no time is left: call it again until the progress says `done`.
+
+    `salt`: letters and digits, the same in every slice. `time_left`: the seconds until this slice must have ended.
+    When all is done, a further call does nothing and says so again, until `remove_masking_state` was called.
+
+    Raises MaskingGateFailed where the copy is not masked as the policy asks, StepFailed for what a person has to act
+    on, which is found before the first row is changed wherever that is possible, and TemporaryFailure.
+    """
+    clock = Clock(time_left)
+    databases, findings = databases_to_mask(cluster)
+    if faults := unmatched_databases(policy, databases):
+        raise StepFailed(f"The masking policy does not fit the cluster, and nothing was changed: {listed(faults)}")
+    login = open_masking_role(cluster, fingerprint)
+    server = Server(host=cluster.server.host, port=cluster.server.port, ca_bundle=cluster.server.ca_bundle)
+    places: list[Place] = []
+    at = ""
+    try:
+        for at in databases:
+            place = Place(
+                cluster=cluster,
+                server=server,
+                database=at,
+                encoding=UNICODE,
+                masker=login,
+                salt=salt,
+                schema=state_schema(fingerprint),
+            )
+            places.append(_planned(place, policy))
+        for stages in (_BEFORE, _THEN):
+            for place in places:
+                at = place.database
+                _advance(place, clock, stages)
+    except OutOfTime:
+        return _progress(places, findings, done=False, database=at)
+    except TemporaryFailure:
+        # A statement that the end of the slice interrupted, or one that the next slice meets in a better moment.
+        if time_left() > MARGIN_SECONDS:
+            raise
+        return _progress(places, findings, done=False, database=at)
+    return _progress(places, findings, done=True, database="")
+
+
+def remove_masking_state(cluster: DatabaseCluster, fingerprint: str) -> None:
+    """Drop the state of the masking in all databases and its role, once the caller has recorded that it is done.
+
+    Not before: it is what keeps a repeated `mask_slice` from masking everything a second time. Calling it twice has
+    the effect of once.
+    """
+    databases, _ = databases_to_mask(cluster)
+    role, schema = masking_role(fingerprint), state_schema(fingerprint)
+    with cluster.maintenance() as maintenance:
+        if not maintenance.rows(sql.SQL("SELECT 1 FROM pg_roles WHERE rolname = %s"), (role,)):
+            return
+    for database in databases:
+        place = Place(
+            cluster=cluster,
+            server=cluster.server,
+            database=database,
+            encoding=UNICODE,
+            masker=MaskingLogin(role, ""),
+            salt="",
+            schema=schema,
+        )
+        with place.as_master() as opened:
+            if has_state(opened, schema) and not is_past(opened, place, PASSED):
+                raise StepFailed(f"Database {one_line(database)!r} is not masked yet: its state was kept.")
+            drop_state(opened, schema)
+            with borrowed_owners(opened, {*owners_here(opened), role}):
+                # What the policy's own statements have created; then nothing is left but privileges (PostgreSQL's
+                # documentation, "Dropping Roles").
+                opened.run(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(role)))
+                close_schemas(opened, role)
+                opened.run(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+    with cluster.maintenance() as maintenance:
+        for database in databases:
+            dismiss_masking_role(maintenance, database, role)
+        drop_masking_role(maintenance, role)
+
+
+def _advance(place: Place, clock: Clock, stages: tuple[tuple[str, Callable[[Place, Clock], None]], ...]) -> None:
+    """Bring a database through the stages that it has not passed."""
+    for stage, work in stages:
+        with place.as_master() as opened:
+            past = is_past(opened, place, stage)
+        if not past:
+            clock.remaining()
+            work(place, clock)
+
+
+def _staged(place: Place, stage: str, work: Callable[[Place, Clock], None], clock: Clock) -> None:
+    work(place, clock)
+    with place.as_master() as opened:
+        pass_stage(opened, place, stage)
+
+
+def _planned(place: Place, policy: MaskingPolicy) -> Place:
+    """Plan the work of a database once, and keep the plan there: later its catalogue lacks what is dropped meanwhile.
+
+    Returns the place with the encoding in which the database's names can be read.
+    """
+    try:
+        return _plan(place, policy)
+    except SqlRefused as error:
+        if not error.unreadable:
+            raise
+    import msgspec
+
+    return _plan(msgspec.structs.replace(place, encoding=ANY_BYTES), policy)
+
+
+def _plan(place: Place, policy: MaskingPolicy) -> Place:
+    with place.cluster.maintenance() as maintenance:
+        admit_masking_role(maintenance, place.database, place.masker.name)
+    with place.as_master() as opened:
+        if not has_state(opened, place.schema):
+            try:
+                work = plan_work(policy, read_catalogue(opened, place.schema))
+            except PolicyRefused as error:
+                raise StepFailed(
+                    f"The masking policy does not fit database {one_line(place.database)!r}, and nothing was changed: "
+                    f"{listed(error.faults)}. Correct the policy, then start again."
+                ) from None
+            with borrowed_owners(opened, database_owner(opened)):
+                create_state(opened, place, work, _findings(opened, work.unclassified))
+        else:
+            opened.rows(sql.SQL("SELECT relname, attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"))
+    return place
+
+
+def _findings(opened: Session, unclassified: list[str]) -> Iterator[str]:
+    yield from (f"not classified, and left as it is: {one_line(name)}" for name in unclassified)
+    yield from event_triggers(opened).found
+
+
+def _progress(places: list[Place], findings: list[str], *, done: bool, database: str) -> MaskingProgress:
+    tables = tables_done = rows = chunks = 0
+    found, checks = list(findings), list[str]()
+    for place in places:
+        with place.as_master() as opened:
+            ((all_of_them, finished, masked, steps),) = opened.rows(
+                sql.SQL(
+                    "SELECT count(*), count(*) FILTER (WHERE done), coalesce(sum(masked_rows), 0)::bigint,"
+                    " coalesce(sum(chunks), 0)::bigint FROM {}"
+                ).format(place.state("progress"))
+            )
+            found += [f"{one_line(place.database)}: {text}" for text in findings_in(opened, place)]
+            passed = opened.rows(sql.SQL("SELECT name FROM {} ORDER BY name").format(place.state("passed_check")))
+        checks += [f"{one_line(place.database)}: {one_line(name)}" for (name,) in passed]
+        tables, tables_done = tables + all_of_them, tables_done + finished
+        rows, chunks = rows + masked, chunks + steps
+    return MaskingProgress(
+        done=done,
+        database=database,
+        tables=tables,
+        tables_done=tables_done,
+        rows=rows,
+        chunks=chunks,
+        findings=found,
+        databases=[place.database for place in places],
+        passed_checks=checks,
+    )

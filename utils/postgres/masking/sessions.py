@@ -1,0 +1,259 @@
+"""Sessions of the masking: the master user's for the catalogue, the masking role's for everything that reads rows.
+
+Nothing of the data runs with the master user's rights: its CHECKs, generated columns, expression indexes, casts and
+policies run only where the masking role updates, and that role has no rights but the tables that it is lent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import psycopg2
+from msgspec import Struct
+from psycopg2 import sql
+
+from utils.errors import StepFailed, TemporaryFailure
+from utils.foreign_text import one_line
+from utils.postgres.databases import DatabaseCluster
+from utils.postgres.masking.salt_table import give_salt
+from utils.postgres.session import Server, Session, SqlRefused, refusable_session
+from utils.sqlstates import passes
+
+# What is left of a slice when no further statement begins: its end, its answer and the closing of its sessions.
+MARGIN_SECONDS = 30.0
+_NOT_IN_REPERTOIRE = "22021"
+# PostgreSQL's documentation, "Client Connection Defaults": since 14.
+_CHECKS_THE_CONNECTION_SINCE = 140000
+
+
+_NEVER = sql.SQL("false")
+# What the master user may do with the masking role's tables it does as its member. Since 16 that has options.
+_AS_MEMBER = sql.SQL(
+    "DO $member$ BEGIN EXECUTE 'GRANT ' || {member} || ' TO CURRENT_USER'"
+    " || CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT TRUE, SET TRUE'"
+    " ELSE '' END;"
+    " EXECUTE {text}; EXECUTE 'REVOKE ' || {member} || ' FROM CURRENT_USER'; END $member$"
+)
+
+
+class OutOfTime(Exception):
+    """The slice has no time left; the next one continues. Never leaves a step."""
+
+
+class Clock(Struct, frozen=True):
+    """How long the slice may still work."""
+
+    time_left: Callable[[], float]
+
+    def remaining(self) -> float:
+        """Return the seconds for further work. Raises OutOfTime where there are none."""
+        if (seconds := self.time_left() - MARGIN_SECONDS) <= 0:
+            raise OutOfTime
+        return seconds
+
+
+class MaskingLogin(NamedTuple):
+    """The masking role and the password that it has during one slice."""
+
+    name: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"MaskingLogin({self.name})"
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """One database of the restored cluster, and who works there."""
+
+    cluster: DatabaseCluster
+    # The masking role is refused other options than the master user, so it has a memory of its own for them.
+    server: Server
+    database: str
+    encoding: str
+    masker: MaskingLogin
+    salt: str
+    schema: str
+    """The schema with the state of the masking."""
+
+    def __repr__(self) -> str:
+        return f"Place({self.database})"
+
+    @contextlib.contextmanager
+    def as_master(self) -> Iterator[Session]:
+        """Yield a transaction of the master user's, that commits at the end of the block. Nothing of it reads rows."""
+        with self._opened(as_master=True) as opened:
+            yield opened
+            opened.connection.commit()  # here, because what a deferred trigger raises has values as well
+
+    @contextlib.contextmanager
+    def as_masker(self) -> Iterator[Session]:
+        """Yield a transaction of the masking role's, that commits at the end of the block.
+
+        It ends within a second after this process has died.
+        """
+        with self._opened(as_master=False) as opened:
+            if opened.version >= _CHECKS_THE_CONNECTION_SINCE:
+                opened.run(sql.SQL("SET client_connection_check_interval = '1s'"))
+            opened.connection.commit()
+            yield opened
+            opened.connection.commit()
+
+    @contextlib.contextmanager
+    def autocommitting(self, *, as_master: bool) -> Iterator[Session]:
+        """Yield a session each of whose statements is a transaction, which ends by itself when this process is gone."""
+        with self._opened(as_master=as_master, autocommit=True) as opened:
+            if not as_master:
+                give_salt(opened, self.salt)
+            opened.run(sql.SQL("SET statement_timeout = 0"))
+            opened.run(sql.SQL("SET lock_timeout = 0"))
+            yield opened
+
+    @contextlib.contextmanager
+    def _opened(self, *, as_master: bool, autocommit: bool = False) -> Iterator[Session]:
+        master = self.cluster.master
+        server = self.cluster.server if as_master else self.server
+        login = MaskingLogin(master.username, master.password) if as_master else self.masker
+        try:
+            with (
+                refusable_session(server, self.database, *login, self.encoding, autocommit=autocommit) as opened,
+                self.without_values(),
+            ):
+                if not as_master:
+                    # Of relations and types, the session's temporary ones would be found first otherwise.
+                    opened.run(sql.SQL("SET search_path = pg_catalog, pg_temp"))
+                    # Rows that a policy hides are an error.
+                    opened.run(sql.SQL("SET row_security = off"))
+                yield opened
+        except SqlRefused as error:
+            if error.unreadable:
+                raise
+            raise StepFailed(str(error)) from None
+
+    @contextlib.contextmanager
+    def without_values(self) -> Iterator[None]:
+        """Raise PostgreSQL's errors without their texts, as these show rows: only what it names of the schema."""
+        try:
+            yield
+        except psycopg2.Error as error:
+            state = error.pgcode or ""
+            if state == _NOT_IN_REPERTOIRE:
+                raise SqlRefused("a text is not valid in the session's encoding", unreadable=True) from None
+            where = self.described(error)
+            lost = not state and isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+            if lost or (state and passes(state, error.diag.message_primary or "")):
+                raise TemporaryFailure(f"Masking was interrupted {where}.") from None
+            raise StepFailed(
+                f"PostgreSQL refused a statement of the masking {where}. Correct the policy, or what it names in the "
+                "source, then start again. The copy stays closed."
+            ) from None
+
+    def described(self, error: psycopg2.Error) -> str:
+        """Return where an error happened, with its SQLSTATE and nothing of a row."""
+        named = [
+            f"{what} {one_line(name)!r}"
+            for what, name in (
+                ("schema", error.diag.schema_name),
+                ("table", error.diag.table_name),
+                ("column", error.diag.column_name),
+                ("type", error.diag.datatype_name),
+                ("constraint", error.diag.constraint_name),
+            )
+            if name
+        ]
+        inside = ", ".join([f"in database {one_line(self.database)!r}", *named])
+        return f"{inside} (SQLSTATE {error.pgcode or '?'})"
+
+    def state(self, table: str) -> sql.Identifier:
+        """Return one of the tables that keep the state of the masking."""
+        return sql.Identifier(self.schema, table)
+
+    def outlasting(
+        self,
+        statements: sql.Composable,
+        clock: Clock,
+        key: int,
+        *,
+        done: sql.Composable,
+        mark: sql.Composable,
+        as_master: bool = False,
+    ) -> None:
+        """Run statements and their mark in one transaction that ends by itself, also when this process is gone.
+
+        An index of a big table takes longer than a slice. So all of it is one DO, which PostgreSQL finishes and commits
+        without a client. Whoever comes next waits at the lock, and finds it `done`. Raises OutOfTime where it still
+        runs when the slice ends.
+        """
+        text = _Text(statements)
+        if as_master:
+            text = _Text(_AS_MEMBER.format(member=_Text(sql.Identifier(self.masker.name)), text=text))
+        body = sql.SQL("BEGIN PERFORM {lock}; IF {done} THEN RETURN; END IF; EXECUTE {text}; {mark}; END").format(
+            lock=_locking(self.schema, key), done=done, text=text, mark=mark
+        )
+        self.unattended(sql.SQL("DO {}").format(_Text(body)), clock, key=None, as_master=as_master)
+
+    def unattended(
+        self,
+        statement: sql.Composable,
+        clock: Clock,
+        *,
+        key: int | None,
+        done: sql.Composable = _NEVER,
+        as_master: bool = False,
+    ) -> None:
+        """Run one statement, which continues when this slice ends and OutOfTime is raised.
+
+        With a key it waits for another one that runs under the same, and does nothing if it is `done` then.
+        """
+        run = _Run(self, statement, key, done, as_master)
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(clock.remaining())
+        if thread.is_alive():
+            raise OutOfTime
+        if run.error is not None:
+            raise run.error
+
+
+def lock(opened: Session, place: Place, key: int = 0) -> None:
+    """Wait for another session that works at the same, such as one of a slice that was killed."""
+    opened.run(sql.SQL("SELECT {}").format(_locking(place.schema, key)))
+
+
+def _locking(schema: str, key: int) -> sql.Composed:
+    return sql.SQL("pg_advisory_xact_lock(hashtext({}), {})").format(sql.Literal(schema), sql.Literal(key))
+
+
+class _Text(sql.Composable):
+    """Statements as a literal within another one."""
+
+    def __init__(self, statements: sql.Composable) -> None:
+        super().__init__(statements)
+        self._statements = statements
+
+    def as_string(self, context: Any) -> str:
+        return sql.Literal(self._statements.as_string(context)).as_string(context)
+
+
+class _Run:
+    def __init__(
+        self, place: Place, statement: sql.Composable, key: int | None, done: sql.Composable, as_master: bool
+    ) -> None:
+        self._place, self._statement, self._as_master = place, statement, as_master
+        self._key, self._done = key, done
+        self.error: Exception | None = None
+
+    def __call__(self) -> None:
+        try:
+            with self._place.autocommitting(as_master=self._as_master) as opened:
+                if self._key is not None:
+                    # The session's lock, which ends with the session: the statement may refuse to be in a transaction.
+                    held = sql.SQL("SELECT pg_advisory_lock(hashtext({}), {})")
+                    opened.run(held.format(sql.Literal(self._place.schema), sql.Literal(self._key)))
+                    if opened.rows(sql.SQL("SELECT {}").format(self._done)) == [(True,)]:
+                        return
+                opened.run(self._statement)
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
+            self.error = error

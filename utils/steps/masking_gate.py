@@ -1,0 +1,15 @@
+"""The masking gate: the steps behind it ask here whether it has been passed."""
+
+from __future__ import annotations
+
+from utils.errors import StepFailed
+from utils.state.operation import OperationRecord
+
+
+def refuse_unmasked(record: OperationRecord) -> None:
+    """Raise StepFailed where the plan has a masking policy, and the masking has not passed its gate."""
+    if record.has_masking and record.masked_at is None:
+        raise StepFailed(
+            f"Operation {record.operation_id} has a masking policy, and its cluster is not masked. Nobody was let in. "
+            "Check the steps before this one, then resume this operation."
+        )
