@@ -65,3 +65,20 @@ make_sam_venv() {
 }
 
 make_venv .venv "the project's packages" requirements-dev.txt
+
+# place_in_memory GIB: print a directory in memory, if there is one with so much room, and so much memory is available.
+# Containers often have a small one, or forbid to run programs from it, which the embedded AWS does.
+place_in_memory() {
+  local place=/dev/shm room=0 free=0 probe
+  [ -w "$place" ] && room="$(df --output=avail -B1G "$place" | tail -n 1)"
+  [ -r /proc/meminfo ] && free="$(awk '/^MemAvailable/ { print int($2 / 1024 / 1024) }' /proc/meminfo)"
+  [ "$room" -ge "$1" ] && [ "$free" -ge "$1" ] || return 1
+  probe="$(mktemp -p "$place")" || return 1
+  if cp "$(type -P true)" "$probe" && chmod 700 "$probe" && "$probe" 2>/dev/null; then
+    rm -f "$probe"
+    printf '%s' "$place"
+  else
+    rm -f "$probe"
+    return 1
+  fi
+}

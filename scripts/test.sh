@@ -95,17 +95,13 @@ tests() {
   esac
 }
 
-# Some tests copy and remove small databases by the hundred, and most of their time is the file system's: in memory
-# they take half of it, where there is plenty. Containers often mount /dev/shm noexec, and some tests start what they
-# have written.
+# Most tests copy and remove databases, and most of that time is the file system's: in memory they take half of it.
 make_room_in_memory() {
-  local room=0 free=0
-  [ -w /dev/shm ] && room="$(df --output=avail -B1G /dev/shm | tail -n 1)"
-  [ -r /proc/meminfo ] && free="$(awk '/^MemAvailable/ { print int($2 / 1024 / 1024) }' /proc/meminfo)"
-  [ "$room" -ge "$MEMORY_GIB" ] && [ "$free" -ge "$MEMORY_GIB" ] || return
-  memory="$(mktemp -d -p /dev/shm)"
+  local place
+  place="$(place_in_memory "$MEMORY_GIB")" || return
+  memory="$(mktemp -d -p "$place")"
   chmod 711 "$memory" # as for /tmp: PostgreSQL may have to run as another user
-  cp "$(type -P true)" "$memory/true" && "$memory/true" 2>/dev/null && fast="$memory"
+  fast="$memory"
 }
 
 in_memory() {
@@ -147,7 +143,7 @@ make_venv .venv-linters "the linters" requirements-linters.txt
 make_sam_venv
 make_room_in_memory
 export GRANTS_USED="$work/grants" # the whole runs say there which grants they needed
-begin_beside tests tests/integration/pipeline
+begin_beside in_memory tests tests/integration/pipeline
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions
 # Tools are used without being imported (DEP002); parliament lives in .venv-linters.
 check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements.in,requirements-dev.txt \
@@ -168,7 +164,7 @@ check "pytest: unit" tests tests/unit
 "$bin/python" -m scripts.checks.postgres_servers
 check "pytest: embedded AWS, database roles" in_memory tests tests/integration \
   --ignore=tests/integration/pipeline --ignore=tests/integration/commands
-check "pytest: commands" tests tests/integration/commands
+check "pytest: commands" in_memory tests tests/integration/commands
 end_beside "pytest: whole runs (begun beside the others)"
 if [ "$tier" = full ]; then
   check "grants: some run needs each of them" "$bin/python" -m tests.integration.pipeline.grants "$GRANTS_USED"
