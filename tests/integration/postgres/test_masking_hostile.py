@@ -70,6 +70,7 @@ TABLE = (
     "alter table {name} enable row level security",
     "create policy sees on {name} using (shop.code(email))",
     "alter table {name} owner to {owner}",
+    "alter statistics {name}_statistics owner to hr",
     "alter materialized view {name}_view owner to {owner}",
 )
 POLICY = """

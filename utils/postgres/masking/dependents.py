@@ -140,7 +140,8 @@ _TRIGGERS = sql.SQL("""
 # Dropped with what they show: of a table without rows, ANALYZE replaces nothing, and of a single row they keep it.
 _STATISTICS = sql.SQL("""
     , named AS (
-        SELECT s.oid, s.stxrelid, format('%I.%I', n.nspname, s.stxname) AS name, pg_get_userbyid(s.stxowner) AS owner,
+        SELECT s.oid, s.stxrelid, format('%I.%I', n.nspname, s.stxname) AS name, n.nspname AS schema,
+               pg_get_userbyid(s.stxowner) AS owner,
                s.stxstattarget AS target, obj_description(s.oid, 'pg_statistic_ext') AS said
           FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
          WHERE s.stxrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied)
@@ -153,7 +154,10 @@ _STATISTICS = sql.SQL("""
     SELECT 2, ARRAY[stxrelid], NULL, NULL, format('COMMENT ON STATISTICS %s IS %L', name, said)
       FROM named WHERE said IS NOT NULL
     UNION ALL
-    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('ALTER STATISTICS %s OWNER TO %I', name, owner)
+    SELECT 2, ARRAY[stxrelid], NULL, NULL,
+           format(CASE WHEN has_schema_privilege(owner, schema, 'CREATE') THEN 'ALTER STATISTICS %1$s OWNER TO %3$I'
+                       ELSE 'GRANT CREATE ON SCHEMA %2$I TO %3$I; ALTER STATISTICS %1$s OWNER TO %3$I;'
+                            || ' REVOKE CREATE ON SCHEMA %2$I FROM %3$I' END, name, schema, owner)
       FROM named WHERE owner <> current_user
 """)
 # What ANALYZE passes over would keep the statistics that it had.
@@ -189,7 +193,15 @@ def take_dependents_away(place: Place) -> None:
         refuse_dangerous_triggers(opened)
         found = [_Dependent(*row) for question in _QUESTIONS for row in opened.rows(_asked(question, place))]
         replication = [*_drop_publications(opened), *_disable_subscriptions(opened)]
+        # Statistics stay with their owner when their table gets another one.
+        opened.run(
+            sql.SQL(
+                "INSERT INTO {} SELECT DISTINCT pg_get_userbyid(stxowner) FROM pg_statistic_ext"
+                " WHERE stxrelid = ANY({}::oid[])"
+            ).format(place.state("statistics_owner"), sql.Literal([rel for each in found for rel in each.rels]))
+        )
         owners = owners_of(opened, place, {rel for each in found for rel in each.rels})
+        owners |= _statistics_owners(opened, place)
         with borrowed_owners(opened, owners) as unreachable:
             if unreachable:
                 raise StepFailed(
@@ -212,6 +224,11 @@ def take_dependents_away(place: Place) -> None:
                 record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
         record(opened, place, replication)
         pass_stage(opened, place, BARED)
+
+
+def _statistics_owners(opened: Session, place: Place) -> set[str]:
+    found = opened.rows(sql.SQL("SELECT name FROM {}").format(place.state("statistics_owner")))
+    return {name for (name,) in found}
 
 
 def _drop_publications(opened: Session) -> list[str]:
@@ -263,7 +280,8 @@ def _alter(place: Place, phase: int) -> None:
         refuse_dangerous_triggers(opened)
         left = _left(opened, place, phase)
         owners = owners_of(opened, place, {rel for each in left for rel in each.rels})
-        with borrowed_owners(opened, {*owners_here(opened), *owners, place.masker.name}):
+        owners |= {*owners_here(opened), *_statistics_owners(opened, place), place.masker.name}
+        with borrowed_owners(opened, owners):
             for each in left:
                 opened.run(sql.SQL(each.statement))
         opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE phase = %s").format(place.state("undo")), (phase,))

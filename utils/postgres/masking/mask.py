@@ -7,8 +7,11 @@ the same transactions that did it: a slice may be killed anywhere, and nothing i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
@@ -55,6 +58,8 @@ from utils.postgres.masking.state import (
 )
 from utils.postgres.masking.work import PolicyRefused, plan_work
 from utils.postgres.session import UNICODE, Server, Session, SqlRefused
+
+T = TypeVar("T")
 
 # What happens in each database, in this order. All of them are through the first two before the first row is changed.
 _BEFORE: tuple[tuple[str, Callable[[Place, Clock], None]], ...] = (
@@ -122,7 +127,7 @@ def mask_slice(
                 salt=salt,
                 schema=state_schema(fingerprint),
             )
-            places.append(_planned(place, policy))
+            places.append(_readably(place, partial(_plan, policy=policy)))
         for stages in (_BEFORE, _THEN):
             for place in places:
                 at = place.database
@@ -158,20 +163,25 @@ def remove_masking_state(cluster: DatabaseCluster, fingerprint: str) -> None:
             salt="",
             schema=schema,
         )
-        with place.as_master() as opened:
-            if has_state(opened, schema) and not is_past(opened, place, PASSED):
-                raise StepFailed(f"Database {one_line(database)!r} is not masked yet: its state was kept.")
-            drop_state(opened, schema)
-            with borrowed_owners(opened, {*owners_here(opened), role}):
-                # What the policy's own statements have created; then nothing is left but privileges (PostgreSQL's
-                # documentation, "Dropping Roles").
-                opened.run(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(role)))
-                close_schemas(opened, role)
-                opened.run(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+        _readably(place, _remove_state)
     with cluster.maintenance() as maintenance:
         for database in databases:
             dismiss_masking_role(maintenance, database, role)
         drop_masking_role(maintenance, role)
+
+
+def _remove_state(place: Place) -> None:
+    role = place.masker.name
+    with place.as_master() as opened:
+        if has_state(opened, place.schema) and not is_past(opened, place, PASSED):
+            raise StepFailed(f"Database {one_line(place.database)!r} is not masked yet: its state was kept.")
+        drop_state(opened, place.schema)
+        with borrowed_owners(opened, {*owners_here(opened), role}):
+            # What the policy's own statements have created; then nothing is left but privileges (PostgreSQL's
+            # documentation, "Dropping Roles").
+            opened.run(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(role)))
+            close_schemas(opened, role)
+            opened.run(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
 
 
 def _advance(place: Place, clock: Clock, stages: tuple[tuple[str, Callable[[Place, Clock], None]], ...]) -> None:
@@ -190,22 +200,21 @@ def _staged(place: Place, stage: str, work: Callable[[Place, Clock], None], cloc
         pass_stage(opened, place, stage)
 
 
-def _planned(place: Place, policy: MaskingPolicy) -> Place:
-    """Plan the work of a database once, and keep the plan there: later its catalogue lacks what is dropped meanwhile.
-
-    Returns the place with the encoding in which the database's names can be read.
-    """
+def _readably(place: Place, work: Callable[[Place], T]) -> T:
+    """Return what the work returns, in the encoding in which the database's names can be read."""
     try:
-        return _plan(place, policy)
+        return work(place)
     except SqlRefused as error:
         if not error.unreadable:
             raise
-    import msgspec
-
-    return _plan(msgspec.structs.replace(place, encoding=ANY_BYTES), policy)
+    try:
+        return work(replace(place, encoding=ANY_BYTES))
+    except SqlRefused as error:
+        raise StepFailed(f"Names in database {one_line(place.database)!r} cannot be read: {error}.") from None
 
 
 def _plan(place: Place, policy: MaskingPolicy) -> Place:
+    """Plan the work of a database once, and keep the plan there: later the catalogue lacks what was dropped."""
     with place.cluster.maintenance() as maintenance:
         admit_masking_role(maintenance, place.database, place.masker.name)
     with place.as_master() as opened:

@@ -96,7 +96,7 @@ class Place(Struct, frozen=True, kw_only=True):
         """
         with self._opened(as_master=False) as opened:
             if opened.version >= _CHECKS_THE_CONNECTION_SINCE:
-                opened.run(sql.SQL("SET client_connection_check_interval = '1s'"))
+                opened.why_not(sql.SQL("SET client_connection_check_interval = '1s'"))  # not every system can
             opened.connection.commit()
             yield opened
             opened.connection.commit()

@@ -47,6 +47,7 @@ CREATE TABLE {schema}.examined (rel oid PRIMARY KEY, next bigint NOT NULL DEFAUL
     done boolean NOT NULL DEFAULT false);
 CREATE TABLE {schema}.vacuumed (rel oid PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE {schema}.analyzed (rel oid PRIMARY KEY);
+CREATE TABLE {schema}.statistics_owner (name text PRIMARY KEY);
 CREATE TABLE {schema}.undo (
     number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, rels oid[] NOT NULL, done_when text,
     statement text NOT NULL, dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz);
