@@ -23,6 +23,9 @@ _BUCKET = (_MESSAGES, "test_a_bucket_that_is_missing_is_made_as_the_refusal_says
 _EXPORT = ("integration/pipeline/test_archive.py", "test_an_export_that_goes_on_is_cancelled_as_the_message_says")
 _TAKEN_BACK = ("integration/pipeline/test_routes.py", "test_what_was_opened_is_taken_back_as_the_message_says")
 _SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says")
+_EXPIRY = "integration/pipeline/test_expiry.py"
+_EXTENDED = (_EXPIRY, "test_tuesdays_data_is_there_until_friday_and_longer_if_somebody_says_so")
+_KEPT = (_EXPIRY, "test_a_cluster_whose_tag_is_taken_away_is_kept_and_one_that_gets_it_again_goes")
 
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/logins/application.py", "aws secretsmanager put-secret-value"): [_SECRETS],
@@ -55,6 +58,8 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/messages/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds modify-db-cluster"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds wait"): [_HALF_DELETED],
+    ("utils/messages/expiry.py", "aws rds add-tags-to-resource"): [_EXTENDED, _KEPT],
+    ("utils/messages/expiry.py", "aws rds remove-tags-from-resource"): [_KEPT],
     ("utils/operation/start.py", "aws stepfunctions stop-execution"): [_STOPS],
 }
 
@@ -92,4 +97,5 @@ BY_HAND: dict[tuple[str, str], str] = {
     ): "The call is that of secret_store.py.",
     ("utils/preflight/quarantine.py", "aws rds copy-db-cluster-parameter-group"): "The embedded AWS copies no group.",
     ("utils/planning/deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
+    ("utils/messages/expiry_report.py", "aws rds start-db-cluster"): _NO_STOPPED,
 }
