@@ -17,7 +17,7 @@ NOWHERE = frozenset({"renaming", "stopping", "stopped", "starting"})
 
 
 def publish(cluster: Cluster) -> None:
-    """Have the endpoints of the cluster and its members lead where they lead by now."""
+    """Have the endpoints of the cluster and its members lead where its state says."""
     gateway = cluster.region.world.servers.gateway
     writer = cluster.writer
     if writer and writer.is_up and cluster.status not in NOWHERE:

@@ -91,7 +91,7 @@ class AuroraBackend(BaseBackend):
         return {each.becoming for each in self.clusters.values()}
 
     def place(self, arn: str, port: int) -> Place:
-        """Return the endpoint that a name has, whoever has the name."""
+        """Return the endpoint that belongs to a name, and stays when the name gets another owner."""
         places = self.world.places
         if (arn, port) not in places:
             places[arn, port] = self.world.servers.new_place(port)

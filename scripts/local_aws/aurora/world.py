@@ -84,7 +84,7 @@ class World:
     accepts_instances_while_modifying: bool = False
     # Every change of the security groups of a cluster or an instance, by its name, the earliest first.
     groups_on_record: dict[str, list[GroupsOnRecord]] = dataclasses.field(default_factory=lambda: defaultdict(list))
-    # The endpoints of names, which are the same ones whoever has the name: by ARN and port.
+    # The endpoints of names, which stay when the name gets another owner: by ARN and port.
     places: dict[tuple[str, int], Place] = dataclasses.field(default_factory=dict)
     # Security groups that let nobody in but functions. All others let everybody in: rules are not evaluated.
     doors: set[str] = dataclasses.field(default_factory=set)

@@ -2,7 +2,7 @@
 
 A server never moves, and keeps its sessions when its cluster is renamed. So nobody connects to it directly: an endpoint
 is a listener that connects to the server from the address of the member whose session it is. Nothing listens at an
-endpoint that does not exist: where a client of AWS is told that the name is unknown, one here is refused.
+endpoint that does not exist: where a name does not resolve on AWS, a connection is refused here.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class Postgres:
             self._wait_until_it_answers(self._process)
 
     def certify(self, addresses: Sequence[str]) -> None:
-        """Present a certificate for these addresses to whoever connects from now on."""
+        """Present a certificate for these addresses to every client that connects from now on."""
         with self._lock:
             if self._certified != list(addresses):
                 self._certified = list(addresses)

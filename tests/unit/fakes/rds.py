@@ -383,7 +383,8 @@ class FakeRds(FakeGroups):
 
         def end() -> None:
             self.becoming.discard(name)
-            for by_name in (self.clusters, self.passwords, self.writers):
+            self.clusters[name] = self.clusters.pop(old)
+            for by_name in (self.passwords, self.writers):
                 if old in by_name:
                     by_name[name] = by_name.pop(old)
             cluster.update(
