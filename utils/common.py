@@ -58,7 +58,7 @@ Handler = Callable[[Event, "LambdaContext"], Any]
 
 
 def always(_: object) -> bool:
-    """Return that a step has a deadline, whatever its task is."""
+    """Return that a step has a deadline, for any task of it."""
     return True
 
 
