@@ -236,11 +236,6 @@ class Instance(Tagged, frozen=True, kw_only=True):
     left_behind: list[str] = []
 
     @property
-    def is_being_created(self) -> bool:
-        """Return whether it has never answered yet."""
-        return self.status == "creating"
-
-    @property
     def is_usable(self) -> bool:
         """Return whether it answers, although it may still be settling."""
         return self.is_available or self.status in SETTLING_INSTANCE

@@ -69,20 +69,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     missing_instances: list[PlannedInstance] = []
 
 
-def assess(
-    plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime, under_way: str = ""
-) -> Situation:
-    """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable.
-
-    `under_way` is the action that AWS works on. Until the first of the instances that it creates is usable, nothing but
-    these is looked at.
-    """
-    if under_way == Action.CREATE_INSTANCES.label and record.users is None:
-        instances = {each.identifier: each for each in aurora.instances_of(plan.identifier)}
-        planned = [instances[each.identifier] for each in plan.instances if each.identifier in instances]
-        if len(planned) == len(plan.instances) and all(each.is_being_created for each in planned):
-            named = ", ".join(f"instance {each.identifier} ({each.status})" for each in planned)
-            return Situation(due=Action.WAIT, waiting_for=named)
+def assess(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime) -> Situation:
+    """Observe the cluster and its instances and say what is due. Raises StepFailed for what can never become usable."""
     return due_action(plan, observe(plan, aurora, record), record, now)
 
 

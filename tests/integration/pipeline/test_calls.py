@@ -32,7 +32,7 @@ def learned(aws: LocalAws, place: Stage) -> Run:
 @pytest.mark.parametrize(
     ("number", "most"),
     [
-        pytest.param(lambda run: calls_by_operation(run.calls).total(), 132, id="calls"),
+        pytest.param(lambda run: calls_by_operation(run.calls).total(), 136, id="calls"),
         pytest.param(lambda run: write_units(run.calls), 60, id="write-units"),
         pytest.param(lambda run: run.followed.state_transitions, 60, id="transitions"),
     ],
