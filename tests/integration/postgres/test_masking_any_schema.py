@@ -13,17 +13,17 @@ from tests.integration.postgres.test_roles import Cluster, started
 from tests.integration.tiers import one_and_the_rest
 
 # Of each type: what makes an original value of a number, which always shows the canary, and what may become of it.
-CANARY = "canary"
+CANARY = "quetzal"
 TYPES = {
-    "text": ("'canary' || {}", ["name", "{text: {length: 30}}", "{hash: {length: 20}}", "email", "{constant: x}"]),
-    "varchar(60)": ("'canary' || {}", ["set_null", "{hash: {length: 16}}", "email"]),
-    "text[]": ("array['canary' || {0}, 'canary' || {0} % 3]", ["{each: {hash: {length: 12}}}", "set_null"]),
+    "text": ("'quetzal' || {}", ["name", "{text: {length: 30}}", "{hash: {length: 20}}", "email", "{constant: x}"]),
+    "varchar(60)": ("'quetzal' || {}", ["set_null", "{hash: {length: 16}}", "email"]),
+    "text[]": ("array['quetzal' || {0}, 'quetzal' || {0} % 3]", ["{each: {hash: {length: 12}}}", "set_null"]),
     "jsonb": (
-        "jsonb_build_object('who', 'canary' || {0}, 'list', jsonb_build_array('canary' || {0} % 2))",
+        "jsonb_build_object('who', 'quetzal' || {0}, 'list', jsonb_build_array('quetzal' || {0} % 2))",
         ["set_null", "{json: {$.who: {hash: {length: 12}}}, other_paths: remove}"],
     ),
-    "public.mail": ("'canary' || {} || '@real.org'", ["email"]),
-    "bytea": ("convert_to('canary' || {}, 'UTF8')", ["hash", "set_null"]),
+    "public.mail": ("'quetzal' || {} || '@real.org'", ["email"]),
+    "bytea": ("convert_to('quetzal' || {}, 'UTF8')", ["hash", "set_null"]),
 }
 PREPARED = (
     "create domain public.mail as text check (value ~ '@')",
