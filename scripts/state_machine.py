@@ -1,4 +1,4 @@
-"""Write the state machine that is deployed, in JSON, from the YAML in which people edit it.
+"""Write the state machines that are deployed, in JSON, from the YAML in which people edit them.
 
 .venv/bin/python -m scripts.state_machine
 """
@@ -9,17 +9,27 @@ import json
 
 import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
 
-from scripts.checks.expansion import DEFINITION
+from scripts.checks.expansion import DEFINITION, EXPIRY_DEFINITION
 
 SOURCE = DEFINITION.with_name("state_machine.yaml")
 
 
 def rendered() -> str:
-    """Return the JSON as it is committed: aliases written out, without the blocks that only hold what they name."""
+    """Return the pipeline's JSON: aliases written out, without the blocks that only hold what they name."""
     document = yaml.safe_load(SOURCE.read_text())
-    return json.dumps({key: each for key, each in document.items() if not key.startswith("x-")}, indent=2) + "\n"
+    return _json({key: each for key, each in document.items() if not key.startswith("x-")})
+
+
+def rendered_expiry() -> str:
+    """Return the JSON of the machine that deletes what has expired."""
+    return _json(yaml.safe_load(SOURCE.read_text())["x-expiry-machine"])
+
+
+def _json(machine: object) -> str:
+    return json.dumps(machine, indent=2) + "\n"
 
 
 if __name__ == "__main__":
-    DEFINITION.write_text(rendered())
-    print(f"Wrote {DEFINITION}")
+    for path, text in ((DEFINITION, rendered()), (EXPIRY_DEFINITION, rendered_expiry())):
+        path.write_text(text)
+        print(f"Wrote {path}")

@@ -156,6 +156,7 @@ check "mypy: strict, tests and handlers included" "$bin/python" -m scripts.check
 check "SAM template translated" "$bin/python" -m scripts.checks.expansion "$work"
 check "policies written out" "$bin/python" -m scripts.checks.policies "$work"
 check "statelint: state machine" "$bin/statelint" --ignore FLOAT,URI "$work/state_machine.asl.json"
+check "statelint: expiry machine" "$bin/statelint" --ignore FLOAT,URI "$work/expiry_machine.asl.json"
 check "parliament: policies and roles" .venv-linters/bin/python -m scripts.checks.run_parliament "$work"
 check "cfn-lint: templates" "$bin/cfn-lint" -c I --template "$template" "$source_role"
 check "cfn-lint: translated template" lint_translated

@@ -27,6 +27,9 @@ _GIVEN_UP = (
     "test_a_kept_cluster_stays_shut_and_its_salt_is_named_until_it_is_given_up",
 )
 _SHARED = ("integration/pipeline/test_routes.py", "test_a_snapshot_that_isnt_shared_is_shared_as_the_refusal_says")
+_EXPIRY = "integration/pipeline/test_expiry.py"
+_EXTENDED = (_EXPIRY, "test_tuesdays_data_is_there_until_friday_and_longer_if_somebody_says_so")
+_KEPT = (_EXPIRY, "test_a_cluster_whose_tag_is_taken_away_is_kept_and_one_that_gets_it_again_goes")
 
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/logins/application.py", "aws secretsmanager put-secret-value"): [_SECRETS],
@@ -60,6 +63,8 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/messages/source_left.py", "aws rds create-db-instance"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds modify-db-cluster"): [_HALF_DELETED],
     ("utils/messages/source_left.py", "aws rds wait"): [_HALF_DELETED],
+    ("utils/messages/expiry.py", "aws rds add-tags-to-resource"): [_EXTENDED, _KEPT],
+    ("utils/messages/expiry.py", "aws rds remove-tags-from-resource"): [_KEPT],
     ("utils/operation/start.py", "aws stepfunctions stop-execution"): [_STOPS],
 }
 
@@ -96,4 +101,5 @@ BY_HAND: dict[tuple[str, str], str] = {
     ): "The call is that of secret_store.py.",
     ("utils/preflight/quarantine.py", "aws rds copy-db-cluster-parameter-group"): "The embedded AWS copies no group.",
     ("utils/planning/deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
+    ("utils/messages/expiry_report.py", "aws rds start-db-cluster"): _NO_STOPPED,
 }

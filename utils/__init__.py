@@ -1,1 +1,1 @@
-"""The layer: what the eleven handlers share. Imports point one way: handlers, common, domain modules, errors."""
+"""The layer: what the handlers share. Imports point one way: handlers, common, domain modules, errors."""

@@ -201,14 +201,22 @@ def step(
 
 
 def edge_step(
-    name: str, read: Callable[[Event], Task], operation_of: Callable[[Task], str]
+    name: str, read: Callable[[Event], Task], operation_of: Callable[[Task], str], *, counts_success: bool = True
 ) -> Callable[[Callable[[Task], Struct]], Handler]:
-    """Make a handler of a step before an operation is known or after it has ended: it keeps its state itself."""
-    return lambda do: functools.wraps(do)(_reported(name, read, do, operation_of))
+    """Make a handler of a step before an operation is known or after it has ended: it keeps its state itself.
+
+    Without `counts_success` only failures are counted: of what is called each hour, metrics would cost the most.
+    """
+    return lambda do: functools.wraps(do)(_reported(name, read, do, operation_of, counts_success=counts_success))
 
 
 def _reported(
-    name: str, read: Callable[[Event], Task], do: Callable[[Task], Struct], operation_of: Callable[[Task], str]
+    name: str,
+    read: Callable[[Event], Task],
+    do: Callable[[Task], Struct],
+    operation_of: Callable[[Task], str],
+    *,
+    counts_success: bool = True,
 ) -> Handler:
     """Make the handler: read the task, call, count and log. Errors get the names that the state machine knows."""
 
@@ -229,7 +237,8 @@ def _reported(
             if failure is error:
                 raise
             raise failure from error
-        metrics.count_success(name, operation_id, time.monotonic() - began)
+        if counts_success:
+            metrics.count_success(name, operation_id, time.monotonic() - began)
         log.info("step finished", extra={"outcome": _outcome(result)})
         return msgspec.to_builtins(result)
 

@@ -5,7 +5,7 @@ from utils.common import Work, step
 from utils.contracts.payloads import DeleteProgress, DeleteTask
 from utils.errors import StepFailed
 from utils.state.operation import iso
-from utils.steps.delete_calls import delete_unfinished, end_source
+from utils.steps.delete_calls import delete_own_cluster, end_source
 from utils.steps.delete_watch import deletion_begun, waited_for
 from utils.steps.deletion_proof import prove_source_may_go, prove_unfinished
 
@@ -37,7 +37,7 @@ def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
     if cluster is not None:
         # From here on its absence is our doing: a resumed run makes another one.
         work.state.remember(clean_up_at=iso(task.run.now))
-        delete_unfinished(cluster, work.aurora())
+        delete_own_cluster(cluster, work.aurora())
     progress = DeleteProgress(
         cluster_identifier=task.run.target_cluster_id,
         region=environment.region(),

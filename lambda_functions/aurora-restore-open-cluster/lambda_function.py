@@ -12,5 +12,5 @@ def lambda_handler(task: OpenTask, work: Work) -> Opening:
     record = work.record()
     if record.door_open_at is None:
         prove_opening_allowed(task.cluster, task.limits)
-    situation, record = advance(task.cluster, work.aurora(), work.state, record)
+    situation, record = advance(task.cluster, work.aurora(), work.state, record, task.expires_after_hours)
     return after_opening(task.cluster, situation, record, task.run.now, work.pace(record))

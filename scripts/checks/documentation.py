@@ -11,7 +11,7 @@ import re
 import typing
 from collections.abc import Callable, Iterable
 
-from scripts.checks.expansion import source
+from scripts.checks.expansion import EXPIRY_DEFINITION, source
 from scripts.checks.invocation_errors import invocation_errors_table
 from scripts.checks.machine_picture import main_picture, whole_picture
 from scripts.checks.permissions_table import permissions_table
@@ -100,6 +100,7 @@ def _picture(draw: Callable[[], str]) -> Callable[[], str]:
 MADE: dict[tuple[pathlib.Path, str], Callable[[], str]] = {
     (ARCHITECTURE / "data_flow.md", "main picture"): _picture(main_picture),
     (ARCHITECTURE / "data_flow.md", "whole picture"): _picture(whole_picture),
+    (ARCHITECTURE / "data_flow.md", "expiry picture"): _picture(lambda: whole_picture(EXPIRY_DEFINITION)),
     (ARCHITECTURE / "monitoring.md", "alarms"): alarms_table,
     (ARCHITECTURE / "security.md", "permissions"): permissions_table,
     (ARCHITECTURE / "settings.md", "settings"): settings_table,

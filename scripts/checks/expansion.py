@@ -24,6 +24,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 INFRASTRUCTURE = Path(__file__).parents[2] / "infrastructure"
 TEMPLATE = INFRASTRUCTURE / "aurora-restore-pipeline.yaml"
 DEFINITION = INFRASTRUCTURE / "state_machine.asl.json"
+EXPIRY_DEFINITION = INFRASTRUCTURE / "expiry_machine.asl.json"
 _PLACES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 
 
@@ -36,9 +37,9 @@ def source() -> dict[str, Any]:
 _parsed = functools.cache(lambda: yaml_parse(TEMPLATE.read_text()))
 
 
-def definition() -> dict[str, Any]:
-    """Return the state machine as it is written, with its ${substitutions}."""
-    asl: dict[str, Any] = json.loads(DEFINITION.read_text())
+def definition(path: Path = DEFINITION) -> dict[str, Any]:
+    """Return a state machine as it is written, with its ${substitutions}."""
+    asl: dict[str, Any] = json.loads(path.read_text())
     return asl
 
 
@@ -50,21 +51,21 @@ def filled_in(text: str) -> str:
 @functools.cache
 def translated() -> dict[str, Any]:
     """Return plain CloudFormation, with the state machine's definition as an object in it."""
-    template = source()
-    for resource in template["Resources"].values():
+    template, machines = source(), {}
+    for name, resource in template["Resources"].items():
         place = _PLACES.get(resource["Type"])
         if place:
             resource["Properties"][place] = "s3://bucket/package.zip"
         elif resource["Type"] == "AWS::Serverless::StateMachine":
-            resource["Properties"]["Definition"] = definition()
-            del resource["Properties"]["DefinitionUri"]
+            machines[name] = INFRASTRUCTURE / resource["Properties"].pop("DefinitionUri")
+            resource["Properties"]["Definition"] = definition(machines[name])
     # No managed policies' names to look up, and the region only chooses between partitions: nothing asks AWS.
     translator = Translator({}, Parser(), None, boto3.Session(region_name="eu-central-1"))
     result: dict[str, Any] = translator.translate(sam_template=template, parameter_values={})
-    for resource in result["Resources"].values():
+    for name, resource in result["Resources"].items():
         if resource["Type"] == "AWS::StepFunctions::StateMachine":
             del resource["Properties"]["DefinitionString"]
-            resource["Properties"]["Definition"] = _as_cfn_lint_knows_it(definition())
+            resource["Properties"]["Definition"] = _as_cfn_lint_knows_it(definition(machines[name]))
     return result
 
 
@@ -77,10 +78,11 @@ def _as_cfn_lint_knows_it(asl: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(directory: Path) -> None:
-    """Write the translated template and the state machine for the linters."""
+    """Write the translated template and the state machines for the linters."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "translated.json").write_text(json.dumps(translated(), indent=1))
-    (directory / "state_machine.asl.json").write_text(filled_in(DEFINITION.read_text()))
+    for machine in (DEFINITION, EXPIRY_DEFINITION):
+        (directory / machine.name).write_text(filled_in(machine.read_text()))
 
 
 if __name__ == "__main__":

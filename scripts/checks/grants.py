@@ -31,7 +31,13 @@ BROUGHT_ALONG = {
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
 # They switch deletion protection off, or change security groups: no password, and so no secret and no key, comes along.
-_ALONE = {("aurora-restore-delete-rds", "rds:ModifyDBCluster"), ("aurora-restore-open-cluster", "rds:ModifyDBCluster")}
+# No final snapshot is taken of what expires.
+_ALONE = {
+    ("aurora-restore-delete-rds", "rds:ModifyDBCluster"),
+    ("aurora-restore-expire-clusters", "rds:DeleteDBCluster"),
+    ("aurora-restore-expire-clusters", "rds:ModifyDBCluster"),
+    ("aurora-restore-open-cluster", "rds:ModifyDBCluster"),
+}
 # Where IAM doesn't call a service as its SDK does.
 _IAM_PREFIXES = {"stepfunctions": "states"}
 # A call of another name than its action: here, a version of an object is always named (S3 API reference, GetObject).

@@ -1,4 +1,4 @@
-"""The twelve handlers as the contract tests see them: their modules, task and result types."""
+"""The handlers as the contract tests see them: their modules, task and result types."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder_of(logical_id: str) -> str:
 
 @functools.cache
 def load(folder: str) -> ModuleType:
-    """Load the handler's module under a name of its own: all twelve are called lambda_function."""
+    """Load the handler's module under a name of its own: all of them are called lambda_function."""
     name = folder.replace("-", "_")
     spec = importlib.util.spec_from_file_location(name, DIRECTORY / folder / "lambda_function.py")
     if spec is None or spec.loader is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.checks.expansion import definition
+from scripts.checks.expansion import DEFINITION, definition
 
 
 class Edge(NamedTuple):
@@ -17,10 +18,10 @@ class Edge(NamedTuple):
     label: str = ""
 
 
-def whole_picture() -> str:
+def whole_picture(path: Path = DEFINITION) -> str:
     """Draw every state and every way out of it. What all tasks do with an error is drawn once for each target."""
-    states: dict[str, Any] = definition()["States"]
-    return _drawn(states, list(_edges(definition())))
+    asl = definition(path)
+    return _drawn(asl["States"], list(_edges(asl)))
 
 
 def main_picture() -> str:

@@ -1,6 +1,6 @@
-"""mypy over everything, the twelve handlers included, in one call.
+"""mypy over everything, the handlers included, in one call.
 
-Each handler is a module named `lambda_function` in a folder whose hyphens make it no package. Given all twelve, mypy
+Each handler is a module named `lambda_function` in a folder whose hyphens make it no package. Given all of them, mypy
 stops at "Duplicate module named lambda_function"; given one after the other, it takes ten times as long and they
 overwrite each other's cache. So they are handed to it here under names of their own.
 """

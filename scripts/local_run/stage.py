@@ -125,6 +125,9 @@ def _parameters(aws: LocalAws, cross_region: bool) -> dict[str, str]:
         parameters |= {"SourceRegion": OTHER_REGION, "KmsKeyId": key}
     if aws.clock.real_time:
         parameters["PollSeconds"] = "1"
+    else:
+        # Each hour over which the clock jumps would have a sweep of its own, in the middle of what is being shown.
+        parameters["ExpirySchedule"] = ""
     return parameters
 
 

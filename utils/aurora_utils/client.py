@@ -23,6 +23,7 @@ from utils.aurora_utils.arguments import (
 )
 from utils.aurora_utils.ownership import own_existing_cluster, own_existing_snapshot, prove_own_existing_instance
 from utils.aurora_utils.resources import (
+    EXPIRY_TAG,
     Cluster,
     Instance,
     Snapshot,
@@ -330,6 +331,10 @@ class Aurora(AuroraReader):
             if error_code(error) != "InvalidDBClusterStateFault":
                 raise
             raise TemporaryFailure(f"Cluster {cluster_identifier} is busy: {error}") from error
+
+    def tag_expiry(self, cluster: Cluster, expires_at: str) -> None:
+        """Tag a cluster with the moment at which it expires. A tag of that key is overwritten."""
+        self._rds.add_tags_to_resource(ResourceName=cluster.arn, Tags=tag_list({EXPIRY_TAG: expires_at}))
 
     def tag_final_snapshot(self, snapshot_arn: str, tags: Mapping[str, str]) -> None:
         """Tag what is left of a deleted source: DeleteDBCluster takes no tags for the final snapshot."""

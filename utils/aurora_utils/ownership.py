@@ -54,6 +54,11 @@ def owns_cluster(cluster: Cluster, record: Recorded) -> bool:
     return why_not_own_cluster(cluster, record) is None
 
 
+def owns_member(instance: Instance, record: Recorded) -> bool:
+    """Return whether an instance carries the operation's tag. Its cluster has to be proved beside it."""
+    return instance.belongs_to(record.operation_id)
+
+
 def prove_own_cluster(cluster: Cluster, record: Recorded) -> None:
     """Raise StepFailed unless the operation created the cluster."""
     if not owns_cluster(cluster, record):

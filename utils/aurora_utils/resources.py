@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 OPERATION_TAG = "aurora-restore:operation-id"
 PROTECTED_TAG = "aurora-restore:protected"
+EXPIRY_TAG = "aurora-restore:expires-at"
 
 BROKEN_CLUSTER = frozenset(
     {

@@ -190,6 +190,7 @@ class OpenTask(Struct, frozen=True, kw_only=True):
     run: StepRun
     cluster: ClusterPlan
     limits: StackLimits
+    expires_after_hours: int | None = None
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -268,6 +269,28 @@ class Archived(Struct, frozen=True, kw_only=True):
     wait_seconds: int = 0
     exported_to: str | None = None
     expected_end: list[dt.datetime] = []
+
+
+class ExpiryProgress(Struct, frozen=True, kw_only=True):
+    """What a sweep has done so far about clusters that expire; names of clusters, or sentences that begin with one.
+
+    `failed` has those that could not be deleted, by resource id: this sweep leaves them alone.
+    """
+
+    answer: Answer = "wait"
+    wait_seconds: int = 0
+    waiting_for: list[str] = []
+    warned: list[str] = []
+    kept: list[str] = []
+    deleted: list[str] = []
+    failed: dict[str, str] = {}
+
+
+class ExpiryTask(Struct, frozen=True, kw_only=True):
+    """The input of Expire Clusters: what the looks before this one have done."""
+
+    execution: Execution
+    progress: ExpiryProgress
 
 
 class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):

@@ -214,6 +214,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     # None: the stack's own two.
     target_secrets: TargetSecrets | None = None
     export: SnapshotExport | None = None
+    # None: the cluster is never deleted by the pipeline, unless the operation fails.
+    expires_after_hours: int | None = None
     calls: list[PlannedCall] = []
     # What an earlier run of this operation has done, line by line, where this one continues it.
     resumed: list[str] = []

@@ -17,6 +17,7 @@ from utils.contracts.plan import SourceDeletion
 from utils.contracts.route import RouteStep
 from utils.errors import OWN_ERRORS
 from utils.foreign_text import listed, one_line, own_lines
+from utils.messages.expiry import spoken
 from utils.messages.source_left import state_of_source
 from utils.state.operation import OperationRecord
 
@@ -133,6 +134,8 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
             yield from _door_lines(record, remains.cluster)
         if record and is_unmasked(record):
             yield _how_far_masked(record)
+        if record and record.cluster_expires_at:
+            yield f"It expires at {spoken(record.cluster_expires_at)}, and is deleted then."
         if record and record.login_proven_at is None:
             yield "No login with a new master password has worked yet: the source's password may still open it."
         yield f"While it exists, its storage and its instances cost money: {_instances(remains.members)}."

@@ -16,6 +16,7 @@ from utils.contracts.payloads import Archived, ExecutionError, UsersReady
 from utils.contracts.plan import Plan, SourceDeletion
 from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
 from utils.messages.cluster import summary
+from utils.messages.expiry import expiry_rows
 from utils.messages.failure import Remains, cause_lines, remains_lines, state_lines
 from utils.messages.next_steps import next_lines
 from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
@@ -65,7 +66,7 @@ def planned(plan: Plan, execution_id: str, request: object, started_by: str = ""
         *_execution_lines(execution_id, started_by),
         *_for_real(request, execution_id),
     ]
-    return _message(f"PLANNED: {plan.target_cluster_id} from {plan.snapshot.identifier}", lines)
+    return compose(f"PLANNED: {plan.target_cluster_id} from {plan.snapshot.identifier}", lines)
 
 
 def succeeded(
@@ -87,6 +88,7 @@ def succeeded(
         *(("Resumed", line) for line in plan.resumed),
         ("Endpoint", f"{users.endpoint}:{users.port}"),
         *_door_rows(plan, record),
+        *expiry_rows(record, plan.expires_after_hours),
         ("From", f"{snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}"),
         ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
         *_masking_rows(plan, record),
@@ -119,7 +121,7 @@ def succeeded(
         f"Operation  {plan.operation_id}",
         *_execution_lines(execution_id, started_by),
     ]
-    return _message(
+    return compose(
         f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
         f"data {age(now - snapshot.created_at)} old",
         lines,
@@ -154,7 +156,7 @@ def failed(
         "What to do next:",
         *(f"  {line}" for line in next_lines(error, record, request, remains, execution_id, asked_before or {})),
     ]
-    return _message(f"FAILED: {target} at {step}: {error.error}", lines)
+    return compose(f"FAILED: {target} at {step}: {error.error}", lines)
 
 
 def _execution_lines(execution_id: str, started_by: str) -> list[str]:
@@ -314,7 +316,8 @@ def _bounded(text: str) -> str:
     return one_line(text, MAX_SENTENCE)
 
 
-def _message(subject: str, lines: Iterable[str]) -> Message:
+def compose(subject: str, lines: Iterable[str]) -> Message:
+    """Return a message as SNS takes it, with everything in it printable."""
     printable = "".join(c if " " <= c <= "~" else "?" for c in f"[aurora-restore] {subject}")
     # Foreign texts are escaped where they enter; what came by another way must not steer a terminal either.
     printable_lines = own_lines("\n".join(lines), MAX_MESSAGE_BYTES)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from utils.contracts.plan import Plan, TargetSecrets
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
+from utils.messages.expiry import plan_expiry_lines
 
 # A message is read by people; the plan has them all.
 MAX_NOT_TAKEN_OVER = 20
@@ -38,6 +39,7 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     proof = "prove a login with the new master password"
     yield ", ".join([proof, f"{left} production's own logins", *quiet, "set up the application's roles"])
     yield from opening_lines(cluster)
+    yield from plan_expiry_lines(plan)
     if plan.source_deletion and plan.source_deletion.switches_protection_off:
         yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"
     if plan.source_deletion:

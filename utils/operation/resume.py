@@ -182,6 +182,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
         "inherited_logins": plan.inherited_logins,
         "archive_snapshot": plan.archive_snapshot,
         "on_failure": plan.on_failure,
+        "expires_after_hours": plan.expires_after_hours or 0,
         "dry_run": plan.dry_run,
     }
 

@@ -63,6 +63,8 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
         yield here(_STORE, application, IF_MISSING)
         # The door opens.
         yield here("rds:ModifyDBCluster", cluster.identifier)
+        if plan.expires_after_hours:
+            yield here("rds:AddTagsToResource", cluster.identifier)
         if cluster.data_api:
             yield here("rds:EnableHttpEndpoint", cluster.identifier)
         if plan.source_deletion:

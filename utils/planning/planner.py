@@ -26,6 +26,7 @@ from utils.planning.cluster import cluster_plan, plan_problems
 from utils.planning.cluster_kinds import babelfish_problems, kind_problems
 from utils.planning.crossing import plan_crossing, quota_problems
 from utils.planning.deletion import deletion_problems, plan_deletion
+from utils.planning.expiry import expiry_problems, plan_expiry
 from utils.planning.export import plan_export
 from utils.planning.like_source import source_settings
 from utils.planning.not_taken_over import not_taken_over
@@ -96,6 +97,7 @@ def plan_restore(
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
             *masking_problems,
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
+            *expiry_problems(request),
         ]
     )
     plan = Plan(
@@ -125,6 +127,7 @@ def plan_restore(
         source_deletion=plan_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
         archive_snapshot=request.archive_snapshot or "delete",
         export=export,
+        expires_after_hours=plan_expiry(request),
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),
         inherited_logins=request.inherited_logins or "lock",

@@ -214,6 +214,12 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["clean_up", "keep"] | None,
         Meta(description="A cluster that could not be finished is deleted (clean_up, the default) or kept."),
     ] = None
+    expires_after_hours: Annotated[
+        int | None,
+        Meta(
+            description="Delete the cluster so many hours after its door opened; 0: never. Default: ExpiresAfterHours."
+        ),
+    ] = None
     dry_run: Annotated[bool | None, Meta(description="Only check and plan: create, change and delete nothing.")] = None
 
 

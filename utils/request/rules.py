@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from utils.request.fields import RestoreRequest
 
 OWN_TAG_PREFIX = "aurora-restore:"
+# A year: what proves that the cluster is the pipeline's is kept for 400 days (utils/state/operation.py).
+MAX_EXPIRES_AFTER_HOURS = 365 * 24
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+", re.ASCII)
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _GROUP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,254}", re.ASCII)
@@ -37,6 +39,12 @@ def request_problems(request: RestoreRequest) -> Iterator[str]:
     yield from _tag_problems(request.tags or {})
     yield from _masking_problems(request)
     yield from _deletion_problems(request)
+    hours = request.expires_after_hours
+    if hours is not None and not 0 <= hours <= MAX_EXPIRES_AFTER_HOURS:
+        yield (
+            f"expires_after_hours: {hours} is not between 0 and {MAX_EXPIRES_AFTER_HOURS}. Give a whole number of "
+            "hours; 0 means that the cluster never expires."
+        )
 
 
 def _naming_problems(request: RestoreRequest) -> Iterator[str]:

@@ -108,6 +108,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # From when on the cluster may have been open, and since when it is.
     door_opening_at: str | None = None
     door_open_at: str | None = None
+    # When the cluster expires, if it does: it is registered and tagged by then (utils/state/expiry.py).
+    cluster_expires_at: str | None = None
     # The export that RDS has taken on, by its name, and continues by itself.
     export_begun: str | None = None
     clean_up_at: str | None = None
@@ -196,6 +198,7 @@ NO_CLUSTER: dict[str, Any] = {
     "users": None,
     "door_opening_at": None,
     "door_open_at": None,
+    "cluster_expires_at": None,
     "clean_up_at": None,
 }
 

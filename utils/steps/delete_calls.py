@@ -1,4 +1,4 @@
-"""The calls of a deletion: a proved source, or what a failed operation created; instances first, then their cluster."""
+"""The calls of a deletion: a proved source, or what an operation created; instances first, then their cluster."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def delete_source_cluster(deletion: SourceDeletion, cluster: Cluster, source: Au
         raise TemporaryFailure(f"{state_of_source(look_at_source(deletion, source))}\n{failure}") from failure
 
 
-def delete_unfinished(cluster: Cluster, target: Aurora) -> None:
-    """Delete what a failed operation created, with all its backups but AWS Backup's, which RDS does not delete."""
+def delete_own_cluster(cluster: Cluster, target: Aurora) -> None:
+    """Delete a cluster that an operation created, with all its backups but AWS Backup's, which RDS does not delete."""
     keeps = cluster.backup_recovery_point is not None
     delete_with_instances(target, cluster, final_snapshot=None, keep_backups=keeps)
 

@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from utils.aurora_utils.client import Aurora, AuroraReader, ClusterBusy
 from utils.aurora_utils.ownership import prove_own_cluster
-from utils.aurora_utils.resources import Cluster, Instance
+from utils.aurora_utils.resources import EXPIRY_TAG, Cluster, Instance
 from utils.contracts.payloads import Opening
 from utils.contracts.plan import ClusterPlan
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.differences import differences
 from utils.steps.masking_gate import refuse_unmasked
@@ -39,7 +40,13 @@ from utils.steps.restore import (
 DEADLINE = dt.timedelta(hours=4)
 
 
-def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, now: dt.datetime) -> Situation:
+def due_opening(
+    plan: ClusterPlan,
+    observed: Observed,
+    record: OperationRecord,
+    now: dt.datetime,
+    expires_after_hours: int | None = None,
+) -> Situation:
     """Decide what is due once the users are set up. Calls nothing. Raises StepFailed for what must not be opened."""
     cluster = observed.cluster
     if record.users_ready_at is None:
@@ -67,6 +74,7 @@ def due_opening(plan: ClusterPlan, observed: Observed, record: OperationRecord, 
     return (
         not_yet
         or _until_open(plan, cluster, observed.instances, record)
+        or _until_expiry(cluster, record, expires_after_hours)
         or _until_data_api(plan, cluster, record, now)
         or Situation(due=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances)
     )
@@ -109,6 +117,13 @@ def _until_pipeline_left(plan: ClusterPlan, cluster: Cluster, instances: list[In
     return wait(cluster, f"security group {door} to leave {', '.join(still_in)}") if others and still_in else None
 
 
+def _until_expiry(cluster: Cluster, record: OperationRecord, expires_after_hours: int | None) -> Situation | None:
+    """Return that the cluster's expiry is to be set; None where it is, or the cluster never expires."""
+    if not expires_after_hours or record.cluster_expires_at is not None:
+        return None
+    return Situation(due=Action.SET_EXPIRY, waiting_for="the expiry", cluster=cluster)
+
+
 def _due_groups(cluster: Cluster, groups: list[str]) -> Situation:
     return Situation(due=Action.OPEN_DOOR, waiting_for=f"security groups {', '.join(groups)}", cluster=cluster)
 
@@ -126,20 +141,27 @@ def _until_data_api(plan: ClusterPlan, cluster: Cluster, record: OperationRecord
 
 
 def advance(
-    plan: ClusterPlan, aurora: Aurora, state: OperationState, record: OperationRecord
+    plan: ClusterPlan,
+    aurora: Aurora,
+    state: OperationState,
+    record: OperationRecord,
+    expires_after_hours: int | None = None,
 ) -> tuple[Situation, OperationRecord]:
     """Take what is due. Return what there is to wait for, and the record with what was recorded on the way.
 
     What there is to wait for is NOTHING once it is open and as planned.
     """
     observed, now = observe(plan, aurora, record), state.now
-    situation = due_opening(plan, observed, record, now)
+    situation = due_opening(plan, observed, record, now, expires_after_hours)
     if situation.due is Action.RECORD_OPEN_DOOR:
         state.audit("door", "open", _groups(plan))
         durations = took(record, now, {"open-door": record.door_opening_at})
         state.remember(door_open_at=iso(now), took=durations)
         record = replace(record, door_open_at=iso(now), took=durations)
-        situation = due_opening(plan, observed, record, now)
+        situation = due_opening(plan, observed, record, now, expires_after_hours)
+    if situation.due is Action.SET_EXPIRY and situation.cluster is not None and expires_after_hours:
+        record = _set_expiry(situation.cluster, expires_after_hours, aurora, state, record)
+        situation = due_opening(plan, observed, record, now, expires_after_hours)
     try:
         if situation.due is Action.OPEN_DOOR and situation.cluster is not None:
             _open(plan, situation.cluster, aurora, state, record)
@@ -151,6 +173,30 @@ def advance(
     if situation.due is Action.NOTHING and situation.cluster is not None:
         return _report(plan, situation, situation.cluster, aurora, state, record)
     return situation, record
+
+
+def _set_expiry(
+    cluster: Cluster, hours: int, aurora: Aurora, state: OperationState, record: OperationRecord
+) -> OperationRecord:
+    """Register the cluster's expiry, tag the cluster with it, and record it. Repeated, it sets the same moment.
+
+    It counts from the opening of the door. The record comes last: without it no cluster expires.
+    """
+    opened = dt.datetime.fromisoformat(record.door_open_at or iso(state.now))
+    expires_at = expiry_text(opened + dt.timedelta(hours=hours))
+    ExpiryRegister().add(
+        ExpiringCluster(
+            resource_id=cluster.resource_id,
+            cluster_identifier=cluster.identifier,
+            operation_id=state.operation_id,
+            hours=hours,
+        )
+    )
+    if EXPIRY_TAG not in cluster.tags:
+        aurora.tag_expiry(cluster, expires_at)
+    state.audit("expiry", "set", {"cluster": cluster.arn, "expires_at": expires_at})
+    state.remember(cluster_expires_at=expires_at)
+    return replace(record, cluster_expires_at=expires_at)
 
 
 def _report(

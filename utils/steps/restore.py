@@ -40,6 +40,7 @@ class Action(Enum):
     ADMIT_PIPELINE = "admit-pipeline"
     OPEN_DOOR = "open-door"
     RECORD_OPEN_DOOR = "record-open-door"
+    SET_EXPIRY = "set-expiry"
     ENABLE_DATA_API = "enable-data-api"
     WAIT = "wait"
     NOTHING = "nothing"

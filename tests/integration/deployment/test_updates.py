@@ -117,7 +117,7 @@ class Deployed:
     def stale(self) -> list[str]:
         """Return the versions that new executions call although the function is another by now."""
         client, found = self.aws.client("lambda", REGION), []
-        for arn in sorted(self.called(self.live())):
+        for arn in sorted(self.called(self.live()) | self.called(self.outputs()["ExpiryMachineArn"])):
             name, _, version = arn.split(":function:")[1].partition(":")
             if version:
                 one, other = (client.get_function_configuration(FunctionName=each) for each in (arn, name))
@@ -199,6 +199,8 @@ def dangerous(place: Place) -> dict[str, list[Changes]]:
         "StateMachineLogGroupName": [{"StateMachineLogGroupName": f"/aws/vendedlogs/states/{NAME}"}],
         "Architecture": [{"Architecture": "x86_64"}],
         "PollSeconds": [{"PollSeconds": "30"}],
+        # With its role it goes, and comes back; the register's clusters stay registered meanwhile.
+        "ExpirySchedule": [{"ExpirySchedule": each} for each in ("", "cron(0 2 1 1 ? 2199)")],
         # With a time of day that doesn't come while the other updates are made.
         "ScheduleState": [
             {"ScheduleState": "ENABLED", "ScheduleExpression": "cron(0 2 1 1 ? 2199)"},
@@ -251,6 +253,7 @@ PLAIN: Changes = {
     "DeleteDeadlineHours": "7",
     "ExportDeadlineHours": "13",
     "FreshnessHours": "24",
+    "ExpiresAfterHours": "72",
     "LogRetentionDays": "30",
 }
 

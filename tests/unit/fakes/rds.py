@@ -422,7 +422,9 @@ class FakeRds(FakeGroups):
         return {"DBCluster": before if final_snapshot else dict(cluster)}
 
     def _add_tags_to_resource(self, given: Thing) -> Thing:
-        (tagged,) = [each for each in self.snapshots.values() if each["DBClusterSnapshotArn"] == given["ResourceName"]]
+        arns = {each["DBClusterSnapshotArn"]: each for each in self.snapshots.values()}
+        arns |= {each["DBClusterArn"]: each for each in self.clusters.values()}
+        tagged = arns[given["ResourceName"]]
         tagged["TagList"] = [*tagged["TagList"], *given["Tags"]]
         return {}
 

@@ -17,6 +17,8 @@ from scripts.checks.policies import as_list
 from tests.unit.infrastructure.test_template_denies import (
     ADMIN,
     APPLICATION,
+    EXPIRES,
+    EXPIRY_SET,
     GIVEN,
     HERE,
     MARKED,
@@ -96,6 +98,15 @@ ATTACKS: dict[str, list[Asked]] = {
         "rds:ModifyDBCluster", cluster("retired-1")
     ),
     "delete a cluster that another run restored": each("rds:DeleteDBCluster", cluster("staging-orders"), OURS),
+    "delete a cluster that another run restored and that expires": each(
+        "rds:DeleteDBCluster", cluster("staging-orders"), OURS | EXPIRES
+    ),
+    "change a cluster that another run restored and that expires": each(
+        "rds:ModifyDBCluster", cluster("staging-orders"), OURS | EXPIRES
+    ),
+    "give a cluster that another run restored another moment of expiry": each(
+        "rds:AddTagsToResource", cluster("staging-orders"), OURS | EXPIRY_SET
+    ),
     "mark a foreign cluster as ours, then reset its master password": [
         *each("rds:AddTagsToResource", cluster(FOREIGN), MARKED),
         *each("rds:ModifyDBCluster", cluster(FOREIGN), OURS),

@@ -203,7 +203,11 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         },
         "$.users",
     ),
-    "Open Cluster": ("OpenCluster", STEP | ASKED | {"cluster.$": "$.plan.cluster"}, "$.opening"),
+    "Open Cluster": (
+        "OpenCluster",
+        STEP | ASKED | {"cluster.$": "$.plan.cluster", "expires_after_hours.$": "$.plan.expires_after_hours"},
+        "$.opening",
+    ),
     "Delete RDS": ("DeleteRds", STEP | ASKED | {"deletion.$": "$.plan.source_deletion"}, "$.deletion"),
     "Check Delete Status": (
         "CheckDeleteStatus",

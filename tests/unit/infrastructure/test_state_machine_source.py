@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
 
-from scripts.checks.expansion import DEFINITION
-from scripts.state_machine import SOURCE, rendered
+from scripts.checks.expansion import DEFINITION, EXPIRY_DEFINITION
+from scripts.state_machine import SOURCE, rendered, rendered_expiry
 
 DOCUMENT = yaml.compose(SOURCE.read_text())
 
@@ -25,7 +25,9 @@ def blocks(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
 
 
 def test_what_is_deployed_is_what_the_source_says() -> None:
-    assert DEFINITION.read_text() == rendered(), "write it again: .venv/bin/python -m scripts.state_machine"
+    again = "write it again: .venv/bin/python -m scripts.state_machine"
+    assert DEFINITION.read_text() == rendered(), again
+    assert EXPIRY_DEFINITION.read_text() == rendered_expiry(), again
 
 
 def test_no_key_occurs_twice_in_a_block_of_the_source() -> None:

@@ -203,6 +203,13 @@ def lacking_one(actions: str, resource: str, kind: str) -> list[Asked]:
 
 TOUCHING = "rds:CreateDBInstance FailoverDBCluster ModifyDBCluster"
 OPENING = "rds:EnableHttpEndpoint ModifyDBCluster"
+# What expires has two tags, and the second is set when the door has opened.
+EXPIRY_SET: dict[str, str | tuple[str, ...]] = {
+    "aws:requesttag/aurora-restore:expires-at": "2026-12-04T14:00:00Z",
+    "aws:tagkeys": ("aurora-restore:expires-at",),
+}
+EXPIRES: dict[str, str | tuple[str, ...]] = {"aws:resourcetag/aurora-restore:expires-at": "2026-12-04T14:00:00Z"}
+ENDING = "rds:DeleteDBCluster ModifyDBCluster"
 DELETING = "rds:DeleteDBCluster DeleteDBInstance"
 STEPS = (
     "CopySnapshotFunction",
@@ -305,6 +312,18 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("rds:DescribeEvents", "*"),
         *each(OPENING, cluster("staging-orders"), OURS),
         *each(OPENING, cluster("staging-orders"), OURS | UNPROTECTED),
+        *each("rds:AddTagsToResource", cluster("staging-orders"), OURS | EXPIRY_SET),
+    ],
+    "ExpireClustersRole": [
+        *reading(HERE),
+        *each(ENDING, cluster("staging-orders"), OURS | EXPIRES),
+        *each("rds:DeleteDBInstance", MEMBER, OURS | UNPROTECTED),
+        *each("states:DescribeExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-expiry:sweep-1"),
+        *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
+        *each("secretsmanager:DescribeSecret", TARGETS_APPLICATION),
+        *each("secretsmanager:DeleteSecret", TARGETS_ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", TARGETS_APPLICATION, tagged("resourcetag")),
+        *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:Topic"),
     ],
     "TransformDataRole": [
         *each("secretsmanager:GetSecretValue", ADMIN),
@@ -381,6 +400,16 @@ ALLOWED: dict[str, list[Asked]] = {
     ],
     "ScheduleRole": [
         *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"),
+        *each("sqs:SendMessage", f"arn:aws:sqs:{HERE}:{OWN}:DeadLetters"),
+    ],
+    "ExpiryMachineRole": [
+        *each("lambda:InvokeFunction", f"{function('ExpireClustersFunction')}:live"),
+        *each("logs:CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies", "*"),
+        *each("logs:GetLogDelivery ListLogDeliveries PutResourcePolicy UpdateLogDelivery", "*"),
+        *each("xray:GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments", "*"),
+    ],
+    "ExpirySweepsRole": [
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:ExpiryMachine"),
         *each("sqs:SendMessage", f"arn:aws:sqs:{HERE}:{OWN}:DeadLetters"),
     ],
 }
@@ -494,6 +523,42 @@ REFUSED: dict[str, list[Asked]] = {
         *each("rds:CreateDBInstance FailoverDBCluster DeleteDBCluster", cluster("staging-orders"), OURS),
         *each("rds:AddTagsToResource", cluster("staging-orders"), MARKED),
         *each("secretsmanager:GetSecretValue", ADMIN),
+        # What it tags is ours, with the moment of expiry and with nothing else.
+        *each("rds:AddTagsToResource", cluster("staging-orders"), EXPIRY_SET),
+        *each("rds:AddTagsToResource", cluster("billing"), OURS | EXPIRY_SET),
+        *each("rds:AddTagsToResource", cluster(SOURCE), OURS | EXPIRY_SET),
+        *each("rds:AddTagsToResource", cluster("staging-orders"), OURS | EXPIRY_SET | PROTECTED),
+        *each("rds:AddTagsToResource", cluster("staging-orders"), OURS | {"aws:tagkeys": ()}),
+        *each(
+            "rds:AddTagsToResource",
+            cluster("staging-orders"),
+            OURS | EXPIRY_SET | {"aws:tagkeys": ("aurora-restore:expires-at", "aurora-restore:protected")},
+        ),
+    ],
+    "ExpireClustersRole": [
+        *STRANGERS_THINGS,
+        *NO_ITEMS_DELETED,
+        # What lacks one of the two tags stays, and so does what is protected, and what the stack does not create.
+        *each(ENDING, cluster("staging-orders"), OURS),
+        *each(ENDING, cluster("staging-orders"), EXPIRES),
+        *each(ENDING, cluster("billing"), OURS | EXPIRES),
+        *each(ENDING, cluster("staging-orders", region=THERE), OURS | EXPIRES),
+        *each(ENDING, cluster(SOURCE), OURS | EXPIRES),
+        *each(ENDING, cluster("staging-orders"), OURS | EXPIRES | PROTECTED),
+        *each("rds:DeleteDBInstance", MEMBER, EXPIRES),
+        *each("rds:DeleteDBInstance", MEMBER, OURS | PROTECTED),
+        *each("rds:DeleteDBInstance", instance("billing-1"), OURS),
+        *each("rds:DeleteDBInstance", instance("staging-orders-0123456789ab-1", region=THERE), OURS),
+        # It neither gives a cluster the tags that it needs, nor takes away the one that protects.
+        *each("rds:AddTagsToResource RemoveTagsFromResource", cluster("staging-orders"), OURS | EXPIRY_SET),
+        *each("rds:CreateDBClusterSnapshot", cluster("staging-orders"), OURS | EXPIRES),
+        *each("states:DescribeExecution", f"arn:aws:states:{HERE}:{OWN}:execution:payroll:op-1"),
+        *each("sns:Publish", f"arn:aws:sns:{HERE}:{OWN}:payroll"),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DescribeSecret", OTHERS_ADMIN),
+        *each("secretsmanager:DeleteSecret", ADMIN, tagged("resourcetag")),
+        *each("secretsmanager:DeleteSecret", OTHERS_ADMIN, tagged("resourcetag")),
+        *lacking_one("secretsmanager:DeleteSecret", TARGETS_ADMIN, "resourcetag"),
     ],
     "TransformDataRole": [
         *each("secretsmanager:GetSecretValue", OTHER_SECRET),
@@ -622,8 +687,20 @@ REFUSED: dict[str, list[Asked]] = {
         *each("states:StopExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"),
         *each("sqs:SendMessage", f"arn:aws:sqs:{HERE}:{OWN}:payroll"),
     ],
+    "ExpiryMachineRole": each("lambda:InvokeFunction", f"{function('payroll')}:live"),
+    "ExpirySweepsRole": [
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:payroll"),
+        *each("states:StopExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:ExpiryMachine"),
+        *each("sqs:SendMessage", f"arn:aws:sqs:{HERE}:{OWN}:payroll"),
+    ],
 }
-OF_FUNCTIONS = ALLOWED.keys() - {"StatePolicy", "StateMachineRole", "ScheduleRole"}
+OF_FUNCTIONS = ALLOWED.keys() - {
+    "StatePolicy",
+    "StateMachineRole",
+    "ScheduleRole",
+    "ExpiryMachineRole",
+    "ExpirySweepsRole",
+}
 for name in OF_FUNCTIONS:
     written, refused = log_writing(name)
     ALLOWED[name] += written
@@ -715,8 +792,6 @@ def test_these_are_the_denies() -> None:
             "rds:FailoverDBCluster",
             "rds:ModifyDBCluster",
         },
-        ("OpenClusterRole", "NeverTouchTheSource"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
-        ("OpenClusterRole", "NeverTouchProtected"): {"rds:EnableHttpEndpoint", "rds:ModifyDBCluster"},
         ("TransformDataRole", "NeverReadTheSourcesLogin"): {"secretsmanager:GetSecretValue"},
         ("TransformDataRole", "NeverFromTheFunctionsCode"): {
             "ec2:AssignPrivateIpAddresses",
@@ -725,6 +800,16 @@ def test_these_are_the_denies() -> None:
             "ec2:DescribeNetworkInterfaces",
             "ec2:DescribeSubnets",
             "ec2:UnassignPrivateIpAddresses",
+        },
+        ("OpenClusterRole", "NeverTouchTheSource"): {
+            "rds:AddTagsToResource", "rds:EnableHttpEndpoint", "rds:ModifyDBCluster",
+        },
+        ("OpenClusterRole", "NeverTouchProtected"): {
+            "rds:AddTagsToResource", "rds:EnableHttpEndpoint", "rds:ModifyDBCluster",
+        },
+        ("ExpireClustersRole", "NeverTouchTheSource"): {"rds:DeleteDBCluster", "rds:ModifyDBCluster"},
+        ("ExpireClustersRole", "NeverTouchProtected"): {
+            "rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:ModifyDBCluster",
         },
         ("SetupDbUsersRole", "NeverReadTheSourcesLogin"): {"secretsmanager:GetSecretValue"},
         ("SetupDbUsersRole", "NeverFromTheFunctionsCode"): {

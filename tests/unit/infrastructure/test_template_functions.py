@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.checks.expansion import TEMPLATE, definition, source, translated
+from scripts.checks.expansion import EXPIRY_DEFINITION, TEMPLATE, definition, source, translated
 from scripts.checks.grants import FUNCTIONS_IN_THE_VPC
 from scripts.checks.handlers import DIRECTORY, FOLDERS, folder_of
 from scripts.checks.policies import as_list
@@ -21,6 +21,8 @@ RESOURCES: dict[str, dict[str, Any]] = source()["Resources"]
 FUNCTIONS = {
     name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == "AWS::Serverless::Function"
 }
+# The last one has a machine of its own.
+OF_THE_PIPELINE = set(FUNCTIONS) - {"ExpireClustersFunction"}
 PLAIN = translated()["Resources"]
 GLOBALS: dict[str, Any] = source()["Globals"]["Function"]
 GLOBAL_VARIABLES = set(GLOBALS["Environment"]["Variables"])
@@ -46,7 +48,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def test_each_folder_is_a_function_and_each_function_a_folder() -> None:
-    assert len(FOLDERS) == 12
+    assert len(FOLDERS) == 13
     assert sorted(map(folder_of, FUNCTIONS)) == FOLDERS
 
 
@@ -103,7 +105,7 @@ def test_no_secret_has_a_value_in_the_template() -> None:
 
 
 def test_a_function_ends_before_its_state_gives_up_on_it() -> None:
-    for state in definition()["States"].values():
+    for state in (*definition()["States"].values(), *definition(EXPIRY_DEFINITION)["States"].values()):
         if state["Type"] == "Task":
             logical_id = state["Resource"].removeprefix("${").removesuffix("Arn}")
             assert PLAIN[logical_id]["Properties"]["Timeout"] < state["TimeoutSeconds"]
@@ -143,6 +145,18 @@ def test_people_hear_of_every_way_in_which_an_execution_can_end_badly() -> None:
     assert pattern["detail"]["stateMachineArn"] == [{"Ref": "StateMachine"}]
 
 
+def test_the_expiry_machine_is_told_the_one_function_that_it_names_and_may_call_no_other() -> None:
+    machine = RESOURCES["ExpiryMachine"]["Properties"]
+    text = (TEMPLATE.parent / machine["DefinitionUri"]).read_text()
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == {"ExpireClustersFunctionArn"}
+    assert machine["DefinitionSubstitutions"] == {
+        "ExpireClustersFunctionArn": {"Ref": "ExpireClustersFunction.Version"}
+    }
+    (policy,) = RESOURCES["ExpiryMachineRole"]["Properties"]["Policies"]
+    (calling,) = [each for each in policy["PolicyDocument"]["Statement"] if "lambda" in str(each["Action"])]
+    assert calling["Resource"] == {"Fn::Sub": "${ExpireClustersFunction.Arn}:*"}
+
+
 def test_the_state_machine_is_told_exactly_the_functions_that_it_names() -> None:
     machine = RESOURCES["StateMachine"]["Properties"]
     assert (TEMPLATE.parent / machine["DefinitionUri"]).is_file()
@@ -154,7 +168,8 @@ def test_the_state_machine_is_told_exactly_the_functions_that_it_names() -> None
     given = {name: value for name, value in given.items() if name not in source()["Parameters"]}
     assert {f"${{{name}}}" for name in given} == used
     assert given.pop("SnapshotCheckFunctionArn") == {"Fn::GetAtt": ["SnapshotCheckFunction", "Arn"]}
-    assert given == {f"{name}Arn": {"Ref": f"{name}.Version"} for name in set(FUNCTIONS) - {"SnapshotCheckFunction"}}
+    versioned = OF_THE_PIPELINE - {"SnapshotCheckFunction"}
+    assert given == {f"{name}Arn": {"Ref": f"{name}.Version"} for name in versioned}
 
 
 def parameters_in(value: Any) -> set[str]:
@@ -249,10 +264,14 @@ def test_the_state_machine_may_call_every_function_that_it_names_and_no_other() 
         if "lambda:InvokeFunction" in as_list(statement["Action"])
         for resource in statement["Resource"]
     ]
-    assert sorted(allowed) == sorted(FUNCTIONS)
+    assert sorted(allowed) == sorted(OF_THE_PIPELINE)
 
 
-@pytest.mark.parametrize("document", [source(), definition()], ids=["template", "state machine"])
+@pytest.mark.parametrize(
+    "document",
+    [source(), definition(), definition(EXPIRY_DEFINITION)],
+    ids=["template", "state machine", "expiry machine"],
+)
 def test_nothing_is_tied_to_an_account_a_region_or_a_partition(document: dict[str, Any]) -> None:
     hard_coded = re.compile(r"\b\d{12}\b|\barn:aws|\b(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d\b")
     descriptions = {each.get("Description") for each in document.get("Parameters", {}).values()}

@@ -166,6 +166,14 @@ ALARMS: dict[str, tuple[Any, ...]] = {
         "AWS/States", "ExecutionThrottled", [{"Name": "StateMachineArn", "Value": {"Ref": "StateMachine"}}],
         "Sum", 300, 3, *AT_LEAST_ONE,
     ),
+    "ExpiryFailedAlarm": (
+        "AWS/States", "ExecutionsFailed", [{"Name": "StateMachineArn", "Value": {"Ref": "ExpiryMachine"}}],
+        "Sum", 300, 1, *AT_LEAST_ONE,
+    ),
+    "ExpiryTimedOutAlarm": (
+        "AWS/States", "ExecutionsTimedOut", [{"Name": "StateMachineArn", "Value": {"Ref": "ExpiryMachine"}}],
+        "Sum", 300, 1, *AT_LEAST_ONE,
+    ),
     "StaleDataAlarm": (
         "AuroraRestore", "RestoreDuration", OURS, "SampleCount", 3600, {"Ref": "FreshnessHours"},
         "LessThanThreshold", 1, "breaching",

@@ -60,7 +60,7 @@ def test_what_all_roles_share_each_action_of_it_is_needed_by_some() -> None:
     assert shared - set().union(*(needed(folder) for folder in FOLDERS)) == set()
 
 
-def test_only_the_step_that_deletes_may_delete() -> None:
+def test_only_the_steps_that_delete_may_delete() -> None:
     deleting = {
         folder: {action for action in own_actions(role) if action.startswith("rds:Delete")}
         for folder, role in ROLE_OF.items()
@@ -69,6 +69,7 @@ def test_only_the_step_that_deletes_may_delete() -> None:
         "aurora-restore-archive-snapshot": {"rds:DeleteDBClusterSnapshot"},
         "aurora-restore-copy-snapshot": {"rds:DeleteDBClusterSnapshot"},
         "aurora-restore-delete-rds": {"rds:DeleteDBCluster", "rds:DeleteDBInstance"},
+        "aurora-restore-expire-clusters": {"rds:DeleteDBCluster", "rds:DeleteDBInstance"},
     }
 
 

@@ -21,11 +21,13 @@ from tests.unit.support import (
     a_plan,
     a_run,
     calling,
+    lost_answer,
     some_users,
 )
 from utils.aws import client
 from utils.contracts.plan import ClusterPlan, MaskingPlan
 from utils.errors import StepFailed, TemporaryFailure
+from utils.state.expiry import ExpiryRegister
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.steps.restore import PATIENCE
 
@@ -299,3 +301,65 @@ def test_a_cluster_that_is_not_masked_is_never_opened(clock: Clock, rds: FakeRds
     operation.remember(masked_at=iso(NOW))
     open_cluster(clock)
     assert record().door_opening_at is not None
+
+
+# Expiry
+
+
+def open_expiring(clock: Clock) -> Any:
+    return ask({"run": a_run(now=clock.now), "cluster": PLAN, "expires_after_hours": 72})
+
+
+def until_expiring(clock: Clock) -> None:
+    for _ in range(50):
+        answer = open_expiring(clock)
+        if answer["answer"] == "done":
+            return
+        clock.pass_seconds(answer["wait_seconds"])
+    raise AssertionError("it never was open")
+
+
+def tag_of(rds: FakeRds) -> str | None:
+    return {each["Key"]: each["Value"] for each in rds.clusters[TARGET]["TagList"]}.get("aurora-restore:expires-at")
+
+
+def test_its_expiry_counts_from_the_opening_and_is_registered_tagged_and_recorded(rds: FakeRds, clock: Clock) -> None:
+    rds.seconds = {"ModifyDBCluster": 90}
+    until_expiring(clock)
+    found = record()
+    assert found.door_open_at is not None
+    expires = dt.datetime.fromisoformat(found.door_open_at) + dt.timedelta(hours=72)
+    assert found.cluster_expires_at == tag_of(rds) == f"{expires:%Y-%m-%dT%H:%M:%SZ}"
+    (entry,) = ExpiryRegister().entries()
+    assert (entry.operation_id, entry.cluster_identifier, entry.hours) == (OPERATION, TARGET, 72)
+    assert entry.resource_id == rds.clusters[TARGET]["DbClusterResourceId"]
+    assert rds.changes() == ["ModifyDBCluster", "AddTagsToResource"]
+
+
+def test_a_cluster_that_never_expires_is_neither_tagged_nor_registered(rds: FakeRds, clock: Clock) -> None:
+    until_open(clock)
+    assert (tag_of(rds), record().cluster_expires_at, ExpiryRegister().entries()) == (None, None, [])
+
+
+@pytest.mark.parametrize("service", ["rds", "dynamodb"])
+def test_an_expiry_that_was_set_half_is_set_once(rds: FakeRds, clock: Clock, service: str) -> None:
+    open_expiring(clock)
+    if service == "rds":
+        rds.lose_answer("AddTagsToResource")
+        with pytest.raises(TemporaryFailure):
+            open_expiring(clock)
+    else:
+        with lost_answer(client("dynamodb"), "dynamodb", "UpdateItem"), pytest.raises(TemporaryFailure):
+            open_expiring(clock)
+    until_expiring(clock)
+    assert tag_of(rds) == record().cluster_expires_at is not None
+    assert len(ExpiryRegister().entries()) == 1
+
+
+def test_an_extension_by_tag_is_not_undone(rds: FakeRds, clock: Clock) -> None:
+    until_expiring(clock)
+    for each in rds.clusters[TARGET]["TagList"]:
+        if each["Key"] == "aurora-restore:expires-at":
+            each["Value"] = "2027-01-01T00:00:00Z"
+    until_expiring(clock)
+    assert tag_of(rds) == "2027-01-01T00:00:00Z"

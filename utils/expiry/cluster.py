@@ -1,0 +1,149 @@
+"""One cluster that expires: a warning before, and its deletion under the target's lock.
+
+Whatever changes the cluster or its secrets comes after three proofs in the same run of the function: the lock on the
+target is ours, the register and the operation's record name the cluster's resource id, and its tags say that it is the
+operation's and expires (`utils.expiry.due`). Everything is read again once the lock is held, because what was read
+before it may be an hour old for another execution. Each step may be repeated, and one that died half-way continues.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+from aws_lambda_powertools import Logger
+
+from utils import metrics
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.resources import Cluster
+from utils.contracts.payloads import Execution
+from utils.expiry.due import Decision, Due, decide
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.messages.expiry_report import expired, kept, not_deleted, warning
+from utils.operation.delivery import send
+from utils.operation.secret_endings import remove_secrets_of_expired
+from utils.state.expiry import ExpiringCluster, ExpiryRegister
+from utils.state.lock import TargetLock
+from utils.state.operation import OperationRecord, OperationState, iso
+from utils.steps.delete_calls import delete_own_cluster
+
+Outcome = Literal["nothing", "warned", "kept", "waiting", "deleted"]
+# A cluster that cannot be deleted is tried again by each sweep, and reported again after so long.
+REPORTED_AGAIN_AFTER = dt.timedelta(hours=24)
+_UNKNOWN = "The secrets of its target were not changed: its operation's record is gone."
+log = Logger(service=metrics.SERVICE, child=True)
+
+
+class ClusterExpiry:
+    """One entry of the register in one look of a sweep."""
+
+    def __init__(self, entry: ExpiringCluster, execution: Execution, register: ExpiryRegister, aurora: Aurora) -> None:
+        self._entry, self._register, self._aurora = entry, register, aurora
+        self._now = execution.now
+        who = (execution.execution_id, execution.redrive_count)
+        self._state = OperationState(entry.operation_id, who[0], execution.now, who[1])
+        self._lock = TargetLock(entry.cluster_identifier, entry.operation_id, *who)
+        self._is_locked = False
+
+    def advance(self, cluster: Cluster | None) -> Outcome:
+        """Do what is due. `cluster` is the living one with the entry's resource id, under any name."""
+        record = self._state.recall()
+        decision = decide(self._entry, record, cluster, [], self._now)
+        if not decision.due.needs_lock:
+            if self._entry.deletion_began_at is not None:
+                # Somebody keeps it since an earlier look, which may have left the lock with this execution.
+                self._lock.give_back(self._now)
+            return self._without_lock(decision, record, cluster)
+        holder = self._lock.claim(self._now).held_by
+        if holder is not None:
+            held = {"cluster": self._entry.cluster_identifier, "execution": holder.execution_id}
+            log.info("an expired cluster waits for the lock on its target", extra=held)
+            return "nothing"
+        self._is_locked = True
+        outcome = self._under_lock()
+        if outcome != "waiting":
+            self._lock.give_back(self._now)
+        return outcome
+
+    def give_up(self, failure: Exception) -> None:
+        """Release the lock, and report that the cluster could not be deleted, once a day."""
+        if self._is_locked:
+            self._lock.give_back(self._now)
+        what = f"not deleted: {type(failure).__name__}"
+        self._state.audit("expiry", "failed", {"cluster": self._entry.cluster_identifier, "cause": str(failure)})
+        if self._is_news(what):
+            send(not_deleted(self._entry, failure, self._aurora.region))
+            self._note_report(what)
+
+    def _under_lock(self) -> Outcome:
+        """Read everything once more, and do what is due then."""
+        entry = self._register.entry(self._entry.resource_id)
+        if entry is None:
+            return "nothing"
+        self._entry, record = entry, self._state.recall()
+        cluster = self._aurora.cluster_with_id(entry.resource_id)
+        instances = self._aurora.instances_of(cluster.identifier) if cluster is not None else []
+        decision = decide(entry, record, cluster, instances, self._now)
+        if not decision.due.needs_lock:
+            return self._without_lock(decision, record, cluster)
+        if decision.due is Due.FINISH:
+            return self._finish(record)
+        if cluster is not None and decision.due is not Due.WAIT:
+            self._delete(cluster, switches_protection_off=decision.due is Due.SWITCH_PROTECTION_OFF)
+        return "waiting"
+
+    def _without_lock(self, decision: Decision, record: OperationRecord | None, cluster: Cluster | None) -> Outcome:
+        if decision.due is Due.WARN and record is not None and cluster is not None:
+            return self._warn(record, cluster, decision.expires_at)
+        if decision.due is Due.KEEP and cluster is not None:
+            return self._keep(cluster, decision)
+        if decision.due is Due.FORGET and self._aurora.cluster_with_id(self._entry.resource_id) is None:
+            self._state.audit("expiry", "gone", self._named())
+            self._register.remove(self._entry.resource_id)
+        return "nothing"
+
+    def _warn(self, record: OperationRecord, cluster: Cluster, expires_at: str) -> Outcome:
+        """Announce the cluster's end. It is sent before that is recorded: twice is better than never."""
+        send(warning(self._entry, record, cluster, expires_at))
+        self._register.note(self._entry.resource_id, warned_of=expires_at, warned_at=iso(self._now))
+        self._state.audit("expiry", "warned", {**self._named(), "expires_at": expires_at})
+        return "warned"
+
+    def _keep(self, cluster: Cluster, decision: Decision) -> Outcome:
+        """Report once why the cluster is kept."""
+        if self._entry.reported != decision.why:
+            send(kept(self._entry, cluster, decision.why, decision.expires_at, self._now))
+            self._note_report(decision.why)
+            why = one_line(decision.why, MAX_SENTENCE)
+            self._state.audit("expiry", "kept", {**self._named(), "why": why})
+        return "kept"
+
+    def _delete(self, cluster: Cluster, *, switches_protection_off: bool) -> None:
+        """Take the next step of the deletion. That it has begun is recorded before the first call."""
+        if self._entry.deletion_began_at is None:
+            self._register.note(self._entry.resource_id, deletion_began_at=iso(self._now))
+            self._state.audit("expiry", "deleting", self._named())
+        if switches_protection_off:
+            self._aurora.switch_deletion_protection_off(cluster.identifier)
+        else:
+            delete_own_cluster(cluster, self._aurora)
+
+    def _finish(self, record: OperationRecord | None) -> Outcome:
+        """Remove the secrets of a cluster that is gone, report its end, and forget it."""
+        about_secrets = list(remove_secrets_of_expired(record, self._aurora)) if record is not None else [_UNKNOWN]
+        self._state.audit("expiry", "deleted", {**self._named(), "secrets": about_secrets})
+        send(expired(self._entry, about_secrets))
+        self._register.remove(self._entry.resource_id)
+        return "deleted"
+
+    def _is_news(self, what: str) -> bool:
+        before = self._entry
+        if before.reported != what or before.reported_at is None:
+            return True
+        return self._now - dt.datetime.fromisoformat(before.reported_at) >= REPORTED_AGAIN_AFTER
+
+    def _note_report(self, what: str) -> None:
+        self._register.note(self._entry.resource_id, reported=what, reported_at=iso(self._now))
+
+    def _named(self) -> dict[str, str]:
+        return {"cluster": self._entry.cluster_identifier, "cluster_resource_id": self._entry.resource_id}

@@ -1,0 +1,135 @@
+"""Decide what is due with a cluster that expires. Calls nothing; what exists and what is recorded decide alone.
+
+A cluster is deleted only where everything says so: the register and the operation's record, by the resource id, its
+tags, its name, and the clock. Whatever somebody has changed since is taken as a wish to keep it, which is reported.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from enum import Enum
+
+from msgspec import Struct
+
+from utils.aurora_utils.ownership import owns_member, why_not_own_cluster
+from utils.aurora_utils.resources import EXPIRY_TAG, PROTECTED_TAG, Cluster, Instance
+from utils.foreign_text import one_line
+from utils.state.expiry import ExpiringCluster, expiry_text
+from utils.state.operation import OperationRecord
+
+# A warning comes so long before, or a quarter of the cluster's time where that is less.
+LONGEST_NOTICE = dt.timedelta(hours=24)
+PART_OF_ITS_TIME = 4
+# How much of the notice there has to be between a warning that came late and the deletion.
+LEAST_PART_OF_NOTICE = 2
+MAX_TAG_SHOWN = 100
+
+
+class Due(Enum):
+    """What is due with a cluster. What changes something in RDS or its secrets needs the target's lock."""
+
+    NOTHING = "nothing"
+    WARN = "warn"
+    KEEP = "keep"
+    FORGET = "forget"
+    SWITCH_PROTECTION_OFF = "switch-protection-off"
+    DELETE = "delete"
+    WAIT = "wait"
+    FINISH = "finish"
+
+    @property
+    def needs_lock(self) -> bool:
+        """Return whether it changes what exists of the target."""
+        return self in (Due.SWITCH_PROTECTION_OFF, Due.DELETE, Due.WAIT, Due.FINISH)
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What is due, why a cluster is kept, as a clause about it, and when it expires as far as that is known."""
+
+    due: Due
+    why: str = ""
+    expires_at: str = ""
+
+
+def decide(
+    entry: ExpiringCluster,
+    record: OperationRecord | None,
+    cluster: Cluster | None,
+    instances: Sequence[Instance],
+    now: dt.datetime,
+) -> Decision:
+    """Return what is due with a registered cluster. `cluster` is the one with its resource id, under any name."""
+    if cluster is None:
+        return Decision(due=Due.FORGET if entry.deletion_began_at is None else Due.FINISH)
+    if cluster.is_being_deleted:
+        return Decision(due=Due.NOTHING if entry.deletion_began_at is None else Due.WAIT)
+    if record is None:
+        return _kept("no longer has a record of its operation in the stack's state table")
+    if (why := why_not_own_cluster(cluster, record)) is not None:
+        return _kept(why)
+    if record.cluster_expires_at is None:
+        return _kept("is not recorded to expire: its operation ended before it could record that")
+    tagged = tagged_expiry(cluster)
+    if tagged is None:
+        return _kept(_about_tag(cluster))
+    expires = max(tagged, dt.datetime.fromisoformat(record.cluster_expires_at))
+    notice, text = notice_of(entry.hours), expiry_text(expires)
+    if now < expires - notice:
+        return Decision(due=Due.NOTHING, expires_at=text)
+    if (why := why_kept(entry, record, cluster, instances)) is not None:
+        return Decision(due=Due.KEEP, why=why, expires_at=text)
+    if entry.warned_of != text or entry.warned_at is None:
+        return Decision(due=Due.WARN, expires_at=text)
+    warned = dt.datetime.fromisoformat(entry.warned_at)
+    if now < max(expires, warned + notice / LEAST_PART_OF_NOTICE):
+        return Decision(due=Due.NOTHING, expires_at=text)
+    return Decision(due=Due.SWITCH_PROTECTION_OFF if cluster.deletion_protection else Due.DELETE, expires_at=text)
+
+
+def why_kept(
+    entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, instances: Sequence[Instance]
+) -> str | None:
+    """Return why a cluster is kept although it expires, as a clause about it; None where it may be deleted."""
+    protected = [each.identifier for each in (cluster, *instances) if each.is_protected]
+    strange = [each.identifier for each in instances if not owns_member(each, record)]
+    if cluster.identifier != entry.cluster_identifier:
+        return f"was renamed from {entry.cluster_identifier} to {cluster.identifier}"
+    if protected:
+        return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}"
+    if cluster.deletion_protection and not record.plan.get("cluster", {}).get("deletion_protection"):
+        return "has deletion protection now, which the pipeline did not give it"
+    if strange:
+        return f"has instances that the pipeline did not create: {', '.join(strange)}"
+    if cluster.global_cluster:
+        return f"belongs to the global database {cluster.global_cluster}"
+    if cluster.replicas:
+        return f"feeds the replicas {', '.join(cluster.replicas)}"
+    if cluster.is_stopped:
+        return "is stopped, and RDS deletes no stopped cluster"
+    return None
+
+
+def tagged_expiry(cluster: Cluster) -> dt.datetime | None:
+    """Return the moment that the cluster's tag says; None where there is none, or it is not a moment with its zone."""
+    try:
+        moment = dt.datetime.fromisoformat(cluster.tags.get(EXPIRY_TAG, ""))
+        return None if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def notice_of(hours: int) -> dt.timedelta:
+    """Return how long before the end a warning comes, of a cluster that exists for so many hours."""
+    return min(LONGEST_NOTICE, dt.timedelta(hours=hours) / PART_OF_ITS_TIME)
+
+
+def _about_tag(cluster: Cluster) -> str:
+    if EXPIRY_TAG not in cluster.tags:
+        return f"no longer has a tag {EXPIRY_TAG}"
+    shown = one_line(cluster.tags[EXPIRY_TAG], MAX_TAG_SHOWN)
+    return f"has the tag {EXPIRY_TAG} = {shown!r}, which is no moment in UTC such as 2026-12-04T14:00:00Z"
+
+
+def _kept(why: str) -> Decision:
+    return Decision(due=Due.KEEP, why=why)

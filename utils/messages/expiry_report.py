@@ -1,0 +1,103 @@
+"""What people read of a cluster that expires, before its end and after it, or why it has none.
+
+Each message that announces an end has the command that prevents it, which works as it is typed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+
+from utils.arns import Arn
+from utils.aurora_utils.resources import EXPIRY_TAG, Cluster
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.messages.expiry import extend_command, keep_command, later_than, spoken
+from utils.messages.outcome import Message, compose
+from utils.state.expiry import ExpiringCluster, expiry_text
+from utils.state.operation import OperationRecord
+
+
+def warning(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, expires_at: str) -> Message:
+    """Return the message that comes before a cluster's end."""
+    region = Arn.parse(cluster.arn).region
+    lines = [
+        f"Cluster {cluster.identifier} expires at {spoken(expires_at)}. It is deleted then, WITHOUT a final snapshot:",
+        "with its instances, its automated backups and the secrets of its target. Recovery points of AWS Backup stay.",
+        "",
+        *_about(entry, record, cluster),
+        "",
+        "To keep it longer, give it a later moment, such as",
+        f"  {extend_command(cluster.arn, later_than(expires_at, entry.hours), region)}",
+        "To keep it for good:",
+        f"  {keep_command(cluster.arn, region)}",
+    ]
+    return compose(f"EXPIRES: {cluster.identifier} at {spoken(expires_at)}", lines)
+
+
+def expired(entry: ExpiringCluster, about_secrets: Iterable[str]) -> Message:
+    """Return the message that a cluster has expired and is gone."""
+    lines = [
+        f"Cluster {entry.cluster_identifier} has expired and was deleted, as planned: with its instances and its",
+        "automated backups, without a final snapshot. Recovery points of AWS Backup stay.",
+        "",
+        *_facts(entry),
+        *(f"Secrets    {line}" for line in about_secrets),
+    ]
+    return compose(f"EXPIRED: {entry.cluster_identifier} was deleted", lines)
+
+
+def kept(entry: ExpiringCluster, cluster: Cluster, why: str, expires_at: str, now: dt.datetime) -> Message:
+    """Return the message that a cluster is not deleted, although it was to expire."""
+    name, region = cluster.identifier, Arn.parse(cluster.arn).region
+    when = f" at {spoken(expires_at)}" if expires_at else ""
+    lines = [
+        f"Cluster {name} was to expire{when} and is NOT deleted: it {one_line(why, MAX_SENTENCE)}.",
+        "It stays, and costs what it costs, until the reason is gone or somebody deletes it. This is reported once.",
+        "",
+        *_facts(entry),
+        "",
+        "Look at it:",
+        f"  aws rds describe-db-clusters --db-cluster-identifier {name} --region {region}",
+        "If it is to be kept for good, nothing more is needed.",
+    ]
+    if cluster.is_stopped:
+        lines += [
+            "If it may go, start it. It is deleted at the next look after that:",
+            f"  aws rds start-db-cluster --db-cluster-identifier {name} --region {region}",
+        ]
+    elif EXPIRY_TAG in why:
+        moment = expiry_text(now + dt.timedelta(hours=entry.hours))
+        lines += ["To have it expire after all:", f"  {extend_command(cluster.arn, moment, region)}"]
+    return compose(f"KEPT: {name} was to expire", lines)
+
+
+def not_deleted(entry: ExpiringCluster, error: Exception, region: str) -> Message:
+    """Return the message that the deletion of an expired cluster has failed."""
+    name = entry.cluster_identifier
+    lines = [
+        f"Cluster {name} has expired and could not be deleted. It is tried again at each time of ExpirySchedule.",
+        "",
+        f"Error      {type(error).__name__}",
+        *(f"           {one_line(line, MAX_SENTENCE)}" for line in str(error).splitlines()),
+        *_facts(entry),
+        "",
+        "What is left of it:",
+        f"  aws rds describe-db-clusters --db-cluster-identifier {name} --region {region}",
+        f"  aws rds describe-db-instances --filters Name=db-cluster-id,Values={name} --region {region}",
+    ]
+    return compose(f"FAILED: {name} has expired and could not be deleted", lines)
+
+
+def _about(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster) -> Iterator[str]:
+    yield from _facts(entry)
+    snapshot = record.plan.get("snapshot") or {}
+    if snapshot:
+        taken = dt.datetime.fromisoformat(str(snapshot["created_at"]))
+        yield f"Data of    {taken:%Y-%m-%d %H:%M} UTC, from {snapshot['cluster_identifier']}"
+    if cluster.deletion_protection:
+        yield "Protection its deletion protection is switched off first, as it was planned"
+
+
+def _facts(entry: ExpiringCluster) -> Iterator[str]:
+    yield f"Cluster    {entry.cluster_identifier} ({entry.resource_id})"
+    yield f"Operation  {entry.operation_id}"

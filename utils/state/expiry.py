@@ -1,0 +1,102 @@
+"""The register of clusters that expire: one item of the state table, with an entry for each of them.
+
+An entry is found by the cluster's resource id, which no other cluster ever has, so that a cluster is found under any
+name, and with any tags or none. One item, because a sweep that finds it empty has to read nothing else. Open
+Cluster adds an entry; the sweep (utils/expiry) writes down what it has done, and removes the entry with its cluster.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from botocore.exceptions import ClientError
+from msgspec import Struct
+
+from utils import environment
+from utils.aws import attribute, client, error_code, value_of
+from utils.state.operation import plain, unstored
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEY = "expiry#register"
+
+
+class ExpiringCluster(Struct, frozen=True, kw_only=True):
+    """An entry of the register: a cluster of the pipeline's that expires, and what the sweep has done about it."""
+
+    resource_id: str
+    cluster_identifier: str
+    operation_id: str
+    # How long the cluster was to exist after its door opened.
+    hours: int
+    # The moment of expiry that people were warned of, and when they were.
+    warned_of: str | None = None
+    warned_at: str | None = None
+    # Why the cluster is kept or could not be deleted, as it was reported last, and when.
+    reported: str | None = None
+    reported_at: str | None = None
+    # Written before the first call of the cluster's deletion.
+    deletion_began_at: str | None = None
+
+
+class ExpiryRegister:
+    """The register, read and written entry by entry, so that two writers do not undo each other's work."""
+
+    def __init__(self) -> None:
+        self._tables: DynamoDBClient = client("dynamodb")
+        self._table = environment.text("STATE_TABLE")
+
+    def entries(self) -> list[ExpiringCluster]:
+        """Return all entries, read consistently, those of the oldest operations first."""
+        answer = self._tables.get_item(TableName=self._table, Key=_key(), ConsistentRead=True)
+        item = {name: unstored(value_of(value)) for name, value in answer.get("Item", {}).items()}
+        item.pop("operation_id", None)
+        found = [msgspec.convert({**entry, "resource_id": name}, ExpiringCluster) for name, entry in item.items()]
+        return sorted(found, key=lambda each: (each.operation_id, each.resource_id))
+
+    def entry(self, resource_id: str) -> ExpiringCluster | None:
+        """Return the entry of one cluster as it is now."""
+        return next((each for each in self.entries() if each.resource_id == resource_id), None)
+
+    def add(self, entry: ExpiringCluster) -> None:
+        """Add an entry. One that is there already is left as it is."""
+        fields = {name: value for name, value in plain(entry).items() if value is not None and name != "resource_id"}
+        self._update("SET #id = if_not_exists(#id, :entry)", entry.resource_id, {":entry": attribute(fields)})
+
+    def note(self, resource_id: str, **facts: str) -> None:
+        """Write facts into an entry. One that was removed meanwhile stays removed."""
+        sets = ", ".join(f"#id.{name} = :{name}" for name in facts)
+        values = {f":{name}": attribute(value) for name, value in facts.items()}
+        try:
+            self._update(f"SET {sets}", resource_id, values, condition="attribute_exists(#id)")
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+
+    def remove(self, resource_id: str) -> None:
+        """Remove an entry, unless it is gone already."""
+        self._update("REMOVE #id", resource_id, {})
+
+    def _update(self, expression: str, resource_id: str, values: dict[str, Any], condition: str = "") -> None:
+        optional: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+        if values:
+            optional["ExpressionAttributeValues"] = values
+        self._tables.update_item(
+            TableName=self._table,
+            Key=_key(),
+            UpdateExpression=expression,
+            ExpressionAttributeNames={"#id": resource_id},
+            **optional,
+        )
+
+
+def _key() -> dict[str, Any]:
+    return {"operation_id": {"S": KEY}}
+
+
+def expiry_text(moment: dt.datetime) -> str:
+    """Return a moment of expiry as tag and record have it: in UTC, to the second."""
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
