@@ -174,7 +174,7 @@ def test_a_check_that_finds_rows_fails_the_gate(production: Cluster) -> None:
 
 
 def test_a_check_cannot_write(production: Cluster) -> None:
-    policy = POLICY + "      writes: SELECT lo_creat(-1)\n"
+    policy = POLICY + "      writes: SELECT nextval('app.audit_id_seq')\n"
     with pytest.raises(StepFailed, match="25006"):
         mask(production, policy)
 
