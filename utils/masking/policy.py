@@ -200,6 +200,8 @@ class DatabaseRules(Struct, frozen=True, kw_only=True):
     foreign_servers: list[str] = field(default_factory=list)
     sql: list[OwnSql] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    canaries: list[str] = field(default_factory=list)
+    """Values of production that may stand nowhere in a masked database."""
 
 
 class MaskingPolicy(Struct, frozen=True, kw_only=True):

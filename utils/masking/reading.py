@@ -26,6 +26,8 @@ from utils.masking.yaml_nodes import Faults, Mapping, Node, Scalar, Sequence, re
 VERSION = "1"
 # What fits, compressed, into an item of the state table beside all else.
 MAX_BYTES = 256 * 1024
+MAX_CANARIES = 100
+CANARY_LENGTHS = (6, 200)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,99}")
 T = TypeVar("T")
 
@@ -86,7 +88,7 @@ class _Reader:
                 value,
                 f"database {one_line(key.text)!r}",
                 set(),
-                {"columns", "tables", "large_objects", "foreign_servers", "sql", "checks"},
+                {"columns", "tables", "large_objects", "foreign_servers", "sql", "checks", "canaries"},
             )
             yield DatabaseRules(
                 patterns=self._patterns(key, 1),
@@ -97,6 +99,7 @@ class _Reader:
                 foreign_servers=list(self._texts(fields.get("foreign_servers"), "foreign_servers")),
                 sql=list(self._named_texts(fields.get("sql"), "sql", OwnSql)),
                 checks=list(self._named_texts(fields.get("checks"), "checks", Check)),
+                canaries=list(self._canaries(fields.get("canaries"))),
             )
 
     def _columns(self, node: Node | None) -> Iterator[ColumnRule]:
@@ -135,6 +138,16 @@ class _Reader:
                 yield item.text
             else:
                 self._faults.add(item.line, f"`{what}` is a list of names.")
+
+    def _canaries(self, node: Node | None) -> Iterator[str]:
+        """Yield values to look for. One that is short stands anywhere by chance. No fault shows a value."""
+        found = list(self._texts(node, "canaries"))
+        if node is not None and len(found) > MAX_CANARIES:
+            self._faults.add(node.line, f"`canaries` has {len(found)} values. It may have {MAX_CANARIES}.")
+        if node is not None and any(not CANARY_LENGTHS[0] <= len(each) <= CANARY_LENGTHS[1] for each in found):
+            least, most = CANARY_LENGTHS
+            self._faults.add(node.line, f"each of `canaries` has {least} to {most} characters.")
+        yield from found
 
     def _patterns(self, key: Scalar, parts: int) -> list[Pattern]:
         try:

@@ -112,6 +112,7 @@ databases:
       "public.*.email": {email: {group: mail}}
       public.letters.body: {text: {length: 30}}
     tables: {app.audit: empty}
+    canaries: [person1@real.org, 'Real Name 7', '"quoted", 100% odd']
     checks:
       no real mail: SELECT 1 FROM app.users WHERE email NOT LIKE '%@example.com'
 """

@@ -173,6 +173,28 @@ def test_a_check_that_finds_rows_fails_the_gate(production: Cluster) -> None:
     assert "check 'nobody is left' found 2000 rows" in failed_gate(production, policy)
 
 
+CANARY_PLACES = {
+    "text": "text not null default 'seen: person1@real.org'",
+    "array": "varchar(40)[] default '{x,person1@real.org}'",
+    "document": """jsonb default '{"a": [{"b": "person1@real.org"}]}'""",
+    "domain": "app.mail default 'person1@real.org'",
+}
+
+
+@pytest.mark.parametrize("kind", CANARY_PLACES.values(), ids=CANARY_PLACES)
+def test_a_canary_that_stands_anywhere_fails_the_gate(production: Cluster, kind: str) -> None:
+    """The policy keeps the column, which is a mistake that no form of a value can show."""
+    production.superuser("orders", f"alter table public.letters add column kept {kind}")
+    policy = POLICY.replace("public.letters.body:", "public.letters.kept: keep\n      public.letters.body:")
+    assert "canaries stand in 500 rows of public.letters.kept" in failed_gate(production, policy)
+
+
+def test_a_canary_in_a_materialized_view_fails_the_gate(production: Cluster) -> None:
+    view = "create materialized view app.leak as select 'person1@real.org'::text as said"
+    production.superuser("orders", view, "alter materialized view app.leak owner to app")
+    assert "canaries stand in 1 rows of app.leak.said" in failed_gate(production)
+
+
 def test_a_check_cannot_write(production: Cluster) -> None:
     policy = POLICY + "      writes: SELECT nextval('app.audit_id_seq')\n"
     with pytest.raises(StepFailed, match="25006"):

@@ -103,6 +103,7 @@ def test_statements_and_checks_stand_in_the_policy_itself() -> None:
                   the second: |
                     UPDATE app.users SET a = 1;
                     UPDATE app.users SET b = 2;
+                canaries: [Jane Doe, "1234567"]
                 checks:
                   no_mail: SELECT 1 FROM app.users
             """
@@ -117,6 +118,7 @@ def test_statements_and_checks_stand_in_the_policy_itself() -> None:
     assert [(each.name, each.text) for each in rules.sql] == [
         ("the second", "UPDATE app.users SET a = 1;\nUPDATE app.users SET b = 2;\n")
     ]
+    assert rules.canaries == ["Jane Doe", "1234567"]
     assert [(each.name, each.text) for each in rules.checks] == [("no_mail", "SELECT 1 FROM app.users")]
 
 
@@ -157,8 +159,8 @@ def test_everything_that_is_wrong_is_reported_at_once_in_the_order_of_the_lines(
         "Line 9: `phone` has no option 'foo'. It has prefix, digits, unique, group.",
         "Line 10: 'app.users.phone' stands here for the second time, after line 9.",
         "Line 11: a table can only be emptied. Write `empty`, or rules for its columns.",
-        "Line 12: database 'shop' has no field 'tabels'. It has checks, columns, foreign_servers, large_objects, sql,"
-        " tables.",
+        "Line 12: database 'shop' has no field 'tabels'. It has canaries, checks, columns, foreign_servers,"
+        " large_objects, sql, tables.",
     ]
 
 
@@ -226,6 +228,15 @@ def test_an_action_that_is_wrong_is_refused(written: str, fault: str) -> None:
         ("version: 1\ndatabases: [a]", "Line 2: `databases` needs keys with values, each after a colon."),
         ("version: 1\ndatabases: {a: {sql: {b: [c]}}}", "Line 2: `sql` needs SQL as a text"),
         ("version: 1\ndatabases: {a: {checks: {b: ''}}}", "Line 2: `checks` needs SQL as a text"),
+        ("version: 1\ndatabases: {a: {canaries: real}}", "Line 2: `canaries` is a list"),
+        (
+            "version: 1\ndatabases: {a: {canaries: [Jane Doe, Al]}}",
+            "Line 2: each of `canaries` has 6 to 200 characters.",
+        ),
+        (
+            f"version: 1\ndatabases: {{a: {{canaries: [{', '.join(['Jane Doe'] * 101)}]}}}}",
+            "Line 2: `canaries` has 101 values. It may have 100.",
+        ),
         ("version: 1\ndatabases: {a: {sql: {$x: SELECT}}}", "Line 2: '$x' is no name."),
         ("version: 1\ndatabases: {a: {foreign_servers: b}}", "Line 2: `foreign_servers` is a list"),
         ("a: &x 1\nb: *x", "Line 1: the anchor &x is refused."),

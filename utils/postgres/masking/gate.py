@@ -5,10 +5,14 @@ All of it reads, as the masking role, in transactions that cannot write. What it
 
 from __future__ import annotations
 
+import csv
+import io
+
 from psycopg2 import sql
 
 from utils.errors import MaskingGateFailed
 from utils.foreign_text import listed, one_line
+from utils.postgres.databases import ANY_BYTES
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.own_sql import own_checks, own_sql
 from utils.postgres.masking.sessions import Clock, Place
@@ -42,6 +46,27 @@ _STALE = sql.SQL("""
                            OR s.most_common_elems IS NOT NULL))
      ORDER BY 1, 2
 """)
+# Tables and materialized views that we may read, with their columns of texts and documents, and arrays and domains of
+# them. Nothing but these is cast: a cast from a type that a user created may be a function of that user's.
+_TEXTS = sql.SQL("""
+    WITH RECURSIVE made_of AS (
+        SELECT oid AS type, oid AS of FROM pg_type
+        UNION ALL
+        SELECT made_of.type, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END
+          FROM made_of JOIN pg_type t ON t.oid = made_of.of
+         WHERE t.typtype = 'd' OR (t.typcategory = 'A' AND t.typelem <> 0)
+    )
+    SELECT n.nspname, c.relname, c.relkind = 'r', array_agg(a.attname::text ORDER BY a.attnum)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND n.nspname !~ '^pg_' AND n.nspname <> {schema}
+       AND n.nspname <> 'information_schema' AND pg_has_role(c.relowner, 'USAGE')
+       AND EXISTS (SELECT FROM made_of m WHERE m.type = a.atttypid
+                      AND m.of IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'name'::regtype,
+                                   'json'::regtype, 'jsonb'::regtype, 'xml'::regtype))
+     GROUP BY c.oid, 1, 2, 3 ORDER BY 1, 2
+""")
+_CANARIES = sql.Identifier("pg_temp", "aurora_restore_canary")
 
 
 def examine(place: Place, clock: Clock) -> None:
@@ -67,6 +92,7 @@ def examine(place: Place, clock: Clock) -> None:
         _examine_rows(place, clock, task, count=not changed_since)
     _examine_keys(place, clock)
     _examine_statistics(place, clock)
+    _examine_canaries(place, clock)
     for check in checks:
         with place.as_masker() as opened:
             _read_only(opened, clock)
@@ -78,10 +104,7 @@ def examine(place: Place, clock: Clock) -> None:
                 "then start again."
             )
         with place.as_master() as opened:
-            opened.run(
-                sql.SQL("INSERT INTO {} VALUES (%s) ON CONFLICT DO NOTHING").format(place.state("passed_check")),
-                (check.name,),
-            )
+            _note_passed(opened, place, check.name)
     with place.as_master() as opened:
         pass_stage(opened, place, EXAMINED)
 
@@ -192,6 +215,58 @@ def _examine_statistics(place: Place, clock: Clock) -> None:
             f"{_in(place)} pg_stats still shows values of {listed(stale)}, which have no rows: ANALYZE keeps "
             "them. Add a statement to the policy that drops these, or inserts a row and analyzes, then start again."
         )
+
+
+def _examine_canaries(place: Place, clock: Clock) -> None:
+    """Look for the policy's canaries in everything that is text, wherever they stand in it."""
+    if not place.canaries:
+        return
+    with place.as_masker() as opened:
+        relations = opened.rows(_TEXTS.format(schema=sql.Literal(place.schema)))
+    for schema, name, is_table, columns in relations:
+        with place.as_masker() as opened:
+            _give_canaries(opened, place)
+            _read_only(opened, clock)
+            counts = [
+                sql.SQL(
+                    "count(*) FILTER (WHERE EXISTS"
+                    ' (SELECT FROM {} k WHERE strpos(r.{}::text COLLATE "C", k.value) > 0))'
+                ).format(_CANARIES, sql.Identifier(column))
+                for column in columns
+            ]
+            (found,) = opened.rows(
+                sql.SQL("SELECT {} FROM {} {} r").format(
+                    sql.SQL(", ").join(counts), sql.SQL("ONLY" if is_table else ""), sql.Identifier(schema, name)
+                )
+            )
+        for column, rows in zip(columns, found, strict=True):
+            if rows:
+                raise MaskingGateFailed(
+                    f"{_in(place)} the policy's canaries stand in {rows} rows of "
+                    f"{'.'.join(one_line(part) for part in (schema, name, column))}. Give that column an action in the "
+                    "policy, then start again."
+                )
+    with place.as_master() as opened:
+        _note_passed(opened, place, "canaries")
+
+
+def _give_canaries(opened: Session, place: Place) -> None:
+    """Write the canaries where no log and no backup has them, as the salt is."""
+    create = sql.SQL('CREATE TEMPORARY TABLE {} (value pg_catalog.text COLLATE "C" NOT NULL)').format(_CANARIES)
+    opened.run(create)
+    lines = io.StringIO()
+    # The session of a database without an encoding reads any bytes as characters of one byte each.
+    in_session = (each.encode().decode(ANY_BYTES) if place.encoding == ANY_BYTES else each for each in place.canaries)
+    csv.writer(lines, quoting=csv.QUOTE_ALL).writerows([each] for each in in_session)
+    lines.seek(0)
+    with opened.connection.cursor() as cursor:
+        cursor.copy_expert(sql.SQL("COPY {} FROM STDIN WITH (FORMAT csv)").format(_CANARIES), lines)
+
+
+def _note_passed(opened: Session, place: Place, check: str) -> None:
+    opened.run(
+        sql.SQL("INSERT INTO {} VALUES (%s) ON CONFLICT DO NOTHING").format(place.state("passed_check")), (check,)
+    )
 
 
 def _read_only(opened: Session, clock: Clock) -> None:

@@ -16,7 +16,7 @@ from psycopg2 import sql
 
 from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import listed, one_line
-from utils.masking.classification import unmatched_databases
+from utils.masking.classification import rules_for, unmatched_databases
 from utils.masking.policy import MaskingPolicy
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.catalog import owners_here
@@ -118,6 +118,7 @@ def mask_slice(
     at = ""
     try:
         for at in databases:
+            rules, _ = rules_for(policy, at)
             place = Place(
                 cluster=cluster,
                 server=server,
@@ -126,6 +127,7 @@ def mask_slice(
                 masker=login,
                 salt=salt,
                 schema=state_schema(fingerprint),
+                canaries=tuple(rules.canaries) if rules is not None else (),
             )
             places.append(_readably(place, partial(_plan, policy=policy)))
         for stages in (_BEFORE, _THEN):

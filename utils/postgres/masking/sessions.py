@@ -77,6 +77,8 @@ class Place(Struct, frozen=True, kw_only=True):
     salt: str
     schema: str
     """The schema with the state of the masking."""
+    canaries: tuple[str, ...] = ()
+    """Values of production that the gate looks for. They are kept in no table of the database."""
 
     def __repr__(self) -> str:
         return f"Place({self.database})"
