@@ -48,7 +48,7 @@ def test_a_service_that_we_don_t_stand_behind_is_refused_by_name(
 @pytest.mark.parametrize(
     ("service", "operation", "arguments"),
     [
-        ("rds", "stop_db_cluster", {"DBClusterIdentifier": "c"}),
+        ("rds", "backtrack_db_cluster", {"DBClusterIdentifier": "c", "BacktrackTo": "2026-01-01T00:00:00Z"}),
         ("lambda", "list_function_url_configs", {"FunctionName": "f"}),
     ],
 )

@@ -152,7 +152,7 @@ def test_short_slices_end_as_a_long_one(production: Cluster, monkeypatch: pytest
     monkeypatch.setattr(sessions, "MARGIN_SECONDS", 0.0)
     before, expected = schema_of(production, "orders"), expected_contents(production, "orders", POLICY)
     slices = 0
-    while not one_slice(production, POLICY, seconds=2.0).done:
+    while not one_slice(production, POLICY, questions=30).done:
         slices += 1
         assert slices < MOST_SLICES
     assert slices > 3
