@@ -78,7 +78,6 @@ def analyze_tables(place: Place, clock: Clock) -> None:
         if vacuum:
             _vacuum(place, clock, oid, sql.Identifier(schema, table))
         _marked(place, clock, oid, sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table)))
-    restore_statistics_targets(place)
     with place.as_master() as opened:
         pass_stage(opened, place, ANALYZED)
 
@@ -98,6 +97,7 @@ def refresh_views(place: Place, clock: Clock) -> None:
     for view in _in_order(views):
         if view.oid not in done:
             _refresh(place, clock, view)
+    restore_statistics_targets(place)
     with place.as_master() as opened:
         pass_stage(opened, place, REFRESHED)
 

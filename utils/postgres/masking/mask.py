@@ -179,11 +179,11 @@ def _remove_state(place: Place) -> None:
             raise StepFailed(f"Database {one_line(place.database)!r} is not masked yet: its state was kept.")
         drop_state(opened, place.schema)
         with borrowed_owners(opened, {*owners_here(opened), role}):
-            # What the policy's own statements have created; then nothing is left but privileges (PostgreSQL's
-            # documentation, "Dropping Roles").
-            opened.run(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(role)))
             close_schemas(opened, role)
-            opened.run(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+            # Everything that was lent has been returned. What is left, the policy's statements have created, or code of
+            # the data: as the master user's, a function with its owner's rights, or one that autovacuum calls for an
+            # index, would have the master user's rights.
+            opened.run(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(role)))
 
 
 def _advance(place: Place, clock: Clock, stages: tuple[tuple[str, Callable[[Place, Clock], None]], ...]) -> None:
