@@ -21,15 +21,15 @@ from utils.postgres.masking.sessions import Clock, Place, lock
 from utils.postgres.masking.state import BARED, RESTORED, is_past, pass_stage, record
 from utils.postgres.session import Session, SqlRefused
 
-# Whether an index or statistics depend on a type whose values, written as constants, run the CHECK of a domain when they
-# are read: an array's, a composite type's or a range's (PostgreSQL's source, domain_in), while the statement is parsed,
-# so before its rights are reduced to those of the table's owner (transformIndexStmt, transformStatsStmt).
-_READS_CONSTANTS = """
+# Whether an index or statistics depend on a type whose values, written as constants, run the CHECK of a domain when
+# they are read: an array's, a composite type's or a range's (PostgreSQL's source, domain_in), while the statement is
+# parsed, so before its rights are reduced to those of the table's owner (transformIndexStmt, transformStatsStmt).
+_READS_CONSTANTS = sql.SQL("""
     EXISTS (SELECT FROM pg_depend d JOIN pg_type y ON y.oid = d.refobjid
               LEFT JOIN pg_type e ON e.oid = y.typelem AND y.typcategory = 'A'
-             WHERE d.classid = '{catalogue}'::regclass AND d.objid = {object} AND d.refclassid = 'pg_type'::regclass
+             WHERE d.classid = {catalogue}::regclass AND d.objid = {object} AND d.refclassid = 'pg_type'::regclass
                AND coalesce(e.typtype, y.typtype) IN ('d', 'c', 'r', 'm'))
-"""
+""")
 # When something is restored: indexes, then what joins those of partitions, what they carry, foreign keys, what fires.
 INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, FIRING, IN_THE_END = range(6)
 
@@ -76,8 +76,7 @@ _FOREIGN_KEYS = sql.SQL("""
     SELECT 4, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
 """)
-_INDEXES = sql.SQL(
-    """
+_INDEXES = sql.SQL("""
     , touched(oid) AS (
         SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
          WHERE EXISTS (SELECT FROM masked m WHERE m.rel = i.indrelid)
@@ -90,7 +89,7 @@ _INDEXES = sql.SQL(
         SELECT oid, oid FROM tops WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = tops.oid)
         UNION SELECT h.inhrelid, trees.top FROM trees JOIN pg_inherits h ON h.inhparent = trees.oid
     ), indexes AS (
-        SELECT t.oid, READS_CONSTANTS AS by_masker, t.oid = t.top AS is_top, t.oid::regclass::text AS index,
+        SELECT t.oid, {reads_constants} AS by_masker, t.oid = t.top AS is_top, t.oid::regclass::text AS index,
                quote_ident(c.relname) AS bare,
                ARRAY[i.indrelid] AS rels,
                i.indrelid::regclass::text AS rel,
@@ -134,8 +133,7 @@ _INDEXES = sql.SQL(
     SELECT 2, rels, NULL, NULL,
            format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
-""".replace("READS_CONSTANTS", _READS_CONSTANTS.format(catalogue="pg_class", object="t.oid"))
-)
+""").format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")))
 _TRIGGERS = sql.SQL("""
     SELECT 4, ARRAY[t.tgrelid], NULL,
            format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
@@ -151,11 +149,10 @@ _TRIGGERS = sql.SQL("""
      WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM parts)
 """)
 # Dropped with what they show: of a table without rows, ANALYZE replaces nothing, and of a single row they keep it.
-_STATISTICS = sql.SQL(
-    """
+_STATISTICS = sql.SQL("""
     , named AS (
         SELECT s.oid, s.stxrelid, format('%I.%I', n.nspname, s.stxname) AS name, n.nspname AS schema,
-               pg_get_userbyid(s.stxowner) AS owner, READS_CONSTANTS AS by_masker,
+               pg_get_userbyid(s.stxowner) AS owner, {reads_constants} AS by_masker,
                s.stxstattarget AS target, obj_description(s.oid, 'pg_statistic_ext') AS said
           FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
          WHERE s.stxrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied
@@ -177,8 +174,7 @@ _STATISTICS = sql.SQL(
                        ELSE 'GRANT CREATE ON SCHEMA %2$I TO %3$I; ALTER STATISTICS %1$s OWNER TO %3$I;'
                             || ' REVOKE CREATE ON SCHEMA %2$I FROM %3$I' END, name, schema, owner)
       FROM named WHERE owner <> current_user OR by_masker
-""".replace("READS_CONSTANTS", _READS_CONSTANTS.format(catalogue="pg_statistic_ext", object="s.oid"))
-)
+""").format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_statistic_ext"), object=sql.SQL("s.oid")))
 # What ANALYZE passes over would keep the statistics that it had.
 _UNANALYZED = sql.SQL("""
     SELECT 5, ARRAY[a.attrelid], NULL,
@@ -363,5 +359,5 @@ def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
     return [_Left(*row) for row in opened.rows(question)]
 
 
-def _asked(question: sql.SQL, place: Place) -> sql.Composed:
+def _asked(question: sql.Composable, place: Place) -> sql.Composed:
     return _AT_WORK.format(work=place.state("work"), masked_column=place.state("masked_column")) + question
