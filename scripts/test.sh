@@ -143,7 +143,7 @@ make_venv .venv-linters "the linters" requirements-linters.txt
 make_sam_venv
 make_room_in_memory
 export GRANTS_USED="$work/grants" # the whole runs say there which grants they needed
-begin_beside tests tests/integration/pipeline # too much for the memory
+begin_beside tests tests/integration/pipeline # they would fill the memory
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions
 # Tools are used without being imported (DEP002); parliament lives in .venv-linters.
 check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements.in,requirements-dev.txt \
@@ -164,7 +164,7 @@ check "pytest: unit" tests tests/unit
 "$bin/python" -m scripts.checks.postgres_servers
 check "pytest: embedded AWS, database roles" in_memory tests tests/integration \
   --ignore=tests/integration/pipeline --ignore=tests/integration/commands
-check "pytest: commands" in_memory tests tests/integration/commands
+check "pytest: commands" tests tests/integration/commands
 end_beside "pytest: whole runs (begun beside the others)"
 if [ "$tier" = full ]; then
   check "grants: some run needs each of them" "$bin/python" -m tests.integration.pipeline.grants "$GRANTS_USED"
