@@ -36,11 +36,14 @@ _FOREIGN_KEYS = sql.SQL("""
             OR EXISTS (SELECT FROM pg_partition_tree(c.confrelid) t JOIN {work} w ON w.rel = t.relid))
      GROUP BY c.oid, 1, 2, 3 ORDER BY 1, 2
 """)
-# What has no row any more keeps the statistics that it had: ANALYZE finds nothing to replace them with.
+# What has no row any more keeps the statistics that it had: ANALYZE finds nothing to replace them with. Those of tables
+# all of whose columns are kept show nothing else than the tables do.
 _STALE = sql.SQL("""
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> {schema}
        AND pg_has_role(c.relowner, 'USAGE')
+       AND (c.relkind = 'm' OR c.oid = ANY({work}::oid[])
+            OR EXISTS (SELECT FROM pg_partition_tree(c.oid) t WHERE t.relid = ANY({work}::oid[])))
        AND EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname
                       AND (s.most_common_vals IS NOT NULL OR s.histogram_bounds IS NOT NULL
                            OR s.most_common_elems IS NOT NULL))
@@ -91,7 +94,7 @@ def examine(place: Place, clock: Clock) -> None:
     for task in todo:
         _examine_rows(place, clock, task, count=not changed_since)
     _examine_keys(place, clock)
-    _examine_statistics(place, clock)
+    _examine_statistics(place, clock, [task.rel for task in todo])
     _examine_canaries(place, clock)
     for check in checks:
         with place.as_masker() as opened:
@@ -196,12 +199,12 @@ def _examine_keys(place: Place, clock: Clock) -> None:
             )
 
 
-def _examine_statistics(place: Place, clock: Clock) -> None:
+def _examine_statistics(place: Place, clock: Clock, work: list[int]) -> None:
     with place.as_masker() as opened:
         _read_only(opened, clock)
         stale = [
             f"{one_line(schema)}.{one_line(name)}"
-            for schema, name in opened.rows(_STALE.format(schema=sql.Literal(place.schema)))
+            for schema, name in opened.rows(_STALE.format(schema=sql.Literal(place.schema), work=sql.Literal(work)))
             if opened.rows(
                 sql.SQL("SELECT relispopulated FROM pg_class WHERE oid = {}::regclass").format(
                     sql.Literal(sql.Identifier(schema, name).as_string(opened.connection))
