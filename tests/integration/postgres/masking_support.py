@@ -183,7 +183,7 @@ def contents(cluster: Cluster, database: str) -> Contents:
 
 
 def expected_contents(cluster: Cluster, database: str, policy: str) -> Contents:
-    """What there has to be afterwards: the policy's expressions over the rows as they are, each evaluated once.
+    """Return what there has to be afterwards: the policy's expressions over the rows as they are, each evaluated once.
 
     Of materialized views only the number of their rows.
     """
@@ -230,7 +230,7 @@ def _contents(cluster: Cluster, database: str, values: dict[int, dict[str, str] 
 
 
 def traces(cluster: Cluster, database: str) -> list[tuple[Any, ...]]:
-    """What the masking has left behind of its own."""
+    """Return what the masking has left behind of its own."""
     return cluster.superuser(
         database,
         "select nspname::text from pg_namespace where nspname ~ '^aurora_restore'"

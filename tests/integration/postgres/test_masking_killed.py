@@ -8,13 +8,11 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from scripts.local_aws.postgres.servers import Servers
-from scripts.local_aws.postgres.volumes import Volume
 from tests.integration.postgres.masking_support import (
     POLICY,
     contents,
@@ -22,11 +20,10 @@ from tests.integration.postgres.masking_support import (
     finish,
     mask,
     one_slice,
-    produce,
     schema_of,
     traces,
 )
-from tests.integration.postgres.test_roles import Cluster, started
+from tests.integration.postgres.test_roles import Cluster
 from tests.integration.tiers import one_and_the_rest
 from utils.postgres.masking import chunks, sessions
 from utils.postgres.session import Session
@@ -35,23 +32,6 @@ MOST_SLICES = 300
 WRITES = re.compile(
     r"\s*(WITH|UPDATE|INSERT|DELETE|ALTER|DROP|GRANT|REVOKE|CREATE|DO|TRUNCATE|VACUUM|ANALYZE|REFRESH|COPY)"
 )
-
-
-@pytest.fixture(scope="module")
-def produced(servers: Servers) -> Volume:
-    cluster, volume = started(servers), servers.new_volume()
-    produce(cluster)
-    cluster.postgres.stop()
-    cluster.postgres.copy_to(volume)
-    cluster.postgres.destroy()
-    return volume
-
-
-@pytest.fixture
-def production(servers: Servers, produced: Volume) -> Iterator[Cluster]:
-    running = started(servers, produced)
-    yield running
-    running.postgres.destroy()
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from scripts.local_aws.postgres.servers import Servers
-from scripts.local_aws.postgres.volumes import Volume
 from tests.integration.postgres.masking_support import (
     POLICY,
     SALT,
@@ -17,10 +15,9 @@ from tests.integration.postgres.masking_support import (
     finish,
     mask,
     one_slice,
-    produce,
     schema_of,
 )
-from tests.integration.postgres.test_roles import Cluster, started
+from tests.integration.postgres.test_roles import Cluster
 from utils.errors import MaskingGateFailed, StepFailed
 from utils.postgres.masking import mask as engine
 from utils.postgres.masking import sessions
@@ -28,23 +25,6 @@ from utils.postgres.masking.sessions import Clock, Place
 
 # Many, each of a few seconds; what holds before a commit is in test_masking.py and test_masking_hostile.py.
 pytestmark = pytest.mark.full
-
-
-@pytest.fixture(scope="module")
-def produced(servers: Servers) -> Volume:
-    cluster, volume = started(servers), servers.new_volume()
-    produce(cluster)
-    cluster.postgres.stop()
-    cluster.postgres.copy_to(volume)
-    cluster.postgres.destroy()
-    return volume
-
-
-@pytest.fixture
-def production(servers: Servers, produced: Volume) -> Iterator[Cluster]:
-    running = started(servers, produced)
-    yield running
-    running.postgres.destroy()
 
 
 def with_sql(*statements: str) -> str:
