@@ -18,11 +18,13 @@ from utils.contracts.plan import (
     InheritedLogins,
     MaskingPlan,
     Plan,
+    ReplacedCluster,
     SnapshotExport,
     SourceDeletion,
 )
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
+from utils.contracts.swap import Side
 
 # How a loop of the state machine continues: the next action is due, Aurora is at work, or everything is done.
 Answer = Literal["advance", "wait", "done"]
@@ -205,6 +207,71 @@ class Opening(Struct, frozen=True, kw_only=True):
     open_since: str | None
     differences: list[str] = []
     expected_end: list[dt.datetime] = []
+
+
+class SwapErrand(Struct, frozen=True, kw_only=True):
+    """What has to be done from within the VPC before the swap can go on, with one of its two clusters.
+
+    `members` are the addresses of all its instances, by their names, and `port` is theirs. `host` is the address that
+    the target's name leads to. `version_id` is the login's in the target's admin secret. `fingerprint` stands in the
+    names of the instances that the operation has created. `number` identifies the errand among those of its swap.
+    """
+
+    kind: Literal["end-sessions", "look-at-certificates", "prove"]
+    side: Side
+    number: int
+    members: dict[str, str]
+    host: str
+    port: int
+    version_id: str | None
+    fingerprint: str
+
+
+class SwapTask(Struct, frozen=True, kw_only=True):
+    """The input of Swap Cluster.
+
+    `finishing`: whatever happened to the swap, it ends: back where nothing is lost by it, else forward.
+    """
+
+    run: StepRun
+    cluster: ClusterPlan
+    replaces: ReplacedCluster
+    limits: StackLimits
+    finishing: bool = False
+
+
+class SwapProgress(Struct, frozen=True, kw_only=True):
+    """How far the swap is. `within`: the errand is due, which Check Swap does from within the VPC.
+
+    `end` says once it is done which of the two clusters has the target's name: with `forward`, the restored one.
+    """
+
+    answer: Literal["advance", "wait", "within", "done"]
+    waiting_for: str
+    wait_seconds: int
+    errand: SwapErrand | None = None
+    end: Literal["", "forward", "back"] = ""
+    expected_end: list[dt.datetime] = []
+
+
+class CheckSwapTask(Struct, frozen=True, kw_only=True):
+    """The input of Check Swap."""
+
+    run: StepRun
+    errand: SwapErrand
+
+
+class SwapFindings(Struct, frozen=True, kw_only=True):
+    """What an errand has come to. It is recorded, so that Swap Cluster finds it: this is for the reader.
+
+    `ended` and `in_doubt` count sessions; `left` says what still is to be done, and is empty where nothing is.
+    """
+
+    kind: str
+    side: Side
+    left: list[str] = []
+    ended: int = 0
+    in_doubt: int = 0
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):

@@ -108,6 +108,10 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # From when on the cluster may have been open, and since when it is.
     door_opening_at: str | None = None
     door_open_at: str | None = None
+    # When the swap with the cluster that is replaced began, and how it has ended: `forward` or `back`
+    # (utils/state/swap.py has the rest).
+    swap_began_at: str | None = None
+    swap_end: str | None = None
     # When the cluster expires, if it does: it is registered and tagged by then (utils/state/expiry.py).
     cluster_expires_at: str | None = None
     # The export that RDS has taken on, by its name, and continues by itself.
@@ -139,6 +143,11 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     def has_masking(self) -> bool:
         """Return whether the cluster has to be masked before anybody gets in, by the plan."""
         return bool(self.plan.get("masking")) if self.is_to_be_masked is None else self.is_to_be_masked
+
+    @property
+    def is_swapping(self) -> bool:
+        """Return whether a swap has begun and not ended: then neither of its clusters may be deleted."""
+        return self.swap_began_at is not None and self.swap_end is None
 
     @property
     def planned_copy(self) -> SnapshotCopy | None:
