@@ -33,20 +33,32 @@ class Within(Struct, frozen=True, kw_only=True):
     certificates_of: list[str] = []
 
 
+class Asked(Struct, frozen=True):
+    """The errand that was last asked for."""
+
+    number: int
+    kind: str
+    at: dt.datetime
+
+
 class StoredSwap(Struct, frozen=True, kw_only=True):
     """The swap's record, and what belongs to it. `number` counts the writes; 0: nothing is stored.
 
-    `restarted` and `restarting_since` are of the time since a cluster has had the name that it has. `no_login`: the
-    cluster that is replaced has refused ours. `errand` is the number of the last errand that was done.
+    `attempt` is the execution that wrote last, and its redrive. `restarted` and `restarting_since` are of the time
+    since a cluster has had the name that it has. `new_was_open`: somebody but the pipeline may have got into the new
+    cluster. `no_login`: the cluster that is replaced has refused ours. `turned_because` is for the reader.
     """
 
     number: int = 0
+    attempt: str = ""
     record: SwapRecord
     within: dict[Side, Within] = {}
     restarted: dict[Side, Restart] = {}
     restarting_since: dict[Side, dt.datetime] = {}
+    new_was_open: bool = False
     no_login: bool = False
-    errand: int = 0
+    asked: Asked | None = None
+    turned_because: str = ""
     sessions_ended: int = 0
     sessions_in_doubt: int = 0
 
