@@ -77,7 +77,7 @@ class AdminSecret:
 
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
         """Store a new master login as pending and return it; every call for one version returns the same one."""
-        staged = self._read(version)
+        staged = self.kept(version)
         if staged is not None:
             return staged
         login = MasterLogin(
@@ -93,7 +93,7 @@ class AdminSecret:
 
     def staged(self, version: str) -> MasterLogin:
         """Return the pending master login."""
-        login = self._read(version)
+        login = self.kept(version)
         if login is None:
             raise StepFailed(
                 f"The secret {self.arn} no longer has the version {version} with the new master password. "
@@ -125,7 +125,8 @@ class AdminSecret:
         """Return the version that belongs to one cluster, and to no other that ever had its name or its operation's."""
         return str(uuid.uuid5(_NAMESPACE, cluster_resource_id))
 
-    def _read(self, version: str) -> MasterLogin | None:
+    def kept(self, version: str) -> MasterLogin | None:
+        """Return the login of a version, whichever label it bears; None where Secrets Manager no longer has it."""
         try:
             answer = self._secrets.get_secret_value(SecretId=self.arn, VersionId=version)
         except ClientError as error:

@@ -58,6 +58,8 @@ class StoredSwap(Struct, frozen=True, kw_only=True):
     new_was_open: bool = False
     no_login: bool = False
     asked: Asked | None = None
+    # When the live name was first tried, after a rename that resolvers may not know of yet.
+    proving_since: dt.datetime | None = None
     turned_because: str = ""
     sessions_ended: int = 0
     sessions_in_doubt: int = 0
