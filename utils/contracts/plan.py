@@ -105,6 +105,9 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     monitoring_interval_seconds: int = 0
     monitoring_role_arn: str | None = None
     local_write_forwarding: bool = False
+    # Where it replaces another cluster: the name and the address that it is going to have, which its login states.
+    live_identifier: str | None = None
+    live_endpoint: str | None = None
     # Tried in turn, in each zone, where AWS has no room for an instance of the planned class.
     alternative_instance_classes: list[str] = []
     origins: dict[str, Origin] = {}

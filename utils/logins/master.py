@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PASSWORD_LENGTH = 36
 MAX_LOST_RACES = 5
 _PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-_.~"
+# On the login of the cluster that was replaced, for as long as that is kept.
+REPLACED = "aurora-restore-replaced"
 REDEPLOY = "Deploy the stack under another NamePrefix, which creates a new one: this one was deleted outside the stack."
 # RDS puts it on every secret that it manages.
 MANAGED_CLUSTER_TAG = "aws:rds:primaryDBClusterArn"
@@ -119,6 +121,17 @@ class AdminSecret:
             raise TemporaryFailure(f"Other executions keep moving {CURRENT} of the secret {self.arn}.")
         if labels.get(PENDING) == version:
             move_label(self.arn, PENDING, where=version, to=None)
+
+    def keep(self, version: str) -> None:
+        """Give the version the label of the replaced cluster's login, from where it was. One that is gone has none."""
+        labelled = labels_of(self.arn).get(REPLACED)
+        if labelled == version:
+            return
+        try:
+            move_label(self.arn, REPLACED, where=labelled, to=version)
+        except ClientError as error:
+            if error_code(error) not in ("InvalidParameterException", "ResourceNotFoundException"):
+                raise
 
     @staticmethod
     def version_for(cluster_resource_id: str) -> str:

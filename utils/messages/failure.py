@@ -92,7 +92,7 @@ def state_lines(error: ExecutionError, record: OperationRecord | None, remains: 
     elif record is None or not record.plan or error.error == "RequestRefused":
         yield "Nothing was created, changed or deleted by this execution."
         return
-    target = record.plan.get("target_cluster_id", "") if record else ""
+    target = record.named(record.plan.get("target_cluster_id", "")) if record else ""
     untouched = "" if remains.deletion is not None else "The source cluster was not changed. "
     yield untouched + _state_of_target(target, record, remains)
 
@@ -224,7 +224,7 @@ def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str
     """Yield what a step may still create that has outlived its execution: it has a name already."""
     names = []
     if remains.cluster is None and record.plan.get("target_cluster_id"):
-        names.append(f"cluster {record.plan['target_cluster_id']}")
+        names.append(f"cluster {record.named(record.plan['target_cluster_id'])}")
     elif remains.cluster is not None:
         planned = set(record.planned_instances) - {each.identifier for each in remains.members}
         names += [f"instance {each}" for each in sorted(planned)]

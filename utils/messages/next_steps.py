@@ -123,7 +123,7 @@ def _resume_lines(
         yield "To see the cluster's state meanwhile:"
         yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier} {here}"
     elif remains.may_appear:
-        target = record.plan.get("target_cluster_id")
+        target = record.named(record.plan["target_cluster_id"])
         yield "To see what has appeared meanwhile:"
         yield f"aws rds describe-db-clusters --filters Name=db-cluster-id,Values={target} {here}"
 
@@ -143,7 +143,7 @@ def _lost_lines(
         yield f"Snapshot {snapshot} no longer exists, so this operation cannot be resumed."
         yield from _another_snapshot_lines(record, again, execution_id)
         return
-    name = f"{record.plan['target_cluster_id']} ({record.cluster_resource_id})"
+    name = f"{record.named(record.plan['target_cluster_id'])} ({record.cluster_resource_id})"
     yield f"Cluster {name}, which this operation created, no longer exists, so it cannot be resumed."
     if record.source_deletion_at or record.protection_off_at:
         again = without_deletion(again)

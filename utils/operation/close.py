@@ -33,6 +33,7 @@ from utils.redaction import without_secrets
 from utils.state.durations import SourceDurations
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
+from utils.state.restored import restored_cluster
 
 # A table's item has 400 KiB, and a character up to four bytes.
 MAX_REQUEST = 50_000
@@ -195,7 +196,7 @@ class OperationEnd:
             if deletion is not None:
                 known = replace(known, source=look_at_source(deletion, AuroraReader(deletion.region)))
             aurora = AuroraReader(environment.region())
-            cluster = aurora.cluster(record.plan["target_cluster_id"])
+            cluster = restored_cluster(record, aurora, record.plan["target_cluster_id"])
             if cluster is not None and owns_cluster(cluster, record):
                 known = replace(known, cluster=cluster, members=aurora.instances_of(cluster.identifier))
             copy = aurora.snapshot(record.copied_snapshot_arn) if record.copied_snapshot_arn else None

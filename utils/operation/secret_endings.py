@@ -125,9 +125,9 @@ def _remove_made(made: list[SecretSeen], record: OperationRecord, state: Operati
 
 def _is_gone(record: OperationRecord, aurora: AuroraReader) -> bool:
     """Return whether the operation's cluster was never created, is gone, or is being deleted."""
-    target = str(record.plan["target_cluster_id"])
     known = record.cluster_resource_id
-    found = aurora.cluster_with_id(known) if known else aurora.cluster(target)
+    name = record.named(str(record.plan["target_cluster_id"]))
+    found = aurora.cluster_with_id(known) if known else aurora.cluster(name)
     # The one with the recorded id is ours even if its tag was removed: its logins stay.
     return found is None or not (known is not None or owns_cluster(found, record)) or found.is_being_deleted
 

@@ -82,15 +82,25 @@ class Calls:
         elif found.action is Action.TAG_AS_SWAPPING:
             aurora.tag_role(cluster, "swapping")
         elif found.action is Action.MOVE_LABEL:
-            self._admin.promote(
-                AdminSecret.version_for(cluster.resource_id),
-                lambda labels: self._state.remember(labels_before=dict(labels)),
-            )
+            self._move_label(cluster, view.of(OTHER[side]).cluster)
         elif found.action is Action.SET_ROLES:
             self._set_roles(cluster, view.of(OTHER[side]).cluster, swap, side)
         elif found.action is Action.RESTORE_SETTING and found.setting == DATA_API:
             aurora.enable_data_api(cluster)
         return answered
+
+    def _move_label(self, winner: Cluster, loser: Cluster | None) -> None:
+        """Make the winner's login the current one. The other's keeps a label, without which AWS may delete it.
+
+        AWSPREVIOUS is moved by the next PutSecretValue (API reference, UpdateSecretVersionStage), and versions without
+        labels "are deprecated and can be deleted" (DescribeSecret).
+        """
+        if loser is not None:
+            self._admin.keep(AdminSecret.version_for(loser.resource_id))
+        self._admin.promote(
+            AdminSecret.version_for(winner.resource_id),
+            lambda labels: self._state.remember(labels_before=dict(labels)),
+        )
 
     def _set_roles(self, winner: Cluster, loser: Cluster | None, swap: StoredSwap, winning: Side) -> None:
         """Tag both. The one that was replaced is registered first: without the entry it would stay for ever."""
