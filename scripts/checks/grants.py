@@ -51,7 +51,7 @@ IN_A_VPC = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-FUNCTIONS_IN_THE_VPC = ("aurora-restore-setup-db-users", "aurora-restore-transform-data")
+FUNCTIONS_IN_THE_VPC = ("aurora-restore-setup-db-users", "aurora-restore-transform-data", "aurora-restore-check-swap")
 
 
 def reasons(folder: str) -> dict[str, list[str]]:

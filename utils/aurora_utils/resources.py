@@ -213,6 +213,9 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     is_outside_vpc: bool
     is_restorable: bool
     backup_recovery_point: str | None
+    custom_endpoints: list[str] = []
+    # Of the request parameters' names: everything that RDS has accepted and not applied.
+    waiting_changes: list[str] = []
     left_behind: list[str] = []
 
     @property
@@ -342,6 +345,8 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         master_username=raw.get("MasterUsername", ""),
         allocated_gib=raw.get("AllocatedStorage", 0),
         deletion_protection=raw.get("DeletionProtection", False),
+        custom_endpoints=list(raw.get("CustomEndpoints", [])),
+        waiting_changes=sorted(raw.get("PendingModifiedValues", {})),
         pending_changes=[
             name for name in AWAITED_CHANGES if raw.get("PendingModifiedValues", {}).get(name) is not None
         ],

@@ -196,6 +196,8 @@ def _planned(plan: Plan) -> dict[str, Any]:
         "inherited_logins": plan.inherited_logins,
         "archive_snapshot": plan.archive_snapshot,
         "on_failure": plan.on_failure,
+        "replace_target": plan.replaces is not None,
+        "keep_previous_hours": plan.replaces.keep_hours if plan.replaces else None,
         "expires_after_hours": plan.expires_after_hours or 0,
         "dry_run": plan.dry_run,
     }
