@@ -44,12 +44,12 @@ def replacement_problems(
     if len(target_id) + LONGEST_ENDING > MAX_IDENTIFIER:
         yield (
             f"target_cluster_id: {target_id!r} has {len(target_id)} characters, and one that is replaced may have "
-            f"{MAX_IDENTIFIER - LONGEST_ENDING}: beside it, clusters bear its name with an ending. Choose a shorter one."
+            f"{MAX_IDENTIFIER - LONGEST_ENDING}: beside it, clusters have its name with an ending. Shorten it."
         )
     if request.master_login == "rds_managed":
         yield (
-            "master_login: 'rds_managed' is given with replace_target. RDS's own secret belongs to one cluster and would "
-            "change with each night. Give 'pipeline'."
+            "master_login: 'rds_managed' is given with replace_target. RDS's own secret belongs to one cluster and "
+            "would change with each night. Give 'pipeline'."
         )
     if request.delete_source:
         yield "delete_source: it cannot be given with replace_target. Delete the source by an operation of its own."
@@ -89,10 +89,8 @@ def _obstacles(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
     if replaced.global_cluster:
         yield f"belongs to the global database {replaced.global_cluster}. Remove it from there first."
     if replaced.replicas or replaced.replication_source:
-        others = ", ".join(
-            [*replaced.replicas, *([replaced.replication_source] if replaced.replication_source else [])]
-        )
-        yield f"replicates with {others}. End that first."
+        others = filter(None, [*replaced.replicas, replaced.replication_source])
+        yield f"replicates with {', '.join(others)}. End that first."
     if reader_scaling_of(replaced.identifier, target.region) is not None:
         yield (
             "has readers that Application Auto Scaling adds and removes, by the name that another cluster would have "
