@@ -82,15 +82,17 @@ class Calls:
         elif found.action is Action.TAG_AS_SWAPPING:
             aurora.tag_role(cluster, "swapping")
         elif found.action is Action.MOVE_LABEL:
-            self._move_label(cluster, view.of(OTHER[side]).cluster)
+            self._move_label(cluster, view.of(OTHER[side]).cluster, side)
         elif found.action is Action.SET_ROLES:
             self._set_roles(cluster, view.of(OTHER[side]).cluster, swap, side)
         elif found.action is Action.RESTORE_SETTING and found.setting == DATA_API:
             aurora.enable_data_api(cluster)
         return answered
 
-    def _move_label(self, winner: Cluster, loser: Cluster | None) -> None:
+    def _move_label(self, winner: Cluster, loser: Cluster | None, winning: Side) -> None:
         """Make the winner's login the current one. The other's keeps a label, without which AWS may delete it.
+
+        Where the labels were before the swap is recorded on its way forward alone: back, they have moved already.
 
         AWSPREVIOUS is moved by the next PutSecretValue (API reference, UpdateSecretVersionStage), and versions without
         labels "are deprecated and can be deleted" (DescribeSecret).
@@ -99,7 +101,7 @@ class Calls:
             self._admin.keep(AdminSecret.version_for(loser.resource_id))
         self._admin.promote(
             AdminSecret.version_for(winner.resource_id),
-            lambda labels: self._state.remember(labels_before=dict(labels)),
+            lambda labels: self._state.remember(labels_before=dict(labels)) if winning == "new" else None,
         )
 
     def _set_roles(self, winner: Cluster, loser: Cluster | None, swap: StoredSwap, winning: Side) -> None:

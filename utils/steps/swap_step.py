@@ -91,6 +91,9 @@ class SwapStep:
             return _waits(found)
         if found.action is Action.FAIL:
             self._keep(replace(self._swap, record=found.record))
+            if found.reason == "nothing-left":
+                # There is nothing to be finished, so the target is free for another operation.
+                self._state.remember(swap_end="back")
             raise StepFailed(failed(found.reason, self._swap.record, view.holders))
         if found.action is Action.DONE:
             return self._end(found)

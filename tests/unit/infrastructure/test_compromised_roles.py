@@ -62,7 +62,7 @@ from tests.unit.infrastructure.test_template_denies import (
 PAGE = Path(__file__).parents[3] / "documentation" / "architecture" / "security.md"
 
 FOREIGN, OTHER_TARGET = "billing", "staging-billing"
-MACHINE = f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"
+MACHINE = f"arn:aws:states:{HERE}:{OWN}:stateMachine:aurora-restore-pipeline"
 RUN = f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-pipeline:op-1"
 TOPIC = f"arn:aws:sns:{HERE}:{OWN}:Topic"
 THEIR_COPY = snapshot("billing-copy-0123456789ab")

@@ -385,6 +385,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:DeleteSecret", TARGETS_APPLICATION, tagged("resourcetag")),
         *each("secretsmanager:DescribeSecret", SALT_NOT_MADE_YET),
         *each("secretsmanager:DeleteSecret", SALT, tagged("resourcetag")),
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:aurora-restore-pipeline"),
     ],
     "StatePolicy": [
         *each("dynamodb:BatchGetItem GetItem PutItem UpdateItem", table("StateTable")),
@@ -687,6 +688,10 @@ REFUSED: dict[str, list[Asked]] = {
         *each("secretsmanager:DeleteSecret", ADMIN, tagged("resourcetag")),
         *each("secretsmanager:DeleteSecret", OTHERS_ADMIN, tagged("resourcetag")),
         *lacking_one("secretsmanager:DeleteSecret", TARGETS_ADMIN, "resourcetag"),
+        # It starts what finishes a swap, stops nothing, and sweeps nothing.
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:aurora-restore-expiry"),
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:payroll"),
+        *each("states:StopExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-pipeline:op-1"),
     ],
     "StatePolicy": [
         *each("dynamodb:BatchGetItem GetItem PutItem UpdateItem", table("payroll")),
