@@ -370,7 +370,8 @@ class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):
 class NotificationTask(Struct, frozen=True, kw_only=True):
     """`planned` and `succeeded` carry the plan, `failed` the error and what became of the clean-up.
 
-    `stopped`: the execution ended while a step may have been at work, which nobody waited for.
+    `stopped`: the execution ended while a step may have been at work, which nobody waited for. `died`: it ended, as
+    EventBridge says, which may be without any of its own states having reported that.
     """
 
     execution: Execution
@@ -382,6 +383,7 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
     error: ExecutionError | None = None
     clean_up: Any = None
     stopped: bool = False
+    died: bool = False
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -10,7 +10,7 @@ from utils.aurora_utils import Aurora, Cluster
 from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import Side
 from utils.logins.master import AdminSecret
-from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
+from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced, expiry_text
 from utils.state.operation import OperationState
 from utils.state.swap import StoredSwap, Within
 from utils.steps.swap import OTHER, Action, Due
@@ -112,13 +112,19 @@ class Calls:
             self._aurora.tag_role(loser, recorded.role_beside)
             return
         hours = self._replaces.keep_hours
+        expires = expiry_text(swap.record.committed_at + dt.timedelta(hours=hours))
         ExpiryRegister().add(
             ExpiringCluster(
                 resource_id=loser.resource_id,
                 cluster_identifier=loser.identifier,
                 operation_id=self._state.operation_id,
                 hours=hours,
+                replaced=Replaced(
+                    target_cluster_id=swap.record.live_name,
+                    expires_at=expires,
+                    is_ours=self._replaces.is_ours,
+                    deletion_protection=self._replaces.deletion_protection,
+                ),
             )
         )
-        expires = expiry_text(swap.record.committed_at + dt.timedelta(hours=hours))
         self._aurora.tag_role(loser, "previous", expires)

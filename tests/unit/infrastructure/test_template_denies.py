@@ -209,6 +209,9 @@ EXPIRY_SET: dict[str, str | tuple[str, ...]] = {
     "aws:tagkeys": ("aurora-restore:expires-at",),
 }
 EXPIRES: dict[str, str | tuple[str, ...]] = {"aws:resourcetag/aurora-restore:expires-at": "2026-12-04T14:00:00Z"}
+ROLE = "aws:resourcetag/aurora-restore:role"
+# What another cluster has replaced, and the name that it has since.
+REPLACED, PREVIOUS = {ROLE: "previous"}, "staging-orders-old-0123456789ab"
 ENDING = "rds:DeleteDBCluster ModifyDBCluster"
 DELETING = "rds:DeleteDBCluster DeleteDBInstance"
 STEPS = (
@@ -317,6 +320,8 @@ ALLOWED: dict[str, list[Asked]] = {
     "ExpireClustersRole": [
         *reading(HERE),
         *each(ENDING, cluster("staging-orders"), OURS | EXPIRES),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | REPLACED),
+        *each(ENDING, cluster(f"{PREVIOUS}-2"), OURS | EXPIRES | REPLACED),
         *each("rds:DeleteDBInstance", MEMBER, OURS | UNPROTECTED),
         *each("states:DescribeExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-expiry:sweep-1"),
         *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
@@ -545,6 +550,17 @@ REFUSED: dict[str, list[Asked]] = {
         *each(ENDING, cluster("staging-orders", region=THERE), OURS | EXPIRES),
         *each(ENDING, cluster(SOURCE), OURS | EXPIRES),
         *each(ENDING, cluster("staging-orders"), OURS | EXPIRES | PROTECTED),
+        # Names move between clusters: what is live is refused under any, and what has an old one's has to be one.
+        *each(ENDING, cluster("staging-orders"), OURS | EXPIRES | {ROLE: "live"}),
+        *each(ENDING, cluster("staging-orders"), OURS | EXPIRES | {ROLE: "swapping"}),
+        *each(ENDING, cluster("billing-old-0123456789ab"), OURS | EXPIRES | REPLACED),
+        *each(ENDING, cluster("billing"), OURS | EXPIRES | REPLACED),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | {ROLE: "live"}),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | {ROLE: "swapping"}),
+        *each(ENDING, cluster(PREVIOUS), OURS | REPLACED),
+        *each(ENDING, cluster(PREVIOUS), EXPIRES | REPLACED),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | REPLACED | PROTECTED),
         *each("rds:DeleteDBInstance", MEMBER, EXPIRES),
         *each("rds:DeleteDBInstance", MEMBER, OURS | PROTECTED),
         *each("rds:DeleteDBInstance", instance("billing-1"), OURS),
@@ -808,6 +824,7 @@ def test_these_are_the_denies() -> None:
             "rds:AddTagsToResource", "rds:EnableHttpEndpoint", "rds:ModifyDBCluster",
         },
         ("ExpireClustersRole", "NeverTouchTheSource"): {"rds:DeleteDBCluster", "rds:ModifyDBCluster"},
+        ("ExpireClustersRole", "NeverTouchTheLive"): {"rds:DeleteDBCluster", "rds:ModifyDBCluster"},
         ("ExpireClustersRole", "NeverTouchProtected"): {
             "rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:ModifyDBCluster",
         },
