@@ -1,4 +1,4 @@
-"""A target that is replaced night after night, with clients at its name, and what became of each row that they wrote."""
+"""A target that is replaced night after night, clients at its name, and what became of each row that they wrote."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Refreshing:
             return {name for (name,) in cursor.fetchall()}
 
     def door_is_shut(self, cluster: dict[str, Any]) -> bool:
-        door = self.place.stack.resources["DoorSecurityGroup"]
+        door = self.place.stack.outputs["DoorSecurityGroupId"]
         return [each["VpcSecurityGroupId"] for each in cluster["VpcSecurityGroups"]] == [door]
 
     def wait_until_running(self, execution_arn: str) -> None:

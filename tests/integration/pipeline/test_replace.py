@@ -22,7 +22,9 @@ def place(aws: LocalAws) -> Stage:
     names = {"NamePrefix": PREFIX, "StateTableName": "NightsState", "AuditTableName": "NightsAudit"}
     wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "nights-own", "TargetClusterPattern": "nights-*"}
     overrides = {**names, **wanted, "InstanceCount": "2"}
-    return stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
+    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
+    aws.aurora.doors.add(made.stack.outputs["DoorSecurityGroupId"])
+    return made
 
 
 @pytest.fixture
