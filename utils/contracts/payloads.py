@@ -246,7 +246,7 @@ class SwapProgress(Struct, frozen=True, kw_only=True):
     `end` says once it is done which of the two clusters has the target's name: with `forward`, the restored one.
     """
 
-    answer: Literal["advance", "wait", "within", "done"]
+    answer: Literal["wait", "within", "done"]
     waiting_for: str
     wait_seconds: int
     errand: SwapErrand | None = None

@@ -62,7 +62,7 @@ class Calls:
             )
 
     def _make(self, found: Due, side: Side, seen: Seen, cluster: Cluster, swap: StoredSwap, view: View) -> str | None:
-        aurora, recorded = self._aurora, swap.record.cluster(side)
+        aurora, recorded = self._aurora, swap.record.of(side)
         answered: str | None = None
         if found.action is Action.RENAME:
             answered = aurora.rename(found.name, found.new_name)
@@ -109,7 +109,7 @@ class Calls:
         self._aurora.tag_role(winner, "live")
         if loser is None:
             return
-        recorded = swap.record.cluster(OTHER[winning])
+        recorded = swap.record.of(OTHER[winning])
         if recorded.role_beside != "previous" or swap.record.committed_at is None:
             self._aurora.tag_role(loser, recorded.role_beside)
             return

@@ -54,7 +54,7 @@ def look(swap: StoredSwap, aurora: AuroraReader) -> View:
     by_id = {each.resource_id: each for each in found}
     seen: dict[Side, Seen] = {}
     for side in SIDES:
-        cluster = by_id.get(swap.record.cluster(side).resource_id)
+        cluster = by_id.get(swap.record.of(side).resource_id)
         seen[side] = Seen(cluster, aurora.instances_of(cluster.identifier) if cluster is not None else [])
     return View(seen, {each.identifier: each.resource_id for each in found})
 
