@@ -25,7 +25,7 @@ def existing(world: World) -> set[Resource]:
 
 
 def remove_all_but(world: World, kept: set[Resource]) -> None:
-    """Remove every cluster and snapshot that isn't kept, whatever state it is in, and wait until its files are gone.
+    """Remove every cluster and snapshot but the kept ones, in any state, and wait until their files are gone.
 
     Work that was begun ends before, so that it does not write into what is removed.
     """
