@@ -108,6 +108,15 @@ in_memory() {
   TMPDIR="$fast" "$@"
 }
 
+# How much memory those of full would take is not measured.
+whole_runs() {
+  if [ "$tier" = full ]; then
+    tests tests/integration/pipeline
+  else
+    in_memory tests tests/integration/pipeline
+  fi
+}
+
 bash_syntax() {
   local script
   for script in scripts/*.sh .ci/run; do
@@ -143,7 +152,7 @@ make_venv .venv-linters "the linters" requirements-linters.txt
 make_sam_venv
 make_room_in_memory
 export GRANTS_USED="$work/grants" # the whole runs say there which grants they needed
-begin_beside tests tests/integration/pipeline # they would fill the memory
+begin_beside whole_runs
 check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions
 # Tools are used without being imported (DEP002); parliament lives in .venv-linters.
 check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements.in,requirements-dev.txt \

@@ -40,7 +40,8 @@ from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its 
     snapshot_copies,
     versions,
 )
-from scripts.local_aws.aurora.records import Cluster
+from scripts.local_aws.aurora.clearing import existing, remove_all_but
+from scripts.local_aws.aurora.records import Cluster, Resource
 from scripts.local_aws.aurora.region import OPERATIONS, AuroraBackend
 from scripts.local_aws.aurora.snapshots import snapshot_of
 from scripts.local_aws.aurora.world import Durations, Quotas, World
@@ -126,6 +127,14 @@ class Aurora(World):
             if cluster.attributes["StorageEncrypted"]:
                 raise ValueError(f"{cluster.identifier} has a key; only a cluster without one can be unencrypted")
             cluster.attributes["StorageEncryptionType"] = "none"
+
+    def existing(self) -> set[Resource]:
+        """Return every cluster and snapshot that there is now."""
+        return existing(self)
+
+    def remove_all_but(self, kept: set[Resource]) -> None:
+        """Remove at once all clusters and snapshots but the kept ones, with servers and files. RDS has no such call."""
+        remove_all_but(self, kept)
 
     def close(self) -> None:
         """Stop all servers and give moto its RDS back. The clock must be closed before, so that nothing new begins."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from scripts.local_aws.aurora.records import Resource
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import Production, make_production
@@ -80,6 +81,17 @@ def distant_production(aws: LocalAws) -> Production:
 def key(aws: LocalAws) -> str:
     """A key of the target region."""
     return str(aws.client("kms").create_key(Description="the copy's")["KeyMetadata"]["Arn"])
+
+
+@pytest.fixture(autouse=True)
+def kept(aws: LocalAws) -> Iterator[set[Resource]]:
+    """What there is before a test, such as what modules share: all else goes after it, with servers and volumes.
+
+    A test that makes something for later ones adds it.
+    """
+    found = aws.aurora.existing()
+    yield found
+    aws.aurora.remove_all_but(found)
 
 
 @pytest.fixture

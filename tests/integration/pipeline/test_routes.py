@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scripts.local_aws.aurora.records import Resource
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import Production
@@ -62,10 +63,11 @@ def sources() -> dict[tuple[str, ...], Production]:
 
 
 @pytest.fixture
-def source(case: Case, aws: LocalAws, sources: dict[tuple[str, ...], Production]) -> Production:
+def source(case: Case, aws: LocalAws, sources: dict[tuple[str, ...], Production], kept: set[Resource]) -> Production:
     kind = (*place_of(case, aws), case.encryption)
     if kind not in sources:
         sources[kind] = make_source(aws, case, f"prod-{next(numbers)}")
+        kept |= aws.aurora.existing()
     return sources[kind]
 
 

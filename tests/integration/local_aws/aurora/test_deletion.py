@@ -246,19 +246,46 @@ def test_a_snapshot_is_not_restored_to_a_version_older_than_its_own(aws: LocalAw
 # What it leaves on disk
 
 
+def volumes(aws: LocalAws) -> set[str]:
+    return {each.name for each in aws.aurora.servers.directory.glob("*-*") if each.name[-1].isdigit()}
+
+
 def test_what_is_deleted_leaves_no_file_however_much_there_was(aws: LocalAws) -> None:
     """Embedded AWSs are used for hours: the disk holds what there is, not what there was."""
 
-    def volumes() -> set[str]:
-        return {each.name for each in aws.aurora.servers.directory.glob("*-*") if each.name[-1].isdigit()}
-
-    before = volumes()
+    before = volumes(aws)
     for _ in range(5):
         made = [new_cluster(aws, name("passing"))["DBClusterIdentifier"] for _ in range(3)]
         taken = [take_snapshot(aws, each) for each in made]
-        assert len(volumes() - before) == 6
+        assert len(volumes(aws) - before) == 6
         for snapshot, identifier in zip(taken, made, strict=True):
             aws.client("rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot)
             delete(aws, identifier)
         aws.clock.sleep(3600)
-        assert volumes() - before == set()
+        assert volumes(aws) - before == set()
+
+
+def test_what_is_not_kept_goes_at_once_whatever_its_state(aws: LocalAws) -> None:
+    """Tests that share one embedded AWS let what they made go so."""
+    kept = new_cluster(aws, name("kept"))["DBClusterIdentifier"]
+    snapshot = take_snapshot(aws, kept)
+    shared, before = aws.aurora.existing(), volumes(aws)
+    passing = new_cluster(aws, name("passing"), DeletionProtection=True)
+    restored = restore(aws, snapshot)["DBClusterIdentifier"]  # it is still being made
+    add_instance(aws, passing["DBClusterIdentifier"])
+    taken = take_snapshot(aws, passing["DBClusterIdentifier"])
+
+    aws.aurora.remove_all_but(shared)
+
+    assert volumes(aws) == before
+    assert aws.aurora.existing() == shared
+    rds = aws.client("rds")
+    for gone in (passing["DBClusterIdentifier"], restored):
+        with refused("DBClusterNotFoundFault", status=404):
+            rds.describe_db_clusters(DBClusterIdentifier=gone)
+    with refused("DBClusterSnapshotNotFoundFault", status=404):
+        rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=taken)
+    aws.clock.sleep(7200)  # nothing that had been planned for them comes
+    assert volumes(aws) == before
+    assert cluster(aws, kept)["Status"] == "available"
+    assert rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=snapshot)["DBClusterSnapshots"]
