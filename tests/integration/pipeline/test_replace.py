@@ -14,15 +14,15 @@ from tests.integration.pipeline.reader import Reader, inline, reading
 from tests.integration.pipeline.refreshing import Client, Refreshing, operation_of, tags_of
 from tests.integration.pipeline.support import numbers, settle
 
-PREFIX = "nights"
+PREFIX = "refreshes"
 OWNERS_PASSWORD = "their-own-secret-1"
 
 
 @pytest.fixture(scope="module")
 def place(aws: LocalAws) -> Stage:
     """A stack of its own, whose schedule's target is replaced."""
-    names = {"NamePrefix": PREFIX, "StateTableName": "NightsState", "AuditTableName": "NightsAudit"}
-    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "nights-own", "TargetClusterPattern": "nights-*"}
+    names = {"NamePrefix": PREFIX, "StateTableName": "RefreshesState", "AuditTableName": "RefreshesAudit"}
+    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "refreshes-own", "TargetClusterPattern": "refreshes-*"}
     overrides = {**names, **wanted, "InstanceCount": "2"}
     made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
     aws.aurora.doors.add(made.stack.outputs["DoorSecurityGroupId"])
@@ -31,7 +31,7 @@ def place(aws: LocalAws) -> Stage:
 
 @pytest.fixture
 def nights(place: Stage, production: Production) -> Iterator[Refreshing]:
-    made = Refreshing(place, f"nights-{next(numbers)}")
+    made = Refreshing(place, f"refreshes-{next(numbers)}")
     yield made
     made.aws.faults.clear()
     for each in made.ours():
