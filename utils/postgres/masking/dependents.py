@@ -7,6 +7,7 @@ statements are PostgreSQL's own writing, with every name qualified and quoted.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -19,6 +20,7 @@ from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.sessions import Clock, Place, lock
 from utils.postgres.masking.state import BARED, RESTORED, is_past, pass_stage, record
+from utils.postgres.masking.transactions import run_outlasting
 from utils.postgres.session import Session, SqlRefused
 
 # Whether an index or statistics depend on a type whose values, written as constants, run the CHECK of a domain when
@@ -60,7 +62,7 @@ _AT_WORK = sql.SQL("""
 _FOREIGN_KEYS = sql.SQL("""
     , keys AS (
         SELECT c.oid, c.conrelid::regclass::text AS rel, ARRAY[c.conrelid, c.confrelid] AS rels,
-               quote_ident(c.conname) AS name, c.conname AS bare,
+               quote_ident(c.conname) AS name,
                obj_description(c.oid, 'pg_constraint') AS said
           FROM pg_constraint c
          WHERE c.contype = 'f' AND c.conparentid = 0
@@ -68,12 +70,11 @@ _FOREIGN_KEYS = sql.SQL("""
                 OR EXISTS (SELECT FROM above WHERE rel = c.conrelid AND attnum = ANY(c.conkey))
                 OR EXISTS (SELECT FROM above WHERE rel = c.confrelid AND attnum = ANY(c.confkey)))
     )
-    SELECT 3, rels, format('EXISTS (SELECT FROM pg_constraint WHERE conrelid = %L::regclass AND conname = %L)',
-                           rel, bare),
+    SELECT 3, rels, true,
            format('ALTER TABLE %s DROP CONSTRAINT %s', rel, name),
            format('ALTER TABLE %s ADD CONSTRAINT %s %s', rel, name, pg_get_constraintdef(oid)) FROM keys
     UNION ALL
-    SELECT 4, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
+    SELECT 4, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
 """)
 _INDEXES = sql.SQL("""
@@ -99,7 +100,7 @@ _INDEXES = sql.SQL("""
           LEFT JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u', 'x')
           LEFT JOIN pg_inherits h ON h.inhrelid = t.oid
     )
-    SELECT 0, rels, CASE WHEN by_masker THEN format('to_regclass(%L) IS NOT NULL', index) END,
+    SELECT 0, rels, by_masker,
                           CASE WHEN NOT is_top THEN NULL
                           WHEN con IS NULL THEN format('DROP INDEX %s', index)
                           ELSE format('ALTER TABLE %s DROP CONSTRAINT %s', rel, conname) END,
@@ -108,40 +109,40 @@ _INDEXES = sql.SQL("""
                             conname, pg_get_constraintdef(con)) END
       FROM indexes WHERE indisvalid OR parted
     UNION ALL
-    SELECT 0, rels, NULL, format('DROP INDEX %s', index), NULL
+    SELECT 0, rels, false, format('DROP INDEX %s', index), NULL
       FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
     UNION ALL
-    SELECT 1, rels, NULL, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index)
+    SELECT 1, rels, false, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index)
       FROM indexes WHERE parent IS NOT NULL
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('COMMENT ON INDEX %s IS %L', index, obj_description(oid, 'pg_class'))
+    SELECT 2, rels, false, NULL, format('COMMENT ON INDEX %s IS %L', index, obj_description(oid, 'pg_class'))
       FROM indexes WHERE obj_description(oid, 'pg_class') IS NOT NULL
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', conname, rel,
+    SELECT 2, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', conname, rel,
                                   obj_description(con, 'pg_constraint'))
       FROM indexes WHERE obj_description(con, 'pg_constraint') IS NOT NULL
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('ALTER INDEX %s SET (%s)', index, array_to_string(reloptions, ', '))
+    SELECT 2, rels, false, NULL, format('ALTER INDEX %s SET (%s)', index, array_to_string(reloptions, ', '))
       FROM indexes WHERE con IS NOT NULL AND reloptions IS NOT NULL
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s CLUSTER ON %s', rel, bare)
+    SELECT 2, rels, false, NULL, format('ALTER TABLE %s CLUSTER ON %s', rel, bare)
       FROM indexes WHERE indisclustered
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', rel, bare)
+    SELECT 2, rels, false, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', rel, bare)
       FROM indexes WHERE indisreplident
     UNION ALL
-    SELECT 2, rels, NULL, NULL,
+    SELECT 2, rels, false, NULL,
            format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
 """).format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")))
 _TRIGGERS = sql.SQL("""
-    SELECT 4, ARRAY[t.tgrelid], NULL,
+    SELECT 4, ARRAY[t.tgrelid], false,
            format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
            format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,
                   CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname)
       FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid IN (SELECT rel FROM parts)
     UNION ALL
-    SELECT 4, ARRAY[r.ev_class], NULL,
+    SELECT 4, ARRAY[r.ev_class], false,
            format('ALTER TABLE %s DISABLE RULE %I', r.ev_class::regclass, r.rulename),
            format('ALTER TABLE %s ENABLE %s RULE %I', r.ev_class::regclass,
                   CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, r.rulename)
@@ -159,17 +160,16 @@ _STATISTICS = sql.SQL("""
                               UNION SELECT oid FROM pg_class WHERE relkind = 'm')
     )
     SELECT CASE WHEN by_masker THEN 0 ELSE 2 END, ARRAY[stxrelid],
-           CASE WHEN by_masker THEN format('EXISTS (SELECT FROM pg_statistic_ext WHERE format(''%%s.%%I'','
-                                           ' stxnamespace::regnamespace, stxname) = %L)', name) END,
+           by_masker,
            format('DROP STATISTICS %s', name), pg_get_statisticsobjdef(oid) FROM named
     UNION ALL
-    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('ALTER STATISTICS %s SET STATISTICS %s', name, target)
+    SELECT 2, ARRAY[stxrelid], false, NULL, format('ALTER STATISTICS %s SET STATISTICS %s', name, target)
       FROM named WHERE target >= 0
     UNION ALL
-    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('COMMENT ON STATISTICS %s IS %L', name, said)
+    SELECT 2, ARRAY[stxrelid], false, NULL, format('COMMENT ON STATISTICS %s IS %L', name, said)
       FROM named WHERE said IS NOT NULL
     UNION ALL
-    SELECT 2, ARRAY[stxrelid], NULL, NULL,
+    SELECT 2, ARRAY[stxrelid], false, NULL,
            format(CASE WHEN has_schema_privilege(owner, schema, 'CREATE') THEN 'ALTER STATISTICS %1$s OWNER TO %3$I'
                        ELSE 'GRANT CREATE ON SCHEMA %2$I TO %3$I; ALTER STATISTICS %1$s OWNER TO %3$I;'
                             || ' REVOKE CREATE ON SCHEMA %2$I FROM %3$I' END, name, schema, owner)
@@ -177,7 +177,7 @@ _STATISTICS = sql.SQL("""
 """).format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_statistic_ext"), object=sql.SQL("s.oid")))
 # What ANALYZE passes over would keep the statistics that it had.
 _UNANALYZED = sql.SQL("""
-    SELECT 5, ARRAY[a.attrelid], NULL,
+    SELECT 5, ARRAY[a.attrelid], false,
            format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS -1', a.attrelid::regclass, a.attname),
            format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS 0', a.attrelid::regclass, a.attname)
       FROM pg_attribute a
@@ -185,7 +185,7 @@ _UNANALYZED = sql.SQL("""
                            UNION SELECT oid FROM pg_class WHERE relkind = 'm')
        AND a.attstattarget = 0 AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT 5, ARRAY[i.indrelid], NULL, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS -1', a.attrelid::regclass,
+    SELECT 5, ARRAY[i.indrelid], false, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS -1', a.attrelid::regclass,
                                               a.attnum),
            format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS 0', a.attrelid::regclass, a.attnum)
       FROM pg_attribute a JOIN pg_index i ON i.indexrelid = a.attrelid JOIN pg_class c ON c.oid = i.indrelid
@@ -200,8 +200,8 @@ class _Dependent(NamedTuple):
     phase: int
     rels: list[int]
     """The tables that it belongs to."""
-    done_when: str | None
-    """Of what the masking role restores: the condition under which that has been done."""
+    by_masker: bool
+    """Whether the masking role restores it, and not the master user: something of the data's runs meanwhile."""
     drop: str | None
     restore: str | None
 
@@ -237,10 +237,10 @@ def take_dependents_away(place: Place) -> None:
         for each in found:
             if each.restore is not None:
                 opened.run(
-                    sql.SQL("INSERT INTO {} (phase, rels, done_when, statement) VALUES (%s, %s::oid[], %s, %s)").format(
+                    sql.SQL("INSERT INTO {} (phase, rels, by_masker, statement) VALUES (%s, %s::oid[], %s, %s)").format(
                         place.state("undo")
                     ),
-                    (each.phase, each.rels, each.done_when, each.restore),
+                    (each.phase, each.rels, each.by_masker, each.restore),
                 )
             else:
                 record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
@@ -326,12 +326,8 @@ def _build(place: Place, clock: Clock, phase: int) -> None:
         lend_only(place, clock, lent)
         statement, number = sql.SQL(each.statement), sql.Literal(each.number)
         mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, number)
-        if each.done_when is not None:
-            # The masking role may not set the mark, so the catalogue says it.
-            nothing = sql.SQL("NULL")
-            place.outlasting(statement, clock, each.number, done=sql.SQL(each.done_when), mark=nothing)
-            with place.as_master() as opened:
-                opened.run(mark)
+        if each.by_masker:
+            run_outlasting(place, statement, clock, each.number, done=partial(_is_restored, each, place), mark=mark)
         else:
             place.outlasting(
                 statement,
@@ -341,20 +337,24 @@ def _build(place: Place, clock: Clock, phase: int) -> None:
                     undo, number
                 ),
                 mark=mark,
-                as_master=True,
             )
+
+
+def _is_restored(each: _Left, place: Place, known: Session) -> bool:
+    restored = sql.SQL("SELECT 1 FROM {} WHERE number = {} AND restored_at IS NOT NULL")
+    return bool(known.rows(restored.format(place.state("undo"), sql.Literal(each.number))))
 
 
 class _Left(NamedTuple):
     number: int
     statement: str
-    done_when: str | None
+    by_masker: bool
     rels: list[int]
 
 
 def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
     question = sql.SQL(
-        "SELECT number, statement, done_when, rels FROM {} WHERE restored_at IS NULL AND phase = {} ORDER BY number"
+        "SELECT number, statement, by_masker, rels FROM {} WHERE restored_at IS NULL AND phase = {} ORDER BY number"
     ).format(place.state("undo"), sql.Literal(phase))
     return [_Left(*row) for row in opened.rows(question)]
 

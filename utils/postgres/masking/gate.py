@@ -16,7 +16,7 @@ from utils.postgres.databases import ANY_BYTES
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.own_sql import own_checks, own_sql
 from utils.postgres.masking.sessions import Clock, Place
-from utils.postgres.masking.state import EXAMINED, Task, columns_with_rows, pass_stage, tasks
+from utils.postgres.masking.state import EXAMINED, Task, columns_with_rows, masked_rows, pass_stage, tasks
 from utils.postgres.session import Session
 
 PAGES = 32768
@@ -74,9 +74,8 @@ _CANARIES = sql.Identifier("pg_temp", "aurora_restore_canary")
 
 def examine(place: Place, clock: Clock) -> None:
     """Raise MaskingGateFailed where the database is not masked as the policy asks."""
-    with place.as_masker() as opened:
-        todo = tasks(opened, place)
     with place.as_master() as opened:
+        todo = tasks(opened, place)
         changed_since = bool(own_sql(opened, place))
         checks = own_checks(opened, place)
         new = opened.rows(
@@ -120,6 +119,7 @@ def _examine_rows(place: Place, clock: Clock, task: Task, *, count: bool) -> Non
     while True:
         with place.as_master() as opened:
             at, counted, done = _position(opened, place, task)
+            masked = masked_rows(opened, place, task)
         if done:
             return
         with place.as_masker() as opened:
@@ -131,11 +131,6 @@ def _examine_rows(place: Place, clock: Clock, task: Task, *, count: bool) -> Non
             )
             until = pages if task.moves else min(at + PAGES, pages)
             ((rows, *unmasked),) = opened.rows(_scan(task, [form for _, form in forms], at, until))
-            ((masked,),) = opened.rows(
-                sql.SQL("SELECT masked_rows FROM {} WHERE rel = {}").format(
-                    place.state("progress"), sql.Literal(task.rel)
-                )
-            )
         for (name, _), wrong in zip(forms, unmasked, strict=True):
             if wrong:
                 raise MaskingGateFailed(

@@ -14,7 +14,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.masking.dependents import restore_statistics_targets
 from utils.postgres.masking.lending import lend_only, owners_of
-from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.sessions import Clock, Place, hold
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
 
 # Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
@@ -127,14 +127,19 @@ def _vacuum(place: Place, clock: Clock, rel: int, name: sql.Identifier) -> None:
     began = place.state("vacuumed")
     with place.as_master() as opened:
         opened.run(sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(began, sql.Literal(rel)))
-    place.unattended(
-        sql.SQL("VACUUM {}").format(name),
-        clock,
-        key=rel,
-        done=sql.SQL(
-            "EXISTS (SELECT FROM {began} WHERE rel = {rel} AND at <= pg_stat_get_last_vacuum_time({rel}))"
-        ).format(began=began, rel=sql.Literal(rel)),
+    done = sql.SQL("SELECT 1 FROM {} WHERE rel = {} AND at <= pg_stat_get_last_vacuum_time(rel)").format(
+        began, sql.Literal(rel)
     )
+
+    def work() -> None:
+        with place.autocommitting(as_master=False) as opened:
+            hold(opened, place, rel)
+            with place.as_master() as known:
+                vacuumed = bool(known.rows(done))
+            if not vacuumed:
+                opened.run(sql.SQL("VACUUM {}").format(name))
+
+    place.unattended(work, clock)
 
 
 def _marked(place: Place, clock: Clock, rel: int, statements: sql.Composable) -> None:
@@ -146,7 +151,6 @@ def _marked(place: Place, clock: Clock, rel: int, statements: sql.Composable) ->
         rel,
         done=sql.SQL("EXISTS (SELECT FROM {} WHERE rel = {})").format(analyzed, number),
         mark=sql.SQL("INSERT INTO {} VALUES ({})").format(analyzed, number),
-        as_master=True,
     )
 
 

@@ -1,10 +1,11 @@
 """The statements of the policy's author: run as the masking role, which owns the tables, when their columns are masked.
 
-Each entry is one transaction, and ends by itself like an index that is built. It cannot end its transaction: inside DO
-PostgreSQL refuses COMMIT and ROLLBACK.
+Each entry is one transaction, which ends by itself like an index that is built.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import msgspec
 from psycopg2 import sql
@@ -13,6 +14,7 @@ from utils.masking.policy import Check, OwnSql
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.sessions import Clock, Place
 from utils.postgres.masking.state import ADDED, pass_stage
+from utils.postgres.masking.transactions import run_outlasting
 from utils.postgres.session import Session
 
 
@@ -23,16 +25,21 @@ def run_own_sql(place: Place, clock: Clock) -> None:
     if entries:
         lend_only(place, clock, None)
     for number, entry in enumerate(entries):
-        mark = place.state("own_done")
-        place.outlasting(
+        run_outlasting(
+            place,
             sql.SQL(entry.text),
             clock,
             -1 - number,
-            done=sql.SQL("EXISTS (SELECT FROM {} WHERE number = {})").format(mark, sql.Literal(number)),
-            mark=sql.SQL("INSERT INTO {} VALUES ({})").format(mark, sql.Literal(number)),
+            done=partial(_is_done, place=place, number=number),
+            mark=sql.SQL("INSERT INTO {} VALUES ({})").format(place.state("own_done"), sql.Literal(number)),
         )
     with place.as_master() as opened:
         pass_stage(opened, place, ADDED)
+
+
+def _is_done(known: Session, *, place: Place, number: int) -> bool:
+    done = sql.SQL("SELECT 1 FROM {} WHERE number = {}").format(place.state("own_done"), sql.Literal(number))
+    return bool(known.rows(done))
 
 
 def own_sql(opened: Session, place: Place) -> list[OwnSql]:
