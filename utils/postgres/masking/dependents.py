@@ -32,12 +32,15 @@ _READS_CONSTANTS = sql.SQL("""
              WHERE d.classid = {catalogue}::regclass AND d.objid = {object} AND d.refclassid = 'pg_type'::regclass
                AND coalesce(e.typtype, y.typtype) IN ('d', 'c', 'r', 'm'))
 """)
-# When something is restored: indexes, then what joins those of partitions, what they carry, foreign keys, what fires.
-INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, FIRING, IN_THE_END = range(6)
+# When something is restored: indexes, then what joins those of partitions, what they carry, foreign keys and their
+# comments; in the end, when the policy's statements have run, what fires, and what ANALYZE is to pass over.
+INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, COMMENTED, IN_THE_END = range(6)
 
 # Tables with work; the partitions of those whose rows move; what is to be masked in each.
 _AT_WORK = sql.SQL("""
-    WITH RECURSIVE parts(rel, top) AS (
+    WITH RECURSIVE own AS (
+        SELECT FROM {policy} WHERE own_sql <> '[]'
+    ), parts(rel, top) AS (
         SELECT rel, rel FROM {work}
         UNION SELECT i.inhrelid, parts.top FROM parts JOIN pg_inherits i ON i.inhparent = parts.rel
                 JOIN {work} w ON w.rel = parts.top AND w.moves
@@ -135,19 +138,30 @@ _INDEXES = sql.SQL("""
            format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
 """).format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")))
+# With statements of the policy's own, all tables': these are none of the application's writes.
 _TRIGGERS = sql.SQL("""
-    SELECT 4, ARRAY[t.tgrelid], false,
+    , firing(rel) AS (
+        SELECT rel FROM parts
+        UNION SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE EXISTS (SELECT FROM own) AND c.relkind IN ('r', 'p', 'v') AND n.nspname !~ '^pg_'
+           AND n.nspname <> 'information_schema'
+           AND NOT EXISTS (SELECT FROM pg_depend d
+                            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    )
+    SELECT 5, ARRAY[t.tgrelid], false,
            format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
            format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,
-                  CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname)
-      FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid IN (SELECT rel FROM parts)
+                  CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname),
+           format('EXISTS (SELECT FROM pg_trigger WHERE oid = %s)', t.oid)
+      FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid IN (SELECT rel FROM firing)
     UNION ALL
-    SELECT 4, ARRAY[r.ev_class], false,
+    SELECT 5, ARRAY[r.ev_class], false,
            format('ALTER TABLE %s DISABLE RULE %I', r.ev_class::regclass, r.rulename),
            format('ALTER TABLE %s ENABLE %s RULE %I', r.ev_class::regclass,
-                  CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, r.rulename)
+                  CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, r.rulename),
+           format('EXISTS (SELECT FROM pg_rewrite WHERE oid = %s)', r.oid)
       FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('r', 'p')
-     WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM parts)
+     WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM firing)
 """)
 # Dropped with what they show: of a table without rows, ANALYZE replaces nothing, and of a single row they keep it.
 _STATISTICS = sql.SQL("""
@@ -179,7 +193,9 @@ _STATISTICS = sql.SQL("""
 _UNANALYZED = sql.SQL("""
     SELECT 5, ARRAY[a.attrelid], false,
            format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS -1', a.attrelid::regclass, a.attname),
-           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS 0', a.attrelid::regclass, a.attname)
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS 0', a.attrelid::regclass, a.attname),
+           format('EXISTS (SELECT FROM pg_attribute WHERE attrelid = %s AND attnum = %s AND NOT attisdropped)',
+                  a.attrelid, a.attnum)
       FROM pg_attribute a
      WHERE a.attrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied
                            UNION SELECT oid FROM pg_class WHERE relkind = 'm')
@@ -187,7 +203,8 @@ _UNANALYZED = sql.SQL("""
     UNION ALL
     SELECT 5, ARRAY[i.indrelid], false, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS -1', a.attrelid::regclass,
                                               a.attnum),
-           format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS 0', a.attrelid::regclass, a.attnum)
+           format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS 0', a.attrelid::regclass, a.attnum),
+           format('EXISTS (SELECT FROM pg_class WHERE oid = %s)', a.attrelid)
       FROM pg_attribute a JOIN pg_index i ON i.indexrelid = a.attrelid JOIN pg_class c ON c.oid = i.indrelid
      WHERE c.relkind = 'm' AND a.attstattarget = 0
 """)
@@ -204,6 +221,8 @@ class _Dependent(NamedTuple):
     """Whether the masking role restores it, and not the master user: something of the data's runs meanwhile."""
     drop: str | None
     restore: str | None
+    still: str = "true"
+    """Whether it is still there to be restored: the policy's statements may drop it."""
 
 
 def take_dependents_away(place: Place) -> None:
@@ -237,10 +256,10 @@ def take_dependents_away(place: Place) -> None:
         for each in found:
             if each.restore is not None:
                 opened.run(
-                    sql.SQL("INSERT INTO {} (phase, rels, by_masker, statement) VALUES (%s, %s::oid[], %s, %s)").format(
-                        place.state("undo")
-                    ),
-                    (each.phase, each.rels, each.by_masker, each.restore),
+                    sql.SQL(
+                        "INSERT INTO {} (phase, rels, by_masker, statement, still) VALUES (%s, %s::oid[], %s, %s, %s)"
+                    ).format(place.state("undo")),
+                    (each.phase, each.rels, each.by_masker, each.restore, each.still),
                 )
             else:
                 record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
@@ -280,7 +299,7 @@ def _disable_subscriptions(opened: Session) -> list[str]:
 
 
 def restore_dependents(place: Place, clock: Clock) -> None:
-    """Restore everything, and what takes long one by one; only what concerns statistics waits for ANALYZE."""
+    """Restore everything but what waits for the policy's statements and ANALYZE, and what takes long one by one."""
     for phase in range(IN_THE_END):
         if phase in (INDEXES, FOREIGN_KEYS):
             _build(place, clock, phase)
@@ -290,8 +309,8 @@ def restore_dependents(place: Place, clock: Clock) -> None:
         pass_stage(opened, place, RESTORED)
 
 
-def restore_statistics_targets(place: Place) -> None:
-    """Restore the columns that ANALYZE is to pass over."""
+def restore_the_rest(place: Place) -> None:
+    """Restore what fires, and the columns that ANALYZE is to pass over."""
     _alter(place, IN_THE_END)
 
 
@@ -305,7 +324,8 @@ def _alter(place: Place, phase: int) -> None:
         owners |= {*owners_here(opened), *_statistics_owners(opened, place), place.masker.name}
         with borrowed_owners(opened, owners):
             for each in left:
-                opened.run(sql.SQL(each.statement))
+                if opened.rows(sql.SQL("SELECT {}").format(sql.SQL(each.still))) == [(True,)]:
+                    opened.run(sql.SQL(each.statement))
         opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE phase = %s").format(place.state("undo")), (phase,))
 
 
@@ -349,15 +369,20 @@ class _Left(NamedTuple):
     number: int
     statement: str
     by_masker: bool
+    still: str
     rels: list[int]
 
 
 def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
     question = sql.SQL(
-        "SELECT number, statement, by_masker, rels FROM {} WHERE restored_at IS NULL AND phase = {} ORDER BY number"
+        "SELECT number, statement, by_masker, still, rels FROM {} WHERE restored_at IS NULL AND phase = {}"
+        " ORDER BY number"
     ).format(place.state("undo"), sql.Literal(phase))
     return [_Left(*row) for row in opened.rows(question)]
 
 
 def _asked(question: sql.Composable, place: Place) -> sql.Composed:
-    return _AT_WORK.format(work=place.state("work"), masked_column=place.state("masked_column")) + question
+    at_work = _AT_WORK.format(
+        work=place.state("work"), masked_column=place.state("masked_column"), policy=place.state("policy")
+    )
+    return at_work + question

@@ -12,7 +12,7 @@ from psycopg2 import sql
 
 from utils.errors import StepFailed
 from utils.foreign_text import one_line
-from utils.postgres.masking.dependents import restore_statistics_targets
+from utils.postgres.masking.dependents import restore_the_rest
 from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.sessions import Clock, Place, hold
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
@@ -97,7 +97,7 @@ def refresh_views(place: Place, clock: Clock) -> None:
     for view in _in_order(views):
         if view.oid not in done:
             _refresh(place, clock, view)
-    restore_statistics_targets(place)
+    restore_the_rest(place)
     with place.as_master() as opened:
         pass_stage(opened, place, REFRESHED)
 

@@ -40,6 +40,7 @@ CREATE TABLE {schema}.begun (key bigint PRIMARY KEY, number xid8 NOT NULL, mark 
 CREATE TABLE {schema}.moved (tid tid PRIMARY KEY);
 CREATE TABLE {schema}.own_done (number int PRIMARY KEY);
 CREATE TABLE {schema}.lent (rel oid PRIMARY KEY, owner text NOT NULL, forced boolean NOT NULL);
+CREATE TABLE {schema}.attached (rel oid NOT NULL, kind text NOT NULL, name text NOT NULL, definition text NOT NULL);
 CREATE TABLE {schema}.called (rel oid, routine oid, PRIMARY KEY (rel, routine));
 CREATE TABLE {schema}.known_column (
     schema_name text, table_name text, name text, PRIMARY KEY (schema_name, table_name, name));
@@ -51,8 +52,8 @@ CREATE TABLE {schema}.analyzed (rel oid PRIMARY KEY);
 CREATE TABLE {schema}.statistics_owner (name text PRIMARY KEY);
 CREATE TABLE {schema}.undo (
     number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, rels oid[] NOT NULL,
-    by_masker boolean NOT NULL, statement text NOT NULL, dropped_at timestamptz NOT NULL DEFAULT now(),
-    restored_at timestamptz);
+    by_masker boolean NOT NULL, statement text NOT NULL, still text NOT NULL,
+    dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz);
 GRANT USAGE ON SCHEMA {schema} TO {masker};
 GRANT SELECT, INSERT ON {schema}.moved TO {masker}
 """)
