@@ -18,6 +18,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.masking.lending import lend_only
+from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.salt_table import give_salt
 from utils.postgres.masking.sessions import Clock, OutOfTime, Place, lock
 from utils.postgres.masking.state import MASKED, Task, pass_stage, tasks
@@ -80,6 +81,9 @@ def try_tables(place: Place, clock: Clock) -> None:
                 opened.connection.commit()
                 for task in of_one_owner:
                     _limit(opened, clock)
+                    _renew_statistics(opened, task)
+                    opened.connection.commit()
+                    _limit(opened, clock)
                     _look_at_values(opened, task)
                     if task.columns:
                         opened.run(_trial(task))
@@ -87,6 +91,25 @@ def try_tables(place: Place, clock: Clock) -> None:
                     opened.connection.rollback()
                     known.run(_marked(place, task, "tried = true"))
                     known.connection.commit()
+
+
+def _renew_statistics(opened: Session, task: Task) -> None:
+    """Replace what statistics show of a table that has had no row for longer: masking it replaces nothing."""
+    if not shows_values_of_no_row(opened, task.schema, task.table, only=not task.moves):
+        return
+    if not insert_made_up_row(opened, task.rel, task.name):
+        raise StepFailed(
+            f"Masking has not begun: {one_line(task.schema)}.{one_line(task.table)} has no rows, but pg_stats shows "
+            "values of earlier ones, and the table takes no row without values by which ANALYZE would replace them. "
+            "Insert a row in the source, ANALYZE the table, delete the row, then start again."
+        )
+    _analyze_with_parents(opened, task)
+    opened.run(sql.SQL("TRUNCATE {} {}").format(_only(task), task.name))
+
+
+def _analyze_with_parents(opened: Session, task: Task) -> None:
+    for schema, name in opened.rows(_WITH_PARENTS.format(rel=sql.Literal(task.rel))):
+        opened.run(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
 
 
 def _marked(place: Place, task: Task, values: str) -> sql.Composed:
@@ -194,8 +217,7 @@ def _keep_one_row(opened: Session, task: Task) -> None:
     opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
     insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT * FROM {}").format(task.name, names, table)
     if columns and opened.why_not(insert) is None:
-        for schema, name in opened.rows(_WITH_PARENTS.format(rel=sql.Literal(task.rel))):
-            opened.run(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
+        _analyze_with_parents(opened, task)
         opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
 
 
