@@ -148,7 +148,7 @@ def _refresh(place: Place, clock: Clock, view: _View) -> None:
 
 
 def _renew_statistics(place: Place, clock: Clock, view: _View, below: list[_View]) -> None:
-    """Replace what statistics show of a materialized view that has no row any more, as its tables have none.
+    """Replace what statistics show of a materialized view that no longer has a row, as its tables have none.
 
     With a row in each of these it has one, too, mostly. Where it has none, the gate says so. `below`: the materialized
     views that it reads.
