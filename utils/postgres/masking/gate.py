@@ -266,7 +266,6 @@ def _examine_canaries(place: Place, clock: Clock) -> None:
         return
     with place.as_masker() as opened:
         relations = opened.rows(_TEXTS.format(schema=sql.Literal(place.schema)))
-    _examine_written(place, clock)
     for schema, name, is_table, columns in relations:
         with place.as_masker() as opened:
             _give_canaries(opened, place)
@@ -290,6 +289,7 @@ def _examine_canaries(place: Place, clock: Clock) -> None:
                     f"{'.'.join(one_line(part) for part in (schema, name, column))}. Give that column an action in the "
                     "policy, then start again."
                 )
+    _examine_written(place, clock)
     with place.as_master() as opened:
         _note_passed(opened, place, "canaries")
 
