@@ -39,7 +39,7 @@ def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
         work.state.remember(clean_up_at=iso(task.run.now))
         delete_own_cluster(cluster, work.aurora())
     progress = DeleteProgress(
-        cluster_identifier=task.run.target_cluster_id,
+        cluster_identifier=cluster.identifier if cluster else record.named(task.run.target_cluster_id),
         region=environment.region(),
         cluster_resource_id=cluster.resource_id if cluster else None,
         final_snapshot_identifier=None,

@@ -11,7 +11,7 @@ from utils.logins.secret_choice import application_secret_of, with_secrets
 from utils.postgres.session import Server
 from utils.postgres.setup import set_up_roles, shortened
 from utils.state.operation import iso
-from utils.steps.login_proof import master_login, prove_and_promote
+from utils.steps.login_proof import address_of, master_login, prove_and_promote
 from utils.steps.masking_gate import refuse_unmasked
 
 MAX_REMEMBERED = 500  # names fit into the operation's state beside everything else
@@ -26,7 +26,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
         # Done by an earlier execution or attempt whose answer was lost: people may rely on the cluster already.
         return with_secrets(convert(record.users, UsersReady, strict=False), record)
     master = master_login(record)
-    server = Server(host=master.host, port=master.port, ca_bundle=environment.text("RDS_CA_BUNDLE"))
+    server = Server(host=address_of(master, record), port=master.port, ca_bundle=environment.text("RDS_CA_BUNDLE"))
     prove_and_promote(server, master, record, work.state)
 
     names = RoleNames(task.application_role, task.read_only_role)

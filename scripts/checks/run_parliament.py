@@ -25,13 +25,13 @@ ACCEPTED = {
     # Lambda's documentation asks for exactly these for a function in a VPC: its network interfaces don't exist before.
     # Which resource RDS checks for DescribeDBClusterAutomatedBackups isn't verified; it only reads.
     "RESOURCE_STAR": (
-        r"(policies/(SetupDbUsers|TransformData)Role\..*|roles/(SetupDbUsers|TransformData)Role\.ec2\..*"
+        r"(policies/(SetupDbUsers|TransformData|CheckSwap)Role\..*|roles/(SetupDbUsers|TransformData|CheckSwap)Role\.ec2\..*"
         r"|policies/DeleteRdsRole\..*|roles/(DeleteRds|SnapshotCheck)Role\.rds\..*)"
     ),
     # lambda:SourceFunctionArn is in every request of a function's own code, whatever the service (Lambda Developer
     # Guide, "Working with Lambda execution environment credentials"; its pages on VPCs deny these very actions by it).
     "UNKNOWN_CONDITION_FOR_ACTION": (
-        r"(policies/(SetupDbUsers|TransformData)Role\..*|roles/(SetupDbUsers|TransformData)Role\.ec2\..*)"
+        r"(policies/(SetupDbUsers|TransformData|CheckSwap)Role\..*|roles/(SetupDbUsers|TransformData|CheckSwap)Role\.ec2\..*)"
     ),
 }
 # Actions that are newer than parliament's own list of them; botocore's model has the calls.

@@ -24,6 +24,7 @@ from utils.aurora_utils.arguments import (
 from utils.aurora_utils.ownership import own_existing_cluster, own_existing_snapshot, prove_own_existing_instance
 from utils.aurora_utils.resources import (
     EXPIRY_TAG,
+    ROLE_TAG,
     Cluster,
     Instance,
     Snapshot,
@@ -206,6 +207,17 @@ class AuroraReader:
         ]
         return list(dict.fromkeys(found))
 
+    def restarted_since(self, members: Sequence[str], since: dt.datetime) -> bool:
+        """Return whether RDS reports of every instance that it was restarted after a moment (RDS-EVENT-0006).
+
+        Source: Amazon Aurora User Guide, "Amazon RDS event categories and event messages": category availability, "DB
+        instance restarted". Whether an unreadable event hides a restart is unknown: then there was none.
+        """
+        return all(
+            any("restarted" in event.get("Message", "").lower() for event in self._events("db-instance", each, since))
+            for each in members
+        )
+
     def _events(self, kind: Any, identifier: str, since: dt.datetime) -> list[EventTypeDef]:
         pages = self._rds.get_paginator("describe_events").paginate(
             SourceType=kind, SourceIdentifier=identifier, StartTime=since
@@ -331,6 +343,64 @@ class Aurora(AuroraReader):
             if error_code(error) != "InvalidDBClusterStateFault":
                 raise
             raise TemporaryFailure(f"Cluster {cluster_identifier} is busy: {error}") from error
+
+    # A swap calls clusters by the name that they have at this moment. RDS's answer says whom it has found there.
+
+    def rename(self, name: str, new_name: str) -> str:
+        """Start to rename a cluster, and return its resource id. Raises ClusterBusy.
+
+        Without ApplyImmediately RDS would wait for the maintenance window.
+        """
+        return self._modified(name, NewDBClusterIdentifier=new_name)
+
+    def put_into_groups(self, name: str, groups: Sequence[str]) -> str:
+        """Put a cluster and its members into these groups and no others; return its resource id. Raises ClusterBusy."""
+        return self._modified(name, VpcSecurityGroupIds=list(groups))
+
+    def _modified(self, name: str, **change: Any) -> str:
+        try:
+            answer = self._rds.modify_db_cluster(DBClusterIdentifier=name, ApplyImmediately=True, **change)
+        except ClientError as error:
+            _raise_if_busy(name, error)
+            raise
+        return answer["DBCluster"]["DbClusterResourceId"]
+
+    def reboot_instance(self, identifier: str) -> None:
+        """Start to restart one member. Raises ClusterBusy, also while it is being restarted already."""
+        try:
+            self._rds.reboot_db_instance(DBInstanceIdentifier=identifier)
+        except ClientError as error:
+            _raise_if_busy(identifier, error)
+            raise
+
+    def stop_cluster(self, name: str) -> str:
+        """Start to stop a cluster with all its members, and return its resource id. Raises ClusterBusy."""
+        try:
+            return self._rds.stop_db_cluster(DBClusterIdentifier=name)["DBCluster"]["DbClusterResourceId"]
+        except ClientError as error:
+            _raise_if_busy(name, error)
+            raise
+
+    def start_cluster(self, name: str) -> str:
+        """Start a stopped cluster with all its members, and return its resource id. Raises ClusterBusy."""
+        try:
+            return self._rds.start_db_cluster(DBClusterIdentifier=name)["DBCluster"]["DbClusterResourceId"]
+        except ClientError as error:
+            _raise_if_busy(name, error)
+            raise
+
+    def disable_data_api(self, cluster: Cluster) -> None:
+        """Switch the Data API off, unless it is off already. Raises ClusterBusy."""
+        try:
+            self._rds.disable_http_endpoint(ResourceArn=cluster.arn)
+        except ClientError as error:
+            _raise_if_busy(cluster.identifier, error)
+            raise
+
+    def mark_role(self, cluster: Cluster, role: str, expires_at: str | None = None) -> None:
+        """Tag a cluster with the part that it plays, and one that is replaced with the moment at which it expires."""
+        tags = {ROLE_TAG: role, **({EXPIRY_TAG: expires_at} if expires_at else {})}
+        self._rds.add_tags_to_resource(ResourceName=cluster.arn, Tags=tag_list(tags))
 
     def tag_expiry(self, cluster: Cluster, expires_at: str) -> None:
         """Tag a cluster with the moment at which it expires. A tag of that key is overwritten."""

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 OPERATION_TAG = "aurora-restore:operation-id"
 PROTECTED_TAG = "aurora-restore:protected"
 EXPIRY_TAG = "aurora-restore:expires-at"
+# Which part a cluster plays where another one has been, or is being, given its name (utils/contracts/swap.py, Role).
+ROLE_TAG = "aurora-restore:role"
+# By it the owner of a cluster that the pipeline did not create lets it be replaced.
+REPLACEABLE_TAG = "aurora-restore:replaceable"
 
 BROKEN_CLUSTER = frozenset(
     {
@@ -209,6 +213,9 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     is_outside_vpc: bool
     is_restorable: bool
     backup_recovery_point: str | None
+    custom_endpoints: list[str] = []
+    # Of the request parameters' names: everything that RDS has accepted and not applied.
+    waiting_changes: list[str] = []
     left_behind: list[str] = []
 
     @property
@@ -233,6 +240,8 @@ class Instance(Tagged, frozen=True, kw_only=True):
     cluster_identifier: str | None
     settings: InstanceSettings
     security_groups: SecurityGroups
+    # Its own address, which follows no other instance's fate; None until it has one.
+    endpoint: str | None = None
     left_behind: list[str] = []
 
     @property
@@ -336,6 +345,8 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         master_username=raw.get("MasterUsername", ""),
         allocated_gib=raw.get("AllocatedStorage", 0),
         deletion_protection=raw.get("DeletionProtection", False),
+        custom_endpoints=list(raw.get("CustomEndpoints", [])),
+        waiting_changes=sorted(raw.get("PendingModifiedValues", {})),
         pending_changes=[
             name for name in AWAITED_CHANGES if raw.get("PendingModifiedValues", {}).get(name) is not None
         ],
@@ -367,6 +378,7 @@ def read_instance(raw: DBInstanceTypeDef) -> Instance:
     """Return an instance as RDS describes it."""
     return Instance(
         identifier=raw["DBInstanceIdentifier"],
+        endpoint=raw.get("Endpoint", {}).get("Address"),
         status=raw["DBInstanceStatus"].lower(),
         cluster_identifier=raw.get("DBClusterIdentifier"),
         settings=read_instance_settings(raw),

@@ -58,10 +58,7 @@ class Source(AuroraReader):
 
         RDS itself does not report it. Source: Aurora User Guide, "Amazon Aurora Auto Scaling with Aurora Replicas".
         """
-        answer = client("application-autoscaling", self.region).describe_scalable_targets(
-            **_readers_of(cluster_identifier)
-        )
-        return _read_scaling(answer)
+        return reader_scaling_of(cluster_identifier, self.region)
 
 
 class SourceOfOtherAccount(Source):
@@ -168,6 +165,12 @@ class SourceSharedByHand(Source):
     def instances_of(self, cluster_identifier: str) -> list[Instance]:
         """Return nothing: an instance is never shared."""
         return []
+
+
+def reader_scaling_of(cluster_identifier: str, region: str) -> ReaderScaling | None:
+    """Return how the readers of one of our clusters are scaled; None where nothing adds to them."""
+    answer = client("application-autoscaling", region).describe_scalable_targets(**_readers_of(cluster_identifier))
+    return _read_scaling(answer)
 
 
 def _readers_of(cluster_identifier: str) -> dict[str, Any]:

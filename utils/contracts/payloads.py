@@ -18,11 +18,13 @@ from utils.contracts.plan import (
     InheritedLogins,
     MaskingPlan,
     Plan,
+    ReplacedCluster,
     SnapshotExport,
     SourceDeletion,
 )
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
+from utils.contracts.swap import Side
 
 # How a loop of the state machine continues: the next action is due, Aurora is at work, or everything is done.
 Answer = Literal["advance", "wait", "done"]
@@ -207,6 +209,71 @@ class Opening(Struct, frozen=True, kw_only=True):
     expected_end: list[dt.datetime] = []
 
 
+class SwapErrand(Struct, frozen=True, kw_only=True):
+    """What has to be done from within the VPC before the swap can continue, with one of its two clusters.
+
+    `members` are the addresses of all its instances, by their names, and `port` is theirs. `host` is the address that
+    the target's name leads to. `version_id` is the login's in the target's admin secret. `fingerprint` stands in the
+    names of the instances that the operation has created. `number` identifies the errand among those of its swap.
+    """
+
+    kind: Literal["end-sessions", "look-at-certificates", "prove"]
+    side: Side
+    number: int
+    members: dict[str, str]
+    host: str
+    port: int
+    version_id: str | None
+    fingerprint: str
+
+
+class SwapTask(Struct, frozen=True, kw_only=True):
+    """The input of Swap Cluster.
+
+    `finishing`: the swap has to end, also after a failure: back where nothing is lost by it, else forward.
+    """
+
+    run: StepRun
+    cluster: ClusterPlan
+    replaces: ReplacedCluster
+    limits: StackLimits
+    finishing: bool = False
+
+
+class SwapProgress(Struct, frozen=True, kw_only=True):
+    """How far the swap is. `within`: the errand is due, which Check Swap does from within the VPC.
+
+    `end` says once it is done which of the two clusters has the target's name: with `forward`, the restored one.
+    """
+
+    answer: Literal["wait", "within", "done"]
+    waiting_for: str
+    wait_seconds: int
+    errand: SwapErrand | None = None
+    end: Literal["", "forward", "back"] = ""
+    expected_end: list[dt.datetime] = []
+
+
+class CheckSwapTask(Struct, frozen=True, kw_only=True):
+    """The input of Check Swap."""
+
+    run: StepRun
+    errand: SwapErrand
+
+
+class SwapFindings(Struct, frozen=True, kw_only=True):
+    """What an errand has come to. It is recorded, so that Swap Cluster finds it: this is for the reader.
+
+    `ended` and `in_doubt` count sessions; `left` says what still is to be done, and is empty where nothing is.
+    """
+
+    kind: str
+    side: Side
+    left: list[str] = []
+    ended: int = 0
+    in_doubt: int = 0
+
+
 class DeleteTask(Struct, frozen=True, kw_only=True):
     """The source cluster that was asked for twice; while cleaning up, what the failed operation created itself."""
 
@@ -303,7 +370,8 @@ class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):
 class NotificationTask(Struct, frozen=True, kw_only=True):
     """`planned` and `succeeded` carry the plan, `failed` the error and what became of the clean-up.
 
-    `stopped`: the execution ended while a step may have been at work, which nobody waited for.
+    `stopped`: the execution ended while a step may have been at work, which nobody waited for. `died`: it ended, as
+    EventBridge says, which may be without any of its own states having reported that.
     """
 
     execution: Execution
@@ -315,6 +383,7 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
     error: ExecutionError | None = None
     clean_up: Any = None
     stopped: bool = False
+    died: bool = False
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):

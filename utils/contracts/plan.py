@@ -105,9 +105,17 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     monitoring_interval_seconds: int = 0
     monitoring_role_arn: str | None = None
     local_write_forwarding: bool = False
+    # Where it replaces another cluster: the name and the address that it is going to have, which its login states.
+    live_identifier: str | None = None
+    live_endpoint: str | None = None
     # Tried in turn, in each zone, where AWS has no room for an instance of the planned class.
     alternative_instance_classes: list[str] = []
     origins: dict[str, Origin] = {}
+
+    @property
+    def target_identifier(self) -> str:
+        """The name that it is going to have: until it has replaced another cluster, that one has it."""
+        return self.live_identifier or self.identifier
 
     @property
     def has_unlike_instances(self) -> bool:
@@ -193,6 +201,27 @@ class MaskingPlan(Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class ReplacedCluster(Struct, frozen=True, kw_only=True):
+    """The cluster that has the target's name when the operation is planned, and gives it to the restored one.
+
+    `is_ours`: it carries the pipeline's tag; else its owner has tagged it as replaceable, and nothing in it is read.
+    `login_version_id` is the version of the target's admin secret whose login opens it; None where there is none.
+    `other_names` are those that it may be given instead of the target's: the first that is free. `endpoint` is the
+    address that leads to the target's name. `keep_hours` says for how long it is kept once it was replaced.
+    """
+
+    resource_id: str
+    is_ours: bool
+    login_version_id: str | None
+    other_names: list[str]
+    endpoint: str
+    port: int
+    security_group_ids: list[str]
+    data_api: bool
+    deletion_protection: bool
+    keep_hours: int
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """Everything this operation is going to do, decided before its first side effect."""
 
@@ -214,6 +243,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     # None: the stack's own two.
     target_secrets: TargetSecrets | None = None
     export: SnapshotExport | None = None
+    # The cluster that the restored one replaces: until then it has the name `cluster.identifier`, and after it the
+    # target's. None: it is restored under the target's name, which nobody has.
+    replaces: ReplacedCluster | None = None
+    # An earlier execution has stopped within its swap. This one finishes that, and nothing else.
+    finishes_swap: bool = False
     # None: the cluster is never deleted by the pipeline, unless the operation fails.
     expires_after_hours: int | None = None
     calls: list[PlannedCall] = []

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PASSWORD_LENGTH = 36
 MAX_LOST_RACES = 5
 _PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-_.~"
+# On the login of the cluster that was replaced, for as long as that is kept.
+REPLACED = "aurora-restore-replaced"
 REDEPLOY = "Deploy the stack under another NamePrefix, which creates a new one: this one was deleted outside the stack."
 # RDS puts it on every secret that it manages.
 MANAGED_CLUSTER_TAG = "aws:rds:primaryDBClusterArn"
@@ -77,7 +79,7 @@ class AdminSecret:
 
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
         """Store a new master login as pending and return it; every call for one version returns the same one."""
-        staged = self._read(version)
+        staged = self.kept(version)
         if staged is not None:
             return staged
         login = MasterLogin(
@@ -93,7 +95,7 @@ class AdminSecret:
 
     def staged(self, version: str) -> MasterLogin:
         """Return the pending master login."""
-        login = self._read(version)
+        login = self.kept(version)
         if login is None:
             raise StepFailed(
                 f"The secret {self.arn} no longer has the version {version} with the new master password. "
@@ -120,12 +122,24 @@ class AdminSecret:
         if labels.get(PENDING) == version:
             move_label(self.arn, PENDING, where=version, to=None)
 
+    def keep(self, version: str) -> None:
+        """Give the version the label of the replaced cluster's login, from where it was. One that is gone has none."""
+        labelled = labels_of(self.arn).get(REPLACED)
+        if labelled == version:
+            return
+        try:
+            move_label(self.arn, REPLACED, where=labelled, to=version)
+        except ClientError as error:
+            if error_code(error) not in ("InvalidParameterException", "ResourceNotFoundException"):
+                raise
+
     @staticmethod
     def version_for(cluster_resource_id: str) -> str:
         """Return the version that belongs to one cluster, and to no other that ever had its name or its operation's."""
         return str(uuid.uuid5(_NAMESPACE, cluster_resource_id))
 
-    def _read(self, version: str) -> MasterLogin | None:
+    def kept(self, version: str) -> MasterLogin | None:
+        """Return the login of a version, whichever label it bears; None where Secrets Manager no longer has it."""
         try:
             answer = self._secrets.get_secret_value(SecretId=self.arn, VersionId=version)
         except ClientError as error:

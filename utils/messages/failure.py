@@ -49,6 +49,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     may_appear: bool = False
     # What became of the operation's secrets, a sentence or a command each.
     about_secrets: list[str] = []
+    # The ARN of the execution that finishes the operation's swap; None where none does, or none has to.
+    finished_by: str | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -92,7 +94,10 @@ def state_lines(error: ExecutionError, record: OperationRecord | None, remains: 
     elif record is None or not record.plan or error.error == "RequestRefused":
         yield "Nothing was created, changed or deleted by this execution."
         return
-    target = record.plan.get("target_cluster_id", "") if record else ""
+    target = record.named(record.plan.get("target_cluster_id", "")) if record else ""
+    if record is not None and record.is_swapping:
+        name = record.plan["target_cluster_id"]
+        yield f"The swap of {name} has not ended: clients may be locked out until it has."
     untouched = "" if remains.deletion is not None else "The source cluster was not changed. "
     yield untouched + _state_of_target(target, record, remains)
 
@@ -224,7 +229,7 @@ def _may_appear_lines(record: OperationRecord, remains: Remains) -> Iterator[str
     """Yield what a step may still create that has outlived its execution: it has a name already."""
     names = []
     if remains.cluster is None and record.plan.get("target_cluster_id"):
-        names.append(f"cluster {record.plan['target_cluster_id']}")
+        names.append(f"cluster {record.named(record.plan['target_cluster_id'])}")
     elif remains.cluster is not None:
         planned = set(record.planned_instances) - {each.identifier for each in remains.members}
         names += [f"instance {each}" for each in sorted(planned)]

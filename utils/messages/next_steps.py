@@ -60,6 +60,9 @@ def next_lines(
         yield "Fix the cause, then start again:"
         yield from start_command(execution_id, anew(repeated))
         return
+    if record.is_swapping:
+        yield from _swapping_lines(record, remains, execution_id)
+        return
     keeps_backups = KEEP_BACKUPS in " ".join(cause_lines(error))
     # What was asked for at first is the whole of it: a request to resume may omit everything.
     asked = {**as_asked(record), **repeated}
@@ -76,6 +79,18 @@ def next_lines(
         yield from _another_policy_lines(record, asked, remains, execution_id)
     if remains.lost is None and not record.source_deletion_at:
         yield from _giving_up_lines(record, asked, remains, execution_id)
+
+
+def _swapping_lines(record: OperationRecord, remains: Remains, execution_id: str) -> Iterator[str]:
+    """Yield who finishes the swap. Until then no command is shown that changes or deletes a cluster."""
+    if remains.finished_by is not None:
+        yield "Change neither of the two clusters. This execution finishes the swap, and reports how it has ended:"
+        region = Arn.parse(execution_id).region
+        yield f"aws stepfunctions describe-execution --execution-arn {remains.finished_by} --region {region}"
+        return
+    yield "Fix the cause, and change nothing else of the two clusters. Then resume this operation, which finishes the"
+    yield "swap, and nothing else:"
+    yield from resume_command(execution_id, {}, record.operation_id)
 
 
 def _after_refusal(
@@ -123,7 +138,7 @@ def _resume_lines(
         yield "To see the cluster's state meanwhile:"
         yield f"aws rds describe-db-clusters --db-cluster-identifier {remains.cluster.identifier} {here}"
     elif remains.may_appear:
-        target = record.plan.get("target_cluster_id")
+        target = record.named(record.plan["target_cluster_id"])
         yield "To see what has appeared meanwhile:"
         yield f"aws rds describe-db-clusters --filters Name=db-cluster-id,Values={target} {here}"
 
@@ -143,7 +158,7 @@ def _lost_lines(
         yield f"Snapshot {snapshot} no longer exists, so this operation cannot be resumed."
         yield from _another_snapshot_lines(record, again, execution_id)
         return
-    name = f"{record.plan['target_cluster_id']} ({record.cluster_resource_id})"
+    name = f"{record.named(record.plan['target_cluster_id'])} ({record.cluster_resource_id})"
     yield f"Cluster {name}, which this operation created, no longer exists, so it cannot be resumed."
     if record.source_deletion_at or record.protection_off_at:
         again = without_deletion(again)

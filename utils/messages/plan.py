@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from utils.contracts.plan import Plan, TargetSecrets
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
-from utils.messages.expiry import plan_expiry_lines
+from utils.messages.expiry import hours_text, plan_expiry_lines
 
 # A message is read by people; the plan has them all.
 MAX_NOT_TAKEN_OVER = 20
@@ -38,7 +38,7 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     left = "lock" if plan.inherited_logins == "lock" else "LEAVE OPEN, as asked,"
     proof = "prove a login with the new master password"
     yield ", ".join([proof, f"{left} production's own logins", *quiet, "set up the application's roles"])
-    yield from opening_lines(cluster)
+    yield from swap_lines(plan) if plan.replaces else opening_lines(cluster)
     yield from plan_expiry_lines(plan)
     if plan.source_deletion and plan.source_deletion.switches_protection_off:
         yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"
@@ -59,6 +59,30 @@ def plan_lines(plan: Plan) -> Iterable[str]:
         )
     elif plan.copy:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
+
+
+def swap_lines(plan: Plan) -> Iterator[str]:
+    """Yield what happens to the cluster that is replaced, and what its clients see."""
+    replaced, target = plan.replaces, plan.target_cluster_id
+    if replaced is None:
+        return
+    ended = "end every session" if replaced.login_version_id else "restart every instance, which ends every session,"
+    yield (
+        f"shut the door of the present {target} ({replaced.resource_id}), {ended}, and prove that nobody is left in "
+        "it. From here on its clients are locked out for some minutes"
+    )
+    yield (
+        f"rename it to {replaced.other_names[0]}, rename {plan.cluster.identifier} to {target}, have its certificates "
+        f"name {target}, and prove by that name that clients reach it"
+    )
+    yield (
+        f"open the door of the new {target}. Until here, any failure ends with the present one under its name; from "
+        "here on the new one has the clients' data"
+    )
+    yield (
+        f"keep {replaced.other_names[0]} for {hours_text(replaced.keep_hours)}, behind the stack's door"
+        + (", then DELETE it WITHOUT a final snapshot" if replaced.is_ours else ": it is never deleted")
+    )
 
 
 def expected_range(plan: Plan) -> str:

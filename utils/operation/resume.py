@@ -17,9 +17,10 @@ from utils.arns import Arn, state_machine_of
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import Exports, renewed
 from utils.aurora_utils.ownership import owns_cluster
+from utils.aurora_utils.resources import Cluster
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
-from utils.contracts.plan import Plan, SnapshotExport, SourceDeletion
+from utils.contracts.plan import Plan, ReplacedCluster, SnapshotExport, SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.logins.masking_salt import is_salt_lost, salt_secret_name
@@ -34,6 +35,7 @@ from utils.request.next_command import START_ANEW, TAKE_ANOTHER
 from utils.request.reading import refuse_if_any
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.operation import NO_CLUSTER, OperationRecord, plain, unstored
+from utils.state.restored import restored_cluster
 
 # They say which operation it is, not what it does.
 _NAMING = {"operation_id", "resume", "scheduled_at"}
@@ -68,6 +70,11 @@ def resume(
     plan = _recorded_plan(record)
     refuse_if_any(_differences(request, given, record, plan))
     target = AuroraReader(Arn.parse(execution.execution_id).region)
+    if record.is_swapping:
+        # Nothing else counts before that: names are between two clusters, and clients may be locked out.
+        resumed = [f"{record.operation_id} of {record.started_at} is resumed to finish its swap"]
+        return Resumption(plan=replace(plan, finishes_swap=True, resumed=resumed), facts={})
+    plan = _after_swap(plan, record)
     facts = _outdated_facts(record, plan, target)
     made = replace(record, **facts)
     copy_needed = plan.copy is not None and made.cluster_resource_id is None
@@ -79,6 +86,14 @@ def resume(
     deletion = _with_backups_kept(plan.source_deletion, given)
     plan = replace(plan, copy_needed=copy_needed, export=export, source_deletion=deletion, resumed=resumed)
     return Resumption(plan=plan, facts=facts)
+
+
+def _after_swap(plan: Plan, record: OperationRecord) -> Plan:
+    """Return the plan that is left once the cluster has replaced the other one: it has the target's name then."""
+    plan = replace(plan, finishes_swap=False)
+    if record.swap_end != "forward":
+        return plan
+    return replace(plan, replaces=None, cluster=replace(plan.cluster, identifier=plan.target_cluster_id))
 
 
 def _with_backups_kept(deletion: SourceDeletion | None, given: Mapping[str, Any]) -> SourceDeletion | None:
@@ -182,6 +197,8 @@ def _planned(plan: Plan) -> dict[str, Any]:
         "inherited_logins": plan.inherited_logins,
         "archive_snapshot": plan.archive_snapshot,
         "on_failure": plan.on_failure,
+        "replace_target": plan.replaces is not None,
+        "keep_previous_hours": plan.replaces.keep_hours if plan.replaces else None,
         "expires_after_hours": plan.expires_after_hours or 0,
         "dry_run": plan.dry_run,
     }
@@ -190,7 +207,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
 def _outdated_facts(record: OperationRecord, plan: Plan, target: AuroraReader) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if record.clean_up_at is not None:
-        cluster = target.cluster(plan.target_cluster_id)
+        cluster = restored_cluster(record, target, plan.target_cluster_id)
         ours = cluster is not None and cluster.resource_id == record.cluster_resource_id
         if cluster is not None and ours:
             _refuse_while_going([cluster, *target.instances_of(cluster.identifier)], plan, target)
@@ -221,7 +238,7 @@ def _refuse_while_going(members: list[Any], plan: Plan, target: AuroraReader) ->
         raise RequestRefused(
             f"operation_id: the clean-up of {plan.operation_id!r} is still deleting {', '.join(going)}. Resume it once "
             "this no longer finds the cluster: aws rds describe-db-clusters --db-cluster-identifier "
-            f"{plan.target_cluster_id} --region {target.region}"
+            f"{plan.cluster.identifier} --region {target.region}"
         )
 
 
@@ -255,10 +272,12 @@ def _problems_since(
         yield from destination_problems(plan.export, target.region)
         if record.cluster_resource_id is not None:
             yield from _export_problems(plan.export, plan, target)
-    made = target.cluster(plan.target_cluster_id)
-    if record.cluster_resource_id is not None and (made is None or made.resource_id != record.cluster_resource_id):
+    if plan.replaces is not None:
+        yield from _problems_of_replaced(plan.replaces, plan, target)
+    made = restored_cluster(record, target, plan.target_cluster_id)
+    if record.cluster_resource_id is not None and (made is None or not _is_as_recorded(made, record, plan)):
         yield (
-            f"operation_id: cluster {plan.target_cluster_id} ({record.cluster_resource_id}), which "
+            f"operation_id: cluster {plan.cluster.identifier} ({record.cluster_resource_id}), which "
             f"{plan.operation_id!r} created, was deleted or renamed since. {START_ANEW}"
         )
     if record.cluster_resource_id is not None or (made is not None and owns_cluster(made, record)):
@@ -277,6 +296,22 @@ def _problems_since(
         )
     if plan.quarantine:
         yield from quarantine_problems(plan.cluster, target.region)
+
+
+def _is_as_recorded(made: Cluster, record: OperationRecord, plan: Plan) -> bool:
+    """Return whether the cluster is the recorded one, and has the name under which the steps continue with it."""
+    return made.resource_id == record.cluster_resource_id and made.identifier == plan.cluster.identifier
+
+
+def _problems_of_replaced(replaces: ReplacedCluster, plan: Plan, target: AuroraReader) -> Iterator[str]:
+    """Yield that the target is no longer the cluster that is to be replaced, before hours are spent on the other."""
+    holder = target.cluster(plan.target_cluster_id)
+    if holder is None or holder.resource_id != replaces.resource_id:
+        now = "no cluster has that name now" if holder is None else f"now it is {holder.resource_id}"
+        yield (
+            f"operation_id: {plan.operation_id!r} was to replace cluster {plan.target_cluster_id} "
+            f"({replaces.resource_id}), and {now}. {START_ANEW}"
+        )
 
 
 def _export_problems(export: SnapshotExport, plan: Plan, target: AuroraReader) -> Iterator[str]:
@@ -299,7 +334,7 @@ def _what_is_done(record: OperationRecord, plan: Plan) -> Iterator[str]:
     if record.copied_snapshot_arn is not None:
         yield f"already copied: {record.copied_snapshot_arn}"
     if record.cluster_resource_id is not None:
-        yield f"cluster already created: {plan.target_cluster_id} ({record.cluster_resource_id})"
+        yield f"cluster already created: {plan.cluster.identifier} ({record.cluster_resource_id})"
     if record.login_proven_at is not None:
         yield f"new master password already proved, at {record.login_proven_at}"
     if record.masked_at is not None:

@@ -20,7 +20,7 @@ from utils.aws import as_step_error, error_code
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.masking_salt import salt_secret_name
-from utils.logins.master import AdminSecret
+from utils.logins.master import REPLACED, AdminSecret
 from utils.logins.secret_store import (
     CURRENT,
     PENDING,
@@ -125,9 +125,9 @@ def _remove_made(made: list[SecretSeen], record: OperationRecord, state: Operati
 
 def _is_gone(record: OperationRecord, aurora: AuroraReader) -> bool:
     """Return whether the operation's cluster was never created, is gone, or is being deleted."""
-    target = str(record.plan["target_cluster_id"])
     known = record.cluster_resource_id
-    found = aurora.cluster_with_id(known) if known else aurora.cluster(target)
+    name = record.named(str(record.plan["target_cluster_id"]))
+    found = aurora.cluster_with_id(known) if known else aurora.cluster(name)
     # The one with the recorded id is ours even if its tag was removed: its logins stay.
     return found is None or not (known is not None or owns_cluster(found, record)) or found.is_being_deleted
 
@@ -154,8 +154,10 @@ def _move_labels_back(secret: SecretSeen, record: OperationRecord) -> None:
     ours, before = record.staged_version_id, record.labels_before
     if ours is None:
         return
-    if secret.labels.get(PENDING) == ours:
-        move_label(secret.arn, PENDING, where=ours, to=None)
+    # A swap that was turned back late has kept it as the login of the one that did not stay.
+    for label in (PENDING, REPLACED):
+        if secret.labels.get(label) == ours:
+            move_label(secret.arn, label, where=ours, to=None)
     if secret.labels.get(CURRENT) == ours and before.get(CURRENT):
         move_label(secret.arn, CURRENT, where=ours, to=before[CURRENT])
     if labels_of(secret.arn).get(PREVIOUS) != ours:

@@ -7,9 +7,9 @@ to AWS.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from utils.contracts.plan import Plan, PlannedCall, SourceDeletion
+from utils.contracts.plan import Plan, PlannedCall, ReplacedCluster, SourceDeletion
 from utils.contracts.route import RouteStep
 from utils.logins.masking_salt import salt_secret_name
 
@@ -22,6 +22,8 @@ IF_REFUSED = "where the new password is refused"
 IF_ANOTHER_LEADS = "where another instance is ready first"
 IF_NOT_THERE = "where the target has none yet"
 IF_ANOTHER_IS_CURRENT = "where an earlier version is current"
+IF_STALE = "where its certificate lacks the target's name"
+IF_STILL_STALE = "where a certificate still lacks the target's name"
 IF_MISSING = "where the secret lacks a password"
 
 
@@ -57,16 +59,20 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
             yield here("rds:FailoverDBCluster", cluster.identifier, IF_ANOTHER_LEADS)
         if plan.masking:
             yield here(_DELETE, salt_secret_name(plan.operation_id))
-        if not managed:
+        if plan.replaces:
+            yield here(_STORE, application, IF_MISSING)
+            yield from _of_the_swap(plan, plan.replaces, admin, here)
+        elif not managed:
             # It becomes the current version, unless it is the secret's first, and is no longer pending.
             yield from (here(_MOVE_LABEL, admin), here(_MOVE_LABEL, admin, IF_ANOTHER_IS_CURRENT if own else None))
-        yield here(_STORE, application, IF_MISSING)
-        # The door opens.
-        yield here("rds:ModifyDBCluster", cluster.identifier)
+        if not plan.replaces:
+            yield here(_STORE, application, IF_MISSING)
+            # The door opens.
+            yield here("rds:ModifyDBCluster", cluster.identifier)
         if plan.expires_after_hours:
             yield here("rds:AddTagsToResource", cluster.identifier)
         if cluster.data_api:
-            yield here("rds:EnableHttpEndpoint", cluster.identifier)
+            yield here("rds:EnableHttpEndpoint", cluster.target_identifier)
         if plan.source_deletion:
             yield from _of_the_source(plan.source_deletion, account)
         if plan.copy and plan.archive_snapshot == "delete":
@@ -75,6 +81,25 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
             yield from (here(_DELETE, name) for name in plan.source_deletion.secrets)
 
     return list(calls())
+
+
+def _of_the_swap(
+    plan: Plan, replaced: ReplacedCluster, admin: str, here: Callable[..., PlannedCall]
+) -> Iterator[PlannedCall]:
+    """Yield the calls by which the restored cluster gets the other one's name. The other is fenced before it moves."""
+    target, old = plan.target_cluster_id, replaced.other_names[0]
+    if replaced.data_api:
+        yield here("rds:DisableHttpEndpoint", target)
+    yield here("rds:ModifyDBCluster", target)
+    if replaced.login_version_id is None:
+        yield here("rds:RebootDBInstance", f"the instances of {target}")
+    yield here("rds:ModifyDBCluster", target)
+    yield here("rds:ModifyDBCluster", plan.cluster.identifier)
+    yield from (here("rds:RebootDBInstance", each.identifier, IF_STALE) for each in plan.cluster.instances)
+    yield from (here(call, target, IF_STILL_STALE) for call in ("rds:StopDBCluster", "rds:StartDBCluster"))
+    yield from (here(_MOVE_LABEL, admin) for _ in range(3))
+    yield here("rds:ModifyDBCluster", target)
+    yield from (here("rds:AddTagsToResource", each) for each in (target, old))
 
 
 def call_lines(calls: list[PlannedCall], account: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from utils import environment
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import Surroundings
@@ -30,6 +31,7 @@ from utils.planning.expiry import expiry_problems, plan_expiry
 from utils.planning.export import plan_export
 from utils.planning.like_source import source_settings
 from utils.planning.not_taken_over import not_taken_over
+from utils.planning.replacement import cluster_to_replace, plan_replacement, renamed_for, replacement_problems
 from utils.planning.snapshot_choice import find_snapshot
 from utils.planning.snapshot_place import place_problems
 from utils.planning.without_snapshot import early_problems
@@ -73,9 +75,13 @@ def plan_restore(
     copy = crossing.copy
     takes_final_snapshot = source_cluster is not None and request.final_snapshot is not False
     like = source_settings(request, source, snapshot.cluster_identifier)
+    replaced = cluster_to_replace(request, target_id, target)
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
     export = plan_export(request, cluster, snapshot.cluster_identifier, operation_id)
     secrets = plan_secrets(target_id, execution, cluster.master_login)
+    refuse_if_any(replacement_problems(request, replaced, target_id, snapshot.cluster_identifier, target))
+    replaces = plan_replacement(request, replaced, operation_id, secrets, environment.text("ADMIN_SECRET_ARN"))
+    cluster = renamed_for(cluster, replaces, operation_id)
     masking, masking_problems = plan_masking(request.masking_policy, limits)
     refuse_if_any(
         [
@@ -127,6 +133,7 @@ def plan_restore(
         source_deletion=plan_deletion(request, source_cluster, operation_id, source) if source_cluster else None,
         archive_snapshot=request.archive_snapshot or "delete",
         export=export,
+        replaces=replaces,
         expires_after_hours=plan_expiry(request),
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),

@@ -214,6 +214,17 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["clean_up", "keep"] | None,
         Meta(description="A cluster that could not be finished is deleted (clean_up, the default) or kept."),
     ] = None
+    replace_target: Annotated[
+        bool | None,
+        Meta(
+            description="Restore beside a cluster that has the target's name, and give the new one that name at the "
+            "end. Default: ReplaceTarget."
+        ),
+    ] = None
+    keep_previous_hours: Annotated[
+        int | None,
+        Meta(description="Keep the replaced cluster for so many hours, then delete it. Default: KeepPreviousHours."),
+    ] = None
     expires_after_hours: Annotated[
         int | None,
         Meta(

@@ -39,11 +39,20 @@ def request_problems(request: RestoreRequest) -> Iterator[str]:
     yield from _tag_problems(request.tags or {})
     yield from _masking_problems(request)
     yield from _deletion_problems(request)
+    yield from _keeping_problems(request.keep_previous_hours)
     hours = request.expires_after_hours
     if hours is not None and not 0 <= hours <= MAX_EXPIRES_AFTER_HOURS:
         yield (
             f"expires_after_hours: {hours} is not between 0 and {MAX_EXPIRES_AFTER_HOURS}. Give a whole number of "
             "hours; 0 means that the cluster never expires."
+        )
+
+
+def _keeping_problems(hours: int | None) -> Iterator[str]:
+    if hours is not None and not 1 <= hours <= MAX_EXPIRES_AFTER_HOURS:
+        yield (
+            f"keep_previous_hours: {hours} is not between 1 and {MAX_EXPIRES_AFTER_HOURS}. Give a whole number of "
+            "hours."
         )
 
 

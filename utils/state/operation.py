@@ -58,6 +58,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     own_secrets: bool | None = None
     # Whether the plan has a masking policy. None as above.
     is_to_be_masked: bool | None = None
+    # The name under which the cluster is restored where it is going to replace another one; None otherwise.
+    temporary_name: str | None = None
     # None where it was not read.
     plan_read: dict[str, Any] | None = field(name="plan", default=None)
     # By the step of the route: the ARN of the snapshot that it made, and when it was begun and done.
@@ -108,6 +110,12 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # From when on the cluster may have been open, and since when it is.
     door_opening_at: str | None = None
     door_open_at: str | None = None
+    # When the swap with the cluster that is replaced began, and how it has ended: `forward` or `back`
+    # (utils/state/swap.py has the rest).
+    swap_began_at: str | None = None
+    swap_end: str | None = None
+    # The name of the execution that is started to finish the swap which the one that the item names has left.
+    finished_by: str | None = None
     # When the cluster expires, if it does: it is registered and tagged by then (utils/state/expiry.py).
     cluster_expires_at: str | None = None
     # The export that RDS has taken on, by its name, and continues by itself.
@@ -139,6 +147,15 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     def has_masking(self) -> bool:
         """Return whether the cluster has to be masked before anybody gets in, by the plan."""
         return bool(self.plan.get("masking")) if self.is_to_be_masked is None else self.is_to_be_masked
+
+    def named(self, target_cluster_id: str) -> str:
+        """Return the name that the operation has given to its cluster: the target's, once that was replaced."""
+        return target_cluster_id if self.temporary_name is None or self.swap_end == "forward" else self.temporary_name
+
+    @property
+    def is_swapping(self) -> bool:
+        """Return whether a swap has begun and not ended: then neither of its clusters may be deleted."""
+        return self.swap_began_at is not None and self.swap_end is None
 
     @property
     def planned_copy(self) -> SnapshotCopy | None:
@@ -392,6 +409,7 @@ class OperationState:
             "plan_item": key,
             "own_secrets": bool(planned.get("target_secrets")),
             "is_to_be_masked": bool(planned.get("masking")),
+            **({"temporary_name": planned["cluster"]["identifier"]} if planned.get("replaces") else {}),
         }
 
     def audit(self, event_type: str, status: str, details: Mapping[str, Any]) -> None:

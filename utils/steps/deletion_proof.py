@@ -22,6 +22,7 @@ from utils.messages.source_left import state_of_source
 from utils.preflight.deletion import deletion_obstacles, protecting_tag
 from utils.preflight.limits import prove_deletion_allowed
 from utils.state.operation import OperationRecord
+from utils.state.restored import restored_cluster
 
 
 def prove_source_may_go(
@@ -202,17 +203,20 @@ def prove_unfinished(
     A cluster that somebody may rely on stays: once its door may be open, and all the more once the source's deletion
     began.
     """
-    cluster = target.cluster(target_cluster_id)
+    if record.is_swapping:
+        return None, f"the swap with the cluster that had the name {target_cluster_id} has begun and not ended"
+    name = record.named(target_cluster_id)
+    cluster = restored_cluster(record, target, target_cluster_id)
     if cluster is None:
-        return None, "no cluster was made" if record.cluster_resource_id is None else f"{target_cluster_id} is gone"
+        return None, "no cluster was made" if record.cluster_resource_id is None else f"{name} is gone"
     if record.source_deletion_at is not None:
         return None, "the deletion of the source cluster had begun, so the restored cluster may be the only one left"
     if record.door_opening_at is not None:
         return None, "the door of the restored cluster was opened, so people may rely on it"
     if (why := why_not_own_cluster(cluster, record)) is not None:
-        return None, f"{target_cluster_id} {why}"
+        return None, f"{cluster.identifier} {why}"
     if cluster.deletion_protection:
-        return None, f"{target_cluster_id} was made with deletion protection, which is never switched off"
+        return None, f"{cluster.identifier} was made with deletion protection, which is never switched off"
     if (why := protecting_tag(cluster, target)) is not None:
-        return None, f"{target_cluster_id} {why}"
+        return None, f"{cluster.identifier} {why}"
     return cluster, ""

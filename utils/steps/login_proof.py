@@ -23,6 +23,11 @@ def master_login(record: OperationRecord) -> MasterLogin:
     raise StepFailed("The master password was not reset. Nothing was set up. Look at the steps before this one.")
 
 
+def address_of(master: MasterLogin, record: OperationRecord) -> str:
+    """Return the address that leads to the cluster now: its own, where the login states the one that it is to have."""
+    return record.endpoint or master.host
+
+
 def prove(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
     """Prove the login, and record when it was first proved. It stays the secret's pending version."""
     _prove_or_request_reset(server, master, record, state)
@@ -31,7 +36,13 @@ def prove(server: Server, master: MasterLogin, record: OperationRecord, state: O
 
 
 def prove_and_promote(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
-    """Prove the login and make it the secret's current version. Where the labels were before is recorded first."""
+    """Prove the login and make it the secret's current version. Where the labels were before is recorded first.
+
+    Where the cluster replaces another one, the other's login stays the current one until the swap.
+    """
+    if record.temporary_name is not None:
+        prove(server, master, record, state)
+        return
     _prove_or_request_reset(server, master, record, state)
     if record.password_version_id is not None:
         admin = AdminSecret(admin_secret_of(record))

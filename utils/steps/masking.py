@@ -121,6 +121,6 @@ def _kept(progress: MaskingProgress) -> dict[str, object]:
     }
 
 
-def server_of(master: MasterLogin) -> Server:
-    """Return the address that a login is for."""
-    return Server(host=master.host, port=master.port, ca_bundle=environment.text("RDS_CA_BUNDLE"))
+def server_of(host: str, port: int) -> Server:
+    """Return the server at an address."""
+    return Server(host=host, port=port, ca_bundle=environment.text("RDS_CA_BUNDLE"))

@@ -30,8 +30,16 @@ def reset_master_password(
     if record.staged_version_id != version:
         # Written down before it bears a label, which is taken from it again should the run fail.
         state.remember(staged_version_id=version, labels_before={})
+    own = _endpoint_of(cluster)
+    if plan.live_endpoint is not None:
+        # Until it has the target's name, the pipeline's own sessions need its address.
+        state.remember(endpoint=own, port=cluster.port)
     login = AdminSecret(admin_secret_of(record)).stage(
-        version, cluster.master_username, _endpoint_of(cluster), cluster.port, plan.identifier
+        version,
+        cluster.master_username,
+        plan.live_endpoint or own,
+        cluster.port,
+        plan.target_identifier,
     )
     aurora.modify_restored_cluster(plan, login.password)
     state.remember(

@@ -253,6 +253,8 @@ PLAIN: Changes = {
     "DeleteDeadlineHours": "7",
     "ExportDeadlineHours": "13",
     "FreshnessHours": "24",
+    "ReplaceTarget": "true",
+    "KeepPreviousHours": "48",
     "ExpiresAfterHours": "72",
     "LogRetentionDays": "30",
 }

@@ -1,0 +1,15 @@
+"""Give the restored cluster the name of the one that it replaces: one action in each call, decided from what exists."""
+
+from utils.common import Work, always, step
+from utils.contracts.payloads import SwapProgress, SwapTask
+from utils.preflight.limits import prove_opening_allowed
+from utils.steps.swap_step import SwapStep
+
+
+@step("swap-cluster", SwapTask, looks=True, is_timed=always)
+def lambda_handler(task: SwapTask, work: Work) -> SwapProgress:
+    """Take the action that is due. It is repeated until the swap has ended; what exists decides."""
+    record = work.record()
+    if not task.finishing and not record.is_swapping:
+        prove_opening_allowed(task.cluster, task.limits)
+    return SwapStep(task, record, work.state, work.aurora(), work.prove_at_work).advance()

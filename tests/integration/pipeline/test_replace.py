@@ -1,0 +1,146 @@
+"""A target is replaced night after night under its name: who reads what, what is kept, and what a failure leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.local_aws.server import LocalAws
+from scripts.local_run import stage
+from scripts.local_run.production import Production
+from scripts.local_run.stage import SOURCE, Stage
+from tests.integration.pipeline.reader import Reader, inline, reading
+from tests.integration.pipeline.refreshing import Client, Refreshing, operation_of, tags_of
+from tests.integration.pipeline.support import numbers, settle
+
+PREFIX = "nights"
+OWNERS_PASSWORD = "their-own-secret-1"
+
+
+@pytest.fixture(scope="module")
+def place(aws: LocalAws) -> Stage:
+    """A stack of its own, whose schedule's target is replaced."""
+    names = {"NamePrefix": PREFIX, "StateTableName": "NightsState", "AuditTableName": "NightsAudit"}
+    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "nights-own", "TargetClusterPattern": "nights-*"}
+    overrides = {**names, **wanted, "InstanceCount": "2"}
+    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
+    aws.aurora.doors.add(made.stack.outputs["DoorSecurityGroupId"])
+    return made
+
+
+@pytest.fixture
+def nights(place: Stage, production: Production) -> Iterator[Refreshing]:
+    made = Refreshing(place, f"nights-{next(numbers)}")
+    yield made
+    made.aws.faults.clear()
+    for each in made.ours():
+        made.pipeline.remove(each["DBClusterIdentifier"])
+
+
+def test_the_second_night_takes_the_name_and_no_acknowledged_row_is_lost(nights: Refreshing) -> None:
+    first = nights.night()
+    assert first.status == "SUCCEEDED", first.reason
+    old = nights.live()
+    with nights.client() as pooled, nights.client(pooled=False) as fresh:
+        second = nights.night()
+        nights.aws.clock.sleep(60)
+    assert second.status == "SUCCEEDED", second.reason
+
+    new = nights.live()
+    assert new["DbClusterResourceId"] != old["DbClusterResourceId"]
+    assert operation_of(new) == second.operation_id
+    assert new["Endpoint"] == old["Endpoint"]
+    kept = nights.by_id(old["DbClusterResourceId"])
+    assert kept is not None
+    assert kept["DBClusterIdentifier"].startswith(f"{nights.target}-old-")
+    assert nights.door_is_shut(kept)
+    assert tags_of(kept)["aurora-restore:role"] == "previous"
+    assert tags_of(new)["aurora-restore:role"] == "live"
+
+    in_old, in_new = nights.rows_in(kept["DBClusterIdentifier"]), nights.rows_in(nights.target)
+    for client in (pooled, fresh):
+        for row in client.acknowledged:
+            assert (row.key in in_old) != (row.key in in_new), row
+        assert client.acknowledged[-1].key in in_new, "the client continues with the new cluster"
+        assert any(row.key in in_old for row in client.acknowledged)
+    assert len(nights.ours()) == 2
+
+
+@pytest.fixture
+def reader(nights: Refreshing, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    yield from reading(nights.pipeline, request)
+
+
+def test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody_reads_it(
+    nights: Refreshing, reader: Reader
+) -> None:
+    """Its password is neither known nor reset: its instances are restarted, which ends every session."""
+    rds, target = nights.pipeline.rds(), nights.target
+    rds.create_db_cluster(
+        DBClusterIdentifier=target,
+        Engine="aurora-postgresql",
+        EngineVersion="17.5",
+        MasterUsername="owner",
+        MasterUserPassword=OWNERS_PASSWORD,
+        DatabaseName="orders",
+    )
+    settle(nights.pipeline)
+    member = f"{target}-of-others"
+    rds.create_db_instance(
+        DBInstanceIdentifier=member,
+        DBClusterIdentifier=target,
+        Engine="aurora-postgresql",
+        DBInstanceClass="db.r6g.large",
+    )
+    settle(nights.pipeline)
+    nights.aws.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="rds",
+        ResourceId=f"cluster:{target}",
+        ScalableDimension="rds:cluster:ReadReplicaCount",
+        MinCapacity=1,
+        MaxCapacity=2,
+    )
+    old = nights.live()
+    refused = nights.night()
+    assert refused.status == "FAILED"
+    for beginning in ("aws rds add-tags-to-resource", "aws application-autoscaling deregister"):
+        reader.type(inline(refused.messages[0]["message"], beginning))
+    owner = Client(nights.aws, old["Endpoint"], old["Port"], "owner", OWNERS_PASSWORD, statement="SELECT %s")
+    with owner:
+        run = nights.night()
+        nights.aws.clock.sleep(60)
+    assert run.status == "SUCCEEDED", run.reason
+    assert nights.live()["DbClusterResourceId"] != old["DbClusterResourceId"]
+    kept = nights.by_id(old["DbClusterResourceId"])
+    assert kept is not None
+    assert nights.door_is_shut(kept)
+    assert not owner.rows[-1].acknowledged_at, "neither its session nor a new one reaches it"
+    assert "rds:ResetMasterPassword" not in run.changes
+    assert not [
+        call
+        for call in run.calls
+        if call.operation == "ModifyDBCluster"
+        and call.parameters.get("DBClusterIdentifier") in (target, kept["DBClusterIdentifier"])
+        and "MasterUserPassword" in call.parameters
+    ]
+
+
+def test_what_fails_before_the_commit_ends_with_the_old_cluster_open_under_its_name(nights: Refreshing) -> None:
+    assert nights.night().status == "SUCCEEDED"
+    old = nights.live()
+    rename = {"DBClusterIdentifier": f"{nights.target}-new-*"}
+    nights.aws.faults.add(operation="rds:ModifyDBCluster", parameters={**rename, "NewDBClusterIdentifier": "*"},
+                          code="AccessDenied", times=10)  # fmt: skip
+    with nights.client() as client:
+        run = nights.night()
+        nights.aws.clock.sleep(60)
+    assert run.status == "FAILED"
+    live = nights.live()
+    assert live["DbClusterResourceId"] == old["DbClusterResourceId"]
+    assert not nights.door_is_shut(live)
+    in_old = nights.rows_in(nights.target)
+    assert {row.key for row in client.acknowledged} <= in_old
+    assert client.acknowledged[-1] is client.rows[-1], "clients are let in again"
+    settle(nights.pipeline)
+    assert [each["DBClusterIdentifier"] for each in nights.ours()] == [nights.target]

@@ -1,0 +1,52 @@
+"""What people read about a swap that did not end as it should: where both clusters are, and who has to act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from utils.contracts.swap import SwapRecord
+
+# By the decision table's reason for turning back or failing (utils/steps/swap.py, Reason).
+_WHY = {
+    "nothing-left": "both clusters were deleted by somebody else",
+    "stranger": "another cluster has taken the name",
+    "no-free-name": "both names that were to be given to the other cluster are taken",
+    "time-is-up": "it did not come to its end in time",
+    "refused": "AWS has refused one of its calls for good",
+    "broken": "a cluster is in a status from which it does not return",
+    "stale-certificate": "a certificate still lacks the name after both kinds of restart",
+    "not-proven": "the name did not lead to the restored cluster",
+    "groups-unknown": "the security groups of the replaced cluster are not known",
+}
+
+
+def why(reason: str | None) -> str:
+    """Return a reason of the decision table as a clause."""
+    return _WHY.get(reason or "", "it failed")
+
+
+def turned_back(record: SwapRecord, because: str) -> str:
+    """Return that the target is as it was before."""
+    return (
+        f"{record.live_name} was not replaced: {because}. The cluster that it was ({record.old.resource_id}) has its "
+        "name again, and clients reach it as before. Nothing that was written to it is lost. Fix the cause, then "
+        "resume this operation, or start a new one."
+    )
+
+
+def failed(reason: str | None, record: SwapRecord, holders: Mapping[str, str]) -> str:
+    """Return that the swap has stopped, with the names that both clusters have, and what to do."""
+    names = {resource_id: name for name, resource_id in holders.items()}
+    old, new = (names.get(each.resource_id, "gone") for each in (record.old, record.new))
+    committed = record.committed_at is not None
+    state = (
+        "Its data may have been written to since, so it is not turned back."
+        if committed
+        else "Nobody was let into the restored cluster."
+    )
+    return (
+        f"The swap of {record.live_name} cannot be finished: {why(reason)}. The cluster that was replaced "
+        f"({record.old.resource_id}) is now called {old}, the restored one ({record.new.resource_id}) {new}. {state} "
+        "Look at both in RDS and at the events of this operation in the audit table. Once the cause is fixed, resume "
+        "the operation, which finishes the swap."
+    )

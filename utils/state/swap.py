@@ -1,0 +1,112 @@
+"""How far a swap is, in an item of its own of the state table: its decisions, and what was found from within the VPC.
+
+The item has a number that grows with each write, and a write replaces only the item with the number that was read. So a
+swap is either turned back or committed, by one step alone (utils/steps/swap.py, `may_be_written`). Before that, each
+step proves that its execution has the operation and the lock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError
+from msgspec import Struct
+from msgspec.structs import replace
+
+from utils import environment
+from utils.aws import attribute, client, error_code, value_of
+from utils.contracts.swap import Restart, Side, SwapRecord
+from utils.errors import TemporaryFailure
+from utils.state.operation import STATE_DAYS, OperationState, epoch, iso
+
+
+class Within(Struct, frozen=True, kw_only=True):
+    """What was found of one cluster from within the VPC, and of which members, by name.
+
+    `sessions_ended`: nobody was left on any of them. `has_live_name`: each certificate has the target's name.
+    """
+
+    sessions_ended: list[str] | None = None
+    has_live_name: bool | None = None
+    certificates_of: list[str] = []
+
+
+class Asked(Struct, frozen=True):
+    """The errand that was last asked for."""
+
+    number: int
+    kind: str
+    at: dt.datetime
+
+
+class StoredSwap(Struct, frozen=True, kw_only=True):
+    """The swap's record, and what belongs to it. `number` counts the writes; 0: nothing is stored.
+
+    `attempt` is the execution that wrote last, and its redrive. `restarted` and `restarting_since` are of the time
+    since a cluster has had the name that it has. `new_was_open`: somebody but the pipeline may have got into the new
+    cluster. `no_login`: the cluster that is replaced has refused ours. `turned_because` is for the reader.
+    """
+
+    number: int = 0
+    attempt: str = ""
+    record: SwapRecord
+    within: dict[Side, Within] = {}
+    restarted: dict[Side, Restart] = {}
+    restarting_since: dict[Side, dt.datetime] = {}
+    new_was_open: bool = False
+    no_login: bool = False
+    asked: Asked | None = None
+    # When the live name was first tried, after a rename that resolvers may not know of yet.
+    proving_since: dt.datetime | None = None
+    turned_because: str = ""
+    sessions_ended: int = 0
+    sessions_in_doubt: int = 0
+
+
+def stored_swap(operation_id: str) -> StoredSwap | None:
+    """Return the swap as it was last written, read consistently; None where it has not begun."""
+    answer = client("dynamodb").get_item(
+        TableName=environment.text("STATE_TABLE"), Key={"operation_id": {"S": _key(operation_id)}}, ConsistentRead=True
+    )
+    item = answer.get("Item")
+    return msgspec.json.decode(value_of(item["swap"]), type=StoredSwap) if item else None
+
+
+def keep_swap(swap: StoredSwap, state: OperationState) -> StoredSwap:
+    """Write the swap that follows from the one that was read, and return it as it is stored.
+
+    Raises TemporaryFailure where another write has come in between: then both clusters are observed again.
+    """
+    following = replace(swap, number=swap.number + 1)
+    item: dict[str, Any] = {
+        "operation_id": _key(state.operation_id),
+        "execution_id": state.execution_id,
+        "last_updated": iso(state.now),
+        "number": following.number,
+        "swap": msgspec.json.encode(following).decode(),
+        "expires_at": epoch(state.now + dt.timedelta(days=STATE_DAYS)),
+    }
+    try:
+        client("dynamodb").put_item(
+            TableName=environment.text("STATE_TABLE"),
+            Item={name: attribute(value) for name, value in item.items()},
+            ConditionExpression="attribute_not_exists(operation_id) OR #number = :read"
+            if swap.number == 0
+            else "#number = :read",
+            ExpressionAttributeNames={"#number": "number"},
+            ExpressionAttributeValues={":read": {"N": str(swap.number)}},
+        )
+    except ClientError as error:
+        if error_code(error) != "ConditionalCheckFailedException":
+            raise
+        raise TemporaryFailure(
+            f"The swap of operation {state.operation_id} was written by another step in between. Both clusters will be "
+            "observed again."
+        ) from error
+    return following
+
+
+def _key(operation_id: str) -> str:
+    return f"swap#{operation_id}"

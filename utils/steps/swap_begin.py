@@ -1,0 +1,113 @@
+"""The beginning of a swap, and its continuation by a later step, a later execution, or one that only finishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from utils.aurora_utils import AuroraReader, Cluster
+from utils.aurora_utils.ownership import prove_own_cluster
+from utils.aurora_utils.resources import OPERATION_TAG, REPLACEABLE_TAG
+from utils.contracts.payloads import SwapTask
+from utils.contracts.swap import RecordedCluster, SwapRecord
+from utils.errors import StepFailed
+from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.swap import StoredSwap, keep_swap, stored_swap
+from utils.steps.swap import resumed, turned_back
+
+
+def begin_or_continue(
+    task: SwapTask,
+    record: OperationRecord,
+    state: OperationState,
+    aurora: AuroraReader,
+    prove_at_work: Callable[[], None],
+) -> StoredSwap:
+    """Return the swap as it is stored, or begin it; one that only has to be finished is turned back where it may be.
+
+    A swap that was turned back to its end begins again when the operation is resumed. Raises StepFailed where one of
+    the clusters is not what was planned.
+    """
+    stored = stored_swap(state.operation_id)
+    attempt = f"{state.execution_id} {state.redrive_count}"
+    if task.finishing:
+        return _to_be_finished(stored, attempt, state, prove_at_work)
+    if stored is not None and record.is_swapping:
+        return stored
+    _prove_both(task, record, aurora)
+    prove_at_work()
+    first = _first_record(task, record, state)
+    state.audit("swap", "begun", {"old": task.replaces.resource_id, "new": record.cluster_resource_id})
+    # Before the item is written: from here on neither cluster is cleaned up.
+    state.remember(swap_began_at=iso(state.now), swap_end=None)
+    number = stored.number if stored is not None else 0
+    return keep_swap(StoredSwap(number=number, attempt=attempt, record=first), state)
+
+
+def _to_be_finished(
+    stored: StoredSwap | None, attempt: str, state: OperationState, prove_at_work: Callable[[], None]
+) -> StoredSwap:
+    if stored is None:
+        raise StepFailed(
+            f"Nothing is stored of the swap of operation {state.operation_id}, so nothing was changed by it. Both "
+            "clusters are as they were."
+        )
+    record = turned_back(stored.record, state.now)
+    if stored.attempt != attempt:
+        record = resumed(record, state.now)
+    if record == stored.record:
+        return stored
+    prove_at_work()
+    because = stored.turned_because or "one of its steps has failed, or its execution was stopped"
+    if record.end != stored.record.end:
+        state.audit("swap", "turned-back", {"why": because})
+    return keep_swap(replace(stored, attempt=attempt, record=record, turned_because=because), state)
+
+
+def _first_record(task: SwapTask, record: OperationRecord, state: OperationState) -> SwapRecord:
+    temporary = task.cluster.identifier
+    return SwapRecord(
+        live_name=task.run.target_cluster_id,
+        old=RecordedCluster(
+            resource_id=task.replaces.resource_id,
+            other_names=tuple(task.replaces.other_names),
+            security_group_ids=tuple(task.replaces.security_group_ids),
+        ),
+        new=RecordedCluster(
+            resource_id=record.cluster_resource_id or "",
+            other_names=(temporary, f"{temporary}-2"),
+            security_group_ids=tuple(task.cluster.vpc_security_group_ids),
+            role_beside="failed",
+        ),
+        began_at=state.now,
+    )
+
+
+def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -> None:
+    """Raise StepFailed unless the target's name is of the planned cluster, and the restored one is the operation's."""
+    target, replaces = task.run.target_cluster_id, task.replaces
+    holder = aurora.cluster(target)
+    if holder is None or holder.resource_id != replaces.resource_id:
+        seen = "no cluster has it" if holder is None else f"{holder.resource_id} has it"
+        raise StepFailed(
+            f"{target} was the name of cluster {replaces.resource_id} when this was planned, and now {seen}. Nothing "
+            "was swapped. Start a new operation."
+        )
+    if not may_be_replaced(holder):
+        raise StepFailed(
+            f"Cluster {target} carries neither the tag {OPERATION_TAG} nor {REPLACEABLE_TAG} = true any longer, so it "
+            "must not be replaced. Nothing was swapped. Find out who removed it, then resume this operation."
+        )
+    restored = aurora.cluster(task.cluster.identifier)
+    if restored is None or record.cluster_resource_id is None:
+        raise StepFailed(
+            f"The restored cluster {task.cluster.identifier} ({record.cluster_resource_id}) does not exist any longer. "
+            "Nothing was swapped. Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
+        )
+    prove_own_cluster(restored, record)
+
+
+def may_be_replaced(cluster: Cluster) -> bool:
+    """Return whether the pipeline has created the cluster, or its owner lets it be replaced."""
+    return OPERATION_TAG in cluster.tags or cluster.tags.get(REPLACEABLE_TAG) == "true"

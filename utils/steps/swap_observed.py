@@ -1,0 +1,144 @@
+"""Both clusters of a swap as they are at one moment: what RDS describes, and what was found from within the VPC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from utils.aurora_utils import AuroraReader
+from utils.aurora_utils.resources import BROKEN_CLUSTER, BROKEN_INSTANCE, ROLE_TAG, Cluster, Instance
+from utils.contracts.plan import ReplacedCluster
+from utils.contracts.swap import Door, Observed, ObservedCluster, Role, Side, Status, VersionOwner
+from utils.state.swap import StoredSwap, Within
+
+SIDES: tuple[Side, Side] = ("old", "new")
+DATA_API = "data-api"
+# What ends by itself, and is neither usable nor broken for good.
+_PASSES = frozenset({"deleting", "stopped", "stopping"})
+
+
+class Seen(Struct, frozen=True):
+    """One of the two clusters as RDS describes it, by its resource id; `cluster` is None where RDS shows none."""
+
+    cluster: Cluster | None = None
+    instances: list[Instance] = field(default_factory=list)
+
+    @property
+    def members(self) -> list[str]:
+        """Return the names of its members, sorted."""
+        return sorted(self.cluster.member_identifiers) if self.cluster is not None else []
+
+    @property
+    def is_available(self) -> bool:
+        """Return whether it and all its members can be used and changed."""
+        return self.cluster is not None and _status(self.cluster, self.instances) == "available"
+
+
+class View(Struct, frozen=True):
+    """Both clusters, and who has which name of the region's."""
+
+    seen: Mapping[Side, Seen]
+    holders: dict[str, str]
+
+    def of(self, side: Side) -> Seen:
+        """Return one of the two."""
+        return self.seen[side]
+
+
+def look(swap: StoredSwap, aurora: AuroraReader) -> View:
+    """Describe both clusters and the names, all clusters in one call: two calls could show two moments."""
+    found = aurora.clusters()
+    by_id = {each.resource_id: each for each in found}
+    seen: dict[Side, Seen] = {}
+    for side in SIDES:
+        cluster = by_id.get(swap.record.of(side).resource_id)
+        seen[side] = Seen(cluster, aurora.instances_of(cluster.identifier) if cluster is not None else [])
+    return View(seen, {each.identifier: each.resource_id for each in found})
+
+
+def observed(
+    view: View, swap: StoredSwap, replaces: ReplacedCluster, door_group: str, current_version: VersionOwner
+) -> Observed:
+    """Return what the decision table asks of both."""
+    described = {side: _described(side, view.of(side), swap, replaces, door_group) for side in SIDES}
+    return Observed(old=described["old"], new=described["new"], holders=view.holders, current_version=current_version)
+
+
+def without_outdated(swap: StoredSwap, view: View, door_group: str) -> StoredSwap:
+    """Return the swap without what was found of members that have changed since, or behind a door that was open."""
+    for side in SIDES:
+        seen, within = view.of(side), swap.within.get(side, Within())
+        if seen.cluster is None:
+            continue
+        is_shut = door_of(seen, door_group) == "shut"
+        if side == "new" and not is_shut:
+            swap = replace(swap, new_was_open=True)
+        if within.sessions_ended is not None and (not is_shut or within.sessions_ended != seen.members):
+            within = replace(within, sessions_ended=None)
+        if within.has_live_name is not None and within.certificates_of != seen.members:
+            within = replace(within, has_live_name=None, certificates_of=[])
+        if side in swap.within:
+            swap = replace(swap, within={**swap.within, side: within})
+    return swap
+
+
+def _described(side: Side, seen: Seen, swap: StoredSwap, replaces: ReplacedCluster, door: str) -> ObservedCluster:
+    cluster, within = seen.cluster, swap.within.get(side, Within())
+    if cluster is None:
+        return ObservedCluster(presence="unseen", identifier="")
+    state = door_of(seen, door)
+    role = cluster.tags.get(ROLE_TAG, "none")
+    has_data_api = bool(cluster.settings.value("data_api"))
+    return ObservedCluster(
+        identifier=cluster.identifier,
+        status=_status(cluster, seen.instances),
+        door=state,
+        security_group_ids=tuple(cluster.security_groups.staying),
+        sessions_left=_may_have_sessions(side, seen, state, swap),
+        has_login=side == "new" or (replaces.login_version_id is not None and not swap.no_login),
+        data_api=has_data_api,
+        certificate_has_live_name=within.has_live_name is not False,
+        restarted=swap.restarted.get(side, "none"),
+        role=role if role in get_args(Role) else "none",  # type: ignore[arg-type]
+        missing_settings=(DATA_API,) if side == "old" and replaces.data_api and not has_data_api else (),
+    )
+
+
+def door_of(seen: Seen, door: str) -> Door:
+    """Return how far the door is. Shut is what is in the door's group alone, everywhere and settled."""
+    cluster = seen.cluster
+    if cluster is None:
+        return "shut"
+    groups = cluster.security_groups
+    settled = groups.are(groups.ids) and all(each.security_groups.are(groups.ids) for each in seen.instances)
+    if groups.are_to_be([door]):
+        return "shut" if settled else "shutting"
+    return "open" if settled else "opening"
+
+
+def _may_have_sessions(side: Side, seen: Seen, door: Door, swap: StoredSwap) -> bool:
+    """Return whether a client may be left inside: what was proved counts for the same members behind a shut door.
+
+    Nobody but the pipeline was ever let into the new cluster before its door was open.
+    """
+    if side == "new" and swap.record.committed_at is None and not swap.new_was_open and door == "shut":
+        return False
+    return door != "shut" or swap.within.get(side, Within()).sessions_ended != seen.members
+
+
+def _status(cluster: Cluster, instances: list[Instance]) -> Status:
+    """Return the status of the cluster and all its members together."""
+    if cluster.status == "renaming":
+        return "renaming"
+    if cluster.status == "stopped":
+        return "stopped"
+    if cluster.status in BROKEN_CLUSTER - _PASSES or any(
+        each.status in BROKEN_INSTANCE - _PASSES for each in instances
+    ):
+        return "broken"
+    usable = cluster.is_available and all(each.is_usable for each in instances)
+    complete = {each.identifier for each in instances} >= set(cluster.member_identifiers)
+    return "available" if usable and complete else "passing"

@@ -1,0 +1,249 @@
+"""One step of a swap: observe both clusters, write down what is due, and make its one call.
+
+What has to be done from within the VPC is an errand, which another function does. Whatever dies on the way is simply
+run again: both clusters are observed again, and the same row of the table is due, or the next one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Literal
+
+from botocore.exceptions import ClientError
+from msgspec.structs import replace
+
+from utils import environment
+from utils.aurora_utils import Aurora
+from utils.aurora_utils.client import ClusterBusy
+from utils.aws import error_code
+from utils.contracts.payloads import SwapErrand, SwapProgress, SwapTask
+from utils.contracts.swap import Side, VersionOwner
+from utils.errors import StepFailed
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.logins.master import AdminSecret
+from utils.logins.secret_choice import admin_secret_of
+from utils.logins.secret_store import CURRENT, labels_of
+from utils.messages.swap import failed, turned_back, why
+from utils.names import fingerprint
+from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.swap import Asked, StoredSwap, Within, keep_swap
+from utils.steps.swap import POLL_SECONDS, Action, Due, due, refusal_noted
+from utils.steps.swap_begin import begin_or_continue
+from utils.steps.swap_calls import Calls, before_call
+from utils.steps.swap_observed import SIDES, View, door_of, look, observed, without_outdated
+
+ErrandKind = Literal["end-sessions", "look-at-certificates", "prove"]
+
+# An errand that has left something to do is not sent again at once.
+ERRAND_PAUSE = dt.timedelta(seconds=10)
+# For so long after a restart was requested its end is waited for: RDS may report `available` before it begins
+# (boto3's issues 609 and 2613).
+RESTART_PATIENCE = dt.timedelta(minutes=10)
+RESTART_POLL_SECONDS = 15
+# After a call that AWS works on for about so long at least. Nothing public says how long a rename takes: this is not
+# verified, and a look that is too early costs a look.
+FIRST_LOOK_SECONDS = {
+    Action.RENAME: 30,
+    Action.SHUT_DOOR: 10,
+    Action.OPEN_DOOR: 10,
+    Action.REBOOT_MEMBERS: 10,
+    Action.STOP: 60,
+    Action.START: 60,
+}
+# Between two actions: each is decided from what exists then.
+NEXT_SECONDS = 1
+# What RDS refuses however often it is requested.
+_FOR_GOOD = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "InvalidGlobalClusterStateFault",
+        "InvalidParameterCombination",
+        "InvalidParameterValue",
+        "KMSKeyNotAccessibleFault",
+        "UnauthorizedOperation",
+        "VpcEncryptionControlViolationException",
+    }
+)
+# A name was taken, or has led to nobody, because another call was quicker: the next look says who has it.
+_LOOK_AGAIN = frozenset(
+    {"DBClusterAlreadyExistsFault", "DBClusterNotFoundFault", "DBInstanceAlreadyExists", "DBInstanceNotFound"}
+)
+
+
+class SwapStep:
+    """The swap of one operation, in one run of the function."""
+
+    def __init__(
+        self,
+        task: SwapTask,
+        record: OperationRecord,
+        state: OperationState,
+        aurora: Aurora,
+        prove_at_work: Callable[[], None],
+    ) -> None:
+        """`prove_at_work` comes before each write: it raises where the execution no longer has the operation."""
+        self._task, self._state, self._aurora, self._prove_at_work = task, state, aurora, prove_at_work
+        self._door = environment.text("DOOR_SECURITY_GROUP_ID")
+        self._admin = AdminSecret(admin_secret_of(record))
+        self._calls = Calls(aurora, self._admin, state, task.replaces, self._door)
+        self._swap = begin_or_continue(task, record, state, aurora, prove_at_work)
+
+    def advance(self) -> SwapProgress:
+        """Do what is due, and say what comes next. Raises StepFailed where the swap cannot end as it should."""
+        view = look(self._swap, self._aurora)
+        self._keep(without_outdated(self._swap, view, self._door))
+        if (unfinished := self._until_restarted(view) or self._until_certificates_known(view)) is not None:
+            return unfinished
+        known = observed(view, self._swap, self._task.replaces, self._door, self._current_version())
+        found = due(known, self._swap.record, self._state.now)
+        if found.action in (Action.LOOK_AGAIN, Action.WAIT):
+            self._keep(replace(self._swap, record=found.record))
+            return _waits(found)
+        if found.action is Action.FAIL:
+            self._keep(replace(self._swap, record=found.record))
+            if found.reason == "nothing-left":
+                # There is nothing to be finished, so the target is free for another operation.
+                self._state.remember(swap_end="back")
+            raise StepFailed(failed(found.reason, self._swap.record, view.holders))
+        if found.action is Action.DONE:
+            return self._end(found)
+        if found.action in (Action.END_SESSIONS, Action.PROVE) and found.side is not None:
+            self._keep(replace(self._swap, record=found.record))
+            return self._errand("prove" if found.action is Action.PROVE else "end-sessions", found.side, view)
+        return self._act(found, view)
+
+    def _act(self, found: Due, view: View) -> SwapProgress:
+        """Write down what is due, and make its call."""
+        because = self._swap.turned_because
+        if found.action is Action.COMMIT:
+            # First: from here on the new cluster may be open, and is never cleaned up.
+            self._state.remember(door_opening_at=iso(self._state.now))
+        if found.action is Action.TURN_BACK and found.reason is not None:
+            because = because or why(found.reason)
+        self._keep(before_call(replace(self._swap, turned_because=because), found, self._state.now))
+        self._state.audit("swap", found.action.value, _details(found))
+        try:
+            self._calls.make(found, self._swap, view)
+        except ClusterBusy as busy:
+            return _progress(one_line(str(busy), MAX_SENTENCE), POLL_SECONDS)
+        except ClientError as error:
+            if error_code(error) in _FOR_GOOD:
+                self._state.audit("swap", "refused", {**_details(found), "error": one_line(str(error), MAX_SENTENCE)})
+                refused = refusal_noted(self._swap.record, found)
+                said = one_line(f"{found.action.value}: {error}", MAX_SENTENCE)
+                self._keep(replace(self._swap, record=refused, turned_because=because or said))
+            elif error_code(error) not in _LOOK_AGAIN:
+                raise
+            else:
+                return _progress(waiting_for(found), POLL_SECONDS)
+        return _progress(waiting_for(found), FIRST_LOOK_SECONDS.get(found.action, NEXT_SECONDS))
+
+    def _end(self, found: Due) -> SwapProgress:
+        """Record how the swap has ended. One that was turned back fails the step, unless that only finishes it."""
+        end, because = found.record.end, self._swap.turned_because
+        self._keep(replace(self._swap, record=found.record))
+        self._state.audit("swap", "ended", {"end": end, "why": because})
+        if end == "forward":
+            opened = found.record.committed_at or self._state.now
+            self._state.remember(swap_end=end, door_open_at=iso(opened), endpoint=self._task.replaces.endpoint)
+        else:
+            self._state.remember(swap_end=end, door_opening_at=None)
+            if not self._task.finishing:
+                raise StepFailed(turned_back(found.record, because or "one of its steps has failed"))
+        return SwapProgress(answer="done", waiting_for="", wait_seconds=0, end=end)
+
+    def _until_restarted(self, view: View) -> SwapProgress | None:
+        """Return the wait for the end of a restart; None once RDS has reported it of every member, or never does.
+
+        A restart behind a shut door ends every session, and nobody comes back.
+        """
+        for side, since in self._swap.restarting_since.items():
+            seen = view.of(side)
+            if not seen.is_available:
+                continue
+            if self._aurora.restarted_since(seen.members, since):
+                self._note_restart(side, view)
+            elif self._state.now - since < RESTART_PATIENCE and self._swap.restarted.get(side) == "rebooted":
+                return _progress(f"the restart of {', '.join(seen.members)}", RESTART_POLL_SECONDS)
+        return None
+
+    def _note_restart(self, side: Side, view: View) -> None:
+        seen, swap = view.of(side), self._swap
+        since = {each: moment for each, moment in swap.restarting_since.items() if each != side}
+        if door_of(seen, self._door) == "shut":
+            within = replace(swap.within.get(side, Within()), sessions_ended=seen.members)
+            swap = replace(swap, within={**swap.within, side: within})
+        self._keep(replace(swap, restarting_since=since))
+
+    def _until_certificates_known(self, view: View) -> SwapProgress | None:
+        """Return the errand that looks at the certificates of the cluster that is to have the live name, and has it."""
+        record = self._swap.record
+        winning: Side = "new" if record.end == "forward" else "old"
+        seen, within = view.of(winning), self._swap.within.get(winning, Within())
+        has_name = seen.cluster is not None and seen.cluster.identifier == record.live_name
+        if not has_name or not seen.is_available or within.has_live_name is not None:
+            return None
+        return self._errand("look-at-certificates", winning, view)
+
+    def _errand(self, kind: ErrandKind, side: Side, view: View) -> SwapProgress:
+        """Return an errand, or a pause before it where the same one was not the last thing to do."""
+        asked, now, seen = self._swap.asked, self._state.now, view.of(side)
+        what = f"{kind} on the {side} cluster"
+        if asked is not None and asked.kind == f"{kind} {side}" and now - asked.at < ERRAND_PAUSE:
+            return _progress(what, round(ERRAND_PAUSE.total_seconds()))
+        number = asked.number + 1 if asked is not None else 1
+        self._keep(replace(self._swap, asked=Asked(number, f"{kind} {side}", now)))
+        addresses = {each.identifier: each.endpoint for each in seen.instances if each.endpoint is not None}
+        if sorted(addresses) != seen.members:
+            return _progress(f"the addresses of {', '.join(seen.members)}", POLL_SECONDS)
+        replaced = self._task.replaces
+        is_new = side == "new"
+        errand = SwapErrand(
+            kind=kind,
+            side=side,
+            number=number,
+            members=addresses,
+            host=replaced.endpoint,
+            port=replaced.port,
+            version_id=AdminSecret.version_for(self._swap.record.new.resource_id)
+            if is_new
+            else replaced.login_version_id,
+            fingerprint=fingerprint(self._state.operation_id),
+        )
+        return SwapProgress(answer="within", waiting_for=what, wait_seconds=NEXT_SECONDS, errand=errand)
+
+    def _current_version(self) -> VersionOwner:
+        """Return whose login is the secret's current one."""
+        current, record = labels_of(self._admin.arn).get(CURRENT), self._swap.record
+        for side in SIDES:
+            if current == AdminSecret.version_for(record.of(side).resource_id):
+                return side
+        return "other"
+
+    def _keep(self, swap: StoredSwap) -> None:
+        """Write the swap, unless nothing of it has changed."""
+        if swap != self._swap:
+            self._prove_at_work()
+            self._swap = keep_swap(swap, self._state)
+
+
+def _waits(found: Due) -> SwapProgress:
+    return _progress(waiting_for(found), found.wait_seconds)
+
+
+def _progress(what: str, seconds: int) -> SwapProgress:
+    return SwapProgress(answer="wait", waiting_for=what, wait_seconds=seconds)
+
+
+def waiting_for(found: Due) -> str:
+    """Return what the swap waits for, or does, in words for a person."""
+    what = found.action.value.replace("-", " ")
+    name = " to ".join(each for each in (found.name, found.new_name) if each)
+    return f"{what}: {name}" if name else what
+
+
+def _details(found: Due) -> dict[str, str]:
+    said = {"side": found.side or "", "name": found.name, "new_name": found.new_name, "reason": found.reason or ""}
+    return {name: value for name, value in said.items() if value}
