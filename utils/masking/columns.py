@@ -63,6 +63,7 @@ class Relation(Struct, frozen=True, kw_only=True):
     """The topmost partitioned table that it is a part of, or itself."""
     parents: list[int] = field(default_factory=list)
     """The tables that it inherits from otherwise."""
+    of_extension: bool = False
     pages: int = 0
     columns: list[Column] = field(default_factory=list)
 

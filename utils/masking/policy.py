@@ -180,6 +180,8 @@ class OwnSql(Struct, frozen=True):
 
     name: str
     text: str
+    owner: str | None = None
+    """The role whose tables they work on. None where all tables of the database have one owner."""
 
 
 class Check(Struct, frozen=True):

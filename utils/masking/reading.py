@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, get_args
+from collections.abc import Iterator
+from typing import Any, get_args
 
 from utils.foreign_text import listed, one_line
 from utils.masking.actions import read_action
@@ -29,7 +29,6 @@ MAX_BYTES = 256 * 1024
 MAX_CANARIES = 100
 CANARY_LENGTHS = (6, 200)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,99}")
-T = TypeVar("T")
 
 
 class InvalidPolicy(Exception):
@@ -97,8 +96,8 @@ class _Reader:
                 tables=list(self._tables(fields.get("tables"))),
                 large_objects=self._choice(fields, "large_objects", get_args(LargeObjects)),
                 foreign_servers=list(self._texts(fields.get("foreign_servers"), "foreign_servers")),
-                sql=list(self._named_texts(fields.get("sql"), "sql", OwnSql)),
-                checks=list(self._named_texts(fields.get("checks"), "checks", Check)),
+                sql=list(self._own_sql(fields.get("sql"))),
+                checks=[Check(name, text) for name, text in self._named_texts(fields.get("checks"), "checks")],
                 canaries=list(self._canaries(fields.get("canaries"))),
             )
 
@@ -116,16 +115,35 @@ class _Reader:
             for pattern in self._patterns(key, 2):
                 yield TableRule(pattern, key.line)
 
-    def _named_texts(self, node: Node | None, what: str, kind: Callable[[str, str], T]) -> Iterator[T]:
+    def _own_sql(self, node: Node | None) -> Iterator[OwnSql]:
+        for key, value in self._names(node, "sql"):
+            if isinstance(value, Mapping):
+                fields = self._fields(value, f"`sql` {one_line(key.text)!r}", {"owner", "text"}, set())
+                text, owner = fields.get("text"), fields.get("owner")
+                if owner is not None and not (isinstance(owner, Scalar) and owner.text):
+                    self._faults.add(owner.line, "`owner` is the name of a role.")
+                elif text is not None and owner is not None:
+                    yield OwnSql(key.text, self._sql_text(text, "sql"), owner.text)
+            else:
+                yield OwnSql(key.text, self._sql_text(value, "sql"))
+
+    def _named_texts(self, node: Node | None, what: str) -> Iterator[tuple[str, str]]:
+        for key, value in self._names(node, what):
+            yield key.text, self._sql_text(value, what)
+
+    def _names(self, node: Node | None, what: str) -> Iterator[tuple[Scalar, Node]]:
         for key, value in self._entries(node, f"`{what}`"):
             if not _NAME.fullmatch(key.text):
                 self._faults.add(
                     key.line, f"{one_line(key.text)!r} is no name. Use letters, digits and _ - . within 100."
                 )
-            if isinstance(value, Scalar) and value.text.strip():
-                yield kind(key.text, value.text)
-            else:
-                self._faults.add(value.line, f"`{what}` needs SQL as a text, such as a block that begins with |.")
+            yield key, value
+
+    def _sql_text(self, node: Node, what: str) -> str:
+        if isinstance(node, Scalar) and node.text.strip():
+            return node.text
+        self._faults.add(node.line, f"`{what}` needs SQL as a text, such as a block that begins with |.")
+        return ""
 
     def _texts(self, node: Node | None, what: str) -> Iterator[str]:
         if node is None:

@@ -256,4 +256,8 @@ def readable(cluster: Cluster, database: str, original: str) -> list[str]:
         rows = cluster.superuser(database, f"select count(*) from {name} t where t::text ~* '{original}'")
         if rows != [(0,)]:
             found.append(name)
+    for (name,) in cluster.superuser(database, "select oid::regclass::text from pg_class where relkind = 't'"):
+        chunks = f"select count(*) from {name} where encode(chunk_data, 'escape') ~* '{original}'"
+        if cluster.superuser(database, chunks) != [(0,)]:
+            found.append(name)
     return found

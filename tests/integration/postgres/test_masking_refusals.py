@@ -28,7 +28,10 @@ pytestmark = pytest.mark.full
 
 
 def with_sql(*statements: str) -> str:
-    entries = "".join(f"      entry {number}: |\n        {text}\n" for number, text in enumerate(statements))
+    entries = "".join(
+        f"      entry {number}:\n        owner: app\n        text: |\n          {text}\n"
+        for number, text in enumerate(statements)
+    )
     return POLICY.replace("    tables:", f"    sql:\n{entries}    tables:")
 
 
@@ -128,7 +131,7 @@ def test_an_original_that_comes_back_fails_the_gate(production: Cluster) -> None
     message = failed_gate(
         production,
         with_sql(
-            "update app.orders set amount = 0;\n        update app.events set email = 'someone@real.org' where id = 7"
+            "update app.orders set amount = 0;\n          update app.events set email = 'someone@real.org' where id = 7"
         ),
     )
     assert "1 rows of app.events_" in message
@@ -182,8 +185,8 @@ def test_a_check_cannot_write(production: Cluster) -> None:
 
 
 def test_columns_that_appear_meanwhile_fail_the_gate(production: Cluster) -> None:
-    policy = with_sql("create table app.stolen as select 'someone' as who")
-    assert "app.stolen.who" in failed_gate(production, policy)
+    policy = with_sql("alter table app.orders add stolen text default 'someone'")
+    assert "app.orders.stolen" in failed_gate(production, policy)
 
 
 def test_statistics_of_an_empty_table_that_is_kept_do_not_matter(production: Cluster) -> None:
@@ -195,16 +198,6 @@ def test_statistics_of_an_empty_table_that_is_kept_do_not_matter(production: Clu
         "truncate public.queue",
     )
     assert mask(production, POLICY).done
-
-
-def test_statistics_of_what_is_empty_fail_the_gate(production: Cluster) -> None:
-    production.superuser(
-        "orders",
-        "insert into public.nothing select 'person' || i % 5 || '@real.org' from generate_series(1, 100) i",
-        "analyze public.nothing",
-        "delete from public.nothing",
-    )
-    assert "pg_stats still shows values of public.nothing" in failed_gate(production)
 
 
 # A materialized view
@@ -239,12 +232,6 @@ def test_own_sql_is_one_transaction_that_it_cannot_end(production: Cluster) -> N
     with pytest.raises(StepFailed, match="0A000"):
         mask(production, with_sql("update app.orders set amount = 0; commit"))
     assert production.superuser("orders", "select count(*) from app.orders where amount = 0") == [(0,)]
-
-
-def test_what_own_sql_creates_is_dropped_in_the_end(production: Cluster) -> None:
-    mask(production, with_sql("create function app.f() returns int language sql as 'select 1'"))
-    finish(production)
-    assert production.superuser("orders", "select 1 from pg_proc where proname = 'f'") == []
 
 
 def test_what_takes_longer_than_a_slice_goes_on_and_is_done_once(

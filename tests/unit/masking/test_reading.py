@@ -103,6 +103,7 @@ def test_statements_and_checks_stand_in_the_policy_itself() -> None:
                   the second: |
                     UPDATE app.users SET a = 1;
                     UPDATE app.users SET b = 2;
+                  owned: {owner: app, text: SELECT 1}
                 canaries: [Jane Doe, "1234567"]
                 checks:
                   no_mail: SELECT 1 FROM app.users
@@ -115,8 +116,9 @@ def test_statements_and_checks_stand_in_the_policy_itself() -> None:
     assert [pattern.name for pattern in rules.patterns] == [("shop_de",), ("shop_fr",)]
     assert [(rule.pattern.name, rule.line) for rule in rules.tables] == [(("app", "audit"), 6), (None, 6)]
     assert (rules.large_objects, rules.foreign_servers) == ("empty", ["archive"])
-    assert [(each.name, each.text) for each in rules.sql] == [
-        ("the second", "UPDATE app.users SET a = 1;\nUPDATE app.users SET b = 2;\n")
+    assert [(each.name, each.text, each.owner) for each in rules.sql] == [
+        ("the second", "UPDATE app.users SET a = 1;\nUPDATE app.users SET b = 2;\n", None),
+        ("owned", "SELECT 1", "app"),
     ]
     assert rules.canaries == ["Jane Doe", "1234567"]
     assert [(each.name, each.text) for each in rules.checks] == [("no_mail", "SELECT 1 FROM app.users")]
@@ -236,6 +238,11 @@ def test_an_action_that_is_wrong_is_refused(written: str, fault: str) -> None:
         (
             f"version: 1\ndatabases: {{a: {{canaries: [{', '.join(['Jane Doe'] * 101)}]}}}}",
             "Line 2: `canaries` has 101 values. It may have 100.",
+        ),
+        ("version: 1\ndatabases: {a: {sql: {b: {text: SELECT}}}}", "Line 2: `sql` 'b' needs the field 'owner'."),
+        (
+            "version: 1\ndatabases: {a: {sql: {b: {owner: [], text: SELECT}}}}",
+            "Line 2: `owner` is the name of a role.",
         ),
         ("version: 1\ndatabases: {a: {sql: {$x: SELECT}}}", "Line 2: '$x' is no name."),
         ("version: 1\ndatabases: {a: {foreign_servers: b}}", "Line 2: `foreign_servers` is a list"),

@@ -15,7 +15,9 @@ _RELATIONS = sql.SQL("""
     SELECT c.oid, n.nspname, c.relname, c.relkind, pg_get_userbyid(c.relowner),
            coalesce(pg_partition_root(c.oid)::oid, c.oid),
            ARRAY(SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid AND NOT c.relispartition ORDER BY inhseqno),
-           coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint
+           coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint,
+           EXISTS (SELECT FROM pg_depend d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        AND n.nspname <> %(without_schema)s
@@ -119,7 +121,7 @@ def read_catalogue(opened: Session, without_schema: str = "") -> Catalogue:
 
 
 def _relation(row: tuple[Any, ...], columns: list[Column]) -> Relation:
-    oid, schema, name, kind, owner, root, parents, pages = row
+    oid, schema, name, kind, owner, root, parents, pages, of_extension = row
     return Relation(
         oid=oid,
         schema=schema,
@@ -128,6 +130,7 @@ def _relation(row: tuple[Any, ...], columns: list[Column]) -> Relation:
         owner=owner,
         root=root,
         parents=parents,
+        of_extension=of_extension,
         pages=pages,
         columns=columns,
     )

@@ -2,12 +2,14 @@
 
 A row that is updated moves, often to a page that comes later: without care it is masked twice, which breaks every join
 with it. So each transaction notes those of its rows that moved beyond its range and below the end that the table had in
-the beginning, and the ranges that follow leave these out.
+the beginning, and the ranges that follow leave these out. What code of the data adds to these is not masked, and counts
+as such at the gate.
 """
 
 from __future__ import annotations
 
 import time
+from itertools import groupby
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -16,9 +18,11 @@ from utils.errors import StepFailed
 from utils.foreign_text import one_line
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.masking.lending import lend_only
+from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
 from utils.postgres.masking.salt_table import give_salt
 from utils.postgres.masking.sessions import Clock, OutOfTime, Place, lock
 from utils.postgres.masking.state import MASKED, Task, pass_stage, tasks
+from utils.postgres.masking.transactions import begin, note, settle
 from utils.postgres.session import Session
 
 TRIED_ROWS = 100
@@ -31,11 +35,11 @@ _CHUNK = sql.SQL("""
     WITH updated AS (
         UPDATE ONLY {table} AS aurora_restore_target SET {values}
          WHERE aurora_restore_target.ctid >= {low}::tid AND aurora_restore_target.ctid < {high}::tid
-           AND NOT EXISTS (SELECT FROM {moved} m WHERE m.rel = {rel} AND m.tid = aurora_restore_target.ctid
+           AND NOT EXISTS (SELECT FROM {moved} m WHERE m.tid = aurora_restore_target.ctid
                               AND m.tid >= {low}::tid AND m.tid < {high}::tid)
         RETURNING aurora_restore_target.ctid AS tid
     ), noted AS (
-        INSERT INTO {moved} SELECT {rel}, tid FROM updated WHERE tid >= {high}::tid AND tid < {end}::tid
+        INSERT INTO {moved} SELECT tid FROM updated WHERE tid >= {high}::tid AND tid < {end}::tid
     )
     SELECT count(*) FROM updated
 """)
@@ -67,26 +71,52 @@ def try_tables(place: Place, clock: Clock) -> None:
 
     What CHECKs and domains accept stands in no catalogue. Raises StepFailed before a first row is changed.
     """
-    with place.as_masker() as opened:
-        give_salt(opened, place.salt)
-        opened.connection.commit()
-        for task in tasks(opened, place):
-            if not _is_tried(opened, place, task):
+    with place.as_master() as known:
+        left = [task for task in tasks(known, place) if not _is_tried(known, place, task)]
+        known.connection.commit()
+        for owners, of_one_owner in groupby(left, key=lambda task: task.owners):
+            lend_only(place, clock, owners)
+            with place.as_masker() as opened:
+                give_salt(opened, place.salt)
                 opened.connection.commit()
-                lend_only(place, clock, task.owners)
-                _limit(opened, clock)
-                _look_at_values(opened, task)
-                if task.columns:
-                    opened.run(sql.SQL("SAVEPOINT trial"))
-                    opened.run(_trial(task))
-                    opened.run(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
-                    opened.run(sql.SQL("ROLLBACK TO SAVEPOINT trial"))
-                opened.run(
-                    sql.SQL("UPDATE {} SET tried = true WHERE rel = {}").format(
-                        place.state("progress"), sql.Literal(task.rel)
-                    )
-                )
-            opened.connection.commit()
+                for task in of_one_owner:
+                    _limit(opened, clock)
+                    _renew_statistics(opened, task)
+                    opened.connection.commit()
+                    _limit(opened, clock)
+                    _look_at_values(opened, task)
+                    if task.columns:
+                        opened.run(_trial(task))
+                        opened.run(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
+                    opened.connection.rollback()
+                    known.run(_marked(place, task, "tried = true"))
+                    known.connection.commit()
+
+
+def _renew_statistics(opened: Session, task: Task) -> None:
+    """Replace what statistics show of a table that has had no row for longer: masking it replaces nothing."""
+    if not shows_values_of_no_row(opened, task.schema, task.table, only=not task.moves):
+        return
+    if not insert_made_up_row(opened, task.rel, task.name):
+        raise StepFailed(
+            f"Masking has not begun: {one_line(task.schema)}.{one_line(task.table)} has no rows, but pg_stats shows "
+            "values of earlier ones, and the table takes no row without values by which ANALYZE would replace them. "
+            "Insert a row in the source, ANALYZE the table, delete the row, then start again."
+        )
+    _analyze_with_parents(opened, task)
+    opened.run(sql.SQL("TRUNCATE {} {}").format(_only(task), task.name))
+
+
+def _analyze_with_parents(opened: Session, task: Task) -> None:
+    for schema, name in opened.rows(_WITH_PARENTS.format(rel=sql.Literal(task.rel))):
+        opened.run(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
+
+
+def _marked(place: Place, task: Task, values: str) -> sql.Composed:
+    """Return the statement that records something of a table."""
+    return sql.SQL("UPDATE {} SET {} WHERE rel = {}").format(
+        place.state("progress"), sql.SQL(values), sql.Literal(task.rel)
+    )
 
 
 def _is_tried(opened: Session, place: Place, task: Task) -> bool:
@@ -130,7 +160,7 @@ def _look_at_values(opened: Session, task: Task) -> None:
 
 def mask_tables(place: Place, clock: Clock) -> None:
     """Delete the rows of the tables that are to be empty, and mask those of all others."""
-    with place.as_masker() as opened:
+    with place.as_master() as opened:
         todo = tasks(opened, place)
     # Empty ones first: with what is left of them then goes what a partitioned table's statistics show.
     for task in sorted(todo, key=lambda task: not task.is_empty):
@@ -139,10 +169,8 @@ def mask_tables(place: Place, clock: Clock) -> None:
         lend_only(place, clock, task.owners)
         if task.is_empty:
             _truncate(place, clock, task)
-        elif task.moves:
-            _mask_at_once(place, clock, task)
         elif task.columns:
-            _mask_in_chunks(place, clock, task)
+            _mask(place, clock, task)
     _unlink_large_objects(place, clock)
     with place.as_master() as opened:
         pass_stage(opened, place, MASKED)
@@ -162,13 +190,10 @@ def _truncate(place: Place, clock: Clock, task: Task) -> None:
     with place.as_masker() as opened:
         lock(opened, place, task.rel)
         _limit(opened, clock)
-        if not _position(opened, place, task).done:
-            _keep_one_row(opened, task)
-            opened.run(
-                sql.SQL("UPDATE {} SET done = true, chunks = 1 WHERE rel = {}").format(
-                    place.state("progress"), sql.Literal(task.rel)
-                )
-            )
+        _keep_one_row(opened, task)
+    with place.as_master() as known:
+        # A second time finds no row, and changes nothing.
+        known.run(_marked(place, task, "done = true, chunks = 1"))
 
 
 def _keep_one_row(opened: Session, task: Task) -> None:
@@ -192,40 +217,43 @@ def _keep_one_row(opened: Session, task: Task) -> None:
     opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
     insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT * FROM {}").format(task.name, names, table)
     if columns and opened.why_not(insert) is None:
-        for schema, name in opened.rows(_WITH_PARENTS.format(rel=sql.Literal(task.rel))):
-            opened.run(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
+        _analyze_with_parents(opened, task)
         opened.run(sql.SQL("TRUNCATE ONLY {}").format(task.name))
 
 
-def _mask_at_once(place: Place, clock: Clock, task: Task) -> None:
-    """Mask a partitioned table whose rows move between partitions: only one statement sees each of them once."""
-    progress, rel = place.state("progress"), sql.Literal(task.rel)
-    place.outlasting(
-        sql.SQL(
-            "WITH updated AS (UPDATE {table} SET {values} RETURNING 1)"
-            " UPDATE {progress} SET masked_rows = (SELECT count(*) FROM updated), chunks = 1 WHERE rel = {rel}"
-        ).format(table=task.name, values=_values(task), progress=progress, rel=rel),
-        clock,
-        task.rel,
-        done=sql.SQL("EXISTS (SELECT FROM {} WHERE rel = {} AND done)").format(progress, rel),
-        mark=sql.SQL("UPDATE {} SET done = true WHERE rel = {}").format(progress, rel),
-    )
-
-
-def _mask_in_chunks(place: Place, clock: Clock, task: Task) -> None:
+def _mask(place: Place, clock: Clock, task: Task) -> None:
     pages = FIRST_PAGES
-    with place.as_masker() as opened:
+    with place.as_master() as known, place.as_masker() as opened:
         give_salt(opened, place.salt)
         opened.connection.commit()
-        while not _position(opened, place, task).done:
+        _begin_table(known, place, task)
+        while True:
             _limit(opened, clock)
             began = time.monotonic()
-            _mask_chunk(opened, place, task, pages)
+            number = begin(opened, known, place, task.rel)
+            at = _position(known, place, task)
+            if at.done:
+                return
+            mark = _mask_at_once(opened, place, task) if task.moves else _mask_chunk(opened, place, task, at, pages)
+            note(known, place, task.rel, number, mark)
             opened.connection.commit()
+            settle(known, place, task.rel)
             took = time.monotonic() - began
             pages = _next_size(pages, took)
             if took * 1.5 > clock.time_left():
                 raise OutOfTime
+
+
+def _begin_table(known: Session, place: Place, task: Task) -> None:
+    """Record how many pages the table has before its first row is masked. What the last one moved is forgotten."""
+    if known.rows(
+        sql.SQL(
+            "UPDATE {} SET bound = pg_relation_size({rel}) / current_setting('block_size')::bigint"
+            " WHERE rel = {rel} AND bound IS NULL RETURNING 1"
+        ).format(place.state("progress"), rel=sql.Literal(task.rel))
+    ):
+        known.run(sql.SQL("TRUNCATE {}").format(place.state("moved")))
+    known.connection.commit()
 
 
 def _next_size(pages: int, took: float) -> int:
@@ -234,19 +262,21 @@ def _next_size(pages: int, took: float) -> int:
     return max(pages // 2, 1) if took > CHUNK_SECONDS * 2 else pages
 
 
-def _mask_chunk(opened: Session, place: Place, task: Task, pages: int) -> None:
-    """Mask a range of pages, after which the transaction has to be committed."""
-    progress, rel = place.state("progress"), sql.Literal(task.rel)
-    lock(opened, place, task.rel)
-    opened.run(
-        sql.SQL(
-            "UPDATE {} SET bound = pg_relation_size({rel}) / current_setting('block_size')::bigint"
-            " WHERE rel = {rel} AND bound IS NULL"
-        ).format(progress, rel=rel)
+def _mask_at_once(opened: Session, place: Place, task: Task) -> sql.Composed:
+    """Mask a partitioned table whose rows move between partitions: only one statement sees each of them once.
+
+    Return what to record when it is committed. Such a table is small, else the policy is refused.
+    """
+    ((masked,),) = opened.rows(
+        sql.SQL("WITH updated AS (UPDATE {} SET {} RETURNING 1) SELECT count(*) FROM updated").format(
+            task.name, _values(task)
+        )
     )
-    at = _position(opened, place, task)
-    if at.done:
-        return
+    return _marked(place, task, f"masked_rows = {int(masked)}, chunks = 1, done = true")
+
+
+def _mask_chunk(opened: Session, place: Place, task: Task, at: _Position, pages: int) -> sql.Composed:
+    """Mask a range of pages, and return what to record when it is committed."""
     until = min(at.next + pages, at.bound)
     ((masked,),) = opened.rows(
         _CHUNK.format(
@@ -256,20 +286,13 @@ def _mask_chunk(opened: Session, place: Place, task: Task, pages: int) -> None:
             high=_tid(until),
             end=_tid(at.bound),
             moved=place.state("moved"),
-            rel=rel,
         )
     )
-    opened.run(
-        sql.SQL(
-            "UPDATE {} SET next = {until}, done = {done}, masked_rows = masked_rows + {masked}, chunks = chunks + 1"
-            " WHERE rel = {rel}"
-        ).format(
-            progress,
-            until=sql.Literal(until),
-            done=sql.Literal(until >= at.bound),
-            masked=sql.Literal(masked),
-            rel=rel,
-        )
+    done = str(until >= at.bound).lower()
+    return _marked(
+        place,
+        task,
+        f"next = {until}, done = {done}, masked_rows = masked_rows + {int(masked)}, chunks = chunks + 1",
     )
 
 

@@ -7,6 +7,7 @@ statements are PostgreSQL's own writing, with every name qualified and quoted.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from psycopg2 import sql
@@ -19,6 +20,7 @@ from utils.postgres.event_triggers import refuse_dangerous_triggers
 from utils.postgres.masking.lending import lend_only, owners_of
 from utils.postgres.masking.sessions import Clock, Place, lock
 from utils.postgres.masking.state import BARED, RESTORED, is_past, pass_stage, record
+from utils.postgres.masking.transactions import run_outlasting
 from utils.postgres.session import Session, SqlRefused
 
 # Whether an index or statistics depend on a type whose values, written as constants, run the CHECK of a domain when
@@ -30,12 +32,15 @@ _READS_CONSTANTS = sql.SQL("""
              WHERE d.classid = {catalogue}::regclass AND d.objid = {object} AND d.refclassid = 'pg_type'::regclass
                AND coalesce(e.typtype, y.typtype) IN ('d', 'c', 'r', 'm'))
 """)
-# When something is restored: indexes, then what joins those of partitions, what they carry, foreign keys, what fires.
-INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, FIRING, IN_THE_END = range(6)
+# When something is restored: indexes, then what joins those of partitions, what they carry, foreign keys and their
+# comments; in the end, when the policy's statements have run, what fires, and what ANALYZE is to pass over.
+INDEXES, ATTACHED, CARRIED, FOREIGN_KEYS, COMMENTED, IN_THE_END = range(6)
 
 # Tables with work; the partitions of those whose rows move; what is to be masked in each.
 _AT_WORK = sql.SQL("""
-    WITH RECURSIVE parts(rel, top) AS (
+    WITH RECURSIVE own AS (
+        SELECT FROM {policy} WHERE own_sql <> '[]'
+    ), parts(rel, top) AS (
         SELECT rel, rel FROM {work}
         UNION SELECT i.inhrelid, parts.top FROM parts JOIN pg_inherits i ON i.inhparent = parts.rel
                 JOIN {work} w ON w.rel = parts.top AND w.moves
@@ -60,7 +65,7 @@ _AT_WORK = sql.SQL("""
 _FOREIGN_KEYS = sql.SQL("""
     , keys AS (
         SELECT c.oid, c.conrelid::regclass::text AS rel, ARRAY[c.conrelid, c.confrelid] AS rels,
-               quote_ident(c.conname) AS name, c.conname AS bare,
+               quote_ident(c.conname) AS name,
                obj_description(c.oid, 'pg_constraint') AS said
           FROM pg_constraint c
          WHERE c.contype = 'f' AND c.conparentid = 0
@@ -68,12 +73,11 @@ _FOREIGN_KEYS = sql.SQL("""
                 OR EXISTS (SELECT FROM above WHERE rel = c.conrelid AND attnum = ANY(c.conkey))
                 OR EXISTS (SELECT FROM above WHERE rel = c.confrelid AND attnum = ANY(c.confkey)))
     )
-    SELECT 3, rels, format('EXISTS (SELECT FROM pg_constraint WHERE conrelid = %L::regclass AND conname = %L)',
-                           rel, bare),
+    SELECT 3, rels, true,
            format('ALTER TABLE %s DROP CONSTRAINT %s', rel, name),
            format('ALTER TABLE %s ADD CONSTRAINT %s %s', rel, name, pg_get_constraintdef(oid)) FROM keys
     UNION ALL
-    SELECT 4, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
+    SELECT 4, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', name, rel, said)
       FROM keys WHERE said IS NOT NULL
 """)
 _INDEXES = sql.SQL("""
@@ -99,7 +103,7 @@ _INDEXES = sql.SQL("""
           LEFT JOIN pg_constraint k ON k.conindid = t.oid AND k.contype IN ('p', 'u', 'x')
           LEFT JOIN pg_inherits h ON h.inhrelid = t.oid
     )
-    SELECT 0, rels, CASE WHEN by_masker THEN format('to_regclass(%L) IS NOT NULL', index) END,
+    SELECT 0, rels, by_masker,
                           CASE WHEN NOT is_top THEN NULL
                           WHEN con IS NULL THEN format('DROP INDEX %s', index)
                           ELSE format('ALTER TABLE %s DROP CONSTRAINT %s', rel, conname) END,
@@ -108,45 +112,56 @@ _INDEXES = sql.SQL("""
                             conname, pg_get_constraintdef(con)) END
       FROM indexes WHERE indisvalid OR parted
     UNION ALL
-    SELECT 0, rels, NULL, format('DROP INDEX %s', index), NULL
+    SELECT 0, rels, false, format('DROP INDEX %s', index), NULL
       FROM indexes WHERE NOT indisvalid AND NOT parted AND is_top
     UNION ALL
-    SELECT 1, rels, NULL, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index)
+    SELECT 1, rels, false, NULL, format('ALTER INDEX %s ATTACH PARTITION %s', parent, index)
       FROM indexes WHERE parent IS NOT NULL
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('COMMENT ON INDEX %s IS %L', index, obj_description(oid, 'pg_class'))
+    SELECT 2, rels, false, NULL, format('COMMENT ON INDEX %s IS %L', index, obj_description(oid, 'pg_class'))
       FROM indexes WHERE obj_description(oid, 'pg_class') IS NOT NULL
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', conname, rel,
+    SELECT 2, rels, false, NULL, format('COMMENT ON CONSTRAINT %s ON %s IS %L', conname, rel,
                                   obj_description(con, 'pg_constraint'))
       FROM indexes WHERE obj_description(con, 'pg_constraint') IS NOT NULL
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('ALTER INDEX %s SET (%s)', index, array_to_string(reloptions, ', '))
+    SELECT 2, rels, false, NULL, format('ALTER INDEX %s SET (%s)', index, array_to_string(reloptions, ', '))
       FROM indexes WHERE con IS NOT NULL AND reloptions IS NOT NULL
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s CLUSTER ON %s', rel, bare)
+    SELECT 2, rels, false, NULL, format('ALTER TABLE %s CLUSTER ON %s', rel, bare)
       FROM indexes WHERE indisclustered
     UNION ALL
-    SELECT 2, rels, NULL, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', rel, bare)
+    SELECT 2, rels, false, NULL, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', rel, bare)
       FROM indexes WHERE indisreplident
     UNION ALL
-    SELECT 2, rels, NULL, NULL,
+    SELECT 2, rels, false, NULL,
            format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', index, a.attnum, a.attstattarget)
       FROM indexes JOIN pg_attribute a ON a.attrelid = indexes.oid AND a.attstattarget >= 0 AND NOT parted
 """).format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_class"), object=sql.SQL("t.oid")))
+# With statements of the policy's own, all tables': these are none of the application's writes.
 _TRIGGERS = sql.SQL("""
-    SELECT 4, ARRAY[t.tgrelid], NULL,
+    , firing(rel) AS (
+        SELECT rel FROM parts
+        UNION SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE EXISTS (SELECT FROM own) AND c.relkind IN ('r', 'p', 'v') AND n.nspname !~ '^pg_'
+           AND n.nspname <> 'information_schema'
+           AND NOT EXISTS (SELECT FROM pg_depend d
+                            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    )
+    SELECT 5, ARRAY[t.tgrelid], false,
            format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
            format('ALTER TABLE ONLY %s ENABLE %s TRIGGER %I', t.tgrelid::regclass,
-                  CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname)
-      FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid IN (SELECT rel FROM parts)
+                  CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname),
+           format('EXISTS (SELECT FROM pg_trigger WHERE oid = %s)', t.oid)
+      FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid IN (SELECT rel FROM firing)
     UNION ALL
-    SELECT 4, ARRAY[r.ev_class], NULL,
+    SELECT 5, ARRAY[r.ev_class], false,
            format('ALTER TABLE %s DISABLE RULE %I', r.ev_class::regclass, r.rulename),
            format('ALTER TABLE %s ENABLE %s RULE %I', r.ev_class::regclass,
-                  CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, r.rulename)
+                  CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, r.rulename),
+           format('EXISTS (SELECT FROM pg_rewrite WHERE oid = %s)', r.oid)
       FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('r', 'p')
-     WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM parts)
+     WHERE r.ev_enabled <> 'D' AND r.ev_class IN (SELECT rel FROM firing)
 """)
 # Dropped with what they show: of a table without rows, ANALYZE replaces nothing, and of a single row they keep it.
 _STATISTICS = sql.SQL("""
@@ -159,17 +174,16 @@ _STATISTICS = sql.SQL("""
                               UNION SELECT oid FROM pg_class WHERE relkind = 'm')
     )
     SELECT CASE WHEN by_masker THEN 0 ELSE 2 END, ARRAY[stxrelid],
-           CASE WHEN by_masker THEN format('EXISTS (SELECT FROM pg_statistic_ext WHERE format(''%%s.%%I'','
-                                           ' stxnamespace::regnamespace, stxname) = %L)', name) END,
+           by_masker,
            format('DROP STATISTICS %s', name), pg_get_statisticsobjdef(oid) FROM named
     UNION ALL
-    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('ALTER STATISTICS %s SET STATISTICS %s', name, target)
+    SELECT 2, ARRAY[stxrelid], false, NULL, format('ALTER STATISTICS %s SET STATISTICS %s', name, target)
       FROM named WHERE target >= 0
     UNION ALL
-    SELECT 2, ARRAY[stxrelid], NULL, NULL, format('COMMENT ON STATISTICS %s IS %L', name, said)
+    SELECT 2, ARRAY[stxrelid], false, NULL, format('COMMENT ON STATISTICS %s IS %L', name, said)
       FROM named WHERE said IS NOT NULL
     UNION ALL
-    SELECT 2, ARRAY[stxrelid], NULL, NULL,
+    SELECT 2, ARRAY[stxrelid], false, NULL,
            format(CASE WHEN has_schema_privilege(owner, schema, 'CREATE') THEN 'ALTER STATISTICS %1$s OWNER TO %3$I'
                        ELSE 'GRANT CREATE ON SCHEMA %2$I TO %3$I; ALTER STATISTICS %1$s OWNER TO %3$I;'
                             || ' REVOKE CREATE ON SCHEMA %2$I FROM %3$I' END, name, schema, owner)
@@ -177,17 +191,20 @@ _STATISTICS = sql.SQL("""
 """).format(reads_constants=_READS_CONSTANTS.format(catalogue=sql.Literal("pg_statistic_ext"), object=sql.SQL("s.oid")))
 # What ANALYZE passes over would keep the statistics that it had.
 _UNANALYZED = sql.SQL("""
-    SELECT 5, ARRAY[a.attrelid], NULL,
+    SELECT 5, ARRAY[a.attrelid], false,
            format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS -1', a.attrelid::regclass, a.attname),
-           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS 0', a.attrelid::regclass, a.attname)
+           format('ALTER TABLE ONLY %s ALTER COLUMN %I SET STATISTICS 0', a.attrelid::regclass, a.attname),
+           format('EXISTS (SELECT FROM pg_attribute WHERE attrelid = %s AND attnum = %s AND NOT attisdropped)',
+                  a.attrelid, a.attnum)
       FROM pg_attribute a
      WHERE a.attrelid IN (SELECT rel FROM parts UNION SELECT rel FROM above UNION SELECT rel FROM above_emptied
                            UNION SELECT oid FROM pg_class WHERE relkind = 'm')
        AND a.attstattarget = 0 AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT 5, ARRAY[i.indrelid], NULL, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS -1', a.attrelid::regclass,
+    SELECT 5, ARRAY[i.indrelid], false, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS -1', a.attrelid::regclass,
                                               a.attnum),
-           format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS 0', a.attrelid::regclass, a.attnum)
+           format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS 0', a.attrelid::regclass, a.attnum),
+           format('EXISTS (SELECT FROM pg_class WHERE oid = %s)', a.attrelid)
       FROM pg_attribute a JOIN pg_index i ON i.indexrelid = a.attrelid JOIN pg_class c ON c.oid = i.indrelid
      WHERE c.relkind = 'm' AND a.attstattarget = 0
 """)
@@ -200,10 +217,12 @@ class _Dependent(NamedTuple):
     phase: int
     rels: list[int]
     """The tables that it belongs to."""
-    done_when: str | None
-    """Of what the masking role restores: the condition under which that has been done."""
+    by_masker: bool
+    """Whether the masking role restores it, and not the master user: something of the data's runs meanwhile."""
     drop: str | None
     restore: str | None
+    still: str = "true"
+    """Whether it is still there to be restored: the policy's statements may drop it."""
 
 
 def take_dependents_away(place: Place) -> None:
@@ -237,10 +256,10 @@ def take_dependents_away(place: Place) -> None:
         for each in found:
             if each.restore is not None:
                 opened.run(
-                    sql.SQL("INSERT INTO {} (phase, rels, done_when, statement) VALUES (%s, %s::oid[], %s, %s)").format(
-                        place.state("undo")
-                    ),
-                    (each.phase, each.rels, each.done_when, each.restore),
+                    sql.SQL(
+                        "INSERT INTO {} (phase, rels, by_masker, statement, still) VALUES (%s, %s::oid[], %s, %s, %s)"
+                    ).format(place.state("undo")),
+                    (each.phase, each.rels, each.by_masker, each.restore, each.still),
                 )
             else:
                 record(opened, place, [f"not restored, as it was not valid: {one_line(each.drop)}"])
@@ -280,7 +299,7 @@ def _disable_subscriptions(opened: Session) -> list[str]:
 
 
 def restore_dependents(place: Place, clock: Clock) -> None:
-    """Restore everything, and what takes long one by one; only what concerns statistics waits for ANALYZE."""
+    """Restore everything but what waits for the policy's statements and ANALYZE, and what takes long one by one."""
     for phase in range(IN_THE_END):
         if phase in (INDEXES, FOREIGN_KEYS):
             _build(place, clock, phase)
@@ -290,8 +309,8 @@ def restore_dependents(place: Place, clock: Clock) -> None:
         pass_stage(opened, place, RESTORED)
 
 
-def restore_statistics_targets(place: Place) -> None:
-    """Restore the columns that ANALYZE is to pass over."""
+def restore_the_rest(place: Place) -> None:
+    """Restore what fires, and the columns that ANALYZE is to pass over."""
     _alter(place, IN_THE_END)
 
 
@@ -305,7 +324,8 @@ def _alter(place: Place, phase: int) -> None:
         owners |= {*owners_here(opened), *_statistics_owners(opened, place), place.masker.name}
         with borrowed_owners(opened, owners):
             for each in left:
-                opened.run(sql.SQL(each.statement))
+                if opened.rows(sql.SQL("SELECT {}").format(sql.SQL(each.still))) == [(True,)]:
+                    opened.run(sql.SQL(each.statement))
         opened.run(sql.SQL("UPDATE {} SET restored_at = now() WHERE phase = %s").format(place.state("undo")), (phase,))
 
 
@@ -326,12 +346,8 @@ def _build(place: Place, clock: Clock, phase: int) -> None:
         lend_only(place, clock, lent)
         statement, number = sql.SQL(each.statement), sql.Literal(each.number)
         mark = sql.SQL("UPDATE {} SET restored_at = now() WHERE number = {}").format(undo, number)
-        if each.done_when is not None:
-            # The masking role may not set the mark, so the catalogue says it.
-            nothing = sql.SQL("NULL")
-            place.outlasting(statement, clock, each.number, done=sql.SQL(each.done_when), mark=nothing)
-            with place.as_master() as opened:
-                opened.run(mark)
+        if each.by_masker:
+            run_outlasting(place, statement, clock, each.number, done=partial(_is_restored, each, place), mark=mark)
         else:
             place.outlasting(
                 statement,
@@ -341,23 +357,32 @@ def _build(place: Place, clock: Clock, phase: int) -> None:
                     undo, number
                 ),
                 mark=mark,
-                as_master=True,
             )
+
+
+def _is_restored(each: _Left, place: Place, known: Session) -> bool:
+    restored = sql.SQL("SELECT 1 FROM {} WHERE number = {} AND restored_at IS NOT NULL")
+    return bool(known.rows(restored.format(place.state("undo"), sql.Literal(each.number))))
 
 
 class _Left(NamedTuple):
     number: int
     statement: str
-    done_when: str | None
+    by_masker: bool
+    still: str
     rels: list[int]
 
 
 def _left(opened: Session, place: Place, phase: int) -> list[_Left]:
     question = sql.SQL(
-        "SELECT number, statement, done_when, rels FROM {} WHERE restored_at IS NULL AND phase = {} ORDER BY number"
+        "SELECT number, statement, by_masker, still, rels FROM {} WHERE restored_at IS NULL AND phase = {}"
+        " ORDER BY number"
     ).format(place.state("undo"), sql.Literal(phase))
     return [_Left(*row) for row in opened.rows(question)]
 
 
 def _asked(question: sql.Composable, place: Place) -> sql.Composed:
-    return _AT_WORK.format(work=place.state("work"), masked_column=place.state("masked_column")) + question
+    at_work = _AT_WORK.format(
+        work=place.state("work"), masked_column=place.state("masked_column"), policy=place.state("policy")
+    )
+    return at_work + question

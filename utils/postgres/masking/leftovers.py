@@ -12,15 +12,27 @@ from psycopg2 import sql
 
 from utils.errors import StepFailed
 from utils.foreign_text import one_line
-from utils.postgres.masking.dependents import restore_statistics_targets
+from utils.postgres.masking.dependents import restore_the_rest
 from utils.postgres.masking.lending import lend_only, owners_of
-from utils.postgres.masking.sessions import Clock, Place
+from utils.postgres.masking.made_up_row import insert_made_up_row, shows_values_of_no_row
+from utils.postgres.masking.sessions import Clock, Place, hold
 from utils.postgres.masking.state import ANALYZED, REFRESHED, pass_stage
 
+# Whether a column that was added with a default, and is masked or emptied, has it in the catalogue for rows that were
+# there before. Only a table that is written anew loses it (PostgreSQL's source, RelationClearMissing).
+_HAS_MISSING = sql.SQL("""
+    EXISTS (SELECT FROM pg_attribute a
+             WHERE a.attrelid = {table} AND a.atthasmissing AND NOT a.attisdropped
+               AND (EXISTS (SELECT FROM {work} w WHERE w.rel = a.attrelid AND w.is_empty)
+                    OR EXISTS (SELECT FROM {masked_column} m
+                                WHERE m.name = a.attname::text
+                                  AND (m.rel = a.attrelid
+                                       OR m.rel IN (SELECT pg_partition_ancestors(a.attrelid)::oid)))))
+""")
 # Tables first, then those that inherit from them or consist of them: these are analyzed with all of their parts.
 _TABLES = sql.SQL("""
     SELECT c.oid, n.nspname, c.relname, coalesce(l.owner, pg_get_userbyid(c.relowner)),
-           EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition)
+           EXISTS (SELECT FROM {work} w WHERE w.rel = c.oid OR w.moves AND c.relispartition), {rewritten}
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN {lent} l ON l.rel = c.oid
      WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        AND n.nspname <> {schema} AND NOT EXISTS (SELECT FROM {analyzed} a WHERE a.rel = c.oid)
@@ -52,6 +64,12 @@ _VIEWS = sql.SQL("""
 """)
 
 
+_TABLES_OF = sql.SQL("""
+    SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid = ANY(%s) AND c.relkind = 'r' AND NOT c.relispartition
+""")
+
+
 class _View(NamedTuple):
     oid: int
     schema: str
@@ -71,12 +89,16 @@ def analyze_tables(place: Place, clock: Clock) -> None:
                 lent=place.state("lent"),
                 analyzed=place.state("analyzed"),
                 schema=sql.Literal(place.schema),
+                rewritten=_has_missing(place, sql.SQL("c.oid")),
             )
         )
-    for oid, schema, table, owner, vacuum in found:
+    for oid, schema, table, owner, vacuum, has_missing in found:
         lend_only(place, clock, [owner])
-        if vacuum:
-            _vacuum(place, clock, oid, sql.Identifier(schema, table))
+        if has_missing:
+            unless = sql.SQL("SELECT 1 WHERE NOT {}").format(_has_missing(place, sql.Literal(oid)))
+            _vacuum(place, clock, oid, sql.SQL("VACUUM FULL {}").format(sql.Identifier(schema, table)), unless)
+        elif vacuum:
+            _vacuum_once(place, clock, oid, sql.Identifier(schema, table))
         _marked(place, clock, oid, sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table)))
     with place.as_master() as opened:
         pass_stage(opened, place, ANALYZED)
@@ -94,10 +116,13 @@ def refresh_views(place: Place, clock: Clock) -> None:
         ((done,),) = opened.rows(
             sql.SQL("SELECT coalesce(array_agg(rel), ARRAY[]::oid[]) FROM {}").format(place.state("analyzed"))
         )
-    for view in _in_order(views):
+    ordered = _in_order(views)
+    for view in ordered:
         if view.oid not in done:
             _refresh(place, clock, view)
-    restore_statistics_targets(place)
+    for view in ordered:
+        _renew_statistics(place, clock, view, [each for each in ordered if each.oid in view.views])
+    restore_the_rest(place)
     with place.as_master() as opened:
         pass_stage(opened, place, REFRESHED)
 
@@ -122,19 +147,62 @@ def _refresh(place: Place, clock: Clock, view: _View) -> None:
         ) from None
 
 
-def _vacuum(place: Place, clock: Clock, rel: int, name: sql.Identifier) -> None:
-    """VACUUM the table, or wait until that of an earlier slice has ended."""
+def _renew_statistics(place: Place, clock: Clock, view: _View, below: list[_View]) -> None:
+    """Replace what statistics show of a materialized view that no longer has a row, as its tables have none.
+
+    With a row in each of these it has one, too, mostly. Where it has none, the gate says so. `below`: the materialized
+    views that it reads.
+    """
+    with place.as_master() as opened:
+        if opened.rows(sql.SQL("SELECT pg_relation_size({})").format(sql.Literal(view.oid))) != [(0,)]:
+            return
+        owners = owners_of(opened, place, view.reads)
+    lend_only(place, clock, owners)
+    names = [sql.Identifier(each.schema, each.name) for each in (*below, view)]
+    refresh = [sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name) for name in names]
+    with place.as_masker() as opened:
+        opened.run(sql.SQL("SET statement_timeout = {}").format(sql.Literal(int(clock.remaining() * 1000))))
+        if not shows_values_of_no_row(opened, view.schema, view.name, only=False):
+            return
+        filled = []
+        for rel, schema, table in opened.rows(_TABLES_OF, (view.reads,)):
+            table_name = sql.Identifier(schema, table)
+            empty = not opened.rows(sql.SQL("SELECT 1 FROM ONLY {} LIMIT 1").format(table_name))
+            if empty and insert_made_up_row(opened, rel, table_name):
+                filled.append(table_name)
+        for statement in refresh:
+            opened.run(statement)
+        opened.run(sql.SQL("ANALYZE {}").format(names[-1]))
+        for table_name in filled:
+            opened.run(sql.SQL("DELETE FROM ONLY {}").format(table_name))
+        for statement in refresh:
+            opened.run(statement)
+
+
+def _has_missing(place: Place, table: sql.Composable) -> sql.Composed:
+    return _HAS_MISSING.format(table=table, work=place.state("work"), masked_column=place.state("masked_column"))
+
+
+def _vacuum_once(place: Place, clock: Clock, rel: int, name: sql.Identifier) -> None:
     began = place.state("vacuumed")
     with place.as_master() as opened:
         opened.run(sql.SQL("INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING").format(began, sql.Literal(rel)))
-    place.unattended(
-        sql.SQL("VACUUM {}").format(name),
-        clock,
-        key=rel,
-        done=sql.SQL(
-            "EXISTS (SELECT FROM {began} WHERE rel = {rel} AND at <= pg_stat_get_last_vacuum_time({rel}))"
-        ).format(began=began, rel=sql.Literal(rel)),
-    )
+    unless = sql.SQL("SELECT 1 FROM {} WHERE rel = {} AND at <= pg_stat_get_last_vacuum_time(rel)")
+    _vacuum(place, clock, rel, sql.SQL("VACUUM {}").format(name), unless.format(began, sql.Literal(rel)))
+
+
+def _vacuum(place: Place, clock: Clock, rel: int, statement: sql.Composable, unless: sql.Composable) -> None:
+    """VACUUM a table, or wait until that of an earlier slice has ended."""
+
+    def work() -> None:
+        with place.autocommitting(as_master=False) as opened:
+            hold(opened, place, rel)
+            with place.as_master() as known:
+                vacuumed = bool(known.rows(unless))
+            if not vacuumed:
+                opened.run(statement)
+
+    place.unattended(work, clock)
 
 
 def _marked(place: Place, clock: Clock, rel: int, statements: sql.Composable) -> None:
@@ -146,7 +214,6 @@ def _marked(place: Place, clock: Clock, rel: int, statements: sql.Composable) ->
         rel,
         done=sql.SQL("EXISTS (SELECT FROM {} WHERE rel = {})").format(analyzed, number),
         mark=sql.SQL("INSERT INTO {} VALUES ({})").format(analyzed, number),
-        as_master=True,
     )
 
 

@@ -20,6 +20,7 @@ from utils.errors import StepFailed
 from utils.foreign_text import listed, one_line
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.event_triggers import refuse_dangerous_triggers
+from utils.postgres.masking.attached import refuse_what_was_added
 from utils.postgres.masking.sessions import Clock, Place
 from utils.postgres.session import Session
 
@@ -221,6 +222,7 @@ def close_schemas(opened: Session, role: str, but: Collection[str] = ()) -> None
 
 
 def _return(opened: Session, place: Place, tables: Sequence[_Relation]) -> None:
+    refuse_what_was_added(opened, place, [table.oid for table in tables])
     with borrowed_owners(opened, _owners(opened, tables) | {place.masker.name}):
         opened_for: list[tuple[str, str]] = []
         for owner, schema in sorted({(table.owner, table.schema) for table in tables}):

@@ -22,6 +22,7 @@ from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.catalog import owners_here
 from utils.postgres.databases import ANY_BYTES, DatabaseCluster
 from utils.postgres.event_triggers import event_triggers
+from utils.postgres.masking.attached import remember_attached
 from utils.postgres.masking.catalogue import read_catalogue
 from utils.postgres.masking.chunks import mask_tables, try_tables
 from utils.postgres.masking.dependents import restore_dependents, take_dependents_away
@@ -230,6 +231,7 @@ def _plan(place: Place, policy: MaskingPolicy) -> Place:
                 ) from None
             with borrowed_owners(opened, database_owner(opened)):
                 create_state(opened, place, work, _findings(opened, work.unclassified))
+                remember_attached(opened, place)
         else:
             opened.rows(sql.SQL("SELECT relname, attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"))
     return place

@@ -1,38 +1,79 @@
 """The statements of the policy's author: run as the masking role, which owns the tables, when their columns are masked.
 
-Each entry is one transaction, and ends by itself like an index that is built. It cannot end its transaction: inside DO
-PostgreSQL refuses COMMIT and ROLLBACK.
+Each entry is one transaction, which ends by itself like an index that is built.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 from psycopg2 import sql
 
+from utils.errors import StepFailed
+from utils.foreign_text import listed, one_line
 from utils.masking.policy import Check, OwnSql
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.sessions import Clock, Place
 from utils.postgres.masking.state import ADDED, pass_stage
+from utils.postgres.masking.transactions import run_outlasting
 from utils.postgres.session import Session
+
+# Sequences of lent tables are parts of these, and what is temporary goes with its session.
+_MADE = sql.SQL("""
+    SELECT i.type, i.identity FROM pg_shdepend d, pg_identify_object(d.classid, d.objid, d.objsubid) i
+     WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.deptype = 'o'
+       AND d.refclassid = 'pg_authid'::regclass AND d.refobjid = (SELECT oid FROM pg_roles WHERE rolname = %s)
+       AND coalesce(i.schema, '') !~ '^pg_temp'
+       AND NOT EXISTS (SELECT FROM {lent} l WHERE d.classid = 'pg_class'::regclass AND l.rel = d.objid)
+       AND NOT EXISTS (SELECT FROM pg_depend o JOIN {lent} l ON l.rel = o.refobjid
+                        WHERE o.classid = d.classid AND o.objid = d.objid AND o.refclassid = 'pg_class'::regclass
+                          AND o.deptype IN ('a', 'i'))
+     ORDER BY 1, 2
+""")
 
 
 def run_own_sql(place: Place, clock: Clock) -> None:
     """Run each entry that has not been run."""
     with place.as_master() as opened:
         entries = own_sql(opened, place)
-    if entries:
-        lend_only(place, clock, None)
     for number, entry in enumerate(entries):
-        mark = place.state("own_done")
-        place.outlasting(
+        lend_only(place, clock, [entry.owner] if entry.owner else ())
+        run_outlasting(
+            place,
             sql.SQL(entry.text),
             clock,
             -1 - number,
-            done=sql.SQL("EXISTS (SELECT FROM {} WHERE number = {})").format(mark, sql.Literal(number)),
-            mark=sql.SQL("INSERT INTO {} VALUES ({})").format(mark, sql.Literal(number)),
+            done=partial(_is_done, place=place, number=number),
+            mark=sql.SQL("INSERT INTO {} VALUES ({})").format(place.state("own_done"), sql.Literal(number)),
         )
+    if entries:
+        _refuse_what_nobody_owns(place)
     with place.as_master() as opened:
         pass_stage(opened, place, ADDED)
+
+
+def _refuse_what_nobody_owns(place: Place) -> None:
+    """Raise StepFailed where the masking role owns what is no table's part: it goes, and nobody could be its owner.
+
+    Given to a table's owner, its code would run with that role's rights, and code of the data may have made it.
+    """
+    with place.as_master() as opened:
+        made = [
+            f"{kind} {one_line(name)}"
+            for kind, name in opened.rows(_MADE.format(lent=place.state("lent")), (place.masker.name,))
+        ]
+    if made:
+        raise StepFailed(
+            f"In database {one_line(place.database)!r} the policy's statements, or code of the data that they call, "
+            f"created {listed(made)}. They may create indexes, constraints and temporary tables. Create all "
+            "else in the source, or after the restore, then start again."
+        )
+
+
+def _is_done(known: Session, *, place: Place, number: int) -> bool:
+    done = sql.SQL("SELECT 1 FROM {} WHERE number = {}").format(place.state("own_done"), sql.Literal(number))
+    return bool(known.rows(done))
 
 
 def own_sql(opened: Session, place: Place) -> list[OwnSql]:

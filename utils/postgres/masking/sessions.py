@@ -29,7 +29,6 @@ _NOT_IN_REPERTOIRE = "22021"
 _CHECKS_THE_CONNECTION_SINCE = 140000
 
 
-_NEVER = sql.SQL("false")
 # What the master user may do with the masking role's tables it does as its member. Since 16 that has options.
 _AS_MEMBER = sql.SQL(
     "DO $member$ BEGIN EXECUTE 'GRANT ' || {member} || ' TO CURRENT_USER'"
@@ -173,43 +172,29 @@ class Place(Struct, frozen=True, kw_only=True):
         return sql.Identifier(self.schema, table)
 
     def outlasting(
-        self,
-        statements: sql.Composable,
-        clock: Clock,
-        key: int,
-        *,
-        done: sql.Composable,
-        mark: sql.Composable,
-        as_master: bool = False,
+        self, statements: sql.Composable, clock: Clock, key: int, *, done: sql.Composable, mark: sql.Composable
     ) -> None:
-        """Run statements and their mark in one transaction that ends by itself, also when this process is gone.
+        """Run statements and their mark as the master user in one transaction, also when this process is gone.
 
-        An index of a big table takes longer than a slice. So all of it is one DO, which PostgreSQL finishes and commits
-        without a client. Whoever comes next waits at the lock, and finds it `done`. Raises OutOfTime where it still
-        runs when the slice ends.
+        What they call of the data's runs as the masking role, which owns the tables. An index of a big table takes
+        longer than a slice. So all of it is one DO, which PostgreSQL finishes and commits without a client. Whoever
+        comes next waits at the lock, and finds it `done`. Raises OutOfTime where it still runs when the slice ends.
         """
-        text = _Text(statements)
-        if as_master:
-            text = _Text(_AS_MEMBER.format(member=_Text(sql.Identifier(self.masker.name)), text=text))
+        member = as_text(sql.Identifier(self.masker.name))
+        text = as_text(_AS_MEMBER.format(member=member, text=as_text(statements)))
         body = sql.SQL("BEGIN PERFORM {lock}; IF {done} THEN RETURN; END IF; EXECUTE {text}; {mark}; END").format(
             lock=_locking(self.schema, key), done=done, text=text, mark=mark
         )
-        self.unattended(sql.SQL("DO {}").format(_Text(body)), clock, key=None, as_master=as_master)
 
-    def unattended(
-        self,
-        statement: sql.Composable,
-        clock: Clock,
-        *,
-        key: int | None,
-        done: sql.Composable = _NEVER,
-        as_master: bool = False,
-    ) -> None:
-        """Run one statement, which continues when this slice ends and OutOfTime is raised.
+        def work() -> None:
+            with self.autocommitting(as_master=True) as opened:
+                opened.run(sql.SQL("DO {}").format(as_text(body)))
 
-        With a key it waits for another one that runs under the same, and does nothing if it is `done` then.
-        """
-        run = _Run(self, statement, key, done, as_master)
+        self.unattended(work, clock)
+
+    def unattended(self, work: Callable[[], None], clock: Clock) -> None:
+        """Do work whose last statement continues when this slice ends and OutOfTime is raised."""
+        run = _Run(work)
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         thread.join(clock.remaining())
@@ -224,13 +209,28 @@ def lock(opened: Session, place: Place, key: int = 0) -> None:
     opened.run(sql.SQL("SELECT {}").format(_locking(place.schema, key)))
 
 
+def hold(opened: Session, place: Place, key: int) -> None:
+    """Wait as `lock` does, and hold it as long as the session: VACUUM refuses to be in a transaction."""
+    held = sql.SQL("SELECT pg_advisory_lock({})")
+    opened.run(held.format(_lock_key(place.schema, key)))
+
+
 def _locking(schema: str, key: int) -> sql.Composed:
-    return sql.SQL("pg_advisory_xact_lock(hashtext({}), {})").format(sql.Literal(schema), sql.Literal(key))
+    return sql.SQL("pg_advisory_xact_lock({})").format(_lock_key(schema, key))
+
+
+def _lock_key(schema: str, key: int) -> sql.Composed:
+    # The lock's second half is an integer with a sign, and an oid has none.
+    signed = key - 2**32 if key >= 2**31 else key
+    return sql.SQL("hashtext({}), {}").format(sql.Literal(schema), sql.Literal(signed))
+
+
+def as_text(statements: sql.Composable) -> sql.Composable:
+    """Return statements as a literal within another one."""
+    return _Text(statements)
 
 
 class _Text(sql.Composable):
-    """Statements as a literal within another one."""
-
     def __init__(self, statements: sql.Composable) -> None:
         super().__init__(statements)
         self._statements = statements
@@ -240,22 +240,12 @@ class _Text(sql.Composable):
 
 
 class _Run:
-    def __init__(
-        self, place: Place, statement: sql.Composable, key: int | None, done: sql.Composable, as_master: bool
-    ) -> None:
-        self._place, self._statement, self._as_master = place, statement, as_master
-        self._key, self._done = key, done
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
         self.error: Exception | None = None
 
     def __call__(self) -> None:
         try:
-            with self._place.autocommitting(as_master=self._as_master) as opened:
-                if self._key is not None:
-                    # The session's lock, which ends with the session: the statement may refuse to be in a transaction.
-                    held = sql.SQL("SELECT pg_advisory_lock(hashtext({}), {})")
-                    opened.run(held.format(sql.Literal(self._place.schema), sql.Literal(self._key)))
-                    if opened.rows(sql.SQL("SELECT {}").format(self._done)) == [(True,)]:
-                        return
-                opened.run(self._statement)
+            self._work()
         except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
             self.error = error

@@ -1,7 +1,7 @@
 """The state of the masking in each database: a schema of the master user's, dropped in the end.
 
-What has been done is recorded in the transaction that did it. The masking role may record its chunks and nothing else:
-stages, and what is to be undone, are the master user's. The gate believes none of it and looks at the rows.
+The masking role may write none of it but which rows of the table at work have moved, since code of the data may do what
+that role may. The gate believes none of it where the rows show it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ CREATE TABLE {schema}.masked_column (
 CREATE TABLE {schema}.progress (
     rel oid PRIMARY KEY, tried boolean NOT NULL DEFAULT false, bound bigint, next bigint NOT NULL DEFAULT 0,
     masked_rows bigint NOT NULL DEFAULT 0, chunks int NOT NULL DEFAULT 0, done boolean NOT NULL DEFAULT false);
-CREATE TABLE {schema}.moved (rel oid, tid tid, PRIMARY KEY (rel, tid));
+CREATE TABLE {schema}.begun (key bigint PRIMARY KEY, number xid8 NOT NULL, mark text NOT NULL);
+CREATE TABLE {schema}.moved (tid tid PRIMARY KEY);
 CREATE TABLE {schema}.own_done (number int PRIMARY KEY);
 CREATE TABLE {schema}.lent (rel oid PRIMARY KEY, owner text NOT NULL, forced boolean NOT NULL);
+CREATE TABLE {schema}.attached (rel oid NOT NULL, kind text NOT NULL, name text NOT NULL, definition text NOT NULL);
 CREATE TABLE {schema}.called (rel oid, routine oid, PRIMARY KEY (rel, routine));
 CREATE TABLE {schema}.known_column (
     schema_name text, table_name text, name text, PRIMARY KEY (schema_name, table_name, name));
@@ -49,12 +51,11 @@ CREATE TABLE {schema}.vacuumed (rel oid PRIMARY KEY, at timestamptz NOT NULL DEF
 CREATE TABLE {schema}.analyzed (rel oid PRIMARY KEY);
 CREATE TABLE {schema}.statistics_owner (name text PRIMARY KEY);
 CREATE TABLE {schema}.undo (
-    number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, rels oid[] NOT NULL, done_when text,
-    statement text NOT NULL, dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz);
+    number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, phase int NOT NULL, rels oid[] NOT NULL,
+    by_masker boolean NOT NULL, statement text NOT NULL, still text NOT NULL,
+    dropped_at timestamptz NOT NULL DEFAULT now(), restored_at timestamptz);
 GRANT USAGE ON SCHEMA {schema} TO {masker};
-GRANT SELECT ON {schema}.work, {schema}.masked_column, {schema}.vacuumed TO {masker};
-GRANT SELECT, UPDATE ON {schema}.progress TO {masker};
-GRANT SELECT, INSERT ON {schema}.moved, {schema}.own_done TO {masker}
+GRANT SELECT, INSERT ON {schema}.moved TO {masker}
 """)
 
 
@@ -220,6 +221,13 @@ def tasks(opened: Session, place: Place) -> list[Task]:
         )
         for rel, schema, table, is_empty, moves, owners in rows
     ]
+
+
+def masked_rows(opened: Session, place: Place, task: Task) -> int:
+    """Return how many rows of the table have been masked."""
+    question = sql.SQL("SELECT masked_rows FROM {} WHERE rel = {}")
+    ((count,),) = opened.rows(question.format(place.state("progress"), sql.Literal(task.rel)))
+    return int(count)
 
 
 def drop_state(opened: Session, schema: str) -> None:

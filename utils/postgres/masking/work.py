@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from psycopg2 import sql
 
+from utils.foreign_text import listed, one_line
 from utils.masking.classification import Classified, classify, rules_for
 from utils.masking.columns import Catalogue, ColumnKey, Relation
 from utils.masking.policy import Check, Keep, MaskingPolicy, OwnSql
@@ -73,16 +75,34 @@ def plan_work(policy: MaskingPolicy, catalogue: Catalogue) -> DatabaseWork:
     """Return what the policy means for the database. Raises PolicyRefused with all that does not fit."""
     rules, faults = rules_for(policy, catalogue.database)
     classified = classify(policy, rules, catalogue)
-    if faults := [*faults, *classified.faults]:
+    own_sql, unowned = _own_sql(rules.sql if rules else [], catalogue)
+    if faults := [*faults, *classified.faults, *unowned]:
         raise PolicyRefused(faults)
     return DatabaseWork(
         database=catalogue.database,
         tables=sorted(_tables(catalogue, classified), key=lambda table: -table.pages),
         unclassified=[str(key) for key in classified.unclassified],
-        own_sql=rules.sql if rules else [],
+        own_sql=own_sql,
         checks=rules.checks if rules else [],
         empty_large_objects=catalogue.large_objects and rules is not None and rules.large_objects == "empty",
     )
+
+
+def _own_sql(entries: list[OwnSql], catalogue: Catalogue) -> tuple[list[OwnSql], list[str]]:
+    """Return the entries, each with the owner of the tables that it works on, and what is wrong with these."""
+    owners = sorted({each.owner for each in catalogue.relations if each.kind in "rpm" and not each.of_extension})
+    found, faults = list[OwnSql](), list[str]()
+    for entry in entries:
+        if entry.owner is None and len(owners) > 1:
+            faults.append(
+                f"The tables belong to {listed(owners)}. Say in `sql` {entry.name!r} for whose tables it is: "
+                "{owner: ROLE, text: STATEMENTS}."
+            )
+        elif entry.owner is not None and entry.owner not in owners:
+            faults.append(f"`sql` {entry.name!r} names {one_line(entry.owner)!r}, who owns no table here.")
+        else:
+            found.append(replace(entry, owner=entry.owner or next(iter(owners), None)))
+    return found, faults
 
 
 def _tables(catalogue: Catalogue, classified: Classified) -> Iterator[TableWork]:
