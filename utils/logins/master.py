@@ -78,19 +78,25 @@ class AdminSecret:
         return being_deleted(self.arn) if "DeletedDate" in found else None
 
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
-        """Store a new master login as pending and return it; every call for one version returns the same one."""
-        staged = self.kept(version)
-        if staged is not None:
-            return staged
+        """Store a new master login as pending and return it; every call for one version returns the same one.
+
+        A version can't be changed: one that exists is refused another value (API reference, PutSecretValue,
+        ClientRequestToken), and holds the login of an earlier call.
+        """
         login = MasterLogin(
             username=username, password=new_password(), host=host, port=port, dbClusterIdentifier=cluster_identifier
         )
-        self._secrets.put_secret_value(
-            SecretId=self.arn,
-            ClientRequestToken=version,
-            SecretString=msgspec.json.encode(login).decode(),
-            VersionStages=["AWSPENDING"],
-        )
+        try:
+            self._secrets.put_secret_value(
+                SecretId=self.arn,
+                ClientRequestToken=version,
+                SecretString=msgspec.json.encode(login).decode(),
+                VersionStages=["AWSPENDING"],
+            )
+        except ClientError as error:
+            if error_code(error) != "ResourceExistsException":
+                raise
+            return self.staged(version)
         return login
 
     def staged(self, version: str) -> MasterLogin:
