@@ -97,18 +97,20 @@ class CheckCopyTask(Struct, frozen=True, kw_only=True):
 
 
 class RestoreTask(Struct, frozen=True, kw_only=True):
-    """The input of Restore Snapshot."""
+    """The input of Restore Snapshot. `after` is the look that calls for it; None where there was none."""
 
     run: StepRun
     cluster: ClusterPlan
     limits: StackLimits
+    after: RestoreProgress | None = None
 
 
 class RestoreProgress(Struct, frozen=True, kw_only=True):
     """What Restore Snapshot did last, and what Check Restore Status makes of it.
 
     It is done twice: once the users can be set up, and with the users, once every instance exists. `all_up`: every
-    instance was up already when the users could be set up.
+    instance was up already when the users could be set up. `took`: how long phases took, which the step that comes next
+    has still to record.
     """
 
     answer: Answer
@@ -118,6 +120,7 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     action_at: dt.datetime
     wait_seconds: int
     all_up: bool = False
+    took: dict[str, float] = {}
     expected_end: list[dt.datetime] = []
 
 

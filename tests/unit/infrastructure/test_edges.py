@@ -213,7 +213,11 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Check Snapshot Exists": ("SnapshotCheck", EXECUTION | ASKED, "$.plan"),
     "Copy Snapshot": ("CopySnapshot", STEP | ASKED | {"copy.$": "$.plan.copy"}, "$.copy"),
     "Check Copy Status": ("CheckCopyStatus", STEP | {"copy.$": "$.plan.copy", "progress.$": "$.copy"}, "$.copy"),
-    "Restore Snapshot": ("RestoreSnapshot", STEP | ASKED | {"cluster.$": "$.plan.cluster"}, "$.restore"),
+    "Restore Snapshot": (
+        "RestoreSnapshot",
+        STEP | ASKED | {"cluster.$": "$.plan.cluster", "after.$": "$.restore"},
+        "$.restore",
+    ),
     "Check Restore Status": (
         "CheckRestoreStatus",
         STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
@@ -317,7 +321,7 @@ LIMITS = {
 REST: dict[str, dict[str, Any]] = {
     "Receive Request": {
         "Type": "Pass",
-        "Parameters": {"request.$": "$", "limits": LIMITS, "archive": {}, "clean_up": {}},
+        "Parameters": {"request.$": "$", "limits": LIMITS, "restore": None, "archive": {}, "clean_up": {}},
     },
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},

@@ -94,6 +94,22 @@ def test_promotion_makes_the_login_current_and_keeps_the_previous_one() -> None:
     assert stages()[VERSION] == ["AWSCURRENT"]
 
 
+def test_the_first_version_of_a_secret_is_promoted_by_taking_its_pending_label() -> None:
+    arn = client("secretsmanager").create_secret(Name="without-a-value")["ARN"]
+    admin = AdminSecret(arn)
+    admin.stage(VERSION, "postgres", HOST, 5432, "staging-orders")
+    for _ in range(2):
+        assert admin.is_promoted(VERSION)
+        labels = client("secretsmanager").describe_secret(SecretId=arn)["VersionIdsToStages"]
+        assert labels == {VERSION: ["AWSCURRENT"]}
+
+
+def test_a_version_beside_an_earlier_one_is_not_promoted_by_itself() -> None:
+    stage()
+    assert not AdminSecret(ADMIN_SECRET).is_promoted(VERSION)
+    assert stages()[VERSION] == ["AWSPENDING"]
+
+
 def test_rule_5_promoting_twice_is_as_good_as_once() -> None:
     stage()
     AdminSecret(ADMIN_SECRET).promote(VERSION)
