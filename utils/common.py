@@ -281,6 +281,8 @@ def _audit_failure(work: Work, name: str, error: Exception) -> None:
     status = "retrying" if isinstance(error, (TemporaryFailure, MasterLoginRefused)) else "failed"
     with suppress(ClientError, BotoCoreError, StepFailed):
         work.enter()
+        if work.state.has_unwritten:
+            work.state.remember()
     with suppress(ClientError, BotoCoreError):
         work.state.audit(name, status, {"error": type(error).__name__, "cause": _cause(error)})
 

@@ -19,6 +19,8 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
     progress = after_check(situation, task.progress, now, work.pace(record), deadline_hours, record.shortage)
     durations = durations_seen(situation, task.progress, record, now)
-    if durations != record.took and progress.answer != "advance":
+    if progress.answer == "advance" or (situation.due is Action.SET_UP_USERS and not record.has_masking):
+        return replace(progress, took=durations)
+    if durations != record.took:
         work.state.remember(took=durations, expected_end=progress.expected_end)
-    return replace(progress, took=durations) if progress.answer == "advance" else progress
+    return progress

@@ -163,6 +163,7 @@ class SetupUsersTask(Struct, frozen=True, kw_only=True):
     run: StepRun
     application_role: str
     read_only_role: str
+    after: RestoreProgress | None = None
     inherited_logins: InheritedLogins = "lock"
     quarantine: bool = False
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -71,38 +71,28 @@ def secrets_of_source(cluster_identifier: str) -> list[str]:
     return [each.name for each in found if each is not None and _is_ours(each, cluster_identifier)]
 
 
-def make_secrets(plan: Plan, state: OperationState, *, is_masked: bool = False) -> None:
+def make_secrets(plan: Plan, state: OperationState, *, is_masked: bool = False) -> list[str]:
     """Create the secrets that the operation lacks, and record those that it uses. Repeatable.
 
-    The list of roles is the stack's; the passwords are generated when the roles are set up. `is_masked`: the cluster
-    has passed the masking gate, so that no salt is needed.
+    Return what was created, for the step's audit; where it fails, it is audited here. The list of roles is the stack's;
+    the passwords are generated when the roles are set up. `is_masked`: the cluster has passed the masking gate, so that
+    no salt is needed.
     """
-    with _auditing(plan, state) as made:
+    made: list[str] = []
+    try:
         if plan.target_secrets is not None:
             _make_secrets_of_target(plan.target_secrets, plan, state, made)
         if plan.masking is not None and not is_masked:
             name = salt_secret_name(plan.operation_id)
             found = look_at_secret(name)
             state.remember(salt_secret_arn=_ensure(name, found, DESCRIPTION, new_salt(), plan, state, made))
-
-
-@contextmanager
-def _auditing(plan: Plan, state: OperationState) -> Iterator[list[str]]:
-    """Audit the secrets that were created within the block, as one event, also where it fails."""
-    made: list[str] = []
-
-    def audit() -> None:
-        if made:
-            state.audit("secret", "made", {"secrets": made, "target": plan.target_cluster_id})
-
-    try:
-        yield made
     except Exception:
-        # The first error matters more.
-        with suppress(ClientError, BotoCoreError):
-            audit()
+        if made:
+            # The first error matters more.
+            with suppress(ClientError, BotoCoreError):
+                state.audit("secret", "made", {"secrets": made, "target": plan.target_cluster_id})
         raise
-    audit()
+    return made
 
 
 def _make_secrets_of_target(wanted: TargetSecrets, plan: Plan, state: OperationState, made: list[str]) -> None:

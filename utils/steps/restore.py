@@ -19,7 +19,7 @@ from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
-from utils.state.operation import OperationRecord
+from utils.state.operation import OperationRecord, OperationState
 from utils.steps.differences import unsafe_differences, writer_differs
 from utils.steps.pace import Pace, took
 
@@ -312,6 +312,12 @@ def durations_seen(
     """
     goes_on = situation.due in (Action.WAIT, Action.NOTHING) or situation.due.label == before.action
     return record.took if goes_on else took(record, now, {before.action: before.action_at}, before.wait_seconds)
+
+
+def note_seen(look: RestoreProgress | None, state: OperationState, record: OperationRecord) -> None:
+    """Have recorded, with the next write, how long phases took that the look before this step has seen end."""
+    if look is not None and (durations := record.took | look.took) != record.took:
+        state.note(took=durations, expected_end=look.expected_end)
 
 
 def after_check(

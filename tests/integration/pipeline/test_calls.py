@@ -32,8 +32,8 @@ def learned(aws: LocalAws, place: Stage) -> Run:
 @pytest.mark.parametrize(
     ("number", "most"),
     [
-        pytest.param(lambda run: calls_by_operation(run.calls).total(), 123, id="calls"),
-        pytest.param(lambda run: write_units(run.calls), 53, id="write-units"),
+        pytest.param(lambda run: calls_by_operation(run.calls).total(), 120, id="calls"),
+        pytest.param(lambda run: write_units(run.calls), 50, id="write-units"),
         pytest.param(lambda run: run.followed.state_transitions, 58, id="transitions"),
     ],
 )

@@ -237,6 +237,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
             "read_only_role": "${ReadOnlyUsername}",
             "inherited_logins.$": "$.plan.inherited_logins",
             "quarantine.$": "$.plan.quarantine",
+            "after.$": "$.restore",
         },
         "$.users",
     ),
