@@ -64,11 +64,14 @@ def replacement_problems(
 
 def _obstacles(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
     here = f"--region {target.region}"
-    if not is_ours(replaced) and replaced.tags.get(REPLACEABLE_TAG) != "true":
+    if not is_ours(replaced) and (untagged := _without_consent(replaced, target)):
+        commands = [
+            f"aws rds add-tags-to-resource --resource-name {arn} --tags Key={REPLACEABLE_TAG},Value=true {here}"
+            for arn in untagged
+        ]
         yield (
-            f"was not created by the pipeline, and its owner has not tagged it as {REPLACEABLE_TAG} = true. If you own "
-            f"it and it may be replaced: aws rds add-tags-to-resource --resource-name {replaced.arn} "
-            f"--tags Key={REPLACEABLE_TAG},Value=true {here}"
+            f"was not created by the pipeline, and its owner has not tagged it, or not all of its instances, as "
+            f"{REPLACEABLE_TAG} = true. If you own it and it may be replaced: {' && '.join(commands)}"
         )
     if replaced.is_protected:
         yield "is protected by its tag. Choose another target_cluster_id, or have its owner remove the tag."
@@ -98,6 +101,14 @@ def _obstacles(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
             f"--service-namespace rds --scalable-dimension rds:cluster:ReadReplicaCount "
             f"--resource-id cluster:{replaced.identifier} {here}"
         )
+
+
+def _without_consent(replaced: Cluster, target: AuroraReader) -> list[str]:
+    """Return the ARNs of the cluster and its instances, which are restarted, as far as they lack their owner's tag."""
+    own = {replaced.arn: replaced.tags}
+    place = replaced.arn.rpartition(":cluster:")[0]
+    own |= {f"{place}:db:{each.identifier}": each.tags for each in target.instances_of(replaced.identifier)}
+    return [arn for arn, tags in own.items() if tags.get(REPLACEABLE_TAG) != "true"]
 
 
 def is_ours(replaced: Cluster) -> bool:

@@ -42,6 +42,7 @@ class Client:
     user: str
     password: str = field(repr=False)
     pooled: bool = True
+    statement: str = _INSERT
     rows: list[Written] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -84,7 +85,7 @@ class Client:
                     session = self._connect()
                 row.sent_at = self.aws.clock.time()
                 with session, session.cursor() as cursor:
-                    cursor.execute(_INSERT, (row.key,))
+                    cursor.execute(self.statement, (row.key,))
                 row.acknowledged_at = self.aws.clock.time()
             except psycopg2.Error as error:
                 row.error = f"{error.pgcode or ''} {str(error).strip()}"

@@ -206,12 +206,12 @@ MEANT: dict[str, set[str]] = {
     "Delete RDS": BEFORE_A_CLEAN_UP,
     "Check Delete Status": BEFORE_A_CLEAN_UP,
     "Archive Snapshot": BEFORE_A_CLEAN_UP | {"begins_export"},
-    "Send Success Notification": {"error", "clean_up", "stopped"},
-    "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped"},
+    "Send Success Notification": {"error", "clean_up", "stopped", "died"},
+    "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped", "died"},
     "Clean Up Cluster": {"deletion"},
     "Check Clean-up Status": {"deletion"},
     "Clean Up Snapshot": {"begins_export"},
-    "Send Failure Notification": {"plan", "users", "archive", "stopped"},
+    "Send Failure Notification": {"plan", "users", "archive", "stopped", "died"},
 }
 
 

@@ -123,22 +123,20 @@ EDGES: dict[str, list[Edge]] = {
     "Swap Cluster": [goes("Swapped?"), fails_into("Finish Swap")],
     "Swapped?": [
         when("$.swap.answer", "StringEquals", "done", "Open Cluster"),
-        when("$.swap.answer", "StringEquals", "advance", "Swap Cluster"),
         when("$.swap.answer", "StringEquals", "within", "Check Swap"),
         otherwise("Wait for Swap"),
     ],
-    "Check Swap": [goes("Swap Cluster"), fails_into("Finish Swap")],
+    "Check Swap": [goes("Wait for Swap"), fails_into("Finish Swap")],
     "Wait for Swap": [goes("Swap Cluster")],
     "Name the Stopped Swap": [goes("Wait for Stopped Step")],
     "Wait for Stopped Step": [goes("Finish Swap")],
     "Finish Swap": [goes("Swap Finished?"), fails_into("Send Failure Notification", "$.clean_up.error")],
     "Swap Finished?": [
         when("$.swap.answer", "StringEquals", "done", "Clean Up?"),
-        when("$.swap.answer", "StringEquals", "advance", "Finish Swap"),
         when("$.swap.answer", "StringEquals", "within", "Check Swap to Finish"),
         otherwise("Wait to Finish Swap"),
     ],
-    "Check Swap to Finish": [goes("Finish Swap"), fails_into("Send Failure Notification", "$.clean_up.error")],
+    "Check Swap to Finish": [goes("Wait to Finish Swap"), fails_into("Send Failure Notification", "$.clean_up.error")],
     "Wait to Finish Swap": [goes("Finish Swap")],
     "Open Cluster": [goes("Cluster Open?"), fails_into("Send Failure Notification")],
     "Cluster Open?": [
@@ -333,8 +331,8 @@ REST: dict[str, dict[str, Any]] = {
         "Type": "Pass",
         "Parameters": {
             "Error": "SwapStopped",
-            "Cause": "An earlier execution of this operation ended within its swap. This one has finished the swap, and "
-            "nothing else.",
+            "Cause": "An earlier execution of this operation ended within its swap. This one has finished the swap, "
+            "and nothing else.",
         },
         "ResultPath": "$.error",
     },
