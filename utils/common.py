@@ -119,8 +119,10 @@ class Work:
             self._record = replace(record, step_times={self._name: iso(self.run.now)} | record.step_times)
 
     def end_look(self) -> None:
-        """Record when a step that has a deadline was first entered, unless that was recorded with something else."""
-        if self._is_first and self.state.entering is not None:
+        """Record when a step that has a deadline was first entered, and what is noted, unless a write has done so."""
+        if self.state.has_unwritten:
+            self.state.remember()
+        elif self._is_first and self.state.entering is not None:
             self.enter()
 
     def keep_lock(self, pause_seconds: int) -> None:
@@ -279,6 +281,8 @@ def _audit_failure(work: Work, name: str, error: Exception) -> None:
     status = "retrying" if isinstance(error, (TemporaryFailure, MasterLoginRefused)) else "failed"
     with suppress(ClientError, BotoCoreError, StepFailed):
         work.enter()
+        if work.state.has_unwritten:
+            work.state.remember()
     with suppress(ClientError, BotoCoreError):
         work.state.audit(name, status, {"error": type(error).__name__, "cause": _cause(error)})
 

@@ -1,5 +1,7 @@
 """Observe the restore and say what comes next: advance, wait or done."""
 
+from msgspec.structs import replace
+
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckRestoreTask, RestoreProgress
@@ -16,6 +18,9 @@ def lambda_handler(task: CheckRestoreTask, work: Work) -> RestoreProgress:
         remember_managed_secret(task.cluster, situation.cluster, work.state, record)
     deadline_hours = environment.whole_number("RESTORE_DEADLINE_HOURS")
     progress = after_check(situation, task.progress, now, work.pace(record), deadline_hours, record.shortage)
-    if (durations := durations_seen(situation, task.progress, record, now)) != record.took:
+    durations = durations_seen(situation, task.progress, record, now)
+    if progress.answer == "advance" or (situation.due is Action.SET_UP_USERS and not record.has_masking):
+        return replace(progress, took=durations)
+    if durations != record.took:
         work.state.remember(took=durations, expected_end=progress.expected_end)
     return progress

@@ -3,7 +3,7 @@
 from utils.common import Work, always, step
 from utils.contracts.payloads import RestoreProgress, RestoreTask
 from utils.preflight.limits import prove_restore_allowed
-from utils.steps.restore import after_action, observe
+from utils.steps.restore import after_action, note_seen, observe
 from utils.steps.restore_calls import take_due
 
 
@@ -11,6 +11,7 @@ from utils.steps.restore_calls import take_due
 def lambda_handler(task: RestoreTask, work: Work) -> RestoreProgress:
     """Take the action that is due, if any. What exists decides, so a repeated call does no harm."""
     record, aurora = work.record(), work.aurora()
+    note_seen(task.after, work.state, record)
     observed = observe(task.cluster, aurora, record)
     if observed.cluster is None and record.cluster_resource_id is None:
         prove_restore_allowed(task.cluster, aurora, task.limits)

@@ -13,6 +13,7 @@ from utils.postgres.setup import set_up_roles, shortened
 from utils.state.operation import iso
 from utils.steps.login_proof import address_of, master_login, prove_and_promote
 from utils.steps.masking_gate import refuse_unmasked
+from utils.steps.restore import note_seen
 
 MAX_REMEMBERED = 500  # names fit into the operation's state beside everything else
 
@@ -25,6 +26,7 @@ def lambda_handler(task: SetupUsersTask, work: Work) -> UsersReady:
     if record.users is not None:
         # Done by an earlier execution or attempt whose answer was lost: people may rely on the cluster already.
         return with_secrets(convert(record.users, UsersReady, strict=False), record)
+    note_seen(task.after, work.state, record)
     master = master_login(record)
     server = Server(host=address_of(master, record), port=master.port, ca_bundle=environment.text("RDS_CA_BUNDLE"))
     prove_and_promote(server, master, record, work.state)

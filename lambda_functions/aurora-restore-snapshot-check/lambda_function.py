@@ -38,8 +38,9 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     target = AuroraReader(environment.region())
     source = source_of(request, execution, state.operation_id, target.region)
     plan = timed(plan_restore(request, state.operation_id, execution, source, target, task.limits))
-    begin_operation(request, state, plan, execution)
-    state.audit("snapshot-check", "done", {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed})
+    made = begin_operation(request, state, plan, execution)
+    details = {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed, "secrets_made": made}
+    state.audit("snapshot-check", "done", details)
     return plan
 
 
@@ -49,7 +50,8 @@ def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationStat
     going_on = replace(known, **resumption.facts)
     plan = timed(resumption.plan, going_on)
     take_over(request, state, known, plan, resumption.facts)
-    if going_on.users_ready_at is None:
-        make_secrets(plan, state, is_masked=going_on.masked_at is not None)
-    state.audit("snapshot-check", "resumed", {"from": known.execution_id, "done": plan.resumed})
+    needs_logins = going_on.users_ready_at is None
+    made = make_secrets(plan, state, is_masked=going_on.masked_at is not None) if needs_logins else []
+    details = {"from": known.execution_id, "done": plan.resumed, "secrets_made": made}
+    state.audit("snapshot-check", "resumed", details)
     return plan

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from scripts.local_aws.moto_fixes import item_values, response_keys
+from scripts.local_aws.moto_fixes import item_values, response_keys, secret_versions
 from tests.unit.fakes.groups import FakeKeys, FakeNetwork
 from tests.unit.fakes.machine import FakeMachine
 from tests.unit.fakes.rds import Clock, FakeRds
@@ -38,6 +38,7 @@ from utils.aws import AssumedRole, client
 
 # What makes moto's DynamoDB quick in the embedded AWS does so here, where most tests ask it.
 response_keys.install()
+secret_versions.install()
 item_values.install()
 
 Answering = dict[tuple[str, str], FakeService]

@@ -97,17 +97,20 @@ class CheckCopyTask(Struct, frozen=True, kw_only=True):
 
 
 class RestoreTask(Struct, frozen=True, kw_only=True):
-    """The input of Restore Snapshot."""
+    """The input of Restore Snapshot. `after` is the look that calls for it; None where there was none."""
 
     run: StepRun
     cluster: ClusterPlan
     limits: StackLimits
+    after: RestoreProgress | None = None
 
 
 class RestoreProgress(Struct, frozen=True, kw_only=True):
     """What Restore Snapshot did last, and what Check Restore Status makes of it.
 
-    It is done twice: once the users can be set up, and with the users, once every instance exists.
+    It is done twice: once the users can be set up, and with the users, once every instance exists. `all_up`: every
+    instance was up already when the users could be set up. `took`: how long phases took, which the step that comes next
+    has still to record.
     """
 
     answer: Answer
@@ -116,6 +119,8 @@ class RestoreProgress(Struct, frozen=True, kw_only=True):
     started_at: dt.datetime
     action_at: dt.datetime
     wait_seconds: int
+    all_up: bool = False
+    took: dict[str, float] = {}
     expected_end: list[dt.datetime] = []
 
 
@@ -158,6 +163,7 @@ class SetupUsersTask(Struct, frozen=True, kw_only=True):
     run: StepRun
     application_role: str
     read_only_role: str
+    after: RestoreProgress | None = None
     inherited_logins: InheritedLogins = "lock"
     quarantine: bool = False
 
@@ -325,11 +331,12 @@ class ArchiveTask(Struct, frozen=True, kw_only=True):
 class Archived(Struct, frozen=True, kw_only=True):
     """What became of the copy. Only an export is waited for; `percent` is RDS's estimate of how far it is.
 
-    `warnings`: what of the route was not taken back, each with the command that does it.
+    Without a copy and an export the state machine passes Archive Snapshot by. `warnings`: what of the route was not
+    taken back, each with the command that does it.
     """
 
-    deleted_snapshot_arn: str | None
-    why: str
+    deleted_snapshot_arn: str | None = None
+    why: str = "the snapshot was restored directly, there is no copy"
     warnings: list[str] = []
     answer: Answer = "done"
     percent: int = 100

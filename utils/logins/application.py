@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from utils import environment
 from utils.aws import client, error_code
+from utils.changes import asked_once
 from utils.errors import StepFailed
 from utils.logins.master import REDEPLOY, being_deleted, new_password
 from utils.logins.roles import UNNAMED, ApplicationLogins, RoleNames, read_logins, wrong_entries
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _REQUIRED = "a JSON object with the texts app_username, app_password, readonly_user and readonly_pwd"
+
+
+def application_secret_text(secret_arn: str) -> str:
+    """Return what is in the secret, read once in a run of the function until something is changed."""
+    secrets: SecretsManagerClient = client("secretsmanager")
+    answer = asked_once(lambda: secrets.get_secret_value(SecretId=secret_arn), "GetSecretValue", secret_arn)
+    return answer.get("SecretString", "")
 
 
 class ApplicationSecret:
@@ -34,14 +42,13 @@ class ApplicationSecret:
     def whats_wrong(self, master: str) -> list[str]:
         """Return everything for which the roles could not be set up. Of the secret's content it shows names only."""
         try:
-            found = self._secrets.get_secret_value(SecretId=self.arn)
+            text = application_secret_text(self.arn)
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
                 return [f"has no value, or is gone. If it is gone: {REDEPLOY} Else give it a value: {self._remedy}"]
             if error_code(error) == "InvalidRequestException":
                 return [being_deleted(self.arn)]
             raise
-        text = found.get("SecretString", "")
         if wrong := list(wrong_entries(text)):
             return [f"has a role that is not valid: {each}. Correct it: {self._remedy}" for each in wrong]
         logins = read_logins(text, self._names)
@@ -56,7 +63,7 @@ class ApplicationSecret:
 
     def logins(self) -> ApplicationLogins:
         """Return the roles to set up. A missing password is generated and stored first, so that it can be used."""
-        text = self._secrets.get_secret_value(SecretId=self.arn).get("SecretString", "")
+        text = application_secret_text(self.arn)
         if wrong := list(wrong_entries(text)):
             raise StepFailed(
                 f"The application secret is not valid: {'; '.join(wrong)}. Correct the secret {self.arn}, then start "

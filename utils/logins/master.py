@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 
 from utils.aws import client, error_code, none_when
+from utils.changes import asked_once
 from utils.errors import StepFailed, TemporaryFailure
 from utils.logins.secret_store import CURRENT, PENDING, keep_command, labels_of, move_label
 
@@ -78,19 +79,25 @@ class AdminSecret:
         return being_deleted(self.arn) if "DeletedDate" in found else None
 
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
-        """Store a new master login as pending and return it; every call for one version returns the same one."""
-        staged = self.kept(version)
-        if staged is not None:
-            return staged
+        """Store a new master login as pending and return it; every call for one version returns the same one.
+
+        A version can't be changed: one that exists is refused another value (API reference, PutSecretValue,
+        ClientRequestToken), and holds the login of an earlier call.
+        """
         login = MasterLogin(
             username=username, password=new_password(), host=host, port=port, dbClusterIdentifier=cluster_identifier
         )
-        self._secrets.put_secret_value(
-            SecretId=self.arn,
-            ClientRequestToken=version,
-            SecretString=msgspec.json.encode(login).decode(),
-            VersionStages=["AWSPENDING"],
-        )
+        try:
+            self._secrets.put_secret_value(
+                SecretId=self.arn,
+                ClientRequestToken=version,
+                SecretString=msgspec.json.encode(login).decode(),
+                VersionStages=["AWSPENDING"],
+            )
+        except ClientError as error:
+            if error_code(error) != "ResourceExistsException":
+                raise
+            return self.staged(version)
         return login
 
     def staged(self, version: str) -> MasterLogin:
@@ -122,6 +129,17 @@ class AdminSecret:
         if labels.get(PENDING) == version:
             move_label(self.arn, PENDING, where=version, to=None)
 
+    def is_promoted(self, version: str) -> bool:
+        """Return whether the version was current already when its login was read, and is not pending any more.
+
+        The first version of a secret is the current one as well (API reference, PutSecretValue). Its labels come with
+        its login, so that they need no look of their own.
+        """
+        labels = self._version(version).get("VersionStages", [])
+        if CURRENT in labels and PENDING in labels:
+            move_label(self.arn, PENDING, where=version, to=None)
+        return CURRENT in labels
+
     def keep(self, version: str) -> None:
         """Give the version the label of the replaced cluster's login, from where it was. One that is gone has none."""
         labelled = labels_of(self.arn).get(REPLACED)
@@ -140,13 +158,18 @@ class AdminSecret:
 
     def kept(self, version: str) -> MasterLogin | None:
         """Return the login of a version, whichever label it bears; None where Secrets Manager no longer has it."""
-        try:
-            answer = self._secrets.get_secret_value(SecretId=self.arn, VersionId=version)
-        except ClientError as error:
-            if error_code(error) == "ResourceNotFoundException":
-                return None
-            raise
-        return msgspec.json.decode(answer["SecretString"], type=MasterLogin)
+        found = self._version(version)
+        return msgspec.json.decode(found["SecretString"], type=MasterLogin) if found else None
+
+    def _version(self, version: str) -> Mapping[str, Any]:
+        """Return a version with its labels, read once in a run of the function until something is changed."""
+        return asked_once(lambda: self._read(version), "GetSecretValue", self.arn, version) or {}
+
+    def _read(self, version: str) -> Mapping[str, Any] | None:
+        return none_when(
+            "ResourceNotFoundException",
+            lambda: self._secrets.get_secret_value(SecretId=self.arn, VersionId=version),
+        )
 
 
 class ManagedSecret:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from utils import environment
 from utils.aurora_utils.resources import OPERATION_TAG
-from utils.aws import client, error_code
+from utils.aws import error_code
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, TargetSecrets
 from utils.errors import StepFailed, TemporaryFailure
+from utils.logins.application import application_secret_text
 from utils.logins.masking_salt import DESCRIPTION, new_salt, salt_secret_name
 from utils.logins.master import being_deleted
 from utils.logins.secret_store import APPLICATION_TAG, TARGET_TAG, SecretSeen, keep_command, look_at_secret, make_secret
@@ -69,33 +71,53 @@ def secrets_of_source(cluster_identifier: str) -> list[str]:
     return [each.name for each in found if each is not None and _is_ours(each, cluster_identifier)]
 
 
-def make_secrets(plan: Plan, state: OperationState, *, is_masked: bool = False) -> None:
+def make_secrets(plan: Plan, state: OperationState, *, is_masked: bool = False) -> list[str]:
     """Create the secrets that the operation lacks, and record those that it uses. Repeatable.
 
-    The list of roles is the stack's; the passwords are generated when the roles are set up. `is_masked`: the cluster
-    has passed the masking gate, so that no salt is needed.
+    Return what was created, for the step's audit; where it fails, it is audited here. The list of roles is the stack's;
+    the passwords are generated when the roles are set up. `is_masked`: the cluster has passed the masking gate, so that
+    no salt is needed.
     """
-    if plan.target_secrets is not None:
-        _make_secrets_of_target(plan.target_secrets, plan, state)
-    if plan.masking is not None and not is_masked:
-        name = salt_secret_name(plan.operation_id)
-        state.remember(salt_secret_arn=_ensure(name, look_at_secret(name), DESCRIPTION, new_salt(), plan, state))
+    made: list[str] = []
+    try:
+        if plan.target_secrets is not None:
+            _make_secrets_of_target(plan.target_secrets, plan, state, made)
+        if plan.masking is not None and not is_masked:
+            name = salt_secret_name(plan.operation_id)
+            found = look_at_secret(name)
+            state.remember(salt_secret_arn=_ensure(name, found, DESCRIPTION, new_salt(), plan, state, made))
+    except Exception:
+        if made:
+            # The first error matters more.
+            with suppress(ClientError, BotoCoreError):
+                state.audit("secret", "made", {"secrets": made, "target": plan.target_cluster_id})
+        raise
+    return made
 
 
-def _make_secrets_of_target(wanted: TargetSecrets, plan: Plan, state: OperationState) -> None:
+def _make_secrets_of_target(wanted: TargetSecrets, plan: Plan, state: OperationState, made: list[str]) -> None:
     # Both are looked at before the first is created, after which the answers no longer count.
     application = look_at_secret(wanted.application)
     admin = look_at_secret(wanted.admin) if wanted.admin is not None else None
     roles = _roles_without_passwords()
-    arns = {"application_secret_arn": _ensure(wanted.application, application, _APPLICATION_TEXT, roles, plan, state)}
+    arns = {
+        "application_secret_arn": _ensure(wanted.application, application, _APPLICATION_TEXT, roles, plan, state, made)
+    }
     if wanted.admin is not None:
-        arns["admin_secret_arn"] = _ensure(wanted.admin, admin, _ADMIN_TEXT, None, plan, state)
+        arns["admin_secret_arn"] = _ensure(wanted.admin, admin, _ADMIN_TEXT, None, plan, state, made)
     state.remember(**arns, secrets_removed=[])
 
 
 def _ensure(
-    name: str, found: SecretSeen | None, description: str, content: str | None, plan: Plan, state: OperationState
+    name: str,
+    found: SecretSeen | None,
+    description: str,
+    content: str | None,
+    plan: Plan,
+    state: OperationState,
+    made: list[str],
 ) -> str:
+    """Return the secret's ARN; where the secret was created by this call, add it to `made`."""
     target = plan.target_cluster_id
     if found is None:
         tags = {
@@ -107,7 +129,7 @@ def _ensure(
             arn = make_secret(name, description.format(target), environment.text("MASTER_SECRET_KEY"), tags, content)
         except ClientError as error:
             raise _not_made(name, error) from error
-        state.audit("secret", "made", {"secret": arn, "target": target})
+        made.append(arn)
         return arn
     if found.deleted_at is not None and _is_just_removed(found.deleted_at, state.now):
         raise _still_going(name)
@@ -165,8 +187,7 @@ def _name(target_cluster_id: str, kind: str) -> str:
 
 def _roles_without_passwords() -> str:
     """Return the roles of the stack's application secret. Nothing else of its content is copied."""
-    answer = client("secretsmanager").get_secret_value(SecretId=environment.text("APP_SECRET_ARN"))
-    content = msgspec.json.decode(answer.get("SecretString", "{}"))
+    content = msgspec.json.decode(application_secret_text(environment.text("APP_SECRET_ARN")) or "{}")
     named = {key: content[key] for key in _NAMES if key in content}
     roles = [{key: value for key, value in role.items() if key != "password"} for role in content.get("roles", [])]
     return msgspec.json.encode({**named, "app_password": "", "readonly_pwd": "", "roles": roles}).decode()

@@ -89,14 +89,15 @@ def refuse_if_repeated(request: RestoreRequest, record: OperationRecord, executi
     )
 
 
-def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, execution: Execution) -> None:
+def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, execution: Execution) -> list[str]:
     """Take the target's lock, write the operation's first state, create the target's secrets: the first side effects.
 
-    A dry run takes no lock and creates nothing. An operation that is refused here keeps no lock.
+    Return the secrets that were created. A dry run takes no lock and creates nothing. An operation that is refused here
+    keeps no lock.
     """
     if plan.dry_run:
         state.open("snapshot-check", request, plan, "planned")
-        return
+        return []
     lock = _take_target(request, state, plan)
     try:
         if plan.masking is not None:
@@ -111,7 +112,7 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
         if (known := state.recall()) is not None:
             refuse_if_repeated(request, known, execution)
         raise
-    make_secrets(plan, state)
+    return make_secrets(plan, state)
 
 
 def take_over(

@@ -236,6 +236,7 @@ class OperationState:
         self.has_audited = False
         # The step that the next write records as running; None where that is recorded, or is not to be.
         self.entering: str | None = None
+        self._noted: dict[str, Any] = {}
         self._tables: DynamoDBClient = client("dynamodb")
         self._state_table = environment.text("STATE_TABLE")
         self._audit_table = environment.text("AUDIT_TABLE")
@@ -351,6 +352,15 @@ class OperationState:
         """
         self._write(facts, AT_WORK, self._attempt)
 
+    def note(self, **facts: Any) -> None:
+        """Have facts recorded with the next write of this call, which at its end is made for them if there was none."""
+        self._noted |= facts
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Return whether noted facts are not recorded yet."""
+        return bool(self._noted)
+
     def close(self, status: Status) -> None:
         """Record how the operation ended, after which its steps cannot write. Closing twice has the effect of one.
 
@@ -458,7 +468,7 @@ class OperationState:
         That it is returned is not billed (API reference, UpdateItem, ReturnValues).
         """
         names: dict[str, str] = {}
-        written = {**values, "redrive_count": self.redrive_count}
+        written = {**self._noted, **values, "redrive_count": self.redrive_count}
         assignments = ["last_updated = :now"]
         if self.entering is not None:
             written |= {"state": self.entering, "status": "running"}
@@ -485,7 +495,7 @@ class OperationState:
                 f"The state table has nothing of this execution on operation {self.operation_id}, so nothing proves "
                 "what it created. Check the stack's state table, and what exists in RDS, before you start again."
             ) from error
-        self.entering = None
+        self.entering, self._noted = None, {}
         return answer["Attributes"]
 
 

@@ -56,7 +56,7 @@ def follow_export(
 def settle_copy(task: ArchiveTask, state: OperationState, record: OperationRecord, target: Aurora) -> Archived:
     """Delete the copy or keep it, as the plan says, and forget what no longer exists."""
     if task.copy is None:
-        return Archived(deleted_snapshot_arn=None, why="the snapshot was restored directly, there is no copy")
+        return Archived()
     settled = _delete_or_keep(task, task.copy, record, target)
     if task.run.cleaning_up and task.archive_snapshot != "keep":
         # A resumed run goes the snapshot's way again.

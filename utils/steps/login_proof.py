@@ -46,7 +46,8 @@ def prove_and_promote(server: Server, master: MasterLogin, record: OperationReco
     _prove_or_request_reset(server, master, record, state)
     if record.password_version_id is not None:
         admin = AdminSecret(admin_secret_of(record))
-        admin.promote(record.password_version_id, lambda labels: state.remember(labels_before=dict(labels)))
+        if not admin.is_promoted(record.password_version_id):
+            admin.promote(record.password_version_id, lambda labels: state.remember(labels_before=dict(labels)))
     state.remember(login_proven_at=iso(state.now))
 
 

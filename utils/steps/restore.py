@@ -19,7 +19,7 @@ from utils.aurora_utils.resources import Cluster, Instance
 from utils.contracts.payloads import Answer, RestoreProgress
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.errors import CapacityShortage, StepFailed
-from utils.state.operation import OperationRecord
+from utils.state.operation import OperationRecord, OperationState
 from utils.steps.differences import unsafe_differences, writer_differs
 from utils.steps.pace import Pace, took
 
@@ -67,6 +67,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     cluster: Cluster | None = None
     instances: list[Instance] = []
     missing_instances: list[PlannedInstance] = []
+    all_up: bool = False
 
 
 def assess(plan: ClusterPlan, aurora: AuroraReader, record: OperationRecord, now: dt.datetime) -> Situation:
@@ -118,15 +119,16 @@ def due_action(plan: ClusterPlan, observed: Observed, record: OperationRecord, n
             # They were requested right after the change, and RDS has refused that while it modifies the cluster.
             return wait(cluster, f"cluster {plan.identifier} ({cluster.status})")
         return Situation(due=Action.CREATE_INSTANCES, waiting_for=names, cluster=cluster, missing_instances=missing)
+    not_up = until_up(plan, cluster, instances)
     if record.users is None:
         return (
             _until_led(plan, cluster, instances, record, now)
             or _until_login(plan, cluster, record)
             or _until_admitted(plan, cluster, instances, record)
-            or Situation(due=Action.SET_UP_USERS, waiting_for="the users", cluster=cluster)
+            or Situation(due=Action.SET_UP_USERS, waiting_for="the users", cluster=cluster, all_up=not_up is None)
         )
-    return until_up(plan, cluster, instances) or Situation(
-        due=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances
+    return not_up or Situation(
+        due=Action.NOTHING, waiting_for="nothing", cluster=cluster, instances=observed.instances, all_up=True
     )
 
 
@@ -312,6 +314,12 @@ def durations_seen(
     return record.took if goes_on else took(record, now, {before.action: before.action_at}, before.wait_seconds)
 
 
+def note_seen(look: RestoreProgress | None, state: OperationState, record: OperationRecord) -> None:
+    """Have recorded, with the next write, how long phases took that the look before this step has seen end."""
+    if look is not None and (durations := record.took | look.took) != record.took:
+        state.note(took=durations, expected_end=look.expected_end)
+
+
 def after_check(
     situation: Situation,
     before: RestoreProgress,
@@ -344,5 +352,6 @@ def after_check(
         started_at=before.started_at,
         action_at=before.action_at,
         wait_seconds=pace.pause(before.action, before.action_at, now),
+        all_up=situation.all_up,
         expected_end=pace.expected_end(before.action, before.action_at, now),
     )

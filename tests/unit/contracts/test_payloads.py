@@ -101,7 +101,7 @@ def after_task(name: str, data: Data) -> Data:
         if state.get("ResultPath") == "$.error":
             assert set(given) == {"Error", "Cause"}
             return written(data, "$.error", ExecutionError)
-        return {key: frozenset({Any}) for key in given}
+        return {key: frozenset({types.NoneType if value is None else Any}) for key, value in given.items()}
     if state["Type"] == "Task" and state.get("ResultPath") is not None:
         return written(data, state["ResultPath"], result_type(function_of(state)))
     return data

@@ -97,9 +97,16 @@ EDGES: dict[str, list[Edge]] = {
     ],
     "Wait for Masking": [goes("Transform Data")],
     "Setup DB Users": [
-        goes("Check Instances"),
+        goes("Check Instances?"),
         catches("MasterLoginRefused", "$.login", "Restore Snapshot"),
         fails_into("Clean Up?"),
+    ],
+    "Check Instances?": [
+        when("$.plan.masking", "IsNull", False, "Check Instances"),
+        when("$.plan.replaces", "IsNull", False, "Check Instances"),
+        when("$.plan.delete_source", "BooleanEquals", True, "Check Instances"),
+        when("$.restore.all_up", "BooleanEquals", True, "Open Cluster"),
+        otherwise("Check Instances"),
     ],
     "Check Instances": [
         goes("Instances Ready?"),
@@ -139,7 +146,9 @@ EDGES: dict[str, list[Edge]] = {
     "Wait for Opening": [goes("Open Cluster")],
     "Delete Source RDS?": [
         when("$.plan.delete_source", "BooleanEquals", True, "Delete RDS"),
-        otherwise("Archive Snapshot"),
+        when("$.plan.copy", "IsNull", False, "Archive Snapshot"),
+        when("$.plan.export", "IsNull", False, "Archive Snapshot"),
+        otherwise("Send Success Notification"),
     ],
     "Delete RDS": [goes("Wait for Deletion"), fails_into("Send Failure Notification")],
     "Wait for Deletion": [goes("Check Delete Status")],
@@ -202,7 +211,11 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Check Snapshot Exists": ("SnapshotCheck", EXECUTION | ASKED, "$.plan"),
     "Copy Snapshot": ("CopySnapshot", STEP | ASKED | {"copy.$": "$.plan.copy"}, "$.copy"),
     "Check Copy Status": ("CheckCopyStatus", STEP | {"copy.$": "$.plan.copy", "progress.$": "$.copy"}, "$.copy"),
-    "Restore Snapshot": ("RestoreSnapshot", STEP | ASKED | {"cluster.$": "$.plan.cluster"}, "$.restore"),
+    "Restore Snapshot": (
+        "RestoreSnapshot",
+        STEP | ASKED | {"cluster.$": "$.plan.cluster", "after.$": "$.restore"},
+        "$.restore",
+    ),
     "Check Restore Status": (
         "CheckRestoreStatus",
         STEP | {"cluster.$": "$.plan.cluster", "progress.$": "$.restore"},
@@ -222,6 +235,7 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
             "read_only_role": "${ReadOnlyUsername}",
             "inherited_logins.$": "$.plan.inherited_logins",
             "quarantine.$": "$.plan.quarantine",
+            "after.$": "$.restore",
         },
         "$.users",
     ),
@@ -304,7 +318,10 @@ LIMITS = {
 }
 # What the other states hold beside their edges.
 REST: dict[str, dict[str, Any]] = {
-    "Receive Request": {"Type": "Pass", "Parameters": {"request.$": "$", "limits": LIMITS, "clean_up": {}}},
+    "Receive Request": {
+        "Type": "Pass",
+        "Parameters": {"request.$": "$", "limits": LIMITS, "restore": None, "archive": {}, "clean_up": {}},
+    },
     "Wait for Copy": {"Type": "Wait", "SecondsPath": "$.copy.wait_seconds"},
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
     "Wait for Masking": {"Type": "Wait", "SecondsPath": "$.masking.wait_seconds"},
@@ -480,6 +497,33 @@ def reached_from(start: str, *, without: str = "") -> set[str]:
     return found
 
 
+def reached_by(plan: dict[str, Any], *, without: str = "") -> set[str]:
+    """All states that an operation with such a plan may come to, if one state never let anything through.
+
+    What the plan does not say may be anything.
+    """
+    found, new = set[str](), ["Receive Request"]
+    while new:
+        name = new.pop()
+        if name not in found and name != without:
+            found.add(name)
+            new += [edge[-1] for edge in open_to(plan, edges(STATES[name]))]
+    return found
+
+
+def open_to(plan: dict[str, Any], ways: list[Edge]) -> Iterator[Edge]:
+    """The edges that such a plan leaves open: of the rules that it decides, the first that fits hides all after it."""
+    for way in ways:
+        field = str(way[1]).removeprefix("$.plan.")
+        if way[0] != "Choice" or field not in plan:
+            yield way
+            continue
+        _, _, operator, _, value, _ = way
+        if (plan[field] is None if operator == "IsNull" else plan[field]) == value:
+            yield way
+            return
+
+
 def into(target: str) -> list[tuple[str, Edge]]:
     return [(name, edge) for name in STATES for edge, end in leads(name) if end == target]
 
@@ -511,13 +555,27 @@ def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
     assert "deletion.$" not in STATES["Clean Up Cluster"]["Parameters"]
 
 
-@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?", "Instances Ready?"])
+@pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?", "Check Instances?"])
 def test_nobody_is_let_in_before_users_and_locks_are_done(before: str) -> None:
     opening = {name for name in STATES if function(name) == "OpenCluster"}
     assert opening == {"Open Cluster"}
     assert not {"Open Cluster", "Swap Cluster"} & reached_from("Receive Request", without=before)
-    assert {name for name, _ in into("Open Cluster")} == {"Replace Target?", "Swapped?", "Wait for Opening"}
+    assert {name for name, _ in into("Open Cluster")} == {
+        *("Check Instances?", "Replace Target?", "Swapped?", "Wait for Opening")
+    }
     assert {name for name, _ in into("Replace Target?")} == {"Instances Ready?"}
+
+
+@pytest.mark.parametrize("plan", [{"masking": {}}, {"replaces": {}}, {"delete_source": True}])
+def test_instances_are_looked_at_again_after_a_masking_and_before_another_cluster_is_touched(
+    plan: dict[str, Any],
+) -> None:
+    """Of any other plan it is enough that the last look has seen them up: the opening looks as well."""
+    for before in ("Check Instances", "Instances Ready?"):
+        assert not {"Open Cluster", "Swap Cluster"} & reached_by(plan, without=before)
+    seen = when("$.restore.all_up", "BooleanEquals", True, "Open Cluster")
+    assert [edge for name, edge in into("Open Cluster") if name == "Check Instances?"] == [seen]
+    assert [(name, edge) for name, edge in into("Check Instances?") if edge[0] != "Next"] == []
 
 
 def test_a_swap_that_has_failed_or_was_stopped_is_finished_before_anything_is_cleaned_up() -> None:
@@ -542,7 +600,9 @@ def test_a_swap_that_has_failed_or_was_stopped_is_finished_before_anything_is_cl
     ],
 )
 def test_a_source_is_deleted_only_after_its_copy_was_proved_usable(before: str) -> None:
-    assert "Delete RDS" not in reached_from("Receive Request", without=before)
+    assert "Delete RDS" in reached_by({"delete_source": True})
+    assert "Delete RDS" not in reached_by({"delete_source": True}, without=before)
+    assert "Delete RDS" not in reached_by({"delete_source": False})
 
 
 def test_a_plan_with_a_masking_policy_reaches_users_and_the_door_only_through_the_masking_gate() -> None:
@@ -572,12 +632,15 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     over = [each for each in into("Export Snapshot?") if each[0] == "Copy Ready?"]
     assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"))]
     assert into("Send Success Notification") == [
-        ("Archive Done?", when("$.archive.answer", "StringEquals", "done", "Send Success Notification"))
+        # Without a copy and an export.
+        ("Delete Source RDS?", otherwise("Send Success Notification")),
+        ("Archive Done?", when("$.archive.answer", "StringEquals", "done", "Send Success Notification")),
     ]
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
     waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
     assert asking - waiting == {
-        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Replace Target?", "Delete Source RDS?", "Clean Up?")
+        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Check Instances?", "Replace Target?"),
+        *("Delete Source RDS?", "Clean Up?"),
     }
 
 
@@ -653,8 +716,11 @@ def test_every_way_into_failure_brings_its_error_and_nothing_after_it_replaces_t
 
 
 def test_a_run_that_succeeds_has_made_users_put_its_snapshot_away_and_told_it() -> None:
-    for before in ("Setup DB Users", "Archive Snapshot", "Send Success Notification"):
+    for before in ("Setup DB Users", "Send Success Notification"):
         assert "Restored" not in reached_from("Receive Request", without=before)
+    for plan in ({"copy": {}}, {"export": {}}):
+        assert "Restored" not in reached_by(plan, without="Archive Snapshot")
+    assert "Archive Snapshot" not in reached_by({"copy": None, "export": None, "delete_source": False})
 
 
 def test_every_failure_but_a_duplicates_is_told() -> None:

@@ -62,6 +62,13 @@ def test_rule_5_staging_again_after_a_lost_answer_finds_the_same_password() -> N
     assert stage().password == stored
 
 
+def test_rule_5_a_password_that_was_staged_is_read_and_not_replaced_however_it_is_labelled() -> None:
+    staged = stage()
+    AdminSecret(ADMIN_SECRET).promote(VERSION)
+    assert stage() == staged
+    assert stages()[VERSION] == ["AWSCURRENT"]
+
+
 def test_two_clusters_have_two_passwords_whatever_their_names() -> None:
     first, second = (AdminSecret.version_for(f"cluster-{number}") for number in (1, 2))
     assert stage(first).password != stage(second).password
@@ -85,6 +92,22 @@ def test_promotion_makes_the_login_current_and_keeps_the_previous_one() -> None:
     assert secret()["password"] == login.password
     assert stages()[before] == ["AWSPREVIOUS"]
     assert stages()[VERSION] == ["AWSCURRENT"]
+
+
+def test_the_first_version_of_a_secret_is_promoted_by_taking_its_pending_label() -> None:
+    arn = client("secretsmanager").create_secret(Name="without-a-value")["ARN"]
+    admin = AdminSecret(arn)
+    admin.stage(VERSION, "postgres", HOST, 5432, "staging-orders")
+    for _ in range(2):
+        assert admin.is_promoted(VERSION)
+        labels = client("secretsmanager").describe_secret(SecretId=arn)["VersionIdsToStages"]
+        assert labels == {VERSION: ["AWSCURRENT"]}
+
+
+def test_a_version_beside_an_earlier_one_is_not_promoted_by_itself() -> None:
+    stage()
+    assert not AdminSecret(ADMIN_SECRET).is_promoted(VERSION)
+    assert stages()[VERSION] == ["AWSPENDING"]
 
 
 def test_rule_5_promoting_twice_is_as_good_as_once() -> None:
@@ -137,19 +160,23 @@ def test_a_label_that_wasnt_moved_or_another_refusal_is_an_error(event: str, cod
         AdminSecret(ADMIN_SECRET).promote(VERSION)
 
 
-def test_a_secret_that_cant_be_read_is_not_taken_for_an_empty_one() -> None:
-    secrets = client("secretsmanager")
+@pytest.mark.parametrize(("operation", "staged"), [("GetSecretValue", True), ("PutSecretValue", False)])
+def test_a_secret_that_cant_be_read_or_written_is_neither_empty_nor_full(operation: str, staged: bool) -> None:
+    if staged:
+        stage()
+    before = stages()
 
     def deny(**_: Any) -> None:
-        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetSecretValue")
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, operation)
 
-    secrets.meta.events.register("before-call.secrets-manager.GetSecretValue", deny)
+    events = client("secretsmanager").meta.events
+    events.register(f"before-call.secrets-manager.{operation}", deny)
     try:
         with pytest.raises(ClientError, match="AccessDenied"):
             stage()
     finally:
-        secrets.meta.events.unregister("before-call.secrets-manager.GetSecretValue", deny)
-    assert len(stages()) == 1, "no second password was stored"
+        events.unregister(f"before-call.secrets-manager.{operation}", deny)
+    assert stages() == before, "no second password was stored"
 
 
 # The application's secret

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ from tests.unit.support import (
     set_defaults,
 )
 from utils.aurora_utils.resources import OPERATION_TAG
-from utils.aws import client
+from utils.aws import client, value_of
+from utils.changes import asking_once
 from utils.contracts.plan import Plan, TargetSecrets
 from utils.errors import StepFailed, TemporaryFailure
 from utils.logins.application import ApplicationSecret
@@ -223,8 +225,12 @@ def test_one_that_was_removed_a_moment_ago_is_waited_for(state: OperationState) 
 
 
 @contextmanager
-def create_answers(code: str) -> Iterator[None]:
+def create_answers(code: str, *, after: int = 0) -> Iterator[None]:
+    calls = itertools.count()
+
     def refuse(**_: Any) -> None:
+        if next(calls) < after:
+            return
         raise ClientError({"Error": {"Code": code, "Message": "no"}}, "CreateSecret")
 
     events = client("secretsmanager").meta.events
@@ -244,6 +250,39 @@ def test_a_name_that_is_taken_although_nothing_was_seen_is_asked_again(code: str
 def test_any_other_refusal_is_what_it_is(state: OperationState) -> None:
     with create_answers("LimitExceededException"), pytest.raises(ClientError, match="LimitExceeded"):
         make_secrets(a_drill(), state)
+
+
+def made_events() -> list[list[str]]:
+    events = [value_of({"M": each}) for each in client("dynamodb").scan(TableName="AuroraRestoreAudit")["Items"]]
+    return [each["event_details"]["secrets"] for each in events if each["event_type"] == "secret"]
+
+
+def test_what_was_created_is_told_and_audited_at_once_where_the_second_is_refused(state: OperationState) -> None:
+    with create_answers("LimitExceededException", after=1), pytest.raises(ClientError, match="LimitExceeded"):
+        make_secrets(a_drill(), state)
+    application = described(NAMES.application)["ARN"]
+    assert made_events() == [[application]]
+    assert make_secrets(a_drill(), state) == [described(NAMES.admin or "")["ARN"]]
+    assert make_secrets(a_drill(), state) == []
+    assert made_events() == [[application]], "what the step tells itself is audited with it"
+
+
+def test_both_are_told(state: OperationState) -> None:
+    assert make_secrets(a_drill(), state) == [described(name)["ARN"] for name in (NAMES.application, NAMES.admin or "")]
+
+
+def test_the_stacks_secret_is_read_once_where_it_was_checked_before(state: OperationState) -> None:
+    read: list[str] = []
+    events = client("secretsmanager").meta.events
+    events.register("before-call.secrets-manager.GetSecretValue", lambda **_: read.append("read"), unique_id="counting")
+    try:
+        with asking_once():
+            assert ApplicationSecret(APP_SECRET).whats_wrong("postgres") == []
+            make_secrets(a_drill(), state)
+    finally:
+        events.unregister("before-call.secrets-manager.GetSecretValue", unique_id="counting")
+    assert read == ["read"]
+    assert content(NAMES.application)["app_username"] == "orders_app"
 
 
 # Of a source

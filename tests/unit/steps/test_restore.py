@@ -146,6 +146,25 @@ def test_what_exists_decides_which_action_is_due(
     assert now.waiting_for.startswith(waiting_for)
 
 
+@pytest.mark.parametrize(
+    ("what_exists", "known", "all_up"),
+    [
+        (observed(OK, OK, OK, OK), ASKED, True),
+        (observed(OK, "modifying", OK, "configuring-log-exports"), ASKED, True),
+        (observed(OK, OK, OK, OK), READY, True),
+        (observed(OK, OK, "creating", OK), ASKED, False),
+        (observed(OK, OK, "rebooting", OK), ASKED, False),
+        (observed(OK, OK, "creating", OK), READY, False),
+        (observed(OK, OK, OK, OK), {}, False),
+        (observed(None), {}, False),
+    ],
+)
+def test_a_look_says_whether_every_instance_is_up(what_exists: Observed, known: dict[str, Any], all_up: bool) -> None:
+    now = due_action(a_cluster_plan(instances=some_instances(3)), what_exists, a_record(**known), NOW)
+    assert now.all_up is all_up
+    assert after_check(now, progress(), NOW, UNKNOWN, 1).all_up is all_up
+
+
 def test_all_missing_instances_are_due_together_and_only_those(rds: FakeRds, cluster: dict[str, Any]) -> None:
     missing = situation(ours(cluster, **ASKED)).missing_instances
     assert [each.identifier for each in missing] == [WRITER, FIRST_READER, SECOND_READER]

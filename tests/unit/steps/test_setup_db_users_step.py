@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scripts.local_aws.postgres.servers import Postgres, Servers
 from tests.unit.conftest import LogLines
@@ -26,7 +27,7 @@ from tests.unit.support import (
     lost_answer,
 )
 from utils.aws import client
-from utils.contracts.payloads import SetupUsersTask
+from utils.contracts.payloads import RestoreProgress, SetupUsersTask
 from utils.contracts.plan import MaskingPlan
 from utils.errors import MasterLoginRefused, StepFailed, TemporaryFailure
 from utils.logins.master import AdminSecret, MasterLogin
@@ -102,6 +103,33 @@ def test_a_password_that_the_server_refuses_is_set_once_more_and_then_only_waite
         set_up(task())
     assert record().password_reset_at is not None
     assert record().login_proven_at is None
+
+
+def after_a_look() -> RestoreProgress:
+    return RestoreProgress(
+        answer="done",
+        action="create-instances",
+        waiting_for="the users",
+        started_at=NOW,
+        action_at=NOW,
+        wait_seconds=10,
+        took={"create-instances": 540.0},
+    )
+
+
+def test_what_the_look_before_has_seen_is_recorded_also_where_the_step_fails(
+    operation: OperationState, postgres: Postgres, login: MasterLogin
+) -> None:
+    operation.remember(took={"create-cluster": 1200.0}, password_resets=2)
+    postgres.set_password("boss", "Productions-password-1")
+    with pytest.raises(TemporaryFailure):
+        set_up(replace(task(), after=after_a_look()))
+    both = {"create-cluster": 1200.0, "create-instances": 540.0}
+    assert record().took == both
+    operation.remember(took={"create-cluster": 1200.0})
+    postgres.set_password("boss", login.password)
+    set_up(replace(task(), after=after_a_look()))
+    assert record().took == both
 
 
 def test_a_proven_login_becomes_current_and_both_roles_can_log_in(
