@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import threading
 import time
@@ -106,13 +107,27 @@ class Refreshing:
 
     def night(self, name: str | None = None, **request: Any) -> Run:
         """A night of which people expect nothing special."""
-        run = self.pipeline.run({"target_cluster_id": self.target, "replace_target": True, **request}, name)
+        run = self.pipeline.run({**self._replacing(), **request}, name)
         if run.status == "SUCCEEDED":
             self.users = run.output["users"]
         return run
 
     def start(self, **request: Any) -> str:
-        return self.pipeline.start({"target_cluster_id": self.target, "replace_target": True, **request})
+        return self.pipeline.start({**self._replacing(), **request})
+
+    def _replacing(self) -> dict[str, Any]:
+        """Half a day from now, where no window is near: a cluster is not replaced before one of its windows."""
+        then = dt.datetime.fromtimestamp(self.aws.clock.time(), dt.UTC) + dt.timedelta(hours=12)
+        backup, maintenance = (
+            f"{begin:%H:%M}-{begin + dt.timedelta(minutes=30):%H:%M}" for begin in (then, then + dt.timedelta(hours=1))
+        )
+        begin, _, end = maintenance.partition("-")
+        return {
+            "target_cluster_id": self.target,
+            "replace_target": True,
+            "preferred_backup_window": backup,
+            "preferred_maintenance_window": f"wed:{begin}-{'thu' if end < begin else 'wed'}:{end}",
+        }
 
     def live(self) -> dict[str, Any]:
         found = self.pipeline.cluster(self.target)
