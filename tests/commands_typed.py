@@ -31,6 +31,11 @@ _EXPIRY = "integration/pipeline/test_expiry.py"
 _EXTENDED = (_EXPIRY, "test_tuesdays_data_is_there_until_friday_and_longer_if_somebody_says_so")
 _KEPT = (_EXPIRY, "test_a_cluster_whose_tag_is_taken_away_is_kept_and_one_that_gets_it_again_goes")
 
+_REPLACED = (
+    "integration/pipeline/test_replace.py",
+    "test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody_reads_it",
+)
+
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/logins/application.py", "aws secretsmanager put-secret-value"): [_SECRETS],
     ("utils/steps/deletion_proof.py", "aws rds delete-db-instance"): [_READER],
@@ -100,6 +105,8 @@ BY_HAND: dict[tuple[str, str], str] = {
         "aws secretsmanager restore-secret",
     ): "The call is that of secret_store.py.",
     ("utils/preflight/quarantine.py", "aws rds copy-db-cluster-parameter-group"): "The embedded AWS copies no group.",
+    ("utils/preflight/replaceable.py", "aws application-autoscaling deregister-scalable-target"): [_REPLACED],
+    ("utils/preflight/replaceable.py", "aws rds add-tags-to-resource"): [_REPLACED],
     ("utils/planning/deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
     ("utils/messages/expiry_report.py", "aws rds start-db-cluster"): _NO_STOPPED,
 }

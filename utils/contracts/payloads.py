@@ -210,7 +210,7 @@ class Opening(Struct, frozen=True, kw_only=True):
 
 
 class SwapErrand(Struct, frozen=True, kw_only=True):
-    """What has to be done from within the VPC before the swap can go on, with one of its two clusters.
+    """What has to be done from within the VPC before the swap can continue, with one of its two clusters.
 
     `members` are the addresses of all its instances, by their names, and `port` is theirs. `host` is the address that
     the target's name leads to. `version_id` is the login's in the target's admin secret. `fingerprint` stands in the
@@ -230,7 +230,7 @@ class SwapErrand(Struct, frozen=True, kw_only=True):
 class SwapTask(Struct, frozen=True, kw_only=True):
     """The input of Swap Cluster.
 
-    `finishing`: whatever happened to the swap, it ends: back where nothing is lost by it, else forward.
+    `finishing`: the swap has to end, also after a failure: back where nothing is lost by it, else forward.
     """
 
     run: StepRun

@@ -13,7 +13,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from utils.aurora_utils.ownership import why_not_own_cluster
+from utils.aurora_utils.ownership import was_made_by, why_not_own_cluster
 from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, PROTECTED_TAG, ROLE_TAG, Cluster, Instance
 from utils.contracts.swap import SwapRecord
 from utils.foreign_text import one_line
@@ -102,7 +102,7 @@ def why_kept(
     """Return why a cluster is kept although it expires, as a clause about it; None where it may be deleted."""
     protected = [each.identifier for each in (cluster, *instances) if each.is_protected]
     maker = cluster.tags.get(OPERATION_TAG, "")
-    strange = [each.identifier for each in instances if not each.belongs_to(maker)]
+    strange = [each.identifier for each in instances if not was_made_by(each, maker)]
     if entry.replaced is not None and not entry.replaced.is_ours:
         return "was not created by the pipeline, which deletes nothing of others"
     if cluster.identifier != entry.cluster_identifier:

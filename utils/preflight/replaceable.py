@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from utils import environment
 from utils.aurora_utils import AuroraReader, Cluster
-from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, REPLACEABLE_TAG, ROLE_TAG
+from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, REPLACEABLE_TAG, ROLE_TAG, Instance
 from utils.aurora_utils.source_account import reader_scaling_of
 from utils.aurora_utils.windows import minutes_until
 from utils.foreign_text import one_line
@@ -23,7 +23,7 @@ def replaceable_problems(replaced: Cluster, admin_secret: str, target: AuroraRea
     """Yield why a cluster must not be replaced, each with its remedy. `admin_secret` is its target's."""
     every = (*_of_its_kind(replaced, target), *_of_its_state(replaced, target, now), *_of_others(replaced, target))
     yield from (f"replace_target: {replaced.identifier!r} {why}" for why in every)
-    yield from _rotation_problems(admin_secret, target.region)
+    yield from _rotation_problems(admin_secret)
 
 
 def is_ours(replaced: Cluster) -> bool:
@@ -33,13 +33,17 @@ def is_ours(replaced: Cluster) -> bool:
 
 def _of_its_kind(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
     """Yield why this cluster, whatever its state is, may not be replaced."""
-    if not is_ours(replaced) and replaced.tags.get(REPLACEABLE_TAG) != "true":
-        yield (
-            f"was not created by the pipeline, and its owner has not tagged it as {REPLACEABLE_TAG} = true. If you own "
-            f"it and it may be replaced: aws rds add-tags-to-resource --resource-name {replaced.arn} "
-            f"--tags Key={REPLACEABLE_TAG},Value=true --region {target.region}"
-        )
     members = target.instances_of(replaced.identifier)
+    if not is_ours(replaced) and (untagged := _without_consent(replaced, members)):
+        here = f"--region {target.region}"
+        commands = [
+            f"aws rds add-tags-to-resource --resource-name {arn} --tags Key={REPLACEABLE_TAG},Value=true {here}"
+            for arn in untagged
+        ]
+        yield (
+            f"was not created by the pipeline, and its owner has not tagged it, or not all of its instances, as "
+            f"{REPLACEABLE_TAG} = true. If you own it and it may be replaced: {' && '.join(commands)}"
+        )
     if protected := [each.identifier for each in (replaced, *members) if each.is_protected]:
         yield (
             f"is protected by the tag of {', '.join(protected)}. Choose another target_cluster_id, or have its owner "
@@ -47,6 +51,13 @@ def _of_its_kind(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
         )
     if replaced.master_secret is not None:
         yield "has its master login kept by RDS, in a secret of that one cluster. Have it kept in a secret of yours."
+
+
+def _without_consent(replaced: Cluster, members: Sequence[Instance]) -> list[str]:
+    """Return the ARNs of the cluster and its instances, which are restarted, as far as they lack their owner's tag."""
+    place = replaced.arn.rpartition(":cluster:")[0]
+    own = {replaced.arn: replaced.tags} | {f"{place}:db:{each.identifier}": each.tags for each in members}
+    return [arn for arn, tags in own.items() if tags.get(REPLACEABLE_TAG) != "true"]
 
 
 def _of_its_state(replaced: Cluster, target: AuroraReader, now: dt.datetime) -> Iterator[str]:
@@ -65,8 +76,7 @@ def _of_its_state(replaced: Cluster, target: AuroraReader, now: dt.datetime) -> 
             when = "is open" if minutes == 0 else f"opens in {minutes} minutes"
             yield (
                 f"has a {kind} window, {window} UTC, which {when}, and RDS renames no cluster meanwhile. Start after "
-                f"it, or move it: aws rds modify-db-cluster --db-cluster-identifier {replaced.identifier} "
-                f"--preferred-{kind}-window WINDOW --region {target.region}"
+                "it, or move it."
             )
 
 
@@ -86,19 +96,18 @@ def _of_others(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
         yield (
             "has readers that Application Auto Scaling adds and removes, by the name that another cluster would have "
             "then. Deregister its target first: aws application-autoscaling deregister-scalable-target "
-            f"--service-namespace rds --scalable-dimension rds:cluster:ReadReplicaCount "
+            "--service-namespace rds --scalable-dimension rds:cluster:ReadReplicaCount "
             f"--resource-id cluster:{replaced.identifier} --region {target.region}"
         )
 
 
-def _rotation_problems(admin_secret: str, region: str) -> Iterator[str]:
+def _rotation_problems(admin_secret: str) -> Iterator[str]:
     """Yield that Secrets Manager changes the password of whichever cluster the secret leads to, also amid a swap."""
     found = look_at_secret(admin_secret)
     if found is not None and found.is_rotated:
         yield (
             f"replace_target: the admin secret {found.name!r} is rotated by Secrets Manager, which may change the "
-            "password of either cluster meanwhile. Each night has a new password anyway. End the rotation: "
-            f"aws secretsmanager cancel-rotate-secret --secret-id {found.name} --region {region}"
+            "password of either cluster meanwhile. Each replacement has a new password anyway. Cancel the rotation."
         )
 
 

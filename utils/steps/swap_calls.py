@@ -80,7 +80,7 @@ class Calls:
         elif found.action is Action.DISABLE_DATA_API:
             aurora.disable_data_api(cluster)
         elif found.action is Action.TAG_AS_SWAPPING:
-            aurora.tag_role(cluster, "swapping")
+            aurora.mark_role(cluster, "swapping")
         elif found.action is Action.MOVE_LABEL:
             self._move_label(cluster, view.of(OTHER[side]).cluster, side)
         elif found.action is Action.SET_ROLES:
@@ -106,12 +106,12 @@ class Calls:
 
     def _set_roles(self, winner: Cluster, loser: Cluster | None, swap: StoredSwap, winning: Side) -> None:
         """Tag both. The one that was replaced is registered first: without the entry it would stay for ever."""
-        self._aurora.tag_role(winner, "live")
+        self._aurora.mark_role(winner, "live")
         if loser is None:
             return
         recorded = swap.record.of(OTHER[winning])
         if recorded.role_beside != "previous" or swap.record.committed_at is None:
-            self._aurora.tag_role(loser, recorded.role_beside)
+            self._aurora.mark_role(loser, recorded.role_beside)
             return
         hours = self._replaces.keep_hours
         expires = expiry_text(swap.record.committed_at + dt.timedelta(hours=hours))
@@ -129,4 +129,4 @@ class Calls:
                 ),
             )
         )
-        self._aurora.tag_role(loser, "previous", expires)
+        self._aurora.mark_role(loser, "previous", expires)

@@ -81,7 +81,7 @@ class SwapStep:
         self._swap = begin_or_continue(task, record, state, aurora, prove_at_work)
 
     def advance(self) -> SwapProgress:
-        """Do what is due, and say how to go on. Raises StepFailed where the swap cannot end as it should."""
+        """Do what is due, and say what comes next. Raises StepFailed where the swap cannot end as it should."""
         view = look(self._swap, self._aurora)
         self._keep(without_outdated(self._swap, view, self._door))
         if (unfinished := self._until_restarted(view) or self._until_certificates_known(view)) is not None:

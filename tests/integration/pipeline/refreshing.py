@@ -43,6 +43,7 @@ class Client:
     user: str
     password: str = field(repr=False)
     pooled: bool = True
+    statement: str = _INSERT
     rows: list[Written] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,7 +86,7 @@ class Client:
                     session = self._connect()
                 row.sent_at = self.aws.clock.time()
                 with session, session.cursor() as cursor:
-                    cursor.execute(_INSERT, (row.key,))
+                    cursor.execute(self.statement, (row.key,))
                 row.acknowledged_at = self.aws.clock.time()
             except psycopg2.Error as error:
                 row.error = f"{error.pgcode or ''} {str(error).strip()}"
@@ -116,18 +117,23 @@ class Refreshing:
         return self.pipeline.start({**self._replacing(), **request})
 
     def _replacing(self) -> dict[str, Any]:
-        """Half a day from now, where no window is near: a cluster is not replaced before one of its windows."""
-        then = dt.datetime.fromtimestamp(self.aws.clock.time(), dt.UTC) + dt.timedelta(hours=12)
-        backup, maintenance = (
-            f"{begin:%H:%M}-{begin + dt.timedelta(minutes=30):%H:%M}" for begin in (then, then + dt.timedelta(hours=1))
-        )
-        begin, _, end = maintenance.partition("-")
+        backup, maintenance = self.windows()
         return {
             "target_cluster_id": self.target,
             "replace_target": True,
             "preferred_backup_window": backup,
-            "preferred_maintenance_window": f"wed:{begin}-{'thu' if end < begin else 'wed'}:{end}",
+            "preferred_maintenance_window": maintenance,
         }
+
+    def windows(self) -> tuple[str, str]:
+        """Half a day from now: before one of its windows, no cluster is replaced."""
+        now = dt.datetime.fromtimestamp(self.aws.clock.time(), dt.UTC)
+        backup, maintenance = now + dt.timedelta(hours=12), now + dt.timedelta(hours=13)
+        half_an_hour = dt.timedelta(minutes=30)
+        return (
+            f"{backup:%H:%M}-{backup + half_an_hour:%H:%M}",
+            f"{maintenance:%a:%H:%M}-{maintenance + half_an_hour:%a:%H:%M}".lower(),
+        )
 
     def live(self) -> dict[str, Any]:
         found = self.pipeline.cluster(self.target)

@@ -19,6 +19,7 @@ from utils.pauses import LONGEST_PAUSE_SECONDS
 from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS
 from utils.steps.masking import DEADLINE as MASKING_DEADLINE
 from utils.steps.open import DEADLINE as OPENING_DEADLINE
+from utils.steps.swap import PATIENCE
 
 ASL = definition()
 STATES: dict[str, dict[str, Any]] = ASL["States"]
@@ -260,6 +261,10 @@ def ways(name: str, way: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         yield (*way, name)
     for each in dict.fromkeys(following(state) + caught(state)):
         yield from ways(each, (*way, name))
+
+
+# It counts again from each of the five moments that a swap records (utils/steps/swap.py, `time_is_up`).
+SWAP_HOURS = round(6 * PATIENCE.total_seconds() / 3600)
 
 
 def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:

@@ -313,6 +313,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *(asked for name in FOUND for asked in each("rds:RestoreDBClusterFromSnapshot", snapshot(name))),
         *each(TOUCHING, cluster("staging-orders"), OURS),
         *each(TOUCHING, cluster("staging-orders"), OURS | UNPROTECTED),
+        *each(TOUCHING, TEMPORARY, OURS),
         *each("secretsmanager:CreateSecret TagResource", RDS_SECRET),
         *each(THROUGH_RDS, key("Key"), via("secretsmanager")),
         *each(THROUGH_RDS, key("Key"), via("rds")),
@@ -831,7 +832,7 @@ REDUNDANT: dict[tuple[str, str], str] = {
     (role, "NeverReadTheSourcesLogin for everything"): (
         "Only secrets that RDS keeps bear the tag that it asks for, and those alone are named so."
     )
-    for role in ("SetupDbUsersRole", "TransformDataRole", "CheckSwapRole")
+    for role in ("SetupDbUsersRole", "TransformDataRole")
 }
 
 
