@@ -7,6 +7,7 @@ RDS refuses two that overlap: "InvalidParameterValue: The backup window and main
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 SHORTEST_MINUTES = 30
@@ -47,6 +48,15 @@ def overlap(backup: str, maintenance: str) -> bool:
     # From where the week's window begins: does a day's window begin within it, or still run when it begins?
     until_backup = (every_day - begin) % _DAY_MINUTES
     return until_backup < length_minutes(maintenance) or until_backup + length_minutes(backup) > _DAY_MINUTES
+
+
+def minutes_until(window: str, now: dt.datetime) -> int:
+    """Return in how many minutes a well-formed window of either kind opens; 0 while it is open."""
+    cycle = _DAY_MINUTES if window[0].isdigit() else _WEEK_MINUTES
+    moment = now.astimezone(dt.UTC)
+    begin, _ = _minutes(window)
+    left = (begin - (moment.weekday() * _DAY_MINUTES + moment.hour * 60 + moment.minute)) % cycle
+    return 0 if left + length_minutes(window) > cycle else left
 
 
 def leaves_no_room(window: str) -> bool:

@@ -25,13 +25,17 @@ APPLICATION_TAG, TARGET_TAG = "application", "aurora-restore:target"
 
 
 class SecretSeen(Struct, frozen=True, kw_only=True):
-    """A secret as Secrets Manager describes it. `labels` has the version of each label."""
+    """A secret as Secrets Manager describes it. `labels` has the version of each label.
+
+    `is_rotated`: Secrets Manager changes the password of the cluster that its current version leads to.
+    """
 
     arn: str
     name: str
     tags: dict[str, str]
     labels: dict[str, str]
     deleted_at: dt.datetime | None
+    is_rotated: bool = False
 
     def is_of_target(self, name_prefix: str, target_cluster_id: str) -> bool:
         """Return whether it has all the tags that a stack gives to the secrets of a target."""
@@ -54,6 +58,7 @@ def look_at_secret(secret_id: str) -> SecretSeen | None:
         tags={tag.get("Key", ""): tag.get("Value", "") for tag in found.get("Tags", [])},
         labels=_by_label(found.get("VersionIdsToStages", {})),
         deleted_at=found.get("DeletedDate"),
+        is_rotated=found.get("RotationEnabled", False),
     )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from utils import environment
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.offers import Surroundings
@@ -31,7 +30,13 @@ from utils.planning.expiry import expiry_problems, plan_expiry
 from utils.planning.export import plan_export
 from utils.planning.like_source import source_settings
 from utils.planning.not_taken_over import not_taken_over
-from utils.planning.replacement import cluster_to_replace, plan_replacement, renamed_for, replacement_problems
+from utils.planning.replacement import (
+    admin_secret_of,
+    cluster_to_replace,
+    plan_replacement,
+    renamed_for,
+    replacement_problems,
+)
 from utils.planning.snapshot_choice import find_snapshot
 from utils.planning.snapshot_place import place_problems
 from utils.planning.without_snapshot import early_problems
@@ -42,6 +47,7 @@ from utils.preflight.export import export_problems
 from utils.preflight.limits import found_limit_problems, key_limit_problems, request_limit_problems
 from utils.preflight.masking import plan_masking
 from utils.preflight.quarantine import quarantine_problems
+from utils.preflight.replaceable import previous_name_problems, replaceable_problems, replacement_warnings
 from utils.preflight.secrets import secret_problems
 from utils.preflight.snapshot import snapshot_problems
 from utils.preflight.taken_names import target_name_problems
@@ -75,19 +81,23 @@ def plan_restore(
     copy = crossing.copy
     takes_final_snapshot = source_cluster is not None and request.final_snapshot is not False
     like = source_settings(request, source, snapshot.cluster_identifier)
+    refuse_if_any(_source_as_target_problems(target_id, snapshot, source, target))
     replaced = cluster_to_replace(request, target_id, target)
     cluster = cluster_plan(request, target_id, snapshot, copy, operation_id, like)
     export = plan_export(request, cluster, snapshot.cluster_identifier, operation_id)
     secrets = plan_secrets(target_id, execution, cluster.master_login)
-    refuse_if_any(replacement_problems(request, replaced, target_id, snapshot.cluster_identifier, target))
-    replaces = plan_replacement(request, replaced, operation_id, secrets, environment.text("ADMIN_SECRET_ARN"))
+    admin_secret = admin_secret_of(secrets)
+    obstacles = replaceable_problems(replaced, admin_secret, target, execution.now) if replaced else ()
+    refuse_if_any([*replacement_problems(request, target_id), *obstacles])
+    replaces = plan_replacement(request, replaced, operation_id, admin_secret)
     cluster = renamed_for(cluster, replaces, operation_id)
     masking, masking_problems = plan_masking(request.masking_policy, limits)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, execution),
             *plan_problems(request, cluster, like, snapshot.cluster_identifier),
-            *_target_problems(cluster, snapshot, source, target),
+            *target_name_problems(cluster, target),
+            *(previous_name_problems(replaces.other_names, operation_id, target) if replaces else ()),
             *babelfish_problems(
                 cluster,
                 found.living,
@@ -142,7 +152,10 @@ def plan_restore(
         masking=masking,
         target_secrets=secrets,
         not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
-        warnings=_warnings(cluster, Surroundings(target.region), execution.now),
+        warnings=[
+            *_warnings(cluster, Surroundings(target.region), execution.now),
+            *(replacement_warnings(replaced, target.clusters()) if replaced else ()),
+        ],
     )
     return replace(plan, calls=planned_calls(plan, account, target.region))
 
@@ -156,12 +169,12 @@ def target_identifier(request: RestoreRequest, execution: Execution) -> str:
     return dated(request.target_cluster_id or "", execution.started_at)
 
 
-def _target_problems(cluster: ClusterPlan, snapshot: Snapshot, source: Source, target: AuroraReader) -> Iterator[str]:
-    target_id = cluster.identifier
+def _source_as_target_problems(
+    target_id: str, snapshot: Snapshot, source: Source, target: AuroraReader
+) -> Iterator[str]:
+    """Yield that the target is the source, which is neither overwritten nor replaced."""
     if target_id == snapshot.cluster_identifier and source.region == target.region and source.access == "own":
         yield (
             f"target_cluster_id: {target_id!r} is the source cluster itself. "
             "Choose another name: a restore always creates a new cluster."
         )
-        return
-    yield from target_name_problems(cluster, target)

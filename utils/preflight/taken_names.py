@@ -14,7 +14,12 @@ def target_name_problems(cluster: ClusterPlan, target: AuroraReader) -> Iterator
     Something with this operation's tag takes it as well: before the operation begins, it has created nothing.
     """
     target_id = cluster.identifier
-    if target.cluster(target_id) is not None:
+    if target.cluster(target_id) is not None and cluster.live_identifier is not None:
+        yield (
+            f"operation_id: a cluster {target_id!r} exists in {target.region}, under the name that this operation "
+            "would restore beside the replaced one. It was left alone. Give another operation_id."
+        )
+    elif target.cluster(target_id) is not None:
         yield (
             f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation did not create "
             "it. It was left alone. Choose another name, or give replace_target to replace it, or delete that cluster "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import threading
 import time
@@ -107,13 +108,32 @@ class Refreshing:
 
     def night(self, name: str | None = None, **request: Any) -> Run:
         """A night of which people expect nothing special."""
-        run = self.pipeline.run({"target_cluster_id": self.target, "replace_target": True, **request}, name)
+        run = self.pipeline.run({**self._replacing(), **request}, name)
         if run.status == "SUCCEEDED":
             self.users = run.output["users"]
         return run
 
     def start(self, **request: Any) -> str:
-        return self.pipeline.start({"target_cluster_id": self.target, "replace_target": True, **request})
+        return self.pipeline.start({**self._replacing(), **request})
+
+    def _replacing(self) -> dict[str, Any]:
+        backup, maintenance = self.windows()
+        return {
+            "target_cluster_id": self.target,
+            "replace_target": True,
+            "preferred_backup_window": backup,
+            "preferred_maintenance_window": maintenance,
+        }
+
+    def windows(self) -> tuple[str, str]:
+        """Half a day from now: before one of its windows, no cluster is replaced."""
+        now = dt.datetime.fromtimestamp(self.aws.clock.time(), dt.UTC)
+        backup, maintenance = now + dt.timedelta(hours=12), now + dt.timedelta(hours=13)
+        half_an_hour = dt.timedelta(minutes=30)
+        return (
+            f"{backup:%H:%M}-{backup + half_an_hour:%H:%M}",
+            f"{maintenance:%a:%H:%M}-{maintenance + half_an_hour:%a:%H:%M}".lower(),
+        )
 
     def live(self) -> dict[str, Any]:
         found = self.pipeline.cluster(self.target)

@@ -77,6 +77,7 @@ def test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody
 ) -> None:
     """Its password is neither known nor reset: its instances are restarted, which ends every session."""
     rds, target = nights.pipeline.rds(), nights.target
+    backup, maintenance = nights.windows()
     rds.create_db_cluster(
         DBClusterIdentifier=target,
         Engine="aurora-postgresql",
@@ -84,6 +85,8 @@ def test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody
         MasterUsername="owner",
         MasterUserPassword=OWNERS_PASSWORD,
         DatabaseName="orders",
+        PreferredBackupWindow=backup,
+        PreferredMaintenanceWindow=maintenance,
     )
     settle(nights.pipeline)
     member = f"{target}-of-others"

@@ -1,0 +1,245 @@
+"""A target that is replaced: what the plan says of it, and everything for which it must not be."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.fakes.rds import FakeRds, in_groups
+from tests.unit.fakes.scaling import FakeScaling
+from tests.unit.planning.test_planner import nothing_changes, plan_of, refusal_of
+from tests.unit.support import DEFAULTS, NOW, OPERATION, REGION, SECURITY_GROUP, TARGET, set_defaults
+from utils.aurora_utils.windows import minutes_until
+from utils.aws import client
+from utils.contracts.plan import Plan
+from utils.names import MAX_IDENTIFIER, name_for
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+__all__ = ["nothing_changes"]
+
+TEMPORARY = name_for("new", TARGET, OPERATION)
+PREVIOUS = name_for("old", TARGET, OPERATION)
+ARN = f"arn:aws:rds:{REGION}:123456789012:cluster:{TARGET}"
+OURS = [{"Key": "aurora-restore:operation-id", "Value": "the-night-before"}]
+REPLACEABLE = [{"Key": "aurora-restore:replaceable", "Value": "true"}]
+PROTECTED = [{"Key": "aurora-restore:protected", "Value": "true"}]
+
+
+@pytest.fixture
+def scaling(stack: None) -> Iterator[FakeScaling]:
+    fake, made = FakeScaling(REGION), client("application-autoscaling", REGION)
+    fake.connect(made)
+    yield fake
+    fake.disconnect(made)
+
+
+@pytest.fixture(autouse=True)
+def live(rds: FakeRds, scaling: FakeScaling, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The target as it is before the second night."""
+    monkeypatch.setenv("EXPIRY_SCHEDULE", "rate(1 hour)")
+    rds.add_snapshot("tuesday")
+    made: dict[str, Any] = rds.add_cluster(TARGET, TagList=OURS, VpcSecurityGroups=in_groups([SECURITY_GROUP]))
+    return made
+
+
+def replaced_by_plan(**asked: Any) -> Plan:
+    plan = plan_of(replace_target=True, **asked)
+    assert plan.replaces is not None
+    return plan
+
+
+# What is planned
+
+
+def test_it_is_restored_beside_under_a_name_of_its_own(live: dict[str, Any]) -> None:
+    plan = replaced_by_plan()
+    assert (plan.target_cluster_id, plan.cluster.identifier) == (TARGET, TEMPORARY)
+    assert (plan.cluster.live_identifier, plan.cluster.live_endpoint) == (TARGET, live["Endpoint"])
+    assert plan.replaces is not None
+    assert plan.replaces.resource_id == live["DbClusterResourceId"]
+    assert plan.replaces.is_ours
+    assert plan.replaces.other_names == [PREVIOUS, f"{PREVIOUS}-2"]
+    assert plan.replaces.security_group_ids == [SECURITY_GROUP]
+    assert (plan.replaces.endpoint, plan.replaces.port) == (live["Endpoint"], 5432)
+
+
+def test_where_nobody_has_the_name_it_is_an_ordinary_restore(rds: FakeRds) -> None:
+    del rds.clusters[TARGET]
+    plan = plan_of(replace_target=True)
+    assert plan.replaces is None
+    assert (plan.cluster.identifier, plan.cluster.live_identifier) == (TARGET, None)
+    assert plan.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "of_stack", "kept"), [({}, None, 24), ({}, "48", 48), ({"keep_previous_hours": 3}, "48", 3)]
+)
+def test_it_is_kept_as_long_as_the_request_says_else_the_stack(
+    asked: dict[str, Any], of_stack: str | None, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if of_stack is not None:
+        monkeypatch.setitem(DEFAULTS, "keep_previous_hours", of_stack)
+    plan = replaced_by_plan(**asked)
+    assert plan.replaces is not None
+    assert plan.replaces.keep_hours == kept
+
+
+def test_the_stacks_clusters_expire_and_a_live_target_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the stack says of clusters in general is no reason to refuse."""
+    set_defaults(monkeypatch, expires_after_hours="72")
+    monkeypatch.setitem(DEFAULTS, "expires_after_hours", "72")
+    assert replaced_by_plan().expires_after_hours is None
+
+
+def test_one_that_its_owner_has_tagged_is_replaced_and_nobody_knows_its_login(live: dict[str, Any]) -> None:
+    live["TagList"] = REPLACEABLE
+    plan = replaced_by_plan()
+    assert plan.replaces is not None
+    assert not plan.replaces.is_ours
+    assert plan.replaces.login_version_id is None
+
+
+def test_a_source_of_another_region_may_have_the_targets_name(rds: FakeRds, source_rds: FakeRds) -> None:
+    source_rds.add_snapshot("sunday", cluster=TARGET)
+    key = f"arn:aws:kms:{REGION}:123456789012:key/0d1f3c5e-0000-4000-8000-000000000000"
+    plan = replaced_by_plan(source_cluster_id=TARGET, source_region="us-west-2", kms_key_id=key)
+    assert plan.cluster.identifier == TEMPORARY
+
+
+def test_what_cannot_be_seen_is_a_warning() -> None:
+    (warning,) = replaced_by_plan().warnings
+    for said in ("single instances", "RDS proxies", "blue/green", "AWS RAM"):
+        assert said in warning
+
+
+def test_one_that_is_still_kept_is_a_warning(rds: FakeRds) -> None:
+    tags = {"aurora-restore:role": "previous", "aurora-restore:expires-at": "2026-03-10T05:00:00Z"}
+    rds.add_cluster(f"{TARGET}-old-0123456789ab", TagList=[{"Key": name, "Value": tags[name]} for name in tags])
+    rds.add_cluster("others-old-0123456789ab", TagList=[{"Key": name, "Value": tags[name]} for name in tags])
+    said = [each for each in replaced_by_plan().warnings if "still kept" in each]
+    assert len(said) == 1
+    assert said[0].startswith(f"{TARGET}-old-0123456789ab, which {TARGET} has replaced")
+    assert "until 2026-03-10T05:00:00Z" in said[0]
+
+
+def test_without_a_schedule_of_expiries_it_says_that_nothing_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPIRY_SCHEDULE", "")
+    assert any("ExpirySchedule is empty" in each for each in replaced_by_plan().warnings)
+
+
+# What is refused
+
+
+def test_without_being_asked_for_nothing_is_replaced() -> None:
+    assert "give replace_target to replace it" in refusal_of()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"TagList": []}, "was not created by the pipeline, and its owner has not tagged it"),
+        ({"TagList": [{"Key": "aurora-restore:replaceable", "Value": "yes"}]}, "has not tagged it"),
+        ({"TagList": OURS + PROTECTED}, f"is protected by the tag of {TARGET}"),
+        ({"Status": "stopped"}, "is stopped, not available"),
+        ({"PendingModifiedValues": {"EngineVersion": "16.6"}}, "has changes that wait for its maintenance window"),
+        ({"MasterUserSecret": {"SecretArn": "arn:a", "SecretStatus": "active"}}, "has its master login kept by RDS"),
+        ({"CustomEndpoints": ["reports.cluster-custom-c0ffee.us-east-1.rds.amazonaws.com"]}, "has custom endpoints"),
+        ({"GlobalClusterIdentifier": "orders-worldwide"}, "belongs to the global database orders-worldwide"),
+        ({"ReadReplicaIdentifiers": ["a-replica"]}, "replicates with a-replica"),
+        ({"PreferredBackupWindow": "03:30-04:00"}, "has a backup window, 03:30-04:00 UTC, which opens in 30 minutes"),
+        ({"PreferredBackupWindow": "02:45-03:15"}, "which is open"),
+        ({"PreferredMaintenanceWindow": "tue:03:45-tue:04:15"}, "has a maintenance window, tue:03:45-tue:04:15 UTC"),
+    ],
+)  # fmt: skip
+def test_what_would_not_follow_the_name_is_refused(live: dict[str, Any], found: dict[str, Any], said: str) -> None:
+    live.update(found)
+    message = refusal_of(replace_target=True)
+    assert message.startswith(f"replace_target: '{TARGET}' ")
+    assert said in message
+
+
+@pytest.mark.parametrize("window", ["03:46-04:16", "02:15-02:45", "wed:03:10-wed:03:40", "mon:03:10-mon:03:40"])
+def test_a_window_that_is_not_near_is_no_obstacle(live: dict[str, Any], window: str) -> None:
+    kind = "Backup" if window[0].isdigit() else "Maintenance"
+    live[f"Preferred{kind}Window"] = window
+    replaced_by_plan()
+
+
+@pytest.mark.parametrize(
+    ("window", "minutes"),
+    [("03:00-03:30", 0), ("02:31-03:01", 0), ("02:30-03:00", 1410), ("03:01-03:31", 1), ("23:00-04:00", 0),
+     ("tue:03:10-tue:03:40", 10), ("MON:22:00-TUE:03:01", 0), ("mon:02:00-mon:03:00", 6 * 1440 - 60)],
+)  # fmt: skip
+def test_when_a_window_opens(window: str, minutes: int) -> None:
+    assert NOW.strftime("%a %H:%M") == "Tue 03:00"
+    assert minutes_until(window, NOW) == minutes
+    elsewhere = NOW.astimezone(dt.timezone(dt.timedelta(hours=9)))
+    assert minutes_until(window, elsewhere) == minutes
+
+
+def test_a_protected_member_protects_it(rds: FakeRds) -> None:
+    rds.add_instance("a-member", TARGET, TagList=PROTECTED)
+    assert "is protected by the tag of a-member" in refusal_of(replace_target=True)
+
+
+def test_readers_that_are_scaled_are_refused_with_the_command_that_ends_it(scaling: FakeScaling) -> None:
+    scaling.targets[TARGET] = (1, 3)
+    assert "deregister-scalable-target --service-namespace rds" in refusal_of(replace_target=True)
+
+
+def test_a_secret_that_is_rotated_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from utils.logins import secret_store
+
+    described = secret_store._described_secret
+    monkeypatch.setattr(
+        secret_store, "_described_secret", lambda name: {**(described(name) or {}), "RotationEnabled": True}
+    )
+    assert "is rotated by Secrets Manager" in refusal_of(replace_target=True)
+
+
+def test_everything_is_reported_at_once(live: dict[str, Any]) -> None:
+    live.update(Status="modifying", GlobalClusterIdentifier="orders-worldwide")
+    message = refusal_of(replace_target=True, expires_after_hours=5)
+    for said in ("is modifying, not available", "global database", "expires_after_hours: 5"):
+        assert said in message
+
+
+def test_the_source_itself_is_never_replaced(rds: FakeRds) -> None:
+    rds.add_snapshot("of-itself", cluster=TARGET)
+    assert "is the source cluster itself" in refusal_of(replace_target=True, source_cluster_id=TARGET)
+
+
+def test_a_name_that_leaves_no_room_for_an_ending_is_refused(rds: FakeRds) -> None:
+    longest = "a" * (MAX_IDENTIFIER - len("-old-0123456789ab-2"))
+    assert len(name_for("old", longest, OPERATION, "-2")) == MAX_IDENTIFIER
+    plan_of(replace_target=True, target_cluster_id=longest)
+    assert "Shorten it" in refusal_of(replace_target=True, target_cluster_id=f"{longest}a")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"master_login": "rds_managed"}, "master_login: 'rds_managed' is given with replace_target"),
+        ({"expires_after_hours": 72}, "a live target never expires"),
+    ],
+)
+def test_what_does_not_go_with_it_is_refused(asked: dict[str, Any], said: str, rds: FakeRds) -> None:
+    assert said in refusal_of(replace_target=True, **asked)
+    del rds.clusters[TARGET]
+    assert said in refusal_of(replace_target=True, **asked), "the first night says what the second would"
+
+
+@pytest.mark.parametrize("taken", [TEMPORARY, PREVIOUS, f"{PREVIOUS}-2"])
+def test_names_of_an_earlier_operation_of_the_same_id_are_refused(taken: str, rds: FakeRds) -> None:
+    rds.add_cluster(taken)
+    message = refusal_of(replace_target=True)
+    assert message.startswith("operation_id: ")
+    assert repr(taken) in message
+
+
+def test_an_instance_may_have_the_name_for_the_replaced_cluster(rds: FakeRds) -> None:
+    rds.add_instance(PREVIOUS, "another")
+    assert repr(PREVIOUS) in refusal_of(replace_target=True)

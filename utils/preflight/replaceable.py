@@ -1,0 +1,147 @@
+"""What prevents that a cluster is replaced: whoever depends on more than its name would stay with the old one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+from utils import environment
+from utils.aurora_utils import AuroraReader, Cluster
+from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, REPLACEABLE_TAG, ROLE_TAG, Instance
+from utils.aurora_utils.source_account import reader_scaling_of
+from utils.aurora_utils.windows import minutes_until
+from utils.foreign_text import one_line
+from utils.logins.secret_store import look_at_secret
+
+# RDS refuses a rename during a backup: "not available for modification with status backing-up"
+# (hashicorp/terraform-provider-aws#18). So long before a window, nothing is begun that could meet it.
+LONGEST_AHEAD = dt.timedelta(minutes=45)
+MAX_TAG_SHOWN = 100
+
+
+def replaceable_problems(replaced: Cluster, admin_secret: str, target: AuroraReader, now: dt.datetime) -> Iterator[str]:
+    """Yield why a cluster must not be replaced, each with its remedy. `admin_secret` is its target's."""
+    every = (*_of_its_kind(replaced, target), *_of_its_state(replaced, target, now), *_of_others(replaced, target))
+    yield from (f"replace_target: {replaced.identifier!r} {why}" for why in every)
+    yield from _rotation_problems(admin_secret)
+
+
+def is_ours(replaced: Cluster) -> bool:
+    """Return whether the pipeline has created the cluster."""
+    return OPERATION_TAG in replaced.tags
+
+
+def _of_its_kind(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
+    """Yield why this cluster, whatever its state is, may not be replaced."""
+    members = target.instances_of(replaced.identifier)
+    if not is_ours(replaced) and (untagged := _without_consent(replaced, members)):
+        here = f"--region {target.region}"
+        commands = [
+            f"aws rds add-tags-to-resource --resource-name {arn} --tags Key={REPLACEABLE_TAG},Value=true {here}"
+            for arn in untagged
+        ]
+        yield (
+            f"was not created by the pipeline, and its owner has not tagged it, or not all of its instances, as "
+            f"{REPLACEABLE_TAG} = true. If you own it and it may be replaced: {' && '.join(commands)}"
+        )
+    if protected := [each.identifier for each in (replaced, *members) if each.is_protected]:
+        yield (
+            f"is protected by the tag of {', '.join(protected)}. Choose another target_cluster_id, or have its owner "
+            "remove the tag."
+        )
+    if replaced.master_secret is not None:
+        yield "has its master login kept by RDS, in a secret of that one cluster. Have it kept in a secret of yours."
+
+
+def _without_consent(replaced: Cluster, members: Sequence[Instance]) -> list[str]:
+    """Return the ARNs of the cluster and its instances, which are restarted, as far as they lack their owner's tag."""
+    place = replaced.arn.rpartition(":cluster:")[0]
+    own = {replaced.arn: replaced.tags} | {f"{place}:db:{each.identifier}": each.tags for each in members}
+    return [arn for arn, tags in own.items() if tags.get(REPLACEABLE_TAG) != "true"]
+
+
+def _of_its_state(replaced: Cluster, target: AuroraReader, now: dt.datetime) -> Iterator[str]:
+    """Yield why it may not be replaced now, although it may be later."""
+    if not replaced.is_available:
+        yield f"is {replaced.status}, not available. Start again once it is."
+    if replaced.waiting_changes:
+        yield (
+            f"has changes that wait for its maintenance window ({', '.join(replaced.waiting_changes)}), and a rename "
+            "would apply them. Apply them, or take them back, then start again."
+        )
+    for kind in ("backup", "maintenance"):
+        window = str(replaced.settings.value(f"preferred_{kind}_window") or "")
+        minutes = minutes_until(window, now) if window else None
+        if minutes is not None and minutes <= LONGEST_AHEAD.total_seconds() / 60:
+            when = "is open" if minutes == 0 else f"opens in {minutes} minutes"
+            yield (
+                f"has a {kind} window, {window} UTC, which {when}, and RDS renames no cluster meanwhile. Start after "
+                "it, or move it."
+            )
+
+
+def _of_others(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
+    """Yield who depends on the cluster itself, and would not follow its name."""
+    if replaced.custom_endpoints:
+        yield (
+            f"has custom endpoints ({', '.join(replaced.custom_endpoints)}), which stay with the old cluster. Delete "
+            "them, and have their clients use the cluster's own endpoints."
+        )
+    if replaced.global_cluster:
+        yield f"belongs to the global database {replaced.global_cluster}. Remove it from there first."
+    if replaced.replicas or replaced.replication_source:
+        others = filter(None, [*replaced.replicas, replaced.replication_source])
+        yield f"replicates with {', '.join(others)}. End that first."
+    if reader_scaling_of(replaced.identifier, target.region) is not None:
+        yield (
+            "has readers that Application Auto Scaling adds and removes, by the name that another cluster would have "
+            "then. Deregister its target first: aws application-autoscaling deregister-scalable-target "
+            "--service-namespace rds --scalable-dimension rds:cluster:ReadReplicaCount "
+            f"--resource-id cluster:{replaced.identifier} --region {target.region}"
+        )
+
+
+def _rotation_problems(admin_secret: str) -> Iterator[str]:
+    """Yield that Secrets Manager changes the password of whichever cluster the secret leads to, also amid a swap."""
+    found = look_at_secret(admin_secret)
+    if found is not None and found.is_rotated:
+        yield (
+            f"replace_target: the admin secret {found.name!r} is rotated by Secrets Manager, which may change the "
+            "password of either cluster meanwhile. Each replacement has a new password anyway. Cancel the rotation."
+        )
+
+
+def previous_name_problems(names: Sequence[str], operation_id: str, target: AuroraReader) -> Iterator[str]:
+    """Yield each name that is taken of those for the replaced cluster, among clusters and among instances.
+
+    RDS refuses a cluster's new name also where an instance has it: ModifyDBCluster declares DBInstanceAlreadyExists
+    (API reference).
+    """
+    taken = [name for name in names if target.cluster(name) is not None]
+    taken += [instance.identifier for instance in target.instances_named(names)]
+    for name in taken:
+        yield (
+            f"operation_id: {operation_id!r} was used before: {name!r} exists in {target.region}, which the replaced "
+            "cluster would be called. It was left alone. Start under another name, or give another operation_id."
+        )
+
+
+def replacement_warnings(replaced: Cluster, clusters: Sequence[Cluster]) -> Iterator[str]:
+    """Yield what no call shows, and which earlier cluster of the target is still kept."""
+    yield (
+        f"Who uses {replaced.identifier} by more than its cluster's endpoints does not follow its name, and is not "
+        "looked for: clients at the endpoints of single instances, RDS proxies, blue/green deployments, shares of "
+        "AWS RAM, replication slots, alarms and dashboards that name its instances or its resource ID."
+    )
+    if is_ours(replaced) and not environment.optional("EXPIRY_SCHEDULE"):
+        yield (
+            f"Nothing is going to delete what {replaced.identifier} was: the stack's ExpirySchedule is empty. Set it, "
+            "or delete that cluster yourself."
+        )
+    for kept in clusters:
+        if kept.tags.get(ROLE_TAG) == "previous" and kept.identifier.startswith(f"{replaced.identifier}-old-"):
+            until = one_line(kept.tags.get(EXPIRY_TAG, "somebody deletes it"), MAX_TAG_SHOWN)
+            yield (
+                f"{kept.identifier}, which {replaced.identifier} has replaced, is still kept, until {until}. Until "
+                "then two are kept. Give keep_previous_hours less than the time between two replacements."
+            )
