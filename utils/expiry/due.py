@@ -82,8 +82,12 @@ def decide(
     tagged = tagged_expiry(cluster)
     if tagged is None:
         return _kept(_about_tag(cluster))
+    notice = notice_of(entry.hours)
     expires = max(tagged, dt.datetime.fromisoformat(recorded))
-    notice, text = notice_of(entry.hours), expiry_text(expires)
+    if entry.superseded_at is not None and tagged <= dt.datetime.fromisoformat(recorded):
+        # Nobody has asked for more time, and a newer one is kept: this one goes as soon as people were warned.
+        expires = min(expires, dt.datetime.fromisoformat(entry.superseded_at) + notice / LEAST_PART_OF_NOTICE)
+    text = expiry_text(expires)
     if now < expires - notice:
         return Decision(due=Due.NOTHING, expires_at=text)
     if (why := why_kept(entry, record, cluster, instances)) is not None:

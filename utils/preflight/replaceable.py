@@ -142,6 +142,6 @@ def replacement_warnings(replaced: Cluster, clusters: Sequence[Cluster]) -> Iter
         if kept.tags.get(ROLE_TAG) == "previous" and kept.identifier.startswith(f"{replaced.identifier}-old-"):
             until = one_line(kept.tags.get(EXPIRY_TAG, "somebody deletes it"), MAX_TAG_SHOWN)
             yield (
-                f"{kept.identifier}, which {replaced.identifier} has replaced, is still kept, until {until}. Until "
-                "then two are kept. Give keep_previous_hours less than the time between two replacements."
+                f"{kept.identifier}, which {replaced.identifier} has replaced, is still kept, until {until}. It is "
+                f"deleted soon after this replacement, unless somebody has set its tag {EXPIRY_TAG} to a later moment."
             )

@@ -50,6 +50,8 @@ class ExpiringCluster(Struct, frozen=True, kw_only=True):
     # How long the cluster was to exist after its door opened, or after it was replaced.
     hours: int
     replaced: Replaced | None = None
+    # When its target was replaced once more, so that an older cluster is of no use.
+    superseded_at: str | None = None
     # The moment of expiry that people were warned of, and when they were.
     warned_of: str | None = None
     warned_at: str | None = None
@@ -90,6 +92,13 @@ class ExpiryRegister:
         values = {":entry": attribute(fields), ":operation": attribute(entry.operation_id)}
         others = "attribute_not_exists(#id) OR #id.operation_id <> :operation"
         self._update_if("SET #id = :entry", entry.resource_id, values, others)
+
+    def supersede(self, target_cluster_id: str, but: str, at: str) -> None:
+        """Write into the entries of a target's replaced clusters, but one, that another was replaced since."""
+        for entry in self.entries():
+            of_target = entry.replaced is not None and entry.replaced.target_cluster_id == target_cluster_id
+            if of_target and entry.resource_id != but and entry.superseded_at is None:
+                self.note(entry.resource_id, superseded_at=at)
 
     def note(self, resource_id: str, **facts: str) -> None:
         """Write facts into an entry. One that was removed meanwhile stays removed."""

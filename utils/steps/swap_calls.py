@@ -11,7 +11,7 @@ from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import Side
 from utils.logins.master import AdminSecret
 from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced, expiry_text
-from utils.state.operation import OperationState
+from utils.state.operation import OperationState, iso
 from utils.state.swap import StoredSwap, Within
 from utils.steps.swap import OTHER, Action, Due
 from utils.steps.swap_observed import DATA_API, Seen, View
@@ -115,7 +115,9 @@ class Calls:
             return
         hours = self._replaces.keep_hours
         expires = expiry_text(swap.record.committed_at + dt.timedelta(hours=hours))
-        ExpiryRegister().add(
+        register = ExpiryRegister()
+        register.supersede(swap.record.live_name, but=loser.resource_id, at=iso(self._state.now))
+        register.add(
             ExpiringCluster(
                 resource_id=loser.resource_id,
                 cluster_identifier=loser.identifier,

@@ -52,6 +52,20 @@ def what_is_due(
     return decide(entry, record, cluster, [member()], now, swap)
 
 
+def test_the_next_replacement_ends_its_time_early_unless_somebody_has_asked_for_more() -> None:
+    superseded = EXPIRES - 48 * HOUR
+    fresh = replace(PREVIOUS, warned_of=None, warned_at=None, superseded_at=superseded.isoformat())
+    warned = what_is_due(old(), fresh, now=superseded)
+    assert warned.due is Due.WARN
+    end = dt.datetime.fromisoformat(warned.expires_at)
+    assert superseded < end < EXPIRES - 24 * HOUR
+    told = replace(fresh, warned_of=warned.expires_at, warned_at=superseded.isoformat())
+    assert what_is_due(old(), told, now=superseded + HOUR).due is Due.NOTHING
+    assert what_is_due(old(), told, now=end).due is Due.DELETE
+    later = old(expires=expiry_text(EXPIRES + HOUR))
+    assert what_is_due(later, fresh, now=superseded).due is Due.NOTHING
+
+
 def test_it_is_announced_and_deleted_as_any_other() -> None:
     fresh = replace(PREVIOUS, warned_of=None, warned_at=None)
     assert what_is_due(old(), fresh, now=EXPIRES - NOTICE - HOUR).due is Due.NOTHING
