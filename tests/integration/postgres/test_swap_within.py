@@ -12,7 +12,8 @@ import pytest
 from moto import mock_aws
 from msgspec.structs import replace
 
-from scripts.local_aws.postgres.servers import Place, Servers
+from scripts.local_aws.postgres.gateway import Place
+from scripts.local_aws.postgres.servers import Servers
 from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster, started
 from utils.aws import client
 from utils.contracts.payloads import SwapErrand, SwapFindings
