@@ -89,7 +89,7 @@ def try_tables(place: Place, clock: Clock) -> None:
                         opened.run(_trial(task))
                         opened.run(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
                     opened.connection.rollback()
-                    known.run(_marked(place, task, "tried = true"))
+                    known.run(_marked(place, task, sql.SQL("tried = true")))
                     known.connection.commit()
 
 
@@ -112,11 +112,9 @@ def _analyze_with_parents(opened: Session, task: Task) -> None:
         opened.run(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
 
 
-def _marked(place: Place, task: Task, values: str) -> sql.Composed:
+def _marked(place: Place, task: Task, values: sql.Composable) -> sql.Composed:
     """Return the statement that records something of a table."""
-    return sql.SQL("UPDATE {} SET {} WHERE rel = {}").format(
-        place.state("progress"), sql.SQL(values), sql.Literal(task.rel)
-    )
+    return sql.SQL("UPDATE {} SET {} WHERE rel = {}").format(place.state("progress"), values, sql.Literal(task.rel))
 
 
 def _is_tried(opened: Session, place: Place, task: Task) -> bool:
@@ -193,7 +191,7 @@ def _truncate(place: Place, clock: Clock, task: Task) -> None:
         _keep_one_row(opened, task)
     with place.as_master() as known:
         # A second time finds no row, and changes nothing.
-        known.run(_marked(place, task, "done = true, chunks = 1"))
+        known.run(_marked(place, task, sql.SQL("done = true, chunks = 1")))
 
 
 def _keep_one_row(opened: Session, task: Task) -> None:
@@ -272,7 +270,8 @@ def _mask_at_once(opened: Session, place: Place, task: Task) -> sql.Composed:
             task.name, _values(task)
         )
     )
-    return _marked(place, task, f"masked_rows = {int(masked)}, chunks = 1, done = true")
+    values = sql.SQL("masked_rows = {}, chunks = 1, done = true").format(sql.Literal(masked))
+    return _marked(place, task, values)
 
 
 def _mask_chunk(opened: Session, place: Place, task: Task, at: _Position, pages: int) -> sql.Composed:
@@ -288,12 +287,10 @@ def _mask_chunk(opened: Session, place: Place, task: Task, at: _Position, pages:
             moved=place.state("moved"),
         )
     )
-    done = str(until >= at.bound).lower()
-    return _marked(
-        place,
-        task,
-        f"next = {until}, done = {done}, masked_rows = masked_rows + {int(masked)}, chunks = chunks + 1",
+    values = sql.SQL("next = {}, done = {}, masked_rows = masked_rows + {}, chunks = chunks + 1").format(
+        sql.Literal(until), sql.Literal(until >= at.bound), sql.Literal(masked)
     )
+    return _marked(place, task, values)
 
 
 def _position(opened: Session, place: Place, task: Task) -> _Position:
