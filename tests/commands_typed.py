@@ -42,6 +42,8 @@ TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/steps/deletion_proof.py", "aws rds modify-db-cluster"): [_OBSTACLES],
     ("utils/preflight/deletion.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
     ("utils/preflight/export.py", "aws s3 mb"): [_BUCKET],
+    ("utils/preflight/replaceable.py", "aws application-autoscaling deregister-scalable-target"): [_REPLACED],
+    ("utils/preflight/replaceable.py", "aws rds add-tags-to-resource"): [_REPLACED],
     ("utils/planning/snapshot_choice.py", "aws rds create-db-cluster-snapshot"): [_TODAYS],
     ("utils/planning/snapshot_choice.py", "aws rds modify-db-cluster-snapshot-attribute"): [_SHARED],
     ("utils/preflight/keys.py", "aws kms cancel-key-deletion"): [_KEYS],
@@ -105,8 +107,6 @@ BY_HAND: dict[tuple[str, str], str] = {
         "aws secretsmanager restore-secret",
     ): "The call is that of secret_store.py.",
     ("utils/preflight/quarantine.py", "aws rds copy-db-cluster-parameter-group"): "The embedded AWS copies no group.",
-    ("utils/preflight/replaceable.py", "aws application-autoscaling deregister-scalable-target"): [_REPLACED],
-    ("utils/preflight/replaceable.py", "aws rds add-tags-to-resource"): [_REPLACED],
     ("utils/planning/deletion.py", "aws rds start-db-cluster"): _NO_STOPPED,
     ("utils/messages/expiry_report.py", "aws rds start-db-cluster"): _NO_STOPPED,
 }

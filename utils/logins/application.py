@@ -22,8 +22,9 @@ _REQUIRED = "a JSON object with the texts app_username, app_password, readonly_u
 
 def application_secret_text(secret_arn: str) -> str:
     """Return what is in the secret, read once in a run of the function until something is changed."""
-    secrets: SecretsManagerClient = client("secretsmanager")
-    answer = asked_once(lambda: secrets.get_secret_value(SecretId=secret_arn), "GetSecretValue", secret_arn)
+    answer = asked_once(
+        lambda: client("secretsmanager").get_secret_value(SecretId=secret_arn), "GetSecretValue", secret_arn
+    )
     return answer.get("SecretString", "")
 
 

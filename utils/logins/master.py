@@ -81,7 +81,7 @@ class AdminSecret:
     def stage(self, version: str, username: str, host: str, port: int, cluster_identifier: str) -> MasterLogin:
         """Store a new master login as pending and return it; every call for one version returns the same one.
 
-        A version can't be changed: one that exists is refused another value (API reference, PutSecretValue,
+        A version cannot be changed: one that exists is refused another value (API reference, PutSecretValue,
         ClientRequestToken), and holds the login of an earlier call.
         """
         login = MasterLogin(
@@ -130,7 +130,7 @@ class AdminSecret:
             move_label(self.arn, PENDING, where=version, to=None)
 
     def is_promoted(self, version: str) -> bool:
-        """Return whether the version was current already when its login was read, and is not pending any more.
+        """Return whether the version was current already when its login was read, and is no longer pending.
 
         The first version of a secret is the current one as well (API reference, PutSecretValue). Its labels come with
         its login, so that they need no look of their own.

@@ -1,4 +1,4 @@
-"""What prevents that a cluster is replaced: whoever depends on more than its name would stay with the old one."""
+"""What prevents that a cluster is replaced: those who depend on more than its name would stay with the old one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_ours(replaced: Cluster) -> bool:
 
 
 def _of_its_kind(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
-    """Yield why this cluster, whatever its state is, may not be replaced."""
+    """Yield why this cluster may not be replaced in any state."""
     members = target.instances_of(replaced.identifier)
     if not is_ours(replaced) and (untagged := _without_consent(replaced, members)):
         here = f"--region {target.region}"

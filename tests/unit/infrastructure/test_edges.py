@@ -718,7 +718,8 @@ def test_every_way_into_failure_brings_its_error_and_nothing_after_it_replaces_t
 def test_a_run_that_succeeds_has_made_users_put_its_snapshot_away_and_told_it() -> None:
     for before in ("Setup DB Users", "Send Success Notification"):
         assert "Restored" not in reached_from("Receive Request", without=before)
-    for plan in ({"copy": {}}, {"export": {}}):
+    with_something: list[dict[str, Any]] = [{"copy": {}}, {"export": {}}]
+    for plan in with_something:
         assert "Restored" not in reached_by(plan, without="Archive Snapshot")
     assert "Archive Snapshot" not in reached_by({"copy": None, "export": None, "delete_source": False})
 

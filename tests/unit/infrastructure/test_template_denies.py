@@ -210,7 +210,7 @@ SWAPPING_BY_TAG = "rds:DisableHttpEndpoint EnableHttpEndpoint StartDBCluster Sto
 TEMPORARY = cluster("staging-orders-new-0123456789ab")
 REPLACEABLE = {"aws:resourcetag/aurora-restore:replaceable": "true"}
 ROLES = ("aurora-restore:role", "aurora-restore:expires-at")
-ROLES_SET: Context = {"aws:tagkeys": ROLES, "aws:requesttag/aurora-restore:role": "previous"}
+ROLES_SET: dict[str, str | tuple[str, ...]] = {"aws:tagkeys": ROLES, "aws:requesttag/aurora-restore:role": "previous"}
 # What expires has two tags, and the second is set when the door has opened.
 EXPIRY_SET: dict[str, str | tuple[str, ...]] = {
     "aws:requesttag/aurora-restore:expires-at": "2026-12-04T14:00:00Z",
