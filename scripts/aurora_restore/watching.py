@@ -1,0 +1,55 @@
+"""Following an execution until it ends: a line for each phase, and at a terminal what it waits for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as LiveLine
+
+from .executions import ENDS, events_after
+from .progress import News, Progress
+from .stack import Stack
+
+FIRST_LOOK_SECONDS = 0.5
+
+
+def follow(
+    stack: Stack,
+    arn: str,
+    console: Console,
+    *,
+    verbose: bool,
+    every_seconds: float,
+    timeout_seconds: float | None,
+    report: Callable[[News], None] | None,
+) -> bool:
+    """Return whether the execution has ended; False where the time was up before.
+
+    `report` gets each piece of news instead of the console.
+    """
+    states = stack.client("stepfunctions")
+    began = time.monotonic()
+    started_at = states.describe_execution(executionArn=arn)["startDate"]
+    progress = Progress(started_at, console, verbose=verbose, shows_wall_clock=False)
+    known, last = 0, ""
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[expected]}")
+    with LiveLine(*columns, console=console, transient=True, disable=not console.is_terminal) as line:
+        task = line.add_task("", total=None, visible=False, expected="")
+        while True:
+            for event in events_after(states, arn, known):
+                known, last = event["id"], event["type"]
+                if report is None:
+                    progress.show(event)
+                else:
+                    for news in progress.take(event):
+                        report(news)
+            if last in ENDS:
+                return True
+            if timeout_seconds is not None and time.monotonic() - began >= timeout_seconds:
+                return False
+            line.update(task, **progress.live(dt.datetime.now(dt.UTC)))
+            time.sleep(min(FIRST_LOOK_SECONDS, every_seconds) if known == 0 else every_seconds)
