@@ -106,6 +106,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     data_age_now_seconds: int | None
     cluster: ClusterNow | None
     application_secret: str | None
+    differences: list[str]
     expected_end: list[str]
     reasons: list[str]
     error: str | None

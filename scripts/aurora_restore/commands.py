@@ -166,9 +166,11 @@ def stop(called: Called, operation: str, yes: bool) -> Answer:
             REFUSED,
             next_commands=[f"aurora-restore show {record.operation_id}"],
         )
-    danger = " IT IS DELETING OR EXCHANGING CLUSTERS." if record.is_in_danger_if_stopped else ""
+    danger = (
+        "The deletion of the source, or an exchange of names, HAS BEGUN. " if record.is_in_danger_if_stopped else ""
+    )
     target = record.plan.target_cluster_id or "no target yet"
-    called.ask(f"Stop operation {record.operation_id} ({target}; {called.stack.where})?{danger}", yes=yes)
+    called.ask(f"{danger}Stop operation {record.operation_id} ({target}; {called.stack.where})?", yes=yes)
     executions.stop(called.stack, execution.arn, "by aurora-restore stop")
     hints = [called.stack.where, "Stopped. Nothing is cleaned up; the message of its end says what exists."]
     return Answer(

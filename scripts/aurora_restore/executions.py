@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,12 +56,19 @@ class Execution(Struct, frozen=True, kw_only=True):
 
 
 def start(stack: Stack, request: Mapping[str, Any], name: str | None = None) -> str:
-    """Start an execution, and return its ARN. Raise CommandError where the name was used within 90 days."""
-    client = stack.client("stepfunctions")
-    named = {"name": name} if name else {}
+    """Start an execution, and return its ARN. Raise CommandError where the name was used within 90 days.
+
+    It always has a name: StartExecution is idempotent for the same name and input while the execution is running (Step
+    Functions API reference), so that botocore's retry after a lost answer does not start another one.
+    """
+    client, own_name = stack.client("stepfunctions"), name or str(uuid.uuid4())
     try:
-        answer = client.start_execution(stateMachineArn=stack.state_machine_arn, input=json.dumps(request), **named)
+        answer = client.start_execution(
+            stateMachineArn=stack.state_machine_arn, name=own_name, input=json.dumps(request)
+        )
     except client.exceptions.ExecutionAlreadyExists as error:
+        if name is None:  # ours, which has ended before the call was repeated
+            return stack.execution_arn(own_name)
         raise CommandError(
             "OperationExists",
             f"There is an execution {name!r} already, with another input. Choose another name.",
@@ -75,7 +83,7 @@ def describe(stack: Stack, arn: str) -> Execution | None:
     client = stack.client("stepfunctions")
     try:
         answer = client.describe_execution(executionArn=arn)
-    except client.exceptions.ExecutionDoesNotExist:
+    except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
         return None
     return Execution(
         arn=arn,

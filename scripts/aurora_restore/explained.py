@@ -86,6 +86,7 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
         cluster=_cluster_now(stack, record),
         application_secret=(record.raw_plan.get("target_secrets") or {}).get("application")
         or stack.outputs.get("AppSecretArn"),
+        differences=record.differences,
         expected_end=record.expected_end,
         reasons=reasons,
         error=execution.error if execution else None,
@@ -144,6 +145,7 @@ def details(shown: Shown) -> Iterator[str]:
     yield _row("Execution", shown.operation.execution_arn)
     yield from (_row("Earlier", each) for each in shown.earlier_executions)
     for title, lines in (
+        ("Differs from the plan", shown.differences),
         ("Not taken over", shown.plan.get("not_taken_over", [])),
         ("Warnings", shown.plan.get("warnings", [])),
         ("The trail", [f"{each.at}  {each.event_type:22} {each.status}" for each in shown.events]),

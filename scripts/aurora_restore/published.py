@@ -170,8 +170,8 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def is_in_danger_if_stopped(self) -> bool:
-        """Whether a deletion of the source or an exchange of names has begun and not ended."""
-        return (self.source_deletion_at is not None or self.swap_began_at is not None) and self.swap_end is None
+        """Whether the deletion of the source has begun, or an exchange of names that has not ended."""
+        return self.source_deletion_at is not None or (self.swap_began_at is not None and self.swap_end is None)
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -103,7 +103,7 @@ def from_aws(error: Exception) -> CommandError:
         return CommandError(answered.get("Code", "Unknown"), message, UNEXPECTED)
     assert isinstance(error, BotoCoreError)
     advice = " Log in, or name a profile with --profile." if "redential" in str(error) else ""
-    return CommandError(type(error).__name__, f"AWS could not be reached: {error}.{advice}".replace("..", "."))
+    return CommandError(type(error).__name__, f"{str(error).rstrip('.')}.{advice}")
 
 
 def _client(session: Session, service: str) -> Any:

@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from .answers import Problem
 from .executions import Execution, describe, start
-from .exits import REFUSED, STILL_RUNNING, USAGE, CommandError
+from .exits import INTERRUPTED, REFUSED, STILL_RUNNING, UNEXPECTED, USAGE, CommandError
 from .operations import Operations
 from .published import Record
 from .stack import Stack
@@ -118,6 +120,19 @@ def start_checked(
     Raise CommandError where the request was refused: then nothing was touched.
     """
     arn = start(stack, request, name)
+    try:
+        return _checked(stack, arn, every_seconds, until_ended=until_ended)
+    except (KeyboardInterrupt, BotoCoreError, ClientError) as error:
+        reason, code = ("interrupted", INTERRUPTED) if isinstance(error, KeyboardInterrupt) else (error, UNEXPECTED)
+        raise CommandError(
+            "StartedUnseen",
+            f"Execution {arn} was started and continues. Whether its request was accepted was not seen: {reason}.",
+            code,
+            next_commands=[f"aurora-restore watch {operation_of(request, arn)}"],
+        ) from error
+
+
+def _checked(stack: Stack, arn: str, every_seconds: float, *, until_ended: bool) -> Execution:
     until = time.monotonic() + CHECKED_WITHIN_SECONDS
     while time.monotonic() < until:
         found = describe(stack, arn)
@@ -131,7 +146,7 @@ def start_checked(
         "NotCheckedYet",
         f"Execution {arn} was started, and its request was not checked within {CHECKED_WITHIN_SECONDS} s.",
         STILL_RUNNING,
-        next_commands=[f"aurora-restore watch {operation_of(request, arn)}"],
+        next_commands=[f"aurora-restore watch {arn.rpartition(':')[2]}"],
     )
 
 

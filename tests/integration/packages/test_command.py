@@ -66,7 +66,7 @@ def test_the_installed_program_explains_itself_from_anywhere(python: Path) -> No
 def test_the_installed_program_reaches_for_the_stack(python: Path) -> None:
     """Port 9 of this machine (discard) has nobody that answers."""
     asked = ["list", "--region", "us-east-1", "--json"]
-    command = ["env", "AWS_ENDPOINT_URL=http://127.0.0.1:9", python.parent / "aurora-restore", *asked]
+    command: list[str | Path] = ["env", "AWS_ENDPOINT_URL=http://127.0.0.1:9", python.parent / "aurora-restore", *asked]
     answered = run(*command)
     assert answered.returncode == 1, answered.stderr
     assert '"code":"EndpointConnectionError"' in answered.stdout

@@ -68,6 +68,7 @@ def shown(status: str, found: Execution | None, cluster: ClusterNow | None = Non
         "data_age_now_seconds": 3 * 3600,
         "cluster": cluster,
         "application_secret": "aurora-restore/application",
+        "differences": [],
         "expected_end": [],
         "reasons": ["Why.", "And why else."],
         "error": None,
