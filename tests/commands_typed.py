@@ -31,12 +31,19 @@ _EXPIRY = "integration/pipeline/test_expiry.py"
 _EXTENDED = (_EXPIRY, "test_tuesdays_data_is_there_until_friday_and_longer_if_somebody_says_so")
 _KEPT = (_EXPIRY, "test_a_cluster_whose_tag_is_taken_away_is_kept_and_one_that_gets_it_again_goes")
 
+_REPLACED = (
+    "integration/pipeline/test_replace.py",
+    "test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody_reads_it",
+)
+
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/logins/application.py", "aws secretsmanager put-secret-value"): [_SECRETS],
     ("utils/steps/deletion_proof.py", "aws rds delete-db-instance"): [_READER],
     ("utils/steps/deletion_proof.py", "aws rds modify-db-cluster"): [_OBSTACLES],
     ("utils/preflight/deletion.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
     ("utils/preflight/export.py", "aws s3 mb"): [_BUCKET],
+    ("utils/planning/replacement.py", "aws application-autoscaling deregister-scalable-target"): [_REPLACED],
+    ("utils/planning/replacement.py", "aws rds add-tags-to-resource"): [_REPLACED],
     ("utils/planning/snapshot_choice.py", "aws rds create-db-cluster-snapshot"): [_TODAYS],
     ("utils/planning/snapshot_choice.py", "aws rds modify-db-cluster-snapshot-attribute"): [_SHARED],
     ("utils/preflight/keys.py", "aws kms cancel-key-deletion"): [_KEYS],

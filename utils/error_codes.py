@@ -34,6 +34,8 @@ TEMPORARY_CODES = frozenset(
         "ThrottlingException",
         "ThrottledException",
         "TooManyRequestsException",
+        # As many executions run as the account may have.
+        "ExecutionLimitExceeded",
         # The service is in trouble.
         "DependencyTimeoutException",
         "InternalError",
@@ -60,6 +62,7 @@ TEMPORARY_CODES = frozenset(
         # The cluster or the instance is at work on something else. Terraform asks again after these as well, whatever
         # they say: hashicorp/terraform-provider-aws, resourceClusterUpdate and resourceClusterDelete.
         "InvalidDBClusterStateFault",
+        "InvalidDBShardGroupState",
         "InvalidDBInstanceState",
         "InvalidResourceStateFault",
     }
@@ -208,6 +211,11 @@ FINAL_CODES: Mapping[str, str] = {
     "ParameterValueInvalid": _WRONG_CALL,
     "PlatformApplicationDisabled": _NOT_USED,
     # Step Functions
+    "ExecutionAlreadyExists": "An execution of that name has another input. Look at it in the console.",
+    "InvalidExecutionInput": "The input is no JSON. Redeploy the stack.",
+    "InvalidName": "The execution's name is not valid. Redeploy the stack.",
+    "StateMachineDeleting": "The stack's state machine is being deleted.",
+    "StateMachineDoesNotExist": "The stack's state machine was deleted. Redeploy the stack.",
     "ExecutionDoesNotExist": "The execution is older than 90 days, or of another state machine.",
     "InvalidArn": _WRONG_CALL,
     "KmsInvalidStateException": "Look at the key of the state machine: it must exist and be enabled.",

@@ -12,7 +12,9 @@ from utils.steps.open import advance, after_opening
 def lambda_handler(task: OpenTask, work: Work) -> Opening:
     """Open the door. The step is repeated until RDS reports every group of every member as active."""
     record = work.record()
-    cluster = replace(task.cluster, identifier=record.named(task.run.target_cluster_id))
+    cluster = task.cluster
+    if record.temporary_name is not None:
+        cluster = replace(cluster, identifier=record.named(task.run.target_cluster_id))
     if record.door_open_at is None:
         prove_opening_allowed(cluster, task.limits)
     situation, record = advance(cluster, work.aurora(), work.state, record, task.expires_after_hours)

@@ -16,6 +16,7 @@ def lambda_handler(task: NotificationTask) -> Notified:
     if end.is_duplicate:
         end.count_duplicate()
     if end.is_reported:
+        end.finish_swap()
         return Notified(message_id=None, subject="")
     end.close()
     end.learn()
@@ -23,6 +24,8 @@ def lambda_handler(task: NotificationTask) -> Notified:
     message = compose(task, end, starter_lines(starter, task.execution, task.request))
     message_id = send(message)
     end.record_report(message.subject, starter)
+    # Last: once it has taken the operation over, nothing can be written here.
+    end.finish_swap()
     return Notified(message_id=message_id, subject=message.subject)
 
 

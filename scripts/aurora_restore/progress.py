@@ -18,6 +18,8 @@ from .words import duration, one_line
 # The first that is in a state's name. A state that has none is a phase of its own, by its name.
 _PHASES = {
     "Clean": "Clean up",
+    "Swap": "Swap",
+    "Stopped": "Swap",
     "Exists": "Check and plan",
     "Export": "Export",
     "Copy": "Copy",

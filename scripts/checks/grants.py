@@ -30,13 +30,14 @@ BROUGHT_ALONG = {
     "rds:StartExportTask": ("iam:PassRole", "kms:CreateGrant", "kms:DescribeKey"),
     "rds:RestoreDBClusterFromSnapshot": ("rds:AddTagsToResource", *_KEY_OF_SNAPSHOT),
 }
-# They switch deletion protection off, or change security groups: no password, and so no secret and no key, comes along.
-# No final snapshot is taken of what expires.
+# They switch deletion protection off, change security groups or a name: no password, and so no secret and no key, comes
+# along. No final snapshot is taken of what expires.
 _ALONE = {
     ("aurora-restore-delete-rds", "rds:ModifyDBCluster"),
     ("aurora-restore-expire-clusters", "rds:DeleteDBCluster"),
     ("aurora-restore-expire-clusters", "rds:ModifyDBCluster"),
     ("aurora-restore-open-cluster", "rds:ModifyDBCluster"),
+    ("aurora-restore-swap-cluster", "rds:ModifyDBCluster"),
 }
 # Where IAM doesn't call a service as its SDK does.
 _IAM_PREFIXES = {"stepfunctions": "states"}

@@ -397,7 +397,7 @@ class Aurora(AuroraReader):
             _raise_if_busy(cluster.identifier, error)
             raise
 
-    def tag_role(self, cluster: Cluster, role: str, expires_at: str | None = None) -> None:
+    def mark_role(self, cluster: Cluster, role: str, expires_at: str | None = None) -> None:
         """Tag a cluster with the part that it plays, and one that is replaced with the moment at which it expires."""
         tags = {ROLE_TAG: role, **({EXPIRY_TAG: expires_at} if expires_at else {})}
         self._rds.add_tags_to_resource(ResourceName=cluster.arn, Tags=tag_list(tags))

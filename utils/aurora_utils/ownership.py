@@ -59,6 +59,11 @@ def owns_member(instance: Instance, record: Recorded) -> bool:
     return instance.belongs_to(record.operation_id)
 
 
+def was_made_by(instance: Instance, operation_id: str) -> bool:
+    """Return whether an instance carries an operation's tag: that of the operation which created its cluster."""
+    return instance.belongs_to(operation_id)
+
+
 def prove_own_cluster(cluster: Cluster, record: Recorded) -> None:
     """Raise StepFailed unless the operation created the cluster."""
     if not owns_cluster(cluster, record):

@@ -210,7 +210,7 @@ class Opening(Struct, frozen=True, kw_only=True):
 
 
 class SwapErrand(Struct, frozen=True, kw_only=True):
-    """What has to be done from within the VPC before the swap can go on, with one of its two clusters.
+    """What has to be done from within the VPC before the swap can continue, with one of its two clusters.
 
     `members` are the addresses of all its instances, by their names, and `port` is theirs. `host` is the address that
     the target's name leads to. `version_id` is the login's in the target's admin secret. `fingerprint` stands in the
@@ -230,7 +230,7 @@ class SwapErrand(Struct, frozen=True, kw_only=True):
 class SwapTask(Struct, frozen=True, kw_only=True):
     """The input of Swap Cluster.
 
-    `finishing`: whatever happened to the swap, it ends: back where nothing is lost by it, else forward.
+    `finishing`: the swap has to end, also after a failure: back where nothing is lost by it, else forward.
     """
 
     run: StepRun
@@ -246,7 +246,7 @@ class SwapProgress(Struct, frozen=True, kw_only=True):
     `end` says once it is done which of the two clusters has the target's name: with `forward`, the restored one.
     """
 
-    answer: Literal["advance", "wait", "within", "done"]
+    answer: Literal["wait", "within", "done"]
     waiting_for: str
     wait_seconds: int
     errand: SwapErrand | None = None
@@ -370,7 +370,8 @@ class ExecutionError(Struct, frozen=True, kw_only=True, rename="pascal"):
 class NotificationTask(Struct, frozen=True, kw_only=True):
     """`planned` and `succeeded` carry the plan, `failed` the error and what became of the clean-up.
 
-    `stopped`: the execution ended while a step may have been at work, which nobody waited for.
+    `stopped`: the execution ended while a step may have been at work, which nobody waited for. `died`: it ended, as
+    EventBridge says, which may be without any of its own states having reported that.
     """
 
     execution: Execution
@@ -382,6 +383,7 @@ class NotificationTask(Struct, frozen=True, kw_only=True):
     error: ExecutionError | None = None
     clean_up: Any = None
     stopped: bool = False
+    died: bool = False
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True, rename="camel"):

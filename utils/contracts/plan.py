@@ -113,6 +113,11 @@ class ClusterPlan(Struct, frozen=True, kw_only=True):
     origins: dict[str, Origin] = {}
 
     @property
+    def target_identifier(self) -> str:
+        """The name that it is going to have: until it has replaced another cluster, that one has it."""
+        return self.live_identifier or self.identifier
+
+    @property
     def has_unlike_instances(self) -> bool:
         """Whether it matters which instance is the writer."""
         return len({(each.db_instance_class, each.promotion_tier) for each in self.instances}) > 1

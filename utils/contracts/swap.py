@@ -71,7 +71,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     holders: dict[str, str]
     current_version: VersionOwner = "old"
 
-    def cluster(self, side: Side) -> ObservedCluster:
+    def of(self, side: Side) -> ObservedCluster:
         """Return one of the two."""
         return self.old if side == "old" else self.new
 
@@ -124,6 +124,6 @@ class SwapRecord(Struct, frozen=True, kw_only=True):
     # The restart that renewed a certificate the last time, which is tried first.
     restart_that_renews: Restart = "rebooted"
 
-    def cluster(self, side: Side) -> RecordedCluster:
+    def of(self, side: Side) -> RecordedCluster:
         """Return one of the two."""
         return self.old if side == "old" else self.new

@@ -1,9 +1,10 @@
 """One cluster that expires: a warning before, and its deletion under the target's lock.
 
 Whatever changes the cluster or its secrets comes after three proofs in the same run of the function: the lock on the
-target is ours, the register and the operation's record name the cluster's resource id, and its tags say that it is the
-operation's and expires (`utils.expiry.due`). Everything is read again once the lock is held, because what was read
-before it may be an hour old for another execution. Each step may be repeated, and one that died half-way continues.
+target is ours, the register and the operation's record, or that of its swap, name the cluster's resource id, and its
+tags say that it is the operation's, or was replaced, and expires (`utils.expiry.due`). Everything is read again once
+the lock is held, because what was read before it may be an hour old for another execution. Each step may be repeated,
+and one that died half-way continues.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from utils import metrics
 from utils.aurora_utils import Aurora
 from utils.aurora_utils.resources import Cluster
 from utils.contracts.payloads import Execution
+from utils.contracts.swap import SwapRecord
 from utils.expiry.due import Decision, Due, decide
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.expiry_report import expired, kept, not_deleted, warning
@@ -25,6 +27,7 @@ from utils.operation.secret_endings import remove_secrets_of_expired
 from utils.state.expiry import ExpiringCluster, ExpiryRegister
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.swap import stored_swap
 from utils.steps.delete_calls import delete_own_cluster
 
 Outcome = Literal["nothing", "warned", "kept", "waiting", "deleted"]
@@ -42,13 +45,13 @@ class ClusterExpiry:
         self._now = execution.now
         who = (execution.execution_id, execution.redrive_count)
         self._state = OperationState(entry.operation_id, who[0], execution.now, who[1])
-        self._lock = TargetLock(entry.cluster_identifier, entry.operation_id, *who)
+        self._lock = TargetLock(entry.target_cluster_id, entry.operation_id, *who)
         self._is_locked = False
 
     def advance(self, cluster: Cluster | None) -> Outcome:
         """Do what is due. `cluster` is the living one with the entry's resource id, under any name."""
         record = self._state.recall()
-        decision = decide(self._entry, record, cluster, [], self._now)
+        decision = decide(self._entry, record, cluster, [], self._now, self._swap())
         if not decision.due.needs_lock:
             if self._entry.deletion_began_at is not None:
                 # Somebody keeps it since an earlier look, which may have left the lock with this execution.
@@ -83,7 +86,7 @@ class ClusterExpiry:
         self._entry, record = entry, self._state.recall()
         cluster = self._aurora.cluster_with_id(entry.resource_id)
         instances = self._aurora.instances_of(cluster.identifier) if cluster is not None else []
-        decision = decide(entry, record, cluster, instances, self._now)
+        decision = decide(entry, record, cluster, instances, self._now, self._swap())
         if not decision.due.needs_lock:
             return self._without_lock(decision, record, cluster)
         if decision.due is Due.FINISH:
@@ -130,11 +133,22 @@ class ClusterExpiry:
 
     def _finish(self, record: OperationRecord | None) -> Outcome:
         """Remove the secrets of a cluster that is gone, report its end, and forget it."""
-        about_secrets = list(remove_secrets_of_expired(record, self._aurora)) if record is not None else [_UNKNOWN]
+        about_secrets = self._about_secrets(record)
         self._state.audit("expiry", "deleted", {**self._named(), "secrets": about_secrets})
         send(expired(self._entry, about_secrets))
         self._register.remove(self._entry.resource_id)
         return "deleted"
+
+    def _about_secrets(self, record: OperationRecord | None) -> list[str]:
+        """Remove the secrets of a target that is gone, and return what became of them. A replaced one's serve on."""
+        if self._entry.replaced is not None:
+            return [f"Those of {self._entry.target_cluster_id} stay: the cluster that replaced it uses them."]
+        return list(remove_secrets_of_expired(record, self._aurora)) if record is not None else [_UNKNOWN]
+
+    def _swap(self) -> SwapRecord | None:
+        """Return what is recorded of the swap, where the cluster was replaced by one."""
+        stored = stored_swap(self._entry.operation_id) if self._entry.replaced is not None else None
+        return stored.record if stored is not None else None
 
     def _is_news(self, what: str) -> bool:
         before = self._entry

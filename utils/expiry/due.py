@@ -1,7 +1,8 @@
 """Decide what is due with a cluster that expires. Calls nothing; what exists and what is recorded decide alone.
 
-A cluster is deleted only where everything says so: the register and the operation's record, by the resource id, its
-tags, its name, and the clock. Whatever somebody has changed since is taken as a wish to keep it, which is reported.
+A cluster is deleted only where everything says so: the register and what the operation has recorded, by the resource
+id, its tags, its name, and the clock. Whatever somebody has changed since is taken as a wish to keep it, which is
+reported. A cluster that another one has replaced is proved by that swap instead of by the operation that restored it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from enum import Enum
 
 from msgspec import Struct
 
-from utils.aurora_utils.ownership import owns_member, why_not_own_cluster
-from utils.aurora_utils.resources import EXPIRY_TAG, PROTECTED_TAG, Cluster, Instance
+from utils.aurora_utils.ownership import was_made_by, why_not_own_cluster
+from utils.aurora_utils.resources import EXPIRY_TAG, OPERATION_TAG, PROTECTED_TAG, ROLE_TAG, Cluster, Instance
+from utils.contracts.swap import SwapRecord
 from utils.foreign_text import one_line
 from utils.state.expiry import ExpiringCluster, expiry_text
 from utils.state.operation import OperationRecord
@@ -58,22 +60,29 @@ def decide(
     cluster: Cluster | None,
     instances: Sequence[Instance],
     now: dt.datetime,
+    swap: SwapRecord | None = None,
 ) -> Decision:
-    """Return what is due with a registered cluster. `cluster` is the one with its resource id, under any name."""
+    """Return what is due with a registered cluster. `cluster` is the one with its resource id, under any name.
+
+    `swap` is what the operation has recorded of its swap, where it has replaced the cluster.
+    """
     if cluster is None:
         return Decision(due=Due.FORGET if entry.deletion_began_at is None else Due.FINISH)
     if cluster.is_being_deleted:
         return Decision(due=Due.NOTHING if entry.deletion_began_at is None else Due.WAIT)
     if record is None:
         return _kept("no longer has a record of its operation in the stack's state table")
-    if (why := why_not_own_cluster(cluster, record)) is not None:
+    if record.is_swapping or cluster.tags.get(ROLE_TAG) == "swapping":
+        return Decision(due=Due.NOTHING)
+    if why := _why_not_restored(record, cluster) if entry.replaced is None else _why_not_replaced(swap, cluster):
         return _kept(why)
-    if record.cluster_resource_id is None or record.cluster_expires_at is None:
+    recorded = record.cluster_expires_at if entry.replaced is None else entry.replaced.expires_at
+    if recorded is None:
         return _kept("is not recorded to expire: its operation ended before it could record that")
     tagged = tagged_expiry(cluster)
     if tagged is None:
         return _kept(_about_tag(cluster))
-    expires = max(tagged, dt.datetime.fromisoformat(record.cluster_expires_at))
+    expires = max(tagged, dt.datetime.fromisoformat(recorded))
     notice, text = notice_of(entry.hours), expiry_text(expires)
     if now < expires - notice:
         return Decision(due=Due.NOTHING, expires_at=text)
@@ -92,12 +101,15 @@ def why_kept(
 ) -> str | None:
     """Return why a cluster is kept although it expires, as a clause about it; None where it may be deleted."""
     protected = [each.identifier for each in (cluster, *instances) if each.is_protected]
-    strange = [each.identifier for each in instances if not owns_member(each, record)]
+    maker = cluster.tags.get(OPERATION_TAG, "")
+    strange = [each.identifier for each in instances if not was_made_by(each, maker)]
+    if entry.replaced is not None and not entry.replaced.is_ours:
+        return "was not created by the pipeline, which deletes nothing of others"
     if cluster.identifier != entry.cluster_identifier:
         return f"was renamed from {entry.cluster_identifier} to {cluster.identifier}"
     if protected:
         return f"is protected by the tag {PROTECTED_TAG} = true on {', '.join(protected)}"
-    if cluster.deletion_protection and not record.plan.get("cluster", {}).get("deletion_protection"):
+    if cluster.deletion_protection and not _had_protection(entry, record):
         return "has deletion protection now, which the pipeline did not give it"
     if strange:
         return f"has instances that the pipeline did not create: {', '.join(strange)}"
@@ -108,6 +120,38 @@ def why_kept(
     if cluster.is_stopped:
         return "is stopped, and RDS deletes no stopped cluster"
     return None
+
+
+def _why_not_restored(record: OperationRecord, cluster: Cluster) -> str | None:
+    """Return why a cluster is not the one that its operation has restored to expire, as a clause about it."""
+    if (why := why_not_own_cluster(cluster, record)) is not None:
+        return why
+    if record.cluster_resource_id is None:
+        return "is not recorded to expire: its operation ended before it could record that"
+    role = cluster.tags.get(ROLE_TAG)
+    return f"has the tag {ROLE_TAG} = {one_line(role, MAX_TAG_SHOWN)}" if role is not None else None
+
+
+def _why_not_replaced(swap: SwapRecord | None, cluster: Cluster) -> str | None:
+    """Return why a cluster is not one that a swap has replaced, as a clause about it; None where it is."""
+    if swap is None or swap.old.resource_id != cluster.resource_id:
+        return "is not recorded as the one that its operation has replaced"
+    if swap.end != "forward" or swap.committed_at is None:
+        return "was not replaced after all: the swap was turned back"
+    role = cluster.tags.get(ROLE_TAG)
+    if role != "previous":
+        shown = one_line(role, MAX_TAG_SHOWN) if role is not None else "not set"
+        return f"no longer has the tag {ROLE_TAG} = previous, which is {shown}"
+    if cluster.identifier not in swap.old.other_names:
+        return f"is called {cluster.identifier}, which the pipeline does not call a replaced cluster"
+    return None
+
+
+def _had_protection(entry: ExpiringCluster, record: OperationRecord) -> bool:
+    """Return whether the deletion protection is the planned one, which its expiry may switch off."""
+    if entry.replaced is not None:
+        return entry.replaced.deletion_protection
+    return bool(record.plan.get("cluster", {}).get("deletion_protection"))
 
 
 def tagged_expiry(cluster: Cluster) -> dt.datetime | None:

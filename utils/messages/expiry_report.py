@@ -22,7 +22,7 @@ def warning(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster, e
     region = Arn.parse(cluster.arn).region
     lines = [
         f"Cluster {cluster.identifier} expires at {spoken(expires_at)}. It is deleted then, WITHOUT a final snapshot:",
-        "with its instances, its automated backups and the secrets of its target. Recovery points of AWS Backup stay.",
+        f"with its instances, {_what_goes(entry)}. Recovery points of AWS Backup stay.",
         "",
         *_about(entry, record, cluster),
         "",
@@ -88,9 +88,16 @@ def not_deleted(entry: ExpiringCluster, error: Exception, region: str) -> Messag
     return compose(f"FAILED: {name} has expired and could not be deleted", lines)
 
 
+def _what_goes(entry: ExpiringCluster) -> str:
+    """Return what a cluster's expiry removes beside its instances. A replaced one's secrets are another cluster's."""
+    backups = "its automated backups"
+    return f"{backups} and the secrets of its target" if entry.replaced is None else f"and {backups}"
+
+
 def _about(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster) -> Iterator[str]:
     yield from _facts(entry)
-    snapshot = record.plan.get("snapshot") or {}
+    # What the operation has restored, which a cluster that it replaced does not have.
+    snapshot = (record.plan.get("snapshot") or {}) if entry.replaced is None else {}
     if snapshot:
         taken = dt.datetime.fromisoformat(str(snapshot["created_at"]))
         yield f"Data of    {taken:%Y-%m-%d %H:%M} UTC, from {snapshot['cluster_identifier']}"
@@ -101,3 +108,5 @@ def _about(entry: ExpiringCluster, record: OperationRecord, cluster: Cluster) ->
 def _facts(entry: ExpiringCluster) -> Iterator[str]:
     yield f"Cluster    {entry.cluster_identifier} ({entry.resource_id})"
     yield f"Operation  {entry.operation_id}"
+    if entry.replaced is not None:
+        yield f"Was        {entry.replaced.target_cluster_id}, until that operation replaced it"

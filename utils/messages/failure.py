@@ -49,6 +49,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     may_appear: bool = False
     # What became of the operation's secrets, a sentence or a command each.
     about_secrets: list[str] = []
+    # The ARN of the execution that finishes the operation's swap; None where none does, or none has to.
+    finished_by: str | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -93,6 +95,9 @@ def state_lines(error: ExecutionError, record: OperationRecord | None, remains: 
         yield "Nothing was created, changed or deleted by this execution."
         return
     target = record.named(record.plan.get("target_cluster_id", "")) if record else ""
+    if record is not None and record.is_swapping:
+        name = record.plan["target_cluster_id"]
+        yield f"The swap of {name} has not ended: clients may be locked out until it has."
     untouched = "" if remains.deletion is not None else "The source cluster was not changed. "
     yield untouched + _state_of_target(target, record, remains)
 

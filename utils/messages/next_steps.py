@@ -60,6 +60,9 @@ def next_lines(
         yield "Fix the cause, then start again:"
         yield from start_command(execution_id, anew(repeated))
         return
+    if record.is_swapping:
+        yield from _swapping_lines(record, remains, execution_id)
+        return
     keeps_backups = KEEP_BACKUPS in " ".join(cause_lines(error))
     # What was asked for at first is the whole of it: a request to resume may omit everything.
     asked = {**as_asked(record), **repeated}
@@ -76,6 +79,18 @@ def next_lines(
         yield from _another_policy_lines(record, asked, remains, execution_id)
     if remains.lost is None and not record.source_deletion_at:
         yield from _giving_up_lines(record, asked, remains, execution_id)
+
+
+def _swapping_lines(record: OperationRecord, remains: Remains, execution_id: str) -> Iterator[str]:
+    """Yield who finishes the swap. Until then no command is shown that changes or deletes a cluster."""
+    if remains.finished_by is not None:
+        yield "Change neither of the two clusters. This execution finishes the swap, and reports how it has ended:"
+        region = Arn.parse(execution_id).region
+        yield f"aws stepfunctions describe-execution --execution-arn {remains.finished_by} --region {region}"
+        return
+    yield "Fix the cause, and change nothing else of the two clusters. Then resume this operation, which finishes the"
+    yield "swap, and nothing else:"
+    yield from resume_command(execution_id, {}, record.operation_id)
 
 
 def _after_refusal(

@@ -76,7 +76,7 @@ def swap_lines(plan: Plan) -> Iterator[str]:
         f"name {target}, and prove by that name that clients reach it"
     )
     yield (
-        f"open the door of the new {target}. Until here, whatever fails ends with the present one under its name; from "
+        f"open the door of the new {target}. Until here, any failure ends with the present one under its name; from "
         "here on the new one has the clients' data"
     )
     yield (

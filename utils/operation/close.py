@@ -26,6 +26,7 @@ from utils.foreign_text import one_line
 from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines
 from utils.messages.next_steps import as_asked
 from utils.messages.outcome import phase_seconds, total_seconds
+from utils.operation.finishing import finishing_arn, finishing_name, start_finishing
 from utils.operation.identity import is_scheduled, operation_at_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
@@ -63,6 +64,7 @@ def read_task(event: Mapping[str, Any]) -> NotificationTask:
         request=_parsed(detail.input),
         error=ExecutionError(error=_error_name(detail), cause=_cause(detail)),
         stopped=detail.status in STOPPED,
+        died=True,
     )
 
 
@@ -136,6 +138,26 @@ class OperationEnd:
         """Whether the execution was a schedule's second one for a moment, and did nothing."""
         return self._task.outcome == "failed" and self.error.error == DuplicateRefused.__name__
 
+    @property
+    def is_to_be_finished(self) -> bool:
+        """Whether another execution has to finish the swap which this one has left.
+
+        One whose own states have reported its end has tried to finish the swap, and failed: a person is needed then.
+        Where the end was reported before, it was decided then.
+        """
+        record, execution = self.record, self._task.execution
+        if record is None or not record.is_swapping or record.execution_id != execution.execution_id:
+            return False
+        if record.redrive_count > execution.redrive_count:
+            return False
+        decided = record.finished_by == finishing_name(record.operation_id, execution)
+        return decided if self.is_reported else self._task.died
+
+    def finish_swap(self) -> None:
+        """Have another execution finish the swap, where that is due. Doing it twice has the effect of one."""
+        if self.record is not None and self.is_to_be_finished:
+            start_finishing(self.record.operation_id, self._task.execution)
+
     def close(self) -> None:
         """Record how it ended, settle its secrets, release the lock. Doing it twice has the effect of one."""
         task, status = self._task, STATUS_OF[self._task.outcome]
@@ -147,8 +169,12 @@ class OperationEnd:
             self._state.open("snapshot-check", {"request": asked}, {}, status, closed=True)
         else:
             self._state.close(status)
+            if self.record.is_swapping and (closed := self._state.recall()) is not None:
+                # Until it was closed, a step that outlived the execution may have recorded the swap's end.
+                self.record = replace(self.record, swap_end=closed.swap_end)
             target = self.record.plan.get("target_cluster_id")
-            if target:
+            # Names, labels and sessions are between two clusters: the lock stays for who finishes the swap.
+            if target and not self.record.is_swapping:
                 execution = task.execution
                 lock = TargetLock(target, self.record.operation_id, execution.execution_id, execution.redrive_count)
                 # While it is held: the next execution for the target may use the same secrets.
@@ -177,7 +203,11 @@ class OperationEnd:
         details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject, "started_by": starter}
         if self._task.outcome == "failed":
             details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
-        self._state.remember_at_end(notified_at=iso(self._task.execution.now), started_by=starter)
+        facts: dict[str, Any] = {"notified_at": iso(self._task.execution.now), "started_by": starter}
+        if self.record is not None and self.is_to_be_finished:
+            facts["finished_by"] = finishing_name(self.record.operation_id, self._task.execution)
+            details["finished_by"] = facts["finished_by"]
+        self._state.remember_at_end(**facts)
         self._state.audit("sns-notification", self._task.outcome, details)
 
     def remains(self) -> Remains:
@@ -191,6 +221,7 @@ class OperationEnd:
             deletion=deletion,
             may_appear=self._task.stopped,
             about_secrets=self.about_secrets,
+            finished_by=finishing_arn(record.operation_id, self._task.execution) if self.is_to_be_finished else None,
         )
         try:
             if deletion is not None:

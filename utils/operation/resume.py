@@ -17,9 +17,10 @@ from utils.arns import Arn, state_machine_of
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.exports import Exports, renewed
 from utils.aurora_utils.ownership import owns_cluster
+from utils.aurora_utils.resources import Cluster
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
-from utils.contracts.plan import Plan, SnapshotExport, SourceDeletion
+from utils.contracts.plan import Plan, ReplacedCluster, SnapshotExport, SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.logins.masking_salt import is_salt_lost, salt_secret_name
@@ -271,8 +272,10 @@ def _problems_since(
         yield from destination_problems(plan.export, target.region)
         if record.cluster_resource_id is not None:
             yield from _export_problems(plan.export, plan, target)
+    if plan.replaces is not None:
+        yield from _problems_of_replaced(plan.replaces, plan, target)
     made = restored_cluster(record, target, plan.target_cluster_id)
-    if record.cluster_resource_id is not None and (made is None or made.resource_id != record.cluster_resource_id):
+    if record.cluster_resource_id is not None and (made is None or not _is_as_recorded(made, record, plan)):
         yield (
             f"operation_id: cluster {plan.cluster.identifier} ({record.cluster_resource_id}), which "
             f"{plan.operation_id!r} created, was deleted or renamed since. {START_ANEW}"
@@ -293,6 +296,22 @@ def _problems_since(
         )
     if plan.quarantine:
         yield from quarantine_problems(plan.cluster, target.region)
+
+
+def _is_as_recorded(made: Cluster, record: OperationRecord, plan: Plan) -> bool:
+    """Return whether the cluster is the recorded one, and has the name under which the steps continue with it."""
+    return made.resource_id == record.cluster_resource_id and made.identifier == plan.cluster.identifier
+
+
+def _problems_of_replaced(replaces: ReplacedCluster, plan: Plan, target: AuroraReader) -> Iterator[str]:
+    """Yield that the target is no longer the cluster that is to be replaced, before hours are spent on the other."""
+    holder = target.cluster(plan.target_cluster_id)
+    if holder is None or holder.resource_id != replaces.resource_id:
+        now = "no cluster has that name now" if holder is None else f"now it is {holder.resource_id}"
+        yield (
+            f"operation_id: {plan.operation_id!r} was to replace cluster {plan.target_cluster_id} "
+            f"({replaces.resource_id}), and {now}. {START_ANEW}"
+        )
 
 
 def _export_problems(export: SnapshotExport, plan: Plan, target: AuroraReader) -> Iterator[str]:

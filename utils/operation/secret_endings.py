@@ -20,7 +20,7 @@ from utils.aws import as_step_error, error_code
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.masking_salt import salt_secret_name
-from utils.logins.master import AdminSecret
+from utils.logins.master import REPLACED, AdminSecret
 from utils.logins.secret_store import (
     CURRENT,
     PENDING,
@@ -154,8 +154,10 @@ def _move_labels_back(secret: SecretSeen, record: OperationRecord) -> None:
     ours, before = record.staged_version_id, record.labels_before
     if ours is None:
         return
-    if secret.labels.get(PENDING) == ours:
-        move_label(secret.arn, PENDING, where=ours, to=None)
+    # A swap that was turned back late has kept it as the login of the one that did not stay.
+    for label in (PENDING, REPLACED):
+        if secret.labels.get(label) == ours:
+            move_label(secret.arn, label, where=ours, to=None)
     if secret.labels.get(CURRENT) == ours and before.get(CURRENT):
         move_label(secret.arn, CURRENT, where=ours, to=before[CURRENT])
     if labels_of(secret.arn).get(PREVIOUS) != ours:

@@ -19,7 +19,7 @@ from utils.logins.target_secrets import make_secrets
 from utils.names import SCHEDULED_PREFIX
 from utils.preflight.masking import planned_text
 from utils.request.fields import RestoreRequest
-from utils.request.next_command import RESUME_THE_EARLIER
+from utils.request.next_command import RESUME_THE_EARLIER, resume_command
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.lock import TargetLock
 from utils.state.masking_policy import keep_policy
@@ -140,6 +140,13 @@ def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> 
     if (holder := taking.held_by) is not None:
         if request.scheduled_at is not None and holder.operation_id == plan.operation_id:
             raise _duplicate(request, holder.execution_id)
+        if taking.is_swapping:
+            command = " ".join(resume_command(holder.execution_id, {}, holder.operation_id))
+            raise RequestRefused(
+                f"target_cluster_id: operation {holder.operation_id} has not ended its swap of {target!r}, which is "
+                f"between two clusters. Nothing else may work on it before. Resume that operation to finish the swap, "
+                f"then start again: {command}"
+            )
         raise RequestRefused(
             f"target_cluster_id: another execution is working on {target!r}: {holder.execution_id} (operation "
             f"{holder.operation_id}). Wait until it ends, or stop it: aws stepfunctions stop-execution "

@@ -72,7 +72,7 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
         if plan.expires_after_hours:
             yield here("rds:AddTagsToResource", cluster.identifier)
         if cluster.data_api:
-            yield here("rds:EnableHttpEndpoint", cluster.live_identifier or cluster.identifier)
+            yield here("rds:EnableHttpEndpoint", cluster.target_identifier)
         if plan.source_deletion:
             yield from _of_the_source(plan.source_deletion, account)
         if plan.copy and plan.archive_snapshot == "delete":

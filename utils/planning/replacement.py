@@ -44,12 +44,12 @@ def replacement_problems(
     if len(target_id) + LONGEST_ENDING > MAX_IDENTIFIER:
         yield (
             f"target_cluster_id: {target_id!r} has {len(target_id)} characters, and one that is replaced may have "
-            f"{MAX_IDENTIFIER - LONGEST_ENDING}: beside it, clusters bear its name with an ending. Choose a shorter one."
+            f"{MAX_IDENTIFIER - LONGEST_ENDING}: beside it, clusters have its name with an ending. Shorten it."
         )
     if request.master_login == "rds_managed":
         yield (
-            "master_login: 'rds_managed' is given with replace_target. RDS's own secret belongs to one cluster and would "
-            "change with each night. Give 'pipeline'."
+            "master_login: 'rds_managed' is given with replace_target. RDS's own secret belongs to one cluster and "
+            "would change with each night. Give 'pipeline'."
         )
     if request.delete_source:
         yield "delete_source: it cannot be given with replace_target. Delete the source by an operation of its own."
@@ -64,11 +64,14 @@ def replacement_problems(
 
 def _obstacles(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
     here = f"--region {target.region}"
-    if not is_ours(replaced) and replaced.tags.get(REPLACEABLE_TAG) != "true":
+    if not is_ours(replaced) and (untagged := _without_consent(replaced, target)):
+        commands = [
+            f"aws rds add-tags-to-resource --resource-name {arn} --tags Key={REPLACEABLE_TAG},Value=true {here}"
+            for arn in untagged
+        ]
         yield (
-            f"was not created by the pipeline, and its owner has not tagged it as {REPLACEABLE_TAG} = true. If you own "
-            f"it and it may be replaced: aws rds add-tags-to-resource --resource-name {replaced.arn} "
-            f"--tags Key={REPLACEABLE_TAG},Value=true {here}"
+            f"was not created by the pipeline, and its owner has not tagged it, or not all of its instances, as "
+            f"{REPLACEABLE_TAG} = true. If you own it and it may be replaced: {' && '.join(commands)}"
         )
     if replaced.is_protected:
         yield "is protected by its tag. Choose another target_cluster_id, or have its owner remove the tag."
@@ -89,10 +92,8 @@ def _obstacles(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
     if replaced.global_cluster:
         yield f"belongs to the global database {replaced.global_cluster}. Remove it from there first."
     if replaced.replicas or replaced.replication_source:
-        others = ", ".join(
-            [*replaced.replicas, *([replaced.replication_source] if replaced.replication_source else [])]
-        )
-        yield f"replicates with {others}. End that first."
+        others = filter(None, [*replaced.replicas, replaced.replication_source])
+        yield f"replicates with {', '.join(others)}. End that first."
     if reader_scaling_of(replaced.identifier, target.region) is not None:
         yield (
             "has readers that Application Auto Scaling adds and removes, by the name that another cluster would have "
@@ -100,6 +101,14 @@ def _obstacles(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
             f"--service-namespace rds --scalable-dimension rds:cluster:ReadReplicaCount "
             f"--resource-id cluster:{replaced.identifier} {here}"
         )
+
+
+def _without_consent(replaced: Cluster, target: AuroraReader) -> list[str]:
+    """Return the ARNs of the cluster and its instances, which are restarted, as far as they lack their owner's tag."""
+    own = {replaced.arn: replaced.tags}
+    place = replaced.arn.rpartition(":cluster:")[0]
+    own |= {f"{place}:db:{each.identifier}": each.tags for each in target.instances_of(replaced.identifier)}
+    return [arn for arn, tags in own.items() if tags.get(REPLACEABLE_TAG) != "true"]
 
 
 def is_ours(replaced: Cluster) -> bool:

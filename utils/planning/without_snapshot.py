@@ -54,7 +54,8 @@ def early_problems(
     cluster = cluster_plan(request, target_id, _UNKNOWN, None, operation_id)
     around = Surroundings(target.region)
     yield from missing_places(cluster)
-    yield from target_name_problems(cluster, target)
+    if not request.replace_target:
+        yield from target_name_problems(cluster, target)
     yield from network_problems(cluster, around)
     yield from named_group_problems(cluster, around)
     if request.engine_version is not None:

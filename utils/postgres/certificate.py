@@ -21,7 +21,7 @@ _ACCEPTED = b"S"
 
 
 def names_in_certificate(host: str, port: int, ca_bundle: str) -> tuple[str, ...]:
-    """Return the DNS names that a member's certificate is for.
+    """Return the DNS names, and the addresses, that a member's certificate is for.
 
     Raises StepFailed for a certificate that the bundle does not vouch for or that is not the host's, and
     TemporaryFailure while the server cannot be reached, as during its restart.
@@ -45,4 +45,4 @@ def names_in_certificate(host: str, port: int, ca_bundle: str) -> tuple[str, ...
         ) from None
     except OSError as error:
         raise TemporaryFailure(f"No TLS with {host}:{port} yet: {one_line(str(error), MAX_SENTENCE)}") from None
-    return tuple(name for kind, name in names if kind == "DNS")
+    return tuple(name for kind, name in names if kind in ("DNS", "IP Address"))

@@ -133,7 +133,7 @@ def prove_restore_allowed(cluster: ClusterPlan, target: AuroraReader, limits: St
     if snapshot is not None and _is_insights_key_of(snapshot.cluster_identifier, insights, target):
         own_insights = insights or ""
     problems = [
-        *target_problems(limits, cluster.live_identifier or cluster.identifier),
+        *target_problems(limits, cluster.target_identifier),
         *_snapshot_problems(snapshot, limits),
         *_cluster_problems(cluster, limits),
         *_key_problems("kms_key_id", cluster.kms_key_id, limits.kms_key, account, here, limits, own_key),
@@ -145,7 +145,7 @@ def prove_restore_allowed(cluster: ClusterPlan, target: AuroraReader, limits: St
 def prove_opening_allowed(cluster: ClusterPlan, limits: StackLimits) -> None:
     """Raise StepFailed where the stack may not put the cluster into these groups, which IAM cannot refuse."""
     problems = [
-        *target_problems(limits, cluster.live_identifier or cluster.identifier),
+        *target_problems(limits, cluster.target_identifier),
         *security_group_problems(limits, cluster.vpc_security_group_ids),
     ]
     _refuse_if_any(problems, "The cluster's security groups were not changed.")

@@ -23,8 +23,8 @@ def secret_problems(
     admin = AdminSecret(environment.text("ADMIN_SECRET_ARN"))
     names = RoleNames(environment.optional("APPLICATION_USERNAME"), environment.optional("READ_ONLY_USERNAME"))
     if secrets is not None:
-        yield from target_secret_problems(secrets, cluster.identifier, now)
-        application = ApplicationSecret(secret_with_roles(secrets, cluster.identifier), names)
+        yield from target_secret_problems(secrets, cluster.target_identifier, now)
+        application = ApplicationSecret(secret_with_roles(secrets, cluster.target_identifier), names)
     else:
         application = ApplicationSecret(environment.text("APP_SECRET_ARN"), names)
         if cluster.master_login == "pipeline" and (why := admin.why_unusable()) is not None:

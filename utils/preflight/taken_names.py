@@ -17,7 +17,8 @@ def target_name_problems(cluster: ClusterPlan, target: AuroraReader) -> Iterator
     if target.cluster(target_id) is not None:
         yield (
             f"target_cluster_id: a cluster {target_id!r} exists in {target.region} and this operation did not create "
-            "it. It was left alone. Choose another name, or delete that cluster yourself if it is not needed."
+            "it. It was left alone. Choose another name, or give replace_target to replace it, or delete that cluster "
+            "yourself if it is not needed."
         )
     for instance in target.instances_named([target_id, *(each.identifier for each in cluster.instances)]):
         yield (

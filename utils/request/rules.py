@@ -51,7 +51,8 @@ def request_problems(request: RestoreRequest) -> Iterator[str]:
 def _keeping_problems(hours: int | None) -> Iterator[str]:
     if hours is not None and not 1 <= hours <= MAX_EXPIRES_AFTER_HOURS:
         yield (
-            f"keep_previous_hours: {hours} is not between 1 and {MAX_EXPIRES_AFTER_HOURS}. Give a whole number of hours."
+            f"keep_previous_hours: {hours} is not between 1 and {MAX_EXPIRES_AFTER_HOURS}. Give a whole number of "
+            "hours."
         )
 
 

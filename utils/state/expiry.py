@@ -1,8 +1,9 @@
 """The register of clusters that expire: one item of the state table, with an entry for each of them.
 
 An entry is found by the cluster's resource id, which no other cluster ever has, so that a cluster is found under any
-name, and with any tags or none. One item, because a sweep that finds it empty has to read nothing else. Open
-Cluster adds an entry; the sweep (utils/expiry) writes down what it has done, and removes the entry with its cluster.
+name, and with any tags or none. One item, because a sweep that finds it empty has to read nothing else. Open Cluster
+adds an entry, and Swap Cluster one for the cluster that it has replaced; the sweep (utils/expiry) writes down what it
+has done, and removes the entry with its cluster.
 """
 
 from __future__ import annotations
@@ -24,14 +25,31 @@ if TYPE_CHECKING:
 KEY = "expiry#register"
 
 
+class Replaced(Struct, frozen=True, kw_only=True):
+    """What is registered of a cluster that was replaced.
+
+    `target_cluster_id` is the name that it had. `is_ours`: the pipeline has created it. `deletion_protection` is as it
+    was when the operation that replaced it was planned.
+    """
+
+    target_cluster_id: str
+    expires_at: str
+    is_ours: bool
+    deletion_protection: bool
+
+
 class ExpiringCluster(Struct, frozen=True, kw_only=True):
-    """An entry of the register: a cluster of the pipeline's that expires, and what the sweep has done about it."""
+    """An entry of the register: a cluster that expires, and what the sweep has done about it.
+
+    The operation is the one that restored the cluster, or the one that replaced it: then it has `replaced`.
+    """
 
     resource_id: str
     cluster_identifier: str
     operation_id: str
-    # How long the cluster was to exist after its door opened.
+    # How long the cluster was to exist after its door opened, or after it was replaced.
     hours: int
+    replaced: Replaced | None = None
     # The moment of expiry that people were warned of, and when they were.
     warned_of: str | None = None
     warned_at: str | None = None
@@ -40,6 +58,11 @@ class ExpiringCluster(Struct, frozen=True, kw_only=True):
     reported_at: str | None = None
     # Written before the first call of the cluster's deletion.
     deletion_began_at: str | None = None
+
+    @property
+    def target_cluster_id(self) -> str:
+        """Return the target whose lock protects the cluster."""
+        return self.cluster_identifier if self.replaced is None else self.replaced.target_cluster_id
 
 
 class ExpiryRegister:
@@ -62,23 +85,28 @@ class ExpiryRegister:
         return next((each for each in self.entries() if each.resource_id == resource_id), None)
 
     def add(self, entry: ExpiringCluster) -> None:
-        """Add an entry. One that is there already is left as it is."""
+        """Add an entry. The same operation's is left as it is; another's, which restored the cluster, is replaced."""
         fields = {name: value for name, value in plain(entry).items() if value is not None and name != "resource_id"}
-        self._update("SET #id = if_not_exists(#id, :entry)", entry.resource_id, {":entry": attribute(fields)})
+        values = {":entry": attribute(fields), ":operation": attribute(entry.operation_id)}
+        others = "attribute_not_exists(#id) OR #id.operation_id <> :operation"
+        self._update_if("SET #id = :entry", entry.resource_id, values, others)
 
     def note(self, resource_id: str, **facts: str) -> None:
         """Write facts into an entry. One that was removed meanwhile stays removed."""
         sets = ", ".join(f"#id.{name} = :{name}" for name in facts)
         values = {f":{name}": attribute(value) for name, value in facts.items()}
-        try:
-            self._update(f"SET {sets}", resource_id, values, condition="attribute_exists(#id)")
-        except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                raise
+        self._update_if(f"SET {sets}", resource_id, values, "attribute_exists(#id)")
 
     def remove(self, resource_id: str) -> None:
         """Remove an entry, unless it is gone already."""
         self._update("REMOVE #id", resource_id, {})
+
+    def _update_if(self, expression: str, resource_id: str, values: dict[str, Any], condition: str) -> None:
+        try:
+            self._update(expression, resource_id, values, condition)
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
 
     def _update(self, expression: str, resource_id: str, values: dict[str, Any], condition: str = "") -> None:
         optional: dict[str, Any] = {"ConditionExpression": condition} if condition else {}

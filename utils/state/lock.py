@@ -3,9 +3,9 @@
 The lock is an item of the state table. An execution's first step takes it, each further step renews it before it
 changes anything in AWS, and the last one releases it. A step that only looks reads it, and renews it where it would run
 out before the next look. Where an execution died without releasing it, Step Functions is asked: the lock is taken over
-only from an execution that has ended. An execution of another state machine cannot be looked up, so there the item's
-own expiry decides; DynamoDB's TTL removes items days late and only tidies up. An execution that lost its lock stops at
-its next step, before it changes anything.
+only from an execution that has ended, and only by its own operation where that has left a swap. An execution of another
+state machine cannot be looked up, so there the item's own expiry decides; DynamoDB's TTL removes items days late and
+only tidies up. An execution that lost its lock stops at its next step, before it changes anything.
 
 A released lock stays as an item that every other execution may take, and so may a redrive of its own one; the step that
 was running when its execution was stopped may not (utils/state/attempts.py).
@@ -24,7 +24,7 @@ from utils import environment
 from utils.aws import client, error_code
 from utils.state.attempts import AT_WORK, OWN, ended
 from utils.state.executions import are_of_one_machine, has_ended
-from utils.state.operation import epoch, iso
+from utils.state.operation import OperationState, epoch, iso
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -56,9 +56,13 @@ class LockHolder(Struct, frozen=True, kw_only=True):
 
 
 class Taking(Struct, frozen=True, kw_only=True):
-    """How taking the lock ended: it is ours unless `held_by` says whose it is. `taken_from` had died without it."""
+    """How taking the lock ended: it is ours unless `held_by` says whose it is. `taken_from` had died without it.
+
+    `is_swapping`: the holder has ended, and the swap of its operation has not.
+    """
 
     held_by: LockHolder | None = None
+    is_swapping: bool = False
     taken_from: LockHolder | None = None
 
 
@@ -87,6 +91,8 @@ class TargetLock:
             raise ended(self._operation_id, self._execution_id)
         if not self._is_dead(holder, now):
             return Taking(held_by=holder)
+        if holder.operation_id != self._operation_id and self._has_unfinished_swap(holder, now):
+            return Taking(held_by=holder, is_swapping=True)
         # Another execution may have found the same dead one: the condition admits one of us.
         if self._renew(now, _FREE_OR_OF_THE_DEAD, dead={":dead": {"S": holder.execution_id}}):
             return Taking(taken_from=holder)
@@ -160,6 +166,11 @@ class TargetLock:
         if are_of_one_machine(holder.execution_id, self._execution_id):
             return has_ended(holder.execution_id)
         return holder.expires_at < now
+
+    def _has_unfinished_swap(self, holder: LockHolder, now: dt.datetime) -> bool:
+        """Return whether the holder's operation has left the target between two clusters, which it alone may end."""
+        record = OperationState(holder.operation_id, self._execution_id, now).recall()
+        return record is not None and record.is_swapping
 
     def _holder(self) -> LockHolder:
         item = self._tables.get_item(TableName=self._table, Key=self._key, ConsistentRead=True).get("Item", {})

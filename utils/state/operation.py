@@ -114,6 +114,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # (utils/state/swap.py has the rest).
     swap_began_at: str | None = None
     swap_end: str | None = None
+    # The name of the execution that is started to finish the swap which the one that the item names has left.
+    finished_by: str | None = None
     # When the cluster expires, if it does: it is registered and tagged by then (utils/state/expiry.py).
     cluster_expires_at: str | None = None
     # The export that RDS has taken on, by its name, and continues by itself.

@@ -39,7 +39,7 @@ def reset_master_password(
         cluster.master_username,
         plan.live_endpoint or own,
         cluster.port,
-        plan.live_identifier or plan.identifier,
+        plan.target_identifier,
     )
     aurora.modify_restored_cluster(plan, login.password)
     state.remember(

@@ -92,12 +92,12 @@ class Situation:
     @property
     def winner(self) -> ObservedCluster:
         """The cluster that is to have the live name."""
-        return self.observed.cluster(self.winning)
+        return self.observed.of(self.winning)
 
     @property
     def loser(self) -> ObservedCluster:
         """The cluster that is not to have it."""
-        return self.observed.cluster(self.losing)
+        return self.observed.of(self.losing)
 
     @property
     def can_turn_back(self) -> bool:
@@ -137,12 +137,12 @@ class Situation:
         hold writes that exist nowhere else, as new may after the commit and old on the way back. Otherwise only
         RDS's own report of the deletion counts.
         """
-        if self.observed.cluster(side).presence != "unseen":
-            return self.observed.cluster(side).presence == "deleted"
+        if self.observed.of(side).presence != "unseen":
+            return self.observed.of(side).presence == "deleted"
         if side in self.recorded.gone:
             return True
         needed = self.recorded.committed_at is not None if side == "new" else self.recorded.end == "back"
-        return self.is_confirmed(side) and not needed and self.observed.cluster(OTHER[side]).is_seen
+        return self.is_confirmed(side) and not needed and self.observed.of(OTHER[side]).is_seen
 
     def is_confirmed(self, shown: str) -> bool:
         """Return whether an earlier look has shown the same, long enough ago."""
@@ -164,7 +164,7 @@ class Situation:
         return Due(
             action=action,
             side=side,
-            name=self.observed.cluster(side).identifier,
+            name=self.observed.of(side).identifier,
             new_name=new_name,
             setting=setting,
             record=self.without_doubts(),
@@ -235,7 +235,7 @@ def refusal_noted(recorded: SwapRecord, found: Due) -> SwapRecord:
 
 def unseen(s: Situation) -> Due | None:
     """Look again for a cluster that is not seen and not certainly gone."""
-    missed: list[Side] = [side for side in OTHER if not s.observed.cluster(side).is_seen]
+    missed: list[Side] = [side for side in OTHER if not s.observed.of(side).is_seen]
     if all(s.is_gone(side) for side in missed):
         return None
     return s.give_up("time-is-up") if s.time_is_up else s.look_again(*missed)
@@ -338,7 +338,7 @@ def loser_has_live_name(s: Situation) -> Due | None:
     """Rename the loser to the first free one of its names."""
     if not s.loser_has_name:
         return None
-    for name in s.recorded.cluster(s.losing).other_names:
+    for name in s.recorded.of(s.losing).other_names:
         if name not in s.observed.holders:
             return s.do(Action.RENAME, s.losing, new_name=name)
     return s.give_up("no-free-name") if s.can_turn_back else _fail_with_one_open(s, "no-free-name")
@@ -385,7 +385,7 @@ def label_on_loser(s: Situation) -> Due | None:
 
 def wrong_roles(s: Situation) -> Due | None:
     """Tag both clusters with the role that they have now."""
-    beside = s.recorded.cluster(s.losing).role_beside
+    beside = s.recorded.of(s.losing).role_beside
     right = s.winner.role == "live" and (not s.loser.is_seen or s.loser.role == beside)
     if right or Action.SET_ROLES.value in s.recorded.refused:
         return None
@@ -397,15 +397,13 @@ def winner_shut(s: Situation) -> Due | None:
 
     One that a late call has opened for others, which was meant for the other cluster, is opened for its own.
     """
-    if s.winner.door == "open" and set(s.recorded.cluster(s.winning).security_group_ids) <= set(
-        s.winner.security_group_ids
-    ):
+    if s.winner.door == "open" and set(s.recorded.of(s.winning).security_group_ids) <= set(s.winner.security_group_ids):
         return None
     if s.winner.door == "opening":
         return s.wait()
     if s.winning == "new" and s.recorded.committed_at is None:
         return Due(action=Action.COMMIT, side="new", record=replace(s.without_doubts(), committed_at=s.now))
-    if not s.recorded.cluster(s.winning).security_group_ids:
+    if not s.recorded.of(s.winning).security_group_ids:
         return s.give_up("groups-unknown")
     return s.do(Action.OPEN_DOOR, s.winning)
 
@@ -432,7 +430,7 @@ def _must_be_proven(s: Situation) -> bool:
 
 def _with_fence_recorded(s: Situation, found: Due) -> Due:
     """Add when clients were first locked out, and the groups that the loser's door is opened with again."""
-    loser = s.recorded.cluster(s.losing)
+    loser = s.recorded.of(s.losing)
     groups = loser.security_group_ids or s.loser.security_group_ids
     record = replace(found.record, fenced_at=s.recorded.fenced_at or s.now)
     return replace(found, record=_with_cluster(record, s.losing, replace(loser, security_group_ids=groups)))

@@ -10,7 +10,7 @@ from utils.aurora_utils import Aurora, Cluster
 from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import Side
 from utils.logins.master import AdminSecret
-from utils.state.expiry import ExpiringCluster, ExpiryRegister, expiry_text
+from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced, expiry_text
 from utils.state.operation import OperationState
 from utils.state.swap import StoredSwap, Within
 from utils.steps.swap import OTHER, Action, Due
@@ -62,7 +62,7 @@ class Calls:
             )
 
     def _make(self, found: Due, side: Side, seen: Seen, cluster: Cluster, swap: StoredSwap, view: View) -> str | None:
-        aurora, recorded = self._aurora, swap.record.cluster(side)
+        aurora, recorded = self._aurora, swap.record.of(side)
         answered: str | None = None
         if found.action is Action.RENAME:
             answered = aurora.rename(found.name, found.new_name)
@@ -80,17 +80,19 @@ class Calls:
         elif found.action is Action.DISABLE_DATA_API:
             aurora.disable_data_api(cluster)
         elif found.action is Action.TAG_AS_SWAPPING:
-            aurora.tag_role(cluster, "swapping")
+            aurora.mark_role(cluster, "swapping")
         elif found.action is Action.MOVE_LABEL:
-            self._move_label(cluster, view.of(OTHER[side]).cluster)
+            self._move_label(cluster, view.of(OTHER[side]).cluster, side)
         elif found.action is Action.SET_ROLES:
             self._set_roles(cluster, view.of(OTHER[side]).cluster, swap, side)
         elif found.action is Action.RESTORE_SETTING and found.setting == DATA_API:
             aurora.enable_data_api(cluster)
         return answered
 
-    def _move_label(self, winner: Cluster, loser: Cluster | None) -> None:
+    def _move_label(self, winner: Cluster, loser: Cluster | None, winning: Side) -> None:
         """Make the winner's login the current one. The other's keeps a label, without which AWS may delete it.
+
+        Where the labels were before the swap is recorded on its way forward alone: back, they have moved already.
 
         AWSPREVIOUS is moved by the next PutSecretValue (API reference, UpdateSecretVersionStage), and versions without
         labels "are deprecated and can be deleted" (DescribeSecret).
@@ -99,26 +101,32 @@ class Calls:
             self._admin.keep(AdminSecret.version_for(loser.resource_id))
         self._admin.promote(
             AdminSecret.version_for(winner.resource_id),
-            lambda labels: self._state.remember(labels_before=dict(labels)),
+            lambda labels: self._state.remember(labels_before=dict(labels)) if winning == "new" else None,
         )
 
     def _set_roles(self, winner: Cluster, loser: Cluster | None, swap: StoredSwap, winning: Side) -> None:
         """Tag both. The one that was replaced is registered first: without the entry it would stay for ever."""
-        self._aurora.tag_role(winner, "live")
+        self._aurora.mark_role(winner, "live")
         if loser is None:
             return
-        recorded = swap.record.cluster(OTHER[winning])
+        recorded = swap.record.of(OTHER[winning])
         if recorded.role_beside != "previous" or swap.record.committed_at is None:
-            self._aurora.tag_role(loser, recorded.role_beside)
+            self._aurora.mark_role(loser, recorded.role_beside)
             return
         hours = self._replaces.keep_hours
+        expires = expiry_text(swap.record.committed_at + dt.timedelta(hours=hours))
         ExpiryRegister().add(
             ExpiringCluster(
                 resource_id=loser.resource_id,
                 cluster_identifier=loser.identifier,
                 operation_id=self._state.operation_id,
                 hours=hours,
+                replaced=Replaced(
+                    target_cluster_id=swap.record.live_name,
+                    expires_at=expires,
+                    is_ours=self._replaces.is_ours,
+                    deletion_protection=self._replaces.deletion_protection,
+                ),
             )
         )
-        expires = expiry_text(swap.record.committed_at + dt.timedelta(hours=hours))
-        self._aurora.tag_role(loser, "previous", expires)
+        self._aurora.mark_role(loser, "previous", expires)

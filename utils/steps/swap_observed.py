@@ -21,7 +21,7 @@ _PASSES = frozenset({"deleting", "stopped", "stopping"})
 
 
 class Seen(Struct, frozen=True):
-    """One of the two clusters as RDS describes it, under whatever name; `cluster` is None where RDS shows none."""
+    """One of the two clusters as RDS describes it, under the name that it has; `cluster` is None where RDS shows none."""
 
     cluster: Cluster | None = None
     instances: list[Instance] = field(default_factory=list)
@@ -54,7 +54,7 @@ def look(swap: StoredSwap, aurora: AuroraReader) -> View:
     by_id = {each.resource_id: each for each in found}
     seen: dict[Side, Seen] = {}
     for side in SIDES:
-        cluster = by_id.get(swap.record.cluster(side).resource_id)
+        cluster = by_id.get(swap.record.of(side).resource_id)
         seen[side] = Seen(cluster, aurora.instances_of(cluster.identifier) if cluster is not None else [])
     return View(seen, {each.identifier: each.resource_id for each in found})
 

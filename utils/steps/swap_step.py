@@ -41,6 +41,8 @@ ERRAND_PAUSE = dt.timedelta(seconds=10)
 # (boto3's issues 609 and 2613).
 RESTART_PATIENCE = dt.timedelta(minutes=10)
 RESTART_POLL_SECONDS = 15
+# Between two actions: each is decided from what exists then.
+NEXT_SECONDS = 1
 # What RDS refuses however often it is requested.
 _FOR_GOOD = frozenset(
     {
@@ -79,7 +81,7 @@ class SwapStep:
         self._swap = begin_or_continue(task, record, state, aurora, prove_at_work)
 
     def advance(self) -> SwapProgress:
-        """Do what is due, and say how to go on. Raises StepFailed where the swap cannot end as it should."""
+        """Do what is due, and say what comes next. Raises StepFailed where the swap cannot end as it should."""
         view = look(self._swap, self._aurora)
         self._keep(without_outdated(self._swap, view, self._door))
         if (unfinished := self._until_restarted(view) or self._until_certificates_known(view)) is not None:
@@ -91,6 +93,9 @@ class SwapStep:
             return _waits(found)
         if found.action is Action.FAIL:
             self._keep(replace(self._swap, record=found.record))
+            if found.reason == "nothing-left":
+                # There is nothing to be finished, so the target is free for another operation.
+                self._state.remember(swap_end="back")
             raise StepFailed(failed(found.reason, self._swap.record, view.holders))
         if found.action is Action.DONE:
             return self._end(found)
@@ -112,7 +117,7 @@ class SwapStep:
         try:
             self._calls.make(found, self._swap, view)
         except ClusterBusy as busy:
-            return _progress("wait", one_line(str(busy), MAX_SENTENCE), POLL_SECONDS)
+            return _progress(one_line(str(busy), MAX_SENTENCE), POLL_SECONDS)
         except ClientError as error:
             if error_code(error) in _FOR_GOOD:
                 self._state.audit("swap", "refused", {**_details(found), "error": one_line(str(error), MAX_SENTENCE)})
@@ -122,8 +127,8 @@ class SwapStep:
             elif error_code(error) not in _LOOK_AGAIN:
                 raise
             else:
-                return _progress("wait", waiting_for(found), POLL_SECONDS)
-        return _progress("advance", waiting_for(found), 0)
+                return _progress(waiting_for(found), POLL_SECONDS)
+        return _progress(waiting_for(found), NEXT_SECONDS)
 
     def _end(self, found: Due) -> SwapProgress:
         """Record how the swap has ended. One that was turned back fails the step, unless that only finishes it."""
@@ -151,7 +156,7 @@ class SwapStep:
             if self._aurora.restarted_since(seen.members, since):
                 self._note_restart(side, view)
             elif self._state.now - since < RESTART_PATIENCE and self._swap.restarted.get(side) == "rebooted":
-                return _progress("wait", f"the restart of {', '.join(seen.members)}", RESTART_POLL_SECONDS)
+                return _progress(f"the restart of {', '.join(seen.members)}", RESTART_POLL_SECONDS)
         return None
 
     def _note_restart(self, side: Side, view: View) -> None:
@@ -177,12 +182,12 @@ class SwapStep:
         asked, now, seen = self._swap.asked, self._state.now, view.of(side)
         what = f"{kind} on the {side} cluster"
         if asked is not None and asked.kind == f"{kind} {side}" and now - asked.at < ERRAND_PAUSE:
-            return _progress("wait", what, round(ERRAND_PAUSE.total_seconds()))
+            return _progress(what, round(ERRAND_PAUSE.total_seconds()))
         number = asked.number + 1 if asked is not None else 1
         self._keep(replace(self._swap, asked=Asked(number, f"{kind} {side}", now)))
         addresses = {each.identifier: each.endpoint for each in seen.instances if each.endpoint is not None}
         if sorted(addresses) != seen.members:
-            return _progress("wait", f"the addresses of {', '.join(seen.members)}", POLL_SECONDS)
+            return _progress(f"the addresses of {', '.join(seen.members)}", POLL_SECONDS)
         replaced = self._task.replaces
         is_new = side == "new"
         errand = SwapErrand(
@@ -197,13 +202,13 @@ class SwapStep:
             else replaced.login_version_id,
             fingerprint=fingerprint(self._state.operation_id),
         )
-        return SwapProgress(answer="within", waiting_for=what, wait_seconds=0, errand=errand)
+        return SwapProgress(answer="within", waiting_for=what, wait_seconds=NEXT_SECONDS, errand=errand)
 
     def _current_version(self) -> VersionOwner:
         """Return whose login is the secret's current one."""
         current, record = labels_of(self._admin.arn).get(CURRENT), self._swap.record
         for side in SIDES:
-            if current == AdminSecret.version_for(record.cluster(side).resource_id):
+            if current == AdminSecret.version_for(record.of(side).resource_id):
                 return side
         return "other"
 
@@ -215,11 +220,11 @@ class SwapStep:
 
 
 def _waits(found: Due) -> SwapProgress:
-    return _progress("wait", waiting_for(found), found.wait_seconds)
+    return _progress(waiting_for(found), found.wait_seconds)
 
 
-def _progress(answer: Literal["advance", "wait"], what: str, seconds: int) -> SwapProgress:
-    return SwapProgress(answer=answer, waiting_for=what, wait_seconds=seconds)
+def _progress(what: str, seconds: int) -> SwapProgress:
+    return SwapProgress(answer="wait", waiting_for=what, wait_seconds=seconds)
 
 
 def waiting_for(found: Due) -> str:

@@ -8,7 +8,6 @@ during a restart, is no failure: what is left to do is said, and the errand come
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -42,12 +41,12 @@ class Errands:
         swap = stored_swap(self._state.operation_id)
         if swap is None or swap.asked is None or swap.asked.number != errand.number:
             return SwapFindings(kind=errand.kind, side=errand.side, left=["nothing: the swap has continued since"])
-        kinds: dict[str, Callable[[SwapErrand, StoredSwap], tuple[StoredSwap, SwapFindings]]] = {
-            "end-sessions": self._end_sessions,
-            "look-at-certificates": self._look_at_certificates,
-            "prove": self._prove,
-        }
-        after, findings = kinds[errand.kind](errand, swap)
+        if errand.kind == "end-sessions":
+            after, findings = self._end_sessions(errand, swap)
+        elif errand.kind == "look-at-certificates":
+            after, findings = self._look_at_certificates(errand, swap)
+        else:
+            after, findings = self._prove(errand, swap)
         if after != swap:
             keep_swap(after, self._state)
         return findings

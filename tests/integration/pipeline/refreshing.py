@@ -1,4 +1,4 @@
-"""A target that is replaced night after night, with clients at its name, and what became of every row that they wrote."""
+"""A target that is replaced night after night, clients at its name, and what became of each row that they wrote."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Client:
     user: str
     password: str = field(repr=False)
     pooled: bool = True
+    statement: str = _INSERT
     rows: list[Written] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -84,7 +85,7 @@ class Client:
                     session = self._connect()
                 row.sent_at = self.aws.clock.time()
                 with session, session.cursor() as cursor:
-                    cursor.execute(_INSERT, (row.key,))
+                    cursor.execute(self.statement, (row.key,))
                 row.acknowledged_at = self.aws.clock.time()
             except psycopg2.Error as error:
                 row.error = f"{error.pgcode or ''} {str(error).strip()}"
@@ -102,10 +103,14 @@ class Refreshing:
 
     def __init__(self, place: Stage, target: str) -> None:
         self.pipeline, self.place, self.aws, self.target = Pipeline(place), place, place.aws, target
+        self.users: dict[str, Any] = {}
 
     def night(self, name: str | None = None, **request: Any) -> Run:
         """A night of which people expect nothing special."""
-        return self.pipeline.run({"target_cluster_id": self.target, "replace_target": True, **request}, name)
+        run = self.pipeline.run({"target_cluster_id": self.target, "replace_target": True, **request}, name)
+        if run.status == "SUCCEEDED":
+            self.users = run.output["users"]
+        return run
 
     def start(self, **request: Any) -> str:
         return self.pipeline.start({"target_cluster_id": self.target, "replace_target": True, **request})
@@ -126,18 +131,15 @@ class Refreshing:
         return [each for each in found if each["DBClusterIdentifier"].startswith(self.target)]
 
     def client(self, *, pooled: bool = True) -> Client:
-        secrets = self.aws.client("secretsmanager")
-        pages = secrets.get_paginator("list_secrets").paginate()
-        (name,) = [
-            each["Name"]
-            for page in pages
-            for each in page["SecretList"]
-            if each["Name"].endswith(f"/targets/{self.target}/application")
-        ]
-        login = self.place.secret(name)
-        described = self.live()
+        """Somebody with the application's login, as the last night's success names it."""
+        login, described = self.place.secret(self.users["application_secret"]), self.live()
         return Client(
-            self.aws, described["Endpoint"], described["Port"], login["app_username"], login["app_password"], pooled
+            self.aws,
+            described["Endpoint"],
+            described["Port"],
+            self.users["application_role"],
+            login["app_password"],
+            pooled,
         )
 
     def rows_in(self, identifier: str) -> set[str]:
@@ -147,7 +149,7 @@ class Refreshing:
             return {name for (name,) in cursor.fetchall()}
 
     def door_is_shut(self, cluster: dict[str, Any]) -> bool:
-        door = self.place.stack.resources["DoorSecurityGroup"]
+        door = self.place.stack.outputs["DoorSecurityGroupId"]
         return [each["VpcSecurityGroupId"] for each in cluster["VpcSecurityGroups"]] == [door]
 
     def wait_until_running(self, execution_arn: str) -> None:

@@ -10,10 +10,12 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
 from scripts.local_run.production import Production
 from scripts.local_run.stage import SOURCE, Stage
-from tests.integration.pipeline.refreshing import Refreshing, operation_of, tags_of
+from tests.integration.pipeline.reader import Reader, inline, reading
+from tests.integration.pipeline.refreshing import Client, Refreshing, operation_of, tags_of
 from tests.integration.pipeline.support import numbers, settle
 
 PREFIX = "nights"
+OWNERS_PASSWORD = "their-own-secret-1"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,9 @@ def place(aws: LocalAws) -> Stage:
     names = {"NamePrefix": PREFIX, "StateTableName": "NightsState", "AuditTableName": "NightsAudit"}
     wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "nights-own", "TargetClusterPattern": "nights-*"}
     overrides = {**names, **wanted, "InstanceCount": "2"}
-    return stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
+    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
+    aws.aurora.doors.add(made.stack.outputs["DoorSecurityGroupId"])
+    return made
 
 
 @pytest.fixture
@@ -61,6 +65,65 @@ def test_the_second_night_takes_the_name_and_no_acknowledged_row_is_lost(nights:
         assert client.acknowledged[-1].key in in_new, "the client continues with the new cluster"
         assert any(row.key in in_old for row in client.acknowledged)
     assert len(nights.ours()) == 2
+
+
+@pytest.fixture
+def reader(nights: Refreshing, request: pytest.FixtureRequest) -> Iterator[Reader]:
+    yield from reading(nights.pipeline, request)
+
+
+def test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody_reads_it(
+    nights: Refreshing, reader: Reader
+) -> None:
+    """Its password is neither known nor reset: its instances are restarted, which ends every session."""
+    rds, target = nights.pipeline.rds(), nights.target
+    rds.create_db_cluster(
+        DBClusterIdentifier=target,
+        Engine="aurora-postgresql",
+        EngineVersion="17.5",
+        MasterUsername="owner",
+        MasterUserPassword=OWNERS_PASSWORD,
+        DatabaseName="orders",
+    )
+    settle(nights.pipeline)
+    member = f"{target}-of-others"
+    rds.create_db_instance(
+        DBInstanceIdentifier=member,
+        DBClusterIdentifier=target,
+        Engine="aurora-postgresql",
+        DBInstanceClass="db.r6g.large",
+    )
+    settle(nights.pipeline)
+    nights.aws.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="rds",
+        ResourceId=f"cluster:{target}",
+        ScalableDimension="rds:cluster:ReadReplicaCount",
+        MinCapacity=1,
+        MaxCapacity=2,
+    )
+    old = nights.live()
+    refused = nights.night()
+    assert refused.status == "FAILED"
+    for beginning in ("aws rds add-tags-to-resource", "aws application-autoscaling deregister"):
+        reader.type(inline(refused.messages[0]["message"], beginning))
+    owner = Client(nights.aws, old["Endpoint"], old["Port"], "owner", OWNERS_PASSWORD, statement="SELECT %s")
+    with owner:
+        run = nights.night()
+        nights.aws.clock.sleep(60)
+    assert run.status == "SUCCEEDED", run.reason
+    assert nights.live()["DbClusterResourceId"] != old["DbClusterResourceId"]
+    kept = nights.by_id(old["DbClusterResourceId"])
+    assert kept is not None
+    assert nights.door_is_shut(kept)
+    assert not owner.rows[-1].acknowledged_at, "neither its session nor a new one reaches it"
+    assert "rds:ResetMasterPassword" not in run.changes
+    assert not [
+        call
+        for call in run.calls
+        if call.operation == "ModifyDBCluster"
+        and call.parameters.get("DBClusterIdentifier") in (target, kept["DBClusterIdentifier"])
+        and "MasterUserPassword" in call.parameters
+    ]
 
 
 def test_what_fails_before_the_commit_ends_with_the_old_cluster_open_under_its_name(nights: Refreshing) -> None:

@@ -73,6 +73,11 @@ OPENED = {
     "VpcSecurityGroupIds": "CFN and TF: in a change of the cluster; a member's own are refused (CFN's PR 262)",
     "ApplyImmediately": "CFN: always true; else a change waits for the maintenance window",
 }
+RENAMED = {
+    "DBClusterIdentifier": "API: required",
+    "NewDBClusterIdentifier": "TF: in a change of its own (cluster.go, cluster_identifier)",
+    "ApplyImmediately": "CFN: always true; else a rename waits for the maintenance window",
+}
 INSTANCE = of_settings("CreateDBInstance") | {
     "DBInstanceIdentifier": "API: required",
     "DBInstanceClass": "API: required",
@@ -248,6 +253,39 @@ def cancellation(aurora: Aurora, plan: ClusterPlan) -> None:
     exports.cancel(begun)
 
 
+def renaming(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.rename(TARGET, "another-name")
+
+
+def fencing(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.put_into_groups(TARGET, [DOOR])
+
+
+def reboot(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.reboot_instance(some_instances(1)[0].identifier)
+
+
+def stopping(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.stop_cluster(TARGET)
+
+
+def starting(aurora: Aurora, plan: ClusterPlan) -> None:
+    aurora.stop_cluster(TARGET)
+    aurora.start_cluster(TARGET)
+
+
+def data_api_off(aurora: Aurora, plan: ClusterPlan) -> None:
+    cluster = aurora.cluster(TARGET)
+    assert cluster is not None
+    aurora.disable_data_api(cluster)
+
+
+def role_tags(aurora: Aurora, plan: ClusterPlan) -> None:
+    cluster = aurora.cluster(TARGET)
+    assert cluster is not None
+    aurora.mark_role(cluster, "live")
+
+
 CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] = [
     ("RestoreDBClusterFromSnapshot", restore, RESTORE),
     ("ModifyDBCluster", first_change, FIRST_CHANGE),
@@ -272,6 +310,13 @@ CALLS: list[tuple[str, Callable[[Aurora, ClusterPlan], None], dict[str, str]]] =
     ("ModifyDBClusterSnapshotAttribute", unshare, UNSHARED),
     ("AddTagsToResource", tagging, TAGGED),
     ("StartExportTask", export, EXPORTED),
+    ("ModifyDBCluster", renaming, RENAMED),
+    ("ModifyDBCluster", fencing, OPENED),
+    ("RebootDBInstance", reboot, {"DBInstanceIdentifier": "API: required. ForceFailover is not for Aurora"}),
+    ("StopDBCluster", stopping, {"DBClusterIdentifier": "API: required"}),
+    ("StartDBCluster", starting, {"DBClusterIdentifier": "API: required"}),
+    ("DisableHttpEndpoint", data_api_off, {"ResourceArn": "CFN: DisableHttpEndpoint, as EnableHttpEndpoint"}),
+    ("AddTagsToResource", role_tags, TAGGED),
     ("CancelExportTask", cancellation, {"ExportTaskIdentifier": "API: required"}),
 ]
 

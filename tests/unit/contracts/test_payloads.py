@@ -33,7 +33,13 @@ CONTEXT = {
     "$$.Execution.RedriveCount": int,
 }
 # Fields that may be missing in the plan where the state machine goes to these states only if they aren't.
-GUARDED = {("Copy Snapshot", "copy"), ("Check Copy Status", "copy"), ("Transform Data", "masking")}
+GUARDED = {("Copy Snapshot", "copy"), ("Check Copy Status", "copy"), ("Transform Data", "masking")} | {
+    (name, field)
+    for name, field in [
+        ("Swap Cluster", "replaces"), ("Finish Swap", "replaces"),
+        ("Check Swap", "errand"), ("Check Swap to Finish", "errand"),
+    ]
+}  # fmt: skip
 
 Data = Mapping[str, frozenset[Any]]
 """For each top-level key of the execution's data: the types that it may have. A key that may be missing isn't there."""
@@ -92,6 +98,9 @@ def after_task(name: str, data: Data) -> Data:
     state = STATES[name]
     if state["Type"] == "Pass":
         given = {key.removesuffix(".$"): value for key, value in state["Parameters"].items()}
+        if state.get("ResultPath") == "$.error":
+            assert set(given) == {"Error", "Cause"}
+            return written(data, "$.error", ExecutionError)
         return {key: frozenset({Any}) for key in given}
     if state["Type"] == "Task" and state.get("ResultPath") is not None:
         return written(data, state["ResultPath"], result_type(function_of(state)))
@@ -189,16 +198,20 @@ MEANT: dict[str, set[str]] = {
     "Check Instances": BEFORE_A_CLEAN_UP,
     "Transform Data": BEFORE_A_CLEAN_UP,
     "Setup DB Users": BEFORE_A_CLEAN_UP,
+    "Swap Cluster": BEFORE_A_CLEAN_UP | {"finishing"},
+    "Check Swap": BEFORE_A_CLEAN_UP,
+    "Finish Swap": BEFORE_A_CLEAN_UP,
+    "Check Swap to Finish": BEFORE_A_CLEAN_UP,
     "Open Cluster": BEFORE_A_CLEAN_UP,
     "Delete RDS": BEFORE_A_CLEAN_UP,
     "Check Delete Status": BEFORE_A_CLEAN_UP,
     "Archive Snapshot": BEFORE_A_CLEAN_UP | {"begins_export"},
-    "Send Success Notification": {"error", "clean_up", "stopped"},
-    "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped"},
+    "Send Success Notification": {"error", "clean_up", "stopped", "died"},
+    "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped", "died"},
     "Clean Up Cluster": {"deletion"},
     "Check Clean-up Status": {"deletion"},
     "Clean Up Snapshot": {"begins_export"},
-    "Send Failure Notification": {"plan", "users", "archive", "stopped"},
+    "Send Failure Notification": {"plan", "users", "archive", "stopped", "died"},
 }
 
 
@@ -237,7 +250,8 @@ def test_a_choice_compares_what_is_there_with_what_it_can_be(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, state in STATES.items() if state["Type"] == "Wait"])
 def test_a_wait_is_told_a_number_of_seconds(name: str) -> None:
-    assert lookup(DATA[name], STATES[name]["SecondsPath"]) == {int}
+    if "Seconds" not in STATES[name]:
+        assert lookup(DATA[name], STATES[name]["SecondsPath"]) == {int}
 
 
 @pytest.mark.parametrize("name", [name for name, state in STATES.items() if state["Type"] == "Fail"])

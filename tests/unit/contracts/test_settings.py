@@ -17,6 +17,7 @@ CALLS: tuple[Call, ...] = ("RestoreDBClusterFromSnapshot", "ModifyDBCluster", "C
 # What a plan has beside the settings: names, what is decided for all clusters alike, and what follows from a setting.
 NO_SETTINGS = {
     *("identifier", "snapshot_arn", "instances", "tags", "origins"),
+    *("live_identifier", "live_endpoint"),
     *("door_security_group_id", "data_key_id", "master_secret_kms_key_id", "monitoring_role_arn"),
 }
 every_setting = pytest.mark.parametrize("setting", SETTINGS, ids=[each.name for each in SETTINGS])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import ClassVar
 
 from tests.unit.fakes.service import FakeService, Refusal, Thing
@@ -16,6 +17,15 @@ class FakeMachine(FakeService):
     def __init__(self, region: str) -> None:
         super().__init__(region)
         self.statuses: dict[str, str] = {EXECUTION: "RUNNING", OTHER_EXECUTION: "RUNNING"}
+        self.started: dict[str, str] = {}
+
+    def _start_execution(self, given: Thing) -> Thing:
+        """API reference, StartExecution: idempotent while it runs with the same input; else a name is taken."""
+        arn = f"{given['stateMachineArn'].replace(':stateMachine:', ':execution:')}:{given['name']}"
+        if arn in self.started and (self.started[arn] != given["input"] or self.statuses[arn] != "RUNNING"):
+            raise Refusal("ExecutionAlreadyExists")
+        self.started[arn], self.statuses[arn] = given["input"], "RUNNING"
+        return {"executionArn": arn, "startDate": dt.datetime(2026, 3, 10, tzinfo=dt.UTC).timestamp()}
 
     def _describe_execution(self, given: Thing) -> Thing:
         status = self.statuses.get(given["executionArn"])

@@ -429,6 +429,25 @@ class FakeRds(FakeGroups):
         self._after("EnableHttpEndpoint", lambda: cluster.update(HttpEndpointEnabled=True))
         return {"ResourceArn": given["ResourceArn"], "HttpEndpointEnabled": True}
 
+    def _disable_http_endpoint(self, given: Thing) -> Thing:
+        (cluster,) = [each for each in self.clusters.values() if each["DBClusterArn"] == given["ResourceArn"]]
+        self._after("DisableHttpEndpoint", lambda: cluster.update(HttpEndpointEnabled=False))
+        return {"ResourceArn": given["ResourceArn"], "HttpEndpointEnabled": False}
+
+    def _stop_db_cluster(self, given: Thing) -> Thing:
+        cluster = self._existing_cluster(given["DBClusterIdentifier"])
+        if cluster["Status"] != "available":
+            raise Refusal("InvalidDBClusterStateFault")
+        self._after("StopDBCluster", lambda: cluster.update(Status="stopped"))
+        return {"DBCluster": dict(cluster)}
+
+    def _start_db_cluster(self, given: Thing) -> Thing:
+        cluster = self._existing_cluster(given["DBClusterIdentifier"])
+        if cluster["Status"] != "stopped":
+            raise Refusal("InvalidDBClusterStateFault")
+        self._after("StartDBCluster", lambda: cluster.update(Status="available"))
+        return {"DBCluster": dict(cluster)}
+
     def _delete_db_instance(self, given: Thing) -> Thing:
         assert given["SkipFinalSnapshot"], "RDS takes no final snapshot of a cluster's member"
         instance = self._existing_instance(given["DBInstanceIdentifier"])

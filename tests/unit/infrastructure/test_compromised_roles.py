@@ -22,6 +22,7 @@ from tests.unit.infrastructure.test_template_denies import (
     GIVEN,
     HERE,
     MARKED,
+    MEMBER,
     NOT_MADE_YET,
     OF_FUNCTIONS,
     OTHER_SECRET,
@@ -33,6 +34,7 @@ from tests.unit.infrastructure.test_template_denies import (
     POLICY_FILE,
     PROTECTED,
     RDS_SECRET,
+    ROLES_SET,
     SALT,
     SOURCE,
     STRANGER,
@@ -62,7 +64,7 @@ from tests.unit.infrastructure.test_template_denies import (
 PAGE = Path(__file__).parents[3] / "documentation" / "architecture" / "security.md"
 
 FOREIGN, OTHER_TARGET = "billing", "staging-billing"
-MACHINE = f"arn:aws:states:{HERE}:{OWN}:stateMachine:StateMachine"
+MACHINE = f"arn:aws:states:{HERE}:{OWN}:stateMachine:aurora-restore-pipeline"
 RUN = f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-pipeline:op-1"
 TOPIC = f"arn:aws:sns:{HERE}:{OWN}:Topic"
 THEIR_COPY = snapshot("billing-copy-0123456789ab")
@@ -160,6 +162,20 @@ ATTACKS: dict[str, list[Asked]] = {
         *each("rds:RestoreDBClusterFromSnapshot", snapshot("payroll-monthly")),
         *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster(FOREIGN), MARKED),
     ],
+    "reset the master password of what `TargetClusterPattern` matches, whoever made it": each(
+        "rds:ModifyDBCluster", cluster("staging-orders")
+    ),
+    "stop, start or restart a cluster that another run restored, or shut its Data API": [
+        *each("rds:DisableHttpEndpoint StartDBCluster StopDBCluster", cluster("staging-orders"), OURS),
+        *each("rds:RebootDBInstance", MEMBER, OURS),
+    ],
+    "stop or restart a foreign cluster": [
+        *each("rds:StopDBCluster", cluster(FOREIGN), OURS),
+        *each("rds:RebootDBInstance", instance(f"{FOREIGN}-1")),
+    ],
+    "say that a cluster of another run is live, or was replaced and expires": each(
+        "rds:AddTagsToResource", cluster("staging-orders"), OURS | ROLES_SET
+    ),
     # Snapshots
     "share a snapshot of the account, or make it public": each(
         "rds:ModifyDBClusterSnapshotAttribute", snapshot("orders-monthly"), OURS

@@ -52,6 +52,7 @@ EDGES: dict[str, list[Edge]] = {
     ],
     "Copy Needed?": [
         when("$.plan.dry_run", "BooleanEquals", True, "Send Plan Notification"),
+        when("$.plan.finishes_swap", "BooleanEquals", True, "Name the Stopped Swap"),
         when("$.plan.copy_needed", "BooleanEquals", True, "Copy Snapshot"),
         otherwise("Export Snapshot?"),
     ],
@@ -106,11 +107,30 @@ EDGES: dict[str, list[Edge]] = {
         fails_into("Clean Up?"),
     ],
     "Instances Ready?": [
-        when("$.instances.answer", "StringEquals", "done", "Open Cluster"),
+        when("$.instances.answer", "StringEquals", "done", "Replace Target?"),
         when("$.instances.answer", "StringEquals", "advance", "Restore Snapshot"),
         otherwise("Wait for Instances"),
     ],
     "Wait for Instances": [goes("Check Instances")],
+    "Replace Target?": [when("$.plan.replaces", "IsNull", True, "Open Cluster"), otherwise("Swap Cluster")],
+    "Swap Cluster": [goes("Swapped?"), fails_into("Finish Swap")],
+    "Swapped?": [
+        when("$.swap.answer", "StringEquals", "done", "Open Cluster"),
+        when("$.swap.answer", "StringEquals", "within", "Check Swap"),
+        otherwise("Wait for Swap"),
+    ],
+    "Check Swap": [goes("Wait for Swap"), fails_into("Finish Swap")],
+    "Wait for Swap": [goes("Swap Cluster")],
+    "Name the Stopped Swap": [goes("Wait for Stopped Step")],
+    "Wait for Stopped Step": [goes("Finish Swap")],
+    "Finish Swap": [goes("Swap Finished?"), fails_into("Send Failure Notification", "$.clean_up.error")],
+    "Swap Finished?": [
+        when("$.swap.answer", "StringEquals", "done", "Clean Up?"),
+        when("$.swap.answer", "StringEquals", "within", "Check Swap to Finish"),
+        otherwise("Wait to Finish Swap"),
+    ],
+    "Check Swap to Finish": [goes("Wait to Finish Swap"), fails_into("Send Failure Notification", "$.clean_up.error")],
+    "Wait to Finish Swap": [goes("Finish Swap")],
     "Open Cluster": [goes("Cluster Open?"), fails_into("Send Failure Notification")],
     "Cluster Open?": [
         when("$.opening.answer", "StringEquals", "done", "Delete Source RDS?"),
@@ -175,6 +195,8 @@ EXECUTION = {
     "request.$": "$.request",
 }
 ASKED = {"limits.$": "$.limits"}
+SWAP = STEP | ASKED | {"cluster.$": "$.plan.cluster", "replaces.$": "$.plan.replaces"}
+ERRAND = STEP | {"errand.$": "$.swap.errand"}
 # For each function that is called: by which state, with what, and where its answer goes.
 INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Check Snapshot Exists": ("SnapshotCheck", EXECUTION | ASKED, "$.plan"),
@@ -203,6 +225,10 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         },
         "$.users",
     ),
+    "Swap Cluster": ("SwapCluster", SWAP, "$.swap"),
+    "Check Swap": ("CheckSwap", ERRAND, "$.found"),
+    "Finish Swap": ("SwapCluster", SWAP | {"finishing": True}, "$.swap"),
+    "Check Swap to Finish": ("CheckSwap", ERRAND, "$.found"),
     "Open Cluster": (
         "OpenCluster",
         STEP | ASKED | {"cluster.$": "$.plan.cluster", "expires_after_hours.$": "$.plan.expires_after_hours"},
@@ -283,6 +309,19 @@ REST: dict[str, dict[str, Any]] = {
     "Wait for Restore": {"Type": "Wait", "SecondsPath": "$.restore.wait_seconds"},
     "Wait for Masking": {"Type": "Wait", "SecondsPath": "$.masking.wait_seconds"},
     "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
+    "Wait for Swap": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
+    "Name the Stopped Swap": {
+        "Type": "Pass",
+        "Parameters": {
+            "Error": "SwapStopped",
+            "Cause": "An earlier execution of this operation ended within its swap. This one has finished the swap, "
+            "and nothing else.",
+        },
+        "ResultPath": "$.error",
+    },
+    # As long as the functions of a swap run: stopping an execution stops none.
+    "Wait for Stopped Step": {"Type": "Wait", "Seconds": 330},
+    "Wait to Finish Swap": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
     "Wait for Opening": {"Type": "Wait", "SecondsPath": "$.opening.wait_seconds"},
     "Wait for Deletion": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
     "Wait for Archive": {"Type": "Wait", "SecondsPath": "$.archive.wait_seconds"},
@@ -382,6 +421,8 @@ def changed(value: Any) -> Iterator[Any]:
                 yield value[::-1]
         case None:
             yield "$"
+        case int():
+            yield value + 1
         case _:
             yield f"{value}?"
 
@@ -404,10 +445,13 @@ def test_no_change_of_a_state_goes_unnoticed(name: str) -> None:
 CLEAN_UP = {"Clean Up?", "Clean Up Cluster", "Cleaned Up?", "Wait for Clean-up", "Check Clean-up Status"} | {
     "Clean Up Snapshot"
 }
-FAILING = CLEAN_UP | {"Send Failure Notification", "Restore Failed"}
+FINISHING = {"Finish Swap", "Swap Finished?", "Check Swap to Finish", "Wait to Finish Swap"}
+FAILING = CLEAN_UP | FINISHING | {"Send Failure Notification", "Restore Failed"}
+# What ends a swap that an earlier execution has left: it brings an error of its own.
+STOPPED = {"Name the Stopped Swap", "Wait for Stopped Step"}
 CHANGING_FUNCTIONS = {
     *("CopySnapshot", "RestoreSnapshot", "TransformData", "SetupDbUsers"),
-    *("OpenCluster", "DeleteRds", "ArchiveSnapshot"),
+    *("OpenCluster", "SwapCluster", "CheckSwap", "DeleteRds", "ArchiveSnapshot"),
 }
 
 
@@ -471,15 +515,30 @@ def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
 def test_nobody_is_let_in_before_users_and_locks_are_done(before: str) -> None:
     opening = {name for name in STATES if function(name) == "OpenCluster"}
     assert opening == {"Open Cluster"}
-    assert not opening & reached_from("Receive Request", without=before)
-    assert {name for name, _ in into("Open Cluster")} == {"Instances Ready?", "Wait for Opening"}
+    assert not {"Open Cluster", "Swap Cluster"} & reached_from("Receive Request", without=before)
+    assert {name for name, _ in into("Open Cluster")} == {"Replace Target?", "Swapped?", "Wait for Opening"}
+    assert {name for name, _ in into("Replace Target?")} == {"Instances Ready?"}
+
+
+def test_a_swap_that_has_failed_or_was_stopped_is_finished_before_anything_is_cleaned_up() -> None:
+    for name in ("Swap Cluster", "Check Swap"):
+        assert [end for edge, end in leads(name) if edge[0] == "Catch"] == ["Finish Swap"]
+        assert not CLEAN_UP & reached_from(name, without="Finish Swap")
+    assert not CLEAN_UP & reached_from("Name the Stopped Swap", without="Swap Finished?")
+    assert into("Name the Stopped Swap") == [
+        ("Copy Needed?", when("$.plan.finishes_swap", "BooleanEquals", True, "Name the Stopped Swap"))
+    ]
+    # Nothing but a wait stands between the decision and the end of the step that was stopped.
+    assert edges(STATES["Name the Stopped Swap"]) == [goes("Wait for Stopped Step")]
+    finishing = {name for name in STATES if STATES[name].get("Parameters", {}).get("finishing") is True}
+    assert finishing == {"Finish Swap"}
 
 
 @pytest.mark.parametrize(
     "before",
     [
         *("Check Snapshot Exists", "Check Restore Status", "Restore Done?", "Setup DB Users"),
-        *("Check Instances", "Instances Ready?", "Open Cluster", "Cluster Open?"),
+        *("Check Instances", "Instances Ready?", "Replace Target?", "Open Cluster", "Cluster Open?"),
     ],
 )
 def test_a_source_is_deleted_only_after_its_copy_was_proved_usable(before: str) -> None:
@@ -517,7 +576,9 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     ]
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
     waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
-    assert asking - waiting == {"Copy Needed?", "Export Snapshot?", "Mask Data?", "Delete Source RDS?", "Clean Up?"}
+    assert asking - waiting == {
+        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Replace Target?", "Delete Source RDS?", "Clean Up?")
+    }
 
 
 def test_the_snapshot_is_put_away_only_after_the_deletion_is_over() -> None:
@@ -582,7 +643,7 @@ def test_what_was_asked_for_comes_from_the_plan(name: str, key: str, path: str) 
 def test_every_way_into_failure_brings_its_error_and_nothing_after_it_replaces_that() -> None:
     for name in STATES:
         for edge, target in leads(name):
-            if target in FAILING and name not in FAILING:
+            if target in FAILING and name not in FAILING | STOPPED:
                 assert edge[0] == "Catch", (name, edge)
                 assert edge[2] == "$.error", (name, edge)
             if name in FAILING:

@@ -19,6 +19,7 @@ from utils.pauses import LONGEST_PAUSE_SECONDS
 from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS
 from utils.steps.masking import DEADLINE as MASKING_DEADLINE
 from utils.steps.open import DEADLINE as OPENING_DEADLINE
+from utils.steps.swap import PATIENCE
 
 ASL = definition()
 STATES: dict[str, dict[str, Any]] = ASL["States"]
@@ -262,6 +263,10 @@ def ways(name: str, way: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         yield from ways(each, (*way, name))
 
 
+# It counts again from each of the five moments that a swap records (utils/steps/swap.py, `time_is_up`).
+SWAP_HOURS = round(6 * PATIENCE.total_seconds() / 3600)
+
+
 def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
     """A machine that times out can't clean up. So every deadline of a step has to come first, on every way."""
     deadline_of = {
@@ -270,6 +275,10 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
         # From the same moment as the one before it: Restore Snapshot's.
         "Check Instances": 0,
         "Transform Data": round(MASKING_DEADLINE.total_seconds() / 3600),
+        # Of a swap, and of its end after a failure; and what is waited for before that.
+        "Swap Cluster": SWAP_HOURS,
+        "Finish Swap": SWAP_HOURS,
+        "Name the Stopped Swap": 1,
         "Open Cluster": round(OPENING_DEADLINE.total_seconds() / 3600),
         "Check Delete Status": largest("DeleteDeadlineHours"),
         "Check Clean-up Status": largest("DeleteDeadlineHours"),
@@ -295,6 +304,6 @@ def test_the_lock_outlives_every_pause_between_two_steps() -> None:
 
 def test_credentials_of_another_account_outlive_a_step_that_is_retried_to_the_end() -> None:
     """They are measured against the time at which the state was entered, which no retry changes."""
-    calling_other_accounts = set(TASKS) - {"Transform Data", "Setup DB Users"}
+    calling_other_accounts = set(TASKS) - {"Transform Data", "Setup DB Users", "Check Swap", "Check Swap to Finish"}
     longest = max(longest_task(TASKS[name]) for name in calling_other_accounts)
     assert AssumedRole.SPARE.total_seconds() > longest

@@ -177,6 +177,7 @@ ADMIN, APPLICATION, OTHER_SECRET = secret("AdminSecret"), secret("AppSecret"), s
 RDS_SECRET = secret("rds!cluster-0d1f3c5e")
 FROM_ITS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-setup-db-users")}
 FROM_MASKINGS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-transform-data")}
+FROM_SWAPS_CODE = {"lambda:sourcefunctionarn": function("aurora-restore-check-swap")}
 POLICY_FILE = "arn:aws:s3:::policies/masking/1.yaml"
 SALT = secret("aurora-restore/masking/0123456789ab")
 OTHERS_SALT = secret("another-stack/masking/0123456789ab")
@@ -203,12 +204,22 @@ def lacking_one(actions: str, resource: str, kind: str) -> list[Asked]:
 
 TOUCHING = "rds:CreateDBInstance FailoverDBCluster ModifyDBCluster"
 OPENING = "rds:EnableHttpEndpoint ModifyDBCluster"
+# What a swap changes; a name may be given to what has no tags, because nothing is called so.
+SWAPPING = "rds:DisableHttpEndpoint EnableHttpEndpoint ModifyDBCluster StartDBCluster StopDBCluster"
+SWAPPING_BY_TAG = "rds:DisableHttpEndpoint EnableHttpEndpoint StartDBCluster StopDBCluster"
+TEMPORARY = cluster("staging-orders-new-0123456789ab")
+REPLACEABLE = {"aws:resourcetag/aurora-restore:replaceable": "true"}
+ROLES = ("aurora-restore:role", "aurora-restore:expires-at")
+ROLES_SET: Context = {"aws:tagkeys": ROLES, "aws:requesttag/aurora-restore:role": "previous"}
 # What expires has two tags, and the second is set when the door has opened.
 EXPIRY_SET: dict[str, str | tuple[str, ...]] = {
     "aws:requesttag/aurora-restore:expires-at": "2026-12-04T14:00:00Z",
     "aws:tagkeys": ("aurora-restore:expires-at",),
 }
 EXPIRES: dict[str, str | tuple[str, ...]] = {"aws:resourcetag/aurora-restore:expires-at": "2026-12-04T14:00:00Z"}
+ROLE = "aws:resourcetag/aurora-restore:role"
+# What another cluster has replaced, and the name that it has since.
+REPLACED, PREVIOUS = {ROLE: "previous"}, "staging-orders-old-0123456789ab"
 ENDING = "rds:DeleteDBCluster ModifyDBCluster"
 DELETING = "rds:DeleteDBCluster DeleteDBInstance"
 STEPS = (
@@ -217,6 +228,8 @@ STEPS = (
     "RestoreSnapshotFunction",
     "CheckRestoreStatusFunction",
     "TransformDataFunction",
+    "SwapClusterFunction",
+    "CheckSwapFunction",
     "SetupDbUsersFunction",
     "OpenClusterFunction",
     "DeleteRdsFunction",
@@ -285,6 +298,7 @@ ALLOWED: dict[str, list[Asked]] = {
             for tag in TAGS
             for asked in (
                 *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", cluster("staging-orders"), MARKED | tag),
+                *each("rds:RestoreDBClusterFromSnapshot AddTagsToResource", TEMPORARY, MARKED | tag),
                 *each("rds:CreateDBInstance AddTagsToResource", MEMBER, MARKED | tag),
             )
         ),
@@ -299,6 +313,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *(asked for name in FOUND for asked in each("rds:RestoreDBClusterFromSnapshot", snapshot(name))),
         *each(TOUCHING, cluster("staging-orders"), OURS),
         *each(TOUCHING, cluster("staging-orders"), OURS | UNPROTECTED),
+        *each(TOUCHING, TEMPORARY, OURS),
         *each("secretsmanager:CreateSecret TagResource", RDS_SECRET),
         *each(THROUGH_RDS, key("Key"), via("secretsmanager")),
         *each(THROUGH_RDS, key("Key"), via("rds")),
@@ -314,9 +329,45 @@ ALLOWED: dict[str, list[Asked]] = {
         *each(OPENING, cluster("staging-orders"), OURS | UNPROTECTED),
         *each("rds:AddTagsToResource", cluster("staging-orders"), OURS | EXPIRY_SET),
     ],
+    "SwapClusterRole": [
+        *reading(HERE),
+        *each("rds:DescribeEvents", "*"),
+        *(
+            asked
+            for name in (cluster("staging-orders"), TEMPORARY, cluster(PREVIOUS), cluster(f"{PREVIOUS}-2"))
+            for asked in (
+                *each(SWAPPING, name, OURS),
+                *each("rds:ModifyDBCluster", name),
+                *each("rds:AddTagsToResource", name, OURS | ROLES_SET),
+            )
+        ),
+        *each(SWAPPING, TEMPORARY + "-2", OURS | UNPROTECTED),
+        *each("rds:ModifyDBCluster", TEMPORARY + "-2"),
+        *each("rds:AddTagsToResource", TEMPORARY + "-2", OURS | ROLES_SET),
+        *(
+            asked
+            for name in (cluster("staging-orders"), cluster(PREVIOUS))
+            for asked in (
+                *each(SWAPPING, name, REPLACEABLE | UNPROTECTED),
+                *each("rds:AddTagsToResource", name, REPLACEABLE | ROLES_SET),
+            )
+        ),
+        *each("rds:RebootDBInstance", MEMBER, OURS | UNPROTECTED),
+        *each("rds:RebootDBInstance", instance("billing-1"), REPLACEABLE),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", TARGETS_ADMIN),
+    ],
+    "CheckSwapRole": [
+        *each("secretsmanager:GetSecretValue", ADMIN),
+        *each("secretsmanager:GetSecretValue", TARGETS_ADMIN),
+        *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*"),
+        *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*"),
+    ],
     "ExpireClustersRole": [
         *reading(HERE),
         *each(ENDING, cluster("staging-orders"), OURS | EXPIRES),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | REPLACED),
+        *each(ENDING, cluster(f"{PREVIOUS}-2"), OURS | EXPIRES | REPLACED),
         *each("rds:DeleteDBInstance", MEMBER, OURS | UNPROTECTED),
         *each("states:DescribeExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-expiry:sweep-1"),
         *each("secretsmanager:DescribeSecret", NOT_MADE_YET),
@@ -348,6 +399,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("rds:DescribeAccountAttributes DescribeDBClusterAutomatedBackups", "*"),
         *each("kms:DescribeKey", key("any", region=THERE)),
         *each("rds:DeleteDBCluster", cluster("staging-orders"), OURS),
+        *each("rds:DeleteDBCluster", TEMPORARY, OURS),
         *each("rds:DeleteDBInstance", MEMBER, OURS | UNPROTECTED),
         *each("rds:DeleteDBCluster CreateDBClusterSnapshot ModifyDBCluster", cluster("retired-1", region=THERE)),
         *each("rds:DeleteDBCluster CreateDBClusterSnapshot AddTagsToResource", FINAL),
@@ -380,6 +432,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:DeleteSecret", TARGETS_APPLICATION, tagged("resourcetag")),
         *each("secretsmanager:DescribeSecret", SALT_NOT_MADE_YET),
         *each("secretsmanager:DeleteSecret", SALT, tagged("resourcetag")),
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:aurora-restore-pipeline"),
     ],
     "StatePolicy": [
         *each("dynamodb:BatchGetItem GetItem PutItem UpdateItem", table("StateTable")),
@@ -535,6 +588,59 @@ REFUSED: dict[str, list[Asked]] = {
             OURS | EXPIRY_SET | {"aws:tagkeys": ("aurora-restore:expires-at", "aurora-restore:protected")},
         ),
     ],
+    "SwapClusterRole": [
+        *STRANGERS_THINGS,
+        # What is neither ours nor replaceable by its owner's word stays, and so does what is named otherwise.
+        *each(SWAPPING_BY_TAG, cluster("staging-orders")),
+        *each(SWAPPING_BY_TAG, cluster("staging-orders"), {"aws:resourcetag/aurora-restore:replaceable": "no"}),
+        *each(SWAPPING, cluster("billing"), OURS),
+        *each(SWAPPING, cluster("billing"), REPLACEABLE),
+        *each("rds:ModifyDBCluster", cluster("billing-old-0123456789ab")),
+        *each(SWAPPING, cluster("staging-orders", region=THERE), OURS),
+        # The source not even with our tag on it, and what is protected neither.
+        *each(SWAPPING, cluster(SOURCE), OURS),
+        *each("rds:AddTagsToResource", cluster(SOURCE), OURS | ROLES_SET),
+        *each(SWAPPING, cluster("staging-orders"), OURS | PROTECTED),
+        *each("rds:AddTagsToResource", cluster("staging-orders"), OURS | ROLES_SET | PROTECTED),
+        *each("rds:RebootDBInstance", MEMBER, OURS | PROTECTED),
+        *each("rds:RebootDBInstance", MEMBER),
+        *each("rds:RebootDBInstance", instance("billing-1"), OURS),
+        *each("rds:RebootDBInstance", instance("staging-orders-0123456789ab-1", region=THERE), OURS),
+        *each("rds:RebootDBInstance", instance("billing-1", region=THERE), REPLACEABLE),
+        # It tags roles and moments of expiry, of what it may swap, and nothing else.
+        *each("rds:AddTagsToResource", cluster("staging-orders"), ROLES_SET),
+        *each("rds:AddTagsToResource", cluster("billing"), OURS | ROLES_SET),
+        *each("rds:AddTagsToResource", cluster("billing"), REPLACEABLE | ROLES_SET),
+        *(
+            asked
+            for whose in (OURS, REPLACEABLE)
+            for asked in (
+                *each("rds:AddTagsToResource", cluster("staging-orders"), whose | EXPIRY_SET),
+                *each("rds:AddTagsToResource", cluster("staging-orders"), whose | {"aws:tagkeys": ()}),
+                *each(
+                    "rds:AddTagsToResource",
+                    cluster("staging-orders"),
+                    whose | ROLES_SET | {"aws:tagkeys": (*ROLES, "aurora-restore:protected")},
+                ),
+            )
+        ),
+        *each("rds:DeleteDBCluster CreateDBInstance FailoverDBCluster", cluster("staging-orders"), OURS),
+        # It moves labels, and sees no login.
+        *each("secretsmanager:GetSecretValue PutSecretValue DeleteSecret", ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue DeleteSecret", TARGETS_ADMIN),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", OTHERS_ADMIN),
+        *each("secretsmanager:DescribeSecret UpdateSecretVersionStage", TARGETS_APPLICATION),
+    ],
+    "CheckSwapRole": [
+        *each("secretsmanager:GetSecretValue", OTHER_SECRET),
+        *each("secretsmanager:GetSecretValue", OTHERS_ADMIN),
+        *each("secretsmanager:PutSecretValue UpdateSecretVersionStage", ADMIN),
+        *each("secretsmanager:PutSecretValue UpdateSecretVersionStage", TARGETS_ADMIN),
+        *each("secretsmanager:GetSecretValue PutSecretValue", APPLICATION),
+        *each("secretsmanager:GetSecretValue PutSecretValue", TARGETS_APPLICATION),
+        *each("ec2:AssignPrivateIpAddresses CreateNetworkInterface DeleteNetworkInterface", "*", FROM_SWAPS_CODE),
+        *each("ec2:DescribeNetworkInterfaces DescribeSubnets UnassignPrivateIpAddresses", "*", FROM_SWAPS_CODE),
+    ],
     "ExpireClustersRole": [
         *STRANGERS_THINGS,
         *NO_ITEMS_DELETED,
@@ -545,6 +651,17 @@ REFUSED: dict[str, list[Asked]] = {
         *each(ENDING, cluster("staging-orders", region=THERE), OURS | EXPIRES),
         *each(ENDING, cluster(SOURCE), OURS | EXPIRES),
         *each(ENDING, cluster("staging-orders"), OURS | EXPIRES | PROTECTED),
+        # Names move between clusters: what is live is refused under any, and what has an old one's has to be one.
+        *each(ENDING, cluster("staging-orders"), OURS | EXPIRES | {ROLE: "live"}),
+        *each(ENDING, cluster("staging-orders"), OURS | EXPIRES | {ROLE: "swapping"}),
+        *each(ENDING, cluster("billing-old-0123456789ab"), OURS | EXPIRES | REPLACED),
+        *each(ENDING, cluster("billing"), OURS | EXPIRES | REPLACED),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | {ROLE: "live"}),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | {ROLE: "swapping"}),
+        *each(ENDING, cluster(PREVIOUS), OURS | REPLACED),
+        *each(ENDING, cluster(PREVIOUS), EXPIRES | REPLACED),
+        *each(ENDING, cluster(PREVIOUS), OURS | EXPIRES | REPLACED | PROTECTED),
         *each("rds:DeleteDBInstance", MEMBER, EXPIRES),
         *each("rds:DeleteDBInstance", MEMBER, OURS | PROTECTED),
         *each("rds:DeleteDBInstance", instance("billing-1"), OURS),
@@ -671,6 +788,10 @@ REFUSED: dict[str, list[Asked]] = {
         *each("secretsmanager:DeleteSecret", ADMIN, tagged("resourcetag")),
         *each("secretsmanager:DeleteSecret", OTHERS_ADMIN, tagged("resourcetag")),
         *lacking_one("secretsmanager:DeleteSecret", TARGETS_ADMIN, "resourcetag"),
+        # It starts what finishes a swap, stops nothing, and sweeps nothing.
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:aurora-restore-expiry"),
+        *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:payroll"),
+        *each("states:StopExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-pipeline:op-1"),
     ],
     "StatePolicy": [
         *each("dynamodb:BatchGetItem GetItem PutItem UpdateItem", table("payroll")),
@@ -807,7 +928,33 @@ def test_these_are_the_denies() -> None:
         ("OpenClusterRole", "NeverTouchProtected"): {
             "rds:AddTagsToResource", "rds:EnableHttpEndpoint", "rds:ModifyDBCluster",
         },
+        ("SwapClusterRole", "NeverTouchTheSource"): {
+            "rds:AddTagsToResource",
+            "rds:DisableHttpEndpoint",
+            "rds:EnableHttpEndpoint",
+            "rds:ModifyDBCluster",
+            "rds:StartDBCluster",
+            "rds:StopDBCluster",
+        },
+        ("SwapClusterRole", "NeverTouchProtected"): {
+            "rds:AddTagsToResource",
+            "rds:DisableHttpEndpoint",
+            "rds:EnableHttpEndpoint",
+            "rds:ModifyDBCluster",
+            "rds:RebootDBInstance",
+            "rds:StartDBCluster",
+            "rds:StopDBCluster",
+        },
+        ("CheckSwapRole", "NeverFromTheFunctionsCode"): {
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:UnassignPrivateIpAddresses",
+        },
         ("ExpireClustersRole", "NeverTouchTheSource"): {"rds:DeleteDBCluster", "rds:ModifyDBCluster"},
+        ("ExpireClustersRole", "NeverTouchTheLive"): {"rds:DeleteDBCluster", "rds:ModifyDBCluster"},
         ("ExpireClustersRole", "NeverTouchProtected"): {
             "rds:DeleteDBCluster", "rds:DeleteDBInstance", "rds:ModifyDBCluster",
         },

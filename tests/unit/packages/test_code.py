@@ -65,6 +65,7 @@ def test_only_the_steps_that_talk_sql_reach_the_driver() -> None:
         return any(reaches(ast.parse(source_of(module).read_text()), seen) for module in sorted(new))
 
     assert [folder for folder in FOLDERS if reaches(tree(folder), set())] == [
+        "aurora-restore-check-swap",
         "aurora-restore-setup-db-users",
         "aurora-restore-transform-data",
     ]

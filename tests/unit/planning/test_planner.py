@@ -281,7 +281,7 @@ def test_rule_4_an_existing_cluster_is_never_overwritten_or_adopted(rds: FakeRds
     rds.add_cluster("staging-orders", TagList=[{"Key": "aurora-restore:operation-id", "Value": "another"}])
     message = refusal_of()
     assert message.startswith("target_cluster_id: a cluster 'staging-orders' exists in us-east-1")
-    assert "It was left alone. Choose another name, or delete that cluster yourself" in message
+    assert "It was left alone. Choose another name, or give replace_target to replace it, or delete that" in message
 
 
 def test_rule_4_a_cluster_of_an_earlier_operation_of_the_same_name_is_never_adopted(rds: FakeRds) -> None:

@@ -52,6 +52,8 @@ def test_every_field_can_be_given() -> None:
         "override_deletion_protection": True,
         "archive_snapshot": "delete",
         "on_failure": "keep",
+        "replace_target": True,
+        "keep_previous_hours": 48,
         "expires_after_hours": 72,
         "dry_run": True,
         **UNUSUAL,

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.support import NOW, OPERATION, TARGET
-from utils.state.expiry import ExpiringCluster, ExpiryRegister
+from utils.state.expiry import ExpiringCluster, ExpiryRegister, Replaced
 from utils.state.operation import iso
 
 pytestmark = pytest.mark.usefixtures("account")
@@ -32,6 +32,18 @@ def test_adding_it_again_forgets_nothing_that_was_noted() -> None:
     register.note("cluster-A", warned_of="2026-03-13T03:00:00Z", warned_at=iso(NOW))
     register.add(ENTRY)
     assert register.entry("cluster-A") == replace(ENTRY, warned_of="2026-03-13T03:00:00Z", warned_at=iso(NOW))
+
+
+def test_the_entry_of_a_cluster_that_is_replaced_takes_the_place_of_the_one_that_it_was_restored_with() -> None:
+    replaced = Replaced(
+        target_cluster_id=TARGET, expires_at="2026-03-11T03:00:00Z", is_ours=True, deletion_protection=False
+    )
+    after = replace(ENTRY, operation_id="a-later-night", cluster_identifier=f"{TARGET}-old-1", replaced=replaced)
+    register = ExpiryRegister()
+    for entry in (ENTRY, after, after):
+        register.add(entry)
+    assert register.entries() == [after]
+    assert (ENTRY.target_cluster_id, after.target_cluster_id) == (TARGET, TARGET)
 
 
 def test_a_note_on_what_was_removed_brings_nothing_back() -> None:

@@ -86,7 +86,7 @@ def _bad_service(world: World, winner: Body, loser: Body) -> str | None:
         return "I6: the expiry may delete the live cluster"
     if winner.missing_settings and "data_api" not in world.record.refused:
         return "I2: a setting of the winner's is missing"
-    beside = world.record.cluster(other(_winner(world))).role_beside
+    beside = world.record.of(other(_winner(world))).role_beside
     roles_wrong = winner.role != "live" or (loser.exists and loser.role != beside)
     if roles_wrong and Action.SET_ROLES.value not in world.record.refused:
         return "I2: the roles are wrong"

@@ -231,8 +231,8 @@ def call_of(due: Due, world: World) -> Call | None:
     }  # fmt: skip
     if due.action not in calling or due.side is None:
         return None
-    groups = due.record.cluster(due.side).security_group_ids if due.action is Action.OPEN_DOOR else DOOR
-    return Call(due.action, due.side, due.name, due.new_name, groups, due.record.cluster(other(due.side)).role_beside)
+    groups = due.record.of(due.side).security_group_ids if due.action is Action.OPEN_DOOR else DOOR
+    return Call(due.action, due.side, due.name, due.new_name, groups, due.record.of(other(due.side)).role_beside)
 
 
 def other(side: Side) -> Side:

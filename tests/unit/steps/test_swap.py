@@ -167,13 +167,13 @@ def _one_look(shown: str) -> Callable[[pytest.MonkeyPatch], Rules]:
 
 
 def _gone_after_one_look(monkeypatch: pytest.MonkeyPatch) -> Rules:
-    monkeypatch.setattr(Situation, "is_gone", lambda self, side: not self.observed.cluster(side).is_seen)
+    monkeypatch.setattr(Situation, "is_gone", lambda self, side: not self.observed.of(side).is_seen)
     return Rules()
 
 
 def _gone_with_its_writes(monkeypatch: pytest.MonkeyPatch) -> Rules:
     def is_gone(self: Situation, side: Side) -> bool:
-        presence = self.observed.cluster(side).presence
+        presence = self.observed.of(side).presence
         return presence == "deleted" or (
             presence == "unseen" and (side in self.recorded.gone or self.is_confirmed(side))
         )
@@ -482,7 +482,7 @@ def why_wrong(observed: Observed, recorded: SwapRecord) -> str | None:
         return None if (recorded.end, recorded.committed_at) == ("forward", None) else "turns back where it may not"
     if found.side is None or found.action is Action.COMMIT:
         return None
-    cluster, other = observed.cluster(found.side), observed.cluster(OTHER[found.side])
+    cluster, other = observed.of(found.side), observed.of(OTHER[found.side])
     if not cluster.is_seen or found.name != cluster.identifier:
         return "acts on what is not there"
     if cluster.status != ("stopped" if found.action is Action.START else "available"):

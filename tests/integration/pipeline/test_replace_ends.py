@@ -1,0 +1,144 @@
+"""How a replacement ends whose execution was stopped within its swap, and how the cluster ends that was replaced."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts.local_aws.server import LocalAws
+from scripts.local_run import stage
+from scripts.local_run.production import Production
+from scripts.local_run.stage import SOURCE, Stage
+from tests.integration.pipeline.refreshing import Refreshing, operation_of, tags_of
+from tests.integration.pipeline.support import Run, numbers, settle, until
+from utils.aurora_utils.resources import EXPIRY_TAG
+
+pytestmark = pytest.mark.full
+
+PREFIX = "weeks"
+KEPT_HOURS = 8
+
+
+@pytest.fixture(scope="module")
+def place(aws: LocalAws) -> Iterator[Stage]:
+    """A stack of its own, whose schedule's target is replaced, with sweeps each hour."""
+    names = {"NamePrefix": PREFIX, "StateTableName": "WeeksState", "AuditTableName": "WeeksAudit"}
+    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "weeks-own", "TargetClusterPattern": "weeks-*"}
+    overrides = {**names, **wanted, "InstanceCount": "1", "ExpirySchedule": "rate(1 hour)"}
+    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
+    aws.aurora.doors.add(made.stack.outputs["DoorSecurityGroupId"])
+    yield made
+    aws.client("scheduler").delete_schedule(Name=made.stack.resources["ExpirySweeps"])
+
+
+@pytest.fixture
+def nights(place: Stage, production: Production) -> Iterator[Refreshing]:
+    made = Refreshing(place, f"weeks-{next(numbers)}")
+    yield made
+    made.aws.faults.clear()
+    for each in made.ours():
+        made.pipeline.remove(each["DBClusterIdentifier"])
+
+
+def stopped_at(nights: Refreshing, call: dict[str, str]) -> Run:
+    """A night that is stopped while the swap's call is held, which AWS carries out all the same."""
+    aws = nights.aws
+    aws.faults.add(operation="rds:ModifyDBCluster", parameters=call, answer="held")
+    arn = nights.start(keep_previous_hours=KEPT_HOURS)
+    until(lambda: aws.faults.held, "that the swap's call is held")
+    aws.client("stepfunctions").stop_execution(executionArn=arn, error="Stopped", cause="by a test")
+    run = nights.pipeline.end(arn)
+    assert run.status == "ABORTED"
+    aws.faults.release()
+    return run
+
+
+def finishing(nights: Refreshing) -> str:
+    """The status of the execution that finishes the swap, once it has ended."""
+    states, machine = nights.aws.client("stepfunctions"), nights.place.state_machine_arn
+
+    def found() -> str | None:
+        listed = states.list_executions(stateMachineArn=machine, maxResults=5)["executions"]
+        newest = [each for each in listed if each["name"].startswith("finish-")][:1]
+        return next((each["status"] for each in newest if each["status"] != "RUNNING"), None)
+
+    return until(found, "the end of the execution that finishes the swap")
+
+
+def swap_end(nights: Refreshing, run: Run) -> str:
+    state = nights.pipeline.state(run.operation_id)
+    assert state is not None
+    return str(state["swap_end"]["S"])
+
+
+def test_a_night_that_is_stopped_before_the_commit_ends_with_the_old_cluster(nights: Refreshing) -> None:
+    """The stopped function's rename of the old cluster comes after the stop."""
+    assert nights.night().status == "SUCCEEDED"
+    old = nights.live()
+    with nights.client() as client:
+        run = stopped_at(nights, {"NewDBClusterIdentifier": f"{nights.target}-old-*"})
+        (message,) = run.messages
+        assert "This execution finishes the swap, and reports how it has ended:" in message["message"]
+        assert "aws rds delete" not in message["message"]
+        assert finishing(nights) == "FAILED"
+        nights.aws.clock.sleep(60)
+    live = nights.live()
+    assert live["DbClusterResourceId"] == old["DbClusterResourceId"]
+    assert not nights.door_is_shut(live)
+    assert {row.key for row in client.acknowledged} <= nights.rows_in(nights.target)
+    assert client.acknowledged[-1] is client.rows[-1], "clients are let in again"
+    settle(nights.pipeline)
+    assert [each["DBClusterIdentifier"] for each in nights.ours()] == [nights.target]
+    assert swap_end(nights, run) == "back"
+    assert nights.pipeline.holder(nights.target) is None
+    assert nights.night().status == "SUCCEEDED"
+
+
+def test_a_night_that_is_stopped_after_the_commit_ends_with_the_new_cluster(nights: Refreshing) -> None:
+    first = nights.night()
+    assert first.status == "SUCCEEDED", first.reason
+    old = nights.live()
+    door = nights.place.stack.outputs["DoorSecurityGroupId"]
+    opened = [each["VpcSecurityGroupId"] for each in old["VpcSecurityGroups"] if each["VpcSecurityGroupId"] != door]
+    opening = {"DBClusterIdentifier": nights.target, "VpcSecurityGroupIds.VpcSecurityGroupId.1": opened[0]}
+    with nights.client(pooled=False) as client:
+        run = stopped_at(nights, opening)
+        assert finishing(nights) == "FAILED"
+        nights.aws.clock.sleep(60)
+    live = nights.live()
+    assert live["DbClusterResourceId"] != old["DbClusterResourceId"]
+    assert operation_of(live) == run.operation_id
+    assert not nights.door_is_shut(live)
+    assert client.acknowledged[-1].key in nights.rows_in(nights.target)
+    assert swap_end(nights, run) == "forward"
+    # What is left of the operation is done once somebody resumes it.
+    again = nights.pipeline.run({"operation_id": run.operation_id, "resume": True})
+    assert again.status == "SUCCEEDED", again.reason
+
+
+def test_what_was_replaced_expires_and_its_targets_login_serves_on(nights: Refreshing) -> None:
+    assert nights.night().status == "SUCCEEDED"
+    second = nights.night(keep_previous_hours=KEPT_HOURS)
+    assert second.status == "SUCCEEDED", second.reason
+    (old,) = [each for each in nights.ours() if each["DBClusterIdentifier"] != nights.target]
+    live, expires = nights.live(), dt.datetime.fromisoformat(tags_of(old)[EXPIRY_TAG])
+    assert wait_until(nights, expires - dt.timedelta(minutes=30)) == ["EXPIRES"]
+    assert len(nights.ours()) == 2
+    assert wait_until(nights, expires + dt.timedelta(hours=2)) == ["EXPIRED"]
+    (left,) = nights.ours()
+    assert left["DbClusterResourceId"] == live["DbClusterResourceId"]
+    with nights.client(pooled=False) as client:
+        until(lambda: client.acknowledged, "that somebody writes with the target's login")
+
+
+def wait_until(nights: Refreshing, moment: dt.datetime) -> list[str]:
+    """Pass the time, with all sweeps on the way, and return what people were told."""
+    aws = nights.aws
+    aws.clock.sleep(moment.timestamp() - aws.clock.time())
+    aws.schedules.settle()
+    settle(nights.pipeline)
+    messages: list[dict[str, Any]] = nights.place.received_messages()
+    return [each["subject"].removeprefix("[aurora-restore] ").split(":")[0] for each in messages]

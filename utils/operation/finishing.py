@@ -1,0 +1,44 @@
+"""The execution that finishes a swap whose own execution was stopped, has timed out, or died without a Catch.
+
+Names are between two clusters then, and clients may be locked out. Its name is the same at every attempt, and Step
+Functions starts none of a name twice (API reference, StartExecution: ExecutionAlreadyExists, for 90 days).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from botocore.exceptions import ClientError
+
+from utils.arns import Arn, state_machine_of
+from utils.aws import client, error_code
+from utils.contracts.payloads import Execution
+from utils.names import fingerprint
+
+
+def finishing_name(operation_id: str, execution: Execution) -> str:
+    """Return the name of the execution that finishes what this attempt of an execution has left."""
+    attempt = f"{execution.execution_id} {execution.redrive_count}"
+    return f"finish-{fingerprint(operation_id)}-{hashlib.sha256(attempt.encode()).hexdigest()[:8]}"
+
+
+def finishing_arn(operation_id: str, execution: Execution) -> str:
+    """Return its ARN, which people look it up by."""
+    machine = state_machine_of(execution.execution_id)
+    name = finishing_name(operation_id, execution)
+    resource = f"execution:{machine.resource.removeprefix('stateMachine:')}:{name}"
+    return str(Arn(machine.partition, "states", *machine.place, resource))
+
+
+def start_finishing(operation_id: str, execution: Execution) -> None:
+    """Start it, unless it was started before. It resumes the operation, which finishes the swap and nothing else."""
+    try:
+        client("stepfunctions").start_execution(
+            stateMachineArn=str(state_machine_of(execution.execution_id)),
+            name=finishing_name(operation_id, execution),
+            input=json.dumps({"operation_id": operation_id, "resume": True}),
+        )
+    except ClientError as error:
+        if error_code(error) != "ExecutionAlreadyExists":
+            raise
