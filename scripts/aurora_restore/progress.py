@@ -27,8 +27,6 @@ _PHASES = {
     "Mask": "Masking",
     "Transform": "Masking",
     "Users": "Users",
-    "Swap": "Swap",
-    "Stopped Step": "Swap",
     "Open": "Opening",
     "Delet": "Deletion",
     "Archive": "Archive",
