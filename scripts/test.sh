@@ -148,7 +148,8 @@ check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functio
   --config scripts/checks/deptry.toml
 check "deptry: what aurora-restore promises to need" "$bin/deptry" scripts/aurora_restore
 # Tools are used without being imported (DEP002); parliament lives in .venv-linters.
-check "deptry: development" "$bin/deptry" scripts tests --config scripts/checks/deptry.toml --requirements-files requirements.in,requirements-dev.txt \
+check "deptry: development" "$bin/deptry" scripts tests --config scripts/checks/deptry.toml \
+  --requirements-files requirements.in,requirements-dev.txt \
   --per-rule-ignores "DEP001=detect_secrets|parliament" --ignore DEP002
 check "mypy: strict, tests and handlers included" "$bin/python" -m scripts.checks.type_check
 check "SAM template translated" "$bin/python" -m scripts.checks.expansion "$work"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -10,8 +9,6 @@ import click
 from .calling import refusal, show
 from .commands import cli
 from .exits import INTERRUPTED, CommandError
-
-READER_GONE = 141
 
 
 def main() -> int:
@@ -21,16 +18,14 @@ def main() -> int:
     except click.UsageError as error:
         if "--json" not in sys.argv:
             error.show()
-        else:
-            show(refusal(CommandError("UsageError", error.format_message(), error.exit_code)), "", as_json=True)
-        return error.exit_code
+            return error.exit_code
+        problem = CommandError("UsageError", error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
-    return 0
+        problem = CommandError("Interrupted", "Nothing more was done.", INTERRUPTED)
+    else:
+        return 0
+    show(refusal(problem), "", as_json="--json" in sys.argv)
+    return problem.exit_code
 
 
 if __name__ == "__main__":

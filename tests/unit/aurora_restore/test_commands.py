@@ -17,6 +17,7 @@ from scripts.aurora_restore import __main__, answers, calling, stack
 from scripts.aurora_restore.calling import Called
 from scripts.aurora_restore.commands import cli
 from scripts.aurora_restore.exits import CommandError
+from scripts.aurora_restore.published import Record
 from scripts.aurora_restore.stack import Stack
 from scripts.aurora_restore.starting import destroyed_by, problem_of, read_request, resuming_request
 from scripts.request_schema import COMMAND_SCHEMA
@@ -67,8 +68,6 @@ def test_what_a_request_destroys_is_what_it_or_the_stack_says(
 
 
 def test_a_resume_repeats_what_deletes_and_leaves_the_rest_to_the_operation() -> None:
-    from scripts.aurora_restore.published import Record
-
     parameters = {"delete_source": True, "confirm_delete_source": "prod", "target_cluster_id": "staging"}
     assert resuming_request(Record(operation_id="one", parameters=parameters)) == {
         "operation_id": "one",

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.session import Session
+from click.testing import CliRunner
 from rich.console import Console
 
-from scripts.aurora_restore import executions, starting, watching
+from scripts.aurora_restore import calling, commands, executions, starting, watching
 from scripts.aurora_restore.exits import CommandError
+from scripts.aurora_restore.published import Record
 from scripts.aurora_restore.stack import Stack
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:aurora-restore"
@@ -107,6 +109,52 @@ def test_the_time_may_be_up_before_the_execution_has_ended() -> None:
     assert not followed([], timeout_seconds=0.0)
 
 
+def a_plan(status: str = "planned") -> Record:
+    plan = {
+        "target_cluster_id": "staging-20261128",
+        "snapshot": {"arn": "arn:aws:rds:us-east-1:1:cluster-snapshot:one"},
+    }
+    return Record(operation_id="plan-1", execution_id="arn:plan-1", status=status, raw_plan=plan)
+
+
+def test_a_plan_is_started_from_the_snapshot_and_for_the_target_that_it_showed() -> None:
+    request = {
+        "dry_run": True,
+        "target_cluster_id": "staging-{date}",
+        "quarantine": True,
+        "snapshot_date": "2026-11-27",
+    }
+    assert starting.planned_request(a_stack(Planned(request)), a_plan()) == {
+        "target_cluster_id": "staging-20261128",
+        "snapshot_identifier": "arn:aws:rds:us-east-1:1:cluster-snapshot:one",
+        "snapshot_date": "2026-11-27",
+        "quarantine": True,
+    }
+
+
+def test_a_plan_from_before_the_stacks_update_and_what_is_no_plan_are_refused() -> None:
+    stack = a_stack(Planned({}))
+    with pytest.raises(CommandError, match="is no plan"):
+        starting.planned_request(stack, a_plan("succeeded"))
+    stack.updated_at = BEGAN + dt.timedelta(seconds=1)
+    with pytest.raises(CommandError, match="after this plan") as refused:
+        starting.planned_request(stack, a_plan())
+    assert (refused.value.exit_code, refused.value.next_commands) == (3, ["aurora-restore plan"])
+
+
+def test_an_interrupted_watch_says_that_the_operation_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calling, "find_stack", lambda *_: a_stack(States()))
+    monkeypatch.setattr(commands, "_found", lambda *_: a_plan("running"))
+    monkeypatch.setattr(commands, "follow", interrupted)
+    ended = CliRunner().invoke(commands.cli, ["watch", "plan-1", "--json"])
+    answer = json.loads(ended.stdout)["answer"]
+    assert (ended.exit_code, answer["exit_code"], answer["error"]["code"]) == (130, 130, "Interrupted")
+    assert "continues" in answer["error"]["message"]
+
+
 def followed(*answers: Any, timeout_seconds: float | None = None) -> bool:
     stack = a_stack(Looked(*answers))
     console = Console(file=io.StringIO())
@@ -119,6 +167,17 @@ def followed(*answers: Any, timeout_seconds: float | None = None) -> bool:
         timeout_seconds=timeout_seconds,
         report=None,
     )
+
+
+class Planned(States):
+    """One whose execution was a dry run with this input."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        super().__init__()
+        self._request = request
+
+    def describe_execution(self, **_: Any) -> dict[str, Any]:
+        return {"status": "SUCCEEDED", "startDate": BEGAN, "input": json.dumps(self._request)}
 
 
 class Looked(States):
