@@ -86,6 +86,9 @@ def command(group: click.Group, name: str) -> Callable[[Callable[..., Answer]], 
                 answer = refusal(error)
             except (ClientError, BotoCoreError) as error:
                 answer = refusal(from_aws(error))
+            except msgspec.ValidationError as error:
+                message = f"What the stack has written is not understood ({error}). Install the version of the stack."
+                answer = refusal(CommandError("NotUnderstood", message))
             show(answer, name, as_json=as_json)
             sys.exit(answer.exit_code)
 

@@ -198,3 +198,21 @@ def test_what_is_not_there_has_a_code_of_its_own(terminal: Terminal) -> None:
     assert terminal.answer("list", "--stack", "no-such-stack")[1] == 7
     lines = terminal.run("watch", "no-such-operation", "--json").stdout.splitlines()
     assert json.loads(lines[-1])["event"] == "end"
+
+
+@pytest.mark.full
+def test_a_refresh_names_what_it_replaces_before_during_and_after(terminal: Terminal) -> None:
+    target = f"{TARGET}-5"
+    request = ["--set", f"target_cluster_id={target}"]
+    terminal.answer("start", *request, "--name", "friday")
+    assert terminal.answer("watch", "friday")[1] == 0
+    planned, _ = terminal.answer("plan", *request, "--set", "replace_target=true", "--name", "plan-saturday")
+    assert planned.data.destroys == [target]
+    for again in (["--plan", "plan-saturday"], [*request, "--set", "replace_target=true"]):
+        assert terminal.answer("start", *again)[1] == 9
+    assert terminal.answer("start", "--plan", "plan-saturday", "--name", "saturday", "--yes")[1] == 0
+    watched, code = terminal.answer("watch", "saturday")
+    assert (code, watched.data.operation.kind, watched.data.cluster.identifier) == (0, "refresh", target), watched
+    friday, _ = terminal.answer("show", "friday")
+    assert friday.data.cluster.exists
+    assert friday.data.cluster.identifier != target

@@ -142,6 +142,20 @@ def test_a_plan_from_before_the_stacks_update_and_what_is_no_plan_are_refused() 
     assert (refused.value.exit_code, refused.value.next_commands) == (3, ["aurora-restore plan"])
 
 
+def test_what_is_not_understood_is_an_error_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tables(States):
+        def get_item(self, **_: Any) -> dict[str, Any]:
+            item = {"operation_id": {"S": "one"}, "started_at": {"S": "yesterday"}}
+            return {"Item": item}
+
+    stack = a_stack(States())
+    stack.outputs["StateTableName"] = "AuroraRestoreState"
+    stack._clients["dynamodb"] = Tables()
+    monkeypatch.setattr(calling, "find_stack", lambda *_: stack)
+    ended = CliRunner().invoke(commands.cli, ["show", "one-operation", "--json"])
+    assert (ended.exit_code, json.loads(ended.stdout)["error"]["code"]) == (1, "NotUnderstood")
+
+
 def test_an_interrupted_watch_says_that_the_operation_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> bool:
         raise KeyboardInterrupt
