@@ -21,7 +21,7 @@ _PASSES = frozenset({"deleting", "stopped", "stopping"})
 
 
 class Seen(Struct, frozen=True):
-    """One of the two clusters as RDS describes it, under the name that it has; `cluster` is None where RDS shows none."""
+    """One of the two clusters as RDS describes it, by its resource id; `cluster` is None where RDS shows none."""
 
     cluster: Cluster | None = None
     instances: list[Instance] = field(default_factory=list)

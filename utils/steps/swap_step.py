@@ -41,6 +41,16 @@ ERRAND_PAUSE = dt.timedelta(seconds=10)
 # (boto3's issues 609 and 2613).
 RESTART_PATIENCE = dt.timedelta(minutes=10)
 RESTART_POLL_SECONDS = 15
+# After a call that AWS works on for about so long at least. Nothing public says how long a rename takes: this is not
+# verified, and a look that is too early costs a look.
+FIRST_LOOK_SECONDS = {
+    Action.RENAME: 30,
+    Action.SHUT_DOOR: 10,
+    Action.OPEN_DOOR: 10,
+    Action.REBOOT_MEMBERS: 10,
+    Action.STOP: 60,
+    Action.START: 60,
+}
 # Between two actions: each is decided from what exists then.
 NEXT_SECONDS = 1
 # What RDS refuses however often it is requested.
@@ -128,7 +138,7 @@ class SwapStep:
                 raise
             else:
                 return _progress(waiting_for(found), POLL_SECONDS)
-        return _progress(waiting_for(found), NEXT_SECONDS)
+        return _progress(waiting_for(found), FIRST_LOOK_SECONDS.get(found.action, NEXT_SECONDS))
 
     def _end(self, found: Due) -> SwapProgress:
         """Record how the swap has ended. One that was turned back fails the step, unless that only finishes it."""
