@@ -1,4 +1,6 @@
-"""Write the JSON Schema of the execution's input, for editors and for programs that start executions.
+"""Write the JSON Schemas of the execution's input, and of what the command aurora-restore prints with --json.
+
+They are for editors, for programs that start executions, and for programs that read the command's answers.
 
 .venv/bin/python -m scripts.request_schema
 """
@@ -10,9 +12,11 @@ from pathlib import Path
 
 import msgspec
 
+from scripts.aurora_restore import answers
 from utils.request.fields import RestoreRequest
 
 SCHEMA = Path(__file__).parents[1] / "infrastructure/restore_request.schema.json"
+COMMAND_SCHEMA = Path(__file__).parents[1] / "documentation/implementation_guide/command.schema.json"
 
 
 def schema() -> str:
@@ -23,4 +27,5 @@ def schema() -> str:
 
 if __name__ == "__main__":
     SCHEMA.write_text(schema())
-    print(f"Wrote {SCHEMA}")
+    COMMAND_SCHEMA.write_text(answers.schema())
+    print(f"Wrote {SCHEMA} and {COMMAND_SCHEMA}")

@@ -153,9 +153,12 @@ make_sam_venv
 make_room_in_memory
 export GRANTS_USED="$work/grants" # the whole runs say there which grants they needed
 begin_beside whole_runs
-check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions
+check "deptry: what the layer needs is in it" "$bin/deptry" utils lambda_functions \
+  --config scripts/checks/deptry.toml
+check "deptry: what aurora-restore promises to need" "$bin/deptry" scripts/aurora_restore
 # Tools are used without being imported (DEP002); parliament lives in .venv-linters.
-check "deptry: development" "$bin/deptry" scripts tests --requirements-files requirements.in,requirements-dev.txt \
+check "deptry: development" "$bin/deptry" scripts tests --config scripts/checks/deptry.toml \
+  --requirements-files requirements.in,requirements-dev.txt \
   --per-rule-ignores "DEP001=detect_secrets|parliament" --ignore DEP002
 check "mypy: strict, tests and handlers included" "$bin/python" -m scripts.checks.type_check
 check "SAM template translated" "$bin/python" -m scripts.checks.expansion "$work"

@@ -184,7 +184,9 @@ class LocalAws:
     def deploy(self, template: pathlib.Path, *, stack_name: str, region: str, parameters: dict[str, str]) -> Stack:
         """Create everything in a SAM template. Raise TemplateError, in CloudFormation's words where they are known."""
         account = self.account(self.account_id)
-        return account.deploy(template, stack_name=stack_name, region=region, parameters=parameters)
+        stack = account.deploy(template, stack_name=stack_name, region=region, parameters=parameters)
+        self.stacks.add(stack)
+        return stack
 
     def _control(self, method: str, name: str, body: Any) -> Any:
         """Answer what the AWS API does not know, under /_local/. Raise LookupError for anything else."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import json
 import time
 from dataclasses import dataclass, field
@@ -13,12 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as LiveLine
 
+from scripts.aurora_restore.executions import ENDS, events_after, message_of
+from scripts.aurora_restore.progress import Progress
 from scripts.local_aws.server import LocalAws
-from scripts.local_run.progress import Progress, message_of
 
 LOOK_EVERY_SECONDS = 0.5
-EVENTS_A_PAGE = 20
-ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
 
 
 @dataclass
@@ -61,7 +59,7 @@ def follow(aws: LocalAws, execution_arn: str, console: Console, *, verbose: bool
     with LiveLine(*columns, console=console, transient=True, disable=not console.is_terminal) as line:
         task = line.add_task("", total=None, visible=False, expected="")
         while not history or history[-1]["type"] not in ENDS:
-            fresh = _events_after(states, execution_arn, known=len(history))
+            fresh = events_after(states, execution_arn, known=len(history))
             for event in fresh:
                 progress.show(event)
             history += fresh
@@ -79,12 +77,3 @@ def follow(aws: LocalAws, execution_arn: str, console: Console, *, verbose: bool
         cause=description.get("cause"),
         history=history,
     )
-
-
-def _events_after(states: Any, execution_arn: str, known: int) -> list[dict[str, Any]]:
-    """Return those that are not known yet, read from the newest back: a long history would cost seconds each time."""
-    pages = states.get_paginator("get_execution_history").paginate(
-        executionArn=execution_arn, reverseOrder=True, PaginationConfig={"PageSize": EVENTS_A_PAGE}
-    )
-    newest_first = (event for page in pages for event in page["events"])
-    return list(itertools.takewhile(lambda event: event["id"] > known, newest_first))[::-1]

@@ -10,17 +10,28 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 from moto.utilities.utils import get_partition
 
-from scripts.local_aws.cloudformation.intrinsics import TemplateError, text
+from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError, text
 
 if TYPE_CHECKING:
     from scripts.local_aws.cloudformation.accounts import Account
 
 Properties = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A resource of a stack as it was created or changed last."""
+
+    made: Created
+    properties: Properties
+    on_delete: str
+    on_replace: str
 
 
 class Deployment:

@@ -17,7 +17,8 @@ from typing import Any
 
 from scripts.local_aws.cloudformation import resources
 from scripts.local_aws.cloudformation.accounts import Account
-from scripts.local_aws.cloudformation.deployment import Deployment, Properties, changed_properties, named
+from scripts.local_aws.cloudformation.deploy import Stack
+from scripts.local_aws.cloudformation.deployment import Deployment, Kept, Properties, changed_properties, named
 from scripts.local_aws.cloudformation.intrinsics import Created, TemplateError
 from scripts.local_aws.cloudformation.template import Template, pseudo_parameters, read
 
@@ -36,16 +37,6 @@ class _Expected(dict[str, Any]):
 
     def __contains__(self, name: object) -> bool:
         return True
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A resource of a stack as it was created or changed last."""
-
-    made: Created
-    properties: Properties
-    on_delete: str
-    on_replace: str
 
 
 Replaced = list[tuple[str, Kept]]
@@ -129,6 +120,21 @@ class Stacks:
     def arn(self, region: str, rest: str) -> str:
         """Return the ARN of a stack or a change set."""
         return f"arn:aws:cloudformation:{region}:{self._account.account_id}:{rest}"
+
+    def add(self, deployed: Stack) -> None:
+        """Add a stack that was deployed at once, so that the API knows it, as it knows one that a change set made."""
+        stack_id = self.arn(deployed.region, f"stack/{deployed.name}/{uuid.uuid4()}")
+        outputs: list[dict[str, str | None]] = [
+            {"OutputKey": name, "OutputValue": value} for name, value in deployed.outputs.items()
+        ]
+        record = StackRecord(
+            deployed.name, stack_id, deployed.region, self.now(), given=Given(parameters=deployed.parameters)
+        )
+        record.resources, record.outputs, record.generation = dict(deployed.kept), outputs, 1
+        for logical_id, kept in deployed.kept.items():
+            self._note(record, logical_id, kept.made.type, kept.made.ref, "CREATE_COMPLETE")
+        self.say(record, "CREATE_COMPLETE")
+        self.records.append(record)
 
     def template(self, stack: StackRecord, given: Given) -> Template:
         """Return a template as the stack would be created of it, with the values of its parameters."""

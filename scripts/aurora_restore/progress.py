@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
+from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from utils.messages.outcome import duration
+from .executions import message_of
+from .words import duration, one_line
 
 # The first that is in a state's name. A state that has none is a phase of its own, by its name.
 _PHASES = {
@@ -42,11 +45,46 @@ def phase_of(state: str) -> str:
     return next((phase for word, phase in _PHASES.items() if word in state), state)
 
 
-class Progress:
-    """Shows events as they come: each phase when it has ended, with its result, or with `verbose` every state."""
+class PhaseEnded(Struct, frozen=True, kw_only=True, tag_field="event", tag="phase"):
+    """A phase that has ended: how, after which time, and how often the state machine waited in it."""
 
-    def __init__(self, started_at: dt.datetime, console: Console, *, verbose: bool) -> None:
+    at: dt.datetime
+    phase: str
+    outcome: Literal["done", "failed"]
+    seconds: float
+    waits: int
+
+
+class AttemptFailed(Struct, frozen=True, kw_only=True, tag_field="event", tag="attempt_failed"):
+    """A step's attempt that has failed. The state machine may repeat it."""
+
+    at: dt.datetime
+    error: str
+    message: str
+
+
+class StateEntered(Struct, frozen=True, kw_only=True, tag_field="event", tag="state"):
+    """A state of the state machine that was entered, with the seconds of a pause and what is waited for."""
+
+    at: dt.datetime
+    name: str
+    waiting: str
+
+
+News = PhaseEnded | AttemptFailed | StateEntered
+
+
+class Progress:
+    """Shows events as they come: each phase when it has ended, with its result, or with `verbose` every state.
+
+    `shows_wall_clock`: where another clock than ours is the execution's, a second column has ours.
+    """
+
+    def __init__(
+        self, started_at: dt.datetime, console: Console, *, verbose: bool, shows_wall_clock: bool = True
+    ) -> None:
         self._started_at = started_at
+        self._shows_wall_clock = shows_wall_clock
         self._began = time.monotonic()
         self._console = console
         self._verbose = verbose
@@ -59,23 +97,28 @@ class Progress:
 
     def show(self, event: dict[str, Any]) -> None:
         """Take the next event of the history, and print what a person should know of it."""
-        kind, details = event["type"], event.get("stateEnteredEventDetails")
+        for news in self.take(event):
+            self._print(news.at, _text(news))
+
+    def take(self, event: dict[str, Any]) -> Iterator[News]:
+        """Take the next event of the history, and yield what a person should know of it."""
+        kind, details, at = event["type"], event.get("stateEnteredEventDetails"), event["timestamp"]
         if details:
             self._wait = event if kind == "WaitStateEntered" else None
             if self._verbose:
-                self._print(event, f"{details['name']}{_waiting_for(kind, details)}")
+                yield StateEntered(at=at, name=details["name"], waiting=_waiting_for(kind, details))
             elif kind in _ENTERED:
-                self._enter(event, phase_of(details["name"]))
+                yield from self._enter(event, phase_of(details["name"]))
             self._waits += kind == "WaitStateEntered"
         elif kind in _FAILED:
             self._failed = True
             failure = next(value for key, value in event.items() if key.endswith("EventDetails"))
-            cause = escape(message_of(failure.get("cause")).split("\n")[0][:160])
-            self._print(event, f"[yellow]  {failure.get('error')}[/] {cause}")
+            message = one_line(message_of(failure.get("cause")).split("\n")[0])[:160]
+            yield AttemptFailed(at=at, error=str(failure.get("error")), message=message)
         elif kind in _SUCCEEDED:
             self._failed = False
         elif kind.startswith("Execution") and kind != "ExecutionStarted" and not self._verbose:
-            self._enter(event, "")
+            yield from self._enter(event, "")
 
     def live(self, now: dt.datetime) -> dict[str, Any]:
         """Return what the bar shows: the phase, what it waits for, how much of that is over, and when it should end."""
@@ -102,28 +145,32 @@ class Progress:
             "expected": f"{wanted} {_between(earliest - now, latest - now)}",
         }
 
-    def _enter(self, event: dict[str, Any], phase: str) -> None:
+    def _enter(self, event: dict[str, Any], phase: str) -> Iterator[PhaseEnded]:
         if phase == self._phase:
             return
         if self._phase:
-            took = duration((event["timestamp"] - self._phase_began).total_seconds())
-            ended = "failed" if self._failed or event["type"] in _BAD_ENDS else "done"
-            waits = f", {self._waits} wait{'s' if self._waits > 1 else ''}" if self._waits else ""
-            self._print(event, f"{self._phase:15} {ended} in {took}{waits}")
+            yield PhaseEnded(
+                at=event["timestamp"],
+                phase=self._phase,
+                outcome="failed" if self._failed or event["type"] in _BAD_ENDS else "done",
+                seconds=(event["timestamp"] - self._phase_began).total_seconds(),
+                waits=self._waits,
+            )
         self._phase, self._phase_began, self._waits = phase, event["timestamp"], 0
 
-    def _print(self, event: dict[str, Any], text: str) -> None:
-        virtual = str(dt.timedelta(seconds=round((event["timestamp"] - self._started_at).total_seconds())))
-        real = time.monotonic() - self._began
-        self._console.print(f"[dim]{virtual:>8}  {real:5.1f} s[/]  {text}", highlight=False)
+    def _print(self, at: dt.datetime, text: str) -> None:
+        elapsed = str(dt.timedelta(seconds=round((at - self._started_at).total_seconds())))
+        wall = f"  {time.monotonic() - self._began:5.1f} s" if self._shows_wall_clock else ""
+        self._console.print(f"[dim]{elapsed:>8}{wall}[/]  {text}", highlight=False)
 
 
-def message_of(cause: str | None) -> str:
-    """Return the message of a failure's cause, without the stack trace."""
-    try:
-        return str(json.loads(cause or "")["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return cause or "no cause given"
+def _text(news: News) -> str:
+    if isinstance(news, PhaseEnded):
+        waits = f", {news.waits} wait{'s' if news.waits > 1 else ''}" if news.waits else ""
+        return f"{news.phase:15} {news.outcome} in {duration(news.seconds)}{waits}"
+    if isinstance(news, AttemptFailed):
+        return f"[yellow]  {escape(news.error)}[/] {escape(news.message)}"
+    return f"{news.name}{f'  [dim]{escape(news.waiting)}[/]' if news.waiting else ''}"
 
 
 def _between(earliest: dt.timedelta, latest: dt.timedelta) -> str:
@@ -136,7 +183,7 @@ def _waiting_for(kind: str, details: dict[str, Any]) -> str:
         return ""
     progress = _progress(details)
     text = progress.get("waiting_for") or (f"{progress['percent']} %" if "percent" in progress else "")
-    return f"  [dim]{progress.get('wait_seconds', '?')} s, {text}[/]" if text else ""
+    return f"{progress.get('wait_seconds', '?')} s, {text}" if text else ""
 
 
 def _progress(details: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from scripts.local_run.progress import Progress, phase_of
+from scripts.aurora_restore.progress import Progress, phase_of
 from scripts.local_run.stage import PROJECT
 
 BEGAN = dt.datetime(2026, 11, 28, 2, 0, tzinfo=dt.UTC)

@@ -1,0 +1,171 @@
+"""What `--json` prints: one object for success and for failure alike, by a schema that is committed.
+
+New fields may come within `aurora-restore.cli/1`; none changes its meaning or goes. Times are UTC; numbers have their
+unit in their name.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from .progress import AttemptFailed, PhaseEnded, StateEntered
+from .published import Kind
+
+Status = Literal["PLANNED", "RUNNING", "SUCCEEDED", "FAILED", "REFUSED", "STOPPED", "TIMED_OUT", "UNKNOWN"]
+Door = Literal["shut", "opening", "open"]
+Data = TypeVar("Data")
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """One operation. `data_age_seconds` is the snapshot's age when the operation started."""
+
+    operation_id: str
+    status: Status
+    kind: Kind
+    source: str | None
+    target: str | None
+    started_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    took_seconds: int | None
+    data_taken_at: dt.datetime | None
+    data_age_seconds: int | None
+    execution_arn: str
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """The operations that were asked for, the latest first, and how many there are in all.
+
+    `last_good` is the latest restore or refresh that succeeded, among all that match.
+    """
+
+    operations: list[Summary]
+    matching: int
+    known: int
+    last_good: Summary | None
+
+
+class Planned(Struct, frozen=True, kw_only=True):
+    """A plan: the operation that planned it, what it would destroy, and the plan as the pipeline publishes it."""
+
+    operation_id: str
+    execution_arn: str
+    destroys: list[str]
+    plan: dict[str, Any]
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """An operation that was started or resumed: its request was accepted."""
+
+    operation_id: str
+    execution_arn: str
+
+
+class Stopped(Struct, frozen=True, kw_only=True):
+    """An execution that was stopped."""
+
+    operation_id: str
+    execution_arn: str
+
+
+class ClusterNow(Struct, frozen=True, kw_only=True):
+    """The restored cluster as RDS describes it now. `exists` is null where RDS could not be asked."""
+
+    resource_id: str
+    exists: bool | None
+    identifier: str | None
+    status: str | None
+    door: Door
+    endpoint: str | None
+    port: int | None
+    expires_at: str | None
+
+
+class AuditEvent(Struct, frozen=True, kw_only=True):
+    """One event of the audit trail."""
+
+    at: str
+    event_type: str
+    status: str
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """One operation: did it work, how old is the data now, what exists now, how it went.
+
+    `worked` is null while that is open, and for a plan. `application_secret` has the application's logins.
+    `plan` and `parameters` are as the pipeline publishes them.
+    """
+
+    operation: Summary
+    worked: bool | None
+    sentence: str
+    data_age_now_seconds: int | None
+    cluster: ClusterNow | None
+    application_secret: str | None
+    differences: list[str]
+    expected_end: list[str]
+    reasons: list[str]
+    error: str | None
+    earlier_executions: list[str]
+    started_by: dict[str, Any]
+    step_times: dict[str, dt.datetime]
+    events: list[AuditEvent]
+    parameters: dict[str, Any]
+    plan: dict[str, Any]
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One thing that is wrong; `field` is the request's field, where it is of one."""
+
+    field: str | None
+    message: str
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """Why the command did not do what it was asked for."""
+
+    code: str
+    message: str
+    problems: list[Problem]
+
+
+class Envelope(Struct, Generic[Data], frozen=True, kw_only=True):
+    """The answer of one command. `next` are commands that a person would type next."""
+
+    schema: Literal["aurora-restore.cli/1"] = "aurora-restore.cli/1"
+    command: str
+    exit_code: int
+    data: Data | None
+    error: Failure | None
+    next: list[str]
+
+
+class Ended(Struct, frozen=True, kw_only=True, tag_field="event", tag="end"):
+    """The last line of `watch --json`: the answer of the command."""
+
+    at: dt.datetime
+    answer: Envelope[Shown]
+
+
+WatchLine = PhaseEnded | AttemptFailed | StateEntered | Ended
+BY_COMMAND: dict[str, Any] = {
+    "plan": Envelope[Planned],
+    "start": Envelope[Started],
+    "watch": WatchLine,
+    "resume": Envelope[Started],
+    "stop": Envelope[Stopped],
+    "list": Envelope[Listing],
+    "show": Envelope[Shown],
+}
+
+
+def schema() -> str:
+    """Return the JSON Schema of what each command prints with `--json`, as it is committed."""
+    roots, parts = msgspec.json.schema_components(BY_COMMAND.values(), ref_template="#/$defs/{name}")
+    commands = dict(zip(BY_COMMAND, roots, strict=True))
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", "commands": commands, "$defs": parts}
+    return json.dumps(made, indent=2) + "\n"

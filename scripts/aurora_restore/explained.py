@@ -1,0 +1,268 @@
+"""What an operation has come to: did it work, how old is the data, what exists now, what comes next."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .answers import AuditEvent, ClusterNow, Door, Shown, Status, Summary
+from .executions import Execution, describe
+from .exits import DONE, FAILED, REFUSED, STILL_RUNNING
+from .operations import Operations
+from .published import Record
+from .stack import Stack
+from .words import age, duration, moment, one_line
+
+_BY_EXECUTION: dict[str, Status] = {"ABORTED": "STOPPED", "TIMED_OUT": "TIMED_OUT", "FAILED": "FAILED"}
+_BY_RECORD: dict[str, Status] = {
+    "planned": "PLANNED",
+    "running": "RUNNING",
+    "succeeded": "SUCCEEDED",
+    "failed": "FAILED",
+}
+
+
+def status_of(record: Record, execution: Execution | None) -> Status:
+    """Return the operation's status. The execution decides what the state item, written by its steps, cannot know."""
+    recorded = _BY_RECORD.get(record.status, "UNKNOWN")
+    if execution is None and recorded == "RUNNING":
+        return "UNKNOWN"
+    if execution is None or execution.arn != record.execution_id or recorded in ("SUCCEEDED", "PLANNED"):
+        # Only an operation that was refused before it had a plan has none.
+        return "REFUSED" if recorded == "FAILED" and not record.raw_plan else recorded
+    if execution.is_running:
+        return "RUNNING"
+    if execution.was_refused:
+        return "REFUSED"
+    return _BY_EXECUTION.get(execution.status, recorded)
+
+
+def summaries(stack: Stack, records: Iterable[Record]) -> list[Summary]:
+    """Return operations as a list shows them. Only those are looked up whose record alone does not say how they are."""
+    return [
+        summary_of(each, describe(stack, each.execution_id) if each.status == "running" or not each.raw_plan else None)
+        for each in records
+    ]
+
+
+def summary_of(record: Record, execution: Execution | None) -> Summary:
+    """Return the operation as a list shows it."""
+    plan, status = record.plan, status_of(record, execution)
+    ended_at = None if status == "RUNNING" else record.last_updated
+    began, taken_at = record.started_at, plan.snapshot.created_at
+    return Summary(
+        operation_id=record.operation_id,
+        status=status,
+        kind="plan" if record.parameters.get("dry_run") else plan.kind,
+        source=plan.snapshot.cluster_identifier or None,
+        target=plan.target_cluster_id or record.parameters.get("target_cluster_id"),
+        started_at=began,
+        ended_at=ended_at,
+        took_seconds=round((ended_at - began).total_seconds()) if ended_at and began else None,
+        data_taken_at=taken_at,
+        data_age_seconds=round((began - taken_at).total_seconds()) if began and taken_at else None,
+        execution_arn=record.execution_id,
+    )
+
+
+def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
+    """Return all that is known of an operation: from its record, its execution, its trail and RDS.
+
+    Data do not get younger: where our clock is behind the stack's, the stack's last word counts as now.
+    """
+    now = max(now, record.last_updated or now)
+    execution = describe(stack, record.execution_id)
+    summary = summary_of(record, execution)
+    taken_at = record.plan.snapshot.created_at
+    reasons = execution.reasons if execution is not None and summary.status != "RUNNING" else []
+    return Shown(
+        operation=summary,
+        worked=_worked(summary.status),
+        sentence=_sentence(record, summary, reasons),
+        data_age_now_seconds=max(0, round((now - taken_at).total_seconds())) if taken_at else None,
+        cluster=_cluster_now(stack, record),
+        application_secret=(record.raw_plan.get("target_secrets") or {}).get("application")
+        or stack.outputs.get("AppSecretArn"),
+        differences=record.differences,
+        expected_end=record.expected_end,
+        reasons=reasons,
+        error=execution.error if execution else None,
+        earlier_executions=record.earlier_executions,
+        started_by=record.started_by,
+        step_times=record.step_times,
+        events=[
+            AuditEvent(at=each.at, event_type=each.event_type, status=each.status)
+            for each in Operations(stack).events(record.operation_id)
+        ],
+        parameters=record.parameters,
+        plan=record.raw_plan,
+    )
+
+
+def exit_code_of(shown: Shown) -> int:
+    """Return the exit code of a command that ends as the operation does."""
+    return {"SUCCEEDED": DONE, "PLANNED": DONE, "RUNNING": STILL_RUNNING, "REFUSED": REFUSED}.get(
+        shown.operation.status, FAILED
+    )
+
+
+def next_commands(shown: Shown) -> list[str]:
+    """Return the commands of this program that come next."""
+    operation, short = shown.operation.operation_id, shown.operation.status
+    if short == "RUNNING":
+        return [f"aurora-restore watch {operation}"]
+    if short == "PLANNED":
+        return [f"aurora-restore start --plan {operation}"]
+    if short in ("FAILED", "STOPPED", "TIMED_OUT"):
+        return [f"aurora-restore resume {operation}"]
+    return []
+
+
+def first_screen(shown: Shown) -> Iterator[str]:
+    """Yield what a person needs first. Ids stand last on their lines, whole."""
+    operation = shown.operation
+    what = f"{operation.kind} of {operation.target or 'nothing'}"
+    took = f", took {duration(operation.took_seconds)}" if operation.took_seconds is not None else ""
+    yield f"{operation.status:9} {what}, started {moment(operation.started_at)}{took}"
+    answer = {True: "Yes.", False: "No.", None: ""}[shown.worked]
+    yield _row("Did it work?", f"{answer} {shown.sentence}".strip())
+    yield from (_row("", each) for each in shown.reasons[1:])
+    yield _row("Data", _data_line(shown))
+    yield _row("Exists now", _exists_line(shown))
+    yield from (
+        _row("Do now" if number == 0 else "", each) for number, each in enumerate(_what_now(shown, operation.status))
+    )
+    yield _row("Operation", operation.operation_id)
+
+
+def details(shown: Shown) -> Iterator[str]:
+    """Yield what the second screen has: the way there, what differs, and the trail."""
+    if shown.started_by:
+        yield _row("Started by", one_line(str(shown.started_by.get("who") or shown.started_by.get("unknown") or "")))
+    yield _row("Execution", shown.operation.execution_arn)
+    yield from (_row("Earlier", each) for each in shown.earlier_executions)
+    for title, lines in (
+        ("Differs from the plan", shown.differences),
+        ("Not taken over", shown.plan.get("not_taken_over", [])),
+        ("Warnings", shown.plan.get("warnings", [])),
+        ("The trail", [f"{each.at}  {each.event_type:22} {each.status}" for each in shown.events]),
+    ):
+        if lines:
+            yield ""
+            yield title
+            yield from (f"  {one_line(str(line))}" for line in lines)
+
+
+def listing_lines(summaries: list[Summary]) -> Iterator[str]:
+    """Yield a table of operations; the id comes last, so that nothing cuts it."""
+    targets = max([len("TARGET"), *(len(each.target or "-") for each in summaries)])
+    row = f"{{:9}}  {{:16}}  {{:7}}  {{:{targets}}}  {{:>8}}  {{:>12}}  {{}}"
+    yield row.format("STATUS", "STARTED (UTC)", "KIND", "TARGET", "DATA AGE", "TOOK", "OPERATION")
+    for each in summaries:
+        yield row.format(
+            each.status,
+            f"{each.started_at:%Y-%m-%d %H:%M}" if each.started_at else "-",
+            each.kind,
+            each.target or "-",
+            age(each.data_age_seconds) if each.data_age_seconds is not None else "-",
+            duration(each.took_seconds) if each.took_seconds is not None else "-",
+            each.operation_id,
+        )
+
+
+def _worked(status: Status) -> bool | None:
+    return {"SUCCEEDED": True, "RUNNING": None, "PLANNED": None, "UNKNOWN": None}.get(status, False)
+
+
+def _sentence(record: Record, summary: Summary, reasons: list[str]) -> str:
+    target = summary.target or "the target"
+    step = record.state or "the first step"
+    why = f"{step}: {reasons[0]}" if reasons else f"It ended in {step}; the message of its end says why."
+    return {
+        "SUCCEEDED": f"{target} is restored, its users can log in, and its door is open.",
+        "PLANNED": "This was a plan: nothing was created, changed or deleted.",
+        "RUNNING": f"It is running ({step}). Nothing has failed.",
+        "REFUSED": "The request was refused, and nothing was touched: "
+        + (reasons[0] if reasons else "see its message."),
+        "STOPPED": f"It was stopped in {step}. Nothing was cleaned up.",
+        "TIMED_OUT": f"It ran out of time in {step}. Nothing was cleaned up.",
+    }.get(summary.status, why)
+
+
+def _cluster_now(stack: Stack, record: Record) -> ClusterNow | None:
+    """Return the operation's cluster, found by the id that no other cluster ever has."""
+    if record.cluster_resource_id is None:
+        return None
+    door: Door = "open" if record.door_open_at else "opening" if record.door_opening_at else "shut"
+    exists, found = _described(stack, record.cluster_resource_id)
+    return ClusterNow(
+        resource_id=record.cluster_resource_id,
+        exists=exists,
+        identifier=found.get("DBClusterIdentifier"),
+        status=found.get("Status"),
+        door=door,
+        endpoint=found.get("Endpoint"),
+        port=found.get("Port"),
+        expires_at=record.cluster_expires_at,
+    )
+
+
+def _described(stack: Stack, resource_id: str) -> tuple[bool | None, dict[str, Any]]:
+    filters = [{"Name": "db-cluster-resource-id", "Values": [resource_id]}]
+    try:
+        clusters = stack.client("rds").describe_db_clusters(Filters=filters)["DBClusters"]
+    except (ClientError, BotoCoreError):
+        # Who may read the operation need not have the right to look at clusters.
+        return None, {}
+    return (True, clusters[0]) if clusters else (False, {})
+
+
+def _data_line(shown: Shown) -> str:
+    operation = shown.operation
+    if operation.data_taken_at is None or shown.data_age_now_seconds is None:
+        return "No snapshot was chosen."
+    started = f", {age(operation.data_age_seconds)} old when it started" if operation.data_age_seconds else ""
+    snapshot = one_line(str(shown.plan.get("snapshot", {}).get("identifier", "")))
+    return (
+        f"{age(shown.data_age_now_seconds)} old: as of {moment(operation.data_taken_at)}{started} "
+        f"(snapshot {snapshot} of {operation.source})"
+    )
+
+
+def _exists_line(shown: Shown) -> str:
+    cluster = shown.cluster
+    if cluster is None:
+        return "no cluster of this operation"
+    if cluster.exists is None:
+        return f"unknown: RDS did not say whether {cluster.resource_id} exists"
+    if not cluster.exists:
+        return f"nothing: its cluster {cluster.resource_id} is gone"
+    expiry = f", expires at {cluster.expires_at}" if cluster.expires_at else ""
+    return f"cluster {cluster.identifier} ({cluster.status}), door {cluster.door}{expiry}; it costs money"
+
+
+def _what_now(shown: Shown, status: Status) -> Iterator[str]:
+    cluster = shown.cluster
+    if status == "RUNNING":
+        until = f" The end is expected by {shown.expected_end[-1]}." if shown.expected_end else ""
+        yield f"Nothing.{until} Follow it:"
+    elif status == "PLANNED":
+        yield "Start what was planned:"
+    elif status == "REFUSED":
+        yield "Correct the request, and start it again. Nothing has to be cleaned up."
+    elif status == "SUCCEEDED" and cluster is not None and cluster.exists:
+        yield f"Connect: {cluster.endpoint}:{cluster.port}"
+        if shown.application_secret:
+            yield f"The logins are in secret {shown.application_secret}"
+    elif status == "SUCCEEDED":
+        yield "Nothing."
+    elif status in ("FAILED", "STOPPED", "TIMED_OUT"):
+        yield "Fix the cause, and resume it. To give it up instead, the message of its end has the commands."
+    yield from next_commands(shown)
+
+
+def _row(label: str, text: str) -> str:
+    return f"{label:12}  {text}"

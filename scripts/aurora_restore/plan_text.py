@@ -1,0 +1,74 @@
+"""A plan as somebody signs it: what is taken, created and deleted, one line each, and then every call."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
+
+from .published import Plan
+from .words import age, moment, one_line
+
+_VERB, _WHAT = 8, 40
+
+
+def plan_lines(plan: Plan, now: dt.datetime) -> Iterator[str]:
+    """Yield the plan. What it destroys is in capitals in the second line, or that it destroys nothing."""
+    yield f"Plan of {plan.operation_id}: {plan.snapshot.cluster_identifier} into {plan.target_cluster_id}, by " + (
+        f"{len(plan.calls)} calls"
+    )
+    destroyed = ", ".join(plan.destroys)
+    yield f"DESTROYS OR REPLACES {destroyed}" if destroyed else "Nothing that exists is changed or deleted."
+    for verb, what, how in _steps(plan, now):
+        yield f"  {verb:{_VERB}}{what:{_WHAT}}  {how}".rstrip()
+    for title, lines in (
+        ("Note:", plan.snapshot.notes),
+        (f"Not taken over from {plan.snapshot.cluster_identifier}:", plan.not_taken_over),
+        ("Warnings:", plan.warnings),
+        ("The calls, in this order:", list(_calls(plan))),
+    ):
+        if lines:
+            yield title
+            yield from (f"  {one_line(line)}" for line in lines)
+    if plan.expected_minutes:
+        yield f"Expected to take {plan.expected_minutes[0]} to {plan.expected_minutes[-1]} minutes."
+
+
+def _steps(plan: Plan, now: dt.datetime) -> Iterator[tuple[str, str, str]]:
+    snapshot, cluster = plan.snapshot, plan.cluster
+    taken = snapshot.created_at
+    how_old = f", {age((now - taken).total_seconds())} old" if taken else ""
+    yield "TAKE", f"snapshot {snapshot.identifier}", f"{moment(taken)}{how_old} ({snapshot.why})"
+    if plan.copy:
+        yield "COPY", "it", f"as {plan.copy.identifier}"
+    classes = Counter(each.db_instance_class for each in cluster.instances)
+    members = ", ".join(f"{number} x {name}" for name, number in classes.items())
+    yield "CREATE", f"cluster {cluster.identifier}", f"{members}, PostgreSQL {cluster.engine_version}, door shut"
+    if plan.masking:
+        yield "MASK", "every database", f"by policy {plan.masking.policy}, version {plan.masking.version_id}"
+    if plan.inherited_logins == "lock":
+        yield "LOCK", "production's own logins", "no password of production opens the copy"
+    else:
+        yield "LEAVE", "production's own logins", "OPEN, as the request says"
+    if plan.replaces:
+        old_name = next(iter(plan.replaces.other_names), "another name")
+        yield "RENAME", f"the present {plan.target_cluster_id}", f"to {old_name}; its sessions end"
+        yield "RENAME", cluster.identifier, f"to {plan.target_cluster_id}"
+    yield "OPEN", "the door", f"to {', '.join(cluster.vpc_security_group_ids)}"
+    if plan.replaces:
+        kept = f"kept for {plan.replaces.keep_hours} h"
+        yield "KEEP", "the replaced cluster", kept + (", then DELETED" if plan.replaces.is_ours else ", never deleted")
+    if plan.expires_after_hours:
+        yield "EXPIRE", f"cluster {plan.target_cluster_id}", f"{plan.expires_after_hours} h after its door opened"
+    if plan.source_deletion:
+        final = plan.source_deletion.final_snapshot_identifier
+        after = f"after the final snapshot {final}" if final else "WITHOUT a final snapshot"
+        yield "DELETE", f"SOURCE CLUSTER {plan.source_deletion.cluster_identifier}", after
+    if plan.copy:
+        yield {"delete": "DELETE", "keep": "KEEP"}.get(plan.archive_snapshot, "EXPORT"), "the copy", "at the end"
+
+
+def _calls(plan: Plan) -> Iterator[str]:
+    for number, call in enumerate(plan.calls, start=1):
+        only = f" ({call.only})" if call.only else ""
+        yield f"{number:2}  {call.call} {call.on} in {call.region} of {call.account}{only}"

@@ -1,0 +1,209 @@
+"""What the pipeline publishes of an operation, as far as the command reads it: the state item, the plan, the trail.
+
+Every field has a default and unknown ones are ignored, so that an older and a newer stack can be read.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, field
+
+Kind = Literal["plan", "restore", "refresh"]
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """The snapshot that was found."""
+
+    arn: str = ""
+    identifier: str = ""
+    cluster_identifier: str = ""
+    created_at: dt.datetime | None = None
+    why: str = ""
+    notes: list[str] = []
+
+
+class PlannedInstance(Struct, frozen=True, kw_only=True):
+    """A member of the cluster."""
+
+    db_instance_class: str = ""
+
+
+class PlannedCluster(Struct, frozen=True, kw_only=True):
+    """The cluster to create."""
+
+    identifier: str = ""
+    engine_version: str = ""
+    vpc_security_group_ids: list[str] = []
+    instances: list[PlannedInstance] = []
+
+
+class RouteStep(Struct, frozen=True, kw_only=True):
+    """One call on the snapshot's way."""
+
+    name: str = ""
+    snapshot_arn: str = ""
+
+
+class PlannedCopy(Struct, frozen=True, kw_only=True):
+    """The way of the snapshot, at whose end is the copy that is restored."""
+
+    steps: list[RouteStep] = []
+
+    @property
+    def identifier(self) -> str:
+        """The name of the copy that is restored."""
+        return next((each.snapshot_arn.rpartition(":")[2] for each in self.steps if each.name == "copy"), "")
+
+
+class SourceDeletion(Struct, frozen=True, kw_only=True):
+    """The source cluster that is to be deleted."""
+
+    cluster_identifier: str = ""
+    cluster_resource_id: str = ""
+    region: str = ""
+    final_snapshot_identifier: str | None = None
+    instance_identifiers: list[str] | None = None
+
+
+class Masking(Struct, frozen=True, kw_only=True):
+    """The masking policy."""
+
+    policy: str = ""
+    version_id: str = ""
+
+
+class Replaced(Struct, frozen=True, kw_only=True):
+    """The cluster that has the target's name and gives it to the new one."""
+
+    resource_id: str = ""
+    is_ours: bool = False
+    other_names: list[str] = []
+    keep_hours: int = 0
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One call that changes something."""
+
+    call: str
+    on: str = ""
+    region: str = ""
+    account: str = ""
+    only: str | None = None
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What an operation is going to do."""
+
+    operation_id: str = ""
+    target_cluster_id: str = ""
+    snapshot: Snapshot = Snapshot()
+    copy: PlannedCopy | None = None
+    cluster: PlannedCluster = PlannedCluster()
+    source_deletion: SourceDeletion | None = None
+    archive_snapshot: str = ""
+    inherited_logins: str = "lock"
+    masking: Masking | None = None
+    replaces: Replaced | None = None
+    expires_after_hours: int | None = None
+    dry_run: bool = False
+    calls: list[Call] = []
+    not_taken_over: list[str] = []
+    warnings: list[str] = []
+    expected_minutes: list[int] = []
+
+    @property
+    def destroys(self) -> list[str]:
+        """The clusters that exist and lose their data or their name by it."""
+        deleted = [self.source_deletion.cluster_identifier] if self.source_deletion else []
+        return [*deleted, *([self.target_cluster_id] if self.replaces else [])]
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of operation it is."""
+        if self.dry_run:
+            return "plan"
+        return "refresh" if self.replaces else "restore"
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """An operation's item of the state table, with its plan where that was read."""
+
+    operation_id: str
+    execution_id: str = ""
+    state: str = ""
+    status: str = ""
+    started_at: dt.datetime | None = None
+    last_updated: dt.datetime | None = None
+    step_times: dict[str, dt.datetime] = {}
+    plan_item: str | None = None
+    parameters: dict[str, Any] = {}
+    raw_plan: dict[str, Any] = field(name="plan", default={})
+    expected_end: list[str] = []
+    made_snapshots: dict[str, str] = {}
+    cluster_arn: str | None = None
+    cluster_resource_id: str | None = None
+    endpoint: str | None = None
+    port: int | None = None
+    users_ready_at: str | None = None
+    users: dict[str, Any] | None = None
+    door_opening_at: dt.datetime | None = None
+    door_open_at: dt.datetime | None = None
+    masked_at: str | None = None
+    cluster_expires_at: str | None = None
+    source_deletion_at: str | None = None
+    swap_began_at: str | None = None
+    swap_end: str | None = None
+    locked_logins: list[str] = []
+    differences: list[str] = []
+    earlier_executions: list[str] = []
+    started_by: dict[str, Any] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """The plan, empty where the operation was refused before it had one."""
+        return msgspec.convert(self.raw_plan, Plan)
+
+    @property
+    def is_in_danger_if_stopped(self) -> bool:
+        """Whether the deletion of the source has begun, or an exchange of names that has not ended."""
+        return self.source_deletion_at is not None or (self.swap_began_at is not None and self.swap_end is None)
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One event of the audit trail."""
+
+    timestamp: str
+    event_type: str = ""
+    status: str = ""
+
+    @property
+    def at(self) -> str:
+        """When it happened: the key has a suffix that makes it unique."""
+        return self.timestamp.partition("#")[0]
+
+
+def read_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item of DynamoDB as plain values."""
+    return {name: _value(each) for name, each in item.items()}
+
+
+def _value(attribute: Mapping[str, Any]) -> Any:
+    """Return an attribute's value (DynamoDB API reference, AttributeValue). Sets become lists."""
+    [(kind, value)] = attribute.items()
+    match kind:
+        case "N":
+            number = Decimal(value)
+            return int(number) if number == number.to_integral_value() else float(number)
+        case "M":
+            return read_item(value)
+        case "L":
+            return [_value(each) for each in value]
+        case "NULL":
+            return None
+        case _:
+            return value

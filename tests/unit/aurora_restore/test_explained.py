@@ -1,0 +1,164 @@
+"""The first screen: did it work, how old is the data, what exists, what now."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+
+from scripts.aurora_restore.answers import ClusterNow, Shown, Status
+from scripts.aurora_restore.executions import Execution
+from scripts.aurora_restore.explained import exit_code_of, first_screen, listing_lines, status_of, summary_of
+from scripts.aurora_restore.plan_text import plan_lines
+from scripts.aurora_restore.published import Plan, Record, Replaced, Snapshot, SourceDeletion
+from tests.unit.support import a_plan
+from utils.state.operation import plain, unstored
+
+BEGAN = dt.datetime(2026, 11, 27, 2, 13, tzinfo=dt.UTC)
+ARN = "arn:aws:states:us-east-1:123456789012:execution:aurora-restore:one"
+PLAN: dict[str, Any] = unstored(plain(a_plan()))
+
+
+def execution(status: str, error: str | None = None, cause: str | None = None, arn: str = ARN) -> Execution:
+    return Execution(arn=arn, status=status, started_at=BEGAN, error=error, cause=cause)
+
+
+def record(status: str, plan: dict[str, Any] = PLAN) -> Record:
+    return Record(
+        operation_id="one",
+        execution_id=ARN,
+        state="setup-db-users",
+        status=status,
+        started_at=BEGAN,
+        last_updated=BEGAN + dt.timedelta(minutes=38),
+        raw_plan=plan,
+    )
+
+
+@pytest.mark.parametrize(
+    ("recorded", "plan", "found", "status"),
+    [
+        ("running", PLAN, execution("RUNNING"), "RUNNING"),
+        ("running", PLAN, execution("PENDING_REDRIVE"), "RUNNING"),
+        ("running", PLAN, execution("ABORTED"), "STOPPED"),
+        ("running", PLAN, execution("TIMED_OUT"), "TIMED_OUT"),
+        ("running", PLAN, None, "UNKNOWN"),
+        ("succeeded", PLAN, execution("ABORTED"), "SUCCEEDED"),
+        ("planned", PLAN, execution("SUCCEEDED"), "PLANNED"),
+        ("failed", PLAN, execution("FAILED", "StepFailed"), "FAILED"),
+        ("failed", PLAN, execution("FAILED", "RequestRefused"), "REFUSED"),
+        ("failed", PLAN, None, "FAILED"),
+        ("failed", {}, None, "REFUSED"),
+        ("failed", PLAN, execution("RUNNING", arn="another one's"), "FAILED"),
+    ],
+)
+def test_the_execution_decides_what_the_record_cannot_know(
+    recorded: str, plan: dict[str, Any], found: Execution | None, status: Status
+) -> None:
+    assert status_of(record(recorded, plan), found) == status
+
+
+def shown(status: str, found: Execution | None, cluster: ClusterNow | None = None, **more: Any) -> Shown:
+    summary = summary_of(record(status), found)
+    values: dict[str, Any] = {
+        "worked": {"SUCCEEDED": True, "FAILED": False}.get(summary.status),
+        "sentence": "Why.",
+        "data_age_now_seconds": 3 * 3600,
+        "cluster": cluster,
+        "application_secret": "aurora-restore/application",
+        "differences": [],
+        "expected_end": [],
+        "reasons": ["Why.", "And why else."],
+        "error": None,
+        "earlier_executions": [],
+        "started_by": {},
+        "step_times": {},
+        "events": [],
+        "parameters": {},
+        "plan": PLAN,
+    }
+    return Shown(operation=summary, **(values | more))
+
+
+CLUSTER = ClusterNow(
+    resource_id="cluster-ABC",
+    exists=True,
+    identifier="staging-orders",
+    status="available",
+    door="shut",
+    endpoint="staging.example",
+    port=5432,
+    expires_at=None,
+)
+
+
+def test_a_failure_says_why_what_exists_and_what_to_type() -> None:
+    lines = list(first_screen(shown("failed", execution("FAILED", "StepFailed"), CLUSTER)))
+    assert lines[0].startswith("FAILED    restore of staging-orders, started 2026-11-27 02:13 UTC, took 38 min")
+    assert lines[1] == "Did it work?  No. Why."
+    assert lines[2] == "              And why else."
+    assert lines[3].startswith("Data          3.0 h old: as of 2026-03-")
+    assert lines[4] == "Exists now    cluster staging-orders (available), door shut; it costs money"
+    assert lines[6] == "              aurora-restore resume one"
+    assert lines[-1] == "Operation     one"
+
+
+def test_a_success_says_where_to_connect() -> None:
+    lines = list(first_screen(shown("succeeded", None, CLUSTER, reasons=[])))
+    assert "Do now        Connect: staging.example:5432" in lines
+    assert "              The logins are in secret aurora-restore/application" in lines
+
+
+@pytest.mark.parametrize(
+    ("status", "found", "code"),
+    [
+        ("succeeded", None, 0),
+        ("planned", None, 0),
+        ("failed", execution("FAILED", "StepFailed"), 4),
+        ("failed", execution("FAILED", "RequestRefused"), 3),
+        ("running", execution("ABORTED"), 4),
+        ("running", execution("RUNNING"), 8),
+    ],
+)
+def test_the_exit_code_is_the_operations(status: str, found: Execution | None, code: int) -> None:
+    assert exit_code_of(shown(status, found)) == code
+
+
+def test_a_cause_is_read_without_its_stack_trace_and_without_what_a_terminal_would_act_on() -> None:
+    cause = json.dumps({"errorMessage": "one\ntwo \x1b[31mred", "stackTrace": ["x"]})
+    assert execution("FAILED", "StepFailed", cause).reasons == ["one", "two  [31mred"]
+
+
+def test_a_list_cuts_no_id() -> None:
+    long = summary_of(record("failed"), execution("FAILED"))
+    header, line = listing_lines([long])
+    assert header.split()[-1] == "OPERATION"
+    assert line.endswith("  one")
+    assert "38 min 0 s" in line
+
+
+NOW = dt.datetime(2026, 11, 27, 3, 0, tzinfo=dt.UTC)
+FOUND = Snapshot(
+    identifier="nightly", cluster_identifier="prod-orders", created_at=NOW - dt.timedelta(minutes=54), why="the latest"
+)
+
+
+def test_a_plan_that_destroys_nothing_says_so_in_its_second_line() -> None:
+    lines = list(plan_lines(Plan(operation_id="one", target_cluster_id="staging-orders", snapshot=FOUND), NOW))
+    assert lines[1] == "Nothing that exists is changed or deleted."
+    assert "54 min old" in lines[2]
+
+
+def test_a_plan_names_every_cluster_that_it_deletes_or_replaces_in_its_second_line() -> None:
+    plan = Plan(
+        target_cluster_id="staging-orders",
+        snapshot=FOUND,
+        source_deletion=SourceDeletion(cluster_identifier="prod-orders"),
+        replaces=Replaced(other_names=["staging-orders-before"], keep_hours=24, is_ours=True),
+    )
+    lines = list(plan_lines(plan, NOW))
+    assert lines[1] == "DESTROYS OR REPLACES prod-orders, staging-orders"
+    assert any("WITHOUT a final snapshot" in line for line in lines)
+    assert any("kept for 24 h, then DELETED" in line for line in lines)
