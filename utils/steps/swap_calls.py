@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 
 from msgspec.structs import replace
 
 from utils.aurora_utils import Aurora, Cluster
+from utils.aurora_utils.client import ClusterBusy
 from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import Side
 from utils.logins.master import AdminSecret
@@ -72,7 +74,9 @@ class Calls:
             answered = aurora.put_into_groups(found.name, recorded.security_group_ids)
         elif found.action is Action.REBOOT_MEMBERS:
             for member in seen.members:
-                aurora.reboot_instance(member)
+                # Every member was available a moment ago: a busy one is being restarted by a call whose answer was lost.
+                with suppress(ClusterBusy):
+                    aurora.reboot_instance(member)
         elif found.action is Action.STOP:
             answered = aurora.stop_cluster(found.name)
         elif found.action is Action.START:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import sys
 import time
 from typing import Any
 
+import boto3
 import pytest
 
 from scripts.checks.documentation import LOCAL_RUN, README, commands
@@ -140,6 +142,45 @@ def test_the_documented_commands_restore_ones_own_cluster(tmp_path: pathlib.Path
     assert typed.returncode == 0, typed.stderr
     assert '"SUCCEEDED"' in typed.stdout
     assert "1000" in typed.stdout.rpartition("SUCCEEDED")[2]
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.full
+def test_a_second_night_as_the_readme_starts_it_has_the_first_ones_address(tmp_path: pathlib.Path) -> None:
+    hour = dt.timedelta(hours=1)
+    moment = dt.datetime.now(dt.UTC) + 12 * hour
+    # Else the night is refused in the hours before and within the windows that RDS would choose.
+    windows = {
+        "preferred_backup_window": f"{moment:%H:%M}-{moment + hour:%H:%M}",
+        "preferred_maintenance_window": f"{moment + 2 * hour:%a:%H:%M}-{moment + 3 * hour:%a:%H:%M}".lower(),
+    }
+    with running(tmp_path, "--keep", "--input", json.dumps(windows)) as process:
+        where = until_ready(process)
+        aws = {"endpoint_url": where["AWS_ENDPOINT_URL"], "region_name": where["AWS_DEFAULT_REGION"]}
+        keys = {name.lower(): where[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        rds, states = boto3.client("rds", **aws, **keys), boto3.client("stepfunctions", **aws, **keys)
+        (first,) = rds.describe_db_clusters(DBClusterIdentifier="staging-orders")["DBClusters"]
+        typed = subprocess.run(
+            ["bash", "-c", "\n".join(commands(README.read_text(), "refresh"))],
+            env=os.environ | where | {"PATH": f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}", "AWS_PAGER": ""},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert typed.returncode == 0, typed.stderr
+        arn = json.loads(typed.stdout)["executionArn"]
+        status = "RUNNING"
+        while status == "RUNNING":
+            time.sleep(0.5)
+            ended = states.describe_execution(executionArn=arn)
+            status = ended["status"]
+        assert status == "SUCCEEDED", ended.get("cause")
+        (second,) = rds.describe_db_clusters(DBClusterIdentifier="staging-orders")["DBClusters"]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert second["Endpoint"] == first["Endpoint"]
+    assert second["DbClusterResourceId"] != first["DbClusterResourceId"]
     assert_nothing_is_left(tmp_path)
 
 
