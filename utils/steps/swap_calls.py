@@ -74,7 +74,7 @@ class Calls:
             answered = aurora.put_into_groups(found.name, recorded.security_group_ids)
         elif found.action is Action.REBOOT_MEMBERS:
             for member in seen.members:
-                # Every member was available a moment ago: a busy one is being restarted by a call whose answer was lost.
+                # All were available a moment ago: a busy one is being restarted by a call whose answer was lost.
                 with suppress(ClusterBusy):
                     aurora.reboot_instance(member)
         elif found.action is Action.STOP:

@@ -156,9 +156,11 @@ def test_a_second_night_as_the_readme_starts_it_has_the_first_ones_address(tmp_p
     }
     with running(tmp_path, "--keep", "--input", json.dumps(windows)) as process:
         where = until_ready(process)
-        aws = {"endpoint_url": where["AWS_ENDPOINT_URL"], "region_name": where["AWS_DEFAULT_REGION"]}
-        keys = {name.lower(): where[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-        rds, states = boto3.client("rds", **aws, **keys), boto3.client("stepfunctions", **aws, **keys)
+        session = boto3.Session(
+            where["AWS_ACCESS_KEY_ID"], where["AWS_SECRET_ACCESS_KEY"], region_name=where["AWS_DEFAULT_REGION"]
+        )
+        rds = session.client("rds", endpoint_url=where["AWS_ENDPOINT_URL"])
+        states = session.client("stepfunctions", endpoint_url=where["AWS_ENDPOINT_URL"])
         (first,) = rds.describe_db_clusters(DBClusterIdentifier="staging-orders")["DBClusters"]
         typed = subprocess.run(
             ["bash", "-c", "\n".join(commands(README.read_text(), "refresh"))],
@@ -170,12 +172,9 @@ def test_a_second_night_as_the_readme_starts_it_has_the_first_ones_address(tmp_p
         )
         assert typed.returncode == 0, typed.stderr
         arn = json.loads(typed.stdout)["executionArn"]
-        status = "RUNNING"
-        while status == "RUNNING":
+        while (ended := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
             time.sleep(0.5)
-            ended = states.describe_execution(executionArn=arn)
-            status = ended["status"]
-        assert status == "SUCCEEDED", ended.get("cause")
+        assert ended["status"] == "SUCCEEDED", ended.get("cause")
         (second,) = rds.describe_db_clusters(DBClusterIdentifier="staging-orders")["DBClusters"]
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
