@@ -14,6 +14,8 @@ from tests.integration.pipeline.reader import Reader, inline, reading
 from tests.integration.pipeline.refreshing import Client, Refreshing, operation_of, tags_of
 from tests.integration.pipeline.support import numbers, settle
 
+pytestmark = pytest.mark.full
+
 PREFIX = "refreshes"
 OWNERS_PASSWORD = "their-own-secret-1"
 

@@ -1,0 +1,54 @@
+"""Thirty nights in a row: one live cluster, at most one previous one, and no secret more than they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.local_aws.server import LocalAws
+from scripts.local_run import stage
+from scripts.local_run.production import Production
+from scripts.local_run.stage import SOURCE, Stage
+from tests.integration.pipeline.refreshing import Refreshing, tags_of
+from tests.integration.pipeline.support import settle
+
+pytestmark = pytest.mark.series
+
+PREFIX, TARGET = "thirty", "thirty-orders"
+NIGHTS = 30
+DAY_SECONDS = 24 * 3600
+
+
+@pytest.fixture(scope="module")
+def place(aws: LocalAws) -> Iterator[Stage]:
+    names = {"NamePrefix": PREFIX, "StateTableName": "ThirtyState", "AuditTableName": "ThirtyAudit"}
+    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": TARGET, "TargetClusterPattern": "thirty-*"}
+    overrides = {**names, **wanted, "InstanceCount": "1", "ExpirySchedule": "rate(1 hour)"}
+    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
+    aws.aurora.doors.add(made.stack.outputs["DoorSecurityGroupId"])
+    yield made
+    aws.client("scheduler").delete_schedule(Name=made.stack.resources["ExpirySweeps"])
+
+
+def test_each_night_leaves_one_live_and_one_previous_cluster(place: Stage, production: Production) -> None:
+    """By the defaults: the one before is kept for 24 hours, which the next night ends early."""
+    nights, seen = Refreshing(place, TARGET), set[str]()
+    secrets = nights.aws.client("secretsmanager")
+    for number in range(NIGHTS):
+        began = nights.aws.clock.time()
+        run = nights.night(f"night-{number}")
+        assert run.status == "SUCCEEDED", f"night {number}: {run.reason}"
+        live = nights.live()
+        assert live["DbClusterResourceId"] not in seen
+        seen.add(live["DbClusterResourceId"])
+        # Until shortly before the next night: the sweeps have announced and deleted what the night before has left.
+        nights.aws.clock.sleep(began + DAY_SECONDS - 1800 - nights.aws.clock.time())
+        nights.aws.schedules.settle()
+        settle(nights.pipeline)
+        roles = sorted(tags_of(each).get("aurora-restore:role", "live") for each in nights.ours())
+        assert roles == (["live", "previous"] if number else ["live"]), f"night {number}"
+        pages = secrets.get_paginator("list_secrets").paginate()
+        names = [each["Name"] for page in pages for each in page["SecretList"]]
+        own = [name for name in names if name.startswith(f"{PREFIX}/")]
+        assert len(own) <= 2, own
