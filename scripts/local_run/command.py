@@ -20,6 +20,7 @@ from scripts.local_run.costs import run_costs, total
 from scripts.local_run.following import Followed, follow
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.proof import PlanProof, Proof
+from scripts.local_run.refresh import Refresh
 from scripts.local_run.stage import Stage
 
 
@@ -29,10 +30,25 @@ def run(options: argparse.Namespace) -> int:
     trouble.require_room()
     trouble.log_in_sentences()
     with stage.start(real_time=options.real_time) as aws, trouble.room_watched():
+        if options.refresh:
+            return _refresh(aws, options, console)
         if options.serve:
             _serve(stage.deploy(aws, cross_region=options.cross_region, overrides=options.parameter))
             return 0
         return _run(aws, options, console)
+
+
+def _refresh(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
+    console.print("Starting the embedded AWS, production in it, and the deployed template ...", style="dim")
+    options.parameter = {"ExpirySchedule": "rate(1 hour)"} | options.parameter
+    place, production = _prepare(aws, options, console)
+    refresh = Refresh(place, production, console, verbose=options.verbose)
+    result, held = refresh.run()
+    if options.json:
+        print(json.dumps(result), flush=True)
+    if options.keep:
+        _serve(place, sys.stderr if options.json else sys.stdout)
+    return 0 if held else 1
 
 
 class _Console(Console):

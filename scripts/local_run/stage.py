@@ -33,6 +33,10 @@ class Stage:
         """The ARN of the stack's state machine."""
         return self.stack.outputs["StateMachineArn"]
 
+    def shut_its_door(self) -> None:
+        """Have the stack's door admit functions alone, as on AWS: else every cluster is reached by everybody."""
+        self.aws.aurora.doors.add(self.stack.outputs["DoorSecurityGroupId"])
+
     def environment(self) -> dict[str, str]:
         """Return what a person exports, and a program reads, to work with it."""
         outputs = self.stack.outputs

@@ -35,6 +35,7 @@ PHASES = {
     "restore-snapshot": "restore",
     "transform-data": "masking",
     "setup-db-users": "users",
+    "swap-cluster": "swap",
     "open-cluster": "opening",
     "delete-rds": "deletion",
     "archive-snapshot": "archive",
@@ -84,7 +85,8 @@ def succeeded(
     snapshot, cluster = plan.snapshot, plan.cluster
     rows = [
         *([("Corrects", f"the message FAILED of {corrects}: the operation has succeeded")] if corrects else []),
-        ("Restored", f"{cluster.identifier} ({record.cluster_resource_id})"),
+        ("Restored", f"{plan.target_cluster_id} ({record.cluster_resource_id})"),
+        *_replaced_rows(plan, record),
         *(("Resumed", line) for line in plan.resumed),
         ("Endpoint", f"{users.endpoint}:{users.port}"),
         *_door_rows(plan, record),
@@ -122,7 +124,7 @@ def succeeded(
         *_execution_lines(execution_id, started_by),
     ]
     return compose(
-        f"SUCCEEDED: {cluster.identifier} restored from {snapshot.cluster_identifier}, "
+        f"SUCCEEDED: {plan.target_cluster_id} restored from {snapshot.cluster_identifier}, "
         f"data {age(now - snapshot.created_at)} old",
         lines,
     )
@@ -262,6 +264,18 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
         return str(record.plan["target_cluster_id"])
     given = request.get("target_cluster_id") if isinstance(request, dict) else None
     return given if isinstance(given, str) else "restore"
+
+
+def _replaced_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
+    """Yield what became of the cluster that had the target's name before."""
+    if plan.replaces is None or record.door_open_at is None:
+        return
+    until = dt.datetime.fromisoformat(record.door_open_at) + dt.timedelta(hours=plan.replaces.keep_hours)
+    end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if plan.replaces.is_ours else "and never deleted"
+    yield (
+        "Replaced",
+        f"{plan.replaces.resource_id}, which is kept as {plan.replaces.other_names[0]} behind the stack's door, {end}",
+    )
 
 
 def _door_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:

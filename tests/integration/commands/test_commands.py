@@ -146,6 +146,19 @@ def test_the_documented_commands_restore_ones_own_cluster(tmp_path: pathlib.Path
 
 
 @pytest.mark.full
+def test_two_nights_while_clients_write_hold_their_proof(tmp_path: pathlib.Path) -> None:
+    with running(tmp_path, "--refresh", "--json") as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    result: dict[str, Any] = json.loads(output)
+    assert len(result["checks"]) == 8
+    assert all(result["checks"].values())
+    assert min(result["gap_seconds"].values()) > 60, "the clients are locked out while names move"
+    assert [each["stage"] for each in result["stages"]][:2] == ["begun", "shut-door"]
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.full
 def test_a_second_night_as_the_readme_starts_it_has_the_first_ones_address(tmp_path: pathlib.Path) -> None:
     hour = dt.timedelta(hours=1)
     moment = dt.datetime.now(dt.UTC) + 12 * hour

@@ -8,10 +8,11 @@ import pytest
 
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
+from scripts.local_run.client import Client
 from scripts.local_run.production import Production
 from scripts.local_run.stage import SOURCE, Stage
 from tests.integration.pipeline.reader import Reader, inline, reading
-from tests.integration.pipeline.refreshing import Client, Refreshing, operation_of, tags_of
+from tests.integration.pipeline.refreshing import Refreshing, operation_of, tags_of
 from tests.integration.pipeline.support import numbers, settle
 
 pytestmark = pytest.mark.full
@@ -27,7 +28,7 @@ def place(aws: LocalAws) -> Stage:
     wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "refreshes-own", "TargetClusterPattern": "refreshes-*"}
     overrides = {**names, **wanted, "InstanceCount": "2"}
     made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
-    aws.aurora.doors.add(made.stack.outputs["DoorSecurityGroupId"])
+    made.shut_its_door()
     return made
 
 

@@ -29,7 +29,7 @@ def place(aws: LocalAws) -> Iterator[Stage]:
     wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "weeks-own", "TargetClusterPattern": "weeks-*"}
     overrides = {**names, **wanted, "InstanceCount": "1", "ExpirySchedule": "rate(1 hour)"}
     made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
-    aws.aurora.doors.add(made.stack.outputs["DoorSecurityGroupId"])
+    made.shut_its_door()
     yield made
     aws.client("scheduler").delete_schedule(Name=made.stack.resources["ExpirySweeps"])
 

@@ -16,9 +16,10 @@ import pytest
 from scripts.local_aws.aurora.records import Resource
 from scripts.local_aws.server import LocalAws
 from scripts.local_run import stage
+from scripts.local_run.client import Client
 from scripts.local_run.production import Production
 from scripts.local_run.stage import SOURCE, Stage
-from tests.integration.pipeline.refreshing import Client, Refreshing
+from tests.integration.pipeline.refreshing import Refreshing
 from tests.integration.pipeline.support import Run, settle, until
 from utils.names import name_for
 
@@ -36,7 +37,7 @@ def place(aws: LocalAws) -> Stage:
     names = {"NamePrefix": PREFIX, "StateTableName": "FaultyState", "AuditTableName": "FaultyAudit"}
     wanted = {"SourceClusterId": SOURCE, "TargetClusterId": TARGET, "TargetClusterPattern": "faulty-*"}
     made = stage.deploy(aws, cross_region=False, overrides={**names, **wanted, "InstanceCount": "2"}, stack_name=PREFIX)
-    aws.aurora.doors.add(made.stack.outputs["DoorSecurityGroupId"])
+    made.shut_its_door()
     return made
 
 

@@ -1,0 +1,49 @@
+"""What plan and success say of a target that is replaced."""
+
+from __future__ import annotations
+
+from tests.unit.support import (
+    EXECUTION,
+    NOW,
+    TARGET,
+    a_cluster_plan,
+    a_plan,
+    a_record,
+    nothing_archived,
+    some_users,
+)
+from utils.contracts.plan import ReplacedCluster
+from utils.messages import outcome
+
+REPLACED = ReplacedCluster(
+    resource_id="cluster-OLD",
+    is_ours=True,
+    login_version_id="version-1",
+    other_names=[f"{TARGET}-old-0123456789ab", f"{TARGET}-old-0123456789ab-2"],
+    endpoint=f"{TARGET}.cluster-abc.us-east-1.rds.amazonaws.com",
+    port=5432,
+    security_group_ids=["sg-old"],
+    data_api=False,
+    deletion_protection=False,
+    keep_hours=24,
+)
+PLAN = a_plan(
+    cluster=a_cluster_plan(identifier=f"{TARGET}-new-0123456789ab", live_identifier=TARGET), replaces=REPLACED
+)
+
+
+def test_a_success_names_the_target_and_what_became_of_the_one_before() -> None:
+    times = dict.fromkeys(("snapshot-check", "swap-cluster", "open-cluster"), "2026-03-10T03:00:00.000Z")
+    record = a_record(step_times=times, door_open_at="2026-03-10T03:00:00.000Z")
+    message = outcome.succeeded(PLAN, some_users(), nothing_archived(), record, EXECUTION, NOW)
+    assert message.subject.startswith(f"[aurora-restore] SUCCEEDED: {TARGET} restored from")
+    assert "cluster-OLD, which is kept as staging-orders-old-0123456789ab behind the stack's door" in message.body
+    assert "deleted after 2026-03-11 03:00 UTC" in message.body
+
+
+def test_the_plan_says_who_is_locked_out_when_and_until_when_there_is_a_way_back() -> None:
+    text = outcome.planned(PLAN, EXECUTION, {}).body
+    shut = text.index(f"shut the door of the present {TARGET} (cluster-OLD)")
+    assert shut < text.index(f"rename it to {TARGET}-old-0123456789ab") < text.index("open the door of the new")
+    assert "any failure ends with the present one under its name" in text
+    assert "then DELETE it WITHOUT a final snapshot" in text
