@@ -71,6 +71,20 @@ _LOOK_AGAIN = frozenset(
     {"DBClusterAlreadyExistsFault", "DBClusterNotFoundFault", "DBInstanceAlreadyExists", "DBInstanceNotFound"}
 )
 
+# What comes after the certificates in the decision table, and what a restart that is under way is waited for before.
+_AFTER_THE_CERTIFICATES = frozenset(
+    {
+        Action.PROVE,
+        Action.MOVE_LABEL,
+        Action.COMMIT,
+        Action.OPEN_DOOR,
+        Action.SET_ROLES,
+        Action.RESTORE_SETTING,
+        Action.DONE,
+    }
+)
+_AFTER_A_RESTART = _AFTER_THE_CERTIFICATES | {Action.REBOOT_MEMBERS}
+
 
 class SwapStep:
     """The swap of one operation, in one run of the function."""
@@ -94,10 +108,11 @@ class SwapStep:
         """Do what is due, and say what comes next. Raises StepFailed where the swap cannot end as it should."""
         view = look(self._swap, self._aurora)
         self._keep(without_outdated(self._swap, view, self._door))
-        if (unfinished := self._until_restarted(view) or self._until_certificates_known(view)) is not None:
-            return unfinished
+        self._note_restarts(view)
         known = observed(view, self._swap, self._task.replaces, self._door, self._current_version())
         found = due(known, self._swap.record, self._state.now)
+        if (unknown := self._still_unknown(found, view)) is not None:
+            return unknown
         if found.action in (Action.LOOK_AGAIN, Action.WAIT):
             self._keep(replace(self._swap, record=found.record))
             return _waits(found)
@@ -154,33 +169,31 @@ class SwapStep:
                 raise StepFailed(turned_back(found.record, because or "one of its steps has failed"))
         return SwapProgress(answer="done", waiting_for="", wait_seconds=0, end=end)
 
-    def _until_restarted(self, view: View) -> SwapProgress | None:
-        """Return the wait for the end of a restart; None once RDS has reported it of every member, or never does.
-
-        A restart behind a shut door ends every session, and nobody comes back.
-        """
+    def _note_restarts(self, view: View) -> None:
+        """Write down the restarts that RDS has reported of every member. Behind a shut door one ends every session."""
         for side, since in self._swap.restarting_since.items():
-            seen = view.of(side)
-            if not seen.is_available:
+            seen, swap = view.of(side), self._swap
+            if not seen.is_available or not self._aurora.restarted_since(seen.members, since):
                 continue
-            if self._aurora.restarted_since(seen.members, since):
-                self._note_restart(side, view)
-            elif self._state.now - since < RESTART_PATIENCE and self._swap.restarted.get(side) == "rebooted":
-                return _progress(f"the restart of {', '.join(seen.members)}", RESTART_POLL_SECONDS)
-        return None
+            if door_of(seen, self._door) == "shut":
+                within = replace(swap.within.get(side, Within()), sessions_ended=seen.members)
+                swap = replace(swap, within={**swap.within, side: within})
+            others = {each: moment for each, moment in swap.restarting_since.items() if each != side}
+            self._keep(replace(swap, restarting_since=others))
 
-    def _note_restart(self, side: Side, view: View) -> None:
-        seen, swap = view.of(side), self._swap
-        since = {each: moment for each, moment in swap.restarting_since.items() if each != side}
-        if door_of(seen, self._door) == "shut":
-            within = replace(swap.within.get(side, Within()), sessions_ended=seen.members)
-            swap = replace(swap, within={**swap.within, side: within})
-        self._keep(replace(swap, restarting_since=since))
+    def _still_unknown(self, found: Due, view: View) -> SwapProgress | None:
+        """Return what has to be known before an action that builds on it; None where nothing is missing.
 
-    def _until_certificates_known(self, view: View) -> SwapProgress | None:
-        """Return the errand that looks at the certificates of the cluster that is to have the live name, and has it."""
+        What ends the swap, such as its time, comes first: nothing here is waited for without an end.
+        """
         record = self._swap.record
         winning: Side = "new" if record.end == "forward" else "old"
+        side = found.side or winning
+        since = self._swap.restarting_since.get(side)
+        if found.action in _AFTER_A_RESTART and since is not None and self._state.now - since < RESTART_PATIENCE:
+            return _progress(f"the restart of {', '.join(view.of(side).members)}", RESTART_POLL_SECONDS)
+        if found.action not in _AFTER_THE_CERTIFICATES:
+            return None
         seen, within = view.of(winning), self._swap.within.get(winning, Within())
         has_name = seen.cluster is not None and seen.cluster.identifier == record.live_name
         if not has_name or not seen.is_available or within.has_live_name is not None:

@@ -61,7 +61,7 @@ class Errands:
         for name, host in sorted(errand.members.items()):
             try:
                 fence = self._fenced(host, errand.port, login)
-            except TemporaryFailure as failure:
+            except (TemporaryFailure, StepFailed) as failure:
                 if refuses_the_password(str(failure)):
                     said = [f"{name} refuses the login"]
                     return replace(swap, no_login=True), SwapFindings(kind=errand.kind, side=errand.side, left=said)
@@ -96,6 +96,9 @@ class Errands:
                     lacking.append(name)
             except TemporaryFailure as failure:
                 left.append(f"{name}: {failure}")
+            except StepFailed:
+                # Not to be trusted, which no further look changes: a restart is tried, as where the name is missing.
+                lacking.append(name)
         findings = SwapFindings(
             kind=errand.kind, side=errand.side, left=[*left, *(f"{each}: stale" for each in lacking)]
         )

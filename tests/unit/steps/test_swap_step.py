@@ -1,0 +1,170 @@
+"""One step of a swap, against RDS's fake: what it waits for, what it writes down first, and that all of it ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tests.unit.fakes.rds import FakeRds, in_groups
+from tests.unit.operation.test_finishing import REPLACES
+from tests.unit.operation.test_secret_endings import opened
+from tests.unit.support import (
+    DOOR,
+    NOW,
+    OWN_TAGS,
+    SECURITY_GROUP,
+    TARGET,
+    a_cluster_plan,
+    a_plan,
+    a_run,
+    calling,
+)
+from utils.contracts.swap import Side, SwapRecord
+from utils.errors import StepFailed, TemporaryFailure
+from utils.state.lock import TargetLock
+from utils.state.operation import OperationState
+from utils.state.swap import StoredSwap, Within, keep_swap, stored_swap
+from utils.steps.swap import PATIENCE
+
+pytestmark = pytest.mark.usefixtures("account")
+
+swap_cluster = calling("swap-cluster")
+TEMPORARY, OLD_NAME = f"{TARGET}-new-0123456789ab", REPLACES.other_names[0]
+PLAN = a_plan(cluster=a_cluster_plan(identifier=TEMPORARY, live_identifier=TARGET), replaces=REPLACES)
+REPLACED = replace(REPLACES, security_group_ids=["sg-old"])
+MEMBERS: dict[Side, str] = {"old": "old-1", "new": "new-1"}
+
+
+@pytest.fixture
+def state(rds: FakeRds, monkeypatch: pytest.MonkeyPatch) -> OperationState:
+    """Both clusters as they are before the first step, the restored one behind the door."""
+    monkeypatch.setenv("DOOR_SECURITY_GROUP_ID", DOOR)
+    old = rds.add_cluster(
+        TARGET, DbClusterResourceId="cluster-OLD", TagList=OWN_TAGS, VpcSecurityGroups=in_groups(["sg-old"])
+    )
+    new = rds.add_cluster(
+        TEMPORARY, DbClusterResourceId="cluster-NEW", TagList=OWN_TAGS, VpcSecurityGroups=in_groups([DOOR])
+    )
+    for side, cluster in (("old", old), ("new", new)):
+        rds.add_instance(
+            f"{side}-1", cluster["DBClusterIdentifier"], VpcSecurityGroups=cluster["VpcSecurityGroups"],
+            Endpoint={"Address": f"{side}-1.example.com", "Port": 5432},
+        )  # fmt: skip
+    found = opened(PLAN)
+    assert TargetLock(TARGET, found.operation_id, found.execution_id).take(NOW) is None
+    found.remember(cluster_resource_id="cluster-NEW", users_ready_at=NOW.isoformat())
+    return found
+
+
+def step(after_seconds: float = 0, **changes: Any) -> Any:
+    now = NOW + dt.timedelta(seconds=after_seconds)
+    return swap_cluster({"run": a_run(now=now), "cluster": PLAN.cluster, "replaces": REPLACED, **changes})
+
+
+def last_change(rds: FakeRds) -> Any:
+    return [given for name, given in rds.calls if name == "ModifyDBCluster"][-1]
+
+
+def rename(rds: FakeRds, name: str, new_name: str) -> None:
+    """As RDS does it, when it is over."""
+    cluster = rds.clusters.pop(name)
+    rds.clusters[new_name] = cluster
+    cluster["DBClusterIdentifier"] = new_name
+    cluster["DBClusterArn"] = cluster["DBClusterArn"].replace(f":{name}", f":{new_name}")
+    for each in rds.instances.values():
+        if each["DBClusterIdentifier"] == name:
+            each["DBClusterIdentifier"] = new_name
+
+
+def fenced_and_renamed(rds: FakeRds, state: OperationState) -> StoredSwap:
+    """The names have moved, nobody is left in the old cluster, and no certificate was looked at."""
+    step()
+    stored = stored_swap(state.operation_id)
+    assert stored is not None
+    for thing in (rds.clusters[TARGET], rds.instances["old-1"]):
+        thing["VpcSecurityGroups"] = in_groups([DOOR])
+    rename(rds, TARGET, OLD_NAME)
+    rename(rds, TEMPORARY, TARGET)
+    within = {"old": Within(sessions_ended=["old-1"])}
+    return keep_swap(replace(stored, within=within), state)
+
+
+def test_the_first_step_writes_down_that_the_swap_has_begun_before_it_shuts_the_door(
+    rds: FakeRds, state: OperationState
+) -> None:
+    step()
+    record = state.recall()
+    assert record is not None
+    assert record.is_swapping
+    assert rds.changes() == ["ModifyDBCluster"]
+    change = rds.asked("ModifyDBCluster")
+    assert (change["DBClusterIdentifier"], change["VpcSecurityGroupIds"]) == (TARGET, [DOOR])
+    stored = stored_swap(state.operation_id)
+    assert stored is not None
+    assert stored.record.old.security_group_ids == ("sg-old",), "what it opens with again"
+
+
+def test_a_name_that_another_cluster_has_now_stops_it_before_anything(rds: FakeRds, state: OperationState) -> None:
+    rds.clusters[TARGET]["DbClusterResourceId"] = "cluster-ANOTHER"
+    with pytest.raises(StepFailed) as failed:
+        step()
+    said = str(failed.value)
+    assert "was the name of cluster cluster-OLD when this was planned, and now cluster-ANOTHER has it" in said
+    assert rds.changes() == []
+    assert stored_swap(state.operation_id) is None
+
+
+def test_certificates_are_looked_at_before_the_address_is_proved(rds: FakeRds, state: OperationState) -> None:
+    fenced_and_renamed(rds, state)
+    answer = step(60)
+    assert answer["answer"] == "within"
+    assert (answer["errand"]["kind"], answer["errand"]["side"]) == ("look-at-certificates", "new")
+    assert answer["errand"]["members"] == {"new-1": "new-1.example.com"}
+
+
+def test_certificates_that_nobody_can_read_are_not_waited_for_without_an_end(
+    rds: FakeRds, state: OperationState
+) -> None:
+    fenced_and_renamed(rds, state)
+    assert step(60)["answer"] == "within"
+    late = PATIENCE.total_seconds() + 120
+    step(late)
+    stored = stored_swap(state.operation_id)
+    assert stored is not None
+    assert stored.record.end == "back"
+    assert stored.turned_because == "it did not come to its end in time"
+    step(late + 1)
+    assert last_change(rds)["NewDBClusterIdentifier"] == TEMPORARY, "the new one gives the name back"
+
+
+def test_that_the_door_may_be_open_is_recorded_before_the_commit_and_the_commit_before_the_call(
+    rds: FakeRds, state: OperationState
+) -> None:
+    stored = fenced_and_renamed(rds, state)
+    record = replace(stored.record, proven="new")
+    within = {**stored.within, "new": Within(has_live_name=True, certificates_of=["new-1"])}
+    keep_swap(replace(stored, record=record, within=within), state)
+    before = len(rds.changes())
+    step(60)
+    found, stored = state.recall(), stored_swap(state.operation_id)
+    assert found is not None
+    assert found.door_opening_at is not None
+    assert stored is not None
+    assert stored.record.committed_at is not None
+    assert len(rds.changes()) == before
+    step(61)
+    assert last_change(rds)["VpcSecurityGroupIds"] == [SECURITY_GROUP]
+
+
+def test_a_write_that_does_not_follow_from_what_is_stored_is_refused(rds: FakeRds, state: OperationState) -> None:
+    read = fenced_and_renamed(rds, state)
+    keep_swap(replace(read, turned_because="another was quicker"), state)
+    with pytest.raises(TemporaryFailure, match="was written by another step in between"):
+        keep_swap(replace(read, record=SwapRecord(**{**asdict(read.record), "committed_at": NOW})), state)
+
+
+def asdict(record: SwapRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__struct_fields__}
