@@ -3,6 +3,7 @@
 from utils.common import Work, always, step
 from utils.contracts.payloads import SwapProgress, SwapTask
 from utils.preflight.limits import prove_opening_allowed
+from utils.steps.swap_begin import until_windows_are_over
 from utils.steps.swap_step import SwapStep
 
 
@@ -10,6 +11,9 @@ from utils.steps.swap_step import SwapStep
 def lambda_handler(task: SwapTask, work: Work) -> SwapProgress:
     """Take the action that is due. It is repeated until the swap has ended; what exists decides."""
     record = work.record()
+    aurora = work.aurora()
     if not task.finishing and not record.is_swapping:
         prove_opening_allowed(task.cluster, task.limits)
-    return SwapStep(task, record, work.state, work.aurora(), work.prove_at_work).advance()
+        if (waiting := until_windows_are_over(task, aurora, task.run.now)) is not None:
+            return waiting
+    return SwapStep(task, record, work.state, aurora, work.prove_at_work).advance()

@@ -69,15 +69,18 @@ def _of_its_state(replaced: Cluster, target: AuroraReader, now: dt.datetime) -> 
             f"has changes that wait for its maintenance window ({', '.join(replaced.waiting_changes)}), and a rename "
             "would apply them. Apply them, or take them back, then start again."
         )
+    for near in near_windows(replaced, now):
+        yield f"has a {near}, and RDS renames no cluster meanwhile. Start after it, or move it."
+
+
+def near_windows(cluster: Cluster, now: dt.datetime) -> Iterator[str]:
+    """Yield the cluster's windows that are open, or open so soon that a swap could meet them, as a clause."""
     for kind in ("backup", "maintenance"):
-        window = str(replaced.settings.value(f"preferred_{kind}_window") or "")
+        window = str(cluster.settings.value(f"preferred_{kind}_window") or "")
         minutes = minutes_until(window, now) if window else None
         if minutes is not None and minutes <= LONGEST_AHEAD.total_seconds() / 60:
             when = "is open" if minutes == 0 else f"opens in {minutes} minutes"
-            yield (
-                f"has a {kind} window, {window} UTC, which {when}, and RDS renames no cluster meanwhile. Start after "
-                "it, or move it."
-            )
+            yield f"{kind} window, {window} UTC, which {when}"
 
 
 def _of_others(replaced: Cluster, target: AuroraReader) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 from msgspec.structs import replace
@@ -9,12 +10,15 @@ from msgspec.structs import replace
 from utils.aurora_utils import AuroraReader, Cluster
 from utils.aurora_utils.ownership import prove_own_cluster
 from utils.aurora_utils.resources import OPERATION_TAG, REPLACEABLE_TAG
-from utils.contracts.payloads import SwapTask
+from utils.contracts.payloads import SwapProgress, SwapTask
 from utils.contracts.swap import RecordedCluster, SwapRecord
 from utils.errors import StepFailed
+from utils.preflight.replaceable import near_windows
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import StoredSwap, keep_swap, stored_swap
 from utils.steps.swap import resumed, turned_back
+
+WINDOW_PAUSE_SECONDS = 300
 
 
 def begin_or_continue(
@@ -43,6 +47,18 @@ def begin_or_continue(
     state.remember(swap_began_at=iso(state.now), swap_end=None)
     number = stored.number if stored is not None else 0
     return keep_swap(StoredSwap(number=number, attempt=attempt, record=first), state)
+
+
+def until_windows_are_over(task: SwapTask, aurora: AuroraReader, now: dt.datetime) -> SwapProgress | None:
+    """Return the wait for a backup or maintenance window of either cluster; None where none is near.
+
+    The restore has taken its time since the windows were looked at. Nobody is locked out yet while this is waited for.
+    """
+    for name in (task.run.target_cluster_id, task.cluster.identifier):
+        cluster = aurora.cluster(name)
+        for near in near_windows(cluster, now) if cluster is not None else ():
+            return SwapProgress(answer="wait", waiting_for=f"the {near} ({name})", wait_seconds=WINDOW_PAUSE_SECONDS)
+    return None
 
 
 def _to_be_finished(

@@ -107,6 +107,17 @@ def test_the_first_step_writes_down_that_the_swap_has_begun_before_it_shuts_the_
     assert stored.record.old.security_group_ids == ("sg-old",), "what it opens with again"
 
 
+def test_nothing_begins_while_a_window_of_either_cluster_is_near(rds: FakeRds, state: OperationState) -> None:
+    opens = NOW + dt.timedelta(minutes=20)
+    rds.clusters[TEMPORARY]["PreferredBackupWindow"] = f"{opens:%H:%M}-{opens + dt.timedelta(minutes=30):%H:%M}"
+    answer = step()
+    assert (answer["answer"], rds.changes()) == ("wait", [])
+    assert "backup window" in answer["waiting_for"]
+    assert TEMPORARY in answer["waiting_for"]
+    step(60 * 60)
+    assert rds.changes() == ["ModifyDBCluster"]
+
+
 def test_a_name_that_another_cluster_has_now_stops_it_before_anything(rds: FakeRds, state: OperationState) -> None:
     rds.clusters[TARGET]["DbClusterResourceId"] = "cluster-ANOTHER"
     with pytest.raises(StepFailed) as failed:
