@@ -18,6 +18,7 @@ from scripts.local_aws.server import LocalAws
 from scripts.local_run import report, routes, stage, trouble
 from scripts.local_run.costs import run_costs, total
 from scripts.local_run.following import Followed, follow
+from scripts.local_run.masking import masking_parameters
 from scripts.local_run.production import Production, make_production
 from scripts.local_run.proof import PlanProof, Proof
 from scripts.local_run.refresh import Refresh
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _refresh(aws: LocalAws, options: argparse.Namespace, console: Console) -> int:
     console.print("Starting the embedded AWS, production in it, and the deployed template ...", style="dim")
-    options.parameter = {"ExpirySchedule": "rate(1 hour)"} | options.parameter
+    options.parameter = {"ExpirySchedule": "rate(1 hour)", **masking_parameters(aws), **options.parameter}
     place, production = _prepare(aws, options, console)
     refresh = Refresh(place, production, console, verbose=options.verbose)
     result, held = refresh.run()

@@ -1,4 +1,4 @@
-"""Two nights under one name: clients write through it while the cluster behind it is replaced, and lose nothing.
+"""Two masked nights under one name: clients write through it while its cluster is replaced, and lose nothing.
 
 The first night restores. During the second one two clients write a row at a time: one keeps its session, the other
 connects for each row. What they were promised is looked for in both clusters afterwards, as the superuser of each.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +18,8 @@ from rich.table import Table
 from scripts.local_run import report
 from scripts.local_run.client import Client
 from scripts.local_run.following import Followed, follow
-from scripts.local_run.production import Production
+from scripts.local_run.masking import UNMASKED
+from scripts.local_run.production import Production, database_session
 from scripts.local_run.stage import TARGET, Stage
 from utils.messages.outcome import duration
 
@@ -60,6 +62,7 @@ class Refresh:
             "both_clients_go_on_in_the_new_one": all(
                 each.acknowledged[-1].key in in_new for each in clients.values() if each.acknowledged
             ),
+            "nobody_reads_productions_customers_there": self._unmasked() == 0,
             "the_old_one_is_kept_behind_the_door": kept is not None and self._is_shut(kept),
         }
         gaps = {name: _gap(each, in_old, in_new) for name, each in clients.items()}
@@ -115,6 +118,19 @@ class Refresh:
     def _is_shut(self, cluster: dict[str, Any]) -> bool:
         groups = [each["VpcSecurityGroupId"] for each in cluster["VpcSecurityGroups"]]
         return groups == [self._place.stack.outputs["DoorSecurityGroupId"]]
+
+    def _unmasked(self) -> int:
+        """Return how many of production's customers the application can read through the name."""
+        login, live = self._place.secret(self._users["application_secret"]), self._live()
+        server = SimpleNamespace(host=live["Endpoint"], port=live["Port"])
+        role, password = self._users["application_role"], login["app_password"]
+        with (
+            database_session(self._aws, server, "orders", role, password) as session,
+            session.cursor() as cursor,
+        ):
+            cursor.execute(UNMASKED)
+            ((found,),) = cursor.fetchall()
+        return int(found)
 
     def _rows_in(self, identifier: str) -> set[str]:
         """Return the rows of the clients, read as the superuser, for whom no door is shut."""
