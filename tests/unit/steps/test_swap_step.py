@@ -12,9 +12,11 @@ from tests.unit.fakes.rds import FakeRds, in_groups
 from tests.unit.operation.test_finishing import REPLACES
 from tests.unit.operation.test_secret_endings import opened
 from tests.unit.support import (
+    ADMIN_SECRET,
     DOOR,
     NOW,
     OWN_TAGS,
+    REGION,
     SECURITY_GROUP,
     TARGET,
     a_cluster_plan,
@@ -22,12 +24,19 @@ from tests.unit.support import (
     a_run,
     calling,
 )
+from utils import environment
+from utils.aurora_utils import Aurora, Cluster
+from utils.aws import client
 from utils.contracts.swap import Side, SwapRecord
 from utils.errors import StepFailed, TemporaryFailure
+from utils.logins.master import AdminSecret
+from utils.state.expiry import ExpiryRegister
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationState
 from utils.state.swap import StoredSwap, Within, keep_swap, stored_swap
-from utils.steps.swap import PATIENCE
+from utils.steps.swap import PATIENCE, Action, Due
+from utils.steps.swap_calls import Calls
+from utils.steps.swap_observed import look
 
 pytestmark = pytest.mark.usefixtures("account")
 
@@ -160,11 +169,10 @@ def test_that_the_door_may_be_open_is_recorded_before_the_commit_and_the_commit_
     keep_swap(replace(stored, record=record, within=within), state)
     before = len(rds.changes())
     step(60)
-    found, stored = state.recall(), stored_swap(state.operation_id)
+    found = state.recall()
     assert found is not None
     assert found.door_opening_at is not None
-    assert stored is not None
-    assert stored.record.committed_at is not None
+    assert stored_now(state).record.committed_at is not None
     assert len(rds.changes()) == before
     step(61)
     assert last_change(rds)["VpcSecurityGroupIds"] == [SECURITY_GROUP]
@@ -179,3 +187,106 @@ def test_a_write_that_does_not_follow_from_what_is_stored_is_refused(rds: FakeRd
 
 def asdict(record: SwapRecord) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def stored_now(state: OperationState) -> StoredSwap:
+    found = stored_swap(state.operation_id)
+    assert found is not None
+    return found
+
+
+def swap_events(state: OperationState) -> list[str]:
+    table = client("dynamodb").query(
+        TableName=environment.text("AUDIT_TABLE"),
+        KeyConditionExpression="operation_id = :id",
+        ExpressionAttributeValues={":id": {"S": state.operation_id}},
+    )
+    return [item["status"]["S"] for item in table["Items"] if item["event_type"]["S"] == "swap"]
+
+
+def test_a_call_that_finds_another_cluster_under_the_name_is_reported(rds: FakeRds, state: OperationState) -> None:
+    step()
+    swap = stored_now(state)
+    view = look(swap, Aurora(REGION))
+    rds.clusters[TARGET]["DbClusterResourceId"] = "cluster-ANOTHER"
+    shut = Due(action=Action.SHUT_DOOR, side="old", name=TARGET, record=swap.record)
+    Calls(Aurora(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR).make(shut, swap, view)
+    assert "misdirected" in swap_events(state)
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "KMSKeyNotAccessibleFault", "VpcEncryptionControlViolationException"])
+def test_what_aws_refuses_for_good_turns_the_swap_back_and_its_reason_stays(
+    rds: FakeRds, state: OperationState, code: str
+) -> None:
+    rds.refuse("ModifyDBCluster", code)
+    step()
+    step(1)
+    assert stored_now(state).record.end == "back"
+    assert code in stored_now(state).turned_because
+
+
+@pytest.mark.parametrize("code", ["InvalidDBClusterStateFault", "DBClusterNotFoundFault"])
+def test_what_passes_is_looked_at_again(rds: FakeRds, state: OperationState, code: str) -> None:
+    rds.refuse("ModifyDBCluster", code)
+    assert step()["answer"] == "wait"
+    assert (stored_now(state).record.end, stored_now(state).record.refused) == ("forward", ())
+    step(5)
+    assert rds.changes() == ["ModifyDBCluster"] * 2
+
+
+def restarted(rds: FakeRds, member: str, seconds: float) -> None:
+    moment = NOW + dt.timedelta(seconds=seconds)
+    rds.events.append(
+        {"SourceIdentifier": member, "Message": "DB instance restarted", "Date": moment, "EventCategories": []}
+    )
+
+
+@pytest.mark.parametrize(("group", "counts"), [(DOOR, True), ("sg-old", False)])
+def test_a_restart_ends_sessions_only_behind_a_shut_door(
+    rds: FakeRds, state: OperationState, group: str, counts: bool
+) -> None:
+    step()
+    keep_swap(replace(stored_now(state), restarting_since={"old": NOW}), state)
+    for thing in (rds.clusters[TARGET], rds.instances["old-1"]):
+        thing["VpcSecurityGroups"] = in_groups([group])
+    restarted(rds, "old-1", 30)
+    step(60)
+    found = stored_now(state)
+    assert "old" not in found.restarting_since
+    within = found.within.get("old", Within())
+    assert (within.sessions_ended == ["old-1"]) is counts
+
+
+def test_a_swap_that_was_turned_back_fails_its_step_and_is_the_end_of_one_that_finishes_it(
+    rds: FakeRds, state: OperationState
+) -> None:
+    step()
+    assert step(1, finishing=True)["errand"]["kind"] == "look-at-certificates"
+    # Nothing was done yet but the fence: the old cluster is looked at, opened, tagged, and two looks agree.
+    found = stored_now(state)
+    assert found.record.end == "back"
+    within = {**found.within, "old": Within(has_live_name=True, certificates_of=["old-1"])}
+    keep_swap(replace(found, within=within, record=replace(found.record, proven="old")), state)
+    answers = [step(60 * number, finishing=True) for number in range(1, 5)]
+    assert (answers[-1]["answer"], answers[-1]["end"]) == ("done", "back")
+    record = state.recall()
+    assert record is not None
+    assert (record.swap_end, record.door_opening_at) == ("back", None)
+    assert not record.is_swapping
+
+
+def test_the_replaced_cluster_is_registered_before_its_tag_says_that_it_expires(
+    rds: FakeRds, state: OperationState
+) -> None:
+    seen: list[tuple[str, list[str]]] = []
+
+    class Watching(Aurora):
+        def mark_role(self, cluster: Cluster, role: str, expires_at: str | None = None) -> None:
+            seen.append((role, [each.resource_id for each in ExpiryRegister().entries()]))
+
+    swap = fenced_and_renamed(rds, state)
+    swap = replace(swap, record=replace(swap.record, committed_at=NOW))
+    roles = Due(action=Action.SET_ROLES, side="new", name=TARGET, record=swap.record)
+    calls = Calls(Watching(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR)
+    calls.make(roles, swap, look(swap, Aurora(REGION)))
+    assert seen == [("live", []), ("previous", ["cluster-OLD"])]
