@@ -308,8 +308,10 @@ class PlanProof:
 
 def _events_of(plan: dict[str, Any]) -> set[str]:
     """Return the audit trail's kinds of events of an operation that carries out its plan without trouble."""
-    events = {"snapshot-check", "restore-snapshot", "check-restore-status", "setup-db-users", "archive-snapshot"}
+    events = {"snapshot-check", "restore-snapshot", "check-restore-status", "setup-db-users"}
     events |= {"open-cluster", "door", "sns-notification"}
+    if plan["copy"] or plan["export"] or plan["source_deletion"]:
+        events |= {"archive-snapshot"}
     if plan["copy"]:
         steps = {step["name"] for step in plan["copy"]["steps"]}
         events |= {"copy-snapshot", "check-copy-status"} | {f"{step}-snapshot" for step in steps & {"share", "unshare"}}

@@ -254,7 +254,6 @@ def test_a_pipeline_that_was_idle_for_weeks_wakes_function_by_function(pipeline:
         "check-restore-status",
         "setup-db-users",
         "open-cluster",
-        "archive-snapshot",
         "sns-notification",
     }
 
