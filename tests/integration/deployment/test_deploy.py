@@ -94,12 +94,12 @@ def test_a_running_execution_keeps_the_code_it_began_with_and_the_next_has_the_n
         assert done.status == 0, done.output
         assert states.describe_execution(executionArn=began)["status"] == "RUNNING"
     assert follow(aws, began, Console(quiet=True)).status == "SUCCEEDED"
-    assert "the second code" not in logged(aws, "archive-snapshot")
+    assert "the second code" not in logged(aws, "open-cluster")
     given = json.dumps({"target_cluster_id": "another"})
     alias = f"{machine(aws)}:live"
     after = states.start_execution(stateMachineArn=alias, name="began-after", input=given)["executionArn"]
     assert follow(aws, after, Console(quiet=True)).status == "SUCCEEDED"
-    assert "the second code" in logged(aws, "archive-snapshot")
+    assert "the second code" in logged(aws, "open-cluster")
 
 
 def logged(aws: LocalAws, function: str) -> str:

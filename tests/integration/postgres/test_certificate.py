@@ -37,7 +37,8 @@ def member(servers: Servers) -> Iterator[Postgres]:
 
 def test_the_names_of_a_member_are_read_without_a_login(member: Postgres, servers: Servers) -> None:
     """The authority issues for `localhost` beside the address."""
-    assert names_in_certificate(member.address, member.port, str(servers.authority.bundle)) == ("localhost",)
+    found = names_in_certificate(member.address, member.port, str(servers.authority.bundle))
+    assert found == ("localhost", member.address)
     assert "password" not in member.log.read_text()
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import types
+import uuid
 from collections.abc import Iterator
 from typing import Any, cast
 
 import psycopg2
 import pytest
-from moto import mock_aws
 from msgspec.structs import replace
 
+import utils.aws
 from scripts.local_aws.postgres.gateway import Place
 from scripts.local_aws.postgres.servers import Servers
+from scripts.local_aws.server import LocalAws
 from tests.integration.postgres.test_roles import MASTER, MASTER_PASSWORD, Cluster, started
 from utils.aws import client
 from utils.contracts.payloads import SwapErrand, SwapFindings
@@ -72,31 +74,42 @@ class Swapping:
 
 
 @pytest.fixture
-def swapping(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Swapping]:
+def swapping(aws: LocalAws, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Swapping]:
+    """The state and the secret are in the embedded AWS that these tests share, under names of their own."""
     monkeypatch.setattr(fence, "APART_SECONDS", 0.3)
-    names = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "STATE_TABLE": "State"}
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AUDIT_TABLE": "Audit"}
-    for name, value in (names | keys).items():
+    own = uuid.uuid4().hex[:8]
+    tables = {"STATE_TABLE": f"State-{own}", "AUDIT_TABLE": f"Audit-{own}"}
+    place = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": aws.endpoint_url}
+    for name, value in (tables | place | aws.operator.environment()).items():
         monkeypatch.setenv(name, value)
-    with mock_aws():
-        for table, sort in (("State", None), ("Audit", "timestamp")):
-            used = ["operation_id", *([sort] if sort else [])]
-            client("dynamodb").create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in used],
-                KeySchema=[
-                    {"AttributeName": each, "KeyType": "HASH" if each == "operation_id" else "RANGE"} for each in used
-                ],
-            )
-        arn = client("secretsmanager").create_secret(Name="admin", SecretString="{}")["ARN"]
-        for version, password in ((VERSION, MASTER_PASSWORD), (WRONG_VERSION, "Another-password-1")):
-            login = f'{{"username": "{MASTER}", "password": "{password}", "host": "", "port": 5432}}'
-            client("secretsmanager").put_secret_value(
-                SecretId=arn, ClientRequestToken=version, SecretString=login, VersionStages=[f"of-{version[0]}"]
-            )
-        keep_swap(StoredSwap(record=RECORD, asked=Asked(1, "", NOW)), OperationState(OPERATION, EXECUTION, NOW))
-        yield Swapping(cluster, AdminSecret(arn))
+    _forget_clients()
+    for table, keys in (
+        (tables["STATE_TABLE"], ["operation_id"]),
+        (tables["AUDIT_TABLE"], ["operation_id", "timestamp"]),
+    ):
+        client("dynamodb").create_table(
+            TableName=tables[setting],
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in keys],
+            KeySchema=[
+                {"AttributeName": each, "KeyType": "HASH" if each == "operation_id" else "RANGE"} for each in keys
+            ],
+        )
+    arn = client("secretsmanager").create_secret(Name=f"admin-{own}", SecretString="{}")["ARN"]
+    for version, password in ((VERSION, MASTER_PASSWORD), (WRONG_VERSION, "Another-password-1")):
+        login = f'{{"username": "{MASTER}", "password": "{password}", "host": "", "port": 5432}}'
+        client("secretsmanager").put_secret_value(
+            SecretId=arn, ClientRequestToken=version, SecretString=login, VersionStages=[f"of-{version[0]}"]
+        )
+    keep_swap(StoredSwap(record=RECORD, asked=Asked(1, "", NOW)), OperationState(OPERATION, EXECUTION, NOW))
+    yield Swapping(cluster, AdminSecret(arn))
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    """Functions keep their clients, which have the place and the keys that they were made with."""
+    for cached in (cast(Any, utils.aws.client), utils.aws._session):
+        cached.cache_clear()
 
 
 def a_client(cluster: Cluster) -> Any:
