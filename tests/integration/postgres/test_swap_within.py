@@ -83,10 +83,7 @@ def swapping(aws: LocalAws, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -
     for name, value in (tables | place | aws.operator.environment()).items():
         monkeypatch.setenv(name, value)
     _forget_clients()
-    for table, keys in (
-        (tables["STATE_TABLE"], ["operation_id"]),
-        (tables["AUDIT_TABLE"], ["operation_id", "timestamp"]),
-    ):
+    for setting, keys in (("STATE_TABLE", ["operation_id"]), ("AUDIT_TABLE", ["operation_id", "timestamp"])):
         client("dynamodb").create_table(
             TableName=tables[setting],
             BillingMode="PAY_PER_REQUEST",
