@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from scripts.local_run.client import Client
 from scripts.local_run.stage import Stage
-from tests.integration.pipeline.support import Pipeline, Run
+from tests.integration.pipeline.support import Pipeline, Run, until
 from utils.aurora_utils.resources import OPERATION_TAG
+
+MODIFY = "rds:ModifyDBCluster"
 
 
 class Refreshing:
@@ -100,3 +105,19 @@ def tags_of(cluster: dict[str, Any]) -> dict[str, str]:
 
 def operation_of(cluster: dict[str, Any]) -> str:
     return tags_of(cluster)[OPERATION_TAG]
+
+
+@contextlib.contextmanager
+def meeting(nights: Refreshing, call: dict[str, str], what: Callable[[], object]) -> Iterator[None]:
+    """Have something happen while the call is under way: it is held until then, and carried out after it."""
+    nights.aws.faults.add(operation=MODIFY, parameters=call, answer="held")
+
+    def happen() -> None:
+        until(lambda: nights.aws.faults.held, "that the call is held")
+        what()
+        nights.aws.faults.release()
+
+    waiting = threading.Thread(target=happen)
+    waiting.start()
+    yield
+    waiting.join()

@@ -12,7 +12,7 @@ from scripts.local_run.client import Client
 from scripts.local_run.production import Production
 from scripts.local_run.stage import SOURCE, Stage
 from tests.integration.pipeline.reader import Reader, inline, reading
-from tests.integration.pipeline.refreshing import Refreshing, operation_of, tags_of
+from tests.integration.pipeline.refreshing import MODIFY, Refreshing, meeting, operation_of, tags_of
 from tests.integration.pipeline.support import numbers, settle
 
 pytestmark = pytest.mark.full
@@ -150,3 +150,74 @@ def test_what_fails_before_the_commit_ends_with_the_old_cluster_open_under_its_n
     assert client.acknowledged[-1] is client.rows[-1], "clients are let in again"
     settle(nights.pipeline)
     assert [each["DBClusterIdentifier"] for each in nights.ours()] == [nights.target]
+
+
+def second_rename_refused(nights: Refreshing) -> None:
+    rename = {"DBClusterIdentifier": f"{nights.target}-new-*", "NewDBClusterIdentifier": nights.target}
+    nights.aws.faults.add(operation=MODIFY, parameters=rename, code="AccessDenied", times=9)
+
+
+def test_what_was_shut_for_the_fence_is_open_again_after_a_failure(nights: Refreshing) -> None:
+    assert nights.night(data_api=True).status == "SUCCEEDED"
+    old = nights.live()
+    assert old["HttpEndpointEnabled"]
+    second_rename_refused(nights)
+    run = nights.night(data_api=True)
+    assert run.status == "FAILED"
+    assert "DisableHttpEndpoint" in run.changes
+    live = nights.live()
+    assert live["DbClusterResourceId"] == old["DbClusterResourceId"]
+    assert live["HttpEndpointEnabled"]
+
+
+def test_a_cluster_of_others_that_is_stopped_meanwhile_is_started_and_given_back_as_it_was(nights: Refreshing) -> None:
+    rds, consent = nights.pipeline.rds(), [{"Key": "aurora-restore:replaceable", "Value": "true"}]
+    backup, maintenance = nights.windows()
+    rds.create_db_cluster(
+        DBClusterIdentifier=nights.target,
+        Engine="aurora-postgresql",
+        EngineVersion="17.5",
+        MasterUsername="owner",
+        MasterUserPassword=OWNERS_PASSWORD,
+        PreferredBackupWindow=backup,
+        PreferredMaintenanceWindow=maintenance,
+        Tags=consent,
+    )
+    settle(nights.pipeline)
+    rds.create_db_instance(
+        DBInstanceIdentifier=f"{nights.target}-of-others",
+        DBClusterIdentifier=nights.target,
+        Engine="aurora-postgresql",
+        DBInstanceClass="db.r6g.large",
+        Tags=consent,
+    )
+    settle(nights.pipeline)
+    old = nights.live()
+    rds.enable_http_endpoint(ResourceArn=old["DBClusterArn"])
+    settle(nights.pipeline)
+    second_rename_refused(nights)
+
+    def stop() -> None:
+        rds.stop_db_cluster(DBClusterIdentifier=nights.target)
+
+    with meeting(nights, {"DBClusterIdentifier": nights.target, "VpcSecurityGroupIds": "*"}, stop):
+        run = nights.night()
+    assert run.status == "FAILED"
+    assert {"StartDBCluster", "DisableHttpEndpoint", "EnableHttpEndpoint"} <= set(run.changes)
+    live = nights.live()
+    assert (live["DbClusterResourceId"], live["Status"]) == (old["DbClusterResourceId"], "available")
+    assert live["HttpEndpointEnabled"]
+    assert not nights.door_is_shut(live)
+
+
+def test_what_a_reboot_does_not_renew_a_stop_and_start_does(nights: Refreshing) -> None:
+    assert nights.night().status == "SUCCEEDED"
+
+    def spoil() -> None:
+        nights.aws.faults.add(lifecycle="renew-certificate", times=2)
+
+    rename = {"DBClusterIdentifier": f"{nights.target}-new-*", "NewDBClusterIdentifier": nights.target}
+    with meeting(nights, rename, spoil):
+        run = nights.night()
+    assert run.status == "SUCCEEDED", run.reason
+    assert {"StopDBCluster", "StartDBCluster"} <= set(run.changes)

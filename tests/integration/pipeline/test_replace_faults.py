@@ -6,9 +6,7 @@ night: each begins with the cluster that the one before has left.
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +17,7 @@ from scripts.local_run import stage
 from scripts.local_run.client import Client
 from scripts.local_run.production import Production
 from scripts.local_run.stage import SOURCE, Stage
-from tests.integration.pipeline.refreshing import Refreshing
+from tests.integration.pipeline.refreshing import MODIFY, Refreshing, meeting
 from tests.integration.pipeline.support import Run, settle, until
 from utils.names import name_for
 
@@ -28,7 +26,6 @@ pytestmark = pytest.mark.series
 PREFIX, TARGET = "faulty", "faulty-orders"
 RENAMED_AWAY = {"DBClusterIdentifier": TARGET, "NewDBClusterIdentifier": f"{TARGET}-old-*"}
 RENAMED_IN = {"DBClusterIdentifier": f"{TARGET}-new-*", "NewDBClusterIdentifier": TARGET}
-MODIFY = "rds:ModifyDBCluster"
 Rule = dict[str, Any]
 
 
@@ -161,36 +158,12 @@ def test_9_and_10_what_rds_shows_late_or_not_at_all_ends_with_the_new_cluster(ni
         a_night(nights, "F")
 
 
-def test_20_what_a_reboot_does_not_renew_a_stop_and_start_does(nights: Refreshing) -> None:
-    def spoil() -> None:
-        nights.aws.faults.add(lifecycle="renew-certificate", times=2)
-
-    with meeting(nights, RENAMED_IN, spoil):
-        a_night(nights, "F")
-
-
 def test_17_a_login_that_no_longer_opens_the_old_cluster_leads_to_restarts(nights: Refreshing) -> None:
     nights.pipeline.rds().modify_db_cluster(
         DBClusterIdentifier=TARGET, MasterUserPassword="somebody-has-set-it-1", ApplyImmediately=True
     )
     settle(nights.pipeline)
     a_night(nights, "F")
-
-
-@contextlib.contextmanager
-def meeting(nights: Refreshing, call: dict[str, str], what: Callable[[], object]) -> Iterator[None]:
-    """Have something happen while the call is under way: it is held until then, and carried out after it."""
-    nights.aws.faults.add(operation=MODIFY, parameters=call, answer="held")
-
-    def happen() -> None:
-        until(lambda: nights.aws.faults.held, "that the call is held")
-        what()
-        nights.aws.faults.release()
-
-    waiting = threading.Thread(target=happen)
-    waiting.start()
-    yield
-    waiting.join()
 
 
 def test_23_an_old_cluster_that_a_person_renames_keeps_that_name(nights: Refreshing) -> None:
