@@ -97,7 +97,9 @@ def test_the_planned_writer_leads_where_the_instances_differ(pipeline: Pipeline,
     pipeline.aws.faults.add(lifecycle="create-instance", identifier=f"{target}-*-1", status="available", at_percent=200)
     run = pipeline.run({"target_cluster_id": target, "instance_count": 2, "reader_instance_class": "db.t4g.medium"})
     assert run.status == "SUCCEEDED", run.reason
-    assert run.changes.count("FailoverDBCluster") == 1
+    # RDS may find the cluster busy at first.
+    done = [call for call in run.calls if call.operation == "FailoverDBCluster" and call.error is None]
+    assert len(done) == 1
     assert "Differs" not in run.messages[0]["message"]
 
 
