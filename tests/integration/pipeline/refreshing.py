@@ -114,8 +114,10 @@ def meeting(nights: Refreshing, call: dict[str, str], what: Callable[[], object]
 
     def happen() -> None:
         until(lambda: nights.aws.faults.held, "that the call is held")
-        what()
-        nights.aws.faults.release()
+        try:
+            what()
+        finally:
+            nights.aws.faults.release()
 
     waiting = threading.Thread(target=happen)
     waiting.start()

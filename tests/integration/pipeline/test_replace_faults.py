@@ -207,17 +207,21 @@ def test_26_a_stranger_that_takes_the_name_is_left_alone_and_the_old_cluster_ope
     assert nights.live()["DbClusterResourceId"] == old["DbClusterResourceId"]
 
 
-def test_27_a_previous_name_that_is_taken_is_replaced_by_the_second(nights: Refreshing) -> None:
+def test_27_a_previous_name_that_is_taken_meanwhile_is_replaced_by_the_second(nights: Refreshing) -> None:
+    """One that is taken before is refused by the plan."""
     taken = name_for("old", TARGET, "night-27")
-    nights.pipeline.rds().create_db_cluster(
-        DBClusterIdentifier=taken,
-        Engine="aurora-postgresql",
-        MasterUsername="boss",
-        MasterUserPassword="not-a-secret-1",
-    )
-    settle(nights.pipeline)
+
+    def take() -> None:
+        nights.pipeline.rds().create_db_cluster(
+            DBClusterIdentifier=taken,
+            Engine="aurora-postgresql",
+            MasterUsername="boss",
+            MasterUserPassword="not-a-secret-1",
+        )
+
     old = nights.live()
-    run = nights.night("night-27")
+    with meeting(nights, {"DBClusterIdentifier": TARGET, "VpcSecurityGroupIds": "*"}, take):
+        run = nights.night("night-27")
     assert run.status == "SUCCEEDED", run.reason
     kept = nights.by_id(old["DbClusterResourceId"])
     assert kept is not None
