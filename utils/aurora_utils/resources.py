@@ -64,6 +64,8 @@ BROKEN_INSTANCE = BROKEN_CLUSTER | {
     "restore-error",
     "storage-full",
 }
+# What of these ends by itself, or by a call.
+PASSING = frozenset({"deleting", "stopped", "stopping"})
 CREATING_CLUSTER = frozenset({"creating", "migrating", "preparing-data-migration"})
 # Pending changes of a cluster that its usability hangs on: those that CloudFormation's handler waits for
 # (BaseHandlerStd of AWS::RDS::DBCluster, isNoPendingChanges). What else is pending shows as a difference at the end.
@@ -224,9 +226,19 @@ class Cluster(Tagged, frozen=True, kw_only=True):
         return self.status == "stopped"
 
     @property
+    def is_being_renamed(self) -> bool:
+        """Return whether RDS is at work on its new name."""
+        return self.status == "renaming"
+
+    @property
     def is_broken(self) -> bool:
         """Return whether it will never become available."""
         return self.status in BROKEN_CLUSTER
+
+    @property
+    def is_broken_for_good(self) -> bool:
+        """Return whether no call makes it available again: it is neither stopped nor being stopped or deleted."""
+        return self.status in BROKEN_CLUSTER - PASSING
 
     @property
     def is_being_created(self) -> bool:
@@ -271,6 +283,11 @@ class Instance(Tagged, frozen=True, kw_only=True):
     def is_broken(self) -> bool:
         """Return whether it will never become available."""
         return self.status in BROKEN_INSTANCE
+
+    @property
+    def is_broken_for_good(self) -> bool:
+        """Return whether no call makes it available again: it is neither stopped nor being stopped or deleted."""
+        return self.status in BROKEN_INSTANCE - PASSING
 
 
 def in_order_of_deletion(cluster: Cluster, instances: Iterable[Instance]) -> list[Instance]:

@@ -21,7 +21,7 @@ MAX_TAG_SHOWN = 100
 
 def replaceable_problems(replaced: Cluster, admin_secret: str, target: AuroraReader, now: dt.datetime) -> Iterator[str]:
     """Yield why a cluster must not be replaced, each with its remedy. `admin_secret` is its target's."""
-    every = (*_of_its_kind(replaced, target), *_of_its_state(replaced, target, now), *_of_others(replaced, target))
+    every = (*lasting_refusals(replaced, target), *_of_its_state(replaced, target, now), *_of_others(replaced, target))
     yield from (f"replace_target: {replaced.identifier!r} {why}" for why in every)
     yield from _rotation_problems(admin_secret)
 
@@ -31,8 +31,8 @@ def is_ours(replaced: Cluster) -> bool:
     return OPERATION_TAG in replaced.tags
 
 
-def _of_its_kind(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
-    """Yield why this cluster may not be replaced in any state."""
+def lasting_refusals(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
+    """Yield why this cluster may not be replaced in any state, as a predicate. The swap asks again before its fence."""
     members = target.instances_of(replaced.identifier)
     if not is_ours(replaced) and (untagged := _without_consent(replaced, members)):
         here = f"--region {target.region}"

@@ -7,13 +7,12 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from utils.aurora_utils import AuroraReader, Cluster
+from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.ownership import prove_own_cluster
-from utils.aurora_utils.resources import OPERATION_TAG, REPLACEABLE_TAG
 from utils.contracts.payloads import SwapProgress, SwapTask
 from utils.contracts.swap import RecordedCluster, SwapRecord
 from utils.errors import StepFailed
-from utils.preflight.replaceable import near_windows
+from utils.preflight.replaceable import lasting_refusals, near_windows
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import StoredSwap, keep_swap, stored_swap
 from utils.steps.swap import resumed, turned_back
@@ -110,10 +109,10 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
             f"{target} was the name of cluster {replaces.resource_id} when this was planned, and now {seen}. Nothing "
             "was swapped. Start a new operation."
         )
-    if not may_be_replaced(holder):
+    if refusals := list(lasting_refusals(holder, aurora)):
         raise StepFailed(
-            f"Cluster {target} carries neither the tag {OPERATION_TAG} nor {REPLACEABLE_TAG} = true any longer, so it "
-            "must not be replaced. Nothing was swapped. Find out who removed it, then resume this operation."
+            f"Cluster {target} may no longer be replaced: it {' It '.join(refusals)} Nothing was swapped. Once nothing "
+            "stands against it, resume this operation."
         )
     restored = aurora.cluster(task.cluster.identifier)
     if restored is None or record.cluster_resource_id is None:
@@ -122,8 +121,3 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
             "Nothing was swapped. Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
         )
     prove_own_cluster(restored, record)
-
-
-def may_be_replaced(cluster: Cluster) -> bool:
-    """Return whether the pipeline has created the cluster, or its owner lets it be replaced."""
-    return OPERATION_TAG in cluster.tags or cluster.tags.get(REPLACEABLE_TAG) == "true"

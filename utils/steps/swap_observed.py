@@ -9,15 +9,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from utils.aurora_utils import AuroraReader
-from utils.aurora_utils.resources import BROKEN_CLUSTER, BROKEN_INSTANCE, ROLE_TAG, Cluster, Instance
+from utils.aurora_utils.resources import ROLE_TAG, Cluster, Instance
 from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import Door, Observed, ObservedCluster, Role, Side, Status, VersionOwner
 from utils.state.swap import StoredSwap, Within
 
 SIDES: tuple[Side, Side] = ("old", "new")
 DATA_API = "data-api"
-# What ends by itself, and is neither usable nor broken for good.
-_PASSES = frozenset({"deleting", "stopped", "stopping"})
 
 
 class Seen(Struct, frozen=True):
@@ -131,13 +129,11 @@ def _may_have_sessions(side: Side, seen: Seen, door: Door, swap: StoredSwap) -> 
 
 def _status(cluster: Cluster, instances: list[Instance]) -> Status:
     """Return the status of the cluster and all its members together."""
-    if cluster.status == "renaming":
+    if cluster.is_being_renamed:
         return "renaming"
-    if cluster.status == "stopped":
+    if cluster.is_stopped:
         return "stopped"
-    if cluster.status in BROKEN_CLUSTER - _PASSES or any(
-        each.status in BROKEN_INSTANCE - _PASSES for each in instances
-    ):
+    if cluster.is_broken_for_good or any(each.is_broken_for_good for each in instances):
         return "broken"
     usable = cluster.is_available and all(each.is_usable for each in instances)
     complete = {each.identifier for each in instances} >= set(cluster.member_identifiers)

@@ -26,6 +26,7 @@ from tests.unit.support import (
 )
 from utils import environment
 from utils.aurora_utils import Aurora, Cluster
+from utils.aurora_utils.resources import PROTECTED_TAG, REPLACEABLE_TAG
 from utils.aws import client
 from utils.contracts.swap import Side, SwapRecord
 from utils.errors import StepFailed, TemporaryFailure
@@ -133,6 +134,27 @@ def test_a_name_that_another_cluster_has_now_stops_it_before_anything(rds: FakeR
         step()
     said = str(failed.value)
     assert "was the name of cluster cluster-OLD when this was planned, and now cluster-ANOTHER has it" in said
+    assert rds.changes() == []
+    assert stored_swap(state.operation_id) is None
+
+
+@pytest.mark.parametrize(
+    ("of_cluster", "of_instance", "expected"),
+    [
+        ([*OWN_TAGS, {"Key": PROTECTED_TAG, "Value": "true"}], [], "is protected by the tag of"),
+        (OWN_TAGS, [{"Key": PROTECTED_TAG, "Value": "true"}], "is protected by the tag of old-1"),
+        ([], [], "was not created by the pipeline"),
+        ([{"Key": REPLACEABLE_TAG, "Value": "true"}], [], "not all of its instances"),
+    ],
+)
+def test_what_its_owner_has_said_since_the_plan_stops_it_before_anything(
+    rds: FakeRds, state: OperationState, of_cluster: list[Any], of_instance: list[Any], expected: str
+) -> None:
+    rds.clusters[TARGET]["TagList"] = of_cluster
+    rds.instances["old-1"]["TagList"] = of_instance
+    with pytest.raises(StepFailed, match="Nothing was swapped") as failed:
+        step()
+    assert expected in str(failed.value)
     assert rds.changes() == []
     assert stored_swap(state.operation_id) is None
 
