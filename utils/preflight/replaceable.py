@@ -32,7 +32,7 @@ def is_ours(replaced: Cluster) -> bool:
 
 
 def lasting_refusals(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
-    """Yield why this cluster may not be replaced in any state, as a predicate. The swap asks again before its fence."""
+    """Yield why this cluster may not be replaced in any state, as a predicate. The swap repeats it before its fence."""
     members = target.instances_of(replaced.identifier)
     if not is_ours(replaced) and (untagged := _without_consent(replaced, members)):
         here = f"--region {target.region}"

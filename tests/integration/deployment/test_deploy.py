@@ -85,7 +85,7 @@ def test_a_running_execution_keeps_the_code_it_began_with_and_the_next_has_the_n
 ) -> None:
     # Beside the other: a built template names the state machine by a relative path.
     changed = shutil.copytree(built.parent, built.parent.with_name("changed"))
-    code = changed / "ArchiveSnapshotFunction" / "lambda_function.py"
+    code = changed / "OpenClusterFunction" / "lambda_function.py"
     code.write_text(code.read_text() + '\nprint("the second code")\n')
     states = aws.client("stepfunctions")
     with aws.clock.busy():  # time stands still, so the execution waits where it waits

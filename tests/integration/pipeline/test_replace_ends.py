@@ -24,9 +24,9 @@ KEPT_HOURS = 8
 
 @pytest.fixture(scope="module")
 def place(aws: LocalAws) -> Iterator[Stage]:
-    """A stack of its own, whose schedule's target is replaced, with sweeps each hour."""
+    """A stack of its own with sweeps each hour, whose pattern matches no name that a swap gives."""
     names = {"NamePrefix": PREFIX, "StateTableName": "WeeksState", "AuditTableName": "WeeksAudit"}
-    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "weeks-own", "TargetClusterPattern": "weeks-*"}
+    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "weeks-0-own", "TargetClusterPattern": "weeks-*-own"}
     overrides = {**names, **wanted, "InstanceCount": "1", "ExpirySchedule": "rate(1 hour)"}
     made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
     made.shut_its_door()
@@ -36,7 +36,7 @@ def place(aws: LocalAws) -> Iterator[Stage]:
 
 @pytest.fixture
 def nights(place: Stage, production: Production) -> Iterator[Refreshing]:
-    made = Refreshing(place, f"weeks-{next(numbers)}")
+    made = Refreshing(place, f"weeks-{next(numbers)}-own")
     yield made
     made.aws.faults.clear()
     for each in made.ours():
