@@ -120,7 +120,8 @@ def test_a_night_that_is_stopped_after_the_commit_ends_with_the_new_cluster(nigh
 
 
 def test_what_was_replaced_expires_and_its_targets_login_serves_on(nights: Refreshing) -> None:
-    assert nights.night().status == "SUCCEEDED"
+    # The request that asked for the protection has asked for the end.
+    assert nights.night(deletion_protection=True).status == "SUCCEEDED"
     second = nights.night(keep_previous_hours=KEPT_HOURS)
     assert second.status == "SUCCEEDED", second.reason
     (old,) = [each for each in nights.ours() if each["DBClusterIdentifier"] != nights.target]
