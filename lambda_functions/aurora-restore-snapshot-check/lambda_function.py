@@ -5,8 +5,6 @@ from functools import partial
 from msgspec import convert
 from msgspec.structs import replace
 
-from utils import environment
-from utils.aurora_utils import AuroraReader
 from utils.common import edge_step
 from utils.contracts.payloads import SnapshotCheckTask
 from utils.contracts.plan import Plan
@@ -14,8 +12,7 @@ from utils.logins.target_secrets import make_secrets
 from utils.operation.identity import operation_id_of, state_of
 from utils.operation.resume import refuse_if_unknown, resume
 from utils.operation.start import begin_operation, is_another_runs, refuse_if_repeated, refuse_if_reserved, take_over
-from utils.planning.planner import plan_restore
-from utils.planning.snapshot_place import source_of
+from utils.planning.new_operation import plan_new
 from utils.planning.timing import timed
 from utils.request.fields import RestoreRequest
 from utils.request.reading import read_request
@@ -35,12 +32,10 @@ def lambda_handler(task: SnapshotCheckTask) -> Plan:
     if known is None:
         refuse_if_unknown(request, state.operation_id, execution)
         refuse_if_reserved(request, state.operation_id)
-    target = AuroraReader(environment.region())
-    source = source_of(request, execution, state.operation_id, target.region)
-    plan = timed(plan_restore(request, state.operation_id, execution, source, target, task.limits))
+    plan = plan_new(task, request, state.operation_id)
     made = begin_operation(request, state, plan, execution)
     details = {"snapshot": plan.snapshot, "copy_needed": plan.copy_needed, "secrets_made": made}
-    state.audit("snapshot-check", "done", details)
+    state.audit("snapshot-check", "done", details if plan.rolls_back is None else {"rolls_back": plan.rolls_back})
     return plan
 
 
@@ -50,7 +45,7 @@ def go_on(task: SnapshotCheckTask, request: RestoreRequest, state: OperationStat
     going_on = replace(known, **resumption.facts)
     plan = timed(resumption.plan, going_on)
     take_over(request, state, known, plan, resumption.facts)
-    needs_logins = going_on.users_ready_at is None
+    needs_logins = going_on.users_ready_at is None and plan.rolls_back is None
     made = make_secrets(plan, state, is_masked=going_on.masked_at is not None) if needs_logins else []
     details = {"from": known.execution_id, "done": plan.resumed, "secrets_made": made}
     state.audit("snapshot-check", "resumed", details)

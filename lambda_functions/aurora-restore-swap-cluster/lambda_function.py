@@ -13,7 +13,9 @@ def lambda_handler(task: SwapTask, work: Work) -> SwapProgress:
     record = work.record()
     aurora = work.aurora()
     if not task.finishing and not record.is_swapping:
-        prove_opening_allowed(task.cluster, task.limits)
+        if task.rolls_back is None:
+            # Else the groups are those that the cluster had before it was replaced.
+            prove_opening_allowed(task.cluster, task.limits)
         if (waiting := until_windows_are_over(task, aurora, task.run.now)) is not None:
             return waiting
     return SwapStep(task, record, work.state, aurora, work.prove_at_work).advance()

@@ -157,6 +157,7 @@ BY_COMMAND: dict[str, Any] = {
     "start": Envelope[Started],
     "watch": WatchLine,
     "resume": Envelope[Started],
+    "rollback": Envelope[Started],
     "stop": Envelope[Stopped],
     "list": Envelope[Listing],
     "show": Envelope[Shown],

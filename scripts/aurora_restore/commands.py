@@ -30,7 +30,7 @@ from .starting import (
     start_checked,
 )
 from .watching import follow
-from .words import age
+from .words import age, moment
 
 POLL_SECONDS = 5.0
 CLOSED_WITHIN_SECONDS = 30
@@ -153,6 +153,23 @@ def resume(called: Called, operation: str, every: float, yes: bool) -> Answer:
     return _started(called, record.operation_id, execution.arn, "Resumed.")
 
 
+@click.option("--keep-hours", type=int, metavar="HOURS", help="Keep the present cluster for so long.")
+@_yes
+@_every
+@_operation
+def rollback(called: Called, operation: str, every: float, yes: bool, keep_hours: int | None) -> Answer:
+    """Undo a replacement: the cluster that OPERATION has replaced gets its name back."""
+    record = Operations(called.stack).find(operation)
+    target, opened = record.plan.target_cluster_id, record.door_open_at
+    request: dict[str, Any] = {"operation_id": record.operation_id, "rollback": True}
+    if keep_hours is not None:
+        request["keep_previous_hours"] = keep_hours
+    since = f"since {moment(opened)} ({age((_now() - opened).total_seconds())})" if opened else "since then"
+    called.confirm([target] if target else [], f"What was written {since} is LOST for", yes=yes)
+    execution = start_checked(called.stack, request, None, every)
+    return _started(called, operation_of(request, execution.arn), execution.arn, "Started.")
+
+
 @_yes
 @_operation
 def stop(called: Called, operation: str, yes: bool) -> Answer:
@@ -221,6 +238,7 @@ for _known_as, _function in (
     ("start", start),
     ("watch", watch),
     ("resume", resume),
+    ("rollback", rollback),
     ("stop", stop),
     ("list", list_operations),
     ("show", show),

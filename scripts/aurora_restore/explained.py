@@ -52,7 +52,7 @@ def summary_of(record: Record, execution: Execution | None) -> Summary:
     """Return the operation as a list shows it."""
     plan, status = record.plan, status_of(record, execution)
     ended_at = None if status == "RUNNING" else record.last_updated
-    began, taken_at = record.started_at, plan.snapshot.created_at
+    began, taken_at = record.started_at, plan.data_taken_at
     return Summary(
         operation_id=record.operation_id,
         status=status,
@@ -76,7 +76,7 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
     now = max(now, record.last_updated or now)
     execution = describe(stack, record.execution_id)
     summary = summary_of(record, execution)
-    taken_at = record.plan.snapshot.created_at
+    taken_at = record.plan.data_taken_at
     reasons = execution.reasons if execution is not None and summary.status != "RUNNING" else []
     return Shown(
         operation=summary,
@@ -181,6 +181,8 @@ def _sentence(record: Record, summary: Summary, reasons: list[str]) -> str:
     target = summary.target or "the target"
     step = record.state or "the first step"
     why = f"{step}: {reasons[0]}" if reasons else f"It ended in {step}; the message of its end says why."
+    if summary.kind == "rollback" and summary.status == "SUCCEEDED":
+        return f"{target} leads to the cluster again that it led to before, and its door is open."
     return {
         "SUCCEEDED": f"{target} is restored, its users can log in, and its door is open.",
         "PLANNED": "This was a plan: nothing was created, changed or deleted.",
@@ -222,6 +224,8 @@ def _described(stack: Stack, resource_id: str) -> tuple[bool | None, dict[str, A
 
 def _data_line(shown: Shown) -> str:
     operation = shown.operation
+    if operation.kind == "rollback":
+        return "as they were when the cluster was replaced; what was written since is in the one that is kept now"
     if operation.data_taken_at is None or shown.data_age_now_seconds is None:
         return "No snapshot was chosen."
     started = f", {age(operation.data_age_seconds)} old when it started" if operation.data_age_seconds else ""

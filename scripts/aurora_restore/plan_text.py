@@ -14,13 +14,14 @@ _VERB, _WHAT = 8, 40
 
 def plan_lines(plan: Plan, now: dt.datetime) -> Iterator[str]:
     """Yield the plan. What it destroys is in capitals in the second line, or that it destroys nothing."""
-    yield f"Plan of {plan.operation_id}: {plan.snapshot.cluster_identifier} into {plan.target_cluster_id}, by " + (
-        f"{len(plan.calls)} calls"
-    )
+    what = f"{plan.snapshot.cluster_identifier} into {plan.target_cluster_id}"
+    if plan.rolls_back:
+        what = f"{plan.target_cluster_id} back to {plan.rolls_back.resource_id}"
+    yield f"Plan of {plan.operation_id}: {what}, by {len(plan.calls)} calls"
     destroyed = ", ".join(plan.destroys)
     yield f"DESTROYS OR REPLACES {destroyed}" if destroyed else "Nothing that exists is changed or deleted."
-    for verb, what, how in _steps(plan, now):
-        yield f"  {verb:{_VERB}}{what:{_WHAT}}  {how}".rstrip()
+    for verb, thing, how in _steps(plan, now):
+        yield f"  {verb:{_VERB}}{thing:{_WHAT}}  {how}".rstrip()
     for title, lines in (
         ("Note:", plan.snapshot.notes),
         (f"Not taken over from {plan.snapshot.cluster_identifier}:", plan.not_taken_over),
@@ -35,6 +36,22 @@ def plan_lines(plan: Plan, now: dt.datetime) -> Iterator[str]:
 
 
 def _steps(plan: Plan, now: dt.datetime) -> Iterator[tuple[str, str, str]]:
+    if plan.rolls_back is None:
+        yield from _restored(plan, now)
+    elif plan.rolls_back.replaced_at:
+        yield "LOSE", f"what was written since {moment(plan.rolls_back.replaced_at)}", "nothing copies it back"
+    yield from _renamed(plan)
+    if plan.expires_after_hours:
+        yield "EXPIRE", f"cluster {plan.target_cluster_id}", f"{plan.expires_after_hours} h after its door opened"
+    if plan.source_deletion:
+        final = plan.source_deletion.final_snapshot_identifier
+        after = f"after the final snapshot {final}" if final else "WITHOUT a final snapshot"
+        yield "DELETE", f"SOURCE CLUSTER {plan.source_deletion.cluster_identifier}", after
+    if plan.copy:
+        yield {"delete": "DELETE", "keep": "KEEP"}.get(plan.archive_snapshot, "EXPORT"), "the copy", "at the end"
+
+
+def _restored(plan: Plan, now: dt.datetime) -> Iterator[tuple[str, str, str]]:
     snapshot, cluster = plan.snapshot, plan.cluster
     taken = snapshot.created_at
     how_old = f", {age((now - taken).total_seconds())} old" if taken else ""
@@ -50,6 +67,10 @@ def _steps(plan: Plan, now: dt.datetime) -> Iterator[tuple[str, str, str]]:
         yield "LOCK", "production's own logins", "no password of production opens the copy"
     else:
         yield "LEAVE", "production's own logins", "OPEN, as the request says"
+
+
+def _renamed(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    cluster = plan.cluster
     if plan.replaces:
         old_name = next(iter(plan.replaces.other_names), "another name")
         yield "RENAME", f"the present {plan.target_cluster_id}", f"to {old_name}; its sessions end"
@@ -58,14 +79,6 @@ def _steps(plan: Plan, now: dt.datetime) -> Iterator[tuple[str, str, str]]:
     if plan.replaces:
         kept = f"kept for {plan.replaces.keep_hours} h"
         yield "KEEP", "the replaced cluster", kept + (", then DELETED" if plan.replaces.is_ours else ", never deleted")
-    if plan.expires_after_hours:
-        yield "EXPIRE", f"cluster {plan.target_cluster_id}", f"{plan.expires_after_hours} h after its door opened"
-    if plan.source_deletion:
-        final = plan.source_deletion.final_snapshot_identifier
-        after = f"after the final snapshot {final}" if final else "WITHOUT a final snapshot"
-        yield "DELETE", f"SOURCE CLUSTER {plan.source_deletion.cluster_identifier}", after
-    if plan.copy:
-        yield {"delete": "DELETE", "keep": "KEEP"}.get(plan.archive_snapshot, "EXPORT"), "the copy", "at the end"
 
 
 def _calls(plan: Plan) -> Iterator[str]:

@@ -19,6 +19,7 @@ from .words import duration, one_line
 _PHASES = {
     "Clean": "Clean up",
     "Swap": "Swap",
+    "Roll": "Swap",
     "Stopped": "Swap",
     "Exists": "Check and plan",
     "Export": "Export",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-Kind = Literal["plan", "restore", "refresh"]
+Kind = Literal["plan", "restore", "refresh", "rollback"]
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -86,6 +86,14 @@ class Replaced(Struct, frozen=True, kw_only=True):
     keep_hours: int = 0
 
 
+class RolledBack(Struct, frozen=True, kw_only=True):
+    """The replacement that is undone, and the cluster that gets its target's name back."""
+
+    operation_id: str = ""
+    resource_id: str = ""
+    replaced_at: dt.datetime | None = None
+
+
 class Call(Struct, frozen=True, kw_only=True):
     """One call that changes something."""
 
@@ -109,6 +117,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     inherited_logins: str = "lock"
     masking: Masking | None = None
     replaces: Replaced | None = None
+    rolls_back: RolledBack | None = None
     expires_after_hours: int | None = None
     dry_run: bool = False
     calls: list[Call] = []
@@ -123,10 +132,17 @@ class Plan(Struct, frozen=True, kw_only=True):
         return [*deleted, *([self.target_cluster_id] if self.replaces else [])]
 
     @property
+    def data_taken_at(self) -> dt.datetime | None:
+        """The moment that the data are of. A rollback has no snapshot of its own: the plan's is the undone one's."""
+        return None if self.rolls_back else self.snapshot.created_at
+
+    @property
     def kind(self) -> Kind:
         """What kind of operation it is."""
         if self.dry_run:
             return "plan"
+        if self.rolls_back:
+            return "rollback"
         return "refresh" if self.replaces else "restore"
 
 

@@ -73,6 +73,8 @@ def destroyed_by(stack: Stack, request: Mapping[str, Any]) -> list[str]:
     found = []
     if request.get("delete_source"):
         found.append(str(request.get("source_cluster_id") or stack.parameters.get("SourceClusterId")))
+    if request.get("rollback"):
+        return [Operations(stack).find(str(request.get("operation_id") or "")).plan.target_cluster_id]
     replaces = request.get("replace_target")
     if replaces or (replaces is None and stack.parameters.get("ReplaceTarget") == "true"):
         found.append(str(request.get("target_cluster_id") or stack.parameters.get("TargetClusterId")))
@@ -102,6 +104,8 @@ def planned_request(stack: Stack, record: Record) -> dict[str, Any]:
         )
     plan = record.plan
     pinned = {"snapshot_identifier": plan.snapshot.arn, "target_cluster_id": plan.target_cluster_id}
+    if plan.rolls_back:
+        return {name: value for name, value in execution.request.items() if name != "dry_run"}
     left = ("dry_run", "operation_id", "scheduled_at")
     return {name: value for name, value in execution.request.items() if name not in left} | pinned
 
@@ -169,8 +173,12 @@ def problem_of(reason: str) -> Problem:
 
 
 def operation_of(request: Mapping[str, Any], arn: str) -> str:
-    """Return the id of the operation that an execution carries out: the request's, else the execution's name."""
-    return str(request.get("operation_id") or arn.rpartition(":")[2])
+    """Return the id of the operation that an execution carries out: the request's, else the execution's name.
+
+    A rollback names the operation that it undoes, and is one of its own.
+    """
+    named = None if request.get("rollback") else request.get("operation_id")
+    return str(named or arn.rpartition(":")[2])
 
 
 def _is_accepted(stack: Stack, execution: Execution) -> bool:

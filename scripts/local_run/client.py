@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +60,12 @@ class Client:
     def acknowledged(self) -> list[Written]:
         """The rows whose COMMIT was answered."""
         return [row for row in self.rows if row.acknowledged_at is not None]
+
+    def wait_for_a_row(self, seconds: float) -> None:
+        """Wait, by the machine's own clock, until a row is acknowledged, at most for so long."""
+        deadline = time.monotonic() + seconds
+        while not self.acknowledged and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
 
     def _connect(self) -> Any:
         return psycopg2.connect(

@@ -2,7 +2,7 @@
 
 The first night restores. During the second one two clients write a row at a time: one keeps its session, the other
 connects for each row. What they were promised is looked for in both clusters afterwards, as the superuser of each.
-Then a day passes, and with it the cluster that was replaced.
+Then the second night is rolled back, and a day passes, and with it the cluster that was rolled back.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from utils.messages.outcome import duration
 
 KEPT_HOURS = 20
 _AFTERWARDS_SECONDS = 60
+_FIRST_ROW_WITHIN_SECONDS = 30.0
 _BAR_SECONDS = 10
 _WIDEST_BAR = 60
 _CLIENTS_ROWS = "SELECT name FROM sales.customers WHERE name LIKE 'client-%'"
@@ -69,6 +70,7 @@ class Refresh:
         self._show_clients(clients, in_old, in_new, gaps)
         stages = self._stages(second)
         self._show_stages(stages)
+        checks |= self._rolled_back(second, old["DbClusterResourceId"], new["DbClusterResourceId"])
         checks |= self._a_day_later(old["DbClusterResourceId"], new["DbClusterResourceId"])
         report.show_checks(checks, [], self._console)
         messages = self._place.received_messages()
@@ -95,12 +97,15 @@ class Refresh:
             "preferred_backup_window": f"{backup:%H:%M}-{backup + half_an_hour:%H:%M}",
             "preferred_maintenance_window": f"{maintenance:%a:%H:%M}-{maintenance + half_an_hour:%a:%H:%M}".lower(),
         }
-        states = self._aws.client("stepfunctions")
-        arn = states.start_execution(stateMachineArn=self._place.state_machine_arn, input=json.dumps(request))
-        followed = follow(self._aws, arn["executionArn"], self._console, verbose=self._verbose)
+        followed = self._followed(request)
         if followed.status == "SUCCEEDED":
             self._users = followed.output["users"]
         return followed
+
+    def _followed(self, request: dict[str, Any]) -> Followed:
+        states = self._aws.client("stepfunctions")
+        arn = states.start_execution(stateMachineArn=self._place.state_machine_arn, input=json.dumps(request))
+        return follow(self._aws, arn["executionArn"], self._console, verbose=self._verbose)
 
     def _client(self, *, pooled: bool) -> Client:
         login, live = self._place.secret(self._users["application_secret"]), self._live()
@@ -138,15 +143,31 @@ class Refresh:
             cursor.execute(_CLIENTS_ROWS)
             return {name for (name,) in cursor.fetchall()}
 
+    def _rolled_back(self, night: Followed, old: str, new: str) -> dict[str, bool]:
+        """Undo the second night while its clients' rows are in the new cluster, and return what is proved of it."""
+        self._console.print("\n[bold]The second night was a mistake, and is rolled back[/]")
+        undone = night.output["plan"]["operation_id"] if night.status == "SUCCEEDED" else ""
+        request = {"operation_id": undone, "rollback": True, "keep_previous_hours": KEPT_HOURS}
+        back = self._followed(request)
+        kept = self._by_id(new)
+        with self._client(pooled=False) as client:
+            client.wait_for_a_row(_FIRST_ROW_WITHIN_SECONDS)
+        return {
+            "the_rollback_succeeded": back.status == "SUCCEEDED",
+            "the_name_leads_to_the_first_cluster_again": self._live()["DbClusterResourceId"] == old,
+            "the_applications_login_opens_it": bool(client.acknowledged),
+            "the_one_that_was_rolled_back_is_kept_behind_the_door": kept is not None and self._is_shut(kept),
+        }
+
     def _a_day_later(self, old: str, new: str) -> dict[str, bool]:
         self._console.print("\nA day passes, with a sweep each hour ...", style="dim")
         self._aws.clock.sleep((KEPT_HOURS + 3) * 3600)
         self._aws.schedules.settle()
         self._aws.clock.sleep(_AFTERWARDS_SECONDS * 20)
-        live = self._by_id(new)
+        live = self._by_id(old)
         return {
-            "the_old_one_is_gone_when_its_time_is_over": self._by_id(old) is None,
-            "the_new_one_is_there": live is not None and live["DBClusterIdentifier"] == TARGET,
+            "the_one_that_was_rolled_back_is_gone_when_its_time_is_over": self._by_id(new) is None,
+            "the_first_one_is_there": live is not None and live["DBClusterIdentifier"] == TARGET,
         }
 
     def _stages(self, second: Followed) -> list[tuple[str, float]]:

@@ -19,6 +19,7 @@ from utils.contracts.plan import (
     MaskingPlan,
     Plan,
     ReplacedCluster,
+    RolledBack,
     SnapshotExport,
     SourceDeletion,
 )
@@ -234,7 +235,7 @@ class SwapErrand(Struct, frozen=True, kw_only=True):
 
 
 class SwapTask(Struct, frozen=True, kw_only=True):
-    """The input of Swap Cluster.
+    """The input of Swap Cluster. `cluster` is the one that gets the name: restored, or kept where that is rolled back.
 
     `finishing`: the swap has to end, also after a failure: back where nothing is lost by it, else forward.
     """
@@ -243,6 +244,7 @@ class SwapTask(Struct, frozen=True, kw_only=True):
     cluster: ClusterPlan
     replaces: ReplacedCluster
     limits: StackLimits
+    rolls_back: RolledBack | None = None
     finishing: bool = False
 
 

@@ -222,6 +222,22 @@ class ReplacedCluster(Struct, frozen=True, kw_only=True):
     keep_hours: int
 
 
+class RolledBack(Struct, frozen=True, kw_only=True):
+    """The replacement that is undone: of which operation, and the cluster that gets its target's name back.
+
+    Since `replaced_at`, clients have written to the other one. `login_version_id` is the version of the target's admin
+    secret whose login opens the cluster; None where there is none. The secrets are those of the operation that is
+    undone; None: the stack's own.
+    """
+
+    operation_id: str
+    resource_id: str
+    replaced_at: dt.datetime
+    login_version_id: str | None
+    admin_secret_arn: str | None = None
+    application_secret_arn: str | None = None
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """Everything this operation is going to do, decided before its first side effect."""
 
@@ -246,6 +262,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     # The cluster that the restored one replaces: until then it has the name `cluster.identifier`, and after it the
     # target's. None: it is restored under the target's name, which nobody has.
     replaces: ReplacedCluster | None = None
+    # Nothing is restored: the cluster that an earlier operation has replaced gets its name back. `snapshot` is that
+    # operation's then, and `cluster` says how the kept cluster is called and which groups open it.
+    rolls_back: RolledBack | None = None
     # An earlier execution has stopped within its swap. This one finishes that, and nothing else.
     finishes_swap: bool = False
     # None: the cluster is never deleted by the pipeline, unless the operation fails.

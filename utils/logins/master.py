@@ -151,6 +151,10 @@ class AdminSecret:
             if error_code(error) not in ("InvalidParameterException", "ResourceNotFoundException"):
                 raise
 
+    def is_kept(self, version: str) -> bool:
+        """Return whether the version has the label of the replaced cluster's login."""
+        return labels_of(self.arn).get(REPLACED) == version
+
     @staticmethod
     def version_for(cluster_resource_id: str) -> str:
         """Return the version that belongs to one cluster, and to no other that ever had its name or its operation's."""

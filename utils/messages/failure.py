@@ -18,6 +18,7 @@ from utils.contracts.route import RouteStep
 from utils.errors import OWN_ERRORS
 from utils.foreign_text import listed, one_line, own_lines
 from utils.messages.expiry import spoken
+from utils.messages.rollback import state_after_failure
 from utils.messages.source_left import state_of_source
 from utils.state.operation import OperationRecord
 
@@ -94,12 +95,18 @@ def state_lines(error: ExecutionError, record: OperationRecord | None, remains: 
     elif record is None or not record.plan or error.error == "RequestRefused":
         yield "Nothing was created, changed or deleted by this execution."
         return
+    if record is not None and record.plan.get("rolls_back"):
+        yield _swap_has_not_ended(record) if record.is_swapping else state_after_failure(record)
+        return
     target = record.named(record.plan.get("target_cluster_id", "")) if record else ""
     if record is not None and record.is_swapping:
-        name = record.plan["target_cluster_id"]
-        yield f"The swap of {name} has not ended: clients may be locked out until it has."
+        yield _swap_has_not_ended(record)
     untouched = "" if remains.deletion is not None else "The source cluster was not changed. "
     yield untouched + _state_of_target(target, record, remains)
+
+
+def _swap_has_not_ended(record: OperationRecord) -> str:
+    return f"The swap of {record.plan['target_cluster_id']} has not ended: clients may be locked out until it has."
 
 
 def _state_of_target(target: str, record: OperationRecord | None, remains: Remains) -> str:
@@ -129,6 +136,9 @@ def is_unmasked(record: OperationRecord) -> bool:
 
 def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Mapping[str, Any]) -> Iterable[str]:
     """Yield what exists now and what it costs, and what was cleaned up."""
+    if record is not None and record.plan.get("rolls_back"):
+        yield "A rollback creates nothing: there are the two clusters that there were before, and both cost money."
+        return
     if remains.unknown:
         yield f"RDS did not report what exists ({one_line(remains.unknown, MAX_CAUSE_SHOWN)}). Check it yourself."
     elif remains.cluster is None and remains.copy is None and not remains.on_the_way:

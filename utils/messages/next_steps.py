@@ -63,6 +63,10 @@ def next_lines(
     if record.is_swapping:
         yield from _swapping_lines(record, remains, execution_id)
         return
+    if record.plan.get("rolls_back"):
+        yield "Fix the cause, then resume this operation:"
+        yield from resume_command(execution_id, {}, record.operation_id)
+        return
     keeps_backups = KEEP_BACKUPS in " ".join(cause_lines(error))
     # What was asked for at first is the whole of it: a request to resume may omit everything.
     asked = {**as_asked(record), **repeated}

@@ -20,6 +20,7 @@ from utils.messages.expiry import expiry_rows
 from utils.messages.failure import Remains, cause_lines, remains_lines, state_lines
 from utils.messages.next_steps import next_lines
 from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
+from utils.messages.rollback import parts_of, rolled_back_rows
 from utils.planning.calls import call_lines
 from utils.redaction import without_secrets
 from utils.request.next_command import anew, start_command
@@ -67,7 +68,19 @@ def planned(plan: Plan, execution_id: str, request: object, started_by: str = ""
         *_execution_lines(execution_id, started_by),
         *_for_real(request, execution_id),
     ]
-    return compose(f"PLANNED: {plan.target_cluster_id} from {plan.snapshot.identifier}", lines)
+    target, snapshot = plan.target_cluster_id, plan.snapshot.identifier
+    what = f"{target} back to {plan.cluster.identifier}" if plan.rolls_back else f"{target} from {snapshot}"
+    return compose(f"PLANNED: {what}", lines)
+
+
+def rolled_back(
+    plan: Plan, record: OperationRecord, execution_id: str, now: dt.datetime, started_by: str = ""
+) -> Message:
+    """Return the message of a rollback that has succeeded."""
+    undone, _ = parts_of(plan)
+    rows = [*rolled_back_rows(plan, record), ("Took", duration(total_seconds(record, now)))]
+    lines = [*_columns(rows), "", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
+    return compose(f"SUCCEEDED: {plan.target_cluster_id} rolled back to {undone.resource_id}", lines)
 
 
 def succeeded(

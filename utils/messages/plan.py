@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from utils.contracts.plan import Plan, TargetSecrets
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
 from utils.messages.expiry import hours_text, plan_expiry_lines
+from utils.messages.rollback import rollback_lines
 
 # A message is read by people; the plan has them all.
 MAX_NOT_TAKEN_OVER = 20
@@ -14,6 +15,9 @@ MAX_NOT_TAKEN_OVER = 20
 
 def plan_lines(plan: Plan) -> Iterable[str]:
     """Yield what a real operation would do, step by step."""
+    if plan.rolls_back:
+        yield from rollback_lines(plan)
+        return
     snapshot, cluster = plan.snapshot, plan.cluster
     taken = f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {snapshot.age_hours:.1f} hours old"
     rather = f"; rather than {'; '.join(snapshot.others)}" if snapshot.others else ""

@@ -180,7 +180,7 @@ class OperationEnd:
                 # While it is held: the next execution for the target may use the same secrets.
                 self.about_secrets = settle_secrets(self.record, self._state, lock, failed=task.outcome == "failed")
                 lock.release(execution.now)
-        if task.outcome == "succeeded" and self.record and task.plan:
+        if task.outcome == "succeeded" and self.record and task.plan and task.plan.rolls_back is None:
             self._count(self.record, task.plan)
 
     def learn(self) -> None:
@@ -189,7 +189,7 @@ class OperationEnd:
         A failure here costs the next operation some time and this one nothing: it is only logged.
         """
         record = self.record
-        if record is None or not record.took or not record.plan.get("snapshot"):
+        if record is None or not record.took or not record.plan.get("snapshot") or record.plan.get("rolls_back"):
             return
         try:
             snapshot = msgspec.convert(record.plan["snapshot"], FoundSnapshot)
@@ -242,7 +242,7 @@ class OperationEnd:
 
     def _lost(self, record: OperationRecord, known: Remains) -> Lost | None:
         """Return what a resume would need and would not find, as far as that can be seen from here."""
-        if known.cluster is not None:
+        if known.cluster is not None or record.plan.get("rolls_back"):
             return None
         if record.cluster_resource_id is not None and record.clean_up_at is None:
             return "cluster"

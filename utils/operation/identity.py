@@ -1,8 +1,9 @@
 """Whose operation an execution carries out, and where its state is kept: asked by the first step and by the last.
 
 An operation's id is the one of the schedule's moment, else the one that the request names, else the execution's name.
-The first step takes the first of these that there is. The last step has a request that may have been refused, or never
-read, so it looks for the one that this execution has really begun or resumed.
+A rollback is an operation of its own: what its request names is the one that it undoes. The first step takes the first
+of these that there is. The last step has a request that may have been refused, or never read, so it looks for the one
+that this execution has really begun or resumed.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def operation_id_of(request: RestoreRequest, execution: Execution) -> str:
     moment = None if request.dry_run else request.scheduled_at
     if moment is not None:
         refuse_if_any(_moment_problems(moment, execution.started_at))
-    operation_id = _possible_ids(moment, request.operation_id, execution)[0]
+    given = None if request.rollback else request.operation_id
+    operation_id = _possible_ids(moment, given, execution)[0]
     if not is_operation_id(operation_id):
         raise RequestRefused(
             f"The execution's name, {one_line(repr(operation_id))}, cannot be used as the operation's id. Start it "
@@ -65,7 +67,8 @@ def operation_at_end(request: Any, execution: Execution, *, stopped: bool) -> Id
     """
     asked = request if isinstance(request, Mapping) else {}
     named = None
-    for operation_id in _possible_ids(asked.get("scheduled_at"), asked.get("operation_id"), execution):
+    given = None if asked.get("rollback") else asked.get("operation_id")
+    for operation_id in _possible_ids(asked.get("scheduled_at"), given, execution):
         state = state_of(operation_id, execution)
         record = state.recall()
         if record is not None and stopped and not _is_of(record, execution) and not state.shut_out(record.execution_id):

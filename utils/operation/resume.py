@@ -20,7 +20,7 @@ from utils.aurora_utils.ownership import owns_cluster
 from utils.aurora_utils.resources import Cluster
 from utils.aurora_utils.source_account import Source, open_source
 from utils.contracts.payloads import Execution
-from utils.contracts.plan import Plan, ReplacedCluster, SnapshotExport, SourceDeletion
+from utils.contracts.plan import Plan, ReplacedCluster, RolledBack, SnapshotExport, SourceDeletion
 from utils.contracts.stack_limits import StackLimits
 from utils.errors import RequestRefused
 from utils.logins.masking_salt import is_salt_lost, salt_secret_name
@@ -38,7 +38,7 @@ from utils.state.operation import NO_CLUSTER, OperationRecord, plain, unstored
 from utils.state.restored import restored_cluster
 
 # They say which operation it is, not what it does.
-_NAMING = {"operation_id", "resume", "scheduled_at"}
+_NAMING = {"operation_id", "resume", "rollback", "scheduled_at"}
 # Defaults of the fields that no plan shows, or that each request to resume has to repeat.
 _DEFAULTS = {
     "delete_source": False,
@@ -74,6 +74,8 @@ def resume(
         # Nothing else counts before that: names are between two clusters, and clients may be locked out.
         resumed = [f"{record.operation_id} of {record.started_at} is resumed to finish its swap"]
         return Resumption(plan=replace(plan, finishes_swap=True, resumed=resumed), facts={})
+    if plan.rolls_back is not None:
+        return _rollback_again(plan, plan.rolls_back, record, target)
     plan = _after_swap(plan, record)
     facts = _outdated_facts(record, plan, target)
     made = replace(record, **facts)
@@ -86,6 +88,25 @@ def resume(
     deletion = _with_backups_kept(plan.source_deletion, given)
     plan = replace(plan, copy_needed=copy_needed, export=export, source_deletion=deletion, resumed=resumed)
     return Resumption(plan=plan, facts=facts)
+
+
+def _rollback_again(plan: Plan, undone: RolledBack, record: OperationRecord, target: AuroraReader) -> Resumption:
+    """Return the rollback as it was planned: its swap was turned back, or has not begun."""
+    if record.swap_end == "forward":
+        raise RequestRefused(
+            f"operation_id: {record.operation_id!r} has rolled {plan.target_cluster_id!r} back: only its report is "
+            "missing. There is nothing to resume."
+        )
+    kept = target.cluster_with_id(undone.resource_id)
+    if kept is None or kept.identifier != plan.cluster.identifier:
+        raise RequestRefused(
+            f"operation_id: cluster {plan.cluster.identifier} ({undone.resource_id}), to which {record.operation_id!r} "
+            f"was to roll back, was deleted or renamed since. {START_ANEW}"
+        )
+    if plan.replaces is not None:
+        refuse_if_any(_problems_of_replaced(plan.replaces, plan, target))
+    resumed = [f"{record.operation_id} of {record.started_at} is resumed"]
+    return Resumption(plan=replace(plan, finishes_swap=False, resumed=resumed), facts={})
 
 
 def _after_swap(plan: Plan, record: OperationRecord) -> Plan:

@@ -102,7 +102,8 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
     try:
         if plan.masking is not None:
             keep_policy(planned_text(plan.masking), state)
-        state.open("snapshot-check", request, plan, "running", facts=_expectations(plan, state.now))
+        facts = {**_expectations(plan, state.now), **_of_the_rollback(plan)}
+        state.open("snapshot-check", request, plan, "running", facts=facts)
     except StepFailed:
         lock.give_back(state.now)
         raise
@@ -112,7 +113,7 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
         if (known := state.recall()) is not None:
             refuse_if_repeated(request, known, execution)
         raise
-    return make_secrets(plan, state)
+    return make_secrets(plan, state) if plan.rolls_back is None else []
 
 
 def take_over(
@@ -131,6 +132,19 @@ def _expectations(plan: Plan, now: dt.datetime) -> dict[str, Any]:
     """Return what each step has to know of the plan to decide when to look, and when the end is expected."""
     end = [iso(now + dt.timedelta(minutes=minutes)) for minutes in plan.expected_minutes]
     return {"phases": plan.phases, "expected": plan.expected_seconds, "expected_end": end}
+
+
+def _of_the_rollback(plan: Plan) -> dict[str, Any]:
+    """Return what the steps of other operations record when they create it, and a rollback finds there."""
+    undone = plan.rolls_back
+    if undone is None:
+        return {}
+    return {
+        "cluster_resource_id": undone.resource_id,
+        "admin_secret_arn": undone.admin_secret_arn,
+        "application_secret_arn": undone.application_secret_arn,
+        "port": plan.replaces.port if plan.replaces else None,
+    }
 
 
 def _take_target(request: RestoreRequest, state: OperationState, plan: Plan) -> TargetLock:

@@ -34,6 +34,13 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
         return PlannedCall(call=call, on=on, region=region, account=account, only=only)
 
     def calls() -> Iterator[PlannedCall]:
+        own = plan.target_secrets
+        admin, application = (own.admin or ADMIN, own.application) if own else (ADMIN, APPLICATION)
+        if plan.rolls_back and plan.replaces:
+            yield from _of_the_swap(plan, plan.replaces, admin, here)
+            if plan.cluster.data_api:
+                yield here("rds:EnableHttpEndpoint", plan.target_cluster_id)
+            return
         if plan.target_secrets:
             yield here(_CREATE, plan.target_secrets.application, IF_NOT_THERE)
             if plan.target_secrets.admin:
@@ -46,8 +53,6 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
             yield here("rds:StartExportTask", plan.export.identifier)
         cluster = plan.cluster
         managed = cluster.master_login == "rds_managed"
-        own = plan.target_secrets
-        admin, application = (own.admin or ADMIN, own.application) if own else (ADMIN, APPLICATION)
         yield here("rds:RestoreDBClusterFromSnapshot", cluster.identifier)
         if not managed:
             yield here(_STORE, admin)
@@ -95,9 +100,11 @@ def _of_the_swap(
         yield here("rds:RebootDBInstance", f"the instances of {target}")
     yield here("rds:ModifyDBCluster", target)
     yield here("rds:ModifyDBCluster", plan.cluster.identifier)
-    yield from (here("rds:RebootDBInstance", each.identifier, IF_STALE) for each in plan.cluster.instances)
+    members = [each.identifier for each in plan.cluster.instances] or [f"the instances of {plan.cluster.identifier}"]
+    yield from (here("rds:RebootDBInstance", each, IF_STALE) for each in members)
     yield from (here(call, target, IF_STILL_STALE) for call in ("rds:StopDBCluster", "rds:StartDBCluster"))
-    yield from (here(_MOVE_LABEL, admin) for _ in range(3))
+    if plan.rolls_back is None or plan.rolls_back.login_version_id is not None:
+        yield from (here(_MOVE_LABEL, admin) for _ in range(2 if plan.rolls_back else 3))
     yield here("rds:ModifyDBCluster", target)
     yield from (here("rds:AddTagsToResource", each) for each in (target, old))
 

@@ -69,7 +69,7 @@ def plan_replacement(
     return ReplacedCluster(
         resource_id=replaced.resource_id,
         is_ours=is_ours(replaced),
-        login_version_id=_login_of(replaced, admin_secret),
+        login_version_id=login_of(replaced, admin_secret),
         other_names=names,
         endpoint=replaced.endpoint,
         port=replaced.port,
@@ -97,7 +97,7 @@ def renamed_for(cluster: ClusterPlan, replaces: ReplacedCluster | None, operatio
     )
 
 
-def _login_of(replaced: Cluster, secret: str) -> str | None:
+def login_of(replaced: Cluster, secret: str) -> str | None:
     """Return the version of the target's admin secret that has the cluster's login; None where there is none."""
     if not is_ours(replaced):
         return None

@@ -15,6 +15,9 @@ from utils.state.operation import OperationRecord
 
 def timed(plan: Plan, record: OperationRecord | None = None) -> Plan:
     """Return the plan with its phases and how long they are expected to take. `record` is of what is resumed."""
+    if plan.rolls_back is not None:
+        # Nothing is restored, and how long a swap takes is not kept.
+        return plan
     phases = list(planned_phases(plan, record))
     expected = SourceDurations(plan.snapshot).expected()
     span = span_of_all({phase: span_of(phase, expected) for phase in phases})

@@ -19,6 +19,10 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool | None,
         Meta(description="Resume operation_id, and refuse an unknown id, which would otherwise start a new operation."),
     ] = None
+    rollback: Annotated[
+        bool | None,
+        Meta(description="Give the cluster that operation_id has replaced its name back, while it is kept."),
+    ] = None
     scheduled_at: Annotated[
         str | None,
         Meta(description="When the schedule fired, as EventBridge Scheduler fills it in. One moment is one operation."),
@@ -248,6 +252,7 @@ NEVER_BY_DEFAULT = frozenset(
     {
         "scheduled_at",
         "resume",
+        "rollback",
         "delete_source",
         "confirm_delete_source",
         "final_snapshot",

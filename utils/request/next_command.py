@@ -121,7 +121,9 @@ def _is_text(field: str) -> bool:
 
 
 def anew(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request for a new operation that asks for the same."""
+    """Return a request for a new operation that asks for the same. A rollback names the one that it undoes."""
+    if request.get("rollback"):
+        return dict(request)
     return {name: value for name, value in request.items() if name not in ("operation_id", "resume", "scheduled_at")}
 
 

@@ -33,6 +33,11 @@ _KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/)?[A-Za-z0
 
 def request_problems(request: RestoreRequest) -> Iterator[str]:
     """Yield all that is wrong with the request in itself: for each problem the field, the value and the remedy."""
+    if request.rollback:
+        # Everything else is the operation's that is undone.
+        yield from _rollback_problems(request)
+        yield from _keeping_problems(request.keep_previous_hours)
+        return
     yield from _naming_problems(request)
     yield from _snapshot_choice_problems(request)
     yield from setting_problems(request)
@@ -54,6 +59,18 @@ def _keeping_problems(hours: int | None) -> Iterator[str]:
             f"keep_previous_hours: {hours} is not between 1 and {MAX_EXPIRES_AFTER_HOURS}. Give a whole number of "
             "hours."
         )
+
+
+def _rollback_problems(request: RestoreRequest) -> Iterator[str]:
+    if request.operation_id is None:
+        yield (
+            "operation_id: missing, and rollback is true. Give the operation_id of the replacement that is to be "
+            "undone, as its message names it."
+        )
+    elif not is_operation_id(request.operation_id):
+        yield f"operation_id: {request.operation_id!r} cannot name an operation. Copy it from the message of one."
+    if request.resume:
+        yield "resume: true is given with rollback. A rollback that failed is resumed by its own operation_id alone."
 
 
 def _naming_problems(request: RestoreRequest) -> Iterator[str]:

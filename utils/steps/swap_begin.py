@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from utils.aurora_utils import AuroraReader
+from utils.aurora_utils import AuroraReader, Cluster
 from utils.aurora_utils.ownership import prove_own_cluster
+from utils.aurora_utils.resources import ROLE_TAG
 from utils.contracts.payloads import SwapProgress, SwapTask
+from utils.contracts.plan import RolledBack
 from utils.contracts.swap import RecordedCluster, SwapRecord
 from utils.errors import StepFailed
 from utils.preflight.replaceable import lasting_refusals, near_windows
@@ -91,16 +93,16 @@ def _first_record(task: SwapTask, record: OperationRecord, state: OperationState
         ),
         new=RecordedCluster(
             resource_id=record.cluster_resource_id or "",
-            other_names=(temporary, f"{temporary}-2"),
+            other_names=(temporary,) if temporary.endswith("-2") else (temporary, f"{temporary}-2"),
             security_group_ids=tuple(task.cluster.vpc_security_group_ids),
-            role_beside="failed",
+            role_beside="failed" if task.rolls_back is None else "previous",
         ),
         began_at=state.now,
     )
 
 
 def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -> None:
-    """Raise StepFailed unless the target's name is of the planned cluster, and the restored one is the operation's."""
+    """Raise StepFailed unless the target's name is of the planned cluster, and the other one may have it."""
     target, replaces = task.run.target_cluster_id, task.replaces
     holder = aurora.cluster(target)
     if holder is None or holder.resource_id != replaces.resource_id:
@@ -115,9 +117,27 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
             "stands against it, resume this operation."
         )
     restored = aurora.cluster(task.cluster.identifier)
+    if task.rolls_back is not None:
+        _prove_kept(restored, task, task.rolls_back, aurora)
+        return
     if restored is None or record.cluster_resource_id is None:
         raise StepFailed(
             f"The restored cluster {task.cluster.identifier} ({record.cluster_resource_id}) does not exist any longer. "
             "Nothing was swapped. Find out who deleted it (CloudTrail, DeleteDBCluster), then start again."
         )
     prove_own_cluster(restored, record)
+
+
+def _prove_kept(kept: Cluster | None, task: SwapTask, rolls_back: RolledBack, aurora: AuroraReader) -> None:
+    """Raise StepFailed unless the cluster is the one that the undone operation has replaced, still kept as such."""
+    name, role = task.cluster.identifier, kept.tags.get(ROLE_TAG) if kept is not None else None
+    if kept is None or kept.resource_id != rolls_back.resource_id or role != "previous":
+        raise StepFailed(
+            f"{name} is no longer the cluster {rolls_back.resource_id} that operation {rolls_back.operation_id} has "
+            "replaced and kept. Nothing was swapped. Find out what has become of it, then start again."
+        )
+    if refusals := list(lasting_refusals(kept, aurora)):
+        raise StepFailed(
+            f"Cluster {name} may not have its name back: it {' It '.join(refusals)} Nothing was swapped. Once nothing "
+            "stands against it, resume this operation."
+        )

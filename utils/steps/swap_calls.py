@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from utils.aurora_utils import Aurora, Cluster
 from utils.aurora_utils.client import ClusterBusy
+from utils.aurora_utils.resources import EXPIRY_TAG
 from utils.contracts.plan import ReplacedCluster
 from utils.contracts.swap import Side
 from utils.logins.master import AdminSecret
@@ -18,6 +19,8 @@ from utils.state.swap import StoredSwap, Within
 from utils.steps.swap import OTHER, Action, Due
 from utils.steps.swap_observed import DATA_API, Seen, View
 
+# In place of the moment at which it was to expire: a function that may take tags away could lift a protection.
+NEVER = "never"
 _RESTARTING = frozenset({Action.REBOOT_MEMBERS, Action.START})
 
 
@@ -98,25 +101,36 @@ class Calls:
 
         Where the labels were before the swap is recorded on its way forward alone: back, they have moved already.
 
+        Where the winner was replaced before, the label of the replaced is its own until it has the other one.
         AWSPREVIOUS is moved by the next PutSecretValue (API reference, UpdateSecretVersionStage), and versions without
         labels "are deprecated and can be deleted" (DescribeSecret).
         """
-        if loser is not None:
+        gets_current = AdminSecret.version_for(winner.resource_id)
+        gives_label = self._admin.is_kept(gets_current)
+        if loser is not None and not gives_label:
             self._admin.keep(AdminSecret.version_for(loser.resource_id))
         self._admin.promote(
-            AdminSecret.version_for(winner.resource_id),
+            gets_current,
             lambda labels: self._state.remember(labels_before=dict(labels)) if winning == "new" else None,
         )
+        if loser is not None and gives_label:
+            self._admin.keep(AdminSecret.version_for(loser.resource_id))
 
     def _set_roles(self, winner: Cluster, loser: Cluster | None, swap: StoredSwap, winning: Side) -> None:
         """Tag both. The one that was replaced is registered first: without the entry it would stay for ever."""
-        self._aurora.mark_role(winner, "live")
+        if EXPIRY_TAG in winner.tags:
+            # It was replaced before. Its role alone keeps it from being deleted, whatever the register has.
+            self._aurora.mark_role(winner, "live", NEVER)
+            ExpiryRegister().remove(winner.resource_id)
+        else:
+            self._aurora.mark_role(winner, "live")
         if loser is None:
             return
         recorded = swap.record.of(OTHER[winning])
         if recorded.role_beside != "previous" or swap.record.committed_at is None:
             self._aurora.mark_role(loser, recorded.role_beside)
             return
+        self._admin.keep(AdminSecret.version_for(loser.resource_id))
         hours = self._replaces.keep_hours
         expires = expiry_text(swap.record.committed_at + dt.timedelta(hours=hours))
         register = ExpiryRegister()

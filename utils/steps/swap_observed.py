@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from utils.aurora_utils import AuroraReader
 from utils.aurora_utils.resources import ROLE_TAG, Cluster, Instance
-from utils.contracts.plan import ReplacedCluster
+from utils.contracts.payloads import SwapTask
 from utils.contracts.swap import Door, Observed, ObservedCluster, Role, Side, Status, VersionOwner
+from utils.logins.master import AdminSecret
 from utils.state.swap import StoredSwap, Within
 
 SIDES: tuple[Side, Side] = ("old", "new")
@@ -57,11 +58,29 @@ def look(swap: StoredSwap, aurora: AuroraReader) -> View:
     return View(seen, {each.identifier: each.resource_id for each in found})
 
 
+class Wanted(Struct, frozen=True):
+    """What is known of one of the clusters by the plan: its login's version, and whether it is to have a Data API."""
+
+    login_version_id: str | None
+    data_api: bool
+
+
+def wanted_by(task: SwapTask, restored_resource_id: str) -> Mapping[Side, Wanted]:
+    """Return what the plan says of both. A restored cluster's Data API is left to the step that opens it."""
+    replaces, rolls_back = task.replaces, task.rolls_back
+    new = (
+        Wanted(AdminSecret.version_for(restored_resource_id), data_api=False)
+        if rolls_back is None
+        else Wanted(rolls_back.login_version_id, data_api=task.cluster.data_api)
+    )
+    return {"old": Wanted(replaces.login_version_id, data_api=replaces.data_api), "new": new}
+
+
 def observed(
-    view: View, swap: StoredSwap, replaces: ReplacedCluster, door_group: str, current_version: VersionOwner
+    view: View, swap: StoredSwap, wanted: Mapping[Side, Wanted], door_group: str, current_version: VersionOwner
 ) -> Observed:
     """Return what the decision table asks of both."""
-    described = {side: _described(side, view.of(side), swap, replaces, door_group) for side in SIDES}
+    described = {side: _described(side, view.of(side), swap, wanted[side], door_group) for side in SIDES}
     return Observed(old=described["old"], new=described["new"], holders=view.holders, current_version=current_version)
 
 
@@ -83,7 +102,7 @@ def without_outdated(swap: StoredSwap, view: View, door_group: str) -> StoredSwa
     return swap
 
 
-def _described(side: Side, seen: Seen, swap: StoredSwap, replaces: ReplacedCluster, door: str) -> ObservedCluster:
+def _described(side: Side, seen: Seen, swap: StoredSwap, wanted: Wanted, door: str) -> ObservedCluster:
     cluster, within = seen.cluster, swap.within.get(side, Within())
     if cluster is None:
         return ObservedCluster(presence="unseen", identifier="")
@@ -96,12 +115,12 @@ def _described(side: Side, seen: Seen, swap: StoredSwap, replaces: ReplacedClust
         door=state,
         security_group_ids=tuple(cluster.security_groups.staying),
         sessions_left=_may_have_sessions(side, seen, state, swap),
-        has_login=side == "new" or (replaces.login_version_id is not None and not swap.no_login),
+        has_login=wanted.login_version_id is not None and not (side == "old" and swap.no_login),
         data_api=has_data_api,
         certificate_has_live_name=within.has_live_name is not False,
         restarted=swap.restarted.get(side, "none"),
         role=role if role in get_args(Role) else "none",  # type: ignore[arg-type]
-        missing_settings=(DATA_API,) if side == "old" and replaces.data_api and not has_data_api else (),
+        missing_settings=(DATA_API,) if wanted.data_api and not has_data_api else (),
     )
 
 

@@ -31,7 +31,7 @@ from utils.state.swap import Asked, StoredSwap, Within, keep_swap
 from utils.steps.swap import POLL_SECONDS, Action, Due, due, refusal_noted
 from utils.steps.swap_begin import begin_or_continue
 from utils.steps.swap_calls import Calls, before_call
-from utils.steps.swap_observed import SIDES, View, door_of, look, observed, without_outdated
+from utils.steps.swap_observed import SIDES, View, door_of, look, observed, wanted_by, without_outdated
 
 ErrandKind = Literal["end-sessions", "look-at-certificates", "prove"]
 
@@ -103,13 +103,14 @@ class SwapStep:
         self._admin = AdminSecret(admin_secret_of(record))
         self._calls = Calls(aurora, self._admin, state, task.replaces, self._door)
         self._swap = begin_or_continue(task, record, state, aurora, prove_at_work)
+        self._wanted = wanted_by(task, self._swap.record.new.resource_id)
 
     def advance(self) -> SwapProgress:
         """Do what is due, and say what comes next. Raises StepFailed where the swap cannot end as it should."""
         view = look(self._swap, self._aurora)
         self._keep(without_outdated(self._swap, view, self._door))
         self._note_restarts(view)
-        known = observed(view, self._swap, self._task.replaces, self._door, self._current_version())
+        known = observed(view, self._swap, self._wanted, self._door, self._current_version())
         found = due(known, self._swap.record, self._state.now)
         if (unknown := self._still_unknown(found, view)) is not None:
             return unknown
@@ -212,7 +213,6 @@ class SwapStep:
         if sorted(addresses) != seen.members:
             return _progress(f"the addresses of {', '.join(seen.members)}", POLL_SECONDS)
         replaced = self._task.replaces
-        is_new = side == "new"
         errand = SwapErrand(
             kind=kind,
             side=side,
@@ -220,16 +220,16 @@ class SwapStep:
             members=addresses,
             host=replaced.endpoint,
             port=replaced.port,
-            version_id=AdminSecret.version_for(self._swap.record.new.resource_id)
-            if is_new
-            else replaced.login_version_id,
+            version_id=self._wanted[side].login_version_id,
             fingerprint=fingerprint(self._state.operation_id),
         )
         return SwapProgress(answer="within", waiting_for=what, wait_seconds=NEXT_SECONDS, errand=errand)
 
     def _current_version(self) -> VersionOwner:
-        """Return whose login is the secret's current one."""
+        """Return whose login is the secret's current one, as far as the winner has a login that could be it."""
         current, record = labels_of(self._admin.arn).get(CURRENT), self._swap.record
+        if self._wanted["new" if record.end == "forward" else "old"].login_version_id is None:
+            return "other"
         for side in SIDES:
             if current == AdminSecret.version_for(record.of(side).resource_id):
                 return side

@@ -216,3 +216,10 @@ def test_a_refresh_names_what_it_replaces_before_during_and_after(terminal: Term
     friday, _ = terminal.answer("show", "friday")
     assert friday.data.cluster.exists
     assert friday.data.cluster.identifier != target
+    assert terminal.answer("rollback", "saturday")[1] == 9
+    started, code = terminal.answer("rollback", "saturday", "--yes")
+    assert code == 0, started
+    back, code = terminal.answer("watch", started.data.operation_id)
+    assert (code, back.data.operation.kind, back.data.cluster.identifier) == (0, "rollback", target), back
+    assert back.data.cluster.resource_id == friday.data.cluster.resource_id
+    assert terminal.answer("rollback", "saturday", "--yes")[1] == 3

@@ -151,7 +151,7 @@ def test_two_nights_while_clients_write_hold_their_proof(tmp_path: pathlib.Path)
         output, errors = process.communicate()
     assert process.returncode == 0, errors
     result: dict[str, Any] = json.loads(output)
-    assert len(result["checks"]) == 9
+    assert len(result["checks"]) == 13
     assert all(result["checks"].values())
     assert min(result["gap_seconds"].values()) > 60, "the clients are locked out while names move"
     assert [each["stage"] for each in result["stages"]][:2] == ["begun", "shut-door"]

@@ -13,7 +13,7 @@ from scripts.local_run.production import Production
 from scripts.local_run.stage import SOURCE, Stage
 from tests.integration.pipeline.reader import Reader, inline, reading
 from tests.integration.pipeline.refreshing import MODIFY, Refreshing, meeting, operation_of, tags_of
-from tests.integration.pipeline.support import numbers, settle
+from tests.integration.pipeline.support import numbers, settle, until
 
 pytestmark = pytest.mark.full
 
@@ -130,6 +130,12 @@ def test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody
         and call.parameters.get("DBClusterIdentifier") in (target, kept["DBClusterIdentifier"])
         and "MasterUserPassword" in call.parameters
     ]
+
+    back = nights.pipeline.run({"operation_id": run.operation_id, "rollback": True})
+    assert back.status == "SUCCEEDED", back.reason
+    assert nights.live()["DbClusterResourceId"] == old["DbClusterResourceId"]
+    with Client(nights.aws, old["Endpoint"], old["Port"], "owner", OWNERS_PASSWORD, statement="SELECT %s") as again:
+        until(lambda: again.acknowledged, "that its owner reads it by its name again")
 
 
 def test_what_fails_before_the_commit_ends_with_the_old_cluster_open_under_its_name(nights: Refreshing) -> None:

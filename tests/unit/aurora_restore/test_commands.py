@@ -136,7 +136,9 @@ def test_the_committed_schema_is_that_of_what_the_commands_print() -> None:
     assert COMMAND_SCHEMA.read_text() == answers.schema(), "run: python -m scripts.request_schema"
 
 
-@pytest.mark.parametrize("name", [each for each in COMMANDS if each not in ("watch", "show", "resume", "stop")])
+@pytest.mark.parametrize(
+    "name", [each for each in COMMANDS if each not in ("watch", "show", "resume", "rollback", "stop")]
+)
 def test_an_error_of_aws_is_one_object_with_its_exit_code(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def find(*_: Any) -> Stack:
         raise CommandError("StackNotFound", "There is none.", 7, next_commands=["aurora-restore list"])

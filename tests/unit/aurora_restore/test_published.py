@@ -51,7 +51,7 @@ def test_the_command_reads_no_field_that_the_pipeline_does_not_write(
 
 
 def test_the_fields_that_a_resume_repeats_are_those_that_no_operation_keeps() -> None:
-    assert set(starting.DELETING) == NEVER_BY_DEFAULT - {"scheduled_at", "resume"}
+    assert set(starting.DELETING) == NEVER_BY_DEFAULT - {"scheduled_at", "resume", "rollback"}
     assert set(starting.DELETING) <= set(FIELDS)
 
 

@@ -37,6 +37,7 @@ GUARDED = {("Copy Snapshot", "copy"), ("Check Copy Status", "copy"), ("Transform
     (name, field)
     for name, field in [
         ("Swap Cluster", "replaces"), ("Finish Swap", "replaces"),
+        ("Roll Back", "replaces"), ("Check Rollback", "errand"),
         ("Check Swap", "errand"), ("Check Swap to Finish", "errand"),
     ]
 }  # fmt: skip
@@ -200,6 +201,8 @@ MEANT: dict[str, set[str]] = {
     "Setup DB Users": BEFORE_A_CLEAN_UP,
     "Swap Cluster": BEFORE_A_CLEAN_UP | {"finishing"},
     "Check Swap": BEFORE_A_CLEAN_UP,
+    "Roll Back": BEFORE_A_CLEAN_UP | {"finishing"},
+    "Check Rollback": BEFORE_A_CLEAN_UP,
     "Finish Swap": BEFORE_A_CLEAN_UP,
     "Check Swap to Finish": BEFORE_A_CLEAN_UP,
     "Open Cluster": BEFORE_A_CLEAN_UP,
@@ -207,6 +210,7 @@ MEANT: dict[str, set[str]] = {
     "Check Delete Status": BEFORE_A_CLEAN_UP,
     "Archive Snapshot": BEFORE_A_CLEAN_UP | {"begins_export"},
     "Send Success Notification": {"error", "clean_up", "stopped", "died"},
+    "Send Rollback Notification": {"users", "archive", "error", "clean_up", "stopped", "died"},
     "Send Plan Notification": {"users", "archive", "error", "clean_up", "stopped", "died"},
     "Clean Up Cluster": {"deletion"},
     "Check Clean-up Status": {"deletion"},

@@ -53,6 +53,7 @@ EDGES: dict[str, list[Edge]] = {
     "Copy Needed?": [
         when("$.plan.dry_run", "BooleanEquals", True, "Send Plan Notification"),
         when("$.plan.finishes_swap", "BooleanEquals", True, "Name the Stopped Swap"),
+        when("$.plan.rolls_back", "IsNull", False, "Roll Back"),
         when("$.plan.copy_needed", "BooleanEquals", True, "Copy Snapshot"),
         otherwise("Export Snapshot?"),
     ],
@@ -128,6 +129,14 @@ EDGES: dict[str, list[Edge]] = {
     ],
     "Check Swap": [goes("Wait for Swap"), fails_into("Finish Swap")],
     "Wait for Swap": [goes("Swap Cluster")],
+    "Roll Back": [goes("Rolled Back?"), fails_into("Finish Swap")],
+    "Rolled Back?": [
+        when("$.swap.answer", "StringEquals", "done", "Send Rollback Notification"),
+        when("$.swap.answer", "StringEquals", "within", "Check Rollback"),
+        otherwise("Wait for Rollback"),
+    ],
+    "Check Rollback": [goes("Wait for Rollback"), fails_into("Finish Swap")],
+    "Wait for Rollback": [goes("Roll Back")],
     "Name the Stopped Swap": [goes("Wait for Stopped Step")],
     "Wait for Stopped Step": [goes("Finish Swap")],
     "Finish Swap": [goes("Swap Finished?"), fails_into("Send Failure Notification", "$.clean_up.error")],
@@ -165,6 +174,7 @@ EDGES: dict[str, list[Edge]] = {
     ],
     "Wait for Archive": [goes("Archive Snapshot")],
     "Send Success Notification": [goes("Restored"), fails_into("Send Failure Notification")],
+    "Send Rollback Notification": [goes("Restored"), fails_into("Send Failure Notification")],
     "Restored": [],
     "Send Plan Notification": [goes("Planned"), fails_into("Send Failure Notification")],
     "Planned": [],
@@ -204,7 +214,7 @@ EXECUTION = {
     "request.$": "$.request",
 }
 ASKED = {"limits.$": "$.limits"}
-SWAP = STEP | ASKED | {"cluster.$": "$.plan.cluster", "replaces.$": "$.plan.replaces"}
+SWAP = STEP | ASKED | {f"{name}.$": f"$.plan.{name}" for name in ("cluster", "replaces", "rolls_back")}
 ERRAND = STEP | {"errand.$": "$.swap.errand"}
 # For each function that is called: by which state, with what, and where its answer goes.
 INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
@@ -241,6 +251,8 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     ),
     "Swap Cluster": ("SwapCluster", SWAP, "$.swap"),
     "Check Swap": ("CheckSwap", ERRAND, "$.found"),
+    "Roll Back": ("SwapCluster", SWAP, "$.swap"),
+    "Check Rollback": ("CheckSwap", ERRAND, "$.found"),
     "Finish Swap": ("SwapCluster", SWAP | {"finishing": True}, "$.swap"),
     "Check Swap to Finish": ("CheckSwap", ERRAND, "$.found"),
     "Open Cluster": (
@@ -272,6 +284,11 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "Send Success Notification": (
         "SnsNotification",
         EXECUTION | {"outcome": "succeeded", "plan.$": "$.plan", "users.$": "$.users", "archive.$": "$.archive"},
+        "$.notification",
+    ),
+    "Send Rollback Notification": (
+        "SnsNotification",
+        EXECUTION | {"outcome": "succeeded", "plan.$": "$.plan"},
         "$.notification",
     ),
     "Send Plan Notification": (
@@ -327,6 +344,7 @@ REST: dict[str, dict[str, Any]] = {
     "Wait for Masking": {"Type": "Wait", "SecondsPath": "$.masking.wait_seconds"},
     "Wait for Instances": {"Type": "Wait", "SecondsPath": "$.instances.wait_seconds"},
     "Wait for Swap": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
+    "Wait for Rollback": {"Type": "Wait", "SecondsPath": "$.swap.wait_seconds"},
     "Name the Stopped Swap": {
         "Type": "Pass",
         "Parameters": {
@@ -579,7 +597,7 @@ def test_instances_are_looked_at_again_after_a_masking_and_before_another_cluste
 
 
 def test_a_swap_that_has_failed_or_was_stopped_is_finished_before_anything_is_cleaned_up() -> None:
-    for name in ("Swap Cluster", "Check Swap"):
+    for name in ("Swap Cluster", "Check Swap", "Roll Back", "Check Rollback"):
         assert [end for edge, end in leads(name) if edge[0] == "Catch"] == ["Finish Swap"]
         assert not CLEAN_UP & reached_from(name, without="Finish Swap")
     assert not CLEAN_UP & reached_from("Name the Stopped Swap", without="Swap Finished?")
@@ -590,6 +608,14 @@ def test_a_swap_that_has_failed_or_was_stopped_is_finished_before_anything_is_cl
     assert edges(STATES["Name the Stopped Swap"]) == [goes("Wait for Stopped Step")]
     finishing = {name for name in STATES if STATES[name].get("Parameters", {}).get("finishing") is True}
     assert finishing == {"Finish Swap"}
+
+
+def test_only_a_plan_that_rolls_back_leads_to_a_rollback_and_that_leads_to_nothing_else() -> None:
+    assert {name for name, _ in into("Roll Back")} == {"Copy Needed?", "Wait for Rollback"}
+    assert "Roll Back" not in reached_by({"rolls_back": None})
+    assert "Roll Back" not in reached_by({"dry_run": True})
+    ends = reached_from("Roll Back", without="Finish Swap")
+    assert {function(name) for name in ends} == {"", "SwapCluster", "CheckSwap", "SnsNotification"}
 
 
 @pytest.mark.parametrize(
@@ -717,8 +743,8 @@ def test_every_way_into_failure_brings_its_error_and_nothing_after_it_replaces_t
 
 def test_a_run_that_succeeds_has_made_users_put_its_snapshot_away_and_told_it() -> None:
     for before in ("Setup DB Users", "Send Success Notification"):
-        assert "Restored" not in reached_from("Receive Request", without=before)
-    with_something: list[dict[str, Any]] = [{"copy": {}}, {"export": {}}]
+        assert "Restored" not in reached_by({"rolls_back": None}, without=before)
+    with_something: list[dict[str, Any]] = [{"copy": {}, "rolls_back": None}, {"export": {}, "rolls_back": None}]
     for plan in with_something:
         assert "Restored" not in reached_by(plan, without="Archive Snapshot")
     assert "Archive Snapshot" not in reached_by({"copy": None, "export": None, "delete_source": False})

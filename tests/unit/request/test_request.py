@@ -32,6 +32,7 @@ def test_every_field_can_be_given() -> None:
     raw = {
         "operation_id": "drill-7",
         "resume": True,
+        "rollback": False,
         "source_cluster_id": "prod-orders",
         "source_region": "eu-west-1",
         "source_account_id": "123456789012",

@@ -12,6 +12,7 @@ from tests.unit.operation.test_secret_endings import labels, opened, settle
 from tests.unit.support import ADMIN_SECRET, DOOR, NOW, OWN_TAGS, REGION, TARGET, a_plan
 from utils.aurora_utils import Aurora
 from utils.contracts.swap import RecordedCluster, Side, SwapRecord
+from utils.logins import master, secret_store
 from utils.logins.master import REPLACED, AdminSecret
 from utils.state.lock import TargetLock
 from utils.state.operation import NO_CLUSTER, OperationState
@@ -89,3 +90,24 @@ def test_one_that_is_turned_back_before_it_was_moved_leaves_the_old_one(
     del rds.clusters["staging-orders-new"]
     settle()
     assert labels() == {"AWSCURRENT": OLD, "AWSPREVIOUS": BEFORE}
+
+
+def test_a_cluster_that_gets_its_name_back_is_never_without_a_label(
+    move: Move, state: OperationState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS may delete a version without labels: the label of the replaced goes on only after AWSCURRENT has come."""
+    AdminSecret(ADMIN_SECRET).promote(NEW)
+    AdminSecret(ADMIN_SECRET).keep(OLD)
+    seen: list[bool] = []
+    moved = secret_store.move_label
+
+    def watched(arn: str, label: str, *, where: str | None, to: str | None) -> bool:
+        done = moved(arn, label, where=where, to=to)
+        seen.append(OLD in labels().values())
+        return done
+
+    monkeypatch.setattr(master, "move_label", watched)
+    move("old")
+    assert labels()["AWSCURRENT"] == OLD
+    assert seen
+    assert all(seen)

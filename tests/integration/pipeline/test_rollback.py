@@ -1,0 +1,148 @@
+"""A replacement that is undone: the cluster of before has its name back, with its data and its logins."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.local_aws.server import LocalAws
+from scripts.local_run import stage
+from scripts.local_run.production import Production
+from scripts.local_run.stage import SOURCE, Stage
+from tests.integration.pipeline.reader import commands
+from tests.integration.pipeline.refreshing import Refreshing, tags_of
+from tests.integration.pipeline.support import Run, numbers, settle
+from utils.aurora_utils.resources import ROLE_TAG
+
+PREFIX = "returns"
+
+
+@pytest.fixture(scope="module")
+def place(aws: LocalAws) -> Iterator[Stage]:
+    """A stack of its own, whose door can be shut, with sweeps each hour."""
+    names = {"NamePrefix": PREFIX, "StateTableName": "ReturnsState", "AuditTableName": "ReturnsAudit"}
+    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "returns-own", "TargetClusterPattern": "returns-*"}
+    overrides = {**names, **wanted, "InstanceCount": "1", "ExpirySchedule": "rate(1 hour)"}
+    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
+    made.shut_its_door()
+    yield made
+    aws.client("scheduler").delete_schedule(Name=made.stack.resources["ExpirySweeps"])
+
+
+@pytest.fixture
+def nights(place: Stage, production: Production) -> Iterator[Refreshing]:
+    made = Refreshing(place, f"returns-{next(numbers)}")
+    yield made
+    made.aws.faults.clear()
+    for each in made.ours():
+        made.pipeline.remove(each["DBClusterIdentifier"])
+
+
+def roll_back(nights: Refreshing, run: Run, **request: object) -> Run:
+    return nights.pipeline.run({"operation_id": run.operation_id, "rollback": True, **request})
+
+
+def roles(nights: Refreshing) -> dict[str, str]:
+    return {each["DbClusterResourceId"]: tags_of(each).get(ROLE_TAG, "") for each in nights.ours()}
+
+
+def test_the_cluster_of_before_has_its_name_back_and_what_was_written_since_is_kept(nights: Refreshing) -> None:
+    assert nights.night().status == "SUCCEEDED"
+    before = nights.live()
+    night = nights.night()
+    assert night.status == "SUCCEEDED", night.reason
+    after = nights.live()
+    with nights.client() as client:
+        planned = roll_back(nights, night, dry_run=True)
+        assert planned.status == "SUCCEEDED", planned.reason
+        (plan,) = planned.messages
+        assert f"LOSE for {nights.target} what was written to it since" in plan["message"]
+        (command,) = commands(plan["message"], "start-execution")
+        assert json.loads(shlex.split(command)[shlex.split(command).index("--input") + 1]) == {
+            "operation_id": night.operation_id,
+            "rollback": True,
+        }
+        assert nights.live()["DbClusterResourceId"] == after["DbClusterResourceId"]
+        back = roll_back(nights, night)
+        assert back.status == "SUCCEEDED", back.reason
+        nights.aws.clock.sleep(30)
+    (message,) = back.messages
+    live = nights.live()
+    assert live["DbClusterResourceId"] == before["DbClusterResourceId"]
+    assert not nights.door_is_shut(live)
+    kept = nights.by_id(after["DbClusterResourceId"])
+    assert kept is not None
+    assert nights.door_is_shut(kept)
+    assert roles(nights) == {before["DbClusterResourceId"]: "live", after["DbClusterResourceId"]: "previous"}
+    # Each acknowledged row is in exactly one of the two, the last one in that which has the name.
+    old, new = nights.rows_in(live["DBClusterIdentifier"]), nights.rows_in(kept["DBClusterIdentifier"])
+    keys = {row.key for row in client.acknowledged}
+    assert keys <= old | new
+    assert not keys & old & new
+    assert client.acknowledged[-1].key in old
+    assert message["subject"].startswith("[aurora-restore] SUCCEEDED")
+    assert f"it is in {after['DbClusterResourceId']}, which is kept as" in message["message"]
+
+
+@pytest.mark.full
+def test_a_rollback_is_undone_by_another_and_followed_by_a_night(nights: Refreshing) -> None:
+    assert nights.night().status == "SUCCEEDED"
+    night = nights.night()
+    assert night.status == "SUCCEEDED", night.reason
+    after = nights.live()
+    back = roll_back(nights, night)
+    assert back.status == "SUCCEEDED", back.reason
+    refused = roll_back(nights, night)
+    assert refused.status == "FAILED"
+    assert "Only the newest replacement of a target is rolled back" in refused.reason
+    forward = roll_back(nights, back)
+    assert forward.status == "SUCCEEDED", forward.reason
+    assert nights.live()["DbClusterResourceId"] == after["DbClusterResourceId"]
+    assert nights.night().status == "SUCCEEDED"
+    settle(nights.pipeline)
+    assert sorted(roles(nights).values()).count("live") == 1
+
+
+@pytest.mark.full
+def test_a_rollback_that_fails_before_its_commit_changes_nothing_and_is_resumed(nights: Refreshing) -> None:
+    assert nights.night().status == "SUCCEEDED"
+    before = nights.live()
+    night = nights.night()
+    assert night.status == "SUCCEEDED", night.reason
+    after = nights.live()
+    denied = {"NewDBClusterIdentifier": nights.target}
+    nights.aws.faults.add(operation="rds:ModifyDBCluster", parameters=denied, code="AccessDenied", times=1)
+    with nights.client() as client:
+        failed = roll_back(nights, night)
+        assert failed.status == "FAILED"
+        nights.aws.clock.sleep(30)
+    (message,) = failed.messages
+    assert f"{nights.target} was not rolled back" in message["message"]
+    assert nights.live()["DbClusterResourceId"] == after["DbClusterResourceId"]
+    assert not nights.door_is_shut(nights.live())
+    assert {row.key for row in client.acknowledged} <= nights.rows_in(nights.target)
+    assert roles(nights) == {before["DbClusterResourceId"]: "previous", after["DbClusterResourceId"]: "live"}
+    (command,) = commands(message["message"], "start-execution")
+    asked = json.loads(shlex.split(command)[shlex.split(command).index("--input") + 1])
+    assert asked == {"operation_id": failed.operation_id, "resume": True}
+    again = nights.pipeline.run(asked)
+    assert again.status == "SUCCEEDED", again.reason
+    assert nights.live()["DbClusterResourceId"] == before["DbClusterResourceId"]
+
+
+@pytest.mark.full
+def test_what_was_rolled_back_expires_and_the_cluster_with_the_name_does_not(nights: Refreshing) -> None:
+    assert nights.night().status == "SUCCEEDED"
+    before = nights.live()
+    night = nights.night(keep_previous_hours=8)
+    assert night.status == "SUCCEEDED", night.reason
+    back = roll_back(nights, night, keep_previous_hours=8)
+    assert back.status == "SUCCEEDED", back.reason
+    nights.aws.clock.sleep(12 * 3600)
+    nights.aws.schedules.settle()
+    settle(nights.pipeline)
+    (left,) = nights.ours()
+    assert left["DbClusterResourceId"] == before["DbClusterResourceId"]

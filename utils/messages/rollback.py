@@ -1,0 +1,78 @@
+"""What people read about a rollback: which cluster has the name again, and which writes are lost but still kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
+from utils.messages.expiry import hours_text
+from utils.state.operation import OperationRecord
+
+# A label and its text.
+Row = tuple[str, str]
+
+
+def parts_of(plan: Plan) -> tuple[RolledBack, ReplacedCluster]:
+    """Return what a rollback undoes, and the cluster that it takes the name from."""
+    if plan.rolls_back is None or plan.replaces is None:
+        raise ValueError(f"operation {plan.operation_id} is no rollback")
+    return plan.rolls_back, plan.replaces
+
+
+def rollback_lines(plan: Plan) -> Iterator[str]:
+    """Yield what a rollback would do, step by step, and what is lost by it."""
+    undone, replaced = parts_of(plan)
+    target, old = plan.target_cluster_id, replaced.other_names[0]
+    ended = "end every session" if replaced.login_version_id else "restart every instance, which ends every session,"
+    yield (
+        f"shut the door of the present {target} ({replaced.resource_id}), {ended}, and prove that nobody is left in "
+        "it. From here on its clients are locked out for some minutes"
+    )
+    yield (
+        f"rename it to {old}, rename {plan.cluster.identifier} ({undone.resource_id}) to {target}, have its "
+        f"certificates name {target}, and prove by that name that clients reach it"
+    )
+    yield (
+        f"open the door of the new {target}: security groups {', '.join(plan.cluster.vpc_security_group_ids)}. Until "
+        "here, any failure ends with the present one under its name, and nothing is lost"
+    )
+    yield (
+        f"LOSE for {target} what was written to it since {undone.replaced_at:%Y-%m-%d %H:%M} UTC: nothing copies it "
+        f"back. It stays in {old}, which is kept for {hours_text(replaced.keep_hours)} behind the stack's door"
+        + (", then DELETED WITHOUT a final snapshot" if replaced.is_ours else " and never deleted")
+    )
+
+
+def rolled_back_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
+    """Yield what a rollback has done."""
+    undone, replaced = parts_of(plan)
+    target, old = plan.target_cluster_id, replaced.other_names[0]
+    yield "Leads to", f"{undone.resource_id} again, which operation {undone.operation_id} had replaced"
+    yield from (("Resumed", line) for line in plan.resumed)
+    yield "Endpoint", f"{replaced.endpoint}:{replaced.port}"
+    yield "Door", f"open since {record.door_open_at}: {', '.join(plan.cluster.vpc_security_group_ids)}"
+    until = dt.datetime.fromisoformat(record.door_open_at or "") + dt.timedelta(hours=replaced.keep_hours)
+    end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if replaced.is_ours else "and never deleted"
+    yield (
+        "Lost",
+        f"what was written to {target} from {undone.replaced_at:%Y-%m-%d %H:%M} UTC until this rollback. Nothing "
+        "copies it back",
+    )
+    yield "", f"it is in {replaced.resource_id}, which is kept as {old} behind the stack's door, {end}"
+    if undone.login_version_id is not None and undone.admin_secret_arn:
+        yield "Login", f"the master login is in secret {undone.admin_secret_arn}"
+    if undone.application_secret_arn:
+        yield "", f"the application's logins are in secret {undone.application_secret_arn}"
+    yield from (("Warning", warning) for warning in plan.warnings)
+
+
+def state_after_failure(record: OperationRecord) -> str:
+    """Return to which cluster the name leads after a rollback that has failed, and whose swap is not under way."""
+    target = record.plan["target_cluster_id"]
+    if record.swap_end == "forward":
+        return f"{target} was rolled back: it leads to cluster {record.plan['rolls_back']['resource_id']}."
+    return (
+        f"{target} was not rolled back: it leads to cluster {record.plan['replaces']['resource_id']}, as before. "
+        "Nothing was deleted, and nothing is lost."
+    )

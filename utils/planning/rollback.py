@@ -1,0 +1,207 @@
+"""Undo a replacement: which cluster gets its target's name back, and everything for which it must not.
+
+A rollback is the swap of the replacement with the parts exchanged: the kept cluster is the one that is to have the
+name, and the present one is fenced, renamed and kept in its place. It creates nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from utils.arns import Arn
+from utils.aurora_utils import AuroraReader, Cluster
+from utils.aurora_utils.resources import ROLE_TAG
+from utils.contracts.payloads import Execution
+from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
+from utils.contracts.stack_limits import StackLimits, target_problems
+from utils.errors import RequestRefused
+from utils.foreign_text import one_line
+from utils.planning.calls import planned_calls
+from utils.planning.replacement import admin_secret_of, login_of, plan_replacement
+from utils.preflight.replaceable import lasting_refusals, previous_name_problems, replaceable_problems
+from utils.request.fields import RestoreRequest
+from utils.request.reading import refuse_if_any
+from utils.state.expiry import ExpiryRegister
+from utils.state.operation import OperationRecord
+
+# What a request for a rollback may have. Everything else was decided by the operation that is undone.
+FIELDS_OF_ROLLBACK = frozenset({"operation_id", "rollback", "target_cluster_id", "keep_previous_hours", "dry_run"})
+MAX_TAG_SHOWN = 100
+
+
+def plan_rollback(
+    request: RestoreRequest,
+    given: Mapping[str, Any],
+    undone: OperationRecord | None,
+    operation_id: str,
+    execution: Execution,
+    limits: StackLimits,
+) -> Plan:
+    """Return the plan, or raise RequestRefused with everything that prevents it. Only reads.
+
+    `undone` is the record of the operation whose replacement is undone; None where none is known. `given` is what the
+    request says itself.
+    """
+    place = Arn.parse(execution.execution_id)
+    target = AuroraReader(place.region)
+    refuse_if_any(_field_problems(given))
+    earlier, replaced, record = _replacement_of(request, undone)
+    target_id = earlier.target_cluster_id
+    if given.get("target_cluster_id") not in (None, target_id):
+        raise RequestRefused(
+            f"target_cluster_id: {given['target_cluster_id']!r} is not the target of operation {record.operation_id}, "
+            f"which is {target_id!r}. Omit it, or give that one."
+        )
+    refuse_if_any(target_problems(limits, target_id))
+    live, kept = target.cluster(target_id), target.cluster_with_id(replaced.resource_id)
+    if live is None or live.resource_id != record.cluster_resource_id:
+        raise RequestRefused(_not_the_live_one(record, target_id, live))
+    if kept is None:
+        raise RequestRefused(
+            f"rollback: cluster {replaced.resource_id}, which operation {record.operation_id} has replaced, no longer "
+            f"exists. {target_id!r} stays as it is. Restore an older snapshot by a new operation instead."
+        )
+    admin = admin_secret_of(earlier.target_secrets)
+    refuse_if_any(
+        [
+            *kept_problems(kept, replaced, target),
+            *replaceable_problems(live, admin, target, execution.now, field="rollback"),
+        ]
+    )
+    replaces = plan_replacement(request, live, operation_id, admin)
+    if replaces is None:
+        raise AssertionError("a cluster that exists is replaced")
+    refuse_if_any(previous_name_problems(replaces.other_names, operation_id, target))
+    cluster = replace(
+        earlier.cluster,
+        identifier=kept.identifier,
+        live_identifier=target_id,
+        live_endpoint=live.endpoint,
+        vpc_security_group_ids=replaced.security_group_ids,
+        data_api=replaced.data_api,
+        instances=[],
+    )
+    plan = replace(
+        earlier,
+        operation_id=operation_id,
+        cluster=cluster,
+        replaces=replaces,
+        rolls_back=RolledBack(
+            operation_id=record.operation_id,
+            resource_id=kept.resource_id,
+            replaced_at=dt.datetime.fromisoformat(str(record.door_open_at)),
+            login_version_id=login_of(kept, admin),
+            admin_secret_arn=record.admin_secret_arn,
+            application_secret_arn=record.application_secret_arn,
+        ),
+        copy_needed=False,
+        copy=None,
+        masking=None,
+        export=None,
+        delete_source=False,
+        source_deletion=None,
+        quarantine=False,
+        expires_after_hours=None,
+        finishes_swap=False,
+        # Nothing is created that could be cleaned up.
+        on_failure="keep",
+        dry_run=bool(request.dry_run),
+        resumed=[],
+        not_taken_over=[],
+        phases=[],
+        expected_seconds={},
+        expected_minutes=[],
+        warnings=list(_warnings(kept, replaced)),
+    )
+    return replace(plan, calls=planned_calls(plan, place.account_id, target.region))
+
+
+def kept_problems(kept: Cluster, replaced: ReplacedCluster, target: AuroraReader) -> Iterator[str]:
+    """Yield why the cluster that was replaced cannot have its name back."""
+    role, named = kept.tags.get(ROLE_TAG), f"rollback: cluster {kept.identifier} ({kept.resource_id})"
+    if kept.is_being_deleted or _is_expiring(kept.resource_id):
+        yield f"{named} is being deleted. Restore an older snapshot by a new operation instead."
+        return
+    if role != "previous":
+        shown = one_line(role, MAX_TAG_SHOWN) if role is not None else "not set"
+        yield f"{named} is no longer kept as a replaced cluster: its tag {ROLE_TAG} is {shown}, not previous."
+    if kept.identifier not in replaced.other_names:
+        yield (
+            f"{named} was renamed since, and only a replaced cluster's own names are taken back. Rename it to "
+            f"{replaced.other_names[0]} first."
+        )
+    if not kept.member_identifiers:
+        yield f"{named} has no instances any longer. Create one in it, then start again."
+    elif not kept.is_available and not kept.is_stopped:
+        yield f"{named} is {kept.status}, not available. Start again once it is."
+    yield from (f"{named} {why}" for why in lasting_refusals(kept, target))
+
+
+def _is_expiring(resource_id: str) -> bool:
+    entry = ExpiryRegister().entry(resource_id)
+    return entry is not None and entry.deletion_began_at is not None
+
+
+def _field_problems(given: Mapping[str, Any]) -> Iterator[str]:
+    for name in given:
+        if name not in FIELDS_OF_ROLLBACK and given[name] is not None:
+            yield (
+                f"{name}: {given[name]!r} is given with rollback, which takes {', '.join(sorted(FIELDS_OF_ROLLBACK))} "
+                "alone. Omit it."
+            )
+
+
+def _replacement_of(
+    request: RestoreRequest, undone: OperationRecord | None
+) -> tuple[Plan, ReplacedCluster, OperationRecord]:
+    """Return the plan of the replacement, what it has replaced, and its record, or raise RequestRefused."""
+    named = f"operation_id: {request.operation_id!r}"
+    if undone is None:
+        raise RequestRefused(f"{named} is no operation that is known, so there is nothing to roll back. Correct it.")
+    try:
+        plan = msgspec.convert(undone.plan, Plan) if undone.plan else None
+    except msgspec.ValidationError as error:
+        raise RequestRefused(
+            f"{named} was planned by another version of this stack ({error}) and cannot be rolled back."
+        ) from None
+    if undone.is_swapping or undone.status == "running":
+        raise RequestRefused(
+            f"{named} has not ended. Wait until it has, or resume it where its execution was stopped, then start again."
+        )
+    if plan is None or plan.replaces is None or undone.swap_end is None:
+        raise RequestRefused(
+            f"{named} has replaced no cluster, so there is nothing to roll back. Give the operation_id that the "
+            "message of the replacement names."
+        )
+    if undone.swap_end != "forward" or undone.door_open_at is None or undone.cluster_resource_id is None:
+        raise RequestRefused(
+            f"{named} was turned back: {plan.target_cluster_id!r} leads to the cluster of before already. Nothing has "
+            "to be rolled back."
+        )
+    return plan, plan.replaces, undone
+
+
+def _not_the_live_one(record: OperationRecord, target_id: str, live: Cluster | None) -> str:
+    now = "no cluster has that name" if live is None else f"{live.resource_id} has that name"
+    return (
+        f"rollback: {target_id!r} no longer leads to the cluster of operation {record.operation_id} "
+        f"({record.cluster_resource_id}): {now}. Only the newest replacement of a target is rolled back: give its "
+        "operation_id."
+    )
+
+
+def _warnings(kept: Cluster, replaced: ReplacedCluster) -> Iterator[str]:
+    yield (
+        f"The application's logins are those that {kept.identifier} had when it was replaced: a password that was "
+        "changed in the application's secret since then does not open it."
+    )
+    if not replaced.is_ours:
+        yield (
+            f"The pipeline has no login to {kept.identifier}, which is another team's: that the name leads to it is "
+            "proved by its certificate alone, and the admin secret keeps the login of the cluster that is rolled back."
+        )
