@@ -117,6 +117,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     inherited_logins: str = "lock"
     masking: Masking | None = None
     replaces: Replaced | None = None
+    replaced: Replaced | None = None
     rolls_back: RolledBack | None = None
     expires_after_hours: int | None = None
     dry_run: bool = False
@@ -143,7 +144,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             return "plan"
         if self.rolls_back:
             return "rollback"
-        return "refresh" if self.replaces else "restore"
+        return "refresh" if self.replaces or self.replaced else "restore"
 
 
 class Record(Struct, frozen=True, kw_only=True):

@@ -262,6 +262,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     # The cluster that the restored one replaces: until then it has the name `cluster.identifier`, and after it the
     # target's. None: it is restored under the target's name, which nobody has.
     replaces: ReplacedCluster | None = None
+    # The cluster that it has replaced before this execution resumed it: then `replaces` is None.
+    replaced: ReplacedCluster | None = None
     # Nothing is restored: the cluster that an earlier operation has replaced gets its name back. `snapshot` is that
     # operation's then, and `cluster` says how the kept cluster is called and which groups open it.
     rolls_back: RolledBack | None = None

@@ -281,14 +281,16 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
 
 def _replaced_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
     """Yield what became of the cluster that had the target's name before."""
-    if plan.replaces is None or record.door_open_at is None:
+    replaced = plan.replaces or plan.replaced
+    if replaced is None or record.door_open_at is None:
         return
-    until = dt.datetime.fromisoformat(record.door_open_at) + dt.timedelta(hours=plan.replaces.keep_hours)
-    end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if plan.replaces.is_ours else "and never deleted"
+    until = dt.datetime.fromisoformat(record.door_open_at) + dt.timedelta(hours=replaced.keep_hours)
+    end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if replaced.is_ours else "and never deleted"
     yield (
         "Replaced",
-        f"{plan.replaces.resource_id}, which is kept as {plan.replaces.other_names[0]} behind the stack's door, {end}",
+        f"{replaced.resource_id}, which is kept as {replaced.other_names[0]} behind the stack's door, {end}",
     )
+    yield "", f'to go back: an execution with the input {{"operation_id": "{plan.operation_id}", "rollback": true}}'
 
 
 def _door_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:

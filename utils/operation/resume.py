@@ -114,7 +114,8 @@ def _after_swap(plan: Plan, record: OperationRecord) -> Plan:
     plan = replace(plan, finishes_swap=False)
     if record.swap_end != "forward":
         return plan
-    return replace(plan, replaces=None, cluster=replace(plan.cluster, identifier=plan.target_cluster_id))
+    done = plan.replaces or plan.replaced
+    return replace(plan, replaces=None, replaced=done, cluster=replace(plan.cluster, identifier=plan.target_cluster_id))
 
 
 def _with_backups_kept(deletion: SourceDeletion | None, given: Mapping[str, Any]) -> SourceDeletion | None:

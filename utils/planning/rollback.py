@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader, Cluster
-from utils.aurora_utils.resources import ROLE_TAG
+from utils.aurora_utils.resources import OPERATION_TAG, ROLE_TAG
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.contracts.stack_limits import StackLimits, target_problems
@@ -27,7 +27,7 @@ from utils.preflight.replaceable import lasting_refusals, previous_name_problems
 from utils.request.fields import RestoreRequest
 from utils.request.reading import refuse_if_any
 from utils.state.expiry import ExpiryRegister
-from utils.state.operation import OperationRecord
+from utils.state.operation import OperationRecord, OperationState
 
 # What a request for a rollback may have. Everything else was decided by the operation that is undone.
 FIELDS_OF_ROLLBACK = frozenset({"operation_id", "rollback", "target_cluster_id", "keep_previous_hours", "dry_run"})
@@ -70,6 +70,7 @@ def plan_rollback(
     refuse_if_any(
         [
             *kept_problems(kept, replaced, target),
+            *(_masking_problems(kept, replaced, execution) if limits.require_masking == "true" else ()),
             *replaceable_problems(live, admin, target, execution.now, field="rollback"),
         ]
     )
@@ -91,6 +92,7 @@ def plan_rollback(
         operation_id=operation_id,
         cluster=cluster,
         replaces=replaces,
+        replaced=None,
         rolls_back=RolledBack(
             operation_id=record.operation_id,
             resource_id=kept.resource_id,
@@ -142,6 +144,20 @@ def kept_problems(kept: Cluster, replaced: ReplacedCluster, target: AuroraReader
     yield from (f"{named} {why}" for why in lasting_refusals(kept, target))
 
 
+def _masking_problems(kept: Cluster, replaced: ReplacedCluster, execution: Execution) -> Iterator[str]:
+    """Yield that the kept cluster was not masked, where the stack lets nobody into one that is not.
+
+    What another team's cluster holds is its owner's to say.
+    """
+    maker = kept.tags.get(OPERATION_TAG, "")
+    record = OperationState(maker, execution.execution_id, execution.now).recall() if maker else None
+    if replaced.is_ours and (record is None or record.masked_at is None):
+        yield (
+            f"rollback: cluster {kept.identifier} ({kept.resource_id}) was not masked, and this stack lets nobody into "
+            "a cluster that is not (RequireMasking). Restore an older snapshot by a new operation instead."
+        )
+
+
 def _is_expiring(resource_id: str) -> bool:
     entry = ExpiryRegister().entry(resource_id)
     return entry is not None and entry.deletion_began_at is not None
@@ -173,7 +189,8 @@ def _replacement_of(
         raise RequestRefused(
             f"{named} has not ended. Wait until it has, or resume it where its execution was stopped, then start again."
         )
-    if plan is None or plan.replaces is None or undone.swap_end is None:
+    replaced = plan.replaces or plan.replaced if plan is not None else None
+    if plan is None or replaced is None or undone.swap_end is None:
         raise RequestRefused(
             f"{named} has replaced no cluster, so there is nothing to roll back. Give the operation_id that the "
             "message of the replacement names."
@@ -183,7 +200,7 @@ def _replacement_of(
             f"{named} was turned back: {plan.target_cluster_id!r} leads to the cluster of before already. Nothing has "
             "to be rolled back."
         )
-    return plan, plan.replaces, undone
+    return plan, replaced, undone
 
 
 def _not_the_live_one(record: OperationRecord, target_id: str, live: Cluster | None) -> str:

@@ -97,6 +97,7 @@ def test_after_it_has_ended_forward_the_cluster_has_the_targets_name(night: Nigh
     night.rename(night.own, TARGET)
     plan = check(again())
     assert (plan["finishes_swap"], plan["replaces"], plan["cluster"]["identifier"]) == (False, None, TARGET)
+    assert plan["replaced"]["resource_id"] == night.target["DbClusterResourceId"]
     assert record().named(TARGET) == TARGET
 
 

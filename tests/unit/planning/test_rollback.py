@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -15,6 +16,7 @@ from tests.unit.operation.test_resume import again, check
 from tests.unit.planning.test_replacement import scaling
 from tests.unit.support import (
     EXECUTION,
+    LIMITS,
     NOW,
     OPERATION,
     OTHER_EXECUTION,
@@ -193,6 +195,30 @@ def test_what_prevents_a_replacement_of_the_present_cluster_prevents_this_too(re
     replacement.live["GlobalClusterIdentifier"] = "worldwide"
     with pytest.raises(RequestRefused, match=f"rollback: '{TARGET}' belongs to the global database worldwide"):
         roll_back()
+
+
+def test_one_that_was_not_masked_lets_nobody_in_where_the_stack_requires_it(replacement: Replacement) -> None:
+    asked = again(rollback=True)
+    asked["limits"] = msgspec.to_builtins(replace(LIMITS, require_masking="true"))
+    with pytest.raises(RequestRefused, match="was not masked, and this stack lets nobody into"):
+        check(asked)
+    earlier = OperationState("the-night-before", f"{EXECUTION}-before", NOW)
+    earlier.open("snapshot-check", {}, a_plan(), "running")
+    earlier.remember(masked_at=iso(NOW))
+    assert check(asked)["rolls_back"]["resource_id"] == replacement.kept["DbClusterResourceId"]
+
+
+def test_one_whose_operation_was_resumed_after_its_swap_is_undone_as_well(
+    replacement: Replacement, machine: FakeMachine
+) -> None:
+    """Its plan has nothing to replace any longer."""
+    replaced = replacement.plan.replaces
+    state = OperationState("resumed", f"{EXECUTION}-resumed", NOW)
+    state.open("snapshot-check", {}, replace(replacement.plan, replaces=None, replaced=replaced), "running")
+    facts = {"cluster_resource_id": replacement.live["DbClusterResourceId"], "door_open_at": iso(NOW)}
+    state.remember(**facts, swap_began_at=iso(NOW), swap_end="forward")
+    state.close("succeeded")
+    assert roll_back(operation_id="resumed")["rolls_back"]["operation_id"] == "resumed"
 
 
 # Resuming
