@@ -4,7 +4,7 @@ from utils.common import Work, always, step
 from utils.contracts.payloads import SwapProgress, SwapTask
 from utils.preflight.limits import prove_opening_allowed
 from utils.steps.swap_begin import until_windows_are_over
-from utils.steps.swap_step import SwapStep
+from utils.steps.swap_step import SwapStep, with_expected_end
 
 
 @step("swap-cluster", SwapTask, looks=True, is_timed=always)
@@ -18,4 +18,5 @@ def lambda_handler(task: SwapTask, work: Work) -> SwapProgress:
             prove_opening_allowed(task.cluster, task.limits)
         if (waiting := until_windows_are_over(task, aurora, task.run.now)) is not None:
             return waiting
-    return SwapStep(task, record, work.state, aurora, work.prove_at_work).advance()
+    progress = SwapStep(task, record, work.state, aurora, work.prove_at_work).advance()
+    return with_expected_end(progress, record, work.pace(record), work.run.now)

@@ -29,6 +29,7 @@ class Phase(Struct, frozen=True, kw_only=True):
 
 COPIES = tuple(name for name, kind in KINDS.items() if kind.effect == "copy")
 MASKING = "mask-data"
+SWAP = "swap"
 _COPY = Phase(first_look=2 * MINUTE, latest=6 * HOUR, by_size=True)
 
 PHASES: Mapping[str, Phase] = {
@@ -49,6 +50,8 @@ PHASES: Mapping[str, Phase] = {
     # No public figure for the rest of the changes: they are looked at early.
     "admit-pipeline": Phase(first_look=30, latest=5 * MINUTE),
     "open-door": Phase(first_look=30, latest=5 * MINUTE),
+    # Two renames, and a restart where a certificate needs it: nothing of it is public. Up to the swap's own deadline.
+    SWAP: Phase(first_look=4 * MINUTE, latest=30 * MINUTE),
     "enable-data-api": Phase(first_look=30, latest=5 * MINUTE),
     "switch-protection-off": Phase(first_look=10, latest=5 * MINUTE),
     # No public figure for an export either, only that RDS restores the snapshot before it reads it.

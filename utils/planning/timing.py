@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from utils.contracts.phases import MASKING, span_of, span_of_all
+from utils.contracts.phases import MASKING, SWAP, span_of, span_of_all
 from utils.contracts.plan import Plan
 from utils.state.durations import SourceDurations
 from utils.state.operation import OperationRecord
@@ -38,7 +38,7 @@ def planned_phases(plan: Plan, record: OperationRecord | None) -> Iterator[str]:
     if plan.masking is not None and (record is None or record.masked_at is None):
         yield MASKING
     if record is None or record.door_open_at is None:
-        yield "open-door"
+        yield SWAP if plan.replaces is not None else "open-door"
     if plan.cluster.data_api and (record is None or record.data_api_enabled_at is None):
         yield "enable-data-api"
     if (deletion := plan.source_deletion) is not None:

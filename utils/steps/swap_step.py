@@ -18,6 +18,7 @@ from utils.aurora_utils import Aurora
 from utils.aurora_utils.client import ClusterBusy
 from utils.aws import error_code
 from utils.contracts.payloads import SwapErrand, SwapProgress, SwapTask
+from utils.contracts.phases import SWAP
 from utils.contracts.swap import Side, VersionOwner
 from utils.errors import StepFailed
 from utils.foreign_text import MAX_SENTENCE, one_line
@@ -28,6 +29,7 @@ from utils.messages.swap import failed, turned_back, why
 from utils.names import fingerprint
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import Asked, StoredSwap, Within, keep_swap
+from utils.steps.pace import Pace, took
 from utils.steps.swap import POLL_SECONDS, Action, Due, due, refusal_noted
 from utils.steps.swap_begin import begin_or_continue
 from utils.steps.swap_calls import Calls, before_call
@@ -99,6 +101,7 @@ class SwapStep:
     ) -> None:
         """`prove_at_work` comes before each write: it raises where the execution no longer has the operation."""
         self._task, self._state, self._aurora, self._prove_at_work = task, state, aurora, prove_at_work
+        self._record = record
         self._door = environment.text("DOOR_SECURITY_GROUP_ID")
         self._admin = AdminSecret(admin_secret_of(record))
         self._calls = Calls(aurora, self._admin, state, task.replaces, self._door)
@@ -163,7 +166,12 @@ class SwapStep:
         self._state.audit("swap", "ended", {"end": end, "why": because})
         if end == "forward":
             opened = found.record.committed_at or self._state.now
-            self._state.remember(swap_end=end, door_open_at=iso(opened), endpoint=self._task.replaces.endpoint)
+            self._state.remember(
+                swap_end=end,
+                door_open_at=iso(opened),
+                endpoint=self._task.replaces.endpoint,
+                took=took(self._record, self._state.now, {SWAP: self._record.swap_began_at}),
+            )
         else:
             self._state.remember(swap_end=end, door_opening_at=None)
             if not self._task.finishing:
@@ -240,6 +248,12 @@ class SwapStep:
         if swap != self._swap:
             self._prove_at_work()
             self._swap = keep_swap(swap, self._state)
+
+
+def with_expected_end(progress: SwapProgress, record: OperationRecord, pace: Pace, now: dt.datetime) -> SwapProgress:
+    """Return a swap's progress with when the operation is expected to end."""
+    began = dt.datetime.fromisoformat(record.swap_began_at) if record.swap_began_at else now
+    return replace(progress, expected_end=pace.expected_end(SWAP, began, now))
 
 
 def _waits(found: Due) -> SwapProgress:

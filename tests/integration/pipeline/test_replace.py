@@ -68,6 +68,11 @@ def test_the_second_night_takes_the_name_and_no_acknowledged_row_is_lost(nights:
         assert client.acknowledged[-1].key in in_new, "the client continues with the new cluster"
         assert any(row.key in in_old for row in client.acknowledged)
     assert len(nights.ours()) == 2
+    # The next night is told how long the swap took.
+    state = nights.pipeline.state(second.operation_id)
+    assert state is not None
+    assert "swap" in second.output["plan"]["phases"]
+    assert float(state["took"]["M"]["swap"]["N"]) > 60
 
 
 @pytest.fixture

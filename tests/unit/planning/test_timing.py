@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.operation.test_finishing import REPLACES
 from tests.unit.support import NOW, a_cluster_plan, a_copy, a_deletion, a_plan, a_record, a_snapshot_found
 from utils.contracts.phases import PHASES
 from utils.contracts.plan import Plan, SnapshotExport
@@ -35,8 +36,14 @@ def test_a_plan_goes_through_what_it_asks_for_in_this_order() -> None:
     assert phases(source_deletion=a_deletion(final_snapshot_identifier=None)) == [*RESTORE, "delete-cluster"]
 
 
+def test_where_the_target_is_replaced_its_door_opens_in_the_swap() -> None:
+    assert phases(replaces=REPLACES) == [*RESTORE[:-1], "swap"]
+    # The plan of what was resumed after that has nothing to replace any longer.
+    assert phases(a_record(door_open_at="x", cluster_resource_id="c", password_reset_at="x", users_ready_at="x")) == []
+
+
 def test_every_phase_of_a_plan_is_known() -> None:
-    everything = phases(copy=a_copy(), copy_needed=True, source_deletion=a_deletion(), export=EXPORT)
+    everything = phases(copy=a_copy(), copy_needed=True, source_deletion=a_deletion(), export=EXPORT, replaces=REPLACES)
     assert set(everything) <= set(PHASES)
 
 
