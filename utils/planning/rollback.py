@@ -63,7 +63,7 @@ def plan_rollback(
         raise RequestRefused(_not_the_live_one(record, target_id, live))
     if kept is None:
         raise RequestRefused(
-            f"rollback: cluster {replaced.resource_id}, which operation {record.operation_id} has replaced, no longer "
+            f"Cluster {replaced.resource_id}, which operation {record.operation_id} has replaced, no longer "
             f"exists. {target_id!r} stays as it is. Restore an older snapshot by a new operation instead."
         )
     admin = admin_secret_of(earlier.target_secrets)
@@ -71,7 +71,7 @@ def plan_rollback(
         [
             *kept_problems(kept, replaced, target),
             *(_masking_problems(kept, replaced, execution) if limits.require_masking == "true" else ()),
-            *replaceable_problems(live, admin, target, execution.now, field="rollback"),
+            *(_of_no_field(each) for each in replaceable_problems(live, admin, target, execution.now)),
         ]
     )
     replaces = plan_replacement(request, live, operation_id, admin)
@@ -125,7 +125,7 @@ def plan_rollback(
 
 def kept_problems(kept: Cluster, replaced: ReplacedCluster, target: AuroraReader) -> Iterator[str]:
     """Yield why the cluster that was replaced cannot have its name back."""
-    role, named = kept.tags.get(ROLE_TAG), f"rollback: cluster {kept.identifier} ({kept.resource_id})"
+    role, named = kept.tags.get(ROLE_TAG), f"Cluster {kept.identifier} ({kept.resource_id})"
     if kept.is_being_deleted or _is_expiring(kept.resource_id):
         yield f"{named} is being deleted. Restore an older snapshot by a new operation instead."
         return
@@ -144,6 +144,12 @@ def kept_problems(kept: Cluster, replaced: ReplacedCluster, target: AuroraReader
     yield from (f"{named} {why}" for why in lasting_refusals(kept, target))
 
 
+def _of_no_field(problem: str) -> str:
+    """Return a problem of a replacement that no other value in the request for a rollback would solve."""
+    text = problem.removeprefix("replace_target: ")
+    return f"Cluster {text}" if text.startswith("'") else f"{text[0].upper()}{text[1:]}"
+
+
 def _masking_problems(kept: Cluster, replaced: ReplacedCluster, execution: Execution) -> Iterator[str]:
     """Yield that the kept cluster was not masked, where the stack lets nobody into one that is not.
 
@@ -153,7 +159,7 @@ def _masking_problems(kept: Cluster, replaced: ReplacedCluster, execution: Execu
     record = OperationState(maker, execution.execution_id, execution.now).recall() if maker else None
     if replaced.is_ours and (record is None or record.masked_at is None):
         yield (
-            f"rollback: cluster {kept.identifier} ({kept.resource_id}) was not masked, and this stack lets nobody into "
+            f"Cluster {kept.identifier} ({kept.resource_id}) was not masked, and this stack lets nobody into "
             "a cluster that is not (RequireMasking). Restore an older snapshot by a new operation instead."
         )
 
@@ -206,7 +212,7 @@ def _replacement_of(
 def _not_the_live_one(record: OperationRecord, target_id: str, live: Cluster | None) -> str:
     now = "no cluster has that name" if live is None else f"{live.resource_id} has that name"
     return (
-        f"rollback: {target_id!r} no longer leads to the cluster of operation {record.operation_id} "
+        f"operation_id: {target_id!r} no longer leads to the cluster of operation {record.operation_id} "
         f"({record.cluster_resource_id}): {now}. Only the newest replacement of a target is rolled back: give its "
         "operation_id."
     )

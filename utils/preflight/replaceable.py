@@ -19,13 +19,11 @@ LONGEST_AHEAD = dt.timedelta(minutes=45)
 MAX_TAG_SHOWN = 100
 
 
-def replaceable_problems(
-    replaced: Cluster, admin_secret: str, target: AuroraReader, now: dt.datetime, field: str = "replace_target"
-) -> Iterator[str]:
+def replaceable_problems(replaced: Cluster, admin_secret: str, target: AuroraReader, now: dt.datetime) -> Iterator[str]:
     """Yield why a cluster must not be replaced, each with its remedy. `admin_secret` is its target's."""
     every = (*lasting_refusals(replaced, target), *_of_its_state(replaced, target, now), *_of_others(replaced, target))
-    yield from (f"{field}: {replaced.identifier!r} {why}" for why in every)
-    yield from _rotation_problems(admin_secret, field)
+    yield from (f"replace_target: {replaced.identifier!r} {why}" for why in every)
+    yield from _rotation_problems(admin_secret)
 
 
 def is_ours(replaced: Cluster) -> bool:
@@ -106,12 +104,12 @@ def _of_others(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
         )
 
 
-def _rotation_problems(admin_secret: str, field: str) -> Iterator[str]:
+def _rotation_problems(admin_secret: str) -> Iterator[str]:
     """Yield that Secrets Manager changes the password of whichever cluster the secret leads to, also amid a swap."""
     found = look_at_secret(admin_secret)
     if found is not None and found.is_rotated:
         yield (
-            f"{field}: the admin secret {found.name!r} is rotated by Secrets Manager, which may change the "
+            f"replace_target: the admin secret {found.name!r} is rotated by Secrets Manager, which may change the "
             "password of either cluster meanwhile. Each replacement has a new password anyway. Cancel the rotation."
         )
 

@@ -193,7 +193,7 @@ def test_one_that_a_person_has_renamed_is_named_with_its_own_name(replacement: R
 
 def test_what_prevents_a_replacement_of_the_present_cluster_prevents_this_too(replacement: Replacement) -> None:
     replacement.live["GlobalClusterIdentifier"] = "worldwide"
-    with pytest.raises(RequestRefused, match=f"rollback: '{TARGET}' belongs to the global database worldwide"):
+    with pytest.raises(RequestRefused, match=f"Cluster '{TARGET}' belongs to the global database worldwide"):
         roll_back()
 
 
