@@ -36,12 +36,23 @@ _REPLACED = (
     "test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody_reads_it",
 )
 
+_DEPENDENTS = (
+    "integration/pipeline/test_replace.py",
+    "test_what_would_stay_with_the_old_cluster_is_ended_as_each_refusal_says",
+)
+
 TYPED: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("utils/logins/application.py", "aws secretsmanager put-secret-value"): [_SECRETS],
     ("utils/steps/deletion_proof.py", "aws rds delete-db-instance"): [_READER],
     ("utils/steps/deletion_proof.py", "aws rds modify-db-cluster"): [_OBSTACLES],
     ("utils/preflight/deletion.py", "aws rds delete-db-cluster-automated-backup"): [_HALF_WAY],
     ("utils/preflight/export.py", "aws s3 mb"): [_BUCKET],
+    ("utils/preflight/dependents.py", "aws ram disassociate-resource-share"): [_DEPENDENTS],
+    ("utils/preflight/dependents.py", "aws rds apply-pending-maintenance-action"): [_DEPENDENTS],
+    ("utils/preflight/dependents.py", "aws rds delete-blue-green-deployment"): [_DEPENDENTS],
+    ("utils/preflight/dependents.py", "aws rds delete-integration"): [_DEPENDENTS],
+    ("utils/preflight/dependents.py", "aws rds deregister-db-proxy-targets"): [_DEPENDENTS],
+    ("utils/preflight/dependents.py", "aws rds stop-activity-stream"): [_DEPENDENTS],
     ("utils/preflight/replaceable.py", "aws application-autoscaling deregister-scalable-target"): [_REPLACED],
     ("utils/preflight/replaceable.py", "aws rds add-tags-to-resource"): [_REPLACED],
     ("utils/planning/snapshot_choice.py", "aws rds create-db-cluster-snapshot"): [_TODAYS],

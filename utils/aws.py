@@ -69,7 +69,8 @@ def client(service: Literal["secretsmanager"], region: str | None = None) -> Sec
 def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
 @overload
 def client(
-    service: Literal["application-autoscaling", "cloudtrail", "iam", "s3", "stepfunctions"], region: str | None = None
+    service: Literal["application-autoscaling", "cloudtrail", "iam", "ram", "s3", "stepfunctions"],
+    region: str | None = None,
 ) -> Any: ...
 @overload
 def client(service: Literal["sts"], region: str | None = None) -> TokenService: ...

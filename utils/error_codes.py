@@ -65,6 +65,10 @@ TEMPORARY_CODES = frozenset(
         "InvalidDBShardGroupState",
         "InvalidDBInstanceState",
         "InvalidResourceStateFault",
+        # A proxy is being made, changed or deleted.
+        "InvalidDBProxyStateFault",
+        # AWS RAM's own.
+        "ServerInternalException",
     }
 )
 
@@ -101,6 +105,7 @@ _QUOTA = "Delete what nobody needs, or have the quota raised in Service Quotas."
 # Asking again changes nothing: what a person has to do, as one or two whole sentences.
 FINAL_CODES: Mapping[str, str] = {
     # RDS: names
+    "BlueGreenDeploymentNotFoundFault": _GONE,
     "CertificateNotFound": _GONE,
     "DBClusterAutomatedBackupNotFoundFault": _GONE,
     "DBClusterNotFoundFault": _GONE,
@@ -108,10 +113,14 @@ FINAL_CODES: Mapping[str, str] = {
     "DBClusterSnapshotNotFoundFault": _GONE,
     "DBInstanceNotFound": _GONE,
     "DBParameterGroupNotFound": _GONE,
+    "DBProxyNotFoundFault": _GONE,
+    "DBProxyTargetGroupNotFoundFault": _GONE,
+    "DBProxyTargetNotFoundFault": _GONE,
     "DBSnapshotNotFound": _GONE,
     "DBSubnetGroupNotFoundFault": _GONE,
     "DomainNotFoundFault": _GONE,
     "ExportTaskNotFound": _GONE,
+    "IntegrationNotFoundFault": _GONE,
     "OptionGroupNotFoundFault": _GONE,
     "ResourceNotFoundFault": _GONE,
     "DBClusterAlreadyExistsFault": _TAKEN,
@@ -158,15 +167,11 @@ FINAL_CODES: Mapping[str, str] = {
     # RDS declares these of operations that the pipeline calls for other things.
     "AuthorizationNotFound": _NOT_USED,
     "BackupPolicyNotFoundFault": _NOT_USED,
-    "BlueGreenDeploymentNotFoundFault": _NOT_USED,
     "DBCapacityReservationNotFound": _NOT_USED,
     "DBProxyEndpointNotFoundFault": _NOT_USED,
-    "DBProxyNotFoundFault": _NOT_USED,
-    "DBProxyTargetGroupNotFoundFault": _NOT_USED,
     "DBSecurityGroupNotFound": _NOT_USED,
     "DBShardGroupNotFound": _NOT_USED,
     "DBSnapshotTenantDatabaseNotFoundFault": _NOT_USED,
-    "IntegrationNotFoundFault": _NOT_USED,
     "InvalidDBCapacityReservationState": _NOT_USED,
     "InvalidDBClusterEndpointStateFault": _NOT_USED,
     "InvalidDBSecurityGroupState": _NOT_USED,
@@ -192,6 +197,9 @@ FINAL_CODES: Mapping[str, str] = {
     # KMS
     "InvalidArnException": "Correct the key's ARN, in the request or in the stack's parameters.",
     "NotFoundException": "The key does not exist in that region. Correct its id, ARN or alias.",
+    # AWS RAM
+    "MalformedArnException": _WRONG_CALL,
+    "UnknownResourceException": _GONE,
     # IAM
     "NoSuchEntity": "Create the role, or name another as the stack's parameter.",
     # STS

@@ -52,7 +52,7 @@ CODE = NotImplementedByLocalAws.code
 MOST_LOGGED_CALLS = 10_000
 
 _NAMES = (
-    "application-autoscaling cloudformation cloudtrail dynamodb ec2 events iam kms lambda logs rds s3 scheduler "
+    "application-autoscaling cloudformation cloudtrail dynamodb ec2 events iam kms lambda logs ram rds s3 scheduler "
     "secretsmanager sns sqs sts"
 ).split()
 _SERVICES = {

@@ -50,6 +50,7 @@ from scripts.local_aws.moto_fixes import (
     foreign_keys,
     item_values,
     known_hosts,
+    resource_shares,
     response_keys,
     secret_deletions,
     secret_versions,
@@ -122,7 +123,16 @@ class LocalAws:
         self._closing.callback(self.aurora.close)
         self.rds_ca_bundle = self.aurora.servers.authority.bundle
         """What a client of a local cluster trusts with sslmode=verify-full."""
-        for fix in (secret_versions, foreign_keys, bucket_policies, response_keys, item_values, known_hosts):
+        fixes = (
+            secret_versions,
+            foreign_keys,
+            bucket_policies,
+            response_keys,
+            item_values,
+            known_hosts,
+            resource_shares,
+        )
+        for fix in fixes:
             fix.install()
         secret_deletions.install(self.clock)
         self.trail = Trail(self.clock)

@@ -18,6 +18,7 @@ from tests.unit.fakes.groups import FakeKeys, FakeNetwork
 from tests.unit.fakes.machine import FakeMachine
 from tests.unit.fakes.rds import Clock, FakeRds
 from tests.unit.fakes.service import FakeService
+from tests.unit.fakes.sharing import FakeSharing
 from tests.unit.fakes.sts import FakeSts
 from tests.unit.fakes.trail import FakeTrail
 from tests.unit.support import (
@@ -108,7 +109,13 @@ def _connected(fake: FakeService, made: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def rds(clock: Clock, stack: None, world: dict[tuple[str, str], FakeRds]) -> Iterator[FakeRds]:
+def sharing(stack: None) -> Iterator[FakeSharing]:
+    """AWS RAM in the target region, where nothing is shared yet."""
+    yield from _connected(FakeSharing(REGION), client("ram", REGION))
+
+
+@pytest.fixture
+def rds(clock: Clock, stack: None, world: dict[tuple[str, str], FakeRds], sharing: FakeSharing) -> Iterator[FakeRds]:
     """Aurora in the target region, where the stack lives."""
     yield from _connected(FakeRds(REGION, clock, world=world), client("rds", REGION))
 

@@ -218,7 +218,12 @@ class Cluster(Tagged, frozen=True, kw_only=True):
     custom_endpoints: list[str] = []
     # Of the request parameters' names: everything that RDS has accepted and not applied.
     waiting_changes: list[str] = []
+    has_activity_stream: bool = False
     left_behind: list[str] = []
+
+    def member_arn(self, instance_identifier: str) -> str:
+        """Return the ARN of one of its instances, which are of its account and region."""
+        return f"{self.arn.rpartition(':cluster:')[0]}:db:{instance_identifier}"
 
     @property
     def is_stopped(self) -> bool:
@@ -364,6 +369,7 @@ def read_cluster(raw: DBClusterTypeDef) -> Cluster:
         deletion_protection=raw.get("DeletionProtection", False),
         custom_endpoints=list(raw.get("CustomEndpoints", [])),
         waiting_changes=sorted(raw.get("PendingModifiedValues", {})),
+        has_activity_stream=raw.get("ActivityStreamStatus", "stopped") not in ("stopped", "stopping"),
         pending_changes=[
             name for name in AWAITED_CHANGES if raw.get("PendingModifiedValues", {}).get(name) is not None
         ],

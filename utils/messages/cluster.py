@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import groupby
 from typing import Any
 
 from utils.contracts.plan import ClusterPlan, PlannedInstance
 from utils.contracts.settings import SETTINGS, Sent, Setting
 from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.messages.prices import counted_classes, hourly_cost
 
 _LABEL_WIDTH = 12
 
@@ -111,8 +111,13 @@ def opening_lines(plan: ClusterPlan) -> Iterator[str]:
 
 def summary(plan: ClusterPlan) -> str:
     """Return the instances in a few words, such as 1 x db.r6g.large, 2 x db.serverless."""
-    classes = [each.db_instance_class for each in plan.instances]
-    return ", ".join(f"{len(list(group))} x {name}" for name, group in groupby(classes))
+    return counted_classes([each.db_instance_class for each in plan.instances])
+
+
+def cost(plan: ClusterPlan, region: str) -> str:
+    """Return what the planned cluster costs in an hour, as a predicate."""
+    capacity = (plan.serverless_v2_min_capacity, plan.serverless_v2_max_capacity)
+    return hourly_cost(region, plan.storage_type, [each.db_instance_class for each in plan.instances], capacity)
 
 
 def _instance(instance: PlannedInstance) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from utils import environment
+from utils.arns import Arn
 from utils.aurora_utils.resources import Cluster, Instance, Snapshot
 from utils.aurora_utils.source_left import SourceLeft
 from utils.contracts.payloads import ExecutionError
@@ -18,6 +18,7 @@ from utils.contracts.route import RouteStep
 from utils.errors import OWN_ERRORS
 from utils.foreign_text import listed, one_line, own_lines
 from utils.messages.expiry import spoken
+from utils.messages.prices import counted_classes, hourly_cost
 from utils.messages.rollback import state_after_failure
 from utils.messages.source_left import state_of_source
 from utils.state.operation import OperationRecord
@@ -153,7 +154,7 @@ def remains_lines(record: OperationRecord | None, remains: Remains, clean_up: Ma
             yield f"It expires at {spoken(record.cluster_expires_at)}, and is deleted then."
         if record and record.login_proven_at is None:
             yield "No login with a new master password has worked yet: the source's password may still open it."
-        yield f"While it exists, its storage and its instances cost money: {_instances(remains.members)}."
+        yield f"While it exists, its storage and its instances cost money: {_cost(remains.cluster, remains.members)}."
     if remains.copy is not None:
         size = f" of up to {remains.copy.allocated_gib} GiB" if remains.copy.allocated_gib else ""
         yield f"Copied snapshot {remains.copy.arn}, {remains.copy.status}. Its storage{size} costs money."
@@ -177,9 +178,16 @@ def _how_far_masked(record: OperationRecord) -> str:
     return f"It holds production's data: by masking policy {policy}, {how_far} masked, and its gate is not passed."
 
 
-def _instances(members: list[Instance]) -> str:
+def _cost(cluster: Cluster, members: list[Instance]) -> str:
+    """Return which instances there are, and what they cost in an hour if all are up: RDS does not charge for others."""
     classes = sorted(each.settings.db_instance_class or "unknown" for each in members)
-    return ", ".join(f"{len(list(group))} x {name}" for name, group in groupby(classes)) or "no instance"
+    if not classes or not all(each.is_up for each in members):
+        return counted_classes(classes)
+    storage, *capacity = (
+        cluster.settings.value(name)
+        for name in ("storage_type", "serverless_v2_min_capacity", "serverless_v2_max_capacity")
+    )
+    return f"it {hourly_cost(Arn.parse(cluster.arn).region, storage, classes, capacity)}"
 
 
 def door_of(record: OperationRecord) -> tuple[str, list[str]]:

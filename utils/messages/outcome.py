@@ -15,7 +15,7 @@ from utils.arns import Arn, execution_name
 from utils.contracts.payloads import Archived, ExecutionError, UsersReady
 from utils.contracts.plan import Plan, SourceDeletion
 from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
-from utils.messages.cluster import summary
+from utils.messages.cluster import cost, summary
 from utils.messages.expiry import expiry_rows
 from utils.messages.failure import Remains, cause_lines, remains_lines, state_lines
 from utils.messages.next_steps import next_lines
@@ -65,6 +65,7 @@ def planned(plan: Plan, execution_id: str, request: object, started_by: str = ""
         "",
         *_beside_the_plan(plan),
         *_expected_rows(plan),
+        f"Costs      The new cluster {cost(plan.cluster, Arn.parse(execution_id).region)}",
         *_execution_lines(execution_id, started_by),
         *_for_real(request, execution_id),
     ]
@@ -108,6 +109,7 @@ def succeeded(
         ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
         *_masking_rows(plan, record),
         ("Settings", f"{summary(cluster)}, PostgreSQL {cluster.engine_version}"),
+        ("Costs", f"while it exists, it {cost(cluster, Arn.parse(execution_id).region)}"),
         *_role_rows(users),
         ("Databases", listed(users.databases)),
         ("Took", duration(total_seconds(record, now)) + _expected_instead(plan)),
@@ -290,6 +292,7 @@ def _replaced_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
         "Replaced",
         f"{replaced.resource_id}, which is kept as {replaced.other_names[0]} behind the stack's door, {end}",
     )
+    yield "", "until then its instances and its storage cost what they did before"
     yield "", f'to go back: an execution with the input {{"operation_id": "{plan.operation_id}", "rollback": true}}'
 
 

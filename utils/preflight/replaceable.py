@@ -12,6 +12,7 @@ from utils.aurora_utils.source_account import reader_scaling_of
 from utils.aurora_utils.windows import minutes_until
 from utils.foreign_text import one_line
 from utils.logins.secret_store import look_at_secret
+from utils.preflight.dependents import dependent_refusals, maintenance_refusals
 
 # RDS refuses a rename during a backup: "not available for modification with status backing-up"
 # (hashicorp/terraform-provider-aws#18). So long before a window, nothing is begun that could meet it.
@@ -51,12 +52,12 @@ def lasting_refusals(replaced: Cluster, target: AuroraReader) -> Iterator[str]:
         )
     if replaced.master_secret is not None:
         yield "has its master login kept by RDS, in a secret of that one cluster. Have it kept in a secret of yours."
+    yield from dependent_refusals(replaced, target.region)
 
 
 def _without_consent(replaced: Cluster, members: Sequence[Instance]) -> list[str]:
     """Return the ARNs of the cluster and its instances, which are restarted, as far as they lack their owner's tag."""
-    place = replaced.arn.rpartition(":cluster:")[0]
-    own = {replaced.arn: replaced.tags} | {f"{place}:db:{each.identifier}": each.tags for each in members}
+    own = {replaced.arn: replaced.tags} | {replaced.member_arn(each.identifier): each.tags for each in members}
     return [arn for arn, tags in own.items() if tags.get(REPLACEABLE_TAG) != "true"]
 
 
@@ -71,6 +72,7 @@ def _of_its_state(replaced: Cluster, target: AuroraReader, now: dt.datetime) -> 
         )
     for near in near_windows(replaced, now):
         yield f"has a {near}, and RDS renames no cluster meanwhile. Start after it, or move it."
+    yield from maintenance_refusals(replaced, target.instances_of(replaced.identifier), now, target.region)
 
 
 def near_windows(cluster: Cluster, now: dt.datetime) -> Iterator[str]:
@@ -133,8 +135,8 @@ def replacement_warnings(replaced: Cluster, clusters: Sequence[Cluster]) -> Iter
     """Yield what no call shows, and which earlier cluster of the target is still kept."""
     yield (
         f"Who uses {replaced.identifier} by more than its cluster's endpoints does not follow its name, and is not "
-        "looked for: clients at the endpoints of single instances, RDS proxies, blue/green deployments, shares of "
-        "AWS RAM, replication slots, alarms and dashboards that name its instances or its resource ID."
+        "looked for: clients at the endpoints of single instances, replication slots, tasks of AWS DMS, alarms and "
+        "dashboards that name its instances or its resource ID."
     )
     if is_ours(replaced) and not environment.optional("EXPIRY_SCHEDULE"):
         yield (

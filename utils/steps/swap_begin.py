@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
@@ -14,7 +14,8 @@ from utils.contracts.payloads import SwapProgress, SwapTask
 from utils.contracts.plan import RolledBack
 from utils.contracts.swap import RecordedCluster, SwapRecord
 from utils.errors import StepFailed
-from utils.preflight.replaceable import lasting_refusals, near_windows
+from utils.preflight.dependents import due_maintenance
+from utils.preflight.replaceable import LONGEST_AHEAD, lasting_refusals, near_windows
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import StoredSwap, keep_swap, stored_swap
 from utils.steps.swap import resumed, turned_back
@@ -51,15 +52,21 @@ def begin_or_continue(
 
 
 def until_windows_are_over(task: SwapTask, aurora: AuroraReader, now: dt.datetime) -> SwapProgress | None:
-    """Return the wait for a backup or maintenance window of either cluster; None where none is near.
+    """Return the wait for a window of either cluster, or for maintenance; None where none is near.
 
     The restore has taken its time since the windows were looked at. Nobody is locked out yet while this is waited for.
     """
     for name in (task.run.target_cluster_id, task.cluster.identifier):
         cluster = aurora.cluster(name)
-        for near in near_windows(cluster, now) if cluster is not None else ():
+        for near in _near(cluster, aurora, now) if cluster is not None else ():
             return SwapProgress(answer="wait", waiting_for=f"the {near} ({name})", wait_seconds=WINDOW_PAUSE_SECONDS)
     return None
+
+
+def _near(cluster: Cluster, aurora: AuroraReader, now: dt.datetime) -> Iterator[str]:
+    yield from near_windows(cluster, now)
+    members = aurora.instances_of(cluster.identifier)
+    yield from (each.sentence for each in due_maintenance(cluster, members, LONGEST_AHEAD, now, aurora.region))
 
 
 def _to_be_finished(

@@ -27,6 +27,7 @@ from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its 
     clusters,
     data_api,
     deletions,
+    dependents,
     endpoints,
     events,
     exports,
@@ -119,6 +120,13 @@ class Aurora(World):
             copy.attributes["ReplicationSourceIdentifier"] = original.arn
             replicas = [*original.attributes.get("ReadReplicaIdentifiers", []), copy.arn]
             original.attributes["ReadReplicaIdentifiers"] = replicas
+
+    def offer_maintenance(self, resource: Resource, action: str, **dates: Any) -> None:
+        """Have AWS plan something for a cluster or an instance, with dates of the API's PendingMaintenanceAction."""
+        with self.lock:
+            region = resource.region
+            planned = self.dependents[region.account_id, region.region_name].maintenance
+            planned.setdefault(resource, {})[action] = {"Action": action, **dates}
 
     def make_unencrypted(self, name: str, region: str = "us-east-1", account: str | None = None) -> None:
         """Let a cluster without a key be one from before February 2026, when there was no default encryption."""

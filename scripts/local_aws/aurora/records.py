@@ -182,8 +182,6 @@ class Cluster(Resource):
     place: Place
     # The name that it is being given, which nobody else can have.
     becoming: str | None = None
-    # Through AWS RAM.
-    is_shared = False
     data_api_is_stale = False
     pending_password: str | None = None
     manages_password = False

@@ -16,6 +16,7 @@ from scripts.local_aws.aurora.addresses import publish
 from scripts.local_aws.aurora.events import report
 from scripts.local_aws.aurora.memberships import put_into
 from scripts.local_aws.aurora.records import Cluster
+from scripts.local_aws.moto_fixes.resource_shares import shares_with
 
 
 def new_name(cluster: Cluster, parameters: rules.Parameters) -> str | None:
@@ -37,7 +38,7 @@ def check_rename(cluster: Cluster, name: str) -> None:
         # Declared among ModifyDBCluster's errors (botocore's model); that a member cannot be renamed is not verified.
         message = f"DB cluster {cluster.identifier} is part of a global cluster and cannot be renamed."
         rules.refuse("InvalidGlobalClusterStateFault", message)
-    if cluster.is_shared:
+    if shares_with(cluster.arn, region.account_id, region.region_name):
         # Aurora User Guide, "Cloning a volume": a cluster that is shared cannot be renamed. The code is not verified.
         cluster.refuse("is shared through AWS RAM and cannot be renamed.")
     if cluster.attributes.get("ReadReplicaIdentifiers") or "ReplicationSourceIdentifier" in cluster.attributes:

@@ -17,7 +17,7 @@ from scripts.local_aws.postgres.servers import Servers
 
 if TYPE_CHECKING:
     from scripts.local_aws.aurora.memberships import GroupsOnRecord
-    from scripts.local_aws.aurora.records import GlobalCluster
+    from scripts.local_aws.aurora.records import Cluster, GlobalCluster, Resource
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +64,16 @@ class Quotas:
     global_clusters: int = 5
 
 
+@dataclasses.dataclass
+class Dependents:
+    """What depends on clusters in one account and region, by its name, id or ARN, each with what its API describes."""
+
+    proxies: dict[str, tuple[str, list[Cluster]]] = dataclasses.field(default_factory=dict)
+    deployments: dict[str, tuple[str, Cluster]] = dataclasses.field(default_factory=dict)
+    integrations: dict[str, tuple[str, Cluster, str]] = dataclasses.field(default_factory=dict)
+    maintenance: dict[Resource, dict[str, dict[str, object]]] = dataclasses.field(default_factory=dict)
+
+
 @dataclasses.dataclass(eq=False)
 class World:
     """What all regions share, and what a test may change at any time: it holds for what begins afterwards.
@@ -79,6 +89,7 @@ class World:
     permissions: Permissions
     quotas: Quotas = dataclasses.field(default_factory=Quotas)
     global_clusters: dict[str, dict[str, GlobalCluster]] = dataclasses.field(default_factory=dict)
+    dependents: dict[tuple[str, str], Dependents] = dataclasses.field(default_factory=lambda: defaultdict(Dependents))
     # No cluster can be created or restored with them any longer; what has one keeps it.
     retired_versions: set[str] = dataclasses.field(default_factory=set)
     accepts_instances_while_modifying: bool = False

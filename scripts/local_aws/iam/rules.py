@@ -196,6 +196,7 @@ _SERVICES: dict[str, Callable[[Call], Iterator[Need]]] = {
     "application-autoscaling": _named(),
     "cloudtrail": _named(),
     "ec2": _named(),
+    "ram": _named(),
     "cloudwatch": _named(("AlarmName", "alarm:{}"), ("DashboardName", "dashboard/{}")),
     "events": _named(("Rule", "rule/{}"), ("Name", "rule/{}"), ("EventBusName", "event-bus/{}")),
     "scheduler": _named(("Name", "schedule/default/{}")),

@@ -15,7 +15,7 @@ _NAMED_BY = {
     "cluster-pg": "DBClusterParameterGroupName",
     "pg": "DBParameterGroupName",
     "og": "OptionGroupName",
-    "": "ResourceName ResourceArn SourceArn",
+    "": "ResourceName ResourceArn ResourceIdentifier SourceArn",
 }
 """The parameters that name a resource, by its kind; those of no kind have ARNs."""
 _RDS_TYPES = {name: kind for kind, names in _NAMED_BY.items() for name in names.split()}
@@ -27,6 +27,9 @@ _RDS_LISTS = {
     "DescribeDBSubnetGroups": "subgrp",
     "DescribeDBClusterParameterGroups": "cluster-pg",
     "DescribeDBParameterGroups": "pg",
+    "DescribeBlueGreenDeployments": "deployment",
+    "DescribeDBProxies": "db-proxy",
+    "DescribeIntegrations": "integration",
 }
 _RDS_TAGGED_ON_CREATION = {
     "CopyDBClusterSnapshot": "TargetDBClusterSnapshotIdentifier",
@@ -64,6 +67,9 @@ def rds_needs(call: Call) -> Iterator[Need]:
         for key, name in (("rds:databaseengine", "Engine"), ("rds:databaseclass", "DBInstanceClass"))
         if name in call.parameters
     }
+    if call.operation == "DescribeDBProxyTargets":
+        # Both are required; a proxy's ARN has an id of its own, and its group is not named in the call.
+        named = {kind: call.arn(f"{kind}:*") for kind in ("db-proxy", "target-group")}
     for resource in named.values() or ["*"]:
         yield Need(f"rds:{call.operation}", resource, context)
     created = named.get(_RDS_TAGGED_ON_CREATION.get(call.operation, ""))

@@ -27,7 +27,7 @@ class Refreshing:
     def night(self, name: str | None = None, **request: Any) -> Run:
         """A night of which people expect nothing special."""
         run = self.pipeline.run({**self._replacing(), **request}, name)
-        if run.status == "SUCCEEDED":
+        if run.status == "SUCCEEDED" and not request.get("dry_run"):
             self.users = run.output["users"]
         return run
 

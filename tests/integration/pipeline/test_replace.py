@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 
 import pytest
@@ -29,7 +30,17 @@ def place(aws: LocalAws) -> Stage:
     overrides = {**names, **wanted, "InstanceCount": "2"}
     made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
     made.shut_its_door()
+    a_proxy(aws, "proxy-of-others")
     return made
+
+
+def a_proxy(aws: LocalAws, name: str) -> None:
+    """Create an RDS Proxy, which has no target yet."""
+    role = f"arn:aws:iam::{aws.account_id}:role/proxies"
+    auth = [{"AuthScheme": "SECRETS", "SecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:any"}]
+    aws.client("rds").create_db_proxy(
+        DBProxyName=name, EngineFamily="POSTGRESQL", Auth=auth, RoleArn=role, VpcSubnetIds=["subnet-1", "subnet-2"]
+    )
 
 
 @pytest.fixture
@@ -141,6 +152,61 @@ def test_a_cluster_of_others_is_replaced_once_its_owner_has_tagged_it_and_nobody
     assert nights.live()["DbClusterResourceId"] == old["DbClusterResourceId"]
     with Client(nights.aws, old["Endpoint"], old["Port"], "owner", OWNERS_PASSWORD, statement="SELECT %s") as again:
         until(lambda: again.acknowledged, "that its owner reads it by its name again")
+
+
+def test_what_would_stay_with_the_old_cluster_is_ended_as_each_refusal_says(nights: Refreshing, reader: Reader) -> None:
+    """A plan refuses everything at once, by name; nothing is created. A look that is not allowed refuses as well."""
+    aws, rds, target = nights.aws, nights.pipeline.rds(), nights.target
+    backup, maintenance = nights.windows()
+    arn = rds.create_db_cluster(
+        DBClusterIdentifier=target,
+        Engine="aurora-postgresql",
+        EngineVersion="17.5",
+        MasterUsername="owner",
+        MasterUserPassword=OWNERS_PASSWORD,
+        PreferredBackupWindow=backup,
+        PreferredMaintenanceWindow=maintenance,
+        Tags=[{"Key": "aurora-restore:replaceable", "Value": "true"}],
+    )["DBCluster"]["DBClusterArn"]
+    settle(nights.pipeline)
+    a_proxy(aws, f"{target}-proxy")
+    rds.register_db_proxy_targets(DBProxyName=f"{target}-proxy", DBClusterIdentifiers=[target])
+    rds.create_blue_green_deployment(BlueGreenDeploymentName="to-version-18", Source=arn)
+    warehouse = "arn:aws:redshift-serverless:us-east-1:123456789012:namespace/any"
+    rds.create_integration(SourceArn=arn, TargetArn=warehouse, IntegrationName="to-redshift")
+    rds.start_activity_stream(ResourceArn=arn, Mode="async", KmsKeyId="alias/any", ApplyImmediately=True)
+    aws.client("ram").create_resource_share(name="with auditors", resourceArns=[arn])
+    due = dt.datetime.fromtimestamp(aws.clock.time(), dt.UTC) + dt.timedelta(hours=2)
+    aws.aurora.offer_maintenance(aws.aurora.cluster(target), "system-update", CurrentApplyDate=due)
+
+    refused = nights.night(dry_run=True)
+    assert refused.status == "FAILED"
+    assert refused.changes == []
+    message = refused.messages[0]["message"]
+    for named in (
+        f"{target}-proxy",
+        "to-version-18",
+        "to-redshift",
+        "activity stream",
+        "with auditors",
+        "system-update",
+    ):
+        assert named in message
+    for beginning in (
+        "aws rds deregister-db-proxy-targets",
+        "aws rds delete-blue-green-deployment",
+        "aws rds delete-integration",
+        "aws rds stop-activity-stream",
+        "aws rds apply-pending-maintenance-action",
+        "aws ram disassociate-resource-share",
+    ):
+        reader.type(inline(message, beginning))
+    aws.faults.add(operation="ram:GetResourceShareAssociations", code="AccessDeniedException", http_status=403)
+    unseen = nights.night(dry_run=True)
+    assert unseen.status == "FAILED"
+    assert "The function's role needs ram:GetResourceShareAssociations." in unseen.messages[0]["message"]
+    planned = nights.night(dry_run=True)
+    assert planned.status == "SUCCEEDED", planned.reason
 
 
 def test_what_fails_before_the_commit_ends_with_the_old_cluster_open_under_its_name(nights: Refreshing) -> None:

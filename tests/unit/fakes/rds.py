@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scripts.local_aws.aurora.settings_table import LEFT_TO_INSTANCES, OF_CLUSTERS, OF_INSTANCES, Kept, described
-from tests.unit.fakes.groups import FakeGroups
+from tests.unit.fakes.dependents import FakeDependents
 from tests.unit.fakes.service import Refusal, Thing
 from tests.unit.support import ACCOUNT, DOOR, NOW
 
@@ -49,7 +49,7 @@ class Clock:
         self.now += dt.timedelta(seconds=seconds)
 
 
-class FakeRds(FakeGroups):
+class FakeRds(FakeDependents):
     """Everything starts at once and is available after `seconds[operation]`, or at once where none are given.
 
     Those that are made with one `world` know each other: by account and region.

@@ -332,6 +332,7 @@ PARTS = {
     "rds:Describe": "as the listings above",
     "secretsmanager:DescribeSecret": "no value, and of the stack's secrets alone",
     "application-autoscaling:Describe": "a number of readers",
+    "ram:GetResourceShareAssociations": "names of shares and what is in them",
     "s3:GetBucketLocation": "of the bucket for exports",
     "xray:": "as false traces",
 }

@@ -238,6 +238,31 @@ STEPS = (
     "SnsNotificationFunction",
 )
 
+# Who depends on a cluster that is replaced, and what AWS plans for it.
+SEEING_DEPENDENTS = [
+    *each("rds:DescribeDBProxies DescribeDBProxyTargets", rds("db-proxy", "any")),
+    *each("rds:DescribeDBProxyTargets", rds("target-group", "any")),
+    *each("rds:DescribeBlueGreenDeployments", rds("deployment", "any")),
+    *each("rds:DescribeIntegrations", rds("integration", "any")),
+    *each("rds:DescribePendingMaintenanceActions", cluster("any")),
+    *each("rds:DescribePendingMaintenanceActions", instance("any")),
+    *each("ram:GetResourceShareAssociations", "*"),
+]
+
+NOT_SEEN = [
+    asked
+    for account, region in ((STRANGER, HERE), (OWN, THERE))
+    for kind, actions in (
+        ("db-proxy", "rds:DescribeDBProxies DescribeDBProxyTargets"),
+        ("target-group", "rds:DescribeDBProxyTargets"),
+        ("deployment", "rds:DescribeBlueGreenDeployments"),
+        ("integration", "rds:DescribeIntegrations"),
+        ("cluster", "rds:DescribePendingMaintenanceActions"),
+        ("db", "rds:DescribePendingMaintenanceActions"),
+    )
+    for asked in each(actions, rds(kind, "any", account, region))
+]
+
 ALLOWED: dict[str, list[Asked]] = {
     "SnapshotCheckRole": [
         *SNAPSHOTS,
@@ -250,6 +275,7 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("rds:DescribeDBClusterParameterGroups DescribeDBClusterParameters", rds("cluster-pg", "any")),
         *each("rds:DescribeDBParameterGroups DescribeDBParameters", rds("pg", "any")),
         *each("application-autoscaling:DescribeScalableTargets", "*"),
+        *SEEING_DEPENDENTS,
         *each("ec2:DescribeSecurityGroups", "*"),
         *each("rds:DescribeAccountAttributes DescribeDBClusterAutomatedBackups DescribeDBEngineVersions", "*"),
         *each("rds:DescribeDBMajorEngineVersions DescribeOrderableDBInstanceOptions DescribeExportTasks", "*"),
@@ -332,6 +358,7 @@ ALLOWED: dict[str, list[Asked]] = {
     "SwapClusterRole": [
         *reading(HERE),
         *each("rds:DescribeEvents", "*"),
+        *SEEING_DEPENDENTS,
         *(
             asked
             for name in (cluster("staging-orders"), TEMPORARY, cluster(PREVIOUS), cluster(f"{PREVIOUS}-2"))
@@ -470,6 +497,7 @@ ALLOWED: dict[str, list[Asked]] = {
 REFUSED: dict[str, list[Asked]] = {
     "SnapshotCheckRole": [
         *STRANGERS_THINGS,
+        *NOT_SEEN,
         *NOT_ASSUMED,
         *NO_ITEMS_DELETED,
         *each("kms:DescribeKey", key("any", STRANGER)),
@@ -590,6 +618,7 @@ REFUSED: dict[str, list[Asked]] = {
     ],
     "SwapClusterRole": [
         *STRANGERS_THINGS,
+        *NOT_SEEN,
         # What is neither ours nor replaceable by its owner's word stays, and so does what is named otherwise.
         *each(SWAPPING_BY_TAG, cluster("staging-orders")),
         *each(SWAPPING_BY_TAG, cluster("staging-orders"), {"aws:resourcetag/aurora-restore:replaceable": "no"}),

@@ -40,6 +40,7 @@ from utils.contracts.route import RouteStep
 from utils.messages import outcome
 from utils.messages.failure import Remains, cause_lines
 from utils.messages.outcome import Message
+from utils.messages.prices import NOT_COUNTED
 
 END = NOW + dt.timedelta(minutes=52, seconds=30)
 STEP_TIMES = {
@@ -156,6 +157,8 @@ def test_success_says_what_from_where_how_old_how_long_and_what_was_deleted() ->
         "Roles      orders_app (read and write), orders_report (read only)",
         "Databases  orders, postgres",
         "Took       52 min 30 s",
+        "Costs      while it exists, it costs about 0.52 USD an hour (estimate: 2 x db.r6g.large, AWS's public "
+        f"on-demand price in {REGION} as of 2026-03-18; {NOT_COUNTED})",
         "Deleted    no cluster",
         "Copy       nothing deleted: the snapshot was restored directly, there is no copy",
         f"Operation  {OPERATION}",
@@ -265,6 +268,37 @@ def test_a_dry_run_says_how_long_it_would_take_and_how_that_is_known() -> None:
 def test_a_dry_run_shouts_when_no_final_snapshot_would_be_taken() -> None:
     plan = a_plan(source_deletion=a_deletion(final_snapshot_identifier=None), delete_source=True)
     assert "WITHOUT a final snapshot" in outcome.planned(plan, EXECUTION, {}).body
+
+
+def test_a_dry_run_says_what_the_new_cluster_costs() -> None:
+    expected = "Costs      The new cluster costs about 0.52 USD an hour (estimate: 2 x db.r6g.large, "
+    assert expected in outcome.planned(a_plan(), EXECUTION, {}).body
+
+
+# Failure: what is left costs money
+
+
+@pytest.mark.parametrize(
+    ("of_cluster", "of_instance", "said"),
+    [
+        ({}, {"DBInstanceClass": "db.r6g.xlarge"}, "it costs about 0.52 USD an hour (estimate: 1 x db.r6g.xlarge, "),
+        ({}, {"DBInstanceClass": "db.r4.large"}, "it costs money, but no public price of 1 x db.r4.large in us-east-1"),
+        (
+            {"ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 4.0}},
+            {"DBInstanceClass": "db.serverless"},
+            "it costs about 0.06 to 0.48 USD an hour (estimate: 1 x db.serverless, ",
+        ),
+        ({}, {"DBInstanceClass": "db.r6g.large", "DBInstanceStatus": "stopped"}, "1 x db.r6g.large."),
+    ],
+)
+def test_a_cluster_that_is_kept_has_its_cost(
+    rds: FakeRds, of_cluster: dict[str, Any], of_instance: dict[str, Any], said: str
+) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS, **of_cluster)
+    rds.add_instance("staging-orders-1", TARGET, **of_instance)
+    aurora = Aurora(REGION)
+    body = failure(remains=Remains(cluster=aurora.cluster(TARGET), members=aurora.instances_of(TARGET))).body
+    assert f"While it exists, its storage and its instances cost money: {said}" in body
 
 
 # Failure: the door

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.fakes.rds import FakeRds, in_groups
 from tests.unit.fakes.scaling import FakeScaling
+from tests.unit.fakes.sharing import FakeSharing
 from tests.unit.planning.test_planner import nothing_changes, plan_of, refusal_of
 from tests.unit.support import DEFAULTS, NOW, OPERATION, REGION, SECURITY_GROUP, TARGET, set_defaults
 from utils.aurora_utils.windows import minutes_until
@@ -111,7 +112,7 @@ def test_a_source_of_another_region_may_have_the_targets_name(rds: FakeRds, sour
 
 def test_what_cannot_be_seen_is_a_warning() -> None:
     (warning,) = replaced_by_plan().warnings
-    for said in ("single instances", "RDS proxies", "blue/green", "AWS RAM"):
+    for said in ("single instances", "replication slots", "AWS DMS"):
         assert said in warning
 
 
@@ -188,6 +189,35 @@ def test_a_protected_member_protects_it(rds: FakeRds) -> None:
 def test_readers_that_are_scaled_are_refused_with_the_command_that_ends_it(scaling: FakeScaling) -> None:
     scaling.targets[TARGET] = (1, 3)
     assert "deregister-scalable-target --service-namespace rds" in refusal_of(replace_target=True)
+
+
+def test_what_aws_ties_to_the_cluster_is_refused_with_all_the_rest(
+    live: dict[str, Any], rds: FakeRds, sharing: FakeSharing
+) -> None:
+    """Each on a line of its own; tests/unit/preflight/test_dependents.py has every kind in all its forms."""
+    rds.add_proxy("orders-proxy", {"RdsResourceId": TARGET})
+    rds.deployments.append({"BlueGreenDeploymentIdentifier": "bgd-1", "Source": ARN})
+    rds.integrations.append({"IntegrationArn": "arn:integration", "SourceArn": ARN})
+    rds.add_maintenance(ARN, OptInStatus="immediate")
+    sharing.shares[ARN] = {"with-auditors": "ASSOCIATED"}
+    live.update(Status="modifying", ActivityStreamStatus="started")
+    lines = refusal_of(replace_target=True).splitlines()
+    assert all(line.startswith(f"replace_target: '{TARGET}' ") for line in lines)
+    for said in (
+        "RDS Proxy orders-proxy", "deployment", "with-auditors", "zero-ETL", "activity stream", "pending maintenance",
+        "is modifying",
+    ):  # fmt: skip
+        assert len([line for line in lines if said in line]) == 1, said
+
+
+def test_without_being_asked_for_nobody_looks_who_depends_on_the_target(rds: FakeRds, sharing: FakeSharing) -> None:
+    refusal_of()
+    del rds.clusters[TARGET]
+    plan_of()
+    plan_of(replace_target=True)
+    looks = {"DescribeDBProxies", "DescribeBlueGreenDeployments", "DescribeIntegrations"}
+    assert (looks | {"DescribePendingMaintenanceActions"}) & set(rds.operations()) == set()
+    assert sharing.operations() == []
 
 
 def test_a_secret_that_is_rotated_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.fakes.rds import FakeRds, in_groups
+from tests.unit.fakes.sharing import FakeSharing
 from tests.unit.operation.test_finishing import REPLACES
 from tests.unit.operation.test_secret_endings import opened
 from tests.unit.support import (
@@ -126,6 +127,40 @@ def test_nothing_begins_while_a_window_of_either_cluster_is_near(rds: FakeRds, s
     assert TEMPORARY in answer["waiting_for"]
     step(60 * 60)
     assert rds.changes() == ["ModifyDBCluster"]
+
+
+@pytest.mark.parametrize("cluster", [TARGET, TEMPORARY])
+def test_nothing_begins_while_maintenance_is_due(rds: FakeRds, state: OperationState, cluster: str) -> None:
+    arn = rds.clusters[cluster]["DBClusterArn"]
+    rds.add_maintenance(arn, CurrentApplyDate=NOW + dt.timedelta(minutes=40))
+    answer = step()
+    assert (answer["answer"], rds.changes()) == ("wait", [])
+    assert answer["waiting_for"].startswith(f"the pending maintenance, system-update of {cluster}, which is due")
+    rds.maintenance.clear()
+    step(60 * 60)
+    assert rds.changes() == ["ModifyDBCluster"]
+
+
+def test_who_depends_on_it_since_the_plan_stops_it_before_the_fence(
+    rds: FakeRds, sharing: FakeSharing, state: OperationState
+) -> None:
+    sharing.shares[rds.clusters[TARGET]["DBClusterArn"]] = {"with-auditors": "ASSOCIATED"}
+    rds.add_proxy("orders-proxy", {"RdsResourceId": TARGET})
+    with pytest.raises(StepFailed) as failed:
+        step()
+    for said in ("it is the target of RDS Proxy orders-proxy", "It is shared by resource share with-auditors"):
+        assert said in str(failed.value)
+    assert rds.changes() == []
+    assert stored_swap(state.operation_id) is None
+
+
+@pytest.mark.parametrize("look", ["DescribeBlueGreenDeployments", "DescribePendingMaintenanceActions"])
+def test_a_look_that_is_not_allowed_stops_it_before_the_fence(rds: FakeRds, state: OperationState, look: str) -> None:
+    rds.refuse(look, "AccessDenied", status=403)
+    with pytest.raises(StepFailed, match=f"{look} is not allowed"):
+        step()
+    assert rds.changes() == []
+    assert stored_swap(state.operation_id) is None
 
 
 def test_a_name_that_another_cluster_has_now_stops_it_before_anything(rds: FakeRds, state: OperationState) -> None:

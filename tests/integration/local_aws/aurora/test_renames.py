@@ -179,10 +179,11 @@ def test_members_of_global_databases_and_shared_clusters_are_not_renamed(aws: Lo
     identifier, database = name("global"), name("database")
     arn = new_cluster(aws, identifier)["DBClusterArn"]
     rds = aws.client("rds")
-    aws.aurora.cluster(identifier).is_shared = True
+    sharing = aws.client("ram")
+    share = sharing.create_resource_share(name="with-others", resourceArns=[arn])["resourceShare"]["resourceShareArn"]
     with refused("InvalidDBClusterStateFault", "shared"):
         rename(aws, identifier, name("renamed"))
-    aws.aurora.cluster(identifier).is_shared = False
+    sharing.disassociate_resource_share(resourceShareArn=share, resourceArns=[arn])
     rds.create_global_cluster(GlobalClusterIdentifier=database, SourceDBClusterIdentifier=arn)
     with refused("InvalidGlobalClusterStateFault"):
         rename(aws, identifier, name("renamed"))

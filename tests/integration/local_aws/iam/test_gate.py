@@ -143,6 +143,36 @@ def test_a_restore_needs_all_five_kinds_of_resource(aws: LocalAws) -> None:
     assert denied(restore, **tagged) == f"rds:AddTagsToResource on resource: {needed['cluster']}"
 
 
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("describe_db_proxies", "db-proxy"),
+        ("describe_blue_green_deployments", "deployment"),
+        ("describe_integrations", "integration"),
+    ],
+)
+def test_a_list_needs_all_of_its_kind(aws: LocalAws, operation: str, kind: str) -> None:
+    action = f"rds:{aws.client('rds').meta.method_to_api_mapping[operation]}"
+    assert denied(getattr(Caller(aws, allow(action, f"{RDS}:{kind}:*")).client("rds"), operation)) is None
+    one = Caller(aws, allow(action, f"{RDS}:{kind}:one")).client("rds")
+    assert denied(getattr(one, operation)) == f"{action} on resource: {RDS}:{kind}:*"
+
+
+def test_a_look_at_a_proxys_targets_needs_the_proxy_and_its_group(aws: LocalAws) -> None:
+    action, kinds = "rds:DescribeDBProxyTargets", ("db-proxy", "target-group")
+    for kind, missing in (kinds, kinds[::-1]):
+        look = Caller(aws, allow(action, f"{RDS}:{kind}:*")).client("rds").describe_db_proxy_targets
+        assert denied(look, DBProxyName="any") == f"{action} on resource: {RDS}:{missing}:*"
+    both = Caller(aws, allow(action, [f"{RDS}:{kind}:*" for kind in kinds])).client("rds")
+    assert denied(both.describe_db_proxy_targets, DBProxyName="any") is None
+
+
+def test_a_look_at_maintenance_needs_the_resource_that_it_names(aws: LocalAws) -> None:
+    action, arn = "rds:DescribePendingMaintenanceActions", f"{RDS}:cluster:orders"
+    look = Caller(aws, allow(action, f"{RDS}:db:*")).client("rds").describe_pending_maintenance_actions
+    assert denied(look, ResourceIdentifier=arn) == f"{action} on resource: {arn}"
+
+
 def test_a_copy_needs_its_source_and_its_target_wherever_the_source_lives(aws: LocalAws) -> None:
     source = "arn:aws:rds:us-west-2:999999999999:cluster-snapshot:rds:orders-1"
     copy = Caller(aws, allow("rds:CopyDBClusterSnapshot", f"{RDS}:cluster-snapshot:copy")).client("rds")
