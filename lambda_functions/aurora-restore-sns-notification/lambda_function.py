@@ -36,6 +36,7 @@ def compose(task: NotificationTask, end: OperationEnd, started_by: str) -> Messa
         return outcome.planned(task.plan, execution_id, task.request, started_by)
     if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:
         known = (task.plan, task.users, task.archive, end.record)
-        return outcome.succeeded(*known, execution_id, now, end.corrects, end.about_secrets, started_by)
+        about = (end.corrects, end.about_secrets, started_by, end.replaced())
+        return outcome.succeeded(*known, execution_id, now, *about)
     failure = (end.error, end.record, task.request, end.remains(), end.clean_up)
     return outcome.failed(*failure, execution_id, end.asked_before, started_by)

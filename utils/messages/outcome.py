@@ -20,6 +20,7 @@ from utils.messages.expiry import expiry_rows
 from utils.messages.failure import Remains, cause_lines, remains_lines, state_lines
 from utils.messages.next_steps import next_lines
 from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
+from utils.messages.swap import ReplacedNow
 from utils.planning.calls import call_lines
 from utils.redaction import without_secrets
 from utils.request.next_command import anew, start_command
@@ -80,13 +81,18 @@ def succeeded(
     corrects: str | None = None,
     about_secrets: Iterable[str] = (),
     started_by: str = "",
+    replaced: ReplacedNow | None = None,
 ) -> Message:
-    """Return the message of a success. `corrects` is when a failure was reported that was none."""
+    """Return the message of a success. `corrects` is when a failure was reported that was none.
+
+    `replaced` is the cluster that was replaced, where RDS could be asked for it.
+    """
     snapshot, cluster = plan.snapshot, plan.cluster
     rows = [
+        *_lost_rows(plan, replaced),
         *([("Corrects", f"the message FAILED of {corrects}: the operation has succeeded")] if corrects else []),
         ("Restored", f"{plan.target_cluster_id} ({record.cluster_resource_id})"),
-        *_replaced_rows(plan, record),
+        *_replaced_rows(plan, record, replaced),
         *(("Resumed", line) for line in plan.resumed),
         ("Endpoint", f"{users.endpoint}:{users.port}"),
         *_door_rows(plan, record),
@@ -266,15 +272,26 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
     return given if isinstance(given, str) else "restore"
 
 
-def _replaced_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
-    """Yield what became of the cluster that had the target's name before."""
-    if plan.replaces is None or record.door_open_at is None:
+def _lost_rows(plan: Plan, replaced: ReplacedNow | None) -> Iterator[Row]:
+    """Yield that the cluster which had the target's name before is gone, although it was to be kept."""
+    if plan.replaces is not None and replaced is not None and replaced.identifier is None:
+        yield (
+            "Lost",
+            f"{plan.replaces.resource_id}, which was {plan.target_cluster_id} before, was deleted by somebody else: "
+            "there is no way back to it",
+        )
+
+
+def _replaced_rows(plan: Plan, record: OperationRecord, replaced: ReplacedNow | None) -> Iterator[Row]:
+    """Yield what became of the cluster that had the target's name before, by the name that it has now."""
+    if plan.replaces is None or record.door_open_at is None or (replaced is not None and replaced.identifier is None):
         return
+    name = (replaced.identifier if replaced is not None else None) or plan.replaces.other_names[0]
     until = dt.datetime.fromisoformat(record.door_open_at) + dt.timedelta(hours=plan.replaces.keep_hours)
     end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if plan.replaces.is_ours else "and never deleted"
     yield (
         "Replaced",
-        f"{plan.replaces.resource_id}, which is kept as {plan.replaces.other_names[0]} behind the stack's door, {end}",
+        f"{plan.replaces.resource_id}, which is kept as {name} behind the stack's door, {end}",
     )
 
 
