@@ -169,7 +169,7 @@ def meeting(nights: Refreshing, call: dict[str, str], what: What, operation: str
 @contextlib.contextmanager
 def meetings(nights: Refreshing, following: Sequence[tuple[str, dict[str, str], What]]) -> Iterator[None]:
     """The same for several calls, one after the other."""
-    aws, failures = nights.aws, list[Exception]()
+    aws, failures, is_over = nights.aws, list[Exception](), threading.Event()
 
     def hold(number: int) -> None:
         for operation, call, _ in following[number : number + 1]:
@@ -190,7 +190,10 @@ def meetings(nights: Refreshing, following: Sequence[tuple[str, dict[str, str], 
     hold(0)
     waiting = threading.Thread(target=happen)
     waiting.start()
-    yield
-    waiting.join()
+    try:
+        yield
+    finally:
+        is_over.set()
+        waiting.join()
     if failures:
         raise failures[0]
