@@ -34,10 +34,12 @@ def compose(task: NotificationTask, end: OperationEnd, started_by: str) -> Messa
     execution_id, now = task.execution.execution_id, task.execution.now
     if task.outcome == "planned" and task.plan:
         return outcome.planned(task.plan, execution_id, task.request, started_by)
-    if task.outcome == "succeeded" and task.plan and task.plan.rolls_back and end.record:
-        return outcome.rolled_back(task.plan, end.record, execution_id, now, started_by)
-    if task.outcome == "succeeded" and task.plan and task.users and task.archive and end.record:
-        known = (task.plan, task.users, task.archive, end.record)
-        return outcome.succeeded(*known, execution_id, now, end.corrects, end.about_secrets, started_by)
+    if task.outcome == "succeeded" and task.plan and end.record:
+        about = (end.corrects, end.about_secrets, started_by, end.replaced())
+        if task.plan.rolls_back:
+            return outcome.rolled_back(task.plan, end.record, execution_id, now, *about)
+        if task.users and task.archive:
+            known = (task.plan, task.users, task.archive, end.record)
+            return outcome.succeeded(*known, execution_id, now, *about)
     failure = (end.error, end.record, task.request, end.remains(), end.clean_up)
     return outcome.failed(*failure, execution_id, end.asked_before, started_by)

@@ -144,7 +144,7 @@ class LocalAws:
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)
         self.functions.endpoint_url = self.endpoint_url
         self.functions.install()
-        self.aurora.is_function = lambda client: self.functions.has_connection(*client)
+        self.aurora.is_function = self.functions.has_connection
         self.layers = self.functions.layers
         self.state_machines = StateMachines(self.clock, self.permissions, self.events.execution_status_changed)
         self.state_machines.endpoint_url = self.endpoint_url

@@ -218,10 +218,22 @@ class AuroraReader:
             for each in members
         )
 
-    def _events(self, kind: Any, identifier: str, since: dt.datetime) -> list[EventTypeDef]:
-        pages = self._rds.get_paginator("describe_events").paginate(
-            SourceType=kind, SourceIdentifier=identifier, StartTime=since
+    def deletion_reported(self, cluster_identifier: str, since: dt.datetime) -> bool:
+        """Return whether RDS reports that the cluster which had this name was deleted after a moment (RDS-EVENT-0171).
+
+        Source: Amazon Aurora User Guide, "Amazon RDS event categories and event messages": category deletion, "DB
+        cluster deleted". Whether events can be asked for by the name of what is gone is not documented, so all
+        clusters' are read.
+        """
+        return any(
+            event.get("SourceIdentifier") == cluster_identifier
+            and "cluster deleted" in event.get("Message", "").lower()
+            for event in self._events("db-cluster", None, since)
         )
+
+    def _events(self, kind: Any, identifier: str | None, since: dt.datetime) -> list[EventTypeDef]:
+        of_one: dict[str, Any] = {} if identifier is None else {"SourceIdentifier": identifier}
+        pages = self._rds.get_paginator("describe_events").paginate(SourceType=kind, StartTime=since, **of_one)
         try:
             return [event for page in pages for event in page["Events"]]
         except (ClientError, BotoCoreError):

@@ -18,8 +18,9 @@ End = Literal["forward", "back"]
 # "Amazon RDS event categories and event messages for Aurora").
 Presence = Literal["seen", "unseen", "deleted"]
 # Of the cluster and all its members together. Passing: backing-up, modifying, rebooting, starting, stopping, deleting
-# and what else ends by itself. Broken: what does not.
-Status = Literal["available", "renaming", "passing", "stopped", "broken"]
+# and what else ends by itself. Member-busy: only members are, and the cluster itself is available. Broken: what does
+# not end.
+Status = Literal["available", "renaming", "passing", "member-busy", "stopped", "broken"]
 # Shut: exactly the door's group, and that is `active` on the cluster and on every member. Shutting and opening: the
 # wanted groups were requested and are not `active` everywhere.
 Door = Literal["open", "opening", "shutting", "shut"]

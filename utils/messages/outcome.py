@@ -21,6 +21,7 @@ from utils.messages.failure import Remains, cause_lines, remains_lines, state_li
 from utils.messages.next_steps import next_lines
 from utils.messages.plan import expected_range, not_taken_over_lines, plan_lines
 from utils.messages.rollback import parts_of, rolled_back_rows
+from utils.messages.swap import ReplacedNow
 from utils.planning.calls import call_lines
 from utils.redaction import without_secrets
 from utils.request.next_command import anew, start_command
@@ -75,11 +76,23 @@ def planned(plan: Plan, execution_id: str, request: object, started_by: str = ""
 
 
 def rolled_back(
-    plan: Plan, record: OperationRecord, execution_id: str, now: dt.datetime, started_by: str = ""
+    plan: Plan,
+    record: OperationRecord,
+    execution_id: str,
+    now: dt.datetime,
+    corrects: str | None = None,
+    about_secrets: Iterable[str] = (),
+    started_by: str = "",
+    replaced: ReplacedNow | None = None,
 ) -> Message:
-    """Return the message of a rollback that has succeeded."""
+    """Return the message of a rollback that has succeeded. `replaced` is the cluster that was rolled back."""
     undone, _ = parts_of(plan)
-    rows = [*rolled_back_rows(plan, record), ("Took", duration(total_seconds(record, now)))]
+    rows = [
+        *_corrects_rows(corrects),
+        *rolled_back_rows(plan, record, replaced),
+        *(("Secrets", line) for line in about_secrets),
+        ("Took", duration(total_seconds(record, now))),
+    ]
     lines = [*_columns(rows), "", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
     return compose(f"SUCCEEDED: {plan.target_cluster_id} rolled back to {undone.resource_id}", lines)
 
@@ -94,13 +107,18 @@ def succeeded(
     corrects: str | None = None,
     about_secrets: Iterable[str] = (),
     started_by: str = "",
+    replaced: ReplacedNow | None = None,
 ) -> Message:
-    """Return the message of a success. `corrects` is when a failure was reported that was none."""
+    """Return the message of a success. `corrects` is when a failure was reported that was none.
+
+    `replaced` is the cluster that was replaced, where RDS could be asked for it.
+    """
     snapshot, cluster = plan.snapshot, plan.cluster
     rows = [
-        *([("Corrects", f"the message FAILED of {corrects}: the operation has succeeded")] if corrects else []),
+        *_lost_rows(plan, replaced),
+        *_corrects_rows(corrects),
         ("Restored", f"{plan.target_cluster_id} ({record.cluster_resource_id})"),
-        *_replaced_rows(plan, record),
+        *_replaced_rows(plan, record, replaced),
         *(("Resumed", line) for line in plan.resumed),
         ("Endpoint", f"{users.endpoint}:{users.port}"),
         *_door_rows(plan, record),
@@ -281,16 +299,33 @@ def target_of(record: OperationRecord | None, request: Any) -> str:
     return given if isinstance(given, str) else "restore"
 
 
-def _replaced_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
-    """Yield what became of the cluster that had the target's name before."""
-    replaced = plan.replaces or plan.replaced
-    if replaced is None or record.door_open_at is None:
+def _corrects_rows(corrects: str | None) -> Iterator[Row]:
+    if corrects:
+        yield "Corrects", f"the message FAILED of {corrects}: the operation has succeeded"
+
+
+def _lost_rows(plan: Plan, replaced: ReplacedNow | None) -> Iterator[Row]:
+    """Yield that the cluster which had the target's name before is gone, although it was to be kept."""
+    planned = plan.replaces or plan.replaced
+    if planned is not None and replaced is not None and replaced.identifier is None:
+        yield (
+            "Lost",
+            f"{planned.resource_id}, which was {plan.target_cluster_id} before, was deleted by somebody else: "
+            "there is no way back to it",
+        )
+
+
+def _replaced_rows(plan: Plan, record: OperationRecord, replaced: ReplacedNow | None) -> Iterator[Row]:
+    """Yield what became of the cluster that had the target's name before, by the name that it has now."""
+    planned = plan.replaces or plan.replaced
+    if planned is None or record.door_open_at is None or (replaced is not None and replaced.identifier is None):
         return
-    until = dt.datetime.fromisoformat(record.door_open_at) + dt.timedelta(hours=replaced.keep_hours)
-    end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if replaced.is_ours else "and never deleted"
+    name = (replaced.identifier if replaced is not None else None) or planned.other_names[0]
+    until = dt.datetime.fromisoformat(record.door_open_at) + dt.timedelta(hours=planned.keep_hours)
+    end = f"and is deleted after {until:%Y-%m-%d %H:%M} UTC" if planned.is_ours else "and never deleted"
     yield (
         "Replaced",
-        f"{replaced.resource_id}, which is kept as {replaced.other_names[0]} behind the stack's door, {end}",
+        f"{planned.resource_id}, which is kept as {name} behind the stack's door, {end}",
     )
     yield "", "until then its instances and its storage cost what they did before"
     yield "", f'to go back: an execution with the input {{"operation_id": "{plan.operation_id}", "rollback": true}}'

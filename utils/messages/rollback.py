@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.messages.expiry import hours_text
+from utils.messages.swap import ReplacedNow
 from utils.state.operation import OperationRecord
 
 # A label and its text.
@@ -44,10 +45,10 @@ def rollback_lines(plan: Plan) -> Iterator[str]:
     )
 
 
-def rolled_back_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
-    """Yield what a rollback has done."""
+def rolled_back_rows(plan: Plan, record: OperationRecord, kept: ReplacedNow | None) -> Iterator[Row]:
+    """Yield what a rollback has done. `kept` is the cluster that was rolled back, as RDS has it now."""
     undone, replaced = parts_of(plan)
-    target, old = plan.target_cluster_id, replaced.other_names[0]
+    target = plan.target_cluster_id
     yield "Leads to", f"{undone.resource_id} again, which operation {undone.operation_id} had replaced"
     yield from (("Resumed", line) for line in plan.resumed)
     yield "Endpoint", f"{replaced.endpoint}:{replaced.port}"
@@ -59,7 +60,11 @@ def rolled_back_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
         f"what was written to {target} from {undone.replaced_at:%Y-%m-%d %H:%M} UTC until this rollback. Nothing "
         "copies it back",
     )
-    yield "", f"it is in {replaced.resource_id}, which is kept as {old} behind the stack's door, {end}"
+    if kept is not None and kept.identifier is None:
+        yield "", f"{replaced.resource_id}, in which it was, was deleted by somebody else"
+    else:
+        old = (kept.identifier if kept is not None else None) or replaced.other_names[0]
+        yield "", f"it is in {replaced.resource_id}, which is kept as {old} behind the stack's door, {end}"
     if undone.login_version_id is not None and undone.admin_secret_arn:
         yield "Login", f"the master login is in secret {undone.admin_secret_arn}"
     if undone.application_secret_arn:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
 
 from utils.contracts.swap import SwapRecord
+
+
+class ReplacedNow(Struct, frozen=True):
+    """The cluster that was replaced, as RDS has it after the swap: the name that it has, None where it is gone."""
+
+    identifier: str | None
+
 
 # By the decision table's reason for turning back or failing (utils/steps/swap.py, Reason).
 _WHY = {
@@ -17,6 +26,7 @@ _WHY = {
     "stale-certificate": "a certificate still lacks the name after both kinds of restart",
     "not-proven": "the name did not lead to the restored cluster",
     "groups-unknown": "the security groups of the replaced cluster are not known",
+    "new-deleted": "the restored cluster was deleted by somebody else",
 }
 
 
@@ -25,13 +35,33 @@ def why(reason: str | None) -> str:
     return _WHY.get(reason or "", "it failed")
 
 
-def turned_back(record: SwapRecord, because: str) -> str:
-    """Return that the target is as it was before."""
+def turned_back(record: SwapRecord, because: str, doubts: Sequence[str] = ()) -> str:
+    """Return that the target is as it was before, and what clients may meet nevertheless."""
+    reached = " ".join(doubts) or "Clients reach it as before."
+    then = (
+        "Start a new operation."
+        if "new" in record.gone
+        else "Fix the cause, then resume this operation, or start a new one."
+    )
     return (
         f"{record.live_name} was not replaced: {because}. The cluster that it was ({record.old.resource_id}) has its "
-        "name again, and clients reach it as before. Nothing that was written to it is lost. Fix the cause, then "
-        "resume this operation, or start a new one."
+        f"name again, and its door is open. {reached} Nothing that was written to it is lost. {then}"
     )
+
+
+def doubts_of_old(record: SwapRecord, *, certificate_has_name: bool | None, restarted: bool) -> Iterator[str]:
+    """Yield what did not keep the door of the replaced cluster shut on the way back, and clients may notice."""
+    if certificate_has_name is False:
+        yield (
+            "The certificates of its instances lack the name, also after both kinds of restart: clients with "
+            "sslmode=verify-full are refused. Stop and start it once more, and ask AWS Support if that does not help."
+        )
+    elif restarted:
+        yield "Its instances were restarted, which gave their certificates the name back."
+    if record.proven != "old":
+        yield f"That {record.live_name} leads to it was not proved: connect to it by that name."
+    elif certificate_has_name is not False:
+        yield "Clients reach it as before."
 
 
 def failed(reason: str | None, record: SwapRecord, holders: Mapping[str, str]) -> str:

@@ -26,6 +26,7 @@ from utils.foreign_text import one_line
 from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines
 from utils.messages.next_steps import as_asked
 from utils.messages.outcome import phase_seconds, total_seconds
+from utils.messages.swap import ReplacedNow
 from utils.operation.finishing import finishing_arn, finishing_name, start_finishing
 from utils.operation.identity import is_scheduled, operation_at_end
 from utils.operation.secret_endings import settle_secrets
@@ -239,6 +240,19 @@ class OperationEnd:
         except (ClientError, BotoCoreError) as error:
             return replace(known, unknown=str(as_step_error(error)))
         return known
+
+    def replaced(self) -> ReplacedNow | None:
+        """Return what became of the cluster that was replaced; None where none was, or RDS did not report it."""
+        plan = self.record.plan if self.record is not None else {}
+        planned: Mapping[str, Any] | None = plan.get("replaces") or plan.get("replaced")
+        if not planned:
+            return None
+        try:
+            found = AuroraReader(environment.region()).cluster_with_id(str(planned["resource_id"]))
+        except (ClientError, BotoCoreError) as error:
+            log.warning("replaced cluster not looked at", extra={"cause": one_line(error)})
+            return None
+        return ReplacedNow(found.identifier if found is not None and not found.is_being_deleted else None)
 
     def _lost(self, record: OperationRecord, known: Remains) -> Lost | None:
         """Return what a resume would need and would not find, as far as that can be seen from here."""

@@ -43,8 +43,7 @@ def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetL
     """
     said: list[str] = []
     try:
-        if failed:
-            said += _after_failure(record, state, lock)
+        said += _after_failure(record, state, lock) if failed else _of_another_current(record)
         said += _of_deleted_source(record, state)
     except (BotoCoreError, ClientError, StepFailed) as error:
         why = error if isinstance(error, StepFailed) else as_step_error(error)
@@ -73,6 +72,27 @@ def _after_failure(record: OperationRecord, state: OperationState, lock: TargetL
     if labelled is not None and labelled.deleted_at is None:
         _move_labels_back(labelled, record)
         yield from _whose_is_current(labelled, record, aurora)
+
+
+def _of_another_current(record: OperationRecord) -> Iterator[str]:
+    """Yield that the secret of a replaced target does not lead to its cluster, and how to change that.
+
+    A swap leaves a version alone that a person has made the current one.
+    """
+    undone: Mapping[str, Any] | None = record.plan.get("rolls_back")
+    ours, admin = record.staged_version_id, _admin_secret(record)
+    if undone:
+        ours, admin = undone["login_version_id"], record.admin_secret_arn or environment.text("ADMIN_SECRET_ARN")
+    found = look_at_secret(admin) if record.temporary_name is not None and ours and admin else None
+    current = found.labels.get(CURRENT) if found is not None else None
+    if found is None or ours is None or current in (None, ours):
+        return
+    yield (
+        f"The current version of secret {found.name} is not the login of {record.plan['target_cluster_id']}: somebody "
+        f"has put version {current}, which was left alone. To make the login, version {ours}, the current one: aws "
+        f"secretsmanager update-secret-version-stage --secret-id {found.name} --version-stage {CURRENT} "
+        f"--move-to-version-id {ours} --remove-from-version-id {current} --region {environment.region()}"
+    )
 
 
 def _remove_salt(record: OperationRecord, state: OperationState) -> Iterator[str]:

@@ -274,9 +274,13 @@ def refused(s: Situation) -> Due | None:
 
 
 def busy(s: Situation) -> Due | None:
-    """Wait until both clusters have left a status that passes."""
-    passing = [each for each in (s.winner, s.loser) if each.is_seen and each.status in ("renaming", "passing")]
-    return s.wait() if passing else None
+    """Wait until both clusters have left a status that passes.
+
+    A single member may stay busy for hours. It is waited for only while the swap can still turn back: clients are
+    locked out, and what RDS refuses meanwhile is tried again.
+    """
+    passing = {"renaming", "passing", *(("member-busy",) if _must_be_proven(s) else ())}
+    return s.wait() if any(each.is_seen and each.status in passing for each in (s.winner, s.loser)) else None
 
 
 def broken(s: Situation) -> Due | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import get_args
 
@@ -13,17 +14,21 @@ from utils.aurora_utils.resources import ROLE_TAG, Cluster, Instance
 from utils.contracts.payloads import SwapTask
 from utils.contracts.swap import Door, Observed, ObservedCluster, Role, Side, Status, VersionOwner
 from utils.logins.master import AdminSecret
-from utils.state.swap import StoredSwap, Within
+from utils.state.swap import Named, StoredSwap, Within
 
 SIDES: tuple[Side, Side] = ("old", "new")
 DATA_API = "data-api"
 
 
 class Seen(Struct, frozen=True):
-    """One of the two clusters as RDS describes it, by its resource id; `cluster` is None where RDS shows none."""
+    """One of the two clusters as RDS describes it, by its resource id; `cluster` is None where RDS shows none.
+
+    Then `deletion_reported` is whether RDS has an event of its deletion, under the name that it had.
+    """
 
     cluster: Cluster | None = None
     instances: list[Instance] = field(default_factory=list)
+    deletion_reported: bool = False
 
     @property
     def members(self) -> list[str]:
@@ -54,7 +59,12 @@ def look(swap: StoredSwap, aurora: AuroraReader) -> View:
     seen: dict[Side, Seen] = {}
     for side in SIDES:
         cluster = by_id.get(swap.record.of(side).resource_id)
-        seen[side] = Seen(cluster, aurora.instances_of(cluster.identifier) if cluster is not None else [])
+        if cluster is not None:
+            seen[side] = Seen(cluster, aurora.instances_of(cluster.identifier))
+        else:
+            named = swap.named.get(side)
+            gone = named is not None and aurora.deletion_reported(named.name, named.since)
+            seen[side] = Seen(deletion_reported=gone)
     return View(seen, {each.identifier: each.resource_id for each in found})
 
 
@@ -84,6 +94,15 @@ def observed(
     return Observed(old=described["old"], new=described["new"], holders=view.holders, current_version=current_version)
 
 
+def with_names(swap: StoredSwap, view: View, now: dt.datetime) -> StoredSwap:
+    """Return the swap with the names under which both clusters are seen: a deletion is reported by the last of them."""
+    for side in SIDES:
+        cluster, named = view.of(side).cluster, swap.named.get(side)
+        if cluster is not None and (named is None or named.name != cluster.identifier):
+            swap = replace(swap, named={**swap.named, side: Named(cluster.identifier, now)})
+    return swap
+
+
 def without_outdated(swap: StoredSwap, view: View, door_group: str) -> StoredSwap:
     """Return the swap without what was found of members that have changed since, or behind a door that was open."""
     for side in SIDES:
@@ -105,7 +124,7 @@ def without_outdated(swap: StoredSwap, view: View, door_group: str) -> StoredSwa
 def _described(side: Side, seen: Seen, swap: StoredSwap, wanted: Wanted, door: str) -> ObservedCluster:
     cluster, within = seen.cluster, swap.within.get(side, Within())
     if cluster is None:
-        return ObservedCluster(presence="unseen", identifier="")
+        return ObservedCluster(presence="deleted" if seen.deletion_reported else "unseen", identifier="")
     state = door_of(seen, door)
     role = cluster.tags.get(ROLE_TAG, "none")
     has_data_api = bool(cluster.settings.value("data_api"))
@@ -154,6 +173,7 @@ def _status(cluster: Cluster, instances: list[Instance]) -> Status:
         return "stopped"
     if cluster.is_broken_for_good or any(each.is_broken_for_good for each in instances):
         return "broken"
-    usable = cluster.is_available and all(each.is_usable for each in instances)
+    if not cluster.is_available:
+        return "passing"
     complete = {each.identifier for each in instances} >= set(cluster.member_identifiers)
-    return "available" if usable and complete else "passing"
+    return "available" if complete and all(each.is_usable for each in instances) else "member-busy"

@@ -25,7 +25,7 @@ from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.logins.master import AdminSecret
 from utils.logins.secret_choice import admin_secret_of
 from utils.logins.secret_store import CURRENT, labels_of
-from utils.messages.swap import failed, turned_back, why
+from utils.messages.swap import doubts_of_old, failed, turned_back, why
 from utils.names import fingerprint
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import Asked, StoredSwap, Within, keep_swap
@@ -33,7 +33,7 @@ from utils.steps.pace import Pace, took
 from utils.steps.swap import POLL_SECONDS, Action, Due, due, refusal_noted
 from utils.steps.swap_begin import begin_or_continue
 from utils.steps.swap_calls import Calls, before_call
-from utils.steps.swap_observed import SIDES, View, door_of, look, observed, wanted_by, without_outdated
+from utils.steps.swap_observed import SIDES, View, door_of, look, observed, wanted_by, with_names, without_outdated
 
 ErrandKind = Literal["end-sessions", "look-at-certificates", "prove"]
 
@@ -111,7 +111,7 @@ class SwapStep:
     def advance(self) -> SwapProgress:
         """Do what is due, and say what comes next. Raises StepFailed where the swap cannot end as it should."""
         view = look(self._swap, self._aurora)
-        self._keep(without_outdated(self._swap, view, self._door))
+        self._keep(without_outdated(with_names(self._swap, view, self._state.now), view, self._door))
         self._note_restarts(view)
         known = observed(view, self._swap, self._wanted, self._door, self._current_version())
         found = due(known, self._swap.record, self._state.now)
@@ -141,6 +141,8 @@ class SwapStep:
             self._state.remember(door_opening_at=iso(self._state.now))
         if found.action is Action.TURN_BACK and found.reason is not None:
             because = because or why(found.reason)
+        if found.action is Action.CHOOSE_END and found.record.end == "back":
+            because = because or why("new-deleted")
         self._keep(before_call(replace(self._swap, turned_because=because), found, self._state.now))
         self._state.audit("swap", found.action.value, _details(found))
         try:
@@ -175,8 +177,15 @@ class SwapStep:
         else:
             self._state.remember(swap_end=end, door_opening_at=None)
             if not self._task.finishing:
-                raise StepFailed(turned_back(found.record, because or "one of its steps has failed"))
+                doubts = self._doubts_of_old()
+                raise StepFailed(turned_back(found.record, because or "one of its steps has failed", doubts))
         return SwapProgress(answer="done", waiting_for="", wait_seconds=0, end=end)
+
+    def _doubts_of_old(self) -> list[str]:
+        """Return what clients may meet at the cluster that has its name again, a sentence each."""
+        swap, within = self._swap, self._swap.within.get("old", Within())
+        restarted = swap.restarted.get("old", "none") != "none"
+        return list(doubts_of_old(swap.record, certificate_has_name=within.has_live_name, restarted=restarted))
 
     def _note_restarts(self, view: View) -> None:
         """Write down the restarts that RDS has reported of every member. Behind a shut door one ends every session."""

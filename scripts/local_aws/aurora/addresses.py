@@ -10,7 +10,7 @@ cluster's name once every member has been restarted under it.
 from __future__ import annotations
 
 from scripts.local_aws.aurora.records import Cluster, Instance
-from scripts.local_aws.postgres.gateway import Place, Route
+from scripts.local_aws.postgres.gateway import Connection, Place, Route
 
 NOWHERE = frozenset({"renaming", "stopping", "stopped", "starting"})
 """States in which a cluster's name leads nowhere, while its sessions continue."""
@@ -20,8 +20,8 @@ def publish(cluster: Cluster) -> None:
     """Have the endpoints of the cluster and its members lead where its state says."""
     gateway = cluster.region.world.servers.gateway
     writer = cluster.writer
-    if writer and writer.is_up and cluster.status not in NOWHERE:
-        gateway.listen(cluster.place, lambda client: _route(cluster.writer, client))
+    if writer and writer.is_up and cluster.status not in NOWHERE and not _is_hidden(cluster):
+        gateway.listen(cluster.place, lambda client: _route(_behind_name(cluster), client))
     else:
         gateway.leave(cluster.place)
     for member in cluster.members:
@@ -31,13 +31,35 @@ def publish(cluster: Cluster) -> None:
             gateway.leave(member.place)
 
 
+def _is_hidden(cluster: Cluster) -> bool:
+    """Return whether a fault has the cluster's name lead nowhere. Once it is over, the name leads where it should."""
+    world = cluster.region.world
+    found = world.faults.name(cluster.identifier)
+    if found is None:
+        return False
+
+    def over() -> None:
+        with world.lock:
+            publish(cluster)
+
+    world.clock.call_at(found[1], over)
+    return not found[0].leads
+
+
+def _behind_name(cluster: Cluster) -> Instance | None:
+    """Return the instance that the cluster's name leads to: its writer, or another's where a fault says so."""
+    found = cluster.region.world.faults.name(cluster.identifier)
+    other = cluster.region.clusters.get(found[0].leads) if found else None
+    return (other or cluster).writer
+
+
 def withdraw(instance: Instance) -> None:
     """Have no endpoint of an instance that is gone."""
     instance.is_up = False
     instance.region.world.servers.gateway.leave(instance.place)
 
 
-def _route(member: Instance | None, client: Place) -> Route | None:
+def _route(member: Instance | None, client: Connection) -> Route | None:
     """Return the way to a member, or None while none of its security groups lets the client in.
 
     A group counts until it is removed, and not before it is added: that is not verified. Sessions stay when a group

@@ -42,6 +42,7 @@ from scripts.local_aws.aurora import (  # noqa: F401 each of them registers its 
     versions,
 )
 from scripts.local_aws.aurora.clearing import existing, remove_all_but
+from scripts.local_aws.aurora.modifications import rest
 from scripts.local_aws.aurora.records import Cluster, Resource
 from scripts.local_aws.aurora.region import OPERATIONS, AuroraBackend
 from scripts.local_aws.aurora.snapshots import snapshot_of
@@ -82,6 +83,19 @@ class Aurora(World):
     def cluster(self, name: str, region: str = "us-east-1", account: str | None = None) -> Cluster:
         """Return a cluster, with its server: that one's log, and a superuser's connection to prove things with."""
         return self.region(region, account).cluster(name)
+
+    def keep_busy(
+        self, name: str, status: str, seconds: float, region: str = "us-east-1", account: str | None = None
+    ) -> None:
+        """Have a cluster or an instance be at work on something that RDS has begun by itself, for so long.
+
+        As `backing-up` in its backup window, or `maintenance`, `modifying` and `upgrading` in its maintenance window
+        (Aurora User Guide, "Viewing DB cluster status" and "Viewing DB instance status").
+        """
+        with self.lock:
+            place = self.region(region, account)
+            found = place.instances.get(name) or place.cluster(name)
+            found.enter(status, seconds, then=lambda: rest(found))
 
     def take_automated_snapshot(self, name: str, region: str = "us-east-1", account: str | None = None) -> str:
         """Begin what RDS does once a day by itself, and return the snapshot's `rds:` identifier."""

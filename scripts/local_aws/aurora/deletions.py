@@ -12,6 +12,7 @@ from scripts.local_aws.aurora.automated_backups import (
     retain,
 )
 from scripts.local_aws.aurora.clusters import IDLE
+from scripts.local_aws.aurora.events import report
 from scripts.local_aws.aurora.global_databases import stop_replicating
 from scripts.local_aws.aurora.managed_password import stop_managing
 from scripts.local_aws.aurora.region import AuroraBackend, operation
@@ -60,6 +61,7 @@ def delete_db_cluster(region: AuroraBackend, parameters: rules.Parameters) -> di
 
     def gone() -> None:
         del region.clusters[cluster.identifier]
+        report(cluster, "DB cluster deleted", "deletion")
         stop_managing(cluster)
         stop_replicating(cluster)
         world.tasks.start(cluster.postgres.destroy, name=f"destroy {cluster.identifier}")

@@ -12,7 +12,7 @@ from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.deliveries import Deliveries
 from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.iam.gate import Permissions
-from scripts.local_aws.postgres.gateway import Place
+from scripts.local_aws.postgres.gateway import Connection, Place
 from scripts.local_aws.postgres.servers import Servers
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class World:
     places: dict[tuple[str, int], Place] = dataclasses.field(default_factory=dict)
     # Security groups that let nobody in but functions. All others let everybody in: rules are not evaluated.
     doors: set[str] = dataclasses.field(default_factory=set)
-    is_function: Callable[[Place], bool] = lambda client: False
+    is_function: Callable[[Connection], bool] = lambda client: False
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:

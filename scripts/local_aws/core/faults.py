@@ -1,6 +1,6 @@
 """Failures that a test or a user asks for, so that every bad day can be rehearsed.
 
-A rule is one JSON object and one of four kinds:
+A rule is one JSON object and one of five kinds:
 
 * an API call is refused, or takes effect and its answer is lost: `{"operation": "rds:CopyDBClusterSnapshot",
   "code": "Throttling", "times": 2}`, `{"operation": "rds:DeleteDBCluster", "answer": "lost"}`; a `region` and
@@ -15,7 +15,11 @@ A rule is one JSON object and one of four kinds:
   "at_percent": 40}`;
 * a function's process dies: `{"function": "aurora-restore-copy-snapshot", "die": "after"}` (its effects stay);
 * a schedule's event comes twice, the second time so many seconds after the first one: `{"schedule": "aurora-restore-*",
-  "seconds": 30}`.
+  "seconds": 30}`;
+* a cluster's name leads elsewhere for so long, from when the cluster next has it, is restarted or is reachable again:
+  `{"name": "shop", "seconds": 600}` nowhere, as where a resolver keeps that it does not exist (RFC 2308; Route 53
+  Developer Guide, "SOA record": up to 900 s), and with `"leads": "shop-old"` to that cluster's writer, as where it
+  keeps an address.
 
 Names may hold `*` and `?`. A rule strikes `times` times (once unless said otherwise) and is then spent.
 """
@@ -115,13 +119,23 @@ class ScheduleFault(msgspec.Struct, eq=False, forbid_unknown_fields=True):
     times: Count = 1
 
 
-Fault = ApiFault | LifecycleFault | FunctionFault | ScheduleFault
+class NameFault(msgspec.Struct, eq=False, forbid_unknown_fields=True):
+    """A cluster's endpoint that leads nowhere, or to the writer of the cluster that `leads` names, for `seconds`."""
+
+    name: str
+    seconds: Annotated[float, msgspec.Meta(gt=0)]
+    leads: str = ""
+
+
+Striking = ApiFault | LifecycleFault | FunctionFault | ScheduleFault
+Fault = Striking | NameFault
 _F = TypeVar("_F", ApiFault, LifecycleFault, FunctionFault, ScheduleFault)
 _KINDS: dict[str, type[Fault]] = {
     "operation": ApiFault,
     "lifecycle": LifecycleFault,
     "function": FunctionFault,
     "schedule": ScheduleFault,
+    "name": NameFault,
 }
 
 
@@ -146,7 +160,7 @@ class Faults:
         kind = next((_KINDS[key] for key in _KINDS if key in rule), None)
         if kind is None:
             raise ValueError(
-                f"a fault names an 'operation', a 'lifecycle', a 'function' or a 'schedule'; got {sorted(rule)}"
+                f"a fault names an 'operation', 'lifecycle', 'function', 'schedule' or 'name'; got {sorted(rule)}"
             )
         try:
             fault = msgspec.convert(rule, kind)
@@ -199,6 +213,18 @@ class Faults:
         """Return the fault that strikes this moment of a schedule, which is spent by that."""
         return self._strike(ScheduleFault, lambda rule: fnmatch.fnmatchcase(name, rule.schedule))
 
+    def name(self, name: str) -> tuple[NameFault, float] | None:
+        """Return where a cluster's name leads instead, and until when. It begins with the first look."""
+        with self._lock:
+            now = self._now()
+            for rule in self._rules[:]:
+                if isinstance(rule, NameFault) and fnmatch.fnmatchcase(name, rule.name):
+                    ends = self._ends.setdefault(rule, now + rule.seconds)
+                    if now < ends:
+                        return rule, ends
+                    self._rules.remove(rule)
+        return None
+
     def _strike(self, kind: type[_F], strikes: Callable[[_F], bool]) -> _F | None:
         with self._lock:
             for rule in self._rules[:]:
@@ -206,7 +232,7 @@ class Faults:
                     return rule
         return None
 
-    def _take(self, rule: Fault) -> bool:
+    def _take(self, rule: Striking) -> bool:
         """Return whether the rule still strikes. One with `seconds` does until they are over, from its first strike."""
         if isinstance(rule, ApiFault) and rule.seconds:
             now = self._now()

@@ -50,6 +50,7 @@ from scripts.local_aws.core.faults import Faults
 from scripts.local_aws.core.json_text import loads
 from scripts.local_aws.core.logs import append
 from scripts.local_aws.iam.gate import NotAuthorized, Permissions
+from scripts.local_aws.postgres.gateway import Connection, Place
 
 SLOWNESS = 4
 """How many times longer than on AWS something may take here before it counts as timed out."""
@@ -274,6 +275,11 @@ class _Environment:
         self._log.close()
 
 
+def _as_linux_says(place: Place) -> str:
+    """Return a place as /proc/net/tcp has it (proc_net_tcp in the kernel's documentation)."""
+    return f"{int.from_bytes(socket.inet_aton(place.address), sys.byteorder):08X}:{place.port:04X}"
+
+
 class Functions:
     """Every function's execution environments.
 
@@ -389,14 +395,14 @@ class Functions:
             if self._clock.sleep(60 * (attempt + 1), self._closed):
                 return
 
-    def has_connection(self, address: str, port: int) -> bool:
-        """Return whether a connection from there is a function's. Linux only: elsewhere none is known."""
-        place = f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}:{port:04X}"
+    def has_connection(self, client: Connection) -> bool:
+        """Return whether a connection is a function's. Linux only: elsewhere none is known."""
+        ends = [_as_linux_says(each) for each in client]
         try:
             rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
         except OSError:
             return False
-        inode = next((row[9] for row in rows if row[1] == place), None)
+        inode = next((row[9] for row in rows if row[1:3] == ends), None)
         with self._lock:
             environments = list(self._environments)
         return inode is not None and any(each.has_open(inode) for each in environments)

@@ -24,6 +24,16 @@ class Place(NamedTuple):
     port: int
 
 
+class Connection(NamedTuple):
+    """A client's connection to an endpoint, by both ends: of its own end alone the client may have several.
+
+    Linux gives one local port to connections with different destinations (ip(7), ip_local_port_range).
+    """
+
+    client: Place
+    endpoint: Place
+
+
 class Route(NamedTuple):
     """A server, and the member of its cluster whose session a new connection will be."""
 
@@ -31,8 +41,8 @@ class Route(NamedTuple):
     member: Place
 
 
-Admission = Callable[[Place], Route | None]
-"""Where a client's connection leads, by the client's own place. None as long as the firewall lets it not in."""
+Admission = Callable[[Connection], Route | None]
+"""Where a client's connection leads. None as long as the firewall lets it not in."""
 
 
 class Gateway:
@@ -161,7 +171,7 @@ class _Client(_End):
         server.writelines(self._early)
 
     async def _admitted(self) -> Route:
-        peer = Place(*self.transport.get_extra_info("peername")[:2])
-        while (route := self._admit(peer)) is None:
+        ends = [Place(*self.transport.get_extra_info(each)[:2]) for each in ("peername", "sockname")]
+        while (route := self._admit(Connection(*ends))) is None:
             await asyncio.sleep(_REPEAT_SECONDS)
         return route

@@ -6,8 +6,10 @@ import contextlib
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
 
 from scripts.local_run.client import Client
 from scripts.local_run.stage import Stage
@@ -63,6 +65,29 @@ class Refreshing:
         found = self.pipeline.rds().describe_db_clusters(Filters=wanted)["DBClusters"]
         return dict(found[0]) if found else None
 
+    def present(self, cluster: dict[str, Any]) -> dict[str, Any]:
+        """The cluster as it is now, under whatever name."""
+        found = self.by_id(cluster["DbClusterResourceId"])
+        assert found is not None
+        return found
+
+    def restored_beside(self, old: dict[str, Any]) -> dict[str, Any]:
+        """The cluster that is to replace another one, under whatever name it has."""
+        (found,) = [
+            each
+            for each in self.ours()
+            if each["DbClusterResourceId"] != old["DbClusterResourceId"]
+            and tags_of(each).get("aurora-restore:role") != "previous"
+        ]
+        return found
+
+    def delete(self, cluster: dict[str, Any]) -> None:
+        """As a person does it. It is gone some minutes later."""
+        rds = self.pipeline.rds()
+        for member in cluster["DBClusterMembers"]:
+            rds.delete_db_instance(DBInstanceIdentifier=member["DBInstanceIdentifier"], SkipFinalSnapshot=True)
+        rds.delete_db_cluster(DBClusterIdentifier=cluster["DBClusterIdentifier"], SkipFinalSnapshot=True)
+
     def ours(self) -> list[dict[str, Any]]:
         """Every cluster of the target's, under whatever name."""
         found = self.pipeline.rds().describe_db_clusters()["DBClusters"]
@@ -86,6 +111,30 @@ class Refreshing:
             cursor.execute("SELECT name FROM sales.customers WHERE name LIKE 'client-%'")
             return {name for (name,) in cursor.fetchall()}
 
+    def swap_events(self, run: Run) -> list[tuple[float, str, dict[str, Any]]]:
+        """What the audit trail has of the swap: when, what, and its details."""
+        answer = self.aws.client("dynamodb").query(
+            TableName=self.place.stack.outputs["AuditTableName"],
+            KeyConditionExpression="operation_id = :id",
+            ExpressionAttributeValues={":id": {"S": run.operation_id}},
+        )
+        read = TypeDeserializer().deserialize
+        items = [{name: read(value) for name, value in item.items()} for item in answer["Items"]]
+        return [
+            (
+                dt.datetime.fromisoformat(item["timestamp"].split("#")[0]).timestamp(),
+                item["status"],
+                item["event_details"],
+            )
+            for item in items
+            if item["event_type"] == "swap"
+        ]
+
+    def fenced_at(self, run: Run) -> float:
+        """From when on nobody is to have written to the cluster that was replaced."""
+        events = [each for each in self.swap_events(run) if each[2].get("side") == "old"]
+        return max(moment for moment, what, _ in events if what in ("fenced", "rename"))
+
     def door_is_shut(self, cluster: dict[str, Any]) -> bool:
         door = self.place.stack.outputs["DoorSecurityGroupId"]
         return [each["VpcSecurityGroupId"] for each in cluster["VpcSecurityGroups"]] == [door]
@@ -107,19 +156,44 @@ def operation_of(cluster: dict[str, Any]) -> str:
     return tags_of(cluster)[OPERATION_TAG]
 
 
+What = Callable[[], object]
+
+
 @contextlib.contextmanager
-def meeting(nights: Refreshing, call: dict[str, str], what: Callable[[], object]) -> Iterator[None]:
+def meeting(nights: Refreshing, call: dict[str, str], what: What, operation: str = MODIFY) -> Iterator[None]:
     """Have something happen while the call is under way: it is held until then, and carried out after it."""
-    nights.aws.faults.add(operation=MODIFY, parameters=call, answer="held")
+    with meetings(nights, [(operation, call, what)]):
+        yield
+
+
+@contextlib.contextmanager
+def meetings(nights: Refreshing, following: Sequence[tuple[str, dict[str, str], What]]) -> Iterator[None]:
+    """The same for several calls, one after the other."""
+    aws, failures, is_over = nights.aws, list[Exception](), threading.Event()
+
+    def hold(number: int) -> None:
+        for operation, call, _ in following[number : number + 1]:
+            aws.faults.add(operation=operation, parameters=call, answer="held")
 
     def happen() -> None:
-        until(lambda: nights.aws.faults.held, "that the call is held")
-        try:
-            what()
-        finally:
-            nights.aws.faults.release()
+        for number, (operation, call, what) in enumerate(following, start=1):
+            try:
+                until(lambda: aws.faults.held, f"that {operation} is held: {call}")
+                what()
+                hold(number)
+            except Exception as failure:  # noqa: BLE001 raised where the test sees it
+                failures.append(failure)
+                return
+            finally:
+                aws.faults.release()
 
+    hold(0)
     waiting = threading.Thread(target=happen)
     waiting.start()
-    yield
-    waiting.join()
+    try:
+        yield
+    finally:
+        is_over.set()
+        waiting.join()
+    if failures:
+        raise failures[0]

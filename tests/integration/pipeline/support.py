@@ -56,6 +56,12 @@ class Run:
             call.operation for call in self.calls if call.service == "rds" and not call.operation.startswith(READING)
         ]
 
+    @property
+    def message(self) -> str:
+        """The one message that people were sent."""
+        (sent,) = self.messages
+        return sent["message"]
+
     def states(self) -> list[str]:
         return [
             event["stateEnteredEventDetails"]["name"]

@@ -298,3 +298,38 @@ def test_what_a_reboot_does_not_renew_a_stop_and_start_does(nights: Refreshing) 
         run = nights.night()
     assert run.status == "SUCCEEDED", run.reason
     assert {"StopDBCluster", "StartDBCluster"} <= set(run.changes)
+
+
+def test_a_cluster_that_a_person_deletes_amid_its_replacement_is_missed_in_the_first_line(nights: Refreshing) -> None:
+    assert nights.night().status == "SUCCEEDED"
+    old = nights.live()
+    rename = {"DBClusterIdentifier": f"{nights.target}-new-*", "NewDBClusterIdentifier": nights.target}
+    with nights.client(pooled=False) as client:
+        with meeting(nights, rename, lambda: nights.delete(nights.present(old))):
+            run = nights.night()
+        nights.aws.clock.sleep(60)
+    assert run.status == "SUCCEEDED", run.reason
+    first = run.message.splitlines()[0]
+    assert old["DbClusterResourceId"] in first
+    assert "was deleted by somebody else" in first
+    assert "is kept as" not in run.message
+    assert client.acknowledged[-1].key in nights.rows_in(nights.target)
+
+
+def test_with_both_clusters_deleted_nothing_is_left_and_the_target_is_free(nights: Refreshing) -> None:
+    """RDS's own events say so: what is not described may only have been missed."""
+    assert nights.night().status == "SUCCEEDED"
+    old = nights.live()
+    rename = {"DBClusterIdentifier": f"{nights.target}-new-*", "NewDBClusterIdentifier": nights.target}
+
+    def delete_both() -> None:
+        for each in (nights.present(old), nights.restored_beside(old)):
+            nights.delete(each)
+
+    with meeting(nights, rename, delete_both):
+        run = nights.night()
+    assert run.status == "FAILED"
+    assert "both clusters were deleted by somebody else" in run.message
+    assert old["DbClusterResourceId"] in run.message
+    assert nights.pipeline.holder(nights.target) is None
+    assert nights.night().status == "SUCCEEDED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any
@@ -133,6 +134,36 @@ def test_what_was_replaced_expires_and_its_targets_login_serves_on(nights: Refre
     assert left["DbClusterResourceId"] == live["DbClusterResourceId"]
     with nights.client(pooled=False) as client:
         until(lambda: client.acknowledged, "that somebody writes with the target's login")
+
+
+def test_what_is_due_while_its_target_is_replaced_again_stays_until_that_has_ended(nights: Refreshing) -> None:
+    """The night has the lock on the target. It also ends the earlier one's time, so that the next sweep acts."""
+    assert nights.night().status == "SUCCEEDED"
+    assert nights.night(keep_previous_hours=KEPT_HOURS).status == "SUCCEEDED"
+    (first,) = [each for each in nights.ours() if each["DBClusterIdentifier"] != nights.target]
+    second, expires = nights.live(), dt.datetime.fromisoformat(tags_of(first)[EXPIRY_TAG])
+    wait_until(nights, expires - dt.timedelta(minutes=30))
+    aurora, before = nights.aws.aurora, sweeps(nights)
+    quick = aurora.durations
+    aurora.durations = dataclasses.replace(quick, restore_cluster=3 * 3600)
+    try:
+        third = nights.night(keep_previous_hours=KEPT_HOURS)
+    finally:
+        aurora.durations = quick
+    assert third.status == "SUCCEEDED", third.reason
+    assert sweeps(nights) - before >= 2
+    assert nights.aws.clock.now() > expires + dt.timedelta(hours=2)
+    assert not {"DeleteDBCluster", "DeleteDBInstance"} & set(third.changes)
+    assert wait_until(nights, nights.aws.clock.now() + dt.timedelta(hours=2)) == ["EXPIRED"]
+    left = {each["DbClusterResourceId"] for each in nights.ours()}
+    assert left == {nights.live()["DbClusterResourceId"], second["DbClusterResourceId"]}
+
+
+def sweeps(nights: Refreshing) -> int:
+    """How many sweeps have ended."""
+    machine = nights.place.stack.outputs["ExpiryMachineArn"]
+    pages = nights.aws.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine)
+    return sum(each["status"] == "SUCCEEDED" for page in pages for each in page["executions"])
 
 
 def wait_until(nights: Refreshing, moment: dt.datetime) -> list[str]:

@@ -421,7 +421,8 @@ class FakeRds(FakeDependents):
         return {"DBCluster": dict(cluster)}
 
     def _describe_events(self, given: Thing) -> Thing:
-        found = [each for each in self.events if each["SourceIdentifier"] == given["SourceIdentifier"]]
+        wanted = given.get("SourceIdentifier")
+        found = [each for each in self.events if wanted in (None, each["SourceIdentifier"])]
         return self._page("Events", found, given)
 
     def _enable_http_endpoint(self, given: Thing) -> Thing:

@@ -29,6 +29,7 @@ SAMPLES = {
     "whole": "aws stepfunctions describe-execution --execution-arn sample --query input --output text",
     "listed": '"ParameterName=max_logical_replication_workers,ParameterValue=0,ApplyMethod=pending-reboot"',
     "before": "6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a31",
+    "current": "6f1e4b0a-9c59-4a52-8d4f-2f8c4e1d7a32",
     "earliest": "2026-03-10T02:59:30Z",
     "kind": "cluster",
     "latest": "2026-03-10T03:00:30Z",

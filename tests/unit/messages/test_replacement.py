@@ -14,6 +14,7 @@ from tests.unit.support import (
 )
 from utils.contracts.plan import ReplacedCluster
 from utils.messages import outcome
+from utils.messages.swap import ReplacedNow
 
 REPLACED = ReplacedCluster(
     resource_id="cluster-OLD",
@@ -48,3 +49,22 @@ def test_the_plan_says_who_is_locked_out_when_and_until_when_there_is_a_way_back
     assert shut < text.index(f"rename it to {TARGET}-old-0123456789ab") < text.index("open the door of the new")
     assert "any failure ends with the present one under its name" in text
     assert "then DELETE it WITHOUT a final snapshot" in text
+
+
+def a_success(replaced: ReplacedNow | None) -> str:
+    times = dict.fromkeys(("snapshot-check", "swap-cluster", "open-cluster"), "2026-03-10T03:00:00.000Z")
+    record = a_record(step_times=times, door_open_at="2026-03-10T03:00:00.000Z")
+    return outcome.succeeded(PLAN, some_users(), nothing_archived(), record, EXECUTION, NOW, replaced=replaced).body
+
+
+def test_a_success_has_the_name_that_the_replaced_cluster_has_now() -> None:
+    """A person may have renamed it, or the planned name was taken."""
+    assert f"cluster-OLD, which is kept as {TARGET}-by-hand behind" in a_success(ReplacedNow(f"{TARGET}-by-hand"))
+
+
+def test_the_first_line_of_a_success_says_that_the_replaced_cluster_is_gone() -> None:
+    body = a_success(ReplacedNow(None))
+    assert body.splitlines()[0] == (
+        f"Lost       cluster-OLD, which was {TARGET} before, was deleted by somebody else: there is no way back to it"
+    )
+    assert "is kept as" not in body

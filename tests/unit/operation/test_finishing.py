@@ -38,6 +38,8 @@ from tests.unit.support import (
     an_execution,
     calling,
     lost_answer,
+    nothing_archived,
+    some_users,
 )
 from utils.aws import client
 from utils.contracts.plan import ReplacedCluster
@@ -64,13 +66,14 @@ REPLACES = ReplacedCluster(
     deletion_protection=False,
     keep_hours=24,
 )
+PLAN = a_plan(cluster=a_cluster_plan(identifier=TEMPORARY), replaces=REPLACES)
 check = calling("snapshot-check")
 
 
 def swapping(rds: FakeRds, end: str | None = None) -> OperationState:
     """An operation within its swap, or after it."""
     cluster = rds.add_cluster(TEMPORARY, TagList=OWN_TAGS)
-    state = started(a_plan(cluster=a_cluster_plan(identifier=TEMPORARY), replaces=REPLACES))
+    state = started(PLAN)
     state.remember(
         cluster_resource_id=cluster["DbClusterResourceId"],
         swap_began_at=iso(NOW),
@@ -225,3 +228,25 @@ def test_the_execution_only_finishes_the_swap(rds: FakeRds, machine: FakeMachine
 
 def another_execution() -> Any:
     return replace(an_execution(now=END), execution_id=OTHER_EXECUTION, execution_name="somebody-elses")
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ({"name": f"{TARGET}-by-hand"}, f"which is kept as {TARGET}-by-hand"),
+        ({"name": f"{TARGET}-by-hand", "Status": "deleting"}, "was deleted by somebody else"),
+        (None, "was deleted by somebody else"),
+        ("throttled", f"which is kept as {REPLACES.other_names[0]}"),
+    ],
+    ids=["renamed", "being deleted", "gone", "not reported"],
+)
+def test_a_success_says_what_the_replaced_cluster_is_now(rds: FakeRds, inbox: Inbox, seen: Any, expected: str) -> None:
+    state = swapping(rds, "forward")
+    state.remember(door_open_at=iso(NOW))
+    if isinstance(seen, dict):
+        rds.add_cluster(seen["name"], DbClusterResourceId="cluster-OLD", Status=seen.get("Status", "available"))
+    elif seen == "throttled":
+        rds.refuse("DescribeDBClusters", "Throttling", "Rate exceeded", times=20)
+    notify(a_task("succeeded", plan=PLAN, users=some_users(), archive=nothing_archived()))
+    ((_, body),) = inbox.messages()
+    assert expected in body

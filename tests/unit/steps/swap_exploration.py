@@ -76,7 +76,7 @@ def _bad_end(world: World) -> str | None:
 
 def _bad_service(world: World, winner: Body, loser: Body) -> str | None:
     groups = OWN[_winner(world)]
-    if not winner.exists or winner.name != LIVE or winner.status != "available":
+    if not winner.exists or winner.name != LIVE or not winner.serves:
         return "I2: the live name does not lead to the winner"
     if winner.door != "open" or winner.groups != groups:
         return "I2: the winner's door is not open with its groups"

@@ -42,6 +42,7 @@ EXISTS, DELETED, DELETION_REPORTED = "exists", "deleted", "deletion-reported"
 STATUSES: dict[str, Status] = {
     "available": "available",
     "renaming": "renaming",
+    "member-busy": "member-busy",
     "stopped": "stopped",
     "broken": "broken",
 }
@@ -73,6 +74,11 @@ class Body(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, self.wanted_name) if self.exists else ()
+
+    @property
+    def serves(self) -> bool:
+        """Whether it can be reached: one that has a busy member can, by the others at least."""
+        return self.status in ("available", "member-busy")
 
     @property
     def is_writable(self) -> bool:
@@ -170,7 +176,7 @@ def settled_world(world: World) -> World:
     changes: dict[str, Any] = {}
     for side in SIDES:
         body = world.body(side)
-        if body.exists and body.status == "available" and body.door != "shut" and not body.sessions:
+        if body.exists and body.serves and body.door != "shut" and not body.sessions:
             changes[side] = body._replace(sessions=True)
     if world.faults_left == 0 and world.before != (None, None):
         changes["before"] = (None, None)
@@ -257,7 +263,7 @@ def concluded(world: World, due: Due, rules: Rules) -> World:
     record = world.record
     if due.action is Action.PROVE and due.side is not None:
         body = world.body(due.side)
-        reached = body.exists and body.name == LIVE and body.status == "available"
+        reached = body.exists and body.name == LIVE and body.serves
         reached = reached and not world.leads_elsewhere
         verified = body.certificate == LIVE or record.end == "back"
         return world._replace(record=swap.proved(record, due.side, reached=reached and verified))
@@ -329,7 +335,7 @@ def _changed(world: World, side: Side, body: Body, call: Call) -> Body:
         return body._replace(role="swapping")
     if action is Action.START:
         return body._replace(status="starting") if body.status == "stopped" else body
-    if body.status != "available":
+    if not body.serves:
         return body
     if action is Action.RENAME:
         taken = {world.stranger, *world.old.names, *world.new.names}
@@ -365,6 +371,8 @@ def progressed(body: Body) -> Iterator[Body]:
     elif body.status == "rebooting":
         restarted: Restart = "rebooted" if body.restarted == "none" else body.restarted
         yield body._replace(status="available", certificate=body.name, restarted=restarted)
+    elif body.status == "member-busy":
+        yield body._replace(status="available")
     elif body.status == "stopping":
         yield body._replace(status="stopped", sessions=False)
     elif body.status == "starting":
@@ -451,6 +459,7 @@ def _third_parties(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
             continue
         yield f"{side} breaks", with_body(world, side, body._replace(status="broken", sessions=False))
         yield f"{side} is stopped", with_body(world, side, body._replace(status="stopped", sessions=False))
+        yield f"{side} has a busy member", with_body(world, side, body._replace(status="member-busy"))
         if side == "old" and body.door == "shut" and not body.sessions and world.record.committed_at is None:
             # By a rule that nobody tracks, or with a reader that has just been added.
             yield f"a session appears on {side}", with_body(world, side, body._replace(sessions=True))

@@ -81,6 +81,7 @@ ENDS_OF_A_FAULT = {
     "a session appears": FORWARD,
     "is stopped": FORWARD,
     "is restarted": FORWARD,
+    "has a busy member": FORWARD,
     "is renamed": FORWARD,
     "old is deleted": FORWARD,
     "new is deleted": EITHER,
@@ -312,6 +313,15 @@ SHUT: dict[str, Any] = {"door": "shut", "security_group_ids": ("sg-door",)}
             ("the Data API's return refused", {}, {"missing_settings": ("data_api",)},
              COMMITTED | {"refused": ("data_api",)}, {}, "look-again"),
             ("a backup of old", {"status": "passing"}, SHUT, {}, {}, "wait"),
+            ("a busy member of old", {"status": "member-busy"}, SHUT, {}, {}, "wait"),
+            ("a member that is busy for longer than the swap may take", {"status": "member-busy", "identifier": LIVE},
+             {"identifier": TEMPORARY, **SHUT}, {"began_at": LONG_AGO}, {}, "turn-back time-is-up"),
+            ("a busy member of old on the way back", {"status": "member-busy", "identifier": LIVE, "role": "live"},
+             {"identifier": TEMPORARY, **SHUT}, BACK | {"proven": "old"}, {"current_version": "old"}, "open-door old"),
+            ("a busy member of new on the way back", {"role": "live"}, SHUT | {"status": "member-busy"}, BACK, {},
+             f"rename new {TEMPORARY}"),
+            ("a busy member of new after the commit", {}, SHUT | {"status": "member-busy"}, COMMITTED, {},
+             "open-door new"),
             ("new broken before the commit", {}, SHUT | {"status": "broken"}, {}, {}, "turn-back broken"),
             ("new broken after it", {}, {"status": "broken"}, COMMITTED, {}, "fail broken"),
             ("old broken when nothing needs it", {"status": "broken"}, {}, COMMITTED, {}, "look-again"),
@@ -422,7 +432,7 @@ def test_a_swap_that_is_resumed_has_its_time_and_its_tries_again() -> None:
 # --- Every situation ---
 
 NAMES: dict[Side, tuple[str, ...]] = {"old": (LIVE, PREVIOUS, ELSEWHERE), "new": (LIVE, TEMPORARY, ELSEWHERE)}
-STATUSES: tuple[Status, ...] = ("available", "renaming", "passing", "stopped", "broken")
+STATUSES: tuple[Status, ...] = ("available", "renaming", "passing", "member-busy", "stopped", "broken")
 DOORS: tuple[Door, ...] = ("open", "opening", "shutting", "shut")
 CERTIFICATES: tuple[tuple[bool, Restart], ...] = (
     (True, "none"),
@@ -485,7 +495,9 @@ def why_wrong(observed: Observed, recorded: SwapRecord) -> str | None:
     cluster, other = observed.of(found.side), observed.of(OTHER[found.side])
     if not cluster.is_seen or found.name != cluster.identifier:
         return "acts on what is not there"
-    if cluster.status != ("stopped" if found.action is Action.START else "available"):
+    # A call that RDS refuses because of a busy member is repeated, but only where waiting would lock clients out.
+    tried = ("available", "member-busy") if recorded.end == "back" or recorded.committed_at else ("available",)
+    if cluster.status not in (("stopped",) if found.action is Action.START else tried):
         return "acts on what RDS does not change now"
     if found.action is Action.RENAME and (found.new_name in observed.holders or not _is_fenced_or_gone(other, cluster)):
         return "renames to a name that is taken, or without a fence"

@@ -11,6 +11,7 @@ from tests.unit.operation.test_finishing import REPLACES
 from tests.unit.operation.test_secret_endings import labels, opened, settle
 from tests.unit.support import ADMIN_SECRET, DOOR, NOW, OWN_TAGS, REGION, TARGET, a_plan
 from utils.aurora_utils import Aurora
+from utils.aws import client
 from utils.contracts.swap import RecordedCluster, Side, SwapRecord
 from utils.logins import master, secret_store
 from utils.logins.master import REPLACED, AdminSecret
@@ -111,3 +112,23 @@ def test_a_cluster_that_gets_its_name_back_is_never_without_a_label(
     assert labels()["AWSCURRENT"] == OLD
     assert seen
     assert all(seen)
+
+
+def test_a_version_that_a_person_has_made_current_is_reported_with_the_command_that_changes_it(
+    state: OperationState,
+) -> None:
+    """The message says where the master login is, and the secret's current version is another."""
+    secrets = client("secretsmanager")
+    put = secrets.put_secret_value(SecretId=ADMIN_SECRET, SecretString="{}")["VersionId"]
+    assert settle(failed=False) == []
+    state.remember(temporary_name="staging-orders-new")
+    (said,) = settle(failed=False)
+    assert said.startswith(
+        f"The current version of secret {ADMIN_SECRET} is not the login of {TARGET}: somebody has put"
+    )
+    command = said[said.index("aws secretsmanager") :]
+    assert f"--move-to-version-id {NEW} --remove-from-version-id {put} --region {REGION}" in command
+    secrets.update_secret_version_stage(
+        SecretId=ADMIN_SECRET, VersionStage="AWSCURRENT", MoveToVersionId=NEW, RemoveFromVersionId=put
+    )
+    assert settle(failed=False) == []

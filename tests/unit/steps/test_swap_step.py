@@ -27,9 +27,9 @@ from tests.unit.support import (
 )
 from utils import environment
 from utils.aurora_utils import Aurora, Cluster
-from utils.aurora_utils.resources import PROTECTED_TAG, REPLACEABLE_TAG
+from utils.aurora_utils.resources import PROTECTED_TAG, REPLACEABLE_TAG, ROLE_TAG
 from utils.aws import client
-from utils.contracts.swap import Side, SwapRecord
+from utils.contracts.swap import FirstLook, Restart, Side, SwapRecord
 from utils.errors import StepFailed, TemporaryFailure
 from utils.logins.master import AdminSecret
 from utils.state.expiry import ExpiryRegister
@@ -347,3 +347,124 @@ def test_the_replaced_cluster_is_registered_before_its_tag_says_that_it_expires(
     calls = Calls(Watching(REGION), AdminSecret(ADMIN_SECRET), state, REPLACED, DOOR)
     calls.make(roles, swap, look(swap, Aurora(REGION)))
     assert seen == [("live", []), ("previous", ["cluster-OLD"])]
+
+
+def is_deleted(rds: FakeRds, name: str, seconds: float | None) -> None:
+    """The cluster is gone; RDS has an event of it from then on, if any."""
+    del rds.clusters[name]
+    rds.instances = {each: thing for each, thing in rds.instances.items() if thing["DBClusterIdentifier"] != name}
+    if seconds is not None:
+        moment = NOW + dt.timedelta(seconds=seconds)
+        rds.events.append(
+            {"SourceIdentifier": name, "Message": "DB cluster deleted", "Date": moment, "EventCategories": ["deletion"]}
+        )
+
+
+def test_two_clusters_whose_deletion_rds_reports_leave_nothing_and_free_the_target(
+    rds: FakeRds, state: OperationState
+) -> None:
+    step()
+    is_deleted(rds, TARGET, 30)
+    is_deleted(rds, TEMPORARY, 30)
+    with pytest.raises(StepFailed, match="both clusters were deleted by somebody else"):
+        step(60)
+    record = state.recall()
+    assert record is not None
+    assert not record.is_swapping
+
+
+def test_two_clusters_that_are_not_seen_and_of_which_nothing_is_reported_are_looked_for_again(
+    rds: FakeRds, state: OperationState
+) -> None:
+    step()
+    is_deleted(rds, TARGET, None)
+    is_deleted(rds, TEMPORARY, None)
+    # Somebody else's cluster, which had another name.
+    rds.events.append(
+        {"SourceIdentifier": OLD_NAME, "Message": "DB cluster deleted", "Date": NOW, "EventCategories": []}
+    )
+    assert (step(60)["answer"], step(150)["answer"]) == ("wait", "wait")
+
+
+def test_a_deletion_counts_under_the_name_under_which_the_cluster_was_last_seen(
+    rds: FakeRds, state: OperationState
+) -> None:
+    """Also on the way back, where the replaced cluster may hold what exists nowhere else."""
+    stored = fenced_and_renamed(rds, state)
+    step(60)
+    keep_swap(replace(stored_now(state), record=replace(stored.record, end="back", turned_at=NOW)), state)
+    is_deleted(rds, OLD_NAME, 90)
+    step(120)
+    assert stored_now(state).record.end == "forward"
+    assert stored_now(state).record.gone == ("old",)
+
+
+def test_a_restored_cluster_that_somebody_deletes_is_the_reason_that_is_given(
+    rds: FakeRds, state: OperationState
+) -> None:
+    step()
+    is_deleted(rds, TEMPORARY, 30)
+    step(60)
+    found = stored_now(state)
+    assert (found.record.end, found.turned_because) == ("back", "the restored cluster was deleted by somebody else")
+
+
+def test_a_member_of_the_replaced_cluster_that_stays_busy_does_not_keep_its_door_shut(
+    rds: FakeRds, state: OperationState
+) -> None:
+    step()
+    for thing in (rds.clusters[TARGET], rds.instances["old-1"]):
+        thing["VpcSecurityGroups"] = in_groups([DOOR])
+    rds.instances["old-1"]["DBInstanceStatus"] = "modifying"
+    assert step(60)["answer"] == "wait"
+    late = PATIENCE.total_seconds() + 60
+    step(late)
+    found = stored_now(state)
+    assert found.record.end == "back"
+    keep_swap(replace(found, record=replace(found.record, proven="old")), state)
+    step(late + 1)
+    assert last_change(rds)["VpcSecurityGroupIds"] == ["sg-old"]
+
+
+def turned_back_and_opened(
+    rds: FakeRds, state: OperationState, certificate_has_name: bool, proven: Side | None, restarted: Restart = "none"
+) -> str:
+    """What the last step of a way back says."""
+    step()
+    found = stored_now(state)
+    record = replace(
+        found.record, end="back", turned_at=NOW, proven=proven, failed_proofs=0 if proven else 2,
+        first_look=FirstLook(("settled",), NOW),
+    )  # fmt: skip
+    within = Within(has_live_name=certificate_has_name, certificates_of=["old-1"])
+    restarts: dict[Side, Restart] = {"old": "stopped-and-started" if not certificate_has_name else restarted}
+    keep_swap(replace(found, record=record, within={"old": within}, restarted=restarts), state)
+    for thing in (rds.clusters[TARGET], rds.instances["old-1"]):
+        thing["VpcSecurityGroups"] = in_groups(["sg-old"])
+    rds.clusters[TARGET]["TagList"] = [*OWN_TAGS, {"Key": ROLE_TAG, "Value": "live"}]
+    rds.clusters[TEMPORARY]["TagList"] = [*OWN_TAGS, {"Key": ROLE_TAG, "Value": "failed"}]
+    with pytest.raises(StepFailed) as failed:
+        step(120)
+    return str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("certificate_has_name", "proven", "restarted", "expected"),
+    [
+        (True, "old", "none", ["open. Clients reach it as before. Nothing"]),
+        (True, "old", "rebooted", ["which gave their certificates the name back", "Clients reach it as before."]),
+        (False, "old", "none", ["sslmode=verify-full are refused"]),
+        (True, None, "none", [f"That {TARGET} leads to it was not proved"]),
+    ],
+)
+def test_what_clients_may_meet_after_the_way_back_is_said(
+    rds: FakeRds,
+    state: OperationState,
+    certificate_has_name: bool,
+    proven: Side | None,
+    restarted: Restart,
+    expected: list[str],
+) -> None:
+    said = turned_back_and_opened(rds, state, certificate_has_name, proven, restarted)
+    assert all(each in said for each in expected), said
+    assert ("Clients reach it as before." in said) is (certificate_has_name and proven == "old")

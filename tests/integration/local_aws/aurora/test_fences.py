@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -101,3 +103,39 @@ def test_a_function_passes_the_door(aws: LocalAws, door: str, make_function: Mak
     event = f'{{"host": "{found["Endpoint"]}", "port": {found["Port"]}}}'
     answer = aws.client("lambda").invoke(FunctionName=make_function(CONNECTS), Payload=event)
     assert answer["Payload"].read() == b'"S"'
+
+
+FROM_A_PORT = """
+import socket
+import time
+
+def handler(event, context):
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    connection.bind(("127.0.0.1", event["from"]))
+    connection.settimeout(5)
+    connection.connect((event["host"], event["port"]))
+    connection.sendall(bytes([0, 0, 0, 8, 4, 210, 22, 47]))
+    answer = connection.recv(1).decode()
+    time.sleep(1.5)
+    return answer
+"""
+"""Stays connected for longer than the gateway needs to look at a client again."""
+
+
+def test_a_function_passes_the_door_and_nobody_else_who_has_its_port(
+    aws: LocalAws, door: str, make_function: MakeFunction
+) -> None:
+    """Linux gives one port to connections with different destinations."""
+    first, second = (running_cluster(aws, name("shut"), VpcSecurityGroupIds=[door]) for _ in range(2))
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind(("127.0.0.1", 0))
+        client.connect((first["Endpoint"], first["Port"]))
+        client.sendall(bytes([0, 0, 0, 8, 4, 210, 22, 47]))
+        given = {"host": second["Endpoint"], "port": second["Port"], "from": client.getsockname()[1]}
+        answer = aws.client("lambda").invoke(FunctionName=make_function(FROM_A_PORT), Payload=json.dumps(given))
+        assert answer["Payload"].read() == b'"S"'
+        client.settimeout(1)
+        with pytest.raises(TimeoutError):
+            client.recv(1)

@@ -320,3 +320,55 @@ def test_a_role_needs_permission_for_both_names(aws: LocalAws, make_role: MakeRo
             as_role(aws, make_role("lambda", *statements)).modify_db_cluster(**given)
     as_role(aws, make_role("lambda", by_tag, by_name)).modify_db_cluster(**given)
     assert cluster(aws, old)["Status"] == "renaming"
+
+
+def test_a_name_that_a_resolver_has_forgotten_leads_nowhere_for_so_long(aws: LocalAws) -> None:
+    old, new = name("old"), name("new")
+    running_cluster(aws, old)
+    aws.faults.add(name=new, seconds=600)
+    after = renamed(aws, old, new)
+    assert not answers(after)
+    aws.clock.sleep(598)
+    assert not answers(after)
+    aws.clock.sleep(4)
+    assert answers(after)
+    assert not aws.faults.pending()
+
+
+def test_a_name_that_a_resolver_remembers_leads_to_the_cluster_that_had_it(aws: LocalAws) -> None:
+    shop, kept, new = name("shop"), name("kept"), name("new")
+    before = running_cluster(aws, shop)
+    running_cluster(aws, new)
+    (member,) = [each["DBInstanceIdentifier"] for each in before["DBClusterMembers"]]
+    renamed(aws, shop, kept)
+    aws.faults.add(name=shop, seconds=300, leads=kept)
+    after = renamed(aws, new, shop)
+    asked = "select aurora_db_instance_identifier()"
+    # It is the old server: its certificate has its name since it was last started.
+    assert query(log_in(aws, after, PASSWORD), asked) == [(member,)]
+    aws.clock.sleep(301)
+    (own,) = [each["DBInstanceIdentifier"] for each in after["DBClusterMembers"]]
+    assert query(log_in(aws, after, PASSWORD, sslmode="require"), asked) == [(own,)]
+
+
+def test_a_cluster_that_is_backed_up_is_not_renamed_meanwhile(aws: LocalAws) -> None:
+    identifier = name("busy")
+    new_cluster(aws, identifier)
+    aws.aurora.keep_busy(identifier, "backing-up", 300)
+    assert cluster(aws, identifier)["Status"] == "backing-up"
+    with refused("InvalidDBClusterStateFault", "backing-up"):
+        rename(aws, identifier, name("renamed"))
+    aws.clock.sleep(301)
+    renamed(aws, identifier)
+
+
+def test_a_cluster_that_is_deleted_is_reported_under_the_name_that_it_had(aws: LocalAws) -> None:
+    old = name("old")
+    new_cluster(aws, old)
+    new = renamed(aws, old)["DBClusterIdentifier"]
+    aws.client("rds").delete_db_cluster(DBClusterIdentifier=new, SkipFinalSnapshot=True)
+    aws.clock.sleep(aws.aurora.durations.delete_cluster + 1)
+    events = aws.client("rds").describe_events(SourceType="db-cluster", EventCategories=["deletion"])["Events"]
+    reported = {each["SourceIdentifier"]: each["Message"] for each in events}
+    assert reported.get(new) == "DB cluster deleted"
+    assert old not in reported
