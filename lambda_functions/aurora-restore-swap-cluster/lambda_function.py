@@ -16,7 +16,7 @@ def lambda_handler(task: SwapTask, work: Work) -> SwapProgress:
         if task.rolls_back is None:
             # Else the groups are those that the cluster had before it was replaced.
             prove_opening_allowed(task.cluster, task.limits)
-        if (waiting := until_windows_are_over(task, aurora, task.run.now)) is not None:
+        if (waiting := until_windows_are_over(task, record, aurora, task.run.now)) is not None:
             return waiting
     progress = SwapStep(task, record, work.state, aurora, work.prove_at_work).advance()
     return with_expected_end(progress, record, work.pace(record), work.run.now)

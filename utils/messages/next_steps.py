@@ -64,8 +64,7 @@ def next_lines(
         yield from _swapping_lines(record, remains, execution_id)
         return
     if record.plan.get("rolls_back"):
-        yield "Fix the cause, then resume this operation:"
-        yield from resume_command(execution_id, {}, record.operation_id)
+        yield from _rollback_lines(record, execution_id)
         return
     keeps_backups = KEEP_BACKUPS in " ".join(cause_lines(error))
     # What was asked for at first is the whole of it: a request to resume may omit everything.
@@ -83,6 +82,14 @@ def next_lines(
         yield from _another_policy_lines(record, asked, remains, execution_id)
     if remains.lost is None and not record.source_deletion_at:
         yield from _giving_up_lines(record, asked, remains, execution_id)
+
+
+def _rollback_lines(record: OperationRecord, execution_id: str) -> Iterator[str]:
+    if record.swap_end == "forward":
+        yield "Nothing: the rollback is complete, only its report failed."
+        return
+    yield "Fix the cause, then resume this operation:"
+    yield from resume_command(execution_id, {}, record.operation_id)
 
 
 def _swapping_lines(record: OperationRecord, remains: Remains, execution_id: str) -> Iterator[str]:

@@ -100,11 +100,7 @@ def keep_swap(swap: StoredSwap, state: OperationState) -> StoredSwap:
         client("dynamodb").put_item(
             TableName=environment.text("STATE_TABLE"),
             Item={name: attribute(value) for name, value in item.items()},
-            ConditionExpression="attribute_not_exists(operation_id) OR #number = :read"
-            if swap.number == 0
-            else "#number = :read",
-            ExpressionAttributeNames={"#number": "number"},
-            ExpressionAttributeValues={":read": {"N": str(swap.number)}},
+            **_only_after(swap.number),
         )
     except ClientError as error:
         if error_code(error) != "ConditionalCheckFailedException":
@@ -114,6 +110,17 @@ def keep_swap(swap: StoredSwap, state: OperationState) -> StoredSwap:
             "observed again."
         ) from error
     return following
+
+
+def _only_after(number: int) -> dict[str, Any]:
+    """Return the condition that nothing was written since the item had this number; 0: that there is no item."""
+    if number == 0:
+        return {"ConditionExpression": "attribute_not_exists(operation_id)"}
+    return {
+        "ConditionExpression": "#number = :read",
+        "ExpressionAttributeNames": {"#number": "number"},
+        "ExpressionAttributeValues": {":read": {"N": str(number)}},
+    }
 
 
 def _key(operation_id: str) -> str:

@@ -20,7 +20,9 @@ from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import StoredSwap, keep_swap, stored_swap
 from utils.steps.swap import resumed, turned_back
 
+STEP = "swap-cluster"
 WINDOW_PAUSE_SECONDS = 300
+WINDOW_PATIENCE = dt.timedelta(hours=12)
 
 
 def begin_or_continue(
@@ -51,14 +53,23 @@ def begin_or_continue(
     return keep_swap(StoredSwap(number=number, attempt=attempt, record=first), state)
 
 
-def until_windows_are_over(task: SwapTask, aurora: AuroraReader, now: dt.datetime) -> SwapProgress | None:
+def until_windows_are_over(
+    task: SwapTask, record: OperationRecord, aurora: AuroraReader, now: dt.datetime
+) -> SwapProgress | None:
     """Return the wait for a window of either cluster, or for maintenance; None where none is near.
 
     The restore has taken its time since the windows were looked at. Nobody is locked out yet while this is waited for.
+    Raises StepFailed where it takes too long: AWS may be days late with maintenance that it forces.
     """
     for name in (task.run.target_cluster_id, task.cluster.identifier):
         cluster = aurora.cluster(name)
         for near in _near(cluster, aurora, now) if cluster is not None else ():
+            if now - record.entered(STEP) >= WINDOW_PATIENCE:
+                hours = round(WINDOW_PATIENCE.total_seconds() / 3600)
+                raise StepFailed(
+                    f"After {hours} hours {task.run.target_cluster_id} still waits for the {near} ({name}). Nothing "
+                    "was swapped, and nobody was locked out. Resume this operation once it is over."
+                )
             return SwapProgress(answer="wait", waiting_for=f"the {near} ({name})", wait_seconds=WINDOW_PAUSE_SECONDS)
     return None
 

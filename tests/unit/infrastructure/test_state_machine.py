@@ -20,6 +20,7 @@ from utils.state.lock import LOCK_SECONDS, SPARE_SECONDS
 from utils.steps.masking import DEADLINE as MASKING_DEADLINE
 from utils.steps.open import DEADLINE as OPENING_DEADLINE
 from utils.steps.swap import PATIENCE
+from utils.steps.swap_begin import WINDOW_PATIENCE
 
 ASL = definition()
 STATES: dict[str, dict[str, Any]] = ASL["States"]
@@ -263,6 +264,7 @@ def ways(name: str, way: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         yield from ways(each, (*way, name))
 
 
+WINDOW_HOURS = round(WINDOW_PATIENCE.total_seconds() / 3600)
 # It counts again from each of the five moments that a swap records (utils/steps/swap.py, `time_is_up`).
 SWAP_HOURS = round(6 * PATIENCE.total_seconds() / 3600)
 
@@ -276,8 +278,8 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
         "Check Instances": 0,
         "Transform Data": round(MASKING_DEADLINE.total_seconds() / 3600),
         # Of a swap, and of its end after a failure; and what is waited for before that.
-        "Swap Cluster": SWAP_HOURS,
-        "Roll Back": SWAP_HOURS,
+        "Swap Cluster": WINDOW_HOURS + SWAP_HOURS,
+        "Roll Back": WINDOW_HOURS + SWAP_HOURS,
         "Finish Swap": SWAP_HOURS,
         "Name the Stopped Swap": 1,
         "Open Cluster": round(OPENING_DEADLINE.total_seconds() / 3600),

@@ -141,6 +141,15 @@ def test_nothing_begins_while_maintenance_is_due(rds: FakeRds, state: OperationS
     assert rds.changes() == ["ModifyDBCluster"]
 
 
+def test_maintenance_that_does_not_come_is_not_waited_for_without_an_end(rds: FakeRds, state: OperationState) -> None:
+    """AWS may be days late with what it forces, and two clusters cost money meanwhile."""
+    rds.add_maintenance(rds.clusters[TARGET]["DBClusterArn"], OptInStatus="immediate")
+    assert step()["answer"] == "wait"
+    with pytest.raises(StepFailed, match=f"After 12 hours {TARGET} still waits for .* nobody was locked out"):
+        step(12 * 3600)
+    assert rds.changes() == []
+
+
 def test_who_depends_on_it_since_the_plan_stops_it_before_the_fence(
     rds: FakeRds, sharing: FakeSharing, state: OperationState
 ) -> None:
