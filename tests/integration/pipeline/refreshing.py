@@ -11,12 +11,40 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
+from scripts.local_aws.server import LocalAws
+from scripts.local_run import stage
 from scripts.local_run.client import Client
-from scripts.local_run.stage import Stage
+from scripts.local_run.stage import SOURCE, Stage
 from tests.integration.pipeline.support import Pipeline, Run, until
 from utils.aurora_utils.resources import OPERATION_TAG
 
 MODIFY = "rds:ModifyDBCluster"
+
+
+HOURLY = "rate(1 hour)"
+
+
+@contextlib.contextmanager
+def deployed(aws: LocalAws, prefix: str, **parameters: str) -> Iterator[Stage]:
+    """A stack of its own, whose door is enforced, for targets of its prefix. Its sweeps end with it."""
+    tables = {"StateTableName": f"{prefix.title()}State", "AuditTableName": f"{prefix.title()}Audit"}
+    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": f"{prefix}-own", "TargetClusterPattern": f"{prefix}-*"}
+    overrides = {"NamePrefix": prefix, **tables, **wanted, "InstanceCount": "1", **parameters}
+    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=prefix)
+    made.shut_its_door()
+    yield made
+    if "ExpirySchedule" in parameters:
+        aws.client("scheduler").delete_schedule(Name=made.stack.resources["ExpirySweeps"])
+
+
+@contextlib.contextmanager
+def refreshing(place: Stage, target: str) -> Iterator[Refreshing]:
+    """A target that nobody has yet, and that is gone afterwards, with every cluster beside it."""
+    made = Refreshing(place, target)
+    yield made
+    made.aws.faults.clear()
+    for each in made.ours():
+        made.pipeline.remove(each["DBClusterIdentifier"])
 
 
 class Refreshing:

@@ -8,12 +8,19 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.local_aws.server import LocalAws
-from scripts.local_run import stage
 from scripts.local_run.client import Client
 from scripts.local_run.production import Production
-from scripts.local_run.stage import SOURCE, Stage
+from scripts.local_run.stage import Stage
 from tests.integration.pipeline.reader import Reader, inline, reading
-from tests.integration.pipeline.refreshing import MODIFY, Refreshing, meeting, operation_of, tags_of
+from tests.integration.pipeline.refreshing import (
+    MODIFY,
+    Refreshing,
+    deployed,
+    meeting,
+    operation_of,
+    refreshing,
+    tags_of,
+)
 from tests.integration.pipeline.support import numbers, settle, until
 
 pytestmark = pytest.mark.full
@@ -23,15 +30,11 @@ OWNERS_PASSWORD = "their-own-secret-1"
 
 
 @pytest.fixture(scope="module")
-def place(aws: LocalAws) -> Stage:
-    """A stack of its own, whose schedule's target is replaced."""
-    names = {"NamePrefix": PREFIX, "StateTableName": "RefreshesState", "AuditTableName": "RefreshesAudit"}
-    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "refreshes-own", "TargetClusterPattern": "refreshes-*"}
-    overrides = {**names, **wanted, "InstanceCount": "2"}
-    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
-    made.shut_its_door()
-    a_proxy(aws, "proxy-of-others")
-    return made
+def place(aws: LocalAws) -> Iterator[Stage]:
+    """A stack of its own, and a proxy that has no target yet."""
+    with deployed(aws, PREFIX, InstanceCount="2") as made:
+        a_proxy(aws, "proxy-of-others")
+        yield made
 
 
 def a_proxy(aws: LocalAws, name: str) -> None:
@@ -45,11 +48,8 @@ def a_proxy(aws: LocalAws, name: str) -> None:
 
 @pytest.fixture
 def nights(place: Stage, production: Production) -> Iterator[Refreshing]:
-    made = Refreshing(place, f"refreshes-{next(numbers)}")
-    yield made
-    made.aws.faults.clear()
-    for each in made.ours():
-        made.pipeline.remove(each["DBClusterIdentifier"])
+    with refreshing(place, f"refreshes-{next(numbers)}") as made:
+        yield made
 
 
 def test_the_second_night_takes_the_name_and_no_acknowledged_row_is_lost(nights: Refreshing) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from scripts.local_aws.server import LocalAws
-from scripts.local_run import stage
 from scripts.local_run.production import Production
-from scripts.local_run.stage import SOURCE, Stage
-from tests.integration.pipeline.refreshing import Refreshing, operation_of, tags_of
+from scripts.local_run.stage import Stage
+from tests.integration.pipeline.refreshing import HOURLY, Refreshing, deployed, operation_of, refreshing, tags_of
 from tests.integration.pipeline.support import Run, numbers, settle, until
 from utils.aurora_utils.resources import EXPIRY_TAG
 
@@ -25,23 +24,16 @@ KEPT_HOURS = 8
 
 @pytest.fixture(scope="module")
 def place(aws: LocalAws) -> Iterator[Stage]:
-    """A stack of its own with sweeps each hour, whose pattern matches no name that a swap gives."""
-    names = {"NamePrefix": PREFIX, "StateTableName": "WeeksState", "AuditTableName": "WeeksAudit"}
-    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "weeks-0-own", "TargetClusterPattern": "weeks-*-own"}
-    overrides = {**names, **wanted, "InstanceCount": "1", "ExpirySchedule": "rate(1 hour)"}
-    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
-    made.shut_its_door()
-    yield made
-    aws.client("scheduler").delete_schedule(Name=made.stack.resources["ExpirySweeps"])
+    """Its pattern matches no name that a swap gives."""
+    named = {"TargetClusterId": "weeks-0-own", "TargetClusterPattern": "weeks-*-own"}
+    with deployed(aws, PREFIX, **named, ExpirySchedule=HOURLY) as made:
+        yield made
 
 
 @pytest.fixture
 def nights(place: Stage, production: Production) -> Iterator[Refreshing]:
-    made = Refreshing(place, f"weeks-{next(numbers)}-own")
-    yield made
-    made.aws.faults.clear()
-    for each in made.ours():
-        made.pipeline.remove(each["DBClusterIdentifier"])
+    with refreshing(place, f"weeks-{next(numbers)}-own") as made:
+        yield made
 
 
 def stopped_at(nights: Refreshing, call: dict[str, str]) -> Run:

@@ -14,11 +14,10 @@ import pytest
 
 from scripts.local_aws.aurora.records import Resource
 from scripts.local_aws.server import LocalAws
-from scripts.local_run import stage
 from scripts.local_run.client import Client
 from scripts.local_run.production import Production
-from scripts.local_run.stage import SOURCE, Stage
-from tests.integration.pipeline.refreshing import MODIFY, Refreshing, meeting, meetings
+from scripts.local_run.stage import Stage
+from tests.integration.pipeline.refreshing import MODIFY, Refreshing, deployed, meeting, meetings
 from tests.integration.pipeline.support import Run, settle, until
 from utils.logins.master import AdminSecret
 from utils.names import name_for
@@ -35,12 +34,9 @@ Rule = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def place(aws: LocalAws) -> Stage:
-    names = {"NamePrefix": PREFIX, "StateTableName": "FaultyState", "AuditTableName": "FaultyAudit"}
-    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": TARGET, "TargetClusterPattern": "faulty-*"}
-    made = stage.deploy(aws, cross_region=False, overrides={**names, **wanted, "InstanceCount": "2"}, stack_name=PREFIX)
-    made.shut_its_door()
-    return made
+def place(aws: LocalAws) -> Iterator[Stage]:
+    with deployed(aws, PREFIX, TargetClusterId=TARGET, InstanceCount="2") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

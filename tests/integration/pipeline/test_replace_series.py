@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.local_aws.server import LocalAws
-from scripts.local_run import stage
 from scripts.local_run.production import Production
-from scripts.local_run.stage import SOURCE, Stage
-from tests.integration.pipeline.refreshing import Refreshing, tags_of
+from scripts.local_run.stage import Stage
+from tests.integration.pipeline.refreshing import HOURLY, Refreshing, deployed, tags_of
 from tests.integration.pipeline.support import settle
 
 pytestmark = pytest.mark.series
@@ -22,13 +21,8 @@ DAY_SECONDS = 24 * 3600
 
 @pytest.fixture(scope="module")
 def place(aws: LocalAws) -> Iterator[Stage]:
-    names = {"NamePrefix": PREFIX, "StateTableName": "ThirtyState", "AuditTableName": "ThirtyAudit"}
-    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": TARGET, "TargetClusterPattern": "thirty-*"}
-    overrides = {**names, **wanted, "InstanceCount": "1", "ExpirySchedule": "rate(1 hour)"}
-    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
-    made.shut_its_door()
-    yield made
-    aws.client("scheduler").delete_schedule(Name=made.stack.resources["ExpirySweeps"])
+    with deployed(aws, PREFIX, TargetClusterId=TARGET, ExpirySchedule=HOURLY) as made:
+        yield made
 
 
 def test_each_night_leaves_one_live_and_one_previous_cluster(place: Stage, production: Production) -> None:

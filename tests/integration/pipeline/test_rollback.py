@@ -9,11 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.local_aws.server import LocalAws
-from scripts.local_run import stage
 from scripts.local_run.production import Production
-from scripts.local_run.stage import SOURCE, Stage
+from scripts.local_run.stage import Stage
 from tests.integration.pipeline.reader import commands
-from tests.integration.pipeline.refreshing import Refreshing, tags_of
+from tests.integration.pipeline.refreshing import HOURLY, Refreshing, deployed, refreshing, tags_of
 from tests.integration.pipeline.support import Run, numbers, settle
 from utils.aurora_utils.resources import ROLE_TAG
 
@@ -22,23 +21,14 @@ PREFIX = "returns"
 
 @pytest.fixture(scope="module")
 def place(aws: LocalAws) -> Iterator[Stage]:
-    """A stack of its own, whose door can be shut, with sweeps each hour."""
-    names = {"NamePrefix": PREFIX, "StateTableName": "ReturnsState", "AuditTableName": "ReturnsAudit"}
-    wanted = {"SourceClusterId": SOURCE, "TargetClusterId": "returns-own", "TargetClusterPattern": "returns-*"}
-    overrides = {**names, **wanted, "InstanceCount": "1", "ExpirySchedule": "rate(1 hour)"}
-    made = stage.deploy(aws, cross_region=False, overrides=overrides, stack_name=PREFIX)
-    made.shut_its_door()
-    yield made
-    aws.client("scheduler").delete_schedule(Name=made.stack.resources["ExpirySweeps"])
+    with deployed(aws, PREFIX, ExpirySchedule=HOURLY) as made:
+        yield made
 
 
 @pytest.fixture
 def nights(place: Stage, production: Production) -> Iterator[Refreshing]:
-    made = Refreshing(place, f"returns-{next(numbers)}")
-    yield made
-    made.aws.faults.clear()
-    for each in made.ours():
-        made.pipeline.remove(each["DBClusterIdentifier"])
+    with refreshing(place, f"returns-{next(numbers)}") as made:
+        yield made
 
 
 def roll_back(nights: Refreshing, run: Run, **request: object) -> Run:
