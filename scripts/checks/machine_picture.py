@@ -78,7 +78,7 @@ def _condition(choice: dict[str, Any]) -> str:
     if "IsPresent" in choice:
         return ""
     if "IsNull" in choice:
-        return f"{re.sub(r'^[$][.]', '', choice['Variable'])} = null"
+        return f"{re.sub(r'^[$][.]', '', choice['Variable'])} {'= null' if choice['IsNull'] else 'is not null'}"
     (value,) = [value for key, value in choice.items() if key.endswith("Equals")]
     variable = re.sub(r"^\$\.", "", choice["Variable"])
     return f"{variable} = {str(value).lower() if isinstance(value, bool) else value}"
