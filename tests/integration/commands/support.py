@@ -24,15 +24,20 @@ def running(
 
     `more` is added to the environment that it is started in.
     """
-    process = subprocess.Popen(
-        [*RUN_LOCAL, *options],
-        cwd="/",
-        env={**os.environ, "TMPDIR": str(tmp_path), **more},
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    # What has started the tests, such as nohup, may ignore it, and the command would inherit that.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            [*RUN_LOCAL, *options],
+            cwd="/",
+            env={**os.environ, "TMPDIR": str(tmp_path), **more},
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
     try:
         yield process
     finally:
