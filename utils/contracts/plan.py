@@ -225,6 +225,7 @@ class ReplacedCluster(Struct, frozen=True, kw_only=True):
 class RolledBack(Struct, frozen=True, kw_only=True):
     """The replacement that is undone: of which operation, and the cluster that gets its target's name back.
 
+    `other_names` are those that the cluster was to be given when it was replaced, and has where the rollback fails.
     Since `replaced_at`, clients have written to the other one. `login_version_id` is the version of the target's admin
     secret whose login opens the cluster; None where there is none. The secrets are those of the operation that is
     undone; None: the stack's own.
@@ -232,6 +233,7 @@ class RolledBack(Struct, frozen=True, kw_only=True):
 
     operation_id: str
     resource_id: str
+    other_names: list[str]
     replaced_at: dt.datetime
     login_version_id: str | None
     admin_secret_arn: str | None = None

@@ -66,7 +66,11 @@ def planned(plan: Plan, execution_id: str, request: object, started_by: str = ""
         "",
         *_beside_the_plan(plan),
         *_expected_rows(plan),
-        f"Costs      The new cluster {cost(plan.cluster, Arn.parse(execution_id).region)}",
+        *(
+            []
+            if plan.rolls_back
+            else [f"Costs      The new cluster {cost(plan.cluster, Arn.parse(execution_id).region)}"]
+        ),
         *_execution_lines(execution_id, started_by),
         *_for_real(request, execution_id),
     ]

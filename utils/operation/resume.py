@@ -26,6 +26,7 @@ from utils.errors import RequestRefused
 from utils.logins.masking_salt import is_salt_lost, salt_secret_name
 from utils.preflight.creation import creation_problems
 from utils.preflight.export import destination_problems
+from utils.preflight.kept import busy_problems, kept_problems, unmasked_problems
 from utils.preflight.limits import deletion_limit_problems, planned_limit_problems
 from utils.preflight.masking import resumed_masking_problems
 from utils.preflight.quarantine import quarantine_problems
@@ -75,7 +76,7 @@ def resume(
         resumed = [f"{record.operation_id} of {record.started_at} is resumed to finish its swap"]
         return Resumption(plan=replace(plan, finishes_swap=True, resumed=resumed), facts={})
     if plan.rolls_back is not None:
-        return _rollback_again(plan, plan.rolls_back, record, target)
+        return _rollback_again(plan, plan.rolls_back, record, target, execution, limits)
     plan = _after_swap(plan, record)
     facts = _outdated_facts(record, plan, target)
     made = replace(record, **facts)
@@ -90,7 +91,14 @@ def resume(
     return Resumption(plan=plan, facts=facts)
 
 
-def _rollback_again(plan: Plan, undone: RolledBack, record: OperationRecord, target: AuroraReader) -> Resumption:
+def _rollback_again(
+    plan: Plan,
+    undone: RolledBack,
+    record: OperationRecord,
+    target: AuroraReader,
+    execution: Execution,
+    limits: StackLimits,
+) -> Resumption:
     """Return the rollback as it was planned: its swap was turned back, or has not begun."""
     if record.swap_end == "forward":
         raise RequestRefused(
@@ -98,13 +106,15 @@ def _rollback_again(plan: Plan, undone: RolledBack, record: OperationRecord, tar
             "missing. There is nothing to resume."
         )
     kept = target.cluster_with_id(undone.resource_id)
-    if kept is None or kept.identifier != plan.cluster.identifier:
-        raise RequestRefused(
-            f"operation_id: cluster {plan.cluster.identifier} ({undone.resource_id}), to which {record.operation_id!r} "
-            f"was to roll back, was deleted or renamed since. {START_ANEW}"
-        )
-    if plan.replaces is not None:
-        refuse_if_any(_problems_of_replaced(plan.replaces, plan, target))
+    refuse_if_any(
+        [
+            # Where the swap was turned back it has the name that the plan says, which the steps look it up by.
+            *kept_problems(kept, undone.resource_id, [plan.cluster.identifier], target),
+            *busy_problems(kept),
+            *unmasked_problems(kept, execution, limits),
+            *(_problems_of_replaced(plan.replaces, plan, target) if plan.replaces is not None else ()),
+        ]
+    )
     resumed = [f"{record.operation_id} of {record.started_at} is resumed"]
     return Resumption(plan=replace(plan, finishes_swap=False, resumed=resumed), facts={})
 

@@ -15,23 +15,20 @@ from msgspec.structs import replace
 
 from utils.arns import Arn
 from utils.aurora_utils import AuroraReader, Cluster
-from utils.aurora_utils.resources import OPERATION_TAG, ROLE_TAG
 from utils.contracts.payloads import Execution
 from utils.contracts.plan import Plan, ReplacedCluster, RolledBack
 from utils.contracts.stack_limits import StackLimits, target_problems
 from utils.errors import RequestRefused
-from utils.foreign_text import one_line
 from utils.planning.calls import planned_calls
 from utils.planning.replacement import admin_secret_of, login_of, plan_replacement
-from utils.preflight.replaceable import lasting_refusals, previous_name_problems, replaceable_problems
+from utils.preflight.kept import busy_problems, kept_problems, unmasked_problems
+from utils.preflight.replaceable import previous_name_problems, replaceable_problems
 from utils.request.fields import RestoreRequest
 from utils.request.reading import refuse_if_any
-from utils.state.expiry import ExpiryRegister
-from utils.state.operation import OperationRecord, OperationState
+from utils.state.operation import OperationRecord
 
 # What a request for a rollback may have. Everything else was decided by the operation that is undone.
 FIELDS_OF_ROLLBACK = frozenset({"operation_id", "rollback", "target_cluster_id", "keep_previous_hours", "dry_run"})
-MAX_TAG_SHOWN = 100
 
 
 def plan_rollback(
@@ -61,22 +58,18 @@ def plan_rollback(
     live, kept = target.cluster(target_id), target.cluster_with_id(replaced.resource_id)
     if live is None or live.resource_id != record.cluster_resource_id:
         raise RequestRefused(_not_the_live_one(record, target_id, live))
-    if kept is None:
-        raise RequestRefused(
-            f"Cluster {replaced.resource_id}, which operation {record.operation_id} has replaced, no longer "
-            f"exists. {target_id!r} stays as it is. Restore an older snapshot by a new operation instead."
-        )
     admin = admin_secret_of(earlier.target_secrets)
     refuse_if_any(
         [
-            *kept_problems(kept, replaced, target),
-            *(_masking_problems(kept, replaced, execution) if limits.require_masking == "true" else ()),
+            *kept_problems(kept, replaced.resource_id, replaced.other_names, target),
+            *busy_problems(kept),
+            *unmasked_problems(kept, execution, limits),
             *(_of_no_field(each) for each in replaceable_problems(live, admin, target, execution.now)),
         ]
     )
     replaces = plan_replacement(request, live, operation_id, admin)
-    if replaces is None:
-        raise AssertionError("a cluster that exists is replaced")
+    if kept is None or replaces is None:
+        raise AssertionError("both clusters exist: else the request was refused")
     refuse_if_any(previous_name_problems(replaces.other_names, operation_id, target))
     cluster = replace(
         earlier.cluster,
@@ -96,6 +89,7 @@ def plan_rollback(
         rolls_back=RolledBack(
             operation_id=record.operation_id,
             resource_id=kept.resource_id,
+            other_names=replaced.other_names,
             replaced_at=dt.datetime.fromisoformat(str(record.door_open_at)),
             login_version_id=login_of(kept, admin),
             admin_secret_arn=record.admin_secret_arn,
@@ -123,50 +117,10 @@ def plan_rollback(
     return replace(plan, calls=planned_calls(plan, place.account_id, target.region))
 
 
-def kept_problems(kept: Cluster, replaced: ReplacedCluster, target: AuroraReader) -> Iterator[str]:
-    """Yield why the cluster that was replaced cannot have its name back."""
-    role, named = kept.tags.get(ROLE_TAG), f"Cluster {kept.identifier} ({kept.resource_id})"
-    if kept.is_being_deleted or _is_expiring(kept.resource_id):
-        yield f"{named} is being deleted. Restore an older snapshot by a new operation instead."
-        return
-    if role != "previous":
-        shown = one_line(role, MAX_TAG_SHOWN) if role is not None else "not set"
-        yield f"{named} is no longer kept as a replaced cluster: its tag {ROLE_TAG} is {shown}, not previous."
-    if kept.identifier not in replaced.other_names:
-        yield (
-            f"{named} was renamed since, and only a replaced cluster's own names are taken back. Rename it to "
-            f"{replaced.other_names[0]} first."
-        )
-    if not kept.member_identifiers:
-        yield f"{named} has no instances any longer. Create one in it, then start again."
-    elif not kept.is_available and not kept.is_stopped:
-        yield f"{named} is {kept.status}, not available. Start again once it is."
-    yield from (f"{named} {why}" for why in lasting_refusals(kept, target))
-
-
 def _of_no_field(problem: str) -> str:
     """Return a problem of a replacement that no other value in the request for a rollback would solve."""
     text = problem.removeprefix("replace_target: ")
     return f"Cluster {text}" if text.startswith("'") else f"{text[0].upper()}{text[1:]}"
-
-
-def _masking_problems(kept: Cluster, replaced: ReplacedCluster, execution: Execution) -> Iterator[str]:
-    """Yield that the kept cluster was not masked, where the stack lets nobody into one that is not.
-
-    What another team's cluster holds is its owner's to say.
-    """
-    maker = kept.tags.get(OPERATION_TAG, "")
-    record = OperationState(maker, execution.execution_id, execution.now).recall() if maker else None
-    if replaced.is_ours and (record is None or record.masked_at is None):
-        yield (
-            f"Cluster {kept.identifier} ({kept.resource_id}) was not masked, and this stack lets nobody into "
-            "a cluster that is not (RequireMasking). Restore an older snapshot by a new operation instead."
-        )
-
-
-def _is_expiring(resource_id: str) -> bool:
-    entry = ExpiryRegister().entry(resource_id)
-    return entry is not None and entry.deletion_began_at is not None
 
 
 def _field_problems(given: Mapping[str, Any]) -> Iterator[str]:

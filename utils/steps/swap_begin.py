@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from utils.aurora_utils import AuroraReader, Cluster
 from utils.aurora_utils.ownership import prove_own_cluster
-from utils.aurora_utils.resources import ROLE_TAG
 from utils.contracts.payloads import SwapProgress, SwapTask
 from utils.contracts.plan import RolledBack
 from utils.contracts.swap import RecordedCluster, SwapRecord
 from utils.errors import StepFailed
 from utils.preflight.dependents import due_maintenance
+from utils.preflight.kept import kept_problems
 from utils.preflight.replaceable import LONGEST_AHEAD, lasting_refusals, near_windows
 from utils.state.operation import OperationRecord, OperationState, iso
 from utils.state.swap import StoredSwap, keep_swap, stored_swap
@@ -101,7 +101,8 @@ def _to_be_finished(
 
 
 def _first_record(task: SwapTask, record: OperationRecord, state: OperationState) -> SwapRecord:
-    temporary = task.cluster.identifier
+    temporary, undone = task.cluster.identifier, task.rolls_back
+    beside = [temporary, f"{temporary}-2"] if undone is None else [temporary, *undone.other_names]
     return SwapRecord(
         live_name=task.run.target_cluster_id,
         old=RecordedCluster(
@@ -111,9 +112,9 @@ def _first_record(task: SwapTask, record: OperationRecord, state: OperationState
         ),
         new=RecordedCluster(
             resource_id=record.cluster_resource_id or "",
-            other_names=(temporary,) if temporary.endswith("-2") else (temporary, f"{temporary}-2"),
+            other_names=tuple(dict.fromkeys(beside)),
             security_group_ids=tuple(task.cluster.vpc_security_group_ids),
-            role_beside="failed" if task.rolls_back is None else "previous",
+            role_beside="failed" if undone is None else "previous",
         ),
         began_at=state.now,
     )
@@ -136,7 +137,7 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
         )
     restored = aurora.cluster(task.cluster.identifier)
     if task.rolls_back is not None:
-        _prove_kept(restored, task, task.rolls_back, aurora)
+        _prove_kept(restored, task.rolls_back, aurora)
         return
     if restored is None or record.cluster_resource_id is None:
         raise StepFailed(
@@ -146,16 +147,9 @@ def _prove_both(task: SwapTask, record: OperationRecord, aurora: AuroraReader) -
     prove_own_cluster(restored, record)
 
 
-def _prove_kept(kept: Cluster | None, task: SwapTask, rolls_back: RolledBack, aurora: AuroraReader) -> None:
-    """Raise StepFailed unless the cluster is the one that the undone operation has replaced, still kept as such."""
-    name, role = task.cluster.identifier, kept.tags.get(ROLE_TAG) if kept is not None else None
-    if kept is None or kept.resource_id != rolls_back.resource_id or role != "previous":
+def _prove_kept(kept: Cluster | None, rolls_back: RolledBack, aurora: AuroraReader) -> None:
+    """Raise StepFailed unless the cluster may have its name back, by the plan's own decision."""
+    if problems := list(kept_problems(kept, rolls_back.resource_id, rolls_back.other_names, aurora)):
         raise StepFailed(
-            f"{name} is no longer the cluster {rolls_back.resource_id} that operation {rolls_back.operation_id} has "
-            "replaced and kept. Nothing was swapped. Find out what has become of it, then start again."
-        )
-    if refusals := list(lasting_refusals(kept, aurora)):
-        raise StepFailed(
-            f"Cluster {name} may not have its name back: it {' It '.join(refusals)} Nothing was swapped. Once nothing "
-            "stands against it, resume this operation."
+            f"{' '.join(problems)} Nothing was swapped. Once nothing stands against it, resume this operation."
         )

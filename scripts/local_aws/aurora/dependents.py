@@ -1,4 +1,4 @@
-"""What depends on a cluster itself: proxies, blue/green deployments, zero-ETL integrations, activity streams.
+"""Keep what depends on a cluster itself: proxies, blue/green deployments, zero-ETL integrations, activity streams.
 
 They are records: nothing connects through a proxy, no deployment copies its source, no integration reads and no stream
 has events. Each follows its cluster when that is renamed; whether it does on AWS is not documented. Maintenance is on

@@ -66,7 +66,7 @@ class Quotas:
 
 @dataclasses.dataclass
 class Dependents:
-    """What depends on clusters in one account and region, by its name, id or ARN, each with what its API describes."""
+    """Hold what depends on clusters in one account and region, by its name, id or ARN, as its API describes it."""
 
     proxies: dict[str, tuple[str, list[Cluster]]] = dataclasses.field(default_factory=dict)
     deployments: dict[str, tuple[str, Cluster]] = dataclasses.field(default_factory=dict)

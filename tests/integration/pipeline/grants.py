@@ -75,7 +75,7 @@ NEEDED_BY_SOME = {
 
 
 SERIES_ALONE = "pytestmark = pytest.mark.series\n"
-"""Of a file that has no test for these runs."""
+"""It stands in a file that has no test for these runs."""
 
 SOURCE_ROLE = "SourceAccountRole"
 """The one of source-account-role.yaml, whose id there is just Role."""

@@ -110,7 +110,7 @@ class Refreshing:
         return found
 
     def delete(self, cluster: dict[str, Any]) -> None:
-        """As a person does it. It is gone some minutes later."""
+        """Delete a cluster as a person does it. It is gone some minutes later."""
         rds = self.pipeline.rds()
         for member in cluster["DBClusterMembers"]:
             rds.delete_db_instance(DBInstanceIdentifier=member["DBInstanceIdentifier"], SkipFinalSnapshot=True)
@@ -140,7 +140,7 @@ class Refreshing:
             return {name for (name,) in cursor.fetchall()}
 
     def swap_events(self, run: Run) -> list[tuple[float, str, dict[str, Any]]]:
-        """What the audit trail has of the swap: when, what, and its details."""
+        """Return what the audit trail has of the swap: when, what, and its details."""
         answer = self.aws.client("dynamodb").query(
             TableName=self.place.stack.outputs["AuditTableName"],
             KeyConditionExpression="operation_id = :id",

@@ -152,7 +152,7 @@ def test_what_is_due_while_its_target_is_replaced_again_stays_until_that_has_end
 
 
 def sweeps(nights: Refreshing) -> int:
-    """How many sweeps have ended."""
+    """Return how many sweeps have ended."""
     machine = nights.place.stack.outputs["ExpiryMachineArn"]
     pages = nights.aws.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine)
     return sum(each["status"] == "SUCCEEDED" for page in pages for each in page["executions"])

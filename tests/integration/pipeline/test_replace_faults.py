@@ -318,7 +318,7 @@ def test_19_a_certificate_that_no_restart_renews_is_reported_and_the_door_opens(
 
 
 def test_20_a_certificate_that_neither_restart_renews_ends_with_the_old_cluster(nights: Refreshing) -> None:
-    """By stopping and starting it is renewed, in test_replace.py."""
+    """Nothing renews it. That stopping and starting does is in test_replace.py."""
 
     def spoil() -> None:
         nights.aws.faults.add(lifecycle="renew-certificate", times=4)

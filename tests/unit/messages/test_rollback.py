@@ -20,6 +20,7 @@ KEPT = f"{TARGET}-old-fedcba987654"
 UNDONE = RolledBack(
     operation_id="the-night",
     resource_id="cluster-KEPT",
+    other_names=[KEPT],
     replaced_at=dt.datetime(2026, 3, 10, 1, 30, tzinfo=dt.UTC),
     login_version_id="version-2",
     admin_secret_arn="arn:aws:secretsmanager:us-east-1:123456789012:secret:admin",
@@ -43,6 +44,7 @@ def test_the_plan_says_from_when_on_writes_are_lost_and_where_they_stay() -> Non
     assert message.subject == f"[aurora-restore] PLANNED: {TARGET} back to {KEPT}"
     assert f"LOSE for {TARGET} what was written to it since 2026-03-10 01:30 UTC" in message.body
     assert f"It stays in {REPLACED.other_names[0]}, which is kept for 24 hours" in message.body
+    assert "Costs" not in message.body, "nothing is created"
     assert """--input '{"operation_id": "the-night", "rollback": true}'""" in message.body
 
 

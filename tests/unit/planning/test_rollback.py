@@ -239,6 +239,22 @@ def test_one_that_was_turned_back_is_resumed_as_it_was_planned(machine: FakeMach
     assert (plan["finishes_swap"], plan["rolls_back"]["operation_id"]) == (False, OPERATION)
 
 
+def test_one_that_may_not_have_its_name_back_by_now_is_not_resumed(
+    machine: FakeMachine, replacement: Replacement
+) -> None:
+    """The plan's question is asked again, not a smaller one."""
+    replacement.kept["TagList"] = tags(operation_id="the-night-before", role="previous")
+    roll_back()
+    replacement.kept["TagList"] = tags(operation_id="the-night-before", role="live", protected="true")
+    state = OperationState(ROLLBACK, OTHER_EXECUTION, NOW)
+    machine.statuses[OTHER_EXECUTION] = "FAILED"
+    state.close("failed")
+    with pytest.raises(RequestRefused) as refused:
+        check(again(execution=f"{OTHER_EXECUTION}-again", operation_id=ROLLBACK, resume=True))
+    for said in ("is live, not previous", "is protected by the tag"):
+        assert said in str(refused.value)
+
+
 def test_one_that_was_stopped_within_its_swap_is_only_finished(machine: FakeMachine) -> None:
     assert resumed(machine, swap_began_at=iso(NOW))["finishes_swap"] is True
 

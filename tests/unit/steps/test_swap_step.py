@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from tests.unit.fakes.rds import FakeRds, in_groups
@@ -29,6 +30,7 @@ from utils import environment
 from utils.aurora_utils import Aurora, Cluster
 from utils.aurora_utils.resources import PROTECTED_TAG, REPLACEABLE_TAG, ROLE_TAG
 from utils.aws import client
+from utils.contracts.plan import RolledBack
 from utils.contracts.swap import FirstLook, Restart, Side, SwapRecord
 from utils.errors import StepFailed, TemporaryFailure
 from utils.logins.master import AdminSecret
@@ -477,3 +479,44 @@ def test_what_clients_may_meet_after_the_way_back_is_said(
     said = turned_back_and_opened(rds, state, certificate_has_name, proven, restarted)
     assert all(each in said for each in expected), said
     assert ("Clients reach it as before." in said) is (certificate_has_name and proven == "old")
+
+
+PREVIOUS = [{"Key": ROLE_TAG, "Value": "previous"}, *OWN_TAGS]
+
+
+def rolling_back(rds: FakeRds, **of_kept: Any) -> Any:
+    """Have the step begin a rollback to a cluster that was kept."""
+    undone = RolledBack(
+        operation_id="the-night",
+        resource_id="cluster-NEW",
+        other_names=[TEMPORARY, f"{TEMPORARY}-2"],
+        replaced_at=NOW,
+        login_version_id=AdminSecret.version_for("cluster-NEW"),
+    )
+    rds.clusters[TEMPORARY] |= {"TagList": PREVIOUS, **of_kept}
+    return step(rolls_back=to_builtins(undone))
+
+
+def test_a_rollback_waits_for_what_passes_and_begins_with_the_plans_own_question(
+    rds: FakeRds, state: OperationState
+) -> None:
+    assert rolling_back(rds, Status="backing-up")["answer"] == "wait"
+    assert rds.changes() == []
+    assert stored_now(state).record.new.other_names == (TEMPORARY, f"{TEMPORARY}-2")
+    assert stored_now(state).record.new.role_beside == "previous"
+
+
+@pytest.mark.parametrize(
+    ("of_kept", "said"),
+    [
+        ({"TagList": OWN_TAGS}, "is not set, not previous"),
+        ({"DbClusterResourceId": "cluster-ANOTHER"}, "no longer exists"),
+        ({"TagList": [*PREVIOUS, {"Key": PROTECTED_TAG, "Value": "true"}]}, "is protected by the tag"),
+    ],
+)
+def test_a_rollback_to_what_may_not_have_its_name_back_begins_nothing(
+    rds: FakeRds, state: OperationState, of_kept: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(StepFailed, match=f"{said}.*Nothing was swapped"):
+        rolling_back(rds, **of_kept)
+    assert rds.changes() == []

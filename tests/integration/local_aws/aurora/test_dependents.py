@@ -1,4 +1,4 @@
-"""What depends on a cluster itself, as far as the pipeline asks for it: it follows its cluster, and can be ended."""
+"""Whatever depends on a cluster itself follows it, as far as the pipeline asks for it, and can be ended."""
 
 from __future__ import annotations
 
