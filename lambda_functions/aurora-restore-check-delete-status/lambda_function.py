@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from utils import environment
 from utils.common import Work, step
 from utils.contracts.payloads import CheckDeleteTask, DeleteProgress
-from utils.state.operation import NO_CLUSTER
+from utils.state.operation import NO_CLUSTER, iso
 from utils.steps.delete_watch import durations_seen, raise_if_never_gone, settled_snapshot, waited_for
 
 
@@ -32,7 +32,7 @@ def lambda_handler(task: CheckDeleteTask, work: Work) -> DeleteProgress:
         raise_if_never_gone(cluster, progress, elapsed_seconds, deadline_hours)
         return waiting
     if task.run.cleaning_up:
-        work.state.remember(**NO_CLUSTER)
+        work.state.remember(**NO_CLUSTER, removed=record.removed | {"gone_at": iso(now)})
     if progress.final_snapshot_identifier is None:
         work.state.remember(took=durations)
         return replace(progress, answer="done")

@@ -8,6 +8,7 @@ from utils.state.operation import iso
 from utils.steps.delete_calls import delete_own_cluster, end_source
 from utils.steps.delete_watch import deletion_begun, waited_for
 from utils.steps.deletion_proof import prove_source_may_go, prove_unfinished
+from utils.steps.removed import removal_begun
 
 
 @step("delete-rds", DeleteTask)
@@ -31,13 +32,19 @@ def delete_source(task: DeleteTask, work: Work) -> DeleteProgress:
 
 
 def clean_up(task: DeleteTask, work: Work) -> DeleteProgress:
-    """Delete the cluster that the failed operation created."""
+    """Delete the cluster that the operation created, because it failed or was a drill."""
     record = work.record()
     cluster, kept_because = prove_unfinished(record, work.aurora(), task.run.target_cluster_id)
     if cluster is not None:
         # From here on its absence is our doing: a resumed run makes another one.
-        work.state.remember(clean_up_at=iso(task.run.now))
+        removed = removal_begun(cluster, record, task.run.now, ends_drill=task.ends_drill)
+        work.state.remember(clean_up_at=iso(task.run.now), removed=removed)
         delete_own_cluster(cluster, work.aurora())
+    elif task.ends_drill and record.cluster_resource_id is not None and not record.removed:
+        raise StepFailed(
+            f"The drill's cluster was not deleted: {kept_because}. Remove what keeps it, then resume this operation, "
+            "which deletes it."
+        )
     progress = DeleteProgress(
         cluster_identifier=cluster.identifier if cluster else record.named(task.run.target_cluster_id),
         region=environment.region(),

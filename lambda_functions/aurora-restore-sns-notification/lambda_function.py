@@ -38,6 +38,9 @@ def compose(task: NotificationTask, end: OperationEnd, started_by: str) -> Messa
         about = (end.corrects, end.about_secrets, started_by, end.replaced())
         if task.plan.rolls_back:
             return outcome.rolled_back(task.plan, end.record, execution_id, now, *about)
+        if task.plan.drill and task.users and task.archive:
+            known = (task.plan, task.users, task.archive, end.record)
+            return outcome.drilled(*known, execution_id, now, end.corrects, end.about_secrets, started_by)
         if task.users and task.archive:
             known = (task.plan, task.users, task.archive, end.record)
             return outcome.succeeded(*known, execution_id, now, *about)

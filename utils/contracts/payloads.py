@@ -283,11 +283,15 @@ class SwapFindings(Struct, frozen=True, kw_only=True):
 
 
 class DeleteTask(Struct, frozen=True, kw_only=True):
-    """The source cluster that was asked for twice; while cleaning up, what the failed operation created itself."""
+    """The source cluster that was asked for twice; while cleaning up, what the operation created itself.
+
+    `ends_drill`: it was restored to be deleted again, and all that a drill proves has been proved.
+    """
 
     run: StepRun
     limits: StackLimits
     deletion: SourceDeletion | None = None
+    ends_drill: bool = False
 
 
 class DeleteProgress(Struct, frozen=True, kw_only=True):

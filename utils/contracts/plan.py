@@ -271,6 +271,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     rolls_back: RolledBack | None = None
     # An earlier execution has stopped within its swap. This one finishes that, and nothing else.
     finishes_swap: bool = False
+    # The cluster is restored to prove that it can be, and deleted again. Its door stays shut.
+    drill: bool = False
     # None: the cluster is never deleted by the pipeline, unless the operation fails.
     expires_after_hours: int | None = None
     calls: list[PlannedCall] = []

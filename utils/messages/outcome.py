@@ -16,6 +16,7 @@ from utils.contracts.payloads import Archived, ExecutionError, UsersReady
 from utils.contracts.plan import Plan, SourceDeletion
 from utils.foreign_text import MAX_SENTENCE, listed, one_line, own_lines
 from utils.messages.cluster import cost, summary
+from utils.messages.drill import drilled_rows
 from utils.messages.expiry import expiry_rows
 from utils.messages.failure import Remains, cause_lines, remains_lines, state_lines
 from utils.messages.next_steps import next_lines
@@ -167,6 +168,42 @@ def succeeded(
     )
 
 
+def drilled(
+    plan: Plan,
+    users: UsersReady,
+    archive: Archived,
+    record: OperationRecord,
+    execution_id: str,
+    now: dt.datetime,
+    corrects: str | None = None,
+    about_secrets: Iterable[str] = (),
+    started_by: str = "",
+) -> Message:
+    """Return the message of a drill that has come to its end: what it has proved, and that nothing of it is left."""
+    snapshot = plan.snapshot
+    rows = [
+        *_corrects_rows(corrects),
+        *drilled_rows(plan, record),
+        *(("Resumed", line) for line in plan.resumed),
+        ("From", f"{snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}"),
+        ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
+        ("Settings", f"{summary(plan.cluster)}, PostgreSQL {plan.cluster.engine_version}"),
+        ("Databases", listed(users.databases)),
+        ("Took", duration(total_seconds(record, now)) + _expected_instead(plan)),
+        *(("", f"  {name:15} {duration(seconds)}") for name, seconds in phase_seconds(record, now).items()),
+        _archive_row(archive),
+        *(("Secrets", line) for line in about_secrets),
+        *(("Differs", _bounded(difference)) for difference in record.differences),
+        *(
+            ("Warning", _bounded(warning))
+            for warning in (*snapshot.notes, *plan.warnings, *users.warnings, *archive.warnings)
+        ),
+    ]
+    lines = [*_columns(rows), "", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
+    how_old = age(now - snapshot.created_at)
+    return compose(f"SUCCEEDED: drill of {snapshot.cluster_identifier}, data {how_old} old, nothing is left", lines)
+
+
 def failed(
     error: ExecutionError,
     record: OperationRecord | None,
@@ -257,13 +294,17 @@ def _login_rows(plan: Plan, users: UsersReady) -> Iterator[Row]:
         yield "Warning", f"logins that came with the data still work{asked}: {listed(users.inherited_logins)}"
 
 
+def phases_begun(record: OperationRecord) -> list[tuple[str, dt.datetime]]:
+    """Return the phases that have begun, and when, in their order. The deletion of a drill's cluster is its last."""
+    times = dict(record.step_times)
+    if record.is_drill and record.removed:
+        times["delete-rds"] = record.removed["began_at"]
+    return [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASES.items() if step in times]
+
+
 def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]:
     """Return how long each phase took: until the next one began."""
-    begins = [
-        (name, dt.datetime.fromisoformat(record.step_times[step]))
-        for step, name in PHASES.items()
-        if step in record.step_times
-    ]
+    begins = phases_begun(record)
     ends = [begin for _, begin in begins[1:]] + [now]
     return {name: (end - begin).total_seconds() for (name, begin), end in zip(begins, ends, strict=True)}
 

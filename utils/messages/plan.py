@@ -42,7 +42,13 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     left = "lock" if plan.inherited_logins == "lock" else "LEAVE OPEN, as asked,"
     proof = "prove a login with the new master password"
     yield ", ".join([proof, f"{left} production's own logins", *quiet, "set up the application's roles"])
-    yield from swap_lines(plan) if plan.replaces else opening_lines(cluster)
+    if plan.drill:
+        yield (
+            f"DELETE cluster {cluster.identifier} again with all its instances, WITHOUT a final snapshot, and prove "
+            "that it is gone: this is a drill, which opens the door to nobody, also where it fails"
+        )
+    else:
+        yield from swap_lines(plan) if plan.replaces else opening_lines(cluster)
     yield from plan_expiry_lines(plan)
     if plan.source_deletion and plan.source_deletion.switches_protection_off:
         yield f"switch the deletion protection of {plan.source_deletion.cluster_identifier} OFF, as asked"

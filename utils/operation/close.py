@@ -179,10 +179,15 @@ class OperationEnd:
                 execution = task.execution
                 lock = TargetLock(target, self.record.operation_id, execution.execution_id, execution.redrive_count)
                 # While it is held: the next execution for the target may use the same secrets.
-                self.about_secrets = settle_secrets(self.record, self._state, lock, failed=task.outcome == "failed")
+                self.about_secrets = settle_secrets(self.record, self._state, lock, ended=self._leaves_nothing)
                 lock.release(execution.now)
         if task.outcome == "succeeded" and self.record and task.plan and task.plan.rolls_back is None:
             self._count(self.record, task.plan)
+
+    @property
+    def _leaves_nothing(self) -> bool:
+        """Whether the operation's cluster may be gone, because it failed or was a drill."""
+        return self._task.outcome == "failed" or (self.record is not None and self.record.is_drill)
 
     def learn(self) -> None:
         """Keep how long each phase took, also those of a failed operation, for the next one of its source.

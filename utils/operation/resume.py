@@ -232,6 +232,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
         "replace_target": plan.replaces is not None,
         "keep_previous_hours": plan.replaces.keep_hours if plan.replaces else None,
         "expires_after_hours": plan.expires_after_hours or 0,
+        "drill": plan.drill,
         "dry_run": plan.dry_run,
     }
 

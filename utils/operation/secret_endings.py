@@ -1,9 +1,9 @@
 """The end of an operation's secrets: no label stays on the login of a cluster that is gone.
 
-Where a failed operation's cluster is gone, or was never created, its labels are moved back and the secrets that it
-created are deleted, the salt of its masking among them. Where its cluster is kept, they hold its logins, and the salt
-waits for the operation to be resumed. The secrets of a source cluster that was deleted
-are deleted with it. What was done here is reported, and a second attempt reports the same.
+Where the cluster of a failed operation or a drill is gone, or was never created, its labels are moved back and the
+secrets that it created are deleted, the salt of its masking among them. Where its cluster is kept, they hold its
+logins, and the salt waits for the operation to be resumed. The secrets of a source cluster that was deleted are deleted
+with it. What was done here is reported, and a second attempt reports the same.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from utils.state.lock import LockHolder, TargetLock
 from utils.state.operation import OperationRecord, OperationState
 
 
-def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetLock, *, failed: bool) -> list[str]:
-    """Return what became of the secrets, a sentence each.
+def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetLock, *, ended: bool) -> list[str]:
+    """Return what became of the secrets, a sentence each. `ended`: the operation's cluster may be gone.
 
     No error is raised from here: the operation's own error, and the message on it, matter more.
     """
     said: list[str] = []
     try:
-        said += _after_failure(record, state, lock) if failed else _of_another_current(record)
+        said += _without_cluster(record, state, lock) if ended else _of_another_current(record)
         said += _of_deleted_source(record, state)
     except (BotoCoreError, ClientError, StepFailed) as error:
         why = error if isinstance(error, StepFailed) else as_step_error(error)
@@ -52,7 +52,7 @@ def settle_secrets(record: OperationRecord, state: OperationState, lock: TargetL
     return said
 
 
-def _after_failure(record: OperationRecord, state: OperationState, lock: TargetLock) -> Iterator[str]:
+def _without_cluster(record: OperationRecord, state: OperationState, lock: TargetLock) -> Iterator[str]:
     aurora = AuroraReader(environment.region())
     if not _is_gone(record, aurora):
         yield from _settle_salt(record, state) if record.salt_secret_arn else ()

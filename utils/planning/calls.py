@@ -67,11 +67,17 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
         if plan.replaces:
             yield here(_STORE, application, IF_MISSING)
             yield from _of_the_swap(plan, plan.replaces, admin, here)
-        elif not managed:
+        elif not managed and not plan.drill:
             # It becomes the current version, unless it is the secret's first, and is no longer pending.
             yield from (here(_MOVE_LABEL, admin), here(_MOVE_LABEL, admin, IF_ANOTHER_IS_CURRENT if own else None))
         if not plan.replaces:
             yield here(_STORE, application, IF_MISSING)
+        if plan.drill:
+            # What proved the login is no longer pending.
+            yield from () if managed or own else (here(_MOVE_LABEL, admin),)
+            yield from (here("rds:DeleteDBInstance", instance.identifier) for instance in cluster.instances)
+            yield here("rds:DeleteDBCluster", cluster.identifier)
+        elif not plan.replaces:
             # The door opens.
             yield here("rds:ModifyDBCluster", cluster.identifier)
         if plan.expires_after_hours:
@@ -84,6 +90,8 @@ def planned_calls(plan: Plan, account: str, region: str) -> list[PlannedCall]:
             yield here("rds:DeleteDBClusterSnapshot", plan.copy.identifier)
         if plan.source_deletion:
             yield from (here(_DELETE, name) for name in plan.source_deletion.secrets)
+        if plan.drill and own:
+            yield from (here(_DELETE, name) for name in (own.admin, own.application) if name)
 
     return list(calls())
 

@@ -144,6 +144,7 @@ def plan_restore(
         archive_snapshot=request.archive_snapshot or "delete",
         export=export,
         replaces=replaces,
+        drill=bool(request.drill),
         expires_after_hours=plan_expiry(request),
         on_failure=request.on_failure or "clean_up",
         dry_run=bool(request.dry_run),

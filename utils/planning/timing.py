@@ -37,7 +37,9 @@ def planned_phases(plan: Plan, record: OperationRecord | None) -> Iterator[str]:
         yield "create-instances"
     if plan.masking is not None and (record is None or record.masked_at is None):
         yield MASKING
-    if record is None or record.door_open_at is None:
+    if plan.drill:
+        yield "delete-cluster"
+    elif record is None or record.door_open_at is None:
         yield SWAP if plan.replaces is not None else "open-door"
     if plan.cluster.data_api and (record is None or record.data_api_enabled_at is None):
         yield "enable-data-api"

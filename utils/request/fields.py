@@ -235,6 +235,10 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="Delete the cluster so many hours after its door opened; 0: never. Default: ExpiresAfterHours."
         ),
     ] = None
+    drill: Annotated[
+        bool | None,
+        Meta(description="Restore, verify, report, and delete again; nobody is let in. Default: the stack's Drill."),
+    ] = None
     dry_run: Annotated[bool | None, Meta(description="Only check and plan: create, change and delete nothing.")] = None
 
 

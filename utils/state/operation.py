@@ -58,6 +58,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     own_secrets: bool | None = None
     # Whether the plan has a masking policy. None as above.
     is_to_be_masked: bool | None = None
+    # Whether the cluster is restored to be deleted again.
+    is_drill: bool = False
     # The name under which the cluster is restored where it is going to replace another one; None otherwise.
     temporary_name: str | None = None
     # None where it was not read.
@@ -121,6 +123,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     # The export that RDS has taken on, by its name, and continues by itself.
     export_begun: str | None = None
     clean_up_at: str | None = None
+    # The cluster that the operation created and has deleted again, as it was known then (utils/steps/removed.py). It
+    # stays known where the rest of the cluster is forgotten.
+    removed: dict[str, Any] = {}
     protection_off_at: str | None = None
     copy_clean_up_at: str | None = None
     source_deletion_at: str | None = None
@@ -419,6 +424,7 @@ class OperationState:
             "plan_item": key,
             "own_secrets": bool(planned.get("target_secrets")),
             "is_to_be_masked": bool(planned.get("masking")),
+            "is_drill": bool(planned.get("drill")),
             **({"temporary_name": planned["cluster"]["identifier"]} if planned.get("replaces") else {}),
         }
 

@@ -38,9 +38,10 @@ def prove(server: Server, master: MasterLogin, record: OperationRecord, state: O
 def prove_and_promote(server: Server, master: MasterLogin, record: OperationRecord, state: OperationState) -> None:
     """Prove the login and make it the secret's current version. Where the labels were before is recorded first.
 
-    Where the cluster replaces another one, the other's login stays the current one until the swap.
+    Where the cluster replaces another one, the other's login stays the current one until the swap. A drill's cluster is
+    deleted again, so that its login never becomes it.
     """
-    if record.temporary_name is not None:
+    if record.temporary_name is not None or record.is_drill:
         prove(server, master, record, state)
         return
     _prove_or_request_reset(server, master, record, state)

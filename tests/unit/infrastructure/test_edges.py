@@ -106,6 +106,7 @@ EDGES: dict[str, list[Edge]] = {
         when("$.plan.masking", "IsNull", False, "Check Instances"),
         when("$.plan.replaces", "IsNull", False, "Check Instances"),
         when("$.plan.delete_source", "BooleanEquals", True, "Check Instances"),
+        when("$.plan.drill", "BooleanEquals", True, "Check Instances"),
         when("$.restore.all_up", "BooleanEquals", True, "Open Cluster"),
         otherwise("Check Instances"),
     ],
@@ -115,11 +116,20 @@ EDGES: dict[str, list[Edge]] = {
         fails_into("Clean Up?"),
     ],
     "Instances Ready?": [
-        when("$.instances.answer", "StringEquals", "done", "Replace Target?"),
+        when("$.instances.answer", "StringEquals", "done", "Drill?"),
         when("$.instances.answer", "StringEquals", "advance", "Restore Snapshot"),
         otherwise("Wait for Instances"),
     ],
     "Wait for Instances": [goes("Check Instances")],
+    "Drill?": [when("$.plan.drill", "BooleanEquals", True, "End Drill"), otherwise("Replace Target?")],
+    "End Drill": [goes("Wait for End of Drill"), fails_into("Send Failure Notification")],
+    "Wait for End of Drill": [goes("Check End of Drill")],
+    "Check End of Drill": [goes("Drill Ended?"), fails_into("Send Failure Notification")],
+    "Drill Ended?": [
+        when("$.clean_up.answer", "StringEquals", "done", "Remove Copy of Drill"),
+        otherwise("Wait for End of Drill"),
+    ],
+    "Remove Copy of Drill": [goes("Send Success Notification"), fails_into("Send Failure Notification")],
     "Replace Target?": [when("$.plan.replaces", "IsNull", True, "Open Cluster"), otherwise("Swap Cluster")],
     "Swap Cluster": [goes("Swapped?"), fails_into("Finish Swap")],
     "Swapped?": [
@@ -296,6 +306,15 @@ INPUTS: dict[str, tuple[str, dict[str, Any], str | None]] = {
         EXECUTION | {"outcome": "planned", "plan.$": "$.plan"},
         "$.notification",
     ),
+    "End Drill": ("DeleteRds", CLEANING_UP | ASKED | {"ends_drill": True}, "$.clean_up"),
+    "Check End of Drill": ("CheckDeleteStatus", CLEANING_UP | {"progress.$": "$.clean_up"}, "$.clean_up"),
+    "Remove Copy of Drill": (
+        "ArchiveSnapshot",
+        CLEANING_UP
+        | ASKED
+        | {"archive_snapshot.$": "$.plan.archive_snapshot", "copy.$": "$.plan.copy", "export.$": "$.plan.export"},
+        "$.archive",
+    ),
     "Clean Up Cluster": ("DeleteRds", CLEANING_UP | ASKED, "$.clean_up"),
     "Check Clean-up Status": ("CheckDeleteStatus", CLEANING_UP | {"progress.$": "$.clean_up"}, "$.clean_up"),
     "Clean Up Snapshot": (
@@ -361,6 +380,7 @@ REST: dict[str, dict[str, Any]] = {
     "Wait for Deletion": {"Type": "Wait", "SecondsPath": "$.deletion.wait_seconds"},
     "Wait for Archive": {"Type": "Wait", "SecondsPath": "$.archive.wait_seconds"},
     "Wait for Clean-up": {"Type": "Wait", "SecondsPath": "$.clean_up.wait_seconds"},
+    "Wait for End of Drill": {"Type": "Wait", "SecondsPath": "$.clean_up.wait_seconds"},
     "Restored": {"Type": "Succeed"},
     "Planned": {"Type": "Succeed", "OutputPath": "$.plan"},
     "Restore Failed": {"Type": "Fail", "ErrorPath": "$.error.Error", "CausePath": "$.error.Cause"},
@@ -480,6 +500,7 @@ def test_no_change_of_a_state_goes_unnoticed(name: str) -> None:
 CLEAN_UP = {"Clean Up?", "Clean Up Cluster", "Cleaned Up?", "Wait for Clean-up", "Check Clean-up Status"} | {
     "Clean Up Snapshot"
 }
+DRILL = {"End Drill", "Wait for End of Drill", "Check End of Drill", "Drill Ended?", "Remove Copy of Drill"}
 FINISHING = {"Finish Swap", "Swap Finished?", "Check Swap to Finish", "Wait to Finish Swap"}
 FAILING = CLEAN_UP | FINISHING | {"Send Failure Notification", "Restore Failed"}
 # What ends a swap that an earlier execution has left: it brings an error of its own.
@@ -569,8 +590,9 @@ def test_only_delete_source_being_true_leads_to_the_deletion() -> None:
     assert doors == [("Delete Source RDS?", when("$.plan.delete_source", "BooleanEquals", True, "Delete RDS"))]
     # The same function cleans up, but what it deletes there is never the source: it isn't told of one.
     deleting = {name for name in STATES if function(name) == "DeleteRds"}
-    assert deleting == {"Delete RDS", "Clean Up Cluster"}
-    assert "deletion.$" not in STATES["Clean Up Cluster"]["Parameters"]
+    assert deleting == {"Delete RDS", "Clean Up Cluster", "End Drill"}
+    for name in ("Clean Up Cluster", "End Drill"):
+        assert "deletion.$" not in STATES[name]["Parameters"]
 
 
 @pytest.mark.parametrize("before", ["Setup DB Users", "Restore Done?", "Check Instances?"])
@@ -581,10 +603,22 @@ def test_nobody_is_let_in_before_users_and_locks_are_done(before: str) -> None:
     assert {name for name, _ in into("Open Cluster")} == {
         *("Check Instances?", "Replace Target?", "Swapped?", "Wait for Opening")
     }
-    assert {name for name, _ in into("Replace Target?")} == {"Instances Ready?"}
+    assert {name for name, _ in into("Replace Target?")} == {"Drill?"}
+    assert {name for name, _ in into("Drill?")} == {"Instances Ready?"}
 
 
-@pytest.mark.parametrize("plan", [{"masking": {}}, {"replaces": {}}, {"delete_source": True}])
+def test_only_a_drill_ends_with_its_cluster_deleted_and_it_lets_nobody_in() -> None:
+    doors = [(name, edge) for each in DRILL for name, edge in into(each) if name not in DRILL]
+    assert doors == [("Drill?", when("$.plan.drill", "BooleanEquals", True, "End Drill"))]
+    assert not {"Open Cluster", "Swap Cluster", "Delete RDS"} & reached_by({"drill": True, "rolls_back": None})
+    for before in ("Setup DB Users", "Check Instances", "End Drill", "Drill Ended?", "Remove Copy of Drill"):
+        assert "Restored" not in reached_by({"drill": True, "rolls_back": None}, without=before)
+    assert not DRILL & reached_by({"drill": False})
+    # Whatever fails before it, the clean-up deletes the cluster: that is asked of the plan, which has no choice.
+    assert "Clean Up Cluster" in reached_by({"drill": True, "on_failure": "clean_up"})
+
+
+@pytest.mark.parametrize("plan", [{"masking": {}}, {"replaces": {}}, {"delete_source": True}, {"drill": True}])
 def test_instances_are_looked_at_again_after_a_masking_and_before_another_cluster_is_touched(
     plan: dict[str, Any],
 ) -> None:
@@ -658,6 +692,8 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     over = [each for each in into("Export Snapshot?") if each[0] == "Copy Ready?"]
     assert over == [("Copy Ready?", when("$.copy.answer", "StringEquals", "done", "Export Snapshot?"))]
     assert into("Send Success Notification") == [
+        # Of a drill.
+        ("Remove Copy of Drill", goes("Send Success Notification")),
         # Without a copy and an export.
         ("Delete Source RDS?", otherwise("Send Success Notification")),
         ("Archive Done?", when("$.archive.answer", "StringEquals", "done", "Send Success Notification")),
@@ -665,7 +701,7 @@ def test_a_step_is_over_only_when_it_says_that_it_is_done() -> None:
     asking = {name for name, state in STATES.items() if state["Type"] == "Choice"}
     waiting = {name for name in asking if STATES[edges(STATES[name])[-1][-1]]["Type"] == "Wait"}
     assert asking - waiting == {
-        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Check Instances?", "Replace Target?"),
+        *("Copy Needed?", "Export Snapshot?", "Mask Data?", "Check Instances?", "Drill?", "Replace Target?"),
         *("Delete Source RDS?", "Clean Up?"),
     }
 
@@ -709,7 +745,7 @@ def test_the_steps_of_a_clean_up_are_told_so_and_nobody_else() -> None:
         for name, state in STATES.items()
         if "cleaning_up" in state.get("Parameters", {}).get("run", {})
     }
-    assert {name for name in CLEAN_UP if STATES[name]["Type"] == "Task"} == set(told)
+    assert {name for name in CLEAN_UP | DRILL if STATES[name]["Type"] == "Task"} == set(told)
     assert all(value is True for value in told.values())
 
 
@@ -744,9 +780,9 @@ def test_every_way_into_failure_brings_its_error_and_nothing_after_it_replaces_t
 def test_a_run_that_succeeds_has_made_users_put_its_snapshot_away_and_told_it() -> None:
     for before in ("Setup DB Users", "Send Success Notification"):
         assert "Restored" not in reached_by({"rolls_back": None}, without=before)
-    with_something: list[dict[str, Any]] = [{"copy": {}, "rolls_back": None}, {"export": {}, "rolls_back": None}]
+    with_something: list[dict[str, Any]] = [{"copy": {}}, {"export": {}}]
     for plan in with_something:
-        assert "Restored" not in reached_by(plan, without="Archive Snapshot")
+        assert "Restored" not in reached_by(plan | {"rolls_back": None, "drill": False}, without="Archive Snapshot")
     assert "Archive Snapshot" not in reached_by({"copy": None, "export": None, "delete_source": False})
 
 

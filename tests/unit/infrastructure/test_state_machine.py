@@ -285,6 +285,7 @@ def test_the_machine_lives_longer_than_all_its_deadlines_together() -> None:
         "Open Cluster": round(OPENING_DEADLINE.total_seconds() / 3600),
         "Check Delete Status": largest("DeleteDeadlineHours"),
         "Check Clean-up Status": largest("DeleteDeadlineHours"),
+        "Check End of Drill": largest("DeleteDeadlineHours"),
         "Archive Snapshot": largest("ExportDeadlineHours"),
     }
     waits = {name for name, state in STATES.items() if state["Type"] == "Wait"}

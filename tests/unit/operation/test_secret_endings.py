@@ -63,7 +63,7 @@ def record() -> OperationRecord:
 def settle(*, failed: bool = True) -> list[str]:
     found = record()
     lock = TargetLock(found.plan["target_cluster_id"], OPERATION, EXECUTION)
-    return settle_secrets(found, OperationState(OPERATION, EXECUTION, NOW), lock, failed=failed)
+    return settle_secrets(found, OperationState(OPERATION, EXECUTION, NOW), lock, ended=failed)
 
 
 def exists(name: str | None) -> bool:

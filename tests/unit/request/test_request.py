@@ -56,6 +56,7 @@ def test_every_field_can_be_given() -> None:
         "replace_target": True,
         "keep_previous_hours": 48,
         "expires_after_hours": 72,
+        "drill": False,
         "dry_run": True,
         **UNUSUAL,
     }

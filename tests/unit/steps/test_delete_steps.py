@@ -568,6 +568,50 @@ def test_rule_1_cleaning_up_takes_away_what_this_operation_made(rds: FakeRds, re
     assert (asked["SkipFinalSnapshot"], asked["DeleteAutomatedBackups"]) == (True, True)
 
 
+def ending_a_drill() -> DeleteTask:
+    return DeleteTask(limits=LIMITS, run=a_run(cleaning_up=True), ends_drill=True)
+
+
+def test_the_end_of_a_drill_is_known_after_its_cluster_is_forgotten(
+    rds: FakeRds, clock: Clock, operation: OperationState
+) -> None:
+    rds.seconds = DELETION_SECONDS
+    made = rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    rds.add_instance(FIRST, TARGET, TagList=OWN_TAGS)
+    operation.remember(cluster_resource_id=made["DbClusterResourceId"], users_ready_at="2026-03-10T02:50:00.000Z")
+    answer = delete(ending_a_drill())
+    assert (answer["answer"], answer["skipped"]) == ("wait", None)
+    begun = record().removed
+    assert begun["ready_at"] == begun["began_at"] == "2026-03-10T03:00:00.000Z"
+    assert delete(ending_a_drill())["answer"] == "wait", "a second call, whose cluster is going, has no other effect"
+    assert record().removed == begun
+    while answer["answer"] != "done":
+        clock.now += dt.timedelta(minutes=1)
+        answer = look({"run": msgspec.to_builtins(a_run(now=clock.now, cleaning_up=True)), "progress": answer})
+    found = record()
+    assert found.cluster_resource_id is None
+    gone = found.removed
+    assert (gone["resource_id"], gone["users_ready_at"]) == (made["DbClusterResourceId"], "2026-03-10T02:50:00.000Z")
+    assert gone["gone_at"] > gone["began_at"]
+
+
+def test_a_drill_whose_cluster_somebody_protects_has_failed(rds: FakeRds, operation: OperationState) -> None:
+    made = rds.add_cluster(TARGET, TagList=OWN_TAGS, DeletionProtection=True)
+    operation.remember(cluster_resource_id=made["DbClusterResourceId"])
+    with pytest.raises(StepFailed, match=r"The drill's cluster was not deleted: .*deletion protection"):
+        delete(ending_a_drill())
+    assert record().removed == {}
+    assert TARGET in rds.clusters
+
+
+def test_a_drill_never_deletes_a_cluster_whose_door_was_opened(rds: FakeRds, operation: OperationState) -> None:
+    made = rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    operation.remember(cluster_resource_id=made["DbClusterResourceId"], door_opening_at="2026-03-10T02:50:00.000Z")
+    with pytest.raises(StepFailed, match="people may rely on it"):
+        delete(ending_a_drill())
+    assert TARGET in rds.clusters
+
+
 def test_a_clean_up_leaves_aws_backup_its_continuous_backup(rds: FakeRds, restored: dict[str, Any]) -> None:
     """RDS would refuse to delete it, after the instances are gone."""
     restored["AwsBackupRecoveryPointArn"] = "arn:aws:backup:us-east-1:123456789012:recovery-point:continuous:x"

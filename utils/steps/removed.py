@@ -1,0 +1,32 @@
+"""What stays known of a cluster that an operation has created and deleted again: the proof that it was there, and went.
+
+The record forgets such a cluster, because a resumed operation makes another one. The evidence needs both.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from utils.aurora_utils.resources import Cluster
+from utils.state.operation import OperationRecord, iso
+
+
+def removal_begun(cluster: Cluster, record: OperationRecord, now: dt.datetime, *, ends_drill: bool) -> dict[str, Any]:
+    """Return what is known of a cluster right before it is deleted. A repeated call returns what the first one did.
+
+    `ready_at`: since when the cluster of a drill was as it was asked for. None where the operation has failed.
+    """
+    if record.removed.get("resource_id") == cluster.resource_id:
+        return record.removed
+    return {
+        "identifier": cluster.identifier,
+        "resource_id": cluster.resource_id,
+        "endpoint": record.endpoint,
+        "ready_at": iso(now) if ends_drill else None,
+        "users_ready_at": record.users_ready_at,
+        "login_proven_at": record.login_proven_at,
+        "masked_at": record.masked_at,
+        "locked_logins": len(record.locked_logins),
+        "began_at": iso(now),
+    }
