@@ -1,7 +1,7 @@
 """The evidence of an operation: what is written down of its end, signed, for people who were not there.
 
-Its JSON has no value of the data and no secret, and is all integers, texts, truth values and times, so that there is one
-way to write it: keys sorted, UTF-8, one line feed at the end. Times are in UTC; durations and ages are whole seconds;
+Its JSON has no value of the data and no secret, and is all integers, texts, truth values and times, so that there is
+one way to write it: keys sorted, UTF-8, one line feed at the end. Times are in UTC; durations and ages are whole seconds;
 `None` is what is unknown or does not apply. `documentation/operations/evidence.schema.json` is its JSON Schema.
 Fields may be added within a version of `SCHEMA`; none changes its meaning.
 """
