@@ -1,0 +1,1 @@
+"""The evidence of operations: the pages that people read, and the chain that they are sealed in."""
