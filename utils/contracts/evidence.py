@@ -1,15 +1,15 @@
 """The evidence of an operation: what is written down of its end, signed, for people who were not there.
 
-Its JSON has no value of the data and no secret, and is all integers, texts, truth values and times, so that there is one
-way to write it: keys sorted, UTF-8, one line feed at the end. Times are in UTC; durations and ages are whole seconds;
-`None` is what is unknown or does not apply. `documentation/operations/evidence.schema.json` is its JSON Schema.
-Fields may be added within a version of `SCHEMA`; none changes its meaning.
+Its JSON has no value of the data and no secret, and is all integers, texts, truth values and times, so that there is
+one way to write it: keys sorted, UTF-8, one line feed at the end. Times are in UTC; durations and ages are whole
+seconds; `None` is what is unknown or does not apply. `documentation/operations/evidence.schema.json` is the JSON
+Schema. Fields may be added within a version of `SCHEMA`; none changes its meaning.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,7 @@ LINK_SCHEMA = "aurora-restore.link/1"
 INDEX_SCHEMA = "aurora-restore.index/1"
 # What the first link of a chain names as the one before it.
 NO_LINK = "0" * 64
-SIGNING_ALGORITHM = "ECDSA_SHA_256"
+SIGNING_ALGORITHM: Final = "ECDSA_SHA_256"
 
 EvidenceKind = Literal["restore", "refresh", "drill", "rollback"]
 # `findings`: it came to its end, and not every check held. `stopped`: by hand, or it timed out.
@@ -267,7 +267,7 @@ class IndexEntry(Struct, frozen=True, kw_only=True):
 
 
 class Index(Struct, frozen=True, kw_only=True):
-    """The index over a stack's operations, the newest first. `omitted` are older ones that it doesn't list."""
+    """The index over a stack's operations, the newest first. `omitted` are older ones that it does not list."""
 
     schema: str = INDEX_SCHEMA
     stack: str
