@@ -1,0 +1,142 @@
+"""Sealing the evidence of an operation's end, so that nobody can change it or take it away unseen.
+
+The order makes each step repeatable. First the files are written, which nothing names yet; then one conditional write
+adds the link that names them by their hashes; then the link is copied beside them. A function that dies in between is
+called again with the number at which the first call began: it finds its own link among the later ones, or adds one now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from utils import environment
+from utils.contracts.evidence import NO_LINK, Digest, Evidence, Link, PreviousLink, Sealed, index_entry, written
+from utils.errors import StepFailed
+from utils.evidence import chain, store
+from utils.evidence.chain import ChainedLink
+from utils.evidence.folders import folder_of
+from utils.evidence.signing import Signer
+from utils.foreign_text import one_line
+
+Render = Callable[[bytes, str], bytes]
+
+# Of ten operations that end at once the last one needs ten tries, of some 60 ms each.
+MOST_TRIES = 40
+LONGEST_PAUSE_SECONDS = 0.5
+
+
+def seal(
+    evidence: Evidence, render: Render, attempt: str, begun_after: int | None, note_begun: Callable[[int], None]
+) -> Sealed:
+    """Write an operation's evidence and add its link to the chain. Doing it again has the effect of doing it once.
+
+    `render` makes the page of the JSON's bytes and the signing key's hash. `attempt` distinguishes several ends of one
+    operation, such as by the execution's name and its redrive. `note_begun` keeps the number at which this began,
+    and `begun_after` is what an earlier try of the same attempt has kept. Raises StepFailed where a person has to act,
+    and what the clients raise.
+    """
+    folder, signer = folder_of(evidence, attempt), Signer.of_stack()
+    if begun_after is None:
+        begun_after = chain.head_number()
+        note_begun(begun_after)
+    own = _own_link(chain.links_from(begun_after), folder)
+    if own is None:
+        own = _append(_Files(evidence, render, folder, signer), begun_after)
+    _publish(own, signer)
+    return Sealed(
+        sequence=own.content.sequence, sha256=own.sha256, bucket=environment.text("EVIDENCE_BUCKET"), folder=folder
+    )
+
+
+class _Files:
+    """The evidence and its page as they are in the bucket, where an earlier try may have written them."""
+
+    def __init__(self, evidence: Evidence, render: Render, folder: str, signer: Signer) -> None:
+        as_json = store.kept(f"{folder}/evidence.json", written(evidence))
+        as_html = store.kept(f"{folder}/report.html", render(as_json, signer.key.sha256))
+        self.evidence = _same_end(as_json, evidence, folder)
+        self.folder, self.signer = folder, signer
+        self._digests = _digest(as_json), _digest(as_html)
+
+    def chained(self, head: ChainedLink | None) -> ChainedLink:
+        """Return the signed link that follows the head."""
+        before = head.content if head else None
+        as_json, as_html = self._digests
+        link = Link(
+            sequence=before.sequence + 1 if before else 1,
+            previous=PreviousLink(
+                operation_id=before.operation_id if before else None, sha256=head.sha256 if head else NO_LINK
+            ),
+            operation_id=self.evidence.operation_id,
+            execution_id=self.evidence.execution.arn,
+            closed_at=self.evidence.ended_at,
+            evidence=as_json,
+            report=as_html,
+            key=self.signer.key,
+        )
+        content = written(link)
+        entry = index_entry(self.evidence, link.sequence, self.folder)
+        return ChainedLink(link=content, signature=self.signer.sign(content), entry=entry)
+
+
+def _same_end(as_json: bytes, evidence: Evidence, folder: str) -> Evidence:
+    """Return the evidence of the bytes in the bucket. Raises StepFailed where it is of another operation's end."""
+    try:
+        found = msgspec.json.decode(as_json, type=Evidence)
+    except msgspec.DecodeError:
+        found = None
+    if found is None or _end(found) != _end(evidence):
+        raise StepFailed(
+            f"{folder}/evidence.json was there before, and is not the evidence of {one_line(evidence.operation_id)}. "
+            "It was not signed. Find out who wrote it (CloudTrail data events of the evidence bucket)."
+        )
+    return found
+
+
+def _end(evidence: Evidence) -> tuple[str, str, str]:
+    return evidence.operation_id, evidence.execution.arn, evidence.outcome
+
+
+def _digest(content: bytes) -> Digest:
+    return Digest(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+
+
+def _append(files: _Files, begun_after: int) -> ChainedLink:
+    """Add the link to the chain, behind whichever link is its head by then, and return it."""
+    for tried in range(MOST_TRIES):
+        links = chain.links_from(begun_after)
+        # The answer to our own write may have been lost.
+        own = _own_link(links, files.folder)
+        if own is not None:
+            return own
+        chained = files.chained(links[-1] if links else None)
+        if chain.append(chained):
+            return chained
+        longest = min(0.02 * (tried + 1), LONGEST_PAUSE_SECONDS)
+        time.sleep(random.uniform(0, longest))  # noqa: S311 a pause is no secret
+    raise StepFailed(
+        f"The evidence of {one_line(files.evidence.operation_id)} could not be added to the chain in {MOST_TRIES} "
+        "tries, because others were added each time. Its files are in the bucket, and no link names them."
+    )
+
+
+def _own_link(links: list[ChainedLink], folder: str) -> ChainedLink | None:
+    return next((each for each in links if each.entry.folder == folder), None)
+
+
+def _publish(own: ChainedLink, signer: Signer) -> None:
+    """Copy the link and its key to the bucket, and the link before, if its own closer has died before it could."""
+    store.write_once(f"keys/{signer.key.sha256}.pem", signer.pem)
+    _copy(own)
+    if own.content.sequence > 1:
+        _copy(chain.links_from(own.content.sequence - 1)[0])
+
+
+def _copy(chained: ChainedLink) -> None:
+    store.write_once(f"{chained.entry.folder}/link.json", chained.link)
+    store.write_once(f"{chained.entry.folder}/link.sig", chained.signature)
