@@ -69,7 +69,7 @@ def client(service: Literal["secretsmanager"], region: str | None = None) -> Sec
 def client(service: Literal["sns"], region: str | None = None) -> SNSClient: ...
 @overload
 def client(
-    service: Literal["application-autoscaling", "cloudtrail", "iam", "ram", "s3", "stepfunctions"],
+    service: Literal["application-autoscaling", "cloudtrail", "events", "iam", "ram", "s3", "stepfunctions"],
     region: str | None = None,
 ) -> Any: ...
 @overload

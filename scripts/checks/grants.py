@@ -41,8 +41,9 @@ _ALONE = {
 }
 # Where IAM doesn't call a service as its SDK does.
 _IAM_PREFIXES = {"stepfunctions": "states"}
-# A call of another name than its action: here, a version of an object is always named (S3 API reference, GetObject).
-_IAM_ACTIONS = {"s3:GetObject": "s3:GetObjectVersion"}
+# A call of another name than its action, by the module that makes it: there a version of an object is always named (S3
+# API reference, GetObject).
+_IAM_ACTIONS = {("s3:GetObject", "preflight.masking"): "s3:GetObjectVersion"}
 # What Lambda does with the role of a function in a VPC (Lambda Developer Guide, "Configuring VPC access").
 IN_A_VPC = (
     "ec2:AssignPrivateIpAddresses",
@@ -60,7 +61,8 @@ def reasons(folder: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for call, place in sorted(reached(folder).places):
         service, _, operation = call.partition(":")
-        action = _IAM_ACTIONS.get(call, f"{_IAM_PREFIXES.get(service, service)}:{operation}")
+        own_name = f"{_IAM_PREFIXES.get(service, service)}:{operation}"
+        action = _IAM_ACTIONS.get((call, place.rpartition(".")[0]), own_name)
         found.setdefault(action, []).append(f"`{place}`")
         for other in () if (folder, action) in _ALONE else BROUGHT_ALONG.get(action, ()):
             found.setdefault(other, []).append(f"comes with {action}")

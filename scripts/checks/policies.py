@@ -27,6 +27,7 @@ _ARNS = {
     "AWS::Logs::LogGroup": "arn:aws:logs:eu-central-1:111122223333:log-group:{}:*",
     "AWS::RDS::DBSubnetGroup": "{}",
     "AWS::SecretsManager::Secret": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:{}-a1b2c3",
+    "AWS::S3::Bucket": "arn:aws:s3:::{}",
     "AWS::SNS::Topic": "arn:aws:sns:eu-central-1:111122223333:{}",
     "AWS::SQS::Queue": "arn:aws:sqs:eu-central-1:111122223333:{}",
     "AWS::StepFunctions::StateMachine": "arn:aws:states:eu-central-1:111122223333:stateMachine:{}",

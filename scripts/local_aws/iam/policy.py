@@ -212,9 +212,9 @@ _KNOWN_KEYS = re.compile(
     r"Source(Account|Arn|Owner)|SecureTransport|ViaAWSService|CalledVia(First|Last)?|(Request|Resource)Tag/.+|TagKeys)|"
     r"rds:((cluster|db|cluster-snapshot|snapshot|cluster-pg|pg|subgrp|req)-tag/.+|DatabaseEngine|DatabaseClass)|"
     r"dynamodb:LeadingKeys|secretsmanager:(VersionStage|VersionId|SecretId|Name|ResourceTag/.+)|"
-    r"kms:(ViaService|CallerAccount|GrantIsForAWSResource|EncryptionContext:.+)|"
+    r"kms:(ViaService|CallerAccount|GrantIsForAWSResource|MessageType|SigningAlgorithm|EncryptionContext:.+)|"
     r"iam:PassedToService|sts:(ExternalId|RoleSessionName)|lambda:(FunctionArn|SourceFunctionArn)|"
-    r"sns:(Protocol|Endpoint)|s3:VersionId",
+    r"sns:(Protocol|Endpoint)|s3:VersionId|events:(source|detail-type)",
     re.IGNORECASE,
 )
 

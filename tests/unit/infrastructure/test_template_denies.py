@@ -87,6 +87,22 @@ def log_stream(group: str) -> str:
     return f"arn:aws:logs:{HERE}:{OWN}:log-group:{group}:log-stream:today"
 
 
+def evidence(name: str) -> str:
+    return f"arn:aws:s3:::EvidenceBucket/{name}"
+
+
+def chain(key_of_item: str) -> Context:
+    return {"dynamodb:leadingkeys": (key_of_item,)}
+
+
+def signed(message_type: str = "RAW", algorithm: str = "ECDSA_SHA_256") -> Context:
+    return {"kms:messagetype": message_type, "kms:signingalgorithm": algorithm}
+
+
+def announced(source: str = "aurora-restore", detail_type: str = "OperationFinished") -> Context:
+    return {"events:source": source, "events:detail-type": detail_type}
+
+
 def via(service: str, region: str = HERE) -> dict[str, str]:
     return {"kms:viaservice": f"{service}.{region}.amazonaws.com"}
 
@@ -146,6 +162,8 @@ NOT_FOUND = (
     "rds:billing-2026-11-27-02-00", "rds:prod-orders-2026-11-27", "billing-monthly", "prod-orders-copy-1",
     "prod-orders-copy-0123456789abc",
 )  # fmt: skip
+LINK = evidence("evidence/prod-orders/2026/op-1/first/link.json")
+BUS = f"arn:aws:events:{HERE}:{OWN}:event-bus/default"
 MEMBER = instance("staging-orders-0123456789ab-1")
 ASSUMED = each("sts:AssumeRole", iam_role("aurora-restore-source", OWNER))
 NOT_ASSUMED = [
@@ -460,10 +478,19 @@ ALLOWED: dict[str, list[Asked]] = {
         *each("secretsmanager:DescribeSecret", SALT_NOT_MADE_YET),
         *each("secretsmanager:DeleteSecret", SALT, tagged("resourcetag")),
         *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:aurora-restore-pipeline"),
+        *each("s3:PutObject GetObject", LINK),
+        *each("s3:PutObject", evidence("keys/0123.pem")),
+        *each("s3:PutObject", evidence("index.html")),
+        *each("kms:Decrypt GenerateDataKey", key("Key"), via("s3")),
+        *each("kms:Sign", key("EvidenceKey"), signed()),
+        *each("kms:GetPublicKey", key("EvidenceKey")),
+        *each("dynamodb:PutItem Query", table("AuditTable"), chain("evidence#chain")),
+        *each("events:PutEvents", BUS, announced()),
     ],
     "StatePolicy": [
         *each("dynamodb:BatchGetItem GetItem PutItem UpdateItem", table("StateTable")),
         *each("dynamodb:PutItem", table("AuditTable")),
+        *each("dynamodb:PutItem", table("AuditTable"), chain("op-1")),
         *each("xray:PutTelemetryRecords PutTraceSegments", "*"),
         *(
             asked
@@ -821,8 +848,28 @@ REFUSED: dict[str, list[Asked]] = {
         *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:aurora-restore-expiry"),
         *each("states:StartExecution", f"arn:aws:states:{HERE}:{OWN}:stateMachine:payroll"),
         *each("states:StopExecution", f"arn:aws:states:{HERE}:{OWN}:execution:aurora-restore-pipeline:op-1"),
+        # It writes evidence and reads its own, and deletes none.
+        *each("s3:PutObject GetObject", evidence("another/file")),
+        *each("s3:GetObject", evidence("index.html")),
+        *each("s3:DeleteObject DeleteObjectVersion BypassGovernanceRetention PutObjectRetention", LINK),
+        *each("kms:Decrypt GenerateDataKey", key("another"), via("s3")),
+        *each("kms:Decrypt GenerateDataKey", key("Key")),
+        # It signs links, and nothing that it could pass off as somebody else's.
+        *each("kms:Sign", key("another"), signed()),
+        *each("kms:Sign", key("EvidenceKey"), signed(message_type="DIGEST")),
+        *each("kms:Sign", key("EvidenceKey"), signed(algorithm="ECDSA_SHA_384")),
+        *each("kms:GetPublicKey", key("another")),
+        *each("kms:ScheduleKeyDeletion DisableKey PutKeyPolicy", key("EvidenceKey")),
+        *each("dynamodb:Query", table("AuditTable"), chain("op-1")),
+        *each("dynamodb:Query", table("AuditTable")),
+        *each("dynamodb:PutItem", table("AuditTable"), chain("evidence#another")),
+        *each("dynamodb:Query", table("StateTable"), chain("evidence#chain")),
+        *each("events:PutEvents", BUS, announced(source="payroll")),
+        *each("events:PutEvents", BUS, announced(detail_type="Paid")),
+        *each("events:PutEvents", f"{BUS}-payroll", announced()),
     ],
     "StatePolicy": [
+        *each("dynamodb:PutItem", table("AuditTable"), chain("evidence#chain")),
         *each("dynamodb:BatchGetItem GetItem PutItem UpdateItem", table("payroll")),
         *NO_ITEMS_DELETED,
         # What was written into the audit is neither changed nor read again.

@@ -247,7 +247,13 @@ def test_a_layer_that_changes_publishes_versions() -> None:
 
 
 def test_what_holds_data_outlives_the_stack_and_its_own_replacement() -> None:
-    stateful = {"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::RDS::DBSubnetGroup", "AWS::SecretsManager::Secret"}
+    stateful = {
+        "AWS::DynamoDB::Table",
+        "AWS::KMS::Key",
+        "AWS::RDS::DBSubnetGroup",
+        "AWS::S3::Bucket",
+        "AWS::SecretsManager::Secret",
+    }
     kept = {name for name, each in RESOURCES.items() if each["Type"] in stateful}
     for name in kept | {"DatabaseSecurityGroup", "DoorSecurityGroup"}:
         # A table that is protected can't be deleted in a rollback either.

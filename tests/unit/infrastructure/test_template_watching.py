@@ -24,6 +24,7 @@ WITHOUT_TAGS = {
     "AWS::CloudWatch::Dashboard",
     "AWS::EC2::SecurityGroupEgress",
     "AWS::EC2::SecurityGroupIngress",
+    "AWS::KMS::Alias",
     "AWS::Events::Rule",  # made by SAM, which takes no tags for it
     "AWS::IAM::ManagedPolicy",
     "AWS::Lambda::Alias",
@@ -31,6 +32,7 @@ WITHOUT_TAGS = {
     "AWS::Lambda::LayerVersion",
     "AWS::Lambda::Permission",
     "AWS::Lambda::Version",
+    "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
     "AWS::SQS::QueuePolicy",
