@@ -3,6 +3,7 @@
 from utils.common import edge_step
 from utils.contracts.payloads import NotificationTask, Notified
 from utils.messages import outcome
+from utils.messages.failure import Remains
 from utils.messages.outcome import Message
 from utils.operation.close import OperationEnd, end_of_execution, read_task
 from utils.operation.delivery import send
@@ -21,16 +22,19 @@ def lambda_handler(task: NotificationTask) -> Notified:
     end.close()
     end.learn()
     starter = find_starter(task.execution)
-    message = compose(task, end, starter_lines(starter, task.execution, task.request))
+    left = end.remains() if task.outcome == "failed" else Remains()
+    witness = end.seal(starter, left)
+    about = starter_lines(starter, task.execution, task.request)
+    message = compose(task, end, left, f"{about}\n{witness.lines}" if witness else about)
     message_id = send(message)
-    end.record_report(message.subject, starter)
+    end.record_report(message.subject, starter, witness)
     # Last: once it has taken the operation over, nothing can be written here.
     end.finish_swap()
     return Notified(message_id=message_id, subject=message.subject)
 
 
-def compose(task: NotificationTask, end: OperationEnd, started_by: str) -> Message:
-    """Return the message of this outcome."""
+def compose(task: NotificationTask, end: OperationEnd, left: Remains, started_by: str) -> Message:
+    """Return the message of this outcome. `left` is what a failure has left; `started_by`, who began it, and proof."""
     execution_id, now = task.execution.execution_id, task.execution.now
     if task.outcome == "planned" and task.plan:
         return outcome.planned(task.plan, execution_id, task.request, started_by)
@@ -44,5 +48,5 @@ def compose(task: NotificationTask, end: OperationEnd, started_by: str) -> Messa
         if task.users and task.archive:
             known = (task.plan, task.users, task.archive, end.record)
             return outcome.succeeded(*known, execution_id, now, *about)
-    failure = (end.error, end.record, task.request, end.remains(), end.clean_up)
+    failure = (end.error, end.record, task.request, left, end.clean_up)
     return outcome.failed(*failure, execution_id, end.asked_before, started_by)

@@ -9,7 +9,7 @@ Fields may be added within a version of `SCHEMA`; none changes its meaning.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,7 @@ LINK_SCHEMA = "aurora-restore.link/1"
 INDEX_SCHEMA = "aurora-restore.index/1"
 # What the first link of a chain names as the one before it.
 NO_LINK = "0" * 64
-SIGNING_ALGORITHM = "ECDSA_SHA_256"
+SIGNING_ALGORITHM: Final = "ECDSA_SHA_256"
 
 EvidenceKind = Literal["restore", "refresh", "drill", "rollback"]
 # `findings`: it came to its end, and not every check held. `stopped`: by hand, or it timed out.

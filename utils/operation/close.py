@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -24,11 +24,13 @@ from utils.contracts.route import RouteStep
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
 from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines
-from utils.messages.next_steps import as_asked
+from utils.messages.next_steps import as_asked, next_lines
 from utils.messages.outcome import phase_seconds, total_seconds
 from utils.messages.swap import ReplacedNow
+from utils.operation.evidence import Known, evidence_of
 from utils.operation.finishing import finishing_arn, finishing_name, start_finishing
 from utils.operation.identity import is_scheduled, operation_at_end
+from utils.operation.sealing import Witness, chain_begun, seal_end
 from utils.operation.secret_endings import settle_secrets
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
@@ -106,6 +108,8 @@ class OperationEnd:
         self.about_secrets: list[str] = []
         self._task = task
         self._state = state
+        # Which link the chain ends with before this end is added to it.
+        self._begun: dict[str, object] = {}
 
     @property
     def is_reported(self) -> bool:
@@ -162,14 +166,17 @@ class OperationEnd:
     def close(self) -> None:
         """Record how it ended, settle its secrets, release the lock. Doing it twice has the effect of one."""
         task, status = self._task, STATUS_OF[self._task.outcome]
+        if status != "planned":
+            self._begun = chain_begun(self.record, self._attempt)
+        begun = {"evidence_begun": self._begun} if self._begun else {}
         if self.record is None or self.record.status != status or status == "planned":
             metrics.count_operation(self._outcome(), self._state.operation_id, self.error.error if task.error else "")
         if self.record is None:
             # As a text: a request that was refused may hold what no table takes.
             asked = json.dumps(without_secrets(task.request), ensure_ascii=False)[:MAX_REQUEST]
-            self._state.open("snapshot-check", {"request": asked}, {}, status, closed=True)
+            self._state.open("snapshot-check", {"request": asked}, {}, status, facts=begun, closed=True)
         else:
-            self._state.close(status)
+            self._state.close(status, **begun)
             if self.record.is_swapping and (closed := self._state.recall()) is not None:
                 # Until it was closed, a step that outlived the execution may have recorded the swap's end.
                 self.record = replace(self.record, swap_end=closed.swap_end)
@@ -204,12 +211,65 @@ class OperationEnd:
         except (ClientError, BotoCoreError, msgspec.ValidationError) as error:
             log.warning("durations not kept", extra={"cause": one_line(error)})
 
-    def record_report(self, subject: str, starter: Starter) -> None:
+    def seal(self, starter: Starter, left: Remains) -> Witness | None:
+        """Write the evidence of this end; None for a dry run, of which there is nothing to show."""
+        task = self._task
+        if task.outcome == "planned":
+            return None
+        known = Known(
+            execution=task.execution,
+            succeeded=task.outcome == "succeeded",
+            stopped=task.stopped,
+            request=task.request,
+            record=self.record,
+            starter=starter,
+            remains=left,
+            exists=self._exists(left),
+            error=self.error if task.outcome == "failed" else None,
+            archive=task.archive,
+            next=list(self.next_lines(left)) if task.outcome == "failed" else [],
+        )
+        operation_id = self._state.operation_id
+        return seal_end(lambda: evidence_of(known), operation_id, self._attempt, self._begun, self._note_begun)
+
+    def next_lines(self, left: Remains) -> Iterable[str]:
+        """Return what to do after a failure, as the message says it."""
+        task = self._task
+        return next_lines(self.error, self.record, task.request, left, task.execution.execution_id, self.asked_before)
+
+    @property
+    def _attempt(self) -> str:
+        """Return which end this is: an execution may end several times, redriven, or reported too early as failed."""
+        execution = self._task.execution
+        redriven = f"-redrive-{execution.redrive_count}" if execution.redrive_count else ""
+        return f"{execution.execution_name}{redriven}{'-corrected' if self.corrects else ''}"
+
+    def _note_begun(self, begun: dict[str, object]) -> None:
+        self._state.remember_at_end(evidence_begun=begun)
+
+    def _exists(self, left: Remains) -> bool | None:
+        """Return whether RDS still has the operation's cluster; None where that is not known."""
+        record = self.record
+        if left.cluster is not None:
+            return True
+        if record is None or left.unknown:
+            return None
+        resource_id = record.cluster_resource_id or record.removed.get("resource_id")
+        try:
+            found = AuroraReader(environment.region()).cluster_with_id(resource_id) if resource_id else None
+        except (ClientError, BotoCoreError) as error:
+            log.warning("restored cluster not looked at", extra={"cause": one_line(error)})
+            return None
+        return found is not None
+
+    def record_report(self, subject: str, starter: Starter, witness: Witness | None = None) -> None:
         """Record that the end was reported to people, and what about."""
         details: dict[str, Any] = {"outcome": self._task.outcome, "subject": subject, "started_by": starter}
         if self._task.outcome == "failed":
             details |= {"error": self.error.error, "cause": "\n".join(cause_lines(self.error))[:2000]}
         facts: dict[str, Any] = {"notified_at": iso(self._task.execution.now), "started_by": starter}
+        if witness is not None and witness.sealed is not None:
+            facts["evidence"] = details["evidence"] = witness.sealed
         if self.record is not None and self.is_to_be_finished:
             facts["finished_by"] = finishing_name(self.record.operation_id, self._task.execution)
             details["finished_by"] = facts["finished_by"]

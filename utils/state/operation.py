@@ -132,6 +132,9 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     final_snapshot_arn: str | None = None
     resumed_from: str | None = None
     earlier_executions: list[str] = []
+    # Of the end that is being sealed: which attempt, and the link that the chain ended with before. Then where it is.
+    evidence_begun: dict[str, Any] = {}
+    evidence: dict[str, Any] = {}
     notified_at: str | None = None
     # Who started the execution that the item names, or why that is unknown (utils/operation/starter.py).
     started_by: dict[str, Any] = {}
@@ -366,14 +369,14 @@ class OperationState:
         """Return whether noted facts are not recorded yet."""
         return bool(self._noted)
 
-    def close(self, status: Status) -> None:
+    def close(self, status: Status, **facts: Any) -> None:
         """Record how the operation ended, after which its steps cannot write. Closing twice has the effect of one.
 
         Raises StepFailed where the execution was redriven since.
         """
         ended_at = {"status": status, "ended_redrive_count": self.redrive_count}
         # Only waiting needs these, and a resumption writes them anew.
-        self.remember_at_end(**ended_at, phases=[], expected={}, expected_end=[])
+        self.remember_at_end(**ended_at, phases=[], expected={}, expected_end=[], **facts)
 
     def remember_at_end(self, **facts: Any) -> None:
         """Record facts of the closing step, which alone may write once the operation is closed."""

@@ -22,6 +22,7 @@ def removal_begun(cluster: Cluster, record: OperationRecord, now: dt.datetime, *
     return {
         "identifier": cluster.identifier,
         "resource_id": cluster.resource_id,
+        "created_at": record.cluster_asked_at,
         "endpoint": record.endpoint,
         "ready_at": iso(now) if ends_drill else None,
         "users_ready_at": record.users_ready_at,

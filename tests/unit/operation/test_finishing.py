@@ -161,9 +161,9 @@ def test_a_swap_that_ends_while_the_execution_is_closed_is_not_finished(
 ) -> None:
     state, close = swapping(rds), OperationState.close
 
-    def ended_just_before(closing: OperationState, status: Any) -> None:
+    def ended_just_before(closing: OperationState, status: Any, **facts: Any) -> None:
         state.remember(swap_end="back")
-        close(closing, status)
+        close(closing, status, **facts)
 
     monkeypatch.setattr(OperationState, "close", ended_just_before)
     notify(an_event("ABORTED"))

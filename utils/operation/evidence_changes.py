@@ -1,0 +1,132 @@
+"""What an operation has created, shared, masked, locked and deleted, as its record knows it, for the evidence."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+from utils.contracts.evidence import Change
+from utils.contracts.payloads import Archived
+from utils.contracts.plan import Plan
+from utils.contracts.route import FINAL, RouteStep
+from utils.foreign_text import one_line
+from utils.state.operation import OperationRecord
+
+_BY_ANSWER = "RDS's answer to the call"
+
+
+def changes_of(plan: Plan, record: OperationRecord, archive: Archived | None) -> list[Change]:
+    """Return the changes in the order of the workflow. `archive` is what became of the copy, where that is known."""
+    return [
+        *_on_the_route(plan, record),
+        *_of_the_cluster(plan, record),
+        *_of_the_target(plan, record),
+        *_of_the_source(plan, record),
+        *_of_the_copy(plan, record, archive),
+    ]
+
+
+def _on_the_route(plan: Plan, record: OperationRecord) -> Iterator[Change]:
+    for step in plan.copy.steps if plan.copy else []:
+        if step.name in record.route_times:
+            yield _of_step(step, record)
+
+
+def _of_step(step: RouteStep, record: OperationRecord) -> Change:
+    did: dict[str, Any] = {"copy": "created", "share": "shared", "unshare": "unshared", "remove": "deleted"}
+    shared = f", with account {step.shared_with}" if step.shared_with else ""
+    return Change(
+        what=did[step.effect],
+        on=step.snapshot_arn,
+        resource_id=None,
+        at=_moment(record.route_times[step.name]),
+        proof=f"{step.api_call}{shared}; RDS reported it done",
+    )
+
+
+def _of_the_cluster(plan: Plan, record: OperationRecord) -> Iterator[Change]:
+    """Yield what became of the cluster that exists, or of the last one that was deleted again."""
+    removed = record.removed
+    exists = record.cluster_resource_id is not None and plan.rolls_back is None
+    if exists:
+        yield _created(plan.cluster.identifier, record.cluster_resource_id, record.cluster_asked_at)
+    if removed:
+        yield _created(removed["identifier"], removed["resource_id"], removed["created_at"])
+    known = record.masked_at if exists else removed.get("masked_at")
+    if plan.masking is not None and known is not None:
+        yield Change(
+            what="masked",
+            on=f"every database of {plan.target_cluster_id}",
+            resource_id=record.cluster_resource_id if exists else removed.get("resource_id"),
+            at=_moment(known),
+            proof=f"the gate of policy {plan.masking.policy}, version {plan.masking.version_id}, has passed",
+        )
+    locked = len(record.locked_logins) if exists else int(removed.get("locked_logins", 0))
+    if locked:
+        yield Change(
+            what="locked",
+            on=f"{locked} logins that came with the data",
+            resource_id=None,
+            at=_moment(record.users_ready_at if exists else removed.get("users_ready_at")),
+            proof="set to NOLOGIN, by PostgreSQL's answer",
+        )
+    if removed:
+        gone = removed.get("gone_at")
+        yield Change(
+            what="deleted",
+            on=one_line(removed["identifier"]),
+            resource_id=removed["resource_id"],
+            at=_moment(gone or removed["began_at"]),
+            proof="RDS reported no cluster of this id" if gone else "its deletion has begun; its end was not seen",
+        )
+
+
+def _created(identifier: str, resource_id: str | None, asked_at: str | None) -> Change:
+    return Change(
+        what="created", on=one_line(identifier), resource_id=resource_id, at=_moment(asked_at), proof=_BY_ANSWER
+    )
+
+
+def _of_the_target(plan: Plan, record: OperationRecord) -> Iterator[Change]:
+    replaced = plan.replaces or plan.replaced
+    if replaced is not None and record.swap_end == "forward":
+        yield Change(
+            what="replaced",
+            on=plan.target_cluster_id,
+            resource_id=replaced.resource_id,
+            at=_moment(record.door_open_at),
+            proof=f"kept as {replaced.other_names[0]}, or under the next name that was free",
+        )
+
+
+def _of_the_source(plan: Plan, record: OperationRecord) -> Iterator[Change]:
+    deletion = plan.source_deletion
+    if deletion is None or record.source_deletion_at is None:
+        return
+    final = record.final_snapshot_arn
+    yield Change(
+        what="deleted",
+        on=deletion.cluster_identifier,
+        resource_id=deletion.cluster_resource_id,
+        at=_moment(record.source_deletion_at),
+        proof=f"asked for twice; final snapshot {final} is available" if final else "asked for twice",
+    )
+
+
+def _of_the_copy(plan: Plan, record: OperationRecord, archive: Archived | None) -> Iterator[Change]:
+    if plan.copy is None or FINAL not in record.route_times:
+        return
+    deleted = archive.deleted_snapshot_arn if archive is not None else None
+    if deleted is not None or (record.copy_clean_up_at is not None and plan.archive_snapshot != "keep"):
+        yield Change(
+            what="deleted",
+            on=deleted or plan.copy.arn,
+            resource_id=None,
+            at=_moment(record.copy_clean_up_at),
+            proof=_BY_ANSWER,
+        )
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None

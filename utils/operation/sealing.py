@@ -1,0 +1,108 @@
+"""The end of an operation as evidence: written, sealed, and listed in the index.
+
+What fails here is reported and hides nothing: the operation's own end, and the message on it, matter more. The numbers
+of the chain have no gap, so evidence that could not be written is missed by its operation, and not by a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from utils import environment, metrics
+from utils.aws import as_step_error
+from utils.contracts.evidence import Evidence, Index, Sealed, written
+from utils.errors import StepFailed
+from utils.evidence import chain, store
+from utils.evidence.page import index_page, report_page
+from utils.evidence.seal import seal
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.state.operation import OperationRecord
+
+STEP = "evidence"
+# The index is read by people. The chain has all of them.
+MOST_IN_INDEX = 200
+log = Logger(service=metrics.SERVICE, child=True)
+
+
+class Witness(Struct, frozen=True, kw_only=True):
+    """What the message and the event say of the evidence: where it is, or why there is none."""
+
+    sealed: Sealed | None = None
+    problem: str = ""
+
+    @property
+    def lines(self) -> str:
+        """Return what the message says. The number and the hash stand here, so that a cut end of the chain shows."""
+        if self.sealed is None:
+            return f"Evidence   NOT WRITTEN: {self.problem}"
+        where = f"s3://{self.sealed.bucket}/{self.sealed.folder}/report.html"
+        return f"Evidence   #{self.sealed.sequence} sha256 {self.sealed.sha256}\n           {where}"
+
+
+def chain_begun(record: OperationRecord | None, attempt: str) -> dict[str, object]:
+    """Return which link the chain ends with before this end is added, as an earlier call has recorded it, or as it is.
+
+    It is recorded with the operation's end, so that a call that is repeated finds the link of the one before. Nothing
+    is returned where that cannot be said.
+    """
+    if record is not None and record.evidence_begun.get("attempt") == attempt:
+        return record.evidence_begun
+    try:
+        return {"attempt": attempt, "after": chain.head_number()}
+    except (ClientError, BotoCoreError, StepFailed) as error:
+        log.warning("chain not read", extra={"cause": one_line(error, MAX_SENTENCE)})
+        return {}
+
+
+def seal_end(
+    collect: Callable[[], Evidence],
+    operation_id: str,
+    attempt: str,
+    begun: dict[str, object],
+    note: Callable[[dict[str, object]], None],
+) -> Witness:
+    """Write the evidence that `collect` returns, add it to the chain and renew the index. Never raises.
+
+    Whatever goes wrong here, an oddity in the data or a fault of ours, the operation's end is still reported to people.
+    """
+    after = begun.get("after")
+    try:
+        evidence = collect()
+        sealed = seal(
+            evidence,
+            _page_of,
+            attempt,
+            int(str(after)) if after is not None else None,
+            lambda number: note({"attempt": attempt, "after": number}),
+        )
+    except Exception as error:
+        failure = as_step_error(error) if isinstance(error, (ClientError, BotoCoreError)) else error
+        metrics.count_failure(STEP, operation_id, type(failure).__name__)
+        problem = one_line(f"{type(failure).__name__}: {failure}", MAX_SENTENCE)
+        log.exception("evidence not written", extra={"cause": problem})
+        return Witness(problem=problem)
+    _renew_index(evidence)
+    return Witness(sealed=sealed)
+
+
+def _page_of(as_json: bytes, key_sha256: str) -> bytes:
+    """Return the page of the evidence as it is in the bucket, where an earlier try may have written it."""
+    evidence = msgspec.json.decode(as_json, type=Evidence)
+    return report_page(evidence, sha256=hashlib.sha256(as_json).hexdigest(), key_sha256=key_sha256)
+
+
+def _renew_index(evidence: Evidence) -> None:
+    """Write the index again. Where that fails, the next end does it."""
+    try:
+        entries, omitted = chain.entries(MOST_IN_INDEX)
+        stack = environment.text("NAME_PREFIX")
+        index = Index(stack=stack, written_at=evidence.ended_at, entries=entries, omitted=omitted)
+        store.put_index(written(index), index_page(index))
+    except Exception as error:  # noqa: BLE001 as above
+        log.warning("index not written", extra={"cause": one_line(error, MAX_SENTENCE)})
