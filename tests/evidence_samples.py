@@ -381,7 +381,7 @@ REFUSED = replace(
     software=replace(PASSED.software, code_sha256=None),
     limits=[],
 )
-BY_OUTCOME = {each.outcome: each for each in (PASSED, FINDINGS, FAILED_RESTORE, STOPPED, REFUSED)}
+BY_OUTCOME: dict[str, Evidence] = {each.outcome: each for each in (PASSED, FINDINGS, FAILED_RESTORE, STOPPED, REFUSED)}
 
 
 def an_index(operations: int = 40) -> Index:

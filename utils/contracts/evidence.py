@@ -9,10 +9,10 @@ Fields may be added within a version of `SCHEMA`; none changes its meaning.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from utils.contracts.verification import CheckResult
 
@@ -23,6 +23,8 @@ INDEX_SCHEMA = "aurora-restore.index/1"
 NO_LINK = "0" * 64
 SIGNING_ALGORITHM: Final = "ECDSA_SHA_256"
 
+# A time without its zone could be any of 24.
+Moment = Annotated[dt.datetime, Meta(tz=True)]
 EvidenceKind = Literal["restore", "refresh", "drill", "rollback"]
 # `findings`: it came to its end, and not every check held. `stopped`: by hand, or it timed out.
 EvidenceOutcome = Literal["passed", "findings", "failed", "stopped", "refused"]
@@ -54,7 +56,7 @@ class EvidenceSnapshot(Struct, frozen=True, kw_only=True):
 
     arn: str
     identifier: str
-    created_at: dt.datetime
+    created_at: Moment
     encryption: str
     kms_key_id: str | None
     cluster_identifier: str
@@ -85,12 +87,12 @@ class Isolation(Struct, frozen=True, kw_only=True):
 
     door: Literal["never", "opened", "unknown"]
     door_security_group: str | None
-    opened_at: dt.datetime | None
+    opened_at: Moment | None
     security_groups: list[str]
     inherited_logins: str | None
     locked_logins: int
     masking_policy: str | None
-    masked_at: dt.datetime | None
+    masked_at: Moment | None
 
 
 class Objective(Struct, frozen=True, kw_only=True):
@@ -120,8 +122,8 @@ class TimelineEntry(Struct, frozen=True, kw_only=True):
     """A phase of the operation. `ended_at` is None for the one in which it ended without coming to its end."""
 
     phase: str
-    began_at: dt.datetime
-    ended_at: dt.datetime | None
+    began_at: Moment
+    ended_at: Moment | None
     outcome: Literal["done", "failed"]
 
 
@@ -137,7 +139,7 @@ class Checked(Struct, frozen=True, kw_only=True):
     tables_counted: int
     rows: int
     fingerprint: str
-    newest_row_at: dt.datetime | None
+    newest_row_at: Moment | None
     compared_with: str | None
     results: list[CheckResult]
 
@@ -148,7 +150,7 @@ class Change(Struct, frozen=True, kw_only=True):
     what: Literal["created", "deleted", "shared", "unshared", "masked", "replaced", "locked"]
     on: str
     resource_id: str | None
-    at: dt.datetime | None
+    at: Moment | None
     proof: str
 
 
@@ -175,8 +177,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     operation_id: str
     kind: EvidenceKind
     outcome: EvidenceOutcome
-    started_at: dt.datetime
-    ended_at: dt.datetime
+    started_at: Moment
+    ended_at: Moment
     summary: Summary
     error: str | None
     requested: Requested
@@ -225,7 +227,7 @@ class Link(Struct, frozen=True, kw_only=True):
     previous: PreviousLink
     operation_id: str
     execution_id: str
-    closed_at: dt.datetime
+    closed_at: Moment
     evidence: Digest
     report: Digest
     key: SigningKey
@@ -255,8 +257,8 @@ class IndexEntry(Struct, frozen=True, kw_only=True):
     outcome: EvidenceOutcome
     source: str | None
     target: str | None
-    started_at: dt.datetime
-    ended_at: dt.datetime
+    started_at: Moment
+    ended_at: Moment
     rpo_seconds: int | None
     rpo_target: int | None
     rto_seconds: int | None
@@ -271,7 +273,7 @@ class Index(Struct, frozen=True, kw_only=True):
 
     schema: str = INDEX_SCHEMA
     stack: str
-    written_at: dt.datetime
+    written_at: Moment
     entries: list[IndexEntry]
     omitted: int
 

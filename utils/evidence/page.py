@@ -60,6 +60,7 @@ def index_page(index: Index) -> bytes:
         ran=ran,
         drills=drills,
         outcomes=Counter(entry.outcome for entry in index.entries),
+        unresolved=_unresolved(ran),
         good_drills=list(_last_good_drills(index)),
         plots={"rpo": plot(ran, "rpo"), "rto": plot(ran, "rto")},
     ).encode()
@@ -77,6 +78,14 @@ def _request_lines(request: str) -> list[str]:
     with contextlib.suppress(msgspec.DecodeError):
         request = msgspec.json.format(request, indent=2)
     return own_lines(request, MAX_CAUSE)
+
+
+def _unresolved(ran: list[IndexEntry]) -> list[IndexEntry]:
+    """Return the last operation of each kind and source, where it did not pass."""
+    last: dict[tuple[str, str | None], IndexEntry] = {}
+    for entry in sorted(ran, key=lambda entry: entry.sequence):
+        last[entry.kind, entry.source] = entry
+    return sorted((entry for entry in last.values() if entry.outcome != "passed"), key=lambda entry: -entry.sequence)
 
 
 def _last_good_drills(index: Index) -> Iterator[LastGoodDrill]:
@@ -100,7 +109,7 @@ def _seconds_between(began: dt.datetime, ended: dt.datetime) -> int:
 
 
 def _link(folder: str) -> str:
-    """Return the address of an operation's report, relative to the index whatever its folder is called."""
+    """Return the address of an operation's report, which is relative to the index for every folder."""
     return f"./{quote(folder, safe='/')}/report.html"
 
 
@@ -120,6 +129,7 @@ def _environment() -> Environment:
         counted=wording.counted,
         exists_now=wording.exists_now,
         kept=wording.kept,
+        previous_logins=wording.previous_logins,
         title=wording.title,
         HEIGHT=HEIGHT,
         STATUS=wording.STATUS,
@@ -128,6 +138,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         day=wording.day,
+        duration=wording.duration,
         link=_link,
         moment=wording.moment,
         result=wording.result,

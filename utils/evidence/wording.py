@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from utils.contracts.evidence import Evidence, Objective
+from utils.contracts.evidence import Evidence, Isolation, Objective
 from utils.contracts.verification import CheckResult
 from utils.foreign_text import MAX_CAUSE, one_line
 
@@ -59,11 +59,18 @@ def rounded(seconds: int | None) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def duration(seconds: int | None) -> Markup:
+    """Return a duration or an age that is never broken over two lines."""
+    return Markup('<span class="nowrap">{}</span>').format(rounded(seconds))
+
+
 def took(milliseconds: int) -> str:
     """Return how long a check took."""
     if milliseconds < 1_000:
         return f"{milliseconds} ms"
-    return f"{milliseconds / 1_000:.1f} s" if milliseconds < 100_000 else rounded(milliseconds // 1_000)
+    if milliseconds >= 100_000:
+        return rounded(milliseconds // 1_000)
+    return f"{milliseconds / 1_000:.1f}".removesuffix(".0") + " s"
 
 
 def counted(number: int, thing: str, several: str = "") -> str:
@@ -102,6 +109,13 @@ def answer(evidence: Evidence) -> str:
     return "Yes" if evidence.outcome == "passed" else "Yes, with findings"
 
 
+def previous_logins(isolation: Isolation) -> str:
+    """Return what became of the logins that came with the data."""
+    ways = {"lock": "to be locked before the door opens", "report": "only reported, as the request asked"}
+    way = ways.get(isolation.inherited_logins or "", "whether they were to be locked is not known")
+    return f"{way}; {counted(isolation.locked_logins, 'login')} locked"
+
+
 def exists_now(evidence: Evidence) -> str:
     """Return what is there of the operation's cluster, and whether its users get to it."""
     target = evidence.target
@@ -110,7 +124,8 @@ def exists_now(evidence: Evidence) -> str:
     if target.exists is None:
         return f"Whether cluster {target.identifier} exists is not known."
     if not target.exists:
-        return f"Cluster {target.identifier} does not exist."
+        deleted = any(each.what == "deleted" and each.resource_id == target.resource_id for each in evidence.changes)
+        return f"Cluster {target.identifier} {'was deleted by this operation' if deleted else 'does not exist'}."
     door = evidence.isolation.door if evidence.isolation is not None else UNKNOWN
     doors = {
         "never": "its door is shut",
