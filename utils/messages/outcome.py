@@ -294,19 +294,22 @@ def _login_rows(plan: Plan, users: UsersReady) -> Iterator[Row]:
         yield "Warning", f"logins that came with the data still work{asked}: {listed(users.inherited_logins)}"
 
 
-def phases_begun(record: OperationRecord) -> list[tuple[str, dt.datetime]]:
-    """Return the phases that have begun, and when, in their order. The deletion of a drill's cluster is its last."""
+def phases_of(record: OperationRecord, now: dt.datetime) -> list[tuple[str, dt.datetime, dt.datetime]]:
+    """Return each phase with its begin and its end, which is when the next one began.
+
+    The deletion of a drill's cluster is its last: the steps of a clean-up do not record when they are entered.
+    """
     times = dict(record.step_times)
     if record.is_drill and record.removed:
         times["delete-rds"] = record.removed["began_at"]
-    return [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASES.items() if step in times]
+    names = [(name, dt.datetime.fromisoformat(times[step])) for step, name in PHASES.items() if step in times]
+    ends = [*(begin for _, begin in names), now][1:]
+    return [(name, begin, end) for (name, begin), end in zip(names, ends, strict=True)]
 
 
 def phase_seconds(record: OperationRecord, now: dt.datetime) -> dict[str, float]:
-    """Return how long each phase took: until the next one began."""
-    begins = phases_begun(record)
-    ends = [begin for _, begin in begins[1:]] + [now]
-    return {name: (end - begin).total_seconds() for (name, begin), end in zip(begins, ends, strict=True)}
+    """Return how long each phase took."""
+    return {name: (end - begin).total_seconds() for name, begin, end in phases_of(record, now)}
 
 
 def total_seconds(record: OperationRecord, now: dt.datetime) -> float:

@@ -40,7 +40,7 @@ from utils.contracts.plan import Plan
 from utils.contracts.verification import Verification
 from utils.foreign_text import MAX_SENTENCE, one_line
 from utils.messages.failure import Remains, cause_lines, is_shut
-from utils.messages.outcome import phases_begun
+from utils.messages.outcome import phases_of
 from utils.operation.evidence_changes import changes_of
 from utils.operation.starter import Starter
 from utils.redaction import without_secrets
@@ -281,10 +281,9 @@ def _objective(target: str, since: dt.datetime | None, until: dt.datetime | None
 
 def _timeline(known: Known) -> Iterator[TimelineEntry]:
     """Yield the phases of this execution. The last one of a failure has not come to its end."""
-    begun = phases_begun(known.record) if known.record is not None else []
-    ends = [*(begin for _, begin in begun[1:]), known.execution.now]
-    for number, ((phase, began), ended) in enumerate(zip(begun, ends, strict=True), start=1):
-        broke_off = number == len(begun) and not known.succeeded
+    phases = phases_of(known.record, known.execution.now) if known.record is not None else []
+    for number, (phase, began, ended) in enumerate(phases, start=1):
+        broke_off = number == len(phases) and not known.succeeded
         yield TimelineEntry(
             phase=phase,
             began_at=_whole(began),

@@ -1,4 +1,4 @@
-"""The end of an operation as evidence: written, sealed, and listed in the index.
+"""The end of an operation as evidence: written, sealed, listed in the index, and announced on EventBridge.
 
 What fails here is reported and hides nothing: the operation's own end, and the message on it, matter more. The numbers
 of the chain have no gap, so evidence that could not be written is missed by its operation, and not by a number.
@@ -22,6 +22,7 @@ from utils.evidence import chain, store
 from utils.evidence.page import index_page, report_page
 from utils.evidence.seal import seal
 from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.operation.event import send_event
 from utils.state.operation import OperationRecord
 
 STEP = "evidence"
@@ -67,10 +68,13 @@ def seal_end(
     begun: dict[str, object],
     note: Callable[[dict[str, object]], None],
 ) -> Witness:
-    """Write the evidence that `collect` returns, add it to the chain and renew the index. Never raises.
+    """Write the evidence that `collect` returns, add it to the chain, renew the index, send the event. Never raises.
 
     Whatever goes wrong here, an oddity in the data or a fault of ours, the operation's end is still reported to people.
     """
+    sealed: Sealed | None = None
+    evidence: Evidence | None = None
+    problem = ""
     after = begun.get("after")
     try:
         evidence = collect()
@@ -86,9 +90,11 @@ def seal_end(
         metrics.count_failure(STEP, operation_id, type(failure).__name__)
         problem = one_line(f"{type(failure).__name__}: {failure}", MAX_SENTENCE)
         log.exception("evidence not written", extra={"cause": problem})
-        return Witness(problem=problem)
-    _renew_index(evidence)
-    return Witness(sealed=sealed)
+    if evidence is not None:
+        if sealed is not None:
+            _renew_index(evidence)
+        send_event(evidence, sealed)
+    return Witness(sealed=sealed, problem=problem)
 
 
 def _page_of(as_json: bytes, key_sha256: str) -> bytes:

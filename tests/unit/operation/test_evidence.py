@@ -1,0 +1,288 @@
+"""What the evidence says of each end of an operation, and that the message on the end never depends on it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from tests.unit.evidence.seal_support import verify_chain
+from tests.unit.fakes.rds import FakeRds
+from tests.unit.operation.test_close import (
+    END,
+    FAILURE,
+    Inbox,
+    a_success,
+    a_task,
+    an_event,
+    notify,
+    record,
+    redriven,
+    started,
+    state,
+)
+from tests.unit.support import OPERATION, OWN_TAGS, TARGET, a_copy, a_plan, an_execution, lost_answer
+from utils.aws import client
+from utils.contracts.evidence import Evidence, Index
+from utils.contracts.payloads import ExecutionError
+from utils.contracts.plan import Plan
+from utils.errors import TemporaryFailure
+from utils.operation import close
+from utils.state.lock import TargetLock
+
+BUCKET = "evidence-of-ours"
+pytestmark = pytest.mark.usefixtures("account", "rds", "kept_evidence")
+
+
+@pytest.fixture
+def inbox(account: None, monkeypatch: pytest.MonkeyPatch) -> Inbox:
+    topic = Inbox()
+    monkeypatch.setenv("TOPIC_ARN", topic.arn)
+    return topic
+
+
+@pytest.fixture(autouse=True)
+def kept_evidence(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack's bucket and key, and its targets for the age of the data and the time of a restore."""
+    client("s3").create_bucket(Bucket=BUCKET)
+    key = client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    monkeypatch.setenv("EVIDENCE_BUCKET", BUCKET)
+    monkeypatch.setenv("EVIDENCE_KEY_ARN", key)
+    monkeypatch.setenv("RPO_TARGET_MINUTES", "60")
+    monkeypatch.setenv("RTO_TARGET_MINUTES", "120")
+
+
+@pytest.fixture
+def events() -> Iterator[list[dict[str, Any]]]:
+    """What is put on the bus."""
+    made, seen = client("events"), list[dict[str, Any]]()
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        seen.extend(params["Entries"])
+
+    made.meta.events.register("provide-client-params.events.PutEvents", note, unique_id="seen")
+    yield seen
+    made.meta.events.unregister("provide-client-params.events.PutEvents", unique_id="seen")
+
+
+def files() -> dict[str, bytes]:
+    s3 = client("s3")
+    names = [each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+    return {name: s3.get_object(Bucket=BUCKET, Key=name)["Body"].read() for name in names}
+
+
+def all_evidence() -> list[Evidence]:
+    found = files()
+    return [msgspec.json.decode(found[name], type=Evidence) for name in found if name.endswith("/evidence.json")]
+
+
+def the_evidence() -> Evidence:
+    (found,) = all_evidence()
+    return found
+
+
+def restored(rds: FakeRds, plan: Plan | None = None) -> str:
+    """An operation whose cluster exists and is open."""
+    made = rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    started(plan).remember(
+        cluster_resource_id=made["DbClusterResourceId"],
+        endpoint=made["Endpoint"],
+        users_ready_at="2026-03-10T03:30:00.000Z",
+        door_opening_at="2026-03-10T03:31:00.000Z",
+        door_open_at="2026-03-10T03:32:00.000Z",
+        locked_logins=["orders_app", "alice"],
+    )
+    return str(made["DbClusterResourceId"])
+
+
+def test_a_restore_that_succeeded(
+    rds: FakeRds, inbox: Inbox, events: list[dict[str, Any]], tmp_path: pathlib.Path
+) -> None:
+    resource_id = restored(rds)
+    notify(a_success())
+    found = the_evidence()
+    assert (found.kind, found.outcome, found.summary.worked, found.error) == ("restore", "passed", True, None)
+    assert found.target is not None
+    assert (found.target.identifier, found.target.resource_id, found.target.exists) == (TARGET, resource_id, True)
+    assert found.isolation is not None
+    assert (found.isolation.door, found.isolation.locked_logins) == ("opened", 2)
+    # The snapshot is three hours older than the start, and the door was open after 32 minutes.
+    assert (found.objectives.rpo_seconds.actual, found.objectives.rpo_seconds.held) == (3 * 3600, False)
+    assert (found.objectives.rto_seconds.actual, found.objectives.rto_seconds.held) == (32 * 60, True)
+    assert [(each.what, each.on) for each in found.changes] == [
+        ("created", TARGET),
+        ("locked", "2 logins that came with the data"),
+    ]
+    assert "No check looked at the data" in found.limits[0]
+    (link,) = verify_chain(files(), tmp_path)
+    sealed = record().evidence
+    ((_, body),) = inbox.messages()
+    assert f"Evidence   #1 sha256 {sealed['sha256']}" in body
+    assert f"s3://{BUCKET}/{sealed['folder']}/report.html" in body
+    assert link.operation_id == OPERATION
+    (event,) = events
+    assert (event["Source"], event["DetailType"]) == ("aurora-restore", "OperationFinished")
+    detail = json.loads(event["Detail"])
+    assert detail["evidence"] == dict(sealed)
+    assert (detail["outcome"], detail["rto_seconds"]) == ("passed", 1920)
+    index = msgspec.json.decode(files()["index.json"], type=Index)
+    assert [(each.sequence, each.outcome, each.folder) for each in index.entries] == [(1, "passed", sealed["folder"])]
+    assert OPERATION.encode() in files()["index.html"]
+
+
+def test_a_failure_says_why_what_exists_and_what_to_do(rds: FakeRds, inbox: Inbox) -> None:
+    rds.add_cluster(TARGET, TagList=OWN_TAGS)
+    started()
+    notify(a_task("failed", error=FAILURE, request={"password": "hunter2"}))
+    found = the_evidence()
+    assert (found.outcome, found.summary.worked) == ("failed", False)
+    assert found.summary.sentence == found.error == "The copy is gone."
+    assert any("aws stepfunctions start-execution" in line for line in found.summary.next)
+    assert [(each.phase, each.outcome, each.ended_at) for each in found.timeline][-1] == ("restore", "failed", None)
+    assert "hunter2" not in msgspec.json.encode(found).decode()
+    assert found.objectives.rto_seconds.actual is None
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        ("RequestRefused", "refused"),
+        ("ChecksFailed", "findings"),
+        ("States.Timeout", "failed"),
+        ("StepFailed", "failed"),
+    ],
+)
+def test_a_failure_has_the_outcome_of_its_error(error: str, outcome: str) -> None:
+    started()
+    notify(a_task("failed", error=ExecutionError(error=error, cause="No."), request={}))
+    assert the_evidence().outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("ABORTED", "stopped"), ("TIMED_OUT", "stopped"), ("FAILED", "failed")]
+)
+def test_an_end_that_only_eventbridge_has_seen(status: str, outcome: str) -> None:
+    started()
+    notify(an_event(status))
+    assert the_evidence().outcome == outcome
+
+
+def test_a_refused_request_has_evidence_without_a_plan() -> None:
+    notify(a_task("failed", error=ExecutionError(error="RequestRefused", cause="No."), request={"drill": True}))
+    found = the_evidence()
+    assert (found.kind, found.outcome, found.snapshot, found.target) == ("drill", "refused", None, None)
+
+
+def test_a_drill_is_known_although_its_cluster_is_gone(inbox: Inbox) -> None:
+    plan = a_plan(drill=True)
+    started(plan).remember(
+        users_ready_at=None,
+        removed={
+            "identifier": TARGET,
+            "resource_id": "cluster-GONE",
+            "created_at": "2026-03-10T03:01:00.000Z",
+            "endpoint": "there.example",
+            "ready_at": "2026-03-10T03:40:00.000Z",
+            "users_ready_at": "2026-03-10T03:39:00.000Z",
+            "login_proven_at": "2026-03-10T03:38:00.000Z",
+            "masked_at": None,
+            "locked_logins": 3,
+            "began_at": "2026-03-10T03:40:00.000Z",
+            "gone_at": "2026-03-10T03:48:00.000Z",
+        },
+    )
+    notify(a_success(plan))
+    found = the_evidence()
+    assert (found.kind, found.outcome) == ("drill", "passed")
+    assert found.target is not None
+    assert (found.target.resource_id, found.target.exists) == ("cluster-GONE", False)
+    assert found.isolation is not None
+    assert (found.isolation.door, found.isolation.opened_at, found.isolation.locked_logins) == ("never", None, 3)
+    assert found.objectives.rto_seconds.actual == 40 * 60
+    assert [each.phase for each in found.timeline][-1] == "deletion"
+    deleted = found.changes[-1]
+    assert (deleted.what, deleted.resource_id, deleted.proof) == (
+        "deleted",
+        "cluster-GONE",
+        "RDS reported no cluster of this id",
+    )
+    ((subject, body),) = inbox.messages()
+    assert subject.startswith("[aurora-restore] SUCCEEDED: drill of prod-orders")
+    assert "Door       never opened" in body
+
+
+def test_a_dry_run_has_no_evidence(inbox: Inbox) -> None:
+    plan = a_plan(dry_run=True)
+    notify(a_task("planned", plan=plan))
+    assert files() == {}
+    ((_, body),) = inbox.messages()
+    assert "Evidence" not in body
+
+
+def test_a_step_that_is_repeated_seals_once(rds: FakeRds, tmp_path: pathlib.Path) -> None:
+    restored(rds)
+    with lost_answer(client("sns"), "sns", "Publish"), pytest.raises(TemporaryFailure):
+        notify(a_success())
+    notify(a_success())
+    (link,) = verify_chain(files(), tmp_path)
+    assert record().evidence["sequence"] == link.sequence == 1
+
+
+def test_each_end_of_an_operation_that_was_redriven_has_its_own(rds: FakeRds, tmp_path: pathlib.Path) -> None:
+    restored(rds)
+    notify(an_event("TIMED_OUT"))
+    redriven().enter("restore-snapshot")
+    assert TargetLock(TARGET, OPERATION, an_execution().execution_id, redrive_count=1).hold(END) is None
+    notify(replace(a_success(), execution=an_execution(now=END + dt.timedelta(hours=1), redrive_count=1)))
+    assert [link.sequence for link in verify_chain(files(), tmp_path)] == [1, 2]
+    assert sorted(each.outcome for each in all_evidence()) == ["passed", "stopped"]
+
+
+def test_a_success_that_was_reported_as_failed_before_has_its_own(rds: FakeRds, tmp_path: pathlib.Path) -> None:
+    restored(rds)
+    notify(an_event("ABORTED"))
+    notify(a_success())
+    assert [link.sequence for link in verify_chain(files(), tmp_path)] == [1, 2]
+
+
+def test_evidence_that_cannot_be_written_is_reported_and_hides_nothing(
+    rds: FakeRds, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, events: list[dict[str, Any]]
+) -> None:
+    restored(rds)
+    monkeypatch.setenv("EVIDENCE_BUCKET", "nobodys")
+    notify(a_success())
+    ((subject, body),) = inbox.messages()
+    assert "SUCCEEDED" in subject
+    assert "Evidence   NOT WRITTEN: StepFailed: PutObject answered NoSuchBucket" in body
+    assert record().evidence == {}
+    assert json.loads(events[0]["Detail"])["evidence"] is None
+
+
+def test_nor_does_a_fault_of_ours(rds: FakeRds, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> Evidence:
+        raise KeyError("created_at")
+
+    restored(rds)
+    monkeypatch.setattr(close, "evidence_of", broken)
+    notify(a_success())
+    ((subject, body),) = inbox.messages()
+    assert "SUCCEEDED" in subject
+    assert "NOT WRITTEN: KeyError: 'created_at'" in body
+
+
+def test_what_was_done_on_the_snapshots_route_is_listed(rds: FakeRds) -> None:
+    copy = a_copy()
+    plan = a_plan(copy=copy, copy_needed=True)
+    restored(rds, plan)
+    state().remember(route_times={"copy": "2026-03-10T03:05:00.000Z"}, made_snapshots={"copy": copy.arn})
+    notify(a_success(plan))
+    found = the_evidence()
+    assert (found.changes[0].what, found.changes[0].on) == ("created", copy.arn)
+    assert found.snapshot is not None
+    assert found.snapshot.copied_to == copy.arn
