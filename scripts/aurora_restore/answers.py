@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from .progress import AttemptFailed, PhaseEnded, StateEntered
 from .published import Kind
+from .verifying import Verified
 
 Status = Literal["PLANNED", "RUNNING", "SUCCEEDED", "FAILED", "REFUSED", "STOPPED", "TIMED_OUT", "UNKNOWN"]
 Door = Literal["shut", "opening", "open"]
@@ -161,6 +162,7 @@ BY_COMMAND: dict[str, Any] = {
     "stop": Envelope[Stopped],
     "list": Envelope[Listing],
     "show": Envelope[Shown],
+    "verify-report": Envelope[Verified],
 }
 
 

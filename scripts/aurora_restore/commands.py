@@ -14,7 +14,8 @@ from rich.console import Console
 
 from . import executions
 from .answers import Listing, Planned, Started, Stopped
-from .calling import Answer, Called, command
+from .calling import Answer, Called, command, offline_command
+from .evidence_commands import verify_report
 from .exits import INTERRUPTED, REFUSED, CommandError
 from .explained import details, exit_code_of, explain, first_screen, listing_lines, next_commands, summaries
 from .operations import Operations
@@ -244,6 +245,7 @@ for _known_as, _function in (
     ("show", show),
 ):
     command(cli, _known_as)(_function)
+offline_command(cli, "verify-report")(verify_report)
 
 
 def _started(called: Called, operation_id: str, arn: str, said: str) -> Answer:
