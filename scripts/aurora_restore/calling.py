@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from .answers import Ended, Envelope, Failure
+from .colours import painted
 from .exits import CONFIRMATION_NEEDED, DONE, CommandError
 from .stack import DEFAULT_STACK, Stack, find_stack, from_aws
 from .starting import problem_of
@@ -137,10 +138,12 @@ def show(answer: Answer, name: str, *, as_json: bool) -> None:
         sys.stdout.buffer.write(_encoded(answer, name) + b"\n")
         sys.stdout.flush()
         return
+    # Outside of a command nobody has decided on colours.
+    shown = painted if click.get_current_context(silent=True) else str
     for line in answer.hints:
-        click.echo(line, err=True)
+        click.echo(shown(line), err=True)
     for line in answer.lines:
-        click.echo(line)
+        click.echo(shown(line))
 
 
 def _encoded(answer: Answer, name: str) -> bytes:

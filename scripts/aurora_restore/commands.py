@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +11,8 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
-from rich.console import Console
 
-from . import executions
+from . import colours, executions
 from .answers import Listing, Planned, Started, Stopped
 from .calling import Answer, Called, command, offline_command
 from .evidence_commands import verify_report
@@ -39,15 +39,25 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-def cli() -> None:
+@click.option(
+    "--color",
+    type=click.Choice(colours.WHEN),
+    default="auto",
+    show_default=True,
+    help="In auto a terminal gets colours, unless NO_COLOR is set or TERM is dumb.",
+)
+@click.pass_context
+def cli(context: click.Context, color: colours.When) -> None:
     """Plan, start, follow and explain the operations of a deployed Aurora Restore Pipeline.
 
     Profile, region, credentials and AWS_ENDPOINT_URL work as they do for the AWS CLI. OPERATION is an operation's id,
     at least 6 characters of its beginning, or one of the words latest, last-failed and running.
 
-    Exit codes: 0 done, 1 unexpected, 2 usage, 3 refused and nothing touched, 4 the operation did not succeed, 7 not
-    found, 8 still running, 9 a confirmation is needed, 130 interrupted.
+    Exit codes: 0 done, 1 unexpected, 2 usage, 3 refused and nothing touched, 4 the operation did not succeed, 6
+    evidence not verified or its signer not pinned, 7 not found, 8 still running, 9 a confirmation is needed, 130
+    interrupted.
     """
+    context.color = colours.wanted(color, os.environ)
 
 
 _input = click.option("--input", "given", metavar="JSON|@FILE", help="The request; what it omits is the stack's.")
@@ -116,7 +126,7 @@ def start(
 def watch(called: Called, operation: str, every: float, timeout: float | None, verbose: bool) -> Answer:
     """Follow an operation until it ends, and end as it does."""
     record = _found(called, operation)
-    console = Console(stderr=True, emoji=False, soft_wrap=True)
+    console = colours.console()
     try:
         has_ended = follow(
             called.stack,
