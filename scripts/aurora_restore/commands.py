@@ -15,7 +15,7 @@ import msgspec
 from . import colours, executions
 from .answers import Listing, Planned, Started, Stopped
 from .calling import Answer, Called, command, offline_command
-from .evidence_commands import verify_report
+from .evidence_commands import report, verify_report
 from .exits import INTERRUPTED, REFUSED, CommandError
 from .explained import details, exit_code_of, explain, first_screen, listing_lines, next_commands, summaries
 from .operations import Operations
@@ -253,6 +253,7 @@ for _known_as, _function in (
     ("stop", stop),
     ("list", list_operations),
     ("show", show),
+    ("report", report),
 ):
     command(cli, _known_as)(_function)
 offline_command(cli, "verify-report")(verify_report)

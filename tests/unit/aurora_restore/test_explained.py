@@ -12,7 +12,7 @@ from scripts.aurora_restore.answers import ClusterNow, Shown, Status
 from scripts.aurora_restore.executions import Execution
 from scripts.aurora_restore.explained import exit_code_of, first_screen, listing_lines, status_of, summary_of
 from scripts.aurora_restore.plan_text import plan_lines
-from scripts.aurora_restore.published import Plan, Record, Replaced, Snapshot, SourceDeletion
+from scripts.aurora_restore.published import Plan, Record, Replaced, Sealed, Snapshot, SourceDeletion
 from tests.unit.support import a_plan
 from utils.state.operation import plain, unstored
 
@@ -76,10 +76,18 @@ def shown(status: str, found: Execution | None, cluster: ClusterNow | None = Non
         "started_by": {},
         "step_times": {},
         "events": [],
+        "evidence": None,
         "parameters": {},
         "plan": PLAN,
     }
     return Shown(operation=summary, **(values | more))
+
+
+def test_evidence_is_named_with_the_command_that_shows_it() -> None:
+    sealed = Sealed(sequence=42, sha256="3f9a1c77" + "0" * 56, bucket="b", folder="evidence/one")
+    lines = list(first_screen(shown("succeeded", None, evidence=sealed)))
+    assert "Evidence      #42 3f9a1c77  aurora-restore report one --open" in lines
+    assert not [each for each in first_screen(shown("succeeded", None)) if each.startswith("Evidence")]
 
 
 CLUSTER = ClusterNow(
