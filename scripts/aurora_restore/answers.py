@@ -51,10 +51,14 @@ class Listing(Struct, frozen=True, kw_only=True):
 
 
 class Planned(Struct, frozen=True, kw_only=True):
-    """A plan: the operation that planned it, what it would destroy, and the plan as the pipeline publishes it."""
+    """A plan: the operation that planned it, what it would destroy, and the plan as the pipeline publishes it.
+
+    `digest` is equal as long as the same request leads to the same plan.
+    """
 
     operation_id: str
     execution_arn: str
+    digest: str
     destroys: list[str]
     plan: dict[str, Any]
 

@@ -12,19 +12,24 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from . import colours, executions
+from . import colours, executions, kept_plans
 from .answers import Listing, Planned, Started, Stopped
 from .calling import Answer, Called, command, offline_command
 from .evidence_commands import report, verify_report
 from .exits import INTERRUPTED, REFUSED, CommandError
 from .explained import details, exit_code_of, explain, first_screen, listing_lines, next_commands, summaries
 from .operations import Operations
+from .plan_digest import SHORT as DIGITS
+from .plan_digest import digest_of, lasting_lines
 from .plan_text import plan_lines
 from .progress import News
 from .published import Plan, Record
+from .stack import Stack
 from .starting import (
     destroyed_by,
+    dry_run,
     operation_of,
+    planned_again,
     planned_request,
     read_request,
     resuming_request,
@@ -74,24 +79,38 @@ _operation = click.argument("operation")
 @_input
 def plan(called: Called, given: str | None, settings: Sequence[str], name: str | None, every: float) -> Answer:
     """Show what a request would do, call by call. Nothing is created, changed or deleted."""
-    request = read_request(given, settings) | {"dry_run": True}
-    execution = start_checked(called.stack, request, name, every, until_ended=True)
-    if execution.status != "SUCCEEDED":
-        raise CommandError(execution.error or execution.status, "The plan failed.", problems=execution.reasons)
-    raw = msgspec.json.decode(execution.output or "{}")
-    planned = msgspec.convert(raw, Plan)
-    follow_up = f"aurora-restore start --plan {planned.operation_id}"
+    request = read_request(given, settings)
+    execution, raw = dry_run(called.stack, request, name, every)
+    planned, lines = msgspec.convert(raw, Plan), lasting_lines(raw)
+    digest, hints = digest_of(lines), [called.stack.where]
+    follow_up = f"aurora-restore start --plan {digest[:DIGITS]}"
+    try:
+        kept_plans.keep(called.stack, request, lines)
+    except OSError as error:
+        follow_up = f"aurora-restore start --plan {planned.operation_id}"
+        hints.append(f"Warning: the plan could not be kept on this machine ({error}).")
     return Answer(
-        Planned(operation_id=planned.operation_id, execution_arn=execution.arn, destroys=planned.destroys, plan=raw),
-        [*plan_lines(planned, _now()), f"Start exactly this: {follow_up}"],
-        [called.stack.where],
+        Planned(
+            operation_id=planned.operation_id,
+            execution_arn=execution.arn,
+            digest=digest,
+            destroys=planned.destroys,
+            plan=raw,
+        ),
+        [*plan_lines(planned, digest[:DIGITS], _now()), f"Start exactly this: {follow_up}"],
+        hints,
         next=[follow_up],
     )
 
 
 @_yes
 @_every
-@click.option("--plan", "planned", metavar="OPERATION", help="Start what this plan showed, from its snapshot.")
+@click.option(
+    "--plan",
+    "planned",
+    metavar="DIGEST|OPERATION",
+    help="Start what this plan showed; by its digest only if it still says the same.",
+)
 @_name
 @_set
 @_input
@@ -108,7 +127,7 @@ def start(
     if planned and (given or settings):
         raise click.UsageError("--plan starts what was planned: it takes neither --input nor --set.")
     if planned:
-        record = Operations(called.stack).find(planned)
+        record = _planned(called.stack, planned, every)
         request, destroyed = planned_request(called.stack, record), record.plan.destroys
     else:
         request = read_request(given, settings)
@@ -257,6 +276,20 @@ for _known_as, _function in (
 ):
     command(cli, _known_as)(_function)
 offline_command(cli, "verify-report")(verify_report)
+
+
+def _planned(stack: Stack, typed: str, every: float) -> Record:
+    """Return the operation of a plan that was named. By its digest it is a new plan, which says the same."""
+    operations = Operations(stack)
+    if not kept_plans.is_digest(typed):
+        return operations.find(typed)
+    if (kept := kept_plans.find(stack, typed)) is not None:
+        return operations.find(planned_again(stack, kept, every))
+    try:
+        return operations.find(typed)
+    except CommandError as error:
+        message = f"{error.message} The digest of a plan is known only to the user and on the machine that planned."
+        raise CommandError(error.code, message, error.exit_code, next_commands=["aurora-restore plan"]) from None
 
 
 def _started(called: Called, operation_id: str, arn: str, said: str) -> Answer:

@@ -154,7 +154,9 @@ FOUND = Snapshot(
 
 
 def test_a_plan_that_destroys_nothing_says_so_in_its_second_line() -> None:
-    lines = list(plan_lines(Plan(operation_id="one", target_cluster_id="staging-orders", snapshot=FOUND), NOW))
+    lines = list(
+        plan_lines(Plan(operation_id="one", target_cluster_id="staging-orders", snapshot=FOUND), "7c1e04b9", NOW)
+    )
     assert lines[1] == "Nothing that exists is changed or deleted."
     assert "54 min old" in lines[2]
 
@@ -166,7 +168,7 @@ def test_a_plan_names_every_cluster_that_it_deletes_or_replaces_in_its_second_li
         source_deletion=SourceDeletion(cluster_identifier="prod-orders"),
         replaces=Replaced(other_names=["staging-orders-before"], keep_hours=24, is_ours=True),
     )
-    lines = list(plan_lines(plan, NOW))
+    lines = list(plan_lines(plan, "7c1e04b9", NOW))
     assert lines[1] == "DESTROYS OR REPLACES prod-orders, staging-orders"
     assert any("WITHOUT a final snapshot" in line for line in lines)
     assert any("kept for 24 h, then DELETED" in line for line in lines)
