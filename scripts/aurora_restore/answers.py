@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from .progress import AttemptFailed, PhaseEnded, StateEntered
-from .published import Kind
+from .published import Kind, Sealed
+from .verifying import Verified
 
 Status = Literal["PLANNED", "RUNNING", "SUCCEEDED", "FAILED", "REFUSED", "STOPPED", "TIMED_OUT", "UNKNOWN"]
 Door = Literal["shut", "opening", "open"]
@@ -50,10 +51,14 @@ class Listing(Struct, frozen=True, kw_only=True):
 
 
 class Planned(Struct, frozen=True, kw_only=True):
-    """A plan: the operation that planned it, what it would destroy, and the plan as the pipeline publishes it."""
+    """A plan: the operation that planned it, what it would destroy, and the plan as the pipeline publishes it.
+
+    `digest` is equal as long as the same request leads to the same plan.
+    """
 
     operation_id: str
     execution_arn: str
+    digest: str
     destroys: list[str]
     plan: dict[str, Any]
 
@@ -114,8 +119,24 @@ class Shown(Struct, frozen=True, kw_only=True):
     started_by: dict[str, Any]
     step_times: dict[str, dt.datetime]
     events: list[AuditEvent]
+    evidence: Sealed | None
     parameters: dict[str, Any]
     plan: dict[str, Any]
+
+
+class Reported(Struct, frozen=True, kw_only=True):
+    """Evidence that was downloaded and verified: of one operation, or with `--bundle` of all of them.
+
+    `evidence` is as the pipeline has written it, and follows the version that it names. `page` is the report's file.
+    """
+
+    operation_id: str | None
+    sequence: int | None
+    sha256: str | None
+    directory: str
+    page: str | None
+    verified: Verified
+    evidence: dict[str, Any] | None
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -161,6 +182,8 @@ BY_COMMAND: dict[str, Any] = {
     "stop": Envelope[Stopped],
     "list": Envelope[Listing],
     "show": Envelope[Shown],
+    "report": Envelope[Reported],
+    "verify-report": Envelope[Verified],
 }
 
 

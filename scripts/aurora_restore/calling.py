@@ -18,11 +18,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from .answers import Ended, Envelope, Failure
+from .colours import painted
 from .exits import CONFIRMATION_NEEDED, DONE, CommandError
 from .stack import DEFAULT_STACK, Stack, find_stack, from_aws
 from .starting import problem_of
 
 STREAMING = "watch"
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @dataclass
@@ -79,27 +81,48 @@ def command(group: click.Group, name: str) -> Callable[[Callable[..., Answer]], 
 
     def decorate(function: Callable[..., Answer]) -> click.Command:
         @functools.wraps(function)
-        def run(stack: str, profile: str | None, region: str | None, as_json: bool, **options: Any) -> None:
-            try:
-                answer = function(Called(find_stack(stack, profile, region), as_json), **options)
-            except CommandError as error:
-                answer = refusal(error)
-            except (ClientError, BotoCoreError) as error:
-                answer = refusal(from_aws(error))
-            except msgspec.ValidationError as error:
-                message = f"What the stack has written is not understood ({error}). Install the version of the stack."
-                answer = refusal(CommandError("NotUnderstood", message))
-            show(answer, name, as_json=as_json)
-            sys.exit(answer.exit_code)
+        def ask(as_json: bool, stack: str, profile: str | None, region: str | None, **options: Any) -> Answer:
+            return function(Called(find_stack(stack, profile, region), as_json), **options)
 
-        # click shows the options that were applied last first: the common ones come after a command's own.
-        own = run.__dict__.pop("__click_params__", [])
-        for option in reversed(_COMMON):
-            option(run)
-        run.__dict__["__click_params__"] += own
-        return group.command(name)(run)
+        return _add(ask, group, name, [_JSON, *_OF_STACK])
 
     return decorate
+
+
+def offline_command(group: click.Group, name: str) -> Callable[[Callable[..., Answer]], click.Command]:
+    """Return a decorator that adds a function to the group which needs no stack, and answers as all commands do."""
+
+    def decorate(function: Callable[..., Answer]) -> click.Command:
+        @functools.wraps(function)
+        def ask(as_json: bool, **options: Any) -> Answer:
+            return function(**options)
+
+        return _add(ask, group, name, [_JSON])
+
+    return decorate
+
+
+def _add(ask: Callable[..., Answer], group: click.Group, name: str, common: Sequence[Option]) -> click.Command:
+    @functools.wraps(ask)
+    def run(as_json: bool, **options: Any) -> None:
+        try:
+            answer = ask(as_json, **options)
+        except CommandError as error:
+            answer = refusal(error)
+        except (ClientError, BotoCoreError) as error:
+            answer = refusal(from_aws(error))
+        except msgspec.ValidationError as error:
+            message = f"What the stack has written is not understood ({error}). Install the version of the stack."
+            answer = refusal(CommandError("NotUnderstood", message))
+        show(answer, name, as_json=as_json)
+        sys.exit(answer.exit_code)
+
+    # click shows the options that were applied last first: the common ones come after a command's own.
+    own = run.__dict__.pop("__click_params__", [])
+    for option in reversed(common):
+        option(run)
+    run.__dict__["__click_params__"] += own
+    return group.command(name)(run)
 
 
 def refusal(error: CommandError) -> Answer:
@@ -115,10 +138,12 @@ def show(answer: Answer, name: str, *, as_json: bool) -> None:
         sys.stdout.buffer.write(_encoded(answer, name) + b"\n")
         sys.stdout.flush()
         return
+    # Outside of a command nobody has decided on colours.
+    shown = painted if click.get_current_context(silent=True) else str
     for line in answer.hints:
-        click.echo(line, err=True)
+        click.echo(shown(line), err=True)
     for line in answer.lines:
-        click.echo(line)
+        click.echo(shown(line))
 
 
 def _encoded(answer: Answer, name: str) -> bytes:
@@ -138,8 +163,8 @@ def _failure(error: CommandError) -> Failure:
     return Failure(code=error.code, message=error.message, problems=[problem_of(each) for each in error.problems])
 
 
-_COMMON = [
-    click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, for success and for failure."),
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, for success and for failure.")
+_OF_STACK = [
     click.option(
         "--stack",
         envvar="AURORA_RESTORE_STACK",

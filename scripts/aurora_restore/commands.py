@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,20 +11,25 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
-from rich.console import Console
 
-from . import executions
+from . import colours, executions, kept_plans
 from .answers import Listing, Planned, Started, Stopped
-from .calling import Answer, Called, command
+from .calling import Answer, Called, command, offline_command
+from .evidence_commands import report, verify_report
 from .exits import INTERRUPTED, REFUSED, CommandError
 from .explained import details, exit_code_of, explain, first_screen, listing_lines, next_commands, summaries
 from .operations import Operations
+from .plan_digest import SHORT as DIGITS
+from .plan_digest import digest_of, lasting_lines
 from .plan_text import plan_lines
 from .progress import News
 from .published import Plan, Record
+from .stack import Stack
 from .starting import (
     destroyed_by,
+    dry_run,
     operation_of,
+    planned_again,
     planned_request,
     read_request,
     resuming_request,
@@ -38,15 +44,25 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-def cli() -> None:
+@click.option(
+    "--color",
+    type=click.Choice(colours.WHEN),
+    default="auto",
+    show_default=True,
+    help="In auto a terminal gets colours, unless NO_COLOR is set or TERM is dumb.",
+)
+@click.pass_context
+def cli(context: click.Context, color: colours.When) -> None:
     """Plan, start, follow and explain the operations of a deployed Aurora Restore Pipeline.
 
     Profile, region, credentials and AWS_ENDPOINT_URL work as they do for the AWS CLI. OPERATION is an operation's id,
     at least 6 characters of its beginning, or one of the words latest, last-failed and running.
 
-    Exit codes: 0 done, 1 unexpected, 2 usage, 3 refused and nothing touched, 4 the operation did not succeed, 7 not
-    found, 8 still running, 9 a confirmation is needed, 130 interrupted.
+    Exit codes: 0 done, 1 unexpected, 2 usage, 3 refused and nothing touched, 4 the operation did not succeed, 6
+    evidence not verified or its signer not pinned, 7 not found, 8 still running, 9 a confirmation is needed, 130
+    interrupted.
     """
+    context.color = colours.wanted(color, os.environ)
 
 
 _input = click.option("--input", "given", metavar="JSON|@FILE", help="The request; what it omits is the stack's.")
@@ -63,24 +79,38 @@ _operation = click.argument("operation")
 @_input
 def plan(called: Called, given: str | None, settings: Sequence[str], name: str | None, every: float) -> Answer:
     """Show what a request would do, call by call. Nothing is created, changed or deleted."""
-    request = read_request(given, settings) | {"dry_run": True}
-    execution = start_checked(called.stack, request, name, every, until_ended=True)
-    if execution.status != "SUCCEEDED":
-        raise CommandError(execution.error or execution.status, "The plan failed.", problems=execution.reasons)
-    raw = msgspec.json.decode(execution.output or "{}")
-    planned = msgspec.convert(raw, Plan)
-    follow_up = f"aurora-restore start --plan {planned.operation_id}"
+    request = read_request(given, settings)
+    execution, raw = dry_run(called.stack, request, name, every)
+    planned, lines = msgspec.convert(raw, Plan), lasting_lines(raw)
+    digest, hints = digest_of(lines), [called.stack.where]
+    follow_up = f"aurora-restore start --plan {digest[:DIGITS]}"
+    try:
+        kept_plans.keep(called.stack, request, lines)
+    except OSError as error:
+        follow_up = f"aurora-restore start --plan {planned.operation_id}"
+        hints.append(f"Warning: the plan could not be kept on this machine ({error}).")
     return Answer(
-        Planned(operation_id=planned.operation_id, execution_arn=execution.arn, destroys=planned.destroys, plan=raw),
-        [*plan_lines(planned, _now()), f"Start exactly this: {follow_up}"],
-        [called.stack.where],
+        Planned(
+            operation_id=planned.operation_id,
+            execution_arn=execution.arn,
+            digest=digest,
+            destroys=planned.destroys,
+            plan=raw,
+        ),
+        [*plan_lines(planned, digest[:DIGITS], _now()), f"Start exactly this: {follow_up}"],
+        hints,
         next=[follow_up],
     )
 
 
 @_yes
 @_every
-@click.option("--plan", "planned", metavar="OPERATION", help="Start what this plan showed, from its snapshot.")
+@click.option(
+    "--plan",
+    "planned",
+    metavar="DIGEST|OPERATION",
+    help="Start what this plan showed; by its digest only if it still says the same.",
+)
 @_name
 @_set
 @_input
@@ -97,7 +127,7 @@ def start(
     if planned and (given or settings):
         raise click.UsageError("--plan starts what was planned: it takes neither --input nor --set.")
     if planned:
-        record = Operations(called.stack).find(planned)
+        record = _planned(called.stack, planned, every)
         request, destroyed = planned_request(called.stack, record), record.plan.destroys
     else:
         request = read_request(given, settings)
@@ -115,7 +145,7 @@ def start(
 def watch(called: Called, operation: str, every: float, timeout: float | None, verbose: bool) -> Answer:
     """Follow an operation until it ends, and end as it does."""
     record = _found(called, operation)
-    console = Console(stderr=True, emoji=False, soft_wrap=True)
+    console = colours.console()
     try:
         has_ended = follow(
             called.stack,
@@ -242,8 +272,24 @@ for _known_as, _function in (
     ("stop", stop),
     ("list", list_operations),
     ("show", show),
+    ("report", report),
 ):
     command(cli, _known_as)(_function)
+offline_command(cli, "verify-report")(verify_report)
+
+
+def _planned(stack: Stack, typed: str, every: float) -> Record:
+    """Return the operation of a plan that was named. By its digest it is a new plan, which says the same."""
+    operations = Operations(stack)
+    if not kept_plans.is_digest(typed):
+        return operations.find(typed)
+    if (kept := kept_plans.find(stack, typed)) is not None:
+        return operations.find(planned_again(stack, kept, every))
+    try:
+        return operations.find(typed)
+    except CommandError as error:
+        message = f"{error.message} The digest of a plan is known only to the user and on the machine that planned."
+        raise CommandError(error.code, message, error.exit_code, next_commands=["aurora-restore plan"]) from None
 
 
 def _started(called: Called, operation_id: str, arn: str, said: str) -> Answer:

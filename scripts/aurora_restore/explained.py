@@ -97,6 +97,7 @@ def explain(stack: Stack, record: Record, now: dt.datetime) -> Shown:
             AuditEvent(at=each.at, event_type=each.event_type, status=each.status)
             for each in Operations(stack).events(record.operation_id)
         ],
+        evidence=record.evidence,
         parameters=record.parameters,
         plan=record.raw_plan,
     )
@@ -135,6 +136,8 @@ def first_screen(shown: Shown) -> Iterator[str]:
     yield from (
         _row("Do now" if number == 0 else "", each) for number, each in enumerate(_what_now(shown, operation.status))
     )
+    if shown.evidence is not None:
+        yield _row("Evidence", f"{shown.evidence.short}  aurora-restore report {operation.operation_id} --open")
     yield _row("Operation", operation.operation_id)
 
 

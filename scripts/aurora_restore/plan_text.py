@@ -12,12 +12,12 @@ from .words import age, moment, one_line
 _VERB, _WHAT = 8, 40
 
 
-def plan_lines(plan: Plan, now: dt.datetime) -> Iterator[str]:
+def plan_lines(plan: Plan, digest: str, now: dt.datetime) -> Iterator[str]:
     """Yield the plan. What it destroys is in capitals in the second line, or that it destroys nothing."""
     what = f"{plan.snapshot.cluster_identifier} into {plan.target_cluster_id}"
     if plan.rolls_back:
         what = f"{plan.target_cluster_id} back to {plan.rolls_back.resource_id}"
-    yield f"Plan of {plan.operation_id}: {what}, by {len(plan.calls)} calls"
+    yield f"Plan {digest} of {plan.operation_id}: {what}, by {len(plan.calls)} calls"
     destroyed = ", ".join(plan.destroys)
     yield f"DESTROYS OR REPLACES {destroyed}" if destroyed else "Nothing that exists is changed or deleted."
     for verb, thing, how in _steps(plan, now):

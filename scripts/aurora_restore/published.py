@@ -147,6 +147,20 @@ class Plan(Struct, frozen=True, kw_only=True):
         return "refresh" if self.replaces or self.replaced else "restore"
 
 
+class Sealed(Struct, frozen=True, kw_only=True):
+    """Where an operation's evidence is: the number and the hash of its link, and the folder of its files in S3."""
+
+    sequence: int
+    sha256: str
+    bucket: str
+    folder: str
+
+    @property
+    def short(self) -> str:
+        """The link as messages name it, such as #42 3f9a1c77."""
+        return f"#{self.sequence} {self.sha256[:8]}"
+
+
 class Record(Struct, frozen=True, kw_only=True):
     """An operation's item of the state table, with its plan where that was read."""
 
@@ -179,6 +193,7 @@ class Record(Struct, frozen=True, kw_only=True):
     differences: list[str] = []
     earlier_executions: list[str] = []
     started_by: dict[str, Any] = {}
+    evidence: Sealed | None = None
 
     @property
     def plan(self) -> Plan:

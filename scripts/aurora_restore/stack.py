@@ -50,6 +50,13 @@ class Stack:
         """The account of the stack."""
         return self.state_machine_arn.split(":")[4]
 
+    def output(self, name: str, needed_for: str) -> str:
+        """Return an output that older stacks lack. Raise CommandError where this one does."""
+        if name not in self.outputs:
+            message = f"Stack {self.name!r} has no output {name}, which {needed_for} needs. Update the stack."
+            raise CommandError("NotInThisStack", message, NOT_FOUND)
+        return self.outputs[name]
+
     @property
     def where(self) -> str:
         """The line that says what a command works with."""

@@ -15,7 +15,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from .answers import Problem
 from .executions import Execution, describe, start
 from .exits import INTERRUPTED, REFUSED, STILL_RUNNING, UNEXPECTED, USAGE, CommandError
+from .kept_plans import KeptPlan
 from .operations import Operations
+from .plan_digest import SHORT, differing_lines, digest_of, lasting_lines
 from .published import Record
 from .stack import Stack
 
@@ -31,6 +33,8 @@ DELETING = (
     "delete_automated_backups",
     "override_deletion_protection",
 )
+# What names the operation of a plan: another one is needed for what follows from it.
+_OF_ONE_PLAN = ("dry_run", "operation_id", "scheduled_at")
 _TEXTS = ("_id", "_identifier", "_name", "_version", "_date", "_at")
 _FIELD = re.compile(r"(\w+): ")
 
@@ -106,8 +110,35 @@ def planned_request(stack: Stack, record: Record) -> dict[str, Any]:
     pinned = {"snapshot_identifier": plan.snapshot.arn, "target_cluster_id": plan.target_cluster_id}
     if plan.rolls_back:
         return {name: value for name, value in execution.request.items() if name != "dry_run"}
-    left = ("dry_run", "operation_id", "scheduled_at")
-    return {name: value for name, value in execution.request.items() if name not in left} | pinned
+    return {name: value for name, value in execution.request.items() if name not in _OF_ONE_PLAN} | pinned
+
+
+def dry_run(
+    stack: Stack, request: Mapping[str, Any], name: str | None, every_seconds: float
+) -> tuple[Execution, dict[str, Any]]:
+    """Return the execution that has planned a request, and the plan. Raise CommandError where there is none."""
+    execution = start_checked(stack, {**request, "dry_run": True}, name, every_seconds, until_ended=True)
+    if execution.status != "SUCCEEDED":
+        raise CommandError(execution.error or execution.status, "The plan failed.", problems=execution.reasons)
+    return execution, dict(json.loads(execution.output or "{}"))
+
+
+def planned_again(stack: Stack, kept: KeptPlan, every_seconds: float) -> str:
+    """Plan a request once more, and return that plan's operation.
+
+    Raise CommandError with every difference where it is another plan than the one that was kept.
+    """
+    again = {name: value for name, value in kept.request.items() if name not in _OF_ONE_PLAN}
+    _, raw = dry_run(stack, kept.request if kept.request.get("rollback") else again, None, every_seconds)
+    if (lines := lasting_lines(raw)) != kept.lines:
+        raise CommandError(
+            "PlanDiffers",
+            f"The plan is no longer {kept.digest[:SHORT]}, but {digest_of(lines)[:SHORT]}. Nothing was started.",
+            REFUSED,
+            problems=differing_lines(kept.lines, lines),
+            next_commands=["aurora-restore plan"],
+        )
+    return str(raw["operation_id"])
 
 
 def resuming_request(record: Record) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from utils import environment
 from utils.aws import attribute, client, error_code, value_of
+from utils.contracts.evidence import Sealed
 from utils.contracts.plan import DoorPhase
 from utils.contracts.route import FINAL, SnapshotCopy
 from utils.errors import RequestRefused, StepFailed
@@ -138,6 +139,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     notified_at: str | None = None
     # Who started the execution that the item names, or why that is unknown (utils/operation/starter.py).
     started_by: dict[str, Any] = {}
+    # Where its evidence is, once that is sealed.
+    evidence: Sealed | None = None
 
     @property
     def plan(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Terminal:
 
 
 @pytest.fixture(scope="module")
-def terminal(aws: LocalAws) -> Terminal:
+def terminal(aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
     make_production(aws, REGION, cluster=SOURCE)
     names = {"NamePrefix": PREFIX, "SourceClusterId": SOURCE, "TargetClusterId": TARGET, "InstanceCount": "1"}
     allowed = {"TargetClusterPattern": f"{TARGET}*"}
@@ -88,6 +88,7 @@ def terminal(aws: LocalAws) -> Terminal:
         "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
         "AWS_DEFAULT_REGION": REGION,
         "AURORA_RESTORE_STACK": place.stack.name,
+        "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state")),
     }
     return Terminal(aws, place, environment)
 
@@ -103,6 +104,7 @@ def shape(text: str) -> list[str]:
     """Return what a transcript says without ids, times and the widths of columns, which differ from run to run."""
     text = re.sub(r"(sg|cluster)-[0-9a-zA-Z]{8,}", r"\1-ID", text)
     text = re.sub(r"-[0-9a-f]{12}-(\d)", r"-ID-\1", text)
+    text = re.sub(r"\bPlan [0-9a-f]{8} |--plan [0-9a-f]{8}$", "Plan DIGEST ", text, flags=re.MULTILINE)
     text = re.sub(r"/(admin|application)-\w{6}\b", r"/\1-ID", text)
     text = re.sub(
         r"\d+ (h|min|days)( \d+ (min|s))?|\d+(\.\d+)? s\b", "TIME", re.sub(r"\d+\.\d+ (h|days)", "TIME", text)

@@ -77,4 +77,4 @@ def test_it_promises_every_package_that_it_imports(wheel: Path) -> None:
     needed = {
         line.split()[1].rstrip(",<>=0123456789.") for line in metadata.splitlines() if line.startswith("Requires-Dist")
     }
-    assert needed == {"botocore", "click", "msgspec", "rich"}
+    assert needed == {"botocore", "click", "cryptography", "msgspec", "rich"}

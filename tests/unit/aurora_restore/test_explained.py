@@ -12,7 +12,7 @@ from scripts.aurora_restore.answers import ClusterNow, Shown, Status
 from scripts.aurora_restore.executions import Execution
 from scripts.aurora_restore.explained import exit_code_of, first_screen, listing_lines, status_of, summary_of
 from scripts.aurora_restore.plan_text import plan_lines
-from scripts.aurora_restore.published import Plan, Record, Replaced, Snapshot, SourceDeletion
+from scripts.aurora_restore.published import Plan, Record, Replaced, Sealed, Snapshot, SourceDeletion
 from tests.unit.support import a_plan
 from utils.state.operation import plain, unstored
 
@@ -76,10 +76,18 @@ def shown(status: str, found: Execution | None, cluster: ClusterNow | None = Non
         "started_by": {},
         "step_times": {},
         "events": [],
+        "evidence": None,
         "parameters": {},
         "plan": PLAN,
     }
     return Shown(operation=summary, **(values | more))
+
+
+def test_evidence_is_named_with_the_command_that_shows_it() -> None:
+    sealed = Sealed(sequence=42, sha256="3f9a1c77" + "0" * 56, bucket="b", folder="evidence/one")
+    lines = list(first_screen(shown("succeeded", None, evidence=sealed)))
+    assert "Evidence      #42 3f9a1c77  aurora-restore report one --open" in lines
+    assert not [each for each in first_screen(shown("succeeded", None)) if each.startswith("Evidence")]
 
 
 CLUSTER = ClusterNow(
@@ -146,7 +154,9 @@ FOUND = Snapshot(
 
 
 def test_a_plan_that_destroys_nothing_says_so_in_its_second_line() -> None:
-    lines = list(plan_lines(Plan(operation_id="one", target_cluster_id="staging-orders", snapshot=FOUND), NOW))
+    lines = list(
+        plan_lines(Plan(operation_id="one", target_cluster_id="staging-orders", snapshot=FOUND), "7c1e04b9", NOW)
+    )
     assert lines[1] == "Nothing that exists is changed or deleted."
     assert "54 min old" in lines[2]
 
@@ -158,7 +168,7 @@ def test_a_plan_names_every_cluster_that_it_deletes_or_replaces_in_its_second_li
         source_deletion=SourceDeletion(cluster_identifier="prod-orders"),
         replaces=Replaced(other_names=["staging-orders-before"], keep_hours=24, is_ours=True),
     )
-    lines = list(plan_lines(plan, NOW))
+    lines = list(plan_lines(plan, "7c1e04b9", NOW))
     assert lines[1] == "DESTROYS OR REPLACES prod-orders, staging-orders"
     assert any("WITHOUT a final snapshot" in line for line in lines)
     assert any("kept for 24 h, then DELETED" in line for line in lines)

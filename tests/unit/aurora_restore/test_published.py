@@ -18,6 +18,7 @@ from scripts.aurora_restore.operations import Operations
 from scripts.aurora_restore.stack import Stack
 from tests.unit.support import AUDIT_TABLE, EXECUTION, NOW, OPERATION, REGION, SOURCE, STATE_TABLE, TARGET, a_plan
 from utils import errors
+from utils.contracts import evidence
 from utils.contracts import plan as contract
 from utils.contracts.route import RouteStep, SnapshotCopy
 from utils.request.fields import FIELDS, NEVER_BY_DEFAULT, RestoreRequest
@@ -36,6 +37,7 @@ CONTRACTS = [
     (published.Masking, contract.MaskingPlan),
     (published.Replaced, contract.ReplacedCluster),
     (published.Call, contract.PlannedCall),
+    (published.Sealed, evidence.Sealed),
 ]
 
 
