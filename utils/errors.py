@@ -27,6 +27,10 @@ class MaskingGateFailed(Exception):
     """The copy is not masked as the policy asks. It never opens."""
 
 
+class ChecksFailed(Exception):
+    """Checks of the restored cluster did not hold, or could not be run. It does not open."""
+
+
 class TemporaryFailure(Exception):
     """The same call is expected to succeed soon; the state machine retries it with growing pauses."""
 
@@ -34,6 +38,7 @@ class TemporaryFailure(Exception):
 # Their texts are our own, line by line; what others say has passed `foreign_text` before it stands in one.
 OWN_ERRORS = (
     CapacityShortage,
+    ChecksFailed,
     DuplicateRefused,
     MaskingGateFailed,
     MasterLoginRefused,

@@ -15,6 +15,7 @@ from msgspec import Struct
 from utils.contracts.plan import (
     Archive,
     ClusterPlan,
+    FoundSnapshot,
     InheritedLogins,
     MaskingPlan,
     Plan,
@@ -22,6 +23,7 @@ from utils.contracts.plan import (
     RolledBack,
     SnapshotExport,
     SourceDeletion,
+    VerificationPlan,
 )
 from utils.contracts.route import SnapshotCopy
 from utils.contracts.stack_limits import StackLimits
@@ -191,6 +193,34 @@ class UsersReady(Struct, frozen=True, kw_only=True):
     # ARNs of the secrets that hold the logins.
     master_secret: str = ""
     application_secret: str = ""
+
+
+class VerifyTask(Struct, frozen=True, kw_only=True):
+    """The input of Verify Data. Without a verification in the plan, the state machine passes it by.
+
+    What was found is set against the last good run of the same source under the same masking policy.
+    """
+
+    run: StepRun
+    verification: VerificationPlan
+    snapshot: FoundSnapshot
+    masking: MaskingPlan | None = None
+
+
+class VerifyProgress(Struct, frozen=True, kw_only=True):
+    """How far the verification is: `done` once every check has come to an end, or was cut off.
+
+    `findings` says what did not hold where the plan says to report it; else the step fails with it.
+    """
+
+    answer: Answer
+    waiting_for: str
+    wait_seconds: int
+    held: int = 0
+    failed: int = 0
+    not_run: int = 0
+    findings: list[str] = []
+    expected_end: list[dt.datetime] = []
 
 
 class OpenTask(Struct, frozen=True, kw_only=True):

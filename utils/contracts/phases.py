@@ -29,6 +29,7 @@ class Phase(Struct, frozen=True, kw_only=True):
 
 COPIES = tuple(name for name, kind in KINDS.items() if kind.effect == "copy")
 MASKING = "mask-data"
+VERIFICATION = "verify-data"
 SWAP = "swap"
 _COPY = Phase(first_look=2 * MINUTE, latest=6 * HOUR, by_size=True)
 
@@ -47,6 +48,8 @@ PHASES: Mapping[str, Phase] = {
     "change-writer": Phase(first_look=20, latest=2 * MINUTE),
     # The pipeline's own work on the data. Nobody can say before how many of the rows a policy changes.
     MASKING: Phase(first_look=MINUTE, latest=12 * HOUR, by_size=True),
+    # Nobody can say before how many rows there are to count.
+    VERIFICATION: Phase(first_look=30, latest=6 * HOUR, by_size=True),
     # No public figure for the rest of the changes: they are looked at early.
     "admit-pipeline": Phase(first_look=30, latest=5 * MINUTE),
     "open-door": Phase(first_look=30, latest=5 * MINUTE),

@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from utils.contracts.route import SnapshotCopy
+from utils.contracts.verification import OnFindings
 
 # What becomes of the copy that an operation made.
 Archive = Literal["delete", "keep", "export"]
@@ -201,6 +202,19 @@ class MaskingPlan(Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class VerificationPlan(Struct, frozen=True, kw_only=True):
+    """The checks of the restored cluster, by the one version of a policy that the stack named when this was planned.
+
+    `location` is that of the policy in S3, and `sha256` its text's, which is in an item of its own of the state table
+    (utils/state/policy_text.py). Both are None for the built-in checks, which need no policy.
+    """
+
+    policy: str
+    location: str | None = None
+    sha256: str | None = None
+    on_findings: OnFindings = "fail"
+
+
 class ReplacedCluster(Struct, frozen=True, kw_only=True):
     """The cluster that has the target's name when the operation is planned, and gives it to the restored one.
 
@@ -258,6 +272,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     quarantine: bool = False
     # None: the data stay as they are.
     masking: MaskingPlan | None = None
+    # None: nothing is checked.
+    verification: VerificationPlan | None = None
     # None: the stack's own two.
     target_secrets: TargetSecrets | None = None
     export: SnapshotExport | None = None

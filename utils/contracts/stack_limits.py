@@ -49,6 +49,8 @@ class StackLimits(Struct, frozen=True, kw_only=True):
     # Read by utils/contracts/masking_policies.py.
     masking_policies: str
     require_masking: Literal["true", "false"]
+    # Read by utils/contracts/verification_policies.py.
+    verification_policies: str = ""
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -38,6 +38,7 @@ PHASES = {
     "restore-snapshot": "restore",
     "transform-data": "masking",
     "setup-db-users": "users",
+    "verify-data": "verification",
     "swap-cluster": "swap",
     "open-cluster": "opening",
     "delete-rds": "deletion",
@@ -131,6 +132,7 @@ def succeeded(
         ("From", f"{snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}"),
         ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
         *_masking_rows(plan, record),
+        *_verification_rows(plan, record),
         ("Settings", f"{summary(cluster)}, PostgreSQL {cluster.engine_version}"),
         ("Costs", f"while it exists, it {cost(cluster, Arn.parse(execution_id).region)}"),
         *_role_rows(users),
@@ -402,6 +404,18 @@ def _masking_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
     until = dt.datetime.fromisoformat(record.masked_at) + dt.timedelta(days=plan.cluster.backup_retention_days)
     yield "Unmasked", f"the cluster's automated backups of before that time, which expire by {until:%Y-%m-%d %H:%M} UTC"
     yield "", f"snapshot {plan.snapshot.identifier}, which is as it was found"
+
+
+def _verification_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
+    """Yield by which checks the data were verified, and each that did not hold."""
+    if plan.verification is None or record.verified_at is None:
+        return
+    found = record.verification
+    held, failed, not_run = (found.get(name, 0) for name in ("held", "failed", "not_run"))
+    yield "Verified", f"by policy {plan.verification.policy}, at {record.verified_at}: {held} checks held"
+    if failed or not_run:
+        yield "", f"WARNING: {failed} did not hold, {not_run} could not be run"
+    yield from (("", f"  {_bounded(finding)}") for finding in found.get("findings", []))
 
 
 def _role_rows(users: UsersReady) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from utils.contracts.plan import Plan, TargetSecrets
+from utils.contracts.plan import Plan, TargetSecrets, VerificationPlan
 from utils.messages.cluster import alternative_lines, first_change_line, instance_lines, opening_lines, setting_lines
 from utils.messages.expiry import hours_text, plan_expiry_lines
 from utils.messages.rollback import rollback_lines
@@ -42,6 +42,8 @@ def plan_lines(plan: Plan) -> Iterable[str]:
     left = "lock" if plan.inherited_logins == "lock" else "LEAVE OPEN, as asked,"
     proof = "prove a login with the new master password"
     yield ", ".join([proof, f"{left} production's own logins", *quiet, "set up the application's roles"])
+    if plan.verification:
+        yield _verification_line(plan.verification)
     if plan.drill:
         yield (
             f"DELETE cluster {cluster.identifier} again with all its instances, WITHOUT a final snapshot, and prove "
@@ -69,6 +71,13 @@ def plan_lines(plan: Plan) -> Iterable[str]:
         )
     elif plan.copy:
         yield f"{plan.archive_snapshot} the copy {plan.copy.identifier}"
+
+
+def _verification_line(verification: VerificationPlan) -> str:
+    named = f"policy {verification.policy} ({verification.location})"
+    by = named if verification.location else "the built-in checks"
+    then = "FAILS the operation" if verification.on_findings == "fail" else "is reported"
+    return f"check every database by {by}, before anybody is let in; what does not hold {then}"
 
 
 def swap_lines(plan: Plan) -> Iterator[str]:

@@ -226,6 +226,8 @@ def _planned(plan: Plan) -> dict[str, Any]:
         "db_instance_class": instances[0].db_instance_class if instances else None,
         "quarantine": plan.quarantine,
         "masking_policy": plan.masking.policy if plan.masking else "",
+        "verification": plan.verification.policy if plan.verification else "",
+        "on_findings": plan.verification.on_findings if plan.verification else None,
         "inherited_logins": plan.inherited_logins,
         "archive_snapshot": plan.archive_snapshot,
         "on_failure": plan.on_failure,
@@ -374,6 +376,8 @@ def _what_is_done(record: OperationRecord, plan: Plan) -> Iterator[str]:
         yield f"data already masked, at {record.masked_at}"
     if record.users_ready_at is not None:
         yield f"users already set up, at {record.users_ready_at}"
+    if record.verified_at is not None:
+        yield f"data already verified, at {record.verified_at}"
     if record.door_open_at is not None:
         yield f"door already opened, at {record.door_open_at}"
     if record.source_deletion_at is not None:

@@ -18,12 +18,13 @@ from utils.errors import DuplicateRefused, RequestRefused, StepFailed
 from utils.logins.target_secrets import make_secrets
 from utils.names import SCHEDULED_PREFIX
 from utils.preflight.masking import planned_text
+from utils.preflight.verification import planned_checks
 from utils.request.fields import RestoreRequest
 from utils.request.next_command import RESUME_THE_EARLIER, resume_command
 from utils.state.executions import are_of_one_machine, has_ended
 from utils.state.lock import TargetLock
-from utils.state.masking_policy import keep_policy
 from utils.state.operation import OperationRecord, OperationState, iso, plain, unstored
+from utils.state.policy_text import keep_policy
 
 # Step Functions may not know an execution yet that has just begun: DescribeExecution is eventually consistent (its API
 # reference). Events that come twice come close together.
@@ -102,6 +103,9 @@ def begin_operation(request: RestoreRequest, state: OperationState, plan: Plan, 
     try:
         if plan.masking is not None:
             keep_policy(planned_text(plan.masking), state)
+        checks = planned_checks(plan.verification) if plan.verification is not None else None
+        if checks is not None:
+            keep_policy(checks, state, "verification")
         facts = {**_expectations(plan, state.now), **_of_the_rollback(plan)}
         state.open("snapshot-check", request, plan, "running", facts=facts)
     except StepFailed:

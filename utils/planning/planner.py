@@ -51,6 +51,7 @@ from utils.preflight.replaceable import previous_name_problems, replaceable_prob
 from utils.preflight.secrets import secret_problems
 from utils.preflight.snapshot import snapshot_problems
 from utils.preflight.taken_names import target_name_problems
+from utils.preflight.verification import plan_verification
 from utils.request.fields import RestoreRequest
 from utils.request.reading import refusal, refuse_if_any
 
@@ -92,6 +93,7 @@ def plan_restore(
     replaces = plan_replacement(request, replaced, operation_id, admin_secret)
     cluster = renamed_for(cluster, replaces, operation_id)
     masking, masking_problems = plan_masking(request.masking_policy, limits)
+    verification, verification_problems = plan_verification(request.verification, request.on_findings or "fail", limits)
     refuse_if_any(
         [
             *snapshot_problems(request, snapshot, source, execution),
@@ -112,6 +114,7 @@ def plan_restore(
             *export_problems(export, target.region),
             *(quarantine_problems(cluster, target.region) if request.quarantine else ()),
             *masking_problems,
+            *verification_problems,
             *deletion_problems(request, snapshot, source_cluster, operation_id, source),
             *expiry_problems(request),
         ]
@@ -151,6 +154,7 @@ def plan_restore(
         inherited_logins=request.inherited_logins or "lock",
         quarantine=bool(request.quarantine),
         masking=masking,
+        verification=verification,
         target_secrets=secrets,
         not_taken_over=not_taken_over(request, cluster, like, snapshot.cluster_identifier),
         warnings=[

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from utils.contracts.phases import MASKING, SWAP, span_of, span_of_all
+from utils.contracts.phases import MASKING, SWAP, VERIFICATION, span_of, span_of_all
 from utils.contracts.plan import Plan
 from utils.state.durations import SourceDurations
 from utils.state.operation import OperationRecord
@@ -37,6 +37,8 @@ def planned_phases(plan: Plan, record: OperationRecord | None) -> Iterator[str]:
         yield "create-instances"
     if plan.masking is not None and (record is None or record.masked_at is None):
         yield MASKING
+    if plan.verification is not None and (record is None or record.verified_at is None):
+        yield VERIFICATION
     if plan.drill:
         yield "delete-cluster"
     elif record is None or record.door_open_at is None:

@@ -38,7 +38,7 @@ def grant_in_database(opened: Session, roles: list[RoleWanted]) -> Granted:
     schemas = schemas_here(opened)
     with borrowed_owners(opened, owners) as unreachable:
         warnings = [warning for role in new_owners for warning in take_ownership(opened, role)]
-        _grant(opened, grantable_here(opened, roles))
+        grant(opened, grantable_here(opened, roles))
         lacks = lacks_here(opened, roles)
         _prove(lacks)
         grant_on_future_objects(opened, owners - unreachable, roles, schemas)
@@ -47,7 +47,7 @@ def grant_in_database(opened: Session, roles: list[RoleWanted]) -> Granted:
         return Granted(schemas=schemas, warnings=warnings)
 
 
-def _grant(opened: Session, lacking: list[Grantable]) -> None:
+def grant(opened: Session, lacking: list[Grantable]) -> None:
     """Grant with one statement for many objects and all roles that lack the same on them."""
     for each in lacking:
         opened.run(

@@ -181,6 +181,17 @@ class RestoreRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str | None,
         Meta(description='Masking policy, one of MaskingPolicies; "" is none. Default: the stack\'s MaskingPolicy.'),
     ] = None
+    verification: Annotated[
+        str | None,
+        Meta(
+            description='Check the restored data: "basic", or one of VerificationPolicies; "" is none. Default: the '
+            "stack's Verification."
+        ),
+    ] = None
+    on_findings: Annotated[
+        Literal["fail", "report"] | None,
+        Meta(description="What does not hold fails the operation (fail), or is only reported. Default: OnFindings."),
+    ] = None
     deletion_protection: Annotated[
         bool | None, Meta(description="Protect the new cluster from deletion. Default: false.")
     ] = None

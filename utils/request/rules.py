@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from utils.arns import parse_snapshot_arn
-from utils.contracts.masking_policies import POLICY_NAME
+from utils.contracts.policy_locations import POLICY_NAME
 from utils.names import (
     MAX_IDENTIFIER,
     is_operation_id,
@@ -43,6 +43,7 @@ def request_problems(request: RestoreRequest) -> Iterator[str]:
     yield from setting_problems(request)
     yield from _tag_problems(request.tags or {})
     yield from _masking_problems(request)
+    yield from _verification_problems(request)
     yield from _deletion_problems(request)
     yield from _keeping_problems(request.keep_previous_hours)
     hours = request.expires_after_hours
@@ -181,6 +182,15 @@ def _masking_problems(request: RestoreRequest) -> Iterator[str]:
         yield (
             f"archive_snapshot: {request.archive_snapshot!r} keeps data that are not masked, and masking_policy is "
             f"{name!r}. Give 'delete', which deletes only the copy that this operation makes."
+        )
+
+
+def _verification_problems(request: RestoreRequest) -> Iterator[str]:
+    name = request.verification
+    if name and not POLICY_NAME.fullmatch(name):
+        yield (
+            f"verification: {name!r} is no name of a verification policy. Give 'basic', or one that the stack's "
+            "VerificationPolicies lists."
         )
 
 

@@ -110,6 +110,10 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     locked_logins: list[str] = []
     users_ready_at: str | None = None
     users: dict[str, Any] | None = None
+    # How far the verification is, and when every check had come to an end and the run could go on (what it has found is
+    # kept by utils/state/verification.py).
+    verification: dict[str, Any] = {}
+    verified_at: str | None = None
     # From when on the cluster may have been open, and since when it is.
     door_opening_at: str | None = None
     door_open_at: str | None = None
@@ -224,6 +228,8 @@ NO_CLUSTER: dict[str, Any] = {
     "masked_at": None,
     "users_ready_at": None,
     "users": None,
+    "verification": {},
+    "verified_at": None,
     "door_opening_at": None,
     "door_open_at": None,
     "cluster_expires_at": None,

@@ -21,8 +21,8 @@ from utils.postgres.databases import DatabaseCluster, enter_cluster
 from utils.postgres.masking.mask import MaskingProgress, mask_slice, remove_masking_state
 from utils.postgres.session import Server
 from utils.postgres.setup import shortened
-from utils.state.masking_policy import kept_policy
 from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.policy_text import kept_policy
 from utils.steps.pace import Pace, took
 
 # A slice ends by itself, well before Lambda would end it after a quarter of an hour.

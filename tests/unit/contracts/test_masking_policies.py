@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from scripts.checks.expansion import source
 from tests.unit.support import LIMITS
-from utils.contracts.masking_policies import MAX_POLICIES, PolicyLocation, policy_locations, policy_problems
+from utils.contracts.masking_policies import policy_locations, policy_problems
+from utils.contracts.policy_locations import MAX_POLICIES, PolicyLocation
 from utils.contracts.stack_limits import StackLimits
 
 VERSION = "3HL4kqtJlcpXroDTDmJ"

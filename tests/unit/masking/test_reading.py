@@ -24,7 +24,8 @@ from utils.masking.policy import (
     SetNull,
     Text,
 )
-from utils.masking.reading import MAX_BYTES, InvalidPolicy, read_policy
+from utils.masking.fields import MAX_BYTES, InvalidPolicy
+from utils.masking.reading import read_policy
 
 FRAME = "version: 1\ndatabases:\n  shop:\n    columns:\n"
 

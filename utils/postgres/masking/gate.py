@@ -13,6 +13,7 @@ from psycopg2 import sql
 from utils.errors import MaskingGateFailed
 from utils.foreign_text import listed, one_line
 from utils.postgres.databases import ANY_BYTES
+from utils.postgres.foreign_keys import FOREIGN_KEYS, ForeignKey
 from utils.postgres.masking.lending import lend_only
 from utils.postgres.masking.own_sql import own_checks, own_sql
 from utils.postgres.masking.sessions import Clock, Place
@@ -23,18 +24,12 @@ PAGES = 32768
 
 # Foreign keys of the tables at work, which PostgreSQL validated when they were restored.
 _FOREIGN_KEYS = sql.SQL("""
-    SELECT c.conname, c.conrelid::regclass::text, c.confrelid::regclass::text,
-           string_agg(format('p.%I OPERATOR(%I.%s) c.%I', pa.attname, n.nspname, o.oprname, ca.attname), ' AND '),
-           string_agg(format('c.%I IS NOT NULL', ca.attname), ' AND ')
-      FROM pg_constraint c, unnest(c.conkey, c.confkey, c.conpfeqop) AS k(child, parent, operator)
-      JOIN pg_operator o ON o.oid = k.operator JOIN pg_namespace n ON n.oid = o.oprnamespace,
-           pg_attribute ca, pg_attribute pa
-     WHERE c.contype = 'f' AND c.conparentid = 0 AND c.convalidated
-       AND ca.attrelid = c.conrelid AND ca.attnum = k.child AND pa.attrelid = c.confrelid AND pa.attnum = k.parent
-       AND (c.conrelid IN (SELECT rel FROM {work}) OR c.confrelid IN (SELECT rel FROM {work})
-            OR EXISTS (SELECT FROM pg_partition_tree(c.conrelid) t JOIN {work} w ON w.rel = t.relid)
-            OR EXISTS (SELECT FROM pg_partition_tree(c.confrelid) t JOIN {work} w ON w.rel = t.relid))
-     GROUP BY c.oid, 1, 2, 3 ORDER BY 1, 2
+    SELECT conname, child, parent, same, given FROM ({keys}) k
+     WHERE convalidated
+       AND (conrelid IN (SELECT rel FROM {work}) OR confrelid IN (SELECT rel FROM {work})
+            OR EXISTS (SELECT FROM pg_partition_tree(conrelid) t JOIN {work} w ON w.rel = t.relid)
+            OR EXISTS (SELECT FROM pg_partition_tree(confrelid) t JOIN {work} w ON w.rel = t.relid))
+     ORDER BY 1, 2
 """)
 # What has no row any more keeps the statistics that it had: ANALYZE finds nothing to replace them with. Those of tables
 # all of whose columns are kept show nothing else than the tables do.
@@ -221,21 +216,19 @@ def _scan(task: Task, forms: list[str], low: int, high: int) -> sql.Composed:
 
 
 def _examine_keys(place: Place, clock: Clock) -> None:
-    """Look for rows whose foreign key leads nowhere: PostgreSQL's own mark says what was true once."""
+    """Look for rows whose foreign key leads nowhere."""
     with place.as_master() as opened:
-        keys = opened.rows(_FOREIGN_KEYS.format(work=place.state("work")))
-    for name, child, parent, same, given in keys:
+        keys = [
+            ForeignKey(*row) for row in opened.rows(_FOREIGN_KEYS.format(keys=FOREIGN_KEYS, work=place.state("work")))
+        ]
+    for key in keys:
         with place.as_masker() as opened:
             _read_only(opened, clock)
-            ((orphans,),) = opened.rows(
-                sql.SQL("SELECT count(*) FROM {} c WHERE {} AND NOT EXISTS (SELECT FROM {} p WHERE {})").format(
-                    sql.SQL(child), sql.SQL(given), sql.SQL(parent), sql.SQL(same)
-                )
-            )
+            ((orphans,),) = opened.rows(key.orphans)
         if orphans:
             raise MaskingGateFailed(
-                f"{_in(place)} {orphans} rows of {one_line(child)} refer by {one_line(name)!r} to none of "
-                f"{one_line(parent)}. Give both columns the same action and group in the policy, then start again."
+                f"{_in(place)} {orphans} rows of {one_line(key.child)} refer by {one_line(key.name)!r} to none of "
+                f"{one_line(key.parent)}. Give both columns the same action and group in the policy, then start again."
             )
 
 

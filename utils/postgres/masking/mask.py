@@ -30,15 +30,8 @@ from utils.postgres.masking.gate import examine
 from utils.postgres.masking.leftovers import analyze_tables, refresh_views
 from utils.postgres.masking.lending import close_schemas, database_owner, return_relations
 from utils.postgres.masking.masked_databases import databases_to_mask
-from utils.postgres.masking.masking_role import (
-    admit_masking_role,
-    dismiss_masking_role,
-    drop_masking_role,
-    masking_role,
-    open_masking_role,
-)
 from utils.postgres.masking.own_sql import run_own_sql
-from utils.postgres.masking.sessions import MARGIN_SECONDS, Clock, MaskingLogin, OutOfTime, Place
+from utils.postgres.masking.sessions import MARGIN_SECONDS, Clock, OutOfTime, Place
 from utils.postgres.masking.state import (
     ADDED,
     ANALYZED,
@@ -58,6 +51,7 @@ from utils.postgres.masking.state import (
     state_schema,
 )
 from utils.postgres.masking.work import PolicyRefused, plan_work
+from utils.postgres.own_roles import OwnLogin, admit_own_role, dismiss_own_role, drop_own_role, open_own_role
 from utils.postgres.session import UNICODE, Server, Session, SqlRefused
 
 T = TypeVar("T")
@@ -94,6 +88,11 @@ class MaskingProgress(Struct, frozen=True, kw_only=True):
     passed_checks: list[str] = []
 
 
+def masking_role(fingerprint: str) -> str:
+    """Return the name of the role that masks."""
+    return f"aurora_restore_masker_{fingerprint}"
+
+
 def mask_slice(
     cluster: DatabaseCluster,
     policy: MaskingPolicy,
@@ -113,7 +112,7 @@ def mask_slice(
     databases, findings = databases_to_mask(cluster)
     if faults := unmatched_databases(policy, databases):
         raise StepFailed(f"The masking policy does not fit the cluster, and nothing was changed: {listed(faults)}")
-    login = open_masking_role(cluster, fingerprint)
+    login = open_own_role(cluster, masking_role(fingerprint))
     server = Server(host=cluster.server.host, port=cluster.server.port, ca_bundle=cluster.server.ca_bundle)
     places: list[Place] = []
     at = ""
@@ -162,15 +161,15 @@ def remove_masking_state(cluster: DatabaseCluster, fingerprint: str) -> None:
             server=cluster.server,
             database=database,
             encoding=UNICODE,
-            masker=MaskingLogin(role, ""),
+            masker=OwnLogin(role, ""),
             salt="",
             schema=schema,
         )
         _readably(place, _remove_state)
     with cluster.maintenance() as maintenance:
         for database in databases:
-            dismiss_masking_role(maintenance, database, role)
-        drop_masking_role(maintenance, role)
+            dismiss_own_role(maintenance, database, role)
+        drop_own_role(maintenance, role)
 
 
 def _remove_state(place: Place) -> None:
@@ -219,7 +218,7 @@ def _readably(place: Place, work: Callable[[Place], T]) -> T:
 def _plan(place: Place, policy: MaskingPolicy) -> Place:
     """Plan the work of a database once, and keep the plan there: later the catalogue lacks what was dropped."""
     with place.cluster.maintenance() as maintenance:
-        admit_masking_role(maintenance, place.database, place.masker.name)
+        admit_own_role(maintenance, place.database, place.masker.name)
     with place.as_master() as opened:
         if not has_state(opened, place.schema):
             try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg2
 from msgspec import Struct
@@ -19,6 +19,7 @@ from utils.errors import StepFailed, TemporaryFailure
 from utils.foreign_text import one_line
 from utils.postgres.databases import DatabaseCluster
 from utils.postgres.masking.salt_table import give_salt
+from utils.postgres.own_roles import OwnLogin
 from utils.postgres.session import Server, Session, SqlRefused, refusable_session
 from utils.sqlstates import passes
 
@@ -54,16 +55,6 @@ class Clock(Struct, frozen=True):
         return seconds
 
 
-class MaskingLogin(NamedTuple):
-    """The masking role and the password that it has during one slice."""
-
-    name: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"MaskingLogin({self.name})"
-
-
 class Place(Struct, frozen=True, kw_only=True):
     """One database of the restored cluster, and who works there."""
 
@@ -72,7 +63,7 @@ class Place(Struct, frozen=True, kw_only=True):
     server: Server
     database: str
     encoding: str
-    masker: MaskingLogin
+    masker: OwnLogin
     salt: str
     schema: str
     """The schema with the state of the masking."""
@@ -116,7 +107,7 @@ class Place(Struct, frozen=True, kw_only=True):
     def _opened(self, *, as_master: bool, autocommit: bool = False) -> Iterator[Session]:
         master = self.cluster.master
         server = self.cluster.server if as_master else self.server
-        login = MaskingLogin(master.username, master.password) if as_master else self.masker
+        login = OwnLogin(master.username, master.password) if as_master else self.masker
         try:
             with (
                 refusable_session(server, self.database, *login, self.encoding, autocommit=autocommit) as opened,

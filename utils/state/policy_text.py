@@ -1,7 +1,7 @@
-"""The masking policy of an operation, kept beside its plan in the state table, in an item of its own.
+"""The policies of an operation, kept beside its plan in the state table, each in an item of its own.
 
 Its key has the text's hash in it, so that it is never changed. By this text, and no other, each execution of the
-operation masks, and the function in the VPC that does so needs no way to S3.
+operation masks or checks, and the function in the VPC that does so needs no way to S3.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import hashlib
+from typing import Literal
 
 from utils import environment
 from utils.aws import attribute, client, value_of
 from utils.errors import StepFailed
 from utils.state.operation import STATE_DAYS, OperationState, epoch, iso
+
+PolicyKind = Literal["masking", "verification"]
 
 
 def policy_hash(text: str) -> str:
@@ -21,10 +24,10 @@ def policy_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def keep_policy(text: str, state: OperationState) -> None:
+def keep_policy(text: str, state: OperationState, kind: PolicyKind = "masking") -> None:
     """Write the policy's item. Doing it twice has the effect of one."""
     item = {
-        "operation_id": _key(state.operation_id, policy_hash(text)),
+        "operation_id": _key(kind, state.operation_id, policy_hash(text)),
         "execution_id": state.execution_id,
         "last_updated": iso(state.now),
         "policy": gzip.compress(text.encode(), mtime=0),
@@ -35,22 +38,22 @@ def keep_policy(text: str, state: OperationState) -> None:
     )
 
 
-def kept_policy(operation_id: str, sha256: str) -> str:
+def kept_policy(operation_id: str, sha256: str, kind: PolicyKind = "masking") -> str:
     """Return the policy's text. Raises StepFailed where there is none, or where it is not the one that was planned."""
     answer = client("dynamodb").get_item(
         TableName=environment.text("STATE_TABLE"),
-        Key={"operation_id": {"S": _key(operation_id, sha256)}},
+        Key={"operation_id": {"S": _key(kind, operation_id, sha256)}},
         ConsistentRead=True,
     )
     stored = value_of(answer["Item"]["policy"]) if "policy" in answer.get("Item", {}) else None
     text = gzip.decompress(bytes(stored)).decode() if stored is not None else ""
     if policy_hash(text) != sha256:
         raise StepFailed(
-            f"The state table no longer has the masking policy with which operation {operation_id} was planned. "
-            "Nothing was masked by this step. Start a new operation, which reads it from S3 again."
+            f"The state table no longer has the {kind} policy with which operation {operation_id} was planned. "
+            "This step has done nothing by it. Start a new operation, which reads it from S3 again."
         )
     return text
 
 
-def _key(operation_id: str, sha256: str) -> str:
-    return f"masking#{operation_id}#{sha256[:12]}"
+def _key(kind: PolicyKind, operation_id: str, sha256: str) -> str:
+    return f"{kind}#{operation_id}#{sha256[:12]}"

@@ -1,10 +1,12 @@
-"""The masking role: a login of its own, with no rights but what it is lent, and a new password in every slice.
+"""Roles of the pipeline's own, each a login with no rights but what it is given, and a new password in every slice.
 
-It is nobody's member and logs in itself. So the data's code, which runs when it updates, can become nobody else: there
-is no role behind it to return to with RESET ROLE.
+Such a role is nobody's member and logs in itself. So the data's code, which runs when it reads or writes, can become
+nobody else: there is no role behind it to return to with RESET ROLE.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
@@ -13,7 +15,6 @@ from utils.errors import StepFailed
 from utils.logins.master import new_password
 from utils.postgres.borrowed_owners import borrowed_owners
 from utils.postgres.databases import DatabaseCluster, owner_of
-from utils.postgres.masking.sessions import MaskingLogin
 from utils.postgres.session import Session
 
 # Those of one slice, and what an earlier one has left running.
@@ -28,19 +29,24 @@ _NOT_PLAIN = sql.SQL(
 )
 
 
-def masking_role(fingerprint: str) -> str:
-    """Return the role's name."""
-    return f"aurora_restore_masker_{fingerprint}"
+class OwnLogin(NamedTuple):
+    """A role of the pipeline's own and the password that it has during one slice."""
+
+    name: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"OwnLogin({self.name})"
 
 
-def open_masking_role(cluster: DatabaseCluster, fingerprint: str) -> MaskingLogin:
+def open_own_role(cluster: DatabaseCluster, name: str) -> OwnLogin:
     """Create the role unless it exists, and return its login. Raises StepFailed where it is not ours alone."""
-    login = MaskingLogin(masking_role(fingerprint), new_password())
+    login = OwnLogin(name, new_password())
     with cluster.maintenance() as maintenance:
         exists = maintenance.rows(sql.SQL("SELECT 1 FROM pg_roles WHERE rolname = %s"), (login.name,))
         if exists and maintenance.rows(_NOT_PLAIN, {"name": login.name}):
             raise StepFailed(
-                f"The role {login.name!r}, which is the masking's, has rights, members or settings of its own. "
+                f"The role {login.name!r}, which is the pipeline's own, has rights, members or settings of its own. "
                 "Drop it in the source, then start again."
             )
         verifier = encrypt_password(login.password, login.name, scope=maintenance.connection, algorithm="scram-sha-256")
@@ -55,7 +61,7 @@ def open_masking_role(cluster: DatabaseCluster, fingerprint: str) -> MaskingLogi
     return login
 
 
-def admit_masking_role(maintenance: Session, database: str, role: str) -> None:
+def admit_own_role(maintenance: Session, database: str, role: str) -> None:
     """Let the role enter the database, and have temporary tables there, where its owner has closed it to PUBLIC."""
     owner = owner_of(maintenance, database)
     with borrowed_owners(maintenance, [owner] if owner else []):
@@ -70,13 +76,13 @@ def admit_masking_role(maintenance: Session, database: str, role: str) -> None:
     )
     if not maintenance.rows(admitted, {"role": role, "database": database}):
         raise StepFailed(
-            f"The masking role cannot enter database {database!r}: the master user cannot act for its owner {owner!r}. "
+            f"Role {role!r} cannot enter database {database!r}: the master user cannot act for its owner {owner!r}. "
             f"Make the master user able to grant that role in the source, then start again."
         )
 
 
-def dismiss_masking_role(maintenance: Session, database: str, role: str) -> None:
-    """Take back what `admit_masking_role` granted."""
+def dismiss_own_role(maintenance: Session, database: str, role: str) -> None:
+    """Take back what `admit_own_role` granted."""
     owner = owner_of(maintenance, database)
     with borrowed_owners(maintenance, [owner] if owner else []):
         maintenance.run(
@@ -84,6 +90,6 @@ def dismiss_masking_role(maintenance: Session, database: str, role: str) -> None
         )
 
 
-def drop_masking_role(maintenance: Session, role: str) -> None:
+def drop_own_role(maintenance: Session, role: str) -> None:
     """Drop the role if it exists. PostgreSQL refuses that while anything belongs to it."""
     maintenance.run(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))

@@ -7,8 +7,8 @@ import pytest
 from tests.unit.support import EXECUTION, NOW, OPERATION, STATE_TABLE
 from utils.aws import client
 from utils.errors import StepFailed
-from utils.masking.reading import MAX_BYTES
-from utils.state.masking_policy import keep_policy, kept_policy, policy_hash
+from utils.masking.fields import MAX_BYTES
+from utils.state.policy_text import keep_policy, kept_policy, policy_hash
 from utils.state.operation import OperationState
 
 pytestmark = pytest.mark.usefixtures("account")

@@ -1,0 +1,1 @@
+"""Verification of the restored databases: what is looked at there, as a role that may read and do nothing else."""

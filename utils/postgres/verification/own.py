@@ -1,0 +1,125 @@
+"""The policy's own checks, and the newest rows of its columns.
+
+A check's SQL is opened as a cursor by PL/pgSQL, which PostgreSQL refuses for more than one statement and for anything
+that returns no rows (PostgreSQL's source, SPI_cursor_open_with_args: "cannot open multi-query plan as cursor"). So no
+text ends the transaction that cannot write, nor the time of its check.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from decimal import Decimal
+from typing import Any
+
+from psycopg2 import sql
+
+from utils.contracts.verification import CheckResult
+from utils.foreign_text import one_line
+from utils.postgres.masking.sessions import as_text
+from utils.postgres.session import Session
+from utils.postgres.verification.reader import Answer, CutShort, Question, Reader
+from utils.verification.policy import NewestRow, OwnCheck
+
+_CURSOR = sql.Identifier("aurora_restore_check")
+_OPEN = sql.SQL("DECLARE found refcursor := 'aurora_restore_check'; BEGIN OPEN found FOR EXECUTE {}; END")
+# Of rows that should not be there, so many are looked for and no more.
+MAX_ROWS = 1_000_000
+MAX_NUMBER = 60
+_MOMENTS = {
+    "timestamptz": "now()",
+    "timestamp": "(now() AT TIME ZONE 'UTC')",
+    "date": "(now() AT TIME ZONE 'UTC')::date",
+}
+_NEWEST = sql.SQL("SELECT extract(epoch FROM max({0}))::float8 FROM {1} WHERE {0} <= {2} AND {0} > '-infinity'")
+_TYPE = sql.SQL("""
+    SELECT t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+       AND t.typnamespace = 'pg_catalog'::regnamespace
+      JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = %s AND c.relname = %s AND a.attname = %s AND a.attnum > 0 AND NOT a.attisdropped
+""")
+
+
+def own_check(reader: Reader, check: OwnCheck) -> CheckResult:
+    """Run a check of the policy's author."""
+    question = Question(
+        name=check.name,
+        kind="own_number" if check.is_number else "own_rows",
+        scope=reader.database,
+        expected=_range(check) if check.is_number else "0 rows",
+        text_sha256=hashlib.sha256(check.text.encode()).hexdigest(),
+    )
+
+    def work(opened: Session) -> Answer:
+        body = _OPEN.format(sql.Literal(check.text.strip().rstrip(";")))
+        opened.run(sql.SQL("DO LANGUAGE plpgsql {}").format(as_text(body)))
+        # What was evaluated while it was planned may have changed it.
+        reader.limit(opened)
+        return _number(opened, check) if check.is_number else _rows(opened)
+
+    return reader.ask(question, work)
+
+
+def _rows(opened: Session) -> Answer:
+    """Count the rows in the server: none of them is sent."""
+    with opened.connection.cursor() as cursor:
+        cursor.execute(sql.SQL("MOVE FORWARD {} FROM {}").format(sql.Literal(MAX_ROWS), _CURSOR))
+        number = cursor.rowcount
+    at_least = "at least " if number >= MAX_ROWS else ""
+    return Answer(held=number == 0, actual=f"{at_least}{number} rows")
+
+
+def _number(opened: Session, check: OwnCheck) -> Answer:
+    rows = opened.rows(sql.SQL("FETCH FORWARD 2 FROM {}").format(_CURSOR))
+    if len(rows) != 1 or len(rows[0]) != 1:
+        raise CutShort("it did not return one row with one number")
+    value = rows[0][0]
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise CutShort("it returned NULL" if value is None else "what it returned is not a number")
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise CutShort("what it returned is not a finite number")
+    held = (check.least is None or number >= Decimal(check.least)) and (
+        check.most is None or number <= Decimal(check.most)
+    )
+    return Answer(held=held, actual=one_line(number, MAX_NUMBER))
+
+
+def _range(check: OwnCheck) -> str:
+    if check.least is None:
+        return f"at most {check.most}"
+    return f"at least {check.least}" if check.most is None else f"{check.least} to {check.most}"
+
+
+def newest_row(reader: Reader, wanted: NewestRow, snapshot_at: dt.datetime) -> tuple[CheckResult, dt.datetime | None]:
+    """Return whether the newest row of a column is new enough, and its moment. A moment to come is not looked at."""
+    schema, table, column = wanted.column.name or ("", "", "")
+    limit = wanted.max_hours
+    expected = "a row" if limit is None else f"a row of at most {limit} hours before the snapshot"
+    found: list[dt.datetime] = []
+
+    def work(opened: Session) -> Answer:
+        types = opened.rows(_TYPE, (schema, table, column))
+        kind = types[0][0] if types else None
+        if kind not in _MOMENTS:
+            actual = "no such column" if kind is None else f"a column of type {kind}, which is no moment"
+            return Answer(held=False, actual=actual)
+        # Infinity is no moment; without it and what is to come, an index on the column answers.
+        at = (sql.Identifier(column), sql.Identifier(schema, table), sql.SQL(_MOMENTS[kind]))
+        ((seconds,),) = opened.rows(_NEWEST.format(*at))
+        return _age(seconds, limit, snapshot_at, found)
+
+    question = Question(name=column, kind="newest_row", scope=f"{reader.database}.{schema}.{table}", expected=expected)
+    return reader.ask(question, work), found[0] if found else None
+
+
+def _age(seconds: Any, limit: int | None, snapshot_at: dt.datetime, found: list[dt.datetime]) -> Answer:
+    if seconds is None:
+        return Answer(held=False, actual="no row")
+    try:
+        moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return Answer(held=False, actual="a moment before the year 1")
+    found.append(moment)
+    held = limit is None or snapshot_at - moment <= dt.timedelta(hours=limit)
+    return Answer(held=held, actual=f"{moment:%Y-%m-%d %H:%M:%S} UTC")

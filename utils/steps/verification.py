@@ -1,0 +1,172 @@
+"""The verification of the restored cluster: one slice of it in a call, and what becomes of what it has found."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from utils.contracts.payloads import VerifyProgress, VerifyTask
+from utils.contracts.phases import VERIFICATION
+from utils.contracts.verification import Verification
+from utils.errors import ChecksFailed, StepFailed
+from utils.foreign_text import MAX_SENTENCE, one_line
+from utils.logins.master import MasterLogin
+from utils.names import fingerprint
+from utils.postgres.databases import enter_cluster
+from utils.postgres.session import Server
+from utils.postgres.setup import shortened
+from utils.postgres.verification.verify import verify_slice
+from utils.state.operation import OperationRecord, OperationState, iso
+from utils.state.pieces import Pieces, kept_pieces
+from utils.state.policy_text import kept_policy
+from utils.state.verification import keep_baseline, keep_progress, keep_verification, kept_baseline
+from utils.steps.pace import Pace, took
+from utils.verification.comparison import compared
+from utils.verification.found import Baseline, Found, baseline_of
+from utils.verification.policy import VerificationPolicy
+from utils.verification.reading import read_verification_policy
+from utils.verification.summary import finding_lines, summarised
+
+# A slice ends by itself, well before Lambda would end it after a quarter of an hour. Its last check begins so early
+# that it ends within it.
+SLICE_SECONDS = 720.0
+PAUSE_SECONDS = 1
+DEADLINE = dt.timedelta(hours=24)
+# Of what did not hold, so many are named in a message; the state table has more of them.
+MAX_FINDINGS = 20
+
+
+def verify_cluster(
+    task: VerifyTask,
+    server: Server,
+    master: MasterLogin,
+    record: OperationRecord,
+    state: OperationState,
+    pace: Pace,
+) -> VerifyProgress:
+    """Check for the time of one slice. A cluster that has passed is not checked again.
+
+    Raises ChecksFailed where something did not hold and the plan says that this fails the operation.
+    """
+    if record.verified_at is not None:
+        return _done(record.verification)
+    policy = _policy(task)
+    found = _found_so_far(record)
+    is_done = verify_slice(
+        enter_cluster(server, master),
+        policy,
+        found,
+        fingerprint(record.operation_id),
+        task.snapshot.created_at,
+        _time_left(),
+    )
+    if not is_done:
+        return _not_yet(found, record, state, pace)
+    return _concluded(task, policy, found, record, state)
+
+
+def _policy(task: VerifyTask) -> VerificationPolicy:
+    planned = task.verification
+    if planned.sha256 is None:
+        return VerificationPolicy()
+    return read_verification_policy(kept_policy(task.run.operation_id, planned.sha256, "verification"))
+
+
+def _found_so_far(record: OperationRecord) -> Found:
+    """Return what the slices before this one have found. What cannot be read any more is looked at again."""
+    if "pieces" not in record.verification:
+        return Found()
+    content = kept_pieces(msgspec.convert(record.verification["pieces"], Pieces))
+    return Found() if content is None else msgspec.json.decode(content, type=Found)
+
+
+def _time_left() -> Callable[[], float]:
+    """Return what says how much time is left of this slice, which begins now."""
+    began = time.monotonic()
+    return lambda: SLICE_SECONDS - (time.monotonic() - began)
+
+
+def _not_yet(found: Found, record: OperationRecord, state: OperationState, pace: Pace) -> VerifyProgress:
+    since = record.entered("verify-data")
+    tables = sum(len(each.tables) for each in found.databases.values())
+    waiting_for = f"the verification: {tables} tables and {len(found.results)} other checks so far"
+    if state.now - since >= DEADLINE:
+        hours = round(DEADLINE.total_seconds() / 3600)
+        raise StepFailed(
+            f"After {hours} hours the cluster still waits for {waiting_for}. Resume this operation, which continues "
+            "with the verification, or count fewer tables in its policy."
+        )
+    expected_end = pace.expected_end(VERIFICATION, since, state.now)
+    pieces = keep_progress(msgspec.json.encode(found), state)
+    state.remember(verification={"pieces": pieces}, expected_end=expected_end)
+    return VerifyProgress(answer="wait", waiting_for=waiting_for, wait_seconds=PAUSE_SECONDS, expected_end=expected_end)
+
+
+def _concluded(
+    task: VerifyTask, policy: VerificationPolicy, found: Found, record: OperationRecord, state: OperationState
+) -> VerifyProgress:
+    """Compare, keep what was found, and decide. The next run is only compared with one in which every check held."""
+    masking = task.masking.policy if task.masking is not None else ""
+    baseline = _baseline(task, masking)
+    verification = summarised(
+        task.verification.policy,
+        found,
+        list(compared(found, baseline, policy)) if baseline else [],
+        baseline.operation_id if baseline else None,
+        policy.check_seconds * 1000,
+        state.now,
+    )
+    keep_verification(verification, state)
+    findings = shortened(finding_lines(verification, MAX_FINDINGS))
+    kept = {
+        **{name: getattr(verification, name) for name in ("held", "failed", "not_run")},
+        "findings": findings,
+        "fingerprint": verification.fingerprint,
+    }
+    state.audit("verification", "passed" if verification.all_held else "findings", kept)
+    if not verification.all_held and task.verification.on_findings == "fail":
+        # Resumed, the operation checks the cluster anew: somebody may have corrected it.
+        state.remember(verification={})
+        raise ChecksFailed(_refusal(verification, findings))
+    if verification.all_held:
+        keep_baseline(msgspec.json.encode(baseline_of(state.operation_id, found)), task.snapshot, masking, state)
+    durations = took(record, state.now, {VERIFICATION: record.entered("verify-data")})
+    state.remember(verified_at=iso(state.now), verification=kept, took=durations)
+    return _done(kept)
+
+
+def _baseline(task: VerifyTask, masking: str) -> Baseline | None:
+    content = kept_baseline(task.snapshot, masking)
+    try:
+        return None if content is None else msgspec.json.decode(content, type=Baseline)
+    except msgspec.MsgspecError:
+        # Of another version: it is learned anew.
+        return None
+
+
+def _refusal(verification: Verification, findings: list[str]) -> str:
+    return "\n".join(
+        [
+            f"{verification.failed} checks of policy {verification.policy!r} did not hold, and {verification.not_run} "
+            f"could not be run; {verification.held} held. The copy stays closed:",
+            *findings,
+            "Correct the data in the source, or the policy, then start again. With on_findings 'report' the operation "
+            "goes on and says so.",
+        ]
+    )
+
+
+def _done(kept: dict[str, Any]) -> VerifyProgress:
+    return VerifyProgress(
+        answer="done",
+        waiting_for="",
+        wait_seconds=0,
+        held=kept.get("held", 0),
+        failed=kept.get("failed", 0),
+        not_run=kept.get("not_run", 0),
+        findings=[one_line(each, MAX_SENTENCE) for each in kept.get("findings", [])],
+    )

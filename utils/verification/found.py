@@ -1,0 +1,103 @@
+"""What the checks have found so far: of each database its tables and its fingerprint, and the results of all checks.
+
+It is kept between the slices of a verification, and of a good run as what the next one is compared with.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections import defaultdict
+
+from msgspec import Struct, field
+
+from utils.contracts.verification import CheckResult
+
+
+class TableRows(Struct, frozen=True, array_like=True):
+    """How many rows a table has; None where that is unknown, and `why` it was not counted.
+
+    `parent_schema` and `parent` are those of the table whose partition it is, else its own.
+    """
+
+    schema: str
+    table: str
+    parent_schema: str
+    parent: str
+    rows: int | None
+    exact: bool
+    why: str = ""
+    was_to_be_counted: bool = False
+    took_ms: int = 0
+
+
+class Total(Struct, frozen=True, array_like=True):
+    """The rows of a table with all of its partitions."""
+
+    rows: int | None
+    exact: bool
+
+
+class DatabaseFound(Struct, kw_only=True):
+    """One database. `fingerprint` has a hash for each kind of thing that its schema is made of."""
+
+    database: str
+    fingerprint: dict[str, str] = field(default_factory=dict)
+    tables: list[TableRows] = field(default_factory=list)
+
+    def totals(self) -> dict[str, Total]:
+        """Return the rows by table, of a partitioned one all together: partitions come and go."""
+        parts: dict[str, list[TableRows]] = defaultdict(list)
+        for each in self.tables:
+            parts[f"{each.parent_schema}.{each.parent}"].append(each)
+        return {name: _total(tables) for name, tables in parts.items()}
+
+
+class Found(Struct, kw_only=True):
+    """All of it. `done` has what came to its end, so that the next slice goes on after it."""
+
+    databases: dict[str, DatabaseFound] = field(default_factory=dict)
+    results: list[CheckResult] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
+    newest_row_at: dt.datetime | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a hash over the schemas of all databases."""
+        lines = [
+            f"{name} {kind} {digest}\n"
+            for name, found in sorted(self.databases.items())
+            for kind, digest in sorted(found.fingerprint.items())
+        ]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+class KnownDatabase(Struct, frozen=True, kw_only=True):
+    """What the last good run has found in a database."""
+
+    fingerprint: dict[str, str]
+    tables: dict[str, Total]
+
+
+class Baseline(Struct, frozen=True, kw_only=True):
+    """The last good run of a source, with which the next one is compared."""
+
+    operation_id: str
+    databases: dict[str, KnownDatabase]
+
+
+def baseline_of(operation_id: str, found: Found) -> Baseline:
+    """Return what the next run is to be compared with."""
+    return Baseline(
+        operation_id=operation_id,
+        databases={
+            name: KnownDatabase(fingerprint=each.fingerprint, tables=each.totals())
+            for name, each in found.databases.items()
+        },
+    )
+
+
+def _total(parts: list[TableRows]) -> Total:
+    known = [each.rows for each in parts if each.rows is not None]
+    rows = sum(known) if len(known) == len(parts) else None
+    return Total(rows, all(each.exact for each in parts))
