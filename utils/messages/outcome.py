@@ -132,7 +132,7 @@ def succeeded(
         ("From", f"{snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}"),
         ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
         *_masking_rows(plan, record),
-        *_verification_rows(plan, record),
+        *_verification_rows(plan, record.verified_at, record.verification),
         ("Settings", f"{summary(cluster)}, PostgreSQL {cluster.engine_version}"),
         ("Costs", f"while it exists, it {cost(cluster, Arn.parse(execution_id).region)}"),
         *_role_rows(users),
@@ -182,10 +182,11 @@ def drilled(
     started_by: str = "",
 ) -> Message:
     """Return the message of a drill that has come to its end: what it has proved, and that nothing of it is left."""
-    snapshot = plan.snapshot
+    snapshot, found = plan.snapshot, record.removed.get("verification", {})
     rows = [
         *_corrects_rows(corrects),
         *drilled_rows(plan, record),
+        *_verification_rows(plan, record.removed.get("verified_at"), found),
         *(("Resumed", line) for line in plan.resumed),
         ("From", f"{snapshot.identifier}, {snapshot.why}, of {snapshot.cluster_identifier}"),
         ("Data of", f"{snapshot.created_at:%Y-%m-%d %H:%M} UTC, {age(now - snapshot.created_at)} old"),
@@ -203,7 +204,8 @@ def drilled(
     ]
     lines = [*_columns(rows), "", f"Operation  {plan.operation_id}", *_execution_lines(execution_id, started_by)]
     how_old = age(now - snapshot.created_at)
-    return compose(f"SUCCEEDED: drill of {snapshot.cluster_identifier}, data {how_old} old, nothing is left", lines)
+    status = "WITH FINDINGS" if found.get("failed") or found.get("not_run") else "SUCCEEDED"
+    return compose(f"{status}: drill of {snapshot.cluster_identifier}, data {how_old} old, nothing is left", lines)
 
 
 def failed(
@@ -406,13 +408,12 @@ def _masking_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
     yield "", f"snapshot {plan.snapshot.identifier}, which is as it was found"
 
 
-def _verification_rows(plan: Plan, record: OperationRecord) -> Iterator[Row]:
+def _verification_rows(plan: Plan, verified_at: str | None, found: Mapping[str, Any]) -> Iterator[Row]:
     """Yield by which checks the data were verified, and each that did not hold."""
-    if plan.verification is None or record.verified_at is None:
+    if plan.verification is None or verified_at is None:
         return
-    found = record.verification
     held, failed, not_run = (found.get(name, 0) for name in ("held", "failed", "not_run"))
-    yield "Verified", f"by policy {plan.verification.policy}, at {record.verified_at}: {held} checks held"
+    yield "Verified", f"by policy {plan.verification.policy}, at {verified_at}: {held} checks held"
     if failed or not_run:
         yield "", f"WARNING: {failed} did not hold, {not_run} could not be run"
     yield from (("", f"  {_bounded(finding)}") for finding in found.get("findings", []))

@@ -21,6 +21,7 @@ from utils.aws import as_step_error
 from utils.contracts.payloads import Execution, ExecutionDetail, ExecutionError, ExecutionStatusChange, NotificationTask
 from utils.contracts.plan import FoundSnapshot, Plan, SourceDeletion
 from utils.contracts.route import RouteStep
+from utils.contracts.verification import Verification
 from utils.errors import DuplicateRefused, RequestRefused
 from utils.foreign_text import one_line
 from utils.messages.failure import MAX_CAUSE_SHOWN, Lost, Remains, cause_lines
@@ -38,6 +39,7 @@ from utils.state.durations import SourceDurations
 from utils.state.lock import TargetLock
 from utils.state.operation import OperationRecord, OperationState, Status, iso
 from utils.state.restored import restored_cluster
+from utils.state.verification import kept_verification
 
 # A table's item has 400 KiB, and a character up to four bytes.
 MAX_REQUEST = 50_000
@@ -227,10 +229,25 @@ class OperationEnd:
             exists=self._exists(left),
             error=self.error if task.outcome == "failed" else None,
             archive=task.archive,
+            verification=self._verification(),
             next=list(self.next_lines(left)) if task.outcome == "failed" else [],
         )
         operation_id = self._state.operation_id
         return seal_end(lambda: evidence_of(known), operation_id, self._attempt, self._begun, self._note_begun)
+
+    def _verification(self) -> Verification | None:
+        """Return what the checks of the cluster have found; None where none were made of this one.
+
+        What an earlier execution has found counts where its cluster passed: a resumed operation may have another one.
+        """
+        record = self.record
+        if record is None or not record.plan.get("verification"):
+            return None
+        found = kept_verification(record.operation_id)
+        of_this = "verify-data" in record.step_times and found is not None
+        if of_this and found is not None and found.finished_at >= record.entered("verify-data"):
+            return found
+        return found if record.verified_at or record.removed.get("verified_at") else None
 
     def next_lines(self, left: Remains) -> Iterable[str]:
         """Return what to do after a failure, as the message says it."""

@@ -1,7 +1,7 @@
 """A drill: the cluster is restored to prove that it can be, and deleted again. Nobody is let in.
 
 What a drill is leaves no choice in some fields: a request that says otherwise is refused, and the stack's defaults for
-other operations do not count.
+other operations do not count. Without a verification policy it has the built-in checks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from utils.contracts.verification_policies import BASIC
 from utils.request.fields import RestoreRequest
 from utils.request.reading import said_by
 
@@ -35,5 +36,6 @@ def drill_problems(request: RestoreRequest) -> Iterator[str]:
 
 
 def as_drill(request: RestoreRequest) -> RestoreRequest:
-    """Return the request of a drill with what follows from that."""
-    return replace(request, **{name: value for name, (value, _) in IN_A_DRILL.items()})
+    """Return the request of a drill with what follows from that. What it proves, checks of the data prove."""
+    fixed = {name: value for name, (value, _) in IN_A_DRILL.items()}
+    return replace(request, **fixed, verification=request.verification or BASIC)

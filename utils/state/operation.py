@@ -137,9 +137,8 @@ class OperationRecord(Struct, frozen=True, kw_only=True):
     final_snapshot_arn: str | None = None
     resumed_from: str | None = None
     earlier_executions: list[str] = []
-    # Of the end that is being sealed: which attempt, and the link that the chain ended with before. Then where it is.
+    # Of the end that is being sealed: which attempt, and the link that the chain ended with before.
     evidence_begun: dict[str, Any] = {}
-    evidence: dict[str, Any] = {}
     notified_at: str | None = None
     # Who started the execution that the item names, or why that is unknown (utils/operation/starter.py).
     started_by: dict[str, Any] = {}

@@ -28,6 +28,8 @@ def removal_begun(cluster: Cluster, record: OperationRecord, now: dt.datetime, *
         "users_ready_at": record.users_ready_at,
         "login_proven_at": record.login_proven_at,
         "masked_at": record.masked_at,
+        "verified_at": record.verified_at,
+        "verification": record.verification if record.verified_at is not None else {},
         "locked_logins": len(record.locked_logins),
         "began_at": iso(now),
     }

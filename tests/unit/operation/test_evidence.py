@@ -122,17 +122,18 @@ def test_a_restore_that_succeeded(
     assert "No check looked at the data" in found.limits[0]
     (link,) = verify_chain(files(), tmp_path)
     sealed = record().evidence
+    assert sealed is not None
     ((_, body),) = inbox.messages()
-    assert f"Evidence   #1 sha256 {sealed['sha256']}" in body
-    assert f"s3://{BUCKET}/{sealed['folder']}/report.html" in body
+    assert f"Evidence   #1 sha256 {sealed.sha256}" in body
+    assert f"s3://{BUCKET}/{sealed.folder}/report.html" in body
     assert link.operation_id == OPERATION
     (event,) = events
     assert (event["Source"], event["DetailType"]) == ("aurora-restore", "OperationFinished")
     detail = json.loads(event["Detail"])
-    assert detail["evidence"] == dict(sealed)
+    assert detail["evidence"] == msgspec.to_builtins(sealed)
     assert (detail["outcome"], detail["rto_seconds"]) == ("passed", 1920)
     index = msgspec.json.decode(files()["index.json"], type=Index)
-    assert [(each.sequence, each.outcome, each.folder) for each in index.entries] == [(1, "passed", sealed["folder"])]
+    assert [(each.sequence, each.outcome, each.folder) for each in index.entries] == [(1, "passed", sealed.folder)]
     assert OPERATION.encode() in files()["index.html"]
 
 
@@ -231,7 +232,9 @@ def test_a_step_that_is_repeated_seals_once(rds: FakeRds, tmp_path: pathlib.Path
         notify(a_success())
     notify(a_success())
     (link,) = verify_chain(files(), tmp_path)
-    assert record().evidence["sequence"] == link.sequence == 1
+    sealed = record().evidence
+    assert sealed is not None
+    assert sealed.sequence == link.sequence == 1
 
 
 def test_each_end_of_an_operation_that_was_redriven_has_its_own(rds: FakeRds, tmp_path: pathlib.Path) -> None:
@@ -260,7 +263,7 @@ def test_evidence_that_cannot_be_written_is_reported_and_hides_nothing(
     ((subject, body),) = inbox.messages()
     assert "SUCCEEDED" in subject
     assert "Evidence   NOT WRITTEN: StepFailed: PutObject answered NoSuchBucket" in body
-    assert record().evidence == {}
+    assert record().evidence is None
     assert json.loads(events[0]["Detail"])["evidence"] is None
 
 
