@@ -39,6 +39,7 @@ from scripts.local_aws.cloudformation.stacks import Stacks
 from scripts.local_aws.core.clock import Clock
 from scripts.local_aws.core.errors import CannotStart
 from scripts.local_aws.core.faults import Faults
+from scripts.local_aws.events import put_events
 from scripts.local_aws.events.bus import Events
 from scripts.local_aws.events.schedules import Schedules
 from scripts.local_aws.events.trail import Trail
@@ -50,10 +51,12 @@ from scripts.local_aws.moto_fixes import (
     foreign_keys,
     item_values,
     known_hosts,
+    object_locks,
     resource_shares,
     response_keys,
     secret_deletions,
     secret_versions,
+    signatures,
 )
 from scripts.local_aws.step_functions.api import StateMachines
 
@@ -130,7 +133,9 @@ class LocalAws:
             response_keys,
             item_values,
             known_hosts,
+            object_locks,
             resource_shares,
+            signatures,
         )
         for fix in fixes:
             fix.install()
@@ -139,6 +144,7 @@ class LocalAws:
         self.trail.install()
         self.events = Events(self.clock, self.permissions, self.trail)
         self.events.install()
+        put_events.install(self.clock)
         self.schedules = Schedules(self.clock, self.faults, self.permissions, self.endpoint_url)
         self.schedules.install()
         self.functions = Functions(self.clock, self.faults, self.permissions, self.scratch, _RUNTIME)

@@ -46,7 +46,9 @@ def seal(
         note_begun(begun_after)
     own = _own_link(chain.links_from(begun_after), folder)
     if own is None:
-        own = _append(_Files(evidence, render, folder, signer), begun_after)
+        files = _Files(evidence, render, folder, signer)
+        # Another call may have written these for the same end, and when that began is unknown: its link may be any.
+        own = _append(files, 0 if files.were_there else begun_after)
     _publish(own, signer)
     return Sealed(
         sequence=own.content.sequence, sha256=own.sha256, bucket=environment.text("EVIDENCE_BUCKET"), folder=folder
@@ -57,9 +59,9 @@ class _Files:
     """The evidence and its page as they are in the bucket, where an earlier try may have written them."""
 
     def __init__(self, evidence: Evidence, render: Render, folder: str, signer: Signer) -> None:
-        as_json = store.kept(f"{folder}/evidence.json", written(evidence))
-        as_html = store.kept(f"{folder}/report.html", render(as_json, signer.key.sha256))
+        as_json, self.were_there = _kept(f"{folder}/evidence.json", written(evidence))
         self.evidence = _same_end(as_json, evidence, folder)
+        as_html, _ = _kept(f"{folder}/report.html", render(as_json, signer.key.sha256))
         self.folder, self.signer = folder, signer
         self._digests = _digest(as_json), _digest(as_html)
 
@@ -82,6 +84,12 @@ class _Files:
         content = written(link)
         entry = index_entry(self.evidence, link.sequence, self.folder)
         return ChainedLink(link=content, signature=self.signer.sign(content), entry=entry)
+
+
+def _kept(key: str, content: bytes) -> tuple[bytes, bool]:
+    """Write a file that is not there. Return its bytes, which are an earlier try's where it is, and whether it was."""
+    is_new = store.write_once(key, content)
+    return content if is_new else store.stored(key), not is_new
 
 
 def _same_end(as_json: bytes, evidence: Evidence, folder: str) -> Evidence:

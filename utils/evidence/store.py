@@ -41,10 +41,8 @@ def write_once(key: str, body: bytes) -> bool:
     return True
 
 
-def kept(key: str, body: bytes) -> bytes:
-    """Write a file that is not there, and return what it has: of an earlier try, that try's bytes."""
-    if write_once(key, body):
-        return body
+def stored(key: str) -> bytes:
+    """Return what a file has that is there."""
     answer = client("s3").get_object(Bucket=environment.text("EVIDENCE_BUCKET"), Key=key)
     found: bytes = answer["Body"].read()
     return found

@@ -151,11 +151,16 @@ class _Key(ResourceType):
 
 class _KeyAlias(ResourceType):
     type = "AWS::KMS::Alias"
-    fixed = "AliasName TargetKeyId"
+    in_place = "TargetKeyId"
+    replacing = "AliasName"
+    deletion = "kms", "delete_alias", "AliasName"
 
     def create(self, deployment: Deployment, name: str, properties: Properties) -> Made:
         deployment.call("kms", "create_alias", properties)
         return text(properties["AliasName"]), {}
+
+    def update(self, deployment: Deployment, made: Created, old: Properties, new: Properties) -> None:
+        deployment.call("kms", "update_alias", new)
 
 
 def _checked(name: str, document: Any) -> str:

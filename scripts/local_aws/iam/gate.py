@@ -1,10 +1,10 @@
 """IAM evaluated for every call that is made with a role's credentials.
 
 Installed over moto's own check, which passes "*" as the resource of nearly everything and ignores conditions. An
-operator (an IAM user) may do everything in an account and nothing beyond that the other account does not allow;
-unknown credentials nothing. Evaluated: inline and managed policies, the permissions boundary, inline session policies,
-policies of topics, queues, secrets and keys, trust policies, and the KMS permissions that a service uses in the
-caller's name. Not evaluated: signatures, organization policies.
+operator (an IAM user) may do everything in an account but what a bucket's or a key's policy denies, and nothing beyond
+that the other account does not allow; unknown credentials nothing. Evaluated: inline and managed policies, the
+permissions boundary, inline session policies, policies of buckets, topics, queues, secrets and keys, trust policies,
+and the KMS permissions that a service uses in the caller's name. Not evaluated: signatures, organization policies.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from scripts.local_aws.iam.calls import Call, Need, UnknownAccess
 from scripts.local_aws.iam.policy import Policy, PolicyError, Request, Verdict, evaluate
 from scripts.local_aws.iam.refusals import NotAuthorized, Principal, is_foreign, refusal
 from scripts.local_aws.iam.rules import needs
+from scripts.local_aws.iam.rules_kms import keys_of_objects
 
 __all__ = ["Decision", "NotAuthorized", "Permissions"]
 
@@ -80,15 +81,13 @@ class Permissions:
         def s3_check(response: Any, bucket_name: str | None = None, key_name: str | None = None) -> None:
             from moto.s3.exceptions import S3AccessDeniedError
 
-            partition = get_partition(response.region)
-            resource = f"arn:{partition}:s3:::{bucket_name or '*'}{f'/{key_name}' if key_name else ''}"
-            # Of a request that names no version there is none (Service Authorization Reference, S3, s3:VersionId).
-            version = response.querystring.get("versionId", [""])[0]
-            context = {"s3:versionid": version} if version else {}
             try:
                 principal, _, region = _caller(response)
-                if not principal.is_operator:
-                    self._decide(principal, Need(f"s3:{response._get_action()}", resource, context), region)
+                for need in _needs_of_s3(response, principal, region, bucket_name, key_name):
+                    if principal.is_operator:
+                        self._check_denies(principal, need, region)
+                    else:
+                        self._decide(principal, need, region)
             except NotAuthorized:
                 raise S3AccessDeniedError from None
 
@@ -169,6 +168,8 @@ class Permissions:
             for need in needs(call):
                 if not principal.is_operator or is_foreign(principal, need):
                     self._decide(principal, need, call.region)
+                elif call.service == "kms":
+                    self._check_denies(principal, need, call.region)
         except UnknownAccess as unknown:
             if principal.is_operator:
                 return
@@ -214,6 +215,16 @@ class Permissions:
         statement = identity.statement or resource.statement
         label, alone = statement.label if statement else "", identity.alone and not enough
         self.used.add(Decision(principal.role_arn, need.action, need.resource, label, alone))
+
+    def _check_denies(self, principal: Principal, need: Need, region: str) -> None:
+        """Refuse an operator what a bucket's or a key's own policy denies to everybody."""
+        document = stored.resource_policy(need.resource)
+        if document is None:
+            return
+        request = Request(need.action, need.resource, self._context(principal, need, region), principal.itself)
+        verdict = evaluate([Policy.parse(need.resource, document)], request)
+        if verdict.explicitly_denied:
+            raise self._denied(principal, need, "an explicit deny in a resource-based policy", verdict)
 
     def _check_session(self, principal: Principal, need: Need, request: Request) -> None:
         """Refuse what the session's policy does not allow.
@@ -261,6 +272,21 @@ class Permissions:
         statement = verdict.statement.label if verdict and verdict.statement else ""
         self.denied.append(Decision(principal.role_arn, need.action, need.resource, statement))
         return refusal(principal, need, why)
+
+
+def _needs_of_s3(
+    response: BaseResponse, principal: Principal, region: str, bucket: str | None, key: str | None
+) -> list[Need]:
+    """Return what a call of S3 needs, in the bucket and of the key that encrypts it."""
+    partition, action = get_partition(response.region), response._get_action()
+    resource = f"arn:{partition}:s3:::{bucket or '*'}{f'/{key}' if key else ''}"
+    # Of a request that names no version there is none (Service Authorization Reference, S3, s3:VersionId).
+    version = response.querystring.get("versionId", [""])[0]
+    found = [Need(f"s3:{action}", resource, {"s3:versionid": version} if version else {})]
+    if response.headers.get("x-amz-bypass-governance-retention", "").lower() == "true":
+        found.append(Need("s3:BypassGovernanceRetention", resource))
+    call = Call("s3", action, {}, region, principal.account)
+    return [*found, *keys_of_objects(call, bucket or "")]
 
 
 def _caller(response: BaseResponse) -> tuple[Principal, str, str]:

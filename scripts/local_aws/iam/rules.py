@@ -86,8 +86,20 @@ def _item_need(call: Call, action: str, parameters: Mapping[str, Any]) -> Need:
     context = {}
     if hash_key and isinstance(item, Mapping) and hash_key in item:
         context["dynamodb:leadingkeys"] = (str(next(iter(item[hash_key].values()))),)
+    if hash_key and action == "Query" and not parameters.get("IndexName"):
+        context |= _queried_key(hash_key, parameters)
     index = f"/index/{parameters['IndexName']}" if parameters.get("IndexName") else ""
     return Need(f"dynamodb:{action}", call.arn(f"table/{table}{index}"), context)
+
+
+def _queried_key(hash_key: str, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the partition that a query names; none where its expression cannot be read here."""
+    names = parameters.get("ExpressionAttributeNames") or {}
+    values = parameters.get("ExpressionAttributeValues") or {}
+    for name, value in re.findall(r"(#?\w+)\s*=\s*(:\w+)", str(parameters.get("KeyConditionExpression") or "")):
+        if names.get(name, name) == hash_key and value in values:
+            return {"dynamodb:leadingkeys": (str(next(iter(values[value].values()))),)}
+    return {}
 
 
 def _secretsmanager(call: Call) -> Iterator[Need]:
@@ -158,8 +170,27 @@ def _kms(call: Call) -> Iterator[Need]:
     arn = stored.key_arn(key, call.account, call.region) if key else "*"
     if arn is None and "alias/" not in key:
         arn = key if key.startswith("arn:") else call.arn(f"key/{key}")
+    context = {}
+    if call.operation in ("Sign", "Verify"):
+        # A request that names no type is one with RAW (API reference, Sign).
+        context = {"kms:messagetype": str(call.parameters.get("MessageType") or "RAW")}
+        context["kms:signingalgorithm"] = str(call.parameters.get("SigningAlgorithm") or "")
     if arn:
-        yield Need(f"kms:{call.operation}", arn)
+        yield Need(f"kms:{call.operation}", arn, context)
+
+
+def _events(call: Call) -> Iterator[Need]:
+    """Yield the needs of EventBridge's calls. Each entry of PutEvents is checked on its bus, with what it says."""
+    if call.operation != "PutEvents":
+        yield from _RULES(call)
+        return
+    for entry in call.parameters.get("Entries") or []:
+        bus = str(entry.get("EventBusName") or "default")
+        context = {f"events:{key}": str(entry.get(name) or "") for key, name in _ENTRY.items()}
+        yield Need("events:PutEvents", bus if bus.startswith("arn:") else call.arn(f"event-bus/{bus}"), context)
+
+
+_ENTRY = {"source": "Source", "detail-type": "DetailType"}
 
 
 def _named(*parameters: tuple[str, str]) -> Callable[[Call], Iterator[Need]]:
@@ -181,6 +212,8 @@ def _iam(call: Call) -> Iterator[Need]:
     yield Need(f"iam:{call.operation}", f"arn:{call.partition}:iam::{call.account}:role/{role}" if role else "*")
 
 
+_RULES = _named(("Rule", "rule/{}"), ("Name", "rule/{}"), ("EventBusName", "event-bus/{}"))
+
 _SERVICES: dict[str, Callable[[Call], Iterator[Need]]] = {
     "rds": rds_needs,
     "dynamodb": _dynamodb,
@@ -198,6 +231,6 @@ _SERVICES: dict[str, Callable[[Call], Iterator[Need]]] = {
     "ec2": _named(),
     "ram": _named(),
     "cloudwatch": _named(("AlarmName", "alarm:{}"), ("DashboardName", "dashboard/{}")),
-    "events": _named(("Rule", "rule/{}"), ("Name", "rule/{}"), ("EventBusName", "event-bus/{}")),
+    "events": _events,
     "scheduler": _named(("Name", "schedule/default/{}")),
 }

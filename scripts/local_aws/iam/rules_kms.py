@@ -56,6 +56,23 @@ def keys_used(call: Call) -> Iterator[Need]:
             yield from _through_kms(call, key, ("Decrypt",), ("AccessDeniedException", ""))
 
 
+def keys_of_objects(call: Call, bucket: str) -> Iterator[Need]:
+    """Yield the KMS permissions with which S3 encrypts an object that is put, and decrypts one that is read.
+
+    S3 user guide, "Using server-side encryption with AWS KMS keys". A bucket key (S3's own, which it keeps for a while)
+    makes these calls rare, and needs the same rights.
+    """
+    actions = {
+        "PutObject": ("GenerateDataKey",),
+        "GetObject": ("Decrypt",),
+        "GetObjectVersion": ("Decrypt",),
+        # Of the parts of an upload the user guide asks for both; a copy reads as well.
+        "CreateMultipartUpload": ("GenerateDataKey", "Decrypt"),
+        "CopyObject": ("GenerateDataKey", "Decrypt"),
+    }.get(call.operation, ())
+    yield from _through_kms(call, stored.bucket_key(bucket), actions, ("AccessDenied", "Access Denied"))
+
+
 def _key_not_accessible(key: str | None) -> tuple[str, str]:
     why = "does not exist, is not enabled or you do not have permissions to access it."
     return "KMSKeyNotAccessibleFault", f"The specified KMS key [{key}] {why}"

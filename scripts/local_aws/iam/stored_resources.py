@@ -13,6 +13,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 from moto.rds.models import rds_backends
+from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
@@ -36,7 +37,7 @@ def role_tags(arn: str) -> dict[str, str]:
 
 
 def resource_policy(arn: str) -> str | None:
-    """Return the policy of a topic, queue, secret, key or function; it can refuse what the caller's allows."""
+    """Return the policy of a bucket, topic, queue, secret, key or function; it can refuse what the caller's allows."""
     policy = _or_none(lambda: _read(_POLICIES, arn))
     return policy if policy is None or isinstance(policy, str) else json.dumps(policy)
 
@@ -83,6 +84,25 @@ def table_key(name: str, account: str, region: str) -> str | None:
     return (table.sse_specification or {}).get("KMSMasterKeyId") if table else None
 
 
+def bucket_key(name: str) -> str | None:
+    """Return the key with which a bucket encrypts what is put into it."""
+    bucket = _or_none(lambda: _bucket(name))
+    rule = bucket.encryption["Rule"] if bucket and bucket.encryption else None
+    default = (rule[0] if isinstance(rule, list) else rule or {}).get("ApplyServerSideEncryptionByDefault", {})
+    key = default.get("KMSMasterKeyID")
+    return str(key) if key else None
+
+
+def _bucket(name: str) -> Any:
+    partition, account = s3_backends.bucket_accounts[name]
+    return s3_backends[account][partition].buckets[name]
+
+
+def _bucket_policy(arn: str) -> str | None:
+    policy = _bucket(arn.split(":", 5)[5].partition("/")[0]).policy
+    return policy.decode() if policy else None
+
+
 def table_hash_key(name: str, account: str, region: str) -> str | None:
     """Return the name of a table's partition key."""
     return _or_none(lambda: dynamodb_backends[account][region].get_table(name).hash_key_attr)
@@ -117,6 +137,7 @@ _TAGS: dict[str, _Reader] = {
     "iam": lambda arn, account, region: role_tags(arn),
 }
 _POLICIES: dict[str, _Reader] = {
+    "s3": lambda arn, account, region: _bucket_policy(arn),
     "sns": lambda arn, account, region: sns_backends[account][region].topics[arn].policy,
     "sqs": lambda arn, account, region: sqs_backends[account][region].get_queue(arn.rpartition(":")[2]).policy,
     "secretsmanager": lambda arn, account, region: getattr(secret(arn, account, region), "policy", None),

@@ -148,6 +148,14 @@ def test_a_closer_that_died_ends_with_one_link(stage: Callable[[], Any], others:
     assert closer.seal() == sealed
 
 
+def test_a_call_that_knows_nothing_of_an_earlier_one_of_the_same_end_finds_its_link(tmp_path: pathlib.Path) -> None:
+    """EventBridge and the state machine both report an end: the later one's note is its own."""
+    first = Closer().seal()
+    Closer("meanwhile").seal()
+    assert Closer().seal() == first
+    assert len(verify_chain(files(), tmp_path)) == 2
+
+
 def test_a_closer_whose_evidence_reads_otherwise_by_now_signs_what_was_written_first(tmp_path: pathlib.Path) -> None:
     closer = Closer()
     with pytest.raises(Died), dying("dynamodb", "PutItem"):
